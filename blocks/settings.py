@@ -1,0 +1,33 @@
+"""Settings of the process, read from the environment with the prefix `EVERFIT_`."""
+
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Where this installation keeps things.
+
+    Attributes:
+        workspace: The folder or `s3://bucket/prefix` of the Delta tables and of what a turn leaves.
+        ledger_url: SQLAlchemy URL of the ledger; by default SQLite beside the workspace.
+        log_level: Level of everfit's own log lines.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="EVERFIT_", frozen=True)
+
+    workspace: str = Field(default=".everfit", description="A folder or s3://bucket/prefix.")
+    ledger_url: SecretStr | None = Field(default=None, description="SQLAlchemy URL of the ledger.")
+    log_level: str = Field(default="INFO", description="Level of everfit's own log lines.")
+
+    @cached_property
+    def state_dir(self) -> Path:
+        """The local folder of the embedded databases: the workspace, or `.everfit` when that is remote."""
+        return Path(".everfit" if "://" in self.workspace else self.workspace).absolute()
+
+    @property
+    def ledger(self) -> str:
+        """The ledger's URL, with its default filled in."""
+        return self.ledger_url.get_secret_value() if self.ledger_url else f"sqlite:///{self.state_dir / 'ledger.db'}"
