@@ -1,0 +1,75 @@
+"""The frozen records that steps hand each other, and that the ledger keeps."""
+
+import hashlib
+import json
+from datetime import datetime
+from typing import Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+
+class Record(BaseModel):
+    """A frozen record: equal inputs give equal JSON, and so the same digest."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def canonical_json(self) -> str:
+        """The record as JSON with sorted keys and no spaces."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=True)
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON, in hex."""
+        return hashlib.sha256(self.canonical_json().encode()).hexdigest()
+
+
+class Window(Record):
+    """A half-open span of event time `[since, until)`; without `since` all that came before `until`."""
+
+    since: AwareDatetime | None = None
+    until: AwareDatetime
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.since is not None and self.since >= self.until:
+            raise ValueError(f"the window [{self.since}, {self.until}) is empty; since must be before until")
+        return self
+
+    def __str__(self) -> str:
+        since = "the beginning" if self.since is None else f"{self.since:%Y-%m-%d %H:%M}"
+        return f"{since} to {self.until:%Y-%m-%d %H:%M}"
+
+
+TriggerKind = Literal["manual", "schedule", "event", "drift", "quality", "new_data", "code", "satisfaction"]
+
+
+class Trigger(Record):
+    """Why a turn is run. Two triggers that are equal are one trigger, and give one turn per model and `until`."""
+
+    kind: TriggerKind = "manual"
+    reason: str = Field(default="", description="In words, for whoever reads the history.")
+    id: str = Field(default="", description="Of the event or triage decision behind it, where there is one.")
+
+    def turn_id(self, model: str, until: datetime) -> str:
+        """The id of the turn that this trigger gives, the same whoever asks."""
+        identity = json.dumps([model, until.isoformat(), self.kind, self.reason, self.id])
+        return f"{model}-{until:%Y%m%dT%H%M%S}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+
+
+class Snapshot(Record):
+    """Names training data exactly: a version of the dataset, a window and a digest of the content."""
+
+    uri: str
+    version: int = Field(description="Delta version of the dataset.")
+    window: Window
+    rows: int
+    digest: str = Field(description="SHA-256 over the rows' contents, whatever their order.")
+
+
+class ModelVersion(Record):
+    """A version in the model registry and what it was trained on."""
+
+    model: str
+    version: int
+    run_id: str
+    trained_until: AwareDatetime = Field(description="It has seen no row whose event time is at or after this.")
+    snapshot_digest: str = ""
