@@ -1,0 +1,1 @@
+"""Configuration and connections: Prefect blocks, the policies nested in them, settings."""

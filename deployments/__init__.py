@@ -1,0 +1,1 @@
+"""How flows get run: the command, deployments, model specs, the demo."""
