@@ -62,7 +62,7 @@ class Snapshot(Record):
     version: int = Field(description="Delta version of the dataset.")
     window: Window
     rows: int
-    digest: str = Field(description="SHA-256 over the rows' contents, whatever their order.")
+    content_digest: str = Field(description="SHA-256 over the rows' contents, whatever their order.")
 
 
 class ModelVersion(Record):
