@@ -1,0 +1,75 @@
+# Everything a person or a CI does with everfit. `make` alone lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+FOLDERS := blocks tasks flows deployments infra
+LINKS := build/types/everfit
+export MYPYPATH := build/types
+
+# pip says a line or more per package: this many tell as much.
+define PIP_PROGRESS
+/^Collecting/ && ++found % 25 == 0 { print "  " found " packages found" } \
+/^Installing collected/ { print "  installing " found " packages" } \
+{ fflush() }
+endef
+
+# What everfit stands on sends usage data unless told not to.
+export DO_NOT_TRACK := 1
+export GX_ANALYTICS_ENABLED := false
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export MLFLOW_DISABLE_TELEMETRY := true
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help install demo test check fmt bench wheel clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+install: $(INSTALLED) ## Make .venv with everfit in it, sources in place (done once; again when pyproject.toml or constraints.txt change)
+
+demo: $(INSTALLED) ## Two turns of the loop on real flights of 2013 (FRESH=1 starts over, QUICK=1 is smaller)
+	@$(BIN)/everfit demo $(if $(FRESH),--fresh) $(if $(QUICK),--quick)
+
+test: check ## All checks, then all tests
+	$(BIN)/python -m pytest
+
+check: $(INSTALLED) $(LINKS) ## Static checks: format, lint, types, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict -p everfit
+	$(BIN)/lint-imports --no-logo
+
+fmt: $(INSTALLED) ## Format the code and mend what lint can mend
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: $(INSTALLED) ## Measure: what the loop costs over the bare library calls, and where the time goes
+	@set -e; for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python "$$bench"; done
+
+wheel: $(INSTALLED) ## Build the wheel into dist/
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+
+clean: ## Remove what was built and .venv; ALL=1 removes the workspace .everfit too
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find $(FOLDERS) tests -type d -name __pycache__ -prune -exec rm -rf {} +
+	$(if $(ALL),rm -rf .everfit)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "everfit needs Python 3.11 or newer, and there is no '$(PYTHON)' here: install it, or say which one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"everfit needs Python 3.11 or newer; $(PYTHON) is {sys.version.split()[0]}. Say which one to use: make PYTHON=/path/to/python3.11")'
+	@echo "Installing everfit into $(VENV): about 230 packages, some minutes the first time"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install -c constraints.txt -e '.[dev,demo,postgres,dask]' | awk '$(PIP_PROGRESS)'
+	@touch $@
+	@echo "Installed"
+
+# A tree in which the folders have their package names, for type checkers.
+$(LINKS):
+	@mkdir -p $@ && for folder in $(FOLDERS); do ln -sfn "../../../$$folder" "$@/$$folder"; done
