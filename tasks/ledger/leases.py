@@ -1,0 +1,243 @@
+"""Leases: one turn, and one release, at a time per model; and never waiting for the dead."""
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Self
+
+from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, update
+
+from everfit.blocks.errors import BusyError, LedgerError
+from everfit.tasks.ledger.entries import Lease, LeaseScope
+from everfit.tasks.ledger.holders import Holder, is_dead, this_process
+from everfit.tasks.ledger.schema import leases
+from everfit.tasks.ledger.store import Store
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+SPAN = timedelta(seconds=60)
+"""How long a lease lasts without a beat."""
+
+_BEATS = 4
+"""Beats per span: so many in a row have to fail before a lease is lost."""
+
+
+class LeaseHeldError(BusyError):
+    """Somebody else holds the lease.
+
+    Attributes:
+        lease: Who, since when, and for what.
+    """
+
+    def __init__(self, lease: Lease, now: datetime) -> None:
+        """Say who holds the lease and since when, as of `now`."""
+        self.lease = lease
+        doing = f"turn {lease.turn_id!r}" if lease.turn_id else f"a {lease.scope}"
+        super().__init__(
+            f"model {lease.model!r} is busy: {lease.holder} has been at {doing} since "
+            f"{lease.acquired_at:%Y-%m-%d %H:%M:%S} UTC (last beat {(now - lease.beat_at).total_seconds():.0f} s ago); "
+            "try again when that is done"
+        )
+
+
+class HeldLease:
+    """A lease that this process holds; a thread beats for as long as it does.
+
+    Attributes:
+        model: The model that it is for.
+        scope: What it allows: to run turns, or to release.
+        token: Counts the holders. A write under a token that is no longer the newest is refused.
+    """
+
+    def __init__(self, store: "Leases", lease: Lease, span: timedelta) -> None:
+        """Begin to beat for a lease just taken."""
+        self.model, self.scope, self.token = lease.model, lease.scope, lease.token
+        self._store, self._span = store, span
+        self._beaten = _boot_seconds()
+        self._lost = False
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name=f"lease-{self.model}", daemon=True)
+        self._thread.start()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the lease was taken over, or may have been since the last beat that succeeded."""
+        return self._lost or _boot_seconds() - self._beaten > self._span.total_seconds()
+
+    def confirm(self) -> None:
+        """Make sure, by a beat, that the lease is held and goes on being so for its whole span.
+
+        Raises:
+            BusyError: another process has taken it over.
+        """
+        before = _boot_seconds()
+        self._lost = self._lost or not self._store.extend_lease(self.model, self.scope, self.token, self._span)
+        if self._lost:
+            raise BusyError(
+                f"the {self.scope} lease of model {self.model!r} was lost: this process did not beat in time and "
+                f"another took over (token {self.token} is no longer the newest); nothing more is written here"
+            )
+        self._beaten = before
+
+    def _beat(self) -> None:
+        while not self._stop.wait(self._span.total_seconds() / _BEATS):
+            try:
+                self.confirm()
+            except BusyError:
+                return
+            except LedgerError:
+                continue  # The ledger may be back before the span is over; `lost` tells when it was not.
+
+    def __enter__(self) -> Self:
+        """The lease is taken already."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
+    ) -> None:
+        """Stop beating and give the lease back."""
+        self._stop.set()
+        self._thread.join()
+        try:
+            self._store.give_back_lease(self.model, self.scope, self.token)
+        except LedgerError:
+            if error is None:  # Otherwise that is the error to hear of; the lease runs out by itself.
+                raise
+
+
+class Leases(Store):
+    """The part of the ledger that says who may act for a model."""
+
+    @contextmanager
+    def lease(
+        self,
+        model: str,
+        *,
+        scope: LeaseScope = "turn",
+        holder: str | None = None,
+        turn_id: str | None = None,
+        span: timedelta = SPAN,
+        wait: timedelta = timedelta(0),
+    ) -> Iterator[HeldLease]:
+        """Hold the lease of a model while the body runs.
+
+        A lease whose holder died on this host is taken over at once, any other once it has missed its beats.
+
+        Args:
+            model: Name of the model.
+            scope: `turn` to run a turn, `release` to change the champion.
+            holder: Who asks, for people; by default the user.
+            turn_id: What the lease is for, told to those who find it taken.
+            span: How long the lease lasts without a beat.
+            wait: How long to wait for a holder to be done.
+
+        Raises:
+            BusyError: it is held by another and stayed so for as long as `wait`.
+        """
+        give_up = time.monotonic() + wait.total_seconds()
+        for pause in pauses():
+            try:
+                taken = self._take(model, scope, this_process(holder), turn_id, span)
+                break
+            except LeaseHeldError:
+                if time.monotonic() >= give_up:
+                    raise
+            time.sleep(min(pause, max(0.0, give_up - time.monotonic())))
+        with HeldLease(self, taken, span) as held:
+            yield held
+
+    def leases(self, model: str) -> list[Lease]:
+        """Who holds the leases of a model; those that nobody holds are left out."""
+        with self.read() as connection:
+            query = select(leases).where(leases.c.model == model, leases.c.holder.is_not(None))
+            return [_lease(row) for row in connection.execute(query).mappings()]
+
+    def _take(self, model: str, scope: LeaseScope, holder: Holder, turn_id: str | None, span: timedelta) -> Lease:
+        with self.write(model) as connection:
+            now = self.now(connection)
+            found = _read(connection, model, scope)
+            if found is not None and _is_held(found, now):
+                raise LeaseHeldError(found, now)
+            lease = Lease(
+                model=model,
+                scope=scope,
+                holder=holder.name,
+                token=found.token + 1 if found else 1,
+                turn_id=turn_id,
+                host=holder.host,
+                pid=holder.pid,
+                process_started=holder.process_started,
+                acquired_at=now,
+                beat_at=now,
+                expires_at=now + span,
+            )
+            if found is None:
+                connection.execute(insert(leases).values(**lease.model_dump()))
+            else:
+                connection.execute(update(leases).where(*_key(model, scope)).values(**lease.model_dump()))
+            return lease
+
+    def extend_lease(self, model: str, scope: LeaseScope, token: int, span: timedelta) -> bool:
+        """Beat; false if the lease is no longer held under that token."""
+        with self.write(model) as connection:
+            now = self.now(connection)
+            held = (*_key(model, scope), leases.c.token == token, leases.c.holder.is_not(None))
+            change = update(leases).where(*held).values(beat_at=now, expires_at=now + span)
+            return connection.execute(change).rowcount == 1
+
+    def give_back_lease(self, model: str, scope: LeaseScope, token: int) -> None:
+        """End a lease, unless another has taken it over."""
+        with self.write(model) as connection:
+            held = (*_key(model, scope), leases.c.token == token)
+            connection.execute(update(leases).where(*held).values(holder=None, turn_id=None))
+
+
+def check_fence(connection: Connection, model: str, scope: LeaseScope, token: int) -> None:
+    """Refuse a write under a lease that another has taken over since, in the transaction of that write.
+
+    Raises:
+        BusyError: the token is not the newest.
+    """
+    found = _read(connection, model, scope)
+    if found is None or found.token != token or found.holder is None:
+        newest = f"token {found.token}, {found.holder or 'given back'}" if found else "no lease"
+        raise BusyError(
+            f"the {scope} lease of model {model!r} with token {token} is no longer held ({newest}); "
+            "what this process was about to write is refused"
+        )
+
+
+def pauses() -> Iterator[float]:
+    """Seconds to wait between looks: short at first, never the same for two who wait."""
+    pause = 0.02
+    while True:
+        yield pause * random.uniform(0.5, 1.5)  # noqa: S311
+        pause = min(1.5 * pause, 0.5)
+
+
+def _key(model: str, scope: LeaseScope) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return leases.c.model == model, leases.c.scope == scope
+
+
+def _read(connection: Connection, model: str, scope: LeaseScope) -> Lease | None:
+    row = connection.execute(select(leases).where(*_key(model, scope))).mappings().first()
+    return None if row is None else _lease(row)
+
+
+def _lease(row: RowMapping) -> Lease:
+    return Lease.model_validate(dict(row))
+
+
+def _is_held(lease: Lease, now: datetime) -> bool:
+    if lease.holder is None or lease.expires_at <= now.astimezone(UTC):
+        return False
+    return not is_dead(lease.host, lease.pid, lease.process_started)
+
+
+def _boot_seconds() -> float:
+    """Seconds that also pass while the machine sleeps, where the system can tell."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

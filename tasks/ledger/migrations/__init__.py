@@ -1,0 +1,1 @@
+"""Migrations of the ledger, run by `Ledger.open` when the schema is older than the code."""

@@ -1,0 +1,188 @@
+"""The journal of releases: numbered per model, so that of two who saw the same champion only one can replace it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
+
+from everfit.blocks.errors import LedgerError
+from everfit.tasks.ledger.entries import Release, ReleaseKind, ReleaseState, Turn
+from everfit.tasks.ledger.leases import HeldLease, check_fence
+from everfit.tasks.ledger.schema import releases
+from everfit.tasks.ledger.turns import Turns, check_turn
+from everfit.tasks.records import ModelVersion
+
+_STEPS: dict[ReleaseState, set[ReleaseState]] = {
+    "intent": {"alias_set", "undone"},
+    "alias_set": {"verified", "undone"},
+    "verified": {"undone"},
+    "undone": set(),
+}
+
+
+class Releases(Turns):
+    """The part of the ledger that keeps releases. `everfit.tasks.release` carries them out."""
+
+    def current_release(self, model: str) -> Release | None:
+        """The release that made the present champion, if there is a champion."""
+        with self.read() as connection:
+            return _current(connection, model)
+
+    def open_release(self, model: str) -> Release | None:
+        """The release that is under way, or that a crash has left: intent is written, or the alias set."""
+        with self.read() as connection:
+            newest = _newest(connection, model)
+            return newest if newest is not None and newest.state in {"intent", "alias_set"} else None
+
+    def release_of(self, turn_id: str) -> Release | None:
+        """The release that a turn has made, if it made one that was not undone."""
+        query = select(releases).where(releases.c.turn_id == turn_id, releases.c.state.in_(["alias_set", "verified"]))
+        with self.read() as connection:
+            row = connection.execute(query.order_by(releases.c.seq.desc()).limit(1)).mappings().first()
+            return None if row is None else _release(row)
+
+    def releases(self, model: str) -> list[Release]:
+        """All releases of a model, those undone as well, oldest first."""
+        query = select(releases).where(releases.c.model == model).order_by(releases.c.seq)
+        with self.read() as connection:
+            return [_release(row) for row in connection.execute(query).mappings()]
+
+    def intend_release(
+        self,
+        target: ModelVersion,
+        *,
+        expected_previous: int | None,
+        previous_version: int | None,
+        kind: ReleaseKind,
+        reason: str,
+        actor: str,
+        lease: HeldLease,
+        turn: Turn | None = None,
+    ) -> Release:
+        """Write what is about to be done: compare-and-swap on the release that the decision was based on.
+
+        Args:
+            target: The version to be made champion.
+            expected_previous: `seq` of the current release when the decision was made; none if there was none.
+            previous_version: What the champion alias names at present.
+            kind: Why the champion changes.
+            reason: In words.
+            actor: Who decided.
+            lease: The model's release lease.
+            turn: The turn that decided, whose lease must still be held.
+
+        Raises:
+            BusyError: one of the leases is no longer held.
+            LedgerError: another release came in between, or one is unfinished.
+        """
+        with self.write(target.model) as connection:
+            draft = _draft(target, previous_version, kind, reason).model_copy(
+                update={"actor": actor, "turn_id": turn.id if turn else None, "at": self.now(connection)}
+            )
+            return _append(connection, draft, expected_previous, lease, turn)
+
+    def record_outside_release(
+        self, target: ModelVersion, *, expected_previous: int | None, reason: str, lease: HeldLease
+    ) -> Release:
+        """Record a champion that somebody set past everfit; it is one already, so there is nothing to carry out.
+
+        Raises:
+            BusyError: the lease is no longer held.
+            LedgerError: another release came in between, or one is unfinished.
+        """
+        with self.write(target.model) as connection:
+            current = _current(connection, target.model)
+            draft = _draft(target, current.version if current else None, "outside", reason).model_copy(
+                update={"at": self.now(connection)}
+            )
+            entry = _append(connection, draft, expected_previous, lease)
+            return _set_state(connection, entry, "verified", self.now(connection))
+
+    def advance_release(self, release: Release, state: ReleaseState, *, lease: HeldLease, note: str = "") -> Release:
+        """Write the next step of a release.
+
+        Raises:
+            BusyError: the lease is no longer held.
+            LedgerError: the release is not where the caller believes, or the step doesn't follow.
+        """
+        with self.write(release.model) as connection:
+            check_fence(connection, release.model, "release", lease.token)
+            found = _get(connection, release)
+            if found.state != release.state or state not in _STEPS[found.state]:
+                raise LedgerError(
+                    f"release {release.seq} of {release.model!r} is {found.state!r} and can't become {state!r} "
+                    f"from {release.state!r}; run `everfit reconcile {release.model}` and try again"
+                )
+            return _set_state(connection, found, state, self.now(connection), note)
+
+
+def _draft(target: ModelVersion, previous_version: int | None, kind: ReleaseKind, reason: str) -> Release:
+    return Release(
+        model=target.model,
+        seq=0,
+        version=target.version,
+        previous_version=previous_version,
+        kind=kind,
+        reason=reason,
+        actor="unknown",
+        state="intent",
+        run_id=target.run_id,
+        snapshot_digest=target.snapshot_digest,
+        at=datetime.min.replace(tzinfo=UTC),
+    )
+
+
+def _append(
+    connection: Connection, draft: Release, expected_previous: int | None, lease: HeldLease, turn: Turn | None = None
+) -> Release:
+    """Number the draft and write it, if the release that it was decided on is still the current one."""
+    model = draft.model
+    check_fence(connection, model, "release", lease.token)
+    if turn is not None:
+        check_turn(connection, turn)
+    newest, current = _newest(connection, model), _current(connection, model)
+    if newest is not None and newest.state == "intent":
+        raise LedgerError(f"release {newest.seq} of {model!r} is unfinished; run `everfit reconcile {model}` first")
+    if (current.seq if current else None) != expected_previous:
+        now_is = f"release {current.seq}, version {current.version} by {current.actor}" if current else "no release"
+        was = f"release {expected_previous}" if expected_previous is not None else "no release"
+        raise LedgerError(
+            f"version {draft.version} of {model!r} lost the race: it was decided on when {was} was current, "
+            f"and now {now_is} is; compare it with the present champion in a new turn"
+        )
+    last = connection.execute(select(func.max(releases.c.seq)).where(releases.c.model == model)).scalar()
+    entry = draft.model_copy(update={"seq": (last or 0) + 1})
+    connection.execute(insert(releases).values(**entry.model_dump()))
+    return entry
+
+
+def _set_state(connection: Connection, release: Release, state: ReleaseState, now: datetime, note: str = "") -> Release:
+    change: dict[str, Any] = {"state": state, "note": note or release.note}
+    if state == "verified":
+        change["verified_at"] = now
+    key = (releases.c.model == release.model, releases.c.seq == release.seq)
+    connection.execute(update(releases).where(*key).values(**change))
+    return _get(connection, release)
+
+
+def _current(connection: Connection, model: str) -> Release | None:
+    return _first(connection, model, ("alias_set", "verified"))
+
+
+def _newest(connection: Connection, model: str) -> Release | None:
+    return _first(connection, model, ("intent", "alias_set", "verified", "undone"))
+
+
+def _first(connection: Connection, model: str, states: tuple[ReleaseState, ...]) -> Release | None:
+    query = select(releases).where(releases.c.model == model, releases.c.state.in_(states))
+    row = connection.execute(query.order_by(releases.c.seq.desc()).limit(1)).mappings().first()
+    return None if row is None else _release(row)
+
+
+def _get(connection: Connection, release: Release) -> Release:
+    query = select(releases).where(releases.c.model == release.model, releases.c.seq == release.seq)
+    return _release(connection.execute(query).mappings().one())
+
+
+def _release(row: RowMapping) -> Release:
+    return Release.model_validate(dict(row))

@@ -1,0 +1,163 @@
+"""The ledger's tables, as the newest migration leaves them."""
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+    text,
+)
+
+REVISION = "0001"
+"""The migration that this code needs; a test holds that it is the newest one."""
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment: always UTC and aware, also on SQLite, which keeps no zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a moment without a zone, and turn any other into UTC."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone; the ledger keeps UTC")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Give UTC back, whatever zone the session is in."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Document(TypeDecorator[Any]):
+    """JSON that takes records and dates; NaN and infinity become strings, for PostgreSQL refuses them as numbers."""
+
+    impl = JSON
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
+        """Turn records, dates and numbers that are not finite into plain JSON."""
+        return _storable(to_jsonable_python(value))
+
+
+def _storable(value: Any) -> Any:
+    """Without what PostgreSQL can't keep in JSON: the character NUL, and numbers that are not finite."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, str):
+        return value.replace("\x00", "\ufffd")
+    if isinstance(value, dict):
+        return {_storable(key): _storable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_storable(item) for item in value]
+    return value
+
+
+metadata = MetaData()
+
+turns = Table(
+    "turns",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("trigger_kind", Text, nullable=False),
+    Column("trigger_reason", Text, nullable=False),
+    Column("trigger_id", Text, nullable=False),
+    Column("since", UtcDateTime),
+    Column("until", UtcDateTime, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("verdict", Text),
+    Column("reasons", Document, nullable=False),
+    Column("record", Document, nullable=False),
+    Column("spec_digest", Text, nullable=False),
+    Column("code_version", Text, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("fence", Integer),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime),
+    Column("seconds", Float),
+    Column("error", Text),
+    UniqueConstraint("model", "seq", name="turns_model_seq"),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("turn_id", Text, ForeignKey("turns.id", name="decisions_turn")),
+    Column("kind", Text, nullable=False),
+    Column("verdict", Text, nullable=False),
+    Column("until", UtcDateTime),
+    Column("reasons", Document, nullable=False),
+    Column("record", Document, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Index("decisions_model_at", "model", "at"),
+    Index("decisions_turn_id", "turn_id"),
+)
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("previous_version", Integer),
+    Column("kind", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("turn_id", Text, ForeignKey("turns.id", name="releases_turn")),
+    Column("state", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("snapshot_digest", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("verified_at", UtcDateTime),
+    CheckConstraint("kind IN ('promotion', 'rollback', 'outside')", name="releases_kind"),
+    CheckConstraint("state IN ('intent', 'alias_set', 'verified', 'undone')", name="releases_state"),
+    Index(
+        "releases_one_intent",
+        "model",
+        unique=True,
+        sqlite_where=text("state = 'intent'"),
+        postgresql_where=text("state = 'intent'"),
+    ),
+    Index("releases_turn_id", "turn_id"),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("scope", Text, primary_key=True),
+    Column("holder", Text),
+    Column("token", Integer, nullable=False),
+    Column("turn_id", Text),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("process_started", Text, nullable=False),
+    Column("acquired_at", UtcDateTime, nullable=False),
+    Column("beat_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)

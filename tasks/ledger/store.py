@@ -1,0 +1,221 @@
+"""The ledger's database: opening, migrating, and transactions that wait for each other."""
+
+import hashlib
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.pool import NullPool
+
+from everfit.blocks.errors import LedgerError
+from everfit.blocks.settings import Settings
+from everfit.tasks.ledger.schema import REVISION
+
+_LOCK_WAIT = timedelta(seconds=60)
+"""How long a write waits for other writers (SQLite has one writer at a time)."""
+
+_RECONNECT_WAIT = timedelta(seconds=15)
+"""How long an open ledger goes on trying to reach a database that restarts."""
+
+_WRITE = "everfit_write"
+
+
+class Store:
+    """An open ledger database. It holds no connection between calls, so it may be kept, shared by threads and forked.
+
+    Attributes:
+        url: Of the database, the password hidden.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        """Use `open` instead, which also sees to the schema."""
+        self._engine = engine
+        self._reached = False
+        self.url = engine.url.render_as_string(hide_password=True)
+
+    @classmethod
+    def open(cls, where: Settings | str) -> Self:
+        """Open the ledger, making or migrating its tables where needed.
+
+        Args:
+            where: The settings of the process, or an SQLAlchemy URL of SQLite or PostgreSQL.
+
+        Raises:
+            LedgerError: the URL is not understood, the database can't be reached, or it was made by a newer everfit.
+        """
+        store = cls(_engine(_read_url(where.ledger if isinstance(where, Settings) else where)))
+        if store._revision() != REVISION:
+            store._migrate()
+        store._reached = True
+        return store
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A consistent view of the ledger."""
+        with self._connected() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def write(self, model: str) -> Iterator[Connection]:
+        """A transaction that no other writer of the same model overlaps; what it reads stays true until it ends."""
+        with self._connected() as connection:
+            connection.execution_options(**{_WRITE: True})
+            with connection.begin():
+                self._lock(connection, f"everfit:{model}")
+                yield connection
+
+    def now(self, connection: Connection) -> datetime:
+        """The time by which leases are measured: the server's where there is one, so that hosts need not agree."""
+        if connection.dialect.name == "postgresql":
+            moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+            return moment.astimezone(UTC)
+        return datetime.now(UTC)
+
+    def _lock(self, connection: Connection, name: str) -> None:
+        if connection.dialect.name == "postgresql":
+            key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        try:
+            with self._connect() as connection:
+                yield connection
+        except (OperationalError, InterfaceError) as error:
+            raise LedgerError(
+                f"the ledger {self.url!r} did not answer ({_first_line(error)}); "
+                "look whether it is reachable and writable, then run the same again"
+            ) from error
+
+    def _connect(self) -> Connection:
+        give_up = time.monotonic() + _RECONNECT_WAIT.total_seconds()
+        pause = 0.05
+        while True:
+            try:
+                return self._engine.connect()
+            except OperationalError:
+                if not self._reached or self._engine.dialect.name == "sqlite" or time.monotonic() > give_up:
+                    raise
+            time.sleep(pause)
+            pause = min(2 * pause, 1.0)
+
+    def _revision(self) -> str | None:
+        """The schema's migration, or none when there is no schema yet."""
+        try:
+            with self._engine.connect() as connection:
+                return _read_revision(connection)
+        except (OperationalError, ProgrammingError) as error:
+            if "alembic_version" in str(error.orig):  # No such table, in the words of either database.
+                return None
+            raise LedgerError(
+                f"the ledger {self.url!r} can't be opened ({_first_line(error)}); "
+                "check EVERFIT_LEDGER_URL, and that the database is up and the folder writable"
+            ) from error
+
+    def _migrate(self) -> None:
+        from alembic import command
+        from alembic.config import Config
+        from alembic.script import ScriptDirectory
+        from alembic.util.exc import CommandError
+
+        config = Config()
+        config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+        if self._engine.dialect.name == "sqlite":
+            self._use_wal()
+        with self._connected() as connection:
+            connection.execution_options(**{_WRITE: True})
+            with connection.begin():
+                self._lock(connection, "everfit:schema")
+                # Looked up again: of many first openers, all but one find the work done.
+                found = _read_revision(connection) if _has_revision_table(connection) else None
+                if found == REVISION:
+                    return
+                try:
+                    ScriptDirectory.from_config(config).get_revision(found or "head")
+                except CommandError as error:
+                    raise LedgerError(
+                        f"the ledger {self.url!r} has the schema {found!r}, newer than this everfit knows "
+                        f"({REVISION!r}); upgrade everfit here, or use another ledger"
+                    ) from error
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+
+    def _use_wal(self) -> None:
+        """Let readers and a writer go on side by side. The change itself needs the file alone and does not queue."""
+        give_up = time.monotonic() + _LOCK_WAIT.total_seconds()
+        while True:
+            try:
+                with self._engine.connect() as connection:
+                    raw = connection.connection.cursor()
+                    raw.execute("PRAGMA journal_mode=WAL")
+                    raw.close()
+                    return
+            except (DBAPIError, sqlite3.Error) as error:  # The raw cursor raises the driver's own errors.
+                if "locked" not in str(error) or time.monotonic() > give_up:
+                    raise LedgerError(f"the ledger {self.url!r} can't be made: {error}") from error
+            time.sleep(0.02)
+
+
+def _read_url(given: str) -> URL:
+    try:
+        url = make_url(given)
+    except ArgumentError as error:
+        raise LedgerError(
+            f"the ledger's URL is not understood; write it like 'sqlite:///ledger.db' or "
+            f"'postgresql://user@host/database' (it has {len(given)} characters)"
+        ) from error
+    if url.drivername in {"postgresql", "postgres"}:
+        return url.set(drivername="postgresql+psycopg")
+    if url.drivername in {"postgresql+psycopg", "sqlite"} and not _in_memory(url):
+        return url
+    raise LedgerError(
+        f"the ledger {url.render_as_string(hide_password=True)!r} is not supported; "
+        "use a SQLite file ('sqlite:///ledger.db') or PostgreSQL ('postgresql://user@host/database')"
+    )
+
+
+def _in_memory(url: URL) -> bool:
+    return url.drivername == "sqlite" and url.database in {None, "", ":memory:"}
+
+
+def _engine(url: URL) -> Engine:
+    if url.drivername != "sqlite":
+        return create_engine(url, poolclass=NullPool, connect_args={"connect_timeout": 10})
+    try:
+        Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LedgerError(f"the folder of the ledger {url.database!r} can't be made: {error}") from error
+    engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _LOCK_WAIT.total_seconds()})
+
+    def on_connect(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # The driver begins no transaction of its own; `on_begin` does.
+        connection.execute("PRAGMA foreign_keys=ON").close()
+
+    def on_begin(connection: Connection) -> None:
+        # A write takes its lock at the start: what it has read can't change before it writes.
+        write = connection.get_execution_options().get(_WRITE, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    event.listen(engine, "connect", on_connect)
+    event.listen(engine, "begin", on_begin)
+    return engine
+
+
+def _has_revision_table(connection: Connection) -> bool:
+    return connection.dialect.has_table(connection, "alembic_version")
+
+
+def _read_revision(connection: Connection) -> str | None:
+    revision: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return revision
+
+
+def _first_line(error: DBAPIError) -> str:
+    return str(error.orig).strip().partition("\n")[0]
