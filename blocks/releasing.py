@@ -1,0 +1,49 @@
+"""How a challenger that passed the gate takes the champion's place."""
+
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from everfit.blocks.policy import Duration, Policy
+
+
+class ReleasePolicy(Policy):
+    """How a champion is replaced, who must be seen to serve it, and how long old ones are kept.
+
+    Attributes:
+        strategy: `replace` moves all traffic to the new champion at once.
+        services: Prediction services that must answer with the new version before a release counts as done.
+        verify_timeout: How long to wait for them. A promotion that is not served by then is undone.
+        bake_time: How long after a release a loss of quality is blamed on it, and so rolled back.
+        keep_versions: So many former champions stay loadable, for rolling back to.
+        keep_for: So long after its time a former champion stays loadable, however many there are.
+    """
+
+    strategy: Literal["replace"] = Field(default="replace", description="How traffic moves to the new champion.")
+    services: tuple[str, ...] = Field(
+        default=(), description="Base URLs of the prediction services, such as http://localhost:8080."
+    )
+    verify_timeout: Duration = Field(
+        default=timedelta(seconds=60), description="How long the services may take to answer with the new version."
+    )
+    bake_time: Duration = Field(
+        default=timedelta(days=3), description="After a release, quality lost within this span is blamed on it."
+    )
+    keep_versions: int = Field(default=5, ge=1, description="Former champions that stay loadable.")
+    keep_for: Duration = Field(default=timedelta(days=90), description="How long a former champion stays loadable.")
+
+    @field_validator("services")
+    @classmethod
+    def _are_urls(cls, services: tuple[str, ...]) -> tuple[str, ...]:
+        for service in services:
+            if not service.startswith(("http://", "https://")):
+                raise ValueError(f"{service!r} is not the URL of a service; write it like http://localhost:8080")
+        return tuple(service.rstrip("/") for service in services)
+
+    @field_validator("verify_timeout", "bake_time", "keep_for")
+    @classmethod
+    def _is_not_negative(cls, span: timedelta) -> timedelta:
+        if span < timedelta(0):
+            raise ValueError(f"{span} is negative; write 0s for none at all")
+        return span
