@@ -1,0 +1,64 @@
+"""What all tests share. Nothing here starts a server unless a test asks for the fixture."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before anything imports Prefect or MLflow: no usage data, and nothing of the profile or servers of who runs the tests.
+os.environ |= {
+    "DO_NOT_TRACK": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_HOME": tempfile.mkdtemp(prefix="everfit-tests-"),
+    "MPLBACKEND": "agg",
+}
+for variable in [name for name in os.environ if name.startswith(("EVERFIT_", "PREFECT_API_", "MLFLOW_TRACKING_"))]:
+    del os.environ[variable]
+
+
+def pytest_unconfigure() -> None:
+    """Take the tests' own Prefect home away again."""
+    shutil.rmtree(os.environ["PREFECT_HOME"], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """A Prefect server with a database of its own, for the whole session."""
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty workspace in an empty working folder, which the process's settings name."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / ".everfit"
+    path.mkdir()
+    monkeypatch.setenv("EVERFIT_WORKSPACE", str(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def _empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def mlflow_uri(workspace: Path, _empty_mlflow: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty MLflow in the workspace; its tables are made once a session, since that takes seconds."""
+    path = workspace / "mlflow.db"
+    shutil.copy(_empty_mlflow, path)
+    uri = f"sqlite:///{path}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    return uri
