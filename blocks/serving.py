@@ -1,0 +1,39 @@
+"""How a model is served: limits, durability, and what is done with inputs that it doesn't know."""
+
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import Field
+
+from everfit.blocks.policy import Duration, Policy
+
+
+class ServingPolicy(Policy):
+    """How a model is served.
+
+    Attributes:
+        max_rows: Rows of one request.
+        max_body: Bytes of one request's body.
+        max_waiting: Rows that may wait for their prediction; more are answered 503.
+        max_concurrent: Requests that one client may have open at once.
+        rate: Requests per second of one client, or no limit.
+        new_categories: `refuse` answers 4xx to a category that training hasn't seen; `accept` leaves it to the model.
+        durability: `disk` flushes each micro-batch before it is answered and outlives a power cut; `process` leaves the
+            flush to the system, and outlives SIGKILL only.
+        spool_bytes: What the spool may hold while the prediction log can't be reached; then requests are answered 503.
+        drain_every: How often the spool is moved into the prediction log.
+        follow_every: How often the registry is asked for a new champion.
+    """
+
+    max_rows: int = Field(default=10_000, ge=1, description="Rows of one request.")
+    max_body: int = Field(default=16 * 2**20, ge=1024, description="Bytes of one request's body.")
+    max_waiting: int = Field(default=50_000, ge=1, description="Rows that may wait for their prediction.")
+    max_concurrent: int = Field(default=256, ge=1, description="Requests that one client may have open at once.")
+    rate: float | None = Field(default=None, gt=0, description="Requests per second of one client.")
+    new_categories: Literal["refuse", "accept"] = Field(
+        default="refuse", description="Categories not seen in training."
+    )
+    durability: Literal["disk", "process"] = Field(default="disk", description="What an answered prediction outlives.")
+    spool_bytes: int = Field(default=2**30, ge=2**16, description="What the spool may hold.")
+    drain_every: Duration = Field(default=timedelta(seconds=5), description="How often the spool is drained.")
+    follow_every: Duration = Field(default=timedelta(seconds=1), description="How often the registry is asked.")

@@ -1,0 +1,1 @@
+"""The prediction service: serves champions, follows the registry, and logs every answer."""

@@ -1,0 +1,171 @@
+"""The drain: moves predictions from the spool into the prediction log, each exactly once."""
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from everfit.blocks.errors import DataError
+from everfit.infra.serving.spool import Segment, Spool, SpoolError
+from everfit.tasks import predictions
+from everfit.tasks.tables import Table
+
+logger = logging.getLogger(__name__)
+
+_COMMIT_BYTES = 64 * 2**20  # of segments in one commit: what is held in memory at once, times about five
+
+
+@dataclass
+class DrainState:
+    """How the drain is doing, for `/metrics` and `/models/{name}`.
+
+    Attributes:
+        drained: Predictions that the log has taken from this process.
+        failures: Attempts in a row that failed.
+        error: Why the last attempt failed; empty after one that worked.
+        set_aside: Segments that a person should look at.
+    """
+
+    drained: int = 0
+    failures: int = 0
+    error: str = ""
+    set_aside: list[str] = field(default_factory=list)
+
+
+class Drain:
+    """Drains one model's spools.
+
+    The spool's id and the segment's number go into the commit that adds the rows. A crash after the commit and before
+    the segments are deleted is found by that number, and nothing is added twice.
+
+    Args:
+        spool: This process's own; those of dead processes beside it are drained as well.
+        table: The prediction log.
+        key: The model's key columns.
+        event_time: The column of the event time.
+        every_s: Seconds between two rounds.
+    """
+
+    def __init__(self, spool: Spool, table: Table, key: Sequence[str], event_time: str, every_s: float = 5.0) -> None:
+        self.spool, self.table, self.key, self.event_time, self.every_s = spool, table, list(key), event_time, every_s
+        self.state = DrainState()
+        self._wake = threading.Event()
+        self._stopping = False
+        self._round = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="everfit-drain", daemon=True)
+
+    def start(self) -> None:
+        """Drain in the background, first what an earlier process left."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 30.0) -> None:
+        """Drain a last time, and end. What can't be drained stays in the spool for the next process."""
+        self._stopping = True
+        self._wake.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+        self.spool.close()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self.drain()
+            # After a failure the pause doubles, up to a minute.
+            self._wake.wait(
+                min(60.0, self.every_s * 2 ** min(self.state.failures, 6)) if self.state.failures else self.every_s
+            )
+        self.drain()
+
+    def drain(self) -> int:
+        """Move all there is into the log.
+
+        Returns:
+            How many predictions were moved; what failed is in `state`.
+        """
+        with self._round:
+            try:
+                self.spool.seal()
+                moved = self._empty(self.spool) + self._adopt()
+            except Exception as error:  # noqa: BLE001 - the store may fail in any way, and the spool holds meanwhile
+                self.state.failures += 1
+                self.state.error = f"{type(error).__name__}: {error}"
+                logger.warning("predictions stay in the spool, the log can't be written: %s", self.state.error)
+                return 0
+            self.state.failures, self.state.error = 0, ""
+            self.state.drained += moved
+            return moved
+
+    def _adopt(self) -> int:
+        moved = 0
+        for folder in sorted(self.spool.folder.parent.iterdir()):
+            if folder == self.spool.folder or not any(path.stat().st_size for path in folder.glob("*.seg")):
+                continue
+            try:
+                left = Spool(folder)
+            except SpoolError:
+                continue  # its process lives, and drains it
+            try:
+                moved += self._empty(left)
+            finally:
+                left.close()
+        return moved
+
+    def _empty(self, spool: Spool) -> int:
+        numbers = spool.sealed()
+        if not numbers:
+            return 0
+        done = predictions.last_append(self.table, spool.id)
+        spool.discard([number for number in numbers if number <= done])
+        moved = 0
+        for group in _groups(spool, [number for number in numbers if number > done]):
+            moved += self._commit(spool, group)
+        return moved
+
+    def _commit(self, spool: Spool, group: list[Segment]) -> int:
+        numbers = [segment.number for segment in group]
+        for segment in group:
+            if segment.damaged:
+                self._set_aside(spool, segment.number, f"{segment.damaged} bytes of it are damaged")
+        rows = sum(segment.rows for segment in group)
+        if rows:
+            try:
+                content = predictions.to_rows(_joined(group), group[0].types, self.key, self.event_time)
+                predictions.append(self.table, content, spool.id, numbers[-1])
+            except (DataError, KeyError, ValueError, TypeError) as error:
+                # These rows will never fit, however often they are tried; the ones behind them may.
+                rows = 0
+                for number in numbers:
+                    self._set_aside(spool, number, str(error))
+        spool.discard(numbers)
+        return rows
+
+    def _set_aside(self, spool: Spool, number: int, reason: str) -> None:
+        kept: Path = spool.set_aside(number)
+        self.state.set_aside.append(str(kept))
+        logger.error("segment %s of the spool is set aside in %s: %s", number, kept, reason)
+
+
+def _groups(spool: Spool, numbers: Sequence[int]) -> Iterator[list[Segment]]:
+    """Segments that go into one commit: in order, of the same columns, and of bounded size."""
+    group: list[Segment] = []
+    size = 0
+    for number in numbers:
+        segment = spool.read(number)
+        bytes_on_disk = spool.size(number)
+        if group and (segment.types != group[0].types or size + bytes_on_disk > _COMMIT_BYTES):
+            yield group
+            group, size = [], 0
+        group.append(segment)
+        size += bytes_on_disk
+    if group:
+        yield group
+
+
+def _joined(group: Sequence[Segment]) -> dict[str, list[Any]]:
+    joined: dict[str, list[Any]] = {name: [] for name in group[0].types}
+    for segment in group:
+        for batch in segment.batches:
+            for name, values in batch.items():
+                joined[name].extend(values)
+    return joined

@@ -1,0 +1,171 @@
+"""The drain puts every prediction into the log exactly once, through crashes, outages and damage."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from everfit.infra.serving.drain import Drain
+from everfit.infra.serving.spool import Spool
+from everfit.tasks import predictions
+from everfit.tasks.inputs import InputColumn, InputSchema
+from everfit.tasks.records import Window
+from everfit.tasks.tables import Table, row_keys
+
+INPUTS = InputSchema(
+    task="binary",
+    features=(InputColumn(name="x", kind="double", nullable=True), InputColumn(name="city", kind="string")),
+    key=(InputColumn(name="flight", kind="long"),),
+    event_time="at",
+)
+KINDS = predictions.column_kinds(INPUTS)
+OCTOBER = 1_380_585_600_000_000
+
+
+def batch(first: int, count: int, version: int = 1) -> dict[str, list[Any]]:
+    rows = range(first, first + count)
+    return {
+        "x": [None if row % 7 == 0 else row / 2 for row in rows],
+        "city": ["Oslo"] * count,
+        "flight": [None if row % 5 == 0 else row for row in rows],
+        "at": [OCTOBER + row * 3_600_000_000 for row in rows],
+        "_prediction_id": [f"id-{row}" for row in rows],
+        "_predicted_at": [OCTOBER] * count,
+        "_prediction": ["1"] * count,
+        "_score": [0.75] * count,
+        "_probabilities": [None] * count,
+        "_model_version": [version] * count,
+        "_arm": ["champion"] * count,
+        "_latency_ms": [1.0] * count,
+        "_outlier": [None] * count,
+        "_client": ["test"] * count,
+    }
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Table:
+    return Table(str(tmp_path / "predictions"))
+
+
+def drain_of(spool: Spool, log: Table) -> Drain:
+    return Drain(spool, log, ["flight"], "at")
+
+
+def test_rows_arrive_with_their_types_key_and_day(tmp_path: Path, log: Table) -> None:
+    spool = Spool.claim(tmp_path / "spool")
+    spool.append(KINDS, batch(0, 30))
+    assert drain_of(spool, log).drain() == 30
+
+    frame = predictions.read(log, None, "at")
+    assert frame["_prediction_id"].nunique() == 30
+    assert str(frame["at"].dtype) == "datetime64[us, UTC]"
+    assert frame["x"].isna().sum() == 5
+    assert sorted({str(day) for day in frame["_day"]}) == ["2013-10-01", "2013-10-02"]
+    known = frame["flight"].notna()
+    assert (~known).sum() == 6
+    assert frame["_key"].nunique() == 30
+    keys = frame.loc[known, ["flight"]].astype("int64")
+    assert frame.loc[known, "_key"].tolist() == row_keys(keys, ["flight"]).tolist()
+
+
+def test_a_crash_between_commit_and_deletion_adds_nothing_twice(tmp_path: Path, log: Table) -> None:
+    spool = Spool.claim(tmp_path / "spool")
+    spool.append(KINDS, batch(0, 10))
+    spool.seal()
+    crashed = drain_of(spool, log)
+    spool.discard = lambda numbers: None  # type: ignore[method-assign,assignment]
+    assert crashed.drain() == 10
+    assert spool.sealed() == [1]
+    del spool.discard  # type: ignore[method-assign]
+
+    spool.append(KINDS, batch(10, 5))
+    assert drain_of(spool, log).drain() == 5
+
+    assert sorted(predictions.read(log, None, "at")["_prediction_id"]) == sorted(f"id-{row}" for row in range(15))
+    assert spool.sealed() == []
+
+
+def test_holds_while_the_log_cannot_be_reached(tmp_path: Path) -> None:
+    blocked = tmp_path / "predictions"
+    blocked.write_text("a file where the table should be")
+    spool = Spool.claim(tmp_path / "spool")
+    spool.append(KINDS, batch(0, 10))
+    drain = drain_of(spool, Table(str(blocked)))
+
+    assert drain.drain() == 0
+    assert drain.state.failures == 1
+    assert drain.state.error
+
+    blocked.unlink()
+    assert drain.drain() == 10
+    assert drain.state.failures == 0
+
+
+def test_takes_over_what_a_dead_process_left(tmp_path: Path, log: Table) -> None:
+    living, dead = Spool.claim(tmp_path / "spool"), Spool.claim(tmp_path / "spool")
+    dead.append(KINDS, batch(0, 10))
+    drain = drain_of(living, log)
+    assert drain.drain() == 0
+    dead.close()
+
+    assert drain.drain() == 10
+    assert drain.drain() == 0
+
+
+def test_a_damaged_segment_is_set_aside_and_its_whole_rows_are_kept(tmp_path: Path, log: Table) -> None:
+    spool = Spool.claim(tmp_path / "spool")
+    for first in range(0, 30, 10):
+        spool.append(KINDS, batch(first, 10))
+    spool.seal()
+    segment = next(spool.folder.glob("*.seg"))
+    content = segment.read_bytes()
+    damaged = content.replace(b'"id-10"', b'"id-XX"')
+    segment.write_bytes(damaged)
+
+    drain = drain_of(spool, log)
+    assert drain.drain() == 20
+
+    assert [Path(path).read_bytes() for path in drain.state.set_aside] == [damaged]
+
+
+def test_rows_that_never_fit_are_set_aside_and_later_ones_go_on(tmp_path: Path, log: Table) -> None:
+    spool = Spool.claim(tmp_path / "spool")
+    spool.append(KINDS, batch(0, 5))
+    drain = drain_of(spool, log)
+    drain.drain()
+    spool.append({**KINDS, "x": "string"}, {**batch(5, 5), "x": ["not a number"] * 5})
+    spool.append(KINDS, batch(10, 5))
+
+    assert drain.drain() == 5
+    assert len(drain.state.set_aside) == 1
+    assert len(predictions.read(log, None, "at")) == 10
+
+
+def test_a_new_version_may_bring_a_new_feature(tmp_path: Path, log: Table) -> None:
+    spool = Spool.claim(tmp_path / "spool")
+    spool.append(KINDS, batch(0, 5))
+    spool.append({**KINDS, "wind": "double"}, {**batch(5, 5, version=2), "wind": [3.0] * 5})
+    assert drain_of(spool, log).drain() == 10
+
+    frame = predictions.read(log, None, "at")
+    assert frame["wind"].isna().tolist() == [True] * 5 + [False] * 5
+
+
+def test_reads_by_window_arm_and_version_and_finds_by_id(tmp_path: Path, log: Table) -> None:
+    spool = Spool.claim(tmp_path / "spool")
+    one, two = predictions.prediction_ids(OCTOBER // 1000, 2)
+    spool.append(KINDS, {**batch(0, 2), "_prediction_id": [one, two], "_arm": ["champion", "shadow"]})
+    spool.append(KINDS, batch(24, 4, version=2))
+    drain_of(spool, log).drain()
+
+    window = Window(since=pd.Timestamp("2013-10-02", tz="UTC"), until=pd.Timestamp("2013-10-02 02:00", tz="UTC"))
+    assert predictions.read(log, window, "at", columns=["_prediction_id"]).to_numpy().tolist() == [["id-24"], ["id-25"]]
+    assert len(predictions.read(log, None, "at", model_version=1)) == 1
+    assert len(predictions.read(log, None, "at", arms=("shadow",))) == 1
+    found = predictions.find(log, two)
+    assert found is not None
+    assert found["_arm"] == "shadow"
+    assert predictions.find(log, predictions.prediction_ids(OCTOBER // 1000, 1)[0]) is None
+    assert predictions.made_at_ms(one) == OCTOBER // 1000
+    assert one[14] == "7"
