@@ -1,0 +1,88 @@
+"""The columns of a frame as numbers or codes, which is all that their statistics need."""
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+Kind = Literal["numeric", "categorical", "boolean"]
+Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
+
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_SHIFT = np.uint64(32)
+_KIND_OF_VALUES: dict[str, Kind | None] = {
+    "boolean": "boolean",
+    **dict.fromkeys(("integer", "floating", "mixed-integer-float", "decimal"), "numeric"),
+    **dict.fromkeys(("datetime", "datetime64", "date", "time", "timedelta", "timedelta64", "period", "complex")),
+}
+
+
+def kind_of(column: "pd.Series[Any]") -> Kind | None:
+    """The kind of a column by its type; none for dates, times, durations and complex numbers."""
+    types = pd.api.types
+    if types.is_object_dtype(column.dtype) or isinstance(column.dtype, pd.StringDtype):
+        return _KIND_OF_VALUES.get(types.infer_dtype(column, skipna=True), "categorical")
+    if types.is_bool_dtype(column.dtype):
+        return "boolean"
+    if types.is_numeric_dtype(column.dtype) and not types.is_complex_dtype(column.dtype):
+        return "numeric"
+    return "categorical" if isinstance(column.dtype, pd.CategoricalDtype) else None
+
+
+def numbers_of(column: "pd.Series[Any]") -> tuple[Floats, int]:
+    """A column as float64 with NaN for what is missing.
+
+    Returns:
+        The values, of shape (rows,), and how many rows hold something that is no number.
+    """
+    if pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan), 0
+    read = pd.to_numeric(column.astype(object), errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    return read, int((np.isnan(read) & column.notna().to_numpy()).sum())
+
+
+def codes_of(column: "pd.Series[Any]") -> tuple[Codes, list[str]]:
+    """A column as codes into its categories, -1 for what is missing.
+
+    Returns:
+        The codes, of shape (rows,), and the categories' names, each once.
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        raw, found = column.cat.codes.to_numpy(dtype=np.int64), column.cat.categories
+    else:
+        raw, found = pd.factorize(column, use_na_sentinel=True)  # type: ignore[assignment]
+    labels = [label(value) for value in found]
+    index = {name: position for position, name in enumerate(dict.fromkeys(labels))}
+    if len(index) == len(labels):
+        return raw.astype(np.int64, copy=False), labels
+    positions = np.array([*(index[name] for name in labels), -1], dtype=np.int64)
+    return positions[raw], list(index)
+
+
+def label(value: object) -> str:
+    """The name of a category; an integer that came as a float, as it does beside missing values, is the same one."""
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def count_sorted(ordered: Floats, edges: Floats) -> Codes:
+    """How many of the ascending values fall into each cell `[edges[i-1], edges[i])`, of shape (edges + 1,)."""
+    positions = np.searchsorted(ordered, edges, side="left")
+    return np.diff(positions, prepend=0, append=ordered.size).astype(np.int64)
+
+
+def mixed(hashes: Hashes, values: Floats | Codes) -> Hashes:
+    """Mix one more column into the hashes of the rows, both of shape (rows,)."""
+    result = (hashes ^ np.ascontiguousarray(values).view(np.uint64)) * _MULTIPLIER
+    result ^= result >> _SHIFT
+    return result
+
+
+def repeated(hashes: Hashes) -> int:
+    """How many rows have the hash of an earlier row."""
+    ordered = np.sort(hashes)
+    return int((ordered[1:] == ordered[:-1]).sum())

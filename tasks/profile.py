@@ -1,0 +1,243 @@
+"""The profile of what a model was trained on, and the counts of later rows over the profile's cells.
+
+A profile is made once, from the training rows, and kept with the model version. Each column is cut into cells: bins
+between the reference's quantiles, a cell for each value that is frequent by itself, or the categories. Later rows are
+counted over those cells, chunk by chunk, so any number of rows fits into bounded memory.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import AwareDatetime, Field
+
+from everfit.blocks.errors import DataError
+from everfit.tasks.columns import Codes, Floats, Kind, codes_of, count_sorted, kind_of, mixed, numbers_of, repeated
+from everfit.tasks.divergence import DISCRETE
+from everfit.tasks.records import Record
+
+Role = Literal["feature", "prediction"]
+
+BINS = 10
+LISTED = 50
+KNOWN = 1_000
+QUANTILES = np.linspace(0, 1, 101)
+BLOCKS = 50
+SAME = 1e-6
+"""Values that differ by a smaller share of themselves count as one: float32 and float64 logs of the same value."""
+
+
+class ColumnProfile(Record):
+    """One column of the reference."""
+
+    name: str
+    kind: Kind
+    role: Role = "feature"
+    rows: int
+    missing: int = Field(description="Rows without a value; an infinite one counts as missing.")
+    cells: tuple[int, ...] = Field(description="Rows in each cell; for categories the last two are other and unseen.")
+    edges: tuple[float, ...] = Field(default=(), description="Numeric: cell i holds edges[i-1] <= value < edges[i].")
+    categories: tuple[str, ...] = Field(default=(), description="The categories that have a cell, frequent first.")
+    others: tuple[str, ...] = Field(default=(), description="Known categories that share the cell `other`.")
+    complete: bool = Field(default=True, description="Whether every category is known by name.")
+    minimum: float | None = None
+    maximum: float | None = None
+    mean: float | None = None
+    std: float | None = None
+    quantiles: tuple[float, ...] = Field(default=(), description="At 0, 0.01, … 1.")
+    distinct: int = Field(default=0, description="Number of different values.")
+    stable_share: float = Field(
+        default=0.0, description="Largest share of one value in any block of the rows in order."
+    )
+
+    @property
+    def missing_share(self) -> float:
+        """The share of rows without a value."""
+        return self.missing / self.rows if self.rows else 0.0
+
+
+class Profile(Record):
+    """What the champion was trained on, column by column."""
+
+    rows: int
+    columns: tuple[ColumnProfile, ...]
+    left_out: dict[str, str] = Field(default_factory=dict, description="Columns without a profile, and why.")
+    repeated_rows: int = Field(default=0, description="Rows whose profiled columns equal an earlier row's.")
+    since: AwareDatetime | None = Field(default=None, description="Event time of the oldest row.")
+    until: AwareDatetime | None = Field(default=None, description="Event time of the newest row.")
+
+    def column(self, name: str) -> ColumnProfile:
+        """The profile of one column.
+
+        Raises:
+            DataError: the profile has no such column.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise DataError(f"the profile has no column {name!r}; it has {', '.join(c.name for c in self.columns)}")
+
+
+def profile_frame(
+    frame: pd.DataFrame,
+    columns: Sequence[str],
+    *,
+    predictions: Sequence[str] = (),
+    kinds: Mapping[str, Kind] | None = None,
+    event_time: str | None = None,
+    bins: int = BINS,
+) -> Profile:
+    """Profile the columns of a frame.
+
+    Args:
+        frame: The rows that the model was trained on, of shape (rows, any).
+        columns: The features.
+        predictions: Columns of the model's predictions for these rows, made out of fold: a score, a class, or both.
+        kinds: Kinds of columns whose type doesn't say it, such as categories coded as integers.
+        event_time: The column that orders rows; without it they count as ordered already.
+        bins: Number of bins of a continuous column.
+
+    Returns:
+        The profile; columns of dates, times and durations are left out by name.
+
+    Raises:
+        DataError: there are no rows, or a column isn't there.
+    """
+    if frame.empty:
+        raise DataError("there are no rows to profile; give the rows that the model was trained on")
+    if absent := [name for name in [*columns, *predictions] if name not in frame.columns]:
+        raise DataError(f"column {absent[0]!r} isn't in the frame, which has {', '.join(map(str, frame.columns))}")
+    times = None if event_time is None else pd.to_datetime(frame[event_time], utc=True)
+    order = None
+    if times is not None and not times.is_monotonic_increasing:
+        order = np.argsort(times.to_numpy(), kind="stable")
+    profiles: list[ColumnProfile] = []
+    left_out: dict[str, str] = {}
+    hashes = np.zeros(len(frame), dtype=np.uint64)
+    for name in [*columns, *predictions]:
+        kind = (kinds or {}).get(name) or kind_of(frame[name])
+        if kind is None:
+            left_out[name] = f"{frame[name].dtype} is neither numeric nor categorical"
+            continue
+        role: Role = "prediction" if name in predictions else "feature"
+        values: Floats | Codes
+        if kind == "numeric":
+            values, _ = numbers_of(frame[name])
+            profiles.append(_profile_numbers(name, role, values, order, bins))
+        else:
+            values, categories = codes_of(frame[name])
+            profiles.append(_profile_codes(name, role, kind, values, categories=categories, order=order))
+        if role == "feature":
+            hashes = mixed(hashes, values)
+    return Profile(
+        rows=len(frame),
+        columns=tuple(profiles),
+        left_out=left_out,
+        repeated_rows=repeated(hashes) if any(profile.role == "feature" for profile in profiles) else 0,
+        since=None if times is None or times.isna().all() else times.min().to_pydatetime().astimezone(UTC),
+        until=None if times is None or times.isna().all() else times.max().to_pydatetime().astimezone(UTC),
+    )
+
+
+def reference_sample(frame: pd.DataFrame, rows: int = 10_000, seed: int = 0) -> pd.DataFrame:
+    """A seeded sample without replacement in the frame's order; the same frame and seed give exactly the same rows."""
+    if len(frame) <= rows:
+        return frame.reset_index(drop=True)
+    chosen = np.random.default_rng(seed).choice(len(frame), size=rows, replace=False)
+    return frame.iloc[np.sort(chosen)].reset_index(drop=True)
+
+
+def write_profile(profile: Profile, path: Path) -> None:
+    """Write the profile as JSON; equal profiles give equal files."""
+    path.write_text(profile.canonical_json(), encoding="utf-8")
+
+
+def read_profile(path: Path) -> Profile:
+    """Read a profile that `write_profile` wrote."""
+    return Profile.model_validate_json(path.read_text(encoding="utf-8"))
+
+
+def _profile_numbers(
+    name: str, role: Role, values: Floats, order: npt.NDArray[np.intp] | None, bins: int
+) -> ColumnProfile:
+    ordered = np.sort(values[np.isfinite(values)])
+    if ordered.size == 0:
+        return ColumnProfile(
+            name=name, kind="numeric", role=role, rows=values.size, missing=values.size, cells=(0,), edges=()
+        )
+    new = np.append(True, ordered[1:] != ordered[:-1])
+    starts = np.flatnonzero(new)
+    edges = _edges(ordered, starts, bins)
+    return ColumnProfile(
+        name=name,
+        kind="numeric",
+        role=role,
+        rows=values.size,
+        missing=values.size - ordered.size,
+        cells=tuple(count_sorted(ordered, edges).tolist()),
+        edges=tuple(edges.tolist()),
+        minimum=float(ordered[0]),
+        maximum=float(ordered[-1]),
+        mean=float(ordered.mean()),
+        std=float(ordered.std()),
+        quantiles=tuple(ordered[np.rint(QUANTILES * (ordered.size - 1)).astype(np.intp)].tolist()),
+        distinct=starts.size,
+        stable_share=_stable_share(values, order),
+    )
+
+
+def _edges(ordered: Floats, starts: npt.NDArray[np.intp], bins: int) -> Floats:
+    """Edges between cells: each value of a discrete column or a frequent one alone, else equal shares of rows."""
+    if starts.size <= DISCRETE:
+        alone, between = ordered[starts], np.empty(0)
+    else:
+        lengths = np.diff(np.append(starts, ordered.size))
+        alone = ordered[starts[lengths * bins > ordered.size]]
+        between = ordered[(np.arange(1, bins) * ordered.size) // bins]
+        between = between[~np.isin(between, alone)]
+    margin = np.maximum(np.abs(alone) * SAME, np.finfo(np.float64).tiny)
+    return np.unique(np.concatenate([alone - margin, alone + margin, between]))
+
+
+def _profile_codes(
+    name: str, role: Role, kind: Kind, codes: Codes, *, categories: list[str], order: npt.NDArray[np.intp] | None
+) -> ColumnProfile:
+    counts = np.bincount(codes[codes >= 0], minlength=len(categories))
+    frequent_first = sorted(
+        (index for index in range(len(categories)) if counts[index]),
+        key=lambda index: (-counts[index], categories[index]),
+    )
+    listed, rest = frequent_first[:LISTED], frequent_first[LISTED:]
+    as_floats = np.where(codes < 0, np.nan, codes.astype(np.float64))
+    return ColumnProfile(
+        name=name,
+        kind=kind,
+        role=role,
+        rows=codes.size,
+        missing=int((codes < 0).sum()),
+        cells=(*(int(counts[index]) for index in listed), int(sum(counts[index] for index in rest)), 0),
+        categories=tuple(categories[index] for index in listed),
+        others=tuple(sorted(categories[index] for index in rest[:KNOWN])),
+        complete=len(rest) <= KNOWN,
+        distinct=len(frequent_first),
+        stable_share=_stable_share(as_floats, order),
+    )
+
+
+def _stable_share(values: Floats, order: npt.NDArray[np.intp] | None) -> float:
+    """The largest share that one value has in a fiftieth of the rows in order; exact from one half upwards.
+
+    A value that holds half of a block is the block's median. It tells a month or a dry spell, which stay the same for
+    a while, from a sensor that is stuck.
+    """
+    size = max(30, values.size // BLOCKS)
+    if values.size < size:
+        return 1.0
+    ordered = values if order is None else values[order]
+    blocks = ordered[: ordered.size // size * size].reshape(-1, size)
+    medians = np.partition(blocks, size // 2, axis=1)[:, size // 2]
+    return float((blocks == medians[:, None]).mean(axis=1).max())
