@@ -1,7 +1,6 @@
 # Everything a person or a CI does with everfit. `make` alone lists the targets.
 
 SHELL := bash
-.SHELLFLAGS := -eu -o pipefail -c
 
 PYTHON ?= python3
 VENV := .venv
@@ -13,8 +12,8 @@ export MYPYPATH := build/types
 
 # pip says a line or more per package: this many tell as much.
 define PIP_PROGRESS
-/^Collecting/ && ++found % 25 == 0 { print "  " found " packages found" } \
-/^Installing collected/ { print "  installing " found " packages" } \
+/^(Collecting|Processing) / && ++found % 25 == 0 { print "  " found " packages found" } \
+/^Installing collected packages/ { print "  installing " NF - 3 " packages" } \
 { fflush() }
 endef
 
@@ -54,6 +53,7 @@ bench: $(INSTALLED) ## Measure: what the loop costs over the bare library calls,
 	@set -e; for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python "$$bench"; done
 
 wheel: $(INSTALLED) ## Build the wheel into dist/
+	rm -rf build/lib build/bdist.*
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
 
 clean: ## Remove what was built and .venv; ALL=1 removes the workspace .everfit too
@@ -64,9 +64,9 @@ clean: ## Remove what was built and .venv; ALL=1 removes the workspace .everfit 
 $(INSTALLED): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "everfit needs Python 3.11 or newer, and there is no '$(PYTHON)' here: install it, or say which one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"everfit needs Python 3.11 or newer; $(PYTHON) is {sys.version.split()[0]}. Say which one to use: make PYTHON=/path/to/python3.11")'
-	@echo "Installing everfit into $(VENV): about 230 packages, some minutes the first time"
+	@echo "Installing everfit into $(VENV): about 250 packages, some minutes the first time"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
-	@$(BIN)/python -m pip install -c constraints.txt -e '.[dev,demo,postgres,dask]' | awk '$(PIP_PROGRESS)'
+	@set -o pipefail; $(BIN)/python -m pip install -c constraints.txt -e '.[dev,demo,postgres,dask]' | awk '$(PIP_PROGRESS)'
 	@touch $@
 	@echo "Installed"
 
