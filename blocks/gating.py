@@ -1,0 +1,250 @@
+"""What a challenger must show before it is released."""
+
+from datetime import timedelta
+from typing import Literal, Self
+
+from pydantic import Field, FiniteFloat, model_validator
+
+from everfit.blocks.metrics import TaskKind, metric_facts
+from everfit.blocks.policy import Duration, Policy
+
+Level = Literal["low", "medium", "high"]
+LEVELS: tuple[Level, ...] = ("low", "medium", "high")
+
+
+class SlicePolicy(Policy):
+    """No slice of the rows may lose more than a bound to the champion.
+
+    A slice fails when its loss is beyond `max_loss` and, corrected for the number of slices, not due to chance.
+
+    Attributes:
+        columns: The columns whose values (or quantile bins) make the slices; by default the protected ones.
+        min_rows: Slices with fewer rows are not judged.
+        max_loss: The loss, in the primary metric, that a slice may show.
+        false_discovery_rate: Share of false alarms among the slices that fail.
+    """
+
+    columns: tuple[str, ...] = Field(default=(), description="By default the protected columns.")
+    min_rows: int = Field(default=200, ge=2, description="Slices with fewer rows are not judged.")
+    max_loss: FiniteFloat = Field(default=0.0, ge=0, description="Loss in the primary metric that a slice may show.")
+    false_discovery_rate: FiniteFloat = Field(
+        default=0.05, gt=0, lt=1, description="Share of false alarms among the slices that fail."
+    )
+
+
+class FairnessPolicy(Policy):
+    """Limits on how differently the groups of a protected column are treated.
+
+    Attributes:
+        max_demographic_parity_difference: Of the groups' shares of positive answers, largest minus smallest.
+        max_equalized_odds_difference: Of the groups' true or false positive rates, the wider of the two.
+        max_worsening: How much wider than the champion's either difference may be.
+    """
+
+    max_demographic_parity_difference: FiniteFloat | None = Field(
+        default=None, ge=0, lt=1, description="Between the groups' shares of positive answers."
+    )
+    max_equalized_odds_difference: FiniteFloat | None = Field(
+        default=None, ge=0, lt=1, description="Between the groups' true or false positive rates."
+    )
+    max_worsening: FiniteFloat | None = Field(default=None, ge=0, lt=1, description="Against the champion.")
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> Self:
+        _require_a_limit(self)
+        return self
+
+
+class CalibrationPolicy(Policy):
+    """Limits on how far probabilities are from what happens.
+
+    Attributes:
+        max_error: Expected calibration error.
+        max_worsening: How much larger than the champion's it may be.
+    """
+
+    max_error: FiniteFloat | None = Field(default=None, gt=0, lt=1, description="Expected calibration error.")
+    max_worsening: FiniteFloat | None = Field(default=None, ge=0, lt=1, description="Against the champion.")
+
+    @model_validator(mode="after")
+    def _limits_something(self) -> Self:
+        _require_a_limit(self)
+        return self
+
+
+class RobustnessPolicy(Policy):
+    """Limit on how many predictions flip under small changes of the input.
+
+    Attributes:
+        max_flip_share: Share of predictions that change their class, the worst of the perturbations tried.
+    """
+
+    max_flip_share: FiniteFloat = Field(gt=0, lt=1, description="Share of predictions that change their class.")
+
+
+class BusinessValuePolicy(Policy):
+    """What the release must be worth, in the unit of the spec's value matrix.
+
+    Attributes:
+        min_gain: Over the champion, per row of the hold-out; over no action for a first champion.
+    """
+
+    min_gain: FiniteFloat = Field(default=0.0, description="Over the champion, in the unit of the value matrix.")
+
+
+class ServingPolicy(Policy):
+    """The challenger is loaded and asked by the prediction service's own code before it is released.
+
+    Attributes:
+        p99_ms: Latency of a single row, 99th percentile.
+        size_mb: Of the stored model.
+        memory_mb: Of a process that has loaded it.
+    """
+
+    p99_ms: FiniteFloat | None = Field(default=None, gt=0, description="Latency of one row, 99th percentile.")
+    size_mb: FiniteFloat | None = Field(default=None, gt=0, description="Of the stored model.")
+    memory_mb: FiniteFloat | None = Field(default=None, gt=0, description="Of a process that has loaded it.")
+
+
+class RiskPolicy(Policy):
+    """How bad a bad release would be: the two axes of a risk matrix.
+
+    Attributes:
+        probability: That a release that passed the gate still does harm. A first champion counts one step
+            higher, as there is nothing that it was compared with.
+        impact: Of such harm.
+        approve_from: The level from which a person decides.
+    """
+
+    probability: Level = Field(default="low", description="That a release that passed the gate still does harm.")
+    impact: Level = Field(default="medium", description="Of such harm.")
+    approve_from: Level = Field(default="high", description="The level from which a person decides.")
+
+    def level(self, *, raised: int = 0) -> Level:
+        """The level of a risk: its place in the 3 by 3 matrix of probability and impact.
+
+        Args:
+            raised: By how many steps the probability is raised.
+        """
+        probability = min(LEVELS.index(self.probability) + raised, 2)
+        product = (probability + 1) * (LEVELS.index(self.impact) + 1)
+        return "low" if product <= 2 else "medium" if product <= 4 else "high"
+
+
+class GatePolicy(Policy):
+    """What a challenger must show before it takes the champion's place.
+
+    By default the challenger must be better than the champion with 95 % confidence: a release costs attention
+    and trust even when it does no harm, an equal model is no reason for one, and chains of "not much worse"
+    drift downwards. Where releases are cheap and newer data is wanted for its own sake, `non_inferiority` with
+    a margin releases what is not worse by more than that.
+
+    Attributes:
+        minimum: The worst value allowed, by metric: at least this for scores, at most this for losses.
+        comparison: Whether the challenger must be better (`superiority`) or not much worse (`non_inferiority`).
+        confidence: One-sided, of the gain's lower bound.
+        min_gain: What the lower bound of the gain must exceed, under superiority.
+        margin: What the loss must stay within, with that confidence, under non-inferiority.
+        draws: Of the bootstrap.
+        resample: `days` where rows of one day are not independent of each other; their bounds are wider then.
+        min_rows: Of the hold-out, for the comparison to count.
+        min_class_rows: Of the rarest class in it.
+        too_small: With fewer: keep the champion, ask for a longer hold-out, or ask a person.
+        dummy: The challenger must beat a dummy baseline.
+        expectations: The data's expectations must have passed.
+        leaks: No feature may be suspected of a leak.
+        slices: No slice may lose more than a bound; off by default.
+        fairness: Limits between protected groups; off by default.
+        calibration: Limits on calibration; off by default.
+        robustness: Limit on flips under small changes; off by default.
+        business_value: What the release must be worth; off by default.
+        serving: The challenger is tried in the prediction service's code; off by default.
+        approval: Whether a person decides on what has passed.
+        risk: When `approval` is `on_risk`.
+        approval_expires: After this, what nobody decided is rejected.
+    """
+
+    minimum: dict[str, FiniteFloat] = Field(default_factory=dict, description="The worst value allowed, by metric.")
+    comparison: Literal["superiority", "non_inferiority"] = Field(
+        default="superiority", description="Must be better, or not much worse."
+    )
+    confidence: FiniteFloat = Field(default=0.95, gt=0.5, lt=1, description="One-sided, of the gain's lower bound.")
+    min_gain: FiniteFloat = Field(default=0.0, ge=0, description="What the lower bound of the gain must exceed.")
+    margin: FiniteFloat | None = Field(default=None, gt=0, description="What the loss must stay within.")
+    draws: int = Field(default=2000, ge=100, le=100_000, description="Of the bootstrap.")
+    resample: Literal["rows", "days"] = Field(default="rows", description="`days` where rows of a day are alike.")
+    min_rows: int = Field(default=200, ge=2, description="Of the hold-out, for the comparison to count.")
+    min_class_rows: int = Field(default=20, ge=1, description="Of the rarest class in it.")
+    too_small: Literal["keep", "extend", "ask"] = Field(default="keep", description="What to do with fewer rows.")
+    dummy: bool = Field(default=True, description="The challenger must beat a dummy baseline.")
+    expectations: bool = Field(default=True, description="The data's expectations must have passed.")
+    leaks: bool = Field(default=True, description="No feature may be suspected of a leak.")
+    slices: SlicePolicy | None = Field(default=None, description="No slice may lose more than a bound.")
+    fairness: FairnessPolicy | None = Field(default=None, description="Limits between protected groups.")
+    calibration: CalibrationPolicy | None = Field(default=None, description="Limits on calibration.")
+    robustness: RobustnessPolicy | None = Field(default=None, description="Limit on flips under small changes.")
+    business_value: BusinessValuePolicy | None = Field(default=None, description="What a release must be worth.")
+    serving: ServingPolicy | None = Field(default=None, description="Tried in the prediction service's code.")
+    approval: Literal["never", "always", "on_risk"] = Field(default="never", description="Whether a person decides.")
+    risk: RiskPolicy = Field(default_factory=RiskPolicy, description="When approval is `on_risk`.")
+    approval_expires: Duration = Field(default=timedelta(days=7), description="Then what nobody decided is rejected.")
+
+    @model_validator(mode="after")
+    def _can_be_satisfied(self) -> Self:
+        for name, value in self.minimum.items():
+            facts = metric_facts(name)
+            if not facts.lowest <= value <= facts.highest:
+                raise ValueError(
+                    f"minimum.{name}: {value!r} can't be reached; allowed: {facts.lowest:g} to {facts.highest:g}"
+                )
+        if self.comparison == "non_inferiority" and self.margin is None:
+            raise ValueError("margin: non_inferiority needs one; allowed: a number above 0, in the metric's unit")
+        if self.comparison == "superiority" and self.margin is not None:
+            raise ValueError(
+                f"margin: {self.margin!r} is of no use under superiority; leave it out, or set "
+                "comparison: non_inferiority"
+            )
+        if self.comparison == "non_inferiority" and self.min_gain > 0:
+            raise ValueError(
+                f"min_gain: {self.min_gain!r} is of no use under non_inferiority; leave it out, or set "
+                "comparison: superiority"
+            )
+        if self.approval_expires <= timedelta(0):
+            raise ValueError("approval_expires: a duration of 0 rejects at once; allowed: a span such as 7d")
+        return self
+
+    def check(self, task: TaskKind, metric: str) -> None:
+        """Refuse a gate that no model of a task could pass.
+
+        Args:
+            task: The spec's task.
+            metric: The primary metric, in which champion and challenger are compared.
+
+        Raises:
+            ValueError: a minimum of a metric that doesn't serve the task, a gain or loss wider than the primary
+                metric's range, or a check that the task has no values for.
+        """
+        for name in self.minimum:
+            try:
+                metric_facts(name, task)
+            except ValueError as error:
+                raise ValueError(f"gate.minimum.{name}: {error}") from None
+        span = metric_facts(metric, task).span
+        losses = {"margin": self.margin, "slices.max_loss": self.slices.max_loss if self.slices else None}
+        for path, value in {"min_gain": self.min_gain, **losses}.items():
+            if value is not None and value >= span:
+                raise ValueError(f"gate.{path}: {value!r} is as wide as {metric} itself; allowed: less than {span:g}")
+        if task == "regression":
+            for path in ("fairness", "calibration", "robustness"):
+                if getattr(self, path) is not None:
+                    raise ValueError(f"gate.{path}: not measured for {task!r} models; leave it out")
+
+
+def _require_a_limit(policy: Policy) -> None:
+    """Refuse a policy that is on and limits nothing.
+
+    Raises:
+        ValueError: none of its limits is set.
+    """
+    if all(value is None for value in dict(policy).values()):
+        raise ValueError("sets no limit; give at least one, or leave it out to switch the check off")
