@@ -1,0 +1,69 @@
+"""Every block is what Prefect asks of a block, and is registered by the name of the package."""
+
+import importlib
+import inspect
+import os
+import pkgutil
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+from urllib.parse import urlparse
+
+import pytest
+from PIL import Image
+from prefect.blocks.core import Block
+from prefect.testing.standard_test_suites import BlockStandardTestSuite
+
+import everfit.blocks
+
+
+def all_blocks() -> list[type[Block]]:
+    found = set()
+    for module in pkgutil.walk_packages(everfit.blocks.__path__, "everfit.blocks."):
+        for _, member in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
+            if issubclass(member, Block) and member.__module__.startswith("everfit.blocks."):
+                found.add(member)
+    return sorted(found, key=lambda block: block.__name__)
+
+
+@pytest.mark.parametrize("block", all_blocks(), ids=lambda block: block.__name__)
+class TestBlocks(BlockStandardTestSuite):
+    # Prefect's own check fetches the logo; this one looks at the file that is published there.
+    def test_has_a_valid_image(self, block: type[Block], root: Path) -> None:
+        url = urlparse(str(block._logo_url))
+        assert url.scheme == "https"
+        _, _, path = url.path.partition("/main/")
+        with Image.open(root / path) as logo:
+            assert logo.width == logo.height
+            assert 45 < logo.width < 1000
+
+    def test_is_told_at_the_top_of_the_package(self, block: type[Block]) -> None:
+        assert getattr(everfit.blocks, block.__name__) is block
+
+
+def test_there_are_blocks() -> None:
+    assert "ModelSpec" in [block.__name__ for block in all_blocks()]
+
+
+def test_prefect_finds_the_collection_by_its_entry_point() -> None:
+    (collection,) = [found for found in entry_points(group="prefect.collections") if found.name == "everfit"]
+    assert collection.load() is everfit.blocks
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_blocks_are_registered_by_the_name_of_the_package() -> None:
+    from prefect.settings import get_current_settings
+
+    settings = get_current_settings().to_environment_variables(exclude_unset=True)
+    registered = subprocess.run(
+        [Path(sys.executable).with_name("prefect"), "block", "register", "-m", "everfit.blocks"],
+        env=os.environ | settings,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert registered.returncode == 0, registered.stdout + registered.stderr
+    for block in all_blocks():
+        assert block._block_type_name in registered.stdout

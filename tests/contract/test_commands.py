@@ -1,0 +1,59 @@
+"""What the README and the Makefile say can be done can be done."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def code_of(document: str) -> str:
+    """The code of a Markdown document: fenced, indented and inline."""
+    text = (ROOT / document).read_text() if (ROOT / document).exists() else ""
+    fenced = re.findall(r"^```.*?\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    indented = re.findall(r"^ {4}(\S.*)$", text, flags=re.MULTILINE)
+    inline = re.findall(r"`([^`\n]+)`", text)
+    return "\n".join([*fenced, *indented, *inline])
+
+
+def commands(program: str) -> list[str]:
+    code = "\n".join(code_of(document) for document in ("README.md", "CONTRIBUTING.md"))
+    return sorted(set(re.findall(rf"^\s*(?:\$ )?{program} ([a-z][a-z-]*)", code, flags=re.MULTILINE)))
+
+
+@pytest.fixture(scope="module")
+def listing() -> list[tuple[str, str]]:
+    """What `make` alone prints: targets and what they do."""
+    printed = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return re.findall(r"^  make (\S+) +(\S.*)$", printed.stdout, flags=re.MULTILINE)
+
+
+def test_make_alone_lists_every_target_with_a_line(listing: list[tuple[str, str]]) -> None:
+    phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    assert phony is not None
+    assert [target for target, _ in listing] == phony[1].split()
+    assert {"install", "demo", "test", "check", "fmt", "bench", "wheel", "clean"} <= {target for target, _ in listing}
+
+
+def test_the_readme_is_there_and_names_the_two_commands() -> None:
+    assert {"demo", "test"} <= set(commands("make"))
+
+
+@pytest.mark.parametrize("target", commands("make"))
+def test_each_make_command_of_the_documents_is_a_target(target: str, listing: list[tuple[str, str]]) -> None:
+    assert target in [name for name, _ in listing]
+
+
+@pytest.mark.parametrize("command", commands("everfit"))
+def test_each_everfit_command_of_the_documents_is_a_command(command: str) -> None:
+    everfit = Path(sys.executable).with_name("everfit")
+    helped = subprocess.run([everfit, command, "--help"], capture_output=True, text=True, timeout=60, check=False)
+    assert helped.returncode == 0, helped.stderr
+
+
+def test_ci_runs_what_a_person_runs() -> None:
+    lines = (ROOT / ".ci" / "run").read_text().splitlines()
+    assert [line for line in lines if line and not line.startswith(("#", "set ", "cd "))] == ["make test"]
