@@ -59,4 +59,5 @@ def judge(name: str, value: float | None, bound: float, *, at_most: bool, what: 
 
 
 def missing(name: str, what: str) -> Check:
+    """What was to be checked and has no evidence: it does not pass."""
     return Check(name=name, passed=False, reason=f"{what} was not measured; what is not known does not pass")

@@ -18,7 +18,7 @@ from everfit.tasks.gate_limits import (
 )
 from everfit.tasks.holdout import holdout_start_allowed
 from everfit.tasks.metrics import metric
-from everfit.tasks.multiplicity import benjamini_hochberg
+from everfit.tasks.multiplicity import adjusted_p_values
 
 
 def _unseen_rows(evidence: Evidence, _: GatePolicy) -> Checks:
@@ -154,7 +154,7 @@ def _slices(evidence: Evidence, policy: GatePolicy) -> Checks:
         return
     large = [each for each in evidence.slices if each.rows >= policy.slices.min_rows]
     found = [(each, each.comparison) for each in large if each.comparison is not None]
-    adjusted = benjamini_hochberg([comparison.p_value_worse for _, comparison in found])
+    adjusted = adjusted_p_values([comparison.p_value_worse for _, comparison in found])
     worst: list[tuple[float, str]] = []
     for (each, comparison), p_value in zip(found, adjusted.tolist(), strict=True):
         if -comparison.difference > policy.slices.max_loss and p_value <= policy.slices.false_discovery_rate:

@@ -6,7 +6,7 @@ import numpy.typing as npt
 from everfit.blocks.errors import DataError
 
 
-def benjamini_hochberg(p_values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def adjusted_p_values(p_values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Adjust p-values so that those at or below a rate hold at most that share of false alarms, on average.
 
     Y. Benjamini and Y. Hochberg, "Controlling the false discovery rate: a practical and powerful approach to
@@ -23,7 +23,7 @@ def benjamini_hochberg(p_values: npt.ArrayLike) -> npt.NDArray[np.float64]:
         DataError: a value that is no p-value.
 
     Example:
-        >>> benjamini_hochberg([0.01, 0.04, 0.03]).tolist()
+        >>> adjusted_p_values([0.01, 0.04, 0.03]).tolist()
         [0.03, 0.04, 0.04]
     """
     values = np.asarray(p_values, dtype=np.float64)
