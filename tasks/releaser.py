@@ -68,7 +68,7 @@ class Releaser:
             return self._verified(entry)
         if (
             entry.kind != "promotion"
-        ):  # The champion that it replaces is known to be bad, or gone: don't go back to that.
+        ):  # What it replaces is known to be bad, or gone: not to be gone back to.
             raise ModelError(
                 f"the champion of {self.model!r} is version {entry.version} again, but that is not what is served: "
                 f"{problem}; look at the service, `everfit reconcile {self.model}` asks it again"
