@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, ProgrammingError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import NullPool
 
 from everfit.blocks.errors import LedgerError
@@ -111,7 +111,7 @@ class Store:
         try:
             with self._engine.connect() as connection:
                 return _read_revision(connection)
-        except (OperationalError, ProgrammingError) as error:
+        except DatabaseError as error:
             if "alembic_version" in str(error.orig):  # No such table, in the words of either database.
                 return None
             raise LedgerError(
