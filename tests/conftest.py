@@ -9,21 +9,23 @@ from pathlib import Path
 import pytest
 
 # Before anything imports Prefect or MLflow: no usage data, and nothing of the profile or servers of who runs the tests.
+_HOME = tempfile.mkdtemp(prefix="everfit-")
 os.environ |= {
     "DO_NOT_TRACK": "1",
     "GX_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
-    "PREFECT_HOME": tempfile.mkdtemp(prefix="everfit-tests-"),
+    "PREFECT_HOME": _HOME,
     "MPLBACKEND": "agg",
 }
+os.environ.setdefault("XDG_RUNTIME_DIR", _HOME)  # without one, platformdirs warns at every look
 for variable in [name for name in os.environ if name.startswith(("EVERFIT_", "PREFECT_API_", "MLFLOW_TRACKING_"))]:
     del os.environ[variable]
 
 
 def pytest_unconfigure() -> None:
     """Take the tests' own Prefect home away again."""
-    shutil.rmtree(os.environ["PREFECT_HOME"], ignore_errors=True)
+    shutil.rmtree(_HOME, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
