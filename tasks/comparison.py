@@ -7,7 +7,7 @@ with the same. Data from which nothing can be learned is an error or "no differe
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -106,8 +106,8 @@ def compare(
     gain = rows.metric.gain(challenger, champion)
     # Worked out with the better model first and turned back at the end: so the bootstrap draws the same rows
     # whichever model is called the challenger.
-    oriented = (rows.swapped() if gain < 0 else rows).ordered()
-    exact = _EXACT.get(rows.metric.name) if method == "auto" and oriented.plain else None
+    oriented = rows.either_way() if gain == 0 else (rows.swapped() if gain < 0 else rows).ordered()
+    exact = _EXACT.get(rows.metric.name) if method == "auto" and rows.exact else None
     used: Literal["identical", "bootstrap", "delong", "mcnemar"] = exact[0] if exact else "bootstrap"
     if np.array_equal(rows.scores[0], rows.scores[1]):
         used, estimate = "identical", Estimate(0.0, 0.0, 1.0, 1.0)
@@ -164,7 +164,7 @@ def interval(
     """
     rows = _Rows.checked(metric, y, (scores,), weights, clusters).ordered()
     _check_request(confidence, draws)
-    exact = rows.metric.name == "roc_auc" and method == "auto" and rows.plain
+    exact = rows.metric.name == "roc_auc" and method == "auto" and rows.exact
     if exact:
         lower, upper = delong_interval(rows.y, rows.scores[0], confidence)
     else:
@@ -224,13 +224,25 @@ class _Rows:
         return int(np.unique(self.y, return_counts=True)[1].min()) if self.metric.needs_classes else None
 
     @property
-    def plain(self) -> bool:
-        """Whether rows are independent, of equal weight, and enough for a variance within each class."""
-        return self.weights is None and self.clusters is None and self.rarest != 1
+    def exact(self) -> bool:
+        """Whether an exact variance holds: rows independent, of equal weight, and two of each class for an AUC."""
+        enough = self.metric.name != "roc_auc" or self.rarest != 1
+        return enough and self.weights is None and self.clusters is None
 
     def swapped(self) -> Self:
         """The models the other way round."""
         return replace(self, scores=self.scores[::-1])
+
+    def either_way(self) -> Self:
+        """The models and rows in an order of their own, for models of which neither is the better one."""
+        return min(
+            (self.ordered(), self.swapped().ordered()), key=lambda rows: [each.tolist() for each in rows.columns]
+        )
+
+    @property
+    def columns(self) -> list[npt.NDArray[Any]]:
+        """All that is known of the rows."""
+        return [self.y, *(each for each in (self.weights, self.clusters) if each is not None), *self.scores]
 
     def ordered(self) -> Self:
         """The rows in an order of their own, so that how they came makes no difference to a draw or a sum."""
