@@ -76,7 +76,9 @@ class MonitoringPolicy(Policy):
         multivariate_threshold: From which area under its ROC curve on the joint distribution has drifted.
         explanation_threshold: From which distance of attribution profiles (0 to 1) on explanations have drifted.
         max_loss: By how much the primary metric may be worse than on the champion's hold-out.
-        loss_unit: Whether `max_loss` is a share of the hold-out's value or in the metric's own unit.
+        loss_unit: Whether `max_loss` is a share of the champion's skill (its lead over the best constant answer), a
+            share of the hold-out's value, or in the metric's own unit. A share of the skill means the same for any
+            metric and any noise in the labels.
         confidence: How sure a loss must be.
         min_labels: Below that many mature labels realised quality isn't judged.
         report_rows: How many rows of either side the HTML report is drawn from; statistics use all rows.
@@ -98,8 +100,8 @@ class MonitoringPolicy(Policy):
     multivariate: bool = Field(default=False, description="Train a classifier that tells window from reference.")
     multivariate_threshold: float = Field(default=0.6, gt=0.5, lt=1, description="Its ROC AUC that is drift.")
     explanation_threshold: float = Field(default=0.2, gt=0, le=1, description="Distance of explanations that is drift.")
-    max_loss: float = Field(default=0.03, gt=0, description="Allowed loss of the primary metric against the hold-out.")
-    loss_unit: Literal["relative", "absolute"] = Field(default="relative", description="What max_loss is counted in.")
+    max_loss: float = Field(default=0.1, gt=0, description="Allowed loss of the primary metric against the hold-out.")
+    loss_unit: Literal["skill", "relative", "absolute"] = Field(default="skill", description="Unit of max_loss.")
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="How sure a loss must be.")
     min_labels: int = Field(default=200, ge=1, description="Mature labels needed to judge realised quality.")
     report_rows: int = Field(default=5_000, ge=100, le=20_000, description="Rows of either side drawn in the report.")
@@ -130,6 +132,13 @@ class MonitoringPolicy(Policy):
         """Whether the column is left out of drift."""
         return column in self.columns and self.columns[column].ignore
 
-    def loss_bound(self, holdout: float) -> float:
-        """How much worse than this hold-out value the primary metric may be, in the metric's own unit."""
-        return self.max_loss * abs(holdout) if self.loss_unit == "relative" else self.max_loss
+    def loss_bound(self, holdout: float, chance: float | None = None) -> float:
+        """How much worse than on the hold-out the primary metric may be, in the metric's own unit.
+
+        Args:
+            holdout: The champion's value there.
+            chance: The best constant answer's value there; without it `skill` means a share of the champion's value.
+        """
+        if self.loss_unit == "absolute":
+            return self.max_loss
+        return self.max_loss * abs(holdout - (chance if chance is not None and self.loss_unit == "skill" else 0.0))
