@@ -1,0 +1,161 @@
+"""A profile says what the reference was; rows are counted over its cells in any chunks."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from everfit.blocks.errors import DataError
+from everfit.tasks.histograms import count_chunks, histograms
+from everfit.tasks.profile import Profile, profile_frame, read_profile, reference_sample, write_profile
+
+
+def _frame(rows: int = 2_000, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "temperature": np.where(rng.random(rows) < 0.1, np.nan, rng.normal(10, 5, rows)),
+            "rain": np.where(rng.random(rows) < 0.6, 0.0, rng.exponential(2, rows)),
+            "gates": rng.integers(1, 5, rows),
+            "carrier": rng.choice(["AA", "UA", "DL", None], rows),
+            "night": rng.random(rows) < 0.3,
+            "when": pd.date_range("2026-01-01", periods=rows, freq="min", tz="UTC"),
+            "score": rng.random(rows),
+        }
+    )
+
+
+FEATURES = ["temperature", "rain", "gates", "carrier", "night", "when"]
+
+
+def test_each_column_is_described_by_its_kind() -> None:
+    frame = _frame()
+    profile = profile_frame(frame, FEATURES, predictions=["score"], event_time="when")
+
+    assert {column.name: column.kind for column in profile.columns} == {
+        "temperature": "numeric",
+        "rain": "numeric",
+        "gates": "numeric",
+        "carrier": "categorical",
+        "night": "boolean",
+        "score": "numeric",
+    }
+    assert list(profile.left_out) == ["when"]
+    assert profile.column("score").role == "prediction"
+    temperature = profile.column("temperature")
+    assert temperature.missing == frame["temperature"].isna().sum()
+    assert temperature.minimum == frame["temperature"].min()
+    assert temperature.quantiles[50] == pytest.approx(frame["temperature"].median(), abs=0.05)
+    assert sum(temperature.cells) == temperature.rows - temperature.missing
+    assert max(temperature.cells) - min(temperature.cells) <= 1
+    assert (profile.since, profile.until) == (frame["when"].iloc[0], frame["when"].iloc[-1])
+
+
+def test_a_frequent_value_and_each_value_of_a_discrete_column_have_cells_of_their_own() -> None:
+    frame = _frame()
+    profile = profile_frame(frame, ["rain", "gates"])
+    assert (frame["rain"] == 0).sum() in profile.column("rain").cells
+    assert [count for count in profile.column("gates").cells if count] == frame[
+        "gates"
+    ].value_counts().sort_index().tolist()
+
+
+def test_a_float32_log_falls_into_the_same_cells() -> None:
+    frame = pd.DataFrame({"price": np.random.default_rng(0).choice([0.1, 0.2, 0.7], 500)})
+    profile = profile_frame(frame, ["price"])
+    assert histograms(frame.astype("float32"), profile).columns[0].cells == profile.columns[0].cells
+    assert histograms(frame.astype("float32"), profile).columns[0].outside == 0
+
+
+def test_a_code_keeps_its_name_when_missing_values_make_it_a_float() -> None:
+    profile = profile_frame(pd.DataFrame({"code": [1, 2, 2, 3]}), ["code"], kinds={"code": "categorical"})
+    counts = histograms(pd.DataFrame({"code": [1.0, 2.0, np.nan]}), profile)
+    assert profile.column("code").categories == ("2", "1", "3")
+    assert counts.column("code").cells == (1, 1, 0, 0, 0)
+    assert counts.column("code").missing == 1
+
+
+def test_many_categories_are_bounded() -> None:
+    frame = pd.DataFrame({"id": np.arange(5_000).astype(str)})
+    profile = profile_frame(frame, ["id"])
+    assert len(profile.canonical_json()) < 50_000
+    assert not profile.column("id").complete
+    # What isn't known by name can't be called unseen.
+    assert histograms(pd.DataFrame({"id": ["new"]}), profile).column("id").unseen == {}
+
+
+@settings(max_examples=40, deadline=None)
+@given(cuts=st.lists(st.integers(0, 300), max_size=5), seed=st.integers(0, 99))
+def test_counts_of_chunks_add_up_to_those_of_the_whole(cuts: list[int], seed: int) -> None:
+    profile = profile_frame(_frame(400), FEATURES, predictions=["score"])
+    frame = _frame(300, seed)
+    bounds = [0, *sorted(cuts), 300]
+    chunks = [frame.iloc[start:end] for start, end in itertools.pairwise(bounds)]
+
+    total, whole = count_chunks(chunks, profile), histograms(frame, profile)
+
+    # Repeated rows and the most frequent number are those of each chunk, so they aren't compared.
+    for one, other in zip(total.columns, whole.columns, strict=True):
+        assert one.model_dump(exclude={"frequent"}) == other.model_dump(exclude={"frequent"})
+    assert total.rows == whole.rows
+
+
+def test_counts_over_different_profiles_do_not_add_up() -> None:
+    one, other = (histograms(_frame(100), profile_frame(_frame(200, seed), FEATURES)) for seed in (1, 2))
+    with pytest.raises(DataError, match="don't add up"):
+        _ = one + other
+
+
+def test_any_order_of_the_rows_gives_the_same_profile_when_the_event_time_orders_them() -> None:
+    frame = _frame()
+    shuffled = frame.sample(frac=1, random_state=3)
+    profiles = [profile_frame(side, FEATURES[:4], event_time="when") for side in (frame, shuffled)]
+    # Sums of floats depend on the order in their last digits.
+    first, second = (profile.model_dump(exclude={"columns": {"__all__": {"mean", "std"}}}) for profile in profiles)
+    assert first == second
+
+
+def test_a_profile_is_read_as_it_was_written(tmp_path: Path) -> None:
+    frame = _frame().assign(empty=np.nan, constant=1.0, nothing=None)
+    profile = profile_frame(frame, [*FEATURES, "empty", "constant", "nothing"], predictions=["score"])
+    write_profile(profile, tmp_path / "profile.json")
+    assert read_profile(tmp_path / "profile.json") == profile
+    assert Profile.model_validate_json(profile.canonical_json()).digest() == profile.digest()
+
+
+def test_infinite_values_count_as_missing() -> None:
+    profile = profile_frame(pd.DataFrame({"x": [1.0, 2.0, np.inf, -np.inf]}), ["x"])
+    assert (profile.column("x").missing, profile.column("x").maximum) == (2, 2.0)
+
+
+def test_text_in_a_numeric_column_is_counted_as_invalid() -> None:
+    profile = profile_frame(pd.DataFrame({"x": [1.0, 2.0]}), ["x"])
+    counts = histograms(pd.DataFrame({"x": ["1", "two", None]}), profile).column("x")
+    assert (counts.invalid, counts.missing, counts.values) == (1, 2, 1)
+
+
+def test_a_column_that_is_gone_is_counted_as_not_present() -> None:
+    profile = profile_frame(_frame(100), FEATURES)
+    assert not histograms(_frame(50).drop(columns="rain"), profile).column("rain").present
+
+
+def test_the_reference_sample_is_exactly_repeatable() -> None:
+    frame = _frame()
+    first, second = (reference_sample(frame, 100, seed=4) for _ in range(2))
+    pd.testing.assert_frame_equal(first, second)
+    assert len(first) == 100
+    assert not first.equals(reference_sample(frame, 100, seed=5))
+    assert len(reference_sample(frame, 10_000)) == len(frame)
+
+
+def test_no_rows_and_unknown_columns_are_errors() -> None:
+    with pytest.raises(DataError, match="no rows"):
+        profile_frame(_frame().iloc[:0], FEATURES)
+    with pytest.raises(DataError, match="'wind' isn't in the frame"):
+        profile_frame(_frame(), ["wind"])
+    with pytest.raises(DataError, match="no column 'wind'"):
+        profile_frame(_frame(), FEATURES).column("wind")
