@@ -66,9 +66,7 @@ class Releaser:
         problem = self._check(entry, self.policy.verify_timeout)
         if problem is None:
             return self._verified(entry)
-        if (
-            entry.kind != "promotion"
-        ):  # What it replaces is known to be bad, or gone: not to be gone back to.
+        if entry.kind != "promotion":  # What it replaces is known to be bad, or gone: not to be gone back to.
             raise ModelError(
                 f"the champion of {self.model!r} is version {entry.version} again, but that is not what is served: "
                 f"{problem}; look at the service, `everfit reconcile {self.model}` asks it again"

