@@ -21,6 +21,7 @@ class ServingPolicy(Policy):
         durability: `disk` flushes each micro-batch before it is answered and outlives a power cut; `process` leaves the
             flush to the system, and outlives SIGKILL only.
         spool_bytes: What the spool may hold while the prediction log can't be reached; then requests are answered 503.
+        shadow: Whether a challenger predicts what the champion answers; its predictions are logged, never given.
         drain_every: How often the spool is moved into the prediction log.
         follow_every: How often the registry is asked for a new champion.
     """
@@ -35,5 +36,6 @@ class ServingPolicy(Policy):
     )
     durability: Literal["disk", "process"] = Field(default="disk", description="What an answered prediction outlives.")
     spool_bytes: int = Field(default=2**30, ge=2**16, description="What the spool may hold.")
+    shadow: bool = Field(default=False, description="A challenger predicts too, and is not given as an answer.")
     drain_every: Duration = Field(default=timedelta(seconds=5), description="How often the spool is drained.")
     follow_every: Duration = Field(default=timedelta(seconds=1), description="How often the registry is asked.")

@@ -1,0 +1,219 @@
+"""Micro-batching: requests that wait together are predicted together, and logged before they are answered.
+
+One thread predicts. While it is busy requests gather, and the next round takes them all; when it is idle a request
+starts at once. So there is no delay to tune: load makes the batches.
+"""
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from everfit.blocks.errors import EverfitError
+from everfit.infra.serving.servable import Servable
+from everfit.infra.serving.spool import Spool, SpoolError
+from everfit.tasks import predictions
+from everfit.tasks.predictions import Arm
+from everfit.tasks.scoring import Scores
+
+logger = logging.getLogger(__name__)
+
+
+class OverloadedError(EverfitError):
+    """More rows wait for their prediction than may."""
+
+
+class UnpredictableInputError(EverfitError):
+    """The model fails on this input, though it's within its schema and the model answers others."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a request is answered with; in the log already.
+
+    Attributes:
+        servable: Who predicted.
+        ids: Of the predictions.
+        scores: What was predicted.
+        start: First row of the request in `scores`.
+        stop: One past its last row.
+    """
+
+    servable: Servable
+    ids: Sequence[str]
+    scores: Scores
+    start: int
+    stop: int
+
+
+@dataclass(eq=False)
+class Job:
+    """A checked request.
+
+    Attributes:
+        servable: By whose schema it was checked, and who therefore predicts.
+        columns: The features.
+        logged: Columns of the log that aren't features: key and event time.
+        rows: How many.
+        client: Who asked.
+        arm: In which it's predicted.
+        future: Gets the `Answer`.
+        arrived: By `time.perf_counter`.
+    """
+
+    servable: Servable
+    columns: Mapping[str, list[Any]]
+    logged: Mapping[str, list[Any]]
+    rows: int
+    client: str
+    arm: Arm = "champion"
+    future: "asyncio.Future[Answer] | None" = None
+    arrived: float = field(default_factory=time.perf_counter)
+
+
+class Batcher:
+    """Predicts jobs in one thread.
+
+    Args:
+        spool: Where predictions are logged.
+        max_waiting: Rows that may wait.
+        max_batch: Rows that are predicted together.
+    """
+
+    def __init__(self, spool: Spool, *, max_waiting: int = 50_000, max_batch: int = 1_024) -> None:
+        self._spool, self._max_waiting, self._max_batch = spool, max_waiting, max_batch
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._waiting = 0
+        self._lock = threading.Lock()
+        self.batches = 0
+        self.rows = 0
+        self._thread = threading.Thread(target=self._run, name="everfit-predict", daemon=True)
+
+    def start(self) -> None:
+        """Begin to predict."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Predict what waits, and end."""
+        self._jobs.put(None)
+        if self._thread.is_alive():
+            self._thread.join(30)
+
+    @property
+    def waiting(self) -> int:
+        """Rows that wait or are being predicted."""
+        return self._waiting
+
+    def put(self, job: Job) -> None:
+        """Queue a job.
+
+        Raises:
+            OverloadedError: too many rows wait.
+        """
+        with self._lock:
+            if self._waiting and self._waiting + job.rows > self._max_waiting:
+                raise OverloadedError(f"{self._waiting} rows wait for their prediction; try again in a moment")
+            self._waiting += job.rows
+        self._jobs.put(job)
+
+    def _run(self) -> None:
+        ended = False
+        while not ended:
+            batch, ended = self._gather()
+            groups: dict[tuple[int, Arm], list[Job]] = {}
+            for job in batch:
+                groups.setdefault((id(job.servable), job.arm), []).append(job)
+            for jobs in groups.values():
+                self._answer(jobs)
+            with self._lock:
+                self._waiting -= sum(job.rows for job in batch)
+
+    def _gather(self) -> tuple[list[Job], bool]:
+        job = self._jobs.get()
+        batch: list[Job] = []
+        rows = 0
+        while job is not None:
+            batch.append(job)
+            rows += job.rows
+            if rows >= self._max_batch:
+                return batch, False
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                return batch, False
+        return batch, True
+
+    def _answer(self, jobs: list[Job]) -> None:
+        try:
+            answers = self._predict(jobs)
+        except Exception as error:  # noqa: BLE001 - a model may raise anything, and each request must be answered
+            if len(jobs) > 1 and not isinstance(error, SpoolError):
+                for job in jobs:  # one of them spoils it for the others
+                    self._answer([job])
+                return
+            _resolve([(jobs[position], None, _blame(error)) for position in range(len(jobs))])
+            return
+        _resolve([(job, answer, None) for job, answer in zip(jobs, answers, strict=True)])
+
+    def _predict(self, jobs: list[Job]) -> list[Answer]:
+        servable = jobs[0].servable
+        if len(jobs) == 1:
+            columns: dict[str, list[Any]] = {**jobs[0].columns}
+            logged = dict(jobs[0].logged)
+        else:
+            columns = {name: [value for job in jobs for value in job.columns[name]] for name in jobs[0].columns}
+            logged = {name: [value for job in jobs for value in job.logged[name]] for name in jobs[0].logged}
+        scores = servable.scorer.score(servable.inputs.frame(columns))
+        rows = len(scores.values)
+        now = time.time()
+        ids = predictions.prediction_ids(int(now * 1000), rows)
+        ended = time.perf_counter()
+        columns |= logged
+        columns |= scores.columns()
+        columns[predictions.PREDICTION_ID] = ids
+        columns[predictions.PREDICTED_AT] = [int(now * 1_000) * 1_000] * rows
+        columns[predictions.MODEL_VERSION] = [servable.version.version] * rows
+        columns[predictions.ARM] = [jobs[0].arm] * rows
+        columns[predictions.LATENCY] = [ms for job in jobs for ms in [round((ended - job.arrived) * 1e3, 3)] * job.rows]
+        columns[predictions.OUTLIER] = [None] * rows
+        columns[predictions.CLIENT] = [job.client for job in jobs for _ in range(job.rows)]
+        self._spool.append(servable.kinds, columns)
+        self.batches += 1
+        self.rows += rows
+        answers, start = [], 0
+        for job in jobs:
+            answers.append(Answer(servable, ids, scores, start, start + job.rows))
+            start += job.rows
+        return answers
+
+
+def _blame(error: Exception) -> Exception:
+    if isinstance(error, EverfitError):
+        return error
+    # No text of the error: it may quote feature values.
+    logger.error("the model fails on an input that fits its schema: %s", type(error).__name__)
+    return UnpredictableInputError(f"the model can't predict on this input ({type(error).__name__})")
+
+
+def _resolve(results: list[tuple[Job, Answer | None, Exception | None]]) -> None:
+    """Hand results over to the event loop, all in one call."""
+    waiting = [(job.future, answer, error) for job, answer, error in results if job.future is not None]
+    if not waiting:
+        return
+
+    def set_all() -> None:
+        for future, answer, error in waiting:
+            if future.done():  # the client went away
+                continue
+            if error is not None:
+                future.set_exception(error)
+            elif answer is not None:
+                future.set_result(answer)
+
+    loop = waiting[0][0].get_loop()
+    if not loop.is_closed():
+        loop.call_soon_threadsafe(set_all)

@@ -1,0 +1,167 @@
+"""An endpoint: one model as it's served, from the checked request to the logged answer."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from everfit.blocks.errors import EverfitError
+from everfit.blocks.serving import ServingPolicy
+from everfit.infra.serving.batching import Answer, Batcher, Job
+from everfit.infra.serving.drain import Drain
+from everfit.infra.serving.follower import Follower
+from everfit.infra.serving.protocol import RequestError, Table, identify
+from everfit.infra.serving.servable import ModelCache, Servable
+from everfit.infra.serving.shadow import Shadow
+from everfit.infra.serving.spool import Spool
+from everfit.tasks.tables import Table as DeltaTable
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+class NotReadyError(EverfitError):
+    """There is no champion to ask yet."""
+
+
+@dataclass
+class Endpoint:
+    """Serves one model.
+
+    Args:
+        name: Of the model.
+        client: Of the registry.
+        folder: For the spool and the copies of models; on this machine's disk.
+        log: The prediction log.
+        policy: How it's served.
+    """
+
+    name: str
+    client: "MlflowClient"
+    folder: Path
+    log: DeltaTable
+    policy: ServingPolicy = field(default_factory=ServingPolicy)
+
+    def __post_init__(self) -> None:
+        self.champion: Servable | None = None
+        self.spool = Spool.claim(
+            self.folder / "spool", max_bytes=self.policy.spool_bytes, sync=self.policy.durability == "disk"
+        )
+        self.batcher = Batcher(self.spool, max_waiting=self.policy.max_waiting)
+        self.shadow = Shadow(self.spool) if self.policy.shadow else None
+        self.follower = Follower(
+            self.client,
+            self.name,
+            ModelCache(self.folder / "models"),
+            self._take_over,
+            self.shadow.replace if self.shadow else None,
+            every_s=self.policy.follow_every.total_seconds(),
+        )
+        self.drain: Drain | None = None
+        self.stopping = False
+
+    def start(self) -> None:
+        """Load the champion and begin to answer."""
+        self.batcher.start()
+        if self.shadow:
+            self.shadow.start()
+        self.follower.start()
+
+    def stop(self) -> None:
+        """Answer what waits, log it, and end."""
+        self.stopping = True
+        self.follower.stop()
+        self.batcher.stop()
+        if self.shadow:
+            self.shadow.stop()
+        if self.drain is not None:
+            self.drain.stop()
+        else:
+            self.spool.close()
+
+    def _take_over(self, servable: Servable) -> None:
+        key = [column.name for column in servable.inputs.key]
+        if self.drain is None:
+            self.drain = Drain(
+                self.spool, self.log, key, servable.inputs.event_time, self.policy.drain_every.total_seconds()
+            )
+            self.drain.start()
+        self.drain.key, self.drain.event_time = key, servable.inputs.event_time
+        self.champion = servable  # one assignment: a request sees the old one or the new one
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are answered."""
+        return self.champion is not None and not self.stopping
+
+    def servable(self) -> Servable:
+        """The champion.
+
+        Raises:
+            NotReadyError: there is none yet, or the service is ending.
+        """
+        if self.champion is None or self.stopping:
+            raise NotReadyError(
+                f"{self.name!r} can't be asked: {'it is ending' if self.stopping else 'no champion yet'}"
+            )
+        return self.champion
+
+    async def predict(self, servable: Servable, table: Table, client: str) -> Answer:
+        """Check, predict and log a request.
+
+        Args:
+            servable: The champion, as `servable` gave it.
+            table: The request's rows.
+            client: Who asks.
+
+        Raises:
+            RequestError: there are no rows, or too many.
+            InputError: a value isn't what the model was trained for.
+            OverloadedError: too much waits.
+            SpoolError: the answer can't be made durable, so it isn't given.
+        """
+        if table.rows > self.policy.max_rows:
+            raise RequestError(f"{table.rows} rows are too many; send at most {self.policy.max_rows} at once", 413)
+        if table.rows == 0:
+            raise RequestError("the request has no rows")
+        inputs = servable.inputs
+        accept = self.policy.new_categories == "accept"
+        features = inputs.check(table.columns, table.rows, new_categories=accept)
+        names = identify(table, features, inputs, time.time_ns() // 1_000)
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.batcher.put(Job(servable, features, names.columns, table.rows, client, future=future))
+        answer = await future
+        if self.shadow is not None:
+            self.shadow.copy(table, names.columns, client)
+        return answer
+
+    def status(self) -> dict[str, Any]:
+        """What `GET /models/{name}` tells."""
+        champion, challenger = self.champion, self.shadow.servable if self.shadow else None
+        drain = self.drain.state if self.drain is not None else None
+        return {
+            "name": self.name,
+            "version": champion.version.version if champion else None,
+            "champion": _described(champion),
+            "challenger": _described(challenger),
+            "arms": {"champion": 1.0} | ({"shadow": 1.0} if challenger else {}),
+            "failed_version": self.follower.state.failed_version,
+            "registry_reachable": self.follower.state.registry_reachable,
+            "error": self.follower.state.error,
+            "spool_bytes": self.spool.held_bytes,
+            "drain_error": drain.error if drain else "",
+            "set_aside": len(drain.set_aside) if drain else 0,
+        }
+
+
+def _described(servable: Servable | None) -> dict[str, Any] | None:
+    if servable is None:
+        return None
+    version = servable.version
+    return {
+        "version": version.version,
+        "run_id": version.run_id,
+        "trained_until": version.trained_until.isoformat(),
+        "since": servable.since,
+    }

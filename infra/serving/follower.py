@@ -1,0 +1,142 @@
+"""The follower: keeps what is served in step with the registry."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from everfit.infra.serving.servable import ModelCache, Servable, load_servable
+from everfit.tasks import registry
+from everfit.tasks.records import ModelVersion
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+logger = logging.getLogger(__name__)
+
+_RETRY_ROUNDS = 10  # a version that failed to load is tried again after so many rounds
+
+
+@dataclass
+class FollowState:
+    """How following goes, for `/metrics` and `/models/{name}`.
+
+    Attributes:
+        swaps: How often another version took over.
+        failed_version: One that could not be loaded, or didn't answer; the one before it goes on.
+        error: Why; or why the registry can't be asked.
+        registry_reachable: Whether it answered the last time.
+    """
+
+    swaps: int = 0
+    failed_version: int | None = None
+    error: str = ""
+    registry_reachable: bool = False
+
+
+class Follower:
+    """Follows one model's champion, and its challenger if that is on trial.
+
+    A new version is downloaded, loaded, warmed and probed in a background thread; only then is it swapped in, by one
+    assignment. Requests that were checked for the old version are still answered by it.
+
+    Args:
+        client: Of the registry.
+        model: Its name in the registry.
+        cache: Copies on disk.
+        on_champion: Called with each new champion that is ready.
+        on_challenger: Called with each new challenger that is ready, or with nothing when there is none.
+        every_s: Seconds between two looks at the registry.
+    """
+
+    def __init__(
+        self,
+        client: "MlflowClient",
+        model: str,
+        cache: ModelCache,
+        on_champion: Callable[[Servable], None],
+        on_challenger: Callable[[Servable | None], None] | None = None,
+        *,
+        every_s: float = 1.0,
+    ) -> None:
+        self.client, self.model, self.cache, self.every_s = client, model, cache, every_s
+        self._on_champion, self._on_challenger = on_champion, on_challenger
+        self.state = FollowState()
+        self._champion = self._challenger = 0
+        self._failed: dict[int, int] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"everfit-follow-{model}", daemon=True)
+
+    def start(self) -> None:
+        """Load the champion, or without the registry the one served last; then follow in the background."""
+        self.follow()
+        if not self._champion:
+            self._restore()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the background thread."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(5)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self.every_s):
+            self.follow()
+
+    def follow(self) -> None:
+        """Look once at the registry, and take over what is new in it."""
+        try:
+            champion = registry.champion(self.client, self.model)
+            challenger = registry.challenger(self.client, self.model) if self._on_challenger else None
+        except Exception as error:  # noqa: BLE001 - a registry that is down must not stop what is served
+            if self.state.registry_reachable:
+                logger.warning("%s: the registry can't be asked, what is served goes on: %s", self.model, error)
+            self.state.registry_reachable, self.state.error = False, str(error)
+            return
+        if not self.state.registry_reachable:
+            self.state.registry_reachable, self.state.error = True, ""
+        if champion is not None and champion.version != self._champion:
+            servable = self._ready(champion)
+            if servable is not None:
+                self._on_champion(servable)
+                logger.info("%s: version %s is served in place of %s", self.model, champion.version, self._champion)
+                self.state.swaps += bool(self._champion)
+                self._champion = champion.version
+                self.state.failed_version, self.state.error = None, ""
+                self.cache.remember(champion)
+        self._follow_challenger(challenger)
+
+    def _follow_challenger(self, challenger: ModelVersion | None) -> None:
+        if self._on_challenger is None or (challenger.version if challenger else 0) == self._challenger:
+            return
+        servable = None if challenger is None else self._ready(challenger)
+        if challenger is None or servable is not None:
+            self._on_challenger(servable)
+            self._challenger = challenger.version if challenger else 0
+
+    def _ready(self, version: ModelVersion) -> Servable | None:
+        if self._failed.get(version.version, 0) > 0:
+            self._failed[version.version] -= 1
+            return None
+        try:
+            return load_servable(self.cache.fetch(self.client, version), version)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the old one goes on
+            self._failed[version.version] = _RETRY_ROUNDS
+            self.state.failed_version, self.state.error = version.version, f"{type(error).__name__}: {error}"
+            logger.error("%s: version %s is not served: %s", self.model, version.version, self.state.error)
+            return None
+
+    def _restore(self) -> None:
+        last = self.cache.last_champion()
+        if last is None:
+            return
+        version, folder = last
+        try:
+            self._on_champion(load_servable(folder, version))
+        except Exception as error:  # noqa: BLE001 - a broken copy; the registry may have a whole one later
+            logger.error("%s: the copy of version %s is unusable: %s", self.model, version.version, error)
+            return
+        self._champion = version.version
+        logger.warning("%s: serving version %s, the last known champion", self.model, version.version)

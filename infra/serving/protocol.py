@@ -1,0 +1,242 @@
+"""Requests as columns: MLflow's scoring protocol, CSV, and everfit's own records."""
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from everfit.blocks.errors import EverfitError
+from everfit.tasks.inputs import InputColumn, InputError, InputSchema, check_column, microseconds
+
+FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
+
+# What pandas reads as missing in CSV, and so `mlflow models serve` does.
+_CSV_NULLS = frozenset(
+    {
+        *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A"),
+        *("NA", "NULL", "NaN", "None", "n/a", "nan", "null"),
+    }
+)
+_CSV_BOOLEANS = {"true": True, "TRUE": True, "True": True, "false": False, "FALSE": False, "False": False}
+
+
+class RequestError(EverfitError):
+    """A request that can't be read.
+
+    Attributes:
+        status: The HTTP status to answer with.
+    """
+
+    def __init__(self, message: str, status: int = 400) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Table:
+    """A request's rows.
+
+    Attributes:
+        columns: JSON values by column.
+        rows: How many.
+    """
+
+    columns: Mapping[str, Sequence[Any]]
+    rows: int
+
+
+def read_json(body: bytes) -> Any:
+    """Read JSON; NaN and Infinity are none.
+
+    Raises:
+        RequestError: it isn't JSON.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise RequestError(f"the body is not JSON: {error.msg} at character {error.pos}; write null for NaN") from None
+
+
+def read_invocation(body: bytes, content_type: str, inputs: InputSchema) -> Table:
+    """Read a request of MLflow's scoring protocol.
+
+    Args:
+        body: Of the request.
+        content_type: Its header.
+        inputs: What the model takes.
+
+    Raises:
+        RequestError: it isn't as the protocol wants it.
+    """
+    kind, *parameters = [part.strip() for part in content_type.split(";")]
+    given = {name.lower(): value.strip('"').lower() for name, _, value in (part.partition("=") for part in parameters)}
+    if given.get("charset", "utf-8") not in {"utf-8", "utf8"} or set(given) - {"charset"}:
+        raise RequestError(f"content type {content_type!r}: only the parameter charset=utf-8 is understood", 415)
+    if kind.lower() == "text/csv":
+        return read_csv(body, inputs)
+    if kind.lower() != "application/json":
+        raise RequestError(f"content type {content_type!r} is not supported; send application/json or text/csv", 415)
+    content = read_json(body)
+    if not isinstance(content, dict):
+        raise RequestError(f"the body must be a JSON object with one of {', '.join(FORMATS)}")
+    found = [name for name in FORMATS if name in content]
+    if len(found) != 1:
+        raise RequestError(f"the body must have exactly one of {', '.join(FORMATS)}; it has {found or 'none of them'}")
+    return _READERS[found[0]](content[found[0]], inputs)
+
+
+def _read_split(content: Any, _: InputSchema) -> Table:
+    if not isinstance(content, dict) or not isinstance(content.get("data"), list) or set(content) - _SPLIT_KEYS:
+        raise RequestError("dataframe_split must be an object with `columns`, `data` and, if wanted, `index`")
+    names, data = content.get("columns"), content["data"]
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise RequestError("dataframe_split needs `columns`: a list of the columns' names")
+    if len(set(names)) != len(names):
+        raise RequestError("dataframe_split names a column twice")
+    if not all(isinstance(row, list) and len(row) == len(names) for row in data):
+        raise RequestError(f"dataframe_split: every row of `data` must be a list of {len(names)} values")
+    columns = dict(zip(names, map(list, zip(*data, strict=True)), strict=True)) if data else {}
+    return Table(columns, len(data))
+
+
+_SPLIT_KEYS = {"columns", "data", "index"}
+
+
+def _read_records(content: Any, _: InputSchema) -> Table:
+    if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
+        raise RequestError("the rows must be a list of objects, one a row")
+    return records_table(content)
+
+
+def records_table(records: Sequence[Mapping[str, Any]]) -> Table:
+    """Turn rows into columns; what a row leaves out is null, as pandas has it."""
+    if len(records) == 1:
+        return Table({name: [value] for name, value in records[0].items()}, 1)
+    names = dict.fromkeys(name for record in records for name in record)
+    return Table({name: [record.get(name) for record in records] for name in names}, len(records))
+
+
+def _read_instances(content: Any, inputs: InputSchema) -> Table:
+    if isinstance(content, list) and content and all(isinstance(row, list) for row in content):
+        return _read_positions(content, inputs)
+    return _read_records(content, inputs)
+
+
+def _read_positions(content: list[list[Any]], inputs: InputSchema) -> Table:
+    names = [column.name for column in inputs.features]
+    if not all(len(row) == len(names) for row in content):
+        raise RequestError(f"every row must have {len(names)} values, in the order of the model's signature")
+    return Table(dict(zip(names, map(list, zip(*content, strict=True)), strict=True)), len(content))
+
+
+def _read_inputs(content: Any, inputs: InputSchema) -> Table:
+    if not isinstance(content, dict):
+        return _read_instances(content, inputs)
+    if not all(isinstance(values, list) for values in content.values()):
+        if any(isinstance(values, list | dict) for values in content.values()):
+            raise RequestError("inputs must be lists of values by column, or one value by column")
+        return records_table([content])
+    lengths = {len(values) for values in content.values()}
+    if len(lengths) > 1:
+        raise RequestError(f"inputs: the columns have different lengths ({', '.join(map(str, sorted(lengths)))})")
+    return Table(content, lengths.pop() if lengths else 0)
+
+
+_READERS: dict[str, Callable[[Any, InputSchema], Table]] = {
+    "dataframe_split": _read_split,
+    "dataframe_records": _read_records,
+    "instances": _read_instances,
+    "inputs": _read_inputs,
+}
+
+
+def read_csv(body: bytes, inputs: InputSchema) -> Table:
+    """Read CSV with a header, as `DataFrame.to_csv(index=False)` writes it.
+
+    Raises:
+        RequestError: it isn't CSV in UTF-8.
+        InputError: a value isn't of its column's type.
+    """
+    try:
+        rows = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RequestError(f"the body is not CSV in UTF-8: {type(error).__name__}") from None
+    header, *lines = [row for row in rows if row] or [[]]
+    if len(set(header)) != len(header):
+        raise RequestError("the CSV names a column twice")
+    if not all(len(line) == len(header) for line in lines):
+        raise RequestError(f"every line of the CSV must have {len(header)} values")
+    texts = dict(zip(header, zip(*lines, strict=True), strict=True)) if lines else {}
+    known = {**{column.name: column for column in inputs.key}, **inputs.columns}
+    return Table(
+        {name: _csv_values(known[name], values) if name in known else list(values) for name, values in texts.items()},
+        len(lines),
+    )
+
+
+def _csv_values(column: InputColumn, texts: Sequence[str]) -> list[Any]:
+    return [None if text in _CSV_NULLS else _csv_value(column, text) for text in texts]
+
+
+def _csv_value(column: InputColumn, text: str) -> Any:
+    try:
+        if column.kind == "double":
+            return float(text)
+        if column.kind == "long":
+            return int(text) if text.lstrip("+-").isdigit() else float(text)
+        if column.kind == "boolean":
+            return _CSV_BOOLEANS[text]
+    except (ValueError, KeyError):
+        return text  # the check says what is expected
+    return text
+
+
+@dataclass(frozen=True)
+class Identified:
+    """What names a request's rows: the columns of the log that aren't features.
+
+    Attributes:
+        columns: Key columns and event time.
+        keys: For each row, text that is the same for the same key; empty where no key was given.
+    """
+
+    columns: dict[str, list[Any]]
+    keys: list[str]
+
+
+def identify(table: Table, features: Mapping[str, list[Any]], inputs: InputSchema, now_us: int) -> Identified:
+    """Read key and event time from a request.
+
+    Args:
+        table: The request.
+        features: Its checked features; key columns may be among them.
+        inputs: What names a row.
+        now_us: Event time of rows that don't tell theirs; microseconds since 1970.
+
+    Raises:
+        InputError: a key column or the event time isn't of its type.
+    """
+    rows = table.rows
+    times = table.columns.get(inputs.event_time)
+    given = [None] * rows if times is None else times
+    at = [now_us if value is None else microseconds(value, inputs.event_time, row) for row, value in enumerate(given)]
+    columns: dict[str, list[Any]] = {} if inputs.event_time in features else {inputs.event_time: at}
+    named: list[list[Any]] = []
+    for column in inputs.key:
+        if column.name == inputs.event_time:
+            # An event time that was filled in names nothing.
+            named.append([None if value is None else stamp for value, stamp in zip(given, at, strict=True)])
+        elif column.name in features:
+            named.append(features[column.name])
+        else:
+            values = table.columns.get(column.name, [None] * rows)
+            if len(values) != rows:
+                raise InputError(column.name, f"{rows} values; it has {len(values)}")
+            values = check_column(column.model_copy(update={"nullable": True, "categories": None}), values)
+            columns[column.name] = values
+            named.append(values)
+    keys = ["" if None in parts else repr(parts) for parts in zip(*named, strict=True)] if named else [""] * rows
+    return Identified(columns, keys)

@@ -1,0 +1,170 @@
+"""A model version that is ready to answer: loaded, warmed and probed."""
+
+import json
+import logging
+import os
+import shutil
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from everfit.blocks.errors import DataError, ModelError
+from everfit.tasks import predictions
+from everfit.tasks.inputs import InputSchema
+from everfit.tasks.records import ModelVersion
+from everfit.tasks.scoring import Scorer, task_of
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+logger = logging.getLogger(__name__)
+
+_KEPT_VERSIONS = 3
+_WARM_ROWS = (1, 2, 16, 64)
+
+
+@dataclass(frozen=True)
+class Servable:
+    """A loaded model version.
+
+    Attributes:
+        version: Which one.
+        scorer: Predicts.
+        answers_probabilities: Whether MLflow's protocol answers with probabilities, as the model was logged to.
+        kinds: Columns of the prediction log.
+        since: Unix time from which it has been loaded.
+    """
+
+    version: ModelVersion
+    scorer: Scorer
+    answers_probabilities: bool = False
+    since: float = field(default_factory=time.time)
+    kinds: dict[str, str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kinds", predictions.column_kinds(self.inputs))
+
+    @property
+    def inputs(self) -> InputSchema:
+        """What the model takes."""
+        return self.scorer.inputs
+
+
+class ModelCache:
+    """Copies of model versions on this machine's disk, so that a restart needs no registry.
+
+    Args:
+        folder: Of one model.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def fetch(self, client: "MlflowClient", version: ModelVersion) -> Path:
+        """The folder of a version, downloaded if need be."""
+        from mlflow.artifacts import download_artifacts
+
+        kept = self.folder / str(version.version)
+        if not (kept / "MLmodel").exists():
+            unfinished = self.folder / f"{version.version}.{os.getpid()}.tmp"
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir()
+            uri = client.get_model_version_download_uri(version.model, str(version.version))
+            found = Path(
+                download_artifacts(artifact_uri=uri, dst_path=str(unfinished), tracking_uri=client.tracking_uri)
+            )
+            shutil.rmtree(kept, ignore_errors=True)
+            found.replace(kept)
+            shutil.rmtree(unfinished, ignore_errors=True)
+        return kept
+
+    def remember(self, version: ModelVersion) -> None:
+        """Note the champion for the next start, and forget versions of long ago."""
+        path = self.folder / "champion.json"
+        unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+        unfinished.write_text(version.canonical_json())
+        unfinished.replace(path)
+        kept = sorted((int(one.name) for one in self.folder.iterdir() if one.name.isdigit()), reverse=True)
+        for number in [number for number in kept if number != version.version][_KEPT_VERSIONS:]:
+            shutil.rmtree(self.folder / str(number), ignore_errors=True)
+
+    def last_champion(self) -> tuple[ModelVersion, Path] | None:
+        """The champion that was served last, if its copy is still there."""
+        path = self.folder / "champion.json"
+        if not path.exists():
+            return None
+        version = ModelVersion.model_validate(json.loads(path.read_text()))
+        kept = self.folder / str(version.version)
+        return (version, kept) if (kept / "MLmodel").exists() else None
+
+
+def load_servable(folder: Path, version: ModelVersion) -> Servable:
+    """Load a version from disk, warm it, and see that it answers.
+
+    Args:
+        folder: As MLflow logged it.
+        version: Which one it is.
+
+    Raises:
+        ModelError: it isn't a scikit-learn model saved with skops, holds types that aren't trusted, or fails.
+    """
+    from mlflow.models import Model
+
+    from everfit.tasks.train import load_model
+
+    name = f"version {version.version} of {version.model!r}"
+    described = Model.load(str(folder))
+    flavor = described.flavors.get("sklearn", {})
+    if flavor.get("serialization_format") != "skops":
+        kept_as = flavor.get("serialization_format", "no scikit-learn model")
+        raise ModelError(f"{name} was saved as {kept_as!r}, and only 'skops' is loaded; log it again with skops")
+    file = (folder / str(flavor["pickled_model"])).resolve()
+    if not file.is_relative_to(folder.resolve()):
+        raise ModelError(f"{name}: its file {flavor['pickled_model']!r} lies outside of the model")
+    estimator = load_model(file.read_bytes())
+    inputs = InputSchema.of_model(described, task_of(estimator))
+    function = described.flavors.get("python_function", {}).get("predict_fn", "predict")
+    servable = Servable(version, Scorer(estimator, inputs, version.version), function == "predict_proba")
+    _warm(servable, _examples(folder, described, inputs))
+    return servable
+
+
+def _examples(folder: Path, described: Any, inputs: InputSchema) -> dict[str, list[Any]]:
+    """The input example that the model was logged with; without one, a record made up from its schema."""
+    import pandas as pd
+
+    example = described.load_input_example(str(folder)) if described.saved_input_example_info else None
+    if isinstance(example, pd.DataFrame) and set(inputs.columns) <= set(example.columns) and len(example):
+        try:
+            return inputs.check(columns_of(example, inputs), len(example), new_categories=True)
+        except DataError:
+            logger.warning("the model's input example doesn't fit its schema; a made-up record is used")
+    record = inputs.example()
+    return inputs.check({name: [value] for name, value in record.items()}, 1)
+
+
+def columns_of(frame: Any, inputs: InputSchema) -> dict[str, list[Any]]:
+    """A frame's features as JSON values by column."""
+    columns: dict[str, list[Any]] = {}
+    for column in inputs.features:
+        series = frame[column.name]
+        values = [value.isoformat() for value in series] if column.kind == "datetime" else series.tolist()
+        columns[column.name] = [
+            None if missing else value for value, missing in zip(values, series.isna(), strict=True)
+        ]
+    return columns
+
+
+def _warm(servable: Servable, columns: dict[str, list[Any]]) -> None:
+    rows = len(next(iter(columns.values())))
+    for count in _WARM_ROWS:
+        repeated = {name: (values * (count // rows + 1))[:count] for name, values in columns.items()}
+        try:
+            answered = len(servable.scorer.score(servable.inputs.frame(repeated)).values)
+        except Exception as error:
+            name = f"version {servable.version.version} of {servable.version.model!r}"
+            raise ModelError(f"{name} doesn't answer: {type(error).__name__}: {error}") from error
+        if answered != count:
+            raise ModelError(f"version {servable.version.version} gave {answered} answers to {count} rows")

@@ -1,0 +1,116 @@
+"""Starting the service."""
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from everfit.blocks.errors import EverfitError
+from everfit.blocks.serving import ServingPolicy
+from everfit.blocks.settings import Settings
+from everfit.infra.serving.access import Tokens, is_loopback
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+MODELS_VARIABLE = "EVERFIT_SERVE_MODELS"
+TOKENS_VARIABLE = "EVERFIT_SERVE_TOKENS"
+
+
+class ServingError(EverfitError):
+    """The service can't be started as it was asked for."""
+
+
+def build_app(
+    models: list[str], policies: Mapping[str, ServingPolicy], tokens_file: Path | None, settings: Settings
+) -> "FastAPI":
+    """Make the app that serves some models.
+
+    Args:
+        models: Names in the registry; `/invocations` asks the first.
+        policies: How each is served; those left out by the defaults.
+        tokens_file: Who may ask; everybody without it.
+        settings: Of this installation.
+    """
+    # With its defaults MLflow's client asks a server that is down for minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+
+    from everfit.infra.serving.app import create_app
+    from everfit.infra.serving.endpoint import Endpoint
+    from everfit.tasks.tracking import tracking_client
+    from everfit.tasks.workspace import Workspace
+
+    client = tracking_client(settings)
+    workspace = Workspace.of(settings)
+    endpoints = {
+        name: Endpoint(
+            name,
+            client,
+            settings.state_dir / "serving" / name,
+            workspace.table(name, "predictions"),
+            policies.get(name, ServingPolicy()),
+        )
+        for name in models
+    }
+    return create_app(endpoints, Tokens(tokens_file))
+
+
+def from_environment() -> "FastAPI":
+    """Make the app in a worker process, or for a process manager of one's own.
+
+    `EVERFIT_SERVE_MODELS` has the models and their policies as JSON, `EVERFIT_SERVE_TOKENS` the token file.
+    """
+    content = json.loads(os.environ[MODELS_VARIABLE])
+    policies = {name: ServingPolicy.model_validate(policy) for name, policy in content.items()}
+    tokens = os.environ.get(TOKENS_VARIABLE)
+    # Requests and predictions share the interpreter's lock: hand it over sooner than after the usual 5 ms.
+    sys.setswitchinterval(0.001)
+    return build_app(list(content), policies, Path(tokens) if tokens else None, Settings())
+
+
+def run(
+    models: list[str],
+    host: str = "127.0.0.1",
+    port: int = 8080,
+    workers: int = 1,
+    *,
+    policies: Mapping[str, ServingPolicy] | None = None,
+    tokens_file: Path | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT; then answer what waits, log it and end.
+
+    Args:
+        models: Names in the registry; `/invocations` asks the first.
+        host: To bind to.
+        port: To bind to.
+        workers: Processes.
+        policies: How each model is served.
+        tokens_file: Lines of `client sha256`; needed unless `host` is a loopback address.
+
+    Raises:
+        ServingError: no model, a model twice, or a host that others can reach without a token file.
+    """
+    import uvicorn
+
+    if not models or len(set(models)) != len(models):
+        raise ServingError(f"serve needs models, each once; given was {models!r}")
+    if tokens_file is None and not is_loopback(host):
+        raise ServingError(f"{host!r} can be reached from other machines: give a token file, or bind to 127.0.0.1")
+    given = {name: (policies or {}).get(name, ServingPolicy()) for name in models}
+    os.environ[MODELS_VARIABLE] = json.dumps({name: policy.model_dump(mode="json") for name, policy in given.items()})
+    if tokens_file is not None:
+        os.environ[TOKENS_VARIABLE] = str(tokens_file.absolute())
+    uvicorn.run(
+        "everfit.infra.serving.server:from_environment",
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        access_log=False,
+        log_level="info",
+        timeout_graceful_shutdown=30,
+        server_header=False,
+    )

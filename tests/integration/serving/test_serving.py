@@ -1,0 +1,208 @@
+"""The service answers with the champion, logs every answer, and changes champions without a hitch."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pandas as pd
+import pytest
+
+from everfit.tasks import predictions
+from everfit.tasks.tables import Table, row_keys
+
+
+def log(workspace: Path, model: str = "delays") -> pd.DataFrame:
+    return predictions.read(Table(str(workspace / model / "predictions")), None, "departs", arms=("champion", "shadow"))
+
+
+def test_answers_with_the_champion_and_logs_it(
+    registry: Any, serve: Any, workspace: Path, good: dict[str, Any]
+) -> None:
+    version = registry.add("delays", "first")
+    registry.champion("delays", version)
+    service = serve("delays")
+    named = {**good, "key": 17, "event_time": "2013-10-02T12:00:00+02:00"}
+    answer = service.client.post("/models/delays/predict", json={"records": [named, good]})
+
+    assert answer.status_code == 200, answer.text
+    first, second = answer.json()["predictions"]
+    assert set(first) == {"prediction_id", "prediction", "probabilities", "model_version", "outlier"}
+    assert first["model_version"] == version
+    assert sum(first["probabilities"].values()) == pytest.approx(1)
+    assert first["prediction"] == int(first["probabilities"]["1"] > 0.5)
+    service.stop()
+
+    frame = log(workspace).set_index("_prediction_id")
+    assert set(frame.index) == {first["prediction_id"], second["prediction_id"]}
+    row = frame.loc[first["prediction_id"]]
+    assert row["departs"] == pd.Timestamp("2013-10-02T10:00:00Z")
+    assert row["_key"] == row_keys(pd.DataFrame({"flight": [17]}), ["flight"])[0]
+    assert (row["_score"], row["_prediction"]) == (first["probabilities"]["1"], str(first["prediction"]))
+    assert (row["_arm"], row["_client"], row["_model_version"]) == ("champion", "local", version)
+    assert {name: row[name] for name in good} == good
+    assert pd.isna(frame.loc[second["prediction_id"], "flight"])
+
+
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+def test_serves_every_kind_of_task(registry: Any, serve: Any, workspace: Path, good: dict[str, Any], task: str) -> None:
+    registry.champion("delays", registry.add("delays", task))
+    service = serve("delays")
+    (answer,) = service.client.post("/models/delays/predict", json={"records": [good]}).json()["predictions"]
+    service.stop()
+
+    row = log(workspace).iloc[0]
+    if task == "regression":
+        assert answer["probabilities"] is None
+        assert row["_prediction"] == row["_score"] == answer["prediction"]
+    else:
+        assert list(answer["probabilities"]) == ["early", "late", "on time"]
+        assert (
+            row["_prediction"] == answer["prediction"] == max(answer["probabilities"], key=answer["probabilities"].get)
+        )
+        assert row["_probabilities"].tolist() == list(answer["probabilities"].values())
+
+
+def test_a_model_without_everfits_schema_is_served_by_its_signature(
+    registry: Any, serve: Any, good: dict[str, Any]
+) -> None:
+    registry.champion("delays", registry.add("delays", "plain"))
+    service = serve("delays")
+
+    assert service.client.post("/invocations", json={"dataframe_records": [good]}).status_code == 200
+    refused = service.client.post("/invocations", json={"dataframe_records": [{**good, "seats": "many"}]})
+    assert (refused.status_code, refused.json()["column"]) == (422, "seats")
+
+
+def test_releases_and_rollbacks_are_served_without_a_failed_request(
+    registry: Any, serve: Any, workspace: Path, good: dict[str, Any]
+) -> None:
+    first, second = registry.add("delays", "first"), registry.add("delays", "second")
+    registry.champion("delays", first)
+    service = serve("delays")
+    answered: list[tuple[str, int]] = []
+    failed: list[str] = []
+    ended = threading.Event()
+
+    def ask() -> None:
+        with httpx.Client(base_url=service.url, timeout=20) as client:
+            while not ended.is_set():
+                answer = client.post("/models/delays/predict", json={"records": [good]})
+                if answer.status_code != 200:
+                    failed.append(answer.text)
+                    continue
+                (one,) = answer.json()["predictions"]
+                answered.append((one["prediction_id"], one["model_version"]))
+
+    askers = [threading.Thread(target=ask) for _ in range(4)]
+    for asker in askers:
+        asker.start()
+    try:
+        for version in (second, first, second):
+            registry.champion("delays", version)
+            from_here = len(answered)
+            deadline = threading.Event()
+            for _ in range(500):
+                if any(told == version for _, told in answered[from_here:]):
+                    break
+                deadline.wait(0.01)
+            assert any(told == version for _, told in answered[from_here:]), "not served within 5 s"
+    finally:
+        ended.set()
+        for asker in askers:
+            asker.join()
+    service.stop()
+
+    assert failed == []
+    frame = log(workspace)
+    logged = list(zip(frame["_prediction_id"], frame["_model_version"], strict=True))
+    assert sorted(logged) == sorted(answered)
+
+
+def test_a_version_that_cannot_be_served_changes_nothing(registry: Any, serve: Any, good: dict[str, Any]) -> None:
+    first, pickle = registry.add("delays", "first"), registry.add("delays", "pickle")
+    registry.champion("delays", first)
+    service = serve("delays")
+    registry.champion("delays", pickle)
+    for _ in range(200):
+        status = service.client.get("/models/delays").json()
+        if status["failed_version"] is not None:
+            break
+        threading.Event().wait(0.02)
+
+    assert (status["version"], status["failed_version"]) == (first, pickle)
+    assert "only 'skops' is loaded" in status["error"]
+    assert service.client.post("/models/delays/predict", json={"records": [good]}).status_code == 200
+    assert f'everfit_failed_version{{model="delays"}} {pickle}.0' in service.client.get("/metrics").text
+
+
+def test_starts_with_the_last_champion_when_the_registry_is_down(
+    registry: Any, serve: Any, workspace: Path, good: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.champion("delays", registry.add("delays", "first"))
+    serve("delays").stop()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+
+    service = serve("delays")
+
+    assert service.client.post("/models/delays/predict", json={"records": [good]}).status_code == 200
+    status = service.client.get("/models/delays").json()
+    assert (status["version"], status["registry_reachable"]) == (1, False)
+
+
+def test_is_not_ready_before_there_is_a_champion(registry: Any, serve: Any, good: dict[str, Any]) -> None:
+    version = registry.add("delays", "first")
+    service = serve("delays", ready=False)
+
+    assert service.client.get("/health").status_code == 503
+    refused = service.client.post("/models/delays/predict", json={"records": [good]})
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    registry.champion("delays", version)
+    for _ in range(200):
+        if service.client.get("/ping").status_code == 200:
+            break
+        threading.Event().wait(0.02)
+    assert service.client.post("/models/delays/predict", json={"records": [good]}).status_code == 200
+
+
+def test_a_full_spool_refuses_and_says_why(registry: Any, serve: Any, workspace: Path, good: dict[str, Any]) -> None:
+    (workspace / "delays").mkdir()
+    (workspace / "delays" / "predictions").write_text("a file where the table should be")
+    registry.champion("delays", registry.add("delays", "first"))
+    service = serve("delays", spool_bytes=65536)
+    answered = set()
+    for _ in range(20):
+        answer = service.client.post("/models/delays/predict", json={"records": [good] * 50})
+        if answer.status_code != 200:
+            break
+        answered |= {one["prediction_id"] for one in answer.json()["predictions"]}
+
+    assert answer.status_code == 503
+    assert "the spool holds" in answer.json()["message"]
+    (workspace / "delays" / "predictions").unlink()
+    service.stop()
+    assert set(log(workspace)["_prediction_id"]) == answered
+
+
+def test_a_challenger_on_shadow_predicts_and_is_never_given(
+    registry: Any, serve: Any, workspace: Path, good: dict[str, Any]
+) -> None:
+    first, second = registry.add("delays", "first"), registry.add("delays", "second")
+    registry.champion("delays", first)
+    registry.client.set_registered_model_alias("delays", "challenger", str(second))
+    service = serve("delays", shadow=True)
+    for _ in range(200):
+        if service.client.get("/models/delays").json()["challenger"]:
+            break
+        threading.Event().wait(0.02)
+    for row in range(5):
+        answer = service.client.post("/models/delays/predict", json={"records": [{**good, "key": row}]})
+        assert answer.json()["predictions"][0]["model_version"] == first
+    service.stop()
+
+    frame = log(workspace)
+    assert sorted(zip(frame["_arm"], frame["_model_version"], frame["flight"], strict=True)) == [
+        *(("champion", first, row) for row in range(5)),
+        *(("shadow", second, row) for row in range(5)),
+    ]
