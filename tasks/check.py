@@ -31,7 +31,7 @@ def number(value: float | None) -> str:
         return "not measured"
     size = abs(value)
     if size == 0 or size >= 1000:
-        return f"{value:,.0f}"
+        return f"{value + 0.0:,.0f}"  # no minus before a zero
     if size >= 1:
         return f"{value:.3g}"
     if size < 1e-6:

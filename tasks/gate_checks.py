@@ -22,17 +22,18 @@ from everfit.tasks.multiplicity import adjusted_p_values
 
 
 def _unseen_rows(evidence: Evidence, _: GatePolicy) -> Checks:
-    name, overlap = "unseen rows", evidence.overlap_rows
-    seen_until = holdout_start_allowed(evidence.challenger_trained_until, evidence.champion_trained_until)
-    since = evidence.holdout.since
-    if overlap is None:
+    name, overlap, since = "unseen rows", evidence.overlap_rows, evidence.holdout.since
+    first = evidence.champion_version is None
+    trained_until = [evidence.challenger_trained_until, *([] if first else [evidence.champion_trained_until])]
+    seen_until = holdout_start_allowed(*trained_until)
+    if overlap is None or None in trained_until or seen_until is None:
         yield missing(name, "whether a model has trained on rows of the hold-out")
     elif overlap:
         reason = (
             f"{overlap:,} of the {evidence.holdout_rows:,} hold-out rows were trained on; compare on unseen rows only"
         )
         yield Check(name=name, passed=False, value=overlap, bound=0, reason=reason)
-    elif seen_until is not None and (since is None or since < seen_until):
+    elif since is None or since < seen_until:
         start = "the beginning" if since is None else f"{since:%Y-%m-%d %H:%M}"
         reason = f"the hold-out starts at {start}, but a model was trained on rows up to {seen_until:%Y-%m-%d %H:%M}"
         yield Check(name=name, passed=False, value=overlap, bound=0, reason=reason)
@@ -58,13 +59,13 @@ def _leaks(evidence: Evidence, policy: GatePolicy) -> Checks:
     if suspects is None:
         yield missing("leaks", "whether a feature leaks the label")
     else:
-        reason = f"{', '.join(suspects)}: suspected of knowing the label; put it under columns.ignore or allow it"
+        told = f"{', '.join(suspects)}: suspected of knowing the label; put under columns.ignore what does"
         yield Check(
             name="leaks",
             passed=not suspects,
             value=len(suspects),
             bound=0,
-            reason=reason if suspects else "no feature is suspected of knowing the label",
+            reason=told if suspects else "no feature is suspected of knowing the label",
         )
 
 
@@ -93,27 +94,18 @@ def _holdout_size(evidence: Evidence, policy: GatePolicy) -> Checks:
 def _dummy(evidence: Evidence, policy: GatePolicy) -> Checks:
     if not policy.dummy:
         return
-    mine, dummy = evidence.challenger.get(evidence.metric), (evidence.dummy or {}).get(evidence.metric)
     found = evidence.dummy_comparison
-    if found is not None:
-        sure = f"the {percent(found.confidence)} lower bound of its gain is {number(found.lower)}"
-        told = (
-            f"the challenger's {found.metric} {number(found.challenger)} against the dummy's {number(found.champion)}"
-        )
-        if found.confidence < policy.confidence:
-            reason = f"the challenger was compared with the dummy at {percent(found.confidence)} confidence only"
-            yield Check(name="dummy", passed=False, value=found.confidence, bound=policy.confidence, reason=reason)
-        else:
-            passed = found.lower > 0
-            reason = f"{told}: {sure}" + ("" if passed else "; it must be above 0")
-            yield Check(name="dummy", passed=passed, value=found.lower, bound=0, reason=reason)
-    elif mine is None or dummy is None:
-        yield missing("dummy", f"the {evidence.metric} of the challenger or of a dummy baseline")
-    else:
-        passed = (mine > dummy) if evidence.greater_is_better else (mine < dummy)
-        verb = "beats" if passed else "does not beat"
-        reason = f"the challenger's {evidence.metric} {number(mine)} {verb} the dummy's {number(dummy)}"
-        yield Check(name="dummy", passed=passed, value=mine, bound=dummy, reason=reason)
+    if found is None:
+        yield missing("dummy", f"how the challenger's {evidence.metric} compares with that of a dummy baseline")
+        return
+    if found.confidence < policy.confidence:
+        yield _too_unsure("dummy", found, policy)
+        return
+    passed = found.lower > 0
+    told = f"the challenger's {found.metric} {number(found.challenger)} against the dummy's {number(found.champion)}"
+    sure = f"the {percent(found.confidence)} lower bound of its gain is {number(found.lower)}"
+    reason = f"{told}: {sure}; it must be above 0"
+    yield Check(name="dummy", passed=passed, value=found.lower, bound=0, reason=reason)
 
 
 def _comparison(evidence: Evidence, policy: GatePolicy) -> Checks:
@@ -124,8 +116,7 @@ def _comparison(evidence: Evidence, policy: GatePolicy) -> Checks:
         yield missing(name, f"how the challenger compares with champion {evidence.champion_version}")
         return
     if found.confidence < policy.confidence:
-        reason = f"compared at {percent(found.confidence)} confidence; {percent(policy.confidence)} are asked for"
-        yield Check(name=name, passed=False, value=found.confidence, bound=policy.confidence, reason=reason)
+        yield _too_unsure(name, found, policy)
         return
     bound = policy.min_gain if policy.margin is None else -policy.margin
     passed = found.lower > bound
@@ -138,6 +129,11 @@ def _comparison(evidence: Evidence, policy: GatePolicy) -> Checks:
             f"the challenger answers exactly as the champion does on {found.rows:,} rows; the gain is 0, and {asked}"
         )
     yield Check(name=name, passed=passed, value=found.lower, bound=bound, reason=reason)
+
+
+def _too_unsure(name: str, found: PairedComparison, policy: GatePolicy) -> Check:
+    reason = f"compared at {percent(found.confidence)} confidence only; {percent(policy.confidence)} are asked for"
+    return Check(name=name, passed=False, value=found.confidence, bound=policy.confidence, reason=reason)
 
 
 def _told(found: PairedComparison) -> str:

@@ -87,9 +87,9 @@ class Evidence(Record):
     holdout_extended: bool = Field(default=False, description="It already reaches back as far as it may.")
     overlap_rows: int | None = Field(default=None, ge=0, description="Hold-out rows that a model has trained on.")
     challenger_version: int | None = Field(default=None, description="In the registry, if it is there already.")
-    challenger_trained_until: AwareDatetime | None = None
+    challenger_trained_until: AwareDatetime | None = Field(default=None, description="As compared, before a refit.")
     champion_version: int | None = Field(default=None, description="None when there is no champion yet.")
-    champion_trained_until: AwareDatetime | None = None
+    champion_trained_until: AwareDatetime | None = Field(default=None, description="As released, refit included.")
     challenger: dict[str, Measured] = Field(description="Metrics on the hold-out, the primary one among them.")
     champion: dict[str, Measured] | None = None
     dummy: dict[str, Measured] | None = None
