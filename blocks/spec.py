@@ -1,0 +1,131 @@
+"""The model spec: all that everfit must know of one model."""
+
+import hashlib
+import json
+from datetime import timedelta
+from typing import Annotated, Any, Self
+
+from prefect.blocks.core import Block
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
+
+from everfit.blocks.expectations import ExpectationsPolicy
+from everfit.blocks.gating import GatePolicy
+from everfit.blocks.metrics import DEFAULT_METRIC, TaskKind
+from everfit.blocks.monitoring import MonitoringPolicy
+from everfit.blocks.policy import Duration, Policy
+from everfit.blocks.releasing import ReleasePolicy
+from everfit.blocks.retraining import RetrainingPolicy
+from everfit.blocks.sources import Source
+from everfit.blocks.training import TrainingPolicy
+
+ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+
+
+class ColumnRoles(Policy):
+    """What each column of the table is for.
+
+    Attributes:
+        key: The columns that together name a row; without it the whole row does.
+        event_time: When the thing to predict happens.
+        label_time: When the true label became known; without it a label counts after `maturity`.
+        target: The column to predict.
+        features: What the model may look at; by default every column that is named nowhere else.
+        ignore: Columns that are kept out: known only after the event, or meaningless.
+        protected: Columns by whose groups fairness is measured; they are features only if listed there.
+    """
+
+    key: tuple[str, ...] = Field(default=(), description="The columns that together name a row.")
+    event_time: str = Field(description="When the thing to predict happens.")
+    label_time: str | None = Field(default=None, description="When the true label became known.")
+    target: str = Field(description="The column to predict.")
+    features: tuple[str, ...] | None = Field(default=None, description="By default all columns not named elsewhere.")
+    ignore: tuple[str, ...] = Field(default=(), description="Columns that are kept out.")
+    protected: tuple[str, ...] = Field(default=(), description="Columns by whose groups fairness is measured.")
+
+    @model_validator(mode="after")
+    def _no_contradiction(self) -> Self:
+        listed = [*self.key, self.event_time, self.target, *(self.features or ()), *self.protected]
+        if own := [name for name in [*listed, self.label_time or ""] if name.startswith("_")]:
+            raise ValueError(f"{own[0]!r}: names that begin with an underscore are everfit's own; rename the column")
+        features = self.features if self.features is not None else ()
+        if self.target in features:
+            raise ValueError(f"features: {self.target!r} is the target; a model can't be given what it is to predict")
+        if self.label_time is not None and self.label_time in features:
+            raise ValueError(f"features: {self.label_time!r} is the label time, known only with the label")
+        if both := sorted(set(self.ignore) & {*listed}):
+            raise ValueError(f"ignore: {both[0]!r} is used elsewhere in columns; take it out of one of the two")
+        named = [name for name in (self.event_time, self.label_time, self.target) if name is not None]
+        if len(set(named)) != len(named):
+            raise ValueError(f"event_time, label_time and target must be different columns; they are {named!r}")
+        return self
+
+    def roles(self) -> frozenset[str]:
+        """Every column that the spec names for something other than being looked at by the model."""
+        named = {*self.key, self.event_time, self.target, *self.ignore, *self.protected}
+        return frozenset(named if self.label_time is None else {*named, self.label_time})
+
+
+class ModelSpec(Block):
+    """All that everfit must know of one model.
+
+    Attributes:
+        name: The model's name, in the registry and everywhere else.
+        task: What kind of thing is predicted.
+        source: Where its data comes from.
+        columns: What each column is for.
+        maturity: How long after the event time labels are complete enough to be trained and scored on.
+        expectations: What must hold of the data.
+        training: How candidates are trained, and on what.
+        gate: What a challenger must show to be released.
+        monitoring: What is watched, and by which bounds.
+        retraining: What calls for a new training, and how often at most.
+        release: How a new champion takes its place.
+
+    Example:
+        Load a stored spec:
+
+        ```python
+        from everfit.blocks import ModelSpec
+
+        spec = ModelSpec.load("BLOCK_NAME")
+        ```
+    """
+
+    _block_type_name = "Everfit Model Spec"
+    _block_type_slug = "everfit-model-spec"
+    _logo_url = "https://raw.githubusercontent.com/everfit/everfit/main/docs/logo.png"  # type: ignore[assignment]
+    _documentation_url = "https://github.com/everfit/everfit#bring-your-own-data"  # type: ignore[assignment]
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: ModelName = Field(description="The model's name: lower case letters, digits and hyphens.")
+    task: TaskKind = Field(description="What kind of thing is predicted.")
+    source: Source = Field(description="Where the data comes from.")
+    columns: ColumnRoles = Field(description="What each column is for.")
+    maturity: Duration = Field(default=timedelta(0), description="How long labels take to be complete enough.")
+    expectations: ExpectationsPolicy = Field(
+        default_factory=ExpectationsPolicy, description="What must hold of the data."
+    )
+    training: TrainingPolicy = Field(default_factory=TrainingPolicy, description="How candidates are trained.")
+    gate: GatePolicy = Field(default_factory=GatePolicy, description="What a challenger must show.")
+    monitoring: MonitoringPolicy = Field(default_factory=MonitoringPolicy, description="What is watched.")
+    retraining: RetrainingPolicy = Field(default_factory=RetrainingPolicy, description="What calls for training.")
+    release: ReleasePolicy = Field(default_factory=ReleasePolicy, description="How a champion takes its place.")
+
+    @model_validator(mode="after")
+    def _task_fits(self) -> Self:
+        self.training.check(self.task)
+        return self
+
+    @property
+    def metric(self) -> str:
+        """The primary metric: what training selects by, the gate compares and monitoring watches."""
+        return self.training.metric or DEFAULT_METRIC[self.task]
+
+    def content(self) -> dict[str, Any]:
+        """The spec as plain data, as one would write it in YAML."""
+        return self.model_dump(mode="json", exclude={"block_type_slug"})
+
+    def digest(self) -> str:
+        """SHA-256 of the content, in hex: equal specs have equal digests."""
+        return hashlib.sha256(json.dumps(self.content(), sort_keys=True).encode()).hexdigest()

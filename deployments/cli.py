@@ -1,0 +1,112 @@
+"""The command `everfit`. Heavy libraries are imported by the commands that need them, so that help comes at once."""
+
+import sys
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from everfit.blocks.errors import EverfitError
+
+app = typer.Typer(
+    help="Keep machine-learning models fit for use: train, gate, release, watch, retrain, roll back.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+Model = Annotated[str, typer.Argument(help="A spec file, a spec's name in `deployments/models`, or a block's name.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")]
+
+
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and Prefect's own log lines.")] = False,
+) -> None:
+    """Options of every command."""
+    _state["debug"] = debug
+
+
+_state = {"debug": False}
+
+
+@app.command()
+def train(
+    model: Model,
+    until: Annotated[str | None, typer.Option(help="What is known at this moment; by default now.")] = None,
+    reason: Annotated[str, typer.Option(help="Why, for whoever reads the history.")] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Run one turn of the loop: train a challenger, and release it if it is shown to be better."""
+    from everfit.deployments import runs
+
+    turn = runs.train(model, _moment(until), reason, quiet=not _state["debug"])
+    if as_json:
+        _print_json(turn)
+    else:
+        from everfit.deployments import tables
+
+        tables.print_turn(turn)
+    raise typer.Exit(1 if turn["state"] == "DataRejected" else 0)
+
+
+@app.command()
+def history(model: Model, as_json: AsJson = False) -> None:
+    """Show a model's turns and releases, each with its reasons."""
+    from everfit.deployments import runs, tables
+
+    found = runs.history(model)
+    if as_json:
+        _print_json(found)
+    else:
+        tables.print_history(found)
+
+
+@app.command()
+def demo(
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what an earlier demo left, and start over.")] = False,
+) -> None:
+    """Run the loop on the real flights of 2013, with nothing but this machine."""
+    from everfit.deployments.demo import run_demo
+
+    run_demo(fresh=fresh, quiet=not _state["debug"])
+
+
+def _moment(text: str | None) -> datetime:
+    """A time from the command line; without a zone it is UTC."""
+    if text is None:
+        return datetime.now(UTC).replace(microsecond=0)
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        raise EverfitError(
+            f"--until {text!r} is not a time; write it like 2013-03-01 or 2013-03-01T06:00:00Z"
+        ) from None
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    import json
+
+    print(json.dumps(content, default=str, allow_nan=False))
+
+
+def main() -> None:
+    """Run the command: bad input ends with one line and exit code 2, a failed run with 1."""
+    try:
+        app(standalone_mode=True)
+    except EverfitError as error:
+        if _state["debug"]:
+            raise
+        print(f"everfit: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+    except Exception as error:
+        if _state["debug"]:
+            raise
+        print(f"everfit: {type(error).__name__}: {error}; --debug shows where", file=sys.stderr)
+        raise SystemExit(1) from error
+
+
+if __name__ == "__main__":
+    main()

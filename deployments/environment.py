@@ -1,0 +1,74 @@
+"""The environment that everfit's own processes run in: set before the libraries that read it are imported."""
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+
+from everfit.blocks.settings import Settings
+
+NO_TELEMETRY = {
+    "DO_NOT_TRACK": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+
+
+def prepare(settings: Settings, *, quiet: bool = True) -> None:
+    """Turn telemetry off, and keep the embedded Prefect database beside the workspace.
+
+    A Prefect server that the user has configured is used as it is.
+
+    Args:
+        settings: Of this installation.
+        quiet: Whether Prefect's own log lines are left to the UI.
+    """
+    os.environ.update(NO_TELEMETRY)
+    os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "everfit")  # to the run's page in the UI
+    os.environ.setdefault("PREFECT_LOGGING_FORMATTERS_STANDARD_FORMAT", "%(asctime)s  %(message)s")
+    os.environ.setdefault("PREFECT_LOGGING_FORMATTERS_STANDARD_DATEFMT", "%H:%M:%S")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # 10 s, the default, is not enough for the very first start, which makes the database.
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "60")
+    if quiet:
+        os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+        # MLflow's database migrations and Alembic tell of every step.
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("everfit").setLevel(settings.log_level.upper())
+    if not has_server():
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+        os.environ.setdefault("PREFECT_API_DATABASE_CONNECTION_URL", prefect_database(settings))
+    from prefect.context import refresh_global_settings_context
+
+    refresh_global_settings_context()  # Prefect has read its environment when it was imported
+
+
+def has_server() -> bool:
+    """Whether a Prefect server is configured, by the environment or by a profile."""
+    from prefect.settings import get_current_settings
+
+    return get_current_settings().api.url is not None
+
+
+def start_temporary_server() -> Callable[[], None]:
+    """Start Prefect's temporary server in the background, where no other is configured.
+
+    It takes seconds to come up, in which this process can import what the flow needs.
+
+    Returns:
+        Call it to wait until the server answers, before the first flow is run.
+    """
+    if has_server():
+        return lambda: None
+    from prefect.server.api.server import SubprocessASGIServer
+
+    starting = threading.Thread(target=SubprocessASGIServer().start, daemon=True)
+    starting.start()
+    return starting.join
+
+
+def prefect_database(settings: Settings) -> str:
+    """The URL of the embedded Prefect database."""
+    return f"sqlite+aiosqlite:///{settings.state_dir / 'prefect.db'}"

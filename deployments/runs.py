@@ -1,0 +1,78 @@
+"""Running flows from the command line, and reading back what they left."""
+
+from datetime import datetime
+from typing import Any
+
+from everfit.blocks.settings import Settings
+from everfit.deployments import environment
+
+
+def train(model: str, until: datetime, reason: str, *, quiet: bool = True) -> dict[str, Any]:
+    """Run one turn in this process.
+
+    Args:
+        model: A spec file, the name of a spec, or of a block.
+        until: What is known at this moment.
+        reason: Why, for whoever reads the history.
+        quiet: Whether Prefect's own log lines are left to the UI.
+
+    Returns:
+        The turn, as `everfit train --json` prints it.
+
+    Raises:
+        EverfitError: the input is bad; nothing was changed.
+    """
+    environment.prepare(Settings(), quiet=quiet)
+    from everfit.tasks.records import Trigger
+    from everfit.tasks.specs import load_spec
+    from everfit.tasks.turns import check_until
+
+    check_until(until)
+    if not model.endswith((".yaml", ".yml")):
+        load_spec(model)  # a mistake is told before a server is started
+    server_is_up = environment.start_temporary_server()
+    from everfit.flows.training import training
+
+    server_is_up()
+    state = training(model, until, Trigger(reason=reason), return_state=True)
+    return _result(state)
+
+
+def _result(state: Any) -> dict[str, Any]:
+    """The data of a final state; the error of one that has none."""
+    if isinstance(state.data, dict):
+        return dict(state.data)
+    found = state.result()  # raises what the flow raised
+    if not isinstance(found, dict):
+        raise TypeError(f"the flow ended as {state.name} without a result")
+    return found
+
+
+def history(model: str) -> dict[str, Any]:
+    """The turns and releases of a model, oldest first."""
+    settings = Settings()
+    environment.prepare(settings)
+    from everfit.tasks.ledger import Ledger
+    from everfit.tasks.specs import load_spec
+    from everfit.tasks.turns import summary
+
+    name = load_spec(model).name
+    ledger = Ledger.open(settings)
+    return {
+        "model": name,
+        "turns": [summary(turn) for turn in ledger.turns(name)],
+        "releases": [
+            {
+                "seq": entry.seq,
+                "version": entry.version,
+                "previous": entry.previous_version,
+                "reason": entry.reason,
+                "actor": entry.actor,
+                "at": entry.at.isoformat(),
+                "turn_id": entry.turn_id,
+                "kind": entry.kind,
+                "state": entry.state,
+            }
+            for entry in ledger.releases(name)
+        ],
+    }

@@ -1,0 +1,89 @@
+"""What the commands print for people."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+console = Console(width=None if sys.stdout.isatty() else 120)
+"""A pipe has no width of its own."""
+
+_NONE = "-"
+
+Turn = dict[str, Any]
+
+
+def print_turn(turn: Turn) -> None:
+    """How one turn ended, and why."""
+    console.print(f"\n[bold]{turn['model']}[/bold] as of {turn['until'][:16]}: [bold]{turn['state']}[/bold]")
+    for reason in turn["reasons"]:
+        console.print(f"  {reason}", highlight=False)
+    console.print(f"  turn {turn['turn_id']}, {_seconds(turn['seconds'])}", style="dim")
+
+
+def print_turns(turns: Sequence[Turn]) -> None:
+    """The turns as a table, one row each, and below it why each ended as it did."""
+    table = Table(show_lines=True)
+    for name in ("until", "trigger", "rows", "candidates", "hold-out", "verdict", "time"):
+        fixed = name in {"until", "rows", "time", "verdict"}
+        table.add_column(name, justify="right" if name in {"rows", "time"} else "left", no_wrap=fixed, overflow="fold")
+    for turn in turns:
+        table.add_row(
+            turn["until"][:10],
+            turn["trigger"],
+            f"{turn['snapshot']['rows']:,}" if turn["snapshot"] else _NONE,
+            "\n".join(turn["candidates"]) or _NONE,
+            _holdout(turn),
+            turn["state"],
+            _seconds(turn["seconds"]),
+        )
+    console.print(table)
+    for turn in turns:
+        for reason in turn["reasons"]:
+            console.print(f"{turn['until'][:10]}  {reason}", highlight=False)
+
+
+def print_history(history: dict[str, Any]) -> None:
+    """A model's turns and releases."""
+    console.print(
+        f"[bold]{history['model']}[/bold]: {len(history['turns'])} turns, {len(history['releases'])} releases"
+    )
+    if history["turns"]:
+        print_turns(history["turns"])
+    if history["releases"]:
+        table = Table(title="releases", title_justify="left")
+        for name in ("release", "version", "before", "by", "at", "state", "why"):
+            table.add_column(name, overflow="fold")
+        for entry in history["releases"]:
+            table.add_row(
+                str(entry["seq"]),
+                str(entry["version"]),
+                str(entry["previous"] or _NONE),
+                f"{entry['kind']}, {entry['actor']}",
+                entry["at"][:16],
+                entry["state"],
+                entry["reason"],
+            )
+        console.print(table)
+
+
+def _holdout(turn: Turn) -> str:
+    """The primary metric of each contender on the hold-out; the first metric is the primary one."""
+    challenger, champion = turn["challenger"], turn["champion"]
+    if challenger is None:
+        return _NONE
+    name = next(iter(challenger["metrics"]))
+    lines = [f"{name}", f"challenger {_metric(challenger, name)}"]
+    return "\n".join([*lines, f"champion {_metric(champion, name)}" if champion else "no champion yet"])
+
+
+def _metric(contender: dict[str, Any], name: str) -> str:
+    value = contender["metrics"].get(name)
+    version = "" if contender["version"] is None else f"{contender['version']}: "
+    return f"{version}{value:.4f}" if value is not None else f"{version}{_NONE}"
+
+
+def _seconds(seconds: float | None) -> str:
+    return _NONE if seconds is None else f"{seconds:.1f} s"

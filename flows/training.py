@@ -1,0 +1,67 @@
+"""One turn of the loop: ingest, validate, train, evaluate, gate, release."""
+
+from datetime import datetime
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from everfit.tasks import steps
+from everfit.tasks.records import Trigger
+from everfit.tasks.turns import DATA_REJECTED, NOTHING_NEW, TurnRecord, state_of
+
+
+@flow(name="training", flow_run_name="train-{model}")
+def training(model: str, until: datetime | None = None, trigger: Trigger | None = None) -> State[dict[str, Any]]:
+    """Run one turn of the loop for a model: train a challenger, and release it if it is shown to be better.
+
+    Args:
+        model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
+        until: What is known at this moment is all that is known; by default when the run was due.
+        trigger: Why the turn is run. The same trigger for the same moment gives one turn, however often it is sent.
+
+    Returns:
+        A state named for how the turn ended: `Promoted`, `ChampionKept`, `AwaitingApproval`, `NothingNew` or
+        `DataRejected`. Its data is the turn as `everfit train --json` prints it.
+    """
+    context = steps.open_context(model)
+    until = steps.moment(until)
+    with steps.take_turn(context, until, trigger or Trigger()) as turn:
+        if turn.settled:
+            return steps.final_state(turn)
+        steps.reconcile(context)
+
+        # Data in: what is new is staged, checked, and only then taken into the dataset.
+        batch = steps.ingest(context, turn)
+        validation = steps.validate(context, batch)
+        steps.accept(context, batch, validation)
+        record = TurnRecord(batch=batch, validation=validation)
+        if not validation.passed:
+            return steps.final_state(steps.finish(context, turn, DATA_REJECTED, validation.reasons, record))
+
+        # The training data is named exactly; its last part is kept out to judge by.
+        split = steps.split(context, turn)
+        snapshot = steps.take_snapshot(context, turn, split)
+        record = record.with_(snapshot=snapshot, split=split)
+        if steps.nothing_new(context, turn, snapshot):
+            reason = "these rows were trained on already, by the same spec"
+            return steps.final_state(steps.finish(context, turn, NOTHING_NEW, (reason,), record))
+
+        data = steps.data_of(context, turn, record)
+
+        # Candidates compete on validation rows; the best one is fitted on all training rows.
+        trials = [steps.try_candidate.submit(data, candidate) for candidate in steps.candidates(context)]
+        tried = tuple(trial.result() for trial in trials)
+        challenger = steps.fit_challenger(data, turn, tried)
+
+        # Challenger and champion meet on the hold-out, and the gate decides.
+        evidence = steps.evaluate(context, turn, data, challenger, validation)
+        decision = steps.gate(context, turn, evidence)
+        released = steps.refit(data, turn, challenger, decision)
+        record = record.with_(trials=tried, fitted=challenger, refitted=released, evidence=evidence, decision=decision)
+
+        # What was found and decided is logged; what passed takes the champion's place.
+        version = steps.track(context, turn, data, record, released)
+        steps.release(context, turn, version, decision)
+        record = record.with_(version=version)
+        return steps.final_state(steps.finish(context, turn, state_of(decision), decision.reasons, record))

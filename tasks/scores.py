@@ -1,0 +1,67 @@
+"""From frames to the arrays that metrics read: labels, and what a model says of them."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from everfit.blocks.metrics import TaskKind
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+Floats = npt.NDArray[np.float64]
+
+
+def labels(target: pd.Series, task: TaskKind) -> pd.Series:
+    """The target as a model is fitted on it: numbers for a regression; whole numbers or text for classes."""
+    if task == "regression":
+        return target.astype("float64")
+    if pd.api.types.is_numeric_dtype(target.dtype):
+        whole = (target == target.round()).all()
+        return target.astype("int64") if whole else target.astype("str")
+    return target.astype("str")
+
+
+def class_list(target: pd.Series, task: TaskKind) -> list[object]:
+    """The classes that occur, in the order that scikit-learn gives them; empty for a regression."""
+    return [] if task == "regression" else sorted(labels(target, task).unique().tolist())
+
+
+def class_indices(target: pd.Series, classes: Sequence[object], task: TaskKind) -> Floats:
+    """Labels as numbers: 0 and 1, the position of the class, or the value itself. Shape (rows,)."""
+    values = labels(target, task)
+    if task == "regression":
+        return np.asarray(values, dtype=np.float64)
+    return np.asarray(values.map({known: position for position, known in enumerate(classes)}), dtype=np.float64)
+
+
+def model_scores(model: "Pipeline", features: pd.DataFrame, classes: Sequence[object], task: TaskKind) -> Floats:
+    """What a model says of rows: the probability of the second class, of each class, or the value.
+
+    Args:
+        model: The fitted pipeline.
+        features: Shape (rows, features).
+        classes: All that may come, in order; those that the model doesn't know get a probability of 0.
+        task: What is predicted.
+
+    Returns:
+        Shape (rows,), or (rows, classes) for a multiclass model.
+    """
+    if task == "regression":
+        return np.asarray(model.predict(features), dtype=np.float64)
+    probabilities = np.zeros((len(features), len(classes)))
+    known = {value: position for position, value in enumerate(classes)}
+    probabilities[:, [known[value] for value in model.classes_.tolist()]] = model.predict_proba(features)
+    return probabilities[:, 1] if task == "binary" else probabilities
+
+
+def prior_scores(target: pd.Series, rows: int, classes: Sequence[object], task: TaskKind) -> Floats:
+    """What a model that looks at nothing says: the mean, or the classes' shares, of its training labels."""
+    values = labels(target, task)
+    if task == "regression":
+        return np.full(rows, float(values.mean()))
+    shares = np.array([float((values == known).mean()) for known in classes])
+    return np.full(rows, float(shares[1])) if task == "binary" else np.tile(shares, (rows, 1))

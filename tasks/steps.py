@@ -1,0 +1,286 @@
+"""The steps of a training turn as Prefect tasks: each a thin layer over the function that does the work."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import runtime, task
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from everfit.blocks.settings import Settings
+from everfit.tasks import accept as accepting
+from everfit.tasks import evaluate as evaluating
+from everfit.tasks import gate as gating
+from everfit.tasks import ingest as ingesting
+from everfit.tasks import registry, tracking, train, turns
+from everfit.tasks import release as releasing
+from everfit.tasks import validate as validating
+from everfit.tasks.context import Context
+from everfit.tasks.evaluate import Incumbent
+from everfit.tasks.events import DATA_REJECTED, TURN_FINISHED, emit
+from everfit.tasks.gate import Evidence, GateDecision
+from everfit.tasks.ingest import Batch
+from everfit.tasks.ledger import Turn
+from everfit.tasks.records import ModelVersion, Snapshot, Trigger, Window
+from everfit.tasks.specs import load_spec
+from everfit.tasks.split import Split, TrainingData, split_window
+from everfit.tasks.train import Fitted, Trial
+from everfit.tasks.turns import TurnRecord
+from everfit.tasks.validate import Validation
+
+logger = logging.getLogger("everfit.training")
+
+
+def open_context(model: str) -> Context:
+    """Find the model's spec and the places that the settings name."""
+    settings = Settings()
+    tracking.use_tracking(settings)
+    return Context(load_spec(model), settings)
+
+
+def moment(until: datetime | None) -> datetime:
+    """The end of the turn's window: the one given, or when the flow run was due, the same if it is run again."""
+    return turns.check_until(until or runtime.flow_run.scheduled_start_time or datetime.now(UTC))
+
+
+@contextmanager
+def take_turn(context: Context, until: datetime, trigger: Trigger) -> Iterator[Turn]:
+    """Hold the model's lease for the turn of a trigger; a turn that has ended is given as it ended."""
+    with context.ledger.take_turn(
+        context.spec.name,
+        trigger,
+        Window(until=until),
+        spec_digest=context.spec.digest(),
+        code_version=tracking.code_version(),
+    ) as turn:
+        yield turn
+
+
+@task
+def reconcile(context: Context) -> None:
+    """Finish or undo what a crash has left of a release, and record a champion set by hand."""
+    for action in releasing.reconcile(context.ledger, context.mlflow, context.spec.name, policy=context.spec.release):
+        logger.warning("%s: %s", context.spec.name, action)
+
+
+@task
+def ingest(context: Context, turn: Turn) -> Batch:
+    """Stage what is new in the source."""
+    batch = ingesting.ingest(context.spec, turn.window.until, turn.id, context.workspace)
+    logger.info(
+        "ingest    %s rows read, %s new, %s changed, %s known already",
+        *(f"{count:,}" for count in (batch.read, batch.new, batch.changed, batch.duplicates)),
+    )
+    return batch
+
+
+@task
+def validate(context: Context, batch: Batch) -> Validation:
+    """Tell good rows from bad ones."""
+    validation = validating.validate(context.spec, batch, context.workspace)
+    logger.info(
+        "validate  %s of %s expectations hold, %s bad rows",
+        sum(outcome.passed for outcome in validation.outcomes),
+        len(validation.outcomes),
+        f"{validation.bad_rows:,}",
+    )
+    return validation
+
+
+@task
+def accept(context: Context, batch: Batch, validation: Validation) -> None:
+    """Put good rows into the dataset and bad ones into quarantine."""
+    accepting.accept(context.spec, batch, validation, context.workspace)
+
+
+@task
+def take_snapshot(context: Context, turn: Turn, split: Split) -> Snapshot:
+    """Name the training data exactly, for ever."""
+    kept = context.workspace.turn_file(context.spec.name, turn.id, "snapshot.json")
+    if context.workspace.exists(kept):  # a turn that is run again trains on what it trained on
+        return Snapshot.model_validate_json(context.workspace.read(kept))
+    snapshot = accepting.take_snapshot(context.spec, split.whole, context.workspace)
+    context.workspace.write(kept, snapshot.canonical_json().encode())
+    logger.info("snapshot  version %d, %s rows, %s", snapshot.version, f"{snapshot.rows:,}", split.whole)
+    return snapshot
+
+
+def data_of(context: Context, turn: Turn, record: TurnRecord) -> TrainingData:
+    """The rows of a turn that has come to its snapshot."""
+    assert record.snapshot is not None  # noqa: S101 - the flow asks after it was taken
+    assert record.split is not None  # noqa: S101
+    return TrainingData(context.spec, record.snapshot, record.split, turn.window.until, context.workspace)
+
+
+def split(context: Context, turn: Turn) -> Split:
+    """Cut the time before `until` into training and hold-out."""
+    return split_window(context.spec, turn.window.until)
+
+
+def nothing_new(context: Context, turn: Turn, snapshot: Snapshot) -> bool:
+    """Whether the last turn that trained has seen these very rows, by this very spec."""
+    for earlier in reversed(context.ledger.turns(context.spec.name)):
+        if earlier.id != turn.id and earlier.state in {turns.PROMOTED, turns.CHAMPION_KEPT}:
+            seen = TurnRecord.model_validate(earlier.record).snapshot
+            same_rows = seen is not None and seen.content_digest == snapshot.content_digest
+            return same_rows and earlier.spec_digest == turn.spec_digest
+    return False
+
+
+@task(task_run_name="try-{candidate}")
+def try_candidate(data: TrainingData, candidate: str) -> Trial:
+    """Fit a candidate on the earlier training rows, score it on the later ones."""
+    trial = train.try_candidate(data, candidate)
+    told = trial.error or f"{trial.metric} {trial.score:.4f} on validation rows"
+    logger.info("train     %s: %s (%.1f s)", candidate, told, trial.seconds)
+    return trial
+
+
+def candidates(context: Context) -> tuple[str, ...]:
+    """The names of what is tried."""
+    return context.spec.training.candidates_for(context.spec.task)
+
+
+@task
+def fit_challenger(data: TrainingData, turn: Turn, trials: tuple[Trial, ...]) -> Fitted:
+    """Fit the candidate that did best on all training rows."""
+    path = data.workspace.turn_file(turn.model, turn.id, "challenger.skops")
+    return train.fit_on(data, train.choose(trials).candidate, data.split.training, path)
+
+
+@task
+def evaluate(context: Context, turn: Turn, data: TrainingData, challenger: Fitted, validation: Validation) -> Evidence:
+    """Measure challenger, champion and a dummy on the same hold-out rows."""
+    return evaluating.evaluate(data, challenger, _incumbent(context, turn), validation)
+
+
+def _incumbent(context: Context, turn: Turn) -> Incumbent | None:
+    """The champion as it was before this turn, which may have released its own already and been killed."""
+    entry = _release_before(context, turn)
+    if entry is None:
+        return None
+    version = registry.model_version(context.mlflow, context.spec.name, entry.version)
+    return Incumbent(version, registry.load(context.mlflow, version))
+
+
+def _release_before(context: Context, turn: Turn) -> Any:
+    own = context.ledger.release_of(turn.id)
+    if own is None:
+        return context.ledger.current_release(context.spec.name)
+    earlier = [entry for entry in context.ledger.releases(context.spec.name) if entry.seq < own.seq]
+    return next((entry for entry in reversed(earlier) if entry.state == "verified"), None)
+
+
+@task
+def gate(context: Context, turn: Turn, evidence: Evidence) -> GateDecision:
+    """Decide, and write the decision into the ledger."""
+    decision = gating.decide(evidence, context.spec.gate)
+    context.ledger.record_decision(
+        f"{turn.id}/gate",
+        model=context.spec.name,
+        kind="gate",
+        verdict=decision.verdict,
+        until=turn.window.until,
+        reasons=decision.reasons,
+        record={"decision": decision.model_dump(mode="json"), "evidence": evidence.model_dump(mode="json")},
+        turn_id=turn.id,
+    )
+    logger.info("gate      %s", decision.reasons[0])
+    return decision
+
+
+@task
+def refit(data: TrainingData, turn: Turn, challenger: Fitted, decision: GateDecision) -> Fitted:
+    """Fit what passed the gate again on all rows, hold-out included; the rest stays as it was judged."""
+    if decision.verdict == "keep" or not data.spec.training.refit:
+        return challenger
+    path = data.workspace.turn_file(turn.model, turn.id, "refitted.skops")
+    logger.info("refit     %s on all rows to %s", challenger.candidate, f"{data.split.whole.until:%Y-%m-%d %H:%M}")
+    return train.fit_on(data, challenger.candidate, data.split.whole, path)
+
+
+@task
+def track(context: Context, turn: Turn, data: TrainingData, record: TurnRecord, model: Fitted) -> ModelVersion:
+    """Log the turn to MLflow and register its model."""
+    assert record.decision is not None  # noqa: S101 - there is a model to track, so there was a decision
+    spec, client = context.spec, context.mlflow
+    run_id = tracking.turn_run(client, context.settings, spec.name, turn.id)
+    tracking.log_turn(
+        client,
+        run_id,
+        parameters={
+            "candidate": model.candidate,
+            "until": turn.window.until.isoformat(),
+            "trigger": turn.trigger.kind,
+            "rows": model.rows,
+            "seed": spec.training.seed,
+            "verdict": record.decision.verdict,
+        },
+        metrics=turns.flat_metrics(record),
+        documents={
+            "spec.json": spec.content(),
+            "turn.json": record.model_dump(mode="json"),
+            "decision.json": record.decision.model_dump(mode="json"),
+            "validation.json": record.validation.model_dump(mode="json") if record.validation else {},
+        },
+        snapshot=data.snapshot,
+    )
+    version = tracking.register_model(
+        client, run_id, data, model, turn_id=turn.id, description=record.decision.reasons[0]
+    )
+    logger.info("track     registered as version %d, MLflow run %s", version.version, run_id)
+    return version
+
+
+@task
+def release(context: Context, turn: Turn, version: ModelVersion, decision: GateDecision) -> None:
+    """Make the version the champion; one that did not pass is marked as the challenger and changes nothing."""
+    spec, client = context.spec, context.mlflow
+    if decision.verdict != "promote":
+        registry.set_alias(client, spec.name, registry.CHALLENGER, version.version)
+        return
+    before = _release_before(context, turn)
+    entry = releasing.release(
+        context.ledger,
+        client,
+        spec.name,
+        version.version,
+        expected_previous=None if before is None else before.seq,
+        reason=decision.reasons[0],
+        actor="gate",
+        turn=turn,
+        policy=spec.release,
+    )
+    if (challenger := registry.challenger(client, spec.name)) and challenger.version == version.version:
+        registry.set_alias(client, spec.name, registry.CHALLENGER, None)
+    logger.info("release   version %d is the champion (release %d)", entry.version, entry.seq)
+
+
+@task
+def finish(context: Context, turn: Turn, state: str, reasons: tuple[str, ...], record: TurnRecord) -> Turn:
+    """Settle the turn in the ledger, and say in words what was decided and why."""
+    seconds = round(time.time() - turn.started_at.timestamp(), 1)
+    verdict = None if record.decision is None else record.decision.verdict
+    settled = context.ledger.finish_turn(
+        turn, state=state, verdict=verdict, reasons=reasons, record=record, seconds=seconds
+    )
+    create_markdown_artifact(
+        turns.markdown(settled),
+        key=f"{context.spec.name}-turn",
+        description=f"{state}: {reasons[0] if reasons else ''}",
+    )
+    emit(TURN_FINISHED, context.spec.name, turn_id=turn.id, state=state, reasons=list(reasons))
+    if state == turns.DATA_REJECTED:
+        emit(DATA_REJECTED, context.spec.name, turn_id=turn.id, reasons=list(reasons))
+    return settled
+
+
+def final_state(turn: Turn) -> State[dict[str, Any]]:
+    """The flow's final state, named for how the turn ended; only rejected data is a failure."""
+    kind = Failed if turn.state == turns.DATA_REJECTED else Completed
+    return kind(name=turn.state, message="; ".join(turn.reasons)[:500], data=turns.summary(turn))

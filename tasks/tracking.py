@@ -1,0 +1,208 @@
+"""Track: put a turn and its model into MLflow, once, whatever was killed when."""
+
+import importlib.metadata
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from everfit.blocks.settings import Settings
+from everfit.tasks.records import ModelVersion, Snapshot
+from everfit.tasks.registry import SNAPSHOT_TAG, TRAINED_UNTIL_TAG
+from everfit.tasks.split import TrainingData
+from everfit.tasks.train import Fitted, read_model, trusted_types
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+TURN_TAG = "everfit.turn"
+
+_COMMIT_LENGTH = 40
+
+# What a model needs to be loaded. MLflow would work this out by loading the model anew, for about 6 s each time.
+_REQUIREMENTS = ("scikit-learn", "skops", "numpy", "pandas", "scipy")
+_RECORDED_PACKAGES = (
+    *_REQUIREMENTS,
+    "everfit",
+    "mlflow",
+    "prefect",
+    "great-expectations",
+    "evidently",
+    "deltalake",
+    "pyarrow",
+)
+
+
+def use_tracking(settings: Settings) -> str:
+    """Point MLflow at its store: `MLFLOW_TRACKING_URI`, or SQLite in the state folder.
+
+    Returns:
+        The tracking URI.
+    """
+    if "MLFLOW_TRACKING_URI" not in os.environ:
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{settings.state_dir / 'mlflow.db'}"
+    return os.environ["MLFLOW_TRACKING_URI"]
+
+
+def tracking_client(settings: Settings) -> "MlflowClient":
+    """A client of the MLflow that the settings name."""
+    uri = use_tracking(settings)
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI"))
+
+
+def turn_run(client: "MlflowClient", settings: Settings, model: str, turn_id: str) -> str:
+    """The id of the turn's one run, made if need be."""
+    experiment = client.get_experiment_by_name(model)
+    if experiment is None:
+        from mlflow.exceptions import MlflowException
+
+        # A server keeps artifacts where it was told to; beside the embedded database they go into the state folder.
+        embedded = os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite:")
+        location = (settings.state_dir / "mlflow-artifacts" / model).as_uri() if embedded else None
+        try:
+            experiment_id = client.create_experiment(model, artifact_location=location)
+        except MlflowException:  # another process made it in between
+            experiment = client.get_experiment_by_name(model)
+            if experiment is None:
+                raise
+            experiment_id = experiment.experiment_id
+    else:
+        experiment_id = experiment.experiment_id
+    found = client.search_runs([experiment_id], f"tags.`{TURN_TAG}` = '{turn_id}'", max_results=1)
+    if found:
+        return str(found[0].info.run_id)
+    return str(client.create_run(experiment_id, run_name=turn_id, tags={TURN_TAG: turn_id, **_code_tags()}).info.run_id)
+
+
+def log_turn(
+    client: "MlflowClient",
+    run_id: str,
+    *,
+    parameters: Mapping[str, object],
+    metrics: Mapping[str, float],
+    documents: Mapping[str, Mapping[str, Any]],
+    snapshot: Snapshot,
+) -> None:
+    """Log what a turn found: the same again changes nothing.
+
+    Args:
+        client: Of the tracking server.
+        run_id: The turn's run.
+        parameters: What was chosen.
+        metrics: What was measured.
+        documents: File name to content, kept as JSON.
+        snapshot: The data, as the run's dataset input.
+    """
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+
+    now = 0  # One point a metric: logged again by a turn that was taken up again, it is still one.
+    client.log_batch(
+        run_id,
+        metrics=[Metric(name, float(value), now, 0) for name, value in metrics.items()],
+        params=[Param(name, str(value)) for name, value in parameters.items()],
+    )
+    for name, document in documents.items():
+        client.log_dict(run_id, dict(document), name)
+    dataset = Dataset(
+        name="dataset",
+        digest=snapshot.content_digest[:36],
+        source_type="delta",
+        source=json.dumps({"uri": snapshot.uri, "version": snapshot.version, "window": str(snapshot.window)}),
+        profile=json.dumps({"num_rows": snapshot.rows}),
+    )
+    client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+
+
+def register_model(
+    client: "MlflowClient", run_id: str, data: TrainingData, fitted: Fitted, *, turn_id: str, description: str
+) -> ModelVersion:
+    """Log the turn's model and register it, once.
+
+    The version says in its tags what the model has seen, so that no later comparison uses those rows.
+    """
+    from mlflow.exceptions import MlflowException
+
+    name, digest = data.spec.name, data.snapshot.content_digest
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    found = list(client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'"))
+    if not found:
+        uri, model_id = _log_model(run_id, data, fitted)
+        tags = {TURN_TAG: turn_id, TRAINED_UNTIL_TAG: fitted.trained_on.until.isoformat(), SNAPSHOT_TAG: digest}
+        found = [
+            client.create_model_version(
+                name, source=uri, run_id=run_id, model_id=model_id, tags=tags, description=description
+            )
+        ]
+    return ModelVersion(
+        model=name,
+        version=int(found[0].version),
+        run_id=run_id,
+        trained_until=fitted.trained_on.until,
+        snapshot_digest=digest,
+    )
+
+
+def _log_model(run_id: str, data: TrainingData, fitted: Fitted) -> tuple[str, str | None]:
+    import mlflow
+    from mlflow.models import infer_signature
+
+    model = read_model(fitted, data.workspace)
+    example = data.rows(fitted.trained_on, "show as an example")[list(fitted.features)].head(200)
+    with mlflow.start_run(run_id=run_id):
+        logged = mlflow.sklearn.log_model(
+            model,
+            name="model",
+            serialization_format="skops",
+            skops_trusted_types=trusted_types(data.workspace.read(fitted.path)),
+            signature=infer_signature(example, model.predict(example)),
+            input_example=example.head(5),
+            pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in _REQUIREMENTS],
+        )
+    return logged.model_uri, logged.model_id
+
+
+def _code_tags() -> dict[str, str]:
+    tags = {"everfit.packages": json.dumps(package_versions()), "everfit.code_version": code_version()}
+    commit = code_version().removesuffix("+changed")
+    return {**tags, "mlflow.source.git.commit": commit} if len(commit) == _COMMIT_LENGTH else tags
+
+
+@cache
+def code_version() -> str:
+    """Which code runs: its git commit (with `+changed` if it was edited since), or the installed version."""
+    here = Path(__file__).parent
+    installed = importlib.metadata.version("everfit")
+    # In a wheel installed inside somebody's repository, git would tell of that repository.
+    if _git(here, "ls-files", "--error-unmatch", Path(__file__).name) is None:
+        return installed
+    commit, changed = _git(here, "rev-parse", "HEAD"), _git(here, "status", "--porcelain", "--untracked-files=no")
+    return installed if commit is None else f"{commit}+changed" if changed else commit
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)  # noqa: S603, S607
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def package_versions() -> dict[str, str]:
+    """The versions of the packages that a turn's result may depend on."""
+    versions = {}
+    for name in _RECORDED_PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    return versions

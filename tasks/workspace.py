@@ -1,0 +1,100 @@
+"""The workspace: where a model's tables are, and what its turns leave."""
+
+import os
+from typing import TYPE_CHECKING, Literal
+
+from everfit.blocks.errors import WorkspaceError
+from everfit.blocks.settings import Settings
+from everfit.tasks.tables import Table
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+TableName = Literal["dataset", "quarantine", "predictions", "labels"]
+
+# The AWS variables by the names that deltalake gives them; it reads the rest of the environment itself.
+_STORAGE_VARIABLES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "AWS_ENDPOINT_URL",
+)
+
+
+class Workspace:
+    """A folder or a bucket's prefix that holds all that everfit keeps in files.
+
+    Args:
+        uri: A local folder, or `s3://bucket/prefix`.
+
+    Raises:
+        WorkspaceError: the scheme is neither a local path nor `s3://`.
+    """
+
+    def __init__(self, uri: str) -> None:
+        scheme, separator, _ = uri.partition("://")
+        if separator and scheme not in {"s3", "file"}:
+            raise WorkspaceError(f"workspace {uri!r}: {scheme!r} is not supported; use a folder or s3://bucket/prefix")
+        self.remote = scheme == "s3" and bool(separator)
+        self.uri = uri.rstrip("/") if self.remote else os.path.abspath(uri.removeprefix("file://"))  # noqa: PTH100
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Workspace":
+        """The workspace that the settings name."""
+        return cls(settings.workspace)
+
+    @property
+    def storage_options(self) -> dict[str, str]:
+        """What deltalake needs to reach the store."""
+        if not self.remote:
+            return {}
+        options = {name: os.environ[name] for name in _STORAGE_VARIABLES if name in os.environ}
+        if options.get("AWS_ENDPOINT_URL", "").startswith("http://"):
+            options["AWS_ALLOW_HTTP"] = "true"
+        return options
+
+    def table(self, model: str, name: TableName) -> Table:
+        """One of the model's four Delta tables."""
+        return Table(f"{self.uri}/{model}/{name}", self.storage_options)
+
+    def file(self, *parts: str) -> str:
+        """The address of a file of the workspace."""
+        return "/".join([self.uri, *parts])
+
+    def turn_file(self, model: str, turn_id: str, name: str) -> str:
+        """The address of a file that a turn leaves for its later steps, or for good."""
+        return self.file(model, "turns", turn_id, name)
+
+    @property
+    def filesystem(self) -> "AbstractFileSystem":
+        """The file system under the workspace, as fsspec has it."""
+        import fsspec
+
+        return fsspec.filesystem("s3" if self.remote else "file")
+
+    def exists(self, path: str) -> bool:
+        """Whether the file is there."""
+        return bool(self.filesystem.exists(path))
+
+    def read(self, path: str) -> bytes:
+        """The content of a file.
+
+        Raises:
+            WorkspaceError: the file is not there.
+        """
+        try:
+            return bytes(self.filesystem.cat_file(path))
+        except FileNotFoundError as error:
+            raise WorkspaceError(f"{path!r} is missing from the workspace; run the turn again") from error
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write a file whole or not at all."""
+        filesystem = self.filesystem
+        if self.remote:
+            filesystem.pipe_file(path, content)  # an S3 put is seen whole or not at all
+            return
+        filesystem.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH120
+        unfinished = f"{path}.{os.getpid()}.tmp"
+        filesystem.pipe_file(unfinished, content)
+        os.replace(unfinished, path)  # noqa: PTH105
