@@ -14,7 +14,7 @@ from everfit.tasks.history import History, PastWindow
 from everfit.tasks.loss import LossEvidence, remember
 from everfit.tasks.records import Record, Trigger, TriggerKind, Window
 from everfit.tasks.signals import Signals
-from everfit.tasks.triage_rules import Case, Finding, TriagePolicy, Verdict
+from everfit.tasks.triage_case import Case, Finding, TriagePolicy, Verdict
 
 RULES: tuple[Callable[[Case], Finding | None], ...] = (
     rules.bad_data,
@@ -126,5 +126,5 @@ def _notify(case: Case, chosen: Finding) -> bool:
         return False
     past = case.history.windows
     again = bool(past) and (past[-1].verdict, past[-1].signature) == (chosen.verdict, chosen.signature)
-    lasting = rules.case_lasts(case, chosen.signature) == case.policy.retraining.data_problem_windows
+    lasting = case.lasting(chosen.signature) == case.policy.retraining.data_problem_windows
     return not again or (chosen.verdict == "quarantine" and lasting)

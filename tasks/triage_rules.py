@@ -1,114 +1,13 @@
 """The rules of triage, one small function each: evidence in, a finding or nothing out."""
 
-import hashlib
-import json
 from collections.abc import Sequence
-from datetime import timedelta
-from functools import cached_property
-from statistics import NormalDist, fmean
-from typing import Literal
+from statistics import NormalDist
 
-from pydantic import FiniteFloat
-
-from everfit.blocks.monitoring import MonitoringPolicy
-from everfit.blocks.policy import Duration
-from everfit.blocks.retraining import RetrainingPolicy
-from everfit.tasks.history import History, PastTurn
-from everfit.tasks.loss import LossEvidence, estimated_loss, realised_loss
-from everfit.tasks.records import Record, TriggerKind
+from everfit.tasks.history import PastTurn
+from everfit.tasks.loss import LossEvidence
+from everfit.tasks.records import TriggerKind
 from everfit.tasks.signals import Area, Signals
-
-Verdict = Literal["healthy", "watch", "quarantine", "retrain", "roll_back", "escalate"]
-
-
-class TriagePolicy(Record):
-    """The parts of a model spec that triage reads."""
-
-    monitoring: MonitoringPolicy = MonitoringPolicy()
-    retraining: RetrainingPolicy = RetrainingPolicy()
-    bake_time: Duration = timedelta(days=3)
-
-
-class Finding(Record):
-    """What one rule found."""
-
-    rule: str
-    verdict: Verdict
-    reasons: tuple[str, ...]
-    signature: str
-    kind: TriggerKind | None = None
-    blocked: bool = False
-    """It would have called for a training, but for what the reasons say."""
-
-
-class Case(Record):
-    """The evidence, and what follows from it for more than one rule."""
-
-    signals: Signals
-    history: History
-    policy: TriagePolicy
-
-    @cached_property
-    def realised(self) -> LossEvidence | None:
-        """What was lost by mature labels; None where they say nothing."""
-        rules, signals = self.policy, self.signals
-        windows = rules.retraining.false_alarm_windows
-        return realised_loss(signals.quality, self.history, signals.reference.id, rules.monitoring, windows)
-
-    @cached_property
-    def estimated(self) -> LossEvidence | None:
-        """What was lost by estimate; None where there is none."""
-        rules = self.policy
-        return estimated_loss(self.signals.estimate, rules.monitoring, rules.retraining.false_alarm_windows)
-
-    @cached_property
-    def drifts(self) -> tuple[int, int]:
-        """In how many of the newest windows that could be compared drift was seen, this one included."""
-        rules = self.policy.monitoring
-        past = self.history.recent(self.signals.window.until, rules.window * (rules.of_windows + 1))
-        known = [each.drifted for each in past if each.reference == self.signals.reference.id]
-        all_known = [each for each in (self.signals.drift.drifted, *known) if each is not None][: rules.of_windows]
-        return sum(all_known), len(all_known)
-
-    @property
-    def drift_persists(self) -> bool:
-        """Whether drift is seen now and was seen often enough before."""
-        return self.signals.drift.drifted is True and self.drifts[0] >= self.policy.monitoring.persistence
-
-    @cached_property
-    def rows_to_come(self) -> float | None:
-        """Rows over the time that a new model is expected to be of use, at this window's pace."""
-        window, worth = self.signals.window, self.policy.retraining.worth
-        if worth is None or window.since is None or not self.signals.data.rows:
-            return None
-        return self.signals.data.rows * (worth.horizon / (window.until - window.since))
-
-    @cached_property
-    def gain(self) -> FiniteFloat | None:
-        """What winning back the loss is worth over that time, in the spec's unit."""
-        worth, quality, rows = self.policy.retraining.worth, self.signals.quality, self.rows_to_come
-        if worth is None or rows is None:
-            return None
-        if quality.value_per_row is not None and quality.baseline_value_per_row is not None:
-            return (quality.baseline_value_per_row - quality.value_per_row) * rows
-        evidence = self.realised or self.estimated
-        return None if evidence is None else evidence.loss * worth.per_metric_unit * rows
-
-    @cached_property
-    def cost(self) -> FiniteFloat | None:
-        """What a turn costs, in the spec's unit."""
-        worth = self.policy.retraining.worth
-        if worth is None or worth.cost_per_turn is not None:
-            return None if worth is None else worth.cost_per_turn
-        if costs := [turn.cost for turn in self.history.turns if turn.cost is not None]:
-            return fmean(costs)
-        seconds = [turn.seconds for turn in self.history.turns if turn.seconds is not None]
-        return fmean(seconds) / 3600 * worth.cost_per_hour if seconds and worth.cost_per_hour is not None else None
-
-
-def sign(*what: object) -> str:
-    """Names what is wrong: the same trouble gives the same signature in every window."""
-    return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]
+from everfit.tasks.triage_case import Case, Finding, Verdict, sign
 
 
 def bad_data(case: Case) -> Finding | None:
@@ -117,7 +16,7 @@ def bad_data(case: Case) -> Finding | None:
     if not problems:
         return None
     signature = sign("data", sorted((each.kind, each.column or "") for each in problems))
-    lasting = case_lasts(case, signature)
+    lasting = case.lasting(signature)
     reasons = tuple(each.words for each in problems)
     if lasting >= case.policy.retraining.data_problem_windows:
         reasons += (f"for {lasting} windows now: mend the source, or accept the change in the spec's expectations",)
@@ -165,8 +64,7 @@ def bad_release(case: Case) -> Finding | None:
         reasons=(
             loss.words,
             f"version {reference.version} was released at {reference.released:%Y-%m-%d %H:%M}",
-            f"version {reference.previous_version} is {previous.gain:.4g} better on the same {previous.rows:,} rows "
-            + f"(p {previous.p_value:.2g})",
+            f"version {reference.previous_version} is {previous.gain:.4g} better (p {previous.p_value:.2g}, same rows)",
         ),
         signature=sign("bad_release", reference.version),
     )
@@ -368,7 +266,7 @@ def call(
     labels = case.signals.labels
     if labels.measured and labels.new_rows == 0:
         return blocked("nothing_to_learn", "escalate", "no rows have matured since the last turn to learn from")
-    tried = _attempts(case, signature, loss)
+    tried = case.attempts(signature, loss)
     if len(tried) >= policy.max_attempts:
         return blocked("retraining_in_vain", "escalate", *_tried_words(tried))
     if tried:
@@ -382,25 +280,6 @@ def call(
         words = f"a turn costs {case.cost:,.4g} {unit} and would win back {case.gain:,.4g} {unit}".replace("  ", " ")
         return blocked("not_worth_it", "watch", words)
     return Finding(rule=rule, verdict="retrain", reasons=why, signature=signature, kind=kind)
-
-
-def case_lasts(case: Case, signature: str) -> int:
-    """For how many windows in a row the same has been wrong, this one included."""
-    lasting = 1
-    for each in reversed(case.history.windows):
-        if each.signature != signature:
-            break
-        lasting += 1
-    return lasting
-
-
-def _attempts(case: Case, signature: str, loss: LossEvidence | None) -> tuple[PastTurn, ...]:
-    """Attempts in vain at what is wrong now; a loss twice as deep as it was then is something new."""
-    since = case.signals.window.until - case.policy.retraining.attempts_within
-    tried = case.history.attempts_in_vain(signature, case.signals.reference.id, since)
-    if loss is None:
-        return tried
-    return tuple(turn for turn in tried if turn.loss is None or turn.loss > loss.loss / 2)
 
 
 def _tried_words(tried: Sequence[PastTurn]) -> tuple[str, ...]:
