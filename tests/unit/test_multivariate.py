@@ -1,0 +1,53 @@
+"""A domain classifier sees what no column shows by itself."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from everfit.blocks.errors import DataError
+from everfit.blocks.monitoring import MonitoringPolicy
+from everfit.tasks.drift import drift_between
+from everfit.tasks.multivariate import auc_with_error, multivariate_drift
+
+POLICY = MonitoringPolicy()
+
+
+def _frame(correlation: float, seed: int, rows: int = 600) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    first = rng.normal(size=rows)
+    second = correlation * first + np.sqrt(1 - correlation**2) * rng.normal(size=rows)
+    letters = rng.choice(["a", "b", None], size=rows)
+    return pd.DataFrame({"first": first, "second": second, "letter": letters})
+
+
+def test_a_changed_correlation_is_seen_though_each_column_stays_the_same() -> None:
+    reference, current = _frame(0.9, 0), _frame(-0.9, 1)
+    assert drift_between(reference, current, list(reference), POLICY).drifted is False
+    result = multivariate_drift(reference, current, list(reference), POLICY)
+    assert result.drifted
+    assert result.low > 0.6
+
+
+def test_two_samples_of_one_distribution_cannot_be_told_apart() -> None:
+    results = [
+        multivariate_drift(_frame(0.9, 2 * i), _frame(0.9, 2 * i + 1), ["first", "letter"], POLICY) for i in range(2)
+    ]
+    assert not any(result.drifted for result in results)
+    assert all(0.4 < result.auc < 0.58 for result in results)
+
+
+def test_the_area_is_that_of_scikit_learn_and_its_error_that_of_repeated_samples() -> None:
+    rng = np.random.default_rng(0)
+    pairs = [(rng.normal(size=80), rng.normal(0.8, 1, size=60)) for _ in range(300)]
+    found = [auc_with_error(*pair) for pair in pairs]
+    labels = np.repeat([0, 1], [80, 60])
+    assert found[0][0] == pytest.approx(roc_auc_score(labels, np.concatenate(pairs[0])))
+    assert np.std([auc for auc, _ in found]) == pytest.approx(np.mean([error for _, error in found]), rel=0.1)
+
+
+def test_too_few_rows_and_no_columns_are_errors() -> None:
+    with pytest.raises(DataError, match="too few"):
+        multivariate_drift(_frame(0, 0), _frame(0, 1, rows=20), ["first"], POLICY)
+    with pytest.raises(DataError, match="none of the columns"):
+        multivariate_drift(_frame(0, 0), _frame(0, 1), [], POLICY)
