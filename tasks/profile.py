@@ -6,7 +6,7 @@ counted over those cells, chunk by chunk, so any number of rows fits into bounde
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC
+from datetime import UTC, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -80,6 +80,12 @@ class Profile(Record):
             if column.name == name:
                 return column
         raise DataError(f"the profile has no column {name!r}; it has {', '.join(c.name for c in self.columns)}")
+
+    def expected_rows(self, span: timedelta) -> float | None:
+        """How many rows this span has at the reference's pace; None when the profile doesn't know its span."""
+        if self.since is None or self.until is None or self.until <= self.since:
+            return None
+        return self.rows * (span / (self.until - self.since))
 
 
 def profile_frame(

@@ -1,6 +1,7 @@
 """A profile says what the reference was; rows are counted over its cells in any chunks."""
 
 import itertools
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,12 @@ def test_each_column_is_described_by_its_kind() -> None:
     assert sum(temperature.cells) == temperature.rows - temperature.missing
     assert max(temperature.cells) - min(temperature.cells) <= 1
     assert (profile.since, profile.until) == (frame["when"].iloc[0], frame["when"].iloc[-1])
+
+
+def test_the_profile_knows_its_pace() -> None:
+    profile = profile_frame(_frame(), FEATURES, event_time="when")
+    assert profile.expected_rows(timedelta(hours=1)) == pytest.approx(60, rel=0.01)
+    assert profile_frame(_frame(), FEATURES).expected_rows(timedelta(hours=1)) is None
 
 
 def test_a_frequent_value_and_each_value_of_a_discrete_column_have_cells_of_their_own() -> None:
