@@ -38,6 +38,8 @@ def numbers_of(column: "pd.Series[Any]") -> tuple[Floats, int]:
     Returns:
         The values, of shape (rows,), and how many rows hold something that is no number.
     """
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiub":
+        return column.to_numpy(dtype=np.float64), 0
     if pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
         return column.to_numpy(dtype=np.float64, na_value=np.nan), 0
     read = pd.to_numeric(column.astype(object), errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
@@ -75,11 +77,18 @@ def count_sorted(ordered: Floats, edges: Floats) -> Codes:
     return np.diff(positions, prepend=0, append=ordered.size).astype(np.int64)
 
 
-def mixed(hashes: Hashes, values: Floats | Codes) -> Hashes:
-    """Mix one more column into the hashes of the rows, both of shape (rows,)."""
-    result = (hashes ^ np.ascontiguousarray(values).view(np.uint64)) * _MULTIPLIER
-    result ^= result >> _SHIFT
-    return result
+def mix_into(hashes: Hashes, values: Floats | Codes) -> None:
+    """Mix one more column into the hashes of the rows, in place; both of shape (rows,)."""
+    hashes ^= np.ascontiguousarray(values).view(np.uint64)
+    hashes *= _MULTIPLIER
+    hashes ^= hashes >> _SHIFT
+
+
+def sorted_values(values: Floats) -> Floats:
+    """The finite values, ascending."""
+    finite = values[np.isfinite(values)]
+    finite.sort()
+    return finite
 
 
 def repeated(hashes: Hashes) -> int:

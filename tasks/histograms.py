@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import Field
 
 from everfit.blocks.errors import DataError
-from everfit.tasks.columns import Codes, Floats, codes_of, count_sorted, mixed, numbers_of, repeated
+from everfit.tasks.columns import Codes, Floats, codes_of, count_sorted, mix_into, numbers_of, repeated, sorted_values
 from everfit.tasks.profile import ColumnProfile, Profile
 from everfit.tasks.records import Record
 
@@ -123,7 +123,7 @@ def histograms(frame: pd.DataFrame, profile: Profile, *, implausible_ranges: flo
             values, categories = codes_of(frame[reference.name])
             columns.append(_count_codes(reference, values, categories))
         if reference.role == "feature":
-            hashes = mixed(hashes, values)
+            mix_into(hashes, values)
     return Histograms(
         profile=profile.digest(),
         rows=len(frame),
@@ -152,7 +152,7 @@ def _absent(reference: ColumnProfile, rows: int) -> ColumnHistogram:
 
 
 def _count_numbers(reference: ColumnProfile, values: Floats, invalid: int, far: float) -> ColumnHistogram:
-    ordered = np.sort(values[np.isfinite(values)])
+    ordered = sorted_values(values)
     cells = tuple(count_sorted(ordered, np.asarray(reference.edges, dtype=np.float64)).tolist())
     known = ordered.size > 0 and reference.minimum is not None and reference.maximum is not None
     outside = implausible = 0

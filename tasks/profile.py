@@ -16,7 +16,18 @@ import pandas as pd
 from pydantic import AwareDatetime, Field
 
 from everfit.blocks.errors import DataError
-from everfit.tasks.columns import Codes, Floats, Kind, codes_of, count_sorted, kind_of, mixed, numbers_of, repeated
+from everfit.tasks.columns import (
+    Codes,
+    Floats,
+    Kind,
+    codes_of,
+    count_sorted,
+    kind_of,
+    mix_into,
+    numbers_of,
+    repeated,
+    sorted_values,
+)
 from everfit.tasks.divergence import DISCRETE
 from everfit.tasks.records import Record
 
@@ -138,7 +149,7 @@ def profile_frame(
             values, categories = codes_of(frame[name])
             profiles.append(_profile_codes(name, role, kind, values, categories=categories, order=order))
         if role == "feature":
-            hashes = mixed(hashes, values)
+            mix_into(hashes, values)
     return Profile(
         rows=len(frame),
         columns=tuple(profiles),
@@ -170,14 +181,13 @@ def read_profile(path: Path) -> Profile:
 def _profile_numbers(
     name: str, role: Role, values: Floats, order: npt.NDArray[np.intp] | None, bins: int
 ) -> ColumnProfile:
-    ordered = np.sort(values[np.isfinite(values)])
+    ordered = sorted_values(values)
     if ordered.size == 0:
         return ColumnProfile(
             name=name, kind="numeric", role=role, rows=values.size, missing=values.size, cells=(0,), edges=()
         )
-    new = np.append(True, ordered[1:] != ordered[:-1])
-    starts = np.flatnonzero(new)
-    edges = _edges(ordered, starts, bins)
+    distinct = 1 + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
+    edges = _edges(ordered, distinct, bins)
     return ColumnProfile(
         name=name,
         kind="numeric",
@@ -191,20 +201,21 @@ def _profile_numbers(
         mean=float(ordered.mean()),
         std=float(ordered.std()),
         quantiles=tuple(ordered[np.rint(QUANTILES * (ordered.size - 1)).astype(np.intp)].tolist()),
-        distinct=starts.size,
+        distinct=distinct,
         stable_share=_stable_share(values, order),
     )
 
 
-def _edges(ordered: Floats, starts: npt.NDArray[np.intp], bins: int) -> Floats:
+def _edges(ordered: Floats, distinct: int, bins: int) -> Floats:
     """Edges between cells: each value of a discrete column or a frequent one alone, else equal shares of rows."""
-    if starts.size <= DISCRETE:
-        alone, between = ordered[starts], np.empty(0)
+    between = np.unique(ordered[(np.arange(bins) * ordered.size) // bins])
+    if distinct <= DISCRETE:
+        alone, between = np.unique(ordered), np.empty(0)
     else:
-        lengths = np.diff(np.append(starts, ordered.size))
-        alone = ordered[starts[lengths * bins > ordered.size]]
-        between = ordered[(np.arange(1, bins) * ordered.size) // bins]
-        between = between[~np.isin(between, alone)]
+        # A value that holds more than a bin's share of the sorted rows lies at one of the bins' starts.
+        lengths = np.searchsorted(ordered, between, side="right") - np.searchsorted(ordered, between, side="left")
+        frequent = lengths * bins > ordered.size
+        alone, between = between[frequent], between[~frequent & (between > ordered[0])]
     margin = np.maximum(np.abs(alone) * SAME, np.finfo(np.float64).tiny)
     return np.unique(np.concatenate([alone - margin, alone + margin, between]))
 
