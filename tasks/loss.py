@@ -24,8 +24,10 @@ from everfit.tasks.signals import Baseline, EstimateSignal, QualitySignal
 SPANS = (1, 2, 4, 8)
 """Over how many of the newest windows a loss is looked for."""
 
-_NATURAL = 0.25
+_NATURAL = 0.35
 """Windows differ by nature. Until history shows by how much, by this share of the bound (standard deviation)."""
+_PRIOR_STEPS = 3
+"""That assumption weighs as much as so many observed steps from window to window."""
 _MEDIAN_CHI_SQUARE = 0.4549
 """Median of the chi-square distribution with one degree of freedom."""
 
@@ -108,7 +110,7 @@ def realised_loss(
     bound = policy.loss_bound(quality.baseline.value, quality.baseline.chance)
     critical = _critical(policy.confidence, false_alarm_windows * len(SPANS))
     series = _series(newest, history, reference, policy)
-    natural = max(_NATURAL * bound, _spread(history, quality.metric))
+    natural = _spread(history, quality.metric, max(_NATURAL * bound, quality.baseline.spread or 0.0))
     found: list[LossEvidence] = []
     for span in SPANS:
         pooled = series[:span]
@@ -152,7 +154,8 @@ def estimated_loss(estimate: EstimateSignal, policy: MonitoringPolicy, false_ala
     bound = policy.loss_bound(estimate.baseline.value, estimate.baseline.chance)
     critical = _critical(policy.confidence, false_alarm_windows)
     loss = _loss(facts, estimate.baseline.value, estimate.value)
-    error = math.hypot(estimate.standard_error, estimate.baseline.standard_error, _NATURAL * bound)
+    natural = max(_NATURAL * bound, estimate.baseline.spread or 0.0)
+    error = math.hypot(estimate.standard_error, estimate.baseline.standard_error, natural)
     return LossEvidence(
         metric=estimate.metric,
         value=estimate.value,
@@ -190,8 +193,8 @@ def _series(newest: PastQuality, history: History, reference: str, policy: Monit
     return series
 
 
-def _spread(history: History, metric: str) -> float:
-    """By how much windows differ beyond sampling error, from the steps between neighbours.
+def _spread(history: History, metric: str, assumed: float) -> float:
+    """By how much windows differ beyond sampling error, from the steps between neighbours; at least as assumed.
 
     Steps, because a slow trend hardly moves them, and their median, because a single fall doesn't: J. von Neumann et
     al., "The mean square successive difference", Annals of Mathematical Statistics 12 (1941).
@@ -203,9 +206,11 @@ def _spread(history: History, metric: str) -> float:
         if before == after and apart and old.metric == new.metric == metric:
             steps.append((new.loss - old.loss) ** 2)
             noise.append(old.standard_error**2 + new.standard_error**2)
-    if len(steps) < 5:
-        return 0.0
-    return math.sqrt(max(0.0, median(steps) / _MEDIAN_CHI_SQUARE - fmean(noise)) / 2)
+    if len(steps) < 2:
+        return assumed
+    seen = max(0.0, median(steps) / _MEDIAN_CHI_SQUARE - fmean(noise)) / 2
+    weight = len(steps) / (len(steps) + _PRIOR_STEPS)
+    return max(assumed, math.sqrt(weight * seen + (1 - weight) * assumed**2))
 
 
 def _pool(pooled: Sequence[PastQuality], natural: float, baseline: Baseline) -> tuple[float, float]:

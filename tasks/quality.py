@@ -37,9 +37,14 @@ class RealisedQuality(Record):
     chance: FiniteFloat | None
     confidence: FiniteFloat
 
-    def baseline(self) -> Baseline:
-        """The same as what later quality is compared with, when these rows are the hold-out."""
-        return Baseline(value=self.value, standard_error=self.standard_error, rows=self.rows, chance=self.chance)
+    def baseline(self, spread: float | None = None) -> Baseline:
+        """The same as what later quality is compared with, when these rows are the hold-out.
+
+        Args:
+            spread: By how much the value differs between stretches of time, where `time_spread` could tell.
+        """
+        error = self.standard_error
+        return Baseline(value=self.value, standard_error=error, rows=self.rows, chance=self.chance, spread=spread)
 
 
 class Coverage(Record):

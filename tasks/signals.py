@@ -76,6 +76,9 @@ class Baseline(Record):
     standard_error: FiniteFloat = Field(ge=0)
     rows: int
     chance: FiniteFloat | None = Field(default=None, description="The best constant answer's value on the same rows.")
+    spread: FiniteFloat | None = Field(
+        default=None, ge=0, description="By how much the value differs between stretches of time, beyond chance."
+    )
 
 
 class QualitySignal(Area):
