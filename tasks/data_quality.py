@@ -15,6 +15,7 @@ from everfit.blocks.policy import Duration, format_duration
 from everfit.tasks.histograms import ColumnHistogram, Histograms
 from everfit.tasks.profile import ColumnProfile, Profile
 from everfit.tasks.records import Record, Window
+from everfit.tasks.spells import longest_within
 
 FindingKind = Literal[
     "absent_column",
@@ -149,15 +150,16 @@ def _repeated(reference: Profile, current: Histograms, bounds: DataQualityPolicy
 def stuck_columns(
     pairs: Sequence[tuple[ColumnProfile, ColumnHistogram]], bounds: DataQualityPolicy
 ) -> dict[str, float]:
-    """The columns that hold one value though they varied in each fiftieth of the reference, and that value's share."""
-    return {
-        profile.name: share
-        for profile, counts in pairs
-        if counts.values >= FEWEST_ROWS
-        and profile.stable_share < bounds.frozen_share
-        and (share := max(counts.frequent.values(), default=0) / counts.values)
-        >= max(bounds.frozen_share, min(1.0, profile.stable_share + 0.05))
-    }
+    """The columns that hold one value though they varied over as many rows of the reference, and that value's share."""
+    stuck: dict[str, float] = {}
+    for profile, counts in pairs:
+        if counts.values < FEWEST_ROWS:
+            continue
+        natural = longest_within(profile.spells, counts.rows).one_value
+        share = max(counts.frequent.values(), default=0) / counts.values
+        if natural < bounds.frozen_share and share >= max(bounds.frozen_share, min(1.0, natural + 0.05)):
+            stuck[profile.name] = share
+    return stuck
 
 
 def _frozen(stuck: dict[str, float], columns: int, bounds: DataQualityPolicy) -> Iterator[Finding]:
@@ -174,15 +176,18 @@ def _frozen(stuck: dict[str, float], columns: int, bounds: DataQualityPolicy) ->
 def _filled(profile: ColumnProfile, counts: ColumnHistogram, bounds: DataQualityPolicy) -> Iterator[Finding]:
     name, before, now = profile.name, profile.missing_share, counts.missing_share
     invalid = counts.invalid / counts.rows
+    natural = longest_within(profile.spells, counts.rows).missing
     if not counts.present:
         words = f"{name}: the rows don't have this column any more"
         yield _finding("absent_column", "bad", name, (1.0, 0.0), words)
     elif invalid > bounds.implausible_share:
         words = f"{name}: {invalid:.1%} of the rows hold something that is no number"
         yield _finding("not_numeric", "bad", name, (invalid, bounds.implausible_share), words)
-    elif now - before >= bounds.missing_jump:
+    elif now - before >= bounds.missing_jump and now >= min(1.0, natural + 0.05):
         words = f"{name}: {now:.0%} of the rows have no value, {before:.0%} had none in the reference"
-        yield _finding("missing", "bad", name, (now, before + bounds.missing_jump), words)
+        # A column that is mostly empty anyway means something by it, such as no gusts on a calm day.
+        severity: Severity = "bad" if before < 0.5 else "suspect"
+        yield _finding("missing", severity, name, (now, before + bounds.missing_jump), words)
 
 
 def _range(profile: ColumnProfile, counts: ColumnHistogram, bounds: DataQualityPolicy) -> Iterator[Finding]:

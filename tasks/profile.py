@@ -30,6 +30,7 @@ from everfit.tasks.columns import (
 )
 from everfit.tasks.divergence import DISCRETE
 from everfit.tasks.records import Record
+from everfit.tasks.spells import Spell, spells
 
 Role = Literal["feature", "prediction"]
 
@@ -37,7 +38,6 @@ BINS = 10
 LISTED = 50
 KNOWN = 1_000
 QUANTILES = np.linspace(0, 1, 101)
-BLOCKS = 50
 SAME = 1e-6
 """Values that differ by a smaller share of themselves count as one: float32 and float64 logs of the same value."""
 
@@ -61,8 +61,8 @@ class ColumnProfile(Record):
     std: float | None = None
     quantiles: tuple[float, ...] = Field(default=(), description="At 0, 0.01, … 1.")
     distinct: int = Field(default=0, description="Number of different values.")
-    stable_share: float = Field(
-        default=0.0, description="Largest share of one value in any block of the rows in order."
+    spells: tuple[Spell, ...] = Field(
+        default=(), description="How long values stay the same or away, in order of time."
     )
 
     @property
@@ -202,7 +202,7 @@ def _profile_numbers(
         std=float(ordered.std()),
         quantiles=tuple(ordered[np.rint(QUANTILES * (ordered.size - 1)).astype(np.intp)].tolist()),
         distinct=distinct,
-        stable_share=_stable_share(values, order),
+        spells=spells(values, order),
     )
 
 
@@ -241,20 +241,5 @@ def _profile_codes(
         others=tuple(sorted(categories[index] for index in rest[:KNOWN])),
         complete=len(rest) <= KNOWN,
         distinct=len(frequent_first),
-        stable_share=_stable_share(as_floats, order),
+        spells=spells(as_floats, order),
     )
-
-
-def _stable_share(values: Floats, order: npt.NDArray[np.intp] | None) -> float:
-    """The largest share that one value has in a fiftieth of the rows in order; exact from one half upwards.
-
-    A value that holds half of a block is the block's median. It tells a month or a dry spell, which stay the same for
-    a while, from a sensor that is stuck.
-    """
-    size = max(30, values.size // BLOCKS)
-    if values.size < size:
-        return 1.0
-    ordered = values if order is None else values[order]
-    blocks = ordered[: ordered.size // size * size].reshape(-1, size)
-    medians = np.partition(blocks, size // 2, axis=1)[:, size // 2]
-    return float((blocks == medians[:, None]).mean(axis=1).max())
