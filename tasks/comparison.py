@@ -7,17 +7,18 @@ with the same. Data from which nothing can be learned is an error or "no differe
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field, FiniteFloat
 
 from everfit.blocks.errors import DataError
-from everfit.tasks.metrics import Floats, Metric, Weights, check_weights, metric
+from everfit.tasks.metrics import Metric, check_weights, metric
 from everfit.tasks.paired_tests import Estimate, delong, delong_interval, mcnemar
 from everfit.tasks.records import Record
 from everfit.tasks.resampling import resample
+from everfit.tasks.weighted_metrics import Floats, Weights
 
 Method = Literal["auto", "bootstrap"]
 """`auto`: DeLong for AUC and McNemar for accuracy where the rows are independent and of equal weight."""
@@ -235,14 +236,11 @@ class _Rows:
 
     def either_way(self) -> Self:
         """The models and rows in an order of their own, for models of which neither is the better one."""
-        return min(
-            (self.ordered(), self.swapped().ordered()), key=lambda rows: [each.tolist() for each in rows.columns]
-        )
+        return min(self.ordered(), self.swapped().ordered(), key=_Rows.values)
 
-    @property
-    def columns(self) -> list[npt.NDArray[Any]]:
-        """All that is known of the rows."""
-        return [self.y, *(each for each in (self.weights, self.clusters) if each is not None), *self.scores]
+    def values(self) -> list[list[float]]:
+        """All that is known of the rows, in their order."""
+        return [each.tolist() for each in (self.y, self.weights, self.clusters, *self.scores) if each is not None]
 
     def ordered(self) -> Self:
         """The rows in an order of their own, so that how they came makes no difference to a draw or a sum."""

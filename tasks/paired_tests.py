@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from everfit.tasks.metrics import Floats, is_correct
+from everfit.tasks.weighted_metrics import Floats, is_correct
 
 _NORMAL = NormalDist()
 

@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-from everfit.tasks.metrics import Floats, Weights
+from everfit.tasks.weighted_metrics import Floats, Weights
 
-_CELLS = 200_000
-"""Rows times draws worked on at once: small enough for a processor's cache, large enough to hide call overhead."""
+_CELLS = 50_000
+"""Rows times draws worked on at once: they fit the processor's cache, and memory that is at hand."""
 _WORTH_THREADS = 20_000_000
 
 

@@ -141,7 +141,8 @@ def test_delong_is_that_of_the_paper(digits: int) -> None:
 def test_the_counted_bootstrap_is_the_plain_one() -> None:
     """Given the same rows, when copying rows and scoring by scikit-learn, then the spread is the same."""
     y, one, other = _models(2, 400, 1.2, 0.8)
-    rng, plain = np.random.default_rng(0), []
+    rng = np.random.default_rng(0)
+    plain: list[float] = []
     while len(plain) < 400:
         drawn = rng.integers(0, len(y), len(y))
         plain.append(roc_auc_score(y[drawn], one[drawn]) - roc_auc_score(y[drawn], other[drawn]))
@@ -161,7 +162,8 @@ def test_accuracy_has_the_published_score_interval() -> None:
     champion = np.array([0.9] + [0.1] + [0.9] * 7 + [0.1] * 11 + [0.1])
     found = compare(y, challenger, champion, "accuracy", confidence=0.975)
     assert found.method == "mcnemar"
-    assert (found.lower, found.upper) == (pytest.approx(-0.517, abs=5e-4), pytest.approx(-0.026, abs=5e-4))
+    assert found.lower == pytest.approx(-0.517, abs=5e-4)
+    assert found.upper == pytest.approx(-0.026, abs=5e-4)
     assert found.p_value_worse == pytest.approx(statistics.NormalDist().cdf(-6 / 8**0.5))
 
 
@@ -225,7 +227,7 @@ def test_the_seed_decides_and_the_number_of_processors_does_not(monkeypatch: pyt
 
     alone = found()
     monkeypatch.setattr(resampling, "_WORTH_THREADS", 0)
-    monkeypatch.setattr(resampling.os, "cpu_count", lambda: 3)
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
     assert found() == alone
     assert found(seed=1).lower != alone.lower
 

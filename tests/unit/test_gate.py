@@ -20,10 +20,11 @@ from pydantic import ValidationError
 
 from everfit.blocks.gating import GatePolicy
 from everfit.blocks.metrics import TaskKind
-from everfit.tasks import gate
+from everfit.tasks import gate as gating
 from everfit.tasks.check import number
 from everfit.tasks.comparison import PairedComparison, compare
 from everfit.tasks.gate import Evidence, GateDecision, decide
+from everfit.tasks.gate_checks import CHECKS
 from everfit.tasks.gate_evidence import (
     BusinessValueEvidence,
     CalibrationEvidence,
@@ -36,7 +37,8 @@ from everfit.tasks.holdout import count_overlap, holdout_start_allowed
 from everfit.tasks.records import Window
 
 GOLDEN = Path(__file__).parent / "golden" / "gate"
-HOLDOUT = Window(since=datetime(2013, 3, 18, tzinfo=UTC), until=datetime(2013, 4, 1, tzinfo=UTC))
+SINCE = datetime(2013, 3, 18, tzinfo=UTC)
+HOLDOUT = Window(since=SINCE, until=datetime(2013, 4, 1, tzinfo=UTC))
 
 FULL_POLICY = GatePolicy.model_validate(
     {
@@ -86,7 +88,7 @@ def _evidence(**changes: Any) -> Evidence:
         "holdout_digest": "5eed",
         "overlap_rows": 0,
         "challenger_version": 5,
-        "challenger_trained_until": HOLDOUT.since,
+        "challenger_trained_until": SINCE,
         "champion_version": 3,
         "champion_trained_until": datetime(2013, 3, 1, tzinfo=UTC),
         "challenger": {"roc_auc": 0.712, "log_loss": 0.5},
@@ -148,7 +150,7 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("unseen rows", {"champion_trained_until": HOLDOUT.until}),
     ("unseen rows", {"champion_trained_until": None}),
     ("unseen rows", {"challenger_trained_until": None}),
-    ("unseen rows", {"challenger_trained_until": HOLDOUT.since + timedelta(seconds=1)}),
+    ("unseen rows", {"challenger_trained_until": SINCE + timedelta(seconds=1)}),
     ("unseen rows", {"holdout": Window(until=HOLDOUT.until)}),
     ("expectations", {"expectations_passed": False}),
     ("expectations", {"expectations_passed": None}),
@@ -288,7 +290,7 @@ def test_a_first_champion_must_beat_the_dummy() -> None:
 
 
 def test_a_minimum_of_a_loss_is_the_most_it_may_be() -> None:
-    against = {"metric": "rmse", "rarest_class_rows": None, "challenger": 11.5, "champion": 15.0}
+    against: dict[str, Any] = {"metric": "rmse", "rarest_class_rows": None, "challenger": 11.5, "champion": 15.0}
     loss = {
         "metric": "rmse",
         "greater_is_better": False,
@@ -616,9 +618,9 @@ def test_numbers_are_as_short_as_they_can_be_read(value: float | None, written: 
 def test_the_gate_is_all_of_its_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Given any one check taken out, then a fault that it alone finds is promoted: each of them is needed."""
     needed: set[Callable[..., Any]] = set()
-    for taken in gate.CHECKS:
-        monkeypatch.setattr(gate, "CHECKS", tuple(check for check in gate.CHECKS if check is not taken))
+    for taken in CHECKS:
+        monkeypatch.setattr(gating, "CHECKS", tuple(check for check in CHECKS if check is not taken))
         if any(decide(_evidence(**fault), FULL_POLICY).verdict == "promote" for _, fault in FAULTS):
             needed.add(taken)
         monkeypatch.undo()
-    assert needed == set(gate.CHECKS)
+    assert needed == set(CHECKS)

@@ -48,18 +48,19 @@ def _rows(task: TaskKind, seed: int, *, tied: bool) -> tuple[np.ndarray[Any, Any
     rng = np.random.default_rng(seed)
     n = int(rng.integers(40, 400))
     if task == "regression":
-        y = 1e4 + rng.normal(size=n)
-        return y, y + rng.normal(size=n)
+        amount = 1e4 + rng.normal(size=n)
+        return amount, amount + rng.normal(size=n)
     if task == "binary":
         y = (rng.random(n) < 0.3).astype(int)
         y[:2] = 0, 1
-        s = np.clip(0.3 * y + rng.random(n) * 0.7, 0, 1)
-        return y, np.round(s, 1) if tied else s
+        one = np.clip(0.3 * y + rng.random(n) * 0.7, 0, 1)
+        return y, np.round(one, 1) if tied else one
     y = rng.integers(0, 4, n)
     y[:4] = range(4)
-    s = rng.random((n, 4)) + 0.5 * np.eye(4)[y]
-    s = np.round(s * 3) + 1 if tied else s
-    return y, s / s.sum(axis=1, keepdims=True)
+    each = rng.random((n, 4)) + 0.5 * np.eye(4)[y]
+    if tied:
+        each = np.round(each * 3) + 1
+    return y, each / each.sum(axis=1, keepdims=True)
 
 
 @pytest.mark.parametrize(("name", "task"), CASES)

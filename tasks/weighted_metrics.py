@@ -1,0 +1,230 @@
+"""Metrics of many weightings of the same rows at once, which is what a bootstrap asks for.
+
+A metric is prepared once for its rows (sorted, losses worked out) and then gives its value for each weighting:
+for a weight of 2 the value that it has with the row there twice. A value that a weighting doesn't define (AUC
+with one class) is NaN.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Weights = npt.NDArray[np.int64] | Floats
+Weighted = Callable[[Weights], Floats]
+"""Values of a metric, shape (weightings,), from weights, shape (weightings, rows)."""
+Prepare = Callable[[Floats, Floats], Weighted]
+"""From labels and scores, checked."""
+
+DECISION_THRESHOLD = 0.5
+"""A row is called positive above it, as `predict` of scikit-learn's classifiers does."""
+
+
+# Metrics of sums: each row gives a few numbers, and the value is a function of their weighted sums.
+
+
+def _of_sums(finish: Callable[[Floats], Floats], statistics: Callable[[Floats, Floats], list[Floats]]) -> Prepare:
+    def prepare(y: Floats, scores: Floats) -> Weighted:
+        columns = [np.ones_like(y), *statistics(y, scores)]
+
+        def values(weights: Weights) -> Floats:
+            counted = weights.astype(np.float64, copy=False)
+            # No matrix product: its threads would get into each other's way, and round as their number is.
+            sums = np.stack([np.einsum("ij,j->i", counted, column) for column in columns])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return finish(sums)
+
+        return values
+
+    return prepare
+
+
+def _mean(loss: Callable[[Floats, Floats], Floats]) -> Prepare:
+    return _of_sums(lambda sums: sums[1] / sums[0], lambda y, scores: [loss(y, scores)])
+
+
+def _log_loss(y: Floats, scores: Floats) -> Floats:
+    # Clipped as scikit-learn does: a certain and wrong prediction costs much, but not infinitely much.
+    true = scores[np.arange(y.size), y.astype(np.intp)] if scores.ndim > 1 else np.where(y == 1, scores, 1 - scores)
+    epsilon = np.finfo(np.float64).eps
+    clipped: Floats = -np.log(np.clip(true, epsilon, 1 - epsilon))
+    return clipped
+
+
+def predicted_class(scores: Floats) -> Floats:
+    """The class that a classifier would answer, as an index."""
+    classes: Floats = (scores.argmax(axis=1) if scores.ndim > 1 else scores > DECISION_THRESHOLD).astype(np.float64)
+    return classes
+
+
+def is_correct(y: Floats, scores: Floats) -> Floats:
+    """1.0 where the predicted class is the true one, else 0.0."""
+    correct: Floats = (predicted_class(scores) == y).astype(np.float64)
+    return correct
+
+
+# Metrics of the confusion matrix, shape (weightings, true class, predicted class).
+
+
+def _of_confusion(finish: Callable[[Floats], Floats]) -> Prepare:
+    def prepare(y: Floats, scores: Floats) -> Weighted:
+        classes = scores.shape[1] if scores.ndim > 1 else 2
+        cell = (y * classes + predicted_class(scores)).astype(np.intp)
+
+        def values(weights: Weights) -> Floats:
+            cells = cell + classes**2 * np.arange(len(weights))[:, None]
+            counts = np.bincount(cells.ravel(), weights.ravel(), minlength=len(weights) * classes**2)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return finish(counts.astype(np.float64, copy=False).reshape(-1, classes, classes))
+
+        return values
+
+    return prepare
+
+
+def _balanced_accuracy(confusion: Floats) -> Floats:
+    recalls = _hits(confusion) / confusion.sum(axis=2)
+    both: Floats = recalls.mean(axis=1)
+    return both if recalls.shape[1] == 2 else _mean_of_defined(recalls)  # a binary problem needs both classes
+
+
+def _f1_macro(confusion: Floats) -> Floats:
+    return _mean_of_defined(2 * _hits(confusion) / (confusion.sum(axis=1) + confusion.sum(axis=2)))
+
+
+def _hits(confusion: Floats) -> Floats:
+    return np.diagonal(confusion, axis1=1, axis2=2)
+
+
+def _mean_of_defined(values: Floats) -> Floats:
+    defined = ~np.isnan(values)
+    mean: Floats = np.where(defined, values, 0.0).sum(axis=1) / defined.sum(axis=1)
+    return mean
+
+
+def _f1(confusion: Floats) -> Floats:
+    value: Floats = 2 * confusion[:, 1, 1] / (confusion[:, 1, :].sum(axis=1) + confusion[:, :, 1].sum(axis=1))
+    return value
+
+
+def _recall(confusion: Floats) -> Floats:
+    value: Floats = confusion[:, 1, 1] / confusion[:, 1, :].sum(axis=1)
+    return value
+
+
+def _precision(confusion: Floats) -> Floats:
+    # A model that never says "positive" gets the worst value, as in scikit-learn.
+    called, undefined = confusion[:, :, 1].sum(axis=1), np.where(confusion[:, 1, :].sum(axis=1) > 0, 0.0, np.nan)
+    value: Floats = np.where(called > 0, confusion[:, 1, 1] / called, undefined)
+    return value
+
+
+def _centred(y: Floats, scores: Floats) -> list[Floats]:
+    around = y - y.mean()  # the variance of large numbers would drown in rounding otherwise
+    return [(y - scores) ** 2, around, around**2]
+
+
+def _r2(sums: Floats) -> Floats:
+    spread = sums[3] - sums[2] ** 2 / sums[0]
+    value: Floats = np.where(spread > 0, 1 - sums[1] / spread, np.nan)
+    return value
+
+
+# Metrics of ranks: sorted once, then each weighting is a cumulative sum in that order.
+
+
+def _roc_auc(y: Floats, scores: Floats) -> Weighted:
+    """AUC as the weighted share of (positive, negative) pairs in the right order, ties counting half.
+
+    It is the Mann-Whitney statistic: D. Bamber, "The area above the ordinal dominance graph and the area below
+    the receiver operating characteristic graph", Journal of Mathematical Psychology 12 (1975).
+    """
+    positive, negative = np.flatnonzero(y == 1), np.flatnonzero(y != 1)
+    # By place in the sorted order too, so that the reads of the cumulative sum go forward in memory.
+    positive = positive[np.argsort(scores[positive], kind="stable")]
+    negative = negative[np.argsort(scores[negative], kind="stable")]
+    below = np.searchsorted(scores[negative], scores[positive], side="left")
+    not_above = np.searchsorted(scores[negative], scores[positive], side="right")
+    tied = bool((below != not_above).any())
+
+    def values(weights: Weights) -> Floats:
+        cumulative = np.zeros((len(weights), negative.size + 1), dtype=weights.dtype)
+        np.cumsum(weights.take(negative, axis=1), axis=1, out=cumulative[:, 1:])
+        of_positive = weights.take(positive, axis=1)
+        pairs = cumulative.take(below, axis=1)
+        twice_ordered = pairs + (cumulative.take(not_above, axis=1) if tied else pairs)
+        ordered = np.einsum("ij,ij->i", of_positive, twice_ordered) / 2
+        with np.errstate(divide="ignore", invalid="ignore"):
+            area: Floats = ordered / (of_positive.sum(axis=1).astype(np.float64) * cumulative[:, -1])
+        return area
+
+    return values
+
+
+def _average_precision(y: Floats, scores: Floats) -> Weighted:
+    """The sum of precision times the step in recall over the thresholds, equal scores being one threshold."""
+    order = np.argsort(-scores, kind="stable")
+    positive = order[y[order] == 1]
+    # Recall steps only at the scores of positives: up to each of them, how many rows and how many positives?
+    steps = np.unique(-scores[positive])
+    rows_at = np.searchsorted(-scores[order], steps, side="right") - 1
+    positives_at = np.searchsorted(-scores[positive], steps, side="right") - 1
+
+    def values(weights: Weights) -> Floats:
+        if positive.size == 0:
+            return np.full(len(weights), np.nan)
+        called = np.cumsum(weights.take(order, axis=1), axis=1).take(rows_at, axis=1)
+        hits = np.cumsum(weights.take(positive, axis=1), axis=1).take(positives_at, axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            precision = np.where(called > 0, hits / called, 0.0)
+            area: Floats = np.einsum("ij,ij->i", np.diff(hits, axis=1, prepend=0), precision) / hits[:, -1]
+        return area
+
+    return values
+
+
+def _roc_auc_ovr(y: Floats, scores: Floats) -> Weighted:
+    """Mean over the classes of the AUC of that class against the rest; all classes must be there."""
+    areas = [_roc_auc((y == each).astype(np.float64), scores[:, each]) for each in range(scores.shape[1])]
+
+    def values(weights: Weights) -> Floats:
+        mean: Floats = np.mean([area(weights) for area in areas], axis=0)
+        return mean
+
+    return values
+
+
+def _absolute(y: Floats, scores: Floats) -> Floats:
+    return np.abs(y - scores)
+
+
+def _squared(y: Floats, scores: Floats) -> Floats:
+    squared: Floats = (y - scores) ** 2
+    return squared
+
+
+def _relative(y: Floats, scores: Floats) -> Floats:
+    relative: Floats = np.abs(y - scores) / np.maximum(np.abs(y), np.finfo(np.float64).eps)
+    return relative
+
+
+PREPARE: dict[str, Prepare] = {
+    "roc_auc": _roc_auc,
+    "average_precision": _average_precision,
+    "f1": _of_confusion(_f1),
+    "precision": _of_confusion(_precision),
+    "recall": _of_confusion(_recall),
+    "brier": _mean(_squared),
+    "log_loss": _mean(_log_loss),
+    "accuracy": _mean(is_correct),
+    "balanced_accuracy": _of_confusion(_balanced_accuracy),
+    "f1_macro": _of_confusion(_f1_macro),
+    "roc_auc_ovr": _roc_auc_ovr,
+    "rmse": _of_sums(lambda sums: np.sqrt(sums[1] / sums[0]), lambda y, scores: [_squared(y, scores)]),
+    "mse": _mean(_squared),
+    "mae": _mean(_absolute),
+    "mape": _mean(_relative),
+    "r2": _of_sums(_r2, _centred),
+}
+"""By scikit-learn's word for the metric."""
