@@ -18,9 +18,9 @@ def run() -> dict[str, float]:
     champion = 1 / (1 + np.exp(-(y + rng.normal(size=ROWS))))
     challenger = 1 / (1 + np.exp(-(1.05 * y + rng.normal(size=ROWS))))
 
-    start = time.perf_counter()
+    start, worked = time.perf_counter(), time.process_time()
     found = compare(y, challenger, champion, "roc_auc", draws=DRAWS, method="bootstrap")
-    bootstrap = time.perf_counter() - start
+    bootstrap, worked = time.perf_counter() - start, time.process_time() - worked
 
     start = time.perf_counter()
     exact = compare(y, challenger, champion, "roc_auc")
@@ -36,6 +36,7 @@ def run() -> dict[str, float]:
         "rows": ROWS,
         "draws": DRAWS,
         "bootstrap_seconds": round(bootstrap, 2),
+        "bootstrap_processor_seconds": round(worked, 2),
         "delong_seconds": round(delong, 3),
         "scikit_learn_seconds_estimated": round(plain, 1),
         "times_faster": round(plain / bootstrap, 1),
