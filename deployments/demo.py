@@ -46,13 +46,14 @@ def run_demo(*, fresh: bool, quiet: bool = True) -> None:
 def _run_turns(settings: Settings) -> list[dict[str, Any]]:
     tables.console.print("Starting Prefect's temporary server and the libraries; the first time takes longest …")
     server_is_up = environment.start_temporary_server()
+    from everfit.deployments.runs import result_of
     from everfit.flows.training import training
     from everfit.tasks.records import Trigger
 
     server_is_up()
     for until, reason in _TURNS:
         tables.console.print(f"\nA turn of {MODEL} as of {until:%Y-%m-%d}: {reason}")
-        training(MODEL, until, Trigger(reason=reason), return_state=True).result()
+        result_of(training(MODEL, until, Trigger(reason=reason), return_state=True))
     return _turns_done(settings)
 
 

@@ -29,13 +29,16 @@ def prepare(settings: Settings, *, quiet: bool = True) -> None:
     os.environ.setdefault("PREFECT_LOGGING_FORMATTERS_STANDARD_FORMAT", "%(asctime)s  %(message)s")
     os.environ.setdefault("PREFECT_LOGGING_FORMATTERS_STANDARD_DATEFMT", "%H:%M:%S")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    # OpenMP's threads spin while they wait for each other, which on a busy machine takes ten times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # 10 s, the default, is not enough for the very first start, which makes the database.
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "60")
     if quiet:
         os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
-        # MLflow's database migrations and Alembic tell of every step.
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.WARNING)
+        os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+        # Database migrations and Great Expectations tell of every step; the latter sets its level when imported.
+        for name in ("alembic", "great_expectations.data_context.types.base"):
+            logging.getLogger(name).addFilter(lambda record: record.levelno >= logging.WARNING)
     logging.getLogger("everfit").setLevel(settings.log_level.upper())
     if not has_server():
         settings.state_dir.mkdir(parents=True, exist_ok=True)

@@ -1,10 +1,13 @@
 """Running flows from the command line, and reading back what they left."""
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.settings import Settings
 from everfit.deployments import environment
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
 
 
 def train(model: str, until: datetime, reason: str, *, quiet: bool = True) -> dict[str, Any]:
@@ -35,16 +38,20 @@ def train(model: str, until: datetime, reason: str, *, quiet: bool = True) -> di
 
     server_is_up()
     state = training(model, until, Trigger(reason=reason), return_state=True)
-    return _result(state)
+    return result_of(state)
 
 
-def _result(state: Any) -> dict[str, Any]:
-    """The data of a final state; the error of one that has none."""
-    if isinstance(state.data, dict):
-        return dict(state.data)
-    found = state.result()  # raises what the flow raised
+def result_of(state: "State[Any]") -> dict[str, Any]:
+    """What a flow ended with, whatever the state's name.
+
+    Raises:
+        BaseException: what the flow raised, if it did.
+    """
+    found = state.result(raise_on_failure=False)  # rejected data is a failure, and has a result all the same
+    if isinstance(found, BaseException):
+        raise found
     if not isinstance(found, dict):
-        raise TypeError(f"the flow ended as {state.name} without a result")
+        raise TypeError(f"the flow ended as {state.name!r} without a result; look at its run in Prefect")
     return found
 
 

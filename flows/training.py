@@ -5,13 +5,15 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
+from prefect.task_runners import ThreadPoolTaskRunner
 
 from everfit.tasks import steps
 from everfit.tasks.records import Trigger
 from everfit.tasks.turns import DATA_REJECTED, NOTHING_NEW, TurnRecord, state_of
 
 
-@flow(name="training", flow_run_name="train-{model}")
+# One candidate at a time: each uses every core by itself, and two that share them take far longer than one by one.
+@flow(name="training", flow_run_name="train-{model}", task_runner=ThreadPoolTaskRunner(max_workers=1))
 def training(model: str, until: datetime | None = None, trigger: Trigger | None = None) -> State[dict[str, Any]]:
     """Run one turn of the loop for a model: train a challenger, and release it if it is shown to be better.
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 # Modules whose types everfit's own models are made of; a model that needs another is not loaded.
 TRUSTED_PREFIXES = ("sklearn.", "numpy.", "scipy.", "builtins.", "collections.", "lightgbm.", "xgboost.")
+TRUSTED_TYPES = frozenset({"functools.partial"})  # what it calls is looked at by itself
 
 
 class Trial(Record):
@@ -138,7 +139,7 @@ def trusted_types(content: bytes) -> list[str]:
     import skops.io
 
     found = skops.io.get_untrusted_types(data=content)
-    if strange := [name for name in found if not name.startswith(TRUSTED_PREFIXES)]:
+    if strange := [name for name in found if name not in TRUSTED_TYPES and not name.startswith(TRUSTED_PREFIXES)]:
         raise ModelError(
             f"the model holds {strange[0]!r}, a type that everfit does not trust; use plain scikit-learn parts"
         )

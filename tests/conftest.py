@@ -18,6 +18,7 @@ os.environ |= {
     "PREFECT_HOME": _HOME,
     "MPLBACKEND": "agg",
 }
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin while they wait starve the servers beside them
 os.environ.setdefault("XDG_RUNTIME_DIR", _HOME)  # without one, platformdirs warns at every look
 for variable in [name for name in os.environ if name.startswith(("EVERFIT_", "PREFECT_API_", "MLFLOW_TRACKING_"))]:
     del os.environ[variable]

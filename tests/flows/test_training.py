@@ -1,0 +1,209 @@
+"""Stories of the training flow, on a real Prefect server, MLflow, ledger and Delta tables."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+from support.deliveries import SPEC, deliveries, write_month
+
+from everfit.blocks.errors import DataError, EverfitError, SourceError
+from everfit.blocks.settings import Settings
+from everfit.deployments.runs import result_of
+from everfit.flows.training import training
+from everfit.tasks import registry
+from everfit.tasks.context import Context
+from everfit.tasks.records import Trigger
+from everfit.tasks.specs import load_spec
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+MARCH = datetime(2024, 3, 1, tzinfo=UTC)
+
+
+def run(model: str, until: datetime = MARCH, reason: str = "") -> dict[str, Any]:
+    return result_of(training(model, until, Trigger(reason=reason), return_state=True))
+
+
+def context(model: str) -> Context:
+    return Context(load_spec(model), Settings())
+
+
+def test_the_first_turn_releases_a_champion_that_loads_without_everfit(model: str, mlflow_uri: str, tmp_path: Path):
+    turn = run(model, reason="the first turn")
+
+    assert turn["state"] == "Promoted"
+    assert turn["challenger"]["version"] == 1
+    assert turn["champion"] is None
+    assert turn["challenger"]["metrics"]["roc_auc"] > 0.8
+    plain = tmp_path / "plain.py"
+    plain.write_text(
+        "import sys, mlflow, pandas as pd\n"
+        "mlflow.set_tracking_uri(sys.argv[1])\n"
+        "model = mlflow.sklearn.load_model('models:/deliveries@champion')\n"
+        "rows = pd.DataFrame({'distance': [0.1, 9.9], 'region': ['south', 'unheard of']})\n"
+        "low, high = model.predict_proba(rows)[:, 1]\n"
+        "assert low < 0.2 < 0.8 < high, (low, high)\n"
+        "assert not any(name.startswith('everfit') for name in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, str(plain), mlflow_uri], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_is_released_was_fitted_on_the_hold_out_too_and_says_so(model: str):
+    turn = run(model)
+
+    here = context(model)
+    champion = registry.champion(here.mlflow, "deliveries")
+    assert champion is not None
+    assert champion.trained_until == MARCH - timedelta(days=1)  # the maturity, and no hold-out left out
+    assert champion.snapshot_digest == turn["snapshot"]["digest"]
+    (release,) = here.ledger.releases("deliveries")
+    assert (release.version, release.state, release.turn_id) == (1, "verified", turn["turn_id"])
+
+
+def test_the_same_trigger_gives_one_turn(model: str):
+    first = run(model, reason="monthly")
+    again = run(model, reason="monthly")
+
+    assert again == first
+    here = context(model)
+    assert len(here.ledger.turns("deliveries")) == 1
+    assert registry.versions(here.mlflow, "deliveries") == [1]
+
+
+def test_another_trigger_over_the_same_rows_finds_nothing_new(model: str):
+    run(model, reason="monthly")
+
+    assert run(model, reason="somebody was curious")["state"] == "NothingNew"
+    assert registry.versions(context(model).mlflow, "deliveries") == [1]
+
+
+def test_a_challenger_that_learned_nothing_better_does_not_replace_the_champion(model: str, workspace: Path):
+    run(model)
+    write_month(workspace.parent, "spring", deliveries("2024-03-01", 30, seed=1))
+
+    turn = run(model, datetime(2024, 4, 1, tzinfo=UTC))
+
+    assert turn["state"] == "ChampionKept"
+    assert turn["reasons"][0].startswith("Kept champion 1")
+    here = context(model)
+    champion, challenger = (getattr(registry, alias)(here.mlflow, "deliveries") for alias in ("champion", "challenger"))
+    assert (champion.version, challenger.version) == (1, 2)
+    # Both were judged on rows that neither had seen.
+    evidence = here.ledger.decision(f"{turn['turn_id']}/gate").record["evidence"]
+    assert datetime.fromisoformat(evidence["holdout"]["since"]) >= champion.trained_until
+    assert evidence["overlap_rows"] == 0
+
+
+def test_a_world_that_changed_gives_a_new_champion(model: str, workspace: Path):
+    # Only recent rows are trained on: the old ones say the opposite, and there are more of them.
+    Path(model).write_text(yaml.safe_dump(SPEC | {"training": SPEC["training"] | {"window": "50d"}}))
+    run(model)
+    write_month(workspace.parent, "spring", deliveries("2024-03-01", 60, seed=1, strength=-3.0))
+
+    turn = run(model, datetime(2024, 5, 1, tzinfo=UTC))
+
+    assert turn["state"] == "Promoted"
+    assert turn["champion"]["metrics"]["roc_auc"] < 0.3 < turn["challenger"]["metrics"]["roc_auc"]
+
+
+def test_bad_rows_lie_in_quarantine_and_are_not_trained_on(model: str, workspace: Path):
+    spring = deliveries("2024-03-01", 30, seed=1)
+    spring.loc[:9, "id"] = None
+    run(model)
+    write_month(workspace.parent, "spring", spring)
+
+    run(model, datetime(2024, 4, 1, tzinfo=UTC))
+
+    here = context(model)
+    quarantined = here.workspace.table("deliveries", "quarantine").read()
+    assert len(quarantined) == 10
+    assert quarantined["_reasons"].str.contains("expect_column_values_to_not_be_null").all()
+    dataset = here.workspace.table("deliveries", "dataset").read()
+    assert len(dataset) == 40 * 90 - 10
+    assert dataset["id"].notna().all()
+
+
+def test_a_bad_batch_is_rejected_whole_and_changes_nothing_else(model: str, workspace: Path):
+    run(model)
+    spring = deliveries("2024-03-01", 30, seed=1)
+    spring["distance"] = -1e6
+    write_month(workspace.parent, "spring", spring)
+
+    turn = run(model, datetime(2024, 4, 1, tzinfo=UTC))
+
+    assert turn["state"] == "DataRejected"
+    assert "distance" in turn["reasons"][0]
+    here = context(model)
+    assert len(here.workspace.table("deliveries", "dataset").read()) == 40 * 60
+    assert len(here.workspace.table("deliveries", "quarantine").read()) == 40 * 30
+    assert registry.versions(here.mlflow, "deliveries") == [1]
+
+
+def test_a_label_counts_only_once_it_is_known_and_mature(model: str, workspace: Path):
+    # All labels of the last three weeks become known only in April.
+    frame = deliveries("2024-01-01", 60)
+    late = frame["sent_at"] >= pd.Timestamp("2024-02-09", tz="UTC")
+    frame.loc[late, "known_at"] = pd.Timestamp("2024-04-01", tz="UTC")
+    write_month(workspace.parent, "winter", frame)
+
+    with pytest.raises(DataError, match="no row with a label to compare on"):
+        run(model)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"columns": SPEC["columns"] | {"target": "delayed"}}, SourceError, "has no column 'delayed'"),
+        ({"source": {"kind": "files", "path": "nowhere/*.csv"}}, SourceError, "there is no such file"),
+        ({"training": {"holdouts": "14d"}}, EverfitError, "training.holdouts: there is no such key; did you mean"),
+        ({"training": {"holdout": "30d", "window": "20d"}}, EverfitError, "make it shorter than the window"),
+        ({"training": {"candidates": ["ridge"]}}, EverfitError, "'ridge' can't be used for a binary model"),
+        ({"columns": SPEC["columns"] | {"features": ["late"]}}, EverfitError, "'late' is the target"),
+        ({"maturity": "soon"}, EverfitError, "maturity: 'soon' is not a duration"),
+    ],
+)
+def test_a_mistake_is_one_clear_error_and_changes_nothing(model: str, workspace: Path, change, error, words):
+    Path(model).write_text(yaml.safe_dump(SPEC | change))
+
+    with pytest.raises(error) as told:
+        run(model)
+
+    assert words in str(told.value)
+    assert "\n" not in str(told.value)
+    assert not (workspace / "deliveries" / "dataset").exists()
+
+
+@pytest.mark.parametrize(
+    ("until", "words"),
+    [
+        (datetime(2023, 1, 1, tzinfo=UTC), "has no row before 2023-01-01"),
+        (datetime.now(UTC) + timedelta(days=2), "lies in the future"),
+    ],
+)
+def test_a_moment_without_data_is_an_error(model: str, workspace: Path, until: datetime, words: str):
+    with pytest.raises(DataError, match=words):
+        run(model, until)
+
+    assert not (workspace / "deliveries" / "dataset").exists()
+    assert registry.champion(context(model).mlflow, "deliveries") is None
+
+
+def test_a_regression_and_a_multiclass_model_go_through_the_same_loop(model: str, workspace: Path):
+    frame = deliveries("2024-01-01", 60)
+    frame["hours"] = frame["distance"] * 2 + (frame["region"] == "north")
+    frame["size"] = pd.cut(frame["distance"], [-1, 3, 6, 11], labels=["small", "medium", "large"]).astype(str)
+    write_month(workspace.parent, "winter", frame.drop(columns="late"))
+    for task, target in (("regression", "hours"), ("multiclass", "size")):
+        columns = SPEC["columns"] | {"target": target, "ignore": ["hours", "size"]}
+        columns["ignore"] = [name for name in columns["ignore"] if name != target]
+        spec = SPEC | {"name": f"deliveries-{task}", "task": task, "columns": columns, "training": {}}
+        spec["gate"] = {"leaks": False}  # distance all but tells the answer here
+        Path(model).write_text(yaml.safe_dump(spec))
+
+        assert run(model)["state"] == "Promoted"
