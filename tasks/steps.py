@@ -17,7 +17,7 @@ from everfit.tasks import accept as accepting
 from everfit.tasks import evaluate as evaluating
 from everfit.tasks import gate as gating
 from everfit.tasks import ingest as ingesting
-from everfit.tasks import registry, tracking, train, turns
+from everfit.tasks import reference, registry, tracking, train, turns
 from everfit.tasks import release as releasing
 from everfit.tasks import validate as validating
 from everfit.tasks.context import Context
@@ -230,6 +230,8 @@ def track(context: Context, turn: Turn, data: TrainingData, record: TurnRecord, 
         },
         snapshot=data.snapshot,
     )
+    assert record.fitted is not None  # noqa: S101
+    reference.log_reference(client, run_id, reference.make_reference(data, record.fitted, model))
     version = tracking.register_model(
         client, run_id, data, model, turn_id=turn.id, description=record.decision.reasons[0]
     )

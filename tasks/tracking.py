@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.settings import Settings
+from everfit.tasks.inputs import InputSchema
 from everfit.tasks.records import ModelVersion, Snapshot
 from everfit.tasks.registry import SNAPSHOT_TAG, TRAINED_UNTIL_TAG
 from everfit.tasks.split import TrainingData
@@ -157,7 +158,11 @@ def _log_model(run_id: str, data: TrainingData, fitted: Fitted) -> tuple[str, st
     from mlflow.models import infer_signature
 
     model = read_model(fitted, data.workspace)
-    example = data.rows(fitted.trained_on, "show as an example")[list(fitted.features)].head(200)
+    rows, roles = data.rows(fitted.trained_on, "show as an example", data.spec.columns.key), data.spec.columns
+    inputs = InputSchema.of_frame(
+        rows, task=data.spec.task, features=fitted.features, key=roles.key, event_time=roles.event_time
+    )
+    example = rows[list(fitted.features)].head(200)
     with mlflow.start_run(run_id=run_id):
         logged = mlflow.sklearn.log_model(
             model,
@@ -166,6 +171,7 @@ def _log_model(run_id: str, data: TrainingData, fitted: Fitted) -> tuple[str, st
             skops_trusted_types=trusted_types(data.workspace.read(fitted.path)),
             signature=infer_signature(example, model.predict(example)),
             input_example=example.head(5),
+            metadata=inputs.metadata(),
             pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in _REQUIREMENTS],
         )
     return logged.model_uri, logged.model_id
