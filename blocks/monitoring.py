@@ -44,7 +44,7 @@ class DataQualityPolicy(Policy):
     missing_jump: float = Field(default=0.2, gt=0, le=1, description="Allowed rise of a column's missing share.")
     unseen_share: float = Field(default=0.05, ge=0, le=1, description="Allowed share of unknown categories.")
     out_of_range_share: float = Field(default=0.05, ge=0, le=1, description="Allowed share outside of the range.")
-    implausible_ranges: float = Field(default=5, gt=0, description="How many ranges away is no change but an error.")
+    implausible_ranges: float = Field(default=10, gt=0, description="How many ranges away is no change but an error.")
     implausible_share: float = Field(default=0.01, ge=0, le=1, description="Allowed share of implausible values.")
     frozen_share: float = Field(default=0.95, gt=0.5, le=1, description="Share of one value that counts as frozen.")
     repeated_share: float = Field(default=0.3, gt=0, le=1, description="Allowed rise of the share of repeated rows.")

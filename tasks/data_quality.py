@@ -214,7 +214,7 @@ def _categories(profile: ColumnProfile, counts: ColumnHistogram, bounds: DataQua
         told = ", ".join(f"{old!r} seems to be called {new!r} now" for old, new in pairs.items())
         yield _finding("renamed_category", "bad", name, (unseen, bounds.unseen_share), f"{name}: {told}")
         return
-    some = ", ".join(repr(category) for category in list(counts.unseen)[:5])
+    some = ", ".join(repr(category) for category in counts.unseen_first[:5])
     words = f"{name}: {unseen:.1%} of the rows hold categories that the reference doesn't have, such as {some}"
     yield _finding("unseen_category", "suspect", name, (unseen, bounds.unseen_share), words)
 
@@ -226,7 +226,7 @@ def renamed(profile: ColumnProfile, counts: ColumnHistogram) -> dict[str, str]:
     categories that have vanished and those that have come must be equally many, and of like shares in order of size.
     """
     by_spelling = {_spelling(category): category for category in (*profile.categories, *profile.others)}
-    unseen = {category: count / counts.values for category, count in counts.unseen.items()}
+    unseen = {category: counts.unseen[category] / counts.values for category in counts.unseen_first}
     respelt = {by_spelling[_spelling(new)]: new for new in unseen if _spelling(new) in by_spelling}
     if respelt:
         return respelt

@@ -147,7 +147,7 @@ def _measure(profile: ColumnProfile, counts: ColumnHistogram, policy: Monitoring
         "threshold": threshold,
         "missing_reference": profile.missing_share,
         "missing_current": counts.missing_share,
-        "unseen": tuple(counts.unseen),
+        "unseen": counts.unseen_first,
         "unseen_share": counts.cells[-1] / counts.values if profile.kind != "numeric" and counts.values else 0.0,
         "words": words,
     }

@@ -16,6 +16,9 @@ from everfit.tasks.records import Record
 REMEMBERED = 50
 """How many unseen categories and frequent values are kept by name; the rest are only counted."""
 
+_FLAGS = {"1": "True", "0": "False", "true": "True", "false": "False"}
+"""How a log may spell what was a boolean in training."""
+
 
 class ColumnHistogram(Record):
     """One column's rows over the cells of its profile."""
@@ -42,6 +45,11 @@ class ColumnHistogram(Record):
     def missing_share(self) -> float:
         """The share of rows without a value."""
         return self.missing / self.rows if self.rows else 0.0
+
+    @property
+    def unseen_first(self) -> tuple[str, ...]:
+        """The unseen categories, the most frequent first."""
+        return tuple(sorted(self.unseen, key=lambda name: (-self.unseen[name], name)))
 
     def __add__(self, other: Self) -> Self:
         """Both together."""
@@ -101,7 +109,7 @@ class Histograms(Record):
         )
 
 
-def histograms(frame: pd.DataFrame, profile: Profile, *, implausible_ranges: float = 5) -> Histograms:
+def histograms(frame: pd.DataFrame, profile: Profile, *, implausible_ranges: float = 10) -> Histograms:
     """Count the rows of a frame over the cells of a profile.
 
     Args:
@@ -132,7 +140,7 @@ def histograms(frame: pd.DataFrame, profile: Profile, *, implausible_ranges: flo
     )
 
 
-def count_chunks(chunks: Iterable[pd.DataFrame], profile: Profile, *, implausible_ranges: float = 5) -> Histograms:
+def count_chunks(chunks: Iterable[pd.DataFrame], profile: Profile, *, implausible_ranges: float = 10) -> Histograms:
     """Count the rows of any number of chunks, one in memory at a time."""
     total = Histograms(
         profile=profile.digest(), rows=0, columns=tuple(_nothing(reference) for reference in profile.columns)
@@ -189,7 +197,10 @@ def _outside(ordered: Floats, low: float, high: float) -> int:
 
 def _count_codes(reference: ColumnProfile, codes: Codes, categories: list[str]) -> ColumnHistogram:
     counts = np.bincount(codes[codes >= 0], minlength=len(categories)).tolist()
-    found = {name: count for name, count in zip(categories, counts, strict=True) if count}
+    found: Counter[str] = Counter()
+    for name, count in zip(categories, counts, strict=True):
+        if count:
+            found[_FLAGS.get(name, name) if reference.kind == "boolean" else name] += count
     listed = [found.get(name, 0) for name in reference.categories]
     known = {*reference.categories, *reference.others}
     unseen = {name: count for name, count in found.items() if name not in known} if reference.complete else {}
@@ -200,7 +211,7 @@ def _count_codes(reference: ColumnProfile, codes: Codes, categories: list[str]) 
         missing=codes.size - filled,
         cells=(*listed, filled - sum(listed) - sum(unseen.values()), sum(unseen.values())),
         unseen=_largest(Counter(unseen)),
-        frequent=_largest(Counter(found)),
+        frequent=_largest(found),
     )
 
 

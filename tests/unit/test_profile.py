@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everfit.blocks.errors import DataError
-from everfit.tasks.histograms import count_chunks, histograms
+from everfit.tasks.histograms import Histograms, count_chunks, histograms
 from everfit.tasks.profile import Profile, profile_frame, read_profile, reference_sample, write_profile
 
 
@@ -84,6 +84,20 @@ def test_a_code_keeps_its_name_when_missing_values_make_it_a_float() -> None:
     assert profile.column("code").categories == ("2", "1", "3")
     assert counts.column("code").cells == (1, 1, 0, 0, 0)
     assert counts.column("code").missing == 1
+
+
+def test_a_flag_may_be_logged_as_a_number() -> None:
+    profile = profile_frame(pd.DataFrame({"night": [True, True, False]}), ["night"])
+    for logged in ([1, 0, 0], [1.0, 0.0, None, 0.0], ["true", "false", "false"], [True, False, False]):
+        counts = histograms(pd.DataFrame({"night": logged}), profile).column("night")
+        assert (counts.cells, counts.unseen) == ((1, 2, 0, 0), {})
+
+
+def test_counts_that_were_stored_give_the_same_order_of_unseen_categories() -> None:
+    profile = profile_frame(pd.DataFrame({"x": ["a"]}), ["x"])
+    counts = histograms(pd.DataFrame({"x": ["b", "c", "c", "a"]}), profile)
+    stored = Histograms.model_validate_json(counts.canonical_json())
+    assert stored.column("x").unseen_first == counts.column("x").unseen_first == ("c", "b")
 
 
 def test_many_categories_are_bounded() -> None:
