@@ -23,6 +23,10 @@ def postgres() -> Iterator[Callable[[], str]]:
     # Its socket's path must be short.
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
     server = get_server(folder)
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
+            connection.execute(f"ALTER SYSTEM SET {setting}")  # No test pulls the plug.
+        connection.execute("SELECT pg_reload_conf()")
     numbers = itertools.count(1)
 
     def database() -> str:
