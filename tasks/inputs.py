@@ -205,6 +205,16 @@ def _describe(series: pd.Series, max_categories: int) -> InputColumn:
 
 def check_column(column: InputColumn, values: Sequence[Any], *, new_categories: bool = False) -> list[Any]:
     """Check one column's values; see `InputSchema.check`."""
+    if len(values) > 1:  # the usual column is right as a whole
+        kinds = set(map(type, values))
+        if column.kind == "double" and kinds == {float} and all(map(math.isfinite, values)):
+            return list(values)
+        if column.kind == "string" and kinds == {str} and (new_categories or column.categories is None):
+            return list(values)
+        if column.kind == "string" and kinds == {str} and column.known.issuperset(values):
+            return list(values)
+        if column.kind == "boolean" and kinds == {bool}:
+            return list(values)
     return [_CHECKS[column.kind](column, value, row, new_categories) for row, value in enumerate(values)]
 
 

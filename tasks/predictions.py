@@ -44,6 +44,7 @@ Arm = Literal["champion", "challenger", "shadow"]
 
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0b10 << 62
+_VARIANT_DIGITS = "89ab" * 4  # the variant takes two of the digit's four bits
 _EPOCH = np.datetime64(0, "ms")
 
 
@@ -54,12 +55,11 @@ def prediction_ids(at_ms: int, count: int) -> list[str]:
         at_ms: Milliseconds since 1970.
         count: How many.
     """
-    noise = os.urandom(10 * count)
-    stamp = (at_ms << 80) | _VERSION_7 | _VARIANT
-    return [
-        str(UUID(int=stamp | ((bits >> 62 & 0xFFF) << 64) | (bits & (1 << 62) - 1)))
-        for bits in (int.from_bytes(noise[start : start + 10], "big") for start in range(0, 10 * count, 10))
-    ]
+    front = f"{at_ms:012x}"
+    front = f"{front[:8]}-{front[8:]}-7"
+    noise = os.urandom(10 * count).hex()
+    parts = (noise[start : start + 20] for start in range(0, 20 * count, 20))
+    return [f"{front}{one[:3]}-{_VARIANT_DIGITS[int(one[3], 16)]}{one[4:7]}-{one[7:19]}" for one in parts]
 
 
 def repeatable_ids(at_ms: int, hashes: npt.NDArray[np.int64], model_version: int) -> list[str]:

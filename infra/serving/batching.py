@@ -121,6 +121,14 @@ class Batcher:
         self._jobs.put(job)
 
     def _run(self) -> None:
+        from threadpoolctl import threadpool_limits
+
+        # A tree ensemble's threads meet after every tree. For the few rows of a request that costs more than it gives,
+        # and a hundred times more when the cores are busy. The limit is this thread's own.
+        with threadpool_limits(limits=1):
+            self._rounds()
+
+    def _rounds(self) -> None:
         ended = False
         while not ended:
             batch, ended = self._gather()

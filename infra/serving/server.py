@@ -37,6 +37,7 @@ def build_app(
     # With its defaults MLflow's client asks a server that is down for minutes.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
     from everfit.infra.serving.app import create_app
     from everfit.infra.serving.endpoint import Endpoint

@@ -1,0 +1,134 @@
+"""Only who has a token is answered, tokens change without a restart, and nobody takes more than their share."""
+
+import logging
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from everfit.infra.serving import ServingError, run
+from everfit.infra.serving.access import AccessError, Limiter, Tokens, is_loopback, new_token
+from everfit.tasks import predictions
+from everfit.tasks.tables import Table
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {token}"}
+
+
+def later(path: Path, text: str, by_seconds: int) -> None:
+    """Write a file whose time of change surely differs."""
+    path.write_text(text)
+    os.utime(path, (by_seconds, by_seconds))
+
+
+def test_a_token_is_needed_logged_as_its_client_and_kept_only_as_a_hash(
+    registry: Any, serve: Any, workspace: Path, tmp_path: Path, good: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    token, line = new_token("shop")
+    file = tmp_path / "tokens"
+    file.write_text(f"# who may ask\n{line}\n")
+    registry.champion("delays", registry.add("delays", "first"))
+    service = serve("delays", tokens=file)
+    body = {"records": [good]}
+
+    for headers in ({}, bearer("wrong"), {"authorization": f"Basic {token}"}):
+        refused = service.client.post("/models/delays/predict", json=body, headers=headers)
+        assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
+    assert service.client.get("/metrics").status_code == 401
+    assert service.client.get("/models/delays").json() == {"name": "delays", "version": 1}
+    assert service.client.post("/models/delays/predict", json=body, headers=bearer(token)).status_code == 200
+    assert "champion" in service.client.get("/models/delays", headers=bearer(token)).json()
+    service.stop()
+
+    assert predictions.read(Table(str(workspace / "delays" / "predictions")), None, "departs")["_client"].tolist() == [
+        "shop"
+    ]
+    assert token not in file.read_text()
+    assert token not in caplog.text
+
+
+def test_tokens_change_without_a_restart(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    old, old_line = new_token("shop")
+    new, new_line = new_token("shop")
+    later(file, old_line, 1)
+    tokens = Tokens(file)
+    assert tokens.client(f"Bearer {old}") == "shop"
+
+    def look_again() -> None:
+        tokens._checked = -10.0
+
+    later(file, f"{old_line}\n{new_line}", 2)
+    look_again()
+    assert {tokens.client(f"Bearer {one}") for one in (old, new)} == {"shop"}
+
+    later(file, new_line, 3)
+    look_again()
+    with pytest.raises(AccessError, match="not known"):
+        tokens.client(f"Bearer {old}")
+
+    later(file, "shop not-a-hash", 4)
+    look_again()
+    assert tokens.client(f"Bearer {new}") == "shop"
+
+    file.unlink()
+    look_again()
+    with pytest.raises(AccessError):
+        tokens.client(f"Bearer {new}")
+
+
+def test_requests_are_bounded_by_client() -> None:
+    limiter = Limiter(rate=2.0, concurrent=2)
+    with limiter.admit("a"), limiter.admit("a"):
+        with pytest.raises(AccessError, match="open already"), limiter.admit("a"):
+            pass
+        with limiter.admit("b"):
+            pass
+    for _ in range(2):
+        with limiter.admit("a"):
+            pass
+    with pytest.raises(AccessError, match="more than 2 requests per second") as refused, limiter.admit("a"):
+        pass
+    assert (refused.value.status, refused.value.retry_after_s) == (429, 1)
+
+
+def test_a_client_over_its_rate_is_answered_429(registry: Any, serve: Any, good: dict[str, Any]) -> None:
+    registry.champion("delays", registry.add("delays", "first"))
+    client = serve("delays", rate=1).client
+    codes = [client.post("/models/delays/predict", json={"records": [good]}).status_code for _ in range(4)]
+    assert codes[:2] == [200, 200]
+    assert 429 in codes
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [("127.0.0.1", True), ("::1", True), ("localhost", True), ("192.0.2.1", False), ("example", False)],
+)
+def test_knows_which_hosts_only_this_machine_reaches(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
+
+
+def test_does_not_start_open_to_the_network() -> None:
+    with pytest.raises(ServingError, match="give a token file, or bind to"):
+        run(["delays"], host="192.0.2.1")
+    with pytest.raises(ServingError, match="each once"):
+        run(["delays", "delays"])
+
+
+def test_no_feature_value_is_logged(
+    registry: Any, serve: Any, good: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    registry.champion("delays", registry.add("delays", "first"))
+    client: httpx.Client = serve("delays").client
+    secret = "c0ffee-of-a-person"
+    assert client.post("/models/delays/predict", json={"records": [{**good, "carrier": secret}]}).status_code == 422
+    assert client.post("/invocations", content=secret, headers={"content-type": "text/csv"}).status_code < 500
+    assert secret not in caplog.text
+    assert secret not in client.get("/metrics").text
+    assert threading.active_count() < 100
