@@ -95,8 +95,10 @@ class RetrainingPolicy(Policy):
         cooldown: The least span of event time between two turns that start by themselves.
         budget: How many turns may start by themselves within a span.
         back_off: How long to wait after a retraining that did not help; by default one monitoring window.
-        back_off_factor: By how much longer each further wait is.
-        max_attempts: After so many retrainings that did not help a person is asked.
+        back_off_factor: By how much longer each further wait is. At 2 there is twice as much of what is new to learn
+            from at each attempt.
+        escalate_after: After so many retrainings that did not help a person is asked.
+        max_attempts: So many are tried before only a person can start another for the same reason.
         attempts_within: Older attempts don't count any more.
         false_alarm_windows: A healthy champion may be called worse once in so many windows at
             `1 - monitoring.confidence`: a loss is looked for in every window, so each look must be surer.
@@ -114,8 +116,9 @@ class RetrainingPolicy(Policy):
     budget: BudgetPolicy = Field(default_factory=BudgetPolicy, description="Turns that may start within a span.")
     back_off: Duration | None = Field(default=None, description="Wait after an attempt in vain; default: the window.")
     back_off_factor: FiniteFloat = Field(default=2.0, ge=1, description="By how much longer each further wait is.")
-    max_attempts: int = Field(default=3, ge=1, description="Attempts in vain after which a person is asked.")
-    attempts_within: Duration = Field(default=timedelta(days=180), description="Older attempts don't count.")
+    escalate_after: int = Field(default=3, ge=1, description="Attempts in vain after which a person is asked.")
+    max_attempts: int = Field(default=6, ge=1, description="Attempts in vain after which no more are made.")
+    attempts_within: Duration = Field(default=timedelta(days=730), description="Older attempts don't count.")
     false_alarm_windows: int = Field(default=200, ge=1, description="Windows over which confidence is to hold.")
     min_trust: FiniteFloat = Field(default=0.5, ge=0, le=1, description="Trust from which on estimates are acted on.")
     data_problem_windows: int = Field(default=3, ge=1, description="Windows after which a person is asked.")

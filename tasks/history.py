@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import AwareDatetime, Field, FiniteFloat
 
 from everfit.tasks.records import Record, TriggerKind, Window
+from everfit.tasks.signals import Baseline
 
 Outcome = Literal["running", "awaiting_approval", "promoted", "kept", "rejected", "nothing_new", "failed"]
 """How a turn ended: `rejected` for its data, `kept` when the challenger was no better."""
@@ -44,6 +45,7 @@ class PastTurn(Record):
     outcome: Outcome
     helped: bool | None = Field(default=None, description="None while it isn't known.")
     loss: FiniteFloat | None = Field(default=None, description="What had been lost when it was called for.")
+    level: Baseline | None = Field(default=None, description="The quality that it was to win back.")
     cost: FiniteFloat | None = Field(default=None, description="In the spec's unit of value.")
     seconds: FiniteFloat | None = Field(default=None, description="How long it took.")
 
@@ -89,3 +91,12 @@ class History(Record):
                 continue  # it was about a champion that has been replaced since
             found.append(turn)
         return tuple(reversed(found))
+
+    def attempts_at(self, signature: str, since: datetime) -> tuple[PastTurn, ...]:
+        """All settled retrainings that were to win back the level that the newest of them was to win back."""
+        tried = [
+            turn
+            for turn in self.turns
+            if turn.until > since and turn.signature == signature and turn.level is not None and not turn.in_flight
+        ]
+        return tuple(turn for turn in tried if turn.level == tried[-1].level)

@@ -111,6 +111,7 @@ def realised_loss(
     critical = _critical(policy.confidence, false_alarm_windows * len(SPANS))
     series = _series(newest, history, reference, policy)
     natural = _spread(history, quality.metric, max(_NATURAL * bound, quality.baseline.spread or 0.0))
+    expected = expected_value(quality.baseline, quality.chance, facts)
     found: list[LossEvidence] = []
     for span in SPANS:
         pooled = series[:span]
@@ -123,7 +124,7 @@ def realised_loss(
             LossEvidence(
                 metric=quality.metric,
                 value=quality.value,
-                expected=expected_value(quality.baseline, quality.chance, facts),
+                expected=expected,
                 loss=loss,
                 standard_error=error,
                 bound=bound,
@@ -132,10 +133,30 @@ def realised_loss(
                 windows=span,
                 rows=rows,
                 lost=lost,
-                words=_words(quality.metric, loss, error, bound=bound, windows=span, rows=rows),
+                words=_words(facts, expected, loss, error, bound=bound, windows=span, rows=rows),
             )
         )
     return next((each for each in found if each.lost), found[0] if found else None)
+
+
+def unrecovered_loss(
+    quality: QualitySignal, level: Baseline, history: History, policy: MonitoringPolicy, false_alarm_windows: int
+) -> LossEvidence | None:
+    """Judge the newest window by a level that an earlier champion had, and that retraining was to win back.
+
+    A champion trained while the world was changing is measured on few rows of what is new, and lives up to a hold-out
+    that is poor itself; there is more to win once more has been seen.
+
+    Args:
+        quality: Of the newest labelled window.
+        level: The earlier champion's.
+        history: Earlier windows.
+        policy: Bound, confidence and the least number of labels.
+        false_alarm_windows: Windows over which the confidence is to hold.
+    """
+    former = quality.model_copy(update={"baseline": level})
+    known = History(windows=tuple(each.model_copy(update={"reference": ""}) for each in history.windows))
+    return realised_loss(former, known, "unrecovered", policy, false_alarm_windows)
 
 
 def estimated_loss(estimate: EstimateSignal, policy: MonitoringPolicy, false_alarm_windows: int) -> LossEvidence | None:
@@ -168,7 +189,8 @@ def estimated_loss(estimate: EstimateSignal, policy: MonitoringPolicy, false_ala
         windows=1,
         rows=estimate.rows,
         lost=loss > bound and loss > critical * error,
-        words=f"estimated: {_words(estimate.metric, loss, error, bound=bound, windows=1, rows=estimate.rows)}",
+        words="estimated: "
+        + _words(facts, estimate.baseline.value, loss, error, bound=bound, windows=1, rows=estimate.rows),
     )
 
 
@@ -223,10 +245,13 @@ def _pool(pooled: Sequence[PastQuality], natural: float, baseline: Baseline) -> 
     return loss, math.sqrt(1 / total + baseline.standard_error**2 + length * natural**2)
 
 
-def _words(metric: str, loss: float, error: float, *, bound: float, windows: int, rows: int) -> str:
-    where = "this window" if windows == 1 else f"the last {windows} windows"
-    worse = f"{loss:.4g} worse" if loss > 0 else f"{-loss:.4g} better"
+def _words(
+    facts: MetricFacts, expected: float, loss: float, error: float, *, bound: float, windows: int, rows: int
+) -> str:
+    where = "in this window" if windows == 1 else f"over the last {windows} windows"
+    value = expected - loss if facts.greater_is_better else expected + loss
+    size = "as much as" if abs(loss) < 5e-5 else f"{abs(loss):.2g} {'worse' if loss > 0 else 'better'} than"
     return (
-        f"{metric} of {where} is {worse} than the hold-out lets expect "
-        f"(standard error {error:.2g}, bound {bound:.4g}, {rows:,} labels)"
+        f"{facts.name} is {value:.4g} {where}, {size} the {expected:.4g} that the hold-out lets expect "
+        f"(standard error {error:.2g}, bound {bound:.2g}, {rows:,} rows)"
     )

@@ -9,11 +9,12 @@ from collections.abc import Callable
 
 from pydantic import Field, FiniteFloat
 
+from everfit.blocks.metrics import metric_facts
 from everfit.tasks import triage_rules as rules
 from everfit.tasks.history import History, PastWindow
 from everfit.tasks.loss import LossEvidence, remember
 from everfit.tasks.records import Record, Trigger, TriggerKind, Window
-from everfit.tasks.signals import Signals
+from everfit.tasks.signals import Baseline, Signals
 from everfit.tasks.triage_case import Case, Finding, TriagePolicy, Verdict
 
 RULES: tuple[Callable[[Case], Finding | None], ...] = (
@@ -22,6 +23,7 @@ RULES: tuple[Callable[[Case], Finding | None], ...] = (
     rules.silent_feed,
     rules.bad_release,
     rules.realised_loss_rule,
+    rules.unrecovered_loss_rule,
     rules.estimated_loss_rule,
     rules.missing_labels,
     rules.drift_retraining,
@@ -53,6 +55,7 @@ class TriageDecision(Record):
     notify: bool = Field(description="Whether somebody is to be told: the first time, and again when it lasts.")
     loss: LossEvidence | None = Field(default=None, description="By mature labels.")
     estimated_loss: LossEvidence | None = None
+    level: Baseline | None = Field(default=None, description="The quality that a retraining is to win back.")
     expected_gain: FiniteFloat | None = Field(default=None, description="Of a turn, in the spec's unit of value.")
     cost: FiniteFloat | None = Field(default=None, description="Of a turn, in the same unit.")
     remembered: PastWindow = Field(description="What later decisions need to know of this window.")
@@ -79,8 +82,12 @@ def triage(signals: Signals, history: History, policy: TriagePolicy) -> TriageDe
     chosen = _choose(found)
     reasons = list(chosen.reasons)
     if chosen.rule != "healthy":
-        others = [each for each in found if each != chosen and each.rule != "healthy"]
-        reasons += [f"also {each.rule}: {reason}" for each in others for reason in each.reasons]
+        known = set(reasons)
+        others = [(each.rule, reason) for each in found if each.rule != "healthy" for reason in each.reasons]
+        for rule, reason in others:
+            if reason not in known:
+                known.add(reason)
+                reasons.append(f"also {rule}: {reason}")
     remembered = PastWindow(
         window=signals.window,
         reference=signals.reference.id,
@@ -97,12 +104,13 @@ def triage(signals: Signals, history: History, policy: TriagePolicy) -> TriageDe
         reference=signals.reference.id,
         verdict=chosen.verdict,
         rule=chosen.rule,
-        reasons=tuple(dict.fromkeys(reasons)),
+        reasons=tuple(reasons),
         signature=chosen.signature,
         kind=chosen.kind,
         notify=_notify(case, chosen),
         loss=case.realised,
         estimated_loss=case.estimated,
+        level=_level(case, chosen),
         expected_gain=case.gain,
         cost=case.cost,
         remembered=remembered,
@@ -118,6 +126,17 @@ def _choose(found: list[Finding]) -> Finding:
         (each for verdict in ("retrain", "escalate") for each in found if each.verdict == verdict),
         first,
     )
+
+
+def _level(case: Case, chosen: Finding) -> Baseline | None:
+    """What is to be won back: what the first champion had that lost it, not what later ones made do with."""
+    if chosen.kind != "quality":
+        return None
+    own = case.signals.quality.baseline
+    if case.level is None or own is None or (case.unrecovered is not None and not case.unrecovered.lost):
+        return own
+    greater = metric_facts(case.signals.quality.metric).greater_is_better
+    return max((case.level, own), key=lambda each: each.value if greater else -each.value)
 
 
 def _notify(case: Case, chosen: Finding) -> bool:

@@ -13,11 +13,15 @@ from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.blocks.policy import Duration
 from everfit.blocks.retraining import RetrainingPolicy
 from everfit.tasks.history import History, PastTurn
-from everfit.tasks.loss import LossEvidence, estimated_loss, realised_loss
+from everfit.tasks.loss import LossEvidence, estimated_loss, realised_loss, unrecovered_loss
 from everfit.tasks.records import Record, TriggerKind
-from everfit.tasks.signals import Signals
+from everfit.tasks.signals import Baseline, Signals
 
 Verdict = Literal["healthy", "watch", "quarantine", "retrain", "roll_back", "escalate"]
+
+
+_WON_BACK = 3
+"""After so many labelled windows in a row without the loss, it counts as won back."""
 
 
 class TriagePolicy(Record):
@@ -52,6 +56,34 @@ class Case(Record):
         rules, signals = self.policy, self.signals
         windows = rules.retraining.false_alarm_windows
         return realised_loss(signals.quality, self.history, signals.reference.id, rules.monitoring, windows)
+
+    @cached_property
+    def attempts_at_level(self) -> tuple[PastTurn, ...]:
+        """Retrainings that were to win back what an earlier champion had, until that is won back."""
+        since = self.signals.window.until - self.policy.retraining.attempts_within
+        signature = sign("loss", self.signals.quality.metric)
+        tried = self.history.attempts_at(signature, since)
+        if not tried:
+            return ()
+        after = [each for each in self.history.windows if each.window.until > tried[-1].until and each.quality]
+        clean = [each.signature != signature for each in after[-_WON_BACK:]]
+        return () if len(clean) == _WON_BACK and all(clean) else tried
+
+    @property
+    def level(self) -> Baseline | None:
+        """What an earlier champion had and lost."""
+        return self.attempts_at_level[-1].level if self.attempts_at_level else None
+
+    @cached_property
+    def unrecovered(self) -> LossEvidence | None:
+        """What is still lost against that level, after a retraining that was released."""
+        released = any(turn.outcome == "promoted" for turn in self.attempts_at_level)
+        if self.level is None or not released:
+            return None
+        rules = self.policy
+        return unrecovered_loss(
+            self.signals.quality, self.level, self.history, rules.monitoring, rules.retraining.false_alarm_windows
+        )
 
     @cached_property
     def estimated(self) -> LossEvidence | None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from statistics import NormalDist
 
+from everfit.blocks.policy import format_duration
 from everfit.tasks.history import PastTurn
 from everfit.tasks.loss import LossEvidence
 from everfit.tasks.records import TriggerKind
@@ -80,6 +81,17 @@ def realised_loss_rule(case: Case) -> Finding | None:
     if quality.chance is not None and (loss.value <= quality.chance) == (loss.expected > quality.chance):
         reasons.append(f"that is no better than the best constant answer ({quality.chance:.4g})")
     return call("realised_loss", "quality", case, reasons, signature=sign("loss", loss.metric), loss=loss)
+
+
+def unrecovered_loss_rule(case: Case) -> Finding | None:
+    """Retraining has not won back what an earlier champion had; as more is seen, there is more to learn."""
+    loss, level = case.unrecovered, case.level
+    if loss is None or level is None or not loss.lost:
+        return None
+    signature = sign("loss", loss.metric)
+    tried = case.attempts_at_level
+    reasons = [f"an earlier champion reached {level.value:.4g} on its hold-out; {loss.words}"]
+    return call("unrecovered_loss", "quality", case, reasons, signature=signature, loss=loss, attempts=tried)
 
 
 def estimated_loss_rule(case: Case) -> Finding | None:
@@ -176,7 +188,7 @@ def due_by_schedule(case: Case) -> Finding | None:
     last = max([reference.trained_until, *ends])
     if period is None or case.signals.window.until - last < period:
         return None
-    reason = f"the last turn was at {last:%Y-%m-%d %H:%M}, a period of {period} ago or more"
+    reason = f"the last turn was at {last:%Y-%m-%d %H:%M}; the schedule's period is {format_duration(period)}"
     return Finding(
         rule="due_by_schedule", verdict="retrain", reasons=(reason,), signature=sign("schedule"), kind="schedule"
     )
@@ -207,7 +219,7 @@ def uncertain(case: Case) -> Finding | None:
         reasons += _drift_words(case)
     if loss is not None and not loss.lost and loss.loss > loss.bound:
         reasons.append(f"{loss.words}; not sure yet")
-    if estimated is not None and estimated.lost:
+    if estimated is not None and estimated.lost and estimated_loss_rule(case) is None:
         reasons.append(f"{estimated.words}; not acted on, trust in the estimate is {signals.estimate.trust:.2f}")
     if signals.quality.biased:
         reasons.append(signals.quality.reason or "labelled rows differ from unlabelled ones, so quality isn't judged")
@@ -245,6 +257,7 @@ def call(
     *,
     signature: str,
     loss: LossEvidence | None = None,
+    attempts: tuple[PastTurn, ...] | None = None,
 ) -> Finding:
     """Call for a retraining, unless it was tried in vain, can't help, or isn't worth it.
 
@@ -255,6 +268,7 @@ def call(
         reasons: Why it calls.
         signature: Of what is wrong.
         loss: What retraining is to win back.
+        attempts: What was tried, where it isn't to be read from the history's failures.
     """
     policy, why = case.policy.retraining, tuple(reasons)
 
@@ -266,15 +280,16 @@ def call(
     labels = case.signals.labels
     if labels.measured and labels.new_rows == 0:
         return blocked("nothing_to_learn", "escalate", "no rows have matured since the last turn to learn from")
-    tried = case.attempts(signature, loss)
-    if len(tried) >= policy.max_attempts:
-        return blocked("retraining_in_vain", "escalate", *_tried_words(tried))
+    tried = case.attempts(signature, loss) if attempts is None else attempts
     if tried:
+        asks: Verdict = "escalate" if len(tried) >= policy.escalate_after and attempts is None else "watch"
+        by = "retraining_in_vain" if asks == "escalate" else "backing_off"
         base = policy.back_off or case.policy.monitoring.window
         again = tried[-1].until + base * policy.back_off_factor ** (len(tried) - 1)
+        if len(tried) >= policy.max_attempts:
+            return blocked(by, asks, *_tried_words(tried), "it is not tried again by itself")
         if case.signals.window.until < again:
-            words = f"tried again from {again:%Y-%m-%d %H:%M} on"
-            return blocked("backing_off", "watch", *_tried_words(tried), words)
+            return blocked(by, asks, *_tried_words(tried), f"it is tried again from {again:%Y-%m-%d %H:%M} on")
     if kind in {"quality", "drift"} and case.gain is not None and case.cost is not None and case.gain < case.cost:
         unit = policy.worth.unit if policy.worth else ""
         words = f"a turn costs {case.cost:,.4g} {unit} and would win back {case.gain:,.4g} {unit}".replace("  ", " ")
@@ -284,7 +299,8 @@ def call(
 
 def _tried_words(tried: Sequence[PastTurn]) -> tuple[str, ...]:
     listed = ", ".join(f"{turn.turn_id} ({turn.outcome.replace('_', ' ')})" for turn in tried)
-    return (f"retraining was tried {len(tried)} times and did not help: {listed}",)
+    times = "once" if len(tried) == 1 else f"{len(tried)} times"
+    return (f"retraining was tried {times} and did not help enough: {listed}",)
 
 
 def _drift_words(case: Case) -> tuple[str, ...]:
