@@ -1,0 +1,21 @@
+"""Put right what a crash has left, and follow a champion that was set by hand."""
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from everfit.tasks import release_steps, steps
+
+
+@flow(name="reconcile", flow_run_name="reconcile-{model}")
+def reconcile(model: str) -> State[list[str]]:
+    """Make ledger and registry agree on the champion; every other flow does this first as well.
+
+    Args:
+        model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
+
+    Returns:
+        A state named `Reconciled`, whose data is what was done, in words.
+    """
+    context = steps.open_context(model)
+    done = release_steps.reconcile(context)
+    return release_steps.reconciled(done)

@@ -1,0 +1,29 @@
+"""Go back to a former champion."""
+
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from everfit.tasks import release_steps, steps
+
+
+@flow(name="rollback", flow_run_name="rollback-{model}")
+def rollback(model: str, why: str, to: int | None = None, by: str = "unknown") -> State[dict[str, Any]]:
+    """Make a former version the champion again, once it has been seen to load and answer.
+
+    It doesn't wait for a turn that is running: what that turn decides is not released, for it was decided against
+    another champion.
+
+    Args:
+        model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
+        why: The reason, for the history.
+        to: The version to go back to; by default the champion before the present one.
+        by: Who decided.
+
+    Returns:
+        A state named `RolledBack`, whose data is the release.
+    """
+    context = steps.open_context(model)
+    entry = release_steps.roll_back(context, to, why, by)
+    return release_steps.rolled_back(entry)

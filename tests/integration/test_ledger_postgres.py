@@ -1,0 +1,119 @@
+"""The ledger on PostgreSQL does what it does on SQLite."""
+
+import os
+import traceback
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from everfit.blocks.errors import BusyError, LedgerError
+from everfit.tasks.ledger import Ledger
+from everfit.tasks.ledger.schema import metadata
+from everfit.tasks.records import ModelVersion, Trigger, Window
+
+MARCH = Window(since=datetime(2013, 1, 1, tzinfo=UTC), until=datetime(2013, 3, 1, tzinfo=UTC))
+
+
+@pytest.fixture
+def ledger(postgres: Callable[[], str]) -> Ledger:
+    return Ledger.open(postgres())
+
+
+def test_the_schema_is_what_the_migrations_make(ledger: Ledger) -> None:
+    with ledger.read() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_a_schema_newer_than_the_code_is_refused(postgres: Callable[[], str]) -> None:
+    url = postgres()
+    with Ledger.open(url).write("flights") as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    with pytest.raises(LedgerError, match="newer than this everfit"):
+        Ledger.open(url)
+
+
+def test_twenty_processes_open_a_new_ledger_and_begin_a_turn(postgres: Callable[[], str], tmp_path: Path) -> None:
+    url = postgres()
+    children = []
+    for _ in range(20):
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                Ledger.open(url).begin_turn("flights", Trigger(), MARCH)
+                code = 0
+            except BaseException:  # noqa: BLE001 - the parent is to hear of it, whatever it is
+                (tmp_path / "log").write_text(traceback.format_exc())
+            finally:
+                os._exit(code)
+        children.append(pid)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
+
+    assert codes == [0] * 20, (tmp_path / "log").read_text()
+    assert len(Ledger.open(url).turns("flights")) == 1
+
+
+def test_a_turn_and_its_decision_come_back_as_they_were(ledger: Ledger) -> None:
+    odd = {"nan": float("nan"), "nul": "a\x00b", "until": MARCH.until}
+    with ledger.take_turn("flights", Trigger(), MARCH) as turn:
+        ledger.record_decision("d", model="flights", kind="gate", verdict="keep", record=odd, turn_id=turn.id)
+        ledger.finish_turn(turn, state="ChampionKept", verdict="keep", reasons=["no gain"], record=odd, seconds=1.5)
+    story = ledger.story(turn.id)
+
+    assert story.turn.record == {"nan": "NaN", "nul": "a\ufffdb", "until": "2013-03-01T00:00:00Z"}
+    assert story.decisions[0].record == story.turn.record
+    assert story.turn.window == MARCH
+    assert story.turn.started_at.tzinfo is UTC
+    assert ledger.begin_turn("flights", Trigger(), MARCH) == story.turn
+
+
+def test_of_thirty_who_begin_different_turns_each_gets_a_number(ledger: Ledger) -> None:
+    with ThreadPoolExecutor(10) as pool:
+        list(pool.map(lambda n: ledger.begin_turn("flights", Trigger(reason=str(n % 15)), MARCH), range(30)))
+
+    assert [turn.seq for turn in ledger.turns("flights")] == list(range(1, 16))
+
+
+def test_a_lease_is_held_by_one_and_fences_the_other(ledger: Ledger) -> None:
+    with ledger.lease("flights") as lease:
+        old = ledger.begin_turn("flights", Trigger(), MARCH, lease=lease)
+        with pytest.raises(BusyError, match="is busy"), ledger.lease("flights"):
+            pass
+    with ledger.lease("flights", wait=timedelta(seconds=5)) as lease:
+        assert lease.token == 2
+        with pytest.raises(BusyError, match="no longer held"):
+            ledger.finish_turn(old, state="Promoted")
+
+
+def test_of_ten_who_release_on_the_same_champion_one_wins(ledger: Ledger) -> None:
+    def attempt(number: int) -> bool:
+        target = ModelVersion(model="flights", version=number, run_id="r", trained_until=MARCH.until)
+        with ledger.lease("flights", scope="release", wait=timedelta(seconds=60)) as lease:
+            try:
+                ledger.record_outside_release(target, expected_previous=None, reason="", lease=lease)
+            except LedgerError:
+                return False
+            return True
+
+    with ThreadPoolExecutor(10) as pool:
+        assert sorted(pool.map(attempt, range(1, 11))) == [False] * 9 + [True]
+    assert len(ledger.releases("flights")) == 1
+
+
+def test_a_connection_that_was_cut_is_an_error_in_words_and_the_next_works(ledger: Ledger) -> None:
+    def cut() -> None:
+        with ledger.read() as mine, ledger.read() as another:
+            pid = mine.execute(text("SELECT pg_backend_pid()")).scalar_one()
+            another.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+            mine.execute(text("SELECT 1"))
+
+    with pytest.raises(LedgerError, match="did not answer"):
+        cut()
+    assert ledger.begin_turn("flights", Trigger(), MARCH).seq == 1
