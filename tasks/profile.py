@@ -187,6 +187,7 @@ def _profile_numbers(
             name=name, kind="numeric", role=role, rows=values.size, missing=values.size, cells=(0,), edges=()
         )
     distinct = 1 + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
+    most = 1 if distinct == ordered.size else _longest_run(ordered)
     edges = _edges(ordered, distinct, bins)
     return ColumnProfile(
         name=name,
@@ -202,8 +203,13 @@ def _profile_numbers(
         std=float(ordered.std()),
         quantiles=tuple(ordered[np.rint(QUANTILES * (ordered.size - 1)).astype(np.intp)].tolist()),
         distinct=distinct,
-        spells=spells(values, order),
+        spells=spells(values, order, most=most),
     )
+
+
+def _longest_run(ordered: Floats) -> int:
+    starts = np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1]))
+    return int(np.diff(np.append(starts, ordered.size)).max())
 
 
 def _edges(ordered: Floats, distinct: int, bins: int) -> Floats:
@@ -241,5 +247,5 @@ def _profile_codes(
         others=tuple(sorted(categories[index] for index in rest[:KNOWN])),
         complete=len(rest) <= KNOWN,
         distinct=len(frequent_first),
-        spells=spells(as_floats, order),
+        spells=spells(as_floats, order, most=int(counts.max(initial=0))),
     )

@@ -18,24 +18,30 @@ class Spell(Record):
     """The most uniform and the emptiest stretch of so many rows in order."""
 
     rows: int
-    one_value: float = Field(description="Largest share of one value among the values of any such stretch.")
+    one_value: float = Field(description="Largest share of one value in any such stretch; below a half only a bound.")
     missing: float = Field(description="Largest share of missing values in any such stretch.")
 
 
-def spells(values: Floats, order: npt.NDArray[np.intp] | None = None) -> tuple[Spell, ...]:
+def spells(values: Floats, order: npt.NDArray[np.intp] | None = None, *, most: int | None = None) -> tuple[Spell, ...]:
     """Measure stretches of 50, 200, 800, … rows, up to half of all rows.
 
     Args:
         values: A column as numbers or as codes, NaN where missing, of shape (rows,).
         order: What sorts the rows by time, of shape (rows,); without it they count as sorted.
+        most: Rows of the most frequent value, where known: a value of few rows can't fill a long stretch.
     """
-    ordered = np.where(np.isfinite(values), values, np.nan)
-    if order is not None:
-        ordered = ordered[order]
+    ordered = values if order is None else values[order]
+    finite = np.isfinite(ordered)
+    whole = bool(finite.all())
+    ordered = ordered if whole else np.where(finite, ordered, np.nan)
     found: list[Spell] = []
     size = SHORTEST
     while size * 2 <= ordered.size:
-        found.append(_measure(ordered[: ordered.size // size * size].reshape(-1, size)))
+        blocks = ordered[: ordered.size // size * size].reshape(-1, size)
+        if whole and most is not None and most * 2 < size:
+            found.append(Spell(rows=size, one_value=most / size, missing=0.0))
+        else:
+            found.append(_measure(blocks))
         size *= RATIO
     return tuple(found)
 

@@ -38,6 +38,13 @@ def test_rows_are_measured_in_order_of_time() -> None:
     assert spells(month[order], np.argsort(order))[0].one_value == 1
 
 
+def test_a_value_of_few_rows_bounds_long_stretches_without_looking() -> None:
+    values = np.random.default_rng(0).permutation(np.repeat(np.arange(100.0), 30))
+    measured, bounded = spells(values), spells(values, most=30)
+    assert bounded[0] == measured[0]
+    assert all(low.one_value <= high.one_value < 0.5 for low, high in zip(measured, bounded, strict=True))
+
+
 def test_where_nothing_is_known_all_is_natural() -> None:
     assert spells(np.zeros(60)) == ()
     assert longest_within((), 1_000).one_value == 1
