@@ -21,7 +21,7 @@ def code_of(document: str) -> str:
 
 def commands(program: str) -> list[str]:
     code = "\n".join(code_of(document) for document in ("README.md", "CONTRIBUTING.md"))
-    return sorted(set(re.findall(rf"^\s*(?:\$ )?{program} ([a-z][a-z-]*)", code, flags=re.MULTILINE)))
+    return sorted(set(re.findall(rf"^\s*(?:\$ )?(?:\.venv/bin/)?{program} ([a-z][a-z-]*)", code, flags=re.MULTILINE)))
 
 
 @pytest.fixture(scope="module")
