@@ -140,7 +140,7 @@ def realised_loss(
 
 
 def unrecovered_loss(
-    quality: QualitySignal, level: Baseline, history: History, policy: MonitoringPolicy, false_alarm_windows: int
+    quality: QualitySignal, level: Baseline, history: History, reference: str, policy: MonitoringPolicy
 ) -> LossEvidence | None:
     """Judge the newest window by a level that an earlier champion had, and that retraining was to win back.
 
@@ -151,12 +151,19 @@ def unrecovered_loss(
         quality: Of the newest labelled window.
         level: The earlier champion's.
         history: Earlier windows.
+        reference: Id of the champion's reference.
         policy: Bound, confidence and the least number of labels.
-        false_alarm_windows: Windows over which the confidence is to hold.
     """
+    if quality.baseline is None:
+        return None
+    further = _loss(metric_facts(quality.metric), level.value, quality.baseline.value)
     former = quality.model_copy(update={"baseline": level})
-    known = History(windows=tuple(each.model_copy(update={"reference": ""}) for each in history.windows))
-    return realised_loss(former, known, "unrecovered", policy, false_alarm_windows)
+    windows = [
+        each.model_copy(update={"quality": each.quality.model_copy(update={"loss": each.quality.loss + further})})
+        for each in history.windows
+        if each.reference == reference and each.quality is not None
+    ]
+    return realised_loss(former, History(windows=tuple(windows)), reference, policy, false_alarm_windows=1)
 
 
 def estimated_loss(estimate: EstimateSignal, policy: MonitoringPolicy, false_alarm_windows: int) -> LossEvidence | None:

@@ -1,17 +1,14 @@
 """Quality as it came true: on rows whose labels are mature, compared with the hold-out and with chance.
 
-Early labels are a biased sample (what is known soon is often what went well, or what went wrong), so a row counts
-only when it is older than the maturity, even if its label is known. Nothing here reads a clock.
+Which rows those are, `everfit.tasks.maturity` says.
 """
 
 import math
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
 from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from pydantic import Field, FiniteFloat
 
 from everfit.blocks.errors import DataError
@@ -47,17 +44,6 @@ class RealisedQuality(Record):
         return Baseline(value=self.value, standard_error=error, rows=self.rows, chance=self.chance, spread=spread)
 
 
-class Coverage(Record):
-    """How many of the mature rows have a label, and whether those are like the others."""
-
-    rows: int = Field(description="Mature rows.")
-    labelled: int
-    share: FiniteFloat | None = Field(description="None without mature rows.")
-    distance: FiniteFloat | None = Field(description="Between the score distributions (Kolmogorov-Smirnov).")
-    biased: bool
-    words: str
-
-
 class SliceQuality(Record):
     """Quality of one group of rows against the same group on the hold-out."""
 
@@ -75,29 +61,6 @@ class BusinessValue(Record):
     rows: int
     per_row: FiniteFloat
     standard_error: FiniteFloat
-
-
-def mature(
-    event_time: "pd.Series[pd.Timestamp]",
-    label_time: "pd.Series[pd.Timestamp] | None",
-    until: datetime,
-    maturity: timedelta,
-) -> npt.NDArray[np.bool_]:
-    """Which rows' labels may be scored on.
-
-    Args:
-        event_time: When each row's event happened, with a time zone, shape (n,).
-        label_time: When its label became known (missing where it isn't), or None where that isn't recorded.
-        until: The present of this decision; nothing that became known later exists yet.
-        maturity: How long after the event labels are complete enough.
-
-    Returns:
-        For each row whether it is old enough, and its label was known by `until`, shape (n,).
-    """
-    moment = pd.Timestamp(until)
-    old_enough = (event_time <= moment - maturity) & (event_time < moment)
-    known = old_enough if label_time is None else old_enough & label_time.notna() & (label_time <= moment)
-    return known.to_numpy(dtype=np.bool_)
 
 
 def realised(
@@ -143,6 +106,36 @@ def realised(
     )
 
 
+def time_spread(
+    y: npt.ArrayLike, scores: npt.ArrayLike, name: str, stretches: npt.ArrayLike, *, draws: int = 200, seed: int = 0
+) -> float | None:
+    """By how much quality differs between stretches of time, beyond what their size explains.
+
+    Args:
+        y: Labels, shape (n,).
+        scores: Scores, shape (n,) or (n, classes).
+        name: Of the metric.
+        stretches: Which stretch each row lies in, shape (n,): best as long as a monitoring window.
+        draws: Of the bootstrap of each stretch.
+        seed: Of the bootstrap.
+
+    Returns:
+        The standard deviation, by the method of moments; None with fewer than 3 stretches that give a value.
+    """
+    labels, values, groups = np.asarray(y), np.asarray(scores), np.asarray(stretches)
+    found: list[RealisedQuality] = []
+    for group in np.unique(groups):
+        try:
+            found.append(realised(labels[groups == group], values[groups == group], name, draws=draws, seed=seed))
+        except DataError:  # too small, or one class only
+            continue
+    if len(found) < 3:
+        return None
+    seen = float(np.var([each.value for each in found], ddof=1))
+    chance_alone = float(np.mean([each.standard_error**2 for each in found]))
+    return math.sqrt(max(0.0, seen - chance_alone))
+
+
 def chance(y: npt.ArrayLike, scores: npt.ArrayLike, name: str, weights: npt.ArrayLike | None = None) -> float | None:
     """What the best constant answer reaches on these rows; None where the metric has no value for one.
 
@@ -167,51 +160,6 @@ def chance(y: npt.ArrayLike, scores: npt.ArrayLike, name: str, weights: npt.Arra
         return found.score(labels, constant, weights)
     except DataError:
         return None
-
-
-def coverage(
-    scores: npt.ArrayLike,
-    labelled: npt.ArrayLike,
-    *,
-    max_distance: float = 0.1,
-    alpha: float = 0.001,
-    complete: float = 0.95,
-) -> Coverage:
-    """Compare the mature rows that have a label with those that don't.
-
-    Args:
-        scores: Scores of all mature rows, shape (n,) or (n, classes).
-        labelled: Whether each has a label, shape (n,).
-        max_distance: From which distance of the score distributions on the labelled ones count as biased, if that
-            is significant as well.
-        alpha: Of the two-sample test.
-        complete: From which share of labelled rows on the missing ones can't matter much.
-    """
-    flags = np.asarray(labelled, dtype=np.bool_)
-    values = np.asarray(scores, dtype=np.float64)
-    columns = values[:, None] if values.ndim == 1 else values
-    rows, known = flags.size, int(flags.sum())
-    if rows == 0:
-        return Coverage(rows=0, labelled=0, share=None, distance=None, biased=False, words="no row is mature yet")
-    share = known / rows
-    if known in {0, rows}:
-        words = f"{share:.1%} of {rows:,} mature rows have a label"
-        return Coverage(rows=rows, labelled=known, share=share, distance=None, biased=False, words=words)
-    from scipy.stats import ks_2samp
-
-    tests = [ks_2samp(column[flags], column[~flags], method="asymp") for column in columns.T]
-    worst = max(tests, key=lambda test: float(test.statistic))
-    distance, p_value = float(worst.statistic), min(1.0, float(worst.pvalue) * len(tests))
-    biased = share < complete and distance >= max_distance and p_value < alpha
-    words = f"{share:.1%} of {rows:,} mature rows have a label; their scores are {distance:.2f} away from the others'"
-    return Coverage(
-        rows=rows,
-        labelled=known,
-        share=share,
-        distance=distance,
-        biased=biased,
-        words=f"{words}, so they are a biased sample" if biased else words,
-    )
 
 
 def by_slice(

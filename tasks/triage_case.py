@@ -20,7 +20,7 @@ from everfit.tasks.signals import Baseline, Signals
 Verdict = Literal["healthy", "watch", "quarantine", "retrain", "roll_back", "escalate"]
 
 
-_WON_BACK = 3
+_WON_BACK = 4
 """After so many labelled windows in a row without the loss, it counts as won back."""
 
 
@@ -80,10 +80,8 @@ class Case(Record):
         released = any(turn.outcome == "promoted" for turn in self.attempts_at_level)
         if self.level is None or not released:
             return None
-        rules = self.policy
-        return unrecovered_loss(
-            self.signals.quality, self.level, self.history, rules.monitoring, rules.retraining.false_alarm_windows
-        )
+        reference = self.signals.reference.id
+        return unrecovered_loss(self.signals.quality, self.level, self.history, reference, self.policy.monitoring)
 
     @cached_property
     def estimated(self) -> LossEvidence | None:

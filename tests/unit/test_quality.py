@@ -1,0 +1,146 @@
+"""Quality on mature labels only: early labels lie, hand labels are weighted, and the rest is compared."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+
+from everfit.blocks.errors import DataError
+from everfit.tasks.maturity import coverage, mature
+from everfit.tasks.metrics import metric
+from everfit.tasks.quality import business_value, by_slice, chance, realised, time_spread
+
+Floats = npt.NDArray[np.float64]
+UNTIL = datetime(2013, 6, 30, tzinfo=UTC)
+DAYS = timedelta(days=1)
+
+
+def rows(n: int, seed: int = 0, lift: float = 1.5) -> tuple[Floats, Floats]:
+    rng = np.random.default_rng(seed)
+    y = (rng.random(n) < 0.3).astype(np.float64)
+    return y, 1 / (1 + np.exp(-(rng.normal(size=n) + lift * y - 1)))
+
+
+def times(*days_before: float | None) -> "pd.Series[pd.Timestamp]":
+    moments = [pd.NaT if days is None else pd.Timestamp(UNTIL) - pd.Timedelta(days=days) for days in days_before]
+    return pd.Series(pd.DatetimeIndex(moments).as_unit("us"))
+
+
+def test_a_label_counts_when_its_row_is_old_enough_and_it_was_known() -> None:
+    event = times(30, 30, 30, 14, 13.9, 1, 0)
+    label = times(20, None, -1, 13, 13, 0.5, 0)
+    assert mature(event, label, UNTIL, 14 * DAYS).tolist() == [True, False, False, True, False, False, False]
+    assert mature(event, None, UNTIL, 14 * DAYS).tolist() == [True, True, True, True, False, False, False]
+    assert mature(event, None, UNTIL, 0 * DAYS).tolist() == [True] * 6 + [False]
+
+
+def test_early_labels_that_are_badly_biased_do_not_reach_the_metric() -> None:
+    # Given a good model, and for the newest two weeks only the labels that came at once, which are those it got wrong,
+    y, scores = rows(6_000, lift=2.0)
+    days = np.linspace(60, 0.01, 6_000)
+    wrong = (scores > 0.5) != (y == 1)
+    delay = np.where(wrong, 0.005, 14.0)
+    event = times(*days)
+    known = event + pd.to_timedelta(delay, unit="D")
+    # when all labels known by now are used, then the model looks terrible; with mature ones alone it doesn't.
+    naive = mature(event, known, UNTIL, 0 * DAYS) & (days < 14)
+    careful = mature(event, known, UNTIL, 14 * DAYS)
+    assert metric("roc_auc").score(y[naive], scores[naive]) < 0.3
+    found = realised(y[careful], scores[careful], "roc_auc")
+    assert found.lower < metric("roc_auc").score(y, scores) < found.upper
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "log_loss", "accuracy"])
+def test_the_interval_and_error_belong_to_the_value(name: str) -> None:
+    y, scores = rows(2_000)
+    found = realised(y, scores, name, draws=300)
+    assert found.value == pytest.approx(metric(name).score(y, scores))
+    assert found.lower < found.value < found.upper
+    values = [metric(name).score(*rows(2_000, seed)) for seed in range(100, 200)]
+    assert found.standard_error == pytest.approx(np.std(values), rel=0.3)
+    assert found.baseline().value == found.value
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("roc_auc", 0.5), ("accuracy", 0.75), ("log_loss", 0.5623351446188083), ("average_precision", 0.25)],
+)
+def test_chance_is_the_best_constant_answer(name: str, expected: float) -> None:
+    y = np.array([1.0, 0, 0, 0] * 10)
+    assert chance(y, np.full(40, 0.4), name) == pytest.approx(expected)
+
+
+def test_chance_of_a_regression_and_of_many_classes() -> None:
+    y = np.array([0.0, 0, 0, 8])
+    assert chance(y, y, "rmse") == pytest.approx(np.sqrt(12))
+    assert chance(y, y, "mae") == pytest.approx(2)
+    assert chance(y, y, "r2") == pytest.approx(0)
+    classes = np.array([0.0, 0, 1, 2])
+    expected = -np.mean(np.log([0.5, 0.5, 0.25, 0.25]))
+    assert chance(classes, np.full((4, 3), 1 / 3), "log_loss") == pytest.approx(expected)
+
+
+def test_hand_labels_are_weighted_by_how_likely_they_were_chosen() -> None:
+    # Given rows of which the uncertain ones were ten times as likely to be labelled,
+    y, scores = rows(60_000, lift=2.0)
+    inclusion = np.where(np.abs(scores - 0.5) < 0.25, 0.5, 0.05)
+    chosen = np.random.default_rng(1).random(60_000) < inclusion
+    truth = metric("accuracy").score(y, scores)
+    plain = realised(y[chosen], scores[chosen], "accuracy", draws=200)
+    weighted = realised(y[chosen], scores[chosen], "accuracy", draws=200, inclusion=inclusion[chosen])
+    assert plain.upper < truth
+    assert weighted.lower < truth < weighted.upper
+    with pytest.raises(DataError, match="no probability of being labelled"):
+        realised(y, scores, "accuracy", inclusion=np.zeros(60_000))
+
+
+def test_labelled_rows_that_differ_from_the_others_are_called_biased() -> None:
+    _, scores = rows(4_000)
+    rng = np.random.default_rng(2)
+    assert coverage(scores, scores > np.median(scores)).biased
+    fair = coverage(scores, rng.random(4_000) < 0.5)
+    assert not fair.biased
+    assert fair.share == pytest.approx(0.5, abs=0.03)
+    assert not coverage(scores, scores < np.quantile(scores, 0.97)).biased  # the few that lack one can't matter much
+    assert coverage(scores, np.zeros(4_000, dtype=bool)).share == 0
+    assert coverage(scores[:0], np.zeros(0, dtype=bool)).share is None
+    many = np.column_stack([scores, 1 - scores])
+    assert coverage(many, scores > np.median(scores)).biased
+
+
+def test_a_slice_that_lost_is_found_and_the_others_are_not() -> None:
+    y, scores = rows(12_000, lift=2.0)
+    groups = np.arange(12_000) % 12
+    slices = {f"g{n}": groups == n for n in range(12)}
+    baselines = {name: realised(y[rows], scores[rows], "roc_auc").baseline() for name, rows in slices.items()}
+    later, new = rows(12_000, seed=5, lift=2.0)
+    new[groups == 3] = np.random.default_rng(3).random(1_000)
+    found = by_slice(later, new, "roc_auc", slices, baselines, bound=0.03)
+    assert [each.name for each in found if each.lost] == ["g3"]
+    assert by_slice(later, new, "roc_auc", {"tiny": groups > 20}, {"tiny": baselines["g0"]}, bound=0.03) == ()
+
+
+def test_the_spread_between_weeks_is_what_chance_leaves_over() -> None:
+    weeks = np.repeat(np.arange(20), 1_000)
+    y, scores = rows(20_000)
+    steady = time_spread(y, scores, "roc_auc", weeks)
+    lifts = np.random.default_rng(0).normal(1.5, 0.4, 20)
+    parts = [rows(1_000, seed=100 + n, lift=float(lift)) for n, lift in enumerate(lifts)]
+    swinging = time_spread(
+        np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts]), "roc_auc", weeks
+    )
+    assert steady is not None
+    assert swinging is not None
+    assert steady < 0.01
+    assert swinging > 0.03
+    assert time_spread(y, scores, "roc_auc", weeks // 10) is None
+
+
+def test_business_value_is_the_mean_worth_of_a_row() -> None:
+    found = business_value([0, 1, 1, 0], [0.1, 0.9, 0.2, 0.8], lambda y, s: np.where((s > 0.5) == (y == 1), 1.0, -3.0))
+    assert (found.rows, found.per_row) == (4, -1.0)
+    assert found.standard_error == pytest.approx(np.std([1, 1, -3, -3], ddof=1) / 2)
+    with pytest.raises(DataError, match="at least 2"):
+        business_value([1], [0.5], lambda y, _: y)
