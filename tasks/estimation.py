@@ -15,98 +15,22 @@ trust as labels come in.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import AwareDatetime, Field, FiniteFloat
 
 from everfit.blocks.errors import DataError
 from everfit.tasks.metrics import Floats, metric
-from everfit.tasks.records import Record
+from everfit.tasks.track_record import EstimatedQuality, TrackRecord, estimated
 
 DLE_METRICS = {"mae", "mape", "mse", "rmse"}
 """Metrics that are a mean of what each row loses."""
 
 _CHUNKS = 10
 """Into so many stretches the reference is cut, to see how far an estimate is off."""
-
-
-class PastEstimate(Record):
-    """An estimate, and what came true of it."""
-
-    until: AwareDatetime
-    estimated: FiniteFloat
-    realised: FiniteFloat
-    standard_error: FiniteFloat = Field(ge=0, description="Of the estimate and the realised value together.")
-
-    @property
-    def error(self) -> float:
-        """By how much the estimate was above what came true."""
-        return self.estimated - self.realised
-
-    @property
-    def came_true(self) -> bool:
-        """Whether it was within two standard errors."""
-        return abs(self.error) <= 2 * self.standard_error
-
-
-class TrackRecord(Record):
-    """How well past estimates came true, and so how far the next one is to be trusted."""
-
-    windows: int
-    mean_error: FiniteFloat | None = Field(description="Mean distance between estimated and realised values.")
-    extra_error: FiniteFloat = Field(description="Root of the mean squared error beyond what the bands explain.")
-    trust: FiniteFloat
-    words: str
-
-
-class EstimatedQuality(Record):
-    """A metric estimated without labels, with its band."""
-
-    method: str
-    metric: str
-    rows: int
-    value: FiniteFloat
-    standard_error: FiniteFloat
-    lower: FiniteFloat
-    upper: FiniteFloat
-    confidence: FiniteFloat
-    trust: FiniteFloat
-    words: str
-
-
-def track_record(past: Sequence[PastEstimate], *, newest: int = 12) -> TrackRecord:
-    """Judge an estimator by what came true.
-
-    Trust is Laplace's rule of succession over the estimates that came true within their band: one half without any
-    record, and towards 0 or 1 as windows add up.
-
-    Args:
-        past: Estimates whose labels have matured since, in any order.
-        newest: So many of the newest count.
-    """
-    recent = sorted(past, key=lambda each: each.until)[-newest:]
-    if not recent:
-        words = "no estimate has been compared with labels yet"
-        return TrackRecord(windows=0, mean_error=None, extra_error=0.0, trust=0.5, words=words)
-    right = sum(each.came_true for each in recent)
-    trust = (right + 1) / (len(recent) + 2)
-    off = float(np.mean([abs(each.error) for each in recent]))
-    extra = float(np.mean([each.error**2 - each.standard_error**2 for each in recent]))
-    count = f"{len(recent)} windows were" if len(recent) > 1 else "one window was"
-    words = f"estimates of the last {count} off by {off:.2g} on average, {right} of {len(recent)} within their band"
-    return TrackRecord(
-        windows=len(recent),
-        mean_error=off,
-        extra_error=math.sqrt(max(0.0, extra)),
-        trust=trust,
-        words=words if trust >= 0.5 else f"{words}; not trusted alone",
-    )
 
 
 @dataclass(frozen=True)
@@ -165,7 +89,7 @@ class ConfidenceEstimator:
             raise DataError("there are no rows to estimate quality for; wait for predictions")
         value = _expected(self.name, self.calibrators, values)
         error = _scaled(self.chunk_error, self.chunk_rows, values.shape[0])
-        return _quality("cbpe", self.name, values.shape[0], value, error, record=record, confidence=confidence)
+        return estimated("cbpe", self.name, values.shape[0], value, error, record=record, confidence=confidence)
 
 
 @dataclass(frozen=True)
@@ -246,28 +170,7 @@ class LossEstimator:
         inputs = _inputs(features, np.asarray(predictions, dtype=np.float64), self.columns)
         value = _of_losses(self.name, self.model.predict(inputs))
         error = _scaled(self.chunk_error, self.chunk_rows, len(inputs))
-        return _quality("dle", self.name, len(inputs), value, error, record=record, confidence=confidence)
-
-
-def _quality(
-    method: str, name: str, rows: int, value: float, error: float, *, record: TrackRecord | None, confidence: float
-) -> EstimatedQuality:
-    """Widen the band by how far past estimates were off beyond theirs."""
-    record = record or track_record(())
-    widened = math.hypot(error, record.extra_error)
-    half = NormalDist().inv_cdf((1 + confidence) / 2) * widened
-    return EstimatedQuality(
-        method=method,
-        metric=name,
-        rows=rows,
-        value=value,
-        standard_error=widened,
-        lower=value - half,
-        upper=value + half,
-        confidence=confidence,
-        trust=record.trust,
-        words=f"{name} is estimated at {value:.4g} (± {half:.2g}) for {rows:,} rows; {record.words}",
-    )
+        return estimated("dle", self.name, len(inputs), value, error, record=record, confidence=confidence)
 
 
 def _calibrate(y: Floats, scores: Floats) -> tuple[Any, ...]:

@@ -54,11 +54,6 @@ class PastTurn(Record):
         """Whether its outcome is still open."""
         return self.outcome in {"running", "awaiting_approval"}
 
-    @property
-    def in_vain(self) -> bool:
-        """Whether it ended without making anything better."""
-        return not self.in_flight and (self.helped is False or self.outcome != "promoted")
-
 
 class History(Record):
     """Past windows and turns of a model, each oldest first."""

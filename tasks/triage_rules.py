@@ -1,14 +1,10 @@
 """The rules of triage, one small function each: evidence in, a finding or nothing out."""
 
-from collections.abc import Sequence
 from statistics import NormalDist
 
 from everfit.blocks.policy import format_duration
-from everfit.tasks.history import PastTurn
-from everfit.tasks.loss import LossEvidence
-from everfit.tasks.records import TriggerKind
 from everfit.tasks.signals import Area, Signals
-from everfit.tasks.triage_case import Case, Finding, Verdict, sign
+from everfit.tasks.triage_case import Case, Finding, call, sign
 
 
 def bad_data(case: Case) -> Finding | None:
@@ -247,60 +243,6 @@ def healthy(case: Case) -> Finding:
     words = case.realised.words if case.realised is not None else "quality is within its bound"
     reasons = ("the data is good", "inputs and predictions are where they were", words)
     return Finding(rule="healthy", verdict="healthy", reasons=reasons, signature=sign("healthy"))
-
-
-def call(
-    rule: str,
-    kind: TriggerKind,
-    case: Case,
-    reasons: Sequence[str],
-    *,
-    signature: str,
-    loss: LossEvidence | None = None,
-    attempts: tuple[PastTurn, ...] | None = None,
-) -> Finding:
-    """Call for a retraining, unless it was tried in vain, can't help, or isn't worth it.
-
-    Args:
-        rule: The rule that calls.
-        kind: Of the trigger.
-        case: The evidence.
-        reasons: Why it calls.
-        signature: Of what is wrong.
-        loss: What retraining is to win back.
-        attempts: What was tried, where it isn't to be read from the history's failures.
-    """
-    policy, why = case.policy.retraining, tuple(reasons)
-
-    def blocked(by: str, verdict: Verdict, *more: str) -> Finding:
-        return Finding(rule=by, verdict=verdict, reasons=why + more, signature=signature, kind=kind, blocked=True)
-
-    if policy.on == "nothing" and kind in {"quality", "drift"}:
-        return blocked(rule, "escalate", "the spec starts no retraining by itself (retraining.on: nothing)")
-    labels = case.signals.labels
-    if labels.measured and labels.new_rows == 0:
-        return blocked("nothing_to_learn", "escalate", "no rows have matured since the last turn to learn from")
-    tried = case.attempts(signature, loss) if attempts is None else attempts
-    if tried:
-        asks: Verdict = "escalate" if len(tried) >= policy.escalate_after and attempts is None else "watch"
-        by = "retraining_in_vain" if asks == "escalate" else "backing_off"
-        base = policy.back_off or case.policy.monitoring.window
-        again = tried[-1].until + base * policy.back_off_factor ** (len(tried) - 1)
-        if len(tried) >= policy.max_attempts:
-            return blocked(by, asks, *_tried_words(tried), "it is not tried again by itself")
-        if case.signals.window.until < again:
-            return blocked(by, asks, *_tried_words(tried), f"it is tried again from {again:%Y-%m-%d %H:%M} on")
-    if kind in {"quality", "drift"} and case.gain is not None and case.cost is not None and case.gain < case.cost:
-        unit = policy.worth.unit if policy.worth else ""
-        words = f"a turn costs {case.cost:,.4g} {unit} and would win back {case.gain:,.4g} {unit}".replace("  ", " ")
-        return blocked("not_worth_it", "watch", words)
-    return Finding(rule=rule, verdict="retrain", reasons=why, signature=signature, kind=kind)
-
-
-def _tried_words(tried: Sequence[PastTurn]) -> tuple[str, ...]:
-    listed = ", ".join(f"{turn.turn_id} ({turn.outcome.replace('_', ' ')})" for turn in tried)
-    times = "once" if len(tried) == 1 else f"{len(tried)} times"
-    return (f"retraining was tried {times} and did not help enough: {listed}",)
 
 
 def _drift_words(case: Case) -> tuple[str, ...]:

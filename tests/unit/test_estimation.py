@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from everfit.blocks.errors import DataError
-from everfit.tasks.estimation import ConfidenceEstimator, LossEstimator, PastEstimate, track_record
+from everfit.tasks.estimation import ConfidenceEstimator, LossEstimator
 from everfit.tasks.metrics import metric
+from everfit.tasks.track_record import PastEstimate, track_record
 
 Floats = npt.NDArray[np.float64]
 START = datetime(2013, 1, 1, tzinfo=UTC)
@@ -102,17 +103,17 @@ def cars(n: int, seed: int, old: float = 0.3) -> tuple[pd.DataFrame, Floats, Flo
 
 @pytest.mark.parametrize("name", ["mae", "mse", "rmse", "mape"])
 def test_the_loss_of_a_regression_is_estimated_from_where_it_is_large(name: str) -> None:
-    estimator = LossEstimator.fit(*cars(4_000, 0), name)
-    frame, y, predictions = cars(4_000, 1, old=0.9)
+    estimator = LossEstimator.fit(*cars(2_500, 0), name)
+    frame, y, predictions = cars(2_500, 1, old=0.9)
     found = estimator.estimate(frame, predictions, confidence=0.99)
     truth = metric(name).score(y, predictions)
-    before = metric(name).score(*cars(4_000, 0)[1:])
+    before = metric(name).score(*cars(2_500, 0)[1:])
     assert found.value == pytest.approx(truth, rel=0.15), found.words
     assert found.value > before * 1.2
 
 
 def test_estimates_do_not_depend_on_when_they_are_made() -> None:
-    frame, y, predictions = cars(2_000, 0)
+    frame, y, predictions = cars(600, 0)
     first = LossEstimator.fit(frame, y, predictions, "rmse").estimate(frame, predictions)
     assert LossEstimator.fit(frame, y, predictions, "rmse").estimate(frame, predictions) == first
     part = frame.iloc[::-1].reset_index(drop=True)
@@ -122,7 +123,7 @@ def test_estimates_do_not_depend_on_when_they_are_made() -> None:
 
 
 def test_what_can_not_be_estimated_is_refused() -> None:
-    frame, y, predictions = cars(2_000, 0)
+    frame, y, predictions = cars(600, 0)
     with pytest.raises(DataError, match="allowed: mae"):
         LossEstimator.fit(frame, y, predictions, "r2")
     with pytest.raises(DataError, match="use LossEstimator"):
@@ -135,4 +136,4 @@ def test_what_can_not_be_estimated_is_refused() -> None:
     with pytest.raises(DataError, match="no rows"):
         fitted.estimate(frame.iloc[:0], predictions[:0])
     with pytest.raises(DataError, match="no rows"):
-        ConfidenceEstimator.fit(*binary(2_000, 0), "roc_auc").estimate(np.empty(0))
+        ConfidenceEstimator.fit(*binary(600, 0), "roc_auc").estimate(np.empty(0))

@@ -373,14 +373,14 @@ CASES: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
         "healthy",
     ),
     "tried three times, but with a champion since replaced": (
-        signals(15, quality=quality(0.65, 15)),
+        signals(9, quality=quality(0.65, 9)),
         History(turns=tuple(attempt(n, reference="reference-2") for n in (3, 4, 6))),
         {},
         "retrain",
         "realised_loss",
     ),
     "tried at a loss half as deep": (
-        signals(15, quality=quality(0.60, 15)),
+        signals(9, quality=quality(0.60, 9)),
         History(turns=tuple(attempt(n, loss=0.05) for n in (3, 4, 6))),
         {},
         "retrain",
@@ -394,7 +394,7 @@ CASES: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
         "retraining_in_vain",
     ),
     "promoted three times, and it helped": (
-        signals(15, quality=quality(0.65, 15)),
+        signals(9, quality=quality(0.65, 9)),
         History(turns=tuple(attempt(n, "promoted", helped=True, reference=f"reference-{n}") for n in (3, 4, 6))),
         {},
         "retrain",
@@ -585,6 +585,24 @@ def test_small_losses_add_up_over_windows_but_not_across_a_gap_or_twice() -> Non
     assert decide(now, History(windows=moved)).rule == "uncertain"
     same = tuple(past(n, quality=lossy.model_copy(update={"window": week(7)})) for n in range(7))
     assert decide(now, History(windows=same)).rule == "uncertain"  # the same rows seen by overlapping windows
+
+
+def test_a_loss_that_has_passed_is_not_acted_on() -> None:
+    lossy = PastQuality(window=week(0), metric="roc_auc", rows=2_000, loss=0.15, standard_error=0.012)
+    before = tuple(past(n, quality=lossy.model_copy(update={"window": week(n)})) for n in range(4, 7))
+    assert decide(signals(7), History(windows=before)).verdict == "healthy"
+
+
+def test_a_loss_that_is_certain_but_small_is_within_the_bound() -> None:
+    # Given eight large windows that are all a little worse than a hold-out that is known exactly,
+    sure = HOLDOUT.model_copy(update={"standard_error": 0.0001, "rows": 100_000_000})
+    lossy = PastQuality(window=week(0), metric="roc_auc", rows=2_000, loss=0.022, standard_error=0.0001)
+    before = tuple(past(n, quality=lossy.model_copy(update={"window": week(n)})) for n in range(7))
+    now = signals(7, quality=quality(0.728, 7, standard_error=0.0001, baseline=sure))
+    # when they are judged by a bound that they keep, then they are healthy, and by one that they don't, they aren't.
+    assert decide(now, History(windows=before)).verdict == "healthy"
+    strict = TriagePolicy(monitoring=MonitoringPolicy(max_loss=0.07))
+    assert triage(now, History(windows=before), strict).verdict == "retrain"
 
 
 def test_a_harder_window_is_no_loss_and_an_easier_one_no_excuse() -> None:
