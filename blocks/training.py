@@ -1,19 +1,27 @@
 """How candidates are trained, and on what."""
 
+import re
 from datetime import timedelta
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from everfit.blocks.metrics import TaskKind, metric_facts
 from everfit.blocks.policy import Duration, Policy, format_duration
+from everfit.blocks.search import SearchPolicy
+from everfit.blocks.value import ValuePolicy
 
 CANDIDATES: dict[str, frozenset[TaskKind]] = {
     "hist_gradient_boosting": frozenset({"binary", "multiclass", "regression"}),
     "logistic_regression": frozenset({"binary", "multiclass"}),
     "ridge": frozenset({"regression"}),
+    "random_forest": frozenset({"binary", "multiclass", "regression"}),
 }
 """The candidates that everfit brings, and the tasks that each can do."""
+
+DEFAULT_CANDIDATES = ("hist_gradient_boosting", "logistic_regression", "ridge")
+
+_FACTORY = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 
 
 class TrainingPolicy(Policy):
@@ -21,49 +29,115 @@ class TrainingPolicy(Policy):
 
     Attributes:
         metric: The primary metric; by default ROC AUC, log loss or RMSE, as the task is.
-        window: `all` history, or how far back from `until` training data goes.
+        window: `all` history, how far back from `until` training data goes, or `best` of `windows`.
+        windows: The spans that compete on the validation rows when `window` is `best`.
         holdout: The last part of the window, in time order, that no candidate is fitted on.
-        candidates: What is tried; by default what suits the task.
+        holdout_share: What is kept out instead when rows have no event time: a seeded sample, stratified by class.
+        candidates: What is tried; by default gradient boosting and a linear model. Beside everfit's own any
+            `package.module:factory` that returns a scikit-learn-compatible estimator.
+        parameters: Hyperparameters by candidate, in place of its defaults.
+        time_limit: A candidate that takes longer to try or to fit is given up.
+        folds: On how many parts of the training rows, each later than what is fitted on, candidates are chosen.
+        search: Of hyperparameters; by default none.
+        class_weight: `balanced` gives each class the same weight, however rare it is.
+        recency: After this span of event time a row has half the weight; by default all weigh the same.
+        calibration: Whether probabilities are calibrated on the last fifth of the rows, which are not fitted on then.
         seed: Of everything random.
         refit: Whether the winner is fitted again on the whole window, hold-out included, once the gate has passed.
+        allow_leaks: Features that may tell the label as well as they like: they are known to be no leak.
+        value: What right and wrong answers are worth; by default not reckoned.
+        evidence: `full` adds SHAP values, robustness and plots to the evidence that each version carries.
     """
 
     metric: str | None = Field(default=None, description="The primary metric; by default what suits the task.")
-    window: Literal["all"] | Duration = Field(default="all", description="`all`, or how far back training data goes.")
+    window: Literal["all", "best"] | Duration = Field(
+        default="all", description="`all`, how far back training data goes, or `best` of `windows`."
+    )
+    windows: tuple[Literal["all"] | Duration, ...] = Field(default=(), description="Spans that compete.")
     holdout: Duration = Field(default=timedelta(days=14), description="The last part of the window, kept out.")
+    holdout_share: float = Field(
+        default=0.2, gt=0, lt=1, description="The sample kept out instead when rows have no event time."
+    )
     candidates: tuple[str, ...] = Field(default=(), description="What is tried; by default what suits the task.")
+    parameters: dict[str, dict[str, Any]] = Field(default_factory=dict, description="Hyperparameters by candidate.")
+    time_limit: Duration = Field(default=timedelta(hours=1), description="A candidate that takes longer is given up.")
+    folds: int = Field(default=1, ge=1, le=20, description="Time-ordered parts that candidates are chosen by.")
+    search: SearchPolicy = Field(default_factory=SearchPolicy, description="Of hyperparameters; by default none.")
+    class_weight: Literal["none", "balanced"] = Field(default="none", description="`balanced`: all classes alike.")
+    recency: Duration | None = Field(default=None, description="After this span a row has half the weight.")
+    calibration: Literal["none", "sigmoid", "isotonic"] = Field(default="none", description="Of probabilities.")
     seed: int = Field(default=0, ge=0, lt=2**32, description="Of everything random.")
     refit: bool = Field(default=True, description="Fit the winner again on the whole window before its release.")
+    allow_leaks: tuple[str, ...] = Field(default=(), description="Features known to be no leak.")
+    value: ValuePolicy | None = Field(default=None, description="What right and wrong answers are worth.")
+    evidence: Literal["quick", "full"] = Field(default="full", description="`full` adds SHAP, robustness and plots.")
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if isinstance(self.window, timedelta) and self.holdout >= self.window:
+        if (self.window == "best") != (len(self.windows) > 1):
             raise ValueError(
-                f"holdout: {format_duration(self.holdout)!r} leaves nothing to train on in a window of "
-                f"{format_duration(self.window)!r}; make it shorter than the window"
+                f"windows: {len(self.windows)} given with window {self.window!r}; `best` needs two or more spans, "
+                f"and nothing else takes any"
             )
+        if len(set(self.windows)) < len(self.windows):
+            raise ValueError("windows: one is given twice; give each once")
+        for span in (self.window, *self.windows):
+            if isinstance(span, timedelta) and self.holdout >= span:
+                raise ValueError(
+                    f"holdout: {format_duration(self.holdout)!r} leaves nothing to train on in a window of "
+                    f"{format_duration(span)!r}; make it shorter than the window"
+                )
         if self.holdout <= timedelta(0):
             raise ValueError("holdout: must be longer than nothing, or there is nothing to compare on")
+        if self.time_limit <= timedelta(0) or (self.recency is not None and self.recency <= timedelta(0)):
+            raise ValueError("time_limit and recency: must be longer than nothing")
         return self
 
     def check(self, task: TaskKind) -> None:
-        """Refuse candidates and metrics that the task has no use for.
+        """Refuse candidates, metrics and settings that the task has no use for.
 
         Raises:
-            ValueError: a candidate or the metric is unknown or is for another task.
+            ValueError: a candidate or the metric is unknown or is for another task, or classes are weighted,
+                calibrated or valued where there are none.
         """
         for position, candidate in enumerate(self.candidates):
-            if task not in CANDIDATES.get(candidate, ()):
+            if not is_factory(candidate) and task not in CANDIDATES.get(candidate, ()):
                 raise ValueError(
                     f"training.candidates.{position}: {candidate!r} can't be used for a {task} model; "
-                    f"use {', '.join(sorted(name for name, tasks in CANDIDATES.items() if task in tasks))}"
+                    f"use {', '.join(sorted(name for name, tasks in CANDIDATES.items() if task in tasks))}, "
+                    f"or package.module:factory"
                 )
+        tried = self.candidates_for(task)
+        for path, named in (("parameters", self.parameters), ("search.spaces", self.search.spaces)):
+            if unknown := [name for name in named if name not in tried]:
+                raise ValueError(f"training.{path}.{unknown[0]}: is not tried; the candidates are {', '.join(tried)}")
         if self.metric is not None:
             try:
                 metric_facts(self.metric, task)
             except ValueError as error:
                 raise ValueError(f"training.metric: {error}") from error
+        if task == "regression" and (self.class_weight != "none" or self.calibration != "none"):
+            raise ValueError("training.class_weight and training.calibration: a regression has no classes")
+        if self.value is not None and self.value.function is None and task != "binary":
+            raise ValueError(f"training.value: a {task} model has other outcomes than those four; give a function")
 
     def candidates_for(self, task: TaskKind) -> tuple[str, ...]:
-        """The candidates to try: those listed, or all that everfit has for the task."""
-        return self.candidates or tuple(name for name, tasks in CANDIDATES.items() if task in tasks)
+        """The candidates to try: those listed, or gradient boosting and a linear model."""
+        return self.candidates or tuple(name for name in DEFAULT_CANDIDATES if task in CANDIDATES[name])
+
+    @property
+    def spans(self) -> tuple[timedelta | None, ...]:
+        """How far back each window that competes goes from its end; None for all history."""
+        windows = self.windows if self.window == "best" else (self.window,)
+        return tuple(span if isinstance(span, timedelta) else None for span in windows)
+
+    @property
+    def widest(self) -> timedelta | None:
+        """The longest of the spans; None for all history."""
+        lengths = [span for span in self.spans if span is not None]
+        return max(lengths) if len(lengths) == len(self.spans) else None
+
+
+def is_factory(candidate: str) -> bool:
+    """Whether a candidate is the user's own: `package.module:factory`."""
+    return _FACTORY.match(candidate) is not None

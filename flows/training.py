@@ -52,7 +52,7 @@ def training(model: str, until: datetime | None = None, trigger: Trigger | None 
         data = steps.data_of(context, turn, record)
 
         # Candidates compete on validation rows; the best one is fitted on all training rows.
-        trials = [steps.try_candidate.submit(data, candidate) for candidate in steps.candidates(context)]
+        trials = [steps.try_candidate.submit(data, *candidate) for candidate in steps.candidates(context, turn)]
         tried = tuple(trial.result() for trial in trials)
         challenger = steps.fit_challenger(data, turn, tried)
 

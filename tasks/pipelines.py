@@ -1,12 +1,15 @@
 """The candidates: scikit-learn pipelines that carry their own preprocessing, so that it ships inside the model."""
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from everfit.blocks.errors import DataError
+from everfit.blocks.errors import DataError, TrainingError
 from everfit.blocks.metrics import TaskKind
+from everfit.blocks.search import Space
+from everfit.blocks.training import is_factory
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -16,19 +19,50 @@ if TYPE_CHECKING:
 MAX_CATEGORIES = 200
 """Categories of a column that are told apart; the rarer ones are taken together."""
 
+SPACES: dict[str, dict[str, Space]] = {
+    "hist_gradient_boosting": {
+        "learning_rate": Space(low=0.02, high=0.3, log=True),
+        "max_leaf_nodes": Space(low=7, high=63, log=True),
+        "min_samples_leaf": Space(low=5, high=200, log=True),
+        "l2_regularization": Space(low=1e-3, high=10.0, log=True),
+        "max_iter": Space(low=50, high=400, log=True),
+    },
+    "random_forest": {
+        "n_estimators": Space(choices=(100, 200)),
+        "min_samples_leaf": Space(low=1, high=50, log=True),
+        "max_features": Space(low=0.2, high=1.0),
+    },
+    "logistic_regression": {"C": Space(low=1e-3, high=100.0, log=True)},
+    "ridge": {"alpha": Space(low=1e-2, high=1e4, log=True)},
+}
+"""What is searched of each candidate, unless the spec says otherwise."""
 
-def build_pipeline(candidate: str, task: TaskKind, features: pd.DataFrame, seed: int) -> "Pipeline":
+
+def build_pipeline(
+    candidate: str,
+    task: TaskKind,
+    features: pd.DataFrame,
+    seed: int,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    class_weight: str | None = None,
+) -> "Pipeline":
     """An unfitted pipeline for a candidate.
 
     Args:
-        candidate: One of `everfit.blocks.training.CANDIDATES`.
+        candidate: One of `everfit.blocks.training.CANDIDATES`, or `package.module:factory`.
         task: What is predicted.
         features: Rows that tell the columns' kinds; shape (rows, features).
         seed: Of the estimator.
+        parameters: Hyperparameters in place of the defaults.
+        class_weight: `balanced`, or none.
 
     Raises:
         DataError: a feature is neither a number nor text.
+        TrainingError: the factory can't be called, or there is no such hyperparameter.
     """
+    from sklearn.pipeline import Pipeline
+
     numeric = [str(name) for name in features.columns if pd.api.types.is_numeric_dtype(features[name].dtype)]
     texts = [str(name) for name in features.columns if name not in numeric]
     for name in texts:
@@ -37,38 +71,59 @@ def build_pipeline(candidate: str, task: TaskKind, features: pd.DataFrame, seed:
                 f"feature {name!r} is a {features[name].dtype}, neither number nor text; "
                 f"make features of it in the source, or put it under columns.ignore"
             )
-    return _BUILDERS[candidate](task, numeric, texts, seed)
+    given = dict(parameters or {})
+    if is_factory(candidate):
+        estimator = _call(candidate, given)
+        if isinstance(estimator, Pipeline):
+            return _set(estimator, candidate, seed, None)
+        allows_missing = estimator.__sklearn_tags__().input_tags.allow_nan
+        columns = _coded_columns(numeric, texts) if allows_missing else _scaled_columns(numeric, texts, dense=True)
+        return Pipeline([("columns", columns), ("estimator", _set(estimator, candidate, seed, class_weight))])
+    estimator, columns = _BUILDERS[candidate](task, numeric, texts)
+    try:
+        estimator.set_params(**given)
+    except ValueError as error:
+        raise TrainingError(f"{candidate}: {str(error).splitlines()[0]}") from error
+    return Pipeline([("columns", columns), ("estimator", _set(estimator, candidate, seed, class_weight))])
 
 
-def _hist_gradient_boosting(task: TaskKind, numeric: Sequence[str], texts: Sequence[str], seed: int) -> "Pipeline":
+def _call(candidate: str, parameters: Mapping[str, Any]) -> "BaseEstimator":
+    module, _, name = candidate.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)(**parameters)
+    except (ImportError, AttributeError) as error:
+        raise TrainingError(f"{candidate}: {error}; it must be importable where the turn runs") from error
+
+
+def _set(estimator: "BaseEstimator", candidate: str, seed: int, class_weight: str | None) -> "BaseEstimator":
+    """The estimator with the turn's seed and class weights, where it has use for them."""
+    known = estimator.get_params()
+    if "random_state" in known and known["random_state"] is None:
+        estimator.set_params(random_state=seed)
+    if class_weight is not None:
+        if "class_weight" not in known:
+            raise TrainingError(f"{candidate}: {type(estimator).__name__} has no class_weight; take it out of training")
+        estimator.set_params(class_weight=class_weight)
+    return estimator
+
+
+def _coded_columns(numeric: Sequence[str], texts: Sequence[str]) -> "ColumnTransformer":
+    """For trees: categories as numbers, first; missing values as they are, and an unknown category is one."""
     from sklearn.compose import ColumnTransformer
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-    from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import OrdinalEncoder
 
-    # It has its own way with missing values; an unknown category is to it a missing one.
     codes = OrdinalEncoder(
         handle_unknown="use_encoded_value",
         unknown_value=float("nan"),
         encoded_missing_value=float("nan"),
         max_categories=MAX_CATEGORIES,
     )
-    columns = ColumnTransformer(
+    return ColumnTransformer(
         [("categories", codes, list(texts)), ("numbers", "passthrough", list(numeric))], verbose_feature_names_out=False
     )
-    # The encoder's columns come first.
-    settings = {"categorical_features": list(range(len(texts))), "random_state": seed}
-    kind = HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier
-    return Pipeline([("columns", columns), ("estimator", kind(**settings))])
 
 
-def _linear(estimator: "BaseEstimator", numeric: Sequence[str], texts: Sequence[str]) -> "Pipeline":
-    from sklearn.pipeline import Pipeline
-
-    return Pipeline([("columns", _scaled_columns(numeric, texts)), ("estimator", estimator)])
-
-
-def _scaled_columns(numeric: Sequence[str], texts: Sequence[str]) -> "ColumnTransformer":
+def _scaled_columns(numeric: Sequence[str], texts: Sequence[str], *, dense: bool = False) -> "ColumnTransformer":
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
@@ -77,24 +132,59 @@ def _scaled_columns(numeric: Sequence[str], texts: Sequence[str]) -> "ColumnTran
     numbers = make_pipeline(
         SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True), StandardScaler()
     )
-    categories = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=20, max_categories=MAX_CATEGORIES)
-    return ColumnTransformer([("numbers", numbers, list(numeric)), ("categories", categories, list(texts))])
+    categories = OneHotEncoder(
+        handle_unknown="infrequent_if_exist",
+        min_frequency=20,
+        max_categories=MAX_CATEGORIES,
+        sparse_output=not dense,
+    )
+    return ColumnTransformer(
+        [("numbers", numbers, list(numeric)), ("categories", categories, list(texts))],
+        sparse_threshold=0.0 if dense else 0.3,
+    )
 
 
-def _logistic_regression(task: TaskKind, numeric: Sequence[str], texts: Sequence[str], seed: int) -> "Pipeline":  # noqa: ARG001
+def _hist_gradient_boosting(
+    task: TaskKind, numeric: Sequence[str], texts: Sequence[str]
+) -> "tuple[BaseEstimator, ColumnTransformer]":
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    kind = HistGradientBoostingRegressor if task == "regression" else HistGradientBoostingClassifier
+    return kind(categorical_features=list(range(len(texts)))), _coded_columns(numeric, texts)
+
+
+def _random_forest(
+    task: TaskKind, numeric: Sequence[str], texts: Sequence[str]
+) -> "tuple[BaseEstimator, ColumnTransformer]":
+    from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+    kind = RandomForestRegressor if task == "regression" else RandomForestClassifier
+    return kind(n_jobs=-1), _coded_columns(numeric, texts)
+
+
+def _logistic_regression(
+    task: TaskKind,  # noqa: ARG001 - as of all builders
+    numeric: Sequence[str],
+    texts: Sequence[str],
+) -> "tuple[BaseEstimator, ColumnTransformer]":
     from sklearn.linear_model import LogisticRegression
 
-    return _linear(LogisticRegression(max_iter=1000, random_state=seed), numeric, texts)
+    return LogisticRegression(max_iter=1000), _scaled_columns(numeric, texts)
 
 
-def _ridge(task: TaskKind, numeric: Sequence[str], texts: Sequence[str], seed: int) -> "Pipeline":  # noqa: ARG001
+def _ridge(
+    task: TaskKind,  # noqa: ARG001 - as of all builders
+    numeric: Sequence[str],
+    texts: Sequence[str],
+) -> "tuple[BaseEstimator, ColumnTransformer]":
     from sklearn.linear_model import Ridge
 
-    return _linear(Ridge(random_state=seed), numeric, texts)
+    return Ridge(), _scaled_columns(numeric, texts)
 
 
-_BUILDERS: dict[str, Callable[[TaskKind, Sequence[str], Sequence[str], int], "Pipeline"]] = {
+_BUILDERS: dict[str, Callable[[TaskKind, Sequence[str], Sequence[str]], "tuple[BaseEstimator, ColumnTransformer]"]] = {
     "hist_gradient_boosting": _hist_gradient_boosting,
+    "random_forest": _random_forest,
     "logistic_regression": _logistic_regression,
     "ridge": _ridge,
 }

@@ -59,10 +59,10 @@ def make_reference(data: TrainingData, judged: Fitted, registered: Fitted) -> Re
     names = [name for name in (PREDICTION, SCORE) if predictions[name].notna().any()]
     if spec.task == "regression":
         names = [PREDICTION]
-    kept = [KEY, spec.columns.event_time, *data.features, *spec.columns.protected, spec.columns.target]
+    kept = [KEY, spec.columns.time, *data.features, *spec.columns.protected, spec.columns.target]
     sample = pd.concat([held_out[list(dict.fromkeys(kept))], predictions.dropna(axis="columns", how="all")], axis=1)
-    of_features = profile_frame(trained, data.features, event_time=spec.columns.event_time)
-    of_predictions = profile_frame(sample, [], predictions=names, event_time=spec.columns.event_time)
+    of_features = profile_frame(trained, data.features, event_time=spec.columns.time)
+    of_predictions = profile_frame(sample, [], predictions=names, event_time=spec.columns.time)
     profile = of_features.model_copy(update={"columns": of_features.columns + of_predictions.columns})
     return Reference(profile, reference_sample(sample, seed=spec.training.seed))
 

@@ -26,7 +26,9 @@ from everfit.tasks.events import DATA_REJECTED, TURN_FINISHED, emit
 from everfit.tasks.gate import Evidence, GateDecision
 from everfit.tasks.ingest import Batch
 from everfit.tasks.ledger import Turn
+from everfit.tasks.progress import Progress
 from everfit.tasks.records import ModelVersion, Snapshot, Trigger, Window
+from everfit.tasks.search import Setting
 from everfit.tasks.specs import load_spec
 from everfit.tasks.split import Split, TrainingData, split_window
 from everfit.tasks.train import Fitted, Trial
@@ -133,24 +135,29 @@ def nothing_new(context: Context, turn: Turn, snapshot: Snapshot) -> bool:
 
 
 @task(task_run_name="try-{candidate}")
-def try_candidate(data: TrainingData, candidate: str) -> Trial:
-    """Fit a candidate on the earlier training rows, score it on the later ones."""
-    trial = train.try_candidate(data, candidate)
+def try_candidate(data: TrainingData, candidate: str, warm: Setting | None = None) -> Trial:
+    """Fit a candidate on earlier training rows, score it on later ones, with each of the settings tried."""
+    trial = train.try_candidate(data, candidate, warm, Progress(data.spec.training.search, candidate).told)
     told = trial.error or f"{trial.metric} {trial.score:.4f} on validation rows"
     logger.info("train     %s: %s (%.1f s)", candidate, told, trial.seconds)
     return trial
 
 
-def candidates(context: Context) -> tuple[str, ...]:
-    """The names of what is tried."""
-    return context.spec.training.candidates_for(context.spec.task)
+def candidates(context: Context, turn: Turn) -> tuple[tuple[str, Setting | None], ...]:
+    """The names of what is tried, each with the setting that did best in the last turn."""
+    last: dict[str, Setting] = {}
+    for earlier in context.ledger.turns(context.spec.name):
+        if earlier.id != turn.id and earlier.state in {turns.PROMOTED, turns.CHAMPION_KEPT}:
+            tried = TurnRecord.model_validate(earlier.record).trials
+            last = {trial.candidate: trial.setting for trial in tried if trial.score is not None}
+    return tuple((name, last.get(name)) for name in context.spec.training.candidates_for(context.spec.task))
 
 
 @task
 def fit_challenger(data: TrainingData, turn: Turn, trials: tuple[Trial, ...]) -> Fitted:
     """Fit the candidate that did best on all training rows."""
     path = data.workspace.turn_file(turn.model, turn.id, "challenger.skops")
-    return train.fit_on(data, train.choose(trials).candidate, data.split.training, path)
+    return train.fit_best(data, trials, data.split.training, path)
 
 
 @task
@@ -201,7 +208,7 @@ def refit(data: TrainingData, turn: Turn, challenger: Fitted, decision: GateDeci
         return challenger
     path = data.workspace.turn_file(turn.model, turn.id, "refitted.skops")
     logger.info("refit     %s on all rows to %s", challenger.candidate, f"{data.split.whole.until:%Y-%m-%d %H:%M}")
-    return train.fit_on(data, challenger.candidate, data.split.whole, path)
+    return train.fit_on(data, challenger.candidate, data.split.whole, path, challenger.setting)
 
 
 @task

@@ -1,0 +1,61 @@
+"""How hyperparameters are searched, and in which space."""
+
+from datetime import timedelta
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from everfit.blocks.policy import Duration, Policy
+
+
+class Space(Policy):
+    """The values that one hyperparameter may take: a range, or a list of choices.
+
+    Attributes:
+        low: Least value; a range of whole numbers when both ends are whole.
+        high: Greatest value.
+        log: Whether the range is searched on a logarithmic scale.
+        choices: The values themselves, in place of a range.
+    """
+
+    low: int | float | None = Field(default=None, description="Least value of a range.")
+    high: int | float | None = Field(default=None, description="Greatest value of a range.")
+    log: bool = Field(default=False, description="Search on a logarithmic scale.")
+    choices: tuple[str | int | float | bool | None, ...] = Field(default=(), description="Values in place of a range.")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if self.choices:
+            if self.low is not None or self.high is not None or self.log:
+                raise ValueError("choices and a range exclude each other; leave out low, high and log, or choices")
+            return self
+        if self.low is None or self.high is None:
+            raise ValueError("give low and high of a range, or choices")
+        if self.low >= self.high or (self.log and self.low <= 0):
+            raise ValueError(f"the range from {self.low!r} to {self.high!r} is empty, or has no logarithm")
+        return self
+
+
+class SearchPolicy(Policy):
+    """How hyperparameters are searched, by Optuna's tree-structured Parzen estimator.
+
+    The candidates' own defaults are tried first, then what did best in the last turn, then what the search proposes.
+
+    Attributes:
+        trials: How many settings of each candidate are tried; 1 is the defaults alone, and the last turn's best.
+        time: After this no further setting of a candidate is tried.
+        spaces: By candidate and hyperparameter, in place of the candidate's own space.
+    """
+
+    trials: int = Field(default=1, ge=1, le=10_000, description="Settings of each candidate that are tried.")
+    time: Duration = Field(default=timedelta(minutes=10), description="After this no further setting is tried.")
+    spaces: dict[str, dict[str, Space]] = Field(default_factory=dict, description="In place of a candidate's own.")
+
+    @property
+    def on(self) -> bool:
+        """Whether anything is searched."""
+        return self.trials > 1
+
+
+Parameters = dict[str, Any]
+"""Hyperparameters by name, as the estimator takes them."""

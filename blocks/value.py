@@ -1,0 +1,39 @@
+"""What right and wrong answers are worth to the user."""
+
+from typing import Self
+
+from pydantic import Field, FiniteFloat, model_validator
+
+from everfit.blocks.policy import Policy
+
+
+class ValuePolicy(Policy):
+    """What each outcome is worth, in a unit of the user's: gains above 0, costs below.
+
+    Attributes:
+        true_positive: Of acting where it was right.
+        false_positive: Of acting in vain.
+        true_negative: Of rightly doing nothing.
+        false_negative: Of doing nothing where action was needed.
+        function: `package.module:function` in place of the four; it is given the labels and the scores of rows as
+            arrays, and returns the worth of each row.
+        unit: Such as EUR.
+    """
+
+    true_positive: FiniteFloat = Field(default=0.0, description="Of acting where it was right.")
+    false_positive: FiniteFloat = Field(default=0.0, description="Of acting in vain.")
+    true_negative: FiniteFloat = Field(default=0.0, description="Of rightly doing nothing.")
+    false_negative: FiniteFloat = Field(default=0.0, description="Of doing nothing where action was needed.")
+    function: str | None = Field(
+        default=None, pattern=r"^[\w.]+:\w+$", description="`package.module:function` in place of the four."
+    )
+    unit: str = Field(default="", description="Such as EUR.")
+
+    @model_validator(mode="after")
+    def _worth_something(self) -> Self:
+        worths = (self.true_positive, self.false_positive, self.true_negative, self.false_negative)
+        if self.function is None and not any(worths):
+            raise ValueError("no outcome is worth anything; give at least one, or a function")
+        if self.function is not None and any(worths):
+            raise ValueError(f"function {self.function!r} takes the place of the four outcomes; leave those out")
+        return self

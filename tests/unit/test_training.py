@@ -1,0 +1,305 @@
+"""Candidates are tried on later rows, chosen, and fitted the same each time; one that fails does not end the turn."""
+
+import textwrap
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from support.training import SINCE, UNTIL, a_spec, data_of, rows_of
+
+from everfit.blocks.errors import DataError, ModelError, TrainingError
+from everfit.tasks.fitting import fit, recency_weights
+from everfit.tasks.folds import time_folds
+from everfit.tasks.models import TRUSTED_VARIABLE, dump_model, load_model
+from everfit.tasks.records import Window
+from everfit.tasks.scores import class_indices, class_list, model_scores, prior_scores
+from everfit.tasks.search import Setting
+from everfit.tasks.split import label_is_visible, split_window
+from everfit.tasks.train import Trial, choose, fit_best, fit_on, ranked, read_model, try_candidate, try_here
+
+
+def test_the_holdout_is_the_last_part_whose_labels_are_mature() -> None:
+    split = split_window(a_spec(maturity="2d", training={"holdout": "7d", "window": "30d"}), UNTIL)
+
+    assert split.holdout.until == UNTIL - timedelta(days=2)
+    assert split.holdout.since == split.training.until == UNTIL - timedelta(days=9)
+    assert split.training.since == UNTIL - timedelta(days=32)
+
+
+def test_a_label_counts_once_it_is_known_and_mature() -> None:
+    at = [pd.Timestamp("2024-02-01", tz="UTC")] * 4 + [pd.Timestamp("2024-02-29", tz="UTC")]
+    late, soon = pd.Timestamp("2024-03-02", tz="UTC"), pd.Timestamp("2024-02-02", tz="UTC")
+    frame = pd.DataFrame({"at": at, "known_at": [soon, late, pd.NaT, soon, soon], "y": [1.0, 1.0, 1.0, np.nan, 1.0]})
+
+    assert label_is_visible(frame, a_spec(maturity="2d"), UNTIL).tolist() == [True, False, False, False, False]
+    assert label_is_visible(frame, a_spec(columns={"label_time": None}), UNTIL).tolist() == [True] * 3 + [False, True]
+
+
+def test_rows_whose_label_is_not_known_yet_are_not_trained_on(tmp_path: Path) -> None:
+    rows = rows_of()
+    rows.loc[:99, "known_at"] = pd.Timestamp(UNTIL) + pd.Timedelta("1h")
+    data = data_of(a_spec(), rows, tmp_path)
+
+    trained = data.training_rows(data.split.training)
+    assert len(trained) == (rows["at"] < data.split.training.until).sum() - 100
+    assert trained["at"].is_monotonic_increasing
+    assert not {"id", "known_at", "group"} & set(data.features) - {"group"}
+
+
+def test_folds_validate_on_later_rows_and_meet_each_other() -> None:
+    assert [(f.stop, v.start, v.stop) for f, v in time_folds(100, 1)] == [(80, 80, 100)]
+    folds = list(time_folds(1000, 4))
+    assert folds[0][0].stop == 500
+    assert all(fitted.stop == validated.start for fitted, validated in folds)
+    assert folds[-1][1].stop == 1000
+    with pytest.raises(DataError, match="too few for 4 folds"):
+        list(time_folds(3, 4))
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_the_same_rows_give_the_same_model_and_a_plain_fit_reaches_no_better(task: str, tmp_path: Path) -> None:
+    from sklearn.compose import make_column_transformer
+    from sklearn.linear_model import LogisticRegression, Ridge
+    from sklearn.metrics import log_loss, roc_auc_score, root_mean_squared_error
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    data = data_of(a_spec(task, columns={"ignore": ["group"]}), rows_of(task), tmp_path)
+    trial = try_candidate(data, data.spec.training.candidates[0])
+    rows = data.training_rows(data.split.training)
+    fitted, later = rows.iloc[: round(len(rows) * 0.8)], rows.iloc[round(len(rows) * 0.8) :]
+    columns = make_column_transformer((StandardScaler(), ["x", "noise"]), (OneHotEncoder(), ["color"]))
+    plain = make_pipeline(columns, Ridge() if task == "regression" else LogisticRegression()).fit(fitted, fitted["y"])
+    expected = {
+        "binary": lambda: roc_auc_score(later["y"], plain.predict_proba(later)[:, 1]),
+        "multiclass": lambda: log_loss(later["y"], plain.predict_proba(later)),
+        "regression": lambda: root_mean_squared_error(later["y"], plain.predict(later)),
+    }[task]()
+    assert trial.error == ""
+    assert trial.score == pytest.approx(expected, abs=0.005)
+    first, again = (fit_on(data, trial.candidate, data.split.training, str(tmp_path / name)) for name in "ab")
+    assert first.rows == len(rows)
+    answers = [read_model(each, data.workspace).predict(rows[data.features]) for each in (first, again)]
+    assert np.array_equal(*answers)
+
+
+@pytest.mark.parametrize("candidate", ["hist_gradient_boosting", "random_forest"])
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_each_candidate_takes_missing_values_and_unknown_categories(candidate: str, task: str, tmp_path: Path) -> None:
+    rows = rows_of(task, 300)
+    rows.loc[::7, "x"] = np.nan
+    rows.loc[::11, "color"] = None
+    quick = {"hist_gradient_boosting": {"max_iter": 5}, "random_forest": {"n_estimators": 5}}[candidate]
+    training = {"candidates": [candidate], "parameters": {candidate: quick}}
+    data = data_of(a_spec(task, training=training), rows, tmp_path)
+
+    fitted = fit_on(data, candidate, data.split.training, str(tmp_path / "model"))
+    strange = rows[data.features].head(3).assign(color="violet")
+    assert len(read_model(fitted, data.workspace).predict(strange)) == 3
+
+
+def test_classes_that_appear_or_die_out_keep_their_places() -> None:
+    rows = rows_of("multiclass", 300)
+    spec = a_spec("multiclass")
+    two = rows[rows["y"] != "mild"]
+    model = fit(spec, ["x", "noise", "color"], "logistic_regression", Setting(), two)
+    classes = class_list(pd.concat([rows["y"], pd.Series(["hot"])]), "multiclass")
+
+    said = model_scores(model, rows[["x", "noise", "color"]], classes, "multiclass")
+    assert classes == ["cold", "hot", "mild", "warm"]
+    assert said.shape == (300, 4)
+    assert not said[:, [1, 2]].any()
+    assert np.allclose(said.sum(axis=1), 1)
+    assert class_indices(pd.Series(["warm", "cold"]), classes, "multiclass").tolist() == [3.0, 0.0]
+    assert prior_scores(two["y"], 2, classes, "multiclass").shape == (2, 4)
+
+
+def test_a_fold_without_one_of_the_classes_is_scored_all_the_same(tmp_path: Path) -> None:
+    rows = rows_of("multiclass")
+    rows.loc[: len(rows) // 2, "y"] = rows["y"].where(rows["y"] != "warm", "mild")
+    data = data_of(a_spec("multiclass", training={"folds": 3}), rows, tmp_path)
+
+    trial = try_candidate(data, "logistic_regression")
+    assert trial.error == ""
+    assert len(trial.tries[0].folds) == 3
+
+
+def _trial(candidate: str, score: float | None, metric: str = "roc_auc") -> Trial:
+    return Trial(candidate=candidate, metric=metric, score=score, rows=1, seconds=0, error="" if score else "broke")
+
+
+def test_the_best_score_is_chosen_and_of_equals_the_first() -> None:
+    assert choose([_trial("a", 0.7), _trial("b", 0.8), _trial("c", 0.8)]).candidate == "b"
+    assert [each.candidate for each in ranked([_trial("a", 2.0, "rmse"), _trial("b", 1.0, "rmse")])] == ["b", "a"]
+    with pytest.raises(TrainingError, match="a: broke; b: broke"):
+        choose([_trial("a", None), _trial("b", None)])
+
+
+def test_recent_rows_weigh_more_and_classes_the_same(tmp_path: Path) -> None:
+    times = pd.Series(pd.to_datetime(["2024-01-01", "2024-01-11", "2024-01-21"], utc=True))
+    assert recency_weights(times, timedelta(days=10)).tolist() == [0.25, 0.5, 1.0]
+    rows = rows_of(rows=2000)
+    early = rows["at"] < rows["at"].quantile(0.5)
+    rows["y"] = np.where(early, rows["x"] > 0, rows["x"] < 0).astype(float)  # the world turns round
+    features = ["x", "noise"]
+    plain = fit(a_spec(), features, "logistic_regression", Setting(), rows)
+    recent = fit(a_spec(training={"recency": "3d"}), features, "logistic_regression", Setting(), rows)
+    asked = pd.DataFrame({"x": [2.0], "noise": [0.0]})
+    assert recent.predict_proba(asked)[0, 1] < 0.2 < plain.predict_proba(asked)[0, 1]
+    rare = rows.assign(y=(rows["x"] > 1.6).astype(float) * (rows["noise"] > 0))
+    shares = [
+        fit(a_spec(training={"class_weight": weight}), features, "logistic_regression", Setting(), rare)
+        .predict(rare[features])
+        .mean()
+        for weight in ("none", "balanced")
+    ]
+    assert shares[1] > 2 * shares[0]
+
+
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
+def test_probabilities_are_calibrated_on_rows_that_were_not_fitted_on(method: str, tmp_path: Path) -> None:
+    rows = rows_of(rows=2000)
+    features = ["x", "noise", "color"]
+    raw = fit(a_spec(training={"class_weight": "balanced"}), features, "logistic_regression", Setting(), rows)
+    spec = a_spec(training={"class_weight": "balanced", "calibration": method})
+    model = fit(spec, features, "logistic_regression", Setting(), rows)
+
+    truth = rows["y"].mean()
+    errors = [abs(each.predict_proba(rows[features])[:, 1].mean() - truth) for each in (raw, model)]
+    assert errors[1] < 0.03
+    earlier = rows.iloc[:1600]
+    plain = fit(a_spec(training={"class_weight": "balanced"}), features, "logistic_regression", Setting(), earlier)
+    inner = model.steps[-1][1].calibrated_classifiers_[0].estimator.estimator
+    assert np.array_equal(inner.coef_, plain.steps[-1][1].coef_)
+
+    assert np.array_equal(
+        load_model(dump_model(model)).predict_proba(rows[features]), model.predict_proba(rows[features])
+    )
+
+
+FACTORIES = """
+    import time
+    import numpy as np
+    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.linear_model import LogisticRegression
+
+    def good(C=1.0):
+        return LogisticRegression(C=C)
+
+    def raises():
+        raise RuntimeError("no licence")
+
+    class Odd(ClassifierMixin, BaseEstimator):
+        def __init__(self, how="nan"):
+            self.how = how
+        def fit(self, X, y):
+            self.classes_ = np.unique(y)
+            if self.how == "slow":
+                time.sleep(60)
+            if self.how == "dies":
+                import os
+                os._exit(3)
+            return self
+        def predict_proba(self, X):
+            return np.full((len(X), len(self.classes_)), np.nan if self.how == "nan" else 0.5)
+        def predict(self, X):
+            return np.full(len(X), self.classes_[0])
+
+    def nan(): return Odd("nan")
+    def slow(): return Odd("slow")
+    def dies(): return Odd("dies")
+    def strange(): return Odd("half")
+"""
+
+
+@pytest.fixture
+def factories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "mine_for_tests.py").write_text(textwrap.dedent(FACTORIES))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return "mine_for_tests"
+
+
+def test_a_users_own_candidate_is_tried_like_any_other(factories: str, tmp_path: Path) -> None:
+    name = f"{factories}:good"
+    data = data_of(a_spec(training={"candidates": [name]}), rows_of(), tmp_path)
+    trial = try_candidate(data, name)
+    fitted = fit_on(data, name, data.split.training, str(tmp_path / "model"))
+
+    assert trial.score is not None
+    assert trial.score > 0.8
+    assert read_model(fitted, data.workspace).predict(rows_of()[data.features]).shape == (900,)
+
+
+@pytest.mark.parametrize(
+    ("factory", "reason"),
+    [
+        ("raises", "RuntimeError: no licence"),
+        ("nan", "NaN or infinite"),
+        ("missing", "has no attribute 'missing'"),
+    ],
+)
+def test_a_users_candidate_that_fails_says_why(factory: str, reason: str, factories: str, tmp_path: Path) -> None:
+    name = f"{factories}:{factory}"
+    data = data_of(a_spec(training={"candidates": [name]}), rows_of(), tmp_path)
+    trial = try_here(data, name, data.training_rows(data.split.training))
+    assert trial.score is None
+    assert reason in trial.error
+
+
+@pytest.mark.parametrize(
+    ("factory", "reason"),
+    [("dies", "ended with code 3"), ("slow", "took longer than training.time_limit, 1s")],
+)
+def test_a_users_candidate_that_fails_ends_with_its_reason(
+    factory: str, reason: str, factories: str, tmp_path: Path
+) -> None:
+    name = f"{factories}:{factory}"
+    data = data_of(
+        a_spec(training={"candidates": [name, "logistic_regression"], "time_limit": "1s"}), rows_of(), tmp_path
+    )
+    trial = try_candidate(data, name)
+
+    assert trial.score is None
+    assert reason in trial.error
+    chosen = fit_best(
+        data, [trial, try_candidate(data, "logistic_regression")], data.split.training, str(tmp_path / "m")
+    )
+    assert chosen.candidate == "logistic_regression"
+
+
+def test_a_type_that_is_not_trusted_is_refused_until_the_operator_trusts_it(
+    factories: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"{factories}:strange"
+    data = data_of(a_spec(training={"candidates": [name]}), rows_of(), tmp_path)
+    with pytest.raises(TrainingError, match=f"{TRUSTED_VARIABLE}={factories}"):
+        fit_on(data, name, data.split.training, str(tmp_path / "model"))
+
+    monkeypatch.setenv(TRUSTED_VARIABLE, factories)
+    fitted = fit_on(data, name, data.split.training, str(tmp_path / "model"))
+    assert read_model(fitted, data.workspace).predict(rows_of()[data.features]).size == 900
+    monkeypatch.delenv(TRUSTED_VARIABLE)
+    with pytest.raises(ModelError, match="does not trust"):
+        read_model(fitted, data.workspace)
+
+
+def test_a_model_that_would_run_any_function_is_refused() -> None:
+    from functools import partial
+
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import FunctionTransformer
+
+    planted = Pipeline([("columns", FunctionTransformer(partial(eval, "1")))])
+    with pytest.raises(ModelError, match=r"builtins\.eval"):
+        load_model(dump_model(planted))
+
+
+def test_no_row_and_one_class_are_said_in_words(tmp_path: Path) -> None:
+    rows = rows_of()
+    data = data_of(a_spec(), rows.assign(y=1.0), tmp_path)
+    with pytest.raises(DataError, match="always 1 in"):
+        try_candidate(data, "logistic_regression")
+    with pytest.raises(DataError, match="no row with a label to train on"):
+        data.training_rows(Window(until=SINCE))
