@@ -172,6 +172,27 @@ class InputSchema(Record):
             checked[column.name] = check_column(column, values, new_categories=new_categories)
         return checked
 
+    def conform(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Give a source's rows the types that the model was trained with.
+
+        Raises:
+            InputError: a column is missing, or has values of another kind.
+        """
+        types: dict[str, Any] = {"double": "float64", "string": "str", "boolean": "bool", "long": "int64"}
+        rows = rows.copy(deep=False)
+        for column in (*self.features, *self.key):
+            if column.name not in rows:
+                raise InputError(column.name, f"{_EXPECTED[column.kind]}; the column is missing")
+            series = rows[column.name]
+            if column.kind == "datetime" or (column.kind in _NULLABLE and series.isna().any()):
+                continue
+            try:
+                exact = column.kind != "string" or pd.api.types.is_string_dtype(series.dtype)
+                rows[column.name] = series.astype(types[column.kind]) if exact else series.map(str).astype("str")
+            except (ValueError, TypeError) as error:
+                raise InputError(column.name, f"{_EXPECTED[column.kind]}; it is {series.dtype}") from error
+        return rows
+
     def frame(self, columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
         """Make the frame that the model predicts on from checked columns."""
         return pd.DataFrame({column.name: _array(column, columns[column.name]) for column in self.features}, copy=False)

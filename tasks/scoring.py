@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from everfit.blocks.errors import ModelError
 from everfit.blocks.metrics import TaskKind
 from everfit.tasks import predictions
 from everfit.tasks.inputs import InputSchema
-from everfit.tasks.records import Window
+from everfit.tasks.records import ModelVersion, Window
 from everfit.tasks.tables import Table, row_keys
 
 if TYPE_CHECKING:
@@ -116,6 +117,34 @@ def task_of(estimator: "BaseEstimator") -> TaskKind:
     return "binary" if len(classes) == 2 else "multiclass"
 
 
+def read_scorer(folder: Path, version: ModelVersion) -> Scorer:
+    """Load a model version from a folder, as MLflow logged it.
+
+    Args:
+        folder: With the version's files.
+        version: Which one it is.
+
+    Raises:
+        ModelError: it isn't a scikit-learn model saved with skops, or holds types that aren't trusted.
+        DataError: it says nothing of its inputs.
+    """
+    from mlflow.models import Model
+
+    from everfit.tasks.train import load_model
+
+    name = f"version {version.version} of {version.model!r}"
+    described = Model.load(str(folder))
+    flavor = described.flavors.get("sklearn", {})
+    if flavor.get("serialization_format") != "skops":
+        kept_as = flavor.get("serialization_format", "no scikit-learn model")
+        raise ModelError(f"{name} was saved as {kept_as!r}, and only 'skops' is loaded; log it again with skops")
+    file = (folder / str(flavor["pickled_model"])).resolve()
+    if not file.is_relative_to(folder.resolve()):
+        raise ModelError(f"{name}: its file {flavor['pickled_model']!r} lies outside of the model")
+    estimator = load_model(file.read_bytes())
+    return Scorer(estimator, InputSchema.of_model(described, task_of(estimator)), version.version)
+
+
 def score_rows(scorer: Scorer, rows: "pd.DataFrame", window: Window, arm: predictions.Arm, client: str) -> "pa.Table":
     """Score rows into the columns of the prediction log; the same rows always give the same ids.
 
@@ -129,6 +158,7 @@ def score_rows(scorer: Scorer, rows: "pd.DataFrame", window: Window, arm: predic
     import pandas as pd
 
     inputs = scorer.inputs
+    rows = inputs.conform(rows)
     scores = scorer.score(rows[[column.name for column in inputs.features]])
     key = [column.name for column in inputs.key]
     at_ms = int(window.until.timestamp() * 1000)

@@ -10,6 +10,7 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from starlette.requests import ClientDisconnect
 
+from everfit.blocks.errors import WorkspaceError
 from everfit.infra.serving.access import ANONYMOUS, AccessError, Limiter, Tokens
 from everfit.infra.serving.batching import Answer, OverloadedError, UnpredictableInputError
 from everfit.infra.serving.endpoint import Endpoint, NotReadyError
@@ -17,6 +18,7 @@ from everfit.infra.serving.openapi import describe
 from everfit.infra.serving.protocol import RequestError, Table, read_invocation, read_json, records_table
 from everfit.infra.serving.spool import SpoolError
 from everfit.infra.serving.telemetry import Telemetry
+from everfit.infra.serving.told import keep_labels, read_labels, utc_now
 from everfit.tasks.inputs import InputError, InputSchema
 
 _BODY_SECONDS = 30.0
@@ -107,7 +109,7 @@ def refusal(error: Exception) -> Response:
             headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {"Retry-After": str(error.retry_after_s)}
         case UnpredictableInputError():
             status = 422
-        case NotReadyError() | OverloadedError() | SpoolError():
+        case NotReadyError() | OverloadedError() | SpoolError() | WorkspaceError():
             status = 503
             content["error_code"] = "TEMPORARILY_UNAVAILABLE"
             headers = {"Retry-After": "1"}
@@ -158,6 +160,16 @@ async def predict(endpoint: Endpoint, body: bytes, client: str) -> Response:
     table = records_table([_flat(record, row, servable.inputs) for row, record in enumerate(records)])
     answer = await endpoint.predict(servable, Table(table.columns, len(records)), client)
     return _json({"predictions": _told(answer)})
+
+
+async def tell(endpoint: Endpoint, body: bytes, client: str) -> Response:
+    """Take labels."""
+    servable = endpoint.servable()
+    content = read_json(body)
+    recorded = await asyncio.to_thread(
+        lambda: keep_labels(endpoint.labels, read_labels(content, servable, utc_now(), client))
+    )
+    return _json(recorded.model_dump())
 
 
 def _flat(record: dict[str, Any], row: int, inputs: InputSchema) -> dict[str, Any]:
@@ -222,6 +234,10 @@ def create_app(endpoints: Mapping[str, Endpoint], tokens: Tokens) -> FastAPI:
 
     app = FastAPI(title="everfit prediction service", lifespan=lifespan)
     app.openapi = lambda: describe(endpoints, tokens)  # type: ignore[method-assign]
+
+    @app.post("/models/{name}/labels")
+    async def model_labels(request: Request, name: str) -> Response:
+        return await service.answer(request, name, tell)
 
     _add_readings(app, service)
 

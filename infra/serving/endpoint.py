@@ -34,6 +34,7 @@ class Endpoint:
         client: Of the registry.
         folder: For the spool and the copies of models; on this machine's disk.
         log: The prediction log.
+        labels: The labels.
         policy: How it's served.
     """
 
@@ -41,6 +42,7 @@ class Endpoint:
     client: "MlflowClient"
     folder: Path
     log: DeltaTable
+    labels: DeltaTable
     policy: ServingPolicy = field(default_factory=ServingPolicy)
 
     def __post_init__(self) -> None:

@@ -66,6 +66,17 @@ def describe(endpoints: Mapping[str, "Endpoint"], tokens: "Tokens") -> dict[str,
         paths[f"/models/{name}"] = _get(f"What is served of {name}", "application/json")
         answers = {"type": "object", "properties": {"predictions": {"type": "array", "items": _PREDICTION}}}
         paths[f"/models/{name}/predict"] = _post(f"Ask {name}", records, {"records": [example]}, answers)
+        told = {
+            "type": "object",
+            "required": ["labels"],
+            "properties": {
+                "labels": {"type": "array", "minItems": 1, "items": {"type": "object", "required": ["key", "label"]}}
+            },
+        }
+        label = {"key": _key(endpoint), "label": 1}
+        paths[f"/models/{name}/labels"] = _post(
+            f"Tell {name} what came true", told, {"labels": [label]}, {"type": "object"}
+        )
         frame = {
             "type": "object",
             "required": ["dataframe_records"],
@@ -101,6 +112,12 @@ def _record(endpoint: "Endpoint") -> tuple[dict[str, Any], dict[str, Any]]:
             kind["enum"] = [*column.categories, *([None] if column.nullable else [])]
         properties[column.name] = kind
     return {"type": "object", "required": list(properties), "properties": properties}, champion.inputs.example()
+
+
+def _key(endpoint: "Endpoint") -> dict[str, Any]:
+    samples = {"double": 0.5, "long": 1, "string": "text", "boolean": True, "datetime": "2024-01-01T00:00:00Z"}
+    key = () if endpoint.champion is None else endpoint.champion.inputs.key
+    return {column.name: samples[column.kind] for column in key}
 
 
 def _get(summary: str, media_type: str) -> dict[str, Any]:

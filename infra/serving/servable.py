@@ -13,7 +13,7 @@ from everfit.blocks.errors import DataError, ModelError
 from everfit.tasks import predictions
 from everfit.tasks.inputs import InputSchema
 from everfit.tasks.records import ModelVersion
-from everfit.tasks.scoring import Scorer, task_of
+from everfit.tasks.scoring import Scorer, read_scorer
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -112,22 +112,11 @@ def load_servable(folder: Path, version: ModelVersion) -> Servable:
     """
     from mlflow.models import Model
 
-    from everfit.tasks.train import load_model
-
-    name = f"version {version.version} of {version.model!r}"
+    scorer = read_scorer(folder, version)
     described = Model.load(str(folder))
-    flavor = described.flavors.get("sklearn", {})
-    if flavor.get("serialization_format") != "skops":
-        kept_as = flavor.get("serialization_format", "no scikit-learn model")
-        raise ModelError(f"{name} was saved as {kept_as!r}, and only 'skops' is loaded; log it again with skops")
-    file = (folder / str(flavor["pickled_model"])).resolve()
-    if not file.is_relative_to(folder.resolve()):
-        raise ModelError(f"{name}: its file {flavor['pickled_model']!r} lies outside of the model")
-    estimator = load_model(file.read_bytes())
-    inputs = InputSchema.of_model(described, task_of(estimator))
     function = described.flavors.get("python_function", {}).get("predict_fn", "predict")
-    servable = Servable(version, Scorer(estimator, inputs, version.version), function == "predict_proba")
-    _warm(servable, _examples(folder, described, inputs))
+    servable = Servable(version, scorer, function == "predict_proba")
+    _warm(servable, _examples(folder, described, scorer.inputs))
     return servable
 
 

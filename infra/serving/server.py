@@ -52,6 +52,7 @@ def build_app(
             client,
             settings.state_dir / "serving" / name,
             workspace.table(name, "predictions"),
+            workspace.table(name, "labels"),
             policies.get(name, ServingPolicy()),
         )
         for name in models

@@ -149,7 +149,7 @@ def test_mutated_bodies_are_no_5xx_and_leave_the_service_well(ours: httpx.Client
 
 def test_the_openapi_description_has_an_example_that_works(ours: httpx.Client) -> None:
     described = ours.get("/openapi.json").json()
-    for path in ("/invocations", "/models/delays/predict"):
+    for path in ("/invocations", "/models/delays/predict", "/models/delays/labels"):
         example = described["paths"][path]["post"]["requestBody"]["content"]["application/json"]["example"]
         assert ours.post(path, json=example).status_code == 200
     assert ours.get("/docs").status_code == 200

@@ -54,7 +54,7 @@ BAD = {
     "a missing column": json.dumps({"dataframe_records": [{"distance": 1.0}]}).encode(),
     "text for a number": json.dumps({"dataframe_records": [{**records()[0], "distance": "far"}]}).encode(),
     "different lengths": json.dumps(
-        {"inputs": {**dict.fromkeys(records()[0], [1.0]), "distance": [1.0, 2.0]}}
+        {"inputs": {**{key: [1.0] for key in records()[0]}, "distance": [1.0, 2.0]}}
     ).encode(),
     "not UTF-8": b'{"dataframe_records": [{"carrier": "\xff"}]}',
 }

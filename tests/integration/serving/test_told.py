@@ -1,0 +1,56 @@
+"""Labels that clients tell find the predictions that they got."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from everfit.tasks import labels
+from everfit.tasks.records import Window
+from everfit.tasks.tables import Table
+
+
+def test_labels_before_and_after_their_prediction_find_it(
+    registry: Any, serve: Any, workspace: Path, good: dict[str, Any]
+) -> None:
+    registry.champion("delays", registry.add("delays", "first"))
+    service = serve("delays")
+    path, at = "/models/delays/labels", "2013-10-02T00:00:00Z"
+    early = service.client.post(path, json={"labels": [{"key": 1, "label": 1, "label_time": at}]})
+    assert early.json() == {"read": 1, "added": 1, "corrected": 0, "unchanged": 0, "older": 0}
+    records = [{**good, "key": key, "event_time": "2013-10-01T12:00:00Z"} for key in (1, 2, 3)]
+    assert service.client.post("/models/delays/predict", json={"records": records}).status_code == 200
+    late = [{"key": {"flight": 2}, "label": "0", "label_time": at}, {"key": 77, "label": 0, "label_time": at}]
+    assert service.client.post(path, json={"labels": late}).json()["added"] == 2
+    assert service.client.post(path, json={"labels": late}).json()["unchanged"] == 2
+    corrected = {"key": 1, "label": 0, "label_time": "2013-10-03T00:00:00Z"}
+    assert service.client.post(path, json={"labels": [corrected]}).json()["corrected"] == 1
+    service.stop()
+
+    predicted, told = (Table(str(workspace / "delays" / name)) for name in ("predictions", "labels"))
+    window = Window(until=datetime(2013, 10, 4, tzinfo=UTC))
+
+    def known(day: int) -> dict[int, str]:
+        frame = labels.read_labelled(predicted, told, window, "departs", datetime(2013, 10, day, 12, tzinfo=UTC))
+        return dict(zip(frame["flight"], frame["_label"].fillna("open"), strict=True))
+
+    assert known(2) == {1: "1", 2: "0", 3: "open"}
+    assert known(3) == {1: "0", 2: "0", 3: "open"}
+    assert labels.unmatched(told, predicted, window.until) == 1
+
+
+def test_labels_that_are_not_the_models_are_refused(registry: Any, serve: Any, good: dict[str, Any]) -> None:
+    registry.champion("delays", registry.add("delays", "first"))
+    client = serve("delays").client
+    for one in (
+        {"key": 1},
+        {"key": 1, "label": "maybe"},
+        {"key": 1, "label": True},
+        {"key": 1, "label": 2},
+        {"key": None, "label": 1},
+        {"key": {"tail": 1}, "label": 1},
+        {"key": "one", "label": 1},
+        {"key": 1, "label": 1, "label_time": "soon"},
+    ):
+        assert client.post("/models/delays/labels", json={"labels": [one]}).status_code == 422, one
+    for body in ({}, [], {"labels": []}, {"labels": [1]}):
+        assert client.post("/models/delays/labels", json=body).status_code == 422
