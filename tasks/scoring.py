@@ -1,6 +1,6 @@
 """Scoring: what a model says of rows, in the columns of the prediction log."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from everfit.blocks.errors import ModelError
 from everfit.blocks.metrics import TaskKind
 from everfit.tasks import predictions
+from everfit.tasks.column_codes import ColumnCodes
 from everfit.tasks.inputs import InputSchema
 from everfit.tasks.records import ModelVersion, Window
 from everfit.tasks.tables import Table, row_keys
@@ -84,6 +85,11 @@ class Scorer:
         last = self.estimator.steps[-1][1] if hasattr(self.estimator, "steps") else self.estimator
         return type(last).__module__.startswith(_ARGMAX_MODULES)
 
+    @cached_property
+    def short_way(self) -> ColumnCodes | None:
+        """How to get from columns to the last step's input without a frame, if there is such a way."""
+        return ColumnCodes.of(self.estimator, self.inputs)
+
     def score(self, frame: "pd.DataFrame") -> Scores:
         """Predict on rows.
 
@@ -93,14 +99,30 @@ class Scorer:
         Raises:
             ModelError: the model says of a row what is no number.
         """
+        return self._scores(self.estimator, frame)
+
+    def score_columns(self, columns: Mapping[str, Sequence[Any]]) -> Scores:
+        """Predict on checked columns, the short way if there is one.
+
+        Args:
+            columns: As `InputSchema.check` gives them.
+
+        Raises:
+            ModelError: the model says of a row what is no number.
+        """
+        if self.short_way is None:
+            return self.score(self.inputs.frame(columns))
+        return self._scores(self.estimator.steps[-1][1], self.short_way.matrix(columns))
+
+    def _scores(self, estimator: "BaseEstimator", given: "pd.DataFrame | npt.NDArray[np.float64]") -> Scores:
         if not self.classes:
-            values = np.asarray(self.estimator.predict(frame), dtype=np.float64)
+            values = np.asarray(estimator.predict(given), dtype=np.float64)
             _refuse_nan(values)
             return Scores(values, values, None)
-        probabilities = np.asarray(self.estimator.predict_proba(frame), dtype=np.float64)
+        probabilities = np.asarray(estimator.predict_proba(given), dtype=np.float64)
         _refuse_nan(probabilities)
-        classes = self.estimator.classes_
-        values = classes[probabilities.argmax(axis=1)] if self._argmax else np.asarray(self.estimator.predict(frame))
+        classes = estimator.classes_
+        values = classes[probabilities.argmax(axis=1)] if self._argmax else np.asarray(estimator.predict(given))
         return Scores(values, probabilities[:, 1] if len(self.classes) == 2 else None, probabilities)
 
 

@@ -22,7 +22,7 @@ from everfit.infra.serving.told import keep_labels, read_labels, utc_now
 from everfit.tasks.inputs import InputError, InputSchema
 
 _BODY_SECONDS = 30.0
-_MAX_IDS_IN_HEADER = 100
+_MAX_IDS_IN_HEADER = 32
 
 
 class Service:

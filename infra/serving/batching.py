@@ -175,7 +175,7 @@ class Batcher:
         else:
             columns = {name: [value for job in jobs for value in job.columns[name]] for name in jobs[0].columns}
             logged = {name: [value for job in jobs for value in job.logged[name]] for name in jobs[0].logged}
-        scores = servable.scorer.score(servable.inputs.frame(columns))
+        scores = servable.scorer.score_columns(columns)
         rows = len(scores.values)
         now = time.time()
         ids = predictions.prediction_ids(int(now * 1000), rows)

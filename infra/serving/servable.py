@@ -151,7 +151,7 @@ def _warm(servable: Servable, columns: dict[str, list[Any]]) -> None:
     for count in _WARM_ROWS:
         repeated = {name: (values * (count // rows + 1))[:count] for name, values in columns.items()}
         try:
-            answered = len(servable.scorer.score(servable.inputs.frame(repeated)).values)
+            answered = len(servable.scorer.score_columns(repeated).values)
         except Exception as error:
             name = f"version {servable.version.version} of {servable.version.model!r}"
             raise ModelError(f"{name} doesn't answer: {type(error).__name__}: {error}") from error
