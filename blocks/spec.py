@@ -12,11 +12,14 @@ from everfit.blocks.expectations import ExpectationsPolicy
 from everfit.blocks.gating import GatePolicy
 from everfit.blocks.metrics import DEFAULT_METRIC, TaskKind
 from everfit.blocks.monitoring import MonitoringPolicy
-from everfit.blocks.policy import Duration, Policy
+from everfit.blocks.policy import Duration, Policy, format_duration
 from everfit.blocks.releasing import ReleasePolicy
 from everfit.blocks.retraining import RetrainingPolicy
 from everfit.blocks.sources import Source
 from everfit.blocks.training import TrainingPolicy
+
+ARRIVED = "_arrived"
+"""Column of everfit's own: the moment at which a row of a table without event times was taken in."""
 
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 
@@ -26,7 +29,8 @@ class ColumnRoles(Policy):
 
     Attributes:
         key: The columns that together name a row; without it the whole row does.
-        event_time: When the thing to predict happens.
+        event_time: When the thing to predict happens; without it a row's time is when it was taken in, and the
+            hold-out is a seeded sample.
         label_time: When the true label became known; without it a label counts after `maturity`.
         target: The column to predict.
         features: What the model may look at; by default every column that is named nowhere else.
@@ -35,7 +39,9 @@ class ColumnRoles(Policy):
     """
 
     key: tuple[str, ...] = Field(default=(), description="The columns that together name a row.")
-    event_time: str = Field(description="When the thing to predict happens.")
+    event_time: str | None = Field(
+        default=None, description="When the thing to predict happens; without it, when the row was taken in."
+    )
     label_time: str | None = Field(default=None, description="When the true label became known.")
     target: str = Field(description="The column to predict.")
     features: tuple[str, ...] | None = Field(default=None, description="By default all columns not named elsewhere.")
@@ -44,25 +50,35 @@ class ColumnRoles(Policy):
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> Self:
-        listed = [*self.key, self.event_time, self.target, *(self.features or ()), *self.protected]
-        if own := [name for name in [*listed, self.label_time or ""] if name.startswith("_")]:
+        listed = self.named()
+        if own := [name for name in listed if name.startswith("_")]:
             raise ValueError(f"{own[0]!r}: names that begin with an underscore are everfit's own; rename the column")
         features = self.features if self.features is not None else ()
         if self.target in features:
             raise ValueError(f"features: {self.target!r} is the target; a model can't be given what it is to predict")
         if self.label_time is not None and self.label_time in features:
             raise ValueError(f"features: {self.label_time!r} is the label time, known only with the label")
-        if both := sorted(set(self.ignore) & {*listed}):
+        if both := sorted({*self.ignore} & {*listed} - {self.label_time}):
             raise ValueError(f"ignore: {both[0]!r} is used elsewhere in columns; take it out of one of the two")
         named = [name for name in (self.event_time, self.label_time, self.target) if name is not None]
         if len(set(named)) != len(named):
             raise ValueError(f"event_time, label_time and target must be different columns; they are {named!r}")
         return self
 
+    @property
+    def time(self) -> str:
+        """The column of the dataset that windows are cut by: the event time, or when the row was taken in."""
+        return self.event_time or ARRIVED
+
+    def named(self) -> tuple[str, ...]:
+        """Every column that the source must have, in the order of the spec, each once."""
+        times = (name for name in (self.event_time, self.label_time) if name is not None)
+        return tuple(dict.fromkeys([*self.key, *times, self.target, *(self.features or ()), *self.protected]))
+
     def roles(self) -> frozenset[str]:
         """Every column that the spec names for something other than being looked at by the model."""
-        named = {*self.key, self.event_time, self.target, *self.ignore, *self.protected}
-        return frozenset(named if self.label_time is None else {*named, self.label_time})
+        times = {name for name in (self.event_time, self.label_time) if name is not None}
+        return frozenset({*self.key, self.target, *self.ignore, *self.protected} | times)
 
 
 class ModelSpec(Block):
@@ -115,6 +131,11 @@ class ModelSpec(Block):
     @model_validator(mode="after")
     def _task_fits(self) -> Self:
         self.training.check(self.task)
+        if self.columns.event_time is None and self.maturity and self.columns.label_time is None:
+            raise ValueError(
+                f"maturity: {format_duration(self.maturity)!r} counts from the event time, and columns.event_time "
+                f"names none; name it, or take the maturity out"
+            )
         return self
 
     @property

@@ -1,40 +1,56 @@
 """Ingest: take what is new in a window of the source, exactly once.
 
-What is taken lies in a staging file of the turn until validation has told good rows from bad; only then does
+What is taken lies in staging files of the turn until validation has told good rows from bad; only then does
 `accept` append it. So nothing unchecked is ever in the dataset, and a turn that died can be run again.
 """
 
-import io
+import json
+from collections.abc import Iterator
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
+from pydantic import Field
 
-from everfit.blocks.errors import DataError, SourceError
+from everfit.blocks.errors import DataError
+from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ModelSpec
+from everfit.tasks.matching import CHANGED, CONFLICT, DUPLICATE, Matched, matcher
+from everfit.tasks.normalise import kind_of_arrow
+from everfit.tasks.quarantine import open_identities
 from everfit.tasks.records import Record, Window
-from everfit.tasks.sources import read_source
-from everfit.tasks.tables import CONTENT, DAY, KEY, TURN, row_hashes, row_keys
+from everfit.tasks.sources import FileMark, FileMarks, read_source
+from everfit.tasks.staging import PART, Stager, Staging
+from everfit.tasks.tables import CONTENT, DAY, KEY, Table
 from everfit.tasks.workspace import Workspace
 
-CHANGED = "_changed"
-"""Marks a row whose key is in the dataset already, with other content: a label that came, a correction."""
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.dataset as pds
 
 
 class Batch(Record):
-    """Rows that a turn has staged: new ones, and ones whose content changed.
+    """Rows that a turn has read, and what they were found to be.
 
-    Always `read == new + changed + duplicates`.
+    Always `read == new + changed + duplicates`; of the new and changed ones some may yet be bad.
     """
 
     turn_id: str
     window: Window
-    path: str
     read: int
-    new: int
-    changed: int
-    duplicates: int
+    new: int = Field(description="Rows whose key the dataset doesn't have.")
+    changed: int = Field(description="Rows whose key is in the dataset with other content: a label that came.")
+    duplicates: int = Field(description="Rows that are in the dataset or in quarantine already, or twice in the batch.")
+    conflicts: int = Field(default=0, description="Rows, new or changed, whose key another row of the batch has too.")
+    sizes: tuple[int, ...] = Field(default=(), description="Rows in each of the staged parts.")
+    dataset_version: int = Field(default=-1, description="Version of the dataset they were matched with; -1 for none.")
+    missing_columns: dict[str, str] = Field(default_factory=dict, description="Type that each had, by name.")
+    notes: tuple[str, ...] = Field(default=(), description="What a person may want to know of the source.")
+
+    @property
+    def fresh(self) -> int:
+        """How many rows are to be checked."""
+        return self.new + self.changed
 
 
 def ingest(spec: ModelSpec, until: datetime, turn_id: str, workspace: Workspace) -> Batch:
@@ -44,112 +60,148 @@ def ingest(spec: ModelSpec, until: datetime, turn_id: str, workspace: Workspace)
         SourceError: the source can't be read or lacks a column.
         DataError: there is not one row before `until`.
     """
-    record, path = (workspace.turn_file(spec.name, turn_id, name) for name in ("batch.json", "batch.parquet"))
+    staging = Staging(workspace, spec.name, turn_id)
+    record = staging.path("batch.json")
     if workspace.exists(record):  # a turn that is run again goes on with what it took then
         return Batch.model_validate_json(workspace.read(record))
-    window = _ingest_window(spec, until, workspace)
-    frames = [] if window is None else list(read_source(spec.source, spec.columns, window))
-    taken = workspace.table(spec.name, "dataset")
-    if not frames and not taken.exists():
+    dataset = workspace.table(spec.name, "dataset")
+    version = dataset.version() if dataset.exists() else -1
+    window = _ingest_window(spec, until, dataset if version >= 0 else None)
+    batch = Batch(turn_id=turn_id, window=Window(until=until), read=0, new=0, changed=0, duplicates=0)
+    if window is not None:
+        batch = _staged(spec, window, staging, version)
+    if not batch.read and version < 0:
         raise DataError(
             f"{spec.name}: the source has no row before {until:%Y-%m-%d %H:%M}; check source.path and until"
-        )
-    if not frames or window is None:
-        batch = Batch(turn_id=turn_id, window=Window(until=until), path=path, read=0, new=0, changed=0, duplicates=0)
-    else:
-        frame = pd.concat(frames, ignore_index=True)
-        fresh = _fresh_rows(_with_identity(_normalised(frame, spec, workspace), spec, turn_id), spec, window, workspace)
-        workspace.write(path, _parquet(fresh))
-        changed = int(fresh[CHANGED].sum())
-        batch = Batch(
-            turn_id=turn_id,
-            window=window,
-            path=path,
-            read=len(frame),
-            new=len(fresh) - changed,
-            changed=changed,
-            duplicates=len(frame) - len(fresh),
+            if isinstance(spec.source, FilesSource)
+            else f"{spec.name}: the source has no row before {until:%Y-%m-%d %H:%M}; check source and until"
         )
     workspace.write(record, batch.canonical_json().encode())
     return batch
 
 
-def read_batch(batch: Batch, workspace: Workspace) -> pd.DataFrame:
-    """The staged rows; an empty frame when nothing was new."""
-    return pd.read_parquet(io.BytesIO(workspace.read(batch.path))) if batch.new + batch.changed else pd.DataFrame()
+def _staged(spec: ModelSpec, window: Window, staging: Staging, version: int) -> Batch:
+    dataset = staging.workspace.table(spec.name, "dataset")
+    known = dataset.columns() if version >= 0 else {}
+    stager = Stager(
+        staging,
+        spec.columns,
+        known,
+        _identity(dataset) if version >= 0 and not spec.columns.key else None,
+        window.until,
+        is_classification=spec.task != "regression",
+    )
+    marks = FileMarks(known=read_marks(spec, staging.workspace) if version >= 0 else {})
+    for piece in read_source(spec.source, spec.columns, window, marks, strict=version < 0):
+        stager.add(piece)
+    stager.finish()
+    found = {path: mark.model_dump(mode="json") for path, mark in marks.found.items()}
+    staging.workspace.write(staging.path("files.json"), json.dumps(found).encode())
+    sizes = tuple(stager.sizes)
+    matched = match(spec, staging, sizes, version)
+    staging.write_matched(matched)
+    return counted(
+        Batch(
+            turn_id=staging.turn_id,
+            window=window,
+            read=sum(sizes),
+            new=0,
+            changed=0,
+            duplicates=0,
+            sizes=sizes,
+            dataset_version=version,
+            missing_columns={name: kind_of_arrow(known.get(name, "")) for name in sorted(stager.missing)},
+            notes=tuple(_notes(stager)),
+        ),
+        matched,
+    )
 
 
-def _ingest_window(spec: ModelSpec, until: datetime, workspace: Workspace) -> Window | None:
-    """From a look-back before the newest row taken; None when all before `until` was taken long ago."""
-    dataset = workspace.table(spec.name, "dataset")
-    if not dataset.exists():
-        return Window(until=until)
-    newest = max(frame[spec.columns.event_time].max() for frame in dataset.batches(columns=[spec.columns.event_time]))
-    since = newest - spec.source.lookback
-    return Window(since=since, until=until) if since < until else None
-
-
-def _normalised(frame: pd.DataFrame, spec: ModelSpec, workspace: Workspace) -> pd.DataFrame:
-    """The same types in every batch: UTC times, 64-bit numbers, plain text; those of the dataset, once there is one."""
-    frame = frame.drop(columns=[name for name in frame.columns if name.startswith("_")])
-    dataset = workspace.table(spec.name, "dataset")
-    known = dataset.columns() if dataset.exists() else {}
-    for name in frame.columns:
-        frame[name] = _as_type(frame[name], known.get(name, ""), exact=name in spec.columns.key)
-    return frame
-
-
-def _as_type(column: pd.Series, arrow_type: str, *, exact: bool) -> pd.Series:
-    try:
-        if isinstance(column.dtype, pd.DatetimeTZDtype) or pd.api.types.is_datetime64_dtype(column.dtype):
-            return pd.to_datetime(column, utc=True).dt.as_unit("us")
-        if exact and pd.api.types.is_integer_dtype(column.dtype):
-            return column.astype("int64")  # large identifiers don't fit a float
-        if pd.api.types.is_numeric_dtype(column.dtype) or _is_nullable_bool(column):
-            # Whole numbers and booleans turn to floats when a value is missing, which may well happen next month.
-            return column.astype("float64")
-        if arrow_type in {"double", "int64"}:
-            return pd.to_numeric(column).astype("float64")
-        return column.map(str, na_action="ignore").astype("str")
-    except (ValueError, TypeError) as error:
-        raise SourceError(
-            f"column {column.name!r} was {arrow_type} and now has values that are not: {str(error).splitlines()[0]}; "
-            f"mend the source, or add the column to columns.ignore"
-        ) from error
-
-
-def _is_nullable_bool(column: pd.Series) -> bool:
-    return column.dtype == "object" and pd.api.types.infer_dtype(column, skipna=True) == "boolean"
-
-
-def _with_identity(frame: pd.DataFrame, spec: ModelSpec, turn_id: str) -> pd.DataFrame:
-    columns = list(frame.columns)
-    return frame.assign(
-        **{
-            KEY: row_keys(frame, spec.columns.key),
-            CONTENT: row_hashes(frame, columns),
-            DAY: frame[spec.columns.event_time].dt.date,
-            TURN: turn_id,
+def counted(batch: Batch, matched: Matched) -> Batch:
+    """The batch with its rows counted by what they were found to be; a conflicting row counts as new."""
+    changed, duplicates = (int((matched.status == status).sum()) for status in (CHANGED, DUPLICATE))
+    return batch.model_copy(
+        update={
+            "new": batch.read - changed - duplicates,
+            "changed": changed,
+            "duplicates": duplicates,
+            "conflicts": int((matched.status == CONFLICT).sum()),
         }
     )
 
 
-def _fresh_rows(frame: pd.DataFrame, spec: ModelSpec, window: Window, workspace: Workspace) -> pd.DataFrame:
-    """Rows that are not in the dataset with this very content."""
-    frame = frame.drop_duplicates([KEY, CONTENT])
-    dataset = workspace.table(spec.name, "dataset")
-    if not dataset.exists():
-        return frame.assign(**{CHANGED: False})
-    taken = dataset.read(window, spec.columns.event_time, [KEY, CONTENT, DAY])
-    fresh = frame[~_isin(frame, taken, [KEY, CONTENT])]
-    return fresh.assign(**{CHANGED: _isin(fresh, taken, [KEY, DAY])})
+def _notes(stager: Stager) -> Iterator[str]:
+    for name in sorted(stager.ignored):
+        if stager.known:
+            yield f"new column {name!r} is ignored until columns.features names it"
+        else:
+            yield f"column {name!r} is empty, so it is left out"
+    for name, origin in sorted(stager.missing.items()):
+        yield f"column {name!r} is missing from {origin}"
 
 
-def _isin(frame: pd.DataFrame, other: pd.DataFrame, columns: list[str]) -> npt.NDArray[np.bool_]:
-    return np.asarray(pd.MultiIndex.from_frame(frame[columns]).isin(pd.MultiIndex.from_frame(other[columns])))
+def _identity(dataset: Table) -> list[str]:
+    """The columns that tell rows without a key apart: those of the first batch, for ever."""
+    return [name for name in dataset.columns(version=0) if not name.startswith("_")]
 
 
-def _parquet(frame: pd.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    frame.to_parquet(buffer, index=False)
-    return buffer.getvalue()
+def _ingest_window(spec: ModelSpec, until: datetime, dataset: Table | None) -> Window | None:
+    """From a look-back before the newest row taken; None when all before `until` was taken long ago."""
+    newest = dataset.newest(spec.columns.event_time) if dataset and spec.columns.event_time else None
+    if newest is None:
+        return Window(until=until)
+    since = newest - spec.source.lookback
+    return Window(since=since, until=until) if since < until else None
+
+
+def match(spec: ModelSpec, staging: Staging, sizes: tuple[int, ...], version: int) -> Matched:
+    """Tell what the staged rows are, given the dataset at a version and the quarantine."""
+    dataset = staging.workspace.table(spec.name, "dataset")
+    with matcher(sum(sizes)) as found:
+        days: list[int] = []
+        for number in range(len(sizes)):
+            part = staging.read_part(number, [KEY, CONTENT, DAY, PART])
+            found.stage(_ints(part, KEY), _ints(part, CONTENT), part[PART].to_numpy())
+            day = _days(part)
+            days += [int(day.min()), int(day.max())]
+        if version >= 0 and days:
+            for rows in dataset.arrow_batches([KEY, CONTENT, DAY], _known(spec, days), version):
+                found.know(_ints(rows, KEY), _ints(rows, CONTENT), _days(rows))
+        for keys, contents, refused in open_identities(spec.name, staging.workspace):
+            found.quarantined(keys, contents, refused)
+        return found.match()
+
+
+def _known(spec: ModelSpec, days: list[int]) -> "pds.Expression | None":
+    """Which rows may have the batch's keys: where the key holds the time, only those of its days; None for all."""
+    import pyarrow as pa
+    import pyarrow.dataset as pds
+
+    key, event_time = spec.columns.key, spec.columns.event_time
+    if event_time is None or (key and event_time not in key):
+        return None
+    first, last = (pa.scalar(day, pa.int32()).cast(pa.date32()) for day in (min(days), max(days)))
+    return (pds.field(DAY) >= first) & (pds.field(DAY) <= last)
+
+
+def _ints(rows: "pa.Table | pa.RecordBatch", name: str) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+    return np.asarray(rows[name].to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
+def _days(rows: "pa.Table | pa.RecordBatch") -> "np.ndarray[tuple[int], np.dtype[np.int32]]":
+    import pyarrow as pa
+
+    return np.asarray(rows[DAY].cast(pa.int32()).to_numpy(zero_copy_only=False), dtype=np.int32)
+
+
+def marks_path(spec: ModelSpec, workspace: Workspace) -> str:
+    """Where it is kept which files of the source have been read."""
+    return workspace.file(spec.name, "files.json")
+
+
+def read_marks(spec: ModelSpec, workspace: Workspace) -> dict[str, FileMark]:
+    """The files whose rows were accepted."""
+    path = marks_path(spec, workspace)
+    if not workspace.exists(path):
+        return {}
+    return {name: FileMark.model_validate(mark) for name, mark in json.loads(workspace.read(path)).items()}

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import Field
 
 from everfit.blocks.errors import DataError
 from everfit.blocks.policy import format_duration
@@ -17,15 +19,38 @@ from everfit.tasks.scores import class_list
 from everfit.tasks.tables import KEY, Table
 from everfit.tasks.workspace import Workspace
 
-VALIDATION_SHARE = 0.2
-"""The last part of the training rows, in time order, that candidates are chosen by."""
+
+class Sample(Window):
+    """A seeded sample of a window's rows, or the rest of them: how rows without event times are split.
+
+    Each class is sampled by itself, so that it has the same share in both parts. A row's side depends on its key, the
+    seed and the other rows of its class alone.
+    """
+
+    side: Literal["training", "holdout"]
+    share: float = Field(gt=0, lt=1, description="Of the rows that are kept out.")
+    seed: int
+
+    def takes(self, rows: pd.DataFrame, by: str | None) -> npt.NDArray[np.bool_]:
+        """Tell which rows are on this side; shape (rows,).
+
+        Args:
+            rows: With their key hashes.
+            by: The column of the classes; None for none.
+        """
+        draw = pd.util.hash_array(rows[KEY].to_numpy(dtype=np.int64) ^ np.int64(self.seed * 0x9E3779B1 + 1))
+        order = pd.Series(draw)
+        ranks = order.rank(pct=True) if by is None else order.groupby(rows[by].to_numpy()).rank(pct=True)
+        held_out = np.asarray(ranks <= self.share)
+        return held_out if self.side == "holdout" else ~held_out
 
 
 class Split(Record):
     """The spans of event time that a turn's rows fall into; all their labels are mature at `until`."""
 
-    training: Window
-    holdout: Window
+    training: Sample | Window
+    holdout: Sample | Window
+    extended: bool = Field(default=False, description="The hold-out was made longer, being too small to judge by.")
 
     @property
     def whole(self) -> Window:
@@ -36,12 +61,44 @@ class Split(Record):
 def split_window(spec: ModelSpec, until: datetime) -> Split:
     """Cut the time before `until` into training and hold-out.
 
-    Both end before labels stop being mature: at `until - maturity`.
+    Both end before labels stop being mature: at `until - maturity`. Rows without event times are split by a sample.
     """
     mature_until = until - spec.maturity
-    since = mature_until - spec.training.window if isinstance(spec.training.window, timedelta) else None
+    widest = spec.training.widest
+    since = None if widest is None else mature_until - widest
+    if spec.columns.event_time is None:
+        sample = {
+            "since": since,
+            "until": mature_until,
+            "share": spec.training.holdout_share,
+            "seed": spec.training.seed,
+        }
+        return Split(
+            training=Sample.model_validate({**sample, "side": "training"}),
+            holdout=Sample.model_validate({**sample, "side": "holdout"}),
+        )
     boundary = mature_until - spec.training.holdout
     return Split(training=Window(since=since, until=boundary), holdout=Window(since=boundary, until=mature_until))
+
+
+def longer_holdout(split: Split, times: pd.Series, rows: int, earliest: datetime | None) -> Split:
+    """Let the hold-out begin earlier, and training end earlier, so that there are more rows to judge by.
+
+    Args:
+        split: As it is.
+        times: Event times of the training rows, in order.
+        rows: How many more are wanted; never more than half of the training rows are taken.
+        earliest: Rows from before were seen by a model that is to be judged.
+    """
+    taken = min(rows, len(times) // 2)
+    since = times.iloc[len(times) - taken].to_pydatetime() if taken else split.training.until
+    if earliest is not None:
+        since = max(since, earliest)
+    return Split(
+        training=split.training.model_copy(update={"until": since}),
+        holdout=split.holdout.model_copy(update={"since": since}),
+        extended=True,
+    )
 
 
 def label_is_visible(frame: pd.DataFrame, spec: ModelSpec, until: datetime) -> npt.NDArray[np.bool_]:
@@ -50,7 +107,7 @@ def label_is_visible(frame: pd.DataFrame, spec: ModelSpec, until: datetime) -> n
     A label is visible when its label time (or, without one, its event time plus the maturity) is not after `until`.
     """
     labelled = frame[spec.columns.target].notna()
-    visible = labelled & (frame[spec.columns.event_time] + spec.maturity <= until)
+    visible = labelled & (frame[spec.columns.time] + spec.maturity <= until)
     if spec.columns.label_time is not None:
         visible &= frame[spec.columns.label_time] <= until  # a missing label time compares as false
     return np.asarray(visible, dtype=np.bool_)
@@ -98,6 +155,13 @@ class TrainingData:
     def _dataset(self) -> Table:
         return self.workspace.table(self.spec.name, "dataset")
 
+    def all_rows(self, window: Window, also: Sequence[str] = ()) -> pd.DataFrame:
+        """Read the rows of a window in time order, those among them whose labels are not known yet."""
+        roles, there = self.spec.columns, self._dataset.columns()
+        wanted = [KEY, roles.time, roles.target, *filter(None, [roles.label_time]), *self.features]
+        wanted += [*roles.protected, *(name for name in also if name in there)]
+        return self._dataset.read(window, roles.time, list(dict.fromkeys(wanted)), self.snapshot.version)
+
     def rows(self, window: Window, purpose: str, also: Sequence[str] = ()) -> pd.DataFrame:
         """Read the rows of a window whose labels are visible at `until`, in time order.
 
@@ -113,11 +177,10 @@ class TrainingData:
             DataError: there is no such row.
         """
         spec, roles = self.spec, self.spec.columns
-        there = self._dataset.columns()
-        wanted = [KEY, roles.event_time, roles.target, *filter(None, [roles.label_time]), *self.features]
-        wanted += [*roles.protected, *(name for name in also if name in there)]
-        frame = self._dataset.read(window, roles.event_time, list(dict.fromkeys(wanted)), self.snapshot.version)
+        frame = self.all_rows(window, also)
         rows = frame[label_is_visible(frame, spec, self.until)].reset_index(drop=True)
+        if isinstance(window, Sample):
+            rows = rows[window.takes(rows, None if spec.task == "regression" else roles.target)].reset_index(drop=True)
         if rows.empty:
             raise DataError(
                 f"{spec.name}: no row with a label to {purpose} in {window} as known at {self.until:%Y-%m-%d %H:%M} "

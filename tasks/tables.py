@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import TYPE_CHECKING
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,18 +20,31 @@ if TYPE_CHECKING:
 KEY, CONTENT, DAY, TURN = "_key", "_content", "_day", "_turn"
 """Columns of everfit's own: hash of the key, hash of the whole row, the day partition, the turn that wrote it."""
 
+OLD_DAY = "_old_day"
+"""The day of the row that a changed one replaces."""
+
+_GUARD = "everfit"
+"""Of two writes with this application id over one version, Delta lets only one through."""
+
+
+class ConflictError(WorkspaceError):
+    """Another process wrote to a table between our reading and writing."""
+
 
 def row_hashes(frame: pd.DataFrame, columns: Sequence[str]) -> npt.NDArray[np.int64]:
     """Hash each row over some columns, the same in every process; shape (rows,).
 
-    Whole numbers hash alike whether they are stored as integers or floats, and times whatever their unit.
+    Whole numbers hash alike whether they are stored as integers or floats, and times whatever their unit. What is
+    missing adds nothing, so that a column that has come since, and is empty, leaves a row what it was.
     """
     total = np.zeros(len(frame), dtype=np.uint64)
     for name in sorted(columns):
         # The column's name goes into the hash, so that equal values that trade columns don't cancel out.
         salt = pd.util.hash_array(np.array([name], dtype=object))[0]
         mixed = (_column_hashes(frame[name]) ^ salt) * np.uint64(0x9E3779B97F4A7C15)
-        total += mixed ^ (mixed >> np.uint64(29))
+        mixed ^= mixed >> np.uint64(29)
+        mixed[frame[name].isna().to_numpy()] = 0
+        total += mixed
     return total.view(np.int64)
 
 
@@ -52,8 +65,15 @@ def _column_hashes(column: pd.Series) -> npt.NDArray[np.uint64]:
 
 
 def row_keys(frame: pd.DataFrame, key: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Hash each row's key; without a key the whole row is its own. Shape (rows,)."""
-    return row_hashes(frame, key or [name for name in frame.columns if not name.startswith("_")])
+    """Hash each row's key; without a key, or where a part of it is missing, the whole row is its own. Shape (rows,)."""
+    whole = [name for name in frame.columns if not name.startswith("_")]
+    if not key:
+        return row_hashes(frame, whole)
+    keys = row_hashes(frame, key)
+    incomplete = frame[list(key)].isna().any(axis=1).to_numpy()
+    if incomplete.any():
+        keys[incomplete] = row_hashes(frame[incomplete], whole)
+    return keys
 
 
 @dataclass(frozen=True)
@@ -89,66 +109,171 @@ class Table:
         """The newest version."""
         return int(self._open().version())
 
-    def columns(self) -> dict[str, str]:
+    def columns(self, version: int | None = None) -> dict[str, str]:
         """The columns and their types, as Arrow names them."""
         import pyarrow as pa
 
-        return {item.name: str(item.type) for item in pa.schema(self._open().schema().to_arrow())}
+        return {item.name: str(item.type) for item in pa.schema(self._open(version).schema().to_arrow())}
 
-    def append(self, frame: "pd.DataFrame | pa.Table", transaction: str) -> int:
+    def append(self, frame: "pd.DataFrame | pa.Table", transaction: str, after: int | None = None) -> int:
         """Append rows once: the same transaction again adds nothing.
 
         Args:
             frame: The rows, with a `_day` column.
             transaction: Names this append for ever, such as a turn's id and step.
+            after: The version that the rows were compared with; -1 for a table that was not there. With it, the append
+                is refused if another guarded write has come since.
 
         Returns:
             The version of the table that has the rows.
+
+        Raises:
+            ConflictError: another writer was faster.
+            WorkspaceError: the store refuses.
         """
         import pyarrow as pa
-        from deltalake import CommitProperties, Transaction, write_deltalake
+        from deltalake import write_deltalake
+        from deltalake.exceptions import DeltaError
 
-        if self.exists():
-            table = self._open()
-            if table.transaction_version(transaction) is not None or len(frame) == 0:
-                return int(table.version())
+        table = self._open() if self.exists() else None
+        if table is not None and (table.transaction_version(transaction) is not None or len(frame) == 0):
+            return int(table.version())
+        if after is not None and after >= 0:
+            table = self._open(after)
         rows = frame if isinstance(frame, pa.Table) else pa.Table.from_pandas(frame, preserve_index=False)
-        write_deltalake(
-            self.uri,
-            rows.replace_schema_metadata(None),
-            mode="append",
-            partition_by=[DAY],
-            schema_mode="merge",
-            storage_options=dict(self.storage_options),
-            commit_properties=CommitProperties(app_transactions=[Transaction(transaction, 1)]),
-        )
+        try:
+            write_deltalake(
+                self.uri if table is None else table,
+                rows.replace_schema_metadata(None),
+                # A table that was not there when the rows were compared must not be there now.
+                mode="error" if after == -1 else "append",
+                partition_by=[DAY],
+                schema_mode=None if after == -1 else "merge",
+                storage_options=dict(self.storage_options) if table is None else None,
+                commit_properties=self._commit(transaction, after),
+            )
+        except (DeltaError, OSError) as error:
+            raise self._failed(error) from error
         return self.version()
 
-    def supersede(self, frame: pd.DataFrame, transaction: str) -> int:
-        """Put newer contents in the place of rows that have the same `_key` and `_day`; earlier versions keep the old.
+    def supersede(self, frame: "pd.DataFrame | pa.Table", transaction: str, after: int | None = None) -> int:
+        """Put newer contents in the place of rows that have the same `_key`; earlier versions keep the old.
+
+        Args:
+            frame: The rows, with a `_day` column and the day of the row that each replaces in `_old_day`, if it is
+                another one.
+            transaction: Names this write for ever.
+            after: As for `append`.
 
         Returns:
             The version of the table that has the new contents.
+
+        Raises:
+            ConflictError: another writer was faster.
+            WorkspaceError: the store refuses.
         """
         import pyarrow as pa
-        from deltalake import CommitProperties, Transaction
+        from deltalake.exceptions import DeltaError
 
         table = self._open()
         if len(frame) == 0 or table.transaction_version(transaction) is not None:
             return int(table.version())
-        days = ", ".join(f"'{day}'" for day in sorted(set(frame[DAY])))
-        (
-            table.merge(
-                pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None),
-                predicate=f"old.{DAY} = new.{DAY} AND old.{KEY} = new.{KEY} AND old.{DAY} IN ({days})",
+        if after is not None and after >= 0:
+            table = self._open(after)
+        rows = frame if isinstance(frame, pa.Table) else pa.Table.from_pandas(frame, preserve_index=False)
+        old_days = rows[OLD_DAY if OLD_DAY in rows.column_names else DAY]
+        days = ", ".join(f"'{day}'" for day in sorted(set(old_days.unique().to_pylist())))
+        rows = rows.drop_columns([OLD_DAY]) if OLD_DAY in rows.column_names else rows
+        there = {item.name: item.type for item in pa.schema(table.schema().to_arrow())}
+        for name in [name for name in there if name not in rows.column_names]:
+            rows = rows.append_column(name, pa.nulls(len(rows), there[name]))
+        try:
+            (
+                table.merge(
+                    rows.replace_schema_metadata(None),
+                    predicate=f"old.{KEY} = new.{KEY} AND old.{DAY} IN ({days})",
+                    source_alias="new",
+                    target_alias="old",
+                    merge_schema=True,
+                    commit_properties=self._commit(transaction, after),
+                )
+                .when_matched_update_all()
+                .execute()
+            )
+        except (DeltaError, OSError) as error:
+            raise self._failed(error) from error
+        return self.version()
+
+    def update_matched(
+        self, rows: "pa.Table", condition: str, columns: Sequence[str], transaction: str
+    ) -> dict[str, Any]:
+        """Set columns of the rows (`old`) that match a row of another table (`new`), once.
+
+        Returns:
+            What was done, as Delta counts it.
+        """
+        from deltalake.exceptions import DeltaError
+
+        try:
+            merging = self._open().merge(
+                rows,
+                condition,
                 source_alias="new",
                 target_alias="old",
-                commit_properties=CommitProperties(app_transactions=[Transaction(transaction, 1)]),
+                commit_properties=self._commit(transaction, None),
             )
-            .when_matched_update_all()
-            .execute()
+            return dict(merging.when_matched_update({name: f"new.{name}" for name in columns}).execute())
+        except (DeltaError, OSError) as error:
+            raise self._failed(error) from error
+
+    def arrow_batches(
+        self, columns: Sequence[str], condition: "pds.Expression | None" = None, version: int | None = None
+    ) -> "Iterator[pa.RecordBatch]":
+        """Read some columns piece by piece, as Arrow has them."""
+        scanner = (
+            self._open(version)
+            .to_pyarrow_dataset()
+            .scanner(columns=list(columns), filter=condition, batch_readahead=2, fragment_readahead=2)
         )
-        return self.version()
+        for batch in scanner.to_batches():
+            if batch.num_rows:
+                yield batch
+
+    def _commit(self, transaction: str, after: int | None) -> Any:
+        """What names a write; a guarded one also collides with each other that was made meanwhile."""
+        from deltalake import CommitProperties, Transaction
+
+        own = [Transaction(transaction, 1)]
+        if after is not None:
+            own.append(Transaction(_GUARD, after + 1))
+        return CommitProperties(app_transactions=own)
+
+    def _failed(self, error: Exception) -> WorkspaceError:
+        from deltalake.exceptions import CommitFailedError
+
+        told = str(error).splitlines()[0]
+        if isinstance(error, CommitFailedError) or "already exists" in told:
+            return ConflictError(f"another process wrote to {self.uri!r} at the same time; run the turn again")
+        return WorkspaceError(f"the table at {self.uri!r} can't be written: {told}; run the turn again")
+
+    def written(self, transaction: str) -> bool:
+        """Whether a write of that name is in the table."""
+        return self.exists() and self._open().transaction_version(transaction) is not None
+
+    def newest(self, time_column: str) -> datetime | None:
+        """The latest time in a column; only the last day that has any is read."""
+        import pyarrow.compute as pc
+        import pyarrow.dataset as pds
+
+        table = self._open()
+        dataset = table.to_pyarrow_dataset()
+        for day in sorted({str(each[DAY]) for each in table.partitions()}, reverse=True):
+            there = (pds.field(DAY) == date.fromisoformat(day)) & pds.field(time_column).is_valid()
+            found = pc.max(dataset.to_table(columns=[time_column], filter=there)[time_column])
+            if found.is_valid:
+                newest: datetime = found.as_py()
+                return newest
+        return None
 
     def _dataset(
         self, window: Window | None, time_column: str | None, version: int | None
@@ -197,18 +322,35 @@ class Table:
         frame: pd.DataFrame = table.to_pandas()
         return frame if columns is None else frame[list(columns)]
 
-    def batches(
+    def batches(  # noqa: PLR0917
         self,
         window: Window | None = None,
         time_column: str | None = None,
         columns: Sequence[str] | None = None,
         version: int | None = None,
         rows: int = 131_072,
+        condition: "pds.Expression | None" = None,
     ) -> Iterator[pd.DataFrame]:
-        """Read the rows of a window piece by piece, in no set order, in bounded memory."""
-        dataset, condition = self._dataset(window, time_column, version)
-        for batch in dataset.to_batches(
-            columns=None if columns is None else list(columns), filter=condition, batch_size=rows
-        ):
+        """Read the rows of a window piece by piece, in no set order, in bounded memory.
+
+        Args:
+            window: By event time; all rows without it.
+            time_column: The column that the window is of.
+            columns: Those wanted; all without it.
+            version: Of the table; the newest without it.
+            rows: At most, in a piece.
+            condition: What else must hold of the rows.
+        """
+        dataset, inside = self._dataset(window, time_column, version)
+        if condition is not None:
+            inside = condition if inside is None else inside & condition
+        scanner = dataset.scanner(
+            columns=None if columns is None else list(columns),
+            filter=inside,
+            batch_size=rows,
+            batch_readahead=2,
+            fragment_readahead=2,
+        )
+        for batch in scanner.to_batches():
             if batch.num_rows:
                 yield batch.to_pandas()

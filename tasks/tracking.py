@@ -19,7 +19,7 @@ from everfit.tasks.train import Fitted, read_model, trusted_types
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-TURN_TAG = "everfit.turn"
+TURN_TAG, THRESHOLD_TAG = "everfit.turn", "everfit.threshold"
 
 _COMMIT_LENGTH = 40
 
@@ -139,6 +139,8 @@ def register_model(
     if not found:
         uri, model_id = _log_model(run_id, data, fitted)
         tags = {TURN_TAG: turn_id, TRAINED_UNTIL_TAG: fitted.trained_on.until.isoformat(), SNAPSHOT_TAG: digest}
+        if fitted.threshold is not None:
+            tags[THRESHOLD_TAG] = repr(fitted.threshold)
         found = [
             client.create_model_version(
                 name, source=uri, run_id=run_id, model_id=model_id, tags=tags, description=description
@@ -153,6 +155,12 @@ def register_model(
     )
 
 
+def threshold(client: "MlflowClient", version: ModelVersion) -> float | None:
+    """The threshold that was worth most when a version was trained; none without a value in its spec."""
+    found = client.get_model_version(version.model, str(version.version)).tags.get(THRESHOLD_TAG)
+    return None if found is None else float(found)
+
+
 def _log_model(run_id: str, data: TrainingData, fitted: Fitted) -> tuple[str, str | None]:
     import mlflow
     from mlflow.models import infer_signature
@@ -160,7 +168,7 @@ def _log_model(run_id: str, data: TrainingData, fitted: Fitted) -> tuple[str, st
     model = read_model(fitted, data.workspace)
     rows, roles = data.rows(fitted.trained_on, "show as an example", data.spec.columns.key), data.spec.columns
     inputs = InputSchema.of_frame(
-        rows, task=data.spec.task, features=fitted.features, key=roles.key, event_time=roles.event_time
+        rows, task=data.spec.task, features=fitted.features, key=roles.key, event_time=roles.event_time or "event_time"
     )
     example = rows[list(fitted.features)].head(200)
     with mlflow.start_run(run_id=run_id):

@@ -22,6 +22,16 @@ _STORAGE_VARIABLES = (
 )
 
 
+def storage_options(uri: str) -> dict[str, str]:
+    """What deltalake needs to reach a table: the AWS variables, and leave to use plain http where they ask for it."""
+    if not uri.startswith("s3://"):
+        return {}
+    options = {name: os.environ[name] for name in _STORAGE_VARIABLES if name in os.environ}
+    if options.get("AWS_ENDPOINT_URL", "").startswith("http://"):
+        options["AWS_ALLOW_HTTP"] = "true"
+    return options
+
+
 class Workspace:
     """A folder or a bucket's prefix that holds all that everfit keeps in files.
 
@@ -47,12 +57,7 @@ class Workspace:
     @property
     def storage_options(self) -> dict[str, str]:
         """What deltalake needs to reach the store."""
-        if not self.remote:
-            return {}
-        options = {name: os.environ[name] for name in _STORAGE_VARIABLES if name in os.environ}
-        if options.get("AWS_ENDPOINT_URL", "").startswith("http://"):
-            options["AWS_ALLOW_HTTP"] = "true"
-        return options
+        return storage_options(self.uri)
 
     def table(self, model: str, name: TableName) -> Table:
         """One of the model's four Delta tables."""

@@ -1,0 +1,311 @@
+"""Expect: run a suite of Great Expectations over rows, piece by piece, and put together what it found.
+
+What an expectation says of single rows is counted piece by piece; what it says of a whole column (a mean, a number of
+distinct values, that values are unique) is asked of the whole column, and of no other one with it.
+"""
+
+import math
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from pydantic import Field
+
+from everfit.blocks.errors import SpecError
+from everfit.blocks.expectations import Expectation
+from everfit.tasks.records import Record
+
+if TYPE_CHECKING:
+    from great_expectations.core import ExpectationSuiteValidationResult, ExpectationValidationResult
+
+# The context of Great Expectations is one for the whole process, so two validations must not meet in it.
+_GREAT_EXPECTATIONS = threading.Lock()
+
+# These are asked row by row, but each row's answer needs the other rows.
+_NEEDS_ALL_ROWS = frozenset(
+    {
+        "expect_column_values_to_be_unique",
+        "expect_compound_columns_to_be_unique",
+        "expect_column_values_to_be_increasing",
+        "expect_column_values_to_be_decreasing",
+        "expect_column_value_z_scores_to_be_less_than",
+    }
+)
+# These look at the columns' names and types alone, which are the same in each piece.
+_NEEDS_NO_ROWS = frozenset(
+    {
+        "expect_column_to_exist",
+        "expect_column_values_to_be_of_type",
+        "expect_column_values_to_be_in_type_list",
+        "expect_table_columns_to_match_ordered_list",
+        "expect_table_columns_to_match_set",
+        "expect_table_column_count_to_equal",
+        "expect_table_column_count_to_be_between",
+    }
+)
+_ROW_COUNT = frozenset({"expect_table_row_count_to_be_between", "expect_table_row_count_to_equal"})
+
+
+FEW_ROWS = 100
+"""In fewer rows than this, `mostly` is exceeded only by more rows than chance would bring once in a thousand times."""
+
+
+class Outcome(Record):
+    """What one expectation found."""
+
+    expectation: str = Field(description="In words, as the reason that a quarantined row carries.")
+    passed: bool
+    unexpected: int = Field(description="How many rows are not as expected; 0 for one about the whole table.")
+    observed: str = ""
+    strict: bool = Field(default=False, description="Whether the rows that are not as expected are bad by themselves.")
+
+    @property
+    def refuses_batch(self) -> bool:
+        """Whether it fails the batch: it failed, and there are no rows to blame for it."""
+        return not self.passed and not (self.strict and self.unexpected)
+
+
+@dataclass
+class Tally:
+    """What an expectation found so far.
+
+    Attributes:
+        expectation: Which.
+        strict: Whether each row that is not as expected is bad.
+        failed: Whether a piece failed without naming rows.
+    """
+
+    expectation: Expectation
+    strict: bool
+    failed: bool = False
+    unexpected: int = 0
+    counted: int = 0
+    observed: str = ""
+    seen: set[str] = field(default_factory=set)
+
+    def add(self, result: "ExpectationValidationResult") -> list[int]:
+        """Count the result of a piece in.
+
+        Returns:
+            The positions in the piece of rows that are bad.
+        """
+        found = result.result or {}
+        if not found and not result.success:
+            self.failed, self.observed = True, _error(result)
+            return []
+        if "unexpected_count" not in found or "element_count" not in found:
+            self.failed |= not result.success
+            self.observed = short(found.get("observed_value", ""), 120)
+            return []
+        self.unexpected += int(found["unexpected_count"])
+        self.counted += int(found["element_count"]) - int(found.get("missing_count") or 0)
+        self.seen.update(short(value) for value in found.get("partial_unexpected_list", [])[:5])
+        if not self.strict:
+            return []
+        return sorted({int(row) for row in found.get("unexpected_index_list") or []})
+
+    def outcome(self) -> Outcome:
+        """What it found in all."""
+        mostly = float(self.expectation.kwargs.get("mostly", 1.0))
+        passed = not self.failed and (
+            self.counted - self.unexpected >= mostly * self.counted - 1e-9
+            or (not self.strict and self.counted < FEW_ROWS and _by_chance(self.unexpected, self.counted, 1 - mostly))
+        )
+        observed = self.observed
+        if self.unexpected:
+            share = self.unexpected / max(1, self.counted)
+            some = ", ".join(sorted(self.seen)[:5])
+            observed = f"{self.unexpected:,} of {self.counted:,} ({share:.1%})" + (f", such as {some}" if some else "")
+        return Outcome(
+            expectation=in_words(self.expectation),
+            passed=passed,
+            unexpected=self.unexpected,
+            observed=observed,
+            strict=self.strict,
+        )
+
+
+def _by_chance(unexpected: int, rows: int, share: float) -> bool:
+    """Whether so many of so few rows may well be unexpected when the share of such rows is the one allowed."""
+    tail = sum(math.comb(rows, k) * share**k * (1 - share) ** (rows - k) for k in range(unexpected, rows + 1))
+    return tail >= 0.001
+
+
+def in_words(expectation: Expectation) -> str:
+    """An expectation with its arguments, as a reason names it."""
+    arguments = ", ".join(f"{key}={short(value)}" for key, value in expectation.kwargs.items())
+    return f"{expectation.type}({arguments})"
+
+
+def short(value: object, limit: int = 60) -> str:
+    """A value as text that is not longer than the limit."""
+    text = str(value)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _error(result: "ExpectationValidationResult") -> str:
+    info = result.exception_info or {}
+    errors = [entry for entry in info.values() if isinstance(entry, dict)]
+    message = errors[0].get("exception_message") if errors else info.get("exception_message")
+    return short(message or "it could not be checked", 200)
+
+
+class Checker:
+    """Runs a suite over pieces of a batch.
+
+    Args:
+        suite: The expectations.
+
+    Raises:
+        SpecError: Great Expectations doesn't know an expectation, or its arguments.
+    """
+
+    def __init__(self, suite: Sequence[Expectation]) -> None:
+        self.tallies = [Tally(each, strict=_is_strict(each)) for each in suite]
+        self._by_row = [position for position, each in enumerate(suite) if _asked_by_row(each)]
+        self._whole = [
+            position
+            for position, each in enumerate(suite)
+            if position not in self._by_row and each.type not in _ROW_COUNT
+        ]
+        self._counts = [position for position, each in enumerate(suite) if each.type in _ROW_COUNT]
+        self.rows = 0
+
+    def check(self, frame: pd.DataFrame) -> list[tuple[int, list[int]]]:
+        """Check a piece, with an index from 0.
+
+        Returns:
+            For each expectation that blames rows, its number and their positions in the piece.
+        """
+        self.rows += len(frame)
+        return self._run(frame, self._by_row)
+
+    def columns_of_whole(self) -> Iterator[tuple[list[str] | None, list[int]]]:
+        """The columns that are needed whole, and the expectations that need them; None for all columns."""
+        groups: dict[tuple[str, ...] | None, list[int]] = {}
+        for position in self._whole:
+            named = named_columns(self.tallies[position].expectation)
+            groups.setdefault(None if named is None else tuple(named), []).append(position)
+        for names, positions in groups.items():
+            yield (None if names is None else list(names)), positions
+
+    def check_whole(self, frame: pd.DataFrame, positions: list[int]) -> list[tuple[int, list[int]]]:
+        """Check whole columns; gives the same as `check`."""
+        return self._run(frame, positions)
+
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """One outcome for each expectation, in the suite's order."""
+        if self._counts:
+            counted = _RowCount(self.rows)
+            for position in self._counts:
+                counted.judge(self.tallies[position])
+        return tuple(tally.outcome() for tally in self.tallies)
+
+    def _run(self, frame: pd.DataFrame, positions: list[int]) -> list[tuple[int, list[int]]]:
+        if not positions or not len(frame):
+            return []
+        suite = [self.tallies[position].expectation for position in positions]
+        strict = any(self.tallies[position].strict for position in positions)
+        results = _run(frame, suite, complete=strict)
+        blamed = []
+        for result in results.results:
+            # The results come in an order of their own; the mark that each expectation was given tells whose each is.
+            meta = result.expectation_config.meta if result.expectation_config else None
+            position = positions[int((meta or {})["position"])]
+            if rows := self.tallies[position].add(result):
+                blamed.append((position, rows))
+        return blamed
+
+
+@dataclass(frozen=True)
+class _RowCount:
+    """The number of rows, which is known without asking."""
+
+    rows: int
+
+    def judge(self, tally: Tally) -> None:
+        kwargs = tally.expectation.kwargs
+        low = kwargs.get("value", kwargs.get("min_value"))
+        high = kwargs.get("value", kwargs.get("max_value"))
+        above = low is None or (self.rows > low if kwargs.get("strict_min") else self.rows >= low)
+        below = high is None or (self.rows < high if kwargs.get("strict_max") else self.rows <= high)
+        tally.failed, tally.observed = not (above and below), f"{self.rows:,} rows"
+
+
+def check_rows(frame: pd.DataFrame, suite: Sequence[Expectation]) -> tuple[Outcome, ...]:
+    """Run a suite over rows that fit into memory.
+
+    Raises:
+        SpecError: Great Expectations doesn't know an expectation, or its arguments.
+    """
+    checker = Checker(suite)
+    checker.check(frame.reset_index(drop=True))
+    for columns, positions in checker.columns_of_whole():
+        # A column that is missing is told of by Great Expectations.
+        there = None if columns is None else [name for name in columns if name in frame.columns]
+        checker.check_whole((frame if there is None else frame[there]).reset_index(drop=True), positions)
+    return checker.outcomes()
+
+
+def _is_strict(expectation: Expectation) -> bool:
+    return float(expectation.kwargs.get("mostly", 1.0)) >= 1.0
+
+
+def _asked_by_row(expectation: Expectation) -> bool:
+    from great_expectations.expectations.expectation import (
+        ColumnMapExpectation,
+        ColumnPairMapExpectation,
+        MulticolumnMapExpectation,
+    )
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    if expectation.type in _NEEDS_NO_ROWS:
+        return True
+    try:
+        kind = get_expectation_impl(expectation.type)
+    except Exception as error:
+        raise SpecError(f"expectations.suite: there is no {expectation.type!r} in Great Expectations") from error
+    by_row = issubclass(kind, ColumnMapExpectation | ColumnPairMapExpectation | MulticolumnMapExpectation)
+    return by_row and expectation.type not in _NEEDS_ALL_ROWS
+
+
+def named_columns(expectation: Expectation) -> list[str] | None:
+    """The columns that an expectation names; None when it names none, or has a condition on others."""
+    kwargs = expectation.kwargs
+    if kwargs.get("row_condition"):
+        return None
+    named = [kwargs[name] for name in ("column", "column_A", "column_B") if isinstance(kwargs.get(name), str)]
+    for name in ("column_list", "column_set"):
+        listed: Iterable[Any] = kwargs.get(name) or ()
+        named += [each for each in listed if isinstance(each, str)]
+    return list(dict.fromkeys(named)) or None
+
+
+def _run(frame: pd.DataFrame, suite: Sequence[Expectation], *, complete: bool) -> "ExpectationSuiteValidationResult":
+    import great_expectations as gx
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.exceptions.exceptions import GreatExpectationsError
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    with _GREAT_EXPECTATIONS:
+        context = gx.get_context(mode="ephemeral")
+        context.variables.progress_bars = ProgressBarsConfig(globally=False)
+        asset = context.data_sources.add_pandas("everfit").add_dataframe_asset("batch")
+        batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
+        try:
+            configured = gx.ExpectationSuite(
+                name="everfit",
+                expectations=[
+                    ExpectationConfiguration(
+                        type=expectation.type, kwargs=dict(expectation.kwargs), meta={"position": position}
+                    )
+                    for position, expectation in enumerate(suite)
+                ],
+            )
+        except (GreatExpectationsError, ValueError, TypeError) as error:
+            raise SpecError(
+                f"expectations.suite: {str(error).splitlines()[0]}; see Great Expectations' gallery"
+            ) from error
+        return batch.validate(configured, result_format={"result_format": "COMPLETE" if complete else "SUMMARY"})

@@ -1,0 +1,188 @@
+"""Normalise: the same types in every batch, whatever a source makes of its values.
+
+Numbers are 64-bit floats (a whole number or a boolean turns into one as soon as a value is missing, which may well
+happen next month), parts of a key that are whole numbers stay exact, times are UTC, and the rest is text.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from everfit.tasks.sources.pieces import FAULTS, read_times
+
+Kind = Literal["number", "integer", "text", "time", "empty"]
+Bools = npt.NDArray[np.bool_]
+
+MOSTLY = 0.95
+"""From this share of numbers on, a column of text is one of numbers with some bad rows."""
+
+_NUMBERS = frozenset({"boolean", "integer", "floating", "mixed-integer-float", "decimal"})
+
+_ARROW: dict[str, Kind] = {"double": "number", "int64": "integer"}
+
+
+def kind_of_arrow(name: str) -> Kind:
+    """The kind of a column of the dataset, by the name of its Arrow type."""
+    return "time" if name.startswith("timestamp") else _ARROW.get(name, "text")
+
+
+def infer_kind(column: pd.Series, *, is_key: bool, is_label: bool) -> Kind:
+    """The kind of a column that is met for the first time.
+
+    Args:
+        column: Some rows of it.
+        is_key: Whether it is part of the key, so that whole numbers stay exact and texts stay texts.
+        is_label: Whether it is a target with classes, whose texts stay texts.
+    """
+    types = pd.api.types
+    present = column.dropna()
+    if present.empty:
+        return "empty"
+    inferred = types.infer_dtype(present, skipna=True)
+    if isinstance(column.dtype, pd.DatetimeTZDtype) or inferred in {"datetime", "datetime64", "date"}:
+        return "time"
+    if inferred == "integer" and is_key:
+        return "integer"
+    if types.is_numeric_dtype(column.dtype) or inferred in _NUMBERS:
+        return "number"
+    return "text" if is_key or is_label else _kind_of_text(present)
+
+
+def _kind_of_text(present: pd.Series) -> Kind:
+    """Texts that are numbers with thousands set off, or numbers but for a few, are numbers; `007` is a text."""
+    texts = present.astype("str").str.strip()
+    if texts.str.match(r"-?0\d").any():
+        return "text"
+    grouped = texts.str.fullmatch(r"-?\d{1,3}(,\d{3})+(\.\d+)?")
+    plain = pd.to_numeric(texts, errors="coerce").notna()
+    share = float((plain | grouped).mean())
+    # A source with types of its own that says text of nothing but numbers means text.
+    return "number" if share >= MOSTLY and (grouped.any() or share < 1) else "text"
+
+
+def together(kinds: Iterable[Kind]) -> Kind:
+    """The kind of a column whose parts are of several kinds."""
+    found = {kind for kind in kinds if kind != "empty"}
+    if len(found) <= 1:
+        return found.pop() if found else "empty"
+    return "number" if found == {"number", "integer"} else "text"
+
+
+def normalise(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:
+    """Give each column its kind; a value that doesn't fit is missing, and told of in `_faults`.
+
+    Args:
+        frame: Rows, with an index from 0; columns that are not among the kinds are left out, but for `_faults`.
+        kinds: By name; what the frame lacks is empty.
+    """
+    faults = np.full(len(frame), "", dtype=object)
+    if FAULTS in frame.columns:
+        faults = frame[FAULTS].fillna("").to_numpy(dtype=object)
+    columns: dict[str, pd.Series] = {}
+    for name, kind in kinds.items():
+        if name not in frame.columns:
+            columns[name] = pd.Series(None, index=frame.index, dtype=_DTYPES[kind])
+            continue
+        columns[name], bad = _as_kind(frame[name], kind)
+        if bad.any():
+            told = frame[name][bad].map(lambda value, name=name, kind=kind: f"{name}: {_shown(value)} is no {kind}; ")
+            faults[bad] = faults[bad] + told.to_numpy(dtype=object)
+    columns[FAULTS] = pd.Series(pd.array(faults, dtype="str"), index=frame.index)
+    return pd.DataFrame(columns, index=frame.index)
+
+
+_DTYPES: dict[Kind, str] = {
+    "number": "float64",
+    "integer": "Int64",
+    "text": "str",
+    "time": "datetime64[us, UTC]",
+    "empty": "float64",
+}
+
+
+def _shown(value: object) -> str:
+    return repr(str(value)[:60])
+
+
+def _as_kind(column: pd.Series, kind: Kind) -> tuple[pd.Series, Bools]:
+    """The column as its kind, and which of its values are not."""
+    if kind in {"number", "empty"}:
+        return _as_numbers(column)
+    if kind == "integer":
+        return _as_integers(column)
+    if kind == "time":
+        return _as_times(column)
+    return _as_text(column), np.zeros(len(column), dtype=np.bool_)
+
+
+def _as_numbers(column: pd.Series) -> tuple[pd.Series, Bools]:
+    types = pd.api.types
+    if types.is_numeric_dtype(column.dtype):
+        return column.astype("float64"), np.zeros(len(column), dtype=np.bool_)
+    if isinstance(column.dtype, pd.DatetimeTZDtype) or types.is_datetime64_dtype(column.dtype):
+        return pd.Series(np.nan, index=column.index), column.notna().to_numpy()
+    values = column
+    if not types.is_string_dtype(column.dtype) or column.dtype == object:
+        values = column.map(lambda value: float(value) if isinstance(value, bool | np.bool_) else value)
+    if types.infer_dtype(values, skipna=True) in {"string", "mixed", "mixed-integer"}:
+        texts = values.astype("object").map(_cleaned, na_action="ignore")
+        numbers = pd.to_numeric(texts, errors="coerce").astype("float64")
+    else:
+        numbers = pd.to_numeric(values, errors="coerce").astype("float64")
+    return numbers, np.asarray(numbers.isna() & column.notna())
+
+
+def _cleaned(value: object) -> object:
+    """A number's text without thousands set off; `true` and `false` as a source without types writes booleans."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if text.lower() in {"true", "false"}:
+        return float(text.lower() == "true")
+    whole, point, fraction = text.partition(".")
+    groups = whole.removeprefix("-").split(",")
+    if len(groups) > 1 and 1 <= len(groups[0]) <= 3 and all(len(group) == 3 for group in groups[1:]):
+        return whole.replace(",", "") + point + fraction
+    return text
+
+
+def _as_integers(column: pd.Series) -> tuple[pd.Series, Bools]:
+    nothing = np.zeros(len(column), dtype=np.bool_)
+    if pd.api.types.is_integer_dtype(column.dtype):
+        return (column.astype("Int64") if column.isna().any() else column.astype("int64")), nothing
+    if pd.api.types.infer_dtype(column, skipna=True) == "integer":
+        return column.astype("Int64"), nothing
+    numbers = column if pd.api.types.is_float_dtype(column.dtype) else pd.to_numeric(column, errors="coerce")
+    numbers = numbers.astype("float64")
+    whole = numbers.where((numbers == np.floor(numbers)) & (numbers.abs() < 2**63))
+    return whole.astype("Int64"), np.asarray(whole.isna() & column.notna())
+
+
+def _as_times(column: pd.Series) -> tuple[pd.Series, Bools]:
+    from everfit.blocks.errors import SourceError
+
+    try:
+        times = read_times(column, None, str(column.name))
+    except SourceError:  # most are no times: each of them is told of
+        times = pd.to_datetime(column.astype("str"), format="ISO8601", utc=True, errors="coerce").dt.as_unit("us")
+    return times, np.asarray(times.isna() & column.notna())
+
+
+def _as_text(column: pd.Series) -> pd.Series:
+    if pd.api.types.is_string_dtype(column.dtype) and column.dtype != object:
+        return column.astype("str")
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype("object")
+    return column.map(_written, na_action="ignore").astype("str")
+
+
+def _written(value: object) -> str:
+    """A value as text; a whole number that came as a float, as it does beside missing ones, without its point."""
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat()
+    return str(value)

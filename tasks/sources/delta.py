@@ -1,0 +1,46 @@
+"""Another Delta table as a source."""
+
+from collections.abc import Iterator
+
+from everfit.blocks.errors import SourceError
+from everfit.blocks.sources import DeltaSource
+from everfit.blocks.spec import ColumnRoles
+from everfit.tasks.records import Window
+from everfit.tasks.sources.pieces import (
+    Piece,
+    check_columns,
+    in_chunks,
+    rows_at_once,
+    time_filter,
+    to_frame,
+    wanted_columns,
+)
+from everfit.tasks.workspace import storage_options
+
+
+def read_delta(source: DeltaSource, roles: ColumnRoles, window: Window) -> Iterator[Piece]:
+    """Read one version of the table.
+
+    Raises:
+        SourceError: there is no such table or version, or it can't be read.
+    """
+    import pyarrow as pa
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    where = f"Delta table {source.path!r}"
+    try:
+        table = DeltaTable(source.path, version=source.version, storage_options=storage_options(source.path))
+        dataset = table.to_pyarrow_dataset()
+        check_columns(dataset.schema.names, roles, where)
+        scanner = dataset.scanner(
+            columns=wanted_columns(dataset.schema.names, roles),
+            filter=time_filter(dataset.schema, roles.event_time, window),
+            batch_size=min(131_072, rows_at_once(len(dataset.schema.names))),
+            batch_readahead=2,
+            fragment_readahead=1,
+        )
+        for rows in in_chunks(scanner.to_batches()):
+            yield Piece(where, to_frame(rows, roles, where))
+    except (DeltaError, pa.ArrowException, OSError) as error:
+        raise SourceError(f"{where} can't be read: {str(error).splitlines()[0]}; check source.path") from error

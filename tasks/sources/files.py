@@ -1,0 +1,297 @@
+"""Files as a source: CSV, Parquet and JSON lines; local, on S3 or on the web."""
+
+import hashlib
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pandas as pd
+
+from everfit.blocks.errors import SourceError
+from everfit.blocks.sources import FilesSource
+from everfit.blocks.spec import ColumnRoles
+from everfit.tasks.records import Window
+from everfit.tasks.sources.marks import FileMarks
+from everfit.tasks.sources.pieces import (
+    Piece,
+    check_columns,
+    dated,
+    in_chunks,
+    rows_at_once,
+    time_filter,
+    to_frame,
+    wanted_columns,
+    within,
+)
+from everfit.tasks.sources.text import read_csv, read_json_lines
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from fsspec import AbstractFileSystem
+
+_FORMATS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".data": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+}
+
+
+@dataclass(frozen=True)
+class _File:
+    """A file that is to be read."""
+
+    path: str
+    format: str
+    identity: str
+    origin: str
+
+
+def read_files(source: FilesSource, roles: ColumnRoles, window: Window, marks: FileMarks) -> Iterator[Piece]:
+    """Read the files that are new or have changed since they were read.
+
+    A file that was never read is read from its beginning, whatever the window's; its rows are all news.
+
+    Raises:
+        SourceError: there is no such file, one can't be read, or one changes while it is read.
+    """
+    timed = roles.event_time is not None
+    with _opened(source) as (filesystem, files):
+        for file in files:
+            where = repr(file.origin)
+            if marks.is_done(file.origin, file.identity, timed=timed):
+                continue
+            span = window if file.origin in marks.known else Window(until=window.until)
+            newest: datetime | None = None
+            for table in in_chunks(_tables(filesystem, file, source, roles, span)):
+                frame = dated(to_frame(table, roles, where), roles, source.time_format, where)
+                if roles.event_time in frame.columns:
+                    newest = max(filter(None, [newest, _newest(frame[roles.event_time])]), default=None)
+                frame = within(frame, roles, span)
+                if len(frame):
+                    yield Piece(file.origin, frame)
+            if file.format == "parquet" and timed:  # rows outside the window were not read
+                newest = _newest_in_parquet(filesystem, file.path, roles.event_time)
+            if filesystem is not None and _identity(filesystem.info(file.path)) != file.identity:
+                raise SourceError(f"{file.path!r} changed while it was read; run the turn again")
+            marks.note(file.origin, file.identity, newest, window.until)
+
+
+def _newest(times: pd.Series) -> datetime | None:
+    newest = times.max()
+    return None if pd.isna(newest) else newest.to_pydatetime()
+
+
+@contextmanager
+def _opened(source: FilesSource) -> "Iterator[tuple[AbstractFileSystem | None, list[_File]]]":
+    """The files of a source, and the file system that has them; what is on the web is fetched first."""
+    if source.path.startswith(("http://", "https://")):
+        with tempfile.TemporaryDirectory(prefix="everfit-") as folder:
+            yield None, [_fetched(source, Path(folder))]
+        return
+    filesystem = filesystem_of(source)
+    yield filesystem, _listed(filesystem, source)
+
+
+def filesystem_of(source: FilesSource) -> "AbstractFileSystem":
+    """The file system under the path, with the credentials that the source names.
+
+    Raises:
+        SourceError: there is no such block, or the path's scheme is unknown.
+    """
+    import fsspec
+
+    options: dict[str, Any] = {}
+    if source.path.startswith("s3://"):
+        options = _s3_options(source.credentials)
+    try:
+        return fsspec.core.url_to_fs(source.path, **options)[0]
+    except (ValueError, ImportError) as error:
+        raise SourceError(f"source.path {source.path!r}: {error}; use a path, s3:// or https://") from error
+
+
+def _s3_options(block: str | None) -> dict[str, Any]:
+    # Listings are not cached: a file that has come since must be seen.
+    options: dict[str, Any] = {"use_listings_cache": False, "config_kwargs": {"connect_timeout": 10}}
+    if block is None:
+        return options
+    from prefect_aws import AwsCredentials
+
+    try:
+        found: Any = AwsCredentials.load(block)
+    except ValueError as error:
+        raise SourceError(
+            f"source.credentials: there is no AwsCredentials block {block!r}; make it in Prefect"
+        ) from error
+    secret, client = found.aws_secret_access_key, found.aws_client_parameters
+    return options | {
+        "key": found.aws_access_key_id,
+        "secret": secret.get_secret_value() if secret else None,
+        "token": found.aws_session_token,
+        "client_kwargs": {"region_name": found.region_name},
+        "endpoint_url": getattr(client, "endpoint_url", None),
+    }
+
+
+def _listed(filesystem: "AbstractFileSystem", source: FilesSource) -> list[_File]:
+    path = filesystem._strip_protocol(source.path)  # noqa: SLF001 - fsspec has no public way to it
+    try:
+        if any(character in path for character in "*?["):
+            paths = sorted(str(found) for found in filesystem.glob(path))
+        elif filesystem.isdir(path):
+            paths = sorted(str(found) for found in filesystem.find(path) if _format(str(found), source) is not None)
+        else:
+            paths = [path] if filesystem.exists(path) else []
+        found = [_File(each, _format_of(each, source), _identity(filesystem.info(each)), each) for each in paths]
+    except SourceError:
+        raise
+    except Exception as error:  # each store's client has errors of its own
+        raise SourceError(
+            f"source.path {source.path!r} can't be listed: {type(error).__name__}: {_first_line(error)}; "
+            f"check the address and the credentials"
+        ) from error
+    if not found:
+        raise SourceError(f"source.path {source.path!r}: there is no such file; give a file, a folder or a glob")
+    return found
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _identity(info: dict[str, Any]) -> str:
+    """What changes when a file's content does."""
+    tag = info.get("ETag") or info.get("mtime") or info.get("LastModified") or ""
+    return f"{info.get('size')}:{tag}"
+
+
+def _format(path: str, source: FilesSource) -> str | None:
+    suffixes = [suffix.lower() for suffix in PurePosixPath(path).suffixes]
+    if suffixes and suffixes[-1] == ".gz":
+        suffixes.pop()
+    return source.format or (_FORMATS.get(suffixes[-1]) if suffixes else None)
+
+
+def _format_of(path: str, source: FilesSource) -> str:
+    kind = _format(path, source)
+    if kind is None:
+        raise SourceError(f"{path!r}: can't tell its format from the name; set source.format to csv, parquet or jsonl")
+    return kind
+
+
+def _fetched(source: FilesSource, folder: Path) -> _File:
+    """Fetch a file of the web; its content's digest is its identity."""
+    import httpx
+
+    from everfit.tasks.sources.web import asked, check_address
+
+    url = check_address(source.path, source.allowed_hosts)
+    name = PurePosixPath(urlsplit(url).path).name or "file"
+    digest, read, path = hashlib.sha256(), 0, folder / name
+    try:
+        with (
+            httpx.Client(timeout=60) as client,
+            asked(client, url, retries=5, deadline=time.monotonic() + 6 * 3600) as response,
+            path.open("wb") as stream,
+        ):
+            for part in response.iter_bytes(1 << 20):
+                read += len(part)
+                if read > source.max_bytes:
+                    raise SourceError(f"{url!r} has more than {source.max_bytes:,} bytes; raise source.max_bytes")
+                digest.update(part)
+                stream.write(part)
+    except httpx.TransportError as error:
+        raise SourceError(f"{url!r} broke off in mid-read: {error}; run the turn again") from error
+    return _File(str(path), _format_of(name, source), digest.hexdigest(), url)
+
+
+def _tables(
+    filesystem: "AbstractFileSystem | None", file: _File, source: FilesSource, roles: ColumnRoles, window: Window
+) -> "Iterator[pa.Table | pa.RecordBatch]":
+    import pyarrow as pa
+
+    where = repr(file.origin)
+    try:
+        if file.format == "parquet":
+            yield from _parquet(filesystem, file.path, roles, window)
+            return
+        with _local(filesystem, file.path) as path:
+            if file.format == "csv":
+                yield from read_csv(path, source, roles, where)
+            else:
+                yield from read_json_lines(path, source, where)
+    except SourceError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, EOFError) as error:
+        raise SourceError(f"{where} can't be read as {file.format}: {_first_line(error)}; mend the file") from error
+
+
+def _parquet(
+    filesystem: "AbstractFileSystem | None", path: str, roles: ColumnRoles, window: Window
+) -> "Iterator[pa.RecordBatch]":
+    import pyarrow.dataset as pds
+
+    dataset = pds.dataset(path, filesystem=filesystem, format="parquet", partitioning=None)
+    names = dataset.schema.names
+    check_columns(names, roles, repr(path))
+    scanner = dataset.scanner(
+        columns=wanted_columns(names, roles),
+        filter=time_filter(dataset.schema, roles.event_time, window),
+        batch_size=min(131_072, rows_at_once(len(names))),
+        batch_readahead=2,
+        fragment_readahead=1,
+    )
+    yield from scanner.to_batches()
+
+
+def _newest_in_parquet(filesystem: "AbstractFileSystem | None", path: str, event_time: str | None) -> datetime | None:
+    """The newest event time by the file's statistics; None where it has none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path, filesystem=filesystem) as file:
+        names = file.schema_arrow.names
+        if event_time not in names or not pa.types.is_timestamp(file.schema_arrow.field(event_time).type):
+            return None
+        ends = []
+        for group in range(file.metadata.num_row_groups):
+            row_group = file.metadata.row_group(group)
+            column = next(
+                row_group.column(each)
+                for each in range(row_group.num_columns)
+                if row_group.column(each).path_in_schema == event_time
+            )
+            statistics = column.statistics
+            if statistics is None or not statistics.has_min_max:
+                return None
+            ends.append(pd.Timestamp(statistics.max))
+    newest = max(ends, default=None)
+    if newest is None:
+        return None
+    newest = newest.tz_localize("UTC") if newest.tz is None else newest.tz_convert("UTC")
+    return newest.floor("us").to_pydatetime()
+
+
+@contextmanager
+def _local(filesystem: "AbstractFileSystem | None", path: str) -> Iterator[str]:
+    """The file on this machine, where it can be parsed twice."""
+    if filesystem is None or "file" in filesystem.protocol:
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="everfit-") as folder:
+        copy = Path(folder) / PurePosixPath(path).name
+        with filesystem.open(path, "rb") as stream, copy.open("wb") as target:
+            shutil.copyfileobj(stream, target, 8 << 20)
+        yield str(copy)

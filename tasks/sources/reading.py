@@ -1,0 +1,72 @@
+"""Reading a window of any source."""
+
+from collections.abc import Iterator
+
+from everfit.blocks.errors import SourceError
+from everfit.blocks.sources import DeltaSource, FilesSource, HttpSource, PythonSource, Source, SqlSource
+from everfit.blocks.spec import ColumnRoles
+from everfit.tasks.records import Window
+from everfit.tasks.sources.marks import FileMarks
+from everfit.tasks.sources.pieces import Piece, dated, within
+
+
+def read_source(
+    source: Source, roles: ColumnRoles, window: Window, marks: FileMarks | None = None, *, strict: bool = True
+) -> Iterator[Piece]:
+    """Read the rows of a window.
+
+    Args:
+        source: Where they are.
+        roles: What the columns are for.
+        window: Of event time; sources without event times give all their rows.
+        marks: The files read earlier, which are left out unless they changed; those read now are added.
+        strict: Whether a column that the spec names must be there; else only key and event time must.
+
+    Yields:
+        Pieces of bounded size with the source's own columns; times are UTC.
+
+    Raises:
+        SourceError: the source can't be reached or read, or it lacks a column that the spec names.
+    """
+    marks = FileMarks() if marks is None else marks
+    for piece in _read(source, roles, window, marks):
+        _require_columns(list(piece.frame.columns), roles, piece.origin, strict=strict)
+        if isinstance(source, FilesSource):  # cut already, since each file has a window of its own
+            yield piece
+            continue
+        frame = within(dated(piece.frame, roles, source.time_format, piece.origin), roles, window)
+        if len(frame):
+            yield Piece(piece.origin, frame)
+
+
+def _read(source: Source, roles: ColumnRoles, window: Window, marks: FileMarks) -> Iterator[Piece]:
+    match source:
+        case FilesSource():
+            from everfit.tasks.sources.files import read_files
+
+            return read_files(source, roles, window, marks)
+        case SqlSource():
+            from everfit.tasks.sources.sql import read_sql
+
+            return read_sql(source, roles, window)
+        case HttpSource():
+            from everfit.tasks.sources.api import read_api
+
+            return read_api(source, window)
+        case DeltaSource():
+            from everfit.tasks.sources.delta import read_delta
+
+            return read_delta(source, roles, window)
+        case PythonSource():
+            from everfit.tasks.sources.function import read_function
+
+            return read_function(source, window)
+
+
+def _require_columns(found: list[str], roles: ColumnRoles, where: str, *, strict: bool) -> None:
+    needed = roles.named() if strict else [*roles.key, *filter(None, [roles.event_time])]
+    if missing := [name for name in needed if name not in found]:
+        raise SourceError(
+            f"{where} has no column {', '.join(map(repr, missing))}, which the spec names; "
+            f"it has {', '.join(map(repr, found[:20]))}{', …' if len(found) > 20 else ''}"
+        )

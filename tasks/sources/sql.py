@@ -1,0 +1,93 @@
+"""A table or query of a database as a source."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from everfit.blocks.errors import SourceError
+from everfit.blocks.sources import SqlSource
+from everfit.blocks.spec import ColumnRoles
+from everfit.tasks.records import Window
+from everfit.tasks.sources.pieces import Piece, check_columns, rows_at_once
+from everfit.tasks.sources.secrets import reveal
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Executable
+
+_BEGINNING = datetime(1, 1, 2, tzinfo=UTC)
+
+
+def read_sql(source: SqlSource, roles: ColumnRoles, window: Window) -> Iterator[Piece]:
+    """Read the window by one statement in one transaction, a chunk of rows at a time.
+
+    PostgreSQL and SQLite answer a statement from one consistent state; the cursor stays on the server.
+
+    Raises:
+        SourceError: the database can't be reached, refuses the query, or goes away in mid-read.
+    """
+    import sqlalchemy as sa
+
+    where = f"table {source.table!r}" if source.table else "the query"
+    engine = None
+    try:
+        engine = sa.create_engine(reveal(source.url, "source.url"))
+        with engine.connect() as connection:
+            if engine.dialect.name == "postgresql":
+                connection = connection.execution_options(  # noqa: PLW2901
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+            statement, parameters = _statement(source, roles, window, connection)
+            streamed = connection.execution_options(stream_results=True, max_row_buffer=source.chunk_rows)
+            result = streamed.execute(statement, parameters)
+            names = list(result.keys())
+            check_columns(names, roles, where)
+            for rows in result.partitions(min(source.chunk_rows, rows_at_once(len(names)))):
+                frame = pd.DataFrame.from_records([tuple(row) for row in rows], columns=names)
+                yield Piece(where, frame)
+    except sa.exc.ArgumentError as error:
+        raise SourceError(
+            "source.url is no SQLAlchemy URL; write it like postgresql+psycopg://host/database"
+        ) from error
+    except (sa.exc.SQLAlchemyError, ImportError) as error:
+        told = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        raise SourceError(f"{where} can't be read: {told}; nothing was taken, so the turn can be run again") from error
+    finally:
+        if engine is not None:
+            engine.dispose()
+
+
+def _statement(
+    source: SqlSource, roles: ColumnRoles, window: Window, connection: "Connection"
+) -> "tuple[Executable, dict[str, Any]]":
+    import sqlalchemy as sa
+
+    if source.query is not None:
+        query = sa.text(source.query)
+        given = {"since": window.since or _BEGINNING, "until": window.until}
+        asked = query.compile().params
+        return query, {name: value for name, value in given.items() if name in asked}
+    schema, _, name = (source.table or "").rpartition(".")
+    try:
+        table = sa.Table(name, sa.MetaData(), schema=schema or None, autoload_with=connection)
+    except sa.exc.NoSuchTableError as error:
+        raise SourceError(f"there is no table {source.table!r}; check source.table") from error
+    statement = sa.select(table)
+    if roles.event_time is None or roles.event_time not in table.c:
+        return statement, {}
+    column = table.c[roles.event_time]
+    if not isinstance(column.type, sa.DateTime | sa.Date):  # texts and numbers are cut here, not there
+        return statement, {}
+    zoned = getattr(column.type, "timezone", False)
+    until, since = (
+        value if value is None or zoned else value.replace(tzinfo=None) for value in (window.until, window.since)
+    )
+    if isinstance(column.type, sa.Date):
+        until, since = until and until.date(), since and since.date()  # type: ignore[assignment]
+        inside = column <= until
+    else:
+        inside = column < until
+    if since is not None:
+        inside &= column >= since
+    return statement.where(inside | column.is_(None)), {}
