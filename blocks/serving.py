@@ -18,8 +18,9 @@ class ServingPolicy(Policy):
         max_concurrent: Requests that one client may have open at once.
         rate: Requests per second of one client, or no limit.
         new_categories: `refuse` answers 4xx to a category that training hasn't seen; `accept` leaves it to the model.
-        durability: `disk` flushes each micro-batch before it is answered and outlives a power cut; `process` leaves the
-            flush to the system, and outlives SIGKILL only.
+        durability: `process` writes each micro-batch before it is answered and outlives SIGKILL; a power cut may lose
+            what was answered since the last drain. `disk` flushes it as well and outlives that too, for one flush of
+            the disk (0.2 to 10 ms) per micro-batch.
         spool_bytes: What the spool may hold while the prediction log can't be reached; then requests are answered 503.
         shadow: Whether a challenger predicts what the champion answers; its predictions are logged, never given.
         drain_every: How often the spool is moved into the prediction log.
@@ -34,7 +35,9 @@ class ServingPolicy(Policy):
     new_categories: Literal["refuse", "accept"] = Field(
         default="refuse", description="Categories not seen in training."
     )
-    durability: Literal["disk", "process"] = Field(default="disk", description="What an answered prediction outlives.")
+    durability: Literal["process", "disk"] = Field(
+        default="process", description="What an answered prediction outlives."
+    )
     spool_bytes: int = Field(default=2**30, ge=2**16, description="What the spool may hold.")
     shadow: bool = Field(default=False, description="A challenger predicts too, and is not given as an answer.")
     drain_every: Duration = Field(default=timedelta(seconds=5), description="How often the spool is drained.")
