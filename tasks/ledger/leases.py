@@ -159,8 +159,8 @@ class Leases(Store):
     def _take(self, model: str, scope: LeaseScope, holder: Holder, turn_id: str | None, span: timedelta) -> Lease:
         with self.write(model) as connection:
             now = self.now(connection)
-            found = _read(connection, model, scope)
-            if found is not None and _is_held(found, now):
+            found = read_lease(connection, model, scope)
+            if found is not None and is_held(found, now):
                 raise LeaseHeldError(found, now)
             lease = Lease(
                 model=model,
@@ -202,7 +202,7 @@ def check_fence(connection: Connection, model: str, scope: LeaseScope, token: in
     Raises:
         BusyError: the token is not the newest.
     """
-    found = _read(connection, model, scope)
+    found = read_lease(connection, model, scope)
     if found is None or found.token != token or found.holder is None:
         newest = f"token {found.token}, {found.holder or 'given back'}" if found else "no lease"
         raise BusyError(
@@ -223,7 +223,8 @@ def _key(model: str, scope: LeaseScope) -> tuple[ColumnElement[bool], ColumnElem
     return leases.c.model == model, leases.c.scope == scope
 
 
-def _read(connection: Connection, model: str, scope: LeaseScope) -> Lease | None:
+def read_lease(connection: Connection, model: str, scope: LeaseScope) -> Lease | None:
+    """The lease of a model, whoever holds it; none if it was never taken."""
     row = connection.execute(select(leases).where(*_key(model, scope))).mappings().first()
     return None if row is None else _lease(row)
 
@@ -232,7 +233,8 @@ def _lease(row: RowMapping) -> Lease:
     return Lease.model_validate(dict(row))
 
 
-def _is_held(lease: Lease, now: datetime) -> bool:
+def is_held(lease: Lease, now: datetime) -> bool:
+    """Whether its holder may still act: alive as far as can be told, and no beat missed."""
     if lease.holder is None or lease.expires_at <= now.astimezone(UTC):
         return False
     return not is_dead(lease.host, lease.pid, lease.process_started)

@@ -1,10 +1,10 @@
 """The whole ledger, as flows and commands see it."""
 
+from everfit.tasks.ledger.calls import Calls
 from everfit.tasks.ledger.entries import TurnStory
-from everfit.tasks.ledger.releases import Releases
 
 
-class Ledger(Releases):
+class Ledger(Calls):
     """The SQL record of turns, decisions, releases and leases; made by `Ledger.open`.
 
     Example:

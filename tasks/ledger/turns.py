@@ -215,7 +215,7 @@ class Turns(Leases):
         """The turns of a model, oldest first; with a limit the newest so many."""
         query = select(turns).where(turns.c.model == model).order_by(turns.c.seq.desc()).limit(limit)
         with self.read() as connection:
-            return [_turn(row) for row in connection.execute(query).mappings()][::-1]
+            return [turn_of(row) for row in connection.execute(query).mappings()][::-1]
 
     def models(self) -> list[str]:
         """The models that have had a turn, by name."""
@@ -297,7 +297,7 @@ def check_turn(connection: Connection, turn: Turn) -> None:
 
 def _find(connection: Connection, turn_id: str) -> Turn | None:
     row = connection.execute(select(turns).where(turns.c.id == turn_id)).mappings().first()
-    return None if row is None else _turn(row)
+    return None if row is None else turn_of(row)
 
 
 def _get(connection: Connection, turn_id: str) -> Turn:
@@ -316,7 +316,8 @@ def _decision(row: RowMapping) -> Decision:
     return Decision.model_validate(dict(row))
 
 
-def _turn(row: RowMapping) -> Turn:
+def turn_of(row: RowMapping) -> Turn:
+    """The turn that a row of the table holds."""
     values: dict[str, Any] = dict(row)
     trigger = {name: values.pop(f"trigger_{name}") for name in ("kind", "reason", "id")}
     window = {name: values.pop(name) for name in ("since", "until")}
