@@ -9,7 +9,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from everfit.tasks import steps
 from everfit.tasks.records import Trigger
-from everfit.tasks.turns import DATA_REJECTED, NOTHING_NEW, TurnRecord, state_of
+from everfit.tasks.turns import DATA_REJECTED, NOTHING_NEW, TurnRecord
 
 
 # One candidate at a time: each uses every core by itself, and two that share them take far longer than one by one.
@@ -23,8 +23,9 @@ def training(model: str, until: datetime | None = None, trigger: Trigger | None 
         trigger: Why the turn is run. The same trigger for the same moment gives one turn, however often it is sent.
 
     Returns:
-        A state named for how the turn ended: `Promoted`, `ChampionKept`, `AwaitingApproval`, `NothingNew` or
-        `DataRejected`. Its data is the turn as `everfit train --json` prints it.
+        A state named for how the turn ended: `Promoted`, `ChampionKept`, `AwaitingApproval`, `NothingNew`,
+        `DataRejected`, or `Superseded` if the champion changed meanwhile. Its data is the turn as
+        `everfit train --json` prints it.
     """
     context = steps.open_context(model)
     until = steps.moment(until)
@@ -56,14 +57,18 @@ def training(model: str, until: datetime | None = None, trigger: Trigger | None 
         tried = tuple(trial.result() for trial in trials)
         challenger = steps.fit_challenger(data, turn, tried)
 
-        # Challenger and champion meet on the hold-out, and the gate decides.
+        # Challenger and champion meet on the hold-out; what is good enough is fitted again on all rows.
         evidence = steps.evaluate(context, turn, data, challenger, validation)
-        decision = steps.gate(context, turn, evidence)
-        released = steps.refit(data, turn, challenger, decision)
-        record = record.with_(trials=tried, fitted=challenger, refitted=released, evidence=evidence, decision=decision)
+        fitted = steps.refit(data, turn, challenger, steps.judge(context, evidence))
+        record = record.with_(trials=tried, fitted=challenger, refitted=fitted)
 
-        # What was found and decided is logged; what passed takes the champion's place.
-        version = steps.track(context, turn, data, record, released)
-        steps.release(context, turn, version, decision)
-        record = record.with_(version=version)
-        return steps.final_state(steps.finish(context, turn, state_of(decision), decision.reasons, record))
+        # The challenger is registered and tried as it would be served, and the gate decides.
+        version = steps.register(context, turn, data, challenger, fitted)
+        evidence = steps.try_serving(context, data, version, fitted, evidence)
+        evidence, decision = steps.gate(context, turn, evidence)
+        record = record.with_(version=version, evidence=evidence, decision=decision)
+
+        # What was found and decided is logged; what passed takes the champion's place, or waits for a person.
+        steps.track(context, turn, data, record)
+        state, reasons = steps.release(context, turn, record)
+        return steps.final_state(steps.finish(context, turn, state, reasons, record))

@@ -14,15 +14,16 @@ from prefect.states import Completed, Failed
 
 from everfit.blocks.settings import Settings
 from everfit.tasks import accept as accepting
+from everfit.tasks import approval_steps, approver, reference, registry, serving_check, tracking, train, turns
 from everfit.tasks import evaluate as evaluating
 from everfit.tasks import gate as gating
 from everfit.tasks import ingest as ingesting
-from everfit.tasks import reference, registry, tracking, train, turns
 from everfit.tasks import release as releasing
 from everfit.tasks import validate as validating
+from everfit.tasks.approval import overtaken
 from everfit.tasks.context import Context
 from everfit.tasks.evaluate import Incumbent
-from everfit.tasks.events import DATA_REJECTED, TURN_FINISHED, emit
+from everfit.tasks.events import DATA_REJECTED, RELEASE_PROMOTED, TURN_FINISHED, emit
 from everfit.tasks.gate import Evidence, GateDecision
 from everfit.tasks.ingest import Batch
 from everfit.tasks.ledger import Turn
@@ -65,8 +66,8 @@ def take_turn(context: Context, until: datetime, trigger: Trigger) -> Iterator[T
 
 @task
 def reconcile(context: Context) -> None:
-    """Finish or undo what a crash has left of a release, and record a champion set by hand."""
-    for action in releasing.reconcile(context.ledger, context.mlflow, context.spec.name, policy=context.spec.release):
+    """Put right what a crash has left of a release, record a champion set by hand, and end what waits no more."""
+    for action in approver.reconcile(context, datetime.now(UTC)):
         logger.warning("%s: %s", context.spec.name, action)
 
 
@@ -127,7 +128,7 @@ def split(context: Context, turn: Turn) -> Split:
 def nothing_new(context: Context, turn: Turn, snapshot: Snapshot) -> bool:
     """Whether the last turn that trained has seen these very rows, by this very spec."""
     for earlier in reversed(context.ledger.turns(context.spec.name)):
-        if earlier.id != turn.id and earlier.state in {turns.PROMOTED, turns.CHAMPION_KEPT}:
+        if earlier.id != turn.id and earlier.state in turns.JUDGED:
             seen = TurnRecord.model_validate(earlier.record).snapshot
             same_rows = seen is not None and seen.content_digest == snapshot.content_digest
             return same_rows and earlier.spec_digest == turn.spec_digest
@@ -183,11 +184,57 @@ def _release_before(context: Context, turn: Turn) -> Any:
     return next((entry for entry in reversed(earlier) if entry.state == "verified"), None)
 
 
+def judge(context: Context, evidence: Evidence) -> GateDecision:
+    """Decide as far as is known before the challenger is registered, and tried as it would be served."""
+    return gating.decide(evidence, context.spec.gate.model_copy(update={"serving": None}))
+
+
 @task
-def gate(context: Context, turn: Turn, evidence: Evidence) -> GateDecision:
-    """Decide, and write the decision into the ledger."""
+def refit(data: TrainingData, turn: Turn, challenger: Fitted, judged: GateDecision) -> Fitted:
+    """Fit what is good enough again on all rows, hold-out included; the rest stays as it was judged."""
+    if judged.verdict == "keep" or not data.spec.training.refit:
+        return challenger
+    path = data.workspace.turn_file(turn.model, turn.id, "refitted.skops")
+    logger.info("refit     %s on all rows to %s", challenger.candidate, f"{data.split.whole.until:%Y-%m-%d %H:%M}")
+    return train.fit_on(data, challenger.candidate, data.split.whole, path, challenger.setting)
+
+
+@task
+def register(context: Context, turn: Turn, data: TrainingData, challenger: Fitted, fitted: Fitted) -> ModelVersion:
+    """Register the challenger as it would be released, with what it was trained on as its reference."""
+    spec, client = context.spec, context.mlflow
+    run_id = tracking.turn_run(client, context.settings, spec.name, turn.id)
+    reference.log_reference(client, run_id, reference.make_reference(data, challenger, fitted))
+    described = f"Challenger of turn {turn.id}"
+    made = tracking.register_model(client, run_id, data, fitted, turn_id=turn.id, description=described)
+    logger.info("register  version %d, MLflow run %s", made.version, run_id)
+    return made
+
+
+@task
+def try_serving(
+    context: Context, data: TrainingData, version: ModelVersion, fitted: Fitted, evidence: Evidence
+) -> Evidence:
+    """Add what the prediction service's own code makes of the version, where the gate asks for it."""
+    found = None
+    if context.spec.gate.serving is not None:
+        found = serving_check.check_serving(data, version, fitted)
+        logger.info("serving   %s", found.problem or f"as in training, p99 {found.p99_ms:.1f} ms")
+    return evidence.model_copy(update={"challenger_version": version.version, "serving": found})
+
+
+@task
+def gate(context: Context, turn: Turn, evidence: Evidence) -> tuple[Evidence, GateDecision]:
+    """Decide, and write the decision into the ledger.
+
+    A turn that was killed after it had decided keeps to that, though a latency comes out otherwise each time, and the
+    champion may be another one by now.
+
+    Returns:
+        What was decided, and on what.
+    """
     decision = gating.decide(evidence, context.spec.gate)
-    context.ledger.record_decision(
+    made = context.ledger.decision(f"{turn.id}/gate") or context.ledger.record_decision(
         f"{turn.id}/gate",
         model=context.spec.name,
         kind="gate",
@@ -197,77 +244,75 @@ def gate(context: Context, turn: Turn, evidence: Evidence) -> GateDecision:
         record={"decision": decision.model_dump(mode="json"), "evidence": evidence.model_dump(mode="json")},
         turn_id=turn.id,
     )
-    logger.info("gate      %s", decision.reasons[0])
-    return decision
+    logger.info("gate      %s", made.reasons[0])
+    return Evidence.model_validate(made.record["evidence"]), GateDecision.model_validate(made.record["decision"])
 
 
 @task
-def refit(data: TrainingData, turn: Turn, challenger: Fitted, decision: GateDecision) -> Fitted:
-    """Fit what passed the gate again on all rows, hold-out included; the rest stays as it was judged."""
-    if decision.verdict == "keep" or not data.spec.training.refit:
-        return challenger
-    path = data.workspace.turn_file(turn.model, turn.id, "refitted.skops")
-    logger.info("refit     %s on all rows to %s", challenger.candidate, f"{data.split.whole.until:%Y-%m-%d %H:%M}")
-    return train.fit_on(data, challenger.candidate, data.split.whole, path, challenger.setting)
-
-
-@task
-def track(context: Context, turn: Turn, data: TrainingData, record: TurnRecord, model: Fitted) -> ModelVersion:
-    """Log the turn to MLflow and register its model."""
-    assert record.decision is not None  # noqa: S101 - there is a model to track, so there was a decision
+def track(context: Context, turn: Turn, data: TrainingData, record: TurnRecord) -> None:
+    """Log what the turn found and decided to MLflow."""
     spec, client = context.spec, context.mlflow
-    run_id = tracking.turn_run(client, context.settings, spec.name, turn.id)
+    decision, version, fitted = record.decision, record.version, record.refitted
+    assert decision is not None  # noqa: S101 - what is tracked was registered and judged
+    assert version is not None  # noqa: S101
+    assert fitted is not None  # noqa: S101
     tracking.log_turn(
         client,
-        run_id,
+        version.run_id,
         parameters={
-            "candidate": model.candidate,
+            "candidate": fitted.candidate,
             "until": turn.window.until.isoformat(),
             "trigger": turn.trigger.kind,
-            "rows": model.rows,
+            "rows": fitted.rows,
             "seed": spec.training.seed,
-            "verdict": record.decision.verdict,
+            "verdict": decision.verdict,
         },
         metrics=turns.flat_metrics(record),
         documents={
             "spec.json": spec.content(),
             "turn.json": record.model_dump(mode="json"),
-            "decision.json": record.decision.model_dump(mode="json"),
+            "decision.json": decision.model_dump(mode="json"),
             "validation.json": record.validation.model_dump(mode="json") if record.validation else {},
         },
         snapshot=data.snapshot,
     )
-    assert record.fitted is not None  # noqa: S101
-    reference.log_reference(client, run_id, reference.make_reference(data, record.fitted, model))
-    version = tracking.register_model(
-        client, run_id, data, model, turn_id=turn.id, description=record.decision.reasons[0]
-    )
-    logger.info("track     registered as version %d, MLflow run %s", version.version, run_id)
-    return version
+    client.update_model_version(spec.name, str(version.version), description=decision.reasons[0])
 
 
 @task
-def release(context: Context, turn: Turn, version: ModelVersion, decision: GateDecision) -> None:
-    """Make the version the champion; one that did not pass is marked as the challenger and changes nothing."""
-    spec, client = context.spec, context.mlflow
+def release(context: Context, turn: Turn, record: TurnRecord) -> tuple[str, tuple[str, ...]]:
+    """Make the challenger the champion if the gate said so, and the champion is still the one that it has beaten.
+
+    Returns:
+        The turn's final state, and the reasons for it.
+    """
+    spec, client, ledger = context.spec, context.mlflow, context.ledger
+    decision, evidence, version = record.decision, record.evidence, record.version
+    assert decision is not None  # noqa: S101 - the flow releases what was judged
+    assert evidence is not None  # noqa: S101
+    assert version is not None  # noqa: S101
     if decision.verdict != "promote":
         registry.set_alias(client, spec.name, registry.CHALLENGER, version.version)
-        return
-    before = _release_before(context, turn)
+        return turns.state_of(decision), decision.reasons
+    current = ledger.current_release(spec.name)
+    why = overtaken(evidence.champion_version, None if current is None else current.version)
+    if why and ledger.release_of(turn.id) is None:
+        logger.warning("release   version %d is not released: %s", version.version, why)
+        return turns.SUPERSEDED, (f"Superseded: {why}", *decision.reasons)
     entry = releasing.release(
-        context.ledger,
+        ledger,
         client,
         spec.name,
         version.version,
-        expected_previous=None if before is None else before.seq,
+        expected_previous=None if current is None else current.seq,
         reason=decision.reasons[0],
         actor="gate",
         turn=turn,
         policy=spec.release,
     )
-    if (challenger := registry.challenger(client, spec.name)) and challenger.version == version.version:
-        registry.set_alias(client, spec.name, registry.CHALLENGER, None)
+    emit(RELEASE_PROMOTED, spec.name, release=entry)
     logger.info("release   version %d is the champion (release %d)", entry.version, entry.seq)
+    return turns.state_of(decision), decision.reasons
 
 
 @task
@@ -278,7 +323,7 @@ def finish(context: Context, turn: Turn, state: str, reasons: tuple[str, ...], r
     settled = context.ledger.finish_turn(
         turn, state=state, verdict=verdict, reasons=reasons, record=record, seconds=seconds
     )
-    create_markdown_artifact(
+    artifact: Any = create_markdown_artifact(  # called from a task it gives an id, and no coroutine
         turns.markdown(settled),
         key=f"{context.spec.name}-turn",
         description=f"{state}: {reasons[0] if reasons else ''}",
@@ -286,6 +331,8 @@ def finish(context: Context, turn: Turn, state: str, reasons: tuple[str, ...], r
     emit(TURN_FINISHED, context.spec.name, turn_id=turn.id, state=state, reasons=list(reasons))
     if state == turns.DATA_REJECTED:
         emit(DATA_REJECTED, context.spec.name, turn_id=turn.id, reasons=list(reasons))
+    if state == turns.AWAITING_APPROVAL:
+        approval_steps.announce(context, settled, artifact)
     return settled
 
 

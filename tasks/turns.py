@@ -14,14 +14,19 @@ from everfit.tasks.split import Split
 from everfit.tasks.train import Fitted, Trial
 from everfit.tasks.validate import Validation
 
-PROMOTED, CHAMPION_KEPT, DATA_REJECTED, NOTHING_NEW, AWAITING_APPROVAL = (
+PROMOTED, CHAMPION_KEPT, DATA_REJECTED, NOTHING_NEW, AWAITING_APPROVAL, REJECTED, SUPERSEDED = (
     "Promoted",
     "ChampionKept",
     "DataRejected",
     "NothingNew",
     "AwaitingApproval",
+    "Rejected",
+    "Superseded",
 )
-"""The names of a training flow's final states."""
+"""The names of a training flow's final states; `AwaitingApproval` becomes `Promoted`, `Rejected` or `Superseded`."""
+
+JUDGED = frozenset({PROMOTED, CHAMPION_KEPT, AWAITING_APPROVAL, REJECTED})
+"""The states of a turn whose challenger was judged for good: the same rows would give the same one again."""
 
 
 class TurnRecord(Record):
@@ -134,6 +139,8 @@ _HEADLINES = {
     DATA_REJECTED: "the data was rejected",
     NOTHING_NEW: "nothing new to learn from",
     AWAITING_APPROVAL: "waiting for approval",
+    REJECTED: "the challenger was rejected",
+    SUPERSEDED: "the champion changed meanwhile",
 }
 
 

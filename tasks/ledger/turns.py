@@ -211,9 +211,11 @@ class Turns(Leases):
         with self.read() as connection:
             return _find(connection, turn_id)
 
-    def turns(self, model: str, *, limit: int | None = None) -> list[Turn]:
-        """The turns of a model, oldest first; with a limit the newest so many."""
+    def turns(self, model: str, *, state: str | None = None, limit: int | None = None) -> list[Turn]:
+        """The turns of a model (that are in a state), oldest first; with a limit the newest so many."""
         query = select(turns).where(turns.c.model == model).order_by(turns.c.seq.desc()).limit(limit)
+        if state is not None:
+            query = query.where(turns.c.state == state)
         with self.read() as connection:
             return [turn_of(row) for row in connection.execute(query).mappings()][::-1]
 

@@ -1,0 +1,27 @@
+"""Ask a person whether a challenger that passed the gate is released."""
+
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from everfit.tasks import approval_steps, steps
+
+
+@flow(name="approval", flow_run_name="approve-{turn_id}")
+def approval(model: str, turn_id: str) -> State[dict[str, Any]]:
+    """Wait for an answer in the Prefect UI, and carry it out; no worker is held meanwhile.
+
+    Args:
+        model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
+        turn_id: The turn that ended as `AwaitingApproval`.
+
+    Returns:
+        A state named for how the turn ended: `Promoted`, `Rejected`, or `Superseded` if the champion changed meanwhile.
+    """
+    context = steps.open_context(model)
+    request = approval_steps.find_request(context, turn_id)
+    if request is not None:
+        form = approval_steps.ask(context, request)
+        approval_steps.decide(context, request, form)
+    return approval_steps.final_state(context, turn_id)

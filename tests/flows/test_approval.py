@@ -1,0 +1,244 @@
+"""Stories of challengers that wait for a person."""
+
+import shutil
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import StateType
+from prefect.exceptions import Pause
+from prefect.flow_engine import run_flow
+from prefect.flow_runs import resume_flow_run
+from support.deliveries import SPEC, deliveries, write_month
+
+from everfit.blocks.errors import EverfitError, LedgerError
+from everfit.blocks.settings import Settings
+from everfit.deployments.runs import result_of
+from everfit.flows.approval import approval
+from everfit.flows.training import training
+from everfit.tasks import approver, registry
+from everfit.tasks.approval import ApprovalError
+from everfit.tasks.context import Context
+from everfit.tasks.records import Trigger
+from everfit.tasks.specs import load_spec
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+MARCH = datetime(2024, 3, 1, tzinfo=UTC)
+
+
+def run(model: Path, reason: str = "") -> dict[str, Any]:
+    return result_of(training(str(model), MARCH, Trigger(reason=reason), return_state=True))
+
+
+@pytest.fixture(scope="module")
+def _asked(prefect_server: None, _empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which a turn ended as `AwaitingApproval`."""
+    folder = tmp_path_factory.mktemp("asked")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        patched.setenv("EVERFIT_WORKSPACE", str(folder / ".everfit"))
+        patched.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / '.everfit' / 'mlflow.db'}")
+        (folder / ".everfit").mkdir()
+        shutil.copy(_empty_mlflow, folder / ".everfit" / "mlflow.db")
+        write_month(folder, "winter", deliveries("2024-01-01", 60))
+        (folder / "deliveries.yaml").write_text(yaml.safe_dump(SPEC | {"gate": {"approval": "always"}}))
+        assert run(folder / "deliveries.yaml")["state"] == "AwaitingApproval"
+    return folder
+
+
+@pytest.fixture
+def here(_asked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Context:
+    """The model whose challenger waits, in a copy of that folder."""
+    shutil.copytree(_asked, tmp_path / "copy")
+    folder = tmp_path / "copy"
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("EVERFIT_WORKSPACE", str(folder / ".everfit"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / '.everfit' / 'mlflow.db'}")
+    return Context(load_spec("deliveries.yaml"), Settings())
+
+
+def waiting(here: Context) -> str:
+    (turn,) = here.ledger.turns("deliveries", state="AwaitingApproval")
+    return turn.id
+
+
+def decide(here: Context, said: Any = "approve", **given: Any) -> Any:
+    given = {"by": "ann", "why": "the gain is real", "now": datetime.now(UTC)} | given
+    return approver.decide(here, given.pop("turn", None) or waiting(here), said, **given)
+
+
+def left(here: Context) -> Any:
+    """All that an approval could change."""
+    ledger, client = here.ledger, here.mlflow
+    (turn,) = ledger.turns("deliveries")
+    aliases = [getattr(registry, name)(client, "deliveries") for name in ("champion", "challenger")]
+    tags = client.get_model_version("deliveries", "1").tags
+    return turn, aliases, tags, ledger.decisions("deliveries"), ledger.releases("deliveries")
+
+
+def test_what_waits_is_registered_and_released_to_nobody(here: Context):
+    turn, (champion, challenger), *_, releases = left(here)
+
+    assert turn.reasons[0].startswith("Waits for approval of challenger 1 as the first champion, because")
+    assert champion is None
+    assert challenger.version == 1
+    assert challenger.trained_until == MARCH - timedelta(days=1)  # fitted again on all rows already
+    assert releases == []
+
+
+def test_an_approved_challenger_is_the_champion_and_who_said_so_is_on_record(here: Context):
+    turn = decide(here)
+
+    assert turn.state == "Promoted"
+    assert turn.reasons[0] == "Approved by ann: the gain is real"
+    settled, (champion, challenger), tags, decisions, (release,) = left(here)
+    assert settled == turn
+    assert champion.version == 1
+    assert challenger is None
+    assert (release.state, release.actor, release.turn_id, release.version) == ("verified", "ann", turn.id, 1)
+    assert {name: tags[f"everfit.{name}"] for name in ("approval", "approved_by", "approval_reason")} == {
+        "approval": "approve",
+        "approved_by": "ann",
+        "approval_reason": "the gain is real",
+    }
+    assert [(decision.kind, decision.verdict) for decision in decisions] == [
+        ("gate", "needs_approval"),
+        ("approval", "approve"),
+    ]
+
+
+def test_a_rejected_challenger_changes_nothing_and_is_not_asked_about_again(here: Context):
+    turn = decide(here, "reject", why="not before the holidays")
+
+    assert turn.state == "Rejected"
+    _, aliases, tags, _, releases = left(here)
+    assert aliases == [None, None]
+    assert tags["everfit.rejected_by"] == "ann"
+    assert releases == []
+    assert run(Path("deliveries.yaml"), reason="somebody tries again")["state"] == "NothingNew"
+
+
+def test_what_nobody_decided_is_rejected_when_it_expires(here: Context):
+    asked = left(here)[0].finished_at
+
+    assert approver.settle(here, asked + timedelta(days=7, seconds=-1)) == []
+    (turn,) = approver.settle(here, asked + timedelta(days=7))
+
+    assert (turn.state, left(here)[1]) == ("Rejected", [None, None])
+    assert turn.reasons[0].startswith("Rejected by everfit: nobody's decision was carried out before")
+    assert approver.settle(here, asked + timedelta(days=8)) == []
+
+
+def test_an_approval_is_refused_when_the_champion_changed(here: Context):
+    turn_id = waiting(here)
+    copy = here.mlflow.get_model_version("deliveries", "1")
+    here.mlflow.create_model_version("deliveries", copy.source, run_id=copy.run_id)
+    registry.set_alias(here.mlflow, "deliveries", registry.CHAMPION, 2)
+
+    with pytest.raises(ApprovalError, match="Superseded by everfit: when the challenger was judged there was no"):
+        decide(here)
+
+    turn, (champion, challenger), _, _, (release,) = left(here)
+    assert (turn.id, turn.state) == (turn_id, "Superseded")
+    assert (champion.version, challenger, release.kind) == (2, None, "outside")
+    # The same rows are worth another turn, for there is another champion to be compared with.
+    with pytest.raises(EverfitError, match="has trained on all rows"):
+        run(Path("deliveries.yaml"), reason="again")
+
+
+@pytest.mark.parametrize(
+    ("said", "given", "words"),
+    [
+        ("approve", {"by": " "}, "the name is empty"),
+        ("reject", {"why": ""}, "the reason is empty"),
+        ("approve", {"turn": "deliveries-1"}, "there is no turn 'deliveries-1'"),
+    ],
+)
+def test_a_mistaken_answer_changes_nothing(here: Context, said: Any, given: dict[str, str], words: str):
+    before = left(here)
+
+    with pytest.raises(EverfitError, match=words):
+        decide(here, said, **given)
+
+    assert left(here) == before
+
+
+def test_a_decided_turn_and_another_models_turn_are_refused(here: Context):
+    turn = decide(here)
+    before = left(here)
+
+    with pytest.raises(ApprovalError, match=r"waits for no approval \(Promoted: Approved by ann: the gain is real\)"):
+        decide(here, "reject", turn=turn.id)
+    other = Context(here.spec.model_copy(update={"name": "parcels"}), here.settings)
+    with pytest.raises(ApprovalError, match="is of the model 'deliveries' and not of 'parcels'"):
+        decide(other, turn=turn.id)
+    assert left(here) == before
+
+
+def test_an_approval_that_a_crash_broke_off_is_carried_out_by_the_next_command(here: Context):
+    request = approver.request_in(here, waiting(here))
+    approver._record(here, approver.answer(request, "approve", "ann", "go"))  # and the process dies
+
+    with pytest.raises(LedgerError, match="it can't become 'reject'"):
+        approver._record(here, approver.answer(request, "reject", "bob", "no"))
+    # It was approved in time, whenever it is carried out.
+    (done,) = approver.reconcile(here, request.expires_at + timedelta(days=1))
+
+    assert "ended as Promoted: Approved by ann: go" in done
+    assert left(here)[4][0].actor == "ann"
+
+
+def test_of_two_people_who_answer_at_once_one_is_heard(here: Context):
+    turn_id, answers = waiting(here), {}
+
+    def say(said: Any, by: str) -> None:
+        try:
+            answers[by] = approver.decide(here, turn_id, said, by=by, why="so", now=datetime.now(UTC)).state
+        except EverfitError as error:
+            answers[by] = error
+
+    people = [threading.Thread(target=say, args=given) for given in (("approve", "ann"), ("reject", "bob")) * 2]
+    for person in people:
+        person.start()
+    for person in people:
+        person.join()
+
+    turn, (champion, _), *_, decisions, releases = left(here)
+    approved = turn.state == "Promoted"
+    assert turn.state in {"Promoted", "Rejected"}
+    assert (champion is not None) == approved == (len(releases) == 1)
+    assert [decision.verdict for decision in decisions] == ["needs_approval", "approve" if approved else "reject"]
+
+
+def resumed(said: str, flow_run_id: Any) -> Any:
+    resume_flow_run(flow_run_id, run_input={"decision": said, "name": "ann", "reason": "seen in the UI"})
+    with get_client(sync_client=True) as client:
+        return run_flow(approval, flow_run=client.read_flow_run(flow_run_id), return_type="state")
+
+
+@pytest.mark.parametrize(("said", "state"), [("approve", "Promoted"), ("reject", "Rejected")])
+def test_a_run_of_the_approval_flow_holds_no_worker_while_it_waits(here: Context, said: str, state: str):
+    deployment = approval.to_deployment(f"waits-{said}").apply()
+    with get_client(sync_client=True) as client:
+        parameters = {"model": "deliveries.yaml", "turn_id": waiting(here)}
+        flow_run = client.create_flow_run_from_deployment(deployment, parameters=parameters)
+        with pytest.raises(Pause):  # which ends a worker's process
+            run_flow(approval, flow_run=flow_run)
+        suspended = client.read_flow_run(flow_run.id).state
+
+    assert (suspended.type, suspended.name) == (StateType.PAUSED, "Suspended")
+    assert left(here)[0].state == "AwaitingApproval"
+
+    ended = resumed(said, flow_run.id)
+
+    assert (ended.type, ended.name) == (StateType.COMPLETED, state)
+    turn = left(here)[0]
+    assert turn.reasons[0] == f"{'Approved' if said == 'approve' else 'Rejected'} by ann: seen in the UI"
+    # Asked once more about a turn that is decided, the flow says how it ended.
+    again: Any = approval("deliveries.yaml", turn.id, return_state=True)
+    assert again.name == state

@@ -1,0 +1,64 @@
+"""What may be approved, and until when."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from everfit.tasks.approval import ApprovalError, Request, answer, lapse
+
+ASKED = datetime(2024, 3, 1, tzinfo=UTC)
+
+
+def request(champion: int | None = 1) -> Request:
+    return Request(
+        model="deliveries",
+        turn_id="deliveries-1",
+        version=2,
+        run_id="r",
+        champion_version=champion,
+        headline="Waits",
+        asked_at=ASKED,
+        expires_at=ASKED + timedelta(days=7),
+    )
+
+
+def test_an_answer_names_who_and_why():
+    approval = answer(request(), "approve", " ann ", "looks right")
+
+    assert (approval.outcome, approval.by, approval.why) == ("approve", "ann", "looks right")
+    assert approval.headline == "Approved by ann: looks right"
+
+
+@pytest.mark.parametrize(("by", "why", "word"), [("", "x", "name"), ("ann", "  ", "reason"), ("\n", "", "name")])
+def test_an_answer_by_nobody_or_without_a_reason_is_none(by: str, why: str, word: str):
+    with pytest.raises(ApprovalError, match=f"the {word} is empty"):
+        answer(request(), "reject", by, why)
+
+
+def test_a_request_waits_until_the_moment_at_which_it_expires():
+    assert lapse(request(), 1, ASKED + timedelta(days=7, seconds=-1)) is None
+    expired = lapse(request(), 1, ASKED + timedelta(days=7))
+    assert expired is not None
+    assert (expired.outcome, expired.by) == ("expired", "everfit")
+    assert expired.headline == "Rejected by everfit: nobody's decision was carried out before 2024-03-08 00:00 UTC"
+
+
+@pytest.mark.parametrize(
+    ("compared", "present", "words"),
+    [
+        (1, 3, "the champion was version 1, and now it is version 3"),
+        (1, None, "the champion was version 1, and now there is none"),
+        (None, 3, "there was no champion, and now it is version 3"),
+        (1, 2, "and now it is version 2"),  # the challenger itself, made champion by somebody's hand
+    ],
+)
+def test_another_champion_supersedes_a_request_also_after_it_expired(compared, present, words):
+    for now in (ASKED, ASKED + timedelta(days=30)):
+        found = lapse(request(compared), present, now)
+        assert found is not None
+        assert found.outcome == "superseded"
+        assert words in found.why
+
+
+def test_without_a_champion_before_and_now_it_still_waits():
+    assert lapse(request(None), None, ASKED) is None
