@@ -5,15 +5,14 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from everfit.tasks import steps
 from everfit.tasks.records import Trigger
+from everfit.tasks.runners import task_runner
 from everfit.tasks.turns import DATA_REJECTED, NOTHING_NEW, TurnRecord
 
 
-# One candidate at a time: each uses every core by itself, and two that share them take far longer than one by one.
-@flow(name="training", flow_run_name="train-{model}", task_runner=ThreadPoolTaskRunner(max_workers=1))
+@flow(name="training", flow_run_name="train-{model}", task_runner=task_runner())
 def training(model: str, until: datetime | None = None, trigger: Trigger | None = None) -> State[dict[str, Any]]:
     """Run one turn of the loop for a model: train a challenger, and release it if it is shown to be better.
 
@@ -51,16 +50,22 @@ def training(model: str, until: datetime | None = None, trigger: Trigger | None 
             return steps.final_state(steps.finish(context, turn, NOTHING_NEW, (reason,), record))
 
         data = steps.data_of(context, turn, record)
+        while True:
+            # Candidates compete on validation rows; the best one is fitted on all training rows.
+            trials = [steps.try_candidate.submit(data, *candidate) for candidate in steps.candidates(context, turn)]
+            tried = tuple(trial.result() for trial in trials)
+            challenger = steps.fit_challenger(data, turn, tried)
 
-        # Candidates compete on validation rows; the best one is fitted on all training rows.
-        trials = [steps.try_candidate.submit(data, *candidate) for candidate in steps.candidates(context, turn)]
-        tried = tuple(trial.result() for trial in trials)
-        challenger = steps.fit_challenger(data, turn, tried)
+            # Challenger and champion meet on the hold-out; if its rows are too few to judge by, on a longer one.
+            evidence = steps.evaluate(context, turn, data, challenger, validation)
+            judged = steps.judge(context, evidence)
+            if not judged.extend_holdout:
+                break
+            data = steps.longer_holdout(context, data, evidence)
 
-        # Challenger and champion meet on the hold-out; what is good enough is fitted again on all rows.
-        evidence = steps.evaluate(context, turn, data, challenger, validation)
-        fitted = steps.refit(data, turn, challenger, steps.judge(context, evidence))
-        record = record.with_(trials=tried, fitted=challenger, refitted=fitted)
+        # What is good enough is fitted again on all rows.
+        fitted = steps.refit(data, turn, challenger, judged)
+        record = record.with_(split=data.split, trials=tried, fitted=challenger, refitted=fitted)
 
         # The challenger is registered and tried as it would be served, and the gate decides.
         version = steps.register(context, turn, data, challenger, fitted)

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,6 +33,7 @@ from everfit.tasks.records import ModelVersion, Snapshot, Trigger, Window
 from everfit.tasks.search import Setting
 from everfit.tasks.specs import load_spec
 from everfit.tasks.split import Split, TrainingData, split_window
+from everfit.tasks.split import longer_holdout as split_again
 from everfit.tasks.train import Fitted, Trial
 from everfit.tasks.turns import TurnRecord
 from everfit.tasks.validate import Validation
@@ -173,7 +175,8 @@ def _incumbent(context: Context, turn: Turn) -> Incumbent | None:
     if entry is None:
         return None
     version = registry.model_version(context.mlflow, context.spec.name, entry.version)
-    return Incumbent(version, registry.load(context.mlflow, version))
+    threshold = tracking.threshold(context.mlflow, version)
+    return Incumbent(version, registry.load(context.mlflow, version), threshold)
 
 
 def _release_before(context: Context, turn: Turn) -> Any:
@@ -246,6 +249,19 @@ def gate(context: Context, turn: Turn, evidence: Evidence) -> tuple[Evidence, Ga
     )
     logger.info("gate      %s", made.reasons[0])
     return Evidence.model_validate(made.record["evidence"]), GateDecision.model_validate(made.record["decision"])
+
+
+def longer_holdout(context: Context, data: TrainingData, evidence: Evidence) -> TrainingData:
+    """Judge on more rows: the newest of the training rows, which no model may be fitted on or chosen by any more."""
+    wanted = max(2 * context.spec.gate.min_rows, 2 * evidence.holdout_rows) - evidence.holdout_rows
+    compared = evidence.comparison or evidence.dummy_comparison
+    if compared is not None and compared.rarest_class_rows is not None:
+        share = max(compared.rarest_class_rows, 1) / evidence.holdout_rows
+        wanted = max(wanted, round(2 * context.spec.gate.min_class_rows / share) - evidence.holdout_rows)
+    times = data.training_rows(data.split.training)[context.spec.columns.time]
+    split = split_again(data.split, times, wanted, evidence.champion_trained_until)
+    logger.info("split     hold-out %s", split.holdout)
+    return replace(data, split=split)
 
 
 @task

@@ -20,6 +20,7 @@ from everfit.tasks.scores import class_indices, class_list, model_scores
 from everfit.tasks.search import Evaluate, Search, Setting, TimeUp, Try, best_of
 from everfit.tasks.split import Sample, TrainingData
 from everfit.tasks.workspace import Workspace
+from everfit.tasks.worth import best_threshold
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -49,6 +50,7 @@ class Fitted(Record):
     trained_on: Sample | Window
     features: tuple[str, ...]
     setting: Setting = Field(default_factory=Setting)
+    threshold: float | None = Field(default=None, description="Best in value on later rows; none without a value.")
 
 
 Told = Callable[[int, Try], None]
@@ -197,7 +199,21 @@ def fit_here(data: TrainingData, candidate: str, window: Window, path: str, sett
         trained_on=window,
         features=tuple(data.features),
         setting=setting,
+        threshold=_threshold(data, candidate, setting, rows),
     )
+
+
+def _threshold(data: TrainingData, candidate: str, setting: Setting, rows: pd.DataFrame) -> float | None:
+    """The threshold that is worth most on the last rows, of a model fitted on the earlier ones."""
+    value, target = data.spec.training.value, data.spec.columns.target
+    if value is None or value.function is not None:
+        return None
+    fitted, validated = next(time_folds(len(rows), 1))
+    model = fit(data.spec, data.features, candidate, setting, rows.iloc[fitted])
+    classes = class_list(rows[target], data.spec.task)
+    later = rows.iloc[validated]
+    said = model_scores(model, later[data.features], classes, data.spec.task)
+    return best_threshold(value, class_indices(later[target], classes, data.spec.task), said)
 
 
 def read_model(fitted: Fitted, workspace: Workspace) -> "Pipeline":

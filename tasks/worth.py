@@ -1,0 +1,66 @@
+"""Worth: what a model's answers are worth to the user, at the threshold that was best on validation rows."""
+
+import importlib
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from everfit.blocks.errors import SpecError
+from everfit.blocks.value import ValuePolicy
+
+Floats = npt.NDArray[np.float64]
+
+_THRESHOLDS = 199
+
+
+def worth_of(policy: ValuePolicy, threshold: float) -> Callable[[Floats, Floats], Floats]:
+    """The worth of each row, from labels and scores.
+
+    Args:
+        policy: What each outcome is worth, or the user's function.
+        threshold: Action is taken from this probability on.
+
+    Raises:
+        SpecError: there is no such function.
+    """
+    if policy.function is not None:
+        module, _, name = policy.function.partition(":")
+        try:
+            own = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise SpecError(f"training.value.function: {policy.function!r} can't be imported: {error}") from error
+        return lambda truth, scores: np.asarray(own(truth, scores), dtype=np.float64)
+
+    def worth(truth: Floats, scores: Floats) -> Floats:
+        acted, positive = scores >= threshold, truth == 1
+        return np.select(
+            [acted & positive, acted & ~positive, ~acted & ~positive],
+            [policy.true_positive, policy.false_positive, policy.true_negative],
+            policy.false_negative,
+        ).astype(np.float64)
+
+    return worth
+
+
+def best_threshold(policy: ValuePolicy, truth: Floats, scores: Floats) -> float:
+    """The threshold with the greatest worth on validation rows; of equals the one nearest to one half.
+
+    Example:
+        >>> costly = ValuePolicy(true_positive=1, false_positive=-10)
+        >>> best_threshold(costly, np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.1, 0.6, 0.55, 0.9]))
+        0.605
+    """
+    if policy.function is not None:
+        return 0.5
+    thresholds = np.linspace(0, 1, _THRESHOLDS + 2)
+    worths = [worth_of(policy, float(each))(truth, scores).sum() for each in thresholds]
+    best = np.flatnonzero(np.isclose(worths, max(worths)))
+    return float(thresholds[best[np.argmin(np.abs(thresholds[best] - 0.5))]])
+
+
+def no_action(policy: ValuePolicy, truth: Floats) -> float:
+    """The worth of a row when nothing is ever done."""
+    if policy.function is not None:
+        return float(worth_of(policy, 0.5)(truth, np.zeros_like(truth)).mean())
+    return float(np.where(truth == 1, policy.false_negative, policy.true_negative).mean())

@@ -1,0 +1,218 @@
+"""Evidence is measured on rows that no model has trained on, and on as much of them as the gate asks for."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from support.training import UNTIL, a_spec, data_of, rows_of
+
+from everfit.blocks.errors import DataError
+from everfit.tasks.calibration import calibration_curve, expected_calibration_error
+from everfit.tasks.evaluate import Incumbent, evaluate
+from everfit.tasks.gate import decide
+from everfit.tasks.gate_evidence import Evidence
+from everfit.tasks.leaks import filled_with_the_label, suspected_leaks
+from everfit.tasks.records import ModelVersion, Window
+from everfit.tasks.search import Setting
+from everfit.tasks.slices import groups
+from everfit.tasks.split import TrainingData, longer_holdout
+from everfit.tasks.train import Fitted, fit_on, read_model
+from everfit.tasks.validate import Validation
+from everfit.tasks.worth import best_threshold, no_action, worth_of
+
+PASSED = Validation(passed=True, rows=900, bad_rows=0, outcomes=(), reasons=(), suite_inferred=False)
+
+
+def known_since(rows: pd.DataFrame, since: Any) -> int:
+    return int(((rows["at"] >= since) & (rows["known_at"] <= UNTIL)).sum())
+
+
+def challenger_of(data: TrainingData) -> Fitted:
+    path = data.workspace.turn_file("small", "t", "challenger.skops")
+    return fit_on(data, data.spec.training.candidates[0], data.split.training, path)
+
+
+def champion_of(data: TrainingData, until: Any, threshold: float | None = None) -> Incumbent:
+    path = data.workspace.turn_file("small", "t", "champion.skops")
+    fitted = fit_on(data, data.spec.training.candidates[0], Window(until=until), path)
+    version = ModelVersion(model="small", version=1, run_id="r", trained_until=until)
+    return Incumbent(version, read_model(fitted, data.workspace), threshold)
+
+
+def evidence_of(tmp_path: Path, task: str = "binary", rows: pd.DataFrame | None = None, **parts: Any) -> Evidence:
+    data = data_of(a_spec(task, **parts), rows_of(task) if rows is None else rows, tmp_path)
+    champion = champion_of(data, UNTIL - timedelta(days=30))
+    return evaluate(data, challenger_of(data), champion, PASSED)
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_both_models_are_compared_on_rows_that_neither_has_seen(task: str, tmp_path: Path) -> None:
+    found = evidence_of(tmp_path, task)
+
+    assert found.overlap_rows == 0
+    assert found.champion_version == 1
+    assert found.comparison is not None
+    assert found.comparison.rows == found.holdout_rows == known_since(rows_of(task), found.holdout.since)
+    assert found.comparison.challenger == pytest.approx(found.challenger[found.metric])
+    assert decide(found, a_spec(task).gate).checks[0].passed
+
+
+def test_rows_that_the_champion_was_fitted_on_again_are_left_out(tmp_path: Path) -> None:
+    data = data_of(a_spec(), rows_of(), tmp_path)
+    seen_until = UNTIL - timedelta(days=5)
+    found = evaluate(data, challenger_of(data), champion_of(data, seen_until), PASSED)
+
+    assert found.holdout.since == seen_until
+    assert found.holdout_rows == known_since(rows_of(), seen_until)
+    with pytest.raises(DataError, match="none left to compare on"):
+        evaluate(data, challenger_of(data), champion_of(data, UNTIL), PASSED)
+
+
+def test_a_planted_overlap_is_counted_and_keeps_the_champion(tmp_path: Path) -> None:
+    data = data_of(a_spec(), rows_of(), tmp_path)
+    cheat = replace(data, split=data.split.model_copy(update={"training": Window(until=UNTIL - timedelta(days=7))}))
+    found = evaluate(cheat, challenger_of(cheat), None, PASSED)
+
+    assert found.overlap_rows == (rows_of()["at"].between(data.split.holdout.since, cheat.split.training.until)).sum()
+    decision = decide(found, data.spec.gate)
+    assert decision.verdict == "keep"
+    assert "trained on" in decision.reasons[0]
+
+
+def test_a_champion_that_needs_a_lost_column_is_told_so(tmp_path: Path) -> None:
+    data = data_of(a_spec(), rows_of(), tmp_path)
+    champion = champion_of(data, UNTIL - timedelta(days=30))
+    fewer = data_of(a_spec(name="fewer"), rows_of().drop(columns="noise"), tmp_path)
+    with pytest.raises(DataError, match="the champion needs the column 'noise'"):
+        evaluate(fewer, challenger_of(fewer), champion, PASSED)
+
+
+def test_only_what_the_policy_asks_for_is_measured(tmp_path: Path) -> None:
+    quiet = evidence_of(tmp_path / "a")
+    assert quiet.slices is quiet.fairness is quiet.robustness is quiet.business_value is None
+
+    gate = {
+        "slices": {"columns": ["color", "noise"], "min_rows": 30},
+        "fairness": {"max_demographic_parity_difference": 0.5},
+        "robustness": {"max_flip_share": 0.9},
+        "calibration": {"max_error": 0.2},
+        "business_value": {"min_gain": -1},
+    }
+    value = {"true_positive": 10, "false_positive": -1, "unit": "EUR"}
+    found = evidence_of(tmp_path / "b", gate=gate, columns={"protected": ["group"]}, training={"value": value})
+    assert [str(each) for each in found.slices][:3] == ["color = blue", "color = green", "color = red"]
+    assert len(found.slices) == 7
+    assert sum(each.rows for each in found.slices) == 2 * found.holdout_rows
+    assert all(each.comparison.rows == each.rows for each in found.slices)
+    assert found.fairness[0].column == "group"
+    assert 0 <= found.fairness[0].equalized_odds_difference < 0.5
+    assert found.fairness[0].champion_demographic_parity_difference is not None
+    assert 0 < found.robustness.flip_share < 1
+    assert found.robustness.perturbation == "x missing"
+    assert 0 < found.calibration.challenger < 0.2
+    assert found.business_value.challenger > 0
+    assert found.business_value.unit == "EUR"
+    names = {check.name for check in decide(found, a_spec(gate=gate).gate).checks}
+    assert {"slices", "fairness group demographic_parity_difference", "robustness", "business value"} <= names
+
+
+def test_a_group_that_is_treated_otherwise_shows(tmp_path: Path) -> None:
+    rows = rows_of()
+    rows["y"] = np.where(rows["group"] == "a", 1.0, rows["y"])
+    rows["proxy"] = (rows["group"] == "a").astype(float)
+    gate = {"fairness": {"max_demographic_parity_difference": 0.1}}
+    found = evidence_of(tmp_path, rows=rows, gate=gate, columns={"protected": ["group"]})
+    assert found.fairness[0].demographic_parity_difference > 0.3
+
+
+def test_every_row_is_in_one_group() -> None:
+    column = pd.Series([*np.linspace(0, 1, 40), np.nan, np.nan])
+    found = dict(groups(column))
+    assert list(found) == ["below 0.25", "0.25 to below 0.5", "0.5 to below 0.75", "0.75 or more", "missing"]
+    assert (sum(chosen.astype(int) for chosen in found.values()) == 1).all()
+    many = pd.Series([f"{number % 60:02}" for number in range(600)])
+    assert len(list(groups(many))) == 51
+
+
+def test_a_column_that_tells_the_label_is_named_and_may_be_allowed(tmp_path: Path) -> None:
+    rows = rows_of().assign(told=lambda frame: frame["y"] * 2 + 1)
+    assert evidence_of(tmp_path / "a", rows=rows).suspected_leaks == ("told",)
+    assert evidence_of(tmp_path / "b", rows=rows, training={"allow_leaks": ["told"]}).suspected_leaks == ()
+    identifiers = pd.DataFrame({"unique": np.arange(900.0)})
+    assert suspected_leaks(identifiers, rows["y"], "binary") == ()
+
+
+def test_a_column_that_is_filled_with_the_label_is_a_leak(tmp_path: Path) -> None:
+    rows = rows_of()
+    rows.loc[::5, "y"] = np.nan
+    rows["outcome_code"] = pd.array(np.where(rows["y"].isna(), None, "done"), dtype="str")
+    assert evidence_of(tmp_path, rows=rows).suspected_leaks == ("outcome_code",)
+    assert filled_with_the_label(rows[["outcome_code"]], np.ones(900, dtype=bool)) == ()
+
+
+def test_calibration_error_counts_the_distance_of_each_bin() -> None:
+    random = np.random.default_rng(0)
+    said = random.uniform(size=20_000)
+    happened = (random.uniform(size=20_000) < said).astype(float)
+    assert expected_calibration_error(said, happened) < 0.02
+    assert expected_calibration_error(np.clip(said + 0.2, 0, 1), happened) > 0.15
+    curve = calibration_curve(said, happened)
+    assert [each.rows for each in curve] == [2_000] * 10
+    assert all(abs(each.predicted - each.happened) < 0.05 for each in curve)
+
+
+def test_the_threshold_follows_the_costs() -> None:
+    truth = np.array([0.0, 0.0, 1.0, 1.0])
+    scores = np.array([0.1, 0.6, 0.55, 0.9])
+    spec = a_spec(training={"value": {"true_positive": 1, "false_positive": -10}})
+    threshold = best_threshold(spec.training.value, truth, scores)
+    assert 0.6 < threshold <= 0.9
+    assert worth_of(spec.training.value, threshold)(truth, scores).tolist() == [0, 0, 0, 1]
+    missing_costs = a_spec(training={"value": {"false_negative": -4}}).training.value
+    assert no_action(missing_costs, truth) == -2.0
+
+
+def test_a_longer_holdout_takes_the_newest_training_rows_that_no_model_has_seen(tmp_path: Path) -> None:
+    gate = {"min_rows": 400, "too_small": "extend"}
+    data = data_of(a_spec(gate=gate), rows_of(), tmp_path)
+    champion = champion_of(data, UNTIL - timedelta(days=40))
+    small = evaluate(data, challenger_of(data), champion, PASSED)
+    assert decide(small, data.spec.gate).extend_holdout
+
+    times = data.training_rows(data.split.training)["at"]
+    longer = replace(data, split=longer_holdout(data.split, times, 300, champion.version.trained_until))
+    found = evaluate(longer, challenger_of(longer), champion, PASSED)
+    assert found.holdout_rows == small.holdout_rows + 300
+    assert found.overlap_rows == 0
+    assert found.challenger_trained_until == found.holdout.since >= champion.version.trained_until
+    assert not decide(found, data.spec.gate).extend_holdout
+
+    seen = longer_holdout(data.split, times, 10_000, UNTIL - timedelta(days=20))
+    assert seen.holdout.since == UNTIL - timedelta(days=20)
+    late = champion_of(data, UNTIL - timedelta(days=14))
+    assert evaluate(data, challenger_of(data), late, PASSED).holdout_extended
+
+
+def test_a_class_of_later_rows_alone_is_no_reason_to_stop(tmp_path: Path) -> None:
+    rows = rows_of("multiclass")
+    rows.loc[rows["at"] > pd.Timestamp(UNTIL) - pd.Timedelta("5D"), "y"] = "scorching"
+    found = evidence_of(tmp_path, "multiclass", rows)
+    assert found.challenger["log_loss"] > 1
+    assert found.comparison.rows == found.holdout_rows
+    third = rows_of().assign(
+        y=lambda frame: np.where(frame["at"] > pd.Timestamp(UNTIL) - pd.Timedelta("5D"), 2.0, frame["y"])
+    )
+    with pytest.raises(DataError, match="now has 3 values"):
+        evidence_of(tmp_path / "b", "binary", third)
+
+
+def test_settings_are_part_of_what_was_fitted(tmp_path: Path) -> None:
+    data = data_of(a_spec(), rows_of(), tmp_path)
+    setting = Setting(parameters={"C": 0.5}, span="20d")
+    fitted = fit_on(data, "logistic_regression", data.split.training, str(tmp_path / "m"), setting)
+    assert fitted.trained_on.since == data.split.training.until - timedelta(days=20)
+    assert read_model(fitted, data.workspace).steps[-1][1].C == 0.5
