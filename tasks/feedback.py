@@ -90,8 +90,14 @@ def _score(context: Context, version: ModelVersion, window: Window, arm: predict
 
 
 def _rows(context: Context, window: Window) -> Iterator[pd.DataFrame]:
+    event_time = context.spec.columns.event_time
     for piece in read_source(context.spec.source, context.spec.columns, window, strict=False):
-        yield piece.frame
+        # A file that was never read before is given whole.
+        at = piece.frame[event_time]
+        inside = at < window.until
+        if window.since is not None:
+            inside &= at >= window.since
+        yield piece.frame[inside].reset_index(drop=True)
 
 
 def labels_window(context: Context, until: datetime) -> Window:

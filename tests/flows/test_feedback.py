@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from support.deliveries import deliveries, write_month
 
+from everfit.blocks.errors import DataError
 from everfit.blocks.settings import Settings
 from everfit.flows.labeling import labeling
 from everfit.flows.scoring import scoring
@@ -16,6 +17,7 @@ from everfit.tasks import labels
 from everfit.tasks.context import Context
 from everfit.tasks.records import Window
 from everfit.tasks.specs import load_spec
+from everfit.tasks.trace import trace
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -58,3 +60,17 @@ def test_predictions_and_labels_meet(model: str, workspace: Path) -> None:
     name, told = of(labeling(model, APRIL, return_state=True))
     assert (name, told["recorded"]["corrected"]) == ("Labelled", len(known))
     assert labels.read_labelled(*tables, window, "sent_at", until)["_label"].equals(then["_label"])
+
+    kept = {"predicted": tables[0], "told": tables[1], "ledger": here.ledger, "client": here.mlflow}
+    origin = trace(then["_prediction_id"].iloc[0], "deliveries", **kept)
+    assert origin.turn is not None
+    assert origin.release is not None
+    assert origin.label is not None
+    assert origin.version.version == origin.release.version == then["_model_version"].iloc[0]
+    assert origin.turn.turn.trigger.kind == "manual"
+    assert origin.spec_digest == here.spec.digest()
+    assert origin.version.snapshot_digest == origin.release.snapshot_digest
+    with pytest.raises(DataError, match="has no prediction"):
+        trace("01900000-0000-7000-8000-000000000000", "deliveries", **kept)
+    with pytest.raises(DataError, match="is no prediction's id"):
+        trace("nonsense", "deliveries", **kept)
