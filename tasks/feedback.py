@@ -13,7 +13,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from pydantic import Field
 
-from everfit.blocks.errors import ModelError
+from everfit.blocks.errors import ModelError, SpecError
 from everfit.tasks import labels, predictions, registry, scoring
 from everfit.tasks.context import Context
 from everfit.tasks.labels import Recorded
@@ -91,6 +91,8 @@ def _score(context: Context, version: ModelVersion, window: Window, arm: predict
 
 def _rows(context: Context, window: Window) -> Iterator[pd.DataFrame]:
     event_time = context.spec.columns.event_time
+    if event_time is None:
+        raise SpecError(f"{context.spec.name}: windows are of event time; name its column under columns.event_time")
     for piece in read_source(context.spec.source, context.spec.columns, window, strict=False):
         # A file that was never read before is given whole.
         at = piece.frame[event_time]
@@ -121,7 +123,7 @@ def record_labels(context: Context, window: Window) -> LabellingResult:
             continue
         known = frame[label_is_visible(frame, spec, until)]
         told = spec.columns.label_time
-        times = known[spec.columns.event_time] + spec.maturity if told is None else known[told]
+        times = known[spec.columns.time] + spec.maturity if told is None else known[told]
         keys = row_keys(known, spec.columns.key)
         recorded += labels.record(
             table, labels.label_rows(keys, known[spec.columns.target], times, spec.task, "source")
