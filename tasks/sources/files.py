@@ -113,13 +113,11 @@ def filesystem_of(source: FilesSource) -> "AbstractFileSystem":
     """
     import fsspec
 
-    options: dict[str, Any] = {}
-    if source.path.startswith("s3://"):
-        options = _s3_options(source.credentials)
-    try:
-        return fsspec.core.url_to_fs(source.path, **options)[0]
-    except (ValueError, ImportError) as error:
-        raise SourceError(f"source.path {source.path!r}: {error}; use a path, s3:// or https://") from error
+    scheme, separator, _ = source.path.partition("://")
+    if separator and scheme not in {"file", "s3"}:
+        raise SourceError(f"source.path {source.path!r}: {scheme!r} is not supported; use a path, s3:// or https://")
+    options = _s3_options(source.credentials) if scheme == "s3" and separator else {}
+    return fsspec.core.url_to_fs(source.path, **options)[0]
 
 
 def _s3_options(block: str | None) -> dict[str, Any]:

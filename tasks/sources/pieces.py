@@ -122,6 +122,9 @@ def in_chunks(tables: "Iterable[pa.Table | pa.RecordBatch]") -> "Iterator[pa.Tab
     for each in tables:
         if each.num_rows == 0:
             continue
+        if held and held[-1].schema != each.schema:  # JSON's types may change from line to line
+            yield pa.concat_tables(held)
+            held = []
         held.append(each if isinstance(each, pa.Table) else pa.Table.from_batches([each]))
         if sum(table.num_rows for table in held) >= rows_at_once(each.num_columns):
             yield pa.concat_tables(held)
@@ -198,7 +201,7 @@ def read_times(column: pd.Series, time_format: str | None, what: str) -> pd.Seri
         raise SourceError(f"{what} is not a time: {str(error).splitlines()[0]}; {_ADVICE}") from error
     unread = times.isna() & column.notna()
     if unread.sum() * 2 > column.notna().sum():
-        raise SourceError(f"{what} is not a time, such as {column[unread].iloc[0]!r}; {_ADVICE}")
+        raise SourceError(f"{what} is not a time, such as {column[unread].tolist()[0]!r}; {_ADVICE}")
     return times.dt.as_unit("us")
 
 
@@ -212,7 +215,7 @@ def _parsed(column: pd.Series, time_format: str | None) -> pd.Series:
         return pd.to_datetime(numbers, unit=unit, utc=True, errors="coerce")
     if pd.api.types.is_numeric_dtype(column.dtype):
         if time_format is None:
-            raise ValueError(f"{column.dropna().iloc[0]!r} is a number")
+            raise ValueError(f"{column.dropna().tolist()[0]!r} is a number")
         column = column.map(lambda value: f"{value:.0f}", na_action="ignore")
     if pd.api.types.infer_dtype(column, skipna=True) in {"datetime", "date"}:
         return pd.to_datetime(column, utc=True, errors="coerce")

@@ -1,5 +1,6 @@
 """A table or query of a database as a source."""
 
+import contextlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -43,9 +44,9 @@ def read_sql(source: SqlSource, roles: ColumnRoles, window: Window) -> Iterator[
             result = streamed.execute(statement, parameters)
             names = list(result.keys())
             check_columns(names, roles, where)
-            for rows in result.partitions(min(source.chunk_rows, rows_at_once(len(names)))):
-                frame = pd.DataFrame.from_records([tuple(row) for row in rows], columns=names)
-                yield Piece(where, frame)
+            with contextlib.closing(result):
+                for rows in result.partitions(min(source.chunk_rows, rows_at_once(len(names)))):
+                    yield Piece(where, pd.DataFrame.from_records([tuple(row) for row in rows], columns=names))
     except sa.exc.ArgumentError as error:
         raise SourceError(
             "source.url is no SQLAlchemy URL; write it like postgresql+psycopg://host/database"

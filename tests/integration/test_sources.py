@@ -1,0 +1,292 @@
+"""Sources that are servers: a real PostgreSQL and a real HTTP server; and Delta and Python beside them."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, urlsplit
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+from pydantic import TypeAdapter
+from support.turns import sales
+
+from everfit.blocks.errors import SourceError
+from everfit.blocks.sources import Source
+from everfit.blocks.spec import ColumnRoles
+from everfit.tasks.records import Window
+from everfit.tasks.sources import read_source
+from everfit.tasks.tables import Table
+
+ROLES = ColumnRoles(key=("id",), event_time="at", target="y")
+JANUARY = Window(since=datetime(2024, 1, 5, tzinfo=UTC), until=datetime(2024, 1, 10, tzinfo=UTC))
+INSIDE = 5 * 24
+
+
+def read(source: dict[str, Any], window: Window = JANUARY, roles: ColumnRoles = ROLES) -> pd.DataFrame:
+    found: Any = TypeAdapter(Source).validate_python(source)
+    return pd.concat([piece.frame for piece in read_source(found, roles, window)], ignore_index=True)
+
+
+def check(frame: pd.DataFrame) -> None:
+    assert frame["id"].tolist() == list(range(96, 96 + INSIDE))
+    assert frame["at"].min() == pd.Timestamp(JANUARY.since)
+
+
+# --- SQL --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def database(postgres: Callable[[], str]) -> str:
+    url = postgres().replace("postgresql://", "postgresql+psycopg://")
+    engine = sa.create_engine(url)
+    sales(1000).to_sql("sales", engine, index=False)
+    with engine.begin() as connection:
+        connection.execute(sa.text("CREATE SCHEMA IF NOT EXISTS shop; DROP TABLE IF EXISTS shop.plain"))
+        plain = "SELECT id, at AT TIME ZONE 'UTC' AS at, y::numeric FROM sales"
+        connection.execute(sa.text(f"CREATE TABLE shop.plain AS {plain}"))
+        connection.execute(sa.text("INSERT INTO shop.plain VALUES (5000, NULL, 1)"))
+    engine.dispose()
+    return url
+
+
+def test_a_table_and_a_query_of_postgresql_are_cut_in_the_database(database: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SALES_URL", database)
+    seen: list[int] = []
+    original = pd.DataFrame.from_records
+    monkeypatch.setattr(pd.DataFrame, "from_records", lambda rows, **kw: seen.append(len(rows)) or original(rows, **kw))
+
+    check(read({"kind": "sql", "url": "env:SALES_URL", "table": "sales", "chunk_rows": 50}))
+    query = "SELECT * FROM sales WHERE at >= :since AND at < :until ORDER BY at"
+    check(read({"kind": "sql", "url": database, "query": query}))
+
+    assert seen == [50, 50, 20, 120]
+
+
+def test_times_without_a_zone_and_rows_without_a_time(database: str):
+    frame = read({"kind": "sql", "url": database, "table": "shop.plain"})
+
+    check(frame[frame["at"].notna()])
+    assert frame[frame["at"].isna()]["_faults"].tolist() == ["at: there is no event time; "]
+    assert frame["y"].map(float).max() == 4.0
+
+
+def test_one_read_sees_one_state_of_the_table(database: str):
+    source: Any = TypeAdapter(Source).validate_python(
+        {"kind": "sql", "url": database, "table": "sales", "chunk_rows": 100}
+    )
+    pieces = read_source(source, ROLES, Window(until=datetime(2030, 1, 1, tzinfo=UTC)))
+    first = next(pieces)
+    engine = sa.create_engine(database)
+    with engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM sales"))
+    engine.dispose()
+
+    assert len(first.frame) + sum(len(piece.frame) for piece in pieces) == 1000
+
+
+# A cursor of a connection that is gone can't be closed, and psycopg says so.
+@pytest.mark.filterwarnings("ignore:.*ServerCursor")
+def test_a_database_that_goes_away_in_mid_read_is_one_clear_error(database: str):
+    source: Any = TypeAdapter(Source).validate_python(
+        {
+            "kind": "sql",
+            "url": database,
+            "query": "SELECT s.*, repeat('x', 20000) AS pad FROM sales s",
+            "chunk_rows": 10,
+        }
+    )
+    pieces = read_source(source, ROLES, Window(until=datetime(2030, 1, 1, tzinfo=UTC)))
+    next(pieces)
+    engine = sa.create_engine(database)
+    with engine.begin() as connection:
+        others = "query LIKE 'FETCH%' AND pid <> pg_backend_pid()"
+        connection.execute(sa.text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
+    engine.dispose()
+
+    with pytest.raises(SourceError, match=r"can't be read: .*; nothing was taken"):
+        list(pieces)
+    del pieces
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"table": "nowhere"}, "there is no table 'nowhere'"),
+        ({"query": "SELECT nothing FROM sales", "table": None}, 'the query can\'t be read: column "nothing"'),
+        ({"url": "no url"}, "source.url is no SQLAlchemy URL"),
+        ({"url": "env:NOT_SET"}, "environment variable 'NOT_SET', which is not set"),
+        ({"url": "postgresql+psycopg://nobody:secret@127.0.0.1:1/x"}, "can't be read: .*"),
+    ],
+)
+def test_a_mistake_about_a_database_is_one_error_that_tells_no_password(database: str, change: dict, words: str):
+    with pytest.raises(SourceError, match=words) as told:
+        read({"kind": "sql", "url": database, "table": "sales"} | change)
+
+    assert "secret" not in str(told.value)
+
+
+def test_sqlite_and_times_that_are_text_there(tmp_path: Path):
+    url = f"sqlite:///{tmp_path / 'sales.db'}"
+    engine = sa.create_engine(url)
+    sales(1000).assign(at=lambda frame: frame["at"].astype(str)).to_sql("sales", engine, index=False)
+    engine.dispose()
+
+    check(read({"kind": "sql", "url": url, "table": "sales"}))
+
+
+# --- HTTP -------------------------------------------------------------------------------------------------------------
+
+
+class Api(BaseHTTPRequestHandler):
+    """Gives the sales page by page, in the way that the path names, after as many failures as it is told."""
+
+    rows: ClassVar[list[dict[str, Any]]] = []
+    failures: ClassVar[list[int]] = []
+    asked: ClassVar[list[tuple[str, str | None]]] = []
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        Api.asked.append((self.path, self.headers.get("authorization")))
+        if Api.failures:
+            self.send_response(Api.failures.pop(0))
+            self.send_header("retry-after", "0")
+            self.send_header("location", "/elsewhere")
+            self.end_headers()
+            return
+        rows = [row for row in Api.rows if query.get("from", "") <= row["at"] < query.get("to", "9")]
+        start = int(query.get("cursor", query.get("page", "0")))
+        start *= 50 if parts.path == "/pages" else 1
+        page, following = rows[start : start + 50], start + 50 if start + 50 < len(rows) else None
+        body = {"data": {"items": page}, "meta": {"next": following}}
+        content = json.dumps(page if parts.path == "/links" else body).encode()
+        self.send_response(200)
+        if parts.path == "/links" and following:
+            self.send_header("link", f'</links?cursor={following}&from={query["from"]}&to={query["to"]}>; rel="next"')
+        if parts.path == "/astray":
+            content = json.dumps([]).encode()
+            self.send_header("link", '<https://elsewhere.example/>; rel="next"')
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *arguments: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def api() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
+    Api.rows = json.loads(
+        sales(1000).assign(at=lambda frame: frame["at"].map(pd.Timestamp.isoformat)).to_json(orient="records")
+    )
+    Api.failures, Api.asked = [], []
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+WINDOW = {"from": "{since}", "to": "{until}"}
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"url": "/cursors", "records": "data.items", "paging": {"kind": "cursor", "path": "meta.next"}},
+        {"url": "/pages", "records": "data.items", "paging": {"kind": "page", "first": 0}},
+        {"url": "/links", "paging": {"kind": "link"}},
+    ],
+)
+def test_an_api_is_read_page_by_page(api: str, source: dict[str, Any], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("SALES_TOKEN", "hush")
+    Api.failures = [429, 503]
+
+    check(
+        read({"kind": "http", "token": "env:SALES_TOKEN", "parameters": WINDOW} | source | {"url": api + source["url"]})
+    )
+
+    assert {token for _, token in Api.asked} == {"Bearer hush"}
+
+
+@pytest.mark.parametrize(
+    ("change", "failures", "words"),
+    [
+        ({}, [401], "answered 401; check source.token"),
+        ({}, [404], "answered 404; check the address"),
+        ({"retries": 2}, [500, 500, 500], "answered 500"),
+        ({}, [302], "leads to '/elsewhere'"),
+        ({"max_bytes": 100}, [], "gave more than 100 bytes"),
+        ({"records": "items"}, [], "no list of rows at 'items'; it has the keys 'data', 'meta'"),
+        (
+            {"paging": {"kind": "cursor", "parameter": "ignored", "path": "meta.next"}},
+            [],
+            "leads to the same page again",
+        ),
+        ({"url": "/astray", "records": None, "paging": {"kind": "link"}}, [], "leads to another host"),
+        ({"url": "http://example.com/"}, [], "is not https"),
+    ],
+)
+def test_an_api_that_misbehaves_is_one_clear_error(api: str, change: dict, failures: list[int], words: str):
+    Api.failures = failures
+    source = {"kind": "http", "url": "/cursors", "records": "data.items", "parameters": WINDOW} | change
+    source["url"] = source["url"] if "//" in source["url"] else api + source["url"]
+
+    with pytest.raises(SourceError, match=words):
+        read(source)
+
+
+def test_a_file_on_the_web(api: str):
+    frame = read({"kind": "files", "path": f"{api}/links?from=2024-01-05&to=2025", "format": "jsonl"})
+
+    assert frame["id"].tolist() == list(range(96, 96 + 50))
+    Api.failures = [404]
+    with pytest.raises(SourceError, match="answered 404"):
+        read({"kind": "files", "path": f"{api}/sales.json"})
+
+
+# --- Delta and Python -------------------------------------------------------------------------------------------------
+
+
+def test_another_delta_table_at_its_version(tmp_path: Path):
+    table = Table(str(tmp_path / "sales"))
+    frame = sales(1000).assign(_day=lambda rows: rows["at"].dt.date)
+    table.append(frame, "first")
+    table.append(sales(1, first=5000).assign(at=pd.Timestamp("2024-01-06", tz="UTC"), _day=frame["_day"][0]), "second")
+    source = {"kind": "delta", "path": table.uri}
+
+    check(read(source | {"version": 0}).sort_values("at", ignore_index=True))
+    assert len(read(source)) == INSIDE + 1
+    with pytest.raises(SourceError, match=r"can't be read: .*; check source.path"):
+        read({"kind": "delta", "path": str(tmp_path / "nowhere")})
+
+
+def test_a_function_gives_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.syspath_prepend(Path(__file__).parents[1])
+    (tmp_path / "shop_rows.py").write_text(
+        "from support.turns import sales\n"
+        "def whole(since, until): return sales(1000)\n"
+        "def pieces(since, until):\n"
+        "    frame = sales(1000)\n"
+        "    yield frame[:500]\n"
+        "    yield frame[500:]\n"
+        "def fails(since, until): raise RuntimeError('no network')\n"
+        "def wrong(since, until): return [1]\n"
+    )
+    for name in ("whole", "pieces"):
+        check(read({"kind": "python", "function": f"shop_rows:{name}"}))
+    for name, words in (
+        ("fails", "failed with RuntimeError: no network"),
+        ("wrong", "it gave int, not a pandas frame"),
+        ("nothing", "can't be imported"),
+    ):
+        with pytest.raises(SourceError, match=words):
+            read({"kind": "python", "function": f"shop_rows:{name}"})

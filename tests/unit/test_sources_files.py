@@ -1,0 +1,232 @@
+"""Files as people have them: each is read right, or refused by one sentence."""
+
+import gzip
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from everfit.blocks.errors import SourceError
+from everfit.blocks.sources import FilesSource
+from everfit.blocks.spec import ColumnRoles
+from everfit.tasks.records import Window
+from everfit.tasks.sources import FileMarks, read_source
+
+ROLES = ColumnRoles(key=("id",), event_time="at", target="y")
+ALL = Window(until=datetime(2030, 1, 1, tzinfo=UTC))
+CSV = "id,at,name,y\n1,2024-01-01,one,0.5\n2,2024-01-02T06:00:00Z,two,1.5\n"
+
+
+def read(path: Path, roles: ColumnRoles = ROLES, window: Window = ALL, **options: Any) -> pd.DataFrame:
+    source = FilesSource(path=str(path), **options)
+    frames = [piece.frame for piece in read_source(source, roles, window)]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def written(tmp_path: Path, content: str | bytes, name: str = "data.csv") -> Path:
+    path = tmp_path / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def check(frame: pd.DataFrame) -> None:
+    assert frame["id"].tolist() == [1, 2]
+    assert frame["name"].tolist() == ["one", "two"]
+    assert frame["y"].tolist() == [0.5, 1.5]
+    assert [str(each) for each in frame["at"]] == ["2024-01-01 00:00:00+00:00", "2024-01-02 06:00:00+00:00"]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_told_by_the_header(tmp_path: Path, delimiter: str):
+    check(read(written(tmp_path, CSV.replace(",", delimiter))))
+
+
+def test_a_given_delimiter_that_is_wrong_is_told_of(tmp_path: Path):
+    with pytest.raises(SourceError, match=r"has no column 'id', .* it has 'id,at,name,y'"):
+        read(written(tmp_path, CSV), delimiter=";")
+
+
+def test_byte_order_marks_encodings_and_gzip(tmp_path: Path):
+    check(read(written(tmp_path, b"\xef\xbb\xbf" + CSV.encode())))
+    check(read(written(tmp_path, CSV.encode("utf-16")), encoding="utf-16"))
+    check(read(written(tmp_path, gzip.compress(CSV.encode()), "data.csv.gz")))
+    check(read(written(tmp_path, "\n\n" + CSV.replace("\n", "\r\n"))))
+    latin = CSV.replace("one", "café").encode("latin-1")
+    assert read(written(tmp_path, latin), encoding="latin-1")["name"][0] == "café"
+    with pytest.raises(SourceError, match=r"is not utf-8 .* set source.encoding, such as latin-1"):
+        read(written(tmp_path, latin))
+    with pytest.raises(SourceError, match=r"is UTF-16; set source.encoding to utf-16"):
+        read(written(tmp_path, CSV.encode("utf-16")))
+
+
+def test_json_lines_with_nested_and_mixed_values(tmp_path: Path):
+    rows = [
+        {"id": 1, "at": "2024-01-01", "name": "one", "y": 0.5, "tags": ["a"], "size": 1},
+        {"id": 2, "at": "2024-01-02T06:00:00Z", "name": "two", "y": 1.5, "size": "big"},
+    ]
+    lines = "\n".join(map(json.dumps, rows))
+    for path in (written(tmp_path, lines, "a.jsonl"), written(tmp_path, json.dumps(rows), "b.json")):
+        frame = read(path)
+        check(frame)
+        assert [str(each) for each in frame["size"]] == ["1", "big"]
+    assert read(written(tmp_path, json.dumps(rows[0]), "c.jsonl"))["tags"].tolist() == ['["a"]']
+    with pytest.raises(SourceError, match="line 2: "):
+        read(written(tmp_path, lines.replace("\n", "\n{"), "a.jsonl"))
+
+
+def test_missing_values_by_their_many_names(tmp_path: Path):
+    names = ["", "NA", "-", "null", "NaN", "N/A", "?", "None"]
+    lines = [f"{number},2024-01-01,{name},{name}" for number, name in enumerate(names)]
+    frame = read(written(tmp_path, "id,at,name,y\n" + "\n".join(lines) + "\n99,2024-01-01,x,1\n"))
+
+    assert frame["y"].isna().sum() == frame["name"].isna().sum() == len(names)
+    assert frame["y"].dtype == np.float64
+
+
+def test_types_that_hold_only_at_the_beginning_are_widened(tmp_path: Path):
+    rows = 500_000
+    lines = [f"{number},2024-01-01,,{number}" for number in range(rows)]
+    lines[-1] = f"{rows},2024-01-01,late,0.25"
+    frame = read(written(tmp_path, "id,at,name,y\n" + "\n".join(lines)))
+
+    assert len(frame) == rows
+    assert (frame["name"].iloc[-1], frame["y"].iloc[-1]) == ("late", 0.25)
+
+
+def test_a_decimal_comma_where_semicolons_part_the_values(tmp_path: Path):
+    assert read(written(tmp_path, "id;at;y\n1;2024-01-01;0,5\n2;2024-01-02;1,25\n"))["y"].tolist() == [0.5, 1.25]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.csv", b"", "is empty"),
+        ("a.csv", b"\n\n", "is empty"),
+        ("a.csv", CSV + "3,2024-01-03,three,1,2\n", r"can't be read as CSV: .*Row #4: Expected 4 columns, got 5"),
+        ("a.csv", b"PAR1" + b"\0" * 50, "is Parquet, not text"),
+        ("a.csv", b"PK\x03\x04" + b"\0" * 50, "a zip archive or a spreadsheet"),
+        ("a.csv", b"a,b\0c\n1,2\n", "holds zero bytes"),
+        ("a.csv", b"x" * (3 << 20), "a first line longer than 1 MiB"),
+        ("a.csv", CSV.encode() + b'3,2024-01-01,"' + b"x" * (20 << 20), "a line is longer than 8 MiB, or a quotation"),
+        ("a.csv", "id,id,at,y\n1,2,2024-01-01,1\n", "has the column 'id' twice"),
+        ("a.csv", CSV.replace("2024-01-0", "day "), r"'at' is not a time, such as 'day 1'; say how times are written"),
+        ("a.csv", "id,at,y\n1,1704067200,1\n", r"1704067200 is a number; say how times are written"),
+        ("a.csv.gz", gzip.compress(CSV.encode() * 5000)[:500], "can't be read as csv"),
+        ("a.parquet", b"PAR1 and then nothing", "can't be read as parquet"),
+        ("a.parquet", b"", "can't be read as parquet"),
+        ("a.xlsx", b"whatever", "can't tell its format from the name"),
+        ("a.csv", ",".join(f"c{number}" for number in range(10_000)) + "\n1\n", "has 10,000 columns, .* takes 1,000"),
+        ("a.jsonl", b'{"id": 1}\n[2]\n', "line 2 holds list, not an object"),
+    ],
+)
+def test_a_broken_file_is_one_clear_error(tmp_path: Path, name: str, content: bytes | str, words: str):
+    with pytest.raises(SourceError, match=words) as told:
+        read(written(tmp_path, content, name))
+
+    assert "\n" not in str(told.value)
+    assert len(str(told.value)) < 600
+
+
+def test_a_truncated_parquet_file(tmp_path: Path):
+    path = tmp_path / "a.parquet"
+    pd.DataFrame({"id": range(1000)}).to_parquet(path)
+    path.write_bytes(path.read_bytes()[:-100])
+
+    with pytest.raises(SourceError, match="can't be read as parquet"):
+        read(path)
+
+
+def test_a_header_without_rows_gives_no_rows(tmp_path: Path):
+    assert read(written(tmp_path, "id,at,name,y\n")).empty
+
+
+def test_ten_thousand_columns_are_read_by_those_that_the_spec_names(tmp_path: Path):
+    names = ["id", "at", "y", *(f"c{number}" for number in range(10_000))]
+    path = written(tmp_path, ",".join(names) + "\n1,2024-01-01,2" + ",7" * 10_000 + "\n")
+    roles = ROLES.model_copy(update={"features": ("c5", "c9999")})
+
+    assert list(read(path, roles).columns) == ["id", "at", "y", "c5", "c9999"]
+
+
+@pytest.mark.parametrize(
+    ("written_as", "time_format"),
+    [("1704153600", "epoch_s"), ("1704153600000", "epoch_ms"), ("02.01.2024 00:00", "%d.%m.%Y %H:%M")],
+)
+def test_times_in_other_forms(tmp_path: Path, written_as: str, time_format: str):
+    frame = read(written(tmp_path, f"id,at,y\n1,{written_as},1\n"), time_format=time_format)
+
+    assert frame["at"].tolist() == [pd.Timestamp("2024-01-02", tz="UTC")]
+
+
+def test_parquet_of_every_type(tmp_path: Path):
+    at = [datetime(2024, 1, 1), datetime(2024, 1, 2, 6)]  # noqa: DTZ001 - without a zone it is UTC
+    table = pa.table(
+        {
+            "id": pa.array([1, 2], pa.int32()),
+            "at": pa.array(at, pa.timestamp("ns")),
+            "name": pa.array(["one", "two"]).dictionary_encode(),
+            "y": pa.array([0.5, 1.5], pa.float32()),
+            "price": pa.array([1, 2], pa.int32()).cast(pa.decimal128(12, 2)),
+            "day": pa.array([at[0].date(), None], pa.date32()),
+            "box": pa.array([{"a": 1}, None]),
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    frame = read(tmp_path / "a.parquet")
+
+    check(frame)
+    assert frame["price"].tolist() == [1.0, 2.0]
+    assert frame["box"].tolist()[0] == '{"a":1}'
+
+
+def test_a_folder_and_a_glob_and_no_file_at_all(tmp_path: Path):
+    written(tmp_path, CSV, "1.csv")
+    written(tmp_path, CSV.replace("1,", "3,").replace("2,", "4,"), "2.csv")
+    written(tmp_path, "not a table", "README.md")
+
+    assert len(read(tmp_path)) == len(read(tmp_path / "*.csv")) == 4
+    with pytest.raises(SourceError, match="there is no such file"):
+        read(tmp_path / "*.parquet")
+
+
+def test_a_file_is_read_once_and_its_change_is_seen(tmp_path: Path):
+    path = written(tmp_path, CSV)
+    source, marks = FilesSource(path=str(tmp_path)), FileMarks()
+    assert len(list(read_source(source, ROLES, ALL, marks))) == 1
+    seen = FileMarks(known=marks.found)
+    assert not list(read_source(source, ROLES, ALL, seen))
+    path.write_text(CSV + "3,2024-01-03,three,1\n")
+    assert len(list(read_source(source, ROLES, ALL, seen))) == 1
+
+
+def test_a_file_with_rows_yet_to_come_is_read_again(tmp_path: Path):
+    written(tmp_path, CSV)
+    early, marks = Window(until=datetime(2024, 1, 2, tzinfo=UTC)), FileMarks()
+    source = FilesSource(path=str(tmp_path))
+    (piece,) = read_source(source, ROLES, early, marks)
+    assert len(piece.frame) == 1
+
+    (piece,) = read_source(source, ROLES, ALL, FileMarks(known=marks.found))
+    assert len(piece.frame) == 2
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path):
+    path = written(tmp_path, CSV)
+    pieces = read_source(FilesSource(path=str(path)), ROLES, ALL)
+    next(pieces)
+    path.write_text(CSV * 2)
+
+    with pytest.raises(SourceError, match="changed while it was read"):
+        next(pieces)
+
+
+@pytest.mark.parametrize("url", ["http://example.com/data.csv", "ftp://example.com/data.csv", "s4://bucket/x.csv"])
+def test_an_address_in_the_clear_or_unheard_of_is_refused(url: str):
+    with pytest.raises(SourceError, match=r"source.allowed_hosts|use a path, s3:// or https://"):
+        list(read_source(FilesSource(path=url), ROLES, ALL))
