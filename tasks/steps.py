@@ -15,7 +15,19 @@ from prefect.states import Completed, Failed
 
 from everfit.blocks.settings import Settings
 from everfit.tasks import accept as accepting
-from everfit.tasks import approval_steps, approver, reference, registry, serving_check, tracking, train, turns
+from everfit.tasks import (
+    approval_steps,
+    approver,
+    model_card,
+    package,
+    reference,
+    registry,
+    report,
+    serving_check,
+    tracking,
+    train,
+    turns,
+)
 from everfit.tasks import evaluate as evaluating
 from everfit.tasks import gate as gating
 from everfit.tasks import ingest as ingesting
@@ -124,7 +136,11 @@ def data_of(context: Context, turn: Turn, record: TurnRecord) -> TrainingData:
 
 def split(context: Context, turn: Turn) -> Split:
     """Cut the time before `until` into training and hold-out."""
-    return split_window(context.spec, turn.window.until)
+    roles, until = context.spec.columns, turn.window.until
+    newest = None
+    if roles.event_time is not None:
+        newest = context.workspace.table(context.spec.name, "dataset").newest(roles.event_time, before=until)
+    return split_window(context.spec, until, newest)
 
 
 def nothing_new(context: Context, turn: Turn, snapshot: Snapshot) -> bool:
@@ -277,6 +293,8 @@ def track(context: Context, turn: Turn, data: TrainingData, record: TurnRecord) 
         version.run_id,
         parameters={
             "candidate": fitted.candidate,
+            "span": fitted.setting.span,
+            **{f"parameter.{name}": value for name, value in fitted.setting.parameters.items()},
             "until": turn.window.until.isoformat(),
             "trigger": turn.trigger.kind,
             "rows": fitted.rows,
@@ -292,7 +310,16 @@ def track(context: Context, turn: Turn, data: TrainingData, record: TurnRecord) 
         },
         snapshot=data.snapshot,
     )
-    client.update_model_version(spec.name, str(version.version), description=decision.reasons[0])
+    if spec.training.search.on:
+        tracking.log_tries(client, version.run_id, record.trials)
+    evidence = record.evidence
+    assert record.fitted is not None  # noqa: S101
+    assert evidence is not None  # noqa: S101
+    made = report.make_report(data, record.fitted, evidence.holdout, evidence.calibration)
+    card = model_card.model_card(made[0], decision, turn.id)
+    tracking.log_report(client, version.run_id, *made, card)
+    package.write_package(context, turn, data, record, made[0])
+    client.update_model_version(spec.name, str(version.version), description=card)
 
 
 @task

@@ -4,9 +4,10 @@ import importlib.metadata
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.settings import Settings
@@ -14,12 +15,15 @@ from everfit.tasks.inputs import InputSchema
 from everfit.tasks.records import ModelVersion, Snapshot
 from everfit.tasks.registry import SNAPSHOT_TAG, TRAINED_UNTIL_TAG
 from everfit.tasks.split import TrainingData
-from everfit.tasks.train import Fitted, read_model, trusted_types
+from everfit.tasks.train import Fitted, Trial, read_model, trusted_types
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-TURN_TAG, THRESHOLD_TAG = "everfit.turn", "everfit.threshold"
+    from everfit.tasks.judging import Judged
+    from everfit.tasks.report import Report
+
+TURN_TAG, THRESHOLD_TAG, TRY_TAG = "everfit.turn", "everfit.threshold", "everfit.try"
 
 _COMMIT_LENGTH = 40
 
@@ -118,6 +122,49 @@ def log_turn(
         profile=json.dumps({"num_rows": snapshot.rows}),
     )
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
+
+
+def log_report(client: "MlflowClient", run_id: str, report: "Report", judged: "Judged", card: str) -> None:
+    """Log a report as JSON and model card; and with pictures, where the spec asks for full evidence."""
+    client.log_dict(run_id, report.model_dump(mode="json"), "evidence/evidence.json")
+    client.log_text(run_id, card, "model_card.md")
+    attribution = {"method": "permutation" if report.shap is None else "shap", "features": report.attribution}
+    client.log_dict(run_id, attribution, "reference/attribution.json")
+    if not report.full:
+        return
+    from everfit.tasks import plots
+
+    with TemporaryDirectory(prefix="everfit-evidence-") as folder:
+        for name, picture in plots.png_plots(report, judged).items():
+            Path(folder, name).write_bytes(picture)
+        Path(folder, "report.html").write_text(plots.html_page(report, judged), encoding="utf-8")
+        client.log_artifacts(run_id, folder, "evidence")
+
+
+def log_tries(client: "MlflowClient", run_id: str, trials: Sequence[Trial]) -> None:
+    """Log each setting that was tried as a run below the turn's; those that are there already stay as they are."""
+    from mlflow.entities import Metric, Param
+
+    experiment = client.get_run(run_id).info.experiment_id
+    there = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run_id}'", max_results=50_000)
+    known = {run.data.tags.get(TRY_TAG) for run in there if run.info.status == "FINISHED"}
+    for trial in trials:
+        for number, tried in enumerate(trial.tries):
+            name = f"{trial.candidate} {number + 1}"
+            if name in known:
+                continue
+            tags = {"mlflow.parentRunId": run_id, TRY_TAG: name, "everfit.error": tried.error[:500]}
+            run = client.create_run(experiment, run_name=name, tags={**tags, "everfit.pruned": str(tried.pruned)})
+            setting = {"candidate": trial.candidate, "span": tried.setting.span, **tried.setting.parameters}
+            metrics = {f"fold.{fold}.{trial.metric}": score for fold, score in enumerate(tried.folds)}
+            if tried.score is not None:
+                metrics[f"validation.{trial.metric}"] = tried.score
+            client.log_batch(
+                run.info.run_id,
+                metrics=[Metric(key, value, 0, 0) for key, value in metrics.items()],
+                params=[Param(key, str(value)) for key, value in setting.items()],
+            )
+            client.set_terminated(run.info.run_id)
 
 
 def register_model(
