@@ -7,8 +7,9 @@ The registry has no compare-and-swap and no history, so the ledger is asked firs
 3. that is written to the ledger; from here on it counts as the champion,
 4. what is served is asked for, and the release is verified.
 
-Killed before 2, a release is undone; killed after it, it is finished. Nobody else is between the two, for each step is
-taken under the lease, and the ledger refuses those who have lost it.
+Killed anywhere after 1, a release is finished: it was decided, and whether the crash came before or after the alias
+must not change what becomes of the decision. It is undone if somebody has moved the alias since, or if it is not served.
+Nobody else is between the steps, for each is taken under the lease, and the ledger refuses those who have lost it.
 """
 
 from dataclasses import dataclass
@@ -94,6 +95,12 @@ class Releaser:
             return []
         name = f"release {entry.seq} (version {entry.version})"
         found = self._aliased()
+        if entry.state == "intent" and found == entry.previous_version:
+            try:
+                self.carry_out(entry)
+            except ModelError as problem:
+                return [f"tried to finish {name}: {problem}"]
+            return [f"finished {name}: it was decided, and broken off before the alias was set"]
         if found != entry.version:
             self._advance(entry, "undone", f"broken off; the alias names {found}")
             return [f"undid {name}: it was broken off, and the alias names {_version(found)}"]

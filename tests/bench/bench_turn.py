@@ -1,0 +1,217 @@
+"""One turn's whole-process time against a bare script that makes the same library calls.
+
+Prints the ratios with a Prefect server running and with the temporary one, and where the time of a turn goes.
+"""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+EVERFIT = Path(sys.executable).with_name("everfit")
+UNTIL = "2013-03-01"
+RUNS = 3
+
+BARE = r"""
+import json, sys
+from pathlib import Path
+
+import great_expectations as gx
+import mlflow
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as pds
+import yaml
+from deltalake import DeltaTable, write_deltalake
+from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+from mlflow import MlflowClient
+from mlflow.models import infer_signature
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, average_precision_score, brier_score_loss, log_loss, roc_auc_score
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+import skops.io
+
+folder, flights, spec_file, suite_file = map(Path, sys.argv[1:])
+spec = yaml.safe_load(spec_file.read_text())
+features = spec["columns"]["features"]
+until = pd.Timestamp("2013-03-01", tz="UTC")
+frame = pds.dataset(sorted(map(str, flights.glob("*.parquet")))).to_table(
+    filter=pds.field("scheduled_departure") < until).to_pandas()
+for name in frame.select_dtypes("number"):
+    if name not in spec["columns"]["key"]:
+        frame[name] = frame[name].astype("float64")
+
+context = gx.get_context(mode="ephemeral")
+context.variables.progress_bars = ProgressBarsConfig(globally=False)
+asset = context.data_sources.add_pandas("bare").add_dataframe_asset("batch")
+batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
+suite = gx.ExpectationSuite(name="bare", expectations=[
+    ExpectationConfiguration(type=entry["type"], kwargs=entry["kwargs"])
+    for entry in yaml.safe_load(suite_file.read_text())])
+validation = batch.validate(suite, result_format={"result_format": "COMPLETE"})
+assert validation.success, validation
+
+frame["_day"] = frame["scheduled_departure"].dt.date
+write_deltalake(str(folder / "dataset"), pa.Table.from_pandas(frame, preserve_index=False), partition_by=["_day"])
+frame = DeltaTable(str(folder / "dataset")).to_pyarrow_table().to_pandas().sort_values("scheduled_departure")
+frame = frame[frame["late"].notna() & (frame["arrived_at"] <= until)]
+frame = frame[frame["scheduled_departure"] < until - pd.Timedelta("1d")]
+boundary = until - pd.Timedelta("15d")
+training, holdout = frame[frame["scheduled_departure"] < boundary], frame[frame["scheduled_departure"] >= boundary]
+texts = [name for name in features if not pd.api.types.is_numeric_dtype(frame[name])]
+numbers = [name for name in features if name not in texts]
+
+def boosting():
+    codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan,
+                           max_categories=200)
+    columns = ColumnTransformer([("texts", codes, texts), ("numbers", "passthrough", numbers)])
+    return Pipeline([("columns", columns), ("estimator", HistGradientBoostingClassifier(
+        categorical_features=list(range(len(texts))), random_state=0))])
+
+def logistic():
+    scaled = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
+    hot = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=20, max_categories=200)
+    columns = ColumnTransformer([("numbers", scaled, numbers), ("texts", hot, texts)])
+    return Pipeline([("columns", columns), ("estimator", LogisticRegression(max_iter=1000, random_state=0))])
+
+def label(rows):
+    return rows["late"].astype("int64")
+
+cut = int(len(training) * 0.8)
+earlier, later = training.iloc[:cut], training.iloc[cut:]
+scores = {}
+for make in (boosting, logistic):
+    tried = make().fit(earlier[features], label(earlier))
+    scores[make] = roc_auc_score(label(later), tried.predict_proba(later[features])[:, 1])
+best = max(scores, key=scores.get)
+challenger = best().fit(training[features], label(training))
+answers = challenger.predict_proba(holdout[features])[:, 1]
+metrics = {"roc_auc": roc_auc_score(label(holdout), answers), "log_loss": log_loss(label(holdout), answers),
+           "average_precision": average_precision_score(label(holdout), answers),
+           "brier": brier_score_loss(label(holdout), answers), "accuracy": accuracy_score(label(holdout), answers > 0.5)}
+released = best().fit(frame[features], label(frame))
+
+mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
+client = MlflowClient()
+experiment = client.create_experiment("bare", artifact_location=(folder / "artifacts").as_uri())
+run = client.create_run(experiment).info.run_id
+for name, value in metrics.items():
+    client.log_metric(run, name, value)
+client.log_dict(run, json.loads(str(validation)), "validation.json")
+example = frame[features].head(200)
+with mlflow.start_run(run_id=run):
+    logged = mlflow.sklearn.log_model(
+        released, name="model", serialization_format="skops",
+        skops_trusted_types=skops.io.get_untrusted_types(data=skops.io.dumps(released)),
+        signature=infer_signature(example, released.predict(example)), input_example=example.head(5),
+        pip_requirements=["scikit-learn", "skops"])
+client.create_registered_model("bare")
+version = client.create_model_version("bare", source=logged.model_uri, run_id=run, model_id=logged.model_id)
+client.set_registered_model_alias("bare", "champion", version.version)
+"""
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    """Of a process that keeps everything in a folder of its own."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MLFLOW_", "EVERFIT_"))
+    }
+    quiet = {"DO_NOT_TRACK": "1", "GX_ANALYTICS_ENABLED": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    quiet |= {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "PREFECT_HOME": str(folder / "prefect-home")}
+    return kept | quiet | {"EVERFIT_WORKSPACE": str(folder / "workspace"), "OMP_WAIT_POLICY": "passive"} | more
+
+
+def timed(command: list[str], env: dict[str, str], folder: Path) -> tuple[float, str]:
+    started = time.perf_counter()
+    done = subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - started
+    if done.returncode:
+        raise RuntimeError(f"{command} failed: {done.stderr[-3000:]}")
+    return seconds, done.stderr
+
+
+def prepare(folder: Path) -> Path:
+    """The flights, and the spec that points at them."""
+    from everfit.deployments.demo_data import prepare as prepare_flights
+
+    prepare_flights(folder / "flights")
+    source = (Path(__file__).parents[2] / "deployments/models/flight-delays.yaml").read_text()
+    spec = folder / "flight-delays.yaml"
+    spec.write_text(re.sub(r"path: .*", f"path: {folder}/flights/*.parquet", source))
+    return spec
+
+
+def everfit_turn(spec: Path, **more: str) -> tuple[float, str, Path]:
+    folder = Path(tempfile.mkdtemp(prefix="everfit-bench-"))
+    command = [str(EVERFIT), "train", str(spec), "--until", UNTIL, "--json"]
+    seconds, told = timed(command, environment(folder, **more), folder)
+    return seconds, told, folder
+
+
+def start_server(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [str(EVERFIT.with_name("prefect")), "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+        env=environment(folder),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}/api"
+    give_up = time.monotonic() + 120
+    while time.monotonic() < give_up:
+        try:
+            with urllib.request.urlopen(f"{url}/health", timeout=2) as answer:  # noqa: S310 - on loopback
+                if answer.status == 200:
+                    return server, url
+        except OSError:
+            time.sleep(0.2)
+    server.terminate()
+    raise TimeoutError("the Prefect server did not come up within 120 s")
+
+
+def run() -> dict[str, float]:
+    """Measure, by the median of some runs in turn."""
+    folder = Path(tempfile.mkdtemp(prefix="everfit-bench-"))
+    spec = prepare(folder)
+    _, told, first = everfit_turn(spec)
+    suite = first / "workspace/flight-delays/expectations.yaml"
+    script = folder / "bare.py"
+    script.write_text(BARE)
+    server, url = start_server(folder)
+    seconds: dict[str, list[float]] = {"bare": [], "server": [], "temporary": []}
+    try:
+        for _ in range(RUNS):
+            place = Path(tempfile.mkdtemp(prefix="everfit-bench-"))
+            command = [sys.executable, str(script), str(place), str(folder / "flights"), str(spec), str(suite)]
+            seconds["bare"].append(timed(command, environment(place), place)[0])
+            seconds["server"].append(everfit_turn(spec, PREFECT_API_URL=url)[0])
+            took, told, _ = everfit_turn(spec)
+            seconds["temporary"].append(took)
+    finally:
+        server.terminate()
+        server.wait(timeout=30)
+    bare, with_server, temporary = (sorted(taken)[RUNS // 2] for taken in seconds.values())
+    print(told)
+    return {
+        "bare script, s": round(bare, 1),
+        "turn with a server running, ratio": round(with_server / bare, 2),
+        "turn with the temporary server, ratio": round(temporary / bare, 2),
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(run(), indent=2))
