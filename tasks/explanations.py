@@ -62,13 +62,12 @@ def permutation_importance(judged: Judged, chosen: str, seed: int, who: str = "c
         base = measured.score(truth, judged.scores[who][sample])
     except DataError:
         return {}
-    found = {}
-    for name in judged.models[who].feature_names_in_:
-        losses = []
-        for _ in range(_REPEATS):
-            shuffled = rows[name].iloc[random.permutation(len(rows))].reset_index(drop=True)
-            losses.append(measured.gain(base, measured.score(truth, judged.ask(who, rows.assign(**{name: shuffled})))))
-        found[str(name)] = float(np.mean(losses))
+    names = [str(name) for name in judged.models[who].feature_names_in_]
+    changes = [(name, rows[name].iloc[random.permutation(len(rows))]) for name in names for _ in range(_REPEATS)]
+    losses = [measured.gain(base, measured.score(truth, said)) for said in judged.ask_many(who, rows, changes)]
+    found = {
+        name: float(np.mean(losses[place * _REPEATS : (place + 1) * _REPEATS])) for place, name in enumerate(names)
+    }
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 

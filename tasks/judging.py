@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 
+_ROWS_AT_ONCE = 50_000
+
 
 @dataclass(frozen=True)
 class Judged:
@@ -53,6 +55,27 @@ class Judged:
         """What a model says of other rows, or of these with something changed."""
         model = self.models[who]
         return model_scores(model, rows[list(model.feature_names_in_)], self.classes, self.task)
+
+    def ask_many(self, who: str, rows: pd.DataFrame, changes: Sequence[tuple[str, pd.Series]]) -> list[Floats]:
+        """What a model says of rows with one column changed, for each of the changes; asked at once, which is faster.
+
+        Args:
+            who: The model.
+            rows: Shape (rows, columns).
+            changes: Column and its new values.
+        """
+        said: list[Floats] = []
+        at_once = max(1, _ROWS_AT_ONCE // max(1, len(rows)))
+        for start in range(0, len(changes), at_once):
+            some = changes[start : start + at_once]
+            columns = {
+                name: pd.concat(
+                    [values if changed == name else rows[name] for changed, values in some], ignore_index=True
+                )
+                for name in self.models[who].feature_names_in_
+            }
+            said += np.split(self.ask(who, pd.DataFrame(columns)), len(some))
+        return said
 
 
 def judge(spec: ModelSpec, rows: pd.DataFrame, models: "Mapping[str, Pipeline]") -> Judged:

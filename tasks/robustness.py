@@ -17,6 +17,8 @@ NOISE = 0.1
 ROWS = 1_000
 _CLOSE = 0.1
 
+Flags = npt.NDArray[np.bool_]
+
 
 class Flips(Record):
     """Share of answers that change with one feature; of a regression by more than a tenth of the labels' deviation."""
@@ -59,44 +61,62 @@ def robustness(judged: Judged, seed: int, who: str = "challenger", rows: int = R
     chosen = np.sort(random.permutation(len(judged.truth))[:rows])
     sample = judged.rows.iloc[chosen].reset_index(drop=True)
     base, spread = judged.scores[who][chosen], float(judged.truth.std())
-    ever = np.zeros(len(sample), dtype=np.bool_)
-    found = []
-    for name in judged.models[who].feature_names_in_:
-        flips: dict[str, float] = {}
-        misled = np.zeros(len(sample), dtype=np.bool_)
-        for kind, changed in _changes(judged.rows[name], sample, name, random):
+    changes = [
+        (str(name), kind, values)
+        for name in judged.models[who].feature_names_in_
+        for kind, values in _changes(judged.rows[name], sample[name], random)
+    ]
+    flips: dict[str, dict[str, Flags]] = {str(name): {} for name in judged.models[who].feature_names_in_}
+    for (name, kind, _), after in zip(changes, _answers(judged, who, sample, changes), strict=True):
+        if after is not None:
+            now = _flipped(judged, base, after, spread)
+            flips[name][kind] = now | flips[name].get(kind, np.zeros_like(now))
+    never = np.zeros(len(sample), dtype=np.bool_)
+    misled = np.any([never, *(found["adversarial"] for found in flips.values() if "adversarial" in found)], axis=0)
+    return Robustness(
+        rows=len(sample),
+        features=tuple(
+            Flips.model_validate({"feature": name, **{kind: float(now.mean()) for kind, now in found.items()}})
+            for name, found in flips.items()
+        ),
+        adversarial=float(misled.mean()),
+    )
+
+
+def _answers(
+    judged: Judged, who: str, sample: pd.DataFrame, changes: list[tuple[str, str, pd.Series]]
+) -> "list[npt.NDArray[np.float64] | None]":
+    """What the model says after each change; nothing where it refuses."""
+    asked = [(name, values) for name, _, values in changes]
+    try:
+        return list(judged.ask_many(who, sample, asked))
+    except (ValueError, TypeError):  # it has never seen one of the features missing, and says so: ask one by one
+        said: list[npt.NDArray[np.float64] | None] = []
+        for each in asked:
             try:
-                now = _flipped(judged, base, judged.ask(who, changed), spread)
-            except (ValueError, TypeError):  # the model has never seen it missing, and says so
-                continue
-            if kind == "adversarial":
-                misled |= now
-            else:
-                flips[kind] = float(now.mean())
-        ever |= misled
-        found.append(Flips.model_validate({"feature": str(name), "adversarial": float(misled.mean()), **flips}))
-    return Robustness(rows=len(sample), features=tuple(found), adversarial=float(ever.mean()))
+                said += judged.ask_many(who, sample, [each])
+            except (ValueError, TypeError):
+                said.append(None)
+        return said
 
 
-def _changes(
-    column: pd.Series, sample: pd.DataFrame, name: str, random: np.random.Generator
-) -> Iterator[tuple[str, pd.DataFrame]]:
+def _changes(column: pd.Series, sample: pd.Series, random: np.random.Generator) -> Iterator[tuple[str, pd.Series]]:
     if pd.api.types.is_bool_dtype(column.dtype):
-        yield "adversarial", sample.assign(**{name: ~sample[name].astype(bool)})
+        yield "adversarial", ~sample.astype(bool)
         return
     if not pd.api.types.is_numeric_dtype(column.dtype):
-        yield "missing", sample.assign(**{name: pd.Series([None] * len(sample), dtype=sample[name].dtype)})
+        yield "missing", pd.Series([None] * len(sample), dtype=sample.dtype)
         for value in column.value_counts().index[:3]:
-            yield "adversarial", sample.assign(**{name: pd.Series([value] * len(sample), dtype=sample[name].dtype)})
+            yield "adversarial", pd.Series([value] * len(sample), dtype=sample.dtype)
         return
-    values = sample[name].to_numpy(dtype=np.float64, na_value=np.nan)
-    low, high = np.nanquantile(column.to_numpy(dtype=np.float64, na_value=np.nan), [0.05, 0.95])
+    values = sample.to_numpy(dtype=np.float64, na_value=np.nan)
+    known = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    low, high = np.quantile(known[np.isfinite(known)], [0.05, 0.95]) if np.isfinite(known).any() else (0.0, 0.0)
     # Between those quantiles a normal variable has 3.3 of its standard deviations.
-    noisy = values + random.normal(size=values.size) * NOISE * (high - low) / 3.3
-    yield "noise", sample.assign(**{name: noisy})
-    yield "missing", sample.assign(**{name: np.nan})
+    yield "noise", pd.Series(values + random.normal(size=values.size) * NOISE * (high - low) / 3.3)
+    yield "missing", pd.Series(np.full(values.size, np.nan))
     for value in (low, high):
-        yield "adversarial", sample.assign(**{name: value})
+        yield "adversarial", pd.Series(np.full(values.size, value))
 
 
 def _flipped(

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Literal
 
@@ -58,12 +58,19 @@ class Split(Record):
         return Window(since=self.training.since, until=self.holdout.until)
 
 
-def split_window(spec: ModelSpec, until: datetime) -> Split:
+def split_window(spec: ModelSpec, until: datetime, newest: datetime | None = None) -> Split:
     """Cut the time before `until` into training and hold-out.
 
     Both end before labels stop being mature: at `until - maturity`. Rows without event times are split by a sample.
+
+    Args:
+        spec: The model's spec.
+        until: What is known at this moment is all that is known.
+        newest: Event time of the last row, at which the hold-out ends if that is earlier: data that ended long ago.
     """
     mature_until = until - spec.maturity
+    if newest is not None and spec.columns.event_time is not None:
+        mature_until = min(mature_until, newest + timedelta(microseconds=1))
     widest = spec.training.widest
     since = None if widest is None else mature_until - widest
     if spec.columns.event_time is None:
@@ -146,7 +153,7 @@ class TrainingData:
         Raises:
             DataError: none is left.
         """
-        names = feature_names(self.spec, self._dataset.columns())
+        names = feature_names(self.spec, self._there)
         if not names:
             raise DataError(f"{self.spec.name}: no column is left to learn from; list some under columns.features")
         return names
@@ -157,10 +164,34 @@ class TrainingData:
 
     def all_rows(self, window: Window, also: Sequence[str] = ()) -> pd.DataFrame:
         """Read the rows of a window in time order, those among them whose labels are not known yet."""
-        roles, there = self.spec.columns, self._dataset.columns()
-        wanted = [KEY, roles.time, roles.target, *filter(None, [roles.label_time]), *self.features]
-        wanted += [*roles.protected, *(name for name in also if name in there)]
-        return self._dataset.read(window, roles.time, list(dict.fromkeys(wanted)), self.snapshot.version)
+        since, time = self.split.whole.since, self.spec.columns.time
+        kept = window.until <= self.until and (since is None or (window.since is not None and window.since >= since))
+        wanted = [*self._columns, *(name for name in also if name in self._there and name not in self._columns)]
+        if not kept or len(wanted) > len(self._columns):
+            return self._dataset.read(window, time, wanted, self.snapshot.version)
+        start = 0 if window.since is None else self._rows[time].searchsorted(pd.Timestamp(window.since))
+        stop = self._rows[time].searchsorted(pd.Timestamp(window.until))
+        return self._rows.iloc[start:stop].reset_index(drop=True)
+
+    @cached_property
+    def _there(self) -> dict[str, str]:
+        return self._dataset.columns()
+
+    @cached_property
+    def _columns(self) -> list[str]:
+        roles = self.spec.columns
+        label_time = [] if roles.label_time is None else [roles.label_time]
+        return list(dict.fromkeys([KEY, roles.time, roles.target, *label_time, *self.features, *roles.protected]))
+
+    @cached_property
+    def _rows(self) -> pd.DataFrame:
+        """The turn's rows, read once: each of its steps looks at them."""
+        window = Window(since=self.split.whole.since, until=self.until)
+        return self._dataset.read(window, self.spec.columns.time, self._columns, self.snapshot.version)
+
+    def __reduce__(self) -> tuple[type["TrainingData"], tuple[object, ...]]:
+        """To another process go the names of the rows, and not the rows."""
+        return TrainingData, (self.spec, self.snapshot, self.split, self.until, self.workspace)
 
     def rows(self, window: Window, purpose: str, also: Sequence[str] = ()) -> pd.DataFrame:
         """Read the rows of a window whose labels are visible at `until`, in time order.
