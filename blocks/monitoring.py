@@ -81,6 +81,8 @@ class MonitoringPolicy(Policy):
             metric and any noise in the labels.
         confidence: How sure a loss must be.
         min_labels: Below that many mature labels realised quality isn't judged.
+        report: Whether the HTML report is drawn for every window or for none; a window whose report can't be drawn is
+            never called healthy.
         report_rows: How many rows of either side the HTML report is drawn from; statistics use all rows.
         quality: From where on data counts as broken.
     """
@@ -104,6 +106,7 @@ class MonitoringPolicy(Policy):
     loss_unit: Literal["skill", "relative", "absolute"] = Field(default="skill", description="Unit of max_loss.")
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="How sure a loss must be.")
     min_labels: int = Field(default=200, ge=1, description="Mature labels needed to judge realised quality.")
+    report: Literal["always", "never"] = Field(default="always", description="Whether the HTML report is drawn.")
     report_rows: int = Field(default=5_000, ge=100, le=20_000, description="Rows of either side drawn in the report.")
     quality: DataQualityPolicy = Field(default_factory=DataQualityPolicy, description="When data counts as broken.")
 

@@ -1,0 +1,59 @@
+"""Monitoring that acts: look at a window, decide what it means, and do that."""
+
+from datetime import datetime
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from everfit.flows.training import training
+from everfit.tasks import monitoring_acts as act
+from everfit.tasks import monitoring_steps as look
+from everfit.tasks import steps
+
+
+@flow(name="monitoring", flow_run_name="monitor-{model}")
+def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any]]:
+    """Watch a model's window that ends at a moment, and act on what is found.
+
+    Args:
+        model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
+        until: What is known at this moment is all that is known; by default when the run was due.
+
+    Returns:
+        A state named for what was decided: `Healthy`, `Watching`, `DataQuarantined`, `RetrainingCalled`, `Retrained`,
+        `RetrainingHeldBack`, `RolledBack` or `Escalated`; `NotMeasured`, a failure, where evidence broke. Its data is
+        the window as `everfit monitor --json` prints it.
+    """
+    context = steps.open_context(model)
+    until = steps.moment(until)
+
+    # The champion as of then, what it answered in the window, and what has come true.
+    watched = look.find(context, until)
+    taken = look.take_labels(context, until)
+    live = look.read_window(watched)
+
+    # Each kind of evidence by itself; what can't be measured says so.
+    data = look.check_data(watched, live)
+    drift, columns = look.measure_drift(watched, live)
+    quality = look.measure_quality(watched)
+    estimate, came_true = look.estimate_quality(watched)
+    previous = look.compare_with_previous(watched)
+
+    # People see the same in Evidently's report.
+    run_id = look.open_run(watched)
+    drift = look.draw_report(watched, live, drift, columns, run_id)
+
+    # One decision, kept with its evidence.
+    signals = look.gather(
+        watched, live, taken=taken, data=data, drift=drift, quality=quality, estimate=estimate, previous=previous
+    )
+    decision, new = look.decide(watched, signals, came_true, run_id)
+    act.tell(watched, signals, decision, columns, run_id, new=new)
+
+    # What is decided is done: once, however many monitors come to it.
+    act.roll_back(watched, decision)
+    call = act.call_turn(watched, decision)
+    if call is not None and call.start and not act.start_deployment(watched, decision, call):
+        training(model, until, decision.trigger(), return_state=True)
+    return act.final_state(watched, signals, decision, call, run_id)
