@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from everfit.blocks.errors import EverfitError
+from everfit.deployments import commands_release
 
 app = typer.Typer(
     help="Keep machine-learning models fit for use: train, gate, release, watch, retrain, roll back.",
@@ -71,6 +72,9 @@ def demo(
     from everfit.deployments.demo import run_demo
 
     run_demo(fresh=fresh, quiet=not _state["debug"])
+
+
+app.add_typer(commands_release.app)
 
 
 def _moment(text: str | None) -> datetime:

@@ -61,11 +61,21 @@ def answer(request: Request, said: Answer, by: str, why: str) -> Approval:
     Raises:
         ApprovalError: there is no name or no reason.
     """
+    by, why = check_told(by, why)
+    return Approval(outcome=said, by=by, why=why, request=request)
+
+
+def check_told(by: str, why: str) -> tuple[str, str]:
+    """Name and reason without blanks around them.
+
+    Raises:
+        ApprovalError: one of them is empty.
+    """
     by, why = by.strip(), why.strip()
     for name, given in (("name", by), ("reason", why)):
         if not given:
             raise ApprovalError(f"the {name} is empty; whoever reads the history wants to know who decided, and why")
-    return Approval(outcome=said, by=by, why=why, request=request)
+    return by, why
 
 
 def lapse(request: Request, champion_version: int | None, now: datetime) -> Approval | None:

@@ -11,7 +11,7 @@ from everfit.tasks import release as releasing
 from everfit.tasks.approval import Answer, Approval, ApprovalError, Request, answer, lapse
 from everfit.tasks.context import Context
 from everfit.tasks.ledger import Release, Turn
-from everfit.tasks.turns import TurnRecord
+from everfit.tasks.records import ModelVersion
 
 _STATES = {
     "approve": turns.PROMOTED,
@@ -115,15 +115,14 @@ def request_in(context: Context, turn_id: str) -> Request:
 
 
 def _request(context: Context, turn: Turn) -> Request:
-    record = TurnRecord.model_validate(turn.record)
-    assert record.version is not None  # noqa: S101 - what waits was registered
-    assert turn.finished_at is not None  # noqa: S101
+    assert turn.finished_at is not None  # noqa: S101 - it ended as one that waits
+    version = ModelVersion.model_validate(turn.record["version"])
     return Request(
         model=turn.model,
         turn_id=turn.id,
-        version=record.version.version,
-        run_id=record.version.run_id,
-        champion_version=record.evidence.champion_version if record.evidence else None,
+        version=version.version,
+        run_id=version.run_id,
+        champion_version=turn.record["evidence"]["champion_version"],
         headline=turn.reasons[0],
         asked_at=turn.finished_at,
         expires_at=turn.finished_at + context.spec.gate.approval_expires,

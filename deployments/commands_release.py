@@ -1,0 +1,155 @@
+"""Commands for who decides and who is on call: approve, reject, rollback, reconcile, explain.
+
+They ask registry and ledger alone, so that a champion can be gone back from while Prefect is down; a Prefect server
+that is configured hears of what was done.
+"""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from everfit.blocks.settings import Settings
+from everfit.deployments import environment
+
+if TYPE_CHECKING:
+    from everfit.tasks.approval import Answer
+    from everfit.tasks.context import Context
+
+app = typer.Typer()
+
+Model = Annotated[str, typer.Argument(help="A spec file, a spec's name in `deployments/models`, or a block's name.")]
+TurnId = Annotated[str, typer.Argument(help="The turn's id, as `everfit history MODEL` shows it.")]
+By = Annotated[str, typer.Option(help="Who decides.")]
+Why = Annotated[str, typer.Option(help="The reason, for the history.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")]
+
+
+@app.command()
+def approve(model: Model, turn: TurnId, by: By, why: Why, as_json: AsJson = False) -> None:
+    """Release the challenger of a turn that waits for approval."""
+    _decide(model, turn, "approve", by, why, as_json=as_json)
+
+
+@app.command()
+def reject(model: Model, turn: TurnId, by: By, why: Why, as_json: AsJson = False) -> None:
+    """Keep the champion: the challenger of a turn that waits for approval is not released."""
+    _decide(model, turn, "reject", by, why, as_json=as_json)
+
+
+@app.command()
+def rollback(
+    model: Model,
+    why: Why,
+    to: Annotated[int | None, typer.Option(help="The version; by default the champion before this one.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who decides; by default the user of this machine.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a former version the champion again, once it has been seen to load and answer."""
+    context = _context(model)
+    from everfit.tasks import approver
+    from everfit.tasks import release as releasing
+    from everfit.tasks.approval import check_told
+    from everfit.tasks.events import RELEASE_ROLLED_BACK
+
+    name = context.spec.name
+    actor, reason = check_told(by or _user(), why)
+    entry = releasing.rollback(
+        context.ledger, context.mlflow, name, to=to, reason=reason, actor=actor, policy=context.spec.release
+    )
+    _emit(RELEASE_ROLLED_BACK, name, release=entry)
+    ended = approver.reconcile(context, datetime.now(UTC))  # what was compared with the other champion waits no more
+    if as_json:
+        _print_json(entry.model_dump(mode="json") | {"done": ended})
+        return
+    before = f" in place of version {entry.previous_version}" if entry.previous_version is not None else ""
+    _say(
+        f"Version {entry.version} is the champion of {name} again{before} (release {entry.seq}): {entry.reason}", *ended
+    )
+
+
+@app.command()
+def reconcile(model: Model, as_json: AsJson = False) -> None:
+    """Put right what a crash has left, record a champion set by hand, and end what waits no more."""
+    context = _context(model)
+    from everfit.tasks import approver
+
+    done = approver.reconcile(context, datetime.now(UTC))
+    if as_json:
+        _print_json({"model": context.spec.name, "done": done})
+    else:
+        _say(*(done or [f"{context.spec.name}: ledger and registry agree; nothing to do"]))
+
+
+@app.command()
+def explain(turn: TurnId, as_json: AsJson = False) -> None:
+    """Show one turn's decision with all its evidence."""
+    settings = Settings()
+    environment.prepare(settings)
+    from everfit.tasks.explain import explain as story_of
+    from everfit.tasks.ledger import Ledger
+
+    story = story_of(Ledger.open(settings).story(turn))
+    if as_json:
+        _print_json(story)
+        return
+    from everfit.deployments.explained import print_story
+
+    print_story(story)
+
+
+def _decide(model: str, turn_id: str, said: "Answer", by: str, why: str, *, as_json: bool) -> None:
+    context = _context(model)
+    from everfit.tasks import approver, turns
+    from everfit.tasks.approval_steps import tell
+
+    turn = approver.decide(context, turn_id, said, by=by, why=why, now=datetime.now(UTC))
+    if environment.has_server():
+        tell(context, turn)
+    if as_json:
+        _print_json(turns.summary(turn))
+        return
+    from everfit.deployments import tables
+
+    tables.print_turn(turns.summary(turn))
+
+
+def _context(model: str) -> "Context":
+    settings = Settings()
+    environment.prepare(settings)
+    from everfit.tasks import tracking
+    from everfit.tasks.context import Context
+    from everfit.tasks.specs import load_spec
+
+    tracking.use_tracking(settings)
+    return Context(load_spec(model), settings)
+
+
+def _emit(name: str, model: str, **payload: Any) -> None:
+    """Tell Prefect, where there is a server to be told."""
+    if environment.has_server():
+        from everfit.tasks.events import emit
+
+        emit(name, model, **payload)
+
+
+def _user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user often has no name
+        return "unknown"
+
+
+def _say(*lines: str) -> None:
+    from everfit.deployments.tables import console
+
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    import json
+
+    typer.echo(json.dumps(content, default=str, allow_nan=False))

@@ -1,0 +1,123 @@
+"""The commands of who is on call: each mistake is one line and changes nothing."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from everfit.blocks.settings import Settings
+from everfit.tasks import registry
+from everfit.tasks.ledger import Ledger
+from everfit.tasks.records import Trigger, Window
+from everfit.tasks.release import release
+from everfit.tasks.tracking import tracking_client
+
+SPEC = """
+name: flights
+task: binary
+source: {kind: files, path: flights.csv}
+columns: {key: [id], event_time: at, target: late}
+"""
+
+# Many commands in one process, whose start takes longest.
+PROGRAM = """
+import contextlib, io, json, sys
+from everfit.deployments.cli import main
+
+said = []
+for arguments in json.loads(sys.argv[1]):
+    sys.argv = ["everfit", *arguments]
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code or 0
+    said.append([code, out.getvalue(), err.getvalue()])
+print(json.dumps(said))
+"""
+
+
+def everfit(*commands: list[str]) -> list[Any]:
+    """Exit code, standard output and standard error of each command."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, json.dumps(commands)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def ledger(workspace: Path, flights_registry: Any, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """Version 1 was champion, version 2 is; a turn has ended, and another model has had one."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", flights_registry.copy(workspace))
+    Path("flights.yaml").write_text(SPEC)
+    found, client = Ledger.open(Settings()), tracking_client(Settings())
+    release(found, client, "flights", 1, expected_previous=None, reason="first", actor="gate")
+    release(found, client, "flights", 2, expected_previous=1, reason="better", actor="gate")
+    for model in ("flights", "parcels"):
+        with found.take_turn(model, Trigger(), Window(until="2013-03-01T00:00:00Z")) as turn:
+            found.finish_turn(turn, state="ChampionKept", verdict="keep", reasons=["Kept champion 2: no gain"])
+    return found
+
+
+def left(ledger: Ledger) -> Any:
+    champion = registry.champion(tracking_client(Settings()), "flights")
+    return champion, ledger.releases("flights"), ledger.turns("flights"), ledger.decisions("flights")
+
+
+def test_a_mistake_is_one_line_and_changes_nothing(ledger: Ledger):
+    mine, others = (ledger.turns(model)[0].id for model in ("flights", "parcels"))
+    who = ["--by", "ann", "--why", "so"]
+    mistakes = {
+        "has no version 9; it has 1, 2, 3, 4": ["rollback", "flights.yaml", "--to", "9", "--why", "x"],
+        "version 2 is the champion of 'flights' already": ["rollback", "flights.yaml", "--to", "2", "--why", "x"],
+        "everfit loads only 'skops'": ["rollback", "flights.yaml", "--to", "4", "--why", "x"],
+        "the reason is empty": ["rollback", "flights.yaml", "--why", " "],
+        "'nowhere'": ["rollback", "nowhere", "--why", "x"],
+        "there is no turn 'flights-1'": ["approve", "flights.yaml", "flights-1", *who],
+        "waits for no approval (ChampionKept: Kept champion 2": ["approve", "flights.yaml", mine, *who],
+        "is of the model 'parcels' and not of 'flights'": ["reject", "flights.yaml", others, *who],
+        "there is no turn 'x'": ["explain", "x"],
+    }
+    before = left(ledger)
+
+    for words, (code, out, err) in zip(mistakes, everfit(*mistakes.values()), strict=True):
+        assert (code, out) == (2, ""), err
+        assert words in err
+        assert err.count("\n") == 1
+    assert left(ledger) == before
+
+
+def test_each_command_answers_with_one_json_object(ledger: Ledger):
+    turn = ledger.turns("flights")[0].id
+    tracking_client(Settings()).set_registered_model_alias("flights", "champion", "3")
+
+    said = everfit(
+        ["reconcile", "flights.yaml", "--json"],
+        ["rollback", "flights.yaml", "--to", "1", "--why", "complaints", "--by", "ann", "--json"],
+        ["explain", turn, "--json"],
+    )
+
+    assert [(code, out.count("\n")) for code, out, _ in said] == [(0, 1)] * 3
+    done, entry, story = (json.loads(out) for _, out, _ in said)
+    assert "moved from version 2 to version 3 outside of everfit" in done["done"][0]
+    assert (entry["version"], entry["actor"], entry["state"]) == (1, "ann", "verified")
+    assert (story["state"], story["reasons"]) == ("ChampionKept", ["Kept champion 2: no gain"])
+
+
+def test_people_are_told_in_words(ledger: Ledger):
+    turn = ledger.turns("flights")[0].id
+
+    said = everfit(
+        ["explain", turn], ["rollback", "flights.yaml", "--why", "complaints"], ["reconcile", "flights.yaml"]
+    )
+
+    story, rollback, reconcile = (out for _, out, _ in said)
+    assert "ChampionKept" in story
+    assert "Kept champion 2: no gain" in story
+    assert "Version 1 is the champion of flights again in place of version 2 (release 3): complaints" in rollback
+    assert "nothing to do" in reconcile
