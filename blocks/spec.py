@@ -131,6 +131,7 @@ class ModelSpec(Block):
     @model_validator(mode="after")
     def _task_fits(self) -> Self:
         self.training.check(self.task)
+        self.gate.check(self.task, self.metric)
         if self.columns.event_time is None and self.maturity and self.columns.label_time is None:
             raise ValueError(
                 f"maturity: {format_duration(self.maturity)!r} counts from the event time, and columns.event_time "

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from everfit.blocks.gating import GatePolicy
 from everfit.blocks.metrics import TaskKind
+from everfit.blocks.spec import ModelSpec
 from everfit.tasks import gate as gating
 from everfit.tasks.check import number
 from everfit.tasks.comparison import PairedComparison, compare
@@ -624,3 +625,22 @@ def test_the_gate_is_all_of_its_checks(monkeypatch: pytest.MonkeyPatch) -> None:
             needed.add(taken)
         monkeypatch.undo()
     assert needed == set(CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("gate", "words"),
+    [
+        ({"minimum": {"rmse": 3.0}}, "gate.minimum.rmse"),
+        ({"min_gain": 1.0}, "gate.min_gain: 1.0 is as wide as roc_auc itself"),
+    ],
+)
+def test_a_spec_whose_gate_no_model_could_pass_is_refused(gate: dict[str, Any], words: str):
+    spec = {
+        "name": "flights",
+        "task": "binary",
+        "source": {"kind": "files", "path": "flights.csv"},
+        "columns": {"key": ["id"], "event_time": "at", "target": "late"},
+        "gate": gate,
+    }
+    with pytest.raises(ValueError, match=words):
+        ModelSpec.model_validate(spec)
