@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from everfit.blocks.errors import EverfitError
-from everfit.deployments import commands_release
+from everfit.deployments import commands_data, commands_release, commands_reproduce
 
 app = typer.Typer(
     help="Keep machine-learning models fit for use: train, gate, release, watch, retrain, roll back.",
@@ -16,6 +16,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+
+app.add_typer(commands_data.app)
+app.add_typer(commands_reproduce.app)
 
 Model = Annotated[str, typer.Argument(help="A spec file, a spec's name in `deployments/models`, or a block's name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")]

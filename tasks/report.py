@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -92,9 +93,8 @@ def make_report(
         The report, and the judged rows, for plots.
     """
     spec = data.spec
-    narrowed = TrainingData(
-        spec, data.snapshot, data.split.model_copy(update={"holdout": holdout}), data.until, data.workspace
-    )
+    judged_on = data.split.holdout.model_copy(update={"since": holdout.since})
+    narrowed = replace(data, split=data.split.model_copy(update={"holdout": judged_on}))
     training = data.training_rows(challenger.trained_on)
     judged = judge_holdout(narrowed, challenger, None, training)
     left_out: dict[str, str] = {}

@@ -26,7 +26,7 @@ def task_runner() -> TaskRunner[Any]:
     if chosen != "dask":
         raise EverfitError(f"{RUNNER} is {chosen!r}; allowed: threads, dask")
     try:
-        from prefect_dask import DaskTaskRunner
+        from prefect_dask.task_runners import DaskTaskRunner
     except ImportError as error:
         raise EverfitError(f"{RUNNER} is 'dask', and prefect-dask is missing: pip install 'everfit[dask]'") from error
     runner: TaskRunner[Any] = DaskTaskRunner(address=os.environ.get(ADDRESS))
