@@ -1,0 +1,111 @@
+"""A turn leaves its evidence, and all that is needed to make its model again to the same result."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from mlflow import MlflowClient
+from support.deliveries import SPEC, deliveries, write_month
+
+from everfit.blocks.errors import WorkspaceError
+from everfit.blocks.settings import Settings
+from everfit.deployments.runs import result_of
+from everfit.flows.training import training
+from everfit.tasks.package import export_package, import_package, read_package
+from everfit.tasks.records import Trigger
+from everfit.tasks.reference import load_reference
+from everfit.tasks.report import Report
+from everfit.tasks.reproduce import reproduce
+from everfit.tasks.workspace import Workspace
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+MARCH = datetime(2024, 3, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def turn(workspace: Path, mlflow_uri: str) -> dict[str, Any]:
+    """A turn with a search over two spans of history, and everything asked for."""
+    write_month(workspace.parent, "winter", deliveries("2024-01-01", 60))
+    spec = {
+        **SPEC,
+        "columns": {**SPEC["columns"], "protected": ["region"]},
+        "training": {
+            "holdout": "14d",
+            "candidates": ["logistic_regression"],
+            "window": "best",
+            "windows": ["all", "30d"],
+            "search": {"trials": 3},
+            "value": {"true_positive": 5, "false_positive": -2, "unit": "EUR"},
+        },
+        "gate": {"slices": {"min_rows": 50}, "robustness": {"max_flip_share": 0.9}},
+    }
+    path = workspace.parent / "deliveries.yaml"
+    path.write_text(yaml.safe_dump(spec))
+    return result_of(training(str(path), MARCH, Trigger(), return_state=True))
+
+
+def test_a_turn_can_be_made_again_to_the_same_result(turn: dict[str, Any], mlflow_uri: str, tmp_path: Path) -> None:
+    workspace, client = Workspace.of(Settings()), MlflowClient(mlflow_uri)
+    assert turn["state"] == "Promoted"
+
+    # The run carries its evidence, and each try below it.
+    run_id = turn["mlflow_run_id"]
+    files = {item.path for item in client.list_artifacts(run_id, "evidence")}
+    assert {"evidence/evidence.json", "evidence/roc.png", "evidence/calibration.png", "evidence/report.html"} <= files
+    kept = Path(client.download_artifacts(run_id, "evidence/evidence.json", str(tmp_path)))
+    report = Report.model_validate_json(kept.read_bytes())
+    assert report.left_out == {}
+    assert report.metrics[0].lower < turn["challenger"]["metrics"]["roc_auc"] < report.metrics[0].upper
+    assert next(iter(report.attribution)) == "distance"
+    assert {each.column for each in report.groups} == {"region"}
+    experiment = client.get_run(run_id).info.experiment_id
+    tries = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run_id}'")
+    assert len(tries) == 3
+    assert {run.data.params["span"] for run in tries} == {"all", "30d"}
+    version = client.get_model_version_by_alias("deliveries", "champion")
+    assert "## How good" in version.description
+    assert "everfit.threshold" in version.tags
+
+    # The reference is what monitoring compares with.
+    reference = load_reference(client, run_id)
+    assert {"distance", "region", "late", "_score", "_prediction"} <= set(reference.sample.columns)
+    assert {column.name: column.role for column in reference.profile.columns} == {
+        "distance": "feature", "_prediction": "prediction", "_score": "prediction",
+    }  # fmt: skip
+
+    # Made again in this process and in another, it is identical.
+    again = reproduce(workspace, "deliveries", turn["turn_id"])
+    assert again.differences == ()
+    assert again.identical
+    command = [sys.executable, "-m", "everfit.deployments.cli", "reproduce", turn["turn_id"], "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [found[name] for name in ("data", "parameters", "metrics", "predictions")] == ["identical"] * 4
+
+    # Exported and imported it is the same package, and what was changed in it shows.
+    names = export_package(workspace, "deliveries", turn["turn_id"], tmp_path / "out")
+    assert {"challenger.skops", "refitted.skops", "spec.json", "turn.json"} <= set(names)
+    elsewhere = Workspace(str(tmp_path / "elsewhere"))
+    assert import_package(elsewhere, tmp_path / "out") == ("deliveries", turn["turn_id"])
+    assert read_package(elsewhere, "deliveries", turn["turn_id"]) == read_package(
+        workspace, "deliveries", turn["turn_id"]
+    )
+    path = Path(workspace.turn_file("deliveries", turn["turn_id"], "spec.json"))
+    spec = json.loads(path.read_text())
+    spec["training"]["parameters"] = {"logistic_regression": {"C": 0.001}}
+    path.write_text(json.dumps(spec))
+    changed = reproduce(workspace, "deliveries", turn["turn_id"])
+    assert changed.data == "identical"
+    assert changed.metrics == changed.predictions == "different"
+    with pytest.raises(WorkspaceError, match="with another spec"):
+        import_package(workspace, tmp_path / "out")
+    with pytest.raises(WorkspaceError, match="left no spec"):
+        reproduce(workspace, "deliveries", "deliveries-20240101T000000-00000000")
