@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from everfit.blocks.errors import EverfitError
-from everfit.deployments import commands_data, commands_release, commands_reproduce
+from everfit.deployments import commands_data, commands_monitoring, commands_release, commands_reproduce
 
 app = typer.Typer(
     help="Keep machine-learning models fit for use: train, gate, release, watch, retrain, roll back.",
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 
 app.add_typer(commands_data.app)
+app.add_typer(commands_monitoring.app)
 app.add_typer(commands_reproduce.app)
 
 Model = Annotated[str, typer.Argument(help="A spec file, a spec's name in `deployments/models`, or a block's name.")]

@@ -1,0 +1,167 @@
+"""Commands of the loop's way back: `score`, `labels`, `monitor`."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from everfit.blocks.errors import EverfitError
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State
+
+app = typer.Typer()
+
+Model = Annotated[str, typer.Argument(help="A spec file, a spec's name in `deployments/models`, or a block's name.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")]
+Until = Annotated[str | None, typer.Option(help="What is known at this moment; by default now.")]
+
+
+@app.command()
+def score(  # noqa: PLR0917 - each is an option of the command
+    context: typer.Context,
+    model: Model,
+    until: Until = None,
+    since: Annotated[
+        str | None, typer.Option(help="Beginning of the window; by default the end of the last batch.")
+    ] = None,
+    shadow: Annotated[bool, typer.Option("--shadow", help="Let the challenger predict beside the champion.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Predict on a window of the source with the champion, into the prediction log."""
+    end, begin = moment(until, "--until"), None if since is None else moment(since, "--since")
+
+    def flow() -> "State[dict[str, Any]]":
+        from everfit.flows.scoring import scoring
+
+        return scoring(model, begin, end, shadow, return_state=True)
+
+    name, found = run(model, end, flow, quiet=not _debug(context))
+    _print(
+        as_json,
+        {"model": model, "state": name, **found},
+        f"{name}: {found['added']:,} predictions of version {found['model_version']} up to {end:%Y-%m-%d %H:%M}",
+    )
+
+
+@app.command()
+def labels(context: typer.Context, model: Model, until: Until = None, as_json: AsJson = False) -> None:
+    """Take from the source what has come true, so that it finds its predictions."""
+    end = moment(until, "--until")
+
+    def flow() -> "State[dict[str, Any]]":
+        from everfit.flows.labeling import labeling
+
+        return labeling(model, end, return_state=True)
+
+    name, found = run(model, end, flow, quiet=not _debug(context))
+    told = found["recorded"]
+    _print(
+        as_json,
+        {"model": model, "state": name, **found},
+        f"{name}: {told['added']:,} new labels, {told['corrected']:,} corrected; {found['unmatched']:,} of rows that "
+        f"were never predicted",
+    )
+
+
+@app.command()
+def monitor(context: typer.Context, model: Model, until: Until = None, as_json: AsJson = False) -> None:
+    """Look at what was predicted and what came true, decide what it means, and act on it."""
+    end = moment(until, "--until")
+
+    def flow() -> "State[dict[str, Any]]":
+        import_report()
+        from everfit.flows.monitoring import monitoring
+
+        return monitoring(model, end, return_state=True)
+
+    _, found = run(model, end, flow, quiet=not _debug(context), warm=import_report)
+    if as_json:
+        print(json.dumps(found, default=str, allow_nan=False))  # noqa: T201 - the command's result
+    else:
+        from everfit.deployments import monitoring_tables
+
+        monitoring_tables.print_window(found)
+    raise typer.Exit(1 if found["failed"] else 0)
+
+
+def run(
+    model: str,
+    until: datetime,
+    flow: "Callable[[], State[dict[str, Any]]]",
+    *,
+    quiet: bool,
+    warm: Callable[[], object] | None = None,
+) -> tuple[str, dict[str, Any]]:
+    """Run a flow in this process, with Prefect's temporary server where no other is configured.
+
+    Args:
+        model: A spec file, the name of a spec, or of a block.
+        until: What is known at this moment.
+        flow: Runs it.
+        quiet: Whether Prefect's own log lines are left to the UI.
+        warm: What can be imported while the server starts.
+
+    Returns:
+        The name of the final state, and what it holds.
+
+    Raises:
+        EverfitError: the input is bad; nothing was changed.
+    """
+    from everfit.blocks.settings import Settings
+    from everfit.deployments import environment
+
+    environment.prepare(Settings(), quiet=quiet)
+    from everfit.tasks.specs import load_spec
+    from everfit.tasks.turns import check_until
+
+    check_until(until)
+    if not model.endswith((".yaml", ".yml")):
+        load_spec(model)
+    server_is_up = environment.start_temporary_server()
+    from everfit.deployments.runs import result_of
+
+    if warm is not None:
+        warm()
+    server_is_up()
+    state = flow()
+    return str(state.name), result_of(state)
+
+
+def import_report() -> None:
+    """Import what a monitoring run needs and is slow to load."""
+    import mlflow.sklearn
+
+    from everfit.flows import monitoring
+    from everfit.tasks.drift_report import import_evidently
+
+    import_evidently()
+    del mlflow, monitoring
+
+
+def moment(text: str | None, option: str) -> datetime:
+    """A time from the command line; without a zone it is UTC.
+
+    Raises:
+        EverfitError: it is no time.
+    """
+    if text is None:
+        return datetime.now(UTC).replace(microsecond=0)
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        raise EverfitError(
+            f"{option} {text!r} is not a time; write it like 2013-03-01 or 2013-03-01T06:00:00Z"
+        ) from None
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed
+
+
+def _debug(context: typer.Context) -> bool:
+    parent = context.parent
+    return bool(parent and parent.params.get("debug"))
+
+
+def _print(as_json: bool, content: dict[str, Any], words: str) -> None:
+    print(json.dumps(content, default=str, allow_nan=False) if as_json else words)  # noqa: T201
