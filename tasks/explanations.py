@@ -1,6 +1,6 @@
 """Explanations: which features a model rests its answers on, over all rows and for those it got most wrong."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,8 @@ ROWS = 2_000
 SHAP_ROWS = 300
 WORST = 5
 _REPEATS = 3
+_ORDERS = 10
+_TREES = ("sklearn.ensemble.", "sklearn.tree.", "lightgbm.", "xgboost.")
 
 Floats = npt.NDArray[np.float64]
 
@@ -33,8 +35,11 @@ class RowExplanation(Record):
 
 
 class ShapValues(Record):
-    """Contributions of the features, in the unit of the model's raw answer (log-odds of a classifier)."""
+    """Contributions of the features to the answers."""
 
+    method: Literal["linear", "tree", "sampled"] = Field(
+        description="In the unit of the raw answer, log-odds of most classifiers; sampled: of the answer itself."
+    )
     rows: int = Field(description="Of the seeded sample.")
     mean_absolute: dict[str, float]
     worst: tuple[RowExplanation, ...] = Field(description="Of the rows whose answer was most wrong.")
@@ -74,20 +79,24 @@ def permutation_importance(judged: Judged, chosen: str, seed: int, who: str = "c
 def shap_values(judged: Judged, seed: int, who: str = "challenger") -> ShapValues:
     """SHAP values of a seeded sample and of the worst rows (S. Lundberg, S.-I. Lee, NeurIPS 2017).
 
+    Of a linear model they are exact, and of trees shap's TreeExplainer has them. Of any other, and of trees that split
+    on categories as such (which shap misreads), they are sampled.
+
     Args:
         judged: The hold-out.
         seed: Of the sample.
-        who: The model; a linear one, or one of trees.
-
-    Raises:
-        DataError: the model is of another kind, or the values don't add up to its answers.
+        who: The model.
     """
     model = judged.models[who]
     sample = np.sort(np.random.default_rng(seed).permutation(len(judged.truth))[:SHAP_ROWS])
     wrong = np.argsort(-_wrongness(judged, who), kind="stable")[:WORST]
     chosen = np.concatenate([sample, wrong])
-    features = judged.rows.iloc[chosen][list(model.feature_names_in_)]
-    values = _by_feature(model, _contributions(model, features))
+    features = judged.rows.iloc[chosen][list(model.feature_names_in_)].reset_index(drop=True)
+    method: Literal["linear", "tree", "sampled"] = "linear" if hasattr(model.steps[-1][1], "coef_") else "tree"
+    try:
+        values = _by_feature(model, _contributions(model, features))
+    except DataError:
+        method, values = "sampled", _sampled(judged, who, features, seed)
     mean = values.iloc[: len(sample)].abs().mean().sort_values(ascending=False)
     worst = []
     for place, row in enumerate(wrong, start=len(sample)):
@@ -101,10 +110,33 @@ def shap_values(judged: Judged, seed: int, who: str = "challenger") -> ShapValue
             )
         )
     return ShapValues(
+        method=method,
         rows=len(sample),
         mean_absolute={str(name): float(value) for name, value in mean.items()},
         worst=tuple(worst),
     )
+
+
+def _sampled(judged: Judged, who: str, features: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Shapley values by sampling orders of the features and rows of the hold-out to take the other values from.
+
+    E. Štrumbelj, I. Kononenko, "Explaining prediction models and individual predictions with feature contributions",
+    Knowledge and Information Systems 41 (2014). Of many classes the mean of the contributions' sizes.
+    """
+    random = np.random.default_rng(seed)
+    names = [str(name) for name in features.columns]
+    total = np.zeros((len(features), len(names)))
+    for _ in range(_ORDERS):
+        order = random.permutation(len(names))
+        other = judged.rows.iloc[random.integers(0, len(judged.truth), len(features))][names].reset_index(drop=True)
+        steps = [other]
+        for place in order:
+            steps.append(steps[-1].assign(**{names[place]: features[names[place]]}))
+        said = np.split(judged.ask(who, pd.concat(steps, ignore_index=True)), len(steps))
+        for place, before, after in zip(order, said, said[1:], strict=False):
+            moved = after - before
+            total[:, place] += np.abs(moved).mean(axis=1) if moved.ndim > 1 else moved
+    return pd.DataFrame(total / _ORDERS, columns=names)
 
 
 def _wrongness(judged: Judged, who: str) -> Floats:
@@ -136,6 +168,9 @@ def _tree_contributions(estimator: Any, inputs: Floats) -> Floats:
     import warnings
 
     name = type(estimator).__name__
+    categories = getattr(estimator, "is_categorical_", None)
+    if not type(estimator).__module__.startswith(_TREES) or (categories is not None and categories.any()):
+        raise DataError(f"shap has no values for {name} with categories as such")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what shap itself calls
         import shap

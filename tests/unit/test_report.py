@@ -1,0 +1,125 @@
+"""The evidence that a version carries: what is important, how sure the metrics are, and what could not be measured."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.training import a_spec, data_of, rows_of
+
+from everfit.tasks.explanations import permutation_importance, shap_values
+from everfit.tasks.fitting import fit
+from everfit.tasks.judging import Judged, judge
+from everfit.tasks.plots import html_page, png_plots
+from everfit.tasks.report import make_report
+from everfit.tasks.robustness import robustness
+from everfit.tasks.search import Setting
+from everfit.tasks.train import fit_on
+
+FEATURES = ["x", "noise", "color"]
+
+
+def judged_of(task: str, candidate: str, features: list[str] | None = None) -> Judged:
+    quick = {"hist_gradient_boosting": {"max_iter": 20}, "random_forest": {"n_estimators": 10, "max_depth": 5}}
+    spec, rows = a_spec(task, training={"candidates": [candidate]}), rows_of(task, 600)
+    setting = Setting(parameters=quick.get(candidate, {}))
+    return judge(spec, rows, {"challenger": fit(spec, features or FEATURES, candidate, setting, rows)})
+
+
+@pytest.mark.parametrize(
+    ("task", "candidate", "features", "method"),
+    [
+        ("binary", "logistic_regression", FEATURES, "linear"),
+        ("multiclass", "logistic_regression", FEATURES, "linear"),
+        ("regression", "ridge", FEATURES, "linear"),
+        ("regression", "random_forest", FEATURES, "tree"),
+        ("binary", "hist_gradient_boosting", ["x", "noise"], "tree"),
+        ("binary", "hist_gradient_boosting", FEATURES, "sampled"),
+        ("multiclass", "hist_gradient_boosting", FEATURES, "sampled"),
+    ],
+)
+def test_shap_values_name_what_the_label_hangs_on(task: str, candidate: str, features: list[str], method: str) -> None:
+    found = shap_values(judged_of(task, candidate, features), 0)
+    assert found.method == method
+    assert next(iter(found.mean_absolute)) == "x"
+    assert list(found.mean_absolute)[-1] == "noise"
+    assert found.rows == 300
+    assert len(found.worst) == 5
+    assert all(each.shap for each in found.worst)
+
+
+def test_sampled_values_add_up_to_the_answer() -> None:
+    judged = judged_of("binary", "hist_gradient_boosting")
+    found = shap_values(judged, 0)
+    worst = found.worst[0]
+    assert worst.answer == judged.scores["challenger"][worst.row]
+    assert abs(sum(worst.shap.values())) == pytest.approx(
+        abs(worst.answer - judged.scores["challenger"].mean()), abs=0.2
+    )
+
+
+def test_importance_and_robustness_agree_on_what_matters() -> None:
+    judged = judged_of("binary", "logistic_regression")
+    importance = permutation_importance(judged, "roc_auc", 0)
+    assert next(iter(importance)) == "x"
+    assert abs(importance["noise"]) < 0.01 < importance["color"] < importance["x"]
+    assert permutation_importance(judged, "roc_auc", 0) == importance
+    found = robustness(judged, 0)
+    flips = {each.feature: each for each in found.features}
+    assert flips["x"].noise < 0.1 < flips["x"].missing
+    assert flips["noise"].missing < 0.05
+    assert flips["color"].noise is None
+    assert flips["x"].missing < flips["x"].adversarial <= found.adversarial
+
+
+def test_a_model_that_refuses_missing_values_is_asked_one_by_one() -> None:
+    judged = judged_of("binary", "logistic_regression")
+    model = judged.models["challenger"]
+
+    class Strict:
+        feature_names_in_, classes_ = model.feature_names_in_, model.classes_
+
+        def predict_proba(self, rows: object) -> object:
+            if rows.isna().any().any():  # type: ignore[attr-defined]
+                raise ValueError("missing")
+            return model.predict_proba(rows)
+
+    strict = Judged("binary", judged.rows, judged.truth, judged.scores, judged.classes, {"challenger": Strict()})
+    flips = {each.feature: each for each in robustness(strict, 0).features}
+    assert flips["x"].missing is None
+    assert flips["x"].noise is not None
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_a_report_says_how_good_and_where_not(task: str, tmp_path: Path) -> None:
+    spec = a_spec(task, columns={"protected": ["group"]})
+    data = data_of(spec, rows_of(task), tmp_path)
+    path = data.workspace.turn_file("small", "t", "challenger.skops")
+    challenger = fit_on(data, spec.training.candidates[0], data.split.training, path)
+    report, judged = make_report(data, challenger, data.split.holdout, None)
+
+    assert report.left_out == {}
+    assert report.metrics[0].metric == spec.metric
+    assert all(each.lower <= each.value <= each.upper for each in report.metrics)
+    assert report.fit.startswith("neither over- nor underfit")
+    assert sum(part.rows for part in report.over_time) == report.rows == sum(each.rows for each in report.groups)
+    assert bool(report.fairness) == (task != "regression")
+    assert report == make_report(data, challenger, data.split.holdout, None)[0]
+    assert type(report).model_validate_json(report.canonical_json()) == report
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pictures = png_plots(report, judged)
+        page = html_page(report, judged)
+    assert all(content.startswith(b"\x89PNG") for content in pictures.values())
+    assert ("roc.png" in pictures) == (task == "binary")
+    assert "plotly" in page
+
+
+def test_what_was_only_learned_by_heart_is_called_overfit(tmp_path: Path) -> None:
+    rows = rows_of().assign(y=np.random.default_rng(1).integers(0, 2, 900).astype(float))
+    candidate = {"candidates": ["random_forest"], "parameters": {"random_forest": {"n_estimators": 10}}}
+    data = data_of(a_spec(training={**candidate, "evidence": "quick"}), rows, tmp_path)
+    challenger = fit_on(data, "random_forest", data.split.training, str(tmp_path / "model"))
+    report, _ = make_report(data, challenger, data.split.holdout, None)
+    assert report.fit.startswith("overfit")
+    assert report.shap is report.robustness is None
