@@ -25,7 +25,7 @@ from everfit.tasks.records import ModelVersion, Window
 from everfit.tasks.robustness import robustness
 from everfit.tasks.scores import prior_scores
 from everfit.tasks.slices import slice_columns, slice_evidence
-from everfit.tasks.split import TrainingData, label_is_visible
+from everfit.tasks.split import Sample, TrainingData, label_is_visible
 from everfit.tasks.tables import KEY
 from everfit.tasks.train import Fitted, read_model
 from everfit.tasks.validate import Validation
@@ -75,6 +75,7 @@ def evaluate(data: TrainingData, challenger: Fitted, incumbent: Incumbent | None
         metric=spec.metric,
         greater_is_better=metric(spec.metric).greater_is_better,
         holdout=_unseen(data, incumbent),
+        sampled=isinstance(data.split.holdout, Sample),
         holdout_rows=len(judged.rows),
         holdout_digest=hashlib.sha256(np.sort(judged.rows[KEY].to_numpy()).tobytes()).hexdigest(),
         holdout_extended=not _can_reach_back(data, incumbent, training),

@@ -84,6 +84,7 @@ class Evidence(Record):
     holdout: Window = Field(description="What the hold-out rows' event times lie in.")
     holdout_rows: int = Field(ge=0)
     holdout_digest: str = Field(description="Of the hold-out rows' contents.")
+    sampled: bool = Field(default=False, description="The hold-out is a sample of rows that have no event times.")
     holdout_extended: bool = Field(default=False, description="It already reaches back as far as it may.")
     overlap_rows: int | None = Field(default=None, ge=0, description="Hold-out rows that a model has trained on.")
     challenger_version: int | None = Field(default=None, description="In the registry, if it is there already.")

@@ -260,8 +260,8 @@ class Table:
         """Whether a write of that name is in the table."""
         return self.exists() and self._open().transaction_version(transaction) is not None
 
-    def newest(self, time_column: str) -> datetime | None:
-        """The latest time in a column; only the last day that has any is read."""
+    def newest(self, time_column: str, before: datetime | None = None) -> datetime | None:
+        """The latest time in a column, or the latest before a moment; only the last day that has any is read."""
         import pyarrow.compute as pc
         import pyarrow.dataset as pds
 
@@ -269,6 +269,8 @@ class Table:
         dataset = table.to_pyarrow_dataset()
         for day in sorted({str(each[DAY]) for each in table.partitions()}, reverse=True):
             there = (pds.field(DAY) == date.fromisoformat(day)) & pds.field(time_column).is_valid()
+            if before is not None:
+                there &= pds.field(time_column) < pd.Timestamp(before)
             found = pc.max(dataset.to_table(columns=[time_column], filter=there)[time_column])
             if found.is_valid:
                 newest: datetime = found.as_py()

@@ -202,7 +202,8 @@ def read_times(column: pd.Series, time_format: str | None, what: str) -> pd.Seri
     unread = times.isna() & column.notna()
     if unread.sum() * 2 > column.notna().sum():
         raise SourceError(f"{what} is not a time, such as {column[unread].tolist()[0]!r}; {_ADVICE}")
-    return times.dt.as_unit("us")
+    in_microseconds: pd.Series = times.dt.as_unit("us")
+    return in_microseconds
 
 
 _ADVICE = "say how times are written by source.time_format, such as '%d.%m.%Y %H:%M' or epoch_s"

@@ -1,0 +1,65 @@
+"""Commands about data: `init`, `expectations`, `quarantine`."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+app = typer.Typer()
+
+Model = Annotated[str, typer.Argument(help="A spec file, a spec's name in `deployments/models`, or a block's name.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")]
+
+
+@app.command()
+def init(  # noqa: PLR0917 - each is an option of the command
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="A file, folder or glob; s3:// or https://; delta:PATH; module:function; URL#table of a database."
+        ),
+    ],
+    target: Annotated[str, typer.Option(help="The column to predict.")],
+    event_time: Annotated[str | None, typer.Option(help="When the thing to predict happens.")] = None,
+    label_time: Annotated[str | None, typer.Option(help="When the true label became known.")] = None,
+    key: Annotated[list[str] | None, typer.Option(help="A column that, with others so given, names a row.")] = None,
+    name: Annotated[str | None, typer.Option(help="The model's name; by default the data's.")] = None,
+    task: Annotated[
+        Literal["binary", "multiclass", "regression"] | None, typer.Option(help="By default told from the target.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="The spec file; by default NAME.yaml.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a spec file that is there.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Look at data and write a commented spec for a model of it."""
+    from everfit.deployments.init.init import init as make
+
+    made = make(
+        data,
+        target,
+        event_time=event_time,
+        label_time=label_time,
+        key=tuple(key or ()),
+        name=name,
+        task=task,
+        output=output,
+        force=force,
+    )
+    if as_json:
+        _print_json(made)
+        return
+    typer.echo(f"Wrote {made['path']}: a {made['task']} model of {target!r} from {made['rows']:,} rows")
+    typer.echo(f"  key          {', '.join(made['key']) or 'none: the whole row names itself'}")
+    typer.echo(f"  event time   {made['event_time'] or 'none: rows count from when they are taken in'}")
+    typer.echo(f"  features     {', '.join(made['features'])}")
+    for column, why in made["ignored"].items():
+        typer.echo(f"  left out     {column}: {why}")
+    for note in made["notes"]:
+        typer.echo(f"  note         {note}")
+    typer.echo(f"Next: everfit train {made['path']}")
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    import json
+
+    typer.echo(json.dumps(content, default=str, allow_nan=False))

@@ -1,0 +1,1 @@
+"""`everfit init`: from a look at the data to a commented model spec."""

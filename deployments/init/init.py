@@ -1,0 +1,74 @@
+"""From data to a spec file."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from everfit.blocks.errors import SpecError
+from everfit.blocks.metrics import TaskKind
+from everfit.deployments.init.look import look
+from everfit.deployments.init.propose import propose
+from everfit.deployments.init.write import write
+from everfit.tasks.specs import read_spec
+
+
+def init(
+    data: str,
+    target: str,
+    *,
+    event_time: str | None = None,
+    label_time: str | None = None,
+    key: tuple[str, ...] = (),
+    name: str | None = None,
+    task: TaskKind | None = None,
+    output: Path | None = None,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Look at the data and write a commented spec.
+
+    Returns:
+        The spec's path, and what was found, as `everfit init --json` prints it.
+
+    Raises:
+        SourceError: the data can't be read.
+        SpecError: there is nothing to learn, or the file is there already.
+    """
+    name = _model_name(name or _stem(data))
+    path = output or Path(f"{name}.yaml")
+    if path.exists() and not force:
+        raise SpecError(f"{str(path)!r} is there already; give another --output, or --force to write over it")
+    seen = look(data, target)
+    made = propose(seen, target, name=name, task=task, event_time=event_time, label_time=label_time, key=key)
+    text = write(made, seen)
+    read_spec(text, "the spec that everfit would write")  # what it writes, it can read
+    path.write_text(text, encoding="utf-8")
+    return {
+        "path": str(path),
+        "model": name,
+        "task": made.task,
+        "rows": seen.rows,
+        "key": list(made.key),
+        "event_time": made.event_time,
+        "label_time": made.label_time,
+        "maturity": made.maturity,
+        "holdout": made.holdout,
+        "features": made.features,
+        "ignored": made.ignored,
+        "protected": made.protected,
+        "notes": made.notes,
+    }
+
+
+def _stem(data: str) -> str:
+    if "#" in data:
+        return data.rsplit("#", 1)[1]
+    parts = [part for part in re.split(r"[/\\:]", data.split("?", maxsplit=1)[0]) if part]
+    stem = re.sub(r"(\.(csv|tsv|txt|data|parquet|pq|jsonl|ndjson|json|gz))+$", "", parts[-1] if parts else "model")
+    if "*" in stem:
+        stem = parts[-2] if len(parts) > 1 else "model"
+    return stem
+
+
+def _model_name(text: str) -> str:
+    found = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:63].strip("-")
+    return found or "model"

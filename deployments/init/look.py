@@ -1,0 +1,175 @@
+"""A look at a table: a bounded, seeded sample of any source, and what each of its columns seems to be."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import TypeAdapter
+
+from everfit.blocks.errors import SourceError
+from everfit.blocks.sources import Source
+from everfit.blocks.spec import ColumnRoles
+from everfit.tasks.normalise import infer_kind, normalise
+from everfit.tasks.records import Window
+from everfit.tasks.sources import read_source
+from everfit.tasks.sources.pieces import read_times
+
+SAMPLE_ROWS = 200_000
+"""At most so many rows are kept to look at; of a larger table every k-th."""
+
+Kind = Literal["number", "text", "time"]
+_FOREVER = Window(until=datetime(2200, 1, 1, tzinfo=UTC))
+_TIME_FORMATS = (
+    "%d.%m.%Y %H:%M:%S",
+    "%d.%m.%Y %H:%M",
+    "%d.%m.%Y",
+    "%d/%m/%Y %H:%M:%S",
+    "%d/%m/%Y %H:%M",
+    "%d/%m/%Y",
+    "%m/%d/%Y %H:%M:%S",
+    "%m/%d/%Y %H:%M",
+    "%m/%d/%Y %I:%M:%S %p",
+    "%m/%d/%Y",
+    "%m/%d/%y",
+    "%d-%m-%Y %H:%M:%S",
+    "%d-%m-%Y %H:%M",
+    "%d-%m-%Y",
+    "%d-%b-%Y",
+    "%b %d, %Y",
+    "%Y/%m/%d %H:%M:%S",
+    "%Y/%m/%d",
+)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen of a table.
+
+    Attributes:
+        source: As a spec writes it.
+        frame: The sample: numbers, texts and times.
+        rows: How many rows there are in all.
+        times: Columns that hold times, and the format that they are written in; None for ISO 8601.
+    """
+
+    source: dict[str, Any]
+    frame: pd.DataFrame
+    rows: int
+    times: dict[str, str | None]
+
+
+def source_of(data: str) -> dict[str, Any]:
+    """The source that a path or address stands for.
+
+    Args:
+        data: A path, glob or folder, `s3://…`, `https://…`, `delta:PATH`, `module:function`, or an SQLAlchemy URL with
+            the table after `#`.
+    """
+    if data.startswith("delta:"):
+        return {"kind": "delta", "path": data.removeprefix("delta:")}
+    if "://" in data and not data.startswith(("s3://", "http://", "https://", "file://")):
+        url, _, table = data.partition("#")
+        if not table:
+            raise SourceError(f"{data!r}: say which table, such as {url}#sales")
+        return {"kind": "sql", "url": url, "table": table}
+    if Path(data).is_dir() and (Path(data) / "_delta_log").is_dir():
+        return {"kind": "delta", "path": data}
+    if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", data) and not Path(data).exists():
+        return {"kind": "python", "function": data}
+    return {"kind": "files", "path": data}
+
+
+def look(data: str, target: str) -> Look:
+    """Read the source once, keeping a sample.
+
+    Raises:
+        SourceError: it can't be read, or lacks the target.
+    """
+    source = source_of(data)
+    roles = ColumnRoles(target=target)
+    kept: list[pd.DataFrame] = []
+    rows, step = 0, 1
+    parsed: Any = TypeAdapter(Source).validate_python(source)
+    for piece in read_source(parsed, roles, _FOREVER):
+        kept.append(piece.frame.iloc[(-rows) % step :: step])
+        rows += len(piece.frame)
+        while sum(map(len, kept)) > 2 * SAMPLE_ROWS:
+            step *= 2
+            kept = [frame.iloc[::2] for frame in kept]
+    if not rows:
+        raise SourceError(f"{data!r} has no rows; give data with a header and rows")
+    frame = pd.concat(kept, ignore_index=True)
+    own = [name for name in frame.columns if str(name).startswith("_")]
+    frame, times = _typed(frame.drop(columns=own), target)
+    return Look(source, frame, rows, times)
+
+
+def _typed(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, dict[str, str | None]]:
+    kinds = {name: infer_kind(frame[name], is_key=False, is_label=name == target) for name in frame.columns}
+    times: dict[str, str | None] = {}
+    for name, kind in kinds.items():
+        if name == target:
+            continue
+        if kind == "time":
+            times[name] = None
+        elif kind == "text" and (found := _time_format(frame[name])) is not None:
+            times[name] = found or None
+        elif kind == "number" and _named_as_time(name) and (epoch := _epoch(frame[name])):
+            times[name] = epoch
+    plain = normalise(frame, {name: kind for name, kind in kinds.items() if name not in times})
+    for name, written in times.items():
+        plain[name] = read_times(frame[name], written, repr(name))
+    return plain[list(frame.columns)], times
+
+
+def _time_format(column: pd.Series) -> str | None:
+    """How the times of a text column are written: empty for ISO 8601; None when they are none."""
+    texts = column.dropna().astype("str").str.strip()
+    if texts.empty or not texts.iloc[:100].str.contains(r"\d").all():
+        return None
+    some = texts.drop_duplicates().head(20_000)
+    if some.str.match(r"\d{4}-\d\d-\d\d").mean() > 0.95 and _reads(some, "ISO8601"):
+        return ""
+    return next((each for each in _TIME_FORMATS if _reads(some.head(200), each) and _reads(some, each)), None)
+
+
+def _reads(texts: pd.Series, written: str) -> bool:
+    return bool(pd.to_datetime(texts, format=written, errors="coerce", utc=True).notna().mean() > 0.99)
+
+
+def _named_as_time(name: str) -> bool:
+    return bool(re.search(r"time|date|stamp|(^|_)(at|ts|on)$|epoch|unix", str(name).lower()))
+
+
+def _epoch(column: pd.Series) -> str | None:
+    """Whether numbers are seconds or milliseconds since 1970, in the years 2000 to 2050."""
+    values = pd.to_numeric(column, errors="coerce").dropna()
+    if values.empty:
+        return None
+    low, high = float(values.quantile(0.01)), float(values.quantile(0.99))
+    for name, unit in (("epoch_s", 1.0), ("epoch_ms", 1000.0)):
+        if 946_684_800 * unit <= low and high <= 2_524_608_000 * unit:
+            return name
+    return None
+
+
+def distinct_share(frame: pd.DataFrame, columns: Sequence[str]) -> float:
+    """The share of rows that the columns tell apart."""
+    return float(1 - frame.duplicated(list(columns)).mean())
+
+
+def spread(times: pd.Series) -> pd.Timedelta:
+    """From the first to the last time."""
+    present = times.dropna()
+    return present.max() - present.min() if len(present) else pd.Timedelta(0)
+
+
+def is_whole(column: pd.Series) -> bool:
+    """Whether all values of a numeric column are whole numbers."""
+    values = column.dropna().to_numpy(dtype=np.float64)
+    return bool(len(values) and np.all(values == np.floor(values)))

@@ -1,0 +1,297 @@
+"""What a spec should say of a table that was looked at, and why."""
+
+import math
+import re
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import pandas as pd
+
+from everfit.blocks.errors import SpecError
+from everfit.blocks.metrics import TaskKind
+from everfit.blocks.policy import format_duration
+from everfit.deployments.init.look import Look, distinct_share, is_whole, spread
+from everfit.tasks.leaks import suspected_leaks
+
+MAX_CLASSES = 20
+_FREE_TEXT_LENGTH, _FREE_TEXT_SHARE, _IDENTIFIER_SHARE = 40, 0.5, 0.9
+_LEAST_HOLDOUT_ROWS = 200
+_LEAK_ROWS = 20_000
+_DATE_PARTS = re.compile(r"^(.*_)?(year|month|day|week|quarter|hour|minute|yr|mnth|dayofyear|weekofyear)$")
+_PROTECTED = re.compile(
+    r"(^|_)(sex|gender|race|ethnic\w*|religion|age|age_group|nationality|marital\w*|disab\w*|pregnan\w*)(_|$)"
+)
+_IDENTIFIER = re.compile(r"(^|_)(id|uuid|guid|key|number|no|nr|code|index|rowid|unnamed_0)$|^id")
+_KNOWN_LATER = re.compile(
+    r"(^|_)(actual|arrived|arrival|closed|close|completed|completion|resolved|ended|end|finished|returned|churned|"
+    r"cancel\w*|outcome|settled|paid|dropoff|final|result|label|known|delivered)(_|$)"
+)
+
+
+@dataclass
+class Proposal:
+    """A spec in the making.
+
+    Attributes:
+        name: Of the model.
+        task: What kind of thing is predicted.
+        target: The column to predict.
+        key: The columns that name a row.
+        event_time: When the thing to predict happens.
+        label_time: When its label is known.
+        time_format: How times are written.
+        features: What the model may look at.
+        ignored: What is left out, and why.
+        protected: Columns by whose groups fairness could be measured.
+        maturity: From the event to the label.
+        holdout: How much of the end is kept out; None where a sample is.
+        least_rows: How many rows the hold-out must have; None for the gate's own number.
+        notes: What else a person should know.
+    """
+
+    name: str
+    task: TaskKind
+    target: str
+    key: tuple[str, ...] = ()
+    event_time: str | None = None
+    label_time: str | None = None
+    time_format: str | None = None
+    features: list[str] = field(default_factory=list)
+    ignored: dict[str, str] = field(default_factory=dict)
+    protected: list[str] = field(default_factory=list)
+    maturity: str | None = None
+    holdout: str | None = None
+    least_rows: int | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def propose(
+    seen: Look,
+    target: str,
+    *,
+    name: str,
+    task: TaskKind | None = None,
+    event_time: str | None = None,
+    label_time: str | None = None,
+    key: tuple[str, ...] = (),
+) -> Proposal:
+    """Say what a spec should be; what a person has told is kept.
+
+    Raises:
+        SpecError: a column that was told isn't there, or the target can't be predicted.
+    """
+    frame = seen.frame
+    for what, column in [
+        ("--event-time", event_time),
+        ("--label-time", label_time),
+        *(("--key", each) for each in key),
+    ]:
+        if column is not None and column not in frame.columns:
+            raise SpecError(
+                f"{what} {column!r}: there is no such column; there are {', '.join(map(repr, frame.columns))}"
+            )
+    for what, column in (("--event-time", event_time), ("--label-time", label_time)):
+        if column is not None and column not in seen.times:
+            raise SpecError(f"{what} {column!r} doesn't hold times; its values are like {frame[column].iloc[0]!r}")
+    made = Proposal(name=name, task=task or _task(frame[target]), target=target)
+    if made.task != "regression" and frame[target].nunique() < 2:
+        raise SpecError(
+            f"--target {target!r} is always {frame[target].dropna().tolist()[0]!r}; there is nothing to learn"
+        )
+    _times(seen, made, event_time, label_time)
+    made.key = key or _key(seen, made)
+    _features(seen, made)
+    _holdout(seen, made)
+    return made
+
+
+def _task(target: pd.Series) -> TaskKind:
+    present = target.dropna()
+    if present.empty:
+        raise SpecError(f"--target {target.name!r} is empty; there is nothing to learn from")
+    distinct = int(present.nunique())
+    if distinct == 2:
+        return "binary"
+    if not pd.api.types.is_numeric_dtype(present.dtype):
+        if distinct > MAX_CLASSES * 5:
+            raise SpecError(
+                f"--target {target.name!r} has {distinct:,} different texts; give a number or fewer classes"
+            )
+        return "multiclass"
+    # Few whole numbers, each of them often, are classes.
+    return (
+        "multiclass"
+        if is_whole(present) and distinct <= MAX_CLASSES and len(present) >= 20 * distinct
+        else "regression"
+    )
+
+
+def _times(seen: Look, made: Proposal, event_time: str | None, label_time: str | None) -> None:
+    frame = seen.frame
+    candidates = [name for name in seen.times if frame[name].notna().mean() > 0.99 and frame[name].nunique() > 2]
+    later = [name for name in candidates if _KNOWN_LATER.search(name.lower())]
+    first = [name for name in candidates if name not in later] or candidates
+    # The event is what comes first in time.
+    made.event_time = event_time or min(first, key=lambda name: frame[name].median(), default=None)
+    if made.event_time is None:
+        made.notes.append(
+            "The data has no column of times: rows count from when they are taken in, and the hold-out is a seeded "
+            "sample of them, so that nothing shows whether the model holds as time goes by."
+        )
+        return
+    made.time_format = seen.times[made.event_time]
+    made.label_time = label_time
+    if label_time is None:
+        made.label_time = _label_time(frame, made, [name for name in seen.times if name != made.event_time])
+    if made.label_time is not None:
+        delay = (frame[made.label_time] - frame[made.event_time]).dropna()
+        in_days = delay.dt.total_seconds() / 86_400
+        days = max(1, math.ceil(float(in_days.quantile(0.99)))) if len(delay) else 1
+        made.maturity = f"{days}d"
+
+
+def _label_time(frame: pd.DataFrame, made: Proposal, others: list[str]) -> str | None:
+    """A column of times that come after the event, and are there when the label is."""
+    event, labelled = frame[made.event_time], frame[made.target].notna()
+    for name in others:
+        delay = (frame[name] - event).dropna()
+        named = bool(_KNOWN_LATER.search(name.lower()))
+        if (
+            named
+            and len(delay)
+            and float((delay >= pd.Timedelta(0)).mean()) > 0.99
+            and frame[name][labelled].notna().mean() > 0.9
+        ):
+            return name
+    return None
+
+
+def _key(seen: Look, made: Proposal) -> tuple[str, ...]:
+    """The fewest columns that name a row, of those that look like names or times."""
+    frame = seen.frame
+    likely = [
+        name
+        for name in frame.columns
+        if name not in {made.target, made.label_time}
+        and not _is_prose(frame[name])
+        and frame[name].notna().all()
+        and (
+            name == made.event_time
+            or _is_identifier(frame[name])
+            or (frame[name].dtype == "str" and frame[name].nunique() < 1000)
+        )
+    ]
+    named = [name for name in likely if _IDENTIFIER.search(str(name).lower()) and distinct_share(frame, [name]) == 1.0]
+    if named:
+        return (named[0],)
+    if made.event_time is not None:
+        if distinct_share(frame, [made.event_time]) == 1.0:
+            return (made.event_time,)
+        others = [name for name in likely if name != made.event_time][:12]
+        for size in (1, 2, 3):
+            for chosen in combinations(others, size):
+                if distinct_share(frame, [made.event_time, *chosen]) == 1.0:
+                    return (made.event_time, *chosen)
+    repeated = int(frame.duplicated().sum())
+    if repeated:
+        made.notes.append(
+            f"No column names a row, so the whole row does: {repeated:,} of {len(frame):,} rows looked at are equal to "
+            f"another one, and each of those counts once."
+        )
+    return ()
+
+
+def _is_prose(column: pd.Series) -> bool:
+    """Whether a column holds sentences."""
+    if column.dtype != "str":
+        return False
+    present = column.dropna()
+    long = float(present.str.len().mean()) > _FREE_TEXT_LENGTH if len(present) else False
+    return long and present.nunique() > _FREE_TEXT_SHARE * len(present)
+
+
+def _is_identifier(column: pd.Series) -> bool:
+    if not pd.api.types.is_numeric_dtype(column.dtype):
+        return not pd.api.types.is_datetime64_any_dtype(column.dtype) and column.nunique() > _IDENTIFIER_SHARE * len(
+            column
+        )
+    return is_whole(column) and bool(_IDENTIFIER.search(str(column.name).lower()))
+
+
+def _features(seen: Look, made: Proposal) -> None:
+    frame = seen.frame
+    roles = {made.target, made.event_time, made.label_time, *made.key}
+    for name in frame.columns:
+        if name in made.key and made.key != (name,) and name != made.event_time and not _is_identifier(frame[name]):
+            made.features.append(name)  # a part of the key may tell something, as a shop or a route does
+        if name in roles:
+            continue
+        why = _left_out(frame[name], seen, made)
+        if why is None:
+            made.features.append(name)
+        else:
+            made.ignored[name] = why
+        if _PROTECTED.search(str(name).lower()) and frame[name].nunique() > 1:
+            made.protected.append(name)
+    labelled = frame[frame[made.target].notna()]
+    if len(labelled) > _LEAK_ROWS:
+        labelled = labelled.sample(_LEAK_ROWS, random_state=0)
+    for name in suspected_leaks(labelled[made.features], labelled[made.target], made.task):
+        made.features.remove(name)
+        made.ignored[name] = "suspected leak: it alone all but tells the target; put it back if it is known beforehand"
+    if not made.features:
+        raise SpecError(
+            "no column is left to learn from: "
+            + "; ".join(f"{name}: {why}" for name, why in list(made.ignored.items())[:5])
+        )
+
+
+def _left_out(column: pd.Series, seen: Look, made: Proposal) -> str | None:
+    """Why a column should not be a feature; None when it may be one."""
+    name, present = str(column.name).lower(), column.dropna()
+    if column.nunique(dropna=False) == 1:  # one value that is there or not may tell something
+        return "empty" if present.empty else f"constant: always {present.tolist()[0]!r}"
+    if column.name in seen.times:
+        return "a time; make features of it in the source if it tells something"
+    if _is_prose(column):
+        return "free text"
+    if _names_rows(present):
+        return "identifier: nearly every row has its own"
+    if made.event_time is not None and _DATE_PARTS.match(name) and _is_part_of(column, seen.frame[made.event_time]):
+        return "date part of the event time: it says when, and a later row has a value that no model has seen"
+    return None
+
+
+def _names_rows(present: pd.Series) -> bool:
+    """Whether nearly every row has a value of its own that says no more than which row it is."""
+    share = present.nunique() / len(present)
+    if not pd.api.types.is_numeric_dtype(present.dtype):
+        return share > _IDENTIFIER_SHARE and len(present) > 50
+    return is_whole(present) and share > 0.99 and _IDENTIFIER.search(str(present.name).lower()) is not None
+
+
+def _is_part_of(column: pd.Series, times: pd.Series) -> bool:
+    """Whether a column is the year, month or day of the times; an hour comes round each day and may tell something."""
+    if not pd.api.types.is_numeric_dtype(column.dtype):
+        return False
+    zone = times.dt
+    parts = (zone.year, zone.month, zone.day, zone.quarter, zone.dayofyear, zone.isocalendar().week)
+    return any(float((column == part.astype("float64")).mean()) > 0.9 for part in parts)
+
+
+def _holdout(seen: Look, made: Proposal) -> None:
+    """The last fifth of the time; where that holds few rows, the gate is told to make do with them."""
+    labelled = seen.frame[made.target].notna()
+    scale = max(1.0, seen.rows / max(1, len(seen.frame)))
+    rows = int(0.2 * scale * float(labelled.sum()))
+    if rows < 1.25 * _LEAST_HOLDOUT_ROWS:
+        made.least_rows = max(10, int(0.7 * rows))
+        made.notes.append(f"The hold-out has only about {rows:,} rows, so what it shows is vague.")
+    if made.event_time is None:
+        return
+    times = seen.frame[made.event_time][labelled].dropna().sort_values()
+    start, end = times.iloc[int(0.8 * (len(times) - 1))], seen.frame[made.event_time].max()
+    unit = pd.Timedelta(days=1) if spread(times) > pd.Timedelta(days=10) else pd.Timedelta(minutes=1)
+    # It is counted back from the last row, or from when labels are mature, if that is earlier.
+    units = max(1, math.ceil((end - start) / unit))
+    made.holdout = format_duration((units * unit).to_pytimedelta())

@@ -1,0 +1,138 @@
+"""`everfit init`: what it says of several kinds of data, and that it never writes what it can't read."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from everfit.blocks.errors import SpecError
+from everfit.deployments.init.init import init
+from everfit.tasks.specs import load_spec
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def loans(rows: int = 2000) -> pd.DataFrame:
+    random = np.random.default_rng(0)
+    at = pd.Timestamp("2021-01-01") + pd.to_timedelta(np.arange(rows) * 6, unit="h")
+    age = random.integers(18, 80, rows)
+    late = (age + random.normal(0, 15, rows) > 50).astype(int)
+    return pd.DataFrame(
+        {
+            "application_id": np.arange(rows),
+            "applied_on": at.strftime("%d/%m/%Y %H:%M"),
+            "closed_on": (at + pd.to_timedelta(random.integers(24, 480, rows), unit="h")).strftime("%d/%m/%Y %H:%M"),
+            "year": at.year,
+            "hour": at.hour,
+            "sex": random.choice(["m", "f"], rows),
+            "age": age,
+            "income": [f"{value:,}" for value in random.integers(1000, 90_000, rows)],
+            "always": "x",
+            "nothing": None,
+            "status": late * 7,
+            "comment": [f"What was said about number {number} is a sentence or two" for number in range(rows)],
+            "default": np.where(late == 1, "yes", "no"),
+        }
+    )
+
+
+def made(frame: pd.DataFrame, target: str, **options: Any) -> dict[str, Any]:
+    frame.to_csv("data.csv", index=False)
+    found = init("data.csv", target, force=True, **options)
+    load_spec(found["path"])
+    return found
+
+
+def test_a_table_with_times_labels_and_leaks():
+    found = made(loans(), "default")
+
+    assert (found["task"], found["key"]) == ("binary", ["application_id"])
+    assert (found["event_time"], found["label_time"], found["maturity"]) == ("applied_on", "closed_on", "20d")
+    assert found["features"] == ["hour", "sex", "age", "income"]
+    assert found["protected"] == ["sex", "age"]
+    reasons = {name: why.split(":")[0] for name, why in found["ignored"].items()}
+    assert reasons == {
+        "year": "date part of the event time",
+        "always": "constant",
+        "nothing": "empty",
+        "status": "suspected leak",
+        "comment": "free text",
+    }
+    spec = yaml.safe_load(Path(found["path"]).read_text())
+    assert spec["source"] == {"kind": "files", "path": "data.csv", "time_format": "%d/%m/%Y %H:%M"}
+    assert 95 <= int(spec["training"]["holdout"].removesuffix("d")) <= 105
+
+
+@pytest.mark.parametrize(
+    ("target", "task"),
+    [
+        (pd.Series([0, 1]), "binary"),
+        (pd.Series(["a", "b", "c"]), "multiclass"),
+        (pd.Series([1, 2, 3, 4, 5]), "multiclass"),
+        (pd.Series(range(300)), "regression"),
+        (pd.Series(np.linspace(0, 1, 300)), "regression"),
+    ],
+)
+def test_the_task_is_told_from_the_target(target: pd.Series, task: str):
+    values = np.resize(target.to_numpy(), 600)
+    frame = pd.DataFrame({"x": np.random.default_rng(0).normal(size=600), "y": values})
+
+    assert made(frame, "y")["task"] == task
+
+
+def test_without_times_the_spec_says_so_and_few_rows_lower_the_gate():
+    frame = loans(300).drop(columns=["applied_on", "closed_on", "application_id"])
+    found = made(frame, "default")
+
+    assert found["event_time"] is None
+    spec = Path(found["path"]).read_text()
+    assert "no column of times" in spec
+    assert load_spec(found["path"]).training.holdout_share == 0.2
+    assert load_spec(found["path"]).gate.min_rows == 42
+
+
+def test_what_a_person_tells_is_kept():
+    found = made(loans(), "default", key=("application_id", "sex"), event_time="closed_on", name="Loans of 2021")
+
+    assert (found["key"], found["event_time"], found["model"]) == (
+        ["application_id", "sex"],
+        "closed_on",
+        "loans-of-2021",
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "words"),
+    [
+        ("default", {"event_time": "age"}, "--event-time 'age' doesn't hold times"),
+        ("default", {"key": ("nobody",)}, "--key 'nobody': there is no such column"),
+        ("always", {}, "--target 'always' is always 'x'"),
+        ("nothing", {}, "--target 'nothing' is empty"),
+    ],
+)
+def test_what_can_not_be_is_one_clear_error(target: str, options: dict[str, Any], words: str):
+    with pytest.raises(SpecError, match=words):
+        made(loans(), target, **options)
+
+
+def test_a_spec_that_is_there_is_not_written_over():
+    loans().to_csv("data.csv", index=False)
+    Path("data.yaml").write_text("mine")
+
+    with pytest.raises(SpecError, match=r"'data.yaml' is there already"):
+        init("data.csv", "default")
+    assert Path("data.yaml").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["a: b", "#1", "Größe (cm)", "yes", 'say "it"', "with, comma", "- x", "null"])
+def test_column_names_of_every_kind_survive_yaml(name: str):
+    frame = pd.DataFrame({name: np.random.default_rng(0).normal(size=500), "y": np.resize([0, 1], 500)})
+
+    assert load_spec(made(frame, "y")["path"]).columns.features == (name,)
