@@ -23,7 +23,7 @@ from everfit.tasks.specs import load_spec
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 MARCH = datetime(2024, 3, 1, tzinfo=UTC)
-CALLERS = int(os.environ.get("EVERFIT_TEST_CALLERS", "20"))
+CALLERS = int(os.environ.get("CALLERS", "12"))
 
 
 @pytest.fixture
