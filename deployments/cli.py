@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from everfit.blocks.errors import EverfitError
-from everfit.deployments import commands_data, commands_monitoring, commands_release, commands_reproduce
+from everfit.deployments import commands_data, commands_monitoring, commands_release, commands_reproduce, commands_serving
 
 app = typer.Typer(
     help="Keep machine-learning models fit for use: train, gate, release, watch, retrain, roll back.",
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.add_typer(commands_data.app)
 app.add_typer(commands_monitoring.app)
 app.add_typer(commands_reproduce.app)
+app.add_typer(commands_serving.app)
 
 Model = Annotated[str, typer.Argument(help="A spec file, a spec's name in `deployments/models`, or a block's name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")]
@@ -71,11 +72,12 @@ def history(model: Model, as_json: AsJson = False) -> None:
 @app.command()
 def demo(
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget what an earlier demo left, and start over.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Three months instead of the year.")] = False,
 ) -> None:
-    """Run the loop on the real flights of 2013, with nothing but this machine."""
+    """Live through the flights of 2013 month by month, with nothing but this machine."""
     from everfit.deployments.demo import run_demo
 
-    run_demo(fresh=fresh, quiet=not _state["debug"])
+    run_demo(fresh=fresh, quick=quick, quiet=not _state["debug"])
 
 
 app.add_typer(commands_release.app)

@@ -1,87 +1,117 @@
-"""The demo: two turns of the loop on the real flights of 2013, on the embedded defaults."""
+"""The demo: the year 2013 lived through month by month, on the embedded defaults."""
 
+import logging
 import shutil
-from datetime import UTC, datetime
+import time
+from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from everfit.blocks.settings import Settings
-from everfit.deployments import environment, tables
+from everfit.deployments import demo_tables, environment
+from everfit.deployments.demo_data import MODEL, prepare
+from everfit.deployments.demo_year import ENDS, FIRST, measure
+from everfit.deployments.tables import console
 
-MODEL = "flight-delays"
-_TURNS = (
-    (datetime(2013, 3, 1, tzinfo=UTC), "the first two months of 2013"),
-    (datetime(2013, 4, 1, tzinfo=UTC), "another month of flights"),
-)
+if TYPE_CHECKING:
+    from everfit.tasks.context import Context
+
+_QUICK = 3
+_FOLDER = Path(".everfit/demo")
 
 
-def run_demo(*, fresh: bool, quiet: bool = True) -> None:
-    """Prepare the flights, run the turns that have not been run yet, and show what came of them.
+def run_demo(*, fresh: bool, quick: bool = False, quiet: bool = True) -> None:
+    """Live through the months that have not been lived through yet, and show what came of them.
 
     Args:
         fresh: Forget what an earlier demo left, and start over.
+        quick: Three months only.
         quiet: Whether Prefect's own log lines are left to the UI.
 
     Raises:
         SourceError: the demo's data is not installed.
     """
-    settings = Settings()
+    began, settings = time.monotonic(), Settings()
+    ends = ENDS[:_QUICK] if quick else ENDS
     if fresh:
         _forget(settings)
     environment.prepare(settings, quiet=quiet)
-    from everfit.deployments.demo_data import prepare
+    console.print("Preparing the flights of 2013 …")
+    prepare(_FOLDER / "flights")
 
-    tables.console.print("Preparing the flights of 2013 …")
-    prepare(Path(".everfit/demo/flights"))
+    from everfit.tasks.context import Context
+    from everfit.tasks.specs import load_spec
 
-    done = _turns_done(settings)
-    if len(done) < len(_TURNS):
-        done = _run_turns(settings)
+    context = Context(load_spec(MODEL), settings)
+    left = _left(context, ends)
+    if left:
+        _live_through(context, left)
     else:
-        tables.console.print("These turns are done already; `make demo FRESH=1` starts over.")
-    tables.print_turns(done)
-    _print_next_steps(settings)
+        console.print("All of it is done already, and nothing is done twice; `make demo FRESH=1` starts over.")
+    months = measure(context, ends)
+    from everfit.deployments.demo_plot import draw
+
+    pictures = draw(months, _FOLDER)
+    reports = _reports(context, [(month.until, month.run_id) for month in months])
+    demo_tables.print_year(months)
+    demo_tables.print_files(pictures, reports, settings, time.monotonic() - began)
 
 
-def _run_turns(settings: Settings) -> list[dict[str, Any]]:
-    tables.console.print("Starting Prefect's temporary server and the libraries; the first time takes longest …")
+def _left(context: "Context", ends: Sequence[datetime]) -> list[datetime]:
+    """The months that were not looked at, or whose turn is not over."""
+    decisions = {entry.until: entry for entry in context.ledger.decisions(MODEL, kind="triage")}
+    turns = {turn.trigger.id: turn for turn in context.ledger.turns(MODEL)}
+    left = []
+    for end in ends:
+        decision = decisions.get(end)
+        turn = turns.get(decision.id) if decision else None
+        if decision is None or (turn is not None and not turn.settled):
+            left.append(end)
+    return left
+
+
+def _live_through(context: "Context", ends: Sequence[datetime]) -> None:
+    console.print("Starting Prefect's temporary server and the libraries; the first time takes longest …")
     server_is_up = environment.start_temporary_server()
+    from everfit.deployments.commands_monitoring import import_report
+
+    import_report()
     from everfit.deployments.runs import result_of
+    from everfit.flows.monitoring import monitoring
+    from everfit.flows.scoring import scoring
     from everfit.flows.training import training
     from everfit.tasks.records import Trigger
 
     server_is_up()
-    for until, reason in _TURNS:
-        tables.console.print(f"\nA turn of {MODEL} as of {until:%Y-%m-%d}: {reason}")
-        result_of(training(MODEL, until, Trigger(reason=reason), return_state=True))
-    return _turns_done(settings)
+    if context.ledger.current_release(MODEL) is None:
+        console.print(f"\n[bold]{FIRST:%Y-%m-%d}[/bold]  the first turn learns from January and February")
+        result_of(training(MODEL, FIRST, Trigger(reason="the first two months of 2013"), return_state=True))
+    logging.getLogger("everfit.monitoring").setLevel(logging.WARNING)  # the demo says the same in a line of its own
+    before = dict(zip(ENDS, (FIRST, *ENDS), strict=False))
+    for end in ends:
+        console.print(f"\n[bold]{before[end]:%B}[/bold]  its flights are predicted as they come …")
+        result_of(scoring(MODEL, before[end], end, return_state=True))
+        demo_tables.print_month(result_of(monitoring(MODEL, end, return_state=True)))
 
 
-def _turns_done(settings: Settings) -> list[dict[str, Any]]:
-    from everfit.tasks.ledger import Ledger
-    from everfit.tasks.turns import summary
-
-    return [summary(turn) for turn in Ledger.open(settings).turns(MODEL) if turn.settled]
+def _reports(context: "Context", runs: Sequence[tuple[datetime, str]]) -> list[Path]:
+    """Copies of Evidently's reports, by the end of their month."""
+    folder = _FOLDER / "reports"
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for until, run_id in runs:
+        path = folder / f"drift-{until:%Y-%m-%d}.html"
+        if not path.exists():
+            copy = Path(context.mlflow.download_artifacts(run_id, "drift.html"))
+            shutil.copy(copy, path)
+        found.append(path)
+    return found
 
 
 def _forget(settings: Settings) -> None:
     """Remove what the demo left; the prepared flights stay."""
-    for path in settings.state_dir.glob("*"):
-        if path.name == "demo":
+    for path in [*settings.state_dir.glob("*"), *_FOLDER.glob("*")]:
+        if path.name in {"demo", "flights"}:
             continue
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-def _print_next_steps(settings: Settings) -> None:
-    tables.console.print("\nLook at what it left:")
-    commands = {
-        "the turns and releases": f".venv/bin/everfit history {MODEL}",
-        "Prefect's UI": (
-            f"PREFECT_API_DATABASE_CONNECTION_URL={environment.prefect_database(settings)} "
-            ".venv/bin/prefect server start"
-        ),
-        "MLflow's UI": f".venv/bin/mlflow server --backend-store-uri sqlite:///{settings.state_dir / 'mlflow.db'}",
-    }
-    for what, command in commands.items():
-        tables.console.print(f"  {what}:", style="bold")
-        tables.console.print(f"    {command}", soft_wrap=True, highlight=False)

@@ -14,6 +14,9 @@ from everfit.blocks.errors import SourceError
 if TYPE_CHECKING:
     import pandas as pd
 
+MODEL = "flight-delays"
+"""The demo's model spec."""
+
 _NEW_YORK = "America/New_York"
 # The four airports that the package's own table leaves out, in Puerto Rico and the Virgin Islands.
 _OTHER_ZONES = dict.fromkeys(("BQN", "PSE", "SJU", "STT"), "America/Puerto_Rico")
