@@ -55,7 +55,7 @@ def codes_of(column: "pd.Series[Any]") -> tuple[Codes, list[str]]:
     if isinstance(column.dtype, pd.CategoricalDtype):
         raw, found = column.cat.codes.to_numpy(dtype=np.int64), column.cat.categories
     else:
-        raw, found = pd.factorize(column, use_na_sentinel=True)  # type: ignore[assignment]
+        raw, found = pd.factorize(column, use_na_sentinel=True)
     labels = [label(value) for value in found]
     index = {name: position for position, name in enumerate(dict.fromkeys(labels))}
     if len(index) == len(labels):

@@ -7,8 +7,8 @@ The registry has no compare-and-swap and no history, so the ledger is asked firs
 3. that is written to the ledger; from here on it counts as the champion,
 4. what is served is asked for, and the release is verified.
 
-Killed anywhere after 1, a release is finished: it was decided, and whether the crash came before or after the alias
-must not change what becomes of the decision. It is undone if somebody has moved the alias since, or if it is not served.
+Killed anywhere after 1, a release is finished: it was decided, and whether the crash came before or after the alias is
+set must not change what becomes of it. It is undone if somebody has moved the alias since, or if it is not served.
 Nobody else is between the steps, for each is taken under the lease, and the ledger refuses those who have lost it.
 """
 
@@ -96,11 +96,7 @@ class Releaser:
         name = f"release {entry.seq} (version {entry.version})"
         found = self._aliased()
         if entry.state == "intent" and found == entry.previous_version:
-            try:
-                self.carry_out(entry)
-            except ModelError as problem:
-                return [f"tried to finish {name}: {problem}"]
-            return [f"finished {name}: it was decided, and broken off before the alias was set"]
+            return [self._finish(entry, name)]
         if found != entry.version:
             self._advance(entry, "undone", f"broken off; the alias names {found}")
             return [f"undid {name}: it was broken off, and the alias names {_version(found)}"]
@@ -115,6 +111,13 @@ class Releaser:
             return [f"left {name} unverified: {problem}"]
         self._undo(entry, problem)
         return [f"undid {name}: {problem}"]
+
+    def _finish(self, entry: Release, name: str) -> str:
+        try:
+            self.carry_out(entry)
+        except ModelError as error:
+            return f"tried to finish {name}: {error}"
+        return f"finished {name}: it was decided, and broken off before the alias was set"
 
     def _follow_alias(self) -> list[str]:
         current, found = self.ledger.current_release(self.model), registry.champion(self.client, self.model)

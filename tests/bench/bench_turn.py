@@ -100,7 +100,8 @@ challenger = best().fit(training[features], label(training))
 answers = challenger.predict_proba(holdout[features])[:, 1]
 metrics = {"roc_auc": roc_auc_score(label(holdout), answers), "log_loss": log_loss(label(holdout), answers),
            "average_precision": average_precision_score(label(holdout), answers),
-           "brier": brier_score_loss(label(holdout), answers), "accuracy": accuracy_score(label(holdout), answers > 0.5)}
+           "brier": brier_score_loss(label(holdout), answers),
+           "accuracy": accuracy_score(label(holdout), answers > 0.5)}
 released = best().fit(frame[features], label(frame))
 
 mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
