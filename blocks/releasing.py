@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from everfit.blocks.policy import Duration, Policy
+from everfit.blocks.serving import ServingPolicy
 
 
 class ReleasePolicy(Policy):
@@ -18,6 +19,7 @@ class ReleasePolicy(Policy):
         bake_time: How long after a release a loss of quality is blamed on it, and so rolled back.
         keep_versions: So many former champions stay loadable, for rolling back to.
         keep_for: So long after its time a former champion stays loadable, however many there are.
+        serving: How the prediction service serves the model: limits, durability, trials.
     """
 
     strategy: Literal["replace"] = Field(default="replace", description="How traffic moves to the new champion.")
@@ -32,6 +34,7 @@ class ReleasePolicy(Policy):
     )
     keep_versions: int = Field(default=5, ge=1, description="Former champions that stay loadable.")
     keep_for: Duration = Field(default=timedelta(days=90), description="How long a former champion stays loadable.")
+    serving: ServingPolicy = Field(default_factory=ServingPolicy, description="How the prediction service serves it.")
 
     @field_validator("services")
     @classmethod

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from everfit.blocks.errors import EverfitError
+from everfit.deployments import commands_serving
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -28,9 +29,17 @@ def score(  # noqa: PLR0917 - each is an option of the command
         str | None, typer.Option(help="Beginning of the window; by default the end of the last batch.")
     ] = None,
     shadow: Annotated[bool, typer.Option("--shadow", help="Let the challenger predict beside the champion.")] = False,
+    given: Annotated[
+        str | None, typer.Option("--input", help="Predict on this file's rows, and not on the source's.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Predict on a window of the source with the champion, into the prediction log."""
+    """Predict on a window of the source, or on a file, with the champion, into the prediction log."""
+    if given is not None:
+        if until or since or shadow:
+            raise EverfitError("--input takes a file as it is; leave out --since, --until and --shadow")
+        commands_serving.print_scored_file(model, given, as_json=as_json)
+        return
     end, begin = moment(until, "--until"), None if since is None else moment(since, "--since")
 
     def flow() -> "State[dict[str, Any]]":
@@ -47,8 +56,19 @@ def score(  # noqa: PLR0917 - each is an option of the command
 
 
 @app.command()
-def labels(context: typer.Context, model: Model, until: Until = None, as_json: AsJson = False) -> None:
-    """Take from the source what has come true, so that it finds its predictions."""
+def labels(
+    context: typer.Context,
+    model: Model,
+    file: Annotated[
+        str | None, typer.Argument(help="Labels with the model's key; by default the source's are taken.")
+    ] = None,
+    until: Until = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take from the source, or from a file, what has come true, so that it finds its predictions."""
+    if file is not None:
+        commands_serving.print_label_file(model, file, moment(until, "--until"), as_json=as_json)
+        return
     end = moment(until, "--until")
 
     def flow() -> "State[dict[str, Any]]":

@@ -69,16 +69,30 @@ def score(context: Context, window: Window, *, shadow: bool = False) -> ScoringR
     champion = registry.champion(context.mlflow, context.spec.name)
     if champion is None:
         raise ModelError(f"{context.spec.name!r} has no champion to predict with; run `everfit train` first")
-    added = _score(context, champion, window, "champion")
+    added = score_chunks(context, champion, _rows(context, window), window, "champion")
     result = ScoringResult(window=window, model_version=champion.version, added=added)
     challenger = registry.challenger(context.mlflow, context.spec.name) if shadow else None
     if challenger is None or challenger.version == champion.version:
         return result
-    shadowed = _score(context, challenger, window, "shadow")
+    shadowed = score_chunks(context, challenger, _rows(context, window), window, "shadow")
     return result.model_copy(update={"shadow_version": challenger.version, "shadow_added": shadowed})
 
 
-def _score(context: Context, version: ModelVersion, window: Window, arm: predictions.Arm) -> int:
+def score_chunks(
+    context: Context, version: ModelVersion, chunks: Iterator[pd.DataFrame], window: Window, arm: predictions.Arm
+) -> int:
+    """Predict on rows with a version of the registry, into the prediction log.
+
+    Args:
+        context: The model.
+        version: That predicts.
+        chunks: The window's rows, in pieces that fit in memory.
+        window: Of event time.
+        arm: In which the version predicts.
+
+    Returns:
+        How many predictions were added.
+    """
     from mlflow.artifacts import download_artifacts
 
     uri = context.mlflow.get_model_version_download_uri(version.model, str(version.version))
@@ -86,7 +100,7 @@ def _score(context: Context, version: ModelVersion, window: Window, arm: predict
         found = download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=context.mlflow.tracking_uri)
         scorer = scoring.read_scorer(Path(found), version)
     log = context.workspace.table(context.spec.name, "predictions")
-    return scoring.score_window(scorer, _rows(context, window), log, window, arm=arm, client=BATCH_CLIENT)
+    return scoring.score_window(scorer, chunks, log, window, arm=arm, client=BATCH_CLIENT)
 
 
 def _rows(context: Context, window: Window) -> Iterator[pd.DataFrame]:

@@ -63,6 +63,23 @@ def model_version(client: "MlflowClient", model: str, version: int) -> ModelVers
         raise ModelError(f"model {model!r} has no version {version!r}; {has}") from error
 
 
+def names(client: "MlflowClient") -> list[str]:
+    """The names of all registered models, in order."""
+    from mlflow.exceptions import MlflowException
+
+    found: list[str] = []
+    page: str | None = None
+    try:
+        while True:
+            models = client.search_registered_models(page_token=page)
+            found += [entry.name for entry in models]
+            page = models.token
+            if not page:
+                return sorted(found)
+    except MlflowException as error:
+        raise ModelError(f"the registry did not say which models it has: {error.message}") from error
+
+
 def versions(client: "MlflowClient", model: str) -> list[int]:
     """The numbers of the versions that a model has, lowest first."""
     from mlflow.exceptions import MlflowException

@@ -131,12 +131,29 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@pytest.fixture(name="free_port")
+def _free_port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def made_up() -> Callable[[int], pd.DataFrame]:
+    """Makes flights up."""
+    return flights
+
+
 def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> None:
     """Wait until a condition holds."""
     until = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < until, "it did not come true in time"
         time.sleep(0.01)
+
+
+@pytest.fixture
+def until() -> Callable[..., None]:
+    """Waits until a condition holds."""
+    return wait_for
 
 
 @dataclass
