@@ -7,7 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from everfit.blocks.errors import EverfitError
-from everfit.deployments import commands_data, commands_monitoring, commands_release, commands_reproduce, commands_serving
+from everfit.deployments import (
+    commands_data,
+    commands_monitoring,
+    commands_release,
+    commands_reproduce,
+    commands_serving,
+)
 
 app = typer.Typer(
     help="Keep machine-learning models fit for use: train, gate, release, watch, retrain, roll back.",
