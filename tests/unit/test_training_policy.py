@@ -1,0 +1,53 @@
+"""What a spec says of training is refused where it can't be done, with what is allowed."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from support.training import a_spec
+
+from everfit.blocks.value import ValuePolicy
+
+
+@pytest.mark.parametrize(
+    ("training", "task", "told"),
+    [
+        ({"window": "best"}, "binary", "`best` needs two or more spans"),
+        ({"window": "best", "windows": ["all", "all"]}, "binary", "given twice"),
+        ({"windows": ["all", "30d"]}, "binary", "nothing else takes any"),
+        ({"window": "best", "windows": ["all", "7d"]}, "binary", "leaves nothing to train on in a window of '7d'"),
+        ({"holdout": "0d"}, "binary", "longer than nothing"),
+        ({"time_limit": "0s"}, "binary", "longer than nothing"),
+        ({"candidates": ["ridge"]}, "binary", "can't be used for a binary model"),
+        ({"candidates": ["no such thing"]}, "binary", "or package.module:factory"),
+        ({"parameters": {"ridge": {"alpha": 1}}}, "binary", "is not tried"),
+        ({"search": {"spaces": {"ridge": {"alpha": {"low": 1, "high": 2}}}}}, "binary", "is not tried"),
+        ({"class_weight": "balanced"}, "regression", "has no classes"),
+        ({"calibration": "isotonic"}, "regression", "has no classes"),
+        ({"value": {"true_positive": 1}}, "multiclass", "give a function"),
+        ({"value": {}}, "binary", "no outcome is worth anything"),
+        ({"value": {"function": "m:f", "true_positive": 1}}, "binary", "takes the place"),
+        ({"metric": "rmse"}, "binary", "does not serve"),
+        ({"search": {"trials": 0}}, "binary", "greater than or equal to 1"),
+    ],
+)
+def test_what_cannot_be_is_refused(training: dict[str, Any], task: str, told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        a_spec(task, training=training)
+
+
+def test_a_factory_is_a_candidate_and_defaults_suit_the_task() -> None:
+    named = a_spec(training={"candidates": ["lightgbm:LGBMClassifier", "random_forest"]})
+    assert named.training.candidates_for("binary") == ("lightgbm:LGBMClassifier", "random_forest")
+    assert a_spec("regression", training={"candidates": []}).training.candidates_for("regression") == (
+        "hist_gradient_boosting",
+        "ridge",
+    )
+    assert ValuePolicy(function="mine:worth").function == "mine:worth"
+
+
+def test_the_widest_window_holds_the_others() -> None:
+    best = a_spec(training={"window": "best", "windows": ["30d", "60d"]}).training
+    assert best.widest.days == 60
+    assert a_spec(training={"window": "best", "windows": ["30d", "all"]}).training.widest is None
+    assert type(best).model_validate_json(best.model_dump_json()) == best
