@@ -63,3 +63,47 @@ def _print_json(content: dict[str, Any]) -> None:
     import json
 
     typer.echo(json.dumps(content, default=str, allow_nan=False))
+
+
+@app.command()
+def quarantine(
+    model: Model,
+    discard: Annotated[bool, typer.Option("--discard", help="Settle the chosen rows as never to be used.")] = False,
+    reason: Annotated[str, typer.Option(help="Only rows whose reasons contain this.")] = "",
+    turn: Annotated[str | None, typer.Option(help="Only rows that this turn has quarantined.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what lies in a model's quarantine, by reason with samples, or discard it."""
+    from everfit.deployments.quarantine import discard_rows, list_rows
+
+    found = discard_rows(model, reason, turn) if discard else list_rows(model, reason)
+    if as_json:
+        _print_json(found)
+    elif discard:
+        typer.echo(f"{found['discarded']:,} rows of {found['model']} discarded; the ledger says by whom and which")
+    else:
+        for pile in found["piles"]:
+            typer.echo(f"{pile['rows']:>9,}  {pile['reason']}")
+            for sample in pile["samples"]:
+                typer.echo(f"           {sample}")
+        typer.echo(f"{found['rows']:,} rows lie open in the quarantine of {found['model']}")
+
+
+@app.command()
+def expectations(
+    model: Model,
+    write: Annotated[bool, typer.Option("--write", help="Keep what is proposed as the model's suite.")] = False,
+    until: Annotated[str | None, typer.Option(help="Propose from the rows before this moment; by default all.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Propose expectations from the dataset, and show what changes against the present ones."""
+    from everfit.deployments.quarantine import propose_suite
+
+    found = propose_suite(model, until, write=write)
+    if as_json:
+        _print_json(found)
+        return
+    for line in found["difference"]:
+        typer.echo(line)
+    typer.echo(f"{len(found['proposed'])} expectations proposed, {len(found['present'])} present")
+    typer.echo(f"Written to {found['path']}" if found["written"] else "Nothing was changed; --write keeps the proposal")

@@ -157,14 +157,19 @@ class Checker:
 
     Args:
         suite: The expectations.
+        pieces: How many there will be; of one alone everything is asked at once.
 
     Raises:
         SpecError: Great Expectations doesn't know an expectation, or its arguments.
     """
 
-    def __init__(self, suite: Sequence[Expectation]) -> None:
+    def __init__(self, suite: Sequence[Expectation], pieces: int = 1) -> None:
         self.tallies = [Tally(each, strict=_is_strict(each)) for each in suite]
-        self._by_row = [position for position, each in enumerate(suite) if _asked_by_row(each)]
+        self._by_row = [
+            position
+            for position, each in enumerate(suite)
+            if each.type not in _ROW_COUNT and (_asked_by_row(each) or pieces == 1)
+        ]
         self._whole = [
             position
             for position, each in enumerate(suite)
@@ -242,10 +247,6 @@ def check_rows(frame: pd.DataFrame, suite: Sequence[Expectation]) -> tuple[Outco
     """
     checker = Checker(suite)
     checker.check(frame.reset_index(drop=True))
-    for columns, positions in checker.columns_of_whole():
-        # A column that is missing is told of by Great Expectations.
-        there = None if columns is None else [name for name in columns if name in frame.columns]
-        checker.check_whole((frame if there is None else frame[there]).reset_index(drop=True), positions)
     return checker.outcomes()
 
 

@@ -41,6 +41,8 @@ def infer_kind(column: pd.Series, *, is_key: bool, is_label: bool) -> Kind:
     present = column.dropna()
     if present.empty:
         return "empty"
+    if isinstance(column.dtype, pd.StringDtype):
+        return "text" if is_key or is_label else _kind_of_text(present)
     inferred = types.infer_dtype(present, skipna=True)
     if isinstance(column.dtype, pd.DatetimeTZDtype) or inferred in {"datetime", "datetime64", "date"}:
         return "time"
@@ -53,6 +55,9 @@ def infer_kind(column: pd.Series, *, is_key: bool, is_label: bool) -> Kind:
 
 def _kind_of_text(present: pd.Series) -> Kind:
     """Texts that are numbers with thousands set off, or numbers but for a few, are numbers; `007` is a text."""
+    some = present.iloc[:: max(1, len(present) // 1_000)].astype("str").str.strip()
+    if not some.str.contains(r"^-?[\d.,]", regex=True).mean() > MOSTLY / 2:
+        return "text"
     texts = present.astype("str").str.strip()
     if texts.str.match(r"-?0\d").any():
         return "text"
@@ -90,7 +95,8 @@ def normalise(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:
         if bad.any():
             told = frame[name][bad].map(lambda value, name=name, kind=kind: f"{name}: {_shown(value)} is no {kind}; ")
             faults[bad] = faults[bad] + told.to_numpy(dtype=object)
-    columns[FAULTS] = pd.Series(pd.array(faults, dtype="str"), index=frame.index)
+    told_of = pd.array(faults, dtype="str") if (faults != "").any() else pd.NA
+    columns[FAULTS] = pd.Series(told_of, index=frame.index, dtype="str")
     return pd.DataFrame(columns, index=frame.index)
 
 

@@ -1,11 +1,15 @@
 """The quarantine: what was not good enough to learn from, with its reasons, until somebody settles it."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+from pydantic import Field
 
+from everfit.tasks.records import Record
 from everfit.tasks.tables import CONTENT, DAY, KEY, TURN, Table
 from everfit.tasks.workspace import Workspace
 
@@ -129,3 +133,71 @@ def settle(  # noqa: PLR0917
 
 def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
+
+
+class Pile(Record):
+    """The open rows of one reason."""
+
+    reason: str
+    rows: int
+    turns: tuple[str, ...] = Field(description="Those that quarantined them.")
+    batch_refused: bool = Field(description="Whether the batch was refused, and not these rows for their own sake.")
+    samples: tuple[str, ...] = Field(description="Contents of some rows, as JSON.")
+
+
+def piles(model: str, workspace: Workspace, samples: int = 3) -> list[Pile]:
+    """The open rows of a model's quarantine by reason, the largest pile first."""
+    table = workspace.table(model, "quarantine")
+    if not table.exists():
+        return []
+    frame = open_rows(table)
+    told = frame[REASONS].where(frame[REASONS] != "", frame[BATCH_REASONS])
+    return sorted(
+        (
+            Pile(
+                reason=str(reason),
+                rows=len(rows),
+                turns=tuple(sorted(rows[TURN].unique())),
+                batch_refused=bool((rows[BATCH_REASONS] != "").all()),
+                samples=tuple(rows[ROW].head(samples)),
+            )
+            for reason, rows in frame.groupby(told)
+        ),
+        key=lambda pile: (-pile.rows, pile.reason),
+    )
+
+
+def open_rows(table: Table, reason: str = "", turn_id: str | None = None) -> pd.DataFrame:
+    """The rows that lie open.
+
+    Args:
+        table: The quarantine.
+        reason: Only rows whose reasons, or whose batch's, contain this.
+        turn_id: Only rows that this turn has quarantined.
+    """
+    frame = table.read()
+    chosen = frame[RESOLUTION].isna()
+    chosen &= frame[REASONS].str.contains(reason, regex=False) | frame[BATCH_REASONS].str.contains(reason, regex=False)
+    if turn_id is not None:
+        chosen &= frame[TURN] == turn_id
+    return frame[chosen].reset_index(drop=True)
+
+
+def discard(model: str, workspace: Workspace, by: str, reason: str = "", turn_id: str | None = None) -> int:
+    """Settle open rows as never to be used; the same rows from the source are not quarantined again.
+
+    Returns:
+        How many rows were discarded.
+    """
+    table = workspace.table(model, "quarantine")
+    rows = open_rows(table, reason, turn_id) if table.exists() else pd.DataFrame()
+    if rows.empty:
+        return 0
+    keys = rows[KEY].to_numpy(dtype=np.int64)
+    return settle(table, keys, ["discarded"] * len(keys), by, _name("discarded", by, rows), sorted(rows[TURN].unique()))
+
+
+def _name(what: str, by: str, rows: pd.DataFrame) -> str:
+    """The name of a change, the same for the same rows."""
+    contents = np.sort(rows[CONTENT].to_numpy(dtype=np.int64)).tobytes()
+    return f"{what}/{by}/{hashlib.sha256(contents).hexdigest()[:16]}"

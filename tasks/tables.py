@@ -59,8 +59,9 @@ def _column_hashes(column: pd.Series) -> npt.NDArray[np.uint64]:
     elif pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_integer_dtype(column.dtype):
         values = column.to_numpy(dtype=np.int64, na_value=np.iinfo(np.int64).min)
     else:
-        texts = column.astype("object").map(str, na_action="ignore")
-        return pd.util.hash_array(texts.where(texts.notna(), None).to_numpy())
+        codes, found = pd.factorize(column)  # each text is hashed once
+        texts = np.array([*map(str, found), ""], dtype=object)
+        return pd.util.hash_array(texts, categorize=False)[codes]
     return pd.util.hash_array(values)
 
 

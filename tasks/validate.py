@@ -88,7 +88,7 @@ def validate(spec: ModelSpec, batch: Batch, workspace: Workspace) -> Validation:
 
 def _validated(spec: ModelSpec, batch: Batch, staging: Staging, suite: tuple[Expectation, ...]) -> Validation:
     matched = staging.read_matched()
-    checker, candidates = Checker(_asked(suite, spec, batch)), fresh(matched)
+    checker, candidates = Checker(_asked(suite, spec, batch), len(batch.sizes)), fresh(matched)
     bad, faulty = _Bad(matched.status == CONFLICT, {}), 0
     for number, span in enumerate(slices(batch.sizes)):
         if not candidates[span].any():

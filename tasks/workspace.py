@@ -32,6 +32,47 @@ def storage_options(uri: str) -> dict[str, str]:
     return options
 
 
+_CHECKED: set[str] = set()
+
+
+def check_store(uri: str) -> None:
+    """Refuse a store that doesn't honour conditional puts, without which two writers overwrite each other's commits.
+
+    Args:
+        uri: `s3://bucket/prefix`; one small object is put there, once more, and taken away.
+
+    Raises:
+        WorkspaceError: the store can't be reached or written to, or it lets the second put through.
+    """
+    import uuid
+
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    key = "/".join(filter(None, [prefix, f".everfit-check-{uuid.uuid4().hex}"]))
+    try:
+        client = boto3.client("s3", config=Config(connect_timeout=10, read_timeout=30, retries={"max_attempts": 3}))
+        client.put_object(Bucket=bucket, Key=key, Body=b"1", IfNoneMatch="*")
+        try:
+            client.put_object(Bucket=bucket, Key=key, Body=b"2", IfNoneMatch="*")
+        except ClientError as error:
+            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") not in {409, 412}:
+                raise
+        else:
+            raise WorkspaceError(
+                f"the store of {uri!r} does not honour conditional puts (If-None-Match): two writers would overwrite "
+                f"each other's rows; use a store that does, such as Amazon S3, SeaweedFS, MinIO or Ceph"
+            )
+        finally:
+            client.delete_object(Bucket=bucket, Key=key)
+    except (BotoCoreError, ClientError, ValueError) as error:
+        raise WorkspaceError(
+            f"workspace {uri!r} can't be used: {error}; check the bucket, AWS_ENDPOINT_URL and the credentials"
+        ) from error
+
+
 class Workspace:
     """A folder or a bucket's prefix that holds all that everfit keeps in files.
 
@@ -51,8 +92,16 @@ class Workspace:
 
     @classmethod
     def of(cls, settings: Settings) -> "Workspace":
-        """The workspace that the settings name."""
-        return cls(settings.workspace)
+        """The workspace that the settings name.
+
+        Raises:
+            WorkspaceError: it is a store that everfit's tables can't be kept safe in.
+        """
+        workspace = cls(settings.workspace)
+        if workspace.remote and workspace.uri not in _CHECKED:
+            check_store(workspace.uri)
+            _CHECKED.add(workspace.uri)
+        return workspace
 
     @property
     def storage_options(self) -> dict[str, str]:
@@ -76,7 +125,8 @@ class Workspace:
         """The file system under the workspace, as fsspec has it."""
         import fsspec
 
-        return fsspec.filesystem("s3" if self.remote else "file")
+        # Listings are not cached: what another process has written since must be seen.
+        return fsspec.filesystem("s3", use_listings_cache=False) if self.remote else fsspec.filesystem("file")
 
     def exists(self, path: str) -> bool:
         """Whether the file is there."""

@@ -1,0 +1,91 @@
+"""What the commands `quarantine` and `expectations` do."""
+
+import difflib
+import getpass
+from datetime import UTC, datetime
+from typing import Any
+
+from everfit.blocks.errors import DataError, SpecError
+from everfit.blocks.settings import Settings
+
+
+def list_rows(model: str, reason: str = "") -> dict[str, Any]:
+    """The open rows by reason, as `everfit quarantine --json` prints them."""
+    from everfit.tasks.quarantine import piles
+    from everfit.tasks.specs import load_spec
+    from everfit.tasks.workspace import Workspace
+
+    name = load_spec(model).name
+    found = [pile for pile in piles(name, Workspace.of(Settings())) if reason in pile.reason]
+    return {
+        "model": name,
+        "rows": sum(pile.rows for pile in found),
+        "piles": [pile.model_dump(mode="json") for pile in found],
+    }
+
+
+def discard_rows(model: str, reason: str, turn_id: str | None) -> dict[str, Any]:
+    """Discard open rows, and record in the ledger who did."""
+    from everfit.tasks.ledger import Ledger
+    from everfit.tasks.quarantine import discard
+    from everfit.tasks.specs import load_spec
+    from everfit.tasks.workspace import Workspace
+
+    settings, name, who = Settings(), load_spec(model).name, getpass.getuser()
+    moment = datetime.now(UTC)
+    discarded = discard(name, Workspace.of(settings), f"person:{who}", reason, turn_id)
+    if discarded:
+        Ledger.open(settings).record_decision(
+            f"{name}/quarantine/{moment:%Y%m%dT%H%M%S%f}",
+            model=name,
+            kind="quarantine",
+            verdict="discarded",
+            until=moment,
+            reasons=(f"{who} discarded {discarded:,} rows of the quarantine",),
+            record={"rows": discarded, "reason": reason, "turn": turn_id, "by": who},
+        )
+    return {"model": name, "discarded": discarded, "by": who}
+
+
+def propose_suite(model: str, until: str | None, *, write: bool) -> dict[str, Any]:
+    """Propose a suite from the dataset's rows.
+
+    Raises:
+        DataError: the dataset has no row yet.
+        SpecError: the spec itself gives the suite, which is not to be written over, or the moment is none.
+    """
+    import pandas as pd
+
+    from everfit.tasks.records import Window
+    from everfit.tasks.specs import load_spec
+    from everfit.tasks.suite import SAMPLE_ROWS, infer_suite, keep_suite, suite_of, suite_path, write_suite
+    from everfit.tasks.workspace import Workspace
+
+    spec, workspace = load_spec(model), Workspace.of(Settings())
+    table = workspace.table(spec.name, "dataset")
+    try:
+        window = Window(until=pd.Timestamp(until, tz="UTC").to_pydatetime()) if until else None
+    except ValueError as error:
+        raise SpecError(f"--until {until!r} is not a time; write it like 2013-03-01") from error
+    pieces, rows = [], 0
+    for frame in table.batches(window, spec.columns.time) if table.exists() else ():
+        rows += len(frame)
+        pieces.append(frame)
+    if not rows:
+        raise DataError(f"{spec.name}: the dataset has no row to propose expectations from; train the model first")
+    whole = pd.concat(pieces, ignore_index=True)
+    proposed = infer_suite(whole.iloc[:: max(1, len(whole) // SAMPLE_ROWS)], spec)
+    present = suite_of(spec, workspace) or ()
+    if write and spec.expectations.suite is not None:
+        raise SpecError(f"{spec.name}: the spec itself gives expectations.suite; write the proposal there by hand")
+    if write:
+        keep_suite(spec, proposed, workspace)
+    old, new = (write_suite(suite).decode().splitlines() for suite in (present, proposed))
+    return {
+        "model": spec.name,
+        "present": [each.model_dump(mode="json") for each in present],
+        "proposed": [each.model_dump(mode="json") for each in proposed],
+        "difference": list(difflib.unified_diff(old, new, "present", "proposed", lineterm="", n=0)),
+        "written": write,
+        "path": suite_path(spec, workspace),
+    }

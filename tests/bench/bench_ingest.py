@@ -1,0 +1,159 @@
+"""Data in: seconds and memory of ingest, validation and acceptance, against the bare library calls.
+
+Usage: bench_ingest.py [MILLIONS OF ROWS …]; without arguments 1 and 2. Each is measured in a process of its own.
+"""
+
+import itertools
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+os.environ |= {"DO_NOT_TRACK": "1", "GX_ANALYTICS_ENABLED": "false"}
+COLUMNS, UNTIL = 20, datetime(2024, 12, 31, tzinfo=UTC)
+
+
+def make(path: Path, millions: float) -> None:
+    """Rows of a year in time order, 20 columns, in row groups of 250,000."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows, written, random = int(millions * 1e6), 0, np.random.default_rng(0)
+    step = 365 * 86_400_000_000 // rows
+    writer = None
+    while written < rows:
+        size = min(250_000, rows - written)
+        number = np.arange(written, written + size)
+        columns = {"id": number, "at": pa.array(1_704_067_200_000_000 + number * step, pa.timestamp("us", tz="UTC"))}
+        columns |= {f"x{index}": random.normal(size=size) for index in range(12)}
+        columns |= {f"c{index}": random.choice(["red", "green", "blue"], size) for index in range(5)}
+        columns["y"] = random.integers(0, 2, size)
+        table = pa.table(columns)
+        writer = writer or pq.ParquetWriter(path, table.schema)
+        writer.write_table(table)
+        written += size
+    writer.close()
+
+
+def suite() -> list[dict[str, object]]:
+    """40 expectations."""
+    found = [{"type": "expect_column_values_to_not_be_null", "kwargs": {"column": name}} for name in ("id", "at", "y")]
+    for index in range(12):
+        found += [
+            {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": f"x{index}"}},
+            {
+                "type": "expect_column_values_to_be_between",
+                "kwargs": {"column": f"x{index}", "min_value": -9, "max_value": 9, "mostly": 0.95},
+            },
+        ]
+    for index in range(5):
+        values = ["red", "green", "blue"]
+        found += [
+            {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": f"c{index}", "mostly": 0.9}},
+            {"type": "expect_column_values_to_be_in_set", "kwargs": {"column": f"c{index}", "value_set": values}},
+        ]
+    found += [
+        {"type": "expect_table_row_count_to_be_between", "kwargs": {"min_value": 1}},
+        {"type": "expect_column_values_to_be_in_set", "kwargs": {"column": "y", "value_set": [0, 1]}},
+        {"type": "expect_column_mean_to_be_between", "kwargs": {"column": "x0", "min_value": -1, "max_value": 1}},
+    ]
+    return found
+
+
+def everfit(path: Path, folder: Path) -> dict[str, float]:
+    """The three steps of a turn."""
+    from everfit.blocks.spec import ModelSpec
+    from everfit.tasks.accept import accept
+    from everfit.tasks.ingest import ingest
+    from everfit.tasks.validate import validate
+    from everfit.tasks.workspace import Workspace
+
+    content = {
+        "name": "bench",
+        "task": "binary",
+        "source": {"kind": "files", "path": str(path)},
+        "columns": {"key": ["id"], "event_time": "at", "target": "y"},
+        "expectations": {"suite": suite()},
+    }
+    spec, workspace = ModelSpec.model_validate(content), Workspace(str(folder / "workspace"))
+    marks = [time.perf_counter()]
+    batch = ingest(spec, UNTIL, "bench", workspace)
+    marks.append(time.perf_counter())
+    validation = validate(spec, batch, workspace)
+    marks.append(time.perf_counter())
+    accept(spec, batch, validation, workspace)
+    marks.append(time.perf_counter())
+    assert validation.passed, validation.reasons
+    steps = dict(zip(("ingest", "validate", "accept"), (b - a for a, b in itertools.pairwise(marks)), strict=True))
+    return steps | {"seconds": marks[-1] - marks[0]} | _one_day(workspace)
+
+
+def _one_day(workspace: object) -> dict[str, float]:
+    from datetime import timedelta
+
+    from everfit.tasks.records import Window
+
+    table = workspace.table("bench", "dataset")  # type: ignore[attr-defined]
+    since = datetime(2024, 6, 1, tzinfo=UTC)
+    started = time.perf_counter()
+    table.read(Window(since=since, until=since + timedelta(days=1)), "at")
+    day = time.perf_counter() - started
+    started = time.perf_counter()
+    for _ in table.batches():
+        pass
+    return {"day_share": day / (time.perf_counter() - started)}
+
+
+def bare(path: Path, folder: Path) -> dict[str, float]:
+    """Read with pyarrow, validate once with Great Expectations on pandas, write once with deltalake."""
+    import great_expectations as gx
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+    from deltalake import write_deltalake
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    started = time.perf_counter()
+    table = pq.read_table(path)
+    frame = table.to_pandas()
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = ProgressBarsConfig(globally=False)
+    asset = context.data_sources.add_pandas("bench").add_dataframe_asset("batch")
+    batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
+    expectations = [ExpectationConfiguration(type=each["type"], kwargs=each["kwargs"]) for each in suite()]
+    batch.validate(gx.ExpectationSuite(name="bench", expectations=expectations))
+    table = table.append_column("_day", pc.cast(pc.floor_temporal(table["at"], unit="day"), pa.date32()))
+    write_deltalake(str(folder / "bare"), table, partition_by=["_day"])
+    return {"seconds": time.perf_counter() - started}
+
+
+def main() -> None:
+    """Measure, each in a process of its own, and print."""
+    if len(sys.argv) > 3 and sys.argv[1] == "--measure":
+        path, folder = Path(sys.argv[3]), Path(sys.argv[4])
+        found = {"everfit": everfit, "bare": bare}[sys.argv[2]](path, folder)
+        found["peak_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(json.dumps(found))
+        return
+    for millions in [float(each) for each in sys.argv[1:]] or [1.0, 2.0]:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            make(folder / "rows.parquet", millions)
+            which = ["everfit", "bare"] if millions <= 2 else ["everfit"]
+            for kind in which:
+                command = [sys.executable, __file__, "--measure", kind, str(folder / "rows.parquet"), name]
+                done = subprocess.run(command, capture_output=True, text=True, check=True)
+                found = json.loads(done.stdout.splitlines()[-1])
+                told = ", ".join(f"{key} {value:.3g}" for key, value in found.items())
+                print(f"{millions:g} million rows, {kind}: {told}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
