@@ -66,19 +66,30 @@ def _print_json(content: dict[str, Any]) -> None:
 
 
 @app.command()
-def quarantine(
+def quarantine(  # noqa: PLR0917 - each is an option of the command
     model: Model,
+    give: Annotated[bool, typer.Option("--release", help="Take those of the chosen rows that are good now.")] = False,
     discard: Annotated[bool, typer.Option("--discard", help="Settle the chosen rows as never to be used.")] = False,
     reason: Annotated[str, typer.Option(help="Only rows whose reasons contain this.")] = "",
     turn: Annotated[str | None, typer.Option(help="Only rows that this turn has quarantined.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what lies in a model's quarantine, by reason with samples, or discard it."""
-    from everfit.deployments.quarantine import discard_rows, list_rows
+    """Show what lies in a model's quarantine, by reason with samples; release it once it is good, or discard it."""
+    from everfit.blocks.errors import EverfitError
+    from everfit.deployments.quarantine import discard_rows, list_rows, release
 
-    found = discard_rows(model, reason, turn) if discard else list_rows(model, reason)
+    if give and discard:
+        raise EverfitError("--release and --discard exclude each other; choose one")
+    if give:
+        found = release(model, reason, turn)
+    else:
+        found = discard_rows(model, reason, turn) if discard else list_rows(model, reason)
     if as_json:
         _print_json(found)
+    elif give:
+        typer.echo(f"{found['released']:,} of {found['rows']:,} rows released, {found['still_bad']:,} still bad")
+        for told in found["reasons"]:
+            typer.echo(f"  {told}")
     elif discard:
         typer.echo(f"{found['discarded']:,} rows of {found['model']} discarded; the ledger says by whom and which")
     else:

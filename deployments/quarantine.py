@@ -47,6 +47,29 @@ def discard_rows(model: str, reason: str, turn_id: str | None) -> dict[str, Any]
     return {"model": name, "discarded": discarded, "by": who}
 
 
+def release(model: str, reason: str, turn_id: str | None) -> dict[str, Any]:
+    """Release open rows that are good by now, and record in the ledger who did."""
+    from everfit.tasks.ledger import Ledger
+    from everfit.tasks.mending import release_rows
+    from everfit.tasks.specs import load_spec
+    from everfit.tasks.workspace import Workspace
+
+    settings, spec, who = Settings(), load_spec(model), getpass.getuser()
+    moment = datetime.now(UTC)
+    released = release_rows(spec, Workspace.of(settings), moment, reason, turn_id)
+    if released.rows:
+        Ledger.open(settings).record_decision(
+            f"{spec.name}/quarantine/{moment:%Y%m%dT%H%M%S%f}",
+            model=spec.name,
+            kind="quarantine",
+            verdict="released",
+            until=moment,
+            reasons=(f"{who} released {released.released:,} rows; {released.still_bad:,} are still bad",),
+            record={"release": released.model_dump(mode="json"), "reason": reason, "turn": turn_id, "by": who},
+        )
+    return {"model": spec.name, "by": who, **released.model_dump(mode="json")}
+
+
 def propose_suite(model: str, until: str | None, *, write: bool) -> dict[str, Any]:
     """Propose a suite from the dataset's rows.
 

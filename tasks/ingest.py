@@ -5,7 +5,7 @@ What is taken lies in staging files of the turn until validation has told good r
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from everfit.tasks.matching import CHANGED, CONFLICT, DUPLICATE, Matched, matche
 from everfit.tasks.normalise import kind_of_arrow
 from everfit.tasks.quarantine import open_identities
 from everfit.tasks.records import Record, Window
-from everfit.tasks.sources import FileMark, FileMarks, read_source
+from everfit.tasks.sources import FileMark, FileMarks, Piece, read_source
 from everfit.tasks.staging import PART, Stager, Staging
 from everfit.tasks.tables import CONTENT, DAY, KEY, Table
 from everfit.tasks.workspace import Workspace
@@ -81,6 +81,33 @@ def ingest(spec: ModelSpec, until: datetime, turn_id: str, workspace: Workspace)
 
 
 def _staged(spec: ModelSpec, window: Window, staging: Staging, version: int) -> Batch:
+    marks = FileMarks(known=read_marks(spec, staging.workspace) if version >= 0 else {})
+    pieces = read_source(spec.source, spec.columns, window, marks, strict=version < 0)
+    batch = stage(spec, window, staging, version, pieces)
+    found = {path: mark.model_dump(mode="json") for path, mark in marks.found.items()}
+    staging.workspace.write(staging.path("files.json"), json.dumps(found).encode())
+    return batch
+
+
+def stage(
+    spec: ModelSpec,
+    window: Window,
+    staging: Staging,
+    version: int,
+    pieces: Iterable[Piece],
+    *,
+    aside: bool = True,
+) -> Batch:
+    """Stage pieces, and tell what their rows are.
+
+    Args:
+        spec: The model's spec.
+        window: What was asked for.
+        staging: Where the rows go.
+        version: Of the dataset, to match them with; -1 for none.
+        pieces: The rows.
+        aside: Whether rows that lie in quarantine are known already.
+    """
     dataset = staging.workspace.table(spec.name, "dataset")
     known = dataset.columns() if version >= 0 else {}
     stager = Stager(
@@ -91,14 +118,11 @@ def _staged(spec: ModelSpec, window: Window, staging: Staging, version: int) -> 
         window.until,
         is_classification=spec.task != "regression",
     )
-    marks = FileMarks(known=read_marks(spec, staging.workspace) if version >= 0 else {})
-    for piece in read_source(spec.source, spec.columns, window, marks, strict=version < 0):
+    for piece in pieces:
         stager.add(piece)
     stager.finish()
-    found = {path: mark.model_dump(mode="json") for path, mark in marks.found.items()}
-    staging.workspace.write(staging.path("files.json"), json.dumps(found).encode())
     sizes = tuple(stager.sizes)
-    matched = match(spec, staging, sizes, version)
+    matched = match(spec, staging, sizes, version, aside=aside)
     staging.write_matched(matched)
     return counted(
         Batch(
@@ -154,7 +178,7 @@ def _ingest_window(spec: ModelSpec, until: datetime, dataset: Table | None) -> W
     return Window(since=since, until=until) if since < until else None
 
 
-def match(spec: ModelSpec, staging: Staging, sizes: tuple[int, ...], version: int) -> Matched:
+def match(spec: ModelSpec, staging: Staging, sizes: tuple[int, ...], version: int, *, aside: bool = True) -> Matched:
     """Tell what the staged rows are, given the dataset at a version and the quarantine."""
     dataset = staging.workspace.table(spec.name, "dataset")
     with matcher(sum(sizes)) as found:
@@ -167,7 +191,7 @@ def match(spec: ModelSpec, staging: Staging, sizes: tuple[int, ...], version: in
         if version >= 0 and days:
             for rows in dataset.arrow_batches([KEY, CONTENT, DAY], _known(spec, days), version):
                 found.know(_ints(rows, KEY), _ints(rows, CONTENT), _days(rows))
-        for keys, contents, refused in open_identities(spec.name, staging.workspace):
+        for keys, contents, refused in open_identities(spec.name, staging.workspace) if aside else ():
             found.quarantined(keys, contents, refused)
         return found.match()
 

@@ -1,0 +1,68 @@
+"""The quarantine: seen by reason, released once it is good, discarded for good, and never twice."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from support.turns import Loop, sales
+
+from everfit.tasks.mending import release_rows
+from everfit.tasks.quarantine import discard, piles
+
+FEBRUARY, MARCH, APRIL = (datetime(2024, month, 1, tzinfo=UTC) for month in (2, 3, 4))
+BOUND = "expect_column_values_to_be_between"
+
+
+def bounded(folder: Path, most: float) -> Loop:
+    suite = [{"type": BOUND, "kwargs": {"column": "price", "max_value": most}}]
+    return Loop(folder, expectations={"suite": suite})
+
+
+@pytest.fixture
+def loop(tmp_path: Path) -> Loop:
+    """100 sales, three of them dearer than the suite allows, one so by far."""
+    made = bounded(tmp_path, 100)
+    rows = sales(100)
+    rows.loc[[3, 4], "price"] = 150.0
+    rows.loc[5, "price"] = 5000.0
+    made.write("sales.csv", rows)
+    made.turn(FEBRUARY)
+    return made
+
+
+def test_rows_lie_by_reason_with_samples_and_where_they_came_from(loop: Loop):
+    (pile,) = piles("sales", loop.workspace)
+
+    assert (pile.rows, pile.batch_refused, pile.turns) == (3, False, ("turn-2024020100",))
+    assert pile.reason.startswith(f"{BOUND}(column=price")
+    assert '"price":150.0' in pile.samples[0]
+    assert loop.quarantine()["_source"].str.endswith("sales.csv").all()
+
+
+def test_once_the_suite_was_mended_good_rows_are_released_and_bad_ones_stay(loop: Loop, tmp_path: Path):
+    mended = bounded(tmp_path, 1000)
+    mended.changes["expectations"]["max_bad_share"] = 0.5
+
+    released = release_rows(mended.spec, loop.workspace, MARCH)
+    again = release_rows(mended.spec, loop.workspace, APRIL)
+
+    assert (released.rows, released.released, released.still_bad) == (3, 2, 1)
+    assert (again.rows, again.released) == (1, 0)
+    assert loop.count("dataset") == 99
+    assert loop.dataset().loc[3, "price"] == 150.0
+    (pile,) = piles("sales", loop.workspace)
+    assert pile.rows == 1
+
+
+def test_what_was_discarded_is_not_quarantined_again(loop: Loop):
+    assert discard("sales", loop.workspace, "person:ann") == 3
+    rows = sales(101)
+    rows.loc[[3, 4], "price"] = 150.0
+    rows.loc[5, "price"] = 5000.0
+    loop.write("sales.csv", rows)
+
+    batch, _ = loop.turn(MARCH)
+
+    assert (batch.new, batch.duplicates) == (1, 100)
+    assert not piles("sales", loop.workspace)
+    assert set(loop.quarantine()["_resolved_by"]) == {"person:ann"}
