@@ -18,6 +18,8 @@ class ServingPolicy(Policy):
         max_concurrent: Requests that one client may have open at once.
         rate: Requests per second of one client, or no limit.
         new_categories: `refuse` answers 4xx to a category that training hasn't seen; `accept` leaves it to the model.
+        outlier_above: An input more unlike the training data than this share of usual ones is flagged.
+        outliers: `log` answers flagged inputs and counts them; `refuse` answers 4xx.
         durability: `process` writes each micro-batch before it is answered and outlives SIGKILL; a power cut may lose
             what was answered since the last drain. `disk` flushes it as well and outlives that too, for one flush of
             the disk (0.2 to 10 ms) per micro-batch.
@@ -35,6 +37,8 @@ class ServingPolicy(Policy):
     new_categories: Literal["refuse", "accept"] = Field(
         default="refuse", description="Categories not seen in training."
     )
+    outlier_above: float = Field(default=0.999, ge=0, le=1, description="From which outlier score an input is flagged.")
+    outliers: Literal["log", "refuse"] = Field(default="log", description="What is done with flagged inputs.")
     durability: Literal["process", "disk"] = Field(
         default="process", description="What an answered prediction outlives."
     )

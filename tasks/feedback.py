@@ -14,7 +14,7 @@ from prefect.states import Completed
 from pydantic import Field
 
 from everfit.blocks.errors import ModelError, SpecError
-from everfit.tasks import labels, predictions, registry, scoring
+from everfit.tasks import labels, outliers, predictions, registry, scoring
 from everfit.tasks.context import Context
 from everfit.tasks.labels import Recorded
 from everfit.tasks.records import ModelVersion, Record, Window
@@ -98,6 +98,7 @@ def score_chunks(
     uri = context.mlflow.get_model_version_download_uri(version.model, str(version.version))
     with TemporaryDirectory() as folder:
         found = download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=context.mlflow.tracking_uri)
+        outliers.fetch_detector(context.mlflow, version, Path(found))
         scorer = scoring.read_scorer(Path(found), version)
     log = context.workspace.table(context.spec.name, "predictions")
     return scoring.score_window(scorer, chunks, log, window, arm=arm, client=BATCH_CLIENT)

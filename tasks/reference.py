@@ -12,6 +12,8 @@ import pandas as pd
 
 from everfit.blocks.errors import ModelError
 from everfit.tasks.inputs import InputSchema
+from everfit.tasks.outliers import FILE as OUTLIERS_FILE
+from everfit.tasks.outliers import OutlierDetector
 from everfit.tasks.predictions import PREDICTION, PROBABILITIES, SCORE
 from everfit.tasks.profile import Profile, profile_frame, reference_sample
 from everfit.tasks.scoring import Scorer
@@ -81,7 +83,9 @@ def log_reference(client: "MlflowClient", run_id: str, reference: Reference) -> 
         profile, sample = Path(folder, "profile.json"), Path(folder, "sample.parquet")
         profile.write_text(reference.profile.canonical_json(), encoding="utf-8")
         reference.sample.to_parquet(sample, index=False)
-        for path in (profile, sample):
+        outliers = Path(folder, Path(OUTLIERS_FILE).name)
+        outliers.write_text(OutlierDetector.fit(reference.profile, reference.sample).canonical_json(), encoding="utf-8")
+        for path in (profile, sample, outliers):
             client.log_artifact(run_id, str(path), "reference")
 
 

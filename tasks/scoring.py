@@ -14,6 +14,7 @@ from everfit.blocks.metrics import TaskKind
 from everfit.tasks import predictions
 from everfit.tasks.column_codes import ColumnCodes
 from everfit.tasks.inputs import InputSchema
+from everfit.tasks.outliers import OutlierDetector, columns_of, read_detector
 from everfit.tasks.records import ModelVersion, Window
 from everfit.tasks.tables import Table, row_keys
 
@@ -69,11 +70,13 @@ class Scorer:
         estimator: Fitted; usually a pipeline.
         inputs: What it takes.
         version: In the registry.
+        outliers: Tells how unlike the training data an input is; none for a model that everfit didn't train.
     """
 
     estimator: "BaseEstimator"
     inputs: InputSchema
     version: int = 0
+    outliers: OutlierDetector | None = None
     classes: list[Any] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -113,6 +116,10 @@ class Scorer:
         if self.short_way is None:
             return self.score(self.inputs.frame(columns))
         return self._scores(self.estimator.steps[-1][1], self.short_way.matrix(columns))
+
+    def outlier_scores(self, columns: Mapping[str, Sequence[Any]], rows: int) -> list[float] | list[None]:
+        """How unlike the training data checked rows are, from 0 to 1; None where the model has no such check."""
+        return [None] * rows if self.outliers is None else self.outliers.score(columns, rows)
 
     def _scores(self, estimator: "BaseEstimator", given: "pd.DataFrame | npt.NDArray[np.float64]") -> Scores:
         if not self.classes:
@@ -164,7 +171,10 @@ def read_scorer(folder: Path, version: ModelVersion) -> Scorer:
     if not file.is_relative_to(folder.resolve()):
         raise ModelError(f"{name}: its file {flavor['pickled_model']!r} lies outside of the model")
     estimator = load_model(file.read_bytes())
-    return Scorer(estimator, InputSchema.of_model(described, task_of(estimator)), version.version)
+    inputs, outliers = InputSchema.of_model(described, task_of(estimator)), read_detector(folder)
+    if outliers is not None and not outliers.fits({column.name: column.kind for column in inputs.features}):
+        outliers = None
+    return Scorer(estimator, inputs, version.version, outliers)
 
 
 def score_rows(scorer: Scorer, rows: "pd.DataFrame", window: Window, arm: predictions.Arm, client: str) -> "pa.Table":
@@ -182,7 +192,7 @@ def score_rows(scorer: Scorer, rows: "pd.DataFrame", window: Window, arm: predic
     inputs = scorer.inputs
     rows = inputs.conform(rows)
     scores = scorer.score(rows[[column.name for column in inputs.features]])
-    key = [column.name for column in inputs.key]
+    key, detector = [column.name for column in inputs.key], scorer.outliers
     at_ms = int(window.until.timestamp() * 1000)
     count = len(rows)
     kinds = predictions.column_kinds(inputs)
@@ -199,7 +209,7 @@ def score_rows(scorer: Scorer, rows: "pd.DataFrame", window: Window, arm: predic
         predictions.MODEL_VERSION: [scorer.version] * count,
         predictions.ARM: [arm] * count,
         predictions.LATENCY: [None] * count,
-        predictions.OUTLIER: [None] * count,
+        predictions.OUTLIER: [None] * count if detector is None else detector.score(columns_of(rows, detector), count),
         predictions.CLIENT: [client] * count,
     }
     return predictions.to_rows(columns, kinds, key, inputs.event_time)

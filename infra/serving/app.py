@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from everfit.blocks.errors import WorkspaceError
 from everfit.infra.serving.access import ANONYMOUS, AccessError, Limiter, Tokens
 from everfit.infra.serving.batching import Answer, OverloadedError, UnpredictableInputError
-from everfit.infra.serving.endpoint import Endpoint, NotReadyError
+from everfit.infra.serving.endpoint import Endpoint, NotReadyError, OutlierError
 from everfit.infra.serving.openapi import describe
 from everfit.infra.serving.protocol import RequestError, Table, read_invocation, read_json, records_table
 from everfit.infra.serving.spool import SpoolError
@@ -107,7 +107,7 @@ def refusal(error: Exception) -> Response:
             status = error.status
             content["error_code"] = "UNAUTHENTICATED" if status == 401 else "REQUEST_LIMIT_EXCEEDED"
             headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {"Retry-After": str(error.retry_after_s)}
-        case UnpredictableInputError():
+        case UnpredictableInputError() | OutlierError():
             status = 422
         case NotReadyError() | OverloadedError() | SpoolError() | WorkspaceError():
             status = 503
@@ -209,7 +209,7 @@ def _told(answer: Answer) -> list[dict[str, Any]]:
             "prediction": values[position],
             "probabilities": None if chances is None else dict(zip(names, chances[position], strict=True)),
             "model_version": servable.version.version,
-            "outlier": None,
+            "outlier": answer.outliers[row],
         }
         for position, row in enumerate(rows)
     ]

@@ -41,6 +41,7 @@ class Answer:
         scores: What was predicted.
         start: First row of the request in `scores`.
         stop: One past its last row.
+        outliers: How unlike the training data each row of `scores` is; None where the model has no such check.
     """
 
     servable: Servable
@@ -48,6 +49,7 @@ class Answer:
     scores: Scores
     start: int
     stop: int
+    outliers: Sequence[float | None]
 
 
 @dataclass(eq=False)
@@ -82,13 +84,18 @@ class Batcher:
         spool: Where predictions are logged.
         max_waiting: Rows that may wait.
         max_batch: Rows that are predicted together.
+        outlier_above: From which outlier score a row is counted as flagged.
     """
 
-    def __init__(self, spool: Spool, *, max_waiting: int = 50_000, max_batch: int = 1_024) -> None:
+    def __init__(
+        self, spool: Spool, *, max_waiting: int = 50_000, max_batch: int = 1_024, outlier_above: float = 1.0
+    ) -> None:
         self._spool, self._max_waiting, self._max_batch = spool, max_waiting, max_batch
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._waiting = 0
         self._lock = threading.Lock()
+        self._outlier_above = outlier_above
+        self.outliers = 0
         self.batches = 0
         self.rows = 0
         self._thread = threading.Thread(target=self._run, name="everfit-predict", daemon=True)
@@ -177,6 +184,7 @@ class Batcher:
             logged = {name: [value for job in jobs for value in job.logged[name]] for name in jobs[0].logged}
         scores = servable.scorer.score_columns(columns)
         rows = len(scores.values)
+        outliers = servable.scorer.outlier_scores(columns, rows)
         now = time.time()
         ids = predictions.prediction_ids(int(now * 1000), rows)
         ended = time.perf_counter()
@@ -187,14 +195,15 @@ class Batcher:
         columns[predictions.MODEL_VERSION] = [servable.version.version] * rows
         columns[predictions.ARM] = [jobs[0].arm] * rows
         columns[predictions.LATENCY] = [ms for job in jobs for ms in [round((ended - job.arrived) * 1e3, 3)] * job.rows]
-        columns[predictions.OUTLIER] = [None] * rows
+        columns[predictions.OUTLIER] = outliers
         columns[predictions.CLIENT] = [job.client for job in jobs for _ in range(job.rows)]
         self._spool.append(servable.kinds, columns)
         self.batches += 1
         self.rows += rows
+        self.outliers += sum(one is not None and one > self._outlier_above for one in outliers)
         answers, start = [], 0
         for job in jobs:
-            answers.append(Answer(servable, ids, scores, start, start + job.rows))
+            answers.append(Answer(servable, ids, scores, start, start + job.rows, outliers))
             start += job.rows
         return answers
 

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
+class OutlierError(EverfitError):
+    """An input is too unlike the training data, and the spec says to refuse such."""
+
+
 class NotReadyError(EverfitError):
     """There is no champion to ask yet."""
 
@@ -50,7 +54,8 @@ class Endpoint:
         self.spool = Spool.claim(
             self.folder / "spool", max_bytes=self.policy.spool_bytes, sync=self.policy.durability == "disk"
         )
-        self.batcher = Batcher(self.spool, max_waiting=self.policy.max_waiting)
+        self.batcher = Batcher(self.spool, max_waiting=self.policy.max_waiting, outlier_above=self.policy.outlier_above)
+        self.refused_outliers = 0
         self.shadow = Shadow(self.spool) if self.policy.shadow else None
         self.follower = Follower(
             self.client,
@@ -120,6 +125,7 @@ class Endpoint:
         Raises:
             RequestError: there are no rows, or too many.
             InputError: a value isn't what the model was trained for.
+            OutlierError: a row is too unlike the training data, where the policy refuses such.
             OverloadedError: too much waits.
             SpoolError: the answer can't be made durable, so it isn't given.
         """
@@ -130,6 +136,8 @@ class Endpoint:
         inputs = servable.inputs
         accept = self.policy.new_categories == "accept"
         features = inputs.check(table.columns, table.rows, new_categories=accept)
+        if self.policy.outliers == "refuse":
+            self._refuse_outliers(servable, features, table.rows)
         names = identify(table, features, inputs, time.time_ns() // 1_000)
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.batcher.put(Job(servable, features, names.columns, table.rows, client, future=future))
@@ -137,6 +145,20 @@ class Endpoint:
         if self.shadow is not None:
             self.shadow.copy(table, names.columns, client)
         return answer
+
+    def _refuse_outliers(self, servable: Servable, features: dict[str, list[Any]], rows: int) -> None:
+        bound = self.policy.outlier_above
+        flagged = [
+            row
+            for row, score in enumerate(servable.scorer.outlier_scores(features, rows))
+            if score is not None and score > bound
+        ]
+        if flagged:
+            self.refused_outliers += len(flagged)
+            raise OutlierError(
+                f"row {flagged[0]} is more unlike the training data than a share of {bound:g} of usual rows, and this "
+                f"model refuses such; {len(flagged)} of {rows} rows are"
+            )
 
     def status(self) -> dict[str, Any]:
         """What `GET /models/{name}` tells."""

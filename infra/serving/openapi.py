@@ -38,7 +38,7 @@ _PREDICTION = {
         "prediction": {},
         "probabilities": {"type": ["object", "null"], "additionalProperties": {"type": "number"}},
         "model_version": {"type": "integer"},
-        "outlier": {"type": ["boolean", "null"]},
+        "outlier": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
     },
 }
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from everfit.blocks.errors import DataError, ModelError
 from everfit.tasks import predictions
 from everfit.tasks.inputs import InputSchema
+from everfit.tasks.outliers import fetch_detector
 from everfit.tasks.records import ModelVersion
 from everfit.tasks.scoring import Scorer, read_scorer
 
@@ -75,6 +76,7 @@ class ModelCache:
             found = Path(
                 download_artifacts(artifact_uri=uri, dst_path=str(unfinished), tracking_uri=client.tracking_uri)
             )
+            fetch_detector(client, version, found)
             shutil.rmtree(kept, ignore_errors=True)
             found.replace(kept)
             shutil.rmtree(unfinished, ignore_errors=True)

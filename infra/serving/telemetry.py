@@ -64,6 +64,8 @@ _GAUGES: dict[str, tuple[str, _Reading]] = {
 _COUNTERS: dict[str, tuple[str, _Reading]] = {
     "everfit_predictions": ("Rows that were predicted and logged.", lambda one: one.batcher.rows),
     "everfit_batches": ("Rounds of prediction.", lambda one: one.batcher.batches),
+    "everfit_outliers": ("Answered rows that were flagged as outliers.", lambda one: one.batcher.outliers),
+    "everfit_refused_outliers": ("Rows that were refused as outliers.", lambda one: one.refused_outliers),
     "everfit_drained": ("Rows that the prediction log took.", lambda one: one.drain.state.drained if one.drain else 0),
     "everfit_segments_set_aside": (
         "Segments that a person should look at.",

@@ -62,6 +62,9 @@ def log_model(folder: Path) -> str:
     from sklearn.preprocessing import OrdinalEncoder
 
     from everfit.tasks.inputs import InputSchema
+    from everfit.tasks.outliers import FILE as OUTLIERS_FILE
+    from everfit.tasks.outliers import OutlierDetector
+    from everfit.tasks.profile import profile_frame
     from everfit.tasks.train import dump_model, trusted_types
 
     rows = frame(20_000)
@@ -82,6 +85,8 @@ def log_model(folder: Path) -> str:
         pip_requirements=["scikit-learn"],
         metadata=InputSchema.of_frame(rows, task="binary", features=list(rows.columns)).metadata(),
     )
+    detector = OutlierDetector.fit(profile_frame(rows, list(rows.columns)), frame(5_000))
+    (path / Path(OUTLIERS_FILE).name).write_text(detector.canonical_json())
     version = client.create_model_version("bench", path.as_uri()).version
     client.set_registered_model_alias("bench", "champion", version)
     return str(path)

@@ -60,11 +60,12 @@ def test_serve_trace_labels_and_score_by_hand(
     release(Ledger.open(Settings()), registry.client, "delays", 1, expected_previous=None, reason="first", actor="gate")
     Path("delays.yaml").write_text(yaml.safe_dump(SPEC))
     command = [Path(sys.executable).with_name("everfit"), "serve", "delays.yaml", "--port", str(free_port)]
-    serving = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=os.environ)
+    with Path("serve.log").open("wb") as log:
+        serving = subprocess.Popen(command, stdout=log, stderr=log, env=os.environ)
     url = f"http://127.0.0.1:{free_port}"
 
     def is_healthy() -> bool:
-        assert serving.poll() is None, serving.communicate()[1]
+        assert serving.poll() is None, Path("serve.log").read_text()
         try:
             return httpx.get(f"{url}/health").status_code == 200
         except httpx.HTTPError:
