@@ -1,13 +1,14 @@
 """Going back to a former champion, and putting right what a crash has left, as Prefect tasks."""
 
 import logging
+from datetime import UTC, datetime
 from typing import Any
 
 from prefect import task
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from everfit.tasks import release
+from everfit.tasks import approver, release
 from everfit.tasks.context import Context
 from everfit.tasks.events import RELEASE_ROLLED_BACK, emit
 from everfit.tasks.ledger import Release
@@ -24,8 +25,8 @@ def roll_back(context: Context, to: int | None, why: str, by: str) -> Release:
 
 @task
 def reconcile(context: Context) -> list[str]:
-    """Finish or undo what a crash has left of a release, and record a champion set by hand."""
-    done = release.reconcile(context.ledger, context.mlflow, context.spec.name, policy=context.spec.release)
+    """Put right what a crash has left of a release, record a champion set by hand, and end what waits no more."""
+    done = approver.reconcile(context, datetime.now(UTC))
     for action in done:
         logger.warning("%s: %s", context.spec.name, action)
     return done

@@ -21,9 +21,11 @@ from everfit.deployments.runs import result_of
 from everfit.flows.approval import approval
 from everfit.flows.training import training
 from everfit.tasks import approver, registry
+from everfit.tasks import gate as gating
 from everfit.tasks.approval import ApprovalError
 from everfit.tasks.context import Context
 from everfit.tasks.records import Trigger
+from everfit.tasks.release import release
 from everfit.tasks.specs import load_spec
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -149,6 +151,29 @@ def test_an_approval_is_refused_when_the_champion_changed(here: Context):
     # The same rows are worth another turn, for there is another champion to be compared with.
     with pytest.raises(EverfitError, match="has trained on all rows"):
         run(Path("deliveries.yaml"), reason="again")
+
+
+def test_a_champion_that_changes_while_a_turn_runs_ends_it_as_superseded(model: str, monkeypatch: pytest.MonkeyPatch):
+    here = Context(load_spec(model), Settings())
+    decide_as_ever = gating.decide
+
+    def meanwhile(*evidence: Any) -> Any:
+        if registry.versions(here.mlflow, "deliveries") == [1]:  # the challenger is registered, and about to be judged
+            copy = here.mlflow.get_model_version("deliveries", "1")
+            here.mlflow.create_model_version("deliveries", copy.source, run_id=copy.run_id)
+            release(here.ledger, here.mlflow, "deliveries", 2, expected_previous=None, reason="now!", actor="bob")
+        return decide_as_ever(*evidence)
+
+    monkeypatch.setattr(gating, "decide", meanwhile)
+
+    turn = run(Path(model))
+
+    assert turn["state"] == "Superseded"
+    assert "there was no champion, and now it is version 2" in turn["reasons"][0]
+    champion = registry.champion(here.mlflow, "deliveries")
+    assert champion is not None
+    assert champion.version == 2
+    assert [entry.actor for entry in here.ledger.releases("deliveries")] == ["bob"]
 
 
 @pytest.mark.parametrize(
