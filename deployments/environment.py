@@ -46,6 +46,20 @@ def prepare(settings: Settings, *, quiet: bool = True) -> None:
     from prefect.context import refresh_global_settings_context
 
     refresh_global_settings_context()  # Prefect has read its environment when it was imported
+    if quiet:
+        _leave_prefect_to_the_ui()
+
+
+def _leave_prefect_to_the_ui() -> None:
+    """Keep Prefect's own lines, and tracebacks above all, off the terminal; they are on the run's page."""
+    from prefect.logging.configuration import setup_logging
+    from prefect.logging.handlers import PrefectConsoleHandler
+
+    setup_logging()
+    for logger in (logging.getLogger(), logging.getLogger("prefect")):
+        for handler in logger.handlers:
+            if isinstance(handler, PrefectConsoleHandler):
+                handler.addFilter(lambda record: not record.name.startswith("prefect"))
 
 
 def has_server() -> bool:

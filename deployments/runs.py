@@ -31,8 +31,7 @@ def train(model: str, until: datetime, reason: str, *, quiet: bool = True) -> di
     from everfit.tasks.turns import check_until
 
     check_until(until)
-    if not model.endswith((".yaml", ".yml")):
-        load_spec(model)  # a mistake is told before a server is started
+    load_spec(model)  # a mistake in the spec is told before a server is started and a turn begun
     server_is_up = environment.start_temporary_server()
     from everfit.flows.training import training
 
