@@ -15,8 +15,8 @@ from everfit.tasks.records import Record
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-ROWS = 2_000
-SHAP_ROWS = 300
+ROWS = 1_000
+SHAP_ROWS = 150
 WORST = 5
 _REPEATS = 3
 _ORDERS = 10

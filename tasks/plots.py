@@ -78,7 +78,7 @@ def _figure(title: str, x: str, y: str) -> "Figure":
 
 def _png(figure: "Figure") -> bytes:
     buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
+    figure.savefig(buffer, format="png", dpi=80, metadata={"Software": None})
     return buffer.getvalue()
 
 

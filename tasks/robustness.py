@@ -14,7 +14,7 @@ from everfit.tasks.weighted_metrics import predicted_class
 
 NOISE = 0.1
 """Standard deviation of the noise, as a share of the feature's own between its 5 % and 95 % quantiles."""
-ROWS = 1_000
+ROWS = 500
 _CLOSE = 0.1
 
 Flags = npt.NDArray[np.bool_]

@@ -43,7 +43,7 @@ def test_shap_values_name_what_the_label_hangs_on(task: str, candidate: str, fea
     assert found.method == method
     assert next(iter(found.mean_absolute)) == "x"
     assert list(found.mean_absolute)[-1] == "noise"
-    assert found.rows == 300
+    assert found.rows == 150
     assert len(found.worst) == 5
     assert all(each.shap for each in found.worst)
 
