@@ -30,22 +30,29 @@ def print_month(window: dict[str, Any]) -> None:
 def print_year(months: Sequence[Month]) -> None:
     """The months as a table, and what keeping the model fit has gained."""
     table = Table()
-    for name in ("month", "flights", "what was seen at its end", "verdict", "champion", "AUC", "first model", "gain"):
-        table.add_column(name, justify="right" if name in {"flights", "AUC", "first model", "gain"} else "left")
+    words = {"month", "verdict"}
+    for name in ("month", "flights", "drift", "hold-out", "verdict", "champion", "AUC", "first model", "gain"):
+        table.add_column(name, justify="left" if name in words else "right", no_wrap=True)
     for month in months:
         done = _TURNS.get(month.turn, month.turn)
         table.add_row(
             f"{month.since:%b}",
             f"{month.flights:,}",
-            month.signals,
+            month.moved,
+            month.against_holdout,
             month.verdict + (f": {done}" if done else ""),
-            f"version {month.champion}",
+            str(month.champion),
             f"{month.live:.4f}",
             f"{month.frozen:.4f}",
             f"{month.live - month.frozen:+.4f}",
         )
     console.print()
     console.print(table)
+    console.print(
+        "drift: features that moved by the month's end. hold-out: AUC then, less what the champion's hold-out let expect."
+        "\nAUC: of the month's predictions by the champion; first model: of the same flights by version 1.",
+        style="dim",
+    )
     gains = [month.live - month.frozen for month in months]
     turns = [month for month in months if month.turn]
     console.print(

@@ -32,7 +32,8 @@ class Month:
         frozen: The same of the first model.
         verdict: Of the triage at the end of the month.
         why: Its first reason.
-        signals: What was seen, in a few words.
+        moved: The share of features that had moved.
+        against_holdout: The metric at the month's end, less what the champion's hold-out let expect.
         turn: How the turn ended that the triage called for; empty without one.
         run_id: The MLflow run of the window, with Evidently's report.
     """
@@ -45,7 +46,8 @@ class Month:
     frozen: float
     verdict: str
     why: str
-    signals: str
+    moved: str
+    against_holdout: str
     turn: str
     run_id: str
 
@@ -63,22 +65,25 @@ def measure(context: "Context", ends: tuple[datetime, ...]) -> list[Month]:
         entry.until: Judged.model_validate(entry.record) for entry in context.ledger.decisions(MODEL, kind=TRIAGE)
     }
     first = _scorer(context, context.ledger.releases(MODEL)[0].version)
+    everything, event_time = _labelled(context, ends[-1]), str(context.spec.columns.event_time)
     months = []
     for since, until in zip((FIRST, *ends), ends, strict=False):
         judged = decisions[until]
-        rows = _labelled(context, since, until)
+        predicted = everything[(everything[event_time] >= since) & (everything[event_time] < until)]
+        rows = predicted[predicted["_label"].notna()].reset_index(drop=True)
         turn = next((turn for turn in context.ledger.turns(MODEL) if turn.trigger.id == judged.decision.id), None)
         months.append(
             Month(
                 since=since,
                 until=until,
-                flights=int(rows["_flights"].iloc[0]),
+                flights=len(predicted),
                 champion=int(rows["_model_version"].iloc[-1]),
                 live=_auc(rows, rows["_score"]),
                 frozen=_auc(rows, _scores(first, rows)),
                 verdict=judged.decision.verdict,
                 why=judged.decision.reasons[0],
-                signals=_in_words(judged),
+                moved=_moved(judged),
+                against_holdout=_against_holdout(judged),
                 turn="" if turn is None else turn.state,
                 run_id=_run_of(context, until),
             )
@@ -86,15 +91,13 @@ def measure(context: "Context", ends: tuple[datetime, ...]) -> list[Month]:
     return months
 
 
-def _labelled(context: "Context", since: datetime, until: datetime) -> "pd.DataFrame":
+def _labelled(context: "Context", until: datetime) -> "pd.DataFrame":
     from everfit.tasks import labels
     from everfit.tasks.records import Window
 
     table, log = context.workspace.table(MODEL, "labels"), context.workspace.table(MODEL, "predictions")
-    window, event_time = Window(since=since, until=until), str(context.spec.columns.event_time)
-    rows = labels.read_labelled(log, table, window, event_time, ENDS[-1])
-    known = rows[rows["_label"].notna()].reset_index(drop=True)
-    return known.assign(_flights=len(rows))
+    window, event_time = Window(since=FIRST, until=until), str(context.spec.columns.event_time)
+    return labels.read_labelled(log, table, window, event_time, ENDS[-1])
 
 
 def _scorer(context: "Context", version: int) -> "Scorer":
@@ -124,14 +127,14 @@ def _auc(rows: "pd.DataFrame", scores: Any) -> float:
     return metric("roc_auc").score(rows["_label"].astype("int64").to_numpy(), scores)
 
 
-def _in_words(judged: Any) -> str:
-    signals, loss = judged.signals, judged.decision.loss
-    moved = "drift unknown" if signals.drift.share is None else f"{signals.drift.share:.0%} of features moved"
-    if strange := len({each.column for each in (*signals.data.bad, *signals.data.suspicious)}):
-        moved += f", {strange} beyond what was known"
-    if loss is None:
-        return f"{moved}; quality unknown"
-    return f"{moved}; AUC {abs(loss.loss):.3f} {'below' if loss.loss > 0 else 'above'} the hold-out's"
+def _moved(judged: Any) -> str:
+    share = judged.signals.drift.share
+    return "-" if share is None else f"{share:.0%}"
+
+
+def _against_holdout(judged: Any) -> str:
+    loss = judged.decision.loss
+    return "-" if loss is None else f"{-loss.loss:+.3f}"
 
 
 def _run_of(context: "Context", until: datetime) -> str:

@@ -17,9 +17,11 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.answers import Answers
 from everfit.tasks.data_quality import DataQuality, Feed, data_quality
 from everfit.tasks.drift import DriftResult
+from everfit.tasks.labels import known_at
 from everfit.tasks.ledger import Turn
 from everfit.tasks.live import Live
 from everfit.tasks.past import Judged
+from everfit.tasks.predictions import read as read_predictions
 from everfit.tasks.profile import Profile
 from everfit.tasks.records import Record, Window
 from everfit.tasks.signals import (
@@ -33,6 +35,7 @@ from everfit.tasks.signals import (
     Reference,
 )
 from everfit.tasks.standing import Standing
+from everfit.tasks.tables import KEY, Table
 from everfit.tasks.turns import PROMOTED
 
 logger = logging.getLogger("everfit.monitoring")
@@ -172,19 +175,18 @@ def operations_signal(live: Live) -> OperationsSignal:
     return OperationsSignal(status="measured", predictions=live.rows, figures=figures)
 
 
-def labels_signal(answers: Answers, mature_until: datetime, learned_until: datetime) -> LabelsSignal:
+def labels_signal(log: Table, known: Table, fresh: Window, event_time: str, until: datetime) -> LabelsSignal:
     """What there is to learn from: answered rows with mature labels that no turn has seen.
 
     Args:
-        answers: The champion's.
-        mature_until: Labels of later rows are not mature.
-        learned_until: Up to where the last turn's rows went.
+        log: The prediction log, whatever version answered.
+        known: The labels.
+        fresh: From where the last turn's rows ended to where labels are mature.
+        event_time: The column of the event time.
+        until: What is known at this moment is all that is known.
     """
-    if answers.rows.empty:
-        return LabelsSignal(status="not_enough", reason="no predictions to find labels for")
-    times = answers.rows[answers.event_time]
-    fresh = answers.labelled & ((times < mature_until) & (times >= learned_until)).to_numpy()
-    return LabelsSignal(status="measured", new_rows=int(fresh.sum()))
+    keys = read_predictions(log, fresh, event_time, columns=[KEY])[KEY].drop_duplicates()
+    return LabelsSignal(status="measured", new_rows=len(known_at(known, until, keys)))
 
 
 def code_signal(spec: ModelSpec, turn: Turn | None, packages: str, trained_with: str) -> CodeSignal:

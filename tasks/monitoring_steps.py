@@ -20,6 +20,7 @@ from everfit.tasks.live_quality import previous_signal, quality_signal
 from everfit.tasks.monitoring import attempt
 from everfit.tasks.past import TRIAGE, Judged, history_of
 from everfit.tasks.predictions import PREDICTION
+from everfit.tasks.records import Window
 from everfit.tasks.signals import (
     CodeSignal,
     DataSignal,
@@ -167,10 +168,7 @@ def gather(
 ) -> Signals:
     """All that is known of the window."""
     spec, trained_until = watched.context.spec, watched.version.trained_until
-    learned = monitoring.learned_until(watched.turns, spec, trained_until, watched.until)
-    labels = attempt(
-        lambda: monitoring.labels_signal(watched.answers, watched.windows.labelled.until, learned), LabelsSignal
-    )
+    labels = taken if taken.status == "failed" else attempt(lambda: _new_labels(watched), LabelsSignal)
     return Signals(
         model=spec.name,
         window=live.window,
@@ -180,7 +178,7 @@ def gather(
         quality=quality,
         estimate=estimate,
         previous=previous,
-        labels=taken if taken.status == "failed" else labels,
+        labels=labels,
         code=attempt(lambda: _code(watched), CodeSignal),
         operations=attempt(lambda: monitoring.operations_signal(live), OperationsSignal),
     )
@@ -267,6 +265,16 @@ def _coverage_at_first(watched: Watched) -> float | None:
     ]
     rows = sum(rows for rows, _ in counts)
     return sum(known for _, known in counts) / rows if rows else None
+
+
+def _new_labels(watched: Watched) -> LabelsSignal:
+    spec, table, mature = watched.context.spec, watched.context.workspace.table, watched.windows.labelled.until
+    learned = monitoring.learned_until(watched.turns, spec, watched.version.trained_until, watched.until)
+    if learned >= mature:
+        return LabelsSignal(status="measured", new_rows=0)
+    fresh = Window(since=learned, until=mature)
+    log, known = table(spec.name, "predictions"), table(spec.name, "labels")
+    return monitoring.labels_signal(log, known, fresh, watched.event_time, watched.until)
 
 
 def _code(watched: Watched) -> CodeSignal:

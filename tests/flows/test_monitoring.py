@@ -1,0 +1,212 @@
+"""Stories of monitoring: what is planted is told apart, and what is decided is done once."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from support.deliveries import SPEC, deliveries, write_month
+from support.monitors import monitor_in_processes
+
+from everfit.blocks.settings import Settings
+from everfit.deployments.runs import result_of
+from everfit.flows.monitoring import monitoring
+from everfit.flows.scoring import scoring
+from everfit.flows.training import training
+from everfit.tasks import drift_report, feedback, registry
+from everfit.tasks.context import Context
+from everfit.tasks.past import TRIAGE, Judged, history_of, judged_windows
+from everfit.tasks.specs import load_spec
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+MARCH = datetime(2024, 3, 1, tzinfo=UTC)
+FORTNIGHT = timedelta(days=14)
+WATCHED = {"monitoring": {"window": "14d", "persistence": 1, "of_windows": 1, "report": "never"}}
+
+
+def rows(since: datetime, seed: int, strength: float = 3.0) -> pd.DataFrame:
+    """A fortnight of deliveries that also have a weight, of which nothing depends."""
+    days = 60 if since < MARCH else 14
+    frame = deliveries(f"{since:%Y-%m-%d}", days, seed=seed, strength=strength)
+    return frame.assign(weight=np.random.default_rng(seed).normal(size=len(frame)).round(4))
+
+
+def window_of(number: int) -> tuple[datetime, datetime]:
+    """The first fortnight of the world has the number 0; each story has one of its own."""
+    return MARCH + number * FORTNIGHT, MARCH + (number + 1) * FORTNIGHT
+
+
+def run(flow: Any, *arguments: Any) -> dict[str, Any]:
+    return result_of(flow(*arguments, return_state=True))
+
+
+def live(model: str, number: int, frame: pd.DataFrame | None = None) -> datetime:
+    """Let a fortnight pass: its rows come in and are predicted."""
+    since, until = window_of(number)
+    write_month(Path(model).parent, f"window-{number:02}", rows(since, number) if frame is None else frame)
+    run(scoring, model, since, until)
+    return until
+
+
+def begin(folder: Path, **changes: Any) -> str:
+    write_month(folder, "winter", rows(datetime(2024, 1, 1, tzinfo=UTC), 99))
+    path = folder / "deliveries.yaml"
+    path.write_text(yaml.safe_dump(SPEC | WATCHED | changes))
+    assert run(training, str(path), MARCH)["state"] == "Promoted"
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A model with a champion as of March that no story of this world replaces."""
+    folder = tmp_path_factory.mktemp("world")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("EVERFIT_WORKSPACE", str(folder / ".everfit"))
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        yield begin(folder)
+
+
+def context(model: str) -> Context:
+    return Context(load_spec(model), Settings())
+
+
+def test_healthy_stays_healthy(world: str) -> None:
+    found = run(monitoring, world, live(world, 0))
+
+    assert (found["verdict"], found["rule"], found["state"]) == ("healthy", "healthy", "Healthy")
+    assert found["turn_id"] is None
+    assert found["champion"]["version"] == 1
+    json.dumps(found, allow_nan=False)
+
+
+def test_covariate_shift_without_loss_is_watched(world: str) -> None:
+    frame = rows(window_of(2)[0], 2)
+    frame["weight"] += 1.5
+
+    found = run(monitoring, world, live(world, 2, frame))
+
+    assert (found["verdict"], found["rule"]) == ("watch", "persistent_drift")
+    assert found["signals"]["drift"]["columns"] == ["weight"]
+    assert found["state"] == "Watching"
+
+
+@pytest.mark.parametrize(
+    ("number", "column", "change", "kind"),
+    [
+        (4, "distance", lambda _: 5.0, "broken_sensor"),
+        (6, "region", lambda values: values.replace("north", "NORTH"), "renamed_category"),
+        (8, "weight", lambda values: values * 1000, "implausible"),
+    ],
+)
+def test_broken_data_is_quarantined_and_trains_nothing(world: str, number: int, column: str, change: Any, kind: str):
+    frame = rows(window_of(number)[0], number)
+    frame[column] = change(frame[column])
+
+    found = run(monitoring, world, live(world, number, frame))
+
+    assert (found["verdict"], found["rule"], found["state"]) == ("quarantine", "bad_data", "DataQuarantined")
+    assert kind in {problem["kind"] for problem in found["signals"]["data"]["bad"]}
+    assert found["turn_id"] is None
+
+
+def test_labels_that_stop_are_told_to_a_person(world: str) -> None:
+    frame = rows(window_of(10)[0], 10)
+    frame[["late", "known_at"]] = None
+
+    found = run(monitoring, world, live(world, 10, frame))
+
+    assert (found["verdict"], found["rule"]) == ("escalate", "missing_labels")
+    assert found["signals"]["quality"]["coverage"] == 0
+
+
+def test_a_feed_that_is_silent_is_told_to_a_person(world: str) -> None:
+    found = run(monitoring, world, window_of(12)[1])
+
+    assert (found["verdict"], found["rule"]) == ("escalate", "silent_feed")
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_evidently_raising_fails_the_run_and_is_never_healthy(
+    world: str, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    number = 14 if error is ValueError else 16
+    Path(world).write_text(yaml.safe_dump(SPEC | {"monitoring": WATCHED["monitoring"] | {"report": "always"}}))
+    evidently = drift_report.import_evidently()
+
+    class Broken(Exception if error is ValueError else BaseException):  # type: ignore[misc]
+        __module__ = "evidently.broken"
+
+    def raises(*_: Any, **__: Any) -> None:
+        raise Broken("no such metric")
+
+    monkeypatch.setattr(evidently.Report, "run", raises)
+
+    state = monitoring(world, live(world, number), return_state=True)
+
+    assert state.is_failed()
+    assert state.name == "NotMeasured"
+    found = result_of(state)
+    assert found["verdict"] == "escalate"
+    assert "no such metric" in found["failed"][0]
+
+
+def test_a_source_that_is_gone_is_a_failure_too(world: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: Any) -> None:
+        raise OSError("the store is away")
+
+    until = live(world, 18)
+    monkeypatch.setattr(feedback.record_labels, "fn", gone)
+
+    state = monitoring(world, until, return_state=True)
+
+    assert state.is_failed()
+    assert "the store is away" in result_of(state)["failed"][0]
+
+
+def test_concept_shift_is_retrained_once_and_the_new_champion_is_better(workspace: Path, mlflow_uri: str) -> None:
+    model = begin(workspace.parent, training=SPEC["training"] | {"holdout": "6d", "window": "14d"})
+    assert run(monitoring, model, live(model, 0))["verdict"] == "healthy"
+    until = live(model, 1, rows(window_of(1)[0], 1, strength=-3.0))
+
+    first = run(monitoring, model, until)
+    again = run(monitoring, model, until)
+
+    assert (first["verdict"], first["rule"], first["state"]) == ("retrain", "realised_loss", "Retrained")
+    assert first["turn_state"] == "Promoted"
+    assert (again["decision_id"], again["turn_id"]) == (first["decision_id"], first["turn_id"])
+    here = context(model)
+    assert len(here.ledger.turns("deliveries")) == 2
+    assert len(here.ledger.decisions("deliveries", kind=TRIAGE)) == 2
+    assert here.ledger.turn(first["turn_id"]).trigger.id == first["decision_id"]
+
+    after = run(monitoring, model, live(model, 2, rows(window_of(2)[0], 2, strength=-3.0)))
+
+    assert after["champion"]["version"] == 2
+    assert after["verdict"] in {"healthy", "watch"}
+    assert after["signals"]["quality"]["value"] > first["signals"]["quality"]["value"] + 0.3
+    # What came of the turn is part of what triage remembers.
+    later = window_of(3)[1]
+    judged = judged_windows(here.ledger.decisions("deliveries", kind=TRIAGE), later)
+    assert all(isinstance(each, Judged) for each in judged)
+    helped = [turn.helped for turn in history_of(judged, here.ledger.turns("deliveries"), later).turns]
+    assert helped == [None, True]
+
+
+def test_many_monitors_at_once_give_one_turn(workspace: Path, mlflow_uri: str) -> None:
+    model = begin(workspace.parent, training=SPEC["training"] | {"holdout": "6d", "window": "14d"})
+    until = live(model, 0, rows(window_of(0)[0], 1, strength=-3.0))
+
+    codes = monitor_in_processes(model, until, 6, workspace, mlflow_uri)
+
+    assert codes == [0] * 6
+    here = context(model)
+    assert len(here.ledger.decisions("deliveries", kind=TRIAGE)) == 1
+    assert [turn.state for turn in here.ledger.turns("deliveries")] == ["Promoted", "Promoted"]
+    assert registry.versions(here.mlflow, "deliveries") == [1, 2]

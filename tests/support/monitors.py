@@ -1,0 +1,41 @@
+"""Monitors that run at the same moment, each in a process of its own."""
+
+import multiprocessing
+import os
+from datetime import datetime
+from pathlib import Path
+
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["everfit.flows.monitoring", "mlflow", "sklearn.ensemble", "great_expectations"])
+
+
+def monitor_in_processes(model: str, until: datetime, count: int, workspace: Path, mlflow_uri: str) -> list[int | None]:
+    """Run monitors of one window at once.
+
+    Returns:
+        Each process's exit code.
+    """
+    from prefect.settings import get_current_settings
+
+    api = str(get_current_settings().api.url)
+    environment = {"EVERFIT_WORKSPACE": str(workspace), "MLFLOW_TRACKING_URI": mlflow_uri, "PREFECT_API_URL": api}
+    arguments = (model, until, environment, str(workspace.parent))
+    running = [_processes.Process(target=_monitor, args=arguments) for _ in range(count)]
+    for process in running:
+        process.start()
+    for process in running:
+        process.join(timeout=180)
+        if process.exitcode is None:
+            process.kill()
+    return [process.exitcode for process in running]
+
+
+def _monitor(model: str, until: datetime, environment: dict[str, str], folder: str) -> None:
+    os.environ.update(environment)
+    os.chdir(folder)
+    from prefect.context import refresh_global_settings_context
+
+    refresh_global_settings_context()
+    from everfit.flows.monitoring import monitoring
+
+    monitoring(model, until)
