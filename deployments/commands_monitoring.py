@@ -3,15 +3,12 @@
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from everfit.blocks.errors import EverfitError
 from everfit.deployments import commands_serving
-
-if TYPE_CHECKING:
-    from prefect.client.schemas.objects import State
 
 app = typer.Typer()
 
@@ -42,7 +39,7 @@ def score(  # noqa: PLR0917 - each is an option of the command
         return
     end, begin = moment(until, "--until"), None if since is None else moment(since, "--since")
 
-    def flow() -> "State[dict[str, Any]]":
+    def flow() -> Any:
         from everfit.flows.scoring import scoring
 
         return scoring(model, begin, end, shadow, return_state=True)
@@ -71,7 +68,7 @@ def labels(
         return
     end = moment(until, "--until")
 
-    def flow() -> "State[dict[str, Any]]":
+    def flow() -> Any:
         from everfit.flows.labeling import labeling
 
         return labeling(model, end, return_state=True)
@@ -91,7 +88,7 @@ def monitor(context: typer.Context, model: Model, until: Until = None, as_json: 
     """Look at what was predicted and what came true, decide what it means, and act on it."""
     end = moment(until, "--until")
 
-    def flow() -> "State[dict[str, Any]]":
+    def flow() -> Any:
         import_report()
         from everfit.flows.monitoring import monitoring
 
@@ -110,7 +107,7 @@ def monitor(context: typer.Context, model: Model, until: Until = None, as_json: 
 def run(
     model: str,
     until: datetime,
-    flow: "Callable[[], State[dict[str, Any]]]",
+    flow: Callable[[], Any],
     *,
     quiet: bool,
     warm: Callable[[], object] | None = None,

@@ -49,7 +49,7 @@ def print_year(months: Sequence[Month]) -> None:
     console.print()
     console.print(table)
     console.print(
-        "drift: features that moved by the month's end. hold-out: AUC then, less what the champion's hold-out let expect."
+        "drift: features that moved by its end. hold-out: AUC then, less what the champion's hold-out let expect."
         "\nAUC: of the month's predictions by the champion; first model: of the same flights by version 1.",
         style="dim",
     )
