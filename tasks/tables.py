@@ -283,17 +283,21 @@ class Table:
     ) -> "tuple[pds.Dataset, pds.Expression | None]":
         import pyarrow.dataset as pds
 
-        condition: pds.Expression | None = None
-        if window is not None:
-            # The day prunes whole files, the time is exact.
-            condition = pds.field(DAY) <= window.until.date()
+        table = self._open(version)
+        if window is None:
+            return table.to_pyarrow_dataset(), None
+        # The day prunes whole files before they are looked at, the time is exact.
+        days = f"{DAY} <= '{window.until.date()}'"
+        condition = pds.field(DAY) <= window.until.date()
+        if window.since is not None:
+            first = window.since.date() - timedelta(days=1)
+            days += f" AND {DAY} >= '{first}'"
+            condition &= pds.field(DAY) >= first
+        if time_column is not None:
+            condition &= pds.field(time_column) < pd.Timestamp(window.until)
             if window.since is not None:
-                condition &= pds.field(DAY) >= window.since.date() - timedelta(days=1)
-            if time_column is not None:
-                condition &= pds.field(time_column) < pd.Timestamp(window.until)
-                if window.since is not None:
-                    condition &= pds.field(time_column) >= pd.Timestamp(window.since)
-        return self._open(version).to_pyarrow_dataset(), condition
+                condition &= pds.field(time_column) >= pd.Timestamp(window.since)
+        return table.to_pyarrow_dataset(file_pruning_predicate=days), condition
 
     def read(
         self,

@@ -139,6 +139,8 @@ def main() -> None:
     if len(sys.argv) > 3 and sys.argv[1] == "--measure":
         path, folder = Path(sys.argv[3]), Path(sys.argv[4])
         found = {"everfit": everfit, "bare": bare}[sys.argv[2]](path, folder)
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        found["cpu_seconds"] = used.ru_utime + used.ru_stime  # of the whole process; what else runs doesn't count
         found["peak_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         print(json.dumps(found))
         return
