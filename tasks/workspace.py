@@ -53,7 +53,10 @@ def check_store(uri: str) -> None:
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     key = "/".join(filter(None, [prefix, f".everfit-check-{uuid.uuid4().hex}"]))
     try:
-        client = boto3.client("s3", config=Config(connect_timeout=10, read_timeout=30, retries={"max_attempts": 3}))
+        # A session of its own: the default one keeps the credentials that it found first.
+        client = boto3.Session().client(
+            "s3", config=Config(connect_timeout=10, read_timeout=30, retries={"max_attempts": 3})
+        )
         client.put_object(Bucket=bucket, Key=key, Body=b"1", IfNoneMatch="*")
         try:
             client.put_object(Bucket=bucket, Key=key, Body=b"2", IfNoneMatch="*")

@@ -1,6 +1,7 @@
 """The workspace on S3: a real SeaweedFS, and a store that says yes to everything."""
 
 import json
+import random
 import shutil
 import socket
 import subprocess
@@ -30,14 +31,15 @@ FEBRUARY, MARCH = datetime(2024, 2, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=
 
 
 def free_port() -> int:
-    """A port whose sibling, 10,000 higher, is free as well: SeaweedFS takes both."""
+    """A port whose sibling, 10,000 higher, is free as well: SeaweedFS takes both.
+
+    Both lie below those that the system gives to outgoing connections, which might take them before the server does.
+    """
     while True:
+        port = random.randrange(15_000, 22_700)
         with socket.socket() as low, socket.socket() as high:
-            low.bind(("127.0.0.1", 0))
-            port = int(low.getsockname()[1])
-            if port > 55_000:
-                continue
             try:
+                low.bind(("127.0.0.1", port))
                 high.bind(("127.0.0.1", port + 10_000))
             except OSError:
                 continue
@@ -74,18 +76,20 @@ def store() -> Iterator[str]:
         config=Config(connect_timeout=2, read_timeout=20, retries={"max_attempts": 0}),
     )
     deadline = time.monotonic() + 60
-    while True:
-        try:
-            client.create_bucket(Bucket="models")
-            break
-        except (BotoCoreError, ClientError):
-            if time.monotonic() > deadline or server.poll() is not None:
-                raise AssertionError((folder / "log").read_text()[-2000:]) from None
-            threading.Event().wait(0.1)
-    yield endpoint
-    server.terminate()
-    server.wait(20)
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        while True:
+            try:
+                client.create_bucket(Bucket="models")
+                break
+            except (BotoCoreError, ClientError):
+                if time.monotonic() > deadline or server.poll() is not None:
+                    raise AssertionError((folder / "log").read_text()[-2000:]) from None
+                threading.Event().wait(0.1)
+        yield endpoint
+    finally:
+        server.terminate()
+        server.wait(20)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

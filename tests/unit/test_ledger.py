@@ -1,6 +1,5 @@
 """The ledger keeps each turn, decision and release once, on SQLite."""
 
-import multiprocessing
 import sqlite3
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from support.openers import open_at_once
 
 from everfit.blocks.errors import BusyError, LedgerError
 from everfit.blocks.settings import Settings
@@ -89,22 +89,10 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
         Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
 
 
-def _open_and_begin(url: str, gate: "multiprocessing.synchronize.Barrier") -> None:
-    gate.wait(60)
-    Ledger.open(url).begin_turn("flights", Trigger(), MARCH)
-
-
 def test_twenty_processes_open_a_new_ledger_at_once(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
-    context = multiprocessing.get_context("fork")
-    gate = context.Barrier(20)
-    processes = [context.Process(target=_open_and_begin, args=(url, gate)) for _ in range(20)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
 
-    assert [process.exitcode for process in processes] == [0] * 20
+    assert open_at_once(url, MARCH, 20) == [0] * 20
     assert len(Ledger.open(url).turns("flights")) == 1
 
 
