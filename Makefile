@@ -33,7 +33,7 @@ help: ## List the targets
 
 install: $(INSTALLED) ## Make .venv with everfit in it, sources in place (done once; again when pyproject.toml or constraints.txt change)
 
-demo: $(INSTALLED) ## Two turns of the loop on real flights of 2013 (FRESH=1 starts over, QUICK=1 is smaller)
+demo: $(INSTALLED) ## The loop over the year 2013 of real flights (FRESH=1 starts over, QUICK=1 is smaller)
 	@$(BIN)/everfit demo $(if $(FRESH),--fresh) $(if $(QUICK),--quick)
 
 test: check ## All checks, then all tests

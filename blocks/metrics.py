@@ -1,6 +1,6 @@
 """What a spec may name as a metric: which task it serves, which way is better, which values it can take.
 
-Only the facts, so that a spec can be checked without numpy; `everfit.tasks.metrics` computes them.
+Only the facts, so that a spec can be checked without numpy; `everfit.tasks.statistics.metrics` computes them.
 """
 
 import math

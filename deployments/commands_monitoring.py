@@ -152,7 +152,7 @@ def import_report() -> None:
     import mlflow.sklearn
 
     from everfit.flows import monitoring
-    from everfit.tasks.drift_report import import_evidently
+    from everfit.tasks.watching.drift_report import import_evidently
 
     import_evidently()
     del mlflow, monitoring

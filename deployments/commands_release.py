@@ -13,8 +13,8 @@ from everfit.blocks.settings import Settings
 from everfit.deployments import environment
 
 if TYPE_CHECKING:
-    from everfit.tasks.approval import Answer
     from everfit.tasks.context import Context
+    from everfit.tasks.releasing.approval import Answer
 
 app = typer.Typer()
 
@@ -47,10 +47,10 @@ def rollback(
 ) -> None:
     """Make a former version the champion again, once it has been seen to load and answer."""
     context = _context(model)
-    from everfit.tasks import approver
-    from everfit.tasks import release as releasing
-    from everfit.tasks.approval import check_told
     from everfit.tasks.events import RELEASE_ROLLED_BACK
+    from everfit.tasks.releasing import approver
+    from everfit.tasks.releasing import release as releasing
+    from everfit.tasks.releasing.approval import check_told
 
     name = context.spec.name
     actor, reason = check_told(by or _user(), why)
@@ -72,7 +72,7 @@ def rollback(
 def reconcile(model: Model, as_json: AsJson = False) -> None:
     """Put right what a crash has left, record a champion set by hand, and end what waits no more."""
     context = _context(model)
-    from everfit.tasks import approver
+    from everfit.tasks.releasing import approver
 
     done = approver.reconcile(context, datetime.now(UTC))
     if as_json:
@@ -86,8 +86,8 @@ def explain(turn: TurnId, as_json: AsJson = False) -> None:
     """Show one turn's decision with all its evidence."""
     settings = Settings()
     environment.prepare(settings)
-    from everfit.tasks.explain import explain as story_of
     from everfit.tasks.ledger import Ledger
+    from everfit.tasks.releasing.explain import explain as story_of
 
     story = story_of(Ledger.open(settings).story(turn))
     if as_json:
@@ -100,8 +100,9 @@ def explain(turn: TurnId, as_json: AsJson = False) -> None:
 
 def _decide(model: str, turn_id: str, said: "Answer", by: str, why: str, *, as_json: bool) -> None:
     context = _context(model)
-    from everfit.tasks import approver, turns
-    from everfit.tasks.approval_steps import tell
+    from everfit.tasks import turns
+    from everfit.tasks.releasing import approver
+    from everfit.tasks.steps.approval import tell
 
     turn = approver.decide(context, turn_id, said, by=by, why=why, now=datetime.now(UTC))
     if environment.has_server():

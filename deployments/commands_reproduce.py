@@ -18,7 +18,7 @@ def reproduce(turn: TurnId, as_json: AsJson = False) -> None:
     from everfit.deployments import environment
 
     environment.prepare(Settings())
-    from everfit.tasks.reproduce import reproduce as again
+    from everfit.tasks.learning.reproduce import reproduce as again
     from everfit.tasks.workspace import Workspace
 
     found = again(Workspace.of(Settings()), _model_of(turn), turn)
@@ -38,7 +38,7 @@ def reproduce(turn: TurnId, as_json: AsJson = False) -> None:
 def export(turn: TurnId, folder: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
     """Copy all that a turn left, its models included, into a folder."""
     from everfit.blocks.settings import Settings
-    from everfit.tasks.package import export_package
+    from everfit.tasks.learning.package import export_package
     from everfit.tasks.workspace import Workspace
 
     names = export_package(Workspace.of(Settings()), _model_of(turn), turn, folder)
@@ -49,7 +49,7 @@ def export(turn: TurnId, folder: Annotated[Path, typer.Argument(help="A new fold
 def import_(folder: Annotated[Path, typer.Argument(help="A folder that `everfit export` wrote.")]) -> None:
     """Put an exported turn into this workspace, where it can be reproduced."""
     from everfit.blocks.settings import Settings
-    from everfit.tasks.package import import_package
+    from everfit.tasks.learning.package import import_package
     from everfit.tasks.workspace import Workspace
 
     model, turn = import_package(Workspace.of(Settings()), folder)

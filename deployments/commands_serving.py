@@ -83,9 +83,9 @@ def trace(
     """Show what a prediction came from: version, run, data, decision, release, trigger, code; and what came true."""
     settings = Settings()
     environment.prepare(settings)
+    from everfit.tasks.answering.trace import trace as traced
     from everfit.tasks.ledger import Ledger
     from everfit.tasks.specs import load_spec
-    from everfit.tasks.trace import trace as traced
     from everfit.tasks.tracking import tracking_client
     from everfit.tasks.workspace import Workspace
 
@@ -108,7 +108,8 @@ def trace(
 
 
 def _model_of(prediction: str, client: "MlflowClient", workspace: "Workspace") -> str:
-    from everfit.tasks import predictions, registry
+    from everfit.tasks.answering import predictions
+    from everfit.tasks.releasing import registry
 
     names = [name for name in registry.names(client) if workspace.table(name, "predictions").exists()]
     if not names:
@@ -133,7 +134,7 @@ def print_scored_file(model: str, path: str, *, as_json: bool) -> None:
         as_json: Print JSON.
     """
     context = _context(model)
-    from everfit.tasks.hand_files import score_file
+    from everfit.tasks.answering.hand_files import score_file
 
     found = score_file(context, path)
     if as_json:
@@ -152,7 +153,7 @@ def print_label_file(model: str, path: str, now: datetime, *, as_json: bool) -> 
         as_json: Print JSON.
     """
     context = _context(model)
-    from everfit.tasks.hand_files import record_label_file
+    from everfit.tasks.answering.hand_files import record_label_file
 
     found = record_label_file(context, path, origin="file", now=now)
     if as_json:

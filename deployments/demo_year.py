@@ -9,8 +9,8 @@ from everfit.deployments.demo_data import MODEL
 if TYPE_CHECKING:
     import pandas as pd
 
+    from everfit.tasks.answering.scoring import Scorer
     from everfit.tasks.context import Context
-    from everfit.tasks.scoring import Scorer
 
 FIRST = datetime(2013, 3, 1, tzinfo=UTC)
 """The first turn learns from January and February."""
@@ -59,7 +59,7 @@ def measure(context: "Context", ends: tuple[datetime, ...]) -> list[Month]:
         context: The demo's model.
         ends: The end of each month.
     """
-    from everfit.tasks.past import TRIAGE, Judged
+    from everfit.tasks.watching.past import TRIAGE, Judged
 
     decisions = {
         entry.until: Judged.model_validate(entry.record) for entry in context.ledger.decisions(MODEL, kind=TRIAGE)
@@ -92,7 +92,7 @@ def measure(context: "Context", ends: tuple[datetime, ...]) -> list[Month]:
 
 
 def _labelled(context: "Context", until: datetime) -> "pd.DataFrame":
-    from everfit.tasks import labels
+    from everfit.tasks.answering import labels
     from everfit.tasks.records import Window
 
     table, log = context.workspace.table(MODEL, "labels"), context.workspace.table(MODEL, "predictions")
@@ -106,7 +106,8 @@ def _scorer(context: "Context", version: int) -> "Scorer":
 
     from mlflow.artifacts import download_artifacts
 
-    from everfit.tasks import registry, scoring
+    from everfit.tasks.answering import scoring
+    from everfit.tasks.releasing import registry
 
     target = registry.model_version(context.mlflow, MODEL, version)
     uri = context.mlflow.get_model_version_download_uri(MODEL, str(version))
@@ -122,7 +123,7 @@ def _scores(scorer: "Scorer", rows: "pd.DataFrame") -> Any:
 
 
 def _auc(rows: "pd.DataFrame", scores: Any) -> float:
-    from everfit.tasks.metrics import metric
+    from everfit.tasks.statistics.metrics import metric
 
     return metric("roc_auc").score(rows["_label"].astype("int64").to_numpy(), scores)
 

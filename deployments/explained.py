@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from everfit.deployments.tables import console
-from everfit.tasks.check import number
+from everfit.tasks.gate.check import number
 
 Content = dict[str, Any]
 

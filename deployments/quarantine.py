@@ -11,7 +11,7 @@ from everfit.blocks.settings import Settings
 
 def list_rows(model: str, reason: str = "") -> dict[str, Any]:
     """The open rows by reason, as `everfit quarantine --json` prints them."""
-    from everfit.tasks.quarantine import piles
+    from everfit.tasks.data.quarantine import piles
     from everfit.tasks.specs import load_spec
     from everfit.tasks.workspace import Workspace
 
@@ -26,8 +26,8 @@ def list_rows(model: str, reason: str = "") -> dict[str, Any]:
 
 def discard_rows(model: str, reason: str, turn_id: str | None) -> dict[str, Any]:
     """Discard open rows, and record in the ledger who did."""
+    from everfit.tasks.data.quarantine import discard
     from everfit.tasks.ledger import Ledger
-    from everfit.tasks.quarantine import discard
     from everfit.tasks.specs import load_spec
     from everfit.tasks.workspace import Workspace
 
@@ -49,8 +49,8 @@ def discard_rows(model: str, reason: str, turn_id: str | None) -> dict[str, Any]
 
 def release(model: str, reason: str, turn_id: str | None) -> dict[str, Any]:
     """Release open rows that are good by now, and record in the ledger who did."""
+    from everfit.tasks.data.mending import release_rows
     from everfit.tasks.ledger import Ledger
-    from everfit.tasks.mending import release_rows
     from everfit.tasks.specs import load_spec
     from everfit.tasks.workspace import Workspace
 
@@ -79,9 +79,9 @@ def propose_suite(model: str, until: str | None, *, write: bool) -> dict[str, An
     """
     import pandas as pd
 
+    from everfit.tasks.data.suite import SAMPLE_ROWS, infer_suite, keep_suite, suite_of, suite_path, write_suite
     from everfit.tasks.records import Window
     from everfit.tasks.specs import load_spec
-    from everfit.tasks.suite import SAMPLE_ROWS, infer_suite, keep_suite, suite_of, suite_path, write_suite
     from everfit.tasks.workspace import Workspace
 
     spec, workspace = load_spec(model), Workspace.of(Settings())

@@ -7,10 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from everfit.deployments.tables import console
-from everfit.tasks import predictions
+from everfit.tasks.answering import predictions
 
 if TYPE_CHECKING:
-    from everfit.tasks.trace import Trace
+    from everfit.tasks.answering.trace import Trace
 
 _UNKNOWN = "not recorded"
 _SHORT = 12

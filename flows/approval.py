@@ -5,7 +5,8 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from everfit.tasks import approval_steps, steps
+from everfit.tasks.steps import approval as approval_steps
+from everfit.tasks.steps import training as steps
 
 
 @flow(name="approval", flow_run_name="approve-{turn_id}")

@@ -6,7 +6,8 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from everfit.tasks import feedback, steps
+from everfit.tasks.answering import feedback
+from everfit.tasks.steps import training as steps
 
 
 @flow(name="labeling", flow_run_name="label-{model}")

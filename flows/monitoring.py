@@ -7,9 +7,9 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from everfit.flows.training import training
-from everfit.tasks import monitoring_acts as act
-from everfit.tasks import monitoring_steps as look
-from everfit.tasks import steps
+from everfit.tasks.steps import acts as act
+from everfit.tasks.steps import monitoring as look
+from everfit.tasks.steps import training as steps
 
 
 @flow(name="monitoring", flow_run_name="monitor-{model}")

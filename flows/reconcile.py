@@ -3,7 +3,8 @@
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from everfit.tasks import release_steps, steps
+from everfit.tasks.steps import release as release_steps
+from everfit.tasks.steps import training as steps
 
 
 @flow(name="reconcile", flow_run_name="reconcile-{model}")

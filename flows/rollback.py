@@ -5,7 +5,8 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from everfit.tasks import release_steps, steps
+from everfit.tasks.steps import release as release_steps
+from everfit.tasks.steps import training as steps
 
 
 @flow(name="rollback", flow_run_name="rollback-{model}")

@@ -6,9 +6,9 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from everfit.tasks import steps
 from everfit.tasks.records import Trigger
 from everfit.tasks.runners import task_runner
+from everfit.tasks.steps import training as steps
 from everfit.tasks.turns import DATA_REJECTED, NOTHING_NEW, TurnRecord
 
 

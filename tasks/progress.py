@@ -7,7 +7,7 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import TaskRunContext
 
 from everfit.blocks.search import SearchPolicy
-from everfit.tasks.search import Try
+from everfit.tasks.learning.search import Try
 
 logger = logging.getLogger("everfit.training")
 

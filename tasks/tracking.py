@@ -11,17 +11,17 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.settings import Settings
-from everfit.tasks.inputs import InputSchema
+from everfit.tasks.answering.inputs import InputSchema
+from everfit.tasks.data.split import TrainingData
+from everfit.tasks.learning.train import Fitted, Trial, read_model, trusted_types
 from everfit.tasks.records import ModelVersion, Snapshot
-from everfit.tasks.registry import SNAPSHOT_TAG, TRAINED_UNTIL_TAG
-from everfit.tasks.split import TrainingData
-from everfit.tasks.train import Fitted, Trial, read_model, trusted_types
+from everfit.tasks.releasing.registry import SNAPSHOT_TAG, TRAINED_UNTIL_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from everfit.tasks.judging import Judged
-    from everfit.tasks.report import Report
+    from everfit.tasks.evidence.judging import Judged
+    from everfit.tasks.evidence.report import Report
 
 TURN_TAG, THRESHOLD_TAG, TRY_TAG = "everfit.turn", "everfit.threshold", "everfit.try"
 
@@ -132,7 +132,7 @@ def log_report(client: "MlflowClient", run_id: str, report: "Report", judged: "J
     client.log_dict(run_id, attribution, "reference/attribution.json")
     if not report.full:
         return
-    from everfit.tasks import plots
+    from everfit.tasks.evidence import plots
 
     with TemporaryDirectory(prefix="everfit-evidence-") as folder:
         for name, picture in plots.png_plots(report, judged).items():

@@ -6,13 +6,13 @@ from typing import Any, Self
 from pydantic import Field
 
 from everfit.blocks.errors import DataError
+from everfit.tasks.data.ingest import Batch
+from everfit.tasks.data.split import Split
+from everfit.tasks.data.validate import Validation
 from everfit.tasks.gate import Evidence, GateDecision
-from everfit.tasks.ingest import Batch
+from everfit.tasks.learning.train import Fitted, Trial
 from everfit.tasks.ledger import Turn
 from everfit.tasks.records import ModelVersion, Record, Snapshot
-from everfit.tasks.split import Split
-from everfit.tasks.train import Fitted, Trial
-from everfit.tasks.validate import Validation
 
 PROMOTED, CHAMPION_KEPT, DATA_REJECTED, NOTHING_NEW, AWAITING_APPROVAL, REJECTED, SUPERSEDED = (
     "Promoted",

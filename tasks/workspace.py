@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from everfit.blocks.errors import WorkspaceError
 from everfit.blocks.settings import Settings
-from everfit.tasks.tables import Table
+from everfit.tasks.data.tables import Table
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem

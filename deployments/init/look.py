@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import Source
 from everfit.blocks.spec import ColumnRoles
-from everfit.tasks.normalise import infer_kind, normalise
+from everfit.tasks.data.normalise import infer_kind, normalise
 from everfit.tasks.records import Window
 from everfit.tasks.sources import read_source
 from everfit.tasks.sources.pieces import read_times

@@ -11,7 +11,7 @@ from everfit.blocks.errors import SpecError
 from everfit.blocks.metrics import TaskKind
 from everfit.blocks.policy import format_duration
 from everfit.deployments.init.look import Look, distinct_share, is_whole, spread
-from everfit.tasks.leaks import suspected_leaks
+from everfit.tasks.evidence.leaks import suspected_leaks
 
 MAX_CLASSES = 20
 _FREE_TEXT_LENGTH, _FREE_TEXT_SHARE, _IDENTIFIER_SHARE = 40, 0.5, 0.9

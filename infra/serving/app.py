@@ -19,7 +19,7 @@ from everfit.infra.serving.protocol import RequestError, Table, read_invocation,
 from everfit.infra.serving.spool import SpoolError
 from everfit.infra.serving.telemetry import Telemetry
 from everfit.infra.serving.told import keep_labels, read_labels, utc_now
-from everfit.tasks.inputs import InputError, InputSchema
+from everfit.tasks.answering.inputs import InputError, InputSchema
 
 _BODY_SECONDS = 30.0
 _MAX_IDS_IN_HEADER = 32

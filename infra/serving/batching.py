@@ -16,9 +16,9 @@ from typing import Any
 from everfit.blocks.errors import EverfitError
 from everfit.infra.serving.servable import Servable
 from everfit.infra.serving.spool import Spool, SpoolError
-from everfit.tasks import predictions
-from everfit.tasks.predictions import Arm
-from everfit.tasks.scoring import Scores
+from everfit.tasks.answering import predictions
+from everfit.tasks.answering.predictions import Arm
+from everfit.tasks.answering.scoring import Scores
 
 logger = logging.getLogger(__name__)
 

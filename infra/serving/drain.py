@@ -9,8 +9,8 @@ from typing import Any
 
 from everfit.blocks.errors import DataError
 from everfit.infra.serving.spool import Segment, Spool, SpoolError
-from everfit.tasks import predictions
-from everfit.tasks.tables import Table
+from everfit.tasks.answering import predictions
+from everfit.tasks.data.tables import Table
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from everfit.infra.serving.protocol import RequestError, Table, identify
 from everfit.infra.serving.servable import ModelCache, Servable
 from everfit.infra.serving.shadow import Shadow
 from everfit.infra.serving.spool import Spool
-from everfit.tasks.tables import Table as DeltaTable
+from everfit.tasks.data.tables import Table as DeltaTable
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

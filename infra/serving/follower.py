@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from everfit.infra.serving.servable import ModelCache, Servable, load_servable
-from everfit.tasks import registry
 from everfit.tasks.records import ModelVersion
+from everfit.tasks.releasing import registry
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

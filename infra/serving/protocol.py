@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from everfit.blocks.errors import EverfitError
-from everfit.tasks.inputs import InputColumn, InputError, InputSchema, check_column, microseconds
+from everfit.tasks.answering.inputs import InputColumn, InputError, InputSchema, check_column, microseconds
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 

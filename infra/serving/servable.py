@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.errors import DataError, ModelError
-from everfit.tasks import predictions
-from everfit.tasks.inputs import InputSchema
-from everfit.tasks.outliers import fetch_detector
+from everfit.tasks.answering import predictions
+from everfit.tasks.answering.inputs import InputSchema
+from everfit.tasks.answering.outliers import fetch_detector
+from everfit.tasks.answering.scoring import Scorer, read_scorer
 from everfit.tasks.records import ModelVersion
-from everfit.tasks.scoring import Scorer, read_scorer
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

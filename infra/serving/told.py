@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.errors import WorkspaceError
 from everfit.infra.serving.protocol import RequestError
-from everfit.tasks import labels
-from everfit.tasks.inputs import InputError, InputSchema, check_column, microseconds
-from everfit.tasks.labels import Recorded
-from everfit.tasks.tables import Table, row_keys
+from everfit.tasks.answering import labels
+from everfit.tasks.answering.inputs import InputError, InputSchema, check_column, microseconds
+from everfit.tasks.answering.labels import Recorded
+from everfit.tasks.data.tables import Table, row_keys
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -21,7 +21,7 @@ _STEPS: dict[ReleaseState, set[ReleaseState]] = {
 
 
 class Releases(Turns):
-    """The part of the ledger that keeps releases. `everfit.tasks.release` carries them out."""
+    """The part of the ledger that keeps releases. `everfit.tasks.releasing.release` carries them out."""
 
     def current_release(self, model: str) -> Release | None:
         """The release that made the present champion, if there is a champion."""

@@ -6,7 +6,7 @@ import time
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from everfit.tasks.comparison import compare
+from everfit.tasks.statistics.comparison import compare
 
 ROWS, DRAWS, PLAIN_DRAWS = 100_000, 2_000, 20
 

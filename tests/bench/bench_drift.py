@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 
 from everfit.blocks.monitoring import MonitoringPolicy
-from everfit.tasks.drift import drift, drift_between
-from everfit.tasks.drift_report import import_evidently
-from everfit.tasks.histograms import count_chunks
-from everfit.tasks.profile import profile_frame
+from everfit.tasks.statistics.histograms import count_chunks
+from everfit.tasks.watching.drift import drift, drift_between
+from everfit.tasks.watching.drift_report import import_evidently
+from everfit.tasks.watching.profile import profile_frame
 
 NUMBERS = [f"number_{position}" for position in range(15)]
 LETTERS = [f"letter_{position}" for position in range(5)]

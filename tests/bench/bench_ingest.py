@@ -69,9 +69,9 @@ def suite() -> list[dict[str, object]]:
 def everfit(path: Path, folder: Path) -> dict[str, float]:
     """The three steps of a turn."""
     from everfit.blocks.spec import ModelSpec
-    from everfit.tasks.accept import accept
-    from everfit.tasks.ingest import ingest
-    from everfit.tasks.validate import validate
+    from everfit.tasks.data.accept import accept
+    from everfit.tasks.data.ingest import ingest
+    from everfit.tasks.data.validate import validate
     from everfit.tasks.workspace import Workspace
 
     content = {

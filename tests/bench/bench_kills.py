@@ -140,8 +140,8 @@ def main() -> None:
     load.process.terminate()
     load.process.wait(60)
 
-    from everfit.tasks import predictions
-    from everfit.tasks.tables import Table
+    from everfit.tasks.answering import predictions
+    from everfit.tasks.data.tables import Table
 
     log = predictions.read(Table(str(folder / "workspace" / "bench" / "predictions")), None, "event_time")
     logged = dict(zip(log["_prediction_id"], log["_model_version"], strict=True))

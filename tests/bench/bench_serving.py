@@ -32,7 +32,7 @@ BARE_APP = """
 import sys, pathlib, pandas as pd
 from fastapi import FastAPI, Request
 import asyncio
-from everfit.tasks.train import load_model
+from everfit.tasks.learning.train import load_model
 model = load_model(next(pathlib.Path(sys.argv[1]).glob("*.skops")).read_bytes())
 app = FastAPI()
 @app.get("/health")
@@ -61,11 +61,11 @@ def log_model(folder: Path) -> str:
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import OrdinalEncoder
 
-    from everfit.tasks.inputs import InputSchema
-    from everfit.tasks.outliers import FILE as OUTLIERS_FILE
-    from everfit.tasks.outliers import OutlierDetector
-    from everfit.tasks.profile import profile_frame
-    from everfit.tasks.train import dump_model, trusted_types
+    from everfit.tasks.answering.inputs import InputSchema
+    from everfit.tasks.answering.outliers import FILE as OUTLIERS_FILE
+    from everfit.tasks.answering.outliers import OutlierDetector
+    from everfit.tasks.learning.train import dump_model, trusted_types
+    from everfit.tasks.watching.profile import profile_frame
 
     rows = frame(20_000)
     codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan)

@@ -15,14 +15,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support.training import SINCE, a_spec, data_of
 
-from everfit.tasks.evaluate import evaluate
-from everfit.tasks.metrics import metric
-from everfit.tasks.plots import html_page, png_plots
-from everfit.tasks.report import make_report
-from everfit.tasks.search import Setting
-from everfit.tasks.split import TrainingData
-from everfit.tasks.train import fit_on, try_candidate
-from everfit.tasks.validate import Validation
+from everfit.tasks.data.split import TrainingData
+from everfit.tasks.data.validate import Validation
+from everfit.tasks.evidence.evaluate import evaluate
+from everfit.tasks.evidence.plots import html_page, png_plots
+from everfit.tasks.evidence.report import make_report
+from everfit.tasks.learning.search import Setting
+from everfit.tasks.learning.train import fit_on, try_candidate
+from everfit.tasks.statistics.metrics import metric
 
 TRIALS, FEATURES, ROWS, HOLDOUT_ROWS = 8, 20, 30_000, 100_000
 MOST_OVERHEAD, MOST_EVIDENCE = 0.10, 30.0

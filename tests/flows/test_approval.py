@@ -20,12 +20,12 @@ from everfit.blocks.settings import Settings
 from everfit.deployments.runs import result_of
 from everfit.flows.approval import approval
 from everfit.flows.training import training
-from everfit.tasks import approver, registry
 from everfit.tasks import gate as gating
-from everfit.tasks.approval import ApprovalError
 from everfit.tasks.context import Context
 from everfit.tasks.records import Trigger
-from everfit.tasks.release import release
+from everfit.tasks.releasing import approver, registry
+from everfit.tasks.releasing.approval import ApprovalError
+from everfit.tasks.releasing.release import release
 from everfit.tasks.specs import load_spec
 
 pytestmark = pytest.mark.usefixtures("prefect_server")

@@ -13,11 +13,11 @@ from everfit.blocks.settings import Settings
 from everfit.flows.labeling import labeling
 from everfit.flows.scoring import scoring
 from everfit.flows.training import training
-from everfit.tasks import labels
+from everfit.tasks.answering import labels
+from everfit.tasks.answering.trace import trace
 from everfit.tasks.context import Context
 from everfit.tasks.records import Window
 from everfit.tasks.specs import load_spec
-from everfit.tasks.trace import trace
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

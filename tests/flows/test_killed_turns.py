@@ -10,8 +10,8 @@ from prefect.settings import PREFECT_API_URL
 from support.killing import train_in_a_process
 
 from everfit.blocks.settings import Settings
-from everfit.tasks import registry
 from everfit.tasks.context import Context
+from everfit.tasks.releasing import registry
 from everfit.tasks.specs import load_spec
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -21,14 +21,14 @@ UNTIL = datetime(2024, 3, 1, tzinfo=UTC)
 # In the order of the turn, so that each run gets a little farther than the one before.
 POINTS = [
     "everfit.tasks.ledger:Ledger.begin_turn",
-    "everfit.tasks.ingest:ingest",
-    "everfit.tasks.validate:validate",
-    "everfit.tasks.tables:Table.append",
-    "everfit.tasks.accept:accept",
-    "everfit.tasks.accept:take_snapshot",
-    "everfit.tasks.train:try_candidate",
-    "everfit.tasks.train:fit_on",
-    "everfit.tasks.evaluate:evaluate",
+    "everfit.tasks.data.ingest:ingest",
+    "everfit.tasks.data.validate:validate",
+    "everfit.tasks.data.tables:Table.append",
+    "everfit.tasks.data.accept:accept",
+    "everfit.tasks.data.accept:take_snapshot",
+    "everfit.tasks.learning.train:try_candidate",
+    "everfit.tasks.learning.train:fit_on",
+    "everfit.tasks.evidence.evaluate:evaluate",
     "everfit.tasks.gate:decide",
     "everfit.tasks.tracking:turn_run",
     "everfit.tasks.tracking:_log_model",
@@ -36,8 +36,8 @@ POINTS = [
     "everfit.tasks.ledger:Ledger.record_decision",
     "everfit.tasks.tracking:log_turn",
     "everfit.tasks.ledger:Ledger.intend_release",
-    "everfit.tasks.registry:set_alias",
-    "everfit.tasks.release:release",
+    "everfit.tasks.releasing.registry:set_alias",
+    "everfit.tasks.releasing.release:release",
     "everfit.tasks.ledger:Ledger.finish_turn",
 ]
 

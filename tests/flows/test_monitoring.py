@@ -18,10 +18,12 @@ from everfit.deployments.runs import result_of
 from everfit.flows.monitoring import monitoring
 from everfit.flows.scoring import scoring
 from everfit.flows.training import training
-from everfit.tasks import drift_report, feedback, registry
+from everfit.tasks.answering import feedback
 from everfit.tasks.context import Context
-from everfit.tasks.past import TRIAGE, Judged, history_of, judged_windows
+from everfit.tasks.releasing import registry
 from everfit.tasks.specs import load_spec
+from everfit.tasks.watching import drift_report
+from everfit.tasks.watching.past import TRIAGE, Judged, history_of, judged_windows
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

@@ -8,9 +8,9 @@ import pytest
 from everfit.blocks.settings import Settings
 from everfit.flows.reconcile import reconcile
 from everfit.flows.rollback import rollback
-from everfit.tasks import registry
 from everfit.tasks.ledger import Ledger
-from everfit.tasks.release import release
+from everfit.tasks.releasing import registry
+from everfit.tasks.releasing.release import release
 from everfit.tasks.tracking import tracking_client
 
 SPEC = """

@@ -17,11 +17,11 @@ from everfit.blocks.errors import WorkspaceError
 from everfit.blocks.settings import Settings
 from everfit.deployments.runs import result_of
 from everfit.flows.training import training
-from everfit.tasks.package import export_package, import_package, read_package
+from everfit.tasks.evidence.report import Report
+from everfit.tasks.learning.package import export_package, import_package, read_package
+from everfit.tasks.learning.reproduce import reproduce
 from everfit.tasks.records import Trigger
-from everfit.tasks.reference import load_reference
-from everfit.tasks.report import Report
-from everfit.tasks.reproduce import reproduce
+from everfit.tasks.watching.reference import load_reference
 from everfit.tasks.workspace import Workspace
 
 pytestmark = pytest.mark.usefixtures("prefect_server")

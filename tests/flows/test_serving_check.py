@@ -10,12 +10,13 @@ from support.deliveries import SPEC
 from everfit.blocks.settings import Settings
 from everfit.deployments.runs import result_of
 from everfit.flows.training import training
-from everfit.tasks import steps, train
 from everfit.tasks.context import Context
+from everfit.tasks.evidence.serving_check import check_serving
 from everfit.tasks.gate import Evidence
+from everfit.tasks.learning import train
 from everfit.tasks.records import Window
-from everfit.tasks.serving_check import check_serving
 from everfit.tasks.specs import load_spec
+from everfit.tasks.steps import training as steps
 from everfit.tasks.turns import TurnRecord
 
 pytestmark = pytest.mark.usefixtures("prefect_server")

@@ -15,9 +15,9 @@ from everfit.blocks.errors import DataError, EverfitError, SourceError
 from everfit.blocks.settings import Settings
 from everfit.deployments.runs import result_of
 from everfit.flows.training import training
-from everfit.tasks import registry
 from everfit.tasks.context import Context
 from everfit.tasks.records import Trigger
+from everfit.tasks.releasing import registry
 from everfit.tasks.specs import load_spec
 
 pytestmark = pytest.mark.usefixtures("prefect_server")

@@ -16,8 +16,8 @@ from support.crowds import endings, start_turn
 from support.deliveries import SPEC, deliveries, write_month
 
 from everfit.blocks.settings import Settings
-from everfit.tasks import registry
 from everfit.tasks.context import Context
+from everfit.tasks.releasing import registry
 from everfit.tasks.specs import load_spec
 
 pytestmark = pytest.mark.usefixtures("prefect_server")

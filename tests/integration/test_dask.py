@@ -30,8 +30,8 @@ def test_workers_find_what_threads_find(
     from prefect import flow
     from prefect.task_runners import TaskRunner
 
-    from everfit.tasks import steps
-    from everfit.tasks.train import Trial
+    from everfit.tasks.learning.train import Trial
+    from everfit.tasks.steps import training as steps
 
     data = data_of(a_spec(training={"search": {"trials": 2}}), rows_of(rows=200), tmp_path)
 

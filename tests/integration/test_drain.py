@@ -8,10 +8,10 @@ import pytest
 
 from everfit.infra.serving.drain import Drain
 from everfit.infra.serving.spool import Spool
-from everfit.tasks import predictions
-from everfit.tasks.inputs import InputColumn, InputSchema
+from everfit.tasks.answering import predictions
+from everfit.tasks.answering.inputs import InputColumn, InputSchema
+from everfit.tasks.data.tables import Table, row_keys
 from everfit.tasks.records import Window
-from everfit.tasks.tables import Table, row_keys
 
 INPUTS = InputSchema(
     task="binary",

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from everfit.blocks.monitoring import MonitoringPolicy
-from everfit.tasks import divergence
-from everfit.tasks.columns import kind_of
-from everfit.tasks.drift import drift_between
-from everfit.tasks.drift_report import import_evidently
+from everfit.tasks.statistics import divergence
+from everfit.tasks.statistics.columns import kind_of
+from everfit.tasks.watching.drift import drift_between
+from everfit.tasks.watching.drift_report import import_evidently
 
 
 @pytest.fixture(scope="module")

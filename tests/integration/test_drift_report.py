@@ -9,8 +9,8 @@ import pytest
 
 from everfit.blocks.errors import EverfitError
 from everfit.blocks.monitoring import MonitoringPolicy
-from everfit.tasks.drift import drift_between
-from everfit.tasks.drift_report import LARGEST, DriftReportError, drift_html, import_evidently
+from everfit.tasks.watching.drift import drift_between
+from everfit.tasks.watching.drift_report import LARGEST, DriftReportError, drift_html, import_evidently
 
 POLICY = MonitoringPolicy(report_rows=500)
 

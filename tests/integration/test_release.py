@@ -13,10 +13,10 @@ from mlflow import MlflowClient
 
 from everfit.blocks.errors import LedgerError, ModelError
 from everfit.blocks.releasing import ReleasePolicy
-from everfit.tasks import registry
 from everfit.tasks.ledger import Ledger, Release
 from everfit.tasks.records import Trigger, Window
-from everfit.tasks.release import reconcile, release, rollback
+from everfit.tasks.releasing import registry
+from everfit.tasks.releasing.release import reconcile, release, rollback
 
 MARCH = Window(until=datetime(2013, 3, 1, tzinfo=UTC))
 

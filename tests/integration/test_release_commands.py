@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from everfit.blocks.settings import Settings
-from everfit.tasks import registry
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.records import Trigger, Window
-from everfit.tasks.release import release
+from everfit.tasks.releasing import registry
+from everfit.tasks.releasing.release import release
 from everfit.tasks.tracking import tracking_client
 
 SPEC = """

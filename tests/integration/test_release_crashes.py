@@ -23,19 +23,19 @@ import pytest
 from mlflow import MlflowClient
 
 from everfit.blocks.errors import EverfitError
-from everfit.tasks import registry
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.records import Trigger, Window
-from everfit.tasks.release import reconcile, release, rollback
+from everfit.tasks.releasing import registry
+from everfit.tasks.releasing.release import reconcile, release, rollback
 
 MARCH = Window(until=datetime(2013, 3, 1, tzinfo=UTC))
 TRACED = tuple(
     f"{os.sep}{name}"
     for name in (
-        "tasks/release.py",
-        "tasks/releaser.py",
-        "tasks/registry.py",
-        "tasks/served.py",
+        "tasks/releasing/release.py",
+        "tasks/releasing/releaser.py",
+        "tasks/releasing/registry.py",
+        "tasks/releasing/served.py",
         "tasks/ledger/releases.py",
         "tasks/ledger/leases.py",
         "tasks/ledger/store.py",

@@ -18,9 +18,9 @@ from support.turns import sales
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import Source
 from everfit.blocks.spec import ColumnRoles
+from everfit.tasks.data.tables import Table
 from everfit.tasks.records import Window
 from everfit.tasks.sources import read_source
-from everfit.tasks.tables import Table
 
 ROLES = ColumnRoles(key=("id",), event_time="at", target="y")
 JANUARY = Window(since=datetime(2024, 1, 5, tzinfo=UTC), until=datetime(2024, 1, 10, tzinfo=UTC))

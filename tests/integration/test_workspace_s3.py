@@ -22,9 +22,9 @@ from support.turns import Loop, sales
 
 from everfit.blocks.errors import WorkspaceError
 from everfit.blocks.settings import Settings
-from everfit.tasks.accept import accept
-from everfit.tasks.ingest import ingest
-from everfit.tasks.validate import validate
+from everfit.tasks.data.accept import accept
+from everfit.tasks.data.ingest import ingest
+from everfit.tasks.data.validate import validate
 from everfit.tasks.workspace import Workspace, check_store
 
 FEBRUARY, MARCH = datetime(2024, 2, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.accept import take_snapshot
-from everfit.tasks.split import TrainingData, split_window
-from everfit.tasks.tables import CONTENT, DAY, KEY, TURN, row_hashes, row_keys
+from everfit.tasks.data.accept import take_snapshot
+from everfit.tasks.data.split import TrainingData, split_window
+from everfit.tasks.data.tables import CONTENT, DAY, KEY, TURN, row_hashes, row_keys
 from everfit.tasks.workspace import Workspace
 
 SINCE = datetime(2024, 1, 1, tzinfo=UTC)

@@ -7,9 +7,9 @@ from typing import Any
 import pandas as pd
 
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.accept import accept
-from everfit.tasks.ingest import Batch, ingest
-from everfit.tasks.validate import Validation, validate
+from everfit.tasks.data.accept import accept
+from everfit.tasks.data.ingest import Batch, ingest
+from everfit.tasks.data.validate import Validation, validate
 from everfit.tasks.workspace import Workspace
 
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from everfit.blocks.errors import DataError
-from everfit.tasks import resampling
-from everfit.tasks.comparison import Interval, PairedComparison, compare, interval
-from everfit.tasks.metrics import metric
-from everfit.tasks.multiplicity import adjusted_p_values
-from everfit.tasks.paired_tests import delong
+from everfit.tasks.statistics import resampling
+from everfit.tasks.statistics.comparison import Interval, PairedComparison, compare, interval
+from everfit.tasks.statistics.metrics import metric
+from everfit.tasks.statistics.multiplicity import adjusted_p_values
+from everfit.tasks.statistics.paired_tests import delong
 
 Array = npt.NDArray[Any]
 METRICS = ["roc_auc", "average_precision", "log_loss", "brier", "accuracy", "balanced_accuracy", "f1", "rmse", "mae"]

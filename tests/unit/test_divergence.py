@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from everfit.tasks import divergence
+from everfit.tasks.statistics import divergence
 
 
 def test_total_variation_is_the_share_that_moved() -> None:

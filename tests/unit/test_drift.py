@@ -6,9 +6,9 @@ import pytest
 
 from everfit.blocks.errors import DataError
 from everfit.blocks.monitoring import MonitoringPolicy
-from everfit.tasks.drift import DriftResult, drift, drift_between, persistent
-from everfit.tasks.histograms import count_chunks, histograms
-from everfit.tasks.profile import profile_frame
+from everfit.tasks.statistics.histograms import count_chunks, histograms
+from everfit.tasks.watching.drift import DriftResult, drift, drift_between, persistent
+from everfit.tasks.watching.profile import profile_frame
 
 POLICY = MonitoringPolicy()
 COLUMNS = [f"x{index}" for index in range(8)] + ["letter", "code"]

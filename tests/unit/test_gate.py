@@ -21,12 +21,12 @@ from pydantic import ValidationError
 from everfit.blocks.gating import GatePolicy
 from everfit.blocks.metrics import TaskKind
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks import gate as gating
-from everfit.tasks.check import number
-from everfit.tasks.comparison import PairedComparison, compare
+from everfit.tasks.gate import decision as gating
+from everfit.tasks.evidence.holdout import count_overlap, holdout_start_allowed
 from everfit.tasks.gate import Evidence, GateDecision, decide
-from everfit.tasks.gate_checks import CHECKS
-from everfit.tasks.gate_evidence import (
+from everfit.tasks.gate.check import number
+from everfit.tasks.gate.checks import CHECKS
+from everfit.tasks.gate.evidence import (
     BusinessValueEvidence,
     CalibrationEvidence,
     FairnessEvidence,
@@ -34,8 +34,8 @@ from everfit.tasks.gate_evidence import (
     ServingEvidence,
     SliceEvidence,
 )
-from everfit.tasks.holdout import count_overlap, holdout_start_allowed
 from everfit.tasks.records import Window
+from everfit.tasks.statistics.comparison import PairedComparison, compare
 
 GOLDEN = Path(__file__).parent / "golden" / "gate"
 SINCE = datetime(2013, 3, 18, tzinfo=UTC)

@@ -9,11 +9,11 @@ import pytest
 from support.turns import Loop, sales
 
 from everfit.blocks.errors import DataError, SourceError
-from everfit.tasks import accept as accepting
-from everfit.tasks.accept import accept
-from everfit.tasks.ingest import ingest
-from everfit.tasks.tables import Table
-from everfit.tasks.validate import validate
+from everfit.tasks.data import accept as accepting
+from everfit.tasks.data.accept import accept
+from everfit.tasks.data.ingest import ingest
+from everfit.tasks.data.tables import Table
+from everfit.tasks.data.validate import validate
 
 FEBRUARY, MARCH, APRIL = (datetime(2024, month, 1, tzinfo=UTC) for month in (2, 3, 4))
 
@@ -253,7 +253,7 @@ def test_killed_between_any_two_writes_and_run_again_all_is_as_if_undisturbed(
     more.loc[7, "price"] = "dear"
     loop.write("a.csv", pd.concat([rows, more]))
     monkeypatch.setattr("everfit.tasks.sources.files.in_chunks", lambda tables: (t for t in _small(tables)))
-    monkeypatch.setattr("everfit.tasks.staging.rows_at_once", lambda columns: 100)
+    monkeypatch.setattr("everfit.tasks.data.staging.rows_at_once", lambda columns: 100)
     name, _, number = step.partition(" ")
     left = [int(number or 1)]
 

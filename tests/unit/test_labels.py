@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from everfit.blocks.errors import DataError
-from everfit.tasks import labels
-from everfit.tasks.labels import Recorded
-from everfit.tasks.tables import Table
+from everfit.tasks.answering import labels
+from everfit.tasks.answering.labels import Recorded
+from everfit.tasks.data.tables import Table
 
 
 def at(day: int, hour: int = 0) -> datetime:

@@ -10,7 +10,7 @@ from sklearn import metrics as sk
 
 from everfit.blocks.errors import DataError
 from everfit.blocks.metrics import DEFAULT_METRIC, METRICS, TaskKind
-from everfit.tasks.metrics import metric, metrics_for
+from everfit.tasks.statistics.metrics import metric, metrics_for
 
 Values = Callable[..., float]
 

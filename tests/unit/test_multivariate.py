@@ -7,8 +7,8 @@ from sklearn.metrics import roc_auc_score
 
 from everfit.blocks.errors import DataError
 from everfit.blocks.monitoring import MonitoringPolicy
-from everfit.tasks.drift import drift_between
-from everfit.tasks.multivariate import auc_with_error, multivariate_drift
+from everfit.tasks.watching.drift import drift_between
+from everfit.tasks.watching.multivariate import auc_with_error, multivariate_drift
 
 POLICY = MonitoringPolicy()
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everfit.blocks.errors import DataError
-from everfit.tasks.histograms import Histograms, count_chunks, histograms
-from everfit.tasks.profile import Profile, profile_frame, read_profile, reference_sample, write_profile
+from everfit.tasks.statistics.histograms import Histograms, count_chunks, histograms
+from everfit.tasks.watching.profile import Profile, profile_frame, read_profile, reference_sample, write_profile
 
 
 def _frame(rows: int = 2_000, seed: int = 0) -> pd.DataFrame:

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from everfit.blocks.errors import DataError
-from everfit.tasks.maturity import coverage, mature
-from everfit.tasks.metrics import metric
-from everfit.tasks.quality import business_value, by_slice, chance, realised, time_spread
+from everfit.tasks.statistics.metrics import metric
+from everfit.tasks.watching.maturity import coverage, mature
+from everfit.tasks.watching.quality import business_value, by_slice, chance, realised, time_spread
 
 Floats = npt.NDArray[np.float64]
 UNTIL = datetime(2013, 6, 30, tzinfo=UTC)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from support.turns import Loop, sales
 
-from everfit.tasks.mending import release_rows
-from everfit.tasks.quarantine import discard, piles
+from everfit.tasks.data.mending import release_rows
+from everfit.tasks.data.quarantine import discard, piles
 
 FEBRUARY, MARCH, APRIL = (datetime(2024, month, 1, tzinfo=UTC) for month in (2, 3, 4))
 BOUND = "expect_column_values_to_be_between"

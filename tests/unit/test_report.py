@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from support.training import a_spec, data_of, rows_of
 
-from everfit.tasks.explanations import permutation_importance, shap_values
-from everfit.tasks.fitting import fit
-from everfit.tasks.judging import Judged, judge
-from everfit.tasks.plots import html_page, png_plots
-from everfit.tasks.report import make_report
-from everfit.tasks.robustness import robustness
-from everfit.tasks.search import Setting
-from everfit.tasks.train import fit_on
+from everfit.tasks.evidence.explanations import permutation_importance, shap_values
+from everfit.tasks.evidence.judging import Judged, judge
+from everfit.tasks.evidence.plots import html_page, png_plots
+from everfit.tasks.evidence.report import make_report
+from everfit.tasks.evidence.robustness import robustness
+from everfit.tasks.learning.fitting import fit
+from everfit.tasks.learning.search import Setting
+from everfit.tasks.learning.train import fit_on
 
 FEATURES = ["x", "noise", "color"]
 

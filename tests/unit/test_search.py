@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from support.training import a_spec, data_of, rows_of
 
 from everfit.blocks.search import SearchPolicy, Space
-from everfit.tasks.search import Search, Setting, Try, best_of
-from everfit.tasks.train import try_candidate
+from everfit.tasks.learning.search import Search, Setting, Try, best_of
+from everfit.tasks.learning.train import try_candidate
 
 SPACE = {"x": Space(low=-4.0, high=4.0), "kind": Space(choices=("a", "b"))}
 

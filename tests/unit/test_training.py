@@ -10,14 +10,14 @@ import pytest
 from support.training import SINCE, UNTIL, a_spec, data_of, rows_of
 
 from everfit.blocks.errors import DataError, ModelError, TrainingError
-from everfit.tasks.fitting import fit, recency_weights
-from everfit.tasks.folds import time_folds
-from everfit.tasks.models import TRUSTED_VARIABLE, dump_model, load_model
+from everfit.tasks.data.split import label_is_visible, split_window
+from everfit.tasks.learning.fitting import fit, recency_weights
+from everfit.tasks.learning.folds import time_folds
+from everfit.tasks.learning.models import TRUSTED_VARIABLE, dump_model, load_model
+from everfit.tasks.learning.search import Setting
+from everfit.tasks.learning.train import Trial, choose, fit_best, fit_on, ranked, read_model, try_candidate, try_here
 from everfit.tasks.records import Window
-from everfit.tasks.scores import class_indices, class_list, model_scores, prior_scores
-from everfit.tasks.search import Setting
-from everfit.tasks.split import label_is_visible, split_window
-from everfit.tasks.train import Trial, choose, fit_best, fit_on, ranked, read_model, try_candidate, try_here
+from everfit.tasks.statistics.scores import class_indices, class_list, model_scores, prior_scores
 
 
 def test_the_holdout_is_the_last_part_whose_labels_are_mature() -> None:

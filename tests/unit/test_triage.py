@@ -9,9 +9,11 @@ import pytest
 
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.blocks.retraining import RetrainingPolicy
-from everfit.tasks.history import History, PastQuality, PastTurn, PastWindow
 from everfit.tasks.records import Window
-from everfit.tasks.signals import (
+from everfit.tasks.triage import RULES, TriageDecision, triage
+from everfit.tasks.triage.case import TriagePolicy, sign
+from everfit.tasks.triage.history import History, PastQuality, PastTurn, PastWindow
+from everfit.tasks.triage.signals import (
     Baseline,
     CodeSignal,
     DataSignal,
@@ -27,8 +29,6 @@ from everfit.tasks.signals import (
     SatisfactionSignal,
     Signals,
 )
-from everfit.tasks.triage import RULES, TriageDecision, triage
-from everfit.tasks.triage_case import TriagePolicy, sign
 
 GOLDEN = Path(__file__).parent / "golden" / "triage"
 WEEK = timedelta(days=7)

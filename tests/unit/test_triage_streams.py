@@ -14,13 +14,14 @@ import numpy.typing as npt
 import pytest
 
 from everfit.blocks.retraining import RetrainingPolicy
-from everfit.tasks.comparison import compare
-from everfit.tasks.history import History, PastTurn, PastWindow
-from everfit.tasks.metrics import metric
-from everfit.tasks.quality import realised
 from everfit.tasks.records import Window
-from everfit.tasks.retraining import TurnRequest, admit
-from everfit.tasks.signals import (
+from everfit.tasks.statistics.comparison import compare
+from everfit.tasks.statistics.metrics import metric
+from everfit.tasks.triage import TriageDecision, triage
+from everfit.tasks.triage.case import TriagePolicy
+from everfit.tasks.triage.history import History, PastTurn, PastWindow
+from everfit.tasks.triage.retraining import TurnRequest, admit
+from everfit.tasks.triage.signals import (
     Baseline,
     DataSignal,
     DriftSignal,
@@ -30,8 +31,7 @@ from everfit.tasks.signals import (
     Reference,
     Signals,
 )
-from everfit.tasks.triage import TriageDecision, triage
-from everfit.tasks.triage_case import TriagePolicy
+from everfit.tasks.watching.quality import realised
 
 Floats = npt.NDArray[np.float64]
 WEEK = timedelta(days=7)

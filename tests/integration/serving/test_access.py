@@ -11,8 +11,8 @@ import pytest
 
 from everfit.infra.serving import ServingError, run
 from everfit.infra.serving.access import AccessError, Limiter, Tokens, is_loopback, new_token
-from everfit.tasks import predictions
-from everfit.tasks.tables import Table
+from everfit.tasks.answering import predictions
+from everfit.tasks.data.tables import Table
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ import yaml
 
 from everfit.blocks.settings import Settings
 from everfit.tasks.ledger import Ledger
-from everfit.tasks.release import release
+from everfit.tasks.releasing.release import release
 
 SPEC = {
     "name": "delays",

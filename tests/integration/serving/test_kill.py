@@ -13,8 +13,8 @@ from typing import Any
 
 import httpx
 
-from everfit.tasks import predictions
-from everfit.tasks.tables import Table
+from everfit.tasks.answering import predictions
+from everfit.tasks.data.tables import Table
 
 PROGRAM = """
 import json, os, sys

@@ -7,10 +7,10 @@ from urllib.parse import urlparse
 
 import pytest
 
-from everfit.tasks import predictions
-from everfit.tasks.outliers import FILE, OutlierDetector
-from everfit.tasks.profile import profile_frame
-from everfit.tasks.tables import Table
+from everfit.tasks.answering import predictions
+from everfit.tasks.answering.outliers import FILE, OutlierDetector
+from everfit.tasks.data.tables import Table
+from everfit.tasks.watching.profile import profile_frame
 
 
 @pytest.fixture

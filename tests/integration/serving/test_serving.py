@@ -8,8 +8,8 @@ import httpx
 import pandas as pd
 import pytest
 
-from everfit.tasks import predictions
-from everfit.tasks.tables import Table, row_keys
+from everfit.tasks.answering import predictions
+from everfit.tasks.data.tables import Table, row_keys
 
 
 def log(workspace: Path, model: str = "delays") -> pd.DataFrame:

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from everfit.tasks import labels
+from everfit.tasks.answering import labels
+from everfit.tasks.data.tables import Table
 from everfit.tasks.records import Window
-from everfit.tasks.tables import Table
 
 
 def test_labels_before_and_after_their_prediction_find_it(

@@ -1,0 +1,163 @@
+"""Steps of the flows that feed the loop back: predictions of a window, and labels that have come true."""
+
+import logging
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pandas as pd
+from prefect import task
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+from pydantic import Field
+
+from everfit.blocks.errors import ModelError, SpecError
+from everfit.tasks.answering import labels, outliers, predictions, scoring
+from everfit.tasks.answering.labels import Recorded
+from everfit.tasks.context import Context
+from everfit.tasks.data.split import label_is_visible
+from everfit.tasks.data.tables import row_keys
+from everfit.tasks.records import ModelVersion, Record, Window
+from everfit.tasks.releasing import registry
+from everfit.tasks.sources import read_source
+
+logger = logging.getLogger("everfit.feedback")
+
+BATCH_CLIENT = "batch"
+
+
+class ScoringResult(Record):
+    """What a run of batch scoring added to the prediction log."""
+
+    window: Window
+    model_version: int
+    added: int = Field(description="Predictions of the champion.")
+    shadow_version: int | None = None
+    shadow_added: int = 0
+
+
+class LabellingResult(Record):
+    """What a run of labeling found."""
+
+    until: datetime
+    recorded: Recorded
+    unmatched: int = Field(description="Keys with a label and no prediction.")
+
+
+def scoring_window(context: Context, since: datetime | None, until: datetime) -> Window:
+    """The window to score: from the end of the last batch, if there was one and no beginning is given."""
+    log = context.workspace.table(context.spec.name, "predictions")
+    if since is None and log.exists():
+        columns = [predictions.CLIENT, predictions.PREDICTED_AT]
+        ends = [
+            frame.loc[frame[predictions.CLIENT] == BATCH_CLIENT, predictions.PREDICTED_AT].max()
+            for frame in log.batches(columns=columns)
+        ]
+        earlier = [end for end in ends if not pd.isna(end) and end < until]
+        since = max(earlier).to_pydatetime() if earlier else None
+    return Window(since=since, until=until)
+
+
+@task
+def score(context: Context, window: Window, *, shadow: bool = False) -> ScoringResult:
+    """Predict on a window of the source with the champion, and with the challenger if it's in shadow.
+
+    Raises:
+        ModelError: there is no champion.
+    """
+    champion = registry.champion(context.mlflow, context.spec.name)
+    if champion is None:
+        raise ModelError(f"{context.spec.name!r} has no champion to predict with; run `everfit train` first")
+    added = score_chunks(context, champion, _rows(context, window), window, "champion")
+    result = ScoringResult(window=window, model_version=champion.version, added=added)
+    challenger = registry.challenger(context.mlflow, context.spec.name) if shadow else None
+    if challenger is None or challenger.version == champion.version:
+        return result
+    shadowed = score_chunks(context, challenger, _rows(context, window), window, "shadow")
+    return result.model_copy(update={"shadow_version": challenger.version, "shadow_added": shadowed})
+
+
+def score_chunks(
+    context: Context, version: ModelVersion, chunks: Iterator[pd.DataFrame], window: Window, arm: predictions.Arm
+) -> int:
+    """Predict on rows with a version of the registry, into the prediction log.
+
+    Args:
+        context: The model.
+        version: That predicts.
+        chunks: The window's rows, in pieces that fit in memory.
+        window: Of event time.
+        arm: In which the version predicts.
+
+    Returns:
+        How many predictions were added.
+    """
+    from mlflow.artifacts import download_artifacts
+
+    uri = context.mlflow.get_model_version_download_uri(version.model, str(version.version))
+    with TemporaryDirectory() as folder:
+        found = download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=context.mlflow.tracking_uri)
+        outliers.fetch_detector(context.mlflow, version, Path(found))
+        scorer = scoring.read_scorer(Path(found), version)
+    log = context.workspace.table(context.spec.name, "predictions")
+    return scoring.score_window(scorer, chunks, log, window, arm=arm, client=BATCH_CLIENT)
+
+
+def _rows(context: Context, window: Window) -> Iterator[pd.DataFrame]:
+    event_time = context.spec.columns.event_time
+    if event_time is None:
+        raise SpecError(f"{context.spec.name}: windows are of event time; name its column under columns.event_time")
+    for piece in read_source(context.spec.source, context.spec.columns, window, strict=False):
+        # A file that was never read before is given whole.
+        at = piece.frame[event_time]
+        inside = at < window.until
+        if window.since is not None:
+            inside &= at >= window.since
+        yield piece.frame[inside].reset_index(drop=True)
+
+
+def labels_window(context: Context, until: datetime) -> Window:
+    """The event times whose labels may have come since the last time, with the source's look-back."""
+    known = context.workspace.table(context.spec.name, "labels")
+    if not known.exists():
+        return Window(until=until)
+    newest = max(frame[labels.LABEL_TIME].max() for frame in known.batches(columns=[labels.LABEL_TIME]))
+    since = newest - context.spec.maturity - context.spec.source.lookback
+    return Window(since=min(since, until - timedelta(microseconds=1)), until=until)
+
+
+@task
+def record_labels(context: Context, window: Window) -> LabellingResult:
+    """Take the labels of a window of the source that are known at its end."""
+    spec, until = context.spec, window.until
+    table = context.workspace.table(spec.name, "labels")
+    recorded = Recorded()
+    for frame in _rows(context, window):
+        if spec.columns.target not in frame:
+            continue
+        known = frame[label_is_visible(frame, spec, until)]
+        told = spec.columns.label_time
+        times = known[spec.columns.time] + spec.maturity if told is None else known[told]
+        keys = row_keys(known, spec.columns.key)
+        recorded += labels.record(
+            table, labels.label_rows(keys, known[spec.columns.target], times, spec.task, "source")
+        )
+    return LabellingResult(
+        until=until,
+        recorded=recorded,
+        unmatched=labels.unmatched(table, context.workspace.table(spec.name, "predictions"), until),
+    )
+
+
+def final_state(result: ScoringResult | LabellingResult) -> State[dict[str, Any]]:
+    """The flow's final state: `Scored`, `Labelled`, or `NothingNew`."""
+    if isinstance(result, ScoringResult):
+        name = "Scored" if result.added or result.shadow_added else "NothingNew"
+        message = f"{result.added} predictions of version {result.model_version} in {result.window}"
+    else:
+        told = result.recorded
+        name = "Labelled" if told.added or told.corrected or told.older else "NothingNew"
+        message = f"{told.added} new labels, {told.corrected} corrected; {result.unmatched} without a prediction"
+    return Completed(name=name, message=message, data=result.model_dump(mode="json"))

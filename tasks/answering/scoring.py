@@ -1,0 +1,269 @@
+"""Scoring: what a model says of rows, in the columns of the prediction log."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from everfit.blocks.errors import ModelError
+from everfit.blocks.metrics import TaskKind
+from everfit.tasks.answering import predictions
+from everfit.tasks.answering.column_codes import ColumnCodes
+from everfit.tasks.answering.inputs import InputSchema
+from everfit.tasks.answering.outliers import OutlierDetector, columns_of, read_detector
+from everfit.tasks.data.tables import Table, row_keys
+from everfit.tasks.records import ModelVersion, Window
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from sklearn.base import BaseEstimator
+
+# Whose `predict` is the class of the highest probability, so that one call gives both.
+_ARGMAX_MODULES = (
+    "sklearn.linear_model._logistic",
+    "sklearn.ensemble._hist_gradient_boosting",
+    "sklearn.ensemble._forest",
+    "sklearn.tree",
+)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a model says of some rows.
+
+    Attributes:
+        values: What the estimator's `predict` gives; shape (rows,).
+        score: Probability of the second class, or the predicted number; nothing for multiclass. Shape (rows,).
+        probabilities: Of each class in the estimator's order; nothing for a regression. Shape (rows, classes).
+    """
+
+    values: npt.NDArray[Any]
+    score: npt.NDArray[np.float64] | None
+    probabilities: npt.NDArray[np.float64] | None
+
+    def columns(self) -> dict[str, list[Any]]:
+        """The log's columns `_prediction`, `_score` and `_probabilities`."""
+        rows = len(self.values)
+        regression = self.probabilities is None
+        multiclass = self.score is None and self.probabilities is not None
+        return {
+            predictions.PREDICTION: self.values.tolist()
+            if regression
+            else [str(value) for value in self.values.tolist()],
+            predictions.SCORE: [None] * rows if self.score is None else self.score.tolist(),
+            predictions.PROBABILITIES: self.probabilities.tolist()
+            if multiclass and self.probabilities is not None
+            else [None] * rows,
+        }
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A fitted estimator and what is known of it.
+
+    Attributes:
+        estimator: Fitted; usually a pipeline.
+        inputs: What it takes.
+        version: In the registry.
+        outliers: Tells how unlike the training data an input is; none for a model that everfit didn't train.
+    """
+
+    estimator: "BaseEstimator"
+    inputs: InputSchema
+    version: int = 0
+    outliers: OutlierDetector | None = None
+    classes: list[Any] = field(init=False)
+
+    def __post_init__(self) -> None:
+        classes = getattr(self.estimator, "classes_", None)
+        object.__setattr__(self, "classes", [] if classes is None else list(np.asarray(classes).tolist()))
+
+    @cached_property
+    def _argmax(self) -> bool:
+        last = self.estimator.steps[-1][1] if hasattr(self.estimator, "steps") else self.estimator
+        return type(last).__module__.startswith(_ARGMAX_MODULES)
+
+    @cached_property
+    def short_way(self) -> ColumnCodes | None:
+        """How to get from columns to the last step's input without a frame, if there is such a way."""
+        return ColumnCodes.of(self.estimator, self.inputs)
+
+    def score(self, frame: "pd.DataFrame") -> Scores:
+        """Predict on rows.
+
+        Args:
+            frame: The features in the model's order; shape (rows, features).
+
+        Raises:
+            ModelError: the model says of a row what is no number.
+        """
+        return self._scores(self.estimator, frame)
+
+    def score_columns(self, columns: Mapping[str, Sequence[Any]]) -> Scores:
+        """Predict on checked columns, the short way if there is one.
+
+        Args:
+            columns: As `InputSchema.check` gives them.
+
+        Raises:
+            ModelError: the model says of a row what is no number.
+        """
+        if self.short_way is None:
+            return self.score(self.inputs.frame(columns))
+        return self._scores(self.estimator.steps[-1][1], self.short_way.matrix(columns))
+
+    def outlier_scores(self, columns: Mapping[str, Sequence[Any]], rows: int) -> list[float] | list[None]:
+        """How unlike the training data checked rows are, from 0 to 1; None where the model has no such check."""
+        return [None] * rows if self.outliers is None else self.outliers.score(columns, rows)
+
+    def _scores(self, estimator: "BaseEstimator", given: "pd.DataFrame | npt.NDArray[np.float64]") -> Scores:
+        if not self.classes:
+            values = np.asarray(estimator.predict(given), dtype=np.float64)
+            _refuse_nan(values)
+            return Scores(values, values, None)
+        probabilities = np.asarray(estimator.predict_proba(given), dtype=np.float64)
+        _refuse_nan(probabilities)
+        classes = estimator.classes_
+        values = classes[probabilities.argmax(axis=1)] if self._argmax else np.asarray(estimator.predict(given))
+        return Scores(values, probabilities[:, 1] if len(self.classes) == 2 else None, probabilities)
+
+
+def _refuse_nan(values: npt.NDArray[np.float64]) -> None:
+    if not np.isfinite(values).all():
+        raise ModelError("the model answers with NaN or infinity; look at its training data, or roll back")
+
+
+def task_of(estimator: "BaseEstimator") -> TaskKind:
+    """What an estimator that everfit didn't train does."""
+    classes = getattr(estimator, "classes_", None)
+    if classes is None:
+        return "regression"
+    return "binary" if len(classes) == 2 else "multiclass"
+
+
+def read_scorer(folder: Path, version: ModelVersion) -> Scorer:
+    """Load a model version from a folder, as MLflow logged it.
+
+    Args:
+        folder: With the version's files.
+        version: Which one it is.
+
+    Raises:
+        ModelError: it isn't a scikit-learn model saved with skops, or holds types that aren't trusted.
+        DataError: it says nothing of its inputs.
+    """
+    from mlflow.models import Model
+
+    from everfit.tasks.learning.train import load_model
+
+    name = f"version {version.version} of {version.model!r}"
+    described = Model.load(str(folder))
+    flavor = described.flavors.get("sklearn", {})
+    if flavor.get("serialization_format") != "skops":
+        kept_as = flavor.get("serialization_format", "no scikit-learn model")
+        raise ModelError(f"{name} was saved as {kept_as!r}, and only 'skops' is loaded; log it again with skops")
+    file = (folder / str(flavor["pickled_model"])).resolve()
+    if not file.is_relative_to(folder.resolve()):
+        raise ModelError(f"{name}: its file {flavor['pickled_model']!r} lies outside of the model")
+    estimator = load_model(file.read_bytes())
+    inputs, outliers = InputSchema.of_model(described, task_of(estimator)), read_detector(folder)
+    if outliers is not None and not outliers.fits({column.name: column.kind for column in inputs.features}):
+        outliers = None
+    return Scorer(estimator, inputs, version.version, outliers)
+
+
+def score_rows(scorer: Scorer, rows: "pd.DataFrame", window: Window, arm: predictions.Arm, client: str) -> "pa.Table":
+    """Score rows into the columns of the prediction log; the same rows always give the same ids.
+
+    Args:
+        scorer: The model.
+        rows: With the features, the event time, and the key columns.
+        window: Of the batch; its end is the time of prediction.
+        arm: In which the model predicts.
+        client: Who asked for it.
+    """
+    import pandas as pd
+
+    inputs = scorer.inputs
+    rows = inputs.conform(rows)
+    scores = scorer.score(rows[[column.name for column in inputs.features]])
+    key, detector = [column.name for column in inputs.key], scorer.outliers
+    at_ms = int(window.until.timestamp() * 1000)
+    count = len(rows)
+    kinds = predictions.column_kinds(inputs)
+    given = {
+        name: rows[name].astype("str") if kind == "string" and rows[name].dtype == object else rows[name]
+        for name, kind in kinds.items()
+        if name in rows
+    }
+    columns: dict[str, Any] = {
+        **given,
+        **scores.columns(),
+        predictions.PREDICTION_ID: predictions.repeatable_ids(at_ms, row_keys(rows, key), scorer.version),
+        predictions.PREDICTED_AT: pd.Series([pd.Timestamp(window.until)] * count).dt.as_unit("us"),
+        predictions.MODEL_VERSION: [scorer.version] * count,
+        predictions.ARM: [arm] * count,
+        predictions.LATENCY: [None] * count,
+        predictions.OUTLIER: [None] * count if detector is None else detector.score(columns_of(rows, detector), count),
+        predictions.CLIENT: [client] * count,
+    }
+    return predictions.to_rows(columns, kinds, key, inputs.event_time)
+
+
+def score_window(
+    scorer: Scorer,
+    chunks: "Iterable[pd.DataFrame]",
+    table: Table,
+    window: Window,
+    *,
+    arm: predictions.Arm = "champion",
+    client: str = "batch",
+) -> int:
+    """Score a window into the prediction log, chunk by chunk; what the log has already is passed over.
+
+    Args:
+        scorer: The model.
+        chunks: The window's rows, in pieces that fit in memory, in any order.
+        table: The prediction log.
+        window: That is scored.
+        arm: In which the model predicts.
+        client: Who asked for it.
+
+    Returns:
+        How many predictions were added.
+    """
+    import pyarrow as pa
+
+    known = _known_ids(table, scorer, window)
+    added = 0
+    for chunk in chunks:
+        if len(chunk) == 0:
+            continue
+        rows = score_rows(scorer, chunk, window, arm, client)
+        ids = rows[predictions.PREDICTION_ID].to_pylist()
+        fresh = []
+        for prediction_id in ids:
+            fresh.append(prediction_id not in known)
+            known.add(prediction_id)
+        rows = rows.filter(pa.array(fresh))
+        if rows.num_rows:
+            kept: Sequence[str] = rows[predictions.PREDICTION_ID].to_pylist()
+            predictions.append(table, rows, f"score-{kept[0]}-{kept[-1]}-{len(kept)}")
+            added += rows.num_rows
+    return added
+
+
+def _known_ids(table: Table, scorer: Scorer, window: Window) -> set[str]:
+    if not table.exists():
+        return set()
+    columns = [predictions.PREDICTION_ID, predictions.MODEL_VERSION, predictions.PREDICTED_AT]
+    known: set[str] = set()
+    for frame in table.batches(window, scorer.inputs.event_time, [*columns, scorer.inputs.event_time]):
+        ours = (frame[predictions.MODEL_VERSION] == scorer.version) & (frame[predictions.PREDICTED_AT] == window.until)
+        known.update(frame.loc[ours, predictions.PREDICTION_ID])
+    return known

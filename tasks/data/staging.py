@@ -1,0 +1,235 @@
+"""Staging: the rows that a turn has read, in files of bounded size, until they are told apart and checked."""
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from everfit.blocks.spec import ARRIVED, ColumnRoles
+from everfit.tasks.data.matching import CHANGED, NEW, Matched
+from everfit.tasks.data.normalise import Kind, infer_kind, kind_of_arrow, normalise, together
+from everfit.tasks.data.tables import CONTENT, DAY, KEY, TURN, row_hashes, row_keys
+from everfit.tasks.sources import FAULTS, Piece
+from everfit.tasks.sources.pieces import rows_at_once
+from everfit.tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+ORIGIN, PART = "_source", "_part"
+"""Columns of staged rows: the file, table or address that they come from, and its number in the order of reading."""
+
+OWN = (KEY, CONTENT, DAY, TURN, FAULTS, ORIGIN, PART, ARRIVED)
+"""Columns of staged rows that are everfit's own."""
+
+
+@dataclass(frozen=True)
+class Staging:
+    """The files of a turn's batch.
+
+    Attributes:
+        workspace: Where they are.
+        model: Whose they are.
+        turn_id: The turn.
+    """
+
+    workspace: Workspace
+    model: str
+    turn_id: str
+
+    def path(self, name: str) -> str:
+        """The address of one of them."""
+        return self.workspace.turn_file(self.model, self.turn_id, f"batch/{name}")
+
+    def part(self, number: int) -> str:
+        """The address of a part of the rows."""
+        return self.path(f"{number:05d}.parquet")
+
+    def write_part(self, number: int, table: "pa.Table") -> None:
+        """Write a part of the rows."""
+        self.workspace.write(self.part(number), to_parquet(table))
+
+    def read_part(self, number: int, columns: list[str] | None = None) -> "pa.Table":
+        """Read a part of the rows."""
+        return from_parquet(self.workspace.read(self.part(number)), columns)
+
+    def columns_of(self, number: int) -> list[str]:
+        """The names of a part's columns."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        return list(pq.read_schema(pa.BufferReader(self.workspace.read(self.part(number)))).names)
+
+    def write_matched(self, matched: Matched) -> None:
+        """Write what the rows were found to be."""
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, status=matched.status, old_day=matched.old_day, in_quarantine=matched.in_quarantine)
+        self.workspace.write(self.path("matched.npz"), buffer.getvalue())
+
+    def read_matched(self) -> Matched:
+        """Read what the rows were found to be."""
+        with np.load(io.BytesIO(self.workspace.read(self.path("matched.npz")))) as arrays:
+            return Matched(arrays["status"], arrays["old_day"], arrays["in_quarantine"])
+
+
+def to_parquet(table: "pa.Table") -> bytes:
+    """A table as the bytes of a Parquet file."""
+    import pyarrow.parquet as pq
+
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd", compression_level=1)
+    return buffer.getvalue()
+
+
+def from_parquet(content: bytes, columns: list[str] | None = None) -> "pa.Table":
+    """A table from the bytes of a Parquet file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    return pq.read_table(pa.BufferReader(content), columns=columns)
+
+
+def slices(sizes: tuple[int, ...]) -> Iterator[slice]:
+    """Where the rows of each part are among all."""
+    start = 0
+    for size in sizes:
+        yield slice(start, start + size)
+        start += size
+
+
+def fresh(matched: Matched) -> npt.NDArray[np.bool_]:
+    """Which rows are new or changed and contradict no other; shape (rows,)."""
+    return np.asarray((matched.status == NEW) | (matched.status == CHANGED))
+
+
+class Stager:
+    """Gathers pieces of a source into parts of like types, each with the identities of its rows.
+
+    Args:
+        staging: Where the parts go.
+        roles: What the columns are for.
+        known: The dataset's columns and their Arrow types; nothing before the first batch.
+        identity: The columns that tell rows without a key apart; None for all.
+        until: The end of the turn's window.
+        is_classification: Whether the target has classes.
+    """
+
+    def __init__(
+        self,
+        staging: Staging,
+        roles: ColumnRoles,
+        known: dict[str, str],
+        identity: list[str] | None,
+        until: datetime,
+        *,
+        is_classification: bool,
+    ) -> None:
+        self.staging, self.roles, self.until = staging, roles, until
+        self.known = {name: kind_of_arrow(kind) for name, kind in known.items() if not name.startswith("_")}
+        self.identity, self.is_classification = identity, is_classification
+        self.sizes: list[int] = []
+        self.origins: list[str] = []
+        self.ignored: set[str] = set()
+        self.missing: dict[str, str] = {}
+        self._kinds: list[dict[str, Kind]] = []
+        self._held: list[Piece] = []
+
+    def add(self, piece: Piece) -> None:
+        """Stage a piece."""
+        if not self.origins or self.origins[-1] != piece.origin:
+            self.origins.append(piece.origin)
+        own = [name for name in piece.frame.columns if str(name).startswith("_") and name != FAULTS]
+        frame = piece.frame.drop(columns=own)
+        if self.known:
+            unknown = [name for name in frame.columns if name not in self._expected and name != FAULTS]
+            self.ignored.update(unknown)
+            frame = frame.drop(columns=unknown)
+            for name in self._expected:
+                if name not in frame.columns and name not in self.roles.ignore:
+                    self.missing.setdefault(name, piece.origin)
+        self._held.append(Piece(str(len(self.origins) - 1), frame))
+        if sum(len(held.frame) for held in self._held) >= rows_at_once(len(frame.columns)):
+            self._flush()
+
+    @property
+    def _expected(self) -> list[str]:
+        return list(dict.fromkeys([*self.known, *self.roles.named()]))
+
+    def _flush(self) -> None:
+        if not self._held:
+            return
+        frames = [held.frame for held in self._held]
+        frame = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
+        parts = np.repeat([int(held.origin) for held in self._held], [len(each) for each in frames])
+        self._held = []
+        kinds = {name: self._kind(name, frame[name]) for name in frame.columns if name != FAULTS}
+        self._kinds.append(kinds)
+        self.sizes.append(len(frame))
+        self._write(len(self.sizes) - 1, normalise(frame, kinds), parts.astype(np.int32))
+
+    def _kind(self, name: str, column: pd.Series) -> Kind:
+        if name in self.known:
+            return self.known[name]
+        is_label = name == self.roles.target and self.is_classification
+        return infer_kind(column, is_key=name in self.roles.key, is_label=is_label)
+
+    def finish(self) -> dict[str, Kind]:
+        """Stage what is held, and give all parts the types that fit every one of them.
+
+        Returns:
+            The kinds of the columns.
+        """
+        self._flush()
+        names = list(dict.fromkeys(name for kinds in self._kinds for name in kinds))
+        final = {name: together(kinds[name] for kinds in self._kinds if name in kinds) for name in names}
+        if not self.known:  # an empty column says nothing yet, not even its type
+            empty = {name for name, kind in final.items() if kind == "empty" and name not in self.roles.named()}
+            self.ignored |= empty
+            final = {name: kind for name, kind in final.items() if name not in empty}
+        final |= {name: kind for name, kind in self.known.items() if name not in final}
+        for number, kinds in enumerate(self._kinds):
+            if kinds != final:
+                table = self.staging.read_part(number)
+                frame = table.drop_columns([name for name in OWN if name in table.column_names and name != FAULTS])
+                self._write(number, normalise(frame.to_pandas(), final), table[PART].to_numpy())
+        return final
+
+    def _write(self, number: int, frame: pd.DataFrame, parts: npt.NDArray[np.int32]) -> None:
+        import pyarrow as pa
+
+        values = frame.drop(columns=FAULTS)
+        keys = row_keys(values if self.roles.key else _only(values, self.identity), self.roles.key)
+        own: dict[str, Any] = {
+            KEY: keys,
+            CONTENT: row_hashes(values, list(values.columns)),
+            DAY: pa.array(self._days(values), pa.int32()).cast(pa.date32()),
+            TURN: pa.DictionaryArray.from_arrays(np.zeros(len(frame), dtype=np.int32), [self.staging.turn_id]),
+            ORIGIN: pa.DictionaryArray.from_arrays(parts, pa.array(self.origins)),
+            PART: parts,
+        }
+        if self.roles.event_time is None:
+            # The last moment before the window's end, so that the row is in it.
+            moment = pd.Timestamp(self.until) - timedelta(microseconds=1)
+            own[ARRIVED] = pa.array([moment.to_pydatetime()] * len(frame), pa.timestamp("us", tz="UTC"))
+        table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+        for name, column in own.items():
+            table = table.append_column(name, pa.chunked_array([column]))
+        self.staging.write_part(number, table)
+
+    def _days(self, frame: pd.DataFrame) -> npt.NDArray[np.int32]:
+        """The day of each row in days since 1970; that of the window's end where there is no event time."""
+        today = np.datetime64(self.until.date(), "D").astype(np.int32)
+        if self.roles.event_time is None:
+            return np.full(len(frame), today, dtype=np.int32)
+        times = frame[self.roles.event_time].dt.tz_convert(None).to_numpy()
+        days = times.astype("datetime64[D]").astype(np.int64)
+        return np.where(np.isnat(times), today, days).astype(np.int32)
+
+
+def _only(frame: pd.DataFrame, columns: list[str] | None) -> pd.DataFrame:
+    return frame if columns is None else frame[[name for name in columns if name in frame.columns]]

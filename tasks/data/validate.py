@@ -1,0 +1,242 @@
+"""Validate: tell good rows from bad ones, by Great Expectations; keep the bad ones aside with their reasons."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field
+
+from everfit.blocks.expectations import Expectation
+from everfit.blocks.spec import ModelSpec
+from everfit.tasks.data.expect import Checker, Outcome, check_rows, in_words, named_columns
+from everfit.tasks.data.ingest import Batch
+from everfit.tasks.data.matching import CONFLICT
+from everfit.tasks.data.staging import OWN, Staging, fresh, from_parquet, slices, to_parquet
+from everfit.tasks.data.suite import SAMPLE_ROWS, infer_suite, is_key_check, read_suite, suite_of, write_suite
+from everfit.tasks.records import Record
+from everfit.tasks.sources import FAULTS
+from everfit.tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Outcome", "Validation", "check_rows", "row_reasons", "validate"]
+
+TYPES, ONE_ROW = "the values are of their columns' types", "the key names one row"
+"""What everfit itself expects of rows, in words."""
+
+
+class Validation(Record):
+    """What the suite found in a batch."""
+
+    passed: bool
+    rows: int
+    bad_rows: int
+    reasons: tuple[str, ...] = Field(description="Why the batch was refused; empty when it passed.")
+    outcomes: tuple[Outcome, ...]
+    suite_inferred: bool = Field(description="Whether the suite was made from this very batch.")
+
+    @property
+    def accepted(self) -> int:
+        """How many rows go into the dataset."""
+        return self.rows - self.bad_rows if self.passed else 0
+
+    @property
+    def quarantined(self) -> int:
+        """How many rows go into quarantine."""
+        return self.rows - self.accepted
+
+
+@dataclass
+class _Bad:
+    """Which staged rows are bad, and which expectations say so.
+
+    Attributes:
+        rows: Whether each is; shape (rows,).
+        blamed: By part of the batch: positions in the part, and the number of the expectation.
+    """
+
+    rows: npt.NDArray[np.bool_]
+    blamed: dict[int, list[tuple[npt.NDArray[np.int64], int]]]
+
+
+def validate(spec: ModelSpec, batch: Batch, workspace: Workspace) -> Validation:
+    """Check the staged rows.
+
+    Rows that fail a strict expectation are bad and go to quarantine; the batch fails when an expectation fails
+    without naming rows, or when more than `expectations.max_bad_share` of the rows are bad.
+
+    Raises:
+        SpecError: the suite can't be read by Great Expectations.
+    """
+    staging = Staging(workspace, spec.name, batch.turn_id)
+    record = staging.path("validation.json")
+    if workspace.exists(record):  # a turn that is run again judges as it has judged
+        return Validation.model_validate_json(workspace.read(record))
+    if not batch.fresh:
+        return Validation(passed=True, rows=0, bad_rows=0, reasons=(), outcomes=(), suite_inferred=False)
+    kept = suite_of(spec, workspace)
+    suite = kept if kept is not None else infer_suite(_sample(staging, batch), spec)
+    workspace.write(staging.path("suite.yaml"), write_suite(suite))
+    validation = _validated(spec, batch, staging, suite).model_copy(update={"suite_inferred": kept is None})
+    workspace.write(record, validation.canonical_json().encode())
+    return validation
+
+
+def _validated(spec: ModelSpec, batch: Batch, staging: Staging, suite: tuple[Expectation, ...]) -> Validation:
+    matched = staging.read_matched()
+    checker, candidates = Checker(_asked(suite, spec, batch), len(batch.sizes)), fresh(matched)
+    bad, faulty = _Bad(matched.status == CONFLICT, {}), 0
+    for number, span in enumerate(slices(batch.sizes)):
+        if not candidates[span].any():
+            continue
+        frame, positions = _rows(staging, number, candidates[span])
+        faults = (frame[FAULTS].fillna("") != "").to_numpy()
+        faulty += int(faults.sum())
+        bad.rows[span][positions[faults]] = True
+        candidates[span][positions[faults]] = False
+        frame, positions = frame[~faults].drop(columns=FAULTS).reset_index(drop=True), positions[~faults]
+        for position, rows in checker.check(frame):
+            bad.rows[span][positions[rows]] = True
+            bad.blamed.setdefault(number, []).append((positions[rows], position))
+    _check_whole(checker, batch, staging, candidates, bad)
+    for number, span in enumerate(slices(batch.sizes)):
+        staging.workspace.write(staging.path(f"{number:05d}.bad.parquet"), to_parquet(_blamed(bad, number, span)))
+    found = [
+        *_own_outcomes(batch, faulty, has_key=bool(spec.columns.key)),
+        *(outcome for outcome in checker.outcomes()),
+    ]
+    return _judged(spec, batch, int(bad.rows.sum()), tuple(found))
+
+
+def _asked(suite: Sequence[Expectation], spec: ModelSpec, batch: Batch) -> list[Expectation]:
+    """The expectations that are put to the rows: not those that matching has answered, nor those on missing columns."""
+    return [
+        each
+        for each in suite
+        if not is_key_check(each, spec.columns.key) and not set(named_columns(each) or ()) & set(batch.missing_columns)
+    ]
+
+
+def _own_outcomes(batch: Batch, faulty: int, *, has_key: bool) -> Iterator[Outcome]:
+    """What everfit itself expects, whatever the suite."""
+    for name, kind in batch.missing_columns.items():
+        yield Outcome(expectation=f"column {name!r} is there", passed=False, unexpected=0, observed=f"expected {kind}")
+    told = f"{faulty:,} of {batch.fresh:,}" if faulty else ""
+    yield Outcome(expectation=TYPES, passed=not faulty, unexpected=faulty, observed=told, strict=True)
+    if has_key:
+        told = f"{batch.conflicts:,} of {batch.fresh:,} share their key with another row" if batch.conflicts else ""
+        yield Outcome(
+            expectation=ONE_ROW, passed=not batch.conflicts, unexpected=batch.conflicts, observed=told, strict=True
+        )
+
+
+def _judged(spec: ModelSpec, batch: Batch, bad_rows: int, outcomes: tuple[Outcome, ...]) -> Validation:
+    reasons = [f"{outcome.expectation}: {outcome.observed}" for outcome in outcomes if outcome.refuses_batch]
+    allowed = spec.expectations.max_bad_share
+    if bad_rows > allowed * batch.fresh:
+        failed = "; ".join(
+            f"{outcome.expectation}: {outcome.observed}"
+            for outcome in outcomes
+            if outcome.strict and outcome.unexpected
+        )
+        reasons.append(f"{bad_rows:,} of {batch.fresh:,} rows are bad, more than the {allowed:.0%} allowed ({failed})")
+    return Validation(
+        passed=not reasons,
+        rows=batch.fresh,
+        bad_rows=bad_rows,
+        reasons=tuple(reasons),
+        outcomes=outcomes,
+        suite_inferred=False,
+    )
+
+
+def _rows(
+    staging: Staging, number: int, wanted: npt.NDArray[np.bool_], columns: list[str] | None = None
+) -> tuple[pd.DataFrame, npt.NDArray[np.int64]]:
+    """The wanted rows of a part, with an index from 0, and their positions in it."""
+    table = staging.read_part(number, columns)
+    own = [name for name in OWN if name in table.column_names and name != FAULTS]
+    table = _taken(table.drop_columns(own), wanted)
+    return table.to_pandas(), np.flatnonzero(wanted)
+
+
+def _taken(table: "pa.Table", wanted: npt.NDArray[np.bool_]) -> "pa.Table":
+    import pyarrow as pa
+
+    return table if wanted.all() else table.filter(pa.array(wanted))
+
+
+def _check_whole(
+    checker: Checker, batch: Batch, staging: Staging, candidates: npt.NDArray[np.bool_], bad: _Bad
+) -> None:
+    """Ask what needs whole columns, a few columns at a time."""
+    for columns, expectations in checker.columns_of_whole():
+        frames, places = [], []
+        for number, span in enumerate(slices(batch.sizes)):
+            if not candidates[span].any():
+                continue
+            there = None
+            if columns is not None:
+                names = staging.columns_of(number)
+                there = [name for name in columns if name in names]
+            frame, positions = _rows(staging, number, candidates[span], there)
+            frames.append(frame.drop(columns=FAULTS, errors="ignore"))
+            places.append(np.column_stack([np.full(len(positions), number), positions]))
+        if not frames:
+            continue
+        place = np.concatenate(places)
+        for position, rows in checker.check_whole(pd.concat(frames, ignore_index=True), expectations):
+            blamed = place[rows]
+            for number, span in enumerate(slices(batch.sizes)):
+                mine = blamed[blamed[:, 0] == number, 1]
+                if len(mine):
+                    bad.rows[span][mine] = True
+                    bad.blamed.setdefault(number, []).append((mine, position))
+
+
+def _blamed(bad: _Bad, number: int, span: slice) -> "pa.Table":
+    """The bad rows of a part: position, and the number of the expectation, -1 for what everfit itself expects."""
+    import pyarrow as pa
+
+    named = bad.blamed.get(number, [])
+    rows = [positions for positions, _ in named]
+    numbers = [np.full(len(positions), position, dtype=np.int32) for positions, position in named]
+    by_itself = np.setdiff1d(np.flatnonzero(bad.rows[span]), np.concatenate(rows) if rows else [])
+    return pa.table(
+        {
+            "row": pa.array(np.concatenate([by_itself, *rows]).astype(np.int64)),
+            "expectation": pa.array(np.concatenate([np.full(len(by_itself), -1, dtype=np.int32), *numbers])),
+        }
+    )
+
+
+def row_reasons(
+    spec: ModelSpec, batch: Batch, number: int, *, staging: Staging, faults: "pa.ChunkedArray", status: npt.ArrayLike
+) -> dict[int, str]:
+    """What each bad row of a part failed, in words, by its position."""
+    suite = read_suite(staging.workspace.read(staging.path("suite.yaml")))
+    words = [in_words(each) for each in _asked(suite, spec, batch)]
+    found = from_parquet(staging.workspace.read(staging.path(f"{number:05d}.bad.parquet"))).to_pydict()
+    conflicts = np.asarray(status) == CONFLICT
+    reasons: dict[int, list[str]] = {}
+    for row, expectation in zip(found["row"], found["expectation"], strict=True):
+        own = (faults[row].as_py() or "").rstrip("; ") or (ONE_ROW if conflicts[row] else "")
+        reasons.setdefault(row, []).append(words[expectation] if expectation >= 0 else own)
+    return {row: "; ".join(told) for row, told in reasons.items()}
+
+
+def _sample(staging: Staging, batch: Batch) -> pd.DataFrame:
+    """Every k-th of the rows to be checked, so that there are not more than a suite is made from."""
+    wanted = fresh(staging.read_matched())
+    step = int(np.ceil(max(1, wanted.sum()) / SAMPLE_ROWS))
+    frames = []
+    for number, span in enumerate(slices(batch.sizes)):
+        chosen = np.zeros(span.stop - span.start, dtype=np.bool_)
+        chosen[np.flatnonzero(wanted[span])[::step]] = True
+        frame, _ = _rows(staging, number, chosen)
+        frames.append(frame[frame[FAULTS].fillna("") == ""])
+    return pd.concat(frames, ignore_index=True).drop(columns=FAULTS)

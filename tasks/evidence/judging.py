@@ -1,0 +1,117 @@
+"""Judge: what each model says of the same rows."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from everfit.blocks.errors import DataError
+from everfit.blocks.metrics import TaskKind
+from everfit.blocks.spec import ModelSpec
+from everfit.tasks.statistics.scores import class_indices, labels, model_scores
+from everfit.tasks.statistics.weighted_metrics import predicted_class
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+Floats = npt.NDArray[np.float64]
+
+_ROWS_AT_ONCE = 50_000
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Rows, and what each model says of them.
+
+    Attributes:
+        task: What is predicted.
+        rows: Shape (rows, columns).
+        truth: 0 and 1, the position of the class, or the value; shape (rows,).
+        scores: By model; shape (rows,) or (rows, classes).
+        classes: In the order of their positions; none for a regression.
+        models: Those that can be asked again; the dummy can't.
+    """
+
+    task: TaskKind
+    rows: pd.DataFrame
+    truth: Floats
+    scores: Mapping[str, Floats]
+    classes: Sequence[object]
+    models: "Mapping[str, Pipeline]"
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> Self:
+        """Some of the rows."""
+        scores = {name: each[chosen] for name, each in self.scores.items()}
+        return replace(self, rows=self.rows[chosen], truth=self.truth[chosen], scores=scores)
+
+    def answers(self, who: str) -> Floats:
+        """The class that a model answers, as a position; shape (rows,)."""
+        return predicted_class(self.scores[who])
+
+    def ask(self, who: str, rows: pd.DataFrame) -> Floats:
+        """What a model says of other rows, or of these with something changed."""
+        model = self.models[who]
+        return model_scores(model, rows[list(model.feature_names_in_)], self.classes, self.task)
+
+    def ask_many(self, who: str, rows: pd.DataFrame, changes: Sequence[tuple[str, pd.Series]]) -> list[Floats]:
+        """What a model says of rows with one column changed, for each of the changes; asked at once, which is faster.
+
+        Args:
+            who: The model.
+            rows: Shape (rows, columns).
+            changes: Column and its new values.
+        """
+        said: list[Floats] = []
+        at_once = max(1, _ROWS_AT_ONCE // max(1, len(rows)))
+        for start in range(0, len(changes), at_once):
+            some = changes[start : start + at_once]
+            columns = {
+                name: pd.concat(
+                    [values if changed == name else rows[name] for changed, values in some], ignore_index=True
+                )
+                for name in self.models[who].feature_names_in_
+            }
+            said += np.split(self.ask(who, pd.DataFrame(columns)), len(some))
+        return said
+
+
+def judge(spec: ModelSpec, rows: pd.DataFrame, models: "Mapping[str, Pipeline]") -> Judged:
+    """Ask models about rows.
+
+    Args:
+        spec: Says what is predicted.
+        rows: With the target and what each of the models looks at.
+        models: By name.
+
+    Raises:
+        DataError: a model needs a column that isn't there, or a binary target has a third value.
+    """
+    for name, model in models.items():
+        if missing := [column for column in model.feature_names_in_ if column not in rows.columns]:
+            raise DataError(
+                f"{spec.name}: the {name} needs the column {missing[0]!r}, which the dataset has not; "
+                f"bring the column back, or release a version without it by `everfit rollback`"
+            )
+    target = rows[spec.columns.target]
+    classes = _classes(spec, target, list(models.values()))
+    scores = {
+        name: model_scores(model, rows[list(model.feature_names_in_)], classes, spec.task)
+        for name, model in models.items()
+    }
+    return Judged(spec.task, rows, class_indices(target, classes, spec.task), scores, classes, models)
+
+
+def _classes(spec: ModelSpec, target: pd.Series, models: "list[Pipeline]") -> list[object]:
+    if spec.task == "regression":
+        return []
+    known = {value for model in models for value in model.classes_.tolist()}
+    found = sorted(known | set(labels(target, spec.task).tolist()), key=lambda value: (str(type(value)), value))
+    if spec.task == "binary" and len(found) > 2:
+        raise DataError(
+            f"{spec.name}: {spec.columns.target!r} now has {len(found)} values ({found[:4]!r}) but task is 'binary'; "
+            f"mend the data, or set task to multiclass"
+        )
+    return found

@@ -1,0 +1,124 @@
+"""The gate: decides from evidence whether a challenger is released.
+
+Pure: the same evidence and policy give the same decision, with the same id, anywhere and at any time. Each check
+says in words what it found. One that is on and has no evidence does not pass.
+"""
+
+import hashlib
+import json
+from typing import Literal
+
+from pydantic import Field
+
+from everfit.blocks.gating import LEVELS, GatePolicy, Level
+from everfit.tasks.gate.check import Check, number, percent
+from everfit.tasks.gate.checks import CHECKS
+from everfit.tasks.gate.evidence import Evidence
+from everfit.tasks.records import Record
+from everfit.tasks.statistics.comparison import PairedComparison
+
+__all__ = ["Check", "Evidence", "GateDecision", "decide"]
+
+Verdict = Literal["promote", "keep", "needs_approval"]
+
+_UNSURE = {"hold-out size", "comparison"}
+"""What a small hold-out leaves open; a person may decide on it, but on nothing else that failed."""
+
+
+class GateDecision(Record):
+    """Whether a challenger is released, and why."""
+
+    id: str = Field(description="From the evidence and the policy alone.")
+    verdict: Verdict
+    reasons: tuple[str, ...] = Field(description="In words; the first alone tells the story.")
+    checks: tuple[Check, ...]
+    risk: Level = Field(description="The level of the release's risk.")
+    extend_holdout: bool = Field(default=False, description="Compare again on more rows, further back in time.")
+    evidence_digest: str
+    policy_digest: str
+
+    @property
+    def failed(self) -> tuple[Check, ...]:
+        """The checks that did not pass."""
+        return tuple(check for check in self.checks if not check.passed)
+
+
+def decide(evidence: Evidence, policy: GatePolicy) -> GateDecision:
+    """Decide whether a challenger takes the champion's place.
+
+    Args:
+        evidence: What was measured.
+        policy: What must be shown.
+
+    Returns:
+        `promote` when every check passes and no person has to be asked, `needs_approval` when a person has to,
+        `keep` otherwise.
+    """
+    checks = tuple(check for make in CHECKS for check in make(evidence, policy))
+    failed = [check for check in checks if not check.passed]
+    too_small = any(check.name == "hold-out size" for check in failed)
+    only_unsure = too_small and {check.name for check in failed} <= _UNSURE
+    risk = policy.risk.level(raised=int(evidence.champion_version is None))
+    asked = _asks_for_approval(policy, risk)
+    verdict: Verdict = "keep"
+    if not failed:
+        verdict = "needs_approval" if asked else "promote"
+    elif only_unsure and policy.too_small == "ask":
+        verdict, asked = "needs_approval", "gate.too_small is `ask`"
+    policy_digest = hashlib.sha256(
+        json.dumps(policy.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()
+    ).hexdigest()
+    return GateDecision(
+        id=hashlib.sha256(f"{evidence.digest()}:{policy_digest}".encode()).hexdigest()[:16],
+        verdict=verdict,
+        reasons=_reasons(evidence, verdict, failed, asked),
+        checks=checks,
+        risk=risk,
+        extend_holdout=only_unsure and policy.too_small == "extend" and not evidence.holdout_extended,
+        evidence_digest=evidence.digest(),
+        policy_digest=policy_digest,
+    )
+
+
+def _asks_for_approval(policy: GatePolicy, risk: Level) -> str:
+    """Why a person has to be asked, or nothing."""
+    if policy.approval == "always":
+        return "gate.approval is `always`"
+    if policy.approval == "on_risk" and LEVELS.index(risk) >= LEVELS.index(policy.risk.approve_from):
+        return f"the risk of this release is {risk}, and a person decides from {policy.risk.approve_from} on"
+    return ""
+
+
+def _reasons(evidence: Evidence, verdict: Verdict, failed: list[Check], asked: str) -> tuple[str, ...]:
+    champion = evidence.champion_version
+    if verdict == "keep":
+        kept = f"Kept champion {champion}" if champion is not None else "Released nothing, so there is no champion yet"
+        more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
+        return (f"{kept}: {failed[0].reason}{more}", *(check.reason for check in failed[1:]))
+    name = "the challenger" if evidence.challenger_version is None else f"challenger {evidence.challenger_version}"
+    place = "as the first champion" if champion is None else f"over champion {champion}"
+    if verdict == "needs_approval":
+        headline = f"Waits for approval of {name} {place}, because {asked}: {_achieved(evidence)}"
+        return (headline, *(check.reason for check in failed))
+    return (f"Promoted {name} {place}: {_achieved(evidence)}",)
+
+
+def _achieved(evidence: Evidence) -> str:
+    """What the challenger has shown, in one clause."""
+    against, other = evidence.comparison, "the champion's"
+    if evidence.champion_version is None:
+        against, other = evidence.dummy_comparison, "the dummy's"
+    value = number(evidence.challenger.get(evidence.metric))
+    if against is None:
+        return f"{evidence.metric} {value} on {evidence.holdout_rows:,} rows"
+    told = f"{evidence.metric} {value} against {other} {number(against.champion)}"
+    return f"{told} on {against.rows:,} rows; {_bound(against)}"
+
+
+def _bound(comparison: PairedComparison) -> str:
+    sure = percent(comparison.confidence)
+    if comparison.lower >= 0:
+        return (
+            f"the gain of {number(comparison.difference)} is at least {number(comparison.lower)} with {sure} confidence"
+        )
+    return f"a loss is at most {number(-comparison.lower)} with {sure} confidence"

@@ -1,0 +1,119 @@
+"""What the gate reads: all that was measured of a challenger, frozen.
+
+What was not measured is None, and so is a number that came out as NaN or infinite: neither is good news.
+"""
+
+import math
+from typing import Annotated, Self
+
+from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
+
+from everfit.tasks.records import Record, Window
+from everfit.tasks.statistics.comparison import PairedComparison
+
+
+def _finite(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Measured = Annotated[float | None, BeforeValidator(_finite)]
+"""A finite number, or None where nothing could be measured."""
+
+
+class SliceEvidence(Record):
+    """Challenger and champion on the rows where a column has one value."""
+
+    column: str
+    value: str = Field(description="The value, or the bin in words.")
+    rows: int
+    comparison: PairedComparison | None = None
+
+    def __str__(self) -> str:
+        return f"{self.column} = {self.value}"
+
+
+class FairnessEvidence(Record):
+    """How differently the groups of one protected column are treated."""
+
+    column: str
+    demographic_parity_difference: Measured = None
+    equalized_odds_difference: Measured = None
+    champion_demographic_parity_difference: Measured = None
+    champion_equalized_odds_difference: Measured = None
+
+
+class CalibrationEvidence(Record):
+    """Expected calibration error."""
+
+    challenger: Measured = None
+    champion: Measured = None
+
+
+class RobustnessEvidence(Record):
+    """Share of predictions that flip under the worst of the perturbations tried."""
+
+    flip_share: Measured = None
+    perturbation: str = ""
+
+
+class BusinessValueEvidence(Record):
+    """Value per row of the hold-out, in the user's unit."""
+
+    challenger: Measured = None
+    champion: Measured = None
+    unit: str = ""
+
+
+class ServingEvidence(Record):
+    """What the prediction service's own code made of the logged model."""
+
+    loaded: bool
+    same_predictions: bool = Field(description="As in training, on real rows.")
+    p99_ms: Measured = None
+    size_mb: Measured = None
+    memory_mb: Measured = None
+    problem: str = Field(default="", description="In words, where it didn't load or answered otherwise.")
+
+
+class Evidence(Record):
+    """What was measured of a challenger on rows that no model has trained on."""
+
+    model: str = Field(description="The spec's name.")
+    metric: str = Field(description="The primary metric.")
+    greater_is_better: bool
+    holdout: Window = Field(description="What the hold-out rows' event times lie in.")
+    holdout_rows: int = Field(ge=0)
+    holdout_digest: str = Field(description="Of the hold-out rows' contents.")
+    sampled: bool = Field(default=False, description="The hold-out is a sample of rows that have no event times.")
+    holdout_extended: bool = Field(default=False, description="It already reaches back as far as it may.")
+    overlap_rows: int | None = Field(default=None, ge=0, description="Hold-out rows that a model has trained on.")
+    challenger_version: int | None = Field(default=None, description="In the registry, if it is there already.")
+    challenger_trained_until: AwareDatetime | None = Field(default=None, description="As compared, before a refit.")
+    champion_version: int | None = Field(default=None, description="None when there is no champion yet.")
+    champion_trained_until: AwareDatetime | None = Field(default=None, description="As released, refit included.")
+    challenger: dict[str, Measured] = Field(description="Metrics on the hold-out, the primary one among them.")
+    champion: dict[str, Measured] | None = None
+    dummy: dict[str, Measured] | None = None
+    comparison: PairedComparison | None = Field(default=None, description="With the champion.")
+    dummy_comparison: PairedComparison | None = Field(default=None, description="With the dummy, as champion.")
+    expectations_passed: bool | None = None
+    suspected_leaks: tuple[str, ...] | None = Field(default=None, description="Features; empty if none is suspected.")
+    slices: tuple[SliceEvidence, ...] | None = None
+    fairness: tuple[FairnessEvidence, ...] | None = None
+    calibration: CalibrationEvidence | None = None
+    robustness: RobustnessEvidence | None = None
+    business_value: BusinessValueEvidence | None = None
+    serving: ServingEvidence | None = None
+
+    @model_validator(mode="after")
+    def _one_metric(self) -> Self:
+        compared = [self.comparison, self.dummy_comparison, *(each.comparison for each in self.slices or ())]
+        for each in compared:
+            if each is not None and each.metric != self.metric:
+                raise ValueError(f"a comparison in {each.metric!r} is no evidence on {self.metric!r}")
+        for each in (self.comparison, self.dummy_comparison):
+            if each is not None and each.rows != self.holdout_rows:
+                raise ValueError(f"a comparison on {each.rows} rows is not of the {self.holdout_rows} hold-out rows")
+        if self.comparison is not None and self.champion_version is None:
+            raise ValueError("a comparison with a champion needs champion_version")
+        return self

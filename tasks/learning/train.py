@@ -1,0 +1,221 @@
+"""Train: try the candidates on time-ordered folds of the training rows, choose, and fit the best on all of them."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from pydantic import Field
+
+from everfit.blocks.errors import EverfitError, TrainingError
+from everfit.blocks.policy import format_duration
+from everfit.blocks.training import is_factory
+from everfit.tasks.data.split import Sample, TrainingData
+from everfit.tasks.evidence.worth import best_threshold
+from everfit.tasks.learning.fitting import fit, since_of
+from everfit.tasks.learning.folds import time_folds
+from everfit.tasks.learning.models import dump_model, load_model, trusted_types
+from everfit.tasks.learning.pipelines import SPACES
+from everfit.tasks.learning.search import Evaluate, Search, Setting, TimeUp, Try, best_of
+from everfit.tasks.records import Record, Window
+from everfit.tasks.statistics.metrics import metric
+from everfit.tasks.statistics.scores import class_indices, class_list, model_scores
+from everfit.tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+__all__ = ["Fitted", "Trial", "choose", "dump_model", "fit_on", "load_model", "trusted_types", "try_candidate"]
+
+
+class Trial(Record):
+    """How a candidate did on validation rows later than those it was fitted on."""
+
+    candidate: str
+    metric: str
+    score: float | None = Field(description="Of its best setting on the validation rows; None when it failed.")
+    rows: int
+    seconds: float
+    error: str = ""
+    setting: Setting = Field(default_factory=Setting, description="Its best setting.")
+    tries: tuple[Try, ...] = Field(default=(), description="All settings that were tried, in order.")
+
+
+class Fitted(Record):
+    """A fitted pipeline, kept in the workspace until it is in the registry."""
+
+    candidate: str
+    path: str
+    rows: int
+    trained_on: Sample | Window
+    features: tuple[str, ...]
+    setting: Setting = Field(default_factory=Setting)
+    threshold: float | None = Field(default=None, description="Best in value on later rows; none without a value.")
+
+
+Told = Callable[[int, Try], None]
+
+
+def try_candidate(data: TrainingData, candidate: str, warm: Setting | None = None, told: Told | None = None) -> Trial:
+    """Try a candidate's settings: fit each on earlier training rows and score it on later ones.
+
+    A candidate that fails ends with its reason; it does not end the turn. The user's own run in a process of their
+    own, which is ended when it takes too long.
+
+    Args:
+        data: The turn's rows.
+        candidate: Which.
+        warm: What did best in the last turn.
+        told: Called after each setting with its number and outcome.
+
+    Raises:
+        DataError: there are no training rows, or no two classes among them.
+    """
+    rows = data.training_rows(data.split.training)
+    started = time.perf_counter()
+    failed = Trial(candidate=candidate, metric=data.spec.metric, score=None, rows=len(rows), seconds=0.0)
+    if is_factory(candidate):
+        from everfit.tasks.learning import isolated
+
+        try:
+            return isolated.try_candidate(data, candidate, warm)
+        except EverfitError as error:
+            seconds = round(time.perf_counter() - started, 3)
+            return failed.model_copy(update={"error": str(error), "seconds": seconds})
+    return try_here(data, candidate, rows, warm, told)
+
+
+def try_here(
+    data: TrainingData, candidate: str, rows: pd.DataFrame, warm: Setting | None = None, told: Told | None = None
+) -> Trial:
+    """Try a candidate in this process; see `try_candidate`."""
+    spec, policy = data.spec, data.spec.training
+    started = time.perf_counter()
+    deadline = started + policy.time_limit.total_seconds()
+    better = metric(spec.metric).greater_is_better
+    spans = ["all" if span is None else format_duration(span) for span in policy.spans]
+    first = [Setting(span=span) for span in spans]
+    if warm is not None and warm.span in spans and warm not in first:
+        first.append(warm)
+    space = policy.search.spaces.get(candidate, SPACES.get(candidate, {}))
+    space = {name: each for name, each in space.items() if name not in policy.parameters.get(candidate, {})}
+    search = Search(policy.search, space, spans, first, policy.seed, better, deadline)
+    tries = search.run(_evaluation(data, candidate, rows, deadline), told)
+    best = best_of(tries, greater_is_better=better)
+    return Trial(
+        candidate=candidate,
+        metric=spec.metric,
+        score=None if best is None else best.score,
+        rows=len(rows),
+        seconds=round(time.perf_counter() - started, 3),
+        error=tries[0].error if best is None else "",
+        setting=Setting(span=spans[0]) if best is None else best.setting,
+        tries=tries,
+    )
+
+
+def _evaluation(data: TrainingData, candidate: str, rows: pd.DataFrame, deadline: float) -> Evaluate:
+    """Scores a setting on the folds: each fits on rows of the setting's span alone, and validates on the same rows."""
+    spec, names = data.spec, data.spec.columns
+    classes = class_list(rows[names.target], spec.task)
+    scored = metric(spec.metric)
+
+    def scores(setting: Setting) -> Iterator[float]:
+        for fitted, validated in time_folds(len(rows), spec.training.folds):
+            if time.perf_counter() > deadline:
+                raise TimeUp
+            earlier, later = rows.iloc[fitted], rows.iloc[validated]
+            since = since_of(setting.span, later[names.time].iloc[0].to_pydatetime())
+            if since is not None:
+                earlier = earlier[earlier[names.time] >= since]
+            model = fit(spec, data.features, candidate, setting, earlier)
+            said = model_scores(model, later[data.features], classes, spec.task)
+            yield scored.score(class_indices(later[names.target], classes, spec.task), said)
+
+    return scores
+
+
+def choose(trials: Sequence[Trial]) -> Trial:
+    """The candidate with the best validation score; of equals the one listed first.
+
+    Raises:
+        TrainingError: every candidate failed.
+    """
+    return ranked(trials)[0]
+
+
+def ranked(trials: Sequence[Trial]) -> list[Trial]:
+    """The candidates that could be trained, the best first; of equals the one listed first.
+
+    Raises:
+        TrainingError: every candidate failed.
+    """
+    scored = [trial for trial in trials if trial.score is not None]
+    if not scored:
+        told = "; ".join(f"{trial.candidate}: {trial.error}" for trial in trials)
+        raise TrainingError(f"no candidate could be trained: {told}")
+    sign = -1 if metric(scored[0].metric).greater_is_better else 1
+    return sorted(scored, key=lambda trial: sign * (trial.score or 0.0))
+
+
+def fit_best(data: TrainingData, trials: Sequence[Trial], window: Window, path: str) -> Fitted:
+    """Fit the candidate that did best on all rows of a window; the next best when that one fails now.
+
+    Raises:
+        TrainingError: none could be fitted.
+    """
+    failures = []
+    for trial in ranked(trials):
+        try:
+            return fit_on(data, trial.candidate, window, path, trial.setting)
+        except Exception as problem:  # noqa: BLE001 - an estimator may raise anything; the last one's reason is told
+            failures.append(f"{trial.candidate}: {type(problem).__name__}: {problem}")
+    raise TrainingError(f"no candidate could be fitted on {window}: {'; '.join(failures)}")
+
+
+def fit_on(data: TrainingData, candidate: str, window: Window, path: str, setting: Setting | None = None) -> Fitted:
+    """Fit a candidate on all rows of a window, as far back as its setting's span goes, and keep it at `path`."""
+    setting = setting or Setting()
+    if is_factory(candidate):
+        from everfit.tasks.learning import isolated
+
+        return isolated.fit_on(data, candidate, window, path, setting)
+    return fit_here(data, candidate, window, path, setting)
+
+
+def fit_here(data: TrainingData, candidate: str, window: Window, path: str, setting: Setting) -> Fitted:
+    """Fit a candidate in this process; see `fit_on`."""
+    since = since_of(setting.span, window.until)
+    if since is not None and (window.since is None or window.since < since):
+        window = window.model_copy(update={"since": since})
+    rows = data.training_rows(window)
+    content = dump_model(fit(data.spec, data.features, candidate, setting, rows))
+    trusted_types(content)  # what could not be loaded later is refused now
+    data.workspace.write(path, content)
+    return Fitted(
+        candidate=candidate,
+        path=path,
+        rows=len(rows),
+        trained_on=window,
+        features=tuple(data.features),
+        setting=setting,
+        threshold=_threshold(data, candidate, setting, rows),
+    )
+
+
+def _threshold(data: TrainingData, candidate: str, setting: Setting, rows: pd.DataFrame) -> float | None:
+    """The threshold that is worth most on the last rows, of a model fitted on the earlier ones."""
+    value, target = data.spec.training.value, data.spec.columns.target
+    if value is None or value.function is not None:
+        return None
+    fitted, validated = next(time_folds(len(rows), 1))
+    model = fit(data.spec, data.features, candidate, setting, rows.iloc[fitted])
+    classes = class_list(rows[target], data.spec.task)
+    later = rows.iloc[validated]
+    said = model_scores(model, later[data.features], classes, data.spec.task)
+    return best_threshold(value, class_indices(later[target], classes, data.spec.task), said)
+
+
+def read_model(fitted: Fitted, workspace: Workspace) -> "Pipeline":
+    """The pipeline that a step before has fitted."""
+    return load_model(workspace.read(fitted.path))

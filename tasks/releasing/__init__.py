@@ -1,0 +1,1 @@
+"""Who is champion: releases, approvals, the registry, and what is really served."""

@@ -1,0 +1,230 @@
+"""The model registry: MLflow's versions and aliases, as everfit uses them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from everfit.blocks.errors import ModelError
+from everfit.tasks.records import ModelVersion
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion as RegisteredVersion
+    from sklearn.pipeline import Pipeline
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+TRAINED_UNTIL_TAG, SNAPSHOT_TAG = "everfit.trained_until", "everfit.snapshot"
+
+_ABSENT = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
+"""MLflow's answers when a model, a version or an alias isn't there; which one depends on the store."""
+
+
+def champion(client: "MlflowClient", model: str) -> ModelVersion | None:
+    """The version that the champion alias names, if it names one."""
+    return by_alias(client, model, CHAMPION)
+
+
+def challenger(client: "MlflowClient", model: str) -> ModelVersion | None:
+    """The version that the challenger alias names, if it names one."""
+    return by_alias(client, model, CHALLENGER)
+
+
+def by_alias(client: "MlflowClient", model: str, alias: str) -> ModelVersion | None:
+    """The version that an alias names, if it names one."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _version(client.get_model_version_by_alias(model, alias))
+    except MlflowException as error:
+        if error.error_code in _ABSENT:
+            return None
+        raise ModelError(f"the registry did not say what the {alias} of {model!r} is: {error.message}") from error
+
+
+def model_version(client: "MlflowClient", model: str, version: int) -> ModelVersion:
+    """The version of that number.
+
+    Raises:
+        ModelError: the model has no such version, or the registry doesn't answer.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _version(client.get_model_version(model, str(version)))
+    except MlflowException as error:
+        if error.error_code not in _ABSENT:
+            raise ModelError(f"the registry did not answer about {model!r} {version!r}: {error.message}") from error
+        there = versions(client, model)
+        has = f"it has {', '.join(map(str, there))}" if there else "it has none yet"
+        raise ModelError(f"model {model!r} has no version {version!r}; {has}") from error
+
+
+def names(client: "MlflowClient") -> list[str]:
+    """The names of all registered models, in order."""
+    from mlflow.exceptions import MlflowException
+
+    found: list[str] = []
+    page: str | None = None
+    try:
+        while True:
+            models = client.search_registered_models(page_token=page)
+            found += [entry.name for entry in models]
+            page = models.token
+            if not page:
+                return sorted(found)
+    except MlflowException as error:
+        raise ModelError(f"the registry did not say which models it has: {error.message}") from error
+
+
+def versions(client: "MlflowClient", model: str) -> list[int]:
+    """The numbers of the versions that a model has, lowest first."""
+    from mlflow.exceptions import MlflowException
+
+    numbers: list[int] = []
+    page: str | None = None
+    try:
+        while True:
+            found = client.search_model_versions(f"name = '{model}'", page_token=page)
+            numbers += [int(entry.version) for entry in found]
+            page = found.token
+            if not page:
+                return sorted(numbers)
+    except MlflowException as error:
+        raise ModelError(f"the registry did not say which versions {model!r} has: {error.message}") from error
+
+
+def set_alias(client: "MlflowClient", model: str, alias: str, version: int | None) -> None:
+    """Let an alias name a version; or none, which removes it.
+
+    Raises:
+        ModelError: the registry refused.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if version is None:
+            client.delete_registered_model_alias(model, alias)
+        else:
+            client.set_registered_model_alias(model, alias, str(version))
+    except MlflowException as error:
+        raise ModelError(
+            f"the {alias} alias of {model!r} could not be set to version {version!r}: {error.message}"
+        ) from error
+
+
+def load(client: "MlflowClient", target: ModelVersion) -> "Pipeline":
+    """Load a version's fitted pipeline.
+
+    The file is read by everfit and not by MLflow, which would take the list of types to trust from the very model that
+    is to be judged.
+
+    Raises:
+        ModelError: the version wasn't saved with skops, holds types that are not trusted, or can't be read.
+    """
+    from everfit.tasks.learning.train import load_model
+
+    name = f"version {target.version} of {target.model!r}"
+    try:
+        with _downloaded(client, target) as folder:
+            return load_model(_model_file(folder).read_bytes())
+    except ModelError as error:
+        raise ModelError(f"{name} can't be loaded: {error}") from error
+    except Exception as error:
+        raise ModelError(f"{name} can't be loaded: {type(error).__name__}: {error}") from error
+
+
+def probe(client: "MlflowClient", target: ModelVersion, rows: "pd.DataFrame | None" = None) -> None:
+    """Make sure that a version loads and answers.
+
+    Args:
+        client: Of the registry.
+        target: The version.
+        rows: What to ask it about; by default the input example that it was logged with.
+
+    Raises:
+        ModelError: it can't be loaded, has no example to be asked about, or answers with something not finite.
+    """
+    import numpy as np
+
+    name = f"version {target.version} of {target.model!r}"
+    pipeline = load(client, target)
+    asked = _input_example(client, target) if rows is None else rows
+    try:
+        answer = np.asarray(
+            pipeline.predict_proba(asked) if hasattr(pipeline, "predict_proba") else pipeline.predict(asked)
+        )
+    except Exception as error:
+        raise ModelError(f"{name} does not answer: {type(error).__name__}: {error}") from error
+    if len(answer) != len(asked):
+        raise ModelError(f"{name} gave {len(answer)} answers to {len(asked)} rows")
+    if not np.isfinite(answer.astype(float)).all():
+        raise ModelError(f"{name} answers with values that are not finite")
+
+
+def _version(found: "RegisteredVersion") -> ModelVersion:
+    tags: dict[str, str] = dict(found.tags or {})
+    # A version that somebody else registered doesn't say what it has seen; nothing later than itself, at any rate.
+    registered = datetime.fromtimestamp(found.creation_timestamp / 1000, UTC)
+    return ModelVersion(
+        model=str(found.name),
+        version=int(found.version),
+        run_id=found.run_id or "",
+        trained_until=_moment(tags.get(TRAINED_UNTIL_TAG), registered),
+        snapshot_digest=tags.get(SNAPSHOT_TAG, ""),
+    )
+
+
+def _moment(tag: str | None, otherwise: datetime) -> datetime:
+    if tag is None:
+        return otherwise
+    try:
+        moment = datetime.fromisoformat(tag)
+    except ValueError:
+        return otherwise
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _model_file(folder: Path) -> Path:
+    flavor = _metadata(folder).flavors.get("sklearn")
+    if flavor is None:
+        raise ModelError("it was not logged as a scikit-learn model")
+    kept_as = flavor.get("serialization_format", "pickle")
+    if kept_as != "skops":
+        raise ModelError(f"it was saved as {kept_as!r}, and everfit loads only 'skops'; log it again with skops")
+    file = (folder / str(flavor["pickled_model"])).resolve()
+    if not file.is_relative_to(folder.resolve()):
+        raise ModelError(f"its file {flavor['pickled_model']!r} lies outside of the model")
+    return file
+
+
+def _input_example(client: "MlflowClient", target: ModelVersion) -> "pd.DataFrame":
+    import pandas as pd
+
+    name = f"version {target.version} of {target.model!r}"
+    try:
+        with _downloaded(client, target) as folder:
+            example: Any = _metadata(folder).load_input_example(str(folder))
+    except Exception as error:
+        raise ModelError(f"the example of {name} can't be read: {type(error).__name__}: {error}") from error
+    if not isinstance(example, pd.DataFrame) or example.empty:
+        raise ModelError(f"{name} was logged without an example to ask it about; log it with one")
+    return example
+
+
+@contextmanager
+def _downloaded(client: "MlflowClient", target: ModelVersion) -> Iterator[Path]:
+    from mlflow.artifacts import download_artifacts
+
+    source = client.get_model_version_download_uri(target.model, str(target.version))
+    with TemporaryDirectory(prefix="everfit-model-") as folder:
+        yield Path(download_artifacts(artifact_uri=source, dst_path=folder, tracking_uri=client.tracking_uri))
+
+
+def _metadata(folder: Path) -> Any:
+    from mlflow.models import Model
+
+    return Model.load(str(folder))

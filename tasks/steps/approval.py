@@ -1,0 +1,110 @@
+"""Asking a person in the Prefect UI, and carrying out the answer, as Prefect tasks."""
+
+import logging
+import os
+from datetime import UTC, datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from prefect import runtime, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.flow_runs import pause_flow_run, suspend_flow_run
+from prefect.input import RunInput
+from prefect.settings import get_current_settings
+from prefect.states import Completed
+from pydantic import Field
+
+from everfit.tasks import turns
+from everfit.tasks.context import Context
+from everfit.tasks.events import APPROVAL_REQUESTED, RELEASE_PROMOTED, TURN_FINISHED, emit
+from everfit.tasks.ledger import Turn
+from everfit.tasks.releasing import approver
+from everfit.tasks.releasing.approval import Request
+
+logger = logging.getLogger("everfit.approval")
+
+
+class ApprovalForm(RunInput):
+    """What a person fills in to resume the flow run."""
+
+    decision: Literal["approve", "reject"] = Field(description="Whether the challenger takes the champion's place.")
+    name: str = Field(description="Who decides.", min_length=1)
+    reason: str = Field(description="Why, for whoever reads the history.", min_length=1)
+
+
+def announce(context: Context, turn: Turn, artifact: UUID | None = None) -> None:
+    """Tell those who listen that a person has to decide, and where the evidence is."""
+    request = approver.request_in(context, turn.id)
+    links = evidence_links(context, request, artifact)
+    emit(APPROVAL_REQUESTED, context.spec.name, **request.model_dump(exclude={"model"}), evidence=links)
+    logger.info("approval  version %d waits until %s", request.version, f"{request.expires_at:%Y-%m-%d %H:%M} UTC")
+
+
+def evidence_links(context: Context, request: Request, artifact: UUID | None = None) -> dict[str, str]:
+    """Where a person finds what the turn has found: the command, and pages of MLflow and Prefect if there are any."""
+    links = {"command": f"everfit explain {request.turn_id}", "mlflow_run": request.run_id}
+    tracking = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if tracking.startswith("http"):
+        experiment = context.mlflow.get_run(request.run_id).info.experiment_id
+        links["mlflow"] = f"{tracking.rstrip('/')}/#/experiments/{experiment}/runs/{request.run_id}"
+    ui = get_current_settings().ui_url
+    if artifact is not None and ui:
+        links["artifact"] = f"{ui.rstrip('/')}/artifacts/artifact/{artifact}"
+    return links
+
+
+# A run that was suspended begins anew: what it looks up and does must be done again, not taken from a cache.
+@task(cache_policy=NO_CACHE)
+def find_request(context: Context, turn_id: str) -> Request | None:
+    """What a turn asks for, or none if it was decided already."""
+    approver.reconcile(context, datetime.now(UTC))
+    turn = context.ledger.turn(turn_id)
+    decided = turn.model == context.spec.name and approver.recorded(context, turn_id) is not None
+    return None if decided and turn.state != turns.AWAITING_APPROVAL else approver.request_in(context, turn_id)
+
+
+def ask(context: Context, request: Request) -> ApprovalForm:
+    """Wait for the form to be filled in, in the run's page of the Prefect UI.
+
+    A run of a deployment is suspended, and holds no worker; one that was called from a script has nobody to start it
+    again, and so is paused.
+    """
+    form = ApprovalForm.with_initial_data(description=_description(context, request))
+    seconds = max(1, int((request.expires_at - datetime.now(UTC)).total_seconds()))
+    if runtime.deployment.id is None:
+        return pause_flow_run(wait_for_input=form, timeout=seconds, poll_interval=1, key="approval")
+    return suspend_flow_run(wait_for_input=form, timeout=seconds, key="approval")
+
+
+@task(cache_policy=NO_CACHE)
+def decide(context: Context, request: Request, form: ApprovalForm) -> Turn:
+    """Carry out what the person said."""
+    turn = approver.decide(
+        context, request.turn_id, form.decision, by=form.name, why=form.reason, now=datetime.now(UTC)
+    )
+    tell(context, turn)
+    return turn
+
+
+def tell(context: Context, turn: Turn) -> None:
+    """Tell those who listen how a turn that waited has ended."""
+    release = context.ledger.release_of(turn.id)
+    if turn.state == turns.PROMOTED and release is not None:
+        emit(RELEASE_PROMOTED, turn.model, release=release)
+    emit(TURN_FINISHED, turn.model, turn_id=turn.id, state=turn.state, reasons=list(turn.reasons))
+
+
+def final_state(context: Context, turn_id: str) -> State[dict[str, Any]]:
+    """The flow's final state, named for how the turn ended."""
+    turn = context.ledger.turn(turn_id)
+    return Completed(name=turn.state, message="; ".join(turn.reasons)[:500], data=turns.summary(turn))
+
+
+def _description(context: Context, request: Request) -> str:
+    champion = "no champion yet" if request.champion_version is None else f"champion {request.champion_version}"
+    lines = [f"**{request.model}**: version {request.version} over {champion}?", "", request.headline, ""]
+    links = evidence_links(context, request)
+    shown = {"terminal": f"`{links['command']}`", "MLflow": links.get("mlflow") or f"run `{request.run_id}`"}
+    lines += [f"- {where}: {link}" for where, link in shown.items()]
+    return "\n".join([*lines, f"- it expires on {request.expires_at:%Y-%m-%d %H:%M} UTC"])

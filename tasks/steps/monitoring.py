@@ -1,0 +1,291 @@
+"""The steps of monitoring as Prefect tasks: each a thin layer over the function that does the work."""
+
+import json
+import logging
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from everfit.tasks import tracking
+from everfit.tasks.answering import feedback
+from everfit.tasks.answering.answers import Answers
+from everfit.tasks.answering.predictions import PREDICTION
+from everfit.tasks.context import Context
+from everfit.tasks.records import Window
+from everfit.tasks.triage import TriageDecision, triage
+from everfit.tasks.triage.case import TriagePolicy
+from everfit.tasks.triage.signals import (
+    CodeSignal,
+    DataSignal,
+    DriftSignal,
+    EstimateSignal,
+    LabelsSignal,
+    OperationsSignal,
+    PreviousSignal,
+    QualitySignal,
+    Signals,
+)
+from everfit.tasks.watching import monitoring
+from everfit.tasks.watching.drift import DriftResult, drift
+from everfit.tasks.watching.drift_report import drift_html
+from everfit.tasks.watching.live import Live, read_live
+from everfit.tasks.watching.live_estimate import came_true, estimate_signal, fit_estimator
+from everfit.tasks.watching.live_quality import previous_signal, quality_signal
+from everfit.tasks.watching.monitoring import attempt
+from everfit.tasks.watching.past import TRIAGE, Judged, history_of
+from everfit.tasks.watching.track_record import PastEstimate
+from everfit.tasks.watching.watched import Watched
+
+logger = logging.getLogger("everfit.monitoring")
+
+REPORT_FILE = "drift.html"
+
+
+@task(cache_policy=NO_CACHE)
+def find(context: Context, until: datetime) -> Watched:
+    """The champion as of the window's end, and what is remembered of it."""
+    found = Watched.find(context, until)
+    logger.info("champion  version %d, since %s", found.standing.version, f"{found.standing.released:%Y-%m-%d %H:%M}")
+    return found
+
+
+@task(cache_policy=NO_CACHE)
+def take_labels(context: Context, until: datetime) -> LabelsSignal:
+    """Take from the source what has come true; what can't be read is said, and those known already still count."""
+
+    def taken() -> LabelsSignal:
+        feedback.record_labels.fn(context, feedback.labels_window(context, until))
+        return LabelsSignal()
+
+    return attempt(taken, LabelsSignal)
+
+
+@task(cache_policy=NO_CACHE)
+def read_window(watched: Watched) -> Live:
+    """Count what was predicted in the window."""
+    spec = watched.context.spec
+    return read_live(
+        watched.context.workspace.table(spec.name, "predictions"),
+        watched.windows.window,
+        watched.event_time,
+        watched.reference.profile,
+        watched.standing.version,
+        sample_rows=spec.monitoring.report_rows,
+        implausible_ranges=spec.monitoring.quality.implausible_ranges,
+    )
+
+
+@task(cache_policy=NO_CACHE)
+def check_data(watched: Watched, live: Live) -> DataSignal:
+    """Is the data to be relied upon?"""
+    profile, policy = watched.reference.profile, watched.context.spec.monitoring
+    labelled = attempt_answers(watched)
+    expected = monitoring.expected_rows(profile, watched.windows.window, watched.standing.released)
+    found = attempt(lambda: monitoring.data_signal(live, labelled, profile, policy, expected=expected), DataSignal)
+    logger.info("data      %s predictions; %s", f"{live.rows:,}", _words([each.words for each in found.bad]) or "good")
+    return found
+
+
+@task(cache_policy=NO_CACHE)
+def measure_drift(watched: Watched, live: Live) -> tuple[DriftSignal, DriftResult | None]:
+    """Have inputs or predictions moved?"""
+    kept: list[DriftResult] = []
+
+    def measured() -> DriftSignal:
+        kept.append(drift(watched.reference.profile, live.counts, watched.context.spec.monitoring, window=live.window))
+        return monitoring.drift_signal(kept[0])
+
+    found = attempt(measured, DriftSignal)
+    logger.info("drift     %s", found.reason.partition(";")[0])
+    return found, kept[0] if kept else None
+
+
+@task(cache_policy=NO_CACHE)
+def measure_quality(watched: Watched) -> QualitySignal:
+    """How good were the answers whose labels are mature?"""
+
+    def measured() -> QualitySignal:
+        usual = monitoring.usual_coverage(watched.judged, _coverage_at_first(watched))
+        return quality_signal(
+            watched.mature, watched.baseline, watched.context.spec, usual=usual, holdout=watched.holdout
+        )
+
+    found = attempt(measured, QualitySignal)
+    told = "not measured" if found.value is None else f"{found.metric} {found.value:.4f} on {found.rows:,} rows"
+    logger.info("quality   %s; %s", told, found.reason)
+    return found
+
+
+@task(cache_policy=NO_CACHE)
+def estimate_quality(watched: Watched) -> tuple[EstimateSignal, PastEstimate | None]:
+    """How good are the others likely to be, and how far have such estimates come true?"""
+    kept: list[PastEstimate | None] = []
+
+    def estimated() -> EstimateSignal:
+        spec = watched.context.spec
+        estimator = fit_estimator(watched.holdout, spec, watched.features)
+        reference = f"v{watched.standing.version}-"
+        past = [
+            each.estimate for each in watched.judged if each.estimate and each.decision.reference.startswith(reference)
+        ]
+        kept.append(came_true(estimator, watched.mature, spec, watched.until))
+        return estimate_signal(estimator, watched.rest, watched.baseline, spec, past)
+
+    found = attempt(estimated, EstimateSignal)
+    return found, kept[0] if kept else None
+
+
+@task(cache_policy=NO_CACHE)
+def compare_with_previous(watched: Watched) -> PreviousSignal:
+    """Was the champion before a young one better on the same rows?"""
+    if not watched.is_young:
+        return PreviousSignal()
+    version = watched.standing.previous_version
+    assert version is not None  # noqa: S101 - a young champion has one before it
+
+    def compared() -> PreviousSignal:
+        answers = watched.mature.with_labels()
+        scores = watched.previous_scores(answers) if len(answers.rows) else None
+        if scores is None:
+            return PreviousSignal(status="not_enough", reason="there are no rows that both can be judged by")
+        return previous_signal(answers, scores, version, watched.context.spec)
+
+    return attempt(compared, PreviousSignal)
+
+
+@task(cache_policy=NO_CACHE)
+def gather(
+    watched: Watched,
+    live: Live,
+    *,
+    taken: LabelsSignal,
+    data: DataSignal,
+    drift: DriftSignal,
+    quality: QualitySignal,
+    estimate: EstimateSignal,
+    previous: PreviousSignal,
+) -> Signals:
+    """All that is known of the window."""
+    spec, trained_until = watched.context.spec, watched.version.trained_until
+    labels = taken if taken.status == "failed" else attempt(lambda: _new_labels(watched), LabelsSignal)
+    return Signals(
+        model=spec.name,
+        window=live.window,
+        reference=monitoring.reference_signal(watched.standing, watched.reference.profile, trained_until),
+        data=data,
+        drift=drift,
+        quality=quality,
+        estimate=estimate,
+        previous=previous,
+        labels=labels,
+        code=attempt(lambda: _code(watched), CodeSignal),
+        operations=attempt(lambda: monitoring.operations_signal(live), OperationsSignal),
+    )
+
+
+@task(cache_policy=NO_CACHE)
+def open_run(watched: Watched) -> str:
+    """The MLflow run of the window, the same one however often it is looked at."""
+    context = watched.context
+    window = f"{context.spec.name}-{watched.until:%Y%m%dT%H%M%S}"
+    return tracking.turn_run(context.mlflow, context.settings, f"{context.spec.name}-monitoring", window)
+
+
+@task(cache_policy=NO_CACHE)
+def draw_report(
+    watched: Watched, live: Live, found: DriftSignal, result: DriftResult | None, run_id: str
+) -> DriftSignal:
+    """Draw Evidently's report of the window into its run; where that fails, drift is not known."""
+    policy = watched.context.spec.monitoring
+    if policy.report == "never" or result is None or result.drifted is None:
+        return found
+
+    def drawn() -> DriftSignal:
+        with TemporaryDirectory(prefix="everfit-report-") as folder:
+            path = Path(folder, REPORT_FILE)
+            names = [c.name for c in watched.reference.profile.columns if c.name != PREDICTION or c.kind == "numeric"]
+            sample = watched.reference.sample
+            columns = [n for n in names if n in sample and n in live.sample and not policy.ignored(n)]
+            drift_html(sample, live.sample, policy, path, columns=columns, result=result)
+            watched.context.mlflow.log_artifact(run_id, str(path))
+        return found
+
+    return attempt(drawn, DriftSignal)
+
+
+@task(cache_policy=NO_CACHE)
+def decide(
+    watched: Watched, signals: Signals, estimate: PastEstimate | None, run_id: str
+) -> tuple[TriageDecision, bool]:
+    """Triage, and write the decision into the ledger.
+
+    Returns:
+        The decision, and whether it is a new one.
+    """
+    context, spec = watched.context, watched.context.spec
+    history = history_of(watched.judged, watched.turns, watched.until)
+    policy = TriagePolicy(monitoring=spec.monitoring, retraining=spec.retraining, bake_time=spec.release.bake_time)
+    decision = triage(signals, history, policy)
+    new = context.ledger.decision(decision.id) is None
+    record = Judged(signals=signals, decision=decision, estimate=estimate)
+    context.ledger.record_decision(
+        decision.id,
+        model=spec.name,
+        kind=TRIAGE,
+        verdict=decision.verdict,
+        until=watched.until,
+        reasons=decision.reasons,
+        record=record.model_dump(mode="json"),
+    )
+    context.mlflow.log_dict(run_id, record.model_dump(mode="json"), "triage.json")
+    logger.info("triage    %s (%s): %s", decision.verdict, decision.rule, decision.reasons[0])
+    return decision, new
+
+
+def attempt_answers(watched: Watched) -> Answers | None:
+    """The answers with mature labels; none where they can't be read, which the quality then says."""
+    try:
+        return watched.mature
+    except Exception as error:  # noqa: BLE001 - said by the area that needs them
+        logger.warning("the labelled answers can't be read: %s", error)
+        return None
+
+
+def _coverage_at_first(watched: Watched) -> float | None:
+    """What share of the rows of the champion's hold-out has a label in the dataset."""
+    spec, table = watched.context.spec, watched.context.workspace.table(watched.context.spec.name, "dataset")
+    times = watched.reference.sample[spec.columns.time]
+    window = watched.windows.window.model_copy(
+        update={"since": times.min().to_pydatetime(), "until": times.max().to_pydatetime()}
+    )
+    counts = [
+        (len(chunk), int(chunk[spec.columns.target].notna().sum()))
+        for chunk in table.batches(window, spec.columns.time, [spec.columns.target])
+    ]
+    rows = sum(rows for rows, _ in counts)
+    return sum(known for _, known in counts) / rows if rows else None
+
+
+def _new_labels(watched: Watched) -> LabelsSignal:
+    spec, table, mature = watched.context.spec, watched.context.workspace.table, watched.windows.labelled.until
+    learned = monitoring.learned_until(watched.turns, spec, watched.version.trained_until, watched.until)
+    if learned >= mature:
+        return LabelsSignal(status="measured", new_rows=0)
+    fresh = Window(since=learned, until=mature)
+    log, known = table(spec.name, "predictions"), table(spec.name, "labels")
+    return monitoring.labels_signal(log, known, fresh, watched.event_time, watched.until)
+
+
+def _code(watched: Watched) -> CodeSignal:
+    if not watched.context.spec.retraining.code:
+        return CodeSignal()
+    tags = watched.context.mlflow.get_run(watched.standing.run_id).data.tags
+    now = json.dumps(tracking.package_versions())
+    return monitoring.code_signal(watched.context.spec, watched.turn, now, tags.get("everfit.packages", now))
+
+
+def _words(words: list[str]) -> str:
+    return "; ".join(words[:3])

@@ -1,0 +1,219 @@
+"""Whether the rows of a window come from the distribution that the champion was trained on.
+
+Pure: a profile, counts over its cells and a policy in, a frozen verdict out. Decisions use the reference's own cells,
+so they need no reference rows and are the same for any order or chunking of the window's rows.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from everfit.blocks.errors import DataError
+from everfit.blocks.monitoring import DriftMethod, MonitoringPolicy
+from everfit.tasks.records import Record, Window
+from everfit.tasks.statistics import divergence
+from everfit.tasks.statistics.columns import Kind
+from everfit.tasks.statistics.histograms import ColumnHistogram, Histograms, histograms
+from everfit.tasks.statistics.multiplicity import adjusted_p_values
+from everfit.tasks.watching.profile import ColumnProfile, Profile, Role, profile_frame
+
+ColumnStatus = Literal["compared", "ignored", "absent", "empty", "too_few_values"]
+DriftStatus = Literal["drift", "no_drift", "not_enough_rows", "not_comparable"]
+
+
+class ColumnDrift(Record):
+    """How far one column has moved from the reference, and whether that is drift."""
+
+    column: str
+    role: Role
+    kind: Kind
+    status: ColumnStatus
+    drifted: bool | None = Field(description="None where the column couldn't be compared, which is not 'no drift'.")
+    method: DriftMethod
+    threshold: float
+    statistic: float | None = Field(default=None, description="Of the method, by the formula that Evidently uses.")
+    effect: float | None = Field(default=None, description="The statistic less what chance gives at these row counts.")
+    p_value: float | None = Field(default=None, description="Of the chi-square test over the same cells.")
+    adjusted_p: float | None = Field(default=None, description="Corrected over all columns (Benjamini-Hochberg).")
+    missing_reference: float
+    missing_current: float
+    unseen: tuple[str, ...] = Field(default=(), description="Categories that the reference doesn't have.")
+    unseen_share: float = 0.0
+    words: str
+
+    @property
+    def missing_change(self) -> float:
+        """By how much the share of missing values has risen."""
+        return self.missing_current - self.missing_reference
+
+
+class DriftResult(Record):
+    """Drift of a window against the reference."""
+
+    status: DriftStatus
+    drifted: bool | None = Field(description="None where the status says neither drift nor no drift.")
+    columns: tuple[ColumnDrift, ...] = ()
+    drifted_share: float | None = Field(default=None, description="Share of drifted ones among compared features.")
+    prediction_drifted: bool | None = Field(default=None, description="None without comparable predictions.")
+    rows: int
+    reference_rows: int
+    window: Window | None = None
+    profile: str = Field(description="Digest of the reference's profile.")
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def drifted_columns(self) -> tuple[str, ...]:
+        """The names of the drifted columns, predictions among them."""
+        return tuple(column.column for column in self.columns if column.drifted)
+
+    @property
+    def signature(self) -> str:
+        """Names this drift: the same columns moved away from the same reference give the same signature."""
+        return hashlib.sha256("\n".join([self.profile, *sorted(self.drifted_columns)]).encode()).hexdigest()[:16]
+
+
+def drift(
+    reference: Profile, current: Histograms, policy: MonitoringPolicy, *, window: Window | None = None
+) -> DriftResult:
+    """Compare the counts of a window with the reference.
+
+    A column has drifted when its effect is at or above the threshold and its adjusted p-value below `alpha`. The window
+    has drifted when the share of drifted features reaches `drifted_share`, or when a prediction has drifted.
+
+    Args:
+        reference: The champion's profile.
+        current: The window's rows counted over that profile's cells.
+        policy: Methods, thresholds and the rule for the window.
+        window: The span of event time, for the record.
+
+    Raises:
+        DataError: the rows were counted over another profile's cells.
+    """
+    digest = reference.digest()
+    if current.profile != digest:
+        raise DataError(
+            f"the rows were counted over profile {current.profile[:12]!r}, not over {digest[:12]!r}; "
+            "count them over the reference that they are to be compared with"
+        )
+    facts = {"rows": current.rows, "reference_rows": reference.rows, "window": window, "profile": digest}
+    if current.rows < policy.min_rows:
+        words = f"{current.rows:,} rows are fewer than the {policy.min_rows:,} that a verdict needs"
+        return DriftResult.model_validate({"status": "not_enough_rows", "drifted": None, "reasons": (words,), **facts})
+    measured = [
+        _measure(profile, counts, policy) for profile, counts in zip(reference.columns, current.columns, strict=True)
+    ]
+    columns = _judge(measured, policy.alpha)
+    return DriftResult.model_validate({**_verdict(columns, policy), "columns": columns, **facts})
+
+
+def drift_between(
+    reference: pd.DataFrame,
+    current: pd.DataFrame,
+    columns: Sequence[str],
+    policy: MonitoringPolicy,
+    *,
+    predictions: Sequence[str] = (),
+) -> DriftResult:
+    """Compare two frames, where there is no profile yet."""
+    profile = profile_frame(reference, columns, predictions=predictions)
+    return drift(profile, histograms(current, profile), policy)
+
+
+def persistent(results: Sequence[DriftResult], policy: MonitoringPolicy) -> bool:
+    """Whether drift was seen in at least `persistence` of the newest `of_windows` windows that have a verdict.
+
+    Args:
+        results: Oldest first.
+        policy: How many windows of how many.
+    """
+    known = [result.drifted for result in results if result.drifted is not None]
+    return sum(known[-policy.of_windows :]) >= policy.persistence
+
+
+def _measure(profile: ColumnProfile, counts: ColumnHistogram, policy: MonitoringPolicy) -> ColumnDrift:
+    method, threshold = policy.method(profile.name, profile.kind), policy.threshold(profile.name, profile.kind)
+    status, words = _comparable(profile, counts, policy)
+    found: dict[str, object] = {
+        "column": profile.name,
+        "role": profile.role,
+        "kind": profile.kind,
+        "status": status,
+        "drifted": None,
+        "method": method,
+        "threshold": threshold,
+        "missing_reference": profile.missing_share,
+        "missing_current": counts.missing_share,
+        "unseen": counts.unseen_first,
+        "unseen_share": counts.cells[-1] / counts.values if profile.kind != "numeric" and counts.values else 0.0,
+        "words": words,
+    }
+    if status == "compared":
+        old, new = (np.asarray(side.cells, dtype=np.int64) for side in (profile, counts))
+        used = old + new > 0
+        found |= {
+            "statistic": divergence.statistic(method, old[used], new[used]),
+            "effect": divergence.effect(method, old, new),
+            "p_value": divergence.p_value(old, new),
+        }
+    return ColumnDrift.model_validate(found)
+
+
+def _comparable(profile: ColumnProfile, counts: ColumnHistogram, policy: MonitoringPolicy) -> tuple[ColumnStatus, str]:
+    if policy.ignored(profile.name):
+        return "ignored", "left out by the policy"
+    if not counts.present:
+        return "absent", "the window's rows don't have this column"
+    if counts.values == 0 or profile.rows == profile.missing:
+        side = "window" if counts.values == 0 else "reference"
+        return "empty", f"the {side} has no value in this column"
+    if counts.values < policy.min_rows:
+        return "too_few_values", f"{counts.values:,} values are fewer than {policy.min_rows:,}"
+    return "compared", ""
+
+
+def _judge(measured: Sequence[ColumnDrift], alpha: float) -> tuple[ColumnDrift, ...]:
+    compared = [column for column in measured if column.p_value is not None]
+    adjusted = iter(adjusted_p_values([column.p_value for column in compared if column.p_value is not None]))
+    judged: list[ColumnDrift] = []
+    for column in measured:
+        if column.p_value is None or column.effect is None:
+            judged.append(column)
+            continue
+        adjusted_p = float(next(adjusted))
+        large, sure = column.effect >= column.threshold, adjusted_p < alpha
+        words = (
+            f"{column.method} {column.effect:.3f} is {'at or above' if large else 'below'} {column.threshold:g}, "
+            f"{'significant' if sure else 'not significant'} (adjusted p {adjusted_p:.2g})"
+        )
+        judged.append(column.model_copy(update={"adjusted_p": adjusted_p, "drifted": large and sure, "words": words}))
+    return tuple(judged)
+
+
+def _verdict(columns: Sequence[ColumnDrift], policy: MonitoringPolicy) -> dict[str, object]:
+    features = [column for column in columns if column.role == "feature" and column.drifted is not None]
+    predictions = [column for column in columns if column.role == "prediction" and column.drifted is not None]
+    if not features and not predictions:
+        return {"status": "not_comparable", "drifted": None, "reasons": ("no column could be compared",)}
+    moved = [column for column in features if column.drifted]
+    share = len(moved) / len(features) if features else None
+    prediction_drifted = any(column.drifted for column in predictions) if predictions else None
+    reasons = [f"{len(moved)} of {len(features)} features have drifted; the bound is {policy.drifted_share:.0%}"]
+    reasons += [f"{column.column}: {column.words}" for column in columns if column.drifted]
+    reasons += [
+        f"{column.column} isn't compared: {column.words}"
+        for column in columns
+        if column.drifted is None and column.status != "ignored"
+    ]
+    by_share = share is not None and share >= policy.drifted_share
+    drifted = by_share or bool(prediction_drifted and policy.prediction_drift)
+    return {
+        "status": "drift" if drifted else "no_drift",
+        "drifted": drifted,
+        "drifted_share": share,
+        "prediction_drifted": prediction_drifted,
+        "reasons": tuple(reasons),
+    }

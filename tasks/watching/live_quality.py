@@ -1,0 +1,141 @@
+"""Live quality against the champion's hold-out, by slice, and against the champion before it."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from everfit.blocks.errors import DataError
+from everfit.blocks.spec import ModelSpec
+from everfit.tasks.answering.answers import Answers, label_texts
+from everfit.tasks.answering.labels import LABEL
+from everfit.tasks.records import Window
+from everfit.tasks.statistics.comparison import compare
+from everfit.tasks.triage.signals import Baseline, PreviousSignal, QualitySignal
+from everfit.tasks.watching.maturity import coverage
+from everfit.tasks.watching.quality import by_slice, realised, time_spread
+
+Floats = npt.NDArray[np.float64]
+
+_GROUPS = 20
+"""A protected column with more values than that gives no slices."""
+
+
+def holdout_answers(sample: pd.DataFrame, spec: ModelSpec, classes: Sequence[str]) -> Answers:
+    """The reference's hold-out rows in the form of live ones."""
+    rows = sample[sample[spec.columns.target].notna()].copy()
+    rows[LABEL] = label_texts(rows[spec.columns.target], spec.task)
+    times = rows[spec.columns.time]
+    window = Window(since=times.min().to_pydatetime(), until=times.max().to_pydatetime() + timedelta(microseconds=1))
+    answers = Answers(window, rows.sort_values(spec.columns.time), spec.columns.time, spec.task, tuple(classes))
+    return answers.with_labels()
+
+
+def baseline_of(holdout: Answers, spec: ModelSpec) -> Baseline:
+    """The champion's quality on its hold-out, and by how much it differs between stretches of time.
+
+    Raises:
+        DataError: the metric has no value there.
+    """
+    found = realised(holdout.truth, holdout.scores, spec.metric, clusters=_clusters(holdout, spec))
+    times = holdout.rows[holdout.event_time]
+    stretches = ((times - times.min()) // spec.monitoring.window).to_numpy()
+    spread = None
+    if len(np.unique(stretches)) > 2:
+        spread = time_spread(holdout.truth, holdout.scores, spec.metric, stretches)
+    return found.baseline(spread)
+
+
+def quality_signal(
+    mature: Answers, baseline: Baseline, spec: ModelSpec, *, usual: float | None, holdout: Answers
+) -> QualitySignal:
+    """Quality on rows whose labels are mature.
+
+    Args:
+        mature: The champion's answers that are old enough.
+        baseline: On its hold-out.
+        spec: The model's spec.
+        usual: The usual share of labelled rows.
+        holdout: For the slices' own baselines.
+    """
+    policy = spec.monitoring
+    if mature.rows.empty:
+        reason = f"no prediction of the champion in {mature.window} to find labels for"
+        return QualitySignal(status="not_enough", metric=spec.metric, window=mature.window, reason=reason)
+    scores, flags = mature.scores, mature.labelled
+    covered = coverage(scores, flags)
+    told = {"metric": spec.metric, "window": mature.window, "rows": covered.labelled, "baseline": baseline}
+    told |= {"coverage": covered.share, "usual_coverage": usual, "biased": covered.biased}
+    judged = mature.with_labels()
+    try:
+        found = realised(judged.truth, judged.scores, spec.metric, clusters=_clusters(judged, spec))
+    except DataError as error:
+        return QualitySignal.model_validate({**told, "status": "not_enough", "reason": f"{error}; {covered.words}"})
+    enough = covered.labelled >= policy.min_labels and not covered.biased
+    few = f"{covered.labelled:,} mature labels; {policy.min_labels:,} are needed"
+    return QualitySignal.model_validate(
+        {
+            **told,
+            "status": "measured" if enough else "not_enough",
+            "reason": covered.words if enough or covered.biased else few,
+            "value": found.value,
+            "standard_error": found.standard_error,
+            "chance": found.chance,
+            "lost_slices": _lost_slices(judged, holdout, spec, policy.loss_bound(baseline.value, baseline.chance)),
+        }
+    )
+
+
+def previous_signal(answers: Answers, previous_scores: Floats, version: int, spec: ModelSpec) -> PreviousSignal:
+    """The champion before this one on the same labelled rows.
+
+    Args:
+        answers: The champion's, with labels.
+        previous_scores: What the former says of those rows.
+        version: The former.
+        spec: The model's spec.
+    """
+    if len(answers.rows) < spec.monitoring.min_labels:
+        reason = f"{len(answers.rows):,} mature labels; {spec.monitoring.min_labels:,} are needed"
+        return PreviousSignal(status="not_enough", reason=reason, version=version)
+    clusters = _clusters(answers, spec)
+    found = compare(answers.truth, previous_scores, answers.scores, spec.metric, clusters=clusters)
+    gain, p_value = found.difference, found.p_value
+    return PreviousSignal(status="measured", version=version, rows=found.rows, gain=gain, p_value=p_value)
+
+
+def _lost_slices(judged: Answers, holdout: Answers, spec: ModelSpec, bound: float) -> tuple[str, ...]:
+    slices: dict[str, npt.NDArray[np.bool_]] = {}
+    baselines: dict[str, Baseline] = {}
+    for column in spec.columns.protected:
+        if column not in judged.rows or column not in holdout.rows:
+            continue
+        old, new = (side.rows[column].astype("object").map(str) for side in (holdout, judged))
+        groups = old.value_counts()
+        for group in list(groups.index[:_GROUPS]):
+            part = holdout.of((old == group).to_numpy())
+            if len(part.rows) < spec.monitoring.min_labels:
+                continue
+            try:
+                own = realised(part.truth, part.scores, spec.metric, draws=200)
+            except DataError:
+                continue
+            name = f"{column}={group}"
+            baselines[name], slices[name] = own.baseline(), (new == group).to_numpy()
+    found = by_slice(
+        judged.truth,
+        judged.scores,
+        spec.metric,
+        slices,
+        baselines,
+        bound=bound,
+        min_rows=spec.monitoring.min_labels,
+        draws=200,
+    )
+    return tuple(each.name for each in found if each.lost)
+
+
+def _clusters(answers: Answers, spec: ModelSpec) -> npt.NDArray[np.int64] | None:
+    return answers.days if spec.gate.resample == "days" else None

@@ -1,0 +1,226 @@
+"""Monitoring: from the prediction log, the labels and the reference to the signals that triage reads.
+
+Each area of evidence is worked out by itself. What could not be worked out says so, and why: never that all is well.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from statistics import median
+from typing import TypeVar
+
+import numpy as np
+
+from everfit.blocks.errors import DataError
+from everfit.blocks.monitoring import MonitoringPolicy
+from everfit.blocks.spec import ModelSpec
+from everfit.tasks.answering.answers import Answers
+from everfit.tasks.answering.labels import known_at
+from everfit.tasks.answering.predictions import read as read_predictions
+from everfit.tasks.data.tables import KEY, Table
+from everfit.tasks.ledger import Turn
+from everfit.tasks.records import Record, Window
+from everfit.tasks.triage.signals import (
+    Area,
+    CodeSignal,
+    DataSignal,
+    DriftSignal,
+    LabelsSignal,
+    OperationsSignal,
+    Problem,
+    Reference,
+)
+from everfit.tasks.turns import PROMOTED
+from everfit.tasks.watching.data_quality import DataQuality, Feed, data_quality
+from everfit.tasks.watching.drift import DriftResult
+from everfit.tasks.watching.live import Live
+from everfit.tasks.watching.past import Judged
+from everfit.tasks.watching.profile import Profile
+from everfit.tasks.watching.standing import Standing
+
+logger = logging.getLogger("everfit.monitoring")
+
+_AreaT = TypeVar("_AreaT", bound=Area)
+
+_SEEN = 6
+"""Of so many past windows the median coverage is what is usual."""
+
+
+class Windows(Record):
+    """The spans that a monitoring run looks at.
+
+    The labelled one lies earlier by the maturity, so that it is as long as the other. Rows that the champion may have
+    trained on are in neither.
+    """
+
+    window: Window
+    labelled: Window
+    policy_window: timedelta
+
+    @property
+    def both(self) -> Window:
+        """From the beginning of the earlier to the end of the later one."""
+        return Window(since=self.labelled.since, until=self.window.until)
+
+
+def windows_of(spec: ModelSpec, trained_until: datetime, until: datetime) -> Windows:
+    """The spans that end at a moment.
+
+    Args:
+        spec: The model's spec.
+        trained_until: The champion has seen no row at or after this.
+        until: The moment.
+    """
+    span, mature = spec.monitoring.window, until - spec.maturity
+
+    def clamped(end: datetime) -> Window:
+        since = end - span
+        return Window(since=max(since, trained_until) if trained_until < end else since, until=end)
+
+    return Windows(window=clamped(until), labelled=clamped(mature), policy_window=span)
+
+
+def attempt(area: Callable[[], _AreaT], kind: type[_AreaT]) -> _AreaT:
+    """Work an area out; what goes wrong is the area's status, for the other areas still count."""
+    try:
+        return area()
+    except DataError as error:
+        return kind(status="not_enough", reason=str(error))
+    except Exception as error:
+        logger.exception("%s could not be worked out", kind.__name__)
+        return kind(status="failed", reason=f"{type(error).__name__}: {error}")
+
+
+def reference_signal(standing: Standing, profile: Profile, trained_until: datetime) -> Reference:
+    """The champion and what it was trained on."""
+    return Reference(
+        version=standing.version,
+        id=f"v{standing.version}-{profile.digest()[:12]}",
+        released=standing.released,
+        trained_until=trained_until,
+        training_rows=profile.rows,
+        previous_version=standing.previous_version,
+    )
+
+
+def expected_rows(profile: Profile, window: Window, released: datetime) -> float | None:
+    """How many rows were to come, at the reference's pace, while the champion was there to answer."""
+    if window.since is None:
+        return None
+    span = window.until - max(window.since, min(released, window.until))
+    return profile.expected_rows(span) if span else 0.0
+
+
+def data_signal(
+    live: Live, labelled: Answers | None, profile: Profile, policy: MonitoringPolicy, *, expected: float | None
+) -> DataSignal:
+    """Whether the window's data can be relied upon.
+
+    Args:
+        live: The predictions of the window.
+        labelled: The answers in the window whose labels are mature; None where they couldn't be read.
+        profile: The champion's.
+        policy: From where on data counts as broken.
+        expected: Rows that were to come.
+    """
+    feeds = [Feed(name="the prediction log", rows=live.rows, expected_rows=expected, newest=live.newest)]
+    if labelled is not None and len(labelled.rows):
+        known = labelled.with_labels().rows
+        newest = known[labelled.event_time].max().to_pydatetime() if len(known) else None
+        age = policy.quality.max_age or policy.window
+        allowed = age + (live.window.until - labelled.window.until)
+        feeds.append(Feed(name="the labels", rows=len(known), newest=newest, max_age=allowed))
+    found = data_quality(profile, live.counts, policy, window=live.window, feeds=feeds)
+    return DataSignal(
+        status="not_enough" if found.status == "unknown" else "measured",
+        reason=f"{live.rows:,} predictions are too few to check" if found.status == "unknown" else "",
+        rows=live.rows,
+        expected_rows=expected,
+        bad=_problems(found, "bad"),
+        suspicious=_problems(found, "suspect"),
+    )
+
+
+def _problems(found: DataQuality, severity: str) -> tuple[Problem, ...]:
+    return tuple(
+        Problem(kind=each.kind, column=each.subject, words=each.words)
+        for each in found.findings
+        if each.severity == severity
+    )
+
+
+def drift_signal(result: DriftResult) -> DriftSignal:
+    """Whether inputs or predictions have moved away from the reference."""
+    reason = "; ".join(result.reasons)
+    if result.drifted is None:
+        return DriftSignal(status="not_enough", reason=reason or result.status.replace("_", " "))
+    moved = sorted((each for each in result.columns if each.drifted), key=lambda each: -(each.effect or 0.0))
+    return DriftSignal(
+        status="measured",
+        reason=reason,
+        drifted=result.drifted,
+        columns=tuple(each.column for each in moved),
+        share=result.drifted_share,
+        prediction=result.prediction_drifted,
+    )
+
+
+def operations_signal(live: Live) -> OperationsSignal:
+    """How the service is doing, as far as the log tells."""
+    figures: dict[str, float] = {f"version_{version}": float(count) for version, count in live.versions.items()}
+    if live.latencies.size:
+        figures |= {f"p{share}_ms": float(np.percentile(live.latencies, share)) for share in (50, 99)}
+    if live.outliers.size:
+        figures["outlier_share"] = float((live.outliers > 0.5).mean())
+    return OperationsSignal(status="measured", predictions=live.rows, figures=figures)
+
+
+def labels_signal(log: Table, known: Table, fresh: Window, event_time: str, until: datetime) -> LabelsSignal:
+    """What there is to learn from: answered rows with mature labels that no turn has seen.
+
+    Args:
+        log: The prediction log, whatever version answered.
+        known: The labels.
+        fresh: From where the last turn's rows ended to where labels are mature.
+        event_time: The column of the event time.
+        until: What is known at this moment is all that is known.
+    """
+    keys = read_predictions(log, fresh, event_time, columns=[KEY])[KEY].drop_duplicates()
+    return LabelsSignal(status="measured", new_rows=len(known_at(known, until, keys)))
+
+
+def code_signal(spec: ModelSpec, turn: Turn | None, packages: str, trained_with: str) -> CodeSignal:
+    """What has changed in spec and packages since the champion was trained.
+
+    Args:
+        spec: As it is now.
+        turn: That trained the champion.
+        packages: Versions, as JSON.
+        trained_with: The same of the champion.
+    """
+    if not spec.retraining.code or turn is None:
+        return CodeSignal()
+    changed = ["the model spec has changed since the champion was trained"] * (turn.spec_digest != spec.digest())
+    changed += [f"package versions have changed from {trained_with} to {packages}"] * (trained_with != packages)
+    return CodeSignal(status="measured", state=f"{spec.digest()}-{packages}", changed=tuple(changed))
+
+
+def learned_until(turns: Sequence[Turn], spec: ModelSpec, trained_until: datetime, until: datetime) -> datetime:
+    """Up to where the rows went that the last turn before a moment has learned from."""
+    ends = [turn.window.until - spec.maturity for turn in turns if turn.settled and turn.window.until < until]
+    return max([trained_until, *ends]) if trained_until < until else trained_until
+
+
+def usual_coverage(judged: Sequence[Judged], at_first: float | None) -> float | None:
+    """What share of mature rows used to have a label: the median of past windows, or what the training data had."""
+    seen = [each.signals.quality.coverage for each in judged if each.signals.quality.coverage]
+    return median(seen[-_SEEN:]) if seen else at_first
+
+
+def turn_of_release(turns: Sequence[Turn], standing: Standing) -> Turn | None:
+    """The turn that trained the champion."""
+    for turn in turns:
+        record = turn.record.get("version") or {}
+        if turn.id == standing.turn_id or (turn.state == PROMOTED and record.get("version") == standing.version):
+            return turn
+    return None

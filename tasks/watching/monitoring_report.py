@@ -1,0 +1,152 @@
+"""A watched window in words and tables, for people and programs. Pure."""
+
+from typing import Any
+
+from everfit.tasks.ledger import Turn
+from everfit.tasks.ledger.calls import Call
+from everfit.tasks.triage import TriageDecision
+from everfit.tasks.triage.signals import Area, Signals
+from everfit.tasks.watching.drift import DriftResult
+
+_HEADLINES = {
+    "healthy": "all is well",
+    "watch": "worth watching",
+    "quarantine": "the data is broken",
+    "retrain": "a retraining is called for",
+    "roll_back": "back to the champion before",
+    "escalate": "a person is needed",
+}
+
+
+def areas(signals: Signals) -> dict[str, Area]:
+    """What was looked at, by name."""
+    return {
+        "data": signals.data,
+        "drift": signals.drift,
+        "quality": signals.quality,
+        "estimate": signals.estimate,
+        "previous champion": signals.previous,
+        "labels": signals.labels,
+        "code": signals.code,
+        "operations": signals.operations,
+    }
+
+
+def broken(signals: Signals) -> list[str]:
+    """What could not be looked at because something failed, and why."""
+    return [f"{name}: {area.reason}" for name, area in areas(signals).items() if area.status == "failed"]
+
+
+def summary(
+    signals: Signals, decision: TriageDecision, *, state: str, run_id: str, turn: Turn | None, call: Call | None
+) -> dict[str, Any]:
+    """A window as `everfit monitor --json` prints it."""
+    return {
+        "model": decision.model,
+        "until": decision.window.until.isoformat(),
+        "state": state,
+        "verdict": decision.verdict,
+        "rule": decision.rule,
+        "reasons": list(decision.reasons),
+        "signals": signals.model_dump(mode="json"),
+        "champion": {
+            "version": signals.reference.version,
+            "reference": decision.reference,
+            "released": signals.reference.released.isoformat(),
+        },
+        "turn_id": turn.id if turn else None,
+        "turn_state": turn.state if turn else None,
+        "held_back": call.reason if call is not None and call.turn_id is None else None,
+        "decision_id": decision.id,
+        "expected_gain": decision.expected_gain,
+        "cost": decision.cost,
+        "failed": broken(signals),
+        "mlflow_run_id": run_id,
+    }
+
+
+def markdown(signals: Signals, decision: TriageDecision, run_id: str) -> str:
+    """A window in words, for the artifact in the Prefect UI."""
+    lines = [f"# {decision.model}: {_HEADLINES[decision.verdict]}", "", f"Rule `{decision.rule}`:", ""]
+    lines += [f"- {reason}" for reason in decision.reasons]
+    lines += ["", "| | | |", "| --- | --- | --- |"]
+    lines += [f"| {name} | {area.status.replace('_', ' ')} | {told(name, signals)} |" for name, area in _shown(signals)]
+    if decision.expected_gain is not None or decision.cost is not None:
+        worth = f"a turn would win back {_number(decision.expected_gain)} and costs {_number(decision.cost)}"
+        lines += ["", f"Worth it? {worth}."]
+    reference = signals.reference
+    lines += [
+        "",
+        f"Window {decision.window}; decision `{decision.id[:12]}`.",
+        f"Champion: version {reference.version}, trained until {reference.trained_until:%Y-%m-%d %H:%M}.",
+        f"Evidently's report is `drift.html` in MLflow run `{run_id}`.",
+    ]
+    return "\n".join(lines)
+
+
+def told(name: str, signals: Signals) -> str:
+    """One area in a few words."""
+    words = {
+        "data": _data(signals),
+        "drift": _drift(signals),
+        "quality": _quality(signals),
+        "previous champion": _previous(signals),
+        "labels": f"{signals.labels.new_rows:,} rows to learn from",
+        "operations": f"{signals.operations.predictions:,} predictions",
+    }
+    area = areas(signals)[name]
+    return words[name] or area.reason if area.measured and name in words else area.reason
+
+
+def _data(signals: Signals) -> str:
+    problems = [each.words for each in (*signals.data.bad, *signals.data.suspicious)]
+    return "; ".join([f"{signals.data.rows:,} rows", *problems[:4]])
+
+
+def _drift(signals: Signals) -> str:
+    drift = signals.drift
+    if not drift.columns:
+        return "nothing has moved"
+    share = "" if drift.share is None else f"{drift.share:.0%} of the features have moved: "
+    return f"{share}{', '.join(drift.columns[:6])}"
+
+
+def _quality(signals: Signals) -> str:
+    quality = signals.quality
+    if quality.value is None or quality.baseline is None:
+        return ""
+    return f"{quality.metric} {quality.value:.4f}; {quality.baseline.value:.4f} on the hold-out. {quality.reason}"
+
+
+def _previous(signals: Signals) -> str:
+    previous = signals.previous
+    if previous.gain is None:
+        return ""
+    better = "better" if previous.gain > 0 else "worse"
+    return f"version {previous.version} is {abs(previous.gain):.4f} {better} on the same rows"
+
+
+def drift_rows(result: DriftResult) -> list[dict[str, Any]]:
+    """The columns as a table, those that have moved most first."""
+    ordered = sorted(result.columns, key=lambda each: -(each.effect or 0.0))
+    return [
+        {
+            "column": each.column,
+            "drifted": "yes" if each.drifted else "no" if each.drifted is not None else each.status.replace("_", " "),
+            "method": each.method,
+            "effect": _number(each.effect),
+            "threshold": each.threshold,
+            "adjusted p": _number(each.adjusted_p),
+            "missing before": f"{each.missing_reference:.1%}",
+            "missing now": f"{each.missing_current:.1%}",
+        }
+        for each in ordered
+    ]
+
+
+def _shown(signals: Signals) -> list[tuple[str, Area]]:
+    return [(name, area) for name, area in areas(signals).items() if area.status != "absent"]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

@@ -1,0 +1,75 @@
+"""The champion as it stood at a moment of event time: which version, since when, after which. Pure."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from pydantic import AwareDatetime
+
+from everfit.blocks.errors import ModelError
+from everfit.tasks.ledger import Decision, Release, Turn
+from everfit.tasks.records import Record
+from everfit.tasks.releasing.champions import succession
+
+ROLLBACK = "rollback"
+"""Kind of the decision that notes a rollback's place in event time."""
+
+
+class Standing(Record):
+    """The champion that a window is judged by."""
+
+    model: str
+    version: int
+    run_id: str
+    released: AwareDatetime
+    turn_id: str | None = None
+    previous_version: int | None = None
+
+
+def standing(
+    releases: Sequence[Release], turns: Mapping[str, Turn], decisions: Sequence[Decision], until: datetime
+) -> Standing:
+    """The champion whose release came before a window's end; a later one has had no part in the window.
+
+    So a window that is looked at again, after the retraining that it called for, is judged as it was the first time.
+
+    Args:
+        releases: All of a model.
+        turns: Its turns by id.
+        decisions: Those that note rollbacks.
+        until: The window's end.
+
+    Raises:
+        ModelError: the model has never had a champion.
+    """
+    places = {entry.seq: event_time(entry, turns, decisions, until) for entry in releases}
+    known = [entry for entry in releases if entry.state == "verified" and places[entry.seq] < until]
+    if not known:  # the very first one, released as of this moment: it has answered nothing yet
+        known = sorted((entry for entry in releases if entry.state == "verified"), key=lambda entry: entry.seq)[:1]
+    line = succession(known)
+    if not line:
+        name = releases[0].model if releases else "the model"
+        raise ModelError(f"{name} has no champion to watch; run `everfit train` first")
+    champion = line[-1]
+    return Standing(
+        model=champion.model,
+        version=champion.version,
+        run_id=champion.run_id,
+        released=places[champion.seq],
+        turn_id=champion.turn_id,
+        previous_version=line[-2].version if len(line) > 1 else None,
+    )
+
+
+def event_time(release: Release, turns: Mapping[str, Turn], decisions: Sequence[Decision], until: datetime) -> datetime:
+    """When a release took place, in event time: as of its turn, or of the triage that rolled back.
+
+    One by a person's hand has a place on the clock only. Where history is replayed that lies after all windows, and
+    the moment before the window's end stands in for it.
+    """
+    if release.turn_id is not None and release.turn_id in turns:
+        return turns[release.turn_id].window.until
+    for decision in decisions:
+        if decision.kind == ROLLBACK and decision.record.get("seq") == release.seq and decision.until is not None:
+            return decision.until
+    looking_back = any(turn.window.until > until for turn in turns.values())
+    return release.at if release.at < until or looking_back else until - until.resolution

@@ -1,0 +1,179 @@
+"""What a monitoring run looks at: the champion as of a moment, its reference, its answers, and what is remembered."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import numpy.typing as npt
+
+from everfit.tasks.answering import scoring
+from everfit.tasks.answering.answers import Answers, read_answers
+from everfit.tasks.answering.predictions import PREDICTED_AT
+from everfit.tasks.answering.scoring import Scorer
+from everfit.tasks.context import Context
+from everfit.tasks.ledger import Turn
+from everfit.tasks.records import ModelVersion
+from everfit.tasks.releasing import registry
+from everfit.tasks.statistics.scores import class_list
+from everfit.tasks.triage.signals import Baseline
+from everfit.tasks.watching.live_quality import baseline_of, holdout_answers
+from everfit.tasks.watching.monitoring import Windows, turn_of_release, windows_of
+from everfit.tasks.watching.past import TRIAGE, Judged, judged_windows
+from everfit.tasks.watching.reference import Reference, load_reference
+from everfit.tasks.watching.standing import ROLLBACK, Standing, standing
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A model at a moment; what is costly to find is found when it is asked for.
+
+    Attributes:
+        context: The model's.
+        until: The moment.
+        standing: Its champion.
+        version: The same in the registry.
+        turns: The model's turns, as they are seen now.
+        judged: The windows before.
+    """
+
+    context: Context
+    until: datetime
+    standing: Standing
+    version: ModelVersion
+    turns: tuple[Turn, ...]
+    judged: tuple[Judged, ...]
+
+    @classmethod
+    def find(cls, context: Context, until: datetime) -> "Watched":
+        """Look the champion up.
+
+        Raises:
+            ModelError: there is none.
+        """
+        name, ledger = context.spec.name, context.ledger
+        turns = ledger.turns_as_seen(name)
+        rollbacks = ledger.decisions(name, kind=ROLLBACK)
+        champion = standing(ledger.releases(name), {turn.id: turn for turn in turns}, rollbacks, until)
+        version = registry.model_version(context.mlflow, name, champion.version)
+        judged = judged_windows(ledger.decisions(name, kind=TRIAGE), until)
+        return cls(context, until, champion, version, tuple(turns), tuple(judged))
+
+    @property
+    def turn(self) -> Turn | None:
+        """The turn that trained the champion."""
+        return turn_of_release(self.turns, self.standing)
+
+    @cached_property
+    def reference(self) -> Reference:
+        """What the champion was trained on."""
+        return load_reference(self.context.mlflow, self.standing.run_id)
+
+    @cached_property
+    def windows(self) -> Windows:
+        """The spans to look at."""
+        return windows_of(self.context.spec, self.version.trained_until, self.until)
+
+    @property
+    def event_time(self) -> str:
+        """The column of the prediction log that windows are cut by."""
+        return self.context.spec.columns.event_time or PREDICTED_AT
+
+    @cached_property
+    def features(self) -> list[str]:
+        """The features of the champion."""
+        return [column.name for column in self.reference.profile.columns if column.role == "feature"]
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The champion's classes as text, in its order; none for a regression."""
+        spec = self.context.spec
+        if spec.task == "regression":
+            return ()
+        target = self.reference.sample[spec.columns.target].dropna()
+        found = tuple(map(str, class_list(target.infer_objects(), spec.task)))
+        if spec.task == "binary" and len(found) == 2:
+            return found
+        return tuple(map(str, self.scorer(self.standing.version).classes))
+
+    def scorer(self, version: int) -> Scorer:
+        """A version of the model, loaded."""
+        from mlflow.artifacts import download_artifacts
+
+        client, target = self.context.mlflow, registry.model_version(self.context.mlflow, self.standing.model, version)
+        uri = client.get_model_version_download_uri(target.model, str(target.version))
+        with TemporaryDirectory(prefix="everfit-model-") as folder:
+            found = download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=client.tracking_uri)
+            return scoring.read_scorer(Path(found), target)
+
+    @cached_property
+    def holdout(self) -> Answers:
+        """What the champion said of its hold-out, with what came true."""
+        return holdout_answers(self.reference.sample, self.context.spec, self.classes)
+
+    @cached_property
+    def baseline(self) -> Baseline:
+        """The champion's quality there."""
+        return baseline_of(self.holdout, self.context.spec)
+
+    @cached_property
+    def answers(self) -> Answers:
+        """The champion's answers in both windows, with their labels as known at the moment."""
+        spec, table = self.context.spec, self.context.workspace.table
+        features = self.features if spec.task == "regression" or self.is_young else []
+        return read_answers(
+            table(spec.name, "predictions"),
+            table(spec.name, "labels"),
+            self.windows.both,
+            self.event_time,
+            self.until,
+            task=spec.task,
+            classes=self.classes,
+            version=self.standing.version,
+            also=[*features, *spec.columns.protected],
+        )
+
+    @cached_property
+    def mature(self) -> Answers:
+        """Those in the labelled window, which are old enough."""
+        chosen = self._within(self.windows.labelled.until)
+        return self._part(chosen, self.windows.labelled.until)
+
+    @cached_property
+    def rest(self) -> Answers:
+        """Those of the newest window that have no mature label."""
+        answers, window = self.answers, self.windows.window
+        usable = self._within(self.windows.labelled.until) & answers.labelled
+        newest = (answers.rows[answers.event_time] >= window.since).to_numpy() if len(answers.rows) else usable
+        return answers.of(~usable & newest)
+
+    @property
+    def is_young(self) -> bool:
+        """Whether the champion was released so lately that a loss may be its own."""
+        since = self.windows.labelled.since
+        young = since is not None and since < self.standing.released + self.context.spec.release.bake_time
+        return young and self.standing.previous_version is not None
+
+    def previous_scores(self, answers: Answers) -> npt.NDArray[np.float64] | None:
+        """What the champion before says of rows; None where it knows other classes or features."""
+        assert self.standing.previous_version is not None  # noqa: S101 - asked of a young champion only
+        scorer = self.scorer(self.standing.previous_version)
+        if answers.task != "regression" and tuple(map(str, scorer.classes)) != self.classes:
+            return None
+        inputs = scorer.inputs.model_copy(update={"key": ()})
+        names = [column.name for column in inputs.features]
+        if not set(names) <= set(answers.rows.columns):
+            return None
+        found = scorer.score(inputs.conform(answers.rows[names])[names])
+        return found.score if found.score is not None else found.probabilities
+
+    def _within(self, end: datetime) -> npt.NDArray[np.bool_]:
+        answers = self.answers
+        return (answers.rows[answers.event_time] < end).to_numpy() if len(answers.rows) else np.zeros(0, dtype=np.bool_)
+
+    def _part(self, chosen: npt.NDArray[np.bool_], until: datetime) -> Answers:
+        part = self.answers.of(chosen)
+        window = self.windows.labelled.model_copy(update={"until": until})
+        return Answers(window, part.rows, part.event_time, part.task, part.classes)
