@@ -61,9 +61,7 @@ def measure(context: "Context", ends: tuple[datetime, ...]) -> list[Month]:
     """
     from everfit.tasks.watching.past import TRIAGE, Judged
 
-    decisions = {
-        entry.until: Judged.model_validate(entry.record) for entry in context.ledger.decisions(MODEL, kind=TRIAGE)
-    }
+    decisions = {entry.until: Judged.recall(entry.record) for entry in context.ledger.decisions(MODEL, kind=TRIAGE)}
     first = _scorer(context, context.ledger.releases(MODEL)[0].version)
     everything, event_time = _labelled(context, ends[-1]), str(context.spec.columns.event_time)
     months = []

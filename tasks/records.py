@@ -3,7 +3,7 @@
 import hashlib
 import json
 from datetime import datetime
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
@@ -12,6 +12,15 @@ class Record(BaseModel):
     """A frozen record: equal inputs give equal JSON, and so the same digest."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def recall(cls, kept: Any) -> Self:
+        """The record that was kept, perhaps by an earlier everfit: fields that are gone since are passed over.
+
+        Args:
+            kept: Plain data, as the ledger has it.
+        """
+        return cls.model_validate(kept, extra="ignore")
 
     def canonical_json(self) -> str:
         """The record as JSON with sorted keys and no spaces."""

@@ -86,7 +86,7 @@ def check_until(until: datetime, now: datetime | None = None) -> datetime:
 
 def summary(turn: Turn) -> dict[str, Any]:
     """A turn as `everfit train --json` prints it."""
-    record = TurnRecord.model_validate(turn.record)
+    record = TurnRecord.recall(turn.record)
     snapshot, evidence = record.snapshot, record.evidence
     return {
         "turn_id": turn.id,
@@ -113,7 +113,7 @@ def summary(turn: Turn) -> dict[str, Any]:
 
 def markdown(turn: Turn) -> str:
     """A turn in words, for the artifact in the Prefect UI."""
-    record = TurnRecord.model_validate(turn.record)
+    record = TurnRecord.recall(turn.record)
     lines = [f"# {turn.model}: {_HEADLINES.get(turn.state, turn.state)}", ""]
     lines += [f"- {reason}" for reason in turn.reasons]
     lines += ["", "| | |", "| --- | --- |"]

@@ -55,8 +55,8 @@ def reproduce(workspace: Workspace, model: str, turn_id: str) -> Reproduction:
         WorkspaceError: the turn left no package, or the dataset's version is gone.
     """
     package = read_package(workspace, model, turn_id)
-    spec, record = ModelSpec.model_validate(package.spec), TurnRecord.model_validate(package.turn["record"])
-    report = Report.model_validate(package.evidence)
+    spec, record = ModelSpec.model_validate(package.spec), TurnRecord.recall(package.turn["record"])
+    report = Report.recall(package.evidence)
     snapshot, split, fitted, evidence = record.snapshot, record.split, record.fitted, record.evidence
     if snapshot is None or split is None or fitted is None or evidence is None:
         raise WorkspaceError(f"turn {turn_id!r} trained no model, so there is nothing to make again")

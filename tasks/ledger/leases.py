@@ -230,7 +230,7 @@ def read_lease(connection: Connection, model: str, scope: LeaseScope) -> Lease |
 
 
 def _lease(row: RowMapping) -> Lease:
-    return Lease.model_validate(dict(row))
+    return Lease.recall(dict(row))
 
 
 def is_held(lease: Lease, now: datetime) -> bool:

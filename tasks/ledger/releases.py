@@ -185,4 +185,4 @@ def _get(connection: Connection, release: Release) -> Release:
 
 
 def _release(row: RowMapping) -> Release:
-    return Release.model_validate(dict(row))
+    return Release.recall(dict(row))

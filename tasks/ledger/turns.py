@@ -315,7 +315,7 @@ def _find_decision(connection: Connection, decision_id: str) -> Decision | None:
 
 
 def _decision(row: RowMapping) -> Decision:
-    return Decision.model_validate(dict(row))
+    return Decision.recall(dict(row))
 
 
 def turn_of(row: RowMapping) -> Turn:
@@ -323,4 +323,4 @@ def turn_of(row: RowMapping) -> Turn:
     values: dict[str, Any] = dict(row)
     trigger = {name: values.pop(f"trigger_{name}") for name in ("kind", "reason", "id")}
     window = {name: values.pop(name) for name in ("since", "until")}
-    return Turn.model_validate(values | {"trigger": trigger, "window": window})
+    return Turn.recall(values | {"trigger": trigger, "window": window})

@@ -117,7 +117,7 @@ def request_in(context: Context, turn_id: str) -> Request:
 
 def _request(context: Context, turn: Turn) -> Request:
     assert turn.finished_at is not None  # noqa: S101 - it ended as one that waits
-    version = ModelVersion.model_validate(turn.record["version"])
+    version = ModelVersion.recall(turn.record["version"])
     return Request(
         model=turn.model,
         turn_id=turn.id,
@@ -133,7 +133,7 @@ def _request(context: Context, turn: Turn) -> Request:
 def recorded(context: Context, turn_id: str) -> Approval | None:
     """What a turn's request came to, if it did."""
     found = context.ledger.decision(_decision_id(turn_id))
-    return None if found is None else Approval.model_validate(found.record)
+    return None if found is None else Approval.recall(found.record)
 
 
 def _record(context: Context, approval: Approval) -> Approval:
@@ -148,7 +148,7 @@ def _record(context: Context, approval: Approval) -> Approval:
         record=approval,
         turn_id=request.turn_id,
     )
-    return Approval.model_validate(decision.record)
+    return Approval.recall(decision.record)
 
 
 def _decision_id(turn_id: str) -> str:

@@ -140,7 +140,7 @@ def nothing_new(context: Context, turn: Turn, snapshot: Snapshot) -> bool:
     """Whether the last turn that trained has seen these very rows, by this very spec."""
     for earlier in reversed(context.ledger.turns(context.spec.name)):
         if earlier.id != turn.id and earlier.state in turns.JUDGED:
-            seen = TurnRecord.model_validate(earlier.record).snapshot
+            seen = TurnRecord.recall(earlier.record).snapshot
             same_rows = seen is not None and seen.content_digest == snapshot.content_digest
             return same_rows and earlier.spec_digest == turn.spec_digest
     return False
@@ -160,7 +160,7 @@ def candidates(context: Context, turn: Turn) -> tuple[tuple[str, Setting | None]
     last: dict[str, Setting] = {}
     for earlier in context.ledger.turns(context.spec.name):
         if earlier.id != turn.id and earlier.state in {turns.PROMOTED, turns.CHAMPION_KEPT}:
-            tried = TurnRecord.model_validate(earlier.record).trials
+            tried = TurnRecord.recall(earlier.record).trials
             last = {trial.candidate: trial.setting for trial in tried if trial.score is not None}
     return tuple((name, last.get(name)) for name in context.spec.training.candidates_for(context.spec.task))
 
@@ -257,7 +257,7 @@ def gate(context: Context, turn: Turn, evidence: Evidence) -> tuple[Evidence, Ga
         turn_id=turn.id,
     )
     logger.info("gate      %s", made.reasons[0])
-    return Evidence.model_validate(made.record["evidence"]), GateDecision.model_validate(made.record["decision"])
+    return Evidence.recall(made.record["evidence"]), GateDecision.recall(made.record["decision"])
 
 
 def longer_holdout(context: Context, data: TrainingData, evidence: Evidence) -> TrainingData:

@@ -39,7 +39,7 @@ def judged_windows(decisions: Sequence[Decision], until: datetime) -> list[Judge
     found: dict[datetime, Judged] = {}
     for entry in decisions:
         if entry.kind == TRIAGE and entry.until is not None and entry.until < until:
-            found[entry.until] = Judged.model_validate(entry.record)
+            found[entry.until] = Judged.recall(entry.record)
     return [found[end] for end in sorted(found)]
 
 

@@ -1,0 +1,51 @@
+"""Records outlive the code that wrote them."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from everfit.tasks import turns
+from everfit.tasks.ledger import Ledger
+from everfit.tasks.records import Record, Trigger, Window
+from everfit.tasks.turns import TurnRecord
+
+UNTIL = datetime(2024, 3, 1, tzinfo=UTC)
+
+
+class Part(Record):
+    value: int = 0
+
+
+class Whole(Record):
+    part: Part | None = None
+    parts: tuple[Part, ...] = ()
+
+
+def test_a_record_is_read_without_the_fields_that_are_gone_and_made_with_none_too_many() -> None:
+    kept = {"part": {"value": 1, "gone": 2}, "parts": [{"value": 3, "gone": 4}], "gone": {}}
+
+    assert Whole.recall(kept) == Whole(part=Part(value=1), parts=(Part(value=3),))
+    with pytest.raises(ValidationError, match="gone"):
+        Whole.model_validate(kept)
+
+
+def test_a_turn_of_an_earlier_everfit_is_still_told(tmp_path: Path) -> None:
+    # Given a turn whose record has fields that were taken out since, and lacks those that have come since
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
+    window = {"since": "2024-01-01T00:00:00Z", "until": "2024-03-01T00:00:00Z", "timezone": "UTC"}
+    snapshot = {"uri": "d", "version": 3, "window": window, "rows": 9, "content_digest": "ab", "format": "delta"}
+    turn = ledger.begin_turn("small", Trigger(), Window(until=UNTIL))
+    ledger.finish_turn(
+        turn, state="NothingNew", reasons=["known"], record={"snapshot": snapshot, "canary": {"rows": 1}}
+    )
+
+    [read] = ledger.turns("small")
+
+    assert turns.summary(read)["snapshot"] == {"version": 3, "rows": 9, "digest": "ab"}
+    assert "version 3, 9 rows" in turns.markdown(read)
+
+
+def test_every_part_of_a_turn_may_be_missing() -> None:
+    assert TurnRecord.recall({}) == TurnRecord()
