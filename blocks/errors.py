@@ -20,6 +20,10 @@ class DataError(EverfitError):
     """The data of a window can't be used as it is: no rows, no labels, one class only."""
 
 
+class NotEnoughError(DataError):
+    """There is too little to say anything: too few rows, no labels, one class only. More of the same would do."""
+
+
 class WorkspaceError(EverfitError):
     """The workspace can't be used: not writable, unknown scheme, broken table."""
 

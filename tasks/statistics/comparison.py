@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, FiniteFloat
 
-from everfit.blocks.errors import DataError
+from everfit.blocks.errors import DataError, NotEnoughError
 from everfit.tasks.records import Record
 from everfit.tasks.statistics.metrics import Metric, check_weights, metric
 from everfit.tasks.statistics.paired_tests import Estimate, delong, delong_interval, mcnemar
@@ -206,14 +206,16 @@ class _Rows:
         checked = [found.check(y, each) for each in scores]
         labels, arrays = checked[0][0], tuple(each for _, each in checked)
         if labels.size < 2:
-            raise DataError("one row alone can't tell a difference; give at least 2")
+            raise NotEnoughError("one row alone can't tell a difference; give at least 2")
         if len({each.shape for each in arrays}) > 1:
             raise DataError(f"the models' scores have different shapes {[each.shape for each in arrays]}")
         if found.needs_classes and np.unique(labels).size == 1:
-            raise DataError(f"all {labels.size} labels are {labels[0]:g}; a comparison needs rows of another class too")
+            raise NotEnoughError(
+                f"all {labels.size} labels are {labels[0]:g}; a comparison needs rows of another class too"
+            )
         groups = None if clusters is None else np.unique(np.asarray(clusters), return_inverse=True)[1].astype(np.int64)
         if groups is not None and (groups.shape != labels.shape or groups.max() < 1):
-            raise DataError(
+            raise NotEnoughError(
                 f"clusters of shape {groups.shape!r} for {labels.size} rows: give one label per row, two kinds"
             )
         checked_weights = None if weights is None else check_weights(weights, labels.size)
@@ -289,7 +291,7 @@ def _quantiles(values: Floats, tail: float) -> tuple[float, float]:
     lower = float(np.quantile(np.where(undefined, -np.inf, values), tail, method="lower"))
     upper = float(np.quantile(np.where(undefined, np.inf, values), 1 - tail, method="higher"))
     if not np.isfinite([lower, upper]).all():
-        raise DataError(
+        raise NotEnoughError(
             f"{int(undefined.sum())} of {values.size} bootstrap draws lack a class that the metric needs; "
             "there are too few rows of it for a bound: take a longer hold-out"
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from everfit.blocks.errors import DataError
+from everfit.blocks.errors import DataError, NotEnoughError
 from everfit.blocks.metrics import METRICS, MetricFacts, TaskKind, metric_facts
 from everfit.tasks.statistics.weighted_metrics import PREPARE, Floats, Prepare, Weights
 
@@ -64,7 +64,7 @@ class Metric:
         row_weights = check_weights(weights, labels.size)
         value = float(self.prepare(labels, checked)(row_weights[None, :])[0])
         if not np.isfinite(value):
-            raise DataError(
+            raise NotEnoughError(
                 f"{self.name} is not defined on these {labels.size} rows (labels: {_labels(labels)}); "
                 "take more rows, or a metric that needs no rows of every class"
             )
@@ -77,7 +77,9 @@ class Metric:
             DataError: as for `score`, apart from values that the rows don't define.
         """
         labels, checked = _floats(y, "labels"), _floats(scores, "scores")
-        if labels.ndim != 1 or labels.size == 0:
+        if labels.shape == (0,):
+            raise NotEnoughError("there are no labels; give a vector with at least one row")
+        if labels.ndim != 1:
             raise DataError(f"labels have the shape {labels.shape!r}; give a vector with at least one row")
         if checked.shape[:1] != labels.shape or checked.ndim not in self._dimensions:
             raise DataError(f"scores of shape {checked.shape!r} don't fit {labels.size} labels for {self.name}")

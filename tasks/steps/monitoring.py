@@ -32,7 +32,7 @@ from everfit.tasks.watching import monitoring
 from everfit.tasks.watching.drift import DriftResult, drift
 from everfit.tasks.watching.drift_report import drift_html
 from everfit.tasks.watching.live import Live, read_live
-from everfit.tasks.watching.live_estimate import came_true, estimate_signal, fit_estimator
+from everfit.tasks.watching.live_estimate import came_true, can_estimate, estimate_signal, fit_estimator
 from everfit.tasks.watching.live_quality import previous_signal, quality_signal
 from everfit.tasks.watching.monitoring import attempt
 from everfit.tasks.watching.past import TRIAGE, Judged, history_of
@@ -126,6 +126,8 @@ def estimate_quality(watched: Watched) -> tuple[EstimateSignal, PastEstimate | N
 
     def estimated() -> EstimateSignal:
         spec = watched.context.spec
+        if not can_estimate(spec.metric):
+            return EstimateSignal(reason=f"{spec.metric} can't be estimated without labels")
         estimator = fit_estimator(watched.holdout, spec, watched.features)
         reference = f"v{watched.standing.version}-"
         past = [

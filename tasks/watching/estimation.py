@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from everfit.blocks.errors import DataError
+from everfit.blocks.errors import DataError, NotEnoughError
 from everfit.tasks.statistics.metrics import Floats, metric
 from everfit.tasks.watching.track_record import EstimatedQuality, TrackRecord, estimated
 
@@ -86,7 +86,7 @@ class ConfidenceEstimator:
         """
         values = np.asarray(scores, dtype=np.float64)
         if values.shape[0] == 0:
-            raise DataError("there are no rows to estimate quality for; wait for predictions")
+            raise NotEnoughError("there are no rows to estimate quality for; wait for predictions")
         value = _expected(self.name, self.calibrators, values)
         error = _scaled(self.chunk_error, self.chunk_rows, values.shape[0])
         return estimated("cbpe", self.name, values.shape[0], value, error, record=record, confidence=confidence)
@@ -166,7 +166,7 @@ class LossEstimator:
         if missing := [name for name in self.columns if name not in features.columns]:
             raise DataError(f"the feature {missing[0]!r} is missing; it was there in the reference")
         if features.empty:
-            raise DataError("there are no rows to estimate quality for; wait for predictions")
+            raise NotEnoughError("there are no rows to estimate quality for; wait for predictions")
         inputs = _inputs(features, np.asarray(predictions, dtype=np.float64), self.columns)
         value = _of_losses(self.name, self.model.predict(inputs))
         error = _scaled(self.chunk_error, self.chunk_rows, len(inputs))
@@ -247,7 +247,9 @@ def _errors(rows: int, estimate: Any, realise: Any, *, folds: int = 5) -> tuple[
     """
     size = rows // _CHUNKS
     if size < 30:
-        raise DataError(f"{rows:,} reference rows are too few to estimate quality from; give {30 * _CHUNKS:,} or more")
+        raise NotEnoughError(
+            f"{rows:,} reference rows are too few to estimate quality from; give {30 * _CHUNKS:,} or more"
+        )
     order = np.arange(rows)
     differences = []
     for fold in range(folds):
@@ -256,10 +258,10 @@ def _errors(rows: int, estimate: Any, realise: Any, *, folds: int = 5) -> tuple[
         for chunk in np.array_split(held, max(1, held.size // size)):
             try:
                 differences.append(estimate(train, chunk) - realise(chunk))
-            except DataError:  # a stretch with one class only
+            except NotEnoughError:  # a stretch with one class only
                 continue
     if len(differences) < 3:
-        raise DataError("the reference has too few rows of some class to see how far estimates are off")
+        raise NotEnoughError("the reference has too few rows of some class to see how far estimates are off")
     return size, float(np.sqrt(np.mean(np.square(differences))))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from everfit.blocks.errors import DataError
+from everfit.blocks.errors import NotEnoughError
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.answering.answers import Answers
 from everfit.tasks.statistics.metrics import metric
@@ -15,17 +15,20 @@ from everfit.tasks.watching.track_record import EstimatedQuality, PastEstimate, 
 Estimator = Callable[[Answers, TrackRecord], EstimatedQuality]
 
 
+def can_estimate(name: str) -> bool:
+    """Whether there is a way to estimate a metric without labels."""
+    return metric(name).needs_classes or name in DLE_METRICS
+
+
 def fit_estimator(holdout: Answers, spec: ModelSpec, features: Sequence[str]) -> Estimator:
     """Learn from the champion's hold-out how good it is where.
 
     Raises:
-        DataError: the metric can't be estimated, or the hold-out is too small.
+        DataError: the metric can't be estimated (`can_estimate` tells), or the hold-out is too small.
     """
     if metric(spec.metric).needs_classes:
         by_confidence = ConfidenceEstimator.fit(holdout.truth, holdout.scores, spec.metric)
         return lambda answers, record: by_confidence.estimate(answers.scores, record)
-    if spec.metric not in DLE_METRICS:
-        raise DataError(f"{spec.metric!r} can't be estimated without labels")
     by_loss = LossEstimator.fit(holdout.rows[list(features)], holdout.truth, holdout.scores, spec.metric)
     return lambda answers, record: by_loss.estimate(answers.rows[list(features)], answers.scores, record)
 
@@ -67,7 +70,7 @@ def came_true(estimator: Estimator, mature: Answers, spec: ModelSpec, until: dat
     try:
         told = estimator(judged, track_record(()))
         truth = realised(judged.truth, judged.scores, spec.metric)
-    except DataError:
+    except NotEnoughError:
         return None
     error = (told.standard_error**2 + truth.standard_error**2) ** 0.5
     return PastEstimate(until=until, estimated=told.value, realised=truth.value, standard_error=error)

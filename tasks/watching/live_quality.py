@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from everfit.blocks.errors import DataError
+from everfit.blocks.errors import NotEnoughError
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.answering.answers import Answers, label_texts
 from everfit.tasks.answering.labels import LABEL
@@ -71,7 +71,7 @@ def quality_signal(
     judged = mature.with_labels()
     try:
         found = realised(judged.truth, judged.scores, spec.metric, clusters=_clusters(judged, spec))
-    except DataError as error:
+    except NotEnoughError as error:
         return QualitySignal.model_validate({**told, "status": "not_enough", "reason": f"{error}; {covered.words}"})
     enough = covered.labelled >= policy.min_labels and not covered.biased
     few = f"{covered.labelled:,} mature labels; {policy.min_labels:,} are needed"
@@ -120,7 +120,7 @@ def _lost_slices(judged: Answers, holdout: Answers, spec: ModelSpec, bound: floa
                 continue
             try:
                 own = realised(part.truth, part.scores, spec.metric, draws=200)
-            except DataError:
+            except NotEnoughError:
                 continue
             name = f"{column}={group}"
             baselines[name], slices[name] = own.baseline(), (new == group).to_numpy()

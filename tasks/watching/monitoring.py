@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from everfit.blocks.errors import DataError
+from everfit.blocks.errors import NotEnoughError
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.answering.answers import Answers
@@ -81,10 +81,13 @@ def windows_of(spec: ModelSpec, trained_until: datetime, until: datetime) -> Win
 
 
 def attempt(area: Callable[[], _AreaT], kind: type[_AreaT]) -> _AreaT:
-    """Work an area out; what goes wrong is the area's status, for the other areas still count."""
+    """Work an area out; what goes wrong is the area's status, for the other areas still count.
+
+    Only what more rows would mend is `not_enough`; data that can't be read as it should is a failure.
+    """
     try:
         return area()
-    except DataError as error:
+    except NotEnoughError as error:
         return kind(status="not_enough", reason=str(error))
     except Exception as error:
         logger.exception("%s could not be worked out", kind.__name__)

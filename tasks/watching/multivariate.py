@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
-from everfit.blocks.errors import DataError
+from everfit.blocks.errors import DataError, NotEnoughError
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.tasks.records import Record
 from everfit.tasks.statistics.columns import codes_of, kind_of, numbers_of
@@ -64,7 +64,7 @@ def multivariate_drift(
 
     old, new = reference_sample(reference, rows, seed), reference_sample(current, rows, seed)
     if min(len(old), len(new)) < policy.min_rows:
-        raise DataError(
+        raise NotEnoughError(
             f"{len(new):,} rows of the window and {len(old):,} of the reference are too few for a domain classifier; "
             f"monitoring.min_rows asks for {policy.min_rows:,}"
         )

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, FiniteFloat
 
-from everfit.blocks.errors import DataError
+from everfit.blocks.errors import DataError, NotEnoughError
 from everfit.tasks.records import Record
 from everfit.tasks.statistics.comparison import interval
 from everfit.tasks.statistics.metrics import Floats, metric
@@ -127,7 +127,7 @@ def time_spread(
     for group in np.unique(groups):
         try:
             found.append(realised(labels[groups == group], values[groups == group], name, draws=draws, seed=seed))
-        except DataError:  # too small, or one class only
+        except NotEnoughError:  # too small, or one class only
             continue
     if len(found) < 3:
         return None
@@ -158,7 +158,7 @@ def chance(y: npt.ArrayLike, scores: npt.ArrayLike, name: str, weights: npt.Arra
         constant = np.full(labels.size, np.average(labels, weights=row_weights))
     try:
         return found.score(labels, constant, weights)
-    except DataError:
+    except NotEnoughError:
         return None
 
 
@@ -197,7 +197,7 @@ def by_slice(
             continue
         try:
             quality = realised(labels[rows], values[rows], name, draws=draws, seed=seed)
-        except DataError:  # one class only: the metric says nothing of this group
+        except NotEnoughError:  # one class only: the metric says nothing of this group
             continue
         loss = -chosen.gain(quality.value, baselines[group].value)
         error = math.hypot(quality.standard_error, baselines[group].standard_error)
@@ -230,7 +230,7 @@ def business_value(y: npt.ArrayLike, scores: npt.ArrayLike, worth: Callable[[Flo
     """
     values = worth(np.asarray(y, dtype=np.float64), np.asarray(scores, dtype=np.float64))
     if values.size < 2:
-        raise DataError(f"{values.size} rows give no mean worth with an error; give at least 2")
+        raise NotEnoughError(f"{values.size} rows give no mean worth with an error; give at least 2")
     error = float(values.std(ddof=1) / math.sqrt(values.size))
     return BusinessValue(rows=values.size, per_row=float(values.mean()), standard_error=error)
 
