@@ -15,17 +15,22 @@ LEVELS: tuple[Level, ...] = ("low", "medium", "high")
 class SlicePolicy(Policy):
     """No slice of the rows may lose more than a bound to the champion.
 
-    A slice fails when its loss is beyond `max_loss` and, corrected for the number of slices, not due to chance.
+    A slice fails when its loss is beyond `max_loss` and, corrected for the number of slices, not due to chance. One
+    with too few rows, or too few outside of its most frequent class, can't be judged, and is named in the reason.
 
     Attributes:
         columns: The columns whose values (or quantile bins) make the slices; by default the protected ones.
         min_rows: Slices with fewer rows are not judged.
+        min_class_rows: Nor those with fewer rows outside of their most frequent class, such as of one class alone.
+        too_few: Whether slices that can't be judged are only told of (`tell`), or fail the check (`fail`).
         max_loss: The loss, in the primary metric, that a slice may show.
         false_discovery_rate: Share of false alarms among the slices that fail.
     """
 
     columns: tuple[str, ...] = Field(default=(), description="By default the protected columns.")
     min_rows: int = Field(default=200, ge=2, description="Slices with fewer rows are not judged.")
+    min_class_rows: int = Field(default=20, ge=1, description="Nor those with fewer outside their largest class.")
+    too_few: Literal["tell", "fail"] = Field(default="tell", description="What slices that can't be judged do.")
     max_loss: FiniteFloat = Field(default=0.0, ge=0, description="Loss in the primary metric that a slice may show.")
     false_discovery_rate: FiniteFloat = Field(
         default=0.05, gt=0, lt=1, description="Share of false alarms among the slices that fail."
@@ -159,6 +164,8 @@ class GatePolicy(Policy):
         robustness: Limit on flips under small changes; off by default.
         business_value: What the release must be worth; off by default.
         serving: The challenger is tried in the prediction service's code; off by default.
+        conversion: It must be released in the format that the spec names; by default one that can't be converted is
+            released as it is.
         approval: Whether a person decides on what has passed.
         risk: When `approval` is `on_risk`.
         approval_expires: After this, what nobody decided is rejected.
@@ -185,6 +192,7 @@ class GatePolicy(Policy):
     robustness: RobustnessPolicy | None = Field(default=None, description="Limit on flips under small changes.")
     business_value: BusinessValuePolicy | None = Field(default=None, description="What a release must be worth.")
     serving: ServingPolicy | None = Field(default=None, description="Tried in the prediction service's code.")
+    conversion: bool = Field(default=False, description="Released in `release.format`, or not at all.")
     approval: Literal["never", "always", "on_risk"] = Field(default="never", description="Whether a person decides.")
     risk: RiskPolicy = Field(default_factory=RiskPolicy, description="When approval is `on_risk`.")
     approval_expires: Duration = Field(default=timedelta(days=7), description="Then what nobody decided is rejected.")

@@ -74,9 +74,19 @@ def slice_evidence(spec: ModelSpec, judged: Judged, columns: Sequence[str]) -> t
     for name in columns:
         for value, chosen in groups(judged.rows[name].reset_index(drop=True)):
             rows = int(chosen.sum())
-            part = judged.where(chosen) if rows >= least and "champion" in judged.scores else None
-            found.append(SliceEvidence(column=name, value=value, rows=rows, comparison=_compared(spec, part)))
+            others = None if spec.task == "regression" else _outside_largest_class(judged.truth[chosen])
+            enough = rows >= least and (others is None or others > 0)  # of one class alone nothing can be compared
+            part = judged.where(chosen) if enough and "champion" in judged.scores else None
+            found.append(
+                SliceEvidence(
+                    column=name, value=value, rows=rows, other_class_rows=others, comparison=_compared(spec, part)
+                )
+            )
     return tuple(found)
+
+
+def _outside_largest_class(truth: npt.NDArray[np.float64]) -> int:
+    return truth.size - int(np.unique(truth, return_counts=True)[1].max(initial=0))
 
 
 def _compared(spec: ModelSpec, part: Judged | None) -> PairedComparison | None:
@@ -93,4 +103,4 @@ def _compared(spec: ModelSpec, part: Judged | None) -> PairedComparison | None:
             seed=spec.training.seed,
         )
     except DataError:
-        return None  # of one class alone, say: nothing is known of it, and the gate says so
+        return None  # nothing is known of it, and the gate says so

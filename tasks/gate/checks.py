@@ -5,13 +5,14 @@ Adding a check is adding a function to `CHECKS`.
 
 from collections.abc import Callable
 
-from everfit.blocks.gating import GatePolicy
+from everfit.blocks.gating import GatePolicy, SlicePolicy
 from everfit.tasks.evidence.holdout import holdout_start_allowed
 from everfit.tasks.gate.check import Check, Checks, judge, missing, number, percent
-from everfit.tasks.gate.evidence import Evidence
+from everfit.tasks.gate.evidence import Evidence, SliceEvidence
 from everfit.tasks.gate.limits import (
     business_value_limits,
     calibration_limits,
+    conversion_parity,
     fairness_limits,
     robustness_limits,
     serving_limits,
@@ -19,6 +20,9 @@ from everfit.tasks.gate.limits import (
 from everfit.tasks.statistics.comparison import PairedComparison
 from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.statistics.multiplicity import adjusted_p_values
+
+_TOLD = 5
+"""So many slices are told of by name."""
 
 
 def _unseen_rows(evidence: Evidence, _: GatePolicy) -> Checks:
@@ -149,30 +153,49 @@ def _slices(evidence: Evidence, policy: GatePolicy) -> Checks:
     if evidence.slices is None:
         yield missing("slices", "how slices of the rows compare with the champion")
         return
-    large = [each for each in evidence.slices if each.rows >= policy.slices.min_rows]
-    found = [(each, each.comparison) for each in large if each.comparison is not None]
+    limits = policy.slices
+    looked_at = [(each, _too_few(each, limits)) for each in evidence.slices]
+    judged, few = [each for each, why in looked_at if not why], [why for _, why in looked_at if why]
+    unjudged = f" ({len(few)} can't be judged: {_shortened(few)})" if few else ""
+    if unmeasured := [str(each) for each in judged if each.comparison is None]:
+        yield missing("slices", f"how {', '.join(unmeasured)} compares with the champion")
+        return
+    found = [(each, each.comparison) for each in judged if each.comparison is not None]
     adjusted = adjusted_p_values([comparison.p_value_worse for _, comparison in found])
     worst: list[tuple[float, str]] = []
     for (each, comparison), p_value in zip(found, adjusted.tolist(), strict=True):
-        if -comparison.difference > policy.slices.max_loss and p_value <= policy.slices.false_discovery_rate:
+        if -comparison.difference > limits.max_loss and p_value <= limits.false_discovery_rate:
             told = f"{each} ({number(-comparison.difference)} worse on {each.rows:,} rows)"
             worst.append((-comparison.difference, told))
     worst.sort(reverse=True)
     loss = max((-comparison.difference for _, comparison in found), default=0.0)
-    if unmeasured := [str(each) for each in large if each.comparison is None]:
-        yield missing("slices", f"how {', '.join(unmeasured)} compares with the champion")
-    elif worst:
-        rate = percent(policy.slices.false_discovery_rate)
+    if worst:
         reason = (
-            f"{len(worst)} of {len(found)} slices lose more than {number(policy.slices.max_loss)} to the champion, "
+            f"{len(worst)} of {len(found)} slices lose more than {number(limits.max_loss)} to the champion, with at "
         )
-        reason += f"with at most {rate} false alarms: {'; '.join(told for _, told in worst[:5])}"
-        yield Check(name="slices", passed=False, value=loss, bound=policy.slices.max_loss, reason=reason)
+        reason += f"most {percent(limits.false_discovery_rate)} false alarms: {_shortened([told for _, told in worst])}"
+        yield Check(name="slices", passed=False, value=loss, bound=limits.max_loss, reason=reason + unjudged)
+    elif few and limits.too_few == "fail":
+        reason = f"{len(few)} of {len(evidence.slices)} slices can't be judged: {_shortened(few)}; each of "
+        reason += "them must be, as gate.slices.too_few is `fail`"
+        yield Check(name="slices", passed=False, value=loss, bound=limits.max_loss, reason=reason)
     else:
-        small = len(evidence.slices) - len(large)
-        reason = f"none of {len(found)} slices is clearly worse than with the champion"
-        reason += f" ({small} have fewer than {policy.slices.min_rows:,} rows)" if small else ""
-        yield Check(name="slices", passed=True, value=loss, bound=policy.slices.max_loss, reason=reason)
+        reason = f"none of {len(found)} slices is clearly worse than with the champion{unjudged}"
+        yield Check(name="slices", passed=True, value=loss, bound=limits.max_loss, reason=reason)
+
+
+def _too_few(each: SliceEvidence, limits: SlicePolicy) -> str:
+    """Why a slice can't be judged, in words; nothing where it can."""
+    if each.rows < limits.min_rows:
+        return f"{each} has {each.rows:,} of {limits.min_rows:,} rows"
+    if each.other_class_rows is not None and each.other_class_rows < limits.min_class_rows:
+        return f"{each} has {each.other_class_rows:,} of {limits.min_class_rows:,} rows outside of its largest class"
+    return ""
+
+
+def _shortened(told: list[str]) -> str:
+    rest = f" and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
+    return f"{'; '.join(told[:_TOLD])}{rest}"
 
 
 CHECKS: tuple[Callable[[Evidence, GatePolicy], Checks], ...] = (
@@ -189,5 +212,6 @@ CHECKS: tuple[Callable[[Evidence, GatePolicy], Checks], ...] = (
     robustness_limits,
     business_value_limits,
     serving_limits,
+    conversion_parity,
 )
 """In the order in which a person would ask."""

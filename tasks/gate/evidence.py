@@ -26,6 +26,7 @@ class SliceEvidence(Record):
     column: str
     value: str = Field(description="The value, or the bin in words.")
     rows: int
+    other_class_rows: int | None = Field(default=None, description="Outside of its most frequent class, if it has any.")
     comparison: PairedComparison | None = None
 
     def __str__(self) -> str:
@@ -75,6 +76,17 @@ class ServingEvidence(Record):
     problem: str = Field(default="", description="In words, where it didn't load or answered otherwise.")
 
 
+class ConversionEvidence(Record):
+    """What came of converting the model to the format that it is to be released in."""
+
+    format: str
+    accepted: bool = Field(description="Whether that is what is served; otherwise the model as it was fitted is.")
+    difference: Measured = Field(default=None, description="The largest between the predictions of both on hold-out.")
+    loss: Measured = Field(default=None, description="Of the primary metric, as a share of its value.")
+    rows: int = 0
+    problem: str = Field(default="", description="In words, where it was not accepted.")
+
+
 class Evidence(Record):
     """What was measured of a challenger on rows that no model has trained on."""
 
@@ -104,6 +116,7 @@ class Evidence(Record):
     robustness: RobustnessEvidence | None = None
     business_value: BusinessValueEvidence | None = None
     serving: ServingEvidence | None = None
+    conversion: ConversionEvidence | None = Field(default=None, description="None where the spec asks for none.")
 
     @model_validator(mode="after")
     def _one_metric(self) -> Self:

@@ -1,7 +1,7 @@
 """The gate's limits on what a challenger does beside its primary metric."""
 
 from everfit.blocks.gating import GatePolicy
-from everfit.tasks.gate.check import Check, Checks, judge, missing
+from everfit.tasks.gate.check import Check, Checks, judge, missing, number
 from everfit.tasks.gate.evidence import Evidence, FairnessEvidence
 
 
@@ -91,3 +91,21 @@ def serving_limits(evidence: Evidence, policy: GatePolicy) -> Checks:
     ):
         if bound is not None:
             yield judge(f"serving {name}", value, bound, at_most=True, what=f"{name} in the prediction service")
+
+
+def conversion_parity(evidence: Evidence, policy: GatePolicy) -> Checks:
+    """Whether the model is what it was fitted to be in the format that it is released in."""
+    found = evidence.conversion
+    if found is None:
+        if policy.conversion:
+            yield missing("conversion", "whether the converted model answers as the fitted one")
+        return
+    if found.accepted:
+        reason = f"converted to {found.format} the model answers as it was fitted: on {found.rows:,} hold-out rows "
+        reason += f"predictions differ by at most {number(found.difference)}"
+        yield Check(name="conversion", passed=True, value=found.difference, reason=reason)
+        return
+    kept = f"the model could not be converted to {found.format}"
+    instead = f"it must be {found.format} to be released" if policy.conversion else "it is released as it was fitted"
+    reason = f"{kept}: {found.problem}; {instead}"
+    yield Check(name="conversion", passed=not policy.conversion, value=found.difference, reason=reason)

@@ -129,6 +129,20 @@ def test_a_group_that_is_treated_otherwise_shows(tmp_path: Path) -> None:
     assert found.fairness[0].demographic_parity_difference > 0.3
 
 
+def test_a_slice_of_one_class_is_told_and_not_judged(tmp_path: Path) -> None:
+    rows = rows_of()
+    rows["y"] = np.where(rows["color"] == "red", 1.0, rows["y"])
+    gate = {"slices": {"columns": ["color"], "min_rows": 20, "min_class_rows": 5}}
+
+    found = evidence_of(tmp_path, rows=rows, gate=gate)
+
+    (red,) = [each for each in found.slices if each.value == "red"]
+    assert (red.rows >= 20, red.other_class_rows, red.comparison) == (True, 0, None)
+    (check,) = [check for check in decide(found, a_spec(gate=gate).gate).checks if check.name == "slices"]
+    assert check.passed
+    assert "(1 can't be judged: color = red has 0 of 5 rows outside of its largest class)" in check.reason
+
+
 def test_every_row_is_in_one_group() -> None:
     column = pd.Series([*np.linspace(0, 1, 40), np.nan, np.nan])
     found = dict(groups(column))

@@ -21,9 +21,9 @@ from pydantic import ValidationError
 from everfit.blocks.gating import GatePolicy
 from everfit.blocks.metrics import TaskKind
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.gate import decision as gating
 from everfit.tasks.evidence.holdout import count_overlap, holdout_start_allowed
 from everfit.tasks.gate import Evidence, GateDecision, decide
+from everfit.tasks.gate import decision as gating
 from everfit.tasks.gate.check import number
 from everfit.tasks.gate.checks import CHECKS
 from everfit.tasks.gate.evidence import (
@@ -54,6 +54,7 @@ FULL_POLICY = GatePolicy.model_validate(
         "robustness": {"max_flip_share": 0.05},
         "business_value": {"min_gain": 0.1},
         "serving": {"p99_ms": 50, "size_mb": 100, "memory_mb": 500},
+        "conversion": True,
     }
 )
 
@@ -113,6 +114,7 @@ def _evidence(**changes: Any) -> Evidence:
         "robustness": RobustnessEvidence(flip_share=0.01, perturbation="noise on distance"),
         "business_value": BusinessValueEvidence(challenger=1.3, champion=1.1, unit="€"),
         "serving": ServingEvidence(loaded=True, same_predictions=True, p99_ms=20, size_mb=3, memory_mb=200),
+        "conversion": CONVERTED,
     }
     return Evidence.model_validate(known | changes)
 
@@ -143,6 +145,7 @@ def test_a_challenger_that_is_better_in_all_is_promoted() -> None:
 ROUTINE_LOSS = _comparison(-0.04, -0.06, worse=0.001, rows=1000)
 FAIR = {"column": "sex", "demographic_parity_difference": 0.05, "equalized_odds_difference": 0.08}
 FAIR |= {f"champion_{kind}": FAIR[kind] for kind in ("demographic_parity_difference", "equalized_odds_difference")}
+CONVERTED = {"format": "onnx", "accepted": True, "difference": 2e-7, "loss": 0.0, "rows": 9120}
 SERVED = {"loaded": True, "same_predictions": True, "p99_ms": 20, "size_mb": 3, "memory_mb": 200}
 
 FAULTS: list[tuple[str, dict[str, Any]]] = [
@@ -216,6 +219,8 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("serving p99_ms", {"serving": SERVED | {"p99_ms": 51}}),
     ("serving size_mb", {"serving": SERVED | {"size_mb": 101}}),
     ("serving memory_mb", {"serving": SERVED | {"memory_mb": None}}),
+    ("conversion", {"conversion": CONVERTED | {"accepted": False, "problem": "no converter"}}),
+    ("conversion", {"conversion": None}),
 ]
 
 
@@ -246,6 +251,7 @@ def test_what_is_switched_off_is_not_asked_for() -> None:
         robustness=None,
         business_value=None,
         serving=None,
+        conversion=None,
     )
     off = GatePolicy(expectations=False, leaks=False, dummy=False)
     decision = decide(bare, off)
@@ -402,9 +408,49 @@ def test_a_sure_but_small_loss_of_a_slice_is_allowed() -> None:
     assert decide(_evidence(slices=(small,)), FULL_POLICY).verdict == "promote"
 
 
-def test_small_slices_are_not_judged() -> None:
-    small = _slice("B6", rows=99, comparison=_comparison(-0.2, -0.3, worse=0.0001, rows=99))
-    assert decide(_evidence(slices=(small,)), FULL_POLICY).verdict == "promote"
+SMALL_SLICE = _slice("B6", rows=99, comparison=_comparison(-0.2, -0.3, worse=0.0001, rows=99))
+ONE_CLASS = _slice("HA", rows=5000, other_class_rows=0, comparison=None)
+RARE_CLASS = _slice("OO", rows=5000, other_class_rows=19, comparison=_comparison(-0.2, -0.3, worse=0.0001, rows=5000))
+
+
+@pytest.mark.parametrize(
+    ("few", "words"),
+    [
+        (SMALL_SLICE, "carrier = B6 has 99 of 100 rows"),
+        (ONE_CLASS, "carrier = HA has 0 of 20 rows outside of its largest class"),
+        (RARE_CLASS, "carrier = OO has 19 of 20 rows outside of its largest class"),
+    ],
+)
+def test_a_slice_with_too_few_rows_to_judge_is_told_and_blocks_only_where_the_policy_says_so(
+    few: SliceEvidence, words: str
+) -> None:
+    evidence = _evidence(slices=(_slice("AA"), few))
+
+    told = decide(evidence, FULL_POLICY)
+    assert told.verdict == "promote"
+    (check,) = [check for check in told.checks if check.name == "slices"]
+    assert f"none of 1 slices is clearly worse than with the champion (1 can't be judged: {words})" == check.reason
+
+    asked = {"slices": FULL_POLICY.slices.model_dump() | {"too_few": "fail"}} if FULL_POLICY.slices else {}
+    blocked = decide(evidence, _policy(**asked))
+    assert _failed(blocked) == {"slices"}
+    assert words in blocked.reasons[0]
+
+
+def test_a_slice_with_just_enough_rows_of_a_class_is_judged() -> None:
+    lost = {"other_class_rows": 20, "comparison": _comparison(-0.2, -0.3, worse=0.0001, rows=5000)}
+    assert _failed(decide(_evidence(slices=(_slice("OO", rows=5000, **lost),)), FULL_POLICY)) == {"slices"}
+    unknown = _slice("OO", rows=5000, other_class_rows=20, comparison=None)
+    assert _failed(decide(_evidence(slices=(unknown,)), FULL_POLICY)) == {"slices"}
+
+
+def test_a_model_that_can_not_be_converted_is_released_as_it_was_fitted_and_says_why() -> None:
+    refused = CONVERTED | {"accepted": False, "problem": "no converter for it"}
+    decision = decide(_evidence(conversion=refused), _policy(conversion=False))
+    assert decision.verdict == "promote"
+    assert decision.checks[-1].reason == (
+        "the model could not be converted to onnx: no converter for it; it is released as it was fitted"
+    )
 
 
 UNKNOWABLE = [name for name, info in Evidence.model_fields.items() if info.default is None]
