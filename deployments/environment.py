@@ -1,5 +1,6 @@
 """The environment that everfit's own processes run in: set before the libraries that read it are imported."""
 
+import importlib
 import logging
 import os
 import threading
@@ -13,6 +14,9 @@ NO_TELEMETRY = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
+
+_HEAVY = ("pandas", "deltalake", "great_expectations.expectations", "sklearn.ensemble", "mlflow.sklearn", "skops.io")
+"""What takes longest to import of what every turn needs, in the order of need."""
 
 
 def prepare(settings: Settings, *, quiet: bool = True) -> None:
@@ -72,18 +76,34 @@ def has_server() -> bool:
 def start_temporary_server() -> Callable[[], None]:
     """Start Prefect's temporary server in the background, where no other is configured.
 
-    It takes seconds to come up, in which this process can import what the flow needs.
+    It takes seconds to come up, in which this process imports what the flows need.
 
     Returns:
         Call it to wait until the server answers, before the first flow is run.
     """
     if has_server():
         return lambda: None
+    # Nobody looks at the pages of a server that ends with this process, and what blocks there are is in its database.
+    os.environ.setdefault("PREFECT_SERVER_UI_ENABLED", "false")
+    os.environ.setdefault("PREFECT_API_BLOCKS_REGISTER_ON_START", "false")
     from prefect.server.api.server import SubprocessASGIServer
 
     starting = threading.Thread(target=SubprocessASGIServer().start, daemon=True)
     starting.start()
-    return starting.join
+
+    def server_is_up() -> None:
+        _import_meanwhile(starting)
+        starting.join()
+
+    return server_is_up
+
+
+def _import_meanwhile(starting: threading.Thread) -> None:
+    """Import what flows import when they come to it: a processor is free while the server starts on another."""
+    for name in _HEAVY:
+        if not starting.is_alive():
+            return
+        importlib.import_module(name)
 
 
 def prefect_database(settings: Settings) -> str:
