@@ -1,11 +1,17 @@
 """The environment that everfit's own processes run in: set before the libraries that read it are imported."""
 
+import atexit
 import importlib
 import logging
 import os
-import threading
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from collections.abc import Callable
 
+from everfit.blocks.errors import EverfitError
 from everfit.blocks.settings import Settings
 
 NO_TELEMETRY = {
@@ -74,9 +80,10 @@ def has_server() -> bool:
 
 
 def start_temporary_server() -> Callable[[], None]:
-    """Start Prefect's temporary server in the background, where no other is configured.
+    """Start Prefect's server for as long as this process lives, where no other is configured.
 
-    It takes seconds to come up, in which this process imports what the flows need.
+    It takes seconds to come up, in which this process imports what the flows need. Prefect's own way to do the same
+    first imports the whole server here as well, which takes more than a second in both.
 
     Returns:
         Call it to wait until the server answers, before the first flow is run.
@@ -86,24 +93,55 @@ def start_temporary_server() -> Callable[[], None]:
     # Nobody looks at the pages of a server that ends with this process, and what blocks there are is in its database.
     os.environ.setdefault("PREFECT_SERVER_UI_ENABLED", "false")
     os.environ.setdefault("PREFECT_API_BLOCKS_REGISTER_ON_START", "false")
-    from prefect.server.api.server import SubprocessASGIServer
+    from prefect.context import refresh_global_settings_context
+    from prefect.settings import get_current_settings
 
-    starting = threading.Thread(target=SubprocessASGIServer().start, daemon=True)
-    starting.start()
+    settings = get_current_settings()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
+    command += ["--host", "127.0.0.1", "--port", port, "--log-level", "error", "--lifespan", "on"]
+    alone = {"PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+    kept = settings.to_environment_variables(exclude_unset=True)
+    server = subprocess.Popen(command, env={**os.environ, **kept, **alone})  # noqa: S603 - our own command
+    atexit.register(_stop, server)
+    os.environ["PREFECT_API_URL"] = url = f"http://127.0.0.1:{port}/api"
+    refresh_global_settings_context()
+    within = settings.server.ephemeral.startup_timeout_seconds
 
     def server_is_up() -> None:
-        _import_meanwhile(starting)
-        starting.join()
+        give_up = time.monotonic() + within
+        for name in _HEAVY:  # what flows import when they come to it: a processor is free while the server starts
+            if _answers(url):
+                return
+            importlib.import_module(name)
+        while not _answers(url):
+            if server.poll() is not None or time.monotonic() > give_up:
+                raise EverfitError(
+                    f"Prefect's temporary server did not come up within {within} s (exit code {server.poll()!r}); "
+                    f"start one by `prefect server start` and name it in PREFECT_API_URL"
+                )
+            time.sleep(0.05)
 
     return server_is_up
 
 
-def _import_meanwhile(starting: threading.Thread) -> None:
-    """Import what flows import when they come to it: a processor is free while the server starts on another."""
-    for name in _HEAVY:
-        if not starting.is_alive():
-            return
-        importlib.import_module(name)
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:  # noqa: S310 - on loopback
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _stop(server: "subprocess.Popen[bytes]") -> None:
+    server.terminate()
+    try:
+        server.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        server.kill()
+        server.wait()
 
 
 def prefect_database(settings: Settings) -> str:
