@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 FOLDERS := blocks tasks flows deployments infra
 LINKS := build/types/everfit
+# Tests wait for servers more often than for a processor; a file stays in one process, since its tests share what they start.
+TEST_PROCESSES ?= 2
 export MYPYPATH := build/types
 
 # pip says a line or more per package: this many tell as much.
@@ -37,7 +39,7 @@ demo: $(INSTALLED) ## The loop over the year 2013 of real flights (FRESH=1 start
 	@$(BIN)/everfit demo $(if $(FRESH),--fresh) $(if $(QUICK),--quick)
 
 test: check ## All checks, then all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 check: $(INSTALLED) $(LINKS) ## Static checks: format, lint, types, import contracts
 	$(BIN)/ruff format --check .
