@@ -68,7 +68,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"everfit needs Python 3.11 or newer; $(PYTHON) is {sys.version.split()[0]}. Say which one to use: make PYTHON=/path/to/python3.11")'
 	@echo "Installing everfit into $(VENV): about 250 packages, some minutes the first time"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
-	@set -o pipefail; $(BIN)/python -m pip install -c constraints.txt -e '.[dev,demo,postgres,dask,server]' | awk '$(PIP_PROGRESS)'
+	@set -o pipefail; $(BIN)/python -m pip install -c constraints.txt -e '.[dev,demo,postgres,dask,onnx,server]' | awk '$(PIP_PROGRESS)'
 	@touch $@
 	@echo "Installed"
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
+from everfit.blocks.conversion import ConversionPolicy
 from everfit.blocks.policy import Duration, Policy
 from everfit.blocks.serving import ServingPolicy
 
@@ -20,6 +21,8 @@ class ReleasePolicy(Policy):
         keep_versions: So many former champions stay loadable, for rolling back to.
         keep_for: So long after its time a former champion stays loadable, however many there are.
         serving: How the prediction service serves the model: limits, durability, trials.
+        format: What is served: the fitted model as skops keeps it, or converted to `onnx` where that gives the same.
+        conversion: How near the converted model must come to the fitted one.
     """
 
     strategy: Literal["replace"] = Field(default="replace", description="How traffic moves to the new champion.")
@@ -35,6 +38,8 @@ class ReleasePolicy(Policy):
     keep_versions: int = Field(default=5, ge=1, description="Former champions that stay loadable.")
     keep_for: Duration = Field(default=timedelta(days=90), description="How long a former champion stays loadable.")
     serving: ServingPolicy = Field(default_factory=ServingPolicy, description="How the prediction service serves it.")
+    format: Literal["skops", "onnx"] = Field(default="skops", description="As fitted, or converted where it can be.")
+    conversion: ConversionPolicy = Field(default_factory=ConversionPolicy, description="When a conversion is accepted.")
 
     @field_validator("services")
     @classmethod

@@ -132,6 +132,10 @@ class ModelSpec(Block):
     def _task_fits(self) -> Self:
         self.training.check(self.task)
         self.gate.check(self.task, self.metric)
+        if self.gate.conversion and self.release.format == "skops":
+            raise ValueError(
+                "gate.conversion: nothing is converted to 'skops'; set release.format to onnx, or leave it out"
+            )
         if self.columns.event_time is None and self.maturity and self.columns.label_time is None:
             raise ValueError(
                 f"maturity: {format_duration(self.maturity)!r} counts from the event time, and columns.event_time "

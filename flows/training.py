@@ -67,9 +67,10 @@ def training(model: str, until: datetime | None = None, trigger: Trigger | None 
         fitted = steps.refit(data, turn, challenger, judged)
         record = record.with_(split=data.split, trials=tried, fitted=challenger, refitted=fitted)
 
-        # The challenger is registered and tried as it would be served, and the gate decides.
-        version = steps.register(context, turn, data, challenger, fitted)
-        evidence = steps.try_serving(context, data, version, fitted, evidence)
+        # The challenger is converted if the spec says so, registered and tried as it would be served; the gate decides.
+        conversion = steps.convert(data, turn, fitted, judged)
+        version = steps.register(context, turn, data, challenger, fitted, conversion=conversion)
+        evidence = steps.try_serving(context, data, version, fitted, evidence, conversion=conversion)
         evidence, decision = steps.gate(context, turn, evidence)
         record = record.with_(version=version, evidence=evidence, decision=decision)
 

@@ -15,11 +15,13 @@ from everfit.tasks.answering.inputs import InputSchema
 from everfit.tasks.data.split import TrainingData
 from everfit.tasks.learning.train import Fitted, Trial, read_model, trusted_types
 from everfit.tasks.records import ModelVersion, Snapshot
+from everfit.tasks.releasing import formats
 from everfit.tasks.releasing.registry import SNAPSHOT_TAG, TRAINED_UNTIL_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+    from everfit.tasks.evidence.conversion import Conversion
     from everfit.tasks.evidence.judging import Judged
     from everfit.tasks.evidence.report import Report
 
@@ -168,7 +170,14 @@ def log_tries(client: "MlflowClient", run_id: str, trials: Sequence[Trial]) -> N
 
 
 def register_model(
-    client: "MlflowClient", run_id: str, data: TrainingData, fitted: Fitted, *, turn_id: str, description: str
+    client: "MlflowClient",
+    run_id: str,
+    data: TrainingData,
+    fitted: Fitted,
+    *,
+    turn_id: str,
+    description: str,
+    conversion: "Conversion | None" = None,
 ) -> ModelVersion:
     """Log the turn's model and register it, once.
 
@@ -188,6 +197,9 @@ def register_model(
         tags = {TURN_TAG: turn_id, TRAINED_UNTIL_TAG: fitted.trained_on.until.isoformat(), SNAPSHOT_TAG: digest}
         if fitted.threshold is not None:
             tags[THRESHOLD_TAG] = repr(fitted.threshold)
+        tags |= formats.format_tags(conversion)
+        if conversion is not None and conversion.path is not None:
+            formats.log_converted(client, run_id, data.workspace.read(conversion.path))
         found = [
             client.create_model_version(
                 name, source=uri, run_id=run_id, model_id=model_id, tags=tags, description=description

@@ -15,6 +15,7 @@ from everfit.tasks.answering.inputs import InputSchema
 from everfit.tasks.answering.outliers import fetch_detector
 from everfit.tasks.answering.scoring import Scorer, read_scorer
 from everfit.tasks.records import ModelVersion
+from everfit.tasks.releasing.formats import fetch_converted
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -77,6 +78,7 @@ class ModelCache:
                 download_artifacts(artifact_uri=uri, dst_path=str(unfinished), tracking_uri=client.tracking_uri)
             )
             fetch_detector(client, version, found)
+            fetch_converted(client, version, found)
             shutil.rmtree(kept, ignore_errors=True)
             found.replace(kept)
             shutil.rmtree(unfinished, ignore_errors=True)

@@ -20,7 +20,7 @@ from everfit.tasks.context import Context
 from everfit.tasks.data.split import label_is_visible
 from everfit.tasks.data.tables import row_keys
 from everfit.tasks.records import ModelVersion, Record, Window
-from everfit.tasks.releasing import registry
+from everfit.tasks.releasing import formats, registry
 from everfit.tasks.sources import read_source
 
 logger = logging.getLogger("everfit.feedback")
@@ -100,6 +100,7 @@ def score_chunks(
     with TemporaryDirectory() as folder:
         found = download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=context.mlflow.tracking_uri)
         outliers.fetch_detector(context.mlflow, version, Path(found))
+        formats.fetch_converted(context.mlflow, version, Path(found))
         scorer = scoring.read_scorer(Path(found), version)
     log = context.workspace.table(context.spec.name, "predictions")
     return scoring.score_window(scorer, chunks, log, window, arm=arm, client=BATCH_CLIENT)

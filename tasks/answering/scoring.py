@@ -29,6 +29,7 @@ _ARGMAX_MODULES = (
     "sklearn.ensemble._hist_gradient_boosting",
     "sklearn.ensemble._forest",
     "sklearn.tree",
+    "everfit.tasks.learning.onnx_model",
 )
 
 
@@ -159,7 +160,9 @@ def read_scorer(folder: Path, version: ModelVersion) -> Scorer:
     """
     from mlflow.models import Model
 
-    from everfit.tasks.learning.train import load_model
+    from everfit.tasks.learning.models import load_model
+    from everfit.tasks.learning.onnx_model import read_onnx
+    from everfit.tasks.releasing.formats import read_converted
 
     name = f"version {version.version} of {version.model!r}"
     described = Model.load(str(folder))
@@ -170,7 +173,8 @@ def read_scorer(folder: Path, version: ModelVersion) -> Scorer:
     file = (folder / str(flavor["pickled_model"])).resolve()
     if not file.is_relative_to(folder.resolve()):
         raise ModelError(f"{name}: its file {flavor['pickled_model']!r} lies outside of the model")
-    estimator = load_model(file.read_bytes())
+    converted = read_converted(folder)
+    estimator = load_model(file.read_bytes()) if converted is None else read_onnx(converted)
     inputs, outliers = InputSchema.of_model(described, task_of(estimator)), read_detector(folder)
     if outliers is not None and not outliers.fits({column.name: column.kind for column in inputs.features}):
         outliers = None

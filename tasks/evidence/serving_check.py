@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from everfit.tasks.data.split import TrainingData
+from everfit.tasks.evidence.conversion import Conversion
 from everfit.tasks.gate.evidence import ServingEvidence
 from everfit.tasks.learning.train import Fitted, read_model
 from everfit.tasks.records import ModelVersion
@@ -24,7 +25,9 @@ _ABSOLUTE, _RELATIVE = 1e-9, 1e-6
 """How far a prediction may be from that of training: sums come out a little otherwise in batches of another size."""
 
 
-def check_serving(data: TrainingData, version: ModelVersion, fitted: Fitted) -> ServingEvidence:
+def check_serving(
+    data: TrainingData, version: ModelVersion, fitted: Fitted, conversion: Conversion | None = None
+) -> ServingEvidence:
     """Ask the registered version about rows of the hold-out, as the prediction service does.
 
     What goes wrong is evidence, and not an error: such a version is not released.
@@ -33,6 +36,7 @@ def check_serving(data: TrainingData, version: ModelVersion, fitted: Fitted) -> 
         data: The turn's rows.
         version: In the registry.
         fitted: The pipeline that was registered, whose answers are the right ones.
+        conversion: What is served in its place, if it was accepted; it is as near as it may be.
     """
     rows = data.rows(data.split.holdout, "try the prediction service on").head(_ROWS)[list(fitted.features)]
     with TemporaryDirectory(prefix="everfit-serving-") as folder:
@@ -41,9 +45,10 @@ def check_serving(data: TrainingData, version: ModelVersion, fitted: Fitted) -> 
         answer = _ask(version, path)
     if "problem" in answer:
         return ServingEvidence(loaded=bool(answer.get("loaded")), same_predictions=False, problem=answer["problem"])
-    problem = _difference(
-        np.asarray(answer["scores"], dtype=np.float64), _scores(read_model(fitted, data.workspace), rows)
-    )
+    right, near = _scores(read_model(fitted, data.workspace), rows), _ABSOLUTE
+    if conversion is not None and conversion.path is not None:
+        near = data.spec.release.conversion.tolerance * (1.0 if right.ndim > 1 else right.std() or 1.0)
+    problem = _difference(np.asarray(answer["scores"], dtype=np.float64), right, near)
     return ServingEvidence(
         loaded=True,
         same_predictions=not problem,
@@ -70,11 +75,11 @@ def _scores(model: Any, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
     return np.asarray(model.predict_proba(rows) if hasattr(model, "predict_proba") else model.predict(rows), np.float64)
 
 
-def _difference(served: npt.NDArray[np.float64], trained: npt.NDArray[np.float64]) -> str:
+def _difference(served: npt.NDArray[np.float64], trained: npt.NDArray[np.float64], near: float) -> str:
     """How the service's answers differ from those of training, in words; nothing when they don't."""
     if served.shape != trained.shape:
         return f"it answers with the shape {served.shape}, and in training it was {trained.shape}"
-    differs = ~np.isclose(served, trained, rtol=_RELATIVE, atol=_ABSOLUTE)
+    differs = ~np.isclose(served, trained, rtol=_RELATIVE, atol=near)
     rows = int((differs.any(axis=1) if differs.ndim > 1 else differs).sum())
     if not rows:
         return ""

@@ -25,8 +25,10 @@ from everfit.tasks.data.split import Split, TrainingData, split_window
 from everfit.tasks.data.split import longer_holdout as split_again
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.events import DATA_REJECTED, RELEASE_PROMOTED, TURN_FINISHED, emit
+from everfit.tasks.evidence import conversion as converting
 from everfit.tasks.evidence import evaluate as evaluating
 from everfit.tasks.evidence import model_card, report, serving_check
+from everfit.tasks.evidence.conversion import Conversion
 from everfit.tasks.evidence.evaluate import Incumbent
 from everfit.tasks.gate import Evidence, GateDecision
 from everfit.tasks.learning import package, train
@@ -198,7 +200,7 @@ def _release_before(context: Context, turn: Turn) -> Any:
 
 def judge(context: Context, evidence: Evidence) -> GateDecision:
     """Decide as far as is known before the challenger is registered, and tried as it would be served."""
-    return gating.decide(evidence, context.spec.gate.model_copy(update={"serving": None}))
+    return gating.decide(evidence, context.spec.gate.model_copy(update={"serving": None, "conversion": False}))
 
 
 @task
@@ -212,27 +214,57 @@ def refit(data: TrainingData, turn: Turn, challenger: Fitted, judged: GateDecisi
 
 
 @task
-def register(context: Context, turn: Turn, data: TrainingData, challenger: Fitted, fitted: Fitted) -> ModelVersion:
+def convert(data: TrainingData, turn: Turn, fitted: Fitted, judged: GateDecision) -> Conversion | None:
+    """Convert what is good enough to the format of its release, where that is another than it was fitted in."""
+    wanted = judged.verdict != "keep" or data.spec.gate.conversion  # which asks for evidence of it
+    if data.spec.release.format == "skops" or not wanted:
+        return None
+    made = converting.convert(data, fitted, data.workspace.turn_file(turn.model, turn.id, "converted.onnx"))
+    logger.info("convert   %s", made.evidence.problem or f"the same as {made.evidence.format}")
+    return made
+
+
+@task
+def register(
+    context: Context,
+    turn: Turn,
+    data: TrainingData,
+    challenger: Fitted,
+    fitted: Fitted,
+    *,
+    conversion: Conversion | None,
+) -> ModelVersion:
     """Register the challenger as it would be released, with what it was trained on as its reference."""
     spec, client = context.spec, context.mlflow
     run_id = tracking.turn_run(client, context.settings, spec.name, turn.id)
     reference.log_reference(client, run_id, reference.make_reference(data, challenger, fitted))
     described = f"Challenger of turn {turn.id}"
-    made = tracking.register_model(client, run_id, data, fitted, turn_id=turn.id, description=described)
+    made = tracking.register_model(
+        client, run_id, data, fitted, turn_id=turn.id, description=described, conversion=conversion
+    )
     logger.info("register  version %d, MLflow run %s", made.version, run_id)
     return made
 
 
 @task
 def try_serving(
-    context: Context, data: TrainingData, version: ModelVersion, fitted: Fitted, evidence: Evidence
+    context: Context,
+    data: TrainingData,
+    version: ModelVersion,
+    fitted: Fitted,
+    evidence: Evidence,
+    *,
+    conversion: Conversion | None,
 ) -> Evidence:
     """Add what the prediction service's own code makes of the version, where the gate asks for it."""
     found = None
     if context.spec.gate.serving is not None:
-        found = serving_check.check_serving(data, version, fitted)
+        found = serving_check.check_serving(data, version, fitted, conversion)
         logger.info("serving   %s", found.problem or f"as in training, p99 {found.p99_ms:.1f} ms")
-    return evidence.model_copy(update={"challenger_version": version.version, "serving": found})
+    converted = None if conversion is None else conversion.evidence
+    return evidence.model_copy(
+        update={"challenger_version": version.version, "serving": found, "conversion": converted}
+    )
 
 
 @task
