@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, model_validator
 
 from everfit.blocks.policy import Duration, Policy
 
@@ -52,6 +52,26 @@ class DataQualityPolicy(Policy):
     max_age: Duration | None = Field(default=None, description="Allowed age of the newest row; default: the window.")
 
 
+class OperationsPolicy(Policy):
+    """From where on a service that answers counts as ill; what is out of bounds is told, and trains nothing.
+
+    Attributes:
+        max_error_rate: What share of the requests may end in an error of the service's own (5xx).
+        max_p99_ms: How long all but one of a hundred predictions may take; by default that isn't judged.
+        max_spool_age: How old a prediction may be that the prediction log doesn't have yet.
+        max_outlier_share: What share of the rows may be flagged as unlike the training data.
+        token: Bearer token for the services' `/metrics`, best as `env:NAME` or `block:NAME`.
+    """
+
+    max_error_rate: float = Field(default=0.01, ge=0, le=1, description="Share of requests that may end in 5xx.")
+    max_p99_ms: float | None = Field(default=None, gt=0, description="Milliseconds of all but 1 % of predictions.")
+    max_spool_age: Duration = Field(
+        default=timedelta(minutes=15), description="Age of a prediction that isn't in the log."
+    )
+    max_outlier_share: float = Field(default=0.05, ge=0, le=1, description="Share of rows that may be flagged.")
+    token: SecretStr | None = Field(default=None, description="For the services' /metrics, best as env:NAME.")
+
+
 class MonitoringPolicy(Policy):
     """What is watched while a model serves, and by which bounds.
 
@@ -74,6 +94,7 @@ class MonitoringPolicy(Policy):
         columns: What is different for single columns.
         multivariate: Whether a classifier that tells window from reference is trained as well.
         multivariate_threshold: From which area under its ROC curve on the joint distribution has drifted.
+        explanations: Whether what the champion rests its answers on is compared as well.
         explanation_threshold: From which distance of attribution profiles (0 to 1) on explanations have drifted.
         max_loss: By how much the primary metric may be worse than on the champion's hold-out.
         loss_unit: Whether `max_loss` is a share of the champion's skill (its lead over the best constant answer), a
@@ -85,6 +106,7 @@ class MonitoringPolicy(Policy):
             never called healthy.
         report_rows: How many rows of either side the HTML report is drawn from; statistics use all rows.
         quality: From where on data counts as broken.
+        operations: From where on the service counts as ill.
     """
 
     window: Duration = Field(default=timedelta(days=7), description="The span that is compared with the reference.")
@@ -101,6 +123,7 @@ class MonitoringPolicy(Policy):
     columns: dict[str, ColumnDriftPolicy] = Field(default_factory=dict, description="Exceptions for single columns.")
     multivariate: bool = Field(default=False, description="Train a classifier that tells window from reference.")
     multivariate_threshold: float = Field(default=0.6, gt=0.5, lt=1, description="Its ROC AUC that is drift.")
+    explanations: bool = Field(default=True, description="Compare what the champion rests its answers on.")
     explanation_threshold: float = Field(default=0.2, gt=0, le=1, description="Distance of explanations that is drift.")
     max_loss: float = Field(default=0.1, gt=0, description="Allowed loss of the primary metric against the hold-out.")
     loss_unit: Literal["skill", "relative", "absolute"] = Field(default="skill", description="Unit of max_loss.")
@@ -109,6 +132,7 @@ class MonitoringPolicy(Policy):
     report: Literal["always", "never"] = Field(default="always", description="Whether the HTML report is drawn.")
     report_rows: int = Field(default=5_000, ge=100, le=20_000, description="Rows of either side drawn in the report.")
     quality: DataQualityPolicy = Field(default_factory=DataQualityPolicy, description="When data counts as broken.")
+    operations: OperationsPolicy = Field(default_factory=OperationsPolicy, description="When the service is ill.")
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, FiniteFloat, model_validator
 
 from everfit.blocks.policy import Duration, Policy
+from everfit.blocks.sources import Source
 
 
 class NewDataPolicy(Policy):
@@ -29,13 +30,19 @@ class NewDataPolicy(Policy):
 class SatisfactionPolicy(Policy):
     """A figure of the users' own, such as an acceptance rate, that must stay within a bound.
 
+    Its mean over the rows of a monitoring window is what counts.
+
     Attributes:
-        metric: Its name in the source.
+        metric: Its name: the column that holds it.
+        source: Where it comes from.
+        time: The column that says when each row of it was measured.
         at_least: The lowest value that is good enough.
         at_most: The highest value that is good enough.
     """
 
-    metric: str = Field(min_length=1, description="The figure's name in its source.")
+    metric: str = Field(min_length=1, description="The figure's name: the column that holds it.")
+    source: Source = Field(description="Where it comes from.")
+    time: str = Field(min_length=1, description="The column that says when each row of it was measured.")
     at_least: FiniteFloat | None = Field(default=None, description="The lowest value that is good enough.")
     at_most: FiniteFloat | None = Field(default=None, description="The highest value that is good enough.")
 

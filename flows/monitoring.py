@@ -10,9 +10,10 @@ from everfit.flows.training import training
 from everfit.tasks.steps import acts as act
 from everfit.tasks.steps import monitoring as look
 from everfit.tasks.steps import training as steps
+from everfit.tasks.steps.naming import run_name
 
 
-@flow(name="monitoring", flow_run_name="monitor-{model}")
+@flow(name="monitoring", flow_run_name=run_name("monitor"))
 def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any]]:
     """Watch a model's window that ends at a moment, and act on what is found.
 
@@ -39,6 +40,8 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
     quality = look.measure_quality(watched)
     estimate, came_true = look.estimate_quality(watched)
     previous = look.compare_with_previous(watched)
+    satisfaction = look.ask_users(watched)
+    operations = look.ask_services(watched, live)
 
     # People see the same in Evidently's report.
     run_id = look.open_run(watched)
@@ -46,7 +49,15 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
 
     # One decision, kept with its evidence.
     signals = look.gather(
-        watched, live, taken=taken, data=data, drift=drift, quality=quality, estimate=estimate, previous=previous
+        watched,
+        taken=taken,
+        data=data,
+        drift=drift,
+        quality=quality,
+        estimate=estimate,
+        previous=previous,
+        satisfaction=satisfaction,
+        operations=operations,
     )
     decision, new = look.decide(watched, signals, came_true, run_id)
     act.tell(watched, signals, decision, columns, run_id, new=new)

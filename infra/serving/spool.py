@@ -12,6 +12,7 @@ import fcntl
 import os
 import struct
 import threading
+import time
 import uuid
 import zlib
 from collections.abc import Mapping, Sequence
@@ -174,6 +175,19 @@ class Spool:
     def held_bytes(self) -> int:
         """What the spool holds, on disk."""
         return self._open_bytes + sum(list(self._sealed_bytes.values()))
+
+    @property
+    def held_seconds(self) -> float:
+        """For how long the oldest segment hasn't been written to: about as old are the predictions in it."""
+        written = []
+        for _, path in self._files():
+            try:
+                found = path.stat()
+            except FileNotFoundError:  # drained in between
+                continue
+            if found.st_size:
+                written.append(found.st_mtime)
+        return max(0.0, time.time() - min(written)) if written else 0.0
 
     @property
     def open_rows(self) -> int:

@@ -56,6 +56,7 @@ _GAUGES: dict[str, tuple[str, _Reading]] = {
     ),
     "everfit_waiting_rows": ("Rows that wait for their prediction.", lambda one: one.batcher.waiting),
     "everfit_spool_bytes": ("Bytes that the prediction log doesn't have yet.", lambda one: one.spool.held_bytes),
+    "everfit_spool_age_seconds": ("Age of the oldest predictions there.", lambda one: one.spool.held_seconds),
     "everfit_spool_max_bytes": ("Bytes that the spool may hold.", lambda one: one.spool.max_bytes),
     "everfit_registry_reachable": ("1 while it answers.", lambda one: one.follower.state.registry_reachable),
     "everfit_failed_version": ("Version that couldn't be served.", lambda one: one.follower.state.failed_version or 0),

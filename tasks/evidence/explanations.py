@@ -1,5 +1,6 @@
 """Explanations: which features a model rests its answers on, over all rows and for those it got most wrong."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -96,7 +97,8 @@ def shap_values(judged: Judged, seed: int, who: str = "challenger") -> ShapValue
     try:
         values = _by_feature(model, _contributions(model, features))
     except DataError:
-        method, values = "sampled", _sampled(judged, who, features, seed)
+        names = list(features.columns)
+        method, values = "sampled", sampled(lambda rows: judged.ask(who, rows), features, judged.rows[names], seed)
     mean = values.iloc[: len(sample)].abs().mean().sort_values(ascending=False)
     worst = []
     for place, row in enumerate(wrong, start=len(sample)):
@@ -117,26 +119,39 @@ def shap_values(judged: Judged, seed: int, who: str = "challenger") -> ShapValue
     )
 
 
-def _sampled(judged: Judged, who: str, features: pd.DataFrame, seed: int) -> pd.DataFrame:
-    """Shapley values by sampling orders of the features and rows of the hold-out to take the other values from.
+def sampled(
+    ask: Callable[[pd.DataFrame], Floats],
+    features: pd.DataFrame,
+    others: pd.DataFrame,
+    seed: int,
+    orders: int = _ORDERS,
+) -> pd.DataFrame:
+    """Shapley values by sampling orders of the features and other rows to take the other values from.
 
     E. Štrumbelj, I. Kononenko, "Explaining prediction models and individual predictions with feature contributions",
     Knowledge and Information Systems 41 (2014). Of many classes the mean of the contributions' sizes.
+
+    Args:
+        ask: What the model says of rows.
+        features: The rows to explain; shape (rows, features).
+        others: Rows to take the other values from; shape (any, features).
+        seed: Of orders and rows.
+        orders: How many.
     """
     random = np.random.default_rng(seed)
     names = [str(name) for name in features.columns]
     total = np.zeros((len(features), len(names)))
-    for _ in range(_ORDERS):
+    for _ in range(orders):
         order = random.permutation(len(names))
-        other = judged.rows.iloc[random.integers(0, len(judged.truth), len(features))][names].reset_index(drop=True)
+        other = others.iloc[random.integers(0, len(others), len(features))][names].reset_index(drop=True)
         steps = [other]
         for place in order:
             steps.append(steps[-1].assign(**{names[place]: features[names[place]]}))
-        said = np.split(judged.ask(who, pd.concat(steps, ignore_index=True)), len(steps))
+        said = np.split(ask(pd.concat(steps, ignore_index=True)), len(steps))
         for place, before, after in zip(order, said, said[1:], strict=False):
             moved = after - before
             total[:, place] += np.abs(moved).mean(axis=1) if moved.ndim > 1 else moved
-    return pd.DataFrame(total / _ORDERS, columns=names)
+    return pd.DataFrame(total / orders, columns=names)
 
 
 def _wrongness(judged: Judged, who: str) -> Floats:

@@ -3,17 +3,20 @@
 import json
 import logging
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from everfit.blocks.retraining import SatisfactionPolicy
 from everfit.tasks import tracking
 from everfit.tasks.answering import feedback
 from everfit.tasks.answering.answers import Answers
 from everfit.tasks.answering.predictions import PREDICTION
 from everfit.tasks.context import Context
+from everfit.tasks.data.suite import suite_of
 from everfit.tasks.records import Window
 from everfit.tasks.triage import TriageDecision, triage
 from everfit.tasks.triage.case import TriagePolicy
@@ -26,9 +29,10 @@ from everfit.tasks.triage.signals import (
     OperationsSignal,
     PreviousSignal,
     QualitySignal,
+    SatisfactionSignal,
     Signals,
 )
-from everfit.tasks.watching import monitoring
+from everfit.tasks.watching import expectations, monitoring, operations
 from everfit.tasks.watching.drift import DriftResult, drift
 from everfit.tasks.watching.drift_report import drift_html
 from everfit.tasks.watching.live import Live, read_live
@@ -36,6 +40,7 @@ from everfit.tasks.watching.live_estimate import came_true, can_estimate, estima
 from everfit.tasks.watching.live_quality import previous_signal, quality_signal
 from everfit.tasks.watching.monitoring import attempt
 from everfit.tasks.watching.past import TRIAGE, Judged, history_of
+from everfit.tasks.watching.satisfaction import satisfaction_signal
 from everfit.tasks.watching.track_record import PastEstimate
 from everfit.tasks.watching.watched import Watched
 
@@ -73,7 +78,8 @@ def read_window(watched: Watched) -> Live:
         watched.event_time,
         watched.reference.profile,
         watched.standing.version,
-        sample_rows=spec.monitoring.report_rows,
+        sample_rows=max(spec.monitoring.report_rows, expectations.MOST_ROWS),
+        outlier_above=spec.release.serving.outlier_above,
         implausible_ranges=spec.monitoring.quality.implausible_ranges,
     )
 
@@ -81,10 +87,16 @@ def read_window(watched: Watched) -> Live:
 @task(cache_policy=NO_CACHE)
 def check_data(watched: Watched, live: Live) -> DataSignal:
     """Is the data to be relied upon?"""
-    profile, policy = watched.reference.profile, watched.context.spec.monitoring
+    spec, profile = watched.context.spec, watched.reference.profile
     labelled = attempt_answers(watched)
-    expected = monitoring.expected_rows(profile, watched.windows.window, watched.standing.released)
-    found = attempt(lambda: monitoring.data_signal(live, labelled, profile, policy, expected=expected), DataSignal)
+
+    def checked() -> DataSignal:
+        expected = monitoring.expected_rows(profile, watched.windows.window, watched.standing.released)
+        suite = suite_of(spec, watched.context.workspace) or ()
+        unmet = expectations.unmet(suite, live.sample, watched.features, spec.expectations.max_bad_share)
+        return monitoring.data_signal(live, labelled, profile, spec.monitoring, expected=expected, unmet=unmet)
+
+    found = attempt(checked, DataSignal)
     logger.info("data      %s predictions; %s", f"{live.rows:,}", _words([each.words for each in found.bad]) or "good")
     return found
 
@@ -95,8 +107,12 @@ def measure_drift(watched: Watched, live: Live) -> tuple[DriftSignal, DriftResul
     kept: list[DriftResult] = []
 
     def measured() -> DriftSignal:
-        kept.append(drift(watched.reference.profile, live.counts, watched.context.spec.monitoring, window=live.window))
-        return monitoring.drift_signal(kept[0])
+        policy = watched.context.spec.monitoring
+        kept.append(drift(watched.reference.profile, live.counts, policy, window=live.window))
+        enough = kept[0].drifted is not None
+        explained = watched.explanation_drift(live.sample) if enough and policy.explanations else None
+        joint = watched.joint_drift(live.sample) if enough and policy.multivariate else None
+        return monitoring.drift_signal(kept[0], explained, joint)
 
     found = attempt(measured, DriftSignal)
     logger.info("drift     %s", found.reason.partition(";")[0])
@@ -110,7 +126,12 @@ def measure_quality(watched: Watched) -> QualitySignal:
     def measured() -> QualitySignal:
         usual = monitoring.usual_coverage(watched.judged, _coverage_at_first(watched))
         return quality_signal(
-            watched.mature, watched.baseline, watched.context.spec, usual=usual, holdout=watched.holdout
+            watched.mature,
+            watched.baseline,
+            watched.context.spec,
+            usual=usual,
+            holdout=watched.holdout,
+            threshold=watched.threshold,
         )
 
     found = attempt(measured, QualitySignal)
@@ -159,9 +180,36 @@ def compare_with_previous(watched: Watched) -> PreviousSignal:
 
 
 @task(cache_policy=NO_CACHE)
+def ask_users(watched: Watched) -> tuple[SatisfactionSignal, ...]:
+    """The figures of the users' own that the spec names."""
+    window = watched.windows.policy_span
+
+    def figure(policy: SatisfactionPolicy) -> SatisfactionSignal:
+        area = partial(SatisfactionSignal, metric=policy.metric)
+        return attempt(lambda: satisfaction_signal(policy, window), area)
+
+    found = tuple(figure(policy) for policy in watched.context.spec.retraining.satisfaction)
+    for each in found:
+        logger.info("users     %s %s; %s", each.metric, each.value, each.reason)
+    return found
+
+
+@task(cache_policy=NO_CACHE)
+def ask_services(watched: Watched, live: Live) -> OperationsSignal:
+    """How the service is doing, from the log and from what it tells of itself."""
+    spec, last = watched.context.spec, watched.judged[-1] if watched.judged else None
+
+    def asked() -> OperationsSignal:
+        states = operations.ask_services(spec.release.services, spec.name, spec.monitoring, watched.until)
+        before = last.signals.operations.figures if last else {}
+        return operations.operations_signal(live, states, before, spec.monitoring)
+
+    return attempt(asked, OperationsSignal)
+
+
+@task(cache_policy=NO_CACHE)
 def gather(
     watched: Watched,
-    live: Live,
     *,
     taken: LabelsSignal,
     data: DataSignal,
@@ -169,13 +217,15 @@ def gather(
     quality: QualitySignal,
     estimate: EstimateSignal,
     previous: PreviousSignal,
+    satisfaction: tuple[SatisfactionSignal, ...],
+    operations: OperationsSignal,
 ) -> Signals:
     """All that is known of the window."""
     spec, trained_until = watched.context.spec, watched.version.trained_until
     labels = taken if taken.status == "failed" else attempt(lambda: _new_labels(watched), LabelsSignal)
     return Signals(
         model=spec.name,
-        window=live.window,
+        window=watched.windows.window,
         reference=monitoring.reference_signal(watched.standing, watched.reference.profile, trained_until),
         data=data,
         drift=drift,
@@ -184,7 +234,8 @@ def gather(
         previous=previous,
         labels=labels,
         code=attempt(lambda: _code(watched), CodeSignal),
-        operations=attempt(lambda: monitoring.operations_signal(live), OperationsSignal),
+        satisfaction=satisfaction,
+        operations=operations,
     )
 
 

@@ -51,6 +51,15 @@ class Case(Record):
     history: History
     policy: TriagePolicy
 
+    def digest(self) -> str:
+        """The same for the same evidence; what a service tells of itself is other figures at each look.
+
+        So of operations only what is out of bounds counts.
+        """
+        content = self.model_dump(mode="json")
+        content["signals"]["operations"]["figures"] = {}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
     @cached_property
     def realised(self) -> LossEvidence | None:
         """What was lost by mature labels; None where they say nothing."""

@@ -1,5 +1,6 @@
 """The rules of triage, one small function each: evidence in, a finding or nothing out."""
 
+import math
 from statistics import NormalDist
 
 from everfit.blocks.policy import format_duration
@@ -220,6 +221,7 @@ def uncertain(case: Case) -> Finding | None:
     if signals.quality.biased:
         reasons.append(signals.quality.reason or "labelled rows differ from unlabelled ones, so quality isn't judged")
     reasons += [f"quality is lost in the slice {each}" for each in signals.quality.lost_slices]
+    reasons += _value_words(case)
     reasons += signals.operations.alarms
     if not reasons:
         return None
@@ -245,10 +247,24 @@ def healthy(case: Case) -> Finding:
     return Finding(rule="healthy", verdict="healthy", reasons=reasons, signature=sign("healthy"))
 
 
+def _value_words(case: Case) -> list[str]:
+    """What rows are worth less than on the hold-out: surely, and by more than the allowed share."""
+    quality, rules = case.signals.quality, case.policy.monitoring
+    now, before = quality.value_per_row, quality.baseline_value_per_row
+    if now is None or before is None or quality.value_error is None or quality.baseline_value_error is None:
+        return []
+    error = math.hypot(quality.value_error, quality.baseline_value_error)
+    sure = before - now > NormalDist().inv_cdf(rules.confidence) * error
+    if not sure or before - now <= rules.max_loss * abs(before):
+        return []
+    words = f"a row is worth {now:.4g} {quality.value_unit}".rstrip() + f", {before:.4g} on the hold-out"
+    return [words]
+
+
 def _drift_words(case: Case) -> tuple[str, ...]:
     drift, (seen, known) = case.signals.drift, case.drifts
     columns = ", ".join(drift.columns[:8]) + (f" and {len(drift.columns) - 8} more" if len(drift.columns) > 8 else "")
-    return (f"drift in {seen} of the last {known} windows" + (f": {columns}" if columns else ""),)
+    return (f"drift in {seen} of the last {known} windows" + (f": {columns}" if columns else ""), *drift.beside)
 
 
 def _areas(signals: Signals, *, needed: bool = False) -> dict[str, Area]:

@@ -63,6 +63,13 @@ class DriftSignal(Area):
     columns: tuple[str, ...] = Field(default=(), description="Those that have drifted.")
     share: FiniteFloat | None = Field(default=None, description="Of the features that have drifted.")
     prediction: bool | None = Field(default=None, description="Whether the predictions have drifted.")
+    explanations: FiniteFloat | None = Field(
+        default=None, description="How far what the champion rests its answers on has moved, from 0 to 1."
+    )
+    joint: FiniteFloat | None = Field(
+        default=None, description="ROC AUC of a classifier that tells the window from the reference."
+    )
+    beside: tuple[str, ...] = Field(default=(), description="Drift that no single column shows, in words.")
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -96,7 +103,11 @@ class QualitySignal(Area):
     biased: bool = Field(default=False, description="Whether labelled rows differ from the unlabelled ones.")
     lost_slices: tuple[str, ...] = Field(default=(), description="Slices that have lost, corrected for their number.")
     value_per_row: FiniteFloat | None = Field(default=None, description="Business value, by the spec's value matrix.")
+    value_error: FiniteFloat | None = Field(default=None, ge=0, description="Standard error of it.")
+    value_interval: tuple[FiniteFloat, FiniteFloat] | None = Field(default=None, description="At 95 %.")
+    value_unit: str = ""
     baseline_value_per_row: FiniteFloat | None = Field(default=None, description="The same on the hold-out.")
+    baseline_value_error: FiniteFloat | None = Field(default=None, ge=0)
 
     @model_validator(mode="after")
     def _complete(self) -> Self:

@@ -1,12 +1,26 @@
-"""Drift of explanations: does the model rest its predictions on the same features as when it was trained?"""
+"""Drift of explanations: does the model rest its predictions on the same features as when it was trained?
 
-from collections.abc import Mapping
+Both sides are explained anew, by the same means: Shapley values of a sample of the rows need no labels, and what they
+say of the hold-out's rows and of the window's differs by the rows alone.
+"""
 
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
 from pydantic import Field
 
-from everfit.blocks.errors import DataError
+from everfit.blocks.errors import DataError, NotEnoughError
 from everfit.blocks.monitoring import MonitoringPolicy
+from everfit.tasks.evidence.explanations import sampled
 from everfit.tasks.records import Record
+from everfit.tasks.watching.profile import reference_sample
+
+ROWS = 300
+"""Explained of either side."""
+
+_ORDERS = 6
 
 
 class ExplanationDrift(Record):
@@ -30,7 +44,8 @@ def explanation_drift(
         policy: From which distance on explanations have drifted.
 
     Raises:
-        DataError: a profile is empty, all zero, or has a value that is no number.
+        NotEnoughError: a profile is all zero.
+        DataError: a profile is empty, or has a value that is no number.
 
     Example:
         >>> explanation_drift({"wind": 3, "rain": 1}, {"wind": 1, "rain": 3}, MonitoringPolicy()).distance
@@ -50,14 +65,37 @@ def explanation_drift(
     )
 
 
+def attributions(
+    ask: Callable[[pd.DataFrame], npt.NDArray[np.float64]], rows: pd.DataFrame, others: pd.DataFrame, seed: int = 0
+) -> dict[str, float]:
+    """How much each feature moves the answers: mean absolute Shapley values of a sample.
+
+    Args:
+        ask: What the model says of rows.
+        rows: The features; shape (any, features).
+        others: Rows of the reference, to take the other values from; shape (any, features).
+        seed: Of the sample.
+
+    Raises:
+        NotEnoughError: there are too few rows.
+    """
+    if min(len(rows), len(others)) < ROWS:
+        raise NotEnoughError(f"{min(len(rows), len(others)):,} rows are too few to explain; {ROWS} are needed")
+    values = sampled(ask, reference_sample(rows, ROWS, seed), others.reset_index(drop=True), seed, _ORDERS)
+    return {str(name): float(value) for name, value in values.abs().mean().items()}
+
+
 def attribution_shares(attribution: Mapping[str, float]) -> dict[str, float]:
     """Each feature's share of the attribution; negative importances, which are noise about zero, count as none.
 
     Raises:
-        DataError: the attribution is empty, all zero, or has a value that is no number.
+        NotEnoughError: no feature moves the answers at all.
+        DataError: the attribution is empty, or has a value that is no number.
     """
     positive = {name: max(0.0, float(value)) for name, value in attribution.items()}
     total = sum(positive.values())
+    if attribution and total == 0:
+        raise NotEnoughError("no feature moves the answers at all, so there are no shares to compare")
     if not 0 < total < float("inf"):
         raise DataError(f"the attribution {dict(attribution)!r} has no shares; it needs finite values, one above zero")
     return {name: value / total for name, value in positive.items()}

@@ -14,9 +14,6 @@ from everfit.tasks.records import Window
 from everfit.tasks.statistics.histograms import Histograms, count_chunks
 from everfit.tasks.watching.profile import Profile
 
-ANSWERED = ("champion", "challenger")
-"""The arms whose predictions went out."""
-
 
 @dataclass
 class Live:
@@ -31,6 +28,7 @@ class Live:
         versions: Rows by model version.
         latencies: In milliseconds, of the rows that have one.
         outliers: How unlike the training data each row is, of the rows that say so.
+        outlier_above: From where on a row is flagged.
     """
 
     window: Window
@@ -40,6 +38,7 @@ class Live:
     versions: dict[int, int]
     latencies: npt.NDArray[np.float64]
     outliers: npt.NDArray[np.float64]
+    outlier_above: float = 0.999
 
     @property
     def rows(self) -> int:
@@ -56,13 +55,14 @@ class _Pass:
     rows: int
     newest: pd.Timestamp | None = None
     samples: list[pd.DataFrame] = field(default_factory=list)
+    bound: int = np.iinfo(np.uint64).max
     versions: dict[int, int] = field(default_factory=dict)
     latencies: list[npt.NDArray[np.float64]] = field(default_factory=list)
     outliers: list[npt.NDArray[np.float64]] = field(default_factory=list)
 
     def over(self, chunks: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for chunk in chunks:
-            rows = chunk[chunk[predictions.ARM].isin(ANSWERED)]
+            rows = chunk[chunk[predictions.ARM].isin(predictions.ANSWERED)]
             if rows.empty:
                 continue
             newest = rows[self.event_time].max()
@@ -81,12 +81,24 @@ class _Pass:
 
     def _draw(self, rows: pd.DataFrame) -> None:
         """Keep the rows whose hashes are the least: a sample that doesn't depend on the order of the log."""
-        both = pd.concat([*self.samples, rows.assign(_draw=pd.util.hash_array(rows[KEY].to_numpy()))])
-        self.samples = [both.nsmallest(self.rows, "_draw")]
+        hashes = pd.util.hash_array(rows[KEY].to_numpy())
+        chosen = hashes <= self.bound
+        self.samples.append(rows[chosen].assign(_draw=hashes[chosen]))
+        if sum(map(len, self.samples)) > 4 * self.rows:
+            self._keep()
+
+    def _keep(self) -> None:
+        kept = pd.concat(self.samples).nsmallest(self.rows, "_draw")
+        self.samples = [kept]
+        if len(kept) == self.rows:
+            self.bound = int(kept["_draw"].iloc[-1])
 
     @property
     def sample(self) -> pd.DataFrame:
-        return self.samples[0].drop(columns="_draw").reset_index(drop=True) if self.samples else pd.DataFrame()
+        if not self.samples:
+            return pd.DataFrame()
+        self._keep()
+        return self.samples[0].drop(columns="_draw").reset_index(drop=True)
 
 
 def read_live(
@@ -97,6 +109,7 @@ def read_live(
     version: int,
     *,
     sample_rows: int,
+    outlier_above: float = 0.999,
     implausible_ranges: float = 10,
 ) -> Live:
     """Read a window of the prediction log in bounded memory.
@@ -107,7 +120,8 @@ def read_live(
         event_time: Its column.
         profile: The champion's.
         version: The champion.
-        sample_rows: How many rows to keep for the report.
+        sample_rows: How many rows to keep, for what needs rows and not counts.
+        outlier_above: From which outlier score a row is flagged.
         implausible_ranges: As for `histograms`.
     """
     reading = _Pass(event_time, version, sample_rows)
@@ -124,4 +138,5 @@ def read_live(
         versions=dict(sorted(reading.versions.items())),
         latencies=np.concatenate([*reading.latencies, np.empty(0)]),
         outliers=np.concatenate([*reading.outliers, np.empty(0)]),
+        outlier_above=outlier_above,
     )

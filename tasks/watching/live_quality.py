@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +12,12 @@ from everfit.blocks.errors import NotEnoughError
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.answering.answers import Answers, label_texts
 from everfit.tasks.answering.labels import LABEL
+from everfit.tasks.evidence.worth import worth_of
 from everfit.tasks.records import Window
 from everfit.tasks.statistics.comparison import compare
 from everfit.tasks.triage.signals import Baseline, PreviousSignal, QualitySignal
 from everfit.tasks.watching.maturity import coverage
-from everfit.tasks.watching.quality import by_slice, realised, time_spread
+from everfit.tasks.watching.quality import business_value, by_slice, realised, time_spread
 
 Floats = npt.NDArray[np.float64]
 
@@ -49,7 +51,13 @@ def baseline_of(holdout: Answers, spec: ModelSpec) -> Baseline:
 
 
 def quality_signal(
-    mature: Answers, baseline: Baseline, spec: ModelSpec, *, usual: float | None, holdout: Answers
+    mature: Answers,
+    baseline: Baseline,
+    spec: ModelSpec,
+    *,
+    usual: float | None,
+    holdout: Answers,
+    threshold: float | None = None,
 ) -> QualitySignal:
     """Quality on rows whose labels are mature.
 
@@ -58,7 +66,8 @@ def quality_signal(
         baseline: On its hold-out.
         spec: The model's spec.
         usual: The usual share of labelled rows.
-        holdout: For the slices' own baselines.
+        holdout: For the slices' own baselines, and what its rows were worth.
+        threshold: From which score on the user acts, where the spec says what that is worth.
     """
     policy = spec.monitoring
     if mature.rows.empty:
@@ -70,7 +79,9 @@ def quality_signal(
     told |= {"coverage": covered.share, "usual_coverage": usual, "biased": covered.biased}
     judged = mature.with_labels()
     try:
-        found = realised(judged.truth, judged.scores, spec.metric, clusters=_clusters(judged, spec))
+        found = realised(
+            judged.truth, judged.scores, spec.metric, inclusion=judged.inclusion, clusters=_clusters(judged, spec)
+        )
     except NotEnoughError as error:
         return QualitySignal.model_validate({**told, "status": "not_enough", "reason": f"{error}; {covered.words}"})
     enough = covered.labelled >= policy.min_labels and not covered.biased
@@ -83,9 +94,29 @@ def quality_signal(
             "value": found.value,
             "standard_error": found.standard_error,
             "chance": found.chance,
+            **_worth(judged, holdout, spec, threshold),
             "lost_slices": _lost_slices(judged, holdout, spec, policy.loss_bound(baseline.value, baseline.chance)),
         }
     )
+
+
+def _worth(judged: Answers, holdout: Answers, spec: ModelSpec, threshold: float | None) -> dict[str, Any]:
+    """What a row was worth, live and on the hold-out, where the spec says what answers are worth."""
+    policy = spec.training.value
+    if policy is None:
+        return {}
+    worth = worth_of(policy, 0.5 if threshold is None else threshold)
+    live, before = (
+        business_value(each.truth, each.scores, worth, clusters=_clusters(each, spec)) for each in (judged, holdout)
+    )
+    return {
+        "value_per_row": live.per_row,
+        "value_error": live.standard_error,
+        "value_interval": live.interval,
+        "value_unit": policy.unit,
+        "baseline_value_per_row": before.per_row,
+        "baseline_value_error": before.standard_error,
+    }
 
 
 def previous_signal(answers: Answers, previous_scores: Floats, version: int, spec: ModelSpec) -> PreviousSignal:

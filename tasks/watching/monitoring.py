@@ -9,8 +9,6 @@ from datetime import datetime, timedelta
 from statistics import median
 from typing import TypeVar
 
-import numpy as np
-
 from everfit.blocks.errors import NotEnoughError
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.blocks.spec import ModelSpec
@@ -26,14 +24,15 @@ from everfit.tasks.triage.signals import (
     DataSignal,
     DriftSignal,
     LabelsSignal,
-    OperationsSignal,
     Problem,
     Reference,
 )
 from everfit.tasks.turns import PROMOTED
+from everfit.tasks.watching.attribution import ExplanationDrift
 from everfit.tasks.watching.data_quality import DataQuality, Feed, data_quality
 from everfit.tasks.watching.drift import DriftResult
 from everfit.tasks.watching.live import Live
+from everfit.tasks.watching.multivariate import MultivariateDrift
 from everfit.tasks.watching.past import Judged
 from everfit.tasks.watching.profile import Profile
 from everfit.tasks.watching.standing import Standing
@@ -58,6 +57,11 @@ class Windows(Record):
     policy_window: timedelta
 
     @property
+    def policy_span(self) -> Window:
+        """As long as the spec says, whatever the champion may have trained on."""
+        return Window(since=self.window.until - self.policy_window, until=self.window.until)
+
+    @property
     def both(self) -> Window:
         """From the beginning of the earlier to the end of the later one."""
         return Window(since=self.labelled.since, until=self.window.until)
@@ -80,7 +84,7 @@ def windows_of(spec: ModelSpec, trained_until: datetime, until: datetime) -> Win
     return Windows(window=clamped(until), labelled=clamped(mature), policy_window=span)
 
 
-def attempt(area: Callable[[], _AreaT], kind: type[_AreaT]) -> _AreaT:
+def attempt(area: Callable[[], _AreaT], kind: Callable[..., _AreaT]) -> _AreaT:
     """Work an area out; what goes wrong is the area's status, for the other areas still count.
 
     Only what more rows would mend is `not_enough`; data that can't be read as it should is a failure.
@@ -90,8 +94,9 @@ def attempt(area: Callable[[], _AreaT], kind: type[_AreaT]) -> _AreaT:
     except NotEnoughError as error:
         return kind(status="not_enough", reason=str(error))
     except Exception as error:
-        logger.exception("%s could not be worked out", kind.__name__)
-        return kind(status="failed", reason=f"{type(error).__name__}: {error}")
+        found = kind(status="failed", reason=f"{type(error).__name__}: {error}")
+        logger.exception("%s could not be worked out", type(found).__name__)
+        return found
 
 
 def reference_signal(standing: Standing, profile: Profile, trained_until: datetime) -> Reference:
@@ -115,7 +120,13 @@ def expected_rows(profile: Profile, window: Window, released: datetime) -> float
 
 
 def data_signal(
-    live: Live, labelled: Answers | None, profile: Profile, policy: MonitoringPolicy, *, expected: float | None
+    live: Live,
+    labelled: Answers | None,
+    profile: Profile,
+    policy: MonitoringPolicy,
+    *,
+    expected: float | None,
+    unmet: Sequence[Problem] = (),
 ) -> DataSignal:
     """Whether the window's data can be relied upon.
 
@@ -125,6 +136,7 @@ def data_signal(
         profile: The champion's.
         policy: From where on data counts as broken.
         expected: Rows that were to come.
+        unmet: What the rows fail of the model's expectations.
     """
     feeds = [Feed(name="the prediction log", rows=live.rows, expected_rows=expected, newest=live.newest)]
     if labelled is not None and len(labelled.rows):
@@ -139,7 +151,7 @@ def data_signal(
         reason=f"{live.rows:,} predictions are too few to check" if found.status == "unknown" else "",
         rows=live.rows,
         expected_rows=expected,
-        bad=_problems(found, "bad"),
+        bad=(*_problems(found, "bad"), *unmet),
         suspicious=_problems(found, "suspect"),
     )
 
@@ -152,30 +164,33 @@ def _problems(found: DataQuality, severity: str) -> tuple[Problem, ...]:
     )
 
 
-def drift_signal(result: DriftResult) -> DriftSignal:
-    """Whether inputs or predictions have moved away from the reference."""
-    reason = "; ".join(result.reasons)
+def drift_signal(
+    result: DriftResult, explained: ExplanationDrift | None = None, joint: MultivariateDrift | None = None
+) -> DriftSignal:
+    """Whether inputs or predictions have moved away from the reference.
+
+    Args:
+        result: Column by column.
+        explained: What the champion rests its answers on; none where there were too few rows.
+        joint: All columns together, where the spec asks for it.
+    """
+    beside = tuple(each.words for each in (explained, joint) if each is not None and each.drifted)
+    told = tuple(each.words for each in (explained, joint) if each is not None and not each.drifted)
+    reason = "; ".join((*result.reasons, *beside, *told))
     if result.drifted is None:
         return DriftSignal(status="not_enough", reason=reason or result.status.replace("_", " "))
     moved = sorted((each for each in result.columns if each.drifted), key=lambda each: -(each.effect or 0.0))
     return DriftSignal(
         status="measured",
         reason=reason,
-        drifted=result.drifted,
+        drifted=result.drifted or bool(beside),
         columns=tuple(each.column for each in moved),
         share=result.drifted_share,
         prediction=result.prediction_drifted,
+        explanations=explained.distance if explained else None,
+        joint=joint.auc if joint else None,
+        beside=beside,
     )
-
-
-def operations_signal(live: Live) -> OperationsSignal:
-    """How the service is doing, as far as the log tells."""
-    figures: dict[str, float] = {f"version_{version}": float(count) for version, count in live.versions.items()}
-    if live.latencies.size:
-        figures |= {f"p{share}_ms": float(np.percentile(live.latencies, share)) for share in (50, 99)}
-    if live.outliers.size:
-        figures["outlier_share"] = float((live.outliers > 0.5).mean())
-    return OperationsSignal(status="measured", predictions=live.rows, figures=figures)
 
 
 def labels_signal(log: Table, known: Table, fresh: Window, event_time: str, until: datetime) -> LabelsSignal:

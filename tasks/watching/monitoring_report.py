@@ -5,7 +5,7 @@ from typing import Any
 from everfit.tasks.ledger import Turn
 from everfit.tasks.ledger.calls import Call
 from everfit.tasks.triage import TriageDecision
-from everfit.tasks.triage.signals import Area, Signals
+from everfit.tasks.triage.signals import Area, QualitySignal, Signals
 from everfit.tasks.watching.drift import DriftResult
 
 _HEADLINES = {
@@ -29,6 +29,7 @@ def areas(signals: Signals) -> dict[str, Area]:
         "labels": signals.labels,
         "code": signals.code,
         "operations": signals.operations,
+        **{each.metric: each for each in signals.satisfaction},
     }
 
 
@@ -92,7 +93,8 @@ def told(name: str, signals: Signals) -> str:
         "quality": _quality(signals),
         "previous champion": _previous(signals),
         "labels": f"{signals.labels.new_rows:,} rows to learn from",
-        "operations": f"{signals.operations.predictions:,} predictions",
+        "operations": _operations(signals),
+        **{each.metric: f"{each.value:.4g}, {each.reason}" for each in signals.satisfaction if each.value is not None},
     }
     area = areas(signals)[name]
     return words[name] or area.reason if area.measured and name in words else area.reason
@@ -105,17 +107,37 @@ def _data(signals: Signals) -> str:
 
 def _drift(signals: Signals) -> str:
     drift = signals.drift
+    beside = "; ".join(drift.beside)
     if not drift.columns:
-        return "nothing has moved"
+        return beside or "nothing has moved"
     share = "" if drift.share is None else f"{drift.share:.0%} of the features have moved: "
-    return f"{share}{', '.join(drift.columns[:6])}"
+    return f"{share}{', '.join(drift.columns[:6])}" + (f"; {beside}" if beside else "")
 
 
 def _quality(signals: Signals) -> str:
     quality = signals.quality
     if quality.value is None or quality.baseline is None:
         return ""
-    return f"{quality.metric} {quality.value:.4f}; {quality.baseline.value:.4f} on the hold-out. {quality.reason}"
+    worth = f" {value_words(quality)}." if quality.value_per_row is not None else ""
+    return (
+        f"{quality.metric} {quality.value:.4f}; {quality.baseline.value:.4f} on the hold-out. {quality.reason}{worth}"
+    )
+
+
+def value_words(quality: QualitySignal) -> str:
+    """What a row was worth, with its interval."""
+    low, high = quality.value_interval or (None, None)
+    told = f"A row was worth {_number(quality.value_per_row)} {quality.value_unit}".rstrip()
+    before = _number(quality.baseline_value_per_row)
+    return f"{told} ({_number(low)} to {_number(high)} at 95 %); {before} on the hold-out"
+
+
+def _operations(signals: Signals) -> str:
+    operations = signals.operations
+    told = {"p99_ms": "p99 {:.3g} ms", "error_rate": "{:.2%} errors", "spool_age_s": "spool {:.0f} s old"}
+    told |= {"outlier_share": "{:.1%} outliers"}
+    figures = [words.format(operations.figures[name]) for name, words in told.items() if name in operations.figures]
+    return "; ".join([f"{operations.predictions:,} predictions", *figures, *operations.alarms])
 
 
 def _previous(signals: Signals) -> str:

@@ -9,7 +9,15 @@ from everfit.tasks.triage import TriageDecision
 from everfit.tasks.triage.history import History, Outcome, PastTurn, PastWindow
 from everfit.tasks.triage.loss import LossEvidence
 from everfit.tasks.triage.signals import Signals
-from everfit.tasks.turns import AWAITING_APPROVAL, CHAMPION_KEPT, DATA_REJECTED, NOTHING_NEW, PROMOTED
+from everfit.tasks.turns import (
+    AWAITING_APPROVAL,
+    CHAMPION_KEPT,
+    DATA_REJECTED,
+    NOTHING_NEW,
+    ON_TRIAL,
+    PROMOTED,
+    RETURNED,
+)
 from everfit.tasks.watching.track_record import PastEstimate
 
 TRIAGE = "triage"
@@ -23,6 +31,8 @@ _OUTCOMES: dict[str, Outcome] = {
     DATA_REJECTED: "rejected",
     NOTHING_NEW: "nothing_new",
     AWAITING_APPROVAL: "awaiting_approval",
+    ON_TRIAL: "awaiting_approval",  # by what comes true
+    RETURNED: "kept",
 }
 
 

@@ -62,6 +62,12 @@ class BusinessValue(Record):
     per_row: FiniteFloat
     standard_error: FiniteFloat
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """At a confidence of 95 %."""
+        half = NormalDist().inv_cdf(0.975) * self.standard_error
+        return self.per_row - half, self.per_row + half
+
 
 def realised(
     y: npt.ArrayLike,
@@ -217,21 +223,37 @@ def by_slice(
     )
 
 
-def business_value(y: npt.ArrayLike, scores: npt.ArrayLike, worth: Callable[[Floats, Floats], Floats]) -> BusinessValue:
+def business_value(
+    y: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    worth: Callable[[Floats, Floats], Floats],
+    *,
+    clusters: npt.ArrayLike | None = None,
+) -> BusinessValue:
     """Mean worth of a row.
 
     Args:
         y: Labels, shape (n,).
         scores: Scores, shape (n,) or (n, classes).
         worth: From labels and scores to each row's worth, shape (n,), such as a look-up in the spec's value matrix.
+        clusters: The day of each row, where rows of one day aren't independent, shape (n,).
 
     Raises:
-        DataError: fewer than 2 rows.
+        NotEnoughError: fewer than 2 rows.
+        DataError: a row is worth what is no number.
     """
     values = worth(np.asarray(y, dtype=np.float64), np.asarray(scores, dtype=np.float64))
     if values.size < 2:
         raise NotEnoughError(f"{values.size} rows give no mean worth with an error; give at least 2")
+    if not np.isfinite(values).all():
+        raise DataError("training.value.function gives a worth that is no number; give each row a finite one")
     error = float(values.std(ddof=1) / math.sqrt(values.size))
+    if clusters is not None:
+        # What a row is away from the mean is added up by day: errors of one day don't cancel out.
+        days = np.unique(np.asarray(clusters), return_inverse=True)[1]
+        sums = np.bincount(days, weights=values - values.mean())
+        if sums.size > 1:
+            error = float(np.sqrt(np.square(sums).sum() * sums.size / (sums.size - 1)) / values.size)
     return BusinessValue(rows=values.size, per_row=float(values.mean()), standard_error=error)
 
 

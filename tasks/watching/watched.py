@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
+from everfit.blocks.errors import NotEnoughError
+from everfit.tasks import tracking
 from everfit.tasks.answering import scoring
 from everfit.tasks.answering.answers import Answers, read_answers
 from everfit.tasks.answering.predictions import PREDICTED_AT
@@ -19,8 +22,10 @@ from everfit.tasks.records import ModelVersion
 from everfit.tasks.releasing import registry
 from everfit.tasks.statistics.scores import class_list
 from everfit.tasks.triage.signals import Baseline
+from everfit.tasks.watching.attribution import ExplanationDrift, attributions, explanation_drift
 from everfit.tasks.watching.live_quality import baseline_of, holdout_answers
 from everfit.tasks.watching.monitoring import Windows, turn_of_release, windows_of
+from everfit.tasks.watching.multivariate import MultivariateDrift, multivariate_drift
 from everfit.tasks.watching.past import TRIAGE, Judged, judged_windows
 from everfit.tasks.watching.reference import Reference, load_reference
 from everfit.tasks.watching.standing import ROLLBACK, Standing, standing
@@ -156,18 +161,49 @@ class Watched:
         young = since is not None and since < self.standing.released + self.context.spec.release.bake_time
         return young and self.standing.previous_version is not None
 
+    @cached_property
+    def threshold(self) -> float | None:
+        """From which score on the user acts; none where the spec doesn't say what that is worth."""
+        return tracking.threshold(self.context.mlflow, self.version) if self.context.spec.training.value else None
+
+    def explanation_drift(self, live: pd.DataFrame) -> ExplanationDrift | None:
+        """How far what the champion rests its answers on has moved; none with too few rows to tell.
+
+        Args:
+            live: Rows of the window.
+        """
+        scorer = self.scorer(self.standing.version)
+        names = [column.name for column in scorer.inputs.features]
+        if not set(names) <= set(live.columns) & set(self.reference.sample.columns):
+            return None
+        held_out = self.reference.sample[names]
+        try:
+            before, now = (attributions(partial(ask, scorer), rows, held_out) for rows in (held_out, live[names]))
+            return explanation_drift(before, now, self.context.spec.monitoring)
+        except NotEnoughError:
+            return None
+
+    def joint_drift(self, live: pd.DataFrame) -> MultivariateDrift | None:
+        """Whether a classifier tells the window from the reference; none with too few rows.
+
+        Args:
+            live: Rows of the window.
+        """
+        held_out = self.reference.sample
+        names = [name for name in self.features if name in live.columns and name in held_out.columns]
+        try:
+            return multivariate_drift(held_out, live, names, self.context.spec.monitoring)
+        except NotEnoughError:
+            return None
+
     def previous_scores(self, answers: Answers) -> npt.NDArray[np.float64] | None:
         """What the champion before says of rows; None where it knows other classes or features."""
         assert self.standing.previous_version is not None  # noqa: S101 - asked of a young champion only
         scorer = self.scorer(self.standing.previous_version)
         if answers.task != "regression" and tuple(map(str, scorer.classes)) != self.classes:
             return None
-        inputs = scorer.inputs.model_copy(update={"key": ()})
-        names = [column.name for column in inputs.features]
-        if not set(names) <= set(answers.rows.columns):
-            return None
-        found = scorer.score(inputs.conform(answers.rows[names])[names])
-        return found.score if found.score is not None else found.probabilities
+        names = [column.name for column in scorer.inputs.features]
+        return ask(scorer, answers.rows[names]) if set(names) <= set(answers.rows.columns) else None
 
     def _within(self, end: datetime) -> npt.NDArray[np.bool_]:
         answers = self.answers
@@ -177,3 +213,19 @@ class Watched:
         part = self.answers.of(chosen)
         window = self.windows.labelled.model_copy(update={"until": until})
         return Answers(window, part.rows, part.event_time, part.task, part.classes)
+
+
+def ask(scorer: Scorer, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """What a model says of rows of the log: scores, or probabilities of a multiclass model.
+
+    Args:
+        scorer: The model.
+        rows: Its features; shape (rows, features).
+    """
+    inputs = scorer.inputs.model_copy(update={"key": ()})
+    names = [column.name for column in inputs.features]
+    found = scorer.score(inputs.conform(rows[names])[names])
+    if found.score is not None:
+        return found.score
+    assert found.probabilities is not None  # noqa: S101 - a model gives one of the two
+    return found.probabilities

@@ -12,6 +12,7 @@ from everfit.tasks.triage.retraining import Admission, TurnRequest, admit
 
 NOW = datetime(2013, 9, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
+WHERE = {"source": {"kind": "files", "path": "users.csv"}, "time": "at"}
 
 
 def request(**changes: Any) -> TurnRequest:
@@ -114,8 +115,9 @@ def test_the_key_names_trouble_reference_and_window() -> None:
     "policy",
     [
         {"new_data": {}},
-        {"satisfaction": [{"metric": "accepted"}]},
-        {"satisfaction": [{"metric": "accepted", "at_least": 2, "at_most": 1}]},
+        {"satisfaction": [{"metric": "accepted", **WHERE}]},
+        {"satisfaction": [{"metric": "accepted", "at_least": 2, "at_most": 1, **WHERE}]},
+        {"satisfaction": [{"metric": "accepted", "at_least": 2}]},
         {"schedule": "0d"},
         {"max_attempts": 0},
         {"on": "drfit"},

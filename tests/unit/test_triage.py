@@ -451,7 +451,11 @@ CASES: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
     "users are not satisfied": (
         signals(satisfaction=(SatisfactionSignal(status="measured", metric="accepted", value=0.4),)),
         History(),
-        {"satisfaction": [{"metric": "accepted", "at_least": 0.5}]},
+        {
+            "satisfaction": [
+                {"metric": "accepted", "at_least": 0.5, "source": {"kind": "files", "path": "x.csv"}, "time": "at"}
+            ]
+        },
         "retrain",
         "dissatisfaction",
     ),
