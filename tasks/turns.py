@@ -14,7 +14,7 @@ from everfit.tasks.learning.train import Fitted, Trial
 from everfit.tasks.ledger import Turn
 from everfit.tasks.records import ModelVersion, Record, Snapshot
 
-PROMOTED, CHAMPION_KEPT, DATA_REJECTED, NOTHING_NEW, AWAITING_APPROVAL, REJECTED, SUPERSEDED = (
+PROMOTED, CHAMPION_KEPT, DATA_REJECTED, NOTHING_NEW, AWAITING_APPROVAL, REJECTED, SUPERSEDED, ON_TRIAL, RETURNED = (
     "Promoted",
     "ChampionKept",
     "DataRejected",
@@ -22,10 +22,16 @@ PROMOTED, CHAMPION_KEPT, DATA_REJECTED, NOTHING_NEW, AWAITING_APPROVAL, REJECTED
     "AwaitingApproval",
     "Rejected",
     "Superseded",
+    "OnTrial",
+    "Returned",
 )
-"""The names of a training flow's final states; `AwaitingApproval` becomes `Promoted`, `Rejected` or `Superseded`."""
+"""The names of a training flow's final states.
 
-JUDGED = frozenset({PROMOTED, CHAMPION_KEPT, AWAITING_APPROVAL, REJECTED})
+`AwaitingApproval` becomes `Promoted`, `OnTrial`, `Rejected` or `Superseded`; `OnTrial` becomes `Promoted`, `Returned` or
+`Superseded`.
+"""
+
+JUDGED = frozenset({PROMOTED, CHAMPION_KEPT, AWAITING_APPROVAL, REJECTED, ON_TRIAL, RETURNED})
 """The states of a turn whose challenger was judged for good: the same rows would give the same one again."""
 
 
@@ -141,6 +147,8 @@ _HEADLINES = {
     AWAITING_APPROVAL: "waiting for approval",
     REJECTED: "the challenger was rejected",
     SUPERSEDED: "the champion changed meanwhile",
+    ON_TRIAL: "tried on live traffic",
+    RETURNED: "the challenger was taken back from its trial",
 }
 
 

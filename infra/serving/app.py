@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,9 +13,10 @@ from starlette.requests import ClientDisconnect
 from everfit.blocks.errors import WorkspaceError
 from everfit.infra.serving.access import ANONYMOUS, AccessError, Limiter, Tokens
 from everfit.infra.serving.batching import Answer, OverloadedError, UnpredictableInputError
-from everfit.infra.serving.endpoint import Endpoint, NotReadyError, OutlierError
+from everfit.infra.serving.endpoint import Endpoint, NotReadyError, OutlierError, Part
 from everfit.infra.serving.openapi import describe
 from everfit.infra.serving.protocol import RequestError, Table, read_invocation, read_json, records_table
+from everfit.infra.serving.servable import Servable
 from everfit.infra.serving.spool import SpoolError
 from everfit.infra.serving.telemetry import Telemetry
 from everfit.infra.serving.told import keep_labels, read_labels, utc_now
@@ -140,14 +141,14 @@ async def invoke(endpoint: Endpoint, body: bytes, client: str, content_type: str
     """Answer a request of MLflow's scoring protocol."""
     servable = endpoint.servable()
     table = read_invocation(body, content_type, servable.inputs)
-    answer = await endpoint.predict(servable, table, client)
-    rows = slice(answer.start, answer.stop)
-    probabilities = answer.scores.probabilities
-    told = probabilities if servable.answers_probabilities and probabilities is not None else answer.scores.values
-    headers = {"everfit-model-version": str(servable.version.version)}
+    parts = await endpoint.predict(servable, table, client)
+    told = _in_order(parts, [_invoked(part.answer, servable) for part in parts], table.rows)
+    versions = dict.fromkeys(str(part.answer.servable.version.version) for part in parts)
+    headers = {"everfit-model-version": ",".join(versions)}
     if table.rows <= _MAX_IDS_IN_HEADER:
-        headers["everfit-prediction-ids"] = ",".join(answer.ids[rows])
-    return _json({"predictions": told[rows].tolist()}, headers=headers)
+        ids = _in_order(parts, [part.answer.ids[part.answer.start : part.answer.stop] for part in parts], table.rows)
+        headers["everfit-prediction-ids"] = ",".join(ids)
+    return _json({"predictions": told}, headers=headers)
 
 
 async def predict(endpoint: Endpoint, body: bytes, client: str) -> Response:
@@ -158,8 +159,8 @@ async def predict(endpoint: Endpoint, body: bytes, client: str) -> Response:
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise RequestError('the body must be {"records": […]}, each record an object', 422)
     table = records_table([_flat(record, row, servable.inputs) for row, record in enumerate(records)])
-    answer = await endpoint.predict(servable, Table(table.columns, len(records)), client)
-    return _json({"predictions": _told(answer)})
+    parts = await endpoint.predict(servable, Table(table.columns, len(records)), client)
+    return _json({"predictions": _in_order(parts, [_told(part.answer) for part in parts], len(records))})
 
 
 async def tell(endpoint: Endpoint, body: bytes, client: str) -> Response:
@@ -195,6 +196,24 @@ def _flat(record: dict[str, Any], row: int, inputs: InputSchema) -> dict[str, An
         if name in flat and flat[name] != value:
             raise InputError(name, "the same value in `key` as in the record", value, row)
     return {**flat, **key}
+
+
+def _invoked(answer: Answer, champion: Servable) -> list[Any]:
+    """What MLflow's protocol answers, for any arm what it would answer for the champion."""
+    probabilities = answer.scores.probabilities
+    told = probabilities if champion.answers_probabilities and probabilities is not None else answer.scores.values
+    return list(told[answer.start : answer.stop].tolist())
+
+
+def _in_order(parts: Sequence[Part], told: Sequence[Sequence[Any]], rows: int) -> list[Any]:
+    """The answers of all arms in the order of the request's rows."""
+    if parts[0].rows is None:
+        return list(told[0])
+    placed: list[Any] = [None] * rows
+    for part, answers in zip(parts, told, strict=True):
+        for row, answer in zip(part.rows or (), answers, strict=True):
+            placed[row] = answer
+    return placed
 
 
 def _told(answer: Answer) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,14 @@ from everfit.blocks.serving import ServingPolicy
 from everfit.infra.serving.batching import Answer, Batcher, Job
 from everfit.infra.serving.drain import Drain
 from everfit.infra.serving.follower import Follower
-from everfit.infra.serving.protocol import RequestError, Table, identify
+from everfit.infra.serving.protocol import Identified, RequestError, Table, identify
 from everfit.infra.serving.servable import ModelCache, Servable
 from everfit.infra.serving.shadow import Shadow
 from everfit.infra.serving.spool import Spool
+from everfit.infra.serving.trial_arm import TrialArm, part_of
+from everfit.tasks.answering.predictions import Arm
 from everfit.tasks.data.tables import Table as DeltaTable
+from everfit.tasks.releasing.arms import Arms
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -27,6 +31,19 @@ class OutlierError(EverfitError):
 
 class NotReadyError(EverfitError):
     """There is no champion to ask yet."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one arm answers of a request.
+
+    Attributes:
+        answer: On record already.
+        rows: Of the request, in the answer's order; all of them without it.
+    """
+
+    answer: Answer
+    rows: Sequence[int] | None = None
 
 
 @dataclass
@@ -57,12 +74,14 @@ class Endpoint:
         self.batcher = Batcher(self.spool, max_waiting=self.policy.max_waiting, outlier_above=self.policy.outlier_above)
         self.refused_outliers = 0
         self.shadow = Shadow(self.spool) if self.policy.shadow else None
+        self.trial = TrialArm(self.spool, max_waiting=self.policy.max_waiting, outlier_above=self.policy.outlier_above)
         self.follower = Follower(
             self.client,
             self.name,
             ModelCache(self.folder / "models"),
             self._take_over,
-            self.shadow.replace if self.shadow else None,
+            self._take_challenger,
+            shadow=self.policy.shadow,
             every_s=self.policy.follow_every.total_seconds(),
         )
         self.drain: Drain | None = None
@@ -71,6 +90,7 @@ class Endpoint:
     def start(self) -> None:
         """Load the champion and begin to answer."""
         self.batcher.start()
+        self.trial.start()
         if self.shadow:
             self.shadow.start()
         self.follower.start()
@@ -79,6 +99,7 @@ class Endpoint:
         """Answer what waits, log it, and end."""
         self.stopping = True
         self.follower.stop()
+        self.trial.stop()
         self.batcher.stop()
         if self.shadow:
             self.shadow.stop()
@@ -97,6 +118,11 @@ class Endpoint:
         self.drain.key, self.drain.event_time = key, servable.inputs.event_time
         self.champion = servable  # one assignment: a request sees the old one or the new one
 
+    def _take_challenger(self, servable: Servable | None, arms: Arms | None) -> None:
+        self.trial.replace(servable, arms)
+        if self.shadow:  # who answers some of the keys doesn't answer the others for nobody
+            self.shadow.replace(servable if arms is None else None)
+
     @property
     def ready(self) -> bool:
         """Whether requests are answered."""
@@ -114,13 +140,16 @@ class Endpoint:
             )
         return self.champion
 
-    async def predict(self, servable: Servable, table: Table, client: str) -> Answer:
+    async def predict(self, servable: Servable, table: Table, client: str) -> list[Part]:
         """Check, predict and log a request.
 
         Args:
             servable: The champion, as `servable` gave it.
             table: The request's rows.
             client: Who asks.
+
+        Returns:
+            The answers: one, or two where a trial is on and the rows are dealt to both arms.
 
         Raises:
             RequestError: there are no rows, or too many.
@@ -139,12 +168,57 @@ class Endpoint:
         if self.policy.outliers == "refuse":
             self._refuse_outliers(servable, features, table.rows)
         names = identify(table, features, inputs, time.time_ns() // 1_000)
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self.batcher.put(Job(servable, features, names.columns, table.rows, client, future=future))
-        answer = await future
+        dealt = self.trial.deal(servable, names, features)
+        if dealt is not None:
+            return await self._predict_on_trial(servable, table, features, names, dealt, client)
+        answer = await self._ask(servable, features, names.columns, table.rows, client)
         if self.shadow is not None:
             self.shadow.copy(table, names.columns, client)
-        return answer
+        return [Part(answer)]
+
+    async def _ask(  # noqa: PLR0917
+        self,
+        servable: Servable,
+        features: dict[str, list[Any]],
+        logged: dict[str, list[Any]],
+        rows: int,
+        client: str,
+        arm: Arm = "champion",
+    ) -> Answer:
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self.batcher.put(Job(servable, features, logged, rows, client, arm=arm, future=future))
+        return await future
+
+    async def _predict_on_trial(  # noqa: PLR0917
+        self,
+        servable: Servable,
+        table: Table,
+        features: dict[str, list[Any]],
+        names: Identified,
+        dealt: tuple[Servable, list[int]],
+        client: str,
+    ) -> list[Part]:
+        """Both arms answer at once, each its rows; the champion those too that the challenger can't."""
+        challenger, tried = dealt
+        rest = sorted({*range(table.rows)} - {*tried})
+
+        async def ask_challenger() -> Part:
+            given = Table(part_of(_whole(table), tried), len(tried))
+            logged = part_of(names.columns, tried)
+            accept = self.policy.new_categories == "accept"
+            answer = await self.trial.ask(challenger, servable, given, logged, client, new_categories=accept)
+            if answer is None:
+                answer = await self._ask(servable, part_of(features, tried), logged, len(tried), client, "fallback")
+            return Part(answer, tried)
+
+        async def ask_champion() -> list[Part]:
+            if not rest:
+                return []
+            own, logged = part_of(features, rest), part_of(names.columns, rest)
+            return [Part(await self._ask(servable, own, logged, len(rest), client), rest)]
+
+        tried_part, rest_parts = await asyncio.gather(ask_challenger(), ask_champion())
+        return [*rest_parts, tried_part]
 
     def _refuse_outliers(self, servable: Servable, features: dict[str, list[Any]], rows: int) -> None:
         bound = self.policy.outlier_above
@@ -162,14 +236,19 @@ class Endpoint:
 
     def status(self) -> dict[str, Any]:
         """What `GET /models/{name}` tells."""
-        champion, challenger = self.champion, self.shadow.servable if self.shadow else None
+        champion, on_trial = self.champion, self.trial.on
+        shadow = self.shadow.servable if self.shadow else None
+        share = on_trial[1].share if on_trial else 0.0
+        arms = (
+            {"champion": 1.0 - share} | ({"challenger": share} if share else {}) | ({"shadow": 1.0} if shadow else {})
+        )
         drain = self.drain.state if self.drain is not None else None
         return {
             "name": self.name,
             "version": champion.version.version if champion else None,
             "champion": _described(champion),
-            "challenger": _described(challenger),
-            "arms": {"champion": 1.0} | ({"shadow": 1.0} if challenger else {}),
+            "challenger": _described(on_trial[0] if on_trial else shadow),
+            "arms": arms,
             "failed_version": self.follower.state.failed_version,
             "registry_reachable": self.follower.state.registry_reachable,
             "error": self.follower.state.error,
@@ -177,6 +256,11 @@ class Endpoint:
             "drain_error": drain.error if drain else "",
             "set_aside": len(drain.set_aside) if drain else 0,
         }
+
+
+def _whole(table: Table) -> dict[str, Sequence[Any]]:
+    """The columns that have a value for each row; the check says what is wrong with the others."""
+    return {name: values for name, values in table.columns.items() if len(values) == table.rows}
 
 
 def _described(servable: Servable | None) -> dict[str, Any] | None:

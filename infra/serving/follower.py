@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from everfit.infra.serving.servable import ModelCache, Servable, load_servable
 from everfit.tasks.records import ModelVersion
 from everfit.tasks.releasing import registry
+from everfit.tasks.releasing.arms import Arms, read_arms
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,7 +37,7 @@ class FollowState:
 
 
 class Follower:
-    """Follows one model's champion, and its challenger if that is on trial.
+    """Follows one model's champion, and its challenger if that is on trial or in the shadow.
 
     A new version is downloaded, loaded, warmed and probed in a background thread; only then is it swapped in, by one
     assignment. Requests that were checked for the old version are still answered by it.
@@ -46,7 +47,9 @@ class Follower:
         model: Its name in the registry.
         cache: Copies on disk.
         on_champion: Called with each new champion that is ready.
-        on_challenger: Called with each new challenger that is ready, or with nothing when there is none.
+        on_challenger: Called with each new challenger that is ready and its part of the traffic (none for a shadow), or
+            with nothing when there is none.
+        shadow: Whether a challenger is wanted that has no part of the traffic.
         every_s: Seconds between two looks at the registry.
     """
 
@@ -56,14 +59,17 @@ class Follower:
         model: str,
         cache: ModelCache,
         on_champion: Callable[[Servable], None],
-        on_challenger: Callable[[Servable | None], None] | None = None,
+        on_challenger: Callable[[Servable | None, Arms | None], None],
         *,
+        shadow: bool = False,
         every_s: float = 1.0,
     ) -> None:
         self.client, self.model, self.cache, self.every_s = client, model, cache, every_s
-        self._on_champion, self._on_challenger = on_champion, on_challenger
+        self._on_champion, self._on_challenger, self._shadow = on_champion, on_challenger, shadow
         self.state = FollowState()
-        self._champion = self._challenger = 0
+        self._champion = 0
+        self._challenger: Servable | None = None
+        self._arms: Arms | None = None
         self._failed: dict[int, int] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"everfit-follow-{model}", daemon=True)
@@ -89,7 +95,8 @@ class Follower:
         """Look once at the registry, and take over what is new in it."""
         try:
             champion = registry.champion(self.client, self.model)
-            challenger = registry.challenger(self.client, self.model) if self._on_challenger else None
+            challenger = registry.challenger(self.client, self.model)
+            arms = read_arms(self.client, challenger) if challenger is not None else None
         except Exception as error:  # noqa: BLE001 - a registry that is down must not stop what is served
             if self.state.registry_reachable:
                 logger.warning("%s: the registry can't be asked, what is served goes on: %s", self.model, error)
@@ -106,15 +113,19 @@ class Follower:
                 self._champion = champion.version
                 self.state.failed_version, self.state.error = None, ""
                 self.cache.remember(champion)
-        self._follow_challenger(challenger)
+        self._follow_challenger(challenger, arms)
 
-    def _follow_challenger(self, challenger: ModelVersion | None) -> None:
-        if self._on_challenger is None or (challenger.version if challenger else 0) == self._challenger:
-            return
-        servable = None if challenger is None else self._ready(challenger)
-        if challenger is None or servable is not None:
-            self._on_challenger(servable)
-            self._challenger = challenger.version if challenger else 0
+    def _follow_challenger(self, found: ModelVersion | None, arms: Arms | None) -> None:
+        wanted = None if found is None or (arms is None and not self._shadow) else found
+        served = self._challenger
+        if (wanted is None) == (served is None) and (wanted is None or served is None or wanted == served.version):
+            servable = served
+        else:
+            servable = None if wanted is None else self._ready(wanted)
+        told = None if servable is None else arms
+        if (servable, told) != (served, self._arms):
+            self._on_challenger(servable, told)
+            self._challenger, self._arms = servable, told
 
     def _ready(self, version: ModelVersion) -> Servable | None:
         if self._failed.get(version.version, 0) > 0:

@@ -3,10 +3,11 @@
 import logging
 
 from everfit.blocks.errors import EverfitError
-from everfit.infra.serving.batching import Batcher, Job
+from everfit.infra.serving.batching import Batcher
 from everfit.infra.serving.protocol import Table
 from everfit.infra.serving.servable import Servable
 from everfit.infra.serving.spool import Spool
+from everfit.infra.serving.trial_arm import job_of
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +51,6 @@ class Shadow:
         if servable is None:
             return
         try:
-            features = servable.inputs.check(table.columns, table.rows, new_categories=True)
-            wanted = {*servable.kinds} - {*features}
-            kept = {name: values for name, values in logged.items() if name in wanted}
-            self._batcher.put(Job(servable, features, kept, table.rows, client, arm="shadow"))
+            self._batcher.put(job_of(servable, table, logged, client, "shadow", new_categories=True))
         except EverfitError:
             self.passed_over += table.rows

@@ -70,6 +70,14 @@ class Answers:
         return scores_of(self.rows, self.task)
 
     @property
+    def inclusion(self) -> Floats | None:
+        """The probability with which each row came to its label: 1, or less where labels were asked for by hand.
+
+        None where all are 1, as usual. Metrics count a row by its inverse. Shape (rows,).
+        """
+        return inclusion_of(self.rows)
+
+    @property
     def days(self) -> npt.NDArray[np.int64]:
         """The day of each row; shape (rows,)."""
         return days_of(self.rows[self.event_time])
@@ -126,6 +134,13 @@ def scores_of(rows: pd.DataFrame, task: TaskKind) -> Floats:
     if np.isnan(values).any():
         raise DataError(f"{int(np.isnan(values).sum())} predictions have no {name!r}; look at how they were logged")
     return values
+
+
+def inclusion_of(rows: pd.DataFrame) -> Floats | None:
+    """As `Answers.inclusion`, of labelled rows."""
+    given = rows[labels.INCLUSION].to_numpy(dtype=np.float64, na_value=np.nan) if labels.INCLUSION in rows else np.nan
+    found = np.broadcast_to(np.where(np.isnan(given), 1.0, given), (len(rows),))
+    return None if (found == 1).all() else found
 
 
 def truth_of(known: "pd.Series[str]", classes: Sequence[str], task: TaskKind) -> Floats:

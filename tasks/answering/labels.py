@@ -5,11 +5,12 @@ whose label time isn't after `until`. So the past can be asked what it knew then
 
 Columns: `_key`, as in the dataset and the prediction log; `_label`, the class as text or the true number, as
 `_prediction` has it; `_label_time`, when it became known; `_origin`, where it came from; `_revision`, how many of
-the same key and time came before it; `_day`, of the label time.
+the same key and time came before it; `_inclusion`, for a label that was asked for by hand the probability with which
+its row was picked, else null; `_day`, of the label time.
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,8 +27,8 @@ from everfit.tasks.statistics.scores import labels as as_labels
 if TYPE_CHECKING:
     from datetime import datetime
 
-LABEL, LABEL_TIME, ORIGIN, REVISION = "_label", "_label_time", "_origin", "_revision"
-_COLUMNS = [KEY, LABEL, LABEL_TIME, ORIGIN, REVISION]
+LABEL, LABEL_TIME, ORIGIN, REVISION, INCLUSION = "_label", "_label_time", "_origin", "_revision", "_inclusion"
+_COLUMNS = [KEY, LABEL, LABEL_TIME, ORIGIN, REVISION, INCLUSION]
 
 
 class Recorded(Record):
@@ -44,7 +45,13 @@ class Recorded(Record):
 
 
 def label_rows(
-    keys: Iterable[int], target: pd.Series, label_time: pd.Series, task: TaskKind, origin: str
+    keys: Iterable[int],
+    target: pd.Series,
+    label_time: pd.Series,
+    task: TaskKind,
+    origin: str,
+    *,
+    inclusion: pd.Series | None = None,
 ) -> pd.DataFrame:
     """Make rows of the labels table.
 
@@ -54,6 +61,7 @@ def label_rows(
         label_time: When each became known, in UTC; shape (rows,).
         task: What is predicted.
         origin: Where they come from, such as `source` or the client's name.
+        inclusion: With which probability each row was picked to be labelled by hand; shape (rows,).
 
     Raises:
         DataError: a label of a regression isn't a finite number, or a label has no time.
@@ -62,6 +70,7 @@ def label_rows(
     rows[LABEL] = target.to_numpy()
     rows[LABEL_TIME] = pd.to_datetime(label_time.to_numpy(), utc=True)
     rows[LABEL_TIME] = rows[LABEL_TIME].dt.as_unit("us")
+    rows[INCLUSION] = np.nan if inclusion is None else inclusion.to_numpy(dtype=np.float64)
     rows = rows[rows[LABEL].notna()].reset_index(drop=True)
     if untimed := int(rows[LABEL_TIME].isna().sum()):
         raise DataError(f"{untimed} labels have no label time; give each the moment when it became known")
@@ -115,7 +124,7 @@ def record(table: Table, rows: pd.DataFrame) -> Recorded:
 def _rows_of(table: Table, rows: pd.DataFrame) -> pd.DataFrame:
     """The rows that the table has of the same keys."""
     wanted = pd.Index(rows[KEY])
-    found = [frame[frame[KEY].isin(wanted)] for frame in table.batches(columns=_COLUMNS)] if table.exists() else []
+    found = [frame[frame[KEY].isin(wanted)] for frame in _batches(table)] if table.exists() else []
     return pd.concat(found, ignore_index=True) if found else rows[_COLUMNS].head(0)
 
 
@@ -128,7 +137,7 @@ def known_at(table: Table, until: "datetime", keys: "pd.Series | None" = None) -
         keys: Only of these; of all without it.
 
     Returns:
-        One row a key: `_key`, `_label`, `_label_time`, `_origin`, `_revision`.
+        One row a key: `_key`, `_label`, `_label_time`, `_origin`, `_revision`, `_inclusion`.
     """
     if not table.exists():
         return _nothing()
@@ -136,16 +145,22 @@ def known_at(table: Table, until: "datetime", keys: "pd.Series | None" = None) -
     moment = pd.Timestamp(until)
     frames = []
     # The window's end is not part of it, but a label that becomes known at that very moment is known.
-    for frame in table.batches(
-        Window(until=(moment + pd.Timedelta(microseconds=1)).to_pydatetime()), LABEL_TIME, _COLUMNS
-    ):
+    for frame in _batches(table, Window(until=(moment + pd.Timedelta(microseconds=1)).to_pydatetime())):
         kept = frame if wanted is None else frame[frame[KEY].isin(wanted)]
         frames.append(_newest(kept))
     return _newest(pd.concat(frames, ignore_index=True)) if frames else _nothing()
 
 
+def _batches(table: Table, window: Window | None = None) -> Iterator[pd.DataFrame]:
+    """All columns, of a table too that was begun before labels were asked for by hand."""
+    there = table.columns()
+    for frame in table.batches(window, LABEL_TIME, [name for name in _COLUMNS if name in there]):
+        yield frame if INCLUSION in there else frame.assign(**{INCLUSION: np.nan})
+
+
 def _nothing() -> pd.DataFrame:
     kinds = {KEY: "int64", LABEL: "str", LABEL_TIME: "datetime64[us, UTC]", ORIGIN: "str", REVISION: "int64"}
+    kinds[INCLUSION] = "float64"
     return pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in kinds.items()})
 
 
@@ -162,9 +177,9 @@ def labelled(predicted: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
         known: As `known_at` gives them.
 
     Returns:
-        The predictions, each with `_label` and `_label_time`; null where none is known yet.
+        The predictions, each with `_label`, `_label_time` and `_inclusion`; null where none is known yet.
     """
-    return predicted.merge(known[[KEY, LABEL, LABEL_TIME]], on=KEY, how="left", validate="many_to_one")
+    return predicted.merge(known[[KEY, LABEL, LABEL_TIME, INCLUSION]], on=KEY, how="left", validate="many_to_one")
 
 
 def read_labelled(

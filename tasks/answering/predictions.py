@@ -11,7 +11,7 @@ Columns beside the features, the key columns and the event time, which keep thei
 | `_score` | the probability of the second class of a binary model, or the predicted number |
 | `_probabilities` | of a multiclass model: for each class in the model's order |
 | `_model_version` | in the registry |
-| `_arm` | `champion`, `challenger` or `shadow` |
+| `_arm` | `champion`, `challenger`, `shadow`, or `fallback`: the champion's answer where the challenger failed |
 | `_latency_ms` | from the request's last byte to the log; null in batch scoring |
 | `_outlier` | how unlike the training data the input is, from 0 to 1; null where the model has no such check |
 | `_client` | who asked |
@@ -40,7 +40,9 @@ PREDICTION_ID, PREDICTED_AT, PREDICTION, SCORE = "_prediction_id", "_predicted_a
 PROBABILITIES, MODEL_VERSION, ARM, LATENCY = "_probabilities", "_model_version", "_arm", "_latency_ms"
 OUTLIER, CLIENT = "_outlier", "_client"
 
-Arm = Literal["champion", "challenger", "shadow"]
+Arm = Literal["champion", "challenger", "shadow", "fallback"]
+ANSWERED: tuple[Arm, ...] = ("champion", "challenger", "fallback")
+"""The arms whose predictions were given as answers."""
 
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0b10 << 62
@@ -208,7 +210,7 @@ def read(
     event_time: str,
     *,
     columns: Sequence[str] | None = None,
-    arms: Sequence[Arm] = ("champion", "challenger"),
+    arms: Sequence[Arm] = ANSWERED,
     model_version: int | None = None,
 ) -> "pd.DataFrame":
     """Read predictions by event time.

@@ -9,6 +9,7 @@ from everfit.tasks.records import Record, Trigger, Window
 RUNNING = "running"
 FAILED = "failed"
 AWAITING_APPROVAL = "AwaitingApproval"
+ON_TRIAL = "OnTrial"
 
 ReleaseKind = Literal["promotion", "rollback", "outside"]
 ReleaseState = Literal["intent", "alias_set", "verified", "undone"]

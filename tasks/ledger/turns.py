@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from everfit.blocks.errors import LedgerError
-from everfit.tasks.ledger.entries import AWAITING_APPROVAL, FAILED, RUNNING, Decision, Turn
+from everfit.tasks.ledger.entries import AWAITING_APPROVAL, FAILED, ON_TRIAL, RUNNING, Decision, Turn
 from everfit.tasks.ledger.holders import this_process
 from everfit.tasks.ledger.leases import SPAN, HeldLease, LeaseHeldError, Leases, check_fence, pauses
 from everfit.tasks.ledger.schema import decisions, turns
@@ -148,8 +148,8 @@ class Turns(Leases):
     ) -> Turn:
         """Settle a turn: how it ended and why, with all its evidence.
 
-        Doing so again with the same state and verdict changes nothing, and a turn that awaits approval may be settled
-        once more, when it is decided.
+        Doing so again with the same state and verdict changes nothing, and a turn that awaits approval or is on trial
+        may be settled once more, when it is decided.
 
         Args:
             turn: As `begin_turn` or `take_turn` gave it; its fence is checked.
@@ -167,7 +167,7 @@ class Turns(Leases):
             raise LedgerError(f"turn {turn.id!r} can't be settled as {state!r}; name its final state or call fail_turn")
         with self.write(turn.model) as connection:
             found = _get(connection, turn.id)
-            if found.settled and found.state != AWAITING_APPROVAL:
+            if found.settled and (found.state == state or found.state not in {AWAITING_APPROVAL, ON_TRIAL}):
                 if (found.state, found.verdict) == (state, verdict):
                     return found
                 raise LedgerError(

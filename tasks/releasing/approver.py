@@ -10,7 +10,7 @@ from everfit.tasks import turns
 from everfit.tasks.context import Context
 from everfit.tasks.ledger import Release, Turn
 from everfit.tasks.records import ModelVersion
-from everfit.tasks.releasing import registry
+from everfit.tasks.releasing import registry, trials
 from everfit.tasks.releasing import release as releasing
 from everfit.tasks.releasing.approval import Answer, Approval, ApprovalError, Request, answer, lapse
 
@@ -35,7 +35,7 @@ def decide(context: Context, turn_id: str, said: Answer, *, by: str, why: str, n
         now: The present, which requests expire by.
 
     Returns:
-        The turn as it ended: `Promoted` or `Rejected`.
+        The turn as it ended: `Promoted`, `OnTrial` where the spec has approved challengers tried first, or `Rejected`.
 
     Raises:
         ApprovalError: there is no name or reason, or the turn is another model's, waits for nobody, or was decided.
@@ -62,7 +62,7 @@ def reconcile(context: Context, now: datetime) -> list[str]:
         What was done, in words.
     """
     spec = context.spec
-    done = releasing.reconcile(context.ledger, context.mlflow, spec.name, policy=spec.release)
+    done = releasing.reconcile(context.ledger, context.mlflow, spec.name, policy=spec.release) + trials.settle(context)
     return done + [f"turn {turn.id} ended as {turn.state}: {turn.reasons[0]}" for turn in settle(context, now)]
 
 
@@ -165,8 +165,11 @@ def _carry_out(context: Context, approval: Approval, outcome: Approval, current:
         current: The release that it was decided on.
     """
     request, ledger = approval.request, context.ledger
-    turn = ledger.turn(request.turn_id)
-    if outcome.outcome == "approve":
+    turn, state = ledger.turn(request.turn_id), _STATES[outcome.outcome]
+    if outcome.outcome == "approve" and current is not None and trials.wanted(context.spec, current):
+        trials.begin(context, turn, request.version, current)
+        state = turns.ON_TRIAL
+    elif outcome.outcome == "approve":
         releasing.release(
             ledger,
             context.mlflow,
@@ -183,7 +186,7 @@ def _carry_out(context: Context, approval: Approval, outcome: Approval, current:
     _tag(context, approval, outcome)
     return ledger.finish_turn(
         turn,
-        state=_STATES[outcome.outcome],
+        state=state,
         verdict=turn.verdict,
         reasons=tuple(dict.fromkeys((outcome.headline, approval.headline, *turn.reasons))),
         record=turn.record,

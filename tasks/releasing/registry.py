@@ -97,6 +97,36 @@ def versions(client: "MlflowClient", model: str) -> list[int]:
         raise ModelError(f"the registry did not say which versions {model!r} has: {error.message}") from error
 
 
+def aliased(client: "MlflowClient", model: str) -> frozenset[int]:
+    """The versions that any alias names."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return frozenset(int(version) for version in client.get_registered_model(model).aliases.values())
+    except MlflowException as error:
+        if error.error_code in _ABSENT:
+            return frozenset()
+        raise ModelError(f"the registry did not say which aliases {model!r} has: {error.message}") from error
+
+
+def delete(client: "MlflowClient", model: str, version: int) -> None:
+    """Delete a version, and mark its model as deleted; `mlflow gc` frees its files.
+
+    Raises:
+        ModelError: the registry refused.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        found = client.get_model_version(model, str(version))
+        client.delete_model_version(model, str(version))
+        if found.model_id:
+            client.delete_logged_model(found.model_id)
+    except MlflowException as error:
+        if error.error_code not in _ABSENT:  # its model may have been deleted before it
+            raise ModelError(f"version {version!r} of {model!r} could not be deleted: {error.message}") from error
+
+
 def set_alias(client: "MlflowClient", model: str, alias: str, version: int | None) -> None:
     """Let an alias name a version; or none, which removes it.
 
@@ -114,6 +144,37 @@ def set_alias(client: "MlflowClient", model: str, alias: str, version: int | Non
         raise ModelError(
             f"the {alias} alias of {model!r} could not be set to version {version!r}: {error.message}"
         ) from error
+
+
+def version_tags(client: "MlflowClient", model: str, version: int) -> dict[str, str]:
+    """The tags of a version.
+
+    Raises:
+        ModelError: the model has no such version, or the registry doesn't answer.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return dict(client.get_model_version(model, str(version)).tags or {})
+    except MlflowException as error:
+        raise ModelError(f"the registry did not say the tags of {model!r} {version!r}: {error.message}") from error
+
+
+def set_version_tag(client: "MlflowClient", model: str, version: int, name: str, value: str | None) -> None:
+    """Tag a version; without a value the tag is taken away.
+
+    Raises:
+        ModelError: the registry refused.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        if value is None:
+            client.delete_model_version_tag(model, str(version), name)
+        else:
+            client.set_model_version_tag(model, str(version), name, value)
+    except MlflowException as error:
+        raise ModelError(f"the tag {name!r} of {model!r} {version!r} could not be set: {error.message}") from error
 
 
 def load(client: "MlflowClient", target: ModelVersion) -> "Pipeline":

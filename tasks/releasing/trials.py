@@ -1,0 +1,328 @@
+"""Carrying out trials: begun when the gate has promoted, looked at, and ended by a release or by taking back.
+
+Each look is a decision in the ledger, found again by its moment; what follows from it (the share that services read,
+the release, the turn's final state) is done by whoever comes next if a crash left it undone. Looks are made one after
+the other, under the model's release lease.
+"""
+
+import logging
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from everfit.blocks.errors import EverfitError
+from everfit.tasks import turns
+from everfit.tasks.context import Context
+from everfit.tasks.ledger import Decision, Release, Turn
+from everfit.tasks.records import Record
+from everfit.tasks.releasing import registry
+from everfit.tasks.releasing import release as releasing
+from everfit.tasks.releasing.approval import check_told, overtaken
+from everfit.tasks.releasing.arms import Arms, write_arms
+from everfit.tasks.releasing.releaser import LEASE_WAIT
+from everfit.tasks.releasing.trial import TrialLook, TrialPlan, TrialState, look, replay, stopped, superseded
+from everfit.tasks.releasing.trial_evidence import gather
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from everfit.blocks.spec import ModelSpec
+
+logger = logging.getLogger("everfit.trial")
+
+TRIAL = "trial"
+"""Kind of the decisions that are made here."""
+
+
+class TrialError(EverfitError):
+    """There is no trial to look at or to stop; nothing was changed."""
+
+
+class TrialResult(Record):
+    """What a look at a model's trial came to."""
+
+    state: TrialState
+    look: TrialLook | None = None
+    turn_state: str
+
+
+def wanted(spec: "ModelSpec", champion: Release | None) -> bool:
+    """Whether a challenger is tried before it is released; the first champion has nothing to be tried against."""
+    return spec.release.strategy != "replace" and champion is not None
+
+
+def begin(context: Context, turn: Turn, version: int, champion: Release) -> TrialState:
+    """Try a challenger on live traffic.
+
+    Args:
+        context: The model.
+        turn: The turn whose challenger it is.
+        version: The challenger.
+        champion: The release that it is to follow.
+    """
+    spec = context.spec
+    policy = spec.release.ab if spec.release.strategy == "ab" else spec.release.canary
+    plan = TrialPlan(
+        id=turn.id,
+        model=spec.name,
+        challenger=version,
+        champion=champion.version,
+        policy=policy,
+        metric=spec.metric,
+        since=turn.window.until,
+    )
+    with context.ledger.lease(spec.name, scope="release", turn_id=turn.id, wait=LEASE_WAIT):
+        for other in _under_way(context, but=turn.id):
+            why = f"version {version} is tried in its place"
+            _record(context, other.plan, None, superseded(why), f"{other.plan.id}/{TRIAL}/end")
+            write_arms(context.mlflow, spec.name, other.plan.challenger, None)
+        context.ledger.record_decision(
+            f"{turn.id}/{TRIAL}",
+            model=spec.name,
+            kind=TRIAL,
+            verdict="start",
+            until=turn.window.until,
+            reasons=(headline(plan),),
+            record=plan,
+            turn_id=turn.id,
+        )
+        state = _replayed(context, turn.id)
+        assert state is not None  # noqa: S101 - it began just before
+        _tell_services(context, state)
+    return state
+
+
+def headline(plan: TrialPlan) -> str:
+    """Why a turn ended as one on trial, in words."""
+    share, kind = plan.policy.shares[0], plan.policy.kind
+    return (
+        f"Version {plan.challenger} is tried on {100 * share:g} % of the keys ({kind}) against version {plan.champion}"
+    )
+
+
+def on_trial(context: Context) -> TrialState | None:
+    """The trial that is under way, if one is."""
+    under_way = _under_way(context)
+    return under_way[-1] if under_way else None
+
+
+def look_at(context: Context, until: datetime) -> TrialResult | None:
+    """Look at a model's trial, and do what follows; the same moment again changes nothing.
+
+    Args:
+        context: The model.
+        until: What is known at this moment is all that is known.
+
+    Returns:
+        What it came to; none without a trial.
+
+    Raises:
+        BusyError: a release of the model is under way.
+    """
+    ledger, name = context.ledger, context.spec.name
+    settle(context)
+    if on_trial(context) is None:
+        return None
+    with ledger.lease(name, scope="release", wait=context.spec.release.verify_timeout + LEASE_WAIT):
+        state = on_trial(context)
+        if state is None:  # another look was faster
+            return None
+        found = None
+        if until > state.looked_at:
+            found = _looked(context, state, until)
+            state = _replayed(context, state.plan.id) or state
+            _tell_services(context, state)
+    _finish(context, state)
+    return TrialResult(state=state, look=found, turn_state=ledger.turn(state.plan.id).state)
+
+
+def stop(context: Context, by: str, why: str) -> TrialResult:
+    """Take a challenger back that is on trial.
+
+    Args:
+        context: The model.
+        by: Who decides.
+        why: In words.
+
+    Raises:
+        TrialError: there is none.
+    """
+    by, why = check_told(by, why)
+    with context.ledger.lease(context.spec.name, scope="release", wait=LEASE_WAIT):
+        state = on_trial(context)
+        if state is None:
+            raise TrialError(f"no version of {context.spec.name!r} is on trial; `everfit history` shows what was")
+        found = _record(context, state.plan, None, stopped(by, why), f"{state.plan.id}/{TRIAL}/end")
+        state = _replayed(context, state.plan.id) or state
+    _finish(context, state)
+    return TrialResult(state=state, look=found, turn_state=context.ledger.turn(state.plan.id).state)
+
+
+def settle(context: Context) -> list[str]:
+    """Do what a crash has left undone of trials, and end one whose champion is another by now.
+
+    Returns:
+        What was done, in words.
+    """
+    done = []
+    for turn in context.ledger.turns(context.spec.name, state=turns.ON_TRIAL):
+        state = _replayed(context, turn.id)
+        if state is None:
+            continue
+        if state.end is None:
+            champion = context.ledger.current_release(context.spec.name)
+            why = overtaken(state.plan.champion, None if champion is None else champion.version)
+            if not why:
+                if _tell_services(context, state):
+                    done.append(f"told the services again that version {state.plan.challenger} is on trial")
+                continue
+            _record(context, state.plan, None, superseded(why), f"{turn.id}/{TRIAL}/end")
+            state = _replayed(context, turn.id) or state
+        ended = _finish(context, state)
+        done.append(f"turn {turn.id} ended as {ended.state}: {ended.reasons[0]}")
+    return done
+
+
+def _under_way(context: Context, but: str = "") -> list[TrialState]:
+    found = [entry for entry in context.ledger.decisions(context.spec.name, kind=TRIAL) if entry.verdict == "start"]
+    states = [_replayed(context, str(entry.turn_id)) for entry in found if entry.turn_id != but]
+    return [state for state in states if state is not None and state.end is None]
+
+
+def _replayed(context: Context, turn_id: str) -> TrialState | None:
+    """The trial of a turn, by its decisions in the ledger."""
+    entries = context.ledger.decisions(context.spec.name, turn_id=turn_id, kind=TRIAL)
+    plan = next((TrialPlan.recall(entry.record) for entry in entries if entry.verdict == "start"), None)
+    if plan is None:
+        return None
+    looks = [entry for entry in entries if entry.verdict != "start"]
+    newest = max([plan.since, *(entry.until for entry in looks if entry.until is not None)])
+    # The end that a person or another release made has no place in event time: it comes after all looks.
+    return replay(plan, [(entry.until or newest, TrialLook.recall(entry.record)) for entry in _in_order(looks)])
+
+
+def _in_order(looks: "Sequence[Decision]") -> "Sequence[Decision]":
+    return sorted(looks, key=lambda entry: (entry.until is None, entry.until or entry.at))
+
+
+def _looked(context: Context, state: TrialState, until: datetime) -> TrialLook:
+    spec, plan = context.spec, state.plan
+    champion = context.ledger.current_release(spec.name)
+    evidence = gather(
+        context.workspace.table(spec.name, "predictions"),
+        context.workspace.table(spec.name, "labels"),
+        state,
+        until,
+        event_time=spec.columns.event_time or "event_time",
+        task=spec.task,
+        classes=lambda: _classes(context, plan.challenger),
+        maturity=spec.maturity,
+        champion=None if champion is None else champion.version,
+    )
+    decided = look(state, evidence)
+    logger.info("trial     %s", decided.reasons[0])
+    return _record(context, plan, until, decided, f"{plan.id}/{TRIAL}/{until:%Y%m%dT%H%M%S.%f}")
+
+
+def _record(context: Context, plan: TrialPlan, until: datetime | None, decided: TrialLook, name: str) -> TrialLook:
+    """The look that stands under this name: this one, or what was recorded before."""
+    entry = context.ledger.decision(name) or context.ledger.record_decision(
+        name,
+        model=plan.model,
+        kind=TRIAL,
+        verdict=decided.verdict,
+        until=until,
+        reasons=decided.reasons,
+        record=decided,
+        turn_id=plan.id,
+    )
+    return TrialLook.recall(entry.record)
+
+
+def _tell_services(context: Context, state: TrialState) -> bool:
+    """Let the registry say what the ledger says of a trial that goes on.
+
+    Returns:
+        Whether anything had to be changed.
+    """
+    if state.end is not None:
+        return False
+    plan = state.plan
+    arms = Arms(trial=plan.id, champion=plan.champion, share=state.share)
+    return write_arms(context.mlflow, plan.model, plan.challenger, arms)
+
+
+def _finish(context: Context, state: TrialState) -> Turn:
+    """Do what the end of a trial says, whatever of it is done already."""
+    plan, ledger = state.plan, context.ledger
+    turn = ledger.turn(plan.id)
+    if state.end is None or turn.state != turns.ON_TRIAL:
+        return turn
+    end = state.end
+    if end.verdict == "release":
+        why = _why_not_released(context, state, turn)
+        if why:
+            end = superseded(why)
+    _withdraw(context, plan)
+    return ledger.finish_turn(
+        turn,
+        state=_state_of(end),
+        verdict=turn.verdict,
+        reasons=tuple(dict.fromkeys((end.reasons[0], *turn.reasons))),
+        record=turn.record,
+        seconds=turn.seconds,
+    )
+
+
+def _state_of(end: TrialLook) -> str:
+    if end.verdict == "release":
+        return turns.PROMOTED
+    return turns.SUPERSEDED if end.overtaken else turns.RETURNED
+
+
+def _why_not_released(context: Context, state: TrialState, turn: Turn) -> str:
+    """Release the challenger; why that can't be, in words, if something came in between."""
+    plan, ledger, end = state.plan, context.ledger, state.end
+    assert end is not None  # noqa: S101 - only an ended trial is released
+    if ledger.release_of(turn.id) is None:
+        if any(entry.turn_id == turn.id and entry.state == "undone" for entry in ledger.releases(plan.model)):
+            return "it was released and taken back, as it was not what the services answered with"
+        current = ledger.current_release(plan.model)
+        why = overtaken(plan.champion, None if current is None else current.version)
+        if why:
+            return why
+        releasing.release(
+            ledger,
+            context.mlflow,
+            plan.model,
+            plan.challenger,
+            expected_previous=None if current is None else current.seq,
+            reason=end.reasons[0],
+            actor=TRIAL,
+            turn=turn,
+            policy=context.spec.release,
+        )
+    return ""
+
+
+def _withdraw(context: Context, plan: TrialPlan) -> None:
+    """It answers nobody any more, and wants no place."""
+    if plan.challenger not in registry.versions(context.mlflow, plan.model):
+        return  # deleted meanwhile
+    write_arms(context.mlflow, plan.model, plan.challenger, None)
+    challenger = registry.challenger(context.mlflow, plan.model)
+    if challenger is not None and challenger.version == plan.challenger:
+        registry.set_alias(context.mlflow, plan.model, registry.CHALLENGER, None)
+
+
+def _classes(context: Context, version: int) -> list[str]:
+    from mlflow.artifacts import download_artifacts
+
+    from everfit.tasks.answering.scoring import read_scorer
+
+    target = registry.model_version(context.mlflow, context.spec.name, version)
+    uri = context.mlflow.get_model_version_download_uri(target.model, str(target.version))
+    with TemporaryDirectory(prefix="everfit-trial-") as folder:
+        found = download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=context.mlflow.tracking_uri)
+        return [str(one) for one in read_scorer(Path(found), target).classes]
