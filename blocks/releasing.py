@@ -8,13 +8,16 @@ from pydantic import Field, field_validator
 from everfit.blocks.conversion import ConversionPolicy
 from everfit.blocks.policy import Duration, Policy
 from everfit.blocks.serving import ServingPolicy
+from everfit.blocks.trials import AbPolicy, CanaryPolicy
 
 
 class ReleasePolicy(Policy):
     """How a champion is replaced, who must be seen to serve it, and how long old ones are kept.
 
     Attributes:
-        strategy: `replace` moves all traffic to the new champion at once.
+        strategy: `replace` moves all traffic to the new champion at once; `canary` and `ab` try it on a share first.
+        canary: The trial of `canary`: a share of traffic that grows by steps.
+        ab: The trial of `ab`: a fixed split until a test has decided.
         services: Prediction services that must answer with the new version before a release counts as done.
         verify_timeout: How long to wait for them. A promotion that is not served by then is undone.
         bake_time: How long after a release a loss of quality is blamed on it, and so rolled back.
@@ -25,7 +28,11 @@ class ReleasePolicy(Policy):
         conversion: How near the converted model must come to the fitted one.
     """
 
-    strategy: Literal["replace"] = Field(default="replace", description="How traffic moves to the new champion.")
+    strategy: Literal["replace", "canary", "ab"] = Field(
+        default="replace", description="How traffic moves to the new champion."
+    )
+    canary: CanaryPolicy = Field(default_factory=CanaryPolicy, description="A share of traffic that grows by steps.")
+    ab: AbPolicy = Field(default_factory=AbPolicy, description="A fixed split until a test has decided.")
     services: tuple[str, ...] = Field(
         default=(), description="Base URLs of the prediction services, such as http://localhost:8080."
     )
