@@ -8,9 +8,10 @@ from prefect.client.schemas.objects import State
 
 from everfit.tasks.answering import feedback
 from everfit.tasks.steps import training as steps
+from everfit.tasks.steps.naming import run_name
 
 
-@flow(name="labeling", flow_run_name="label-{model}")
+@flow(name="labeling", flow_run_name=run_name("label"))
 def labeling(model: str, until: datetime | None = None) -> State[dict[str, Any]]:
     """Take labels from the model's source into its labels table.
 

@@ -11,6 +11,7 @@ from everfit.tasks.steps import acts as act
 from everfit.tasks.steps import monitoring as look
 from everfit.tasks.steps import training as steps
 from everfit.tasks.steps.naming import run_name
+from everfit.tasks.steps.naming import run_name
 
 
 @flow(name="monitoring", flow_run_name=run_name("monitor"))

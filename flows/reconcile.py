@@ -5,9 +5,10 @@ from prefect.client.schemas.objects import State
 
 from everfit.tasks.steps import release as release_steps
 from everfit.tasks.steps import training as steps
+from everfit.tasks.steps.naming import run_name
 
 
-@flow(name="reconcile", flow_run_name="reconcile-{model}")
+@flow(name="reconcile", flow_run_name=run_name("reconcile"))
 def reconcile(model: str) -> State[list[str]]:
     """Make ledger and registry agree on the champion; every other flow does this first as well.
 

@@ -7,9 +7,10 @@ from prefect.client.schemas.objects import State
 
 from everfit.tasks.steps import release as release_steps
 from everfit.tasks.steps import training as steps
+from everfit.tasks.steps.naming import run_name
 
 
-@flow(name="rollback", flow_run_name="rollback-{model}")
+@flow(name="rollback", flow_run_name=run_name("rollback"))
 def rollback(model: str, why: str, to: int | None = None, by: str = "unknown") -> State[dict[str, Any]]:
     """Make a former version the champion again, once it has been seen to load and answer.
 

@@ -8,9 +8,10 @@ from prefect.client.schemas.objects import State
 
 from everfit.tasks.answering import feedback
 from everfit.tasks.steps import training as steps
+from everfit.tasks.steps.naming import run_name
 
 
-@flow(name="scoring", flow_run_name="score-{model}")
+@flow(name="scoring", flow_run_name=run_name("score"))
 def scoring(
     model: str, since: datetime | None = None, until: datetime | None = None, shadow: bool = False
 ) -> State[dict[str, Any]]:

@@ -8,11 +8,13 @@ from prefect.client.schemas.objects import State
 
 from everfit.tasks.records import Trigger
 from everfit.tasks.runners import task_runner
+from everfit.tasks.steps import calls
 from everfit.tasks.steps import training as steps
+from everfit.tasks.steps.naming import run_name
 from everfit.tasks.turns import DATA_REJECTED, NOTHING_NEW, TurnRecord
 
 
-@flow(name="training", flow_run_name="train-{model}", task_runner=task_runner())
+@flow(name="training", flow_run_name=run_name("train"), task_runner=task_runner())
 def training(model: str, until: datetime | None = None, trigger: Trigger | None = None) -> State[dict[str, Any]]:
     """Run one turn of the loop for a model: train a challenger, and release it if it is shown to be better.
 
@@ -23,12 +25,15 @@ def training(model: str, until: datetime | None = None, trigger: Trigger | None 
 
     Returns:
         A state named for how the turn ended: `Promoted`, `ChampionKept`, `AwaitingApproval`, `NothingNew`,
-        `DataRejected`, or `Superseded` if the champion changed meanwhile. Its data is the turn as
-        `everfit train --json` prints it.
+        `DataRejected`, or `Superseded` if the champion changed meanwhile; `TurnHeldBack` if an event asked for it
+        and the ledger's rules refused. Its data is the turn as `everfit train --json` prints it.
     """
     context = steps.open_context(model)
     until = steps.moment(until)
-    with steps.take_turn(context, until, trigger or Trigger()) as turn:
+    trigger = trigger or Trigger()
+    if refused := calls.refused(context, until, trigger):  # an event may ask; a person needn't
+        return calls.final_state(context, refused)
+    with steps.take_turn(context, until, trigger) as turn:
         if turn.settled:
             return steps.final_state(turn)
         steps.reconcile(context)

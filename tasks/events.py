@@ -11,6 +11,8 @@ DATA_ARRIVED: Final = "everfit.data.arrived"
 DRIFT_DETECTED: Final = "everfit.drift.detected"
 QUALITY_DEGRADED: Final = "everfit.quality.degraded"
 ESCALATED: Final = "everfit.escalated"
+WINDOW_MONITORED: Final = "everfit.window.monitored"
+CODE_MERGED: Final = "everfit.code.merged"
 
 NAMES: Final = frozenset(
     {
@@ -23,6 +25,8 @@ NAMES: Final = frozenset(
         DRIFT_DETECTED,
         QUALITY_DEGRADED,
         ESCALATED,
+        WINDOW_MONITORED,
+        CODE_MERGED,
     }
 )
 """All of them."""

@@ -1,28 +1,30 @@
 """What follows from a triage: a turn that is called for once, a rollback, somebody told. As Prefect tasks."""
 
 import logging
-from collections.abc import Sequence
 from typing import Any
 
-from prefect import get_client, task
+from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed, Failed
 
 from everfit.blocks.errors import LedgerError
-from everfit.tasks.events import DRIFT_DETECTED, ESCALATED, QUALITY_DEGRADED, RELEASE_ROLLED_BACK, emit
-from everfit.tasks.ledger import Turn
+from everfit.tasks.events import (
+    DRIFT_DETECTED,
+    ESCALATED,
+    QUALITY_DEGRADED,
+    RELEASE_ROLLED_BACK,
+    WINDOW_MONITORED,
+    emit,
+)
 from everfit.tasks.ledger.calls import Call
-from everfit.tasks.records import Window
 from everfit.tasks.releasing import release
+from everfit.tasks.steps import calls
 from everfit.tasks.triage import TriageDecision
-from everfit.tasks.triage.retraining import Admission, TurnRequest, admit
 from everfit.tasks.triage.signals import Signals
 from everfit.tasks.watching import monitoring_report
 from everfit.tasks.watching.drift import DriftResult
-from everfit.tasks.watching.past import TRIAGE, judged_windows, past_turn
 from everfit.tasks.watching.standing import ROLLBACK
 from everfit.tasks.watching.watched import Watched
 
@@ -68,18 +70,7 @@ def call_turn(watched: Watched, decision: TriageDecision) -> Call | None:
     """Ask for the turn that a decision calls for; of many who ask at once, one is to start it."""
     if decision.verdict != "retrain":
         return None
-    ledger, spec = watched.context.ledger, watched.context.spec
-    entries = ledger.decisions(spec.name, kind=TRIAGE)
-    newest = max([entry.until for entry in entries if entry.until is not None], default=watched.until)
-    behind = {each.decision.id: each.decision for each in judged_windows(entries, max(newest, watched.until))}
-    behind |= {decision.id: decision}
-
-    def may_start(turns: Sequence[Turn]) -> Admission:
-        past = [past_turn(turn, behind.get(turn.trigger.id)) for turn in turns]
-        return admit(TurnRequest.of(decision), past, max(newest, watched.until), spec.retraining)
-
-    window = Window(until=watched.until)
-    call = ledger.call_turn(spec.name, decision.trigger(), window, may_start=may_start)
+    call = calls.call_decided(watched.context, decision)
     logger.info("retrain   %s", call.reason)
     return call
 
@@ -91,20 +82,8 @@ def start_deployment(watched: Watched, decision: TriageDecision, call: Call) -> 
     Returns:
         Whether it was started; if not, the turn is to be run here.
     """
-    from prefect.deployments import run_deployment
-
-    name = watched.context.spec.name
-    with get_client(sync_client=True) as client:
-        for deployment in (f"training/{name}", "training/training"):
-            try:
-                client.read_deployment_by_name(deployment)
-            except ObjectNotFound:
-                continue
-            parameters = {"model": name, "until": watched.until, "trigger": decision.trigger().model_dump()}
-            run_deployment(deployment, parameters=parameters, timeout=0, idempotency_key=call.turn_id, as_subflow=False)
-            logger.info("retrain   %s was started for turn %s", deployment, call.turn_id)
-            return True
-    return False
+    assert call.turn_id is not None  # noqa: S101 - it was granted
+    return calls.start_training(watched.context.spec.name, watched.until, decision.trigger(), call.turn_id)
 
 
 @task(cache_policy=NO_CACHE)
@@ -160,5 +139,7 @@ def final_state(
     elif broken and decision.verdict in {"escalate", "watch", "healthy"}:
         name = NOT_MEASURED
     data = monitoring_report.summary(signals, decision, state=name, run_id=run_id, turn=turn, call=call)
+    if not broken:
+        emit(WINDOW_MONITORED, watched.context.spec.name, until=watched.until, verdict=decision.verdict)
     message = "; ".join([*broken, *decision.reasons])[:500]
     return (Failed if broken else Completed)(name=name, message=message, data=data)

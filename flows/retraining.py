@@ -1,0 +1,37 @@
+"""Ask for a turn: the ledger says whether there is to be one, and training is started once."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from everfit.tasks.steps import calls
+from everfit.tasks.steps import training as steps
+from everfit.tasks.steps.naming import run_name
+
+
+@flow(name="retraining", flow_run_name=run_name("ask-for"))
+def retraining(
+    model: str,
+    kind: Literal["drift", "quality", "event"] = "quality",
+    reason: str = "",
+    decision_id: str = "",
+    until: datetime | None = None,
+) -> State[dict[str, Any]]:
+    """Ask the ledger for a turn, as monitoring does when its triage calls for one; who asks again gets no second one.
+
+    Args:
+        model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
+        kind: What the turn is asked for.
+        reason: In words, for whoever reads the history.
+        decision_id: The triage behind it; its own words, window and verdict count then.
+        until: What is known at this moment is all that is known; by default when the run was due.
+
+    Returns:
+        A state named `TurnCalled`, `TurnCalledAlready`, or `TurnHeldBack` if cooldown, budget or triage refused it.
+    """
+    context = steps.open_context(model)
+    answer = calls.call(context, steps.moment(until), kind, reason, decision_id)
+    calls.start(context, answer)
+    return calls.final_state(context, answer)

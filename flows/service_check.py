@@ -1,0 +1,26 @@
+"""Service check: is what the ledger calls the champion really what is served."""
+
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from everfit.tasks.steps import service_check as services
+from everfit.tasks.steps import training as steps
+from everfit.tasks.steps.naming import run_name
+
+
+@flow(name="service-check", flow_run_name=run_name("check"))
+def service_check(model: str) -> State[dict[str, Any]]:
+    """Ask the registry and the prediction services which version they serve, and compare with the ledger.
+
+    Args:
+        model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
+
+    Returns:
+        A state named `Served`, `NoChampion`, or `NotServed`, a failure.
+    """
+    context = steps.open_context(model)
+    release = services.newest_release(context)
+    problem = services.ask_services(context, release)
+    return services.final_state(context, release, problem)

@@ -1,0 +1,152 @@
+"""Calls for turns, as Prefect tasks: the ledger says who gets one, and training is started once under the turn's id."""
+
+import json
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from prefect import get_client, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Completed
+
+from everfit.blocks.errors import EverfitError
+from everfit.tasks import tracking
+from everfit.tasks.context import Context
+from everfit.tasks.ledger import Turn
+from everfit.tasks.ledger.calls import Call
+from everfit.tasks.records import Trigger, TriggerKind, Window
+from everfit.tasks.releasing import registry
+from everfit.tasks.triage import TriageDecision
+from everfit.tasks.triage.asking import Asked, Reply, reply
+from everfit.tasks.triage.retraining import Admission, TurnRequest, admit
+from everfit.tasks.watching.monitoring import code_signal
+from everfit.tasks.watching.past import TRIAGE, Judged, judged_windows, past_turn
+
+logger = logging.getLogger("everfit.calls")
+
+CALLED, CALLED_ALREADY, HELD_BACK = "TurnCalled", "TurnCalledAlready", "TurnHeldBack"
+"""Names of final states: the turn is started, it was already, or the ledger's rules refused it."""
+
+_BY_ITSELF: frozenset[TriggerKind] = frozenset({"event", "code", "drift", "quality"})
+"""Triggers that ask; a person and a schedule decide by themselves."""
+
+
+@task(cache_policy=NO_CACHE)
+def call(context: Context, until: datetime, kind: TriggerKind, reason: str, decision_id: str) -> Call:
+    """Ask for the turn that an event is about: the one that triage called for, where a decision is behind it.
+
+    Raises:
+        EverfitError: there is no such decision about the model.
+    """
+    if not decision_id:
+        return ask(context, until, Trigger(kind=kind, reason=reason))
+    entry = context.ledger.decision(decision_id)
+    if entry is None or entry.kind != TRIAGE or entry.model != context.spec.name:
+        raise EverfitError(f"{decision_id!r} is no triage of {context.spec.name!r}; leave decision_id empty")
+    decision = Judged.recall(entry.record).decision
+    if decision.verdict != "retrain":
+        return Call(turn_id=None, start=False, reason=f"triage says {decision.verdict}: {decision.reasons[0]}")
+    return call_decided(context, decision)
+
+
+def call_decided(context: Context, decision: TriageDecision) -> Call:
+    """Ask for the turn that a triage decision calls for; of many who ask at once, one is to start it."""
+    spec, until = context.spec, decision.window.until
+    entries = context.ledger.decisions(spec.name, kind=TRIAGE)
+    newest = max([entry.until for entry in entries if entry.until is not None], default=until)
+    behind = {each.decision.id: each.decision for each in judged_windows(entries, max(newest, until))}
+    behind |= {decision.id: decision}
+
+    def may_start(turns: Sequence[Turn]) -> Admission:
+        past = [past_turn(turn, behind.get(turn.trigger.id)) for turn in turns]
+        return admit(TurnRequest.of(decision), past, max(newest, until), spec.retraining)
+
+    return context.ledger.call_turn(spec.name, decision.trigger(), Window(until=until), may_start=may_start)
+
+
+def ask(context: Context, until: datetime, trigger: Trigger) -> Call:
+    """Ask for a turn that no triage is behind."""
+    spec, ledger = context.spec, context.ledger
+    entries = ledger.decisions(spec.name, kind=TRIAGE)
+    newest = max([entry.until for entry in entries if entry.until is not None], default=until)
+    changed = _changed(context) if trigger.kind == "code" else ()
+    asked = Asked(model=spec.name, kind=trigger.kind, until=until, changed=changed)
+
+    def may_start(turns: Sequence[Turn]) -> Reply:
+        return reply(asked, [past_turn(turn, None) for turn in turns], newest, spec.retraining)
+
+    return ledger.call_turn(spec.name, trigger, Window(until=until), may_start=may_start)
+
+
+def refused(context: Context, until: datetime, trigger: Trigger) -> Call | None:
+    """Ask for the turn of a training run that an event has started; none if it may go on."""
+    if trigger.kind not in _BY_ITSELF or context.ledger.find_turn(trigger.turn_id(context.spec.name, until)):
+        return None  # a person's turn, or one that was granted before
+    answer = ask(context, until, trigger)
+    return None if answer.start else answer
+
+
+@task(cache_policy=NO_CACHE)
+def start(context: Context, answer: Call) -> None:
+    """Start training for a turn that was granted and hasn't begun: by its id, so that it is started once.
+
+    That it was granted before, and to another who may have been killed since, makes no difference.
+
+    Raises:
+        EverfitError: the model has no training deployment.
+    """
+    turn = context.ledger.find_turn(answer.turn_id) if answer.turn_id else None
+    if turn is None or turn.settled or turn.fence is not None:
+        return
+    if not start_training(context.spec.name, turn.window.until, turn.trigger, turn.id):
+        raise EverfitError(f"{context.spec.name!r} has no training deployment; run `everfit bootstrap`")
+
+
+def start_training(model: str, until: datetime, trigger: Trigger, turn_id: str) -> bool:
+    """Start the model's training deployment, where there is one, without waiting for it.
+
+    Args:
+        model: Name of the model.
+        until: Up to when data is known.
+        trigger: Of the turn.
+        turn_id: However often it is asked for, one run is started for it.
+
+    Returns:
+        Whether there is such a deployment.
+    """
+    from prefect.deployments import run_deployment
+
+    with get_client(sync_client=True) as client:
+        for deployment in (f"training/{model}", "training/training"):
+            try:
+                found = client.read_deployment_by_name(deployment)
+            except ObjectNotFound:
+                continue
+            # What the deployment calls the model stays: that may be a spec file.
+            named = {} if "model" in found.parameters else {"model": model}
+            parameters = {**named, "until": until, "trigger": trigger.model_dump()}
+            run_deployment(deployment, parameters=parameters, timeout=0, idempotency_key=turn_id, as_subflow=False)
+            logger.info("retrain   %s was started for turn %s", deployment, turn_id)
+            return True
+    return False
+
+
+def final_state(context: Context, answer: Call) -> State[dict[str, Any]]:
+    """The final state of a flow that asked for a turn."""
+    name = CALLED if answer.start else CALLED_ALREADY if answer.turn_id else HELD_BACK
+    data = {"model": context.spec.name, "state": name, "turn_id": answer.turn_id, "reasons": [answer.reason]}
+    return Completed(name=name, message=answer.reason[:500], data=data)
+
+
+def _changed(context: Context) -> tuple[str, ...]:
+    """What has changed since the champion was trained."""
+    release = context.ledger.current_release(context.spec.name)
+    if release is None or release.turn_id is None:
+        return ("there is no champion that a turn of this ledger has trained",)
+    run_id = registry.model_version(context.mlflow, context.spec.name, release.version).run_id
+    now = json.dumps(tracking.package_versions())
+    trained_with = context.mlflow.get_run(run_id).data.tags.get("everfit.packages", now)
+    return code_signal(context.spec, context.ledger.turn(release.turn_id), now, trained_with).changed

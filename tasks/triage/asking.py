@@ -1,0 +1,56 @@
+"""Whether a turn may start that an event asks for, and no triage: data that came, code that was merged. Pure."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from pydantic import AwareDatetime
+
+from everfit.blocks.retraining import RetrainingPolicy
+from everfit.tasks.records import Record, TriggerKind
+from everfit.tasks.triage.history import PastTurn
+from everfit.tasks.triage.retraining import TurnRequest, admit
+
+
+class Asked(Record):
+    """A turn that an event asks for.
+
+    Attributes:
+        model: Name of the model.
+        kind: Of the trigger.
+        until: Up to when data is known.
+        changed: For `code`: what has changed since the champion was trained, in words.
+    """
+
+    model: str
+    kind: TriggerKind
+    until: AwareDatetime
+    changed: tuple[str, ...] = ()
+
+
+class Reply(Record):
+    """Whether the turn may start, and why or why not."""
+
+    admitted: bool
+    reason: str
+
+
+def reply(asked: Asked, past: Sequence[PastTurn], newest: datetime, policy: RetrainingPolicy) -> Reply:
+    """Decide whether a turn may start that an event asks for.
+
+    The same limits hold as for a turn that triage calls for; and merged code calls for one only where the spec says
+    that it does, and something has changed that the model depends on.
+
+    Args:
+        asked: What is asked for.
+        past: All turns of the model, running ones included.
+        newest: End of the newest window that monitoring has judged.
+        policy: What calls for a turn, cooldown and budget.
+    """
+    if asked.kind == "code" and past:
+        if not policy.code:
+            return Reply(admitted=False, reason="merged code calls for no turn: the spec's retraining.code is off")
+        if not asked.changed:
+            return Reply(admitted=False, reason="neither spec nor packages have changed since the champion was trained")
+    request = TurnRequest(model=asked.model, kind=asked.kind, reference="", signature="", until=asked.until)
+    admission = admit(request, past, max(newest, asked.until), policy)
+    return Reply(admitted=admission.admitted, reason=admission.reason)
