@@ -74,6 +74,8 @@ def _prepared(model: "Pipeline") -> "Pipeline":
 
     model = copy.deepcopy(model)
     for part in _parts(model):
+        for calibrated in getattr(part, "calibrated_classifiers_", ()):
+            calibrated.estimator = getattr(calibrated.estimator, "estimator", calibrated.estimator)  # was frozen
         categorical = getattr(part, "is_categorical_", None)
         if categorical is not None and categorical.any():
             raise ConversionError(
@@ -103,6 +105,7 @@ def _parts(part: Any) -> Iterator[Any]:
         inner = [step for _, step in part.steps]
     elif isinstance(part, ColumnTransformer):
         inner = [step for _, step, _ in part.transformers_]
+    inner += [each.estimator for each in getattr(part, "calibrated_classifiers_", ())]
     for each in inner:
         yield from _parts(each)
 

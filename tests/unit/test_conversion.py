@@ -94,7 +94,7 @@ def test_splits_on_categories_are_refused_in_words() -> None:
 
 def converted(folder: Path, rows: pd.DataFrame, candidate: str, **release: Any) -> tuple[Conversion, Any, Any]:
     """What came of converting a candidate that was fitted on rows."""
-    training = {"candidates": [candidate], "parameters": {candidate: release.pop("parameters", {})}}
+    training = {"candidates": [candidate], "calibration": release.pop("calibration", "none")}
     spec = a_spec(
         training=training,
         columns={"ignore": release.pop("ignore", [])},
@@ -105,8 +105,9 @@ def converted(folder: Path, rows: pd.DataFrame, candidate: str, **release: Any) 
     return convert(data, model, str(folder / "model.onnx")), data, model
 
 
-def test_what_answers_the_same_is_kept_beside_the_fitted_model(tmp_path: Path) -> None:
-    made, data, model = converted(tmp_path, rows_of(), "logistic_regression")
+@pytest.mark.parametrize("calibration", ["none", "sigmoid"])
+def test_what_answers_the_same_is_kept_beside_the_fitted_model(calibration: str, tmp_path: Path) -> None:
+    made, data, model = converted(tmp_path, rows_of(), "logistic_regression", calibration=calibration)
 
     assert made.evidence.accepted
     assert made.path == str(tmp_path / "model.onnx")
