@@ -37,7 +37,7 @@ from everfit.tasks.learning.train import Fitted, Trial
 from everfit.tasks.ledger import Turn
 from everfit.tasks.progress import Progress
 from everfit.tasks.records import ModelVersion, Snapshot, Trigger, Window
-from everfit.tasks.releasing import approver, registry
+from everfit.tasks.releasing import approver, registry, trials
 from everfit.tasks.releasing import release as releasing
 from everfit.tasks.releasing.approval import overtaken
 from everfit.tasks.specs import load_spec
@@ -360,13 +360,18 @@ def release(context: Context, turn: Turn, record: TurnRecord) -> tuple[str, tupl
     assert evidence is not None  # noqa: S101
     assert version is not None  # noqa: S101
     if decision.verdict != "promote":
-        registry.set_alias(client, spec.name, registry.CHALLENGER, version.version)
+        if trials.on_trial(context) is None:  # whose place nobody takes who isn't better
+            registry.set_alias(client, spec.name, registry.CHALLENGER, version.version)
         return turns.state_of(decision), decision.reasons
     current = ledger.current_release(spec.name)
     why = overtaken(evidence.champion_version, None if current is None else current.version)
     if why and ledger.release_of(turn.id) is None:
         logger.warning("release   version %d is not released: %s", version.version, why)
         return turns.SUPERSEDED, (f"Superseded: {why}", *decision.reasons)
+    if current is not None and trials.wanted(spec, current) and ledger.release_of(turn.id) is None:
+        trial = trials.begin(context, turn, version.version, current)
+        logger.info("release   %s", trials.headline(trial.plan))
+        return turns.ON_TRIAL, (trials.headline(trial.plan), *decision.reasons)
     entry = releasing.release(
         ledger,
         client,
