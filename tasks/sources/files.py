@@ -102,7 +102,7 @@ def _opened(source: FilesSource) -> "Iterator[tuple[AbstractFileSystem | None, l
             yield None, [_fetched(source, Path(folder))]
         return
     filesystem = filesystem_of(source)
-    yield filesystem, _listed(filesystem, source)
+    yield filesystem, listed(filesystem, source)
 
 
 def filesystem_of(source: FilesSource) -> "AbstractFileSystem":
@@ -116,11 +116,16 @@ def filesystem_of(source: FilesSource) -> "AbstractFileSystem":
     scheme, separator, _ = source.path.partition("://")
     if separator and scheme not in {"file", "s3"}:
         raise SourceError(f"source.path {source.path!r}: {scheme!r} is not supported; use a path, s3:// or https://")
-    options = _s3_options(source.credentials) if scheme == "s3" and separator else {}
+    options = s3_options(source.credentials) if scheme == "s3" and separator else {}
     return fsspec.core.url_to_fs(source.path, **options)[0]
 
 
-def _s3_options(block: str | None) -> dict[str, Any]:
+def s3_options(block: str | None) -> dict[str, Any]:
+    """What s3fs needs to reach a bucket: the credentials of a stored block, or else what the environment tells.
+
+    Raises:
+        SourceError: there is no such block.
+    """
     # Listings are not cached: a file that has come since must be seen.
     options: dict[str, Any] = {"use_listings_cache": False, "config_kwargs": {"connect_timeout": 10}}
     if block is None:
@@ -143,13 +148,28 @@ def _s3_options(block: str | None) -> dict[str, Any]:
     }
 
 
-def _listed(filesystem: "AbstractFileSystem", source: FilesSource) -> list[_File]:
+def is_readable(path: str, source: FilesSource) -> bool:
+    """Whether the file's name or the spec tells its format."""
+    return _format(path, source) is not None
+
+
+def listed(filesystem: "AbstractFileSystem", source: FilesSource, *, required: bool = True) -> list[_File]:
+    """The files that would be read, each as it is now.
+
+    Args:
+        filesystem: That has them.
+        source: Which.
+        required: Whether it is an error that there are none.
+
+    Raises:
+        SourceError: they can't be listed, or there are none.
+    """
     path = filesystem._strip_protocol(source.path)  # noqa: SLF001 - fsspec has no public way to it
     try:
         if any(character in path for character in "*?["):
             paths = sorted(str(found) for found in filesystem.glob(path))
         elif filesystem.isdir(path):
-            paths = sorted(str(found) for found in filesystem.find(path) if _format(str(found), source) is not None)
+            paths = sorted(str(found) for found in filesystem.find(path) if is_readable(str(found), source))
         else:
             paths = [path] if filesystem.exists(path) else []
         found = [_File(each, _format_of(each, source), _identity(filesystem.info(each)), each) for each in paths]
@@ -160,7 +180,7 @@ def _listed(filesystem: "AbstractFileSystem", source: FilesSource) -> list[_File
             f"source.path {source.path!r} can't be listed: {type(error).__name__}: {_first_line(error)}; "
             f"check the address and the credentials"
         ) from error
-    if not found:
+    if not found and required:
         raise SourceError(f"source.path {source.path!r}: there is no such file; give a file, a folder or a glob")
     return found
 

@@ -28,9 +28,27 @@ def read_sql(source: SqlSource, roles: ColumnRoles, window: Window) -> Iterator[
     Raises:
         SourceError: the database can't be reached, refuses the query, or goes away in mid-read.
     """
+    where = _where(source)
+    with connected(source) as connection:
+        select, parameters = statement(source, roles, window, connection)
+        streamed = connection.execution_options(stream_results=True, max_row_buffer=source.chunk_rows)
+        result = streamed.execute(select, parameters)
+        names = list(result.keys())
+        check_columns(names, roles, where)
+        with contextlib.closing(result):
+            for rows in result.partitions(min(source.chunk_rows, rows_at_once(len(names)))):
+                yield Piece(where, pd.DataFrame.from_records([tuple(row) for row in rows], columns=names))
+
+
+@contextlib.contextmanager
+def connected(source: SqlSource) -> "Iterator[Connection]":
+    """A connection that reads one consistent state.
+
+    Raises:
+        SourceError: the database can't be reached, refuses what is asked of it, or goes away meanwhile.
+    """
     import sqlalchemy as sa
 
-    where = f"table {source.table!r}" if source.table else "the query"
     engine = None
     try:
         engine = sa.create_engine(reveal(source.url, "source.url"))
@@ -39,29 +57,33 @@ def read_sql(source: SqlSource, roles: ColumnRoles, window: Window) -> Iterator[
                 connection = connection.execution_options(  # noqa: PLW2901
                     isolation_level="REPEATABLE READ", postgresql_readonly=True
                 )
-            statement, parameters = _statement(source, roles, window, connection)
-            streamed = connection.execution_options(stream_results=True, max_row_buffer=source.chunk_rows)
-            result = streamed.execute(statement, parameters)
-            names = list(result.keys())
-            check_columns(names, roles, where)
-            with contextlib.closing(result):
-                for rows in result.partitions(min(source.chunk_rows, rows_at_once(len(names)))):
-                    yield Piece(where, pd.DataFrame.from_records([tuple(row) for row in rows], columns=names))
+            yield connection
     except sa.exc.ArgumentError as error:
         raise SourceError(
             "source.url is no SQLAlchemy URL; write it like postgresql+psycopg://host/database"
         ) from error
     except (sa.exc.SQLAlchemyError, ImportError) as error:
         told = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise SourceError(f"{where} can't be read: {told}; nothing was taken, so the turn can be run again") from error
+        raise SourceError(
+            f"{_where(source)} can't be read: {told}; nothing was taken, so the turn can be run again"
+        ) from error
     finally:
         if engine is not None:
             engine.dispose()
 
 
-def _statement(
+def _where(source: SqlSource) -> str:
+    return f"table {source.table!r}" if source.table else "the query"
+
+
+def statement(
     source: SqlSource, roles: ColumnRoles, window: Window, connection: "Connection"
 ) -> "tuple[Executable, dict[str, Any]]":
+    """What gives the rows of a window, and its parameters.
+
+    Raises:
+        SourceError: there is no such table.
+    """
     import sqlalchemy as sa
 
     if source.query is not None:
@@ -74,12 +96,12 @@ def _statement(
         table = sa.Table(name, sa.MetaData(), schema=schema or None, autoload_with=connection)
     except sa.exc.NoSuchTableError as error:
         raise SourceError(f"there is no table {source.table!r}; check source.table") from error
-    statement = sa.select(table)
+    select = sa.select(table)
     if roles.event_time is None or roles.event_time not in table.c:
-        return statement, {}
+        return select, {}
     column = table.c[roles.event_time]
     if not isinstance(column.type, sa.DateTime | sa.Date):  # texts and numbers are cut here, not there
-        return statement, {}
+        return select, {}
     zoned = getattr(column.type, "timezone", False)
     until, since = (
         value if value is None or zoned else value.replace(tzinfo=None) for value in (window.until, window.since)
@@ -91,4 +113,4 @@ def _statement(
         inside = column < until
     if since is not None:
         inside &= column >= since
-    return statement.where(inside | column.is_(None)), {}
+    return select.where(inside | column.is_(None)), {}

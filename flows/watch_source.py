@@ -1,0 +1,28 @@
+"""Watch a source: tell when new data has come, so that a turn can begin."""
+
+from datetime import datetime
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from everfit.tasks.steps import arrivals
+from everfit.tasks.steps import training as steps
+from everfit.tasks.steps.naming import run_name
+
+
+@flow(name="watch-source", flow_run_name=run_name("watch"))
+def watch_source(model: str, until: datetime | None = None) -> State[dict[str, Any]]:
+    """Emit `everfit.data.arrived` if files, a table or a query have something that no turn has taken; once for each.
+
+    Args:
+        model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
+        until: Rows of later event time are left out; by default when the run was due.
+
+    Returns:
+        A state named `DataArrived`, whose data is what was told, or `NothingNew`.
+    """
+    context = steps.open_context(model)
+    found = arrivals.find(context, steps.moment(until))
+    arrivals.tell(context, found)
+    return arrivals.final_state(context, found)

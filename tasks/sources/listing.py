@@ -1,0 +1,63 @@
+"""The files of a source and what tells one content from another, without a look into them."""
+
+import re
+from typing import Any
+
+from everfit.blocks.errors import SourceError
+from everfit.blocks.sources import FilesSource
+from everfit.tasks.sources import files
+
+
+def list_files(source: FilesSource) -> dict[str, str]:
+    """The files that would be read: size and time of change or tag, by path.
+
+    A folder without files is no error here: they may be yet to come.
+
+    Raises:
+        SourceError: they can't be listed, or the source is an address of the web.
+    """
+    if source.path.startswith(("http://", "https://")):
+        raise SourceError(
+            f"source.path {source.path!r}: a file of the web can't be watched without fetching it; send the event "
+            f"everfit.data.arrived when it changes"
+        )
+    if source.path.startswith("s3://"):
+        return _on_s3(source)
+    return {file.origin: file.identity for file in files.listed(files.filesystem_of(source), source, required=False)}
+
+
+def _on_s3(source: FilesSource) -> dict[str, str]:
+    """By boto3: one request for a thousand files, where looking at each by itself takes a thousand."""
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+    from fsspec.utils import glob_translate
+
+    bucket, _, key = source.path.removeprefix("s3://").partition("/")
+    options: dict[str, Any] = files.s3_options(source.credentials)
+    session = boto3.Session(
+        aws_access_key_id=options.get("key"),
+        aws_secret_access_key=options.get("secret"),
+        aws_session_token=options.get("token"),
+        **options.get("client_kwargs", {}),
+    )
+    has_pattern = any(character in key for character in "*?[")
+    prefix = re.split(r"[*?\[]", key, maxsplit=1)[0]
+    wanted = re.compile(glob_translate(key)) if has_pattern else None
+    found: dict[str, str] = {}
+    try:
+        client = session.client(
+            "s3", endpoint_url=options.get("endpoint_url"), config=Config(connect_timeout=10, read_timeout=30)
+        )
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            for item in page.get("Contents", ()):
+                name = str(item["Key"])
+                inside = name == key or name.startswith(f"{key.rstrip('/')}/") or not key
+                if (wanted.match(name) if wanted else inside) and files.is_readable(name, source):
+                    # Written as s3fs has it, by which a turn marks what it has read.
+                    found[f"{bucket}/{name}"] = f"{item['Size']}:{item['ETag']}"
+    except (BotoCoreError, ClientError, ValueError) as error:
+        raise SourceError(
+            f"source.path {source.path!r} can't be listed: {error}; check the address and the credentials"
+        ) from error
+    return found

@@ -1,0 +1,61 @@
+"""How far a table has come, asked of the table's own home."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from everfit.blocks.errors import SourceError
+from everfit.blocks.sources import DeltaSource, SqlSource
+from everfit.blocks.spec import ColumnRoles
+from everfit.tasks.records import Window
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+
+def sql_watermark(source: SqlSource, roles: ColumnRoles, until: datetime) -> dict[str, str]:
+    """The newest event time and label time of a table or query; of one without event times, how many rows it has.
+
+    Raises:
+        SourceError: the database can't be reached or refuses the query.
+    """
+    from everfit.tasks.sources.sql import connected
+
+    with connected(source) as connection:
+        return {source.table or "query": _newest(source, roles, until, connection)}
+
+
+def _newest(source: SqlSource, roles: ColumnRoles, until: datetime, connection: "Connection") -> str:
+    import sqlalchemy as sa
+
+    from everfit.tasks.sources.sql import statement
+
+    select, parameters = statement(source, roles, Window(until=until), connection)
+    names = [name for name in (roles.event_time, roles.label_time) if name is not None]
+    if isinstance(select, sa.TextClause):
+        rows = select.columns(*[sa.column(name) for name in names or roles.named()[:1]]).subquery()
+    else:
+        assert isinstance(select, sa.Select)  # noqa: S101 - the other thing that it gives
+        rows = select.subquery()
+    asked = [sa.func.max(rows.c[name]) for name in names] or [sa.func.count()]
+    row = connection.execute(sa.select(*asked).select_from(rows), parameters).one()
+    return " ".join(str(value) for value in row)
+
+
+def delta_version(source: DeltaSource) -> dict[str, str]:
+    """The newest version of a Delta table.
+
+    Raises:
+        SourceError: there is no such table.
+    """
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    from everfit.tasks.workspace import storage_options
+
+    try:
+        table = DeltaTable(source.path, storage_options=storage_options(source.path), without_files=True)
+    except (DeltaError, OSError) as error:
+        raise SourceError(
+            f"Delta table {source.path!r} can't be read: {str(error).splitlines()[0]}; check source.path"
+        ) from error
+    return {source.path: str(table.version())}
