@@ -10,7 +10,7 @@ from everfit.flows.training import training
 from everfit.tasks.steps import acts as act
 from everfit.tasks.steps import monitoring as look
 from everfit.tasks.steps import training as steps
-from everfit.tasks.steps.naming import run_name
+from everfit.tasks.steps import trial as trials
 from everfit.tasks.steps.naming import run_name
 
 
@@ -63,8 +63,9 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
     decision, new = look.decide(watched, signals, came_true, run_id)
     act.tell(watched, signals, decision, columns, run_id, new=new)
 
-    # What is decided is done: once, however many monitors come to it.
+    # What is decided is done: once, however many monitors come to it. A challenger on trial is judged as well.
     act.roll_back(watched, decision)
+    trials.look_at(context, until)
     call = act.call_turn(watched, decision)
     if call is not None and call.start and not act.start_deployment(watched, decision, call):
         training(model, until, decision.trigger(), return_state=True)

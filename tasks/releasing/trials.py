@@ -9,7 +9,7 @@ import logging
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.errors import EverfitError
 from everfit.tasks import turns
@@ -182,6 +182,28 @@ def settle(context: Context) -> list[str]:
         ended = _finish(context, state)
         done.append(f"turn {turn.id} ended as {ended.state}: {ended.reasons[0]}")
     return done
+
+
+def summary(found: TrialResult) -> dict[str, Any]:
+    """A trial as `everfit trial --json` prints it."""
+    state, look_made = found.state, found.look or found.state.end
+    plan = state.plan
+    return {
+        "model": plan.model,
+        "turn_id": plan.id,
+        "state": found.turn_state,
+        "strategy": plan.policy.kind,
+        "challenger": plan.challenger,
+        "champion": plan.champion,
+        "since": plan.since.isoformat(),
+        "looked_at": state.looked_at.isoformat(),
+        "step": len(state.steps) + 1,
+        "steps": len(plan.policy.shares),
+        "share": state.share,
+        "verdict": look_made.verdict if look_made else None,
+        "reasons": list(look_made.reasons) if look_made else [headline(plan)],
+        "evidence": look_made.evidence.model_dump(mode="json") if look_made and look_made.evidence else None,
+    }
 
 
 def _under_way(context: Context, but: str = "") -> list[TrialState]:

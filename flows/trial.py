@@ -1,0 +1,29 @@
+"""A look at the challenger that is on trial: go on, release it, or take it back."""
+
+from datetime import datetime
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from everfit.tasks.answering import feedback
+from everfit.tasks.steps import training as steps
+from everfit.tasks.steps import trial as trial_steps
+from everfit.tasks.steps.naming import run_name
+
+
+@flow(name="trial", flow_run_name=run_name("trial"))
+def trial(model: str, until: datetime | None = None) -> State[dict[str, Any]]:
+    """Judge a trial on live traffic by what both arms have answered, and do what that comes to.
+
+    Args:
+        model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
+        until: What is known at this moment is all that is known; by default when the run was due.
+
+    Returns:
+        A state named `NoTrial`, `OnTrial` while it goes on, or `Promoted`, `Returned` or `Superseded` when it is over.
+    """
+    context = steps.open_context(model)
+    until = steps.moment(until)
+    feedback.record_labels(context, feedback.labels_window(context, until))
+    return trial_steps.final_state(context, trial_steps.look_at(context, until))
