@@ -18,6 +18,7 @@ from everfit.deployments import (
     commands_release,
     commands_reproduce,
     commands_serving,
+    commands_trial,
 )
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ app.add_typer(commands_data.app)
 app.add_typer(commands_monitoring.app)
 app.add_typer(commands_reproduce.app)
 app.add_typer(commands_serving.app)
+app.add_typer(commands_trial.app)
 
 Model = Annotated[str, typer.Argument(help="A spec file, a spec's name in `deployments/models`, or a block's name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")]
