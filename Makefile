@@ -8,7 +8,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 FOLDERS := blocks tasks flows deployments infra
 LINKS := build/types/everfit
-# Tests wait for servers more often than for a processor; a file stays in one process, since its tests share what they start.
+# Tests wait for servers more often than for a processor. A file stays in one process, since its tests share what they
+# start; in their own order, which has the long stories first.
 TEST_PROCESSES ?= 2
 export MYPYPATH := build/types
 
@@ -39,7 +40,7 @@ demo: $(INSTALLED) ## The loop over the year 2013 of real flights (FRESH=1 start
 	@$(BIN)/everfit demo $(if $(FRESH),--fresh) $(if $(QUICK),--quick)
 
 test: check ## All checks, then all tests
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED) $(LINKS) ## Static checks: format, lint, types, import contracts
 	$(BIN)/ruff format --check .
