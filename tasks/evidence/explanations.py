@@ -144,10 +144,13 @@ def sampled(
     for _ in range(orders):
         order = random.permutation(len(names))
         other = others.iloc[random.integers(0, len(others), len(features))][names].reset_index(drop=True)
-        steps = [other]
-        for place in order:
-            steps.append(steps[-1].assign(**{names[place]: features[names[place]]}))
-        said = np.split(ask(pd.concat(steps, ignore_index=True)), len(steps))
+        # Step by step one more feature has its own value: the rows of all steps below each other, column by column.
+        columns = {}
+        for position, place in enumerate(order):
+            name = names[place]
+            parts = [other[name]] * (position + 1) + [features[name]] * (len(names) - position)
+            columns[name] = pd.concat(parts, ignore_index=True)
+        said = np.split(ask(pd.DataFrame({name: columns[name] for name in names})), len(names) + 1)
         for place, before, after in zip(order, said, said[1:], strict=False):
             moved = after - before
             total[:, place] += np.abs(moved).mean(axis=1) if moved.ndim > 1 else moved

@@ -17,10 +17,10 @@ from everfit.tasks.evidence.explanations import sampled
 from everfit.tasks.records import Record
 from everfit.tasks.watching.profile import reference_sample
 
-ROWS = 300
+ROWS = 200
 """Explained of either side."""
 
-_ORDERS = 6
+_ORDERS = 4
 
 
 class ExplanationDrift(Record):
