@@ -209,7 +209,7 @@ def _tag(context: Context, approval: Approval, outcome: Approval) -> None:
     if approval.outcome in _DONE:
         tags[f"everfit.{_DONE[approval.outcome]}_by"] = approval.by
     for name, value in tags.items():
-        context.mlflow.set_model_version_tag(model, str(version), name, value)
+        registry.set_version_tag(context.mlflow, model, version, name, value)
 
 
 def _was_undone(context: Context, turn_id: str) -> bool:

@@ -168,11 +168,19 @@ def set_version_tag(client: "MlflowClient", model: str, version: int, name: str,
     """
     from mlflow.exceptions import MlflowException
 
-    try:
+    def change() -> None:
         if value is None:
             client.delete_model_version_tag(model, str(version), name)
         else:
             client.set_model_version_tag(model, str(version), name, value)
+
+    try:
+        try:
+            change()
+        except MlflowException:
+            # Of two who write a tag that wasn't there MLflow refuses one; by now it is there.
+            if version_tags(client, model, version).get(name) != value:
+                change()
     except MlflowException as error:
         raise ModelError(f"the tag {name!r} of {model!r} {version!r} could not be set: {error.message}") from error
 
