@@ -1,0 +1,63 @@
+"""A prediction log and labels in real tables, without a model behind them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from everfit.tasks.answering import labels, predictions
+from everfit.tasks.data.tables import Table, row_keys
+
+FEATURES = {"distance": "double", "region": "string"}
+EVENT_TIME = "sent_at"
+
+
+def answered(since: str, rows: int = 300, seed: int = 0, days: float = 7) -> pd.DataFrame:
+    """Rows with a score that is calibrated, and their labels a day later."""
+    random = np.random.default_rng(seed)
+    at = pd.Timestamp(since, tz="UTC") + pd.to_timedelta(np.sort(random.uniform(0, days, rows)), unit="D")
+    score = random.uniform(size=rows)
+    return pd.DataFrame(
+        {
+            "id": [f"{since}-{number}" for number in range(rows)],
+            EVENT_TIME: at.floor("us").as_unit("us"),
+            "distance": random.uniform(0, 10, rows),
+            "region": random.choice(["north", "south"], rows),
+            "score": score,
+            "label": (random.uniform(size=rows) < score).astype(int),
+            "known_at": (at + pd.Timedelta("1D")).floor("us").as_unit("us"),
+        }
+    )
+
+
+def log_answers(
+    folder: Path, rows: pd.DataFrame, version: int = 1, arm: str = "champion", predicted_at: str | None = None
+) -> Table:
+    """Put rows into the prediction log, as if a version had given their scores."""
+    table, count = Table(str(folder / "predictions")), len(rows)
+    kinds = {"id": "string", **FEATURES, EVENT_TIME: "datetime"}
+    kinds |= {"_prediction_id": "string", "_predicted_at": "datetime", "_prediction": "string", "_score": "double"}
+    kinds |= {"_model_version": "long", "_arm": "string", "_latency_ms": "double", "_outlier": "double"}
+    moment = pd.Timestamp(predicted_at, tz="UTC") if predicted_at else pd.Timestamp("2024-01-01", tz="UTC")
+    columns: dict[str, Any] = {
+        **{name: rows[name] for name in ("id", *FEATURES, EVENT_TIME)},
+        "_prediction_id": predictions.prediction_ids(version, count),
+        "_predicted_at": pd.Series([moment] * count).dt.as_unit("us"),
+        "_prediction": [str(int(score > 0.5)) for score in rows["score"]],
+        "_score": rows["score"],
+        "_model_version": [version] * count,
+        "_arm": [arm] * count,
+        "_latency_ms": np.arange(count, dtype=float),
+        "_outlier": np.linspace(0, 1, count),
+    }
+    writer = f"{version}-{arm}-{rows['id'].iloc[0]}-{predicted_at}"
+    predictions.append(table, predictions.to_rows(columns, kinds, ["id"], EVENT_TIME), writer)
+    return table
+
+
+def log_labels(folder: Path, rows: pd.DataFrame) -> Table:
+    """Put the rows' labels into the table of labels."""
+    table = Table(str(folder / "labels"))
+    labels.record(table, labels.label_rows(row_keys(rows, ["id"]), rows["label"], rows["known_at"], "binary", "test"))
+    return table

@@ -1,0 +1,141 @@
+"""What a service tells of itself becomes figures, and what is out of bounds is told."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from everfit.blocks.errors import SourceError
+from everfit.blocks.monitoring import MonitoringPolicy
+from everfit.infra.serving.telemetry import Telemetry
+from everfit.tasks.records import Window
+from everfit.tasks.statistics.histograms import Histograms, histograms
+from everfit.tasks.triage.signals import OperationsSignal
+from everfit.tasks.watching.live import Live
+from everfit.tasks.watching.operations import ServiceState, ask_services, operations_signal, service_state
+from everfit.tasks.watching.profile import profile_frame
+
+UNTIL = datetime(2024, 3, 8, tzinfo=UTC)
+POLICY = MonitoringPolicy.model_validate({"operations": {"max_p99_ms": 50}})
+
+
+def metrics(well: int, ill: int, model: str = "deliveries") -> str:
+    """What the prediction service's own code says after so many requests."""
+    telemetry = Telemetry({})
+    for number in range(well + ill):
+        telemetry.answered(model, 200 if number < well else 500, 0.01)
+    telemetry.answered("another", 500, 0.01)
+    return telemetry.text().decode()
+
+
+def counted() -> Histograms:
+    frame = pd.DataFrame({"x": np.arange(100.0)})
+    return histograms(frame, profile_frame(frame, ["x"]))
+
+
+def signal(
+    *states: ServiceState,
+    before: dict[str, float] | None = None,
+    latencies: tuple[float, ...] = (),
+    outliers: tuple[float, ...] = (),
+) -> OperationsSignal:
+    window = Window(since=UNTIL - timedelta(days=7), until=UNTIL)
+    live = Live(window, counted(), UNTIL, pd.DataFrame(), {3: 100}, np.array(latencies), np.array(outliers))
+    return operations_signal(live, states, before or {}, POLICY)
+
+
+@contextmanager
+def service(text: str, *, date: datetime = UNTIL, token: str = "") -> Iterator[str]:
+    """Answers `/metrics` as of a moment."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            refused = token and self.headers.get("authorization") != f"Bearer {token}"
+            self.send_response(401 if refused or self.path != "/metrics" else 200)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return format_datetime(date, usegmt=True)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_errors_are_counted_since_the_window_before() -> None:
+    state = service_state("a:80", "deliveries", metrics(95, 5))
+    assert (state.requests, state.errors) == (100, 5)
+
+    first = signal(state)
+    assert first.figures["error_rate"] == pytest.approx(0.05)
+    assert first.alarms == ("5.0% of 100 requests ended in an error of the service",)
+
+    later = signal(service_state("a:80", "deliveries", metrics(195, 5)), before=first.figures)
+    assert later.figures["error_rate"] == 0
+    assert later.alarms == ()
+
+
+def test_a_service_that_started_anew_counts_from_its_start() -> None:
+    before = {"requests a:80": 10_000.0, "errors a:80": 3.0}
+    assert signal(service_state("a:80", "deliveries", metrics(90, 10)), before=before).figures["error_rate"] == 0.1
+
+
+def test_what_is_out_of_bounds_is_told() -> None:
+    found = signal(
+        ServiceState(name="a:80", spool_age_s=1_000),
+        ServiceState(name="b:80", problem="answers 503"),
+        latencies=(1.0,) * 50 + (90.0,) * 50,
+        outliers=(0.1,) * 90 + (0.9999,) * 10,
+    )
+    assert len(found.alarms) == 4
+    assert all(
+        any(word in alarm for alarm in found.alarms) for word in ("90 ms", "10.0%", "b:80 answers 503", "1,000 s")
+    )
+    assert found.figures["version_3"] == 100
+
+
+def test_a_quiet_service_gives_no_alarm() -> None:
+    found = signal(ServiceState(name="a:80"), latencies=(1.0,) * 99 + (500.0,), outliers=(0.2,) * 100)
+    assert found.alarms == ()
+    assert found.predictions == 100
+
+
+def test_a_service_is_asked_with_its_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = MonitoringPolicy.model_validate({"operations": {"token": "env:SERVICE_TOKEN"}})
+    with service(metrics(1, 0), token="t0ken") as url:
+        with pytest.raises(SourceError, match="SERVICE_TOKEN"):
+            ask_services([url], "deliveries", policy, UNTIL)
+        monkeypatch.setenv("SERVICE_TOKEN", "t0ken")
+        [state] = ask_services([url], "deliveries", policy, UNTIL)
+        [refused] = ask_services([url], "deliveries", POLICY, UNTIL)
+
+    assert (state.problem, state.requests) == ("", 1)
+    assert refused.problem == "answers 401"
+
+
+def test_a_service_that_is_away_is_told_and_never_taken_for_well() -> None:
+    with service("") as url:
+        pass
+    [state] = ask_services([url], "deliveries", POLICY, UNTIL)
+    assert state.problem.startswith("tells no metrics (ConnectError")
+    assert signal(state).alarms
+
+
+def test_history_that_is_replayed_asks_no_service_of_today() -> None:
+    with service(metrics(0, 9), date=UNTIL + timedelta(days=400)) as url:
+        assert ask_services([url], "deliveries", POLICY, UNTIL) == ()
+    assert ask_services([], "deliveries", POLICY, UNTIL) == ()

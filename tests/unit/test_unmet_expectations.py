@@ -1,0 +1,66 @@
+"""The model's expectations, asked of what was predicted on."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from support.training import a_spec, rows_of
+
+from everfit.blocks.errors import SpecError
+from everfit.blocks.expectations import Expectation
+from everfit.tasks.data.suite import infer_suite
+from everfit.tasks.watching.expectations import unmet
+
+COLUMNS = ["x", "noise", "color"]
+
+
+def expect(kind: str, **kwargs: Any) -> Expectation:
+    return Expectation(type=f"expect_{kind}", kwargs=kwargs)
+
+
+def test_ordinary_rows_meet_a_suite_that_was_made_from_others() -> None:
+    suite = infer_suite(rows_of(seed=0), a_spec())
+    assert unmet(suite, rows_of(seed=1)[COLUMNS], COLUMNS, 0.05) == ()
+
+
+@pytest.mark.parametrize(
+    ("column", "change", "named"),
+    [
+        ("x", lambda values: values + 100, "expect_column_values_to_be_between(column=x"),
+        ("color", lambda values: values.replace("red", "crimson"), "crimson"),
+        ("noise", lambda values: values.where(values.index % 3 == 0), "expect_column_values_to_not_be_null"),
+    ],
+)
+def test_what_training_would_refuse_is_told(column: str, change: Any, named: str) -> None:
+    rows = rows_of(seed=1)
+    rows[column] = change(rows[column])
+
+    found = unmet(infer_suite(rows_of(seed=0), a_spec()), rows[COLUMNS], COLUMNS, 0.05)
+
+    assert [(each.kind, each.column) for each in found] == [("expectation", column)]
+    assert named in found[0].words
+
+
+@pytest.mark.parametrize(("bad", "told"), [(40, False), (60, True)])
+def test_a_strict_expectation_may_fail_for_a_few_rows(bad: int, told: bool) -> None:
+    rows = rows_of()[["x"]]
+    rows.loc[: bad - 1, "x"] = np.nan
+    found = unmet([expect("column_values_to_not_be_null", column="x")], rows, ["x"], 0.05)
+    assert bool(found) is told
+    assert not told or f"{bad / 900:.1%} of the rows are bad" in found[0].words
+
+
+def test_what_is_not_about_the_inputs_is_not_asked() -> None:
+    suite = [
+        expect("table_row_count_to_be_between", min_value=10_000),
+        expect("column_values_to_not_be_null", column="y"),
+        expect("column_pair_values_a_to_be_greater_than_b", column_A="x", column_B="y"),
+    ]
+    assert unmet(suite, rows_of()[COLUMNS], COLUMNS, 0.05) == ()
+
+
+def test_few_rows_say_nothing_and_an_unknown_expectation_is_an_error() -> None:
+    wrong = [expect("column_values_to_be_pretty", column="x")]
+    assert unmet(wrong, rows_of()[COLUMNS].head(20), COLUMNS, 0.05) == ()
+    with pytest.raises(SpecError, match="pretty"):
+        unmet(wrong, rows_of()[COLUMNS], COLUMNS, 0.05)
