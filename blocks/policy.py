@@ -2,7 +2,7 @@
 
 import re
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 
@@ -42,7 +42,19 @@ Duration = Annotated[
 """A span of time written like `14d` or `12h`."""
 
 
+def form_title(name: str, _: Any) -> str:
+    """What the Prefect UI writes over a key's field: without it, the name of the class that the key's value has."""
+    return name.replace("_", " ").capitalize()
+
+
+def first_paragraph(schema: dict[str, Any]) -> None:
+    """Leave out of a class's description what is told at each of its fields."""
+    schema["description"] = str(schema.get("description", "")).split("\n\nAttributes:")[0]
+
+
 class Policy(BaseModel):
     """A frozen part of a model spec; an unknown key in it is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, field_title_generator=form_title, json_schema_extra=first_paragraph
+    )

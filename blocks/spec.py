@@ -12,7 +12,7 @@ from everfit.blocks.expectations import ExpectationsPolicy
 from everfit.blocks.gating import GatePolicy
 from everfit.blocks.metrics import DEFAULT_METRIC, TaskKind
 from everfit.blocks.monitoring import MonitoringPolicy
-from everfit.blocks.policy import Duration, Policy, format_duration
+from everfit.blocks.policy import Duration, Policy, form_title, format_duration
 from everfit.blocks.releasing import ReleasePolicy
 from everfit.blocks.retraining import RetrainingPolicy
 from everfit.blocks.sources import Source
@@ -112,7 +112,7 @@ class ModelSpec(Block):
     _logo_url = "https://raw.githubusercontent.com/everfit/everfit/main/docs/logo.png"  # type: ignore[assignment]
     _documentation_url = "https://github.com/everfit/everfit#bring-your-own-data"  # type: ignore[assignment]
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", field_title_generator=form_title)
 
     name: ModelName = Field(description="The model's name: lower case letters, digits and hyphens.")
     task: TaskKind = Field(description="What kind of thing is predicted.")

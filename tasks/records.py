@@ -54,7 +54,7 @@ TriggerKind = Literal["manual", "schedule", "event", "drift", "quality", "new_da
 class Trigger(Record):
     """Why a turn is run. Two triggers that are equal are one trigger, and give one turn per model and `until`."""
 
-    kind: TriggerKind = "manual"
+    kind: TriggerKind = Field(default="manual", description="What called for it; a person leaves this as it is.")
     reason: str = Field(default="", description="In words, for whoever reads the history.")
     id: str = Field(default="", description="Of the event or triage decision behind it, where there is one.")
 
