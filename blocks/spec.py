@@ -17,6 +17,7 @@ from everfit.blocks.releasing import ReleasePolicy
 from everfit.blocks.retraining import RetrainingPolicy
 from everfit.blocks.sources import Source
 from everfit.blocks.training import TrainingPolicy
+from everfit.blocks.upkeep import UpkeepPolicy
 
 ARRIVED = "_arrived"
 """Column of everfit's own: the moment at which a row of a table without event times was taken in."""
@@ -96,6 +97,7 @@ class ModelSpec(Block):
         monitoring: What is watched, and by which bounds.
         retraining: What calls for a new training, and how often at most.
         release: How a new champion takes its place.
+        upkeep: How long what the model leaves is kept.
 
     Example:
         Load a stored spec:
@@ -127,11 +129,14 @@ class ModelSpec(Block):
     monitoring: MonitoringPolicy = Field(default_factory=MonitoringPolicy, description="What is watched.")
     retraining: RetrainingPolicy = Field(default_factory=RetrainingPolicy, description="What calls for training.")
     release: ReleasePolicy = Field(default_factory=ReleasePolicy, description="How a champion takes its place.")
+    upkeep: UpkeepPolicy = Field(default_factory=UpkeepPolicy, description="How long what is left is kept.")
 
     @model_validator(mode="after")
     def _task_fits(self) -> Self:
         self.training.check(self.task)
         self.gate.check(self.task, self.metric)
+        learnt_from = self.maturity + (self.training.widest or self.training.holdout)
+        self.upkeep.check(learnt_from, self.maturity + self.monitoring.window)
         if self.gate.conversion and self.release.format == "skops":
             raise ValueError(
                 "gate.conversion: nothing is converted to 'skops'; set release.format to onnx, or leave it out"

@@ -19,6 +19,7 @@ from everfit.deployments import (
     commands_reproduce,
     commands_serving,
     commands_trial,
+    commands_upkeep,
 )
 
 app = typer.Typer(
@@ -34,6 +35,7 @@ app.add_typer(commands_monitoring.app)
 app.add_typer(commands_reproduce.app)
 app.add_typer(commands_serving.app)
 app.add_typer(commands_trial.app)
+app.add_typer(commands_upkeep.app)
 
 Model = Annotated[str, typer.Argument(help="A spec file, a spec's name in `deployments/models`, or a block's name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")]

@@ -44,7 +44,7 @@ def score(  # noqa: PLR0917 - each is an option of the command
 
         return scoring(model, begin, end, shadow, return_state=True)
 
-    name, found = run(model, end, flow, quiet=not _debug(context))
+    name, found = run(model, end, flow, quiet=not is_debug(context))
     _print(
         as_json,
         {"model": model, "state": name, **found},
@@ -73,7 +73,7 @@ def labels(
 
         return labeling(model, end, return_state=True)
 
-    name, found = run(model, end, flow, quiet=not _debug(context))
+    name, found = run(model, end, flow, quiet=not is_debug(context))
     told = found["recorded"]
     _print(
         as_json,
@@ -94,7 +94,7 @@ def monitor(context: typer.Context, model: Model, until: Until = None, as_json: 
 
         return monitoring(model, end, return_state=True)
 
-    _, found = run(model, end, flow, quiet=not _debug(context), warm=import_report)
+    _, found = run(model, end, flow, quiet=not is_debug(context), warm=import_report)
     if as_json:
         print(json.dumps(found, default=str, allow_nan=False))  # noqa: T201 - the command's result
     else:
@@ -175,7 +175,8 @@ def moment(text: str | None, option: str) -> datetime:
     return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed
 
 
-def _debug(context: typer.Context) -> bool:
+def is_debug(context: typer.Context) -> bool:
+    """Whether tracebacks and Prefect's own lines are asked for."""
     parent = context.parent
     return bool(parent and parent.params.get("debug"))
 

@@ -113,7 +113,7 @@ class Workspace:
 
     def table(self, model: str, name: TableName) -> Table:
         """One of the model's four Delta tables."""
-        return Table(f"{self.uri}/{model}/{name}", self.storage_options)
+        return Table(f"{self.uri}/{model}/{name}", self.storage_options, historic=name == "dataset")
 
     def file(self, *parts: str) -> str:
         """The address of a file of the workspace."""

@@ -23,6 +23,9 @@ KEY, CONTENT, DAY, TURN = "_key", "_content", "_day", "_turn"
 OLD_DAY = "_old_day"
 """The day of the row that a changed one replaces."""
 
+_ALL_HISTORY = {"delta.enableExpiredLogCleanup": "false", "delta.logRetentionDuration": "interval 36500 days"}
+"""Properties of a table whose past versions are named elsewhere; Delta forgets them after 30 days otherwise."""
+
 _GUARD = "everfit"
 """Of two writes with this application id over one version, Delta lets only one through."""
 
@@ -84,12 +87,19 @@ class Table:
     Attributes:
         uri: Where it lies.
         storage_options: What is needed to reach the store; empty for a local folder.
+        historic: Whether its past versions stay readable for as long as somebody may name them.
     """
 
     uri: str
     storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    historic: bool = False
 
-    def _open(self, version: int | None = None) -> "DeltaTable":
+    def open(self, version: int | None = None) -> "DeltaTable":
+        """The table itself, at a version; the newest without it.
+
+        Raises:
+            WorkspaceError: there is no such table or version.
+        """
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError, TableNotFoundError
 
@@ -108,13 +118,13 @@ class Table:
 
     def version(self) -> int:
         """The newest version."""
-        return int(self._open().version())
+        return int(self.open().version())
 
     def columns(self, version: int | None = None) -> dict[str, str]:
         """The columns and their types, as Arrow names them."""
         import pyarrow as pa
 
-        return {item.name: str(item.type) for item in pa.schema(self._open(version).schema().to_arrow())}
+        return {item.name: str(item.type) for item in pa.schema(self.open(version).schema().to_arrow())}
 
     def append(self, frame: "pd.DataFrame | pa.Table", transaction: str, after: int | None = None) -> int:
         """Append rows once: the same transaction again adds nothing.
@@ -126,7 +136,7 @@ class Table:
                 is refused if another guarded write has come since.
 
         Returns:
-            The version of the table that has the rows.
+            The version of the table that this append made.
 
         Raises:
             ConflictError: another writer was faster.
@@ -136,11 +146,11 @@ class Table:
         from deltalake import write_deltalake
         from deltalake.exceptions import DeltaError
 
-        table = self._open() if self.exists() else None
+        table = self.open() if self.exists() else None
         if table is not None and (table.transaction_version(transaction) is not None or len(frame) == 0):
             return int(table.version())
         if after is not None and after >= 0:
-            table = self._open(after)
+            table = self.open(after)
         rows = frame if isinstance(frame, pa.Table) else pa.Table.from_pandas(frame, preserve_index=False)
         try:
             write_deltalake(
@@ -150,12 +160,14 @@ class Table:
                 mode="error" if after == -1 else "append",
                 partition_by=[DAY],
                 schema_mode=None if after == -1 else "merge",
+                configuration=_ALL_HISTORY if self.historic and table is None else None,
                 storage_options=dict(self.storage_options) if table is None else None,
                 commit_properties=self._commit(transaction, after),
             )
         except (DeltaError, OSError) as error:
             raise self._failed(error) from error
-        return self.version()
+        # Not the newest: another's write may have come since, which these rows were not compared with.
+        return 0 if table is None else int(table.version())
 
     def supersede(self, frame: "pd.DataFrame | pa.Table", transaction: str, after: int | None = None) -> int:
         """Put newer contents in the place of rows that have the same `_key`; earlier versions keep the old.
@@ -167,7 +179,7 @@ class Table:
             after: As for `append`.
 
         Returns:
-            The version of the table that has the new contents.
+            The version of the table that this write made.
 
         Raises:
             ConflictError: another writer was faster.
@@ -176,11 +188,11 @@ class Table:
         import pyarrow as pa
         from deltalake.exceptions import DeltaError
 
-        table = self._open()
+        table = self.open()
         if len(frame) == 0 or table.transaction_version(transaction) is not None:
             return int(table.version())
         if after is not None and after >= 0:
-            table = self._open(after)
+            table = self.open(after)
         rows = frame if isinstance(frame, pa.Table) else pa.Table.from_pandas(frame, preserve_index=False)
         old_days = rows[OLD_DAY if OLD_DAY in rows.column_names else DAY]
         days = ", ".join(f"'{day}'" for day in sorted(set(old_days.unique().to_pylist())))
@@ -203,7 +215,7 @@ class Table:
             )
         except (DeltaError, OSError) as error:
             raise self._failed(error) from error
-        return self.version()
+        return int(table.version())
 
     def update_matched(
         self, rows: "pa.Table", condition: str, columns: Sequence[str], transaction: str
@@ -216,7 +228,7 @@ class Table:
         from deltalake.exceptions import DeltaError
 
         try:
-            merging = self._open().merge(
+            merging = self.open().merge(
                 rows,
                 condition,
                 source_alias="new",
@@ -227,12 +239,52 @@ class Table:
         except (DeltaError, OSError) as error:
             raise self._failed(error) from error
 
+    def remove(self, predicate: str) -> int:
+        """Remove the rows that a condition holds of; earlier versions keep them.
+
+        Who has compared rows with the version before, and is about to write over it, will be refused.
+
+        Returns:
+            How many rows were removed.
+
+        Raises:
+            ConflictError: another writer was faster.
+            WorkspaceError: the store refuses.
+        """
+        from deltalake import CommitProperties, Transaction
+        from deltalake.exceptions import DeltaError
+
+        table = self.open()
+        guard = CommitProperties(app_transactions=[Transaction(_GUARD, table.version() + 1)])
+        try:
+            return int(table.delete(predicate, commit_properties=guard).get("num_deleted_rows", 0))
+        except (DeltaError, OSError) as error:
+            raise self._failed(error) from error
+
+    def compact(self) -> int:
+        """Make one file of the small ones of each day; the rows stay what they are.
+
+        Returns:
+            How many files there are less.
+
+        Raises:
+            ConflictError: another process changed rows at the same time.
+            WorkspaceError: the store refuses.
+        """
+        from deltalake.exceptions import DeltaError
+
+        try:
+            found = self.open().optimize.compact()
+        except (DeltaError, OSError) as error:
+            raise self._failed(error) from error
+        return int(found["numFilesRemoved"]) - int(found["numFilesAdded"])
+
     def arrow_batches(
         self, columns: Sequence[str], condition: "pds.Expression | None" = None, version: int | None = None
     ) -> "Iterator[pa.RecordBatch]":
         """Read some columns piece by piece, as Arrow has them."""
         scanner = (
-            self._open(version)
+            self.open(version)
             .to_pyarrow_dataset()
             .scanner(columns=list(columns), filter=condition, batch_readahead=2, fragment_readahead=2)
         )
@@ -259,14 +311,14 @@ class Table:
 
     def written(self, transaction: str) -> bool:
         """Whether a write of that name is in the table."""
-        return self.exists() and self._open().transaction_version(transaction) is not None
+        return self.exists() and self.open().transaction_version(transaction) is not None
 
     def newest(self, time_column: str, before: datetime | None = None) -> datetime | None:
         """The latest time in a column, or the latest before a moment; only the last day that has any is read."""
         import pyarrow.compute as pc
         import pyarrow.dataset as pds
 
-        table = self._open()
+        table = self.open()
         dataset = table.to_pyarrow_dataset()
         for day in sorted({str(each[DAY]) for each in table.partitions()}, reverse=True):
             there = (pds.field(DAY) == date.fromisoformat(day)) & pds.field(time_column).is_valid()
@@ -283,7 +335,7 @@ class Table:
     ) -> "tuple[pds.Dataset, pds.Expression | None]":
         import pyarrow.dataset as pds
 
-        table = self._open(version)
+        table = self.open(version)
         if window is None:
             return table.to_pyarrow_dataset(), None
         # The day prunes whole files before they are looked at, the time is exact.

@@ -1,0 +1,99 @@
+"""What may go and what must stay, from frozen facts."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from support.training import a_spec
+
+from everfit.blocks.upkeep import UpkeepPolicy
+from everfit.tasks.data.upkeep import DayFacts, Facts, TableFacts, TurnFacts, plan
+
+AT = datetime(2024, 6, 1, tzinfo=UTC)
+POLICY = UpkeepPolicy.model_validate({"history": "30d"})
+
+
+def a_turn(number: int, days_ago: float | None, **changes: Any) -> TurnFacts:
+    """Turn `t3` registered version 3 from version 30 of the dataset."""
+    ended = None if days_ago is None else AT - timedelta(days=days_ago)
+    return TurnFacts(id=f"t{number}", ended_at=ended, version=number, snapshot=10 * number, staged=True, **changes)
+
+
+def facts(*turns: TurnFacts, needed: tuple[int, ...] = (), tables: tuple[TableFacts, ...] = ()) -> Facts:
+    versions = tuple(turn.version for turn in turns if turn.version is not None)
+    return Facts(model="m", at=AT, tables=tables, turns=turns, versions=versions, needed=frozenset(needed))
+
+
+def test_what_a_champion_was_made_from_stays_and_an_old_challenger_goes():
+    found = plan(facts(a_turn(1, 200), a_turn(2, 100), a_turn(3, 90), a_turn(4, 5), needed=(2,)), POLICY)
+
+    assert found.keep_snapshots == (20, 40)
+    assert found.drop_versions == (1, 3)
+    assert found.drop_models == ("t1", "t3")
+    assert found.drop_staged == ("t1", "t2", "t3", "t4")
+
+
+def test_a_turn_that_is_not_over_or_waits_keeps_all_that_it_needs():
+    broken_off, waiting = a_turn(1, None), a_turn(2, 100, waits=True)
+    found = plan(facts(broken_off, waiting, a_turn(3, 100), a_turn(4, 1)), POLICY)
+
+    assert found.keep_snapshots == (10, 20, 40)
+    assert found.drop_versions == (3,)
+    assert found.drop_staged == ("t2", "t3", "t4")
+
+
+def test_the_last_version_stays_for_its_number_would_be_given_again():
+    found = plan(facts(a_turn(1, 100), a_turn(2, 90)), POLICY)
+
+    assert found.drop_versions == (1,)
+
+
+def test_a_version_that_everfit_did_not_register_is_left_alone():
+    told = facts(a_turn(2, 90), a_turn(3, 1)).model_copy(update={"versions": (1, 2, 3)})
+
+    assert plan(told, POLICY).drop_versions == (2,)
+
+
+def test_rows_go_by_the_day_and_small_files_of_what_stays_become_one():
+    days = tuple(
+        DayFacts(day=date(2024, month, 1), files=files, rows=100) for month, files in ((1, 3), (2, 1), (5, 4), (6, 1))
+    )
+    tables = tuple(TableFacts(name=name, days=days) for name in ("dataset", "predictions"))
+    policy = UpkeepPolicy.model_validate({"keep": {"predictions": "60d"}})
+
+    dataset, predictions = plan(facts(tables=tables), policy).tables
+
+    assert (dataset.remove_before, dataset.rows, dataset.days) == (None, 0, 2)
+    assert (predictions.remove_before, predictions.rows, predictions.days) == (date(2024, 4, 2), 200, 1)
+
+
+def test_planned_again_after_it_was_done_nothing_is_left_to_do():
+    done = TableFacts(name="labels", days=(DayFacts(day=date(2024, 5, 1), files=1, rows=9),))
+    turn = a_turn(1, 100).model_copy(update={"staged": False})
+    policy = UpkeepPolicy.model_validate({"keep": {"labels": "60d"}})
+    found = plan(facts(turn, a_turn(2, 1).model_copy(update={"staged": False}), tables=(done,)), policy)
+    again = plan(
+        facts(turn, a_turn(2, 1).model_copy(update={"staged": False}), tables=(done,)).model_copy(
+            update={"versions": (2,)}
+        ),
+        policy,
+    )
+
+    assert found.drop_versions == (1,)
+    assert (again.drop_versions, again.drop_staged, again.drop_models) == ((), (), ())
+    assert (again.tables[0].remove_before, again.tables[0].days) == (None, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"upkeep": {"history": "2h"}}, "less than a day"),
+        ({"upkeep": {"keep": {"labels": "1h"}}}, "whole days are removed"),
+        ({"upkeep": {"keep": {"dataset": "90d"}}, "training": {"window": "90d"}}, "keep.dataset: '90d' is too short"),
+        ({"upkeep": {"keep": {"predictions": "7d"}}}, "keep.predictions: '7d' is too short, as maturity and"),
+    ],
+)
+def test_a_spec_that_would_remove_what_is_needed_is_refused(changes: dict[str, Any], words: str):
+    with pytest.raises(ValidationError, match=words):
+        a_spec(**changes)
