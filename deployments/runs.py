@@ -23,21 +23,27 @@ def train(model: str, until: datetime, reason: str, *, quiet: bool = True) -> di
         The turn, as `everfit train --json` prints it.
 
     Raises:
-        EverfitError: the input is bad; nothing was changed.
+        EverfitError: the input is bad, another turn of the model is run, or the turn failed in another call.
     """
-    environment.prepare(Settings(), quiet=quiet)
+    settings = Settings()
+    environment.prepare(settings, quiet=quiet)
+    from everfit.tasks.ledger import Ledger
     from everfit.tasks.records import Trigger
     from everfit.tasks.specs import load_spec
-    from everfit.tasks.turns import check_until
+    from everfit.tasks.turns import check_until, summary
 
-    check_until(until)
-    load_spec(model)  # a mistake in the spec is told before a server is started and a turn begun
-    server_is_up = environment.start_temporary_server()
-    from everfit.flows.training import training
+    until, trigger = check_until(until), Trigger(reason=reason)
+    name = load_spec(model).name  # a mistake in the spec is told before a server is started and a turn begun
+    # Of many calls for the same turn one runs it. The others wait here: each a server of its own would be too much.
+    with Ledger.open(settings).start_turn(name, trigger.turn_id(name, until)) as ended:
+        if ended is not None:
+            return summary(ended)
+        server_is_up = environment.start_temporary_server()
+        from everfit.flows.training import training
 
-    server_is_up()
-    state = training(model, until, Trigger(reason=reason), return_state=True)
-    return result_of(state)
+        server_is_up()
+        state = training(model, until, trigger, return_state=True)
+        return result_of(state)
 
 
 def result_of(state: "State[Any]") -> dict[str, Any]:

@@ -1,17 +1,24 @@
 """Calls for turns: of many who want one at once, one gets it, and the others see that it is on its way."""
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from time import monotonic, sleep
 from typing import Protocol
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import select, update
 
+from everfit.blocks.errors import LedgerError
 from everfit.tasks.ledger.entries import FAILED, RUNNING, Lease, Turn
-from everfit.tasks.ledger.leases import is_held, read_lease
+from everfit.tasks.ledger.holders import this_process
+from everfit.tasks.ledger.leases import SPAN, HeldLease, LeaseHeldError, is_held, pauses, read_lease
 from everfit.tasks.ledger.releases import Releases
 from everfit.tasks.ledger.schema import turns
-from everfit.tasks.ledger.turns import turn_of
+from everfit.tasks.ledger.turns import insert_turn, turn_of
 from everfit.tasks.records import Record, Trigger, Window
+
+logger = logging.getLogger("everfit.ledger")
 
 ON_ITS_WAY = timedelta(hours=1)
 """A turn that was called for and hasn't begun after that long is called for again."""
@@ -81,27 +88,62 @@ class Calls(Releases):
                 change = {"state": RUNNING, "error": None, "finished_at": None, "started_at": now, "fence": None}
                 connection.execute(again.values(**change))
                 return Call(turn_id=turn_id, start=True, reason="taken up again")
-            last = connection.execute(select(func.max(turns.c.seq)).where(turns.c.model == model)).scalar()
-            connection.execute(
-                insert(turns).values(
-                    id=turn_id,
-                    model=model,
-                    seq=(last or 0) + 1,
-                    trigger_kind=trigger.kind,
-                    trigger_reason=trigger.reason,
-                    trigger_id=trigger.id,
-                    since=window.since,
-                    until=window.until,
-                    state=RUNNING,
-                    reasons=[],
-                    record={},
-                    spec_digest="",
-                    code_version="",
-                    attempt=0,  # none has begun
-                    started_at=now,
-                )
-            )
+            begun = {"spec_digest": "", "code_version": "", "attempt": 0}  # none has begun
+            insert_turn(connection, model, trigger, window, now, **begun)
             return Call(turn_id=turn_id, start=True, reason=answer.reason)
+
+    @contextmanager
+    def start_turn(
+        self, model: str, turn_id: str, *, wait: timedelta = timedelta(hours=6), span: timedelta = SPAN
+    ) -> Iterator[Turn | None]:
+        """Be the one who starts a turn, or wait for who is at it: of many callers only one needs more than the ledger.
+
+        Args:
+            model: Name of the model.
+            turn_id: The turn.
+            wait: How long to wait for another process that is at the same turn.
+            span: How long the start is reserved without a beat.
+
+        Yields:
+            The turn as it has ended, whoever ran it; or none, and then the body is to run it.
+
+        Raises:
+            BusyError: another turn of the model is being run or started.
+            LedgerError: the process that was waited for has failed at the turn.
+        """
+        give_up, waited_for = monotonic() + wait.total_seconds(), ""
+        failed_before = _failed_attempt(self.find_turn(turn_id))
+
+        def ended() -> Turn | None:
+            found = self.find_turn(turn_id)
+            if _failed_attempt(found) not in {None, failed_before}:
+                assert found is not None  # noqa: S101 - it has failed
+                by = waited_for or "another process"
+                raise LedgerError(
+                    f"turn {turn_id!r} failed where {by} ran it: {found.error}; mend that, and run it again"
+                )
+            if found is None or not found.settled:
+                return None
+            logger.info("turn %s was run by %s", turn_id, waited_for or "an earlier call")
+            return found
+
+        for pause in pauses(longest=3.0):
+            if found := ended():
+                yield found
+                return
+            try:
+                taken = self._take(model, "start", this_process(), turn_id, span)
+            except LeaseHeldError as busy:
+                if busy.lease.turn_id != turn_id or monotonic() >= give_up:
+                    raise
+                if not waited_for:
+                    logger.info("waiting for %s, who is at turn %s", busy.lease.holder, turn_id)
+                waited_for = busy.lease.holder or "another process"
+                sleep(pause)
+                continue
+            with HeldLease(self, taken, span):
+                yield ended()  # which it may have between the look and the lease
+            return
 
     def turns_as_seen(self, model: str) -> list[Turn]:
         """The turns of a model, oldest first; one that died while it ran, or never began, is `failed`."""
@@ -109,6 +151,10 @@ class Calls(Releases):
             now, lease = self.now(connection), read_lease(connection, model, "turn")
             rows = connection.execute(select(turns).where(turns.c.model == model).order_by(turns.c.seq)).mappings()
             return [as_seen(turn_of(row), lease, now) for row in rows]
+
+
+def _failed_attempt(turn: Turn | None) -> int | None:
+    return turn.attempt if turn is not None and turn.state == FAILED else None
 
 
 def as_seen(turn: Turn, lease: Lease | None, now: datetime) -> Turn:

@@ -13,7 +13,7 @@ ON_TRIAL = "OnTrial"
 
 ReleaseKind = Literal["promotion", "rollback", "outside"]
 ReleaseState = Literal["intent", "alias_set", "verified", "undone"]
-LeaseScope = Literal["turn", "release"]
+LeaseScope = Literal["start", "turn", "release"]
 
 
 class Turn(Record):

@@ -211,12 +211,12 @@ def check_fence(connection: Connection, model: str, scope: LeaseScope, token: in
         )
 
 
-def pauses() -> Iterator[float]:
-    """Seconds to wait between looks: short at first, never the same for two who wait."""
+def pauses(longest: float = 0.5) -> Iterator[float]:
+    """Seconds to wait between looks: short at first, then about the longest, never the same for two who wait."""
     pause = 0.02
     while True:
         yield pause * random.uniform(0.5, 1.5)  # noqa: S311
-        pause = min(1.5 * pause, 0.5)
+        pause = min(1.5 * pause, longest)
 
 
 def _key(model: str, scope: LeaseScope) -> tuple[ColumnElement[bool], ColumnElement[bool]]:

@@ -6,10 +6,11 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from everfit.blocks.errors import LedgerError
+from everfit.tasks.ledger.decisions import Decisions
 from everfit.tasks.ledger.entries import Release, ReleaseKind, ReleaseState, Turn
 from everfit.tasks.ledger.leases import HeldLease, check_fence
 from everfit.tasks.ledger.schema import releases
-from everfit.tasks.ledger.turns import Turns, check_turn
+from everfit.tasks.ledger.turns import check_turn
 from everfit.tasks.records import ModelVersion
 
 _STEPS: dict[ReleaseState, set[ReleaseState]] = {
@@ -20,7 +21,7 @@ _STEPS: dict[ReleaseState, set[ReleaseState]] = {
 }
 
 
-class Releases(Turns):
+class Releases(Decisions):
     """The part of the ledger that keeps releases. `everfit.tasks.releasing.release` carries them out."""
 
     def current_release(self, model: str) -> Release | None:

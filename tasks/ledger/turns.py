@@ -1,4 +1,4 @@
-"""Turns and decisions: what was run and decided, once each."""
+"""Turns: what was run, once each."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,15 +9,15 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from everfit.blocks.errors import LedgerError
-from everfit.tasks.ledger.entries import AWAITING_APPROVAL, FAILED, ON_TRIAL, RUNNING, Decision, Turn
+from everfit.tasks.ledger.entries import AWAITING_APPROVAL, FAILED, ON_TRIAL, RUNNING, Turn
 from everfit.tasks.ledger.holders import this_process
 from everfit.tasks.ledger.leases import SPAN, HeldLease, LeaseHeldError, Leases, check_fence, pauses
-from everfit.tasks.ledger.schema import decisions, turns
+from everfit.tasks.ledger.schema import turns
 from everfit.tasks.records import Record, Trigger, Window
 
 
 class Turns(Leases):
-    """The part of the ledger that keeps turns and decisions."""
+    """The part of the ledger that keeps turns."""
 
     @contextmanager
     def take_turn(
@@ -106,27 +106,9 @@ class Turns(Leases):
             now = self.now(connection)
             found = _find(connection, turn_id)
             if found is None:
-                last = connection.execute(select(func.max(turns.c.seq)).where(turns.c.model == model)).scalar()
-                connection.execute(
-                    insert(turns).values(
-                        id=turn_id,
-                        model=model,
-                        seq=(last or 0) + 1,
-                        trigger_kind=trigger.kind,
-                        trigger_reason=trigger.reason,
-                        trigger_id=trigger.id,
-                        since=window.since,
-                        until=window.until,
-                        state=RUNNING,
-                        reasons=[],
-                        record={},
-                        spec_digest=spec_digest,
-                        code_version=code_version,
-                        attempt=1,
-                        fence=lease.token if lease else None,
-                        started_at=now,
-                    )
-                )
+                fence = lease.token if lease else None
+                begun = {"spec_digest": spec_digest, "code_version": code_version, "attempt": 1, "fence": fence}
+                insert_turn(connection, model, trigger, window, now, **begun)
             elif found.settled:
                 return found
             elif lease is not None or found.state == FAILED:
@@ -134,7 +116,7 @@ class Turns(Leases):
                 change |= {"attempt": found.attempt + 1, "fence": lease.token if lease else None}
                 change |= {"spec_digest": spec_digest, "code_version": code_version, "since": window.since}
                 connection.execute(update(turns).where(turns.c.id == turn_id).values(**change))
-            return _get(connection, turn_id)
+            return turn_in(connection, turn_id)
 
     def finish_turn(
         self,
@@ -166,7 +148,7 @@ class Turns(Leases):
         if state in {RUNNING, FAILED}:
             raise LedgerError(f"turn {turn.id!r} can't be settled as {state!r}; name its final state or call fail_turn")
         with self.write(turn.model) as connection:
-            found = _get(connection, turn.id)
+            found = turn_in(connection, turn.id)
             if found.settled and (found.state == state or found.state not in {AWAITING_APPROVAL, ON_TRIAL}):
                 if (found.state, found.verdict) == (state, verdict):
                     return found
@@ -179,7 +161,7 @@ class Turns(Leases):
             change: dict[str, Any] = {"state": state, "verdict": verdict, "reasons": list(reasons), "error": None}
             change |= {"record": record or {}, "seconds": seconds, "finished_at": self.now(connection)}
             connection.execute(update(turns).where(turns.c.id == turn.id).values(**change))
-            return _get(connection, turn.id)
+            return turn_in(connection, turn.id)
 
     def fail_turn(self, turn: Turn, error: str) -> Turn:
         """Note that a turn broke off; the same trigger takes it up again.
@@ -189,13 +171,13 @@ class Turns(Leases):
             LedgerError: the turn is settled.
         """
         with self.write(turn.model) as connection:
-            if _get(connection, turn.id).settled:
+            if turn_in(connection, turn.id).settled:
                 raise LedgerError(f"turn {turn.id!r} is settled and can't fail any more ({error})")
             _check_turn_fence(connection, turn)
             now = self.now(connection)
             change = {"state": FAILED, "error": error.replace("\x00", "\ufffd"), "finished_at": now}
             connection.execute(update(turns).where(turns.c.id == turn.id).values(**change))
-            return _get(connection, turn.id)
+            return turn_in(connection, turn.id)
 
     def turn(self, turn_id: str) -> Turn:
         """The turn of that id.
@@ -204,7 +186,7 @@ class Turns(Leases):
             LedgerError: there is none.
         """
         with self.read() as connection:
-            return _get(connection, turn_id)
+            return turn_in(connection, turn_id)
 
     def find_turn(self, turn_id: str) -> Turn | None:
         """The turn of that id, if there is one."""
@@ -224,61 +206,6 @@ class Turns(Leases):
         with self.read() as connection:
             return list(connection.execute(select(turns.c.model).distinct().order_by(turns.c.model)).scalars())
 
-    def record_decision(
-        self,
-        decision_id: str,
-        *,
-        model: str,
-        kind: str,
-        verdict: str,
-        until: datetime | None = None,
-        reasons: Sequence[str] = (),
-        record: Mapping[str, Any] | Record | None = None,
-        turn_id: str | None = None,
-    ) -> Decision:
-        """Keep a decision with its evidence; the same one again changes nothing.
-
-        Returns:
-            The decision as it was first recorded.
-
-        Raises:
-            LedgerError: a decision of that id came to another verdict, or the turn is unknown.
-        """
-        with self.write(model) as connection:
-            found = _find_decision(connection, decision_id)
-            if found is None:
-                if turn_id is not None:
-                    _get(connection, turn_id)
-                values = {"id": decision_id, "model": model, "turn_id": turn_id, "kind": kind, "verdict": verdict}
-                values |= {"until": until, "reasons": list(reasons), "record": record or {}}  # type: ignore[dict-item]
-                connection.execute(insert(decisions).values(**values, at=self.now(connection)))
-                found = _find_decision(connection, decision_id)
-                assert found is not None  # noqa: S101 - inserted just before.
-            elif (found.model, found.kind, found.verdict) != (model, kind, verdict):
-                raise LedgerError(
-                    f"decision {decision_id!r} was made already: {found.kind} of {found.model!r} came to "
-                    f"{found.verdict!r} at {found.at:%Y-%m-%d %H:%M} UTC; it can't become {verdict!r}"
-                )
-            return found
-
-    def decision(self, decision_id: str) -> Decision | None:
-        """The decision of that id, if it was made."""
-        with self.read() as connection:
-            return _find_decision(connection, decision_id)
-
-    def decisions(
-        self, model: str, *, turn_id: str | None = None, kind: str | None = None, limit: int | None = None
-    ) -> list[Decision]:
-        """The decisions about a model, oldest first; with a limit the newest so many."""
-        query = select(decisions).where(decisions.c.model == model)
-        if turn_id is not None:
-            query = query.where(decisions.c.turn_id == turn_id)
-        if kind is not None:
-            query = query.where(decisions.c.kind == kind)
-        query = query.order_by(decisions.c.at.desc(), decisions.c.id.desc()).limit(limit)
-        with self.read() as connection:
-            return [_decision(row) for row in connection.execute(query).mappings()][::-1]
-
 
 def _check_turn_fence(connection: Connection, turn: Turn) -> None:
     if turn.fence is not None:
@@ -292,9 +219,42 @@ def check_turn(connection: Connection, turn: Turn) -> None:
         BusyError: the turn's lease is no longer held.
         LedgerError: the turn is unknown.
     """
-    found = _get(connection, turn.id)
+    found = turn_in(connection, turn.id)
     if not found.settled:
         _check_turn_fence(connection, turn)
+
+
+def insert_turn(
+    connection: Connection, model: str, trigger: Trigger, window: Window, now: datetime, **begun: Any
+) -> None:
+    """Add the row of a turn that is begun, or is about to be.
+
+    Args:
+        connection: A write of the model.
+        model: Name of the model.
+        trigger: Why the turn is run.
+        window: The span of event time that it is about.
+        now: The ledger's time.
+        **begun: By what it was begun: its attempt, fence, spec digest and code version.
+    """
+    last = connection.execute(select(func.max(turns.c.seq)).where(turns.c.model == model)).scalar()
+    connection.execute(
+        insert(turns).values(
+            id=trigger.turn_id(model, window.until),
+            model=model,
+            seq=(last or 0) + 1,
+            trigger_kind=trigger.kind,
+            trigger_reason=trigger.reason,
+            trigger_id=trigger.id,
+            since=window.since,
+            until=window.until,
+            state=RUNNING,
+            reasons=[],
+            record={},
+            started_at=now,
+            **begun,
+        )
+    )
 
 
 def _find(connection: Connection, turn_id: str) -> Turn | None:
@@ -302,20 +262,16 @@ def _find(connection: Connection, turn_id: str) -> Turn | None:
     return None if row is None else turn_of(row)
 
 
-def _get(connection: Connection, turn_id: str) -> Turn:
+def turn_in(connection: Connection, turn_id: str) -> Turn:
+    """The turn of that id.
+
+    Raises:
+        LedgerError: there is none.
+    """
     found = _find(connection, turn_id)
     if found is None:
         raise LedgerError(f"there is no turn {turn_id!r} in the ledger; `everfit history MODEL` lists those there are")
     return found
-
-
-def _find_decision(connection: Connection, decision_id: str) -> Decision | None:
-    row = connection.execute(select(decisions).where(decisions.c.id == decision_id)).mappings().first()
-    return None if row is None else _decision(row)
-
-
-def _decision(row: RowMapping) -> Decision:
-    return Decision.recall(dict(row))
 
 
 def turn_of(row: RowMapping) -> Turn:

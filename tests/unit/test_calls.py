@@ -1,5 +1,6 @@
 """Calls for turns: one of many starts the turn, and one that died is started again."""
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -7,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from everfit.tasks.ledger import Ledger, Turn
+from everfit.blocks.errors import EverfitError
+from everfit.tasks.ledger import LeaseHeldError, Ledger, Turn
 from everfit.tasks.records import Record, Trigger, Window
 
 WINDOW = Window(until=datetime(2024, 3, 1, tzinfo=UTC))
@@ -83,3 +85,48 @@ def test_a_turn_whose_process_died_counts_as_failed(ledger: Ledger) -> None:
 
     assert ledger.turns_as_seen("m")[0].state == "failed"
     assert ledger.call_turn("m", trigger, WINDOW, may_start=yes).start
+
+
+def run_or_hear(ledger: Ledger, trigger: Trigger, ends: str) -> str:
+    """What a caller of a turn gets: `ran` it, or the state in which it ended, or an error in words."""
+    try:
+        with ledger.start_turn("m", trigger.turn_id("m", WINDOW.until)) as ended:
+            if ended is not None:
+                return ended.state
+            with ledger.take_turn("m", trigger, WINDOW) as turn:
+                time.sleep(0.2)  # as long as it takes the others to come
+                if ends == "failed":
+                    raise RuntimeError("out of memory")
+                ledger.finish_turn(turn, state=ends)
+            return "ran"
+    except (RuntimeError, EverfitError) as error:
+        return str(error)
+
+
+def test_of_many_callers_one_runs_the_turn_and_the_others_hear_how_it_ended(ledger: Ledger) -> None:
+    with ThreadPoolExecutor(20) as pool:
+        heard = list(pool.map(lambda _: run_or_hear(ledger, Trigger(), "Promoted"), range(20)))
+
+    assert sorted(heard) == ["Promoted"] * 19 + ["ran"]
+    assert [(turn.state, turn.attempt) for turn in ledger.turns("m")] == [("Promoted", 1)]
+    assert ledger.leases("m") == []
+    # Whoever calls later hears it at once.
+    assert run_or_hear(ledger, Trigger(), "Promoted") == "Promoted"
+
+
+def test_those_who_waited_for_a_turn_that_failed_do_not_fail_at_it_one_by_one(ledger: Ledger) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        heard = list(pool.map(lambda _: run_or_hear(ledger, Trigger(), "failed"), range(8)))
+
+    assert heard.count("out of memory") == 1
+    assert sum("RuntimeError: out of memory; mend that, and run it again" in each for each in heard) == 7
+    assert [turn.attempt for turn in ledger.turns("m")] == [1]
+    # It isn't waited for any more, and so may be run again.
+    assert run_or_hear(ledger, Trigger(), "Promoted") == "ran"
+
+
+def test_a_caller_of_another_turn_is_told_that_the_model_is_busy(ledger: Ledger) -> None:
+    with ledger.start_turn("m", "m-1") as ended:
+        assert ended is None
+        with pytest.raises(LeaseHeldError, match="has been at turn 'm-1'"), ledger.start_turn("m", "m-2"):
+            pass

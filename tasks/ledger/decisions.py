@@ -1,0 +1,81 @@
+"""Decisions: what was decided at one moment, and the evidence for it, once each."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, insert, select
+
+from everfit.blocks.errors import LedgerError
+from everfit.tasks.ledger.entries import Decision
+from everfit.tasks.ledger.schema import decisions
+from everfit.tasks.ledger.turns import Turns, turn_in
+from everfit.tasks.records import Record
+
+
+class Decisions(Turns):
+    """The part of the ledger that keeps decisions."""
+
+    def record_decision(
+        self,
+        decision_id: str,
+        *,
+        model: str,
+        kind: str,
+        verdict: str,
+        until: datetime | None = None,
+        reasons: Sequence[str] = (),
+        record: Mapping[str, Any] | Record | None = None,
+        turn_id: str | None = None,
+    ) -> Decision:
+        """Keep a decision with its evidence; the same one again changes nothing.
+
+        Returns:
+            The decision as it was first recorded.
+
+        Raises:
+            LedgerError: a decision of that id came to another verdict, or the turn is unknown.
+        """
+        with self.write(model) as connection:
+            found = _find_decision(connection, decision_id)
+            if found is None:
+                if turn_id is not None:
+                    turn_in(connection, turn_id)
+                values = {"id": decision_id, "model": model, "turn_id": turn_id, "kind": kind, "verdict": verdict}
+                values |= {"until": until, "reasons": list(reasons), "record": record or {}}  # type: ignore[dict-item]
+                connection.execute(insert(decisions).values(**values, at=self.now(connection)))
+                found = _find_decision(connection, decision_id)
+                assert found is not None  # noqa: S101 - inserted just before.
+            elif (found.model, found.kind, found.verdict) != (model, kind, verdict):
+                raise LedgerError(
+                    f"decision {decision_id!r} was made already: {found.kind} of {found.model!r} came to "
+                    f"{found.verdict!r} at {found.at:%Y-%m-%d %H:%M} UTC; it can't become {verdict!r}"
+                )
+            return found
+
+    def decision(self, decision_id: str) -> Decision | None:
+        """The decision of that id, if it was made."""
+        with self.read() as connection:
+            return _find_decision(connection, decision_id)
+
+    def decisions(
+        self, model: str, *, turn_id: str | None = None, kind: str | None = None, limit: int | None = None
+    ) -> list[Decision]:
+        """The decisions about a model, oldest first; with a limit the newest so many."""
+        query = select(decisions).where(decisions.c.model == model)
+        if turn_id is not None:
+            query = query.where(decisions.c.turn_id == turn_id)
+        if kind is not None:
+            query = query.where(decisions.c.kind == kind)
+        query = query.order_by(decisions.c.at.desc(), decisions.c.id.desc()).limit(limit)
+        with self.read() as connection:
+            return [_decision(row) for row in connection.execute(query).mappings()][::-1]
+
+
+def _find_decision(connection: Connection, decision_id: str) -> Decision | None:
+    row = connection.execute(select(decisions).where(decisions.c.id == decision_id)).mappings().first()
+    return None if row is None else _decision(row)
+
+
+def _decision(row: RowMapping) -> Decision:
+    return Decision.recall(dict(row))
