@@ -29,7 +29,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check fmt bench wheel clean
+.PHONY: help install demo up down test check fmt bench wheel clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -38,6 +38,12 @@ install: $(INSTALLED) ## Make .venv with everfit in it, sources in place (done o
 
 demo: $(INSTALLED) ## The loop over the year 2013 of real flights (FRESH=1 starts over, QUICK=1 is smaller)
 	@$(BIN)/everfit demo $(if $(FRESH),--fresh) $(if $(QUICK),--quick)
+
+up: $(INSTALLED) ## Start the whole stack on this machine: Prefect, MLflow, a worker, the service (EVERFIT_DB_URL=postgresql://… for PostgreSQL)
+	@$(BIN)/everfit up $(MODELS)
+
+down: $(INSTALLED) ## Stop what `make up` has started
+	@$(BIN)/everfit down
 
 test: check ## All checks, then all tests
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder

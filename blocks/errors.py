@@ -42,3 +42,7 @@ class TrainingError(EverfitError):
 
 class ModelError(EverfitError):
     """A model version is unknown, can't be loaded, or doesn't answer as it should."""
+
+
+class DeploymentError(EverfitError):
+    """What is to be put on a Prefect server, or the server itself, isn't as it must be."""

@@ -17,6 +17,7 @@ from everfit.deployments import (
     commands_monitoring,
     commands_release,
     commands_reproduce,
+    commands_server,
     commands_serving,
     commands_trial,
     commands_upkeep,
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.add_typer(commands_data.app)
 app.add_typer(commands_monitoring.app)
 app.add_typer(commands_reproduce.app)
+app.add_typer(commands_server.app)
 app.add_typer(commands_serving.app)
 app.add_typer(commands_trial.app)
 app.add_typer(commands_upkeep.app)

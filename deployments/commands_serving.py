@@ -42,7 +42,7 @@ def serve(
     from everfit.infra.serving import run
     from everfit.tasks.specs import load_spec
 
-    specs = [load_spec(model) for model in models]
+    specs = [load_spec(model, files_first=True) for model in models]  # a service is up without Prefect
     run(
         [spec.name for spec in specs],
         host,

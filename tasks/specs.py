@@ -1,5 +1,6 @@
 """Finding a model's spec: a file, a spec of `deployments/models`, or a stored block."""
 
+import logging
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -10,28 +11,72 @@ from pydantic import ValidationError
 from everfit.blocks.errors import SpecError
 from everfit.blocks.spec import ModelSpec
 
+logger = logging.getLogger("everfit.specs")
+
 _FOLDER = Path("deployments/models")
 
 
-def load_spec(model: str) -> ModelSpec:
+def load_spec(model: str, *, files_first: bool = False) -> ModelSpec:
     """Load a spec.
 
+    Where a Prefect server is configured, a block that is stored on it counts before a file of the same name: that is
+    where a person edits it, and what all workers see.
+
     Args:
-        model: A YAML file, the name of a spec in `deployments/models` (of the working folder, or those that come
-            with everfit), or the name of a stored `ModelSpec` block.
+        model: A YAML file, the name of a stored `ModelSpec` block, or of a spec in `deployments/models` (of the working
+            folder, or those that come with everfit).
+        files_first: Look for a file first, so that a server which is down is in nobody's way.
 
     Raises:
-        SpecError: there is none, or it is not valid.
+        SpecError: there is none, it is not valid, or the server can't be asked.
     """
     if model.endswith((".yaml", ".yml")):
         if not Path(model).is_file():
             raise SpecError(f"there is no spec file {model!r}; check the path")
         return read_spec(Path(model).read_text(encoding="utf-8"), model)
+    given = _named_file(model)
+    if given is not None and (files_first or not _has_server()):
+        return given
+    stored = _load_block(model)
+    if stored is None and given is None:
+        raise SpecError(
+            f"there is no model spec {model!r}: not a .yaml file, not in {_FOLDER}, and no ModelSpec block of that name"
+        )
+    if stored is not None and given is not None and stored.digest() != given.digest():
+        logger.warning("spec      the stored block %r counts, which differs from the file of that name", model)
+    return stored or given  # type: ignore[return-value] - one of them is there
+
+
+def _named_file(model: str) -> ModelSpec | None:
     for folder in (_FOLDER, files("everfit.deployments") / "models"):
         found = folder / f"{model}.yaml"
         if found.is_file():
             return read_spec(found.read_text(encoding="utf-8"), str(found))
-    return _load_block(model)
+    return None
+
+
+def _has_server() -> bool:
+    from prefect.settings import get_current_settings
+
+    return get_current_settings().api.url is not None
+
+
+def spec_files() -> list[Path]:
+    """The specs of `deployments/models` in the working folder; without such a folder, those that come with everfit."""
+    folder = _FOLDER if _FOLDER.is_dir() else Path(str(files("everfit.deployments") / "models"))
+    return sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
+
+
+def load_spec_file(path: Path) -> ModelSpec:
+    """Load the spec of a file.
+
+    Raises:
+        SpecError: it can't be read, or is not valid.
+    """
+    try:
+        return read_spec(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path} can't be read: {error}") from error
 
 
 def read_spec(text: str, where: str) -> ModelSpec:
@@ -85,12 +130,18 @@ def _known_keys(path: tuple[object, ...]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(fields)}"
 
 
-def _load_block(model: str) -> ModelSpec:
+def _load_block(model: str) -> ModelSpec | None:
+    """The stored block of that name; none if there is none, or no server that could have one."""
+    import httpx
+
     try:
         found = ModelSpec.load(model)
-    except (ValueError, RuntimeError) as error:
-        raise SpecError(
-            f"there is no model spec {model!r}: not a .yaml file, not in {_FOLDER}, and no ModelSpec block of that name"
-        ) from error
+    except ValidationError as error:
+        told = "; ".join(_in_words(dict(problem)) for problem in error.errors())
+        raise SpecError(f"the stored block {model!r}: {told}; edit it in Prefect") from error
+    except (ValueError, RuntimeError, httpx.HTTPError) as error:
+        if _has_server() and "Unable to find block document" not in str(error):
+            raise SpecError(f"the Prefect server can't say whether it has a spec {model!r}: {error}") from error
+        return None
     assert isinstance(found, ModelSpec)  # noqa: S101 - `load` is annotated for sync and async use alike
     return found

@@ -26,7 +26,7 @@ def this_process(name: str | None = None) -> Holder:
         name=f"{name or _user()}@{socket.gethostname()} (pid {pid})",
         host=_host(),
         pid=pid,
-        process_started=_started(pid) or "",
+        process_started=started_at(pid) or "",
     )
 
 
@@ -34,7 +34,7 @@ def is_dead(host: str, pid: int, process_started: str) -> bool:
     """Whether a process certainly no longer runs. Of another host nothing is certain, so there it is false."""
     if host != _host():
         return False
-    started = _started(pid)
+    started = started_at(pid)
     # A number is given again to another process; the time of its start tells the two apart.
     return started is None or bool(process_started and started != process_started)
 
@@ -59,7 +59,7 @@ def _host() -> str:
     return " ".join(parts)
 
 
-def _started(pid: int) -> str | None:
+def started_at(pid: int) -> str | None:
     """When a process was started, in whatever unit the system has; none if there is no such process."""
     stat = Path(f"/proc/{pid}/stat")
     if Path("/proc/self/stat").exists():

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
@@ -55,6 +55,20 @@ class Store:
             store._migrate()
         store._reached = True
         return store
+
+    @classmethod
+    def schema_of(cls, where: Settings | str) -> Literal["none", "older", "current"]:
+        """How far a ledger's tables are, without making or migrating them.
+
+        Raises:
+            LedgerError: the URL is not understood, or the database can't be reached.
+        """
+        url = _read_url(where.ledger if isinstance(where, Settings) else where)
+        if url.get_backend_name() == "sqlite" and not (url.database and Path(url.database).exists()):
+            return "none"
+        store = cls(_engine(url))
+        found = store._revision()
+        return "none" if found is None else "current" if found == REVISION else "older"
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -1,0 +1,84 @@
+"""Automations: found again by their names, changed where they differ, and never those of others."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from everfit.deployments.server import files
+from everfit.deployments.server.changes import Changes, differing
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+
+
+def of_deployment(
+    client: "SyncPrefectClient", deployment: files.Deployment, deployment_id: UUID | None, changes: Changes
+) -> None:
+    """Make the automations of a deployment's triggers, and take away those of triggers that are gone.
+
+    Args:
+        client: Of the server.
+        deployment: As the file has it.
+        deployment_id: On the server; none if it would only be made.
+        changes: What is done is noted there.
+    """
+    if deployment_id is None:
+        for trigger in deployment.triggers:
+            changes.note("automation", trigger["name"], "created")
+        return
+    owner = f"prefect.deployment.{deployment_id}"
+    found = {each.name: each for each in _all(client) if each.owner_resource == owner}
+    for entry in deployment.triggers:
+        trigger = files.as_trigger(dict(entry))
+        trigger.set_deployment_id(deployment_id)
+        _put(client, trigger.as_automation(), found.pop(trigger.name, None), changes)
+    for name, automation in found.items():
+        if not changes.dry_run:
+            client.delete_automation(automation.id)
+        changes.note("automation", name, "removed", "its trigger is no longer in prefect.yaml")
+
+
+def by_name(client: "SyncPrefectClient", wanted: Sequence[Any], changes: Changes) -> None:
+    """Make the automations that belong to no deployment.
+
+    Args:
+        client: Of the server.
+        wanted: As the file has them.
+        changes: What is done is noted there.
+    """
+    found = {each.name: each for each in _all(client) if each.owner_resource is None}
+    for automation in wanted:
+        _put(client, automation, found.get(automation.name), changes)
+
+
+def _put(client: "SyncPrefectClient", wanted: Any, found: Any, changes: Changes) -> None:
+    if found is None:
+        if not changes.dry_run:
+            client.create_automation(wanted)
+        changes.note("automation", wanted.name, "created")
+        return
+    changed = differing(_plain(wanted), _plain(found))
+    if changed and not changes.dry_run:
+        wanted.enabled = found.enabled  # a person has switched it
+        client.update_automation(found.id, wanted)
+    changes.note("automation", wanted.name, "changed" if changed else "left", ", ".join(changed))
+
+
+def _plain(automation: Any) -> dict[str, Any]:
+    """What makes an automation the one it is; whether it is switched on is a person's affair."""
+    return dict(
+        automation.model_dump(mode="json", exclude={"id", "enabled", "owner_resource", "tags", "created", "updated"})
+    )
+
+
+def _all(client: "SyncPrefectClient") -> list[Any]:
+    """All automations, however many pages there are."""
+    found: list[Any] = []
+    while True:
+        answer = client.request("POST", "/automations/filter", json={"offset": len(found), "limit": 200})
+        page = answer.json()
+        from prefect.events.schemas.automations import Automation
+
+        found += [Automation.model_validate(each) for each in page]
+        if len(page) < 200:
+            return found

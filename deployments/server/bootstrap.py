@@ -1,0 +1,141 @@
+"""Bootstrap: everything that a Prefect server and the stores need, made or brought up to date; nothing else touched."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from everfit.blocks.errors import DeploymentError
+from everfit.blocks.settings import Settings
+from everfit.blocks.spec import ModelSpec
+from everfit.deployments.server import automations, blocks, check, deploying, files
+from everfit.deployments.server.changes import Changes
+from everfit.tasks.specs import load_spec_file, spec_files
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+
+POOL = "everfit"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a person says beside the files.
+
+    Attributes:
+        dry_run: Only tell what would be done.
+        wait: Seconds that the API has to come up.
+        notify: The notification block to use from now on, as `type/name`.
+        services: Prediction services that serve every model, for specs that name none.
+        overwrite_specs: Take the files' specs, even where a person has edited the stored ones.
+    """
+
+    dry_run: bool = False
+    wait: float = 60.0
+    notify: str | None = None
+    services: tuple[str, ...] = ()
+    overwrite_specs: bool = False
+
+
+def bootstrap(settings: Settings, options: Options) -> Changes:
+    """Set up a Prefect server and the stores; done again it changes nothing.
+
+    Args:
+        settings: Of this installation.
+        options: What a person says beside the files.
+
+    Raises:
+        DeploymentError: a file has a mistake, no server is configured, or it doesn't answer in time.
+    """
+    if problems := check.find_problems():
+        raise DeploymentError("; ".join(problems))
+    specs = [_served(load_spec_file(path), options.services) for path in spec_files()]
+    from prefect import get_client
+
+    from everfit.tasks.tracking import code_version
+
+    changes = Changes(options.dry_run)
+    with get_client(sync_client=True) as client:
+        wait_for_api(client, options.wait)
+        _stores(settings, changes)
+        _pool(client, changes)
+        blocks.store_specs(client, specs, changes, overwrite=options.overwrite_specs)
+        notification = blocks.notification(client, options.notify, changes)
+        names = [spec.name for spec in specs]
+        wanted = files.deployments_of(files.read_prefect_file(), names, code_version())
+        for deployment in wanted:
+            deployment_id = deploying.deploy(client, deployment, changes)
+            automations.of_deployment(client, deployment, deployment_id, changes)
+        own, waiting = files.automations_of(files.read_automations_file(), names, notification)
+        automations.by_name(client, own, changes)
+        for name in waiting:
+            changes.note("automation", name, "waiting", "name a notification block: --notify TYPE/NAME")
+    return changes
+
+
+def wait_for_api(client: "SyncPrefectClient", seconds: float) -> None:
+    """Wait until the server answers.
+
+    Raises:
+        DeploymentError: it doesn't, or none is configured.
+    """
+    from prefect.settings import get_current_settings
+
+    url = get_current_settings().api.url
+    if url is None:
+        raise DeploymentError(
+            "no Prefect server is configured; set PREFECT_API_URL, such as http://127.0.0.1:4200/api, or run `make up`"
+        )
+    give_up, pause = time.monotonic() + seconds, 0.1
+    while (problem := client.api_healthcheck()) is not None:
+        if time.monotonic() > give_up:
+            raise DeploymentError(f"the Prefect server at {url!r} did not answer within {seconds:.0f} s: {problem}")
+        time.sleep(pause)
+        pause = min(1.5 * pause, 2.0)
+
+
+def _served(spec: ModelSpec, services: Sequence[str]) -> ModelSpec:
+    if not services or spec.release.services:
+        return spec
+    content = spec.model_dump()
+    content["release"]["services"] = tuple(services)
+    return ModelSpec.model_validate(content)
+
+
+def _stores(settings: Settings, changes: Changes) -> None:
+    from everfit.tasks.ledger import Ledger
+    from everfit.tasks.workspace import Workspace
+
+    workspace = Workspace.of(settings)  # refuses a store that tables can't be kept safe in
+    if workspace.remote:
+        changes.note("workspace", workspace.uri, "left")
+    else:
+        filesystem = workspace.filesystem
+        there = filesystem.isdir(workspace.uri)
+        if not there and not changes.dry_run:
+            filesystem.makedirs(workspace.uri, exist_ok=True)
+        changes.note("workspace", workspace.uri, "left" if there else "created")
+    _note_schema(Ledger.schema_of(settings), lambda: Ledger.open(settings), changes)
+
+
+def _note_schema(state: str, migrate: Callable[[], object], changes: Changes) -> None:
+    if state != "current" and not changes.dry_run:
+        migrate()
+    changes.note("ledger", "schema", {"current": "left", "older": "changed", "none": "created"}[state])  # type: ignore[arg-type]
+
+
+def _pool(client: "SyncPrefectClient", changes: Changes) -> None:
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        found = client.read_work_pool(POOL)
+    except ObjectNotFound:
+        if not changes.dry_run:
+            from prefect.workers.process import ProcessWorker
+
+            template: dict[str, Any] = ProcessWorker.get_default_base_job_template()
+            client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template))
+        changes.note("work pool", POOL, "created", "of type process")
+    else:
+        changes.note("work pool", POOL, "left", f"of type {found.type}")

@@ -1,0 +1,156 @@
+"""The strict check of specs, `prefect.yaml` and `automations.yaml`: everything that would only be found at run time."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from everfit.blocks.errors import DeploymentError, SpecError
+from everfit.deployments.server import files
+from everfit.tasks import events
+from everfit.tasks.specs import load_spec_file, spec_files
+
+if TYPE_CHECKING:
+    from prefect import Flow
+
+_PLACEHOLDER = re.compile(r"\{\{\s*\$\w+\s*\}\}|\{\{\s*code\.\w+\s*\}\}")
+
+
+def find_problems(prefect_file: Path | None = None, automations_file: Path | None = None) -> list[str]:
+    """Everything that is wrong, in words; empty if nothing is.
+
+    Args:
+        prefect_file: By default that of the working folder, or else the one that comes with everfit.
+        automations_file: The same.
+    """
+    problems, models = [], []
+    for path in spec_files():
+        try:
+            spec = load_spec_file(path)
+        except SpecError as error:
+            problems.append(str(error))
+            continue
+        models.append(spec.name)
+        if path.name != f"{spec.name}.yaml":
+            problems.append(f"{path}: the model's name is {spec.name!r}; name the file {spec.name}.yaml")
+    try:
+        deployments = files.deployments_of(files.read_prefect_file(prefect_file), models, "0")
+        problems += [problem for deployment in deployments for problem in _of_deployment(deployment)]
+        problems += _twice(deployments)
+    except DeploymentError as error:
+        problems.append(str(error))
+    try:
+        automations, _ = files.automations_of(files.read_automations_file(automations_file), models, "0" * 32)
+        problems += [problem for automation in automations for problem in _of_automation(automation)]
+    except DeploymentError as error:
+        problems.append(str(error))
+    return problems
+
+
+def load_flow(entrypoint: str) -> "Flow[..., Any]":
+    """The flow of an entrypoint; never the placeholder that Prefect puts in the place of one that fails to import.
+
+    Raises:
+        DeploymentError: there is no such flow, or its module can't be imported.
+    """
+    from prefect.flows import load_flow_from_entrypoint
+
+    try:
+        return load_flow_from_entrypoint(entrypoint, use_placeholder_flow=False)
+    except Exception as error:
+        raise DeploymentError(f"entrypoint {entrypoint!r} can't be loaded: {type(error).__name__}: {error}") from error
+
+
+def _of_deployment(deployment: files.Deployment) -> Iterator[str]:
+    where = f"{deployment.entrypoint} {deployment.name!r}"
+    try:
+        flow = load_flow(deployment.entrypoint)
+    except DeploymentError as error:
+        yield f"prefect.yaml: {error}"
+        return
+    from prefect.utilities.callables import parameter_schema
+
+    schema = parameter_schema(flow).model_dump_for_openapi()
+    yield from (f"{where}: {problem}" for problem in _of_parameters(deployment.parameters, schema))
+    for schedule in deployment.schedules:
+        for problem in _of_parameters(schedule.parameters, schema):
+            yield f"{where}: schedule {schedule.slug!r}: {problem}"
+    for trigger in deployment.triggers:
+        given = deployment.parameters | (trigger.get("parameters") or {})
+        for problem in _of_parameters(given, schema):
+            yield f"{where}: trigger {trigger['name']!r}: {problem}"
+        for name in schema.get("required", ()):
+            if name not in given:
+                yield f"{where}: trigger {trigger['name']!r}: nothing is given for {name!r}, which the flow needs"
+        yield from (f"{where}: trigger {trigger['name']!r}: {problem}" for problem in _of_events(trigger))
+        yield from (f"{where}: trigger {trigger['name']!r}: {problem}" for problem in _of_templates(given))
+    if left := sorted({found for text in _texts(deployment.model_dump()) for found in _PLACEHOLDER.findall(text)}):
+        yield f"{where}: {left[0]} is not filled in; known are {files.MODEL} and {files.VERSION}"
+
+
+def _of_parameters(given: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
+    from prefect.utilities.schema_tools.validation import validate
+
+    known = schema["properties"]
+    for name in given:
+        if name not in known:
+            yield f"the flow has no parameter {name!r}; it has {', '.join(known)}"
+    # What an event fills in isn't known yet.
+    sure = {name: value for name, value in given.items() if not (isinstance(value, str) and "{{" in value)}
+    for error in validate(sure, schema, ignore_required=True):
+        path = ".".join(str(part) for part in error.absolute_path)
+        yield f"parameter {path}: {error.message}"
+
+
+def _of_events(trigger: dict[str, Any]) -> Iterator[str]:
+    for name in [*trigger.get("expect", ()), *trigger.get("after", ())]:
+        if name.startswith("everfit.") and name not in events.NAMES:
+            yield f"there is no event {name!r}; there are {', '.join(sorted(events.NAMES))}"
+
+
+def _of_automation(automation: Any) -> Iterator[str]:
+    content = automation.model_dump(mode="json")
+    yield from (f"{automation.name!r}: {problem}" for problem in _of_events(content["trigger"]))
+    for action in content["actions"]:
+        yield from (f"{automation.name!r}: {problem}" for problem in _of_templates(action))
+
+
+def _of_templates(value: Any) -> Iterator[str]:
+    from jinja2 import TemplateSyntaxError
+    from jinja2.sandbox import SandboxedEnvironment
+
+    known = SandboxedEnvironment(autoescape=True)
+    known.filters |= dict.fromkeys(("ui_url", "ui_resource_events_url", "flow_run_id"), str)  # Prefect's own
+    for text in _texts(value):
+        try:
+            known.from_string(text)
+        except TemplateSyntaxError as error:
+            yield f"{text!r} is no template: {error}"
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _texts(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _texts(each)
+
+
+def _twice(deployments: list[files.Deployment]) -> Iterator[str]:
+    names = Counter((each.entrypoint, each.name) for each in deployments)
+    triggers = Counter(str(trigger["name"]) for each in deployments for trigger in each.triggers)
+    yield from (
+        f"prefect.yaml: {entry} {name!r} is there {count} times" for (entry, name), count in names.items() if count > 1
+    )
+    yield from (
+        f"prefect.yaml: trigger {name!r} is there {count} times" for name, count in triggers.items() if count > 1
+    )
+    for each in deployments:
+        slugs = Counter(schedule.slug for schedule in each.schedules)
+        yield from (
+            f"{each.entrypoint}: schedule {slug!r} is there twice" for slug, count in slugs.items() if count > 1
+        )

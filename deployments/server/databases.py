@@ -1,0 +1,86 @@
+"""One PostgreSQL database for Prefect, MLflow and the ledger: a schema each, for all three keep a table of one name."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from everfit.blocks.errors import DeploymentError
+
+_SCHEMAS = ("prefect", "mlflow", "everfit")
+
+
+@dataclass(frozen=True)
+class Databases:
+    """Where the parts of a stack keep their tables.
+
+    Attributes:
+        prefect: Variables of Prefect's server.
+        mlflow: MLflow's backend store.
+        ledger: The ledger's URL; none for the default.
+    """
+
+    prefect: dict[str, str]
+    mlflow: str
+    ledger: str | None
+
+
+def databases(url: str | None, state_dir: Path) -> Databases:
+    """Where the parts of a stack keep their tables: in SQLite files of the state folder, or in one PostgreSQL.
+
+    Args:
+        url: Of PostgreSQL, if it is to be used; its schemas are made.
+        state_dir: The local folder of the embedded databases.
+
+    Raises:
+        DeploymentError: the URL is no PostgreSQL's, or the database can't be reached.
+    """
+    if url is None:
+        name = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
+        file = state_dir / "stack" / "prefect.db"  # not the embedded one, on which a command may start a server too
+        return Databases({name: f"sqlite+aiosqlite:///{file}"}, f"sqlite:///{state_dir / 'mlflow.db'}", None)
+    given = _read(url)
+    _make_schemas(given)
+    prefect, mlflow, ledger = (_within(given, schema) for schema in _SCHEMAS)
+    server = {
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": _plain(given.set(drivername="postgresql+asyncpg")),
+        "PREFECT_SERVER_DATABASE_SQLALCHEMY_CONNECT_ARGS_SEARCH_PATH": prefect.query["options"].partition("=")[2],  # type: ignore[union-attr]
+    }
+    return Databases(server, _plain(mlflow), _plain(ledger))
+
+
+def _read(url: str) -> URL:
+    try:
+        given = make_url(url)
+    except ArgumentError as error:
+        raise DeploymentError("EVERFIT_DB_URL is no URL; write it like postgresql://user:password@host/name") from error
+    if given.get_backend_name() not in {"postgresql", "postgres"}:
+        raise DeploymentError(
+            f"EVERFIT_DB_URL is of {given.get_backend_name()!r}; it must be PostgreSQL's, or left out"
+        )
+    return given
+
+
+def _make_schemas(given: URL) -> None:
+    import sqlalchemy as sa
+
+    engine = sa.create_engine(given.set(drivername="postgresql+psycopg"))
+    try:
+        with engine.begin() as connection:
+            for schema in _SCHEMAS:
+                connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
+    except sa.exc.SQLAlchemyError as error:
+        told = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        raise DeploymentError(f"EVERFIT_DB_URL: the database can't be used: {told}") from error
+    finally:
+        engine.dispose()
+
+
+def _within(given: URL, schema: str) -> URL:
+    # `public` holds extensions that are there already.
+    return given.set(drivername="postgresql+psycopg").update_query_dict({"options": f"-csearch_path={schema},public"})
+
+
+def _plain(url: URL) -> str:
+    return url.render_as_string(hide_password=False)

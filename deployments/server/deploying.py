@@ -1,0 +1,125 @@
+"""Putting a deployment on the server, if it isn't there as it should be."""
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from everfit.deployments.server import check, files
+from everfit.deployments.server.changes import Changes, differing
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.responses import DeploymentResponse
+
+
+def deploy(client: "SyncPrefectClient", deployment: files.Deployment, changes: Changes) -> UUID | None:
+    """Create or change a deployment; a schedule that a person has switched on or off stays so.
+
+    Args:
+        client: Of the server.
+        deployment: As the file has it.
+        changes: What is done is noted there.
+
+    Returns:
+        Its id; none if it isn't there and this is a dry run.
+    """
+    from prefect.exceptions import ObjectNotFound
+    from prefect.utilities.callables import parameter_schema
+
+    flow = check.load_flow(deployment.entrypoint)
+    name = f"{flow.name}/{deployment.name}"
+    try:
+        found = client.read_deployment_by_name(name)
+    except ObjectNotFound:
+        found = None
+    schedules = _schedules(deployment, found)
+    wanted = {
+        "version": deployment.version,
+        "description": deployment.description or flow.description,
+        "tags": sorted(deployment.tags),
+        "parameters": deployment.parameters,
+        "entrypoint": deployment.entrypoint,
+        "work_pool_name": deployment.work_pool.name,
+        "work_queue_name": deployment.work_pool.work_queue_name or "default",
+        "job_variables": deployment.work_pool.job_variables,
+        "parameter_openapi_schema": parameter_schema(flow).model_dump_for_openapi(),
+        "enforce_parameter_schema": deployment.enforce_parameter_schema,
+        "pull_steps": [],
+        "concurrency": _concurrency(deployment),
+        "schedules": [_plain(schedule) for schedule in schedules],
+    }
+    if found is not None and not (changed := differing(wanted, _as_found(found))):
+        changes.note("deployment", name, "left")
+        return found.id
+    deployment_id = None if found is None else found.id
+    if not changes.dry_run:
+        deployment_id = _put(client, deployment, flow.name, wanted, schedules)
+    if found is None:
+        changes.note("deployment", name, "created")
+    else:
+        changes.note("deployment", name, "changed", ", ".join(changed))
+    return deployment_id
+
+
+def _put(
+    client: "SyncPrefectClient",
+    deployment: files.Deployment,
+    flow_name: str,
+    wanted: dict[str, Any],
+    schedules: list[Any],
+) -> UUID:
+    from prefect.client.schemas.objects import ConcurrencyLimitStrategy, ConcurrencyOptions
+
+    limit = deployment.concurrency_limit
+    options = None
+    if limit is not None:
+        strategy = ConcurrencyLimitStrategy(limit.collision_strategy)
+        options = ConcurrencyOptions(collision_strategy=strategy, grace_period_seconds=limit.grace_period_seconds)
+    given = {key: value for key, value in wanted.items() if key not in {"concurrency", "schedules"}}
+    return client.create_deployment(
+        flow_id=client.create_flow_from_name(flow_name),
+        name=deployment.name,
+        schedules=schedules,
+        concurrency_limit=None if limit is None else limit.limit,
+        concurrency_options=options,
+        **given,
+    )
+
+
+def _schedules(deployment: files.Deployment, found: "DeploymentResponse | None") -> list[Any]:
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
+
+    switched = {each.slug: each.active for each in found.schedules} if found is not None else {}
+    return [
+        DeploymentScheduleCreate(
+            slug=each.slug,
+            schedule=each.prefect(),
+            active=switched.get(each.slug, each.active),
+            parameters=each.parameters,
+        )
+        for each in sorted(deployment.schedules, key=lambda each: each.slug)
+    ]
+
+
+def _as_found(found: "DeploymentResponse") -> dict[str, Any]:
+    content = found.model_dump(mode="json")
+    limit = found.global_concurrency_limit
+    options = content.get("concurrency_options") or {}
+    return content | {
+        "tags": sorted(found.tags),
+        "pull_steps": content.get("pull_steps") or [],
+        "concurrency": limit and [limit.limit, options.get("collision_strategy"), options.get("grace_period_seconds")],
+        "schedules": [_plain(schedule) for schedule in sorted(found.schedules, key=lambda each: each.slug or "")],
+    }
+
+
+def _concurrency(deployment: files.Deployment) -> list[Any] | None:
+    limit = deployment.concurrency_limit
+    return limit and [limit.limit, limit.collision_strategy, limit.grace_period_seconds]  # type: ignore[return-value]
+
+
+def _plain(schedule: Any) -> dict[str, Any]:
+    """What makes a schedule the one it is."""
+    content = schedule.model_dump(mode="json", include={"slug", "schedule", "active", "parameters"})
+    if "interval" in content["schedule"]:
+        content["schedule"].pop("anchor_date", None)  # by default the moment at which it was made
+    return dict(content)

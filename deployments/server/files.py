@@ -1,0 +1,280 @@
+"""Reading `prefect.yaml` and `automations.yaml` strictly: what Prefect would silently pass over is an error here."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from everfit.blocks.errors import DeploymentError
+
+MODEL = "{{ $EVERFIT_MODEL }}"
+"""Stands for the model's name, in Prefect's own way of naming an environment variable."""
+
+VERSION, NOTIFICATION = "{{ code.stdout }}", "{{ notification }}"
+"""Stand for the commit, and for the id of the notification block."""
+
+
+Kind = TypeVar("Kind", bound=BaseModel)
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Schedule(_Entry):
+    """When a deployment runs by itself."""
+
+    slug: str = Field(description="By which it is found again.")
+    cron: str | None = None
+    interval: float | None = Field(default=None, gt=0, description="In seconds.")
+    rrule: str | None = None
+    timezone: str = "UTC"
+    anchor_date: datetime | None = None
+    day_or: bool = True
+    active: bool = Field(default=True, description="Whether it is switched on when it is made.")
+    parameters: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _can_be_read(self) -> Self:
+        if sum(each is not None for each in (self.cron, self.interval, self.rrule)) != 1:
+            raise ValueError("give one of cron, interval and rrule")
+        self.prefect()
+        return self
+
+    def prefect(self) -> Any:
+        """The schedule as Prefect has it."""
+        from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
+
+        if self.cron is not None:
+            return CronSchedule(cron=self.cron, timezone=self.timezone, day_or=self.day_or)
+        if self.rrule is not None:
+            return RRuleSchedule(rrule=self.rrule, timezone=self.timezone)
+        anchor = {} if self.anchor_date is None else {"anchor_date": self.anchor_date}
+        return IntervalSchedule.model_validate({"interval": self.interval, "timezone": self.timezone, **anchor})
+
+
+class Concurrency(_Entry):
+    """How many runs of a deployment there may be at once, and what becomes of more."""
+
+    limit: int = Field(ge=1)
+    collision_strategy: Literal["ENQUEUE", "CANCEL_NEW"] = "ENQUEUE"
+    grace_period_seconds: int | None = Field(default=None, ge=60, le=86_400)
+
+
+class WorkPool(_Entry):
+    """Where runs are executed."""
+
+    name: str
+    work_queue_name: str | None = None
+    job_variables: dict[str, Any] = Field(default_factory=dict)
+
+
+class Deployment(_Entry):
+    """One entry of `prefect.yaml`."""
+
+    name: str
+    entrypoint: str = Field(pattern=r"^[A-Za-z_][\w.]*$", description="package.module.flow")
+    version: str | None = None
+    description: str | None = None
+    tags: tuple[str, ...] = ()
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    work_pool: WorkPool
+    concurrency_limit: Concurrency | None = None
+    schedules: tuple[Schedule, ...] = ()
+    triggers: tuple[dict[str, Any], ...] = ()
+    enforce_parameter_schema: bool = True
+
+    @field_validator("triggers")
+    @classmethod
+    def _are_prefects(cls, triggers: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+        for trigger in triggers:
+            if not trigger.get("name"):
+                raise ValueError("a trigger has no name; automations are found again by their names")
+            as_trigger(trigger)
+        return triggers
+
+
+class PrefectFile(_Entry):
+    """All of `prefect.yaml`."""
+
+    prefect_version: str | None = Field(default=None, alias="prefect-version")
+    name: str | None = None
+    pull: list[dict[str, Any]] = Field(max_length=0, description="Workers have everfit installed.")
+    build: list[dict[str, Any]] = Field(default_factory=list)
+    push: list[dict[str, Any]] = Field(default_factory=list)
+    definitions: dict[str, Any] = Field(default_factory=dict, description="Anchors.")
+    deployments: tuple[dict[str, Any], ...]
+
+
+class AutomationsFile(_Entry):
+    """All of `automations.yaml`."""
+
+    definitions: dict[str, Any] = Field(default_factory=dict, description="Anchors.")
+    automations: tuple[dict[str, Any], ...]
+
+
+def as_trigger(entry: dict[str, Any]) -> Any:
+    """A trigger of `prefect.yaml` as Prefect has it.
+
+    Raises:
+        ValueError: Prefect would refuse it, or pass over a key of it.
+    """
+    from prefect.events import DeploymentTriggerTypes
+    from pydantic import TypeAdapter
+
+    found: Any = TypeAdapter(DeploymentTriggerTypes).validate_python(entry)
+    _no_others(entry, found, "a trigger")
+    return found
+
+
+def as_automation(entry: dict[str, Any]) -> Any:
+    """An entry of `automations.yaml` as Prefect has it.
+
+    Raises:
+        ValueError: Prefect would refuse it, or pass over a key of it.
+    """
+    from prefect.events.schemas.automations import AutomationCore
+
+    found = AutomationCore.model_validate(entry)
+    _no_others(entry, found, "an automation")
+    _no_others(entry["trigger"], found.trigger, f"{found.name!r}: trigger")
+    for written, action in zip(entry["actions"], found.actions, strict=True):
+        _no_others(written, action, f"{found.name!r}: action")
+    return found
+
+
+def _no_others(written: dict[str, Any], found: Any, what: str) -> None:
+    known = type(found).model_fields
+    if others := sorted(set(written) - set(known)):
+        raise ValueError(f"{what} has no key {others[0]!r}; known are {', '.join(sorted(known))}")
+
+
+def read_prefect_file(path: Path | None = None) -> PrefectFile:
+    """Read `deployments/prefect.yaml` of the working folder, or else the one that comes with everfit.
+
+    Raises:
+        DeploymentError: it can't be read, or has a key that it can't have.
+    """
+    return _read(PrefectFile, "prefect.yaml", path)
+
+
+def read_automations_file(path: Path | None = None) -> AutomationsFile:
+    """Read `deployments/automations.yaml` of the working folder, or else the one that comes with everfit.
+
+    Raises:
+        DeploymentError: it can't be read, or has a key that it can't have.
+    """
+    return _read(AutomationsFile, "automations.yaml", path)
+
+
+def deployments_of(file: PrefectFile, models: Sequence[str], version: str) -> list[Deployment]:
+    """The deployments that a file asks for: an entry that names the model once for each, any other once.
+
+    Raises:
+        DeploymentError: an entry has a key, schedule or trigger that it can't have.
+    """
+    found = []
+    for entry in file.deployments:
+        for filled in _for_each(entry, models, {VERSION: version}):
+            where = f"prefect.yaml: {entry.get('entrypoint', entry.get('name', 'an entry'))}"
+            found.append(_validated(Deployment, filled, where))
+    return found
+
+
+def automations_of(
+    file: AutomationsFile, models: Sequence[str], notification: str | None
+) -> tuple[list[Any], list[str]]:
+    """The automations that a file asks for, and the names of those that wait for a notification block.
+
+    Args:
+        file: As it was read.
+        models: Names of the models.
+        notification: Id of the notification block, if one was named.
+
+    Raises:
+        DeploymentError: an entry has a key that it can't have.
+    """
+    found, waiting = [], []
+    for entry in file.automations:
+        asks = _mentions(entry, NOTIFICATION)
+        for filled in _for_each(entry, models, {NOTIFICATION: notification or _NO_BLOCK}):
+            try:
+                automation = as_automation(filled)
+            except (ValueError, KeyError, TypeError) as error:
+                name = entry.get("name", "an entry")
+                raise DeploymentError(f"automations.yaml: {name!r}: {_in_words(error)}") from error
+            if asks and notification is None:
+                waiting.append(str(automation.name))
+            else:
+                found.append(automation)
+    return found, waiting
+
+
+_NO_BLOCK = "00000000-0000-0000-0000-000000000000"  # so that the entry can be checked all the same
+
+
+def _for_each(entry: dict[str, Any], models: Sequence[str], values: dict[str, str]) -> list[dict[str, Any]]:
+    if not _mentions(entry, MODEL):
+        return [_filled(entry, values)]
+    return [_filled(entry, {MODEL: model, **values}) for model in models]
+
+
+def _mentions(value: Any, placeholder: str) -> bool:
+    if isinstance(value, dict):
+        return any(_mentions(each, placeholder) for each in value.values())
+    if isinstance(value, list):
+        return any(_mentions(each, placeholder) for each in value)
+    return isinstance(value, str) and placeholder in value
+
+
+def _filled(value: Any, values: dict[str, str]) -> Any:
+    if isinstance(value, str):
+        for placeholder, given in values.items():
+            value = value.replace(placeholder, given)
+        return value
+    if isinstance(value, dict):
+        return {key: _filled(each, values) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_filled(each, values) for each in value]
+    return value
+
+
+def _source(name: str, path: Path | None) -> Path | Traversable:
+    if path is not None:
+        return path
+    own = Path("deployments", name)
+    return own if own.is_file() else files("everfit.deployments") / name
+
+
+def _read(kind: type[Kind], name: str, path: Path | None) -> Kind:
+    source = _source(name, path)
+    try:
+        content = yaml.safe_load(source.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DeploymentError(f"{source} can't be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise DeploymentError(f"{source} is not YAML: {' '.join(str(error).split())}") from error
+    return _validated(kind, content, str(source))
+
+
+def _validated(kind: type[Kind], content: Any, where: str) -> Kind:
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise DeploymentError(f"{where}: {_in_words(error)}") from error
+
+
+def _in_words(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    told = []
+    for problem in error.errors():
+        path = ".".join(str(part) for part in problem["loc"])
+        message = str(problem["msg"]).removeprefix("Value error, ")
+        told.append(f"{path}: there is no such key" if problem["type"] == "extra_forbidden" else f"{path}: {message}")
+    return "; ".join(told)

@@ -1,0 +1,177 @@
+"""The whole stack on one machine, as local processes: Prefect server, MLflow, worker, prediction service."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from everfit.blocks.errors import DeploymentError
+from everfit.blocks.settings import Settings
+from everfit.deployments.environment import NO_TELEMETRY
+from everfit.deployments.server.databases import Databases, databases
+from everfit.deployments.server.processes import Process, free_port
+from everfit.tasks.specs import load_spec, spec_files
+
+_PORTS = {"prefect": 4200, "mlflow": 5000, "service": 8080}
+_NAMES = ("service", "worker", "mlflow", "prefect")  # in the order in which they are stopped
+_COMES_UP_WITHIN = 120.0
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack that runs.
+
+    Attributes:
+        addresses: By what is there.
+        logs: The folder of what the processes write.
+        exports: Variables for whoever wants to use it from a shell.
+    """
+
+    addresses: dict[str, str]
+    logs: Path
+    exports: tuple[str, ...]
+
+
+def up(settings: Settings, models: Sequence[str], database: str | None) -> Stack:
+    """Start what of the stack doesn't run yet, and set the server up.
+
+    Args:
+        settings: Of this installation.
+        models: To serve; by default all specs there are.
+        database: PostgreSQL URL; by default SQLite.
+
+    Raises:
+        DeploymentError: a part doesn't come up.
+    """
+    folder = settings.state_dir / "stack"
+    served = [load_spec(model, files_first=True).name for model in models] or [path.stem for path in spec_files()]
+    if not served:
+        raise DeploymentError("there is no spec in deployments/models to serve; write one, or `everfit init` it")
+    folder.mkdir(parents=True, exist_ok=True)
+    stores = databases(database, settings.state_dir)
+    parts = {name: Process(name, folder) for name in _NAMES}
+    ports = {
+        name: part.port if (part := parts[name]).pid and part.port else free_port(part.port or wanted)
+        for name, wanted in _PORTS.items()
+    }
+    urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+    environment = _environment(settings, folder, stores, urls)
+
+    _start_servers(parts, environment, stores, settings, ports)
+    _demo_data(served)
+    parts["prefect"].wait_until(lambda: _answers(f"{urls['prefect']}/api/health"), _COMES_UP_WITHIN)
+    _bootstrap(environment, urls["service"])
+    parts["mlflow"].wait_until(lambda: _answers(f"{urls['mlflow']}/health"), _COMES_UP_WITHIN)
+    if parts["worker"].pid is None:
+        limit = str(max(2, os.cpu_count() or 2))
+        worker = [
+            "worker",
+            "start",
+            "--pool",
+            "everfit",
+            "--type",
+            "process",
+            "--name",
+            "everfit-local",
+            "--limit",
+            limit,
+        ]
+        parts["worker"].start([sys.executable, "-m", "prefect", *worker], environment)
+    if parts["service"].pid is None:
+        serve = ["-m", "everfit.deployments.cli", "serve", *served, "--port", str(ports["service"])]
+        parts["service"].start([sys.executable, *serve], environment, ports["service"])
+    parts["worker"].wait_until(lambda: _has_worker(urls["prefect"]), _COMES_UP_WITHIN)
+    parts["service"].wait_until(lambda: _answers(f"{urls['service']}/version"), _COMES_UP_WITHIN)
+    ledger = () if stores.ledger is None else ("EVERFIT_LEDGER_URL=<the URL of the ledger, as in EVERFIT_DB_URL>",)
+    return Stack(
+        {
+            "Prefect": urls["prefect"],
+            "MLflow": urls["mlflow"],
+            "prediction service": f"{urls['service']}  ({', '.join(served)})",
+        },
+        folder,
+        (f"PREFECT_API_URL={urls['prefect']}/api", f"MLFLOW_TRACKING_URI={urls['mlflow']}", *ledger),
+    )
+
+
+def down(settings: Settings) -> list[str]:
+    """Stop what `up` has started in this workspace.
+
+    Returns:
+        What was running.
+    """
+    folder = settings.state_dir / "stack"
+    return [name for name in _NAMES if Process(name, folder).stop()]
+
+
+def _environment(settings: Settings, folder: Path, stores: Databases, urls: dict[str, str]) -> dict[str, str]:
+    workspace = settings.workspace if "://" in settings.workspace else str(Path(settings.workspace).absolute())
+    own = {
+        **NO_TELEMETRY,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "EVERFIT_WORKSPACE": workspace,
+        "MLFLOW_TRACKING_URI": urls["mlflow"],
+        "OMP_WAIT_POLICY": "passive",
+        **stores.prefect,
+        "PREFECT_HOME": str(folder / "prefect"),  # not the profile of whoever starts this
+        "PREFECT_API_URL": f"{urls['prefect']}/api",
+        "PREFECT_UI_URL": urls["prefect"],
+        "PREFECT_SERVER_UI_API_URL": f"{urls['prefect']}/api",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "everfit",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
+    }
+    if stores.ledger is not None:
+        own["EVERFIT_LEDGER_URL"] = stores.ledger
+    return {**os.environ, **own}
+
+
+def _start_servers(
+    parts: dict[str, Process], environment: dict[str, str], stores: Databases, settings: Settings, ports: dict[str, int]
+) -> None:
+    host = ["--host", "127.0.0.1", "--port"]
+    if parts["prefect"].pid is None:
+        server = [sys.executable, "-m", "prefect", "server", "start", *host, str(ports["prefect"])]
+        parts["prefect"].start(server, environment, ports["prefect"])
+    if parts["mlflow"].pid is None:
+        artifacts = settings.state_dir / "mlflow-artifacts"
+        tracking = ["--artifacts-destination", artifacts.as_uri(), "--workers", "1"]
+        server = [sys.executable, "-m", "mlflow", "server", *host, str(ports["mlflow"]), *tracking]
+        # By the environment: it may hold a password, and everybody on the machine can read command lines.
+        store = {"MLFLOW_BACKEND_STORE_URI": stores.mlflow}
+        parts["mlflow"].start(server, environment | store, ports["mlflow"])
+
+
+def _demo_data(served: Sequence[str]) -> None:
+    from everfit.deployments.demo_data import MODEL, prepare
+
+    if MODEL in served:
+        prepare(Path(".everfit/demo/flights"))
+
+
+def _bootstrap(environment: dict[str, str], service: str) -> None:
+    command = [sys.executable, "-m", "everfit.deployments.cli", "bootstrap", "--service", service]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise DeploymentError(
+            done.stderr.strip().removeprefix("everfit: ") or f"bootstrap ended with {done.returncode}"
+        )
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _has_worker(prefect: str) -> bool:
+    try:
+        answer = httpx.post(f"{prefect}/api/work_pools/everfit/workers/filter", json={}, timeout=5)
+    except httpx.HTTPError:
+        return False
+    return answer.is_success and any(worker["status"] == "ONLINE" for worker in answer.json())
