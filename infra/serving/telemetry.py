@@ -65,7 +65,10 @@ _GAUGES: dict[str, tuple[str, _Reading]] = {
 _COUNTERS: dict[str, tuple[str, _Reading]] = {
     "everfit_predictions": ("Rows that were predicted and logged.", lambda one: one.batcher.rows),
     "everfit_batches": ("Rounds of prediction.", lambda one: one.batcher.batches),
-    "everfit_outliers": ("Answered rows that were flagged as outliers.", lambda one: one.batcher.outliers),
+    "everfit_outliers": (
+        "Answered rows that were flagged as outliers.",
+        lambda one: one.batcher.outliers + one.trial.outliers,
+    ),
     "everfit_refused_outliers": ("Rows that were refused as outliers.", lambda one: one.refused_outliers),
     "everfit_drained": ("Rows that the prediction log took.", lambda one: one.drain.state.drained if one.drain else 0),
     "everfit_segments_set_aside": (
@@ -73,6 +76,8 @@ _COUNTERS: dict[str, tuple[str, _Reading]] = {
         lambda one: len(one.drain.state.set_aside) if one.drain else 0,
     ),
     "everfit_swaps": ("Times that another version took over.", lambda one: one.follower.state.swaps),
+    "everfit_trial_predictions": ("Rows that a challenger on trial answered.", lambda one: one.trial.rows),
+    "everfit_trial_fallbacks": ("Rows that the champion had to answer in its place.", lambda one: one.trial.failed),
     "everfit_shadow_predictions": (
         "Rows that a challenger predicted.",
         lambda one: one.shadow.rows if one.shadow else 0,

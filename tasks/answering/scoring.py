@@ -13,6 +13,7 @@ from everfit.blocks.errors import ModelError
 from everfit.blocks.metrics import TaskKind
 from everfit.tasks.answering import predictions
 from everfit.tasks.answering.column_codes import ColumnCodes
+from everfit.tasks.answering.flat_trees import FlatTrees
 from everfit.tasks.answering.inputs import InputSchema
 from everfit.tasks.answering.outliers import OutlierDetector, columns_of, read_detector
 from everfit.tasks.data.tables import Table, row_keys
@@ -94,6 +95,12 @@ class Scorer:
         """How to get from columns to the last step's input without a frame, if there is such a way."""
         return ColumnCodes.of(self.estimator, self.inputs)
 
+    @cached_property
+    def _last(self) -> "BaseEstimator | FlatTrees":
+        """The last step, or its own short way."""
+        last = self.estimator.steps[-1][1]
+        return FlatTrees.of(last) or last
+
     def score(self, frame: "pd.DataFrame") -> Scores:
         """Predict on rows.
 
@@ -116,13 +123,15 @@ class Scorer:
         """
         if self.short_way is None:
             return self.score(self.inputs.frame(columns))
-        return self._scores(self.estimator.steps[-1][1], self.short_way.matrix(columns))
+        return self._scores(self._last, self.short_way.matrix(columns))
 
     def outlier_scores(self, columns: Mapping[str, Sequence[Any]], rows: int) -> list[float] | list[None]:
         """How unlike the training data checked rows are, from 0 to 1; None where the model has no such check."""
         return [None] * rows if self.outliers is None else self.outliers.score(columns, rows)
 
-    def _scores(self, estimator: "BaseEstimator", given: "pd.DataFrame | npt.NDArray[np.float64]") -> Scores:
+    def _scores(
+        self, estimator: "BaseEstimator | FlatTrees", given: "pd.DataFrame | npt.NDArray[np.float64]"
+    ) -> Scores:
         if not self.classes:
             values = np.asarray(estimator.predict(given), dtype=np.float64)
             _refuse_nan(values)

@@ -307,24 +307,27 @@ def _why_not_released(context: Context, state: TrialState, turn: Turn) -> str:
     """Release the challenger; why that can't be, in words, if something came in between."""
     plan, ledger, end = state.plan, context.ledger, state.end
     assert end is not None  # noqa: S101 - only an ended trial is released
-    if ledger.release_of(turn.id) is None:
+    made = ledger.release_of(turn.id)
+    if made is not None and made.state == "verified":
+        return ""
+    current = ledger.current_release(plan.model)
+    if made is None:
         if any(entry.turn_id == turn.id and entry.state == "undone" for entry in ledger.releases(plan.model)):
             return "it was released and taken back, as it was not what the services answered with"
-        current = ledger.current_release(plan.model)
         why = overtaken(plan.champion, None if current is None else current.version)
         if why:
             return why
-        releasing.release(
-            ledger,
-            context.mlflow,
-            plan.model,
-            plan.challenger,
-            expected_previous=None if current is None else current.seq,
-            reason=end.reasons[0],
-            actor=TRIAL,
-            turn=turn,
-            policy=context.spec.release,
-        )
+    releasing.release(
+        ledger,
+        context.mlflow,
+        plan.model,
+        plan.challenger,
+        expected_previous=None if current is None else current.seq,
+        reason=end.reasons[0],
+        actor=TRIAL,
+        turn=turn,
+        policy=context.spec.release,
+    )
     return ""
 
 

@@ -1,0 +1,72 @@
+"""The short way through a gradient boosting gives what scikit-learn gives, to the last bit, or isn't taken."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+)
+
+from everfit.tasks.answering import flat_trees
+from everfit.tasks.answering.flat_trees import FlatTrees
+
+
+def rows(count: int = 800) -> Any:
+    random = np.random.default_rng(0)
+    given = random.normal(size=(count, 5))
+    given[random.random(given.shape) < 0.05] = np.nan
+    return given
+
+
+X = rows()
+SIGNAL = np.nan_to_num(X[:, 0])
+
+
+@pytest.mark.parametrize(
+    ("estimator", "target"),
+    [
+        (HistGradientBoostingClassifier(max_iter=20), (SIGNAL > 0).astype(int)),
+        (HistGradientBoostingClassifier(max_iter=7), np.array(["a", "b", "c"])[np.digitize(SIGNAL, [-0.5, 0.5])]),
+        (HistGradientBoostingRegressor(max_iter=20), SIGNAL),
+        (HistGradientBoostingRegressor(max_iter=1), SIGNAL),
+        (HistGradientBoostingRegressor(max_iter=5, loss="poisson"), np.abs(SIGNAL)),
+    ],
+)
+@pytest.mark.parametrize("count", [1, 3, 250, 800])
+def test_gives_the_same(estimator: Any, target: Any, count: int) -> None:
+    estimator.fit(X, target)
+    short = FlatTrees.of(estimator)
+
+    assert short is not None
+    given = X[:count].copy()
+    given[0] = np.nan
+    assert np.array_equal(short.predict(given), estimator.predict(given))
+    if hasattr(estimator, "classes_"):
+        assert np.array_equal(short.predict_proba(given), estimator.predict_proba(given))
+
+
+def test_what_it_does_not_know_goes_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = (SIGNAL > 0).astype(int)
+    filled = np.nan_to_num(X)
+    assert FlatTrees.of(RandomForestClassifier(n_estimators=3).fit(filled, target)) is None
+    categories = np.abs(filled[:, :1]).round().clip(0, 3)
+    assert (
+        FlatTrees.of(HistGradientBoostingClassifier(max_iter=3, categorical_features=[0]).fit(categories, target))
+        is None
+    )
+
+    plain = HistGradientBoostingClassifier(max_iter=3).fit(X, target)
+    one_tree = flat_trees._one_tree
+
+    def wrong(trees: Any, features: int) -> Any:
+        nodes, none = one_tree(trees, features)
+        nodes["value"] *= 1 + 1e-15
+        return nodes, none
+
+    monkeypatch.setattr(flat_trees, "_one_tree", wrong)
+    assert FlatTrees.of(plain) is None
+    monkeypatch.setattr(plain, "_bin_mapper", object())  # another scikit-learn keeps it elsewhere
+    assert FlatTrees.of(plain) is None
