@@ -19,6 +19,8 @@ def print_window(window: Window) -> None:
     console.print(f"  {describe(signals)}", highlight=False)
     if window["turn_id"]:
         console.print(f"  turn {window['turn_id']}: {window['turn_state']}", highlight=False)
+    for outcome in window["outcomes"]:
+        console.print(f"  {outcome['words']}", highlight=False)
     if window["held_back"]:
         console.print(f"  held back: {window['held_back']}", highlight=False)
     for failure in window["failed"]:

@@ -66,7 +66,8 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
     # What is decided is done: once, however many monitors come to it. A challenger on trial is judged as well.
     act.roll_back(watched, decision)
     trials.look_at(context, until)
+    outcomes = act.note_outcomes(watched, signals, decision)
     call = act.call_turn(watched, decision)
     if call is not None and call.start and not act.start_deployment(watched, decision, call):
         training(model, until, decision.trigger(), return_state=True)
-    return act.final_state(watched, signals, decision, call, run_id)
+    return act.final_state(watched, signals, decision, call, run_id, found=outcomes)

@@ -1,6 +1,7 @@
 """What follows from a triage: a turn that is called for once, a rollback, somebody told. As Prefect tasks."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from prefect import task
@@ -25,6 +26,7 @@ from everfit.tasks.triage import TriageDecision
 from everfit.tasks.triage.signals import Signals
 from everfit.tasks.watching import monitoring_report
 from everfit.tasks.watching.drift import DriftResult
+from everfit.tasks.watching.past import OUTCOME, Judged, TurnOutcome, outcomes
 from everfit.tasks.watching.standing import ROLLBACK
 from everfit.tasks.watching.watched import Watched
 
@@ -124,8 +126,43 @@ def roll_back(watched: Watched, decision: TriageDecision) -> None:
     emit(RELEASE_ROLLED_BACK, spec.name, release=entry)
 
 
+@task(cache_policy=NO_CACHE)
+def note_outcomes(watched: Watched, signals: Signals, decision: TriageDecision) -> tuple[TurnOutcome, ...]:
+    """Note beside each triage what came of the turn that it called for, once that is known.
+
+    Returns:
+        What was not known before.
+    """
+    ledger, name = watched.context.ledger, watched.context.spec.name
+    judged = (*watched.judged, Judged(signals=signals, decision=decision))
+    fresh = []
+    for each in outcomes(judged, watched.turns):
+        noted = f"{each.decision_id}/outcome"
+        if ledger.decision(noted) is not None:
+            continue
+        ledger.record_decision(
+            noted,
+            model=name,
+            kind=OUTCOME,
+            verdict="helped" if each.helped else "did_not_help",
+            until=watched.until,
+            reasons=(each.words,),
+            record=each,
+            turn_id=each.turn_id,
+        )
+        logger.info("outcome   %s", each.words)
+        fresh.append(each)
+    return tuple(fresh)
+
+
 def final_state(
-    watched: Watched, signals: Signals, decision: TriageDecision, call: Call | None, run_id: str
+    watched: Watched,
+    signals: Signals,
+    decision: TriageDecision,
+    call: Call | None,
+    run_id: str,
+    *,
+    found: Sequence[TurnOutcome] = (),
 ) -> State[dict[str, Any]]:
     """The flow's final state, named for what was decided; evidence that broke is a failure, whatever was decided."""
     turn = watched.context.ledger.find_turn(call.turn_id) if call and call.turn_id else None
@@ -139,6 +176,7 @@ def final_state(
     elif broken and decision.verdict in {"escalate", "watch", "healthy"}:
         name = NOT_MEASURED
     data = monitoring_report.summary(signals, decision, state=name, run_id=run_id, turn=turn, call=call)
+    data["outcomes"] = [{**each.model_dump(mode="json"), "words": each.words} for each in found]
     if not broken:
         emit(WINDOW_MONITORED, watched.context.spec.name, until=watched.until, verdict=decision.verdict)
     message = "; ".join([*broken, *decision.reasons])[:500]

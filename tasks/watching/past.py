@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from pydantic import FiniteFloat
+
 from everfit.tasks.ledger import Decision, Turn
 from everfit.tasks.records import Record
 from everfit.tasks.triage import TriageDecision
@@ -34,6 +36,39 @@ _OUTCOMES: dict[str, Outcome] = {
     ON_TRIAL: "awaiting_approval",  # by what comes true
     RETURNED: "kept",
 }
+
+
+OUTCOME = "outcome"
+"""Kind of the decisions that note what came of a turn that triage called for."""
+
+
+_OPEN: frozenset[Outcome] = frozenset({"running", "failed", "awaiting_approval"})
+
+
+class TurnOutcome(Record):
+    """What came of a turn that triage called for.
+
+    Attributes:
+        decision_id: The triage.
+        turn_id: Its turn.
+        state: How the turn ended.
+        helped: Whether its champion is better than the one before it, on live rows; not, if it released none.
+        gain: By how much, in the primary metric's unit.
+    """
+
+    decision_id: str
+    turn_id: str
+    state: str
+    helped: bool
+    gain: FiniteFloat | None = None
+
+    @property
+    def words(self) -> str:
+        """In words."""
+        if self.gain is None:
+            return f"turn {self.turn_id} released nothing ({self.state})"
+        better = "better" if self.gain > 0 else "worse"
+        return f"the champion of turn {self.turn_id} is {abs(self.gain):.4g} {better} than the one before, on live rows"
 
 
 class Judged(Record):
@@ -100,6 +135,27 @@ def live_gain(turn: Turn, judged: Sequence[Judged]) -> float | None:
         if later and reference.released == turn.window.until and previous.measured and previous.gain is not None:
             return -previous.gain
     return None
+
+
+def outcomes(judged: Sequence[Judged], turns: Sequence[Turn]) -> tuple[TurnOutcome, ...]:
+    """What has come of the turns that triage called for, as far as it is known.
+
+    Args:
+        judged: All windows, the newest included.
+        turns: The model's turns.
+    """
+    by_trigger = {turn.trigger.id: turn for turn in turns}
+    found = []
+    for each in judged:
+        turn = by_trigger.get(each.decision.id)
+        if turn is None or not turn.settled or _OUTCOMES.get(turn.state, "kept") in _OPEN:
+            continue
+        gain = live_gain(turn, judged)
+        if gain is None and turn.state == PROMOTED:
+            continue  # its champion has not been seen beside the one before yet
+        told = {"decision_id": each.decision.id, "turn_id": turn.id, "state": turn.state}
+        found.append(TurnOutcome.model_validate({**told, "helped": gain is not None and gain > 0, "gain": gain}))
+    return tuple(found)
 
 
 def _loss(decision: TriageDecision) -> LossEvidence | None:

@@ -1,0 +1,119 @@
+"""A storm: 50 monitors at once, and a thousand drift events, give one turn."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from support.training import a_spec
+
+from everfit.blocks.settings import Settings
+from everfit.tasks.context import Context
+from everfit.tasks.ledger.calls import Call
+from everfit.tasks.records import Trigger, Window
+from everfit.tasks.steps import calls
+from everfit.tasks.triage import TriageDecision, triage
+from everfit.tasks.triage.case import TriagePolicy
+from everfit.tasks.triage.history import History
+from everfit.tasks.triage.signals import Baseline, DataSignal, DriftSignal, QualitySignal, Reference, Signals
+from everfit.tasks.watching.past import TRIAGE, Judged
+
+UNTIL = datetime(2024, 6, 1, tzinfo=UTC)
+WEEK = timedelta(days=7)
+MONITORS, EVENTS = 50, 1_000
+
+
+@pytest.fixture
+def context(workspace: Path) -> Context:
+    here = Context(a_spec(), Settings())
+    assert here.ledger.turns("small") == []
+    return here
+
+
+def judged(number: int, until: datetime = UNTIL) -> Judged:
+    """A window that has lost quality; each monitor has measured a little otherwise."""
+    window = Window(since=until - WEEK, until=until)
+    base = Baseline(value=0.8, standard_error=0.005, rows=5_000, chance=0.5)
+    released = UNTIL - 20 * WEEK
+    signals = Signals(
+        model="small",
+        window=window,
+        reference=Reference(version=1, id="v1-reference", released=released, trained_until=released),
+        data=DataSignal(status="measured", rows=1_000 + number, expected_rows=1_000),
+        drift=DriftSignal(status="measured", drifted=True, columns=("x",)),
+        quality=QualitySignal(
+            status="measured",
+            metric="roc_auc",
+            window=window,
+            rows=1_000 + number,
+            value=0.6,
+            standard_error=0.01,
+            chance=0.5,
+            baseline=base,
+        ),
+    )
+    return Judged(signals=signals, decision=triage(signals, History(), TriagePolicy()))
+
+
+def at_once(number: int, act: Callable[[int], Call]) -> list[Call]:
+    """All of them begin at the same moment."""
+    begin = threading.Barrier(number)
+
+    def one(place: int) -> Call:
+        begin.wait(timeout=60)
+        return act(place)
+
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(one, range(number)))
+
+
+def keep(context: Context, each: Judged) -> TriageDecision:
+    decision = each.decision
+    context.ledger.record_decision(
+        decision.id,
+        model="small",
+        kind=TRIAGE,
+        verdict=decision.verdict,
+        until=decision.window.until,
+        reasons=decision.reasons,
+        record=each,
+    )
+    return decision
+
+
+def test_monitors_at_once_that_measured_a_little_otherwise_give_one_turn(context: Context) -> None:
+    found = at_once(MONITORS, lambda number: calls.call_decided(context, keep(context, judged(number))))
+
+    [turn] = context.ledger.turns("small")
+    assert sum(call.start for call in found) == 1
+    assert len(context.ledger.decisions("small", kind=TRIAGE)) == MONITORS
+    assert {call.reason for call in found if call.turn_id is None} == {f"turn {turn.id} is running"}
+
+
+def test_a_thousand_events_of_one_drift_give_one_turn(context: Context) -> None:
+    decision = keep(context, judged(0))
+    per_thread = EVENTS // MONITORS
+
+    def deliver(place: int) -> Call:
+        # Half of the events name the triage behind them, the others come from elsewhere, each with an id of its own.
+        answers = []
+        for number in range(place * per_thread, (place + 1) * per_thread):
+            if number % 2:
+                answers.append(calls.call.fn(context, UNTIL, "drift", "the event", decision.id))
+            else:
+                trigger = Trigger(kind="drift", reason="the event", id=f"event-{number}")
+                answers.append(calls.ask(context, UNTIL, trigger))
+        return next((answer for answer in answers if answer.start), answers[0])
+
+    found = at_once(MONITORS, deliver)
+
+    assert sum(call.start for call in found) == 1
+    assert len(context.ledger.turns("small")) == 1
+
+
+def test_after_an_outage_only_the_newest_window_calls(context: Context) -> None:
+    windows = [keep(context, judged(0, UNTIL - number * WEEK)) for number in range(10)]
+    found = at_once(10, lambda number: calls.call_decided(context, windows[number]))
+    assert [call.start for call in found] == [True] + [False] * 9
