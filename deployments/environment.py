@@ -36,6 +36,7 @@ def prepare(settings: Settings, *, quiet: bool = True) -> None:
     """
     os.environ.update(NO_TELEMETRY)
     os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "everfit")  # to the run's page in the UI
+    os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")  # outside of a run there is no page
     os.environ.setdefault("PREFECT_LOGGING_FORMATTERS_STANDARD_FORMAT", "%(asctime)s  %(message)s")
     os.environ.setdefault("PREFECT_LOGGING_FORMATTERS_STANDARD_DATEFMT", "%H:%M:%S")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
