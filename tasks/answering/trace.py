@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from everfit.blocks.errors import DataError
+from everfit.blocks.errors import DataError, ModelError
 from everfit.tasks.answering import labels, predictions
 from everfit.tasks.data.tables import KEY, Table
 from everfit.tasks.ledger import Ledger
@@ -51,7 +51,7 @@ def trace(
         ModelError: the registry doesn't have the version, or doesn't answer.
     """
     row = _found(prediction_id, model, predicted)
-    version = registry.model_version(client, model, int(row[predictions.MODEL_VERSION]))
+    version = _version(client, ledger, model, int(row[predictions.MODEL_VERSION]))
     tags = client.get_run(version.run_id).data.tags if version.run_id else {}
     turn = ledger.find_turn(tags.get(TURN_TAG, ""))
     return Trace(
@@ -63,6 +63,20 @@ def trace(
         git_commit=tags.get(COMMIT_TAG, ""),
         spec_digest="" if turn is None else turn.spec_digest,
     )
+
+
+def _version(client: "MlflowClient", ledger: Ledger, model: str, number: int) -> ModelVersion:
+    """The version, also where upkeep has taken it from the registry: the turn that made it has it on record."""
+    from everfit.tasks.turns import TurnRecord
+
+    try:
+        return registry.model_version(client, model, number)
+    except ModelError:
+        for turn in ledger.turns(model):
+            version = TurnRecord.recall(turn.record).version
+            if version is not None and version.version == number:
+                return version
+        raise
 
 
 def _found(prediction_id: str, model: str, predicted: Table) -> dict[str, Any]:

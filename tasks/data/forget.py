@@ -31,7 +31,7 @@ def read_key(spec: ModelSpec, given: Sequence[str]) -> dict[str, str]:
     key = spec.columns.key
     if not key:
         raise SpecError(f"{spec.name}: its rows have no key to be found by; name one under columns.key")
-    if len(given) == 1 and len(key) == 1 and not given[0].startswith(f"{key[0]}="):
+    if len(given) == 1 and len(key) == 1 and "=" not in given[0]:
         return {key[0]: given[0]}
     found = dict(each.partition("=")[::2] for each in given)
     if wrong := [name for name in found if name not in key]:

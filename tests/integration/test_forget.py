@@ -1,0 +1,116 @@
+"""The rows of a person are gone from everything that is kept, and it is on record that they are."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from support.stories import APRIL, Story, a_story
+from support.turns import sales
+
+from everfit.blocks.errors import BusyError, SpecError
+from everfit.tasks.answering import labels
+from everfit.tasks.data.tables import KEY, row_keys
+from everfit.tasks.forgetting import forget_key
+from everfit.tasks.records import ModelVersion
+from everfit.tasks.turns import TurnRecord
+from everfit.tasks.watching.reference import SAMPLE_FILE
+
+NOW = datetime(2024, 5, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def story(workspace: Path, mlflow_uri: str) -> Story:
+    """Sale 3 changed in March; sale 1999 came in April and is in quarantine too, as a later delivery was broken."""
+    told = a_story(workspace)
+    bound = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "price", "max_value": 100}}
+    told.write_spec(expectations={"suite": [bound]})
+    broken = sales(2_000)
+    broken.loc[1_999, "price"] = 5_000.0
+    told.write("sales.csv", broken)
+    told.turn(datetime(2024, 4, 2, tzinfo=UTC), "quarantining")
+    rows = pd.DataFrame({"id": [3, 4]})
+    keys = row_keys(rows, ["id"])
+    known = pd.Series([APRIL, APRIL])
+    labels.record(
+        told.workspace.table("sales", "labels"),
+        labels.label_rows(keys, pd.Series([1.0, 2.0]), known, "regression", "source"),
+    )
+    return told
+
+
+def everything(story: Story) -> list[str]:
+    """The ids in all files of rows, past states and staged ones included."""
+    found: list[str] = []
+    for path in Path(story.workspace.uri, "sales").rglob("*.parquet"):
+        if "_delta_log" in path.parts or path.name.endswith(".bad.parquet"):
+            continue
+        table = pq.ParquetFile(path).read()
+        if "id" in table.column_names:
+            found += [str(value) for value in table["id"].to_pylist()]
+        if "_row" in table.column_names:
+            found += [str(json.loads(text)["id"]) for text in table["_row"].to_pylist()]
+    return found
+
+
+@pytest.mark.parametrize(("gone", "kept"), [("3", "4"), ("1999", "1998")])
+def test_no_row_of_the_key_is_left_anywhere(story: Story, gone: str, kept: str):
+    assert gone in everything(story)
+    first, second, third = (turn.id for turn in story.context.ledger.turns("sales"))
+
+    done = forget_key(story.context, [gone], NOW, "ann")
+    again = forget_key(story.context, [f"id={gone}"], datetime(2024, 5, 2, tzinfo=UTC), "ann")
+
+    left = everything(story)
+    assert gone not in left
+    assert kept in left
+    assert len(story.dataset()) == 1_999
+    assert done.rows["labels"] == (gone == "3")
+    assert done.rows["quarantine"] == (gone == "1999")
+    assert done.ended == ((first, second, third) if gone == "3" else (third,))
+    assert not again.found_any
+    assert (again.ended, again.broken_turns) == ((), done.broken_turns)
+    decisions = story.context.ledger.decisions("sales", kind="forget")
+    assert [one.verdict for one in decisions] == ["removed", "nothing found"]
+    assert decisions[0].record["request"] == decisions[1].record["request"]
+
+
+def test_the_sample_that_monitoring_compares_with_forgets_too(story: Story, tmp_path: Path):
+    client = mlflow.MlflowClient()
+    run = client.create_run(client.create_experiment("sales", artifact_location=(tmp_path / "runs").as_uri()))
+    sample = sales(10).assign(**{KEY: row_keys(sales(10), ["id"])})
+    (tmp_path / "reference").mkdir()
+    sample.to_parquet(tmp_path / SAMPLE_FILE, index=False)
+    client.log_artifact(run.info.run_id, str(tmp_path / SAMPLE_FILE), "reference")
+    with story.context.ledger.take_turn("sales", *story.another_turn()) as turn:
+        version = ModelVersion(model="sales", version=1, run_id=run.info.run_id, trained_until=APRIL)
+        story.context.ledger.finish_turn(turn, state="ChampionKept", record=TurnRecord(version=version))
+
+    done = forget_key(story.context, ["id=3"], NOW, "ann")
+
+    assert done.references == 1
+    left = pd.read_parquet(client.download_artifacts(run.info.run_id, SAMPLE_FILE))
+    assert sorted(left["id"]) == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+
+
+def test_a_turn_that_was_killed_goes_on_without_the_row(story: Story):
+    rows = sales(2_100)
+    story.write("sales.csv", rows)
+    until = datetime(2024, 5, 1, tzinfo=UTC)
+    turn_id = story.break_off(until)
+
+    done = forget_key(story.context, ["2050"], NOW, "ann")
+    story.finish(turn_id, until)
+
+    assert done.staged == 1
+    assert set(story.dataset()["id"]) == set(range(2_100)) - {2_050}
+
+
+def test_what_names_no_key_is_refused_and_a_running_turn_is_not_disturbed(story: Story):
+    with pytest.raises(SpecError, match=r"'shop' is no column of the key, which is id; write --key COLUMN=VALUE"):
+        forget_key(story.context, ["shop=north"], NOW, "ann")
+    with story.context.ledger.lease("sales"), pytest.raises(BusyError, match="is busy"):
+        forget_key(story.context, ["3"], NOW, "ann")
