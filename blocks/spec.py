@@ -155,7 +155,7 @@ class ModelSpec(Block):
 
     def content(self) -> dict[str, Any]:
         """The spec as plain data, as one would write it in YAML."""
-        return self.model_dump(mode="json", exclude={"block_type_slug"})
+        return self.model_dump(mode="json", include=set(type(self).model_fields))  # not what Prefect adds to a block
 
     def digest(self) -> str:
         """SHA-256 of the content, in hex: equal specs have equal digests."""

@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
 
+_PAGE = 200
+_OURS = "everfit"
+"""Tag of the automations that are made here."""
+
+
 def of_deployment(
     client: "SyncPrefectClient", deployment: files.Deployment, deployment_id: UUID | None, changes: Changes
 ) -> None:
@@ -26,13 +31,17 @@ def of_deployment(
         for trigger in deployment.triggers:
             changes.note("automation", trigger["name"], "created")
         return
-    owner = f"prefect.deployment.{deployment_id}"
-    found = {each.name: each for each in _all(client) if each.owner_resource == owner}
+    related = client.read_resource_related_automations(f"prefect.deployment.{deployment_id}")
+    found = {each.name: each for each in related}
     for entry in deployment.triggers:
         trigger = files.as_trigger(dict(entry))
         trigger.set_deployment_id(deployment_id)
-        _put(client, trigger.as_automation(), found.pop(trigger.name, None), changes)
+        automation = trigger.as_automation()
+        automation.tags = [_OURS]
+        _put(client, automation, found.pop(trigger.name, None), changes)
     for name, automation in found.items():
+        if _OURS not in automation.tags:
+            continue  # somebody's own, that starts this deployment too
         if not changes.dry_run:
             client.delete_automation(automation.id)
         changes.note("automation", name, "removed", "its trigger is no longer in prefect.yaml")
@@ -46,8 +55,9 @@ def by_name(client: "SyncPrefectClient", wanted: Sequence[Any], changes: Changes
         wanted: As the file has them.
         changes: What is done is noted there.
     """
-    found = {each.name: each for each in _all(client) if each.owner_resource is None}
+    found = {each.name: each for each in _all(client)}
     for automation in wanted:
+        automation.tags = [_OURS]
         _put(client, automation, found.get(automation.name), changes)
 
 
@@ -59,8 +69,8 @@ def _put(client: "SyncPrefectClient", wanted: Any, found: Any, changes: Changes)
         return
     changed = differing(_plain(wanted), _plain(found))
     if changed and not changes.dry_run:
-        wanted.enabled = found.enabled  # a person has switched it
-        client.update_automation(found.id, wanted)
+        # Whose it is stays as it is, and whether a person has switched it off.
+        client.update_automation(found.id, wanted.model_copy(update={"enabled": found.enabled, "owner_resource": None}))
     changes.note("automation", wanted.name, "changed" if changed else "left", ", ".join(changed))
 
 
@@ -73,12 +83,12 @@ def _plain(automation: Any) -> dict[str, Any]:
 
 def _all(client: "SyncPrefectClient") -> list[Any]:
     """All automations, however many pages there are."""
+    from prefect.events.schemas.automations import Automation
+
     found: list[Any] = []
     while True:
-        answer = client.request("POST", "/automations/filter", json={"offset": len(found), "limit": 200})
-        page = answer.json()
-        from prefect.events.schemas.automations import Automation
-
+        asked = {"offset": len(found), "limit": _PAGE}
+        page = client.request("POST", "/automations/filter", json=asked).json()
         found += [Automation.model_validate(each) for each in page]
-        if len(page) < 200:
+        if len(page) < _PAGE:
             return found

@@ -97,9 +97,8 @@ def wait_for_api(client: "SyncPrefectClient", seconds: float) -> None:
 def _served(spec: ModelSpec, services: Sequence[str]) -> ModelSpec:
     if not services or spec.release.services:
         return spec
-    content = spec.model_dump()
-    content["release"]["services"] = tuple(services)
-    return ModelSpec.model_validate(content)
+    release = spec.release.model_copy(update={"services": tuple(services)})
+    return spec.model_copy(update={"release": release})
 
 
 def _stores(settings: Settings, changes: Changes) -> None:
