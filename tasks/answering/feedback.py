@@ -94,6 +94,13 @@ def score_chunks(
     Returns:
         How many predictions were added.
     """
+    scorer = load_scorer(context, version)
+    log = context.workspace.table(context.spec.name, "predictions")
+    return scoring.score_window(scorer, chunks, log, window, arm=arm, client=BATCH_CLIENT)
+
+
+def load_scorer(context: Context, version: ModelVersion) -> scoring.Scorer:
+    """Load a version of the registry as the prediction service does."""
     from mlflow.artifacts import download_artifacts
 
     uri = context.mlflow.get_model_version_download_uri(version.model, str(version.version))
@@ -101,9 +108,7 @@ def score_chunks(
         found = download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=context.mlflow.tracking_uri)
         outliers.fetch_detector(context.mlflow, version, Path(found))
         formats.fetch_converted(context.mlflow, version, Path(found))
-        scorer = scoring.read_scorer(Path(found), version)
-    log = context.workspace.table(context.spec.name, "predictions")
-    return scoring.score_window(scorer, chunks, log, window, arm=arm, client=BATCH_CLIENT)
+        return scoring.read_scorer(Path(found), version)
 
 
 def _rows(context: Context, window: Window) -> Iterator[pd.DataFrame]:

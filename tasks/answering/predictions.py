@@ -15,6 +15,7 @@ Columns beside the features, the key columns and the event time, which keep thei
 | `_latency_ms` | from the request's last byte to the log; null in batch scoring |
 | `_outlier` | how unlike the training data the input is, from 0 to 1; null where the model has no such check |
 | `_client` | who asked |
+| `_flag` | `probing` where the client was flagged for it; else null |
 | `_day` | day of the event time, in UTC; the partition |
 """
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 PREDICTION_ID, PREDICTED_AT, PREDICTION, SCORE = "_prediction_id", "_predicted_at", "_prediction", "_score"
 PROBABILITIES, MODEL_VERSION, ARM, LATENCY = "_probabilities", "_model_version", "_arm", "_latency_ms"
-OUTLIER, CLIENT = "_outlier", "_client"
+OUTLIER, CLIENT, FLAG = "_outlier", "_client", "_flag"
 
 Arm = Literal["champion", "challenger", "shadow", "fallback"]
 ANSWERED: tuple[Arm, ...] = ("champion", "challenger", "fallback")
@@ -89,6 +90,7 @@ def column_kinds(inputs: InputSchema) -> dict[str, str]:
         LATENCY: "double",
         OUTLIER: "double",
         CLIENT: "string",
+        FLAG: "string",
     }
     given = {column.name: column.kind for column in (*inputs.features, *inputs.key)}
     return {**given, inputs.event_time: "datetime", **own}

@@ -129,9 +129,7 @@ class Scorer:
         """How unlike the training data checked rows are, from 0 to 1; None where the model has no such check."""
         return [None] * rows if self.outliers is None else self.outliers.score(columns, rows)
 
-    def _scores(
-        self, estimator: "BaseEstimator | FlatTrees", given: "pd.DataFrame | npt.NDArray[np.float64]"
-    ) -> Scores:
+    def _scores(self, estimator: Any, given: "pd.DataFrame | npt.NDArray[np.float64]") -> Scores:
         if not self.classes:
             values = np.asarray(estimator.predict(given), dtype=np.float64)
             _refuse_nan(values)

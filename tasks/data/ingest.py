@@ -15,6 +15,7 @@ from pydantic import Field
 from everfit.blocks.errors import DataError
 from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ModelSpec
+from everfit.tasks.data.hand_labels import with_hand_labels
 from everfit.tasks.data.matching import CHANGED, CONFLICT, DUPLICATE, Matched, matcher
 from everfit.tasks.data.normalise import kind_of_arrow
 from everfit.tasks.data.quarantine import open_identities
@@ -83,6 +84,7 @@ def ingest(spec: ModelSpec, until: datetime, turn_id: str, workspace: Workspace)
 def _staged(spec: ModelSpec, window: Window, staging: Staging, version: int) -> Batch:
     marks = FileMarks(known=read_marks(spec, staging.workspace) if version >= 0 else {})
     pieces = read_source(spec.source, spec.columns, window, marks, strict=version < 0)
+    pieces = with_hand_labels(pieces, spec, staging.workspace, window.until)
     batch = stage(spec, window, staging, version, pieces)
     found = {path: mark.model_dump(mode="json") for path, mark in marks.found.items()}
     staging.workspace.write(staging.path("files.json"), json.dumps(found).encode())

@@ -7,8 +7,6 @@ the other, under the model's release lease.
 
 import logging
 from datetime import datetime
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.errors import EverfitError
@@ -342,12 +340,9 @@ def _withdraw(context: Context, plan: TrialPlan) -> None:
 
 
 def _classes(context: Context, version: int) -> list[str]:
-    from mlflow.artifacts import download_artifacts
+    from everfit.tasks.answering.feedback import load_scorer
 
-    from everfit.tasks.answering.scoring import read_scorer
-
-    target = registry.model_version(context.mlflow, context.spec.name, version)
-    uri = context.mlflow.get_model_version_download_uri(target.model, str(target.version))
-    with TemporaryDirectory(prefix="everfit-trial-") as folder:
-        found = download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=context.mlflow.tracking_uri)
-        return [str(one) for one in read_scorer(Path(found), target).classes]
+    return [
+        str(one)
+        for one in load_scorer(context, registry.model_version(context.mlflow, context.spec.name, version)).classes
+    ]
