@@ -14,6 +14,7 @@ import typer
 from everfit.blocks.errors import EverfitError
 from everfit.deployments import (
     commands_data,
+    commands_labelling,
     commands_monitoring,
     commands_release,
     commands_reproduce,
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 
 app.add_typer(commands_data.app)
+app.add_typer(commands_labelling.app)
 app.add_typer(commands_monitoring.app)
 app.add_typer(commands_reproduce.app)
 app.add_typer(commands_server.app)
