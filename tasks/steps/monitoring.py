@@ -112,7 +112,9 @@ def measure_drift(watched: Watched, live: Live) -> tuple[DriftSignal, DriftResul
         enough = kept[0].drifted is not None
         explained = watched.explanation_drift(live.sample) if enough and policy.explanations else None
         joint = watched.joint_drift(live.sample) if enough and policy.multivariate else None
-        return monitoring.drift_signal(kept[0], explained, joint)
+        first = _first_drift(watched)
+        again = watched.fitted_again
+        return monitoring.drift_signal(kept[0], explained, joint, first, policy=policy, fitted_again=again)
 
     found = attempt(measured, DriftSignal)
     logger.info("drift     %s", found.reason.partition(";")[0])
@@ -305,6 +307,13 @@ def attempt_answers(watched: Watched) -> Answers | None:
     except Exception as error:  # noqa: BLE001 - said by the area that needs them
         logger.warning("the labelled answers can't be read: %s", error)
         return None
+
+
+def _first_drift(watched: Watched) -> DriftSignal | None:
+    """Drift in the first window that the champion answered, if that was an earlier one."""
+    own = f"v{watched.standing.version}-"
+    found = [each.signals.drift for each in watched.judged if each.decision.reference.startswith(own)]
+    return next((each for each in found if each.measured), None)
 
 
 def _coverage_at_first(watched: Watched) -> float | None:

@@ -164,8 +164,28 @@ def _problems(found: DataQuality, severity: str) -> tuple[Problem, ...]:
     )
 
 
+def answers_otherwise(first: DriftSignal | None) -> bool:
+    """Whether a champion's predictions were unlike the hold-out's from its first window on, the inputs as they were.
+
+    The hold-out was answered by the challenger as it was judged; what serves was fitted again on more rows, and where
+    the world has just changed it answers otherwise. That is the model's doing, and no drift.
+
+    Args:
+        first: Drift in the first window that the champion answered.
+    """
+    if first is None or not first.prediction:
+        return False
+    return not first.share and not first.beside
+
+
 def drift_signal(
-    result: DriftResult, explained: ExplanationDrift | None = None, joint: MultivariateDrift | None = None
+    result: DriftResult,
+    explained: ExplanationDrift | None = None,
+    joint: MultivariateDrift | None = None,
+    first: DriftSignal | None = None,
+    *,
+    policy: MonitoringPolicy,
+    fitted_again: bool = False,
 ) -> DriftSignal:
     """Whether inputs or predictions have moved away from the reference.
 
@@ -173,14 +193,18 @@ def drift_signal(
         result: Column by column.
         explained: What the champion rests its answers on; none where there were too few rows.
         joint: All columns together, where the spec asks for it.
+        first: Drift in the first window that the champion answered; without it this is that window.
+        policy: From which share of drifted features on the window has drifted.
+        fitted_again: Whether the champion was fitted again after it was judged.
     """
     beside = tuple(each.words for each in (explained, joint) if each is not None and each.drifted)
     told = tuple(each.words for each in (explained, joint) if each is not None and not each.drifted)
     reason = "; ".join((*result.reasons, *beside, *told))
     if result.drifted is None:
         return DriftSignal(status="not_enough", reason=reason or result.status.replace("_", " "))
+    by_inputs = result.drifted_share is not None and result.drifted_share >= policy.drifted_share
     moved = sorted((each for each in result.columns if each.drifted), key=lambda each: -(each.effect or 0.0))
-    return DriftSignal(
+    found = DriftSignal(
         status="measured",
         reason=reason,
         drifted=result.drifted or bool(beside),
@@ -191,6 +215,10 @@ def drift_signal(
         joint=joint.auc if joint else None,
         beside=beside,
     )
+    if not found.prediction or not fitted_again or not answers_otherwise(first or found):
+        return found
+    told = f"{reason}; predictions have been unlike the hold-out's since its first window, which is how it answers"
+    return found.model_copy(update={"drifted": by_inputs or bool(beside), "reason": told})
 
 
 def labels_signal(log: Table, known: Table, fresh: Window, event_time: str, until: datetime) -> LabelsSignal:

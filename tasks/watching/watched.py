@@ -22,6 +22,7 @@ from everfit.tasks.records import ModelVersion
 from everfit.tasks.releasing import registry
 from everfit.tasks.statistics.scores import class_list
 from everfit.tasks.triage.signals import Baseline
+from everfit.tasks.turns import TurnRecord
 from everfit.tasks.watching.attribution import ExplanationDrift, attributions, explanation_drift
 from everfit.tasks.watching.live_quality import baseline_of, holdout_answers
 from everfit.tasks.watching.monitoring import Windows, turn_of_release, windows_of
@@ -70,6 +71,12 @@ class Watched:
     def turn(self) -> Turn | None:
         """The turn that trained the champion."""
         return turn_of_release(self.turns, self.standing)
+
+    @property
+    def fitted_again(self) -> bool:
+        """Whether the champion was fitted again, on more rows, after it was judged."""
+        record = TurnRecord.recall(self.turn.record) if self.turn else TurnRecord()
+        return record.fitted is not None and record.refitted is not None and record.fitted.path != record.refitted.path
 
     @cached_property
     def reference(self) -> Reference:

@@ -10,6 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from prefect import get_client
+from prefect.client.schemas.filters import DeploymentFilter
 from support.deliveries import SPEC, deliveries, write_month
 from support.monitors import monitor_in_processes
 
@@ -20,10 +22,11 @@ from everfit.flows.scoring import scoring
 from everfit.flows.training import training
 from everfit.tasks.answering import feedback
 from everfit.tasks.context import Context
+from everfit.tasks.records import Trigger
 from everfit.tasks.releasing import registry
 from everfit.tasks.specs import load_spec
 from everfit.tasks.watching import drift_report
-from everfit.tasks.watching.past import TRIAGE, Judged, history_of, judged_windows
+from everfit.tasks.watching.past import OUTCOME, TRIAGE, Judged, history_of, judged_windows
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -199,9 +202,16 @@ def test_concept_shift_is_retrained_once_and_the_new_champion_is_better(workspac
     assert all(isinstance(each, Judged) for each in judged)
     helped = [turn.helped for turn in history_of(judged, here.ledger.turns("deliveries"), later).turns]
     assert helped == [None, True]
+    [outcome] = here.ledger.decisions("deliveries", kind=OUTCOME)
+    assert (outcome.verdict, outcome.turn_id) == ("helped", first["turn_id"])
+    assert outcome.record["decision_id"] == first["decision_id"]
+    assert outcome.record["gain"] > 0.3
+    assert [each["turn_id"] for each in after["outcomes"]] == [first["turn_id"]]
 
 
-def test_many_monitors_at_once_give_one_turn(workspace: Path, mlflow_uri: str) -> None:
+def test_many_monitors_at_once_give_one_turn_and_a_young_release_that_fails_is_rolled_back(
+    workspace: Path, mlflow_uri: str
+) -> None:
     model = begin(workspace.parent, training=SPEC["training"] | {"holdout": "6d", "window": "14d"})
     until = live(model, 0, rows(window_of(0)[0], 1, strength=-3.0))
 
@@ -212,3 +222,69 @@ def test_many_monitors_at_once_give_one_turn(workspace: Path, mlflow_uri: str) -
     assert len(here.ledger.decisions("deliveries", kind=TRIAGE)) == 1
     assert [turn.state for turn in here.ledger.turns("deliveries")] == ["Promoted", "Promoted"]
     assert registry.versions(here.mlflow, "deliveries") == [1, 2]
+
+    # The concept turns back at once: the release is young, and the champion before it is better on the same rows.
+    until = live(model, 1)
+    first, again = run(monitoring, model, until), run(monitoring, model, until)
+
+    assert (first["verdict"], first["rule"], first["state"]) == ("roll_back", "bad_release", "RolledBack")
+    assert (again["decision_id"], again["state"]) == (first["decision_id"], "RolledBack")
+    assert first["signals"]["previous"]["gain"] > 0.3
+    champion = registry.champion(here.mlflow, "deliveries")
+    assert champion is not None
+    assert champion.version == 1
+    releases = [(entry.kind, entry.version, entry.actor) for entry in here.ledger.releases("deliveries")]
+    assert releases[2:] == [("rollback", 1, "triage")]
+    [outcome] = here.ledger.decisions("deliveries", kind=OUTCOME)
+    assert (outcome.verdict, outcome.record["gain"] < -0.3) == ("did_not_help", True)
+    assert run(monitoring, model, live(model, 2))["champion"]["version"] == 1
+
+
+def test_a_turn_is_started_once_where_training_is_deployed(world: str) -> None:
+    with get_client(sync_client=True) as client:
+        deployment = training.to_deployment("deliveries").apply()
+        try:
+            until = live(world, 20, rows(window_of(20)[0], 20, strength=-3.0))
+            first, again = run(monitoring, world, until), run(monitoring, world, until)
+            filters = DeploymentFilter(id={"any_": [deployment]})
+            found = client.read_flow_runs(deployment_filter=filters)
+        finally:
+            client.delete_deployment(deployment)
+
+    assert (first["verdict"], first["state"], first["turn_state"]) == ("retrain", "RetrainingCalled", "running")
+    assert again["turn_id"] == first["turn_id"]
+    [flow_run] = found
+    assert flow_run.idempotency_key == first["turn_id"]
+    # Whoever runs it runs the turn that was called for, and the turn names the triage behind it.
+    trigger = Trigger.model_validate(flow_run.parameters["trigger"])
+    assert trigger.id == first["decision_id"]
+    assert trigger.turn_id("deliveries", datetime.fromisoformat(flow_run.parameters["until"])) == first["turn_id"]
+    assert flow_run.parameters["model"] == "deliveries"
+
+
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+def test_other_tasks_are_watched_by_the_same_means(task: str, workspace: Path, mlflow_uri: str) -> None:
+    """A feed whose labels turn round is a loss; one that stays is healthy."""
+    folder = workspace.parent
+
+    def told(frame: pd.DataFrame, sign: float = 1.0) -> pd.DataFrame:
+        minutes = sign * 4 * (frame["distance"] - 5) + np.random.default_rng(0).normal(scale=8, size=len(frame))
+        classes = pd.cut(minutes, [-np.inf, -7, 7, np.inf], labels=["early", "in time", "late"]).astype("str")
+        return frame.assign(late=minutes if task == "regression" else classes)
+
+    since, until = datetime(2024, 1, 1, tzinfo=UTC), window_of(0)[1]
+    write_month(folder, "winter", told(rows(since, 99)))
+    candidate = "ridge" if task == "regression" else "logistic_regression"
+    path = folder / "deliveries.yaml"
+    path.write_text(yaml.safe_dump(SPEC | WATCHED | {"task": task, "training": {"candidates": [candidate]}}))
+    first = run(training, str(path), MARCH)
+    assert first["state"] == "Promoted", first["reasons"]
+
+    healthy = run(monitoring, str(path), live(str(path), 0, told(rows(window_of(0)[0], 0))))
+    lost = run(monitoring, str(path), live(str(path), 1, told(rows(window_of(1)[0], 1), sign=-1.0)))
+
+    assert healthy["verdict"] == "healthy", healthy["reasons"]
+    assert healthy["signals"]["quality"]["metric"] == {"multiclass": "log_loss", "regression": "rmse"}[task]
+    assert healthy["signals"]["estimate"]["status"] in {"measured", "not_enough"}
+    assert (lost["verdict"], lost["rule"]) == ("retrain", "realised_loss")
+    assert until < window_of(1)[1]

@@ -1,0 +1,81 @@
+"""What drift means: by columns, by what no column shows, and what is the model's own doing."""
+
+from typing import Any
+
+import pytest
+
+from everfit.blocks.monitoring import MonitoringPolicy
+from everfit.tasks.triage.signals import DriftSignal
+from everfit.tasks.watching.attribution import explanation_drift
+from everfit.tasks.watching.drift import ColumnDrift, DriftResult
+from everfit.tasks.watching.monitoring import drift_signal
+
+POLICY = MonitoringPolicy()
+MOVED = explanation_drift({"a": 1.0, "b": 0.1}, {"a": 0.1, "b": 1.0}, POLICY)
+STAYED = explanation_drift({"a": 1.0}, {"a": 2.0}, POLICY)
+
+
+def column(name: str, drifted: bool) -> ColumnDrift:
+    return ColumnDrift(
+        column=name,
+        role="prediction" if name == "_score" else "feature",
+        kind="numeric",
+        status="compared",
+        drifted=drifted,
+        method="psi",
+        threshold=0.1,
+        effect=0.4 if drifted else 0.01,
+        missing_reference=0,
+        missing_current=0,
+        words="so it is",
+    )
+
+
+def result(features: int = 0, prediction: bool = False) -> DriftResult:
+    """Of four features so many have drifted."""
+    drifted = features >= 2 or prediction
+    return DriftResult(
+        status="drift" if drifted else "no_drift",
+        drifted=drifted,
+        columns=(*(column(f"x{n}", n < features) for n in range(4)), column("_score", prediction)),
+        drifted_share=features / 4,
+        prediction_drifted=prediction,
+        rows=500,
+        reference_rows=500,
+        profile="p",
+    )
+
+
+def signal(found: DriftResult, **more: Any) -> DriftSignal:
+    return drift_signal(found, policy=POLICY, **more)
+
+
+def test_explanations_alone_are_drift_and_are_told() -> None:
+    assert signal(result(), explained=STAYED).drifted is False
+    found = signal(result(), explained=MOVED)
+    assert (found.drifted, found.beside) == (True, (MOVED.words,))
+    assert MOVED.words in found.reason
+
+
+FIRST = DriftSignal(status="measured", drifted=False, prediction=True, share=0.0)
+
+
+@pytest.mark.parametrize("first", [None, FIRST])
+def test_a_model_that_was_fitted_again_may_answer_otherwise_from_its_first_window_on(first: DriftSignal | None) -> None:
+    found = signal(result(prediction=True), first=first, fitted_again=True)
+    assert (found.drifted, found.prediction) == (False, True)
+    assert "fitted" in found.reason or "first window" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("found", "more"),
+    [
+        (result(prediction=True), {"fitted_again": False}),
+        (result(prediction=True), {"fitted_again": True, "first": FIRST.model_copy(update={"prediction": False})}),
+        (result(prediction=True), {"fitted_again": True, "first": FIRST.model_copy(update={"share": 0.5})}),
+        (result(features=2, prediction=True), {"fitted_again": True, "first": FIRST}),
+        (result(prediction=True), {"fitted_again": True, "first": FIRST, "explained": MOVED}),
+    ],
+)
+def test_predictions_that_began_to_move_are_drift(found: DriftResult, more: dict[str, Any]) -> None:
+    assert signal(found, **more).drifted is True
