@@ -14,4 +14,4 @@ class ConversionPolicy(Policy):
     """
 
     tolerance: FiniteFloat = Field(default=1e-4, ge=0, description="How far any prediction may be off.")
-    max_loss: FiniteFloat = Field(default=1e-3, ge=0, description="Of the primary metric, as a share of its value.")
+    max_loss: FiniteFloat = Field(default=5e-3, ge=0, description="Of the primary metric, as a share of its value.")
