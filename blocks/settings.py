@@ -13,6 +13,7 @@ class Settings(BaseSettings):
     Attributes:
         workspace: The folder or `s3://bucket/prefix` of the Delta tables and of what a turn leaves.
         ledger_url: SQLAlchemy URL of the ledger; by default SQLite beside the workspace.
+        mlflow_page: Address at which people's browsers reach MLflow, where that isn't the one that flows use.
         log_level: Level of everfit's own log lines.
     """
 
@@ -20,6 +21,7 @@ class Settings(BaseSettings):
 
     workspace: str = Field(default=".everfit", description="A folder or s3://bucket/prefix.")
     ledger_url: SecretStr | None = Field(default=None, description="SQLAlchemy URL of the ledger.")
+    mlflow_page: str | None = Field(default=None, description="Address of MLflow for people's browsers.")
     log_level: str = Field(default="INFO", description="Level of everfit's own log lines.")
 
     @cached_property

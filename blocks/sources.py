@@ -2,13 +2,31 @@
 
 from datetime import timedelta
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
+from pydantic_core import PydanticCustomError
 
 from everfit.blocks.policy import Duration, Policy
 
 Secret = SecretStr
 """A secret, or where it is: `env:NAME` for an environment variable, `block:NAME` for a Prefect Secret block."""
+
+
+def _without_login(address: str) -> str:
+    """Refuse an address with a login in it: addresses are logged, and kept with what was trained."""
+    try:
+        login = "@" in urlsplit(address).netloc
+    except ValueError:
+        login = False  # no address at all, which whoever asks it will find
+    if login:
+        # Of a kind of its own, so that whoever tells of it leaves the value out.
+        raise PydanticCustomError("secret", "there is a login in the address; take it out, and give a token or a block")
+    return address
+
+
+Address = Annotated[str, AfterValidator(_without_login)]
+"""Where something is; never with a user and password in it."""
 
 
 class _Source(Policy):
@@ -48,7 +66,7 @@ class FilesSource(_Source):
     """
 
     kind: Literal["files"] = "files"
-    path: str = Field(min_length=1, description="A file, a folder or a glob; local, s3:// or https://.")
+    path: Address = Field(min_length=1, description="A file, a folder or a glob; local, s3:// or https://.")
     format: Literal["csv", "parquet", "jsonl"] | None = Field(
         default=None, description="By default told from the names."
     )
@@ -146,7 +164,7 @@ class HttpSource(_Source):
     """
 
     kind: Literal["http"] = "http"
-    url: str = Field(pattern=r"^https?://", description="The API's address.")
+    url: Address = Field(pattern=r"^https?://", description="The API's address.")
     parameters: dict[str, str] = Field(default_factory=dict, description="Query parameters, with {since} and {until}.")
     records: str | None = Field(default=None, description="Where the answer holds the rows, such as data.items.")
     token: Secret | None = Field(default=None, description="Bearer token, best as env:NAME or block:NAME.")

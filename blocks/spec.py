@@ -114,7 +114,8 @@ class ModelSpec(Block):
     _logo_url = "https://raw.githubusercontent.com/everfit/everfit/main/docs/logo.png"  # type: ignore[assignment]
     _documentation_url = "https://github.com/everfit/everfit#bring-your-own-data"  # type: ignore[assignment]
 
-    model_config = ConfigDict(extra="forbid", field_title_generator=form_title)
+    # Inputs are hidden, for a traceback on a run's page would show a secret that is written wrongly.
+    model_config = ConfigDict(extra="forbid", field_title_generator=form_title, hide_input_in_errors=True)
 
     name: ModelName = Field(description="The model's name: lower case letters, digits and hyphens.")
     task: TaskKind = Field(description="What kind of thing is predicted.")

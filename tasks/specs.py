@@ -15,6 +15,9 @@ logger = logging.getLogger("everfit.specs")
 
 _FOLDER = Path("deployments/models")
 
+_SECRET_KEYS = frozenset({"token", "url"})
+"""What is written at these is never shown: an address may have a password in it."""
+
 
 def load_spec(model: str, *, files_first: bool = False) -> ModelSpec:
     """Load a spec.
@@ -109,7 +112,8 @@ def _in_words(problem: dict[str, Any]) -> str:
         return f"{path}: is missing"
     message = str(problem["msg"]).removeprefix("Value error, ")
     value = problem["input"]
-    shown = "" if isinstance(value, dict) or repr(value) in message else f" {value!r}:"
+    hidden = path.rpartition(".")[2] in _SECRET_KEYS or problem["type"] == "secret" or isinstance(value, dict)
+    shown = "" if hidden or repr(value) in message else f" {value!r}:"
     return f"{path}:{shown} {message}" if path else message
 
 

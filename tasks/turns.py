@@ -117,13 +117,13 @@ def summary(turn: Turn) -> dict[str, Any]:
     }
 
 
-def markdown(turn: Turn) -> str:
-    """A turn in words, for the artifact in the Prefect UI."""
+def markdown(turn: Turn, run: str = "") -> str:
+    """A turn in words, for the artifact in the Prefect UI; `run` is its MLflow run as Markdown."""
     record = TurnRecord.recall(turn.record)
     lines = [f"# {turn.model}: {_HEADLINES.get(turn.state, turn.state)}", ""]
     lines += [f"- {reason}" for reason in turn.reasons]
     lines += ["", "| | |", "| --- | --- |"]
-    lines += [f"| {name} | {value} |" for name, value in _facts(turn, record)]
+    lines += [f"| {name} | {value} |" for name, value in _facts(turn, record, run)]
     if record.evidence is not None:
         lines += ["", *_metrics_table(record.evidence)]
     if record.decision is not None:
@@ -152,7 +152,7 @@ _HEADLINES = {
 }
 
 
-def _facts(turn: Turn, record: TurnRecord) -> list[tuple[str, str]]:
+def _facts(turn: Turn, record: TurnRecord, run: str) -> list[tuple[str, str]]:
     facts = [("turn", f"`{turn.id}`"), ("trigger", f"{turn.trigger.kind}: {turn.trigger.reason or 'no reason given'}")]
     facts.append(("until", f"{turn.window.until:%Y-%m-%d %H:%M} UTC"))
     if record.batch is not None:
@@ -175,7 +175,8 @@ def _facts(turn: Turn, record: TurnRecord) -> list[tuple[str, str]]:
     if record.split is not None:
         facts += [("trained on", str(record.split.training)), ("hold-out", str(record.split.holdout))]
     if record.version is not None:
-        facts.append(("challenger", f"version {record.version.version}, MLflow run `{record.version.run_id}`"))
+        run = run or f"MLflow run `{record.version.run_id}`"
+        facts.append(("challenger", f"version {record.version.version}, {run}"))
     return facts
 
 

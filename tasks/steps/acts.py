@@ -20,6 +20,7 @@ from everfit.tasks.events import (
     emit,
 )
 from everfit.tasks.ledger.calls import Call
+from everfit.tasks.pages import run_link
 from everfit.tasks.releasing import release
 from everfit.tasks.steps import calls
 from everfit.tasks.triage import TriageDecision
@@ -52,7 +53,8 @@ def tell(
 ) -> None:
     """Leave the window as an artifact, and tell those who listen of what is new."""
     name = watched.context.spec.name
-    text = monitoring_report.markdown(signals, decision, run_id)
+    run = run_link(watched.context.mlflow, watched.context.settings, run_id)
+    text = monitoring_report.markdown(signals, decision, run)
     create_markdown_artifact(text, key=f"{name}-monitoring", description=f"{decision.verdict}: {decision.reasons[0]}")
     if result is not None and result.columns:
         create_table_artifact(monitoring_report.drift_rows(result), key=f"{name}-drift")

@@ -1,7 +1,6 @@
 """Asking a person in the Prefect UI, and carrying out the answer, as Prefect tasks."""
 
 import logging
-import os
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -19,6 +18,7 @@ from everfit.tasks import turns
 from everfit.tasks.context import Context
 from everfit.tasks.events import APPROVAL_REQUESTED, RELEASE_PROMOTED, TURN_FINISHED, emit
 from everfit.tasks.ledger import Turn
+from everfit.tasks.pages import run_page
 from everfit.tasks.releasing import approver
 from everfit.tasks.releasing.approval import Request
 
@@ -44,10 +44,8 @@ def announce(context: Context, turn: Turn, artifact: UUID | None = None) -> None
 def evidence_links(context: Context, request: Request, artifact: UUID | None = None) -> dict[str, str]:
     """Where a person finds what the turn has found: the command, and pages of MLflow and Prefect if there are any."""
     links = {"command": f"everfit explain {request.turn_id}", "mlflow_run": request.run_id}
-    tracking = os.environ.get("MLFLOW_TRACKING_URI", "")
-    if tracking.startswith("http"):
-        experiment = context.mlflow.get_run(request.run_id).info.experiment_id
-        links["mlflow"] = f"{tracking.rstrip('/')}/#/experiments/{experiment}/runs/{request.run_id}"
+    if page := run_page(context.mlflow, context.settings, request.run_id):
+        links["mlflow"] = page
     ui = get_current_settings().ui_url
     if artifact is not None and ui:
         links["artifact"] = f"{ui.rstrip('/')}/artifacts/artifact/{artifact}"

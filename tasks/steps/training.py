@@ -35,6 +35,7 @@ from everfit.tasks.learning import package, train
 from everfit.tasks.learning.search import Setting
 from everfit.tasks.learning.train import Fitted, Trial
 from everfit.tasks.ledger import Turn
+from everfit.tasks.pages import run_link
 from everfit.tasks.progress import Progress
 from everfit.tasks.records import ModelVersion, Snapshot, Trigger, Window
 from everfit.tasks.releasing import approver, registry, trials
@@ -397,7 +398,8 @@ def finish(context: Context, turn: Turn, state: str, reasons: tuple[str, ...], r
         turn, state=state, verdict=verdict, reasons=reasons, record=record, seconds=seconds
     )
     artifact: Any = create_markdown_artifact(  # called from a task it gives an id, and no coroutine
-        turns.markdown(settled),
+        turns.markdown(settled, run),
+    run = run_link(context.mlflow, context.settings, record.version.run_id) if record.version else ""
         key=f"{context.spec.name}-turn",
         description=f"{state}: {reasons[0] if reasons else ''}",
     )

@@ -66,8 +66,8 @@ def summary(
     }
 
 
-def markdown(signals: Signals, decision: TriageDecision, run_id: str) -> str:
-    """A window in words, for the artifact in the Prefect UI."""
+def markdown(signals: Signals, decision: TriageDecision, run: str) -> str:
+    """A window in words, for the artifact in the Prefect UI; `run` is the MLflow run as Markdown."""
     lines = [f"# {decision.model}: {_HEADLINES[decision.verdict]}", "", f"Rule `{decision.rule}`:", ""]
     lines += [f"- {reason}" for reason in decision.reasons]
     lines += ["", "| | | |", "| --- | --- | --- |"]
@@ -80,7 +80,7 @@ def markdown(signals: Signals, decision: TriageDecision, run_id: str) -> str:
         "",
         f"Window {decision.window}; decision `{decision.id[:12]}`.",
         f"Champion: version {reference.version}, trained until {reference.trained_until:%Y-%m-%d %H:%M}.",
-        f"Evidently's report is `drift.html` in MLflow run `{run_id}`.",
+        f"Evidently's report is `drift.html` among the artifacts of {run}.",
     ]
     return "\n".join(lines)
 

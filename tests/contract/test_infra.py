@@ -16,6 +16,8 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from everfit.blocks.settings import Settings
+
 INFRA = Path(__file__).parents[2] / "infra"
 ROOT = INFRA.parent
 BIN = Path(sys.executable).parent
@@ -275,9 +277,9 @@ def environments(compose: dict[str, Any]) -> set[str]:
 def test_every_variable_is_one_that_somebody_reads(compose: dict[str, Any]) -> None:
     import mlflow.environment_variables
     from prefect.settings.legacy import _get_settings_fields  # the names that `prefect config view` shows
-    from prefect.settings.models.root import Settings
+    from prefect.settings.models.root import Settings as PrefectSettings
 
-    prefect = {*_get_settings_fields(Settings), "PREFECT_MESSAGING_BROKER", "PREFECT_MESSAGING_CACHE"}
+    prefect = {*_get_settings_fields(PrefectSettings), "PREFECT_MESSAGING_BROKER", "PREFECT_MESSAGING_CACHE"}
     prefect |= {"PREFECT_REDIS_MESSAGING_URL"}
     read = "\n".join(path.read_text() for folder in ("blocks", "tasks", "deployments") for path in _modules(folder))
     given = environments(compose)
@@ -288,7 +290,7 @@ def test_every_variable_is_one_that_somebody_reads(compose: dict[str, Any]) -> N
         for name in mlflow_names
         if name == "MLFLOW_BACKEND_STORE_URI"  # of its command alone
     ]
-    settings = {"EVERFIT_WORKSPACE", "EVERFIT_LEDGER_URL"}
+    settings = {f"EVERFIT_{name.upper()}" for name in Settings.model_fields}
     own = {name for name in given if name.startswith("EVERFIT_")} - settings - {"EVERFIT_DB_PASSWORD"}
     assert [name for name in own if f'"{name}"' not in read] == []
     script = (INFRA / "docker" / "databases.sh").read_text()

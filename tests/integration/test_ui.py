@@ -1,0 +1,233 @@
+"""What a person does in Prefect's own UI, done in a real browser: docs/operations.md is written from this."""
+
+import contextlib
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from prefect.client.orchestration import get_client
+from prefect.exceptions import Pause
+from prefect.flow_engine import run_flow
+from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE, temporary_settings
+from support.deliveries import SPEC, deliveries, write_month
+
+from everfit.blocks.settings import Settings
+from everfit.deployments.runs import result_of
+from everfit.deployments.server.bootstrap import Options, bootstrap
+from everfit.flows.approval import approval
+from everfit.flows.training import training
+from everfit.tasks.ledger import Ledger
+from everfit.tasks.records import Trigger
+from everfit.tasks.specs import load_spec
+
+MARCH = datetime(2024, 3, 1, tzinfo=UTC)
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync"
+
+# No package on PyPI brings one, and Playwright's own download is no part of `make test`.
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
+
+
+@contextlib.contextmanager
+def a_server(folder: Path) -> Iterator[str]:
+    """A Prefect server of its own, with the UI, which the session's harness leaves out."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    environment = os.environ | {
+        "PREFECT_HOME": str(folder / "prefect"),
+        "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder / 'prefect.db'}",
+        "PREFECT_SERVER_UI_API_URL": f"{url}/api",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+    }
+    command = [str(Path(sys.executable).with_name("prefect")), "server", "start", "--host=127.0.0.1", f"--port={port}"]
+    with (folder / "server.log").open("wb") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=folder)
+    try:
+        until(lambda: answers(f"{url}/api/health") or server.poll() is not None, 180)
+        assert server.poll() is None, (folder / "server.log").read_text()[-2000:]
+        yield url
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+    """Wait until a condition holds, and give what it gave."""
+    give_up = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < give_up, "it did not come true in time"
+        time.sleep(0.1)
+    return found
+
+
+@dataclass
+class Desk:
+    """A server with a model whose challenger waits for a person.
+
+    Attributes:
+        url: Of the UI.
+        prefect: A client of the server's API.
+        turn_id: Of the turn that waits.
+    """
+
+    url: str
+    prefect: Any
+    turn_id: str
+
+    @contextlib.contextmanager
+    def browser(self) -> Iterator[Any]:
+        """A page of a new browser, whose time zone is UTC."""
+        from playwright.sync_api import sync_playwright
+
+        # Closed before Prefect is called again: Playwright's loop runs in this thread, and Prefect would find it.
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+            page = browser.new_page(viewport={"width": 1280, "height": 900}, timezone_id="UTC")
+            # Prefect's pages ask an analytics firm for its settings, whatever the server says.
+            page.route(lambda asked: not asked.startswith(self.url), lambda route: route.abort())
+            page.set_default_timeout(30_000)
+            yield page
+            browser.close()
+
+    def shown(self, page: Any, path: str) -> Any:
+        page.goto(f"{self.url}/v2{path}")
+        return page
+
+    def runs(self, flow: str) -> list[Any]:
+        """The runs of the model's deployment, newest last."""
+        deployment = self.prefect.read_deployment_by_name(f"{flow}/deliveries").id
+        found = [run for run in self.prefect.read_flow_runs() if run.deployment_id == deployment]
+        return sorted(found, key=lambda run: run.created)
+
+
+@pytest.fixture(scope="module")
+def desk(_empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    folder = tmp_path_factory.mktemp("desk")
+    with pytest.MonkeyPatch.context() as patched, a_server(folder) as url:
+        patched.chdir(folder)
+        patched.setenv("EVERFIT_WORKSPACE", str(folder / ".everfit"))
+        patched.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / '.everfit' / 'mlflow.db'}")
+        (folder / ".everfit").mkdir()
+        shutil.copy(_empty_mlflow, folder / ".everfit" / "mlflow.db")
+        write_month(folder, "winter", deliveries("2024-01-01", 60))
+        (folder / "deployments" / "models").mkdir(parents=True)
+        spec = SPEC | {"gate": {"approval": "always"}}
+        (folder / "deployments" / "models" / "deliveries.yaml").write_text(yaml.safe_dump(spec))
+        settings = {PREFECT_API_URL: f"{url}/api", PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: False}
+        with temporary_settings(settings), get_client(sync_client=True) as prefect:
+            bootstrap(Settings(), Options())
+            turn = result_of(training("deliveries", MARCH, Trigger(reason="the first"), return_state=True))
+            yield Desk(url, prefect, turn["turn_id"])
+
+
+def test_the_last_turn_says_why_it_released_nothing(desk: Desk):
+    with desk.browser() as page:
+        desk.shown(page, "/runs")
+        page.get_by_role("link", name="train-deliveries").first.click()
+        page.get_by_text("AwaitingApproval").first.wait_for()
+        page.get_by_role("tab", name="Artifacts").click()
+        page.get_by_role("link", name="deliveries-turn").first.click()
+        page.locator("a[href*='/artifacts/artifact/']").first.click()  # the newest of that name
+
+        # Rendered: a headline, tables, and no Markdown left.
+        page.get_by_role("heading", name="deliveries: waiting for approval").wait_for()
+        assert "first champion, because gate.approval is always" in page.get_by_role("listitem").first.inner_text()
+        assert page.get_by_role("cell", name="manual: the first").count() == 1
+        assert page.get_by_role("row", name="roc_auc").count() >= 1
+        assert page.get_by_role("cell", name="passed").count() >= 1
+        assert "| --- |" not in page.inner_text("body")
+
+
+def test_a_training_is_started_with_a_reason(desk: Desk):
+    deployment = desk.prefect.read_deployment_by_name("training/deliveries").id
+
+    with desk.browser() as page:
+        desk.shown(page, f"/deployments/deployment/{deployment}/run")
+        page.get_by_label("model", exact=True).wait_for()
+        told = page.inner_text("body")
+        assert page.get_by_label("model", exact=True).input_value() == "deliveries"
+        # Each parameter has its description from the flow's docstring.
+        described = training.__doc__ or ""
+        for words in re.findall(r"^ {8}(?:model|until|trigger): (.*?)$", described, flags=re.MULTILINE):
+            assert words.split(";")[0].rstrip(",") in told
+        page.get_by_role("tab", name="Trigger").click()
+        page.get_by_label("Reason (Optional)").fill("prices changed on Monday")
+        page.get_by_role("button", name="Submit").click()
+        page.wait_for_url(lambda url: not url.endswith("/run"))
+
+    run = until(lambda: desk.runs("training"))[-1]
+    assert run.parameters["model"] == "deliveries"
+    assert Trigger.model_validate(run.parameters["trigger"]) == Trigger(reason="prices changed on Monday")
+
+
+def test_a_waiting_challenger_is_approved_in_the_form(desk: Desk):
+    # The request is an event, and an automation has made a run of it, which a worker would start.
+    run = until(lambda: desk.runs("approval"))[-1]
+    assert run.parameters["turn_id"] == desk.turn_id
+    with pytest.raises(Pause):
+        run_flow(approval, flow_run=run)
+
+    with desk.browser() as page:
+        desk.shown(page, f"/runs/flow-run/{run.id}")
+        page.get_by_text("Suspended").first.wait_for()
+        page.get_by_role("button", name="Open menu").first.click()
+        page.get_by_role("menuitem", name="Resume").click()
+        form = page.get_by_role("dialog")
+        form.get_by_label("Reason").wait_for()
+        assert "version 1 over no champion yet?" in form.inner_text()
+        assert f"everfit explain {desk.turn_id}" in form.inner_text()
+        form.get_by_label("Decision").click()
+        page.get_by_role("option", name="approve").click()
+        form.get_by_label("Name").fill("ann")
+        form.get_by_label("Reason").fill("seen in the browser")
+        form.get_by_role("button", name="Resume").click()
+        form.wait_for(state="hidden")
+
+    resumed = until(lambda: [one for one in desk.runs("approval") if one.state_name != "Suspended"])[-1]
+    state: Any = run_flow(approval, flow_run=resumed, return_type="state")
+    assert state.name == "Promoted"
+    ledger = Ledger.open(Settings())
+    (release,) = ledger.releases("deliveries")
+    assert (release.version, release.actor, release.state) == (1, "ann", "verified")
+    assert ledger.turn(desk.turn_id).reasons[0] == "Approved by ann: seen in the browser"
+
+
+def test_a_threshold_that_is_edited_in_the_block_counts_from_the_next_run_on(desk: Desk):
+    before = load_spec("deliveries").content()
+    (block,) = [one for one in desk.prefect.read_block_documents() if one.name == "deliveries"]
+
+    with desk.browser() as page:
+        desk.shown(page, f"/blocks/block/{block.id}/edit")
+        field = page.get_by_label("Max bad share (Optional)")
+        assert field.input_value() == "0.05"
+        titles = page.locator("label").all_inner_texts()
+        assert {"Columns", "Gate (Optional)", "Training (Optional)"} <= set(titles)  # the keys, and no class's name
+        field.fill("0.01")
+        page.get_by_role("button", name="Save").click()
+        page.wait_for_url(lambda url: not url.endswith("/edit"))
+
+    after = load_spec("deliveries").content()
+    assert after["expectations"].pop("max_bad_share") == 0.01
+    assert before["expectations"].pop("max_bad_share") == 0.05
+    assert after == before
