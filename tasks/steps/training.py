@@ -397,9 +397,9 @@ def finish(context: Context, turn: Turn, state: str, reasons: tuple[str, ...], r
     settled = context.ledger.finish_turn(
         turn, state=state, verdict=verdict, reasons=reasons, record=record, seconds=seconds
     )
+    run = run_link(context.mlflow, context.settings, record.version.run_id) if record.version else ""
     artifact: Any = create_markdown_artifact(  # called from a task it gives an id, and no coroutine
         turns.markdown(settled, run),
-    run = run_link(context.mlflow, context.settings, record.version.run_id) if record.version else ""
         key=f"{context.spec.name}-turn",
         description=f"{state}: {reasons[0] if reasons else ''}",
     )
