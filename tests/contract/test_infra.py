@@ -417,3 +417,27 @@ def test_alerts_look_at_what_the_service_counts(compose: dict[str, Any], exporte
     assert job["authorization"]["credentials_file"] == f"/run/secrets/{compose['services']['prometheus']['secrets'][0]}"
     mounted = " ".join(compose["services"]["prometheus"]["volumes"])
     assert all(os.path.join("/etc/prometheus", name) in mounted for name in prometheus["rule_files"])  # noqa: PTH118
+
+
+# --- What the documents say -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("document", ["operations", "scaling", "security"])
+def test_every_command_of_the_documents_is_one_that_everfit_understands(document: str) -> None:
+    text = (ROOT / "docs" / f"{document}.md").read_text()
+    code = re.findall(r"^ {4}.*$", text, flags=re.MULTILINE) + re.findall(r"`([^`\n]+)`", text)
+    calls = re.findall(r"\beverfit ([a-z]+)([^|>&#\n]*)", "\n".join(code))
+    known = everfit().commands
+    assert len(calls) >= 2
+    for name, rest in calls:
+        assert name in known, name
+        options = {option for parameter in known[name].params for option in parameter.opts}
+        assert set(re.findall(r"(?<!\S)--[a-z-]+", rest)) <= options, f"everfit {name}{rest}"
+
+
+@pytest.mark.parametrize("document", ["operations", "scaling", "security"])
+def test_what_the_documents_point_at_is_there(document: str) -> None:
+    text = (ROOT / "docs" / f"{document}.md").read_text()
+    targets = [target for target in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in target]
+    targets += [f"../{path}" for path in re.findall(r"`((?:infra|tests|deployments)/[\w./-]+)`", text)]
+    assert [target for target in targets if not (ROOT / "docs" / target).exists()] == []
