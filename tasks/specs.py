@@ -46,7 +46,7 @@ def load_spec(model: str, *, files_first: bool = False) -> ModelSpec:
             f"there is no model spec {model!r}: not a .yaml file, not in {_FOLDER}, and no ModelSpec block of that name"
         )
     if stored is not None and given is not None and stored.digest() != given.digest():
-        logger.warning("spec      the stored block %r counts, which differs from the file of that name", model)
+        logger.info("spec      the stored block %r counts; it differs from the file of that name", model)
     return stored or given  # type: ignore[return-value] - one of them is there
 
 

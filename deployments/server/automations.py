@@ -69,8 +69,9 @@ def _put(client: "SyncPrefectClient", wanted: Any, found: Any, changes: Changes)
         return
     changed = differing(_plain(wanted), _plain(found))
     if changed and not changes.dry_run:
-        # Whose it is stays as it is, and whether a person has switched it off.
-        client.update_automation(found.id, wanted.model_copy(update={"enabled": found.enabled, "owner_resource": None}))
+        content = wanted.model_dump(mode="json", exclude={"owner_resource"})  # whose it is stays as it is
+        content["enabled"] = found.enabled  # a person has switched it
+        client.request("PUT", "/automations/{id}", path_params={"id": found.id}, json=content)
     changes.note("automation", wanted.name, "changed" if changed else "left", ", ".join(changed))
 
 

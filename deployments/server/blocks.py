@@ -10,8 +10,8 @@ from everfit.deployments.server.changes import Changes
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
-SPECS, NOTIFICATION = "everfit_specs", "everfit_notification"
-"""Names of the variables: the digest of each spec as it was last stored, and the notification block."""
+SPECS, NOTIFICATION, SERVICES = "everfit_specs", "everfit_notification", "everfit_services"
+"""Names of the variables: the digest of each spec as it was last stored, and what was last said of the other two."""
 
 
 def store_specs(client: "SyncPrefectClient", specs: Sequence[ModelSpec], changes: Changes, *, overwrite: bool) -> None:
@@ -45,6 +45,23 @@ def store_specs(client: "SyncPrefectClient", specs: Sequence[ModelSpec], changes
                 f"edited on the server ({_what_differs(spec, stored)}); --overwrite-specs",
             )
     _set_variable(client, SPECS, before, after, changes)
+
+
+def services(client: "SyncPrefectClient", named: Sequence[str], changes: Changes) -> tuple[str, ...]:
+    """The prediction services that were named, now or earlier.
+
+    Args:
+        client: Of the server.
+        named: Base URLs.
+        changes: What is done is noted there.
+    """
+    variable = client.read_variable_by_name(SERVICES)
+    before = list(variable.value) if variable and isinstance(variable.value, list) else None
+    chosen = list(named) or before
+    if chosen is None:
+        return ()
+    _set_variable(client, SERVICES, before, chosen, changes)
+    return tuple(str(each) for each in chosen)
 
 
 def notification(client: "SyncPrefectClient", named: str | None, changes: Changes) -> str | None:

@@ -26,7 +26,7 @@ class Options:
         dry_run: Only tell what would be done.
         wait: Seconds that the API has to come up.
         notify: The notification block to use from now on, as `type/name`.
-        services: Prediction services that serve every model, for specs that name none.
+        services: Prediction services that serve every model from now on, for specs that name none.
         overwrite_specs: Take the files' specs, even where a person has edited the stored ones.
     """
 
@@ -49,7 +49,6 @@ def bootstrap(settings: Settings, options: Options) -> Changes:
     """
     if problems := check.find_problems():
         raise DeploymentError("; ".join(problems))
-    specs = [_served(load_spec_file(path), options.services) for path in spec_files()]
     from prefect import get_client
 
     from everfit.tasks.tracking import code_version
@@ -59,6 +58,8 @@ def bootstrap(settings: Settings, options: Options) -> Changes:
         wait_for_api(client, options.wait)
         _stores(settings, changes)
         _pool(client, changes)
+        services = blocks.services(client, options.services, changes)
+        specs = [_served(load_spec_file(path), services) for path in spec_files()]
         blocks.store_specs(client, specs, changes, overwrite=options.overwrite_specs)
         notification = blocks.notification(client, options.notify, changes)
         names = [spec.name for spec in specs]

@@ -1,10 +1,13 @@
 """The strict check of specs, `prefect.yaml` and `automations.yaml`: everything that would only be found at run time."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from everfit.blocks.errors import DeploymentError, SpecError
 from everfit.deployments.server import files
@@ -14,6 +17,8 @@ from everfit.tasks.specs import load_spec_file, spec_files
 if TYPE_CHECKING:
     from prefect import Flow
 
+_LONE = re.compile(r"\{\{(?:(?!\{\{).)*\}\}", re.DOTALL)
+_PAYLOAD = ("until", "reason", "id", "decision_id", "turn_id")
 _PLACEHOLDER = re.compile(r"\{\{\s*\$\w+\s*\}\}|\{\{\s*code\.\w+\s*\}\}")
 
 
@@ -84,7 +89,9 @@ def _of_deployment(deployment: files.Deployment) -> Iterator[str]:
             if name not in given:
                 yield f"{where}: trigger {trigger['name']!r}: nothing is given for {name!r}, which the flow needs"
         yield from (f"{where}: trigger {trigger['name']!r}: {problem}" for problem in _of_events(trigger))
-        yield from (f"{where}: trigger {trigger['name']!r}: {problem}" for problem in _of_templates(given))
+        yield from (
+            f"{where}: trigger {trigger['name']!r}: {problem}" for problem in _of_templates(given, as_json=True)
+        )
     if left := sorted({found for text in _texts(deployment.model_dump()) for found in _PLACEHOLDER.findall(text)}):
         yield f"{where}: {left[0]} is not filled in; known are {files.MODEL} and {files.VERSION}"
 
@@ -116,7 +123,7 @@ def _of_automation(automation: Any) -> Iterator[str]:
         yield from (f"{automation.name!r}: {problem}" for problem in _of_templates(action))
 
 
-def _of_templates(value: Any) -> Iterator[str]:
+def _of_templates(value: Any, *, as_json: bool = False) -> Iterator[str]:
     from jinja2 import TemplateSyntaxError
     from jinja2.sandbox import SandboxedEnvironment
 
@@ -127,6 +134,21 @@ def _of_templates(value: Any) -> Iterator[str]:
             known.from_string(text)
         except TemplateSyntaxError as error:
             yield f"{text!r} is no template: {error}"
+            continue
+        if as_json and _LONE.fullmatch(text) and (problem := _not_json(known, text)):
+            yield f"{text!r} doesn't give JSON, which Prefect makes of a lone expression: {problem}"
+
+
+def _not_json(environment: Any, text: str) -> str | None:
+    """What goes wrong when Prefect puts its filter behind the expression, for an event without payload and with one."""
+    occurred, some = datetime(2024, 1, 1, tzinfo=UTC), dict.fromkeys(_PAYLOAD, "x")
+    for payload in ({}, some):
+        event = {"id": UUID(int=0), "event": "everfit.data.arrived", "occurred": occurred, "payload": payload}
+        try:
+            json.loads(environment.from_string("{{ " + text.strip()[2:-2].strip() + " | tojson }}").render(event=event))
+        except (TypeError, ValueError) as error:
+            return str(error)
+    return None
 
 
 def _texts(value: Any) -> Iterator[str]:
