@@ -60,6 +60,8 @@ class Outcome(Record):
     unexpected: int = Field(description="How many rows are not as expected; 0 for one about the whole table.")
     observed: str = ""
     strict: bool = Field(default=False, description="Whether the rows that are not as expected are bad by themselves.")
+    counted: int = Field(default=0, description="Of how many values; 0 for one about the whole table.")
+    samples: tuple[str, ...] = Field(default=(), description="Some values that are not as expected.")
 
     @property
     def refuses_batch(self) -> bool:
@@ -113,10 +115,10 @@ class Tally:
             self.counted - self.unexpected >= mostly * self.counted - 1e-9
             or (not self.strict and self.counted < FEW_ROWS and _by_chance(self.unexpected, self.counted, 1 - mostly))
         )
-        observed = self.observed
+        observed, samples = self.observed, tuple(sorted(self.seen)[:5])
         if self.unexpected:
             share = self.unexpected / max(1, self.counted)
-            some = ", ".join(sorted(self.seen)[:5])
+            some = ", ".join(samples)
             observed = f"{self.unexpected:,} of {self.counted:,} ({share:.1%})" + (f", such as {some}" if some else "")
         return Outcome(
             expectation=in_words(self.expectation),
@@ -124,6 +126,8 @@ class Tally:
             unexpected=self.unexpected,
             observed=observed,
             strict=self.strict,
+            counted=self.counted,
+            samples=samples,
         )
 
 

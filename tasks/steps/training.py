@@ -43,6 +43,7 @@ from everfit.tasks.releasing import release as releasing
 from everfit.tasks.releasing.approval import overtaken
 from everfit.tasks.specs import load_spec
 from everfit.tasks.steps import approval as approval_steps
+from everfit.tasks.steps import validation_results
 from everfit.tasks.turns import TurnRecord
 from everfit.tasks.watching import reference
 
@@ -102,6 +103,7 @@ def validate(context: Context, batch: Batch) -> Validation:
         len(validation.outcomes),
         f"{validation.bad_rows:,}",
     )
+    validation_results.show(context, batch, validation)
     return validation
 
 

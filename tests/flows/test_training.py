@@ -1,5 +1,6 @@
 """Stories of the training flow, on a real Prefect server, MLflow, ledger and Delta tables."""
 
+import json
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -9,13 +10,17 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
+from prefect.artifacts import Artifact
 from support.deliveries import SPEC, deliveries, write_month
+from support.events import emitted
 
 from everfit.blocks.errors import DataError, EverfitError, SourceError
 from everfit.blocks.settings import Settings
 from everfit.deployments.runs import result_of
 from everfit.flows.training import training
+from everfit.tasks import tracking
 from everfit.tasks.context import Context
+from everfit.tasks.events import DATA_REJECTED, RELEASE_PROMOTED, TURN_FINISHED
 from everfit.tasks.records import Trigger
 from everfit.tasks.releasing import registry
 from everfit.tasks.specs import load_spec
@@ -130,6 +135,7 @@ def test_bad_rows_lie_in_quarantine_and_are_not_trained_on(model: str, workspace
 
 
 def test_a_bad_batch_is_rejected_whole_and_changes_nothing_else(model: str, workspace: Path):
+    started = datetime.now(UTC)
     run(model)
     spring = deliveries("2024-03-01", 30, seed=1)
     spring["distance"] = -1e6
@@ -143,6 +149,21 @@ def test_a_bad_batch_is_rejected_whole_and_changes_nothing_else(model: str, work
     assert len(here.workspace.table("deliveries", "dataset").read()) == 40 * 60
     assert len(here.workspace.table("deliveries", "quarantine").read()) == 40 * 30
     assert registry.versions(here.mlflow, "deliveries") == [1]
+    # Who listens to the model has heard of both turns.
+    told = emitted("deliveries", started, TURN_FINISHED, RELEASE_PROMOTED, DATA_REJECTED)
+    assert (told[TURN_FINISHED]["turn_id"], told[TURN_FINISHED]["state"]) == (turn["turn_id"], "DataRejected")
+    assert told[DATA_REJECTED]["reasons"] == turn["reasons"]
+    assert (told[RELEASE_PROMOTED]["release"]["version"], told[RELEASE_PROMOTED]["release"]["seq"]) == (1, 1)
+    # What was expected and found is to be seen in MLflow and in Prefect.
+    run_id = tracking.turn_run(here.mlflow, here.settings, "deliveries", turn["turn_id"])
+    assert here.mlflow.get_run(run_id).info.status == "FINISHED"
+    page = Path(here.mlflow.download_artifacts(run_id, "validation.html", str(workspace))).read_text()
+    assert "Great Expectations" in page
+    assert "Failed" in page
+    artifact = Artifact.get("deliveries-validation")
+    assert artifact is not None
+    assert artifact.description.startswith("refused")
+    assert "distance" in json.loads(str(artifact.data))[0]["expectation"]
 
 
 def test_a_label_counts_only_once_it_is_known_and_mature(model: str, workspace: Path):

@@ -1,0 +1,115 @@
+"""What a validation found, for people: Great Expectations' own page, and the rows of a table."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from everfit.blocks.expectations import Expectation
+from everfit.blocks.spec import ModelSpec
+from everfit.tasks.data.expect import Outcome
+from everfit.tasks.data.ingest import Batch
+from everfit.tasks.data.staging import Staging
+from everfit.tasks.data.suite import read_suite
+from everfit.tasks.data.validate import ONE_ROW, Validation, asked
+from everfit.tasks.workspace import Workspace
+
+if TYPE_CHECKING:
+    from great_expectations.core import ExpectationValidationResult
+
+
+def table_rows(validation: Validation) -> list[dict[str, Any]]:
+    """One row for each expectation, those that don't hold first."""
+    rows = [
+        {
+            "expectation": outcome.expectation,
+            "holds": "yes" if outcome.passed else "no",
+            "rows not as expected": outcome.unexpected,
+            "found": outcome.observed,
+            "then": "the rows are quarantined" if outcome.strict else "the batch is refused",
+        }
+        for outcome in validation.outcomes
+    ]
+    return sorted(rows, key=lambda row: row["holds"] == "yes")
+
+
+def html_page(spec: ModelSpec, batch: Batch, validation: Validation, workspace: Workspace) -> str:
+    """Great Expectations' page of a validation; what is not one of its expectations is in the table alone.
+
+    Args:
+        spec: The model's spec.
+        batch: What was checked.
+        validation: What was found.
+        workspace: Where the suite is that was asked.
+    """
+    import great_expectations as gx
+    from great_expectations.core import ExpectationSuiteValidationResult
+    from great_expectations.core.run_identifier import RunIdentifier
+    from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
+    from great_expectations.render.view import DefaultJinjaPageView
+
+    staging = Staging(workspace, spec.name, batch.turn_id)
+    suite = asked(read_suite(workspace.read(staging.path("suite.yaml"))), spec, batch)
+    results = list(_results(spec, batch, validation, suite))
+    held = sum(bool(result.success) for result in results)
+    rendered = ValidationResultsPageRenderer().render(
+        ExpectationSuiteValidationResult(
+            success=validation.passed,
+            results=results,
+            suite_name=spec.name,
+            suite_parameters={},
+            statistics={
+                "evaluated_expectations": len(results),
+                "successful_expectations": held,
+                "unsuccessful_expectations": len(results) - held,
+                "success_percent": 100 * held / len(results) if results else None,
+            },
+            meta={
+                "run_id": RunIdentifier(run_name=batch.turn_id, run_time=batch.window.until),
+                "great_expectations_version": gx.__version__,
+                "batch_kwargs": {"datasource": spec.source.kind},
+            },
+        )
+    )
+    return str(DefaultJinjaPageView().render(rendered))
+
+
+def _results(
+    spec: ModelSpec, batch: Batch, validation: Validation, suite: list[Expectation]
+) -> "Iterator[ExpectationValidationResult]":
+    own = validation.outcomes[: len(validation.outcomes) - len(suite)]
+    for name in batch.missing_columns:
+        missing = Outcome(expectation="", passed=False, unexpected=0)
+        yield _result(Expectation(type="expect_column_to_exist", kwargs={"column": name}), missing)
+    for outcome in own:
+        if outcome.expectation == ONE_ROW:
+            yield _result(_names_one_row(spec.columns.key), outcome.model_copy(update={"counted": batch.fresh}))
+    for expectation, outcome in zip(suite, validation.outcomes[len(own) :], strict=True):
+        yield _result(expectation, outcome)
+
+
+def _names_one_row(key: tuple[str, ...]) -> Expectation:
+    if len(key) == 1:
+        return Expectation(type="expect_column_values_to_be_unique", kwargs={"column": key[0]})
+    return Expectation(type="expect_compound_columns_to_be_unique", kwargs={"column_list": list(key)})
+
+
+def _result(expectation: Expectation, outcome: Outcome) -> "ExpectationValidationResult":
+    from great_expectations.core import ExpectationValidationResult
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    result: dict[str, Any] = {"observed_value": outcome.observed}
+    if outcome.counted:
+        share = 100 * outcome.unexpected / outcome.counted
+        result = {
+            "element_count": outcome.counted,
+            "unexpected_count": outcome.unexpected,
+            "unexpected_percent": share,
+            "unexpected_percent_total": share,
+            "partial_unexpected_list": list(outcome.samples),
+        }
+    return ExpectationValidationResult(
+        success=outcome.passed,
+        expectation_config=ExpectationConfiguration(type=expectation.type, kwargs=dict(expectation.kwargs), meta={}),
+        result=result,
+        exception_info={"raised_exception": False, "exception_message": None, "exception_traceback": None},
+        meta={},
+    )

@@ -1,0 +1,28 @@
+"""What a validation found, where people look for it: a page in MLflow, a table in Prefect."""
+
+from typing import Any
+
+from prefect.artifacts import create_table_artifact
+
+from everfit.tasks import tracking
+from everfit.tasks.context import Context
+from everfit.tasks.data.ingest import Batch
+from everfit.tasks.data.validate import Validation
+from everfit.tasks.data.validation_page import html_page, table_rows
+
+
+def show(context: Context, batch: Batch, validation: Validation) -> None:
+    """Put Great Expectations' page into the turn's MLflow run, and a table artifact into Prefect."""
+    if not validation.outcomes:  # nothing was new, so nothing was asked
+        return
+    client, spec = context.mlflow, context.spec
+    run_id = tracking.turn_run(client, context.settings, spec.name, batch.turn_id)
+    client.log_text(run_id, html_page(spec, batch, validation, context.workspace), "validation.html")
+    client.log_dict(run_id, validation.model_dump(mode="json"), "validation.json")
+    client.set_terminated(run_id)  # a turn that goes on opens it again
+    rows: list[dict[str, Any]] = table_rows(validation)
+    create_table_artifact(
+        rows,
+        key=f"{spec.name}-validation",
+        description=f"{'passed' if validation.passed else 'refused'}: {batch.turn_id}, {validation.rows:,} rows",
+    )
