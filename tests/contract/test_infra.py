@@ -227,6 +227,14 @@ def test_hosts_and_ports_are_those_of_the_services(compose: dict[str, Any]) -> N
         assert compose["services"][name]["ports"] == [f"127.0.0.1:{ports[name]}:{ports[name]}"]
 
 
+def test_the_proxy_asks_what_compose_publishes(compose: dict[str, Any]) -> None:
+    asked = set(re.findall(r"\b(?:http://|server )(127\.0\.0\.1:\d+)", (INFRA / "nginx" / "everfit.conf").read_text()))
+    published = {
+        port.rpartition(":")[0] for service in compose["services"].values() for port in service.get("ports", [])
+    }
+    assert asked - published == {"127.0.0.1:8081"}  # the second service, which stands for as many as there are
+
+
 def test_everything_is_waited_for_and_looked_after(compose: dict[str, Any]) -> None:
     for name, service in compose["services"].items():
         for other, how in service.get("depends_on", {}).items():
