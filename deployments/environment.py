@@ -40,6 +40,7 @@ def prepare(settings: Settings, *, quiet: bool = True) -> None:
     os.environ.setdefault("PREFECT_LOGGING_FORMATTERS_STANDARD_FORMAT", "%(asctime)s  %(message)s")
     os.environ.setdefault("PREFECT_LOGGING_FORMATTERS_STANDARD_DATEFMT", "%H:%M:%S")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # which is for --json alone
     # OpenMP's threads spin while they wait for each other, which on a busy machine takes ten times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # 10 s, the default, is not enough for the very first start, which makes the database.
