@@ -20,6 +20,11 @@ class ServingPolicy(Policy):
         new_categories: `refuse` answers 4xx to a category that training hasn't seen; `accept` leaves it to the model.
         outlier_above: An input more unlike the training data than this share of usual ones is flagged.
         outliers: `log` answers flagged inputs and counts them; `refuse` answers 4xx.
+        probing: `log` flags and counts the requests of clients that seem to probe the model, by many inputs that differ
+            little or answers near a boundary; `refuse` answers 429; `ignore` doesn't look.
+        probing_rows: By how many of its last inputs a client is judged.
+        probing_share: From which share of them on.
+        probing_for: How long a client stays flagged.
         durability: `process` writes each micro-batch before it is answered and outlives SIGKILL; a power cut may lose
             what was answered since the last drain. `disk` flushes it as well and outlives that too, for one flush of
             the disk (0.2 to 10 ms) per micro-batch.
@@ -39,6 +44,10 @@ class ServingPolicy(Policy):
     )
     outlier_above: float = Field(default=0.999, ge=0, le=1, description="From which outlier score an input is flagged.")
     outliers: Literal["log", "refuse"] = Field(default="log", description="What is done with flagged inputs.")
+    probing: Literal["log", "refuse", "ignore"] = Field(default="log", description="What is done with probing clients.")
+    probing_rows: int = Field(default=200, ge=20, description="By how many of its last inputs a client is judged.")
+    probing_share: float = Field(default=0.8, gt=0, le=1, description="From which share of them on it is flagged.")
+    probing_for: Duration = Field(default=timedelta(minutes=5), description="How long a client stays flagged.")
     durability: Literal["process", "disk"] = Field(
         default="process", description="What an answered prediction outlives."
     )

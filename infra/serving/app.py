@@ -15,6 +15,7 @@ from everfit.infra.serving.access import ANONYMOUS, AccessError, Limiter, Tokens
 from everfit.infra.serving.batching import Answer, OverloadedError, UnpredictableInputError
 from everfit.infra.serving.endpoint import Endpoint, NotReadyError, OutlierError, Part
 from everfit.infra.serving.openapi import describe
+from everfit.infra.serving.probing import ProbingError
 from everfit.infra.serving.protocol import RequestError, Table, read_invocation, read_json, records_table
 from everfit.infra.serving.servable import Servable
 from everfit.infra.serving.spool import SpoolError
@@ -108,6 +109,10 @@ def refusal(error: Exception) -> Response:
             status = error.status
             content["error_code"] = "UNAUTHENTICATED" if status == 401 else "REQUEST_LIMIT_EXCEEDED"
             headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {"Retry-After": str(error.retry_after_s)}
+        case ProbingError():
+            status = 429
+            content["error_code"] = "REQUEST_LIMIT_EXCEEDED"
+            headers = {"Retry-After": "60"}
         case UnpredictableInputError() | OutlierError():
             status = 422
         case NotReadyError() | OverloadedError() | SpoolError() | WorkspaceError():

@@ -63,6 +63,7 @@ class Job:
         rows: How many.
         client: Who asked.
         arm: In which it's predicted.
+        flag: What the client is suspected of, for the log.
         future: Gets the `Answer`.
         arrived: By `time.perf_counter`.
     """
@@ -73,6 +74,7 @@ class Job:
     rows: int
     client: str
     arm: Arm = "champion"
+    flag: str | None = None
     future: "asyncio.Future[Answer] | None" = None
     arrived: float = field(default_factory=time.perf_counter)
 
@@ -197,6 +199,7 @@ class Batcher:
         columns[predictions.LATENCY] = [ms for job in jobs for ms in [round((ended - job.arrived) * 1e3, 3)] * job.rows]
         columns[predictions.OUTLIER] = outliers
         columns[predictions.CLIENT] = [job.client for job in jobs for _ in range(job.rows)]
+        columns[predictions.FLAG] = [job.flag for job in jobs for _ in range(job.rows)]
         self._spool.append(servable.kinds, columns)
         self.batches += 1
         self.rows += rows

@@ -12,6 +12,7 @@ from everfit.blocks.serving import ServingPolicy
 from everfit.infra.serving.batching import Answer, Batcher, Job
 from everfit.infra.serving.drain import Drain
 from everfit.infra.serving.follower import Follower
+from everfit.infra.serving.probing import PROBING, ProbingDetector, ProbingError
 from everfit.infra.serving.protocol import Identified, RequestError, Table, identify
 from everfit.infra.serving.servable import ModelCache, Servable
 from everfit.infra.serving.shadow import Shadow
@@ -85,6 +86,11 @@ class Endpoint:
             every_s=self.policy.follow_every.total_seconds(),
         )
         self.drain: Drain | None = None
+        self.probing: ProbingDetector | None = None
+        if self.policy.probing != "ignore":
+            for_s = self.policy.probing_for.total_seconds()
+            self.probing = ProbingDetector(self.policy.probing_rows, self.policy.probing_share, for_s)
+        self.refused_probing = 0
         self.stopping = False
 
     def start(self) -> None:
@@ -155,6 +161,7 @@ class Endpoint:
             RequestError: there are no rows, or too many.
             InputError: a value isn't what the model was trained for.
             OutlierError: a row is too unlike the training data, where the policy refuses such.
+            ProbingError: the client's requests look like probing, where the policy refuses such.
             OverloadedError: too much waits.
             SpoolError: the answer can't be made durable, so it isn't given.
         """
@@ -168,13 +175,27 @@ class Endpoint:
         if self.policy.outliers == "refuse":
             self._refuse_outliers(servable, features, table.rows)
         names = identify(table, features, inputs, time.time_ns() // 1_000)
+        flag = self._look_for_probing(client, features, table.rows)
         dealt = self.trial.deal(servable, names, features)
         if dealt is not None:
-            return await self._predict_on_trial(servable, table, features, names, dealt, client)
-        answer = await self._ask(servable, features, names.columns, table.rows, client)
-        if self.shadow is not None:
+            parts = await self._predict_on_trial(servable, table, features, names, dealt, client, flag)
+        else:
+            parts = [Part(await self._ask(servable, features, names.columns, table.rows, client, flag=flag))]
+        if self.probing is not None:
+            for part in parts:
+                told = part.answer.scores.probabilities
+                self.probing.answered(client, None if told is None else told[part.answer.start : part.answer.stop])
+        if dealt is None and self.shadow is not None:
             self.shadow.copy(table, names.columns, client)
-        return [Part(answer)]
+        return parts
+
+    def _look_for_probing(self, client: str, features: dict[str, list[Any]], rows: int) -> str | None:
+        if self.probing is None or not self.probing.asks(client, features, rows):
+            return None
+        if self.policy.probing == "refuse":
+            self.refused_probing += rows
+            raise ProbingError("these requests look like probing of the model, and this model refuses such for a while")
+        return PROBING
 
     async def _ask(  # noqa: PLR0917
         self,
@@ -184,9 +205,11 @@ class Endpoint:
         rows: int,
         client: str,
         arm: Arm = "champion",
+        *,
+        flag: str | None,
     ) -> Answer:
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self.batcher.put(Job(servable, features, logged, rows, client, arm=arm, future=future))
+        self.batcher.put(Job(servable, features, logged, rows, client, arm=arm, flag=flag, future=future))
         return await future
 
     async def _predict_on_trial(  # noqa: PLR0917
@@ -197,6 +220,7 @@ class Endpoint:
         names: Identified,
         dealt: tuple[Servable, list[int]],
         client: str,
+        flag: str | None,
     ) -> list[Part]:
         """Both arms answer at once, each its rows; the champion those too that the challenger can't."""
         challenger, tried = dealt
@@ -206,16 +230,18 @@ class Endpoint:
             given = Table(part_of(_whole(table), tried), len(tried))
             logged = part_of(names.columns, tried)
             accept = self.policy.new_categories == "accept"
-            answer = await self.trial.ask(challenger, servable, given, logged, client, new_categories=accept)
+            answer = await self.trial.ask(challenger, servable, given, logged, client, new_categories=accept, flag=flag)
             if answer is None:
-                answer = await self._ask(servable, part_of(features, tried), logged, len(tried), client, "fallback")
+                answer = await self._ask(
+                    servable, part_of(features, tried), logged, len(tried), client, "fallback", flag=flag
+                )
             return Part(answer, tried)
 
         async def ask_champion() -> list[Part]:
             if not rest:
                 return []
             own, logged = part_of(features, rest), part_of(names.columns, rest)
-            return [Part(await self._ask(servable, own, logged, len(rest), client), rest)]
+            return [Part(await self._ask(servable, own, logged, len(rest), client, flag=flag), rest)]
 
         tried_part, rest_parts = await asyncio.gather(ask_challenger(), ask_champion())
         return [*rest_parts, tried_part]

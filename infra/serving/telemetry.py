@@ -60,6 +60,10 @@ _GAUGES: dict[str, tuple[str, _Reading]] = {
     "everfit_spool_max_bytes": ("Bytes that the spool may hold.", lambda one: one.spool.max_bytes),
     "everfit_registry_reachable": ("1 while it answers.", lambda one: one.follower.state.registry_reachable),
     "everfit_failed_version": ("Version that couldn't be served.", lambda one: one.follower.state.failed_version or 0),
+    "everfit_probing_clients": (
+        "Clients that are flagged for probing now.",
+        lambda one: one.probing.flagged if one.probing else 0,
+    ),
     "everfit_drain_failures": ("Failed drains in a row.", lambda one: one.drain.state.failures if one.drain else 0),
 }
 _COUNTERS: dict[str, tuple[str, _Reading]] = {
@@ -70,6 +74,11 @@ _COUNTERS: dict[str, tuple[str, _Reading]] = {
         lambda one: one.batcher.outliers + one.trial.outliers,
     ),
     "everfit_refused_outliers": ("Rows that were refused as outliers.", lambda one: one.refused_outliers),
+    "everfit_probing_rows": (
+        "Rows of clients that were flagged for probing.",
+        lambda one: one.probing.flagged_rows if one.probing else 0,
+    ),
+    "everfit_refused_probing": ("Rows that were refused for it.", lambda one: one.refused_probing),
     "everfit_drained": ("Rows that the prediction log took.", lambda one: one.drain.state.drained if one.drain else 0),
     "everfit_segments_set_aside": (
         "Segments that a person should look at.",

@@ -89,6 +89,7 @@ class TrialArm:
         client: str,
         *,
         new_categories: bool,
+        flag: str | None,
     ) -> Answer | None:
         """Let the challenger answer.
 
@@ -99,6 +100,7 @@ class TrialArm:
             logged: Key and event time of these rows.
             client: Who asks.
             new_categories: Let categories through that training hasn't seen.
+            flag: What the client is suspected of.
 
         Returns:
             Its answer, on record; nothing when it failed, and the champion must answer.
@@ -110,6 +112,7 @@ class TrialArm:
             if challenger.scorer.classes != champion.scorer.classes:
                 raise UnfitChallengerError("it knows other classes than the champion")
             job = job_of(challenger, table, logged, client, "challenger", new_categories=new_categories)
+            job.flag = flag
             job.future = asyncio.get_running_loop().create_future()
             self._batcher.put(job)
             async with asyncio.timeout(_PATIENCE_S):
