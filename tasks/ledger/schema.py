@@ -25,6 +25,8 @@ from sqlalchemy import (
 
 REVISION = "0001"
 """The migration that this code needs; a test holds that it is the newest one."""
+VERSION_TABLE = "everfit_schema"
+"""Says which migration the tables have had."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):

@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool
 
 from everfit.blocks.errors import LedgerError
 from everfit.blocks.settings import Settings
-from everfit.tasks.ledger.schema import REVISION
+from everfit.tasks.ledger.schema import REVISION, VERSION_TABLE
 
 _LOCK_WAIT = timedelta(seconds=60)
 """How long a write waits for other writers (SQLite has one writer at a time)."""
@@ -126,7 +126,7 @@ class Store:
             with self._engine.connect() as connection:
                 return _read_revision(connection)
         except DatabaseError as error:
-            if "alembic_version" in str(error.orig):  # No such table, in the words of either database.
+            if VERSION_TABLE in str(error.orig):  # No such table, in the words of either database.
                 return None
             raise LedgerError(
                 f"the ledger {self.url!r} can't be opened ({_first_line(error)}); "
@@ -223,11 +223,18 @@ def _engine(url: URL) -> Engine:
 
 
 def _has_revision_table(connection: Connection) -> bool:
-    return connection.dialect.has_table(connection, "alembic_version")
+    """Whether it is known how far the tables are; ledgers of before said so under Alembic's own name."""
+    if connection.dialect.has_table(connection, VERSION_TABLE):
+        return True
+    before = connection.dialect.has_table(connection, "alembic_version")
+    if not before or connection.execute(text("SELECT version_num FROM alembic_version")).scalar() != "0001":
+        return False
+    connection.execute(text(f"ALTER TABLE alembic_version RENAME TO {VERSION_TABLE}"))
+    return True
 
 
 def _read_revision(connection: Connection) -> str | None:
-    revision: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    revision: str | None = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()  # noqa: S608 - a constant
     return revision
 
 

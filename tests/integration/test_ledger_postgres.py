@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from everfit.blocks.errors import BusyError, LedgerError
 from everfit.tasks.ledger import Ledger
-from everfit.tasks.ledger.schema import metadata
+from everfit.tasks.ledger.schema import VERSION_TABLE, metadata
 from everfit.tasks.records import ModelVersion, Trigger, Window
 
 MARCH = Window(since=datetime(2013, 1, 1, tzinfo=UTC), until=datetime(2013, 3, 1, tzinfo=UTC))
@@ -27,13 +27,16 @@ def ledger(postgres: Callable[[], str]) -> Ledger:
 
 def test_the_schema_is_what_the_migrations_make(ledger: Ledger) -> None:
     with ledger.read() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        assert (
+            compare_metadata(MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}), metadata)
+            == []
+        )
 
 
 def test_a_schema_newer_than_the_code_is_refused(postgres: Callable[[], str]) -> None:
     url = postgres()
     with Ledger.open(url).write("flights") as connection:
-        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("UPDATE everfit_schema SET version_num = '9999'"))
 
     with pytest.raises(LedgerError, match="newer than this everfit"):
         Ledger.open(url)

@@ -13,7 +13,7 @@ from support.openers import open_at_once
 from everfit.blocks.errors import BusyError, LedgerError
 from everfit.blocks.settings import Settings
 from everfit.tasks.ledger import Ledger, Turn
-from everfit.tasks.ledger.schema import REVISION, metadata
+from everfit.tasks.ledger.schema import REVISION, VERSION_TABLE, metadata
 from everfit.tasks.records import ModelVersion, Trigger, Window
 
 MARCH = Window(since=datetime(2013, 1, 1, tzinfo=UTC), until=datetime(2013, 3, 1, tzinfo=UTC))
@@ -55,18 +55,47 @@ def test_the_schema_is_what_the_migrations_make(ledger: Ledger) -> None:
     from everfit.tasks import ledger as package
 
     with ledger.read() as connection:
-        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        made = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        assert compare_metadata(made, metadata) == []
     script = ScriptDirectory(str(Path(package.__file__).parent / "migrations"))
     assert script.get_heads() == [REVISION]
 
 
 def test_a_schema_newer_than_the_code_is_refused_and_left_alone(ledger: Ledger, tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "ledger.db") as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.execute("UPDATE everfit_schema SET version_num = '9999'")
     connection.close()
 
     with pytest.raises(LedgerError, match=r"'9999', newer than this everfit"):
         Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
+
+
+@pytest.mark.parametrize(
+    ("earlier", "left"),
+    [("0001", []), ("d9a2b3c4e5f6", ["d9a2b3c4e5f6"])],
+    ids=["everfit's own of before", "of MLflow in the same database"],
+)
+def test_a_table_of_versions_under_alembics_name_is_taken_over_only_if_it_is_everfits(
+    earlier: str, left: list[str], ledger: Ledger, tmp_path: Path
+) -> None:
+    path = tmp_path / "ledger.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("ALTER TABLE everfit_schema RENAME TO alembic_version")
+        connection.execute("UPDATE alembic_version SET version_num = ?", [earlier])
+        if left:  # and everfit has no tables there yet
+            for table in ("leases", "releases", "decisions", "turns"):
+                connection.execute(f"DROP TABLE {table}")
+    connection.close()
+
+    assert Ledger.open(f"sqlite:///{path}").models() == []
+
+    with sqlite3.connect(path) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        found = connection.execute("SELECT version_num FROM alembic_version").fetchall() if left else []
+        assert connection.execute("SELECT version_num FROM everfit_schema").fetchall() == [(REVISION,)]
+    connection.close()
+    assert [number for (number,) in found] == left
+    assert ("alembic_version" in tables) == bool(left)
 
 
 @pytest.mark.parametrize("url", ["nonsense", "mysql://host/x", "sqlite://", "sqlite:///:memory:"])

@@ -2,11 +2,12 @@
 
 from alembic import context
 
-from everfit.tasks.ledger.schema import metadata
+from everfit.tasks.ledger.schema import VERSION_TABLE, metadata
 
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
+    version_table=VERSION_TABLE,  # MLflow, too, may keep its tables in this database, and Alembic's own name
     transactional_ddl=True,
 )
 with context.begin_transaction():
