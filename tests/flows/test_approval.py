@@ -14,6 +14,7 @@ from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow
 from prefect.flow_runs import resume_flow_run
 from support.deliveries import SPEC, deliveries, write_month
+from support.events import emitted
 
 from everfit.blocks.errors import EverfitError, LedgerError
 from everfit.blocks.settings import Settings
@@ -22,6 +23,7 @@ from everfit.flows.approval import approval
 from everfit.flows.training import training
 from everfit.tasks import gate as gating
 from everfit.tasks.context import Context
+from everfit.tasks.events import APPROVAL_REQUESTED, RELEASE_PROMOTED, TURN_FINISHED
 from everfit.tasks.records import Trigger
 from everfit.tasks.releasing import approver, registry
 from everfit.tasks.releasing.approval import ApprovalError
@@ -91,6 +93,11 @@ def test_what_waits_is_registered_and_released_to_nobody(here: Context):
     assert challenger.version == 1
     assert challenger.trained_until == MARCH - timedelta(days=1)  # fitted again on all rows already
     assert releases == []
+    # Whoever listens is told what to decide, until when, and where the evidence is.
+    asked = emitted("deliveries", turn.started_at, APPROVAL_REQUESTED)[APPROVAL_REQUESTED]
+    assert (asked["turn_id"], asked["version"], asked["headline"]) == (turn.id, 1, turn.reasons[0])
+    assert datetime.fromisoformat(asked["expires_at"]) == turn.finished_at + timedelta(days=7)
+    assert asked["evidence"]["command"] == f"everfit explain {turn.id}"
 
 
 def test_an_approved_challenger_is_the_champion_and_who_said_so_is_on_record(here: Context):
@@ -259,11 +266,14 @@ def test_a_run_of_the_approval_flow_holds_no_worker_while_it_waits(here: Context
     assert (suspended.type, suspended.name) == (StateType.PAUSED, "Suspended")
     assert left(here)[0].state == "AwaitingApproval"
 
+    answered = datetime.now(UTC)
     ended = resumed(said, flow_run.id)
 
     assert (ended.type, ended.name) == (StateType.COMPLETED, state)
     turn = left(here)[0]
     assert turn.reasons[0] == f"{'Approved' if said == 'approve' else 'Rejected'} by ann: seen in the UI"
+    wanted = (TURN_FINISHED, *([RELEASE_PROMOTED] if said == "approve" else []))
+    assert emitted("deliveries", answered, *wanted)[TURN_FINISHED]["state"] == state
     # Asked once more about a turn that is decided, the flow says how it ended.
     again: Any = approval("deliveries.yaml", turn.id, return_state=True)
     assert again.name == state

@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.events import emitted
 
 from everfit.blocks.settings import Settings
 from everfit.flows.reconcile import reconcile
 from everfit.flows.rollback import rollback
+from everfit.tasks.events import RELEASE_ROLLED_BACK
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.releasing import registry
 from everfit.tasks.releasing.release import release
@@ -45,6 +47,8 @@ def test_a_rollback_ends_as_rolled_back_and_is_in_the_ledger(spec: str, monkeypa
     assert (state.name, state.type.value) == ("RolledBack", "COMPLETED")
     entry = Ledger.open(Settings()).releases("flights")[-1]
     assert (entry.kind, entry.version, entry.reason, entry.actor) == ("rollback", 1, "complaints", "ann")
+    told = emitted("flights", entry.at, RELEASE_ROLLED_BACK)[RELEASE_ROLLED_BACK]["release"]
+    assert (told["version"], told["previous_version"], told["reason"]) == (1, 2, "complaints")
 
 
 def test_a_rollback_to_what_does_not_load_fails_and_changes_nothing(spec: str) -> None:

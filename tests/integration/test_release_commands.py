@@ -1,14 +1,18 @@
 """The commands of who is on call: each mistake is one line and changes nothing."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.settings import PREFECT_API_URL
+from support.events import emitted
 
 from everfit.blocks.settings import Settings
+from everfit.tasks.events import RELEASE_ROLLED_BACK
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.records import Trigger, Window
 from everfit.tasks.releasing import registry
@@ -41,10 +45,15 @@ print(json.dumps(said))
 """
 
 
-def everfit(*commands: list[str]) -> list[Any]:
+def everfit(*commands: list[str], **variables: str) -> list[Any]:
     """Exit code, standard output and standard error of each command."""
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, json.dumps(commands)], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", PROGRAM, json.dumps(commands)],
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -107,6 +116,17 @@ def test_each_command_answers_with_one_json_object(ledger: Ledger):
     assert "moved from version 2 to version 3 outside of everfit" in done["done"][0]
     assert (entry["version"], entry["actor"], entry["state"]) == (1, "ann", "verified")
     assert (story["state"], story["reasons"]) == ("ChampionKept", ["Kept champion 2: no gain"])
+
+
+def test_a_server_that_is_configured_hears_of_a_rollback(ledger: Ledger, prefect_server: None):
+    server = PREFECT_API_URL.value()
+    assert server is not None
+
+    ((code, _, err),) = everfit(["rollback", "flights.yaml", "--why", "complaints"], PREFECT_API_URL=server)
+
+    assert code == 0, err
+    entry = ledger.releases("flights")[-1]
+    assert emitted("flights", entry.at, RELEASE_ROLLED_BACK)[RELEASE_ROLLED_BACK]["release"]["seq"] == entry.seq
 
 
 def test_people_are_told_in_words(ledger: Ledger):
