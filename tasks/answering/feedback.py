@@ -136,6 +136,16 @@ def labels_window(context: Context, until: datetime) -> Window:
 
 @task
 def record_labels(context: Context, window: Window) -> LabellingResult:
+    """Take the labels of a window of the source that are known at its end, and look how many predictions they find."""
+    name, table = context.spec.name, context.workspace.table
+    return LabellingResult(
+        until=window.until,
+        recorded=take_labels(context, window),
+        unmatched=labels.unmatched(table(name, "labels"), table(name, "predictions"), window.until),
+    )
+
+
+def take_labels(context: Context, window: Window) -> Recorded:
     """Take the labels of a window of the source that are known at its end."""
     spec, until = context.spec, window.until
     table = context.workspace.table(spec.name, "labels")
@@ -150,11 +160,7 @@ def record_labels(context: Context, window: Window) -> LabellingResult:
         recorded += labels.record(
             table, labels.label_rows(keys, known[spec.columns.target], times, spec.task, "source")
         )
-    return LabellingResult(
-        until=until,
-        recorded=recorded,
-        unmatched=labels.unmatched(table, context.workspace.table(spec.name, "predictions"), until),
-    )
+    return recorded
 
 
 def final_state(result: ScoringResult | LabellingResult) -> State[dict[str, Any]]:

@@ -62,7 +62,7 @@ def take_labels(context: Context, until: datetime) -> LabelsSignal:
     """Take from the source what has come true; what can't be read is said, and those known already still count."""
 
     def taken() -> LabelsSignal:
-        feedback.record_labels.fn(context, feedback.labels_window(context, until))
+        feedback.take_labels(context, feedback.labels_window(context, until))
         return LabelsSignal()
 
     return attempt(taken, LabelsSignal)

@@ -104,8 +104,8 @@ SPEC: dict[str, Any] = {
     "maturity": "1d",
     "training": {
         "window": "best",
-        "windows": ["all", "28d", "14d"],
-        "holdout": "4d",
+        "windows": ["all", "28d", "7d"],
+        "holdout": "2d",
         "candidates": ["logistic_regression"],
         "evidence": "quick",
     },

@@ -102,17 +102,34 @@ def test_covariate_shift_without_loss_is_watched(world: str) -> None:
     assert found["state"] == "Watching"
 
 
+def test_label_shift_is_watched_too(world: str) -> None:
+    # Three of four deliveries are late now, and what late ones look like is as it was.
+    many = pd.concat([rows(window_of(22)[0], seed).assign(seed=seed) for seed in (22, 122, 222)])
+    late = many[many["late"]].sample(450, random_state=0)
+    frame = pd.concat([late, many[~many["late"]].sample(150, random_state=0)])
+    frame["id"] = frame["seed"].astype(str) + frame["id"]
+
+    found = run(monitoring, world, live(world, 22, frame.drop(columns="seed").sort_values("sent_at")))
+
+    assert found["verdict"] == "watch", found["reasons"]
+    assert {"distance", "_score"} <= set(found["signals"]["drift"]["columns"])
+    quality = found["signals"]["quality"]
+    assert abs(quality["value"] - quality["baseline"]["value"]) < 0.05
+
+
 @pytest.mark.parametrize(
-    ("number", "column", "change", "kind"),
+    ("number", "change", "kind"),
     [
-        (4, "distance", lambda _: 5.0, "broken_sensor"),
-        (6, "region", lambda values: values.replace("north", "NORTH"), "renamed_category"),
-        (8, "weight", lambda values: values * 1000, "implausible"),
+        (4, {"distance": lambda _: 5.0}, "broken_sensor"),
+        (6, {"region": lambda values: values.replace("north", "NORTH")}, "renamed_category"),
+        (8, {"weight": lambda values: values * 1000}, "implausible"),
+        (24, {"distance": lambda _: 5.0, "weight": lambda _: 0.1, "region": lambda _: "south"}, "frozen_feed"),
     ],
 )
-def test_broken_data_is_quarantined_and_trains_nothing(world: str, number: int, column: str, change: Any, kind: str):
+def test_broken_data_is_quarantined_and_trains_nothing(world: str, number: int, change: Any, kind: str) -> None:
     frame = rows(window_of(number)[0], number)
-    frame[column] = change(frame[column])
+    for column, broken in change.items():
+        frame[column] = broken(frame[column])
 
     found = run(monitoring, world, live(world, number, frame))
 
@@ -167,7 +184,7 @@ def test_a_source_that_is_gone_is_a_failure_too(world: str, monkeypatch: pytest.
         raise OSError("the store is away")
 
     until = live(world, 18)
-    monkeypatch.setattr(feedback.record_labels, "fn", gone)
+    monkeypatch.setattr(feedback, "take_labels", gone)
 
     state = monitoring(world, until, return_state=True)
 
