@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support.s3 import seaweed
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +39,12 @@ def postgres() -> Iterator[Callable[[], str]]:
     yield schema
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def store() -> Iterator[str]:
+    """The endpoint of a SeaweedFS with the bucket `models`; `support.s3.reach` leads a test to it."""
+    yield from seaweed()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,67 @@
+"""A challenger that is better is tried first, where the spec says so."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.deliveries import SPEC, deliveries, write_month
+from typer.testing import CliRunner
+
+from everfit.blocks.settings import Settings
+from everfit.deployments.cli import app
+from everfit.deployments.runs import result_of
+from everfit.flows.training import training
+from everfit.flows.trial import trial
+from everfit.tasks.context import Context
+from everfit.tasks.releasing import registry
+from everfit.tasks.releasing.arms import read_arms
+from everfit.tasks.specs import load_spec
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+MARCH, MAY = datetime(2024, 3, 1, tzinfo=UTC), datetime(2024, 5, 1, tzinfo=UTC)
+
+
+def test_what_the_gate_promotes_is_on_trial_until_a_look_or_a_person_ends_it(
+    workspace: Path, mlflow_uri: str, tmp_path: Path
+) -> None:
+    write_month(tmp_path, "winter", deliveries("2024-01-01", 60, strength=-3.0))
+    path = tmp_path / "deliveries.yaml"
+    path.write_text(yaml.safe_dump(SPEC | {"release": {"strategy": "canary"}}))
+
+    def turn(until: datetime) -> Any:
+        return result_of(training(str(path), until, return_state=True))
+
+    assert turn(MARCH)["state"] == "Promoted"  # the first champion has nothing to be tried against
+    write_month(tmp_path, "spring", deliveries("2024-03-01", 61, seed=1))
+    second = turn(MAY)
+
+    assert second["state"] == "OnTrial"
+    assert second["reasons"][0] == "Version 2 is tried on 5 % of the keys (canary) against version 1"
+    here = Context(load_spec(str(path)), Settings())
+    champion, challenger = (getattr(registry, name)(here.mlflow, "deliveries") for name in ("champion", "challenger"))
+    assert (champion.version, challenger.version) == (1, 2)
+    arms = read_arms(here.mlflow, challenger)
+    assert arms is not None
+    assert (arms.share, arms.champion) == (0.05, 1)
+
+    state: Any = trial(str(path), datetime(2024, 5, 3, tzinfo=UTC), return_state=True)
+    assert state.name == "OnTrial"
+    assert "has 0 answers in this step" in state.message
+
+    def command(*arguments: str) -> Any:
+        return CliRunner().invoke(app, ["trial", str(path), *arguments])
+
+    assert command("--stop", "--by", "ann").exit_code != 0  # without a reason
+    shown = command("--until", "2024-05-04")
+    assert "step 1 of 3, 5 % of the keys" in shown.stdout
+    told = json.loads(command("--stop", "--by", "ann", "--why", "holidays", "--json").stdout)
+    assert (told["state"], told["reasons"]) == ("Returned", ["Taken back by ann: holidays"])
+    assert command().stdout == "No version of deliveries is on trial.\n"
+    assert registry.challenger(here.mlflow, "deliveries") is None
+    kinds = [(one.kind, one.verdict) for one in here.ledger.story(second["turn_id"]).decisions]
+    assert kinds == [("gate", "promote"), *[("trial", verdict) for verdict in ("start", "wait", "wait", "return")]]
+    assert turn(MAY)["state"] == "Returned"  # the same trigger gives the same turn
