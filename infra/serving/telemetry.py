@@ -67,7 +67,10 @@ _GAUGES: dict[str, tuple[str, _Reading]] = {
     "everfit_drain_failures": ("Failed drains in a row.", lambda one: one.drain.state.failures if one.drain else 0),
 }
 _COUNTERS: dict[str, tuple[str, _Reading]] = {
-    "everfit_predictions": ("Rows that were predicted and logged.", lambda one: one.batcher.rows),
+    "everfit_predictions": (
+        "Rows that were predicted, answered and logged.",
+        lambda one: one.batcher.rows + one.trial.rows,
+    ),
     "everfit_batches": ("Rounds of prediction.", lambda one: one.batcher.batches),
     "everfit_outliers": (
         "Answered rows that were flagged as outliers.",

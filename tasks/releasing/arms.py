@@ -33,7 +33,7 @@ class Arms(Record):
         Args:
             key: Text that is the same for the same key.
         """
-        digest = hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=8, key=self.trial.encode()[:64])
+        digest = hashlib.blake2b(f"{self.trial}\0{key}".encode("utf-8", "surrogatepass"), digest_size=8)
         return int.from_bytes(digest.digest(), "big") < self.share * 2**64
 
 

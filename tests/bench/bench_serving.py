@@ -144,6 +144,23 @@ async def load(port: int, payload: bytes, connections: int, seconds: float) -> d
     }
 
 
+async def load_with_swaps(port: int, payload: bytes, seconds: float, swaps: int) -> dict[str, float]:
+    """The same load of 16 connections while the champion changes again and again."""
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri=os.environ["MLFLOW_TRACKING_URI"])
+    source = client.get_model_version("bench", "1").source
+    versions = ["1", str(client.create_model_version("bench", source).version)]
+
+    async def swap() -> None:
+        for number in range(1, swaps + 1):
+            await asyncio.sleep(seconds / (swaps + 1))
+            await asyncio.to_thread(client.set_registered_model_alias, "bench", "champion", versions[number % 2])
+
+    found, _ = await asyncio.gather(load(port, payload, 16, seconds), swap())
+    return found | {"swaps": swaps}
+
+
 def cpu_seconds(pid: int) -> float:
     """What a process and its children have used so far; unlike wall time it doesn't depend on who else is computing."""
     total = 0
@@ -166,6 +183,7 @@ def free_port() -> int:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--swaps", type=int, default=0, help="champion changes during a load of 16 connections")
     parser.add_argument("--only", nargs="*", default=["everfit", "mlflow", "fastapi"])
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp())
@@ -213,6 +231,10 @@ def main() -> None:
                 used = cpu_seconds(pid) - before
                 found["cpu_ms_per_request"] = round(used * 1e3 / (found["requests_per_second"] * arguments.seconds), 2)
                 print(f"{name:8} {what:24} {found}", flush=True)
+            if name == "everfit" and arguments.swaps:
+                payload = payloads["1 row, 16 connections"][0]
+                found = asyncio.run(load_with_swaps(ports[name], payload, 2 * arguments.seconds, arguments.swaps))
+                print(f"{name:8} {'swaps, 16 connections':24} {found}", flush=True)
 
 
 if __name__ == "__main__":
