@@ -23,7 +23,7 @@ from everfit.tasks.triage import TriageDecision
 from everfit.tasks.triage.asking import Asked, Reply, reply
 from everfit.tasks.triage.retraining import Admission, TurnRequest, admit
 from everfit.tasks.watching.monitoring import code_signal
-from everfit.tasks.watching.past import TRIAGE, Judged, judged_windows, past_turn
+from everfit.tasks.watching.past import TRIAGE, Judged, judged_windows, past_turn, remembered
 
 logger = logging.getLogger("everfit.calls")
 
@@ -55,7 +55,7 @@ def call(context: Context, until: datetime, kind: TriggerKind, reason: str, deci
 def call_decided(context: Context, decision: TriageDecision) -> Call:
     """Ask for the turn that a triage decision calls for; of many who ask at once, one is to start it."""
     spec, until = context.spec, decision.window.until
-    entries = context.ledger.decisions(spec.name, kind=TRIAGE)
+    entries = remembered(context.ledger, spec.name, context.ledger.turns(spec.name))
     newest = max([entry.until for entry in entries if entry.until is not None], default=until)
     behind = {each.decision.id: each.decision for each in judged_windows(entries, max(newest, until))}
     behind |= {decision.id: decision}

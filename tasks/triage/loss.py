@@ -228,11 +228,10 @@ def _spread(history: History, metric: str, assumed: float) -> float:
     Steps, because a slow trend hardly moves them, and their median, because a single fall doesn't: J. von Neumann et
     al., "The mean square successive difference", Annals of Mathematical Statistics 12 (1941).
     """
-    known = [(each.reference, each.quality) for each in history.windows if each.quality is not None]
+    known = _apart([(each.reference, each.quality) for each in history.windows if each.quality is not None])
     steps, noise = [], []
     for (before, old), (after, new) in pairwise(known):
-        apart = new.window.since is not None and old.window.until <= new.window.since
-        if before == after and apart and old.metric == new.metric == metric:
+        if before == after and old.metric == new.metric == metric:
             steps.append((new.loss - old.loss) ** 2)
             noise.append(old.standard_error**2 + new.standard_error**2)
     if len(steps) < 2:
@@ -240,6 +239,16 @@ def _spread(history: History, metric: str, assumed: float) -> float:
     seen = max(0.0, median(steps) / _MEDIAN_CHI_SQUARE - fmean(noise)) / 2
     weight = len(steps) / (len(steps) + _PRIOR_STEPS)
     return max(assumed, math.sqrt(weight * seen + (1 - weight) * assumed**2))
+
+
+def _apart(known: Sequence[tuple[str, PastQuality]]) -> list[tuple[str, PastQuality]]:
+    """Of windows that overlap, as those of an hourly look at a week do, only some: each row counts once."""
+    kept: list[tuple[str, PastQuality]] = []
+    for reference, quality in known:
+        since = quality.window.since
+        if not kept or kept[-1][0] != reference or (since is not None and kept[-1][1].window.until <= since):
+            kept.append((reference, quality))
+    return kept
 
 
 def _pool(pooled: Sequence[PastQuality], natural: float, baseline: Baseline) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from pydantic import FiniteFloat
 
-from everfit.tasks.ledger import Decision, Turn
+from everfit.tasks.ledger import Decision, Ledger, Turn
 from everfit.tasks.records import Record
 from everfit.tasks.triage import TriageDecision
 from everfit.tasks.triage.history import History, Outcome, PastTurn, PastWindow
@@ -24,6 +24,9 @@ from everfit.tasks.watching.track_record import PastEstimate
 
 TRIAGE = "triage"
 """Kind of the decisions that are read here."""
+
+_NEWEST = 2_000
+"""Of hourly windows these are twelve weeks; the decisions behind turns are remembered for ever."""
 
 _OUTCOMES: dict[str, Outcome] = {
     "running": "running",
@@ -77,6 +80,20 @@ class Judged(Record):
     signals: Signals
     decision: TriageDecision
     estimate: PastEstimate | None = None
+
+
+def remembered(ledger: Ledger, model: str, turns: Sequence[Turn]) -> list[Decision]:
+    """The triages that matter to the next one: the newest, and those that called for a turn.
+
+    Args:
+        ledger: Keeps them.
+        model: Name of the model.
+        turns: Its turns.
+    """
+    newest = ledger.decisions(model, kind=TRIAGE, limit=_NEWEST)
+    known = {entry.id for entry in newest}
+    behind = [ledger.decision(turn.trigger.id) for turn in turns if turn.trigger.id and turn.trigger.id not in known]
+    return [*(entry for entry in behind if entry is not None and entry.kind == TRIAGE), *newest]
 
 
 def judged_windows(decisions: Sequence[Decision], until: datetime) -> list[Judged]:

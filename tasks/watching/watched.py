@@ -27,7 +27,7 @@ from everfit.tasks.watching.attribution import ExplanationDrift, attributions, e
 from everfit.tasks.watching.live_quality import baseline_of, holdout_answers
 from everfit.tasks.watching.monitoring import Windows, turn_of_release, windows_of
 from everfit.tasks.watching.multivariate import MultivariateDrift, multivariate_drift
-from everfit.tasks.watching.past import TRIAGE, Judged, judged_windows
+from everfit.tasks.watching.past import Judged, judged_windows, remembered
 from everfit.tasks.watching.reference import Reference, load_reference
 from everfit.tasks.watching.standing import ROLLBACK, Standing, standing
 
@@ -64,7 +64,7 @@ class Watched:
         rollbacks = ledger.decisions(name, kind=ROLLBACK)
         champion = standing(ledger.releases(name), {turn.id: turn for turn in turns}, rollbacks, until)
         version = registry.model_version(context.mlflow, name, champion.version)
-        judged = judged_windows(ledger.decisions(name, kind=TRIAGE), until)
+        judged = judged_windows(remembered(ledger, name, turns), until)
         return cls(context, until, champion, version, tuple(turns), tuple(judged))
 
     @property

@@ -1,0 +1,145 @@
+"""Live quality of each kind of model: against the hold-out, in money, by group, estimated, beside the one before."""
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from support.logs import EVENT_TIME
+from support.training import a_spec
+
+from everfit.blocks.errors import DataError
+from everfit.blocks.spec import ModelSpec
+from everfit.tasks.answering.answers import Answers
+from everfit.tasks.records import Window
+from everfit.tasks.watching.live_estimate import came_true, can_estimate, estimate_signal, fit_estimator
+from everfit.tasks.watching.live_quality import baseline_of, previous_signal, quality_signal
+
+START = pd.Timestamp("2024-03-01", tz="UTC")
+CLASSES = {"binary": ("0", "1"), "multiclass": ("cold", "mild", "warm"), "regression": ()}
+TASKS = list(CLASSES)
+
+
+def answers(task: str, rows: int = 2_000, seed: int = 0, *, lost: float = 0.0, labelled: float = 1.0) -> Answers:
+    """A model that knows its chances; `lost` is the share of labels that came out otherwise."""
+    random = np.random.default_rng(seed)
+    x = random.normal(size=rows)
+    columns: dict[str, Any] = {EVENT_TIME: START + pd.to_timedelta(np.sort(random.uniform(0, 28, rows)), unit="D")}
+    columns |= {"x": x, "group": random.choice(["a", "b"], rows)}
+    other = random.random(rows) < lost
+    if task == "regression":
+        columns |= {"_prediction": x, "_label": pd.Series(np.where(other, -3 * x, x) + random.normal(size=rows))}
+    else:
+        logits = np.column_stack([np.zeros(rows), 2 * x, *([-2 * x] if task == "multiclass" else [])])
+        chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        drawn = (random.random((rows, 1)) > chances.cumsum(axis=1)).sum(axis=1)
+        drawn = np.where(other, chances.argmin(axis=1), drawn)
+        columns |= {"_score": chances[:, 1]} if task == "binary" else {"_probabilities": list(chances)}
+        columns |= {"_label": pd.Series(np.array(CLASSES[task], dtype=object)[drawn])}
+    frame = pd.DataFrame(columns)
+    frame["_label"] = frame["_label"].where(random.random(rows) < labelled)
+    window = Window(since=START.to_pydatetime(), until=(START + timedelta(days=28)).to_pydatetime())
+    return Answers(window, frame, EVENT_TIME, task, CLASSES[task])  # type: ignore[arg-type]
+
+
+def spec_of(task: str, **more: Any) -> ModelSpec:
+    return a_spec(task, {"protected": ["group"]}, **more)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_quality_is_what_it_was_and_a_loss_shows(task: str) -> None:
+    spec, holdout = spec_of(task), answers(task)
+    baseline = baseline_of(holdout, spec)
+    assert baseline.spread is not None
+
+    same, lost = (
+        quality_signal(answers(task, seed=1, lost=share), baseline, spec, usual=1.0, holdout=holdout)
+        for share in (0.0, 0.5)
+    )
+
+    assert same.status == lost.status == "measured"
+    assert same.value == pytest.approx(baseline.value, abs=5 * (same.standard_error or 0))
+    assert abs((lost.value or 0) - baseline.value) > 5 * (lost.standard_error or 1)
+    assert same.lost_slices == ()
+    assert lost.lost_slices == ("group=a", "group=b")
+    assert same.value_per_row is None
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_few_labels_or_none_are_not_enough(task: str) -> None:
+    spec, holdout = spec_of(task), answers(task)
+    baseline = baseline_of(holdout, spec)
+    few = quality_signal(answers(task, 120, seed=1), baseline, spec, usual=None, holdout=holdout)
+    none = quality_signal(answers(task, labelled=0), baseline, spec, usual=None, holdout=holdout)
+    empty = quality_signal(answers(task).of(np.zeros(2_000, dtype=bool)), baseline, spec, usual=None, holdout=holdout)
+    assert [each.status for each in (few, none, empty)] == ["not_enough"] * 3
+    assert "200 are needed" in few.reason
+    assert none.coverage == 0
+
+
+def test_scores_that_cannot_be_read_are_no_lack_of_rows() -> None:
+    spec, holdout = spec_of("binary"), answers("binary")
+    broken = answers("binary")
+    broken.rows.loc[3, "_score"] = np.nan
+    with pytest.raises(DataError, match="have no '_score'"):
+        quality_signal(broken, baseline_of(holdout, spec), spec, usual=None, holdout=holdout)
+
+
+def test_what_a_row_was_worth_has_an_interval() -> None:
+    value = {"true_positive": 4, "false_positive": -1, "unit": "EUR"}
+    spec, holdout = spec_of("binary", training={"value": value}), answers("binary")
+    baseline = baseline_of(holdout, spec)
+
+    same, lost = (
+        quality_signal(answers("binary", seed=1, lost=share), baseline, spec, usual=1.0, holdout=holdout, threshold=0.2)
+        for share in (0.0, 0.5)
+    )
+
+    truth, acted = holdout.truth, holdout.scores >= 0.2
+    assert same.baseline_value_per_row == pytest.approx(np.where(acted, np.where(truth == 1, 4, -1), 0).mean())
+    assert same.value_interval is not None
+    assert same.value_interval[0] < same.baseline_value_per_row < same.value_interval[1]
+    assert lost.value_interval is not None
+    assert lost.value_interval[1] < same.baseline_value_per_row
+    assert lost.value_unit == "EUR"
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_quality_is_estimated_and_the_estimate_is_held_against_what_came_true(task: str) -> None:
+    metric = {"regression": "mae"}.get(task)
+    spec = spec_of(task, training={"metric": metric} if metric else {})
+    holdout, rest = answers(task, 4_000), answers(task, seed=1)
+    estimator, baseline = fit_estimator(holdout, spec, ["x"]), baseline_of(holdout, spec)
+
+    found = estimate_signal(estimator, rest, baseline, spec, ())
+    past = came_true(estimator, rest, spec, rest.window.until)
+    wrong = came_true(estimator, answers(task, seed=2, lost=0.5), spec, rest.window.until)
+
+    assert found.status == "measured"
+    assert found.value == pytest.approx(baseline.value, abs=4 * (found.standard_error or 0))
+    assert past is not None
+    assert past.came_true
+    assert wrong is not None
+    assert not wrong.came_true  # a change of the concept can't be seen without labels, and is remembered
+    few = rest.of(np.arange(2_000) < 50)
+    assert estimate_signal(estimator, few, baseline, spec, ()).status == "not_enough"
+    assert came_true(estimator, few, spec, rest.window.until) is None
+
+
+def test_a_metric_that_cannot_be_estimated_is_known() -> None:
+    assert can_estimate("roc_auc")
+    assert can_estimate("mae")
+    assert not can_estimate("r2")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_champion_before_is_better_when_it_is(task: str) -> None:
+    spec, mature = spec_of(task), answers(task, lost=0.6)
+    better = -mature.scores if task == "regression" else 1 - mature.scores
+    better = better / better.sum(axis=1, keepdims=True) if task == "multiclass" else better
+    found = previous_signal(mature, better, 3, spec)
+    assert (found.status, found.version) == ("measured", 3)
+    assert found.gain is not None
+    assert found.gain > 0
+    assert previous_signal(mature.of(np.arange(2_000) < 50), better[:50], 3, spec).status == "not_enough"

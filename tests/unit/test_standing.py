@@ -1,0 +1,157 @@
+"""The champion as it stood at a moment, and what came of the turns behind it."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from everfit.blocks.errors import DataError, ModelError, NotEnoughError
+from everfit.tasks.ledger import Decision, Ledger, Release, Turn
+from everfit.tasks.records import Trigger, Window
+from everfit.tasks.triage import triage
+from everfit.tasks.triage.case import TriagePolicy
+from everfit.tasks.triage.history import History
+from everfit.tasks.triage.signals import DriftSignal, PreviousSignal, Reference, Signals
+from everfit.tasks.watching import past
+from everfit.tasks.watching.monitoring import attempt
+from everfit.tasks.watching.past import Judged, history_of, judged_windows, outcomes
+from everfit.tasks.watching.standing import ROLLBACK, Standing, standing
+
+MARCH, WEEK = datetime(2024, 3, 4, tzinfo=UTC), timedelta(days=7)
+CLOCK = datetime(2026, 1, 1, tzinfo=UTC)
+"""When all of it is replayed."""
+
+
+def at(week: int) -> datetime:
+    return MARCH + week * WEEK
+
+
+def turn(week: int, state: str = "Promoted", trigger: str = "") -> Turn:
+    return Turn(
+        id=f"turn-{week}",
+        model="m",
+        seq=week + 1,
+        trigger=Trigger(kind="quality", id=trigger),
+        window=Window(until=at(week)),
+        state=state,
+        started_at=CLOCK,
+    )
+
+
+def release(seq: int, version: int, turn_id: str | None = None, **more: Any) -> Release:
+    facts = {"kind": "promotion", "state": "verified", "run_id": f"run-{version}", "at": CLOCK}
+    return Release.model_validate({"model": "m", "seq": seq, "version": version, "turn_id": turn_id} | facts | more)
+
+
+def of(until: datetime, *releases: Release, turns: tuple[Turn, ...] = (), noted: tuple[Decision, ...] = ()) -> Standing:
+    return standing(releases, {each.id: each for each in turns}, noted, until)
+
+
+TURNS = (turn(0), turn(2))
+RELEASES = (release(1, 1, "turn-0"), release(2, 2, "turn-2"))
+
+
+@pytest.mark.parametrize(("week", "version", "previous"), [(1, 1, None), (2, 1, None), (3, 2, 1)])
+def test_a_window_is_judged_by_the_champion_of_its_time(week: int, version: int, previous: int | None) -> None:
+    found = of(at(week), *RELEASES, turns=TURNS)
+    assert (found.version, found.previous_version) == (version, previous)
+    assert found.released == at(0 if version == 1 else 2)
+
+
+def test_a_release_that_was_undone_or_is_not_finished_is_no_champion() -> None:
+    assert of(at(3), RELEASES[0], release(2, 2, "turn-2", state="undone"), turns=TURNS).version == 1
+    assert of(at(3), RELEASES[0], release(2, 2, "turn-2", state="intent"), turns=TURNS).version == 1
+
+
+def test_a_rollback_has_its_place_where_triage_decided_it() -> None:
+    back = release(3, 1, kind="rollback")
+    noted = Decision(id="d", model="m", kind=ROLLBACK, verdict="roll_back", until=at(3), record={"seq": 3}, at=CLOCK)
+    before, after = (of(at(week), *RELEASES, back, turns=TURNS, noted=(noted,)) for week in (3, 4))
+    assert (before.version, after.version, after.released) == (2, 1, at(3))
+    assert after.previous_version is None  # the version that was taken back is none to go back to
+
+
+def test_without_any_champion_there_is_nothing_to_watch() -> None:
+    with pytest.raises(ModelError, match="no champion to watch"):
+        of(at(1))
+
+
+def judged(week: int, *, version: int = 1, gain: float | None = None, released: datetime = MARCH) -> Judged:
+    previous = PreviousSignal() if gain is None else PreviousSignal(status="measured", gain=gain, p_value=0.01)
+    signals = Signals(
+        model="m",
+        window=Window(since=at(week - 1), until=at(week)),
+        reference=Reference(version=version, id=f"v{version}-x", released=released, trained_until=released),
+        drift=DriftSignal(status="measured", drifted=week % 2 == 0),
+        previous=previous,
+    )
+    return Judged(signals=signals, decision=triage(signals, History(), TriagePolicy()))
+
+
+def test_a_window_that_was_judged_twice_counts_once_and_later_ones_not_at_all() -> None:
+    entries = [
+        Decision(id=f"{n}", model="m", kind=kind, verdict="watch", until=at(week), record=record, at=CLOCK)
+        for n, (week, kind, record) in enumerate(
+            [
+                (1, "triage", judged(1).model_dump(mode="json")),
+                (2, "triage", judged(2, version=1).model_dump(mode="json")),
+                (2, "triage", judged(2, version=2).model_dump(mode="json") | {"gone": 1}),
+                (2, "gate", {}),
+                (3, "triage", judged(3).model_dump(mode="json")),
+            ]
+        )
+    ]
+    found = judged_windows(entries, at(3))
+    assert [(each.decision.window.until, each.signals.reference.version) for each in found] == [(at(1), 1), (at(2), 2)]
+    assert [window.drifted for window in history_of(found, [], at(3)).windows] == [False, True]
+
+
+def test_what_came_of_a_turn_is_known_once_both_champions_were_seen_on_live_rows() -> None:
+    called = judged(1)
+    made = turn(1, trigger=called.decision.id)
+    after = judged(2, version=2, gain=-0.1, released=at(1))
+
+    assert outcomes([called], [made]) == ()
+    [found] = outcomes([called, after], [made])
+    assert (found.helped, found.gain, found.decision_id) == (True, 0.1, called.decision.id)
+    assert "0.1 better" in found.words
+    [worse] = outcomes([called, judged(2, version=2, gain=0.2, released=at(1))], [made])
+    assert (worse.helped, worse.gain) == (False, -0.2)
+
+
+@pytest.mark.parametrize(
+    ("state", "known"),
+    [("ChampionKept", True), ("DataRejected", True), ("running", False), ("AwaitingApproval", False)],
+)
+def test_a_turn_that_released_nothing_did_not_help_and_one_that_is_open_says_nothing(state: str, known: bool) -> None:
+    called = judged(1)
+    found = outcomes([called], [turn(1, state, called.decision.id)])
+    assert [each.helped for each in found] == [False] * known
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(NotEnoughError("few"), "not_enough"), (DataError("a broken column"), "failed"), (ValueError("?"), "failed")],
+)
+def test_only_what_more_rows_would_mend_is_not_enough(error: Exception, status: str) -> None:
+    def area() -> DriftSignal:
+        raise error
+
+    found = attempt(area, DriftSignal)
+    assert (found.status, str(error) in found.reason) == (status, True)
+
+
+def test_only_the_newest_windows_are_remembered_and_those_behind_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(past, "_NEWEST", 3)
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
+    windows = [judged(week) for week in range(1, 9)]
+    for each in windows:
+        told = {"kind": "triage", "verdict": each.decision.verdict, "until": each.decision.window.until}
+        ledger.record_decision(each.decision.id, model="m", **told, record=each)
+
+    found = past.remembered(ledger, "m", [turn(2, trigger=windows[1].decision.id), turn(3, trigger="of another kind")])
+
+    assert [each.decision.window.until for each in judged_windows(found, at(9))] == [at(2), at(6), at(7), at(8)]
