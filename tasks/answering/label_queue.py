@@ -130,7 +130,7 @@ def make_queue(
         ),
     )
     context.workspace.write(_path(context, queue.id), queue.canonical_json().encode())
-    shown = [name for name in chosen if not name.startswith("_")]
+    shown = [str(name) for name in chosen if not str(name).startswith("_")]
     return queue, chosen[[predictions.PREDICTION_ID, *shown]]
 
 
@@ -159,8 +159,8 @@ def read_back(context: Context, said: Sequence[tuple[str, str | None]], now: dat
     keys = pd.Series([queued[name][1].key for name in told], dtype="int64")
     known = {int(row[KEY]): row for row in labels.known_at(table, now, keys).to_dict("records")}
     conflicts, taken = [], []
-    for name, given in told.items():
-        distinct = tuple(dict.fromkeys(given))
+    for name, texts in told.items():
+        distinct = tuple(dict.fromkeys(texts))
         before = known.get(queued[name][1].key)
         differs = before is not None and distinct and not _same(before[labels.LABEL], distinct[0], spec.task)
         if len(distinct) > 1 or differs:
@@ -211,7 +211,7 @@ def _weights(rows: pd.DataFrame, task: str, profile: Profile | None) -> dict[str
     flags = rows[predictions.FLAG].notna() if predictions.FLAG in rows else pd.Series(False, index=rows.index)
     return {
         "uncertain": _uncertainty(rows, task) ** 2,
-        "outlying": np.nan_to_num(np.clip((outlier - 0.9) / 0.1, 0, 1)) ** 2,
+        "outlying": np.asarray(np.nan_to_num(np.clip((outlier - 0.9) / 0.1, 0, 1)) ** 2, dtype=np.float64),
         "drifted": np.zeros(len(rows)) if profile is None else drifted(rows, profile) ** 2,
         "probing": flags.to_numpy(dtype=np.float64),
     }
@@ -221,7 +221,7 @@ def _uncertainty(rows: pd.DataFrame, task: str) -> Floats:
     """How near the two likeliest classes are, from 0 to 1; a regression doesn't say."""
     if task == "binary":
         score = rows[predictions.SCORE].to_numpy(dtype=np.float64, na_value=np.nan)
-        return np.nan_to_num(1 - np.abs(2 * score - 1))
+        return np.asarray(np.nan_to_num(1 - np.abs(2 * score - 1)), dtype=np.float64)
     if task == "multiclass":
         ordered = np.sort(np.stack([np.asarray(each, dtype=np.float64) for each in rows[predictions.PROBABILITIES]]))
         return np.asarray(1 - (ordered[:, -1] - ordered[:, -2]))

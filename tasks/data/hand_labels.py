@@ -58,7 +58,7 @@ def _unread(told: pd.DataFrame, spec: ModelSpec, workspace: Workspace, until: da
             there.update(frame[KEY].tolist())
         open_rows = _among(told.index) & _is_null(spec.columns.target)
         for frame in dataset.batches(condition=open_rows):
-            own = frame[[name for name in frame if not name.startswith("_")]].reset_index(drop=True)
+            own = frame[[name for name in frame if not str(name).startswith("_")]].reset_index(drop=True)
             yield Piece("labels by hand", _filled(own, frame[KEY].to_numpy(), told, spec))
     missing = told[~told.index.isin(there)]
     log = workspace.table(spec.name, "predictions")
@@ -71,7 +71,7 @@ def _from_log(log: Table, told: pd.DataFrame, spec: ModelSpec, until: datetime) 
     window = None if event_time is None else Window(until=until)
     for frame in log.batches(window, event_time, condition=_among(told.index)):
         rows = frame[frame[predictions.ARM].isin(predictions.ANSWERED)].drop_duplicates(KEY, keep="last")
-        own = rows[[name for name in rows if not name.startswith("_")]].reset_index(drop=True)
+        own = rows[[name for name in rows if not str(name).startswith("_")]].reset_index(drop=True)
         if len(own):
             yield Piece("labels by hand", _filled(own, rows[KEY].to_numpy(), told, spec))
 

@@ -40,6 +40,7 @@ def batch(first: int, count: int, version: int = 1) -> dict[str, list[Any]]:
         "_latency_ms": [1.0] * count,
         "_outlier": [None] * count,
         "_client": ["test"] * count,
+        "_flag": [None] * count,
     }
 
 
