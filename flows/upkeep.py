@@ -8,9 +8,10 @@ from prefect.client.schemas.objects import State
 
 from everfit.tasks.steps import training as steps
 from everfit.tasks.steps import upkeep as tidy
+from everfit.tasks.steps.naming import run_name
 
 
-@flow(name="upkeep", flow_run_name="upkeep-{model}")
+@flow(name="upkeep", flow_run_name=run_name("upkeep"))
 def upkeep(model: str, until: datetime | None = None, dry_run: bool = False) -> State[dict[str, Any]]:
     """Keep a model's tables, files and versions to what its spec keeps; turns may run meanwhile.
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -138,8 +138,14 @@ def as_automation(entry: dict[str, Any]) -> Any:
     Raises:
         ValueError: Prefect would refuse it, or pass over a key of it.
     """
+    from prefect.events.actions import ActionTypes
     from prefect.events.schemas.automations import AutomationCore
 
+    kinds = {kind.model_fields["type"].default: kind for kind in get_args(ActionTypes)}
+    for action in entry["actions"]:
+        if action.get("type") not in kinds:
+            raise ValueError(f"there is no action {action.get('type')!r}; there are {', '.join(sorted(kinds))}")
+        kinds[action["type"]].model_validate(action)  # by itself: its mistakes, and not those of all other kinds
     found = AutomationCore.model_validate(entry)
     _no_others(entry, found, "an automation")
     _no_others(entry["trigger"], found.trigger, f"{found.name!r}: trigger")

@@ -1,0 +1,124 @@
+"""What goes onto a Prefect server: the files that come with everfit are right, and a mistake in one is told."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prefect.utilities.callables import parameter_schema
+
+from everfit.deployments.server import check, files
+
+FLOWS = sorted(path.stem for path in (Path(__file__).parents[2] / "flows").glob("[a-z]*.py"))
+
+
+def test_what_comes_with_everfit_has_no_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert check.find_problems() == []
+
+
+def test_every_flow_has_a_deployment_for_each_model() -> None:
+    found = files.deployments_of(files.read_prefect_file(), ["flights", "deliveries"], "1")
+    assert sorted(each.entrypoint.rpartition(".")[2] for each in found if each.name == "flights") == FLOWS
+    assert len(found) == 2 * len(FLOWS)
+    assert all(each.version == "1" and each.parameters["model"] == each.name for each in found)
+
+
+def test_every_parameter_of_every_form_is_described() -> None:
+    for name in FLOWS:
+        schema = parameter_schema(check.load_flow(f"everfit.flows.{name}.{name}"))
+        bare = [key for key, each in schema.properties.items() if not each.get("description")]
+        assert not bare, f"{name}: {bare}"
+
+
+Change = Callable[[dict[str, Any]], None]
+
+
+def training(change: Change) -> Change:
+    def changed(content: dict[str, Any]) -> None:
+        change(next(each for each in content["deployments"] if each["entrypoint"].endswith(".training")))
+
+    return changed
+
+
+def first_trigger(**parameters: Any) -> Change:
+    return training(lambda entry: entry["triggers"][0].update(parameters=parameters))
+
+
+SCHEDULE = {"slug": "hourly", "cron": "0 * * * *"}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda content: content.update(pulls=[]), "pulls: there is no such key"),
+        (training(lambda entry: entry.update(schedule=[])), "schedule: there is no such key"),
+        (training(lambda entry: entry.update(schedules=[SCHEDULE | {"cron": "61 * * * *"}])), "cron"),
+        (
+            training(lambda entry: entry.update(schedules=[SCHEDULE | {"crn": "* * * * *"}])),
+            "crn: there is no such key",
+        ),
+        (training(lambda entry: entry.update(schedules=[SCHEDULE, SCHEDULE])), "'hourly' is there twice"),
+        (training(lambda entry: entry.update(schedules=[SCHEDULE | {"parameters": {"why": 1}}])), "no parameter 'why'"),
+        (training(lambda entry: entry.update(parameters={"modell": "x"})), "no parameter 'modell'"),
+        (training(lambda entry: entry.update(parameters={"model": 3})), "parameter model: 3 is not of type 'string'"),
+        (training(lambda entry: entry.update(parameters={"model": "x", "trigger": {"kind": "whim"}})), "whim"),
+        (training(lambda entry: entry.update(entrypoint="everfit.flows.trainning.training")), "can't be loaded"),
+        (training(lambda entry: entry["triggers"][0].update(expects=["x"])), "a trigger has no key 'expects'"),
+        (training(lambda entry: entry["triggers"][0].update(expect=["everfit.data.arived"])), "no event"),
+        (training(lambda entry: entry["triggers"][0].update(name="")), "a trigger has no name"),
+        (first_trigger(until="{{ event.payload.until or event.occurred }}"), "doesn't give JSON"),
+        (first_trigger(until="{{ (event.payload.until }}"), "is no template"),
+        (training(lambda entry: entry.update(description="{{ $EVERFIT_MODELL }}")), "is not filled in"),
+        (training(lambda entry: entry.update(concurrency_limit={"limit": 0})), "concurrency_limit.limit"),
+        (lambda content: content["deployments"].append(content["deployments"][0]), "is there 2 times"),
+    ],
+)
+def test_a_mistake_in_prefect_yaml_is_told(tmp_path: Path, change: Change, told: str) -> None:
+    content = files.read_prefect_file().model_dump(by_alias=True, exclude_none=True, mode="json")
+    change(content)
+    path = tmp_path / "prefect.yaml"
+    path.write_text(yaml.safe_dump(content))
+    assert told in "; ".join(check.find_problems(prefect_file=path))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda entry: entry.update(trigers={}), "an automation has no key 'trigers'"),
+        (lambda entry: entry["trigger"].update(withn=10), "trigger has no key 'withn'"),
+        (lambda entry: entry["trigger"].update(within=5), "10 seconds"),
+        (lambda entry: entry["actions"][0].update(states="CRASHED"), "action has no key 'states'"),
+        (lambda entry: entry["actions"][0].update(type="change-the-state"), "no action 'change-the-state'"),
+    ],
+)
+def test_a_mistake_in_automations_yaml_is_told(tmp_path: Path, change: Change, told: str) -> None:
+    content = files.read_automations_file().model_dump(mode="json")
+    change(content["automations"][0])
+    path = tmp_path / "automations.yaml"
+    path.write_text(yaml.safe_dump(content))
+    assert told in "; ".join(check.find_problems(automations_file=path))
+
+
+def test_a_spec_with_a_mistake_or_under_another_name_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "deployments/models"
+    folder.mkdir(parents=True)
+    shipped = next(path for path in (Path(__file__).parents[2] / "deployments/models").glob("*.yaml")).read_text()
+    (folder / "other.yaml").write_text(shipped)
+    (folder / "broken.yaml").write_text(shipped.replace("maturity:", "maturty:"))
+    monkeypatch.chdir(tmp_path)
+    first, second = sorted(check.find_problems())
+    assert "broken.yaml" in first
+    assert "did you mean 'maturity'?" in first
+    assert "name the file flight-delays.yaml" in second
+
+
+def test_notifications_wait_until_a_block_is_named() -> None:
+    file = files.read_automations_file()
+    found, waiting = files.automations_of(file, ["flights", "deliveries"], None)
+    assert [each.name for each in found] == ["everfit lost runs"]
+    assert "everfit not monitored, deliveries" in waiting
+    with_block, none = files.automations_of(file, ["flights", "deliveries"], "8f7a6f5e-8a3c-4f5e-9d8c-0a1b2c3d4e5f")
+    assert not none
+    assert {each.name for each in with_block} == {"everfit lost runs", *waiting}
