@@ -21,6 +21,7 @@ from everfit.tasks.ledger import Turn
 from everfit.tasks.pages import run_page
 from everfit.tasks.releasing import approver
 from everfit.tasks.releasing.approval import Request
+from everfit.tasks.steps.artifacts import leave_turn
 
 logger = logging.getLogger("everfit.approval")
 
@@ -81,6 +82,7 @@ def decide(context: Context, request: Request, form: ApprovalForm) -> Turn:
     turn = approver.decide(
         context, request.turn_id, form.decision, by=form.name, why=form.reason, now=datetime.now(UTC)
     )
+    leave_turn(context, turn)
     tell(context, turn)
     return turn
 

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prefect import runtime, task
-from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
@@ -35,7 +34,6 @@ from everfit.tasks.learning import package, train
 from everfit.tasks.learning.search import Setting
 from everfit.tasks.learning.train import Fitted, Trial
 from everfit.tasks.ledger import Turn
-from everfit.tasks.pages import run_link
 from everfit.tasks.progress import Progress
 from everfit.tasks.records import ModelVersion, Snapshot, Trigger, Window
 from everfit.tasks.releasing import approver, registry, trials
@@ -44,6 +42,7 @@ from everfit.tasks.releasing.approval import overtaken
 from everfit.tasks.specs import load_spec
 from everfit.tasks.steps import approval as approval_steps
 from everfit.tasks.steps import validation_results
+from everfit.tasks.steps.artifacts import leave_turn
 from everfit.tasks.turns import TurnRecord
 from everfit.tasks.watching import reference
 
@@ -399,12 +398,7 @@ def finish(context: Context, turn: Turn, state: str, reasons: tuple[str, ...], r
     settled = context.ledger.finish_turn(
         turn, state=state, verdict=verdict, reasons=reasons, record=record, seconds=seconds
     )
-    run = run_link(context.mlflow, context.settings, record.version.run_id) if record.version else ""
-    artifact: Any = create_markdown_artifact(  # called from a task it gives an id, and no coroutine
-        turns.markdown(settled, run),
-        key=f"{context.spec.name}-turn",
-        description=f"{state}: {reasons[0] if reasons else ''}",
-    )
+    artifact = leave_turn(context, settled)
     emit(TURN_FINISHED, context.spec.name, turn_id=turn.id, state=state, reasons=list(reasons))
     if state == turns.DATA_REJECTED:
         emit(DATA_REJECTED, context.spec.name, turn_id=turn.id, reasons=list(reasons))

@@ -152,7 +152,7 @@ def test_the_last_turn_says_why_it_released_nothing(desk: Desk):
 
         # Rendered: a headline, tables, and no Markdown left.
         page.get_by_role("heading", name="deliveries: waiting for approval").wait_for()
-        assert "first champion, because gate.approval is always" in page.get_by_role("listitem").first.inner_text()
+        page.get_by_role("listitem").filter(has_text="first champion, because gate.approval is always").wait_for()
         assert page.get_by_role("cell", name="manual: the first").count() == 1
         assert page.get_by_role("row", name="roc_auc").count() >= 1
         assert page.get_by_role("cell", name="passed").count() >= 1
@@ -211,6 +211,10 @@ def test_a_waiting_challenger_is_approved_in_the_form(desk: Desk):
     (release,) = ledger.releases("deliveries")
     assert (release.version, release.actor, release.state) == (1, "ann", "verified")
     assert ledger.turn(desk.turn_id).reasons[0] == "Approved by ann: seen in the browser"
+    told = [one for one in desk.prefect.read_artifacts() if one.key == "deliveries-turn"]
+    newest = max(told, key=lambda one: one.created)
+    assert newest.description == "Promoted: Approved by ann: seen in the browser"
+    assert "a new champion was released" in newest.data
 
 
 def test_a_threshold_that_is_edited_in_the_block_counts_from_the_next_run_on(desk: Desk):
