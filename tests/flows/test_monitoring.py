@@ -138,6 +138,37 @@ def test_broken_data_is_quarantined_and_trains_nothing(world: str, number: int, 
     assert found["turn_id"] is None
 
 
+def test_all_that_a_spec_can_ask_for_is_read(world: str) -> None:
+    # Given figures of the users' own, what answers are worth, an expectation of the user's and a joint comparison
+    until = live(world, 26)
+    users = Path(world).parent / "users.csv"
+    users.write_text(f"day,stars\n{until - timedelta(days=2):%Y-%m-%d},4.5\n{until - timedelta(days=99):%Y-%m-%d},1\n")
+    stars = {"metric": "stars", "at_least": 4, "time": "day", "source": {"kind": "files", "path": str(users)}}
+    between = {"column": "distance", "min_value": 0, "max_value": 9}
+    asked = {
+        "training": SPEC["training"] | {"value": {"true_positive": 3, "false_positive": -1, "unit": "EUR"}},
+        "retraining": {"satisfaction": [stars]},
+        "monitoring": WATCHED["monitoring"] | {"multivariate": True},
+        "expectations": {"suite": [{"type": "expect_column_values_to_be_between", "kwargs": between}]},
+    }
+    own = Path(world).with_name("asking.yaml")
+    own.write_text(yaml.safe_dump(SPEC | asked))
+
+    found = run(monitoring, str(own), until)
+
+    signals = found["signals"]
+    assert found["verdict"] == "quarantine"  # a tenth of the distances is beyond what the user expects
+    assert [problem["kind"] for problem in signals["data"]["bad"]] == ["expectation"]
+    assert "max_value=9" in found["reasons"][0]
+    assert (signals["satisfaction"][0]["status"], signals["satisfaction"][0]["value"]) == ("measured", 4.5)
+    low, high = signals["quality"]["value_interval"]
+    assert low < signals["quality"]["value_per_row"] < high
+    assert signals["quality"]["value_unit"] == "EUR"
+    assert 0.4 < signals["drift"]["joint"] < 0.6
+    assert signals["drift"]["explanations"] < 0.2
+    assert signals["operations"]["figures"]["outlier_share"] < 0.05
+
+
 def test_labels_that_stop_are_told_to_a_person(world: str) -> None:
     frame = rows(window_of(10)[0], 10)
     frame[["late", "known_at"]] = None
