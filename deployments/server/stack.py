@@ -12,12 +12,13 @@ import httpx
 from everfit.blocks.errors import DeploymentError
 from everfit.blocks.settings import Settings
 from everfit.deployments.environment import NO_TELEMETRY
+from everfit.deployments.server import keeper
 from everfit.deployments.server.databases import Databases, databases
 from everfit.deployments.server.processes import Process, free_port
 from everfit.tasks.specs import load_spec, spec_files
 
 _PORTS = {"prefect": 4200, "mlflow": 5000, "service": 8080}
-_NAMES = ("service", "worker", "mlflow", "prefect")  # in the order in which they are stopped
+_NAMES = ("keeper", "service", "worker", "mlflow", "prefect")  # in the order in which they are stopped
 _COMES_UP_WITHIN = 120.0
 
 
@@ -54,6 +55,7 @@ def up(settings: Settings, models: Sequence[str], database: str | None) -> Stack
     folder.mkdir(parents=True, exist_ok=True)
     stores = databases(database, settings.state_dir)
     parts = {name: Process(name, folder) for name in _NAMES}
+    parts["keeper"].stop()  # it may look after other parts than there are to be
     ports = {
         name: part.port if (part := parts[name]).pid and part.port else free_port(part.port or wanted)
         for name, wanted in _PORTS.items()
@@ -61,31 +63,16 @@ def up(settings: Settings, models: Sequence[str], database: str | None) -> Stack
     urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
     environment = _environment(settings, folder, stores, urls)
 
-    _start_servers(parts, environment, stores, settings, ports)
+    commands = _commands(served, settings, ports)
+    _start(("prefect", "mlflow"), parts, commands, environment)
     _demo_data(served)
     parts["prefect"].wait_until(lambda: _answers(f"{urls['prefect']}/api/health"), _COMES_UP_WITHIN)
     _bootstrap(environment, urls["service"])
     parts["mlflow"].wait_until(lambda: _answers(f"{urls['mlflow']}/health"), _COMES_UP_WITHIN)
-    if parts["worker"].pid is None:
-        limit = str(max(2, os.cpu_count() or 2))
-        worker = [
-            "worker",
-            "start",
-            "--pool",
-            "everfit",
-            "--type",
-            "process",
-            "--name",
-            "everfit-local",
-            "--limit",
-            limit,
-        ]
-        parts["worker"].start([sys.executable, "-m", "prefect", *worker], environment)
-    if parts["service"].pid is None:
-        serve = ["-m", "everfit.deployments.cli", "serve", *served, "--port", str(ports["service"])]
-        parts["service"].start([sys.executable, *serve], environment, ports["service"])
+    _start(("worker", "service"), parts, commands, environment)
     parts["worker"].wait_until(lambda: _has_worker(urls["prefect"]), _COMES_UP_WITHIN)
     parts["service"].wait_until(lambda: _answers(f"{urls['service']}/version"), _COMES_UP_WITHIN)
+    parts["keeper"].start(keeper.command(commands, folder), environment)
     ledger = () if stores.ledger is None else ("EVERFIT_LEDGER_URL=<the URL of the ledger, as in EVERFIT_DB_URL>",)
     return Stack(
         {
@@ -117,6 +104,8 @@ def _environment(settings: Settings, folder: Path, stores: Databases, urls: dict
         "MLFLOW_TRACKING_URI": urls["mlflow"],
         "OMP_WAIT_POLICY": "passive",
         **stores.prefect,
+        # By the environment: it may hold a password, and everybody on the machine can read command lines.
+        "MLFLOW_BACKEND_STORE_URI": stores.mlflow,
         "PREFECT_HOME": str(folder / "prefect"),  # not the profile of whoever starts this
         "PREFECT_API_URL": f"{urls['prefect']}/api",
         "PREFECT_UI_URL": urls["prefect"],
@@ -130,20 +119,33 @@ def _environment(settings: Settings, folder: Path, stores: Databases, urls: dict
     return {**os.environ, **own}
 
 
-def _start_servers(
-    parts: dict[str, Process], environment: dict[str, str], stores: Databases, settings: Settings, ports: dict[str, int]
+def _commands(
+    served: Sequence[str], settings: Settings, ports: dict[str, int]
+) -> dict[str, tuple[list[str], int | None]]:
+    """What starts each part, and its port."""
+    python, host = [sys.executable, "-m"], ["--host", "127.0.0.1", "--port"]
+    artifacts = (settings.state_dir / "mlflow-artifacts").as_uri()
+    tracking = ["--artifacts-destination", artifacts, "--workers", "1"]
+    pool = ["--pool", "everfit", "--type", "process", "--name", "everfit-local"]
+    serve = ["everfit.deployments.cli", "serve", *served, "--port", str(ports["service"])]
+    return {
+        "prefect": ([*python, "prefect", "server", "start", *host, str(ports["prefect"])], ports["prefect"]),
+        "mlflow": ([*python, "mlflow", "server", *host, str(ports["mlflow"]), *tracking], ports["mlflow"]),
+        "worker": ([*python, "prefect", "worker", "start", *pool, "--limit", str(max(2, os.cpu_count() or 2))], None),
+        "service": ([*python, *serve], ports["service"]),
+    }
+
+
+def _start(
+    names: Sequence[str],
+    parts: dict[str, Process],
+    commands: dict[str, tuple[list[str], int | None]],
+    environment: dict[str, str],
 ) -> None:
-    host = ["--host", "127.0.0.1", "--port"]
-    if parts["prefect"].pid is None:
-        server = [sys.executable, "-m", "prefect", "server", "start", *host, str(ports["prefect"])]
-        parts["prefect"].start(server, environment, ports["prefect"])
-    if parts["mlflow"].pid is None:
-        artifacts = settings.state_dir / "mlflow-artifacts"
-        tracking = ["--artifacts-destination", artifacts.as_uri(), "--workers", "1"]
-        server = [sys.executable, "-m", "mlflow", "server", *host, str(ports["mlflow"]), *tracking]
-        # By the environment: it may hold a password, and everybody on the machine can read command lines.
-        store = {"MLFLOW_BACKEND_STORE_URI": stores.mlflow}
-        parts["mlflow"].start(server, environment | store, ports["mlflow"])
+    for name in names:
+        if parts[name].pid is None:
+            command, port = commands[name]
+            parts[name].start(command, environment, port)
 
 
 def _demo_data(served: Sequence[str]) -> None:
