@@ -105,6 +105,7 @@ def _description(context: Context, request: Request) -> str:
     champion = "no champion yet" if request.champion_version is None else f"champion {request.champion_version}"
     lines = [f"**{request.model}**: version {request.version} over {champion}?", "", request.headline, ""]
     links = evidence_links(context, request)
-    shown = {"terminal": f"`{links['command']}`", "MLflow": links.get("mlflow") or f"run `{request.run_id}`"}
+    run = f"[run {request.run_id}]({links['mlflow']})" if "mlflow" in links else f"run `{request.run_id}`"
+    shown = {"terminal": f"`{links['command']}`", "MLflow": run}
     lines += [f"- {where}: {link}" for where, link in shown.items()]
     return "\n".join([*lines, f"- it expires on {request.expires_at:%Y-%m-%d %H:%M} UTC"])
