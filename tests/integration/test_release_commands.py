@@ -91,7 +91,9 @@ def test_a_mistake_is_one_line_and_changes_nothing(ledger: Ledger):
         "waits for no approval (ChampionKept: Kept champion 2": ["approve", "flights.yaml", mine, *who],
         "is of the model 'parcels' and not of 'flights'": ["reject", "flights.yaml", others, *who],
         "there is no turn 'x'": ["explain", "x"],
+        "gate.min_gain: 1.0 is as wide as roc_auc itself": ["train", "greedy.yaml", "--until", "2013-03-01"],
     }
+    Path("greedy.yaml").write_text(SPEC + "gate: {min_gain: 1}\n")
     before = left(ledger)
 
     for words, (code, out, err) in zip(mistakes, everfit(*mistakes.values()), strict=True):
