@@ -1,6 +1,7 @@
 """The workspace: where a model's tables are, and what its turns leave."""
 
 import os
+import threading
 from typing import TYPE_CHECKING, Literal
 
 from everfit.blocks.errors import WorkspaceError
@@ -153,6 +154,6 @@ class Workspace:
             filesystem.pipe_file(path, content)  # an S3 put is seen whole or not at all
             return
         filesystem.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH120
-        unfinished = f"{path}.{os.getpid()}.tmp"
+        unfinished = f"{path}.{os.getpid()}.{threading.get_ident()}.tmp"
         filesystem.pipe_file(unfinished, content)
         os.replace(unfinished, path)  # noqa: PTH105

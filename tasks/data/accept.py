@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from everfit.blocks.errors import DataError
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.data.ingest import Batch, marks_path, match, read_marks
+from everfit.tasks.data.ingest import Batch, marks_path, match, newest_version, read_marks
 from everfit.tasks.data.matching import CHANGED, CONFLICT, DUPLICATE, NEW, Matched
 from everfit.tasks.data.quarantine import Resolution, settle, to_quarantine
 from everfit.tasks.data.staging import ORIGIN, OWN, PART, Staging, from_parquet, slices
@@ -50,15 +50,16 @@ def accept(spec: ModelSpec, batch: Batch, validation: Validation, workspace: Wor
 
 def _accept_rows(spec: ModelSpec, batch: Batch, validation: Validation, staging: Staging, *, first: bool) -> None:
     dataset = staging.workspace.table(spec.name, "dataset")
-    version = dataset.version() if dataset.exists() else -1
+    quarantine = staging.workspace.table(spec.name, "quarantine")
+    version, aside = newest_version(dataset), newest_version(quarantine)
     matched = staging.read_matched()
-    if version != batch.dataset_version or not first:
-        # Another turn has written since the rows were matched, or this one before it died. What is in the dataset now
-        # is not taken again; a row that was found to be known stays so.
-        again = match(spec, staging, batch.sizes, version)
+    if (version, aside) != (batch.dataset_version, batch.quarantine_version) or not first:
+        # Another turn has written since the rows were matched, or this one before it died. What is in the dataset or in
+        # quarantine now is not taken again; a row that was found to be known stays so.
+        again = match(spec, staging, batch.sizes, version, aside=not batch.from_quarantine)
         status = np.where(matched.status == DUPLICATE, DUPLICATE, again.status).astype(np.uint8)
         matched = Matched(status, again.old_day, again.in_quarantine | matched.in_quarantine)
-    _quarantine(spec, batch, validation, matched, staging)
+    _quarantine(spec, batch, validation, matched, staging, aside)
     if validation.passed:
         if validation.suite_inferred:
             keep_suite(spec, read_suite(staging.workspace.read(staging.path("suite.yaml"))), staging.workspace)
@@ -73,7 +74,9 @@ def _bad_rows(staging: Staging, number: int, size: int) -> npt.NDArray[np.bool_]
     return bad
 
 
-def _quarantine(spec: ModelSpec, batch: Batch, validation: Validation, matched: Matched, staging: Staging) -> None:
+def _quarantine(  # noqa: PLR0917
+    spec: ModelSpec, batch: Batch, validation: Validation, matched: Matched, staging: Staging, version: int
+) -> None:
     import pyarrow as pa
 
     quarantine = staging.workspace.table(spec.name, "quarantine")
@@ -91,7 +94,7 @@ def _quarantine(spec: ModelSpec, batch: Batch, validation: Validation, matched: 
             "; ".join(validation.reasons),
             OWN,
         )
-        quarantine.append(rows, f"{batch.turn_id}/quarantine/{number}")
+        version = quarantine.append(rows, f"{batch.turn_id}/quarantine/{number}", version)
 
 
 def _append(batch: Batch, matched: Matched, staging: Staging, dataset: Table, version: int) -> None:

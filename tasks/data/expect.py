@@ -215,17 +215,26 @@ class Checker:
     def _run(self, frame: pd.DataFrame, positions: list[int]) -> list[tuple[int, list[int]]]:
         if not positions or not len(frame):
             return []
-        suite = [self.tallies[position].expectation for position in positions]
-        strict = any(self.tallies[position].strict for position in positions)
-        results = _run(frame, suite, complete=strict)
-        blamed = []
-        for result in results.results:
-            # The results come in an order of their own; the mark that each expectation was given tells whose each is.
-            meta = result.expectation_config.meta if result.expectation_config else None
-            position = positions[int((meta or {})["position"])]
+        blamed, again = [], []
+        for position, result in self._asked(frame, positions, complete=False):
+            # Which rows it is takes long to tell, and is asked only where there are some.
+            if self.tallies[position].strict and (result.result or {}).get("unexpected_count"):
+                again.append(position)
+            else:
+                self.tallies[position].add(result)
+        for position, result in self._asked(frame, again, complete=True) if again else ():
             if rows := self.tallies[position].add(result):
                 blamed.append((position, rows))
         return blamed
+
+    def _asked(
+        self, frame: pd.DataFrame, positions: list[int], *, complete: bool
+    ) -> "Iterator[tuple[int, ExpectationValidationResult]]":
+        suite = [self.tallies[position].expectation for position in positions]
+        for result in _run(frame, suite, complete=complete).results:
+            # The results come in an order of their own; the mark that each expectation was given tells whose each is.
+            meta = result.expectation_config.meta if result.expectation_config else None
+            yield positions[int((meta or {})["position"])], result
 
 
 @dataclass(frozen=True)
@@ -313,4 +322,4 @@ def _run(frame: pd.DataFrame, suite: Sequence[Expectation], *, complete: bool) -
             raise SpecError(
                 f"expectations.suite: {str(error).splitlines()[0]}; see Great Expectations' gallery"
             ) from error
-        return batch.validate(configured, result_format={"result_format": "COMPLETE" if complete else "SUMMARY"})
+        return batch.validate(configured, result_format={"result_format": "COMPLETE" if complete else "BASIC"})

@@ -45,6 +45,10 @@ class Batch(Record):
     conflicts: int = Field(default=0, description="Rows, new or changed, whose key another row of the batch has too.")
     sizes: tuple[int, ...] = Field(default=(), description="Rows in each of the staged parts.")
     dataset_version: int = Field(default=-1, description="Version of the dataset they were matched with; -1 for none.")
+    quarantine_version: int = Field(default=-1, description="Version of the quarantine they were matched with.")
+    from_quarantine: bool = Field(
+        default=False, description="Whether these rows lie in quarantine, and are to leave it."
+    )
     missing_columns: dict[str, str] = Field(default_factory=dict, description="Type that each had, by name.")
     notes: tuple[str, ...] = Field(default=(), description="What a person may want to know of the source.")
 
@@ -66,7 +70,7 @@ def ingest(spec: ModelSpec, until: datetime, turn_id: str, workspace: Workspace)
     if workspace.exists(record):  # a turn that is run again goes on with what it took then
         return Batch.model_validate_json(workspace.read(record))
     dataset = workspace.table(spec.name, "dataset")
-    version = dataset.version() if dataset.exists() else -1
+    version = newest_version(dataset)
     window = _ingest_window(spec, until, dataset if version >= 0 else None)
     batch = Batch(turn_id=turn_id, window=Window(until=until), read=0, new=0, changed=0, duplicates=0)
     if window is not None:
@@ -124,6 +128,7 @@ def stage(
         stager.add(piece)
     stager.finish()
     sizes = tuple(stager.sizes)
+    quarantine_version = newest_version(staging.workspace.table(spec.name, "quarantine"))
     matched = match(spec, staging, sizes, version, aside=aside)
     staging.write_matched(matched)
     return counted(
@@ -136,11 +141,18 @@ def stage(
             duplicates=0,
             sizes=sizes,
             dataset_version=version,
+            quarantine_version=quarantine_version,
+            from_quarantine=not aside,
             missing_columns={name: kind_of_arrow(known.get(name, "")) for name in sorted(stager.missing)},
             notes=tuple(_notes(stager)),
         ),
         matched,
     )
+
+
+def newest_version(table: Table) -> int:
+    """The newest version of a table; -1 when it is not there."""
+    return table.version() if table.exists() else -1
 
 
 def counted(batch: Batch, matched: Matched) -> Batch:

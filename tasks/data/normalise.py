@@ -97,7 +97,7 @@ def normalise(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:
             faults[bad] = faults[bad] + told.to_numpy(dtype=object)
     told_of = pd.array(faults, dtype="str") if (faults != "").any() else pd.NA
     columns[FAULTS] = pd.Series(told_of, index=frame.index, dtype="str")
-    return pd.DataFrame(columns, index=frame.index)
+    return pd.DataFrame(columns, index=frame.index, copy=False)
 
 
 _DTYPES: dict[Kind, str] = {

@@ -79,11 +79,14 @@ class Staging:
 
 def to_parquet(table: "pa.Table") -> bytes:
     """A table as the bytes of a Parquet file."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd", compression_level=1)
-    return buffer.getvalue()
+    # It is read back within minutes. Looking for repeated numbers, and packing them, takes longer than it saves.
+    texts = [item.name for item in table.schema if not pa.types.is_primitive(item.type)]
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="lz4", use_dictionary=texts, write_statistics=False)
+    return sink.getvalue().to_pybytes()
 
 
 def from_parquet(content: bytes, columns: list[str] | None = None) -> "pa.Table":

@@ -146,28 +146,41 @@ class Table:
         from deltalake import write_deltalake
         from deltalake.exceptions import DeltaError
 
-        table = self.open() if self.exists() else None
-        if table is not None and (table.transaction_version(transaction) is not None or len(frame) == 0):
-            return int(table.version())
-        if after is not None and after >= 0:
-            table = self.open(after)
         rows = frame if isinstance(frame, pa.Table) else pa.Table.from_pandas(frame, preserve_index=False)
+        rows = rows.replace_schema_metadata(None)
         try:
+            if not self.exists():
+                self._create(rows.schema)
+            table = self.open()
+            if table.transaction_version(transaction) is not None or len(rows) == 0:
+                return int(table.version())
+            if after is not None:
+                table = self.open(max(after, 0))  # one that was not there was compared with no row, as it is made
             write_deltalake(
-                self.uri if table is None else table,
-                rows.replace_schema_metadata(None),
-                # A table that was not there when the rows were compared must not be there now.
-                mode="error" if after == -1 else "append",
+                table,
+                rows,
+                mode="append",
                 partition_by=[DAY],
-                schema_mode=None if after == -1 else "merge",
-                configuration=_ALL_HISTORY if self.historic and table is None else None,
-                storage_options=dict(self.storage_options) if table is None else None,
+                schema_mode="merge",
                 commit_properties=self._commit(transaction, after),
             )
         except (DeltaError, OSError) as error:
             raise self._failed(error) from error
         # Not the newest: another's write may have come since, which these rows were not compared with.
-        return 0 if table is None else int(table.version())
+        return int(table.version())
+
+    def _create(self, schema: "pa.Schema") -> None:
+        """Make the table, without rows: of two that made it with theirs at once, Delta would take both."""
+        from deltalake import DeltaTable
+
+        DeltaTable.create(
+            self.uri,
+            schema,
+            mode="ignore",
+            partition_by=[DAY],
+            configuration=_ALL_HISTORY if self.historic else None,
+            storage_options=dict(self.storage_options) or None,
+        )
 
     def supersede(self, frame: "pd.DataFrame | pa.Table", transaction: str, after: int | None = None) -> int:
         """Put newer contents in the place of rows that have the same `_key`; earlier versions keep the old.

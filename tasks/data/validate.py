@@ -94,11 +94,10 @@ def _validated(spec: ModelSpec, batch: Batch, staging: Staging, suite: tuple[Exp
         if not candidates[span].any():
             continue
         frame, positions = _rows(staging, number, candidates[span])
-        faults = (frame[FAULTS].fillna("") != "").to_numpy()
-        faulty += int(faults.sum())
-        bad.rows[span][positions[faults]] = True
-        candidates[span][positions[faults]] = False
-        frame, positions = frame[~faults].drop(columns=FAULTS).reset_index(drop=True), positions[~faults]
+        frame, positions, told = _without_faults(frame, positions)
+        faulty += len(told)
+        bad.rows[span][told] = True
+        candidates[span][told] = False
         for position, rows in checker.check(frame):
             bad.rows[span][positions[rows]] = True
             bad.blamed.setdefault(number, []).append((positions[rows], position))
@@ -162,6 +161,17 @@ def _rows(
     own = [name for name in OWN if name in table.column_names and name != FAULTS]
     table = _taken(table.drop_columns(own), wanted)
     return table.to_pandas(), np.flatnonzero(wanted)
+
+
+def _without_faults(
+    frame: pd.DataFrame, positions: npt.NDArray[np.int64]
+) -> tuple[pd.DataFrame, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The rows that show no fault by themselves, with an index from 0, their positions, and those of the others."""
+    faults, frame = frame[FAULTS], frame.drop(columns=FAULTS)
+    if faults.isna().all():
+        return frame, positions, positions[:0]
+    faulty = (faults.fillna("") != "").to_numpy()
+    return frame[~faulty].reset_index(drop=True), positions[~faulty], positions[faulty]
 
 
 def _taken(table: "pa.Table", wanted: npt.NDArray[np.bool_]) -> "pa.Table":

@@ -182,7 +182,8 @@ def within(frame: pd.DataFrame, roles: ColumnRoles, window: Window) -> pd.DataFr
     inside = times < window.until
     if window.since is not None:
         inside &= times >= window.since
-    return frame[inside | times.isna()].reset_index(drop=True)
+    wanted = inside | times.isna()
+    return frame if wanted.all() else frame[wanted].reset_index(drop=True)
 
 
 def read_times(column: pd.Series, time_format: str | None, what: str) -> pd.Series:

@@ -1,5 +1,6 @@
 """Data in: every row exactly once, whatever comes late, twice, changed or broken, and whoever dies when."""
 
+import json
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,7 +68,7 @@ def test_a_label_that_comes_later_takes_the_place_of_the_row_without_it(loop: Lo
 
     assert (batch.new, batch.changed, batch.duplicates) == (0, 50, 50)
     assert loop.dataset()["y"].notna().all()
-    assert len(loop.workspace.table("sales", "dataset").read(version=0)) == 100  # the past stays what it was
+    assert len(loop.workspace.table("sales", "dataset").read(version=1)) == 100  # the past stays what it was
 
 
 def test_a_row_whose_day_moves_is_one_row_still(loop: Loop):
@@ -306,7 +307,10 @@ def test_a_turn_that_died_before_another_took_its_rows_takes_none_of_them_again(
 def test_processes_that_take_in_the_same_window_at_once_take_each_row_once(loop: Loop):
     loop.write("a.csv", sales(100))
     loop.turn(FEBRUARY)
-    loop.write("b.csv", sales(400, "2024-02-01", first=100))
+    rows = sales(400, "2024-02-01", first=100)
+    rows["price"] = rows["price"].astype(object)
+    rows.loc[rows.index % 40 == 7, "price"] = "cheap"
+    loop.write("b.csv", rows)
     ready, failures = threading.Barrier(3), []
 
     def run(name: str) -> None:
@@ -325,4 +329,6 @@ def test_processes_that_take_in_the_same_window_at_once_take_each_row_once(loop:
         thread.join()
 
     assert not failures
-    assert list(loop.dataset()["id"]) == list(range(500))
+    bad = set(rows["id"][rows["price"] == "cheap"])
+    assert list(loop.dataset()["id"]) == [number for number in range(500) if number not in bad]
+    assert sorted(json.loads(row)["id"] for row in loop.quarantine()["_row"]) == sorted(bad)

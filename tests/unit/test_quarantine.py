@@ -6,8 +6,12 @@ from pathlib import Path
 import pytest
 from support.turns import Loop, sales
 
+from everfit.blocks.spec import ModelSpec
+from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.mending import release_rows
 from everfit.tasks.data.quarantine import discard, piles
+from everfit.tasks.data.validate import Validation, validate
+from everfit.tasks.workspace import Workspace
 
 FEBRUARY, MARCH, APRIL = (datetime(2024, month, 1, tzinfo=UTC) for month in (2, 3, 4))
 BOUND = "expect_column_values_to_be_between"
@@ -66,3 +70,23 @@ def test_what_was_discarded_is_not_quarantined_again(loop: Loop):
     assert (batch.new, batch.duplicates) == (1, 100)
     assert not piles("sales", loop.workspace)
     assert set(loop.quarantine()["_resolved_by"]) == {"person:ann"}
+
+
+def test_a_release_that_another_turn_comes_before_loses_no_row(
+    loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    mended = bounded(tmp_path, 10_000)
+    late = sales(110)
+
+    def another_first(spec: ModelSpec, batch: Batch, workspace: Workspace) -> Validation:
+        found = validate(spec, batch, workspace)
+        loop.write("more.csv", late.tail(10))
+        loop.turn(MARCH)
+        return found
+
+    monkeypatch.setattr("everfit.tasks.data.mending.validate", another_first)
+    released = release_rows(mended.spec, loop.workspace, APRIL)
+
+    assert (released.rows, released.released) == (3, 3)
+    assert list(loop.dataset()["id"]) == list(range(110))
+    assert not piles("sales", loop.workspace)
