@@ -53,7 +53,7 @@ def delta_version(source: DeltaSource) -> dict[str, str]:
     from everfit.tasks.workspace import storage_options
 
     try:
-        table = DeltaTable(source.path, storage_options=storage_options(source.path), without_files=True)
+        table = DeltaTable(source.path, storage_options=storage_options(source.path))
     except (DeltaError, OSError) as error:
         raise SourceError(
             f"Delta table {source.path!r} can't be read: {str(error).splitlines()[0]}; check source.path"
