@@ -112,7 +112,7 @@ def _register_type(client: "SyncPrefectClient", changes: Changes) -> None:
         except ObjectNotFound:
             known = False
     if not known and not changes.dry_run:
-        ModelSpec.register_type_and_schema(client=client)
+        ModelSpec.register_type_and_schema()
     changes.note("block type", slug, "left" if known else "changed" if there else "created")
 
 
