@@ -110,8 +110,17 @@ class Watched:
             return found
         return tuple(map(str, self.scorer(self.standing.version).classes))
 
+    @cached_property
+    def _scorers(self) -> dict[int, Scorer]:
+        return {}
+
     def scorer(self, version: int) -> Scorer:
-        """A version of the model, loaded."""
+        """A version of the model, loaded once."""
+        if version not in self._scorers:
+            self._scorers[version] = self._load(version)
+        return self._scorers[version]
+
+    def _load(self, version: int) -> Scorer:
         from mlflow.artifacts import download_artifacts
 
         client, target = self.context.mlflow, registry.model_version(self.context.mlflow, self.standing.model, version)
