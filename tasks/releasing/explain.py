@@ -91,7 +91,7 @@ def _challenger(record: Content) -> Content | None:
 def _holdout(evidence: Content) -> Content:
     """What was measured on it, of whom; and what the gate knows beside."""
     measured = ("metric", "greater_is_better", "challenger", "champion", "dummy", "comparison", "dummy_comparison")
-    beside = ("slices", "fairness", "calibration", "robustness", "business_value", "serving", "suspected_leaks")
+    beside = ("slices", "fairness", "calibration", "robustness", "business_value", "serving", "conversion", "suspected_leaks")
     return {
         "window": evidence.get("holdout"),
         "rows": evidence.get("holdout_rows"),
