@@ -13,8 +13,9 @@ from support.turns import Loop, sales
 from everfit.blocks.errors import WorkspaceError
 from everfit.blocks.settings import Settings
 from everfit.tasks.data.accept import accept
-from everfit.tasks.data.ingest import ingest
+from everfit.tasks.data.ingest import ingest, read_marks
 from everfit.tasks.data.validate import validate
+from everfit.tasks.sources.arrivals import Told, arrival, look
 from everfit.tasks.workspace import Workspace, check_store
 
 FEBRUARY, MARCH = datetime(2024, 2, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)
@@ -107,7 +108,11 @@ def test_files_of_a_source_on_s3_are_read_once(tmp_path: Path, store: str):
 
     first, _ = loop.turn(FEBRUARY)
     client.put_object(Bucket="models", Key="sales/c.csv", Body=sales(10, first=200).to_csv(index=False).encode())
+    told = arrival("sales", look(loop.spec, MARCH), Told(), read_marks(loop.spec, loop.workspace), MARCH)
     second, _ = loop.turn(MARCH)
 
     assert (first.new, second.read, second.new) == (200, 10, 10)
+    assert told is not None
+    assert told.new == ("models/sales/c.csv",)  # watching lists by boto3 what reading lists by s3fs
+    assert arrival("sales", look(loop.spec, MARCH), Told(), read_marks(loop.spec, loop.workspace), MARCH) is None
     client.close()
