@@ -91,14 +91,14 @@ def _challenger(record: Content) -> Content | None:
 def _holdout(evidence: Content) -> Content:
     """What was measured on it, of whom; and what the gate knows beside."""
     measured = ("metric", "greater_is_better", "challenger", "champion", "dummy", "comparison", "dummy_comparison")
-    beside = ("slices", "fairness", "calibration", "robustness", "business_value", "serving", "conversion", "suspected_leaks")
+    checked = ("slices", "fairness", "calibration", "robustness", "business_value", "serving", "conversion")
     return {
         "window": evidence.get("holdout"),
         "rows": evidence.get("holdout_rows"),
         "extended": evidence.get("holdout_extended"),
         "digest": evidence.get("holdout_digest"),
         "overlap_rows": evidence.get("overlap_rows"),
-        **{name: evidence.get(name) for name in (*measured, *beside)},
+        **{name: evidence.get(name) for name in (*measured, *checked, "suspected_leaks")},
     }
 
 
