@@ -1,7 +1,10 @@
 """Requests as columns: MLflow's scoring protocol, CSV, and everfit's own records."""
 
+import contextlib
 import csv
 import io
+import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +52,7 @@ class Table:
 
 
 def read_json(body: bytes) -> Any:
-    """Read JSON; NaN and Infinity are none.
+    """Read JSON, and what Python writes for JSON: there NaN is a missing value, as MLflow's own client sends it.
 
     Raises:
         RequestError: it isn't JSON.
@@ -57,7 +60,13 @@ def read_json(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
+        if b"NaN" in body or b"Infinity" in body:
+            with contextlib.suppress(ValueError, RecursionError):
+                return json.loads(body, parse_constant=_CONSTANTS.__getitem__)
         raise RequestError(f"the body is not JSON: {error.msg} at character {error.pos}; write null for NaN") from None
+
+
+_CONSTANTS = {"NaN": None, "Infinity": math.inf, "-Infinity": -math.inf}  # infinity is refused with its column
 
 
 def read_invocation(body: bytes, content_type: str, inputs: InputSchema) -> Table:

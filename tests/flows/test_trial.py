@@ -28,7 +28,7 @@ MARCH, MAY = datetime(2024, 3, 1, tzinfo=UTC), datetime(2024, 5, 1, tzinfo=UTC)
 def test_what_the_gate_promotes_is_on_trial_until_a_look_or_a_person_ends_it(
     workspace: Path, mlflow_uri: str, tmp_path: Path
 ) -> None:
-    write_month(tmp_path, "winter", deliveries("2024-01-01", 60, strength=-3.0))
+    write_month(tmp_path, "winter", deliveries("2024-01-01", 60, strength=0.4))
     path = tmp_path / "deliveries.yaml"
     path.write_text(yaml.safe_dump(SPEC | {"release": {"strategy": "canary"}}))
 
@@ -64,4 +64,7 @@ def test_what_the_gate_promotes_is_on_trial_until_a_look_or_a_person_ends_it(
     assert registry.challenger(here.mlflow, "deliveries") is None
     kinds = [(one.kind, one.verdict) for one in here.ledger.story(second["turn_id"]).decisions]
     assert kinds == [("gate", "promote"), *[("trial", verdict) for verdict in ("start", "wait", "wait", "return")]]
+    told = CliRunner().invoke(app, ["explain", second["turn_id"]])
+    assert told.exit_code == 0
+    assert "Taken back by ann: holidays" in told.stdout
     assert turn(MAY)["state"] == "Returned"  # the same trigger gives the same turn
