@@ -217,8 +217,8 @@ def drift_signal(
     )
     if not found.prediction or not fitted_again or not answers_otherwise(first or found):
         return found
-    told = f"{reason}; predictions have been unlike the hold-out's since its first window, which is how it answers"
-    return found.model_copy(update={"drifted": by_inputs or bool(beside), "reason": told})
+    reason += "; predictions have been unlike the hold-out's since its first window, which is how it answers"
+    return found.model_copy(update={"drifted": by_inputs or bool(beside), "reason": reason})
 
 
 def labels_signal(log: Table, known: Table, fresh: Window, event_time: str, until: datetime) -> LabelsSignal:
