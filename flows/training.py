@@ -15,7 +15,7 @@ from everfit.tasks.turns import DATA_REJECTED, NOTHING_NEW, TurnRecord
 
 
 @flow(name="training", flow_run_name=run_name("train"), task_runner=task_runner())
-def training(model: str, until: datetime | None = None, trigger: Trigger | None = None) -> State[dict[str, Any]]:
+def training(model: str, until: datetime | None = None, trigger: Trigger | None = None) -> "State[dict[str, Any]]":
     """Run one turn of the loop for a model: train a challenger, and release it if it is shown to be better.
 
     Args:

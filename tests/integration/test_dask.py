@@ -1,13 +1,27 @@
-"""Candidates are tried on the workers of a Dask scheduler, to the same result as in threads."""
+"""A turn whose candidates are tried on the workers of a Dask scheduler, to the same result as in threads."""
 
-from collections.abc import Iterator
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
-from support.training import a_spec, data_of, rows_of
+import yaml
+from prefect.settings import PREFECT_API_URL
+from support.deliveries import SPEC, deliveries, write_month
 
 from everfit.blocks.errors import EverfitError
+from everfit.blocks.settings import Settings
+from everfit.tasks.context import Context
+from everfit.tasks.learning import train
+from everfit.tasks.learning.reproduce import reproduce
+from everfit.tasks.learning.train import Trial
 from everfit.tasks.runners import ADDRESS, RUNNER, task_runner
+from everfit.tasks.specs import load_spec
+from everfit.tasks.steps import training as steps
+from everfit.tasks.turns import TurnRecord
 
 pytest.importorskip("prefect_dask")
 
@@ -24,35 +38,34 @@ def scheduler() -> Iterator[str]:
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning", "ignore::FutureWarning")
-def test_workers_find_what_threads_find(
-    scheduler: str, prefect_server: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_turn_on_workers_finds_what_it_finds_in_threads(
+    scheduler: str, prefect_server: None, workspace: Path, mlflow_uri: str
 ) -> None:
-    from prefect import flow
-    from prefect.task_runners import TaskRunner
+    """Given a scheduler, when a turn is run on it, then each try and the model itself come out as in this process."""
+    write_month(workspace.parent, "winter", deliveries("2024-01-01", 60))
+    training = SPEC["training"] | {"candidates": ["logistic_regression", "random_forest"], "search": {"trials": 2}}  # type: ignore[operator]
+    Path("deliveries.yaml").write_text(yaml.safe_dump(SPEC | {"training": training}))
+    server = PREFECT_API_URL.value()
+    assert server is not None
+    command = [Path(sys.executable).with_name("everfit"), "train", "deliveries.yaml", "--until", "2024-03-01", "--json"]
+    given = os.environ | {RUNNER: "dask", ADDRESS: scheduler, "PREFECT_API_URL": server}
 
-    from everfit.tasks.learning.train import Trial
-    from everfit.tasks.steps import training as steps
+    done = subprocess.run(command, env=given, capture_output=True, text=True, timeout=240, check=False)
 
-    data = data_of(a_spec(training={"search": {"trials": 2}}), rows_of(rows=200), tmp_path)
+    assert done.returncode == 0, done.stderr
+    turn = json.loads(done.stdout)
+    assert turn["state"] == "Promoted"
+    here = Context(load_spec("deliveries.yaml"), Settings())
+    settled = here.ledger.turn(turn["turn_id"])
+    record = TurnRecord.model_validate(settled.record)
+    data = steps.data_of(here, settled, record)
+    assert facts(record.trials) == facts([train.try_candidate(data, each.candidate) for each in record.trials])
+    assert all(each.error == "" for each in record.trials)
+    assert reproduce(here.workspace, "deliveries", settled.id).differences == ()
 
-    def tried(runner: TaskRunner) -> list[Trial]:  # type: ignore[type-arg]
-        @flow(task_runner=runner)
-        def both() -> list[Trial]:
-            names = ("logistic_regression", "random_forest")
-            return [each.result() for each in [steps.try_candidate.submit(data, name) for name in names]]
 
-        return both()
-
-    in_threads = tried(task_runner())
-    monkeypatch.setenv(RUNNER, "dask")
-    monkeypatch.setenv(ADDRESS, scheduler)
-    on_workers = tried(task_runner())
-
-    def facts(trials: list[Trial]) -> list[object]:
-        return [(each.candidate, each.score, each.setting, [t.score for t in each.tries]) for each in trials]
-
-    assert facts(on_workers) == facts(in_threads)
-    assert all(each.error == "" for each in on_workers)
+def facts(trials: Iterable[Trial]) -> list[object]:
+    return [(each.candidate, each.score, each.setting, [t.score for t in each.tries]) for each in trials]
 
 
 def test_an_unknown_runner_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
