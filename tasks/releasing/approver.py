@@ -4,7 +4,7 @@ The first outcome that the ledger records stands; the rest (release, tags, the t
 is done by whoever comes next if a crash left it undone.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from everfit.tasks import turns
 from everfit.tasks.context import Context
@@ -167,7 +167,9 @@ def _carry_out(context: Context, approval: Approval, outcome: Approval, current:
     request, ledger = approval.request, context.ledger
     turn, state = ledger.turn(request.turn_id), _STATES[outcome.outcome]
     if outcome.outcome == "approve" and current is not None and trials.wanted(context.spec, current):
-        trials.begin(context, turn, request.version, current)
+        answered = ledger.decision(_decision_id(turn.id))
+        waited = answered.at - request.asked_at if answered is not None else timedelta(0)
+        trials.begin(context, turn, request.version, current, waited=max(waited, timedelta(0)))
         state = turns.ON_TRIAL
     elif outcome.outcome == "approve":
         releasing.release(

@@ -6,7 +6,7 @@ the other, under the model's release lease.
 """
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.errors import EverfitError
@@ -50,7 +50,9 @@ def wanted(spec: "ModelSpec", champion: Release | None) -> bool:
     return spec.release.strategy != "replace" and champion is not None
 
 
-def begin(context: Context, turn: Turn, version: int, champion: Release) -> TrialState:
+def begin(
+    context: Context, turn: Turn, version: int, champion: Release, *, waited: timedelta = timedelta(0)
+) -> TrialState:
     """Try a challenger on live traffic.
 
     Args:
@@ -58,6 +60,7 @@ def begin(context: Context, turn: Turn, version: int, champion: Release) -> Tria
         turn: The turn whose challenger it is.
         version: The challenger.
         champion: The release that it is to follow.
+        waited: How long after the turn it begins, where a person was asked first.
     """
     spec = context.spec
     policy = spec.release.ab if spec.release.strategy == "ab" else spec.release.canary
@@ -68,7 +71,7 @@ def begin(context: Context, turn: Turn, version: int, champion: Release) -> Tria
         champion=champion.version,
         policy=policy,
         metric=spec.metric,
-        since=turn.window.until,
+        since=turn.window.until + waited,
     )
     with context.ledger.lease(spec.name, scope="release", turn_id=turn.id, wait=LEASE_WAIT):
         for other in _under_way(context, but=turn.id):
@@ -80,7 +83,7 @@ def begin(context: Context, turn: Turn, version: int, champion: Release) -> Tria
             model=spec.name,
             kind=TRIAL,
             verdict="start",
-            until=turn.window.until,
+            until=plan.since,
             reasons=(headline(plan),),
             record=plan,
             turn_id=turn.id,

@@ -184,6 +184,23 @@ def test_a_person_stops_a_trial(context: Context) -> None:
         trials.stop(context, "ann", "again")
 
 
+def test_what_a_person_approves_is_tried_from_then_on(context: Context) -> None:
+    version = registered.model_version(context.mlflow, "delays", 2).model_dump(mode="json")
+    record = {"version": version, "evidence": {"champion_version": 1}}
+    with context.ledger.take_turn("delays", Trigger(), Window(until=SINCE)) as turn:
+        waits = {"state": turns.AWAITING_APPROVAL, "verdict": "needs_approval", "reasons": ("waits",), "record": record}
+        context.ledger.finish_turn(turn, **waits)
+
+    approved = approver.decide(context, turn.id, "approve", by="ann", why="good", now=datetime.now(UTC))
+
+    assert (approved.state, approved.reasons[0]) == (turns.ON_TRIAL, "Approved by ann: good")
+    state = trials.on_trial(context)
+    assert state is not None
+    assert SINCE < state.plan.since < SINCE + HOUR  # as long after the turn as it was waited for
+    assert left(context, turn)["champion"] == 1
+    assert live(context, 1.6)[-1].turn_state == turns.PROMOTED
+
+
 @pytest.mark.parametrize("strength", [1.6, 0.0])
 def test_a_look_that_is_broken_off_anywhere_ends_as_one_that_was_not(
     context: Context, strength: float, monkeypatch: pytest.MonkeyPatch
