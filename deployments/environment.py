@@ -21,6 +21,14 @@ NO_TELEMETRY = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 
+_ENDS_WITH_PARENT = """
+import ctypes, runpy, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, int(signal.SIGTERM))  # PR_SET_PDEATHSIG
+runpy.run_module("uvicorn", run_name="__main__", alter_sys=True)
+"""
+"""Runs uvicorn so that it ends with its parent, also one that is killed outright and can't see to it."""
+
 _HEAVY = ("pandas", "deltalake", "great_expectations.expectations", "sklearn.ensemble", "mlflow.sklearn", "skops.io")
 """What takes longest to import of what every turn needs, in the order of need."""
 
@@ -102,7 +110,7 @@ def start_temporary_server() -> Callable[[], None]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
+    command = [sys.executable, "-c", _ENDS_WITH_PARENT, "--factory", "prefect.server.api.server:create_app"]
     command += ["--host", "127.0.0.1", "--port", port, "--log-level", "error", "--lifespan", "on"]
     alone = {"PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
     kept = settings.to_environment_variables(exclude_unset=True)
