@@ -8,7 +8,7 @@ from everfit.tasks.context import Context
 from everfit.tasks.data import table_upkeep
 from everfit.tasks.data.upkeep import Facts, TurnFacts, UpkeepPlan
 from everfit.tasks.ledger import Turn
-from everfit.tasks.ledger.entries import AWAITING_APPROVAL
+from everfit.tasks.ledger.entries import AWAITING_APPROVAL, ON_TRIAL
 from everfit.tasks.records import Snapshot
 from everfit.tasks.releasing import registry
 from everfit.tasks.releasing.champions import versions_to_keep
@@ -49,7 +49,7 @@ def _turns(context: Context, at: datetime) -> Iterator[TurnFacts]:
         yield TurnFacts(
             id=turn.id,
             ended_at=turn.finished_at if turn.settled else None,
-            waits=turn.state == AWAITING_APPROVAL,
+            waits=turn.state in {AWAITING_APPROVAL, ON_TRIAL},
             version=None if record.version is None else record.version.version,
             snapshot=None if snapshot is None else snapshot.version,
             staged=turn.id in staged,

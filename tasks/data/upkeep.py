@@ -7,6 +7,7 @@ from pydantic import AwareDatetime, Field
 
 from everfit.blocks.upkeep import UpkeepPolicy
 from everfit.tasks.records import Record
+from everfit.tasks.workspace import TableName
 
 
 class DayFacts(Record):
@@ -20,7 +21,7 @@ class DayFacts(Record):
 class TableFacts(Record):
     """A table as it is."""
 
-    name: str
+    name: TableName
     days: tuple[DayFacts, ...]
 
 
@@ -29,7 +30,7 @@ class TurnFacts(Record):
 
     id: str
     ended_at: AwareDatetime | None = Field(description="When it was settled; None while it may yet be taken up again.")
-    waits: bool = Field(default=False, description="Whether a person has yet to decide about its challenger.")
+    waits: bool = Field(default=False, description="Whether its challenger waits for a person, or is on trial.")
     version: int | None = Field(default=None, description="The model version that it registered.")
     snapshot: int | None = Field(default=None, description="The dataset's version that it trained on.")
     staged: bool = Field(default=False, description="Whether the rows that it read still lie in its folder.")
@@ -49,7 +50,7 @@ class Facts(Record):
 class TablePlan(Record):
     """What is to be done to a table."""
 
-    name: str
+    name: TableName
     remove_before: date | None = Field(default=None, description="Rows of earlier days go.")
     rows: int = Field(default=0, description="How many those are.")
     days: int = Field(default=0, description="Days whose small files become one.")
@@ -71,7 +72,7 @@ def plan(facts: Facts, policy: UpkeepPolicy) -> UpkeepPlan:
     """Decide what may go.
 
     Kept are the dataset's states and the model versions that a champion, a former one that may be gone back to, a turn
-    that is not over or waits for approval, or a turn of the last `history` was made from.
+    that is not over or waits for approval or is on trial, or a turn of the last `history` was made from.
 
     Args:
         facts: What there is.

@@ -55,8 +55,8 @@ def remove_old_rows(context: Context, planned: UpkeepPlan) -> dict[str, int]:
 def _remove_old_rows(context: Context, planned: TablePlan) -> int:
     if planned.remove_before is None:
         return 0
-    name: TableName = planned.name  # type: ignore[assignment]
-    return table_upkeep.remove_before(context.workspace.table(context.spec.name, name), name, planned.remove_before)
+    table = context.workspace.table(context.spec.name, planned.name)
+    return table_upkeep.remove_before(table, planned.name, planned.remove_before)
 
 
 @task
@@ -64,7 +64,7 @@ def compact(context: Context, planned: UpkeepPlan) -> dict[str, int]:
     """Make one file of the small ones of each day."""
     for table in planned.tables:
         if table.days:
-            table_upkeep.compact(context.workspace.table(context.spec.name, table.name))  # type: ignore[arg-type]
+            table_upkeep.compact(context.workspace.table(context.spec.name, table.name))
     return {table.name: table.days for table in planned.tables}
 
 
