@@ -1,19 +1,20 @@
-"""The workspace on S3: a real SeaweedFS, and a store that says yes to everything."""
+"""The workspace on S3: a real SeaweedFS, and nanio, which says yes to every put."""
 
 import threading
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
-from support.s3 import reach
+from support.s3 import Seaweed, nanio, reach
 from support.turns import Loop, sales
 
-from everfit.blocks.errors import WorkspaceError
+from everfit.blocks.errors import SourceError, WorkspaceError
 from everfit.blocks.settings import Settings
 from everfit.tasks.data.accept import accept
 from everfit.tasks.data.ingest import ingest, read_marks
+from everfit.tasks.data.tables import Table
 from everfit.tasks.data.validate import validate
 from everfit.tasks.sources.arrivals import Told, arrival, look
 from everfit.tasks.workspace import Workspace, check_store
@@ -35,38 +36,11 @@ def test_a_store_that_honours_conditional_puts_is_taken(monkeypatch: pytest.Monk
         check_store("s3://models/checked")
 
 
-def test_a_store_that_ignores_conditional_puts_is_refused_by_name(monkeypatch: pytest.MonkeyPatch):
-    class Careless(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_PUT(self) -> None:
-            if self.headers.get("expect"):
-                self.send_response_only(100)
-                self.end_headers()
-            self.rfile.read(int(self.headers.get("content-length", "0")))
-            self.answer(200)
-
-        def do_DELETE(self) -> None:
-            self.answer(204)
-
-        def answer(self, status: int) -> None:
-            self.send_response(status)
-            self.send_header("etag", '"1"')
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Careless)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    reach(f"http://127.0.0.1:{server.server_port}", monkeypatch)
-
-    with pytest.raises(WorkspaceError, match=r"does not honour conditional puts \(If-None-Match\)"):
-        Workspace.of(Settings(workspace="s3://models/careless"))
-    server.shutdown()
-    server.server_close()
+def test_a_store_that_ignores_conditional_puts_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with nanio(tmp_path) as endpoint:
+        reach(endpoint, monkeypatch)
+        with pytest.raises(WorkspaceError, match=r"does not honour conditional puts \(If-None-Match\)"):
+            Workspace.of(Settings(workspace="s3://models/careless"))
 
 
 @pytest.mark.usefixtures("environment")
@@ -115,4 +89,73 @@ def test_files_of_a_source_on_s3_are_read_once(tmp_path: Path, store: str):
     assert told is not None
     assert told.new == ("models/sales/c.csv",)  # watching lists by boto3 what reading lists by s3fs
     assert arrival("sales", look(loop.spec, MARCH), Told(), read_marks(loop.spec, loop.workspace), MARCH) is None
+    client.close()
+
+
+def test_a_store_that_is_cut_off_in_mid_write_leaves_nothing_half_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    store = Seaweed()
+    store.start()
+    reach(store.endpoint, monkeypatch)
+    loop = Loop(tmp_path)
+    loop.workspace = Workspace("s3://models/cut")
+    rows = sales(300)
+    loop.write("a.csv", rows.head(100))
+    loop.turn(FEBRUARY)
+    rows.loc[5, "y"] = 4.5
+    rows["price"] = rows["price"].astype(object)
+    rows.loc[250, "price"] = "cheap"
+    loop.write("a.csv", rows)
+    batch = ingest(loop.spec, MARCH, "cut", loop.workspace)
+    validation = validate(loop.spec, batch, loop.workspace)
+
+    # The store dies while the first commit is on its way to the dataset: the new rows may be in, the changed ones not.
+    appended = Table.append
+
+    def cut_off(table: Table, *arguments: Any, **named: Any) -> int:
+        if table.uri.endswith("dataset"):
+            threading.Timer(0.02, store.kill).start()
+        return appended(table, *arguments, **named)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Table, "append", cut_off)
+        broken.setenv("AWS_MAX_ATTEMPTS", "1")
+        with pytest.raises(Exception, match=r".+") as told:
+            accept(loop.spec, batch, validation, loop.workspace)
+    assert isinstance(told.value, (WorkspaceError, OSError))
+
+    store.start()
+    loop.workspace = Workspace("s3://models/cut")
+    again = ingest(loop.spec, MARCH, "cut", loop.workspace)
+    accept(loop.spec, again, validate(loop.spec, again, loop.workspace), loop.workspace)
+
+    assert again == batch
+    assert list(loop.dataset()["id"]) == [number for number in range(300) if number != 250]
+    assert loop.dataset()["y"][5] == 4.5
+    assert len(loop.quarantine()) == 1
+    store.close()
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_files_are_read_with_the_credentials_of_a_block(tmp_path: Path, store: str, monkeypatch: pytest.MonkeyPatch):
+    from prefect_aws import AwsCredentials
+    from prefect_aws.client_parameters import AwsClientParameters
+
+    for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    block = AwsCredentials(
+        aws_access_key_id="everfit",
+        aws_secret_access_key="everfit-secret",
+        region_name="us-east-1",
+        aws_client_parameters=AwsClientParameters(endpoint_url=store),
+    )
+    block.save("seaweed", overwrite=True)
+    client = block.get_s3_client()
+    client.put_object(Bucket="models", Key="private/a.csv", Body=sales(100).to_csv(index=False).encode())
+    source = {"kind": "files", "path": "s3://models/private/*.csv", "credentials": "seaweed"}
+
+    batch, _ = Loop(tmp_path, source=source).turn(FEBRUARY)
+
+    assert batch.new == 100
+    with pytest.raises(SourceError, match="there is no AwsCredentials block 'nowhere'"):
+        Loop(tmp_path / "other", source=source | {"credentials": "nowhere"}).turn(FEBRUARY)
     client.close()

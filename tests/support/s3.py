@@ -1,6 +1,7 @@
 """A real S3 store for tests: SeaweedFS with one bucket."""
 
 import json
+import os
 import random
 import shutil
 import socket
@@ -10,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
@@ -34,26 +36,39 @@ def free_port() -> int:
             return port
 
 
-def seaweed() -> Iterator[str]:
-    """A SeaweedFS with the bucket `models`; gives its endpoint, and ends it afterwards."""
-    folder = Path(tempfile.mkdtemp(prefix="weed-"))
-    rights = {"accessKey": "everfit", "secretKey": "everfit-secret"}
-    identities = [{"name": "everfit", "credentials": [rights], "actions": ["Admin", "Read", "Write", "List"]}]
-    (folder / "s3.json").write_text(json.dumps({"identities": identities}))
-    ports = {name: free_port() for name in ("master", "volume", "filer", "s3")}
-    command = [
-        str(Path(sys.executable).with_name("weed")),
-        "mini",
-        f"-dir={folder}",
-        "-ip=127.0.0.1",
-        "-ip.bind=127.0.0.1",
-    ]
-    command += ["-master.telemetry=false", f"-s3.config={folder / 's3.json'}", "-webdav=false", "-admin.ui=false"]
-    command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
-    command += [f"-{name}.port={port}" for name, port in ports.items()]
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
-    endpoint = f"http://127.0.0.1:{ports['s3']}"
+class Seaweed:
+    """A SeaweedFS with the bucket `models`, which can be killed, and started again on what it has kept."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="weed-"))
+        rights = {"accessKey": "everfit", "secretKey": "everfit-secret"}
+        identities = [{"name": "everfit", "credentials": [rights], "actions": ["Admin", "Read", "Write", "List"]}]
+        (self.folder / "s3.json").write_text(json.dumps({"identities": identities}))
+        self.ports = {name: free_port() for name in ("master", "volume", "filer", "s3")}
+        self.endpoint = f"http://127.0.0.1:{self.ports['s3']}"
+
+    def start(self) -> None:
+        command = [str(Path(sys.executable).with_name("weed")), "mini", f"-dir={self.folder}"]
+        command += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.telemetry=false", "-webdav=false"]
+        command += [f"-s3.config={self.folder / 's3.json'}", "-admin.ui=false"]
+        command += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
+        command += [f"-{name}.port={port}" for name, port in self.ports.items()]
+        with (self.folder / "log").open("ab") as log:
+            self.server = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder)
+        wait_for_bucket(self.endpoint, self.server, self.folder / "log")
+
+    def kill(self) -> None:
+        self.server.kill()
+        self.server.wait(20)
+
+    def close(self) -> None:
+        self.server.terminate()
+        self.server.wait(20)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def wait_for_bucket(endpoint: str, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    """Wait until a store takes what is put into the bucket `models`, which is made if need be."""
     client = boto3.client(
         "s3",
         endpoint_url=endpoint,
@@ -63,20 +78,45 @@ def seaweed() -> Iterator[str]:
         config=Config(connect_timeout=2, read_timeout=20, retries={"max_attempts": 0}),
     )
     deadline = time.monotonic() + 60
-    try:
-        while True:
-            try:
+    while True:
+        try:
+            if "models" not in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]:
                 client.create_bucket(Bucket="models")
-                break
-            except (BotoCoreError, ClientError):
-                if time.monotonic() > deadline or server.poll() is not None:
-                    raise AssertionError((folder / "log").read_text()[-2000:]) from None
-                threading.Event().wait(0.1)
-        yield endpoint
+            client.put_object(Bucket="models", Key="up", Body=b"1")
+            break
+        except (BotoCoreError, ClientError):
+            if time.monotonic() > deadline or server.poll() is not None:
+                raise AssertionError(log.read_text()[-2000:]) from None
+            threading.Event().wait(0.1)
+    client.close()
+
+
+def seaweed() -> Iterator[str]:
+    """A SeaweedFS with the bucket `models`; gives its endpoint, and ends it afterwards."""
+    store = Seaweed()
+    try:
+        store.start()
+        yield store.endpoint
+    finally:
+        store.close()
+
+
+@contextmanager
+def nanio(folder: Path) -> Iterator[str]:
+    """A nanio with the bucket `models`: a store that silently passes over the condition of a put."""
+    port = free_port()
+    command = [str(Path(sys.executable).with_name("nanio")), "serve", "--data-dir", str(folder)]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    environment = os.environ | {"NANIO_ACCESS_KEY": "everfit", "NANIO_SECRET_KEY": "everfit-secret"}
+    log = folder / "log"
+    with log.open("wb") as stream:
+        server = subprocess.Popen(command, stdout=stream, stderr=stream, env=environment)
+    try:
+        wait_for_bucket(f"http://127.0.0.1:{port}", server, log)
+        yield f"http://127.0.0.1:{port}"
     finally:
         server.terminate()
         server.wait(20)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def reach(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
