@@ -70,8 +70,8 @@ class Process:
         content = {"pid": started.pid, "started": started_at(started.pid), "port": port}
         self._file.write_text(json.dumps(content), encoding="utf-8")
 
-    def stop(self) -> bool:
-        """End it and what it has started; first by asking.
+    def ask(self) -> bool:
+        """Ask it to end.
 
         Returns:
             Whether it was running.
@@ -79,13 +79,17 @@ class Process:
         pid = self.pid
         if pid is not None:
             os.kill(pid, signal.SIGTERM)
-            give_up = time.monotonic() + _ENDS_WITHIN
-            while self.pid is not None and time.monotonic() < give_up:
-                time.sleep(0.05)
+        return pid is not None
+
+    def end(self) -> None:
+        """Wait until it has ended, and after a while end it and what it has started."""
+        pid, give_up = self.pid, time.monotonic() + _ENDS_WITHIN
+        while self.pid is not None and time.monotonic() < give_up:
+            time.sleep(0.05)
+        if pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)  # the session that it leads: what it left behind
         self._file.unlink(missing_ok=True)
-        return pid is not None
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
         """Wait until it does what it is for.

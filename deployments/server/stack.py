@@ -18,7 +18,7 @@ from everfit.deployments.server.processes import Process, free_port
 from everfit.tasks.specs import load_spec, spec_files
 
 _PORTS = {"prefect": 4200, "mlflow": 5000, "service": 8080}
-_NAMES = ("keeper", "service", "worker", "mlflow", "prefect")  # in the order in which they are stopped
+_NAMES = ("prefect", "mlflow", "worker", "service", "keeper")
 _COMES_UP_WITHIN = 120.0
 
 
@@ -55,7 +55,7 @@ def up(settings: Settings, models: Sequence[str], database: str | None) -> Stack
     folder.mkdir(parents=True, exist_ok=True)
     stores = databases(database, settings.state_dir)
     parts = {name: Process(name, folder) for name in _NAMES}
-    parts["keeper"].stop()  # it may look after other parts than there are to be
+    _stop(["keeper"], folder)  # it may look after other parts than there are to be
     ports = {
         name: part.port if (part := parts[name]).pid and part.port else free_port(part.port or wanted)
         for name, wanted in _PORTS.items()
@@ -92,7 +92,16 @@ def down(settings: Settings) -> list[str]:
         What was running.
     """
     folder = settings.state_dir / "stack"
-    return [name for name in _NAMES if Process(name, folder).stop()]
+    # First what starts the others again, then what needs the servers while it ends.
+    return [name for wave in (["keeper"], ["service", "worker"], ["mlflow", "prefect"]) for name in _stop(wave, folder)]
+
+
+def _stop(names: Sequence[str], folder: Path) -> list[str]:
+    parts = [Process(name, folder) for name in names]
+    running = [part.name for part in parts if part.ask()]
+    for part in parts:
+        part.end()
+    return running
 
 
 def _environment(settings: Settings, folder: Path, stores: Databases, urls: dict[str, str]) -> dict[str, str]:
