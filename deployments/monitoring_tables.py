@@ -39,6 +39,7 @@ def describe(signals: dict[str, Any]) -> str:
         told.append("quality unknown")
     if quality["value_per_row"] is not None:
         low, high = quality["value_interval"]
-        told.append(f"{quality['value_per_row']:.4g} {quality['value_unit']} a row ({low:.4g} to {high:.4g})")
+        worth = f"{quality['value_per_row']:.4g} {quality['value_unit']}".strip()
+        told.append(f"{worth} a row ({low:.4g} to {high:.4g})")
     told += [f"{each['metric']} {each['value']:.4g}" for each in signals["satisfaction"] if each["value"] is not None]
     return ", ".join(told)
