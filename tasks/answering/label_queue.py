@@ -213,7 +213,7 @@ def _weights(rows: pd.DataFrame, task: str, profile: Profile | None) -> dict[str
         "uncertain": _uncertainty(rows, task) ** 2,
         "outlying": np.asarray(np.nan_to_num(np.clip((outlier - 0.9) / 0.1, 0, 1)) ** 2, dtype=np.float64),
         "drifted": np.zeros(len(rows)) if profile is None else drifted(rows, profile) ** 2,
-        "probing": flags.to_numpy(dtype=np.float64),
+        "probing": np.asarray(flags, dtype=np.float64),
     }
 
 
