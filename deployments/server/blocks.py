@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.errors import DeploymentError
 from everfit.blocks.spec import ModelSpec
-from everfit.deployments.server.changes import Changes
+from everfit.deployments.server.changes import Changes, What
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
 SPECS, NOTIFICATION, SERVICES = "everfit_specs", "everfit_notification", "everfit_services"
-"""Names of the variables: the digest of each spec as it was last stored, and what was last said of the other two."""
+"""Names of the variables: when each spec was stored from its file, and what was last said of the other two."""
 
 
 def store_specs(client: "SyncPrefectClient", specs: Sequence[ModelSpec], changes: Changes, *, overwrite: bool) -> None:
@@ -28,22 +28,19 @@ def store_specs(client: "SyncPrefectClient", specs: Sequence[ModelSpec], changes
     before: dict[str, str] = dict(variable.value) if variable and isinstance(variable.value, dict) else {}
     after = dict(before)
     for spec in specs:
-        stored = _stored(spec.name)
-        digest = spec.digest()
+        stored, since = _stored(spec.name), _changed_at(client, spec.name)
         if stored is None:
-            after[spec.name] = _store(spec, changes, "created")
-        elif stored.digest() == digest:
-            after[spec.name] = digest
+            _store(spec, changes, "created")
+        elif stored.digest() == spec.digest():
             changes.note("model spec", spec.name, "left")
-        elif overwrite or stored.digest() == before.get(spec.name):
-            after[spec.name] = _store(spec, changes, "changed", _what_differs(spec, stored))
+        elif overwrite or since == before.get(spec.name):
+            _store(spec, changes, "changed", _what_differs(spec, stored))
         else:
-            changes.note(
-                "model spec",
-                spec.name,
-                "kept",
-                f"edited on the server ({_what_differs(spec, stored)}); --overwrite-specs",
-            )
+            differs = _what_differs(spec, stored)
+            changes.note("model spec", spec.name, "kept", f"edited on the server ({differs}); --overwrite-specs")
+            continue
+        if now := _changed_at(client, spec.name):
+            after[spec.name] = now
     _set_variable(client, SPECS, before, after, changes)
 
 
@@ -127,11 +124,21 @@ def _stored(name: str) -> ModelSpec | None:
     return found
 
 
-def _store(spec: ModelSpec, changes: Changes, what: Any, why: str = "") -> str:
+def _store(spec: ModelSpec, changes: Changes, what: What, why: str = "") -> None:
     if not changes.dry_run:
         spec.save(spec.name, overwrite=True)
     changes.note("model spec", spec.name, what, why)
-    return spec.digest()
+
+
+def _changed_at(client: "SyncPrefectClient", name: str) -> str | None:
+    """When the stored block was last changed, by whomever; a later everfit may read the same content otherwise."""
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        found = client.read_block_document_by_name(name, ModelSpec.get_block_type_slug(), include_secrets=False)
+    except ObjectNotFound:
+        return None
+    return str(found.updated)
 
 
 def _what_differs(spec: ModelSpec, stored: ModelSpec) -> str:
