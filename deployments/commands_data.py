@@ -27,6 +27,7 @@ def init(  # noqa: PLR0917 - each is an option of the command
     task: Annotated[
         Literal["binary", "multiclass", "regression"] | None, typer.Option(help="By default told from the target.")
     ] = None,
+    encoding: Annotated[str | None, typer.Option(help="Of text that is not UTF-8, such as latin-1.")] = None,
     output: Annotated[Path | None, typer.Option(help="The spec file; by default NAME.yaml.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a spec file that is there.")] = False,
     as_json: AsJson = False,
@@ -44,6 +45,7 @@ def init(  # noqa: PLR0917 - each is an option of the command
         task=task,
         output=output,
         force=force,
+        encoding=encoding,
     )
     if as_json:
         _print_json(made)

@@ -84,13 +84,22 @@ def source_of(data: str) -> dict[str, Any]:
     return {"kind": "files", "path": data}
 
 
-def look(data: str, target: str) -> Look:
+def look(data: str, target: str, encoding: str | None = None) -> Look:
     """Read the source once, keeping a sample.
+
+    Args:
+        data: Where it is.
+        target: The column to predict.
+        encoding: Of files of text that are not UTF-8.
 
     Raises:
         SourceError: it can't be read, or lacks the target.
     """
     source = source_of(data)
+    if encoding is not None:
+        if source["kind"] != "files":
+            raise SourceError(f"--encoding {encoding!r} is for files, and {data!r} is none; leave it out")
+        source["encoding"] = encoding
     roles = ColumnRoles(target=target)
     kept: list[pd.DataFrame] = []
     rows, step = 0, 1

@@ -159,7 +159,10 @@ def _with_row_number(rows: Any, told: str) -> str:
 
 
 def _not_in_encoding(where: str, encoding: str, told: str) -> str:
-    return f"{where} is not {encoding} ({told[:80]}); set source.encoding, such as latin-1"
+    return (
+        f"{where} is not {encoding} ({told[:80]}); set source.encoding, such as latin-1 "
+        f"(`everfit init --encoding latin-1`)"
+    )
 
 
 def _header(path: str, source: FilesSource, where: str) -> tuple[list[str], str, int]:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from everfit.blocks.errors import SpecError
+from everfit.blocks.errors import SourceError, SpecError
 from everfit.deployments.init.init import init
 from everfit.tasks.specs import load_spec
 
@@ -136,3 +136,15 @@ def test_column_names_of_every_kind_survive_yaml(name: str):
     frame = pd.DataFrame({name: np.random.default_rng(0).normal(size=500), "y": np.resize([0, 1], 500)})
 
     assert load_spec(made(frame, "y")["path"]).columns.features == (name,)
+
+
+def test_text_that_is_not_utf_8_is_read_by_the_encoding_that_is_told(folder: Path):
+    rows = pd.DataFrame({"x": range(300), "town": ["Köln", "Zürich", "Málaga"] * 100, "y": [0, 1] * 150})
+    rows.to_csv(folder / "towns.csv", index=False, encoding="latin-1")
+
+    with pytest.raises(SourceError, match="is not utf-8"):
+        init("towns.csv", "y")
+    made = init("towns.csv", "y", encoding="latin-1")
+
+    assert load_spec(made["path"]).source.encoding == "latin-1"
+    assert made["rows"] == 300
