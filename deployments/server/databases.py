@@ -1,5 +1,6 @@
 """One PostgreSQL database for Prefect, MLflow and the ledger: a schema each, for all three keep a table of one name."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from sqlalchemy.exc import ArgumentError
 
 from everfit.blocks.errors import DeploymentError
 
+_PREFECT = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 _SCHEMAS = ("prefect", "mlflow", "everfit")
 
 
@@ -36,18 +38,19 @@ def databases(url: str | None, state_dir: Path) -> Databases:
     Raises:
         DeploymentError: the URL is no PostgreSQL's, or the database can't be reached.
     """
+    given_already = _PREFECT in os.environ  # a database of Prefect's own
     if url is None:
-        name = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
         file = state_dir / "stack" / "prefect.db"  # not the embedded one, on which a command may start a server too
-        return Databases({name: f"sqlite+aiosqlite:///{file}"}, f"sqlite:///{state_dir / 'mlflow.db'}", None)
+        server = {} if given_already else {_PREFECT: f"sqlite+aiosqlite:///{file}"}
+        return Databases(server, f"sqlite:///{state_dir / 'mlflow.db'}", None)
     given = _read(url)
     _make_schemas(given)
     prefect, mlflow, ledger = (_within(given, schema) for schema in _SCHEMAS)
     server = {
-        "PREFECT_SERVER_DATABASE_CONNECTION_URL": _plain(given.set(drivername="postgresql+asyncpg")),
+        _PREFECT: _plain(given.set(drivername="postgresql+asyncpg")),
         "PREFECT_SERVER_DATABASE_SQLALCHEMY_CONNECT_ARGS_SEARCH_PATH": prefect.query["options"].partition("=")[2],  # type: ignore[union-attr]
     }
-    return Databases(server, _plain(mlflow), _plain(ledger))
+    return Databases({} if given_already else server, _plain(mlflow), _plain(ledger))
 
 
 def _read(url: str) -> URL:
