@@ -86,7 +86,7 @@ def to_parquet(table: "pa.Table") -> bytes:
     texts = [item.name for item in table.schema if not pa.types.is_primitive(item.type)]
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="lz4", use_dictionary=texts, write_statistics=False)
-    return sink.getvalue().to_pybytes()
+    return bytes(sink.getvalue().to_pybytes())
 
 
 def from_parquet(content: bytes, columns: list[str] | None = None) -> "pa.Table":

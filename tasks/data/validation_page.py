@@ -44,7 +44,7 @@ def html_page(spec: ModelSpec, batch: Batch, validation: Validation, workspace: 
     from great_expectations.core import ExpectationSuiteValidationResult
     from great_expectations.core.run_identifier import RunIdentifier
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
-    from great_expectations.render.view import DefaultJinjaPageView
+    from great_expectations.render.view.view import DefaultJinjaPageView
 
     staging = Staging(workspace, spec.name, batch.turn_id)
     suite = asked(read_suite(workspace.read(staging.path("suite.yaml"))), spec, batch)
@@ -69,7 +69,7 @@ def html_page(spec: ModelSpec, batch: Batch, validation: Validation, workspace: 
             },
         )
     )
-    return str(DefaultJinjaPageView().render(rendered))
+    return str(DefaultJinjaPageView().render(rendered))  # type: ignore[no-untyped-call]
 
 
 def _results(
