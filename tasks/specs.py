@@ -41,13 +41,14 @@ def load_spec(model: str, *, files_first: bool = False) -> ModelSpec:
     if given is not None and (files_first or not _has_server()):
         return given
     stored = _load_block(model)
-    if stored is None and given is None:
+    found = stored or given
+    if found is None:
         raise SpecError(
             f"there is no model spec {model!r}: not a .yaml file, not in {_FOLDER}, and no ModelSpec block of that name"
         )
-    if stored is not None and given is not None and stored.digest() != given.digest():
+    if given is not None and found.digest() != given.digest():
         logger.info("spec      the stored block %r counts; it differs from the file of that name", model)
-    return stored or given  # type: ignore[return-value] - one of them is there
+    return found
 
 
 def _named_file(model: str) -> ModelSpec | None:
