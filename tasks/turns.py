@@ -27,8 +27,8 @@ PROMOTED, CHAMPION_KEPT, DATA_REJECTED, NOTHING_NEW, AWAITING_APPROVAL, REJECTED
 )
 """The names of a training flow's final states.
 
-`AwaitingApproval` becomes `Promoted`, `OnTrial`, `Rejected` or `Superseded`; `OnTrial` becomes `Promoted`, `Returned` or
-`Superseded`.
+`AwaitingApproval` becomes `Promoted`, `OnTrial`, `Rejected` or `Superseded`; `OnTrial` becomes `Promoted`, `Returned`
+or `Superseded`.
 """
 
 JUDGED = frozenset({PROMOTED, CHAMPION_KEPT, AWAITING_APPROVAL, REJECTED, ON_TRIAL, RETURNED})

@@ -1,7 +1,7 @@
 """How far a table has come, asked of the table's own home."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import DeltaSource, SqlSource
@@ -36,7 +36,7 @@ def _newest(source: SqlSource, roles: ColumnRoles, until: datetime, connection: 
     else:
         assert isinstance(select, sa.Select)  # noqa: S101 - the other thing that it gives
         rows = select.subquery()
-    asked = [sa.func.max(rows.c[name]) for name in names] or [sa.func.count()]
+    asked: list[sa.ColumnElement[Any]] = [sa.func.max(rows.c[name]) for name in names] or [sa.func.count()]
     row = connection.execute(sa.select(*asked).select_from(rows), parameters).one()
     return " ".join(str(value) for value in row)
 
