@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from everfit.tasks.steps import approval as approval_steps
-from everfit.tasks.steps import training as steps
+from everfit.tasks.steps import opening
 
 
 @flow(name="approval", flow_run_name="approve-{turn_id}")
@@ -20,7 +20,7 @@ def approval(model: str, turn_id: str) -> State[dict[str, Any]]:
     Returns:
         A state named for how the turn ended: `Promoted`, `Rejected`, or `Superseded` if the champion changed meanwhile.
     """
-    context = steps.open_context(model)
+    context = opening.open_context(model)
     request = approval_steps.find_request(context, turn_id)
     if request is not None:
         form = approval_steps.ask(context, request)

@@ -7,7 +7,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from everfit.tasks.answering import feedback
-from everfit.tasks.steps import training as steps
+from everfit.tasks.steps import opening
 from everfit.tasks.steps.naming import run_name
 
 
@@ -22,6 +22,6 @@ def labeling(model: str, until: datetime | None = None) -> State[dict[str, Any]]
     Returns:
         A state named `Labelled`, or `NothingNew`.
     """
-    context = steps.open_context(model)
-    window = feedback.labels_window(context, steps.moment(until))
+    context = opening.open_context(model)
+    window = feedback.labels_window(context, opening.moment(until))
     return feedback.final_state(feedback.record_labels(context, window))

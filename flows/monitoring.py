@@ -9,7 +9,7 @@ from prefect.client.schemas.objects import State
 from everfit.flows.training import training
 from everfit.tasks.steps import acts as act
 from everfit.tasks.steps import monitoring as look
-from everfit.tasks.steps import training as steps
+from everfit.tasks.steps import opening
 from everfit.tasks.steps import trial as trials
 from everfit.tasks.steps.naming import run_name
 
@@ -27,8 +27,8 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
         `RetrainingHeldBack`, `RolledBack` or `Escalated`; `NotMeasured`, a failure, where evidence broke. Its data is
         the window as `everfit monitor --json` prints it.
     """
-    context = steps.open_context(model)
-    until = steps.moment(until)
+    context = opening.open_context(model)
+    until = opening.moment(until)
 
     # The champion as of then, what it answered in the window, and what has come true.
     watched = look.find(context, until)

@@ -3,8 +3,8 @@
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from everfit.tasks.steps import opening
 from everfit.tasks.steps import release as release_steps
-from everfit.tasks.steps import training as steps
 from everfit.tasks.steps.naming import run_name
 
 
@@ -18,6 +18,6 @@ def reconcile(model: str) -> State[list[str]]:
     Returns:
         A state named `Reconciled`, whose data is what was done, in words.
     """
-    context = steps.open_context(model)
+    context = opening.open_context(model)
     done = release_steps.reconcile(context)
     return release_steps.reconciled(done)

@@ -6,8 +6,7 @@ from typing import Any, Literal
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from everfit.tasks.steps import calls
-from everfit.tasks.steps import training as steps
+from everfit.tasks.steps import calls, opening
 from everfit.tasks.steps.naming import run_name
 
 
@@ -31,7 +30,7 @@ def retraining(
     Returns:
         A state named `TurnCalled`, `TurnCalledAlready`, or `TurnHeldBack` if cooldown, budget or triage refused it.
     """
-    context = steps.open_context(model)
-    answer = calls.call(context, steps.moment(until), kind, reason, decision_id)
+    context = opening.open_context(model)
+    answer = calls.call(context, opening.moment(until), kind, reason, decision_id)
     calls.start(context, answer)
     return calls.final_state(context, answer)

@@ -5,8 +5,8 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from everfit.tasks.steps import opening
 from everfit.tasks.steps import release as release_steps
-from everfit.tasks.steps import training as steps
 from everfit.tasks.steps.naming import run_name
 
 
@@ -26,6 +26,6 @@ def rollback(model: str, why: str, to: int | None = None, by: str = "unknown") -
     Returns:
         A state named `RolledBack`, whose data is the release.
     """
-    context = steps.open_context(model)
+    context = opening.open_context(model)
     entry = release_steps.roll_back(context, to, why, by)
     return release_steps.rolled_back(entry)

@@ -7,7 +7,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from everfit.tasks.answering import feedback
-from everfit.tasks.steps import training as steps
+from everfit.tasks.steps import opening
 from everfit.tasks.steps.naming import run_name
 
 
@@ -26,6 +26,6 @@ def scoring(
     Returns:
         A state named `Scored`, or `NothingNew` when the log had all predictions already.
     """
-    context = steps.open_context(model)
-    window = feedback.scoring_window(context, since, steps.moment(until))
+    context = opening.open_context(model)
+    window = feedback.scoring_window(context, since, opening.moment(until))
     return feedback.final_state(feedback.score(context, window, shadow=shadow))

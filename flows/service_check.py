@@ -5,8 +5,8 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from everfit.tasks.steps import opening
 from everfit.tasks.steps import service_check as services
-from everfit.tasks.steps import training as steps
 from everfit.tasks.steps.naming import run_name
 
 
@@ -20,7 +20,7 @@ def service_check(model: str) -> State[dict[str, Any]]:
     Returns:
         A state named `Served`, `NoChampion`, or `NotServed`, a failure.
     """
-    context = steps.open_context(model)
+    context = opening.open_context(model)
     release = services.newest_release(context)
     problem = services.ask_services(context, release)
     return services.final_state(context, release, problem)

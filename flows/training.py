@@ -8,8 +8,7 @@ from prefect.client.schemas.objects import State
 
 from everfit.tasks.records import Trigger
 from everfit.tasks.runners import task_runner
-from everfit.tasks.steps import calls
-from everfit.tasks.steps import training as steps
+from everfit.tasks.steps import calls, data_in, deciding, learning, opening, turning
 from everfit.tasks.steps.naming import run_name
 from everfit.tasks.turns import DATA_REJECTED, NOTHING_NEW, TurnRecord
 
@@ -28,58 +27,60 @@ def training(model: str, until: datetime | None = None, trigger: Trigger | None 
         `DataRejected`, or `Superseded` if the champion changed meanwhile; `TurnHeldBack` if an event asked for it
         and the ledger's rules refused. Its data is the turn as `everfit train --json` prints it.
     """
-    context = steps.open_context(model)
-    until = steps.moment(until)
+    context = opening.open_context(model)
+    until = opening.moment(until)
     trigger = trigger or Trigger()
     if refused := calls.refused(context, until, trigger):  # an event may ask; a person needn't
         return calls.final_state(context, refused)
-    with steps.take_turn(context, until, trigger) as turn:
+    with turning.take_turn(context, until, trigger) as turn:
         if turn.settled:
-            return steps.final_state(turn)
-        steps.reconcile(context)
+            return turning.final_state(turn)
+        turning.reconcile(context)
 
         # Data in: what is new is staged, checked, and only then taken into the dataset.
-        batch = steps.ingest(context, turn)
-        validation = steps.validate(context, batch)
-        steps.accept(context, batch, validation)
+        batch = data_in.ingest(context, turn)
+        validation = data_in.validate(context, batch)
+        data_in.accept(context, batch, validation)
         record = TurnRecord(batch=batch, validation=validation)
         if not validation.passed:
-            return steps.final_state(steps.finish(context, turn, DATA_REJECTED, validation.reasons, record))
+            return turning.final_state(turning.finish(context, turn, DATA_REJECTED, validation.reasons, record))
 
         # The training data is named exactly; its last part is kept out to judge by.
-        split = steps.split(context, turn)
-        snapshot = steps.take_snapshot(context, turn, split)
+        split = data_in.split(context, turn)
+        snapshot = data_in.take_snapshot(context, turn, split)
         record = record.with_(snapshot=snapshot, split=split)
-        if steps.nothing_new(context, turn, snapshot):
+        if data_in.nothing_new(context, turn, snapshot):
             reason = "these rows were trained on already, by the same spec"
-            return steps.final_state(steps.finish(context, turn, NOTHING_NEW, (reason,), record))
+            return turning.final_state(turning.finish(context, turn, NOTHING_NEW, (reason,), record))
 
-        data = steps.data_of(context, turn, record)
+        data = data_in.data_of(context, turn, record)
         while True:
             # Candidates compete on validation rows; the best one is fitted on all training rows.
-            trials = [steps.try_candidate.submit(data, *candidate) for candidate in steps.candidates(context, turn)]
+            trials = [
+                learning.try_candidate.submit(data, *candidate) for candidate in learning.candidates(context, turn)
+            ]
             tried = tuple(trial.result() for trial in trials)
-            challenger = steps.fit_challenger(data, turn, tried)
+            challenger = learning.fit_challenger(data, turn, tried)
 
             # Challenger and champion meet on the hold-out; if its rows are too few to judge by, on a longer one.
-            evidence = steps.evaluate(context, turn, data, challenger, validation)
-            judged = steps.judge(context, evidence)
+            evidence = deciding.evaluate(context, turn, data, challenger, validation)
+            judged = deciding.judge(context, evidence)
             if not judged.extend_holdout:
                 break
-            data = steps.longer_holdout(context, data, evidence)
+            data = data_in.longer_holdout(context, data, evidence)
 
         # What is good enough is fitted again on all rows.
-        fitted = steps.refit(data, turn, challenger, judged)
+        fitted = learning.refit(data, turn, challenger, judged)
         record = record.with_(split=data.split, trials=tried, fitted=challenger, refitted=fitted)
 
         # The challenger is converted if the spec says so, registered and tried as it would be served; the gate decides.
-        conversion = steps.convert(data, turn, fitted, judged)
-        version = steps.register(context, turn, data, challenger, fitted, conversion=conversion)
-        evidence = steps.try_serving(context, data, version, fitted, evidence, conversion=conversion)
-        evidence, decision = steps.gate(context, turn, evidence)
+        conversion = learning.convert(data, turn, fitted, judged)
+        version = learning.register(context, turn, data, challenger, fitted, conversion=conversion)
+        evidence = deciding.try_serving(context, data, version, fitted, evidence, conversion=conversion)
+        evidence, decision = deciding.gate(context, turn, evidence)
         record = record.with_(version=version, evidence=evidence, decision=decision)
 
         # What was found and decided is logged; what passed takes the champion's place, or waits for a person.
-        steps.track(context, turn, data, record)
-        state, reasons = steps.release(context, turn, record)
-        return steps.final_state(steps.finish(context, turn, state, reasons, record))
+        turning.track(context, turn, data, record)
+        state, reasons = turning.release(context, turn, record)
+        return turning.final_state(turning.finish(context, turn, state, reasons, record))

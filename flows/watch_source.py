@@ -6,8 +6,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from everfit.tasks.steps import arrivals
-from everfit.tasks.steps import training as steps
+from everfit.tasks.steps import arrivals, opening
 from everfit.tasks.steps.naming import run_name
 
 
@@ -22,7 +21,7 @@ def watch_source(model: str, until: datetime | None = None) -> State[dict[str, A
     Returns:
         A state named `DataArrived`, whose data is what was told, or `NothingNew`.
     """
-    context = steps.open_context(model)
-    found = arrivals.find(context, steps.moment(until))
+    context = opening.open_context(model)
+    found = arrivals.find(context, opening.moment(until))
     arrivals.tell(context, found)
     return arrivals.final_state(context, found)

@@ -16,7 +16,7 @@ from everfit.tasks.gate import Evidence
 from everfit.tasks.learning import train
 from everfit.tasks.records import Window
 from everfit.tasks.specs import load_spec
-from everfit.tasks.steps import training as steps
+from everfit.tasks.steps import data_in
 from everfit.tasks.turns import TurnRecord
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -52,7 +52,7 @@ def test_a_model_that_cannot_be_served_as_it_was_trained_is_not_released(model: 
     assert 50 < served.memory_mb < 5000
 
     # Had another model been trained than was registered, it would be told.
-    data, version, fitted = steps.data_of(here, settled, record), record.version, record.refitted
+    data, version, fitted = data_in.data_of(here, settled, record), record.version, record.refitted
     assert version is not None
     assert fitted is not None
     earlier = Window(since=data.split.training.since, until=datetime(2024, 1, 20, tzinfo=UTC))

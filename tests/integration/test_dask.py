@@ -20,7 +20,7 @@ from everfit.tasks.learning.reproduce import reproduce
 from everfit.tasks.learning.train import Trial
 from everfit.tasks.runners import ADDRESS, RUNNER, task_runner
 from everfit.tasks.specs import load_spec
-from everfit.tasks.steps import training as steps
+from everfit.tasks.steps import data_in
 from everfit.tasks.turns import TurnRecord
 
 pytest.importorskip("prefect_dask")
@@ -58,7 +58,7 @@ def test_a_turn_on_workers_finds_what_it_finds_in_threads(
     here = Context(load_spec("deliveries.yaml"), Settings())
     settled = here.ledger.turn(turn["turn_id"])
     record = TurnRecord.model_validate(settled.record)
-    data = steps.data_of(here, settled, record)
+    data = data_in.data_of(here, settled, record)
     assert facts(record.trials) == facts([train.try_candidate(data, each.candidate) for each in record.trials])
     assert all(each.error == "" for each in record.trials)
     assert reproduce(here.workspace, "deliveries", settled.id).differences == ()

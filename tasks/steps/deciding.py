@@ -1,0 +1,98 @@
+"""What is found out about a challenger, and whether it is released, as Prefect tasks."""
+
+import logging
+from typing import Any
+
+from prefect import task
+
+from everfit.tasks import gate as gating
+from everfit.tasks import tracking
+from everfit.tasks.context import Context
+from everfit.tasks.data.split import TrainingData
+from everfit.tasks.data.validate import Validation
+from everfit.tasks.evidence import evaluate as evaluating
+from everfit.tasks.evidence import serving_check
+from everfit.tasks.evidence.conversion import Conversion
+from everfit.tasks.evidence.evaluate import Incumbent
+from everfit.tasks.gate import Evidence, GateDecision
+from everfit.tasks.learning.train import Fitted
+from everfit.tasks.ledger import Turn
+from everfit.tasks.records import ModelVersion
+from everfit.tasks.releasing import registry
+
+logger = logging.getLogger("everfit.training")
+
+
+@task
+def evaluate(context: Context, turn: Turn, data: TrainingData, challenger: Fitted, validation: Validation) -> Evidence:
+    """Measure challenger, champion and a dummy on the same hold-out rows."""
+    return evaluating.evaluate(data, challenger, _incumbent(context, turn), validation)
+
+
+def _incumbent(context: Context, turn: Turn) -> Incumbent | None:
+    """The champion as it was before this turn, which may have released its own already and been killed."""
+    entry = _release_before(context, turn)
+    if entry is None:
+        return None
+    version = registry.model_version(context.mlflow, context.spec.name, entry.version)
+    threshold = tracking.threshold(context.mlflow, version)
+    return Incumbent(version, registry.load(context.mlflow, version), threshold)
+
+
+def _release_before(context: Context, turn: Turn) -> Any:
+    own = context.ledger.release_of(turn.id)
+    if own is None:
+        return context.ledger.current_release(context.spec.name)
+    earlier = [entry for entry in context.ledger.releases(context.spec.name) if entry.seq < own.seq]
+    return next((entry for entry in reversed(earlier) if entry.state == "verified"), None)
+
+
+def judge(context: Context, evidence: Evidence) -> GateDecision:
+    """Decide as far as is known before the challenger is registered, and tried as it would be served."""
+    return gating.decide(evidence, context.spec.gate.model_copy(update={"serving": None, "conversion": False}))
+
+
+@task
+def try_serving(
+    context: Context,
+    data: TrainingData,
+    version: ModelVersion,
+    fitted: Fitted,
+    evidence: Evidence,
+    *,
+    conversion: Conversion | None,
+) -> Evidence:
+    """Add what the prediction service's own code makes of the version, where the gate asks for it."""
+    found = None
+    if context.spec.gate.serving is not None:
+        found = serving_check.check_serving(data, version, fitted, conversion)
+        logger.info("serving   %s", found.problem or f"as in training, p99 {found.p99_ms:.1f} ms")
+    converted = None if conversion is None else conversion.evidence
+    return evidence.model_copy(
+        update={"challenger_version": version.version, "serving": found, "conversion": converted}
+    )
+
+
+@task
+def gate(context: Context, turn: Turn, evidence: Evidence) -> tuple[Evidence, GateDecision]:
+    """Decide, and write the decision into the ledger.
+
+    A turn that was killed after it had decided keeps to that, though a latency comes out otherwise each time, and the
+    champion may be another one by now.
+
+    Returns:
+        What was decided, and on what.
+    """
+    decision = gating.decide(evidence, context.spec.gate)
+    made = context.ledger.decision(f"{turn.id}/gate") or context.ledger.record_decision(
+        f"{turn.id}/gate",
+        model=context.spec.name,
+        kind="gate",
+        verdict=decision.verdict,
+        until=turn.window.until,
+        reasons=decision.reasons,
+        record={"decision": decision.model_dump(mode="json"), "evidence": evidence.model_dump(mode="json")},
+        turn_id=turn.id,
+    )
+    logger.info("gate      %s", made.reasons[0])
+    return Evidence.recall(made.record["evidence"]), GateDecision.recall(made.record["decision"])

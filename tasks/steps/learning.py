@@ -1,0 +1,91 @@
+"""Candidates are tried, the best one fitted, converted and registered, as Prefect tasks."""
+
+import logging
+
+from prefect import task
+
+from everfit.tasks import tracking, turns
+from everfit.tasks.context import Context
+from everfit.tasks.data.split import TrainingData
+from everfit.tasks.evidence import conversion as converting
+from everfit.tasks.evidence.conversion import Conversion
+from everfit.tasks.gate import GateDecision
+from everfit.tasks.learning import train
+from everfit.tasks.learning.search import Setting
+from everfit.tasks.learning.train import Fitted, Trial
+from everfit.tasks.ledger import Turn
+from everfit.tasks.progress import Progress
+from everfit.tasks.records import ModelVersion
+from everfit.tasks.turns import TurnRecord
+from everfit.tasks.watching import reference
+
+logger = logging.getLogger("everfit.training")
+
+
+@task(task_run_name="try-{candidate}")
+def try_candidate(data: TrainingData, candidate: str, warm: Setting | None = None) -> Trial:
+    """Fit a candidate on earlier training rows, score it on later ones, with each of the settings tried."""
+    trial = train.try_candidate(data, candidate, warm, Progress(data.spec.training.search, candidate).told)
+    told = trial.error or f"{trial.metric} {trial.score:.4f} on validation rows"
+    logger.info("train     %s: %s (%.1f s)", candidate, told, trial.seconds)
+    return trial
+
+
+def candidates(context: Context, turn: Turn) -> tuple[tuple[str, Setting | None], ...]:
+    """The names of what is tried, each with the setting that did best in the last turn."""
+    last: dict[str, Setting] = {}
+    for earlier in context.ledger.turns(context.spec.name):
+        if earlier.id != turn.id and earlier.state in {turns.PROMOTED, turns.CHAMPION_KEPT}:
+            tried = TurnRecord.recall(earlier.record).trials
+            last = {trial.candidate: trial.setting for trial in tried if trial.score is not None}
+    return tuple((name, last.get(name)) for name in context.spec.training.candidates_for(context.spec.task))
+
+
+@task
+def fit_challenger(data: TrainingData, turn: Turn, trials: tuple[Trial, ...]) -> Fitted:
+    """Fit the candidate that did best on all training rows."""
+    path = data.workspace.turn_file(turn.model, turn.id, "challenger.skops")
+    return train.fit_best(data, trials, data.split.training, path)
+
+
+@task
+def refit(data: TrainingData, turn: Turn, challenger: Fitted, judged: GateDecision) -> Fitted:
+    """Fit what is good enough again on all rows, hold-out included; the rest stays as it was judged."""
+    if judged.verdict == "keep" or not data.spec.training.refit:
+        return challenger
+    path = data.workspace.turn_file(turn.model, turn.id, "refitted.skops")
+    logger.info("refit     %s on all rows to %s", challenger.candidate, f"{data.split.whole.until:%Y-%m-%d %H:%M}")
+    return train.fit_on(data, challenger.candidate, data.split.whole, path, challenger.setting)
+
+
+@task
+def convert(data: TrainingData, turn: Turn, fitted: Fitted, judged: GateDecision) -> Conversion | None:
+    """Convert what is good enough to the format of its release, where that is another than it was fitted in."""
+    wanted = judged.verdict != "keep" or data.spec.gate.conversion  # which asks for evidence of it
+    if data.spec.release.format == "skops" or not wanted:
+        return None
+    made = converting.convert(data, fitted, data.workspace.turn_file(turn.model, turn.id, "converted.onnx"))
+    logger.info("convert   %s", made.evidence.problem or f"the same as {made.evidence.format}")
+    return made
+
+
+@task
+def register(
+    context: Context,
+    turn: Turn,
+    data: TrainingData,
+    challenger: Fitted,
+    fitted: Fitted,
+    *,
+    conversion: Conversion | None,
+) -> ModelVersion:
+    """Register the challenger as it would be released, with what it was trained on as its reference."""
+    spec, client = context.spec, context.mlflow
+    run_id = tracking.turn_run(client, context.settings, spec.name, turn.id)
+    reference.log_reference(client, run_id, reference.make_reference(data, challenger, fitted))
+    described = f"Challenger of turn {turn.id}"
+    made = tracking.register_model(
+        client, run_id, data, fitted, turn_id=turn.id, description=described, conversion=conversion
+    )
+    logger.info("register  version %d, MLflow run %s", made.version, run_id)
+    return made
