@@ -45,8 +45,8 @@ up: $(INSTALLED) ## Start the whole stack on this machine: Prefect, MLflow, a wo
 down: $(INSTALLED) ## Stop what `make up` has started
 	@$(BIN)/everfit down
 
-test: check ## All checks, then all tests
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+test: check ## All checks, then all tests (LONG=1: also the stories that take minutes each)
+	$(BIN)/python -m pytest $(if $(LONG),,-m "not long") -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED) $(LINKS) ## Static checks: format, lint, types, import contracts
 	$(BIN)/ruff format --check .

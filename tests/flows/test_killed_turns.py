@@ -14,7 +14,7 @@ from everfit.tasks.context import Context
 from everfit.tasks.releasing import registry
 from everfit.tasks.specs import load_spec
 
-pytestmark = pytest.mark.usefixtures("prefect_server")
+pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.long]
 
 UNTIL = datetime(2024, 3, 1, tzinfo=UTC)
 

@@ -113,6 +113,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
         running.everfit("down")
 
 
+@pytest.mark.long
 def test_events_and_schedules_keep_the_model_fit_without_a_person(stack: Stack) -> None:
     # Given another project's deployment on the same server
     flow = stack.api.post("/flows/", json={"name": "training"}).json()

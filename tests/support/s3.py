@@ -63,7 +63,10 @@ class Seaweed:
 
     def close(self) -> None:
         self.server.terminate()
-        self.server.wait(20)
+        try:
+            self.server.wait(10)
+        except subprocess.TimeoutExpired:  # after a kill it may wait for what it has lost
+            self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
