@@ -257,6 +257,7 @@ def test_concept_shift_is_retrained_once_and_the_new_champion_is_better(workspac
     assert [each["turn_id"] for each in after["outcomes"]] == [first["turn_id"]]
 
 
+@pytest.mark.long
 def test_many_monitors_at_once_give_one_turn_and_a_young_release_that_fails_is_rolled_back(
     workspace: Path, mlflow_uri: str
 ) -> None:
