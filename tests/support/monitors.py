@@ -38,6 +38,6 @@ def _monitor(model: str, until: datetime, environment: dict[str, str], folder: s
     refresh_global_settings_context()
     from everfit.flows.monitoring import monitoring
 
-    # What a busy server is told twice comes back without its result, so the state is asked, and not the result.
+    # Seen on a busy server: a run that was done came back without its data. Its state tells how it ended.
     state = monitoring(model, until, return_state=True)
     raise SystemExit(0 if state.is_completed() else 1)
