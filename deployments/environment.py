@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 
@@ -141,6 +142,9 @@ def _answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:  # noqa: S310 - on loopback
             return bool(answer.status == 200)
+    except urllib.error.HTTPError as error:
+        error.close()  # it is the answer, and holds the connection
+        return False
     except OSError:
         return False
 
