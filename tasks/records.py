@@ -5,7 +5,9 @@ import json
 from datetime import datetime
 from typing import Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from everfit.blocks.errors import LedgerError
 
 
 class Record(BaseModel):
@@ -19,8 +21,19 @@ class Record(BaseModel):
 
         Args:
             kept: Plain data, as the ledger has it.
+
+        Raises:
+            LedgerError: it lacks something, or has it otherwise. What is decided by it can't be decided, then.
         """
-        return cls.model_validate(kept, extra="ignore")
+        try:
+            return cls.model_validate(kept, extra="ignore")
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(map(str, (cls.__name__, *first["loc"])))
+            raise LedgerError(
+                f"what was kept as {place} can't be read: {first['msg']}, and it is {first['input']!r:.100}; "
+                "was it written by another version of everfit?"
+            ) from error
 
     def canonical_json(self) -> str:
         """The record as JSON with sorted keys and no spaces."""

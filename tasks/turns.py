@@ -1,11 +1,13 @@
 """A turn's record: all that it found and decided, and how it is told to people and programs."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 from pydantic import Field
 
-from everfit.blocks.errors import DataError
+from everfit.blocks.errors import DataError, LedgerError
 from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.split import Split
 from everfit.tasks.data.validate import Validation
@@ -48,6 +50,21 @@ class TurnRecord(Record):
     evidence: Evidence | None = None
     decision: GateDecision | None = None
     version: ModelVersion | None = Field(default=None, description="The challenger in the registry.")
+
+    @classmethod
+    def readable(cls, kept: Mapping[str, Any]) -> Self:
+        """What can yet be read of a record of long ago, to be shown: a part that can't be is None.
+
+        To decide by a record use `recall`: there a part that can't be read is an error, and not a part that isn't.
+
+        Args:
+            kept: Plain data, as the ledger has it.
+        """
+        found: dict[str, Any] = {}
+        for name in kept.keys() & cls.model_fields.keys():
+            with suppress(LedgerError):
+                found[name] = getattr(cls.recall({name: kept[name]}), name)
+        return cls(**found)
 
     def with_(self, **found: object) -> Self:
         """The record with more found."""
@@ -92,7 +109,7 @@ def check_until(until: datetime, now: datetime | None = None) -> datetime:
 
 def summary(turn: Turn) -> dict[str, Any]:
     """A turn as `everfit train --json` prints it."""
-    record = TurnRecord.recall(turn.record)
+    record = TurnRecord.readable(turn.record)
     snapshot, evidence = record.snapshot, record.evidence
     return {
         "turn_id": turn.id,
@@ -119,7 +136,7 @@ def summary(turn: Turn) -> dict[str, Any]:
 
 def markdown(turn: Turn, run: str = "") -> str:
     """A turn in words, for the artifact in the Prefect UI; `run` is its MLflow run as Markdown."""
-    record = TurnRecord.recall(turn.record)
+    record = TurnRecord.readable(turn.record)
     lines = [f"# {turn.model}: {_HEADLINES.get(turn.state, turn.state)}", ""]
     lines += [f"- {reason}" for reason in turn.reasons]
     lines += ["", "| | |", "| --- | --- |"]

@@ -8,9 +8,9 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from everfit.blocks.errors import ModelError
+from everfit.blocks.errors import LedgerError, ModelError
 from everfit.tasks.records import ModelVersion, Record
 from everfit.tasks.releasing import registry
 
@@ -48,7 +48,7 @@ def read_arms(client: "MlflowClient", challenger: ModelVersion) -> Arms | None:
         return None
     try:
         return Arms.recall(json.loads(told))
-    except (ValidationError, ValueError) as error:
+    except (LedgerError, ValueError) as error:
         name = f"version {challenger.version} of {challenger.model!r}"
         raise ModelError(
             f"the tag {TRIAL_TAG!r} of {name} says {told!r}; delete it in MLflow to end the trial"

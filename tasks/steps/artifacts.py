@@ -16,7 +16,7 @@ def leave_turn(context: Context, turn: Turn) -> Any:
     Returns:
         The artifact's id.
     """
-    version = turns.TurnRecord.recall(turn.record).version
+    version = turns.TurnRecord.readable(turn.record).version
     run = "" if version is None else run_link(context.mlflow, context.settings, version.run_id)
     return create_markdown_artifact(  # called from a task it gives an id, and no coroutine
         turns.markdown(turn, run),

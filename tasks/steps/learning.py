@@ -36,7 +36,7 @@ def candidates(context: Context, turn: Turn) -> tuple[tuple[str, Setting | None]
     last: dict[str, Setting] = {}
     for earlier in context.ledger.turns(context.spec.name):
         if earlier.id != turn.id and earlier.state in {turns.PROMOTED, turns.CHAMPION_KEPT}:
-            tried = TurnRecord.recall(earlier.record).trials
+            tried = TurnRecord.readable(earlier.record).trials  # no more than a hint
             last = {trial.candidate: trial.setting for trial in tried if trial.score is not None}
     return tuple((name, last.get(name)) for name in context.spec.training.candidates_for(context.spec.task))
 

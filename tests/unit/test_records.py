@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from everfit.blocks.errors import LedgerError
 from everfit.tasks import turns
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.records import Record, Trigger, Window
@@ -45,6 +46,28 @@ def test_a_turn_of_an_earlier_everfit_is_still_told(tmp_path: Path) -> None:
 
     assert turns.summary(read)["snapshot"] == {"version": 3, "rows": 9, "digest": "ab"}
     assert "version 3, 9 rows" in turns.markdown(read)
+
+
+def test_what_a_turn_of_an_earlier_everfit_lacks_is_left_out_of_what_is_told_but_nothing_is_decided_without_it(
+    tmp_path: Path,
+) -> None:
+    # Given a turn whose snapshot was told without its digest, and whose trials were told otherwise
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
+    version = {"model": "small", "version": 7, "run_id": "r", "trained_until": "2024-02-01T00:00:00Z"}
+    window = {"since": "2024-01-01T00:00:00Z", "until": "2024-03-01T00:00:00Z"}
+    snapshot = {"uri": "d", "version": 3, "window": window, "rows": 9}
+    record = {"snapshot": snapshot, "trials": {"ridge": 0.7}, "evidence": {"metric": "rmse"}, "version": version}
+    turn = ledger.begin_turn("small", Trigger(), Window(until=UNTIL))
+    ledger.finish_turn(turn, state="ChampionKept", verdict="keep", reasons=["no gain"], record=record)
+
+    [read] = ledger.turns("small")
+    told = turns.summary(read)
+
+    assert (told["state"], told["reasons"], told["mlflow_run_id"]) == ("ChampionKept", ["no gain"], "r")
+    assert (told["snapshot"], told["candidates"], told["challenger"]) == (None, [], None)
+    assert "no gain" in turns.markdown(read)
+    with pytest.raises(LedgerError, match=r"kept as TurnRecord\.\S+ can't be read.*another version of everfit"):
+        TurnRecord.recall(read.record)
 
 
 def test_every_part_of_a_turn_may_be_missing() -> None:
