@@ -1,5 +1,29 @@
-"""Configuration and connections: Prefect blocks, the policies nested in them, settings."""
+"""Configuration and connections: Prefect blocks, the policies nested in them, settings.
 
-from everfit.blocks.spec import ModelSpec
+The blocks are imported when they are asked for, since with them comes Prefect, which takes a second, and the policies
+and settings beside them need none of it. Where Prefect is there already, as when it loads its collections, so are they.
+"""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from everfit.blocks.spec import ModelSpec
 
 __all__ = ["ModelSpec"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from everfit.blocks import spec
+
+    return getattr(spec, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+if "prefect" in sys.modules:
+    __getattr__("ModelSpec")

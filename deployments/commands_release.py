@@ -118,11 +118,11 @@ def _decide(model: str, turn_id: str, said: "Answer", by: str, why: str, *, as_j
 def _context(model: str) -> "Context":
     settings = Settings()
     environment.prepare(settings)
-    from everfit.tasks import tracking
+    from everfit.tasks import mlflow_store
     from everfit.tasks.context import Context
     from everfit.tasks.specs import load_spec
 
-    tracking.use_tracking(settings)
+    mlflow_store.use_tracking(settings)
     return Context(load_spec(model), settings)
 
 

@@ -14,6 +14,7 @@ from everfit.deployments import environment
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+    from everfit.blocks.content import SpecContent
     from everfit.tasks.context import Context
     from everfit.tasks.workspace import Workspace
 
@@ -38,11 +39,11 @@ def serve(
 
     Limits, durability and trials are the spec's `release.serving`.
     """
-    environment.prepare(Settings())
+    settings = Settings()
+    environment.prepare_without_prefect(settings)  # a service is up without it, and sooner
     from everfit.infra.serving import run
-    from everfit.tasks.specs import load_spec
 
-    specs = [load_spec(model, files_first=True) for model in models]  # a service is up without Prefect
+    specs = [_spec_to_serve(model, settings) for model in models]
     run(
         [spec.name for spec in specs],
         host,
@@ -51,6 +52,16 @@ def serve(
         policies={spec.name: spec.release.serving for spec in specs},
         tokens_file=tokens,
     )
+
+
+def _spec_to_serve(model: str, settings: Settings) -> "SpecContent":
+    from everfit.tasks.specs import file_content, load_spec
+
+    found = file_content(model)
+    if found is None:
+        environment.prepare(settings)
+        found = load_spec(model)
+    return found
 
 
 @app.command()
@@ -85,8 +96,8 @@ def trace(
     environment.prepare(settings)
     from everfit.tasks.answering.trace import trace as traced
     from everfit.tasks.ledger import Ledger
+    from everfit.tasks.mlflow_store import tracking_client
     from everfit.tasks.specs import load_spec
-    from everfit.tasks.tracking import tracking_client
     from everfit.tasks.workspace import Workspace
 
     workspace, client = Workspace.of(settings), tracking_client(settings)

@@ -35,7 +35,7 @@ def trial(  # noqa: PLR0917 - each is an option of the command
     at = moment(until, "--until")
     settings = Settings()
     environment.prepare(settings)
-    from everfit.tasks import tracking
+    from everfit.tasks import mlflow_store
     from everfit.tasks.answering import feedback
     from everfit.tasks.context import Context
     from everfit.tasks.releasing import approver, trials
@@ -43,7 +43,7 @@ def trial(  # noqa: PLR0917 - each is an option of the command
     from everfit.tasks.steps.trial import tell
     from everfit.tasks.turns import check_until
 
-    tracking.use_tracking(settings)
+    mlflow_store.use_tracking(settings)
     context = Context(load_spec(model), settings)
     approver.reconcile(context, datetime.now(UTC))
     if stop:

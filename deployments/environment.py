@@ -43,6 +43,24 @@ def prepare(settings: Settings, *, quiet: bool = True) -> None:
         settings: Of this installation.
         quiet: Whether Prefect's own log lines are left to the UI.
     """
+    prepare_without_prefect(settings, quiet=quiet)
+    if not has_server():
+        settings.state_dir.mkdir(parents=True, exist_ok=True)
+        os.environ.setdefault("PREFECT_API_DATABASE_CONNECTION_URL", prefect_database(settings))
+    from prefect.context import refresh_global_settings_context
+
+    refresh_global_settings_context()  # Prefect has read its environment when it was imported
+    if quiet:
+        _leave_prefect_to_the_ui()
+
+
+def prepare_without_prefect(settings: Settings, *, quiet: bool = True) -> None:
+    """Do what can be done before Prefect is imported, which takes a second: enough for what runs without it.
+
+    Args:
+        settings: Of this installation.
+        quiet: Whether libraries are to tell of what is wrong only.
+    """
     os.environ.update(NO_TELEMETRY)
     os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "everfit")  # to the run's page in the UI
     os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")  # outside of a run there is no page
@@ -61,14 +79,6 @@ def prepare(settings: Settings, *, quiet: bool = True) -> None:
         for name in ("alembic", "great_expectations.data_context.types.base"):
             logging.getLogger(name).addFilter(lambda record: record.levelno >= logging.WARNING)
     logging.getLogger("everfit").setLevel(settings.log_level.upper())
-    if not has_server():
-        settings.state_dir.mkdir(parents=True, exist_ok=True)
-        os.environ.setdefault("PREFECT_API_DATABASE_CONNECTION_URL", prefect_database(settings))
-    from prefect.context import refresh_global_settings_context
-
-    refresh_global_settings_context()  # Prefect has read its environment when it was imported
-    if quiet:
-        _leave_prefect_to_the_ui()
 
 
 def _leave_prefect_to_the_ui() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from everfit.blocks.settings import Settings
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.ledger import Ledger
-from everfit.tasks.tracking import tracking_client
+from everfit.tasks.mlflow_store import tracking_client
 from everfit.tasks.workspace import Workspace
 
 if TYPE_CHECKING:

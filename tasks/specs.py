@@ -3,13 +3,18 @@
 import logging
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
+from everfit.blocks.content import SpecContent
 from everfit.blocks.errors import SpecError
-from everfit.blocks.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from everfit.blocks.spec import ModelSpec
+
+SpecT = TypeVar("SpecT", bound=SpecContent)
 
 logger = logging.getLogger("everfit.specs")
 
@@ -19,7 +24,21 @@ _SECRET_KEYS = frozenset({"token", "url"})
 """What is written at these is never shown: an address may have a password in it."""
 
 
-def load_spec(model: str, *, files_first: bool = False) -> ModelSpec:
+def file_content(model: str) -> SpecContent | None:
+    """What a spec's file says, for what must start fast and be up without Prefect; none without such a file.
+
+    Args:
+        model: As `load_spec` takes it.
+
+    Raises:
+        SpecError: the named path has no file, or it is not valid.
+    """
+    if model.endswith((".yaml", ".yml")):
+        return _read(_text_of(model), model, SpecContent)
+    return _named_file(model, SpecContent)
+
+
+def load_spec(model: str) -> "ModelSpec":
     """Load a spec.
 
     Where a Prefect server is configured, a block that is stored on it counts before a file of the same name: that is
@@ -28,17 +47,16 @@ def load_spec(model: str, *, files_first: bool = False) -> ModelSpec:
     Args:
         model: A YAML file, the name of a stored `ModelSpec` block, or of a spec in `deployments/models` (of the working
             folder, or those that come with everfit).
-        files_first: Look for a file first, so that a server which is down is in nobody's way.
 
     Raises:
         SpecError: there is none, it is not valid, or the server can't be asked.
     """
+    from everfit.blocks.spec import ModelSpec
+
     if model.endswith((".yaml", ".yml")):
-        if not Path(model).is_file():
-            raise SpecError(f"there is no spec file {model!r}; check the path")
-        return read_spec(Path(model).read_text(encoding="utf-8"), model)
-    given = _named_file(model)
-    if given is not None and (files_first or not _has_server()):
+        return read_spec(_text_of(model), model)
+    given = _named_file(model, ModelSpec)
+    if given is not None and not _has_server():
         return given
     stored = _load_block(model)
     found = stored or given
@@ -51,11 +69,17 @@ def load_spec(model: str, *, files_first: bool = False) -> ModelSpec:
     return found
 
 
-def _named_file(model: str) -> ModelSpec | None:
+def _text_of(path: str) -> str:
+    if not Path(path).is_file():
+        raise SpecError(f"there is no spec file {path!r}; check the path")
+    return Path(path).read_text(encoding="utf-8")
+
+
+def _named_file(model: str, kind: type[SpecT]) -> SpecT | None:
     for folder in (_FOLDER, files("everfit.deployments") / "models"):
         found = folder / f"{model}.yaml"
         if found.is_file():
-            return read_spec(found.read_text(encoding="utf-8"), str(found))
+            return _read(found.read_text(encoding="utf-8"), str(found), kind)
     return None
 
 
@@ -71,7 +95,7 @@ def spec_files() -> list[Path]:
     return sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
 
 
-def load_spec_file(path: Path) -> ModelSpec:
+def load_spec_file(path: Path) -> "ModelSpec":
     """Load the spec of a file.
 
     Raises:
@@ -83,7 +107,7 @@ def load_spec_file(path: Path) -> ModelSpec:
         raise SpecError(f"{path} can't be read: {error}") from error
 
 
-def read_spec(text: str, where: str) -> ModelSpec:
+def read_spec(text: str, where: str) -> "ModelSpec":
     """Read a spec from YAML.
 
     Args:
@@ -93,6 +117,12 @@ def read_spec(text: str, where: str) -> ModelSpec:
     Raises:
         SpecError: it is not YAML, or not a valid spec; the message names each key, its value and what is allowed.
     """
+    from everfit.blocks.spec import ModelSpec
+
+    return _read(text, where, ModelSpec)
+
+
+def _read(text: str, where: str, kind: type[SpecT]) -> SpecT:
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -100,7 +130,7 @@ def read_spec(text: str, where: str) -> ModelSpec:
     if not isinstance(content, dict):
         raise SpecError(f"{where} holds {type(content).__name__}, not the keys of a spec; begin with `name: my-model`")
     try:
-        return ModelSpec.model_validate(content)
+        return kind.model_validate(content)
     except ValidationError as error:
         raise SpecError(f"{where}: {'; '.join(_in_words(dict(problem)) for problem in error.errors())}") from error
 
@@ -120,7 +150,7 @@ def _in_words(problem: dict[str, Any]) -> str:
 
 def _known_keys(path: tuple[object, ...]) -> str:
     """What the keys beside a mistaken one could have been."""
-    model: Any = ModelSpec
+    model: Any = SpecContent
     for part in path[:-1]:
         field = getattr(model, "model_fields", {}).get(part)
         if field is None:
@@ -135,16 +165,18 @@ def _known_keys(path: tuple[object, ...]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(fields)}"
 
 
-def _load_block(model: str) -> ModelSpec | None:
+def _load_block(model: str) -> "ModelSpec | None":
     """The stored block of that name; none if there is none, or no server that could have one."""
     import httpx
 
+    from everfit.blocks.spec import ModelSpec
+
     try:
         found = ModelSpec.load(model)
-    except ValidationError as error:
-        told = "; ".join(_in_words(dict(problem)) for problem in error.errors())
-        raise SpecError(f"the stored block {model!r}: {told}; edit it in Prefect") from error
     except (ValueError, RuntimeError, httpx.HTTPError) as error:
+        if isinstance(error.__cause__, ValidationError):  # what Prefect says of it names no key
+            told = "; ".join(_in_words(dict(problem)) for problem in error.__cause__.errors())
+            raise SpecError(f"the stored block {model!r}: {told}; edit it in Prefect") from error
         if _has_server() and "Unable to find block document" not in str(error):
             raise SpecError(f"the Prefect server can't say whether it has a spec {model!r}: {error}") from error
         return None

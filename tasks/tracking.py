@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from everfit.tasks.evidence.report import Report
 
 TURN_TAG, THRESHOLD_TAG, TRY_TAG = "everfit.turn", "everfit.threshold", "everfit.try"
+PACKAGES_TAG = "everfit.packages"
 
 _COMMIT_LENGTH = 40
 
@@ -41,26 +42,6 @@ _RECORDED_PACKAGES = (
     "deltalake",
     "pyarrow",
 )
-
-
-def use_tracking(settings: Settings) -> str:
-    """Point MLflow at its store: `MLFLOW_TRACKING_URI`, or SQLite in the state folder.
-
-    Returns:
-        The tracking URI.
-    """
-    if "MLFLOW_TRACKING_URI" not in os.environ:
-        settings.state_dir.mkdir(parents=True, exist_ok=True)
-        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{settings.state_dir / 'mlflow.db'}"
-    return os.environ["MLFLOW_TRACKING_URI"]
-
-
-def tracking_client(settings: Settings) -> "MlflowClient":
-    """A client of the MLflow that the settings name."""
-    uri = use_tracking(settings)
-    from mlflow import MlflowClient
-
-    return MlflowClient(tracking_uri=uri, registry_uri=os.environ.get("MLFLOW_REGISTRY_URI"))
 
 
 def turn_run(client: "MlflowClient", settings: Settings, model: str, turn_id: str) -> str:
@@ -245,7 +226,7 @@ def _log_model(run_id: str, data: TrainingData, fitted: Fitted) -> tuple[str, st
 
 
 def _code_tags() -> dict[str, str]:
-    tags = {"everfit.packages": json.dumps(package_versions()), "everfit.code_version": code_version()}
+    tags = {PACKAGES_TAG: json.dumps(package_versions()), "everfit.code_version": code_version()}
     commit = code_version().removesuffix("+changed")
     return {**tags, "mlflow.source.git.commit": commit} if len(commit) == _COMMIT_LENGTH else tags
 

@@ -15,7 +15,7 @@ from everfit.deployments.environment import NO_TELEMETRY
 from everfit.deployments.server import keeper
 from everfit.deployments.server.databases import Databases, databases
 from everfit.deployments.server.processes import Process, free_port
-from everfit.tasks.specs import load_spec, spec_files
+from everfit.tasks.specs import file_content, load_spec, spec_files
 
 _PORTS = {"prefect": 4200, "mlflow": 5000, "service": 8080}
 _NAMES = ("prefect", "mlflow", "worker", "service", "keeper")
@@ -49,7 +49,8 @@ def up(settings: Settings, models: Sequence[str], database: str | None) -> Stack
         DeploymentError: a part doesn't come up.
     """
     folder = settings.state_dir / "stack"
-    served = [load_spec(model, files_first=True).name for model in models] or [path.stem for path in spec_files()]
+    named = [file_content(model) or load_spec(model) for model in models]
+    served = [spec.name for spec in named] or [path.stem for path in spec_files()]
     if not served:
         raise DeploymentError("there is no spec in deployments/models to serve; write one, or `everfit init` it")
     folder.mkdir(parents=True, exist_ok=True)

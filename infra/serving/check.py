@@ -38,7 +38,7 @@ def check(version: ModelVersion, rows: Path) -> dict[str, Any]:
 
     from everfit.blocks.settings import Settings
     from everfit.infra.serving.servable import ModelCache, columns_of, load_servable
-    from everfit.tasks.tracking import tracking_client
+    from everfit.tasks.mlflow_store import tracking_client
 
     loaded = False
     try:

@@ -41,7 +41,7 @@ def build_app(
 
     from everfit.infra.serving.app import create_app
     from everfit.infra.serving.endpoint import Endpoint
-    from everfit.tasks.tracking import tracking_client
+    from everfit.tasks.mlflow_store import tracking_client
     from everfit.tasks.workspace import Workspace
 
     client = tracking_client(settings)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from prefect import runtime
 
 from everfit.blocks.settings import Settings
-from everfit.tasks import tracking, turns
+from everfit.tasks import mlflow_store, turns
 from everfit.tasks.context import Context
 from everfit.tasks.specs import load_spec
 
@@ -16,7 +16,7 @@ logger = logging.getLogger("everfit.training")
 def open_context(model: str) -> Context:
     """Find the model's spec and the places that the settings name."""
     settings = Settings()
-    tracking.use_tracking(settings)
+    mlflow_store.use_tracking(settings)
     return Context(load_spec(model), settings)
 
 

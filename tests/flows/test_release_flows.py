@@ -11,9 +11,9 @@ from everfit.flows.reconcile import reconcile
 from everfit.flows.rollback import rollback
 from everfit.tasks.events import RELEASE_ROLLED_BACK
 from everfit.tasks.ledger import Ledger
+from everfit.tasks.mlflow_store import tracking_client
 from everfit.tasks.releasing import registry
 from everfit.tasks.releasing.release import release
-from everfit.tasks.tracking import tracking_client
 
 SPEC = """
 name: flights

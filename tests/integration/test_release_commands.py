@@ -14,10 +14,10 @@ from support.events import emitted
 from everfit.blocks.settings import Settings
 from everfit.tasks.events import RELEASE_ROLLED_BACK
 from everfit.tasks.ledger import Ledger
+from everfit.tasks.mlflow_store import tracking_client
 from everfit.tasks.records import Trigger, Window
 from everfit.tasks.releasing import registry
 from everfit.tasks.releasing.release import release
-from everfit.tasks.tracking import tracking_client
 
 SPEC = """
 name: flights
