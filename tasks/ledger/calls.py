@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from time import monotonic, sleep
 from typing import Protocol
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from everfit.blocks.errors import LedgerError
 from everfit.tasks.ledger.entries import FAILED, RUNNING, Lease, Turn
@@ -15,7 +15,7 @@ from everfit.tasks.ledger.holders import this_process
 from everfit.tasks.ledger.leases import SPAN, HeldLease, LeaseHeldError, is_held, pauses, read_lease
 from everfit.tasks.ledger.releases import Releases
 from everfit.tasks.ledger.schema import turns
-from everfit.tasks.ledger.turns import insert_turn, turn_of
+from everfit.tasks.ledger.turns import insert_turn, resume_turn, turn_of
 from everfit.tasks.records import Record, Trigger, Window
 
 logger = logging.getLogger("everfit.ledger")
@@ -84,9 +84,7 @@ class Calls(Releases):
             if not answer.admitted:
                 return Call(turn_id=None, start=False, reason=answer.reason)
             if found is not None:
-                again = update(turns).where(turns.c.id == turn_id)
-                change = {"state": RUNNING, "error": None, "finished_at": None, "started_at": now, "fence": None}
-                connection.execute(again.values(**change))
+                resume_turn(connection, turn_id, now, fence=None)
                 return Call(turn_id=turn_id, start=True, reason="taken up again")
             begun = {"spec_digest": "", "code_version": "", "attempt": 0}  # none has begun
             insert_turn(connection, model, trigger, window, now, **begun)

@@ -7,8 +7,9 @@ from time import monotonic, sleep
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy.exc import SQLAlchemyError
 
-from everfit.blocks.errors import LedgerError
+from everfit.blocks.errors import EverfitError, LedgerError
 from everfit.tasks.ledger.entries import AWAITING_APPROVAL, FAILED, ON_TRIAL, RUNNING, Turn
 from everfit.tasks.ledger.holders import this_process
 from everfit.tasks.ledger.leases import SPAN, HeldLease, LeaseHeldError, Leases, check_fence, pauses
@@ -81,7 +82,7 @@ class Turns(Leases):
     def _note_failure(self, turn: Turn, error: BaseException) -> None:
         try:
             self.fail_turn(turn, f"{type(error).__name__}: {error}")
-        except Exception as second:  # noqa: BLE001 - the first error is the one to hear of; the turn stays `running`.
+        except (EverfitError, SQLAlchemyError) as second:  # the first is the one to hear of; the turn stays `running`
             error.add_note(f"and the ledger could not be told: {second}")
 
     def begin_turn(
@@ -105,17 +106,13 @@ class Turns(Leases):
                 check_fence(connection, model, "turn", lease.token)
             now = self.now(connection)
             found = _find(connection, turn_id)
+            begun = {"spec_digest": spec_digest, "code_version": code_version, "fence": lease.token if lease else None}
             if found is None:
-                fence = lease.token if lease else None
-                begun = {"spec_digest": spec_digest, "code_version": code_version, "attempt": 1, "fence": fence}
-                insert_turn(connection, model, trigger, window, now, **begun)
+                insert_turn(connection, model, trigger, window, now, attempt=1, **begun)
             elif found.settled:
                 return found
             elif lease is not None or found.state == FAILED:
-                change: dict[str, Any] = {"state": RUNNING, "error": None, "finished_at": None, "started_at": now}
-                change |= {"attempt": found.attempt + 1, "fence": lease.token if lease else None}
-                change |= {"spec_digest": spec_digest, "code_version": code_version, "since": window.since}
-                connection.execute(update(turns).where(turns.c.id == turn_id).values(**change))
+                resume_turn(connection, turn_id, now, attempt=found.attempt + 1, since=window.since, **begun)
             return turn_in(connection, turn_id)
 
     def finish_turn(
@@ -255,6 +252,19 @@ def insert_turn(
             **begun,
         )
     )
+
+
+def resume_turn(connection: Connection, turn_id: str, now: datetime, **begun: Any) -> None:
+    """Let the row of a turn that broke off say that it is run again, or is about to be.
+
+    Args:
+        connection: A write of the model.
+        turn_id: The turn.
+        now: The ledger's time.
+        **begun: By what it was begun anew: the fence of its lease, which is none until it is run, and all that changed.
+    """
+    change = {"state": RUNNING, "error": None, "finished_at": None, "started_at": now, **begun}
+    connection.execute(update(turns).where(turns.c.id == turn_id).values(**change))
 
 
 def _find(connection: Connection, turn_id: str) -> Turn | None:

@@ -91,26 +91,30 @@ class Releaser:
 
     def _settle_open(self) -> list[str]:
         entry = self.ledger.open_release(self.model)
-        if entry is None:
-            return []
-        name = f"release {entry.seq} (version {entry.version})"
+        return [] if entry is None else [self._settle(entry, f"release {entry.seq} (version {entry.version})")]
+
+    def _settle(self, entry: Release, name: str) -> str:
         found = self._aliased()
-        if entry.state == "intent" and found == entry.previous_version:
-            return [self._finish(entry, name)]
+        if entry.state == "intent":
+            if self._still_there(entry) is None:
+                self._advance(entry, "undone", f"version {entry.version} was deleted from the registry")
+                return f"undid {name}: the version was deleted outside of everfit before it became champion"
+            if found == entry.previous_version:
+                return self._finish(entry, name)
         if found != entry.version:
             self._advance(entry, "undone", f"broken off; the alias names {found}")
-            return [f"undid {name}: it was broken off, and the alias names {_version(found)}"]
+            return f"undid {name}: it was broken off, and the alias names {_version(found)}"
         if entry.state == "intent":
             entry = self._advance(entry, "alias_set", "finished by the reconciler")
         # What isn't undone anyway need not be waited for once more.
         problem = self._check(entry, self.policy.verify_timeout if entry.kind == "promotion" else timedelta(0))
         if problem is None:
             self._verified(entry)
-            return [f"finished {name}: the alias names it, and it is served"]
+            return f"finished {name}: the alias names it, and it is served"
         if entry.kind != "promotion":
-            return [f"left {name} unverified: {problem}"]
+            return f"left {name} unverified: {problem}"
         self._undo(entry, problem)
-        return [f"undid {name}: {problem}"]
+        return f"undid {name}: {problem}"
 
     def _finish(self, entry: Release, name: str) -> str:
         try:

@@ -316,6 +316,27 @@ def test_when_all_champions_were_deleted_there_is_none_and_the_next_can_come(
     agree(ledger, client, 2)
 
 
+def test_a_release_that_was_broken_off_and_whose_version_is_gone_stands_in_nobodys_way(
+    ledger: Ledger, client: MlflowClient
+) -> None:
+    promote(ledger, client, 1)
+    with ledger.lease("flights", scope="release") as lease:  # and the process dies before it sets the alias
+        ledger.intend_release(
+            registry.model_version(client, "flights", 2),
+            expected_previous=1,
+            previous_version=1,
+            kind="promotion",
+            reason="better",
+            actor="gate",
+            lease=lease,
+        )
+    client.delete_model_version("flights", "2")
+
+    assert "undid release 2 (version 2): the version was deleted" in reconcile(ledger, client, "flights")[0]
+    agree(ledger, client, 1)
+    assert promote(ledger, client, 3).seq == 3
+
+
 # --- Loading ----------------------------------------------------------------------------------------------------------
 
 
