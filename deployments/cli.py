@@ -130,7 +130,7 @@ def main() -> None:
             raise
         print(f"everfit: {error}", file=sys.stderr)
         raise SystemExit(2) from error
-    except Exception as error:
+    except Exception as error:  # whatever failed, and nothing goes on: a command ends with a sentence and a code
         if _state["debug"]:
             raise
         print(f"everfit: {type(error).__name__}: {error}; --debug shows where", file=sys.stderr)

@@ -9,6 +9,7 @@ from everfit.deployments.server.changes import Changes, What
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.objects import BlockDocument
 
 SPECS, NOTIFICATION, SERVICES = "everfit_specs", "everfit_notification", "everfit_services"
 """Names of the variables: when each spec was stored from its file, and what was last said of the other two."""
@@ -28,19 +29,12 @@ def store_specs(client: "SyncPrefectClient", specs: Sequence[ModelSpec], changes
     before: dict[str, str] = dict(variable.value) if variable and isinstance(variable.value, dict) else {}
     after = dict(before)
     for spec in specs:
-        stored, since = _stored(spec.name), _changed_at(client, spec.name)
-        if stored is None:
-            _store(spec, changes, "created")
-        elif stored.digest() == spec.digest():
-            changes.note("model spec", spec.name, "left")
-        elif overwrite or since == before.get(spec.name):
-            _store(spec, changes, "changed", _what_differs(spec, stored))
-        else:
-            differs = _what_differs(spec, stored)
-            changes.note("model spec", spec.name, "kept", f"edited on the server ({differs}); --overwrite-specs")
-            continue
-        if now := _changed_at(client, spec.name):
-            after[spec.name] = now
+        document = _document(client, spec.name)
+        untouched = document is not None and str(document.updated) == before.get(spec.name)
+        if _put(spec, document, changes, may_overwrite=overwrite or untouched) and (
+            now := _document(client, spec.name)
+        ):
+            after[spec.name] = str(now.updated)
     _set_variable(client, SPECS, before, after, changes)
 
 
@@ -113,32 +107,68 @@ def _register_type(client: "SyncPrefectClient", changes: Changes) -> None:
     changes.note("block type", slug, "left" if known else "changed" if there else "created")
 
 
-def _stored(name: str) -> ModelSpec | None:
+def _put(spec: ModelSpec, document: "BlockDocument | None", changes: Changes, *, may_overwrite: bool) -> bool:
+    """Store a spec as its file has it, or leave what a person has made of it.
+
+    Returns:
+        Whether the stored one is the file's.
+    """
+    if document is None:
+        _store(spec, changes, "created")
+        return True
+    stored = _read(document)
+    if isinstance(stored, ModelSpec) and stored.digest() == spec.digest():
+        changes.note("model spec", spec.name, "left")
+        _bring_form_up_to_date(stored, document, changes)
+        return True
+    if may_overwrite:
+        differs = _what_differs(spec, stored) if isinstance(stored, ModelSpec) else "the stored one can't be read"
+        _store(spec, changes, "changed", differs)
+        return True
+    if not isinstance(stored, ModelSpec):
+        told = " ".join(str(stored).split())
+        raise DeploymentError(
+            f"the stored spec {spec.name!r} can't be read: {told}; mend it in Prefect, or take the file's by "
+            f"--overwrite-specs"
+        )
+    differs = _what_differs(spec, stored)
+    changes.note("model spec", spec.name, "kept", f"edited on the server ({differs}); --overwrite-specs")
+    _bring_form_up_to_date(stored, document, changes)
+    return False
+
+
+def _bring_form_up_to_date(stored: ModelSpec, document: "BlockDocument", changes: Changes) -> None:
+    """Let a block that an earlier everfit has stored be edited in the form of this one; its values stay."""
+    schema = document.block_schema
+    if schema is not None and schema.checksum == ModelSpec._calculate_schema_checksum():  # noqa: SLF001 - as above
+        return
+    if not changes.dry_run:
+        stored.save(stored.name, overwrite=True)
+    changes.note("spec form", stored.name, "changed", "it was an earlier everfit's; the values stay")
+
+
+def _document(client: "SyncPrefectClient", name: str) -> "BlockDocument | None":
+    """The stored block, which says when it was last changed, by whomever, and by which form."""
+    from prefect.exceptions import ObjectNotFound
+
     try:
-        found = ModelSpec.load(name)
+        return client.read_block_document_by_name(name, ModelSpec.get_block_type_slug())
+    except ObjectNotFound:
+        return None
+
+
+def _read(document: "BlockDocument") -> ModelSpec | ValueError:
+    """The spec in a stored block, or why this everfit can't read it."""
+    try:
+        return ModelSpec._from_block_document(document)  # noqa: SLF001 - `load` warns of each form that is another
     except ValueError as error:
-        if "Unable to find block document" in str(error):
-            return None
-        raise DeploymentError(f"the stored spec {name!r} can't be read: {error}; mend it in Prefect") from error
-    assert isinstance(found, ModelSpec)  # noqa: S101 - `load` is annotated for sync and async use alike
-    return found
+        return error
 
 
 def _store(spec: ModelSpec, changes: Changes, what: What, why: str = "") -> None:
     if not changes.dry_run:
         spec.save(spec.name, overwrite=True)
     changes.note("model spec", spec.name, what, why)
-
-
-def _changed_at(client: "SyncPrefectClient", name: str) -> str | None:
-    """When the stored block was last changed, by whomever; a later everfit may read the same content otherwise."""
-    from prefect.exceptions import ObjectNotFound
-
-    try:
-        found = client.read_block_document_by_name(name, ModelSpec.get_block_type_slug(), include_secrets=False)
-    except ObjectNotFound:
-        return None
-    return str(found.updated)
 
 
 def _what_differs(spec: ModelSpec, stored: ModelSpec) -> str:

@@ -1,0 +1,195 @@
+"""A Prefect server is set up: what is made, what is left, and what a person or another project has there."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import BlockSchemaCreate
+from prefect.events.schemas.automations import AutomationCore
+from support.deliveries import SPEC
+
+from everfit.blocks.errors import DeploymentError, SpecError
+from everfit.blocks.settings import Settings
+from everfit.blocks.spec import ModelSpec
+from everfit.deployments.server import files
+from everfit.deployments.server.bootstrap import Options, bootstrap
+from everfit.deployments.server.changes import Change
+from everfit.tasks.specs import load_spec
+
+MODEL = "parcels"  # no other story of this server has it
+
+pytestmark = pytest.mark.usefixtures("prefect_server", "workspace")
+
+
+class Server:
+    """A server, and a project with one spec."""
+
+    def __init__(self, prefect: Any) -> None:
+        self.prefect = prefect
+
+    def set_up(self, **options: Any) -> list[Change]:
+        """Bootstrap, and give what was not left as it was."""
+        return [change for change in bootstrap(Settings(), Options(**options)).made if change.what != "left"]
+
+    def write(self, **changes: Any) -> None:
+        path = Path("deployments/models") / f"{MODEL}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump(SPEC | {"name": MODEL} | changes))
+
+    def write_deployments(self, *flows: str) -> None:
+        """A file of the project's own, with these alone: a story of blocks needs no others."""
+        content = files.read_prefect_file().model_dump(by_alias=True, exclude_none=True, mode="json")
+        content["deployments"] = [each for each in content["deployments"] if each["entrypoint"].endswith(flows)]
+        Path("deployments/prefect.yaml").write_text(yaml.safe_dump(content))
+
+    @property
+    def block(self) -> Any:
+        return self.prefect.read_block_document_by_name(MODEL, ModelSpec.get_block_type_slug())
+
+    def edit(self, **data: Any) -> None:
+        """As the form of the UI does it."""
+        sent = {"data": {**self.block.data, **data}, "merge_existing_data": False}
+        self.prefect.request("PATCH", "/block_documents/{id}", path_params={"id": self.block.id}, json=sent)
+
+    @property
+    def everything(self) -> dict[str, Any]:
+        """All that a bootstrap could touch."""
+        return {
+            path: self.prefect.request("POST", f"/{path}/filter", json={"limit": 200}).json()
+            for path in ("deployments", "automations", "work_pools", "block_documents", "variables")
+        }
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with get_client(sync_client=True) as prefect:
+        found = Server(prefect)
+        found.write()
+        yield found
+        for deployment in prefect.read_deployments():
+            prefect.delete_deployment(deployment.id)
+        for automation in prefect.read_automations():
+            prefect.delete_automation(automation.id)
+        for document in prefect.read_block_documents():
+            if document.name == MODEL:
+                prefect.delete_block_document(document.id)
+        for name in ("everfit_specs", "everfit_services", "everfit_notification"):
+            if prefect.read_variable_by_name(name) is not None:
+                prefect.delete_variable_by_name(name)
+
+
+def theirs(prefect: Any) -> tuple[Any, Any]:
+    """Another project's deployment of a flow that has the name of one of ours, and an automation that starts it."""
+    deployment = prefect.create_deployment(prefect.create_flow_from_name("training"), "theirs", tags=["everfit"])
+    start = {"type": "run-deployment", "source": "selected", "deployment_id": str(deployment)}
+    automation = {
+        "name": "theirs",
+        "trigger": {"type": "event", "posture": "Reactive", "expect": ["x"], "threshold": 1, "within": 0},
+        "actions": [start],
+    }
+    prefect.create_automation(AutomationCore.model_validate(automation))
+    return prefect.read_deployment(deployment), prefect.read_automations_by_name("theirs")
+
+
+def test_a_bootstrap_makes_everything_once_and_leaves_what_it_doesnt_know(server: Server) -> None:
+    before_theirs = theirs(server.prefect)
+    before = server.everything
+
+    # When it is only asked what would be done, then nothing is
+    foreseen = server.set_up(dry_run=True)
+    assert server.everything == before
+    assert not Path(".everfit/ledger.db").exists()
+
+    # When it is done, then it is what was foreseen, and done again it changes nothing
+    made = server.set_up()
+    assert [(each.kind, each.name, each.what) for each in made] == [
+        (each.kind, each.name, each.what) for each in foreseen
+    ]
+    assert {each.kind for each in made} >= {"model spec", "deployment", "automation", "variable", "ledger"}
+    assert {each.name for each in made if each.kind == "deployment"} >= {f"training/{MODEL}", f"upkeep/{MODEL}"}
+    after = server.everything
+    assert [each for each in server.set_up() if each.what != "waiting"] == []
+    assert server.everything == after
+
+    # And theirs is as it was
+    deployment, automation = before_theirs
+    assert server.prefect.read_deployment(deployment.id) == deployment
+    assert server.prefect.read_automations_by_name("theirs") == automation
+
+
+def test_what_a_person_has_changed_on_the_server_stays(server: Server) -> None:
+    server.write_deployments(".monitoring", ".watch_source")
+    server.set_up()
+
+    # Given a schedule that was switched off, one that was switched on, an automation that was, and an edited threshold
+    for flow, active in (("monitoring", False), ("watch-source", True)):
+        found = server.prefect.read_deployment_by_name(f"{flow}/{MODEL}")
+        server.prefect.update_deployment_schedule(found.id, found.schedules[0].id, active=active)
+    (lost,) = server.prefect.read_automations_by_name("everfit lost runs")
+    server.prefect.pause_automation(lost.id)
+    server.edit(expectations=server.block.data["expectations"] | {"max_bad_share": 0.01})
+
+    # When the file changes as well, then the person's counts, and it is told
+    server.write(maturity="2d")
+    kept = [each for each in server.set_up() if each.what != "waiting"]
+    assert [(each.kind, each.name, each.what) for each in kept] == [("model spec", MODEL, "kept")]
+    assert "expectations, maturity" in kept[0].why
+    assert load_spec(MODEL).expectations.max_bad_share == 0.01
+    assert not server.prefect.read_deployment_by_name(f"monitoring/{MODEL}").schedules[0].active
+    assert server.prefect.read_deployment_by_name(f"watch-source/{MODEL}").schedules[0].active
+    assert not server.prefect.read_automations_by_name("everfit lost runs")[0].enabled
+
+    # Until somebody says otherwise
+    server.set_up(overwrite_specs=True)
+    assert load_spec(MODEL).expectations.max_bad_share == 0.05
+    assert load_spec(MODEL).maturity.days == 2
+    # And the file's own changes are taken over, since nobody has edited the stored one
+    server.write(maturity="3d")
+    assert [each.what for each in server.set_up() if each.kind == "model spec"] == ["changed"]
+    assert load_spec(MODEL).maturity.days == 3
+
+
+@pytest.mark.parametrize("edited", [False, True])
+def test_a_block_of_an_earlier_everfit_gets_todays_form_and_keeps_its_values(server: Server, edited: bool) -> None:
+    # Given a block that was stored when specs had no `upkeep` yet
+    server.write_deployments(".reconcile")
+    server.set_up()
+    today = ModelSpec._to_block_schema(block_type_id=server.block.block_type_id)
+    fields = dict(today.fields)
+    fields["properties"] = {name: field for name, field in fields["properties"].items() if name != "upkeep"}
+    older = server.prefect.create_block_schema(
+        BlockSchemaCreate(fields=fields, block_type_id=server.block.block_type_id, capabilities=[], version="0.0.1")
+    )
+    data = {name: value for name, value in server.block.data.items() if name != "upkeep"}
+    if edited:
+        data["expectations"] = data["expectations"] | {"max_bad_share": 0.01}
+    sent = {"data": data, "block_schema_id": str(older.id), "merge_existing_data": False}
+    server.prefect.request("PATCH", "/block_documents/{id}", path_params={"id": server.block.id}, json=sent)
+    assert "upkeep" not in server.block.block_schema.fields["properties"]
+
+    # When the server is set up by today's everfit
+    assert ("spec form", MODEL) in [(each.kind, each.name) for each in server.set_up(dry_run=True)]
+    assert "upkeep" not in server.block.block_schema.fields["properties"]
+    changed = server.set_up()
+
+    # Then the form has the new key, the values are as they were, and it is told once
+    assert ("spec form", MODEL, "changed") in [(each.kind, each.name, each.what) for each in changed]
+    assert "upkeep" in server.block.block_schema.fields["properties"]
+    assert load_spec(MODEL).expectations.max_bad_share == (0.01 if edited else 0.05)
+    again = [(each.kind, each.what) for each in server.set_up() if each.what != "waiting"]
+    assert again == ([("model spec", "kept")] if edited else [])
+
+
+def test_a_stored_spec_that_cant_be_read_is_told_by_its_key(server: Server) -> None:
+    server.write_deployments(".reconcile")
+    server.set_up()
+    server.edit(expectations=server.block.data["expectations"] | {"max_bad_share": 7})
+    with pytest.raises(SpecError, match=r"expectations\.max_bad_share"):
+        load_spec(MODEL)
+    with pytest.raises(DeploymentError, match=r"max_bad_share.*--overwrite-specs"):
+        server.set_up()
+    assert "can't be read" in server.set_up(overwrite_specs=True)[0].why
+    assert load_spec(MODEL).expectations.max_bad_share == 0.05
