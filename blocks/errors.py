@@ -44,5 +44,9 @@ class ModelError(EverfitError):
     """A model version is unknown, can't be loaded, or doesn't answer as it should."""
 
 
+class NoChampionError(ModelError):
+    """A model has never had a champion."""
+
+
 class DeploymentError(EverfitError):
     """What is to be put on a Prefect server, or the server itself, isn't as it must be."""

@@ -89,12 +89,11 @@ def monitor(context: typer.Context, model: Model, until: Until = None, as_json: 
     end = moment(until, "--until")
 
     def flow() -> Any:
-        import_report()
         from everfit.flows.monitoring import monitoring
 
         return monitoring(model, end, return_state=True)
 
-    _, found = run(model, end, flow, quiet=not is_debug(context), warm=import_report)
+    _, found = run(model, end, flow, quiet=not is_debug(context), warm=warm_up)
     if as_json:
         print(json.dumps(found, default=str, allow_nan=False))  # noqa: T201 - the command's result
     else:
@@ -147,14 +146,15 @@ def run(
     return str(state.name), result_of(state)
 
 
-def import_report() -> None:
-    """Import what a monitoring run needs and is slow to load."""
+def warm_up() -> None:
+    """Start the process that draws reports, and import what a monitoring run needs."""
+    from everfit.tasks.watching import drawing
+
+    drawing.warm_up()
     import mlflow.sklearn
 
     from everfit.flows import monitoring
-    from everfit.tasks.watching.drift_report import import_evidently
 
-    import_evidently()
     del mlflow, monitoring
 
 

@@ -74,9 +74,9 @@ def _left(context: "Context", ends: Sequence[datetime]) -> list[datetime]:
 def _live_through(context: "Context", ends: Sequence[datetime]) -> None:
     console.print("Starting Prefect's temporary server and the libraries; the first time takes longest …")
     server_is_up = environment.start_temporary_server()
-    from everfit.deployments.commands_monitoring import import_report
+    from everfit.deployments.commands_monitoring import warm_up
 
-    import_report()
+    warm_up()
     from everfit.deployments.runs import result_of
     from everfit.flows.monitoring import monitoring
     from everfit.flows.scoring import scoring

@@ -9,6 +9,9 @@ Window = dict[str, Any]
 
 def print_window(window: Window) -> None:
     """What was found in a window, what was decided, and what came of it."""
+    if window["champion"] is None:
+        console.print(f"{window['model']}: {window['state']}, {window['reasons'][0]}", highlight=False)
+        return
     signals, champion = window["signals"], window["champion"]
     console.print(
         f"\n[bold]{window['model']}[/bold] as of {window['until'][:16]}, champion {champion['version']}: "

@@ -8,8 +8,8 @@ from prefect.client.schemas.objects import State
 
 from everfit.flows.training import training
 from everfit.tasks.steps import acts as act
-from everfit.tasks.steps import monitoring as look
-from everfit.tasks.steps import opening
+from everfit.tasks.steps import evidence, judging, opening
+from everfit.tasks.steps import looking as look
 from everfit.tasks.steps import trial as trials
 from everfit.tasks.steps.naming import run_name
 
@@ -24,32 +24,35 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
 
     Returns:
         A state named for what was decided: `Healthy`, `Watching`, `DataQuarantined`, `RetrainingCalled`, `Retrained`,
-        `RetrainingHeldBack`, `RolledBack` or `Escalated`; `NotMeasured`, a failure, where evidence broke. Its data is
-        the window as `everfit monitor --json` prints it.
+        `RetrainingHeldBack`, `RolledBack` or `Escalated`; `NothingToWatch` before the first champion; `NotMeasured`, a
+        failure, where evidence broke. Its data is the window as `everfit monitor --json` prints it.
     """
     context = opening.open_context(model)
     until = opening.moment(until)
 
     # The champion as of then, what it answered in the window, and what has come true.
     watched = look.find(context, until)
-    taken = look.take_labels(context, until)
+    if watched is None:
+        return act.nothing_to_watch(context, until)
+    taken = look.take_labels(watched)
     live = look.read_window(watched)
 
     # Each kind of evidence by itself; what can't be measured says so.
-    data = look.check_data(watched, live)
-    drift, columns = look.measure_drift(watched, live)
-    quality = look.measure_quality(watched)
-    estimate, came_true = look.estimate_quality(watched)
-    previous = look.compare_with_previous(watched)
-    satisfaction = look.ask_users(watched)
-    operations = look.ask_services(watched, live)
+    drift, columns = evidence.measure_drift(watched, live)
+    report = judging.begin_report(watched, live, columns)
+    data = evidence.check_data(watched, live)
+    quality = evidence.measure_quality(watched)
+    estimate, came_true = evidence.estimate_quality(watched)
+    previous = evidence.compare_with_previous(watched)
+    satisfaction = evidence.ask_users(watched)
+    operations = evidence.ask_services(watched, live)
 
-    # People see the same in Evidently's report.
-    run_id = look.open_run(watched)
-    drift = look.draw_report(watched, live, drift, columns, run_id)
+    # People see the same in Evidently's report, which was drawn meanwhile.
+    run_id = judging.open_run(watched)
+    drift = judging.keep_report(watched, report, drift, run_id)
 
     # One decision, kept with its evidence.
-    signals = look.gather(
+    signals = evidence.gather(
         watched,
         taken=taken,
         data=data,
@@ -60,7 +63,7 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
         satisfaction=satisfaction,
         operations=operations,
     )
-    decision, new = look.decide(watched, signals, came_true, run_id)
+    decision, new = judging.decide(watched, signals, came_true, run_id)
     act.tell(watched, signals, decision, columns, run_id, new=new)
 
     # What is decided is done: once, however many monitors come to it. A challenger on trial is judged as well.

@@ -12,6 +12,7 @@ DRIFT_DETECTED: Final = "everfit.drift.detected"
 QUALITY_DEGRADED: Final = "everfit.quality.degraded"
 ESCALATED: Final = "everfit.escalated"
 WINDOW_MONITORED: Final = "everfit.window.monitored"
+NOTHING_TO_WATCH: Final = "everfit.window.nothing-to-watch"
 CODE_MERGED: Final = "everfit.code.merged"
 
 NAMES: Final = frozenset(
@@ -26,6 +27,7 @@ NAMES: Final = frozenset(
         QUALITY_DEGRADED,
         ESCALATED,
         WINDOW_MONITORED,
+        NOTHING_TO_WATCH,
         CODE_MERGED,
     }
 )

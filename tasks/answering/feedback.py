@@ -124,13 +124,30 @@ def _rows(context: Context, window: Window) -> Iterator[pd.DataFrame]:
         yield piece.frame[inside].reset_index(drop=True)
 
 
-def labels_window(context: Context, until: datetime) -> Window:
-    """The event times whose labels may have come since the last time, with the source's look-back."""
+def labels_window(context: Context, until: datetime, needed: Window | None = None) -> Window:
+    """The event times whose labels may have come since the last time, with the source's look-back.
+
+    Args:
+        context: The model.
+        until: What is known at this moment is all that is known.
+        needed: Event times whose labels are needed whatever was taken before: after a newer moment an older one may
+            be looked at, and what others gave by hand says nothing of the source.
+    """
     known = context.workspace.table(context.spec.name, "labels")
     if not known.exists():
         return Window(until=until)
-    newest = max(frame[labels.LABEL_TIME].max() for frame in known.batches(columns=[labels.LABEL_TIME]))
-    since = newest - context.spec.maturity - context.spec.source.lookback
+    columns, taken, later = [labels.LABEL_TIME, labels.ORIGIN], [], False
+    for frame in known.batches(columns=columns):
+        times = frame.loc[frame[labels.ORIGIN] == labels.SOURCE, labels.LABEL_TIME]
+        taken += [times[times <= until].max()]
+        later |= bool((times > until).any())
+    taken = [each for each in taken if not pd.isna(each)]
+    back = None if needed is None else needed.since
+    if not taken:
+        return Window(since=back, until=until)
+    since = max(taken) - context.spec.maturity - context.spec.source.lookback
+    if later and back is not None:
+        since = min(since, back)
     return Window(since=min(since, until - timedelta(microseconds=1)), until=until)
 
 
@@ -158,7 +175,7 @@ def take_labels(context: Context, window: Window) -> Recorded:
         times = known[spec.columns.time] + spec.maturity if told is None else known[told]
         keys = row_keys(known, spec.columns.key)
         recorded += labels.record(
-            table, labels.label_rows(keys, known[spec.columns.target], times, spec.task, "source")
+            table, labels.label_rows(keys, known[spec.columns.target], times, spec.task, labels.SOURCE)
         )
     return recorded
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 LABEL, LABEL_TIME, ORIGIN, REVISION, INCLUSION = "_label", "_label_time", "_origin", "_revision", "_inclusion"
+SOURCE = "source"
+"""The origin of labels that everfit took from the model's source."""
+
 _COLUMNS = [KEY, LABEL, LABEL_TIME, ORIGIN, REVISION, INCLUSION]
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from prefect import task
@@ -11,9 +12,11 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from everfit.blocks.errors import LedgerError
+from everfit.tasks.context import Context
 from everfit.tasks.events import (
     DRIFT_DETECTED,
     ESCALATED,
+    NOTHING_TO_WATCH,
     QUALITY_DEGRADED,
     RELEASE_ROLLED_BACK,
     WINDOW_MONITORED,
@@ -42,6 +45,9 @@ STATES = {
     "escalate": "Escalated",
 }
 """Names of the flow's final states, by verdict."""
+
+WATCHES_NOTHING = "NothingToWatch"
+"""One more: the model has no champion yet."""
 
 RETRAINED, HELD_BACK, NOT_MEASURED = "Retrained", "RetrainingHeldBack", "NotMeasured"
 """Further ones: a retraining that is over, one that storm protection refused, and evidence that broke."""
@@ -155,6 +161,14 @@ def note_outcomes(watched: Watched, signals: Signals, decision: TriageDecision) 
         logger.info("outcome   %s", each.words)
         fresh.append(each)
     return tuple(fresh)
+
+
+def nothing_to_watch(context: Context, until: datetime) -> State[dict[str, Any]]:
+    """The flow's final state before there is a champion: neither a failure nor good news."""
+    name = context.spec.name
+    emit(NOTHING_TO_WATCH, name, until=until)
+    data = monitoring_report.before_first_champion(name, until, state=WATCHES_NOTHING)
+    return Completed(name=WATCHES_NOTHING, message=data["reasons"][0], data=data)
 
 
 def final_state(

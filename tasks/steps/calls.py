@@ -1,6 +1,5 @@
 """Calls for turns, as Prefect tasks: the ledger says who gets one, and training is started once under the turn's id."""
 
-import json
 import logging
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,7 +12,6 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed
 
 from everfit.blocks.errors import EverfitError
-from everfit.tasks import tracking
 from everfit.tasks.context import Context
 from everfit.tasks.ledger import Turn
 from everfit.tasks.ledger.calls import Call
@@ -22,7 +20,7 @@ from everfit.tasks.releasing import registry
 from everfit.tasks.triage import TriageDecision
 from everfit.tasks.triage.asking import Asked, Reply, reply
 from everfit.tasks.triage.retraining import Admission, TurnRequest, admit
-from everfit.tasks.watching.monitoring import code_signal
+from everfit.tasks.watching.code_change import read_code
 from everfit.tasks.watching.past import TRIAGE, Judged, judged_windows, past_turn, remembered
 
 logger = logging.getLogger("everfit.calls")
@@ -142,11 +140,10 @@ def final_state(context: Context, answer: Call) -> State[dict[str, Any]]:
 
 
 def _changed(context: Context) -> tuple[str, ...]:
-    """What has changed since the champion was trained."""
+    """What has changed since the champion was trained, or why that isn't known: then what was merged may matter."""
     release = context.ledger.current_release(context.spec.name)
     if release is None or release.turn_id is None:
         return ("there is no champion that a turn of this ledger has trained",)
     run_id = registry.model_version(context.mlflow, context.spec.name, release.version).run_id
-    now = json.dumps(tracking.package_versions())
-    trained_with = context.mlflow.get_run(run_id).data.tags.get("everfit.packages", now)
-    return code_signal(context.spec, context.ledger.turn(release.turn_id), now, trained_with).changed
+    found = read_code(context, context.ledger.turn(release.turn_id), run_id)
+    return found.changed or tuple(filter(None, [found.reason]))

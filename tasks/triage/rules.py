@@ -230,7 +230,10 @@ def uncertain(case: Case) -> Finding | None:
 
 def unmeasured(case: Case) -> Finding | None:
     """What wasn't measured is not healthy."""
-    unknown = {name: area for name, area in _areas(case.signals, needed=True).items() if not area.measured}
+    needed = _areas(case.signals, needed=True)
+    if case.policy.retraining.code:
+        needed["code"] = case.signals.code
+    unknown = {name: area for name, area in needed.items() if not area.measured}
     if not unknown:
         return None
     reasons = tuple(

@@ -15,7 +15,7 @@ MOST_ROWS = 20_000
 
 def unmet(
     suite: Sequence[Expectation], rows: pd.DataFrame, columns: Collection[str], max_bad_share: float
-) -> tuple[Problem, ...]:
+) -> tuple[Problem, ...] | None:
     """What the rows that came in fail of the suite.
 
     An expectation that tolerates some rows fails beyond that share; the rows that fail a strict one are counted, as in
@@ -27,13 +27,18 @@ def unmet(
         columns: The inputs.
         max_bad_share: Share of the rows that may fail strict expectations.
 
+    Returns:
+        What isn't met; None where there are too few rows to say.
+
     Raises:
         SpecError: Great Expectations doesn't know an expectation, or its arguments.
     """
     there = set(columns) & set(rows.columns)
     asked = [each for each in suite if (names := named_columns(each)) and there.issuperset(names)]
-    if len(rows) < FEWEST_ROWS or not asked:
+    if not asked:
         return ()
+    if len(rows) < FEWEST_ROWS:
+        return None
     checker = Checker(asked)
     blamed: set[int] = set()
     for _, positions in checker.check(rows[sorted(there)].reset_index(drop=True)):

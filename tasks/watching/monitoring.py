@@ -20,7 +20,6 @@ from everfit.tasks.ledger import Turn
 from everfit.tasks.records import Record, Window
 from everfit.tasks.triage.signals import (
     Area,
-    CodeSignal,
     DataSignal,
     DriftSignal,
     LabelsSignal,
@@ -126,7 +125,7 @@ def data_signal(
     policy: MonitoringPolicy,
     *,
     expected: float | None,
-    unmet: Sequence[Problem] = (),
+    unmet: Sequence[Problem] | None = (),
 ) -> DataSignal:
     """Whether the window's data can be relied upon.
 
@@ -136,7 +135,7 @@ def data_signal(
         profile: The champion's.
         policy: From where on data counts as broken.
         expected: Rows that were to come.
-        unmet: What the rows fail of the model's expectations.
+        unmet: What the rows fail of the model's expectations; None where they are too few to say.
     """
     feeds = [Feed(name="the prediction log", rows=live.rows, expected_rows=expected, newest=live.newest)]
     if labelled is not None and len(labelled.rows):
@@ -146,12 +145,13 @@ def data_signal(
         allowed = age + (live.window.until - labelled.window.until)
         feeds.append(Feed(name="the labels", rows=len(known), newest=newest, max_age=allowed))
     found = data_quality(profile, live.counts, policy, window=live.window, feeds=feeds)
+    too_few = found.status == "unknown" or unmet is None
     return DataSignal(
-        status="not_enough" if found.status == "unknown" else "measured",
-        reason=f"{live.rows:,} predictions are too few to check" if found.status == "unknown" else "",
+        status="not_enough" if too_few else "measured",
+        reason=f"{live.rows:,} predictions are too few to check" if too_few else "",
         rows=live.rows,
         expected_rows=expected,
-        bad=(*_problems(found, "bad"), *unmet),
+        bad=(*_problems(found, "bad"), *(unmet or ())),
         suspicious=_problems(found, "suspect"),
     )
 
@@ -233,22 +233,6 @@ def labels_signal(log: Table, known: Table, fresh: Window, event_time: str, unti
     """
     keys = read_predictions(log, fresh, event_time, columns=[KEY])[KEY].drop_duplicates()
     return LabelsSignal(status="measured", new_rows=len(known_at(known, until, keys)))
-
-
-def code_signal(spec: ModelSpec, turn: Turn | None, packages: str, trained_with: str) -> CodeSignal:
-    """What has changed in spec and packages since the champion was trained.
-
-    Args:
-        spec: As it is now.
-        turn: That trained the champion.
-        packages: Versions, as JSON.
-        trained_with: The same of the champion.
-    """
-    if not spec.retraining.code or turn is None:
-        return CodeSignal()
-    changed = ["the model spec has changed since the champion was trained"] * (turn.spec_digest != spec.digest())
-    changed += [f"package versions have changed from {trained_with} to {packages}"] * (trained_with != packages)
-    return CodeSignal(status="measured", state=f"{spec.digest()}-{packages}", changed=tuple(changed))
 
 
 def learned_until(turns: Sequence[Turn], spec: ModelSpec, trained_until: datetime, until: datetime) -> datetime:

@@ -1,5 +1,6 @@
 """A watched window in words and tables, for people and programs. Pure."""
 
+from datetime import datetime
 from typing import Any
 
 from everfit.tasks.ledger import Turn
@@ -36,6 +37,14 @@ def areas(signals: Signals) -> dict[str, Area]:
 def broken(signals: Signals) -> list[str]:
     """What could not be looked at because something failed, and why."""
     return [f"{name}: {area.reason}" for name, area in areas(signals).items() if area.status == "failed"]
+
+
+def before_first_champion(model: str, until: datetime, *, state: str) -> dict[str, Any]:
+    """A window in which there was nothing to look at, in the form of `summary`."""
+    reason = "there is no champion yet, and so nothing to watch; `everfit train` makes the first one"
+    nothing = dict.fromkeys(("verdict", "rule", "signals", "champion", "turn_id", "turn_state", "held_back"))
+    told = {"model": model, "until": until.isoformat(), "state": state, "reasons": [reason]}
+    return told | nothing | {"decision_id": None, "failed": [], "mlflow_run_id": None, "outcomes": []}
 
 
 def summary(

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from pydantic import AwareDatetime
 
-from everfit.blocks.errors import ModelError
+from everfit.blocks.errors import NoChampionError
 from everfit.tasks.ledger import Decision, Release, Turn
 from everfit.tasks.records import Record
 from everfit.tasks.releasing.champions import succession
@@ -39,7 +39,7 @@ def standing(
         until: The window's end.
 
     Raises:
-        ModelError: the model has never had a champion.
+        NoChampionError: the model has never had a champion.
     """
     places = {entry.seq: event_time(entry, turns, decisions, until) for entry in releases}
     known = [entry for entry in releases if entry.state == "verified" and places[entry.seq] < until]
@@ -48,7 +48,7 @@ def standing(
     line = succession(known)
     if not line:
         name = releases[0].model if releases else "the model"
-        raise ModelError(f"{name} has no champion to watch; run `everfit train` first")
+        raise NoChampionError(f"{name} has no champion to watch; run `everfit train` first")
     champion = line[-1]
     return Standing(
         model=champion.model,

@@ -57,7 +57,7 @@ class Watched:
         """Look the champion up.
 
         Raises:
-            ModelError: there is none.
+            NoChampionError: there has never been one.
         """
         name, ledger = context.spec.name, context.ledger
         turns = ledger.turns_as_seen(name)

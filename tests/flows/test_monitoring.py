@@ -13,9 +13,11 @@ import yaml
 from prefect import get_client
 from prefect.client.schemas.filters import DeploymentFilter
 from support.deliveries import SPEC, deliveries, write_month
+from support.evidently import break_evidently
 from support.monitors import monitor_in_processes
 
 from everfit.blocks.settings import Settings
+from everfit.deployments import monitoring_tables
 from everfit.deployments.runs import result_of
 from everfit.flows.monitoring import monitoring
 from everfit.flows.scoring import scoring
@@ -25,7 +27,7 @@ from everfit.tasks.context import Context
 from everfit.tasks.records import Trigger
 from everfit.tasks.releasing import registry
 from everfit.tasks.specs import load_spec
-from everfit.tasks.watching import drift_report
+from everfit.tasks.watching import drawing
 from everfit.tasks.watching.past import OUTCOME, TRIAGE, Judged, history_of, judged_windows
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -80,6 +82,17 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def context(model: str) -> Context:
     return Context(load_spec(model), Settings())
+
+
+def test_before_the_first_champion_there_is_nothing_to_watch(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    state = monitoring(model, MARCH, return_state=True)
+
+    assert (state.is_completed(), state.name) == (True, "NothingToWatch")
+    found = result_of(state)
+    assert (found["verdict"], found["champion"], found["turn_id"]) == (None, None, None)
+    monitoring_tables.print_window(found)
+    told = " ".join(capsys.readouterr().out.split())
+    assert told.startswith("deliveries: NothingToWatch, there is no champion yet, and so nothing to watch; ")
 
 
 def test_healthy_stays_healthy(world: str) -> None:
@@ -185,24 +198,18 @@ def test_a_feed_that_is_silent_is_told_to_a_person(world: str) -> None:
     assert (found["verdict"], found["rule"]) == ("escalate", "silent_feed")
 
 
-@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+@pytest.mark.parametrize("base", ["Exception", "BaseException"])
 def test_evidently_raising_fails_the_run_and_is_never_healthy(
-    world: str, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+    world: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: str
 ) -> None:
-    number = 20 if error is ValueError else 22
+    number = 20 if base == "Exception" else 22
+    drawing.close()
+    break_evidently(tmp_path, monkeypatch, base)
     Path(world).write_text(yaml.safe_dump(SPEC | {"monitoring": WATCHED["monitoring"] | {"report": "always"}}))
-    evidently = drift_report.import_evidently()
-
-    class Broken(Exception if error is ValueError else BaseException):  # type: ignore[misc]
-        __module__ = "evidently.broken"
-
-    def raises(*_: Any, **__: Any) -> None:
-        raise Broken("no such metric")
-
-    monkeypatch.setattr(evidently.Report, "run", raises)
 
     state = monitoring(world, live(world, number), return_state=True)
 
+    drawing.close()
     assert state.is_failed()
     assert state.name == "NotMeasured"
     found = result_of(state)

@@ -59,8 +59,8 @@ def test_what_is_not_about_the_inputs_is_not_asked() -> None:
     assert unmet(suite, rows_of()[COLUMNS], COLUMNS, 0.05) == ()
 
 
-def test_few_rows_say_nothing_and_an_unknown_expectation_is_an_error() -> None:
+def test_of_few_rows_it_is_not_known_and_an_unknown_expectation_is_an_error() -> None:
     wrong = [expect("column_values_to_be_pretty", column="x")]
-    assert unmet(wrong, rows_of()[COLUMNS].head(20), COLUMNS, 0.05) == ()
+    assert unmet(wrong, rows_of()[COLUMNS].head(20), COLUMNS, 0.05) is None
     with pytest.raises(SpecError, match="pretty"):
         unmet(wrong, rows_of()[COLUMNS], COLUMNS, 0.05)

@@ -1,25 +1,15 @@
-"""The steps of monitoring as Prefect tasks: each a thin layer over the function that does the work."""
+"""The evidence of a window, as Prefect tasks: each area is worked out by itself, and says what it could not tell."""
 
-import json
 import logging
-from datetime import datetime
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from everfit.blocks.retraining import SatisfactionPolicy
-from everfit.tasks import tracking
-from everfit.tasks.answering import feedback
 from everfit.tasks.answering.answers import Answers
-from everfit.tasks.answering.predictions import PREDICTION
-from everfit.tasks.context import Context
 from everfit.tasks.data.suite import suite_of
 from everfit.tasks.records import Window
-from everfit.tasks.triage import TriageDecision, triage
-from everfit.tasks.triage.case import TriagePolicy
 from everfit.tasks.triage.signals import (
     CodeSignal,
     DataSignal,
@@ -33,55 +23,17 @@ from everfit.tasks.triage.signals import (
     Signals,
 )
 from everfit.tasks.watching import expectations, monitoring, operations
+from everfit.tasks.watching.code_change import read_code
 from everfit.tasks.watching.drift import DriftResult, drift
-from everfit.tasks.watching.drift_report import drift_html
-from everfit.tasks.watching.live import Live, read_live
+from everfit.tasks.watching.live import Live
 from everfit.tasks.watching.live_estimate import came_true, can_estimate, estimate_signal, fit_estimator
 from everfit.tasks.watching.live_quality import previous_signal, quality_signal
 from everfit.tasks.watching.monitoring import attempt
-from everfit.tasks.watching.past import TRIAGE, Judged, history_of
 from everfit.tasks.watching.satisfaction import satisfaction_signal
 from everfit.tasks.watching.track_record import PastEstimate
 from everfit.tasks.watching.watched import Watched
 
 logger = logging.getLogger("everfit.monitoring")
-
-REPORT_FILE = "drift.html"
-
-
-@task(cache_policy=NO_CACHE)
-def find(context: Context, until: datetime) -> Watched:
-    """The champion as of the window's end, and what is remembered of it."""
-    found = Watched.find(context, until)
-    logger.info("champion  version %d, since %s", found.standing.version, f"{found.standing.released:%Y-%m-%d %H:%M}")
-    return found
-
-
-@task(cache_policy=NO_CACHE)
-def take_labels(context: Context, until: datetime) -> LabelsSignal:
-    """Take from the source what has come true; what can't be read is said, and those known already still count."""
-
-    def taken() -> LabelsSignal:
-        feedback.take_labels(context, feedback.labels_window(context, until))
-        return LabelsSignal()
-
-    return attempt(taken, LabelsSignal)
-
-
-@task(cache_policy=NO_CACHE)
-def read_window(watched: Watched) -> Live:
-    """Count what was predicted in the window."""
-    spec = watched.context.spec
-    return read_live(
-        watched.context.workspace.table(spec.name, "predictions"),
-        watched.windows.window,
-        watched.event_time,
-        watched.reference.profile,
-        watched.standing.version,
-        sample_rows=max(spec.monitoring.report_rows, expectations.MOST_ROWS),
-        outlier_above=spec.release.serving.outlier_above,
-        implausible_ranges=spec.monitoring.quality.implausible_ranges,
-    )
 
 
 @task(cache_policy=NO_CACHE)
@@ -235,69 +187,10 @@ def gather(
         estimate=estimate,
         previous=previous,
         labels=labels,
-        code=attempt(lambda: _code(watched), CodeSignal),
+        code=attempt(lambda: read_code(watched.context, watched.turn, watched.standing.run_id), CodeSignal),
         satisfaction=satisfaction,
         operations=operations,
     )
-
-
-@task(cache_policy=NO_CACHE)
-def open_run(watched: Watched) -> str:
-    """The MLflow run of the window, the same one however often it is looked at."""
-    context = watched.context
-    window = f"{context.spec.name}-{watched.until:%Y%m%dT%H%M%S}"
-    return tracking.turn_run(context.mlflow, context.settings, f"{context.spec.name}-monitoring", window)
-
-
-@task(cache_policy=NO_CACHE)
-def draw_report(
-    watched: Watched, live: Live, found: DriftSignal, result: DriftResult | None, run_id: str
-) -> DriftSignal:
-    """Draw Evidently's report of the window into its run; where that fails, drift is not known."""
-    policy = watched.context.spec.monitoring
-    if policy.report == "never" or result is None or result.drifted is None:
-        return found
-
-    def drawn() -> DriftSignal:
-        with TemporaryDirectory(prefix="everfit-report-") as folder:
-            path = Path(folder, REPORT_FILE)
-            names = [c.name for c in watched.reference.profile.columns if c.name != PREDICTION or c.kind == "numeric"]
-            sample = watched.reference.sample
-            columns = [n for n in names if n in sample and n in live.sample and not policy.ignored(n)]
-            drift_html(sample, live.sample, policy, path, columns=columns, result=result)
-            watched.context.mlflow.log_artifact(run_id, str(path))
-        return found
-
-    return attempt(drawn, DriftSignal)
-
-
-@task(cache_policy=NO_CACHE)
-def decide(
-    watched: Watched, signals: Signals, estimate: PastEstimate | None, run_id: str
-) -> tuple[TriageDecision, bool]:
-    """Triage, and write the decision into the ledger.
-
-    Returns:
-        The decision, and whether it is a new one.
-    """
-    context, spec = watched.context, watched.context.spec
-    history = history_of(watched.judged, watched.turns, watched.until)
-    policy = TriagePolicy(monitoring=spec.monitoring, retraining=spec.retraining, bake_time=spec.release.bake_time)
-    decision = triage(signals, history, policy)
-    new = context.ledger.decision(decision.id) is None
-    record = Judged(signals=signals, decision=decision, estimate=estimate)
-    context.ledger.record_decision(
-        decision.id,
-        model=spec.name,
-        kind=TRIAGE,
-        verdict=decision.verdict,
-        until=watched.until,
-        reasons=decision.reasons,
-        record=record.model_dump(mode="json"),
-    )
-    context.mlflow.log_dict(run_id, record.model_dump(mode="json"), "triage.json")
-    logger.info("triage    %s (%s): %s", decision.verdict, decision.rule, decision.reasons[0])
-    return decision, new
 
 
 def attempt_answers(watched: Watched) -> Answers | None:
@@ -339,14 +232,6 @@ def _new_labels(watched: Watched) -> LabelsSignal:
     fresh = Window(since=learned, until=mature)
     log, known = table(spec.name, "predictions"), table(spec.name, "labels")
     return monitoring.labels_signal(log, known, fresh, watched.event_time, watched.until)
-
-
-def _code(watched: Watched) -> CodeSignal:
-    if not watched.context.spec.retraining.code:
-        return CodeSignal()
-    tags = watched.context.mlflow.get_run(watched.standing.run_id).data.tags
-    now = json.dumps(tracking.package_versions())
-    return monitoring.code_signal(watched.context.spec, watched.turn, now, tags.get("everfit.packages", now))
 
 
 def _words(words: list[str]) -> str:

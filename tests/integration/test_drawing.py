@@ -1,0 +1,77 @@
+"""The report is drawn by a process of its own, whose end is always told."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from support.evidently import break_evidently
+
+from everfit.blocks.monitoring import MonitoringPolicy, OperationsPolicy
+from everfit.tasks.watching import drawing
+from everfit.tasks.watching.drawing import Drawing
+from everfit.tasks.watching.drift import drift_between
+from everfit.tasks.watching.drift_report import LARGEST, DriftReportError
+
+POLICY = MonitoringPolicy(report_rows=500, operations=OperationsPolicy(token="secret"))
+
+
+@pytest.fixture(autouse=True)
+def _no_painter_is_left() -> Iterator[None]:
+    drawing.close()
+    yield
+    drawing.close()
+
+
+def begin(policy: MonitoringPolicy = POLICY) -> Drawing:
+    sides = [pd.DataFrame(np.random.default_rng(seed).normal(size=(600, 2)), columns=["a", "b"]) for seed in (0, 1)]
+    result = drift_between(*sides, ["a", "b"], policy)
+    return Drawing.begin(*sides, policy, columns=["a", "b"], result=result)
+
+
+def test_one_process_draws_one_report_after_the_other_and_two_at_once_have_two() -> None:
+    drawing.warm_up()
+    first = begin()
+    beside = begin()
+    for each in (first, beside):
+        html = each.wait()
+        assert "Decided over all 600 rows" in html.read_text(encoding="utf-8")
+        assert html.stat().st_size < LARGEST
+        assert "secret" not in "".join(path.read_text() for path in html.parent.glob("*.json"))
+        each.end()
+        assert not html.parent.exists()
+    again = begin()
+
+    assert again.painter is first.painter
+    again.wait()
+    again.end()
+
+
+@pytest.mark.parametrize("base", ["Exception", "BaseException"])
+def test_what_evidently_raises_is_the_reason(base: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    break_evidently(tmp_path, monkeypatch, base)
+    broken = begin()
+
+    with pytest.raises(DriftReportError, match="Broken: no such metric"):
+        broken.wait()
+    broken.end()
+
+
+def test_a_process_that_dies_is_an_error() -> None:
+    dying = begin()
+    dying.painter._process.kill()
+
+    with pytest.raises(DriftReportError, match="ended with code -9"):
+        dying.wait()
+    dying.end()
+
+
+def test_one_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawing, "LONGEST", 0.0)
+    slow = begin()
+
+    with pytest.raises(DriftReportError, match="was not drawn within 0 s"):
+        slow.wait()
+    assert slow.painter._process.poll() is not None
+    slow.end()
