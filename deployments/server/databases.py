@@ -11,6 +11,7 @@ from everfit.blocks.errors import DeploymentError
 
 _PREFECT = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 _SCHEMAS = ("prefect", "mlflow", "everfit")
+_HAS_EXTENSION = "SELECT count(*) FROM pg_available_extensions WHERE name = 'pg_trgm'"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def databases(url: str | None, state_dir: Path) -> Databases:
         state_dir: The local folder of the embedded databases.
 
     Raises:
-        DeploymentError: the URL is no PostgreSQL's, or the database can't be reached.
+        DeploymentError: the URL is no PostgreSQL's, the database can't be reached, or lacks what Prefect needs.
     """
     given_already = _PREFECT in os.environ  # a database of Prefect's own
     if url is None:
@@ -44,7 +45,7 @@ def databases(url: str | None, state_dir: Path) -> Databases:
         server = {} if given_already else {_PREFECT: f"sqlite+aiosqlite:///{file}"}
         return Databases(server, f"sqlite:///{state_dir / 'mlflow.db'}", None)
     given = _read(url)
-    _make_schemas(given)
+    _make_schemas(given, for_prefect=not given_already)
     prefect, mlflow, ledger = (_within(given, schema) for schema in _SCHEMAS)
     server = {
         _PREFECT: _plain(given.set(drivername="postgresql+asyncpg")),
@@ -65,12 +66,18 @@ def _read(url: str) -> URL:
     return given
 
 
-def _make_schemas(given: URL) -> None:
+def _make_schemas(given: URL, *, for_prefect: bool) -> None:
     import sqlalchemy as sa
 
     engine = sa.create_engine(given.set(drivername="postgresql+psycopg"))
     try:
         with engine.begin() as connection:
+            if for_prefect and not connection.scalar(sa.text(_HAS_EXTENSION)):
+                raise DeploymentError(
+                    "EVERFIT_DB_URL: this PostgreSQL doesn't have the extension pg_trgm, which Prefect needs; install "
+                    "it (postgresql-contrib), or give Prefect a database of its own, such as "
+                    f"{_PREFECT}=sqlite+aiosqlite:////var/lib/prefect.db"
+                )
             for schema in _SCHEMAS:
                 connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
     except sa.exc.SQLAlchemyError as error:

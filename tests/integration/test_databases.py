@@ -1,0 +1,47 @@
+"""Where a stack on PostgreSQL keeps its tables."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from everfit.blocks.errors import DeploymentError
+from everfit.deployments.server.databases import databases
+
+_PREFECT = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
+
+
+def test_a_server_without_what_prefect_needs_is_refused_before_anything_is_made(
+    postgres: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a PostgreSQL that comes without the extension, as the one of these tests does
+    url = postgres()
+    with pytest.raises(DeploymentError, match=r"pg_trgm.*PREFECT_SERVER_DATABASE_CONNECTION_URL"):
+        databases(url, tmp_path)
+    engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg://"))
+    assert "mlflow" not in sa.inspect(engine).get_schema_names()
+
+    # When Prefect has a database of its own, then the others get a schema each
+    monkeypatch.setenv(_PREFECT, "sqlite+aiosqlite:///elsewhere.db")
+    found = databases(url, tmp_path)
+    assert found.prefect == {}
+    assert "search_path%3Dmlflow" in found.mlflow
+    assert found.ledger is not None
+    assert "search_path%3Deverfit" in found.ledger
+    assert {"mlflow", "everfit"} <= set(sa.inspect(engine).get_schema_names())
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("mysql://me:planted-5f0e7c@localhost/x", "it must be PostgreSQL's"),
+        ("postgresql://me:planted-5f0e7c@127.0.0.1:1/x", "the database can't be used"),
+        ("planted-5f0e7c", "EVERFIT_DB_URL is no URL"),
+    ],
+)
+def test_a_url_that_cant_be_used_is_told_without_its_password(tmp_path: Path, url: str, told: str) -> None:
+    with pytest.raises(DeploymentError, match=told) as raised:
+        databases(url, tmp_path)
+    assert "planted" not in str(raised.value)
