@@ -1,10 +1,10 @@
 """Calls for turns: one of many starts the turn, and one that died is started again."""
 
-import time
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,11 +22,6 @@ class Says(Record):
 
 def yes(_: Sequence[Turn]) -> Says:
     return Says(admitted=True)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
 
 
 def test_of_many_calls_one_starts_the_turn(ledger: Ledger) -> None:
@@ -87,14 +82,39 @@ def test_a_turn_whose_process_died_counts_as_failed(ledger: Ledger) -> None:
     assert ledger.call_turn("m", trigger, WINDOW, may_start=yes).start
 
 
-def run_or_hear(ledger: Ledger, trigger: Trigger, ends: str) -> str:
+class Crowd:
+    """Who calls for a turn at once: the one that runs it ends it when all others have found it taken."""
+
+    def __init__(self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._waiting: set[int] = set()
+        self._changed = threading.Condition()
+        take = ledger._take
+
+        def counting(*arguments: Any) -> Any:
+            try:
+                return take(*arguments)
+            except LeaseHeldError:
+                with self._changed:
+                    self._waiting.add(threading.get_ident())
+                    self._changed.notify_all()
+                raise
+
+        monkeypatch.setattr(ledger, "_take", counting)
+
+    def wait_for(self, others: int) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self._waiting) == others, timeout=30)
+
+
+def run_or_hear(ledger: Ledger, trigger: Trigger, ends: str, crowd: Crowd | None = None, others: int = 0) -> str:
     """What a caller of a turn gets: `ran` it, or the state in which it ended, or an error in words."""
     try:
         with ledger.start_turn("m", trigger.turn_id("m", WINDOW.until)) as ended:
             if ended is not None:
                 return ended.state
             with ledger.take_turn("m", trigger, WINDOW) as turn:
-                time.sleep(0.2)  # as long as it takes the others to come
+                if crowd is not None:
+                    crowd.wait_for(others)
                 if ends == "failed":
                     raise RuntimeError("out of memory")
                 ledger.finish_turn(turn, state=ends)
@@ -103,9 +123,12 @@ def run_or_hear(ledger: Ledger, trigger: Trigger, ends: str) -> str:
         return str(error)
 
 
-def test_of_many_callers_one_runs_the_turn_and_the_others_hear_how_it_ended(ledger: Ledger) -> None:
+def test_of_many_callers_one_runs_the_turn_and_the_others_hear_how_it_ended(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowd = Crowd(ledger, monkeypatch)
     with ThreadPoolExecutor(20) as pool:
-        heard = list(pool.map(lambda _: run_or_hear(ledger, Trigger(), "Promoted"), range(20)))
+        heard = list(pool.map(lambda _: run_or_hear(ledger, Trigger(), "Promoted", crowd, others=19), range(20)))
 
     assert sorted(heard) == ["Promoted"] * 19 + ["ran"]
     assert [(turn.state, turn.attempt) for turn in ledger.turns("m")] == [("Promoted", 1)]
@@ -114,9 +137,12 @@ def test_of_many_callers_one_runs_the_turn_and_the_others_hear_how_it_ended(ledg
     assert run_or_hear(ledger, Trigger(), "Promoted") == "Promoted"
 
 
-def test_those_who_waited_for_a_turn_that_failed_do_not_fail_at_it_one_by_one(ledger: Ledger) -> None:
+def test_those_who_waited_for_a_turn_that_failed_do_not_fail_at_it_one_by_one(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowd = Crowd(ledger, monkeypatch)
     with ThreadPoolExecutor(8) as pool:
-        heard = list(pool.map(lambda _: run_or_hear(ledger, Trigger(), "failed"), range(8)))
+        heard = list(pool.map(lambda _: run_or_hear(ledger, Trigger(), "failed", crowd, others=7), range(8)))
 
     assert heard.count("out of memory") == 1
     assert sum("RuntimeError: out of memory; mend that, and run it again" in each for each in heard) == 7

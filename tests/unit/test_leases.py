@@ -19,11 +19,6 @@ from everfit.tasks.ledger.schema import leases
 SECOND = timedelta(seconds=1)
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
-
-
 def change(ledger: Ledger, **values: object) -> None:
     """Make a lease look as if another machine, or another process, held it."""
     with ledger.write("flights") as connection:

@@ -1,0 +1,204 @@
+"""Evidence of a challenger with which all is well, what may be wrong with it, and a policy that asks for everything."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from everfit.blocks.gating import GatePolicy
+from everfit.tasks.gate import Evidence, GateDecision
+from everfit.tasks.gate.evidence import (
+    BusinessValueEvidence,
+    CalibrationEvidence,
+    FairnessEvidence,
+    RobustnessEvidence,
+    ServingEvidence,
+    SliceEvidence,
+)
+from everfit.tasks.records import Window
+from everfit.tasks.statistics.comparison import PairedComparison
+
+SINCE = datetime(2013, 3, 18, tzinfo=UTC)
+HOLDOUT = Window(since=SINCE, until=datetime(2013, 4, 1, tzinfo=UTC))
+
+FULL_POLICY = GatePolicy.model_validate(
+    {
+        "minimum": {"roc_auc": 0.65, "log_loss": 0.6},
+        "slices": {"columns": ["carrier"], "min_rows": 100, "max_loss": 0.01},
+        "fairness": {
+            "max_demographic_parity_difference": 0.1,
+            "max_equalized_odds_difference": 0.15,
+            "max_worsening": 0.02,
+        },
+        "calibration": {"max_error": 0.05, "max_worsening": 0.01},
+        "robustness": {"max_flip_share": 0.05},
+        "business_value": {"min_gain": 0.1},
+        "serving": {"p99_ms": 50, "size_mb": 100, "memory_mb": 500},
+        "conversion": True,
+    }
+)
+
+
+def compared(
+    difference: float = 0.015, lower: float = 0.009, *, champion: float = 0.697, worse: float = 0.999, **fields: Any
+) -> PairedComparison:
+    known = {
+        "metric": "roc_auc",
+        "rows": 9120,
+        "rarest_class_rows": 1850,
+        "challenger": round(champion + difference, 6),
+        "champion": champion,
+        "difference": difference,
+        "lower": lower,
+        "upper": round(2 * difference - lower, 6),
+        "p_value": round(1 - worse, 6),
+        "p_value_worse": worse,
+        "confidence": 0.95,
+        "method": "delong",
+    }
+    return PairedComparison.model_validate(known | fields)
+
+
+def measured(**changes: Any) -> Evidence:
+    """All is measured, and all is well; apart from what a test changes."""
+    known = {
+        "model": "flight-delays",
+        "metric": "roc_auc",
+        "greater_is_better": True,
+        "holdout": HOLDOUT,
+        "holdout_rows": 9120,
+        "holdout_digest": "5eed",
+        "overlap_rows": 0,
+        "challenger_version": 5,
+        "challenger_trained_until": SINCE,
+        "champion_version": 3,
+        "champion_trained_until": datetime(2013, 3, 1, tzinfo=UTC),
+        "challenger": {"roc_auc": 0.712, "log_loss": 0.5},
+        "champion": {"roc_auc": 0.697, "log_loss": 0.51},
+        "dummy": {"roc_auc": 0.5, "log_loss": 0.6},
+        "comparison": compared(),
+        "dummy_comparison": compared(0.212, 0.2, champion=0.5),
+        "expectations_passed": True,
+        "suspected_leaks": (),
+        "slices": (a_slice("AA"), a_slice("UA"), a_slice("YV", rows=20, comparison=None)),
+        "fairness": (
+            FairnessEvidence(
+                column="sex",
+                demographic_parity_difference=0.05,
+                equalized_odds_difference=0.08,
+                champion_demographic_parity_difference=0.04,
+                champion_equalized_odds_difference=0.09,
+            ),
+        ),
+        "calibration": CalibrationEvidence(challenger=0.02, champion=0.03),
+        "robustness": RobustnessEvidence(flip_share=0.01, perturbation="noise on distance"),
+        "business_value": BusinessValueEvidence(challenger=1.3, champion=1.1, unit="€"),
+        "serving": ServingEvidence(loaded=True, same_predictions=True, p99_ms=20, size_mb=3, memory_mb=200),
+        "conversion": CONVERTED,
+    }
+    return Evidence.model_validate(known | changes)
+
+
+def a_slice(value: str, rows: int = 1000, **fields: Any) -> SliceEvidence:
+    return SliceEvidence.model_validate(
+        {"column": "carrier", "value": value, "rows": rows, "comparison": compared(rows=rows)} | fields
+    )
+
+
+def a_policy(**changes: Any) -> GatePolicy:
+    return GatePolicy.model_validate(FULL_POLICY.model_dump() | changes)
+
+
+def failed(decision: GateDecision) -> set[str]:
+    return {check.name for check in decision.failed}
+
+
+def first_champion(**changes: Any) -> Evidence:
+    none = {"champion_version": None, "champion_trained_until": None, "champion": None, "comparison": None}
+    return measured(**{**none, **changes})
+
+
+ROUTINE_LOSS = compared(-0.04, -0.06, worse=0.001, rows=1000)
+FAIR = {"column": "sex", "demographic_parity_difference": 0.05, "equalized_odds_difference": 0.08}
+FAIR |= {f"champion_{kind}": FAIR[kind] for kind in ("demographic_parity_difference", "equalized_odds_difference")}
+CONVERTED = {"format": "onnx", "accepted": True, "difference": 2e-7, "loss": 0.0, "rows": 9120}
+SERVED = {"loaded": True, "same_predictions": True, "p99_ms": 20, "size_mb": 3, "memory_mb": 200}
+
+FAULTS: list[tuple[str, dict[str, Any]]] = [
+    ("unseen rows", {"overlap_rows": 1}),
+    ("unseen rows", {"overlap_rows": None}),
+    ("unseen rows", {"champion_trained_until": HOLDOUT.until}),
+    ("unseen rows", {"champion_trained_until": None}),
+    ("unseen rows", {"challenger_trained_until": None}),
+    ("unseen rows", {"challenger_trained_until": SINCE + timedelta(seconds=1)}),
+    ("unseen rows", {"holdout": Window(until=HOLDOUT.until)}),
+    ("expectations", {"expectations_passed": False}),
+    ("expectations", {"expectations_passed": None}),
+    ("leaks", {"suspected_leaks": ("arr_delay",)}),
+    ("leaks", {"suspected_leaks": None}),
+    ("minimum roc_auc", {"challenger": {"roc_auc": 0.64, "log_loss": 0.5}}),
+    ("minimum log_loss", {"challenger": {"roc_auc": 0.712, "log_loss": 0.61}}),
+    ("minimum log_loss", {"challenger": {"roc_auc": 0.712}}),
+    ("minimum log_loss", {"challenger": {"roc_auc": 0.712, "log_loss": float("nan")}}),
+    ("minimum log_loss", {"challenger": {"roc_auc": 0.712, "log_loss": float("-inf")}}),
+    (
+        "hold-out size",
+        {
+            "holdout_rows": 199,
+            "comparison": compared(rows=199),
+            "dummy_comparison": compared(rows=199),
+        },
+    ),
+    ("hold-out size", {"comparison": compared(rarest_class_rows=19)}),
+    ("dummy", {"dummy_comparison": compared(0.001, 0.0)}),
+    ("dummy", {"dummy_comparison": compared(confidence=0.9)}),
+    ("dummy", {"dummy_comparison": None}),
+    ("comparison", {"comparison": compared(0.004, -0.002)}),
+    ("comparison", {"comparison": compared(0.004, 0.0)}),
+    ("comparison", {"comparison": compared(-0.1, -0.2)}),
+    ("comparison", {"comparison": compared(0, 0, method="identical")}),
+    ("comparison", {"comparison": compared(confidence=0.9)}),
+    ("comparison", {"comparison": None}),
+    ("slices", {"slices": (a_slice("AA"), a_slice("UA", comparison=ROUTINE_LOSS))}),
+    ("slices", {"slices": (a_slice("AA", comparison=None),)}),
+    ("slices", {"slices": None}),
+    (
+        "fairness sex demographic_parity_difference",
+        {"fairness": [FAIR | {"demographic_parity_difference": 0.11, "champion_demographic_parity_difference": 0.11}]},
+    ),
+    (
+        "fairness sex equalized_odds_difference",
+        {"fairness": [FAIR | {"equalized_odds_difference": 0.16, "champion_equalized_odds_difference": 0.16}]},
+    ),
+    (
+        "fairness sex equalized_odds_difference worsening",
+        {"fairness": [FAIR | {"champion_equalized_odds_difference": 0.05}]},
+    ),
+    (
+        "fairness sex equalized_odds_difference worsening",
+        {"fairness": [FAIR | {"champion_equalized_odds_difference": None}]},
+    ),
+    ("fairness", {"fairness": None}),
+    ("fairness", {"fairness": ()}),
+    ("calibration", {"calibration": CalibrationEvidence(challenger=0.06, champion=0.06)}),
+    ("calibration worsening", {"calibration": CalibrationEvidence(challenger=0.04, champion=0.02)}),
+    ("calibration worsening", {"calibration": CalibrationEvidence(challenger=0.04)}),
+    ("robustness", {"robustness": RobustnessEvidence(flip_share=0.06)}),
+    ("robustness", {"robustness": None}),
+    ("robustness", {"robustness": RobustnessEvidence(flip_share=float("nan"))}),
+    ("business value", {"business_value": BusinessValueEvidence(challenger=1.15, champion=1.1)}),
+    ("business value", {"business_value": BusinessValueEvidence(challenger=1.15)}),
+    ("business value", {"business_value": None}),
+    ("serving", {"serving": SERVED | {"loaded": False, "problem": "no skops"}}),
+    ("serving", {"serving": SERVED | {"same_predictions": False}}),
+    ("serving", {"serving": None}),
+    ("serving p99_ms", {"serving": SERVED | {"p99_ms": 51}}),
+    ("serving size_mb", {"serving": SERVED | {"size_mb": 101}}),
+    ("serving memory_mb", {"serving": SERVED | {"memory_mb": None}}),
+    ("conversion", {"conversion": CONVERTED | {"accepted": False, "problem": "no converter"}}),
+    ("conversion", {"conversion": None}),
+]
+
+SMALL = {
+    "holdout_rows": 90,
+    "comparison": compared(0.004, -0.02, rows=90),
+    "dummy_comparison": compared(rows=90),
+}

@@ -1,0 +1,50 @@
+"""The gate under known truth: chance rarely promotes, and a better challenger often is."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from support.gating import measured
+
+from everfit.blocks.gating import GatePolicy
+from everfit.tasks.gate import decide
+from everfit.tasks.statistics.comparison import compare
+
+
+def _promoted(strength: float, rounds: int, policy: GatePolicy, rows: int = 400) -> float:
+    """Share of rounds in which a challenger of a strength is promoted over a champion of strength 1."""
+    promoted = 0
+    for seed in range(rounds):
+        rng = np.random.default_rng(seed)
+        y = (rng.random(rows) < 0.3).astype(int)
+        common = rng.normal(size=rows)
+
+        def scores(
+            signal: float,
+            y: npt.NDArray[Any] = y,
+            common: npt.NDArray[Any] = common,
+            rng: np.random.Generator = rng,
+        ) -> npt.NDArray[Any]:
+            return 1 / (1 + np.exp(-(signal * y + 0.8 * common + 0.6 * rng.normal(size=y.size))))
+
+        challenger, champion = scores(strength), scores(1.0)
+        found = compare(y, challenger, champion, "roc_auc", confidence=policy.confidence)
+        evidence = measured(
+            holdout_rows=rows,
+            challenger={"roc_auc": found.challenger},
+            comparison=found,
+            dummy_comparison=compare(y, challenger, np.full(rows, 0.3), "roc_auc"),
+        )
+        promoted += decide(evidence, policy).verdict == "promote"
+    return promoted / rounds
+
+
+def test_chance_rarely_promotes_and_a_better_challenger_often_is() -> None:
+    """Given equal, better and worse challengers, 1,000 of each, then the gate errs as seldom as it says."""
+    rounds, policy = 1000, GatePolicy()
+    equal, slightly, better, worse = (_promoted(each, rounds, policy) for each in (1.0, 1.15, 1.5, 0.7))
+    print(f"promoted: equal {equal:.1%}, +.03 AUC {slightly:.1%}, +.09 AUC {better:.1%}, -.07 AUC {worse:.1%}")
+    assert equal <= 0.06
+    assert worse <= 0.001
+    assert equal < slightly < better
+    assert better > 0.9
