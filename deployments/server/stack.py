@@ -116,6 +116,7 @@ def _environment(settings: Settings, folder: Path, stores: Databases, urls: dict
         **stores.prefect,
         # By the environment: it may hold a password, and everybody on the machine can read command lines.
         "MLFLOW_BACKEND_STORE_URI": stores.mlflow,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # five more processes, for judging language models
         "PREFECT_HOME": str(folder / "prefect"),  # not the profile of whoever starts this
         "PREFECT_API_URL": f"{urls['prefect']}/api",
         "PREFECT_UI_URL": urls["prefect"],
