@@ -1,7 +1,6 @@
 """What is found out about a challenger, and whether it is released, as Prefect tasks."""
 
 import logging
-from typing import Any
 
 from prefect import task
 
@@ -16,7 +15,7 @@ from everfit.tasks.evidence.conversion import Conversion
 from everfit.tasks.evidence.evaluate import Incumbent
 from everfit.tasks.gate import Evidence, GateDecision
 from everfit.tasks.learning.train import Fitted
-from everfit.tasks.ledger import Turn
+from everfit.tasks.ledger import Release, Turn
 from everfit.tasks.records import ModelVersion
 from everfit.tasks.releasing import registry
 
@@ -39,12 +38,13 @@ def _incumbent(context: Context, turn: Turn) -> Incumbent | None:
     return Incumbent(version, registry.load(context.mlflow, version), threshold)
 
 
-def _release_before(context: Context, turn: Turn) -> Any:
+def _release_before(context: Context, turn: Turn) -> Release | None:
     own = context.ledger.release_of(turn.id)
     if own is None:
         return context.ledger.current_release(context.spec.name)
     earlier = [entry for entry in context.ledger.releases(context.spec.name) if entry.seq < own.seq]
-    return next((entry for entry in reversed(earlier) if entry.state == "verified"), None)
+    # One whose alias was set was the champion, whether or not a service was ever seen to serve it.
+    return next((entry for entry in reversed(earlier) if entry.state != "undone"), None)
 
 
 def judge(context: Context, evidence: Evidence) -> GateDecision:
