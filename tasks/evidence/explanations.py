@@ -196,7 +196,7 @@ def _tree_contributions(estimator: Any, inputs: Floats) -> Floats:
         try:
             explainer = shap.TreeExplainer(estimator)
             values = np.asarray(explainer.shap_values(inputs, check_additivity=False), dtype=np.float64)
-        except Exception as error:
+        except Exception as error:  # shap raises whatever it comes across in an estimator that it doesn't know
             raise DataError(f"shap has no values for {name}: {type(error).__name__}: {error}") from error
     told = _raw_answers(estimator, inputs)
     total = values.sum(axis=1) + np.asarray(explainer.expected_value, dtype=np.float64)

@@ -88,7 +88,7 @@ def read_onnx(content: bytes) -> OnnxRegressor:
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         facts = Facts.model_validate(json.loads(session.get_modelmeta().custom_metadata_map[_FACTS]))
-    except Exception as error:
+    except Exception as error:  # ONNX Runtime's errors have no base, and a stranger's file may break anything
         raise ModelError(f"the ONNX model can't be read: {type(error).__name__}: {error}") from error
     return OnnxClassifier(session, facts) if facts.classes else OnnxRegressor(session, facts)
 

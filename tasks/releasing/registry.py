@@ -202,7 +202,7 @@ def load(client: "MlflowClient", target: ModelVersion) -> "Pipeline":
             return load_model(_model_file(folder).read_bytes())
     except ModelError as error:
         raise ModelError(f"{name} can't be loaded: {error}") from error
-    except Exception as error:
+    except Exception as error:  # the store's, skops's, or whatever a broken file has a library raise
         raise ModelError(f"{name} can't be loaded: {type(error).__name__}: {error}") from error
 
 
@@ -226,7 +226,7 @@ def probe(client: "MlflowClient", target: ModelVersion, rows: "pd.DataFrame | No
         answer = np.asarray(
             pipeline.predict_proba(asked) if hasattr(pipeline, "predict_proba") else pipeline.predict(asked)
         )
-    except Exception as error:
+    except Exception as error:  # a model may raise anything
         raise ModelError(f"{name} does not answer: {type(error).__name__}: {error}") from error
     if len(answer) != len(asked):
         raise ModelError(f"{name} gave {len(answer)} answers to {len(asked)} rows")
@@ -277,7 +277,7 @@ def _input_example(client: "MlflowClient", target: ModelVersion) -> "pd.DataFram
     try:
         with _downloaded(client, target) as folder:
             example: Any = _metadata(folder).load_input_example(str(folder))
-    except Exception as error:
+    except Exception as error:  # as in `load`
         raise ModelError(f"the example of {name} can't be read: {type(error).__name__}: {error}") from error
     if not isinstance(example, pd.DataFrame) or example.empty:
         raise ModelError(f"{name} was logged without an example to ask it about; log it with one")

@@ -35,6 +35,6 @@ def read_function(source: PythonSource, window: Window) -> Iterator[Piece]:
         raise
     except SourceError:
         raise
-    except Exception as error:
+    except Exception as error:  # the user's own code may raise anything
         told = (str(error) or "no message").splitlines()[0]
         raise SourceError(f"{source.function!r} failed with {type(error).__name__}: {told}") from error

@@ -196,7 +196,7 @@ def _render(old: pd.DataFrame, new: pd.DataFrame, *, numeric: Sequence[str], pol
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return str(evidently.Report(metrics, include_tests=True).run(*sides).get_html_str(as_iframe=False))
-    except Exception as error:
+    except Exception as error:  # pandas's, numpy's or plotly's, from within Evidently: the report failed, and says so
         raise DriftReportError(f"Evidently can't draw the report: {type(error).__name__}: {error}") from error
     except BaseException as error:
         # Some of Evidently's errors are no Exceptions; an interrupt or a cancelled run isn't Evidently's.
