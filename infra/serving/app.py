@@ -1,6 +1,7 @@
 """The HTTP side of the service."""
 
 import asyncio
+import importlib.metadata
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -294,9 +295,7 @@ def _add_readings(app: FastAPI, service: Service) -> None:
 
     @app.get("/version")
     async def version() -> Response:
-        from mlflow.version import VERSION
-
-        return Response(VERSION, media_type="application/json")
+        return Response(importlib.metadata.version("mlflow"), media_type="application/json")
 
     @app.get("/metrics")
     async def metrics(request: Request) -> Response:

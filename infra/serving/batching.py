@@ -97,6 +97,7 @@ class Batcher:
         self._waiting = 0
         self._lock = threading.Lock()
         self._outlier_above = outlier_above
+        self._limited_for: Servable | None = None
         self.outliers = 0
         self.batches = 0
         self.rows = 0
@@ -130,14 +131,6 @@ class Batcher:
         self._jobs.put(job)
 
     def _run(self) -> None:
-        from threadpoolctl import threadpool_limits
-
-        # A tree ensemble's threads meet after every tree. For the few rows of a request that costs more than it gives,
-        # and a hundred times more when the cores are busy. The limit is this thread's own.
-        with threadpool_limits(limits=1):
-            self._rounds()
-
-    def _rounds(self) -> None:
         ended = False
         while not ended:
             batch, ended = self._gather()
@@ -176,8 +169,21 @@ class Batcher:
             return
         _resolve([(job, answer, None) for job, answer in zip(jobs, answers, strict=True)])
 
+    def _one_thread(self, servable: Servable) -> None:
+        """Let the libraries that a model came with predict in this thread alone.
+
+        A tree ensemble's threads meet after every tree. For the few rows of a request that costs more than it gives,
+        and a hundred times more when the cores are busy. The limit is this thread's own.
+        """
+        from threadpoolctl import threadpool_limits
+
+        if self._limited_for is not servable:
+            threadpool_limits(limits=1)
+            self._limited_for = servable
+
     def _predict(self, jobs: list[Job]) -> list[Answer]:
         servable = jobs[0].servable
+        self._one_thread(servable)
         if len(jobs) == 1:
             columns: dict[str, list[Any]] = {**jobs[0].columns}
             logged = dict(jobs[0].logged)

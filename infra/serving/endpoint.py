@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,7 +53,7 @@ class Endpoint:
 
     Args:
         name: Of the model.
-        client: Of the registry.
+        registered: Gives the client of the registry.
         folder: For the spool and the copies of models; on this machine's disk.
         log: The prediction log.
         labels: The labels.
@@ -61,7 +61,7 @@ class Endpoint:
     """
 
     name: str
-    client: "MlflowClient"
+    registered: Callable[[], "MlflowClient"]
     folder: Path
     log: DeltaTable
     labels: DeltaTable
@@ -77,7 +77,7 @@ class Endpoint:
         self.shadow = Shadow(self.spool) if self.policy.shadow else None
         self.trial = TrialArm(self.spool, max_waiting=self.policy.max_waiting, outlier_above=self.policy.outlier_above)
         self.follower = Follower(
-            self.client,
+            self.registered,
             self.name,
             ModelCache(self.folder / "models"),
             self._take_over,

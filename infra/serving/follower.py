@@ -43,7 +43,7 @@ class Follower:
     assignment. Requests that were checked for the old version are still answered by it.
 
     Args:
-        client: Of the registry.
+        registered: Gives the client of the registry; asked for in the background, since it takes seconds to import.
         model: Its name in the registry.
         cache: Copies on disk.
         on_champion: Called with each new champion that is ready.
@@ -55,7 +55,7 @@ class Follower:
 
     def __init__(
         self,
-        client: "MlflowClient",
+        registered: Callable[[], "MlflowClient"],
         model: str,
         cache: ModelCache,
         on_champion: Callable[[Servable], None],
@@ -64,7 +64,7 @@ class Follower:
         shadow: bool = False,
         every_s: float = 1.0,
     ) -> None:
-        self.client, self.model, self.cache, self.every_s = client, model, cache, every_s
+        self._registered, self.model, self.cache, self.every_s = registered, model, cache, every_s
         self._on_champion, self._on_challenger, self._shadow = on_champion, on_challenger, shadow
         self.state = FollowState()
         self._champion = 0
@@ -75,10 +75,14 @@ class Follower:
         self._thread = threading.Thread(target=self._run, name=f"everfit-follow-{model}", daemon=True)
 
     def start(self) -> None:
-        """Load the champion, or without the registry the one served last; then follow in the background."""
-        self.follow()
+        """Load the champion that was served last, or at the very first start the registry's; then follow.
+
+        The copy of the last champion answers while the registry is asked for the first time: that takes seconds, and it
+        may be down.
+        """
+        self._restore()
         if not self._champion:
-            self._restore()
+            self.follow()
         self._thread.start()
 
     def stop(self) -> None:
@@ -88,17 +92,19 @@ class Follower:
             self._thread.join(5)
 
     def _run(self) -> None:
-        while not self._stopping.wait(self.every_s):
+        while not self._stopping.is_set():
             self.follow()
+            self._stopping.wait(self.every_s)
 
     def follow(self) -> None:
         """Look once at the registry, and take over what is new in it."""
         try:
-            champion = registry.champion(self.client, self.model)
-            challenger = registry.challenger(self.client, self.model)
-            arms = read_arms(self.client, challenger) if challenger is not None else None
+            client = self._registered()
+            champion = registry.champion(client, self.model)
+            challenger = registry.challenger(client, self.model)
+            arms = read_arms(client, challenger) if challenger is not None else None
         except Exception as error:  # noqa: BLE001 - a registry that is down must not stop what is served
-            if self.state.registry_reachable:
+            if self.state.registry_reachable or not self.state.error:
                 logger.warning("%s: the registry can't be asked, what is served goes on: %s", self.model, error)
             self.state.registry_reachable, self.state.error = False, str(error)
             return
@@ -132,7 +138,7 @@ class Follower:
             self._failed[version.version] -= 1
             return None
         try:
-            return load_servable(self.cache.fetch(self.client, version), version)
+            return load_servable(self.cache.fetch(self._registered(), version), version)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the old one goes on
             self._failed[version.version] = _RETRY_ROUNDS
             self.state.failed_version, self.state.error = version.version, f"{type(error).__name__}: {error}"
@@ -140,14 +146,15 @@ class Follower:
             return None
 
     def _restore(self) -> None:
-        last = self.cache.last_champion()
-        if last is None:
-            return
-        version, folder = last
         try:
-            self._on_champion(load_servable(folder, version))
-        except Exception as error:  # noqa: BLE001 - a broken copy; the registry may have a whole one later
-            logger.error("%s: the copy of version %s is unusable: %s", self.model, version.version, error)
+            last = self.cache.last_champion()
+            if last is None:
+                return
+            version, folder = last
+            servable = load_servable(folder, version)
+        except Exception as error:  # noqa: BLE001 - a broken copy; the registry has a whole one
+            logger.error("%s: the copy of the last champion is unusable: %s", self.model, error)
             return
+        self._on_champion(servable)
         self._champion = version.version
         logger.warning("%s: serving version %s, the last known champion", self.model, version.version)

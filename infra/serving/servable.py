@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from everfit.blocks.errors import DataError, ModelError
+from everfit.blocks.errors import ModelError
 from everfit.tasks.answering import predictions
-from everfit.tasks.answering.inputs import InputSchema
+from everfit.tasks.answering.inputs import InputError, InputSchema
+from everfit.tasks.answering.logged_model import LoggedModel
 from everfit.tasks.answering.outliers import fetch_detector
 from everfit.tasks.answering.scoring import Scorer, read_scorer
 from everfit.tasks.records import ModelVersion
@@ -24,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 _KEPT_VERSIONS = 3
 _WARM_ROWS = (1, 2, 16, 64)
+_OF = "everfit-version.json"
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class ModelCache:
         from mlflow.artifacts import download_artifacts
 
         kept = self.folder / str(version.version)
-        if not (kept / "MLmodel").exists():
+        if not self._has(version):
             unfinished = self.folder / f"{version.version}.{os.getpid()}.tmp"
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir()
@@ -79,6 +81,7 @@ class ModelCache:
             )
             fetch_detector(client, version, found)
             fetch_converted(client, version, found)
+            (found / _OF).write_text(version.canonical_json())
             shutil.rmtree(kept, ignore_errors=True)
             found.replace(kept)
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -101,7 +104,12 @@ class ModelCache:
             return None
         version = ModelVersion.model_validate(json.loads(path.read_text()))
         kept = self.folder / str(version.version)
-        return (version, kept) if (kept / "MLmodel").exists() else None
+        return (version, kept) if self._has(version) else None
+
+    def _has(self, version: ModelVersion) -> bool:
+        """Whether there is a copy of this very version: another registry gives the same numbers to other models."""
+        path = self.folder / str(version.version) / _OF
+        return path.exists() and path.read_text() == version.canonical_json()
 
 
 def load_servable(folder: Path, version: ModelVersion) -> Servable:
@@ -114,26 +122,35 @@ def load_servable(folder: Path, version: ModelVersion) -> Servable:
     Raises:
         ModelError: it isn't a scikit-learn model saved with skops, holds types that aren't trusted, or fails.
     """
-    from mlflow.models import Model
+    from threadpoolctl import threadpool_limits
 
     scorer = read_scorer(folder, version)
-    described = Model.load(str(folder))
-    function = described.flavors.get("python_function", {}).get("predict_fn", "predict")
+    _in_one_thread(scorer.estimator)
+    described = LoggedModel.read(folder)
+    function = described.flavor("python_function").get("predict_fn", "predict")
     servable = Servable(version, scorer, function == "predict_proba")
-    _warm(servable, _examples(folder, described, scorer.inputs))
+    with threadpool_limits(limits=1):  # what is served meanwhile has the other cores
+        _warm(servable, _examples(described, scorer.inputs))
     return servable
 
 
-def _examples(folder: Path, described: Any, inputs: InputSchema) -> dict[str, list[Any]]:
-    """The input example that the model was logged with; without one, a record made up from its schema."""
-    import pandas as pd
+def _in_one_thread(estimator: Any) -> None:
+    """For the rows of a few requests it costs more to start threads than they give."""
+    known = estimator.get_params() if hasattr(estimator, "get_params") else {}
+    if threaded := {name: 1 for name, value in known.items() if name.split("__")[-1] == "n_jobs" and value is not None}:
+        estimator.set_params(**threaded)
 
-    example = described.load_input_example(str(folder)) if described.saved_input_example_info else None
-    if isinstance(example, pd.DataFrame) and set(inputs.columns) <= set(example.columns) and len(example):
+
+def _examples(described: LoggedModel, inputs: InputSchema) -> dict[str, list[Any]]:
+    """The input example that the model was logged with; without one, a record made up from its schema."""
+    example = described.example()
+    if example is not None:
         try:
-            return inputs.check(columns_of(example, inputs), len(example), new_categories=True)
-        except DataError:
-            logger.warning("the model's input example doesn't fit its schema; a made-up record is used")
+            return inputs.check(example, len(next(iter(example.values()))), new_categories=True)
+        except InputError as error:
+            logger.warning(
+                "the model's input example doesn't fit its schema at column %r; a made-up record is used", error.column
+            )
     record = inputs.example()
     return inputs.check({name: [value] for name, value in record.items()}, 1)
 

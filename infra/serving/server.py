@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,12 +45,12 @@ def build_app(
     from everfit.tasks.mlflow_store import tracking_client
     from everfit.tasks.workspace import Workspace
 
-    client = tracking_client(settings)
+    registered = cache(lambda: tracking_client(settings))
     workspace = Workspace.of(settings)
     endpoints = {
         name: Endpoint(
             name,
-            client,
+            registered,
             settings.state_dir / "serving" / name,
             workspace.table(name, "predictions"),
             workspace.table(name, "labels"),

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
     from sklearn.preprocessing import OrdinalEncoder
 
-_UNSEEN = "\x00 a category that no training data has \x00"
+UNSEEN = "\x00 a category that no training data has \x00"
+"""Stands for all categories that aren't known."""
 
 Codes = dict[str | None, float]
 
@@ -28,7 +29,7 @@ class ColumnCodes:
 
     Args:
         names: The inputs, in the order of the matrix's columns.
-        codes: For each input the codes of its categories, and under `_UNSEEN` that of others; none for numbers.
+        codes: For each input the codes of its categories, and under `UNSEEN` that of others; none for numbers.
     """
 
     def __init__(self, names: Sequence[str], codes: Sequence[Codes | None]) -> None:
@@ -67,20 +68,24 @@ class ColumnCodes:
             if codes is None:
                 made[:, position] = np.array(values, dtype=np.float64)  # None becomes NaN
             else:
-                unseen = codes[_UNSEEN]
+                unseen = codes[UNSEEN]
                 made[:, position] = [codes.get(value, unseen) for value in values]
         return made
 
     def agrees(self, transformer: "BaseEstimator", inputs: InputSchema) -> bool:
         """Whether the long way gives exactly the same, for every category and for nulls."""
-        columns = {column.name: _samples(column, codes) for column, codes in self._with_codes(inputs)}
-        rows = max(map(len, columns.values()))
-        repeated = {name: (values * (rows // len(values) + 1))[:rows] for name, values in columns.items()}
+        repeated = self.samples(inputs)
         expected = transformer.transform(inputs.frame(repeated))
         if not isinstance(expected, np.ndarray):
             return False
         # Numbers beside booleans come as objects; the estimator makes the same floats of them.
         return np.array_equal(self.matrix(repeated), expected.astype(np.float64), equal_nan=True)
+
+    def samples(self, inputs: InputSchema) -> dict[str, list[Any]]:
+        """Checked columns with every category, with nulls, and with numbers of all sizes."""
+        columns = {column.name: samples(column, codes) for column, codes in self._with_codes(inputs)}
+        rows = max(map(len, columns.values()))
+        return {name: (values * (rows // len(values) + 1))[:rows] for name, values in columns.items()}
 
     def _with_codes(self, inputs: InputSchema) -> list[tuple[InputColumn, Codes | None]]:
         codes = dict(self._columns)
@@ -120,7 +125,7 @@ def _codes(encoder: "OrdinalEncoder", names: Sequence[str]) -> list[Codes] | Non
     if encoder.handle_unknown != "use_encoded_value":
         return None
     lists = [[str(one) for one in known if isinstance(one, str)] for known in encoder.categories_]
-    asked = [[*known, _UNSEEN, None] for known in lists]
+    asked = [[*known, UNSEEN, None] for known in lists]
     rows = max(map(len, asked))
     frame = pd.DataFrame(
         {name: pd.array((values * rows)[:rows], dtype="str") for name, values in zip(names, asked, strict=True)}
@@ -132,7 +137,13 @@ def _codes(encoder: "OrdinalEncoder", names: Sequence[str]) -> list[Codes] | Non
     ]
 
 
-def _samples(column: InputColumn, codes: Codes | None) -> list[Any]:
+def samples(column: InputColumn, codes: Mapping[str | None, object] | None) -> list[Any]:
+    """Values by which a short way is compared with the long one: of texts every category, of numbers some.
+
+    Args:
+        column: Which column.
+        codes: Of its categories; none for numbers.
+    """
     null = [None] if column.nullable else []
     if codes is not None:
         return [one for one in codes if one is not None] + null
@@ -140,5 +151,6 @@ def _samples(column: InputColumn, codes: Codes | None) -> list[Any]:
         "double": [0.0, -1.5, 1e300, 7.25],
         "long": [0, 1, -3, 2**40],
         "boolean": [True, False],
+        "string": [*(column.categories or ("text",))],  # one that the pipeline drops
     }
     return numbers.get(column.kind, []) + null

@@ -3,7 +3,8 @@
 For a row or a few, scikit-learn spends nearly all its time between the trees: 0.7 ms for a hundred of them, of which
 the trees themselves take some microseconds. Here they are one tree: a feature is added that says which tree is meant,
 and nodes on top lead to its root. So each row is looked up once for every tree, all in one call of scikit-learn's own
-predictor. For many rows it is one call a tree, without what scikit-learn does around each.
+predictor. For many rows it is one call a tree, without what scikit-learn does around each. Columns that the trees take
+as categories are put in front and counted through before, as scikit-learn does it in a column transformer of its own.
 
 The values are added in scikit-learn's order, so the result is the same to the last bit; it's compared before it's used.
 """
@@ -39,7 +40,8 @@ class FlatTrees:
         self._baseline: Floats = np.asarray(estimator._baseline_prediction, dtype=np.float64)  # noqa: SLF001
         self._known, self._places = estimator._bin_mapper.make_known_categories_bitsets()  # noqa: SLF001
         self._features = int(estimator.n_features_in_)
-        self._nodes, self._none = _one_tree(self._trees, self._features)
+        self._nodes, self._subsets = _one_tree(self._trees, self._features)
+        self._order, self._categories, self._of_objects = _categories_of(estimator)
 
     @classmethod
     def of(cls, estimator: "BaseEstimator") -> Self | None:
@@ -54,8 +56,6 @@ class FlatTrees:
         try:
             from sklearn.ensemble._hist_gradient_boosting._predictor import _predict_from_raw_data
 
-            if estimator.is_categorical_ is not None or estimator._preprocessor is not None:  # noqa: SLF001
-                return None
             short = cls(estimator, _predict_from_raw_data)
             return short if short._agrees() else None
         except (ImportError, AttributeError, KeyError, TypeError, ValueError):
@@ -71,8 +71,20 @@ class FlatTrees:
             return np.asarray(self.classes_[self.predict_proba(given).argmax(axis=1)])
         return np.asarray(self._estimator._loss.link.inverse(self._raw(given).ravel()))  # noqa: SLF001
 
+    def _counted_through(self, given: Floats) -> Floats:
+        """The columns as the trees want them: those of categories in front, each value as its place among the known."""
+        if not self._categories:
+            return given
+        made = given[:, self._order]
+        for position, known in enumerate(self._categories):
+            values = made[:, position]
+            places = np.minimum(known.searchsorted(values), len(known) - 1)
+            made[:, position] = np.where(known[places] == values, places, np.nan)
+        return made
+
     def _raw(self, given: Floats) -> Floats:
         """The sum of the trees' values; shape (rows, trees of an iteration)."""
+        given = self._counted_through(given)
         rows, trees = len(given), len(self._trees)
         values = np.empty((trees, rows))
         if rows * trees <= _AT_ONCE:
@@ -80,10 +92,10 @@ class FlatTrees:
             asked[:, :, :-1] = given
             asked[:, :, -1] = np.arange(trees)[:, None]
             flat = asked.reshape(trees * rows, -1)
-            self._predict_from(self._nodes, flat, self._none, self._known, self._places, 1, values.reshape(-1))
+            self._predict_from(self._nodes, flat, self._subsets, self._known, self._places, 1, values.reshape(-1))
         else:
             for tree, out in zip(self._trees, values, strict=True):
-                self._predict_from(tree.nodes, given, self._none, self._known, self._places, 1, out)
+                self._predict_from(tree.nodes, given, tree.raw_left_cat_bitsets, self._known, self._places, 1, out)
         total = np.broadcast_to(self._baseline.reshape(-1, 1), (self._width, rows)).copy()
         for of_iteration in values.reshape(-1, self._width, rows):
             total += of_iteration  # one after the other: rounding hangs on the order, and so does being the same
@@ -98,12 +110,16 @@ class FlatTrees:
             known = np.unique(np.concatenate([*limits, [0.0]]))
             known = known[np.isfinite(known)]
             drawn = random.choice(known, _PROBES)
-            probes[:, feature] = random.choice([1.0, 1 - 1e-9, 1 + 1e-9, 0.5, 2.0], _PROBES) * drawn
+            probes[:, self._order[feature]] = random.choice([1.0, 1 - 1e-9, 1 + 1e-9, 0.5, 2.0], _PROBES) * drawn
+        for feature, known in enumerate(self._categories):
+            probes[:, self._order[feature]] = random.choice([*known, known[-1] + 1], _PROBES)
         probes[random.random(probes.shape) < 0.05] = np.nan
         few = probes[: max(1, _AT_ONCE // len(self._trees))]
         answer = "predict" if self.classes_ is None else "predict_proba"
+        # Numbers beside booleans were objects when it was fitted, and then it takes nothing else.
+        kind = object if self._of_objects else np.float64
         return all(
-            np.array_equal(getattr(self, answer)(rows), getattr(self._estimator, answer)(rows))
+            np.array_equal(getattr(self, answer)(rows), getattr(self._estimator, answer)(rows.astype(kind)))
             for rows in (probes, few, probes[:1])
         )
 
@@ -112,17 +128,19 @@ def _one_tree(trees: list[Any], features: int) -> tuple[npt.NDArray[Any], npt.ND
     """All trees in one, with nodes on top that lead to the tree whose number is in the column after the features.
 
     Returns:
-        The nodes, and what scikit-learn wants to know of categories: nothing.
+        The nodes, and the sets of categories that go left at them.
     """
     top = max(1, len(trees)) - 1
     nodes = np.zeros(top + sum(len(tree.nodes) for tree in trees), dtype=trees[0].nodes.dtype)
-    roots, start = [], top
+    roots, start, sets = [], top, 0
     for tree in trees:
         own = nodes[start : start + len(tree.nodes)]
         own[:] = tree.nodes
         inner = own["is_leaf"] == 0
         own["left"][inner] += start
         own["right"][inner] += start
+        own["bitset_idx"] += sets
+        sets += len(tree.raw_left_cat_bitsets)
         roots.append(start)
         start += len(tree.nodes)
     free = iter(range(top))
@@ -137,4 +155,20 @@ def _one_tree(trees: list[Any], features: int) -> tuple[npt.NDArray[Any], npt.ND
         return place
 
     lead(0, len(trees))
-    return nodes, trees[0].raw_left_cat_bitsets
+    return nodes, np.concatenate([tree.raw_left_cat_bitsets for tree in trees])
+
+
+def _categories_of(estimator: Any) -> tuple[npt.NDArray[np.int64], list[Floats], bool]:
+    """In which order the trees take the columns, and of the first ones, which are categories, the known values.
+
+    The last of the three says whether those were objects, and not numbers, when it was fitted.
+    """
+    features = np.arange(int(estimator.n_features_in_))
+    if estimator.is_categorical_ is None:
+        return features, [], False
+    encoder = estimator._preprocessor.named_transformers_["encoder"]  # noqa: SLF001
+    known = [np.asarray(values, dtype=np.float64) for values in encoder.categories_]
+    chosen = np.asarray(estimator.is_categorical_, dtype=np.bool_)
+    order = np.concatenate([features[chosen], features[~chosen]])
+    of_objects = any(values.dtype == object for values in encoder.categories_)
+    return order, [values[~np.isnan(values)] for values in known], of_objects

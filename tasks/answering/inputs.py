@@ -18,7 +18,7 @@ from everfit.blocks.errors import DataError
 from everfit.tasks.records import Record
 
 if TYPE_CHECKING:
-    from mlflow.models import Model
+    from everfit.tasks.answering.logged_model import LoggedModel
 
 Kind = Literal["double", "long", "string", "boolean", "datetime"]
 
@@ -113,28 +113,32 @@ class InputSchema(Record):
         )
 
     @classmethod
-    def of_model(cls, model: "Model", task: Literal["binary", "multiclass", "regression"]) -> "InputSchema":
+    def of_model(cls, model: "LoggedModel", task: Literal["binary", "multiclass", "regression"]) -> "InputSchema":
         """Read the schema from a logged model; from its MLflow signature when everfit didn't log it.
 
         Args:
-            model: MLflow's description of the model.
+            model: As MLflow logged it.
             task: What it does, for when only the signature is there.
 
         Raises:
             DataError: the model has no signature with named columns.
         """
-        saved = (model.metadata or {}).get(METADATA_KEY)
+        saved = model.metadata.get(METADATA_KEY)
         if saved is not None:
             return cls.model_validate_json(saved)
-        columns = None if model.signature is None else model.signature.inputs
-        if columns is None or not columns.has_input_names():
-            raise DataError("the model has no signature with named columns; log it with `signature=infer_signature(…)`")
         features = []
-        for item in columns.inputs:
-            kind = _SIGNATURE_KINDS.get(getattr(item.type, "name", ""))
+        for item in model.signature:
+            if item.name is None:
+                continue
+            kind = _SIGNATURE_KINDS.get(item.type)
             if kind is None:
-                raise DataError(f"column {item.name!r} of the model's signature has a type that can't be served")
+                raise DataError(
+                    f"column {item.name!r} of the model's signature is {item.type!r}, which can't be served; there are "
+                    f"{', '.join(_SIGNATURE_KINDS)}"
+                )
             features.append(InputColumn(name=item.name, kind=kind, nullable=not item.required))
+        if not features or len(features) != len(model.signature):
+            raise DataError("the model has no signature with named columns; log it with `signature=infer_signature(…)`")
         return cls(task=task, features=tuple(features))
 
     def metadata(self) -> dict[str, str]:

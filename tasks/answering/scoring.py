@@ -15,6 +15,8 @@ from everfit.tasks.answering import predictions
 from everfit.tasks.answering.column_codes import ColumnCodes
 from everfit.tasks.answering.flat_trees import FlatTrees
 from everfit.tasks.answering.inputs import InputSchema
+from everfit.tasks.answering.linear_sum import LinearSum
+from everfit.tasks.answering.logged_model import LoggedModel
 from everfit.tasks.answering.outliers import OutlierDetector, columns_of, read_detector
 from everfit.tasks.data.tables import Table, row_keys
 from everfit.tasks.records import ModelVersion, Window
@@ -92,8 +94,23 @@ class Scorer:
 
     @cached_property
     def short_way(self) -> ColumnCodes | None:
-        """How to get from columns to the last step's input without a frame, if there is such a way."""
-        return ColumnCodes.of(self.estimator, self.inputs)
+        """How to get from columns to the last step's input without a frame, if that gives the same answers."""
+        found = ColumnCodes.of(self.estimator, self.inputs)
+        if found is None:
+            return None
+        asked = found.samples(self.inputs)
+        try:
+            short, long = self._scores(self._last, found.matrix(asked)), self.score(self.inputs.frame(asked))
+        except (ModelError, TypeError, ValueError):
+            return None  # the last step was fitted on something else than numbers, or has no answer to some
+        pairs = [(short.values, long.values)]
+        if short.probabilities is not None and long.probabilities is not None:
+            pairs.append((short.probabilities, long.probabilities))
+        return found if all(np.array_equal(one, other) for one, other in pairs) else None
+
+    @cached_property
+    def _linear(self) -> LinearSum | None:
+        return LinearSum.of(self.estimator, self.inputs)
 
     @cached_property
     def _last(self) -> "BaseEstimator | FlatTrees":
@@ -121,6 +138,8 @@ class Scorer:
         Raises:
             ModelError: the model says of a row what is no number.
         """
+        if self._linear is not None:
+            return self._scores(self._linear, columns)
         if self.short_way is None:
             return self.score(self.inputs.frame(columns))
         return self._scores(self._last, self.short_way.matrix(columns))
@@ -129,7 +148,9 @@ class Scorer:
         """How unlike the training data checked rows are, from 0 to 1; None where the model has no such check."""
         return [None] * rows if self.outliers is None else self.outliers.score(columns, rows)
 
-    def _scores(self, estimator: Any, given: "pd.DataFrame | npt.NDArray[np.float64]") -> Scores:
+    def _scores(
+        self, estimator: Any, given: "pd.DataFrame | npt.NDArray[np.float64] | Mapping[str, Sequence[Any]]"
+    ) -> Scores:
         if not self.classes:
             values = np.asarray(estimator.predict(given), dtype=np.float64)
             _refuse_nan(values)
@@ -165,15 +186,13 @@ def read_scorer(folder: Path, version: ModelVersion) -> Scorer:
         ModelError: it isn't a scikit-learn model saved with skops, or holds types that aren't trusted.
         DataError: it says nothing of its inputs.
     """
-    from mlflow.models import Model
-
     from everfit.tasks.learning.models import load_model
     from everfit.tasks.learning.onnx_model import read_onnx
     from everfit.tasks.releasing.formats import read_converted
 
     name = f"version {version.version} of {version.model!r}"
-    described = Model.load(str(folder))
-    flavor = described.flavors.get("sklearn", {})
+    described = LoggedModel.read(folder)
+    flavor = described.flavor("sklearn")
     if flavor.get("serialization_format") != "skops":
         kept_as = flavor.get("serialization_format", "no scikit-learn model")
         raise ModelError(f"{name} was saved as {kept_as!r}, and only 'skops' is loaded; log it again with skops")

@@ -48,16 +48,33 @@ def test_gives_the_same(estimator: Any, target: Any, count: int) -> None:
         assert np.array_equal(short.predict_proba(given), estimator.predict_proba(given))
 
 
+@pytest.mark.parametrize("categorical", [[0], [1, 4], [0, 1, 2, 3, 4]])
+@pytest.mark.parametrize("count", [1, 3, 800])
+def test_gives_the_same_where_columns_are_categories(categorical: list[int], count: int) -> None:
+    random = np.random.default_rng(1)
+    given = X.copy()
+    for column in categorical:
+        codes = random.integers(0, 40, len(given)) * 3.0
+        given[:, column] = np.where(random.random(len(given)) < 0.1, np.nan, codes)
+    target = np.nan_to_num(given[:, categorical[0]]) % 7 + np.nan_to_num(given[:, 2])
+    for estimator, wanted in (
+        (HistGradientBoostingRegressor(max_iter=12, categorical_features=categorical), target),
+        (HistGradientBoostingClassifier(max_iter=12, categorical_features=categorical), np.digitize(target, [2, 5])),
+    ):
+        estimator.fit(given, wanted)
+        assert any(tree.nodes["is_categorical"].any() for trees in estimator._predictors for tree in trees)
+        short = FlatTrees.of(estimator)
+
+        assert short is not None
+        asked = given[:count].copy()
+        asked[0, categorical[0]] = 1.0  # none that was seen
+        assert np.array_equal(short.predict(asked), estimator.predict(asked))
+
+
 def test_what_it_does_not_know_goes_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
     target = (SIGNAL > 0).astype(int)
     filled = np.nan_to_num(X)
     assert FlatTrees.of(RandomForestClassifier(n_estimators=3).fit(filled, target)) is None
-    categories = np.abs(filled[:, :1]).round().clip(0, 3)
-    assert (
-        FlatTrees.of(HistGradientBoostingClassifier(max_iter=3, categorical_features=[0]).fit(categories, target))
-        is None
-    )
-
     plain = HistGradientBoostingClassifier(max_iter=3).fit(X, target)
     one_tree = flat_trees._one_tree
 

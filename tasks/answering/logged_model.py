@@ -1,0 +1,93 @@
+"""What MLflow wrote beside a logged model, read without MLflow: importing that takes longer than loading a model."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from everfit.blocks.errors import ModelError
+
+MLMODEL = "MLmodel"
+
+
+@dataclass(frozen=True)
+class SignatureColumn:
+    """An input of a model's signature.
+
+    Attributes:
+        name: Of the column; none where the signature names no columns.
+        type: As MLflow writes it, such as `double`; of tensors and nested types another word.
+        required: Whether it must be there.
+    """
+
+    name: str | None
+    type: str
+    required: bool
+
+
+@dataclass(frozen=True)
+class LoggedModel:
+    """A folder in which MLflow logged a model.
+
+    Attributes:
+        folder: With all files.
+        content: Of the file `MLmodel`.
+    """
+
+    folder: Path
+    content: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read the description of a logged model.
+
+        Args:
+            folder: In which MLflow logged it.
+
+        Raises:
+            ModelError: there is none, or it can't be read.
+        """
+        import yaml
+
+        path = folder / MLMODEL
+        try:
+            loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+            content = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - both are safe
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ModelError(f"{str(path)!r} can't be read: {type(error).__name__}; log the model again") from error
+        if not isinstance(content, dict):
+            raise ModelError(f"{str(path)!r} is not MLflow's description of a model; log the model again")
+        return cls(folder, content)
+
+    def flavor(self, name: str) -> Mapping[str, Any]:
+        """What is said of one way to use the model; empty where it can't be used so."""
+        return (self.content.get("flavors") or {}).get(name) or {}
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What was logged with the model."""
+        return self.content.get("metadata") or {}
+
+    @property
+    def signature(self) -> tuple[SignatureColumn, ...]:
+        """The inputs that the signature tells; empty without one."""
+        told = (self.content.get("signature") or {}).get("inputs")
+        return tuple(
+            SignatureColumn(one.get("name"), str(one.get("type")), bool(one.get("required", True)))
+            for one in (json.loads(told) if told else [])
+        )
+
+    def example(self) -> dict[str, list[Any]] | None:
+        """The input example, as JSON values by column; none without one, or of another form."""
+        told = self.content.get("saved_input_example_info") or {}
+        if told.get("type") != "dataframe" or told.get("pandas_orient") != "split":
+            return None
+        path = self.folder / str(told.get("artifact_path"))
+        if not path.is_file():
+            return None
+        content = json.loads(path.read_text(encoding="utf-8"))
+        names, rows = content.get("columns"), content.get("data")
+        if not names or not rows:
+            return None
+        return {str(name): [row[place] for row in rows] for place, name in enumerate(names)}
