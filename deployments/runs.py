@@ -52,7 +52,11 @@ def result_of(state: "State[Any]") -> dict[str, Any]:
     Raises:
         BaseException: what the flow raised, if it did.
     """
-    found = state.result(raise_on_failure=False)  # rejected data is a failure, and has a result all the same
+    from everfit.tasks.endings import found_by
+
+    found = found_by(state) if state.data is None else None
+    if found is None:
+        found = state.result(raise_on_failure=False)  # rejected data is a failure, and has a result all the same
     if isinstance(found, BaseException):
         raise found
     if not isinstance(found, dict):

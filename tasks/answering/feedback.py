@@ -19,6 +19,7 @@ from everfit.tasks.answering.labels import Recorded
 from everfit.tasks.context import Context
 from everfit.tasks.data.split import label_is_visible
 from everfit.tasks.data.tables import row_keys
+from everfit.tasks.endings import ended
 from everfit.tasks.records import ModelVersion, Record, Window
 from everfit.tasks.releasing import formats, registry
 from everfit.tasks.sources import read_source
@@ -189,4 +190,4 @@ def final_state(result: ScoringResult | LabellingResult) -> State[dict[str, Any]
         told = result.recorded
         name = "Labelled" if told.added or told.corrected or told.older else "NothingNew"
         message = f"{told.added} new labels, {told.corrected} corrected; {result.unmatched} without a prediction"
-    return Completed(name=name, message=message, data=result.model_dump(mode="json"))
+    return ended(Completed(name=name, message=message, data=result.model_dump(mode="json")))

@@ -13,6 +13,7 @@ from prefect.states import Completed
 
 from everfit.blocks.errors import EverfitError
 from everfit.tasks.context import Context
+from everfit.tasks.endings import ended
 from everfit.tasks.ledger import Turn
 from everfit.tasks.ledger.calls import Call
 from everfit.tasks.records import Trigger, TriggerKind, Window
@@ -136,7 +137,7 @@ def final_state(context: Context, answer: Call) -> State[dict[str, Any]]:
     """The final state of a flow that asked for a turn."""
     name = CALLED if answer.start else CALLED_ALREADY if answer.turn_id else HELD_BACK
     data = {"model": context.spec.name, "state": name, "turn_id": answer.turn_id, "reasons": [answer.reason]}
-    return Completed(name=name, message=answer.reason[:500], data=data)
+    return ended(Completed(name=name, message=answer.reason[:500], data=data))
 
 
 def _changed(context: Context) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from prefect.states import Completed, Failed
 from everfit.tasks import tracking, turns
 from everfit.tasks.context import Context
 from everfit.tasks.data.split import TrainingData
+from everfit.tasks.endings import ended
 from everfit.tasks.events import DATA_REJECTED, RELEASE_PROMOTED, TURN_FINISHED, emit
 from everfit.tasks.evidence import model_card, report
 from everfit.tasks.learning import package
@@ -152,4 +153,4 @@ def finish(context: Context, turn: Turn, state: str, reasons: tuple[str, ...], r
 def final_state(turn: Turn) -> State[dict[str, Any]]:
     """The flow's final state, named for how the turn ended; only rejected data is a failure."""
     kind = Failed if turn.state == turns.DATA_REJECTED else Completed
-    return kind(name=turn.state, message="; ".join(turn.reasons)[:500], data=turns.summary(turn))
+    return ended(kind(name=turn.state, message="; ".join(turn.reasons)[:500], data=turns.summary(turn)))

@@ -13,6 +13,7 @@ from everfit.tasks import housekeeping
 from everfit.tasks.context import Context
 from everfit.tasks.data import table_upkeep
 from everfit.tasks.data.upkeep import TablePlan, UpkeepPlan, plan
+from everfit.tasks.endings import ended
 from everfit.tasks.housekeeping import TABLES
 from everfit.tasks.upkeep_record import UpkeepDone, markdown, record, worth_recording
 from everfit.tasks.workspace import TableName
@@ -135,4 +136,4 @@ def final_state(done: UpkeepDone, *, dry_run: bool) -> State[dict[str, Any]]:
     """Name the flow's final state, which says what was done, or would be."""
     name = PLANNED if dry_run else TIDIED if worth_recording(done) else NOTHING_TO_DO
     message = "; ".join(done.told()) or "nothing was due"
-    return Completed(name=name, message=message[:500], data=done.model_dump(mode="json") | {"state": name})
+    return ended(Completed(name=name, message=message[:500], data=done.model_dump(mode="json") | {"state": name}))

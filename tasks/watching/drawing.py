@@ -7,6 +7,7 @@ that could not be drawn is told as an error, never passed over.
 import atexit
 import contextlib
 import json
+import os
 import select
 import subprocess
 import sys
@@ -44,6 +45,9 @@ class Painter:
         self._process = subprocess.Popen(  # noqa: S603 - our own command
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said
         )
+        # What decides goes first; the report is waited for at the end.
+        with contextlib.suppress(ProcessLookupError):
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, os.getpriority(os.PRIO_PROCESS, 0) + 5)
 
     def begin(self, folder: Path) -> None:
         """Name the folder with the job; don't wait for it."""

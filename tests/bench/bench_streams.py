@@ -2,7 +2,7 @@
 
 Counted for each: needless retrainings, windows until a real loss is acted on, and live quality against never
 retraining, retraining after every window, and the best that could be known in hindsight. `bench_streams.py NAME …`
-replays some of them.
+replays some of them; the name of a CSV file replays that file, its rows in their order and its last column the label.
 """
 
 import itertools
@@ -73,6 +73,32 @@ def digits(number: int, random: np.random.Generator) -> tuple[pd.DataFrame, Floa
     frame = pd.DataFrame(images[:, 1:7, 1:7].reshape(ROWS, -1).round(3)).add_prefix("p")
     odd = found.target[chosen] % 2 == 1
     return frame.assign(y=odd), odd.astype(float)
+
+
+def recorded(path: Path) -> Stream:
+    """A stream that somebody has recorded. What could be known in hindsight is learned from the very window."""
+    rows = pd.read_csv(path)
+    label = rows.columns[-1]
+    numbers = rows.drop(columns=label).astype("float64").add_prefix("x_")
+    rows = numbers.assign(y=rows[label].astype(int) == rows[label].astype(int).max())
+
+    def make(number: int, _: np.random.Generator) -> tuple[pd.DataFrame, Floats]:
+        from sklearn.model_selection import cross_val_predict
+
+        frame = rows.iloc[(number + FIRST) * ROWS : (number + FIRST + 1) * ROWS].reset_index(drop=True)
+        known = cross_val_predict(a_model(), frame[list(numbers)], frame["y"], method="predict_proba")
+        return frame, known[:, 1]
+
+    return Stream(min(len(rows) // ROWS - FIRST, 25), make)
+
+
+def a_model() -> Any:
+    """What the stream's spec lets train, by the library alone."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
 
 
 def early_bias(frame: pd.DataFrame, random: np.random.Generator) -> Any:
@@ -176,10 +202,6 @@ def replay(name: str, stream: Stream, folder: Path) -> dict[str, Any]:
 
 def look_back(stream: Stream, path: Path, numbers: list[int]) -> dict[str, float]:
     """Mean ROC AUC of the windows: as it was, of the first model, refitted after each window, and at best."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
     from everfit.blocks.settings import Settings
     from everfit.tasks.answering import predictions
     from everfit.tasks.context import Context
@@ -195,7 +217,7 @@ def look_back(stream: Stream, path: Path, numbers: list[int]) -> dict[str, float
 
     def fitted(seen: list[int]) -> Any:
         rows = pd.concat([frames[number][0] for number in seen])
-        return make_pipeline(StandardScaler(), LogisticRegression(max_iter=500)).fit(rows[names], rows["y"])
+        return a_model().fit(rows[names], rows["y"])
 
     never, found = fitted(list(range(-FIRST, 0))), []
     for place, number in enumerate(numbers):
@@ -221,7 +243,8 @@ def main(names: list[str]) -> None:
     environment.start_temporary_server()()
     for name in names or STREAMS:
         began = time.perf_counter()
-        found = replay(name, STREAMS[name], place / name.replace(" ", "-").replace(",", ""))
+        stream = recorded(Path(name)) if name.endswith(".csv") else STREAMS[name]
+        found = replay(Path(name).name, stream, place / Path(name).name.replace(" ", "-").replace(",", ""))
         print(json.dumps(found | {"seconds": round(time.perf_counter() - began)}), flush=True)
 
 

@@ -473,6 +473,13 @@ CASES: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
         "healthy",
         "healthy",
     ),
+    "what the champion was trained with isn't known": (
+        signals(code=CodeSignal(status="not_enough", state="abc", reason="its run doesn't say")),
+        History(),
+        {"code": True},
+        "watch",
+        "unmeasured",
+    ),
     "a person asks": (
         signals(requests=(Request(kind="manual", id="request-1", reason="new runway"),)),
         History(),

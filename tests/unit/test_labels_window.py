@@ -1,0 +1,87 @@
+"""Which event times' labels are taken from a source: none that are needed is passed over."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from support.deliveries import SPEC, deliveries, write_month
+
+from everfit.blocks.settings import Settings
+from everfit.blocks.spec import ModelSpec
+from everfit.tasks.answering import feedback, labels
+from everfit.tasks.context import Context
+from everfit.tasks.data.tables import row_keys
+from everfit.tasks.records import Window
+
+START, WEEK = datetime(2024, 3, 4, tzinfo=UTC), timedelta(days=7)
+
+
+def week(number: int) -> Window:
+    return Window(since=START + number * WEEK, until=START + (number + 1) * WEEK)
+
+
+def rows(number: int) -> pd.DataFrame:
+    return deliveries(f"{week(number).since:%Y-%m-%d}", 7, seed=number)
+
+
+def mature(number: int) -> int:
+    """How many of a week's labels may be used at its end."""
+    return int((rows(number)["sent_at"] <= week(number).until - timedelta(days=1)).sum())
+
+
+@pytest.fixture
+def context(workspace: Path) -> Context:
+    source = SPEC["source"] | {"lookback": "1d"}  # type: ignore[operator]
+    return Context(ModelSpec.model_validate(SPEC | {"source": source}), Settings())
+
+
+def take(context: Context, number: int) -> int:
+    """Look at a week.
+
+    Returns:
+        How many labels were added.
+    """
+    looked_at = week(number)
+    return feedback.take_labels(context, feedback.labels_window(context, looked_at.until, looked_at)).added
+
+
+def test_from_week_to_week_only_what_may_be_new_is_read(context: Context) -> None:
+    for number in range(3):
+        write_month(Path.cwd(), f"week-{number}", rows(number))
+        assert take(context, number) > 200
+
+    since = feedback.labels_window(context, week(3).until, week(3)).since
+    assert since is not None
+    assert since > week(1).until
+
+
+def test_a_week_that_is_looked_at_after_a_newer_one_gets_its_labels(context: Context) -> None:
+    for number in (0, 2):
+        write_month(Path.cwd(), f"week-{number}", rows(number))
+        take(context, number)
+    write_month(Path.cwd(), "week-1", rows(1))  # the source had it late
+
+    since = feedback.labels_window(context, week(1).until).since
+    assert since is not None
+    assert since <= week(1).since  # also where nobody says what is needed
+    assert take(context, 1) == mature(1)
+
+
+def test_a_week_of_which_some_labels_are_known_gets_the_others_too(context: Context) -> None:
+    first = rows(1)
+    for number, frame in ((0, rows(0)), (1, first[100:]), (2, rows(2))):
+        write_month(Path.cwd(), f"week-{number}", frame)
+        take(context, number)
+    write_month(Path.cwd(), "week-1", first)
+
+    assert take(context, 1) == 100
+
+
+def test_labels_given_by_hand_say_nothing_of_what_the_source_has(context: Context) -> None:
+    write_month(Path.cwd(), "week-1", rows(1))
+    by_hand = rows(1)[rows(1)["known_at"] <= week(1).until].tail(5).assign(id=range(5))
+    keys, table = row_keys(by_hand, ["id"]), context.workspace.table("deliveries", "labels")
+    labels.record(table, labels.label_rows(keys, by_hand["late"], by_hand["known_at"], "binary", "a file"))
+
+    assert take(context, 1) == mature(1)
