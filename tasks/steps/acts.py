@@ -13,6 +13,7 @@ from prefect.states import Completed, Failed
 
 from everfit.blocks.errors import LedgerError
 from everfit.tasks.context import Context
+from everfit.tasks.endings import ended
 from everfit.tasks.events import (
     DRIFT_DETECTED,
     ESCALATED,
@@ -29,6 +30,7 @@ from everfit.tasks.steps import calls
 from everfit.tasks.triage import TriageDecision
 from everfit.tasks.triage.signals import Signals
 from everfit.tasks.watching import monitoring_report
+from everfit.tasks.watching.drawing import REPORT_FILE
 from everfit.tasks.watching.drift import DriftResult
 from everfit.tasks.watching.past import OUTCOME, Judged, TurnOutcome, outcomes
 from everfit.tasks.watching.standing import ROLLBACK
@@ -59,7 +61,7 @@ def tell(
 ) -> None:
     """Leave the window as an artifact, and tell those who listen of what is new."""
     name = watched.context.spec.name
-    run = run_link(watched.context.mlflow, watched.context.settings, run_id)
+    run = run_link(watched.context.mlflow, watched.context.settings, run_id, REPORT_FILE)
     text = monitoring_report.markdown(signals, decision, run)
     create_markdown_artifact(text, key=f"{name}-monitoring", description=f"{decision.verdict}: {decision.reasons[0]}")
     if result is not None and result.columns:
@@ -168,7 +170,7 @@ def nothing_to_watch(context: Context, until: datetime) -> State[dict[str, Any]]
     name = context.spec.name
     emit(NOTHING_TO_WATCH, name, until=until)
     data = monitoring_report.before_first_champion(name, until, state=WATCHES_NOTHING)
-    return Completed(name=WATCHES_NOTHING, message=data["reasons"][0], data=data)
+    return ended(Completed(name=WATCHES_NOTHING, message=data["reasons"][0], data=data))
 
 
 def final_state(
@@ -196,4 +198,4 @@ def final_state(
     if not broken:
         emit(WINDOW_MONITORED, watched.context.spec.name, until=watched.until, verdict=decision.verdict)
     message = "; ".join([*broken, *decision.reasons])[:500]
-    return (Failed if broken else Completed)(name=name, message=message, data=data)
+    return ended((Failed if broken else Completed)(name=name, message=message, data=data))
