@@ -1,0 +1,409 @@
+"""What triage may come across, by name: signals, history, changes of the policy; and the verdict and rule they get."""
+
+from datetime import timedelta
+from typing import Any
+
+from support.triage import HOLDOUT, SICK, SIX, START, attempt, broken, past, quality, reference, signals, week
+
+from everfit.tasks.triage.case import sign
+from everfit.tasks.triage.history import History
+from everfit.tasks.triage.signals import (
+    CodeSignal,
+    DataSignal,
+    DriftSignal,
+    EstimateSignal,
+    LabelsSignal,
+    OperationsSignal,
+    PreviousSignal,
+    QualitySignal,
+    Request,
+    SatisfactionSignal,
+    Signals,
+)
+
+CASES: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
+    "nothing happens": (signals(), History(), {}, "healthy", "healthy"),
+    # Planted faults.
+    "broken sensor, with drift and loss": (
+        signals(data=broken("implausible", "temp"), drift=SIX, quality=SICK),
+        History(),
+        {},
+        "quarantine",
+        "bad_data",
+    ),
+    "renamed category": (
+        signals(data=broken("unseen", "carrier"), quality=SICK),
+        History(),
+        {},
+        "quarantine",
+        "bad_data",
+    ),
+    "frozen feed": (signals(data=broken("frozen", "wind_speed")), History(), {}, "quarantine", "bad_data"),
+    "labels that stop": (
+        signals(
+            quality=QualitySignal(status="not_enough", reason="no mature labels", coverage=0.0, usual_coverage=0.97),
+            labels=LabelsSignal(status="measured", new_rows=0),
+        ),
+        History(),
+        {},
+        "escalate",
+        "missing_labels",
+    ),
+    "covariate shift, model stays perfect": (
+        signals(5, drift=SIX),
+        History(windows=tuple(past(n, drifted=True, verdict="watch") for n in range(5))),
+        {},
+        "watch",
+        "persistent_drift",
+    ),
+    "first window of drift": (signals(drift=SIX), History(), {}, "watch", "uncertain"),
+    "label shift without loss": (
+        signals(drift=DriftSignal(status="measured", drifted=True, columns=("prediction",), prediction=True)),
+        History(),
+        {},
+        "watch",
+        "uncertain",
+    ),
+    "concept shift, inputs don't move": (signals(quality=SICK), History(), {}, "retrain", "realised_loss"),
+    "drift with loss": (signals(drift=SIX, quality=SICK), History(), {}, "retrain", "realised_loss"),
+    "feed is silent": (
+        signals(
+            data=DataSignal(status="not_enough", rows=0, expected_rows=2_000),
+            drift=DriftSignal(status="not_enough"),
+            quality=QualitySignal(status="not_enough"),
+        ),
+        History(),
+        {},
+        "escalate",
+        "silent_feed",
+    ),
+    # What isn't known is not healthy.
+    "data checks broke": (
+        signals(data=DataSignal(status="failed", reason="boom"), quality=SICK),
+        History(),
+        {},
+        "escalate",
+        "unknown_data",
+    ),
+    "drift broke": (
+        signals(drift=DriftSignal(status="failed", reason="boom")),
+        History(),
+        {},
+        "escalate",
+        "failed_evidence",
+    ),
+    "quality broke": (
+        signals(quality=QualitySignal(status="failed", reason="boom")),
+        History(),
+        {},
+        "escalate",
+        "failed_evidence",
+    ),
+    "quality absent": (signals(quality=QualitySignal()), History(), {}, "watch", "unmeasured"),
+    "drift absent": (signals(drift=DriftSignal()), History(), {}, "watch", "unmeasured"),
+    "data absent": (signals(data=DataSignal()), History(), {}, "watch", "unmeasured"),
+    "the service is in trouble": (
+        signals(operations=OperationsSignal(status="measured", alarms=("error rate 12 %",))),
+        History(),
+        {},
+        "watch",
+        "uncertain",
+    ),
+    # Biased labels, small losses, estimates.
+    "early labels are biased": (
+        signals(quality=quality(0.6, biased=True)),
+        History(),
+        {},
+        "watch",
+        "uncertain",
+    ),
+    "loss within the bound": (signals(quality=quality(0.73)), History(), {}, "healthy", "healthy"),
+    "loss that may be chance": (
+        signals(quality=quality(0.715, standard_error=0.03)),
+        History(),
+        {},
+        "watch",
+        "uncertain",
+    ),
+    "estimated loss, no labels": (
+        signals(
+            quality=QualitySignal(status="not_enough", reason="labels take 60 days"),
+            estimate=EstimateSignal(
+                status="measured",
+                method="cbpe",
+                metric="roc_auc",
+                rows=5_000,
+                value=0.62,
+                standard_error=0.01,
+                trust=0.8,
+                baseline=HOLDOUT,
+            ),
+        ),
+        History(),
+        {},
+        "retrain",
+        "estimated_loss",
+    ),
+    "estimated loss by an estimator that was wrong": (
+        signals(
+            quality=QualitySignal(status="not_enough", reason="labels take 60 days"),
+            estimate=EstimateSignal(
+                status="measured",
+                method="cbpe",
+                metric="roc_auc",
+                rows=5_000,
+                value=0.62,
+                standard_error=0.01,
+                trust=0.2,
+                baseline=HOLDOUT,
+            ),
+        ),
+        History(),
+        {},
+        "watch",
+        "uncertain",
+    ),
+    "estimated loss that labels deny": (
+        signals(
+            estimate=EstimateSignal(
+                status="measured",
+                method="cbpe",
+                metric="roc_auc",
+                rows=5_000,
+                value=0.62,
+                standard_error=0.01,
+                trust=0.8,
+                baseline=HOLDOUT,
+            ),
+        ),
+        History(),
+        {},
+        "watch",
+        "uncertain",
+    ),
+    # Releases.
+    "bad release": (
+        signals(
+            quality=SICK,
+            reference=reference(released=START),
+            previous=PreviousSignal(status="measured", version=2, rows=2_000, gain=0.09, p_value=1e-6),
+        ),
+        History(),
+        {},
+        "roll_back",
+        "bad_release",
+    ),
+    "loss after a release, the one before is no better": (
+        signals(
+            quality=SICK,
+            reference=reference(released=START),
+            previous=PreviousSignal(status="measured", version=2, rows=2_000, gain=0.002, p_value=0.4),
+        ),
+        History(),
+        {},
+        "retrain",
+        "realised_loss",
+    ),
+    "loss long after a release": (
+        signals(
+            quality=SICK, previous=PreviousSignal(status="measured", version=2, rows=2_000, gain=0.09, p_value=1e-6)
+        ),
+        History(),
+        {},
+        "retrain",
+        "realised_loss",
+    ),
+    # Retrainings that did not help.
+    "tried in the last window": (
+        signals(5, quality=quality(0.65, 5)),
+        History(turns=(attempt(4, until=week(4).until + timedelta(days=1)),)),
+        {},
+        "watch",
+        "backing_off",
+    ),
+    "tried a window ago": (
+        signals(5, quality=quality(0.65, 5)),
+        History(turns=(attempt(4),)),
+        {},
+        "retrain",
+        "realised_loss",
+    ),
+    "tried twice": (
+        signals(5, quality=quality(0.65, 5)),
+        History(turns=(attempt(3), attempt(4))),
+        {},
+        "watch",
+        "backing_off",
+    ),
+    "tried three times": (
+        signals(9, quality=quality(0.65, 9)),
+        History(turns=(attempt(3), attempt(4), attempt(6))),
+        {},
+        "escalate",
+        "retraining_in_vain",
+    ),
+    "tried three times, and long ago": (
+        signals(10, quality=quality(0.65, 10)),
+        History(turns=(attempt(3), attempt(4), attempt(6))),
+        {},
+        "retrain",
+        "realised_loss",
+    ),
+    "tried as often as is allowed": (
+        signals(80, quality=quality(0.65, 80)),
+        History(turns=tuple(attempt(n) for n in (3, 4, 6, 10, 18, 34))),
+        {},
+        "escalate",
+        "retraining_in_vain",
+    ),
+    "a retraining won back half": (
+        signals(9, quality=quality(0.69, 9, baseline=HOLDOUT.model_copy(update={"value": 0.69}))),
+        History(turns=(attempt(6, "promoted", reference="reference-2", level=HOLDOUT),)),
+        {},
+        "retrain",
+        "unrecovered_loss",
+    ),
+    "a retraining won it back": (
+        signals(9),
+        History(turns=(attempt(6, "promoted", reference="reference-2", level=HOLDOUT),)),
+        {},
+        "healthy",
+        "healthy",
+    ),
+    "tried three times, but with a champion since replaced": (
+        signals(9, quality=quality(0.65, 9)),
+        History(turns=tuple(attempt(n, reference="reference-2") for n in (3, 4, 6))),
+        {},
+        "retrain",
+        "realised_loss",
+    ),
+    "tried at a loss half as deep": (
+        signals(9, quality=quality(0.60, 9)),
+        History(turns=tuple(attempt(n, loss=0.05) for n in (3, 4, 6))),
+        {},
+        "retrain",
+        "realised_loss",
+    ),
+    "promoted three times, and each time it did not help": (
+        signals(9, quality=quality(0.65, 9)),
+        History(turns=tuple(attempt(n, "promoted", helped=False, reference=f"reference-{n}") for n in (3, 4, 6))),
+        {},
+        "escalate",
+        "retraining_in_vain",
+    ),
+    "promoted three times, and it helped": (
+        signals(9, quality=quality(0.65, 9)),
+        History(turns=tuple(attempt(n, "promoted", helped=True, reference=f"reference-{n}") for n in (3, 4, 6))),
+        {},
+        "retrain",
+        "realised_loss",
+    ),
+    "nothing to learn from": (
+        signals(quality=SICK, labels=LabelsSignal(status="measured", new_rows=0)),
+        History(),
+        {},
+        "escalate",
+        "nothing_to_learn",
+    ),
+    # Worth it.
+    "not worth a turn": (
+        signals(quality=SICK),
+        History(),
+        {"worth": {"per_metric_unit": 0.01, "unit": "EUR", "cost_per_turn": 1_000}},
+        "watch",
+        "not_worth_it",
+    ),
+    "worth a turn": (
+        signals(quality=SICK),
+        History(),
+        {"worth": {"per_metric_unit": 2.0, "unit": "EUR", "cost_per_turn": 1_000}},
+        "retrain",
+        "realised_loss",
+    ),
+    # Reasons beside loss.
+    "drift, and the spec retrains on it": (
+        signals(2, drift=SIX),
+        History(windows=(past(0), past(1, drifted=True))),
+        {"on": "drift"},
+        "retrain",
+        "drift_retraining",
+    ),
+    "loss, and the spec retrains on nothing": (
+        signals(quality=SICK),
+        History(),
+        {"on": "nothing"},
+        "escalate",
+        "realised_loss",
+    ),
+    "schedule is due": (signals(), History(), {"schedule": "56d"}, "retrain", "due_by_schedule"),
+    "schedule is not due": (
+        signals(),
+        History(turns=(attempt(-3, signature=""),)),
+        {"schedule": "56d"},
+        "healthy",
+        "healthy",
+    ),
+    "enough new rows": (signals(), History(), {"new_data": {"rows": 2_000}}, "retrain", "enough_new_data"),
+    "enough new rows by share": (signals(), History(), {"new_data": {"share": 0.1}}, "retrain", "enough_new_data"),
+    "not enough new rows": (signals(), History(), {"new_data": {"share": 0.2}}, "healthy", "healthy"),
+    "users are not satisfied": (
+        signals(satisfaction=(SatisfactionSignal(status="measured", metric="accepted", value=0.4),)),
+        History(),
+        {
+            "satisfaction": [
+                {"metric": "accepted", "at_least": 0.5, "source": {"kind": "files", "path": "x.csv"}, "time": "at"}
+            ]
+        },
+        "retrain",
+        "dissatisfaction",
+    ),
+    "the spec has changed": (
+        signals(code=CodeSignal(status="measured", state="abc", changed=("features: + wind_gust",))),
+        History(),
+        {"code": True},
+        "retrain",
+        "changed_code",
+    ),
+    "the spec has changed, and was tried": (
+        signals(code=CodeSignal(status="measured", state="abc", changed=("features: + wind_gust",))),
+        History(turns=(attempt(-1, signature=sign("code", "abc")),)),
+        {"code": True},
+        "healthy",
+        "healthy",
+    ),
+    "what the champion was trained with isn't known": (
+        signals(code=CodeSignal(status="not_enough", state="abc", reason="its run doesn't say")),
+        History(),
+        {"code": True},
+        "watch",
+        "unmeasured",
+    ),
+    "a person asks": (
+        signals(requests=(Request(kind="manual", id="request-1", reason="new runway"),)),
+        History(),
+        {},
+        "retrain",
+        "requested",
+    ),
+    "a person asks while a retraining backs off": (
+        signals(5, quality=quality(0.65, 5), requests=(Request(kind="manual", id="request-1", reason="new runway"),)),
+        History(turns=(attempt(3), attempt(4))),
+        {},
+        "retrain",
+        "requested",
+    ),
+    "a person asks, on bad data": (
+        signals(data=broken("frozen", "temp"), requests=(Request(kind="manual", id="request-1"),)),
+        History(),
+        {},
+        "quarantine",
+        "bad_data",
+    ),
+    "an event that was answered": (
+        signals(requests=(Request(kind="event", id="event-1"),)),
+        History(turns=(attempt(-1, signature=sign("request", "event", "event-1")),)),
+        {},
+        "healthy",
+        "healthy",
+    ),
+}
