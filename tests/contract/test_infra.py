@@ -184,6 +184,23 @@ def test_no_image_runs_as_root_and_every_package_in_them_has_its_tested_version(
             assert [package for package in packages if package.lower() not in constraints] == []
 
 
+def test_what_is_built_here_runs_without_any_privilege(compose: dict[str, Any]) -> None:
+    built = {name: service for name, service in compose["services"].items() if "build" in service}
+    assert {"worker", "service", "prefect", "prefect-services", "mlflow"} <= built.keys()
+    for name, service in built.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+    (user,) = set(re.findall(r"useradd --uid (\d+)", stages()["base"][1]))
+    assert load("helm/prefect-worker.yaml")["worker"]["podSecurityContext"]["runAsUser"] == int(user)
+
+
+def test_the_workers_health_is_asked_from_within_alone(compose: dict[str, Any]) -> None:
+    worker = compose["services"]["worker"]
+    assert "--with-healthcheck" in worker["command"]
+    assert worker["environment"]["PREFECT_WORKER_WEBSERVER_HOST"] == "127.0.0.1"
+    assert "http://127.0.0.1:8080/health" in worker["healthcheck"]["test"][-1]
+
+
 def test_images_take_what_they_are_built_from_and_leave_the_rest() -> None:
     ignore = (INFRA / "docker" / "Dockerfile.dockerignore").read_text().splitlines()
     taken = {line[1:] for line in ignore if line.startswith("!")}
