@@ -71,7 +71,7 @@ def staged_turns(workspace: Workspace, model: str) -> list[str]:
 
 
 def _holds_rows(path: str) -> bool:
-    return path.split("/")[-2] == "batch" and path.endswith((".parquet", ".npz"))
+    return path.split("/")[-2] == "batch" and path.endswith((".arrow", ".parquet", ".npz"))
 
 
 def snapshot_of(workspace: Workspace, turn: Turn) -> Snapshot | None:

@@ -1,8 +1,11 @@
 """The workspace: where a model's tables are, and what its turns leave."""
 
+import io
 import os
 import threading
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Literal
 
 from everfit.blocks.errors import WorkspaceError
 from everfit.blocks.settings import Settings
@@ -149,11 +152,19 @@ class Workspace:
 
     def write(self, path: str, content: bytes) -> None:
         """Write a file whole or not at all."""
-        filesystem = self.filesystem
+        with self.writing(path) as stream:
+            stream.write(content)
+
+    @contextmanager
+    def writing(self, path: str) -> Iterator[IO[bytes]]:
+        """A stream to a file, which is there once all of it was written, or not at all."""
         if self.remote:
-            filesystem.pipe_file(path, content)  # an S3 put is seen whole or not at all
+            content = io.BytesIO()
+            yield content
+            self.filesystem.pipe_file(path, content.getvalue())  # an S3 put is seen whole or not at all
             return
-        filesystem.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH120
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
         unfinished = f"{path}.{os.getpid()}.{threading.get_ident()}.tmp"
-        filesystem.pipe_file(unfinished, content)
+        with open(unfinished, "wb") as stream:  # noqa: PTH123
+            yield stream
         os.replace(unfinished, path)  # noqa: PTH105

@@ -12,7 +12,7 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.data.ingest import Batch, marks_path, match, newest_version, read_marks
 from everfit.tasks.data.matching import CHANGED, CONFLICT, DUPLICATE, NEW, Matched
 from everfit.tasks.data.quarantine import Resolution, settle, to_quarantine
-from everfit.tasks.data.staging import ORIGIN, OWN, PART, Staging, from_parquet, slices
+from everfit.tasks.data.staging import ORIGIN, OWN, PART, Staging, from_parquet, slices, taken
 from everfit.tasks.data.suite import keep_suite, read_suite
 from everfit.tasks.data.tables import CONTENT, KEY, OLD_DAY, TURN, ConflictError, Table
 from everfit.tasks.data.validate import Validation, row_reasons
@@ -77,8 +77,6 @@ def _bad_rows(staging: Staging, number: int, size: int) -> npt.NDArray[np.bool_]
 def _quarantine(  # noqa: PLR0917
     spec: ModelSpec, batch: Batch, validation: Validation, matched: Matched, staging: Staging, version: int
 ) -> None:
-    import pyarrow as pa
-
     quarantine = staging.workspace.table(spec.name, "quarantine")
     checked = np.isin(matched.status, (NEW, CHANGED, CONFLICT))
     for number, span in enumerate(slices(batch.sizes)):
@@ -89,7 +87,7 @@ def _quarantine(  # noqa: PLR0917
         part = staging.read_part(number)
         reasons = row_reasons(spec, batch, number, staging=staging, faults=part[FAULTS], status=matched.status[span])
         rows = to_quarantine(
-            part.filter(pa.array(aside)),
+            taken(part, aside),
             [reasons.get(int(row), "") for row in np.flatnonzero(aside)],
             "; ".join(validation.reasons),
             OWN,
@@ -108,10 +106,10 @@ def _append(batch: Batch, matched: Matched, staging: Staging, dataset: Table, ve
             continue
         part = _for_dataset(staging.read_part(number))
         if new.any():
-            version = dataset.append(part.filter(pa.array(new)), f"{batch.turn_id}/new/{number}", version)
+            version = dataset.append(taken(part, new), f"{batch.turn_id}/new/{number}", version)
         if changed.any():
             old_day = pa.array(matched.old_day[span][changed], pa.int32()).cast(pa.date32())
-            rows = part.filter(pa.array(changed)).append_column(OLD_DAY, old_day)
+            rows = taken(part, changed).append_column(OLD_DAY, old_day)
             version = dataset.supersede(rows, f"{batch.turn_id}/changed/{number}", version)
 
 

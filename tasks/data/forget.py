@@ -103,7 +103,7 @@ def staged_parts(workspace: Workspace, model: str) -> list[tuple[str, int]]:
     found: dict[str, int] = {}
     for path in map(str, filesystem.find(folder)) if filesystem.exists(folder) else ():
         *_, turn_id, inside, name = path.split("/")
-        if inside == "batch" and name.endswith(".parquet") and name.count(".") == 1:
+        if inside == "batch" and name.endswith(".arrow") and name.count(".") == 1:
             found[turn_id] = max(found.get(turn_id, 0), int(name.partition(".")[0]) + 1)
     return sorted(found.items())
 

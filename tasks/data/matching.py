@@ -139,11 +139,13 @@ def _told_apart(
 def _within_batch(staged: Records) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Which rows the batch itself makes obsolete, and which contradict another of the same file."""
     older, conflict = np.zeros(len(staged), dtype=np.bool_), np.zeros(len(staged), dtype=np.bool_)
-    if not len(staged):
+    met_again = _met_again(staged["key"])
+    if not len(met_again):
         return older, conflict
     # Of equal rows the first one of the latest file stays.
-    order = np.lexsort((staged["position"], -staged["part"], staged["content"], staged["key"]))
-    ordered = staged[order]
+    some = staged[met_again]
+    order = np.lexsort((some["position"], -some["part"], some["content"], some["key"]))
+    ordered, order = some[order], met_again[order]
     same = (ordered["key"][1:] == ordered["key"][:-1]) & (ordered["content"][1:] == ordered["content"][:-1])
     repeated = np.concatenate([[False], same])
     older[order[repeated]] = True
@@ -155,6 +157,13 @@ def _within_batch(staged: Records) -> tuple[npt.NDArray[np.bool_], npt.NDArray[n
     older[order[~newest]] = True
     conflict[order[newest & ~alone]] = True
     return older, conflict
+
+
+def _met_again(keys: Ints) -> Ints:
+    """The positions of keys that are not the only one of their kind: mostly none, which a sort alone can tell."""
+    ordered = np.sort(keys)
+    again = ordered[1:][ordered[1:] == ordered[:-1]]
+    return np.flatnonzero(np.isin(keys, again)) if len(again) else np.empty(0, dtype=np.int64)
 
 
 def _known_keys(keys: Ints, dataset: Records) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int32]]:

@@ -83,9 +83,7 @@ def normalise(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:
         frame: Rows, with an index from 0; columns that are not among the kinds are left out, but for `_faults`.
         kinds: By name; what the frame lacks is empty.
     """
-    faults = np.full(len(frame), "", dtype=object)
-    if FAULTS in frame.columns:
-        faults = frame[FAULTS].fillna("").to_numpy(dtype=object)
+    faults = frame[FAULTS].fillna("").to_numpy(dtype=object).copy() if FAULTS in frame.columns else None
     columns: dict[str, pd.Series] = {}
     for name, kind in kinds.items():
         if name not in frame.columns:
@@ -94,8 +92,9 @@ def normalise(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:
         columns[name], bad = _as_kind(frame[name], kind)
         if bad.any():
             told = frame[name][bad].map(lambda value, name=name, kind=kind: f"{name}: {_shown(value)} is no {kind}; ")
+            faults = np.full(len(frame), "", dtype=object) if faults is None else faults
             faults[bad] = faults[bad] + told.to_numpy(dtype=object)
-    told_of = pd.array(faults, dtype="str") if (faults != "").any() else pd.NA
+    told_of = pd.NA if faults is None else pd.array(faults, dtype="str")
     columns[FAULTS] = pd.Series(told_of, index=frame.index, dtype="str")
     return pd.DataFrame(columns, index=frame.index, copy=False)
 

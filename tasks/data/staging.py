@@ -48,22 +48,52 @@ class Staging:
 
     def part(self, number: int) -> str:
         """The address of a part of the rows."""
-        return self.path(f"{number:05d}.parquet")
+        return self.path(f"{number:05d}.arrow")
 
     def write_part(self, number: int, table: "pa.Table") -> None:
-        """Write a part of the rows."""
-        self.workspace.write(self.part(number), to_parquet(table))
+        """Write a part of the rows, as Arrow has them in memory: it is read back within minutes, and more than once."""
+        import pyarrow as pa
+
+        options = pa.ipc.IpcWriteOptions(compression="lz4", unify_dictionaries=True)
+        with (
+            self.workspace.writing(self.part(number)) as stream,
+            pa.ipc.new_file(stream, table.schema, options=options) as writer,
+        ):
+            writer.write_table(table)
 
     def read_part(self, number: int, columns: list[str] | None = None) -> "pa.Table":
-        """Read a part of the rows."""
-        return from_parquet(self.workspace.read(self.part(number)), columns)
+        """Read a part of the rows; of some columns alone, no other is read.
+
+        Raises:
+            WorkspaceError: it is not there.
+        """
+        import pyarrow as pa
+
+        with self._source(number) as source:
+            if columns is None:
+                return pa.ipc.open_file(source).read_all()
+            names = self._names(source)
+            options = pa.ipc.IpcReadOptions(included_fields=sorted(names.index(name) for name in set(columns)))
+            return pa.ipc.open_file(source, options=options).read_all().select(columns)
 
     def columns_of(self, number: int) -> list[str]:
         """The names of a part's columns."""
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        with self._source(number) as source:
+            return self._names(source)
 
-        return list(pq.read_schema(pa.BufferReader(self.workspace.read(self.part(number)))).names)
+    def _source(self, number: int) -> "pa.NativeFile":
+        import pyarrow as pa
+
+        path = self.part(number)
+        if self.workspace.remote or not self.workspace.exists(path):
+            return pa.BufferReader(self.workspace.read(path))
+        return pa.memory_map(path)
+
+    @staticmethod
+    def _names(source: "pa.NativeFile") -> list[str]:
+        import pyarrow as pa
+
+        return list(pa.ipc.open_file(source).schema.names)
 
     def write_matched(self, matched: Matched) -> None:
         """Write what the rows were found to be."""
@@ -82,10 +112,8 @@ def to_parquet(table: "pa.Table") -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    # It is read back within minutes. Looking for repeated numbers, and packing them, takes longer than it saves.
-    texts = [item.name for item in table.schema if not pa.types.is_primitive(item.type)]
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="lz4", use_dictionary=texts, write_statistics=False)
+    pq.write_table(table, sink)
     return bytes(sink.getvalue().to_pybytes())
 
 
@@ -95,6 +123,13 @@ def from_parquet(content: bytes, columns: list[str] | None = None) -> "pa.Table"
     import pyarrow.parquet as pq
 
     return pq.read_table(pa.BufferReader(content), columns=columns)
+
+
+def taken(table: "pa.Table", wanted: npt.NDArray[np.bool_]) -> "pa.Table":
+    """Those of its rows that are wanted; without a copy where that is all of them."""
+    import pyarrow as pa
+
+    return table if wanted.all() else table.filter(pa.array(wanted))
 
 
 def slices(sizes: tuple[int, ...]) -> Iterator[slice]:
@@ -147,7 +182,7 @@ class Stager:
         if not self.origins or self.origins[-1] != piece.origin:
             self.origins.append(piece.origin)
         own = [name for name in piece.frame.columns if str(name).startswith("_") and name != FAULTS]
-        frame = piece.frame.drop(columns=own)
+        frame = piece.frame.drop(columns=own) if own else piece.frame
         if self.known:
             unknown = [name for name in frame.columns if name not in self._expected and name != FAULTS]
             self.ignored.update(unknown)

@@ -56,8 +56,11 @@ def _column_hashes(column: pd.Series) -> npt.NDArray[np.uint64]:
         values = column.dt.tz_convert("UTC").dt.as_unit("us").astype("int64").to_numpy()
     elif pd.api.types.is_float_dtype(column.dtype):
         floats = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        whole = np.isfinite(floats) & (floats == np.floor(floats)) & (np.abs(floats) < 2.0**63)
-        values = np.where(whole, np.where(whole, floats, 0).astype(np.int64), floats.view(np.int64))
+        with np.errstate(invalid="ignore"):
+            whole = floats.astype(np.int64)
+        # What is too large for an integer, and what is no number, becomes one of its two ends.
+        ends = (whole == np.iinfo(np.int64).min) | (whole == np.iinfo(np.int64).max)
+        values = np.where((whole == floats) & ~ends, whole, floats.view(np.int64))
         values[np.isnan(floats)] = np.iinfo(np.int64).min  # there are many bit patterns of NaN, and one missing value
     elif pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_integer_dtype(column.dtype):
         values = column.to_numpy(dtype=np.int64, na_value=np.iinfo(np.int64).min)

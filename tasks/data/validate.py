@@ -14,7 +14,7 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.data.expect import Checker, Outcome, check_rows, in_words, named_columns
 from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.matching import CONFLICT
-from everfit.tasks.data.staging import OWN, Staging, fresh, from_parquet, slices, to_parquet
+from everfit.tasks.data.staging import OWN, Staging, fresh, from_parquet, slices, taken, to_parquet
 from everfit.tasks.data.suite import SAMPLE_ROWS, infer_suite, is_key_check, read_suite, suite_of, write_suite
 from everfit.tasks.records import Record
 from everfit.tasks.sources import FAULTS
@@ -93,7 +93,7 @@ def _validated(spec: ModelSpec, batch: Batch, staging: Staging, suite: tuple[Exp
     for number, span in enumerate(slices(batch.sizes)):
         if not candidates[span].any():
             continue
-        frame, positions = _rows(staging, number, candidates[span])
+        frame, positions = _rows(staging, number, candidates[span], _there(staging, number, checker.columns_by_row()))
         frame, positions, told = _without_faults(frame, positions)
         faulty += len(told)
         bad.rows[span][told] = True
@@ -159,8 +159,16 @@ def _rows(
     """The wanted rows of a part, with an index from 0, and their positions in it."""
     table = staging.read_part(number, columns)
     own = [name for name in OWN if name in table.column_names and name != FAULTS]
-    table = _taken(table.drop_columns(own), wanted)
-    return table.to_pandas(), np.flatnonzero(wanted)
+    table = taken(table.drop_columns(own), wanted)
+    return table.to_pandas(split_blocks=True), np.flatnonzero(wanted)
+
+
+def _there(staging: Staging, number: int, columns: list[str] | None) -> list[str] | None:
+    """Of some columns those that a part has, and what its rows show by themselves; None for all."""
+    if columns is None:
+        return None
+    wanted = {*columns, FAULTS}
+    return [name for name in staging.columns_of(number) if name in wanted]
 
 
 def _without_faults(
@@ -174,12 +182,6 @@ def _without_faults(
     return frame[~faulty].reset_index(drop=True), positions[~faulty], positions[faulty]
 
 
-def _taken(table: "pa.Table", wanted: npt.NDArray[np.bool_]) -> "pa.Table":
-    import pyarrow as pa
-
-    return table if wanted.all() else table.filter(pa.array(wanted))
-
-
 def _check_whole(
     checker: Checker, batch: Batch, staging: Staging, candidates: npt.NDArray[np.bool_], bad: _Bad
 ) -> None:
@@ -189,11 +191,7 @@ def _check_whole(
         for number, span in enumerate(slices(batch.sizes)):
             if not candidates[span].any():
                 continue
-            there = None
-            if columns is not None:
-                names = staging.columns_of(number)
-                there = [name for name in columns if name in names]
-            frame, positions = _rows(staging, number, candidates[span], there)
+            frame, positions = _rows(staging, number, candidates[span], _there(staging, number, columns))
             frames.append(frame.drop(columns=FAULTS, errors="ignore"))
             places.append(np.column_stack([np.full(len(positions), number), positions]))
         if not frames:

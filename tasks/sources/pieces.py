@@ -156,21 +156,20 @@ def dated(frame: pd.DataFrame, roles: ColumnRoles, time_format: str | None, wher
     Raises:
         SourceError: a column of times holds something else.
     """
-    faults = np.full(len(frame), "", dtype=object)
+    faults: dict[int, str] = {}
     for name in filter(None, (roles.event_time, roles.label_time)):
         if name not in frame.columns:
             continue
         times = read_times(frame[name], time_format, f"{where}: {name!r}")
-        bad = np.asarray(times.isna() & frame[name].notna())
-        if bad.any():
-            told = frame[name][bad].map(lambda value, name=name: f"{name}: {str(value)[:60]!r} is not a time; ")
-            faults[bad] += told.to_numpy(dtype=object)
+        bad = np.flatnonzero(times.isna() & frame[name].notna())
+        for row, value in zip(bad.tolist(), frame[name].iloc[bad].tolist(), strict=True):
+            faults[row] = faults.get(row, "") + f"{name}: {str(value)[:60]!r} is not a time; "
         frame[name] = times
     if roles.event_time is not None and roles.event_time in frame.columns:
-        undated = np.asarray(frame[roles.event_time].isna()) & (faults == "")
-        faults[undated] = f"{roles.event_time}: there is no event time; "
-    if (faults != "").any():
-        frame[FAULTS] = pd.array(faults, dtype="str")
+        for row in np.flatnonzero(frame[roles.event_time].isna()).tolist():
+            faults.setdefault(row, f"{roles.event_time}: there is no event time; ")
+    if faults:
+        frame[FAULTS] = pd.Series(faults, dtype="str").reindex(frame.index, fill_value="")
     return frame
 
 
