@@ -61,8 +61,9 @@ def tell(
 ) -> None:
     """Leave the window as an artifact, and tell those who listen of what is new."""
     name = watched.context.spec.name
-    run = run_link(watched.context.mlflow, watched.context.settings, run_id, REPORT_FILE)
-    text = monitoring_report.markdown(signals, decision, run)
+    drawn = watched.context.spec.monitoring.report != "never" and signals.drift.measured
+    run = run_link(watched.context.mlflow, watched.context.settings, run_id, REPORT_FILE if drawn else "")
+    text = monitoring_report.markdown(signals, decision, run, drawn=drawn)
     create_markdown_artifact(text, key=f"{name}-monitoring", description=f"{decision.verdict}: {decision.reasons[0]}")
     if result is not None and result.columns:
         create_table_artifact(monitoring_report.drift_rows(result), key=f"{name}-drift")

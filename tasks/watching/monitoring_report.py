@@ -75,12 +75,21 @@ def summary(
     }
 
 
-def markdown(signals: Signals, decision: TriageDecision, run: str) -> str:
-    """A window in words, for the artifact in the Prefect UI; `run` is the MLflow run as Markdown."""
+def markdown(signals: Signals, decision: TriageDecision, run: str, *, drawn: bool) -> str:
+    """A window in words, for the artifact in the Prefect UI.
+
+    Args:
+        signals: What was found.
+        decision: What was made of it.
+        run: The MLflow run, as Markdown.
+        drawn: Whether Evidently's report is in it.
+    """
     lines = [f"# {decision.model}: {_HEADLINES[decision.verdict]}", "", f"Rule `{decision.rule}`:", ""]
     lines += [f"- {reason}" for reason in decision.reasons]
-    lines += ["", "| | | |", "| --- | --- | --- |"]
-    lines += [f"| {name} | {area.status.replace('_', ' ')} | {told(name, signals)} |" for name, area in _shown(signals)]
+    lines += ["", "| area | status | finding |", "| --- | --- | --- |"]
+    lines += [
+        f"| {name} | {area.status.replace('_', ' ')} | {_cell(told(name, signals))} |" for name, area in _shown(signals)
+    ]
     if decision.expected_gain is not None or decision.cost is not None:
         worth = f"a turn would win back {_number(decision.expected_gain)} and costs {_number(decision.cost)}"
         lines += ["", f"Worth it? {worth}."]
@@ -89,7 +98,7 @@ def markdown(signals: Signals, decision: TriageDecision, run: str) -> str:
         "",
         f"Window {decision.window}; decision `{decision.id[:12]}`.",
         f"Champion: version {reference.version}, trained until {reference.trained_until:%Y-%m-%d %H:%M}.",
-        f"Evidently's report is `drift.html` among the artifacts of {run}.",
+        f"Evidently's report is `drift.html` among the artifacts of {run}." if drawn else f"The evidence is in {run}.",
     ]
     return "\n".join(lines)
 
@@ -118,7 +127,7 @@ def _drift(signals: Signals) -> str:
     drift = signals.drift
     beside = "; ".join(drift.beside)
     if not drift.columns:
-        return beside or "nothing has moved"
+        return beside or drift.reason or "nothing has moved"
     share = "" if drift.share is None else f"{drift.share:.0%} of the features have moved: "
     return f"{share}{', '.join(drift.columns[:6])}" + (f"; {beside}" if beside else "")
 
@@ -128,9 +137,10 @@ def _quality(signals: Signals) -> str:
     if quality.value is None or quality.baseline is None:
         return ""
     worth = f" {value_words(quality)}." if quality.value_per_row is not None else ""
-    return (
-        f"{quality.metric} {quality.value:.4f}; {quality.baseline.value:.4f} on the hold-out. {quality.reason}{worth}"
-    )
+    band = "" if quality.standard_error is None else f" ± {1.96 * quality.standard_error:.2g}"
+    before = f"{quality.baseline.value:.4f} ± {1.96 * quality.baseline.standard_error:.2g} on the hold-out"
+    chance = "" if quality.chance is None else f", {quality.chance:.4g} by chance"
+    return f"{quality.metric} {quality.value:.4f}{band}; {before}{chance}. {quality.reason}{worth}"
 
 
 def value_words(quality: QualitySignal) -> str:
@@ -177,6 +187,11 @@ def drift_rows(result: DriftResult) -> list[dict[str, Any]]:
 
 def _shown(signals: Signals) -> list[tuple[str, Area]]:
     return [(name, area) for name, area in areas(signals).items() if area.status != "absent"]
+
+
+def _cell(text: str) -> str:
+    """Text in a cell of a Markdown table, which a category's name must not end."""
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _number(value: float | None) -> str:
