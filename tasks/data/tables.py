@@ -299,10 +299,8 @@ class Table:
         self, columns: Sequence[str], condition: "pds.Expression | None" = None, version: int | None = None
     ) -> "Iterator[pa.RecordBatch]":
         """Read some columns piece by piece, as Arrow has them."""
-        scanner = (
-            self.open(version)
-            .to_pyarrow_dataset()
-            .scanner(columns=list(columns), filter=condition, batch_readahead=2, fragment_readahead=2)
+        scanner = self._files(self.open(version)).scanner(
+            columns=list(columns), filter=condition, batch_readahead=2, fragment_readahead=2
         )
         for batch in scanner.to_batches():
             if batch.num_rows:
@@ -335,7 +333,7 @@ class Table:
         import pyarrow.dataset as pds
 
         table = self.open()
-        dataset = table.to_pyarrow_dataset()
+        dataset = self._files(table)
         for day in sorted({str(each[DAY]) for each in table.partitions()}, reverse=True):
             there = (pds.field(DAY) == date.fromisoformat(day)) & pds.field(time_column).is_valid()
             if before is not None:
@@ -353,7 +351,7 @@ class Table:
 
         table = self.open(version)
         if window is None:
-            return table.to_pyarrow_dataset(), None
+            return self._files(table), None
         # The day prunes whole files before they are looked at, the time is exact.
         days = f"{DAY} <= '{window.until.date()}'"
         condition = pds.field(DAY) <= window.until.date()
@@ -365,7 +363,19 @@ class Table:
             condition &= pds.field(time_column) < pd.Timestamp(window.until)
             if window.since is not None:
                 condition &= pds.field(time_column) >= pd.Timestamp(window.since)
-        return table.to_pyarrow_dataset(file_pruning_predicate=days), condition
+        return self._files(table, file_pruning_predicate=days), condition
+
+    def _files(self, table: "DeltaTable", **options: Any) -> "pds.Dataset":
+        """The table's files, to be read by Arrow.
+
+        Those of a local folder are opened by Arrow itself. Delta's own file system is Python, which Arrow's threads
+        call while they read ahead: slowly, and when the interpreter ends meanwhile, the process dies by a signal or
+        hangs.
+        """
+        from pyarrow import fs
+
+        local = None if "://" in self.uri else fs.SubTreeFileSystem(self.uri, fs.LocalFileSystem())
+        return table.to_pyarrow_dataset(filesystem=local, **options)
 
     def read(
         self,
