@@ -126,14 +126,19 @@ class ProbingDetector:
         whole, signatures = _signatures(values)
         if one.inputs[whole]:
             return  # a retry
-        copy = any(one.known[signature] for signature in signatures)
+        copy = not one.known.keys().isdisjoint(signatures)
         one.rows.append((whole, signatures, copy))
         one.known.update(signatures)
         one.inputs[whole] += 1
         one.copies += copy
         if len(one.rows) > self._rows:
             whole, signatures, copy = one.rows.popleft()
-            one.known -= Counter(signatures)
+            for signature in signatures:  # taking one counter from another would go through all that are known
+                left = one.known[signature] - 1
+                if left:
+                    one.known[signature] = left
+                else:
+                    del one.known[signature]
             del one.inputs[whole]
             one.copies -= copy
 
