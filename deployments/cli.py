@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import sys
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -66,7 +65,7 @@ def train(
     """Run one turn of the loop: train a challenger, and release it if it is shown to be better."""
     from everfit.deployments import runs
 
-    turn = runs.train(model, _moment(until), reason, quiet=not _state["debug"])
+    turn = runs.train(model, commands_monitoring.moment(until, "--until"), reason, quiet=not _state["debug"])
     if as_json:
         _print_json(turn)
     else:
@@ -100,19 +99,6 @@ def demo(
 
 
 app.add_typer(commands_release.app)
-
-
-def _moment(text: str | None) -> datetime:
-    """A time from the command line; without a zone it is UTC."""
-    if text is None:
-        return datetime.now(UTC).replace(microsecond=0)
-    try:
-        parsed = datetime.fromisoformat(text)
-    except ValueError:
-        raise EverfitError(
-            f"--until {text!r} is not a time; write it like 2013-03-01 or 2013-03-01T06:00:00Z"
-        ) from None
-    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed
 
 
 def _print_json(content: dict[str, Any]) -> None:

@@ -134,8 +134,7 @@ def run(
     from everfit.tasks.turns import check_until
 
     check_until(until)
-    if not model.endswith((".yaml", ".yml")):
-        load_spec(model)
+    load_spec(model)  # a mistake in the spec is told before a server is started
     server_is_up = environment.start_temporary_server()
     from everfit.deployments.runs import result_of
 

@@ -15,6 +15,8 @@ from everfit.tasks.evidence.leaks import suspected_leaks
 
 MAX_CLASSES = 20
 _FREE_TEXT_LENGTH, _FREE_TEXT_SHARE, _IDENTIFIER_SHARE = 40, 0.5, 0.9
+_NUMBERED_ROWS = 50
+"""Of so few rows it may be chance that each has a value of its own."""
 _LEAST_HOLDOUT_ROWS = 200
 _LEAK_ROWS = 20_000
 _DATE_PARTS = re.compile(r"^(.*_)?(year|month|day|week|quarter|hour|minute|yr|mnth|dayofyear|weekofyear)$")
@@ -181,7 +183,7 @@ def _key(seen: Look, made: Proposal) -> tuple[str, ...]:
             or (frame[name].dtype == "str" and frame[name].nunique() < 1000)
         )
     ]
-    named = [name for name in likely if _IDENTIFIER.search(str(name).lower()) and distinct_share(frame, [name]) == 1.0]
+    named = [name for name in likely if _is_called_identifier(frame[name]) and distinct_share(frame, [name]) == 1.0]
     if named:
         return (named[0],)
     if made.event_time is not None:
@@ -215,7 +217,22 @@ def _is_identifier(column: pd.Series) -> bool:
         return not pd.api.types.is_datetime64_any_dtype(column.dtype) and column.nunique() > _IDENTIFIER_SHARE * len(
             column
         )
-    return is_whole(column) and bool(_IDENTIFIER.search(str(column.name).lower()))
+    return is_whole(column) and _is_called_identifier(column)
+
+
+def _is_called_identifier(column: pd.Series) -> bool:
+    return _IDENTIFIER.search(str(column.name).lower()) is not None
+
+
+def _counts_rows(column: pd.Series) -> bool:
+    """Whether a column numbers the rows, whatever it is called: whole numbers, each once, and none left out.
+
+    Such a column is no key by itself, as the numbers may begin anew in the next file.
+    """
+    present = column.dropna()
+    if not pd.api.types.is_numeric_dtype(present.dtype) or not is_whole(present) or len(present) <= _NUMBERED_ROWS:
+        return False
+    return present.is_unique and int(present.max()) - int(present.min()) == len(present) - 1
 
 
 def _features(seen: Look, made: Proposal) -> None:
@@ -266,8 +283,8 @@ def _names_rows(present: pd.Series) -> bool:
     """Whether nearly every row has a value of its own that says no more than which row it is."""
     share = present.nunique() / len(present)
     if not pd.api.types.is_numeric_dtype(present.dtype):
-        return share > _IDENTIFIER_SHARE and len(present) > 50
-    return is_whole(present) and share > 0.99 and _IDENTIFIER.search(str(present.name).lower()) is not None
+        return share > _IDENTIFIER_SHARE and len(present) > _NUMBERED_ROWS
+    return is_whole(present) and ((share > 0.99 and _is_called_identifier(present)) or _counts_rows(present))
 
 
 def _is_part_of(column: pd.Series, times: pd.Series) -> bool:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from everfit.blocks.errors import EverfitError
 from everfit.blocks.settings import Settings
+from everfit.deployments import environment
 from everfit.deployments.cli import app
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.workspace import Workspace
@@ -42,6 +43,15 @@ def run(*arguments: str, fails: str = "") -> Any:
         return None
     assert done.exit_code == 0, done.output
     return json.loads(done.stdout) if "--json" in arguments else done.stdout
+
+
+@pytest.mark.parametrize("command", ["monitor", "score", "labels", "upkeep"])
+def test_a_mistaken_spec_is_told_before_a_server_is_started(
+    command: str, workspace: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(environment, "start_temporary_server", lambda: pytest.fail("a server was started"))
+
+    run(command, "nowhere.yaml", fails="there is no spec file 'nowhere.yaml'")
 
 
 def test_the_quarantine_is_listed_released_and_discarded(model: str):

@@ -98,6 +98,17 @@ def test_without_times_the_spec_says_so_and_few_rows_lower_the_gate():
     assert load_spec(found["path"]).gate.min_rows == 42
 
 
+def test_a_column_that_numbers_the_rows_is_nothing_to_learn_from_whatever_it_is_called():
+    frame = loans().rename(columns={"application_id": "loan"})
+    found = made(frame, "default")
+    assert found["ignored"]["loan"].startswith("identifier")
+    assert found["key"] == ["applied_on"]
+
+    # One that leaves numbers out, or gives one twice, may tell something.
+    for changed in (frame["loan"] * 2, frame["loan"].where(frame["loan"] != 7, 6)):
+        assert "loan" in made(frame.assign(loan=changed), "default")["features"]
+
+
 def test_what_a_person_tells_is_kept():
     found = made(loans(), "default", key=("application_id", "sex"), event_time="closed_on", name="Loans of 2021")
 
