@@ -1,6 +1,6 @@
 """The model registry: MLflow's versions and aliases, as everfit uses them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion as RegisteredVersion
+    from mlflow.store.entities import PagedList
     from sklearn.pipeline import Pipeline
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -65,36 +66,32 @@ def model_version(client: "MlflowClient", model: str, version: int) -> ModelVers
 
 def names(client: "MlflowClient") -> list[str]:
     """The names of all registered models, in order."""
-    from mlflow.exceptions import MlflowException
-
-    found: list[str] = []
-    page: str | None = None
-    try:
-        while True:
-            models = client.search_registered_models(page_token=page)
-            found += [entry.name for entry in models]
-            page = models.token
-            if not page:
-                return sorted(found)
-    except MlflowException as error:
-        raise ModelError(f"the registry did not say which models it has: {error.message}") from error
+    found = _all(lambda page: client.search_registered_models(page_token=page), "which models it has")
+    return sorted(entry.name for entry in found)
 
 
 def versions(client: "MlflowClient", model: str) -> list[int]:
     """The numbers of the versions that a model has, lowest first."""
+    of_model = f"name = '{model}'"
+    found = _all(lambda page: client.search_model_versions(of_model, page_token=page), f"which versions {model!r} has")
+    return sorted(int(entry.version) for entry in found)
+
+
+def _all(search: "Callable[[str | None], PagedList[Any]]", asked: str) -> list[Any]:
+    """What all pages of a search hold."""
     from mlflow.exceptions import MlflowException
 
-    numbers: list[int] = []
+    found: list[Any] = []
     page: str | None = None
     try:
         while True:
-            found = client.search_model_versions(f"name = '{model}'", page_token=page)
-            numbers += [int(entry.version) for entry in found]
-            page = found.token
+            entries = search(page)
+            found += entries
+            page = entries.token
             if not page:
-                return sorted(numbers)
+                return found
     except MlflowException as error:
-        raise ModelError(f"the registry did not say which versions {model!r} has: {error.message}") from error
+        raise ModelError(f"the registry did not say {asked}: {error.message}") from error
 
 
 def aliased(client: "MlflowClient", model: str) -> frozenset[int]:
