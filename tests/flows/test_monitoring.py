@@ -319,6 +319,15 @@ def test_a_turn_is_started_once_where_training_is_deployed(world: str) -> None:
     assert flow_run.parameters["model"] == "deliveries"
 
 
+def test_a_column_that_comes_empty_is_broken_data_and_not_too_little(world: str) -> None:
+    frame = rows(window_of(28)[0], 28).assign(distance=None)
+
+    found = run(monitoring, world, live(world, 28, frame))
+
+    assert (found["verdict"], found["rule"]) == ("quarantine", "bad_data")
+    assert ("missing", "distance") in {(each["kind"], each["column"]) for each in found["signals"]["data"]["bad"]}
+
+
 @pytest.mark.parametrize("task", ["multiclass", "regression"])
 def test_other_tasks_are_watched_by_the_same_means(task: str, workspace: Path, mlflow_uri: str) -> None:
     """A feed whose labels turn round is a loss; one that stays is healthy."""

@@ -1,0 +1,37 @@
+"""What could not be worked out says so: too little is one thing, broken another, and neither is ever good news."""
+
+import pytest
+
+from everfit.blocks.errors import DataError, ModelError, NotEnoughError
+from everfit.tasks.triage.signals import DataSignal
+from everfit.tasks.watching.monitoring import attempt
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (NotEnoughError("12 rows"), "not_enough"),
+        (DataError("column 'fare' holds text"), "failed"),
+        (ModelError("NaN"), "failed"),
+        (KeyError("fare"), "failed"),
+        (MemoryError(), "failed"),
+    ],
+)
+def test_only_what_more_rows_would_mend_is_not_enough(error: Exception, status: str) -> None:
+    def broken() -> DataSignal:
+        raise error
+
+    found = attempt(broken, DataSignal)
+
+    assert found.status == status
+    assert found.reason
+    assert not found.measured
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_whoever_stops_the_run_stops_it(error: type[BaseException]) -> None:
+    def stopped() -> DataSignal:
+        raise error
+
+    with pytest.raises(error):
+        attempt(stopped, DataSignal)
