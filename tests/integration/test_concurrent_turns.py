@@ -4,8 +4,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +15,7 @@ import yaml
 from prefect.settings import PREFECT_API_URL
 from support.crowds import endings, start_turn
 from support.deliveries import SPEC, deliveries, write_month
+from support.processes import Commands
 
 from everfit.blocks.settings import Settings
 from everfit.tasks.context import Context
@@ -55,18 +54,17 @@ def assert_one_turn_and_champion(model: str, turns: int = 1) -> None:
 
 def test_many_commands_for_the_same_turn_give_one(model: str, tmp_path: Path):
     """Given no Prefect server, when many call at once, then one starts one and runs the turn, and all tell of it."""
-    command = [Path(sys.executable).with_name("everfit"), "train", model, "--until", "2024-03-01", "--json"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    command = ["train", model, "--until", "2024-03-01", "--json"]
     given = os.environ | {"PREFECT_HOME": str(tmp_path / "prefect")}
 
-    callers = [subprocess.Popen(command, env=given, **pipes) for _ in range(CALLERS)]  # type: ignore[call-overload]
-    said = [caller.communicate(timeout=60 + 6 * CALLERS) for caller in callers]
+    callers = [Commands(command, environment=given) for _ in range(CALLERS)]
+    said = [caller.said(60 + 6 * CALLERS)[0] for caller in callers]
 
-    assert [caller.returncode for caller in callers] == [0] * CALLERS, said
-    ended = [json.loads(out) for out, _ in said]
+    assert [code for code, _, _ in said] == [0] * CALLERS, said
+    ended = [json.loads(out) for _, out, _ in said]
     assert ended[0]["state"] == "Promoted"
     assert all(each == ended[0] for each in ended)
-    waited = [err for _, err in said if "waiting for" in err or "was run by" in err]
+    waited = [err for *_, err in said if "waiting for" in err or "was run by" in err]
     assert len(waited) == CALLERS - 1
     assert all("Warning" not in err for err in waited)
     assert_one_turn_and_champion(model)

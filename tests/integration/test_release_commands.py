@@ -1,15 +1,13 @@
 """The commands of who is on call: each mistake is one line and changes nothing."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prefect.settings import PREFECT_API_URL
 from support.events import emitted
+from support.processes import everfit
 
 from everfit.blocks.settings import Settings
 from everfit.tasks.events import RELEASE_ROLLED_BACK
@@ -25,38 +23,6 @@ task: binary
 source: {kind: files, path: flights.csv}
 columns: {key: [id], event_time: at, target: late}
 """
-
-# Many commands in one process, whose start takes longest.
-PROGRAM = """
-import contextlib, io, json, sys
-from everfit.deployments.cli import main
-
-said = []
-for arguments in json.loads(sys.argv[1]):
-    sys.argv = ["everfit", *arguments]
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            main()
-        except SystemExit as ended:
-            code = ended.code or 0
-    said.append([code, out.getvalue(), err.getvalue()])
-print(json.dumps(said))
-"""
-
-
-def everfit(*commands: list[str], **variables: str) -> list[Any]:
-    """Exit code, standard output and standard error of each command."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, json.dumps(commands)],
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 @pytest.fixture

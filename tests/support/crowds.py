@@ -1,20 +1,19 @@
 """Many runs of the training flow at once, each in a process of its own."""
 
 import json
-import os
 from collections.abc import Mapping
 from datetime import datetime
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-from support.killing import _processes
+from support.processes import forked, settle_in
 
 
 def start_turn(model: str, until: datetime, environment: Mapping[str, str], told: Path) -> BaseProcess:
     """Start a turn in a process that writes into the file `told` how it ended."""
     folder = str(Path(model).parent)
-    process = _processes.Process(target=_train, args=(model, until, dict(environment), folder, str(told)))
+    process = forked.Process(target=_train, args=(model, until, dict(environment), folder, str(told)))
     process.start()
     return process
 
@@ -30,11 +29,7 @@ def endings(processes: list[BaseProcess], told: list[Path], seconds: float) -> l
 
 
 def _train(model: str, until: datetime, environment: dict[str, str], folder: str, told: str) -> None:
-    os.environ.update(environment)
-    os.chdir(folder)
-    from prefect.context import refresh_global_settings_context
-
-    refresh_global_settings_context()
+    settle_in(environment, folder)
     from everfit.deployments.runs import result_of
     from everfit.flows.training import training
 

@@ -1,16 +1,13 @@
 """Runs of the training flow that die by SIGKILL at a chosen point."""
 
 import importlib
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-_processes = multiprocessing.get_context("forkserver")
-# The processes are forked from one that has imported all that is heavy, and has started nothing.
-_processes.set_forkserver_preload(["everfit.flows.training", "mlflow", "sklearn.ensemble", "great_expectations"])
+from support.processes import forked, settle_in
 
 
 def train_in_a_process(model: str, until: datetime, environment: Mapping[str, str], folder: str, die_after: str) -> int:
@@ -26,7 +23,7 @@ def train_in_a_process(model: str, until: datetime, environment: Mapping[str, st
     Returns:
         The process's exit code; -9 when it was killed.
     """
-    process = _processes.Process(target=_train, args=(model, until, dict(environment), folder, die_after))
+    process = forked.Process(target=_train, args=(model, until, dict(environment), folder, die_after))
     process.start()
     process.join(timeout=120)
     if process.exitcode is None:
@@ -37,11 +34,7 @@ def train_in_a_process(model: str, until: datetime, environment: Mapping[str, st
 
 
 def _train(model: str, until: datetime, environment: dict[str, str], folder: str, die_after: str) -> None:
-    os.environ.update(environment)
-    os.chdir(folder)
-    from prefect.context import refresh_global_settings_context
-
-    refresh_global_settings_context()
+    settle_in(environment, folder)
     if die_after:
         _kill_after(die_after)
     from everfit.flows.training import training

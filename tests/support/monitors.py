@@ -1,12 +1,9 @@
 """Monitors that run at the same moment, each in a process of its own."""
 
-import multiprocessing
-import os
 from datetime import datetime
 from pathlib import Path
 
-_processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["everfit.flows.monitoring", "mlflow", "sklearn.ensemble", "great_expectations"])
+from support.processes import forked, settle_in
 
 
 def monitor_in_processes(model: str, until: datetime, count: int, workspace: Path, mlflow_uri: str) -> list[int | None]:
@@ -20,7 +17,7 @@ def monitor_in_processes(model: str, until: datetime, count: int, workspace: Pat
     api = str(get_current_settings().api.url)
     environment = {"EVERFIT_WORKSPACE": str(workspace), "MLFLOW_TRACKING_URI": mlflow_uri, "PREFECT_API_URL": api}
     arguments = (model, until, environment, str(workspace.parent))
-    running = [_processes.Process(target=_monitor, args=arguments) for _ in range(count)]
+    running = [forked.Process(target=_monitor, args=arguments) for _ in range(count)]
     for process in running:
         process.start()
     for process in running:
@@ -31,11 +28,7 @@ def monitor_in_processes(model: str, until: datetime, count: int, workspace: Pat
 
 
 def _monitor(model: str, until: datetime, environment: dict[str, str], folder: str) -> None:
-    os.environ.update(environment)
-    os.chdir(folder)
-    from prefect.context import refresh_global_settings_context
-
-    refresh_global_settings_context()
+    settle_in(environment, folder)
     from everfit.flows.monitoring import monitoring
 
     # Seen on a busy server: a run that was done came back without its data. Its state tells how it ended.

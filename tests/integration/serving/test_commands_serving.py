@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pandas as pd
 import yaml
+from support.processes import everfit
 
 from everfit.blocks.settings import Settings
 from everfit.tasks.ledger import Ledger
@@ -23,33 +24,6 @@ SPEC = {
     "columns": {"key": ["flight"], "event_time": "departs", "target": "late"},
     "release": {"serving": {"max_rows": 1, "drain_every": "0.1s"}},
 }
-
-# Many commands in one process, whose start takes longest.
-PROGRAM = """
-import contextlib, io, json, sys
-from everfit.deployments.cli import main
-
-said = []
-for arguments in json.loads(sys.argv[1]):
-    sys.argv = ["everfit", *arguments]
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            main()
-        except SystemExit as ended:
-            code = ended.code or 0
-    said.append([code, out.getvalue(), err.getvalue()])
-print(json.dumps(said))
-"""
-
-
-def everfit(*commands: list[str]) -> list[Any]:
-    """Exit code, standard output and standard error of each command."""
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, json.dumps(commands)], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def test_serve_trace_labels_and_score_by_hand(

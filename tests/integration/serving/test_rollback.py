@@ -1,13 +1,12 @@
 """A rollback changes what the service answers, and is done when it does."""
 
 import json
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import yaml
+from support.processes import everfit
 
 from everfit.blocks.releasing import ReleasePolicy
 from everfit.blocks.settings import Settings
@@ -38,11 +37,10 @@ def test_everfit_rollback_brings_the_former_answers_back(
 
     spec = SPEC | {"release": {"services": [service.url], "verify_timeout": "20s"}}
     Path("delays.yaml").write_text(yaml.safe_dump(spec))
-    command = [Path(sys.executable).with_name("everfit"), "rollback", "delays.yaml", "--why", "complaints", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ((code, out, err),) = everfit(["rollback", "delays.yaml", "--why", "complaints", "--json"])
 
-    assert done.returncode == 0, done.stderr
-    entry = json.loads(done.stdout)
+    assert code == 0, err
+    entry = json.loads(out)
     assert (entry["version"], entry["previous_version"], entry["kind"], entry["state"]) == (
         1,
         2,

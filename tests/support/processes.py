@@ -1,0 +1,97 @@
+"""Processes forked from one that has imported all that is heavy, and has started nothing: each would take seconds."""
+
+import atexit
+import multiprocessing
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from tempfile import TemporaryFile
+
+forked = multiprocessing.get_context("forkserver")
+forked.set_forkserver_preload(
+    [
+        "everfit.deployments.cli",
+        "everfit.flows.training",
+        "everfit.flows.monitoring",
+        "everfit.tasks.releasing.release",
+        "mlflow",
+        "sklearn.ensemble",
+        "great_expectations",
+    ]
+)
+
+
+def settle_in(environment: Mapping[str, str], folder: str) -> None:
+    """Be a process of that environment, in that folder."""
+    os.environ.update(environment)
+    os.chdir(folder)
+    from prefect.context import refresh_global_settings_context
+
+    refresh_global_settings_context()
+
+
+Said = tuple[int, str, str]
+"""A command's exit code, what it wrote to standard output, and what to standard error."""
+
+
+class Commands:
+    """Calls of `everfit` in a process of their own, one after the other."""
+
+    def __init__(self, *commands: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+        self._said, theirs = forked.Pipe(duplex=False)
+        given = dict(os.environ if environment is None else environment)
+        lines = [list(map(str, command)) for command in commands]
+        self._process = forked.Process(target=_run, args=(lines, given, str(Path.cwd()), theirs))
+        self._process.start()
+        theirs.close()
+
+    def said(self, seconds: float = 120) -> list[Said]:
+        """What each said, once all are done."""
+        try:
+            assert self._said.poll(seconds), "the command hangs"
+            said: list[Said] = self._said.recv()
+            self._process.join(seconds)
+            assert self._process.exitcode == 0
+        finally:
+            self._process.kill()
+            self._process.join()
+            self._said.close()
+        return said
+
+
+def everfit(*commands: Sequence[str], **variables: str) -> list[Said]:
+    """What calls of `everfit` say, in this process's environment and these variables."""
+    return Commands(*commands, environment=os.environ | variables).said()
+
+
+def _run(commands: list[list[str]], environment: dict[str, str], folder: str, told: Connection) -> None:
+    os.environ.clear()
+    settle_in(environment, folder)
+    told.send([_call(command) for command in commands])
+    told.close()
+    atexit._run_exitfuncs()  # which a forked process leaves out, and a command does not
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def _call(command: list[str]) -> Said:
+    from everfit.deployments.cli import main
+
+    sys.argv, code = ["everfit", *command], 0
+    with TemporaryFile() as out, TemporaryFile() as err:
+        # Not by Python's own streams: logs go to those that there were when the libraries were imported.
+        os.dup2(out.fileno(), sys.__stdout__.fileno())
+        os.dup2(err.fileno(), sys.__stderr__.fileno())
+        try:
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        written = []
+        for stream in (out, err):
+            stream.seek(0)
+            written.append(stream.read().decode())
+    return code, written[0], written[1]
