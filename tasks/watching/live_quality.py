@@ -74,7 +74,7 @@ def quality_signal(
         reason = f"no prediction of the champion in {mature.window} to find labels for"
         return QualitySignal(status="not_enough", metric=spec.metric, window=mature.window, reason=reason)
     scores, flags = mature.scores, mature.labelled
-    covered = coverage(scores, flags)
+    covered = coverage(scores, flags, inclusion=mature.with_labels().inclusion)
     told = {"metric": spec.metric, "window": mature.window, "rows": covered.labelled, "baseline": baseline}
     told |= {"coverage": covered.share, "usual_coverage": usual, "biased": covered.biased}
     judged = mature.with_labels()

@@ -52,6 +52,7 @@ def coverage(
     scores: npt.ArrayLike,
     labelled: npt.ArrayLike,
     *,
+    inclusion: npt.ArrayLike | None = None,
     max_distance: float = 0.1,
     alpha: float = 0.001,
     complete: float = 0.95,
@@ -61,6 +62,8 @@ def coverage(
     Args:
         scores: Scores of all mature rows, shape (n,) or (n, classes).
         labelled: Whether each has a label, shape (n,).
+        inclusion: The probability with which each row that has one came to it, where labels were asked for by hand;
+            then the labelled ones stand, by its inverse, for all rows, and are compared with these. Shape (labelled,).
         max_distance: From which distance of the score distributions on the labelled ones count as biased, if that
             is significant as well.
         alpha: Of the two-sample test.
@@ -76,13 +79,16 @@ def coverage(
     if known in {0, rows}:
         words = f"{share:.1%} of {rows:,} mature rows have a label"
         return Coverage(rows=rows, labelled=known, share=share, distance=None, biased=False, words=words)
-    from scipy.stats import ks_2samp
-
-    tests = [ks_2samp(column[flags], column[~flags], method="asymp") for column in columns.T]
-    worst = max(tests, key=lambda test: float(test.statistic))
-    distance, p_value = float(worst.statistic), min(1.0, float(worst.pvalue) * len(tests))
-    biased = share < complete and distance >= max_distance and p_value < alpha
-    words = f"{share:.1%} of {rows:,} mature rows have a label; their scores are {distance:.2f} away from the others'"
+    if inclusion is None:
+        tests = [_between_two(column[flags], column[~flags]) for column in columns.T]
+        whose = "the others'"
+    else:
+        weights = 1 / np.asarray(inclusion, dtype=np.float64)
+        tests = [_weighted(column, flags, weights) for column in columns.T]
+        whose = "all rows', by the probability of being asked for"
+    distance, p_value = max(tests)
+    biased = share < complete and distance >= max_distance and min(1.0, p_value * len(tests)) < alpha
+    words = f"{share:.1%} of {rows:,} mature rows have a label; their scores are {distance:.2f} away from {whose}"
     return Coverage(
         rows=rows,
         labelled=known,
@@ -91,3 +97,27 @@ def coverage(
         biased=biased,
         words=f"{words}, so they are a biased sample" if biased else words,
     )
+
+
+def _between_two(labelled: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Distance and p-value of two samples."""
+    from scipy.stats import ks_2samp
+
+    found = ks_2samp(labelled, others, method="asymp")
+    return float(found.statistic), float(found.pvalue)
+
+
+def _weighted(
+    values: npt.NDArray[np.float64], flags: npt.NDArray[np.bool_], weights: npt.NDArray[np.float64]
+) -> tuple[float, float]:
+    """Distance of a weighted sample from all rows, and its p-value with as many rows as the weights leave of it."""
+    from scipy.stats import kstwobign
+
+    order = np.argsort(values, kind="stable")
+    carried = np.zeros(len(values))
+    carried[flags] = weights / weights.sum()
+    last = np.append(np.diff(values[order]) > 0, True)  # of equal values
+    steps = np.arange(1, len(values) + 1) / len(values)
+    distance = float(np.abs(np.cumsum(carried[order]) - steps)[last].max())
+    effective = float(weights.sum() ** 2 / (weights**2).sum())
+    return distance, float(kstwobign.sf(np.sqrt(effective) * distance))

@@ -110,6 +110,19 @@ def test_labelled_rows_that_differ_from_the_others_are_called_biased() -> None:
     assert coverage(many, scores > np.median(scores)).biased
 
 
+def test_labels_that_were_asked_for_by_known_probabilities_are_not_called_biased() -> None:
+    _, scores = rows(4_000)
+    rng = np.random.default_rng(3)
+    uncertain = 1 - np.abs(2 * scores - 1)
+    chance = np.clip(0.02 + 0.5 * uncertain**2 / uncertain.mean(), 0, 1)
+    asked = rng.random(4_000) < chance
+    assert coverage(scores, asked).biased
+    assert not coverage(scores, asked, inclusion=chance[asked]).biased
+    # Of those who were asked only the sure ones have answered: then the probabilities don't hold.
+    answered = asked & (scores > np.median(scores))
+    assert coverage(scores, answered, inclusion=chance[answered]).biased
+
+
 def test_a_slice_that_lost_is_found_and_the_others_are_not() -> None:
     y, scores = rows(12_000, lift=2.0)
     groups = np.arange(12_000) % 12
