@@ -14,6 +14,7 @@ ESCALATED: Final = "everfit.escalated"
 WINDOW_MONITORED: Final = "everfit.window.monitored"
 NOTHING_TO_WATCH: Final = "everfit.window.nothing-to-watch"
 CODE_MERGED: Final = "everfit.code.merged"
+VERSION_NOT_SERVED: Final = "everfit.version.not-served"
 
 NAMES: Final = frozenset(
     {
@@ -29,6 +30,7 @@ NAMES: Final = frozenset(
         WINDOW_MONITORED,
         NOTHING_TO_WATCH,
         CODE_MERGED,
+        VERSION_NOT_SERVED,
     }
 )
 """All of them."""

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from everfit.infra.serving.announcing import tell_not_served
 from everfit.infra.serving.servable import ModelCache, Servable, load_servable
 from everfit.tasks.records import ModelVersion
 from everfit.tasks.releasing import registry
@@ -67,7 +68,7 @@ class Follower:
         self._registered, self.model, self.cache, self.every_s = registered, model, cache, every_s
         self._on_champion, self._on_challenger, self._shadow = on_champion, on_challenger, shadow
         self.state = FollowState()
-        self._champion = 0
+        self._champion: ModelVersion | None = None
         self._challenger: Servable | None = None
         self._arms: Arms | None = None
         self._failed: dict[int, int] = {}
@@ -81,7 +82,7 @@ class Follower:
         may be down.
         """
         self._restore()
-        if not self._champion:
+        if self._champion is None:
             self.follow()
         self._thread.start()
 
@@ -93,7 +94,11 @@ class Follower:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self.follow()
+            try:
+                self.follow()
+            except Exception as error:  # such as a full disk: the next round may go better
+                self.state.error = f"{type(error).__name__}: {error}"
+                logger.exception("%s: this look at the registry ended with an error", self.model)
             self._stopping.wait(self.every_s)
 
     def follow(self) -> None:
@@ -110,16 +115,23 @@ class Follower:
             return
         if not self.state.registry_reachable:
             self.state.registry_reachable, self.state.error = True, ""
-        if champion is not None and champion.version != self._champion:
+        wanted = {one.version for one in (champion, challenger) if one is not None}
+        if self.state.failed_version is not None and self.state.failed_version not in wanted:
+            self.state.failed_version, self.state.error = None, ""  # it was taken back
+        if champion is not None and champion != self._champion:
             servable = self._ready(champion)
             if servable is not None:
                 self._on_champion(servable)
-                logger.info("%s: version %s is served in place of %s", self.model, champion.version, self._champion)
-                self.state.swaps += bool(self._champion)
-                self._champion = champion.version
+                logger.info("%s: version %s is served in place of %s", self.model, champion.version, self._served)
+                self.state.swaps += self._champion is not None
+                self._champion = champion
                 self.state.failed_version, self.state.error = None, ""
                 self.cache.remember(champion)
         self._follow_challenger(challenger, arms)
+
+    @property
+    def _served(self) -> int | None:
+        return None if self._champion is None else self._champion.version
 
     def _follow_challenger(self, found: ModelVersion | None, arms: Arms | None) -> None:
         wanted = None if found is None or (arms is None and not self._shadow) else found
@@ -140,9 +152,12 @@ class Follower:
         try:
             return load_servable(self.cache.fetch(self._registered(), version), version)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the old one goes on
+            known = version.version in self._failed
             self._failed[version.version] = _RETRY_ROUNDS
             self.state.failed_version, self.state.error = version.version, f"{type(error).__name__}: {error}"
-            logger.error("%s: version %s is not served: %s", self.model, version.version, self.state.error)
+            if not known:
+                logger.error("%s: version %s is not served: %s", self.model, version.version, self.state.error)
+                tell_not_served(version, self._served, self.state.error)
             return None
 
     def _restore(self) -> None:
@@ -156,5 +171,5 @@ class Follower:
             logger.error("%s: the copy of the last champion is unusable: %s", self.model, error)
             return
         self._on_champion(servable)
-        self._champion = version.version
-        logger.warning("%s: serving version %s, the last known champion", self.model, version.version)
+        self._champion = version
+        logger.info("%s: serving version %s, the last known champion", self.model, version.version)

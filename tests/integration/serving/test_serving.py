@@ -1,15 +1,20 @@
 """The service answers with the champion, logs every answer, and changes champions without a hitch."""
 
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
+from support.events import emitted
 
+from everfit.infra.serving.servable import ModelCache
 from everfit.tasks.answering import predictions
 from everfit.tasks.data.tables import Table, row_keys
+from everfit.tasks.events import VERSION_NOT_SERVED
 
 
 def log(workspace: Path, model: str = "delays") -> pd.DataFrame:
@@ -119,7 +124,11 @@ def test_releases_and_rollbacks_are_served_without_a_failed_request(
     assert sorted(logged) == sorted(answered)
 
 
-def test_a_version_that_cannot_be_served_changes_nothing(registry: Any, serve: Any, good: dict[str, Any]) -> None:
+@pytest.mark.usefixtures("prefect_server")
+def test_a_version_that_cannot_be_served_changes_nothing_and_is_told(
+    registry: Any, serve: Any, good: dict[str, Any], until: Any
+) -> None:
+    began = datetime.now(UTC)
     first, pickle = registry.add("delays", "first"), registry.add("delays", "pickle")
     registry.champion("delays", first)
     service = serve("delays")
@@ -134,6 +143,50 @@ def test_a_version_that_cannot_be_served_changes_nothing(registry: Any, serve: A
     assert "only 'skops' is loaded" in status["error"]
     assert service.client.post("/models/delays/predict", json={"records": [good]}).status_code == 200
     assert f'everfit_failed_version{{model="delays"}} {pickle}.0' in service.client.get("/metrics").text
+    told = emitted("delays", began, VERSION_NOT_SERVED)[VERSION_NOT_SERVED]
+    assert (told["version"], told["served"]) == (pickle, first)
+    assert "only 'skops' is loaded" in told["reason"]
+    registry.champion("delays", first)  # taken back, so nothing is wrong any more
+    until(lambda: service.client.get("/models/delays").json()["failed_version"] is None)
+
+
+def test_a_look_that_ends_with_an_error_is_not_the_last_one(
+    registry: Any, serve: Any, until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = registry.add("delays", "first"), registry.add("delays", "second")
+    registry.champion("delays", first)
+    service = serve("delays")
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ModelCache, "remember", full)
+        registry.champion("delays", second)
+        until(lambda: "No space left" in service.client.get("/models/delays").json()["error"])
+    registry.champion("delays", first)
+    until(lambda: service.client.get("/models/delays").json()["version"] == first)
+
+
+def test_a_copy_of_another_registrys_version_is_not_served_for_this_ones(
+    registry: Any, serve: Any, good: dict[str, Any], tmp_path: Path, until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.champion("delays", registry.add("delays", "first"))
+    service = serve("delays")
+    ask = {"dataframe_records": [good]}
+    one = service.client.post("/models/delays/predict", json={"records": [good]}).json()["predictions"][0]
+    service.stop()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'other.db'}")
+    other = type(registry)(MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'other.db'}"), registry.sources)
+    other.champion("delays", other.add("delays", "second"))
+
+    service = serve("delays")
+
+    def answered() -> Any:
+        return service.client.post("/models/delays/predict", json={"records": [good]}).json()["predictions"][0]
+
+    until(lambda: answered()["probabilities"] != one["probabilities"])
+    assert service.client.post("/invocations", json=ask).headers["everfit-model-version"] == "1"
 
 
 def test_starts_with_the_last_champion_when_the_registry_is_down(
