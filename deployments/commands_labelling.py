@@ -96,9 +96,9 @@ def _write(  # noqa: PLR0917
 
 
 def _classes(context: "Context", champion: Any) -> list[str]:
-    from everfit.tasks.answering.feedback import load_scorer
+    from everfit.tasks.answering.loading import load_scorer
 
-    return [str(one) for one in load_scorer(context, champion).classes]
+    return [str(one) for one in load_scorer(context.mlflow, champion).classes]
 
 
 def _read(context: "Context", path: Path) -> dict[str, Any]:

@@ -99,19 +99,10 @@ def _labelled(context: "Context", until: datetime) -> "pd.DataFrame":
 
 
 def _scorer(context: "Context", version: int) -> "Scorer":
-    from pathlib import Path
-    from tempfile import TemporaryDirectory
-
-    from mlflow.artifacts import download_artifacts
-
-    from everfit.tasks.answering import scoring
+    from everfit.tasks.answering.loading import load_scorer
     from everfit.tasks.releasing import registry
 
-    target = registry.model_version(context.mlflow, MODEL, version)
-    uri = context.mlflow.get_model_version_download_uri(MODEL, str(version))
-    with TemporaryDirectory() as folder:
-        found = download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=context.mlflow.tracking_uri)
-        return scoring.read_scorer(Path(found), target)
+    return load_scorer(context.mlflow, registry.model_version(context.mlflow, MODEL, version))
 
 
 def _scores(scorer: "Scorer", rows: "pd.DataFrame") -> Any:

@@ -51,7 +51,7 @@ def check(version: ModelVersion, rows: Path) -> dict[str, Any]:
         given = columns_of(pd.read_parquet(rows), inputs)
         count = len(next(iter(given.values())))
         p99 = min(_p99(servable, given, min(count, _TIMED_ROWS)) for _ in range(_ROUNDS))
-        answered = scorer.score(inputs.frame(inputs.check(given, count, new_categories=True)))
+        answered = scorer.score_columns(inputs.check(given, count, new_categories=True))
     except Exception as error:  # noqa: BLE001 - whatever it is, the service could not serve this
         return {"loaded": loaded, "problem": f"{type(error).__name__}: {error}"}
     scores = answered.values if answered.probabilities is None else answered.probabilities
@@ -72,7 +72,7 @@ def _p99(servable: "Servable", given: dict[str, list[Any]], rows: int) -> float:
     for row in range(rows):
         started = time.perf_counter()
         one = {name: values[row : row + 1] for name, values in given.items()}
-        servable.scorer.score(servable.inputs.frame(servable.inputs.check(one, 1, new_categories=True)))
+        servable.scorer.score_columns(servable.inputs.check(one, 1, new_categories=True))
         times.append(time.perf_counter() - started)
     return float(np.percentile(times, 99) * 1000)
 

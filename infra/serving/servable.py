@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 from everfit.blocks.errors import ModelError
 from everfit.tasks.answering import predictions
 from everfit.tasks.answering.inputs import InputError, InputSchema
+from everfit.tasks.answering.loading import fetch
 from everfit.tasks.answering.logged_model import LoggedModel
-from everfit.tasks.answering.outliers import fetch_detector
 from everfit.tasks.answering.scoring import Scorer, read_scorer
 from everfit.tasks.records import ModelVersion
-from everfit.tasks.releasing.formats import fetch_converted
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -68,19 +67,12 @@ class ModelCache:
 
     def fetch(self, client: "MlflowClient", version: ModelVersion) -> Path:
         """The folder of a version, downloaded if need be."""
-        from mlflow.artifacts import download_artifacts
-
         kept = self.folder / str(version.version)
         if not self._has(version):
             unfinished = self.folder / f"{version.version}.{os.getpid()}.tmp"
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir()
-            uri = client.get_model_version_download_uri(version.model, str(version.version))
-            found = Path(
-                download_artifacts(artifact_uri=uri, dst_path=str(unfinished), tracking_uri=client.tracking_uri)
-            )
-            fetch_detector(client, version, found)
-            fetch_converted(client, version, found)
+            found = fetch(client, version, unfinished)
             (found / _OF).write_text(version.canonical_json())
             shutil.rmtree(kept, ignore_errors=True)
             found.replace(kept)

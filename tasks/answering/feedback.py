@@ -3,8 +3,6 @@
 import logging
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -14,14 +12,15 @@ from prefect.states import Completed
 from pydantic import Field
 
 from everfit.blocks.errors import ModelError, SpecError
-from everfit.tasks.answering import labels, outliers, predictions, scoring
+from everfit.tasks.answering import labels, predictions, scoring
 from everfit.tasks.answering.labels import Recorded
+from everfit.tasks.answering.loading import load_scorer
 from everfit.tasks.context import Context
 from everfit.tasks.data.split import label_is_visible
 from everfit.tasks.data.tables import row_keys
 from everfit.tasks.endings import ended
 from everfit.tasks.records import ModelVersion, Record, Window
-from everfit.tasks.releasing import formats, registry
+from everfit.tasks.releasing import registry
 from everfit.tasks.sources import read_source
 
 logger = logging.getLogger("everfit.feedback")
@@ -95,21 +94,9 @@ def score_chunks(
     Returns:
         How many predictions were added.
     """
-    scorer = load_scorer(context, version)
+    scorer = load_scorer(context.mlflow, version)
     log = context.workspace.table(context.spec.name, "predictions")
     return scoring.score_window(scorer, chunks, log, window, arm=arm, client=BATCH_CLIENT)
-
-
-def load_scorer(context: Context, version: ModelVersion) -> scoring.Scorer:
-    """Load a version of the registry as the prediction service does."""
-    from mlflow.artifacts import download_artifacts
-
-    uri = context.mlflow.get_model_version_download_uri(version.model, str(version.version))
-    with TemporaryDirectory() as folder:
-        found = download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=context.mlflow.tracking_uri)
-        outliers.fetch_detector(context.mlflow, version, Path(found))
-        formats.fetch_converted(context.mlflow, version, Path(found))
-        return scoring.read_scorer(Path(found), version)
 
 
 def _rows(context: Context, window: Window) -> Iterator[pd.DataFrame]:

@@ -343,9 +343,7 @@ def _withdraw(context: Context, plan: TrialPlan) -> None:
 
 
 def _classes(context: Context, version: int) -> list[str]:
-    from everfit.tasks.answering.feedback import load_scorer
+    from everfit.tasks.answering.loading import load_scorer
 
-    return [
-        str(one)
-        for one in load_scorer(context, registry.model_version(context.mlflow, context.spec.name, version)).classes
-    ]
+    found = registry.model_version(context.mlflow, context.spec.name, version)
+    return [str(one) for one in load_scorer(context.mlflow, found).classes]

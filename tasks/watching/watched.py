@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +10,8 @@ import pandas as pd
 
 from everfit.blocks.errors import NotEnoughError
 from everfit.tasks import tracking
-from everfit.tasks.answering import scoring
 from everfit.tasks.answering.answers import Answers, read_answers
+from everfit.tasks.answering.loading import load_scorer
 from everfit.tasks.answering.predictions import PREDICTED_AT
 from everfit.tasks.answering.scoring import Scorer
 from everfit.tasks.context import Context
@@ -115,19 +113,11 @@ class Watched:
         return {}
 
     def scorer(self, version: int) -> Scorer:
-        """A version of the model, loaded once."""
+        """A version of the model as it is served, loaded once."""
         if version not in self._scorers:
-            self._scorers[version] = self._load(version)
+            target = registry.model_version(self.context.mlflow, self.standing.model, version)
+            self._scorers[version] = load_scorer(self.context.mlflow, target)
         return self._scorers[version]
-
-    def _load(self, version: int) -> Scorer:
-        from mlflow.artifacts import download_artifacts
-
-        client, target = self.context.mlflow, registry.model_version(self.context.mlflow, self.standing.model, version)
-        uri = client.get_model_version_download_uri(target.model, str(target.version))
-        with TemporaryDirectory(prefix="everfit-model-") as folder:
-            found = download_artifacts(artifact_uri=uri, dst_path=folder, tracking_uri=client.tracking_uri)
-            return scoring.read_scorer(Path(found), target)
 
     @cached_property
     def holdout(self) -> Answers:

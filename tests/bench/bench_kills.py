@@ -18,11 +18,13 @@ import tempfile
 import time
 import warnings
 from collections import Counter
+from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 
 import httpx
 import numpy as np
-from bench_serving import frame, free_port, log_model
+from bench_serving import free_port, log_model, records
 
 PROGRAM = """
 import sys
@@ -43,6 +45,7 @@ class Run:
         self.times: list[float] = []
         self.statuses: Counter[str] = Counter()
         self.kills = self.swaps = 0
+        self.down: list[float] = []
         self.process = self.start()
 
     def start(self) -> "subprocess.Popen[bytes]":
@@ -60,16 +63,17 @@ class Run:
                 await asyncio.sleep(0.05)
         raise RuntimeError("the service doesn't answer")
 
-    async def ask(self, payload: bytes) -> None:
+    async def ask(self, payloads: Iterator[bytes]) -> None:
         """One connection: at its share of the rate, and anew when it breaks."""
-        head = f"POST /models/bench/predict HTTP/1.1\r\nHost: bench\r\nContent-Length: {len(payload)}\r\n\r\n".encode()
+        head = "POST /models/bench/predict HTTP/1.1\r\nHost: bench\r\nContent-Length: {}\r\n\r\n"
         while time.monotonic() < self.until:
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
                 due = time.monotonic()
                 while time.monotonic() < self.until:
                     began = time.monotonic()
-                    writer.write(head + payload)
+                    payload = next(payloads)
+                    writer.write(head.format(len(payload)).encode() + payload)
                     header = await reader.readuntil(b"\r\n\r\n")
                     body = await reader.readexactly(int(header.lower().split(b"content-length:")[1].split(b"\r\n")[0]))
                     self.times.append(time.monotonic() - began)
@@ -82,7 +86,7 @@ class Run:
                 writer.close()
             except (OSError, asyncio.IncompleteReadError):
                 self.statuses["no service"] += 1
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0.05)
 
     async def disturb(self, client: object, versions: list[str], swaps: int, kills: int, seconds: float) -> None:
         began = time.monotonic()
@@ -96,10 +100,12 @@ class Run:
                 await asyncio.to_thread(client.set_registered_model_alias, *alias)  # type: ignore[attr-defined]
             else:
                 self.kills += 1
+                died = time.monotonic()
                 self.process.send_signal(signal.SIGKILL)
                 self.process.wait()
                 self.process = self.start()
                 await self.healthy()
+                self.down.append(round(time.monotonic() - died, 2))
 
 
 async def run(arguments: argparse.Namespace, folder: Path) -> Run:
@@ -107,14 +113,13 @@ async def run(arguments: argparse.Namespace, folder: Path) -> Run:
 
     client = mlflow.MlflowClient(tracking_uri=os.environ["MLFLOW_TRACKING_URI"])
     versions = [str(client.create_model_version("bench", (folder / "model").as_uri()).version) for _ in range(2)]
-    (record,) = json.loads(frame(1).to_json(orient="records"))
-    payload = json.dumps({"records": [record]}).encode()
+    payloads = cycle([json.dumps({"records": [one]}).encode() for one in records(2_000)])
     load = Run(free_port(), 0, arguments.rate)
     await load.healthy()
     load.until = time.monotonic() + arguments.seconds
     await asyncio.gather(
         load.disturb(client, versions, arguments.swaps, arguments.kills, arguments.seconds),
-        *(load.ask(payload) for _ in range(CONNECTIONS)),
+        *(load.ask(payloads) for _ in range(CONNECTIONS)),
     )
     return load
 
@@ -143,7 +148,7 @@ def main() -> None:
     from everfit.tasks.answering import predictions
     from everfit.tasks.data.tables import Table
 
-    log = predictions.read(Table(str(folder / "workspace" / "bench" / "predictions")), None, "event_time")
+    log = predictions.read(Table(str(folder / "workspace" / "bench" / "predictions")), None, "scheduled_departure")
     logged = dict(zip(log["_prediction_id"], log["_model_version"], strict=True))
     found = {
         "answered": len(load.answered),
@@ -154,6 +159,7 @@ def main() -> None:
         "by_version": dict(Counter(version for _, version in load.answered)),
         "statuses": dict(load.statuses),
         "kills": load.kills,
+        "seconds_down": load.down,
         "swaps": load.swaps,
         "p50_ms": round(float(np.percentile(load.times, 50)) * 1e3, 1),
         "p99_ms": round(float(np.percentile(load.times, 99)) * 1e3, 1),

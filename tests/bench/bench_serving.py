@@ -1,8 +1,8 @@
 """Speed of the prediction service against `mlflow models serve`: same model, same payloads, same run.
 
-Run with `python tests/bench/bench_serving.py [--seconds 5]`. The model is a pipeline of gradient boosting over 15
-columns, five of them categorical; the prediction log is on. Each server is one process; the client shares
-the machine's cores with it.
+Run with `python tests/bench/bench_serving.py [--seconds 5] [--candidate hist_gradient_boosting] [--swaps 3] [--drain]`.
+The model is that of the demo's spec, trained on the first two months of flights; the prediction log is on. Each server
+is one process; the client shares the machine's cores with it, and asks of one flight after the other.
 """
 
 import argparse
@@ -19,14 +19,18 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
 import pandas as pd
 
-NUMBERS = [f"number_{position}" for position in range(10)]
-TEXTS = [f"text_{position}" for position in range(5)]
+from everfit.deployments.demo_data import MODEL, prepare
+from everfit.tasks.specs import read_spec
 
 BARE_APP = """
 import sys, pathlib, pandas as pd
@@ -39,41 +43,51 @@ app = FastAPI()
 def health(): return {}
 @app.post("/invocations")
 async def invocations(request: Request):
-    rows = pd.DataFrame((await request.json())["dataframe_records"])
+    rows = pd.DataFrame((await request.json())["dataframe_records"])[list(model.feature_names_in_)]
     return {"predictions": (await asyncio.to_thread(model.predict, rows)).tolist()}
 import uvicorn
 uvicorn.run(app, port=int(sys.argv[2]), log_level="warning", access_log=False)
 """
 
 
-def frame(rows: int) -> pd.DataFrame:
-    random = np.random.default_rng(0)
-    numbers = {name: random.normal(size=rows) for name in NUMBERS}
-    texts = {name: pd.array(random.choice(list("abcdefghij"), rows), dtype="str") for name in TEXTS}
-    return pd.DataFrame({**numbers, **texts})
+@cache
+def flights() -> pd.DataFrame:
+    """The flights of January and February 2013 whose label is known, as the demo prepares them."""
+    folder = Path(tempfile.gettempdir(), "everfit-bench-flights")
+    months = prepare(folder)[:2]
+    rows = pd.concat([pd.read_parquet(path) for path in months], ignore_index=True)
+    rows = rows.astype({"distance": "float64", "hour": "float64", "weekday": "float64"})
+    return rows[rows["late"].notna()].reset_index(drop=True)
 
 
-def log_model(folder: Path) -> str:
+def records(count: int) -> list[dict[str, Any]]:
+    """Some of them as JSON, with their key and event time; whole ones, since MLflow's server takes no null alone."""
+    spec = read_spec((files("everfit.deployments") / "models" / f"{MODEL}.yaml").read_text(), MODEL)
+    wanted = list(dict.fromkeys([*spec.columns.key, *(spec.columns.features or ())]))
+    rows = flights()[wanted].dropna().sample(count, random_state=0)
+    return list(json.loads(rows.to_json(orient="records", date_format="iso")))
+
+
+def log_model(folder: Path, candidate: str = "logistic_regression") -> str:
     """Train and register the model; gives the folder that MLflow saved it in."""
     import mlflow
-    from sklearn.compose import ColumnTransformer
-    from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.pipeline import Pipeline
-    from sklearn.preprocessing import OrdinalEncoder
 
     from everfit.tasks.answering.inputs import InputSchema
     from everfit.tasks.answering.outliers import FILE as OUTLIERS_FILE
     from everfit.tasks.answering.outliers import OutlierDetector
+    from everfit.tasks.learning.pipelines import build_pipeline
     from everfit.tasks.learning.train import dump_model, trusted_types
     from everfit.tasks.watching.profile import profile_frame
 
-    rows = frame(20_000)
-    codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan)
-    columns = ColumnTransformer([("codes", codes, TEXTS)], remainder="passthrough")
-    model = Pipeline([("columns", columns), ("estimator", HistGradientBoostingClassifier(random_state=0))])
-    model.fit(rows, (rows["number_0"] + (rows["text_0"] == "a") > 0).astype(int))
+    spec = read_spec((files("everfit.deployments") / "models" / f"{MODEL}.yaml").read_text(), MODEL)
+    names = list(spec.columns.features or ())
+    rows = flights()[names]
+    model = build_pipeline(candidate, "binary", rows, 0).fit(rows, flights()["late"].astype("int64"))
     client = mlflow.MlflowClient(tracking_uri=os.environ["MLFLOW_TRACKING_URI"])
     client.create_registered_model("bench")
+    schema = InputSchema.of_frame(
+        flights(), task="binary", features=names, key=spec.columns.key, event_time=spec.columns.time
+    )
     path = folder / "model"
     mlflow.sklearn.save_model(
         model,
@@ -83,13 +97,56 @@ def log_model(folder: Path) -> str:
         signature=mlflow.models.infer_signature(rows, model.predict(rows)),
         input_example=rows.head(5),
         pip_requirements=["scikit-learn"],
-        metadata=InputSchema.of_frame(rows, task="binary", features=list(rows.columns)).metadata(),
+        metadata=schema.metadata(),
     )
-    detector = OutlierDetector.fit(profile_frame(rows, list(rows.columns)), frame(5_000))
+    detector = OutlierDetector.fit(profile_frame(rows, names), rows.sample(5_000, random_state=0))
     (path / Path(OUTLIERS_FILE).name).write_text(detector.canonical_json())
     version = client.create_model_version("bench", path.as_uri()).version
     client.set_registered_model_alias("bench", "champion", version)
     return str(path)
+
+
+def drain_speed(folder: Path, rows: int = 200_000, together: int = 16) -> dict[str, float]:
+    """How fast answers get from the spool, where they lie in micro-batches, into the Delta table."""
+    from everfit.infra.serving.drain import Drain
+    from everfit.infra.serving.servable import load_servable
+    from everfit.infra.serving.spool import Spool
+    from everfit.tasks.answering import predictions
+    from everfit.tasks.data.tables import Table
+    from everfit.tasks.records import ModelVersion
+
+    version = ModelVersion.model_validate(
+        {"model": "bench", "version": 1, "run_id": "", "trained_until": "2013-03-01T00:00:00Z"}
+    )
+    servable = load_servable(folder / "model", version)
+    inputs, spool = servable.inputs, Spool.claim(folder / "drained")
+    asked = records(together)
+    columns: dict[str, list[Any]] = {
+        **inputs.check({name: [one.get(name) for one in asked] for name in asked[0]}, together),
+        "flight": [one["flight"] for one in asked],
+        inputs.event_time: [1_357_000_000_000_000] * together,
+        predictions.PREDICTED_AT: [1_357_000_000_000_000] * together,
+        predictions.MODEL_VERSION: [1] * together,
+        predictions.ARM: ["champion"] * together,
+        predictions.LATENCY: [1.5] * together,
+        predictions.OUTLIER: [0.5] * together,
+        predictions.CLIENT: ["local"] * together,
+        predictions.FLAG: [None] * together,
+    }
+    columns |= servable.scorer.score_columns(columns).columns()
+    began = time.perf_counter()
+    for _ in range(rows // together):
+        spool.append(servable.kinds, {**columns, predictions.PREDICTION_ID: predictions.prediction_ids(1, together)})
+    spooled = time.perf_counter()
+    key = [column.name for column in inputs.key]
+    moved = Drain(spool, Table(str(folder / "log")), key, inputs.event_time).drain()
+    ended = time.perf_counter()
+    spool.close()
+    return {
+        "rows": moved,
+        "spooled_per_s": round(rows / (spooled - began)),
+        "drained_per_s": round(moved / (ended - spooled)),
+    }
 
 
 @contextmanager
@@ -112,10 +169,12 @@ def server(command: list[str], port: int) -> Iterator[int]:
         process.wait(40)
 
 
-async def load(port: int, payload: bytes, connections: int, seconds: float) -> dict[str, float]:
+async def load(port: int, payloads: list[bytes], connections: int, seconds: float) -> dict[str, float]:
     """Closed loop over plain sockets, so that the client costs as little as can be."""
     head = ["POST /invocations HTTP/1.1", "Host: bench", "Content-Type: application/json"]
-    request = "\r\n".join([*head, f"Content-Length: {len(payload)}", "", ""]).encode() + payload
+    requests = cycle(
+        "\r\n".join([*head, f"Content-Length: {len(payload)}", "", ""]).encode() + payload for payload in payloads
+    )
     times: list[float] = []
     failed = 0
     until = time.perf_counter() + seconds
@@ -125,7 +184,7 @@ async def load(port: int, payload: bytes, connections: int, seconds: float) -> d
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         while time.perf_counter() < until:
             began = time.perf_counter()
-            writer.write(request)
+            writer.write(next(requests))
             header = await reader.readuntil(b"\r\n\r\n")
             length = int(header.lower().split(b"content-length:")[1].split(b"\r\n")[0])
             await reader.readexactly(length)
@@ -144,7 +203,7 @@ async def load(port: int, payload: bytes, connections: int, seconds: float) -> d
     }
 
 
-async def load_with_swaps(port: int, payload: bytes, seconds: float, swaps: int) -> dict[str, float]:
+async def load_with_swaps(port: int, payloads: list[bytes], seconds: float, swaps: int) -> dict[str, float]:
     """The same load of 16 connections while the champion changes again and again."""
     import mlflow
 
@@ -157,7 +216,7 @@ async def load_with_swaps(port: int, payload: bytes, seconds: float, swaps: int)
             await asyncio.sleep(seconds / (swaps + 1))
             await asyncio.to_thread(client.set_registered_model_alias, "bench", "champion", versions[number % 2])
 
-    found, _ = await asyncio.gather(load(port, payload, 16, seconds), swap())
+    found, _ = await asyncio.gather(load(port, payloads, 16, seconds), swap())
     return found
 
 
@@ -185,6 +244,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--swaps", type=int, default=0, help="champion changes during a load of 16 connections")
     parser.add_argument("--only", nargs="*", default=["everfit", "mlflow", "fastapi"])
+    parser.add_argument(
+        "--candidate", default="logistic_regression", help="the demo's champion, or its other candidate"
+    )
+    parser.add_argument("--drain", action="store_true", help="the drain into Delta, too")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp())
     os.environ |= {
@@ -194,13 +257,17 @@ def main() -> None:
         "DO_NOT_TRACK": "1",
     }
     warnings.simplefilter("ignore")
-    path = log_model(folder)
-    records = json.loads(frame(100).to_json(orient="records"))
+    path = log_model(folder, arguments.candidate)
+    asked = records(2_000)
+    single = [json.dumps({"dataframe_records": [one]}).encode() for one in asked]
+    batches = [json.dumps({"dataframe_records": asked[at : at + 100]}).encode() for at in range(0, 2_000, 100)]
     payloads = {
-        "1 row, 16 connections": (json.dumps({"dataframe_records": records[:1]}).encode(), 16),
-        "1 row, 1 connection": (json.dumps({"dataframe_records": records[:1]}).encode(), 1),
-        "100 rows, 4 connections": (json.dumps({"dataframe_records": records}).encode(), 4),
+        "1 row, 16 connections": (single, 16),
+        "1 row, 1 connection": (single, 1),
+        "100 rows, 4 connections": (batches, 4),
     }
+    if arguments.drain:
+        print(f"{'everfit':8} {'drain':24} {drain_speed(folder)}", flush=True)
     ports = {name: free_port() for name in ("everfit", "mlflow", "fastapi")}
     ours = f"from everfit.infra.serving import run; run(['bench'], port={ports['everfit']})"
     flavor = [
@@ -224,16 +291,15 @@ def main() -> None:
     }
     for name in arguments.only:
         with server(commands[name], ports[name]) as pid:
-            for what, (payload, connections) in payloads.items():
-                asyncio.run(load(ports[name], payload, connections, 1.0))
+            for what, (bodies, connections) in payloads.items():
+                asyncio.run(load(ports[name], bodies, connections, 1.0))
                 before = cpu_seconds(pid)
-                found = asyncio.run(load(ports[name], payload, connections, arguments.seconds))
+                found = asyncio.run(load(ports[name], bodies, connections, arguments.seconds))
                 used = cpu_seconds(pid) - before
                 found["cpu_ms_per_request"] = round(used * 1e3 / (found["requests_per_second"] * arguments.seconds), 2)
                 print(f"{name:8} {what:24} {found}", flush=True)
             if name == "everfit" and arguments.swaps:
-                payload = payloads["1 row, 16 connections"][0]
-                found = asyncio.run(load_with_swaps(ports[name], payload, 2 * arguments.seconds, arguments.swaps))
+                found = asyncio.run(load_with_swaps(ports[name], single, 2 * arguments.seconds, arguments.swaps))
                 counted = httpx.get(f"http://127.0.0.1:{ports[name]}/metrics").text
                 made = next(line for line in counted.splitlines() if line.startswith("everfit_swaps_total"))
                 found["swaps"] = float(made.rsplit(" ", 1)[1])
