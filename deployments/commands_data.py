@@ -28,6 +28,10 @@ def init(  # noqa: PLR0917 - each is an option of the command
         Literal["binary", "multiclass", "regression"] | None, typer.Option(help="By default told from the target.")
     ] = None,
     encoding: Annotated[str | None, typer.Option(help="Of text that is not UTF-8, such as latin-1.")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="Between the values, where the header doesn't show it.")] = None,
+    written_as: Annotated[
+        Literal["csv", "parquet", "jsonl"] | None, typer.Option("--format", help="By default told from the name.")
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="The spec file; by default NAME.yaml.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over a spec file that is there.")] = False,
     as_json: AsJson = False,
@@ -45,7 +49,7 @@ def init(  # noqa: PLR0917 - each is an option of the command
         task=task,
         output=output,
         force=force,
-        encoding=encoding,
+        written={"format": written_as, "delimiter": delimiter, "encoding": encoding},
     )
     if as_json:
         _print_json(made)

@@ -1,7 +1,7 @@
 """A look at a table: a bounded, seeded sample of any source, and what each of its columns seems to be."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import Source
@@ -84,26 +84,31 @@ def source_of(data: str) -> dict[str, Any]:
     return {"kind": "files", "path": data}
 
 
-def look(data: str, target: str, encoding: str | None = None) -> Look:
+def look(data: str, target: str, written: Mapping[str, str | None] | None = None) -> Look:
     """Read the source once, keeping a sample.
 
     Args:
         data: Where it is.
         target: The column to predict.
-        encoding: Of files of text that are not UTF-8.
+        written: How files are written, where that can't be told by a look: `format`, `delimiter`, `encoding`.
 
     Raises:
         SourceError: it can't be read, or lacks the target.
     """
     source = source_of(data)
-    if encoding is not None:
-        if source["kind"] != "files":
-            raise SourceError(f"--encoding {encoding!r} is for files, and {data!r} is none; leave it out")
-        source["encoding"] = encoding
+    for name, value in (written or {}).items():
+        if value is not None:
+            if source["kind"] != "files":
+                raise SourceError(f"--{name} {value!r} is for files, and {data!r} is none; leave it out")
+            source[name] = value.encode().decode("unicode_escape") if name == "delimiter" and "\\" in value else value
+    try:
+        parsed: Any = TypeAdapter(Source).validate_python(source)
+    except ValidationError as error:
+        told = error.errors(include_input=False, include_url=False)[0]  # what was given may have a password in it
+        raise SourceError(f"source.{told['loc'][-1]}: {told['msg']}") from error
     roles = ColumnRoles(target=target)
     kept: list[pd.DataFrame] = []
     rows, step = 0, 1
-    parsed: Any = TypeAdapter(Source).validate_python(source)
     for piece in read_source(parsed, roles, _FOREVER):
         kept.append(piece.frame.iloc[(-rows) % step :: step])
         rows += len(piece.frame)

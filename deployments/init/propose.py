@@ -257,10 +257,8 @@ def _features(seen: Look, made: Proposal) -> None:
         made.features.remove(name)
         made.ignored[name] = "suspected leak: it alone all but tells the target; put it back if it is known beforehand"
     if not made.features:
-        raise SpecError(
-            "no column is left to learn from: "
-            + "; ".join(f"{name}: {why}" for name, why in list(made.ignored.items())[:5])
-        )
+        told = "; ".join(f"{name}: {why}" for name, why in list(made.ignored.items())[:5])
+        raise SpecError(f"no column is left to learn from: {told or f'there is none beside {made.target!r}'}")
 
 
 def _left_out(column: pd.Series, seen: Look, made: Proposal) -> str | None:

@@ -18,6 +18,8 @@ from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.records import Window
+from everfit.tasks.sources.csv_files import read_csv
+from everfit.tasks.sources.json_files import read_json_lines
 from everfit.tasks.sources.marks import FileMarks
 from everfit.tasks.sources.pieces import (
     Piece,
@@ -30,7 +32,6 @@ from everfit.tasks.sources.pieces import (
     wanted_columns,
     within,
 )
-from everfit.tasks.sources.text import read_csv, read_json_lines
 
 if TYPE_CHECKING:
     import pyarrow as pa

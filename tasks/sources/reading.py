@@ -66,7 +66,8 @@ def _read(source: Source, roles: ColumnRoles, window: Window, marks: FileMarks) 
 def _require_columns(found: list[str], roles: ColumnRoles, where: str, *, strict: bool) -> None:
     needed = roles.named() if strict else [*roles.key, *filter(None, [roles.event_time])]
     if missing := [name for name in needed if name not in found]:
+        shown = f"{', '.join(repr(name[:100]) for name in found[:20])}{', …' if len(found) > 20 else ''}"
+        parted = "; if something else parts its values, say so by source.delimiter" if len(found) == 1 else ""
         raise SourceError(
-            f"{where} has no column {', '.join(map(repr, missing))}, which the spec names; "
-            f"it has {', '.join(map(repr, found[:20]))}{', …' if len(found) > 20 else ''}"
+            f"{where} has no column {', '.join(map(repr, missing))}, which is asked for; it has {shown}{parted}"
         )

@@ -155,7 +155,7 @@ def test_text_that_is_not_utf_8_is_read_by_the_encoding_that_is_told(folder: Pat
 
     with pytest.raises(SourceError, match="is not utf-8"):
         init("towns.csv", "y")
-    made = init("towns.csv", "y", encoding="latin-1")
+    made = init("towns.csv", "y", written={"encoding": "latin-1"})
 
     assert load_spec(made["path"]).source.encoding == "latin-1"
     assert made["rows"] == 300

@@ -99,8 +99,20 @@ def test_types_that_hold_only_at_the_beginning_are_widened(tmp_path: Path):
     assert (frame["name"].iloc[-1], frame["y"].iloc[-1]) == ("late", 0.25)
 
 
-def test_a_decimal_comma_where_semicolons_part_the_values(tmp_path: Path):
-    assert read(written(tmp_path, "id;at;y\n1;2024-01-01;0,5\n2;2024-01-02;1,25\n"))["y"].tolist() == [0.5, 1.25]
+@pytest.mark.parametrize("delimiter", [";", "\t", "|"])
+@pytest.mark.parametrize(
+    ("values", "numbers"),
+    [
+        (("0,5", "1,25"), [0.5, 1.25]),
+        (('"0,125"', '"12,250"'), [0.125, 12.25]),
+        (("1,125", "12,250"), ["1,125", "12,250"]),  # thousands, which the types of a column tell
+        (("1,125", "12.5"), ["1,125", "12.5"]),
+    ],
+)
+def test_a_comma_in_numbers_where_something_else_parts_them(tmp_path: Path, delimiter: str, values, numbers):
+    text = "id;at;y\n1;2024-01-01;{}\n2;2024-01-02;{}\n".format(*values).replace(";", delimiter)
+
+    assert read(written(tmp_path, text))["y"].tolist() == numbers
 
 
 @pytest.mark.parametrize(
@@ -109,8 +121,11 @@ def test_a_decimal_comma_where_semicolons_part_the_values(tmp_path: Path):
         ("a.csv", b"", "is empty"),
         ("a.csv", b"\n\n", "is empty"),
         ("a.csv", CSV + "3,2024-01-03,three,1,2\n", r"can't be read as CSV: .*Row #4: Expected 4 columns, got 5"),
-        ("a.csv", b"PAR1" + b"\0" * 50, "is Parquet, not text"),
+        ("a.csv", b"PAR1" + b"\0" * 50, "is Parquet, not a table of text"),
         ("a.csv", b"PK\x03\x04" + b"\0" * 50, "a zip archive or a spreadsheet"),
+        ("a.csv", b"BZh91AY" + b"x" * 50, "is packed by bzip2"),
+        ("a.csv", b"<!DOCTYPE html><html><body>Not found</body></html>", "is a page of the web"),
+        ("a.csv", b"id^at^y\n1^2024-01-01^2\n", r"has 'id\^at\^y'; if something else parts its values"),
         ("a.csv", b"a,b\0c\n1,2\n", "holds zero bytes"),
         ("a.csv", b"x" * (3 << 20), "a first line longer than 1 MiB"),
         ("a.csv", CSV.encode() + b'3,2024-01-01,"' + b"x" * (20 << 20), "a line is longer than 8 MiB, or a quotation"),

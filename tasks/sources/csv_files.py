@@ -1,0 +1,165 @@
+"""CSV, as Arrow tables of bounded size."""
+
+import codecs
+import csv
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from everfit.blocks.errors import SourceError
+from everfit.blocks.sources import FilesSource
+from everfit.blocks.spec import ColumnRoles
+from everfit.tasks.sources.pieces import check_columns, wanted_columns
+from everfit.tasks.sources.text import BLOCK, HEAD, head_of, not_in_encoding, open_text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.csv
+
+_DELIMITERS = ",;\t|"
+_CONVERSION = re.compile(r"In CSV column #(\d+): CSV conversion error to ([^:]+): invalid value '(.*)'", re.DOTALL)
+
+
+def read_csv(path: str, source: FilesSource, roles: ColumnRoles, where: str) -> "Iterator[pa.RecordBatch]":
+    """Read CSV with the narrowest types that fit all of the file.
+
+    The file is parsed twice: types that are told from its beginning may not hold to its end.
+
+    Raises:
+        SourceError: it is not CSV, or not in the encoding given.
+    """
+    import pyarrow as pa
+    import pyarrow.csv
+
+    header, delimiter, skipped = _header(path, source, where)
+    check_columns(header, roles, where)
+    if not skipped:  # a first line that does not even end has no row after it
+        return
+    decimal = _decimal_point(path, source, delimiter, where)
+    types: dict[str, pa.DataType] = {}
+    wanted = wanted_columns(header, roles)
+
+    def rows(*, threads: bool = True) -> "Iterator[pa.RecordBatch]":
+        with open_text(path) as stream:
+            yield from pa.csv.open_csv(
+                stream,
+                read_options=pa.csv.ReadOptions(
+                    block_size=BLOCK,
+                    encoding=source.encoding,
+                    use_threads=threads,
+                    column_names=header,
+                    skip_rows=skipped,
+                ),
+                parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+                convert_options=pa.csv.ConvertOptions(
+                    column_types=types,
+                    strings_can_be_null=True,
+                    null_values=["", *source.null_values],
+                    include_columns=wanted,
+                    decimal_point=decimal,
+                    timestamp_parsers=[pa.csv.ISO8601],
+                ),
+            )
+
+    try:
+        while not _fits(rows, header, types):
+            pass
+        for batch in rows():
+            if binary := [field.name for field in batch.schema if pa.types.is_binary(field.type)]:
+                raise SourceError(not_in_encoding(where, source.encoding, f"in column {binary[0]!r}"))
+            yield batch
+    except UnicodeError as error:
+        raise SourceError(not_in_encoding(where, source.encoding, str(error))) from error
+    except pa.ArrowException as error:
+        told = str(error).splitlines()[0]
+        if "UTF8" in told:
+            raise SourceError(not_in_encoding(where, source.encoding, told)) from error
+        if "straddling" in told or "block size" in told:
+            told = f"a line is longer than {BLOCK >> 20} MiB, or a quotation mark is never closed"
+        else:
+            told = _with_row_number(rows, told)
+        raise SourceError(f"{where} can't be read as CSV: {told}; mend the file") from error
+
+
+def _fits(rows: Any, header: list[str], types: "dict[str, pa.DataType]") -> bool:
+    """Read to the end; a type that did not hold is made wider, and False is given."""
+    import pyarrow as pa
+
+    try:
+        for _ in rows():
+            pass
+    except pa.ArrowInvalid as error:
+        found = _CONVERSION.search(str(error))
+        if found is None:
+            raise
+        types[header[int(found[1])]] = _wider(found[2], found[3])
+        return False
+    return True
+
+
+def _wider(kind: str, value: str) -> "pa.DataType":
+    """The next type that a value fits, after one that it did not."""
+    import pyarrow as pa
+
+    if kind == "null" and re.fullmatch(r"\d{4}-\d\d-\d\d([ T].*)?", value):
+        return pa.timestamp("ns", tz="UTC") if re.search(r"(Z|[+-]\d\d:?\d\d)$", value[10:]) else pa.timestamp("ns")
+    if kind.startswith(("date", "timestamp[s]")):
+        return pa.timestamp("ns")
+    if kind in {"null", "int64"}:
+        if kind == "null" and re.fullmatch(r"-?\d{1,18}", value):
+            return pa.int64()
+        try:
+            float(value)
+        except ValueError:
+            return pa.string()
+        return pa.float64()
+    return pa.string()
+
+
+def _with_row_number(rows: Any, told: str) -> str:
+    """The message that one thread gives, which names the row."""
+    import pyarrow as pa
+
+    try:
+        for _ in rows(threads=False):
+            pass
+    except pa.ArrowException as error:
+        return str(error).splitlines()[0]
+    return told
+
+
+def _header(path: str, source: FilesSource, where: str) -> tuple[list[str], str, int]:
+    """The names of the columns, what is between them, and how many lines to skip; 0 where no row comes after them."""
+    head = head_of(path, where, source.encoding)
+    try:
+        text = codecs.getincrementaldecoder(source.encoding)("strict").decode(head, final=len(head) < HEAD)
+    except UnicodeDecodeError as error:
+        raise SourceError(not_in_encoding(where, source.encoding, f"at byte {error.start:,}")) from error
+    except LookupError as error:
+        raise SourceError(f"source.encoding {source.encoding!r} is unknown; write it like utf-8 or latin-1") from error
+    text = text.removeprefix("\ufeff")
+    blank = text[: len(text) - len(text.lstrip("\r\n"))]
+    text = text[len(blank) :]
+    ends = [position for position in (text.find("\n"), text.find("\r")) if position >= 0]
+    if not ends and len(head) == HEAD:
+        raise SourceError(f"{where} has a first line longer than 1 MiB, so it is no CSV; check source.path")
+    line = text[: min(ends, default=len(text))]
+    bare = re.sub(r'"[^"]*"', "", line)
+    delimiter = source.delimiter or max(_DELIMITERS, key=bare.count)
+    names = [name.strip() for name in next(csv.reader([line], delimiter=delimiter))]
+    return (
+        [name or f"unnamed_{position}" for position, name in enumerate(names)],
+        delimiter,
+        1 + len(blank.splitlines()) if ends else 0,
+    )
+
+
+def _decimal_point(path: str, source: FilesSource, delimiter: str, where: str) -> str:
+    """Where no comma parts the values, numbers may be written with one: for decimals, or to set thousands off."""
+    if delimiter == ",":
+        return "."
+    lines = head_of(path, where, source.encoding).split(b"\n")[1:]
+    values = {value.strip(' "\r') for line in lines for value in line.decode("latin-1").split(delimiter)}
+    with_comma = {value for value in values if re.fullmatch(r"-?\d+,\d+", value)}
+    decimals = any(not re.fullmatch(r"-?[1-9]\d{0,2},\d{3}", value) for value in with_comma)
+    return "," if decimals and not any(re.fullmatch(r"-?\d+\.\d+", value) for value in values) else "."

@@ -1,0 +1,112 @@
+"""JSON lines, as Arrow tables of bounded size."""
+
+import codecs
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from everfit.blocks.errors import SourceError
+from everfit.blocks.sources import FilesSource
+from everfit.tasks.sources.text import BLOCK, head_of, not_in_encoding, open_text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_LONGEST_LINE = 64 << 20
+
+
+def read_json_lines(path: str, source: FilesSource, where: str) -> "Iterator[pa.Table]":
+    """Read one JSON object a line; a list of objects is read as well, if it is not large.
+
+    Raises:
+        SourceError: a line is no JSON object.
+    """
+    if head_of(path, where, source.encoding).lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"["):
+        yield _json_list(path, where)
+        return
+    line = 1
+    for block in _blocks(path, where):
+        yield _json_block(block, line, source.encoding, where)
+        line += block.count(b"\n")
+
+
+def _blocks(path: str, where: str) -> Iterator[bytes]:
+    """The file in pieces that end where a line ends."""
+    rest = b""
+    with open_text(path) as stream:
+        while more := bytes(stream.read(BLOCK)):
+            cut = more.rfind(b"\n") + 1
+            if cut:
+                yield rest + more[:cut]
+                rest = more[cut:]
+            else:
+                rest += more
+            if len(rest) > _LONGEST_LINE:
+                raise SourceError(f"{where} has a line longer than {_LONGEST_LINE >> 20} MiB; mend the file")
+    if rest.strip():
+        yield rest
+
+
+def _json_block(block: bytes, line: int, encoding: str, where: str) -> "pa.Table":
+    import pyarrow as pa
+    import pyarrow.json
+
+    try:
+        content = block if encoding.lower().replace("_", "-") == "utf-8" else block.decode(encoding).encode()
+        content = content.removeprefix(codecs.BOM_UTF8)
+        return pa.json.read_json(io.BytesIO(content), pa.json.ReadOptions(block_size=max(len(content), 1024)))
+    except UnicodeDecodeError as error:
+        raise SourceError(not_in_encoding(where, encoding, f"after line {line:,}")) from error
+    except pa.ArrowException:
+        return _mixed_json(content, line, where)
+
+
+def _mixed_json(block: bytes, line: int, where: str) -> "pa.Table":
+    """Lines whose values change their type, by way of Python; the mistake of one that is no object is told."""
+    import orjson
+    import pyarrow as pa
+
+    rows: list[dict[str, Any]] = []
+    for number, text in enumerate(block.splitlines(), start=line):
+        if not text.strip():
+            continue
+        try:
+            row = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            raise SourceError(f"{where}, line {number:,}: {error}; mend the file") from error
+        if not isinstance(row, dict):
+            raise SourceError(f"{where}, line {number:,} holds {type(row).__name__}, not an object; mend the file")
+        rows.append(row)
+    return _table(rows, pa)
+
+
+def _json_list(path: str, where: str) -> "pa.Table":
+    import orjson
+    import pyarrow as pa
+
+    with open_text(path) as stream:
+        content = bytes(stream.read(_LONGEST_LINE * 4))
+    try:
+        rows = orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise SourceError(f"{where} is no JSON ({error}); give one object a line when it is large") from error
+    if not all(isinstance(row, dict) for row in rows):
+        raise SourceError(f"{where} is a list of things that are not all objects; give one object a row")
+    return _table(rows, pa)
+
+
+def _table(rows: list[dict[str, Any]], pa: Any) -> "pa.Table":
+    """Rows of Python values as a table; a column whose values are of several types becomes text."""
+    import orjson
+
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = {}
+    for name in names:
+        values = [row.get(name) for row in rows]
+        try:
+            columns[name] = pa.array(values)
+        except pa.ArrowException:
+            columns[name] = pa.array(
+                [v if v is None or isinstance(v, str) else orjson.dumps(v).decode() for v in values], pa.string()
+            )
+    return pa.table(columns)
