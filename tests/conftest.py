@@ -5,8 +5,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from support.stories import Story
 
 # Before anything imports Prefect or MLflow: no usage data, and nothing of the profile or servers of who runs the tests.
 _HOME = tempfile.mkdtemp(prefix="everfit-")
@@ -15,6 +19,7 @@ os.environ |= {
     "GX_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "PREFECT_HOME": _HOME,
     "MPLBACKEND": "agg",
 }
@@ -65,3 +70,24 @@ def mlflow_uri(workspace: Path, _empty_mlflow: Path, monkeypatch: pytest.MonkeyP
     uri = f"sqlite:///{path}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     return uri
+
+
+@pytest.fixture(scope="session")
+def _story(_empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory) -> "Story":
+    from support.stories import a_story
+
+    workspace = tmp_path_factory.mktemp("story") / ".everfit"
+    workspace.mkdir()
+    shutil.copy(_empty_mlflow, workspace / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("EVERFIT_WORKSPACE", str(workspace))
+        patched.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{workspace / 'mlflow.db'}")
+        return a_story(workspace)
+
+
+@pytest.fixture
+def story(_story: "Story", workspace: Path, mlflow_uri: str) -> "Story":
+    """Three months of a model that is retrained and released, in a workspace of the test's own."""
+    from support.stories import copy_of
+
+    return copy_of(_story, workspace)

@@ -1,6 +1,12 @@
 """What the stories of the flows begin with."""
 
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -10,7 +16,54 @@ from support.deliveries import SPEC, deliveries, write_month
 @pytest.fixture
 def model(workspace: Path, mlflow_uri: str) -> str:
     """A spec file, and 60 days of deliveries from the first of January."""
-    folder = workspace.parent
+    return _deliver(workspace.parent)
+
+
+@pytest.fixture(scope="session")
+def _promoted(prefect_server: None, _empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of `model` after its first turn, made once; stories begin with a copy."""
+    from everfit.deployments.runs import result_of
+    from everfit.flows.training import training
+
+    folder = tmp_path_factory.mktemp("promoted")
+    with working_in(folder, _empty_mlflow):
+        model = _deliver(folder)
+        turn = result_of(training(model, datetime(2024, 3, 1, tzinfo=UTC), return_state=True))
+        assert turn["state"] == "Promoted"
+        (folder / "first-turn.json").write_text(json.dumps(turn))
+    return folder
+
+
+@pytest.fixture
+def released(_promoted: Path, tmp_path: Path) -> Iterator[str]:
+    """A spec file as `model`, whose first turn, until March, has released a champion."""
+    shutil.copytree(_promoted, tmp_path / "released")
+    with working_in(tmp_path / "released"):
+        yield str(tmp_path / "released" / "deliveries.yaml")
+
+
+@pytest.fixture
+def first_turn(released: str) -> dict[str, Any]:
+    """What the first turn of `released` said."""
+    turn: dict[str, Any] = json.loads(Path(released).with_name("first-turn.json").read_text())
+    return turn
+
+
+@contextmanager
+def working_in(folder: Path, empty_mlflow: Path | None = None) -> Iterator[None]:
+    """Work in a folder, on the workspace and the MLflow in it; with an empty MLflow these are made first."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        workspace = folder / ".everfit"
+        if empty_mlflow is not None:
+            workspace.mkdir()
+            shutil.copy(empty_mlflow, workspace / "mlflow.db")
+        patched.setenv("EVERFIT_WORKSPACE", str(workspace))
+        patched.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{workspace / 'mlflow.db'}")
+        yield
+
+
+def _deliver(folder: Path) -> str:
     write_month(folder, "winter", deliveries("2024-01-01", 60))
     path = folder / "deliveries.yaml"
     path.write_text(yaml.safe_dump(SPEC))

@@ -59,44 +59,36 @@ def test_the_first_turn_releases_a_champion_that_loads_without_everfit(model: st
     assert done.returncode == 0, done.stderr
 
 
-def test_what_is_released_was_fitted_on_the_hold_out_too_and_says_so(model: str):
-    turn = run(model)
-
-    here = context(model)
+def test_what_is_released_was_fitted_on_the_hold_out_too_and_says_so(released: str, first_turn: dict[str, Any]):
+    here = context(released)
     champion = registry.champion(here.mlflow, "deliveries")
     assert champion is not None
     assert champion.trained_until == MARCH - timedelta(days=1)  # the maturity, and no hold-out left out
-    assert champion.snapshot_digest == turn["snapshot"]["digest"]
+    assert champion.snapshot_digest == first_turn["snapshot"]["digest"]
     (release,) = here.ledger.releases("deliveries")
-    assert (release.version, release.state, release.turn_id) == (1, "verified", turn["turn_id"])
+    assert (release.version, release.state, release.turn_id) == (1, "verified", first_turn["turn_id"])
 
 
-def test_the_same_trigger_gives_one_turn(model: str):
-    first = run(model, reason="monthly")
-    again = run(model, reason="monthly")
-
-    assert again == first
-    here = context(model)
+def test_the_same_trigger_gives_one_turn(released: str, first_turn: dict[str, Any]):
+    assert run(released) == first_turn
+    here = context(released)
     assert len(here.ledger.turns("deliveries")) == 1
     assert registry.versions(here.mlflow, "deliveries") == [1]
 
 
-def test_another_trigger_over_the_same_rows_finds_nothing_new(model: str):
-    run(model, reason="monthly")
-
-    assert run(model, reason="somebody was curious")["state"] == "NothingNew"
-    assert registry.versions(context(model).mlflow, "deliveries") == [1]
+def test_another_trigger_over_the_same_rows_finds_nothing_new(released: str):
+    assert run(released, reason="somebody was curious")["state"] == "NothingNew"
+    assert registry.versions(context(released).mlflow, "deliveries") == [1]
 
 
-def test_a_challenger_that_learned_nothing_better_does_not_replace_the_champion(model: str, workspace: Path):
-    run(model)
-    write_month(workspace.parent, "spring", deliveries("2024-03-01", 30, seed=1))
+def test_a_challenger_that_learned_nothing_better_does_not_replace_the_champion(released: str):
+    write_month(Path(released).parent, "spring", deliveries("2024-03-01", 30, seed=1))
 
-    turn = run(model, datetime(2024, 4, 1, tzinfo=UTC))
+    turn = run(released, datetime(2024, 4, 1, tzinfo=UTC))
 
     assert turn["state"] == "ChampionKept"
     assert turn["reasons"][0].startswith("Kept champion 1")
-    here = context(model)
+    here = context(released)
     champion, challenger = (getattr(registry, alias)(here.mlflow, "deliveries") for alias in ("champion", "challenger"))
     assert (champion.version, challenger.version) == (1, 2)
     # Both were judged on rows that neither had seen.
@@ -117,15 +109,14 @@ def test_a_world_that_changed_gives_a_new_champion(model: str, workspace: Path):
     assert turn["champion"]["metrics"]["roc_auc"] < 0.3 < turn["challenger"]["metrics"]["roc_auc"]
 
 
-def test_bad_rows_lie_in_quarantine_and_are_not_trained_on(model: str, workspace: Path):
+def test_bad_rows_lie_in_quarantine_and_are_not_trained_on(released: str):
     spring = deliveries("2024-03-01", 30, seed=1)
     spring.loc[:9, "id"] = None
-    run(model)
-    write_month(workspace.parent, "spring", spring)
+    write_month(Path(released).parent, "spring", spring)
 
-    run(model, datetime(2024, 4, 1, tzinfo=UTC))
+    run(released, datetime(2024, 4, 1, tzinfo=UTC))
 
-    here = context(model)
+    here = context(released)
     quarantined = here.workspace.table("deliveries", "quarantine").read()
     assert len(quarantined) == 10
     assert quarantined["_reasons"].str.contains("expect_column_values_to_not_be_null").all()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.stories import FEBRUARY, MARCH, Story, a_story
+from support.stories import FEBRUARY, MARCH, Story
 from support.turns import sales
 
 from everfit.flows.upkeep import upkeep
@@ -18,11 +18,6 @@ from everfit.tasks.releasing import registry
 from everfit.tasks.turns import TurnRecord
 
 LONG = timedelta(days=200)
-
-
-@pytest.fixture
-def story(workspace: Path, mlflow_uri: str) -> Story:
-    return a_story(workspace)
 
 
 def tidy(story: Story, *, dry_run: bool = False) -> tuple[str, dict[str, Any]]:

@@ -8,7 +8,7 @@ import mlflow
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from support.stories import APRIL, Story, a_story
+from support.stories import APRIL, Story
 from support.turns import sales
 
 from everfit.blocks.errors import BusyError, SpecError
@@ -22,24 +22,23 @@ from everfit.tasks.watching.reference import SAMPLE_FILE
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 
 
-@pytest.fixture
-def story(workspace: Path, mlflow_uri: str) -> Story:
+@pytest.fixture(name="story")
+def _with_a_broken_delivery(story: Story) -> Story:
     """Sale 3 changed in March; sale 1999 came in April and is in quarantine too, as a later delivery was broken."""
-    told = a_story(workspace)
     bound = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "price", "max_value": 100}}
-    told.write_spec(expectations={"suite": [bound]})
+    story.write_spec(expectations={"suite": [bound]})
     broken = sales(2_000)
     broken.loc[1_999, "price"] = 5_000.0
-    told.write("sales.csv", broken)
-    told.turn(datetime(2024, 4, 2, tzinfo=UTC), "quarantining")
+    story.write("sales.csv", broken)
+    story.turn(datetime(2024, 4, 2, tzinfo=UTC), "quarantining")
     rows = pd.DataFrame({"id": [3, 4]})
     keys = row_keys(rows, ["id"])
     known = pd.Series([APRIL, APRIL])
     labels.record(
-        told.workspace.table("sales", "labels"),
+        story.workspace.table("sales", "labels"),
         labels.label_rows(keys, pd.Series([1.0, 2.0]), known, "regression", "source"),
     )
-    return told
+    return story
 
 
 def everything(story: Story) -> list[str]:

@@ -1,6 +1,5 @@
 """Candidates are tried on later rows, chosen, and fitted the same each time; one that fails does not end the turn."""
 
-import textwrap
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,9 +12,9 @@ from everfit.blocks.errors import DataError, ModelError, TrainingError
 from everfit.tasks.data.split import label_is_visible, split_window
 from everfit.tasks.learning.fitting import fit, recency_weights
 from everfit.tasks.learning.folds import time_folds
-from everfit.tasks.learning.models import TRUSTED_VARIABLE, dump_model, load_model
+from everfit.tasks.learning.models import dump_model, load_model
 from everfit.tasks.learning.search import Setting
-from everfit.tasks.learning.train import Trial, choose, fit_best, fit_on, ranked, read_model, try_candidate, try_here
+from everfit.tasks.learning.train import Trial, choose, fit_on, ranked, read_model, try_candidate
 from everfit.tasks.records import Window
 from everfit.tasks.statistics.scores import class_indices, class_list, model_scores, prior_scores
 
@@ -177,112 +176,6 @@ def test_probabilities_are_calibrated_on_rows_that_were_not_fitted_on(method: st
     assert np.array_equal(
         load_model(dump_model(model)).predict_proba(rows[features]), model.predict_proba(rows[features])
     )
-
-
-FACTORIES = """
-    import time
-    import numpy as np
-    from sklearn.base import BaseEstimator, ClassifierMixin
-    from sklearn.linear_model import LogisticRegression
-
-    def good(C=1.0):
-        return LogisticRegression(C=C)
-
-    def raises():
-        raise RuntimeError("no licence")
-
-    class Odd(ClassifierMixin, BaseEstimator):
-        def __init__(self, how="nan"):
-            self.how = how
-        def fit(self, X, y):
-            self.classes_ = np.unique(y)
-            if self.how == "slow":
-                time.sleep(60)
-            if self.how == "dies":
-                import os
-                os._exit(3)
-            return self
-        def predict_proba(self, X):
-            return np.full((len(X), len(self.classes_)), np.nan if self.how == "nan" else 0.5)
-        def predict(self, X):
-            return np.full(len(X), self.classes_[0])
-
-    def nan(): return Odd("nan")
-    def slow(): return Odd("slow")
-    def dies(): return Odd("dies")
-    def strange(): return Odd("half")
-"""
-
-
-@pytest.fixture
-def factories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    (tmp_path / "mine_for_tests.py").write_text(textwrap.dedent(FACTORIES))
-    monkeypatch.syspath_prepend(str(tmp_path))
-    return "mine_for_tests"
-
-
-def test_a_users_own_candidate_is_tried_like_any_other(factories: str, tmp_path: Path) -> None:
-    name = f"{factories}:good"
-    data = data_of(a_spec(training={"candidates": [name]}), rows_of(), tmp_path)
-    trial = try_candidate(data, name)
-    fitted = fit_on(data, name, data.split.training, str(tmp_path / "model"))
-
-    assert trial.score is not None
-    assert trial.score > 0.8
-    assert read_model(fitted, data.workspace).predict(rows_of()[data.features]).shape == (900,)
-
-
-@pytest.mark.parametrize(
-    ("factory", "reason"),
-    [
-        ("raises", "RuntimeError: no licence"),
-        ("nan", "NaN or infinite"),
-        ("missing", "has no attribute 'missing'"),
-    ],
-)
-def test_a_users_candidate_that_fails_says_why(factory: str, reason: str, factories: str, tmp_path: Path) -> None:
-    name = f"{factories}:{factory}"
-    data = data_of(a_spec(training={"candidates": [name]}), rows_of(), tmp_path)
-    trial = try_here(data, name, data.training_rows(data.split.training))
-    assert trial.score is None
-    assert reason in trial.error
-
-
-@pytest.mark.parametrize(
-    ("factory", "reason"),
-    [("dies", "ended with code 3"), ("slow", "took longer than training.time_limit, 1s")],
-)
-def test_a_users_candidate_that_fails_ends_with_its_reason(
-    factory: str, reason: str, factories: str, tmp_path: Path
-) -> None:
-    name = f"{factories}:{factory}"
-    data = data_of(
-        a_spec(training={"candidates": [name, "logistic_regression"], "time_limit": "1s"}), rows_of(), tmp_path
-    )
-    trial = try_candidate(data, name)
-
-    assert trial.score is None
-    assert reason in trial.error
-    chosen = fit_best(
-        data, [trial, try_candidate(data, "logistic_regression")], data.split.training, str(tmp_path / "m")
-    )
-    assert chosen.candidate == "logistic_regression"
-
-
-def test_a_type_that_is_not_trusted_is_refused_until_the_operator_trusts_it(
-    factories: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = f"{factories}:strange"
-    data = data_of(a_spec(training={"candidates": [name]}), rows_of(), tmp_path)
-    with pytest.raises(TrainingError, match=f"{TRUSTED_VARIABLE}={factories}"):
-        fit_on(data, name, data.split.training, str(tmp_path / "model"))
-
-    monkeypatch.setenv(TRUSTED_VARIABLE, factories)
-    fitted = fit_on(data, name, data.split.training, str(tmp_path / "model"))
-    assert read_model(fitted, data.workspace).predict(rows_of()[data.features]).size == 900
-    monkeypatch.delenv(TRUSTED_VARIABLE)
-    with pytest.raises(ModelError, match="does not trust"):
-        read_model(fitted, data.workspace)
 
 
 def test_a_model_that_would_run_any_function_is_refused() -> None:
