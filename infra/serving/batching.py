@@ -136,6 +136,8 @@ class Batcher:
             batch, ended = self._gather()
             groups: dict[tuple[int, Arm], list[Job]] = {}
             for job in batch:
+                if job.future is not None and job.future.done():
+                    continue  # nobody waits for it any more, so it's no answer, and must not be logged as one
                 groups.setdefault((id(job.servable), job.arm), []).append(job)
             for jobs in groups.values():
                 self._answer(jobs)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from everfit.blocks.errors import EverfitError
-from everfit.infra.serving.batching import Answer, Batcher, Job
+from everfit.infra.serving.batching import Answer
+from everfit.infra.serving.beside import Beside
 from everfit.infra.serving.protocol import Identified, Table
 from everfit.infra.serving.servable import Servable
 from everfit.infra.serving.spool import Spool, SpoolError
@@ -21,8 +22,8 @@ class UnfitChallengerError(EverfitError):
     """The challenger can't answer in the champion's place: it knows other classes, or takes too long."""
 
 
-class TrialArm:
-    """Has its own thread, so that a slow challenger delays nobody but the keys that are its own.
+class TrialArm(Beside):
+    """A slow challenger delays nobody but the keys that are its own, and those not for long.
 
     Args:
         spool: Where its predictions are logged.
@@ -31,27 +32,9 @@ class TrialArm:
     """
 
     def __init__(self, spool: Spool, *, max_waiting: int, outlier_above: float) -> None:
-        self._batcher = Batcher(spool, max_waiting=max_waiting, outlier_above=outlier_above)
+        super().__init__(spool, "challenger", max_waiting=max_waiting, outlier_above=outlier_above)
         self._on: tuple[Servable, Arms] | None = None
         self.failed = 0
-
-    def start(self) -> None:
-        """Begin to predict."""
-        self._batcher.start()
-
-    def stop(self) -> None:
-        """Predict what waits, and end."""
-        self._batcher.stop()
-
-    @property
-    def rows(self) -> int:
-        """Predictions that were logged."""
-        return self._batcher.rows
-
-    @property
-    def outliers(self) -> int:
-        """Rows of these that were flagged."""
-        return self._batcher.outliers
 
     @property
     def on(self) -> tuple[Servable, Arms] | None:
@@ -111,12 +94,10 @@ class TrialArm:
         try:
             if challenger.scorer.classes != champion.scorer.classes:
                 raise UnfitChallengerError("it knows other classes than the champion")
-            job = job_of(challenger, table, logged, client, "challenger", new_categories=new_categories)
-            job.flag = flag
-            job.future = asyncio.get_running_loop().create_future()
-            self._batcher.put(job)
+            future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+            self.put(challenger, table, logged, client, new_categories=new_categories, flag=flag, future=future)
             async with asyncio.timeout(_PATIENCE_S):
-                return await job.future
+                return await future
         except SpoolError:
             raise
         except (EverfitError, TimeoutError) as error:
@@ -124,26 +105,6 @@ class TrialArm:
             logger.warning("version %s failed on trial: %s", challenger.version.version, type(error).__name__)
             self.failed += table.rows
             return None
-
-
-def job_of(
-    servable: Servable,
-    table: Table,
-    logged: Mapping[str, list[Any]],
-    client: str,
-    arm: Any,
-    *,
-    new_categories: bool,
-) -> Job:
-    """A request that was checked for the champion, as another model takes it.
-
-    Raises:
-        InputError: a value isn't what that model was trained for.
-    """
-    features = servable.inputs.check(table.columns, table.rows, new_categories=new_categories)
-    wanted = {*servable.kinds} - {*features}
-    kept = {name: values for name, values in logged.items() if name in wanted}
-    return Job(servable, features, kept, table.rows, client, arm=arm)
 
 
 def part_of(columns: Mapping[str, Sequence[Any]], rows: Sequence[int]) -> dict[str, list[Any]]:
