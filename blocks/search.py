@@ -42,13 +42,17 @@ class SearchPolicy(Policy):
     The candidates' own defaults are tried first, then what did best in the last turn, then what the search proposes.
 
     Attributes:
-        trials: How many settings of each candidate are tried; 1 is the defaults alone, and the last turn's best.
+        trials: How many settings of each candidate are tried; 1 is the defaults alone, and the last turn's best. Of
+            fewer than 10,000 training rows a few settings that suit them are tried beside the defaults.
         time: After this no further setting of a candidate is tried.
+        at_once: How many settings are proposed before any of them is learned from. As many may be tried side by side on
+            the workers of a Dask scheduler; what is found is the same wherever they are tried.
         spaces: By candidate and hyperparameter, in place of the candidate's own space.
     """
 
     trials: int = Field(default=1, ge=1, le=10_000, description="Settings of each candidate that are tried.")
     time: Duration = Field(default=timedelta(minutes=10), description="After this no further setting is tried.")
+    at_once: int = Field(default=4, ge=1, le=1000, description="Settings that are proposed side by side.")
     spaces: dict[str, dict[str, Space]] = Field(default_factory=dict, description="In place of a candidate's own.")
 
     @property

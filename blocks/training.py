@@ -37,7 +37,8 @@ class TrainingPolicy(Policy):
             `package.module:factory` that returns a scikit-learn-compatible estimator.
         parameters: Hyperparameters by candidate, in place of its defaults.
         time_limit: A candidate that takes longer to try or to fit is given up.
-        folds: On how many parts of the training rows, each later than what is fitted on, candidates are chosen.
+        folds: On how many parts of the training rows, each later than what is fitted on, candidates are chosen; by
+            default 5 of fewer than 10,000 rows, and else 1. Rows without event times are cut by a seeded draw.
         search: Of hyperparameters; by default none.
         class_weight: `balanced` gives each class the same weight, however rare it is.
         recency: After this span of event time a row has half the weight; by default all weigh the same.
@@ -61,7 +62,9 @@ class TrainingPolicy(Policy):
     candidates: tuple[str, ...] = Field(default=(), description="What is tried; by default what suits the task.")
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict, description="Hyperparameters by candidate.")
     time_limit: Duration = Field(default=timedelta(hours=1), description="A candidate that takes longer is given up.")
-    folds: int = Field(default=1, ge=1, le=20, description="Time-ordered parts that candidates are chosen by.")
+    folds: int | None = Field(
+        default=None, ge=1, le=20, description="Parts that candidates are chosen by; by default as suits the rows."
+    )
     search: SearchPolicy = Field(default_factory=SearchPolicy, description="Of hyperparameters; by default none.")
     class_weight: Literal["none", "balanced"] = Field(default="none", description="`balanced`: all classes alike.")
     recency: Duration | None = Field(default=None, description="After this span a row has half the weight.")

@@ -56,10 +56,7 @@ def training(model: str, until: datetime | None = None, trigger: Trigger | None 
         data = data_in.data_of(context, turn, record)
         while True:
             # Candidates compete on validation rows; the best one is fitted on all training rows.
-            trials = [
-                learning.try_candidate.submit(data, *candidate) for candidate in learning.candidates(context, turn)
-            ]
-            tried = tuple(trial.result() for trial in trials)
+            tried = learning.try_candidates(data, learning.candidates(context, turn))
             challenger = learning.fit_challenger(data, turn, tried)
 
             # Challenger and champion meet on the hold-out; if its rows are too few to judge by, on a longer one.

@@ -14,8 +14,8 @@ RUNNER, ADDRESS = "EVERFIT_TASK_RUNNER", "EVERFIT_DASK_ADDRESS"
 def task_runner() -> TaskRunner[Any]:
     """The task runner that the environment names.
 
-    In threads one candidate is tried at a time: each uses every core by itself, and two that share them take far
-    longer than one by one.
+    In threads one setting is tried at a time: each uses every core by itself, and two that share them take far longer
+    than one by one.
 
     Raises:
         EverfitError: there is no such runner, or it isn't installed.
@@ -31,3 +31,8 @@ def task_runner() -> TaskRunner[Any]:
         raise EverfitError(f"{RUNNER} is 'dask', and prefect-dask is missing: pip install 'everfit[dask]'") from error
     runner: TaskRunner[Any] = DaskTaskRunner(address=os.environ.get(ADDRESS))
     return runner
+
+
+def side_by_side() -> bool:
+    """Whether tasks that are submitted at once run at once, as they do on the workers of a scheduler."""
+    return os.environ.get(RUNNER, "threads") != "threads"

@@ -10,6 +10,7 @@ import pandas as pd
 from everfit.blocks.errors import SpecError
 from everfit.blocks.metrics import TaskKind
 from everfit.blocks.policy import format_duration
+from everfit.blocks.training import CANDIDATES, DEFAULT_CANDIDATES
 from everfit.deployments.init.look import Look, distinct_share, is_whole, spread
 from everfit.tasks.evidence.leaks import suspected_leaks
 
@@ -18,6 +19,7 @@ _FREE_TEXT_LENGTH, _FREE_TEXT_SHARE, _IDENTIFIER_SHARE = 40, 0.5, 0.9
 _NUMBERED_ROWS = 50
 """Of so few rows it may be chance that each has a value of its own."""
 _LEAST_HOLDOUT_ROWS = 200
+_FEW_ROWS = 5_000  # a forest of more is a large file
 _LEAK_ROWS = 20_000
 _DATE_PARTS = re.compile(r"^(.*_)?(year|month|day|week|quarter|hour|minute|yr|mnth|dayofyear|weekofyear)$")
 _PROTECTED = re.compile(
@@ -48,6 +50,7 @@ class Proposal:
         maturity: From the event to the label.
         holdout: How much of the end is kept out; None where a sample is.
         least_rows: How many rows the hold-out must have; None for the gate's own number.
+        candidates: What is tried; empty for the defaults.
         notes: What else a person should know.
     """
 
@@ -64,6 +67,7 @@ class Proposal:
     maturity: str | None = None
     holdout: str | None = None
     least_rows: int | None = None
+    candidates: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
 
 
@@ -101,6 +105,9 @@ def propose(
             f"--target {target!r} is always {frame[target].dropna().tolist()[0]!r}; there is nothing to learn"
         )
     _times(seen, made, event_time, label_time)
+    if seen.rows < _FEW_ROWS:
+        usual = [name for name in DEFAULT_CANDIDATES if made.task in CANDIDATES[name]]
+        made.candidates = (usual[0], "random_forest", *usual[1:])
     made.key = key or _key(seen, made)
     _features(seen, made)
     _holdout(seen, made)
@@ -169,8 +176,8 @@ def _label_time(frame: pd.DataFrame, made: Proposal, others: list[str]) -> str |
 
 
 def _key(seen: Look, made: Proposal) -> tuple[str, ...]:
-    """The fewest columns that name a row, of those that look like names or times."""
-    frame = seen.frame
+    """The fewest columns that name a row, of those that look like names or times; equal rows are one."""
+    frame = seen.frame.drop_duplicates()
     likely = [
         name
         for name in frame.columns
@@ -194,11 +201,11 @@ def _key(seen: Look, made: Proposal) -> tuple[str, ...]:
             for chosen in combinations(others, size):
                 if distinct_share(frame, [made.event_time, *chosen]) == 1.0:
                     return (made.event_time, *chosen)
-    repeated = int(frame.duplicated().sum())
+    repeated = len(seen.frame) - len(frame)
     if repeated:
         made.notes.append(
-            f"No column names a row, so the whole row does: {repeated:,} of {len(frame):,} rows looked at are equal to "
-            f"another one, and each of those counts once."
+            f"No column names a row, so the whole row does: {repeated:,} of {len(seen.frame):,} rows looked at are "
+            f"equal to another one, and each of those counts once."
         )
     return ()
 

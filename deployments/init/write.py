@@ -34,6 +34,9 @@ def write(made: Proposal, seen: Look) -> str:
         lines.append(f"  holdout: {made.holdout}  # the last fifth of the rows, which no candidate is fitted on")
     else:
         lines.append("  holdout_share: 0.2  # a seeded sample of each class, which no candidate is fitted on")
+    if made.candidates:
+        lines += ["  # There are few rows, of which a forest often learns more than other trees do:"]
+        lines += [f"  candidates: {_list(made.candidates)}"]
     if made.least_rows is not None:
         lines += ["", "gate:", "  # There are few rows, and the gate would have more to be sure of what it says:"]
         lines += [f"  min_rows: {made.least_rows}", "  min_class_rows: 3"]

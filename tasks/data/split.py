@@ -1,9 +1,10 @@
 """Split a snapshot's rows by time: what is fitted on, what selects, what judges."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
@@ -30,6 +31,11 @@ class Sample(Window):
     side: Literal["training", "holdout"]
     share: float = Field(gt=0, lt=1, description="Of the rows that are kept out.")
     seed: int
+
+    def __str__(self) -> str:
+        share = self.share if self.side == "holdout" else 1 - self.share
+        side = "kept out" if self.side == "holdout" else "not kept out"
+        return f"the drawn {share:.0%} of the rows known at {self.until:%Y-%m-%d %H:%M} that were {side}"
 
     def takes(self, rows: pd.DataFrame, by: str | None) -> npt.NDArray[np.bool_]:
         """Tell which rows are on this side; shape (rows,).
@@ -189,9 +195,20 @@ class TrainingData:
         window = Window(since=self.split.whole.since, until=self.until)
         return self._dataset.read(window, self.spec.columns.time, self._columns, self.snapshot.version)
 
-    def __reduce__(self) -> tuple[type["TrainingData"], tuple[object, ...]]:
+    def told(self) -> str:
+        """What another process needs to read the same rows, as JSON."""
+        told = {
+            "spec": self.spec.content(),
+            "snapshot": self.snapshot.model_dump(mode="json"),
+            "split": self.split.model_dump(mode="json"),
+            "until": self.until.isoformat(),
+            "workspace": self.workspace.uri,
+        }
+        return json.dumps(told, sort_keys=True)
+
+    def __reduce__(self) -> tuple[Callable[[str], "TrainingData"], tuple[str]]:
         """To another process go the names of the rows, and not the rows."""
-        return TrainingData, (self.spec, self.snapshot, self.split, self.until, self.workspace)
+        return data_told, (self.told(),)
 
     def rows(self, window: Window, purpose: str, also: Sequence[str] = ()) -> pd.DataFrame:
         """Read the rows of a window whose labels are visible at `until`, in time order.
@@ -238,3 +255,16 @@ class TrainingData:
                 f"'binary'; set task to multiclass or regression"
             )
         return rows
+
+
+@lru_cache(maxsize=1)
+def data_told(told: str) -> TrainingData:
+    """The rows that `TrainingData.told` told of; a process that is asked again and again about them reads them once."""
+    given = json.loads(told)
+    return TrainingData(
+        ModelSpec.model_validate(given["spec"]),
+        Snapshot.model_validate(given["snapshot"]),
+        Split.model_validate(given["split"]),
+        datetime.fromisoformat(given["until"]),
+        Workspace(given["workspace"]),
+    )

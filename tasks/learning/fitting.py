@@ -1,5 +1,6 @@
 """Fit: one candidate on some rows, with one setting; the same rows in the same order give the same model."""
 
+import random
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import pandas as pd
 
 from everfit.blocks.policy import parse_duration
 from everfit.blocks.spec import ModelSpec
+from everfit.blocks.training import is_factory
 from everfit.tasks.learning.folds import VALIDATION_SHARE
 from everfit.tasks.learning.pipelines import build_pipeline
 from everfit.tasks.learning.search import Setting
@@ -29,6 +31,9 @@ def fit(spec: ModelSpec, features: list[str], candidate: str, setting: Setting, 
         rows: With features, target and time.
     """
     policy, target = spec.training, labels(rows[spec.columns.target], spec.task)
+    if is_factory(candidate):  # which may draw from the generators of the process, whatever was drawn before
+        random.seed(policy.seed)
+        np.random.seed(policy.seed)  # noqa: NPY002 - it is the one that others draw from
     model = build_pipeline(
         candidate,
         spec.task,

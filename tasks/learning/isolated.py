@@ -1,9 +1,13 @@
 """A user's own candidate, tried and fitted in a process of its own: it may raise, crash, or take too long."""
 
 import json
+import os
+import select
 import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,27 +16,30 @@ from pydantic import TypeAdapter
 
 from everfit.blocks.errors import EverfitError, TrainingError
 from everfit.blocks.policy import format_duration
-from everfit.blocks.spec import ModelSpec
-from everfit.tasks.data.split import Sample, Split, TrainingData
-from everfit.tasks.learning.search import Setting
-from everfit.tasks.learning.train import Fitted, Trial, fit_here, try_here
-from everfit.tasks.records import Snapshot, Window
-from everfit.tasks.workspace import Workspace
+from everfit.tasks.data.split import Sample, TrainingData, data_told
+from everfit.tasks.learning.search import Asked, Setting, Try
+from everfit.tasks.learning.train import Fitted, fit_here, try_here
+from everfit.tasks.records import Window
 
 _STARTING_SECONDS = 120
 """What Python and the libraries may take to start, beside the candidate's own time."""
+_IDLE_SECONDS = 60.0
+"""After this a process that nobody asks ends by itself."""
+_LOOK_SECONDS = 0.5
+"""How often it is looked whether a process lives that should answer."""
+_REQUEST, _ANSWER = "request.json", "answer.json"
 _GRACE = 1.0
 """A candidate that looks at the clock itself, between its tries, keeps what it has found."""
 
 
-def try_candidate(data: TrainingData, candidate: str, warm: Setting | None) -> Trial:
-    """Try a candidate as `everfit.tasks.learning.train.try_candidate` does, in another process.
+def try_setting(data: TrainingData, asked: Asked, seconds: float) -> Try:
+    """Try a setting as `everfit.tasks.learning.train.try_setting` does, in another process.
 
     Raises:
         TrainingError: it took too long, or its process ended without an answer.
     """
-    asked = {"do": "try", "candidate": candidate, "setting": None if warm is None else warm.model_dump(mode="json")}
-    return Trial.model_validate(_ask(data, candidate, asked))
+    request = {"do": "try", "asked": asked.model_dump(mode="json"), "seconds": seconds}
+    return Try.model_validate(_ask(data, asked.candidate, request, seconds))
 
 
 def fit_on(data: TrainingData, candidate: str, window: Window, path: str, setting: Setting) -> Fitted:
@@ -41,56 +48,116 @@ def fit_on(data: TrainingData, candidate: str, window: Window, path: str, settin
     Raises:
         TrainingError: it failed, took too long, or its process ended without an answer.
     """
-    asked = {
+    seconds = data.spec.training.time_limit.total_seconds()
+    request = {
         "do": "fit",
         "candidate": candidate,
         "setting": setting.model_dump(mode="json"),
         "window": window.model_dump(mode="json"),
         "path": path,
+        "seconds": seconds,
     }
-    return Fitted.model_validate(_ask(data, candidate, asked))
+    try:
+        return Fitted.model_validate(_ask(data, candidate, request, seconds))
+    finally:
+        end_processes(candidate)
 
 
-def _ask(data: TrainingData, candidate: str, asked: dict[str, Any]) -> Any:
-    limit = data.spec.training.time_limit
-    asked["data"] = _told(data)
-    with TemporaryDirectory(prefix="everfit-candidate-") as folder:
-        request, answer = Path(folder, "request.json"), Path(folder, "answer.json")
-        request.write_text(json.dumps({**asked, "path_of_modules": sys.path}))
-        command = [sys.executable, "-m", "everfit.tasks.learning.isolated", str(request), str(answer)]
-        seconds = limit.total_seconds()
-        try:
-            done = subprocess.run(  # noqa: S603 - our own module
-                command,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                check=False,
-                timeout=seconds + _STARTING_SECONDS,
+class _Process:
+    """A process that does for a candidate what it is asked to, one thing after the other, until nobody asks any more.
+
+    Starting one takes seconds, so that one is kept for the settings of a search.
+    """
+
+    def __init__(self) -> None:
+        self._folder = TemporaryDirectory(prefix="everfit-candidate-")
+        self._errors = Path(self._folder.name, "errors.txt")
+        self._answered, told = os.pipe()
+        command = [sys.executable, "-m", "everfit.tasks.learning.isolated", self._folder.name, str(told)]
+        with self._errors.open("wb") as errors:
+            self._process = subprocess.Popen(  # noqa: S603 - our own module
+                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=errors, pass_fds=(told,)
             )
+        os.close(told)
+        self._last = time.monotonic()
+
+    def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any] | None:
+        """Ask, and wait for the answer.
+
+        Returns:
+            The answer; None when the process has ended instead, or was ended after so many seconds.
+        """
+        Path(self._folder.name, _REQUEST).write_text(json.dumps(request))
+        assert self._process.stdin is not None  # noqa: S101 - it was given one
+        with suppress(BrokenPipeError):  # it has ended, which is seen below
+            self._process.stdin.write(b"\n")
+            self._process.stdin.flush()
+        give_up = time.monotonic() + seconds
+        while not select.select([self._answered], [], [], _LOOK_SECONDS)[0]:
+            if self._process.poll() is not None or time.monotonic() > give_up:
+                return None
+        if not os.read(self._answered, 1):
+            return None
+        self._last = time.monotonic()
+        answer: dict[str, Any] = json.loads(Path(self._folder.name, _ANSWER).read_text())
+        return answer
+
+    @property
+    def waits(self) -> bool:
+        """Whether it can be asked, and is not about to end by itself."""
+        return self._process.poll() is None and time.monotonic() - self._last < _IDLE_SECONDS / 2
+
+    def end(self) -> tuple[int, str]:
+        """End it.
+
+        Returns:
+            Its exit code, and the last line that it said.
+        """
+        assert self._process.stdin is not None  # noqa: S101 - it was given one
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()  # who waits to be asked ends by this
+        try:
+            code = self._process.wait(_LOOK_SECONDS)
         except subprocess.TimeoutExpired:
-            raise TrainingError(
-                f"{candidate}: took longer than training.time_limit, {format_duration(limit)}"
-            ) from None
-        if done.returncode == -signal.SIGALRM:
-            raise TrainingError(f"{candidate}: took longer than training.time_limit, {format_duration(limit)}")
-        if not answer.exists():
-            said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
-            raise TrainingError(f"{candidate}: its process ended with code {done.returncode}, saying: {said}")
-        found = json.loads(answer.read_text())
+            self._process.kill()
+            self._process.wait()
+            code = -signal.SIGALRM  # as if it had looked at the clock itself
+        os.close(self._answered)
+        said = self._errors.read_text(errors="replace").strip().splitlines()
+        self._folder.cleanup()
+        return code, next(reversed(said), "nothing")
+
+
+_kept: dict[str, _Process] = {}
+"""By candidate, a process that waits to be asked again."""
+
+
+def end_processes(candidate: str) -> None:
+    """End what waits here to be asked again of a candidate; elsewhere it ends by itself."""
+    if (process := _kept.pop(candidate, None)) is not None:
+        process.end()
+
+
+def _ask(data: TrainingData, candidate: str, request: dict[str, Any], seconds: float) -> Any:
+    limit = format_duration(data.spec.training.time_limit)
+    request |= {"data": data.told(), "path_of_modules": sys.path}
+    process = _kept.pop(candidate, None)
+    if process is not None and not process.waits:
+        process.end()
+        process = None
+    process = process or _Process()
+    found = process.ask(request, seconds + _STARTING_SECONDS)
+    if found is None:
+        code, said = process.end()
+        if code == -signal.SIGALRM:
+            raise TrainingError(f"{candidate}: took longer than training.time_limit, {limit}")
+        raise TrainingError(f"{candidate}: its process ended with code {code}, saying: {said}")
+    if (other := _kept.pop(candidate, None)) is not None:  # of another thread, that has come first
+        other.end()
+    _kept[candidate] = process
     if "error" in found:
         raise TrainingError(found["error"])
     return found["found"]
-
-
-def _told(data: TrainingData) -> dict[str, Any]:
-    return {
-        "spec": data.spec.content(),
-        "snapshot": data.snapshot.model_dump(mode="json"),
-        "split": data.split.model_dump(mode="json"),
-        "until": data.until.isoformat(),
-        "workspace": data.workspace.uri,
-    }
 
 
 def _answer(asked: dict[str, Any]) -> dict[str, Any]:
@@ -99,24 +166,16 @@ def _answer(asked: dict[str, Any]) -> dict[str, Any]:
     import sklearn.ensemble
     import sklearn.linear_model  # noqa: F401
 
-    told = asked["data"]
-    data = TrainingData(
-        ModelSpec.model_validate(told["spec"]),
-        Snapshot.model_validate(told["snapshot"]),
-        Split.model_validate(told["split"]),
-        Window.model_validate({"until": told["until"]}).until,
-        Workspace(told["workspace"]),
-    )
-    candidate, setting = asked["candidate"], asked["setting"]
-    setting = None if setting is None else Setting.model_validate(setting)
+    candidate = asked["candidate"] if "candidate" in asked else asked["asked"]["candidate"]
     try:
-        rows = data.training_rows(data.split.training)
-        signal.setitimer(signal.ITIMER_REAL, data.spec.training.time_limit.total_seconds() + _GRACE)  # ends the process
+        data = data_told(asked["data"])
+        data.training_rows(data.split.training)  # reading is none of the candidate's time
+        signal.setitimer(signal.ITIMER_REAL, max(0.0, asked["seconds"]) + _GRACE)  # ends the process
         if asked["do"] == "try":
-            tried = try_here(data, candidate, rows, setting)
+            tried = try_here(data, Asked.model_validate(asked["asked"]), asked["seconds"])
             return {"found": tried.model_dump(mode="json")}
         window = TypeAdapter[Window](Sample | Window).validate_python(asked["window"])
-        fitted = fit_here(data, candidate, window, asked["path"], setting or Setting())
+        fitted = fit_here(data, candidate, window, asked["path"], Setting.model_validate(asked["setting"]))
         return {"found": fitted.model_dump(mode="json")}
     except EverfitError as error:
         return {"error": f"{candidate}: {error}"}
@@ -126,15 +185,15 @@ def _answer(asked: dict[str, Any]) -> dict[str, Any]:
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def main(request: Path, answer: Path) -> None:
-    """Do what is asked in a file, and answer in another."""
-    asked = json.loads(request.read_text())
-    sys.path[:] = list(dict.fromkeys([*sys.path, *asked.pop("path_of_modules")]))
-    content = json.dumps(_answer(asked))
-    part = answer.with_suffix(".part")
-    part.write_text(content)
-    part.replace(answer)
+def main(folder: Path, told: int) -> None:
+    """Do what is asked in a file, and answer in another, each time that a byte comes in."""
+    os.set_inheritable(told, False)
+    while select.select([0], [], [], _IDLE_SECONDS)[0] and os.read(0, 1):
+        asked = json.loads((folder / _REQUEST).read_text())
+        sys.path[:] = list(dict.fromkeys([*sys.path, *asked.pop("path_of_modules")]))
+        (folder / _ANSWER).write_text(json.dumps(_answer(asked)))
+        os.write(told, b"\n")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))

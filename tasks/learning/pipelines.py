@@ -37,6 +37,15 @@ SPACES: dict[str, dict[str, Space]] = {
 }
 """What is searched of each candidate, unless the spec says otherwise."""
 
+IF_FEW_ROWS: dict[str, tuple[dict[str, Any], ...]] = {
+    "hist_gradient_boosting": ({"learning_rate": 0.06, "max_leaf_nodes": 8}, {"categorical_features": None}),
+    "random_forest": ({"min_samples_leaf": 5},),
+}
+"""What is tried beside the defaults where there are few rows: small trees, which learn less by heart.
+
+Of categories trees may take any together, which needs many rows of each; or they are split as if they were numbers.
+"""
+
 
 def build_pipeline(
     candidate: str,

@@ -3,8 +3,10 @@
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from statistics import fmean, median
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
@@ -14,6 +16,9 @@ from everfit.tasks.records import Record
 
 if TYPE_CHECKING:
     import optuna
+
+_LEAST_BEFORE_PRUNING = 5
+"""Tries on all folds, before one is given up for being behind the half of them."""
 
 _SPAN = "training span"
 """Under this name the spans of history compete as one more parameter."""
@@ -42,6 +47,22 @@ class Try(Record):
     pruned: bool = Field(default=False, description="Given up after the first folds, being behind the others.")
 
 
+class Asked(Record):
+    """A setting that is to be tried, with all that whoever tries it must know of the search.
+
+    Attributes:
+        candidate: Whose setting it is.
+        number: Of the try, from 1 on.
+        setting: What is tried.
+        bounds: After each fold but the last, the mean that it has to reach to go on; empty where it always does.
+    """
+
+    candidate: str
+    number: int
+    setting: Setting
+    bounds: tuple[float, ...] = ()
+
+
 class TimeUp(Exception):  # noqa: N818 - it ends a candidate's tries, and is no error by itself
     """A candidate has had the time that it was given."""
 
@@ -49,87 +70,93 @@ class TimeUp(Exception):  # noqa: N818 - it ends a candidate's tries, and is no 
 Evaluate = Callable[[Setting], Iterator[float]]
 """Scores of a setting, fold by fold."""
 
+Attempt = Callable[[Sequence[Asked], float], Generator[Try]]
+"""Tries settings, here or elsewhere, until a deadline, and tells how they did, in their order."""
+
 
 @dataclass(frozen=True)
 class Search:
     """What is searched, and how.
 
+    Settings are proposed `policy.at_once` at a time, and the search learns from them when all have been tried: what it
+    proposes next hangs neither on how many are tried side by side nor on which ends first.
+
     Attributes:
+        candidate: Whose settings they are.
         policy: How many trials, and for how long.
         space: By hyperparameter.
         spans: Of history that compete, as in the spec.
         first: Settings that are tried before the search proposes any.
         seed: Of the search.
         greater_is_better: Of the scores.
+        folds: How many scores each setting gets.
         deadline: On the clock of `time.perf_counter`.
     """
 
+    candidate: str
     policy: SearchPolicy
     space: Mapping[str, Space]
     spans: Sequence[str]
     first: Sequence[Setting]
     seed: int
     greater_is_better: bool
+    folds: int = 1
     deadline: float = math.inf
 
-    def run(self, evaluate: Evaluate, told: Callable[[int, Try], None] | None = None) -> tuple[Try, ...]:
+    def run(self, attempt: Attempt, told: Callable[[int, Try], None] | None = None) -> tuple[Try, ...]:
         """Try settings until trials or time are used up; what failed is among them, with its reason.
 
-        The same evaluations give the same tries, as long as no time runs out.
+        The same scores give the same tries, as long as no time runs out.
 
         Args:
-            evaluate: Scores a setting fold by fold.
-            told: Called after each try with its number and outcome.
+            attempt: Tries the settings that it is given.
+            told: Called after each try with its number, from 0 on, and its outcome.
         """
         study = self._study() if self.policy.on and self.space else None
-        started, tries = time.perf_counter(), []
-        for number in range(max(self.policy.trials, len(self.first)) if study else len(self.first)):
-            proposed = None
-            if number < len(self.first):
-                setting = self.first[number]
+        in_all = max(self.policy.trials, len(self.first)) if study else len(self.first)
+        started, tries = time.perf_counter(), list[Try]()
+        while len(tries) < in_all:
+            proposed: list[optuna.trial.Trial | None]
+            if not tries:
+                proposed, settings = [None] * len(self.first), list(self.first)
             else:
                 assert study is not None  # noqa: S101 - without one there are no tries after the first
-                if time.perf_counter() - started > self.policy.time.total_seconds():
-                    break
-                proposed = study.ask(self._distributions())
-                setting = self._setting(proposed.params)
-            done = self._try(setting, evaluate, proposed)
-            tries.append(done)
+                asked = [study.ask(self._distributions()) for _ in range(min(self.policy.at_once, in_all - len(tries)))]
+                proposed, settings = list(asked), [self._setting(each.params) for each in asked]
+            bounds = () if not tries else self._bounds(tries)
+            batch = [
+                Asked(candidate=self.candidate, number=number, setting=setting, bounds=bounds)
+                for number, setting in enumerate(settings, len(tries) + 1)
+            ]
+            done: list[Try] = []
+            with closing(
+                attempt(batch, self.deadline)
+            ) as outcomes:  # what is under way is waited for, also when no more is wanted
+                for outcome in outcomes:
+                    done.append(outcome)
+                    if told is not None:
+                        told(len(tries) + len(done) - 1, outcome)
+                    if self._late(started, len(tries) + len(done)):
+                        break
+            tries += done
             if study is not None:
-                self._learn(study, proposed, done)
-            if told is not None:
-                told(number, done)
-            if time.perf_counter() > self.deadline:
+                for each, outcome in zip(proposed, done, strict=False):
+                    self._learn(study, each, outcome)
+            if len(done) < len(batch) or self._late(started, len(tries)):
                 break
         return tuple(tries)
 
-    def _try(self, setting: Setting, evaluate: Evaluate, proposed: "optuna.trial.Trial | None") -> Try:
-        started, scores, error, pruned = time.perf_counter(), [], "", False
-        try:
-            for step, score in enumerate(evaluate(setting)):
-                if not math.isfinite(score):
-                    error = f"a score is {score}"
-                    break
-                scores.append(score)
-                if time.perf_counter() > self.deadline:
-                    raise TimeUp
-                if proposed is not None:
-                    proposed.report(sum(scores) / len(scores), step)
-                    if pruned := proposed.should_prune():
-                        break
-        except TimeUp:
-            error = "took longer than training.time_limit"
-        except Exception as problem:  # noqa: BLE001 - an estimator may raise anything, and it is told in the try
-            error = f"{type(problem).__name__}: {problem}"
-        whole = not error and not pruned and scores
-        return Try(
-            setting=setting,
-            score=sum(scores) / len(scores) if whole else None,
-            folds=tuple(scores),
-            seconds=round(time.perf_counter() - started, 3),
-            error=error,
-            pruned=pruned,
-        )
+    def _late(self, started: float, tried: int) -> bool:
+        now = time.perf_counter()
+        searching = tried >= len(self.first)  # the first settings have all of the candidate's time
+        return now > self.deadline or (searching and now - started > self.policy.time.total_seconds())
+
+    def _bounds(self, tries: Sequence[Try]) -> tuple[float, ...]:
+        """The median of what the tries before had after each fold but the last; none before there are a few."""
+        whole = [each.folds for each in tries if each.score is not None]
+        if len(whole) < _LEAST_BEFORE_PRUNING:
+            return ()
+        return tuple(median(fmean(folds[:step]) for folds in whole) for step in range(1, self.folds))
 
     def _study(self) -> "optuna.Study":
         import optuna
@@ -138,7 +165,6 @@ class Search:
         return optuna.create_study(
             direction="maximize" if self.greater_is_better else "minimize",
             sampler=optuna.samplers.TPESampler(seed=self.seed, n_startup_trials=8),
-            pruner=optuna.pruners.MedianPruner(n_startup_trials=5),
         )
 
     def _distributions(self) -> "dict[str, optuna.distributions.BaseDistribution]":
@@ -156,6 +182,8 @@ class Search:
         import optuna
 
         if proposed is not None:
+            for step in range(len(done.folds)):
+                proposed.report(fmean(done.folds[: step + 1]), step)  # of what was given up early this is all there is
             state = optuna.trial.TrialState
             failed = state.PRUNED if done.pruned else state.FAIL
             study.tell(proposed, done.score, state=None if done.score is not None else failed)
@@ -172,6 +200,42 @@ class Search:
                 study.add_trial(optuna.trial.create_trial(params=values, distributions=distributions, value=done.score))
         except ValueError:  # one of the values lies outside
             return
+
+
+def score_setting(asked: Asked, evaluate: Evaluate, *, greater_is_better: bool, deadline: float = math.inf) -> Try:
+    """Try a setting on the folds, as far as it goes.
+
+    Args:
+        asked: The setting, and the bounds below which it is given up.
+        evaluate: Scores a setting fold by fold.
+        greater_is_better: Of the scores.
+        deadline: On the clock of `time.perf_counter`.
+    """
+    started, scores, error, pruned = time.perf_counter(), list[float](), "", False
+    sign = 1 if greater_is_better else -1
+    try:
+        for score in evaluate(asked.setting):
+            if not math.isfinite(score):
+                error = f"a score is {score}"
+                break
+            scores.append(score)
+            if time.perf_counter() > deadline:
+                raise TimeUp
+            if len(scores) <= len(asked.bounds) and sign * (fmean(scores) - asked.bounds[len(scores) - 1]) < 0:
+                pruned = True
+                break
+    except TimeUp:
+        error = "took longer than training.time_limit"
+    except Exception as problem:  # noqa: BLE001 - an estimator may raise anything, and it is told in the try
+        error = f"{type(problem).__name__}: {problem}"
+    return Try(
+        setting=asked.setting,
+        score=fmean(scores) if scores and not error and not pruned else None,
+        folds=tuple(scores),
+        seconds=round(time.perf_counter() - started, 3),
+        error=error,
+        pruned=pruned,
+    )
 
 
 def _distribution(space: Space) -> "optuna.distributions.BaseDistribution":

@@ -1,8 +1,9 @@
 """Train: try the candidates on time-ordered folds of the training rows, choose, and fit the best on all of them."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from pydantic import Field
@@ -13,10 +14,10 @@ from everfit.blocks.training import is_factory
 from everfit.tasks.data.split import Sample, TrainingData
 from everfit.tasks.evidence.worth import best_threshold
 from everfit.tasks.learning.fitting import fit, since_of
-from everfit.tasks.learning.folds import time_folds
+from everfit.tasks.learning.folds import FEW_ROWS, folds_of
 from everfit.tasks.learning.models import dump_model, load_model, trusted_types
-from everfit.tasks.learning.pipelines import SPACES
-from everfit.tasks.learning.search import Evaluate, Search, Setting, TimeUp, Try, best_of
+from everfit.tasks.learning.pipelines import IF_FEW_ROWS, SPACES
+from everfit.tasks.learning.search import Asked, Attempt, Evaluate, Search, Setting, TimeUp, Try, best_of, score_setting
 from everfit.tasks.records import Record, Window
 from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.statistics.scores import class_indices, class_list, model_scores
@@ -25,7 +26,17 @@ from everfit.tasks.workspace import Workspace
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
-__all__ = ["Fitted", "Trial", "choose", "dump_model", "fit_on", "load_model", "trusted_types", "try_candidate"]
+__all__ = [
+    "Fitted",
+    "Trial",
+    "choose",
+    "dump_model",
+    "fit_on",
+    "load_model",
+    "trusted_types",
+    "try_candidate",
+    "try_setting",
+]
 
 
 class Trial(Record):
@@ -56,51 +67,58 @@ class Fitted(Record):
 Told = Callable[[int, Try], None]
 
 
-def try_candidate(data: TrainingData, candidate: str, warm: Setting | None = None, told: Told | None = None) -> Trial:
+def try_candidate(
+    data: TrainingData,
+    candidate: str,
+    warm: Setting | None = None,
+    *,
+    attempt: Attempt | None = None,
+    told: Told | None = None,
+) -> Trial:
     """Try a candidate's settings: fit each on earlier training rows and score it on later ones.
 
-    A candidate that fails ends with its reason; it does not end the turn. The user's own run in a process of their
-    own, which is ended when it takes too long.
+    A candidate that fails ends with its reason; it does not end the turn.
 
     Args:
         data: The turn's rows.
         candidate: Which.
         warm: What did best in the last turn.
+        attempt: Tries settings by `try_setting`, wherever it likes; by default here, one by one.
         told: Called after each setting with its number and outcome.
 
     Raises:
         DataError: there are no training rows, or no two classes among them.
     """
+    spec, policy = data.spec, data.spec.training
     rows = data.training_rows(data.split.training)
     started = time.perf_counter()
-    failed = Trial(candidate=candidate, metric=data.spec.metric, score=None, rows=len(rows), seconds=0.0)
-    if is_factory(candidate):
-        from everfit.tasks.learning import isolated
-
-        try:
-            return isolated.try_candidate(data, candidate, warm)
-        except EverfitError as error:
-            seconds = round(time.perf_counter() - started, 3)
-            return failed.model_copy(update={"error": str(error), "seconds": seconds})
-    return try_here(data, candidate, rows, warm, told)
-
-
-def try_here(
-    data: TrainingData, candidate: str, rows: pd.DataFrame, warm: Setting | None = None, told: Told | None = None
-) -> Trial:
-    """Try a candidate in this process; see `try_candidate`."""
-    spec, policy = data.spec, data.spec.training
-    started = time.perf_counter()
-    deadline = started + policy.time_limit.total_seconds()
     better = metric(spec.metric).greater_is_better
     spans = ["all" if span is None else format_duration(span) for span in policy.spans]
+    given = policy.parameters.get(candidate, {})
     first = [Setting(span=span) for span in spans]
+    first += [Setting(parameters=other, span=spans[0]) for other in _if_few_rows(data, candidate, rows)]
     if warm is not None and warm.span in spans and warm not in first:
         first.append(warm)
     space = policy.search.spaces.get(candidate, SPACES.get(candidate, {}))
-    space = {name: each for name, each in space.items() if name not in policy.parameters.get(candidate, {})}
-    search = Search(policy.search, space, spans, first, policy.seed, better, deadline)
-    tries = search.run(_evaluation(data, candidate, rows, deadline), told)
+    space = {name: each for name, each in space.items() if name not in given}
+    search = Search(
+        candidate=candidate,
+        policy=policy.search,
+        space=space,
+        spans=spans,
+        first=first,
+        seed=policy.seed,
+        greater_is_better=better,
+        folds=len(folds_of(spec, rows)),
+        deadline=started + policy.time_limit.total_seconds(),
+    )
+    try:
+        tries = search.run(attempt or partial(one_by_one, data), told)
+    finally:
+        if is_factory(candidate):
+            from everfit.tasks.learning import isolated
+
+            isolated.end_processes(candidate)
     best = best_of(tries, greater_is_better=better)
     return Trial(
         candidate=candidate,
@@ -114,14 +132,63 @@ def try_here(
     )
 
 
+def _if_few_rows(data: TrainingData, candidate: str, rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Parameters that are tried beside the defaults where there are few rows, but for those that the spec has set."""
+    texts = any(not pd.api.types.is_numeric_dtype(rows[name].dtype) for name in data.features)
+    for parameters in IF_FEW_ROWS.get(candidate, ()) if len(rows) < FEW_ROWS else ():
+        for_texts = "categorical_features" in parameters
+        if (texts or not for_texts) and not set(parameters) & set(data.spec.training.parameters.get(candidate, {})):
+            yield parameters
+
+
+def one_by_one(data: TrainingData, settings: Sequence[Asked], deadline: float) -> Generator[Try]:
+    """Try settings in this thread."""
+    for asked in settings:
+        yield try_setting(data, asked, deadline - time.perf_counter())
+
+
+def try_setting(data: TrainingData, asked: Asked, seconds: float) -> Try:
+    """Try one setting on all folds; the same setting of the same rows scores the same wherever it is tried.
+
+    The user's own candidate runs in a process of its own, which is ended when it takes too long.
+
+    Args:
+        data: The turn's rows.
+        asked: The setting.
+        seconds: That it may take.
+
+    Raises:
+        DataError: there are no training rows, or no two classes among them.
+    """
+    if not is_factory(asked.candidate):
+        return try_here(data, asked, seconds)
+    from everfit.tasks.learning import isolated
+
+    started = time.perf_counter()
+    try:
+        return isolated.try_setting(data, asked, seconds)
+    except EverfitError as error:
+        spent = round(time.perf_counter() - started, 3)
+        return Try(setting=asked.setting, score=None, seconds=spent, error=str(error))
+
+
+def try_here(data: TrainingData, asked: Asked, seconds: float) -> Try:
+    """Try one setting in this process; see `try_setting`."""
+    deadline = time.perf_counter() + seconds
+    rows = data.training_rows(data.split.training)
+    better = metric(data.spec.metric).greater_is_better
+    evaluate = _evaluation(data, asked.candidate, rows, deadline)
+    return score_setting(asked, evaluate, greater_is_better=better, deadline=deadline)
+
+
 def _evaluation(data: TrainingData, candidate: str, rows: pd.DataFrame, deadline: float) -> Evaluate:
     """Scores a setting on the folds: each fits on rows of the setting's span alone, and validates on the same rows."""
     spec, names = data.spec, data.spec.columns
     classes = class_list(rows[names.target], spec.task)
-    scored = metric(spec.metric)
+    scored, folds = metric(spec.metric), folds_of(spec, rows)
 
     def scores(setting: Setting) -> Iterator[float]:
-        for fitted, validated in time_folds(len(rows), spec.training.folds):
+        for fitted, validated in folds:
             if time.perf_counter() > deadline:
                 raise TimeUp
             earlier, later = rows.iloc[fitted], rows.iloc[validated]
@@ -208,7 +275,8 @@ def _threshold(data: TrainingData, candidate: str, setting: Setting, rows: pd.Da
     value, target = data.spec.training.value, data.spec.columns.target
     if value is None or value.function is not None:
         return None
-    fitted, validated = next(time_folds(len(rows), 1))
+    one = data.spec.training.model_copy(update={"folds": 1})
+    ((fitted, validated),) = folds_of(data.spec.model_copy(update={"training": one}), rows)
     model = fit(data.spec, data.features, candidate, setting, rows.iloc[fitted])
     classes = class_list(rows[target], data.spec.task)
     later = rows.iloc[validated]

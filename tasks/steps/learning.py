@@ -1,8 +1,15 @@
 """Candidates are tried, the best one fitted, converted and registered, as Prefect tasks."""
 
 import logging
+import time
+from collections import deque
+from collections.abc import Generator, Sequence
+from functools import partial
 
 from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
+from prefect.task_runners import ThreadPoolTaskRunner
 
 from everfit.tasks import tracking, turns
 from everfit.tasks.context import Context
@@ -11,24 +18,53 @@ from everfit.tasks.evidence import conversion as converting
 from everfit.tasks.evidence.conversion import Conversion
 from everfit.tasks.gate import GateDecision
 from everfit.tasks.learning import train
-from everfit.tasks.learning.search import Setting
+from everfit.tasks.learning.search import Asked, Setting, Try
 from everfit.tasks.learning.train import Fitted, Trial
 from everfit.tasks.ledger import Turn
 from everfit.tasks.progress import Progress
 from everfit.tasks.records import ModelVersion
+from everfit.tasks.runners import side_by_side
 from everfit.tasks.turns import TurnRecord
 from everfit.tasks.watching import reference
 
 logger = logging.getLogger("everfit.training")
 
 
-@task(task_run_name="try-{candidate}")
+@task(task_run_name="try-{asked.candidate}-{asked.number}", cache_policy=NO_CACHE)
+def try_setting(data: TrainingData, asked: Asked, seconds: float) -> Try:
+    """Fit a setting on earlier training rows and score it on later ones, fold by fold."""
+    return train.try_setting(data, asked, seconds)
+
+
+@task(task_run_name="try-{candidate}", cache_policy=NO_CACHE)
 def try_candidate(data: TrainingData, candidate: str, warm: Setting | None = None) -> Trial:
-    """Fit a candidate on earlier training rows, score it on later ones, with each of the settings tried."""
-    trial = train.try_candidate(data, candidate, warm, Progress(data.spec.training.search, candidate).told)
-    told = trial.error or f"{trial.metric} {trial.score:.4f} on validation rows"
-    logger.info("train     %s: %s (%.1f s)", candidate, told, trial.seconds)
+    """Search a candidate's settings: each is tried by a task of its own, wherever the flow's task runner runs it."""
+    told = Progress(data.spec.training.search, candidate).told
+    trial = train.try_candidate(data, candidate, warm, attempt=partial(_submitted, data), told=told)
+    outcome = trial.error or f"{trial.metric} {trial.score:.4f} on validation rows"
+    logger.info("train     %s: %s (%.1f s)", candidate, outcome, trial.seconds)
     return trial
+
+
+def _submitted(data: TrainingData, settings: Sequence[Asked], deadline: float) -> Generator[Try]:
+    """Try settings by tasks: all at once where they run side by side, and else each when the one before has ended."""
+    under_way: deque[PrefectFuture[Try]] = deque()
+    waiting = deque(settings)
+    try:
+        while waiting or under_way:
+            while waiting and (side_by_side() or not under_way):
+                under_way.append(try_setting.submit(data, waiting.popleft(), deadline - time.perf_counter()))
+            yield under_way.popleft().result()
+    finally:
+        for future in under_way:
+            future.wait()
+
+
+def try_candidates(data: TrainingData, names: tuple[tuple[str, Setting | None], ...]) -> tuple[Trial, ...]:
+    """Try all candidates, one after the other or, where settings are tried side by side, all at once."""
+    with ThreadPoolTaskRunner[Trial](max_workers=len(names) if side_by_side() else 1) as threads:
+        asked = [{"data": data, "candidate": name, "warm": warm} for name, warm in names]
+        return tuple(future.result() for future in [threads.submit(try_candidate, each) for each in asked])
 
 
 def candidates(context: Context, turn: Turn) -> tuple[tuple[str, Setting | None], ...]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from mlflow import MlflowClient
+from prefect.client.orchestration import get_client
 from support.deliveries import SPEC, deliveries, write_month
 
 from everfit.blocks.errors import WorkspaceError
@@ -54,6 +55,11 @@ def turn(workspace: Path, mlflow_uri: str) -> dict[str, Any]:
 def test_a_turn_can_be_made_again_to_the_same_result(turn: dict[str, Any], mlflow_uri: str, tmp_path: Path) -> None:
     workspace, client = Workspace.of(Settings()), MlflowClient(mlflow_uri)
     assert turn["state"] == "Promoted"
+
+    # In Prefect each try is a task run.
+    with get_client(sync_client=True) as prefect:
+        ran = {run.name for run in prefect.read_task_runs()}
+    assert ran >= {f"try-logistic_regression-{number}" for number in (1, 2, 3)}
 
     # The run carries its evidence, and each try below it.
     run_id = turn["mlflow_run_id"]

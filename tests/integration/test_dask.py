@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
 from support.deliveries import SPEC, deliveries, write_month
 
@@ -41,9 +42,14 @@ def scheduler() -> Iterator[str]:
 def test_a_turn_on_workers_finds_what_it_finds_in_threads(
     scheduler: str, prefect_server: None, workspace: Path, mlflow_uri: str
 ) -> None:
-    """Given a scheduler, when a turn is run on it, then each try and the model itself come out as in this process."""
+    """Given a scheduler, when a turn is run on it, then each try and the model itself come out as in this process.
+
+    Both candidates are searched on folds at once, each setting by a task of its own on one of the workers.
+    """
     write_month(workspace.parent, "winter", deliveries("2024-01-01", 60))
-    training = SPEC["training"] | {"candidates": ["logistic_regression", "random_forest"], "search": {"trials": 2}}  # type: ignore[operator]
+    candidates = ["logistic_regression", "random_forest"]
+    search = {"trials": 8, "at_once": 3, "spaces": {"random_forest": {"n_estimators": {"low": 5, "high": 20}}}}
+    training = SPEC["training"] | {"candidates": candidates, "search": search, "folds": 2}  # type: ignore[operator]
     Path("deliveries.yaml").write_text(yaml.safe_dump(SPEC | {"training": training}))
     server = PREFECT_API_URL.value()
     assert server is not None
@@ -60,12 +66,17 @@ def test_a_turn_on_workers_finds_what_it_finds_in_threads(
     record = TurnRecord.model_validate(settled.record)
     data = data_in.data_of(here, settled, record)
     assert facts(record.trials) == facts([train.try_candidate(data, each.candidate) for each in record.trials])
-    assert all(each.error == "" for each in record.trials)
+    assert all(each.error == "" and len(each.tries) == 8 for each in record.trials)
+    assert any(one.pruned for each in record.trials for one in each.tries)
+    with get_client(sync_client=True) as client:
+        ran = {run.name for run in client.read_task_runs() if run.state is not None and run.state.is_completed()}
+    expected = {f"try-{name}-{number}" for name in candidates for number in range(1, 9)}
+    assert ran >= expected | {f"try-{name}" for name in candidates}
     assert reproduce(here.workspace, "deliveries", settled.id).differences == ()
 
 
 def facts(trials: Iterable[Trial]) -> list[object]:
-    return [(each.candidate, each.score, each.setting, [t.score for t in each.tries]) for each in trials]
+    return [(each.candidate, each.score, each.setting, [(t.folds, t.pruned) for t in each.tries]) for each in trials]
 
 
 def test_an_unknown_runner_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

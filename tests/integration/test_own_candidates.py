@@ -1,13 +1,16 @@
 """A candidate of the user's own is tried and fitted in a process of its own, and one that fails says why."""
 
+import os
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.training import a_spec, data_of, rows_of
 
 from everfit.blocks.errors import ModelError, TrainingError
 from everfit.tasks.learning.models import TRUSTED_VARIABLE
+from everfit.tasks.learning.search import Asked, Setting
 from everfit.tasks.learning.train import fit_best, fit_on, read_model, try_candidate, try_here
 
 FACTORIES = """
@@ -37,6 +40,12 @@ FACTORIES = """
             return np.full((len(X), len(self.classes_)), np.nan if self.how == "nan" else 0.5)
         def predict(self, X):
             return np.full(len(X), self.classes_[0])
+
+    def drawn(C=None):
+        import os
+        with open(os.environ["SEEN"], "a") as seen:
+            print(os.getpid(), file=seen)
+        return LogisticRegression(C=C or np.random.uniform(0.4, 0.6))
 
     def nan(): return Odd("nan")
     def slow(): return Odd("slow")
@@ -74,9 +83,9 @@ def test_a_users_own_candidate_is_tried_like_any_other(factories: str, tmp_path:
 def test_a_users_candidate_that_fails_says_why(factory: str, reason: str, factories: str, tmp_path: Path) -> None:
     name = f"{factories}:{factory}"
     data = data_of(a_spec(training={"candidates": [name]}), rows_of(), tmp_path)
-    trial = try_here(data, name, data.training_rows(data.split.training))
-    assert trial.score is None
-    assert reason in trial.error
+    tried = try_here(data, Asked(candidate=name, number=1, setting=Setting()), 60.0)
+    assert tried.score is None
+    assert reason in tried.error
 
 
 @pytest.mark.parametrize(
@@ -88,7 +97,9 @@ def test_a_users_candidate_that_fails_ends_with_its_reason(
 ) -> None:
     name = f"{factories}:{factory}"
     data = data_of(
-        a_spec(training={"candidates": [name, "logistic_regression"], "time_limit": "1s"}), rows_of(), tmp_path
+        a_spec(training={"candidates": [name, "logistic_regression"], "time_limit": "1s", "folds": 1}),
+        rows_of(),
+        tmp_path,
     )
     trial = try_candidate(data, name)
 
@@ -98,6 +109,25 @@ def test_a_users_candidate_that_fails_ends_with_its_reason(
         data, [trial, try_candidate(data, "logistic_regression")], data.split.training, str(tmp_path / "m")
     )
     assert chosen.candidate == "logistic_regression"
+
+
+def test_settings_of_a_users_candidate_share_a_process_and_not_what_was_drawn_at_random(
+    factories: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEEN", str(tmp_path / "seen"))
+    name = f"{factories}:drawn"
+    search = {"trials": 3, "at_once": 1, "spaces": {name: {"C": {"choices": [None]}}}}
+    data = data_of(a_spec(training={"candidates": [name], "search": search, "folds": 1}), rows_of(), tmp_path)
+    trial = try_candidate(data, name)
+    again = fit_on(data, name, data.split.training, str(tmp_path / "model"), trial.setting)
+
+    assert len({each.score for each in trial.tries}) == 1
+    pids = (tmp_path / "seen").read_text().split()
+    assert pids == [pids[0]] * 3 + [pids[-1]]
+    assert os.getpid() not in map(int, pids)
+    drawn = np.random.RandomState(data.spec.training.seed).uniform(0.4, 0.6)
+    assert read_model(again, data.workspace).steps[-1][1].get_params()["C"] == drawn
+    assert not any(Path("/proc", pid).exists() for pid in pids)
 
 
 def test_a_type_that_is_not_trusted_is_refused_until_the_operator_trusts_it(

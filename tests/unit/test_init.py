@@ -1,5 +1,6 @@
 """`everfit init`: what it says of several kinds of data, and that it never writes what it can't read."""
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,7 @@ def test_without_times_the_spec_says_so_and_few_rows_lower_the_gate():
     assert "no column of times" in spec
     assert load_spec(found["path"]).training.holdout_share == 0.2
     assert load_spec(found["path"]).gate.min_rows == 42
+    assert "random_forest" in load_spec(found["path"]).training.candidates
 
 
 def test_a_column_that_numbers_the_rows_is_nothing_to_learn_from_whatever_it_is_called():
@@ -131,6 +133,43 @@ def test_what_a_person_tells_is_kept():
 def test_what_can_not_be_is_one_clear_error(target: str, options: dict[str, Any], words: str):
     with pytest.raises(SpecError, match=words):
         made(loans(), target, **options)
+
+
+def test_rows_that_came_twice_do_not_hide_the_key():
+    rows = loans()
+
+    assert made(pd.concat([rows, rows.head(100)]), "default")["key"] == ["application_id"]
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (
+            "postgresql://me:hidden@127.0.0.1/db#sales",
+            "put the address into an environment variable.*env:SALES_URL#sales",
+        ),
+        ("sqlite:///sales.db", "say which table of it"),
+        ("ftp://127.0.0.1/rows.csv", "'ftp' is not supported"),
+        ("https://me:hidden@127.0.0.1/rows.csv", "there is a login in the address"),
+    ],
+)
+def test_an_address_that_can_not_be_read_is_one_clear_error(data: str, words: str):
+    with pytest.raises(SourceError, match=words) as told:
+        init(data, "y")
+
+    assert "hidden" not in str(told.value)
+
+
+def test_a_database_by_a_variable_is_written_by_its_name(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    with sqlite3.connect(folder / "loans.db") as database:
+        loans().to_sql("loans", database, index=False)
+    database.close()
+    monkeypatch.setenv("LOANS_URL", f"sqlite:///{folder}/loans.db")
+
+    found = init("env:LOANS_URL#loans", "default")
+
+    assert found["rows"] == 2000
+    assert "url: env:LOANS_URL" in Path(found["path"]).read_text().replace('"', "")
 
 
 def test_a_spec_that_is_there_is_not_written_over():

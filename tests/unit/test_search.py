@@ -1,7 +1,8 @@
 """A search proposes settings within bounds, the same each time, and keeps what failed with its reason."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 from support.training import a_spec, data_of, rows_of
 
 from everfit.blocks.search import SearchPolicy, Space
-from everfit.tasks.learning.search import Search, Setting, Try, best_of
+from everfit.tasks.learning.search import Asked, Attempt, Evaluate, Search, Setting, Try, best_of, score_setting
 from everfit.tasks.learning.train import try_candidate
 
 SPACE = {"x": Space(low=-4.0, high=4.0), "kind": Space(choices=("a", "b"))}
@@ -22,16 +23,26 @@ def hill(setting: Setting) -> Iterator[float]:
         yield -((x - 1) ** 2) - (kind == "b")
 
 
-def search(trials: int = 25, first: tuple[Setting, ...] = (Setting(),), **more: object) -> Search:
-    given = {"spans": ("all",), "seed": 0, "greater_is_better": True, **more}
-    return Search(SearchPolicy(trials=trials), SPACE, first=first, **given)  # type: ignore[arg-type]
+def search(trials: int = 25, first: tuple[Setting, ...] = (Setting(),), at_once: int = 4, **more: object) -> Search:
+    given = {"spans": ("all",), "seed": 0, "greater_is_better": True, "folds": 2, **more}
+    return Search("mine", SearchPolicy(trials=trials, at_once=at_once), SPACE, first=first, **given)  # type: ignore[arg-type]
+
+
+def of(evaluate: Evaluate, *, at_once: int = 1, greater_is_better: bool = True) -> Attempt:
+    """Tries settings so many side by side, of which the last ends first."""
+
+    def attempt(settings: Sequence[Asked], deadline: float) -> Generator[Try]:
+        for start in range(0, len(settings), at_once):
+            some = settings[start : start + at_once]
+            given = {"greater_is_better": greater_is_better, "deadline": deadline}
+            done = {each.number: score_setting(each, evaluate, **given) for each in reversed(some)}  # type: ignore[arg-type]
+            yield from (done[each.number] for each in some)
+
+    return attempt
 
 
 def test_the_search_finds_better_than_the_defaults_and_the_same_each_time() -> None:
-    first, again = (search().run(hill) for _ in range(2))
-
-    def facts(tries: tuple[Try, ...]) -> list[tuple[object, ...]]:
-        return [(each.setting, each.score, each.folds) for each in tries]
+    first, again = (search().run(of(hill)) for _ in range(2))
 
     assert facts(first) == facts(again)
     assert len(first) == 25
@@ -39,12 +50,57 @@ def test_the_search_finds_better_than_the_defaults_and_the_same_each_time() -> N
     best = best_of(first, greater_is_better=True)
     assert best.setting.parameters["kind"] == "a"
     assert best.score > -0.5
-    assert facts(search(seed=1).run(hill)) != facts(first)
+    assert facts(search(seed=1).run(of(hill))) != facts(first)
+
+
+def facts(tries: tuple[Try, ...]) -> list[tuple[object, ...]]:
+    return [(each.setting, each.score, each.folds, each.pruned) for each in tries]
+
+
+def test_what_is_found_hangs_not_on_how_many_settings_are_tried_side_by_side() -> None:
+    one_by_one, side_by_side = search().run(of(hill)), search().run(of(hill, at_once=4))
+
+    assert facts(one_by_one) == facts(side_by_side)
+    assert any(each.pruned for each in one_by_one)
+    proposed_after_each = search(at_once=1).run(of(hill))
+    assert facts(proposed_after_each) != facts(one_by_one)
+
+
+def test_a_setting_behind_the_half_of_those_before_is_given_up_but_not_after_its_last_fold() -> None:
+    def falling(setting: Setting) -> Iterator[float]:
+        for fold in range(3):
+            fitted.append(fold)
+            yield setting.parameters.get("x", 0.0) - fold
+
+    fitted: list[int] = []
+    asked = Asked(candidate="mine", number=9, setting=Setting(parameters={"x": 1.0}), bounds=(1.0, 0.6))
+    kept = score_setting(asked.model_copy(update={"bounds": (1.0, 0.5)}), falling, greater_is_better=True)
+    assert (kept.pruned, kept.folds, kept.score) == (False, (1.0, 0.0, -1.0), 0.0)
+    fitted.clear()
+    given_up = score_setting(asked, falling, greater_is_better=True)
+    assert (given_up.pruned, given_up.folds, given_up.score, fitted) == (True, (1.0, 0.0), None, [0, 1])
+    assert not score_setting(asked, falling, greater_is_better=False).error
+    tries = search().run(of(hill))
+    assert not any(each.pruned for each in tries[:5])
+    assert {len(each.folds) for each in tries if each.pruned} == {1}
+    assert not any(each.pruned for each in search(folds=1).run(of(hill)))
+
+
+def test_the_time_of_the_search_ends_it_between_two_settings() -> None:
+    def slow(setting: Setting) -> Iterator[float]:
+        time.sleep(0.002)
+        yield 1.0
+
+    policy = SearchPolicy(trials=1000, time=timedelta(milliseconds=20))
+    only = Search("mine", policy, SPACE, ("all",), (Setting(),), seed=0, greater_is_better=True)
+    tries = only.run(of(slow))
+    assert 2 <= len(tries) <= 12
+    assert all(each.score == 1.0 for each in tries)
 
 
 def test_without_a_search_only_the_first_settings_are_tried() -> None:
     warm = Setting(parameters={"x": 0.5, "kind": "a"})
-    tries = search(1, (Setting(), warm)).run(hill)
+    tries = search(1, (Setting(), warm)).run(of(hill))
     assert [each.setting for each in tries] == [Setting(), warm]
     assert best_of(tries, greater_is_better=True).setting == warm
     assert best_of(tries, greater_is_better=False).setting == Setting()
@@ -55,7 +111,7 @@ def test_spans_of_history_compete_as_one_more_parameter() -> None:
         yield {"all": 0.1, "30d": 0.2}[setting.span]
 
     both = (Setting(span="all"), Setting(span="30d"))
-    tries = search(12, both, spans=("all", "30d")).run(recent_is_better)
+    tries = search(12, both, spans=("all", "30d")).run(of(recent_is_better))
     assert {each.setting.span for each in tries[2:]} == {"all", "30d"}
     assert best_of(tries, greater_is_better=True).setting.span == "30d"
 
@@ -66,7 +122,7 @@ def test_what_fails_is_told_and_ends_only_itself() -> None:
             raise RuntimeError("too far")
         yield float("nan") if not setting.parameters else 1.0
 
-    tries = search().run(touchy)
+    tries = search().run(of(touchy))
     assert tries[0].error == "a score is nan"
     assert {each.error for each in tries[1:]} == {"", "RuntimeError: too far"}
     assert best_of(tries, greater_is_better=True).score == 1.0
@@ -74,7 +130,7 @@ def test_what_fails_is_told_and_ends_only_itself() -> None:
 
 def test_the_deadline_ends_the_search_with_what_it_has() -> None:
     told: list[int] = []
-    tries = search(deadline=time.perf_counter() - 1).run(hill, lambda number, _: told.append(number))
+    tries = search(deadline=time.perf_counter() - 1).run(of(hill), lambda number, _: told.append(number))
     assert told == [0]
     assert tries[0].error == "took longer than training.time_limit"
 

@@ -11,8 +11,9 @@ from support.training import SINCE, UNTIL, a_spec, data_of, rows_of
 from everfit.blocks.errors import DataError, ModelError, TrainingError
 from everfit.tasks.data.split import label_is_visible, split_window
 from everfit.tasks.learning.fitting import fit, recency_weights
-from everfit.tasks.learning.folds import time_folds
+from everfit.tasks.learning.folds import FEW_ROWS, folds_of, time_folds
 from everfit.tasks.learning.models import dump_model, load_model
+from everfit.tasks.learning.pipelines import IF_FEW_ROWS
 from everfit.tasks.learning.search import Setting
 from everfit.tasks.learning.train import Trial, choose, fit_on, ranked, read_model, try_candidate
 from everfit.tasks.records import Window
@@ -57,6 +58,56 @@ def test_folds_validate_on_later_rows_and_meet_each_other() -> None:
         list(time_folds(3, 4))
 
 
+def test_few_rows_are_cut_into_more_folds_as_long_as_each_has_two_classes() -> None:
+    rows, spec = rows_of(rows=1000), a_spec()
+    assert [(fitted[-1], validated[-1]) for fitted, validated in folds_of(spec, rows)] == [
+        (499, 599), (599, 699), (699, 799), (799, 899), (899, 999),
+    ]  # fmt: skip
+    assert len(folds_of(spec, rows_of(rows=FEW_ROWS))) == 1
+    assert len(folds_of(a_spec(training={"folds": 2}), rows)) == 2
+    rare = rows.assign(y=0.0)
+    rare.loc[[100, 650, 820, 950], "y"] = 1.0  # of five parts one has none, of four at the end neither
+    made = folds_of(spec, rare)
+    assert len(made) == 3
+    assert all(rare["y"].iloc[part].nunique() == 2 for fold in made for part in fold)
+    assert len(folds_of(spec, rows.assign(y=1.0))) == 1
+
+
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+def test_rows_without_times_are_cut_by_a_draw_that_gives_each_part_its_share_of_each_class(task: str) -> None:
+    rows, spec = rows_of(task, 500).sort_values("y"), a_spec(task, columns={"event_time": None, "label_time": None})
+    made = folds_of(spec, rows)
+
+    assert len(made) == 5
+    assert sorted(np.concatenate([validated for _, validated in made])) == list(range(500))
+    assert all(not set(fitted) & set(validated) and len(fitted) == 400 for fitted, validated in made)
+    if task == "multiclass":
+        shares = [rows["y"].iloc[validated].value_counts() for _, validated in made]
+        assert all((each - shares[0]).abs().max() <= 1 for each in shares)
+    ((fitted, validated),) = folds_of(a_spec(task, spec.columns.model_dump(), training={"folds": 1}), rows)
+    assert (len(fitted), len(validated)) == (400, 100)
+    with pytest.raises(DataError, match="too few for 5 folds"):
+        folds_of(a_spec(task, spec.columns.model_dump(), training={"folds": 5}), rows.head(7))
+
+
+def test_of_few_rows_settings_that_suit_them_compete_with_the_defaults(tmp_path: Path) -> None:
+    data = data_of(a_spec(training={"candidates": ["hist_gradient_boosting"], "folds": 1}), rows_of(), tmp_path)
+    tries = try_candidate(data, "hist_gradient_boosting").tries
+    small, codes = IF_FEW_ROWS["hist_gradient_boosting"]
+    assert [each.setting.parameters for each in tries] == [{}, small, codes]
+    assert tries[0].score != tries[1].score
+    model = fit(data.spec, data.features, "hist_gradient_boosting", tries[2].setting, rows_of())
+    assert model.steps[-1][1].is_categorical_ is None
+    numbers = {
+        "candidates": ["hist_gradient_boosting"],
+        "folds": 1,
+        "parameters": {"hist_gradient_boosting": {"learning_rate": 0.2}},
+    }
+    data = data_of(a_spec(columns={"ignore": ["color", "group"]}, training=numbers), rows_of(), tmp_path / "other")
+    tries = try_candidate(data, "hist_gradient_boosting").tries
+    assert [each.setting.parameters for each in tries] == [{}]
+
+
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_the_same_rows_give_the_same_model_and_a_plain_fit_reaches_no_better(task: str, tmp_path: Path) -> None:
     from sklearn.compose import make_column_transformer
@@ -65,7 +116,7 @@ def test_the_same_rows_give_the_same_model_and_a_plain_fit_reaches_no_better(tas
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-    data = data_of(a_spec(task, columns={"ignore": ["group"]}), rows_of(task), tmp_path)
+    data = data_of(a_spec(task, columns={"ignore": ["group"]}, training={"folds": 1}), rows_of(task), tmp_path)
     trial = try_candidate(data, data.spec.training.candidates[0])
     rows = data.training_rows(data.split.training)
     fitted, later = rows.iloc[: round(len(rows) * 0.8)], rows.iloc[round(len(rows) * 0.8) :]
