@@ -1,5 +1,7 @@
 """The model card: what a version is, what it was made of, how good it is, where not, and what was decided."""
 
+from collections.abc import Iterator
+
 from everfit.tasks.evidence.report import Report
 from everfit.tasks.gate import GateDecision
 
@@ -26,10 +28,11 @@ def model_card(report: Report, decision: GateDecision, turn_id: str) -> str:
     lines += ["| --- | --- | --- |"]
     lines += [f"| {each.metric} | {each.value:.4f} | {each.lower:.4f} to {each.upper:.4f} |" for each in report.metrics]
     lines += ["", report.fit, ""]
-    lines += [f"Over time, {report.metric}: " + ", ".join(_part(part.value) for part in report.over_time)]
+    if report.over_time:
+        lines += [f"Over time, {report.metric}: " + ", ".join(_part(part.value) for part in report.over_time)]
     if report.calibration is not None and report.calibration.challenger is not None:
         lines += ["", f"Expected calibration error: {report.calibration.challenger:.4f}"]
-    lines += ["", "## Why it answers as it does", "", "| feature | importance |", "| --- | --- |"]
+    lines += ["", "## Why it answers as it does", "", f"| feature | {_importance(report)} |", "| --- | --- |"]
     lines += [f"| {name} | {value:.4g} |" for name, value in list(report.attribution.items())[:_SHOWN]]
     if report.groups:
         lines += ["", "## For whom", "", "| group | rows | error | positive answers |", "| --- | --- | --- | --- |"]
@@ -37,6 +40,7 @@ def model_card(report: Report, decision: GateDecision, turn_id: str) -> str:
             f"| {each.column} = {each.group} | {each.rows:,} | {_part(each.error)} | {_part(each.selection_rate)} |"
             for each in report.groups
         ]
+        lines += ["", *_between_groups(report)] if report.fairness else []
     lines += ["", "## Limits", "", *_limits(report)]
     lines += ["", "## Decision", "", *(f"- {reason}" for reason in decision.reasons)]
     return "\n".join(lines) + "\n"
@@ -44,6 +48,8 @@ def model_card(report: Report, decision: GateDecision, turn_id: str) -> str:
 
 def _limits(report: Report) -> list[str]:
     limits = [f"- It knows nothing of what happened after {report.training.until:%Y-%m-%d}, before a refit."]
+    if not report.over_time:
+        limits = ["- The rows have no event time, so nothing shows whether it holds as time goes by."]
     if report.robustness is not None:
         found = report.robustness.evidence()
         if found.flip_share is not None:
@@ -52,6 +58,25 @@ def _limits(report: Report) -> list[str]:
             f"- One plausible value of one feature changes {report.robustness.adversarial:.1%} of its answers."
         )
     return limits + [f"- Not measured: {name}, because {reason}" for name, reason in report.left_out.items()]
+
+
+def _importance(report: Report) -> str:
+    """What the attribution's numbers are."""
+    if report.shap is None:
+        return f"loss of {report.metric} when it is shuffled"
+    return f"mean size of its SHAP value ({report.shap.rows} rows)"
+
+
+def _between_groups(report: Report) -> Iterator[str]:
+    for each in report.fairness:
+        parity, odds = each.demographic_parity_difference, each.equalized_odds_difference
+        if parity is None and odds is None:
+            yield f"- {each.column}: fewer than two groups have rows enough to compare"
+            continue
+        yield (
+            f"- {each.column}: between its groups positive answers differ by up to {_part(parity)} (demographic parity "
+            f"difference), rates of true or false positives by up to {_part(odds)} (equalized odds)"
+        )
 
 
 def _part(value: float | None) -> str:

@@ -4,6 +4,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from everfit.tasks.evidence.judging import Judged
 from everfit.tasks.evidence.report import Report
@@ -15,17 +16,20 @@ if TYPE_CHECKING:
 _POINTS = 2_000
 _BARS = 15
 _SIZE = (6.4, 4.4)
+_CONFUSION = "Answers by true class (share)"
+_DARK, _ROOM = 0.6, 50
 
 
 def png_plots(report: Report, judged: Judged) -> dict[str, bytes]:
     """The pictures by file name."""
     drawn = {"calibration.png": _calibration(report), "importance.png": _importance(report)}
-    drawn |= {"over_time.png": _over_time(report)}
+    if report.over_time:
+        drawn["over_time.png"] = _over_time(report)
     drawn |= (
         {"residuals.png": _residuals(judged)} if judged.task == "regression" else {"confusion.png": _confusion(judged)}
     )
     if judged.task == "binary":
-        drawn["roc.png"] = _roc(judged)
+        drawn |= {"roc.png": _roc(judged), "precision_recall.png": _precision_recall(judged)}
     if report.groups:
         drawn["groups.png"] = _groups(report)
     return {name: _png(figure) for name, figure in drawn.items()}
@@ -45,14 +49,20 @@ def html_page(report: Report, judged: Judged) -> str:
             go.Scatter(x=[each.predicted for each in report.curve], y=[each.happened for each in report.curve]),
             layout={"title": "Predicted against happened"},
         ),
-        go.Figure(
-            go.Scatter(x=[part.since for part in report.over_time], y=[part.value for part in report.over_time]),
-            layout={"title": f"{report.metric} over the hold-out"},
-        ),
     ]
+    if report.over_time:
+        parts = go.Scatter(x=[part.since for part in report.over_time], y=[part.value for part in report.over_time])
+        figures.append(go.Figure(parts, layout={"title": f"{report.metric} over the hold-out"}))
     if judged.task == "binary":
-        x, y = _roc_points(judged)
-        figures.append(go.Figure(go.Scatter(x=x, y=y), layout={"title": "ROC"}))
+        for title, (x, y) in (("ROC", _roc_points(judged)), ("Precision by recall", _precision_recall_points(judged))):
+            figures.append(go.Figure(go.Scatter(x=x, y=y), layout={"title": title}))
+    if judged.task == "regression":
+        answered, missed = _residual_points(judged)
+        figures.append(go.Figure(go.Scatter(x=answered, y=missed, mode="markers"), layout={"title": "Residuals"}))
+    else:
+        names, shares = _confusion_shares(judged)
+        cells = go.Heatmap(x=names, y=names, z=shares, zmin=0, zmax=1, colorscale="Blues")
+        figures.append(go.Figure(cells, layout={"title": _CONFUSION, "yaxis": {"autorange": "reversed"}}))
     if report.groups:
         names = [f"{each.column} = {each.group}" for each in report.groups]
         figures.append(go.Figure(go.Bar(x=names, y=[each.error for each in report.groups]), layout={"title": "Error"}))
@@ -122,28 +132,56 @@ def _roc(judged: Judged) -> "Figure":
     return figure
 
 
-def _confusion(judged: Judged) -> "Figure":
-    figure = _figure("Answers by true class (share)", "answered", "true")
-    size = max(2, len(judged.classes))
+def _precision_recall_points(judged: Judged) -> tuple[list[float], list[float]]:
+    from sklearn.metrics import precision_recall_curve
+
+    if len(set(judged.truth)) < 2:
+        return [], []
+    precision, recall, _ = precision_recall_curve(judged.truth, judged.scores["challenger"])
+    kept = np.unique(np.linspace(0, len(recall) - 1, _POINTS).astype(np.intp))
+    return recall[kept].tolist(), precision[kept].tolist()
+
+
+def _precision_recall(judged: Judged) -> "Figure":
+    figure = _figure("Precision by recall", "recall", "precision")
+    figure.axes[0].plot(*_precision_recall_points(judged))
+    figure.axes[0].axhline(float(judged.truth.mean()), linestyle=":", color="grey")
+    figure.axes[0].set_ylim(0, 1.02)
+    return figure
+
+
+def _confusion_shares(judged: Judged) -> tuple[list[str], npt.NDArray[np.float64]]:
+    """The classes, and which share of each true one was answered as which."""
+    size = len(judged.classes)
     cells = np.zeros((size, size))
     np.add.at(cells, (judged.truth.astype(np.intp), judged.answers("challenger").astype(np.intp)), 1)
-    shares = cells / np.maximum(1, cells.sum(axis=1, keepdims=True))
+    return [str(each) for each in judged.classes], cells / np.maximum(1, cells.sum(axis=1, keepdims=True))
+
+
+def _confusion(judged: Judged) -> "Figure":
+    figure = _figure(_CONFUSION, "answered", "true")
+    names, shares = _confusion_shares(judged)
     axes = figure.axes[0]
     axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
-    names = [str(each) for each in judged.classes]
-    axes.set_xticks(range(len(names)), names)
+    axes.set_xticks(range(len(names)), names, rotation=0 if sum(map(len, names)) < _ROOM else 45)
     axes.set_yticks(range(len(names)), names)
-    if size <= _BARS:
+    if len(names) <= _BARS:
         for (row, column), share in np.ndenumerate(shares):
-            axes.text(column, row, f"{share:.2f}", ha="center", va="center")
+            color = "white" if share > _DARK else "black"
+            axes.text(column, row, f"{share:.2f}", ha="center", va="center", color=color)
     return figure
+
+
+def _residual_points(judged: Judged) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    shown = np.linspace(0, len(judged.truth) - 1, min(_POINTS, len(judged.truth))).astype(np.intp)
+    scores = judged.scores["challenger"][shown]
+    return scores, judged.truth[shown] - scores
 
 
 def _residuals(judged: Judged) -> "Figure":
     figure = _figure("Residuals", "answered", "true minus answered")
-    shown = np.linspace(0, len(judged.truth) - 1, min(_POINTS, len(judged.truth))).astype(np.intp)
-    scores = judged.scores["challenger"][shown]
-    figure.axes[0].scatter(scores, judged.truth[shown] - scores, s=4)
+    figure.axes[0].scatter(*_residual_points(judged), s=4)
+    figure.axes[0].axhline(0, linestyle=":", color="grey")
     return figure
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pydantic import AwareDatetime, Field
 
 from everfit.blocks.errors import DataError
-from everfit.tasks.data.split import TrainingData
+from everfit.tasks.data.split import Sample, TrainingData
 from everfit.tasks.evidence.calibration import CalibrationBin, calibration_curve, of_the_answer
 from everfit.tasks.evidence.evaluate import judge_holdout, metric_names
 from everfit.tasks.evidence.explanations import ShapValues, permutation_importance, shap_values
@@ -30,6 +30,7 @@ _INTERVAL_ROWS = 20_000
 _TRAINING_ROWS = 20_000
 _PARTS = 7
 _TOO_CLOSE = 0.02
+_LITTLE = 0.25
 
 Found = TypeVar("Found")
 
@@ -49,16 +50,16 @@ class Report(Record):
     task: str
     candidate: str
     metric: str
-    training: Window
+    training: Sample | Window
     training_rows: int
-    holdout: Window
+    holdout: Sample | Window
     rows: int
     predictions_digest: str = Field(description="SHA-256 of the hold-out's predictions, as float64 in time order.")
     metrics: tuple[Interval, ...] = Field(description="With their two-sided confidence intervals.")
     interval_rows: int = Field(description="The sample of the hold-out that the intervals' bounds are drawn from.")
     on_training: Measured = Field(description="The primary metric on a sample of the rows it was fitted on.")
     fit: str = Field(description="Over- or underfit, in words.")
-    over_time: tuple[Part, ...]
+    over_time: tuple[Part, ...] = Field(description="Of parts of the hold-out in time; none of rows without times.")
     groups: tuple[GroupRates, ...] = Field(description="Of each value of the slices' and the protected columns.")
     fairness: tuple[FairnessEvidence, ...] = ()
     calibration: CalibrationEvidence | None = None
@@ -122,7 +123,7 @@ def make_report(
         interval_rows=len(sample),
         on_training=on_training,
         fit=_fit_in_words(judged, spec.metric, on_training),
-        over_time=_over_time(judged, spec.metric, spec.columns.time),
+        over_time=() if spec.columns.event_time is None else _over_time(judged, spec.metric, spec.columns.event_time),
         groups=group_rates(judged, tuple(shown)),
         fairness=fairness_evidence(judged, protected) if classes else (),
         calibration=calibration,
@@ -183,6 +184,9 @@ def _fit_in_words(judged: Judged, name: str, on_training: float | None) -> str:
         return f"overfit, or the world has changed: no better than a dummy on later rows ({told})"
     if drop > skill:
         return f"overfit, or the world has changed: more than half of what it learned is lost on later rows ({told})"
+    if drop > _LITTLE * (drop + skill):
+        lost = drop / (drop + skill)
+        return f"somewhat overfit: {lost:.0%} of what it learned of its training rows is lost on the hold-out ({told})"
     return f"neither over- nor underfit ({told})"
 
 

@@ -7,16 +7,22 @@ import numpy as np
 import pytest
 from support.training import a_spec, data_of, rows_of
 
+from everfit.blocks.spec import ARRIVED
 from everfit.tasks.evidence.explanations import permutation_importance, shap_values
 from everfit.tasks.evidence.judging import Judged, judge
+from everfit.tasks.evidence.model_card import model_card
 from everfit.tasks.evidence.plots import html_page, png_plots
-from everfit.tasks.evidence.report import make_report
+from everfit.tasks.evidence.report import Report, make_report
 from everfit.tasks.evidence.robustness import robustness
+from everfit.tasks.gate import GateDecision
 from everfit.tasks.learning.fitting import fit
 from everfit.tasks.learning.search import Setting
 from everfit.tasks.learning.train import fit_on
 
 FEATURES = ["x", "noise", "color"]
+DECISION = GateDecision(
+    id="d", verdict="promote", reasons=("it is better",), checks=(), risk="low", evidence_digest="", policy_digest=""
+)
 
 
 def judged_of(task: str, candidate: str, features: list[str] | None = None) -> Judged:
@@ -113,6 +119,25 @@ def test_a_report_says_how_good_and_where_not(task: str, tmp_path: Path) -> None
     assert all(content.startswith(b"\x89PNG") for content in pictures.values())
     assert ("roc.png" in pictures) == (task == "binary")
     assert "plotly" in page
+    assert ("Residuals" in page) == (task == "regression") != ("Answers by true class" in page)
+    card = model_card(report, DECISION, "t")
+    assert "group = a" in card
+    assert ("demographic parity" in card) == (task != "regression")
+    assert f"Over time, {spec.metric}" in card
+
+
+def test_rows_without_times_have_no_course_of_time_and_the_card_tells_how_they_were_drawn(tmp_path: Path) -> None:
+    spec = a_spec(columns={"event_time": None, "label_time": None}, training={"holdout_share": 0.25})
+    rows = rows_of()
+    data = data_of(spec, rows.assign(**{ARRIVED: rows["at"]}), tmp_path)
+    challenger = fit_on(data, "logistic_regression", data.split.training, str(tmp_path / "model"))
+    report, judged = make_report(data, challenger, data.split.holdout, None)
+
+    assert "over_time.png" not in png_plots(report, judged)
+    card = model_card(Report.model_validate_json(report.canonical_json()), DECISION, "t")
+    assert "trained on: the drawn 75% of the rows known at 2024-03-01 00:00 that were not kept out" in card
+    assert "judged on: the drawn 25% of the rows known at 2024-03-01 00:00 that were kept out" in card
+    assert "nothing shows whether it holds as time goes by" in card
 
 
 def test_what_was_only_learned_by_heart_is_called_overfit(tmp_path: Path) -> None:
