@@ -38,8 +38,9 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
     live = look.read_window(watched)
 
     # Each kind of evidence by itself; what can't be measured says so.
-    drift, columns = evidence.measure_drift(watched, live)
+    drift, columns = evidence.compare_columns(watched, live)
     report = judging.begin_report(watched, live, columns)
+    drift = evidence.measure_drift(watched, live, drift, columns)
     data = evidence.check_data(watched, live)
     quality = evidence.measure_quality(watched)
     estimate, came_true = evidence.estimate_quality(watched)

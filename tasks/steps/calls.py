@@ -21,6 +21,7 @@ from everfit.tasks.releasing import registry
 from everfit.tasks.triage import TriageDecision
 from everfit.tasks.triage.asking import Asked, Reply, reply
 from everfit.tasks.triage.retraining import Admission, TurnRequest, admit
+from everfit.tasks.triage.signals import CodeSignal
 from everfit.tasks.watching.code_change import read_code
 from everfit.tasks.watching.past import TRIAGE, Judged, judged_windows, past_turn, remembered
 
@@ -71,8 +72,8 @@ def ask(context: Context, until: datetime, trigger: Trigger) -> Call:
     spec, ledger = context.spec, context.ledger
     entries = ledger.decisions(spec.name, kind=TRIAGE)
     newest = max([entry.until for entry in entries if entry.until is not None], default=until)
-    changed = _changed(context) if trigger.kind == "code" else ()
-    asked = Asked(model=spec.name, kind=trigger.kind, until=until, changed=changed)
+    code = _code(context) if trigger.kind == "code" else CodeSignal()
+    asked = Asked(model=spec.name, kind=trigger.kind, until=until, code=code)
 
     def may_start(turns: Sequence[Turn]) -> Reply:
         return reply(asked, [past_turn(turn, None) for turn in turns], newest, spec.retraining)
@@ -140,11 +141,11 @@ def final_state(context: Context, answer: Call) -> State[dict[str, Any]]:
     return ended(Completed(name=name, message=answer.reason[:500], data=data))
 
 
-def _changed(context: Context) -> tuple[str, ...]:
-    """What has changed since the champion was trained, or why that isn't known: then what was merged may matter."""
+def _code(context: Context) -> CodeSignal:
+    """What has changed since the champion was trained, or why that isn't known."""
     release = context.ledger.current_release(context.spec.name)
     if release is None or release.turn_id is None:
-        return ("there is no champion that a turn of this ledger has trained",)
+        reason = "there is no champion that a turn of this ledger has trained"
+        return CodeSignal(status="not_enough", reason=reason)
     run_id = registry.model_version(context.mlflow, context.spec.name, release.version).run_id
-    found = read_code(context, context.ledger.turn(release.turn_id), run_id)
-    return found.changed or tuple(filter(None, [found.reason]))
+    return read_code(context, context.ledger.turn(release.turn_id), run_id)

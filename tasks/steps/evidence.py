@@ -54,23 +54,26 @@ def check_data(watched: Watched, live: Live) -> DataSignal:
 
 
 @task(cache_policy=NO_CACHE)
-def measure_drift(watched: Watched, live: Live) -> tuple[DriftSignal, DriftResult | None]:
-    """Have inputs or predictions moved?"""
+def compare_columns(watched: Watched, live: Live) -> tuple[DriftSignal, DriftResult | None]:
+    """Have inputs or predictions moved, column by column?"""
     kept: list[DriftResult] = []
 
-    def measured() -> DriftSignal:
+    def compared() -> DriftSignal:
         policy = watched.context.spec.monitoring
         kept.append(drift(watched.reference.profile, live.counts, policy, window=live.window))
-        enough = kept[0].drifted is not None
-        explained = watched.explanation_drift(live.sample) if enough and policy.explanations else None
-        joint = watched.joint_drift(live.sample) if enough and policy.multivariate else None
-        first = _first_drift(watched)
-        again = watched.fitted_again
-        return monitoring.drift_signal(kept[0], explained, joint, first, policy=policy, fitted_again=again)
+        return monitoring.drift_signal(kept[0], policy=policy)
 
-    found = attempt(measured, DriftSignal)
-    logger.info("drift     %s", found.reason.partition(";")[0])
+    found = attempt(compared, DriftSignal)
     return found, kept[0] if kept else None
+
+
+@task(cache_policy=NO_CACHE)
+def measure_drift(watched: Watched, live: Live, found: DriftSignal, result: DriftResult | None) -> DriftSignal:
+    """Beside the columns: what the champion rests its answers on, and all columns together."""
+    if result is not None and result.drifted is not None:
+        found = attempt(lambda: _whole_drift(watched, live, result), DriftSignal)
+    logger.info("drift     %s", found.reason.partition(";")[0])
+    return found
 
 
 @task(cache_policy=NO_CACHE)
@@ -200,6 +203,14 @@ def attempt_answers(watched: Watched) -> Answers | None:
     except Exception as error:  # noqa: BLE001 - said by the area that needs them
         logger.warning("the labelled answers can't be read: %s", error)
         return None
+
+
+def _whole_drift(watched: Watched, live: Live, result: DriftResult) -> DriftSignal:
+    policy = watched.context.spec.monitoring
+    explained = watched.explanation_drift(live.sample) if policy.explanations else None
+    joint = watched.joint_drift(live.sample) if policy.multivariate else None
+    first, again = _first_drift(watched), watched.fitted_again
+    return monitoring.drift_signal(result, explained, joint, first, policy=policy, fitted_again=again)
 
 
 def _first_drift(watched: Watched) -> DriftSignal | None:

@@ -9,6 +9,7 @@ from everfit.blocks.retraining import RetrainingPolicy
 from everfit.tasks.records import Record, TriggerKind
 from everfit.tasks.triage.history import PastTurn
 from everfit.tasks.triage.retraining import TurnRequest, admit
+from everfit.tasks.triage.signals import CodeSignal
 
 
 class Asked(Record):
@@ -18,13 +19,13 @@ class Asked(Record):
         model: Name of the model.
         kind: Of the trigger.
         until: Up to when data is known.
-        changed: For `code`: what has changed since the champion was trained, in words.
+        code: For `code`: what has changed since the champion was trained, or that it isn't known.
     """
 
     model: str
     kind: TriggerKind
     until: AwareDatetime
-    changed: tuple[str, ...] = ()
+    code: CodeSignal = CodeSignal()
 
 
 class Reply(Record):
@@ -38,7 +39,7 @@ def reply(asked: Asked, past: Sequence[PastTurn], newest: datetime, policy: Retr
     """Decide whether a turn may start that an event asks for.
 
     The same limits hold as for a turn that triage calls for; and merged code calls for one only where the spec says
-    that it does, and something has changed that the model depends on.
+    that it does, and something may have changed that the model depends on.
 
     Args:
         asked: What is asked for.
@@ -49,7 +50,7 @@ def reply(asked: Asked, past: Sequence[PastTurn], newest: datetime, policy: Retr
     if asked.kind == "code" and past:
         if not policy.code:
             return Reply(admitted=False, reason="merged code calls for no turn: the spec's retraining.code is off")
-        if not asked.changed:
+        if asked.code.measured and not asked.code.changed:
             return Reply(admitted=False, reason="neither spec nor packages have changed since the champion was trained")
     request = TurnRequest(model=asked.model, kind=asked.kind, reference="", signature="", until=asked.until)
     admission = admit(request, past, max(newest, asked.until), policy)

@@ -6,6 +6,7 @@ from typing import Any
 from everfit.blocks.retraining import RetrainingPolicy
 from everfit.tasks.triage.asking import Asked, reply
 from everfit.tasks.triage.history import PastTurn
+from everfit.tasks.triage.signals import CodeSignal
 
 NOW = datetime(2024, 3, 1, tzinfo=UTC)
 POLICY = RetrainingPolicy()
@@ -43,7 +44,14 @@ def test_an_event_about_a_window_that_monitoring_is_past_starts_nothing() -> Non
 
 def test_merged_code_starts_a_turn_where_the_spec_says_so_and_something_has_changed() -> None:
     past, on = [turn(timedelta(days=9))], RetrainingPolicy(code=True)
-    assert "retraining.code is off" in reply(asked("code", changed=("the spec",)), past, NOW, POLICY).reason
-    assert "neither spec nor packages" in reply(asked("code"), past, NOW, on).reason
-    assert reply(asked("code", changed=("the spec",)), past, NOW, on).admitted
+    same, other = CodeSignal(status="measured"), CodeSignal(status="measured", changed=("the spec",))
+    assert "retraining.code is off" in reply(asked("code", code=other), past, NOW, POLICY).reason
+    assert "neither spec nor packages" in reply(asked("code", code=same), past, NOW, on).reason
+    assert reply(asked("code", code=other), past, NOW, on).admitted
     assert reply(asked("code"), [], NOW, POLICY).admitted  # a model that was never trained
+
+
+def test_merged_code_of_which_nobody_knows_what_it_changed_starts_a_turn() -> None:
+    unknown = CodeSignal(status="not_enough", reason="the champion's run doesn't say what it was trained with")
+    past, on = [turn(timedelta(days=9))], RetrainingPolicy(code=True)
+    assert reply(asked("code", code=unknown), past, NOW, on).admitted
