@@ -35,9 +35,9 @@ CONVERTIBLE = {
 """What can be converted, and with which kinds of columns: as docs/serving.md lists it."""
 
 
-def fitted(candidate: str, task: Any, rows: pd.DataFrame, features: list[str]) -> Any:
+def fitted(candidate: str, task: Any, rows: pd.DataFrame, features: list[str], **given: Any) -> Any:
     target = rows["y"] if task == "regression" else rows["y"].astype("str" if task == "multiclass" else "int64")
-    parameters = {"n_estimators": 20} if candidate == "random_forest" else {}
+    parameters = given | ({"n_estimators": 20} if candidate == "random_forest" else {})
     return build_pipeline(candidate, task, rows[features], 0, parameters=parameters).fit(rows[features], target)
 
 
@@ -62,12 +62,19 @@ def test_a_converted_model_answers_as_the_fitted_one(candidate: str, task: Any) 
     assert (converted.predict(later) == model.predict(later[features]))[clear].all()
 
 
-@pytest.mark.parametrize(("candidate", "features"), [("hist_gradient_boosting", NUMBERS), ("random_forest", FEATURES)])
-def test_missing_values_go_the_same_way(candidate: str, features: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("candidate", "features", "given"),
+    [
+        ("hist_gradient_boosting", NUMBERS, {}),
+        ("hist_gradient_boosting", FEATURES, {"categorical_features": None}),  # texts as codes
+        ("random_forest", FEATURES, {}),
+    ],
+)
+def test_missing_values_go_the_same_way(candidate: str, features: list[str], given: dict[str, Any]) -> None:
     rows, later = rows_of(rows=600), rows_of(rows=300, seed=1)
     rows.loc[::5, "x"] = later.loc[::4, "x"] = np.nan
     rows.loc[::7, "color"] = later.loc[::3, "color"] = None
-    model = fitted(candidate, "binary", rows, features)
+    model = fitted(candidate, "binary", rows, features, **given)
 
     converted = read_onnx(to_onnx(model, rows[features]))
 
