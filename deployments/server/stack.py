@@ -136,7 +136,8 @@ def _commands(
     """What starts each part, and its port."""
     python, host = [sys.executable, "-m"], ["--host", "127.0.0.1", "--port"]
     artifacts = (settings.state_dir / "mlflow-artifacts").as_uri()
-    tracking = ["--artifacts-destination", artifacts, "--workers", "1"]
+    quiet = ["--uvicorn-opts", "--no-access-log"]  # the service asks twice a second, and this log is kept for ever
+    tracking = ["--artifacts-destination", artifacts, "--workers", "1", *quiet]
     pool = ["--pool", "everfit", "--type", "process", "--name", "everfit-local"]
     serve = ["everfit.deployments.cli", "serve", *served, "--port", str(ports["service"])]
     return {
