@@ -16,7 +16,7 @@ def init(  # noqa: PLR0917 - each is an option of the command
     data: Annotated[
         str,
         typer.Argument(
-            help="A file, folder or glob; s3:// or https://; delta:PATH; module:function; URL#table of a database."
+            help="A file, folder or glob; s3:// or https://; delta:PATH; module:function; URL#table or env:NAME#table."
         ),
     ],
     target: Annotated[str, typer.Option(help="The column to predict.")],
@@ -57,6 +57,8 @@ def init(  # noqa: PLR0917 - each is an option of the command
     typer.echo(f"Wrote {made['path']}: a {made['task']} model of {target!r} from {made['rows']:,} rows")
     typer.echo(f"  key          {', '.join(made['key']) or 'none: the whole row names itself'}")
     typer.echo(f"  event time   {made['event_time'] or 'none: rows count from when they are taken in'}")
+    if made["label_time"]:
+        typer.echo(f"  label time   {made['label_time']}: 99 % of the labels are known within {made['maturity']}")
     typer.echo(f"  features     {', '.join(made['features'])}")
     for column, why in made["ignored"].items():
         typer.echo(f"  left out     {column}: {why}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import numpy as np
 import pandas as pd
@@ -68,20 +69,39 @@ def source_of(data: str) -> dict[str, Any]:
 
     Args:
         data: A path, glob or folder, `s3://…`, `https://…`, `delta:PATH`, `module:function`, or an SQLAlchemy URL with
-            the table after `#`.
+            the table after `#`, or `env:NAME#table` where a variable has the URL.
     """
     if data.startswith("delta:"):
         return {"kind": "delta", "path": data.removeprefix("delta:")}
+    if found := re.fullmatch(r"((?:env|block):[^#]+)#(.+)", data):
+        return {"kind": "sql", "url": found[1], "table": found[2]}
     if "://" in data and not data.startswith(("s3://", "http://", "https://", "file://")):
         url, _, table = data.partition("#")
-        if not table:
-            raise SourceError(f"{data!r}: say which table, such as {url}#sales")
-        return {"kind": "sql", "url": url, "table": table}
+        if table:
+            if urlsplit(url).password:
+                raise SourceError(
+                    f"there is a password in the address, and a spec is no place for one: put the address into an "
+                    f"environment variable, such as SALES_URL, and give env:SALES_URL#{table}"
+                )
+            return {"kind": "sql", "url": url, "table": table}
+        if _is_database(url):
+            raise SourceError(f"{data.partition('://')[0]}://…: say which table of it, by #sales at its end")
     if Path(data).is_dir() and (Path(data) / "_delta_log").is_dir():
         return {"kind": "delta", "path": data}
     if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", data) and not Path(data).exists():
         return {"kind": "python", "function": data}
     return {"kind": "files", "path": data}
+
+
+def _is_database(url: str) -> bool:
+    """Whether SQLAlchemy knows what the address begins with."""
+    import sqlalchemy as sa
+
+    try:
+        sa.engine.make_url(url).get_dialect()
+    except sa.exc.ArgumentError:  # it is no address, or of nothing that it knows
+        return False
+    return True
 
 
 def look(data: str, target: str, written: Mapping[str, str | None] | None = None) -> Look:

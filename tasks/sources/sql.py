@@ -16,6 +16,10 @@ from everfit.tasks.sources.secrets import reveal
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Executable
+    from sqlalchemy.engine.interfaces import ReflectedColumn
+
+_AS_THEY_ARE = frozenset({"postgresql", "sqlite", "mysql", "mariadb"})
+"""Databases that tell a column's name as it is written; others tell one that was not quoted in small letters."""
 
 _BEGINNING = datetime(1, 1, 2, tzinfo=UTC)
 
@@ -76,6 +80,13 @@ def _where(source: SqlSource) -> str:
     return f"table {source.table!r}" if source.table else "the query"
 
 
+def _quoted(inspector: Any, table: Any, column: "ReflectedColumn") -> None:  # noqa: ARG001 - SQLAlchemy gives them
+    """Have a column's name quoted, whatever it is: not all words that a database reserves are known."""
+    import sqlalchemy as sa
+
+    column["name"] = sa.quoted_name(column["name"], quote=True)
+
+
 def statement(
     source: SqlSource, roles: ColumnRoles, window: Window, connection: "Connection"
 ) -> "tuple[Executable, dict[str, Any]]":
@@ -93,7 +104,13 @@ def statement(
         return query, {name: value for name, value in given.items() if name in asked}
     schema, _, name = (source.table or "").rpartition(".")
     try:
-        table = sa.Table(name, sa.MetaData(), schema=schema or None, autoload_with=connection)
+        table = sa.Table(
+            name,
+            sa.MetaData(),
+            schema=schema or None,
+            autoload_with=connection,
+            listeners=[("column_reflect", _quoted)] if connection.dialect.name in _AS_THEY_ARE else [],
+        )
     except sa.exc.NoSuchTableError as error:
         raise SourceError(f"there is no table {source.table!r}; check source.table") from error
     select = sa.select(table)
