@@ -4,12 +4,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.training import a_spec, rows_of
+from support.training import SINCE, UNTIL, a_spec, rows_of
 
 from everfit.blocks.errors import SpecError
 from everfit.blocks.expectations import Expectation
+from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.tasks.data.suite import infer_suite
+from everfit.tasks.records import Window
+from everfit.tasks.statistics.histograms import count_chunks
 from everfit.tasks.watching.expectations import unmet
+from everfit.tasks.watching.live import Live
+from everfit.tasks.watching.monitoring import data_signal
+from everfit.tasks.watching.profile import profile_frame
 
 COLUMNS = ["x", "noise", "color"]
 
@@ -64,3 +70,17 @@ def test_of_few_rows_it_is_not_known_and_an_unknown_expectation_is_an_error() ->
     assert unmet(wrong, rows_of()[COLUMNS].head(20), COLUMNS, 0.05) is None
     with pytest.raises(SpecError, match="pretty"):
         unmet(wrong, rows_of()[COLUMNS], COLUMNS, 0.05)
+
+
+@pytest.mark.parametrize(("unmet_by", "status"), [((), "measured"), (None, "not_enough")])
+def test_what_is_not_known_is_not_met(unmet_by: tuple[()] | None, status: str) -> None:
+    rows = rows_of()
+    profile = profile_frame(rows, COLUMNS, event_time="at")
+    window = Window(since=SINCE, until=UNTIL)
+    none = np.empty(0)
+    live = Live(window, count_chunks([rows], profile), UNTIL, rows.head(20), {1: len(rows)}, none, none)
+
+    found = data_signal(live, None, profile, MonitoringPolicy(), expected=None, unmet=unmet_by)
+
+    assert (found.status, found.bad) == (status, ())
+    assert bool(found.reason) is (unmet_by is None)
