@@ -2,7 +2,9 @@
 
 import asyncio
 import importlib.metadata
+import logging
 import time
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,6 +25,9 @@ from everfit.infra.serving.spool import SpoolError
 from everfit.infra.serving.telemetry import Telemetry
 from everfit.infra.serving.told import keep_labels, read_labels, utc_now
 from everfit.tasks.answering.inputs import InputError, InputSchema
+from everfit.tasks.answering.labels import Recorded
+
+logger = logging.getLogger(__name__)
 
 _BODY_SECONDS = 30.0
 _MAX_IDS_IN_HEADER = 32
@@ -69,6 +74,9 @@ class Service:
             response = refusal(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, it's answered in one form
             response = refusal(error)
+            if response.status_code == 500:  # not its text: it may quote feature values
+                at = traceback.extract_tb(error.__traceback__)[-1]
+                logger.error("%s: a request failed: %s at %s:%s", model, type(error).__name__, at.filename, at.lineno)
         self.telemetry.answered(model, response.status_code, time.perf_counter() - began)
         return response
 
@@ -173,9 +181,13 @@ async def tell(endpoint: Endpoint, body: bytes, client: str) -> Response:
     """Take labels."""
     servable = endpoint.servable()
     content = read_json(body)
-    recorded = await asyncio.to_thread(
-        lambda: keep_labels(endpoint.labels, read_labels(content, servable, utc_now(), client))
-    )
+
+    def keep() -> Recorded:
+        rows = read_labels(content, servable, utc_now(), client)
+        endpoint.check_store()
+        return keep_labels(endpoint.labels, rows)
+
+    recorded = await asyncio.to_thread(keep)
     return _json(recorded.model_dump())
 
 

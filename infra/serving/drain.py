@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,9 +46,20 @@ class Drain:
         key: The model's key columns.
         event_time: The column of the event time.
         every_s: Seconds between two rounds.
+        check_store: Raises where the table's store is none that keeps it safe, or can't be asked.
     """
 
-    def __init__(self, spool: Spool, table: Table, key: Sequence[str], event_time: str, every_s: float = 5.0) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        table: Table,
+        key: Sequence[str],
+        event_time: str,
+        every_s: float = 5.0,
+        *,
+        check_store: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._check_store = check_store
         self.spool, self.table, self.key, self.event_time, self.every_s = spool, table, list(key), event_time, every_s
         self.state = DrainState()
         self._wake = threading.Event()
@@ -85,6 +96,7 @@ class Drain:
         """
         with self._round:
             try:
+                self._check_store()
                 self.spool.seal()
                 moved = self._empty(self.spool) + self._adopt()
             except Exception as error:  # noqa: BLE001 - the store may fail in any way, and the spool holds meanwhile

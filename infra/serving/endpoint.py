@@ -58,6 +58,7 @@ class Endpoint:
         log: The prediction log.
         labels: The labels.
         policy: How it's served.
+        check_store: Raises where the tables' store is none that keeps them safe, or can't be asked.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Endpoint:
     log: DeltaTable
     labels: DeltaTable
     policy: ServingPolicy = field(default_factory=ServingPolicy)
+    check_store: Callable[[], object] = lambda: None
 
     def __post_init__(self) -> None:
         self.champion: Servable | None = None
@@ -118,7 +120,12 @@ class Endpoint:
         key = [column.name for column in servable.inputs.key]
         if self.drain is None:
             self.drain = Drain(
-                self.spool, self.log, key, servable.inputs.event_time, self.policy.drain_every.total_seconds()
+                self.spool,
+                self.log,
+                key,
+                servable.inputs.event_time,
+                self.policy.drain_every.total_seconds(),
+                check_store=self.check_store,
             )
             self.drain.start()
         self.drain.key, self.drain.event_time = key, servable.inputs.event_time

@@ -46,7 +46,8 @@ def build_app(
     from everfit.tasks.workspace import Workspace
 
     registered = cache(lambda: tracking_client(settings))
-    workspace = Workspace.of(settings)
+    # A store that can't be reached now must not keep the service from starting: it's looked at before it's written to.
+    workspace = Workspace(settings.workspace)
     endpoints = {
         name: Endpoint(
             name,
@@ -55,6 +56,7 @@ def build_app(
             workspace.table(name, "predictions"),
             workspace.table(name, "labels"),
             policies.get(name, ServingPolicy()),
+            check_store=lambda: Workspace.of(settings),
         )
         for name in models
     }

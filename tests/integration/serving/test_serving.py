@@ -204,6 +204,23 @@ def test_starts_with_the_last_champion_when_the_registry_is_down(
     assert (status["version"], status["registry_reachable"]) == (1, False)
 
 
+def test_starts_and_answers_while_the_tables_store_is_down(
+    registry: Any, serve: Any, good: dict[str, Any], until: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.champion("delays", registry.add("delays", "first"))
+    monkeypatch.setenv("EVERFIT_WORKSPACE", "s3://none/at-all")
+    for name, value in {"ENDPOINT_URL": "http://127.0.0.1:9", "ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+
+    service = serve("delays")
+
+    assert service.client.post("/models/delays/predict", json={"records": [good]}).status_code == 200
+    until(lambda: "can't be used" in service.client.get("/models/delays").json()["drain_error"])
+    assert service.client.get("/models/delays").json()["spool_bytes"] > 0
+    labels = {"labels": [{"key": 1, "label": 1}]}
+    assert service.client.post("/models/delays/labels", json=labels).status_code == 503
+
+
 def test_is_not_ready_before_there_is_a_champion(registry: Any, serve: Any, good: dict[str, Any]) -> None:
     version = registry.add("delays", "first")
     service = serve("delays", ready=False)
