@@ -79,7 +79,8 @@ def test_a_setting_behind_the_half_of_those_before_is_given_up_but_not_after_its
     fitted.clear()
     given_up = score_setting(asked, falling, greater_is_better=True)
     assert (given_up.pruned, given_up.folds, given_up.score, fitted) == (True, (1.0, 0.0), None, [0, 1])
-    assert not score_setting(asked, falling, greater_is_better=False).error
+    assert not score_setting(asked, falling, greater_is_better=False).pruned
+    assert score_setting(asked.model_copy(update={"bounds": (0.9, 0.6)}), falling, greater_is_better=False).pruned
     tries = search().run(of(hill))
     assert not any(each.pruned for each in tries[:5])
     assert {len(each.folds) for each in tries if each.pruned} == {1}
