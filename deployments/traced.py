@@ -8,6 +8,7 @@ from rich.text import Text
 
 from everfit.deployments.tables import console
 from everfit.tasks.answering import predictions
+from everfit.tasks.turns import TurnRecord
 
 if TYPE_CHECKING:
     from everfit.tasks.answering.trace import Trace
@@ -52,6 +53,10 @@ def _facts(trace: "Trace") -> Iterator[tuple[str, str]]:
             "turn",
             f"{turn.id}: {turn.state}, asked for by {turn.trigger.kind} ({turn.trigger.reason or 'no reason'})",
         )
+        checked = TurnRecord.readable(turn.record).validation
+        if checked is not None:
+            held = sum(outcome.passed for outcome in checked.outcomes)
+            yield "data", f"{held} of {len(checked.outcomes)} expectations held, {checked.bad_rows:,} bad rows"
         for decision in trace.turn.decisions:
             yield decision.kind, f"{decision.verdict}: {'; '.join(decision.reasons)}"
     else:

@@ -52,7 +52,7 @@ def trace(
     """
     row = _found(prediction_id, model, predicted)
     version = _version(client, ledger, model, int(row[predictions.MODEL_VERSION]))
-    tags = client.get_run(version.run_id).data.tags if version.run_id else {}
+    tags = _tags(client, version)
     turn = ledger.find_turn(tags.get(TURN_TAG, ""))
     return Trace(
         prediction=row,
@@ -63,6 +63,20 @@ def trace(
         git_commit=tags.get(COMMIT_TAG, ""),
         spec_digest="" if turn is None else turn.spec_digest,
     )
+
+
+def _tags(client: "MlflowClient", version: ModelVersion) -> dict[str, str]:
+    """Of the run that made a version; none where there is no such run (any more)."""
+    from mlflow.exceptions import MlflowException
+
+    if not version.run_id:
+        return {}
+    try:
+        return dict(client.get_run(version.run_id).data.tags)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return {}
+        raise ModelError(f"MLflow did not answer about run {version.run_id!r}: {error.message}") from error
 
 
 def _version(client: "MlflowClient", ledger: Ledger, model: str, number: int) -> ModelVersion:
@@ -96,6 +110,8 @@ def _release(ledger: Ledger, model: str, row: dict[str, Any]) -> Release | None:
     version, at = int(row[predictions.MODEL_VERSION]), row[predictions.PREDICTED_AT]
     made = [one for one in ledger.releases(model) if one.version == version and one.state != "undone"]
     earlier = [one for one in made if one.at <= at]
+    if row[predictions.ARM] in {"challenger", "shadow"}:
+        return earlier[-1] if earlier else None  # it answered without being released, whatever came of it later
     # A batch is dated by its window, which may well end before the release of the model that predicts it.
     return earlier[-1] if earlier else (made[0] if made else None)
 

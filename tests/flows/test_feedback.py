@@ -1,6 +1,6 @@
 """Batch scoring and labeling: each prediction once, each label with its prediction, whichever came first."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,12 @@ from support.deliveries import deliveries, write_month
 
 from everfit.blocks.errors import DataError
 from everfit.blocks.settings import Settings
+from everfit.deployments.traced import _facts
 from everfit.flows.labeling import labeling
 from everfit.flows.scoring import scoring
 from everfit.flows.training import training
 from everfit.tasks.answering import labels
-from everfit.tasks.answering.trace import trace
+from everfit.tasks.answering.trace import _release, trace
 from everfit.tasks.context import Context
 from everfit.tasks.records import Window
 from everfit.tasks.specs import load_spec
@@ -71,6 +72,12 @@ def test_predictions_and_labels_meet(model: str, workspace: Path) -> None:
     assert origin.turn.turn.trigger.kind == "manual"
     assert origin.spec_digest == here.spec.digest()
     assert origin.version.snapshot_digest == origin.release.snapshot_digest
+    told = dict(_facts(origin))
+    assert "expectations held, 0 bad rows" in told["data"]
+    assert told["release"].startswith("1 (")
+    before = {"_predicted_at": MARCH - timedelta(days=400)}  # a batch is dated by its window, a trial's answer isn't
+    assert _release(here.ledger, "deliveries", {**origin.prediction, **before}) == origin.release
+    assert _release(here.ledger, "deliveries", {**origin.prediction, **before, "_arm": "challenger"}) is None
     with pytest.raises(DataError, match="has no prediction"):
         trace("01900000-0000-7000-8000-000000000000", "deliveries", **kept)
     with pytest.raises(DataError, match="is no prediction's id"):
