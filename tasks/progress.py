@@ -29,10 +29,11 @@ class Progress:
         if not self.policy.on:
             return
         outcome = "given up early" if tried.pruned else tried.error or f"{tried.score:.4f}"
-        logger.info("search    %s %d/%d: %s", self.candidate, number + 1, self.policy.trials, outcome)
+        in_all = max(self.policy.trials, number + 1)  # more where more settings come first than are searched
+        logger.info("search    %s %d/%d: %s", self.candidate, number + 1, in_all, outcome)
         if TaskRunContext.get() is None:
             return
-        done = 100.0 * (number + 1) / max(self.policy.trials, number + 1)
+        done = 100.0 * (number + 1) / in_all
         if self.artifact is None:
             found = create_progress_artifact(done, description=f"Search of {self.candidate}")
             self.artifact = found if isinstance(found, UUID) else None

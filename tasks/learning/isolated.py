@@ -29,7 +29,7 @@ _LOOK_SECONDS = 0.5
 """How often it is looked whether a process lives that should answer."""
 _REQUEST, _ANSWER = "request.json", "answer.json"
 _GRACE = 1.0
-"""A candidate that looks at the clock itself, between its tries, keeps what it has found."""
+"""A candidate that looks at the clock itself, between its folds, tells what it has found."""
 
 
 def try_setting(data: TrainingData, asked: Asked, seconds: float) -> Try:
