@@ -4,8 +4,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from support.infra import load
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("blocks", "tasks", "flows", "deployments", "infra")
@@ -40,3 +42,16 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", target, wheel]
     subprocess.run(command, capture_output=True, check=True)
     return target
+
+
+@pytest.fixture(scope="session")
+def compose() -> dict[str, Any]:
+    """What compose is told to start."""
+    return load("compose.yaml")
+
+
+@pytest.fixture(scope="session")
+def constraints() -> dict[str, str]:
+    """The tested version of each package."""
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    return {name.lower(): number for name, number in (line.split("==") for line in lines if "==" in line)}
