@@ -15,6 +15,7 @@ from everfit.tasks.answering import predictions
 from everfit.tasks.answering.column_codes import ColumnCodes
 from everfit.tasks.answering.flat_trees import FlatTrees
 from everfit.tasks.answering.inputs import InputSchema
+from everfit.tasks.answering.known_ids import KnownIds
 from everfit.tasks.answering.linear_sum import LinearSum
 from everfit.tasks.answering.logged_model import LoggedModel
 from everfit.tasks.answering.outliers import OutlierDetector, columns_of, read_detector
@@ -275,12 +276,7 @@ def score_window(
         if len(chunk) == 0:
             continue
         rows = score_rows(scorer, chunk, window, arm, client)
-        ids = rows[predictions.PREDICTION_ID].to_pylist()
-        fresh = []
-        for prediction_id in ids:
-            fresh.append(prediction_id not in known)
-            known.add(prediction_id)
-        rows = rows.filter(pa.array(fresh))
+        rows = rows.filter(pa.array(known.take(rows[predictions.PREDICTION_ID].to_pylist())))
         if rows.num_rows:
             kept: Sequence[str] = rows[predictions.PREDICTION_ID].to_pylist()
             predictions.append(table, rows, f"score-{kept[0]}-{kept[-1]}-{len(kept)}")
@@ -288,12 +284,12 @@ def score_window(
     return added
 
 
-def _known_ids(table: Table, scorer: Scorer, window: Window) -> set[str]:
+def _known_ids(table: Table, scorer: Scorer, window: Window) -> KnownIds:
+    known = KnownIds()
     if not table.exists():
-        return set()
+        return known
     columns = [predictions.PREDICTION_ID, predictions.MODEL_VERSION, predictions.PREDICTED_AT]
-    known: set[str] = set()
     for frame in table.batches(window, scorer.inputs.event_time, [*columns, scorer.inputs.event_time]):
         ours = (frame[predictions.MODEL_VERSION] == scorer.version) & (frame[predictions.PREDICTED_AT] == window.until)
-        known.update(frame.loc[ours, predictions.PREDICTION_ID])
+        known.take(frame.loc[ours, predictions.PREDICTION_ID].tolist())
     return known
