@@ -125,4 +125,9 @@ def expectations(
     for line in found["difference"]:
         typer.echo(line)
     typer.echo(f"{len(found['proposed'])} expectations proposed, {len(found['present'])} present")
-    typer.echo(f"Written to {found['path']}" if found["written"] else "Nothing was changed; --write keeps the proposal")
+    if found["written"]:
+        typer.echo(f"Written to {found['path']}")
+    elif found["in_spec"]:
+        typer.echo("Nothing was changed; the spec itself has the suite, under expectations.suite")
+    else:
+        typer.echo(f"Nothing was changed; --write keeps the proposal, and {found['path']} can be edited by hand")

@@ -108,7 +108,8 @@ def propose_suite(model: str, until: str | None, *, write: bool) -> dict[str, An
         "model": spec.name,
         "present": [each.model_dump(mode="json") for each in present],
         "proposed": [each.model_dump(mode="json") for each in proposed],
-        "difference": list(difflib.unified_diff(old, new, "present", "proposed", lineterm="", n=0)),
+        "difference": list(difflib.unified_diff(old, new, "present", "proposed", lineterm="", n=1)),
         "written": write,
+        "in_spec": spec.expectations.suite is not None,
         "path": suite_path(spec, workspace),
     }
