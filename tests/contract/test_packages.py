@@ -119,3 +119,9 @@ def test_configuration_and_the_command_are_light_to_import(package: str, tmp_pat
     names = python(f"import {package}, sys; print(*sys.modules)", folder=tmp_path).split()
     assert package in names
     assert set(names) & set(HEAVY) == set()
+
+
+def test_the_service_starts_without_prefect_and_mlflow(tmp_path: Path) -> None:
+    served = "everfit.deployments.cli, everfit.tasks.specs, everfit.infra.serving.app, everfit.infra.serving.endpoint"
+    names = python(f"import {served}, sys; print(*sys.modules)", folder=tmp_path).split()
+    assert set(names) & {"prefect", "mlflow", "sklearn", "deltalake", "boto3"} == set()
