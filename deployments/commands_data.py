@@ -37,6 +37,10 @@ def init(  # noqa: PLR0917 - each is an option of the command
     as_json: AsJson = False,
 ) -> None:
     """Look at data and write a commented spec for a model of it."""
+    from everfit.blocks.settings import Settings
+    from everfit.deployments import environment
+
+    environment.prepare_without_prefect(Settings())
     from everfit.deployments.init.init import init as make
 
     made = make(
@@ -84,10 +88,13 @@ def quarantine(  # noqa: PLR0917 - each is an option of the command
 ) -> None:
     """Show what lies in a model's quarantine, by reason with samples; release it once it is good, or discard it."""
     from everfit.blocks.errors import EverfitError
+    from everfit.blocks.settings import Settings
+    from everfit.deployments import environment
     from everfit.deployments.quarantine import discard_rows, list_rows, release
 
     if give and discard:
         raise EverfitError("--release and --discard exclude each other; choose one")
+    environment.prepare(Settings())
     if give:
         found = release(model, reason, turn)
     else:
@@ -116,8 +123,11 @@ def expectations(
     as_json: AsJson = False,
 ) -> None:
     """Propose expectations from the dataset, and show what changes against the present ones."""
+    from everfit.blocks.settings import Settings
+    from everfit.deployments import environment
     from everfit.deployments.quarantine import propose_suite
 
+    environment.prepare(Settings())
     found = propose_suite(model, until, write=write)
     if as_json:
         _print_json(found)

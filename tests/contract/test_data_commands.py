@@ -1,6 +1,7 @@
 """`everfit quarantine`, `everfit expectations` and `everfit forget`, as a person types them."""
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from everfit.blocks.errors import EverfitError
 from everfit.blocks.settings import Settings
 from everfit.deployments import environment
 from everfit.deployments.cli import app
+from everfit.deployments.environment import NO_TELEMETRY
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.workspace import Workspace
 
@@ -73,6 +75,16 @@ def test_the_quarantine_is_listed_released_and_discarded(model: str):
     decisions = Ledger.open(Settings()).decisions("sales", kind="quarantine")
     assert [one.verdict for one in decisions] == ["released", "discarded"]
     assert all(one.record["by"] in one.reasons[0] for one in decisions)
+
+
+@pytest.mark.parametrize("command", ["quarantine", "expectations"])
+def test_nothing_is_sent_to_anybody(model: str, monkeypatch: pytest.MonkeyPatch, command: str):
+    for name in NO_TELEMETRY:
+        monkeypatch.setenv(name, "")
+
+    run(command, model)
+
+    assert {name: os.environ[name] for name in NO_TELEMETRY} == NO_TELEMETRY
 
 
 def test_expectations_are_proposed_compared_and_kept(model: str):
