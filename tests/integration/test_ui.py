@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,12 @@ from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MOD
 from support.deliveries import SPEC, deliveries, write_month
 
 from everfit.blocks.settings import Settings
+from everfit.deployments.commands_release import approve
 from everfit.deployments.runs import result_of
 from everfit.deployments.server.bootstrap import Options, bootstrap
 from everfit.flows.approval import approval
+from everfit.flows.monitoring import monitoring
+from everfit.flows.scoring import scoring
 from everfit.flows.training import training
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.records import Trigger
@@ -46,9 +49,7 @@ pytestmark = [
 @contextlib.contextmanager
 def a_server(folder: Path) -> Iterator[str]:
     """A Prefect server of its own, with the UI, which the session's harness leaves out."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     environment = os.environ | {
         "PREFECT_HOME": str(folder / "prefect"),
@@ -66,6 +67,29 @@ def a_server(folder: Path) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(30)
+
+
+@contextlib.contextmanager
+def an_mlflow(folder: Path) -> Iterator[str]:
+    """MLflow's pages of the database in a folder."""
+    port = free_port()
+    store = f"--backend-store-uri=sqlite:///{folder / '.everfit' / 'mlflow.db'}"
+    command = [sys.executable, "-m", "mlflow", "server", "--host=127.0.0.1", f"--port={port}", "--workers=1", store]
+    with (folder / "mlflow.log").open("wb") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder)
+    try:
+        until(lambda: answers(f"http://127.0.0.1:{port}/health") or server.poll() is not None, 180)
+        assert server.poll() is None, (folder / "mlflow.log").read_text()[-2000:]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def answers(url: str) -> bool:
@@ -90,11 +114,13 @@ class Desk:
 
     Attributes:
         url: Of the UI.
+        mlflow: Of MLflow's pages.
         prefect: A client of the server's API.
         turn_id: Of the turn that waits.
     """
 
     url: str
+    mlflow: str
     prefect: Any
     turn_id: str
 
@@ -108,7 +134,7 @@ class Desk:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
             page = browser.new_page(viewport={"width": 1280, "height": 900}, timezone_id="UTC")
             # Prefect's pages ask an analytics firm for its settings, whatever the server says.
-            page.route(lambda asked: not asked.startswith(self.url), lambda route: route.abort())
+            page.route(lambda asked: not asked.startswith((self.url, self.mlflow)), lambda route: route.abort())
             page.set_default_timeout(30_000)
             yield page
             browser.close()
@@ -116,6 +142,13 @@ class Desk:
     def shown(self, page: Any, path: str) -> Any:
         page.goto(f"{self.url}/v2{path}")
         return page
+
+    def picture(self, page: Any, name: str, height: int = 900) -> None:
+        """Keep what is seen for docs/operations.md, if somebody wants it: PICTURES=folder."""
+        if folder := os.environ.get("PICTURES"):
+            page.set_viewport_size({"width": 1280, "height": height})
+            beside_the_menu: Any = {"x": 256, "y": 0, "width": 1024, "height": height}
+            page.screenshot(path=Path(folder, f"operations-{name}.png"), clip=beside_the_menu)
 
     def runs(self, flow: str) -> list[Any]:
         """The runs of the model's deployment, newest last."""
@@ -138,10 +171,15 @@ def desk(_empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
         spec = SPEC | {"gate": {"approval": "always"}}
         (folder / "deployments" / "models" / "deliveries.yaml").write_text(yaml.safe_dump(spec))
         settings = {PREFECT_API_URL: f"{url}/api", PREFECT_SERVER_ALLOW_EPHEMERAL_MODE: False}
-        with temporary_settings(settings), get_client(sync_client=True) as prefect:
+        with (
+            temporary_settings(settings),
+            get_client(sync_client=True) as prefect,
+            an_mlflow(folder) as mlflow,
+        ):
+            patched.setenv("EVERFIT_MLFLOW_PAGE", mlflow)  # for links; the flows use the database
             bootstrap(Settings(), Options())
             turn = result_of(training("deliveries", MARCH, Trigger(reason="the first"), return_state=True))
-            yield Desk(url, prefect, turn["turn_id"])
+            yield Desk(url, mlflow, prefect, turn["turn_id"])
 
 
 def test_the_last_turn_says_why_it_released_nothing(desk: Desk):
@@ -160,6 +198,8 @@ def test_the_last_turn_says_why_it_released_nothing(desk: Desk):
         assert page.get_by_role("row", name="roc_auc").count() >= 1
         assert page.get_by_role("cell", name="passed").count() >= 1
         assert "| --- |" not in page.inner_text("body")
+        assert str(page.get_by_role("link", name="MLflow run").get_attribute("href")).startswith(desk.mlflow)
+        desk.picture(page, "turn", 1400)
 
 
 def test_a_training_is_started_with_a_reason(desk: Desk):
@@ -176,6 +216,7 @@ def test_a_training_is_started_with_a_reason(desk: Desk):
             assert words.split(";")[0].rstrip(",") in told
         page.get_by_role("tab", name="Trigger").click()
         page.get_by_label("Reason (Optional)").fill("prices changed on Monday")
+        desk.picture(page, "train")
         page.get_by_role("button", name="Submit").click()
         page.wait_for_url(lambda url: not url.endswith("/run"))
 
@@ -198,12 +239,14 @@ def test_a_waiting_challenger_is_approved_in_the_form(desk: Desk):
         page.get_by_role("menuitem", name="Resume").click()
         form = page.get_by_role("dialog")
         form.get_by_label("Reason").wait_for()
-        assert "version 1 over no champion yet?" in form.inner_text()
-        assert f"everfit explain {desk.turn_id}" in form.inner_text()
+        form.get_by_text("version 1 over no champion yet?").wait_for()  # the page renders Markdown a moment later
+        form.get_by_text(f"everfit explain {desk.turn_id}").wait_for()
+        assert str(form.get_by_role("link", name="run ").get_attribute("href")).startswith(desk.mlflow)
         form.get_by_label("Decision").click()
         page.get_by_role("option", name="approve").click()
         form.get_by_label("Name").fill("ann")
         form.get_by_label("Reason").fill("seen in the browser")
+        desk.picture(page, "approve")
         form.get_by_role("button", name="Resume").click()
         form.wait_for(state="hidden")
 
@@ -231,6 +274,7 @@ def test_a_threshold_that_is_edited_in_the_block_counts_from_the_next_run_on(des
         titles = page.locator("label").all_inner_texts()
         assert {"Columns", "Gate (Optional)", "Training (Optional)"} <= set(titles)  # the keys, and no class's name
         field.fill("0.01")
+        desk.picture(page, "block")
         page.get_by_role("button", name="Save").click()
         page.wait_for_url(lambda url: not url.endswith("/edit"))
 
@@ -238,3 +282,35 @@ def test_a_threshold_that_is_edited_in_the_block_counts_from_the_next_run_on(des
     assert after["expectations"].pop("max_bad_share") == 0.01
     assert before["expectations"].pop("max_bad_share") == 0.05
     assert after == before
+
+
+def test_the_drift_report_opens_from_what_monitoring_has_left(desk: Desk):
+    # Given a champion whose deliveries all go far since March, and a look at them
+    if Ledger.open(Settings()).current_release("deliveries") is None:
+        approve("deliveries", desk.turn_id, by="ann", why="it was seen to work")
+    spring = deliveries("2024-03-01", 28, seed=1)
+    spring["distance"] += 8
+    write_month(Path(), "spring", spring)
+    window = {"since": MARCH, "until": MARCH + timedelta(days=28)}
+    assert scoring("deliveries", **window, return_state=True).is_completed()
+    assert monitoring("deliveries", window["until"], return_state=True).is_completed()
+
+    with desk.browser() as page:
+        desk.shown(page, "/runs")
+        page.get_by_role("link", name="monitor-deliveries").first.click()
+        page.get_by_role("tab", name="Artifacts").click()
+        page.get_by_role("link", name="deliveries-drift").first.wait_for()
+        page.get_by_role("link", name="deliveries-monitoring").first.click()
+        page.locator("a[href*='/artifacts/artifact/']").first.click()
+        page.get_by_role("heading", name="deliveries:").wait_for()
+        assert page.get_by_role("cell", name="drift", exact=True).count() == 1
+        address = page.get_by_role("link", name="MLflow run").get_attribute("href")
+        assert address is not None
+        assert address.startswith(desk.mlflow)
+        desk.picture(page, "monitoring", 1100)
+
+        # Evidently's page, in MLflow's.
+        page.goto(address)
+        report = page.frame_locator("iframe").first
+        report.get_by_text("distance").first.wait_for()
+        desk.picture(page, "drift")
