@@ -122,6 +122,7 @@ def _environment(settings: Settings, folder: Path, stores: Databases, urls: dict
         "PREFECT_UI_URL": urls["prefect"],
         "PREFECT_SERVER_UI_API_URL": f"{urls['prefect']}/api",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "everfit",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "PREFECT_WORKER_QUERY_SECONDS": "1",
     }
