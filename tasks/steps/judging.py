@@ -36,9 +36,11 @@ def begin_report(watched: Watched, live: Live, result: DriftResult | None) -> Dr
     if policy.report == "never" or result is None or result.drifted is None:
         return None
     names = [c.name for c in watched.reference.profile.columns if c.name != PREDICTION or c.kind == "numeric"]
-    sample = watched.reference.sample
-    columns = [n for n in names if n in sample and n in live.sample and not policy.ignored(n)]
-    return Drawing.begin(sample, live.sample, policy, columns=columns, result=result)
+    # Evidently draws rows in their order, which is to be that of time.
+    before = watched.reference.sample.sort_values(watched.context.spec.columns.time, kind="stable")
+    now = live.sample.sort_values(watched.event_time, kind="stable")
+    columns = [n for n in names if n in before and n in now and not policy.ignored(n)]
+    return Drawing.begin(before, now, policy, columns=columns, result=result)
 
 
 @task(cache_policy=NO_CACHE)

@@ -1,0 +1,49 @@
+"""What Evidently is given to draw: rows in the order of time, and nothing where there is nothing to compare."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from everfit.blocks.monitoring import MonitoringPolicy
+from everfit.tasks.steps import judging
+
+ROWS = pd.DataFrame({"at": pd.to_datetime(["2024-03-02", "2024-03-01", "2024-03-03"], utc=True), "x": [2.0, 1.0, 3.0]})
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What was to be drawn."""
+    given: list[Any] = []
+    begin = SimpleNamespace(begin=lambda *sides, **_: given.append(sides) or "a drawing")
+    monkeypatch.setattr(judging, "Drawing", begin)
+    return given
+
+
+def begin(policy: MonitoringPolicy, *, drifted: bool | None = False) -> Any:
+    spec = SimpleNamespace(monitoring=policy, columns=SimpleNamespace(time="at"))
+    profile = SimpleNamespace(columns=[SimpleNamespace(name="x", kind="numeric")])
+    watched = SimpleNamespace(
+        context=SimpleNamespace(spec=spec),
+        reference=SimpleNamespace(profile=profile, sample=ROWS),
+        event_time="at",
+    )
+    live: Any = SimpleNamespace(sample=ROWS)
+    result: Any = SimpleNamespace(drifted=drifted)
+    return judging.begin_report.fn(watched, live, result)  # type: ignore[arg-type]
+
+
+def test_rows_are_drawn_in_the_order_of_time(drawn: list[Any]) -> None:
+    assert begin(MonitoringPolicy()) == "a drawing"
+
+    before, now, _ = drawn[0]
+    assert list(before["x"]) == list(now["x"]) == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize(("report", "drifted"), [("never", False), ("always", None)])
+def test_nothing_is_drawn_where_none_is_wanted_or_nothing_was_compared(
+    drawn: list[Any], report: Any, drifted: bool | None
+) -> None:
+    assert begin(MonitoringPolicy(report=report), drifted=drifted) is None
+    assert drawn == []
