@@ -1,6 +1,6 @@
 """Housekeeping: what there is of a model in workspace, ledger and registry, and taking away what may go."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import datetime
 
@@ -43,7 +43,7 @@ def _needed(context: Context, at: datetime) -> frozenset[int]:
 
 def _turns(context: Context, at: datetime) -> Iterator[TurnFacts]:
     name, workspace = context.spec.name, context.workspace
-    staged = set(staged_turns(workspace, name))
+    staged, copied = set(_turns_with(workspace, name, _holds_rows)), _turns_with(workspace, name, _is_copy)
     for turn in context.ledger.turns(name):
         record, snapshot = TurnRecord.recall(turn.record), snapshot_of(workspace, turn)
         yield TurnFacts(
@@ -53,6 +53,7 @@ def _turns(context: Context, at: datetime) -> Iterator[TurnFacts]:
             version=None if record.version is None else record.version.version,
             snapshot=None if snapshot is None else snapshot.version,
             staged=turn.id in staged,
+            copies=turn.id in copied,
         )
         staged.discard(turn.id)
     quarantine = workspace.table(name, "quarantine")
@@ -61,17 +62,21 @@ def _turns(context: Context, at: datetime) -> Iterator[TurnFacts]:
             yield TurnFacts(id=release, ended_at=at, staged=True)
 
 
-def staged_turns(workspace: Workspace, model: str) -> list[str]:
-    """The turns, and releases from quarantine, in whose folders rows of the source lie."""
+def _turns_with(workspace: Workspace, model: str, asked: Callable[[str], bool]) -> frozenset[str]:
+    """The turns, and releases from quarantine, in whose folders there is a file of a kind."""
     filesystem, folder = workspace.filesystem, workspace.file(model, "turns")
     if not filesystem.exists(folder):
-        return []
-    found = (str(path) for path in filesystem.find(folder))
-    return sorted({path.split("/")[-3] for path in found if _holds_rows(path)})
+        return frozenset()
+    paths = map(str, filesystem.find(folder))
+    return frozenset(path.rpartition("/turns/")[2].partition("/")[0] for path in paths if asked(path))
 
 
 def _holds_rows(path: str) -> bool:
     return path.split("/")[-2] == "batch" and path.endswith((".arrow", ".parquet", ".npz"))
+
+
+def _is_copy(path: str) -> bool:
+    return path.endswith(_COPIES)
 
 
 def snapshot_of(workspace: Workspace, turn: Turn) -> Snapshot | None:

@@ -1,6 +1,6 @@
 """Upkeep: what may go of all that a model has left, and what must stay. Pure; `table_upkeep` does it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date, datetime, timedelta
 
 from pydantic import AwareDatetime, Field
@@ -34,6 +34,7 @@ class TurnFacts(Record):
     version: int | None = Field(default=None, description="The model version that it registered.")
     snapshot: int | None = Field(default=None, description="The dataset's version that it trained on.")
     staged: bool = Field(default=False, description="Whether the rows that it read still lie in its folder.")
+    copies: bool = Field(default=False, description="Whether copies of its models, besides the registry's, still do.")
 
 
 class Facts(Record):
@@ -88,7 +89,8 @@ def plan(facts: Facts, policy: UpkeepPolicy) -> UpkeepPlan:
         keep_snapshots=tuple(sorted({turn.snapshot for turn in kept if turn.snapshot is not None})),
         drop_versions=gone,
         drop_staged=tuple(turn.id for turn in facts.turns if turn.staged and turn.ended_at is not None),
-        drop_models=tuple(turn.id for turn in over if turn.version in gone),
+        # Also of versions that went before: an upkeep may have been broken off right after that.
+        drop_models=tuple(turn.id for turn in over if turn.copies and _is_gone(turn, facts, gone)),
     )
 
 
@@ -104,6 +106,10 @@ def _versions_to_drop(over: Iterable[TurnFacts], facts: Facts) -> tuple[int, ...
     last = max(facts.versions, default=0)
     made = {turn.version for turn in over if turn.version is not None}
     return tuple(sorted((made & set(facts.versions)) - facts.needed - {last}))
+
+
+def _is_gone(turn: TurnFacts, facts: Facts, gone: Collection[int]) -> bool:
+    return turn.version is not None and (turn.version in gone or turn.version not in facts.versions)
 
 
 def _of_table(table: TableFacts, keep: timedelta | None, at: datetime) -> TablePlan:

@@ -1,6 +1,7 @@
 """What may go and what must stay, from frozen facts."""
 
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from support.training import a_spec
 
 from everfit.blocks.upkeep import UpkeepPolicy
 from everfit.tasks.data.upkeep import DayFacts, Facts, TableFacts, TurnFacts, plan
+from everfit.tasks.housekeeping import _holds_rows, _is_copy, _turns_with
+from everfit.tasks.workspace import Workspace
 
 AT = datetime(2024, 6, 1, tzinfo=UTC)
 POLICY = UpkeepPolicy.model_validate({"history": "30d"})
@@ -17,7 +20,8 @@ POLICY = UpkeepPolicy.model_validate({"history": "30d"})
 def a_turn(number: int, days_ago: float | None, **changes: Any) -> TurnFacts:
     """Turn `t3` registered version 3 from version 30 of the dataset."""
     ended = None if days_ago is None else AT - timedelta(days=days_ago)
-    return TurnFacts(id=f"t{number}", ended_at=ended, version=number, snapshot=10 * number, staged=True, **changes)
+    kept = {"staged": True, "copies": True} | changes
+    return TurnFacts(id=f"t{number}", ended_at=ended, version=number, snapshot=10 * number, **kept)
 
 
 def facts(*turns: TurnFacts, needed: tuple[int, ...] = (), tables: tuple[TableFacts, ...] = ()) -> Facts:
@@ -70,17 +74,17 @@ def test_rows_go_by_the_day_and_small_files_of_what_stays_become_one():
 
 def test_planned_again_after_it_was_done_nothing_is_left_to_do():
     done = TableFacts(name="labels", days=(DayFacts(day=date(2024, 5, 1), files=1, rows=9),))
-    turn = a_turn(1, 100).model_copy(update={"staged": False})
+    before, after = ({"staged": False, "copies": copies} for copies in (True, False))
     policy = UpkeepPolicy.model_validate({"keep": {"labels": "60d"}})
-    found = plan(facts(turn, a_turn(2, 1).model_copy(update={"staged": False}), tables=(done,)), policy)
-    again = plan(
-        facts(turn, a_turn(2, 1).model_copy(update={"staged": False}), tables=(done,)).model_copy(
-            update={"versions": (2,)}
-        ),
-        policy,
+    last = a_turn(2, 1, staged=False)
+    found = plan(facts(a_turn(1, 100, **before), last, tables=(done,)), policy)
+    broken_off, again = (
+        plan(facts(a_turn(1, 100, **left), last, tables=(done,)).model_copy(update={"versions": (2,)}), policy)
+        for left in (before, after)
     )
 
-    assert found.drop_versions == (1,)
+    assert (found.drop_versions, found.drop_models) == ((1,), ("t1",))
+    assert (broken_off.drop_versions, broken_off.drop_models) == ((), ("t1",))  # after the version, before its copies
     assert (again.drop_versions, again.drop_staged, again.drop_models) == ((), (), ())
     assert (again.tables[0].remove_before, again.tables[0].days) == (None, 0)
 
@@ -97,3 +101,18 @@ def test_planned_again_after_it_was_done_nothing_is_left_to_do():
 def test_a_spec_that_would_remove_what_is_needed_is_refused(changes: dict[str, Any], words: str):
     with pytest.raises(ValidationError, match=words):
         a_spec(**changes)
+
+
+def test_what_turns_have_left_in_their_folders_is_found(tmp_path: Path):
+    workspace = Workspace(str(tmp_path))
+    for turn, name in (
+        ("a", "challenger.skops"),
+        ("b", "batch/0.parquet"),
+        ("c", "spec.json"),
+        ("d", "refitted.skops"),
+    ):
+        workspace.write(workspace.turn_file("m", turn, name), b"")
+
+    assert _turns_with(workspace, "m", _is_copy) == {"a", "d"}
+    assert _turns_with(workspace, "m", _holds_rows) == {"b"}
+    assert _turns_with(workspace, "another", _holds_rows) == set()
