@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.expectations import Expectation
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.data.expect import Outcome
 from everfit.tasks.data.ingest import Batch
+from everfit.tasks.data.outcomes import Outcome
 from everfit.tasks.data.staging import Staging
 from everfit.tasks.data.suite import read_suite
 from everfit.tasks.data.validate import ONE_ROW, Validation, asked

@@ -21,15 +21,12 @@ from everfit.tasks.records import Window
 from everfit.tasks.sources.csv_files import read_csv
 from everfit.tasks.sources.json_files import read_json_lines
 from everfit.tasks.sources.marks import FileMarks
+from everfit.tasks.sources.parquet_files import newest_in_parquet, read_parquet
 from everfit.tasks.sources.pieces import (
     Piece,
-    check_columns,
     dated,
     in_chunks,
-    rows_at_once,
-    time_filter,
     to_frame,
-    wanted_columns,
     within,
 )
 
@@ -84,7 +81,7 @@ def read_files(source: FilesSource, roles: ColumnRoles, window: Window, marks: F
                 if len(frame):
                     yield Piece(file.origin, frame)
             if file.format == "parquet" and timed:  # rows outside the window were not read
-                newest = _newest_in_parquet(filesystem, file.path, roles.event_time)
+                newest = newest_in_parquet(filesystem, file.path, roles.event_time)
             if filesystem is not None and _identity(filesystem.info(file.path)) != file.identity:
                 raise SourceError(f"{file.path!r} changed while it was read; run the turn again")
             marks.note(file.origin, file.identity, newest, window.until)
@@ -244,7 +241,7 @@ def _tables(
     where = repr(file.origin)
     try:
         if file.format == "parquet":
-            yield from _parquet(filesystem, file.path, roles, window)
+            yield from read_parquet(filesystem, file.path, roles, window)
             return
         with _local(filesystem, file.path) as path:
             if file.format == "csv":
@@ -255,52 +252,6 @@ def _tables(
         raise
     except (pa.ArrowException, OSError, ValueError, EOFError) as error:
         raise SourceError(f"{where} can't be read as {file.format}: {_first_line(error)}; mend the file") from error
-
-
-def _parquet(
-    filesystem: "AbstractFileSystem | None", path: str, roles: ColumnRoles, window: Window
-) -> "Iterator[pa.RecordBatch]":
-    import pyarrow.dataset as pds
-
-    dataset = pds.dataset(path, filesystem=filesystem, format="parquet", partitioning=None)
-    names = dataset.schema.names
-    check_columns(names, roles, repr(path))
-    scanner = dataset.scanner(
-        columns=wanted_columns(names, roles),
-        filter=time_filter(dataset.schema, roles.event_time, window),
-        batch_size=min(131_072, rows_at_once(len(names))),
-        batch_readahead=2,
-        fragment_readahead=1,
-    )
-    yield from scanner.to_batches()
-
-
-def _newest_in_parquet(filesystem: "AbstractFileSystem | None", path: str, event_time: str | None) -> datetime | None:
-    """The newest event time by the file's statistics; None where it has none."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path, filesystem=filesystem) as file:
-        names = file.schema_arrow.names
-        if event_time not in names or not pa.types.is_timestamp(file.schema_arrow.field(event_time).type):
-            return None
-        ends = []
-        for group in range(file.metadata.num_row_groups):
-            row_group = file.metadata.row_group(group)
-            column = next(
-                row_group.column(each)
-                for each in range(row_group.num_columns)
-                if row_group.column(each).path_in_schema == event_time
-            )
-            statistics = column.statistics
-            if statistics is None or not statistics.has_min_max:
-                return None
-            ends.append(pd.Timestamp(statistics.max))
-    newest = max(ends, default=None)
-    if newest is None:
-        return None
-    newest = newest.tz_localize("UTC") if newest.tz is None else newest.tz_convert("UTC")
-    return newest.floor("us").to_pydatetime()
 
 
 @contextmanager

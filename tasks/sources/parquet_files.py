@@ -1,0 +1,66 @@
+"""Parquet, as Arrow batches of bounded size."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from everfit.blocks.spec import ColumnRoles
+from everfit.tasks.records import Window
+from everfit.tasks.sources.pieces import check_columns, rows_at_once, time_filter, wanted_columns
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from fsspec import AbstractFileSystem
+
+
+def read_parquet(
+    filesystem: "AbstractFileSystem | None", path: str, roles: ColumnRoles, window: Window
+) -> "Iterator[pa.RecordBatch]":
+    """Read the rows of a window, a part of a row group at a time.
+
+    Raises:
+        SourceError: its columns can't be told apart, or are too many.
+    """
+    import pyarrow.dataset as pds
+
+    dataset = pds.dataset(path, filesystem=filesystem, format="parquet", partitioning=None)
+    names = dataset.schema.names
+    check_columns(names, roles, repr(path))
+    scanner = dataset.scanner(
+        columns=wanted_columns(names, roles),
+        filter=time_filter(dataset.schema, roles.event_time, window),
+        batch_size=min(131_072, rows_at_once(len(names))),
+        batch_readahead=2,
+        fragment_readahead=1,
+    )
+    yield from scanner.to_batches()
+
+
+def newest_in_parquet(filesystem: "AbstractFileSystem | None", path: str, event_time: str | None) -> datetime | None:
+    """The newest event time by the file's statistics; None where it has none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path, filesystem=filesystem) as file:
+        names = file.schema_arrow.names
+        if event_time not in names or not pa.types.is_timestamp(file.schema_arrow.field(event_time).type):
+            return None
+        ends = []
+        for group in range(file.metadata.num_row_groups):
+            row_group = file.metadata.row_group(group)
+            column = next(
+                row_group.column(each)
+                for each in range(row_group.num_columns)
+                if row_group.column(each).path_in_schema == event_time
+            )
+            statistics = column.statistics
+            if statistics is None or not statistics.has_min_max:
+                return None
+            ends.append(pd.Timestamp(statistics.max))
+    newest = max(ends, default=None)
+    if newest is None:
+        return None
+    newest = newest.tz_localize("UTC") if newest.tz is None else newest.tz_convert("UTC")
+    return newest.floor("us").to_pydatetime()
