@@ -63,7 +63,7 @@ def trial(  # noqa: PLR0917 - each is an option of the command
 
 def _print(told: dict[str, Any]) -> None:
     if told["state"] == "NoTrial":
-        typer.echo(f"No version of {told['model']} is on trial.")
+        typer.echo(f"No version of {told['model']} is on trial; `everfit history` shows how the last trial ended.")
         return
     where = f"version {told['challenger']} against {told['champion']}, {told['strategy']}"
     share = f", step {told['step']} of {told['steps']}, {100 * told['share']:g} % of the keys" if told["share"] else ""
