@@ -124,6 +124,6 @@ def _print(told: dict[str, Any]) -> None:
     )
     for one in told["conflicts"]:
         known = f"; on record is {one['known']}" if one["known"] else ""
-        typer.echo(f"  {one['prediction_id']}: {' and '.join(one['said'])} were given{known}; not taken")
+        typer.echo(f"  {one['prediction_id']}: given {' and '.join(one['said'])}{known}; not taken")
     if told["conflicts"]:
         typer.echo("Agree on one, and read the file again; `everfit labels MODEL FILE` overrules what is on record.")
