@@ -120,6 +120,8 @@ def _environment(settings: Settings, folder: Path, stores: Databases, urls: dict
         "PREFECT_HOME": str(folder / "prefect"),  # not the profile of whoever starts this
         "PREFECT_API_URL": f"{urls['prefect']}/api",
         "PREFECT_UI_URL": urls["prefect"],
+        # On disk, and not in memory: a run that dies together with the server would hold its slot for ever.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_SERVER_UI_API_URL": f"{urls['prefect']}/api",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "everfit",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
