@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import Source
 from everfit.blocks.spec import ColumnRoles
-from everfit.tasks.data.normalise import infer_kind, normalise
+from everfit.tasks.data.normalise import infer_kind, normalise, together
 from everfit.tasks.records import Window
 from everfit.tasks.sources import read_source
 from everfit.tasks.sources.pieces import read_times
@@ -144,7 +144,7 @@ def look(data: str, target: str, written: Mapping[str, str | None] | None = None
 
 
 def _typed(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, dict[str, str | None]]:
-    kinds = {name: infer_kind(frame[name], is_key=False, is_label=name == target) for name in frame.columns}
+    kinds = {name: together([infer_kind(frame[name], is_key=False, is_label=name == target)]) for name in frame.columns}
     times: dict[str, str | None] = {}
     for name, kind in kinds.items():
         if name == target:

@@ -13,7 +13,9 @@ import pandas as pd
 
 from everfit.tasks.sources.pieces import FAULTS, read_times
 
-Kind = Literal["number", "integer", "text", "time", "empty"]
+Kind = Literal["number", "integer", "text", "time", "empty", "digits"]
+"""What a column holds; `digits` is text of nothing but numbers, which other rows may yet show to be numbers."""
+
 Bools = npt.NDArray[np.bool_]
 
 MOSTLY = 0.95
@@ -64,13 +66,20 @@ def _kind_of_text(present: pd.Series) -> Kind:
     grouped = texts.str.fullmatch(r"-?\d{1,3}(,\d{3})+(\.\d+)?")
     plain = pd.to_numeric(texts, errors="coerce").notna()
     share = float((plain | grouped).mean())
-    # A source with types of its own that says text of nothing but numbers means text.
-    return "number" if share >= MOSTLY and (grouped.any() or share < 1) else "text"
+    if share < MOSTLY:
+        return "text"
+    # A source with types of its own that says text of nothing but numbers means text; unless it says so for the sake of
+    # some other row, which may be in another part.
+    return "number" if grouped.any() or share < 1 else "digits"
 
 
 def together(kinds: Iterable[Kind]) -> Kind:
     """The kind of a column whose parts are of several kinds."""
     found = {kind for kind in kinds if kind != "empty"}
+    if found == {"digits"}:
+        return "text"
+    if found == {"digits", "number"}:
+        return "number"
     if len(found) <= 1:
         return found.pop() if found else "empty"
     return "number" if found == {"number", "integer"} else "text"
@@ -103,6 +112,7 @@ _DTYPES: dict[Kind, str] = {
     "number": "float64",
     "integer": "Int64",
     "text": "str",
+    "digits": "str",
     "time": "datetime64[us, UTC]",
     "empty": "float64",
 }

@@ -231,7 +231,7 @@ class Stager:
             final = {name: kind for name, kind in final.items() if name not in empty}
         final |= {name: kind for name, kind in self.known.items() if name not in final}
         for number, kinds in enumerate(self._kinds):
-            if kinds != final:
+            if {name: "text" if kind == "digits" else kind for name, kind in kinds.items()} != final:
                 table = self.staging.read_part(number)
                 frame = table.drop_columns([name for name in OWN if name in table.column_names and name != FAULTS])
                 self._write(number, normalise(frame.to_pandas(), final), table[PART].to_numpy())

@@ -188,21 +188,22 @@ def _check_whole(
 ) -> None:
     """Ask what needs whole columns, a few columns at a time."""
     for columns, expectations in checker.columns_of_whole():
-        frames, places = [], []
+        frames, counts = [], []
         for number, span in enumerate(slices(batch.sizes)):
             if not candidates[span].any():
                 continue
             frame, positions = _rows(staging, number, candidates[span], _there(staging, number, columns))
             frames.append(frame.drop(columns=FAULTS, errors="ignore"))
-            places.append(np.column_stack([np.full(len(positions), number), positions]))
+            counts.append((number, span, len(positions)))
         if not frames:
             continue
-        place = np.concatenate(places)
         for position, rows in checker.check_whole(pd.concat(frames, ignore_index=True), expectations):
-            blamed = place[rows]
-            for number, span in enumerate(slices(batch.sizes)):
-                mine = blamed[blamed[:, 0] == number, 1]
+            blamed, start = np.asarray(rows), 0
+            for number, span, count in counts:
+                mine = blamed[(blamed >= start) & (blamed < start + count)] - start
+                start += count
                 if len(mine):
+                    mine = np.flatnonzero(candidates[span])[mine]
                     bad.rows[span][mine] = True
                     bad.blamed.setdefault(number, []).append((mine, position))
 

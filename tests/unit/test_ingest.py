@@ -133,6 +133,36 @@ def test_bad_rows_are_quarantined_once(loop: Loop):
     assert reasons == ["at: 'soon' is not a time", "at: there is no event time"]
 
 
+def test_what_needs_whole_columns_is_asked_of_all_parts_and_blames_the_right_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("everfit.tasks.sources.files.in_chunks", lambda tables: (t for t in _small(tables)))
+    monkeypatch.setattr("everfit.tasks.data.staging.rows_at_once", lambda columns: 100)
+    suite = [
+        {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "code"}},
+        {"type": "expect_column_values_to_be_between", "kwargs": {"column": "price", "max_value": 100}},
+        {"type": "expect_column_mean_to_be_between", "kwargs": {"column": "y", "min_value": 1, "max_value": 3}},
+    ]
+    loop = Loop(tmp_path, expectations={"suite": suite})
+    rows = sales(350).assign(code=range(350))
+    rows.loc[330, "code"] = 12  # of another part
+    rows["price"] = rows["price"].astype(object)
+    rows.loc[[0, 310], "price"] = 1_000.0
+    rows.loc[305, "price"] = "dear"  # a row that is not asked about shifts those behind it
+    loop.write("a.csv", rows)
+
+    batch, validation = loop.turn(FEBRUARY)
+
+    assert batch.sizes == (100, 100, 100, 50)
+    assert [outcome.passed for outcome in validation.outcomes[-3:]] == [False, False, True]
+    found = loop.quarantine()
+    by_row = {
+        json.loads(row)["id"]: why.split("(")[0] for row, why in zip(found["_row"], found["_reasons"], strict=True)
+    }
+    unique, between = (each["type"] for each in suite[:2])
+    assert by_row == {12: unique, 330: unique, 0: between, 310: between, 305: "price: 'dear' is no number"}
+
+
 def test_a_refused_batch_is_checked_again_and_settled_when_it_is_good(tmp_path: Path):
     bounds = {"type": "expect_column_values_to_be_between", "kwargs": {"column": "price", "max_value": 100}}
     strict = Loop(tmp_path, expectations={"suite": [bounds]})
