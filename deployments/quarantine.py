@@ -80,6 +80,7 @@ def propose_suite(model: str, until: str | None, *, write: bool) -> dict[str, An
     import pandas as pd
 
     from everfit.tasks.data.suite import SAMPLE_ROWS, infer_suite, keep_suite, suite_of, suite_path, write_suite
+    from everfit.tasks.data.thinning import thinned
     from everfit.tasks.records import Window
     from everfit.tasks.specs import load_spec
     from everfit.tasks.workspace import Workspace
@@ -90,14 +91,10 @@ def propose_suite(model: str, until: str | None, *, write: bool) -> dict[str, An
         window = Window(until=pd.Timestamp(until, tz="UTC").to_pydatetime()) if until else None
     except ValueError as error:
         raise SpecError(f"--until {until!r} is not a time; write it like 2013-03-01") from error
-    pieces, rows = [], 0
-    for frame in table.batches(window, spec.columns.time) if table.exists() else ():
-        rows += len(frame)
-        pieces.append(frame)
+    frame, rows = thinned(table.batches(window, spec.columns.time) if table.exists() else (), SAMPLE_ROWS)
     if not rows:
         raise DataError(f"{spec.name}: the dataset has no row to propose expectations from; train the model first")
-    whole = pd.concat(pieces, ignore_index=True)
-    proposed = infer_suite(whole.iloc[:: max(1, len(whole) // SAMPLE_ROWS)], spec)
+    proposed = infer_suite(frame, spec)
     present = suite_of(spec, workspace) or ()
     if write and spec.expectations.suite is not None:
         raise SpecError(f"{spec.name}: the spec itself gives expectations.suite; write the proposal there by hand")

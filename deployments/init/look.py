@@ -16,6 +16,7 @@ from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import Source
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.data.normalise import infer_kind, normalise, together
+from everfit.tasks.data.thinning import thinned
 from everfit.tasks.records import Window
 from everfit.tasks.sources import read_source
 from everfit.tasks.sources.pieces import read_times
@@ -127,17 +128,9 @@ def look(data: str, target: str, written: Mapping[str, str | None] | None = None
         told = error.errors(include_input=False, include_url=False)[0]  # what was given may have a password in it
         raise SourceError(f"source.{told['loc'][-1]}: {told['msg']}") from error
     roles = ColumnRoles(target=target)
-    kept: list[pd.DataFrame] = []
-    rows, step = 0, 1
-    for piece in read_source(parsed, roles, _FOREVER):
-        kept.append(piece.frame.iloc[(-rows) % step :: step])
-        rows += len(piece.frame)
-        while sum(map(len, kept)) > 2 * SAMPLE_ROWS:
-            step *= 2
-            kept = [frame.iloc[::2] for frame in kept]
+    frame, rows = thinned((piece.frame for piece in read_source(parsed, roles, _FOREVER)), SAMPLE_ROWS)
     if not rows:
         raise SourceError(f"{data!r} has no rows; give data with a header and rows")
-    frame = pd.concat(kept, ignore_index=True)
     own = [name for name in frame.columns if str(name).startswith("_")]
     frame, times = _typed(frame.drop(columns=own), target)
     return Look(source, frame, rows, times)

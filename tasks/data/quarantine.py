@@ -147,24 +147,24 @@ class Pile(Record):
 
 def piles(model: str, workspace: Workspace, samples: int = 3) -> list[Pile]:
     """The open rows of a model's quarantine by reason, the largest pile first."""
+    import pyarrow.dataset as pds
+
     table = workspace.table(model, "quarantine")
-    if not table.exists():
-        return []
-    frame = open_rows(table)
-    told = frame[REASONS].where(frame[REASONS] != "", frame[BATCH_REASONS])
-    return sorted(
-        (
-            Pile(
+    found: dict[str, Pile] = {}
+    columns, lies_open = [REASONS, BATCH_REASONS, TURN, ROW], pds.field(RESOLUTION).is_null()
+    # A refused batch may be larger than memory.
+    for frame in table.batches(columns=columns, condition=lies_open) if table.exists() else ():
+        told = frame[REASONS].where(frame[REASONS] != "", frame[BATCH_REASONS])
+        for reason, rows in frame.groupby(told):
+            pile = found.get(str(reason))
+            found[str(reason)] = Pile(
                 reason=str(reason),
-                rows=len(rows),
-                turns=tuple(sorted(rows[TURN].unique())),
-                batch_refused=bool((rows[BATCH_REASONS] != "").all()),
-                samples=tuple(rows[ROW].head(samples)),
+                rows=len(rows) + (pile.rows if pile else 0),
+                turns=tuple(sorted({*rows[TURN], *(pile.turns if pile else ())})),
+                batch_refused=bool((rows[BATCH_REASONS] != "").all()) and (pile is None or pile.batch_refused),
+                samples=(*(pile.samples if pile else ()), *rows[ROW])[:samples],
             )
-            for reason, rows in frame.groupby(told)
-        ),
-        key=lambda pile: (-pile.rows, pile.reason),
-    )
+    return sorted(found.values(), key=lambda pile: (-pile.rows, pile.reason))
 
 
 def open_rows(table: Table, reason: str = "", turn_id: str | None = None) -> pd.DataFrame:
