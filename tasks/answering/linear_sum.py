@@ -96,7 +96,8 @@ class LinearSum:
         self, estimator: Any, start: Floats, numbers: Sequence[_Numbers], categories: Sequence[_Category]
     ) -> None:
         self.classes_ = getattr(estimator, "classes_", None)
-        self._start, self._parts = start, (*numbers, *categories)
+        self._start = start
+        self._parts: list[_Numbers | _Category] = [*numbers, *categories]
 
     @classmethod
     def of(cls, pipeline: "BaseEstimator", inputs: InputSchema) -> Self | None:
@@ -213,7 +214,8 @@ def _of_categories(encoder: Any, names: Sequence[str], weights: Floats) -> tuple
     found = []
     for name, values in zip(names, encoder.categories_, strict=True):
         known: list[str | None] = [*(str(one) for one in values if isinstance(one, str)), None]
-        asked = {other: [UNSEEN] * len(known) for other in names} | {name: known}
+        asked: dict[str, list[str | None]] = {other: [UNSEEN] * len(known) for other in names}
+        asked[name] = known
         # Only this column's noughts and ones differ, so what is left is what it adds.
         added = (encoded(asked) - nothing) @ weights
         places = {value: place for place, value in enumerate(known)}
