@@ -203,7 +203,10 @@ def _format(path: str, source: FilesSource) -> str | None:
 def _format_of(path: str, source: FilesSource) -> str:
     kind = _format(path, source)
     if kind is None:
-        raise SourceError(f"{path!r}: can't tell its format from the name; set source.format to csv, parquet or jsonl")
+        raise SourceError(
+            f"{path!r}: can't tell its format from the name; set source.format to csv, parquet or jsonl "
+            f"(`everfit init --format`)"
+        )
     return kind
 
 

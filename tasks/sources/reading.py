@@ -67,7 +67,8 @@ def _require_columns(found: list[str], roles: ColumnRoles, where: str, *, strict
     needed = roles.named() if strict else [*roles.key, *filter(None, [roles.event_time])]
     if missing := [name for name in needed if name not in found]:
         shown = f"{', '.join(repr(name[:100]) for name in found[:20])}{', …' if len(found) > 20 else ''}"
-        parted = "; if something else parts its values, say so by source.delimiter" if len(found) == 1 else ""
+        hint = "; if something else parts its values, say so by source.delimiter (`everfit init --delimiter`)"
+        parted = hint if len(found) == 1 else ""
         raise SourceError(
             f"{where} has no column {', '.join(map(repr, missing))}, which is asked for; it has {shown}{parted}"
         )

@@ -42,7 +42,7 @@ def head_of(path: str, where: str, encoding: str) -> bytes:
     if not head.strip():
         raise SourceError(f"{where} is empty; take it away, or give a file with a header and rows")
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and "16" not in encoding:
-        raise SourceError(f"{where} is UTF-16; set source.encoding to utf-16")
+        raise SourceError(f"{where} is UTF-16; set source.encoding to utf-16 (`everfit init --encoding utf-16`)")
     for mark, kind in _OTHERS.items():
         if head.startswith(mark):
             raise SourceError(
