@@ -165,7 +165,7 @@ def _is_strict(expectation: Expectation) -> bool:
 
 
 def _asked_by_row(expectation: Expectation) -> bool:
-    from great_expectations.exceptions import ExpectationNotFoundError
+    from great_expectations.exceptions.exceptions import ExpectationNotFoundError
     from great_expectations.expectations.expectation import (
         ColumnMapExpectation,
         ColumnPairMapExpectation,
