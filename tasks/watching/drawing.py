@@ -108,11 +108,12 @@ def close() -> None:
 
 @dataclass
 class Drawing:
-    """A report that is being drawn."""
+    """A report that is being drawn, or the reason why it could not be begun."""
 
-    painter: Painter
     folder: "TemporaryDirectory[str]"
     began: float
+    painter: Painter | None = None
+    problem: str = ""
 
     @classmethod
     def begin(
@@ -124,9 +125,29 @@ class Drawing:
         columns: Sequence[str],
         result: DriftResult | None = None,
     ) -> "Drawing":
-        """Begin to draw, and don't wait for it; the arguments are those of `drift_html`."""
-        holder = TemporaryDirectory(prefix="everfit-report-")
-        folder = Path(holder.name)
+        """Begin to draw, and don't wait for it; the arguments are those of `drift_html`.
+
+        What goes wrong is told by `wait`, with what goes wrong in drawing.
+        """
+        drawing = cls(TemporaryDirectory(prefix="everfit-report-"), time.monotonic())
+        try:
+            drawing._write_job(reference, current, policy, columns, result)
+            with _lock:
+                drawing.painter = _spare.pop() if _spare else Painter()
+            drawing.painter.begin(Path(drawing.folder.name))
+        except Exception as error:  # noqa: BLE001 - told to whoever waits, as an error
+            drawing.problem = f"Evidently's report could not be begun: {type(error).__name__}: {error}"
+        return drawing
+
+    def _write_job(
+        self,
+        reference: pd.DataFrame,
+        current: pd.DataFrame,
+        policy: MonitoringPolicy,
+        columns: Sequence[str],
+        result: DriftResult | None,
+    ) -> None:
+        folder = Path(self.folder.name)
         for side, name in zip((reference, current), _SIDES, strict=True):
             reference_sample(side[list(columns)], policy.report_rows).to_parquet(folder / name, index=False)
         job = {
@@ -135,10 +156,6 @@ class Drawing:
             "result": None if result is None else result.model_dump(mode="json"),
         }
         (folder / _JOB).write_text(json.dumps(job), encoding="utf-8")
-        with _lock:
-            painter = _spare.pop() if _spare else Painter()
-        painter.begin(folder)
-        return cls(painter, holder, time.monotonic())
 
     def wait(self) -> Path:
         """Wait until the report is drawn.
@@ -149,6 +166,8 @@ class Drawing:
         Raises:
             DriftReportError: it can't be drawn, or the process died or takes too long.
         """
+        if self.painter is None or self.problem:
+            raise DriftReportError(self.problem)
         try:
             self.painter.wait(self.began + LONGEST - time.monotonic())
         except DriftReportError:
@@ -167,7 +186,7 @@ class Drawing:
         """Take what was drawn away."""
         with _lock:
             kept = self.painter in _spare
-        if not kept:
+        if self.painter is not None and not kept:
             self.painter.end()
         self.folder.cleanup()
 

@@ -43,7 +43,7 @@ def test_one_process_draws_one_report_after_the_other_and_two_at_once_have_two()
         assert not html.parent.exists()
     again = begin()
 
-    assert again.painter is first.painter
+    assert again.painter is first.painter is not None
     again.wait()
     again.end()
 
@@ -58,8 +58,18 @@ def test_what_evidently_raises_is_the_reason(base: str, tmp_path: Path, monkeypa
     broken.end()
 
 
+def test_what_can_not_be_handed_over_is_told_to_whoever_waits() -> None:
+    mixed = pd.DataFrame({"a": [1, "one", b"1"]})
+    strange = Drawing.begin(mixed, mixed, POLICY, columns=["a"])
+
+    with pytest.raises(DriftReportError, match="could not be begun: Arrow"):
+        strange.wait()
+    strange.end()
+
+
 def test_a_process_that_dies_is_an_error() -> None:
     dying = begin()
+    assert dying.painter is not None
     dying.painter._process.kill()
 
     with pytest.raises(DriftReportError, match="ended with code -9"):
@@ -70,6 +80,7 @@ def test_a_process_that_dies_is_an_error() -> None:
 def test_one_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drawing, "LONGEST", 0.0)
     slow = begin()
+    assert slow.painter is not None
 
     with pytest.raises(DriftReportError, match="was not drawn within 0 s"):
         slow.wait()
