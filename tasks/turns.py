@@ -72,7 +72,12 @@ class TurnRecord(Record):
 
 
 def state_of(decision: GateDecision) -> str:
-    """The name of the final state that a decision leads to."""
+    """The name of the final state that a decision leads to.
+
+    What was learned from a feature that knows the label says nothing of the challenger: the data is refused.
+    """
+    if any(check.name == "leaks" and check.value for check in decision.failed):
+        return DATA_REJECTED
     return {"promote": PROMOTED, "keep": CHAMPION_KEPT, "needs_approval": AWAITING_APPROVAL}[decision.verdict]
 
 

@@ -64,7 +64,10 @@ def _leaks(evidence: Evidence, policy: GatePolicy) -> Checks:
     if suspects is None:
         yield missing("leaks", "whether a feature leaks the label")
     else:
-        told = f"{', '.join(suspects)}: suspected of knowing the label; put under columns.ignore what does"
+        told = (
+            f"{', '.join(suspects)}: suspected of knowing the label; put under columns.ignore what does, and under "
+            f"training.allow_leaks what doesn't"
+        )
         yield Check(
             name="leaks",
             passed=not suspects,

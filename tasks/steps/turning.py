@@ -105,9 +105,10 @@ def release(context: Context, turn: Turn, record: TurnRecord) -> tuple[str, tupl
     assert evidence is not None  # noqa: S101
     assert version is not None  # noqa: S101
     if decision.verdict != "promote":
-        if trials.on_trial(context) is None:  # whose place nobody takes who isn't better
+        state = turns.state_of(decision)
+        if state != turns.DATA_REJECTED and trials.on_trial(context) is None:  # whose place only what is better takes
             registry.set_alias(client, spec.name, registry.CHALLENGER, version.version)
-        return turns.state_of(decision), decision.reasons
+        return state, decision.reasons
     current = ledger.current_release(spec.name)
     why = overtaken(evidence.champion_version, None if current is None else current.version)
     if why and ledger.release_of(turn.id) is None:
