@@ -93,7 +93,7 @@ def monitor(context: typer.Context, model: Model, until: Until = None, as_json: 
 
         return monitoring(model, end, return_state=True)
 
-    _, found = run(model, end, flow, quiet=not is_debug(context), warm=warm_up)
+    _, found = run(model, end, flow, quiet=not is_debug(context), warm=lambda: warm_up(model))
     if as_json:
         print(json.dumps(found, default=str, allow_nan=False))  # noqa: T201 - the command's result
     else:
@@ -145,11 +145,13 @@ def run(
     return str(state.name), result_of(state)
 
 
-def warm_up() -> None:
-    """Start the process that draws reports, and import what a monitoring run needs."""
+def warm_up(model: str) -> None:
+    """Start the process that draws reports, where the model wants them, and import what a monitoring run needs."""
+    from everfit.tasks.specs import load_spec
     from everfit.tasks.watching import drawing
 
-    drawing.warm_up()
+    if load_spec(model).monitoring.report != "never":
+        drawing.warm_up()
     import mlflow.sklearn
 
     from everfit.flows import monitoring

@@ -76,7 +76,7 @@ def _live_through(context: "Context", ends: Sequence[datetime]) -> None:
     server_is_up = environment.start_temporary_server()
     from everfit.deployments.commands_monitoring import warm_up
 
-    warm_up()
+    warm_up(MODEL)
     from everfit.deployments.runs import result_of
     from everfit.flows.monitoring import monitoring
     from everfit.flows.scoring import scoring
