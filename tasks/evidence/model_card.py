@@ -50,6 +50,7 @@ def _limits(report: Report) -> list[str]:
     limits = [f"- It knows nothing of what happened after {report.training.until:%Y-%m-%d}, before a refit."]
     if not report.over_time:
         limits = ["- The rows have no event time, so nothing shows whether it holds as time goes by."]
+    limits += [f"- {told}." for told in report.classes]
     if report.robustness is not None:
         found = report.robustness.evidence()
         if found.flip_share is not None:

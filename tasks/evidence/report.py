@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, Field
 from everfit.blocks.errors import DataError
 from everfit.tasks.data.split import Sample, TrainingData
 from everfit.tasks.evidence.calibration import CalibrationBin, calibration_curve, of_the_answer
+from everfit.tasks.evidence.classes import class_changes
 from everfit.tasks.evidence.evaluate import judge_holdout, metric_names
 from everfit.tasks.evidence.explanations import ShapValues, permutation_importance, shap_values
 from everfit.tasks.evidence.fairness import GroupRates, fairness_evidence, group_rates
@@ -59,6 +60,7 @@ class Report(Record):
     interval_rows: int = Field(description="The sample of the hold-out that the intervals' bounds are drawn from.")
     on_training: Measured = Field(description="The primary metric on a sample of the rows it was fitted on.")
     fit: str = Field(description="Over- or underfit, in words.")
+    classes: tuple[str, ...] = Field(default=(), description="Those that only training or hold-out has, in words.")
     over_time: tuple[Part, ...] = Field(description="Of parts of the hold-out in time; none of rows without times.")
     groups: tuple[GroupRates, ...] = Field(description="Of each value of the slices' and the protected columns.")
     fairness: tuple[FairnessEvidence, ...] = ()
@@ -123,6 +125,7 @@ def make_report(
         interval_rows=len(sample),
         on_training=on_training,
         fit=_fit_in_words(judged, spec.metric, on_training),
+        classes=class_changes(training[spec.columns.target], judged.rows[spec.columns.target], spec.task),
         over_time=() if spec.columns.event_time is None else _over_time(judged, spec.metric, spec.columns.event_time),
         groups=group_rates(judged, tuple(shown)),
         fairness=fairness_evidence(judged, protected) if classes else (),

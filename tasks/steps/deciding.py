@@ -11,6 +11,7 @@ from everfit.tasks.data.split import TrainingData
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.evidence import evaluate as evaluating
 from everfit.tasks.evidence import serving_check
+from everfit.tasks.evidence.classes import class_changes
 from everfit.tasks.evidence.conversion import Conversion
 from everfit.tasks.evidence.evaluate import Incumbent
 from everfit.tasks.gate import Evidence, GateDecision
@@ -25,6 +26,10 @@ logger = logging.getLogger("everfit.training")
 @task
 def evaluate(context: Context, turn: Turn, data: TrainingData, challenger: Fitted, validation: Validation) -> Evidence:
     """Measure challenger, champion and a dummy on the same hold-out rows."""
+    target = context.spec.columns.target
+    training, held_out = data.training_rows(data.split.training), data.rows(data.split.holdout, "compare on")
+    for told in class_changes(training[target], held_out[target], context.spec.task):
+        logger.warning("classes   %s", told)
     return evaluating.evaluate(data, challenger, _incumbent(context, turn), validation)
 
 

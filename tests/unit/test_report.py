@@ -4,10 +4,12 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
-from support.training import a_spec, data_of, rows_of
+from support.training import UNTIL, a_spec, data_of, rows_of
 
 from everfit.blocks.spec import ARRIVED
+from everfit.tasks.evidence.classes import class_changes
 from everfit.tasks.evidence.explanations import permutation_importance, shap_values
 from everfit.tasks.evidence.judging import Judged, judge
 from everfit.tasks.evidence.model_card import model_card
@@ -138,6 +140,25 @@ def test_rows_without_times_have_no_course_of_time_and_the_card_tells_how_they_w
     assert "trained on: the drawn 75% of the rows known at 2024-03-01 00:00 that were not kept out" in card
     assert "judged on: the drawn 25% of the rows known at 2024-03-01 00:00 that were kept out" in card
     assert "nothing shows whether it holds as time goes by" in card
+
+
+def test_classes_that_came_up_or_died_out_are_told(tmp_path: Path) -> None:
+    rows = rows_of("multiclass")
+    later = rows["at"] >= pd.Timestamp(UNTIL) - pd.Timedelta("14D")
+    rows["y"] = rows["y"].where(~(later & (rows["y"] == "mild")), "warm").where(~(later & (rows["x"] > 1)), "hot")
+    data = data_of(a_spec("multiclass"), rows, tmp_path)
+    challenger = fit_on(data, "logistic_regression", data.split.training, str(tmp_path / "model"))
+    report, _ = make_report(data, challenger, data.split.holdout, None)
+
+    came_up, died_out = report.classes
+    assert came_up.startswith("'hot' is in ")
+    assert "in no training row: it is never answered" in came_up
+    assert died_out.startswith("'mild' is in ")
+    assert f"- {came_up}." in model_card(report, DECISION, "t")
+    assert class_changes(rows["y"], rows["y"].iloc[::-1], "multiclass") == ()
+    assert class_changes(pd.Series([0.0, 1.0]), pd.Series([1.0]), "binary") == (
+        "0 is in 1 of 2 training rows and in no hold-out row: nothing shows how well it is answered",
+    )
 
 
 def test_what_was_only_learned_by_heart_is_called_overfit(tmp_path: Path) -> None:
