@@ -200,7 +200,7 @@ def _run(frame: pd.DataFrame, suite: Sequence[Expectation], *, complete: bool) -
     from great_expectations.core.batch import Batch
     from great_expectations.data_context.types.base import ProgressBarsConfig
     from great_expectations.exceptions.exceptions import GreatExpectationsError
-    from great_expectations.execution_engine import PandasExecutionEngine
+    from great_expectations.execution_engine.pandas_execution_engine import PandasExecutionEngine
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
     from great_expectations.validator.validator import Validator
 
@@ -224,7 +224,9 @@ def _run(frame: pd.DataFrame, suite: Sequence[Expectation], *, complete: bool) -
         # The rows are given to the engine itself. A data source would hash every value twice, for a fingerprint that
         # nobody asks for, and that takes as long as all of the expectations.
         validator = Validator(
-            execution_engine=PandasExecutionEngine(), data_context=context, batches=[Batch(data=frame)]
+            execution_engine=PandasExecutionEngine(),
+            data_context=context,
+            batches=[Batch(data=frame)],  # type: ignore[arg-type] # it takes frames, and says that it takes their types
         )
         return validator.graph_validate(
             configurations=validator.process_expectations_for_validation(configured.expectation_configurations),
