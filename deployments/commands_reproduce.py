@@ -18,10 +18,14 @@ def reproduce(turn: TurnId, as_json: AsJson = False) -> None:
     from everfit.deployments import environment
 
     environment.prepare(Settings())
+    from everfit.tasks.learning.reproduce import NotReproducibleError
     from everfit.tasks.learning.reproduce import reproduce as again
     from everfit.tasks.workspace import Workspace
 
-    found = again(Workspace.of(Settings()), _model_of(turn), turn)
+    try:
+        found = again(Workspace.of(Settings()), _model_of(turn), turn)
+    except NotReproducibleError as error:
+        raise NotReproducibleError(f"{error}{_ended_by(turn)}") from error
     if as_json:
         typer.echo(found.model_dump_json())
     else:
@@ -54,6 +58,16 @@ def import_(folder: Annotated[Path, typer.Argument(help="A folder that `everfit 
 
     model, turn = import_package(Workspace.of(Settings()), folder)
     typer.echo(f"{turn} of {model}; `everfit reproduce {turn}` makes it again where the dataset is there")
+
+
+def _ended_by(turn: str) -> str:
+    """What has ended it that a turn can be reproduced, as far as the ledger knows."""
+    from everfit.blocks.settings import Settings
+    from everfit.tasks.ledger import Ledger
+    from everfit.tasks.upkeep_record import ended_by
+
+    found = ended_by(Ledger.open(Settings()), _model_of(turn), turn)
+    return "" if found is None else f" by `everfit {found.kind}` of {found.at:%Y-%m-%d %H:%M} UTC: {found.reasons[0]}"
 
 
 def _model_of(turn: str) -> str:

@@ -47,9 +47,9 @@ def print_turns(turns: Sequence[Turn]) -> None:
 
 def print_history(history: dict[str, Any]) -> None:
     """A model's turns and releases."""
-    console.print(
-        f"[bold]{history['model']}[/bold]: {len(history['turns'])} turns, {len(history['releases'])} releases"
-    )
+    counts = ((len(history[f"{what}s"]), what) for what in ("turn", "release"))
+    told = ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts)
+    console.print(f"[bold]{history['model']}[/bold]: {told}")
     if history["turns"]:
         print_turns(history["turns"])
     if history["releases"]:

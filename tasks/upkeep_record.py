@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import AwareDatetime, Field
 
-from everfit.tasks.ledger import Ledger
+from everfit.tasks.ledger import Decision, Ledger
 from everfit.tasks.records import Record
 
 
@@ -68,6 +68,12 @@ def record(ledger: Ledger, done: UpkeepDone) -> None:
         reasons=reasons,
         record=done.model_dump(mode="json") | {"ended": ended},
     )
+
+
+def ended_by(ledger: Ledger, model: str, turn_id: str) -> Decision | None:
+    """The upkeep, or the request to forget, since which a turn can't be reproduced any more; None if none is known."""
+    tidied = [decision for kind in ("upkeep", "forget") for decision in ledger.decisions(model, kind=kind)]
+    return next((decision for decision in tidied if turn_id in decision.record.get("ended", ())), None)
 
 
 def markdown(done: UpkeepDone) -> str:

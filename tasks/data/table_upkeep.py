@@ -167,6 +167,12 @@ def files_of(table: Table, version: int, window: Window) -> set[str] | None:
     }
 
 
+def is_whole(workspace: Workspace, table: Table, version: int, window: Window) -> bool:
+    """Whether all files that a window of a version is read from are there."""
+    needed = files_of(table, version, window)
+    return needed is not None and needed <= files_there(workspace, table)
+
+
 def purge_keys(workspace: Workspace, table: Table, keys: Collection[int]) -> int:
     """Remove the files of past states that hold rows of some keys; those states can't be read any more.
 

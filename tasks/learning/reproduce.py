@@ -11,6 +11,7 @@ from everfit.blocks.errors import DataError, EverfitError, WorkspaceError
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.data.accept import take_snapshot
 from everfit.tasks.data.split import TrainingData
+from everfit.tasks.data.table_upkeep import is_whole
 from everfit.tasks.evidence.judging import judge
 from everfit.tasks.evidence.report import Report, predictions_digest
 from everfit.tasks.learning.fitting import fit
@@ -22,6 +23,10 @@ from everfit.tasks.turns import TurnRecord
 from everfit.tasks.workspace import Workspace
 
 Sameness = Literal["identical", "different"]
+
+
+class NotReproducibleError(WorkspaceError):
+    """Rows that a turn trained on are gone: too old to be kept, or removed on request."""
 
 
 class Reproduction(Record):
@@ -52,7 +57,8 @@ def reproduce(workspace: Workspace, model: str, turn_id: str) -> Reproduction:
         turn_id: The turn.
 
     Raises:
-        WorkspaceError: the turn left no package, or the dataset's version is gone.
+        NotReproducibleError: rows that it trained on are gone.
+        WorkspaceError: the turn left no package.
     """
     package = read_package(workspace, model, turn_id)
     spec, record = ModelSpec.model_validate(package.spec), TurnRecord.recall(package.turn["record"])
@@ -60,6 +66,8 @@ def reproduce(workspace: Workspace, model: str, turn_id: str) -> Reproduction:
     snapshot, split, fitted, evidence = record.snapshot, record.split, record.fitted, record.evidence
     if snapshot is None or split is None or fitted is None or evidence is None:
         raise WorkspaceError(f"turn {turn_id!r} trained no model, so there is nothing to make again")
+    if not is_whole(workspace, workspace.table(model, "dataset"), snapshot.version, snapshot.window):
+        raise NotReproducibleError(f"turn {turn_id!r} can't be reproduced any more: rows that it trained on are gone")
     differences: list[str] = []
     now = take_snapshot(spec, snapshot.window, workspace, snapshot.version)
     if now.content_digest != snapshot.content_digest:

@@ -13,15 +13,19 @@ import yaml
 from mlflow import MlflowClient
 from prefect.client.orchestration import get_client
 from support.deliveries import SPEC, deliveries, write_month
+from support.processes import everfit
 
 from everfit.blocks.errors import WorkspaceError
 from everfit.blocks.settings import Settings
 from everfit.deployments.runs import result_of
 from everfit.flows.training import training
+from everfit.tasks.context import Context
 from everfit.tasks.evidence.report import Report
+from everfit.tasks.forgetting import forget_key
 from everfit.tasks.learning.package import export_package, import_package, read_package
 from everfit.tasks.learning.reproduce import reproduce
 from everfit.tasks.records import Trigger
+from everfit.tasks.specs import load_spec
 from everfit.tasks.watching.reference import load_reference
 from everfit.tasks.workspace import Workspace
 
@@ -115,3 +119,10 @@ def test_a_turn_can_be_made_again_to_the_same_result(turn: dict[str, Any], mlflo
         import_package(workspace, tmp_path / "out")
     with pytest.raises(WorkspaceError, match="left no spec"):
         reproduce(workspace, "deliveries", "deliveries-20240101T000000-00000000")
+
+    # Rows that it trained on are removed on request: that is said, and who asked, and when.
+    forget_key(Context(load_spec("deliveries.yaml"), Settings()), ["2024-01-01-7"], datetime.now(UTC), "ann")
+    ((code, out, err),) = everfit(["reproduce", turn["turn_id"]])
+    assert (code, out) == (2, "")
+    assert "can't be reproduced any more: rows that it trained on are gone by `everfit forget` of" in err
+    assert "ann had the rows of a key removed" in err
