@@ -118,7 +118,7 @@ def make_report(
         metric=spec.metric,
         training=challenger.trained_on,
         training_rows=challenger.rows,
-        holdout=holdout,
+        holdout=judged_on,
         rows=len(judged.truth),
         predictions_digest=predictions_digest(judged),
         metrics=metrics,
