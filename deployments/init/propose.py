@@ -265,7 +265,8 @@ def _features(seen: Look, made: Proposal) -> None:
         made.ignored[name] = "suspected leak: it alone all but tells the target; put it back if it is known beforehand"
     if not made.features:
         told = "; ".join(f"{name}: {why}" for name, why in list(made.ignored.items())[:5])
-        raise SpecError(f"no column is left to learn from: {told or f'there is none beside {made.target!r}'}")
+        named = ", ".join(repr(name) for name in frame.columns if name in roles)
+        raise SpecError(f"no column is left to learn from beside {named}{f': {told}' if told else ''}")
 
 
 def _left_out(column: pd.Series, seen: Look, made: Proposal) -> str | None:
