@@ -151,7 +151,9 @@ def drain_speed(folder: Path, rows: int = 200_000, together: int = 16) -> dict[s
 
 @contextmanager
 def server(command: list[str], port: int) -> Iterator[int]:
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # MLflow starts uvicorn by its name
+    given = os.environ | {"PATH": path}
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=given)
     try:
         until = time.monotonic() + 120
         while True:
