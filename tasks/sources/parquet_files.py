@@ -28,14 +28,16 @@ def read_parquet(
     dataset = pds.dataset(path, filesystem=filesystem, format="parquet", partitioning=None)
     names = dataset.schema.names
     check_columns(names, roles, repr(path))
-    scanner = dataset.scanner(
-        columns=wanted_columns(names, roles),
-        filter=time_filter(dataset.schema, roles.event_time, window),
-        batch_size=min(131_072, rows_at_once(len(names))),
-        batch_readahead=2,
-        fragment_readahead=1,
-    )
-    yield from scanner.to_batches()
+    inside = time_filter(dataset.schema, roles.event_time, window)
+    for file in dataset.get_fragments(inside):
+        # One row group after another: a scan of the whole file reads up to a GiB ahead of who takes its time.
+        for group in file.split_by_row_group(inside, dataset.schema):
+            yield from group.to_batches(
+                schema=dataset.schema,
+                columns=wanted_columns(names, roles),
+                filter=inside,
+                batch_size=min(131_072, rows_at_once(len(names))),
+            )
 
 
 def newest_in_parquet(filesystem: "AbstractFileSystem | None", path: str, event_time: str | None) -> datetime | None:
