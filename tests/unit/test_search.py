@@ -4,12 +4,14 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pydantic import ValidationError
 from support.training import a_spec, data_of, rows_of
 
 from everfit.blocks.search import SearchPolicy, Space
+from everfit.tasks.learning import search as searching
 from everfit.tasks.learning.search import Asked, Attempt, Evaluate, Search, Setting, Try, best_of, score_setting
 from everfit.tasks.learning.train import try_candidate
 
@@ -87,9 +89,12 @@ def test_a_setting_behind_the_half_of_those_before_is_given_up_but_not_after_its
     assert not any(each.pruned for each in search(folds=1).run(of(hill)))
 
 
-def test_the_time_of_the_search_ends_it_between_two_settings() -> None:
+def test_the_time_of_the_search_ends_it_between_two_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(searching, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+
     def slow(setting: Setting) -> Iterator[float]:
-        time.sleep(0.002)
+        clock[0] += 0.002
         yield 1.0
 
     policy = SearchPolicy(trials=1000, time=timedelta(milliseconds=20))
