@@ -223,12 +223,14 @@ def _run(frame: pd.DataFrame, suite: Sequence[Expectation], *, complete: bool) -
             ) from error
         # The rows are given to the engine itself. A data source would hash every value twice, for a fingerprint that
         # nobody asks for, and that takes as long as all of the expectations.
-        validator = Validator(
-            execution_engine=PandasExecutionEngine(),
-            data_context=context,
-            batches=[Batch(data=frame)],  # type: ignore[arg-type] # it takes frames, and says that it takes their types
-        )
-        return validator.graph_validate(
-            configurations=validator.process_expectations_for_validation(configured.expectation_configurations),
-            runtime_configuration={"result_format": {"result_format": "COMPLETE" if complete else "BASIC"}},
-        )
+        engine, batch = PandasExecutionEngine(), Batch(data=frame)
+        validator = Validator(execution_engine=engine, data_context=context, batches=[batch])
+        try:
+            return validator.graph_validate(
+                configurations=validator.process_expectations_for_validation(configured.expectation_configurations),
+                runtime_configuration={"result_format": {"result_format": "COMPLETE" if complete else "BASIC"}},
+            )
+        finally:  # the engine and its batches hold each other, and would hold the rows of each piece beside the next's
+            engine.batch_manager.batch_data_cache.clear()
+            engine.batch_manager.reset_batch_cache()
+            batch.data = None
