@@ -223,7 +223,9 @@ def _run(frame: pd.DataFrame, suite: Sequence[Expectation], *, complete: bool) -
             ) from error
         # The rows are given to the engine itself. A data source would hash every value twice, for a fingerprint that
         # nobody asks for, and that takes as long as all of the expectations.
-        engine, batch = PandasExecutionEngine(), Batch(data=frame)
+        engine = PandasExecutionEngine()
+        batch: Any = Batch()  # whose annotations ask for the class of rows, and mean rows
+        batch.data = frame
         validator = Validator(execution_engine=engine, data_context=context, batches=[batch])
         try:
             return validator.graph_validate(
