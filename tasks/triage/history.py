@@ -33,6 +33,11 @@ class PastWindow(Record):
     drifted: bool | None = None
     quality: PastQuality | None = None
 
+    @property
+    def judged_quality(self) -> PastQuality | None:
+        """Quality where it says something of the model: what it makes of broken data is the data's fault."""
+        return None if self.verdict == "quarantine" else self.quality
+
 
 class PastTurn(Record):
     """A turn, what called for it, and whether it helped."""

@@ -213,8 +213,8 @@ def _series(newest: PastQuality, history: History, reference: str, policy: Monit
     """The newest window and those before it, newest first, none overlapping another and none from before a gap."""
     series = [newest]
     oldest = newest.window.until - policy.window * (SPANS[-1] + 1)
-    past = [each.quality for each in history.windows if each.reference == reference and each.quality is not None]
-    for quality in sorted(past, key=lambda each: each.window.until, reverse=True):
+    past = [each.judged_quality for each in history.windows if each.reference == reference]
+    for quality in sorted(filter(None, past), key=lambda each: each.window.until, reverse=True):
         since = series[-1].window.since
         apart = since is not None and quality.window.until <= since
         if apart and quality.window.until > oldest and quality.metric == newest.metric:
@@ -228,7 +228,7 @@ def _spread(history: History, metric: str, assumed: float) -> float:
     Steps, because a slow trend hardly moves them, and their median, because a single fall doesn't: J. von Neumann et
     al., "The mean square successive difference", Annals of Mathematical Statistics 12 (1941).
     """
-    known = _apart([(each.reference, each.quality) for each in history.windows if each.quality is not None])
+    known = _apart([(each.reference, found) for each in history.windows if (found := each.judged_quality) is not None])
     steps, noise = [], []
     for (before, old), (after, new) in pairwise(known):
         if before == after and old.metric == new.metric == metric:

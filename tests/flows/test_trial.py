@@ -60,7 +60,7 @@ def test_what_the_gate_promotes_is_on_trial_until_a_look_or_a_person_ends_it(
     assert "step 1 of 3, 5 % of the keys" in shown.stdout
     told = json.loads(command("--stop", "--by", "ann", "--why", "holidays", "--json").stdout)
     assert (told["state"], told["reasons"]) == ("Returned", ["Taken back by ann: holidays"])
-    assert command().stdout == "No version of deliveries is on trial.\n"
+    assert command().stdout.startswith("No version of deliveries is on trial; `everfit history` shows")
     assert registry.challenger(here.mlflow, "deliveries") is None
     kinds = [(one.kind, one.verdict) for one in here.ledger.story(second["turn_id"]).decisions]
     assert kinds == [("gate", "promote"), *[("trial", verdict) for verdict in ("start", "wait", "wait", "return")]]

@@ -70,6 +70,23 @@ def test_windows_that_differ_by_nature_raise_no_alarm() -> None:
     assert decide(now, History(windows=steady)).verdict == "retrain"
 
 
+def test_what_a_model_made_of_broken_data_says_nothing_of_the_next_window() -> None:
+    # Given a year in which a sensor broke every other week, and the data was known to be broken,
+    swings = [0.3 if n % 2 else 0.0 for n in range(30)]
+    year = tuple(
+        past(
+            n,
+            verdict="quarantine" if n % 2 else "healthy",
+            quality=PastQuality(window=week(n), metric="roc_auc", rows=2_000, loss=loss, standard_error=0.012),
+        )
+        for n, loss in enumerate(swings)
+    )
+    # then a real loss is acted on, and a week that is well is not blamed for what the broken ones lost.
+    assert decide(signals(30, quality=SICK), History(windows=year)).verdict == "retrain"
+    slightly = quality(0.705, 30)
+    assert decide(signals(30, quality=slightly), History(windows=year)).verdict == "watch"
+
+
 def test_the_reasons_tell_what_a_turn_would_win_and_cost() -> None:
     worth = {"per_metric_unit": 2.0, "unit": "EUR", "cost_per_hour": 60.0, "horizon": "70d"}
     turns = (
