@@ -7,12 +7,14 @@ import pandas as pd
 from everfit.blocks.metrics import TaskKind
 from everfit.tasks.statistics.scores import class_indices, labels
 
-SUSPICIOUS = 0.98
-"""From here on a column alone is suspected: of the ROC AUC of one class against the rest, or of R²."""
+Floats = npt.NDArray[np.float64]
 
-_BINS = 50
+SUSPICIOUS = 0.98
+"""From here on a column alone is suspected: of the ROC AUC of each class against the rest, or of R²."""
+
+_STEPS, _LEAST_IN_A_STEP = 50, 2
 _MIN_ROWS = 100
-_MAX_ROWS = 100_000
+_MAX_ROWS = 20_000
 _FILLED_APART = 0.9
 _MIN_WITHOUT_LABEL = 30
 
@@ -20,8 +22,10 @@ _MIN_WITHOUT_LABEL = 30
 def suspected_leaks(features: pd.DataFrame, target: pd.Series, task: TaskKind) -> tuple[str, ...]:
     """Name the columns that alone predict the target suspiciously well.
 
-    Each column is cut into bins (missing is one of them); the target's mean per bin, learned on every other row,
-    is scored on the rows between. That sees any shape of dependence, and does not mistake an identifier for a leak.
+    The target's mean by steps of a column (or by category; missing is one of them), learned on every other row, is
+    scored on the rows between, and the other way round: both must tell. That sees any shape of dependence, and does
+    not mistake an identifier for a leak. Of several classes it must tell each: a measure that sets one kind apart from
+    all others is what nature is like.
 
     Args:
         features: Shape (rows, features).
@@ -35,12 +39,15 @@ def suspected_leaks(features: pd.DataFrame, target: pd.Series, task: TaskKind) -
         return ()
     outcomes = _outcomes(target, task)
     every = 1 + len(features) // _MAX_ROWS
-    features, outcomes = features.iloc[::every], [outcome[::every] for outcome in outcomes]
+    features, outcomes = features.iloc[::every], outcomes[::every]
     learned = np.arange(len(features)) % 2 == 0
+    outcomes = outcomes[:, (np.ptp(outcomes[learned], axis=0) > 0) & (np.ptp(outcomes[~learned], axis=0) > 0)]
+    if not outcomes.shape[1]:
+        return ()
     return tuple(
         str(name)
         for name in features.columns
-        if any(_tells(_bins(features[name]), outcome, learned, task) >= SUSPICIOUS for outcome in outcomes)
+        if all(_tells(features[name], outcomes, half, task) for half in (learned, ~learned))
     )
 
 
@@ -61,32 +68,36 @@ def filled_with_the_label(features: pd.DataFrame, labelled: npt.NDArray[np.bool_
     return tuple(str(name) for name in features.columns if apart[name] >= _FILLED_APART)
 
 
-def _outcomes(target: pd.Series, task: TaskKind) -> list[npt.NDArray[np.float64]]:
+def _outcomes(target: pd.Series, task: TaskKind) -> Floats:
+    """What is to be told, a column for a number or for each class; shape (rows, outcomes)."""
     if task == "regression":
-        return [target.to_numpy(dtype=np.float64)]
+        return target.to_numpy(dtype=np.float64)[:, None]
     classes = sorted(labels(target, task).unique().tolist(), key=str)
     indices = class_indices(target, classes, task)
     positives = [1] if task == "binary" else range(len(classes))
-    return [(indices == position).astype(np.float64) for position in positives]
+    return np.stack([indices == position for position in positives], axis=1).astype(np.float64)
 
 
-def _bins(column: pd.Series) -> npt.NDArray[np.int64]:
-    if pd.api.types.is_numeric_dtype(column.dtype) and column.nunique() > _BINS:
-        edges = np.unique(np.nanquantile(column.to_numpy(dtype=np.float64), np.linspace(0, 1, _BINS + 1)[1:-1]))
-        codes = np.searchsorted(edges, column.to_numpy(dtype=np.float64))
-        return np.where(column.isna(), -1, codes).astype(np.int64)
-    return np.asarray(pd.factorize(column)[0], dtype=np.int64)
+def _guesses(column: pd.Series, outcomes: Floats, learned: npt.NDArray[np.bool_]) -> Floats:
+    """The outcomes' means, as the column lets expect them of the rows that weren't learned from."""
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        from sklearn.tree import DecisionTreeRegressor
+
+        values = column.to_numpy(dtype=np.float64, na_value=np.nan)[:, None]
+        values = np.where(np.isfinite(values), values, np.nan)
+        tree = DecisionTreeRegressor(max_leaf_nodes=_STEPS, min_samples_leaf=_LEAST_IN_A_STEP, random_state=0)
+        guesses: Floats = tree.fit(values[learned], outcomes[learned]).predict(values[~learned])
+        return guesses.reshape(len(guesses), -1)
+    codes = pd.factorize(column)[0]
+    means = pd.DataFrame(outcomes[learned]).groupby(codes[learned]).mean()
+    found = means.reindex(codes[~learned]).fillna(pd.Series(outcomes[learned].mean(axis=0)))
+    return found.to_numpy(dtype=np.float64)
 
 
-def _tells(
-    bins: npt.NDArray[np.int64], outcome: npt.NDArray[np.float64], learned: npt.NDArray[np.bool_], task: TaskKind
-) -> float:
-    """How well the bins alone tell the outcome: ROC AUC, or R² for a number; 0.0 where that is not defined."""
+def _tells(column: pd.Series, outcomes: Floats, learned: npt.NDArray[np.bool_], task: TaskKind) -> bool:
+    """Whether the column alone tells each outcome of the rows that weren't learned from, by ROC AUC or R²."""
     from sklearn.metrics import r2_score, roc_auc_score
 
-    truth = outcome[~learned]
-    if np.ptp(truth) == 0 or np.ptp(outcome[learned]) == 0:
-        return 0.0
-    means = pd.Series(outcome[learned]).groupby(bins[learned]).mean()
-    guesses = pd.Series(bins[~learned]).map(means).fillna(float(outcome[learned].mean())).to_numpy()
-    return float(r2_score(truth, guesses) if task == "regression" else roc_auc_score(truth, guesses))
+    score = r2_score if task == "regression" else roc_auc_score
+    guesses = _guesses(column, outcomes, learned)
+    return all(score(truth, guess) >= SUSPICIOUS for truth, guess in zip(outcomes[~learned].T, guesses.T, strict=True))

@@ -160,6 +160,17 @@ def test_a_column_that_tells_the_label_is_named_and_may_be_allowed(tmp_path: Pat
     assert suspected_leaks(identifiers, rows["y"], "binary") == ()
 
 
+def test_a_measure_that_sets_one_class_apart_is_no_leak_and_one_that_tells_all_is() -> None:
+    random = np.random.default_rng(0)
+    kinds = pd.Series(np.repeat(["adelie", "chinstrap", "gentoo"], 50))
+    flipper = np.where(kinds == "gentoo", 217.0, 192.0) + random.normal(scale=4, size=150)
+    code = kinds.map({"adelie": 1.0, "chinstrap": 2.0, "gentoo": 3.0}) + random.normal(scale=0.05, size=150)
+    columns = pd.DataFrame({"flipper": flipper, "code": code, "endless": np.inf, "empty": np.nan, "kind": kinds})
+    shuffled = random.permutation(150)
+    found = suspected_leaks(columns.iloc[shuffled].reset_index(drop=True), kinds.iloc[shuffled], "multiclass")
+    assert found == ("code", "kind")
+
+
 def test_a_column_that_is_filled_with_the_label_is_a_leak(tmp_path: Path) -> None:
     rows = rows_of()
     rows.loc[::5, "y"] = np.nan
