@@ -9,16 +9,15 @@ import pandas as pd
 
 from everfit.blocks.errors import SpecError
 from everfit.blocks.metrics import TaskKind
-from everfit.blocks.policy import format_duration
 from everfit.blocks.training import CANDIDATES, DEFAULT_CANDIDATES
-from everfit.deployments.init.look import Look, distinct_share, is_whole, spread
+from everfit.deployments.init.holdout import propose_holdout
+from everfit.deployments.init.look import Look, distinct_share, is_whole
 from everfit.tasks.evidence.leaks import suspected_leaks
 
 MAX_CLASSES = 20
 _FREE_TEXT_LENGTH, _FREE_TEXT_SHARE, _IDENTIFIER_SHARE = 40, 0.5, 0.9
 _NUMBERED_ROWS = 50
 """Of so few rows it may be chance that each has a value of its own."""
-_LEAST_HOLDOUT_ROWS = 200
 _FEW_ROWS = 5_000  # a forest of more is a large file
 _LEAK_ROWS = 20_000
 _DATE_PARTS = re.compile(r"^(.*_)?(year|month|day|week|quarter|hour|minute|yr|mnth|dayofyear|weekofyear)$")
@@ -50,6 +49,7 @@ class Proposal:
         maturity: From the event to the label.
         holdout: How much of the end is kept out; None where a sample is.
         least_rows: How many rows the hold-out must have; None for the gate's own number.
+        least_class_rows: How many of its rarest class; None for the gate's own number.
         candidates: What is tried; empty for the defaults.
         notes: What else a person should know.
     """
@@ -67,6 +67,7 @@ class Proposal:
     maturity: str | None = None
     holdout: str | None = None
     least_rows: int | None = None
+    least_class_rows: int | None = None
     candidates: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
 
@@ -110,7 +111,7 @@ def propose(
         made.candidates = (usual[0], "random_forest", *usual[1:])
     made.key = key or _key(seen, made)
     _features(seen, made)
-    _holdout(seen, made)
+    propose_holdout(seen, made)
     return made
 
 
@@ -300,21 +301,3 @@ def _is_part_of(column: pd.Series, times: pd.Series) -> bool:
     zone = times.dt
     parts = (zone.year, zone.month, zone.day, zone.quarter, zone.dayofyear, zone.isocalendar().week)
     return any(float((column == part.astype("float64")).mean()) > 0.9 for part in parts)
-
-
-def _holdout(seen: Look, made: Proposal) -> None:
-    """The last fifth of the time; where that holds few rows, the gate is told to make do with them."""
-    labelled = seen.frame[made.target].notna()
-    scale = max(1.0, seen.rows / max(1, len(seen.frame)))
-    rows = int(0.2 * scale * float(labelled.sum()))
-    if rows < 1.25 * _LEAST_HOLDOUT_ROWS:
-        made.least_rows = max(10, int(0.7 * rows))
-        made.notes.append(f"The hold-out has only about {rows:,} rows, so what it shows is vague.")
-    if made.event_time is None:
-        return
-    times = seen.frame[made.event_time][labelled].dropna().sort_values()
-    start, end = times.iloc[int(0.8 * (len(times) - 1))], seen.frame[made.event_time].max()
-    unit = pd.Timedelta(days=1) if spread(times) > pd.Timedelta(days=10) else pd.Timedelta(minutes=1)
-    # It is counted back from the last row, or from when labels are mature, if that is earlier.
-    units = max(1, math.ceil((end - start) / unit))
-    made.holdout = format_duration((units * unit).to_pytimedelta())

@@ -37,9 +37,10 @@ def write(made: Proposal, seen: Look) -> str:
     if made.candidates:
         lines += ["  # There are few rows, of which a forest often learns more than other trees do:"]
         lines += [f"  candidates: {_list(made.candidates)}"]
-    if made.least_rows is not None:
+    least = {"min_rows": made.least_rows, "min_class_rows": made.least_class_rows}
+    if any(least.values()):
         lines += ["", "gate:", "  # There are few rows, and the gate would have more to be sure of what it says:"]
-        lines += [f"  min_rows: {made.least_rows}", "  min_class_rows: 3"]
+        lines += [f"  {name}: {number}" for name, number in least.items() if number is not None]
     return "\n".join(lines) + "\n"
 
 

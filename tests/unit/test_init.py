@@ -100,6 +100,17 @@ def test_without_times_the_spec_says_so_and_few_rows_lower_the_gate():
     assert "random_forest" in load_spec(found["path"]).training.candidates
 
 
+def test_the_gate_makes_do_with_the_rows_that_a_hold_out_has_of_the_rarest_class_and_without_those_that_came_twice():
+    frame = loans(2_000)
+    frame["default"] = np.where(np.arange(2_000) % 100 == 0, 1, 0)
+    assert load_spec(made(frame, "default")["path"]).gate.min_class_rows == 3
+    frame["default"] = np.arange(2_000) % 2
+    assert load_spec(made(frame, "default")["path"]).gate.min_class_rows == 20
+    few = loans(600).drop(columns=["applied_on", "closed_on", "application_id"])
+    doubled = pd.concat([few, few, few], ignore_index=True)
+    assert load_spec(made(doubled, "default")["path"]).gate.min_rows == 84
+
+
 def test_a_column_that_numbers_the_rows_is_nothing_to_learn_from_whatever_it_is_called():
     frame = loans().rename(columns={"application_id": "loan"})
     found = made(frame, "default")

@@ -1,0 +1,45 @@
+"""How much of the end of the data is kept out to judge by, and whether that is enough for the gate."""
+
+import math
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from everfit.blocks.policy import format_duration
+from everfit.deployments.init.look import Look, spread
+
+if TYPE_CHECKING:
+    from everfit.deployments.init.propose import Proposal
+
+_LEAST_HOLDOUT_ROWS, _LEAST_CLASS_ROWS = 200, 20
+_ENOUGH = 1.25
+"""What the gate needs must be there with room, as the next hold-out is another one."""
+
+
+def propose_holdout(seen: Look, made: "Proposal") -> None:
+    """The last fifth of the time; where that holds few rows, the gate is told to make do with them."""
+    frame = seen.frame[seen.frame[made.target].notna()].drop_duplicates()  # equal rows count once
+    scale = max(1.0, seen.rows / max(1, len(seen.frame)))
+    held_out = frame
+    if made.event_time is not None:
+        times = frame[made.event_time].dropna().sort_values()
+        start, end = times.iloc[int(0.8 * (len(times) - 1))], seen.frame[made.event_time].max()
+        unit = pd.Timedelta(days=1) if spread(times) > pd.Timedelta(days=10) else pd.Timedelta(minutes=1)
+        # It is counted back from the last row, or from when labels are mature, if that is earlier.
+        units = max(1, math.ceil((end - start) / unit))
+        made.holdout = format_duration((units * unit).to_pytimedelta())
+        held_out = frame[frame[made.event_time] >= start]
+    rows = int(0.2 * scale * len(frame))
+    rarest = held_out[made.target].value_counts()
+    rarest_rows = int(scale * rarest.min() * (1.0 if made.holdout else 0.2))
+    if rows < _ENOUGH * _LEAST_HOLDOUT_ROWS:
+        made.least_rows = max(10, int(0.7 * rows))
+        made.notes.append(f"The hold-out has only about {rows:,} rows, so what it shows is vague.")
+    elif made.task != "regression" and rarest_rows < _ENOUGH * _LEAST_CLASS_ROWS:
+        made.notes.append(
+            f"The hold-out has only about {rarest_rows} rows with {made.target} {rarest.idxmin()!r}, so what it shows "
+            f"of those is vague."
+        )
+    else:
+        return
+    made.least_class_rows = None if made.task == "regression" else 3
