@@ -147,10 +147,11 @@ def run(
 
 def warm_up(model: str) -> None:
     """Start the process that draws reports, where the model wants them, and import what a monitoring run needs."""
-    from everfit.tasks.specs import load_spec
+    from everfit.tasks.specs import file_content
     from everfit.tasks.watching import drawing
 
-    if load_spec(model).monitoring.report != "never":
+    told = file_content(model)  # the server that may have a stored spec is only starting
+    if told is None or told.monitoring.report != "never":
         drawing.warm_up()
     import mlflow.sklearn
 
