@@ -176,17 +176,16 @@ class Drawing:
         folder = Path(self.folder.name)
         outcome = json.loads((folder / _OUTCOME).read_text(encoding="utf-8"))
         with _lock:
-            if not _spare:
+            if not _spare:  # given back, it may be somebody else's from now on
                 _spare.append(self.painter)
+                self.painter = None
         if "error" in outcome:
             raise DriftReportError(outcome["error"])
         return folder / DriftReport.model_validate(outcome).file
 
     def end(self) -> None:
         """Take what was drawn away."""
-        with _lock:
-            kept = self.painter in _spare
-        if self.painter is not None and not kept:
+        if self.painter is not None:
             self.painter.end()
         self.folder.cleanup()
 

@@ -33,18 +33,18 @@ def begin(policy: MonitoringPolicy = POLICY) -> Drawing:
 def test_one_process_draws_one_report_after_the_other_and_two_at_once_have_two() -> None:
     drawing.warm_up()
     first = begin()
-    beside = begin()
-    for each in (first, beside):
-        html = each.wait()
+    beside, warm = begin(), first.painter
+    pages = [(each, each.wait()) for each in (first, beside)]
+    again = begin()
+
+    assert again.painter is warm is not None
+    for each, html in pages:
         assert "Decided over all 600 rows" in html.read_text(encoding="utf-8")
         assert html.stat().st_size < LARGEST
         assert "secret" not in "".join(path.read_text() for path in html.parent.glob("*.json"))
-        each.end()
+        each.end()  # which does not end what draws for somebody else by now
         assert not html.parent.exists()
-    again = begin()
-
-    assert again.painter is first.painter is not None
-    again.wait()
+    assert again.wait().exists()
     again.end()
 
 
