@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ os.environ |= {
     "DO_NOT_TRACK": "1",
     "GX_ANALYTICS_ENABLED": "false",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",  # as a command that ran in this process would have it
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     "PREFECT_HOME": _HOME,
@@ -41,6 +43,23 @@ def prefect_server() -> Iterator[None]:
 
     with prefect_test_harness(server_startup_timeout=120):
         yield
+
+
+@pytest.fixture(autouse=True)
+def _settings_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Take back what a command that was called in this process has set for the whole of it.
+
+    Without it, whatever runs in a thread of its own, where only the process's settings hold, no longer knows of the
+    session's Prefect server once a test has called such a command.
+    """
+    before = dict(os.environ)
+    context = sys.modules.get("prefect.context")
+    if context is not None:
+        monkeypatch.setattr(context, "GLOBAL_SETTINGS_CONTEXT", context.GLOBAL_SETTINGS_CONTEXT)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
 
 
 @pytest.fixture
