@@ -24,7 +24,7 @@ def print_turn(turn: Turn) -> None:
 
 
 def print_turns(turns: Sequence[Turn]) -> None:
-    """The turns as a table, one row each, and below it why each ended as it did."""
+    """The turns as a table, one row each; below it each one's id, by which other commands take it, and its reasons."""
     table = Table(show_lines=True)
     for name in ("until", "trigger", "rows", "candidates", "hold-out", "verdict", "time"):
         fixed = name in {"until", "rows", "time", "verdict"}
@@ -41,8 +41,9 @@ def print_turns(turns: Sequence[Turn]) -> None:
         )
     console.print(table)
     for turn in turns:
+        console.print(f"[bold]{turn['turn_id']}[/bold]  {turn['state']}", highlight=False, soft_wrap=True)
         for reason in turn["reasons"]:
-            console.print(f"{turn['until'][:10]}  {reason}", highlight=False)
+            console.print(f"  {reason}", highlight=False, markup=False)
 
 
 def print_history(history: dict[str, Any]) -> None:
