@@ -81,7 +81,13 @@ def _print_json(content: dict[str, Any]) -> None:
 def quarantine(  # noqa: PLR0917 - each is an option of the command
     model: Model,
     give: Annotated[bool, typer.Option("--release", help="Take those of the chosen rows that are good now.")] = False,
-    discard: Annotated[bool, typer.Option("--discard", help="Settle the chosen rows as never to be used.")] = False,
+    discard: Annotated[
+        bool,
+        typer.Option(
+            "--discard",
+            help="Settle the chosen rows as never to be used; without --reason and --turn all that lie open.",
+        ),
+    ] = False,
     reason: Annotated[str, typer.Option(help="Only rows whose reasons contain this.")] = "",
     turn: Annotated[str | None, typer.Option(help="Only rows that this turn has quarantined.")] = None,
     as_json: AsJson = False,
@@ -98,7 +104,7 @@ def quarantine(  # noqa: PLR0917 - each is an option of the command
     if give:
         found = release(model, reason, turn)
     else:
-        found = discard_rows(model, reason, turn) if discard else list_rows(model, reason)
+        found = discard_rows(model, reason, turn) if discard else list_rows(model, reason, turn)
     if as_json:
         _print_json(found)
     elif give:

@@ -9,14 +9,20 @@ from everfit.blocks.errors import DataError, SpecError
 from everfit.blocks.settings import Settings
 
 
-def list_rows(model: str, reason: str = "") -> dict[str, Any]:
-    """The open rows by reason, as `everfit quarantine --json` prints them."""
+def list_rows(model: str, reason: str = "", turn_id: str | None = None) -> dict[str, Any]:
+    """The open rows by reason, as `everfit quarantine --json` prints them.
+
+    Args:
+        model: As the commands take it.
+        reason: Only rows whose reasons contain this.
+        turn_id: Only rows that this turn has quarantined.
+    """
     from everfit.tasks.data.quarantine import piles
     from everfit.tasks.specs import load_spec
     from everfit.tasks.workspace import Workspace
 
     name = load_spec(model).name
-    found = [pile for pile in piles(name, Workspace.of(Settings())) if reason in pile.reason]
+    found = [pile for pile in piles(name, Workspace.of(Settings()), turn_id=turn_id) if reason in pile.reason]
     return {
         "model": name,
         "rows": sum(pile.rows for pile in found),

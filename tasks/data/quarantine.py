@@ -145,13 +145,22 @@ class Pile(Record):
     samples: tuple[str, ...] = Field(description="Contents of some rows, as JSON.")
 
 
-def piles(model: str, workspace: Workspace, samples: int = 3) -> list[Pile]:
-    """The open rows of a model's quarantine by reason, the largest pile first."""
+def piles(model: str, workspace: Workspace, samples: int = 3, turn_id: str | None = None) -> list[Pile]:
+    """The open rows of a model's quarantine by reason, the largest pile first.
+
+    Args:
+        model: Whose quarantine.
+        workspace: Where it is.
+        samples: Contents that are shown of each pile.
+        turn_id: Only rows that this turn has quarantined.
+    """
     import pyarrow.dataset as pds
 
     table = workspace.table(model, "quarantine")
     found: dict[str, Pile] = {}
     columns, lies_open = [REASONS, BATCH_REASONS, TURN, ROW], pds.field(RESOLUTION).is_null()
+    if turn_id is not None:
+        lies_open &= pds.field(TURN) == turn_id
     # A refused batch may be larger than memory.
     for frame in table.batches(columns=columns, condition=lies_open) if table.exists() else ():
         told = frame[REASONS].where(frame[REASONS] != "", frame[BATCH_REASONS])

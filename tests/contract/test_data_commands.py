@@ -60,6 +60,8 @@ def test_the_quarantine_is_listed_released_and_discarded(model: str):
     assert "3  expect_column_values_to_be_between(column=price" in run("quarantine", model)
     listed = run("quarantine", model, "--json")
     assert (listed["rows"], len(listed["piles"][0]["samples"])) == (3, 3)
+    (turn,) = listed["piles"][0]["turns"]
+    assert [run("quarantine", model, "--turn", one, "--json")["rows"] for one in (turn, "another")] == [3, 0]
     run("quarantine", model, "--release", "--discard", fails="exclude each other")
 
     # The suite was too strict; mended, it lets two of the three in.
