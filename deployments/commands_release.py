@@ -85,11 +85,13 @@ def reconcile(model: Model, as_json: AsJson = False) -> None:
 def explain(turn: TurnId, as_json: AsJson = False) -> None:
     """Show one turn's decision with all its evidence."""
     settings = Settings()
-    environment.prepare(settings)
     from everfit.tasks.ledger import Ledger
+
+    ledger = Ledger.open_existing(settings)  # first of all: who only reads makes no folder either
+    environment.prepare(settings)
     from everfit.tasks.releasing.explain import explain as story_of
 
-    story = story_of(Ledger.open(settings).story(turn))
+    story = story_of(ledger.story(turn))
     if as_json:
         _print_json(story)
         return

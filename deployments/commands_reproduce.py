@@ -66,6 +66,8 @@ def _ended_by(turn: str) -> str:
     from everfit.tasks.ledger import Ledger
     from everfit.tasks.upkeep_record import ended_by
 
+    if Ledger.schema_of(Settings()) == "none":  # a turn that was imported has left its ledger where it was run
+        return ""
     found = ended_by(Ledger.open(Settings()), _model_of(turn), turn)
     return "" if found is None else f" by `everfit {found.kind}` of {found.at:%Y-%m-%d %H:%M} UTC: {found.reasons[0]}"
 

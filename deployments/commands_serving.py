@@ -107,7 +107,7 @@ def trace(
         name,
         predicted=workspace.table(name, "predictions"),
         told=workspace.table(name, "labels"),
-        ledger=Ledger.open(settings),
+        ledger=Ledger.open_existing(settings),
         client=client,
     )
     if as_json:

@@ -65,15 +65,20 @@ def result_of(state: "State[Any]") -> dict[str, Any]:
 
 
 def history(model: str) -> dict[str, Any]:
-    """The turns and releases of a model, oldest first."""
+    """The turns and releases of a model, oldest first.
+
+    Raises:
+        EverfitError: there is no ledger, or no such model.
+    """
     settings = Settings()
-    environment.prepare(settings)
     from everfit.tasks.ledger import Ledger
+
+    ledger = Ledger.open_existing(settings)  # first of all: who only reads makes no folder either
+    environment.prepare(settings)
     from everfit.tasks.specs import load_spec
     from everfit.tasks.turns import summary
 
     name = load_spec(model).name
-    ledger = Ledger.open(settings)
     return {
         "model": name,
         "turns": [summary(turn) for turn in ledger.turns(name)],

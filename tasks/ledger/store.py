@@ -57,6 +57,25 @@ class Store:
         return store
 
     @classmethod
+    def open_existing(cls, where: Settings | str) -> Self:
+        """Open a ledger to read what it holds; where there is none, make none.
+
+        Args:
+            where: As `open` takes it.
+
+        Raises:
+            LedgerError: as of `open`; or there is no ledger, as from a shell that lacks the worker's variables.
+        """
+        if cls.schema_of(where) == "none":
+            url = _read_url(where.ledger if isinstance(where, Settings) else where)
+            raise LedgerError(
+                f"there is no ledger at {url.render_as_string(hide_password=True)!r}: nothing was run from here yet; "
+                f"if it was elsewhere, set EVERFIT_WORKSPACE, EVERFIT_LEDGER_URL, MLFLOW_TRACKING_URI and PREFECT_API_URL "
+                f"as they are there"
+            )
+        return cls.open(where)
+
+    @classmethod
     def schema_of(cls, where: Settings | str) -> Literal["none", "older", "current"]:
         """How far a ledger's tables are, without making or migrating them.
 
@@ -68,7 +87,10 @@ class Store:
             return "none"
         store = cls(_engine(url))
         found = store._revision()
-        return "none" if found is None else "current" if found == REVISION else "older"
+        if found is None:
+            with store._connected() as connection:
+                return "older" if _is_of_before(connection) else "none"
+        return "current" if found == REVISION else "older"
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -223,14 +245,20 @@ def _engine(url: URL) -> Engine:
 
 
 def _has_revision_table(connection: Connection) -> bool:
-    """Whether it is known how far the tables are; ledgers of before said so under Alembic's own name."""
+    """Whether it is known how far the tables are; ledgers of before are taken over."""
     if connection.dialect.has_table(connection, VERSION_TABLE):
         return True
-    before = connection.dialect.has_table(connection, "alembic_version")
-    if not before or connection.execute(text("SELECT version_num FROM alembic_version")).scalar() != "0001":
+    if not _is_of_before(connection):
         return False
     connection.execute(text(f"ALTER TABLE alembic_version RENAME TO {VERSION_TABLE}"))
     return True
+
+
+def _is_of_before(connection: Connection) -> bool:
+    """Whether this is a ledger that says how far its tables are under Alembic's own name, which MLflow uses too."""
+    if not connection.dialect.has_table(connection, "alembic_version"):
+        return False
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0001"
 
 
 def _read_revision(connection: Connection) -> str | None:

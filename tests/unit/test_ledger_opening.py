@@ -72,6 +72,7 @@ def test_a_table_of_versions_under_alembics_name_is_taken_over_only_if_it_is_eve
                 connection.execute(f"DROP TABLE {table}")
     connection.close()
 
+    assert Ledger.schema_of(f"sqlite:///{path}") == ("none" if left else "older")
     assert Ledger.open(f"sqlite:///{path}").models() == []
 
     with sqlite3.connect(path) as connection:
