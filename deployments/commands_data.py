@@ -69,6 +69,8 @@ def init(  # noqa: PLR0917 - each is an option of the command
     for note in made["notes"]:
         typer.echo(f"  note         {note}")
     typer.echo(f"Next: everfit train {made['path']}")
+    if Path(made["path"]) != (kept := Path("deployments/models", f"{made['model']}.yaml")):
+        typer.echo(f"For everfit up and everfit bootstrap, which read the specs of that folder: move it to {kept}")
 
 
 def _print_json(content: dict[str, Any]) -> None:

@@ -54,6 +54,12 @@ def databases(url: str | None, state_dir: Path) -> Databases:
     return Databases({} if given_already else server, _plain(mlflow), _plain(ledger))
 
 
+def to_fill_in(url: str) -> str:
+    """A database's URL as it may be shown: with `USER` and `PASSWORD` where it has a login."""
+    given = make_url(url).difference_update_query(("user", "password", "sslpassword")).set(drivername="postgresql")
+    return _plain(given if given.username is None else given.set(username="USER", password="PASSWORD"))  # noqa: S106
+
+
 def _read(url: str) -> URL:
     try:
         given = make_url(url)

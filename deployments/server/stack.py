@@ -13,7 +13,7 @@ from everfit.blocks.errors import DeploymentError
 from everfit.blocks.settings import Settings
 from everfit.deployments.environment import NO_TELEMETRY
 from everfit.deployments.server import keeper
-from everfit.deployments.server.databases import Databases, databases
+from everfit.deployments.server.databases import Databases, databases, to_fill_in
 from everfit.deployments.server.processes import Process, free_port
 from everfit.tasks.specs import file_content, load_spec, spec_files
 
@@ -46,13 +46,10 @@ def up(settings: Settings, models: Sequence[str], database: str | None) -> Stack
         database: PostgreSQL URL; by default SQLite.
 
     Raises:
-        DeploymentError: a part doesn't come up.
+        DeploymentError: there is no such spec where specs get deployments, or a part doesn't come up.
     """
     folder = settings.state_dir / "stack"
-    named = [file_content(model) or load_spec(model) for model in models]
-    served = [spec.name for spec in named] or [path.stem for path in spec_files()]
-    if not served:
-        raise DeploymentError("there is no spec in deployments/models to serve; write one, or `everfit init` it")
+    served = _served(models)
     folder.mkdir(parents=True, exist_ok=True)
     stores = databases(database, settings.state_dir)
     parts = {name: Process(name, folder) for name in _NAMES}
@@ -74,7 +71,6 @@ def up(settings: Settings, models: Sequence[str], database: str | None) -> Stack
     parts["worker"].wait_until(lambda: _has_worker(urls["prefect"]), _COMES_UP_WITHIN)
     parts["service"].wait_until(lambda: _answers(f"{urls['service']}/version"), _COMES_UP_WITHIN)
     parts["keeper"].start(keeper.command(commands, folder), environment)
-    ledger = () if stores.ledger is None else ("EVERFIT_LEDGER_URL=<the URL of the ledger, as in EVERFIT_DB_URL>",)
     return Stack(
         {
             "Prefect": urls["prefect"],
@@ -82,7 +78,7 @@ def up(settings: Settings, models: Sequence[str], database: str | None) -> Stack
             "prediction service": f"{urls['service']}  ({', '.join(served)})",
         },
         folder,
-        (f"PREFECT_API_URL={urls['prefect']}/api", f"MLFLOW_TRACKING_URI={urls['mlflow']}", *ledger),
+        _exports(settings, environment, stores),
     )
 
 
@@ -95,6 +91,32 @@ def down(settings: Settings) -> list[str]:
     folder = settings.state_dir / "stack"
     # First what starts the others again, then what needs the servers while it ends.
     return [name for wave in (["keeper"], ["service", "worker"], ["mlflow", "prefect"]) for name in _stop(wave, folder)]
+
+
+def _served(models: Sequence[str]) -> list[str]:
+    """The names of what is served: of all specs there are, or of those that are asked for."""
+    there = spec_files()
+    if not there:
+        raise DeploymentError("there is no spec in deployments/models to serve; write one, or `everfit init` it")
+    names = [(file_content(model) or load_spec(model)).name for model in models]
+    for model, name in zip(models, names, strict=True):
+        if model.endswith((".yaml", ".yml")) and Path(model).resolve() not in {path.resolve() for path in there}:
+            raise DeploymentError(
+                f"{model!r} is not in deployments/models, and only what is there gets deployments and is served; "
+                f"move it to deployments/models/{name}.yaml"
+            )
+    return names or [path.stem for path in there]
+
+
+def _exports(settings: Settings, environment: dict[str, str], stores: Databases) -> tuple[str, ...]:
+    """What a shell needs to see what the worker sees; without anybody's password."""
+    names = ["PREFECT_API_URL", "MLFLOW_TRACKING_URI", "EVERFIT_WORKSPACE"]
+    told = [f"{name}={environment[name]}" for name in names]
+    if stores.ledger is not None:
+        told.append(f"EVERFIT_LEDGER_URL='{to_fill_in(stores.ledger)}'")
+    elif settings.ledger_url is None and "://" in settings.workspace:
+        told.append(f"EVERFIT_LEDGER_URL={settings.ledger}")  # beside where the stack was started
+    return tuple(told)
 
 
 def _stop(names: Sequence[str], folder: Path) -> list[str]:

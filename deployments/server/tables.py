@@ -28,5 +28,7 @@ def print_stack(stack: "Stack") -> None:
     for name, address in stack.addresses.items():
         console.print(f"{name:<20} {address}", soft_wrap=True)
     console.print(f"{'logs':<20} {stack.logs}", soft_wrap=True)
-    console.print("\nTo use it from here:  " + "  ".join(f"export {each}" for each in stack.exports), soft_wrap=True)
+    console.print("\nFor a shell that is to see the same:")
+    for each in stack.exports:
+        console.print(f"  export {each}", soft_wrap=True, highlight=False, markup=False)
     console.print("To stop it:           make down")

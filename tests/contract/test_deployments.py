@@ -8,7 +8,9 @@ import pytest
 import yaml
 from prefect.utilities.callables import parameter_schema
 
-from everfit.deployments.server import check, files
+from everfit.blocks.errors import DeploymentError
+from everfit.blocks.settings import Settings
+from everfit.deployments.server import check, files, stack
 
 FLOWS = sorted(path.stem for path in (Path(__file__).parents[2] / "flows").glob("[a-z]*.py"))
 
@@ -112,6 +114,19 @@ def test_a_spec_with_a_mistake_or_under_another_name_is_told(tmp_path: Path, mon
     assert "broken.yaml" in first
     assert "did you mean 'maturity'?" in first
     assert "name the file flight-delays.yaml" in second
+
+
+def test_a_spec_that_gets_no_deployment_is_refused_before_anything_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = next(path for path in (Path(__file__).parents[2] / "deployments/models").glob("*.yaml"))
+    (tmp_path / "mine.yaml").write_text(shipped.read_text())
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(DeploymentError, match=r"'mine.yaml' is not in .* move it to deployments/models/flight-delays"):
+        stack.up(Settings(), ["mine.yaml"], None)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
 
 
 def test_notifications_wait_until_a_block_is_named() -> None:

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from everfit.blocks.errors import DeploymentError
-from everfit.deployments.server.databases import databases
+from everfit.deployments.server.databases import databases, to_fill_in
 
 _PREFECT = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
 
@@ -45,3 +45,14 @@ def test_a_url_that_cant_be_used_is_told_without_its_password(tmp_path: Path, ur
     with pytest.raises(DeploymentError, match=told) as raised:
         databases(url, tmp_path)
     assert "planted" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql+psycopg://me:planted@db/x?options=-c", "postgresql://USER:PASSWORD@db/x?options=-c"),
+        ("postgresql:///x?host=%2Ftmp&password=planted", "postgresql:///x?host=%2Ftmp"),
+    ],
+)
+def test_what_is_to_be_filled_in_is_shown_without_a_login(url: str, shown: str) -> None:
+    assert to_fill_in(url) == shown
