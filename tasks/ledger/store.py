@@ -70,8 +70,8 @@ class Store:
             url = _read_url(where.ledger if isinstance(where, Settings) else where)
             raise LedgerError(
                 f"there is no ledger at {url.render_as_string(hide_password=True)!r}: nothing was run from here yet; "
-                f"if it was elsewhere, set EVERFIT_WORKSPACE, EVERFIT_LEDGER_URL, MLFLOW_TRACKING_URI and PREFECT_API_URL "
-                f"as they are there"
+                f"if it was elsewhere, set EVERFIT_WORKSPACE, EVERFIT_LEDGER_URL, MLFLOW_TRACKING_URI and "
+                f"PREFECT_API_URL as they are there"
             )
         return cls.open(where)
 
