@@ -224,16 +224,26 @@ class Spool:
                 self._seal()
 
     def _start(self, types: Mapping[str, str]) -> None:
-        descriptor = os.open(self._path(self._next), os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
+        path = self._path(self._next)
+        self._descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
         self._next += 1
-        self._descriptor, self._open_bytes, self._open_rows, self._types = descriptor, 0, 0, dict(types)
-        self._write(MAGIC + _frame(orjson.dumps(self._types)))
-        if self.sync:  # the name in the folder must be as durable as the content
-            folder = os.open(self.folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        self._open_bytes, self._open_rows, self._types = 0, 0, dict(types)
+        try:
+            self._write(MAGIC + _frame(orjson.dumps(self._types)))
+            if self.sync:  # the name in the folder must be as durable as the content
+                folder = os.open(self.folder, os.O_RDONLY)
+                try:
+                    os.fsync(folder)
+                finally:
+                    os.close(folder)
+        except OSError:
+            # Without its beginning nothing in it could be read, so the next prediction must begin another one; of the
+            # same number, which no prediction was in, and by whose file the count goes on after a restart.
+            os.close(self._descriptor)
+            self._descriptor, self._open_bytes = -1, 0
+            path.unlink()
+            self._next -= 1
+            raise
 
     def _write(self, content: bytes) -> None:
         try:

@@ -137,6 +137,32 @@ def test_a_refused_write_leaves_no_half_a_frame(tmp_path: Path, monkeypatch: pyt
     assert ids(spool) == ["a", "b"]
 
 
+def test_a_segment_that_could_not_be_begun_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path / "s")
+    spool.append(TYPES, batch("a"))
+    spool.seal()
+
+    def full(descriptor: int, content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        for _ in range(2):
+            with pytest.raises(SpoolError, match="No space left"):
+                spool.append(TYPES, batch("refused"))
+        spool.discard(spool.sealed())
+    numbers = [int(path.stem) for path in spool.folder.glob("*.seg")]
+    spool.append(TYPES, batch("b"))
+    spool.seal()
+
+    (number,) = spool.sealed()
+    assert ids(spool) == ["b"]
+    assert (spool.read(number).types, spool.read(number).damaged) == (TYPES, 0)
+    assert number > max(numbers)  # the emptied one that keeps the count is still there
+
+
 def test_a_segment_number_is_never_given_twice(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "s")
     seen = []
