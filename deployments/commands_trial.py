@@ -27,7 +27,7 @@ def trial(  # noqa: PLR0917 - each is an option of the command
     why: Annotated[str, typer.Option(help="Why it is stopped, for the history.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")] = False,
 ) -> None:
-    """Judge the challenger that is tried on live traffic: go on, release it, or take it back."""
+    """Take a look now at the challenger on trial, and let it go on, release it, or take it back."""
     if (until is not None) if stop else (by or why):
         raise EverfitError("--stop takes --by and --why and no --until; without it leave out --by and --why")
     from everfit.deployments.commands_monitoring import moment
