@@ -18,7 +18,8 @@ def approval(model: str, turn_id: str) -> State[dict[str, Any]]:
         turn_id: The turn that ended as `AwaitingApproval`.
 
     Returns:
-        A state named for how the turn ended: `Promoted`, `Rejected`, or `Superseded` if the champion changed meanwhile.
+        A state named for how the turn ended: `Promoted`, `OnTrial` where it is tried on live traffic first, `Rejected`,
+        or `Superseded` if the champion changed meanwhile.
     """
     context = opening.open_context(model)
     request = approval_steps.find_request(context, turn_id)

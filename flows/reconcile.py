@@ -10,7 +10,7 @@ from everfit.tasks.steps.naming import run_name
 
 @flow(name="reconcile", flow_run_name=run_name("reconcile"))
 def reconcile(model: str) -> State[list[str]]:
-    """Make ledger and registry agree on the champion; every other flow does this first as well.
+    """Make ledger and registry agree on the champion; a turn and an answer to an approval begin with this as well.
 
     Args:
         model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.

@@ -52,7 +52,7 @@ def decide(context: Context, turn_id: str, said: Answer, *, by: str, why: str, n
 
 
 def reconcile(context: Context, now: datetime) -> list[str]:
-    """What every flow and command begins with: releases and alias put right, and ended what waits no more.
+    """What a turn and an answer begin with: releases and alias put right, and ended what waits no more.
 
     Args:
         context: The model.
