@@ -72,6 +72,6 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
     trials.look_at(context, until)
     outcomes = act.note_outcomes(watched, signals, decision)
     call = act.call_turn(watched, decision)
-    if call is not None and call.start and not act.start_deployment(watched, decision, call):
+    if call is not None and call.start and not act.start_deployment(watched, call):
         training(model, until, decision.trigger(), return_state=True)
     return act.final_state(watched, signals, decision, call, run_id, found=outcomes)

@@ -89,14 +89,14 @@ def call_turn(watched: Watched, decision: TriageDecision) -> Call | None:
 
 
 @task(cache_policy=NO_CACHE)
-def start_deployment(watched: Watched, decision: TriageDecision, call: Call) -> bool:
+def start_deployment(watched: Watched, call: Call) -> bool:
     """Start the model's training deployment, where there is one, without waiting for it.
 
     Returns:
         Whether it was started; if not, the turn is to be run here.
     """
     assert call.turn_id is not None  # noqa: S101 - it was granted
-    return calls.start_training(watched.context.spec.name, watched.until, decision.trigger(), call.turn_id)
+    return calls.start_training(watched.context, call.turn_id)
 
 
 @task(cache_policy=NO_CACHE)

@@ -16,6 +16,7 @@ from everfit.tasks.context import Context
 from everfit.tasks.endings import ended
 from everfit.tasks.ledger import Turn
 from everfit.tasks.ledger.calls import Call
+from everfit.tasks.ledger.entries import RUNNING
 from everfit.tasks.records import Trigger, TriggerKind, Window
 from everfit.tasks.releasing import registry
 from everfit.tasks.triage import TriageDecision
@@ -98,27 +99,29 @@ def start(context: Context, answer: Call) -> None:
     Raises:
         EverfitError: the model has no training deployment.
     """
-    turn = context.ledger.find_turn(answer.turn_id) if answer.turn_id else None
-    if turn is None or turn.settled or turn.fence is not None:
-        return
-    if not start_training(context.spec.name, turn.window.until, turn.trigger, turn.id):
+    if answer.turn_id and not start_training(context, answer.turn_id):
         raise EverfitError(f"{context.spec.name!r} has no training deployment; run `everfit bootstrap`")
 
 
-def start_training(model: str, until: datetime, trigger: Trigger, turn_id: str) -> bool:
-    """Start the model's training deployment, where there is one, without waiting for it.
+def start_training(context: Context, turn_id: str) -> bool:
+    """Start the model's training deployment for a turn, where there is one, without waiting for it.
+
+    However often a turn is asked for, one run is started each time that it is reserved: Prefect gives back the run of
+    a key that it knows, also one that is over, so that a turn that broke off needs a key of its own to be run again.
 
     Args:
-        model: Name of the model.
-        until: Up to when data is known.
-        trigger: Of the turn.
-        turn_id: However often it is asked for, one run is started for it.
+        context: The model's.
+        turn_id: The turn, as it was reserved; one that is being run, or is over, is left alone.
 
     Returns:
-        Whether there is such a deployment.
+        Whether it is on its way; if not, there is no such deployment.
     """
     from prefect.deployments import run_deployment
 
+    model, turn = context.spec.name, context.ledger.turn(turn_id)
+    if turn.state != RUNNING or turn.fence is not None:
+        return True
+    key = f"{turn.id}/{turn.started_at.isoformat()}"
     with get_client(sync_client=True) as client:
         for deployment in (f"training/{model}", "training/training"):
             try:
@@ -127,8 +130,8 @@ def start_training(model: str, until: datetime, trigger: Trigger, turn_id: str) 
                 continue
             # What the deployment calls the model stays: that may be a spec file.
             named = {} if "model" in found.parameters else {"model": model}
-            parameters = {**named, "until": until, "trigger": trigger.model_dump()}
-            run_deployment(deployment, parameters=parameters, timeout=0, idempotency_key=turn_id, as_subflow=False)
+            parameters = {**named, "until": turn.window.until, "trigger": turn.trigger.model_dump()}
+            run_deployment(deployment, parameters=parameters, timeout=0, idempotency_key=key, as_subflow=False)
             logger.info("retrain   %s was started for turn %s", deployment, turn_id)
             return True
     return False
