@@ -23,7 +23,7 @@ def score(  # noqa: PLR0917 - each is an option of the command
     model: Model,
     until: Until = None,
     since: Annotated[
-        str | None, typer.Option(help="Beginning of the window; by default the end of the last batch.")
+        str | None, typer.Option(help="Beginning of the window; by default where the last batches have come to.")
     ] = None,
     shadow: Annotated[bool, typer.Option("--shadow", help="Let the challenger predict beside the champion.")] = False,
     given: Annotated[

@@ -19,7 +19,7 @@ def scoring(
 
     Args:
         model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
-        since: Beginning of the window; by default the end of the last batch.
+        since: Beginning of the window; by default where the batches have come to, less the source's look-back.
         until: End of the window; by default when the run was due.
         shadow: Let the challenger predict too; its predictions are logged beside the champion's.
 
@@ -28,4 +28,4 @@ def scoring(
     """
     context = opening.open_context(model)
     window = feedback.scoring_window(context, since, opening.moment(until))
-    return feedback.final_state(feedback.score(context, window, shadow=shadow))
+    return feedback.final_state(feedback.score(context, window, again=since is not None, shadow=shadow))

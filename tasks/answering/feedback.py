@@ -12,9 +12,10 @@ from prefect.states import Completed
 from pydantic import Field
 
 from everfit.blocks.errors import ModelError, SpecError
-from everfit.tasks.answering import labels, predictions, scoring
+from everfit.tasks.answering import labels, scored, scoring
 from everfit.tasks.answering.labels import Recorded
 from everfit.tasks.answering.loading import load_scorer
+from everfit.tasks.answering.scoring import Batch
 from everfit.tasks.context import Context
 from everfit.tasks.data.split import label_is_visible
 from everfit.tasks.data.tables import row_keys
@@ -24,8 +25,6 @@ from everfit.tasks.releasing import registry
 from everfit.tasks.sources import read_source
 
 logger = logging.getLogger("everfit.feedback")
-
-BATCH_CLIENT = "batch"
 
 
 class ScoringResult(Record):
@@ -47,56 +46,56 @@ class LabellingResult(Record):
 
 
 def scoring_window(context: Context, since: datetime | None, until: datetime) -> Window:
-    """The window to score: from the end of the last batch, if there was one and no beginning is given."""
-    log = context.workspace.table(context.spec.name, "predictions")
-    if since is None and log.exists():
-        columns = [predictions.CLIENT, predictions.PREDICTED_AT]
-        ends = [
-            frame.loc[frame[predictions.CLIENT] == BATCH_CLIENT, predictions.PREDICTED_AT].max()
-            for frame in log.batches(columns=columns)
-        ]
-        earlier = [end for end in ends if not pd.isna(end) and end < until]
-        since = max(earlier).to_pydatetime() if earlier else None
-    return Window(since=since, until=until)
+    """The window to score: without a beginning, from where the batches have come to, with the source's look-back."""
+    if since is not None:
+        return Window(since=since, until=until)
+    spans = scored.read_spans(context.workspace, context.spec.name)
+    return scored.next_window(spans, until, context.spec.source.lookback)
 
 
 @task
-def score(context: Context, window: Window, *, shadow: bool = False) -> ScoringResult:
+def score(context: Context, window: Window, *, again: bool = False, shadow: bool = False) -> ScoringResult:
     """Predict on a window of the source with the champion, and with the challenger if it's in shadow.
+
+    Args:
+        context: The model.
+        window: Of event time.
+        again: A champion may predict once more on a window that an earlier one has gone through whole.
+        shadow: Let the challenger predict too.
 
     Raises:
         ModelError: there is no champion.
     """
-    champion = registry.champion(context.mlflow, context.spec.name)
+    name = context.spec.name
+    champion = registry.champion(context.mlflow, name)
     if champion is None:
-        raise ModelError(f"{context.spec.name!r} has no champion to predict with; run `everfit train` first")
-    added = score_chunks(context, champion, _rows(context, window), window, "champion")
+        raise ModelError(f"{name!r} has no champion to predict with; run `everfit train` first")
+    # What a run has left that was killed isn't predicted again by the champion that has come since.
+    once = not (again and scored.is_through(scored.read_spans(context.workspace, name), window))
+    added = score_chunks(context, champion, _rows(context, window), Batch(window, once=once))
     result = ScoringResult(window=window, model_version=champion.version, added=added)
-    challenger = registry.challenger(context.mlflow, context.spec.name) if shadow else None
-    if challenger is None or challenger.version == champion.version:
-        return result
-    shadowed = score_chunks(context, challenger, _rows(context, window), window, "shadow")
-    return result.model_copy(update={"shadow_version": challenger.version, "shadow_added": shadowed})
+    challenger = registry.challenger(context.mlflow, name) if shadow else None
+    if challenger is not None and challenger.version != champion.version:
+        shadowed = score_chunks(context, challenger, _rows(context, window), Batch(window, "shadow"))
+        result = result.model_copy(update={"shadow_version": challenger.version, "shadow_added": shadowed})
+    scored.keep_span(context.workspace, name, window)
+    return result
 
 
-def score_chunks(
-    context: Context, version: ModelVersion, chunks: Iterator[pd.DataFrame], window: Window, arm: predictions.Arm
-) -> int:
+def score_chunks(context: Context, version: ModelVersion, chunks: Iterator[pd.DataFrame], batch: Batch) -> int:
     """Predict on rows with a version of the registry, into the prediction log.
 
     Args:
         context: The model.
         version: That predicts.
         chunks: The window's rows, in pieces that fit in memory.
-        window: Of event time.
-        arm: In which the version predicts.
+        batch: What the rows are.
 
     Returns:
         How many predictions were added.
     """
     scorer = load_scorer(context.mlflow, version)
-    log = context.workspace.table(context.spec.name, "predictions")
-    return scoring.score_window(scorer, chunks, log, window, arm=arm, client=BATCH_CLIENT)
+    return scoring.score_window(scorer, chunks, context.workspace.table(context.spec.name, "predictions"), batch)
 
 
 def _rows(context: Context, window: Window) -> Iterator[pd.DataFrame]:

@@ -11,9 +11,10 @@ import pandas as pd
 from everfit.blocks.errors import DataError, ModelError, SpecError
 from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ColumnRoles
-from everfit.tasks.answering import feedback, labels
+from everfit.tasks.answering import feedback, labels, predictions
 from everfit.tasks.answering.feedback import LabellingResult, ScoringResult
 from everfit.tasks.answering.labels import Recorded
+from everfit.tasks.answering.scoring import Batch
 from everfit.tasks.context import Context
 from everfit.tasks.data.tables import row_keys
 from everfit.tasks.records import Window
@@ -26,7 +27,8 @@ _FAR = datetime(2200, 1, 1, tzinfo=UTC)
 def score_file(context: Context, path: str) -> ScoringResult:
     """Predict on the rows of a file with the champion, into the prediction log.
 
-    The window is that of the file's event times, so that a file that is scored again adds nothing.
+    A row of it that the same version has predicted already for a file is passed over, so that a file that is scored
+    again adds nothing. For the batches over the source it doesn't count.
 
     Args:
         context: The model.
@@ -49,7 +51,8 @@ def score_file(context: Context, path: str) -> ScoringResult:
     # A window doesn't hold its end, and times are kept to the microsecond.
     until = max(end for _, end in ends) + pd.Timedelta(microseconds=1)
     window = Window(since=min(since for since, _ in ends).to_pydatetime(), until=until.to_pydatetime())
-    added = feedback.score_chunks(context, champion, _read(context, path, columns), window, "champion")
+    batch = Batch(window, client=predictions.FILE)
+    added = feedback.score_chunks(context, champion, _read(context, path, columns), batch)
     return ScoringResult(window=window, model_version=champion.version, added=added)
 
 

@@ -14,7 +14,7 @@ Columns beside the features, the key columns and the event time, which keep thei
 | `_arm` | `champion`, `challenger`, `shadow`, or `fallback`: the champion's answer where the challenger failed |
 | `_latency_ms` | from the request's last byte to the log; null in batch scoring |
 | `_outlier` | how unlike the training data the input is, from 0 to 1; null where the model has no such check |
-| `_client` | who asked |
+| `_client` | who asked; `batch` for a run over the source, `file` for a file that was handed over |
 | `_flag` | `probing` where the client was flagged for it; else null |
 | `_day` | day of the event time, in UTC; the partition |
 """
@@ -44,6 +44,9 @@ OUTLIER, CLIENT, FLAG = "_outlier", "_client", "_flag"
 Arm = Literal["champion", "challenger", "shadow", "fallback"]
 ANSWERED: tuple[Arm, ...] = ("champion", "challenger", "fallback")
 """The arms whose predictions were given as answers."""
+
+BATCH, FILE = "batch", "file"
+"""Who asked for what was not asked for over HTTP: a run over the source, and a person with a file."""
 
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0b10 << 62

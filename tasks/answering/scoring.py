@@ -208,24 +208,66 @@ def read_scorer(folder: Path, version: ModelVersion) -> Scorer:
     return Scorer(estimator, inputs, version.version, outliers)
 
 
-def score_rows(scorer: Scorer, rows: "pd.DataFrame", window: Window, arm: predictions.Arm, client: str) -> "pa.Table":
-    """Score rows into the columns of the prediction log; the same rows always give the same ids.
+@dataclass(frozen=True)
+class Batch:
+    """Rows that are predicted together without being asked for over HTTP.
+
+    Attributes:
+        window: Of their event time; its end is the time of prediction.
+        arm: In which the model predicts.
+        client: Who asked for it.
+        once: Pass over rows that another version has predicted already in this arm for this client, as well as those
+            that this version has.
+    """
+
+    window: Window
+    arm: predictions.Arm = "champion"
+    client: str = predictions.BATCH
+    once: bool = False
+
+    @property
+    def at_ms(self) -> int:
+        """The time of prediction, in milliseconds since 1970."""
+        return int(self.window.until.timestamp() * 1000)
+
+
+def score_window(scorer: Scorer, chunks: "Iterable[pd.DataFrame]", table: Table, batch: Batch) -> int:
+    """Score a window into the prediction log, chunk by chunk; what the log has already is passed over.
 
     Args:
         scorer: The model.
-        rows: With the features, the event time, and the key columns.
-        window: Of the batch; its end is the time of prediction.
-        arm: In which the model predicts.
-        client: Who asked for it.
+        chunks: The window's rows, in pieces that fit in memory, in any order.
+        table: The prediction log.
+        batch: What the rows are.
+
+    Returns:
+        How many predictions were added.
     """
+    known = _known_ids(table, scorer, batch)
+    key = [column.name for column in scorer.inputs.key]
+    added = 0
+    for chunk in chunks:
+        if len(chunk) == 0:
+            continue
+        rows = scorer.inputs.conform(chunk)
+        # The same rows always get the same ids.
+        ids = np.array(predictions.repeatable_ids(batch.at_ms, row_keys(rows, key), scorer.version))
+        fresh = known.take(ids.tolist())
+        if not fresh.any():
+            continue
+        kept: list[str] = ids[fresh].tolist()
+        logged = _score_rows(scorer, rows[fresh].reset_index(drop=True), kept, batch)
+        predictions.append(table, logged, f"score-{kept[0]}-{kept[-1]}-{len(kept)}")
+        added += len(kept)
+    return added
+
+
+def _score_rows(scorer: Scorer, rows: "pd.DataFrame", ids: Sequence[str], batch: Batch) -> "pa.Table":
+    """Score rows that conform to the model's inputs into the columns of the prediction log."""
     import pandas as pd
 
-    inputs = scorer.inputs
-    rows = inputs.conform(rows)
+    inputs, detector, count = scorer.inputs, scorer.outliers, len(rows)
     scores = scorer.score(rows[[column.name for column in inputs.features]])
-    key, detector = [column.name for column in inputs.key], scorer.outliers
-    at_ms = int(window.until.timestamp() * 1000)
-    count = len(rows)
     kinds = predictions.column_kinds(inputs)
     given = {
         name: rows[name].astype("str") if kind == "string" and rows[name].dtype == object else rows[name]
@@ -235,61 +277,29 @@ def score_rows(scorer: Scorer, rows: "pd.DataFrame", window: Window, arm: predic
     columns: dict[str, Any] = {
         **given,
         **scores.columns(),
-        predictions.PREDICTION_ID: predictions.repeatable_ids(at_ms, row_keys(rows, key), scorer.version),
-        predictions.PREDICTED_AT: pd.Series([pd.Timestamp(window.until)] * count).dt.as_unit("us"),
+        predictions.PREDICTION_ID: ids,
+        predictions.PREDICTED_AT: pd.Series([pd.Timestamp(batch.window.until)] * count).dt.as_unit("us"),
         predictions.MODEL_VERSION: [scorer.version] * count,
-        predictions.ARM: [arm] * count,
+        predictions.ARM: [batch.arm] * count,
         predictions.LATENCY: [None] * count,
         predictions.OUTLIER: [None] * count if detector is None else detector.score(columns_of(rows, detector), count),
-        predictions.CLIENT: [client] * count,
+        predictions.CLIENT: [batch.client] * count,
     }
-    return predictions.to_rows(columns, kinds, key, inputs.event_time)
+    return predictions.to_rows(columns, kinds, [column.name for column in inputs.key], inputs.event_time)
 
 
-def score_window(
-    scorer: Scorer,
-    chunks: "Iterable[pd.DataFrame]",
-    table: Table,
-    window: Window,
-    *,
-    arm: predictions.Arm = "champion",
-    client: str = "batch",
-) -> int:
-    """Score a window into the prediction log, chunk by chunk; what the log has already is passed over.
-
-    Args:
-        scorer: The model.
-        chunks: The window's rows, in pieces that fit in memory, in any order.
-        table: The prediction log.
-        window: That is scored.
-        arm: In which the model predicts.
-        client: Who asked for it.
-
-    Returns:
-        How many predictions were added.
-    """
-    import pyarrow as pa
-
-    known = _known_ids(table, scorer, window)
-    added = 0
-    for chunk in chunks:
-        if len(chunk) == 0:
-            continue
-        rows = score_rows(scorer, chunk, window, arm, client)
-        rows = rows.filter(pa.array(known.take(rows[predictions.PREDICTION_ID].to_pylist())))
-        if rows.num_rows:
-            kept: Sequence[str] = rows[predictions.PREDICTION_ID].to_pylist()
-            predictions.append(table, rows, f"score-{kept[0]}-{kept[-1]}-{len(kept)}")
-            added += rows.num_rows
-    return added
-
-
-def _known_ids(table: Table, scorer: Scorer, window: Window) -> KnownIds:
+def _known_ids(table: Table, scorer: Scorer, batch: Batch) -> KnownIds:
+    """What is passed over: rows that were predicted for the same, and ids that are given away already."""
     known = KnownIds()
     if not table.exists():
         return known
-    columns = [predictions.PREDICTION_ID, predictions.MODEL_VERSION, predictions.PREDICTED_AT]
-    for frame in table.batches(window, scorer.inputs.event_time, [*columns, scorer.inputs.event_time]):
-        ours = (frame[predictions.MODEL_VERSION] == scorer.version) & (frame[predictions.PREDICTED_AT] == window.until)
+    event_time = scorer.inputs.event_time
+    columns = [predictions.PREDICTION_ID, predictions.MODEL_VERSION, predictions.ARM, predictions.CLIENT]
+    front = predictions.repeatable_ids(batch.at_ms, np.zeros(1, dtype=np.int64), scorer.version)[0][:18]
+    for frame in table.batches(batch.window, event_time, [*columns, event_time]):
+        ours = (frame[predictions.CLIENT] == batch.client) & (frame[predictions.ARM] == batch.arm)
+        if not batch.once:
+            ours &= frame[predictions.MODEL_VERSION] == scorer.version
+        ours |= frame[predictions.PREDICTION_ID].str.startswith(front)
         known.take(frame.loc[ours, predictions.PREDICTION_ID].tolist())
     return known

@@ -14,7 +14,7 @@ from everfit.deployments.traced import _facts
 from everfit.flows.labeling import labeling
 from everfit.flows.scoring import scoring
 from everfit.flows.training import training
-from everfit.tasks.answering import labels
+from everfit.tasks.answering import hand_files, labels, predictions
 from everfit.tasks.answering.trace import _release, trace
 from everfit.tasks.context import Context
 from everfit.tasks.records import Window
@@ -23,6 +23,12 @@ from everfit.tasks.specs import load_spec
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
 MARCH, APRIL = datetime(2024, 3, 1, tzinfo=UTC), datetime(2024, 4, 1, tzinfo=UTC)
+
+
+def batch(here: Context) -> pd.DataFrame:
+    """The log as it is read, without what was handed over in files."""
+    rows = predictions.read(here.workspace.table("deliveries", "predictions"), None, "sent_at")
+    return rows[rows["_client"] == "batch"]
 
 
 def of(state: Any) -> tuple[str, Any]:
@@ -82,3 +88,37 @@ def test_predictions_and_labels_meet(model: str, workspace: Path) -> None:
         trace("01900000-0000-7000-8000-000000000000", "deliveries", **kept)
     with pytest.raises(DataError, match="is no prediction's id"):
         trace("nonsense", "deliveries", **kept)
+
+
+def test_each_row_is_predicted_once_whatever_was_killed_came_late_or_was_handed_over(
+    released: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, march, append = Path(released).parent, deliveries("2024-03-02", 10, seed=1), predictions.append
+    asked, *ends = [datetime(2024, 3, number, tzinfo=UTC) for number in (2, 10, 11, 13)]
+    write_month(folder, "march-1", march[:100])
+    write_month(folder, "march-2", march[150:300])
+    here = Context(load_spec(released), Settings())
+
+    def killed(*given: Any) -> None:
+        append(*given)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(predictions, "append", killed)
+        with pytest.raises(KeyboardInterrupt):
+            scoring(released, asked, ends[0], return_state=True)
+    assert 0 < len(batch(here)) < 250
+    for end in (ends[1], ends[0], ends[1]):
+        scoring(released, asked, end, return_state=True)
+        assert sorted(batch(here)["id"]) == sorted([*march["id"][:100], *march["id"][150:300]])
+
+    # The rest comes: some of it late, some of it handed over in a file before it is in the source.
+    march[300:340].to_csv(folder / "handed.csv", index=False)
+    assert [hand_files.score_file(here, str(folder / "handed.csv")).added for _ in range(2)] == [40, 0]
+    write_month(folder, "march-3", pd.concat([march[100:150], march[300:]]))
+    assert of(scoring(released, None, ends[2], return_state=True))[1]["added"] == 150
+    assert sorted(batch(here)["id"]) == sorted(march["id"])
+
+    # A moment of the past again, and what was never asked for.
+    assert [of(scoring(released, None, end, return_state=True))[0] for end in ends] == ["NothingNew"] * 3
+    assert of(scoring(released, MARCH - timedelta(days=1), asked, return_state=True))[0] == "Scored"
