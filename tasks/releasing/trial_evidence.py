@@ -11,14 +11,12 @@ import pandas as pd
 from everfit.blocks.errors import NotEnoughError
 from everfit.blocks.metrics import TaskKind
 from everfit.tasks.answering import labels, predictions
-from everfit.tasks.answering.answers import SCORE_COLUMN, Answers
+from everfit.tasks.answering.answers import SCORE_COLUMNS, Answers
 from everfit.tasks.data.tables import KEY, Table
 from everfit.tasks.records import Window
-from everfit.tasks.releasing.trial import QualityGap, StepEvidence, TrialEvidence, TrialState
+from everfit.tasks.releasing.trial import QualityGap, StepEvidence, TrialEvidence, TrialPlan, TrialState
 from everfit.tasks.statistics.comparison import Interval, interval
 from everfit.tasks.statistics.metrics import metric
-
-BATCH_CLIENT = "batch"
 
 _FEW = 20  # labels of an arm below which a step says nothing of quality
 _CONFIDENCE = 0.95
@@ -32,7 +30,7 @@ def gather(
     *,
     event_time: str,
     task: TaskKind,
-    classes: Callable[[], Sequence[str]],
+    classes: Callable[[int], Sequence[str]],
     maturity: timedelta,
     champion: int | None,
 ) -> TrialEvidence:
@@ -45,7 +43,8 @@ def gather(
         until: What is known at this moment is all that is known.
         event_time: The column of the event time.
         task: What is predicted.
-        classes: Gives the classes as text, in the models' order; asked for where there are labels to judge by.
+        classes: Gives the classes that a version knows, as text, in its order; asked for where there are labels to
+            judge by.
         maturity: How long after the event labels are complete enough.
         champion: The champion at present.
     """
@@ -60,7 +59,7 @@ def gather(
     floor = plan.policy.slow_from.total_seconds() * 1000
     slow_from = None if bound is None else max(bound, floor)
     errors = len(_requests(failed))
-    judge = _Judge(event_time, task, classes, plan.metric, until - maturity)
+    judge = _Judge(event_time, task, classes, plan, until - maturity)
     steps = [
         judge.step(share, window, *(labels.labelled(_within(arm, window, event_time), given) for arm in (ours, theirs)))
         for share, window in zip(plan.policy.shares, state.windows(until), strict=False)
@@ -79,12 +78,12 @@ def gather(
 
 def _answered(log: Table, window: Window, event_time: str, task: TaskKind) -> pd.DataFrame:
     """The answers that went out over HTTP; what a batch predicted was not dealt out to arms."""
-    names = [KEY, event_time, SCORE_COLUMN[task], predictions.PREDICTED_AT, predictions.LATENCY, predictions.CLIENT]
+    names = [KEY, event_time, *SCORE_COLUMNS[task], predictions.PREDICTED_AT, predictions.LATENCY, predictions.CLIENT]
     if not log.exists():
         return pd.DataFrame(columns=[*names, predictions.ARM, predictions.MODEL_VERSION])
     own = [*names, predictions.ARM, predictions.MODEL_VERSION]
     rows = predictions.read(log, window, event_time, columns=own)
-    return rows[rows[predictions.CLIENT] != BATCH_CLIENT]
+    return rows[~rows[predictions.CLIENT].isin([predictions.BATCH, predictions.FILE])]
 
 
 def _requests(rows: pd.DataFrame) -> pd.DataFrame:
@@ -109,15 +108,15 @@ class _Judge:
     Attributes:
         event_time: The column of the event time.
         task: What is predicted.
-        classes: Gives the classes as text.
-        name: Of the metric.
+        classes: Gives the classes that a version knows.
+        plan: Who is compared with whom, and by which metric.
         mature: Labels of rows before this moment are complete enough.
     """
 
     event_time: str
     task: TaskKind
-    classes: Callable[[], Sequence[str]]
-    name: str
+    classes: Callable[[int], Sequence[str]]
+    plan: TrialPlan
     mature: datetime
 
     def step(self, share: float, window: Window, ours: pd.DataFrame, theirs: pd.DataFrame) -> StepEvidence:
@@ -127,10 +126,11 @@ class _Judge:
         if min(map(len, old)) < _FEW:
             why = f"an arm has {min(map(len, old)):,} mature labels in a step; {_FEW} are the least"
             return found.model_copy(update={"labels": len(old[0]), "why_no_quality": why})
-        named = () if self.task == "regression" else tuple(self.classes())
-        arms = [Answers(window, arm, self.event_time, self.task, named).with_labels() for arm in old]
+        versions = (self.plan.challenger, self.plan.champion)
+        arms = [self._answers(arm, window, version) for arm, version in zip(old, versions, strict=True)]
+        both = {name for arm in arms for name in arm.every_class}
         try:
-            new, was = (_measured(arm, self.name) for arm in arms)
+            new, was = (_measured(arm.among(both), self.plan.metric) for arm in arms)
         except NotEnoughError as error:
             return found.model_copy(update={"labels": len(arms[0].rows), "why_no_quality": str(error)})
         gap = QualityGap(
@@ -138,10 +138,14 @@ class _Judge:
             champion_rows=was.rows,
             challenger=new.value,
             champion=was.value,
-            gain=metric(self.name).gain(new.value, was.value),
+            gain=metric(self.plan.metric).gain(new.value, was.value),
             standard_error=(_error(new) ** 2 + _error(was) ** 2) ** 0.5,
         )
         return found.model_copy(update={"labels": new.rows, "quality": gap})
+
+    def _answers(self, rows: pd.DataFrame, window: Window, version: int) -> Answers:
+        known = () if self.task == "regression" else tuple(self.classes(version))
+        return Answers(window, rows, self.event_time, self.task, known)
 
 
 def _measured(arm: Answers, name: str) -> Interval:

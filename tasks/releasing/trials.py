@@ -239,7 +239,7 @@ def _looked(context: Context, state: TrialState, until: datetime) -> TrialLook:
         until,
         event_time=spec.columns.event_time or "event_time",
         task=spec.task,
-        classes=lambda: _classes(context, plan.challenger),
+        classes=lambda version: _classes(context, version),
         maturity=spec.maturity,
         champion=None if champion is None else champion.version,
     )

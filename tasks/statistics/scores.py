@@ -52,10 +52,29 @@ def model_scores(model: "Pipeline", features: pd.DataFrame, classes: Sequence[ob
     """
     if task == "regression":
         return np.asarray(model.predict(features), dtype=np.float64)
-    probabilities = np.zeros((len(features), len(classes)))
-    known = {value: position for position, value in enumerate(classes)}
-    probabilities[:, [known[value] for value in model.classes_.tolist()]] = model.predict_proba(features)
+    probabilities = onto_classes(model.predict_proba(features), model.classes_.tolist(), classes)
     return probabilities[:, 1] if task == "binary" else probabilities
+
+
+def onto_classes(probabilities: Floats, known: Sequence[object], classes: Sequence[object]) -> Floats:
+    """A model's probabilities as columns of other classes than its own, so that models can be compared.
+
+    Args:
+        probabilities: Shape (rows, known).
+        known: The classes that the model knows, in its order.
+        classes: All that may come; those that the model doesn't know get a probability of 0.
+
+    Returns:
+        Shape (rows, classes).
+
+    Example:
+        >>> onto_classes(np.array([[0.2, 0.8]]), ["a", "c"], ["a", "b", "c"]).tolist()
+        [[0.2, 0.0, 0.8]]
+    """
+    found = np.zeros((len(probabilities), len(classes)))
+    places = {value: position for position, value in enumerate(classes)}
+    found[:, [places[value] for value in known]] = probabilities
+    return found
 
 
 def prior_scores(target: pd.Series, rows: int, classes: Sequence[object], task: TaskKind) -> Floats:

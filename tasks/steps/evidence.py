@@ -128,10 +128,11 @@ def compare_with_previous(watched: Watched) -> PreviousSignal:
 
     def compared() -> PreviousSignal:
         answers = watched.mature.with_labels()
-        scores = watched.previous_scores(answers) if len(answers.rows) else None
-        if scores is None:
+        asked = watched.previous_scores(answers) if len(answers.rows) else None
+        if asked is None:
             return PreviousSignal(status="not_enough", reason="there are no rows that both can be judged by")
-        return previous_signal(answers, scores, version, watched.context.spec)
+        scores, knows = asked
+        return previous_signal(answers, scores, version, watched.context.spec, knows=knows)
 
     return attempt(compared, PreviousSignal)
 

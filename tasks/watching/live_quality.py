@@ -15,6 +15,7 @@ from everfit.tasks.answering.labels import LABEL
 from everfit.tasks.evidence.worth import worth_of
 from everfit.tasks.records import Window
 from everfit.tasks.statistics.comparison import compare
+from everfit.tasks.statistics.scores import onto_classes
 from everfit.tasks.triage.signals import Baseline, PreviousSignal, QualitySignal
 from everfit.tasks.watching.maturity import coverage
 from everfit.tasks.watching.quality import business_value, by_slice, realised, time_spread
@@ -24,9 +25,18 @@ Floats = npt.NDArray[np.float64]
 _GROUPS = 20
 """A protected column with more values than that gives no slices."""
 
+_TOLD = 4
+"""So many classes are named."""
+
 
 def holdout_answers(sample: pd.DataFrame, spec: ModelSpec, classes: Sequence[str]) -> Answers:
-    """The reference's hold-out rows in the form of live ones."""
+    """The reference's hold-out rows in the form of live ones.
+
+    Args:
+        sample: Of the reference.
+        spec: The model's spec.
+        classes: Those that the model knew that answered them, as text, in its order.
+    """
     rows = sample[sample[spec.columns.target].notna()].copy()
     rows[LABEL] = label_texts(rows[spec.columns.target], spec.task)
     times = rows[spec.columns.time]
@@ -86,11 +96,12 @@ def quality_signal(
         return QualitySignal.model_validate({**told, "status": "not_enough", "reason": f"{error}; {covered.words}"})
     enough = covered.labelled >= policy.min_labels and not covered.biased
     few = f"{covered.labelled:,} mature labels; {policy.min_labels:,} are needed"
+    reasons = [covered.words if enough or covered.biased else few, *_unknown_classes(judged)]
     return QualitySignal.model_validate(
         {
             **told,
             "status": "measured" if enough else "not_enough",
-            "reason": covered.words if enough or covered.biased else few,
+            "reason": "; ".join(reasons),
             "value": found.value,
             "standard_error": found.standard_error,
             "chance": found.chance,
@@ -98,6 +109,18 @@ def quality_signal(
             "lost_slices": _lost_slices(judged, holdout, spec, policy.loss_bound(baseline.value, baseline.chance)),
         }
     )
+
+
+def _unknown_classes(judged: Answers) -> list[str]:
+    """How many labels are of a class that the model doesn't know, in words; nothing in the usual case."""
+    rows = judged.rows.loc[judged.unknown, LABEL]
+    if rows.empty:
+        return []
+    names = [repr(str(name)) for name in rows.value_counts().index]
+    told = ", ".join(names[:_TOLD]) + (f" and {len(names) - _TOLD} more" if len(names) > _TOLD else "")
+    share = len(rows) / len(judged.rows)
+    counted = f"{len(rows):,} of them ({share:.1%})"
+    return [f"{counted} are of a class that the model doesn't know ({told}), and so answered wrongly"]
 
 
 def _worth(judged: Answers, holdout: Answers, spec: ModelSpec, threshold: float | None) -> dict[str, Any]:
@@ -119,18 +142,26 @@ def _worth(judged: Answers, holdout: Answers, spec: ModelSpec, threshold: float 
     }
 
 
-def previous_signal(answers: Answers, previous_scores: Floats, version: int, spec: ModelSpec) -> PreviousSignal:
+def previous_signal(
+    answers: Answers, previous_scores: Floats, version: int, spec: ModelSpec, *, knows: Sequence[str]
+) -> PreviousSignal:
     """The champion before this one on the same labelled rows.
 
     Args:
         answers: The champion's, with labels.
-        previous_scores: What the former says of those rows.
+        previous_scores: What the former says of those rows; of a multiclass model for each class that it knows.
         version: The former.
         spec: The model's spec.
+        knows: The classes that the former knows, as text, in its order; those of a binary model are the champion's.
     """
     if len(answers.rows) < spec.monitoring.min_labels:
         reason = f"{len(answers.rows):,} mature labels; {spec.monitoring.min_labels:,} are needed"
         return PreviousSignal(status="not_enough", reason=reason, version=version)
+    if answers.task == "binary":  # of a third class neither could have known anything
+        answers, previous_scores = answers.of(~answers.unknown), previous_scores[~answers.unknown]
+    if answers.task == "multiclass":
+        answers = answers.among(knows)
+        previous_scores = onto_classes(previous_scores, knows, answers.every_class)
     clusters = _clusters(answers, spec)
     found = compare(answers.truth, previous_scores, answers.scores, spec.metric, clusters=clusters)
     gain, p_value = found.difference, found.p_value

@@ -3,6 +3,7 @@
 Monitoring compares live data with it. It is logged with the version's run, so that it changes with the champion.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PROFILE_FILE, SAMPLE_FILE = "reference/profile.json", "reference/sample.parquet"
+CLASSES_FILE = "reference/classes.json"
 """The artifacts of a turn's run."""
 
 
@@ -36,10 +38,13 @@ class Reference:
         profile: Of the features, over all rows that the version was trained on; of the predictions, over the hold-out.
         sample: Rows of the hold-out: `_key`, event time, features, protected columns, label, and the prediction in
             the columns of the prediction log, made by the model as it was judged, before a refit.
+        classes: Those that the model as it was judged knows, as text, in its order: a refit may know others. Empty
+            for a regression; None where a version was logged without them.
     """
 
     profile: Profile
     sample: pd.DataFrame
+    classes: tuple[str, ...] | None = None
 
 
 def make_reference(data: TrainingData, judged: Fitted, registered: Fitted) -> Reference:
@@ -57,16 +62,15 @@ def make_reference(data: TrainingData, judged: Fitted, registered: Fitted) -> Re
     trained = data.training_rows(registered.trained_on)
     held_out = data.rows(data.split.holdout, "make a reference of")
     predictions = predicted(data, judged, held_out)
-    # Columns that say nothing for this task are left out: a regression has no probabilities, a multiclass no score.
-    names = [name for name in (PREDICTION, SCORE) if predictions[name].notna().any()]
-    if spec.task == "regression":
-        names = [PREDICTION]
+    # A score says something of a binary model alone; a multiclass one that knows two classes so far may know more soon.
+    names = [PREDICTION, SCORE] if spec.task == "binary" else [PREDICTION]
     kept = [KEY, spec.columns.time, *data.features, *spec.columns.protected, spec.columns.target]
     sample = pd.concat([held_out[list(dict.fromkeys(kept))], predictions.dropna(axis="columns", how="all")], axis=1)
     of_features = profile_frame(trained, data.features, event_time=spec.columns.time)
     of_predictions = profile_frame(sample, [], predictions=names, event_time=spec.columns.time)
     profile = of_features.model_copy(update={"columns": of_features.columns + of_predictions.columns})
-    return Reference(profile, reference_sample(sample, seed=spec.training.seed))
+    known = getattr(read_model(judged, data.workspace), "classes_", ())
+    return Reference(profile, reference_sample(sample, seed=spec.training.seed), tuple(map(str, known)))
 
 
 def predicted(data: TrainingData, model: Fitted, rows: pd.DataFrame) -> pd.DataFrame:
@@ -85,7 +89,9 @@ def log_reference(client: "MlflowClient", run_id: str, reference: Reference) -> 
         reference.sample.to_parquet(sample, index=False)
         outliers = Path(folder, Path(OUTLIERS_FILE).name)
         outliers.write_text(OutlierDetector.fit(reference.profile, reference.sample).canonical_json(), encoding="utf-8")
-        for path in (profile, sample, outliers):
+        classes = Path(folder, Path(CLASSES_FILE).name)
+        classes.write_text(json.dumps(reference.classes), encoding="utf-8")
+        for path in (profile, sample, classes, outliers):
             client.log_artifact(run_id, str(path), "reference")
 
 
@@ -99,10 +105,13 @@ def load_reference(client: "MlflowClient", run_id: str) -> Reference:
 
     with TemporaryDirectory(prefix="everfit-reference-") as folder:
         try:
-            paths = [Path(client.download_artifacts(run_id, name, folder)) for name in (PROFILE_FILE, SAMPLE_FILE)]
+            there = {item.path for item in client.list_artifacts(run_id, str(Path(PROFILE_FILE).parent))}
+            names = [PROFILE_FILE, SAMPLE_FILE, *({CLASSES_FILE} & there)]
+            paths = [Path(client.download_artifacts(run_id, name, folder)) for name in names]
         except (MlflowException, OSError) as error:
             raise ModelError(
                 f"run {run_id!r} has no reference to compare with; release a version that everfit trained"
             ) from error
         profile = Profile.model_validate_json(paths[0].read_text(encoding="utf-8"))
-        return Reference(profile, pd.read_parquet(paths[1]))
+        classes = tuple(json.loads(paths[2].read_text(encoding="utf-8"))) if paths[2:] else None
+        return Reference(profile, pd.read_parquet(paths[1]), classes)

@@ -1,6 +1,6 @@
 """What a monitoring run looks at: the champion as of a moment, its reference, its answers, and what is remembered."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property, partial
 
@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from everfit.blocks.errors import NotEnoughError
+from everfit.blocks.metrics import TaskKind
 from everfit.tasks import tracking
 from everfit.tasks.answering.answers import Answers, read_answers
 from everfit.tasks.answering.loading import load_scorer
@@ -18,7 +19,6 @@ from everfit.tasks.context import Context
 from everfit.tasks.ledger import Turn
 from everfit.tasks.records import ModelVersion
 from everfit.tasks.releasing import registry
-from everfit.tasks.statistics.scores import class_list
 from everfit.tasks.triage.signals import Baseline
 from everfit.tasks.turns import TurnRecord
 from everfit.tasks.watching.attribution import ExplanationDrift, attributions, explanation_drift
@@ -98,15 +98,18 @@ class Watched:
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        """The champion's classes as text, in its order; none for a regression."""
+        """The classes that the champion knows, as text, in its order; none for a regression."""
         spec = self.context.spec
         if spec.task == "regression":
             return ()
-        target = self.reference.sample[spec.columns.target].dropna()
-        found = tuple(map(str, class_list(target.infer_objects(), spec.task)))
-        if spec.task == "binary" and len(found) == 2:
-            return found
-        return tuple(map(str, self.scorer(self.standing.version).classes))
+        judged = self.reference.classes
+        if spec.task == "binary" and judged is not None and len(judged) == 2:
+            return judged  # there is no third, so the model need not be loaded to know them
+        return self.known_by(self.standing.version)
+
+    def known_by(self, version: int) -> tuple[str, ...]:
+        """The classes that a version of the model knows, as text, in its order."""
+        return tuple(map(str, self.scorer(version).classes))
 
     @cached_property
     def _scorers(self) -> dict[int, Scorer]:
@@ -121,8 +124,13 @@ class Watched:
 
     @cached_property
     def holdout(self) -> Answers:
-        """What the champion said of its hold-out, with what came true."""
-        return holdout_answers(self.reference.sample, self.context.spec, self.classes)
+        """What the champion, as it was judged, said of its hold-out, with what came true."""
+        return self._held_out.among(self._logged.every_class)
+
+    @cached_property
+    def _held_out(self) -> Answers:
+        judged = self.classes if self.reference.classes is None else self.reference.classes
+        return holdout_answers(self.reference.sample, self.context.spec, judged)
 
     @cached_property
     def baseline(self) -> Baseline:
@@ -131,7 +139,14 @@ class Watched:
 
     @cached_property
     def answers(self) -> Answers:
-        """The champion's answers in both windows, with their labels as known at the moment."""
+        """The champion's answers in both windows, with their labels as known at the moment.
+
+        They are told in the same classes as the hold-out, whichever of them a fit again has added or taken away.
+        """
+        return self._logged.among(self._held_out.every_class)
+
+    @cached_property
+    def _logged(self) -> Answers:
         spec, table = self.context.spec, self.context.workspace.table
         features = self.features if spec.task == "regression" or self.is_young else []
         return read_answers(
@@ -182,9 +197,9 @@ class Watched:
         names = [column.name for column in scorer.inputs.features]
         if not set(names) <= set(live.columns) & set(self.reference.sample.columns):
             return None
-        held_out = self.reference.sample[names]
+        held_out, told = self.reference.sample[names], partial(ask, scorer, task=self.context.spec.task)
         try:
-            before, now = (attributions(partial(ask, scorer), rows, held_out) for rows in (held_out, live[names]))
+            before, now = (attributions(told, rows, held_out) for rows in (held_out, live[names]))
             return explanation_drift(before, now, self.context.spec.monitoring)
         except NotEnoughError:
             return None
@@ -202,14 +217,17 @@ class Watched:
         except NotEnoughError:
             return None
 
-    def previous_scores(self, answers: Answers) -> npt.NDArray[np.float64] | None:
-        """What the champion before says of rows; None where it knows other classes or features."""
+    def previous_scores(self, answers: Answers) -> tuple[npt.NDArray[np.float64], tuple[str, ...]] | None:
+        """What the champion before says of rows, and the classes that it knows; None where it can't be asked that."""
         assert self.standing.previous_version is not None  # noqa: S101 - asked of a young champion only
         scorer = self.scorer(self.standing.previous_version)
-        if answers.task != "regression" and tuple(map(str, scorer.classes)) != self.classes:
+        known = tuple(map(str, scorer.classes))
+        if answers.task == "binary" and known != self.classes:
             return None
         names = [column.name for column in scorer.inputs.features]
-        return ask(scorer, answers.rows[names]) if set(names) <= set(answers.rows.columns) else None
+        if not set(names) <= set(answers.rows.columns):
+            return None
+        return ask(scorer, answers.rows[names], answers.task), known
 
     def _within(self, end: datetime) -> npt.NDArray[np.bool_]:
         answers = self.answers
@@ -218,20 +236,22 @@ class Watched:
     def _part(self, chosen: npt.NDArray[np.bool_], until: datetime) -> Answers:
         part = self.answers.of(chosen)
         window = self.windows.labelled.model_copy(update={"until": until})
-        return Answers(window, part.rows, part.event_time, part.task, part.classes)
+        return replace(part, window=window)
 
 
-def ask(scorer: Scorer, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
+def ask(scorer: Scorer, rows: pd.DataFrame, task: TaskKind) -> npt.NDArray[np.float64]:
     """What a model says of rows of the log: scores, or probabilities of a multiclass model.
 
     Args:
         scorer: The model.
         rows: Its features; shape (rows, features).
+        task: What is predicted.
     """
     inputs = scorer.inputs.model_copy(update={"key": ()})
     names = [column.name for column in inputs.features]
     found = scorer.score(inputs.conform(rows[names])[names])
-    if found.score is not None:
-        return found.score
-    assert found.probabilities is not None  # noqa: S101 - a model gives one of the two
-    return found.probabilities
+    if task == "multiclass":
+        assert found.probabilities is not None  # noqa: S101 - only a regression gives none
+        return found.probabilities
+    assert found.score is not None  # noqa: S101 - anything else gives one
+    return found.score

@@ -110,12 +110,13 @@ def test_another_version_gave_no_answer_of_the_champions(tmp_path: Path) -> None
     assert answers_of(tmp_path, version=7).scores.size == 0
 
 
-def test_a_label_of_a_class_that_the_model_does_not_know_is_none(tmp_path: Path) -> None:
+def test_a_label_of_a_class_that_the_model_does_not_know_is_one(tmp_path: Path) -> None:
     rows = answered("2024-03-01")
     tables = [log_answers(tmp_path, rows), log_labels(tmp_path, rows.assign(label=rows["label"].replace(0, 2)))]
     found = read_answers(*tables, WINDOW, EVENT_TIME, NEXT, task="binary", classes=("0", "1"), version=1)
     early = (rows["known_at"] <= NEXT).to_numpy()
-    assert found.labelled.sum() == int((rows["label"] == 1)[early].sum())
+    assert found.labelled.sum() == int(early.sum())
+    assert found.unknown.sum() == int((rows["label"] == 0)[early].sum())
 
 
 def test_answers_without_scores_are_refused(tmp_path: Path) -> None:

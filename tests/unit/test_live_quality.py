@@ -138,8 +138,8 @@ def test_the_champion_before_is_better_when_it_is(task: str) -> None:
     spec, mature = spec_of(task), answers(task, lost=0.6)
     better = -mature.scores if task == "regression" else 1 - mature.scores
     better = better / better.sum(axis=1, keepdims=True) if task == "multiclass" else better
-    found = previous_signal(mature, better, 3, spec)
+    found = previous_signal(mature, better, 3, spec, knows=CLASSES[task])
     assert (found.status, found.version) == ("measured", 3)
     assert found.gain is not None
     assert found.gain > 0
-    assert previous_signal(mature.of(np.arange(2_000) < 50), better[:50], 3, spec).status == "not_enough"
+    assert previous_signal(mature.of(np.arange(2_000) < 50), better[:50], 3, spec, knows=()).status == "not_enough"
