@@ -107,6 +107,8 @@ class RetrainingPolicy(Policy):
         escalate_after: After so many retrainings that did not help a person is asked.
         max_attempts: So many are tried before only a person can start another for the same reason.
         attempts_within: Older attempts don't count any more.
+        failure_back_off: How long to wait after a turn that broke off or whose data was rejected.
+        max_failures: After so many of those in a row a person is asked, and one is tried in a span of the budget.
         false_alarm_windows: A healthy champion may be called worse once in so many windows at
             `1 - monitoring.confidence`: a loss is looked for in every window, so each look must be surer.
         min_trust: Quality estimated without labels is acted on from this trust on, which past estimates earn.
@@ -126,6 +128,18 @@ class RetrainingPolicy(Policy):
     escalate_after: int = Field(default=3, ge=1, description="Attempts in vain after which a person is asked.")
     max_attempts: int = Field(default=6, ge=1, description="Attempts in vain after which no more are made.")
     attempts_within: Duration = Field(default=timedelta(days=730), description="Older attempts don't count.")
+    failure_back_off: Duration = Field(
+        default=timedelta(hours=1),
+        description="How long to wait after a turn that broke off or whose data was rejected; each further one in a row"
+        " is waited after for `back_off_factor` times as long.",
+    )
+    max_failures: int = Field(
+        default=3,
+        ge=1,
+        le=100,
+        description="After so many turns in a row that broke off, a person is asked; from then on one is tried in a "
+        "span of the budget (`budget.per`).",
+    )
     false_alarm_windows: int = Field(default=200, ge=1, description="Windows over which confidence is to hold.")
     min_trust: FiniteFloat = Field(default=0.5, ge=0, le=1, description="Trust from which on estimates are acted on.")
     data_problem_windows: int = Field(default=3, ge=1, description="Windows after which a person is asked.")
@@ -133,7 +147,7 @@ class RetrainingPolicy(Policy):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        for name in ("schedule", "back_off", "attempts_within"):
+        for name in ("schedule", "back_off", "failure_back_off", "attempts_within"):
             span: timedelta | None = getattr(self, name)
             if span is not None and span <= timedelta(0):
                 raise ValueError(f"{name}: {span!r} spans no time; write a duration such as 7d")

@@ -69,7 +69,8 @@ class Calls(Releases):
             model: Name of the model.
             trigger: Why the turn is wanted; with `window.until` it names the turn.
             window: The span of event time that it is about.
-            may_start: Decides from the model's turns; those that died or never began count as failed.
+            may_start: Decides from the model's turns, this one too if it has failed; those that died or never began
+                count as failed.
         """
         turn_id = trigger.turn_id(model, window.until)
         with self.write(model) as connection:
@@ -80,7 +81,7 @@ class Calls(Releases):
             found = next((turn for turn in known if turn.id == turn_id), None)
             if found is not None and found.state != FAILED:
                 return Call(turn_id=turn_id, start=False, reason=f"turn {turn_id} was called for already")
-            answer = may_start([turn for turn in known if turn.id != turn_id])
+            answer = may_start(known)
             if not answer.admitted:
                 return Call(turn_id=None, start=False, reason=answer.reason)
             if found is not None:

@@ -55,17 +55,19 @@ def call(context: Context, until: datetime, kind: TriggerKind, reason: str, deci
 
 def call_decided(context: Context, decision: TriageDecision) -> Call:
     """Ask for the turn that a triage decision calls for; of many who ask at once, one is to start it."""
-    spec, until = context.spec, decision.window.until
+    spec, until, trigger = context.spec, decision.window.until, decision.trigger()
     entries = remembered(context.ledger, spec.name, context.ledger.turns(spec.name))
     newest = max([entry.until for entry in entries if entry.until is not None], default=until)
     behind = {each.decision.id: each.decision for each in judged_windows(entries, max(newest, until))}
     behind |= {decision.id: decision}
 
     def may_start(turns: Sequence[Turn]) -> Admission:
-        past = [past_turn(turn, behind.get(turn.trigger.id)) for turn in turns]
-        return admit(TurnRequest.of(decision), past, max(newest, until), spec.retraining)
+        others, attempts = _without(turns, trigger.turn_id(spec.name, until))
+        past = [past_turn(turn, behind.get(turn.trigger.id)) for turn in others]
+        request = TurnRequest.of(decision).model_copy(update={"attempts": attempts})
+        return admit(request, past, max(newest, until), spec.retraining)
 
-    return context.ledger.call_turn(spec.name, decision.trigger(), Window(until=until), may_start=may_start)
+    return context.ledger.call_turn(spec.name, trigger, Window(until=until), may_start=may_start)
 
 
 def ask(context: Context, until: datetime, trigger: Trigger) -> Call:
@@ -74,12 +76,18 @@ def ask(context: Context, until: datetime, trigger: Trigger) -> Call:
     entries = ledger.decisions(spec.name, kind=TRIAGE)
     newest = max([entry.until for entry in entries if entry.until is not None], default=until)
     code = _code(context) if trigger.kind == "code" else CodeSignal()
-    asked = Asked(model=spec.name, kind=trigger.kind, until=until, code=code)
 
     def may_start(turns: Sequence[Turn]) -> Reply:
-        return reply(asked, [past_turn(turn, None) for turn in turns], newest, spec.retraining)
+        others, attempts = _without(turns, trigger.turn_id(spec.name, until))
+        asked = Asked(model=spec.name, kind=trigger.kind, until=until, code=code, attempts=attempts)
+        return reply(asked, [past_turn(turn, None) for turn in others], newest, spec.retraining)
 
     return ledger.call_turn(spec.name, trigger, Window(until=until), may_start=may_start)
+
+
+def _without(turns: Sequence[Turn], turn_id: str) -> tuple[list[Turn], int]:
+    """The other turns, and how often this one has been begun."""
+    return [turn for turn in turns if turn.id != turn_id], next((t.attempt for t in turns if t.id == turn_id), 0)
 
 
 def refused(context: Context, until: datetime, trigger: Trigger) -> Call | None:

@@ -19,6 +19,7 @@ class Asked(Record):
         model: Name of the model.
         kind: Of the trigger.
         until: Up to when data is known.
+        attempts: How often this very turn has been begun, and broken off.
         code: For `code`: what has changed since the champion was trained, or that it isn't known.
     """
 
@@ -26,6 +27,7 @@ class Asked(Record):
     kind: TriggerKind
     until: AwareDatetime
     code: CodeSignal = CodeSignal()
+    attempts: int = 0
 
 
 class Reply(Record):
@@ -52,6 +54,7 @@ def reply(asked: Asked, past: Sequence[PastTurn], newest: datetime, policy: Retr
             return Reply(admitted=False, reason="merged code calls for no turn: the spec's retraining.code is off")
         if asked.code.measured and not asked.code.changed:
             return Reply(admitted=False, reason="neither spec nor packages have changed since the champion was trained")
-    request = TurnRequest(model=asked.model, kind=asked.kind, reference="", signature="", until=asked.until)
+    names = {"reference": "", "signature": ""}
+    request = TurnRequest.model_validate({**asked.model_dump(include={"model", "kind", "until", "attempts"}), **names})
     admission = admit(request, past, max(newest, asked.until), policy)
     return Reply(admitted=admission.admitted, reason=admission.reason)

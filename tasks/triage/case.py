@@ -14,6 +14,7 @@ from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.blocks.policy import Duration
 from everfit.blocks.retraining import RetrainingPolicy
 from everfit.tasks.records import Record, TriggerKind
+from everfit.tasks.triage.failures import failures
 from everfit.tasks.triage.history import History, PastTurn
 from everfit.tasks.triage.loss import LossEvidence, estimated_loss, realised_loss, unrecovered_loss
 from everfit.tasks.triage.signals import Baseline, Signals
@@ -212,6 +213,15 @@ def call(
         words = f"a turn costs {case.cost:,.4g} {unit} and would win back {case.gain:,.4g} {unit}".replace("  ", " ")
         return blocked("not_worth_it", "watch", words)
     return Finding(rule=rule, verdict="retrain", reasons=why, signature=signature, kind=kind)
+
+
+def hold_up(finding: Finding, case: Case) -> Finding:
+    """A finding that calls for a turn says why there is none while turns break off, whatever it calls for."""
+    row = failures(case.history.turns, case.policy.retraining)
+    if finding.verdict != "retrain" or row is None or case.signals.window.until >= row.again:
+        return finding
+    changes = {"rule": "turns_break_off", "verdict": "escalate" if row.too_many else "watch", "blocked": True}
+    return finding.model_copy(update={**changes, "reasons": (*finding.reasons, row.words)})
 
 
 def _tried_words(tried: Sequence[PastTurn]) -> tuple[str, ...]:

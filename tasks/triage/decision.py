@@ -12,7 +12,7 @@ from pydantic import Field, FiniteFloat
 from everfit.blocks.metrics import metric_facts
 from everfit.tasks.records import Record, Trigger, TriggerKind, Window
 from everfit.tasks.triage import rules
-from everfit.tasks.triage.case import Case, Finding, TriagePolicy, Verdict
+from everfit.tasks.triage.case import Case, Finding, TriagePolicy, Verdict, hold_up
 from everfit.tasks.triage.history import History, PastWindow
 from everfit.tasks.triage.loss import LossEvidence, remember
 from everfit.tasks.triage.signals import Baseline, Signals
@@ -78,7 +78,7 @@ def triage(signals: Signals, history: History, policy: TriagePolicy) -> TriageDe
         The decision. Its reasons begin with those of the rule that fired; what other rules found follows.
     """
     case = Case(signals=signals, history=history.before(signals.window.until), policy=policy)
-    found = [finding for rule in RULES if (finding := rule(case)) is not None]
+    found = [hold_up(finding, case) for rule in RULES if (finding := rule(case)) is not None]
     chosen = _choose(found)
     reasons = list(chosen.reasons)
     if chosen.rule != "healthy":

@@ -53,11 +53,17 @@ class PastTurn(Record):
     level: Baseline | None = Field(default=None, description="The quality that it was to win back.")
     cost: FiniteFloat | None = Field(default=None, description="In the spec's unit of value.")
     seconds: FiniteFloat | None = Field(default=None, description="How long it took.")
+    why: str = Field(default="", description="Why it broke off, where it did.")
 
     @property
     def in_flight(self) -> bool:
         """Whether its outcome is still open."""
         return self.outcome in {"running", "awaiting_approval"}
+
+    @property
+    def broke_off(self) -> bool:
+        """Whether it came to no challenger, for it failed or its data was refused: it says nothing of training."""
+        return self.outcome in {"failed", "rejected"}
 
 
 class History(Record):
@@ -84,7 +90,8 @@ class History(Record):
         Those that kept the reference count, and those that replaced it without helping, back to the last that helped.
         """
         found: list[PastTurn] = []
-        for turn in reversed([each for each in self.turns if each.until > since and each.signature == signature]):
+        same = [each for each in self.turns if each.until > since and each.signature == signature]
+        for turn in reversed([each for each in same if not each.broke_off]):
             if turn.in_flight or (turn.outcome == "promoted" and turn.helped is not False):
                 break
             if turn.reference != reference and turn.outcome != "promoted":
@@ -93,10 +100,7 @@ class History(Record):
         return tuple(reversed(found))
 
     def attempts_at(self, signature: str, since: datetime) -> tuple[PastTurn, ...]:
-        """All settled retrainings that were to win back the level that the newest of them was to win back."""
-        tried = [
-            turn
-            for turn in self.turns
-            if turn.until > since and turn.signature == signature and turn.level is not None and not turn.in_flight
-        ]
+        """All retrainings that came to their end and were to win back the level that the newest of them was to."""
+        over = [turn for turn in self.turns if not (turn.in_flight or turn.broke_off)]
+        tried = [turn for turn in over if turn.until > since and turn.signature == signature and turn.level is not None]
         return tuple(turn for turn in tried if turn.level == tried[-1].level)

@@ -8,14 +8,15 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Literal
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from everfit.blocks.retraining import RetrainingPolicy
 from everfit.tasks.records import Record, TriggerKind
 from everfit.tasks.triage import TriageDecision
+from everfit.tasks.triage.failures import failures
 from everfit.tasks.triage.history import PastTurn
 
-Refusal = Literal["outdated_window", "in_flight", "duplicate", "cooldown", "budget"]
+Refusal = Literal["outdated_window", "in_flight", "duplicate", "broken_off", "cooldown", "budget"]
 
 
 class TurnRequest(Record):
@@ -26,6 +27,7 @@ class TurnRequest(Record):
     reference: str
     signature: str
     until: AwareDatetime
+    attempts: int = Field(default=0, description="How often this very turn has been begun, and broken off.")
 
     @classmethod
     def of(cls, decision: TriageDecision) -> "TurnRequest":
@@ -123,6 +125,19 @@ def _outdated_window(case: _Case) -> _Refused | None:
     return None
 
 
+def _broken_off(case: _Case) -> _Refused | None:
+    """What breaks off again and again is tried ever more rarely, but for the same moment at once, so many times."""
+    wanted, most = case.request, case.policy.max_failures
+    if case.asked_for:
+        return None
+    if wanted.attempts >= most:
+        return "broken_off", f"this turn was begun {wanted.attempts} times, and broke off each time", None
+    row = failures(case.turns, case.policy)
+    if row is None or wanted.until >= row.again or (wanted.until == row.turns[-1].until and not row.too_many):
+        return None
+    return "broken_off", row.words, row.again
+
+
 def _cooldown(case: _Case) -> _Refused | None:
     """Turns that start by themselves keep a distance from the last turn."""
     last = next((turn for turn in reversed(case.turns) if turn.outcome != "failed"), None)
@@ -150,6 +165,7 @@ LIMITS: tuple[Callable[[_Case], _Refused | None], ...] = (
     _in_flight,
     _duplicate,
     _outdated_window,
+    _broken_off,
     _cooldown,
     _budget,
 )

@@ -156,7 +156,7 @@ def changed_code(case: Case) -> Finding | None:
     """Spec or packages have changed since the champion was trained; each change gives one turn."""
     code = case.signals.code
     signature = sign("code", code.state)
-    done = any(turn.signature == signature and turn.outcome != "failed" for turn in case.history.turns)
+    done = any(turn.signature == signature and not turn.broke_off for turn in case.history.turns)
     if not case.policy.retraining.code or not code.measured or not code.changed or done:
         return None
     return Finding(rule="changed_code", verdict="retrain", reasons=code.changed, signature=signature, kind="code")
@@ -181,7 +181,7 @@ def enough_new_data(case: Case) -> Finding | None:
 def due_by_schedule(case: Case) -> Finding | None:
     """The last turn is a whole period ago."""
     period, reference = case.policy.retraining.schedule, case.signals.reference
-    ends = [turn.until for turn in case.history.turns if turn.outcome != "failed"]
+    ends = [turn.until for turn in case.history.turns if not turn.broke_off]
     last = max([reference.trained_until, *ends])
     if period is None or case.signals.window.until - last < period:
         return None

@@ -26,7 +26,7 @@ from everfit.tasks.triage.signals import (
     Problem,
     Reference,
 )
-from everfit.tasks.turns import PROMOTED
+from everfit.tasks.turns import JUDGED, NOTHING_NEW, PROMOTED
 from everfit.tasks.watching.attribution import ExplanationDrift
 from everfit.tasks.watching.data_quality import DataQuality, Feed, data_quality
 from everfit.tasks.watching.drift import DriftResult
@@ -236,8 +236,9 @@ def labels_signal(log: Table, known: Table, fresh: Window, event_time: str, unti
 
 
 def learned_until(turns: Sequence[Turn], spec: ModelSpec, trained_until: datetime, until: datetime) -> datetime:
-    """Up to where the rows went that the last turn before a moment has learned from."""
-    ends = [turn.window.until - spec.maturity for turn in turns if turn.settled and turn.window.until < until]
+    """Up to where the rows went that the last turn before a moment has learned from; one that broke off has not."""
+    before = [turn for turn in turns if turn.state in JUDGED | {NOTHING_NEW} and turn.window.until < until]
+    ends = [turn.window.until - spec.maturity for turn in before]
     return max([trained_until, *ends]) if trained_until < until else trained_until
 
 

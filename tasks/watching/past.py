@@ -139,7 +139,14 @@ def past_turn(turn: Turn, decision: TriageDecision | None, judged: Sequence[Judg
         loss=loss.loss if loss else None,
         level=decision.level if decision else None,
         seconds=turn.seconds,
+        why=_why(turn),
     )
+
+
+def _why(turn: Turn) -> str:
+    if turn.state == DATA_REJECTED:
+        return next(iter(turn.reasons), "its data was rejected")
+    return turn.error or ""
 
 
 def live_gain(turn: Turn, judged: Sequence[Judged]) -> float | None:

@@ -242,6 +242,13 @@ CASES: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
         "escalate",
         "retraining_in_vain",
     ),
+    "turns that broke off three times": (
+        signals(9, quality=quality(0.65, 9)),
+        History(turns=tuple(attempt(n, "failed", why="MemoryError") for n in (6, 7, 8))),
+        {},
+        "escalate",
+        "turns_break_off",
+    ),
     "tried three times, and long ago": (
         signals(10, quality=quality(0.65, 10)),
         History(turns=(attempt(3), attempt(4), attempt(6))),

@@ -1,0 +1,151 @@
+"""A turn that broke off or whose data was refused has taught nothing and tried nothing; nor is it repeated for ever."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from support.training import a_spec
+from support.triage import SICK, attempt, decide, reference, signals, week
+
+from everfit.blocks.retraining import RetrainingPolicy
+from everfit.tasks.ledger import Turn
+from everfit.tasks.records import Trigger, Window
+from everfit.tasks.triage.history import History, Outcome, PastTurn
+from everfit.tasks.triage.retraining import Admission, TurnRequest, admit
+from everfit.tasks.triage.signals import LabelsSignal
+from everfit.tasks.watching.monitoring import learned_until
+from everfit.tasks.watching.past import past_turn
+
+NOW = datetime(2013, 9, 1, tzinfo=UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+def broke_off(until: datetime, outcome: Outcome = "failed", **facts: Any) -> PastTurn:
+    told = {"turn_id": f"t-{until:%m%dT%H}", "until": until, "kind": "quality", "outcome": outcome}
+    return PastTurn.model_validate({**told, "why": "MemoryError: 80 GiB", **facts})
+
+
+def ask(*turns: PastTurn, kind: str = "quality", **facts: Any) -> Admission:
+    told = {"model": "m", "kind": kind, "reference": "r", "signature": "loss", "until": NOW, **facts}
+    return admit(TurnRequest.model_validate(told), turns, NOW, RetrainingPolicy())
+
+
+@pytest.mark.parametrize(
+    ("state", "learned"),
+    [
+        ("Promoted", True),
+        ("ChampionKept", True),
+        ("OnTrial", True),
+        ("NothingNew", True),  # what there was had been trained on
+        ("DataRejected", False),
+        ("Superseded", False),
+        ("failed", False),
+        ("running", False),
+    ],
+)
+def test_only_what_was_trained_on_counts_as_learned(state: str, learned: bool) -> None:
+    trained, until = NOW - 30 * DAY, NOW
+    turn = Turn(
+        id="t",
+        model="small",
+        seq=2,
+        trigger=Trigger(),
+        window=Window(until=NOW - 10 * DAY),
+        state=state,
+        started_at=NOW,
+    )
+    spec = a_spec()
+    assert learned_until([turn], spec, trained, until) == (turn.window.until - spec.maturity if learned else trained)
+
+
+@pytest.mark.parametrize("outcome", ["failed", "rejected"])
+def test_what_broke_off_was_no_attempt_in_vain(outcome: str) -> None:
+    # Given six turns for a loss, of which none came to a model,
+    turns = tuple(attempt(n, outcome, level=signals().quality.baseline) for n in (-31, -26, -21, -16, -11, -6))
+    # when the wait is over, then it is tried again: nobody knows yet whether it helps.
+    found = decide(signals(quality=SICK), History(turns=turns))
+    assert (found.verdict, found.rule) == ("retrain", "realised_loss")
+    level = History(turns=turns).attempts_at(found.signature, week(-40).until)
+    assert level == ()
+
+
+def test_a_turn_that_broke_off_is_tried_again_after_a_while_and_then_a_person_is_asked() -> None:
+    until, turns, tried, asked = week(0).until, [], [], []
+    # Given an hourly look at a loss, and trainings that break off each time,
+    for hour in range(40 * 24):
+        now = until + hour * HOUR
+        window = Window(since=now - timedelta(days=7), until=now)
+        found = decide(signals(window=window, quality=SICK), History(turns=tuple(turns)))
+        if found.verdict == "retrain":
+            tried.append(hour)
+            turns.append(broke_off(now, signature=found.signature, reference=reference().id))
+        elif found.verdict == "escalate":
+            asked.append(hour)
+            assert found.rule == "turns_break_off"
+            assert "MemoryError: 80 GiB" in " ".join(found.reasons)
+        else:
+            assert (found.verdict, found.rule) == ("watch", "turns_break_off")
+    # then the waits grow, a person hears of it from the third on, and once in a budget's span it is tried again.
+    assert tried == [0, 1, 3, 3 + 30 * 24]
+    assert asked[0] == 4
+
+
+def test_a_turn_that_came_through_ends_the_row() -> None:
+    turns = (*(attempt(-n, "failed") for n in (9, 8, 7)), attempt(-6, "kept", signature="other"), attempt(-1, "failed"))
+    assert decide(signals(quality=SICK), History(turns=turns)).verdict == "retrain"
+
+
+def test_nothing_else_retrains_either_while_turns_break_off() -> None:
+    turns = tuple(attempt(-n, outcome, signature="") for n, outcome in ((4, "failed"), (3, "rejected"), (2, "failed")))
+    new = LabelsSignal(status="measured", new_rows=50_000)
+    found = decide(signals(labels=new), History(turns=turns), new_data={"rows": 100})
+    assert (found.verdict, found.rule) == ("escalate", "turns_break_off")
+    assert decide(signals(), History(turns=turns), schedule="7d").rule == "turns_break_off"
+
+
+def test_a_rejected_turn_puts_no_schedule_off() -> None:
+    rejected = History(turns=(attempt(0, "rejected", signature=""),))
+    assert decide(signals(7), rejected, schedule="56d").rule == "due_by_schedule"
+
+
+def test_the_ledger_holds_back_what_breaks_off_again_and_again_but_no_person() -> None:
+    one = broke_off(NOW - HOUR / 2)
+    assert (ask(one).refused_by, ask(one).admitted) == ("broken_off", False)
+    assert ask(broke_off(NOW - HOUR)).admitted
+    row = [broke_off(NOW - n * DAY) for n in (3, 2, 1)]
+    refused = ask(*row)
+    assert refused.refused_by == "broken_off"
+    assert "MemoryError: 80 GiB" in refused.reason
+    assert ask(*row, kind="manual").admitted
+    assert ask(*row, broke_off(NOW - DAY / 2, "kept")).admitted
+    assert ask(*(each.model_copy(update={"until": each.until - 30 * DAY}) for each in row)).admitted
+
+
+def test_one_turn_is_taken_up_again_so_many_times() -> None:
+    assert ask(attempts=2).admitted
+    assert ask(attempts=3).refused_by == "broken_off"
+    assert ask(attempts=3, kind="manual").admitted
+
+
+def test_of_one_moment_another_turn_may_start_until_there_were_too_many() -> None:
+    assert ask(broke_off(NOW)).admitted
+    assert ask(*(broke_off(NOW, turn_id=f"t-{n}") for n in range(3))).refused_by == "broken_off"
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [("failed", "MemoryError"), ("DataRejected", "a tenth of the rows is bad"), ("Promoted", "")],
+)
+def test_a_past_turn_says_why_it_broke_off(state: str, told: str) -> None:
+    turn = Turn(
+        id="t",
+        model="m",
+        seq=1,
+        trigger=Trigger(),
+        window=Window(until=NOW),
+        state=state,
+        reasons=("a tenth of the rows is bad",) if state != "failed" else (),
+        error="MemoryError" if state == "failed" else None,
+        started_at=NOW,
+    )
+    assert past_turn(turn, None).why == told
