@@ -48,12 +48,13 @@ def rollback(
     """Make a former version the champion again, once it has been seen to load and answer."""
     context = _context(model)
     from everfit.tasks.events import RELEASE_ROLLED_BACK
+    from everfit.tasks.ledger.holders import user_name
     from everfit.tasks.releasing import approver
     from everfit.tasks.releasing import release as releasing
     from everfit.tasks.releasing.approval import check_told
 
     name = context.spec.name
-    actor, reason = check_told(by or _user(), why)
+    actor, reason = check_told(by or user_name(), why)
     entry = releasing.rollback(
         context.ledger, context.mlflow, name, to=to, reason=reason, actor=actor, policy=context.spec.release
     )
@@ -134,15 +135,6 @@ def _emit(name: str, model: str, **payload: Any) -> None:
         from everfit.tasks.events import emit
 
         emit(name, model, **payload)
-
-
-def _user() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user often has no name
-        return "unknown"
 
 
 def _say(*lines: str) -> None:

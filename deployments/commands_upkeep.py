@@ -50,7 +50,6 @@ def forget(
     as_json: AsJson = False,
 ) -> None:
     """Remove all rows of a key from tables, past states, staging and references, and put that on record."""
-    import getpass
     from datetime import UTC, datetime
 
     from everfit.blocks.settings import Settings
@@ -59,9 +58,10 @@ def forget(
     environment.prepare(Settings())
     from everfit.tasks.context import Context
     from everfit.tasks.forgetting import forget_key
+    from everfit.tasks.ledger.holders import user_name
     from everfit.tasks.specs import load_spec
 
-    done = forget_key(Context(load_spec(model), Settings()), key, datetime.now(UTC), getpass.getuser())
+    done = forget_key(Context(load_spec(model), Settings()), key, datetime.now(UTC), user_name())
     if as_json:
         typer.echo(done.model_dump_json())
         return

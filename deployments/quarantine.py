@@ -1,7 +1,6 @@
 """What the commands `quarantine` and `expectations` do."""
 
 import difflib
-import getpass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,7 +21,7 @@ def list_rows(model: str, reason: str = "", turn_id: str | None = None) -> dict[
     from everfit.tasks.workspace import Workspace
 
     name = load_spec(model).name
-    found = [pile for pile in piles(name, Workspace.of(Settings()), turn_id=turn_id) if reason in pile.reason]
+    found = piles(name, Workspace.of(Settings()), reason=reason, turn_id=turn_id)
     return {
         "model": name,
         "rows": sum(pile.rows for pile in found),
@@ -32,39 +31,41 @@ def list_rows(model: str, reason: str = "", turn_id: str | None = None) -> dict[
 
 def discard_rows(model: str, reason: str, turn_id: str | None) -> dict[str, Any]:
     """Discard open rows, and record in the ledger who did."""
-    from everfit.tasks.data.quarantine import discard
+    from everfit.tasks.data.quarantine import discard, open_rows
     from everfit.tasks.ledger import Ledger
+    from everfit.tasks.ledger.holders import user_name
     from everfit.tasks.specs import load_spec
     from everfit.tasks.workspace import Workspace
 
-    settings, name, who = Settings(), load_spec(model).name, getpass.getuser()
-    moment = datetime.now(UTC)
-    discarded = discard(name, Workspace.of(settings), f"person:{who}", reason, turn_id)
-    if discarded:
+    settings, name, who = Settings(), load_spec(model).name, user_name()
+    moment, table = datetime.now(UTC), Workspace.of(settings).table(name, "quarantine")
+    rows = open_rows(table, reason, turn_id)
+    if not rows.empty:  # put on record first: what is settled can't be found by a second try
         Ledger.open(settings).record_decision(
             f"{name}/quarantine/{moment:%Y%m%dT%H%M%S%f}",
             model=name,
             kind="quarantine",
             verdict="discarded",
             until=moment,
-            reasons=(f"{who} discarded {discarded:,} rows of the quarantine",),
-            record={"rows": discarded, "reason": reason, "turn": turn_id, "by": who},
+            reasons=(f"{who} discarded {len(rows):,} rows of the quarantine",),
+            record={"rows": len(rows), "reason": reason, "turn": turn_id, "by": who},
         )
-    return {"model": name, "discarded": discarded, "by": who}
+    return {"model": name, "discarded": discard(table, rows, f"person:{who}"), "by": who}
 
 
 def release(model: str, reason: str, turn_id: str | None) -> dict[str, Any]:
     """Release open rows that are good by now, and record in the ledger who did."""
     from everfit.tasks.data.mending import release_rows
     from everfit.tasks.ledger import Ledger
+    from everfit.tasks.ledger.holders import user_name
     from everfit.tasks.specs import load_spec
     from everfit.tasks.workspace import Workspace
 
-    settings, spec, who = Settings(), load_spec(model), getpass.getuser()
-    moment = datetime.now(UTC)
+    settings, spec, who = Settings(), load_spec(model), user_name()
+    moment, ledger = datetime.now(UTC), Ledger.open(settings)  # it must be there before rows are taken
     released = release_rows(spec, Workspace.of(settings), moment, reason, turn_id)
     if released.rows:
-        Ledger.open(settings).record_decision(
+        ledger.record_decision(
             f"{spec.name}/quarantine/{moment:%Y%m%dT%H%M%S%f}",
             model=spec.name,
             kind="quarantine",

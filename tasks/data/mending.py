@@ -41,11 +41,11 @@ def release_rows(
         spec: The model's spec.
         workspace: Where the quarantine is.
         until: When it is asked for.
-        reason: Only rows whose reasons, or whose batch's, contain this.
-        turn_id: Only rows that this turn has quarantined.
+        reason: As `open_rows` takes it.
+        turn_id: As `open_rows` takes it.
     """
     quarantine, dataset = (workspace.table(spec.name, name) for name in ("quarantine", "dataset"))
-    rows = open_rows(quarantine, reason, turn_id) if quarantine.exists() else pd.DataFrame()
+    rows = open_rows(quarantine, reason, turn_id)
     if rows.empty:
         return Release(turn_id="", rows=0, released=0, still_bad=0)
     digest = hashlib.sha256(np.sort(rows[CONTENT].to_numpy(dtype=np.int64)).tobytes()).hexdigest()

@@ -145,29 +145,25 @@ class Pile(Record):
     samples: tuple[str, ...] = Field(description="Contents of some rows, as JSON.")
 
 
-def piles(model: str, workspace: Workspace, samples: int = 3, turn_id: str | None = None) -> list[Pile]:
+def piles(
+    model: str, workspace: Workspace, samples: int = 3, reason: str = "", turn_id: str | None = None
+) -> list[Pile]:
     """The open rows of a model's quarantine by reason, the largest pile first.
 
     Args:
         model: Whose quarantine.
         workspace: Where it is.
         samples: Contents that are shown of each pile.
-        turn_id: Only rows that this turn has quarantined.
+        reason: As `open_rows` takes it.
+        turn_id: As `open_rows` takes it.
     """
-    import pyarrow.dataset as pds
-
     table = workspace.table(model, "quarantine")
     found: dict[str, Pile] = {}
-    columns, lies_open = [REASONS, BATCH_REASONS, TURN, ROW], pds.field(RESOLUTION).is_null()
-    if turn_id is not None:
-        lies_open &= pds.field(TURN) == turn_id
-    # A refused batch may be larger than memory.
-    for frame in table.batches(columns=columns, condition=lies_open) if table.exists() else ():
-        told = frame[REASONS].where(frame[REASONS] != "", frame[BATCH_REASONS])
-        for reason, rows in frame.groupby(told):
-            pile = found.get(str(reason))
-            found[str(reason)] = Pile(
-                reason=str(reason),
+    for frame in _open_rows(table, [REASONS, BATCH_REASONS, TURN, ROW], reason, turn_id) if table.exists() else ():
+        for told, rows in frame.groupby(_told(frame)):
+            pile = found.get(str(told))
+            found[str(told)] = Pile(
+                reason=str(told),
                 rows=len(rows) + (pile.rows if pile else 0),
                 turns=tuple(sorted({*rows[TURN], *(pile.turns if pile else ())})),
                 batch_refused=bool((rows[BATCH_REASONS] != "").all()) and (pile is None or pile.batch_refused),
@@ -177,29 +173,46 @@ def piles(model: str, workspace: Workspace, samples: int = 3, turn_id: str | Non
 
 
 def open_rows(table: Table, reason: str = "", turn_id: str | None = None) -> pd.DataFrame:
-    """The rows that lie open.
+    """The rows that lie open, and may be settled.
 
     Args:
         table: The quarantine.
-        reason: Only rows whose reasons, or whose batch's, contain this.
+        reason: Only rows whose reasons contain this; of one that lies there for its batch's sake alone, the batch's.
         turn_id: Only rows that this turn has quarantined.
     """
-    frame = table.read()
-    chosen = frame[RESOLUTION].isna()
-    chosen &= frame[REASONS].str.contains(reason, regex=False) | frame[BATCH_REASONS].str.contains(reason, regex=False)
+    found = list(_open_rows(table, None, reason, turn_id)) if table.exists() else []
+    return pd.concat(found).sort_values(KEY, kind="stable", ignore_index=True) if found else pd.DataFrame()
+
+
+def _open_rows(table: Table, columns: list[str] | None, reason: str, turn_id: str | None) -> Iterator[pd.DataFrame]:
+    """Piece by piece, as a refused batch may be larger than memory."""
+    import pyarrow.dataset as pds
+
+    lies_open = pds.field(RESOLUTION).is_null()
     if turn_id is not None:
-        chosen &= frame[TURN] == turn_id
-    return frame[chosen].reset_index(drop=True)
+        lies_open &= pds.field(TURN) == turn_id
+    for frame in table.batches(columns=columns, condition=lies_open):
+        chosen = frame[_told(frame).str.contains(reason, regex=False)]
+        if len(chosen):
+            yield chosen
 
 
-def discard(model: str, workspace: Workspace, by: str, reason: str = "", turn_id: str | None = None) -> int:
-    """Settle open rows as never to be used; the same rows from the source are not quarantined again.
+def _told(frame: pd.DataFrame) -> "pd.Series[str]":
+    """Why each row lies there: what it failed itself, or else its batch."""
+    return frame[REASONS].where(frame[REASONS] != "", frame[BATCH_REASONS])
+
+
+def discard(table: Table, rows: pd.DataFrame, by: str) -> int:
+    """Settle rows as never to be used; the same rows from the source are not quarantined again.
+
+    Args:
+        table: The quarantine.
+        rows: As `open_rows` gives them.
+        by: The turn or person that settles them.
 
     Returns:
         How many rows were discarded.
     """
-    table = workspace.table(model, "quarantine")
-    rows = open_rows(table, reason, turn_id) if table.exists() else pd.DataFrame()
     if rows.empty:
         return 0
     keys = rows[KEY].to_numpy(dtype=np.int64)

@@ -23,7 +23,7 @@ def this_process(name: str | None = None) -> Holder:
     """The holder that this process is; `name` is for people and defaults to the user."""
     pid = os.getpid()
     return Holder(
-        name=f"{name or _user()}@{socket.gethostname()} (pid {pid})",
+        name=f"{name or user_name()}@{socket.gethostname()} (pid {pid})",
         host=_host(),
         pid=pid,
         process_started=started_at(pid) or "",
@@ -39,7 +39,8 @@ def is_dead(host: str, pid: int, process_started: str) -> bool:
     return started is None or bool(process_started and started != process_started)
 
 
-def _user() -> str:
+def user_name() -> str:
+    """Who runs this process."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # A container's user often has no name.

@@ -79,6 +79,15 @@ def test_the_quarantine_is_listed_released_and_discarded(model: str):
     assert all(one.record["by"] in one.reasons[0] for one in decisions)
 
 
+@pytest.mark.parametrize("deed", ["--discard", "--release"])
+def test_nothing_is_settled_that_the_ledger_does_not_know_of(model: str, monkeypatch: pytest.MonkeyPatch, deed: str):
+    with monkeypatch.context() as patched:
+        patched.setenv("EVERFIT_LEDGER_URL", "postgresql+psycopg://nobody@127.0.0.1:1/nothing")
+        run("quarantine", model, deed, fails="the ledger")
+
+    assert "3 rows lie open" in run("quarantine", model)
+
+
 @pytest.mark.parametrize("command", ["quarantine", "expectations"])
 def test_nothing_is_sent_to_anybody(model: str, monkeypatch: pytest.MonkeyPatch, command: str):
     for name in NO_TELEMETRY:

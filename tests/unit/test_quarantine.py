@@ -9,7 +9,7 @@ from support.turns import Loop, sales
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.mending import release_rows
-from everfit.tasks.data.quarantine import discard, piles
+from everfit.tasks.data.quarantine import discard, open_rows, piles
 from everfit.tasks.data.validate import Validation, validate
 from everfit.tasks.workspace import Workspace
 
@@ -43,6 +43,25 @@ def test_rows_lie_by_reason_with_samples_and_where_they_came_from(loop: Loop):
     assert loop.quarantine()["_source"].str.endswith("sales.csv").all()
 
 
+def test_what_is_listed_for_a_reason_is_what_is_settled_for_it(tmp_path: Path):
+    # Half of them are too dear, so the batch is refused: the others lie there for its sake.
+    loop = bounded(tmp_path, 100)
+    rows = sales(100)
+    rows.loc[:49, "price"] = 150.0
+    loop.write("sales.csv", rows)
+    loop.turn(FEBRUARY)
+    listed = piles("sales", loop.workspace)
+
+    assert [pile.rows for pile in listed] == [50, 50]
+    for reason in ("", BOUND, *(pile.reason for pile in listed), "of the batch", "of something else"):
+        for turn in (None, *listed[0].turns, "another"):
+            shown = piles("sales", loop.workspace, reason=reason, turn_id=turn)
+            assert sum(pile.rows for pile in shown) == len(
+                open_rows(loop.workspace.table("sales", "quarantine"), reason, turn)
+            )
+            assert all(reason in pile.reason for pile in shown)
+
+
 def test_once_the_suite_was_mended_good_rows_are_released_and_bad_ones_stay(loop: Loop, tmp_path: Path):
     mended = bounded(tmp_path, 1000)
     mended.changes["expectations"]["max_bad_share"] = 0.5
@@ -59,7 +78,8 @@ def test_once_the_suite_was_mended_good_rows_are_released_and_bad_ones_stay(loop
 
 
 def test_what_was_discarded_is_not_quarantined_again(loop: Loop):
-    assert discard("sales", loop.workspace, "person:ann") == 3
+    lie_open = open_rows(loop.workspace.table("sales", "quarantine"))
+    assert discard(loop.workspace.table("sales", "quarantine"), lie_open, "person:ann") == 3
     rows = sales(101)
     rows.loc[[3, 4], "price"] = 150.0
     rows.loc[5, "price"] = 5000.0
