@@ -145,9 +145,9 @@ def note_outcomes(watched: Watched, signals: Signals, decision: TriageDecision) 
         What was not known before.
     """
     ledger, name = watched.context.ledger, watched.context.spec.name
-    judged = (*watched.judged, Judged(signals=signals, decision=decision))
+    triages = (*watched.triages, Judged(signals=signals, decision=decision))
     fresh = []
-    for each in outcomes(judged, watched.turns):
+    for each in outcomes(triages, watched.turns):
         noted = f"{each.decision_id}/outcome"
         if ledger.decision(noted) is not None:
             continue

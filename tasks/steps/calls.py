@@ -24,7 +24,7 @@ from everfit.tasks.triage.asking import Asked, Reply, reply
 from everfit.tasks.triage.retraining import Admission, TurnRequest, admit
 from everfit.tasks.triage.signals import CodeSignal
 from everfit.tasks.watching.code_change import read_code
-from everfit.tasks.watching.past import TRIAGE, Judged, judged_windows, past_turn, remembered
+from everfit.tasks.watching.past import TRIAGE, Judged, past_turn, recalled, remembered
 
 logger = logging.getLogger("everfit.calls")
 
@@ -58,7 +58,7 @@ def call_decided(context: Context, decision: TriageDecision) -> Call:
     spec, until, trigger = context.spec, decision.window.until, decision.trigger()
     entries = remembered(context.ledger, spec.name, context.ledger.turns(spec.name))
     newest = max([entry.until for entry in entries if entry.until is not None], default=until)
-    behind = {each.decision.id: each.decision for each in judged_windows(entries, max(newest, until))}
+    behind = {each.decision.id: each.decision for each in recalled(entries)}
     behind |= {decision.id: decision}
 
     def may_start(turns: Sequence[Turn]) -> Admission:

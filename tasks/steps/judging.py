@@ -69,7 +69,7 @@ def decide(
         The decision, and whether it is a new one.
     """
     context, spec = watched.context, watched.context.spec
-    history = history_of(watched.judged, watched.turns, watched.until)
+    history = history_of(watched.triages, watched.turns, watched.until)
     policy = TriagePolicy(monitoring=spec.monitoring, retraining=spec.retraining, bake_time=spec.release.bake_time)
     decision = triage(signals, history, policy)
     new = context.ledger.decision(decision.id) is None

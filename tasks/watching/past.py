@@ -96,25 +96,37 @@ def remembered(ledger: Ledger, model: str, turns: Sequence[Turn]) -> list[Decisi
     return [*(entry for entry in behind if entry is not None and entry.kind == TRIAGE), *newest]
 
 
-def judged_windows(decisions: Sequence[Decision], until: datetime) -> list[Judged]:
-    """The windows that end before a moment, oldest first; of one that was judged twice, the newer judgement."""
-    found: dict[datetime, Judged] = {}
-    for entry in decisions:
-        if entry.kind == TRIAGE and entry.until is not None and entry.until < until:
-            found[entry.until] = Judged.recall(entry.record)
-    return [found[end] for end in sorted(found)]
+def recalled(decisions: Sequence[Decision], before: datetime | None = None) -> list[Judged]:
+    """All triages among decisions, by their window's end, and those of one window as they were made.
+
+    Args:
+        decisions: As the ledger has them.
+        before: Windows that end then or later are left out.
+    """
+    found = [
+        Judged.recall(entry.record)
+        for entry in decisions
+        if entry.kind == TRIAGE and entry.until is not None and (before is None or entry.until < before)
+    ]
+    return sorted(found, key=lambda each: each.decision.window.until)
 
 
-def history_of(judged: Sequence[Judged], turns: Sequence[Turn], until: datetime) -> History:
+def judged_windows(triages: Sequence[Judged]) -> list[Judged]:
+    """The windows, oldest first; of one that was judged twice, the newer judgement."""
+    return list({each.decision.window.until: each for each in triages}.values())
+
+
+def history_of(triages: Sequence[Judged], turns: Sequence[Turn], until: datetime) -> History:
     """The history before a window's end.
 
     Args:
-        judged: Earlier windows.
+        triages: Of earlier windows, all of them: a turn may have been called for by one that was made anew since.
         turns: The model's turns, as they are seen now.
         until: The window's end; what came later plays no part.
     """
+    judged = judged_windows(triages)
     windows: list[PastWindow] = [each.decision.remembered for each in judged]
-    by_id = {each.decision.id: each.decision for each in judged}
+    by_id = {each.decision.id: each.decision for each in triages}
     past = [past_turn(turn, by_id.get(turn.trigger.id), judged) for turn in turns if turn.window.until < until]
     return History(windows=tuple(windows), turns=tuple(sorted(past, key=lambda each: each.until)))
 
@@ -161,16 +173,16 @@ def live_gain(turn: Turn, judged: Sequence[Judged]) -> float | None:
     return None
 
 
-def outcomes(judged: Sequence[Judged], turns: Sequence[Turn]) -> tuple[TurnOutcome, ...]:
+def outcomes(triages: Sequence[Judged], turns: Sequence[Turn]) -> tuple[TurnOutcome, ...]:
     """What has come of the turns that triage called for, as far as it is known.
 
     Args:
-        judged: All windows, the newest included.
+        triages: All of them, the newest included.
         turns: The model's turns.
     """
-    by_trigger = {turn.trigger.id: turn for turn in turns}
+    by_trigger, judged = {turn.trigger.id: turn for turn in turns}, judged_windows(triages)
     found = []
-    for each in judged:
+    for each in triages:
         turn = by_trigger.get(each.decision.id)
         if turn is None or not turn.settled or _OUTCOMES.get(turn.state, "kept") in _OPEN:
             continue

@@ -25,7 +25,7 @@ from everfit.tasks.watching.attribution import ExplanationDrift, attributions, e
 from everfit.tasks.watching.live_quality import baseline_of, holdout_answers
 from everfit.tasks.watching.monitoring import Windows, turn_of_release, windows_of
 from everfit.tasks.watching.multivariate import MultivariateDrift, multivariate_drift
-from everfit.tasks.watching.past import Judged, judged_windows, remembered
+from everfit.tasks.watching.past import Judged, judged_windows, recalled, remembered
 from everfit.tasks.watching.reference import Reference, load_reference
 from everfit.tasks.watching.standing import ROLLBACK, Standing, standing
 
@@ -40,7 +40,7 @@ class Watched:
         standing: Its champion.
         version: The same in the registry.
         turns: The model's turns, as they are seen now.
-        judged: The windows before.
+        triages: Of the windows before.
     """
 
     context: Context
@@ -48,7 +48,7 @@ class Watched:
     standing: Standing
     version: ModelVersion
     turns: tuple[Turn, ...]
-    judged: tuple[Judged, ...]
+    triages: tuple[Judged, ...]
 
     @classmethod
     def find(cls, context: Context, until: datetime) -> "Watched":
@@ -62,8 +62,13 @@ class Watched:
         rollbacks = ledger.decisions(name, kind=ROLLBACK)
         champion = standing(ledger.releases(name), {turn.id: turn for turn in turns}, rollbacks, until)
         version = registry.model_version(context.mlflow, name, champion.version)
-        judged = judged_windows(remembered(ledger, name, turns), until)
-        return cls(context, until, champion, version, tuple(turns), tuple(judged))
+        triages = recalled(remembered(ledger, name, turns), until)
+        return cls(context, until, champion, version, tuple(turns), tuple(triages))
+
+    @cached_property
+    def judged(self) -> tuple[Judged, ...]:
+        """The windows before, each as it was judged last."""
+        return tuple(judged_windows(self.triages))
 
     @property
     def turn(self) -> Turn | None:

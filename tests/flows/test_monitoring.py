@@ -28,7 +28,7 @@ from everfit.tasks.records import Trigger
 from everfit.tasks.releasing import registry
 from everfit.tasks.specs import load_spec
 from everfit.tasks.watching import drawing
-from everfit.tasks.watching.past import OUTCOME, TRIAGE, Judged, history_of, judged_windows
+from everfit.tasks.watching.past import OUTCOME, TRIAGE, Judged, history_of, recalled
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -252,7 +252,7 @@ def test_concept_shift_is_retrained_once_and_the_new_champion_is_better(workspac
     assert after["signals"]["quality"]["value"] > first["signals"]["quality"]["value"] + 0.3
     # What came of the turn is part of what triage remembers.
     later = window_of(3)[1]
-    judged = judged_windows(here.ledger.decisions("deliveries", kind=TRIAGE), later)
+    judged = recalled(here.ledger.decisions("deliveries", kind=TRIAGE), later)
     assert all(isinstance(each, Judged) for each in judged)
     helped = [turn.helped for turn in history_of(judged, here.ledger.turns("deliveries"), later).turns]
     assert helped == [None, True]

@@ -15,7 +15,7 @@ from everfit.tasks.triage.history import History
 from everfit.tasks.triage.signals import DriftSignal, PreviousSignal, Reference, Signals
 from everfit.tasks.watching import past
 from everfit.tasks.watching.monitoring import attempt
-from everfit.tasks.watching.past import Judged, history_of, judged_windows, outcomes
+from everfit.tasks.watching.past import Judged, history_of, judged_windows, outcomes, recalled
 from everfit.tasks.watching.standing import ROLLBACK, Standing, standing
 
 MARCH, WEEK = datetime(2024, 3, 4, tzinfo=UTC), timedelta(days=7)
@@ -102,9 +102,34 @@ def test_a_window_that_was_judged_twice_counts_once_and_later_ones_not_at_all() 
             ]
         )
     ]
-    found = judged_windows(entries, at(3))
+    found = judged_windows(recalled(entries, at(3)))
     assert [(each.decision.window.until, each.signals.reference.version) for each in found] == [(at(1), 1), (at(2), 2)]
     assert [window.drifted for window in history_of(found, [], at(3)).windows] == [False, True]
+
+
+def test_the_triage_behind_a_turn_is_known_also_where_its_window_was_judged_again() -> None:
+    # Given a window that called for a turn, and was judged anew when more labels had come,
+    called, later = judged(2), judged(2, version=2)
+    entries = [
+        Decision(
+            id=f"{n}",
+            model="m",
+            kind="triage",
+            verdict="watch",
+            until=at(2),
+            record=each.model_dump(mode="json"),
+            at=CLOCK,
+        )
+        for n, each in enumerate([called, later])
+    ]
+    made = turn(2, "ChampionKept", called.decision.id)
+
+    triages = recalled(entries, at(4))
+
+    history = history_of(triages, [made], at(4))
+    assert [each.signature for each in history.turns] == [called.decision.signature]
+    assert [each.reference for each in history.windows] == [later.decision.reference]
+    assert [each.decision_id for each in outcomes(triages, [made])] == [called.decision.id]
 
 
 def test_what_came_of_a_turn_is_known_once_both_champions_were_seen_on_live_rows() -> None:
@@ -154,4 +179,9 @@ def test_only_the_newest_windows_are_remembered_and_those_behind_turns(
 
     found = past.remembered(ledger, "m", [turn(2, trigger=windows[1].decision.id), turn(3, trigger="of another kind")])
 
-    assert [each.decision.window.until for each in judged_windows(found, at(9))] == [at(2), at(6), at(7), at(8)]
+    assert [each.decision.window.until for each in recalled(found, at(9))] == [
+        at(2),
+        at(6),
+        at(7),
+        at(8),
+    ]
