@@ -1,6 +1,7 @@
 """Finding a model's spec: a file, a spec of `deployments/models`, or a stored block."""
 
 import logging
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 
 from everfit.blocks.content import SpecContent
 from everfit.blocks.errors import SpecError
+from everfit.tasks.spec_keys import hint
 
 if TYPE_CHECKING:
     from everfit.blocks.spec import ModelSpec
@@ -122,9 +124,21 @@ def read_spec(text: str, where: str) -> "ModelSpec":
     return _read(text, where, ModelSpec)
 
 
+class _Yaml(yaml.SafeLoader):
+    """YAML in which only `true` and `false` are that: by the older rule the key `on` would be read as `true`."""
+
+
+_TRUTH = "tag:yaml.org,2002:bool"
+_Yaml.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if tag != _TRUTH]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Yaml.add_implicit_resolver(_TRUTH, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+
+
 def _read(text: str, where: str, kind: type[SpecT]) -> SpecT:
     try:
-        content = yaml.safe_load(text)
+        content = yaml.load(text, Loader=_Yaml)  # noqa: S506 - it is a safe one
     except yaml.YAMLError as error:
         raise SpecError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
@@ -138,7 +152,7 @@ def _read(text: str, where: str, kind: type[SpecT]) -> SpecT:
 def _in_words(problem: dict[str, Any]) -> str:
     path = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        return f"{path}: there is no such key; {_known_keys(problem['loc'])}"
+        return f"{path}: there is no such key; {hint(problem['loc'])}"
     if problem["type"] == "missing":
         return f"{path}: is missing"
     message = str(problem["msg"]).removeprefix("Value error, ")
@@ -146,23 +160,6 @@ def _in_words(problem: dict[str, Any]) -> str:
     hidden = path.rpartition(".")[2] in _SECRET_KEYS or problem["type"] == "secret" or isinstance(value, dict)
     shown = "" if hidden or repr(value) in message else f" {value!r}:"
     return f"{path}:{shown} {message}" if path else message
-
-
-def _known_keys(path: tuple[object, ...]) -> str:
-    """What the keys beside a mistaken one could have been."""
-    model: Any = SpecContent
-    for part in path[:-1]:
-        field = getattr(model, "model_fields", {}).get(part)
-        if field is None:
-            return "see the README for the keys of a spec"
-        model = field.annotation
-    fields = getattr(model, "model_fields", None)
-    if not fields:
-        return "see the README for the keys of a spec"
-    from difflib import get_close_matches
-
-    close = get_close_matches(str(path[-1]), fields, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known are {', '.join(fields)}"
 
 
 def _load_block(model: str) -> "ModelSpec | None":
