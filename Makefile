@@ -29,7 +29,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo up down test check fmt bench wheel clean
+.PHONY: help install demo up down test check fmt bench docs wheel clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -60,6 +60,9 @@ fmt: $(INSTALLED) ## Format the code and mend what lint can mend
 
 bench: $(INSTALLED) ## Measure: what the loop costs over the bare library calls, and where the time goes
 	@set -e; for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python "$$bench"; done
+
+docs: $(INSTALLED) ## Write docs/spec.md from what the classes in blocks/ say of their keys
+	PYTHONPATH=tests $(BIN)/python -m support.spec_document
 
 wheel: $(INSTALLED) ## Build the wheel into dist/
 	rm -rf build/lib build/bdist.*

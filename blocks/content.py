@@ -31,28 +31,29 @@ ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}
 
 
 class ColumnRoles(Policy):
-    """What each column of the table is for.
+    """What each column of the table is for."""
 
-    Attributes:
-        key: The columns that together name a row; without it the whole row does.
-        event_time: When the thing to predict happens; without it a row's time is when it was taken in, and the
-            hold-out is a seeded sample.
-        label_time: When the true label became known; without it a label counts after `maturity`.
-        target: The column to predict.
-        features: What the model may look at; by default every column that is named nowhere else.
-        ignore: Columns that are kept out: known only after the event, or meaningless.
-        protected: Columns by whose groups fairness is measured; they are features only if listed there.
-    """
-
-    key: tuple[str, ...] = Field(default=(), description="The columns that together name a row.")
-    event_time: str | None = Field(
-        default=None, description="When the thing to predict happens; without it, when the row was taken in."
+    key: tuple[str, ...] = Field(
+        default=(), description="The columns that together name a row; without it the whole row does."
     )
-    label_time: str | None = Field(default=None, description="When the true label became known.")
+    event_time: str | None = Field(
+        default=None,
+        description="When the thing to predict happens; without it a row's time is when it was taken in, and the "
+        "hold-out is a seeded sample.",
+    )
+    label_time: str | None = Field(
+        default=None, description="When the true label became known; without it a label counts after `maturity`."
+    )
     target: str = Field(description="The column to predict.")
-    features: tuple[str, ...] | None = Field(default=None, description="By default all columns not named elsewhere.")
-    ignore: tuple[str, ...] = Field(default=(), description="Columns that are kept out.")
-    protected: tuple[str, ...] = Field(default=(), description="Columns by whose groups fairness is measured.")
+    features: tuple[str, ...] | None = Field(
+        default=None, description="What the model may look at; by default every column that is named nowhere else."
+    )
+    ignore: tuple[str, ...] = Field(
+        default=(), description="Columns that are kept out: known only after the event, or meaningless."
+    )
+    protected: tuple[str, ...] = Field(
+        default=(), description="Columns by whose groups fairness is measured; they are features only if listed there."
+    )
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> Self:
@@ -88,39 +89,35 @@ class ColumnRoles(Policy):
 
 
 class SpecContent(BaseModel):
-    """All that everfit must know of one model.
-
-    Attributes:
-        name: The model's name, in the registry and everywhere else.
-        task: What kind of thing is predicted.
-        source: Where its data comes from.
-        columns: What each column is for.
-        maturity: How long after the event time labels are complete enough to be trained and scored on.
-        expectations: What must hold of the data.
-        training: How candidates are trained, and on what.
-        gate: What a challenger must show to be released.
-        monitoring: What is watched, and by which bounds.
-        retraining: What calls for a new training, and how often at most.
-        release: How a new champion takes its place.
-        upkeep: How long what the model leaves is kept.
-    """
+    """All that everfit must know of one model."""
 
     model_config = SPEC_CONFIG
 
-    name: ModelName = Field(description="The model's name: lower case letters, digits and hyphens.")
+    name: ModelName = Field(
+        description="The model's name, in the registry and everywhere else: lower case letters, digits and hyphens."
+    )
     task: TaskKind = Field(description="What kind of thing is predicted.")
-    source: Source = Field(description="Where the data comes from.")
+    source: Source = Field(description="Where its data comes from; without a `kind` it is `files`.")
     columns: ColumnRoles = Field(description="What each column is for.")
-    maturity: Duration = Field(default=timedelta(0), description="How long labels take to be complete enough.")
+    maturity: Duration = Field(
+        default=timedelta(0),
+        description="How long after the event time labels are complete enough to be trained and scored on.",
+    )
     expectations: ExpectationsPolicy = Field(
         default_factory=ExpectationsPolicy, description="What must hold of the data."
     )
-    training: TrainingPolicy = Field(default_factory=TrainingPolicy, description="How candidates are trained.")
-    gate: GatePolicy = Field(default_factory=GatePolicy, description="What a challenger must show.")
-    monitoring: MonitoringPolicy = Field(default_factory=MonitoringPolicy, description="What is watched.")
-    retraining: RetrainingPolicy = Field(default_factory=RetrainingPolicy, description="What calls for training.")
-    release: ReleasePolicy = Field(default_factory=ReleasePolicy, description="How a champion takes its place.")
-    upkeep: UpkeepPolicy = Field(default_factory=UpkeepPolicy, description="How long what is left is kept.")
+    training: TrainingPolicy = Field(
+        default_factory=TrainingPolicy, description="How candidates are trained, and on what."
+    )
+    gate: GatePolicy = Field(default_factory=GatePolicy, description="What a challenger must show to be released.")
+    monitoring: MonitoringPolicy = Field(
+        default_factory=MonitoringPolicy, description="What is watched, and by which bounds."
+    )
+    retraining: RetrainingPolicy = Field(
+        default_factory=RetrainingPolicy, description="What calls for a new training, and how often at most."
+    )
+    release: ReleasePolicy = Field(default_factory=ReleasePolicy, description="How a new champion takes its place.")
+    upkeep: UpkeepPolicy = Field(default_factory=UpkeepPolicy, description="How long what the model leaves is kept.")
 
     @model_validator(mode="after")
     def _task_fits(self) -> Self:

@@ -17,42 +17,50 @@ class SlicePolicy(Policy):
 
     A slice fails when its loss is beyond `max_loss` and, corrected for the number of slices, not due to chance. One
     with too few rows, or too few outside of its most frequent class, can't be judged, and is named in the reason.
-
-    Attributes:
-        columns: The columns whose values (or quantile bins) make the slices; by default the protected ones.
-        min_rows: Slices with fewer rows are not judged.
-        min_class_rows: Nor those with fewer rows outside of their most frequent class, such as of one class alone.
-        too_few: Whether slices that can't be judged are only told of (`tell`), or fail the check (`fail`).
-        max_loss: The loss, in the primary metric, that a slice may show.
-        false_discovery_rate: Share of false alarms among the slices that fail.
     """
 
-    columns: tuple[str, ...] = Field(default=(), description="By default the protected columns.")
+    columns: tuple[str, ...] = Field(
+        default=(),
+        description="The columns whose values (or quantile bins) make the slices; by default the protected ones.",
+    )
     min_rows: int = Field(default=200, ge=2, description="Slices with fewer rows are not judged.")
-    min_class_rows: int = Field(default=20, ge=1, description="Nor those with fewer outside their largest class.")
-    too_few: Literal["tell", "fail"] = Field(default="tell", description="What slices that can't be judged do.")
-    max_loss: FiniteFloat = Field(default=0.0, ge=0, description="Loss in the primary metric that a slice may show.")
+    min_class_rows: int = Field(
+        default=20,
+        ge=1,
+        description="Slices with fewer rows outside of their most frequent class, such as of one class alone, are not "
+        "judged.",
+    )
+    too_few: Literal["tell", "fail"] = Field(
+        default="tell",
+        description="Whether slices that can't be judged are only told of (`tell`), or fail the check (`fail`).",
+    )
+    max_loss: FiniteFloat = Field(
+        default=0.0, ge=0, description="The loss, in the primary metric, that a slice may show."
+    )
     false_discovery_rate: FiniteFloat = Field(
-        default=0.05, gt=0, lt=1, description="Share of false alarms among the slices that fail."
+        default=0.05, gt=0, lt=1, description="The share of false alarms among the slices that fail."
     )
 
 
 class FairnessPolicy(Policy):
-    """Limits on how differently the groups of a protected column are treated.
-
-    Attributes:
-        max_demographic_parity_difference: Of the groups' shares of positive answers, largest minus smallest.
-        max_equalized_odds_difference: Of the groups' true or false positive rates, the wider of the two.
-        max_worsening: How much wider than the champion's either difference may be.
-    """
+    """Limits on how differently the groups of a protected column are treated."""
 
     max_demographic_parity_difference: FiniteFloat | None = Field(
-        default=None, ge=0, lt=1, description="Between the groups' shares of positive answers."
+        default=None,
+        ge=0,
+        lt=1,
+        description="The widest difference allowed between the groups' shares of positive answers.",
     )
     max_equalized_odds_difference: FiniteFloat | None = Field(
-        default=None, ge=0, lt=1, description="Between the groups' true or false positive rates."
+        default=None,
+        ge=0,
+        lt=1,
+        description="The widest difference allowed between the groups' true or false positive rates, the wider of the "
+        "two.",
     )
-    max_worsening: FiniteFloat | None = Field(default=None, ge=0, lt=1, description="Against the champion.")
+    max_worsening: FiniteFloat | None = Field(
+        default=None, ge=0, lt=1, description="By how much either difference may be wider than the champion's."
+    )
 
     @model_validator(mode="after")
     def _limits_something(self) -> Self:
@@ -61,15 +69,14 @@ class FairnessPolicy(Policy):
 
 
 class CalibrationPolicy(Policy):
-    """Limits on how far probabilities are from what happens.
+    """Limits on how far probabilities are from what happens."""
 
-    Attributes:
-        max_error: Expected calibration error.
-        max_worsening: How much larger than the champion's it may be.
-    """
-
-    max_error: FiniteFloat | None = Field(default=None, gt=0, lt=1, description="Expected calibration error.")
-    max_worsening: FiniteFloat | None = Field(default=None, ge=0, lt=1, description="Against the champion.")
+    max_error: FiniteFloat | None = Field(
+        default=None, gt=0, lt=1, description="The largest expected calibration error allowed."
+    )
+    max_worsening: FiniteFloat | None = Field(
+        default=None, ge=0, lt=1, description="By how much that error may be larger than the champion's."
+    )
 
     @model_validator(mode="after")
     def _limits_something(self) -> Self:
@@ -78,52 +85,53 @@ class CalibrationPolicy(Policy):
 
 
 class RobustnessPolicy(Policy):
-    """Limit on how many predictions flip under small changes of the input.
+    """Limit on how many predictions flip under small changes of the input."""
 
-    Attributes:
-        max_flip_share: Share of predictions that change their class, the worst of the perturbations tried.
-    """
-
-    max_flip_share: FiniteFloat = Field(gt=0, lt=1, description="Share of predictions that change their class.")
+    max_flip_share: FiniteFloat = Field(
+        gt=0,
+        lt=1,
+        description="The share of predictions that may change their class, by the worst of the changes tried.",
+    )
 
 
 class BusinessValuePolicy(Policy):
-    """What the release must be worth, in the unit of the spec's value matrix.
+    """What the release must be worth, in the unit of the spec's value matrix."""
 
-    Attributes:
-        min_gain: Over the champion, per row of the hold-out; over no action for a first champion.
-    """
-
-    min_gain: FiniteFloat = Field(default=0.0, description="Over the champion, in the unit of the value matrix.")
+    min_gain: FiniteFloat = Field(
+        default=0.0,
+        description="What a row of the hold-out must be worth over the champion; for a first champion, over doing "
+        "nothing.",
+    )
 
 
 class ServingPolicy(Policy):
-    """The challenger is loaded and asked by the prediction service's own code before it is released.
+    """The challenger is loaded and asked by the prediction service's own code before it is released."""
 
-    Attributes:
-        p99_ms: Latency of a single row, 99th percentile.
-        size_mb: Of the stored model.
-        memory_mb: Of a process that has loaded it.
-    """
-
-    p99_ms: FiniteFloat | None = Field(default=None, gt=0, description="Latency of one row, 99th percentile.")
-    size_mb: FiniteFloat | None = Field(default=None, gt=0, description="Of the stored model.")
-    memory_mb: FiniteFloat | None = Field(default=None, gt=0, description="Of a process that has loaded it.")
+    p99_ms: FiniteFloat | None = Field(
+        default=None, gt=0, description="Milliseconds in which 99 % of single rows must be answered."
+    )
+    size_mb: FiniteFloat | None = Field(
+        default=None, gt=0, description="The largest size of the stored model, in megabytes."
+    )
+    memory_mb: FiniteFloat | None = Field(
+        default=None,
+        gt=0,
+        description="The most memory that a process may take once it has loaded the model, in megabytes.",
+    )
 
 
 class RiskPolicy(Policy):
-    """How bad a bad release would be: the two axes of a risk matrix.
+    """How bad a bad release would be: the two axes of a risk matrix."""
 
-    Attributes:
-        probability: That a release that passed the gate still does harm. A first champion counts one step
-            higher, as there is nothing that it was compared with.
-        impact: Of such harm.
-        approve_from: The level from which a person decides.
-    """
-
-    probability: Level = Field(default="low", description="That a release that passed the gate still does harm.")
-    impact: Level = Field(default="medium", description="Of such harm.")
-    approve_from: Level = Field(default="high", description="The level from which a person decides.")
+    probability: Level = Field(
+        default="low",
+        description="How probable it is that a release that passed the gate still does harm. A first champion counts "
+        "one step higher, as there is nothing that it was compared with.",
+    )
+    impact: Level = Field(default="medium", description="How bad such harm would be.")
+    approve_from: Level = Field(
+        default="high", description="The level of risk, both taken together, from which a person decides."
+    )
 
     def level(self, *, raised: int = 0) -> Level:
         """The level of a risk: its place in the 3 by 3 matrix of probability and impact.
@@ -143,59 +151,84 @@ class GatePolicy(Policy):
     and trust even when it does no harm, an equal model is no reason for one, and chains of "not much worse"
     drift downwards. Where releases are cheap and newer data is wanted for its own sake, `non_inferiority` with
     a margin releases what is not worse by more than that.
-
-    Attributes:
-        minimum: The worst value allowed, by metric: at least this for scores, at most this for losses.
-        comparison: Whether the challenger must be better (`superiority`) or not much worse (`non_inferiority`).
-        confidence: One-sided, of the gain's lower bound.
-        min_gain: What the lower bound of the gain must exceed, under superiority.
-        margin: What the loss must stay within, with that confidence, under non-inferiority.
-        draws: Of the bootstrap.
-        resample: `days` where rows of one day are not independent of each other; their bounds are wider then.
-        min_rows: Of the hold-out, for the comparison to count.
-        min_class_rows: Of the rarest class in it.
-        too_small: With fewer: keep the champion, ask for a longer hold-out, or ask a person.
-        dummy: The challenger must beat a dummy baseline.
-        expectations: The data's expectations must have passed.
-        leaks: No feature may be suspected of a leak.
-        slices: No slice may lose more than a bound; off by default.
-        fairness: Limits between protected groups; off by default.
-        calibration: Limits on calibration; off by default.
-        robustness: Limit on flips under small changes; off by default.
-        business_value: What the release must be worth; off by default.
-        serving: The challenger is tried in the prediction service's code; off by default.
-        conversion: It must be released in the format that the spec names; by default one that can't be converted is
-            released as it is.
-        approval: Whether a person decides on what has passed.
-        risk: When `approval` is `on_risk`.
-        approval_expires: After this, what nobody decided is rejected.
     """
 
-    minimum: dict[str, FiniteFloat] = Field(default_factory=dict, description="The worst value allowed, by metric.")
-    comparison: Literal["superiority", "non_inferiority"] = Field(
-        default="superiority", description="Must be better, or not much worse."
+    minimum: dict[str, FiniteFloat] = Field(
+        default_factory=dict,
+        description="The worst value allowed, by metric: at least this for scores, at most this for losses.",
     )
-    confidence: FiniteFloat = Field(default=0.95, gt=0.5, lt=1, description="One-sided, of the gain's lower bound.")
-    min_gain: FiniteFloat = Field(default=0.0, ge=0, description="What the lower bound of the gain must exceed.")
-    margin: FiniteFloat | None = Field(default=None, gt=0, description="What the loss must stay within.")
-    draws: int = Field(default=2000, ge=100, le=100_000, description="Of the bootstrap.")
-    resample: Literal["rows", "days"] = Field(default="rows", description="`days` where rows of a day are alike.")
-    min_rows: int = Field(default=200, ge=2, description="Of the hold-out, for the comparison to count.")
-    min_class_rows: int = Field(default=20, ge=1, description="Of the rarest class in it.")
-    too_small: Literal["keep", "extend", "ask"] = Field(default="keep", description="What to do with fewer rows.")
-    dummy: bool = Field(default=True, description="The challenger must beat a dummy baseline.")
-    expectations: bool = Field(default=True, description="The data's expectations must have passed.")
-    leaks: bool = Field(default=True, description="No feature may be suspected of a leak.")
-    slices: SlicePolicy | None = Field(default=None, description="No slice may lose more than a bound.")
-    fairness: FairnessPolicy | None = Field(default=None, description="Limits between protected groups.")
-    calibration: CalibrationPolicy | None = Field(default=None, description="Limits on calibration.")
-    robustness: RobustnessPolicy | None = Field(default=None, description="Limit on flips under small changes.")
-    business_value: BusinessValuePolicy | None = Field(default=None, description="What a release must be worth.")
-    serving: ServingPolicy | None = Field(default=None, description="Tried in the prediction service's code.")
-    conversion: bool = Field(default=False, description="Released in `release.format`, or not at all.")
-    approval: Literal["never", "always", "on_risk"] = Field(default="never", description="Whether a person decides.")
-    risk: RiskPolicy = Field(default_factory=RiskPolicy, description="When approval is `on_risk`.")
-    approval_expires: Duration = Field(default=timedelta(days=7), description="Then what nobody decided is rejected.")
+    comparison: Literal["superiority", "non_inferiority"] = Field(
+        default="superiority",
+        description="Whether the challenger must be better (`superiority`) or not much worse (`non_inferiority`).",
+    )
+    confidence: FiniteFloat = Field(
+        default=0.95, gt=0.5, lt=1, description="How sure it must be, one-sided, that the gain is above its bound."
+    )
+    min_gain: FiniteFloat = Field(
+        default=0.0, ge=0, description="What the lower bound of the gain must exceed, under `superiority`."
+    )
+    margin: FiniteFloat | None = Field(
+        default=None,
+        gt=0,
+        description="By how much the challenger may be worse, with that confidence, under `non_inferiority`; in the "
+        "metric's unit.",
+    )
+    draws: int = Field(
+        default=2000, ge=100, le=100_000, description="How many draws the bootstrap of the comparison has."
+    )
+    resample: Literal["rows", "days"] = Field(
+        default="rows",
+        description="What the bootstrap draws: `days` where rows of one day are not independent of each other; bounds "
+        "are wider then.",
+    )
+    min_rows: int = Field(
+        default=200, ge=2, description="How many rows the hold-out must have for the comparison to count."
+    )
+    min_class_rows: int = Field(default=20, ge=1, description="How many rows of the rarest class it must have.")
+    too_small: Literal["keep", "extend", "ask"] = Field(
+        default="keep",
+        description="What to do with fewer: `keep` the champion, `extend` the hold-out, or `ask` a person.",
+    )
+    dummy: bool = Field(default=True, description="Whether the challenger must beat a model that looks at nothing.")
+    expectations: bool = Field(default=True, description="Whether the data's expectations must have passed.")
+    leaks: bool = Field(
+        default=True, description="Whether a feature that is suspected of knowing the label blocks the release."
+    )
+    slices: SlicePolicy | None = Field(
+        default=None, description="No slice may lose more than a bound; not checked by default."
+    )
+    fairness: FairnessPolicy | None = Field(
+        default=None, description="Limits between protected groups; not checked by default."
+    )
+    calibration: CalibrationPolicy | None = Field(
+        default=None, description="Limits on the error of probabilities; not checked by default."
+    )
+    robustness: RobustnessPolicy | None = Field(
+        default=None,
+        description="A limit on predictions that change under small changes of the input; not checked by default.",
+    )
+    business_value: BusinessValuePolicy | None = Field(
+        default=None, description="What the release must be worth; not checked by default."
+    )
+    serving: ServingPolicy | None = Field(
+        default=None, description="The challenger is tried in the prediction service's own code; not tried by default."
+    )
+    conversion: bool = Field(
+        default=False,
+        description="Whether the challenger must be released in `release.format`; by default one that can't be "
+        "converted is released as it is.",
+    )
+    approval: Literal["never", "always", "on_risk"] = Field(
+        default="never",
+        description="Whether a person decides on what has passed: `never`, `always`, or `on_risk`, from the level of "
+        "`risk` on.",
+    )
+    risk: RiskPolicy = Field(
+        default_factory=RiskPolicy, description="How bad a bad release would be, for `approval: on_risk`."
+    )
+    approval_expires: Duration = Field(
+        default=timedelta(days=7), description="How long a challenger waits for a person; then it is rejected."
+    )
 
     @model_validator(mode="after")
     def _can_be_satisfied(self) -> Self:

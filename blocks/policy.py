@@ -47,14 +47,10 @@ def form_title(name: str, _: Any) -> str:
     return name.replace("_", " ").capitalize()
 
 
-def first_paragraph(schema: dict[str, Any]) -> None:
-    """Leave out of a class's description what is told at each of its fields."""
-    schema["description"] = str(schema.get("description", "")).split("\n\nAttributes:")[0]
-
-
 class Policy(BaseModel):
-    """A frozen part of a model spec; an unknown key in it is an error."""
+    """A frozen part of a model spec; an unknown key in it is an error.
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, field_title_generator=form_title, json_schema_extra=first_paragraph
-    )
+    What a key is for is said once, in its field's description: the form in Prefect shows it, and docs/spec.md has it.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, field_title_generator=form_title)

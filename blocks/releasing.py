@@ -12,41 +12,52 @@ from everfit.blocks.trials import AbPolicy, CanaryPolicy
 
 
 class ReleasePolicy(Policy):
-    """How a champion is replaced, who must be seen to serve it, and how long old ones are kept.
-
-    Attributes:
-        strategy: `replace` moves all traffic to the new champion at once; `canary` and `ab` try it on a share first.
-        canary: The trial of `canary`: a share of traffic that grows by steps.
-        ab: The trial of `ab`: a fixed split until a test has decided.
-        services: Prediction services that must answer with the new version before a release counts as done.
-        verify_timeout: How long to wait for them. A promotion that is not served by then is undone.
-        bake_time: How long after a release a loss of quality is blamed on it, and so rolled back.
-        keep_versions: So many former champions stay loadable, for rolling back to.
-        keep_for: So long after its time a former champion stays loadable, however many there are.
-        serving: How the prediction service serves the model: limits, durability, trials.
-        format: What is served: the fitted model as skops keeps it, or converted to `onnx` where that gives the same.
-        conversion: How near the converted model must come to the fitted one.
-    """
+    """How a champion is replaced, who must be seen to serve it, and how long old ones are kept."""
 
     strategy: Literal["replace", "canary", "ab"] = Field(
-        default="replace", description="How traffic moves to the new champion."
+        default="replace",
+        description="`replace` moves all traffic to the new champion at once; `canary` and `ab` try it on a share "
+        "first.",
     )
-    canary: CanaryPolicy = Field(default_factory=CanaryPolicy, description="A share of traffic that grows by steps.")
-    ab: AbPolicy = Field(default_factory=AbPolicy, description="A fixed split until a test has decided.")
+    canary: CanaryPolicy = Field(
+        default_factory=CanaryPolicy, description="The trial of `canary`: a share of traffic that grows by steps."
+    )
+    ab: AbPolicy = Field(
+        default_factory=AbPolicy, description="The trial of `ab`: a fixed split until a test has decided."
+    )
     services: tuple[str, ...] = Field(
-        default=(), description="Base URLs of the prediction services, such as http://localhost:8080."
+        default=(),
+        description="Base URLs of the prediction services, such as `http://localhost:8080`, that must answer with the "
+        "new version before a release counts as done.",
     )
     verify_timeout: Duration = Field(
-        default=timedelta(seconds=60), description="How long the services may take to answer with the new version."
+        default=timedelta(seconds=60),
+        description="How long the services may take to answer with the new version; a promotion that is not served by "
+        "then is undone.",
     )
     bake_time: Duration = Field(
-        default=timedelta(days=3), description="After a release, quality lost within this span is blamed on it."
+        default=timedelta(days=3),
+        description="How long after a release a loss of quality is blamed on it, and so rolled back.",
     )
-    keep_versions: int = Field(default=5, ge=1, description="Former champions that stay loadable.")
-    keep_for: Duration = Field(default=timedelta(days=90), description="How long a former champion stays loadable.")
-    serving: ServingPolicy = Field(default_factory=ServingPolicy, description="How the prediction service serves it.")
-    format: Literal["skops", "onnx"] = Field(default="skops", description="As fitted, or converted where it can be.")
-    conversion: ConversionPolicy = Field(default_factory=ConversionPolicy, description="When a conversion is accepted.")
+    keep_versions: int = Field(
+        default=5, ge=1, description="How many former champions stay loadable, for rolling back to."
+    )
+    keep_for: Duration = Field(
+        default=timedelta(days=90),
+        description="How long after its time a former champion stays loadable, however many there are.",
+    )
+    serving: ServingPolicy = Field(
+        default_factory=ServingPolicy,
+        description="How the prediction service serves the model: limits, durability, odd inputs.",
+    )
+    format: Literal["skops", "onnx"] = Field(
+        default="skops",
+        description="What is served: the fitted model as `skops` keeps it, or converted to `onnx` where that gives the "
+        "same.",
+    )
+    conversion: ConversionPolicy = Field(
+        default_factory=ConversionPolicy, description="How near the converted model must come to the fitted one."
+    )
 
     @field_validator("services")
     @classmethod

@@ -10,15 +10,14 @@ from everfit.blocks.sources import Source
 
 
 class NewDataPolicy(Policy):
-    """How much newly matured data calls for a training; either bound is enough.
+    """How much newly matured data calls for a training; either bound is enough."""
 
-    Attributes:
-        rows: So many rows with mature labels since the last turn.
-        share: The same as a share of the rows that the champion was trained on.
-    """
-
-    rows: int | None = Field(default=None, ge=1, description="Newly matured rows since the last turn.")
-    share: FiniteFloat | None = Field(default=None, gt=0, description="The same as a share of the training rows.")
+    rows: int | None = Field(
+        default=None, ge=1, description="How many rows must have got a mature label since the last turn."
+    )
+    share: FiniteFloat | None = Field(
+        default=None, gt=0, description="The same as a share of the rows that the champion was trained on."
+    )
 
     @model_validator(mode="after")
     def _bounds_something(self) -> Self:
@@ -31,17 +30,10 @@ class SatisfactionPolicy(Policy):
     """A figure of the users' own, such as an acceptance rate, that must stay within a bound.
 
     Its mean over the rows of a monitoring window is what counts.
-
-    Attributes:
-        metric: Its name: the column that holds it.
-        source: Where it comes from.
-        time: The column that says when each row of it was measured.
-        at_least: The lowest value that is good enough.
-        at_most: The highest value that is good enough.
     """
 
     metric: str = Field(min_length=1, description="The figure's name: the column that holds it.")
-    source: Source = Field(description="Where it comes from.")
+    source: Source = Field(description="Where the figure comes from.")
     time: str = Field(min_length=1, description="The column that says when each row of it was measured.")
     at_least: FiniteFloat | None = Field(default=None, description="The lowest value that is good enough.")
     at_most: FiniteFloat | None = Field(default=None, description="The highest value that is good enough.")
@@ -58,76 +50,78 @@ class SatisfactionPolicy(Policy):
 
 
 class BudgetPolicy(Policy):
-    """How many turns may start by themselves within a span.
+    """How many turns may start by themselves within a span."""
 
-    Attributes:
-        turns: So many.
-        per: In any span of this length.
-    """
-
-    turns: int = Field(default=12, ge=0, description="Turns that may start by themselves.")
+    turns: int = Field(default=12, ge=0, description="How many turns may start by themselves.")
     per: Duration = Field(default=timedelta(days=30), description="In any span of this length.")
 
 
 class WorthPolicy(Policy):
-    """What quality is worth and what a turn costs, so that a turn is run only where it pays.
+    """What quality is worth and what a turn costs, so that a turn is run only where it pays."""
 
-    Attributes:
-        unit: Of value and cost, for the reader.
-        per_metric_unit: What one whole unit of the primary metric is worth on one row.
-        horizon: For how long a new model is expected to be of use.
-        cost_per_turn: What a turn costs; by default the mean of past turns.
-        cost_per_hour: What an hour of a turn costs, to work out past turns' cost from their duration.
-    """
-
-    unit: str = Field(default="", description="Of value and cost, for the reader.")
-    per_metric_unit: FiniteFloat = Field(gt=0, description="Worth of one unit of the primary metric on one row.")
-    horizon: Duration = Field(default=timedelta(days=90), description="How long a new model is of use.")
-    cost_per_turn: FiniteFloat | None = Field(default=None, ge=0, description="Cost of a turn; else of past turns.")
-    cost_per_hour: FiniteFloat | None = Field(default=None, ge=0, description="Cost of an hour of a turn.")
+    unit: str = Field(default="", description="The unit of value and cost, for the reader.")
+    per_metric_unit: FiniteFloat = Field(
+        gt=0, description="What one whole unit of the primary metric is worth on one row."
+    )
+    horizon: Duration = Field(
+        default=timedelta(days=90), description="For how long a new model is expected to be of use."
+    )
+    cost_per_turn: FiniteFloat | None = Field(
+        default=None, ge=0, description="What a turn costs; by default the mean of past turns."
+    )
+    cost_per_hour: FiniteFloat | None = Field(
+        default=None,
+        ge=0,
+        description="What an hour of a turn costs, to work out past turns' cost from their duration.",
+    )
 
 
 class RetrainingPolicy(Policy):
     """What calls for a new training, and how often at most.
 
     Retraining helps when quality is lost and there is newer data to learn from. Drift without loss is watched.
-
-    Attributes:
-        on: `loss`: when quality is lost. `drift`: also when drift persists without loss. `nothing`: a loss is told
-            to a person, and only the reasons below start a turn.
-        schedule: Retrain when the last turn is that long ago.
-        new_data: Retrain when so much newly matured data has come.
-        satisfaction: Figures of the users' own that must stay within bounds.
-        code: Whether a changed spec or package version calls for a turn.
-        cooldown: The least span of event time between two turns that start by themselves.
-        budget: How many turns may start by themselves within a span.
-        back_off: How long to wait after a retraining that did not help; by default one monitoring window.
-        back_off_factor: By how much longer each further wait is. At 2 there is twice as much of what is new to learn
-            from at each attempt.
-        escalate_after: After so many retrainings that did not help a person is asked.
-        max_attempts: So many are tried before only a person can start another for the same reason.
-        attempts_within: Older attempts don't count any more.
-        failure_back_off: How long to wait after a turn that broke off or whose data was rejected.
-        max_failures: After so many of those in a row a person is asked, and one is tried in a span of the budget.
-        false_alarm_windows: A healthy champion may be called worse once in so many windows at
-            `1 - monitoring.confidence`: a loss is looked for in every window, so each look must be surer.
-        min_trust: Quality estimated without labels is acted on from this trust on, which past estimates earn.
-        data_problem_windows: A data problem that lasts for so many windows is no glitch: a person is asked.
-        worth: What quality is worth and what a turn costs; without it a loss alone decides.
     """
 
-    on: Literal["loss", "drift", "nothing"] = Field(default="loss", description="What starts a turn by itself.")
-    schedule: Duration | None = Field(default=None, description="Retrain when the last turn is that long ago.")
-    new_data: NewDataPolicy | None = Field(default=None, description="Retrain when so much data has matured.")
-    satisfaction: tuple[SatisfactionPolicy, ...] = Field(default=(), description="Figures that must stay in bounds.")
+    on: Literal["loss", "drift", "nothing"] = Field(
+        default="loss",
+        description="When a turn starts by itself. `loss`: when quality is lost. `drift`: also when drift persists "
+        "without loss. `nothing`: a loss is told to a person, and only the keys below start a turn.",
+    )
+    schedule: Duration | None = Field(
+        default=None, description="Retrain when the last turn is that long ago; by default age alone calls for nothing."
+    )
+    new_data: NewDataPolicy | None = Field(
+        default=None,
+        description="Retrain when so much newly matured data has come; by default new data alone calls for nothing.",
+    )
+    satisfaction: tuple[SatisfactionPolicy, ...] = Field(
+        default=(), description="Figures of the users' own, such as an acceptance rate, that must stay within bounds."
+    )
     code: bool = Field(default=False, description="Whether a changed spec or package version calls for a turn.")
-    cooldown: Duration = Field(default=timedelta(hours=12), description="Least span between two turns.")
-    budget: BudgetPolicy = Field(default_factory=BudgetPolicy, description="Turns that may start within a span.")
-    back_off: Duration | None = Field(default=None, description="Wait after an attempt in vain; default: the window.")
-    back_off_factor: FiniteFloat = Field(default=2.0, ge=1, description="By how much longer each further wait is.")
-    escalate_after: int = Field(default=3, ge=1, description="Attempts in vain after which a person is asked.")
-    max_attempts: int = Field(default=6, ge=1, description="Attempts in vain after which no more are made.")
-    attempts_within: Duration = Field(default=timedelta(days=730), description="Older attempts don't count.")
+    cooldown: Duration = Field(
+        default=timedelta(hours=12),
+        description="The least span of event time between two turns that start by themselves.",
+    )
+    budget: BudgetPolicy = Field(
+        default_factory=BudgetPolicy, description="How many turns may start by themselves within a span."
+    )
+    back_off: Duration | None = Field(
+        default=None,
+        description="How long to wait after a retraining that did not help; by default one monitoring window.",
+    )
+    back_off_factor: FiniteFloat = Field(
+        default=2.0,
+        ge=1,
+        description="By how many times each further wait is longer. At 2 there is twice as much new to learn from at "
+        "each attempt.",
+    )
+    escalate_after: int = Field(
+        default=3, ge=1, description="After so many retrainings that did not help, a person is asked."
+    )
+    max_attempts: int = Field(
+        default=6, ge=1, description="After so many, only a person can start another for the same reason."
+    )
+    attempts_within: Duration = Field(default=timedelta(days=730), description="For how long an attempt counts.")
     failure_back_off: Duration = Field(
         default=timedelta(hours=1),
         description="How long to wait after a turn that broke off or whose data was rejected; each further one in a row"
@@ -140,10 +134,25 @@ class RetrainingPolicy(Policy):
         description="After so many turns in a row that broke off, a person is asked; from then on one is tried in a "
         "span of the budget (`budget.per`).",
     )
-    false_alarm_windows: int = Field(default=200, ge=1, description="Windows over which confidence is to hold.")
-    min_trust: FiniteFloat = Field(default=0.5, ge=0, le=1, description="Trust from which on estimates are acted on.")
-    data_problem_windows: int = Field(default=3, ge=1, description="Windows after which a person is asked.")
-    worth: WorthPolicy | None = Field(default=None, description="What quality is worth and what a turn costs.")
+    false_alarm_windows: int = Field(
+        default=200,
+        ge=1,
+        description="Over how many windows `monitoring.confidence` is to hold: a loss is looked for in every window, so"
+        " each look must be surer.",
+    )
+    min_trust: FiniteFloat = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="From which trust on, which past estimates earn, quality that was estimated without labels is acted"
+        " on.",
+    )
+    data_problem_windows: int = Field(
+        default=3, ge=1, description="After so many windows with it a data problem is no glitch, and a person is asked."
+    )
+    worth: WorthPolicy | None = Field(
+        default=None, description="What quality is worth and what a turn costs; without it a loss alone decides."
+    )
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

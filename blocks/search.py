@@ -9,19 +9,16 @@ from everfit.blocks.policy import Duration, Policy
 
 
 class Space(Policy):
-    """The values that one hyperparameter may take: a range, or a list of choices.
+    """The values that one hyperparameter may take: a range, or a list of choices."""
 
-    Attributes:
-        low: Least value; a range of whole numbers when both ends are whole.
-        high: Greatest value.
-        log: Whether the range is searched on a logarithmic scale.
-        choices: The values themselves, in place of a range.
-    """
-
-    low: int | float | None = Field(default=None, description="Least value of a range.")
-    high: int | float | None = Field(default=None, description="Greatest value of a range.")
-    log: bool = Field(default=False, description="Search on a logarithmic scale.")
-    choices: tuple[str | int | float | bool | None, ...] = Field(default=(), description="Values in place of a range.")
+    low: int | float | None = Field(
+        default=None, description="The least value; of a range of whole numbers when both ends are whole."
+    )
+    high: int | float | None = Field(default=None, description="The greatest value.")
+    log: bool = Field(default=False, description="Whether the range is searched on a logarithmic scale.")
+    choices: tuple[str | int | float | bool | None, ...] = Field(
+        default=(), description="The values themselves, in place of a range."
+    )
 
     @model_validator(mode="after")
     def _one_kind(self) -> Self:
@@ -40,20 +37,30 @@ class SearchPolicy(Policy):
     """How hyperparameters are searched, by Optuna's tree-structured Parzen estimator.
 
     The candidates' own defaults are tried first, then what did best in the last turn, then what the search proposes.
-
-    Attributes:
-        trials: How many settings of each candidate are tried; 1 is the defaults alone, and the last turn's best. Of
-            fewer than 10,000 training rows a few settings that suit them are tried beside the defaults.
-        time: After this no further setting of a candidate is tried.
-        at_once: How many settings are proposed before any of them is learned from. As many may be tried side by side on
-            the workers of a Dask scheduler; what is found is the same wherever they are tried.
-        spaces: By candidate and hyperparameter, in place of the candidate's own space.
     """
 
-    trials: int = Field(default=1, ge=1, le=10_000, description="Settings of each candidate that are tried.")
-    time: Duration = Field(default=timedelta(minutes=10), description="After this no further setting is tried.")
-    at_once: int = Field(default=4, ge=1, le=1000, description="Settings that are proposed side by side.")
-    spaces: dict[str, dict[str, Space]] = Field(default_factory=dict, description="In place of a candidate's own.")
+    trials: int = Field(
+        default=1,
+        ge=1,
+        le=10_000,
+        description="How many settings of each candidate are tried; 1 is the defaults alone, and the last turn's "
+        "best. Of fewer than 10,000 training rows a few settings that suit them are tried beside the "
+        "defaults.",
+    )
+    time: Duration = Field(
+        default=timedelta(minutes=10), description="After this span no further setting of a candidate is tried."
+    )
+    at_once: int = Field(
+        default=4,
+        ge=1,
+        le=1000,
+        description="How many settings are proposed before any of them is learned from. As many may be tried side by "
+        "side on the workers of a Dask scheduler; what is found is the same wherever they are tried.",
+    )
+    spaces: dict[str, dict[str, Space]] = Field(
+        default_factory=dict,
+        description="What is searched, by candidate and hyperparameter, in place of the candidate's own space.",
+    )
 
     @property
     def on(self) -> bool:

@@ -30,21 +30,17 @@ Address = Annotated[str, AfterValidator(_without_login)]
 
 
 class _Source(Policy):
-    """What all sources have.
-
-    Attributes:
-        lookback: How far before the newest row already taken a window is read again for rows that came late
-            and labels that were not known then.
-        time_format: How times are written: `epoch_s`, `epoch_ms`, or a format of `strptime` such as `%d.%m.%Y %H:%M`;
-            by default ISO 8601.
-    """
+    """What all sources have."""
 
     lookback: Duration = Field(
         default=timedelta(days=30),
-        description="How far before the newest row taken is read again, for late rows and late labels.",
+        description="How far before the newest row already taken a window is read again, for rows that came late and "
+        "labels that were not known then.",
     )
     time_format: str | None = Field(
-        default=None, description="epoch_s, epoch_ms or a format of strptime; by default ISO 8601."
+        default=None,
+        description="How times are written: `epoch_s`, `epoch_ms`, or a format of `strptime` such as `%d.%m.%Y "
+        "%H:%M`; by default ISO 8601.",
     )
 
 
@@ -52,50 +48,51 @@ class FilesSource(_Source):
     """Files of a table: CSV, Parquet or JSON lines, gzipped or not; local, on S3 or on the web.
 
     A file is read once; one that grew or changed is read again.
-
-    Attributes:
-        kind: `files`.
-        path: A file, a folder, or a glob such as `data/*.parquet` or `s3://bucket/flights/*.csv`; or an https address.
-        format: The files' format; by default it is told from their names.
-        delimiter: Between the values of CSV; by default the one that the header shows.
-        encoding: Of CSV and JSON lines.
-        null_values: What stands for a missing value in CSV, beside nothing at all.
-        credentials: Name of a stored AwsCredentials block for `s3://`; by default the environment tells.
-        allowed_hosts: Hosts that may be read by plain http, beside this machine.
-        max_bytes: The largest file that is fetched from the web.
     """
 
-    kind: Literal["files"] = "files"
-    path: Address = Field(min_length=1, description="A file, a folder or a glob; local, s3:// or https://.")
-    format: Literal["csv", "parquet", "jsonl"] | None = Field(
-        default=None, description="By default told from the names."
+    kind: Literal["files"] = Field(default="files", description="Files of a table.")
+    path: Address = Field(
+        min_length=1,
+        description="A file, a folder, or a glob such as `data/*.parquet` or `s3://bucket/flights/*.csv`; or an https "
+        "address. A relative path counts from the folder in which flows run.",
     )
-    delimiter: str | None = Field(default=None, min_length=1, max_length=1, description="By default as the header is.")
-    encoding: str = Field(default="utf-8", description="Of CSV and JSON lines.")
+    format: Literal["csv", "parquet", "jsonl"] | None = Field(
+        default=None, description="The files' format; by default it is told from their names."
+    )
+    delimiter: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1,
+        description="What stands between the values of CSV; by default the one that the header shows.",
+    )
+    encoding: str = Field(default="utf-8", description="The encoding of CSV and JSON lines.")
     null_values: tuple[str, ...] = Field(
         default=("NA", "N/A", "n/a", "#N/A", "null", "NULL", "Null", "None", "nan", "NaN", "NAN", "-nan", "-", "?"),
         description="What stands for a missing value in CSV, beside nothing at all.",
     )
-    credentials: str | None = Field(default=None, description="Name of a stored AwsCredentials block.")
-    allowed_hosts: tuple[str, ...] = Field(default=(), description="Hosts that may be read by plain http.")
-    max_bytes: int = Field(default=50 * 2**30, gt=0, description="The largest file that is fetched from the web.")
+    credentials: str | None = Field(
+        default=None,
+        description="The name of a stored AwsCredentials block for `s3://`; by default the environment tells.",
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(), description="Hosts that may be read by plain http, beside this machine."
+    )
+    max_bytes: int = Field(
+        default=50 * 2**30, gt=0, description="The largest file, in bytes, that is fetched from the web."
+    )
 
 
 class SqlSource(_Source):
-    """A table or query of any database that SQLAlchemy reaches.
+    """A table or query of any database that SQLAlchemy reaches."""
 
-    Attributes:
-        kind: `sql`.
-        url: SQLAlchemy URL, best as `env:NAME` or `block:NAME`.
-        table: The table, with its schema if needed; the window is asked for by `columns.event_time`.
-        query: Or a query, with `:since` and `:until` where it cuts the window.
-        chunk_rows: How many rows are fetched at a time.
-    """
-
-    kind: Literal["sql"] = "sql"
-    url: Secret = Field(description="SQLAlchemy URL, best as env:NAME or block:NAME.")
-    table: str | None = Field(default=None, description="A table, or schema.table.")
-    query: str | None = Field(default=None, description="A query, with :since and :until where it cuts the window.")
+    kind: Literal["sql"] = Field(default="sql", description="A table or query of a database.")
+    url: Secret = Field(description="The database's SQLAlchemy URL, best as `env:NAME` or `block:NAME`.")
+    table: str | None = Field(
+        default=None,
+        description="The table, as `schema.table` if needed; the window is asked for by `columns.event_time`. Give this"
+        " or `query`.",
+    )
+    query: str | None = Field(default=None, description="A query, with `:since` and `:until` where it cuts the window.")
     chunk_rows: int = Field(default=50_000, gt=0, description="How many rows are fetched at a time.")
 
     @model_validator(mode="after")
@@ -106,102 +103,76 @@ class SqlSource(_Source):
 
 
 class CursorPaging(Policy):
-    """Each page tells the cursor of the next; none ends it.
+    """Each page tells the cursor of the next; none ends it."""
 
-    Attributes:
-        kind: `cursor`.
-        parameter: The query parameter that takes the cursor.
-        path: Where the answer holds it, such as `meta.next`.
-    """
-
-    kind: Literal["cursor"] = "cursor"
+    kind: Literal["cursor"] = Field(default="cursor", description="Pages that tell the cursor of the next.")
     parameter: str = Field(default="cursor", description="The query parameter that takes the cursor.")
-    path: str = Field(default="next", description="Where the answer holds it, such as meta.next.")
+    path: str = Field(default="next", description="Where the answer holds the next cursor, such as `meta.next`.")
 
 
 class NumberPaging(Policy):
-    """Pages have numbers; an empty one ends it.
+    """Pages have numbers; an empty one ends it."""
 
-    Attributes:
-        kind: `page`.
-        parameter: The query parameter that takes the number.
-        first: Of the first page.
-    """
-
-    kind: Literal["page"] = "page"
+    kind: Literal["page"] = Field(default="page", description="Pages that have numbers.")
     parameter: str = Field(default="page", description="The query parameter that takes the number.")
-    first: int = Field(default=1, description="Number of the first page.")
+    first: int = Field(default=1, description="The number of the first page.")
 
 
 class LinkPaging(Policy):
-    """The `Link` header tells the address of the next page.
+    """The `Link` header tells the address of the next page."""
 
-    Attributes:
-        kind: `link`.
-    """
-
-    kind: Literal["link"] = "link"
+    kind: Literal["link"] = Field(default="link", description="Pages whose `Link` header tells the next.")
 
 
 Paging = Annotated[CursorPaging | NumberPaging | LinkPaging, Field(discriminator="kind")]
 
 
 class HttpSource(_Source):
-    """A JSON API.
+    """A JSON API."""
 
-    Attributes:
-        kind: `http`.
-        url: Its address; https, unless the host is this machine or allowed.
-        parameters: Query parameters; `{since}` and `{until}` in them become the window's ends in ISO 8601.
-        records: Where the answer holds the list of rows, such as `data.items`; by default the answer is the list.
-        token: Bearer token, best as `env:NAME` or `block:NAME`.
-        paging: How pages follow each other; by default there is one.
-        allowed_hosts: Hosts that may be read by plain http, beside this machine.
-        timeout: For one request.
-        retries: How often a request is sent again after 429, 5xx or a broken connection.
-        max_bytes: Of all pages together.
-        max_time: For all pages together.
-    """
-
-    kind: Literal["http"] = "http"
-    url: Address = Field(pattern=r"^https?://", description="The API's address.")
-    parameters: dict[str, str] = Field(default_factory=dict, description="Query parameters, with {since} and {until}.")
-    records: str | None = Field(default=None, description="Where the answer holds the rows, such as data.items.")
-    token: Secret | None = Field(default=None, description="Bearer token, best as env:NAME or block:NAME.")
+    kind: Literal["http"] = Field(default="http", description="A JSON API.")
+    url: Address = Field(
+        pattern=r"^https?://",
+        description="The API's address; https, unless the host is this machine or one of `allowed_hosts`.",
+    )
+    parameters: dict[str, str] = Field(
+        default_factory=dict,
+        description="Query parameters; `{since}` and `{until}` in them become the window's ends in ISO 8601.",
+    )
+    records: str | None = Field(
+        default=None,
+        description="Where the answer holds the list of rows, such as `data.items`; by default the answer is the list.",
+    )
+    token: Secret | None = Field(default=None, description="A bearer token, best as `env:NAME` or `block:NAME`.")
     paging: Paging | None = Field(default=None, description="How pages follow each other; by default there is one.")
-    allowed_hosts: tuple[str, ...] = Field(default=(), description="Hosts that may be read by plain http.")
-    timeout: Duration = Field(default=timedelta(seconds=30), description="For one request.")
-    retries: int = Field(default=5, ge=0, description="How often a request is sent again.")
-    max_bytes: int = Field(default=2**30, gt=0, description="Of all pages together.")
-    max_time: Duration = Field(default=timedelta(hours=1), description="For all pages together.")
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(), description="Hosts that may be read by plain http, beside this machine."
+    )
+    timeout: Duration = Field(default=timedelta(seconds=30), description="How long one request may take.")
+    retries: int = Field(
+        default=5, ge=0, description="How often a request is sent again after 429, 5xx or a broken connection."
+    )
+    max_bytes: int = Field(default=2**30, gt=0, description="How many bytes all pages together may have.")
+    max_time: Duration = Field(default=timedelta(hours=1), description="How long all pages together may take.")
 
 
 class DeltaSource(_Source):
-    """Another Delta table, local or on S3.
+    """Another Delta table, local or on S3."""
 
-    Attributes:
-        kind: `delta`.
-        path: Where it lies.
-        version: Of the table; by default the newest.
-    """
-
-    kind: Literal["delta"] = "delta"
-    path: str = Field(min_length=1, description="A folder or s3://bucket/prefix.")
-    version: int | None = Field(default=None, ge=0, description="By default the newest.")
+    kind: Literal["delta"] = Field(default="delta", description="Another Delta table.")
+    path: str = Field(min_length=1, description="Where the table lies: a folder or `s3://bucket/prefix`.")
+    version: int | None = Field(default=None, ge=0, description="The table's version; by default the newest.")
 
 
 class PythonSource(_Source):
-    """A function that gives the rows of a window.
+    """A function that gives the rows of a window."""
 
-    Attributes:
-        kind: `python`.
-        function: `package.module:function`; called with `since` (or None) and `until`, it gives a pandas frame or an
-            iterator of frames.
-    """
-
-    kind: Literal["python"] = "python"
+    kind: Literal["python"] = Field(default="python", description="A function.")
     function: str = Field(
-        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="package.module:function, given since and until."
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        description="`package.module:function`, which must be installed where flows run. It is called with `since` "
+        "(None for all that there is) and `until`, and gives the rows of that window: a pandas frame, or an"
+        " iterator of frames.",
     )
 
 

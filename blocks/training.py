@@ -25,55 +25,82 @@ _FACTORY = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 
 
 class TrainingPolicy(Policy):
-    """How candidates are trained, and on what.
+    """How candidates are trained, and on what."""
 
-    Attributes:
-        metric: The primary metric; by default ROC AUC, log loss or RMSE, as the task is.
-        window: `all` history, how far back from `until` training data goes, or `best` of `windows`.
-        windows: The spans that compete on the validation rows when `window` is `best`.
-        holdout: The last part of the window, in time order, that no candidate is fitted on.
-        holdout_share: What is kept out instead when rows have no event time: a seeded sample, stratified by class.
-        candidates: What is tried; by default gradient boosting and a linear model. Beside everfit's own any
-            `package.module:factory` that returns a scikit-learn-compatible estimator.
-        parameters: Hyperparameters by candidate, in place of its defaults.
-        time_limit: A candidate that takes longer to try or to fit is given up.
-        folds: On how many parts of the training rows, each later than what is fitted on, candidates are chosen; by
-            default 5 of fewer than 10,000 rows, and else 1. Rows without event times are cut by a seeded draw.
-        search: Of hyperparameters; by default none.
-        class_weight: `balanced` gives each class the same weight, however rare it is.
-        recency: After this span of event time a row has half the weight; by default all weigh the same.
-        calibration: Whether probabilities are calibrated on the last fifth of the rows, which are not fitted on then.
-        seed: Of everything random.
-        refit: Whether the winner is fitted again on the whole window, hold-out included, once the gate has passed.
-        allow_leaks: Features that may tell the label as well as they like: they are known to be no leak.
-        value: What right and wrong answers are worth; by default not reckoned.
-        evidence: `full` adds SHAP values, robustness and plots to the evidence that each version carries.
-    """
-
-    metric: str | None = Field(default=None, description="The primary metric; by default what suits the task.")
+    metric: str | None = Field(
+        default=None, description="The primary metric; by default ROC AUC, log loss or RMSE, as the task is."
+    )
     window: Literal["all", "best"] | Duration = Field(
-        default="all", description="`all`, how far back training data goes, or `best` of `windows`."
+        default="all",
+        description="`all` history, how far back from `until` training data goes, or `best` of `windows`.",
     )
-    windows: tuple[Literal["all"] | Duration, ...] = Field(default=(), description="Spans that compete.")
-    holdout: Duration = Field(default=timedelta(days=14), description="The last part of the window, kept out.")
+    windows: tuple[Literal["all"] | Duration, ...] = Field(
+        default=(), description="The spans that compete on the validation rows when `window` is `best`."
+    )
+    holdout: Duration = Field(
+        default=timedelta(days=14),
+        description="The last part of the window, in time order, that no candidate is fitted on.",
+    )
     holdout_share: float = Field(
-        default=0.2, gt=0, lt=1, description="The sample kept out instead when rows have no event time."
+        default=0.2,
+        gt=0,
+        lt=1,
+        description="What is kept out instead when rows have no event time: a seeded sample, stratified by class.",
     )
-    candidates: tuple[str, ...] = Field(default=(), description="What is tried; by default what suits the task.")
-    parameters: dict[str, dict[str, Any]] = Field(default_factory=dict, description="Hyperparameters by candidate.")
-    time_limit: Duration = Field(default=timedelta(hours=1), description="A candidate that takes longer is given up.")
+    candidates: tuple[str, ...] = Field(
+        default=(),
+        description="What is tried; by default gradient boosting and a linear model. Besides everfit's own any "
+        "`package.module:factory` that is installed where flows run: it is called with its `parameters`, "
+        "and returns an estimator as scikit-learn's are, or a whole `Pipeline`. Types of packages other "
+        "than scikit-learn, LightGBM and XGBoost must be named in `EVERFIT_TRUSTED_PACKAGES`, apart by "
+        "commas, wherever the model is trained and served.",
+    )
+    parameters: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Hyperparameters, by candidate, in place of its defaults."
+    )
+    time_limit: Duration = Field(
+        default=timedelta(hours=1),
+        description="How long a candidate may take to be tried or fitted before it is given up.",
+    )
     folds: int | None = Field(
-        default=None, ge=1, le=20, description="Parts that candidates are chosen by; by default as suits the rows."
+        default=None,
+        ge=1,
+        le=20,
+        description="On how many parts of the training rows, each later than what is fitted on, candidates are chosen; "
+        "by default 5 of fewer than 10,000 rows, and else 1. Rows without event times are cut by a seeded "
+        "draw.",
     )
-    search: SearchPolicy = Field(default_factory=SearchPolicy, description="Of hyperparameters; by default none.")
-    class_weight: Literal["none", "balanced"] = Field(default="none", description="`balanced`: all classes alike.")
-    recency: Duration | None = Field(default=None, description="After this span a row has half the weight.")
-    calibration: Literal["none", "sigmoid", "isotonic"] = Field(default="none", description="Of probabilities.")
-    seed: int = Field(default=0, ge=0, lt=2**32, description="Of everything random.")
-    refit: bool = Field(default=True, description="Fit the winner again on the whole window before its release.")
-    allow_leaks: tuple[str, ...] = Field(default=(), description="Features known to be no leak.")
-    value: ValuePolicy | None = Field(default=None, description="What right and wrong answers are worth.")
-    evidence: Literal["quick", "full"] = Field(default="full", description="`full` adds SHAP, robustness and plots.")
+    search: SearchPolicy = Field(
+        default_factory=SearchPolicy, description="How hyperparameters are searched; by default they are not."
+    )
+    class_weight: Literal["none", "balanced"] = Field(
+        default="none", description="Whether rows count alike, or `balanced`: each class the same, however rare it is."
+    )
+    recency: Duration | None = Field(
+        default=None,
+        description="After this span of event time a row has half the weight; by default all weigh the same.",
+    )
+    calibration: Literal["none", "sigmoid", "isotonic"] = Field(
+        default="none",
+        description="How probabilities are calibrated, if they are: on the last fifth of the rows, which are not fitted"
+        " on then.",
+    )
+    seed: int = Field(default=0, ge=0, lt=2**32, description="What everything random is drawn by.")
+    refit: bool = Field(
+        default=True,
+        description="Whether the winner is fitted again on the whole window, hold-out included, once the gate has "
+        "passed.",
+    )
+    allow_leaks: tuple[str, ...] = Field(
+        default=(), description="Features that may tell the label as well as they like: they are known to be no leak."
+    )
+    value: ValuePolicy | None = Field(
+        default=None, description="What right and wrong answers are worth; by default not reckoned."
+    )
+    evidence: Literal["quick", "full"] = Field(
+        default="full",
+        description="`full` adds SHAP values, robustness and plots to the evidence that each version carries.",
+    )
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

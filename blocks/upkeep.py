@@ -8,19 +8,25 @@ from everfit.blocks.policy import Duration, Policy, format_duration
 
 
 class RetentionPolicy(Policy):
-    """How long the rows of each of a model's tables are kept, counted from their day; for ever by default.
+    """How long the rows of each of a model's tables are kept, counted from their day; for ever by default."""
 
-    Attributes:
-        dataset: Rows to learn from, by the day of their event.
-        quarantine: Rows that were settled; what lies open stays until somebody settles it.
-        predictions: Answered predictions, by the day of their event.
-        labels: What came true, by the day on which it became known.
-    """
-
-    dataset: Duration | None = Field(default=None, description="Rows to learn from; by default for ever.")
-    quarantine: Duration | None = Field(default=None, description="Settled rows; by default for ever.")
-    predictions: Duration | None = Field(default=None, description="Answered predictions; by default for ever.")
-    labels: Duration | None = Field(default=None, description="What came true; by default for ever.")
+    dataset: Duration | None = Field(
+        default=None,
+        description="How long rows to learn from are kept, by the day of their event; by default for ever.",
+    )
+    quarantine: Duration | None = Field(
+        default=None,
+        description="How long settled rows of the quarantine are kept, by default for ever; what lies open stays until "
+        "somebody settles it.",
+    )
+    predictions: Duration | None = Field(
+        default=None,
+        description="How long answered predictions are kept, by the day of their event; by default for ever.",
+    )
+    labels: Duration | None = Field(
+        default=None,
+        description="How long labels are kept, by the day on which they became known; by default for ever.",
+    )
 
     @field_validator("*")
     @classmethod
@@ -33,16 +39,14 @@ class RetentionPolicy(Policy):
 
 
 class UpkeepPolicy(Policy):
-    """What is removed, and when.
-
-    Attributes:
-        keep: How long rows are kept.
-        history: How long a table's past states, a turn's files and a challenger that was not released can be gone back
-            to. What a champion, or a turn that is not over, was made from stays in any case.
-    """
+    """What is removed, and when."""
 
     keep: RetentionPolicy = Field(default_factory=RetentionPolicy, description="How long rows are kept.")
-    history: Duration = Field(default=timedelta(days=30), description="How long past states can be gone back to.")
+    history: Duration = Field(
+        default=timedelta(days=30),
+        description="How long a table's past states, a turn's files and a challenger that was not released can be "
+        "gone back to. What a champion, or a turn that is not over, was made from stays in any case.",
+    )
 
     @field_validator("history")
     @classmethod

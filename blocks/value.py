@@ -8,26 +8,21 @@ from everfit.blocks.policy import Policy
 
 
 class ValuePolicy(Policy):
-    """What each outcome is worth, in a unit of the user's: gains above 0, costs below.
+    """What each outcome is worth, in a unit of the user's: gains above 0, costs below."""
 
-    Attributes:
-        true_positive: Of acting where it was right.
-        false_positive: Of acting in vain.
-        true_negative: Of rightly doing nothing.
-        false_negative: Of doing nothing where action was needed.
-        function: `package.module:function` in place of the four; it is given the labels and the scores of rows as
-            arrays, and returns the worth of each row.
-        unit: Such as EUR.
-    """
-
-    true_positive: FiniteFloat = Field(default=0.0, description="Of acting where it was right.")
-    false_positive: FiniteFloat = Field(default=0.0, description="Of acting in vain.")
-    true_negative: FiniteFloat = Field(default=0.0, description="Of rightly doing nothing.")
-    false_negative: FiniteFloat = Field(default=0.0, description="Of doing nothing where action was needed.")
-    function: str | None = Field(
-        default=None, pattern=r"^[\w.]+:\w+$", description="`package.module:function` in place of the four."
+    true_positive: FiniteFloat = Field(default=0.0, description="What it is worth to act where it was right.")
+    false_positive: FiniteFloat = Field(default=0.0, description="What it is worth to act in vain.")
+    true_negative: FiniteFloat = Field(default=0.0, description="What it is worth to do nothing, rightly.")
+    false_negative: FiniteFloat = Field(
+        default=0.0, description="What it is worth to do nothing where action was needed."
     )
-    unit: str = Field(default="", description="Such as EUR.")
+    function: str | None = Field(
+        default=None,
+        pattern=r"^[\w.]+:\w+$",
+        description="`package.module:function` in place of the four, installed where flows run; it is given the labels "
+        "and the scores of rows as arrays, and returns the worth of each row.",
+    )
+    unit: str = Field(default="", description="The unit, such as EUR.")
 
     @model_validator(mode="after")
     def _worth_something(self) -> Self:

@@ -1,27 +1,9 @@
-"""docs/serving.md knows every setting, with its default, and every path of the service."""
+"""docs/serving.md knows every path of the service."""
 
 import re
-from datetime import timedelta
 from pathlib import Path
 
-from everfit.blocks.policy import format_duration
-from everfit.blocks.serving import ServingPolicy
-
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
-
-
-def shown(value: object) -> str:
-    if value is None:
-        return "none"
-    if isinstance(value, timedelta):
-        return f"`{format_duration(value)}`"
-    return f"`{str(value).lower()}`"
-
-
-def test_every_setting_is_told_with_its_default() -> None:
-    section = DOCUMENT.split("## Settings")[1].split("\n## ")[0]
-    told = dict(re.findall(r"^\| `(\w+)` \| (\S+) \|", section, flags=re.MULTILINE))
-    assert told == {name: shown(value) for name, value in ServingPolicy()}
 
 
 def test_every_path_is_told() -> None:

@@ -1,0 +1,283 @@
+"""docs/spec.md: every key of a model spec, as the classes of `everfit.blocks` describe it. `make docs` writes it."""
+
+import inspect
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
+from everfit.blocks.content import SpecContent
+from everfit.blocks.metrics import METRICS, TaskKind
+from everfit.blocks.policy import format_duration
+from everfit.blocks.training import CANDIDATES
+from everfit.tasks.spec_keys import options
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "spec.md"
+
+INTRODUCTION = """\
+# The keys of a model spec
+
+A spec is a YAML file, or the same as an *Everfit Model Spec* block in Prefect. Only `name`, `task`, `source.path` (or
+what another kind of source needs) and `columns.target` must be there; `everfit init` writes a first one from a look at
+the data. A key that isn't listed here is an error.
+
+A duration is a number and a unit: `30s`, `90m`, `12h`, `14d`, `2w`. Where a default is *none*, the key isn't set, and
+what then holds is said beside it; where it is empty, the defaults of the keys in it hold.
+
+This page is written by `make docs` from the descriptions in `blocks/`, which the form in Prefect's UI shows too.
+
+## The parts
+"""
+
+EXAMPLES = {
+    "": """
+        name: late-orders
+        task: binary
+        source: {path: orders/*.parquet}
+        columns: {key: [order_id], event_time: ordered_at, label_time: settled_at, target: late}
+        maturity: 30d
+        """,
+    "source.files": "source: {kind: files, path: 's3://shop/*.csv', delimiter: ';', time_format: '%d.%m.%Y %H:%M'}",
+    "source.sql": "source: {kind: sql, url: env:SHOP_URL, table: sales.orders, lookback: 60d}",
+    "source.http": """
+        source:
+          kind: http
+          url: https://shop.example.com/api/orders
+          parameters: {from: '{since}', to: '{until}'}
+          records: data.items
+          token: block:shop-token
+          paging: {kind: cursor, parameter: cursor, path: meta.next}
+        """,
+    "source.delta": "source: {kind: delta, path: 's3://lake/orders'}",
+    "source.python": "source: {kind: python, function: shop.orders:rows}",
+    "columns": """
+        columns:
+          key: [order_id]
+          event_time: ordered_at
+          label_time: settled_at
+          target: late
+          ignore: [refunded]
+          protected: [region]
+        """,
+    "expectations": """
+        expectations:
+          max_bad_share: 0.02
+          suite:
+            - type: expect_column_values_to_not_be_null
+              kwargs: {column: price}
+            - type: expect_column_values_to_be_between
+              kwargs: {column: price, min_value: 0, mostly: 0.99}
+        """,
+    "training": """
+        training:
+          metric: average_precision
+          window: best
+          windows: [90d, 365d, all]
+          holdout: 14d
+          candidates: [hist_gradient_boosting, logistic_regression, 'shop.models:forest']
+          parameters: {'shop.models:forest': {trees: 300}}
+          class_weight: balanced
+        """,
+    "training.search": """
+        training:
+          search:
+            trials: 40
+            time: 20m
+            spaces: {logistic_regression: {C: {low: 0.01, high: 10, log: true}}}
+        """,
+    "training.value": "training: {value: {true_positive: 40, false_positive: -5, unit: EUR}}",
+    "gate": """
+        gate:
+          comparison: non_inferiority
+          margin: 0.005
+          minimum: {roc_auc: 0.65}
+          approval: on_risk
+        """,
+    "gate.slices": "gate: {slices: {columns: [region], max_loss: 0.02}}",
+    "gate.risk": "gate: {approval: on_risk, risk: {probability: medium, impact: high}}",
+    "monitoring": """
+        monitoring:
+          window: 14d
+          columns: {month: {ignore: true}, price: {method: jensenshannon, threshold: 0.2}}
+          max_loss: 0.15
+        """,
+    "monitoring.operations": "monitoring: {operations: {token: env:METRICS_TOKEN, max_p99_ms: 50}}",
+    "retraining": """
+        retraining:
+          on: drift
+          schedule: 90d
+          cooldown: 1d
+          budget: {turns: 4, per: 30d}
+        """,
+    "retraining.satisfaction": """
+        retraining:
+          satisfaction:
+            - metric: acceptance_rate
+              source: {kind: sql, url: env:SHOP_URL, table: acceptance}
+              time: measured_at
+              at_least: 0.8
+        """,
+    "retraining.worth": "retraining: {worth: {per_metric_unit: 2.5, cost_per_hour: 3, unit: EUR}}",
+    "release": """
+        release:
+          services: ['http://localhost:8080']
+          strategy: canary
+          canary: {shares: [0.1, 0.5], bake_time: 2d}
+        """,
+    "release.serving": "release: {serving: {durability: disk, outliers: refuse, rate: 50}}",
+    "upkeep": "upkeep: {keep: {predictions: 365d, labels: 365d}, history: 60d}",
+}
+"""By section; each is part of a spec that is valid."""
+
+
+def document() -> str:
+    """The whole page."""
+    return "\n".join([INTRODUCTION, *_part("", SpecContent, {})])
+
+
+def _section(path: str, model: type[BaseModel], told: dict[type, str]) -> Iterator[str]:
+    """The heading of a class, its words, and what `_part` gives."""
+    yield _heading(path)
+    yield f"{inspect.getdoc(model)}\n"
+    yield from _part(path, model, told)
+
+
+def _part(path: str, model: type[BaseModel], told: dict[type, str]) -> Iterator[str]:
+    """A class's example and table, then the sections of the classes in it; what a base of it has is told once."""
+    yield from _names(path)
+    if path in EXAMPLES:
+        yield f"```yaml\n{inspect.cleandoc(EXAMPLES[path])}\n```\n"
+    base = model.__base__
+    inherited = list(base.model_fields) if base is not None and issubclass(base, BaseModel) else []
+    shown = {name: field for name, field in model.model_fields.items() if name not in {"kind", *inherited}}
+    elsewhere = told.setdefault(base, path) if base is not None and inherited else path
+    if elsewhere == path:
+        shown |= {name: model.model_fields[name] for name in inherited}
+    paths = {name: f"{path}.{name}".removeprefix(".") for name in shown}
+    if shown:
+        yield "| key | values | default | what it does |\n| --- | --- | --- | --- |"
+        for name, field in shown.items():
+            yield f"| `{name}` | {_values(field, paths[name])} | {_default(field)} | {field.description} |"
+        yield ""
+    if elsewhere != path:
+        names = ", ".join(f"`{name}`" for name in inherited)
+        yield f"And, as in [`{elsewhere}`](#{_anchor(elsewhere)}): {names}.\n"
+    for name, field in shown.items():
+        yield from _inside(paths[name], field.annotation, told)
+
+
+def _inside(path: str, annotation: Any, told: dict[type, str]) -> Iterator[str]:
+    """The sections of what may stand at a key."""
+    if path == _SOURCE_AGAIN:
+        return
+    found = _classes(annotation)
+    if len(found) > 1:
+        yield _heading(path)
+        yield "Which kind it is, `kind` says; each kind has keys of its own.\n"
+        for each in found:
+            yield from _section(f"{path}.{each.model_fields['kind'].default}", each, told)
+    else:
+        for each in found:
+            yield from _section(path, each, told)
+
+
+def _heading(path: str) -> str:
+    return f"{'#' * min(2 + path.count('.'), 4)} `{path}`\n"
+
+
+def _anchor(path: str) -> str:
+    """How a page's link to a heading is written."""
+    return "source" if path == _SOURCE_AGAIN else path.replace(".", "")
+
+
+def _names(path: str) -> Iterator[str]:
+    """The names that stand for something in everfit, where they are set."""
+    if path == "training":
+        tasks: tuple[TaskKind, ...] = get_args(TaskKind)
+        yield "| task | metrics | everfit's own candidates |\n| --- | --- | --- |"
+        for task in tasks:
+            metrics = ", ".join(f"`{name}`" for name, facts in METRICS.items() if task in facts.tasks)
+            candidates = ", ".join(f"`{name}`" for name, able in CANDIDATES.items() if task in able)
+            yield f"| {task} | {metrics} | {candidates} |"
+        yield ""
+
+
+def _options(annotation: Any) -> list[Any]:
+    """What a value may be, one by one; that it may be nothing is told as the default."""
+    return [option for option in options(annotation) if option is not type(None)]
+
+
+def _classes(annotation: Any) -> list[type[BaseModel]]:
+    found = []
+    for option in _options(annotation):
+        if get_origin(option) in {dict, tuple}:
+            found += [each for part in get_args(option) if part is not Ellipsis for each in _classes(part)]
+        elif inspect.isclass(option) and issubclass(option, BaseModel):
+            found.append(option)
+    return found
+
+
+_SOURCE_AGAIN = "retraining.satisfaction.source"
+"""Where the keys of `source` stand once more."""
+
+_WORDS = {str: "text", int: "whole number", float: "number", bool: "`true`, `false`", timedelta: "duration"}
+
+
+def _values(field: FieldInfo, path: str) -> str:
+    """What may stand at a key, in words."""
+    if len(_classes(field.annotation)) > 1:
+        return f"[keys](#{_anchor(path)})"
+    told = (_value(option, path) + _bounds(field, option) for option in _options(field.annotation))
+    return " or ".join(dict.fromkeys(told))
+
+
+def _value(option: Any, path: str) -> str:
+    origin = get_origin(option)
+    if origin is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(option))
+    if origin is tuple:
+        return f"list of {_inner(get_args(option)[0], path)}"
+    if origin is dict:
+        return f"map of names to {_inner(get_args(option)[1], path)}"
+    if option is SecretStr:
+        return "secret"
+    if inspect.isclass(option) and issubclass(option, BaseModel):
+        return f"[keys](#{_anchor(path)})"
+    return _WORDS.get(option, "anything")
+
+
+def _inner(annotation: Any, path: str) -> str:
+    return " or ".join(dict.fromkeys(_value(option, path) for option in _options(annotation)))
+
+
+def _bounds(field: FieldInfo, option: Any) -> str:
+    if option not in {int, float}:
+        return ""
+    words = {"ge": "from", "gt": "above", "le": "to", "lt": "below"}
+    notes = [
+        (word, getattr(note, name)) for name, word in words.items() for note in field.metadata if hasattr(note, name)
+    ]
+    return "".join(f" {word} {bound:,}" for word, bound in notes)
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "needed"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, BaseModel):
+        return ""
+    if value is None or value in ((), {}, ""):
+        return "none"
+    if isinstance(value, timedelta):
+        return f"`{format_duration(value)}`"
+    if isinstance(value, tuple):
+        return f"`{yaml.safe_dump(list(value), default_flow_style=True, width=10_000).strip()}`"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(document(), encoding="utf-8")
