@@ -24,8 +24,9 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
 
     Returns:
         A state named for what was decided: `Healthy`, `Watching`, `DataQuarantined`, `RetrainingCalled`, `Retrained`,
-        `RetrainingHeldBack`, `RolledBack` or `Escalated`; `NothingToWatch` before the first champion; `NotMeasured`, a
-        failure, where evidence broke. Its data is the window as `everfit monitor --json` prints it.
+        `RetrainingHeldBack`, `RolledBack`, `RollbackOvertaken` (what was to be taken back was the champion no more) or
+        `Escalated`; `NothingToWatch` before the first champion; `NotMeasured`, a failure, where evidence broke. Its
+        data is the window as `everfit monitor --json` prints it.
     """
     context = opening.open_context(model)
     until = opening.moment(until)
@@ -68,10 +69,10 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
     act.tell(watched, signals, decision, columns, run_id, new=new)
 
     # What is decided is done: once, however many monitors come to it. A challenger on trial is judged as well.
-    act.roll_back(watched, decision)
+    rolled_back = act.roll_back(watched, decision)
     trials.look_at(context, until)
     outcomes = act.note_outcomes(watched, signals, decision)
     call = act.call_turn(watched, decision)
     if call is not None and call.start and not act.start_deployment(watched, call):
         training(model, until, decision.trigger(), return_state=True)
-    return act.final_state(watched, signals, decision, call, run_id, found=outcomes)
+    return act.final_state(watched, signals, decision, call, run_id, rolled_back=rolled_back, found=outcomes)

@@ -84,6 +84,7 @@ def rollback(
     reason: str,
     actor: str,
     to: int | None = None,
+    expected_previous: int | None = None,
     rows: "pd.DataFrame | None" = None,
     policy: ReleasePolicy | None = None,
 ) -> Release:
@@ -99,6 +100,8 @@ def rollback(
         reason: Why, in words.
         actor: Who decided.
         to: The version to go back to; by default the champion before this one.
+        expected_previous: `seq` of the release that is to be taken back; another one is left alone. By default, where
+            no version is named, the one that is current when this is called, or an alias that was moved by hand.
         rows: What to ask it about first; by default the example that it was logged with.
         policy: Who must be seen to serve the version, and how long that may take.
 
@@ -107,17 +110,25 @@ def rollback(
 
     Raises:
         BusyError: a release of the model is under way.
-        LedgerError: there is no champion, none before it, or the version is the champion.
+        LedgerError: there is no champion, none before it, the version is the champion, or another release came in
+            between.
         ModelError: the version is unknown, can't be loaded, doesn't answer, or isn't served.
     """
     policy = policy or ReleasePolicy()
     wait = policy.verify_timeout + LEASE_WAIT
+    seen = ledger.current_release(model)  # before others are waited for, who may release something else
     with ledger.lease(model, scope="release", holder=actor, wait=wait) as lease:
         releaser = Releaser(ledger, client, model, policy, lease)
         releaser.settle()
         current = ledger.current_release(model)
         if current is None:
             raise LedgerError(f"model {model!r} has no champion to roll back; train it first")
+        if expected_previous is not None:
+            _check_still(current, current.seq == expected_previous)
+        elif to is None:
+            since = [entry for entry in ledger.releases(model) if seen is None or entry.seq > seen.seq]
+            by_hand = current in since and all(entry.kind == "outside" for entry in since)
+            _check_still(current, by_hand or (seen is not None and current.seq == seen.seq))
         version = _before(ledger, model) if to is None else to
         if version == current.version:
             raise LedgerError(
@@ -162,6 +173,16 @@ def reconcile(ledger: Ledger, client: "MlflowClient", model: str, *, policy: Rel
     policy = policy or ReleasePolicy()
     with ledger.lease(model, scope="release", wait=policy.verify_timeout + LEASE_WAIT) as lease:
         return Releaser(ledger, client, model, policy, lease).settle()
+
+
+def _check_still(current: Release, meant: bool) -> None:
+    """Refuse to take back a release that is not the one that was meant."""
+    if not meant:
+        raise LedgerError(
+            f"the champion of {current.model!r} is version {current.version} by now (release {current.seq}, by "
+            f"{current.actor}), which is not the release that was to be taken back; nothing was rolled back: look at "
+            "it, and ask again or name a version with --to"
+        )
 
 
 def _before(ledger: Ledger, model: str) -> int:

@@ -23,6 +23,7 @@ from everfit.tasks.events import (
     WINDOW_MONITORED,
     emit,
 )
+from everfit.tasks.ledger import Release
 from everfit.tasks.ledger.calls import Call
 from everfit.tasks.pages import run_link
 from everfit.tasks.releasing import release
@@ -33,10 +34,13 @@ from everfit.tasks.watching import monitoring_report
 from everfit.tasks.watching.drawing import REPORT_FILE
 from everfit.tasks.watching.drift import DriftResult
 from everfit.tasks.watching.past import OUTCOME, Judged, TurnOutcome, outcomes
-from everfit.tasks.watching.standing import ROLLBACK
+from everfit.tasks.watching.standing import ROLLBACK, Standing
 from everfit.tasks.watching.watched import Watched
 
 logger = logging.getLogger("everfit.monitoring")
+
+TRIAGE = "triage"
+"""Who takes back what a window was lost with."""
 
 STATES = {
     "healthy": "Healthy",
@@ -53,6 +57,9 @@ WATCHES_NOTHING = "NothingToWatch"
 
 RETRAINED, HELD_BACK, NOT_MEASURED = "Retrained", "RetrainingHeldBack", "NotMeasured"
 """Further ones: a retraining that is over, one that storm protection refused, and evidence that broke."""
+
+OVERTAKEN = "RollbackOvertaken"
+"""And a rollback that came too late: what was to be taken back was the champion no more."""
 
 
 @task(cache_policy=NO_CACHE)
@@ -100,41 +107,55 @@ def start_deployment(watched: Watched, call: Call) -> bool:
 
 
 @task(cache_policy=NO_CACHE)
-def roll_back(watched: Watched, decision: TriageDecision) -> None:
-    """Make the champion before the judged one the champion again, once; a release that came since is left alone."""
+def roll_back(watched: Watched, decision: TriageDecision) -> bool:
+    """Make the champion before the judged one the champion again, once; a release that came since is left alone.
+
+    Returns:
+        Whether it was taken back, now or by who was faster or broken off before the ledger had it.
+    """
+    if decision.verdict != "roll_back":
+        return False
     ledger, spec, judged = watched.context.ledger, watched.context.spec, watched.standing
-    noted = f"{decision.id}/rollback"
     current = ledger.current_release(spec.name)
-    if decision.verdict != "roll_back" or ledger.decision(noted) is not None:
-        return
-    if current is None or current.version != judged.version:
-        logger.info("rollback  version %d is no longer the champion", judged.version)
-        return
-    try:
-        entry = release.rollback(
-            ledger,
-            watched.context.mlflow,
-            spec.name,
-            to=judged.previous_version,
-            reason=decision.reasons[0],
-            actor="triage",
-            policy=spec.release,
-        )
-    except LedgerError:
-        now = ledger.current_release(spec.name)
-        if now is None or now.version != judged.previous_version:
-            raise
-        entry = now  # another monitor was faster
+    if current is not None and current.version == judged.version:
+        try:
+            current = release.rollback(
+                ledger,
+                watched.context.mlflow,
+                spec.name,
+                to=judged.previous_version,
+                expected_previous=current.seq,
+                reason=decision.reasons[0],
+                actor=TRIAGE,
+                policy=spec.release,
+            )
+        except LedgerError:
+            current = ledger.current_release(spec.name)
+            if current is None or current.version == judged.version:
+                raise
+    noted = [entry.record.get("seq") for entry in ledger.decisions(spec.name, kind=ROLLBACK)]
+    if ledger.decision(f"{decision.id}/rollback") is not None or (current is not None and current.seq in noted):
+        return True
+    if current is None or not _takes_back(current, judged):
+        logger.info("rollback  version %d is no longer the champion, and nothing was rolled back", judged.version)
+        return False
+    emit(RELEASE_ROLLED_BACK, spec.name, release=current)
     ledger.record_decision(
-        noted,
+        f"{decision.id}/rollback",
         model=spec.name,
         kind=ROLLBACK,
         verdict="roll_back",
         until=watched.until,
         reasons=decision.reasons,
-        record={"seq": entry.seq, "version": entry.version},
+        record={"seq": current.seq, "version": current.version},
     )
-    emit(RELEASE_ROLLED_BACK, spec.name, release=entry)
+    return True
+
+
+def _takes_back(entry: Release, judged: Standing) -> bool:
+    """Whether a release is what triage makes of a champion that it judged."""
+    made = (entry.kind, entry.actor, entry.version, entry.previous_version)
+    return made == ("rollback", TRIAGE, judged.previous_version, judged.version)
 
 
 @task(cache_policy=NO_CACHE)
@@ -181,9 +202,20 @@ def final_state(
     call: Call | None,
     run_id: str,
     *,
+    rolled_back: bool = False,
     found: Sequence[TurnOutcome] = (),
 ) -> State[dict[str, Any]]:
-    """The flow's final state, named for what was decided; evidence that broke is a failure, whatever was decided."""
+    """The flow's final state, named for what was decided and done; evidence that broke is a failure, whatever it was.
+
+    Args:
+        watched: The window.
+        signals: What was found in it.
+        decision: What was made of it.
+        call: The turn that was asked for.
+        run_id: The MLflow run with the evidence.
+        rolled_back: Whether the champion was taken back, where that was decided.
+        found: What came of earlier turns.
+    """
     turn = watched.context.ledger.find_turn(call.turn_id) if call and call.turn_id else None
     broken = monitoring_report.broken(signals)
     broken += [f"turn {turn.id} failed: {turn.error}"] if turn is not None and turn.state == "failed" else []
@@ -192,6 +224,8 @@ def final_state(
         name = HELD_BACK
     elif turn is not None and turn.settled:
         name = RETRAINED
+    elif decision.verdict == "roll_back" and not rolled_back:
+        name = OVERTAKEN
     elif broken and decision.verdict in {"escalate", "watch", "healthy"}:
         name = NOT_MEASURED
     data = monitoring_report.summary(signals, decision, state=name, run_id=run_id, turn=turn, call=call)

@@ -1,19 +1,30 @@
-"""The flows `rollback` and `reconcile` on what two promotions left."""
+"""The flows `rollback` and `reconcile`, and the rollback that triage decides, on what two promotions left."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.events import emitted
+from support.triage import drifted, signals
 
 from everfit.blocks.settings import Settings
 from everfit.flows.reconcile import reconcile
 from everfit.flows.rollback import rollback
+from everfit.tasks.context import Context
 from everfit.tasks.events import RELEASE_ROLLED_BACK
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.mlflow_store import tracking_client
 from everfit.tasks.releasing import registry
+from everfit.tasks.releasing import release as releasing
 from everfit.tasks.releasing.release import release
+from everfit.tasks.specs import load_spec
+from everfit.tasks.steps import acts
+from everfit.tasks.triage import TriageDecision, triage
+from everfit.tasks.triage.case import TriagePolicy
+from everfit.tasks.triage.history import History
+from everfit.tasks.watching.standing import ROLLBACK, Standing
+from everfit.tasks.watching.watched import Watched
 
 SPEC = """
 name: flights
@@ -64,3 +75,95 @@ def test_reconcile_says_what_it_did(spec: str) -> None:
 
     assert "moved from version 2 to version 1" in reconcile(spec, return_state=True).message
     assert reconcile(spec, return_state=True).message == "ledger and registry agreed already"
+
+
+UNTIL = datetime(2013, 4, 1, tzinfo=UTC)
+
+
+def watched(spec: str, until: datetime = UNTIL) -> Watched:
+    """A window that version 2 was judged in."""
+    context = Context(load_spec(spec), Settings())
+    champion = Standing(model="flights", version=2, run_id="r", released=UNTIL, previous_version=1)
+    version = registry.model_version(context.mlflow, "flights", 2)
+    return Watched(context, until, champion, version, (), ())
+
+
+def decided(name: str = "lost", verdict: str = "roll_back") -> TriageDecision:
+    made = triage(signals(drift=drifted("x")), History(), TriagePolicy())
+    return made.model_copy(update={"id": name, "verdict": verdict, "reasons": ("worse than version 1",)})
+
+
+def rolled_back(spec: str, name: str = "lost", until: datetime = UNTIL) -> bool:
+    found: bool = acts.roll_back.fn(watched(spec, until), decided(name))
+    return found
+
+
+def noted() -> list[tuple[str, Any, Any]]:
+    found = Ledger.open(Settings()).decisions("flights", kind=ROLLBACK)
+    return [(entry.id, entry.until, entry.record["seq"]) for entry in found]
+
+
+@pytest.fixture
+def loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "probe", lambda *_: None)  # There is no model behind these versions.
+
+
+@pytest.mark.usefixtures("loads")
+def test_what_triage_takes_back_is_taken_back_once(spec: str) -> None:
+    since = datetime.now(UTC)
+    assert rolled_back(spec)
+    assert rolled_back(spec)  # looked at again
+    assert rolled_back(spec, "of another window", datetime(2013, 4, 2, tzinfo=UTC))
+
+    assert [(entry.kind, entry.version) for entry in Ledger.open(Settings()).releases("flights")[2:]] == [
+        ("rollback", 1)
+    ]
+    assert noted() == [("lost/rollback", UNTIL, 3)]
+    assert emitted("flights", since, RELEASE_ROLLED_BACK)[RELEASE_ROLLED_BACK]["release"]["version"] == 1
+
+
+@pytest.mark.usefixtures("loads")
+def test_a_rollback_that_was_broken_off_before_the_ledger_had_its_place_gets_it(
+    spec: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def dies(*given: Any, **named: Any) -> Any:
+        releasing_rollback(*given, **named)
+        raise Killed
+
+    releasing_rollback = releasing.rollback
+    monkeypatch.setattr(releasing, "rollback", dies)
+    with pytest.raises(Killed):
+        rolled_back(spec)
+    assert noted() == []
+    since = datetime.now(UTC)
+
+    assert rolled_back(spec)
+
+    assert noted() == [("lost/rollback", UNTIL, 3)]
+    assert emitted("flights", since, RELEASE_ROLLED_BACK)[RELEASE_ROLLED_BACK]["release"]["seq"] == 3
+
+
+@pytest.mark.usefixtures("loads")
+def test_triage_takes_back_nothing_that_came_while_it_waited(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    client, ledger, lease = tracking_client(Settings()), Ledger.open(Settings()), Ledger.lease
+    client.create_model_version("flights", "file:///nowhere", run_id=client.get_model_version("flights", "1").run_id)
+
+    def taken_late(*given: Any, **named: Any) -> Any:
+        monkeypatch.setattr(Ledger, "lease", lease)
+        release(ledger, client, "flights", 3, expected_previous=2, reason="better", actor="gate")
+        return lease(*given, **named)
+
+    monkeypatch.setattr(Ledger, "lease", taken_late)
+    assert not rolled_back(spec)
+    assert not rolled_back(spec)
+    current = ledger.current_release("flights")
+    assert current is not None
+    assert (current.version, noted()) == (3, [])
+    told = [
+        acts.final_state(watched(spec), signals(), decided(verdict=verdict), None, "run", rolled_back=done).name
+        for verdict, done in (("roll_back", False), ("roll_back", True), ("watch", False))
+    ]
+    assert told == ["RollbackOvertaken", "RolledBack", "Watching"]

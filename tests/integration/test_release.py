@@ -230,6 +230,67 @@ def test_a_rollback_does_not_wait_for_a_turn_and_that_turn_then_loses(ledger: Le
     agree(ledger, client, 1)
 
 
+@pytest.mark.parametrize("expected", [2, None])
+def test_a_rollback_takes_nothing_back_that_came_while_it_waited(
+    ledger: Ledger, client: MlflowClient, expected: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(ledger, client, 1)
+    promote(ledger, client, 2)
+    lease = Ledger.lease
+
+    def taken_late(*given: Any, **named: Any) -> Any:
+        monkeypatch.setattr(Ledger, "lease", lease)
+        promote(ledger, client, 3)
+        return lease(*given, **named)
+
+    monkeypatch.setattr(Ledger, "lease", taken_late)
+    with pytest.raises(LedgerError, match=r"champion of 'flights' is version 3 by now \(release 3, by gate\)"):
+        rollback(ledger, client, "flights", reason="complaints", actor="ann", expected_previous=expected)
+    agree(ledger, client, 3)
+    assert rollback(ledger, client, "flights", reason="complaints", actor="ann").version == 2  # asked anew, it is done
+
+
+def test_a_release_that_a_crash_left_is_not_what_a_rollback_meant(ledger: Ledger, client: MlflowClient) -> None:
+    promote(ledger, client, 1)
+    promote(ledger, client, 2)
+    with ledger.lease("flights", scope="release") as lease:
+        target = registry.model_version(client, "flights", 3)
+        more: Any = {"kind": "promotion", "reason": "better", "actor": "gate", "lease": lease}
+        ledger.intend_release(target, expected_previous=2, previous_version=2, **more)
+
+    with pytest.raises(LedgerError, match="is version 3 by now"):
+        rollback(ledger, client, "flights", reason="complaints", actor="ann")
+    agree(ledger, client, 3)
+
+
+def test_who_names_the_version_gets_it_whatever_came(
+    ledger: Ledger, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(ledger, client, 1)
+    lease = Ledger.lease
+
+    def taken_late(*given: Any, **named: Any) -> Any:
+        monkeypatch.setattr(Ledger, "lease", lease)
+        promote(ledger, client, 2)
+        return lease(*given, **named)
+
+    monkeypatch.setattr(Ledger, "lease", taken_late)
+    assert rollback(ledger, client, "flights", to=1, reason="complaints", actor="ann").version == 1
+
+
+def test_an_alias_moved_by_hand_is_what_a_person_goes_back_from_and_triage_does_not(
+    ledger: Ledger, client: MlflowClient
+) -> None:
+    promote(ledger, client, 1)
+    promote(ledger, client, 2)
+    client.set_registered_model_alias("flights", "champion", "3")
+
+    with pytest.raises(LedgerError, match="is version 3 by now"):
+        rollback(ledger, client, "flights", reason="lost", actor="triage", expected_previous=2)
+    client.set_registered_model_alias("flights", "champion", "1")
+    assert rollback(ledger, client, "flights", reason="complaints", actor="ann").version == 3
+
+
 def test_a_rollback_that_is_not_served_yet_stays_and_is_verified_later(
     ledger: Ledger, client: MlflowClient, serve: Any
 ) -> None:
