@@ -58,7 +58,7 @@ _state = {"debug": False}
 @app.command()
 def train(
     model: Model,
-    until: Annotated[str | None, typer.Option(help="What is known at this moment; by default now.")] = None,
+    until: commands_monitoring.Until = None,
     reason: Annotated[str, typer.Option(help="Why, for whoever reads the history.")] = "",
     as_json: AsJson = False,
 ) -> None:

@@ -127,7 +127,9 @@ def quarantine(  # noqa: PLR0917 - each is an option of the command
 def expectations(
     model: Model,
     write: Annotated[bool, typer.Option("--write", help="Keep what is proposed as the model's suite.")] = False,
-    until: Annotated[str | None, typer.Option(help="Propose from the rows before this moment; by default all.")] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Propose from the rows before this moment, such as 2024-06-01; by default all.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Propose expectations from the dataset, and show what changes against the present ones."""

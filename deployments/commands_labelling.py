@@ -26,9 +26,10 @@ def label_queue(  # noqa: PLR0917 - each is an option of the command
     out: Annotated[Path | None, typer.Option(help="Where to write them; by default MODEL-labels.csv or .json.")] = None,
     kind: Annotated[str, typer.Option("--format", help="`csv`, or `label-studio`: tasks and the interface.")] = "csv",
     since: Annotated[
-        str | None, typer.Option(help="Of events from here on; by default from the end of the last queue.")
+        str | None,
+        typer.Option(help="Pick from events from this moment on, such as 2024-05-01; by default the last queue's end."),
     ] = None,
-    until: Annotated[str | None, typer.Option(help="Of events up to here; by default now.")] = None,
+    until: Annotated[str | None, typer.Option(help="Pick from events before this moment; by default now.")] = None,
     filled: Annotated[
         Path | None, typer.Option("--read", help="Take the labels of this file, which people have filled in.")
     ] = None,

@@ -14,7 +14,13 @@ app = typer.Typer()
 
 Model = Annotated[str, typer.Argument(help="A spec file, a spec's name in `deployments/models`, or a block's name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")]
-Until = Annotated[str | None, typer.Option(help="What is known at this moment; by default now.")]
+Until = Annotated[
+    str | None,
+    typer.Option(
+        help="Use only what was known at this moment, such as 2024-06-01 or 2024-06-01T06:00:00Z (UTC without a zone); "
+        "by default now."
+    ),
+]
 
 
 @app.command()
@@ -23,7 +29,10 @@ def score(  # noqa: PLR0917 - each is an option of the command
     model: Model,
     until: Until = None,
     since: Annotated[
-        str | None, typer.Option(help="Beginning of the window; by default where the last batches have come to.")
+        str | None,
+        typer.Option(
+            help="Beginning of the window, such as 2024-05-01; by default where the last batches have come to."
+        ),
     ] = None,
     shadow: Annotated[bool, typer.Option("--shadow", help="Let the challenger predict beside the champion.")] = False,
     given: Annotated[
@@ -57,7 +66,8 @@ def labels(
     context: typer.Context,
     model: Model,
     file: Annotated[
-        str | None, typer.Argument(help="Labels with the model's key; by default the source's are taken.")
+        str | None,
+        typer.Argument(help="A file with the key's columns and the target; by default labels come from the source."),
     ] = None,
     until: Until = None,
     as_json: AsJson = False,

@@ -30,7 +30,10 @@ def bootstrap(  # noqa: PLR0917 - each is an option of the command
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Set up a Prefect server: work pool, specs as blocks, deployments, automations, ledger; again changes nothing."""
+    """Set up a Prefect server: work pool, specs as blocks, deployments, automations, ledger.
+
+    Run again, it changes nothing.
+    """
     settings = Settings()
     environment.prepare(settings)
     from everfit.deployments.server.bootstrap import Options, bootstrap
@@ -64,10 +67,12 @@ def check() -> None:
 
 @app.command()
 def emit(
-    event: Annotated[str, typer.Argument(help="Such as data-arrived or code-merged.")],
+    event: Annotated[str, typer.Argument(help="data-arrived, code-merged, or another event of docs/server.md.")],
     model: Annotated[str, typer.Argument(help="Name of the model.")],
     reason: Annotated[str | None, typer.Option(help="Why, for whoever reads the history.")] = None,
-    until: Annotated[str | None, typer.Option(help="Up to when data is known; by default now.")] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Up to when data is known, such as 2024-06-01; by default now.")
+    ] = None,
     identity: Annotated[
         str | None, typer.Option("--id", help="Names what happened: sent twice, it is one and the same.")
     ] = None,

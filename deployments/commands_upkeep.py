@@ -17,7 +17,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and
 def upkeep(
     context: typer.Context,
     model: Model,
-    until: Annotated[str | None, typer.Option(help="Ages are counted back from this moment; by default now.")] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Count ages back from this moment, such as 2024-06-01; by default from now.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -46,7 +48,9 @@ def upkeep(
 @app.command()
 def forget(
     model: Model,
-    key: Annotated[list[str], typer.Option(help="COLUMN=VALUE of the key; of one column, the value alone will do.")],
+    key: Annotated[
+        list[str], typer.Option(help="COLUMN=VALUE, once for each column of the key; of one column the value will do.")
+    ],
     as_json: AsJson = False,
 ) -> None:
     """Remove all rows of a key from tables, past states, staging and references, and put that on record."""

@@ -1,5 +1,6 @@
 """What goes onto a Prefect server: the files that come with everfit are right, and a mistake in one is told."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from prefect.utilities.callables import parameter_schema
 from everfit.blocks.errors import DeploymentError
 from everfit.blocks.settings import Settings
 from everfit.deployments.server import check, files, stack
+from everfit.tasks import events
 
 FLOWS = sorted(path.stem for path in (Path(__file__).parents[2] / "flows").glob("[a-z]*.py"))
 
@@ -127,6 +129,11 @@ def test_a_spec_that_gets_no_deployment_is_refused_before_anything_is_started(
         stack.up(Settings(), ["mine.yaml"], None)
 
     assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
+
+
+def test_the_document_tells_of_every_event() -> None:
+    text = (Path(__file__).parents[2] / "docs/server.md").read_text()
+    assert set(re.findall(r"^\| `(everfit\.[\w.-]+)` \|", text, flags=re.MULTILINE)) == events.NAMES
 
 
 def test_notifications_wait_until_a_block_is_named() -> None:
