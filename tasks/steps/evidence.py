@@ -81,7 +81,7 @@ def measure_quality(watched: Watched) -> QualitySignal:
     """How good were the answers whose labels are mature?"""
 
     def measured() -> QualitySignal:
-        usual = monitoring.usual_coverage(watched.judged, _coverage_at_first(watched))
+        usual = monitoring.usual_coverage(watched.judged, _coverage_at_first(watched), watched.windows.labelled)
         return quality_signal(
             watched.mature,
             watched.baseline,
@@ -107,10 +107,7 @@ def estimate_quality(watched: Watched) -> tuple[EstimateSignal, PastEstimate | N
         if not can_estimate(spec.metric):
             return EstimateSignal(reason=f"{spec.metric} can't be estimated without labels")
         estimator = fit_estimator(watched.holdout, spec, watched.features)
-        reference = f"v{watched.standing.version}-"
-        past = [
-            each.estimate for each in watched.judged if each.estimate and each.decision.reference.startswith(reference)
-        ]
+        past = monitoring.past_estimates(watched.judged, watched.standing.version)
         kept.append(came_true(estimator, watched.mature, spec, watched.until))
         return estimate_signal(estimator, watched.rest, watched.baseline, spec, past)
 

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import cached_property
+from itertools import takewhile
 from statistics import fmean
 from typing import Literal
 
@@ -14,8 +15,9 @@ from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.blocks.policy import Duration
 from everfit.blocks.retraining import RetrainingPolicy
 from everfit.tasks.records import Record, TriggerKind
+from everfit.tasks.triage.apart import NEARLY, apart
 from everfit.tasks.triage.failures import failures
-from everfit.tasks.triage.history import History, PastTurn
+from everfit.tasks.triage.history import History, PastTurn, PastWindow
 from everfit.tasks.triage.loss import LossEvidence, estimated_loss, realised_loss, unrecovered_loss
 from everfit.tasks.triage.signals import Baseline, Signals
 
@@ -23,7 +25,7 @@ Verdict = Literal["healthy", "watch", "quarantine", "retrain", "roll_back", "esc
 
 
 _WON_BACK = 4
-"""After so many labelled windows in a row without the loss, it counts as won back."""
+"""After so many labelled windows apart without the loss in between, it counts as won back."""
 
 
 class TriagePolicy(Record):
@@ -76,9 +78,13 @@ class Case(Record):
         tried = self.history.attempts_at(signature, since)
         if not tried:
             return ()
-        after = [each for each in self.history.windows if each.window.until > tried[-1].until and each.quality]
-        clean = [each.signature != signature for each in after[-_WON_BACK:]]
-        return () if len(clean) == _WON_BACK and all(clean) else tried
+        after = [each for each in self.history.windows if each.window.until > tried[-1].until]
+        known = [(each, found) for each in after if (found := each.judged_quality) is not None]
+        weighed = apart(known, lambda each: each[1].window, shared=NEARLY)[:_WON_BACK]
+        if len(weighed) < _WON_BACK:
+            return tried
+        oldest = weighed[-1][0].window.until
+        return tried if any(each.signature == signature for each in after if each.window.until >= oldest) else ()
 
     @property
     def level(self) -> Baseline | None:
@@ -102,10 +108,12 @@ class Case(Record):
 
     @cached_property
     def drifts(self) -> tuple[int, int]:
-        """In how many of the newest windows that could be compared drift was seen, this one included."""
-        rules = self.policy.monitoring
-        past = self.history.recent(self.signals.window.until, rules.window * (rules.of_windows + 1))
-        known = [each.drifted for each in past if each.reference == self.signals.reference.id]
+        """In how many of the newest windows apart that could be compared drift was seen, this one included."""
+        rules, now = self.policy.monitoring, self.signals.window
+        oldest = now.until - rules.window * (rules.of_windows + 1)
+        past = [each for each in self.history.windows if each.window.until > oldest and each.drifted is not None]
+        own = [each for each in past if each.reference == self.signals.reference.id]
+        known = [each.drifted for each in apart(own, lambda each: each.window, before=now, shared=NEARLY)]
         all_known = [each for each in (self.signals.drift.drifted, *known) if each is not None][: rules.of_windows]
         return sum(all_known), len(all_known)
 
@@ -115,13 +123,16 @@ class Case(Record):
         return self.signals.drift.drifted is True and self.drifts[0] >= self.policy.monitoring.persistence
 
     def lasting(self, signature: str) -> int:
-        """For how many windows in a row the same has been wrong, this one included."""
-        lasting = 1
-        for each in reversed(self.history.windows):
-            if each.signature != signature:
-                break
-            lasting += 1
-        return lasting
+        """For how many windows in a row that are apart the same has been wrong, this one included."""
+        row = self._row(signature)
+        return 1 + len(apart(row, lambda each: each.window, before=self.signals.window, shared=NEARLY))
+
+    def lasted(self, signature: str) -> int:
+        """The same at the look before this one."""
+        return len(apart(self._row(signature), lambda each: each.window, shared=NEARLY))
+
+    def _row(self, signature: str) -> list[PastWindow]:
+        return list(takewhile(lambda each: each.signature == signature, reversed(self.history.windows)))
 
     def attempts(self, signature: str, loss: LossEvidence | None) -> tuple[PastTurn, ...]:
         """Attempts in vain at what is wrong now; a loss twice as deep as it was then is something new."""

@@ -145,5 +145,6 @@ def _notify(case: Case, chosen: Finding) -> bool:
         return False
     past = case.history.windows
     again = bool(past) and (past[-1].verdict, past[-1].signature) == (chosen.verdict, chosen.signature)
-    lasting = case.lasting(chosen.signature) == case.policy.retraining.data_problem_windows
-    return not again or (chosen.verdict == "quarantine" and lasting)
+    long = case.policy.retraining.data_problem_windows
+    lasts = case.lasting(chosen.signature) >= long > case.lasted(chosen.signature)
+    return not again or (chosen.verdict == "quarantine" and lasts)

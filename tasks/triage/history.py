@@ -1,6 +1,6 @@
 """What triage remembers of a model: past windows and past turns, all in event time."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 
 from pydantic import AwareDatetime, Field, FiniteFloat
@@ -78,11 +78,6 @@ class History(Record):
             windows=tuple(each for each in self.windows if each.window.until < until),
             turns=tuple(each for each in self.turns if each.until < until),
         )
-
-    def recent(self, until: datetime, span: timedelta) -> tuple[PastWindow, ...]:
-        """The windows before `until` that end within the span, newest first, each end only once."""
-        newest = {each.window.until: each for each in self.windows if until - span < each.window.until < until}
-        return tuple(newest[end] for end in sorted(newest, reverse=True))
 
     def attempts_in_vain(self, signature: str, reference: str, since: datetime) -> tuple[PastTurn, ...]:
         """Retrainings for the same trouble that did not help, oldest first.

@@ -10,7 +10,7 @@ Journal of the Royal Statistical Society B 57 (1995).
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import groupby, pairwise
 from statistics import NormalDist, fmean, median
 
 from pydantic import FiniteFloat
@@ -18,6 +18,7 @@ from pydantic import FiniteFloat
 from everfit.blocks.metrics import MetricFacts, metric_facts
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.tasks.records import Record
+from everfit.tasks.triage.apart import apart
 from everfit.tasks.triage.history import History, PastQuality
 from everfit.tasks.triage.signals import Baseline, EstimateSignal, QualitySignal
 
@@ -211,15 +212,10 @@ def _critical(confidence: float, looks: int) -> float:
 
 def _series(newest: PastQuality, history: History, reference: str, policy: MonitoringPolicy) -> list[PastQuality]:
     """The newest window and those before it, newest first, none overlapping another and none from before a gap."""
-    series = [newest]
     oldest = newest.window.until - policy.window * (SPANS[-1] + 1)
-    past = [each.judged_quality for each in history.windows if each.reference == reference]
-    for quality in sorted(filter(None, past), key=lambda each: each.window.until, reverse=True):
-        since = series[-1].window.since
-        apart = since is not None and quality.window.until <= since
-        if apart and quality.window.until > oldest and quality.metric == newest.metric:
-            series.append(quality)
-    return series
+    own = [found for each in history.windows if each.reference == reference and (found := each.judged_quality)]
+    past = [each for each in own if each.window.until > oldest and each.metric == newest.metric]
+    return [newest, *apart(past, lambda each: each.window, before=newest.window)]
 
 
 def _spread(history: History, metric: str, assumed: float) -> float:
@@ -228,7 +224,12 @@ def _spread(history: History, metric: str, assumed: float) -> float:
     Steps, because a slow trend hardly moves them, and their median, because a single fall doesn't: J. von Neumann et
     al., "The mean square successive difference", Annals of Mathematical Statistics 12 (1941).
     """
-    known = _apart([(each.reference, found) for each in history.windows if (found := each.judged_quality) is not None])
+    all_known = [(each.reference, found) for each in history.windows if (found := each.judged_quality)]
+    known = [
+        each
+        for _, of_one in groupby(all_known, key=lambda each: each[0])
+        for each in reversed(apart(of_one, lambda each: each[1].window))
+    ]
     steps, noise = [], []
     for (before, old), (after, new) in pairwise(known):
         if before == after and old.metric == new.metric == metric:
@@ -239,16 +240,6 @@ def _spread(history: History, metric: str, assumed: float) -> float:
     seen = max(0.0, median(steps) / _MEDIAN_CHI_SQUARE - fmean(noise)) / 2
     weight = len(steps) / (len(steps) + _PRIOR_STEPS)
     return max(assumed, math.sqrt(weight * seen + (1 - weight) * assumed**2))
-
-
-def _apart(known: Sequence[tuple[str, PastQuality]]) -> list[tuple[str, PastQuality]]:
-    """Of windows that overlap, as those of an hourly look at a week do, only some: each row counts once."""
-    kept: list[tuple[str, PastQuality]] = []
-    for reference, quality in known:
-        since = quality.window.since
-        if not kept or kept[-1][0] != reference or (since is not None and kept[-1][1].window.until <= since):
-            kept.append((reference, quality))
-    return kept
 
 
 def _pool(pooled: Sequence[PastQuality], natural: float, baseline: Baseline) -> tuple[float, float]:

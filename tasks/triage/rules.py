@@ -106,7 +106,7 @@ def estimated_loss_rule(case: Case) -> Finding | None:
 def missing_labels(case: Case) -> Finding | None:
     """Labels stopped coming: quality can't be known, and there is nothing to learn from."""
     quality = case.signals.quality
-    if quality.coverage is None or not quality.usual_coverage or quality.coverage >= quality.usual_coverage / 2:
+    if not quality.lacks_labels:
         return None
     reason = f"{quality.coverage:.1%} of the mature rows have a label; {quality.usual_coverage:.1%} is usual"
     return Finding(rule="missing_labels", verdict="escalate", reasons=(reason,), signature=sign("missing_labels"))

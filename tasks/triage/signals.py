@@ -109,6 +109,11 @@ class QualitySignal(Area):
     baseline_value_per_row: FiniteFloat | None = Field(default=None, description="The same on the hold-out.")
     baseline_value_error: FiniteFloat | None = Field(default=None, ge=0)
 
+    @property
+    def lacks_labels(self) -> bool:
+        """Whether less than half of the labels have come that usually come."""
+        return self.coverage is not None and self.coverage < (self.usual_coverage or 0) / 2
+
     @model_validator(mode="after")
     def _complete(self) -> Self:
         return _require(self, "value", "standard_error", "baseline", "window")

@@ -18,6 +18,7 @@ from everfit.tasks.answering.predictions import read as read_predictions
 from everfit.tasks.data.tables import KEY, Table
 from everfit.tasks.ledger import Turn
 from everfit.tasks.records import Record, Window
+from everfit.tasks.triage.apart import NEARLY, apart
 from everfit.tasks.triage.signals import (
     Area,
     DataSignal,
@@ -35,13 +36,14 @@ from everfit.tasks.watching.multivariate import MultivariateDrift
 from everfit.tasks.watching.past import Judged
 from everfit.tasks.watching.profile import Profile
 from everfit.tasks.watching.standing import Standing
+from everfit.tasks.watching.track_record import PastEstimate
 
 logger = logging.getLogger("everfit.monitoring")
 
 _AreaT = TypeVar("_AreaT", bound=Area)
 
 _SEEN = 6
-"""Of so many past windows the median coverage is what is usual."""
+"""Of so many past windows that are apart the median coverage is what is usual."""
 
 
 class Windows(Record):
@@ -242,10 +244,33 @@ def learned_until(turns: Sequence[Turn], spec: ModelSpec, trained_until: datetim
     return max([trained_until, *ends]) if trained_until < until else trained_until
 
 
-def usual_coverage(judged: Sequence[Judged], at_first: float | None) -> float | None:
-    """What share of mature rows used to have a label: the median of past windows, or what the training data had."""
-    seen = [each.signals.quality.coverage for each in judged if each.signals.quality.coverage]
-    return median(seen[-_SEEN:]) if seen else at_first
+def usual_coverage(judged: Sequence[Judged], at_first: float | None, labelled: Window) -> float | None:
+    """What share of mature rows used to have a label: the median of past windows, or what the training data had.
+
+    Args:
+        judged: Past windows; those that lacked their labels are none to go by, however long that lasts.
+        at_first: What the training data had.
+        labelled: The window that is to be judged.
+    """
+    seen = [
+        (found.coverage, found.window)
+        for each in judged
+        if (found := each.signals.quality).coverage and found.window and not found.lacks_labels
+    ]
+    known = apart(seen, lambda each: each[1], before=labelled, shared=NEARLY)[:_SEEN]
+    return median(coverage for coverage, _ in known) if known else at_first
+
+
+def past_estimates(judged: Sequence[Judged], version: int) -> list[PastEstimate]:
+    """How a champion's estimated quality came true in windows that are apart, newest first.
+
+    Args:
+        judged: Past windows.
+        version: The champion's.
+    """
+    own = [each for each in judged if each.decision.reference.startswith(f"v{version}-")]
+    known = [(each.estimate, each.decision.window) for each in own if each.estimate is not None]
+    return [estimate for estimate, _ in apart(known, lambda each: each[1], shared=NEARLY)]
 
 
 def turn_of_release(turns: Sequence[Turn], standing: Standing) -> Turn | None:
