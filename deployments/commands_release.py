@@ -46,8 +46,8 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Make a former version the champion again, once it has been seen to load and answer."""
-    context = _context(model)
-    from everfit.tasks.events import RELEASE_ROLLED_BACK
+    context, heard = without_prefect(model)
+    from everfit.tasks.events import RELEASE_ROLLED_BACK, emit
     from everfit.tasks.ledger.holders import user_name
     from everfit.tasks.releasing import approver
     from everfit.tasks.releasing import release as releasing
@@ -58,7 +58,8 @@ def rollback(
     entry = releasing.rollback(
         context.ledger, context.mlflow, name, to=to, reason=reason, actor=actor, policy=context.spec.release
     )
-    _emit(RELEASE_ROLLED_BACK, name, release=entry)
+    if heard:
+        emit(RELEASE_ROLLED_BACK, name, release=entry)
     ended = approver.reconcile(context, datetime.now(UTC))  # what was compared with the other champion waits no more
     if as_json:
         _print_json(entry.model_dump(mode="json") | {"done": ended})
@@ -72,7 +73,7 @@ def rollback(
 @app.command()
 def reconcile(model: Model, as_json: AsJson = False) -> None:
     """Put right what a crash has left, record a champion set by hand, and end what waits no more."""
-    context = _context(model)
+    context, _ = without_prefect(model)
     from everfit.tasks.releasing import approver
 
     done = approver.reconcile(context, datetime.now(UTC))
@@ -102,13 +103,13 @@ def explain(turn: TurnId, as_json: AsJson = False) -> None:
 
 
 def _decide(model: str, turn_id: str, said: "Answer", by: str, why: str, *, as_json: bool) -> None:
-    context = _context(model)
+    context, heard = without_prefect(model)
     from everfit.tasks import turns
     from everfit.tasks.releasing import approver
     from everfit.tasks.steps.approval import tell
 
     turn = approver.decide(context, turn_id, said, by=by, why=why, now=datetime.now(UTC))
-    if environment.has_server():
+    if heard:
         tell(context, turn)
     if as_json:
         _print_json(turns.summary(turn))
@@ -118,7 +119,15 @@ def _decide(model: str, turn_id: str, said: "Answer", by: str, why: str, *, as_j
     tables.print_turn(turns.summary(turn))
 
 
-def _context(model: str) -> "Context":
+def without_prefect(model: str) -> "tuple[Context, bool]":
+    """What a command works with that must do its work while Prefect is down too.
+
+    Args:
+        model: As the commands take it.
+
+    Returns:
+        The model, and whether there is a Prefect server to be told of what is done.
+    """
     settings = Settings()
     environment.prepare(settings)
     from everfit.tasks import mlflow_store
@@ -126,15 +135,8 @@ def _context(model: str) -> "Context":
     from everfit.tasks.specs import load_spec
 
     mlflow_store.use_tracking(settings)
-    return Context(load_spec(model), settings)
-
-
-def _emit(name: str, model: str, **payload: Any) -> None:
-    """Tell Prefect, where there is a server to be told."""
-    if environment.has_server():
-        from everfit.tasks.events import emit
-
-        emit(name, model, **payload)
+    heard = environment.server_hears()
+    return Context(load_spec(model, stored=heard or not environment.has_server()), settings), heard
 
 
 def _say(*lines: str) -> None:

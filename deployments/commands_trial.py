@@ -10,8 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from everfit.blocks.errors import EverfitError
-from everfit.blocks.settings import Settings
-from everfit.deployments import environment
+from everfit.deployments.commands_release import without_prefect
 
 app = typer.Typer()
 
@@ -33,18 +32,12 @@ def trial(  # noqa: PLR0917 - each is an option of the command
     from everfit.deployments.commands_monitoring import moment
 
     at = moment(until, "--until")
-    settings = Settings()
-    environment.prepare(settings)
-    from everfit.tasks import mlflow_store
+    context, heard = without_prefect(model)
     from everfit.tasks.answering import feedback
-    from everfit.tasks.context import Context
     from everfit.tasks.releasing import approver, trials
-    from everfit.tasks.specs import load_spec
     from everfit.tasks.steps.trial import tell
     from everfit.tasks.turns import check_until
 
-    mlflow_store.use_tracking(settings)
-    context = Context(load_spec(model), settings)
     approver.reconcile(context, datetime.now(UTC))
     if stop:
         found: trials.TrialResult | None = trials.stop(context, by, why)
@@ -52,7 +45,7 @@ def trial(  # noqa: PLR0917 - each is an option of the command
         check_until(at)
         feedback.record_labels.fn(context, feedback.labels_window(context, at))
         found = trials.look_at(context, at)
-    if found is not None and environment.has_server():
+    if found is not None and heard:
         tell(context, found)
     told = {"model": context.spec.name, "state": "NoTrial"} if found is None else trials.summary(found)
     if as_json:

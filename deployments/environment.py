@@ -100,6 +100,24 @@ def has_server() -> bool:
     return get_current_settings().api.url is not None
 
 
+def server_hears() -> bool:
+    """Whether a Prefect server is configured and answers; of one that doesn't, whoever runs the command is told."""
+    if not has_server():
+        return False
+    from prefect.client.orchestration import get_client
+
+    with get_client(httpx_settings={"timeout": 5}, sync_client=True) as client:
+        error = client.api_healthcheck()
+    if error is None:
+        return True
+    told = str(error) or type(error).__name__
+    sys.stderr.write(
+        f"The Prefect server that is configured does not answer ({told}): specs are taken from files, and it is told "
+        f"of nothing that is done here.\n"
+    )
+    return False
+
+
 def start_temporary_server() -> Callable[[], None]:
     """Start Prefect's server for as long as this process lives, where no other is configured.
 

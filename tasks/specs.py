@@ -40,7 +40,7 @@ def file_content(model: str) -> SpecContent | None:
     return _named_file(model, SpecContent)
 
 
-def load_spec(model: str) -> "ModelSpec":
+def load_spec(model: str, *, stored: bool = True) -> "ModelSpec":
     """Load a spec.
 
     Where a Prefect server is configured, a block that is stored on it counts before a file of the same name: that is
@@ -49,6 +49,7 @@ def load_spec(model: str) -> "ModelSpec":
     Args:
         model: A YAML file, the name of a stored `ModelSpec` block, or of a spec in `deployments/models` (of the working
             folder, or those that come with everfit).
+        stored: Whether to ask for a block; without it files alone count, as for what must work while Prefect is down.
 
     Raises:
         SpecError: there is none, it is not valid, or the server can't be asked.
@@ -58,10 +59,14 @@ def load_spec(model: str) -> "ModelSpec":
     if model.endswith((".yaml", ".yml")):
         return read_spec(_text_of(model), model)
     given = _named_file(model, ModelSpec)
-    if given is not None and not _has_server():
+    if given is not None and not (stored and _has_server()):
         return given
-    stored = _load_block(model)
-    found = stored or given
+    if not stored:
+        raise SpecError(
+            f"there is no spec {model!r} in {_FOLDER}, and no server to be asked for a block; give the path of its "
+            f".yaml file"
+        )
+    found = _load_block(model) or given
     if found is None:
         raise SpecError(
             f"there is no model spec {model!r}: not a .yaml file, not in {_FOLDER}, and no ModelSpec block of that name"
@@ -175,7 +180,10 @@ def _load_block(model: str) -> "ModelSpec | None":
             told = "; ".join(_in_words(dict(problem)) for problem in error.__cause__.errors())
             raise SpecError(f"the stored block {model!r}: {told}; edit it in Prefect") from error
         if _has_server() and "Unable to find block document" not in str(error):
-            raise SpecError(f"the Prefect server can't say whether it has a spec {model!r}: {error}") from error
+            raise SpecError(
+                f"the Prefect server can't say whether it has a spec {model!r}: {error}; without it give the path of a "
+                f".yaml file"
+            ) from error
         return None
     assert isinstance(found, ModelSpec)  # noqa: S101 - `load` is annotated for sync and async use alike
     return found

@@ -109,3 +109,24 @@ def test_people_are_told_in_words(ledger: Ledger):
     assert "Kept champion 2: no gain" in story
     assert "Version 1 is the champion of flights again in place of version 2 (release 3): complaints" in rollback
     assert "nothing to do" in reconcile
+
+
+def test_a_champion_can_be_gone_back_from_while_the_configured_server_is_down(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+):
+    Path("deployments/models").mkdir(parents=True)
+    Path("flights.yaml").rename("deployments/models/flights.yaml")
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
+
+    back, none, unknown = everfit(
+        ["rollback", "flights", "--to", "1", "--why", "complaints", "--by", "ann", "--json"],
+        ["trial", "flights", "--stop", "--by", "ann", "--why", "complaints"],
+        ["rollback", "parcels", "--why", "complaints"],
+    )
+
+    assert (back[0], json.loads(back[1])["version"]) == (0, 1), back
+    assert "specs are taken from files, and it is told of nothing" in back[2]
+    assert back[2].count("\n") == 1
+    assert "no version of 'flights' is on trial" in none[2]
+    assert unknown[0] == 2
+    assert "give the path of its .yaml file" in unknown[2].splitlines()[-1]
