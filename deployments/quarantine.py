@@ -15,13 +15,20 @@ def list_rows(model: str, reason: str = "", turn_id: str | None = None) -> dict[
         model: As the commands take it.
         reason: Only rows whose reasons contain this.
         turn_id: Only rows that this turn has quarantined.
+
+    Raises:
+        DataError: nothing of the model was ever taken in here, so that no row in quarantine would be no good news.
     """
     from everfit.tasks.data.quarantine import piles
     from everfit.tasks.specs import load_spec
     from everfit.tasks.workspace import Workspace
 
-    name = load_spec(model).name
-    found = piles(name, Workspace.of(Settings()), reason=reason, turn_id=turn_id)
+    name, workspace = load_spec(model).name, Workspace.of(Settings())
+    if not (workspace.table(name, "dataset").exists() or workspace.table(name, "quarantine").exists()):
+        raise DataError(
+            f"nothing of {name!r} was taken in yet in {workspace.uri!r}; is EVERFIT_WORKSPACE the right one?"
+        )
+    found = piles(name, workspace, reason=reason, turn_id=turn_id)
     return {
         "model": name,
         "rows": sum(pile.rows for pile in found),

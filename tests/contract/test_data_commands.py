@@ -79,6 +79,14 @@ def test_the_quarantine_is_listed_released_and_discarded(model: str):
     assert all(one.record["by"] in one.reasons[0] for one in decisions)
 
 
+def test_a_workspace_that_knows_nothing_of_the_model_is_no_good_news(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("EVERFIT_WORKSPACE", str(tmp_path / "another"))
+
+    run("quarantine", model, fails="nothing of 'sales' was taken in yet")
+
+
 @pytest.mark.parametrize("deed", ["--discard", "--release"])
 def test_nothing_is_settled_that_the_ledger_does_not_know_of(model: str, monkeypatch: pytest.MonkeyPatch, deed: str):
     with monkeypatch.context() as patched:
