@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from everfit.blocks.errors import EverfitError
+from everfit.deployments.commands_monitoring import Until, moment
 from everfit.deployments.commands_release import without_prefect
 
 app = typer.Typer()
@@ -20,7 +21,7 @@ def trial(  # noqa: PLR0917 - each is an option of the command
     model: Annotated[
         str, typer.Argument(help="A spec file, a spec's name in `deployments/models`, or a block's name.")
     ],
-    until: Annotated[str | None, typer.Option(help="What is known at this moment; by default now.")] = None,
+    until: Until = None,
     stop: Annotated[bool, typer.Option("--stop", help="Take the challenger back, whatever it has shown.")] = False,
     by: Annotated[str, typer.Option(help="Who stops it.")] = "",
     why: Annotated[str, typer.Option(help="Why it is stopped, for the history.")] = "",
@@ -29,8 +30,6 @@ def trial(  # noqa: PLR0917 - each is an option of the command
     """Take a look now at the challenger on trial, and let it go on, release it, or take it back."""
     if (until is not None) if stop else (by or why):
         raise EverfitError("--stop takes --by and --why and no --until; without it leave out --by and --why")
-    from everfit.deployments.commands_monitoring import moment
-
     at = moment(until, "--until")
     context, heard = without_prefect(model)
     from everfit.tasks.answering import feedback
