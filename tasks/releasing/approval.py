@@ -1,12 +1,16 @@
 """Approval: what a challenger waits for when a person decides, and what its request comes to. Pure."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import AwareDatetime, Field
 
 from everfit.blocks.errors import EverfitError
+from everfit.tasks.ledger.entries import Decision
 from everfit.tasks.records import Record
+
+APPROVAL = "approval"
+"""Kind of the decisions that are made here."""
 
 Answer = Literal["approve", "reject"]
 """What a person may say."""
@@ -92,6 +96,15 @@ def lapse(request: Request, champion_version: int | None, now: datetime) -> Appr
         why = f"nobody's decision was carried out before {request.expires_at:%Y-%m-%d %H:%M} UTC"
         return Approval(outcome="expired", by=EVERFIT, why=why, request=request)
     return None
+
+
+def waited(decision: Decision) -> timedelta:
+    """How long an answer was waited for: so long after the turn it counts, in event time.
+
+    Args:
+        decision: What the ledger has of it.
+    """
+    return max(decision.at - Approval.recall(decision.record).request.asked_at, timedelta(0))
 
 
 def overtaken(compared: int | None, champion: int | None) -> str:

@@ -4,7 +4,7 @@ The first outcome that the ledger records stands; the rest (release, tags, the t
 is done by whoever comes next if a crash left it undone.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from everfit.tasks import turns
 from everfit.tasks.context import Context
@@ -12,7 +12,7 @@ from everfit.tasks.ledger import Release, Turn
 from everfit.tasks.records import ModelVersion
 from everfit.tasks.releasing import registry, trials
 from everfit.tasks.releasing import release as releasing
-from everfit.tasks.releasing.approval import Answer, Approval, ApprovalError, Request, answer, lapse
+from everfit.tasks.releasing.approval import APPROVAL, Answer, Approval, ApprovalError, Request, answer, lapse, waited
 
 _STATES = {
     "approve": turns.PROMOTED,
@@ -142,7 +142,7 @@ def _record(context: Context, approval: Approval) -> Approval:
     decision = context.ledger.record_decision(
         _decision_id(request.turn_id),
         model=request.model,
-        kind="approval",
+        kind=APPROVAL,
         verdict=approval.outcome,
         reasons=(approval.headline,),
         record=approval,
@@ -168,8 +168,8 @@ def _carry_out(context: Context, approval: Approval, outcome: Approval, current:
     turn, state = ledger.turn(request.turn_id), _STATES[outcome.outcome]
     if outcome.outcome == "approve" and current is not None and trials.wanted(context.spec, current):
         answered = ledger.decision(_decision_id(turn.id))
-        waited = answered.at - request.asked_at if answered is not None else timedelta(0)
-        trials.begin(context, turn, request.version, current, waited=max(waited, timedelta(0)))
+        assert answered is not None  # noqa: S101 - it was recorded just before
+        trials.begin(context, turn, request.version, current, waited=waited(answered))
         state = turns.ON_TRIAL
     elif outcome.outcome == "approve":
         releasing.release(

@@ -19,6 +19,9 @@ from everfit.tasks.records import Record, Window
 from everfit.tasks.releasing.approval import overtaken
 from everfit.tasks.statistics.sequential import confidence_sequence, log_evidence_of_more
 
+TRIAL = "trial"
+"""Kind of the decisions that are made here."""
+
 Verdict = Literal["wait", "grow", "release", "return"]
 
 _CHECKS = 3  # errors, latency, quality: they share the probability of a wrong return

@@ -19,7 +19,7 @@ from everfit.tasks.releasing import release as releasing
 from everfit.tasks.releasing.approval import check_told, overtaken
 from everfit.tasks.releasing.arms import Arms, write_arms
 from everfit.tasks.releasing.releaser import LEASE_WAIT
-from everfit.tasks.releasing.trial import TrialLook, TrialPlan, TrialState, look, replay, stopped, superseded
+from everfit.tasks.releasing.trial import TRIAL, TrialLook, TrialPlan, TrialState, look, replay, stopped, superseded
 from everfit.tasks.releasing.trial_evidence import gather
 
 if TYPE_CHECKING:
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from everfit.blocks.spec import ModelSpec
 
 logger = logging.getLogger("everfit.trial")
-
-TRIAL = "trial"
-"""Kind of the decisions that are made here."""
 
 
 class TrialError(EverfitError):

@@ -33,7 +33,7 @@ class Reference(Record):
 
     version: int
     id: str = Field(description="Names the reference, such as the digest of its snapshot or profile.")
-    released: AwareDatetime = Field(description="In event time: the `until` of the turn that released it.")
+    released: AwareDatetime = Field(description="In event time: as of what decided it, usually its turn.")
     trained_until: AwareDatetime
     training_rows: int | None = None
     previous_version: int | None = Field(default=None, description="The champion before it, if it is kept.")

@@ -165,10 +165,13 @@ def live_gain(turn: Turn, judged: Sequence[Judged]) -> float | None:
     """By how much a turn's champion beat the one before it on the first live rows that both were seen on."""
     if turn.state != PROMOTED:
         return None
+    registered = (turn.record.get("version") or {}).get("version")
     for each in judged:
         reference, previous = each.signals.reference, each.signals.previous
         later = each.decision.window.until > turn.window.until
-        if later and reference.released == turn.window.until and previous.measured and previous.gain is not None:
+        # By its version: a trial or a person may have released it long after the turn.
+        own = reference.version == registered if registered else reference.released == turn.window.until
+        if later and own and previous.measured and previous.gain is not None:
             return -previous.gain
     return None
 

@@ -8,10 +8,15 @@ from pydantic import AwareDatetime
 from everfit.blocks.errors import NoChampionError
 from everfit.tasks.ledger import Decision, Release, Turn
 from everfit.tasks.records import Record
+from everfit.tasks.releasing.approval import APPROVAL, waited
 from everfit.tasks.releasing.champions import succession
+from everfit.tasks.releasing.trial import TRIAL
 
 ROLLBACK = "rollback"
 """Kind of the decision that notes a rollback's place in event time."""
+
+PLACING = (ROLLBACK, TRIAL, APPROVAL)
+"""Kinds of the decisions that say when a release took place."""
 
 
 class Standing(Record):
@@ -35,7 +40,7 @@ def standing(
     Args:
         releases: All of a model.
         turns: Its turns by id.
-        decisions: Those that note rollbacks.
+        decisions: Those of `PLACING`.
         until: The window's end.
 
     Raises:
@@ -61,15 +66,29 @@ def standing(
 
 
 def event_time(release: Release, turns: Mapping[str, Turn], decisions: Sequence[Decision], until: datetime) -> datetime:
-    """When a release took place, in event time: as of its turn, or of the triage that rolled back.
+    """When a release took place, in event time: as of what decided it.
+
+    That is the turn's gate, the look that ended its trial, the person who approved it (as long after the turn as the
+    answer was waited for), or the triage that rolled back.
 
     One by a person's hand has a place on the clock only. Where history is replayed that lies after all windows, and
     the moment before the window's end stands in for it.
     """
     if release.turn_id is not None and release.turn_id in turns:
-        return turns[release.turn_id].window.until
+        return _decided(turns[release.turn_id], [entry for entry in decisions if entry.turn_id == release.turn_id])
     for decision in decisions:
         if decision.kind == ROLLBACK and decision.record.get("seq") == release.seq and decision.until is not None:
             return decision.until
     looking_back = any(turn.window.until > until for turn in turns.values())
     return release.at if release.at < until or looking_back else until - until.resolution
+
+
+def _decided(turn: Turn, decisions: Sequence[Decision]) -> datetime:
+    """When it was decided that a turn's challenger is released; its own decisions are given."""
+    for decision in decisions:
+        if decision.kind == TRIAL and decision.verdict == "release" and decision.until is not None:
+            return decision.until
+    for decision in decisions:
+        if decision.kind == APPROVAL and decision.verdict == "approve":
+            return turn.window.until + waited(decision)
+    return turn.window.until

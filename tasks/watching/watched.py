@@ -27,7 +27,7 @@ from everfit.tasks.watching.monitoring import Windows, turn_of_release, windows_
 from everfit.tasks.watching.multivariate import MultivariateDrift, multivariate_drift
 from everfit.tasks.watching.past import Judged, judged_windows, recalled, remembered
 from everfit.tasks.watching.reference import Reference, load_reference
-from everfit.tasks.watching.standing import ROLLBACK, Standing, standing
+from everfit.tasks.watching.standing import PLACING, Standing, standing
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ class Watched:
         """
         name, ledger = context.spec.name, context.ledger
         turns = ledger.turns_as_seen(name)
-        rollbacks = ledger.decisions(name, kind=ROLLBACK)
-        champion = standing(ledger.releases(name), {turn.id: turn for turn in turns}, rollbacks, until)
+        placing = [entry for kind in PLACING for entry in ledger.decisions(name, kind=kind)]
+        champion = standing(ledger.releases(name), {turn.id: turn for turn in turns}, placing, until)
         version = registry.model_version(context.mlflow, name, champion.version)
         triages = recalled(remembered(ledger, name, turns), until)
         return cls(context, until, champion, version, tuple(turns), tuple(triages))

@@ -9,6 +9,7 @@ import pytest
 from everfit.blocks.errors import DataError, ModelError, NotEnoughError
 from everfit.tasks.ledger import Decision, Ledger, Release, Turn
 from everfit.tasks.records import Trigger, Window
+from everfit.tasks.releasing.approval import Request, answer
 from everfit.tasks.triage import triage
 from everfit.tasks.triage.case import TriagePolicy
 from everfit.tasks.triage.history import History
@@ -70,6 +71,47 @@ def test_a_rollback_has_its_place_where_triage_decided_it() -> None:
     before, after = (of(at(week), *RELEASES, back, turns=TURNS, noted=(noted,)) for week in (3, 4))
     assert (before.version, after.version, after.released) == (2, 1, at(3))
     assert after.previous_version is None  # the version that was taken back is none to go back to
+
+
+def noted_trial(week: int, verdict: str = "release") -> Decision:
+    record = {"verdict": verdict, "share": 0, "reasons": ("looked",)}
+    known = {"id": f"turn-2/trial/{week}", "model": "m", "kind": "trial", "turn_id": "turn-2", "record": record}
+    return Decision(**known, verdict=verdict, until=at(week), at=CLOCK)  # type: ignore[arg-type]
+
+
+def approved(waited: timedelta) -> Decision:
+    request = Request(
+        model="m",
+        turn_id="turn-2",
+        version=2,
+        run_id="run-2",
+        champion_version=1,
+        headline="waits",
+        asked_at=CLOCK,
+        expires_at=CLOCK + 10 * WEEK,
+    )
+    record = answer(request, "approve", "ann", "good").model_dump(mode="json")
+    known = {"id": "turn-2/approval", "model": "m", "kind": "approval", "turn_id": "turn-2", "record": record}
+    return Decision(**known, verdict="approve", at=CLOCK + waited)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("noted", "released"),
+    [
+        ((noted_trial(3, "grow"), noted_trial(5)), at(5)),
+        ((approved(3 * WEEK),), at(5)),
+        ((approved(WEEK), noted_trial(5)), at(5)),
+        ((approved(-WEEK),), at(2)),  # a clock that was put back
+        ((noted_trial(3, "return"),), at(2)),
+    ],
+)
+def test_what_a_trial_or_a_person_released_later_is_the_champion_from_then_on(
+    noted: tuple[Decision, ...], released: datetime
+) -> None:
+    week = (released - MARCH) // WEEK
+    before, after = (of(at(week + more), *RELEASES, turns=TURNS, noted=noted) for more in (0, 1))
+    assert (before.version, after.version, after.previous_version) == (1, 2, 1)
+    assert after.released == released
 
 
 def test_without_any_champion_there_is_nothing_to_watch() -> None:
@@ -143,6 +185,11 @@ def test_what_came_of_a_turn_is_known_once_both_champions_were_seen_on_live_rows
     assert "0.1 better" in found.words
     [worse] = outcomes([called, judged(2, version=2, gain=0.2, released=at(1))], [made])
     assert (worse.helped, worse.gain) == (False, -0.2)
+
+    # A trial or a person may release it weeks after its turn: it is known by its version.
+    registered = made.model_copy(update={"record": {"version": {"version": 2}}})
+    assert outcomes([called, judged(5, version=2, gain=-0.1, released=at(4))], [registered])[0].gain == 0.1
+    assert outcomes([called, judged(5, version=3, gain=-0.1, released=at(1))], [registered]) == ()
 
 
 @pytest.mark.parametrize(
