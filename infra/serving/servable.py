@@ -1,5 +1,6 @@
 """A model version that is ready to answer: loaded, warmed and probed."""
 
+import fcntl
 import json
 import logging
 import os
@@ -66,9 +67,14 @@ class ModelCache:
         folder.mkdir(parents=True, exist_ok=True)
 
     def fetch(self, client: "MlflowClient", version: ModelVersion) -> Path:
-        """The folder of a version, downloaded if need be."""
+        """The folder of a version, downloaded if need be; of the processes that share the copies, one does that."""
         kept = self.folder / str(version.version)
-        if not self._has(version):
+        if self._has(version):
+            return kept
+        with (self.folder / "fetch.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if self._has(version):  # now that it's our turn: another may be reading what it has fetched meanwhile
+                return kept
             unfinished = self.folder / f"{version.version}.{os.getpid()}.tmp"
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir()
