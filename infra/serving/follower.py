@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _RETRY_ROUNDS = 10  # a version that failed to load is tried again after so many rounds
+_DOWNLOADS = 3  # so many that fail are the version's fault, and not that of a registry that goes away and comes back
 
 
 @dataclass
@@ -72,6 +73,7 @@ class Follower:
         self._challenger: Servable | None = None
         self._arms: Arms | None = None
         self._failed: dict[int, int] = {}
+        self._missed: dict[int, int] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"everfit-follow-{model}", daemon=True)
 
@@ -109,9 +111,7 @@ class Follower:
             challenger = registry.challenger(client, self.model)
             arms = read_arms(client, challenger) if challenger is not None else None
         except Exception as error:  # noqa: BLE001 - a registry that is down must not stop what is served
-            if self.state.registry_reachable or not self.state.error:
-                logger.warning("%s: the registry can't be asked, what is served goes on: %s", self.model, error)
-            self.state.registry_reachable, self.state.error = False, str(error)
+            self._cannot_ask(error)
             return
         if not self.state.registry_reachable:
             self.state.registry_reachable, self.state.error = True, ""
@@ -125,7 +125,6 @@ class Follower:
                 logger.info("%s: version %s is served in place of %s", self.model, champion.version, self._served)
                 self.state.swaps += self._champion is not None
                 self._champion = champion
-                self.state.failed_version, self.state.error = None, ""
                 self.cache.remember(champion)
         self._follow_challenger(challenger, arms)
 
@@ -150,15 +149,37 @@ class Follower:
             self._failed[version.version] -= 1
             return None
         try:
-            return load_servable(self.cache.fetch(self._registered(), version), version)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the old one goes on
-            known = version.version in self._failed
-            self._failed[version.version] = _RETRY_ROUNDS
-            self.state.failed_version, self.state.error = version.version, f"{type(error).__name__}: {error}"
-            if not known:
-                logger.error("%s: version %s is not served: %s", self.model, version.version, self.state.error)
-                tell_not_served(version, self._served, self.state.error)
+            folder = self.cache.fetch(self._registered(), version)
+        except Exception as error:  # noqa: BLE001 - the registry may have gone since it was asked
+            self._missed[version.version] = self._missed.get(version.version, 0) + 1
+            if self._missed[version.version] < _DOWNLOADS:
+                self._cannot_ask(error)
+            else:
+                self._fail(version, error)
             return None
+        try:
+            servable = load_servable(folder, version)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the old one goes on
+            self._fail(version, error)
+            return None
+        self._missed.pop(version.version, None)
+        self._failed.pop(version.version, None)
+        if self.state.failed_version in {None, version.version}:
+            self.state.failed_version, self.state.error = None, ""
+        return servable
+
+    def _cannot_ask(self, error: Exception) -> None:
+        if self.state.registry_reachable or not self.state.error:
+            logger.warning("%s: the registry can't be asked, what is served goes on: %s", self.model, error)
+        self.state.registry_reachable, self.state.error = False, str(error)
+
+    def _fail(self, version: ModelVersion, error: Exception) -> None:
+        known = version.version in self._failed
+        self._failed[version.version] = _RETRY_ROUNDS
+        self.state.failed_version, self.state.error = version.version, f"{type(error).__name__}: {error}"
+        if not known:
+            logger.error("%s: version %s is not served: %s", self.model, version.version, self.state.error)
+            tell_not_served(version, self._served, self.state.error)
 
     def _restore(self) -> None:
         try:

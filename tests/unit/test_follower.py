@@ -1,0 +1,88 @@
+"""The follower: what it says of versions that can't be taken over, and of a registry that goes away in between."""
+
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from everfit.infra.serving import follower
+from everfit.infra.serving.follower import Follower
+from everfit.tasks.records import ModelVersion
+
+
+def version(number: int) -> ModelVersion:
+    return ModelVersion(model="delays", version=number, run_id="run", trained_until=datetime(2024, 1, 1, tzinfo=UTC))
+
+
+class Stand:
+    """A registry, a disk and a model whose faults the test decides on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.champion, self.challenger = version(1), None
+        self.fetching: Exception | None = None
+        self.loading: Exception | None = None
+        self.told: list[int] = []
+        monkeypatch.setattr(follower.registry, "champion", lambda *_: self.champion)
+        monkeypatch.setattr(follower.registry, "challenger", lambda *_: self.challenger)
+        monkeypatch.setattr(follower, "read_arms", lambda *_: None)
+        monkeypatch.setattr(follower, "load_servable", self.load)
+        monkeypatch.setattr(follower, "tell_not_served", lambda found, *_: self.told.append(found.version))
+        cache: Any = SimpleNamespace(fetch=self.fetch, remember=lambda _: None)
+        nothing: Any = lambda *_: None  # noqa: E731
+        self.follower = Follower(nothing, "delays", cache, nothing, nothing, shadow=True)
+        self.state = self.follower.state
+
+    def fetch(self, _: Any, found: ModelVersion) -> ModelVersion:
+        if self.fetching is not None:
+            raise self.fetching
+        return found
+
+    def load(self, _: Any, found: ModelVersion) -> Any:
+        if self.loading is not None:
+            raise self.loading
+        return SimpleNamespace(version=found)
+
+    def rounds(self, number: int) -> None:
+        for _ in range(number):
+            self.follower.follow()
+
+
+@pytest.fixture
+def stand(monkeypatch: pytest.MonkeyPatch) -> Stand:
+    made = Stand(monkeypatch)
+    made.rounds(1)
+    return made
+
+
+def test_a_challenger_that_loads_at_last_is_no_failed_version_any_more(stand: Stand) -> None:
+    stand.challenger, stand.loading = version(2), MemoryError("too large just now")
+    stand.rounds(1)
+    assert (stand.state.failed_version, stand.told) == (2, [2])
+
+    stand.loading = None
+    stand.rounds(20)
+    assert (stand.state.failed_version, stand.state.error) == (None, "")
+
+    stand.challenger = None
+    stand.rounds(1)
+    stand.challenger, stand.loading = version(2), MemoryError("again")
+    stand.rounds(1)
+    assert stand.told == [2, 2]  # it is told anew
+
+
+def test_a_registry_that_goes_away_before_the_download_has_not_made_a_version_bad(stand: Stand) -> None:
+    stand.champion, stand.fetching = version(2), ConnectionError("refused")
+    stand.rounds(1)
+    assert (stand.state.registry_reachable, stand.state.failed_version, stand.told) == (False, None, [])
+    assert "refused" in stand.state.error
+
+    stand.fetching = None
+    stand.rounds(1)
+    assert (stand.state.registry_reachable, stand.state.error, stand.state.swaps) == (True, "", 1)
+
+
+def test_a_version_that_cannot_be_downloaded_again_and_again_is_told(stand: Stand) -> None:
+    stand.champion, stand.fetching = version(2), FileNotFoundError("no such artifact")
+    stand.rounds(3)
+    assert (stand.state.failed_version, stand.told) == (2, [2])
