@@ -13,7 +13,7 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from starlette.requests import ClientDisconnect
 
-from everfit.blocks.errors import WorkspaceError
+from everfit.blocks.errors import DataError, WorkspaceError
 from everfit.infra.serving.access import ANONYMOUS, AccessError, Limiter, Tokens
 from everfit.infra.serving.batching import Answer, OverloadedError, UnpredictableInputError
 from everfit.infra.serving.endpoint import Endpoint, NotReadyError, OutlierError, Part
@@ -122,7 +122,7 @@ def refusal(error: Exception) -> Response:
             status = 429
             content["error_code"] = "REQUEST_LIMIT_EXCEEDED"
             headers = {"Retry-After": "60"}
-        case UnpredictableInputError() | OutlierError():
+        case UnpredictableInputError() | OutlierError() | DataError():
             status = 422
         case NotReadyError() | OverloadedError() | SpoolError() | WorkspaceError():
             status = 503
@@ -184,8 +184,7 @@ async def tell(endpoint: Endpoint, body: bytes, client: str) -> Response:
 
     def keep() -> Recorded:
         rows = read_labels(content, servable, utc_now(), client)
-        endpoint.check_store()
-        return keep_labels(endpoint.labels, rows)
+        return keep_labels(endpoint.labels, rows, endpoint.check_store)
 
     recorded = await asyncio.to_thread(keep)
     return _json(recorded.model_dump())

@@ -62,11 +62,17 @@ def read_json(body: bytes) -> Any:
     except orjson.JSONDecodeError as error:
         if b"NaN" in body or b"Infinity" in body:
             with contextlib.suppress(ValueError, RecursionError):
-                return json.loads(body, parse_constant=_CONSTANTS.__getitem__)
+                return json.loads(body, parse_constant=_CONSTANTS.__getitem__, parse_int=_whole)
         raise RequestError(f"the body is not JSON: {error.msg} at character {error.pos}; write null for NaN") from None
 
 
 _CONSTANTS = {"NaN": None, "Infinity": math.inf, "-Infinity": -math.inf}  # infinity is refused with its column
+
+
+def _whole(digits: str) -> int | float:
+    """A whole number as the other parser has it: as a float where it has no place in 64 bits."""
+    number = int(digits) if len(digits) <= 20 else None
+    return number if number is not None and -(2**63) <= number < 2**64 else float(digits)
 
 
 def read_invocation(body: bytes, content_type: str, inputs: InputSchema) -> Table:

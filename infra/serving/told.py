@@ -1,6 +1,9 @@
 """Labels over HTTP: what clients say has come true."""
 
+import contextlib
+import logging
 import math
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -9,12 +12,14 @@ from everfit.infra.serving.protocol import RequestError
 from everfit.tasks.answering import labels
 from everfit.tasks.answering.inputs import InputError, InputSchema, check_column, microseconds
 from everfit.tasks.answering.labels import Recorded
-from everfit.tasks.data.tables import Table, row_keys
+from everfit.tasks.data.tables import ConflictError, Table, row_keys
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from everfit.infra.serving.servable import Servable
+
+logger = logging.getLogger(__name__)
 
 
 def read_labels(content: Any, servable: "Servable", now: datetime, client: str) -> "pd.DataFrame":
@@ -83,21 +88,31 @@ def _time(given: Any, row: int, now: datetime) -> int:
     return microseconds(now.isoformat() if given is None else given, "label_time", row)
 
 
-def keep_labels(table: Table, rows: "pd.DataFrame", attempts: int = 5) -> Recorded:
+def keep_labels(
+    table: Table, rows: "pd.DataFrame", check_store: Callable[[], object] = lambda: None, attempts: int = 5
+) -> Recorded:
     """Add labels to the table, again if another writer came in between.
 
+    Args:
+        table: The model's labels.
+        rows: As `read_labels` gives them.
+        check_store: Raises where the table's store is none that keeps it safe, or can't be asked.
+        attempts: How often it is tried.
+
     Raises:
-        WorkspaceError: the table can't be written.
+        WorkspaceError: the table can't be written; it says nothing of where that is, as a client hears of it.
     """
     from deltalake.exceptions import DeltaError
 
-    for attempt in range(1, attempts + 1):
-        try:
-            return labels.record(table, rows)
-        except (DeltaError, OSError) as error:
-            if attempt == attempts:
-                raise WorkspaceError(f"the labels can't be kept: {type(error).__name__}; send them again") from error
-    raise AssertionError
+    try:
+        check_store()
+        for _ in range(attempts - 1):
+            with contextlib.suppress(ConflictError, DeltaError, OSError):
+                return labels.record(table, rows)
+        return labels.record(table, rows)
+    except (WorkspaceError, DeltaError, OSError) as error:
+        logger.warning("labels can't be kept: %s", error)
+        raise WorkspaceError(f"the labels can't be kept just now ({type(error).__name__}); send them again") from error
 
 
 def utc_now() -> datetime:

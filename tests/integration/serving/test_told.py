@@ -4,8 +4,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from everfit.blocks.errors import DataError, WorkspaceError
+from everfit.infra.serving.app import refusal
 from everfit.tasks.answering import labels
-from everfit.tasks.data.tables import Table
+from everfit.tasks.data.tables import ConflictError, Table
 from everfit.tasks.records import Window
 
 
@@ -54,3 +58,41 @@ def test_labels_that_are_not_the_models_are_refused(registry: Any, serve: Any, g
         assert client.post("/models/delays/labels", json={"labels": [one]}).status_code == 422, one
     for body in ({}, [], {"labels": []}, {"labels": [1]}):
         assert client.post("/models/delays/labels", json=body).status_code == 422
+
+
+def test_labels_that_another_writer_comes_before_are_kept_at_once_or_asked_for_again(
+    registry: Any, serve: Any, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.champion("delays", registry.add("delays", "first"))
+    client, append, faults = serve("delays").client, Table.append, [ConflictError(f"{workspace} was written to")] * 2
+
+    def contended(table: Table, *given: Any) -> int:
+        if faults:
+            raise faults.pop()
+        return append(table, *given)
+
+    monkeypatch.setattr(Table, "append", contended)
+    body = {"labels": [{"key": 1, "label": 1}]}
+    assert client.post("/models/delays/labels", json=body).json()["added"] == 1
+
+    for error in (ConflictError(f"{workspace} was written to"), WorkspaceError(f"{workspace} is full")):
+        faults[:] = [error] * 50
+        refused = client.post("/models/delays/labels", json={"labels": [{"key": 2, "label": 1}]})
+        assert refused.status_code == 503
+        assert refused.json()["message"].endswith("send them again")
+        assert str(workspace) not in refused.text
+
+
+def test_labels_that_are_no_numbers_that_can_be_kept_are_refused(registry: Any, serve: Any) -> None:
+    registry.champion("delays", registry.add("delays", "regression"))
+    client = serve("delays").client
+    for told in ("1" * 400, "-" + "1" * 400, "1e400", "1" * 5000):
+        for beside in ("1", "NaN"):  # which is read by another parser
+            body = f'{{"labels": [{{"key": 1, "label": {told}}}], "beside": {beside}}}'
+            assert client.post("/models/delays/labels", content=body).status_code in {400, 422}, (told[:6], beside)
+
+
+def test_data_that_does_not_fit_is_the_askers_matter() -> None:
+    answer = refusal(DataError("a label of another type than those that are there"))
+
+    assert answer.status_code == 422
