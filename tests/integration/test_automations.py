@@ -19,6 +19,7 @@ import yaml
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MODE, temporary_settings
 from support.deliveries import SPEC
+from support.patience import Patient
 
 from everfit.blocks.settings import Settings
 from everfit.deployments.server import files
@@ -75,7 +76,7 @@ def api(workspace: Path, tmp_path: Path) -> Iterator[httpx.Client]:
     with (tmp_path / "server.log").open("wb") as log:
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=tmp_path)
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}/api", timeout=30) as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}/api", timeout=30, transport=Patient()) as client:
             wait_for(lambda: _answers(client) or server.poll() is not None, 180)
             assert server.poll() is None, (tmp_path / "server.log").read_text()[-2000:]
             with temporary_settings(
@@ -89,7 +90,7 @@ def api(workspace: Path, tmp_path: Path) -> Iterator[httpx.Client]:
 
 def _answers(client: httpx.Client) -> bool:
     try:
-        return client.get("/health").status_code == 200
+        return httpx.get(f"{client.base_url}health").status_code == 200
     except httpx.TransportError:
         return False
 

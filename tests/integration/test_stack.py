@@ -21,6 +21,7 @@ import psutil
 import pytest
 import yaml
 from support.deliveries import SPEC, deliveries, write_month
+from support.patience import Patient
 
 from everfit.tasks.ledger import Ledger
 
@@ -33,24 +34,6 @@ MODEL = {
 }
 PLANTED = "planted-database-5f0e7c"
 OVER = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
-
-
-class Patient(httpx.HTTPTransport):
-    """Asks again, as Prefect's clients do, while the server is started or has found its SQLite locked."""
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        give_up = time.monotonic() + 60
-        while True:
-            try:
-                response = super().handle_request(request)
-            except httpx.TransportError:
-                if time.monotonic() > give_up:
-                    raise
-            else:
-                if response.status_code != 503 or time.monotonic() > give_up:
-                    return response
-                response.close()
-            time.sleep(0.3)
 
 
 @dataclass
@@ -278,8 +261,10 @@ def stack_on_postgres(tmp_path: Path, postgres_of_its_own: Postgres) -> Iterator
 def kill(stack: Stack, name: str) -> None:
     """Kill a part, and all that it has started, as a machine does that loses its power."""
     part = psutil.Process(stack.part(name)["pid"])
-    for each in [part, *part.children(recursive=True)]:
+    killed = [part, *part.children(recursive=True)]
+    for each in killed:
         each.kill()
+    psutil.wait_procs(killed, timeout=10)  # its port is free once it is gone
 
 
 def a_minute_without_mlflow(stack: Stack) -> None:
