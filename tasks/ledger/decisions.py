@@ -59,7 +59,13 @@ class Decisions(Turns):
             return _find_decision(connection, decision_id)
 
     def decisions(
-        self, model: str, *, turn_id: str | None = None, kind: str | None = None, limit: int | None = None
+        self,
+        model: str,
+        *,
+        turn_id: str | None = None,
+        kind: str | None = None,
+        verdict: str | None = None,
+        limit: int | None = None,
     ) -> list[Decision]:
         """The decisions about a model, oldest first; with a limit the newest so many."""
         query = select(decisions).where(decisions.c.model == model)
@@ -67,6 +73,8 @@ class Decisions(Turns):
             query = query.where(decisions.c.turn_id == turn_id)
         if kind is not None:
             query = query.where(decisions.c.kind == kind)
+        if verdict is not None:
+            query = query.where(decisions.c.verdict == verdict)
         query = query.order_by(decisions.c.at.desc(), decisions.c.id.desc()).limit(limit)
         with self.read() as connection:
             return [_decision(row) for row in connection.execute(query).mappings()][::-1]

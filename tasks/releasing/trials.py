@@ -58,6 +58,9 @@ def begin(
         version: The challenger.
         champion: The release that it is to follow.
         waited: How long after the turn it begins, where a person was asked first.
+
+    Returns:
+        The trial; of a turn that was broken off and is run again the one that it began, which may have ended since.
     """
     spec = context.spec
     policy = spec.release.ab if spec.release.strategy == "ab" else spec.release.canary
@@ -71,6 +74,9 @@ def begin(
         since=turn.window.until + waited,
     )
     with context.ledger.lease(spec.name, scope="release", turn_id=turn.id, wait=LEASE_WAIT):
+        begun = _replayed(context, turn.id)
+        if begun is not None and begun.end is not None:
+            return begun
         for other in _under_way(context, but=turn.id):
             why = f"version {version} is tried in its place"
             _record(context, other.plan, None, superseded(why), f"{other.plan.id}/{TRIAL}/end")
@@ -131,8 +137,7 @@ def look_at(context: Context, until: datetime) -> TrialResult | None:
             found = _looked(context, state, until)
             state = _replayed(context, state.plan.id) or state
             _tell_services(context, state)
-    _finish(context, state)
-    return TrialResult(state=state, look=found, turn_state=ledger.turn(state.plan.id).state)
+    return TrialResult(state=state, look=found, turn_state=_finish(context, state)[1])
 
 
 def stop(context: Context, by: str, why: str) -> TrialResult:
@@ -153,8 +158,7 @@ def stop(context: Context, by: str, why: str) -> TrialResult:
             raise TrialError(f"no version of {context.spec.name!r} is on trial; `everfit history` shows what was")
         found = _record(context, state.plan, None, stopped(by, why), f"{state.plan.id}/{TRIAL}/end")
         state = _replayed(context, state.plan.id) or state
-    _finish(context, state)
-    return TrialResult(state=state, look=found, turn_state=context.ledger.turn(state.plan.id).state)
+    return TrialResult(state=state, look=found, turn_state=_finish(context, state)[1])
 
 
 def settle(context: Context) -> list[str]:
@@ -164,22 +168,28 @@ def settle(context: Context) -> list[str]:
         What was done, in words.
     """
     done = []
-    for turn in context.ledger.turns(context.spec.name, state=turns.ON_TRIAL):
-        state = _replayed(context, turn.id)
-        if state is None:
-            continue
+    for turn, found in _unsettled(context):
+        state = _unless_overtaken(context, found)
         if state.end is None:
-            champion = context.ledger.current_release(context.spec.name)
-            why = overtaken(state.plan.champion, None if champion is None else champion.version)
-            if not why:
-                if _tell_services(context, state):
-                    done.append(f"told the services again that version {state.plan.challenger} is on trial")
-                continue
-            _record(context, state.plan, None, superseded(why), f"{turn.id}/{TRIAL}/end")
-            state = _replayed(context, turn.id) or state
-        ended = _finish(context, state)
-        done.append(f"turn {turn.id} ended as {ended.state}: {ended.reasons[0]}")
+            if _tell_services(context, state):
+                done.append(f"told the services again that version {state.plan.challenger} is on trial")
+            continue
+        ended, _ = _finish(context, state)
+        if turn.state == turns.ON_TRIAL:
+            done.append(f"turn {turn.id} ended as {ended.state}: {ended.reasons[0]}")
+        else:
+            done.append(f"version {state.plan.challenger} was still on trial: {state.end.reasons[0]}")
     return done
+
+
+def _unless_overtaken(context: Context, state: TrialState) -> TrialState:
+    """A trial, ended if the champion is another by now than the one that it is tried against."""
+    champion = context.ledger.current_release(context.spec.name)
+    why = overtaken(state.plan.champion, None if champion is None else champion.version)
+    if state.end is not None or not why:
+        return state
+    _record(context, state.plan, None, superseded(why), f"{state.plan.id}/{TRIAL}/end")
+    return _replayed(context, state.plan.id) or state
 
 
 def summary(found: TrialResult) -> dict[str, Any]:
@@ -204,10 +214,30 @@ def summary(found: TrialResult) -> dict[str, Any]:
     }
 
 
+def _unsettled(context: Context) -> list[tuple[Turn, TrialState]]:
+    """The trials of which something may be left to do, oldest first: whatever became of their turns.
+
+    A turn may be broken off between its trial's beginning and its own end, and then its trial goes on all the same.
+    """
+    ledger, name = context.ledger, context.spec.name
+    begun = [(str(entry.turn_id), entry.record) for entry in ledger.decisions(name, kind=TRIAL, verdict="start")]
+    if not begun:
+        return []
+    known, challenger = {turn.id: turn for turn in ledger.turns(name)}, registry.challenger(context.mlflow, name)
+    found = []
+    for turn_id, plan in begun:
+        turn = known[turn_id]
+        named = challenger is not None and challenger.version == plan["challenger"]
+        if turn.state in {turns.PROMOTED, turns.RETURNED} and not named:
+            continue
+        state = _replayed(context, turn_id)
+        if state is not None and (state.end is None or turn.state == turns.ON_TRIAL or named):
+            found.append((turn, state))
+    return found
+
+
 def _under_way(context: Context, but: str = "") -> list[TrialState]:
-    found = [entry for entry in context.ledger.decisions(context.spec.name, kind=TRIAL) if entry.verdict == "start"]
-    states = [_replayed(context, str(entry.turn_id)) for entry in found if entry.turn_id != but]
-    return [state for state in states if state is not None and state.end is None]
+    return [state for turn, state in _unsettled(context) if state.end is None and turn.id != but]
 
 
 def _replayed(context: Context, turn_id: str) -> TrialState | None:
@@ -273,19 +303,27 @@ def _tell_services(context: Context, state: TrialState) -> bool:
     return write_arms(context.mlflow, plan.model, plan.challenger, arms)
 
 
-def _finish(context: Context, state: TrialState) -> Turn:
-    """Do what the end of a trial says, whatever of it is done already."""
+def _finish(context: Context, state: TrialState) -> tuple[Turn, str]:
+    """Do what the end of a trial says, whatever of it is done already, and whatever became of its turn.
+
+    A turn that was broken off before it ended as one on trial is not ended here: it ends when it is run again.
+
+    Returns:
+        The turn, and what it ended as, or will.
+    """
     plan, ledger = state.plan, context.ledger
     turn = ledger.turn(plan.id)
-    if state.end is None or turn.state != turns.ON_TRIAL:
-        return turn
+    if state.end is None:
+        return turn, turn.state if turn.settled else turns.ON_TRIAL
     end = state.end
-    if end.verdict == "release":
+    if end.verdict == "release" and (not turn.settled or turn.state in {turns.ON_TRIAL, turns.AWAITING_APPROVAL}):
         why = _why_not_released(context, state, turn)
         if why:
             end = superseded(why)
     _withdraw(context, plan)
-    return ledger.finish_turn(
+    if turn.state != turns.ON_TRIAL:
+        return turn, turn.state if turn.settled else _state_of(end)
+    turn = ledger.finish_turn(
         turn,
         state=_state_of(end),
         verdict=turn.verdict,
@@ -293,6 +331,7 @@ def _finish(context: Context, state: TrialState) -> Turn:
         record=turn.record,
         seconds=turn.seconds,
     )
+    return turn, turn.state
 
 
 def _state_of(end: TrialLook) -> str:
@@ -323,7 +362,7 @@ def _why_not_released(context: Context, state: TrialState, turn: Turn) -> str:
         expected_previous=None if current is None else current.seq,
         reason=end.reasons[0],
         actor=TRIAL,
-        turn=turn,
+        turn=turn.model_copy(update={"fence": None}),  # the trial decides, whoever holds the turn's lease by now
         policy=context.spec.release,
     )
     return ""

@@ -36,9 +36,10 @@ def tell(context: Context, found: TrialResult) -> None:
     release = context.ledger.release_of(turn.id)
     if found.state.end is None:
         return
-    if turn.state == turns.PROMOTED and release is not None:
+    if found.turn_state == turns.PROMOTED and release is not None:
         emit(RELEASE_PROMOTED, turn.model, release=release)
-    emit(TURN_FINISHED, turn.model, turn_id=turn.id, state=turn.state, reasons=list(turn.reasons))
+    if turn.settled:
+        emit(TURN_FINISHED, turn.model, turn_id=turn.id, state=turn.state, reasons=list(turn.reasons))
 
 
 def final_state(context: Context, found: TrialResult | None) -> State[dict[str, Any]]:

@@ -184,6 +184,112 @@ def test_a_person_stops_a_trial(context: Context) -> None:
         trials.stop(context, "ann", "again")
 
 
+class Killed(BaseException):
+    """What a process that is killed leaves undone."""
+
+
+def begin_and_die(context: Context) -> Turn:
+    """The turn is broken off after its trial has begun, and before it could end as one on trial."""
+
+    def tried() -> None:
+        with context.ledger.take_turn("delays", Trigger(reason="tried"), Window(until=SINCE)) as turn:
+            champion = context.ledger.current_release("delays")
+            assert champion is not None
+            trials.begin(context, turn, 2, champion)
+            raise Killed
+
+    with pytest.raises(Killed):
+        tried()
+    [turn] = context.ledger.turns("delays")
+    assert turn.state == "failed"
+    return turn
+
+
+def run_again(context: Context) -> Turn:
+    """What the training flow does with a turn that was broken off there."""
+    with context.ledger.take_turn("delays", Trigger(reason="tried"), Window(until=SINCE)) as turn:
+        if context.ledger.release_of(turn.id) is not None:
+            return context.ledger.finish_turn(turn, state=turns.PROMOTED, verdict="promote")
+        champion = context.ledger.current_release("delays")
+        assert champion is not None
+        state = trials.begin(context, turn, 2, champion)
+        context.ledger.finish_turn(turn, state=turns.ON_TRIAL, verdict="promote", reasons=(state.plan.id,))
+    approver.reconcile(context, datetime.now(UTC))
+    return context.ledger.turn(turn.id)
+
+
+def test_a_trial_whose_turn_was_broken_off_can_be_stopped(context: Context) -> None:
+    turn = begin_and_die(context)
+    found = trials.stop(context, "ann", "not before the holidays")
+
+    assert found.turn_state == "Returned"
+    assert (left(context, turn)["challenger"], left(context, turn)["tag"]) == (None, None)
+    assert approver.reconcile(context, datetime.now(UTC)) == []
+    again = run_again(context)
+    assert (again.state, again.reasons[0]) == ("Returned", "Taken back by ann: not before the holidays")
+    assert (left(context, turn)["challenger"], left(context, turn)["tag"]) == (None, None)
+
+
+def test_a_trial_whose_turn_was_broken_off_releases_what_is_better(context: Context) -> None:
+    turn = begin_and_die(context)
+    seen = live(context, 1.6)
+
+    assert (seen[0].turn_state, seen[-1].turn_state) == ("OnTrial", "Promoted")
+    found = left(context, turn)
+    assert (found["champion"], found["challenger"], found["tag"]) == (2, None, None)
+    assert found["releases"][-1][-1] == turn.id
+    assert run_again(context).state == "Promoted"
+    assert left(context, turn)["releases"] == found["releases"]
+
+
+def test_a_trial_that_ended_and_was_not_withdrawn_is_withdrawn_by_the_next_flow(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn = begin_and_die(context)
+
+    def dies(*_: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trials, "_withdraw", dies)
+        with pytest.raises(Killed):
+            trials.stop(context, "ann", "not before the holidays")
+    assert left(context, turn)["tag"] is not None
+
+    assert "version 2 was still on trial" in "; ".join(approver.reconcile(context, datetime.now(UTC)))
+    assert (left(context, turn)["challenger"], left(context, turn)["tag"]) == (None, None)
+    assert approver.reconcile(context, datetime.now(UTC)) == []
+
+
+def test_another_champion_ends_a_trial_whose_turn_was_broken_off(context: Context) -> None:
+    turn = begin_and_die(context)
+    registered.set_alias(context.mlflow, "delays", "champion", 2)
+
+    approver.reconcile(context, datetime.now(UTC))
+
+    assert trials.on_trial(context) is None
+    assert left(context, turn)["tag"] is None
+
+
+def test_a_turn_that_is_run_again_after_its_trial_leaves_another_trial_alone(context: Context, registry: Any) -> None:
+    turn = begin_and_die(context)
+    trials.stop(context, "ann", "not before the holidays")
+    registry.add("delays", "second")
+    with context.ledger.take_turn("delays", Trigger(reason="next"), Window(until=SINCE + HOUR)) as other:
+        champion = context.ledger.current_release("delays")
+        assert champion is not None
+        trials.begin(context, other, 3, champion)
+        context.ledger.finish_turn(other, state=turns.ON_TRIAL, verdict="promote", reasons=("tried",))
+
+    assert run_again(context).state == "Returned"
+    state = trials.on_trial(context)
+    assert state is not None
+    assert state.plan.id == other.id != turn.id
+    challenger = registered.challenger(context.mlflow, "delays")
+    assert challenger is not None
+    assert challenger.version == 3
+
+
 def test_what_a_person_approves_is_tried_from_then_on(context: Context) -> None:
     version = registered.model_version(context.mlflow, "delays", 2).model_dump(mode="json")
     record = {"version": version, "evidence": {"champion_version": 1}}
@@ -205,9 +311,6 @@ def test_what_a_person_approves_is_tried_from_then_on(context: Context) -> None:
 def test_a_look_that_is_broken_off_anywhere_ends_as_one_that_was_not(
     context: Context, strength: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Killed(BaseException):
-        pass
-
     def look_and_die(at: datetime, point: tuple[Any, str]) -> bool:
         owner, name = point
         real = getattr(owner, name)
