@@ -1,5 +1,6 @@
 """What goes onto a Prefect server: the files that come with everfit are right, and a mistake in one is told."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from prefect.utilities.callables import parameter_schema
+from prefect.workers.process import ProcessJobConfiguration, ProcessWorker
 
 from everfit.blocks.errors import DeploymentError
 from everfit.blocks.settings import Settings
@@ -34,6 +36,19 @@ def test_every_parameter_of_every_form_is_described() -> None:
         schema = parameter_schema(check.load_flow(f"everfit.flows.{name}.{name}"))
         bare = [key for key, each in schema.properties.items() if not each.get("description")]
         assert not bare, f"{name}: {bare}"
+
+
+def test_a_run_beats_at_least_twice_before_its_silence_counts_whatever_worker_has_it() -> None:
+    template = ProcessWorker.get_default_base_job_template()
+    template["variables"]["properties"]["env"]["default"] = {"EVERFIT_WORKSPACE": "s3://bucket/models"}
+    automations, _ = files.automations_of(files.read_automations_file(), ["flights"], None)
+    (lost,) = [each for each in automations if each.name == "everfit lost runs"]
+
+    for deployment in files.deployments_of(files.read_prefect_file(), ["flights"], "1"):
+        variables = deployment.work_pool.job_variables
+        env = asyncio.run(ProcessJobConfiguration.from_template_and_values(template, variables)).env
+        assert env["EVERFIT_WORKSPACE"] == "s3://bucket/models"
+        assert 2 * int(env["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] or 180) <= lost.trigger.within.total_seconds()
 
 
 Change = Callable[[dict[str, Any]], None]
