@@ -55,7 +55,8 @@ def by_name(client: "SyncPrefectClient", wanted: Sequence[Any], changes: Changes
         wanted: As the file has them.
         changes: What is done is noted there.
     """
-    found = {each.name: each for each in _all(client)}
+    there = _all(client)
+    found = {each.name: each for each in there} | {each.name: each for each in there if _OURS in each.tags}
     for automation in wanted:
         automation.tags = [_OURS]
         _put(client, automation, found.get(automation.name), changes)
@@ -66,6 +67,10 @@ def _put(client: "SyncPrefectClient", wanted: Any, found: Any, changes: Changes)
         if not changes.dry_run:
             client.create_automation(wanted)
         changes.note("automation", wanted.name, "created")
+        return
+    if _OURS not in found.tags:
+        why = f"it is somebody's own, as it has not the tag {_OURS!r}; give it another name, and everfit's is made"
+        changes.note("automation", wanted.name, "kept", why)
         return
     changed = differing(_plain(wanted), _plain(found))
     if changed and not changes.dry_run:

@@ -120,6 +120,23 @@ def test_a_bootstrap_makes_everything_once_and_leaves_what_it_doesnt_know(server
     assert server.prefect.read_automations_by_name("theirs") == automation
 
 
+def test_an_automation_of_somebodys_own_that_has_a_name_of_ours_stays_theirs(server: Server) -> None:
+    server.write_deployments(".watch_source")
+    own = {
+        "name": "everfit lost runs",
+        "trigger": {"type": "event", "posture": "Reactive", "expect": ["theirs"], "threshold": 1, "within": 0},
+        "actions": [{"type": "do-nothing"}],
+    }
+    server.prefect.create_automation(AutomationCore.model_validate(own))
+    before = server.prefect.read_automations_by_name("everfit lost runs")
+
+    for _ in range(2):
+        (kept,) = [each for each in server.set_up() if each.name == "everfit lost runs"]
+        assert (kept.kind, kept.what) == ("automation", "kept")
+        assert "has not the tag 'everfit'" in kept.why
+    assert server.prefect.read_automations_by_name("everfit lost runs") == before
+
+
 def test_what_a_person_has_changed_on_the_server_stays(server: Server) -> None:
     server.write_deployments(".monitoring", ".watch_source")
     server.set_up()
