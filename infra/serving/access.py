@@ -114,7 +114,7 @@ class Tokens:
             stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
             if stamp == self._stamp:
                 return
-            self._clients = _parse(self._path.read_text())
+            self._clients = read_tokens(self._path)
             self._stamp = stamp
         except FileNotFoundError:
             self._clients, self._stamp = {}, None
@@ -122,9 +122,15 @@ class Tokens:
             logger.error("the token file can't be read, the tokens read before still count: %s", error)
 
 
-def _parse(text: str) -> dict[str, str]:
+def read_tokens(path: Path) -> dict[str, str]:
+    """The clients of a token file, by the hashes of their tokens.
+
+    Raises:
+        OSError: it can't be read.
+        ValueError: a line is not `client sha256`.
+    """
     clients = {}
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
         parts = line.split("#", 1)[0].split()
         if not parts:
             continue

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from everfit.blocks.errors import EverfitError
 from everfit.blocks.serving import ServingPolicy
 from everfit.blocks.settings import Settings
-from everfit.infra.serving.access import Tokens, is_loopback
+from everfit.infra.serving.access import Tokens, is_loopback, read_tokens
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -96,7 +96,8 @@ def run(
         tokens_file: Lines of `client sha256`; needed unless `host` is a loopback address.
 
     Raises:
-        ServingError: no model, a model twice, or a host that others can reach without a token file.
+        ServingError: no model, a model twice, a host that others can reach without a token file, or a token file that
+            can't be read.
     """
     import uvicorn
 
@@ -104,6 +105,13 @@ def run(
         raise ServingError(f"serve needs models, each once; given was {models!r}")
     if tokens_file is None and not is_loopback(host):
         raise ServingError(f"{host!r} can be reached from other machines: give a token file, or bind to 127.0.0.1")
+    if tokens_file is not None:
+        try:
+            read_tokens(tokens_file)
+        except (OSError, ValueError) as error:
+            raise ServingError(
+                f"the token file {str(tokens_file)!r} can't be used: {error}; make one by `everfit token CLIENT >> FILE`"
+            ) from error
     given = {name: (policies or {}).get(name, ServingPolicy()) for name in models}
     os.environ[MODELS_VARIABLE] = json.dumps({name: policy.model_dump(mode="json") for name, policy in given.items()})
     if tokens_file is not None:

@@ -113,9 +113,14 @@ def test_knows_which_hosts_only_this_machine_reaches(host: str, expected: bool) 
     assert is_loopback(host) is expected
 
 
-def test_does_not_start_open_to_the_network() -> None:
+def test_does_not_start_open_to_the_network_or_closed_to_everybody(tmp_path: Path) -> None:
     with pytest.raises(ServingError, match="give a token file, or bind to"):
         run(["delays"], host="192.0.2.1")
+    broken = tmp_path / "broken.txt"
+    broken.write_text("shop not-a-hash\n")
+    for file, told in ((tmp_path / "typo.txt", "No such file"), (tmp_path, "directory"), (broken, "line 1 is not")):
+        with pytest.raises(ServingError, match=f"the token file .*{file.name}.*{told}"):
+            run(["delays"], tokens_file=file)
     with pytest.raises(ServingError, match="each once"):
         run(["delays", "delays"])
 
