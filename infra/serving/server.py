@@ -110,7 +110,7 @@ def run(
             read_tokens(tokens_file)
         except (OSError, ValueError) as error:
             raise ServingError(
-                f"the token file {str(tokens_file)!r} can't be used: {error}; make one by `everfit token CLIENT >> FILE`"
+                f"the token file {str(tokens_file)!r} can't be used: {error}; `everfit token CLIENT >> FILE` makes one"
             ) from error
     given = {name: (policies or {}).get(name, ServingPolicy()) for name in models}
     os.environ[MODELS_VARIABLE] = json.dumps({name: policy.model_dump(mode="json") for name, policy in given.items()})
