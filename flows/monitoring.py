@@ -8,7 +8,7 @@ from prefect.client.schemas.objects import State
 
 from everfit.flows.training import training
 from everfit.tasks.steps import acts as act
-from everfit.tasks.steps import evidence, judging, opening
+from everfit.tasks.steps import evidence, judging, opening, release
 from everfit.tasks.steps import looking as look
 from everfit.tasks.steps import trial as trials
 from everfit.tasks.steps.naming import run_name
@@ -30,6 +30,9 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
     """
     context = opening.open_context(model)
     until = opening.moment(until)
+
+    # What a crash has left is put right, and a champion that was set by hand is the one to be judged.
+    release.reconcile(context)
 
     # The champion as of then, what it answered in the window, and what has come true.
     watched = look.find(context, until)

@@ -18,7 +18,7 @@ def succession(releases: Sequence[Release]) -> list[Release]:
         releases: All of a model, in any order.
     """
     line: list[Release] = []
-    for entry in sorted(_made(releases), key=lambda entry: entry.seq):
+    for entry in sorted(made_champion(releases), key=lambda entry: entry.seq):
         if entry.kind == "rollback":
             place = next((i for i, former in enumerate(line) if former.version == entry.version), len(line))
             line = line[:place]
@@ -38,7 +38,7 @@ def versions_to_keep(releases: Sequence[Release], policy: ReleasePolicy, at: dat
         at: The moment to judge by.
     """
     ordered = sorted(releases, key=lambda entry: entry.seq)
-    made = _made(ordered)
+    made = made_champion(ordered)
     under_way = {entry.version for entry in ordered if entry.state == "intent"}
     newest_first = list(dict.fromkeys(entry.version for entry in reversed(made)))
     recent = newest_first[: policy.keep_versions + 1]
@@ -46,5 +46,10 @@ def versions_to_keep(releases: Sequence[Release], policy: ReleasePolicy, at: dat
     return frozenset(under_way | set(recent) | ended)
 
 
-def _made(releases: Sequence[Release]) -> list[Release]:
+def made_champion(releases: Sequence[Release]) -> list[Release]:
+    """The releases that did make a champion, also where the services have not confirmed it yet.
+
+    Args:
+        releases: All of a model, in any order.
+    """
     return [entry for entry in releases if entry.state in {"alias_set", "verified"}]

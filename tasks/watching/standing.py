@@ -9,7 +9,7 @@ from everfit.blocks.errors import NoChampionError
 from everfit.tasks.ledger import Decision, Release, Turn
 from everfit.tasks.records import Record
 from everfit.tasks.releasing.approval import APPROVAL, waited
-from everfit.tasks.releasing.champions import succession
+from everfit.tasks.releasing.champions import made_champion, succession
 from everfit.tasks.releasing.trial import TRIAL
 
 ROLLBACK = "rollback"
@@ -46,10 +46,11 @@ def standing(
     Raises:
         NoChampionError: the model has never had a champion.
     """
-    places = {entry.seq: event_time(entry, turns, decisions, until) for entry in releases}
-    known = [entry for entry in releases if entry.state == "verified" and places[entry.seq] < until]
+    made = made_champion(releases)
+    places = {entry.seq: event_time(entry, turns, decisions, until) for entry in made}
+    known = [entry for entry in made if places[entry.seq] < until]
     if not known:  # the very first one, released as of this moment: it has answered nothing yet
-        known = sorted((entry for entry in releases if entry.state == "verified"), key=lambda entry: entry.seq)[:1]
+        known = sorted(made, key=lambda entry: entry.seq)[:1]
     line = succession(known)
     if not line:
         name = releases[0].model if releases else "the model"

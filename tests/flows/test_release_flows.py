@@ -9,6 +9,7 @@ from support.events import emitted
 from support.triage import drifted, signals
 
 from everfit.blocks.settings import Settings
+from everfit.flows.monitoring import monitoring
 from everfit.flows.reconcile import reconcile
 from everfit.flows.rollback import rollback
 from everfit.tasks.context import Context
@@ -75,6 +76,16 @@ def test_reconcile_says_what_it_did(spec: str) -> None:
 
     assert "moved from version 2 to version 1" in reconcile(spec, return_state=True).message
     assert reconcile(spec, return_state=True).message == "ledger and registry agreed already"
+
+
+def test_monitoring_begins_with_what_is_really_the_champion(spec: str) -> None:
+    client, ledger = tracking_client(Settings()), Ledger.open(Settings())
+    client.set_registered_model_alias("flights", "champion", "1")
+
+    for _ in range(2):  # there is no reference behind these versions, so that is as far as it comes
+        assert monitoring(spec, UNTIL, return_state=True).is_failed()
+
+    assert [(entry.kind, entry.version) for entry in ledger.releases("flights")[2:]] == [("outside", 1)]
 
 
 UNTIL = datetime(2013, 4, 1, tzinfo=UTC)

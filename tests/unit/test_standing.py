@@ -65,6 +65,13 @@ def test_a_release_that_was_undone_or_is_not_finished_is_no_champion() -> None:
     assert of(at(3), RELEASES[0], release(2, 2, "turn-2", state="intent"), turns=TURNS).version == 1
 
 
+def test_a_release_that_the_services_have_not_confirmed_yet_made_a_champion_all_the_same() -> None:
+    back = release(3, 1, kind="rollback", state="alias_set", at=at(3))
+    found = of(at(4), *RELEASES, back, turns=TURNS)
+    assert (found.version, found.released) == (1, at(3))
+    assert of(at(1), release(1, 1, "turn-0", state="alias_set"), turns=TURNS).version == 1
+
+
 def test_a_rollback_has_its_place_where_triage_decided_it() -> None:
     back = release(3, 1, kind="rollback")
     noted = Decision(id="d", model="m", kind=ROLLBACK, verdict="roll_back", until=at(3), record={"seq": 3}, at=CLOCK)
