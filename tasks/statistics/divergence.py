@@ -17,6 +17,9 @@ Shares = npt.NDArray[np.float64]
 FEWEST_EXPECTED = 5.0
 """Cells expected to hold fewer rows than this on either side are pooled (Cochran 1954)."""
 
+_EXACT = 0.05
+"""What share of the risk of error goes to an exact test."""
+
 DISCRETE = 20
 """A numeric column of at most that many different values is compared value by value, as Evidently does."""
 
@@ -87,31 +90,83 @@ def effect(method: DriftMethod, reference: Counts, current: Counts) -> float:
 
 
 def p_value(reference: Counts, current: Counts) -> float:
-    """How likely cells differ at least so much when both come from one distribution (Pearson's chi-square test)."""
+    """How likely cells differ at least so much when both come from one distribution.
+
+    Pearson's chi-square test says that of cells that hold enough rows; the rarest are counted with the last of them. An
+    exact test says whether more of the current rows are among the rarest than chance lets expect. Most of the risk of
+    error goes to the first (weighted Bonferroni).
+    """
     from scipy.special import chdtrc
 
-    old, new = pool_sparse(reference, current)
-    if old.size < 2:
-        return 1.0
-    n, m = old.sum(), new.sum()
-    together = (old + new) / (n + m)
-    distance = ((old - n * together) ** 2 / (n * together) + (new - m * together) ** 2 / (m * together)).sum()
-    return float(chdtrc(old.size - 1, distance))
+    cells, rare = _pooled(reference, current)
+    likely = 1.0
+    if len(cells) > 1:
+        old, new = _counted([*cells[:-1], [*cells[-1], *rare]], reference, current)
+        together = (old + new) / (old.sum() + new.sum())
+        distance = sum(((side - side.sum() * together) ** 2 / (side.sum() * together)).sum() for side in (old, new))
+        likely = float(chdtrc(old.size - 1, distance))
+    if not rare:
+        return likely
+    before, now = int(reference[rare].sum()), int(current[rare].sum())
+    return either(likely, more_than_chance(before, now, int(reference.sum()), int(current.sum())))
+
+
+def more_than_chance(before: int, now: int, n: int, m: int) -> float:
+    """How likely so many current rows are of a kind, or more, where each row of it is on either side by chance.
+
+    Args:
+        before: Rows of the kind in the reference.
+        now: Rows of it among the current ones.
+        n: All rows of the reference.
+        m: All current rows.
+    """
+    from scipy.special import bdtrc
+
+    return float(bdtrc(now - 1, before + now, m / (n + m))) if now else 1.0
+
+
+def either(likely: float, exact: float) -> float:
+    """The p-value of two tests together: an exact one, of what is far beyond any doubt, gets little of the risk."""
+    return min(1.0, likely / (1 - _EXACT), exact / _EXACT)
+
+
+def comparable(reference: Counts, current: Counts) -> bool:
+    """Whether there are rows enough to tell cells apart: of several that are pooled into one nothing is known."""
+    cells, _ = _pooled(reference, current)
+    return len(cells) > 1 or [len(each) for each in cells] == [1]
 
 
 def pool_sparse(reference: Counts, current: Counts) -> tuple[Counts, Counts]:
-    """Drop the cells that are empty on both sides, and pool those too sparse for the tests to hold into one."""
-    together = reference + current
-    used = together > 0
-    old, new, together = reference[used], current[used], together[used]
-    smaller = min(old.sum(), new.sum()) / max(1, together.sum())
-    sparse = together * smaller < FEWEST_EXPECTED
-    if not sparse.any():
-        return old, new
-    return (
-        np.append(old[~sparse], old[sparse].sum()),
-        np.append(new[~sparse], new[sparse].sum()),
-    )
+    """Drop the cells that are empty on both sides, and pool those too sparse for the tests to hold.
+
+    Sparse cells are pooled until each pool holds enough, so that many of them don't become a single one; what is left
+    over, and doesn't hold enough, is the last cell.
+    """
+    cells, rare = _pooled(reference, current)
+    old, new = _counted([*cells, rare] if rare else cells, reference, current)
+    return old, new
+
+
+def _pooled(reference: Counts, current: Counts) -> tuple[list[list[int]], list[int]]:
+    """Groups of cells that are to hold enough rows each on either side, and the cells left over, which don't.
+
+    By the reference's counts alone, and by lot: pooled by what the current rows are, or in the order of the counts,
+    cells would differ by the choice of those that are pooled.
+    """
+    enough = FEWEST_EXPECTED / min(1.0, current.sum() / max(1, reference.sum()))
+    groups = [[place] for place in np.flatnonzero(reference >= enough).tolist()]
+    begun: list[int] = []
+    for place in np.random.default_rng(0).permutation(reference.size).tolist():
+        if reference[place] < enough and reference[place] + current[place] > 0:
+            begun.append(place)
+            if reference[begun].sum() >= enough:
+                groups.append(begun)
+                begun = []
+    return groups, begun
+
+
+def _counted(cells: list[list[int]], *sides: Counts) -> list[Counts]:
+    return [np.array([side[cell].sum() for cell in cells], dtype=np.int64) for side in sides]
 
 
 def evidently_counts(reference: Any, current: Any, *, numeric: bool) -> tuple[Counts, Counts]:

@@ -25,6 +25,10 @@ ColumnStatus = Literal["compared", "ignored", "absent", "empty", "too_few_values
 DriftStatus = Literal["drift", "no_drift", "not_enough_rows", "not_comparable"]
 
 
+_FEW = 20
+"""A category that is listed among many by fewer rows may be there by chance."""
+
+
 class ColumnDrift(Record):
     """How far one column has moved from the reference, and whether that is drift."""
 
@@ -141,25 +145,60 @@ def _measure(profile: ColumnProfile, counts: ColumnHistogram, policy: Monitoring
         "column": profile.name,
         "role": profile.role,
         "kind": profile.kind,
-        "status": status,
         "drifted": None,
         "method": method,
         "threshold": threshold,
         "missing_reference": profile.missing_share,
         "missing_current": counts.missing_share,
         "unseen": counts.unseen_first,
-        "unseen_share": counts.cells[-1] / counts.values if profile.kind != "numeric" and counts.values else 0.0,
-        "words": words,
+        "unseen_share": _unseen(profile, counts) / counts.values if counts.values else 0.0,
     }
     if status == "compared":
+        effect, likely = _compared(profile, counts, method)
         old, new = (np.asarray(side.cells, dtype=np.int64) for side in (profile, counts))
         used = old + new > 0
-        found |= {
-            "statistic": divergence.statistic(method, old[used], new[used]),
-            "effect": divergence.effect(method, old, new),
-            "p_value": divergence.p_value(old, new),
-        }
-    return ColumnDrift.model_validate(found)
+        if divergence.comparable(*_cells(profile, counts)) or (effect >= threshold and likely < policy.alpha):
+            found |= {"statistic": divergence.statistic(method, old[used], new[used])}
+            found |= {"effect": effect, "p_value": likely}
+        else:
+            status, words = "too_few_values", f"{counts.values:,} values are too few to tell one from another"
+    return ColumnDrift.model_validate({**found, "status": status, "words": words})
+
+
+def _compared(profile: ColumnProfile, counts: ColumnHistogram, method: DriftMethod) -> tuple[float, float]:
+    """Effect and p-value, of the cells and of what the reference lacks."""
+    old, new = _cells(profile, counts)
+    known = divergence.comparable(old, new)
+    effect, likely = (divergence.effect(method, old, new), divergence.p_value(old, new)) if known else (0.0, 1.0)
+    if unseen := _unseen(profile, counts):
+        # Of many rare values some are new in every window: as often as a row of the reference has a value that no
+        # other has (I. J. Good, "The population frequencies of species", Biometrika 40, 1953).
+        before, n, m = profile.once, int(old.sum()), counts.values
+        sides = np.array([n - before, before]), np.array([m - unseen, unseen])
+        effect = max(effect, divergence.effect(method, *sides))
+        likely = divergence.either(likely, divergence.more_than_chance(before, unseen, n, m))
+    return effect, likely
+
+
+def _unseen(profile: ColumnProfile, counts: ColumnHistogram) -> int:
+    return 0 if profile.kind == "numeric" else counts.cells[-1]
+
+
+def _cells(profile: ColumnProfile, counts: ColumnHistogram) -> tuple[divergence.Counts, divergence.Counts]:
+    """Counts over cells that weren't chosen for what the reference happens to hold in them.
+
+    Of more categories than have a cell those are listed that were the most frequent ones in the reference; where that
+    is by few rows, they are no more frequent in truth, and are counted with the others. So are unseen ones, of which
+    the reference can have none.
+    """
+    old, new = (np.asarray(side.cells, dtype=np.int64).copy() for side in (profile, counts))
+    if profile.kind == "numeric":
+        return old, new
+    few = np.append(old[:-2] < _FEW, [False, True]) if old[-2] else np.append(np.zeros(old.size - 1, dtype=bool), True)
+    for side in (old, new):
+        side[-2] += side[few].sum()
+        side[few] = 0
+    return old, new
 
 
 def _comparable(profile: ColumnProfile, counts: ColumnHistogram, policy: MonitoringPolicy) -> tuple[ColumnStatus, str]:

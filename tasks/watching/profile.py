@@ -61,6 +61,7 @@ class ColumnProfile(Record):
     std: float | None = None
     quantiles: tuple[float, ...] = Field(default=(), description="At 0, 0.01, … 1.")
     distinct: int = Field(default=0, description="Number of different values.")
+    once: int = Field(default=0, description="Rows of a category that no other row has.")
     spells: tuple[Spell, ...] = Field(
         default=(), description="How long values stay the same or away, in order of time."
     )
@@ -247,5 +248,6 @@ def _profile_codes(
         others=tuple(sorted(categories[index] for index in rest[:KNOWN])),
         complete=len(rest) <= KNOWN,
         distinct=len(frequent_first),
+        once=int((counts == 1).sum()),
         spells=spells(as_floats, order, most=int(counts.max(initial=0))),
     )

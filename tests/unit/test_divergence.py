@@ -54,3 +54,35 @@ def test_cells_too_sparse_are_pooled() -> None:
 def test_no_rows_have_no_shares() -> None:
     with pytest.raises(ValueError, match="no rows"):
         divergence.shares(np.array([0, 0]))
+
+
+def test_many_sparse_cells_are_pooled_into_several() -> None:
+    # Given 50 equal values of 20,000 rows, and a window of a hundred, of which one value has half,
+    old, new = np.full(50, 400), np.ones(50, dtype=np.int64)
+    new[7] = 51
+    pooled = divergence.pool_sparse(old, new)
+    assert pooled[0].size > 10
+    assert divergence.effect("jensenshannon", old, new) > 0.2
+    assert divergence.p_value(old, new) < 1e-6
+
+
+def test_a_rare_value_that_comes_often_is_seen_and_one_that_stays_away_is_not() -> None:
+    old = np.array([19_980, 20])
+    assert divergence.comparable(old, np.array([100, 0]))
+    assert divergence.p_value(old, np.array([100, 0])) == 1.0
+    assert divergence.p_value(old, np.array([90, 10])) < 1e-6
+    assert divergence.effect("jensenshannon", old, np.array([90, 10])) > 0.1
+
+
+def test_several_cells_of_a_few_rows_are_nothing_to_compare_by() -> None:
+    few = np.array([2, 1, 1, 2])
+    assert not divergence.comparable(few, np.array([300, 0, 0, 0]))
+    assert divergence.comparable(np.array([500, 0]), np.array([100, 0]))  # one value, which is still the only one
+
+
+@pytest.mark.parametrize(("cells", "rows", "window"), [(50, 20_000, 100), (20, 20_000, 200), (50, 500, 100)])
+def test_pooling_finds_no_more_in_equal_samples_than_it_may(cells: int, rows: int, window: int) -> None:
+    rng, shares = np.random.default_rng(4), np.full(cells, 1 / cells)
+    # The reference's cells come in the order of its counts, as categories do.
+    pairs = [(-np.sort(-rng.multinomial(rows, shares)), rng.multinomial(window, shares)) for _ in range(400)]
+    assert np.mean([divergence.p_value(*pair) < 0.05 for pair in pairs]) <= 0.08

@@ -170,3 +170,43 @@ def test_the_same_inputs_give_the_same_record_and_signature() -> None:
     assert results[0].digest() == results[1].digest()
     assert results[0].signature == results[1].signature
     assert DriftResult.model_validate_json(results[0].canonical_json()) == results[0]
+
+
+@pytest.mark.parametrize("window", [100, 200, 1_000])
+def test_a_window_of_which_every_value_is_new_is_drift(window: int) -> None:
+    # Given 50 equal values, so many that few rows of a window are to be expected of each,
+    reference = pd.DataFrame({"gate": np.repeat([f"gate-{number}" for number in range(50)], 400)})
+    profile = profile_frame(reference, ["gate"])
+    new = pd.DataFrame({"gate": [f"new-{number % 50}" for number in range(window)]})
+    result = drift(profile, histograms(new, profile), POLICY)
+    assert (result.status, result.drifted_columns) == ("drift", ("gate",))
+    some = new.copy()
+    some.loc[some.index % 8 > 0, "gate"] = [f"gate-{number % 50}" for number in range((some.index % 8 > 0).sum())]
+    assert drift(profile, histograms(some, profile), POLICY).columns[0].drifted  # an eighth is new
+
+
+def test_of_many_rare_values_new_ones_are_no_drift_and_more_than_there_used_to_be_are() -> None:
+    rng = np.random.default_rng(6)
+    shares = 1 / np.arange(1, 3_001)
+    names = np.array([f"tail-{number}" for number in range(3_000)])
+
+    def rows(number: int) -> pd.DataFrame:
+        return pd.DataFrame({"tail": rng.choice(names, p=shares / shares.sum(), size=number)})
+
+    drifted = []
+    for _ in range(20):
+        profile = profile_frame(rows(1_000), ["tail"])
+        assert profile.columns[0].once > 100
+        column = drift(profile, histograms(rows(500), profile), POLICY).columns[0]
+        assert column.unseen_share > 0.1
+        drifted.append(column.drifted)
+        other = rows(500)
+        other.loc[::2, "tail"] = "new"
+        assert drift(profile, histograms(other, profile), POLICY).columns[0].drifted
+    assert sum(drifted) <= 2
+
+
+def test_values_too_few_to_tell_apart_are_not_called_unchanged() -> None:
+    profile = profile_frame(pd.DataFrame({"gate": ["a", "a", "b", "c", "d", "d"]}), ["gate"])
+    column = drift(profile, histograms(pd.DataFrame({"gate": ["a"] * 300}), profile), POLICY).columns[0]
+    assert (column.status, column.drifted) == ("too_few_values", None)
