@@ -192,6 +192,10 @@ def _filled(profile: ColumnProfile, counts: ColumnHistogram, bounds: DataQuality
 
 def _range(profile: ColumnProfile, counts: ColumnHistogram, bounds: DataQualityPolicy) -> Iterator[Finding]:
     name, now = profile.name, f"{counts.minimum:g} to {counts.maximum:g}"
+    if profile.minimum is None or profile.maximum is None:
+        words = f"{name}: the reference has no value in this column, and {counts.values:,} rows have one now ({now})"
+        yield _finding("out_of_range", "suspect", name, (1.0, bounds.out_of_range_share), words)
+        return
     before = f"{profile.minimum:g} to {profile.maximum:g}"
     implausible, outside = counts.implausible / counts.values, counts.outside / counts.values
     if implausible > bounds.implausible_share:

@@ -128,3 +128,22 @@ def test_feeds_that_stop_or_dwindle_are_named() -> None:
 def test_findings_are_read_as_they_were_written() -> None:
     quality = _feeds(Feed(name="planes", rows=0, newest=None))
     assert DataQuality.model_validate_json(quality.model_dump_json()).findings[0].words == quality.findings[0].words
+
+
+def test_a_column_that_was_empty_and_now_has_values_is_suspect_and_breaks_nothing() -> None:
+    reference = profile_frame(pd.DataFrame({"x": np.arange(500.0), "late": np.full(500, np.nan)}), ["x", "late"])
+    now = pd.DataFrame({"x": np.arange(500.0), "late": np.arange(500.0)})
+    found = data_quality(reference, histograms(now, reference), MonitoringPolicy())
+    assert [(each.kind, each.severity, each.subject) for each in found.findings] == [
+        ("out_of_range", "suspect", "late")
+    ]
+    assert "no value" in found.findings[0].words
+
+
+def test_categories_where_there_were_none_are_suspect_too() -> None:
+    reference = profile_frame(
+        pd.DataFrame({"x": np.arange(500.0), "late": pd.Series([None] * 500, dtype="str")}), ["x", "late"]
+    )
+    now = pd.DataFrame({"x": np.arange(500.0), "late": np.tile(["a", "b"], 250)})
+    found = data_quality(reference, histograms(now, reference), MonitoringPolicy())
+    assert [(each.kind, each.severity) for each in found.findings] == [("unseen_category", "suspect")]
