@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Fitted",
     "Trial",
-    "choose",
     "dump_model",
     "fit_on",
     "load_model",
@@ -200,15 +199,6 @@ def _evaluation(data: TrainingData, candidate: str, rows: pd.DataFrame, deadline
             yield scored.score(class_indices(later[names.target], classes, spec.task), said)
 
     return scores
-
-
-def choose(trials: Sequence[Trial]) -> Trial:
-    """The candidate with the best validation score; of equals the one listed first.
-
-    Raises:
-        TrainingError: every candidate failed.
-    """
-    return ranked(trials)[0]
 
 
 def ranked(trials: Sequence[Trial]) -> list[Trial]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from everfit.blocks.errors import BusyError, LedgerError
 from everfit.tasks.ledger.entries import Lease, LeaseScope
@@ -150,12 +150,6 @@ class Leases(Store):
         with HeldLease(self, taken, span) as held:
             yield held
 
-    def leases(self, model: str) -> list[Lease]:
-        """Who holds the leases of a model; those that nobody holds are left out."""
-        with self.read() as connection:
-            query = select(leases).where(leases.c.model == model, leases.c.holder.is_not(None))
-            return [_lease(row) for row in connection.execute(query).mappings()]
-
     def _take(self, model: str, scope: LeaseScope, holder: Holder, turn_id: str | None, span: timedelta) -> Lease:
         with self.write(model) as connection:
             now = self.now(connection)
@@ -226,11 +220,7 @@ def _key(model: str, scope: LeaseScope) -> tuple[ColumnElement[bool], ColumnElem
 def read_lease(connection: Connection, model: str, scope: LeaseScope) -> Lease | None:
     """The lease of a model, whoever holds it; none if it was never taken."""
     row = connection.execute(select(leases).where(*_key(model, scope))).mappings().first()
-    return None if row is None else _lease(row)
-
-
-def _lease(row: RowMapping) -> Lease:
-    return Lease.recall(dict(row))
+    return None if row is None else Lease.recall(dict(row))
 
 
 def is_held(lease: Lease, now: datetime) -> bool:

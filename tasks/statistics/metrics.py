@@ -9,7 +9,7 @@ from everfit.blocks.errors import DataError, NotEnoughError
 from everfit.blocks.metrics import METRICS, MetricFacts, TaskKind, metric_facts
 from everfit.tasks.statistics.weighted_metrics import PREPARE, Floats, Prepare, Weights
 
-__all__ = ["Floats", "Metric", "Weights", "check_weights", "metric", "metrics_for"]
+__all__ = ["Floats", "Metric", "Weights", "check_weights", "metric"]
 
 
 @dataclass(frozen=True)
@@ -119,11 +119,6 @@ def metric(name: str, task: TaskKind | None = None) -> Metric:
         return _REGISTRY[metric_facts(name, task).name]
     except ValueError as error:
         raise DataError(str(error)) from None
-
-
-def metrics_for(task: TaskKind) -> list[Metric]:
-    """All metrics that serve a kind of task, in the registry's order."""
-    return [each for each in _REGISTRY.values() if task in each.tasks]
 
 
 def check_weights(weights: npt.ArrayLike | None, rows: int) -> Weights:

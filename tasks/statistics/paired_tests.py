@@ -49,9 +49,14 @@ def delong(y: Floats, new: Floats, old: Floats, confidence: float) -> Estimate:
 
 def delong_interval(y: Floats, scores: Floats, confidence: float) -> tuple[float, float]:
     """Give the two-sided interval of one AUC, kept within [0, 1]. Arguments as for `delong`."""
-    area, error = _mean_and_error(*_placements(y, scores))
+    area, error = delong_area(y, scores)
     reach = _NORMAL.inv_cdf((1 + confidence) / 2) * error
     return max(0.0, area - reach), min(1.0, area + reach)
+
+
+def delong_area(y: Floats, scores: Floats) -> tuple[float, float]:
+    """Give one AUC and its standard error. Arguments as for `delong`."""
+    return _mean_and_error(*_placements(y, scores))
 
 
 def _placements(y: Floats, scores: Floats) -> tuple[Floats, Floats]:

@@ -1,14 +1,11 @@
-"""Which labels may be scored on, and whether they speak for the rows without one.
+"""Whether the mature rows that have a label speak for those without one.
 
-Early labels are a biased sample (what is known soon is often what went well, or what went wrong), so a row counts
-only when it is older than the maturity, even if its label is known. Nothing here reads a clock.
+Early labels are a biased sample (what is known soon is often what went well, or what went wrong), so only rows that are
+older than the maturity are looked at, even if labels of later ones are known.
 """
-
-from datetime import datetime, timedelta
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from pydantic import Field, FiniteFloat
 
 from everfit.tasks.records import Record
@@ -23,29 +20,6 @@ class Coverage(Record):
     distance: FiniteFloat | None = Field(description="Between the score distributions (Kolmogorov-Smirnov).")
     biased: bool
     words: str
-
-
-def mature(
-    event_time: "pd.Series[pd.Timestamp]",
-    label_time: "pd.Series[pd.Timestamp] | None",
-    until: datetime,
-    maturity: timedelta,
-) -> npt.NDArray[np.bool_]:
-    """Which rows' labels may be scored on.
-
-    Args:
-        event_time: When each row's event happened, with a time zone, shape (n,).
-        label_time: When its label became known (missing where it isn't), or None where that isn't recorded.
-        until: The present of this decision; nothing that became known later exists yet.
-        maturity: How long after the event labels are complete enough.
-
-    Returns:
-        For each row whether it is old enough, and its label was known by `until`, shape (n,).
-    """
-    moment = pd.Timestamp(until)
-    old_enough = (event_time <= moment - maturity) & (event_time < moment)
-    known = old_enough if label_time is None else old_enough & label_time.notna() & (label_time <= moment)
-    return known.to_numpy(dtype=np.bool_)
 
 
 def coverage(

@@ -12,6 +12,7 @@ from everfit.blocks.errors import DataError, NotEnoughError
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.tasks.records import Record
 from everfit.tasks.statistics.columns import codes_of, kind_of, numbers_of
+from everfit.tasks.statistics.paired_tests import delong_area
 from everfit.tasks.watching.profile import reference_sample
 
 Floats = npt.NDArray[np.float64]
@@ -73,13 +74,13 @@ def multivariate_drift(
         raise DataError(f"none of the columns {list(columns)!r} can tell the window from the reference")
     both = pd.concat([old[used], new[used]], ignore_index=True)
     features = np.column_stack([_encoded(old[name], both[name]) for name in used])
-    labels = np.repeat([0, 1], [len(old), len(new)])
+    labels = np.repeat([0.0, 1.0], [len(old), len(new)])
     classifier = HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=15, early_stopping=False, random_state=seed)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     # On so few rows, threads that wait for a busy machine's cores cost more than they bring.
     with threadpool_limits(1):
         scores = cross_val_predict(classifier, features, labels, cv=folds, method="predict_proba")[:, 1]
-    auc, error = auc_with_error(scores[labels == 0], scores[labels == 1])
+    auc, error = delong_area(labels, scores)
     margin = _quantile(policy.confidence) * error
     drifted = auc >= policy.multivariate_threshold and auc - margin > 0.5
     words = (
@@ -96,23 +97,6 @@ def multivariate_drift(
         reference_rows=len(old),
         words=words,
     )
-
-
-def auc_with_error(negative: Floats, positive: Floats) -> tuple[float, float]:
-    """Area under the ROC curve and its standard error (DeLong, DeLong & Clarke-Pearson 1988).
-
-    Args:
-        negative: Scores of the rows of class 0, of shape (n,).
-        positive: Scores of the rows of class 1, of shape (m,).
-    """
-    from scipy.stats import rankdata
-
-    n, m = negative.size, positive.size
-    ranks = rankdata(np.concatenate([negative, positive]))
-    below = (ranks[n:] - rankdata(positive)) / n
-    above = 1 - (ranks[:n] - rankdata(negative)) / m
-    variance = np.var(below, ddof=1) / m + np.var(above, ddof=1) / n
-    return float(below.mean()), float(np.sqrt(variance))
 
 
 def _encoded(reference: "pd.Series[Any]", both: "pd.Series[Any]") -> Floats:

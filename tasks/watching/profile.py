@@ -7,7 +7,6 @@ counted over those cells, chunk by chunk, so any number of rows fits into bounde
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, timedelta
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -167,16 +166,6 @@ def reference_sample(frame: pd.DataFrame, rows: int = 10_000, seed: int = 0) -> 
         return frame.reset_index(drop=True)
     chosen = np.random.default_rng(seed).choice(len(frame), size=rows, replace=False)
     return frame.iloc[np.sort(chosen)].reset_index(drop=True)
-
-
-def write_profile(profile: Profile, path: Path) -> None:
-    """Write the profile as JSON; equal profiles give equal files."""
-    path.write_text(profile.canonical_json(), encoding="utf-8")
-
-
-def read_profile(path: Path) -> Profile:
-    """Read a profile that `write_profile` wrote."""
-    return Profile.model_validate_json(path.read_text(encoding="utf-8"))
 
 
 def _profile_numbers(

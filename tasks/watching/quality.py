@@ -1,6 +1,6 @@
 """Quality as it came true: on rows whose labels are mature, compared with the hold-out and with chance.
 
-Which rows those are, `everfit.tasks.watching.maturity` says.
+Which rows those are, `everfit.tasks.watching.monitoring.windows_of` says.
 """
 
 import math

@@ -15,6 +15,7 @@ import yaml
 from prefect.settings import PREFECT_API_URL
 from support.crowds import endings, start_turn
 from support.deliveries import SPEC, deliveries, write_month
+from support.leases import held_leases
 from support.processes import Commands
 
 from everfit.blocks.settings import Settings
@@ -49,7 +50,7 @@ def assert_one_turn_and_champion(model: str, turns: int = 1) -> None:
     assert (release.version, release.state, champion.version) == (1, "verified", 1)
     assert registry.versions(here.mlflow, "deliveries") == [1]
     assert len(here.workspace.table("deliveries", "dataset").read()) == 40 * 60
-    assert here.ledger.leases("deliveries") == []
+    assert held_leases(here.ledger, "deliveries") == []
 
 
 def test_many_commands_for_the_same_turn_give_one(model: str, tmp_path: Path):

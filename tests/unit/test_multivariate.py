@@ -7,8 +7,9 @@ from sklearn.metrics import roc_auc_score
 
 from everfit.blocks.errors import DataError
 from everfit.blocks.monitoring import MonitoringPolicy
+from everfit.tasks.statistics.paired_tests import delong_area
 from everfit.tasks.watching.drift import drift_between
-from everfit.tasks.watching.multivariate import auc_with_error, multivariate_drift
+from everfit.tasks.watching.multivariate import multivariate_drift
 
 POLICY = MonitoringPolicy()
 
@@ -40,8 +41,8 @@ def test_two_samples_of_one_distribution_cannot_be_told_apart() -> None:
 def test_the_area_is_that_of_scikit_learn_and_its_error_that_of_repeated_samples() -> None:
     rng = np.random.default_rng(0)
     pairs = [(rng.normal(size=80), rng.normal(0.8, 1, size=60)) for _ in range(300)]
-    found = [auc_with_error(*pair) for pair in pairs]
-    labels = np.repeat([0, 1], [80, 60])
+    labels = np.repeat([0.0, 1.0], [80, 60])
+    found = [delong_area(labels, np.concatenate(pair)) for pair in pairs]
     assert found[0][0] == pytest.approx(roc_auc_score(labels, np.concatenate(pairs[0])))
     assert np.std([auc for auc, _ in found]) == pytest.approx(np.mean([error for _, error in found]), rel=0.1)
 

@@ -1,55 +1,21 @@
 """Quality on mature labels only: early labels lie, hand labels are weighted, and the rest is compared."""
 
-from datetime import UTC, datetime, timedelta
-
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pytest
 
 from everfit.blocks.errors import DataError
 from everfit.tasks.statistics.metrics import metric
-from everfit.tasks.watching.maturity import coverage, mature
+from everfit.tasks.watching.maturity import coverage
 from everfit.tasks.watching.quality import business_value, by_slice, chance, realised, time_spread
 
 Floats = npt.NDArray[np.float64]
-UNTIL = datetime(2013, 6, 30, tzinfo=UTC)
-DAYS = timedelta(days=1)
 
 
 def rows(n: int, seed: int = 0, lift: float = 1.5) -> tuple[Floats, Floats]:
     rng = np.random.default_rng(seed)
     y = (rng.random(n) < 0.3).astype(np.float64)
     return y, 1 / (1 + np.exp(-(rng.normal(size=n) + lift * y - 1)))
-
-
-def times(*days_before: float | None) -> "pd.Series[pd.Timestamp]":
-    moments = [pd.NaT if days is None else pd.Timestamp(UNTIL) - pd.Timedelta(days=days) for days in days_before]
-    return pd.Series(pd.DatetimeIndex(moments).as_unit("us"))
-
-
-def test_a_label_counts_when_its_row_is_old_enough_and_it_was_known() -> None:
-    event = times(30, 30, 30, 14, 13.9, 1, 0)
-    label = times(20, None, -1, 13, 13, 0.5, 0)
-    assert mature(event, label, UNTIL, 14 * DAYS).tolist() == [True, False, False, True, False, False, False]
-    assert mature(event, None, UNTIL, 14 * DAYS).tolist() == [True, True, True, True, False, False, False]
-    assert mature(event, None, UNTIL, 0 * DAYS).tolist() == [True] * 6 + [False]
-
-
-def test_early_labels_that_are_badly_biased_do_not_reach_the_metric() -> None:
-    # Given a good model, and for the newest two weeks only the labels that came at once, which are those it got wrong,
-    y, scores = rows(6_000, lift=2.0)
-    days = np.linspace(60, 0.01, 6_000)
-    wrong = (scores > 0.5) != (y == 1)
-    delay = np.where(wrong, 0.005, 14.0)
-    event = times(*days)
-    known = event + pd.to_timedelta(delay, unit="D")
-    # when all labels known by now are used, then the model looks terrible; with mature ones alone it doesn't.
-    naive = mature(event, known, UNTIL, 0 * DAYS) & (days < 14)
-    careful = mature(event, known, UNTIL, 14 * DAYS)
-    assert metric("roc_auc").score(y[naive], scores[naive]) < 0.3
-    found = realised(y[careful], scores[careful], "roc_auc")
-    assert found.lower < metric("roc_auc").score(y, scores) < found.upper
 
 
 @pytest.mark.parametrize("name", ["roc_auc", "log_loss", "accuracy"])

@@ -15,7 +15,7 @@ from everfit.tasks.learning.folds import FEW_ROWS, folds_of, time_folds
 from everfit.tasks.learning.models import dump_model, load_model
 from everfit.tasks.learning.pipelines import IF_FEW_ROWS
 from everfit.tasks.learning.search import Setting
-from everfit.tasks.learning.train import Trial, choose, fit_on, ranked, read_model, try_candidate
+from everfit.tasks.learning.train import Trial, fit_on, ranked, read_model, try_candidate
 from everfit.tasks.records import Window
 from everfit.tasks.statistics.scores import class_indices, class_list, model_scores, prior_scores
 
@@ -181,10 +181,10 @@ def _trial(candidate: str, score: float | None, metric: str = "roc_auc") -> Tria
 
 
 def test_the_best_score_is_chosen_and_of_equals_the_first() -> None:
-    assert choose([_trial("a", 0.7), _trial("b", 0.8), _trial("c", 0.8)]).candidate == "b"
+    assert ranked([_trial("a", 0.7), _trial("b", 0.8), _trial("c", 0.8)])[0].candidate == "b"
     assert [each.candidate for each in ranked([_trial("a", 2.0, "rmse"), _trial("b", 1.0, "rmse")])] == ["b", "a"]
     with pytest.raises(TrainingError, match="a: broke; b: broke"):
-        choose([_trial("a", None), _trial("b", None)])
+        ranked([_trial("a", None), _trial("b", None)])
 
 
 def test_recent_rows_weigh_more_and_classes_the_same(tmp_path: Path) -> None:
