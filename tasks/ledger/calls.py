@@ -157,9 +157,12 @@ def _failed_attempt(turn: Turn | None) -> int | None:
 
 
 def as_seen(turn: Turn, lease: Lease | None, now: datetime) -> Turn:
-    """A turn that says it is running, and whose runner is dead, has failed."""
+    """A turn that says it is running, and whose runner is dead or has never come, has failed."""
     if turn.state != RUNNING:
         return turn
     alive = lease is not None and lease.turn_id == turn.id and is_held(lease, now)
     waiting = turn.fence is None and now - turn.started_at < ON_ITS_WAY  # called for, not begun
-    return turn if alive or waiting else turn.model_copy(update={"state": FAILED, "error": "its process died"})
+    if alive or waiting:
+        return turn
+    never = "it was called for and has not begun: does a worker run?"
+    return turn.model_copy(update={"state": FAILED, "error": never if turn.fence is None else "its process died"})

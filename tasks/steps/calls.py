@@ -16,7 +16,7 @@ from everfit.tasks.context import Context
 from everfit.tasks.endings import ended
 from everfit.tasks.ledger import Turn
 from everfit.tasks.ledger.calls import Call
-from everfit.tasks.ledger.entries import RUNNING
+from everfit.tasks.ledger.entries import FAILED, RUNNING
 from everfit.tasks.records import Trigger, TriggerKind, Window
 from everfit.tasks.releasing import registry
 from everfit.tasks.triage import TriageDecision
@@ -24,7 +24,7 @@ from everfit.tasks.triage.asking import Asked, Reply, reply
 from everfit.tasks.triage.retraining import Admission, TurnRequest, admit
 from everfit.tasks.triage.signals import CodeSignal
 from everfit.tasks.watching.code_change import read_code
-from everfit.tasks.watching.past import TRIAGE, Judged, past_turn, recalled, remembered
+from everfit.tasks.watching.past import TRIAGE, Judged, begun, past_turn, recalled, remembered
 
 logger = logging.getLogger("everfit.calls")
 
@@ -87,13 +87,21 @@ def ask(context: Context, until: datetime, trigger: Trigger) -> Call:
 
 def _without(turns: Sequence[Turn], turn_id: str) -> tuple[list[Turn], int]:
     """The other turns, and how often this one has been begun."""
-    return [turn for turn in turns if turn.id != turn_id], next((t.attempt for t in turns if t.id == turn_id), 0)
+    own = next((turn.attempt for turn in turns if turn.id == turn_id), 0)
+    return [turn for turn in begun(turns) if turn.id != turn_id], own
 
 
 def refused(context: Context, until: datetime, trigger: Trigger) -> Call | None:
-    """Ask for the turn of a training run that an event has started; none if it may go on."""
-    if trigger.kind not in _BY_ITSELF or context.ledger.find_turn(trigger.turn_id(context.spec.name, until)):
-        return None  # a person's turn, or one that was granted before
+    """Ask for the turn of a training run that nobody is behind; none if it may go on.
+
+    What was granted goes on, and what broke off while it ran may be taken up again by its run; but a turn that has not
+    begun for so long that it was given up is asked for anew, since others may have been granted meanwhile.
+    """
+    turn_id = trigger.turn_id(context.spec.name, until)
+    found = next((turn for turn in context.ledger.turns_as_seen(context.spec.name) if turn.id == turn_id), None)
+    given_up = found is not None and found.state == FAILED and found.fence is None and trigger.kind != "manual"
+    if not given_up and (found is not None or trigger.kind not in _BY_ITSELF):
+        return None
     answer = ask(context, until, trigger)
     return None if answer.start else answer
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from pydantic import FiniteFloat
 
 from everfit.tasks.ledger import Decision, Ledger, Turn
+from everfit.tasks.ledger.entries import FAILED
 from everfit.tasks.records import Record
 from everfit.tasks.triage import TriageDecision
 from everfit.tasks.triage.history import History, Outcome, PastTurn, PastWindow
@@ -127,8 +128,17 @@ def history_of(triages: Sequence[Judged], turns: Sequence[Turn], until: datetime
     judged = judged_windows(triages)
     windows: list[PastWindow] = [each.decision.remembered for each in judged]
     by_id = {each.decision.id: each.decision for each in triages}
-    past = [past_turn(turn, by_id.get(turn.trigger.id), judged) for turn in turns if turn.window.until < until]
+    past = [past_turn(turn, by_id.get(turn.trigger.id), judged) for turn in begun(turns) if turn.window.until < until]
     return History(windows=tuple(windows), turns=tuple(sorted(past, key=lambda each: each.until)))
+
+
+def begun(turns: Sequence[Turn]) -> list[Turn]:
+    """All but those that were called for and given up before anybody began them: no training broke, and none was spent.
+
+    Args:
+        turns: As they are seen now.
+    """
+    return [turn for turn in turns if turn.state != FAILED or turn.attempt > 0]
 
 
 def past_turn(turn: Turn, decision: TriageDecision | None, judged: Sequence[Judged] = ()) -> PastTurn:
