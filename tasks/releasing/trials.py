@@ -1,12 +1,13 @@
 """Carrying out trials: begun when the gate has promoted, looked at, and ended by a release or by taking back.
 
 Each look is a decision in the ledger, found again by its moment; what follows from it (the share that services read,
-the release, the turn's final state) is done by whoever comes next if a crash left it undone. Looks are made one after
-the other, under the model's release lease.
+and how the trial ends, in `trial_ending`) is done by whoever comes next if a crash left it undone. Looks are made one
+after the other, under the model's release lease.
 """
 
 import logging
 from datetime import datetime, timedelta
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.errors import EverfitError
@@ -15,11 +16,11 @@ from everfit.tasks.context import Context
 from everfit.tasks.ledger import Decision, Release, Turn
 from everfit.tasks.records import Record
 from everfit.tasks.releasing import registry
-from everfit.tasks.releasing import release as releasing
 from everfit.tasks.releasing.approval import check_told, overtaken
 from everfit.tasks.releasing.arms import Arms, write_arms
 from everfit.tasks.releasing.releaser import LEASE_WAIT
 from everfit.tasks.releasing.trial import TRIAL, TrialLook, TrialPlan, TrialState, look, replay, stopped, superseded
+from everfit.tasks.releasing.trial_ending import finish
 from everfit.tasks.releasing.trial_evidence import gather
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def look_at(context: Context, until: datetime) -> TrialResult | None:
             found = _looked(context, state, until)
             state = _replayed(context, state.plan.id) or state
             _tell_services(context, state)
-    return TrialResult(state=state, look=found, turn_state=_finish(context, state)[1])
+    return TrialResult(state=state, look=found, turn_state=finish(context, state)[1])
 
 
 def stop(context: Context, by: str, why: str) -> TrialResult:
@@ -158,7 +159,7 @@ def stop(context: Context, by: str, why: str) -> TrialResult:
             raise TrialError(f"no version of {context.spec.name!r} is on trial; `everfit history` shows what was")
         found = _record(context, state.plan, None, stopped(by, why), f"{state.plan.id}/{TRIAL}/end")
         state = _replayed(context, state.plan.id) or state
-    return TrialResult(state=state, look=found, turn_state=_finish(context, state)[1])
+    return TrialResult(state=state, look=found, turn_state=finish(context, state)[1])
 
 
 def settle(context: Context) -> list[str]:
@@ -174,7 +175,7 @@ def settle(context: Context) -> list[str]:
             if _tell_services(context, state):
                 done.append(f"told the services again that version {state.plan.challenger} is on trial")
             continue
-        ended, _ = _finish(context, state)
+        ended, _ = finish(context, state)
         if turn.state == turns.ON_TRIAL:
             done.append(f"turn {turn.id} ended as {ended.state}: {ended.reasons[0]}")
         else:
@@ -266,7 +267,7 @@ def _looked(context: Context, state: TrialState, until: datetime) -> TrialLook:
         until,
         event_time=spec.columns.event_time or "event_time",
         task=spec.task,
-        classes=lambda version: _classes(context, version),
+        classes=cache(partial(_classes, context)),
         maturity=spec.maturity,
         champion=None if champion is None else champion.version,
     )
@@ -301,81 +302,6 @@ def _tell_services(context: Context, state: TrialState) -> bool:
     plan = state.plan
     arms = Arms(trial=plan.id, champion=plan.champion, share=state.share)
     return write_arms(context.mlflow, plan.model, plan.challenger, arms)
-
-
-def _finish(context: Context, state: TrialState) -> tuple[Turn, str]:
-    """Do what the end of a trial says, whatever of it is done already, and whatever became of its turn.
-
-    A turn that was broken off before it ended as one on trial is not ended here: it ends when it is run again.
-
-    Returns:
-        The turn, and what it ended as, or will.
-    """
-    plan, ledger = state.plan, context.ledger
-    turn = ledger.turn(plan.id)
-    if state.end is None:
-        return turn, turn.state if turn.settled else turns.ON_TRIAL
-    end = state.end
-    if end.verdict == "release" and (not turn.settled or turn.state in {turns.ON_TRIAL, turns.AWAITING_APPROVAL}):
-        why = _why_not_released(context, state, turn)
-        if why:
-            end = superseded(why)
-    _withdraw(context, plan)
-    if turn.state != turns.ON_TRIAL:
-        return turn, turn.state if turn.settled else _state_of(end)
-    turn = ledger.finish_turn(
-        turn,
-        state=_state_of(end),
-        verdict=turn.verdict,
-        reasons=tuple(dict.fromkeys((end.reasons[0], *turn.reasons))),
-        record=turn.record,
-        seconds=turn.seconds,
-    )
-    return turn, turn.state
-
-
-def _state_of(end: TrialLook) -> str:
-    if end.verdict == "release":
-        return turns.PROMOTED
-    return turns.SUPERSEDED if end.overtaken else turns.RETURNED
-
-
-def _why_not_released(context: Context, state: TrialState, turn: Turn) -> str:
-    """Release the challenger; why that can't be, in words, if something came in between."""
-    plan, ledger, end = state.plan, context.ledger, state.end
-    assert end is not None  # noqa: S101 - only an ended trial is released
-    made = ledger.release_of(turn.id)
-    if made is not None and made.state == "verified":
-        return ""
-    current = ledger.current_release(plan.model)
-    if made is None:
-        if any(entry.turn_id == turn.id and entry.state == "undone" for entry in ledger.releases(plan.model)):
-            return "it was released and taken back, as it was not what the services answered with"
-        why = overtaken(plan.champion, None if current is None else current.version)
-        if why:
-            return why
-    releasing.release(
-        ledger,
-        context.mlflow,
-        plan.model,
-        plan.challenger,
-        expected_previous=None if current is None else current.seq,
-        reason=end.reasons[0],
-        actor=TRIAL,
-        turn=turn.model_copy(update={"fence": None}),  # the trial decides, whoever holds the turn's lease by now
-        policy=context.spec.release,
-    )
-    return ""
-
-
-def _withdraw(context: Context, plan: TrialPlan) -> None:
-    """It answers nobody any more, and wants no place."""
-    if plan.challenger not in registry.versions(context.mlflow, plan.model):
-        return  # deleted meanwhile
-    write_arms(context.mlflow, plan.model, plan.challenger, None)
-    challenger = registry.challenger(context.mlflow, plan.model)
-    if challenger is not None and challenger.version == plan.challenger:
-        registry.set_alias(context.mlflow, plan.model, registry.CHALLENGER, None)
 
 
 def _classes(context: Context, version: int) -> list[str]:

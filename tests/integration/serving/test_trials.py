@@ -15,7 +15,7 @@ from everfit.tasks.context import Context
 from everfit.tasks.data.tables import row_keys
 from everfit.tasks.ledger import Turn
 from everfit.tasks.records import Trigger, Window
-from everfit.tasks.releasing import approver, trials
+from everfit.tasks.releasing import approver, trial_ending, trials
 from everfit.tasks.releasing import registry as registered
 from everfit.tasks.releasing import release as releasing
 from everfit.tasks.releasing.arms import Arms, write_arms
@@ -251,7 +251,7 @@ def test_a_trial_that_ended_and_was_not_withdrawn_is_withdrawn_by_the_next_flow(
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(trials, "_withdraw", dies)
+        patched.setattr(trial_ending, "withdraw", dies)
         with pytest.raises(Killed):
             trials.stop(context, "ann", "not before the holidays")
     assert left(context, turn)["tag"] is not None
