@@ -97,13 +97,15 @@ class Stack:
         return run if run["state_type"] in OVER else None
 
     def emit(self, event: str, count: int = 1, **payload: str) -> None:
-        """Send an event, as any program can."""
+        """Send an event, as any program can; many come by the hundred, within a minute."""
         resource = {"prefect.resource.id": "everfit.model.deliveries", "prefect.resource.name": "deliveries"}
         told = {"event": event, "resource": resource, "payload": payload}
-        moment = datetime.now(UTC).isoformat()
+        moment, began = datetime.now(UTC).isoformat(), time.monotonic()
         for first in range(0, count, 100):
             part = [told | {"id": str(uuid4()), "occurred": moment} for _ in range(first, min(first + 100, count))]
             self.api.post("/events", json=part).raise_for_status()
+            due = began + 60 * (first + 100) / count if first + 100 < count else 0.0
+            wait_for(lambda due=due: time.monotonic() >= due, 70)
 
     @property
     def served(self) -> int | None:
@@ -188,7 +190,7 @@ def test_events_and_schedules_keep_the_model_fit_without_a_person(stack: Stack) 
 
     # When a thousand events say that data has come, then one turn is run, and its champion is served
     stack.emit("everfit.data.arrived", 1000, until=BEFORE.isoformat())
-    wait_for(lambda: [run for run in stack.runs("training") if run["state_name"] == "Promoted"])
+    wait_for(lambda: [run for run in stack.runs("training") if run["state_name"] == "Promoted"], 300)
     assert [turn.state for turn in stack.turns] == ["Promoted"]
     assert len(stack.runs("training")) == 1
     assert stack.served == 1
