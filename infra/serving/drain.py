@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from everfit.blocks.errors import DataError
-from everfit.infra.serving.spool import Segment, Spool, SpoolError
+from everfit.infra.serving.spool import UNFIT, Segment, Spool, SpoolError
 from everfit.tasks.answering import predictions
 from everfit.tasks.data.tables import Table
 
@@ -80,6 +79,7 @@ class Drain:
         self.spool.close()
 
     def _run(self) -> None:
+        self.take_back()
         while not self._stopping:
             self.drain()
             # After a failure the pause doubles, up to a minute.
@@ -98,7 +98,7 @@ class Drain:
             try:
                 self._check_store()
                 self.spool.seal()
-                moved = self._empty(self.spool) + self._adopt()
+                moved = self._empty(self.spool) + self._of_dead("*.seg", self._empty)
             except Exception as error:  # noqa: BLE001 - the store may fail in any way, and the spool holds meanwhile
                 self.state.failures += 1
                 self.state.error = f"{type(error).__name__}: {error}"
@@ -108,20 +108,34 @@ class Drain:
             self.state.drained += moved
             return moved
 
-    def _adopt(self) -> int:
-        moved = 0
+    def take_back(self) -> None:
+        """Try once more what was set aside: the log may have a place for it by now."""
+        with self._round:
+            try:
+                self._check_store()
+                self.state.drained += self._put_back(self.spool) + self._of_dead("aside/*.seg", self._put_back)
+            except Exception as error:  # noqa: BLE001 - the store may fail in any way, and it stays where it is
+                logger.warning("what was set aside stays there, the log can't be written: %s", error)
+
+    def _put_back(self, spool: Spool) -> int:
+        # Each under a name of its own: those behind it have been appended long ago.
+        return spool.take_back(lambda segment: self._append([segment], f"{spool.id}-aside-{segment.number}"))
+
+    def _of_dead(self, pattern: str, work: Callable[[Spool], int]) -> int:
+        """Do something with the spools that dead processes left files of such names in."""
+        done = 0
         for folder in sorted(self.spool.folder.parent.iterdir()):
-            if folder == self.spool.folder or not any(path.stat().st_size for path in folder.glob("*.seg")):
+            if folder == self.spool.folder or not any(path.stat().st_size for path in folder.glob(pattern)):
                 continue
             try:
                 left = Spool(folder)
             except SpoolError:
                 continue  # its process lives, and drains it
             try:
-                moved += self._empty(left)
+                done += work(left)
             finally:
                 left.close()
-        return moved
+        return done
 
     def _empty(self, spool: Spool) -> int:
         numbers = spool.sealed()
@@ -142,19 +156,24 @@ class Drain:
         rows = sum(segment.rows for segment in group)
         if rows:
             try:
-                content = predictions.to_rows(_joined(group), group[0].types, self.key, self.event_time)
-                predictions.append(self.table, content, spool.id, numbers[-1])
-            except (DataError, KeyError, ValueError, TypeError) as error:
+                self._append(group, spool.id, numbers[-1])
+            except UNFIT as error:
+                if len(group) > 1:
+                    return sum(self._commit(spool, [segment]) for segment in group)
                 # These rows will never fit, however often they are tried; the ones behind them may.
                 rows = 0
-                for number in numbers:
-                    self._set_aside(spool, number, str(error))
+                self._set_aside(spool, numbers[0], str(error))
         spool.discard(numbers)
         return rows
 
+    def _append(self, group: list[Segment], writer: str, number: int = 1) -> None:
+        content = predictions.to_rows(_joined(group), group[0].types, self.key, self.event_time)
+        predictions.append(self.table, content, writer, number)
+
     def _set_aside(self, spool: Spool, number: int, reason: str) -> None:
         kept: Path = spool.set_aside(number)
-        self.state.set_aside.append(str(kept))
+        if str(kept) not in self.state.set_aside:
+            self.state.set_aside.append(str(kept))
         logger.error("segment %s of the spool is set aside in %s: %s", number, kept, reason)
 
 

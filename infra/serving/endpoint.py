@@ -1,13 +1,15 @@
 """An endpoint: one model as it's served, from the checked request to the logged answer."""
 
 import asyncio
+import contextlib
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from everfit.blocks.errors import EverfitError
+from everfit.blocks.errors import EverfitError, ModelError
 from everfit.blocks.serving import ServingPolicy
 from everfit.infra.serving.batching import Answer, Batcher, Job
 from everfit.infra.serving.drain import Drain
@@ -18,12 +20,16 @@ from everfit.infra.serving.servable import ModelCache, Servable
 from everfit.infra.serving.shadow import Shadow
 from everfit.infra.serving.spool import Spool
 from everfit.infra.serving.trial_arm import TrialArm, part_of
+from everfit.tasks.answering import predictions
+from everfit.tasks.answering.log_columns import misfit
 from everfit.tasks.answering.predictions import Arm
 from everfit.tasks.data.tables import Table as DeltaTable
 from everfit.tasks.releasing.arms import Arms
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+_LOG_ANSWERS_WITHIN = 3.0  # seconds; a store that is down must not keep a release from being served
 
 
 class OutlierError(EverfitError):
@@ -84,6 +90,7 @@ class Endpoint:
             ModelCache(self.folder / "models"),
             self._take_over,
             self._take_challenger,
+            check=self._check_log,
             shadow=self.policy.shadow,
             every_s=self.policy.follow_every.total_seconds(),
         )
@@ -130,6 +137,21 @@ class Endpoint:
             self.drain.start()
         self.drain.key, self.drain.event_time = key, servable.inputs.event_time
         self.champion = servable  # one assignment: a request sees the old one or the new one
+
+    def _check_log(self, servable: Servable) -> None:
+        """Refuse a version whose predictions the log has no place for; a store that can't be asked now says nothing."""
+        types = {name: predictions.arrow_type(kind) for name, kind in servable.kinds.items()}
+        told: list[str] = []
+
+        def ask() -> None:
+            with contextlib.suppress(Exception):
+                told.append(misfit(self.log, types))
+
+        asking = threading.Thread(target=ask, name=f"everfit-log-{self.name}", daemon=True)
+        asking.start()
+        asking.join(_LOG_ANSWERS_WITHIN)
+        if told and told[0]:
+            raise ModelError(f"{told[0]}, or its answers could not be logged")
 
     def _take_challenger(self, servable: Servable | None, arms: Arms | None) -> None:
         self.trial.replace(servable, arms)
@@ -287,7 +309,7 @@ class Endpoint:
             "error": self.follower.state.error,
             "spool_bytes": self.spool.held_bytes,
             "drain_error": drain.error if drain else "",
-            "set_aside": len(drain.set_aside) if drain else 0,
+            "set_aside": self.spool.aside,
         }
 
 

@@ -51,6 +51,7 @@ class Follower:
         on_champion: Called with each new champion that is ready.
         on_challenger: Called with each new challenger that is ready and its part of the traffic (none for a shadow), or
             with nothing when there is none.
+        check: Raises if a version that is ready can't be served all the same.
         shadow: Whether a challenger is wanted that has no part of the traffic.
         every_s: Seconds between two looks at the registry.
     """
@@ -63,11 +64,13 @@ class Follower:
         on_champion: Callable[[Servable], None],
         on_challenger: Callable[[Servable | None, Arms | None], None],
         *,
+        check: Callable[[Servable], None] = lambda _: None,
         shadow: bool = False,
         every_s: float = 1.0,
     ) -> None:
         self._registered, self.model, self.cache, self.every_s = registered, model, cache, every_s
         self._on_champion, self._on_challenger, self._shadow = on_champion, on_challenger, shadow
+        self._check = check
         self.state = FollowState()
         self._champion: ModelVersion | None = None
         self._challenger: Servable | None = None
@@ -159,6 +162,7 @@ class Follower:
             return None
         try:
             servable = load_servable(folder, version)
+            self._check(servable)
         except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the old one goes on
             self._fail(version, error)
             return None

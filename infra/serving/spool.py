@@ -8,6 +8,7 @@ What survives: a write that returned is in the page cache, so it outlives SIGKIL
 frame is also flushed to the disk before `append` returns, so it outlives a power cut.
 """
 
+import contextlib
 import fcntl
 import os
 import struct
@@ -15,18 +16,21 @@ import threading
 import time
 import uuid
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import orjson
 
-from everfit.blocks.errors import EverfitError
+from everfit.blocks.errors import DataError, EverfitError
 
 MAGIC = b"everfit1"
 _FRAME = struct.Struct("<II")
 _DIGITS = 16
+
+UNFIT = (DataError, KeyError, ValueError, TypeError)
+"""What says of a segment that it doesn't fit, however often it is tried."""
 
 Columns = Mapping[str, Sequence[Any]]
 """One micro-batch: for each column its values, all of the same length."""
@@ -279,7 +283,11 @@ class Spool:
 
     def read(self, number: int) -> Segment:
         """Read a closed segment, leaving out a torn end and damaged frames."""
-        payloads, damaged = frames(self._path(number).read_bytes())
+        return self._read(number, self._path(number))
+
+    @staticmethod
+    def _read(number: int, path: Path) -> Segment:
+        payloads, damaged = frames(path.read_bytes())
         if not payloads:
             return Segment(number, {}, [], damaged)
         types, *batches = [orjson.loads(payload) for payload in payloads]
@@ -312,6 +320,32 @@ class Spool:
             unfinished.write_bytes(self._path(number).read_bytes())
             unfinished.replace(kept)
         return kept
+
+    def take_back(self, put: Callable[[Segment], None]) -> int:
+        """Try once more to put what was set aside where it belongs; what is put there no longer lies aside.
+
+        A damaged segment isn't tried: what could be read of it has been put where it belongs.
+
+        Args:
+            put: Takes a segment; raises where it can't.
+
+        Returns:
+            How many predictions were put there.
+        """
+        taken = 0
+        for path in sorted((self.folder / "aside").glob("*.seg")):
+            segment = self._read(int(path.stem), path)
+            if segment.rows and not segment.damaged:
+                with contextlib.suppress(*UNFIT):
+                    put(segment)
+                    path.unlink()
+                    taken += segment.rows
+        return taken
+
+    @property
+    def aside(self) -> int:
+        """How many segments were set aside, by this process or another one, of this folder or those beside it."""
+        return sum(1 for _ in self.folder.parent.glob("*/aside/*.seg"))
 
     def close(self) -> None:
         """Close the open segment and give the folder back."""

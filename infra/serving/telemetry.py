@@ -60,6 +60,7 @@ _GAUGES: dict[str, tuple[str, _Reading]] = {
     "everfit_spool_max_bytes": ("Bytes that the spool may hold.", lambda one: one.spool.max_bytes),
     "everfit_registry_reachable": ("1 while it answers.", lambda one: one.follower.state.registry_reachable),
     "everfit_failed_version": ("Version that couldn't be served.", lambda one: one.follower.state.failed_version or 0),
+    "everfit_segments_aside": ("Segments that lie aside, for a person to look at.", lambda one: one.spool.aside),
     "everfit_probing_clients": (
         "Clients that are flagged for probing now.",
         lambda one: one.probing.flagged if one.probing else 0,

@@ -27,8 +27,8 @@ from uuid import UUID
 import numpy as np
 import numpy.typing as npt
 
-from everfit.blocks.errors import DataError
 from everfit.tasks.answering.inputs import InputSchema
+from everfit.tasks.answering.log_columns import fitted
 from everfit.tasks.data.tables import DAY, KEY, Table, row_keys
 from everfit.tasks.records import Window
 
@@ -160,9 +160,11 @@ def append(table: Table, rows: "pa.Table", writer: str, number: int = 1) -> None
     log = _open(table)
     if rows.num_rows == 0 or _last_append(log, writer) >= number:
         return
+    if log is not None:
+        log, rows = fitted(table, log, rows)
     write_deltalake(
         table.uri if log is None else log,
-        (rows if log is None else _fit_columns(log, rows)).replace_schema_metadata(None),
+        rows.replace_schema_metadata(None),
         mode="append",
         partition_by=[DAY],
         schema_mode="merge",
@@ -188,25 +190,6 @@ def _open(table: Table) -> "DeltaTable | None":
 
 def _last_append(log: "DeltaTable | None", writer: str) -> int:
     return 0 if log is None else log.transaction_version(writer) or 0
-
-
-def _fit_columns(log: "DeltaTable", rows: "pa.Table") -> "pa.Table":
-    import pyarrow as pa
-
-    known = pa.schema(log.schema().to_arrow())
-    for position, item in enumerate(rows.schema):
-        index = known.get_field_index(item.name)
-        wanted = known.field(index).type if index >= 0 else item.type
-        if str(wanted).startswith(("string", "list", "large")) or wanted == item.type:
-            continue
-        try:
-            rows = rows.set_column(position, item.name, rows.column(position).cast(wanted))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise DataError(
-                f"column {item.name!r} of the prediction log is {str(wanted)!r} and can't take {str(item.type)!r}; "
-                f"give a feature another name when its type changes"
-            ) from error
-    return rows
 
 
 def read(

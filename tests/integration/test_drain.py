@@ -130,6 +130,99 @@ def test_a_damaged_segment_is_set_aside_and_its_whole_rows_are_kept(tmp_path: Pa
     assert [Path(path).read_bytes() for path in drain.state.set_aside] == [damaged]
 
 
+def counted(*values: Any, kind: str = "long", first: int = 0) -> tuple[dict[str, str], dict[str, list[Any]]]:
+    """Rows of a model whose `x` is of some kind."""
+    return {**KINDS, "x": kind}, {**batch(first, len(values)), "x": list(values)}
+
+
+def test_a_column_of_whole_numbers_takes_fractions_from_another_version_on(tmp_path: Path, log: Table) -> None:
+    spool = Spool.claim(tmp_path / "spool")
+    drain = drain_of(spool, log)
+    spool.append(*counted(1, 2, None))
+    drain.drain()
+    spool.append(*counted(3.0, None, kind="double", first=10))
+    drain.drain()
+    assert log.columns()["x"] == "int64"  # whole ones fit as they are
+    spool.append(*counted(0.5, kind="double", first=20))
+    spool.append(*counted(2**53, first=30))  # the version before goes on beside it
+    assert (drain.drain(), drain.state.set_aside) == (2, [])
+
+    frame = predictions.read(log, None, "at")
+    assert frame["x"].dropna().tolist() == [1, 2, 3, 0.5, 2**53]
+    assert predictions.last_append(log, spool.id) == 4  # what was appended is still known
+
+
+def test_a_whole_number_that_no_fraction_holds_is_never_changed(tmp_path: Path, log: Table) -> None:
+    spool = Spool.claim(tmp_path / "spool")
+    drain = drain_of(spool, log)
+    spool.append(*counted(2**53 + 1))
+    drain.drain()
+    spool.append(*counted(0.5, kind="double", first=10))
+    drain.drain()
+
+    assert len(drain.state.set_aside) == 1
+    assert predictions.read(log, None, "at")["x"].tolist() == [2**53 + 1]
+
+
+def test_what_was_set_aside_is_tried_again_when_a_service_starts(tmp_path: Path, log: Table) -> None:
+    spool = Spool.claim(tmp_path / "spool")
+    drain = drain_of(spool, log)
+    spool.append(*counted(1))
+    drain.drain()
+    for first, kind, value in ((10, "string", "many"), (20, "string", "few"), (30, "long", 2)):
+        spool.append(*counted(value, kind=kind, first=first))
+    drain.drain()
+    drain.stop()
+    assert spool.aside == 1
+    logged = predictions.read(log, None, "at")["_prediction_id"].tolist()
+
+    # Nothing has changed for them; then the log is begun anew, and has a place for all.
+    for folder, found in ((log.uri, logged), (str(tmp_path / "anew"), ["id-10", "id-20"])):
+        for _ in range(2):
+            again = drain_of(Spool.claim(tmp_path / "spool"), Table(folder))
+            again.start()
+            again.stop()
+            assert predictions.read(Table(folder), None, "at")["_prediction_id"].tolist() == found
+    assert Spool.claim(tmp_path / "spool").aside == 0
+
+
+def test_one_that_widens_the_log_loses_nothing_that_another_writes_meanwhile(
+    tmp_path: Path, log: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool, other = Spool.claim(tmp_path / "spool"), Spool.claim(tmp_path / "other")
+    drain = drain_of(spool, log)
+    spool.append(*counted(1))
+    drain.drain()
+    other.append(*counted(2, first=10))
+    spool.append(*counted(0.5, kind="double", first=20))
+    batches = Table.arrow_batches
+
+    def interrupted(table: Table, *given: Any, **options: Any) -> Any:
+        yield from list(batches(table, *given, **options))
+        drain_of(other, log).drain()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Table, "arrow_batches", interrupted)
+        drain.drain()
+    drain.drain()
+
+    assert sorted(predictions.read(log, None, "at")["x"]) == [0.5, 1, 2]
+
+
+def test_of_segments_that_go_together_only_those_that_do_not_fit_are_set_aside(tmp_path: Path, log: Table) -> None:
+    spool = Spool.claim(tmp_path / "spool", segment_bytes=100)
+    drain = drain_of(spool, log)
+    spool.append(*counted(2**60))
+    drain.drain()
+    for first, value in ((10, 3.0), (20, 0.5), (30, 4.0)):
+        spool.append(*counted(value, kind="double", first=first))
+
+    assert (drain.drain(), len(drain.state.set_aside)) == (2, 1)
+    assert predictions.read(log, None, "at")["x"].tolist() == [2**60, 3, 4]
+    spool.close()
+    assert Spool.claim(tmp_path / "spool").aside == 1  # the next process knows of it
+
+
 def test_rows_that_never_fit_are_set_aside_and_later_ones_go_on(tmp_path: Path, log: Table) -> None:
     spool = Spool.claim(tmp_path / "spool")
     spool.append(KINDS, batch(0, 5))

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pandas as pd
+import pyarrow as pa
 import pytest
 from mlflow import MlflowClient
 from support.events import emitted
@@ -276,3 +277,21 @@ def test_a_challenger_on_shadow_predicts_and_is_never_given(
         *(("champion", first, row) for row in range(5)),
         *(("shadow", second, row) for row in range(5)),
     ]
+
+
+def test_a_version_whose_inputs_the_log_has_no_place_for_is_not_served(
+    registry: Any, serve: Any, good: dict[str, Any], workspace: Path, until: Any
+) -> None:
+    first, second = registry.add("delays", "first"), registry.add("delays", "second")
+    # The log knows `wind` as a text, from a model of before; to the two of now it's a number.
+    now = datetime(2013, 10, 1, tzinfo=UTC)
+    rows = pa.table({"wind": ["strong"], "departs": pa.array([now], pa.timestamp("us", "UTC")), "_day": [now.date()]})
+    Table(str(workspace / "delays" / "predictions")).append(rows, "of before")
+    registry.champion("delays", first)
+
+    service = serve("delays", ready=False)
+    until(lambda: service.client.get("/models/delays").json()["failed_version"] == first)
+    assert "column 'wind' of the prediction log is 'string'" in service.client.get("/models/delays").json()["error"]
+    registry.champion("delays", second)
+    until(lambda: service.client.get("/models/delays").json()["failed_version"] == second)
+    assert service.client.post("/models/delays/predict", json={"records": [good]}).status_code == 503
