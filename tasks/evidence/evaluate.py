@@ -18,7 +18,7 @@ from everfit.tasks.data.validate import Validation
 from everfit.tasks.evidence.calibration import calibration_evidence
 from everfit.tasks.evidence.fairness import fairness_evidence
 from everfit.tasks.evidence.holdout import count_overlap, holdout_start_allowed
-from everfit.tasks.evidence.judging import Judged, judge
+from everfit.tasks.evidence.judging import Judged, days_of, judge
 from everfit.tasks.evidence.leaks import filled_with_the_label, suspected_leaks
 from everfit.tasks.evidence.robustness import robustness
 from everfit.tasks.evidence.slices import slice_columns, slice_evidence
@@ -167,8 +167,6 @@ def metric_names(spec: ModelSpec) -> Sequence[str]:
 
 
 def _compared(spec: ModelSpec, judged: Judged, other: str) -> PairedComparison:
-    by_days = spec.gate.resample == "days" and spec.columns.event_time is not None
-    days = judged.rows[spec.columns.time].dt.floor("D").astype("int64") if by_days else None
     return compare(
         judged.truth,
         judged.scores["challenger"],
@@ -177,7 +175,7 @@ def _compared(spec: ModelSpec, judged: Judged, other: str) -> PairedComparison:
         confidence=spec.gate.confidence,
         draws=spec.gate.draws,
         seed=spec.training.seed,
-        clusters=days,
+        clusters=days_of(spec, judged.rows),
     )
 
 

@@ -78,6 +78,18 @@ class Judged:
         return said
 
 
+def days_of(spec: ModelSpec, rows: pd.DataFrame) -> npt.NDArray[np.int64] | None:
+    """The day of each row, where the gate counts by days; none where rows count one by one.
+
+    Args:
+        spec: Its gate says how to resample.
+        rows: Shape (rows, columns).
+    """
+    if spec.gate.resample != "days" or spec.columns.event_time is None:
+        return None
+    return np.asarray(rows[spec.columns.time].dt.floor("D").astype("int64"), dtype=np.int64)
+
+
 def judge(spec: ModelSpec, rows: pd.DataFrame, models: "Mapping[str, Pipeline]") -> Judged:
     """Ask models about rows.
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from everfit.blocks.errors import DataError
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.evidence.judging import Judged
+from everfit.tasks.evidence.judging import Judged, days_of
 from everfit.tasks.gate.evidence import SliceEvidence
 from everfit.tasks.statistics.comparison import PairedComparison, compare
 
@@ -101,6 +101,7 @@ def _compared(spec: ModelSpec, part: Judged | None) -> PairedComparison | None:
             confidence=spec.gate.confidence,
             draws=spec.gate.draws,
             seed=spec.training.seed,
+            clusters=days_of(spec, part.rows),
         )
     except DataError:
         return None  # nothing is known of it, and the gate says so

@@ -56,7 +56,7 @@ def baseline_of(holdout: Answers, spec: ModelSpec) -> Baseline:
     stretches = ((times - times.min()) // spec.monitoring.window).to_numpy()
     spread = None
     if len(np.unique(stretches)) > 2:
-        spread = time_spread(holdout.truth, holdout.scores, spec.metric, stretches)
+        spread = time_spread(holdout.truth, holdout.scores, spec.metric, stretches, clusters=_clusters(holdout, spec))
     return found.baseline(spread)
 
 
@@ -181,7 +181,7 @@ def _lost_slices(judged: Answers, holdout: Answers, spec: ModelSpec, bound: floa
             if len(part.rows) < spec.monitoring.min_labels:
                 continue
             try:
-                own = realised(part.truth, part.scores, spec.metric, draws=200)
+                own = realised(part.truth, part.scores, spec.metric, draws=200, clusters=_clusters(part, spec))
             except NotEnoughError:
                 continue
             name = f"{column}={group}"
@@ -195,6 +195,7 @@ def _lost_slices(judged: Answers, holdout: Answers, spec: ModelSpec, bound: floa
         bound=bound,
         min_rows=spec.monitoring.min_labels,
         draws=200,
+        clusters=_clusters(judged, spec),
     )
     return tuple(each.name for each in found if each.lost)
 

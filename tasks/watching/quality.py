@@ -6,6 +6,7 @@ Which rows those are, `everfit.tasks.watching.monitoring.windows_of` says.
 import math
 from collections.abc import Callable, Mapping
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -113,7 +114,14 @@ def realised(
 
 
 def time_spread(
-    y: npt.ArrayLike, scores: npt.ArrayLike, name: str, stretches: npt.ArrayLike, *, draws: int = 200, seed: int = 0
+    y: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    name: str,
+    stretches: npt.ArrayLike,
+    *,
+    draws: int = 200,
+    seed: int = 0,
+    clusters: npt.ArrayLike | None = None,
 ) -> float | None:
     """By how much quality differs between stretches of time, beyond what their size explains.
 
@@ -124,6 +132,7 @@ def time_spread(
         stretches: Which stretch each row lies in, shape (n,): best as long as a monitoring window.
         draws: Of the bootstrap of each stretch.
         seed: Of the bootstrap.
+        clusters: As for `realised`.
 
     Returns:
         The standard deviation, by the method of moments; None with fewer than 3 stretches that give a value.
@@ -131,8 +140,11 @@ def time_spread(
     labels, values, groups = np.asarray(y), np.asarray(scores), np.asarray(stretches)
     found: list[RealisedQuality] = []
     for group in np.unique(groups):
+        rows = groups == group
         try:
-            found.append(realised(labels[groups == group], values[groups == group], name, draws=draws, seed=seed))
+            found.append(
+                realised(labels[rows], values[rows], name, draws=draws, seed=seed, clusters=_some(clusters, rows))
+            )
         except NotEnoughError:  # too small, or one class only
             continue
     if len(found) < 3:
@@ -140,6 +152,10 @@ def time_spread(
     seen = float(np.var([each.value for each in found], ddof=1))
     chance_alone = float(np.mean([each.standard_error**2 for each in found]))
     return math.sqrt(max(0.0, seen - chance_alone))
+
+
+def _some(clusters: npt.ArrayLike | None, rows: npt.NDArray[np.bool_]) -> npt.NDArray[Any] | None:
+    return None if clusters is None else np.asarray(clusters)[rows]
 
 
 def chance(y: npt.ArrayLike, scores: npt.ArrayLike, name: str, weights: npt.ArrayLike | None = None) -> float | None:
@@ -180,6 +196,7 @@ def by_slice(
     alpha: float = 0.01,
     draws: int = 500,
     seed: int = 0,
+    clusters: npt.ArrayLike | None = None,
 ) -> tuple[SliceQuality, ...]:
     """Measure quality by group, against the same group on the hold-out.
 
@@ -194,6 +211,7 @@ def by_slice(
         alpha: Share of false alarms among the groups that have lost (Benjamini-Hochberg).
         draws: Of the bootstrap.
         seed: Of the bootstrap.
+        clusters: As for `realised`.
     """
     labels, values, chosen = np.asarray(y), np.asarray(scores), metric(name)
     found: list[tuple[str, int, float, float, float]] = []
@@ -202,8 +220,9 @@ def by_slice(
         if int(rows.sum()) < min_rows:
             continue
         try:
-            quality = realised(labels[rows], values[rows], name, draws=draws, seed=seed)
-        except NotEnoughError:  # one class only: the metric says nothing of this group
+            some = _some(clusters, rows)
+            quality = realised(labels[rows], values[rows], name, draws=draws, seed=seed, clusters=some)
+        except NotEnoughError:  # one class or one day only: the metric says nothing of this group
             continue
         loss = -chosen.gain(quality.value, baselines[group].value)
         error = math.hypot(quality.standard_error, baselines[group].standard_error)

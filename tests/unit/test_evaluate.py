@@ -120,6 +120,14 @@ def test_only_what_the_policy_asks_for_is_measured(tmp_path: Path) -> None:
     assert {"slices", "fairness group demographic_parity_difference", "robustness", "business value"} <= names
 
 
+def test_slices_are_resampled_by_days_where_the_whole_is(tmp_path: Path) -> None:
+    gate = {"resample": "days", "slices": {"columns": ["color"], "min_rows": 30}}
+    by_days = evidence_of(tmp_path / "a", gate=gate)
+    by_rows = evidence_of(tmp_path / "b", gate=gate | {"resample": "rows"})
+    assert [each.comparison.method for each in by_rows.slices] == ["delong"] * 3
+    assert [each.comparison.method for each in by_days.slices] == [by_days.comparison.method] * 3 == ["bootstrap"] * 3
+
+
 def test_a_group_that_is_treated_otherwise_shows(tmp_path: Path) -> None:
     rows = rows_of()
     rows["y"] = np.where(rows["group"] == "a", 1.0, rows["y"])

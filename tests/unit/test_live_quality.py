@@ -47,6 +47,25 @@ def spec_of(task: str, **more: Any) -> ModelSpec:
     return a_spec(task, {"protected": ["group"]}, **more)
 
 
+def test_slices_and_the_spread_count_days_where_the_gate_does() -> None:
+    # Given a model that is wrong on whole days, a few before and some more now,
+    def on_days(found: Answers, few: int) -> Answers:
+        rows = found.rows.copy()
+        bad = np.isin(found.days, np.unique(found.days)[-few:])
+        rows["_prediction"] = np.where(bad, 4 * rows["_prediction"], rows["_prediction"])
+        return Answers(found.window, rows, found.event_time, found.task, found.classes)
+
+    holdout, live = on_days(answers("regression"), 3), on_days(answers("regression", seed=1), 7)
+    lost, spread = [], []
+    for resample in ("rows", "days"):
+        spec = spec_of("regression", gate={"resample": resample})
+        baseline = baseline_of(holdout, spec)
+        spread.append(baseline.spread or 0.0)
+        lost.append(quality_signal(live, baseline, spec, usual=1.0, holdout=holdout).lost_slices)
+    assert lost == [("group=a", "group=b"), ()]
+    assert spread[1] < spread[0]
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_quality_is_what_it_was_and_a_loss_shows(task: str) -> None:
     spec, holdout = spec_of(task), answers(task)
