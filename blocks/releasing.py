@@ -28,7 +28,7 @@ class ReleasePolicy(Policy):
     services: tuple[str, ...] = Field(
         default=(),
         description="Base URLs of the prediction services, such as `http://localhost:8080`, that must answer with the "
-        "new version before a release counts as done.",
+        "new version before a release counts as done. `dns+http://name:8080` means each address that the name has.",
     )
     verify_timeout: Duration = Field(
         default=timedelta(seconds=60),
@@ -63,7 +63,7 @@ class ReleasePolicy(Policy):
     @classmethod
     def _are_urls(cls, services: tuple[str, ...]) -> tuple[str, ...]:
         for service in services:
-            if not service.startswith(("http://", "https://")):
+            if not service.startswith(("http://", "https://", "dns+http://")):
                 raise ValueError(f"{service!r} is not the URL of a service; write it like http://localhost:8080")
         return tuple(service.rstrip("/") for service in services)
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from everfit.tasks.releasing import registry
+from everfit.tasks.service_addresses import addresses_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,7 @@ def why_not_served(
         client: Of the registry.
         model: Name of the model.
         version: The version that should be champion.
-        services: Base URLs; each is asked `GET {url}/models/{model}` for its `version`.
+        services: Base URLs, as `addresses_of` takes them; each is asked `GET {url}/models/{model}` for its `version`.
         within: How long the services may take; each is asked at least once.
     """
     champion = registry.champion(client, model)
@@ -56,6 +57,18 @@ def why_not_served(
 
 
 def _problem(asking: "httpx.Client", service: str, model: str, version: int) -> str | None:
+    try:
+        addresses = addresses_of(service)  # each time anew: there may be more of them by now, or fewer
+    except OSError as error:
+        return f"has no address ({error.strerror})"
+    for address in addresses:
+        problem = _problem_at(asking, address, model, version)
+        if problem is not None:
+            return problem if address == service else f"at {address} {problem}"
+    return None
+
+
+def _problem_at(asking: "httpx.Client", service: str, model: str, version: int) -> str | None:
     import httpx
 
     try:

@@ -14,6 +14,7 @@ import numpy as np
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.blocks.policy import format_duration
 from everfit.tasks.records import Record
+from everfit.tasks.service_addresses import addresses_of
 from everfit.tasks.sources.secrets import reveal
 from everfit.tasks.triage.signals import OperationsSignal
 from everfit.tasks.watching.live import Live
@@ -46,7 +47,7 @@ def ask_services(
     """Ask the services of a model for their metrics.
 
     Args:
-        services: Base URLs.
+        services: Base URLs, as `addresses_of` takes them.
         model: Its name.
         policy: The window, and the token.
         until: The end of the window; a service whose clock is a window later has nothing to say of it.
@@ -60,9 +61,16 @@ def ask_services(
 
     token = policy.operations.token
     headers = {"authorization": f"Bearer {reveal(token, 'monitoring.operations.token')}"} if token else {}
-    found = []
+    found: list[ServiceState] = []
+    addresses: list[str] = []
     with httpx.Client(timeout=_ANSWER_WITHIN, headers=headers) as client:
         for service in services:
+            try:
+                addresses += addresses_of(service)
+            except OSError as error:
+                name = urlsplit(service).netloc
+                found.append(ServiceState(name=name, problem=f"has no address ({error.strerror})"))
+        for service in addresses:
             name = urlsplit(service).netloc
             try:
                 answer = client.get(f"{service}/metrics")
