@@ -4,8 +4,6 @@ All functions take the counts of the reference and of the current rows over the 
 of shape (cells,). Counts add up, so rows can be counted chunk by chunk.
 """
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -167,32 +165,6 @@ def _pooled(reference: Counts, current: Counts) -> tuple[list[list[int]], list[i
 
 def _counted(cells: list[list[int]], *sides: Counts) -> list[Counts]:
     return [np.array([side[cell].sum() for cell in cells], dtype=np.int64) for side in sides]
-
-
-def evidently_counts(reference: Any, current: Any, *, numeric: bool) -> tuple[Counts, Counts]:
-    """Count both columns over the cells that Evidently 0.7 makes (`get_binned_data`), missing values left out.
-
-    Those cells depend on both sides together: Sturges' equal widths over the range of both, or every value found on
-    either side when the reference has at most 20 of them. They can't be fixed when a model is trained, and one wild
-    value makes all others fall into one cell, so decisions use the reference's own cells
-    (`everfit.tasks.watching.profile`).
-
-    Args:
-        reference: Series of the reference's values.
-        current: Series of the values to compare.
-        numeric: Whether the column is numeric.
-
-    Returns:
-        Counts of the reference and of the current values, each of shape (cells,).
-    """
-    import pandas as pd
-
-    old, new = (side.replace([-np.inf, np.inf], np.nan).dropna() for side in (reference, current))
-    if numeric and old.nunique() > DISCRETE:
-        edges = np.histogram_bin_edges(np.asarray(pd.concat([old, new]).to_numpy()), bins="sturges")
-        return np.histogram(old, edges)[0], np.histogram(new, edges)[0]
-    both = pd.concat([old.value_counts(), new.value_counts()], axis=1).fillna(0).to_numpy().astype(np.int64)
-    return both[:, 0], both[:, 1]
 
 
 def _js_divergence(old: Shares, new: Shares) -> float:

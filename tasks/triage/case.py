@@ -167,8 +167,6 @@ class Case(Record):
         worth = self.policy.retraining.worth
         if worth is None or worth.cost_per_turn is not None:
             return None if worth is None else worth.cost_per_turn
-        if costs := [turn.cost for turn in self.history.turns if turn.cost is not None]:
-            return fmean(costs)
         seconds = [turn.seconds for turn in self.history.turns if turn.seconds is not None]
         return fmean(seconds) / 3600 * worth.cost_per_hour if seconds and worth.cost_per_hour is not None else None
 

@@ -27,7 +27,6 @@ RULES: tuple[Callable[[Case], Finding | None], ...] = (
     rules.estimated_loss_rule,
     rules.missing_labels,
     rules.drift_retraining,
-    rules.requested,
     rules.dissatisfaction,
     rules.changed_code,
     rules.enough_new_data,

@@ -51,7 +51,6 @@ class PastTurn(Record):
     helped: bool | None = Field(default=None, description="None while it isn't known.")
     loss: FiniteFloat | None = Field(default=None, description="What had been lost when it was called for.")
     level: Baseline | None = Field(default=None, description="The quality that it was to win back.")
-    cost: FiniteFloat | None = Field(default=None, description="In the spec's unit of value.")
     seconds: FiniteFloat | None = Field(default=None, description="How long it took.")
     why: str = Field(default="", description="Why it broke off, where it did.")
 

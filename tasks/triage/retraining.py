@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, Field
 
+from everfit.blocks.policy import format_duration
 from everfit.blocks.retraining import RetrainingPolicy
 from everfit.tasks.records import Record, TriggerKind
 from everfit.tasks.triage import TriageDecision
@@ -40,11 +41,6 @@ class TurnRequest(Record):
             until=decision.window.until,
         )
 
-    @property
-    def key(self) -> str:
-        """Names the turn: the same trouble in the same window of the same reference gives one turn, whoever asks."""
-        return Record.digest(self)[:32]
-
 
 class Admission(Record):
     """Whether a turn may start, and what refused it."""
@@ -52,9 +48,6 @@ class Admission(Record):
     admitted: bool
     refused_by: Refusal | None = None
     reason: str
-    key: str
-    not_before: AwareDatetime | None = None
-    """In event time; the earliest moment at which the same request could pass, where that can be told."""
 
 
 class _Case(Record):
@@ -69,7 +62,7 @@ class _Case(Record):
         return self.request.kind == "manual"
 
 
-_Refused = tuple[Refusal, str, datetime | None]
+_Refused = tuple[Refusal, str]
 
 
 def admit(
@@ -91,9 +84,9 @@ def admit(
     case = _Case(request=request, turns=turns, now_until=now_until, policy=policy)
     for limit in LIMITS:
         if refused := limit(case):
-            by, reason, not_before = refused
-            return Admission(admitted=False, refused_by=by, reason=reason, key=request.key, not_before=not_before)
-    return Admission(admitted=True, reason="nothing stands against it", key=request.key)
+            by, reason = refused
+            return Admission(admitted=False, refused_by=by, reason=reason)
+    return Admission(admitted=True, reason="nothing stands against it")
 
 
 def _in_flight(case: _Case) -> _Refused | None:
@@ -101,7 +94,7 @@ def _in_flight(case: _Case) -> _Refused | None:
     running = next((turn for turn in case.turns if turn.in_flight), None)
     if running is None:
         return None
-    return "in_flight", f"turn {running.turn_id} is {running.outcome.replace('_', ' ')}", None
+    return "in_flight", f"turn {running.turn_id} is {running.outcome.replace('_', ' ')}"
 
 
 def _duplicate(case: _Case) -> _Refused | None:
@@ -110,7 +103,7 @@ def _duplicate(case: _Case) -> _Refused | None:
     for turn in case.turns:
         same = (turn.reference, turn.signature, turn.until) == (wanted.reference, wanted.signature, wanted.until)
         if same and turn.outcome != "failed":
-            return "duplicate", f"turn {turn.turn_id} was run for the same reason and window", None
+            return "duplicate", f"turn {turn.turn_id} was run for the same reason and window"
     return None
 
 
@@ -118,10 +111,10 @@ def _outdated_window(case: _Case) -> _Refused | None:
     """Only the newest window trains: what an older one asks for is answered by it, or has been."""
     until, newest = case.request.until, case.now_until
     if until < newest:
-        return "outdated_window", f"the window ends {until.isoformat()}; the newest {newest.isoformat()}", newest
+        return "outdated_window", f"the window ends {until.isoformat()}; the newest {newest.isoformat()}"
     later = [turn for turn in case.turns if turn.until >= until and turn.outcome != "failed"]
     if later and not case.asked_for:
-        return "outdated_window", f"turn {later[-1].turn_id} has learned from this window already", None
+        return "outdated_window", f"turn {later[-1].turn_id} has learned from this window already"
     return None
 
 
@@ -131,11 +124,11 @@ def _broken_off(case: _Case) -> _Refused | None:
     if case.asked_for:
         return None
     if wanted.attempts >= most:
-        return "broken_off", f"this turn was begun {wanted.attempts} times, and broke off each time", None
+        return "broken_off", f"this turn was begun {wanted.attempts} times, and broke off each time"
     row = failures(case.turns, case.policy)
     if row is None or wanted.until >= row.again or (wanted.until == row.turns[-1].until and not row.too_many):
         return None
-    return "broken_off", row.words, row.again
+    return "broken_off", row.words
 
 
 def _cooldown(case: _Case) -> _Refused | None:
@@ -146,7 +139,7 @@ def _cooldown(case: _Case) -> _Refused | None:
     free = last.until + case.policy.cooldown
     if case.request.until >= free:
         return None
-    return "cooldown", f"turn {last.turn_id} was at {last.until.isoformat()}; the next may be {free.isoformat()}", free
+    return "cooldown", f"turn {last.turn_id} was at {last.until.isoformat()}; the next may be {free.isoformat()}"
 
 
 def _budget(case: _Case) -> _Refused | None:
@@ -157,8 +150,8 @@ def _budget(case: _Case) -> _Refused | None:
     ]
     if case.asked_for or len(spent) < budget.turns:
         return None
-    free = spent[-budget.turns] + budget.per if budget.turns else None
-    return "budget", f"{len(spent)} turns within {budget.per}; {budget.turns} are allowed", free
+    free = f"; the next may be {(spent[-budget.turns] + budget.per).isoformat()}" if budget.turns else ""
+    return "budget", f"{len(spent)} turns within {format_duration(budget.per)}; {budget.turns} are allowed{free}"
 
 
 LIMITS: tuple[Callable[[_Case], _Refused | None], ...] = (

@@ -119,19 +119,6 @@ def drift_retraining(case: Case) -> Finding | None:
     return call("drift_retraining", "drift", case, _drift_words(case), signature=sign("drift"))
 
 
-def requested(case: Case) -> Finding | None:
-    """A person or an event asks for a turn; each request gives one."""
-    done = {turn.signature for turn in case.history.turns}
-    for request in case.signals.requests:
-        signature = sign("request", request.kind, request.id)
-        if signature not in done:
-            reason = request.reason or f"asked for by {request.id!r}"
-            return Finding(
-                rule="requested", verdict="retrain", reasons=(reason,), signature=signature, kind=request.kind
-            )
-    return None
-
-
 def dissatisfaction(case: Case) -> Finding | None:
     """A figure of the users' own is out of its bounds."""
     values = {each.metric: each.value for each in case.signals.satisfaction if each.measured}

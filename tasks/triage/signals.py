@@ -182,14 +182,6 @@ class OperationsSignal(Area):
     alarms: tuple[str, ...] = Field(default=(), description="Figures out of bounds, in words.")
 
 
-class Request(Record):
-    """Somebody or something asks for a turn."""
-
-    kind: Literal["manual", "event"]
-    id: str
-    reason: str = ""
-
-
 class Signals(Record):
     """All that is known of one window of one model."""
 
@@ -205,7 +197,6 @@ class Signals(Record):
     satisfaction: tuple[SatisfactionSignal, ...] = ()
     code: CodeSignal = Field(default_factory=CodeSignal)
     operations: OperationsSignal = Field(default_factory=OperationsSignal)
-    requests: tuple[Request, ...] = ()
 
 
 def _require(area: _AreaT, *names: str) -> _AreaT:

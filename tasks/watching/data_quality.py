@@ -66,10 +66,6 @@ class DataQuality(Record):
     findings: tuple[Finding, ...] = ()
     window: Window | None = None
 
-    def of_kind(self, *kinds: FindingKind) -> tuple[Finding, ...]:
-        """The findings of these kinds."""
-        return tuple(finding for finding in self.findings if finding.kind in kinds)
-
 
 def data_quality(
     reference: Profile,

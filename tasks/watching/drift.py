@@ -4,12 +4,10 @@ Pure: a profile, counts over its cells and a policy in, a frozen verdict out. De
 so they need no reference rows and are the same for any order or chunking of the window's rows.
 """
 
-import hashlib
 from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 from pydantic import Field
 
 from everfit.blocks.errors import DataError
@@ -17,9 +15,9 @@ from everfit.blocks.monitoring import DriftMethod, MonitoringPolicy
 from everfit.tasks.records import Record, Window
 from everfit.tasks.statistics import divergence
 from everfit.tasks.statistics.columns import Kind
-from everfit.tasks.statistics.histograms import ColumnHistogram, Histograms, histograms
+from everfit.tasks.statistics.histograms import ColumnHistogram, Histograms
 from everfit.tasks.statistics.multiplicity import adjusted_p_values
-from everfit.tasks.watching.profile import ColumnProfile, Profile, Role, profile_frame
+from everfit.tasks.watching.profile import ColumnProfile, Profile, Role
 
 ColumnStatus = Literal["compared", "ignored", "absent", "empty", "too_few_values"]
 DriftStatus = Literal["drift", "no_drift", "not_enough_rows", "not_comparable"]
@@ -49,11 +47,6 @@ class ColumnDrift(Record):
     unseen_share: float = 0.0
     words: str
 
-    @property
-    def missing_change(self) -> float:
-        """By how much the share of missing values has risen."""
-        return self.missing_current - self.missing_reference
-
 
 class DriftResult(Record):
     """Drift of a window against the reference."""
@@ -73,11 +66,6 @@ class DriftResult(Record):
     def drifted_columns(self) -> tuple[str, ...]:
         """The names of the drifted columns, predictions among them."""
         return tuple(column.column for column in self.columns if column.drifted)
-
-    @property
-    def signature(self) -> str:
-        """Names this drift: the same columns moved away from the same reference give the same signature."""
-        return hashlib.sha256("\n".join([self.profile, *sorted(self.drifted_columns)]).encode()).hexdigest()[:16]
 
 
 def drift(
@@ -112,30 +100,6 @@ def drift(
     ]
     columns = _judge(measured, policy.alpha)
     return DriftResult.model_validate({**_verdict(columns, policy), "columns": columns, **facts})
-
-
-def drift_between(
-    reference: pd.DataFrame,
-    current: pd.DataFrame,
-    columns: Sequence[str],
-    policy: MonitoringPolicy,
-    *,
-    predictions: Sequence[str] = (),
-) -> DriftResult:
-    """Compare two frames, where there is no profile yet."""
-    profile = profile_frame(reference, columns, predictions=predictions)
-    return drift(profile, histograms(current, profile), policy)
-
-
-def persistent(results: Sequence[DriftResult], policy: MonitoringPolicy) -> bool:
-    """Whether drift was seen in at least `persistence` of the newest `of_windows` windows that have a verdict.
-
-    Args:
-        results: Oldest first.
-        policy: How many windows of how many.
-    """
-    known = [result.drifted for result in results if result.drifted is not None]
-    return sum(known[-policy.of_windows :]) >= policy.persistence
 
 
 def _measure(profile: ColumnProfile, counts: ColumnHistogram, policy: MonitoringPolicy) -> ColumnDrift:

@@ -8,6 +8,7 @@ import argparse
 import json
 import resource
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,9 +18,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from support.drifting import drift_between
+
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.tasks.statistics.histograms import count_chunks
-from everfit.tasks.watching.drift import drift, drift_between
+from everfit.tasks.watching.drift import drift
 from everfit.tasks.watching.drift_report import import_evidently
 from everfit.tasks.watching.profile import profile_frame
 

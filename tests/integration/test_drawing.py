@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from support.drifting import drift_between
 from support.evidently import break_evidently
 
 from everfit.blocks.monitoring import MonitoringPolicy, OperationsPolicy
 from everfit.tasks.watching import drawing
 from everfit.tasks.watching.drawing import Drawing
-from everfit.tasks.watching.drift import drift_between
 from everfit.tasks.watching.drift_report import LARGEST, DriftReportError
 
 POLICY = MonitoringPolicy(report_rows=500, operations=OperationsPolicy(token="secret"))

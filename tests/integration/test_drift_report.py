@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from support.drifting import drift_between
 
 from everfit.blocks.errors import EverfitError
 from everfit.blocks.monitoring import MonitoringPolicy
-from everfit.tasks.watching.drift import drift_between
 from everfit.tasks.watching.drift_report import LARGEST, DriftReportError, drift_html, import_evidently
 
 POLICY = MonitoringPolicy(report_rows=500)

@@ -16,7 +16,6 @@ from everfit.tasks.triage.signals import (
     OperationsSignal,
     PreviousSignal,
     QualitySignal,
-    Request,
     SatisfactionSignal,
     Signals,
 )
@@ -384,33 +383,5 @@ CASES: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
         {"code": True},
         "watch",
         "unmeasured",
-    ),
-    "a person asks": (
-        signals(requests=(Request(kind="manual", id="request-1", reason="new runway"),)),
-        History(),
-        {},
-        "retrain",
-        "requested",
-    ),
-    "a person asks while a retraining backs off": (
-        signals(5, quality=quality(0.65, 5), requests=(Request(kind="manual", id="request-1", reason="new runway"),)),
-        History(turns=(attempt(3), attempt(4))),
-        {},
-        "retrain",
-        "requested",
-    ),
-    "a person asks, on bad data": (
-        signals(data=broken("frozen", "temp"), requests=(Request(kind="manual", id="request-1"),)),
-        History(),
-        {},
-        "quarantine",
-        "bad_data",
-    ),
-    "an event that was answered": (
-        signals(requests=(Request(kind="event", id="event-1"),)),
-        History(turns=(attempt(-1, signature=sign("request", "event", "event-1")),)),
-        {},
-        "healthy",
-        "healthy",
     ),
 }

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
+from support.drifting import drift_between
 
 from everfit.blocks.errors import DataError
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.tasks.statistics.paired_tests import delong_area
-from everfit.tasks.watching.drift import drift_between
 from everfit.tasks.watching.multivariate import multivariate_drift
 
 POLICY = MonitoringPolicy()
