@@ -141,7 +141,12 @@ class MonitoringPolicy(Policy):
     persistence: int = Field(
         default=2, ge=1, description="In how many of `of_windows` drift must be seen before it counts."
     )
-    of_windows: int = Field(default=3, ge=1, description="How many of the newest windows are looked at for that.")
+    of_windows: int = Field(
+        default=3,
+        ge=1,
+        description="How many of the newest windows are looked at for that. Windows that share more than a tenth of "
+        "their rows, as those of an hourly look at a week do, count as one.",
+    )
     columns: dict[str, ColumnDriftPolicy] = Field(
         default_factory=dict, description="What is different for single columns, by their names."
     )
