@@ -30,11 +30,11 @@ class Failures(Record):
     @property
     def words(self) -> str:
         """What happened, and what is done about it."""
-        last = self.turns[-1]
-        row = f"{len(self.turns)} turns in a row broke off, the last" if len(self.turns) > 1 else "the last turn"
-        mend = "; mend that and run `everfit train`" if self.too_many else ""
+        last, count = self.turns[-1], len(self.turns)
+        row = "the last turn broke off" if count == 1 else f"{count} turns in a row broke off, the last of them"
+        mend = "mend that and run `everfit train`; " if self.too_many else ""
         return (
-            f"{row}, {last.turn_id}, for: {last.why or 'a reason that is not known'}{mend}; "
+            f"{row} ({last.turn_id}: {last.why or 'nobody knows why'}); {mend}"
             f"it is tried again by itself from {self.again:%Y-%m-%d %H:%M} on"
         )
 
@@ -42,8 +42,9 @@ class Failures(Record):
 def failures(turns: Sequence[PastTurn], policy: RetrainingPolicy) -> Failures | None:
     """The turns that broke off since the last one that came through; none if that is the newest.
 
-    Each further one is waited after for longer, by `back_off_factor`; from `max_failures` on one is tried in a span of
-    the budget, so that what mends itself is seen to be mended.
+    Each further one is waited after for longer, by `back_off_factor`. Where `max_failures` of them have failed one is
+    tried in a span of the budget, so that what mends itself is seen to be mended. Rejected data is no fault of the
+    training and may be better at any time: with a factor of 2 it is waited for about as long as it has been bad.
 
     Args:
         turns: Of a model, in any order; those that are open yet say nothing.
@@ -55,7 +56,8 @@ def failures(turns: Sequence[PastTurn], policy: RetrainingPolicy) -> Failures | 
     if not row:
         return None
     longest = max(policy.budget.per, policy.failure_back_off)
-    too_many = len(row) >= policy.max_failures
-    seconds = policy.failure_back_off.total_seconds() * policy.back_off_factor ** (len(row) - 1)
-    wait = longest if too_many else timedelta(seconds=min(seconds, longest.total_seconds()))
-    return Failures(turns=tuple(row), again=row[-1].until + wait, too_many=too_many)
+    crashes = sum(turn.outcome == "failed" for turn in row)
+    wait = longest if crashes >= policy.max_failures else policy.failure_back_off
+    for _ in row[1:]:
+        wait = timedelta(seconds=min(wait.total_seconds() * policy.back_off_factor, longest.total_seconds()))
+    return Failures(turns=tuple(row), again=row[-1].until + wait, too_many=len(row) >= policy.max_failures)

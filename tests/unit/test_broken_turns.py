@@ -96,11 +96,31 @@ def test_a_turn_that_came_through_ends_the_row() -> None:
 
 
 def test_nothing_else_retrains_either_while_turns_break_off() -> None:
-    turns = tuple(attempt(-n, outcome, signature="") for n, outcome in ((4, "failed"), (3, "rejected"), (2, "failed")))
+    turns = tuple(attempt(-n, "failed", signature="") for n in (4, 3, 2))
     new = LabelsSignal(status="measured", new_rows=50_000)
     found = decide(signals(labels=new), History(turns=turns), new_data={"rows": 100})
     assert (found.verdict, found.rule) == ("escalate", "turns_break_off")
     assert decide(signals(), History(turns=turns), schedule="7d").rule == "turns_break_off"
+
+
+def test_rejected_data_is_waited_for_as_long_as_it_has_been_bad_and_a_person_is_asked() -> None:
+    # Given data that is rejected for a week, and an hourly wish to train on what comes,
+    until, turns, tried, asked = week(0).until, [], [], []
+    for hour in range(14 * 24):
+        now = until + hour * HOUR
+        new = LabelsSignal(status="measured", new_rows=50_000)
+        window = Window(since=now - timedelta(days=7), until=now)
+        found = decide(signals(window=window, labels=new), History(turns=tuple(turns)), new_data={"rows": 100})
+        if found.verdict == "escalate":
+            asked.append(hour)
+        if found.verdict != "retrain":
+            continue
+        tried.append(hour)
+        turns.append(broke_off(now, "rejected" if hour < 7 * 24 else "promoted"))
+        if hour >= 7 * 24:
+            break
+    assert tried == [0, 1, 3, 7, 15, 31, 63, 127, 255]
+    assert asked[0] == 4
 
 
 def test_a_rejected_turn_puts_no_schedule_off() -> None:
