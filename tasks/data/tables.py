@@ -125,7 +125,10 @@ class Table(TableReads):
                 commit_properties=self._commit(transaction, after),
             )
         except (DeltaError, OSError) as error:
-            raise self._failed(error) from error
+            failed = self._failed(error)
+            if isinstance(failed, ConflictError) and self.written(transaction):
+                return int(self.open().version())  # by another who is at the same, such as a second look at a window
+            raise failed from error
         # Not the newest: another's write may have come since, which these rows were not compared with.
         return int(table.version())
 

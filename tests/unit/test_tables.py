@@ -3,9 +3,12 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import deltalake
 import numpy as np
 import pandas as pd
+import pytest
 
 from everfit.tasks.data.tables import DAY, KEY, Table
 
@@ -32,3 +35,25 @@ def test_a_process_that_ends_while_a_table_is_read_ends_in_peace(tmp_path: Path)
     )
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_rows_that_two_append_at_once_under_one_name_are_there_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, other = Table(str(tmp_path / "labels")), Table(str(tmp_path / "labels"))
+    rows = pd.DataFrame({KEY: ["a", "b"], DAY: pd.Series(pd.to_datetime(["2024-03-01"] * 2)).dt.date})
+    table.append(rows, "before")
+    write, others = deltalake.write_deltalake, []
+
+    def second(*arguments: Any, **named: Any) -> None:
+        """Between the first one's look at the table and its write another does the same."""
+        if not others:
+            others.append("it comes")
+            others.append(other.append(rows, "the same"))
+        write(*arguments, **named)
+
+    monkeypatch.setattr(deltalake, "write_deltalake", second)
+    table.append(rows, "the same")
+
+    assert others == ["it comes", 2]
+    assert len(table.open().to_pyarrow_table()) == 4
