@@ -82,9 +82,8 @@ def _put(client: "SyncPrefectClient", wanted: Any, found: Any, changes: Changes)
 
 def _plain(automation: Any) -> dict[str, Any]:
     """What makes an automation the one it is; whether it is switched on is a person's affair."""
-    return dict(
-        automation.model_dump(mode="json", exclude={"id", "enabled", "owner_resource", "tags", "created", "updated"})
-    )
+    # Not as JSON, in which the events that it waits for, a set, come in any order.
+    return dict(automation.model_dump(exclude={"id", "enabled", "owner_resource", "tags", "created", "updated"}))
 
 
 def _all(client: "SyncPrefectClient") -> list[Any]:

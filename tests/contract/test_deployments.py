@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 import yaml
+from prefect.events.schemas.automations import AutomationCore
 from prefect.utilities.callables import parameter_schema
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker
 
 from everfit.blocks.errors import DeploymentError
 from everfit.blocks.settings import Settings
 from everfit.deployments.server import check, files, stack
+from everfit.deployments.server.automations import _plain
+from everfit.deployments.server.changes import differing
 from everfit.tasks import events
 
 FLOWS = sorted(path.stem for path in (Path(__file__).parents[2] / "flows").glob("[a-z]*.py"))
@@ -149,6 +152,25 @@ def test_a_spec_that_gets_no_deployment_is_refused_before_anything_is_started(
 def test_the_document_tells_of_every_event() -> None:
     text = (Path(__file__).parents[2] / "docs/server.md").read_text()
     assert set(re.findall(r"^\| `(everfit\.[\w.-]+)` \|", text, flags=re.MULTILINE)) == events.NAMES
+
+
+def test_events_that_are_told_in_another_order_are_no_change() -> None:
+    one = "everfit.release.promoted"
+    # Which order a set has hangs on the process, and for some on which came first.
+    others = (f"everfit.release.{number}" for number in range(10_000))
+    other = next(name for name in others if list({one, name}) != list({name, one}))
+    told, again = (
+        AutomationCore.model_validate(
+            {
+                "name": "champion changed",
+                "trigger": {"type": "event", "posture": "Reactive", "expect": expect, "threshold": 1, "within": 0},
+                "actions": [{"type": "do-nothing"}],
+            }
+        )
+        for expect in ([one, other], [other, one])
+    )
+
+    assert not differing(_plain(told), _plain(again))
 
 
 def test_notifications_wait_until_a_block_is_named() -> None:
