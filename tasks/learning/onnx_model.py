@@ -35,6 +35,8 @@ class OnnxRegressor:
 
     def __init__(self, session: Any, facts: Facts) -> None:
         self._session, self._facts = session, facts
+        # By place, for skl2onnx changes names, such as those with a space in them.
+        self._inputs = tuple(zip((each.name for each in session.get_inputs()), facts.features, strict=True))
         self.feature_names_in_: npt.NDArray[np.object_] = np.array(facts.features, dtype=object)
 
     def predict(self, rows: pd.DataFrame) -> npt.NDArray[Any]:
@@ -43,7 +45,7 @@ class OnnxRegressor:
 
     def _run(self, rows: pd.DataFrame) -> list[Any]:
         texts = set(self._facts.texts)
-        given = {name: _texts(rows[name]) if name in texts else _numbers(rows[name]) for name in self._facts.features}
+        given = {name: _texts(rows[own]) if own in texts else _numbers(rows[own]) for name, own in self._inputs}
         return list(self._session.run(None, given))
 
 

@@ -92,6 +92,20 @@ def test_a_missing_category_is_one_for_a_linear_model_too() -> None:
     np.testing.assert_allclose(converted.predict_proba(later), model.predict_proba(later[FEATURES]), atol=1e-5)
 
 
+@pytest.mark.parametrize("candidate", ["logistic_regression", "hist_gradient_boosting"])
+def test_columns_may_have_any_name(candidate: str) -> None:
+    names = dict(zip(FEATURES, ["probabilities", "mean radius (mm)", "Größe/label"], strict=True))
+    if candidate == "hist_gradient_boosting":
+        del names["color"]
+    rows, later = (rows_of(rows=count).rename(columns=names) for count in (600, 300))
+    model = fitted(candidate, "binary", rows, [*names.values()])
+
+    converted: Any = read_onnx(to_onnx(model, rows[[*names.values()]]))
+
+    assert [*converted.feature_names_in_] == [*names.values()]
+    np.testing.assert_allclose(converted.predict_proba(later), model.predict_proba(later[[*names.values()]]), atol=1e-5)
+
+
 def test_splits_on_categories_are_refused_in_words() -> None:
     rows = rows_of(rows=300)
     model = fitted("hist_gradient_boosting", "binary", rows, FEATURES)
