@@ -68,8 +68,10 @@ def load_spec(model: str, *, stored: bool = True) -> "ModelSpec":
         )
     found = _load_block(model) or given
     if found is None:
+        near = f"; did you mean '{model}.yaml'?" if Path(f"{model}.yaml").is_file() else ""
         raise SpecError(
-            f"there is no model spec {model!r}: not a .yaml file, not in {_FOLDER}, and no ModelSpec block of that name"
+            f"there is no model spec {model!r}: not a .yaml file, not in {_FOLDER}, and no ModelSpec block of that "
+            f"name{near}"
         )
     if given is not None and found.digest() != given.digest():
         logger.info("spec      the stored block %r counts; it differs from the file of that name", model)
