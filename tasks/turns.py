@@ -99,13 +99,15 @@ def check_until(until: datetime, now: datetime | None = None) -> datetime:
     """Refuse a moment that has not come yet, of which nothing can be known.
 
     Args:
-        until: The end of the turn's window; without a zone it is UTC.
+        until: The end of the turn's window; without a zone it is UTC. When a run was due Prefect tells as pendulum's
+            class, whose arithmetic forgets Python's own UTC, so what is returned is of Python's.
         now: The present; by default the clock's. This is a check of the input, not a decision.
 
     Raises:
         DataError: `until` lies in the future.
     """
     until = until.replace(tzinfo=UTC) if until.tzinfo is None else until.astimezone(UTC)
+    until = datetime.combine(until.date(), until.time(), UTC)
     now = now or datetime.now(UTC)
     if until > now + timedelta(minutes=1):  # clocks differ a little between machines
         raise DataError(f"until {until.isoformat()!r} lies in the future; give a moment that has passed")

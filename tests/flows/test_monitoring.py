@@ -351,3 +351,12 @@ def test_other_tasks_are_watched_by_the_same_means(task: str, workspace: Path, m
     assert healthy["signals"]["quality"]["metric"] == {"multiclass": "log_loss", "regression": "rmse"}[task]
     assert healthy["signals"]["estimate"]["status"] in {"measured", "not_enough"}
     assert (lost["verdict"], lost["rule"]) == ("retrain", "realised_loss")
+
+
+def test_a_look_by_schedule_ends_when_it_was_due(world: str) -> None:
+    """The last in this world: what was decided of a later window holds up turns for earlier ones."""
+    began = datetime.now(UTC)
+    found = run(monitoring, world)
+
+    assert began <= datetime.fromisoformat(found["until"]) <= datetime.now(UTC)
+    assert found["state"] != "NotMeasured"

@@ -1,7 +1,11 @@
 """What a turn ends as, by what the gate decided."""
 
+from datetime import UTC, datetime, timedelta
+
+from prefect import runtime
+
 from everfit.tasks.gate import Check, GateDecision
-from everfit.tasks.turns import AWAITING_APPROVAL, CHAMPION_KEPT, DATA_REJECTED, PROMOTED, state_of
+from everfit.tasks.turns import AWAITING_APPROVAL, CHAMPION_KEPT, DATA_REJECTED, PROMOTED, check_until, state_of
 
 
 def decided(verdict: str, *checks: Check) -> GateDecision:
@@ -19,3 +23,9 @@ def test_a_turn_ends_as_the_gate_decides_and_fails_when_a_feature_knows_the_labe
     assert state_of(decided("keep", small, leak)) == DATA_REJECTED
     not_measured = Check(name="leaks", passed=False, reason="nothing is known of it")
     assert state_of(decided("keep", not_measured)) == CHAMPION_KEPT
+
+
+def test_when_a_run_was_due_can_be_reckoned_with() -> None:
+    due = check_until(runtime.flow_run.scheduled_start_time)
+    assert (type(due), due.tzinfo) == (datetime, UTC)
+    assert (due - timedelta(days=14)).tzinfo is UTC
