@@ -200,7 +200,6 @@ def test_a_block_of_an_earlier_everfit_gets_todays_form_and_keeps_its_values(ser
     assert again == ([("model spec", "kept")] if edited else [])
 
 
-@pytest.mark.usefixtures("server")
 def test_a_spec_that_nobody_knows_is_told_with_the_file_that_may_be_meant(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"no ModelSpec block of that name$"):
         load_spec("pigeons")
