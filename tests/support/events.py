@@ -8,10 +8,11 @@ import httpx
 from prefect.settings import PREFECT_API_URL
 
 
-def emitted(model: str, since: datetime, *wanted: str, seconds: float = 20) -> dict[str, Any]:
+def emitted(model: str, since: datetime, *wanted: str, seconds: float = 90) -> dict[str, Any]:
     """The newest payload of each event about a model since a moment, by its name.
 
-    Waits until the server has all that are wanted: it stores events a moment after they were sent.
+    Waits until the server has all that are wanted: it stores events a moment after they were sent, or a minute where
+    its SQLite was locked.
     """
     asked = {
         "filter": {
