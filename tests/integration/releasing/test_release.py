@@ -1,0 +1,205 @@
+"""Releases on a real MLflow: promoted, rolled back, moved by hand, and shown to be served."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from support.releases import agree, aliased, promote
+
+from everfit.blocks.errors import LedgerError, ModelError
+from everfit.blocks.releasing import ReleasePolicy
+from everfit.tasks.ledger import Ledger
+from everfit.tasks.records import Trigger, Window
+from everfit.tasks.releasing import registry
+from everfit.tasks.releasing.release import reconcile
+
+MARCH = Window(until=datetime(2013, 3, 1, tzinfo=UTC))
+
+
+# --- Promotion --------------------------------------------------------------------------------------------------------
+
+
+def test_a_promotion_is_in_the_ledger_and_the_registry_and_the_challenger_is_one_no_more(
+    ledger: Ledger, client: MlflowClient
+) -> None:
+    registry.set_alias(client, "flights", registry.CHALLENGER, 2)
+    promote(ledger, client, 1)
+    entry = promote(ledger, client, 2, reason="gains .02", actor="ann")
+
+    assert (entry.seq, entry.version, entry.previous_version, entry.kind) == (2, 2, 1, "promotion")
+    assert (entry.reason, entry.actor, entry.state, entry.snapshot_digest) == (
+        "gains .02",
+        "ann",
+        "verified",
+        "snapshot-2",
+    )
+    assert registry.challenger(client, "flights") is None
+    agree(ledger, client, 2)
+
+
+def test_what_was_decided_against_another_champion_is_not_released(ledger: Ledger, client: MlflowClient) -> None:
+    promote(ledger, client, 1)
+    promote(ledger, client, 2)
+
+    with pytest.raises(LedgerError, match="lost the race"):
+        promote(ledger, client, 3, expected_previous=1)
+    agree(ledger, client, 2)
+
+
+@pytest.mark.parametrize(
+    ("version", "error", "says"), [(9, ModelError, "it has 1, 2, 3, 4"), (1, LedgerError, "already")]
+)
+def test_what_can_not_be_released_changes_nothing(
+    ledger: Ledger, client: MlflowClient, version: int, error: type[Exception], says: str
+) -> None:
+    promote(ledger, client, 1)
+
+    with pytest.raises(error, match=says):
+        promote(ledger, client, version)
+    assert len(ledger.releases("flights")) == 1
+    agree(ledger, client, 1)
+
+
+def test_a_turn_that_is_run_again_gets_the_release_it_made(ledger: Ledger, client: MlflowClient) -> None:
+    with ledger.take_turn("flights", Trigger(), MARCH) as turn:
+        first = promote(ledger, client, 1, turn=turn)  # Killed here, the turn isn't settled.
+
+    with ledger.take_turn("flights", Trigger(), MARCH) as turn:
+        assert ledger.release_of(turn.id) == first
+        assert promote(ledger, client, 1, turn=turn, expected_previous=None) == first
+    assert ledger.story(turn.id).releases == (first,)
+
+
+def test_a_promotion_that_is_served_is_verified_when_the_service_says_so(
+    ledger: Ledger, client: MlflowClient, serve: Any
+) -> None:
+    asked = []
+
+    def answer() -> dict[str, object]:
+        asked.append(None)
+        return {"version": 1 if len(asked) > 2 else None}  # It takes a moment to load.
+
+    entry = promote(ledger, client, 1, policy=serve(answer))
+
+    assert entry.state == "verified"
+    assert len(asked) == 3
+
+
+def test_a_promotion_that_is_not_served_is_taken_back(ledger: Ledger, client: MlflowClient, serve: Any) -> None:
+    promote(ledger, client, 1)
+
+    with pytest.raises(ModelError, match=r"serves version 1; the champion is version 1 again"):
+        promote(ledger, client, 2, policy=serve(lambda: {"version": 1}))
+    assert ledger.releases("flights")[1].state == "undone"
+    agree(ledger, client, 1)
+
+
+def test_a_first_promotion_that_is_not_served_leaves_no_champion(ledger: Ledger, client: MlflowClient) -> None:
+    nowhere = ReleasePolicy(services=("http://127.0.0.1:9",), verify_timeout=timedelta(0))
+
+    with pytest.raises(ModelError, match="does not answer"):
+        promote(ledger, client, 1, policy=nowhere)
+    assert (aliased(client), ledger.current_release("flights")) == (None, None)
+
+
+# --- By hand ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_alias_moved_by_hand_is_recorded_and_not_fought(ledger: Ledger, client: MlflowClient) -> None:
+    promote(ledger, client, 1)
+    client.set_registered_model_alias("flights", "champion", "3")
+
+    assert reconcile(ledger, client, "flights") == [
+        "recorded an outside release: the champion alias was moved from version 1 to version 3 outside of everfit"
+    ]
+    entry = ledger.releases("flights")[-1]
+    assert (entry.kind, entry.actor, entry.previous_version) == ("outside", "unknown", 1)
+    agree(ledger, client, 3)
+
+
+def test_a_champion_from_before_everfit_is_taken_over(ledger: Ledger, client: MlflowClient) -> None:
+    client.set_registered_model_alias("flights", "champion", "2")
+
+    assert len(reconcile(ledger, client, "flights")) == 1
+    agree(ledger, client, 2)
+
+
+def test_a_promotion_follows_the_alias_first_and_so_loses(ledger: Ledger, client: MlflowClient) -> None:
+    promote(ledger, client, 1)
+    client.set_registered_model_alias("flights", "champion", "3")
+
+    with pytest.raises(LedgerError, match="lost the race"):
+        promote(ledger, client, 2)
+    agree(ledger, client, 3)
+
+
+def test_an_alias_deleted_by_hand_is_set_again(ledger: Ledger, client: MlflowClient) -> None:
+    promote(ledger, client, 1)
+    client.delete_registered_model_alias("flights", "champion")
+
+    assert "was deleted outside of everfit" in reconcile(ledger, client, "flights")[0]
+    assert ledger.releases("flights")[-1].kind == "outside"
+    agree(ledger, client, 1)
+
+
+def test_a_champion_deleted_by_hand_gives_way_to_the_one_before(ledger: Ledger, client: MlflowClient) -> None:
+    for version in (1, 2, 3):
+        promote(ledger, client, version)
+    client.delete_model_version("flights", "3")
+    client.delete_model_version("flights", "2")
+
+    assert "version 3 was deleted" in reconcile(ledger, client, "flights")[0]
+    agree(ledger, client, 1)
+
+
+def test_when_all_champions_were_deleted_there_is_none_and_the_next_can_come(
+    ledger: Ledger, client: MlflowClient
+) -> None:
+    promote(ledger, client, 1)
+    client.delete_model_version("flights", "1")
+
+    assert "has no champion any more" in reconcile(ledger, client, "flights")[0]
+    assert ledger.current_release("flights") is None
+    assert promote(ledger, client, 2).seq == 2
+    agree(ledger, client, 2)
+
+
+def test_a_release_that_was_broken_off_and_whose_version_is_gone_stands_in_nobodys_way(
+    ledger: Ledger, client: MlflowClient
+) -> None:
+    promote(ledger, client, 1)
+    with ledger.lease("flights", scope="release") as lease:  # and the process dies before it sets the alias
+        ledger.intend_release(
+            registry.model_version(client, "flights", 2),
+            expected_previous=1,
+            previous_version=1,
+            kind="promotion",
+            reason="better",
+            actor="gate",
+            lease=lease,
+        )
+    client.delete_model_version("flights", "2")
+
+    assert "undid release 2 (version 2): the version was deleted" in reconcile(ledger, client, "flights")[0]
+    agree(ledger, client, 1)
+    assert promote(ledger, client, 3).seq == 3
+
+
+# --- Loading ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_version_says_what_it_was_trained_on(client: MlflowClient) -> None:
+    found = registry.model_version(client, "flights", 2)
+
+    assert found.trained_until == datetime(2013, 2, 1, tzinfo=UTC)
+    assert [name for name, _ in registry.load(client, found).steps] == ["standardscaler", "logisticregression"]
+
+
+def test_a_probe_refuses_answers_that_are_not_finite_and_rows_that_do_not_fit(client: MlflowClient) -> None:
+    import pandas as pd
+
+    found = registry.model_version(client, "flights", 1)
+    registry.probe(client, found)
+    with pytest.raises(ModelError, match="does not answer"):
+        registry.probe(client, found, pd.DataFrame({"z": [1.0]}))
