@@ -85,3 +85,4 @@ $(INSTALLED): pyproject.toml constraints.txt
 # A tree in which the folders have their package names, for type checkers.
 $(LINKS):
 	@mkdir -p $@ && for folder in $(FOLDERS); do ln -sfn "../../../$$folder" "$@/$$folder"; done
+	@ln -sfn ../../../deployments/everfit/__init__.py $@/__init__.py

@@ -6,7 +6,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from everfit.tasks.steps import approval as approval_steps
-from everfit.tasks.steps import opening
+from everfit.tasks.steps.context import open_context
 
 
 @flow(name="approval", flow_run_name="approve-{turn_id}")
@@ -21,7 +21,7 @@ def approval(model: str, turn_id: str) -> State[dict[str, Any]]:
         A state named for how the turn ended: `Promoted`, `OnTrial` where it is tried on live traffic first, `Rejected`,
         or `Superseded` if the champion changed meanwhile.
     """
-    context = opening.open_context(model)
+    context = open_context(model)
     request = approval_steps.find_request(context, turn_id)
     if request is not None:
         form = approval_steps.ask(context, request)

@@ -6,9 +6,9 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from everfit.tasks.answering import feedback
-from everfit.tasks.steps import opening
-from everfit.tasks.steps.naming import run_name
+from everfit.tasks.batch import feedback
+from everfit.tasks.steps.context import moment, open_context
+from everfit.tasks.steps.run_names import run_name
 
 
 @flow(name="labeling", flow_run_name=run_name("label"))
@@ -22,6 +22,6 @@ def labeling(model: str, until: datetime | None = None) -> State[dict[str, Any]]
     Returns:
         A state named `Labelled`, or `NothingNew`.
     """
-    context = opening.open_context(model)
-    window = feedback.labels_window(context, opening.moment(until))
+    context = open_context(model)
+    window = feedback.labels_window(context, moment(until))
     return feedback.final_state(feedback.record_labels(context, window))

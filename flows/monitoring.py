@@ -7,11 +7,12 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from everfit.flows.training import training
-from everfit.tasks.steps import acts as act
-from everfit.tasks.steps import evidence, judging, opening, release
-from everfit.tasks.steps import looking as look
+from everfit.tasks.steps import actions as act
+from everfit.tasks.steps import evidence, release, triage
 from everfit.tasks.steps import trial as trials
-from everfit.tasks.steps.naming import run_name
+from everfit.tasks.steps import window as look
+from everfit.tasks.steps.context import moment, open_context
+from everfit.tasks.steps.run_names import run_name
 
 
 @flow(name="monitoring", flow_run_name=run_name("monitor"))
@@ -28,8 +29,8 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
         `Escalated`; `NothingToWatch` before the first champion; `NotMeasured`, a failure, where evidence broke. Its
         data is the window as `everfit monitor --json` prints it.
     """
-    context = opening.open_context(model)
-    until = opening.moment(until)
+    context = open_context(model)
+    until = moment(until)
 
     # What a crash has left is put right, and a champion that was set by hand is the one to be judged.
     release.reconcile(context)
@@ -43,7 +44,7 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
 
     # Each kind of evidence by itself; what can't be measured says so.
     drift, columns = evidence.compare_columns(watched, live)
-    report = judging.begin_report(watched, live, columns)
+    report = triage.begin_report(watched, live, columns)
     drift = evidence.measure_drift(watched, live, drift, columns)
     data = evidence.check_data(watched, live)
     quality = evidence.measure_quality(watched)
@@ -53,8 +54,8 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
     operations = evidence.ask_services(watched, live)
 
     # People see the same in Evidently's report, which was drawn meanwhile.
-    run_id = judging.open_run(watched)
-    drift = judging.keep_report(watched, report, drift, run_id)
+    run_id = triage.open_run(watched)
+    drift = triage.keep_report(watched, report, drift, run_id)
 
     # One decision, kept with its evidence.
     signals = evidence.gather(
@@ -68,7 +69,7 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
         satisfaction=satisfaction,
         operations=operations,
     )
-    decision, new = judging.decide(watched, signals, came_true, run_id)
+    decision, new = triage.decide(watched, signals, came_true, run_id)
     act.tell(watched, signals, decision, columns, run_id, new=new)
 
     # What is decided is done: once, however many monitors come to it. A challenger on trial is judged as well.

@@ -3,9 +3,9 @@
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from everfit.tasks.steps import opening
 from everfit.tasks.steps import release as release_steps
-from everfit.tasks.steps.naming import run_name
+from everfit.tasks.steps.context import open_context
+from everfit.tasks.steps.run_names import run_name
 
 
 @flow(name="reconcile", flow_run_name=run_name("reconcile"))
@@ -18,6 +18,6 @@ def reconcile(model: str) -> State[list[str]]:
     Returns:
         A state named `Reconciled`, whose data is what was done, in words.
     """
-    context = opening.open_context(model)
+    context = open_context(model)
     done = release_steps.reconcile(context)
     return release_steps.reconciled(done)

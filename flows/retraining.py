@@ -6,8 +6,9 @@ from typing import Any, Literal
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from everfit.tasks.steps import calls, opening
-from everfit.tasks.steps.naming import run_name
+from everfit.tasks.steps import requests
+from everfit.tasks.steps.context import moment, open_context
+from everfit.tasks.steps.run_names import run_name
 
 
 @flow(name="retraining", flow_run_name=run_name("ask-for"))
@@ -30,7 +31,7 @@ def retraining(
     Returns:
         A state named `TurnCalled`, `TurnCalledAlready`, or `TurnHeldBack` if cooldown, budget or triage refused it.
     """
-    context = opening.open_context(model)
-    answer = calls.call(context, opening.moment(until), kind, reason, decision_id)
-    calls.start(context, answer)
-    return calls.final_state(context, answer)
+    context = open_context(model)
+    answer = requests.call(context, moment(until), kind, reason, decision_id)
+    requests.start(context, answer)
+    return requests.final_state(context, answer)

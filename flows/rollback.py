@@ -5,9 +5,9 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from everfit.tasks.steps import opening
 from everfit.tasks.steps import release as release_steps
-from everfit.tasks.steps.naming import run_name
+from everfit.tasks.steps.context import open_context
+from everfit.tasks.steps.run_names import run_name
 
 
 @flow(name="rollback", flow_run_name=run_name("rollback"))
@@ -26,6 +26,6 @@ def rollback(model: str, why: str, to: int | None = None, by: str = "unknown") -
     Returns:
         A state named `RolledBack`, whose data is the release.
     """
-    context = opening.open_context(model)
+    context = open_context(model)
     entry = release_steps.roll_back(context, to, why, by)
     return release_steps.rolled_back(entry)

@@ -6,9 +6,9 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from everfit.tasks.answering import feedback
-from everfit.tasks.steps import opening
-from everfit.tasks.steps.naming import run_name
+from everfit.tasks.batch import feedback
+from everfit.tasks.steps.context import moment, open_context
+from everfit.tasks.steps.run_names import run_name
 
 
 @flow(name="scoring", flow_run_name=run_name("score"))
@@ -26,6 +26,6 @@ def scoring(
     Returns:
         A state named `Scored`, or `NothingNew` when the log had all predictions already.
     """
-    context = opening.open_context(model)
-    window = feedback.scoring_window(context, since, opening.moment(until))
+    context = open_context(model)
+    window = feedback.scoring_window(context, since, moment(until))
     return feedback.final_state(feedback.score(context, window, again=since is not None, shadow=shadow))

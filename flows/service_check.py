@@ -5,9 +5,9 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from everfit.tasks.steps import opening
 from everfit.tasks.steps import service_check as services
-from everfit.tasks.steps.naming import run_name
+from everfit.tasks.steps.context import open_context
+from everfit.tasks.steps.run_names import run_name
 
 
 @flow(name="service-check", flow_run_name=run_name("check"))
@@ -20,7 +20,7 @@ def service_check(model: str) -> State[dict[str, Any]]:
     Returns:
         A state named `Served`, `NoChampion`, or `NotServed`, a failure.
     """
-    context = opening.open_context(model)
+    context = open_context(model)
     release = services.newest_release(context)
     problem = services.ask_services(context, release)
     return services.final_state(context, release, problem)

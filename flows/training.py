@@ -6,11 +6,12 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from everfit.tasks.records import Trigger
-from everfit.tasks.runners import task_runner
-from everfit.tasks.steps import calls, data_in, deciding, learning, opening, turning
-from everfit.tasks.steps.naming import run_name
-from everfit.tasks.turns import DATA_REJECTED, NOTHING_NEW, TurnRecord
+from everfit.tasks.core.records import Trigger
+from everfit.tasks.steps import gate, ingestion, learning, requests, turns
+from everfit.tasks.steps.context import moment, open_context
+from everfit.tasks.steps.run_names import run_name
+from everfit.tasks.steps.task_runners import task_runner
+from everfit.tasks.turns.turn_record import DATA_REJECTED, NOTHING_NEW, TurnRecord
 
 
 @flow(name="training", flow_run_name=run_name("train"), task_runner=task_runner())
@@ -27,44 +28,44 @@ def training(model: str, until: datetime | None = None, trigger: Trigger | None 
         `DataRejected`, or `Superseded` if the champion changed meanwhile; `TurnHeldBack` if an event asked for it
         and the ledger's rules refused. Its data is the turn as `everfit train --json` prints it.
     """
-    context = opening.open_context(model)
-    until = opening.moment(until)
+    context = open_context(model)
+    until = moment(until)
     trigger = trigger or Trigger()
-    if refused := calls.refused(context, until, trigger):  # an event may ask; a person needn't
-        return calls.final_state(context, refused)
-    with turning.take_turn(context, until, trigger) as turn:
+    if refused := requests.refused(context, until, trigger):  # an event may ask; a person needn't
+        return requests.final_state(context, refused)
+    with turns.take_turn(context, until, trigger) as turn:
         if turn.settled:
-            return turning.final_state(turn)
-        turning.reconcile(context)
+            return turns.final_state(turn)
+        turns.reconcile(context)
 
         # Data in: what is new is staged, checked, and only then taken into the dataset.
-        batch = data_in.ingest(context, turn)
-        validation = data_in.validate(context, batch)
-        data_in.accept(context, batch, validation)
+        batch = ingestion.ingest(context, turn)
+        validation = ingestion.validate(context, batch)
+        ingestion.accept(context, batch, validation)
         record = TurnRecord(batch=batch, validation=validation)
         if not validation.passed:
-            return turning.final_state(turning.finish(context, turn, DATA_REJECTED, validation.reasons, record))
+            return turns.final_state(turns.finish(context, turn, DATA_REJECTED, validation.reasons, record))
 
         # The training data is named exactly; its last part is kept out to judge by.
-        split = data_in.split(context, turn)
-        snapshot = data_in.take_snapshot(context, turn, split)
+        split = ingestion.split(context, turn)
+        snapshot = ingestion.take_snapshot(context, turn, split)
         record = record.with_(snapshot=snapshot, split=split)
-        if data_in.nothing_new(context, turn, snapshot):
+        if ingestion.nothing_new(context, turn, snapshot):
             reason = "these rows were trained on already, by the same spec"
-            return turning.final_state(turning.finish(context, turn, NOTHING_NEW, (reason,), record))
+            return turns.final_state(turns.finish(context, turn, NOTHING_NEW, (reason,), record))
 
-        data = data_in.data_of(context, turn, record)
+        data = ingestion.data_of(context, turn, record)
         while True:
             # Candidates compete on validation rows; the best one is fitted on all training rows.
             tried = learning.try_candidates(data, learning.candidates(context, turn))
             challenger = learning.fit_challenger(data, turn, tried)
 
             # Challenger and champion meet on the hold-out; if its rows are too few to judge by, on a longer one.
-            evidence = deciding.evaluate(context, turn, data, challenger, validation)
-            judged = deciding.judge(context, evidence)
+            evidence = gate.evaluate(context, turn, data, challenger, validation)
+            judged = gate.judge(context, evidence)
             if not judged.extend_holdout:
                 break
-            data = data_in.longer_holdout(context, data, evidence)
+            data = ingestion.longer_holdout(context, data, evidence)
 
         # What is good enough is fitted again on all rows.
         fitted = learning.refit(data, turn, challenger, judged)
@@ -73,11 +74,11 @@ def training(model: str, until: datetime | None = None, trigger: Trigger | None 
         # The challenger is converted if the spec says so, registered and tried as it would be served; the gate decides.
         conversion = learning.convert(data, turn, fitted, judged)
         version = learning.register(context, turn, data, challenger, fitted, conversion=conversion)
-        evidence = deciding.try_serving(context, data, version, fitted, evidence, conversion=conversion)
-        evidence, decision = deciding.gate(context, turn, evidence)
+        evidence = gate.try_serving(context, data, version, fitted, evidence, conversion=conversion)
+        evidence, decision = gate.gate(context, turn, evidence)
         record = record.with_(version=version, evidence=evidence, decision=decision)
 
         # What was found and decided is logged; what passed takes the champion's place, or waits for a person.
-        turning.track(context, turn, data, record)
-        state, reasons = turning.release(context, turn, record)
-        return turning.final_state(turning.finish(context, turn, state, reasons, record))
+        turns.track(context, turn, data, record)
+        state, reasons = turns.release(context, turn, record)
+        return turns.final_state(turns.finish(context, turn, state, reasons, record))

@@ -6,10 +6,10 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from everfit.tasks.answering import feedback
-from everfit.tasks.steps import opening
+from everfit.tasks.batch import feedback
 from everfit.tasks.steps import trial as trial_steps
-from everfit.tasks.steps.naming import run_name
+from everfit.tasks.steps.context import moment, open_context
+from everfit.tasks.steps.run_names import run_name
 
 
 @flow(name="trial", flow_run_name=run_name("trial"))
@@ -23,7 +23,7 @@ def trial(model: str, until: datetime | None = None) -> State[dict[str, Any]]:
     Returns:
         A state named `NoTrial`, `OnTrial` while it goes on, or `Promoted`, `Returned` or `Superseded` when it is over.
     """
-    context = opening.open_context(model)
-    until = opening.moment(until)
+    context = open_context(model)
+    until = moment(until)
     feedback.record_labels(context, feedback.labels_window(context, until))
     return trial_steps.final_state(context, trial_steps.look_at(context, until))

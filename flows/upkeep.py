@@ -6,9 +6,9 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from everfit.tasks.steps import opening
 from everfit.tasks.steps import upkeep as tidy
-from everfit.tasks.steps.naming import run_name
+from everfit.tasks.steps.context import moment, open_context
+from everfit.tasks.steps.run_names import run_name
 
 
 @flow(name="upkeep", flow_run_name=run_name("upkeep"))
@@ -24,8 +24,8 @@ def upkeep(model: str, until: datetime | None = None, dry_run: bool = False) -> 
         A state named `TidiedUp`, `NothingToDo` or, of a dry run, `Planned`. Its data is what was done, as
         `everfit upkeep --json` prints it.
     """
-    context = opening.open_context(model)
-    plan = tidy.make_plan(context, opening.moment(until))
+    context = open_context(model)
+    plan = tidy.make_plan(context, moment(until))
     if dry_run:
         return tidy.final_state(tidy.foresee(context, plan), dry_run=True)
     rows = tidy.remove_old_rows(context, plan)

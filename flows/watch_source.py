@@ -6,8 +6,9 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from everfit.tasks.steps import arrivals, opening
-from everfit.tasks.steps.naming import run_name
+from everfit.tasks.steps import arrivals
+from everfit.tasks.steps.context import moment, open_context
+from everfit.tasks.steps.run_names import run_name
 
 
 @flow(name="watch-source", flow_run_name=run_name("watch"))
@@ -21,7 +22,7 @@ def watch_source(model: str, until: datetime | None = None) -> State[dict[str, A
     Returns:
         A state named `DataArrived`, whose data is what was told, or `NothingNew`.
     """
-    context = opening.open_context(model)
-    found = arrivals.find(context, opening.moment(until))
+    context = open_context(model)
+    found = arrivals.find(context, moment(until))
     arrivals.tell(context, found)
     return arrivals.final_state(context, found)

@@ -1,22 +1,19 @@
 """How much of the end of the data is kept out to judge by, and whether that is enough for the gate."""
 
 import math
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from everfit.blocks.policy import format_duration
 from everfit.deployments.init.look import Look, spread
-
-if TYPE_CHECKING:
-    from everfit.deployments.init.propose import Proposal
+from everfit.deployments.init.proposal import Proposal
 
 _LEAST_HOLDOUT_ROWS, _LEAST_CLASS_ROWS = 200, 20
 _ENOUGH = 1.25
 """What the gate needs must be there with room, as the next hold-out is another one."""
 
 
-def propose_holdout(seen: Look, made: "Proposal") -> None:
+def propose_holdout(seen: Look, made: Proposal) -> None:
     """The last fifth of the time; where that holds few rows, the gate is told to make do with them."""
     frame = seen.frame[seen.frame[made.target].notna()].drop_duplicates()  # equal rows count once
     scale = max(1.0, seen.rows / max(1, len(seen.frame)))

@@ -10,7 +10,7 @@ from everfit.blocks.metrics import TaskKind
 from everfit.deployments.init.look import look
 from everfit.deployments.init.propose import propose
 from everfit.deployments.init.write import write
-from everfit.tasks.specs import read_spec
+from everfit.tasks.core.spec_loading import read_spec
 
 
 def init(

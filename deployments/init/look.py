@@ -15,11 +15,11 @@ from pydantic import TypeAdapter, ValidationError
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import Source
 from everfit.blocks.spec import ColumnRoles
+from everfit.tasks.core.records import Window
 from everfit.tasks.data.normalise import infer_kind, normalise, together
-from everfit.tasks.data.thinning import thinned
-from everfit.tasks.records import Window
+from everfit.tasks.data.sampling import thinned
 from everfit.tasks.sources import read_source
-from everfit.tasks.sources.pieces import read_times
+from everfit.tasks.sources.chunks import read_times
 
 SAMPLE_ROWS = 200_000
 """At most so many rows are kept to look at; of a larger table every k-th."""

@@ -2,7 +2,6 @@
 
 import math
 import re
-from dataclasses import dataclass, field
 from itertools import combinations
 
 import pandas as pd
@@ -12,7 +11,8 @@ from everfit.blocks.metrics import TaskKind
 from everfit.blocks.training import CANDIDATES, DEFAULT_CANDIDATES
 from everfit.deployments.init.holdout import propose_holdout
 from everfit.deployments.init.look import Look, distinct_share, is_whole
-from everfit.tasks.evidence.leaks import suspected_leaks
+from everfit.deployments.init.proposal import Proposal
+from everfit.tasks.evaluation.leakage import suspected_leaks
 
 MAX_CLASSES = 20
 _FREE_TEXT_LENGTH, _FREE_TEXT_SHARE, _IDENTIFIER_SHARE = 40, 0.5, 0.9
@@ -29,47 +29,6 @@ _KNOWN_LATER = re.compile(
     r"(^|_)(actual|arrived|arrival|closed|close|completed|completion|resolved|ended|end|finished|returned|churned|"
     r"cancel\w*|outcome|settled|paid|dropoff|final|result|label|known|delivered)(_|$)"
 )
-
-
-@dataclass
-class Proposal:
-    """A spec in the making.
-
-    Attributes:
-        name: Of the model.
-        task: What kind of thing is predicted.
-        target: The column to predict.
-        key: The columns that name a row.
-        event_time: When the thing to predict happens.
-        label_time: When its label is known.
-        time_format: How times are written.
-        features: What the model may look at.
-        ignored: What is left out, and why.
-        protected: Columns by whose groups fairness could be measured.
-        maturity: From the event to the label.
-        holdout: How much of the end is kept out; None where a sample is.
-        least_rows: How many rows the hold-out must have; None for the gate's own number.
-        least_class_rows: How many of its rarest class; None for the gate's own number.
-        candidates: What is tried; empty for the defaults.
-        notes: What else a person should know.
-    """
-
-    name: str
-    task: TaskKind
-    target: str
-    key: tuple[str, ...] = ()
-    event_time: str | None = None
-    label_time: str | None = None
-    time_format: str | None = None
-    features: list[str] = field(default_factory=list)
-    ignored: dict[str, str] = field(default_factory=dict)
-    protected: list[str] = field(default_factory=list)
-    maturity: str | None = None
-    holdout: str | None = None
-    least_rows: int | None = None
-    least_class_rows: int | None = None
-    candidates: tuple[str, ...] = ()
-    notes: list[str] = field(default_factory=list)
 
 
 def propose(

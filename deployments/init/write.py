@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from everfit.deployments.init.look import Look
-from everfit.deployments.init.propose import Proposal
+from everfit.deployments.init.proposal import Proposal
 
 _WIDTH = 118
 

@@ -10,7 +10,7 @@ from everfit.blocks.settings import Settings
 from everfit.blocks.spec import ModelSpec
 from everfit.deployments.server import automations, blocks, check, deploying, files
 from everfit.deployments.server.changes import Changes
-from everfit.tasks.specs import load_spec_file, spec_files
+from everfit.tasks.core.spec_loading import load_spec_file, spec_files
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -51,7 +51,7 @@ def bootstrap(settings: Settings, options: Options) -> Changes:
         raise DeploymentError("; ".join(problems))
     from prefect import get_client
 
-    from everfit.tasks.tracking import code_version
+    from everfit.tasks.registry.tracking import code_version
 
     changes = Changes(options.dry_run)
     with get_client(sync_client=True) as client:
@@ -104,7 +104,7 @@ def _served(spec: ModelSpec, services: Sequence[str]) -> ModelSpec:
 
 def _stores(settings: Settings, changes: Changes) -> None:
     from everfit.tasks.ledger import Ledger
-    from everfit.tasks.workspace import Workspace
+    from everfit.tasks.storage.workspace import Workspace
 
     workspace = Workspace.of(settings)  # refuses a store that tables can't be kept safe in
     if workspace.remote:

@@ -11,8 +11,8 @@ from uuid import UUID
 
 from everfit.blocks.errors import DeploymentError, SpecError
 from everfit.deployments.server import files
-from everfit.tasks import events
-from everfit.tasks.specs import load_spec_file, spec_files
+from everfit.tasks.core import events
+from everfit.tasks.core.spec_loading import load_spec_file, spec_files
 
 if TYPE_CHECKING:
     from prefect import Flow

@@ -3,7 +3,7 @@
 from uuid import UUID, uuid5
 
 from everfit.blocks.errors import DeploymentError
-from everfit.tasks import events
+from everfit.tasks.core import events
 
 _NAMESPACE = UUID("5f0c3c7e-8f8e-4b0f-9a53-6d2f4c0f1e77")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from everfit.blocks.errors import DeploymentError
-from everfit.tasks.ledger.holders import started_at
+from everfit.tasks.ledger.process_identity import started_at
 
 _ENDS_WITHIN = 30.0
 

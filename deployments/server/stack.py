@@ -11,11 +11,11 @@ import httpx
 
 from everfit.blocks.errors import DeploymentError
 from everfit.blocks.settings import Settings
-from everfit.deployments.environment import NO_TELEMETRY
+from everfit.deployments.cli.environment import NO_TELEMETRY
 from everfit.deployments.server import keeper
 from everfit.deployments.server.databases import Databases, databases, to_fill_in
 from everfit.deployments.server.processes import Process, free_port
-from everfit.tasks.specs import file_content, load_spec, spec_files
+from everfit.tasks.core.spec_loading import file_content, load_spec, spec_files
 
 _PORTS = {"prefect": 4200, "mlflow": 5000, "service": 8080}
 _NAMES = ("prefect", "mlflow", "worker", "service", "keeper")
@@ -164,7 +164,7 @@ def _commands(
     quiet = ["--uvicorn-opts", "--no-access-log"]  # the service asks twice a second, and this log is kept for ever
     tracking = ["--artifacts-destination", artifacts, "--workers", "1", *quiet]
     pool = ["--pool", "everfit", "--type", "process", "--name", "everfit-local"]
-    serve = ["everfit.deployments.cli", "serve", *served, "--port", str(ports["service"])]
+    serve = ["everfit.deployments.cli.main", "serve", *served, "--port", str(ports["service"])]
     return {
         "prefect": ([*python, "prefect", "server", "start", *host, str(ports["prefect"])], ports["prefect"]),
         "mlflow": ([*python, "mlflow", "server", *host, str(ports["mlflow"]), *tracking], ports["mlflow"]),
@@ -186,14 +186,14 @@ def _start(
 
 
 def _demo_data(served: Sequence[str]) -> None:
-    from everfit.deployments.demo_data import MODEL, prepare
+    from everfit.deployments.demo.data import MODEL, prepare
 
     if MODEL in served:
         prepare(Path(".everfit/demo/flights"))
 
 
 def _bootstrap(environment: dict[str, str], service: str) -> None:
-    command = [sys.executable, "-m", "everfit.deployments.cli", "bootstrap", "--service", service]
+    command = [sys.executable, "-m", "everfit.deployments.cli.main", "bootstrap", "--service", service]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         raise DeploymentError(

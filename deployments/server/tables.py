@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from everfit.deployments.cli.tables import console
 from everfit.deployments.server.changes import Changes
-from everfit.deployments.tables import console
 
 if TYPE_CHECKING:
     from everfit.deployments.server.stack import Stack

@@ -2,8 +2,8 @@
 
 import logging
 
-from everfit.tasks.events import VERSION_NOT_SERVED, emit
-from everfit.tasks.records import ModelVersion
+from everfit.tasks.core.events import VERSION_NOT_SERVED, emit
+from everfit.tasks.core.records import ModelVersion
 
 logger = logging.getLogger(__name__)
 

@@ -17,15 +17,15 @@ from everfit.blocks.errors import DataError, WorkspaceError
 from everfit.infra.serving.access import ANONYMOUS, AccessError, Limiter, Tokens
 from everfit.infra.serving.batching import Answer, OverloadedError, UnpredictableInputError
 from everfit.infra.serving.endpoint import Endpoint, NotReadyError, OutlierError, Part
+from everfit.infra.serving.label_endpoint import keep_labels, read_labels, utc_now
 from everfit.infra.serving.openapi import describe
-from everfit.infra.serving.probing import ProbingError
 from everfit.infra.serving.protocol import RequestError, Table, read_invocation, read_json, records_table
+from everfit.infra.serving.query_attacks import ProbingError
 from everfit.infra.serving.servable import Servable
 from everfit.infra.serving.spool import SpoolError
 from everfit.infra.serving.telemetry import Telemetry
-from everfit.infra.serving.told import keep_labels, read_labels, utc_now
-from everfit.tasks.answering.inputs import InputError, InputSchema
-from everfit.tasks.answering.labels import Recorded
+from everfit.tasks.models.input_schema import InputError, InputSchema
+from everfit.tasks.predictions.labels import Recorded
 
 logger = logging.getLogger(__name__)
 

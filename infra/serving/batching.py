@@ -16,9 +16,9 @@ from typing import Any
 from everfit.blocks.errors import EverfitError
 from everfit.infra.serving.servable import Servable
 from everfit.infra.serving.spool import Spool, SpoolError
-from everfit.tasks.answering import predictions
-from everfit.tasks.answering.predictions import Arm
-from everfit.tasks.answering.scoring import Scores
+from everfit.tasks.predictions import prediction_log
+from everfit.tasks.predictions.prediction_log import Arm
+from everfit.tasks.scoring.scorer import Scores
 
 logger = logging.getLogger(__name__)
 
@@ -196,18 +196,20 @@ class Batcher:
         rows = len(scores.values)
         outliers = servable.scorer.outlier_scores(columns, rows)
         now = time.time()
-        ids = predictions.prediction_ids(int(now * 1000), rows)
+        ids = prediction_log.prediction_ids(int(now * 1000), rows)
         ended = time.perf_counter()
         columns |= logged
         columns |= scores.columns()
-        columns[predictions.PREDICTION_ID] = ids
-        columns[predictions.PREDICTED_AT] = [int(now * 1_000) * 1_000] * rows
-        columns[predictions.MODEL_VERSION] = [servable.version.version] * rows
-        columns[predictions.ARM] = [jobs[0].arm] * rows
-        columns[predictions.LATENCY] = [ms for job in jobs for ms in [round((ended - job.arrived) * 1e3, 3)] * job.rows]
-        columns[predictions.OUTLIER] = outliers
-        columns[predictions.CLIENT] = [job.client for job in jobs for _ in range(job.rows)]
-        columns[predictions.FLAG] = [job.flag for job in jobs for _ in range(job.rows)]
+        columns[prediction_log.PREDICTION_ID] = ids
+        columns[prediction_log.PREDICTED_AT] = [int(now * 1_000) * 1_000] * rows
+        columns[prediction_log.MODEL_VERSION] = [servable.version.version] * rows
+        columns[prediction_log.ARM] = [jobs[0].arm] * rows
+        columns[prediction_log.LATENCY] = [
+            ms for job in jobs for ms in [round((ended - job.arrived) * 1e3, 3)] * job.rows
+        ]
+        columns[prediction_log.OUTLIER] = outliers
+        columns[prediction_log.CLIENT] = [job.client for job in jobs for _ in range(job.rows)]
+        columns[prediction_log.FLAG] = [job.flag for job in jobs for _ in range(job.rows)]
         self._spool.append(servable.kinds, columns)
         self.batches += 1
         self.rows += rows

@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from everfit.tasks.records import ModelVersion
+from everfit.tasks.core.records import ModelVersion
 
 if TYPE_CHECKING:
     from everfit.infra.serving.servable import Servable
@@ -38,7 +38,7 @@ def check(version: ModelVersion, rows: Path) -> dict[str, Any]:
 
     from everfit.blocks.settings import Settings
     from everfit.infra.serving.servable import ModelCache, columns_of, load_servable
-    from everfit.tasks.mlflow_store import tracking_client
+    from everfit.tasks.registry.mlflow_client import tracking_client
 
     loaded = False
     try:

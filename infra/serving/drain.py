@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from everfit.infra.serving.spool import UNFIT, Segment, Spool, SpoolError
-from everfit.tasks.answering import predictions
-from everfit.tasks.data.tables import Table
+from everfit.tasks.predictions import prediction_log
+from everfit.tasks.storage.tables import Table
 
 logger = logging.getLogger(__name__)
 
@@ -141,7 +141,7 @@ class Drain:
         numbers = spool.sealed()
         if not numbers:
             return 0
-        done = predictions.last_append(self.table, spool.id)
+        done = prediction_log.last_append(self.table, spool.id)
         spool.discard([number for number in numbers if number <= done])
         moved = 0
         for group in _groups(spool, [number for number in numbers if number > done]):
@@ -167,8 +167,8 @@ class Drain:
         return rows
 
     def _append(self, group: list[Segment], writer: str, number: int = 1) -> None:
-        content = predictions.to_rows(_joined(group), group[0].types, self.key, self.event_time)
-        predictions.append(self.table, content, writer, number)
+        content = prediction_log.to_rows(_joined(group), group[0].types, self.key, self.event_time)
+        prediction_log.append(self.table, content, writer, number)
 
     def _set_aside(self, spool: Spool, number: int, reason: str) -> None:
         kept: Path = spool.set_aside(number)

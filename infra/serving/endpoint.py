@@ -13,18 +13,18 @@ from everfit.blocks.errors import EverfitError, ModelError
 from everfit.blocks.serving import ServingPolicy
 from everfit.infra.serving.batching import Answer, Batcher, Job
 from everfit.infra.serving.drain import Drain
-from everfit.infra.serving.follower import Follower
-from everfit.infra.serving.probing import PROBING, ProbingDetector, ProbingError
 from everfit.infra.serving.protocol import Identified, RequestError, Table, identify
+from everfit.infra.serving.query_attacks import PROBING, ProbingDetector, ProbingError
+from everfit.infra.serving.registry_watcher import Follower
 from everfit.infra.serving.servable import ModelCache, Servable
 from everfit.infra.serving.shadow import Shadow
 from everfit.infra.serving.spool import Spool
 from everfit.infra.serving.trial_arm import TrialArm, part_of
-from everfit.tasks.answering import predictions
-from everfit.tasks.answering.log_columns import misfit
-from everfit.tasks.answering.predictions import Arm
-from everfit.tasks.data.tables import Table as DeltaTable
-from everfit.tasks.releasing.arms import Arms
+from everfit.tasks.predictions import prediction_log
+from everfit.tasks.predictions.log_columns import misfit
+from everfit.tasks.predictions.prediction_log import Arm
+from everfit.tasks.release.traffic.traffic_split import Arms
+from everfit.tasks.storage.tables import Table as DeltaTable
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -140,7 +140,7 @@ class Endpoint:
 
     def _check_log(self, servable: Servable) -> None:
         """Refuse a version whose predictions the log has no place for; a store that can't be asked now says nothing."""
-        types = {name: predictions.arrow_type(kind) for name, kind in servable.kinds.items()}
+        types = {name: prediction_log.arrow_type(kind) for name, kind in servable.kinds.items()}
         told: list[str] = []
 
         def ask() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from everfit.blocks.errors import EverfitError
-from everfit.tasks.answering.inputs import InputColumn, InputError, InputSchema, check_column, microseconds
+from everfit.tasks.models.input_schema import InputColumn, InputError, InputSchema, check_column, microseconds
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 

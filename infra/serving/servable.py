@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.errors import ModelError
-from everfit.tasks.answering import predictions
-from everfit.tasks.answering.inputs import InputError, InputSchema
-from everfit.tasks.answering.loading import fetch
-from everfit.tasks.answering.logged_model import LoggedModel
-from everfit.tasks.answering.scoring import Scorer, read_scorer
-from everfit.tasks.records import ModelVersion
+from everfit.tasks.core.records import ModelVersion
+from everfit.tasks.models.input_schema import InputError, InputSchema
+from everfit.tasks.models.logged_model import LoggedModel
+from everfit.tasks.predictions import prediction_log
+from everfit.tasks.scoring.loading import fetch
+from everfit.tasks.scoring.scorer import Scorer, read_scorer
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -47,7 +47,7 @@ class Servable:
     kinds: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "kinds", predictions.column_kinds(self.inputs))
+        object.__setattr__(self, "kinds", prediction_log.column_kinds(self.inputs))
 
     @property
     def inputs(self) -> InputSchema:

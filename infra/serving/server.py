@@ -42,8 +42,8 @@ def build_app(
 
     from everfit.infra.serving.app import create_app
     from everfit.infra.serving.endpoint import Endpoint
-    from everfit.tasks.mlflow_store import tracking_client
-    from everfit.tasks.workspace import Workspace
+    from everfit.tasks.registry.mlflow_client import tracking_client
+    from everfit.tasks.storage.workspace import Workspace
 
     registered = cache(lambda: tracking_client(settings))
     # A store that can't be reached now must not keep the service from starting: it's looked at before it's written to.

@@ -1,8 +1,8 @@
 """Shadow: the challenger predicts what the champion has answered; its predictions are logged and never given."""
 
 from everfit.blocks.errors import EverfitError
-from everfit.infra.serving.beside import Beside
 from everfit.infra.serving.protocol import Table
+from everfit.infra.serving.secondary_model import Beside
 from everfit.infra.serving.servable import Servable
 from everfit.infra.serving.spool import Spool
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from everfit.blocks.errors import EverfitError
 from everfit.infra.serving.batching import Answer
-from everfit.infra.serving.beside import Beside
 from everfit.infra.serving.protocol import Identified, Table
+from everfit.infra.serving.secondary_model import Beside
 from everfit.infra.serving.servable import Servable
 from everfit.infra.serving.spool import Spool, SpoolError
-from everfit.tasks.releasing.arms import Arms
+from everfit.tasks.release.traffic.traffic_split import Arms
 
 logger = logging.getLogger(__name__)
 

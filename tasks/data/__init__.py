@@ -1,1 +1,1 @@
-"""From a source to the dataset: read, normalise, match, check, accept; what is not good is kept aside."""
+"""From source rows to a checked dataset: ingest, validate, commit, quarantine, split."""

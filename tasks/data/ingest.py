@@ -15,15 +15,15 @@ from pydantic import Field
 from everfit.blocks.errors import DataError
 from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.data.hand_labels import with_hand_labels
-from everfit.tasks.data.matching import CHANGED, CONFLICT, DUPLICATE, Matched, matcher
+from everfit.tasks.core.records import Record, Window
+from everfit.tasks.data.deduplication import CHANGED, CONFLICT, DUPLICATE, Matched, matcher
+from everfit.tasks.data.manual_labels import with_hand_labels
 from everfit.tasks.data.normalise import kind_of_arrow
 from everfit.tasks.data.quarantine import open_identities
 from everfit.tasks.data.staging import PART, Stager, Staging
-from everfit.tasks.data.tables import CONTENT, DAY, KEY, Table
-from everfit.tasks.records import Record, Window
 from everfit.tasks.sources import FileMark, FileMarks, Piece, read_source
-from everfit.tasks.workspace import Workspace
+from everfit.tasks.storage.tables import CONTENT, DAY, KEY, Table
+from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
     import pyarrow as pa

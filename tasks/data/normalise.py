@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from everfit.tasks.sources.pieces import FAULTS, read_times
+from everfit.tasks.sources.chunks import FAULTS, read_times
 
 Kind = Literal["number", "integer", "text", "time", "empty", "digits"]
 """What a column holds; `digits` is text of nothing but numbers, which other rows may yet show to be numbers."""

@@ -9,9 +9,9 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
-from everfit.tasks.data.tables import CONTENT, DAY, KEY, TURN, Table
-from everfit.tasks.records import Record
-from everfit.tasks.workspace import Workspace
+from everfit.tasks.core.records import Record
+from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN, Table
+from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
     import pyarrow as pa

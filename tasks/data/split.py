@@ -15,10 +15,10 @@ from pydantic import Field
 from everfit.blocks.errors import DataError
 from everfit.blocks.policy import format_duration
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.data.tables import KEY, Table
-from everfit.tasks.records import Record, Snapshot, Window
+from everfit.tasks.core.records import Record, Snapshot, Window
 from everfit.tasks.statistics.scores import class_list
-from everfit.tasks.workspace import Workspace
+from everfit.tasks.storage.tables import KEY, Table
+from everfit.tasks.storage.workspace import Workspace
 
 
 class Sample(Window):

@@ -11,12 +11,12 @@ import numpy.typing as npt
 import pandas as pd
 
 from everfit.blocks.spec import ARRIVED, ColumnRoles
-from everfit.tasks.data.matching import CHANGED, NEW, Matched
+from everfit.tasks.data.deduplication import CHANGED, NEW, Matched
 from everfit.tasks.data.normalise import Kind, infer_kind, kind_of_arrow, normalise, together
-from everfit.tasks.data.tables import CONTENT, DAY, KEY, TURN, row_hashes, row_keys
 from everfit.tasks.sources import FAULTS, Piece
-from everfit.tasks.sources.pieces import rows_at_once
-from everfit.tasks.workspace import Workspace
+from everfit.tasks.sources.chunks import rows_at_once
+from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN, row_hashes, row_keys
+from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
     import pyarrow as pa

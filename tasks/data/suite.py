@@ -8,7 +8,7 @@ import yaml
 
 from everfit.blocks.expectations import Expectation
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.workspace import Workspace
+from everfit.tasks.storage.workspace import Workspace
 
 MAX_CATEGORIES = 50
 """A text column with more values than this is not expected to keep to those seen."""

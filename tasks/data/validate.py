@@ -11,15 +11,15 @@ from pydantic import Field
 
 from everfit.blocks.expectations import Expectation
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.data.expect import Checker, check_rows, named_columns
+from everfit.tasks.core.records import Record
+from everfit.tasks.data.deduplication import CONFLICT
+from everfit.tasks.data.expectation_results import Outcome, in_words
+from everfit.tasks.data.expectation_runner import Checker, check_rows, named_columns
 from everfit.tasks.data.ingest import Batch
-from everfit.tasks.data.matching import CONFLICT
-from everfit.tasks.data.outcomes import Outcome, in_words
 from everfit.tasks.data.staging import OWN, Staging, fresh, from_parquet, slices, taken, to_parquet
 from everfit.tasks.data.suite import SAMPLE_ROWS, infer_suite, is_key_check, read_suite, suite_of, write_suite
-from everfit.tasks.records import Record
 from everfit.tasks.sources import FAULTS
-from everfit.tasks.workspace import Workspace
+from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
     import pyarrow as pa

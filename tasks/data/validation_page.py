@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.expectations import Expectation
 from everfit.blocks.spec import ModelSpec
+from everfit.tasks.data.expectation_results import Outcome
 from everfit.tasks.data.ingest import Batch
-from everfit.tasks.data.outcomes import Outcome
 from everfit.tasks.data.staging import Staging
 from everfit.tasks.data.suite import read_suite
 from everfit.tasks.data.validate import ONE_ROW, Validation, asked
-from everfit.tasks.workspace import Workspace
+from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationValidationResult

@@ -1,4 +1,4 @@
-"""The gate: decides from evidence whether a challenger is released. Pure."""
+"""The gate: decide from evidence whether to release a challenger. Pure."""
 
 from everfit.tasks.gate.decision import Check, Evidence, GateDecision, decide
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from everfit.tasks.records import Record
+from everfit.tasks.core.records import Record
 
 
 class Check(Record):

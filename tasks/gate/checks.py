@@ -5,10 +5,14 @@ Adding a check is adding a function to `CHECKS`.
 
 from collections.abc import Callable
 
+from scipy.stats import false_discovery_control
+
 from everfit.blocks.gating import GatePolicy, SlicePolicy
-from everfit.tasks.evidence.holdout import holdout_start_allowed
+from everfit.blocks.metrics import metric_facts
+from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.gate.check import Check, Checks, judge, missing, number, percent
 from everfit.tasks.gate.evidence import Evidence, SliceEvidence
+from everfit.tasks.gate.holdout_start import holdout_start_allowed
 from everfit.tasks.gate.limits import (
     business_value_limits,
     calibration_limits,
@@ -17,9 +21,6 @@ from everfit.tasks.gate.limits import (
     robustness_limits,
     serving_limits,
 )
-from everfit.tasks.statistics.comparison import PairedComparison
-from everfit.tasks.statistics.metrics import metric
-from everfit.tasks.statistics.multiplicity import adjusted_p_values
 
 _TOLD = 5
 """So many slices are told of by name."""
@@ -80,7 +81,7 @@ def _leaks(evidence: Evidence, policy: GatePolicy) -> Checks:
 def _minima(evidence: Evidence, policy: GatePolicy) -> Checks:
     for name, bound in sorted(policy.minimum.items()):
         value = evidence.challenger.get(name)
-        at_most = not metric(name).greater_is_better
+        at_most = not metric_facts(name).greater_is_better
         yield judge(f"minimum {name}", value, bound, at_most=at_most, what=f"the challenger's {name}")
 
 
@@ -164,7 +165,7 @@ def _slices(evidence: Evidence, policy: GatePolicy) -> Checks:
         yield missing("slices", f"how {', '.join(unmeasured)} compares with the champion")
         return
     found = [(each, each.comparison) for each in judged if each.comparison is not None]
-    adjusted = adjusted_p_values([comparison.p_value_worse for _, comparison in found])
+    adjusted = false_discovery_control([comparison.p_value_worse for _, comparison in found])
     worst: list[tuple[float, str]] = []
     for (each, comparison), p_value in zip(found, adjusted.tolist(), strict=True):
         if -comparison.difference > limits.max_loss and p_value <= limits.false_discovery_rate:

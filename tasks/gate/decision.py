@@ -11,11 +11,11 @@ from typing import Literal
 from pydantic import Field
 
 from everfit.blocks.gating import LEVELS, GatePolicy, Level
+from everfit.tasks.core.paired_comparison import PairedComparison
+from everfit.tasks.core.records import Record
 from everfit.tasks.gate.check import Check, number, percent
 from everfit.tasks.gate.checks import CHECKS
 from everfit.tasks.gate.evidence import Evidence
-from everfit.tasks.records import Record
-from everfit.tasks.statistics.comparison import PairedComparison
 
 __all__ = ["Check", "Evidence", "GateDecision", "decide"]
 

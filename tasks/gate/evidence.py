@@ -8,8 +8,8 @@ from typing import Annotated, Self
 
 from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
 
-from everfit.tasks.records import Record, Window
-from everfit.tasks.statistics.comparison import PairedComparison
+from everfit.tasks.core.paired_comparison import PairedComparison
+from everfit.tasks.core.records import Record, Window
 
 
 def _finite(value: object) -> object:

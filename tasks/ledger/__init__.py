@@ -1,7 +1,7 @@
-"""The ledger: what was run, decided and released, and who may do so at the moment."""
+"""The ledger: the SQL record of turns, decisions, releases and leases."""
 
-from everfit.tasks.ledger.entries import Decision, Lease, Release, Turn, TurnStory
 from everfit.tasks.ledger.leases import HeldLease, LeaseHeldError
 from everfit.tasks.ledger.ledger import Ledger
+from everfit.tasks.ledger.records import Decision, Lease, Release, Turn, TurnStory
 
 __all__ = ["Decision", "HeldLease", "Lease", "LeaseHeldError", "Ledger", "Release", "Turn", "TurnStory"]

@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, insert, select
 
 from everfit.blocks.errors import LedgerError
-from everfit.tasks.ledger.entries import Decision
+from everfit.tasks.core.records import Record
+from everfit.tasks.ledger.records import Decision
 from everfit.tasks.ledger.schema import decisions
 from everfit.tasks.ledger.turns import Turns, turn_in
-from everfit.tasks.records import Record
 
 
 class Decisions(Turns):

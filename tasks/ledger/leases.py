@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Self
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from everfit.blocks.errors import BusyError, LedgerError
-from everfit.tasks.ledger.entries import Lease, LeaseScope
-from everfit.tasks.ledger.holders import Holder, is_dead, this_process
+from everfit.tasks.ledger.process_identity import Holder, is_dead, this_process
+from everfit.tasks.ledger.records import Lease, LeaseScope
 from everfit.tasks.ledger.schema import leases
 from everfit.tasks.ledger.store import Store
 

@@ -1,7 +1,7 @@
 """The whole ledger, as flows and commands see it."""
 
-from everfit.tasks.ledger.calls import Calls
-from everfit.tasks.ledger.entries import TurnStory
+from everfit.tasks.ledger.records import TurnStory
+from everfit.tasks.ledger.requests import Calls
 
 
 class Ledger(Calls):

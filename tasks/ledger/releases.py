@@ -6,12 +6,12 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from everfit.blocks.errors import LedgerError
+from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.ledger.decisions import Decisions
-from everfit.tasks.ledger.entries import Release, ReleaseKind, ReleaseState, Turn
 from everfit.tasks.ledger.leases import HeldLease, check_fence
+from everfit.tasks.ledger.records import Release, ReleaseKind, ReleaseState, Turn
 from everfit.tasks.ledger.schema import releases
 from everfit.tasks.ledger.turns import check_turn
-from everfit.tasks.records import ModelVersion
 
 _STEPS: dict[ReleaseState, set[ReleaseState]] = {
     "intent": {"alias_set", "undone"},
@@ -22,7 +22,7 @@ _STEPS: dict[ReleaseState, set[ReleaseState]] = {
 
 
 class Releases(Decisions):
-    """The part of the ledger that keeps releases. `everfit.tasks.releasing.release` carries them out."""
+    """The part of the ledger that keeps releases. `everfit.tasks.release.release` carries them out."""
 
     def current_release(self, model: str) -> Release | None:
         """The release that made the present champion, if there is a champion."""

@@ -10,11 +10,11 @@ from sqlalchemy import Connection, RowMapping, func, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from everfit.blocks.errors import EverfitError, LedgerError
-from everfit.tasks.ledger.entries import AWAITING_APPROVAL, FAILED, ON_TRIAL, RUNNING, Turn
-from everfit.tasks.ledger.holders import this_process
+from everfit.tasks.core.records import Record, Trigger, Window
 from everfit.tasks.ledger.leases import SPAN, HeldLease, LeaseHeldError, Leases, check_fence, pauses
+from everfit.tasks.ledger.process_identity import this_process
+from everfit.tasks.ledger.records import AWAITING_APPROVAL, FAILED, ON_TRIAL, RUNNING, Turn
 from everfit.tasks.ledger.schema import turns
-from everfit.tasks.records import Record, Trigger, Window
 
 
 class Turns(Leases):

@@ -10,8 +10,8 @@ from pydantic import AwareDatetime, Field
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import DeltaSource, FilesSource, SqlSource
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.records import Record
-from everfit.tasks.sources.marks import FileMark
+from everfit.tasks.core.records import Record
+from everfit.tasks.sources.file_state import FileMark
 
 _NAMED = 20
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ColumnRoles
-from everfit.tasks.sources.pieces import check_columns, wanted_columns
-from everfit.tasks.sources.text import BLOCK, HEAD, head_of, not_in_encoding, open_text
+from everfit.tasks.sources.chunks import check_columns, wanted_columns
+from everfit.tasks.sources.encoding import BLOCK, HEAD, head_of, not_in_encoding, open_text
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import DeltaSource
 from everfit.blocks.spec import ColumnRoles
-from everfit.tasks.records import Window
-from everfit.tasks.sources.pieces import (
+from everfit.tasks.core.records import Window
+from everfit.tasks.sources.chunks import (
     Piece,
     check_columns,
     in_chunks,
@@ -15,7 +15,7 @@ from everfit.tasks.sources.pieces import (
     to_frame,
     wanted_columns,
 )
-from everfit.tasks.workspace import storage_options
+from everfit.tasks.storage.workspace import storage_options
 
 
 def read_delta(source: DeltaSource, roles: ColumnRoles, window: Window) -> Iterator[Piece]:

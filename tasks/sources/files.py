@@ -17,18 +17,12 @@ import pandas as pd
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ColumnRoles
-from everfit.tasks.records import Window
+from everfit.tasks.core.records import Window
+from everfit.tasks.sources.chunks import Piece, dated, in_chunks, to_frame, within
 from everfit.tasks.sources.csv_files import read_csv
+from everfit.tasks.sources.file_state import FileMarks
 from everfit.tasks.sources.json_files import read_json_lines
-from everfit.tasks.sources.marks import FileMarks
 from everfit.tasks.sources.parquet_files import newest_in_parquet, read_parquet
-from everfit.tasks.sources.pieces import (
-    Piece,
-    dated,
-    in_chunks,
-    to_frame,
-    within,
-)
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -214,7 +208,7 @@ def _fetched(source: FilesSource, folder: Path) -> _File:
     """Fetch a file of the web; its content's digest is its identity."""
     import httpx
 
-    from everfit.tasks.sources.web import asked, check_address
+    from everfit.tasks.sources.http import asked, check_address
 
     url = check_address(source.path, source.allowed_hosts)
     name = PurePosixPath(urlsplit(url).path).name or "file"

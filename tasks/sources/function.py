@@ -7,8 +7,8 @@ import pandas as pd
 
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import PythonSource
-from everfit.tasks.records import Window
-from everfit.tasks.sources.pieces import Piece
+from everfit.tasks.core.records import Window
+from everfit.tasks.sources.chunks import Piece
 
 
 def read_function(source: PythonSource, window: Window) -> Iterator[Piece]:

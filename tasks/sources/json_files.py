@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import FilesSource
-from everfit.tasks.sources.text import BLOCK, head_of, not_in_encoding, open_text
+from everfit.tasks.sources.encoding import BLOCK, head_of, not_in_encoding, open_text
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from everfit.blocks.spec import ColumnRoles
-from everfit.tasks.records import Window
-from everfit.tasks.sources.pieces import check_columns, rows_at_once, time_filter, wanted_columns
+from everfit.tasks.core.records import Window
+from everfit.tasks.sources.chunks import check_columns, rows_at_once, time_filter, wanted_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa

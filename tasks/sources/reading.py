@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import DeltaSource, FilesSource, HttpSource, PythonSource, Source, SqlSource
 from everfit.blocks.spec import ColumnRoles
-from everfit.tasks.records import Window
-from everfit.tasks.sources.marks import FileMarks
-from everfit.tasks.sources.pieces import Piece, dated, within
+from everfit.tasks.core.records import Window
+from everfit.tasks.sources.chunks import Piece, dated, within
+from everfit.tasks.sources.file_state import FileMarks
 
 
 def read_source(
@@ -50,7 +50,7 @@ def _read(source: Source, roles: ColumnRoles, window: Window, marks: FileMarks) 
 
             return read_sql(source, roles, window)
         case HttpSource():
-            from everfit.tasks.sources.api import read_api
+            from everfit.tasks.sources.http_api import read_api
 
             return read_api(source, window)
         case DeltaSource():

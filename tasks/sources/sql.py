@@ -10,8 +10,8 @@ import pandas as pd
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import SqlSource
 from everfit.blocks.spec import ColumnRoles
-from everfit.tasks.records import Window
-from everfit.tasks.sources.pieces import Piece, check_columns, rows_at_once
+from everfit.tasks.core.records import Window
+from everfit.tasks.sources.chunks import Piece, check_columns, rows_at_once
 from everfit.tasks.sources.secrets import reveal
 
 if TYPE_CHECKING:

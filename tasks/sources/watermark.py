@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import DeltaSource, SqlSource
 from everfit.blocks.spec import ColumnRoles
-from everfit.tasks.records import Window
+from everfit.tasks.core.records import Window
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -50,7 +50,7 @@ def delta_version(source: DeltaSource) -> dict[str, str]:
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError
 
-    from everfit.tasks.workspace import storage_options
+    from everfit.tasks.storage.workspace import storage_options
 
     try:
         table = DeltaTable(source.path, storage_options=storage_options(source.path))

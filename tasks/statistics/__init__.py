@@ -1,1 +1,1 @@
-"""The statistics that the decisions stand on: metrics, resampling, paired tests, distances between distributions."""
+"""Pure numbers: metrics, intervals, paired tests, divergence, profiles, business value."""

@@ -9,7 +9,7 @@ import pandas as pd
 from pydantic import Field
 
 from everfit.blocks.errors import DataError
-from everfit.tasks.records import Record
+from everfit.tasks.core.records import Record
 from everfit.tasks.statistics.columns import (
     Codes,
     Floats,
@@ -20,7 +20,7 @@ from everfit.tasks.statistics.columns import (
     repeated,
     sorted_values,
 )
-from everfit.tasks.watching.profile import ColumnProfile, Profile
+from everfit.tasks.statistics.profile import ColumnProfile, Profile
 
 REMEMBERED = 50
 """How many unseen categories and frequent values are kept by name; the rest are only counted."""

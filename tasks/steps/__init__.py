@@ -1,1 +1,1 @@
-"""The steps of the flows as Prefect tasks: each a thin layer over the function that does the work."""
+"""The steps of the flows as Prefect tasks; `everfit.tasks` exports them."""

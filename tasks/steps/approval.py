@@ -14,14 +14,14 @@ from prefect.settings import get_current_settings
 from prefect.states import Completed
 from pydantic import Field
 
-from everfit.tasks import turns
-from everfit.tasks.context import Context
-from everfit.tasks.events import APPROVAL_REQUESTED, RELEASE_PROMOTED, TURN_FINISHED, emit
+from everfit.tasks.core.events import APPROVAL_REQUESTED, RELEASE_PROMOTED, TURN_FINISHED, emit
 from everfit.tasks.ledger import Turn
-from everfit.tasks.pages import run_page
-from everfit.tasks.releasing import approver
-from everfit.tasks.releasing.approval import Request
+from everfit.tasks.registry.mlflow_links import run_page
+from everfit.tasks.release import approvals
+from everfit.tasks.release.approval import Request
 from everfit.tasks.steps.artifacts import leave_turn
+from everfit.tasks.turns import turn_record
+from everfit.tasks.turns.context import Context
 
 logger = logging.getLogger("everfit.approval")
 
@@ -36,7 +36,7 @@ class ApprovalForm(RunInput):
 
 def announce(context: Context, turn: Turn, artifact: UUID | None = None) -> None:
     """Tell those who listen that a person has to decide, and where the evidence is."""
-    request = approver.request_in(context, turn.id)
+    request = approvals.request_in(context, turn.id)
     links = evidence_links(context, request, artifact)
     emit(APPROVAL_REQUESTED, context.spec.name, **request.model_dump(exclude={"model"}), evidence=links)
     logger.info("approval  version %d waits until %s", request.version, f"{request.expires_at:%Y-%m-%d %H:%M} UTC")
@@ -57,10 +57,10 @@ def evidence_links(context: Context, request: Request, artifact: UUID | None = N
 @task(cache_policy=NO_CACHE)
 def find_request(context: Context, turn_id: str) -> Request | None:
     """What a turn asks for, or none if it was decided already."""
-    approver.reconcile(context, datetime.now(UTC))
+    approvals.reconcile(context, datetime.now(UTC))
     turn = context.ledger.turn(turn_id)
-    decided = turn.model == context.spec.name and approver.recorded(context, turn_id) is not None
-    return None if decided and turn.state != turns.AWAITING_APPROVAL else approver.request_in(context, turn_id)
+    decided = turn.model == context.spec.name and approvals.recorded(context, turn_id) is not None
+    return None if decided and turn.state != turn_record.AWAITING_APPROVAL else approvals.request_in(context, turn_id)
 
 
 def ask(context: Context, request: Request) -> ApprovalForm:
@@ -79,7 +79,7 @@ def ask(context: Context, request: Request) -> ApprovalForm:
 @task(cache_policy=NO_CACHE)
 def decide(context: Context, request: Request, form: ApprovalForm) -> Turn:
     """Carry out what the person said."""
-    turn = approver.decide(
+    turn = approvals.decide(
         context, request.turn_id, form.decision, by=form.name, why=form.reason, now=datetime.now(UTC)
     )
     leave_turn(context, turn)
@@ -90,7 +90,7 @@ def decide(context: Context, request: Request, form: ApprovalForm) -> Turn:
 def tell(context: Context, turn: Turn) -> None:
     """Tell those who listen how a turn that waited has ended."""
     release = context.ledger.release_of(turn.id)
-    if turn.state == turns.PROMOTED and release is not None:
+    if turn.state == turn_record.PROMOTED and release is not None:
         emit(RELEASE_PROMOTED, turn.model, release=release)
     emit(TURN_FINISHED, turn.model, turn_id=turn.id, state=turn.state, reasons=list(turn.reasons))
 
@@ -98,7 +98,7 @@ def tell(context: Context, turn: Turn) -> None:
 def final_state(context: Context, turn_id: str) -> State[dict[str, Any]]:
     """The flow's final state, named for how the turn ended."""
     turn = context.ledger.turn(turn_id)
-    return Completed(name=turn.state, message="; ".join(turn.reasons)[:500], data=turns.summary(turn))
+    return Completed(name=turn.state, message="; ".join(turn.reasons)[:500], data=turn_record.summary(turn))
 
 
 def _description(context: Context, request: Request) -> str:

@@ -9,10 +9,10 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from everfit.tasks.context import Context
+from everfit.tasks.core.events import DATA_ARRIVED, emit
 from everfit.tasks.data.ingest import read_marks
-from everfit.tasks.events import DATA_ARRIVED, emit
 from everfit.tasks.sources.arrivals import Arrival, Told, arrival, look
+from everfit.tasks.turns.context import Context
 
 logger = logging.getLogger("everfit.arrivals")
 

@@ -4,10 +4,10 @@ from typing import Any
 
 from prefect.artifacts import create_markdown_artifact
 
-from everfit.tasks import turns
-from everfit.tasks.context import Context
 from everfit.tasks.ledger import Turn
-from everfit.tasks.pages import run_link
+from everfit.tasks.registry.mlflow_links import run_link
+from everfit.tasks.turns import turn_record
+from everfit.tasks.turns.context import Context
 
 
 def leave_turn(context: Context, turn: Turn) -> Any:
@@ -16,10 +16,10 @@ def leave_turn(context: Context, turn: Turn) -> Any:
     Returns:
         The artifact's id.
     """
-    version = turns.TurnRecord.readable(turn.record).version
+    version = turn_record.TurnRecord.readable(turn.record).version
     run = "" if version is None else run_link(context.mlflow, context.settings, version.run_id)
     return create_markdown_artifact(  # called from a task it gives an id, and no coroutine
-        turns.markdown(turn, run),
+        turn_record.markdown(turn, run),
         key=f"{context.spec.name}-turn",
         description=f"{turn.state}: {turn.reasons[0] if turn.reasons else ''}",
     )

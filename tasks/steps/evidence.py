@@ -7,9 +7,20 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from everfit.blocks.retraining import SatisfactionPolicy
-from everfit.tasks.answering.answers import Answers
+from everfit.tasks.core.records import Window
 from everfit.tasks.data.suite import suite_of
-from everfit.tasks.records import Window
+from everfit.tasks.monitoring import monitoring
+from everfit.tasks.monitoring.monitored_model import Watched
+from everfit.tasks.monitoring.monitoring import attempt
+from everfit.tasks.monitoring.signals import expectations, service_health
+from everfit.tasks.monitoring.signals.code_change import read_code
+from everfit.tasks.monitoring.signals.drift import DriftResult, drift
+from everfit.tasks.monitoring.signals.live_estimate import came_true, can_estimate, estimate_signal, fit_estimator
+from everfit.tasks.monitoring.signals.live_quality import previous_signal, quality_signal
+from everfit.tasks.monitoring.signals.user_metrics import satisfaction_signal
+from everfit.tasks.monitoring.window import Live
+from everfit.tasks.predictions.labelled_predictions import Answers
+from everfit.tasks.statistics.estimate_trust import PastEstimate
 from everfit.tasks.triage.signals import (
     CodeSignal,
     DataSignal,
@@ -22,16 +33,6 @@ from everfit.tasks.triage.signals import (
     SatisfactionSignal,
     Signals,
 )
-from everfit.tasks.watching import expectations, monitoring, operations
-from everfit.tasks.watching.code_change import read_code
-from everfit.tasks.watching.drift import DriftResult, drift
-from everfit.tasks.watching.live import Live
-from everfit.tasks.watching.live_estimate import came_true, can_estimate, estimate_signal, fit_estimator
-from everfit.tasks.watching.live_quality import previous_signal, quality_signal
-from everfit.tasks.watching.monitoring import attempt
-from everfit.tasks.watching.satisfaction import satisfaction_signal
-from everfit.tasks.watching.track_record import PastEstimate
-from everfit.tasks.watching.watched import Watched
 
 logger = logging.getLogger("everfit.monitoring")
 
@@ -155,9 +156,9 @@ def ask_services(watched: Watched, live: Live) -> OperationsSignal:
     spec, last = watched.context.spec, watched.judged[-1] if watched.judged else None
 
     def asked() -> OperationsSignal:
-        states = operations.ask_services(spec.release.services, spec.name, spec.monitoring, watched.until)
+        states = service_health.ask_services(spec.release.services, spec.name, spec.monitoring, watched.until)
         before = last.signals.operations.figures if last else {}
-        return operations.operations_signal(live, states, before, spec.monitoring)
+        return service_health.operations_signal(live, states, before, spec.monitoring)
 
     return attempt(asked, OperationsSignal)
 

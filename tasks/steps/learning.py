@@ -11,21 +11,22 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
-from everfit.tasks import tracking, turns
-from everfit.tasks.context import Context
+from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.data.split import TrainingData
-from everfit.tasks.evidence import conversion as converting
-from everfit.tasks.evidence.conversion import Conversion
+from everfit.tasks.evaluation import conversion as converting
+from everfit.tasks.evaluation.conversion import Conversion
 from everfit.tasks.gate import GateDecision
-from everfit.tasks.learning import train
-from everfit.tasks.learning.search import Asked, Setting, Try
-from everfit.tasks.learning.train import Fitted, Trial
 from everfit.tasks.ledger import Turn
-from everfit.tasks.progress import Progress
-from everfit.tasks.records import ModelVersion
-from everfit.tasks.runners import side_by_side
-from everfit.tasks.turns import TurnRecord
-from everfit.tasks.watching import reference
+from everfit.tasks.monitoring import reference
+from everfit.tasks.registry import tracking
+from everfit.tasks.steps.task_runners import side_by_side
+from everfit.tasks.training import train
+from everfit.tasks.training.progress import Progress
+from everfit.tasks.training.results import Fitted, Trial
+from everfit.tasks.training.search import Asked, Setting, Try
+from everfit.tasks.turns import turn_record
+from everfit.tasks.turns.context import Context
+from everfit.tasks.turns.turn_record import TurnRecord
 
 logger = logging.getLogger("everfit.training")
 
@@ -71,7 +72,7 @@ def candidates(context: Context, turn: Turn) -> tuple[tuple[str, Setting | None]
     """The names of what is tried, each with the setting that did best in the last turn."""
     last: dict[str, Setting] = {}
     for earlier in context.ledger.turns(context.spec.name):
-        if earlier.id != turn.id and earlier.state in {turns.PROMOTED, turns.CHAMPION_KEPT}:
+        if earlier.id != turn.id and earlier.state in {turn_record.PROMOTED, turn_record.CHAMPION_KEPT}:
             tried = TurnRecord.readable(earlier.record).trials  # no more than a hint
             last = {trial.candidate: trial.setting for trial in tried if trial.score is not None}
     return tuple((name, last.get(name)) for name in context.spec.training.candidates_for(context.spec.task))

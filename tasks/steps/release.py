@@ -8,10 +8,10 @@ from prefect import task
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from everfit.tasks.context import Context
-from everfit.tasks.events import RELEASE_ROLLED_BACK, emit
+from everfit.tasks.core.events import RELEASE_ROLLED_BACK, emit
 from everfit.tasks.ledger import Release
-from everfit.tasks.releasing import approver, release
+from everfit.tasks.release import approvals, release
+from everfit.tasks.turns.context import Context
 
 logger = logging.getLogger("everfit.release")
 
@@ -26,7 +26,7 @@ def roll_back(context: Context, to: int | None, why: str, by: str) -> Release:
 @task
 def reconcile(context: Context) -> list[str]:
     """Put right what a crash has left of a release, record a champion set by hand, and end what waits no more."""
-    done = approver.reconcile(context, datetime.now(UTC))
+    done = approvals.reconcile(context, datetime.now(UTC))
     for action in done:
         logger.warning("%s: %s", context.spec.name, action)
     return done

@@ -8,9 +8,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from everfit.tasks.context import Context
 from everfit.tasks.ledger import Release
-from everfit.tasks.releasing.served import why_not_served
+from everfit.tasks.release.serving_verification import why_not_served
+from everfit.tasks.turns.context import Context
 
 logger = logging.getLogger("everfit.service")
 

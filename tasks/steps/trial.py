@@ -9,15 +9,15 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from everfit.tasks import turns
-from everfit.tasks.context import Context
-from everfit.tasks.events import RELEASE_PROMOTED, TURN_FINISHED, emit
-from everfit.tasks.releasing import trials
-from everfit.tasks.releasing.trials import TrialResult
+from everfit.tasks.core.events import RELEASE_PROMOTED, TURN_FINISHED, emit
+from everfit.tasks.release.traffic import trials
+from everfit.tasks.release.traffic.trials import TrialResult
+from everfit.tasks.turns import turn_record
+from everfit.tasks.turns.context import Context
 
 logger = logging.getLogger("everfit.trial")
 
-NO_TRIAL, ON_TRIAL = "NoTrial", turns.ON_TRIAL
+NO_TRIAL, ON_TRIAL = "NoTrial", turn_record.ON_TRIAL
 """Names of the flow's final states, beside those of the turn that a trial ends."""
 
 
@@ -36,7 +36,7 @@ def tell(context: Context, found: TrialResult) -> None:
     release = context.ledger.release_of(turn.id)
     if found.state.end is None:
         return
-    if found.turn_state == turns.PROMOTED and release is not None:
+    if found.turn_state == turn_record.PROMOTED and release is not None:
         emit(RELEASE_PROMOTED, turn.model, release=release)
     if turn.settled:
         emit(TURN_FINISHED, turn.model, turn_id=turn.id, state=turn.state, reasons=list(turn.reasons))

@@ -9,14 +9,13 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from everfit.tasks import housekeeping
-from everfit.tasks.context import Context
-from everfit.tasks.data import table_upkeep
-from everfit.tasks.data.upkeep import TablePlan, UpkeepPlan, plan
-from everfit.tasks.endings import ended
-from everfit.tasks.housekeeping import TABLES
-from everfit.tasks.upkeep_record import UpkeepDone, markdown, record, worth_recording
-from everfit.tasks.workspace import TableName
+from everfit.tasks.core.final_states import ended
+from everfit.tasks.retention import housekeeping, table_upkeep
+from everfit.tasks.retention.housekeeping import TABLES
+from everfit.tasks.retention.upkeep_plan import TablePlan, UpkeepPlan, plan
+from everfit.tasks.retention.upkeep_record import UpkeepDone, markdown, record, worth_recording
+from everfit.tasks.storage.workspace import TableName
+from everfit.tasks.turns.context import Context
 
 logger = logging.getLogger("everfit.upkeep")
 

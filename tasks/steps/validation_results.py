@@ -4,11 +4,11 @@ from typing import Any
 
 from prefect.artifacts import create_table_artifact
 
-from everfit.tasks import tracking
-from everfit.tasks.context import Context
 from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.data.validation_page import html_page, table_rows
+from everfit.tasks.registry import tracking
+from everfit.tasks.turns.context import Context
 
 
 def show(context: Context, batch: Batch, validation: Validation) -> None:

@@ -1,4 +1,4 @@
-"""Triage: from monitoring signals to one verdict, with the rule that fired and reasons in words. Pure."""
+"""Triage: one verdict from monitoring signals, with the rule that fired and its reasons. Pure."""
 
 from everfit.tasks.triage.decision import RULES, TriageDecision, triage
 

@@ -14,11 +14,11 @@ from pydantic import Field, FiniteFloat
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.blocks.policy import Duration
 from everfit.blocks.retraining import RetrainingPolicy
-from everfit.tasks.records import Record, TriggerKind
-from everfit.tasks.triage.apart import NEARLY, apart
-from everfit.tasks.triage.failures import failures
+from everfit.tasks.core.records import Record, TriggerKind
+from everfit.tasks.triage.failure_backoff import failures
 from everfit.tasks.triage.history import History, PastTurn, PastWindow
-from everfit.tasks.triage.loss import LossEvidence, estimated_loss, realised_loss, unrecovered_loss
+from everfit.tasks.triage.non_overlapping import NEARLY, apart
+from everfit.tasks.triage.quality_loss import LossEvidence, estimated_loss, realised_loss, unrecovered_loss
 from everfit.tasks.triage.signals import Baseline, Signals
 
 Verdict = Literal["healthy", "watch", "quarantine", "retrain", "roll_back", "escalate"]

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pydantic import Field, FiniteFloat
 
 from everfit.blocks.metrics import metric_facts
-from everfit.tasks.records import Record, Trigger, TriggerKind, Window
+from everfit.tasks.core.records import Record, Trigger, TriggerKind, Window
 from everfit.tasks.triage import rules
 from everfit.tasks.triage.case import Case, Finding, TriagePolicy, Verdict, hold_up
 from everfit.tasks.triage.history import History, PastWindow
-from everfit.tasks.triage.loss import LossEvidence, remember
+from everfit.tasks.triage.quality_loss import LossEvidence, remember
 from everfit.tasks.triage.signals import Baseline, Signals
 
 RULES: tuple[Callable[[Case], Finding | None], ...] = (

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import AwareDatetime, Field, FiniteFloat
 
-from everfit.tasks.records import Record, TriggerKind, Window
+from everfit.tasks.core.records import Record, TriggerKind, Window
 from everfit.tasks.triage.signals import Baseline
 
 Outcome = Literal["running", "awaiting_approval", "promoted", "kept", "rejected", "nothing_new", "failed"]

@@ -7,7 +7,7 @@ from typing import Literal, Self, TypeVar
 
 from pydantic import AwareDatetime, Field, FiniteFloat, model_validator
 
-from everfit.tasks.records import Record, Window
+from everfit.tasks.core.records import Record, Window
 
 Status = Literal["measured", "not_enough", "absent", "failed"]
 """`not_enough`: too few rows or labels to say anything; `absent`: wasn't looked at; `failed`: looking at it failed."""

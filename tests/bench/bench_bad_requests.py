@@ -205,10 +205,10 @@ def main() -> None:
             throw_generated(port, arguments.generated, arguments.seed, found)
         alive = subprocess.run(["kill", "-0", str(pid)], check=False).returncode == 0
 
-    from everfit.tasks.answering import predictions
-    from everfit.tasks.data.tables import Table
+    from everfit.tasks.predictions import prediction_log
+    from everfit.tasks.storage.tables import Table
 
-    log = predictions.read(Table(str(folder / "workspace" / "bench" / "predictions")), None, "scheduled_departure")
+    log = prediction_log.read(Table(str(folder / "workspace" / "bench" / "predictions")), None, "scheduled_departure")
     logged = Counter(log["_prediction_id"])
     told = {
         "requests": sum(found.statuses.values()),

@@ -23,10 +23,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.drifting import drift_between
 
 from everfit.blocks.monitoring import MonitoringPolicy
+from everfit.tasks.monitoring.report.drift_report import import_evidently
+from everfit.tasks.monitoring.signals.drift import drift
 from everfit.tasks.statistics.histograms import count_chunks
-from everfit.tasks.watching.drift import drift
-from everfit.tasks.watching.drift_report import import_evidently
-from everfit.tasks.watching.profile import profile_frame
+from everfit.tasks.statistics.profile import profile_frame
 
 NUMBERS = [f"number_{position}" for position in range(15)]
 LETTERS = [f"letter_{position}" for position in range(5)]

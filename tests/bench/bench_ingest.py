@@ -72,10 +72,10 @@ def suite() -> list[dict[str, object]]:
 def everfit(path: Path, folder: Path) -> dict[str, float]:
     """The three steps of a turn."""
     from everfit.blocks.spec import ModelSpec
-    from everfit.tasks.data.accept import accept
+    from everfit.tasks.data.commit import accept
     from everfit.tasks.data.ingest import ingest
     from everfit.tasks.data.validate import validate
-    from everfit.tasks.workspace import Workspace
+    from everfit.tasks.storage.workspace import Workspace
 
     content = {
         "name": "bench",
@@ -103,8 +103,8 @@ def one_day(folder: Path) -> dict[str, float]:
     """The share of the time that reading all takes in which one day is read."""
     from datetime import timedelta
 
-    from everfit.tasks.records import Window
-    from everfit.tasks.workspace import Workspace
+    from everfit.tasks.core.records import Window
+    from everfit.tasks.storage.workspace import Workspace
 
     table = Workspace(str(folder / "workspace")).table("bench", "dataset")
     since = datetime(2024, 6, 1, tzinfo=UTC)

@@ -145,10 +145,10 @@ def main() -> None:
     load.process.terminate()
     load.process.wait(60)
 
-    from everfit.tasks.answering import predictions
-    from everfit.tasks.data.tables import Table
+    from everfit.tasks.predictions import prediction_log
+    from everfit.tasks.storage.tables import Table
 
-    log = predictions.read(Table(str(folder / "workspace" / "bench" / "predictions")), None, "scheduled_departure")
+    log = prediction_log.read(Table(str(folder / "workspace" / "bench" / "predictions")), None, "scheduled_departure")
     logged = dict(zip(log["_prediction_id"], log["_model_version"], strict=True))
     found = {
         "answered": len(load.answered),

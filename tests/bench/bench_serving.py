@@ -29,14 +29,14 @@ import httpx
 import numpy as np
 import pandas as pd
 
-from everfit.deployments.demo_data import MODEL, prepare
-from everfit.tasks.specs import read_spec
+from everfit.deployments.demo.data import MODEL, prepare
+from everfit.tasks.core.spec_loading import read_spec
 
 BARE_APP = """
 import sys, pathlib, pandas as pd
 from fastapi import FastAPI, Request
 import asyncio
-from everfit.tasks.learning.train import load_model
+from everfit.tasks.models.skops_format import load_model
 model = load_model(next(pathlib.Path(sys.argv[1]).glob("*.skops")).read_bytes())
 app = FastAPI()
 @app.get("/health")
@@ -72,12 +72,12 @@ def log_model(folder: Path, candidate: str = "logistic_regression") -> str:
     """Train and register the model; gives the folder that MLflow saved it in."""
     import mlflow
 
-    from everfit.tasks.answering.inputs import InputSchema
-    from everfit.tasks.answering.outliers import FILE as OUTLIERS_FILE
-    from everfit.tasks.answering.outliers import OutlierDetector
-    from everfit.tasks.learning.pipelines import build_pipeline
-    from everfit.tasks.learning.train import dump_model, trusted_types
-    from everfit.tasks.watching.profile import profile_frame
+    from everfit.tasks.models.input_schema import InputSchema
+    from everfit.tasks.models.skops_format import dump_model, trusted_types
+    from everfit.tasks.scoring.outliers import FILE as OUTLIERS_FILE
+    from everfit.tasks.scoring.outliers import OutlierDetector
+    from everfit.tasks.statistics.profile import profile_frame
+    from everfit.tasks.training.pipelines import build_pipeline
 
     spec = read_spec((files("everfit.deployments") / "models" / f"{MODEL}.yaml").read_text(), MODEL)
     names = list(spec.columns.features or ())
@@ -111,9 +111,9 @@ def drain_speed(folder: Path, rows: int = 200_000, together: int = 16) -> dict[s
     from everfit.infra.serving.drain import Drain
     from everfit.infra.serving.servable import load_servable
     from everfit.infra.serving.spool import Spool
-    from everfit.tasks.answering import predictions
-    from everfit.tasks.data.tables import Table
-    from everfit.tasks.records import ModelVersion
+    from everfit.tasks.core.records import ModelVersion
+    from everfit.tasks.predictions import prediction_log
+    from everfit.tasks.storage.tables import Table
 
     version = ModelVersion.model_validate(
         {"model": "bench", "version": 1, "run_id": "", "trained_until": "2013-03-01T00:00:00Z"}
@@ -125,18 +125,20 @@ def drain_speed(folder: Path, rows: int = 200_000, together: int = 16) -> dict[s
         **inputs.check({name: [one.get(name) for one in asked] for name in asked[0]}, together),
         "flight": [one["flight"] for one in asked],
         inputs.event_time: [1_357_000_000_000_000] * together,
-        predictions.PREDICTED_AT: [1_357_000_000_000_000] * together,
-        predictions.MODEL_VERSION: [1] * together,
-        predictions.ARM: ["champion"] * together,
-        predictions.LATENCY: [1.5] * together,
-        predictions.OUTLIER: [0.5] * together,
-        predictions.CLIENT: ["local"] * together,
-        predictions.FLAG: [None] * together,
+        prediction_log.PREDICTED_AT: [1_357_000_000_000_000] * together,
+        prediction_log.MODEL_VERSION: [1] * together,
+        prediction_log.ARM: ["champion"] * together,
+        prediction_log.LATENCY: [1.5] * together,
+        prediction_log.OUTLIER: [0.5] * together,
+        prediction_log.CLIENT: ["local"] * together,
+        prediction_log.FLAG: [None] * together,
     }
     columns |= servable.scorer.score_columns(columns).columns()
     began = time.perf_counter()
     for _ in range(rows // together):
-        spool.append(servable.kinds, {**columns, predictions.PREDICTION_ID: predictions.prediction_ids(1, together)})
+        spool.append(
+            servable.kinds, {**columns, prediction_log.PREDICTION_ID: prediction_log.prediction_ids(1, together)}
+        )
     spooled = time.perf_counter()
     key = [column.name for column in inputs.key]
     moved = Drain(spool, Table(str(folder / "log")), key, inputs.event_time).drain()

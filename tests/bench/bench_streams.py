@@ -151,7 +151,7 @@ def rows_of(stream: Stream, number: int) -> tuple[pd.DataFrame, Floats]:
 
 def replay(name: str, stream: Stream, folder: Path) -> dict[str, Any]:
     """Live through a stream, and look back on it."""
-    from everfit.deployments.runs import result_of
+    from everfit.deployments.cli.runs import result_of
     from everfit.flows.monitoring import monitoring
     from everfit.flows.scoring import scoring
     from everfit.flows.training import training
@@ -203,11 +203,11 @@ def replay(name: str, stream: Stream, folder: Path) -> dict[str, Any]:
 def look_back(stream: Stream, path: Path, numbers: list[int]) -> dict[str, float]:
     """Mean ROC AUC of the windows: as it was, of the first model, refitted after each window, and at best."""
     from everfit.blocks.settings import Settings
-    from everfit.tasks.answering import predictions
-    from everfit.tasks.context import Context
-    from everfit.tasks.records import Window
-    from everfit.tasks.specs import load_spec
+    from everfit.tasks.core.records import Window
+    from everfit.tasks.core.spec_loading import load_spec
+    from everfit.tasks.predictions import prediction_log
     from everfit.tasks.statistics.metrics import metric
+    from everfit.tasks.turns.context import Context
 
     here, area = Context(load_spec(str(path)), Settings()), metric("roc_auc").score
     log = here.workspace.table("stream", "predictions")
@@ -223,7 +223,7 @@ def look_back(stream: Stream, path: Path, numbers: list[int]) -> dict[str, float
     for place, number in enumerate(numbers):
         rows, best = frames[number]
         window = Window(since=first + number * WEEK, until=first + (number + 1) * WEEK)
-        told = predictions.read(log, window, "at", columns=["id", "_score", "_predicted_at"])
+        told = prediction_log.read(log, window, "at", columns=["id", "_score", "_predicted_at"])
         told = told.sort_values("_predicted_at").drop_duplicates("id").set_index("id")["_score"]
         truth = rows["y"].to_numpy(dtype=float)
         every = fitted(([*range(-FIRST, 0), *numbers[:place]])[-2:])
@@ -235,7 +235,7 @@ def look_back(stream: Stream, path: Path, numbers: list[int]) -> dict[str, float
 
 def main(names: list[str]) -> None:
     from everfit.blocks.settings import Settings
-    from everfit.deployments import environment
+    from everfit.deployments.cli import environment
 
     place = Path(tempfile.mkdtemp(prefix="everfit-streams-"))
     os.environ["EVERFIT_WORKSPACE"] = str(place / "prefect")

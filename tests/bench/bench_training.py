@@ -17,17 +17,18 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.training import SINCE, a_spec, data_of
 
 from everfit.blocks.settings import Settings
-from everfit.deployments import environment
+from everfit.deployments.cli import environment
 from everfit.tasks.data.split import TrainingData
 from everfit.tasks.data.validate import Validation
-from everfit.tasks.evidence.evaluate import evaluate
-from everfit.tasks.evidence.plots import html_page, png_plots
-from everfit.tasks.evidence.report import make_report
-from everfit.tasks.learning.search import Setting
-from everfit.tasks.learning.train import Trial, fit_on
-from everfit.tasks.runners import task_runner
+from everfit.tasks.evaluation.evaluate import evaluate
+from everfit.tasks.evaluation.plots import html_page, png_plots
+from everfit.tasks.evaluation.report import make_report
 from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.steps.learning import try_candidates
+from everfit.tasks.steps.task_runners import task_runner
+from everfit.tasks.training.results import Trial
+from everfit.tasks.training.search import Setting
+from everfit.tasks.training.train import fit_on
 
 TRIALS, FEATURES, ROWS, HOLDOUT_ROWS = 8, 20, 30_000, 100_000
 MOST_OVERHEAD, MOST_EVIDENCE = 0.10, 30.0

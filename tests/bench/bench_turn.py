@@ -163,7 +163,7 @@ def timed(command: list[str], env: dict[str, str], folder: Path) -> tuple[float,
 
 def prepare(folder: Path) -> Path:
     """The flights, and the spec that points at them."""
-    from everfit.deployments.demo_data import prepare as prepare_flights
+    from everfit.deployments.demo.data import prepare as prepare_flights
 
     prepare_flights(folder / "flights")
     source = (Path(__file__).parents[2] / "deployments/models/flight-delays.yaml").read_text()

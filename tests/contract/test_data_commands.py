@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 
 from everfit.blocks.errors import EverfitError
 from everfit.blocks.settings import Settings
-from everfit.deployments import environment
-from everfit.deployments.cli import app
-from everfit.deployments.environment import NO_TELEMETRY
+from everfit.deployments.cli import environment
+from everfit.deployments.cli.environment import NO_TELEMETRY
+from everfit.deployments.cli.main import app
 from everfit.tasks.ledger import Ledger
-from everfit.tasks.workspace import Workspace
+from everfit.tasks.storage.workspace import Workspace
 
 FEBRUARY = datetime(2024, 2, 1, tzinfo=UTC)
 

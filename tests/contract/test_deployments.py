@@ -17,7 +17,7 @@ from everfit.blocks.settings import Settings
 from everfit.deployments.server import check, files, stack
 from everfit.deployments.server.automations import _plain
 from everfit.deployments.server.changes import differing
-from everfit.tasks import events
+from everfit.tasks.core import events
 
 FLOWS = sorted(path.stem for path in (Path(__file__).parents[2] / "flows").glob("[a-z]*.py"))
 

@@ -114,7 +114,7 @@ def test_no_module_of_a_short_name_is_there_once_everything_is_imported(tmp_path
     assert set(names) & set(FOLDERS) == set()
 
 
-@pytest.mark.parametrize("package", ["everfit.blocks", "everfit.deployments.cli"])
+@pytest.mark.parametrize("package", ["everfit.blocks", "everfit.deployments.cli.main"])
 def test_configuration_and_the_command_are_light_to_import(package: str, tmp_path: Path) -> None:
     names = python(f"import {package}, sys; print(*sys.modules)", folder=tmp_path).split()
     assert package in names
@@ -122,6 +122,9 @@ def test_configuration_and_the_command_are_light_to_import(package: str, tmp_pat
 
 
 def test_the_service_starts_without_prefect_and_mlflow(tmp_path: Path) -> None:
-    served = "everfit.deployments.cli, everfit.tasks.specs, everfit.infra.serving.app, everfit.infra.serving.endpoint"
+    served = (
+        "everfit.deployments.cli.main, everfit.tasks.core.spec_loading, everfit.infra.serving.app, "
+        "everfit.infra.serving.endpoint"
+    )
     names = python(f"import {served}, sys; print(*sys.modules)", folder=tmp_path).split()
     assert set(names) & {"prefect", "mlflow", "sklearn", "deltalake", "boto3"} == set()

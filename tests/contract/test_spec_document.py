@@ -6,7 +6,7 @@ import re
 import pytest
 from support.spec_document import DOCUMENT, EXAMPLES, document
 
-from everfit.tasks.specs import read_spec
+from everfit.tasks.core.spec_loading import read_spec
 
 
 def test_the_document_is_what_the_classes_say() -> None:

@@ -22,7 +22,7 @@ def model(workspace: Path, mlflow_uri: str) -> str:
 @pytest.fixture(scope="session")
 def _promoted(prefect_server: None, _empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of `model` after its first turn, made once; stories begin with a copy."""
-    from everfit.deployments.runs import result_of
+    from everfit.deployments.cli.runs import result_of
     from everfit.flows.training import training
 
     folder = tmp_path_factory.mktemp("promoted")

@@ -18,17 +18,18 @@ from support.events import emitted
 
 from everfit.blocks.errors import EverfitError, LedgerError
 from everfit.blocks.settings import Settings
-from everfit.deployments.runs import result_of
+from everfit.deployments.cli.runs import result_of
 from everfit.flows.approval import approval
 from everfit.flows.training import training
 from everfit.tasks import gate as gating
-from everfit.tasks.context import Context
-from everfit.tasks.events import APPROVAL_REQUESTED, RELEASE_PROMOTED, TURN_FINISHED
-from everfit.tasks.records import Trigger
-from everfit.tasks.releasing import approver, registry
-from everfit.tasks.releasing.approval import ApprovalError
-from everfit.tasks.releasing.release import release
-from everfit.tasks.specs import load_spec
+from everfit.tasks.core.events import APPROVAL_REQUESTED, RELEASE_PROMOTED, TURN_FINISHED
+from everfit.tasks.core.records import Trigger
+from everfit.tasks.core.spec_loading import load_spec
+from everfit.tasks.registry import model_registry
+from everfit.tasks.release import approvals
+from everfit.tasks.release.approval import ApprovalError
+from everfit.tasks.release.release import release
+from everfit.tasks.turns.context import Context
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -73,14 +74,14 @@ def waiting(here: Context) -> str:
 
 def decide(here: Context, said: Any = "approve", **given: Any) -> Any:
     given = {"by": "ann", "why": "the gain is real", "now": datetime.now(UTC)} | given
-    return approver.decide(here, given.pop("turn", None) or waiting(here), said, **given)
+    return approvals.decide(here, given.pop("turn", None) or waiting(here), said, **given)
 
 
 def left(here: Context) -> Any:
     """All that an approval could change."""
     ledger, client = here.ledger, here.mlflow
     (turn,) = ledger.turns("deliveries")
-    aliases = [getattr(registry, name)(client, "deliveries") for name in ("champion", "challenger")]
+    aliases = [getattr(model_registry, name)(client, "deliveries") for name in ("champion", "challenger")]
     tags = client.get_model_version("deliveries", "1").tags
     return turn, aliases, tags, ledger.decisions("deliveries"), ledger.releases("deliveries")
 
@@ -135,19 +136,19 @@ def test_a_rejected_challenger_changes_nothing_and_is_not_asked_about_again(here
 def test_what_nobody_decided_is_rejected_when_it_expires(here: Context):
     asked = left(here)[0].finished_at
 
-    assert approver.settle(here, asked + timedelta(days=7, seconds=-1)) == []
-    (turn,) = approver.settle(here, asked + timedelta(days=7))
+    assert approvals.settle(here, asked + timedelta(days=7, seconds=-1)) == []
+    (turn,) = approvals.settle(here, asked + timedelta(days=7))
 
     assert (turn.state, left(here)[1]) == ("Rejected", [None, None])
     assert turn.reasons[0].startswith("Rejected by everfit: nobody's decision was carried out before")
-    assert approver.settle(here, asked + timedelta(days=8)) == []
+    assert approvals.settle(here, asked + timedelta(days=8)) == []
 
 
 def test_an_approval_is_refused_when_the_champion_changed(here: Context):
     turn_id = waiting(here)
     copy = here.mlflow.get_model_version("deliveries", "1")
     here.mlflow.create_model_version("deliveries", copy.source, run_id=copy.run_id)
-    registry.set_alias(here.mlflow, "deliveries", registry.CHAMPION, 2)
+    model_registry.set_alias(here.mlflow, "deliveries", model_registry.CHAMPION, 2)
 
     with pytest.raises(ApprovalError, match="Superseded by everfit: when the challenger was judged there was no"):
         decide(here)
@@ -165,7 +166,9 @@ def test_a_champion_that_changes_while_a_turn_runs_ends_it_as_superseded(model: 
     decide_as_ever = gating.decide
 
     def meanwhile(*evidence: Any) -> Any:
-        if registry.versions(here.mlflow, "deliveries") == [1]:  # the challenger is registered, and about to be judged
+        if model_registry.versions(here.mlflow, "deliveries") == [
+            1
+        ]:  # the challenger is registered, and about to be judged
             copy = here.mlflow.get_model_version("deliveries", "1")
             here.mlflow.create_model_version("deliveries", copy.source, run_id=copy.run_id)
             release(here.ledger, here.mlflow, "deliveries", 2, expected_previous=None, reason="now!", actor="bob")
@@ -177,7 +180,7 @@ def test_a_champion_that_changes_while_a_turn_runs_ends_it_as_superseded(model: 
 
     assert turn["state"] == "Superseded"
     assert "there was no champion, and now it is version 2" in turn["reasons"][0]
-    champion = registry.champion(here.mlflow, "deliveries")
+    champion = model_registry.champion(here.mlflow, "deliveries")
     assert champion is not None
     assert champion.version == 2
     assert [entry.actor for entry in here.ledger.releases("deliveries")] == ["bob"]
@@ -213,13 +216,13 @@ def test_a_decided_turn_and_another_models_turn_are_refused(here: Context):
 
 
 def test_an_approval_that_a_crash_broke_off_is_carried_out_by_the_next_command(here: Context):
-    request = approver.request_in(here, waiting(here))
-    approver._record(here, approver.answer(request, "approve", "ann", "go"))  # and the process dies
+    request = approvals.request_in(here, waiting(here))
+    approvals._record(here, approvals.answer(request, "approve", "ann", "go"))  # and the process dies
 
     with pytest.raises(LedgerError, match="it can't become 'reject'"):
-        approver._record(here, approver.answer(request, "reject", "bob", "no"))
+        approvals._record(here, approvals.answer(request, "reject", "bob", "no"))
     # It was approved in time, whenever it is carried out.
-    (done,) = approver.reconcile(here, request.expires_at + timedelta(days=1))
+    (done,) = approvals.reconcile(here, request.expires_at + timedelta(days=1))
 
     assert "ended as Promoted: Approved by ann: go" in done
     assert left(here)[4][0].actor == "ann"
@@ -230,7 +233,7 @@ def test_of_two_people_who_answer_at_once_one_is_heard(here: Context):
 
     def say(said: Any, by: str) -> None:
         try:
-            answers[by] = approver.decide(here, turn_id, said, by=by, why="so", now=datetime.now(UTC)).state
+            answers[by] = approvals.decide(here, turn_id, said, by=by, why="so", now=datetime.now(UTC)).state
         except EverfitError as error:
             answers[by] = error
 

@@ -17,7 +17,7 @@ from everfit.blocks.spec import ModelSpec
 from everfit.deployments.server import files
 from everfit.deployments.server.bootstrap import Options, bootstrap
 from everfit.deployments.server.changes import Change
-from everfit.tasks.specs import load_spec
+from everfit.tasks.core.spec_loading import load_spec
 
 MODEL = "parcels"  # no other story of this server has it
 

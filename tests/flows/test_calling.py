@@ -12,11 +12,11 @@ from prefect.client.schemas.filters import DeploymentFilter
 from support.training import a_spec
 
 from everfit.blocks.settings import Settings
-from everfit.tasks.context import Context
-from everfit.tasks.ledger.calls import Call
-from everfit.tasks.records import Trigger, Window
-from everfit.tasks.steps import calls
-from everfit.tasks.triage.asking import Reply
+from everfit.tasks.core.records import Trigger, Window
+from everfit.tasks.ledger.requests import Call
+from everfit.tasks.steps import requests
+from everfit.tasks.triage.event_requests import Reply
+from everfit.tasks.turns.context import Context
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -53,19 +53,19 @@ def test_a_turn_is_started_once_and_once_more_when_it_broke_off(workspace: Path,
     context = Context(a_spec(), Settings())
     first = ask(context)
     for _ in range(3):  # by many, of whom each was told that it was granted
-        calls.start.fn(context, first)
-        calls.start.fn(context, ask(context))
+        requests.start.fn(context, first)
+        requests.start.fn(context, ask(context))
     assert len(started(deployment)) == 1
 
     with suppress(RuntimeError), context.ledger.take_turn("small", TRIGGER, WINDOW):
-        calls.start.fn(context, first)  # it is being run: nothing is to be started
+        requests.start.fn(context, first)  # it is being run: nothing is to be started
         raise RuntimeError("out of memory")
-    calls.start.fn(context, first)  # nobody has called for it anew
+    requests.start.fn(context, first)  # nobody has called for it anew
     assert len(started(deployment)) == 1
 
     again = ask(context)
     assert (again.start, again.turn_id) == (True, first.turn_id)
     for _ in range(3):
-        calls.start.fn(context, again)
-        calls.start.fn(context, ask(context))
+        requests.start.fn(context, again)
+        requests.start.fn(context, ask(context))
     assert started(deployment) == [started(deployment)[0]] * 2

@@ -9,14 +9,14 @@ import yaml
 from support.deliveries import SPEC
 
 from everfit.blocks.settings import Settings
-from everfit.deployments.runs import result_of
+from everfit.deployments.cli.runs import result_of
 from everfit.flows.training import training
 from everfit.infra.serving.servable import ModelCache, load_servable
-from everfit.tasks.context import Context
-from everfit.tasks.learning.onnx_model import OnnxClassifier
-from everfit.tasks.releasing import registry
-from everfit.tasks.specs import load_spec
-from everfit.tasks.turns import TurnRecord
+from everfit.tasks.core.spec_loading import load_spec
+from everfit.tasks.models.onnx_model import OnnxClassifier
+from everfit.tasks.registry import model_registry
+from everfit.tasks.turns.context import Context
+from everfit.tasks.turns.turn_record import TurnRecord
 
 pytest.importorskip("skl2onnx")
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -37,7 +37,7 @@ def test_a_champion_is_served_as_onnx_and_kept_as_it_was_fitted_too(model: str, 
     turn, here = run(model, "logistic_regression")
 
     assert turn["state"] == "Promoted", turn["reasons"]
-    champion = registry.champion(here.mlflow, "deliveries")
+    champion = model_registry.champion(here.mlflow, "deliveries")
     assert champion is not None
     assert here.mlflow.get_model_version("deliveries", "1").tags["everfit.format"] == "onnx"
     record = TurnRecord.model_validate(here.ledger.turn(turn["turn_id"]).record)
@@ -50,7 +50,7 @@ def test_a_champion_is_served_as_onnx_and_kept_as_it_was_fitted_too(model: str, 
     scorer = load_servable(ModelCache(tmp_path).fetch(here.mlflow, champion), champion).scorer
     assert isinstance(scorer.estimator, OnnxClassifier)
     served = scorer.score_columns({"distance": [1.5, 9.5], "region": ["north", "moon"]})
-    fitted = registry.load(here.mlflow, champion)
+    fitted = model_registry.load(here.mlflow, champion)
     rows = scorer.inputs.frame({"distance": [1.5, 9.5], "region": ["north", "moon"]})
     assert served.score is not None
     assert served.score.tolist() == pytest.approx(fitted.predict_proba(rows)[:, 1].tolist(), abs=1e-5)

@@ -10,8 +10,8 @@ from prefect.exceptions import MissingResult
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, PREFECT_CLIENT_RETRY_JITTER_FACTOR, temporary_settings
 from prefect.states import Completed, Failed
 
-from everfit.deployments.runs import result_of
-from everfit.tasks.endings import ended
+from everfit.deployments.cli.runs import result_of
+from everfit.tasks.core.final_states import ended
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 

@@ -10,15 +10,16 @@ from support.deliveries import deliveries, write_month
 
 from everfit.blocks.errors import DataError
 from everfit.blocks.settings import Settings
-from everfit.deployments.traced import _facts
+from everfit.deployments.cli.traced import _facts
 from everfit.flows.labeling import labeling
 from everfit.flows.scoring import scoring
 from everfit.flows.training import training
-from everfit.tasks.answering import hand_files, labels, predictions
-from everfit.tasks.answering.trace import _release, trace
-from everfit.tasks.context import Context
-from everfit.tasks.records import Window
-from everfit.tasks.specs import load_spec
+from everfit.tasks.batch import manual_files
+from everfit.tasks.batch.trace import _release, trace
+from everfit.tasks.core.records import Window
+from everfit.tasks.core.spec_loading import load_spec
+from everfit.tasks.predictions import labels, prediction_log
+from everfit.tasks.turns.context import Context
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -27,7 +28,7 @@ MARCH, APRIL = datetime(2024, 3, 1, tzinfo=UTC), datetime(2024, 4, 1, tzinfo=UTC
 
 def batch(here: Context) -> pd.DataFrame:
     """The log as it is read, without what was handed over in files."""
-    rows = predictions.read(here.workspace.table("deliveries", "predictions"), None, "sent_at")
+    rows = prediction_log.read(here.workspace.table("deliveries", "predictions"), None, "sent_at")
     return rows[rows["_client"] == "batch"]
 
 
@@ -93,7 +94,7 @@ def test_predictions_and_labels_meet(model: str, workspace: Path) -> None:
 def test_each_row_is_predicted_once_whatever_was_killed_came_late_or_was_handed_over(
     released: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder, march, append = Path(released).parent, deliveries("2024-03-02", 10, seed=1), predictions.append
+    folder, march, append = Path(released).parent, deliveries("2024-03-02", 10, seed=1), prediction_log.append
     asked, *ends = [datetime(2024, 3, number, tzinfo=UTC) for number in (2, 10, 11, 13)]
     write_month(folder, "march-1", march[:100])
     write_month(folder, "march-2", march[150:300])
@@ -104,7 +105,7 @@ def test_each_row_is_predicted_once_whatever_was_killed_came_late_or_was_handed_
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(predictions, "append", killed)
+        patched.setattr(prediction_log, "append", killed)
         with pytest.raises(KeyboardInterrupt):
             scoring(released, asked, ends[0], return_state=True)
     assert 0 < len(batch(here)) < 250
@@ -114,7 +115,7 @@ def test_each_row_is_predicted_once_whatever_was_killed_came_late_or_was_handed_
 
     # The rest comes: some of it late, some of it handed over in a file before it is in the source.
     march[300:340].to_csv(folder / "handed.csv", index=False)
-    assert [hand_files.score_file(here, str(folder / "handed.csv")).added for _ in range(2)] == [40, 0]
+    assert [manual_files.score_file(here, str(folder / "handed.csv")).added for _ in range(2)] == [40, 0]
     write_month(folder, "march-3", pd.concat([march[100:150], march[300:]]))
     assert of(scoring(released, None, ends[2], return_state=True))[1]["added"] == 150
     assert sorted(batch(here)["id"]) == sorted(march["id"])

@@ -10,9 +10,9 @@ from prefect.settings import PREFECT_API_URL
 from support.killing import train_in_a_process
 
 from everfit.blocks.settings import Settings
-from everfit.tasks.context import Context
-from everfit.tasks.releasing import registry
-from everfit.tasks.specs import load_spec
+from everfit.tasks.core.spec_loading import load_spec
+from everfit.tasks.registry import model_registry
+from everfit.tasks.turns.context import Context
 
 pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.long]
 
@@ -23,21 +23,21 @@ POINTS = [
     "everfit.tasks.ledger:Ledger.begin_turn",
     "everfit.tasks.data.ingest:ingest",
     "everfit.tasks.data.validate:validate",
-    "everfit.tasks.data.tables:Table.append",
-    "everfit.tasks.data.accept:accept",
-    "everfit.tasks.data.accept:take_snapshot",
-    "everfit.tasks.learning.train:try_candidate",
-    "everfit.tasks.learning.train:fit_on",
-    "everfit.tasks.evidence.evaluate:evaluate",
+    "everfit.tasks.storage.tables:Table.append",
+    "everfit.tasks.data.commit:accept",
+    "everfit.tasks.data.commit:take_snapshot",
+    "everfit.tasks.training.train:try_candidate",
+    "everfit.tasks.training.train:fit_on",
+    "everfit.tasks.evaluation.evaluate:evaluate",
     "everfit.tasks.gate:decide",
-    "everfit.tasks.tracking:turn_run",
-    "everfit.tasks.tracking:_log_model",
+    "everfit.tasks.registry.tracking:turn_run",
+    "everfit.tasks.registry.tracking:_log_model",
     "mlflow:MlflowClient.create_model_version",
     "everfit.tasks.ledger:Ledger.record_decision",
-    "everfit.tasks.tracking:log_turn",
+    "everfit.tasks.registry.tracking:log_turn",
     "everfit.tasks.ledger:Ledger.intend_release",
-    "everfit.tasks.releasing.registry:set_alias",
-    "everfit.tasks.releasing.release:release",
+    "everfit.tasks.registry.model_registry:set_alias",
+    "everfit.tasks.release.release:release",
     "everfit.tasks.ledger:Ledger.finish_turn",
 ]
 
@@ -54,12 +54,12 @@ def left_behind(model: str) -> dict[str, Any]:
     """All that a turn leaves in registry, ledger and tables, without what names the run or the moment."""
     here = Context(load_spec(model), Settings())
     client, ledger, name = here.mlflow, here.ledger, here.spec.name
-    champion = registry.champion(client, name)
+    champion = model_registry.champion(client, name)
     dataset = here.workspace.table(name, "dataset").read()
     return {
-        "versions": registry.versions(client, name),
+        "versions": model_registry.versions(client, name),
         "champion": champion and champion.model_dump(exclude={"run_id"}),
-        "challenger": registry.challenger(client, name),
+        "challenger": model_registry.challenger(client, name),
         "runs": len(client.search_runs([client.get_experiment_by_name(name).experiment_id])),
         "turns": [(turn.id, turn.state, turn.verdict, turn.reasons) for turn in ledger.turns(name)],
         "decisions": [(decision.id, decision.verdict, decision.record) for decision in ledger.decisions(name)],

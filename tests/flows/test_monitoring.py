@@ -17,18 +17,18 @@ from support.evidently import break_evidently
 from support.monitors import monitor_in_processes
 
 from everfit.blocks.settings import Settings
-from everfit.deployments import monitoring_tables
-from everfit.deployments.runs import result_of
+from everfit.deployments.cli import monitoring_tables
+from everfit.deployments.cli.runs import result_of
 from everfit.flows.monitoring import monitoring
 from everfit.flows.scoring import scoring
 from everfit.flows.training import training
-from everfit.tasks.answering import feedback
-from everfit.tasks.context import Context
-from everfit.tasks.records import Trigger
-from everfit.tasks.releasing import registry
-from everfit.tasks.specs import load_spec
-from everfit.tasks.watching import drawing
-from everfit.tasks.watching.past import OUTCOME, TRIAGE, Judged, history_of, recalled
+from everfit.tasks.batch import feedback
+from everfit.tasks.core.records import Trigger
+from everfit.tasks.core.spec_loading import load_spec
+from everfit.tasks.monitoring.report import report_process
+from everfit.tasks.monitoring.triage_history import OUTCOME, TRIAGE, Judged, history_of, recalled
+from everfit.tasks.registry import model_registry
+from everfit.tasks.turns.context import Context
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -201,14 +201,14 @@ def test_a_feed_that_is_silent_is_told_to_a_person(world: str) -> None:
 def test_evidently_raising_fails_the_run_and_is_never_healthy(
     world: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawing.close()
+    report_process.close()
     break_evidently(tmp_path, monkeypatch, "BaseException")
     Path(world).write_text(yaml.safe_dump(SPEC | {"monitoring": WATCHED["monitoring"] | {"report": "always"}}))
 
     state = monitoring(world, live(world, 20), return_state=True)
 
     Path(world).write_text(yaml.safe_dump(SPEC | WATCHED))
-    drawing.close()
+    report_process.close()
     assert state.is_failed()
     assert state.name == "NotMeasured"
     found = result_of(state)
@@ -276,7 +276,7 @@ def test_many_monitors_at_once_give_one_turn_and_a_young_release_that_fails_is_r
     here = context(model)
     assert len(here.ledger.decisions("deliveries", kind=TRIAGE)) == 1
     assert [turn.state for turn in here.ledger.turns("deliveries")] == ["Promoted", "Promoted"]
-    assert registry.versions(here.mlflow, "deliveries") == [1, 2]
+    assert model_registry.versions(here.mlflow, "deliveries") == [1, 2]
 
     # The concept turns back at once: the release is young, and the champion before it is better on the same rows.
     until = live(model, 1)
@@ -285,7 +285,7 @@ def test_many_monitors_at_once_give_one_turn_and_a_young_release_that_fails_is_r
     assert (first["verdict"], first["rule"], first["state"]) == ("roll_back", "bad_release", "RolledBack")
     assert (again["decision_id"], again["state"]) == (first["decision_id"], "RolledBack")
     assert first["signals"]["previous"]["gain"] > 0.3
-    champion = registry.champion(here.mlflow, "deliveries")
+    champion = model_registry.champion(here.mlflow, "deliveries")
     assert champion is not None
     assert champion.version == 1
     releases = [(entry.kind, entry.version, entry.actor) for entry in here.ledger.releases("deliveries")]

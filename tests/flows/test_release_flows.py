@@ -12,20 +12,20 @@ from everfit.blocks.settings import Settings
 from everfit.flows.monitoring import monitoring
 from everfit.flows.reconcile import reconcile
 from everfit.flows.rollback import rollback
-from everfit.tasks.context import Context
-from everfit.tasks.events import RELEASE_ROLLED_BACK
+from everfit.tasks.core.events import RELEASE_ROLLED_BACK
+from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.ledger import Ledger
-from everfit.tasks.mlflow_store import tracking_client
-from everfit.tasks.releasing import registry
-from everfit.tasks.releasing import release as releasing
-from everfit.tasks.releasing.release import release
-from everfit.tasks.specs import load_spec
-from everfit.tasks.steps import acts
+from everfit.tasks.monitoring.champion_at import ROLLBACK, Standing
+from everfit.tasks.monitoring.monitored_model import Watched
+from everfit.tasks.registry import model_registry
+from everfit.tasks.registry.mlflow_client import tracking_client
+from everfit.tasks.release import release as releasing
+from everfit.tasks.release.release import release
+from everfit.tasks.steps import actions
 from everfit.tasks.triage import TriageDecision, triage
 from everfit.tasks.triage.case import TriagePolicy
 from everfit.tasks.triage.history import History
-from everfit.tasks.watching.standing import ROLLBACK, Standing
-from everfit.tasks.watching.watched import Watched
+from everfit.tasks.turns.context import Context
 
 SPEC = """
 name: flights
@@ -53,7 +53,7 @@ def spec(workspace: Path, mlflow_uri: str, prefect_server: None) -> str:
 
 
 def test_a_rollback_ends_as_rolled_back_and_is_in_the_ledger(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "probe", lambda *_: None)  # There is no model behind these versions.
+    monkeypatch.setattr(model_registry, "probe", lambda *_: None)  # There is no model behind these versions.
     state: Any = rollback(spec, why="complaints", by="ann", return_state=True)
 
     assert (state.name, state.type.value) == ("RolledBack", "COMPLETED")
@@ -95,7 +95,7 @@ def watched(spec: str, until: datetime = UNTIL) -> Watched:
     """A window that version 2 was judged in."""
     context = Context(load_spec(spec), Settings())
     champion = Standing(model="flights", version=2, run_id="r", released=UNTIL, previous_version=1)
-    version = registry.model_version(context.mlflow, "flights", 2)
+    version = model_registry.model_version(context.mlflow, "flights", 2)
     return Watched(context, until, champion, version, (), ())
 
 
@@ -105,7 +105,7 @@ def decided(name: str = "lost", verdict: str = "roll_back") -> TriageDecision:
 
 
 def rolled_back(spec: str, name: str = "lost", until: datetime = UNTIL) -> bool:
-    found: bool = acts.roll_back.fn(watched(spec, until), decided(name))
+    found: bool = actions.roll_back.fn(watched(spec, until), decided(name))
     return found
 
 
@@ -116,7 +116,7 @@ def noted() -> list[tuple[str, Any, Any]]:
 
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "probe", lambda *_: None)  # There is no model behind these versions.
+    monkeypatch.setattr(model_registry, "probe", lambda *_: None)  # There is no model behind these versions.
 
 
 @pytest.mark.usefixtures("loads")
@@ -174,7 +174,7 @@ def test_triage_takes_back_nothing_that_came_while_it_waited(spec: str, monkeypa
     assert current is not None
     assert (current.version, noted()) == (3, [])
     told = [
-        acts.final_state(watched(spec), signals(), decided(verdict=verdict), None, "run", rolled_back=done).name
+        actions.final_state(watched(spec), signals(), decided(verdict=verdict), None, "run", rolled_back=done).name
         for verdict, done in (("roll_back", False), ("roll_back", True), ("watch", False))
     ]
     assert told == ["RollbackOvertaken", "RolledBack", "Watching"]

@@ -17,17 +17,17 @@ from support.processes import everfit
 
 from everfit.blocks.errors import WorkspaceError
 from everfit.blocks.settings import Settings
-from everfit.deployments.runs import result_of
+from everfit.deployments.cli.runs import result_of
 from everfit.flows.training import training
-from everfit.tasks.context import Context
-from everfit.tasks.evidence.report import Report
-from everfit.tasks.forgetting import forget_key
-from everfit.tasks.learning.package import export_package, import_package, read_package
-from everfit.tasks.learning.reproduce import reproduce
-from everfit.tasks.records import Trigger
-from everfit.tasks.specs import load_spec
-from everfit.tasks.watching.reference import load_reference
-from everfit.tasks.workspace import Workspace
+from everfit.tasks.core.records import Trigger
+from everfit.tasks.core.spec_loading import load_spec
+from everfit.tasks.evaluation.report import Report
+from everfit.tasks.monitoring.reference import load_reference
+from everfit.tasks.retention.forgetting import forget_key
+from everfit.tasks.storage.workspace import Workspace
+from everfit.tasks.turns.context import Context
+from everfit.tasks.turns.package import export_package, import_package, read_package
+from everfit.tasks.turns.reproduction import reproduce
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -94,7 +94,7 @@ def test_a_turn_can_be_made_again_to_the_same_result(turn: dict[str, Any], mlflo
     again = reproduce(workspace, "deliveries", turn["turn_id"])
     assert again.differences == ()
     assert again.identical
-    command = [sys.executable, "-m", "everfit.deployments.cli", "reproduce", turn["turn_id"], "--json"]
+    command = [sys.executable, "-m", "everfit.deployments.cli.main", "reproduce", turn["turn_id"], "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

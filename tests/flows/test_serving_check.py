@@ -8,18 +8,18 @@ import yaml
 from support.deliveries import SPEC
 
 from everfit.blocks.settings import Settings
-from everfit.deployments.runs import result_of
+from everfit.deployments.cli.runs import result_of
 from everfit.flows.training import training
 from everfit.infra.serving import check
-from everfit.tasks.context import Context
-from everfit.tasks.evidence import serving_check
-from everfit.tasks.evidence.serving_check import check_serving
+from everfit.tasks.core.records import Window
+from everfit.tasks.core.spec_loading import load_spec
+from everfit.tasks.evaluation import serving_check
+from everfit.tasks.evaluation.serving_check import check_serving
 from everfit.tasks.gate import Evidence
-from everfit.tasks.learning import train
-from everfit.tasks.records import Window
-from everfit.tasks.specs import load_spec
-from everfit.tasks.steps import data_in
-from everfit.tasks.turns import TurnRecord
+from everfit.tasks.steps import ingestion
+from everfit.tasks.training import train
+from everfit.tasks.turns.context import Context
+from everfit.tasks.turns.turn_record import TurnRecord
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -55,7 +55,7 @@ def test_a_model_that_cannot_be_served_as_it_was_trained_is_not_released(model: 
 
     # Had another model been trained than was registered, it would be told: by the same program, here in this process.
     monkeypatch.setattr(serving_check, "_ask", check.check)
-    data, version, fitted = data_in.data_of(here, settled, record), record.version, record.refitted
+    data, version, fitted = ingestion.data_of(here, settled, record), record.version, record.refitted
     assert version is not None
     assert fitted is not None
     earlier = Window(since=data.split.training.since, until=datetime(2024, 1, 20, tzinfo=UTC))

@@ -18,14 +18,13 @@ from support.events import emitted
 
 from everfit.blocks.errors import DataError, EverfitError, SourceError
 from everfit.blocks.settings import Settings
-from everfit.deployments.runs import result_of
+from everfit.deployments.cli.runs import result_of
 from everfit.flows.training import training
-from everfit.tasks import tracking
-from everfit.tasks.context import Context
-from everfit.tasks.events import DATA_REJECTED, RELEASE_PROMOTED, TURN_FINISHED
-from everfit.tasks.records import Trigger
-from everfit.tasks.releasing import registry
-from everfit.tasks.specs import load_spec
+from everfit.tasks.core.events import DATA_REJECTED, RELEASE_PROMOTED, TURN_FINISHED
+from everfit.tasks.core.records import Trigger
+from everfit.tasks.core.spec_loading import load_spec
+from everfit.tasks.registry import model_registry, tracking
+from everfit.tasks.turns.context import Context
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -63,7 +62,7 @@ def test_the_first_turn_releases_a_champion_that_loads_without_everfit(model: st
 
 def test_what_is_released_was_fitted_on_the_hold_out_too_and_says_so(released: str, first_turn: dict[str, Any]):
     here = context(released)
-    champion = registry.champion(here.mlflow, "deliveries")
+    champion = model_registry.champion(here.mlflow, "deliveries")
     assert champion is not None
     assert champion.trained_until == MARCH - timedelta(days=1)  # the maturity, and no hold-out left out
     assert champion.snapshot_digest == first_turn["snapshot"]["digest"]
@@ -75,12 +74,12 @@ def test_the_same_trigger_gives_one_turn(released: str, first_turn: dict[str, An
     assert run(released) == first_turn
     here = context(released)
     assert len(here.ledger.turns("deliveries")) == 1
-    assert registry.versions(here.mlflow, "deliveries") == [1]
+    assert model_registry.versions(here.mlflow, "deliveries") == [1]
 
 
 def test_another_trigger_over_the_same_rows_finds_nothing_new(released: str):
     assert run(released, reason="somebody was curious")["state"] == "NothingNew"
-    assert registry.versions(context(released).mlflow, "deliveries") == [1]
+    assert model_registry.versions(context(released).mlflow, "deliveries") == [1]
 
 
 def test_a_challenger_that_learned_nothing_better_does_not_replace_the_champion(released: str):
@@ -91,7 +90,8 @@ def test_a_challenger_that_learned_nothing_better_does_not_replace_the_champion(
     assert turn["state"] == "ChampionKept"
     assert turn["reasons"][0].startswith("Kept champion 1")
     here = context(released)
-    champion, challenger = (getattr(registry, alias)(here.mlflow, "deliveries") for alias in ("champion", "challenger"))
+    aliases = ("champion", "challenger")
+    champion, challenger = (getattr(model_registry, alias)(here.mlflow, "deliveries") for alias in aliases)
     assert (champion.version, challenger.version) == (1, 2)
     # Both were judged on rows that neither had seen.
     evidence = here.ledger.decision(f"{turn['turn_id']}/gate").record["evidence"]
@@ -141,7 +141,7 @@ def test_a_bad_batch_is_rejected_whole_and_changes_nothing_else(model: str, work
     here = context(model)
     assert len(here.workspace.table("deliveries", "dataset").read()) == 40 * 60
     assert len(here.workspace.table("deliveries", "quarantine").read()) == 40 * 30
-    assert registry.versions(here.mlflow, "deliveries") == [1]
+    assert model_registry.versions(here.mlflow, "deliveries") == [1]
     # Who listens to the model has heard of both turns.
     told = emitted("deliveries", started, TURN_FINISHED, RELEASE_PROMOTED, DATA_REJECTED)
     assert (told[TURN_FINISHED]["turn_id"], told[TURN_FINISHED]["state"]) == (turn["turn_id"], "DataRejected")
@@ -207,7 +207,7 @@ def test_a_moment_without_data_is_an_error(model: str, workspace: Path, until: d
         run(model, until)
 
     assert not (workspace / "deliveries" / "dataset").exists()
-    assert registry.champion(context(model).mlflow, "deliveries") is None
+    assert model_registry.champion(context(model).mlflow, "deliveries") is None
 
 
 def test_a_regression_and_a_multiclass_model_go_through_the_same_loop(model: str, workspace: Path):

@@ -11,14 +11,14 @@ from support.deliveries import SPEC, deliveries, write_month
 from typer.testing import CliRunner
 
 from everfit.blocks.settings import Settings
-from everfit.deployments.cli import app
-from everfit.deployments.runs import result_of
+from everfit.deployments.cli.main import app
+from everfit.deployments.cli.runs import result_of
 from everfit.flows.training import training
 from everfit.flows.trial import trial
-from everfit.tasks.context import Context
-from everfit.tasks.releasing import registry
-from everfit.tasks.releasing.arms import read_arms
-from everfit.tasks.specs import load_spec
+from everfit.tasks.core.spec_loading import load_spec
+from everfit.tasks.registry import model_registry
+from everfit.tasks.release.traffic.traffic_split import read_arms
+from everfit.tasks.turns.context import Context
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -42,7 +42,8 @@ def test_what_the_gate_promotes_is_on_trial_until_a_look_or_a_person_ends_it(
     assert second["state"] == "OnTrial"
     assert second["reasons"][0] == "Version 2 is tried on 5 % of the keys (canary) against version 1"
     here = Context(load_spec(str(path)), Settings())
-    champion, challenger = (getattr(registry, name)(here.mlflow, "deliveries") for name in ("champion", "challenger"))
+    aliases = ("champion", "challenger")
+    champion, challenger = (getattr(model_registry, name)(here.mlflow, "deliveries") for name in aliases)
     assert (champion.version, challenger.version) == (1, 2)
     arms = read_arms(here.mlflow, challenger)
     assert arms is not None
@@ -61,7 +62,7 @@ def test_what_the_gate_promotes_is_on_trial_until_a_look_or_a_person_ends_it(
     told = json.loads(command("--stop", "--by", "ann", "--why", "holidays", "--json").stdout)
     assert (told["state"], told["reasons"]) == ("Returned", ["Taken back by ann: holidays"])
     assert command().stdout.startswith("No version of deliveries is on trial; `everfit history` shows")
-    assert registry.challenger(here.mlflow, "deliveries") is None
+    assert model_registry.challenger(here.mlflow, "deliveries") is None
     kinds = [(one.kind, one.verdict) for one in here.ledger.story(second["turn_id"]).decisions]
     assert kinds == [("gate", "promote"), *[("trial", verdict) for verdict in ("start", "wait", "wait", "return")]]
     told = CliRunner().invoke(app, ["explain", second["turn_id"]])

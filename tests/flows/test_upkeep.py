@@ -10,12 +10,12 @@ from support.stories import FEBRUARY, MARCH, Story
 from support.turns import sales
 
 from everfit.flows.upkeep import upkeep
-from everfit.tasks.answering.trace import _version
-from everfit.tasks.data.accept import accept
+from everfit.tasks.batch.trace import _version
+from everfit.tasks.data.commit import accept
 from everfit.tasks.data.ingest import ingest
 from everfit.tasks.data.validate import validate
-from everfit.tasks.releasing import registry
-from everfit.tasks.turns import TurnRecord
+from everfit.tasks.registry import model_registry
+from everfit.tasks.turns.turn_record import TurnRecord
 
 LONG = timedelta(days=200)
 
@@ -52,7 +52,7 @@ def test_what_is_old_goes_and_what_the_champion_was_made_from_stays(story: Story
     assert (planned_name, name, again[0]) == ("Planned", "TidiedUp", "NothingToDo")
     assert {**planned, "at": "", "state": ""} == {**done, "at": "", "state": ""}
     assert done["versions"] == [2]  # 1 serves, and the number of 3, the last, would be given again
-    assert registry.versions(story.context.mlflow, "sales") == [1, 3]
+    assert model_registry.versions(story.context.mlflow, "sales") == [1, 3]
     assert _version(story.context.mlflow, story.context.ledger, "sales", 2).trained_until == MARCH  # still to be traced
     # The champion's data stays, and that of a turn that isn't over; what the others changed is in neither.
     assert done["broken_turns"] == [second[0], third[0]]
@@ -78,11 +78,11 @@ def test_rows_go_after_as_long_as_the_spec_says_but_not_from_the_champions_data(
 
 
 POINTS = [
-    "everfit.tasks.data.tables:Table.remove",
-    "everfit.tasks.data.tables:Table.compact",
-    "everfit.tasks.data.table_upkeep:_vacuum",
-    "everfit.tasks.releasing.registry:delete",
-    "everfit.tasks.housekeeping:remove_files",
+    "everfit.tasks.storage.tables:Table.remove",
+    "everfit.tasks.storage.tables:Table.compact",
+    "everfit.tasks.retention.table_upkeep:_vacuum",
+    "everfit.tasks.registry.model_registry:delete",
+    "everfit.tasks.retention.housekeeping:remove_files",
 ]
 """After whose first return the upkeep is broken off, in their order."""
 
@@ -102,7 +102,7 @@ def test_broken_off_at_any_step_and_run_again_it_ends_as_if_left_alone(story: St
     tidy(story)
 
     assert tidy(story)[0] == "NothingToDo"
-    assert registry.versions(story.context.mlflow, "sales") == [1, 3]
+    assert model_registry.versions(story.context.mlflow, "sales") == [1, 3]
     assert [story.is_whole(each) for each in (first, second, third)] == [True, False, True]
     assert story.dataset()["at"].min() >= FEBRUARY
 

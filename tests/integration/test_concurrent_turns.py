@@ -19,9 +19,9 @@ from support.leases import held_leases
 from support.processes import Commands
 
 from everfit.blocks.settings import Settings
-from everfit.tasks.context import Context
-from everfit.tasks.releasing import registry
-from everfit.tasks.specs import load_spec
+from everfit.tasks.core.spec_loading import load_spec
+from everfit.tasks.registry import model_registry
+from everfit.tasks.turns.context import Context
 
 MARCH = datetime(2024, 3, 1, tzinfo=UTC)
 CALLERS = int(os.environ.get("CALLERS", "4"))
@@ -45,10 +45,10 @@ def assert_one_turn_and_champion(model: str, turns: int = 1) -> None:
     here = Context(load_spec(model), Settings())
     assert [turn.state for turn in here.ledger.turns("deliveries")] == ["Promoted"] * turns
     (release,) = here.ledger.releases("deliveries")
-    champion = registry.champion(here.mlflow, "deliveries")
+    champion = model_registry.champion(here.mlflow, "deliveries")
     assert champion is not None
     assert (release.version, release.state, champion.version) == (1, "verified", 1)
-    assert registry.versions(here.mlflow, "deliveries") == [1]
+    assert model_registry.versions(here.mlflow, "deliveries") == [1]
     assert len(here.workspace.table("deliveries", "dataset").read()) == 40 * 60
     assert held_leases(here.ledger, "deliveries") == []
 

@@ -15,14 +15,14 @@ from support.deliveries import SPEC, deliveries, write_month
 
 from everfit.blocks.errors import EverfitError
 from everfit.blocks.settings import Settings
-from everfit.tasks.context import Context
-from everfit.tasks.learning import train
-from everfit.tasks.learning.reproduce import reproduce
-from everfit.tasks.learning.train import Trial
-from everfit.tasks.runners import ADDRESS, RUNNER, task_runner
-from everfit.tasks.specs import load_spec
-from everfit.tasks.steps import data_in
-from everfit.tasks.turns import TurnRecord
+from everfit.tasks.core.spec_loading import load_spec
+from everfit.tasks.steps import ingestion
+from everfit.tasks.steps.task_runners import ADDRESS, RUNNER, task_runner
+from everfit.tasks.training import train
+from everfit.tasks.training.results import Trial
+from everfit.tasks.turns.context import Context
+from everfit.tasks.turns.reproduction import reproduce
+from everfit.tasks.turns.turn_record import TurnRecord
 
 pytest.importorskip("prefect_dask")
 
@@ -64,7 +64,7 @@ def test_a_turn_on_workers_finds_what_it_finds_in_threads(
     here = Context(load_spec("deliveries.yaml"), Settings())
     settled = here.ledger.turn(turn["turn_id"])
     record = TurnRecord.model_validate(settled.record)
-    data = data_in.data_of(here, settled, record)
+    data = ingestion.data_of(here, settled, record)
     assert facts(record.trials) == facts([train.try_candidate(data, each.candidate) for each in record.trials])
     assert all(each.error == "" and len(each.tries) == 8 for each in record.trials)
     assert any(one.pruned for each in record.trials for one in each.tries)

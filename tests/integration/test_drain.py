@@ -8,10 +8,10 @@ import pytest
 
 from everfit.infra.serving.drain import Drain
 from everfit.infra.serving.spool import Spool
-from everfit.tasks.answering import predictions
-from everfit.tasks.answering.inputs import InputColumn, InputSchema
-from everfit.tasks.data.tables import Table, row_keys
-from everfit.tasks.records import Window
+from everfit.tasks.core.records import Window
+from everfit.tasks.models.input_schema import InputColumn, InputSchema
+from everfit.tasks.predictions import prediction_log
+from everfit.tasks.storage.tables import Table, row_keys
 
 INPUTS = InputSchema(
     task="binary",
@@ -19,7 +19,7 @@ INPUTS = InputSchema(
     key=(InputColumn(name="flight", kind="long"),),
     event_time="at",
 )
-KINDS = predictions.column_kinds(INPUTS)
+KINDS = prediction_log.column_kinds(INPUTS)
 OCTOBER = 1_380_585_600_000_000
 
 
@@ -58,7 +58,7 @@ def test_rows_arrive_with_their_types_key_and_day(tmp_path: Path, log: Table) ->
     spool.append(KINDS, batch(0, 30))
     assert drain_of(spool, log).drain() == 30
 
-    frame = predictions.read(log, None, "at")
+    frame = prediction_log.read(log, None, "at")
     assert frame["_prediction_id"].nunique() == 30
     assert str(frame["at"].dtype) == "datetime64[us, UTC]"
     assert frame["x"].isna().sum() == 5
@@ -83,7 +83,7 @@ def test_a_crash_between_commit_and_deletion_adds_nothing_twice(tmp_path: Path, 
     spool.append(KINDS, batch(10, 5))
     assert drain_of(spool, log).drain() == 5
 
-    assert sorted(predictions.read(log, None, "at")["_prediction_id"]) == sorted(f"id-{row}" for row in range(15))
+    assert sorted(prediction_log.read(log, None, "at")["_prediction_id"]) == sorted(f"id-{row}" for row in range(15))
     assert spool.sealed() == []
 
 
@@ -147,9 +147,9 @@ def test_a_column_of_whole_numbers_takes_fractions_from_another_version_on(tmp_p
     spool.append(*counted(2**53, first=30))  # the version before goes on beside it
     assert (drain.drain(), drain.state.set_aside) == (2, [])
 
-    frame = predictions.read(log, None, "at")
+    frame = prediction_log.read(log, None, "at")
     assert frame["x"].dropna().tolist() == [1, 2, 3, 0.5, 2**53]
-    assert predictions.last_append(log, spool.id) == 4  # what was appended is still known
+    assert prediction_log.last_append(log, spool.id) == 4  # what was appended is still known
 
 
 def test_a_whole_number_that_no_fraction_holds_is_never_changed(tmp_path: Path, log: Table) -> None:
@@ -161,7 +161,7 @@ def test_a_whole_number_that_no_fraction_holds_is_never_changed(tmp_path: Path, 
     drain.drain()
 
     assert len(drain.state.set_aside) == 1
-    assert predictions.read(log, None, "at")["x"].tolist() == [2**53 + 1]
+    assert prediction_log.read(log, None, "at")["x"].tolist() == [2**53 + 1]
 
 
 def test_what_was_set_aside_is_tried_again_when_a_service_starts(tmp_path: Path, log: Table) -> None:
@@ -174,7 +174,7 @@ def test_what_was_set_aside_is_tried_again_when_a_service_starts(tmp_path: Path,
     drain.drain()
     drain.stop()
     assert spool.aside == 1
-    logged = predictions.read(log, None, "at")["_prediction_id"].tolist()
+    logged = prediction_log.read(log, None, "at")["_prediction_id"].tolist()
 
     # Nothing has changed for them; then the log is begun anew, and has a place for all.
     for folder, found in ((log.uri, logged), (str(tmp_path / "anew"), ["id-10", "id-20"])):
@@ -182,7 +182,7 @@ def test_what_was_set_aside_is_tried_again_when_a_service_starts(tmp_path: Path,
             again = drain_of(Spool.claim(tmp_path / "spool"), Table(folder))
             again.start()
             again.stop()
-            assert predictions.read(Table(folder), None, "at")["_prediction_id"].tolist() == found
+            assert prediction_log.read(Table(folder), None, "at")["_prediction_id"].tolist() == found
     assert Spool.claim(tmp_path / "spool").aside == 0
 
 
@@ -206,7 +206,7 @@ def test_one_that_widens_the_log_loses_nothing_that_another_writes_meanwhile(
         drain.drain()
     drain.drain()
 
-    assert sorted(predictions.read(log, None, "at")["x"]) == [0.5, 1, 2]
+    assert sorted(prediction_log.read(log, None, "at")["x"]) == [0.5, 1, 2]
 
 
 def test_of_segments_that_go_together_only_those_that_do_not_fit_are_set_aside(tmp_path: Path, log: Table) -> None:
@@ -218,7 +218,7 @@ def test_of_segments_that_go_together_only_those_that_do_not_fit_are_set_aside(t
         spool.append(*counted(value, kind="double", first=first))
 
     assert (drain.drain(), len(drain.state.set_aside)) == (2, 1)
-    assert predictions.read(log, None, "at")["x"].tolist() == [2**60, 3, 4]
+    assert prediction_log.read(log, None, "at")["x"].tolist() == [2**60, 3, 4]
     spool.close()
     assert Spool.claim(tmp_path / "spool").aside == 1  # the next process knows of it
 
@@ -233,7 +233,7 @@ def test_rows_that_never_fit_are_set_aside_and_later_ones_go_on(tmp_path: Path, 
 
     assert drain.drain() == 5
     assert len(drain.state.set_aside) == 1
-    assert len(predictions.read(log, None, "at")) == 10
+    assert len(prediction_log.read(log, None, "at")) == 10
 
 
 def test_a_new_version_may_bring_a_new_feature(tmp_path: Path, log: Table) -> None:
@@ -242,24 +242,27 @@ def test_a_new_version_may_bring_a_new_feature(tmp_path: Path, log: Table) -> No
     spool.append({**KINDS, "wind": "double"}, {**batch(5, 5, version=2), "wind": [3.0] * 5})
     assert drain_of(spool, log).drain() == 10
 
-    frame = predictions.read(log, None, "at")
+    frame = prediction_log.read(log, None, "at")
     assert frame["wind"].isna().tolist() == [True] * 5 + [False] * 5
 
 
 def test_reads_by_window_arm_and_version_and_finds_by_id(tmp_path: Path, log: Table) -> None:
     spool = Spool.claim(tmp_path / "spool")
-    one, two = predictions.prediction_ids(OCTOBER // 1000, 2)
+    one, two = prediction_log.prediction_ids(OCTOBER // 1000, 2)
     spool.append(KINDS, {**batch(0, 2), "_prediction_id": [one, two], "_arm": ["champion", "shadow"]})
     spool.append(KINDS, batch(24, 4, version=2))
     drain_of(spool, log).drain()
 
     window = Window(since=pd.Timestamp("2013-10-02", tz="UTC"), until=pd.Timestamp("2013-10-02 02:00", tz="UTC"))
-    assert predictions.read(log, window, "at", columns=["_prediction_id"]).to_numpy().tolist() == [["id-24"], ["id-25"]]
-    assert len(predictions.read(log, None, "at", model_version=1)) == 1
-    assert len(predictions.read(log, None, "at", arms=("shadow",))) == 1
-    found = predictions.find(log, two)
+    assert prediction_log.read(log, window, "at", columns=["_prediction_id"]).to_numpy().tolist() == [
+        ["id-24"],
+        ["id-25"],
+    ]
+    assert len(prediction_log.read(log, None, "at", model_version=1)) == 1
+    assert len(prediction_log.read(log, None, "at", arms=("shadow",))) == 1
+    found = prediction_log.find(log, two)
     assert found is not None
     assert found["_arm"] == "shadow"
-    assert predictions.find(log, predictions.prediction_ids(OCTOBER // 1000, 1)[0]) is None
-    assert predictions.made_at_ms(one) == OCTOBER // 1000
+    assert prediction_log.find(log, prediction_log.prediction_ids(OCTOBER // 1000, 1)[0]) is None
+    assert prediction_log.made_at_ms(one) == OCTOBER // 1000
     assert one[14] == "7"

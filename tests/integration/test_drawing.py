@@ -10,18 +10,18 @@ from support.drifting import drift_between
 from support.evidently import break_evidently
 
 from everfit.blocks.monitoring import MonitoringPolicy, OperationsPolicy
-from everfit.tasks.watching import drawing
-from everfit.tasks.watching.drawing import Drawing
-from everfit.tasks.watching.drift_report import LARGEST, DriftReportError
+from everfit.tasks.monitoring.report import report_process
+from everfit.tasks.monitoring.report.drift_report import LARGEST, DriftReportError
+from everfit.tasks.monitoring.report.report_process import Drawing
 
 POLICY = MonitoringPolicy(report_rows=500, operations=OperationsPolicy(token="secret"))
 
 
 @pytest.fixture(autouse=True)
 def _no_painter_is_left() -> Iterator[None]:
-    drawing.close()
+    report_process.close()
     yield
-    drawing.close()
+    report_process.close()
 
 
 def begin(policy: MonitoringPolicy = POLICY) -> Drawing:
@@ -31,7 +31,7 @@ def begin(policy: MonitoringPolicy = POLICY) -> Drawing:
 
 
 def test_one_process_draws_one_report_after_the_other_and_two_at_once_have_two() -> None:
-    drawing.warm_up()
+    report_process.warm_up()
     first = begin()
     beside, warm = begin(), first.painter
     pages = [(each, each.wait()) for each in (first, beside)]
@@ -78,7 +78,7 @@ def test_a_process_that_dies_is_an_error() -> None:
 
 
 def test_one_that_never_ends_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drawing, "LONGEST", 0.0)
+    monkeypatch.setattr(report_process, "LONGEST", 0.0)
     slow = begin()
     assert slow.painter is not None
 

@@ -10,7 +10,7 @@ from support.drifting import drift_between
 
 from everfit.blocks.errors import EverfitError
 from everfit.blocks.monitoring import MonitoringPolicy
-from everfit.tasks.watching.drift_report import LARGEST, DriftReportError, drift_html, import_evidently
+from everfit.tasks.monitoring.report.drift_report import LARGEST, DriftReportError, drift_html, import_evidently
 
 POLICY = MonitoringPolicy(report_rows=500)
 

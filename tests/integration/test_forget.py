@@ -12,12 +12,12 @@ from support.stories import APRIL, Story
 from support.turns import sales
 
 from everfit.blocks.errors import BusyError, SpecError
-from everfit.tasks.answering import labels
-from everfit.tasks.data.tables import KEY, row_keys
-from everfit.tasks.forgetting import forget_key
-from everfit.tasks.records import ModelVersion
-from everfit.tasks.turns import TurnRecord
-from everfit.tasks.watching.reference import SAMPLE_FILE
+from everfit.tasks.core.records import ModelVersion
+from everfit.tasks.monitoring.reference import SAMPLE_FILE
+from everfit.tasks.predictions import labels
+from everfit.tasks.retention.forgetting import forget_key
+from everfit.tasks.storage.tables import KEY, row_keys
+from everfit.tasks.turns.turn_record import TurnRecord
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 

@@ -14,13 +14,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.ledger import Ledger
-from everfit.tasks.records import Trigger, Window
+from everfit.tasks.monitoring.triage_history import TRIAGE
 from everfit.tasks.triage.signals import Baseline, DriftSignal, QualitySignal, Reference, Signals
-from everfit.tasks.turns import TurnRecord
-from everfit.tasks.watching.past import TRIAGE
+from everfit.tasks.turns.turn_record import TurnRecord
 
 INFRA = Path(__file__).parents[2] / "infra"
 NOW = datetime.now(UTC).replace(microsecond=0)

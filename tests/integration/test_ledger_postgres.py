@@ -13,9 +13,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from everfit.blocks.errors import BusyError, LedgerError
+from everfit.tasks.core.records import ModelVersion, Trigger, Window
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.ledger.schema import VERSION_TABLE, metadata
-from everfit.tasks.records import ModelVersion, Trigger, Window
 
 MARCH = Window(since=datetime(2013, 1, 1, tzinfo=UTC), until=datetime(2013, 3, 1, tzinfo=UTC))
 

@@ -9,9 +9,11 @@ import pytest
 from support.training import a_spec, data_of, rows_of
 
 from everfit.blocks.errors import ModelError, TrainingError
-from everfit.tasks.learning.models import TRUSTED_VARIABLE
-from everfit.tasks.learning.search import Asked, Setting
-from everfit.tasks.learning.train import fit_best, fit_on, read_model, try_candidate, try_here
+from everfit.tasks.models.skops_format import TRUSTED_VARIABLE
+from everfit.tasks.training.in_process import try_here
+from everfit.tasks.training.results import read_model
+from everfit.tasks.training.search import Asked, Setting
+from everfit.tasks.training.train import fit_best, fit_on, try_candidate
 
 FACTORIES = """
     import time

@@ -10,12 +10,12 @@ from support.events import emitted
 from support.processes import everfit
 
 from everfit.blocks.settings import Settings
-from everfit.tasks.events import RELEASE_ROLLED_BACK
+from everfit.tasks.core.events import RELEASE_ROLLED_BACK
+from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Ledger
-from everfit.tasks.mlflow_store import tracking_client
-from everfit.tasks.records import Trigger, Window
-from everfit.tasks.releasing import registry
-from everfit.tasks.releasing.release import release
+from everfit.tasks.registry import model_registry
+from everfit.tasks.registry.mlflow_client import tracking_client
+from everfit.tasks.release.release import release
 
 SPEC = """
 name: flights
@@ -40,7 +40,7 @@ def ledger(workspace: Path, flights_registry: Any, monkeypatch: pytest.MonkeyPat
 
 
 def left(ledger: Ledger) -> Any:
-    champion = registry.champion(tracking_client(Settings()), "flights")
+    champion = model_registry.champion(tracking_client(Settings()), "flights")
     return champion, ledger.releases("flights"), ledger.turns("flights"), ledger.decisions("flights")
 
 

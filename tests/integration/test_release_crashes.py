@@ -23,19 +23,19 @@ import pytest
 from mlflow import MlflowClient
 
 from everfit.blocks.errors import EverfitError
+from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Ledger
-from everfit.tasks.records import Trigger, Window
-from everfit.tasks.releasing import registry
-from everfit.tasks.releasing.release import reconcile, release, rollback
+from everfit.tasks.registry import model_registry
+from everfit.tasks.release.release import reconcile, release, rollback
 
 MARCH = Window(until=datetime(2013, 3, 1, tzinfo=UTC))
 TRACED = tuple(
     f"{os.sep}{name}"
     for name in (
-        "tasks/releasing/release.py",
-        "tasks/releasing/releaser.py",
-        "tasks/releasing/registry.py",
-        "tasks/releasing/served.py",
+        "tasks/release/release.py",
+        "tasks/release/release_protocol.py",
+        "tasks/registry/model_registry.py",
+        "tasks/release/serving_verification.py",
         "tasks/ledger/releases.py",
         "tasks/ledger/leases.py",
         "tasks/ledger/store.py",
@@ -62,7 +62,7 @@ class Case:
             gc.disable()  # A collection would copy the memory that is shared with the parent.
             try:
                 ledger, client = Ledger.open(self.ledger_url), MlflowClient(tracking_uri=self.tracking_uri)
-                registry.champion(client, "flights")  # The registry's own start is not what is looked at.
+                model_registry.champion(client, "flights")  # The registry's own start is not what is looked at.
                 lines = _trace(kill_at)
                 for act in acts:
                     act(ledger, client)
@@ -139,7 +139,7 @@ def _challenge(ledger: Ledger, client: MlflowClient) -> None:
 def _agree(*allowed: int | None, outside: frozenset[int] = frozenset()) -> Act:
     def check(ledger: Ledger, client: MlflowClient) -> None:
         releases, current = ledger.releases("flights"), ledger.current_release("flights")
-        champion, challenger = registry.champion(client, "flights"), registry.challenger(client, "flights")
+        champion, challenger = model_registry.champion(client, "flights"), model_registry.challenger(client, "flights")
         assert [entry.seq for entry in releases] == list(range(1, len(releases) + 1))
         assert {entry.state for entry in releases} <= {"verified", "undone"}, releases
         assert (champion.version if champion else None) in allowed
@@ -321,7 +321,7 @@ def _rounds(ledger: Ledger, client: MlflowClient) -> int:
 
 
 def _agree_after_a_race(ledger: Ledger, client: MlflowClient) -> None:
-    current, champion = ledger.current_release("flights"), registry.champion(client, "flights")
+    current, champion = ledger.current_release("flights"), model_registry.champion(client, "flights")
     assert current is not None
     assert champion is not None
     assert (current.version, current.run_id) == (champion.version, champion.run_id)

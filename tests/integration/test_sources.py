@@ -20,10 +20,10 @@ from support.turns import Loop, sales
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import Source
 from everfit.blocks.spec import ColumnRoles
+from everfit.tasks.core.records import Window
 from everfit.tasks.data.staging import Stager
-from everfit.tasks.data.tables import Table
-from everfit.tasks.records import Window
 from everfit.tasks.sources import Piece, read_source
+from everfit.tasks.storage.tables import Table
 
 ROLES = ColumnRoles(key=("id",), event_time="at", target="y")
 JANUARY = Window(since=datetime(2024, 1, 5, tzinfo=UTC), until=datetime(2024, 1, 10, tzinfo=UTC))

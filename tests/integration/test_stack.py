@@ -46,7 +46,7 @@ class Stack:
 
     def everfit(self, *arguments: str) -> str:
         """Run the command in the stack's folder."""
-        command = [sys.executable, "-m", "everfit.deployments.cli", *arguments]
+        command = [sys.executable, "-m", "everfit.deployments.cli.main", *arguments]
         kept = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
         environment = {
             name: value for name, value in os.environ.items() if name == kept or not name.startswith("PREFECT_")

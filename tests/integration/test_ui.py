@@ -24,16 +24,16 @@ from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MOD
 from support.deliveries import SPEC, deliveries, write_month
 
 from everfit.blocks.settings import Settings
-from everfit.deployments.commands_release import approve
-from everfit.deployments.runs import result_of
+from everfit.deployments.cli.release import approve
+from everfit.deployments.cli.runs import result_of
 from everfit.deployments.server.bootstrap import Options, bootstrap
 from everfit.flows.approval import approval
 from everfit.flows.monitoring import monitoring
 from everfit.flows.scoring import scoring
 from everfit.flows.training import training
+from everfit.tasks.core.records import Trigger
+from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.ledger import Ledger
-from everfit.tasks.records import Trigger
-from everfit.tasks.specs import load_spec
 
 MARCH = datetime(2024, 3, 1, tzinfo=UTC)
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

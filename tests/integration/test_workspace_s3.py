@@ -12,12 +12,12 @@ from support.turns import Loop, sales
 
 from everfit.blocks.errors import SourceError, WorkspaceError
 from everfit.blocks.settings import Settings
-from everfit.tasks.data.accept import accept
+from everfit.tasks.data.commit import accept
 from everfit.tasks.data.ingest import ingest, read_marks
-from everfit.tasks.data.tables import Table
 from everfit.tasks.data.validate import validate
 from everfit.tasks.sources.arrivals import Told, arrival, look
-from everfit.tasks.workspace import Workspace, check_store
+from everfit.tasks.storage.tables import Table
+from everfit.tasks.storage.workspace import Workspace, check_store
 
 FEBRUARY, MARCH = datetime(2024, 2, 1, tzinfo=UTC), datetime(2024, 3, 1, tzinfo=UTC)
 

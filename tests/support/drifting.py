@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from everfit.blocks.monitoring import MonitoringPolicy
+from everfit.tasks.monitoring.signals.drift import DriftResult, drift
 from everfit.tasks.statistics.histograms import histograms
-from everfit.tasks.watching.drift import DriftResult, drift
-from everfit.tasks.watching.profile import profile_frame
+from everfit.tasks.statistics.profile import profile_frame
 
 
 def drift_between(

@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from everfit.blocks.gating import GatePolicy
+from everfit.tasks.core.paired_comparison import PairedComparison
+from everfit.tasks.core.records import Window
 from everfit.tasks.gate import Evidence, GateDecision
 from everfit.tasks.gate.evidence import (
     BusinessValueEvidence,
@@ -13,8 +15,6 @@ from everfit.tasks.gate.evidence import (
     ServingEvidence,
     SliceEvidence,
 )
-from everfit.tasks.records import Window
-from everfit.tasks.statistics.comparison import PairedComparison
 
 SINCE = datetime(2013, 3, 18, tzinfo=UTC)
 HOLDOUT = Window(since=SINCE, until=datetime(2013, 4, 1, tzinfo=UTC))

@@ -3,7 +3,7 @@
 from sqlalchemy import select
 
 from everfit.tasks.ledger import Ledger
-from everfit.tasks.ledger.entries import Lease
+from everfit.tasks.ledger.records import Lease
 from everfit.tasks.ledger.schema import leases
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from everfit.tasks.answering import labels, predictions
-from everfit.tasks.data.tables import Table, row_keys
+from everfit.tasks.predictions import labels, prediction_log
+from everfit.tasks.storage.tables import Table, row_keys
 
 FEATURES = {"distance": "double", "region": "string"}
 EVENT_TIME = "sent_at"
@@ -42,7 +42,7 @@ def log_answers(
     moment = pd.Timestamp(predicted_at, tz="UTC") if predicted_at else pd.Timestamp("2024-01-01", tz="UTC")
     columns: dict[str, Any] = {
         **{name: rows[name] for name in ("id", *FEATURES, EVENT_TIME)},
-        "_prediction_id": predictions.prediction_ids(version, count),
+        "_prediction_id": prediction_log.prediction_ids(version, count),
         "_predicted_at": pd.Series([moment] * count).dt.as_unit("us"),
         "_prediction": [str(int(score > 0.5)) for score in rows["score"]],
         "_score": rows["score"],
@@ -52,7 +52,7 @@ def log_answers(
         "_outlier": np.linspace(0, 1, count),
     }
     writer = f"{version}-{arm}-{rows['id'].iloc[0]}-{predicted_at}"
-    predictions.append(table, predictions.to_rows(columns, kinds, ["id"], EVENT_TIME), writer)
+    prediction_log.append(table, prediction_log.to_rows(columns, kinds, ["id"], EVENT_TIME), writer)
     return table
 
 

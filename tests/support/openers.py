@@ -3,8 +3,8 @@
 import multiprocessing
 from multiprocessing.synchronize import Barrier
 
+from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Ledger
-from everfit.tasks.records import Trigger, Window
 
 # Forked from a process that has started nothing, and not from the tests' own with its servers and threads.
 _processes = multiprocessing.get_context("forkserver")

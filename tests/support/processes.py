@@ -12,10 +12,10 @@ from tempfile import TemporaryFile
 forked = multiprocessing.get_context("forkserver")
 forked.set_forkserver_preload(
     [
-        "everfit.deployments.cli",
+        "everfit.deployments.cli.main",
         "everfit.flows.training",
         "everfit.flows.monitoring",
-        "everfit.tasks.releasing.release",
+        "everfit.tasks.release.release",
         "mlflow",
         "sklearn.ensemble",
         "great_expectations",
@@ -77,7 +77,7 @@ def _run(commands: list[list[str]], environment: dict[str, str], folder: str, to
 
 
 def _call(command: list[str]) -> Said:
-    from everfit.deployments.cli import main
+    from everfit.deployments.cli.main import main
 
     sys.argv, code = ["everfit", *command], 0
     with TemporaryFile() as out, TemporaryFile() as err:

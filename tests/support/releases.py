@@ -9,8 +9,8 @@ from typing import Any
 from mlflow import MlflowClient
 
 from everfit.tasks.ledger import Ledger, Release
-from everfit.tasks.releasing import registry
-from everfit.tasks.releasing.release import reconcile, release
+from everfit.tasks.registry import model_registry
+from everfit.tasks.release.release import reconcile, release
 
 
 class Service:
@@ -45,13 +45,13 @@ def promote(ledger: Ledger, client: MlflowClient, version: int, **more: Any) -> 
 
 
 def aliased(client: MlflowClient) -> int | None:
-    found = registry.champion(client, "flights")
+    found = model_registry.champion(client, "flights")
     return found.version if found else None
 
 
 def agree(ledger: Ledger, client: MlflowClient, version: int) -> None:
     current = ledger.current_release("flights")
-    found = registry.model_version(client, "flights", version)
+    found = model_registry.model_version(client, "flights", version)
     assert current is not None
     assert (current.version, current.state, aliased(client)) == (version, "verified", version)
     assert (current.run_id, current.snapshot_digest) == (found.run_id, found.snapshot_digest)

@@ -14,7 +14,7 @@ from everfit.blocks.content import SpecContent
 from everfit.blocks.metrics import METRICS, TaskKind
 from everfit.blocks.policy import format_duration
 from everfit.blocks.training import CANDIDATES
-from everfit.tasks.spec_keys import options
+from everfit.tasks.core.spec_keys import options
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "spec.md"
 

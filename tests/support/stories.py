@@ -10,15 +10,15 @@ from support.aging import age_ledger, age_tables
 from support.turns import Loop, sales
 
 from everfit.blocks.settings import Settings
-from everfit.tasks.context import Context
-from everfit.tasks.data.accept import accept, take_snapshot
+from everfit.tasks.core.records import ModelVersion, Snapshot, Trigger, Window
+from everfit.tasks.core.spec_loading import load_spec
+from everfit.tasks.data.commit import accept, take_snapshot
 from everfit.tasks.data.ingest import ingest
 from everfit.tasks.data.validate import validate
-from everfit.tasks.records import ModelVersion, Snapshot, Trigger, Window
-from everfit.tasks.releasing import registry
-from everfit.tasks.specs import load_spec
-from everfit.tasks.turns import TurnRecord
-from everfit.tasks.workspace import Workspace
+from everfit.tasks.registry import model_registry
+from everfit.tasks.storage.workspace import Workspace
+from everfit.tasks.turns.context import Context
+from everfit.tasks.turns.turn_record import TurnRecord
 
 FEBRUARY, MARCH, APRIL = (datetime(2024, month, 1, tzinfo=UTC) for month in (2, 3, 4))
 
@@ -51,7 +51,7 @@ class Story(Loop):
                 path = self.workspace.turn_file("sales", turn.id, "snapshot.json")
                 self.workspace.write(path, snapshot.canonical_json().encode())
                 return turn.id, snapshot
-            if not registry.versions(client, "sales"):
+            if not model_registry.versions(client, "sales"):
                 client.create_registered_model("sales")
             made = int(client.create_model_version("sales", "file:///none").version)
             version = ModelVersion(model="sales", version=made, run_id="", trained_until=until)
@@ -68,7 +68,7 @@ class Story(Loop):
                         actor="gate",
                         lease=lease,
                     )
-                    registry.set_alias(client, "sales", registry.CHAMPION, made)
+                    model_registry.set_alias(client, "sales", model_registry.CHAMPION, made)
                     ledger.advance_release(
                         ledger.advance_release(entry, "alias_set", lease=lease), "verified", lease=lease
                     )

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.data.accept import take_snapshot
+from everfit.tasks.data.commit import take_snapshot
 from everfit.tasks.data.split import TrainingData, split_window
-from everfit.tasks.data.tables import CONTENT, DAY, KEY, TURN, row_hashes, row_keys
-from everfit.tasks.workspace import Workspace
+from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN, row_hashes, row_keys
+from everfit.tasks.storage.workspace import Workspace
 
 SINCE = datetime(2024, 1, 1, tzinfo=UTC)
 UNTIL = datetime(2024, 3, 1, tzinfo=UTC)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from everfit.blocks.retraining import RetrainingPolicy
-from everfit.tasks.records import Window
+from everfit.tasks.core.records import Window
 from everfit.tasks.triage import TriageDecision, triage
 from everfit.tasks.triage.case import TriagePolicy, sign
 from everfit.tasks.triage.history import History, PastQuality, PastTurn, PastWindow

@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.data.accept import accept
+from everfit.tasks.data.commit import accept
 from everfit.tasks.data.ingest import Batch, ingest
 from everfit.tasks.data.validate import Validation, validate
-from everfit.tasks.workspace import Workspace
+from everfit.tasks.storage.workspace import Workspace
 
 
 class Loop:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from everfit.tasks.releasing.approval import ApprovalError, Request, answer, lapse
+from everfit.tasks.release.approval import ApprovalError, Request, answer, lapse
 
 ASKED = datetime(2024, 3, 1, tzinfo=UTC)
 

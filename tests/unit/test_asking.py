@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from everfit.blocks.retraining import RetrainingPolicy
-from everfit.tasks.triage.asking import Asked, reply
+from everfit.tasks.triage.event_requests import Asked, reply
 from everfit.tasks.triage.history import PastTurn
 from everfit.tasks.triage.signals import CodeSignal
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from everfit.blocks.errors import DataError
 from everfit.blocks.monitoring import MonitoringPolicy
-from everfit.tasks.watching.attribution import explanation_drift
+from everfit.tasks.monitoring.signals.explanation_drift import explanation_drift
 
 POLICY = MonitoringPolicy()
 profiles = st.dictionaries(st.sampled_from("abcdef"), st.floats(0.01, 100), min_size=1)

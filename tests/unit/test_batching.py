@@ -10,7 +10,7 @@ import numpy as np
 
 from everfit.infra.serving.batching import Answer, Batcher, Job
 from everfit.infra.serving.spool import Spool
-from everfit.tasks.answering.scoring import Scores
+from everfit.tasks.scoring.scorer import Scores
 
 
 class Slow:

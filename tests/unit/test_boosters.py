@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from support.training import a_spec, data_of, rows_of
 
-from everfit.tasks.evidence.conversion import convert
-from everfit.tasks.learning.train import fit_on, read_model, try_candidate
+from everfit.tasks.evaluation.conversion import convert
+from everfit.tasks.training.results import read_model
+from everfit.tasks.training.train import fit_on, try_candidate
 
 
 @pytest.mark.parametrize(

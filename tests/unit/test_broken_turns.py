@@ -8,13 +8,13 @@ from support.training import a_spec
 from support.triage import SICK, attempt, decide, reference, signals, week
 
 from everfit.blocks.retraining import RetrainingPolicy
+from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Turn
-from everfit.tasks.records import Trigger, Window
+from everfit.tasks.monitoring.monitoring import learned_until
+from everfit.tasks.monitoring.triage_history import past_turn
+from everfit.tasks.triage.admission import Admission, TurnRequest, admit
 from everfit.tasks.triage.history import History, Outcome, PastTurn
-from everfit.tasks.triage.retraining import Admission, TurnRequest, admit
 from everfit.tasks.triage.signals import LabelsSignal
-from everfit.tasks.watching.monitoring import learned_until
-from everfit.tasks.watching.past import past_turn
 
 NOW = datetime(2013, 9, 1, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

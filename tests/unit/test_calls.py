@@ -10,8 +10,8 @@ import pytest
 from support.leases import held_leases
 
 from everfit.blocks.errors import EverfitError
+from everfit.tasks.core.records import Record, Trigger, Window
 from everfit.tasks.ledger import LeaseHeldError, Ledger, Turn
-from everfit.tasks.records import Record, Trigger, Window
 
 WINDOW = Window(until=datetime(2024, 3, 1, tzinfo=UTC))
 

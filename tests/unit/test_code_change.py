@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import pytest
 from support.training import a_spec
 
+from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Turn
-from everfit.tasks.records import Trigger, Window
-from everfit.tasks.watching.code_change import code_signal
+from everfit.tasks.monitoring.signals.code_change import code_signal
 
 SPEC = a_spec(retraining={"code": True})
 TURN = Turn(

@@ -11,9 +11,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from everfit.tasks.answering.column_codes import ColumnCodes
-from everfit.tasks.answering.inputs import InputSchema
-from everfit.tasks.answering.scoring import Scorer
+from everfit.tasks.models.input_schema import InputSchema
+from everfit.tasks.scoring.fast_path.ordinal import ColumnCodes
+from everfit.tasks.scoring.scorer import Scorer
 
 FEATURES = ["size", "city", "count", "sunny", "street"]
 

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from everfit.blocks.errors import DataError
+from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.statistics import resampling
-from everfit.tasks.statistics.comparison import Interval, PairedComparison, compare, interval
+from everfit.tasks.statistics.comparison import Interval, compare, interval
 from everfit.tasks.statistics.metrics import metric
-from everfit.tasks.statistics.multiplicity import adjusted_p_values
 from everfit.tasks.statistics.paired_tests import delong
 
 Array = npt.NDArray[Any]
@@ -313,17 +313,3 @@ def _adjusted_one_by_one(p_values: list[float]) -> list[float]:
     ordered, count = sorted(p_values), len(p_values)
     scaled = [min(1.0, value * count / rank) for rank, value in enumerate(ordered, 1)]
     return [min(scaled[ordered.index(value) :]) for value in p_values]
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(st.floats(0, 1), max_size=12, unique=True))
-def test_adjusted_p_values_are_by_the_definition(p_values: list[float]) -> None:
-    adjusted = adjusted_p_values(p_values)
-    assert adjusted.tolist() == pytest.approx(_adjusted_one_by_one(p_values))
-    assert (adjusted >= np.array(p_values) - 1e-12).all()
-
-
-@pytest.mark.parametrize("wrong", [[1.1], [-0.1], [float("nan")]])
-def test_only_p_values_are_adjusted(wrong: list[float]) -> None:
-    with pytest.raises(DataError, match="not p-values"):
-        adjusted_p_values(wrong)

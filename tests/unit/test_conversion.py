@@ -11,11 +11,12 @@ from pydantic import ValidationError
 from support.training import a_spec, data_of, rows_of
 
 from everfit.blocks.errors import ModelError
-from everfit.tasks.evidence.conversion import Conversion, convert
-from everfit.tasks.learning.convert import ConversionError, to_onnx
-from everfit.tasks.learning.onnx_model import OnnxClassifier, read_onnx
-from everfit.tasks.learning.pipelines import build_pipeline
-from everfit.tasks.learning.train import fit_on, read_model
+from everfit.tasks.evaluation.conversion import Conversion, convert
+from everfit.tasks.models.onnx_conversion import ConversionError, to_onnx
+from everfit.tasks.models.onnx_model import OnnxClassifier, read_onnx
+from everfit.tasks.training.pipelines import build_pipeline
+from everfit.tasks.training.results import read_model
+from everfit.tasks.training.train import fit_on
 
 pytest.importorskip("skl2onnx")
 

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from everfit.blocks.monitoring import MonitoringPolicy
-from everfit.tasks.records import Window
+from everfit.tasks.core.records import Window
+from everfit.tasks.monitoring.signals.data_quality import DataQuality, Feed, data_quality
 from everfit.tasks.statistics.histograms import histograms
-from everfit.tasks.watching.data_quality import DataQuality, Feed, data_quality
-from everfit.tasks.watching.profile import profile_frame
+from everfit.tasks.statistics.profile import profile_frame
 
 FEATURES = ["temperature", "wind", "pressure", "carrier", "month", "rain", "price"]
 UNTIL = datetime(2026, 7, 1, tzinfo=UTC)

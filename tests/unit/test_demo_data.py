@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from everfit.deployments import demo_data
-from everfit.deployments.demo_data import prepare
+from everfit.deployments.demo import data
+from everfit.deployments.demo.data import prepare
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +93,8 @@ def test_what_an_interrupted_preparation_left_is_mended(folder: Path, flights: p
 
 
 def test_the_demos_spec_names_columns_that_exist() -> None:
-    path = Path(demo_data.__file__).parent / "models" / "flight-delays.yaml"
+    path = Path(data.__file__).parent / "models" / "flight-delays.yaml"
     spec = yaml.safe_load(path.read_text())
     columns = spec["columns"]
     named = [*columns["key"], columns["event_time"], columns["label_time"], columns["target"]]
-    assert set(named) | set(columns["features"]) | set(columns["ignore"]) == set(demo_data.COLUMNS)
+    assert set(named) | set(columns["features"]) | set(columns["ignore"]) == set(data.COLUMNS)

@@ -7,9 +7,9 @@ from support.drifting import drift_between
 
 from everfit.blocks.errors import DataError
 from everfit.blocks.monitoring import MonitoringPolicy
+from everfit.tasks.monitoring.signals.drift import DriftResult, drift
 from everfit.tasks.statistics.histograms import count_chunks, histograms
-from everfit.tasks.watching.drift import DriftResult, drift
-from everfit.tasks.watching.profile import profile_frame
+from everfit.tasks.statistics.profile import profile_frame
 
 POLICY = MonitoringPolicy()
 COLUMNS = [f"x{index}" for index in range(8)] + ["letter", "code"]

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from everfit.blocks.monitoring import MonitoringPolicy
+from everfit.tasks.monitoring.monitoring import drift_signal
+from everfit.tasks.monitoring.signals.drift import ColumnDrift, DriftResult
+from everfit.tasks.monitoring.signals.explanation_drift import explanation_drift
 from everfit.tasks.triage.signals import DriftSignal
-from everfit.tasks.watching.attribution import explanation_drift
-from everfit.tasks.watching.drift import ColumnDrift, DriftResult
-from everfit.tasks.watching.monitoring import drift_signal
 
 POLICY = MonitoringPolicy()
 MOVED = explanation_drift({"a": 1.0, "b": 0.1}, {"a": 0.1, "b": 1.0}, POLICY)

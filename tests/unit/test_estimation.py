@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from everfit.blocks.errors import DataError
+from everfit.tasks.monitoring.signals.estimation import ConfidenceEstimator, LossEstimator
+from everfit.tasks.statistics.estimate_trust import PastEstimate, track_record
 from everfit.tasks.statistics.metrics import metric
-from everfit.tasks.watching.estimation import ConfidenceEstimator, LossEstimator
-from everfit.tasks.watching.track_record import PastEstimate, track_record
 
 Floats = npt.NDArray[np.float64]
 START = datetime(2013, 1, 1, tzinfo=UTC)

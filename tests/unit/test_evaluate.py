@@ -11,18 +11,19 @@ import pytest
 from support.training import UNTIL, a_spec, data_of, rows_of
 
 from everfit.blocks.errors import DataError
+from everfit.tasks.core.records import ModelVersion, Window
 from everfit.tasks.data.split import TrainingData, longer_holdout
 from everfit.tasks.data.validate import Validation
-from everfit.tasks.evidence.calibration import calibration_curve, expected_calibration_error
-from everfit.tasks.evidence.evaluate import Incumbent, evaluate
-from everfit.tasks.evidence.leaks import filled_with_the_label, suspected_leaks
-from everfit.tasks.evidence.slices import groups
-from everfit.tasks.evidence.worth import best_threshold, no_action, worth_of
+from everfit.tasks.evaluation.calibration import calibration_curve, expected_calibration_error
+from everfit.tasks.evaluation.evaluate import Incumbent, evaluate
+from everfit.tasks.evaluation.leakage import filled_with_the_label, suspected_leaks
+from everfit.tasks.evaluation.slices import groups
 from everfit.tasks.gate import decide
 from everfit.tasks.gate.evidence import Evidence
-from everfit.tasks.learning.search import Setting
-from everfit.tasks.learning.train import Fitted, fit_on, read_model
-from everfit.tasks.records import ModelVersion, Window
+from everfit.tasks.statistics.business_value import best_threshold, no_action, worth_of
+from everfit.tasks.training.results import Fitted, read_model
+from everfit.tasks.training.search import Setting
+from everfit.tasks.training.train import fit_on
 
 PASSED = Validation(passed=True, rows=900, bad_rows=0, outcomes=(), reasons=(), suite_inferred=False)
 

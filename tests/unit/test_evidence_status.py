@@ -3,8 +3,8 @@
 import pytest
 
 from everfit.blocks.errors import DataError, ModelError, NotEnoughError
+from everfit.tasks.monitoring.monitoring import attempt
 from everfit.tasks.triage.signals import DataSignal
-from everfit.tasks.watching.monitoring import attempt
 
 
 @pytest.mark.parametrize(

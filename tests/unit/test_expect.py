@@ -6,7 +6,7 @@ import weakref
 import pandas as pd
 
 from everfit.blocks.expectations import Expectation
-from everfit.tasks.data.expect import Checker
+from everfit.tasks.data.expectation_runner import Checker
 
 
 def test_a_piece_that_was_checked_is_not_held_in_memory():

@@ -10,8 +10,8 @@ from sklearn.ensemble import (
     RandomForestClassifier,
 )
 
-from everfit.tasks.answering import flat_trees
-from everfit.tasks.answering.flat_trees import FlatTrees
+from everfit.tasks.scoring.fast_path import boosting
+from everfit.tasks.scoring.fast_path.boosting import FlatTrees
 
 
 def rows(count: int = 800) -> Any:
@@ -76,14 +76,14 @@ def test_what_it_does_not_know_goes_the_long_way(monkeypatch: pytest.MonkeyPatch
     filled = np.nan_to_num(X)
     assert FlatTrees.of(RandomForestClassifier(n_estimators=3).fit(filled, target)) is None
     plain = HistGradientBoostingClassifier(max_iter=3).fit(X, target)
-    one_tree = flat_trees._one_tree
+    one_tree = boosting._one_tree
 
     def wrong(trees: Any, features: int) -> Any:
         nodes, none = one_tree(trees, features)
         nodes["value"] *= 1 + 1e-15
         return nodes, none
 
-    monkeypatch.setattr(flat_trees, "_one_tree", wrong)
+    monkeypatch.setattr(boosting, "_one_tree", wrong)
     assert FlatTrees.of(plain) is None
     monkeypatch.setattr(plain, "_bin_mapper", object())  # another scikit-learn keeps it elsewhere
     assert FlatTrees.of(plain) is None

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from everfit.infra.serving import follower
-from everfit.infra.serving.follower import Follower
-from everfit.tasks.records import ModelVersion
+from everfit.infra.serving import registry_watcher
+from everfit.infra.serving.registry_watcher import Follower
+from everfit.tasks.core.records import ModelVersion
 
 
 def version(number: int) -> ModelVersion:
@@ -23,11 +23,11 @@ class Stand:
         self.fetching: Exception | None = None
         self.loading: Exception | None = None
         self.told: list[int] = []
-        monkeypatch.setattr(follower.registry, "champion", lambda *_: self.champion)
-        monkeypatch.setattr(follower.registry, "challenger", lambda *_: self.challenger)
-        monkeypatch.setattr(follower, "read_arms", lambda *_: None)
-        monkeypatch.setattr(follower, "load_servable", self.load)
-        monkeypatch.setattr(follower, "tell_not_served", lambda found, *_: self.told.append(found.version))
+        monkeypatch.setattr(registry_watcher.registry, "champion", lambda *_: self.champion)
+        monkeypatch.setattr(registry_watcher.registry, "challenger", lambda *_: self.challenger)
+        monkeypatch.setattr(registry_watcher, "read_arms", lambda *_: None)
+        monkeypatch.setattr(registry_watcher, "load_servable", self.load)
+        monkeypatch.setattr(registry_watcher, "tell_not_served", lambda found, *_: self.told.append(found.version))
         cache: Any = SimpleNamespace(fetch=self.fetch, remember=lambda _: None)
         nothing: Any = lambda *_: None  # noqa: E731
         self.follower = Follower(nothing, "delays", cache, nothing, nothing, shadow=True)

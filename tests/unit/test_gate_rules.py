@@ -8,9 +8,9 @@ import pytest
 from support.gating import CONVERTED, FULL_POLICY, SMALL, a_policy, compared, failed, first_champion, measured
 
 from everfit.blocks.gating import GatePolicy
-from everfit.tasks.evidence.holdout import count_overlap, holdout_start_allowed
 from everfit.tasks.gate import decide
 from everfit.tasks.gate.check import number
+from everfit.tasks.gate.holdout_start import count_overlap, holdout_start_allowed
 
 
 def test_a_planted_overlap_is_refused() -> None:

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
+from everfit.tasks.core.records import ModelVersion, Trigger, Window
 from everfit.tasks.ledger import Ledger
-from everfit.tasks.records import ModelVersion, Trigger, Window
-from everfit.tasks.steps.deciding import _release_before
+from everfit.tasks.steps.gate import _release_before
 
 MARCH = Window(until=datetime(2024, 3, 1, tzinfo=UTC))
 

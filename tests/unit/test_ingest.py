@@ -10,11 +10,11 @@ import pytest
 from support.turns import Loop, sales
 
 from everfit.blocks.errors import DataError, SourceError
-from everfit.tasks.data import accept as accepting
-from everfit.tasks.data.accept import accept
+from everfit.tasks.data import commit as accepting
+from everfit.tasks.data.commit import accept
 from everfit.tasks.data.ingest import ingest
-from everfit.tasks.data.tables import Table
 from everfit.tasks.data.validate import validate
+from everfit.tasks.storage.tables import Table
 
 FEBRUARY, MARCH, APRIL = (datetime(2024, month, 1, tzinfo=UTC) for month in (2, 3, 4))
 

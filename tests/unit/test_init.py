@@ -11,7 +11,7 @@ import yaml
 
 from everfit.blocks.errors import SourceError, SpecError
 from everfit.deployments.init.init import init
-from everfit.tasks.specs import load_spec
+from everfit.tasks.core.spec_loading import load_spec
 
 
 @pytest.fixture(autouse=True)

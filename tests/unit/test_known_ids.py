@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everfit.tasks.answering.known_ids import KnownIds
-from everfit.tasks.answering.predictions import repeatable_ids
+from everfit.tasks.predictions.prediction_log import repeatable_ids
+from everfit.tasks.scoring.seen_ids import KnownIds
 
 
 @settings(max_examples=60, deadline=None)

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from everfit.blocks.errors import DataError
-from everfit.tasks.answering import labels
-from everfit.tasks.answering.labels import Recorded
-from everfit.tasks.data.tables import Table
+from everfit.tasks.predictions import labels
+from everfit.tasks.predictions.labels import Recorded
+from everfit.tasks.storage.tables import Table
 
 
 def at(day: int, hour: int = 0) -> datetime:

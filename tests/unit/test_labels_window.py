@@ -9,10 +9,11 @@ from support.deliveries import SPEC, deliveries, write_month
 
 from everfit.blocks.settings import Settings
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.answering import feedback, labels
-from everfit.tasks.context import Context
-from everfit.tasks.data.tables import row_keys
-from everfit.tasks.records import Window
+from everfit.tasks.batch import feedback
+from everfit.tasks.core.records import Window
+from everfit.tasks.predictions import labels
+from everfit.tasks.storage.tables import row_keys
+from everfit.tasks.turns.context import Context
 
 START, WEEK = datetime(2024, 3, 4, tzinfo=UTC), timedelta(days=7)
 

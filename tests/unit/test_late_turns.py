@@ -7,12 +7,12 @@ import pytest
 from support.training import a_spec
 
 from everfit.blocks.settings import Settings
-from everfit.tasks.context import Context
-from everfit.tasks.ledger import calls as ledger_calls
-from everfit.tasks.records import Trigger, TriggerKind, Window
-from everfit.tasks.steps import calls
-from everfit.tasks.triage.asking import Reply
-from everfit.tasks.watching.past import history_of
+from everfit.tasks.core.records import Trigger, TriggerKind, Window
+from everfit.tasks.ledger import requests as ledger_calls
+from everfit.tasks.monitoring.triage_history import history_of
+from everfit.tasks.steps import requests
+from everfit.tasks.triage.event_requests import Reply
+from everfit.tasks.turns.context import Context
 
 UNTIL = datetime(2024, 6, 1, tzinfo=UTC)
 EARLIER = UNTIL - timedelta(days=7)
@@ -37,7 +37,7 @@ def given_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_turn_on_its_way_begins(context: Context, kind: TriggerKind) -> None:
-    assert calls.refused(context, EARLIER, grant(context, kind)) is None
+    assert requests.refused(context, EARLIER, grant(context, kind)) is None
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -48,7 +48,7 @@ def test_a_turn_that_was_given_up_begins_where_nothing_has_come_since(
     given_up(monkeypatch)
     [turn] = context.ledger.turns_as_seen("small")
     assert (turn.state, turn.error) == ("failed", "it was called for and has not begun: does a worker run?")
-    assert calls.refused(context, EARLIER, trigger) is None
+    assert requests.refused(context, EARLIER, trigger) is None
     assert len(context.ledger.turns("small")) == 1
 
 
@@ -60,9 +60,9 @@ def test_a_turn_that_was_given_up_does_not_begin_beside_or_after_a_newer_one(
     given_up(monkeypatch)
     newer = Trigger(kind="quality", id="a later triage")
     with context.ledger.take_turn("small", newer, Window(until=UNTIL)) as turn:
-        beside = calls.refused(context, EARLIER, trigger)
+        beside = requests.refused(context, EARLIER, trigger)
         context.ledger.finish_turn(turn, state="ChampionKept")
-    after = calls.refused(context, EARLIER, trigger)
+    after = requests.refused(context, EARLIER, trigger)
     assert beside is not None
     assert after is not None
     assert beside.reason == f"turn {turn.id} is running"
@@ -73,7 +73,7 @@ def test_a_turn_that_broke_off_while_it_ran_is_taken_up_by_a_retry_of_its_run(co
     trigger = grant(context, "quality")
     with pytest.raises(RuntimeError), context.ledger.take_turn("small", trigger, Window(until=EARLIER)):
         raise RuntimeError("the network was away")
-    assert calls.refused(context, EARLIER, trigger) is None
+    assert requests.refused(context, EARLIER, trigger) is None
 
 
 def test_while_no_worker_runs_neither_budget_nor_patience_is_spent(
@@ -83,12 +83,12 @@ def test_while_no_worker_runs_neither_budget_nor_patience_is_spent(
     # Given a call each hour for two days, of which none was begun,
     for hour in range(48):
         trigger, until = Trigger(kind="quality", id=f"triage {hour}"), UNTIL + timedelta(hours=hour)
-        assert calls.ask(context, until, trigger).start
+        assert requests.ask(context, until, trigger).start
     # then the newest may begin once a worker is back, and none after it; and nothing is said to have broken off.
-    assert calls.refused(context, until, trigger) is None
+    assert requests.refused(context, until, trigger) is None
     with context.ledger.take_turn("small", trigger, Window(until=until)) as turn:
         context.ledger.finish_turn(turn, state="ChampionKept")
-    held_back = calls.refused(context, until - timedelta(hours=1), Trigger(kind="quality", id="triage 46"))
+    held_back = requests.refused(context, until - timedelta(hours=1), Trigger(kind="quality", id="triage 46"))
     assert held_back is not None
     assert held_back.reason == f"turn {turn.id} has learned from this window already"
     history = history_of([], context.ledger.turns_as_seen("small"), until + timedelta(days=1))

@@ -14,7 +14,7 @@ from support.leases import held_leases
 
 from everfit.blocks.errors import BusyError
 from everfit.tasks.ledger import LeaseHeldError, Ledger
-from everfit.tasks.ledger.holders import is_dead, this_process
+from everfit.tasks.ledger.process_identity import is_dead, this_process
 from everfit.tasks.ledger.schema import leases
 
 SECOND = timedelta(seconds=1)

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from everfit.blocks.releasing import ReleasePolicy
 from everfit.tasks.ledger import Release
-from everfit.tasks.releasing.champions import succession, versions_to_keep
+from everfit.tasks.release.champions import succession, versions_to_keep
 
 START = datetime(2013, 1, 1, tzinfo=UTC)
 

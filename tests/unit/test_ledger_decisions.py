@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from everfit.blocks.errors import LedgerError
+from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Ledger
-from everfit.tasks.records import Trigger, Window
 
 MARCH = Window(since=datetime(2013, 1, 1, tzinfo=UTC), until=datetime(2013, 3, 1, tzinfo=UTC))
 

@@ -11,9 +11,9 @@ from support.openers import open_at_once
 
 from everfit.blocks.errors import LedgerError
 from everfit.blocks.settings import Settings
+from everfit.tasks.core.records import Window
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.ledger.schema import REVISION, VERSION_TABLE, metadata
-from everfit.tasks.records import Window
 
 MARCH = Window(since=datetime(2013, 1, 1, tzinfo=UTC), until=datetime(2013, 3, 1, tzinfo=UTC))
 

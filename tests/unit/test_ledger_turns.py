@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from everfit.blocks.errors import BusyError, LedgerError
+from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Ledger, Turn
-from everfit.tasks.records import Trigger, Window
 
 MARCH = Window(since=datetime(2013, 1, 1, tzinfo=UTC), until=datetime(2013, 3, 1, tzinfo=UTC))
 

@@ -8,11 +8,11 @@ import pytest
 from sklearn.base import clone
 
 from everfit.blocks.metrics import TaskKind
-from everfit.tasks.answering import linear_sum
-from everfit.tasks.answering.inputs import InputSchema
-from everfit.tasks.answering.linear_sum import LinearSum
-from everfit.tasks.answering.scoring import Scorer
-from everfit.tasks.learning.pipelines import build_pipeline
+from everfit.tasks.models.input_schema import InputSchema
+from everfit.tasks.scoring.fast_path import linear
+from everfit.tasks.scoring.fast_path.linear import LinearSum
+from everfit.tasks.scoring.scorer import Scorer
+from everfit.tasks.training.pipelines import build_pipeline
 
 ROWS = 900
 FEATURES = ["distance", "wind", "seats", "freight", "empty", "carrier", "dest", "plane"]
@@ -83,7 +83,7 @@ def test_another_form_goes_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None
     full = TABLE.drop(columns="empty")
     trees = build_pipeline("hist_gradient_boosting", "binary", full, 0).fit(full, TARGETS["binary"])
     assert LinearSum.of(trees, inputs) is None
-    monkeypatch.setattr(linear_sum, "_of_categories", lambda encoder, names, weights: (np.zeros(1), []))
+    monkeypatch.setattr(linear, "_of_categories", lambda encoder, names, weights: (np.zeros(1), []))
     assert LinearSum.of(pipeline, inputs) is None  # it would give something else
 
 

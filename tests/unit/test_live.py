@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from support.logs import EVENT_TIME, answered, log_answers, log_labels
 
-from everfit.tasks.answering.answers import Answers, read_answers
-from everfit.tasks.records import Window
-from everfit.tasks.watching.live import Live, read_live
-from everfit.tasks.watching.profile import profile_frame
+from everfit.tasks.core.records import Window
+from everfit.tasks.monitoring.window import Live, read_live
+from everfit.tasks.predictions.labelled_predictions import Answers, read_answers
+from everfit.tasks.statistics.profile import profile_frame
 
 MARCH, NEXT = datetime(2024, 3, 1, tzinfo=UTC), datetime(2024, 3, 8, tzinfo=UTC)
 WINDOW = Window(since=MARCH, until=NEXT)

@@ -11,10 +11,10 @@ from support.training import a_spec
 
 from everfit.blocks.errors import DataError
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.answering.answers import Answers
-from everfit.tasks.records import Window
-from everfit.tasks.watching.live_estimate import came_true, can_estimate, estimate_signal, fit_estimator
-from everfit.tasks.watching.live_quality import baseline_of, previous_signal, quality_signal
+from everfit.tasks.core.records import Window
+from everfit.tasks.monitoring.signals.live_estimate import came_true, can_estimate, estimate_signal, fit_estimator
+from everfit.tasks.monitoring.signals.live_quality import baseline_of, previous_signal, quality_signal
+from everfit.tasks.predictions.labelled_predictions import Answers
 
 START = pd.Timestamp("2024-03-01", tz="UTC")
 CLASSES = {"binary": ("0", "1"), "multiclass": ("cold", "mild", "warm"), "regression": ()}

@@ -7,13 +7,13 @@ import pandas as pd
 from support.training import a_spec
 
 from everfit.blocks.settings import Settings
-from everfit.tasks.answering.answers import Answers
-from everfit.tasks.context import Context
-from everfit.tasks.records import ModelVersion, Window
+from everfit.tasks.core.records import ModelVersion, Window
+from everfit.tasks.monitoring.champion_at import Standing
+from everfit.tasks.monitoring.monitored_model import Watched
+from everfit.tasks.monitoring.monitoring import windows_of
+from everfit.tasks.predictions.labelled_predictions import Answers
 from everfit.tasks.statistics.metrics import metric
-from everfit.tasks.watching.monitoring import windows_of
-from everfit.tasks.watching.standing import Standing
-from everfit.tasks.watching.watched import Watched
+from everfit.tasks.turns.context import Context
 
 START, DAY, ROWS = datetime(2024, 3, 1, tzinfo=UTC), timedelta(days=1), 4_000
 UNTIL = START + 28 * DAY

@@ -10,7 +10,7 @@ import pytest
 
 from everfit.infra.serving import servable
 from everfit.infra.serving.servable import ModelCache
-from everfit.tasks.records import ModelVersion
+from everfit.tasks.core.records import ModelVersion
 
 VERSION = ModelVersion(model="delays", version=3, run_id="run", trained_until=datetime(2024, 1, 1, tzinfo=UTC))
 

@@ -3,12 +3,12 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from everfit.tasks.records import Window
+from everfit.tasks.core.records import Window
+from everfit.tasks.monitoring.report.monitoring_report import markdown
 from everfit.tasks.triage import triage
 from everfit.tasks.triage.case import TriagePolicy
 from everfit.tasks.triage.history import History
 from everfit.tasks.triage.signals import Baseline, DataSignal, DriftSignal, Problem, QualitySignal, Reference, Signals
-from everfit.tasks.watching.monitoring_report import markdown
 
 UNTIL = datetime(2024, 3, 8, tzinfo=UTC)
 WINDOW = Window(since=UNTIL - timedelta(days=7), until=UNTIL)

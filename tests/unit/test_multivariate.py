@@ -8,8 +8,8 @@ from support.drifting import drift_between
 
 from everfit.blocks.errors import DataError
 from everfit.blocks.monitoring import MonitoringPolicy
+from everfit.tasks.monitoring.signals.joint_drift import multivariate_drift
 from everfit.tasks.statistics.paired_tests import delong_area
-from everfit.tasks.watching.multivariate import multivariate_drift
 
 POLICY = MonitoringPolicy()
 

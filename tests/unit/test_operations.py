@@ -14,12 +14,12 @@ import pytest
 from everfit.blocks.errors import SourceError
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.infra.serving.telemetry import Telemetry
-from everfit.tasks.records import Window
+from everfit.tasks.core.records import Window
+from everfit.tasks.monitoring.signals.service_health import ServiceState, ask_services, operations_signal, service_state
+from everfit.tasks.monitoring.window import Live
 from everfit.tasks.statistics.histograms import Histograms, histograms
+from everfit.tasks.statistics.profile import profile_frame
 from everfit.tasks.triage.signals import OperationsSignal
-from everfit.tasks.watching.live import Live
-from everfit.tasks.watching.operations import ServiceState, ask_services, operations_signal, service_state
-from everfit.tasks.watching.profile import profile_frame
 
 UNTIL = datetime(2024, 3, 8, tzinfo=UTC)
 POLICY = MonitoringPolicy.model_validate({"operations": {"max_p99_ms": 50}})

@@ -12,16 +12,16 @@ from support.training import a_spec, data_of, rows_of
 from everfit.blocks.metrics import TaskKind
 from everfit.blocks.spec import ModelSpec
 from everfit.blocks.trials import CanaryPolicy
-from everfit.tasks.answering import labels, predictions
-from everfit.tasks.answering.answers import Answers
-from everfit.tasks.data.tables import Table, row_keys
-from everfit.tasks.learning.train import fit_on
-from everfit.tasks.records import Window
-from everfit.tasks.releasing.trial import QualityGap, TrialPlan, replay
-from everfit.tasks.releasing.trial_evidence import gather
-from everfit.tasks.watching.live_estimate import came_true, fit_estimator
-from everfit.tasks.watching.live_quality import baseline_of, holdout_answers, previous_signal, quality_signal
-from everfit.tasks.watching.reference import make_reference
+from everfit.tasks.core.records import Window
+from everfit.tasks.monitoring.reference import make_reference
+from everfit.tasks.monitoring.signals.live_estimate import came_true, fit_estimator
+from everfit.tasks.monitoring.signals.live_quality import baseline_of, holdout_answers, previous_signal, quality_signal
+from everfit.tasks.predictions import labels, prediction_log
+from everfit.tasks.predictions.labelled_predictions import Answers
+from everfit.tasks.release.traffic.trial import QualityGap, TrialPlan, replay
+from everfit.tasks.release.traffic.trial_evidence import gather
+from everfit.tasks.storage.tables import Table, row_keys
+from everfit.tasks.training.train import fit_on
 
 SINCE = datetime(2024, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -63,23 +63,27 @@ def trial(folder: Path, ours: tuple[str, ...], theirs: tuple[str, ...], rows: in
         columns: dict[str, Any] = {
             "id": np.arange(rows)[mine],
             AT: at[mine],
-            predictions.PREDICTION_ID: predictions.prediction_ids(version, len(said)),
-            predictions.PREDICTED_AT: at[mine],
-            predictions.PREDICTION: said,
-            predictions.MODEL_VERSION: [version] * len(said),
-            predictions.ARM: [arm] * len(said),
-            predictions.LATENCY: np.full(len(said), 5.0),
-            predictions.CLIENT: ["ann"] * len(said),
+            prediction_log.PREDICTION_ID: prediction_log.prediction_ids(version, len(said)),
+            prediction_log.PREDICTED_AT: at[mine],
+            prediction_log.PREDICTION: said,
+            prediction_log.MODEL_VERSION: [version] * len(said),
+            prediction_log.ARM: [arm] * len(said),
+            prediction_log.LATENCY: np.full(len(said), 5.0),
+            prediction_log.CLIENT: ["ann"] * len(said),
         }
         chances = probabilities(knows, said).tolist()
         # A model of two classes is logged by the score of the second.
-        columns[predictions.PROBABILITIES] = [None] * len(said) if len(knows) == 2 else chances
-        columns[predictions.SCORE] = [each[1] for each in chances] if len(knows) == 2 else [None] * len(said)
-        kinds = dict.fromkeys(columns, "string") | {"id": "long", AT: "datetime", predictions.PREDICTED_AT: "datetime"}
-        kinds |= {predictions.MODEL_VERSION: "long", predictions.LATENCY: "double"}
-        kinds |= {predictions.PROBABILITIES: "list", predictions.SCORE: "double"}
+        columns[prediction_log.PROBABILITIES] = [None] * len(said) if len(knows) == 2 else chances
+        columns[prediction_log.SCORE] = [each[1] for each in chances] if len(knows) == 2 else [None] * len(said)
+        kinds = dict.fromkeys(columns, "string") | {
+            "id": "long",
+            AT: "datetime",
+            prediction_log.PREDICTED_AT: "datetime",
+        }
+        kinds |= {prediction_log.MODEL_VERSION: "long", prediction_log.LATENCY: "double"}
+        kinds |= {prediction_log.PROBABILITIES: "list", prediction_log.SCORE: "double"}
         log = Table(str(folder / "predictions"))
-        predictions.append(log, predictions.to_rows(columns, kinds, ["id"], AT), arm)
+        prediction_log.append(log, prediction_log.to_rows(columns, kinds, ["id"], AT), arm)
     known = Table(str(folder / "labels"))
     keys = row_keys(pd.DataFrame({"id": np.arange(rows)}), ["id"])
     labels.record(known, labels.label_rows(keys, pd.Series(true), pd.Series(at + HOUR), "multiclass", "source"))

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from everfit.tasks.answering.outliers import OutlierDetector, columns_of
-from everfit.tasks.watching.profile import profile_frame
+from everfit.tasks.scoring.outliers import OutlierDetector, columns_of
+from everfit.tasks.statistics.profile import profile_frame
 
 
 def rows(count: int, seed: int) -> pd.DataFrame:

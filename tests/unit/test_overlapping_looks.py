@@ -7,15 +7,15 @@ import pytest
 from support.triage import HOLDOUT, SICK, SIX, START, WEEK, attempt, broken, decide, past, quality, reference, signals
 
 from everfit.blocks.monitoring import MonitoringPolicy
-from everfit.tasks.records import Window
+from everfit.tasks.core.records import Window
+from everfit.tasks.monitoring.monitoring import past_estimates, usual_coverage
+from everfit.tasks.monitoring.triage_history import Judged
+from everfit.tasks.statistics.estimate_trust import PastEstimate
 from everfit.tasks.triage import TriageDecision, triage
-from everfit.tasks.triage.apart import apart
 from everfit.tasks.triage.case import TriagePolicy, sign
 from everfit.tasks.triage.history import History, PastQuality, PastWindow
+from everfit.tasks.triage.non_overlapping import apart
 from everfit.tasks.triage.signals import DriftSignal, QualitySignal
-from everfit.tasks.watching.monitoring import past_estimates, usual_coverage
-from everfit.tasks.watching.past import Judged
-from everfit.tasks.watching.track_record import PastEstimate
 
 STEP = timedelta(hours=152)
 """Of hourly looks at a week the next one to count; they may share a tenth of it."""

@@ -4,7 +4,7 @@ import pytest
 from mlflow import MlflowClient
 
 from everfit.blocks.settings import Settings
-from everfit.tasks.pages import run_link, run_page
+from everfit.tasks.registry.mlflow_links import run_link, run_page
 
 
 def test_a_run_has_a_page_where_mlflow_is_served(mlflow_uri: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from everfit.blocks.errors import DataError
 from everfit.tasks.statistics.histograms import Histograms, count_chunks, histograms
-from everfit.tasks.watching.profile import Profile, profile_frame, reference_sample
+from everfit.tasks.statistics.profile import Profile, profile_frame, reference_sample
 
 
 def _frame(rows: int = 2_000, seed: int = 0) -> pd.DataFrame:

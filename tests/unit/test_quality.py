@@ -5,9 +5,9 @@ import numpy.typing as npt
 import pytest
 
 from everfit.blocks.errors import DataError
+from everfit.tasks.monitoring.signals.maturity import coverage
+from everfit.tasks.monitoring.signals.quality import business_value, by_slice, chance, realised, time_spread
 from everfit.tasks.statistics.metrics import metric
-from everfit.tasks.watching.maturity import coverage
-from everfit.tasks.watching.quality import business_value, by_slice, chance, realised, time_spread
 
 Floats = npt.NDArray[np.float64]
 

@@ -8,10 +8,10 @@ from support.turns import Loop, sales
 
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.data.ingest import Batch
-from everfit.tasks.data.mending import release_rows
 from everfit.tasks.data.quarantine import discard, open_rows, piles
+from everfit.tasks.data.quarantine_acceptance import release_rows
 from everfit.tasks.data.validate import Validation, validate
-from everfit.tasks.workspace import Workspace
+from everfit.tasks.storage.workspace import Workspace
 
 FEBRUARY, MARCH, APRIL = (datetime(2024, month, 1, tzinfo=UTC) for month in (2, 3, 4))
 BOUND = "expect_column_values_to_be_between"
@@ -104,7 +104,7 @@ def test_a_release_that_another_turn_comes_before_loses_no_row(
         loop.turn(MARCH)
         return found
 
-    monkeypatch.setattr("everfit.tasks.data.mending.validate", another_first)
+    monkeypatch.setattr("everfit.tasks.data.quarantine_acceptance.validate", another_first)
     released = release_rows(mended.spec, loop.workspace, APRIL)
 
     assert (released.rows, released.released) == (3, 3)

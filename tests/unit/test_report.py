@@ -9,18 +9,18 @@ import pytest
 from support.training import UNTIL, a_spec, data_of, rows_of
 
 from everfit.blocks.spec import ARRIVED
-from everfit.tasks.evidence.classes import class_changes
-from everfit.tasks.evidence.explanations import permutation_importance, shap_values
-from everfit.tasks.evidence.judging import Judged, judge
-from everfit.tasks.evidence.model_card import model_card
-from everfit.tasks.evidence.plots import html_page, png_plots
-from everfit.tasks.evidence.report import Report, make_report
-from everfit.tasks.evidence.robustness import robustness
+from everfit.tasks.core.records import Window
+from everfit.tasks.evaluation.class_changes import class_changes
+from everfit.tasks.evaluation.explanations import permutation_importance, shap_values
+from everfit.tasks.evaluation.holdout_scores import Judged, judge
+from everfit.tasks.evaluation.model_card import model_card
+from everfit.tasks.evaluation.plots import html_page, png_plots
+from everfit.tasks.evaluation.report import Report, make_report
+from everfit.tasks.evaluation.robustness import robustness
 from everfit.tasks.gate import GateDecision
-from everfit.tasks.learning.fitting import fit
-from everfit.tasks.learning.search import Setting
-from everfit.tasks.learning.train import fit_on
-from everfit.tasks.records import Window
+from everfit.tasks.training.fitting import fit
+from everfit.tasks.training.search import Setting
+from everfit.tasks.training.train import fit_on
 
 FEATURES = ["x", "noise", "color"]
 DECISION = GateDecision(

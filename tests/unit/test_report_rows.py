@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from everfit.blocks.monitoring import MonitoringPolicy
-from everfit.tasks.steps import judging
+from everfit.tasks.steps import triage
 
 ROWS = pd.DataFrame({"at": pd.to_datetime(["2024-03-02", "2024-03-01", "2024-03-03"], utc=True), "x": [2.0, 1.0, 3.0]})
 
@@ -17,7 +17,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What was to be drawn."""
     given: list[Any] = []
     begin = SimpleNamespace(begin=lambda *sides, **_: given.append(sides) or "a drawing")
-    monkeypatch.setattr(judging, "Drawing", begin)
+    monkeypatch.setattr(triage, "Drawing", begin)
     return given
 
 
@@ -31,7 +31,7 @@ def begin(policy: MonitoringPolicy, *, drifted: bool | None = False) -> Any:
     )
     live: Any = SimpleNamespace(sample=ROWS)
     result: Any = SimpleNamespace(drifted=drifted)
-    return judging.begin_report.fn(watched, live, result)  # type: ignore[arg-type]
+    return triage.begin_report.fn(watched, live, result)  # type: ignore[arg-type]
 
 
 def test_rows_are_drawn_in_the_order_of_time(drawn: list[Any]) -> None:

@@ -7,8 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from everfit.blocks.retraining import RetrainingPolicy
+from everfit.tasks.triage.admission import Admission, TurnRequest, admit
 from everfit.tasks.triage.history import PastTurn
-from everfit.tasks.triage.retraining import Admission, TurnRequest, admit
 
 NOW = datetime(2013, 9, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from everfit.blocks.errors import DataError
-from everfit.tasks.answering.sampling import RANDOM, pick
+from everfit.tasks.predictions.label_sampling import RANDOM, pick
 
 ROWS = 400
 

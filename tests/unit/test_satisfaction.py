@@ -7,8 +7,8 @@ import pytest
 
 from everfit.blocks.errors import DataError, NotEnoughError, SourceError
 from everfit.blocks.retraining import SatisfactionPolicy
-from everfit.tasks.records import Window
-from everfit.tasks.watching.satisfaction import satisfaction_signal
+from everfit.tasks.core.records import Window
+from everfit.tasks.monitoring.signals.user_metrics import satisfaction_signal
 
 WINDOW = Window(since=datetime(2024, 3, 1, tzinfo=UTC), until=datetime(2024, 3, 8, tzinfo=UTC))
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from everfit.tasks.answering.scored import is_through, joined, keep_span, next_window, read_spans
-from everfit.tasks.records import Window
-from everfit.tasks.workspace import Workspace
+from everfit.tasks.batch.scored_spans import is_through, joined, keep_span, next_window, read_spans
+from everfit.tasks.core.records import Window
+from everfit.tasks.storage.workspace import Workspace
 
 
 def day(number: int) -> datetime:

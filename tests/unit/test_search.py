@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from support.training import a_spec, data_of, rows_of
 
 from everfit.blocks.search import SearchPolicy, Space
-from everfit.tasks.learning import search as searching
-from everfit.tasks.learning.search import Asked, Attempt, Evaluate, Search, Setting, Try, best_of, score_setting
-from everfit.tasks.learning.train import try_candidate
+from everfit.tasks.training import search as searching
+from everfit.tasks.training.search import Asked, Attempt, Evaluate, Search, Setting, Try, best_of, score_setting
+from everfit.tasks.training.train import try_candidate
 
 SPACE = {"x": Space(low=-4.0, high=4.0), "kind": Space(choices=("a", "b"))}
 

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.blocks.releasing import ReleasePolicy
-from everfit.tasks.releasing import served
-from everfit.tasks.service_addresses import addresses_of
-from everfit.tasks.watching.operations import ask_services
+from everfit.tasks.monitoring.signals.service_health import ask_services
+from everfit.tasks.release import serving_verification
+from everfit.tasks.release.service_addresses import addresses_of
 
 Pods = dict[str, int]
 """The version that each address serves."""
@@ -62,8 +62,8 @@ def pods(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Pods], str]]:
 
 
 def why(service: str, monkeypatch: pytest.MonkeyPatch, within: float = 0.0) -> str | None:
-    monkeypatch.setattr(served.registry, "champion", lambda *_: SimpleNamespace(version=2))
-    return served.why_not_served(None, "delays", 2, [service], timedelta(seconds=within))  # type: ignore[arg-type]
+    monkeypatch.setattr(serving_verification.registry, "champion", lambda *_: SimpleNamespace(version=2))
+    return serving_verification.why_not_served(None, "delays", 2, [service], timedelta(seconds=within))  # type: ignore[arg-type]
 
 
 def test_a_release_is_done_when_each_address_serves_it(

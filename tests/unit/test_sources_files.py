@@ -15,7 +15,7 @@ import pytest
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ColumnRoles
-from everfit.tasks.records import Window
+from everfit.tasks.core.records import Window
 from everfit.tasks.sources import FileMarks, read_source
 
 ROLES = ColumnRoles(key=("id",), event_time="at", target="y")

@@ -3,7 +3,7 @@
 import pytest
 
 from everfit.blocks.errors import SpecError
-from everfit.tasks.specs import read_spec
+from everfit.tasks.core.spec_loading import read_spec
 
 SPEC = """
 name: sales

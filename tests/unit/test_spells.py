@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from everfit.tasks.watching.spells import longest_within, spells
+from everfit.tasks.statistics.run_lengths import longest_within, spells
 
 
 def test_months_and_dry_spells_are_uniform_over_short_stretches_only() -> None:

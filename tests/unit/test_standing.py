@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 
 from everfit.blocks.errors import DataError, ModelError, NotEnoughError
+from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Decision, Ledger, Release, Turn
-from everfit.tasks.records import Trigger, Window
-from everfit.tasks.releasing.approval import Request, answer
+from everfit.tasks.monitoring import triage_history
+from everfit.tasks.monitoring.champion_at import ROLLBACK, Standing, standing
+from everfit.tasks.monitoring.monitoring import attempt
+from everfit.tasks.monitoring.triage_history import Judged, history_of, judged_windows, outcomes, recalled
+from everfit.tasks.release.approval import Request, answer
 from everfit.tasks.triage import triage
 from everfit.tasks.triage.case import TriagePolicy
 from everfit.tasks.triage.history import History
 from everfit.tasks.triage.signals import DriftSignal, PreviousSignal, Reference, Signals
-from everfit.tasks.watching import past
-from everfit.tasks.watching.monitoring import attempt
-from everfit.tasks.watching.past import Judged, history_of, judged_windows, outcomes, recalled
-from everfit.tasks.watching.standing import ROLLBACK, Standing, standing
 
 MARCH, WEEK = datetime(2024, 3, 4, tzinfo=UTC), timedelta(days=7)
 CLOCK = datetime(2026, 1, 1, tzinfo=UTC)
@@ -224,14 +224,16 @@ def test_only_what_more_rows_would_mend_is_not_enough(error: Exception, status: 
 def test_only_the_newest_windows_are_remembered_and_those_behind_turns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(past, "_NEWEST", 3)
+    monkeypatch.setattr(triage_history, "_NEWEST", 3)
     ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
     windows = [judged(week) for week in range(1, 9)]
     for each in windows:
         told = {"kind": "triage", "verdict": each.decision.verdict, "until": each.decision.window.until}
         ledger.record_decision(each.decision.id, model="m", **told, record=each)
 
-    found = past.remembered(ledger, "m", [turn(2, trigger=windows[1].decision.id), turn(3, trigger="of another kind")])
+    found = triage_history.remembered(
+        ledger, "m", [turn(2, trigger=windows[1].decision.id), turn(3, trigger="of another kind")]
+    )
 
     assert [each.decision.window.until for each in recalled(found, at(9))] == [
         at(2),

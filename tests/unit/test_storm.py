@@ -10,15 +10,15 @@ import pytest
 from support.training import a_spec
 
 from everfit.blocks.settings import Settings
-from everfit.tasks.context import Context
-from everfit.tasks.ledger.calls import Call
-from everfit.tasks.records import Trigger, Window
-from everfit.tasks.steps import calls
+from everfit.tasks.core.records import Trigger, Window
+from everfit.tasks.ledger.requests import Call
+from everfit.tasks.monitoring.triage_history import TRIAGE, Judged
+from everfit.tasks.steps import requests
 from everfit.tasks.triage import TriageDecision, triage
 from everfit.tasks.triage.case import TriagePolicy
 from everfit.tasks.triage.history import History
 from everfit.tasks.triage.signals import Baseline, DataSignal, DriftSignal, QualitySignal, Reference, Signals
-from everfit.tasks.watching.past import TRIAGE, Judged
+from everfit.tasks.turns.context import Context
 
 UNTIL = datetime(2024, 6, 1, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -84,7 +84,7 @@ def keep(context: Context, each: Judged) -> TriageDecision:
 
 
 def test_monitors_at_once_that_measured_a_little_otherwise_give_one_turn(context: Context) -> None:
-    found = at_once(MONITORS, lambda number: calls.call_decided(context, keep(context, judged(number))))
+    found = at_once(MONITORS, lambda number: requests.call_decided(context, keep(context, judged(number))))
 
     [turn] = context.ledger.turns("small")
     assert sum(call.start for call in found) == 1
@@ -101,10 +101,10 @@ def test_a_thousand_events_of_one_drift_give_one_turn(context: Context) -> None:
         answers = []
         for number in range(place * per_thread, (place + 1) * per_thread):
             if number % 2:
-                answers.append(calls.call.fn(context, UNTIL, "drift", "the event", decision.id))
+                answers.append(requests.call.fn(context, UNTIL, "drift", "the event", decision.id))
             else:
                 trigger = Trigger(kind="drift", reason="the event", id=f"event-{number}")
-                answers.append(calls.ask(context, UNTIL, trigger))
+                answers.append(requests.ask(context, UNTIL, trigger))
         return next((answer for answer in answers if answer.start), answers[0])
 
     found = at_once(MONITORS, deliver)
@@ -115,5 +115,5 @@ def test_a_thousand_events_of_one_drift_give_one_turn(context: Context) -> None:
 
 def test_after_an_outage_only_the_newest_window_calls(context: Context) -> None:
     windows = [keep(context, judged(0, UNTIL - number * WEEK)) for number in range(10)]
-    found = at_once(10, lambda number: calls.call_decided(context, windows[number]))
+    found = at_once(10, lambda number: requests.call_decided(context, windows[number]))
     assert [call.start for call in found] == [True] + [False] * 9

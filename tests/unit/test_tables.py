@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from everfit.tasks.data.tables import DAY, KEY, Table
+from everfit.tasks.storage.tables import DAY, KEY, Table
 
 READ_A_LITTLE = """
 import sys
-from everfit.tasks.data.tables import Table
+from everfit.tasks.storage.tables import Table
 for number, _ in enumerate(Table(sys.argv[1]).batches()):
     if number == 5:
         break

@@ -9,15 +9,16 @@ import pytest
 from support.training import SINCE, UNTIL, a_spec, data_of, rows_of
 
 from everfit.blocks.errors import DataError, ModelError, TrainingError
+from everfit.tasks.core.records import Window
 from everfit.tasks.data.split import label_is_visible, split_window
-from everfit.tasks.learning.fitting import fit, recency_weights
-from everfit.tasks.learning.folds import FEW_ROWS, folds_of, time_folds
-from everfit.tasks.learning.models import dump_model, load_model
-from everfit.tasks.learning.pipelines import IF_FEW_ROWS
-from everfit.tasks.learning.search import Setting
-from everfit.tasks.learning.train import Trial, fit_on, ranked, read_model, try_candidate
-from everfit.tasks.records import Window
+from everfit.tasks.models.skops_format import dump_model, load_model
 from everfit.tasks.statistics.scores import class_indices, class_list, model_scores, prior_scores
+from everfit.tasks.training.fitting import fit, recency_weights
+from everfit.tasks.training.folds import FEW_ROWS, folds_of, time_folds
+from everfit.tasks.training.pipelines import IF_FEW_ROWS
+from everfit.tasks.training.results import Trial, read_model
+from everfit.tasks.training.search import Setting
+from everfit.tasks.training.train import fit_on, ranked, try_candidate
 
 
 def test_the_holdout_is_the_last_part_whose_labels_are_mature() -> None:

@@ -14,13 +14,14 @@ import numpy.typing as npt
 import pytest
 
 from everfit.blocks.retraining import RetrainingPolicy
-from everfit.tasks.records import Window
+from everfit.tasks.core.records import Window
+from everfit.tasks.monitoring.signals.quality import realised
 from everfit.tasks.statistics.comparison import compare
 from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.triage import TriageDecision, triage
+from everfit.tasks.triage.admission import TurnRequest, admit
 from everfit.tasks.triage.case import TriagePolicy
 from everfit.tasks.triage.history import History, PastTurn, PastWindow
-from everfit.tasks.triage.retraining import TurnRequest, admit
 from everfit.tasks.triage.signals import (
     Baseline,
     DataSignal,
@@ -31,7 +32,6 @@ from everfit.tasks.triage.signals import (
     Reference,
     Signals,
 )
-from everfit.tasks.watching.quality import realised
 
 Floats = npt.NDArray[np.float64]
 WEEK = timedelta(days=7)

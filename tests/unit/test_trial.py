@@ -8,8 +8,8 @@ import pytest
 
 from everfit.blocks.errors import DataError
 from everfit.blocks.trials import AbPolicy, CanaryPolicy
-from everfit.tasks.releasing.arms import Arms
-from everfit.tasks.releasing.trial import (
+from everfit.tasks.release.traffic.traffic_split import Arms
+from everfit.tasks.release.traffic.trial import (
     QualityGap,
     StepEvidence,
     TrialEvidence,

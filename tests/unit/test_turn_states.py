@@ -5,7 +5,14 @@ from datetime import UTC, datetime, timedelta
 from prefect import runtime
 
 from everfit.tasks.gate import Check, GateDecision
-from everfit.tasks.turns import AWAITING_APPROVAL, CHAMPION_KEPT, DATA_REJECTED, PROMOTED, check_until, state_of
+from everfit.tasks.turns.turn_record import (
+    AWAITING_APPROVAL,
+    CHAMPION_KEPT,
+    DATA_REJECTED,
+    PROMOTED,
+    check_until,
+    state_of,
+)
 
 
 def decided(verdict: str, *checks: Check) -> GateDecision:

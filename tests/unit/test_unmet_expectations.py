@@ -9,13 +9,13 @@ from support.training import SINCE, UNTIL, a_spec, rows_of
 from everfit.blocks.errors import SpecError
 from everfit.blocks.expectations import Expectation
 from everfit.blocks.monitoring import MonitoringPolicy
+from everfit.tasks.core.records import Window
 from everfit.tasks.data.suite import infer_suite
-from everfit.tasks.records import Window
+from everfit.tasks.monitoring.monitoring import data_signal
+from everfit.tasks.monitoring.signals.expectations import unmet
+from everfit.tasks.monitoring.window import Live
 from everfit.tasks.statistics.histograms import count_chunks
-from everfit.tasks.watching.expectations import unmet
-from everfit.tasks.watching.live import Live
-from everfit.tasks.watching.monitoring import data_signal
-from everfit.tasks.watching.profile import profile_frame
+from everfit.tasks.statistics.profile import profile_frame
 
 COLUMNS = ["x", "noise", "color"]
 

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from support.training import a_spec
 
 from everfit.blocks.upkeep import UpkeepPolicy
-from everfit.tasks.data.upkeep import DayFacts, Facts, TableFacts, TurnFacts, plan
-from everfit.tasks.housekeeping import _holds_rows, _is_copy, _turns_with
-from everfit.tasks.workspace import Workspace
+from everfit.tasks.retention.housekeeping import _holds_rows, _is_copy, _turns_with
+from everfit.tasks.retention.upkeep_plan import DayFacts, Facts, TableFacts, TurnFacts, plan
+from everfit.tasks.storage.workspace import Workspace
 
 AT = datetime(2024, 6, 1, tzinfo=UTC)
 POLICY = UpkeepPolicy.model_validate({"history": "30d"})

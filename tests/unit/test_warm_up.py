@@ -8,8 +8,8 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from support.deliveries import SPEC
 
 from everfit.blocks.errors import SpecError
-from everfit.deployments.commands_monitoring import warm_up
-from everfit.tasks.specs import load_spec
+from everfit.deployments.cli.monitoring import warm_up
+from everfit.tasks.core.spec_loading import load_spec
 
 
 def test_a_named_spec_is_not_asked_of_a_server_that_is_only_starting(

@@ -9,10 +9,10 @@ from support.releases import agree, aliased, promote
 
 from everfit.blocks.errors import LedgerError, ModelError
 from everfit.blocks.releasing import ReleasePolicy
+from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Ledger
-from everfit.tasks.records import Trigger, Window
-from everfit.tasks.releasing import registry
-from everfit.tasks.releasing.release import reconcile
+from everfit.tasks.registry import model_registry
+from everfit.tasks.release.release import reconcile
 
 MARCH = Window(until=datetime(2013, 3, 1, tzinfo=UTC))
 
@@ -23,7 +23,7 @@ MARCH = Window(until=datetime(2013, 3, 1, tzinfo=UTC))
 def test_a_promotion_is_in_the_ledger_and_the_registry_and_the_challenger_is_one_no_more(
     ledger: Ledger, client: MlflowClient
 ) -> None:
-    registry.set_alias(client, "flights", registry.CHALLENGER, 2)
+    model_registry.set_alias(client, "flights", model_registry.CHALLENGER, 2)
     promote(ledger, client, 1)
     entry = promote(ledger, client, 2, reason="gains .02", actor="ann")
 
@@ -34,7 +34,7 @@ def test_a_promotion_is_in_the_ledger_and_the_registry_and_the_challenger_is_one
         "verified",
         "snapshot-2",
     )
-    assert registry.challenger(client, "flights") is None
+    assert model_registry.challenger(client, "flights") is None
     agree(ledger, client, 2)
 
 
@@ -171,7 +171,7 @@ def test_a_release_that_was_broken_off_and_whose_version_is_gone_stands_in_nobod
     promote(ledger, client, 1)
     with ledger.lease("flights", scope="release") as lease:  # and the process dies before it sets the alias
         ledger.intend_release(
-            registry.model_version(client, "flights", 2),
+            model_registry.model_version(client, "flights", 2),
             expected_previous=1,
             previous_version=1,
             kind="promotion",
@@ -190,16 +190,16 @@ def test_a_release_that_was_broken_off_and_whose_version_is_gone_stands_in_nobod
 
 
 def test_a_version_says_what_it_was_trained_on(client: MlflowClient) -> None:
-    found = registry.model_version(client, "flights", 2)
+    found = model_registry.model_version(client, "flights", 2)
 
     assert found.trained_until == datetime(2013, 2, 1, tzinfo=UTC)
-    assert [name for name, _ in registry.load(client, found).steps] == ["standardscaler", "logisticregression"]
+    assert [name for name, _ in model_registry.load(client, found).steps] == ["standardscaler", "logisticregression"]
 
 
 def test_a_probe_refuses_answers_that_are_not_finite_and_rows_that_do_not_fit(client: MlflowClient) -> None:
     import pandas as pd
 
-    found = registry.model_version(client, "flights", 1)
-    registry.probe(client, found)
+    found = model_registry.model_version(client, "flights", 1)
+    model_registry.probe(client, found)
     with pytest.raises(ModelError, match="does not answer"):
-        registry.probe(client, found, pd.DataFrame({"z": [1.0]}))
+        model_registry.probe(client, found, pd.DataFrame({"z": [1.0]}))

@@ -9,10 +9,10 @@ from mlflow import MlflowClient
 from support.releases import agree, aliased, promote
 
 from everfit.blocks.errors import LedgerError, ModelError
+from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Ledger
-from everfit.tasks.records import Trigger, Window
-from everfit.tasks.releasing import registry
-from everfit.tasks.releasing.release import reconcile, rollback
+from everfit.tasks.registry import model_registry
+from everfit.tasks.release.release import reconcile, rollback
 
 MARCH = Window(until=datetime(2013, 3, 1, tzinfo=UTC))
 
@@ -103,7 +103,7 @@ def test_a_release_that_a_crash_left_is_not_what_a_rollback_meant(ledger: Ledger
     promote(ledger, client, 1)
     promote(ledger, client, 2)
     with ledger.lease("flights", scope="release") as lease:
-        target = registry.model_version(client, "flights", 3)
+        target = model_registry.model_version(client, "flights", 3)
         more: Any = {"kind": "promotion", "reason": "better", "actor": "gate", "lease": lease}
         ledger.intend_release(target, expected_previous=2, previous_version=2, **more)
 

@@ -18,7 +18,7 @@ import uvicorn
 
 from everfit.blocks.serving import ServingPolicy
 from everfit.blocks.settings import Settings
-from everfit.tasks.answering.inputs import InputSchema
+from everfit.tasks.models.input_schema import InputSchema
 
 FEATURES = ["distance", "wind", "seats", "carrier", "freight"]
 
@@ -49,7 +49,7 @@ def save(folder: Path, task: str, seed: int, *, described: bool = True, kept_as:
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import OrdinalEncoder
 
-    from everfit.tasks.learning.train import dump_model, trusted_types
+    from everfit.tasks.models.skops_format import dump_model, trusted_types
 
     rows = flights(400, seed)
     signal = rows["distance"] / 3000 + rows["wind"].fillna(10) / 20 + (rows["carrier"] == "B6")

@@ -11,8 +11,8 @@ import pytest
 
 from everfit.infra.serving import ServingError, run
 from everfit.infra.serving.access import AccessError, Limiter, Tokens, is_loopback, new_token
-from everfit.tasks.answering import predictions
-from everfit.tasks.data.tables import Table
+from everfit.tasks.predictions import prediction_log
+from everfit.tasks.storage.tables import Table
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -45,9 +45,9 @@ def test_a_token_is_needed_logged_as_its_client_and_kept_only_as_a_hash(
     assert "champion" in service.client.get("/models/delays", headers=bearer(token)).json()
     service.stop()
 
-    assert predictions.read(Table(str(workspace / "delays" / "predictions")), None, "departs")["_client"].tolist() == [
-        "shop"
-    ]
+    assert prediction_log.read(Table(str(workspace / "delays" / "predictions")), None, "departs")[
+        "_client"
+    ].tolist() == ["shop"]
     assert token not in file.read_text()
     assert token not in caplog.text
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import httpx
 
-from everfit.tasks.answering import predictions
-from everfit.tasks.data.tables import Table
+from everfit.tasks.predictions import prediction_log
+from everfit.tasks.storage.tables import Table
 
 PROGRAM = """
 import json, os, sys
@@ -93,7 +93,7 @@ def test_every_answered_prediction_is_logged_once(
     assert left >= 1
     serve("delays").stop()  # the next service finds what the first one left
 
-    frame = predictions.read(Table(str(workspace / "delays" / "predictions")), None, "departs")
+    frame = prediction_log.read(Table(str(workspace / "delays" / "predictions")), None, "departs")
     assert frame["_prediction_id"].is_unique
     logged = dict(zip(frame["_prediction_id"], frame["_model_version"], strict=True))
     assert {one: logged.get(one) for one, _ in answered} == dict(answered)

@@ -12,15 +12,16 @@ import pytest
 from everfit.blocks.errors import DataError
 from everfit.blocks.settings import Settings
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.answering import hand_files, label_files, label_queue, labels
-from everfit.tasks.answering.answers import read_answers
-from everfit.tasks.context import Context
-from everfit.tasks.data.accept import accept
+from everfit.tasks.batch import label_queue, manual_files
+from everfit.tasks.core.records import Window
+from everfit.tasks.data.commit import accept
 from everfit.tasks.data.ingest import ingest
-from everfit.tasks.data.tables import row_keys
 from everfit.tasks.data.validate import validate
-from everfit.tasks.records import Window
-from everfit.tasks.watching.profile import profile_frame
+from everfit.tasks.predictions import label_files, labels
+from everfit.tasks.predictions.labelled_predictions import read_answers
+from everfit.tasks.statistics.profile import profile_frame
+from everfit.tasks.storage.tables import row_keys
+from everfit.tasks.turns.context import Context
 
 UNTIL = datetime(2013, 10, 12, tzinfo=UTC)
 CLASSES = ["0", "1"]
@@ -48,7 +49,7 @@ def context(registry: Any, workspace: Path, rows: pd.DataFrame) -> Context:
         }
     )
     made = Context(spec, Settings())
-    hand_files.score_file(made, "answered.parquet")
+    manual_files.score_file(made, "answered.parquet")
     return made
 
 

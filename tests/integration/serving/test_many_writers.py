@@ -15,8 +15,9 @@ from support.s3 import reach
 
 from everfit.blocks.settings import Settings
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.answering import hand_files, predictions
-from everfit.tasks.context import Context
+from everfit.tasks.batch import manual_files
+from everfit.tasks.predictions import prediction_log
+from everfit.tasks.turns.context import Context
 
 PROGRAM = """
 import sys
@@ -77,7 +78,7 @@ def test_each_answer_and_each_row_of_the_batch_is_in_the_log_once(
         rows = made_up(3)[["distance", "wind", "seats", "carrier", "freight"]]
         assert len(client.invoke(rows).get_predictions()) == 3
         threads = [threading.Thread(target=ask, args=(base,)) for base in (url, url, other.url)]
-        batches = [threading.Thread(target=hand_files.score_file, args=(context, "rows.parquet"))]
+        batches = [threading.Thread(target=manual_files.score_file, args=(context, "rows.parquet"))]
         for thread in threads + batches:
             thread.start()
         registry.champion("delays", versions[1])
@@ -90,7 +91,7 @@ def test_each_answer_and_each_row_of_the_batch_is_in_the_log_once(
         workers.wait()
     other.stop()
 
-    frame = predictions.read(context.workspace.table("delays", "predictions"), None, "departs")
+    frame = prediction_log.read(context.workspace.table("delays", "predictions"), None, "departs")
     assert frame["_prediction_id"].is_unique
     online = frame[frame["_client"] == "local"].set_index("_prediction_id")
     assert len(answered) == 600

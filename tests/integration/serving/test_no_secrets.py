@@ -19,14 +19,14 @@ from support.deliveries import SPEC, deliveries
 from everfit.blocks.errors import EverfitError
 from everfit.blocks.settings import Settings
 from everfit.blocks.spec import ModelSpec
-from everfit.deployments.runs import result_of
+from everfit.deployments.cli.runs import result_of
 from everfit.flows.training import training
 from everfit.infra.serving.access import new_token
+from everfit.tasks.core.records import Trigger, Window
+from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.ledger import Ledger
-from everfit.tasks.records import Trigger, Window
 from everfit.tasks.sources.reading import read_source
-from everfit.tasks.specs import load_spec
-from everfit.tasks.workspace import Workspace
+from everfit.tasks.storage.workspace import Workspace
 
 MARCH = datetime(2024, 3, 1, tzinfo=UTC)
 MONTH = Window(since=datetime(2024, 2, 1, tzinfo=UTC), until=MARCH)

@@ -7,10 +7,10 @@ from urllib.parse import urlparse
 
 import pytest
 
-from everfit.tasks.answering import predictions
-from everfit.tasks.answering.outliers import FILE, OutlierDetector
-from everfit.tasks.data.tables import Table
-from everfit.tasks.watching.profile import profile_frame
+from everfit.tasks.predictions import prediction_log
+from everfit.tasks.scoring.outliers import FILE, OutlierDetector
+from everfit.tasks.statistics.profile import profile_frame
+from everfit.tasks.storage.tables import Table
 
 
 @pytest.fixture
@@ -36,7 +36,9 @@ def test_a_wild_input_is_answered_flagged_logged_and_counted(
     assert wild["outlier"] > 0.999
     assert 'everfit_outliers_total{model="delays"} 1.0' in service.client.get("/metrics").text
     service.stop()
-    frame = predictions.read(Table(str(workspace / model / "predictions")), None, "departs").set_index("_prediction_id")
+    frame = prediction_log.read(Table(str(workspace / model / "predictions")), None, "departs").set_index(
+        "_prediction_id"
+    )
     for one in (usual, wild):
         assert frame.loc[one["prediction_id"], "_outlier"] == one["outlier"]
 
@@ -50,4 +52,4 @@ def test_the_spec_may_refuse_them(model: str, serve: Any, good: dict[str, Any], 
     metrics = service.client.get("/metrics").text
     assert 'everfit_refused_outliers_total{model="delays"} 1.0' in metrics
     service.stop()
-    assert len(predictions.read(Table(str(workspace / model / "predictions")), None, "departs")) == 1
+    assert len(prediction_log.read(Table(str(workspace / model / "predictions")), None, "departs")) == 1

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from everfit.infra.serving.probing import ProbingDetector
-from everfit.tasks.answering import predictions
-from everfit.tasks.data.tables import Table
+from everfit.infra.serving.query_attacks import ProbingDetector
+from everfit.tasks.predictions import prediction_log
+from everfit.tasks.storage.tables import Table
 
 
 def usual(random: Any, rows: int) -> dict[str, list[Any]]:
@@ -70,7 +70,7 @@ def test_a_flagged_client_is_logged_and_counted_or_refused(
         assert statuses[-1] == (200 if probing == "log" else 429)
         service.stop()
 
-    log = predictions.read(Table(str(workspace / "delays" / "predictions")), None, "departs")
+    log = prediction_log.read(Table(str(workspace / "delays" / "predictions")), None, "departs")
     flagged = log["_flag"].value_counts()
     assert flagged["probing"] >= 15
     assert log["_flag"].isna().sum() >= 20

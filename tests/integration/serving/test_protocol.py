@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from everfit.infra.serving.protocol import read_csv
-from everfit.tasks.answering.inputs import InputColumn, InputSchema
+from everfit.tasks.models.input_schema import InputColumn, InputSchema
 
 
 def rows(count: int = 4) -> pd.DataFrame:

@@ -11,7 +11,7 @@ from support.processes import everfit
 from everfit.blocks.releasing import ReleasePolicy
 from everfit.blocks.settings import Settings
 from everfit.tasks.ledger import Ledger
-from everfit.tasks.releasing.release import release
+from everfit.tasks.release.release import release
 
 SPEC = {
     "name": "delays",

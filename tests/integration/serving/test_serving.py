@@ -13,13 +13,15 @@ from mlflow import MlflowClient
 from support.events import emitted
 
 from everfit.infra.serving.servable import ModelCache
-from everfit.tasks.answering import predictions
-from everfit.tasks.data.tables import Table, row_keys
-from everfit.tasks.events import VERSION_NOT_SERVED
+from everfit.tasks.core.events import VERSION_NOT_SERVED
+from everfit.tasks.predictions import prediction_log
+from everfit.tasks.storage.tables import Table, row_keys
 
 
 def log(workspace: Path, model: str = "delays") -> pd.DataFrame:
-    return predictions.read(Table(str(workspace / model / "predictions")), None, "departs", arms=("champion", "shadow"))
+    return prediction_log.read(
+        Table(str(workspace / model / "predictions")), None, "departs", arms=("champion", "shadow")
+    )
 
 
 def test_answers_with_the_champion_and_logs_it(

@@ -8,9 +8,9 @@ import pytest
 
 from everfit.blocks.errors import DataError, WorkspaceError
 from everfit.infra.serving.app import refusal
-from everfit.tasks.answering import labels
-from everfit.tasks.data.tables import ConflictError, Table
-from everfit.tasks.records import Window
+from everfit.tasks.core.records import Window
+from everfit.tasks.predictions import labels
+from everfit.tasks.storage.tables import ConflictError, Table
 
 
 def test_labels_before_and_after_their_prediction_find_it(

@@ -9,16 +9,17 @@ import pytest
 
 from everfit.blocks.settings import Settings
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks import turns
-from everfit.tasks.answering import labels, predictions
-from everfit.tasks.context import Context
-from everfit.tasks.data.tables import row_keys
+from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Turn
-from everfit.tasks.records import Trigger, Window
-from everfit.tasks.releasing import approver, trial_ending, trials
-from everfit.tasks.releasing import registry as registered
-from everfit.tasks.releasing import release as releasing
-from everfit.tasks.releasing.arms import Arms, write_arms
+from everfit.tasks.predictions import labels, prediction_log
+from everfit.tasks.registry import model_registry as registered
+from everfit.tasks.release import approvals
+from everfit.tasks.release import release as releasing
+from everfit.tasks.release.traffic import trial_ending, trials
+from everfit.tasks.release.traffic.traffic_split import Arms, write_arms
+from everfit.tasks.storage.tables import row_keys
+from everfit.tasks.turns import turn_record
+from everfit.tasks.turns.context import Context
 
 SINCE = datetime(2024, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -55,7 +56,7 @@ def begin(context: Context) -> Turn:
         assert champion is not None
         assert trials.wanted(context.spec, champion)
         state = trials.begin(context, turn, 2, champion)
-        return context.ledger.finish_turn(turn, state=turns.ON_TRIAL, verdict="promote", reasons=(state.plan.id,))
+        return context.ledger.finish_turn(turn, state=turn_record.ON_TRIAL, verdict="promote", reasons=(state.plan.id,))
 
 
 def traffic(context: Context, since: datetime, until: datetime, strength: float, seed: int, **also: Any) -> None:
@@ -75,22 +76,26 @@ def traffic(context: Context, since: datetime, until: datetime, strength: float,
     columns = {
         "departs": at,
         "flight": flight,
-        predictions.PREDICTION_ID: predictions.prediction_ids(int(since.timestamp() * 1000), len(at)),
-        predictions.PREDICTED_AT: at,
-        predictions.PREDICTION: [str(int(one > 0.5)) for one in score],
-        predictions.SCORE: score,
-        predictions.PROBABILITIES: [None] * len(at),
-        predictions.MODEL_VERSION: np.where(arm == "challenger", 2, 1),
-        predictions.ARM: arm,
-        predictions.LATENCY: latency,
-        predictions.OUTLIER: [None] * len(at),
-        predictions.CLIENT: ["local"] * len(at),
+        prediction_log.PREDICTION_ID: prediction_log.prediction_ids(int(since.timestamp() * 1000), len(at)),
+        prediction_log.PREDICTED_AT: at,
+        prediction_log.PREDICTION: [str(int(one > 0.5)) for one in score],
+        prediction_log.SCORE: score,
+        prediction_log.PROBABILITIES: [None] * len(at),
+        prediction_log.MODEL_VERSION: np.where(arm == "challenger", 2, 1),
+        prediction_log.ARM: arm,
+        prediction_log.LATENCY: latency,
+        prediction_log.OUTLIER: [None] * len(at),
+        prediction_log.CLIENT: ["local"] * len(at),
     }
     kinds = dict.fromkeys(columns, "string") | {"departs": "datetime", "flight": "long"}
-    kinds |= {predictions.PREDICTED_AT: "datetime", predictions.SCORE: "double", predictions.PROBABILITIES: "list"}
-    kinds |= {predictions.MODEL_VERSION: "long", predictions.LATENCY: "double", predictions.OUTLIER: "double"}
-    rows = predictions.to_rows(columns, kinds, ["flight"], "departs")
-    predictions.append(context.workspace.table("delays", "predictions"), rows, f"traffic-{since.isoformat()}")
+    kinds |= {
+        prediction_log.PREDICTED_AT: "datetime",
+        prediction_log.SCORE: "double",
+        prediction_log.PROBABILITIES: "list",
+    }
+    kinds |= {prediction_log.MODEL_VERSION: "long", prediction_log.LATENCY: "double", prediction_log.OUTLIER: "double"}
+    rows = prediction_log.to_rows(columns, kinds, ["flight"], "departs")
+    prediction_log.append(context.workspace.table("delays", "predictions"), rows, f"traffic-{since.isoformat()}")
     keys = row_keys(pd.DataFrame({"flight": flight}), ["flight"])
     told = labels.label_rows(keys, pd.Series(late.astype(int)), pd.Series(at + HOUR), "binary", "source")
     labels.record(context.workspace.table("delays", "labels"), told)
@@ -168,7 +173,7 @@ def test_another_champion_ends_the_trial(context: Context) -> None:
     turn = begin(context)
     registered.set_alias(context.mlflow, "delays", "champion", 2)
 
-    done = approver.reconcile(context, datetime.now(UTC))
+    done = approvals.reconcile(context, datetime.now(UTC))
 
     assert any("ended as Superseded" in action for action in done)
     assert left(context, turn)["turn"][0] == "Superseded"
@@ -209,12 +214,12 @@ def run_again(context: Context) -> Turn:
     """What the training flow does with a turn that was broken off there."""
     with context.ledger.take_turn("delays", Trigger(reason="tried"), Window(until=SINCE)) as turn:
         if context.ledger.release_of(turn.id) is not None:
-            return context.ledger.finish_turn(turn, state=turns.PROMOTED, verdict="promote")
+            return context.ledger.finish_turn(turn, state=turn_record.PROMOTED, verdict="promote")
         champion = context.ledger.current_release("delays")
         assert champion is not None
         state = trials.begin(context, turn, 2, champion)
-        context.ledger.finish_turn(turn, state=turns.ON_TRIAL, verdict="promote", reasons=(state.plan.id,))
-    approver.reconcile(context, datetime.now(UTC))
+        context.ledger.finish_turn(turn, state=turn_record.ON_TRIAL, verdict="promote", reasons=(state.plan.id,))
+    approvals.reconcile(context, datetime.now(UTC))
     return context.ledger.turn(turn.id)
 
 
@@ -224,7 +229,7 @@ def test_a_trial_whose_turn_was_broken_off_can_be_stopped(context: Context) -> N
 
     assert found.turn_state == "Returned"
     assert (left(context, turn)["challenger"], left(context, turn)["tag"]) == (None, None)
-    assert approver.reconcile(context, datetime.now(UTC)) == []
+    assert approvals.reconcile(context, datetime.now(UTC)) == []
     again = run_again(context)
     assert (again.state, again.reasons[0]) == ("Returned", "Taken back by ann: not before the holidays")
     assert (left(context, turn)["challenger"], left(context, turn)["tag"]) == (None, None)
@@ -256,16 +261,16 @@ def test_a_trial_that_ended_and_was_not_withdrawn_is_withdrawn_by_the_next_flow(
             trials.stop(context, "ann", "not before the holidays")
     assert left(context, turn)["tag"] is not None
 
-    assert "version 2 was still on trial" in "; ".join(approver.reconcile(context, datetime.now(UTC)))
+    assert "version 2 was still on trial" in "; ".join(approvals.reconcile(context, datetime.now(UTC)))
     assert (left(context, turn)["challenger"], left(context, turn)["tag"]) == (None, None)
-    assert approver.reconcile(context, datetime.now(UTC)) == []
+    assert approvals.reconcile(context, datetime.now(UTC)) == []
 
 
 def test_another_champion_ends_a_trial_whose_turn_was_broken_off(context: Context) -> None:
     turn = begin_and_die(context)
     registered.set_alias(context.mlflow, "delays", "champion", 2)
 
-    approver.reconcile(context, datetime.now(UTC))
+    approvals.reconcile(context, datetime.now(UTC))
 
     assert trials.on_trial(context) is None
     assert left(context, turn)["tag"] is None
@@ -279,7 +284,7 @@ def test_a_turn_that_is_run_again_after_its_trial_leaves_another_trial_alone(con
         champion = context.ledger.current_release("delays")
         assert champion is not None
         trials.begin(context, other, 3, champion)
-        context.ledger.finish_turn(other, state=turns.ON_TRIAL, verdict="promote", reasons=("tried",))
+        context.ledger.finish_turn(other, state=turn_record.ON_TRIAL, verdict="promote", reasons=("tried",))
 
     assert run_again(context).state == "Returned"
     state = trials.on_trial(context)
@@ -294,17 +299,22 @@ def test_what_a_person_approves_is_tried_from_then_on(context: Context) -> None:
     version = registered.model_version(context.mlflow, "delays", 2).model_dump(mode="json")
     record = {"version": version, "evidence": {"champion_version": 1}}
     with context.ledger.take_turn("delays", Trigger(), Window(until=SINCE)) as turn:
-        waits = {"state": turns.AWAITING_APPROVAL, "verdict": "needs_approval", "reasons": ("waits",), "record": record}
+        waits = {
+            "state": turn_record.AWAITING_APPROVAL,
+            "verdict": "needs_approval",
+            "reasons": ("waits",),
+            "record": record,
+        }
         context.ledger.finish_turn(turn, **waits)
 
-    approved = approver.decide(context, turn.id, "approve", by="ann", why="good", now=datetime.now(UTC))
+    approved = approvals.decide(context, turn.id, "approve", by="ann", why="good", now=datetime.now(UTC))
 
-    assert (approved.state, approved.reasons[0]) == (turns.ON_TRIAL, "Approved by ann: good")
+    assert (approved.state, approved.reasons[0]) == (turn_record.ON_TRIAL, "Approved by ann: good")
     state = trials.on_trial(context)
     assert state is not None
     assert SINCE < state.plan.since < SINCE + HOUR  # as long after the turn as it was waited for
     assert left(context, turn)["champion"] == 1
-    assert live(context, 1.6)[-1].turn_state == turns.PROMOTED
+    assert live(context, 1.6)[-1].turn_state == turn_record.PROMOTED
 
 
 @pytest.mark.parametrize("strength", [1.6, 0.0])
@@ -346,7 +356,7 @@ def test_a_look_that_is_broken_off_anywhere_ends_as_one_that_was_not(
     assert (found["champion"], found["challenger"], found["tag"]) == (2 if strength else 1, None, None)
     assert len(found["releases"]) == (2 if strength else 1)
     assert len({one[0] for one in found["decisions"]}) == len(found["decisions"])
-    assert approver.reconcile(context, datetime.now(UTC)) == []
+    assert approvals.reconcile(context, datetime.now(UTC)) == []
 
 
 def test_the_service_deals_keys_to_both_arms_and_the_champion_answers_for_one_that_fails(
@@ -389,7 +399,7 @@ def test_the_service_deals_keys_to_both_arms_and_the_champion_answers_for_one_th
     until(lambda: set(asked()) == {second})
     service.stop()
 
-    log = predictions.read(context_table(workspace), None, "departs")
+    log = prediction_log.read(context_table(workspace), None, "departs")
     arms = log.groupby(["_arm", "_model_version"]).size().to_dict()
     assert set(arms) >= {("champion", first), ("challenger", second), ("fallback", first), ("champion", second)}
     assert ("challenger", other) not in arms
@@ -397,6 +407,6 @@ def test_the_service_deals_keys_to_both_arms_and_the_champion_answers_for_one_th
 
 
 def context_table(workspace: Any) -> Any:
-    from everfit.tasks.data.tables import Table
+    from everfit.tasks.storage.tables import Table
 
     return Table(str(workspace / "delays" / "predictions"))

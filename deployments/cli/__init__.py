@@ -1,0 +1,1 @@
+"""The `everfit` command: one module per group of subcommands."""

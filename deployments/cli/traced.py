@@ -1,0 +1,71 @@
+"""A prediction's origin as `everfit trace` prints it for people."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from everfit.deployments.cli.tables import console
+from everfit.tasks.predictions import prediction_log
+from everfit.tasks.turns.turn_record import TurnRecord
+
+if TYPE_CHECKING:
+    from everfit.tasks.batch.trace import Trace
+
+_UNKNOWN = "not recorded"
+_SHORT = 12
+
+
+def print_trace(trace: "Trace") -> None:
+    """What was predicted, by what, and where that came from."""
+    facts = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    for name, value in _facts(trace):
+        facts.add_row(name, Text(value))
+    console.print(facts, highlight=False)
+
+
+def _facts(trace: "Trace") -> Iterator[tuple[str, str]]:
+    row, version, release = trace.prediction, trace.version, trace.release
+    yield "prediction", f"{row[prediction_log.PREDICTION]}{_chance(row)}"
+    yield "predicted", f"{row[prediction_log.PREDICTED_AT]} for {row.get(prediction_log.CLIENT) or _UNKNOWN}"
+    outlier = row.get(prediction_log.OUTLIER)
+    if outlier is not None:
+        yield "unlike training", f"{outlier:.3f} of 1"
+    label = trace.label
+    yield (
+        "came true",
+        "not known yet" if label is None else f"{label['label']} ({label['origin']}, {label['label_time']})",
+    )
+    arm, run = row[prediction_log.ARM], version.run_id or "-"
+    yield "model", f"{version.model} version {version.version}, arm {arm}, run {run}"
+    yield "trained until", version.trained_until.isoformat()
+    yield "snapshot", version.snapshot_digest[:_SHORT] or _UNKNOWN
+    if release is None:
+        yield "release", "never released"
+    else:
+        yield "release", f"{release.seq} ({release.kind}) by {release.actor or '-'} at {release.at.isoformat()}"
+        yield "why", release.reason
+    if trace.turn is not None:
+        turn = trace.turn.turn
+        yield (
+            "turn",
+            f"{turn.id}: {turn.state}, asked for by {turn.trigger.kind} ({turn.trigger.reason or 'no reason'})",
+        )
+        checked = TurnRecord.readable(turn.record).validation
+        if checked is not None:
+            held = sum(outcome.passed for outcome in checked.outcomes)
+            yield "data", f"{held} of {len(checked.outcomes)} expectations held, {checked.bad_rows:,} bad rows"
+        for decision in trace.turn.decisions:
+            yield decision.kind, f"{decision.verdict}: {'; '.join(decision.reasons)}"
+    else:
+        yield "turn", _UNKNOWN
+    yield "code", trace.git_commit or _UNKNOWN
+    yield "spec", trace.spec_digest[:_SHORT] or _UNKNOWN
+
+
+def _chance(row: dict[str, Any]) -> str:
+    score = row.get(prediction_log.SCORE)
+    return "" if score is None or score == row[prediction_log.PREDICTION] else f" (score {score:.4g})"

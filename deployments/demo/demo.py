@@ -1,0 +1,118 @@
+"""The demo: the year 2013 lived through month by month, on the embedded defaults."""
+
+import logging
+import shutil
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from everfit.blocks.settings import Settings
+from everfit.deployments.cli import environment
+from everfit.deployments.cli.tables import console
+from everfit.deployments.demo import tables
+from everfit.deployments.demo.data import MODEL, prepare
+from everfit.deployments.demo.year import ENDS, FIRST, measure
+
+if TYPE_CHECKING:
+    from everfit.tasks.turns.context import Context
+
+_QUICK = 3
+_FOLDER = Path(".everfit/demo")
+
+
+def run_demo(*, fresh: bool, quick: bool = False, quiet: bool = True) -> None:
+    """Live through the months that have not been lived through yet, and show what came of them.
+
+    Args:
+        fresh: Forget what an earlier demo left, and start over.
+        quick: Three months only.
+        quiet: Whether Prefect's own log lines are left to the UI.
+
+    Raises:
+        SourceError: the demo's data is not installed.
+    """
+    began, settings = time.monotonic(), Settings()
+    ends = ENDS[:_QUICK] if quick else ENDS
+    if fresh:
+        _forget(settings)
+    environment.prepare(settings, quiet=quiet)
+    console.print("Preparing the flights of 2013 …")
+    prepare(_FOLDER / "flights")
+
+    from everfit.tasks.core.spec_loading import load_spec
+    from everfit.tasks.turns.context import Context
+
+    context = Context(load_spec(MODEL), settings)
+    left = _left(context, ends)
+    if left:
+        _live_through(context, left)
+    else:
+        console.print("All of it is done already, and nothing is done twice; `make demo FRESH=1` starts over.")
+    months = measure(context, ends)
+    from everfit.deployments.demo.plot import draw
+
+    pictures = draw(months, _FOLDER)
+    reports = _reports(context, [(month.until, month.run_id) for month in months])
+    tables.print_year(months)
+    tables.print_files(pictures, reports, settings, time.monotonic() - began)
+
+
+def _left(context: "Context", ends: Sequence[datetime]) -> list[datetime]:
+    """The months that were not looked at, or whose turn is not over."""
+    decisions = {entry.until: entry for entry in context.ledger.decisions(MODEL, kind="triage")}
+    turns = {turn.trigger.id: turn for turn in context.ledger.turns(MODEL)}
+    left = []
+    for end in ends:
+        decision = decisions.get(end)
+        turn = turns.get(decision.id) if decision else None
+        if decision is None or (turn is not None and not turn.settled):
+            left.append(end)
+    return left
+
+
+def _live_through(context: "Context", ends: Sequence[datetime]) -> None:
+    console.print("Starting Prefect's temporary server and the libraries; the first time takes longest …")
+    server_is_up = environment.start_temporary_server()
+    from everfit.deployments.cli.monitoring import warm_up
+
+    warm_up(MODEL)
+    from everfit.deployments.cli.runs import result_of
+    from everfit.flows.monitoring import monitoring
+    from everfit.flows.scoring import scoring
+    from everfit.flows.training import training
+    from everfit.tasks.core.records import Trigger
+
+    server_is_up()
+    if context.ledger.current_release(MODEL) is None:
+        console.print(f"\n[bold]{FIRST:%Y-%m-%d}[/bold]  the first turn learns from January and February")
+        result_of(training(MODEL, FIRST, Trigger(reason="the first two months of 2013"), return_state=True))
+    logging.getLogger("everfit.monitoring").setLevel(logging.WARNING)  # the demo says the same in a line of its own
+    before = dict(zip(ENDS, (FIRST, *ENDS), strict=False))
+    for end in ends:
+        console.print(f"\n[bold]{before[end]:%B}[/bold]  its flights are predicted as they come …")
+        result_of(scoring(MODEL, before[end], end, return_state=True))
+        tables.print_month(result_of(monitoring(MODEL, end, return_state=True)))
+
+
+def _reports(context: "Context", runs: Sequence[tuple[datetime, str]]) -> list[Path]:
+    """Copies of Evidently's reports, by the end of their month."""
+    folder = _FOLDER / "reports"
+    folder.mkdir(parents=True, exist_ok=True)
+    found = []
+    for until, run_id in runs:
+        path = folder / f"drift-{until:%Y-%m-%d}.html"
+        if not path.exists():
+            copy = Path(context.mlflow.download_artifacts(run_id, "drift.html"))
+            shutil.copy(copy, path)
+        found.append(path)
+    return found
+
+
+def _forget(settings: Settings) -> None:
+    """Remove what the demo left; the prepared flights stay."""
+    for path in [*settings.state_dir.glob("*"), *_FOLDER.glob("*")]:
+        if path.name in {"demo", "flights"}:
+            continue
+        shutil.rmtree(path) if path.is_dir() else path.unlink()

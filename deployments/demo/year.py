@@ -1,0 +1,134 @@
+"""The months of the demo as they turned out: what was found and decided, and how good the answers were."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from everfit.deployments.demo.data import MODEL
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from everfit.tasks.scoring.scorer import Scorer
+    from everfit.tasks.turns.context import Context
+
+FIRST = datetime(2013, 3, 1, tzinfo=UTC)
+"""The first turn learns from January and February."""
+
+ENDS = (*(datetime(2013, month, 1, tzinfo=UTC) for month in range(4, 13)), datetime(2014, 1, 1, tzinfo=UTC))
+"""The end of each month that is lived through."""
+
+
+@dataclass(frozen=True)
+class Month:
+    """One month of the demo.
+
+    Attributes:
+        since: Its beginning.
+        until: Its end, at which it was looked at.
+        flights: That were predicted.
+        champion: The version that predicted them.
+        live: The champion's metric on those that have landed.
+        frozen: The same of the first model.
+        verdict: Of the triage at the end of the month.
+        why: Its first reason.
+        moved: The share of features that had moved.
+        against_holdout: The metric at the month's end, less what the champion's hold-out let expect.
+        turn: How the turn ended that the triage called for; empty without one.
+        run_id: The MLflow run of the window, with Evidently's report.
+    """
+
+    since: datetime
+    until: datetime
+    flights: int
+    champion: int
+    live: float
+    frozen: float
+    verdict: str
+    why: str
+    moved: str
+    against_holdout: str
+    turn: str
+    run_id: str
+
+
+def measure(context: "Context", ends: tuple[datetime, ...]) -> list[Month]:
+    """Look back on the months, with all labels that have come since.
+
+    Args:
+        context: The demo's model.
+        ends: The end of each month.
+    """
+    from everfit.tasks.monitoring.triage_history import TRIAGE, Judged
+
+    decisions = {entry.until: Judged.recall(entry.record) for entry in context.ledger.decisions(MODEL, kind=TRIAGE)}
+    first = _scorer(context, context.ledger.releases(MODEL)[0].version)
+    everything, event_time = _labelled(context, ends[-1]), str(context.spec.columns.event_time)
+    months = []
+    for since, until in zip((FIRST, *ends), ends, strict=False):
+        judged = decisions[until]
+        predicted = everything[(everything[event_time] >= since) & (everything[event_time] < until)]
+        rows = predicted[predicted["_label"].notna()].reset_index(drop=True)
+        turn = next((turn for turn in context.ledger.turns(MODEL) if turn.trigger.id == judged.decision.id), None)
+        months.append(
+            Month(
+                since=since,
+                until=until,
+                flights=len(predicted),
+                champion=int(rows["_model_version"].iloc[-1]),
+                live=_auc(rows, rows["_score"]),
+                frozen=_auc(rows, _scores(first, rows)),
+                verdict=judged.decision.verdict,
+                why=judged.decision.reasons[0],
+                moved=_moved(judged),
+                against_holdout=_against_holdout(judged),
+                turn="" if turn is None else turn.state,
+                run_id=_run_of(context, until),
+            )
+        )
+    return months
+
+
+def _labelled(context: "Context", until: datetime) -> "pd.DataFrame":
+    from everfit.tasks.core.records import Window
+    from everfit.tasks.predictions import labels
+
+    table, log = context.workspace.table(MODEL, "labels"), context.workspace.table(MODEL, "predictions")
+    window, event_time = Window(since=FIRST, until=until), str(context.spec.columns.event_time)
+    return labels.read_labelled(log, table, window, event_time, ENDS[-1])
+
+
+def _scorer(context: "Context", version: int) -> "Scorer":
+    from everfit.tasks.registry import model_registry
+    from everfit.tasks.scoring.loading import load_scorer
+
+    return load_scorer(context.mlflow, model_registry.model_version(context.mlflow, MODEL, version))
+
+
+def _scores(scorer: "Scorer", rows: "pd.DataFrame") -> Any:
+    inputs = scorer.inputs.model_copy(update={"key": ()})
+    names = [column.name for column in inputs.features]
+    return scorer.score(inputs.conform(rows[names])[names]).score
+
+
+def _auc(rows: "pd.DataFrame", scores: Any) -> float:
+    from everfit.tasks.statistics.metrics import metric
+
+    return metric("roc_auc").score(rows["_label"].astype("int64").to_numpy(), scores)
+
+
+def _moved(judged: Any) -> str:
+    share = judged.signals.drift.share
+    return "-" if share is None else f"{share:.0%}"
+
+
+def _against_holdout(judged: Any) -> str:
+    loss = judged.decision.loss
+    return "-" if loss is None else f"{-loss.loss:+.3f}"
+
+
+def _run_of(context: "Context", until: datetime) -> str:
+    from everfit.tasks.registry import tracking
+
+    window = f"{MODEL}-{until:%Y%m%dT%H%M%S}"
+    return tracking.turn_run(context.mlflow, context.settings, f"{MODEL}-monitoring", window)

@@ -1,0 +1,120 @@
+"""Labels over HTTP: what clients say has come true."""
+
+import contextlib
+import logging
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from everfit.blocks.errors import WorkspaceError
+from everfit.infra.serving.protocol import RequestError
+from everfit.tasks.models.input_schema import InputError, InputSchema, check_column, microseconds
+from everfit.tasks.predictions import labels
+from everfit.tasks.predictions.labels import Recorded
+from everfit.tasks.storage.tables import ConflictError, Table, row_keys
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from everfit.infra.serving.servable import Servable
+
+logger = logging.getLogger(__name__)
+
+
+def read_labels(content: Any, servable: "Servable", now: datetime, client: str) -> "pd.DataFrame":
+    """Read and check `{"labels": [{"key": …, "label": …, "label_time": …}]}`.
+
+    Args:
+        content: Of the request.
+        servable: The champion, whose classes and key they must be of.
+        now: When labels became known that don't say so.
+        client: Who tells them.
+
+    Returns:
+        Rows of the labels table.
+
+    Raises:
+        RequestError: it isn't of this form.
+        InputError: a key or a label isn't the model's.
+    """
+    import pandas as pd
+
+    told = content.get("labels") if isinstance(content, dict) else None
+    if not isinstance(told, list) or not told or not all(isinstance(one, dict) for one in told):
+        raise RequestError('the body must be {"labels": […]}, each an object with `key` and `label`', 422)
+    inputs = servable.inputs
+    if not inputs.key:
+        raise RequestError("this model has no key, so no label can find its prediction; give its spec columns.key", 422)
+    keys = [_key(one.get("key"), row, inputs) for row, one in enumerate(told)]
+    columns: dict[str, Any] = {}
+    for column in inputs.key:
+        values = [key[column.name] for key in keys]
+        strict = column.model_copy(update={"nullable": False, "categories": None})
+        if column.kind == "datetime" or column.name == inputs.event_time:
+            times = [microseconds(value, column.name, row) for row, value in enumerate(values)]
+            columns[column.name] = pd.to_datetime(pd.Series(times), unit="us", utc=True)
+        else:
+            columns[column.name] = check_column(strict, values)
+    target = pd.Series([_label(one.get("label"), row, servable) for row, one in enumerate(told)])
+    at = [_time(one.get("label_time"), row, now) for row, one in enumerate(told)]
+    hashed = row_keys(pd.DataFrame(columns), [column.name for column in inputs.key])
+    return labels.label_rows(hashed, target, pd.to_datetime(pd.Series(at), unit="us", utc=True), inputs.task, client)
+
+
+def _key(given: Any, row: int, inputs: InputSchema) -> dict[str, Any]:
+    names = [column.name for column in inputs.key]
+    if len(names) == 1 and given is not None and not isinstance(given, dict | list):
+        return {names[0]: given}
+    if not isinstance(given, dict) or set(given) != set(names):
+        raise InputError("key", f"an object with {', '.join(names)}", given, row)
+    return given
+
+
+def _label(given: Any, row: int, servable: "Servable") -> Any:
+    classes = servable.scorer.classes
+    if classes:
+        # A class may be told as it is, or as the log writes it.
+        named = {str(known): known for known in classes}
+        if isinstance(given, bool) or not isinstance(given, str | int) or str(given) not in named:
+            raise InputError("label", f"one of the classes {', '.join(named)}", given, row)
+        return named[str(given)]
+    if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given):
+        raise InputError("label", "a finite number", given, row)
+    return float(given)
+
+
+def _time(given: Any, row: int, now: datetime) -> int:
+    return microseconds(now.isoformat() if given is None else given, "label_time", row)
+
+
+def keep_labels(
+    table: Table, rows: "pd.DataFrame", check_store: Callable[[], object] = lambda: None, attempts: int = 5
+) -> Recorded:
+    """Add labels to the table, again if another writer came in between.
+
+    Args:
+        table: The model's labels.
+        rows: As `read_labels` gives them.
+        check_store: Raises where the table's store is none that keeps it safe, or can't be asked.
+        attempts: How often it is tried.
+
+    Raises:
+        WorkspaceError: the table can't be written; it says nothing of where that is, as a client hears of it.
+    """
+    from deltalake.exceptions import DeltaError
+
+    try:
+        check_store()
+        for _ in range(attempts - 1):
+            with contextlib.suppress(ConflictError, DeltaError, OSError):
+                return labels.record(table, rows)
+        return labels.record(table, rows)
+    except (WorkspaceError, DeltaError, OSError) as error:
+        logger.warning("labels can't be kept: %s", error)
+        raise WorkspaceError(f"the labels can't be kept just now ({type(error).__name__}); send them again") from error
+
+
+def utc_now() -> datetime:
+    """The service's clock: a label becomes known when it's told."""
+    return datetime.now(UTC)

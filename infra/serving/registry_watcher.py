@@ -1,0 +1,200 @@
+"""The follower: keeps what is served in step with the registry."""
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from everfit.infra.serving.announcing import tell_not_served
+from everfit.infra.serving.servable import ModelCache, Servable, load_servable
+from everfit.tasks.core.records import ModelVersion
+from everfit.tasks.registry import model_registry
+from everfit.tasks.release.traffic.traffic_split import Arms, read_arms
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+logger = logging.getLogger(__name__)
+
+_RETRY_ROUNDS = 10  # a version that failed to load is tried again after so many rounds
+_DOWNLOADS = 3  # so many that fail are the version's fault, and not that of a registry that goes away and comes back
+
+
+@dataclass
+class FollowState:
+    """How following goes, for `/metrics` and `/models/{name}`.
+
+    Attributes:
+        swaps: How often another version took over.
+        failed_version: One that could not be loaded, or didn't answer; the one before it goes on.
+        error: Why; or why the registry can't be asked.
+        registry_reachable: Whether it answered the last time.
+    """
+
+    swaps: int = 0
+    failed_version: int | None = None
+    error: str = ""
+    registry_reachable: bool = False
+
+
+class Follower:
+    """Follows one model's champion, and its challenger if that is on trial or in the shadow.
+
+    A new version is downloaded, loaded, warmed and probed in a background thread; only then is it swapped in, by one
+    assignment. Requests that were checked for the old version are still answered by it.
+
+    Args:
+        registered: Gives the client of the registry; asked for in the background, since it takes seconds to import.
+        model: Its name in the registry.
+        cache: Copies on disk.
+        on_champion: Called with each new champion that is ready.
+        on_challenger: Called with each new challenger that is ready and its part of the traffic (none for a shadow), or
+            with nothing when there is none.
+        check: Raises if a version that is ready can't be served all the same.
+        shadow: Whether a challenger is wanted that has no part of the traffic.
+        every_s: Seconds between two looks at the registry.
+    """
+
+    def __init__(
+        self,
+        registered: Callable[[], "MlflowClient"],
+        model: str,
+        cache: ModelCache,
+        on_champion: Callable[[Servable], None],
+        on_challenger: Callable[[Servable | None, Arms | None], None],
+        *,
+        check: Callable[[Servable], None] = lambda _: None,
+        shadow: bool = False,
+        every_s: float = 1.0,
+    ) -> None:
+        self._registered, self.model, self.cache, self.every_s = registered, model, cache, every_s
+        self._on_champion, self._on_challenger, self._shadow = on_champion, on_challenger, shadow
+        self._check = check
+        self.state = FollowState()
+        self._champion: ModelVersion | None = None
+        self._challenger: Servable | None = None
+        self._arms: Arms | None = None
+        self._failed: dict[int, int] = {}
+        self._missed: dict[int, int] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"everfit-follow-{model}", daemon=True)
+
+    def start(self) -> None:
+        """Load the champion that was served last, or at the very first start the registry's; then follow.
+
+        The copy of the last champion answers while the registry is asked for the first time: that takes seconds, and it
+        may be down.
+        """
+        self._restore()
+        if self._champion is None:
+            self.follow()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the background thread."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(5)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.follow()
+            except Exception as error:  # such as a full disk: the next round may go better
+                self.state.error = f"{type(error).__name__}: {error}"
+                logger.exception("%s: this look at the registry ended with an error", self.model)
+            self._stopping.wait(self.every_s)
+
+    def follow(self) -> None:
+        """Look once at the registry, and take over what is new in it."""
+        try:
+            client = self._registered()
+            champion = model_registry.champion(client, self.model)
+            challenger = model_registry.challenger(client, self.model)
+            arms = read_arms(client, challenger) if challenger is not None else None
+        except Exception as error:  # noqa: BLE001 - a registry that is down must not stop what is served
+            self._cannot_ask(error)
+            return
+        if not self.state.registry_reachable:
+            self.state.registry_reachable, self.state.error = True, ""
+        wanted = {one.version for one in (champion, challenger) if one is not None}
+        if self.state.failed_version is not None and self.state.failed_version not in wanted:
+            self.state.failed_version, self.state.error = None, ""  # it was taken back
+        if champion is not None and champion != self._champion:
+            servable = self._ready(champion)
+            if servable is not None:
+                self._on_champion(servable)
+                logger.info("%s: version %s is served in place of %s", self.model, champion.version, self._served)
+                self.state.swaps += self._champion is not None
+                self._champion = champion
+                self.cache.remember(champion)
+        self._follow_challenger(challenger, arms)
+
+    @property
+    def _served(self) -> int | None:
+        return None if self._champion is None else self._champion.version
+
+    def _follow_challenger(self, found: ModelVersion | None, arms: Arms | None) -> None:
+        wanted = None if found is None or (arms is None and not self._shadow) else found
+        served = self._challenger
+        if (wanted is None) == (served is None) and (wanted is None or served is None or wanted == served.version):
+            servable = served
+        else:
+            servable = None if wanted is None else self._ready(wanted)
+        told = None if servable is None else arms
+        if (servable, told) != (served, self._arms):
+            self._on_challenger(servable, told)
+            self._challenger, self._arms = servable, told
+
+    def _ready(self, version: ModelVersion) -> Servable | None:
+        if self._failed.get(version.version, 0) > 0:
+            self._failed[version.version] -= 1
+            return None
+        try:
+            folder = self.cache.fetch(self._registered(), version)
+        except Exception as error:  # noqa: BLE001 - the registry may have gone since it was asked
+            self._missed[version.version] = self._missed.get(version.version, 0) + 1
+            if self._missed[version.version] < _DOWNLOADS:
+                self._cannot_ask(error)
+            else:
+                self._fail(version, error)
+            return None
+        try:
+            servable = load_servable(folder, version)
+            self._check(servable)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the old one goes on
+            self._fail(version, error)
+            return None
+        self._missed.pop(version.version, None)
+        self._failed.pop(version.version, None)
+        if self.state.failed_version in {None, version.version}:
+            self.state.failed_version, self.state.error = None, ""
+        return servable
+
+    def _cannot_ask(self, error: Exception) -> None:
+        if self.state.registry_reachable or not self.state.error:
+            logger.warning("%s: the registry can't be asked, what is served goes on: %s", self.model, error)
+        self.state.registry_reachable, self.state.error = False, str(error)
+
+    def _fail(self, version: ModelVersion, error: Exception) -> None:
+        known = version.version in self._failed
+        self._failed[version.version] = _RETRY_ROUNDS
+        self.state.failed_version, self.state.error = version.version, f"{type(error).__name__}: {error}"
+        if not known:
+            logger.error("%s: version %s is not served: %s", self.model, version.version, self.state.error)
+            tell_not_served(version, self._served, self.state.error)
+
+    def _restore(self) -> None:
+        try:
+            last = self.cache.last_champion()
+            if last is None:
+                return
+            version, folder = last
+            servable = load_servable(folder, version)
+        except Exception as error:  # noqa: BLE001 - a broken copy; the registry has a whole one
+            logger.error("%s: the copy of the last champion is unusable: %s", self.model, error)
+            return
+        self._on_champion(servable)
+        self._champion = version
+        logger.info("%s: serving version %s, the last known champion", self.model, version.version)

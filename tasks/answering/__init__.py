@@ -1,1 +1,0 @@
-"""Predictions: how rows are answered, the log of the answers, and the labels that come true of them."""

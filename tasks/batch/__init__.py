@@ -1,0 +1,1 @@
+"""Batch scoring, labels from a source or a file, and the trace of a prediction."""

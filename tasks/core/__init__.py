@@ -1,0 +1,1 @@
+"""Records, states, events and specs: the vocabulary that every other room shares."""

@@ -1,0 +1,191 @@
+"""Finding a model's spec: a file, a spec of `deployments/models`, or a stored block."""
+
+import logging
+import re
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from everfit.blocks.content import SpecContent
+from everfit.blocks.errors import SpecError
+from everfit.tasks.core.spec_keys import hint
+
+if TYPE_CHECKING:
+    from everfit.blocks.spec import ModelSpec
+
+SpecT = TypeVar("SpecT", bound=SpecContent)
+
+logger = logging.getLogger("everfit.specs")
+
+_FOLDER = Path("deployments/models")
+
+_SECRET_KEYS = frozenset({"token", "url"})
+"""What is written at these is never shown: an address may have a password in it."""
+
+
+def file_content(model: str) -> SpecContent | None:
+    """What a spec's file says, for what must start fast and be up without Prefect; none without such a file.
+
+    Args:
+        model: As `load_spec` takes it.
+
+    Raises:
+        SpecError: the named path has no file, or it is not valid.
+    """
+    if model.endswith((".yaml", ".yml")):
+        return _read(_text_of(model), model, SpecContent)
+    return _named_file(model, SpecContent)
+
+
+def load_spec(model: str, *, stored: bool = True) -> "ModelSpec":
+    """Load a spec.
+
+    Where a Prefect server is configured, a block that is stored on it counts before a file of the same name: that is
+    where a person edits it, and what all workers see.
+
+    Args:
+        model: A YAML file, the name of a stored `ModelSpec` block, or of a spec in `deployments/models` (of the working
+            folder, or those that come with everfit).
+        stored: Whether to ask for a block; without it files alone count, as for what must work while Prefect is down.
+
+    Raises:
+        SpecError: there is none, it is not valid, or the server can't be asked.
+    """
+    from everfit.blocks.spec import ModelSpec
+
+    if model.endswith((".yaml", ".yml")):
+        return read_spec(_text_of(model), model)
+    given = _named_file(model, ModelSpec)
+    if given is not None and not (stored and _has_server()):
+        return given
+    if not stored:
+        raise SpecError(
+            f"there is no spec {model!r} in {_FOLDER}, and no server to be asked for a block; give the path of its "
+            f".yaml file"
+        )
+    found = _load_block(model) or given
+    if found is None:
+        near = f"; did you mean '{model}.yaml'?" if Path(f"{model}.yaml").is_file() else ""
+        raise SpecError(
+            f"there is no model spec {model!r}: not a .yaml file, not in {_FOLDER}, and no ModelSpec block of that "
+            f"name{near}"
+        )
+    if given is not None and found.digest() != given.digest():
+        logger.info("spec      the stored block %r counts; it differs from the file of that name", model)
+    return found
+
+
+def _text_of(path: str) -> str:
+    if not Path(path).is_file():
+        raise SpecError(f"there is no spec file {path!r}; check the path")
+    return Path(path).read_text(encoding="utf-8")
+
+
+def _named_file(model: str, kind: type[SpecT]) -> SpecT | None:
+    for folder in (_FOLDER, files("everfit.deployments") / "models"):
+        found = folder / f"{model}.yaml"
+        if found.is_file():
+            return _read(found.read_text(encoding="utf-8"), str(found), kind)
+    return None
+
+
+def _has_server() -> bool:
+    from prefect.settings import get_current_settings
+
+    return get_current_settings().api.url is not None
+
+
+def spec_files() -> list[Path]:
+    """The specs of `deployments/models` in the working folder; without such a folder, those that come with everfit."""
+    folder = _FOLDER if _FOLDER.is_dir() else Path(str(files("everfit.deployments") / "models"))
+    return sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
+
+
+def load_spec_file(path: Path) -> "ModelSpec":
+    """Load the spec of a file.
+
+    Raises:
+        SpecError: it can't be read, or is not valid.
+    """
+    try:
+        return read_spec(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path} can't be read: {error}") from error
+
+
+def read_spec(text: str, where: str) -> "ModelSpec":
+    """Read a spec from YAML.
+
+    Args:
+        text: The YAML.
+        where: Told in errors.
+
+    Raises:
+        SpecError: it is not YAML, or not a valid spec; the message names each key, its value and what is allowed.
+    """
+    from everfit.blocks.spec import ModelSpec
+
+    return _read(text, where, ModelSpec)
+
+
+class _Yaml(yaml.SafeLoader):
+    """YAML in which only `true` and `false` are that: by the older rule the key `on` would be read as `true`."""
+
+
+_TRUTH = "tag:yaml.org,2002:bool"
+_Yaml.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if tag != _TRUTH]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Yaml.add_implicit_resolver(_TRUTH, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
+
+
+def _read(text: str, where: str, kind: type[SpecT]) -> SpecT:
+    try:
+        content = yaml.load(text, Loader=_Yaml)  # noqa: S506 - it is a safe one
+    except yaml.YAMLError as error:
+        raise SpecError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise SpecError(f"{where} holds {type(content).__name__}, not the keys of a spec; begin with `name: my-model`")
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise SpecError(f"{where}: {'; '.join(_in_words(dict(problem)) for problem in error.errors())}") from error
+
+
+def _in_words(problem: dict[str, Any]) -> str:
+    path = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"{path}: there is no such key; {hint(problem['loc'])}"
+    if problem["type"] == "missing":
+        return f"{path}: is missing"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    value = problem["input"]
+    hidden = path.rpartition(".")[2] in _SECRET_KEYS or problem["type"] == "secret" or isinstance(value, dict)
+    shown = "" if hidden or repr(value) in message else f" {value!r}:"
+    return f"{path}:{shown} {message}" if path else message
+
+
+def _load_block(model: str) -> "ModelSpec | None":
+    """The stored block of that name; none if there is none, or no server that could have one."""
+    import httpx
+
+    from everfit.blocks.spec import ModelSpec
+
+    try:
+        found = ModelSpec.load(model)
+    except (ValueError, RuntimeError, httpx.HTTPError) as error:
+        if isinstance(error.__cause__, ValidationError):  # what Prefect says of it names no key
+            told = "; ".join(_in_words(dict(problem)) for problem in error.__cause__.errors())
+            raise SpecError(f"the stored block {model!r}: {told}; edit it in Prefect") from error
+        if _has_server() and "Unable to find block document" not in str(error):
+            raise SpecError(
+                f"the Prefect server can't say whether it has a spec {model!r}: {error}; without it give the path of a "
+                f".yaml file"
+            ) from error
+        return None
+    assert isinstance(found, ModelSpec)  # noqa: S101 - `load` is annotated for sync and async use alike
+    return found

@@ -1,0 +1,179 @@
+"""Accept: put good rows into the dataset and bad ones into quarantine, once, and name what the dataset now is."""
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from everfit.blocks.errors import DataError
+from everfit.blocks.spec import ModelSpec
+from everfit.tasks.core.records import Snapshot, Window
+from everfit.tasks.data.deduplication import CHANGED, CONFLICT, DUPLICATE, NEW, Matched
+from everfit.tasks.data.ingest import Batch, marks_path, match, newest_version, read_marks
+from everfit.tasks.data.quarantine import Resolution, settle, to_quarantine
+from everfit.tasks.data.staging import ORIGIN, OWN, PART, Staging, from_parquet, slices, taken
+from everfit.tasks.data.suite import keep_suite, read_suite
+from everfit.tasks.data.validate import Validation, row_reasons
+from everfit.tasks.sources import FAULTS, FileMark
+from everfit.tasks.storage.tables import CONTENT, KEY, OLD_DAY, TURN, ConflictError, Table
+from everfit.tasks.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_ATTEMPTS = 10
+
+
+def accept(spec: ModelSpec, batch: Batch, validation: Validation, workspace: Workspace) -> None:
+    """Append the batch's good rows to the dataset and its bad ones to the quarantine.
+
+    A refused batch goes to quarantine whole. Each append is a transaction named by the turn, so that a turn
+    that is run again adds nothing twice; rows that another turn has taken meanwhile are not taken again.
+
+    Raises:
+        ConflictError: other processes wrote to the dataset all the time.
+    """
+    staging = Staging(workspace, spec.name, batch.turn_id)
+    if batch.fresh:
+        for attempt in range(_ATTEMPTS):
+            try:
+                _accept_rows(spec, batch, validation, staging, first=attempt == 0)
+                break
+            except ConflictError:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+    if validation.passed and batch.sizes:
+        _remember_files(spec, staging)
+
+
+def _accept_rows(spec: ModelSpec, batch: Batch, validation: Validation, staging: Staging, *, first: bool) -> None:
+    dataset = staging.workspace.table(spec.name, "dataset")
+    quarantine = staging.workspace.table(spec.name, "quarantine")
+    version, aside = newest_version(dataset), newest_version(quarantine)
+    matched = staging.read_matched()
+    if (version, aside) != (batch.dataset_version, batch.quarantine_version) or not first:
+        # Another turn has written since the rows were matched, or this one before it died. What is in the dataset or in
+        # quarantine now is not taken again; a row that was found to be known stays so.
+        again = match(spec, staging, batch.sizes, version, aside=not batch.from_quarantine)
+        status = np.where(matched.status == DUPLICATE, DUPLICATE, again.status).astype(np.uint8)
+        matched = Matched(status, again.old_day, again.in_quarantine | matched.in_quarantine)
+    _quarantine(spec, batch, validation, matched, staging, aside)
+    if validation.passed:
+        if validation.suite_inferred:
+            keep_suite(spec, read_suite(staging.workspace.read(staging.path("suite.yaml"))), staging.workspace)
+        _append(batch, matched, staging, dataset, version)
+    _settle_earlier(spec, batch, validation, matched, staging)
+
+
+def _bad_rows(staging: Staging, number: int, size: int) -> npt.NDArray[np.bool_]:
+    bad = np.zeros(size, dtype=np.bool_)
+    found = from_parquet(staging.workspace.read(staging.path(f"{number:05d}.bad.parquet")), ["row"])
+    bad[found["row"].to_numpy()] = True
+    return bad
+
+
+def _quarantine(  # noqa: PLR0917
+    spec: ModelSpec, batch: Batch, validation: Validation, matched: Matched, staging: Staging, version: int
+) -> None:
+    quarantine = staging.workspace.table(spec.name, "quarantine")
+    checked = np.isin(matched.status, (NEW, CHANGED, CONFLICT))
+    for number, span in enumerate(slices(batch.sizes)):
+        bad = _bad_rows(staging, number, span.stop - span.start)
+        aside = checked[span] & (bad if validation.passed else True)
+        if not aside.any():
+            continue
+        part = staging.read_part(number)
+        reasons = row_reasons(spec, batch, number, staging=staging, faults=part[FAULTS], status=matched.status[span])
+        rows = to_quarantine(
+            taken(part, aside),
+            [reasons.get(int(row), "") for row in np.flatnonzero(aside)],
+            "; ".join(validation.reasons),
+            OWN,
+        )
+        version = quarantine.append(rows, f"{batch.turn_id}/quarantine/{number}", version)
+
+
+def _append(batch: Batch, matched: Matched, staging: Staging, dataset: Table, version: int) -> None:
+    import pyarrow as pa
+
+    for number, span in enumerate(slices(batch.sizes)):
+        size, status = span.stop - span.start, matched.status[span]
+        good = ~_bad_rows(staging, number, size)
+        new, changed = good & (status == NEW), good & (status == CHANGED)
+        if not new.any() and not changed.any():
+            continue
+        part = _for_dataset(staging.read_part(number))
+        if new.any():
+            version = dataset.append(taken(part, new), f"{batch.turn_id}/new/{number}", version)
+        if changed.any():
+            old_day = pa.array(matched.old_day[span][changed], pa.int32()).cast(pa.date32())
+            rows = taken(part, changed).append_column(OLD_DAY, old_day)
+            version = dataset.supersede(rows, f"{batch.turn_id}/changed/{number}", version)
+
+
+def _for_dataset(part: "pa.Table") -> "pa.Table":
+    """Staged rows without what was needed to judge them."""
+    import pyarrow as pa
+
+    part = part.drop_columns([FAULTS, ORIGIN, PART])
+    position = part.column_names.index(TURN)
+    return part.set_column(position, TURN, part[TURN].cast(pa.string()))
+
+
+def _settle_earlier(spec: ModelSpec, batch: Batch, validation: Validation, matched: Matched, staging: Staging) -> None:
+    """Rows of these keys that earlier turns have quarantined are settled: taken in now, or quarantined again."""
+    quarantine = staging.workspace.table(spec.name, "quarantine")
+    for number, span in enumerate(slices(batch.sizes)):
+        met = matched.in_quarantine[span]
+        if not met.any():
+            continue
+        keys = np.asarray(staging.read_part(number, [KEY])[KEY].to_numpy(), dtype=np.int64)[met]
+        bad = _bad_rows(staging, number, span.stop - span.start)[met]
+        resolutions: list[Resolution] = [
+            "accepted" if validation.passed and not each else "repeated" for each in bad.tolist()
+        ]
+        settle(quarantine, keys, resolutions, batch.turn_id, f"{batch.turn_id}/settled/{number}")
+
+
+def _remember_files(spec: ModelSpec, staging: Staging) -> None:
+    """Keep in mind which files were read, now that their rows are taken."""
+    found = {
+        path: FileMark.model_validate(mark)
+        for path, mark in json.loads(staging.workspace.read(staging.path("files.json"))).items()
+    }
+    marks = read_marks(spec, staging.workspace)
+    newer = {
+        path: mark
+        for path, mark in found.items()
+        # A turn of an earlier moment that is run again knows less of a file than one that came after it.
+        if path not in marks or marks[path].identity != mark.identity or marks[path].read_until <= mark.read_until
+    }
+    if newer:
+        content = {path: mark.model_dump(mode="json") for path, mark in sorted((marks | newer).items())}
+        staging.workspace.write(marks_path(spec, staging.workspace), json.dumps(content, indent=1).encode())
+
+
+def take_snapshot(spec: ModelSpec, window: Window, workspace: Workspace, version: int | None = None) -> Snapshot:
+    """Name the rows of a window, as the dataset has them now (or had at a version).
+
+    Raises:
+        DataError: there is not one row in the window.
+    """
+    dataset = workspace.table(spec.name, "dataset")
+    version = dataset.version() if version is None else version
+    pieces = [
+        frame[CONTENT].to_numpy(dtype=np.int64)
+        for frame in dataset.batches(window, spec.columns.time, [CONTENT], version)
+    ]
+    contents = np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int64)
+    if len(contents) == 0:
+        raise DataError(f"{spec.name}: the dataset has no row in {window}; check training.window and until")
+    return Snapshot(
+        uri=dataset.uri,
+        version=version,
+        window=window,
+        rows=len(contents),
+        content_digest=hashlib.sha256(np.sort(contents).tobytes()).hexdigest(),
+    )

@@ -1,0 +1,238 @@
+"""Expect: run a suite of Great Expectations over rows, piece by piece, and put together what it found.
+
+What an expectation says of single rows is counted piece by piece; what it says of a whole column (a mean, a number of
+distinct values, that values are unique) is asked of the whole column, and of no other one with it.
+"""
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from everfit.blocks.errors import SpecError
+from everfit.blocks.expectations import Expectation
+from everfit.tasks.data.expectation_results import Outcome, Tally
+
+if TYPE_CHECKING:
+    from great_expectations.core import ExpectationValidationResult
+
+# The context of Great Expectations is one for the whole process, so two validations must not meet in it.
+_GREAT_EXPECTATIONS = threading.Lock()
+
+# These are asked row by row, but each row's answer needs the other rows.
+_NEEDS_ALL_ROWS = frozenset(
+    {
+        "expect_column_values_to_be_unique",
+        "expect_compound_columns_to_be_unique",
+        "expect_column_values_to_be_increasing",
+        "expect_column_values_to_be_decreasing",
+        "expect_column_value_z_scores_to_be_less_than",
+    }
+)
+# These look at the columns' names and types alone, which are the same in each piece.
+_NEEDS_NO_ROWS = frozenset(
+    {
+        "expect_column_to_exist",
+        "expect_column_values_to_be_of_type",
+        "expect_column_values_to_be_in_type_list",
+        "expect_table_columns_to_match_ordered_list",
+        "expect_table_columns_to_match_set",
+        "expect_table_column_count_to_equal",
+        "expect_table_column_count_to_be_between",
+    }
+)
+_ROW_COUNT = frozenset({"expect_table_row_count_to_be_between", "expect_table_row_count_to_equal"})
+
+
+class Checker:
+    """Runs a suite over pieces of a batch.
+
+    Args:
+        suite: The expectations.
+        pieces: How many there will be; of one alone everything is asked at once.
+
+    Raises:
+        SpecError: Great Expectations doesn't know an expectation, or its arguments.
+    """
+
+    def __init__(self, suite: Sequence[Expectation], pieces: int = 1) -> None:
+        self.tallies = [Tally(each, strict=_is_strict(each)) for each in suite]
+        self._by_row = [
+            position
+            for position, each in enumerate(suite)
+            if each.type not in _ROW_COUNT and (_asked_by_row(each) or pieces == 1)
+        ]
+        self._whole = [
+            position
+            for position, each in enumerate(suite)
+            if position not in self._by_row and each.type not in _ROW_COUNT
+        ]
+        self._counts = [position for position, each in enumerate(suite) if each.type in _ROW_COUNT]
+        self.rows = 0
+
+    def check(self, frame: pd.DataFrame) -> list[tuple[int, list[int]]]:
+        """Check a piece, with an index from 0.
+
+        Returns:
+            For each expectation that blames rows, its number and their positions in the piece.
+        """
+        self.rows += len(frame)
+        return self._run(frame, self._by_row)
+
+    def columns_by_row(self) -> list[str] | None:
+        """The columns that a piece must have; None for all."""
+        named = [named_columns(self.tallies[position].expectation) for position in self._by_row]
+        if any(names is None for names in named):
+            return None
+        return list(dict.fromkeys(name for names in named for name in names or ()))
+
+    def columns_of_whole(self) -> Iterator[tuple[list[str] | None, list[int]]]:
+        """The columns that are needed whole, and the expectations that need them; None for all columns."""
+        groups: dict[tuple[str, ...] | None, list[int]] = {}
+        for position in self._whole:
+            named = named_columns(self.tallies[position].expectation)
+            groups.setdefault(None if named is None else tuple(named), []).append(position)
+        for names, positions in groups.items():
+            yield (None if names is None else list(names)), positions
+
+    def check_whole(self, frame: pd.DataFrame, positions: list[int]) -> list[tuple[int, list[int]]]:
+        """Check whole columns; gives the same as `check`."""
+        return self._run(frame, positions)
+
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """One outcome for each expectation, in the suite's order."""
+        if self._counts:
+            counted = _RowCount(self.rows)
+            for position in self._counts:
+                counted.judge(self.tallies[position])
+        return tuple(tally.outcome() for tally in self.tallies)
+
+    def _run(self, frame: pd.DataFrame, positions: list[int]) -> list[tuple[int, list[int]]]:
+        if not positions or not len(frame):
+            return []
+        blamed, again = [], []
+        for position, result in self._asked(frame, positions, complete=False):
+            # Which rows it is takes long to tell, and is asked only where there are some.
+            if self.tallies[position].strict and (result.result or {}).get("unexpected_count"):
+                again.append(position)
+            else:
+                self.tallies[position].add(result)
+        for position, result in self._asked(frame, again, complete=True) if again else ():
+            if rows := self.tallies[position].add(result):
+                blamed.append((position, rows))
+        return blamed
+
+    def _asked(
+        self, frame: pd.DataFrame, positions: list[int], *, complete: bool
+    ) -> "Iterator[tuple[int, ExpectationValidationResult]]":
+        suite = [self.tallies[position].expectation for position in positions]
+        for result in _run(frame, suite, complete=complete):
+            # The results come in an order of their own; the mark that each expectation was given tells whose each is.
+            meta = result.expectation_config.meta if result.expectation_config else None
+            yield positions[int((meta or {})["position"])], result
+
+
+@dataclass(frozen=True)
+class _RowCount:
+    """The number of rows, which is known without asking."""
+
+    rows: int
+
+    def judge(self, tally: Tally) -> None:
+        kwargs = tally.expectation.kwargs
+        low = kwargs.get("value", kwargs.get("min_value"))
+        high = kwargs.get("value", kwargs.get("max_value"))
+        above = low is None or (self.rows > low if kwargs.get("strict_min") else self.rows >= low)
+        below = high is None or (self.rows < high if kwargs.get("strict_max") else self.rows <= high)
+        tally.failed, tally.observed = not (above and below), f"{self.rows:,} rows"
+
+
+def check_rows(frame: pd.DataFrame, suite: Sequence[Expectation]) -> tuple[Outcome, ...]:
+    """Run a suite over rows that fit into memory.
+
+    Raises:
+        SpecError: Great Expectations doesn't know an expectation, or its arguments.
+    """
+    checker = Checker(suite)
+    checker.check(frame.reset_index(drop=True))
+    return checker.outcomes()
+
+
+def _is_strict(expectation: Expectation) -> bool:
+    return float(expectation.kwargs.get("mostly", 1.0)) >= 1.0
+
+
+def _asked_by_row(expectation: Expectation) -> bool:
+    from great_expectations.exceptions.exceptions import ExpectationNotFoundError
+    from great_expectations.expectations.expectation import (
+        ColumnMapExpectation,
+        ColumnPairMapExpectation,
+        MulticolumnMapExpectation,
+    )
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    if expectation.type in _NEEDS_NO_ROWS:
+        return True
+    try:
+        kind = get_expectation_impl(expectation.type)
+    except ExpectationNotFoundError as error:
+        raise SpecError(f"expectations.suite: there is no {expectation.type!r} in Great Expectations") from error
+    by_row = issubclass(kind, ColumnMapExpectation | ColumnPairMapExpectation | MulticolumnMapExpectation)
+    return by_row and expectation.type not in _NEEDS_ALL_ROWS
+
+
+def named_columns(expectation: Expectation) -> list[str] | None:
+    """The columns that an expectation names; None when it names none, or has a condition on others."""
+    kwargs = expectation.kwargs
+    if kwargs.get("row_condition"):
+        return None
+    named = [kwargs[name] for name in ("column", "column_A", "column_B") if isinstance(kwargs.get(name), str)]
+    for name in ("column_list", "column_set"):
+        listed: Iterable[Any] = kwargs.get(name) or ()
+        named += [each for each in listed if isinstance(each, str)]
+    return list(dict.fromkeys(named)) or None
+
+
+def _run(frame: pd.DataFrame, suite: Sequence[Expectation], *, complete: bool) -> "list[ExpectationValidationResult]":
+    import great_expectations as gx
+    from great_expectations.core.batch import Batch
+    from great_expectations.data_context.types.base import ProgressBarsConfig
+    from great_expectations.exceptions.exceptions import GreatExpectationsError
+    from great_expectations.execution_engine.pandas_execution_engine import PandasExecutionEngine
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+    from great_expectations.validator.validator import Validator
+
+    with _GREAT_EXPECTATIONS:
+        context = gx.get_context(mode="ephemeral")
+        context.variables.progress_bars = ProgressBarsConfig(globally=False)
+        try:
+            configured = gx.ExpectationSuite(
+                name="everfit",
+                expectations=[
+                    ExpectationConfiguration(
+                        type=expectation.type, kwargs=dict(expectation.kwargs), meta={"position": position}
+                    )
+                    for position, expectation in enumerate(suite)
+                ],
+            )
+        except (GreatExpectationsError, ValueError, TypeError) as error:
+            raise SpecError(
+                f"expectations.suite: {str(error).splitlines()[0]}; see Great Expectations' gallery"
+            ) from error
+        # The rows are given to the engine itself. A data source would hash every value twice, for a fingerprint that
+        # nobody asks for, and that takes as long as all of the expectations.
+        engine = PandasExecutionEngine()
+        batch: Any = Batch()  # whose annotations ask for the class of rows, and mean rows
+        batch.data = frame
+        validator = Validator(execution_engine=engine, data_context=context, batches=[batch])
+        try:
+            return validator.graph_validate(
+                configurations=validator.process_expectations_for_validation(configured.expectation_configurations),
+                runtime_configuration={"result_format": {"result_format": "COMPLETE" if complete else "BASIC"}},
+            )
+        finally:  # the engine and its batches hold each other, and would hold the rows of each piece beside the next's
+            engine.batch_manager.batch_data_cache.clear()
+            engine.batch_manager.reset_batch_cache()
+            batch.data = None

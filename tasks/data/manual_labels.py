@@ -1,0 +1,116 @@
+"""Labels that people gave, on their way into the training data.
+
+The source doesn't know them. So they are filled into its rows as those are read; and rows that it doesn't give again
+are taken from the dataset, or, where it has never given them, from the prediction log.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from everfit.blocks.spec import ModelSpec
+from everfit.tasks.core.records import Window
+from everfit.tasks.predictions import labels, prediction_log
+from everfit.tasks.sources import Piece
+from everfit.tasks.storage.tables import KEY, Table, row_keys
+from everfit.tasks.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pyarrow.dataset as pds
+
+
+def with_hand_labels(
+    pieces: Iterable[Piece], spec: ModelSpec, workspace: Workspace, until: datetime
+) -> Iterator[Piece]:
+    """The source's rows with the labels that people gave, where it has none itself.
+
+    Args:
+        pieces: Of the source.
+        spec: The model's spec.
+        workspace: Where labels, dataset and log are.
+        until: What is known at this moment is all that is known.
+    """
+    known = labels.known_at(workspace.table(spec.name, "labels"), until) if spec.columns.key else pd.DataFrame()
+    told = known[known[labels.ORIGIN].str.startswith(labels.QUEUE_ORIGIN)].set_index(KEY) if len(known) else known
+    seen: set[int] = set()
+    for piece in pieces:
+        if told.empty:
+            yield piece
+            continue
+        keys = row_keys(piece.frame, spec.columns.key)
+        seen.update(keys.tolist())
+        yield Piece(piece.origin, _filled(piece.frame, keys, told, spec))
+    rest = told[~told.index.isin(seen)] if len(told) else told
+    if len(rest):
+        yield from _unread(rest, spec, workspace, until)
+
+
+def _unread(told: pd.DataFrame, spec: ModelSpec, workspace: Workspace, until: datetime) -> Iterator[Piece]:
+    """Rows with a label by hand that the source did not give this time, and that have no label in the dataset yet."""
+    dataset = workspace.table(spec.name, "dataset")
+    there: set[int] = set()
+    if dataset.exists():
+        for frame in dataset.batches(columns=[KEY], condition=_among(told.index)):
+            there.update(frame[KEY].tolist())
+        open_rows = _among(told.index) & _is_null(spec.columns.target)
+        for frame in dataset.batches(condition=open_rows):
+            own = frame[[name for name in frame if not str(name).startswith("_")]].reset_index(drop=True)
+            yield Piece("labels by hand", _filled(own, frame[KEY].to_numpy(), told, spec))
+    missing = told[~told.index.isin(there)]
+    log = workspace.table(spec.name, "predictions")
+    if len(missing) and log.exists():
+        yield from _from_log(log, missing, spec, until)
+
+
+def _from_log(log: Table, told: pd.DataFrame, spec: ModelSpec, until: datetime) -> Iterator[Piece]:
+    event_time = spec.columns.event_time
+    window = None if event_time is None else Window(until=until)
+    for frame in log.batches(window, event_time, condition=_among(told.index)):
+        rows = frame[frame[prediction_log.ARM].isin(prediction_log.ANSWERED)].drop_duplicates(KEY, keep="last")
+        own = rows[[name for name in rows if not str(name).startswith("_")]].reset_index(drop=True)
+        if len(own):
+            yield Piece("labels by hand", _filled(own, rows[KEY].to_numpy(), told, spec))
+
+
+def _filled(frame: pd.DataFrame, keys: "np.ndarray[Any, Any]", told: pd.DataFrame, spec: ModelSpec) -> pd.DataFrame:
+    target, label_time = spec.columns.target, spec.columns.label_time
+    own = frame[target] if target in frame else pd.Series([None] * len(frame), dtype="object")
+    open_rows = own.isna().to_numpy() & np.isin(keys, told.index)
+    if not open_rows.any():
+        return frame
+    changed = own.astype("object").copy()
+    changed[open_rows] = _like(told.loc[keys[open_rows], labels.LABEL], own.dropna())
+    frame = frame.assign(**{target: changed.infer_objects()})
+    if label_time is not None:
+        times = told.loc[keys[open_rows], labels.LABEL_TIME]
+        at = frame[label_time] if label_time in frame else pd.Series(pd.NaT, index=frame.index)
+        at = pd.to_datetime(at, utc=True).dt.as_unit("us").copy()
+        at[open_rows] = at[open_rows].where(at[open_rows].notna(), times.array)
+        frame = frame.assign(**{label_time: at})
+    return frame
+
+
+def _like(given: "pd.Series[Any]", others: "pd.Series[Any]") -> list[Any]:
+    """Labels as the labels table has them, in the form that the source's own have."""
+    kind = pd.api.types.infer_dtype(others, skipna=True) if len(others) else "empty"
+    if kind == "boolean":
+        return [str(one) in {"1", "True"} for one in given]
+    numbers = pd.to_numeric(given, errors="coerce")
+    if kind == "string" or numbers.isna().any():
+        return [str(one) for one in given]
+    return [int(one) if kind == "integer" else float(one) for one in numbers]
+
+
+def _among(keys: pd.Index) -> "pds.Expression":
+    import pyarrow.dataset as pds
+
+    return pds.field(KEY).isin(keys.tolist())
+
+
+def _is_null(column: str) -> "pds.Expression":
+    import pyarrow.dataset as pds
+
+    return pds.field(column).is_null(nan_is_null=True)

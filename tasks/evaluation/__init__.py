@@ -1,0 +1,1 @@
+"""Everything measured of a challenger: quality, slices, fairness, calibration, explanations."""

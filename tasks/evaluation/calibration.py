@@ -1,0 +1,72 @@
+"""Calibration: how far probabilities are from what happens."""
+
+import numpy as np
+import numpy.typing as npt
+
+from everfit.tasks.core.records import Record
+from everfit.tasks.evaluation.holdout_scores import Judged
+from everfit.tasks.gate.evidence import CalibrationEvidence
+
+BINS = 10
+
+Floats = npt.NDArray[np.float64]
+
+
+class CalibrationBin(Record):
+    """Rows whose predictions lie together."""
+
+    rows: int
+    predicted: float
+    happened: float
+
+
+def calibration_curve(said: Floats, happened: Floats) -> tuple[CalibrationBin, ...]:
+    """Cut rows into bins of equal numbers by their prediction: the reliability curve, or residuals by decile.
+
+    Args:
+        said: Predictions, shape (rows,).
+        happened: 0 or 1, or the value; shape (rows,).
+    """
+    order = np.argsort(said, kind="stable")
+    return tuple(
+        CalibrationBin(rows=len(part), predicted=float(said[part].mean()), happened=float(happened[part].mean()))
+        for part in np.array_split(order, BINS)
+        if len(part)
+    )
+
+
+def expected_calibration_error(said: Floats, happened: Floats) -> float:
+    """Mean distance of predicted from observed frequency, over bins of equal width, weighted by their rows.
+
+    M. P. Naeini, G. F. Cooper, M. Hauskrecht, "Obtaining Well Calibrated Probabilities Using Bayesian Binning", AAAI
+    2015.
+
+    Args:
+        said: Probabilities, shape (rows,).
+        happened: 0 or 1, shape (rows,).
+
+    Example:
+        >>> expected_calibration_error(np.array([0.25, 0.25, 0.75, 0.75]), np.array([0, 1, 1, 1]))
+        0.25
+    """
+    bins = np.minimum((said * BINS).astype(np.intp), BINS - 1)
+    gaps = np.bincount(bins, weights=said, minlength=BINS) - np.bincount(bins, weights=happened, minlength=BINS)
+    return float(np.abs(gaps).sum() / said.size)
+
+
+def of_the_answer(judged: Judged, who: str) -> tuple[Floats, Floats]:
+    """Probability of the positive class and whether it was; of many classes, those of the class that was answered."""
+    scores = judged.scores[who]
+    if judged.task == "multiclass":
+        return scores.max(axis=1), (judged.answers(who) == judged.truth).astype(np.float64)
+    return scores, judged.truth
+
+
+def calibration_evidence(judged: Judged) -> CalibrationEvidence:
+    """The expected calibration error of challenger and champion."""
+    errors = {
+        who: expected_calibration_error(*of_the_answer(judged, who))
+        for who in ("challenger", "champion")
+        if who in judged.scores
+    }
+    return CalibrationEvidence.model_validate(errors)

@@ -1,0 +1,100 @@
+"""What a converted model is worth: compared with the fitted one on the hold-out, and taken only if it is the same."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from everfit.blocks.conversion import ConversionPolicy
+from everfit.blocks.errors import EverfitError
+from everfit.tasks.core.records import Record
+from everfit.tasks.data.split import TrainingData
+from everfit.tasks.evaluation.holdout_scores import judge
+from everfit.tasks.gate.evidence import ConversionEvidence
+from everfit.tasks.models.onnx_conversion import to_onnx
+from everfit.tasks.models.onnx_model import read_onnx
+from everfit.tasks.statistics.metrics import metric
+from everfit.tasks.training.results import Fitted, read_model
+
+if TYPE_CHECKING:
+    from everfit.tasks.evaluation.holdout_scores import Judged
+
+ONNX = "onnx"
+
+_ROWS = 50_000
+"""So many hold-out rows at most are compared on."""
+_UNUSUAL_ROWS = 20
+_UNSEEN = "a category that nobody has seen"
+
+
+class Conversion(Record):
+    """What came of converting a model; the original is kept whatever it was."""
+
+    evidence: ConversionEvidence
+    path: str | None = Field(default=None, description="The converted model in the workspace, where it was accepted.")
+
+
+def convert(data: TrainingData, fitted: Fitted, path: str) -> Conversion:
+    """Convert a fitted model to ONNX, and keep that at `path` if it answers as the fitted one.
+
+    A model that can't be converted is no error: it is told why, and the fitted one goes on.
+
+    Args:
+        data: The turn's rows; its spec says how near is near enough.
+        fitted: The model.
+        path: In the workspace.
+    """
+    spec, policy = data.spec, data.spec.release.conversion
+    rows = data.rows(data.split.holdout, "compare the converted model on").head(_ROWS)
+    model, content = read_model(fitted, data.workspace), b""
+    try:
+        content = to_onnx(model, rows[list(fitted.features)])
+        models: dict[str, Any] = {"fitted": model, "converted": read_onnx(content)}
+        judged = judge(spec, rows, models)
+        found = _compared(judged, spec.metric, policy, _apart(judged, _unusual(data, fitted, rows)))
+    except EverfitError as error:
+        found = ConversionEvidence(format=ONNX, accepted=False, problem=str(error))
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime raises whatever it comes across: it is told, and not taken
+        found = ConversionEvidence(format=ONNX, accepted=False, problem=f"{type(error).__name__}: {error}"[:300])
+    if not found.accepted:
+        return Conversion(evidence=found)
+    data.workspace.write(path, content)
+    return Conversion(evidence=found, path=path)
+
+
+def _unusual(data: TrainingData, fitted: Fitted, rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows as may come one day: with a category that nobody has seen, and without each value that may be missing."""
+    trained, some = data.training_rows(fitted.trained_on), rows.head(_UNUSUAL_ROWS)
+    changed = []
+    for name in fitted.features:
+        if trained[name].isna().any():
+            changed.append(some.assign(**{name: some[name].where(some[name].isna())}))
+        if not pd.api.types.is_numeric_dtype(some[name].dtype):
+            changed.append(some.assign(**{name: pd.Series(_UNSEEN, some.index).astype(some[name].dtype)}))
+    return pd.concat(changed) if changed else rows.head(0)
+
+
+def _apart(judged: "Judged", unusual: pd.DataFrame) -> float:
+    """The largest difference between the two models, on the hold-out and on what may come one day."""
+    apart = [np.abs(judged.scores["fitted"] - judged.scores["converted"]).max()]
+    if len(unusual):
+        apart.append(np.abs(judged.ask("fitted", unusual) - judged.ask("converted", unusual)).max())
+    scale = judged.scores["fitted"].std() or 1.0 if judged.task == "regression" else 1.0
+    return float(max(apart) / scale)
+
+
+def _compared(judged: "Judged", name: str, policy: ConversionPolicy, difference: float) -> ConversionEvidence:
+    fitted, converted = judged.scores["fitted"], judged.scores["converted"]
+    scored = metric(name)
+    was = scored.score(judged.truth, fitted)
+    loss = scored.gain(was, scored.score(judged.truth, converted)) / (abs(was) or 1.0)
+    problem = ""
+    if not difference <= policy.tolerance:
+        off = "standard deviations" if judged.task == "regression" else "in probability"
+        problem = f"predictions differ by up to {difference:.2g} {off}, and at most {policy.tolerance:g} is allowed"
+    elif not loss <= policy.max_loss:
+        problem = f"{name} loses {loss:.2%}, and at most {policy.max_loss:.2%} is allowed"
+    return ConversionEvidence(
+        format=ONNX, accepted=not problem, difference=difference, loss=loss, rows=len(judged.rows), problem=problem
+    )

@@ -1,0 +1,197 @@
+"""Evaluate: challenger, champion and a dummy on the same later rows, which no model has trained on."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from everfit.blocks.errors import DataError
+from everfit.blocks.metrics import TaskKind
+from everfit.blocks.spec import ModelSpec
+from everfit.tasks.core.paired_comparison import PairedComparison
+from everfit.tasks.core.records import ModelVersion, Window
+from everfit.tasks.data.split import Sample, TrainingData, label_is_visible
+from everfit.tasks.data.validate import Validation
+from everfit.tasks.evaluation.calibration import calibration_evidence
+from everfit.tasks.evaluation.fairness import fairness_evidence
+from everfit.tasks.evaluation.holdout_scores import Judged, days_of, judge
+from everfit.tasks.evaluation.leakage import filled_with_the_label, suspected_leaks
+from everfit.tasks.evaluation.robustness import robustness
+from everfit.tasks.evaluation.slices import slice_columns, slice_evidence
+from everfit.tasks.gate import Evidence
+from everfit.tasks.gate.evidence import BusinessValueEvidence
+from everfit.tasks.gate.holdout_start import count_overlap, holdout_start_allowed
+from everfit.tasks.statistics.business_value import no_action, worth_of
+from everfit.tasks.statistics.comparison import compare
+from everfit.tasks.statistics.metrics import metric
+from everfit.tasks.statistics.scores import prior_scores
+from everfit.tasks.storage.tables import KEY
+from everfit.tasks.training.results import Fitted, read_model
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+REPORTED: dict[TaskKind, tuple[str, ...]] = {
+    "binary": ("roc_auc", "average_precision", "log_loss", "brier", "accuracy"),
+    "multiclass": ("log_loss", "accuracy", "balanced_accuracy", "f1_macro"),
+    "regression": ("rmse", "mae", "r2"),
+}
+"""The metrics that are told beside the primary one."""
+
+
+@dataclass(frozen=True)
+class Incumbent:
+    """The champion that is to be beaten, loaded.
+
+    Attributes:
+        version: Which, and what it was trained on.
+        model: Its pipeline.
+        threshold: From which probability on it acts, where the spec says what that is worth.
+    """
+
+    version: ModelVersion
+    model: "Pipeline"
+    threshold: float | None = None
+
+
+def evaluate(data: TrainingData, challenger: Fitted, incumbent: Incumbent | None, validation: Validation) -> Evidence:
+    """Measure the challenger against the champion and a dummy, and whatever else the gate's policy asks for.
+
+    Rows before the moment up to which the champion was trained are left out of the hold-out.
+
+    Raises:
+        DataError: no row is left that neither model has trained on, or the primary metric has no value there.
+    """
+    spec, policy = data.spec, data.spec.gate
+    training = data.training_rows(data.split.training)
+    judged = judge_holdout(data, challenger, incumbent, training)
+    values = {name: _metrics(spec, judged.truth, scores) for name, scores in judged.scores.items()}
+    classes = spec.task != "regression"
+    return Evidence(
+        model=spec.name,
+        metric=spec.metric,
+        greater_is_better=metric(spec.metric).greater_is_better,
+        holdout=_unseen(data, incumbent),
+        sampled=isinstance(data.split.holdout, Sample),
+        holdout_rows=len(judged.rows),
+        holdout_digest=hashlib.sha256(np.sort(judged.rows[KEY].to_numpy()).tobytes()).hexdigest(),
+        holdout_extended=not _can_reach_back(data, incumbent, training),
+        overlap_rows=count_overlap(judged.rows[KEY], training[KEY]),
+        challenger_trained_until=challenger.trained_on.until,
+        champion_version=incumbent.version.version if incumbent else None,
+        champion_trained_until=incumbent.version.trained_until if incumbent else None,
+        challenger=values["challenger"],
+        champion=values.get("champion"),
+        dummy=values["dummy"],
+        comparison=_compared(spec, judged, "champion") if incumbent else None,
+        dummy_comparison=_compared(spec, judged, "dummy"),
+        expectations_passed=validation.passed,
+        suspected_leaks=leaks(data, training),
+        slices=slice_evidence(spec, judged, slice_columns(spec)) if policy.slices and incumbent else None,
+        fairness=fairness_evidence(judged, spec.columns.protected) if policy.fairness and classes else None,
+        calibration=calibration_evidence(judged) if classes else None,
+        robustness=robustness(judged, spec.training.seed).evidence() if policy.robustness and classes else None,
+        business_value=_business_value(spec, judged, challenger, incumbent),
+    )
+
+
+def judge_holdout(
+    data: TrainingData, challenger: Fitted, incumbent: Incumbent | None, training: pd.DataFrame
+) -> Judged:
+    """Ask challenger, champion and dummy about the hold-out rows that none of them has trained on."""
+    spec = data.spec
+    also = [*slice_columns(spec), *(incumbent.model.feature_names_in_ if incumbent else [])]
+    rows = data.rows(_unseen(data, incumbent), "compare on", also)
+    models = {"challenger": read_model(challenger, data.workspace)}
+    models |= {"champion": incumbent.model} if incumbent else {}
+    judged = judge(spec, rows, models)
+    dummy = prior_scores(training[spec.columns.target], len(rows), judged.classes, spec.task)
+    return replace(judged, scores={**judged.scores, "dummy": dummy})
+
+
+def leaks(data: TrainingData, training: pd.DataFrame) -> tuple[str, ...]:
+    """The features that seem to know the label, but for those that the spec allows."""
+    spec = data.spec
+    found = [*suspected_leaks(training[data.features], training[spec.columns.target], spec.task)]
+    everything = data.all_rows(Window(since=data.split.whole.since, until=data.until))
+    labelled = label_is_visible(everything, spec, data.until)
+    found += filled_with_the_label(everything[data.features], labelled)
+    return tuple(name for name in dict.fromkeys(found) if name not in spec.training.allow_leaks)
+
+
+def _unseen(data: TrainingData, incumbent: Incumbent | None) -> Window:
+    """The part of the hold-out that the champion has not trained on."""
+    holdout = data.split.holdout
+    if incumbent is None or (holdout.since is not None and incumbent.version.trained_until <= holdout.since):
+        return holdout
+    seen = incumbent.version.trained_until
+    if seen >= holdout.until:
+        raise DataError(
+            f"{data.spec.name}: champion {incumbent.version.version} has trained on all rows before "
+            f"{seen:%Y-%m-%d %H:%M}, so the hold-out ({holdout}) has none left to compare on; "
+            f"choose a later until, or wait for new labels"
+        )
+    return holdout.model_copy(update={"since": seen})
+
+
+def _can_reach_back(data: TrainingData, incumbent: Incumbent | None, training: pd.DataFrame) -> bool:
+    """Whether a longer hold-out is possible: with rows from before it that the champion has not trained on."""
+    since = data.split.holdout.since
+    if data.split.extended or since is None or data.spec.columns.event_time is None:
+        return False
+    seen = holdout_start_allowed(incumbent.version.trained_until if incumbent else None)
+    later = training[data.spec.columns.time] >= seen if seen is not None else training[KEY].notna()
+    return bool(later.any())
+
+
+def _metrics(
+    spec: ModelSpec, truth: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]
+) -> dict[str, float | None]:
+    values: dict[str, float | None] = {}
+    for name in metric_names(spec):
+        try:
+            values[name] = metric(name).score(truth, scores)
+        except DataError:
+            if name == spec.metric:
+                raise
+            values[name] = None  # not defined on these rows, and so no evidence
+    return values
+
+
+def metric_names(spec: ModelSpec) -> Sequence[str]:
+    """The metrics that are measured, the primary one first."""
+    return tuple(dict.fromkeys([spec.metric, *spec.gate.minimum, *REPORTED[spec.task]]))
+
+
+def _compared(spec: ModelSpec, judged: Judged, other: str) -> PairedComparison:
+    return compare(
+        judged.truth,
+        judged.scores["challenger"],
+        judged.scores[other],
+        spec.metric,
+        confidence=spec.gate.confidence,
+        draws=spec.gate.draws,
+        seed=spec.training.seed,
+        clusters=days_of(spec, judged.rows),
+    )
+
+
+def _business_value(
+    spec: ModelSpec, judged: Judged, challenger: Fitted, incumbent: Incumbent | None
+) -> BusinessValueEvidence | None:
+    """What the models are worth per row beyond doing nothing, each at its own threshold."""
+    policy = spec.training.value
+    if policy is None:
+        return None
+    nothing = no_action(policy, judged.truth)
+    thresholds = {"challenger": challenger.threshold, "champion": incumbent.threshold if incumbent else None}
+    values: dict[str, float] = {}
+    for who, threshold in thresholds.items():
+        if who in judged.scores:
+            worth = worth_of(policy, 0.5 if threshold is None else threshold)
+            values[who] = float(worth(judged.truth, judged.scores[who]).mean()) - nothing
+    return BusinessValueEvidence.model_validate({**values, "unit": policy.unit})

@@ -1,0 +1,237 @@
+"""Explanations: which features a model rests its answers on, over all rows and for those it got most wrong."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field
+
+from everfit.blocks.errors import DataError
+from everfit.tasks.core.records import Record
+from everfit.tasks.evaluation.holdout_scores import Judged
+from everfit.tasks.statistics.metrics import metric
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+ROWS = 1_000
+SHAP_ROWS = 150
+WORST = 5
+_REPEATS = 3
+_ORDERS = 10
+_TREES = ("sklearn.ensemble.", "sklearn.tree.", "lightgbm.", "xgboost.")
+
+Floats = npt.NDArray[np.float64]
+
+
+class RowExplanation(Record):
+    """What moved one answer."""
+
+    row: int = Field(description="Position in the hold-out, in time order.")
+    truth: float
+    answer: float = Field(description="Score, probability of the true class, or value.")
+    shap: dict[str, float] = Field(description="The largest contributions, by feature.")
+
+
+class ShapValues(Record):
+    """Contributions of the features to the answers."""
+
+    method: Literal["linear", "tree", "sampled"] = Field(
+        description="In the unit of the raw answer, log-odds of most classifiers; sampled: of the answer itself."
+    )
+    rows: int = Field(description="Of the seeded sample.")
+    mean_absolute: dict[str, float]
+    worst: tuple[RowExplanation, ...] = Field(description="Of the rows whose answer was most wrong.")
+
+
+def permutation_importance(judged: Judged, chosen: str, seed: int, who: str = "challenger") -> dict[str, float]:
+    """What is lost of a metric when a feature's values are shuffled among a sample of the hold-out's rows.
+
+    L. Breiman, "Random Forests", Machine Learning 45 (2001).
+
+    Args:
+        judged: The hold-out.
+        chosen: The metric's name.
+        seed: Of the sample and the shuffling.
+        who: The model that is asked.
+
+    Returns:
+        Mean loss over three shuffles, by feature, the largest first; empty when the sample doesn't define the metric.
+    """
+    random = np.random.default_rng(seed)
+    sample = np.sort(random.permutation(len(judged.truth))[:ROWS])
+    rows, truth = judged.rows.iloc[sample].reset_index(drop=True), judged.truth[sample]
+    measured = metric(chosen)
+    try:
+        base = measured.score(truth, judged.scores[who][sample])
+    except DataError:
+        return {}
+    names = [str(name) for name in judged.models[who].feature_names_in_]
+    changes = [(name, rows[name].iloc[random.permutation(len(rows))]) for name in names for _ in range(_REPEATS)]
+    losses = [measured.gain(base, measured.score(truth, said)) for said in judged.ask_many(who, rows, changes)]
+    found = {
+        name: float(np.mean(losses[place * _REPEATS : (place + 1) * _REPEATS])) for place, name in enumerate(names)
+    }
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def shap_values(judged: Judged, seed: int, who: str = "challenger") -> ShapValues:
+    """SHAP values of a seeded sample and of the worst rows (S. Lundberg, S.-I. Lee, NeurIPS 2017).
+
+    Of a linear model they are exact, and of trees shap's TreeExplainer has them. Of any other, and of trees that split
+    on categories as such (which shap misreads), they are sampled.
+
+    Args:
+        judged: The hold-out.
+        seed: Of the sample.
+        who: The model.
+    """
+    model = judged.models[who]
+    sample = np.sort(np.random.default_rng(seed).permutation(len(judged.truth))[:SHAP_ROWS])
+    wrong = np.argsort(-_wrongness(judged, who), kind="stable")[:WORST]
+    chosen = np.concatenate([sample, wrong])
+    features = judged.rows.iloc[chosen][list(model.feature_names_in_)].reset_index(drop=True)
+    method: Literal["linear", "tree", "sampled"] = "linear" if hasattr(model.steps[-1][1], "coef_") else "tree"
+    try:
+        values = _by_feature(model, _contributions(model, features))
+    except DataError:
+        names = list(features.columns)
+        method, values = "sampled", sampled(lambda rows: judged.ask(who, rows), features, judged.rows[names], seed)
+    mean = values.iloc[: len(sample)].abs().mean().sort_values(ascending=False)
+    worst = []
+    for place, row in enumerate(wrong, start=len(sample)):
+        largest = values.iloc[place].sort_values(key=np.abs, ascending=False).head(5)
+        worst.append(
+            RowExplanation(
+                row=int(row),
+                truth=float(judged.truth[row]),
+                answer=_answer(judged, who, int(row)),
+                shap={str(name): float(value) for name, value in largest.items()},
+            )
+        )
+    return ShapValues(
+        method=method,
+        rows=len(sample),
+        mean_absolute={str(name): float(value) for name, value in mean.items()},
+        worst=tuple(worst),
+    )
+
+
+def sampled(
+    ask: Callable[[pd.DataFrame], Floats],
+    features: pd.DataFrame,
+    others: pd.DataFrame,
+    seed: int,
+    orders: int = _ORDERS,
+) -> pd.DataFrame:
+    """Shapley values by sampling orders of the features and other rows to take the other values from.
+
+    E. Štrumbelj, I. Kononenko, "Explaining prediction models and individual predictions with feature contributions",
+    Knowledge and Information Systems 41 (2014). Of many classes the mean of the contributions' sizes.
+
+    Args:
+        ask: What the model says of rows.
+        features: The rows to explain; shape (rows, features).
+        others: Rows to take the other values from; shape (any, features).
+        seed: Of orders and rows.
+        orders: How many.
+    """
+    random = np.random.default_rng(seed)
+    names = [str(name) for name in features.columns]
+    total = np.zeros((len(features), len(names)))
+    for _ in range(orders):
+        order = random.permutation(len(names))
+        other = others.iloc[random.integers(0, len(others), len(features))][names].reset_index(drop=True)
+        # Step by step one more feature has its own value: the rows of all steps below each other, column by column.
+        columns = {}
+        for position, place in enumerate(order):
+            name = names[place]
+            parts = [other[name]] * (position + 1) + [features[name]] * (len(names) - position)
+            columns[name] = pd.concat(parts, ignore_index=True)
+        said = np.split(ask(pd.DataFrame({name: columns[name] for name in names})), len(names) + 1)
+        for place, before, after in zip(order, said, said[1:], strict=False):
+            moved = after - before
+            total[:, place] += np.abs(moved).mean(axis=1) if moved.ndim > 1 else moved
+    return pd.DataFrame(total / orders, columns=names)
+
+
+def _wrongness(judged: Judged, who: str) -> Floats:
+    scores = judged.scores[who]
+    if judged.task == "multiclass":
+        return 1 - scores[np.arange(len(scores)), judged.truth.astype(np.intp)]
+    return np.abs(scores - judged.truth)
+
+
+def _answer(judged: Judged, who: str, row: int) -> float:
+    score = judged.scores[who][row]
+    return float(score[int(judged.truth[row])] if judged.task == "multiclass" else score)
+
+
+def _contributions(model: "Pipeline", features: pd.DataFrame) -> Floats:
+    """Shape (rows, transformed columns); of many classes the mean of their absolute values."""
+    inputs, estimator = model[:-1].transform(features), model.steps[-1][1]
+    inputs = inputs.toarray() if hasattr(inputs, "toarray") else np.asarray(inputs)
+    coefficients = getattr(estimator, "coef_", None)
+    if coefficients is not None:
+        # Of a linear model they are exact: each coefficient times the distance from the mean.
+        centred = inputs - inputs.mean(axis=0)
+        by_class = centred[:, :, None] * np.atleast_2d(coefficients).T[None]
+        return np.asarray(by_class[:, :, 0] if by_class.shape[2] == 1 else np.abs(by_class).mean(axis=2))
+    return _tree_contributions(estimator, inputs)
+
+
+def _tree_contributions(estimator: Any, inputs: Floats) -> Floats:
+    import warnings
+
+    name = type(estimator).__name__
+    categories = getattr(estimator, "is_categorical_", None)
+    if not type(estimator).__module__.startswith(_TREES) or (categories is not None and categories.any()):
+        raise DataError(f"shap has no values for {name} with categories as such")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what shap itself calls
+        import shap
+
+        try:
+            explainer = shap.TreeExplainer(estimator)
+            values = np.asarray(explainer.shap_values(inputs, check_additivity=False), dtype=np.float64)
+        except Exception as error:  # shap raises whatever it comes across in an estimator that it doesn't know
+            raise DataError(f"shap has no values for {name}: {type(error).__name__}: {error}") from error
+    told = _raw_answers(estimator, inputs)
+    total = values.sum(axis=1) + np.asarray(explainer.expected_value, dtype=np.float64)
+    if told.shape != total.shape and total.ndim == 2 and total.shape[1] == 2:
+        told = np.column_stack([1 - told, told])
+    # With categories as such, shap's trees are not the model's: what does not add up is no explanation.
+    if told.shape != total.shape or not np.allclose(told, total, atol=1e-3 * max(1.0, float(np.abs(told).max()))):
+        raise DataError(f"shap's values for {name} don't add up to its answers")
+    if values.ndim == 3:
+        return values[:, :, 1] if values.shape[2] == 2 else np.abs(values).mean(axis=2)
+    return values
+
+
+def _raw_answers(estimator: Any, inputs: Floats) -> Floats:
+    for method in ("decision_function", "predict_proba", "predict"):
+        if hasattr(estimator, method):
+            return np.asarray(getattr(estimator, method)(inputs), dtype=np.float64)
+    raise DataError(f"{type(estimator).__name__} gives no answers")
+
+
+def _by_feature(model: "Pipeline", values: Floats) -> pd.DataFrame:
+    """Contributions of the transformed columns, added up to the features that they were made of."""
+    names = [str(name) for name in model.feature_names_in_]
+    try:
+        made = [str(name) for name in model[:-1].get_feature_names_out()]
+    except (AttributeError, ValueError) as error:
+        raise DataError("the model's own preprocessing doesn't say which column comes of which feature") from error
+    frame = pd.DataFrame(values, columns=[_origin(each, names) for each in made])
+    return frame.T.groupby(level=0).sum().T
+
+
+def _origin(made: str, names: list[str]) -> str:
+    bare = made.partition("__")[2] or made
+    bare = bare.removeprefix("missingindicator_")
+    fitting = [name for name in names if bare == name or bare.startswith(f"{name}_")]
+    if not fitting:
+        raise DataError(f"the transformed column {made!r} comes of no feature")
+    return max(fitting, key=len)

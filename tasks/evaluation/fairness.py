@@ -1,0 +1,112 @@
+"""Fairness: how differently the groups of a protected column are treated, by fairlearn."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field
+
+from everfit.tasks.core.records import Record
+from everfit.tasks.evaluation.holdout_scores import Judged
+from everfit.tasks.evaluation.slices import groups
+from everfit.tasks.gate.evidence import FairnessEvidence, Measured
+
+MIN_GROUP_ROWS = 20
+"""Smaller groups are told, and left out of the differences: their rates are noise."""
+
+
+class GroupRates(Record):
+    """How a model treats one group."""
+
+    column: str
+    group: str
+    rows: int
+    selection_rate: Measured = Field(default=None, description="Share of positive answers.")
+    true_positive_rate: Measured = None
+    false_positive_rate: Measured = None
+    error: Measured = Field(default=None, description="Share of wrong answers; mean absolute error of a regression.")
+
+
+def group_names(column: pd.Series) -> npt.NDArray[Any]:
+    """The group of each row, as text; shape (rows,)."""
+    names = np.full(len(column), "", dtype=object)
+    for name, chosen in groups(column.reset_index(drop=True)):
+        names[chosen] = name
+    return names
+
+
+def fairness_evidence(judged: Judged, columns: tuple[str, ...]) -> tuple[FairnessEvidence, ...]:
+    """Measure parity between the groups of each protected column, for the challenger and the champion.
+
+    A multiclass model is measured class against rest, and its widest differences count.
+
+    Returns:
+        For each column the demographic parity difference (M. Feldman et al., 2015) and the equalized odds difference
+        (M. Hardt, E. Price, N. Srebro, "Equality of Opportunity in Supervised Learning", 2016); none where fewer than
+        two groups have enough rows.
+    """
+    found = []
+    for name in columns:
+        named = group_names(judged.rows[name])
+        sizes = pd.Series(named).value_counts()
+        large = np.isin(named, sizes.index[sizes >= MIN_GROUP_ROWS])
+        values: dict[str, float | None] = {}
+        for who, prefix in (("challenger", ""), ("champion", "champion_")):
+            enough = who in judged.scores and len(set(named[large])) > 1
+            parity, odds = _differences(judged.where(large), who, named[large]) if enough else (None, None)
+            values[f"{prefix}demographic_parity_difference"] = parity
+            values[f"{prefix}equalized_odds_difference"] = odds
+        found.append(FairnessEvidence.model_validate({"column": name, **values}))
+    return tuple(found)
+
+
+def _differences(judged: Judged, who: str, named: npt.NDArray[Any]) -> tuple[float, float | None]:
+    from fairlearn.metrics import demographic_parity_difference, equalized_odds_difference
+
+    answers = judged.answers(who)
+    parity, odds = [], []
+    for positive in _positives(judged):
+        truth, called = judged.truth == positive, answers == positive
+        parity.append(float(demographic_parity_difference(truth, called, sensitive_features=named)))
+        # A group without a row of one of the kinds has no such rate; fairlearn would call it 0.
+        both = [group for group in set(named) if len(set(truth[named == group])) == 2]
+        kept = np.isin(named, both)
+        if len(both) > 1:
+            odds.append(float(equalized_odds_difference(truth[kept], called[kept], sensitive_features=named[kept])))
+    return max(parity), max(odds, default=None)
+
+
+def _positives(judged: Judged) -> range:
+    return range(1, 2) if judged.task == "binary" else range(len(judged.classes))
+
+
+def group_rates(judged: Judged, columns: tuple[str, ...], who: str = "challenger") -> tuple[GroupRates, ...]:
+    """The rates of each group by themselves, however small it is."""
+    found = []
+    for name in columns:
+        for group, chosen in groups(judged.rows[name].reset_index(drop=True)):
+            part = judged.where(chosen)
+            if not len(part.truth):
+                continue
+            if judged.task == "regression":
+                error = float(np.abs(part.scores[who] - part.truth).mean())
+                found.append(GroupRates(column=name, group=group, rows=len(part.truth), error=error))
+                continue
+            wrong = part.answers(who) != part.truth
+            rates = _rates(part, who) if judged.task == "binary" else {}
+            found.append(
+                GroupRates.model_validate(
+                    {"column": name, "group": group, "rows": len(part.truth), "error": float(wrong.mean()), **rates}
+                )
+            )
+    return tuple(found)
+
+
+def _rates(part: Judged, who: str) -> dict[str, float | None]:
+    called, truth = part.answers(who) == 1, part.truth == 1
+    return {
+        "selection_rate": float(called.mean()),
+        "true_positive_rate": float(called[truth].mean()) if truth.any() else None,
+        "false_positive_rate": float(called[~truth].mean()) if (~truth).any() else None,
+    }

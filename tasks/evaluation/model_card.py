@@ -1,0 +1,84 @@
+"""The model card: what a version is, what it was made of, how good it is, where not, and what was decided."""
+
+from collections.abc import Iterator
+
+from everfit.tasks.evaluation.report import Report
+from everfit.tasks.gate import GateDecision
+
+_SHOWN = 10
+
+
+def model_card(report: Report, decision: GateDecision, turn_id: str) -> str:
+    """Write the card of a version.
+
+    M. Mitchell et al., "Model Cards for Model Reporting", FAT* 2019.
+
+    Args:
+        report: What was measured.
+        decision: Of the gate.
+        turn_id: Of the turn that made the version.
+
+    Returns:
+        Markdown.
+    """
+    lines = [f"# {report.model}", "", decision.reasons[0], ""]
+    lines += ["## What it is", "", f"- task: {report.task}", f"- candidate: {report.candidate}", f"- turn: `{turn_id}`"]
+    lines += [f"- trained on: {report.training} ({report.training_rows:,} rows); judged on: {report.holdout}"]
+    lines += ["", f"## How good, on {report.rows:,} hold-out rows", "", "| metric | value | 95 % interval |"]
+    lines += ["| --- | --- | --- |"]
+    lines += [f"| {each.metric} | {each.value:.4f} | {each.lower:.4f} to {each.upper:.4f} |" for each in report.metrics]
+    lines += ["", report.fit, ""]
+    if report.over_time:
+        lines += [f"Over time, {report.metric}: " + ", ".join(_part(part.value) for part in report.over_time)]
+    if report.calibration is not None and report.calibration.challenger is not None:
+        lines += ["", f"Expected calibration error: {report.calibration.challenger:.4f}"]
+    lines += ["", "## Why it answers as it does", "", f"| feature | {_importance(report)} |", "| --- | --- |"]
+    lines += [f"| {name} | {value:.4g} |" for name, value in list(report.attribution.items())[:_SHOWN]]
+    if report.groups:
+        lines += ["", "## For whom", "", "| group | rows | error | positive answers |", "| --- | --- | --- | --- |"]
+        lines += [
+            f"| {each.column} = {each.group} | {each.rows:,} | {_part(each.error)} | {_part(each.selection_rate)} |"
+            for each in report.groups
+        ]
+        lines += ["", *_between_groups(report)] if report.fairness else []
+    lines += ["", "## Limits", "", *_limits(report)]
+    lines += ["", "## Decision", "", *(f"- {reason}" for reason in decision.reasons)]
+    return "\n".join(lines) + "\n"
+
+
+def _limits(report: Report) -> list[str]:
+    limits = [f"- It knows nothing of what happened after {report.training.until:%Y-%m-%d}, before a refit."]
+    if not report.over_time:
+        limits = ["- The rows have no event time, so nothing shows whether it holds as time goes by."]
+    limits += [f"- {told}." for told in report.classes]
+    if report.robustness is not None:
+        found = report.robustness.evidence()
+        if found.flip_share is not None:
+            limits.append(f"- {found.flip_share:.1%} of its answers change with {found.perturbation}.")
+        limits.append(
+            f"- One plausible value of one feature changes {report.robustness.adversarial:.1%} of its answers."
+        )
+    return limits + [f"- Not measured: {name}, because {reason}" for name, reason in report.left_out.items()]
+
+
+def _importance(report: Report) -> str:
+    """What the attribution's numbers are."""
+    if report.shap is None:
+        return f"loss of {report.metric} when it is shuffled"
+    return f"mean size of its SHAP value ({report.shap.rows} rows)"
+
+
+def _between_groups(report: Report) -> Iterator[str]:
+    for each in report.fairness:
+        parity, odds = each.demographic_parity_difference, each.equalized_odds_difference
+        if parity is None and odds is None:
+            yield f"- {each.column}: fewer than two groups have rows enough to compare"
+            continue
+        yield (
+            f"- {each.column}: between its groups positive answers differ by up to {_part(parity)} (demographic parity "
+            f"difference), rates of true or false positives by up to {_part(odds)} (equalized odds)"
+        )
+
+
+def _part(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

@@ -1,0 +1,203 @@
+"""The report that a model version carries: how good, where not, for whom not, and why it answers as it does."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import AwareDatetime, Field
+
+from everfit.blocks.errors import DataError
+from everfit.tasks.core.records import Record, Window
+from everfit.tasks.data.split import Sample, TrainingData
+from everfit.tasks.evaluation.calibration import CalibrationBin, calibration_curve, of_the_answer
+from everfit.tasks.evaluation.class_changes import class_changes
+from everfit.tasks.evaluation.evaluate import judge_holdout, metric_names
+from everfit.tasks.evaluation.explanations import ShapValues, permutation_importance, shap_values
+from everfit.tasks.evaluation.fairness import GroupRates, fairness_evidence, group_rates
+from everfit.tasks.evaluation.holdout_scores import Judged, judge
+from everfit.tasks.evaluation.robustness import Robustness, robustness
+from everfit.tasks.evaluation.slices import slice_columns
+from everfit.tasks.gate.evidence import CalibrationEvidence, FairnessEvidence, Measured
+from everfit.tasks.statistics.comparison import Interval, interval
+from everfit.tasks.statistics.metrics import metric
+from everfit.tasks.training.results import Fitted, read_model
+
+_DRAWS = 500
+_INTERVAL_ROWS = 20_000
+_TRAINING_ROWS = 20_000
+_PARTS = 7
+_TOO_CLOSE = 0.02
+_LITTLE = 0.25
+
+Found = TypeVar("Found")
+
+
+class Part(Record):
+    """The primary metric on one part of the hold-out's time."""
+
+    since: AwareDatetime
+    rows: int
+    value: Measured
+
+
+class Report(Record):
+    """What was measured of a challenger on its hold-out, beyond what the gate decides by."""
+
+    model: str
+    task: str
+    candidate: str
+    metric: str
+    training: Sample | Window
+    training_rows: int
+    holdout: Sample | Window
+    rows: int
+    predictions_digest: str = Field(description="SHA-256 of the hold-out's predictions, as float64 in time order.")
+    metrics: tuple[Interval, ...] = Field(description="With their two-sided confidence intervals.")
+    interval_rows: int = Field(description="The sample of the hold-out that the intervals' bounds are drawn from.")
+    on_training: Measured = Field(description="The primary metric on a sample of the rows it was fitted on.")
+    fit: str = Field(description="Over- or underfit, in words.")
+    classes: tuple[str, ...] = Field(default=(), description="Those that only training or hold-out has, in words.")
+    over_time: tuple[Part, ...] = Field(description="Of parts of the hold-out in time; none of rows without times.")
+    groups: tuple[GroupRates, ...] = Field(description="Of each value of the slices' and the protected columns.")
+    fairness: tuple[FairnessEvidence, ...] = ()
+    calibration: CalibrationEvidence | None = None
+    curve: tuple[CalibrationBin, ...] = Field(
+        description="Reliability; of a regression, truth by decile of the answer."
+    )
+    importance: dict[str, float] = Field(description="Loss of the primary metric when a feature is shuffled.")
+    shap: ShapValues | None = None
+    robustness: Robustness | None = None
+    threshold: float | None = Field(default=None, description="Best in value on validation rows.")
+    full: bool = Field(default=True, description="Whether SHAP values, robustness and plots were asked for.")
+    left_out: dict[str, str] = Field(default_factory=dict, description="What could not be measured, and why.")
+
+    @property
+    def attribution(self) -> dict[str, float]:
+        """Attribution by feature: by SHAP values, or by permutation where there are none."""
+        return self.importance if self.shap is None else self.shap.mean_absolute
+
+
+def make_report(
+    data: TrainingData, challenger: Fitted, holdout: Window, calibration: CalibrationEvidence | None
+) -> tuple[Report, Judged]:
+    """Measure a challenger on its hold-out.
+
+    Args:
+        data: The turn's rows.
+        challenger: As it was judged, before a refit.
+        holdout: The part of the hold-out that it was judged on.
+        calibration: As the gate has it.
+
+    Returns:
+        The report, and the judged rows, for plots.
+    """
+    spec = data.spec
+    judged_on = data.split.holdout.model_copy(update={"since": holdout.since})
+    narrowed = replace(data, split=data.split.model_copy(update={"holdout": judged_on}))
+    training = data.training_rows(challenger.trained_on)
+    judged = judge_holdout(narrowed, challenger, None, training)
+    left_out: dict[str, str] = {}
+    sample = np.sort(np.random.default_rng(spec.training.seed).permutation(len(judged.truth))[:_INTERVAL_ROWS])
+    metrics = tuple(
+        found for name in metric_names(spec) if (found := _interval(spec.training.seed, judged, name, sample, left_out))
+    )
+    fitted_on = training.sample(min(len(training), _TRAINING_ROWS), random_state=spec.training.seed).sort_index()
+    again = judge(spec, fitted_on, {"challenger": read_model(challenger, data.workspace)})
+    on_training = _score(spec.metric, again)
+    protected, shown = spec.columns.protected, dict.fromkeys([*slice_columns(spec), *spec.columns.protected])
+    classes, full = spec.task != "regression", spec.training.evidence == "full"
+    seed = spec.training.seed
+    report = Report(
+        model=spec.name,
+        task=spec.task,
+        candidate=challenger.candidate,
+        metric=spec.metric,
+        training=challenger.trained_on,
+        training_rows=challenger.rows,
+        holdout=judged_on,
+        rows=len(judged.truth),
+        predictions_digest=predictions_digest(judged),
+        metrics=metrics,
+        interval_rows=len(sample),
+        on_training=on_training,
+        fit=_fit_in_words(judged, spec.metric, on_training),
+        classes=class_changes(training[spec.columns.target], judged.rows[spec.columns.target], spec.task),
+        over_time=() if spec.columns.event_time is None else _over_time(judged, spec.metric, spec.columns.event_time),
+        groups=group_rates(judged, tuple(shown)),
+        fairness=fairness_evidence(judged, protected) if classes else (),
+        calibration=calibration,
+        curve=calibration_curve(*of_the_answer(judged, "challenger")),
+        importance=permutation_importance(judged, spec.metric, seed),
+        shap=_or_left_out("shap", lambda: shap_values(judged, seed), left_out) if full else None,
+        robustness=_or_left_out("robustness", lambda: robustness(judged, seed), left_out) if full else None,
+        threshold=challenger.threshold,
+        full=full,
+        left_out=left_out,
+    )
+    return report, judged
+
+
+def predictions_digest(judged: Judged, who: str = "challenger") -> str:
+    """SHA-256 of a model's predictions on rows in time order."""
+    return hashlib.sha256(np.ascontiguousarray(judged.scores[who]).tobytes()).hexdigest()
+
+
+def _or_left_out(name: str, measure: Callable[[], Found], left_out: dict[str, str]) -> Found | None:
+    """What is measured, or nothing, with the reason in `left_out`; a report never ends a turn."""
+    try:
+        return measure()
+    except Exception as error:  # noqa: BLE001 - explainers raise anything, and the reason is told
+        left_out[name] = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
+        return None
+
+
+def _interval(
+    seed: int, judged: Judged, name: str, sample: npt.NDArray[np.intp], left_out: dict[str, str]
+) -> Interval | None:
+    found = _or_left_out(
+        name,
+        lambda: interval(judged.truth[sample], judged.scores["challenger"][sample], name, draws=_DRAWS, seed=seed),
+        left_out,
+    )
+    if found is None:
+        return None
+    return found.model_copy(update={"value": _score(name, judged)})
+
+
+def _score(name: str, judged: Judged, who: str = "challenger") -> float | None:
+    try:
+        return metric(name).score(judged.truth, judged.scores[who])
+    except DataError:
+        return None
+
+
+def _fit_in_words(judged: Judged, name: str, on_training: float | None) -> str:
+    measured, value, dummy = metric(name), _score(name, judged), _score(name, judged, "dummy")
+    if value is None or on_training is None or dummy is None:
+        return f"{name} has no value on one of the sides, so nothing is known"
+    skill, drop = measured.gain(value, dummy), measured.gain(on_training, value)
+    told = f"{name} {on_training:.4g} on training rows, {value:.4g} on the hold-out, {dummy:.4g} of a dummy"
+    if measured.gain(on_training, dummy) <= _TOO_CLOSE * abs(dummy):
+        return f"underfit: hardly better than a dummy even on its own training rows ({told})"
+    if skill <= 0:
+        return f"overfit, or the world has changed: no better than a dummy on later rows ({told})"
+    if drop > skill:
+        return f"overfit, or the world has changed: more than half of what it learned is lost on later rows ({told})"
+    if drop > _LITTLE * (drop + skill):
+        lost = drop / (drop + skill)
+        return f"somewhat overfit: {lost:.0%} of what it learned of its training rows is lost on the hold-out ({told})"
+    return f"neither over- nor underfit ({told})"
+
+
+def _over_time(judged: Judged, name: str, time: str) -> tuple[Part, ...]:
+    parts = []
+    for chosen in np.array_split(np.arange(len(judged.truth)), min(_PARTS, max(1, len(judged.truth) // 50))):
+        inside = np.zeros(len(judged.truth), dtype=np.bool_)
+        inside[chosen] = True
+        first: datetime = judged.rows[time].iloc[chosen[0]].to_pydatetime()
+        parts.append(Part(since=first, rows=len(chosen), value=_score(name, judged.where(inside))))
+    return tuple(parts)

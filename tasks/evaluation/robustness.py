@@ -1,0 +1,127 @@
+"""Robustness: how many answers flip when the input changes a little, is missing, or is changed to mislead."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field
+
+from everfit.tasks.core.records import Record
+from everfit.tasks.evaluation.holdout_scores import Judged
+from everfit.tasks.gate.evidence import RobustnessEvidence
+from everfit.tasks.statistics.weighted_metrics import predicted_class
+
+NOISE = 0.1
+"""Standard deviation of the noise, as a share of the feature's own between its 5 % and 95 % quantiles."""
+ROWS = 500
+_CLOSE = 0.1
+
+Flags = npt.NDArray[np.bool_]
+
+
+class Flips(Record):
+    """Share of answers that change with one feature; of a regression by more than a tenth of the labels' deviation."""
+
+    feature: str
+    noise: float | None = Field(default=None, description="Under small noise; none for a feature of no numbers.")
+    missing: float | None = Field(default=None, description="Without it; none where the model refuses.")
+    adversarial: float | None = Field(default=None, description="Set to the worst of its plausible values.")
+
+
+class Robustness(Record):
+    """What changes of the input do to the answers."""
+
+    rows: int = Field(description="Of the seeded sample that was tried.")
+    features: tuple[Flips, ...]
+    adversarial: float = Field(description="Share of rows for which some one feature's plausible value flips them.")
+
+    def evidence(self) -> RobustnessEvidence:
+        """The worst of what may happen without anybody's will: noise, or a missing feature."""
+        found = [
+            (share, f"{kind} in {flips.feature}" if kind == "noise" else f"{flips.feature} missing")
+            for flips in self.features
+            for kind, share in (("noise", flips.noise), ("missing", flips.missing))
+            if share is not None
+        ]
+        share, perturbation = max(found, default=(None, ""), key=lambda each: each[0] or 0.0)
+        return RobustnessEvidence(flip_share=share, perturbation=perturbation)
+
+
+def robustness(judged: Judged, seed: int, who: str = "challenger", rows: int = ROWS) -> Robustness:
+    """Change a seeded sample of rows, one feature at a time, and count the answers that flip.
+
+    Args:
+        judged: The hold-out.
+        seed: Of the sample and the noise.
+        who: The model that is asked.
+        rows: Of the sample, at most.
+    """
+    random = np.random.default_rng(seed)
+    chosen = np.sort(random.permutation(len(judged.truth))[:rows])
+    sample = judged.rows.iloc[chosen].reset_index(drop=True)
+    base, spread = judged.scores[who][chosen], float(judged.truth.std())
+    changes = [
+        (str(name), kind, values)
+        for name in judged.models[who].feature_names_in_
+        for kind, values in _changes(judged.rows[name], sample[name], random)
+    ]
+    flips: dict[str, dict[str, Flags]] = {str(name): {} for name in judged.models[who].feature_names_in_}
+    for (name, kind, _), after in zip(changes, _answers(judged, who, sample, changes), strict=True):
+        if after is not None:
+            now = _flipped(judged, base, after, spread)
+            flips[name][kind] = now | flips[name].get(kind, np.zeros_like(now))
+    never = np.zeros(len(sample), dtype=np.bool_)
+    misled = np.any([never, *(found["adversarial"] for found in flips.values() if "adversarial" in found)], axis=0)
+    return Robustness(
+        rows=len(sample),
+        features=tuple(
+            Flips.model_validate({"feature": name, **{kind: float(now.mean()) for kind, now in found.items()}})
+            for name, found in flips.items()
+        ),
+        adversarial=float(misled.mean()),
+    )
+
+
+def _answers(
+    judged: Judged, who: str, sample: pd.DataFrame, changes: list[tuple[str, str, pd.Series]]
+) -> "list[npt.NDArray[np.float64] | None]":
+    """What the model says after each change; nothing where it refuses."""
+    asked = [(name, values) for name, _, values in changes]
+    try:
+        return list(judged.ask_many(who, sample, asked))
+    except (ValueError, TypeError):  # it has never seen one of the features missing, and says so: ask one by one
+        said: list[npt.NDArray[np.float64] | None] = []
+        for each in asked:
+            try:
+                said += judged.ask_many(who, sample, [each])
+            except (ValueError, TypeError):
+                said.append(None)
+        return said
+
+
+def _changes(column: pd.Series, sample: pd.Series, random: np.random.Generator) -> Iterator[tuple[str, pd.Series]]:
+    if pd.api.types.is_bool_dtype(column.dtype):
+        yield "adversarial", ~sample.astype(bool)
+        return
+    if not pd.api.types.is_numeric_dtype(column.dtype):
+        yield "missing", pd.Series([None] * len(sample), dtype=sample.dtype)
+        for value in column.value_counts().index[:3]:
+            yield "adversarial", pd.Series([value] * len(sample), dtype=sample.dtype)
+        return
+    values = sample.to_numpy(dtype=np.float64, na_value=np.nan)
+    known = column.to_numpy(dtype=np.float64, na_value=np.nan)
+    low, high = np.quantile(known[np.isfinite(known)], [0.05, 0.95]) if np.isfinite(known).any() else (0.0, 0.0)
+    # Between those quantiles a normal variable has 3.3 of its standard deviations.
+    yield "noise", pd.Series(values + random.normal(size=values.size) * NOISE * (high - low) / 3.3)
+    yield "missing", pd.Series(np.full(values.size, np.nan))
+    for value in (low, high):
+        yield "adversarial", pd.Series(np.full(values.size, value))
+
+
+def _flipped(
+    judged: Judged, before: npt.NDArray[np.float64], after: npt.NDArray[np.float64], spread: float
+) -> npt.NDArray[np.bool_]:
+    if judged.task == "regression":
+        return np.asarray(np.abs(after - before) > _CLOSE * spread)
+    return np.asarray(predicted_class(before) != predicted_class(after))

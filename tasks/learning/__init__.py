@@ -1,1 +1,0 @@
-"""From a snapshot to a model: candidates, folds, search, fit, and the same again."""

@@ -1,0 +1,336 @@
+"""What a model takes: each input's type, its known categories, and whether it may be null.
+
+The schema is made from the training data and saved with the model (in the metadata of MLflow's `MLmodel`), so that the
+prediction service needs nothing but the registry to refuse what the model was never trained for.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from everfit.blocks.errors import DataError
+from everfit.tasks.core.records import Record
+
+if TYPE_CHECKING:
+    from everfit.tasks.models.logged_model import LoggedModel
+
+Kind = Literal["double", "long", "string", "boolean", "datetime"]
+
+METADATA_KEY = "everfit_inputs"
+"""Under which the schema lies in the model's metadata."""
+
+_EXPECTED = {
+    "double": "a finite number",
+    "long": "a whole number of 64 bits",
+    "string": "text",
+    "boolean": "true or false",
+    "datetime": "a time in ISO 8601, such as 2013-10-01T12:00:00Z",
+}
+_SIGNATURE_KINDS: dict[str, Kind] = {
+    "double": "double",
+    "float": "double",
+    "long": "long",
+    "integer": "long",
+    "string": "string",
+    "boolean": "boolean",
+    "datetime": "datetime",
+}
+_EXACT = 2**53  # whole numbers up to here are exact as floats
+
+
+class InputError(DataError):
+    """An input that the model wasn't trained for.
+
+    Attributes:
+        column: Which column.
+        row: Which row of the request, from 0; of the whole column without it.
+        value: What was given.
+        expected: What is expected, in words.
+    """
+
+    def __init__(self, column: str, expected: str, value: object = None, row: int | None = None) -> None:
+        self.column, self.row, self.value, self.expected = column, row, value, expected
+        shown = repr(value)
+        shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
+        where = f"column {column!r}" if row is None else f"column {column!r}, row {row}"
+        super().__init__(f"{where}: expected {expected}" + ("" if row is None else f", got {shown}"))
+
+
+class InputColumn(Record):
+    """One input."""
+
+    name: str
+    kind: Kind
+    nullable: bool = Field(default=False, description="Whether it was ever null in training.")
+    categories: tuple[str, ...] | None = Field(default=None, description="Those seen in training; none: not limited.")
+
+    @cached_property
+    def known(self) -> frozenset[str]:
+        """The categories, for fast look-up."""
+        return frozenset(self.categories or ())
+
+
+class InputSchema(Record):
+    """What a model takes, and what names a row of it."""
+
+    task: Literal["binary", "multiclass", "regression"]
+    features: tuple[InputColumn, ...]
+    key: tuple[InputColumn, ...] = ()
+    event_time: str = "event_time"
+
+    @classmethod
+    def of_frame(
+        cls,
+        frame: pd.DataFrame,
+        *,
+        task: Literal["binary", "multiclass", "regression"],
+        features: Sequence[str],
+        key: Sequence[str] = (),
+        event_time: str = "event_time",
+        max_categories: int = 1_000,
+    ) -> "InputSchema":
+        """Describe training data.
+
+        Args:
+            frame: The training rows.
+            task: The model's task.
+            features: What the model looks at, in its order.
+            key: The key columns.
+            event_time: The column of the event time.
+            max_categories: A text column with more values than this takes new ones.
+        """
+        return cls(
+            task=task,
+            features=tuple(_describe(frame[name], max_categories) for name in features),
+            key=tuple(_describe(frame[name], 0) for name in key),
+            event_time=event_time,
+        )
+
+    @classmethod
+    def of_model(cls, model: "LoggedModel", task: Literal["binary", "multiclass", "regression"]) -> "InputSchema":
+        """Read the schema from a logged model; from its MLflow signature when everfit didn't log it.
+
+        Args:
+            model: As MLflow logged it.
+            task: What it does, for when only the signature is there.
+
+        Raises:
+            DataError: the model has no signature with named columns.
+        """
+        saved = model.metadata.get(METADATA_KEY)
+        if saved is not None:
+            return cls.model_validate_json(saved)
+        features = []
+        for item in model.signature:
+            if item.name is None:
+                continue
+            kind = _SIGNATURE_KINDS.get(item.type)
+            if kind is None:
+                raise DataError(
+                    f"column {item.name!r} of the model's signature is {item.type!r}, which can't be served; there are "
+                    f"{', '.join(_SIGNATURE_KINDS)}"
+                )
+            features.append(InputColumn(name=item.name, kind=kind, nullable=not item.required))
+        if not features or len(features) != len(model.signature):
+            raise DataError("the model has no signature with named columns; log it with `signature=infer_signature(…)`")
+        return cls(task=task, features=tuple(features))
+
+    def metadata(self) -> dict[str, str]:
+        """What to pass as `metadata` when the model is logged."""
+        return {METADATA_KEY: self.canonical_json()}
+
+    @property
+    def columns(self) -> dict[str, InputColumn]:
+        """The features, by name."""
+        return {column.name: column for column in self.features}
+
+    def check(
+        self, given: Mapping[str, Sequence[Any]], rows: int, *, new_categories: bool = False
+    ) -> dict[str, list[Any]]:
+        """Check a request's columns.
+
+        Args:
+            given: JSON values by column; columns that are no feature are passed over.
+            rows: How many rows there are.
+            new_categories: Let categories through that training hasn't seen.
+
+        Returns:
+            The features in the model's order; times as microseconds since 1970, in UTC.
+
+        Raises:
+            InputError: the first thing that is wrong.
+        """
+        checked = {}
+        for column in self.features:
+            values = given.get(column.name)
+            if values is None:
+                raise InputError(column.name, f"{_EXPECTED[column.kind]}; the column is missing")
+            if len(values) != rows:
+                raise InputError(column.name, f"{rows} values; it has {len(values)}")
+            checked[column.name] = check_column(column, values, new_categories=new_categories)
+        return checked
+
+    def conform(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Give a source's rows the types that the model was trained with.
+
+        Raises:
+            InputError: a column is missing, or has values of another kind.
+        """
+        types: dict[str, Any] = {"double": "float64", "string": "str", "boolean": "bool", "long": "int64"}
+        rows = rows.copy(deep=False)
+        for column in (*self.features, *self.key):
+            if column.name not in rows:
+                raise InputError(column.name, f"{_EXPECTED[column.kind]}; the column is missing")
+            series = rows[column.name]
+            if column.kind == "datetime" or (column.kind in _NULLABLE and series.isna().any()):
+                continue
+            try:
+                exact = column.kind != "string" or pd.api.types.is_string_dtype(series.dtype)
+                rows[column.name] = series.astype(types[column.kind]) if exact else series.map(str).astype("str")
+            except (ValueError, TypeError) as error:
+                raise InputError(column.name, f"{_EXPECTED[column.kind]}; it is {series.dtype}") from error
+        return rows
+
+    def frame(self, columns: Mapping[str, Sequence[Any]]) -> pd.DataFrame:
+        """Make the frame that the model predicts on from checked columns."""
+        return pd.DataFrame({column.name: _array(column, columns[column.name]) for column in self.features}, copy=False)
+
+    def example(self) -> dict[str, Any]:
+        """A record that passes the check."""
+        samples: dict[str, Any] = {
+            "double": 0.5, "long": 1, "string": "text", "boolean": True, "datetime": "2024-01-01T00:00:00Z",
+        }  # fmt: skip
+        return {
+            column.name: column.categories[0] if column.categories else samples[column.kind] for column in self.features
+        }
+
+
+def _describe(series: pd.Series, max_categories: int) -> InputColumn:
+    kind: Kind = "string"
+    if pd.api.types.is_bool_dtype(series.dtype):
+        kind = "boolean"
+    elif pd.api.types.is_integer_dtype(series.dtype):
+        kind = "long"
+    elif pd.api.types.is_float_dtype(series.dtype):
+        kind = "double"
+    elif pd.api.types.is_datetime64_any_dtype(series.dtype):
+        kind = "datetime"
+    categories = None
+    if kind == "string":
+        seen = sorted(map(str, series.dropna().unique()))
+        categories = tuple(seen) if 0 < len(seen) <= max_categories else None
+    return InputColumn(name=str(series.name), kind=kind, nullable=bool(series.isna().any()), categories=categories)
+
+
+def check_column(column: InputColumn, values: Sequence[Any], *, new_categories: bool = False) -> list[Any]:
+    """Check one column's values; see `InputSchema.check`."""
+    if len(values) > 1:  # the usual column is right as a whole
+        kinds = set(map(type, values))
+        if column.kind == "double" and kinds == {float} and all(map(math.isfinite, values)):
+            return list(values)
+        if column.kind == "string" and kinds == {str} and (new_categories or column.categories is None):
+            return list(values)
+        if column.kind == "string" and kinds == {str} and column.known.issuperset(values):
+            return list(values)
+        if column.kind == "boolean" and kinds == {bool}:
+            return list(values)
+    return [_CHECKS[column.kind](column, value, row, new_categories) for row, value in enumerate(values)]
+
+
+def _refusal(column: InputColumn, value: object, row: int) -> InputError:
+    never_null = " (it was never null in training)" if value is None else ""
+    return InputError(column.name, _EXPECTED[column.kind] + never_null, value, row)
+
+
+def _double(column: InputColumn, value: Any, row: int, _: bool) -> float | None:
+    if type(value) is float and math.isfinite(value):
+        return value
+    if type(value) is int and -_EXACT <= value <= _EXACT:
+        return float(value)
+    if value is None and column.nullable:
+        return None
+    raise _refusal(column, value, row)
+
+
+def _long(column: InputColumn, value: Any, row: int, _: bool) -> int | None:
+    if type(value) is int and -(2**63) <= value < 2**63:
+        return value
+    if type(value) is float and value.is_integer() and abs(value) <= _EXACT:
+        return int(value)
+    if value is None and column.nullable:
+        return None
+    raise _refusal(column, value, row)
+
+
+def _string(column: InputColumn, value: Any, row: int, new_categories: bool) -> str | None:
+    if type(value) is str:
+        if column.categories is not None and value not in column.known and not new_categories:
+            known = column.categories
+            listed = ", ".join(map(repr, known[:8])) + (f" and {len(known) - 8} more" if len(known) > 8 else "")
+            raise InputError(column.name, f"a category known from training ({listed})", value, row)
+        return value
+    if value is None and column.nullable:
+        return None
+    raise _refusal(column, value, row)
+
+
+def _boolean(column: InputColumn, value: Any, row: int, _: bool) -> bool | None:
+    if type(value) is bool:
+        return value
+    if value is None and column.nullable:
+        return None
+    raise _refusal(column, value, row)
+
+
+def _datetime(column: InputColumn, value: Any, row: int, _: bool) -> int | None:
+    if value is None:
+        if column.nullable:
+            return None
+        raise _refusal(column, value, row)
+    return microseconds(value, column.name, row)
+
+
+_CHECKS = {"double": _double, "long": _long, "string": _string, "boolean": _boolean, "datetime": _datetime}
+
+
+def microseconds(value: object, column: str, row: int) -> int:
+    """Read a time in ISO 8601, as microseconds since 1970; without an offset it's in UTC.
+
+    Raises:
+        InputError: it is no such time, or not between the years 1900 and 2200.
+    """
+    if isinstance(value, str):
+        try:
+            at = datetime.fromisoformat(value)
+        except ValueError:
+            at = None
+        if at is not None and 1900 < at.year < 2200:
+            at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+            delta = at - _EPOCH
+            return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+    raise InputError(column, _EXPECTED["datetime"], value, row)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _array(column: InputColumn, values: Sequence[Any]) -> Any:
+    if column.kind == "double":
+        return np.array(values, dtype=np.float64)  # None becomes NaN
+    if column.kind == "datetime":
+        at = np.array([np.iinfo(np.int64).min if value is None else value for value in values], dtype="datetime64[us]")
+        return pd.DatetimeIndex(at, tz="UTC")
+    if None in values:
+        return pd.array(list(values), dtype=_NULLABLE[column.kind])  # type: ignore[call-overload]
+    if column.kind == "string":
+        return pd.array(list(values), dtype="str")
+    return np.array(values, dtype=np.int64 if column.kind == "long" else np.bool_)
+
+
+_NULLABLE = {"long": "Int64", "boolean": "boolean", "string": "str"}

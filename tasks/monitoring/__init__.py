@@ -1,0 +1,1 @@
+"""Look at a window of predictions: the deployed model, its reference, and its history."""

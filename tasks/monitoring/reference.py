@@ -1,0 +1,117 @@
+"""The reference of a model version: what it was trained on, and what it said of rows that it had not seen.
+
+Monitoring compares live data with it. It is logged with the version's run, so that it changes with the champion.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from everfit.blocks.errors import ModelError
+from everfit.tasks.data.split import TrainingData
+from everfit.tasks.models.input_schema import InputSchema
+from everfit.tasks.predictions.prediction_log import PREDICTION, PROBABILITIES, SCORE
+from everfit.tasks.scoring.outliers import FILE as OUTLIERS_FILE
+from everfit.tasks.scoring.outliers import OutlierDetector
+from everfit.tasks.scoring.scorer import Scorer
+from everfit.tasks.statistics.profile import Profile, profile_frame, reference_sample
+from everfit.tasks.storage.tables import KEY
+from everfit.tasks.training.results import Fitted, read_model
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PROFILE_FILE, SAMPLE_FILE = "reference/profile.json", "reference/sample.parquet"
+CLASSES_FILE = "reference/classes.json"
+"""The artifacts of a turn's run."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What live data is compared with.
+
+    Attributes:
+        profile: Of the features, over all rows that the version was trained on; of the predictions, over the hold-out.
+        sample: Rows of the hold-out: `_key`, event time, features, protected columns, label, and the prediction in
+            the columns of the prediction log, made by the model as it was judged, before a refit.
+        classes: Those that the model as it was judged knows, as text, in its order: a refit may know others. Empty
+            for a regression; None where a version was logged without them.
+    """
+
+    profile: Profile
+    sample: pd.DataFrame
+    classes: tuple[str, ...] | None = None
+
+
+def make_reference(data: TrainingData, judged: Fitted, registered: Fitted) -> Reference:
+    """Make the reference of a turn's model.
+
+    Args:
+        data: The turn's rows.
+        judged: The challenger as it was judged: it has not seen the hold-out.
+        registered: What is registered, perhaps fitted again on all rows.
+
+    Raises:
+        DataError: there are no rows, or none with a mature label.
+    """
+    spec = data.spec
+    trained = data.training_rows(registered.trained_on)
+    held_out = data.rows(data.split.holdout, "make a reference of")
+    predictions = predicted(data, judged, held_out)
+    # A score says something of a binary model alone; a multiclass one that knows two classes so far may know more soon.
+    names = [PREDICTION, SCORE] if spec.task == "binary" else [PREDICTION]
+    kept = [KEY, spec.columns.time, *data.features, *spec.columns.protected, spec.columns.target]
+    sample = pd.concat([held_out[list(dict.fromkeys(kept))], predictions.dropna(axis="columns", how="all")], axis=1)
+    of_features = profile_frame(trained, data.features, event_time=spec.columns.time)
+    of_predictions = profile_frame(sample, [], predictions=names, event_time=spec.columns.time)
+    profile = of_features.model_copy(update={"columns": of_features.columns + of_predictions.columns})
+    known = getattr(read_model(judged, data.workspace), "classes_", ())
+    return Reference(profile, reference_sample(sample, seed=spec.training.seed), tuple(map(str, known)))
+
+
+def predicted(data: TrainingData, model: Fitted, rows: pd.DataFrame) -> pd.DataFrame:
+    """What a model says of rows, in the columns `_prediction`, `_score` and `_probabilities` of the prediction log."""
+    inputs = InputSchema.of_frame(rows, task=data.spec.task, features=model.features)
+    columns = Scorer(read_model(model, data.workspace), inputs).score(rows[list(model.features)]).columns()
+    frame = pd.DataFrame({name: columns[name] for name in (PREDICTION, SCORE, PROBABILITIES)}, index=rows.index)
+    return frame.astype({SCORE: "float64"})
+
+
+def log_reference(client: "MlflowClient", run_id: str, reference: Reference) -> None:
+    """Log the reference as artifacts of a turn's run."""
+    with TemporaryDirectory(prefix="everfit-reference-") as folder:
+        profile, sample = Path(folder, "profile.json"), Path(folder, "sample.parquet")
+        profile.write_text(reference.profile.canonical_json(), encoding="utf-8")
+        reference.sample.to_parquet(sample, index=False)
+        outliers = Path(folder, Path(OUTLIERS_FILE).name)
+        outliers.write_text(OutlierDetector.fit(reference.profile, reference.sample).canonical_json(), encoding="utf-8")
+        classes = Path(folder, Path(CLASSES_FILE).name)
+        classes.write_text(json.dumps(reference.classes), encoding="utf-8")
+        for path in (profile, sample, classes, outliers):
+            client.log_artifact(run_id, str(path), "reference")
+
+
+def load_reference(client: "MlflowClient", run_id: str) -> Reference:
+    """Read the reference that was logged with a run.
+
+    Raises:
+        ModelError: the run has none.
+    """
+    from mlflow.exceptions import MlflowException
+
+    with TemporaryDirectory(prefix="everfit-reference-") as folder:
+        try:
+            there = {item.path for item in client.list_artifacts(run_id, str(Path(PROFILE_FILE).parent))}
+            names = [PROFILE_FILE, SAMPLE_FILE, *({CLASSES_FILE} & there)]
+            paths = [Path(client.download_artifacts(run_id, name, folder)) for name in names]
+        except (MlflowException, OSError) as error:
+            raise ModelError(
+                f"run {run_id!r} has no reference to compare with; release a version that everfit trained"
+            ) from error
+        profile = Profile.model_validate_json(paths[0].read_text(encoding="utf-8"))
+        classes = tuple(json.loads(paths[2].read_text(encoding="utf-8"))) if paths[2:] else None
+        return Reference(profile, pd.read_parquet(paths[1]), classes)

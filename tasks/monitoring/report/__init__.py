@@ -1,0 +1,1 @@
+"""How a monitored window is shown: Evidently's report, tables, text."""

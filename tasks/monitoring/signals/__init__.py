@@ -1,0 +1,1 @@
+"""One module per monitoring signal: data, drift, quality, estimate, service health."""

@@ -1,0 +1,62 @@
+"""The model's expectation suite, asked of what was predicted on: what training would refuse is told as it comes in."""
+
+from collections.abc import Collection, Sequence
+
+import pandas as pd
+
+from everfit.blocks.expectations import Expectation
+from everfit.tasks.data.expectation_runner import Checker, named_columns
+from everfit.tasks.monitoring.signals.data_quality import FEWEST_ROWS
+from everfit.tasks.triage.signals import Problem
+
+MOST_ROWS = 20_000
+"""Of a larger window a sample is asked: what counts is a share of the rows."""
+
+
+def unmet(
+    suite: Sequence[Expectation], rows: pd.DataFrame, columns: Collection[str], max_bad_share: float
+) -> tuple[Problem, ...] | None:
+    """What the rows that came in fail of the suite.
+
+    An expectation that tolerates some rows fails beyond that share; the rows that fail a strict one are counted, as in
+    training, and all of them together may be `max_bad_share`.
+
+    Args:
+        suite: The model's expectations. Those on other columns, and on the table as a whole, are not asked.
+        rows: Of the prediction log, or a sample of it.
+        columns: The inputs.
+        max_bad_share: Share of the rows that may fail strict expectations.
+
+    Returns:
+        What isn't met; None where there are too few rows to say.
+
+    Raises:
+        SpecError: Great Expectations doesn't know an expectation, or its arguments.
+    """
+    there = set(columns) & set(rows.columns)
+    asked = [each for each in suite if (names := named_columns(each)) and there.issuperset(names)]
+    if not asked:
+        return ()
+    if len(rows) < FEWEST_ROWS:
+        return None
+    checker = Checker(asked)
+    blamed: set[int] = set()
+    for _, positions in checker.check(rows[sorted(there)].reset_index(drop=True)):
+        blamed.update(positions)
+    outcomes = list(zip(asked, checker.outcomes(), strict=True))
+    found = [
+        Problem(kind="expectation", column=_subject(each), words=f"{outcome.expectation} fails: {outcome.observed}")
+        for each, outcome in outcomes
+        if outcome.refuses_batch
+    ]
+    if len(blamed) > max_bad_share * len(rows):
+        strict = [(each, outcome) for each, outcome in outcomes if outcome.strict and outcome.unexpected]
+        told = "; ".join(f"{outcome.expectation}: {outcome.observed}" for _, outcome in strict)
+        share = f"{len(blamed) / len(rows):.1%} of the rows are bad, more than the {max_bad_share:.0%} allowed"
+        columns_named = ", ".join(dict.fromkeys(_subject(each) for each, _ in strict))
+        found.append(Problem(kind="expectation", column=columns_named, words=f"{share} ({told})"))
+    return tuple(found)
+
+
+def _subject(expectation: Expectation) -> str:
+    return ", ".join(named_columns(expectation) or ())

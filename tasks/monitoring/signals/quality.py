@@ -1,0 +1,290 @@
+"""Quality as it came true: on rows whose labels are mature, compared with the hold-out and with chance.
+
+Which rows those are, `everfit.tasks.monitoring.monitoring.windows_of` says.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, FiniteFloat
+from scipy.stats import false_discovery_control
+
+from everfit.blocks.errors import DataError, NotEnoughError
+from everfit.tasks.core.records import Record
+from everfit.tasks.statistics.comparison import interval
+from everfit.tasks.statistics.metrics import Floats, metric
+from everfit.tasks.triage.signals import Baseline
+
+_MEDIANS = {"mae", "mape"}
+"""Of errors that count by their size, the median is the best constant answer; of squares, the mean."""
+
+
+class RealisedQuality(Record):
+    """A metric on mature labels with its confidence interval, and what a constant answer would reach."""
+
+    metric: str
+    rows: int
+    value: FiniteFloat
+    lower: FiniteFloat
+    upper: FiniteFloat
+    standard_error: FiniteFloat
+    chance: FiniteFloat | None
+    confidence: FiniteFloat
+
+    def baseline(self, spread: float | None = None) -> Baseline:
+        """The same as what later quality is compared with, when these rows are the hold-out.
+
+        Args:
+            spread: By how much the value differs between stretches of time, where `time_spread` could tell.
+        """
+        error = self.standard_error
+        return Baseline(value=self.value, standard_error=error, rows=self.rows, chance=self.chance, spread=spread)
+
+
+class SliceQuality(Record):
+    """Quality of one group of rows against the same group on the hold-out."""
+
+    name: str
+    rows: int
+    value: FiniteFloat
+    loss: FiniteFloat
+    p_value: FiniteFloat
+    lost: bool = Field(description="Significant after correction for the number of slices, and beyond the bound.")
+
+
+class BusinessValue(Record):
+    """Mean worth of a row, in the spec's unit."""
+
+    rows: int
+    per_row: FiniteFloat
+    standard_error: FiniteFloat
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """At a confidence of 95 %."""
+        half = NormalDist().inv_cdf(0.975) * self.standard_error
+        return self.per_row - half, self.per_row + half
+
+
+def realised(
+    y: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    name: str,
+    *,
+    confidence: float = 0.95,
+    draws: int = 1000,
+    seed: int = 0,
+    inclusion: npt.ArrayLike | None = None,
+    clusters: npt.ArrayLike | None = None,
+) -> RealisedQuality:
+    """Measure quality on mature labels.
+
+    Args:
+        y: Labels, shape (n,).
+        scores: The champion's logged scores, shape (n,) or (n, classes).
+        name: Of the metric.
+        confidence: Of the two-sided interval.
+        draws: Of the bootstrap.
+        seed: Of the bootstrap.
+        inclusion: Each row's probability of having been chosen for labelling, shape (n,), for labels given by hand.
+            Rows count by its inverse (D. G. Horvitz and D. J. Thompson, "A generalization of sampling without
+            replacement from a finite universe", Journal of the American Statistical Association 47 (1952)).
+        clusters: As for `comparison.interval`: the day of each row, where rows of one day aren't independent.
+
+    Raises:
+        DataError: no rows, one class only, or probabilities outside of (0, 1].
+    """
+    weights = None if inclusion is None else _inverse(inclusion)
+    found = interval(y, scores, name, confidence=confidence, draws=draws, seed=seed, weights=weights, clusters=clusters)
+    half = NormalDist().inv_cdf((1 + confidence) / 2)
+    return RealisedQuality(
+        metric=name,
+        rows=found.rows,
+        value=found.value,
+        lower=found.lower,
+        upper=found.upper,
+        standard_error=(found.upper - found.lower) / (2 * half),
+        chance=chance(y, scores, name, weights),
+        confidence=confidence,
+    )
+
+
+def time_spread(
+    y: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    name: str,
+    stretches: npt.ArrayLike,
+    *,
+    draws: int = 200,
+    seed: int = 0,
+    clusters: npt.ArrayLike | None = None,
+) -> float | None:
+    """By how much quality differs between stretches of time, beyond what their size explains.
+
+    Args:
+        y: Labels, shape (n,).
+        scores: Scores, shape (n,) or (n, classes).
+        name: Of the metric.
+        stretches: Which stretch each row lies in, shape (n,): best as long as a monitoring window.
+        draws: Of the bootstrap of each stretch.
+        seed: Of the bootstrap.
+        clusters: As for `realised`.
+
+    Returns:
+        The standard deviation, by the method of moments; None with fewer than 3 stretches that give a value.
+    """
+    labels, values, groups = np.asarray(y), np.asarray(scores), np.asarray(stretches)
+    found: list[RealisedQuality] = []
+    for group in np.unique(groups):
+        rows = groups == group
+        try:
+            found.append(
+                realised(labels[rows], values[rows], name, draws=draws, seed=seed, clusters=_some(clusters, rows))
+            )
+        except NotEnoughError:  # too small, or one class only
+            continue
+    if len(found) < 3:
+        return None
+    seen = float(np.var([each.value for each in found], ddof=1))
+    chance_alone = float(np.mean([each.standard_error**2 for each in found]))
+    return math.sqrt(max(0.0, seen - chance_alone))
+
+
+def _some(clusters: npt.ArrayLike | None, rows: npt.NDArray[np.bool_]) -> npt.NDArray[Any] | None:
+    return None if clusters is None else np.asarray(clusters)[rows]
+
+
+def chance(y: npt.ArrayLike, scores: npt.ArrayLike, name: str, weights: npt.ArrayLike | None = None) -> float | None:
+    """What the best constant answer reaches on these rows; None where the metric has no value for one.
+
+    Args:
+        y: Labels, shape (n,).
+        scores: Scores, of which only the shape matters.
+        name: Of the metric.
+        weights: Weight of each row, shape (n,).
+    """
+    labels, shape = np.asarray(y, dtype=np.float64), np.asarray(scores).shape
+    row_weights = np.ones(labels.size) if weights is None else np.asarray(weights, dtype=np.float64)
+    found = metric(name)
+    constant: Floats
+    if len(shape) == 2:
+        counts = np.bincount(labels.astype(np.int64), weights=row_weights, minlength=shape[1])
+        constant = np.tile(counts / counts.sum(), (labels.size, 1))
+    elif not found.needs_classes and name in _MEDIANS:
+        constant = np.full(labels.size, _median(labels, row_weights / (np.abs(labels) if name == "mape" else 1.0)))
+    else:
+        constant = np.full(labels.size, np.average(labels, weights=row_weights))
+    try:
+        return found.score(labels, constant, weights)
+    except NotEnoughError:
+        return None
+
+
+def by_slice(
+    y: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    name: str,
+    slices: Mapping[str, npt.ArrayLike],
+    baselines: Mapping[str, Baseline],
+    *,
+    bound: float,
+    min_rows: int = 200,
+    alpha: float = 0.01,
+    draws: int = 500,
+    seed: int = 0,
+    clusters: npt.ArrayLike | None = None,
+) -> tuple[SliceQuality, ...]:
+    """Measure quality by group, against the same group on the hold-out.
+
+    Args:
+        y: Labels, shape (n,).
+        scores: Scores, shape (n,) or (n, classes).
+        name: Of the metric.
+        slices: For each group's name whether each row is in it, shape (n,).
+        baselines: For each group's name its quality on the hold-out; groups without one aren't judged.
+        bound: The loss from which on a group has lost, in the metric's unit.
+        min_rows: Smaller groups aren't judged.
+        alpha: Share of false alarms among the groups that have lost (Benjamini-Hochberg).
+        draws: Of the bootstrap.
+        seed: Of the bootstrap.
+        clusters: As for `realised`.
+    """
+    labels, values, chosen = np.asarray(y), np.asarray(scores), metric(name)
+    found: list[tuple[str, int, float, float, float]] = []
+    for group in sorted(baselines.keys() & slices.keys()):
+        rows = np.asarray(slices[group], dtype=np.bool_)
+        if int(rows.sum()) < min_rows:
+            continue
+        try:
+            some = _some(clusters, rows)
+            quality = realised(labels[rows], values[rows], name, draws=draws, seed=seed, clusters=some)
+        except NotEnoughError:  # one class or one day only: the metric says nothing of this group
+            continue
+        loss = -chosen.gain(quality.value, baselines[group].value)
+        error = math.hypot(quality.standard_error, baselines[group].standard_error)
+        p_value = 1 - NormalDist().cdf(loss / error) if error > 0 else float(loss <= 0)
+        found.append((group, quality.rows, quality.value, loss, p_value))
+    adjusted = false_discovery_control([each[-1] for each in found])
+    return tuple(
+        SliceQuality(
+            name=group,
+            rows=rows,
+            value=value,
+            loss=loss,
+            p_value=p_value,
+            lost=bool(loss > bound and corrected < alpha),
+        )
+        for (group, rows, value, loss, p_value), corrected in zip(found, adjusted, strict=True)
+    )
+
+
+def business_value(
+    y: npt.ArrayLike,
+    scores: npt.ArrayLike,
+    worth: Callable[[Floats, Floats], Floats],
+    *,
+    clusters: npt.ArrayLike | None = None,
+) -> BusinessValue:
+    """Mean worth of a row.
+
+    Args:
+        y: Labels, shape (n,).
+        scores: Scores, shape (n,) or (n, classes).
+        worth: From labels and scores to each row's worth, shape (n,), such as a look-up in the spec's value matrix.
+        clusters: The day of each row, where rows of one day aren't independent, shape (n,).
+
+    Raises:
+        NotEnoughError: fewer than 2 rows.
+        DataError: a row is worth what is no number.
+    """
+    values = worth(np.asarray(y, dtype=np.float64), np.asarray(scores, dtype=np.float64))
+    if values.size < 2:
+        raise NotEnoughError(f"{values.size} rows give no mean worth with an error; give at least 2")
+    if not np.isfinite(values).all():
+        raise DataError("training.value.function gives a worth that is no number; give each row a finite one")
+    error = float(values.std(ddof=1) / math.sqrt(values.size))
+    if clusters is not None:
+        # What a row is away from the mean is added up by day: errors of one day don't cancel out.
+        days = np.unique(np.asarray(clusters), return_inverse=True)[1]
+        sums = np.bincount(days, weights=values - values.mean())
+        if sums.size > 1:
+            error = float(np.sqrt(np.square(sums).sum() * sums.size / (sums.size - 1)) / values.size)
+    return BusinessValue(rows=values.size, per_row=float(values.mean()), standard_error=error)
+
+
+def _inverse(inclusion: npt.ArrayLike) -> Floats:
+    shares = np.asarray(inclusion, dtype=np.float64)
+    impossible = shares[~((shares > 0) & (shares <= 1))]
+    if impossible.size:
+        raise DataError(f"{float(impossible[0])!r} is no probability of being labelled; allowed: above 0, up to 1")
+    return 1 / shares
+
+
+def _median(values: Floats, weights: Floats) -> float:
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(np.where(np.isfinite(weights[order]), weights[order], 0.0))
+    return float(values[order][np.searchsorted(below, below[-1] / 2)])

@@ -1,0 +1,1 @@
+"""The prediction log, labels, and the labelling queue."""

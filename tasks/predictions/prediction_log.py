@@ -1,0 +1,262 @@
+"""The prediction log: every answered prediction, what it was made of, and by which model version.
+
+Columns beside the features, the key columns and the event time, which keep their own names:
+
+| column | what it is |
+| --- | --- |
+| `_prediction_id` | a UUID of version 7: it sorts by time |
+| `_key` | hash of the key, as in the dataset and the labels; without a key of the id, which joins with nothing |
+| `_predicted_at` | when it was answered; of batch scoring, the end of the window |
+| `_prediction` | the class as text, or the predicted number |
+| `_score` | the probability of the second class of a binary model, or the predicted number |
+| `_probabilities` | of a multiclass model: for each class in the model's order |
+| `_model_version` | in the registry |
+| `_arm` | `champion`, `challenger`, `shadow`, or `fallback`: the champion's answer where the challenger failed |
+| `_latency_ms` | from the request's last byte to the log; null in batch scoring |
+| `_outlier` | how unlike the training data the input is, from 0 to 1; null where the model has no such check |
+| `_client` | who asked; `batch` for a run over the source, `file` for a file that was handed over |
+| `_flag` | `probing` where the client was flagged for it; else null |
+| `_day` | day of the event time, in UTC; the partition |
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+
+from everfit.tasks.core.records import Window
+from everfit.tasks.models.input_schema import InputSchema
+from everfit.tasks.predictions.log_columns import fitted
+from everfit.tasks.storage.tables import DAY, KEY, Table, row_keys
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+    from deltalake import DeltaTable
+
+PREDICTION_ID, PREDICTED_AT, PREDICTION, SCORE = "_prediction_id", "_predicted_at", "_prediction", "_score"
+PROBABILITIES, MODEL_VERSION, ARM, LATENCY = "_probabilities", "_model_version", "_arm", "_latency_ms"
+OUTLIER, CLIENT, FLAG = "_outlier", "_client", "_flag"
+
+Arm = Literal["champion", "challenger", "shadow", "fallback"]
+ANSWERED: tuple[Arm, ...] = ("champion", "challenger", "fallback")
+"""The arms whose predictions were given as answers."""
+
+BATCH, FILE = "batch", "file"
+"""Who asked for what was not asked for over HTTP: a run over the source, and a person with a file."""
+
+_VERSION_7 = 0x7 << 76
+_VARIANT = 0b10 << 62
+_VARIANT_DIGITS = "89ab" * 4  # the variant takes two of the digit's four bits
+_EPOCH = np.datetime64(0, "ms")
+
+
+def prediction_ids(at_ms: int, count: int) -> list[str]:
+    """Make ids for predictions that are made now: UUIDs of version 7 (RFC 9562), the time in front, the rest random.
+
+    Args:
+        at_ms: Milliseconds since 1970.
+        count: How many.
+    """
+    front = f"{at_ms:012x}"
+    front = f"{front[:8]}-{front[8:]}-7"
+    noise = os.urandom(10 * count).hex()
+    parts = (noise[start : start + 20] for start in range(0, 20 * count, 20))
+    return [f"{front}{one[:3]}-{_VARIANT_DIGITS[int(one[3], 16)]}{one[4:7]}-{one[7:19]}" for one in parts]
+
+
+def repeatable_ids(at_ms: int, hashes: npt.NDArray[np.int64], model_version: int) -> list[str]:
+    """Make ids that are the same each time: a batch that is scored again gives the same predictions.
+
+    Args:
+        at_ms: Of the window's end, in milliseconds since 1970.
+        hashes: Of the rows, shape (rows,).
+        model_version: That scored them.
+    """
+    stamp = (at_ms << 80) | _VERSION_7 | ((model_version & 0xFFF) << 64) | _VARIANT
+    return [str(UUID(int=stamp | (int(value) & (1 << 62) - 1))) for value in hashes]
+
+
+def column_kinds(inputs: InputSchema) -> dict[str, str]:
+    """The kind of each column of the log, for a model that takes these inputs."""
+    own = {
+        PREDICTION_ID: "string",
+        PREDICTED_AT: "datetime",
+        PREDICTION: "double" if inputs.task == "regression" else "string",
+        SCORE: "double",
+        PROBABILITIES: "list",
+        MODEL_VERSION: "long",
+        ARM: "string",
+        LATENCY: "double",
+        OUTLIER: "double",
+        CLIENT: "string",
+        FLAG: "string",
+    }
+    given = {column.name: column.kind for column in (*inputs.features, *inputs.key)}
+    return {**given, inputs.event_time: "datetime", **own}
+
+
+def arrow_type(kind: str) -> "pa.DataType":
+    """The Arrow type of a kind of column."""
+    import pyarrow as pa
+
+    types = {
+        "double": pa.float64(),
+        "long": pa.int64(),
+        "string": pa.string(),
+        "boolean": pa.bool_(),
+        "datetime": pa.timestamp("us", tz="UTC"),
+        "list": pa.list_(pa.float64()),
+    }
+    return types[kind]
+
+
+def to_rows(columns: Mapping[str, Any], kinds: Mapping[str, str], key: Sequence[str], event_time: str) -> "pa.Table":
+    """Make rows of the log from columns.
+
+    Args:
+        columns: Values by column; times in microseconds since 1970, in UTC.
+        kinds: The kind of each column.
+        key: The key columns.
+        event_time: The column of the event time.
+
+    Returns:
+        The rows, with `_key` and `_day`.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    arrays = {name: pa.array(columns[name], type=arrow_type(kind)) for name, kind in kinds.items() if name in columns}
+    rows = pa.table(arrays)
+    rows = rows.append_column(KEY, pa.array(_keys(rows, key), type=pa.int64()))
+    return rows.append_column(DAY, pc.cast(pc.floor_temporal(rows[event_time], unit="day"), pa.date32()))
+
+
+def _keys(rows: "pa.Table", key: Sequence[str]) -> npt.NDArray[np.int64]:
+    own = row_keys(rows.select([PREDICTION_ID]).to_pandas(), [PREDICTION_ID])
+    if not key or not set(key) <= set(rows.column_names):
+        return own
+    frame = rows.select(list(key)).to_pandas()
+    return np.where(frame.isna().any(axis=1), own, row_keys(frame, key))
+
+
+def append(table: Table, rows: "pa.Table", writer: str, number: int = 1) -> None:
+    """Append rows to the log once.
+
+    Args:
+        table: The model's prediction log.
+        rows: As `to_rows` makes them.
+        writer: Who writes.
+        number: Which of the writer's appends it is; one that isn't higher than its last adds nothing.
+
+    Raises:
+        DataError: a value doesn't fit the log's type for its column.
+    """
+    from deltalake import CommitProperties, Transaction, write_deltalake
+
+    log = _open(table)
+    if rows.num_rows == 0 or _last_append(log, writer) >= number:
+        return
+    if log is not None:
+        log, rows = fitted(table, log, rows)
+    write_deltalake(
+        table.uri if log is None else log,
+        rows.replace_schema_metadata(None),
+        mode="append",
+        partition_by=[DAY],
+        schema_mode="merge",
+        storage_options=dict(table.storage_options),
+        commit_properties=CommitProperties(app_transactions=[Transaction(writer, number)]),
+    )
+
+
+def last_append(table: Table, writer: str) -> int:
+    """The number of the writer's last append that the log has; 0 without one."""
+    return _last_append(_open(table), writer)
+
+
+def _open(table: Table) -> "DeltaTable | None":
+    from deltalake import DeltaTable
+    from deltalake.exceptions import TableNotFoundError
+
+    try:
+        return DeltaTable(table.uri, storage_options=dict(table.storage_options))
+    except TableNotFoundError:
+        return None
+
+
+def _last_append(log: "DeltaTable | None", writer: str) -> int:
+    return 0 if log is None else log.transaction_version(writer) or 0
+
+
+def read(
+    table: Table,
+    window: Window | None,
+    event_time: str,
+    *,
+    columns: Sequence[str] | None = None,
+    arms: Sequence[Arm] = ANSWERED,
+    model_version: int | None = None,
+) -> "pd.DataFrame":
+    """Read predictions by event time.
+
+    Args:
+        table: The model's prediction log.
+        window: Of event time; everything without it.
+        event_time: The column of the event time.
+        columns: Those wanted; all without it.
+        arms: Those wanted; the answered ones without it.
+        model_version: Only of this one.
+
+    Returns:
+        The predictions in order of event time.
+    """
+    import pandas as pd
+
+    wanted = None if columns is None else list(dict.fromkeys([*columns, ARM, MODEL_VERSION]))
+    frames = list(table.batches(window, event_time, wanted)) if table.exists() else []
+    frames = [frame[frame[ARM].isin(list(arms))] for frame in frames]
+    if model_version is not None:
+        frames = [frame[frame[MODEL_VERSION] == model_version] for frame in frames]
+    if not frames:
+        return pd.DataFrame(columns=wanted or [event_time, ARM, MODEL_VERSION])
+    frame = pd.concat(frames, ignore_index=True)
+    order = [name for name in (event_time, PREDICTION_ID) if name in frame]
+    frame = frame.sort_values(order, ignore_index=True) if order else frame
+    return frame if columns is None else frame[list(columns)]
+
+
+def find(table: Table, prediction_id: str) -> dict[str, Any] | None:
+    """Look one prediction up by its id.
+
+    Returns:
+        The row, or nothing when the log doesn't have it (yet).
+    """
+    import pyarrow.dataset as pds
+
+    log = _open(table)
+    if log is None:
+        return None
+    dataset, wanted = log.to_pyarrow_dataset(), pds.field(PREDICTION_ID) == prediction_id
+    # The id tells the time of the prediction, by which nearly all files can be passed over.
+    since = _EPOCH + np.timedelta64(made_at_ms(prediction_id), "ms")
+    at = pds.field(PREDICTED_AT)
+    near = wanted & (at >= _utc(since)) & (at < _utc(since + np.timedelta64(2, "ms")))
+    for condition in (near, wanted):
+        if found := dataset.to_table(filter=condition).to_pylist():
+            return dict(found[0])
+    return None
+
+
+def _utc(at: np.datetime64) -> "pa.Scalar":
+    import pyarrow as pa
+
+    return pa.scalar(int(at.astype("datetime64[us]").astype(np.int64)), pa.timestamp("us", tz="UTC"))
+
+
+def made_at_ms(prediction_id: str) -> int:
+    """When a prediction was made, in milliseconds since 1970: its id says."""
+    return UUID(prediction_id).int >> 80

@@ -1,0 +1,1 @@
+"""Release a version, roll back, and ask for approval."""

@@ -1,0 +1,1 @@
+"""Try a challenger on live traffic: canary and A/B trials."""

@@ -1,1 +1,0 @@
-"""Who is champion: releases, approvals, the registry, and what is really served."""

@@ -1,0 +1,1 @@
+"""Delete what is too old, compact tables, and forget rows on request."""

@@ -1,0 +1,141 @@
+"""Forget: the rows of a person, or whatever a key names, taken out of everything that is kept of a model's data."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import orjson
+import pandas as pd
+
+from everfit.blocks.errors import SpecError
+from everfit.blocks.spec import ModelSpec
+from everfit.tasks.data.deduplication import DUPLICATE, Matched
+from everfit.tasks.data.normalise import Kind, kind_of_arrow, normalise
+from everfit.tasks.data.quarantine import ROW
+from everfit.tasks.data.staging import PART, Staging, slices
+from everfit.tasks.retention import table_upkeep
+from everfit.tasks.sources import FAULTS
+from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN, Table, row_keys
+from everfit.tasks.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def read_key(spec: ModelSpec, given: Sequence[str]) -> dict[str, str]:
+    """The key, or the part of it, that a person wrote as `COLUMN=VALUE`.
+
+    Raises:
+        SpecError: the model's rows have no key, or what was given is no part of it.
+    """
+    key = spec.columns.key
+    if not key:
+        raise SpecError(f"{spec.name}: its rows have no key to be found by; name one under columns.key")
+    if len(given) == 1 and len(key) == 1 and "=" not in given[0]:
+        return {key[0]: given[0]}
+    found = dict(each.partition("=")[::2] for each in given)
+    if wrong := [name for name in found if name not in key]:
+        raise SpecError(f"{wrong[0]!r} is no column of the key, which is {', '.join(key)}; write --key COLUMN=VALUE")
+    if not found:
+        raise SpecError("no key was given; write --key COLUMN=VALUE")
+    return found
+
+
+def keys_of(spec: ModelSpec, workspace: Workspace, wanted: Mapping[str, str]) -> list[int]:
+    """The hashes of all keys of which the wanted values are a part, wherever rows of them may lie."""
+    tables = [workspace.table(spec.name, name) for name in ("dataset", "quarantine", "predictions")]
+    dataset = tables[0]
+    kinds = {name: kind_of_arrow(kind) for name, kind in dataset.columns().items()} if dataset.exists() else {}
+    found = set(_whole_key(spec, wanted, kinds))
+    for table in tables:
+        if not table.exists():
+            continue
+        columns = [ROW] if table is tables[1] else list(wanted)
+        for rows in _present_and_past(workspace, table, columns):
+            found |= set(_matching(rows, wanted, kinds))
+    for turn_id, sizes in staged_parts(workspace, spec.name):
+        staging = Staging(workspace, spec.name, turn_id)
+        for number in range(sizes):
+            names = [name for name in (KEY, *wanted) if name in staging.columns_of(number)]
+            found |= set(_matching(staging.read_part(number, names), wanted, kinds))
+    return sorted(found)
+
+
+def _whole_key(spec: ModelSpec, wanted: Mapping[str, str], kinds: Mapping[str, Kind]) -> Iterator[int]:
+    if set(wanted) == set(spec.columns.key):
+        frame = pd.DataFrame({name: [wanted[name]] for name in spec.columns.key})
+        for each in (kinds, {}):  # as the dataset has it, and as text, in which labels may have come before it
+            typed = normalise(frame, {name: each.get(name, "text") for name in wanted}).drop(columns=FAULTS)
+            yield from (int(key) for key in row_keys(typed, spec.columns.key))
+
+
+def _present_and_past(workspace: Workspace, table: Table, columns: Sequence[str]) -> "Iterator[pa.Table]":
+    import pyarrow as pa
+
+    there = table.columns()
+    names = [KEY, *(name for name in columns if name in there)]
+    for batch in table.arrow_batches(names):
+        yield pa.Table.from_batches([batch])
+    yield from table_upkeep.past_keys(workspace, table, columns)
+
+
+def _matching(rows: "pa.Table", wanted: Mapping[str, str], kinds: Mapping[str, Kind]) -> Iterator[int]:
+    """The keys of the rows that have all the wanted values."""
+    if ROW in rows.column_names:
+        contents: list[dict[str, Any]] = [orjson.loads(text) for text in rows[ROW].to_pylist()]
+        frame = pd.DataFrame({name: [row.get(name) for row in contents] for name in wanted})
+    elif set(wanted) <= set(rows.column_names):
+        frame = rows.select(list(wanted)).to_pandas()
+    else:
+        return
+    typed = {name: kinds.get(name, "text") for name in wanted}
+    values = normalise(pd.DataFrame([dict(wanted)]), typed).iloc[0]
+    frame = normalise(frame.reset_index(drop=True), typed)
+    same = np.ones(len(frame), dtype=np.bool_)
+    for name in wanted:
+        same &= (frame[name] == values[name]).fillna(value=False).to_numpy(dtype=np.bool_)
+    yield from (int(key) for key in rows[KEY].to_numpy()[same])
+
+
+def staged_parts(workspace: Workspace, model: str) -> list[tuple[str, int]]:
+    """The turns, and releases from quarantine, whose rows still lie staged, and in how many parts."""
+    filesystem, folder = workspace.filesystem, workspace.file(model, "turns")
+    found: dict[str, int] = {}
+    for path in map(str, filesystem.find(folder)) if filesystem.exists(folder) else ():
+        *_, turn_id, inside, name = path.split("/")
+        if inside == "batch" and name.endswith(".arrow") and name.count(".") == 1:
+            found[turn_id] = max(found.get(turn_id, 0), int(name.partition(".")[0]) + 1)
+    return sorted(found.items())
+
+
+def blank_staged(workspace: Workspace, model: str, turn_id: str, parts: int, keys: Sequence[int]) -> int:
+    """Empty the rows of some keys among those that a turn that is not over has staged; it will not take them in.
+
+    Returns:
+        How many rows were emptied.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    staging, emptied, hits = Staging(workspace, model, turn_id), 0, []
+    wanted = pa.array(list(keys), pa.int64())
+    for number in range(parts):
+        table = staging.read_part(number)
+        hit = pc.is_in(table[KEY], value_set=wanted)
+        hits.append(np.asarray(hit.to_numpy()))
+        if not pc.any(hit).as_py():
+            continue
+        emptied += int(pc.sum(hit).as_py())
+        for position, name in enumerate(table.column_names):
+            if name in {DAY, TURN, PART, "_source", "_arrived"}:
+                continue
+            nothing = pa.scalar(0 if name in {KEY, CONTENT} else None, table.schema.field(name).type)
+            table = table.set_column(position, table.schema.field(name), pc.if_else(hit, nothing, table[name]))
+        staging.write_part(number, table)
+    if emptied and workspace.exists(staging.path("matched.npz")):
+        matched = staging.read_matched()
+        status = matched.status.copy()
+        for span, hit in zip(slices(tuple(map(len, hits))), hits, strict=True):
+            status[span][hit] = DUPLICATE
+        staging.write_matched(Matched(status, matched.old_day, matched.in_quarantine))
+    return emptied

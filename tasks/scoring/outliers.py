@@ -1,0 +1,203 @@
+"""Outliers: how unlike the training data an input is.
+
+The detector is of the family of ECOD (Li, Zhao, Hu, Botta, Ionescu and Chen, "ECOD: Unsupervised Outlier Detection
+Using Empirical Cumulative Distribution Functions", IEEE TKDE 2022): for each feature the probability, in the training
+data, of a value as far out in its tail, or of a category as rare. The negative logarithms are squared before they are
+added, so that one wild value isn't lost among many features. It looks at each feature by itself and needs no more than
+tables, so that a row costs microseconds, where a forest of isolation trees takes longer than the model.
+
+The sum is told as the share of rows of the hold-out that are less unlike the training data, from 0 to 1.
+"""
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pydantic import Field
+
+from everfit.tasks.core.records import Record
+from everfit.tasks.statistics.columns import numbers_of
+from everfit.tasks.statistics.profile import ColumnProfile, Profile
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from everfit.tasks.core.records import ModelVersion
+
+FILE = "reference/outliers.json"
+"""The artifact of a turn's run."""
+
+Floats = npt.NDArray[np.float64]
+
+_LEVELS = np.concatenate([np.linspace(0, 0.99, 100), np.linspace(0.991, 0.999, 9), [0.9995, 0.9999, 1.0]])
+_FEW = 32  # rows from which numpy's fixed costs are worth it
+
+
+class Surprise(Record):
+    """How surprising a feature's values are: squares of negative logarithms of tail probabilities."""
+
+    name: str
+    edges: tuple[float, ...] = Field(default=(), description="Numeric: cell i holds edges[i-1] <= value < edges[i].")
+    cells: tuple[float, ...] = Field(default=(), description="Of each cell.")
+    categories: dict[str, float] = Field(default_factory=dict, description="Of each category.")
+    unseen: float = Field(description="Of a category that was not in the training data.")
+    missing: float = Field(description="Of no value.")
+
+    @cached_property
+    def _by_value(self) -> dict[Any, float]:
+        names: dict[str, Any] = {"True": True, "False": False}
+        own = {names[name]: value for name, value in self.categories.items() if name in names}
+        return {**self.categories, **own, None: self.missing}
+
+    @classmethod
+    def of(cls, column: ColumnProfile) -> Self | None:
+        """What a profile says; nothing of a column that had no value."""
+        if column.missing >= column.rows:
+            return None
+        none = _squared(0, column.rows)
+        missing = _squared(column.missing_share, column.rows)
+        if column.kind == "numeric" and column.quantiles:
+            edges, cells = _tails(column)
+            return cls(name=column.name, edges=edges, cells=cells, unseen=none, missing=missing)
+        if not column.categories:
+            return None
+        known = dict(zip(column.categories, column.cells, strict=False))
+        others = dict.fromkeys(column.others, column.cells[-2] / max(1, len(column.others)) if column.others else 0.0)
+        counts = {**known, **others}
+        ordered = np.sort(np.array(list(counts.values()), dtype=np.float64))
+        rarer = np.cumsum(ordered) / column.rows
+        # The probability of a category as rare as this one, or rarer.
+        shares = {
+            name: float(rarer[np.searchsorted(ordered, count, side="right") - 1]) for name, count in counts.items()
+        }
+        return cls(
+            name=column.name,
+            categories={name: _squared(share, column.rows) for name, share in shares.items()},
+            unseen=none if column.complete else _squared(float(rarer[0]), column.rows),
+            missing=missing,
+        )
+
+    def few(self, values: Sequence[Any]) -> list[float]:
+        """The surprise of each of a few values."""
+        if not self.cells:
+            known, unseen = self._by_value, self.unseen
+            return [known.get(value, unseen) for value in values]
+        edges, cells, missing = self.edges, self.cells, self.missing
+        return [missing if value is None or value != value else cells[bisect_right(edges, value)] for value in values]  # noqa: PLR0124 - NaN
+
+    def many(self, values: Floats) -> Floats:
+        """The surprise of each number, NaN for none; shape (rows,)."""
+        found = np.asarray(self.cells)[np.searchsorted(np.asarray(self.edges), values, side="right").clip(0)]
+        return np.where(np.isnan(values), self.missing, found)
+
+
+def _squared(probability: float, rows: int) -> float:
+    return math.log(min(1.0, max(probability, 1 / (rows + 1)))) ** 2
+
+
+def _tails(column: ColumnProfile) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    quantiles = np.asarray(column.quantiles)
+    edges, first = np.unique(quantiles, return_index=True)
+    last = np.append(first[1:], quantiles.size) - 1
+    steps = quantiles.size - 1
+    # A cell begins at a quantile. At most so much lies below a value in it, and at most so much above.
+    below = np.append(first[1:], steps) / steps
+    above = 1 - first / steps
+    above[-1] = max(above[-1], (last[-1] - first[-1]) / steps)
+    tails = 2 * np.minimum(below, above)
+    tails[-1] = 2 * max(above[-1], 1 / column.rows)  # the largest value itself; what is beyond has a cell of its own
+    inside = [_squared(float(tail), column.rows) for tail in tails]
+    none = _squared(0, column.rows)
+    beyond = float(np.nextafter(edges[-1], np.inf))
+    return (*edges.tolist(), beyond), (none, *inside, none)
+
+
+class OutlierDetector(Record):
+    """Tells how unlike the training data rows are."""
+
+    features: tuple[Surprise, ...]
+    levels: tuple[float, ...] = Field(description="Quantiles of the sum over the hold-out.")
+
+    @classmethod
+    def fit(cls, profile: Profile, sample: pd.DataFrame) -> Self:
+        """Fit a detector.
+
+        Args:
+            profile: Of what the model was trained on.
+            sample: Rows that it hasn't seen, by which the sum is told as a share.
+        """
+        found = [Surprise.of(column) for column in profile.columns if column.role == "feature"]
+        raw = cls(features=tuple(one for one in found if one is not None and one.name in sample), levels=())
+        sums = raw.sums(columns_of(sample, raw), len(sample))
+        levels = np.quantile(sums, _LEVELS) if len(sums) else np.zeros(0)
+        return raw.model_copy(update={"levels": tuple(levels.tolist())})
+
+    def fits(self, kinds: Mapping[str, str]) -> bool:
+        """Whether every feature is served as what it was profiled as.
+
+        Args:
+            kinds: Of the model's inputs, by name: `double`, `long`, `string`, `boolean` or `datetime`.
+        """
+        return all(
+            kinds.get(one.name) in ({"double", "long"} if one.cells else {"string", "boolean"}) for one in self.features
+        )
+
+    def sums(self, columns: Mapping[str, Sequence[Any]], rows: int) -> Floats:
+        """The sum over the features of each row; shape (rows,)."""
+        if rows < _FEW:
+            lists = [one.few(columns[one.name]) for one in self.features]
+            return np.array([math.fsum(values) for values in zip(*lists, strict=True)] if lists else [0.0] * rows)
+        total = np.zeros(rows)
+        for one in self.features:
+            values = columns[one.name]
+            total += one.many(np.array(values, dtype=np.float64)) if one.cells else np.array(one.few(values))
+        return total
+
+    def score(self, columns: Mapping[str, Sequence[Any]], rows: int) -> list[float]:
+        """The share of hold-out rows that are less unlike the training data than each row.
+
+        Args:
+            columns: Values by column, as `InputSchema.check` gives them; others are passed over.
+            rows: How many.
+        """
+        levels, shares = self.levels, _SHARES
+        # Rounding differs with how many rows are added up at once.
+        return [shares[bisect_left(levels, value * (1 - 1e-9))] for value in self.sums(columns, rows).tolist()]
+
+
+_SHARES = [0.0, *_LEVELS.tolist()]
+
+
+def columns_of(frame: pd.DataFrame, detector: OutlierDetector) -> dict[str, list[Any]]:
+    """A frame's columns as a detector takes them."""
+    columns: dict[str, list[Any]] = {}
+    for one in detector.features:
+        series = frame[one.name]
+        if one.cells:
+            columns[one.name] = numbers_of(series)[0].tolist()
+        else:
+            pairs = zip(series.tolist(), series.isna(), strict=True)
+            columns[one.name] = [
+                None if missing else value if isinstance(value, bool) else str(value) for value, missing in pairs
+            ]
+    return columns
+
+
+def read_detector(folder: Path) -> OutlierDetector | None:
+    """The detector that was put beside a model; none without one."""
+    path = folder / Path(FILE).name
+    return OutlierDetector.model_validate_json(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def fetch_detector(client: "MlflowClient", version: "ModelVersion", folder: Path) -> None:
+    """Put the detector that was logged with a version's run beside its files, if there is one."""
+    if not version.run_id or not any(item.path == FILE for item in client.list_artifacts(version.run_id, "reference")):
+        return
+    found = Path(client.download_artifacts(version.run_id, FILE, str(folder)))
+    found.replace(folder / found.name)

@@ -1,0 +1,113 @@
+"""Estimates of quality, and how well past ones came true: what an estimator's word is worth."""
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist, fmean
+
+from pydantic import AwareDatetime, Field, FiniteFloat
+
+from everfit.tasks.core.records import Record
+
+
+class PastEstimate(Record):
+    """An estimate, and what came true of it."""
+
+    until: AwareDatetime
+    estimated: FiniteFloat
+    realised: FiniteFloat
+    standard_error: FiniteFloat = Field(ge=0, description="Of the estimate and the realised value together.")
+
+    @property
+    def error(self) -> float:
+        """By how much the estimate was above what came true."""
+        return self.estimated - self.realised
+
+    @property
+    def came_true(self) -> bool:
+        """Whether it was within two standard errors."""
+        return abs(self.error) <= 2 * self.standard_error
+
+
+class TrackRecord(Record):
+    """How well past estimates came true, and so how far the next one is to be trusted."""
+
+    windows: int
+    mean_error: FiniteFloat | None = Field(description="Mean distance between estimated and realised values.")
+    extra_error: FiniteFloat = Field(description="Root of the mean squared error beyond what the bands explain.")
+    trust: FiniteFloat
+    words: str
+
+
+class EstimatedQuality(Record):
+    """A metric estimated without labels, with its band."""
+
+    method: str
+    metric: str
+    rows: int
+    value: FiniteFloat
+    standard_error: FiniteFloat
+    lower: FiniteFloat
+    upper: FiniteFloat
+    confidence: FiniteFloat
+    trust: FiniteFloat
+    words: str
+
+
+def track_record(past: Sequence[PastEstimate], *, newest: int = 12) -> TrackRecord:
+    """Judge an estimator by what came true.
+
+    Trust is Laplace's rule of succession over the estimates that came true within their band: one half without any
+    record, and towards 0 or 1 as windows add up.
+
+    Args:
+        past: Estimates whose labels have matured since, in any order.
+        newest: So many of the newest count.
+    """
+    recent = sorted(past, key=lambda each: each.until)[-newest:]
+    if not recent:
+        words = "no estimate has been compared with labels yet"
+        return TrackRecord(windows=0, mean_error=None, extra_error=0.0, trust=0.5, words=words)
+    right = sum(each.came_true for each in recent)
+    trust = (right + 1) / (len(recent) + 2)
+    off = fmean(abs(each.error) for each in recent)
+    extra = fmean(each.error**2 - each.standard_error**2 for each in recent)
+    count = f"{len(recent)} windows were" if len(recent) > 1 else "one window was"
+    words = f"estimates of the last {count} off by {off:.2g} on average, {right} of {len(recent)} within their band"
+    return TrackRecord(
+        windows=len(recent),
+        mean_error=off,
+        extra_error=math.sqrt(max(0.0, extra)),
+        trust=trust,
+        words=words if trust >= 0.5 else f"{words}; not trusted alone",
+    )
+
+
+def estimated(
+    method: str, name: str, rows: int, value: float, error: float, *, record: TrackRecord | None, confidence: float
+) -> EstimatedQuality:
+    """Put an estimate into words and widen its band by how far past ones were off beyond theirs.
+
+    Args:
+        method: Of estimation.
+        name: Of the metric.
+        rows: How many were estimated for.
+        value: The estimate.
+        error: Its standard error.
+        record: How well past estimates came true.
+        confidence: Of the band.
+    """
+    record = record or track_record(())
+    widened = math.hypot(error, record.extra_error)
+    half = NormalDist().inv_cdf((1 + confidence) / 2) * widened
+    return EstimatedQuality(
+        method=method,
+        metric=name,
+        rows=rows,
+        value=value,
+        standard_error=widened,
+        lower=value - half,
+        upper=value + half,
+        confidence=confidence,
+        trust=record.trust,
+        words=f"{name} is estimated at {value:.4g} (± {half:.2g}) for {rows:,} rows; {record.words}",
+    )

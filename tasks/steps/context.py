@@ -1,0 +1,26 @@
+"""The model that a flow is about, and the moment that it looks at."""
+
+import logging
+from datetime import UTC, datetime
+
+from prefect import runtime
+
+from everfit.blocks.settings import Settings
+from everfit.tasks.core.spec_loading import load_spec
+from everfit.tasks.registry import mlflow_client
+from everfit.tasks.turns import turn_record
+from everfit.tasks.turns.context import Context
+
+logger = logging.getLogger("everfit.training")
+
+
+def open_context(model: str) -> Context:
+    """Find the model's spec and the places that the settings name."""
+    settings = Settings()
+    mlflow_client.use_tracking(settings)
+    return Context(load_spec(model), settings)
+
+
+def moment(until: datetime | None) -> datetime:
+    """The end of the turn's window: the one given, or when the flow run was due, the same if it is run again."""
+    return turn_record.check_until(until or runtime.flow_run.scheduled_start_time or datetime.now(UTC))

@@ -1,0 +1,170 @@
+"""Calls for turns, as Prefect tasks: the ledger says who gets one, and training is started once under the turn's id."""
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from prefect import get_client, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Completed
+
+from everfit.blocks.errors import EverfitError
+from everfit.tasks.core.final_states import ended
+from everfit.tasks.core.records import Trigger, TriggerKind, Window
+from everfit.tasks.ledger import Turn
+from everfit.tasks.ledger.records import FAILED, RUNNING
+from everfit.tasks.ledger.requests import Call
+from everfit.tasks.monitoring.signals.code_change import read_code
+from everfit.tasks.monitoring.triage_history import TRIAGE, Judged, begun, past_turn, recalled, remembered
+from everfit.tasks.registry import model_registry
+from everfit.tasks.triage import TriageDecision
+from everfit.tasks.triage.admission import Admission, TurnRequest, admit
+from everfit.tasks.triage.event_requests import Asked, Reply, reply
+from everfit.tasks.triage.signals import CodeSignal
+from everfit.tasks.turns.context import Context
+
+logger = logging.getLogger("everfit.calls")
+
+CALLED, CALLED_ALREADY, HELD_BACK = "TurnCalled", "TurnCalledAlready", "TurnHeldBack"
+"""Names of final states: the turn is started, it was already, or the ledger's rules refused it."""
+
+_BY_ITSELF: frozenset[TriggerKind] = frozenset({"event", "code", "drift", "quality"})
+"""Triggers that ask; a person and a schedule decide by themselves."""
+
+
+@task(cache_policy=NO_CACHE)
+def call(context: Context, until: datetime, kind: TriggerKind, reason: str, decision_id: str) -> Call:
+    """Ask for the turn that an event is about: the one that triage called for, where a decision is behind it.
+
+    Raises:
+        EverfitError: there is no such decision about the model.
+    """
+    if not decision_id:
+        return ask(context, until, Trigger(kind=kind, reason=reason))
+    entry = context.ledger.decision(decision_id)
+    if entry is None or entry.kind != TRIAGE or entry.model != context.spec.name:
+        raise EverfitError(f"{decision_id!r} is no triage of {context.spec.name!r}; leave decision_id empty")
+    decision = Judged.recall(entry.record).decision
+    if decision.verdict != "retrain":
+        return Call(turn_id=None, start=False, reason=f"triage says {decision.verdict}: {decision.reasons[0]}")
+    return call_decided(context, decision)
+
+
+def call_decided(context: Context, decision: TriageDecision) -> Call:
+    """Ask for the turn that a triage decision calls for; of many who ask at once, one is to start it."""
+    spec, until, trigger = context.spec, decision.window.until, decision.trigger()
+    entries = remembered(context.ledger, spec.name, context.ledger.turns(spec.name))
+    newest = max([entry.until for entry in entries if entry.until is not None], default=until)
+    behind = {each.decision.id: each.decision for each in recalled(entries)}
+    behind |= {decision.id: decision}
+
+    def may_start(turns: Sequence[Turn]) -> Admission:
+        others, attempts = _without(turns, trigger.turn_id(spec.name, until))
+        past = [past_turn(turn, behind.get(turn.trigger.id)) for turn in others]
+        request = TurnRequest.of(decision).model_copy(update={"attempts": attempts})
+        return admit(request, past, max(newest, until), spec.retraining)
+
+    return context.ledger.call_turn(spec.name, trigger, Window(until=until), may_start=may_start)
+
+
+def ask(context: Context, until: datetime, trigger: Trigger) -> Call:
+    """Ask for a turn that no triage is behind."""
+    spec, ledger = context.spec, context.ledger
+    entries = ledger.decisions(spec.name, kind=TRIAGE)
+    newest = max([entry.until for entry in entries if entry.until is not None], default=until)
+    code = _code(context) if trigger.kind == "code" else CodeSignal()
+
+    def may_start(turns: Sequence[Turn]) -> Reply:
+        others, attempts = _without(turns, trigger.turn_id(spec.name, until))
+        asked = Asked(model=spec.name, kind=trigger.kind, until=until, code=code, attempts=attempts)
+        return reply(asked, [past_turn(turn, None) for turn in others], newest, spec.retraining)
+
+    return ledger.call_turn(spec.name, trigger, Window(until=until), may_start=may_start)
+
+
+def _without(turns: Sequence[Turn], turn_id: str) -> tuple[list[Turn], int]:
+    """The other turns, and how often this one has been begun."""
+    own = next((turn.attempt for turn in turns if turn.id == turn_id), 0)
+    return [turn for turn in begun(turns) if turn.id != turn_id], own
+
+
+def refused(context: Context, until: datetime, trigger: Trigger) -> Call | None:
+    """Ask for the turn of a training run that nobody is behind; none if it may go on.
+
+    What was granted goes on, and what broke off while it ran may be taken up again by its run; but a turn that has not
+    begun for so long that it was given up is asked for anew, since others may have been granted meanwhile.
+    """
+    turn_id = trigger.turn_id(context.spec.name, until)
+    found = next((turn for turn in context.ledger.turns_as_seen(context.spec.name) if turn.id == turn_id), None)
+    given_up = found is not None and found.state == FAILED and found.fence is None and trigger.kind != "manual"
+    if not given_up and (found is not None or trigger.kind not in _BY_ITSELF):
+        return None
+    answer = ask(context, until, trigger)
+    return None if answer.start else answer
+
+
+@task(cache_policy=NO_CACHE)
+def start(context: Context, answer: Call) -> None:
+    """Start training for a turn that was granted and hasn't begun: by its id, so that it is started once.
+
+    That it was granted before, and to another who may have been killed since, makes no difference.
+
+    Raises:
+        EverfitError: the model has no training deployment.
+    """
+    if answer.turn_id and not start_training(context, answer.turn_id):
+        raise EverfitError(f"{context.spec.name!r} has no training deployment; run `everfit bootstrap`")
+
+
+def start_training(context: Context, turn_id: str) -> bool:
+    """Start the model's training deployment for a turn, where there is one, without waiting for it.
+
+    However often a turn is asked for, one run is started each time that it is reserved: Prefect gives back the run of
+    a key that it knows, also one that is over, so that a turn that broke off needs a key of its own to be run again.
+
+    Args:
+        context: The model's.
+        turn_id: The turn, as it was reserved; one that is being run, or is over, is left alone.
+
+    Returns:
+        Whether it is on its way; if not, there is no such deployment.
+    """
+    from prefect.deployments import run_deployment
+
+    model, turn = context.spec.name, context.ledger.turn(turn_id)
+    if turn.state != RUNNING or turn.fence is not None:
+        return True
+    key = f"{turn.id}/{turn.started_at.isoformat()}"
+    with get_client(sync_client=True) as client:
+        for deployment in (f"training/{model}", "training/training"):
+            try:
+                found = client.read_deployment_by_name(deployment)
+            except ObjectNotFound:
+                continue
+            # What the deployment calls the model stays: that may be a spec file.
+            named = {} if "model" in found.parameters else {"model": model}
+            parameters = {**named, "until": turn.window.until, "trigger": turn.trigger.model_dump()}
+            run_deployment(deployment, parameters=parameters, timeout=0, idempotency_key=key, as_subflow=False)
+            logger.info("retrain   %s was started for turn %s", deployment, turn_id)
+            return True
+    return False
+
+
+def final_state(context: Context, answer: Call) -> State[dict[str, Any]]:
+    """The final state of a flow that asked for a turn."""
+    name = CALLED if answer.start else CALLED_ALREADY if answer.turn_id else HELD_BACK
+    data = {"model": context.spec.name, "state": name, "turn_id": answer.turn_id, "reasons": [answer.reason]}
+    return ended(Completed(name=name, message=answer.reason[:500], data=data))
+
+
+def _code(context: Context) -> CodeSignal:
+    """What has changed since the champion was trained, or why that isn't known."""
+    release = context.ledger.current_release(context.spec.name)
+    if release is None or release.turn_id is None:
+        reason = "there is no champion that a turn of this ledger has trained"
+        return CodeSignal(status="not_enough", reason=reason)
+    run_id = model_registry.model_version(context.mlflow, context.spec.name, release.version).run_id
+    return read_code(context, context.ledger.turn(release.turn_id), run_id)

@@ -1,0 +1,41 @@
+"""Which files a Delta table has, and which of them a window of a version needs."""
+
+from datetime import timedelta
+
+from everfit.blocks.errors import WorkspaceError
+from everfit.tasks.core.records import Window
+from everfit.tasks.storage.tables import DAY, Table
+from everfit.tasks.storage.workspace import Workspace
+
+
+def files_there(workspace: Workspace, table: Table) -> set[str]:
+    """The paths, within the table, of all files with rows that are there, needed or not."""
+    filesystem = workspace.filesystem
+    root = str(filesystem._strip_protocol(table.uri)).rstrip("/")  # noqa: SLF001 - fsspec has no public way to it
+    if not filesystem.exists(root):
+        return set()
+    found = (str(path).removeprefix(f"{root}/") for path in filesystem.find(root))
+    return {path for path in found if path.endswith(".parquet") and not path.startswith("_delta_log/")}
+
+
+def files_of(table: Table, version: int, window: Window) -> set[str] | None:
+    """The paths of the files that a window of a version is read from; None when the version is gone."""
+    try:
+        opened = table.open(version)
+    except WorkspaceError:
+        return None
+    import pyarrow as pa
+
+    files = pa.table(opened.get_add_actions(flatten=True))
+    first = None if window.since is None else window.since.date() - timedelta(days=1)
+    return {
+        path
+        for path, day in zip(files["path"].to_pylist(), files[f"partition.{DAY}"].to_pylist(), strict=True)
+        if day <= window.until.date() and (first is None or day >= first)
+    }
+
+
+def is_whole(workspace: Workspace, table: Table, version: int, window: Window) -> bool:
+    """Whether all files that a window of a version is read from are there."""
+    needed = files_of(table, version, window)
+    return needed is not None and needed <= files_there(workspace, table)

@@ -1,0 +1,190 @@
+"""Reading a Delta table: by window, whole or in pieces, at any version."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from everfit.blocks.errors import WorkspaceError
+from everfit.tasks.core.records import Window
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.dataset as pds
+    from deltalake import DeltaTable
+
+KEY, DAY = "_key", "_day"
+"""Columns of everfit's own: hash of the key, and the day partition."""
+
+
+@dataclass(frozen=True)
+class TableReads:
+    """A Delta table under the workspace, partitioned by `_day`: what can be read of it.
+
+    Attributes:
+        uri: Where it lies.
+        storage_options: What is needed to reach the store; empty for a local folder.
+        historic: Whether its past versions stay readable for as long as somebody may name them.
+    """
+
+    uri: str
+    storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
+    historic: bool = False
+
+    def open(self, version: int | None = None) -> "DeltaTable":
+        """The table itself, at a version; the newest without it.
+
+        Raises:
+            WorkspaceError: there is no such table or version.
+        """
+        from deltalake import DeltaTable
+        from deltalake.exceptions import DeltaError, TableNotFoundError
+
+        try:
+            return DeltaTable(self.uri, version=version, storage_options=dict(self.storage_options))
+        except TableNotFoundError as error:
+            raise WorkspaceError(f"there is no table at {self.uri!r}; has anything been ingested yet?") from error
+        except DeltaError as error:
+            raise WorkspaceError(f"the table at {self.uri!r} can't be read at version {version!r}: {error}") from error
+
+    def exists(self) -> bool:
+        """Whether anything was ever appended."""
+        from deltalake import DeltaTable
+
+        return DeltaTable.is_deltatable(self.uri, storage_options=dict(self.storage_options))
+
+    def version(self) -> int:
+        """The newest version."""
+        return int(self.open().version())
+
+    def columns(self, version: int | None = None) -> dict[str, str]:
+        """The columns and their types, as Arrow names them."""
+        import pyarrow as pa
+
+        return {item.name: str(item.type) for item in pa.schema(self.open(version).schema().to_arrow())}
+
+    def arrow_batches(
+        self, columns: Sequence[str], condition: "pds.Expression | None" = None, version: int | None = None
+    ) -> "Iterator[pa.RecordBatch]":
+        """Read some columns piece by piece, as Arrow has them."""
+        scanner = self._files(self.open(version)).scanner(
+            columns=list(columns), filter=condition, batch_readahead=2, fragment_readahead=2
+        )
+        for batch in scanner.to_batches():
+            if batch.num_rows:
+                yield batch
+
+    def newest(self, time_column: str, before: datetime | None = None) -> datetime | None:
+        """The latest time in a column, or the latest before a moment; only the last day that has any is read."""
+        import pyarrow.compute as pc
+        import pyarrow.dataset as pds
+
+        table = self.open()
+        dataset = self._files(table)
+        for day in sorted({str(each[DAY]) for each in table.partitions()}, reverse=True):
+            there = (pds.field(DAY) == date.fromisoformat(day)) & pds.field(time_column).is_valid()
+            if before is not None:
+                there &= pds.field(time_column) < pd.Timestamp(before)
+            found = pc.max(dataset.to_table(columns=[time_column], filter=there)[time_column])
+            if found.is_valid:
+                newest: datetime = found.as_py()
+                return newest
+        return None
+
+    def _dataset(
+        self, window: Window | None, time_column: str | None, version: int | None
+    ) -> "tuple[pds.Dataset, pds.Expression | None]":
+        import pyarrow.dataset as pds
+
+        table = self.open(version)
+        if window is None:
+            return self._files(table), None
+        # The day prunes whole files before they are looked at, the time is exact.
+        days = f"{DAY} <= '{window.until.date()}'"
+        condition = pds.field(DAY) <= window.until.date()
+        if window.since is not None:
+            first = window.since.date() - timedelta(days=1)
+            days += f" AND {DAY} >= '{first}'"
+            condition &= pds.field(DAY) >= first
+        if time_column is not None:
+            condition &= pds.field(time_column) < pd.Timestamp(window.until)
+            if window.since is not None:
+                condition &= pds.field(time_column) >= pd.Timestamp(window.since)
+        return self._files(table, file_pruning_predicate=days), condition
+
+    def _files(self, table: "DeltaTable", **options: Any) -> "pds.Dataset":
+        """The table's files, to be read by Arrow.
+
+        Those of a local folder are opened by Arrow itself. Delta's own file system is Python, which Arrow's threads
+        call while they read ahead: slowly, and when the interpreter ends meanwhile, the process dies by a signal or
+        hangs.
+        """
+        from pyarrow import fs
+
+        local = None if "://" in self.uri else fs.SubTreeFileSystem(self.uri, fs.LocalFileSystem())
+        return table.to_pyarrow_dataset(filesystem=local, **options)
+
+    def read(
+        self,
+        window: Window | None = None,
+        time_column: str | None = None,
+        columns: Sequence[str] | None = None,
+        version: int | None = None,
+    ) -> pd.DataFrame:
+        """Read the rows of a window, in an order that is always the same.
+
+        Args:
+            window: By event time; all rows without it.
+            time_column: The column that the window is of; needed with a window for more than whole days.
+            columns: Those wanted; all without it.
+            version: Of the table; the newest without it.
+
+        Returns:
+            The rows, in order of time and key.
+
+        Raises:
+            WorkspaceError: there is no such table or version.
+        """
+        dataset, condition = self._dataset(window, time_column, version)
+        order = [name for name in (time_column, KEY) if name is not None and name in dataset.schema.names]
+        wanted = None if columns is None else list(dict.fromkeys([*columns, *order]))
+        table = dataset.to_table(columns=wanted, filter=condition)
+        if order:
+            table = table.sort_by([(name, "ascending") for name in order])
+        frame: pd.DataFrame = table.to_pandas()
+        return frame if columns is None else frame[list(columns)]
+
+    def batches(  # noqa: PLR0917
+        self,
+        window: Window | None = None,
+        time_column: str | None = None,
+        columns: Sequence[str] | None = None,
+        version: int | None = None,
+        rows: int = 131_072,
+        condition: "pds.Expression | None" = None,
+    ) -> Iterator[pd.DataFrame]:
+        """Read the rows of a window piece by piece, in no set order, in bounded memory.
+
+        Args:
+            window: By event time; all rows without it.
+            time_column: The column that the window is of.
+            columns: Those wanted; all without it.
+            version: Of the table; the newest without it.
+            rows: At most, in a piece.
+            condition: What else must hold of the rows.
+        """
+        dataset, inside = self._dataset(window, time_column, version)
+        if condition is not None:
+            inside = condition if inside is None else inside & condition
+        scanner = dataset.scanner(
+            columns=None if columns is None else list(columns),
+            filter=inside,
+            batch_size=rows,
+            batch_readahead=2,
+            fragment_readahead=2,
+        )
+        for batch in scanner.to_batches():
+            if batch.num_rows:
+                yield batch.to_pandas()

@@ -1,0 +1,170 @@
+"""The workspace: where a model's tables are, and what its turns leave."""
+
+import io
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Literal
+
+from everfit.blocks.errors import WorkspaceError
+from everfit.blocks.settings import Settings
+from everfit.tasks.storage.tables import Table
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+TableName = Literal["dataset", "quarantine", "predictions", "labels"]
+
+# The AWS variables by the names that deltalake gives them; it reads the rest of the environment itself.
+_STORAGE_VARIABLES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "AWS_ENDPOINT_URL",
+)
+
+
+def storage_options(uri: str) -> dict[str, str]:
+    """What deltalake needs to reach a table: the AWS variables, and leave to use plain http where they ask for it."""
+    if not uri.startswith("s3://"):
+        return {}
+    options = {name: os.environ[name] for name in _STORAGE_VARIABLES if name in os.environ}
+    if options.get("AWS_ENDPOINT_URL", "").startswith("http://"):
+        options["AWS_ALLOW_HTTP"] = "true"
+    return options
+
+
+_CHECKED: set[str] = set()
+
+
+def check_store(uri: str) -> None:
+    """Refuse a store that doesn't honour conditional puts, without which two writers overwrite each other's commits.
+
+    Args:
+        uri: `s3://bucket/prefix`; one small object is put there, once more, and taken away.
+
+    Raises:
+        WorkspaceError: the store can't be reached or written to, or it lets the second put through.
+    """
+    import uuid
+
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    key = "/".join(filter(None, [prefix, f".everfit-check-{uuid.uuid4().hex}"]))
+    try:
+        # A session of its own: the default one keeps the credentials that it found first.
+        client = boto3.Session().client(
+            "s3", config=Config(connect_timeout=10, read_timeout=30, retries={"max_attempts": 3})
+        )
+        client.put_object(Bucket=bucket, Key=key, Body=b"1", IfNoneMatch="*")
+        try:
+            client.put_object(Bucket=bucket, Key=key, Body=b"2", IfNoneMatch="*")
+        except ClientError as error:
+            if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") not in {409, 412}:
+                raise
+        else:
+            raise WorkspaceError(
+                f"the store of {uri!r} does not honour conditional puts (If-None-Match): two writers would overwrite "
+                f"each other's rows; use a store that does, such as Amazon S3, SeaweedFS, MinIO or Ceph"
+            )
+        finally:
+            client.delete_object(Bucket=bucket, Key=key)
+    except (BotoCoreError, ClientError, ValueError) as error:
+        raise WorkspaceError(
+            f"workspace {uri!r} can't be used: {error}; check the bucket, AWS_ENDPOINT_URL and the credentials"
+        ) from error
+
+
+class Workspace:
+    """A folder or a bucket's prefix that holds all that everfit keeps in files.
+
+    Args:
+        uri: A local folder, or `s3://bucket/prefix`.
+
+    Raises:
+        WorkspaceError: the scheme is neither a local path nor `s3://`.
+    """
+
+    def __init__(self, uri: str) -> None:
+        scheme, separator, _ = uri.partition("://")
+        if separator and scheme not in {"s3", "file"}:
+            raise WorkspaceError(f"workspace {uri!r}: {scheme!r} is not supported; use a folder or s3://bucket/prefix")
+        self.remote = scheme == "s3" and bool(separator)
+        self.uri = uri.rstrip("/") if self.remote else os.path.abspath(uri.removeprefix("file://"))  # noqa: PTH100
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Workspace":
+        """The workspace that the settings name.
+
+        Raises:
+            WorkspaceError: it is a store that everfit's tables can't be kept safe in.
+        """
+        workspace = cls(settings.workspace)
+        if workspace.remote and workspace.uri not in _CHECKED:
+            check_store(workspace.uri)
+            _CHECKED.add(workspace.uri)
+        return workspace
+
+    @property
+    def storage_options(self) -> dict[str, str]:
+        """What deltalake needs to reach the store."""
+        return storage_options(self.uri)
+
+    def table(self, model: str, name: TableName) -> Table:
+        """One of the model's four Delta tables."""
+        return Table(f"{self.uri}/{model}/{name}", self.storage_options, historic=name == "dataset")
+
+    def file(self, *parts: str) -> str:
+        """The address of a file of the workspace."""
+        return "/".join([self.uri, *parts])
+
+    def turn_file(self, model: str, turn_id: str, name: str) -> str:
+        """The address of a file that a turn leaves for its later steps, or for good."""
+        return self.file(model, "turns", turn_id, name)
+
+    @property
+    def filesystem(self) -> "AbstractFileSystem":
+        """The file system under the workspace, as fsspec has it."""
+        import fsspec
+
+        # Listings are not cached: what another process has written since must be seen.
+        return fsspec.filesystem("s3", use_listings_cache=False) if self.remote else fsspec.filesystem("file")
+
+    def exists(self, path: str) -> bool:
+        """Whether the file is there."""
+        return bool(self.filesystem.exists(path))
+
+    def read(self, path: str) -> bytes:
+        """The content of a file.
+
+        Raises:
+            WorkspaceError: the file is not there.
+        """
+        try:
+            return bytes(self.filesystem.cat_file(path))
+        except FileNotFoundError as error:
+            raise WorkspaceError(f"{path!r} is missing from the workspace; run the turn again") from error
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write a file whole or not at all."""
+        with self.writing(path) as stream:
+            stream.write(content)
+
+    @contextmanager
+    def writing(self, path: str) -> Iterator[IO[bytes]]:
+        """A stream to a file, which is there once all of it was written, or not at all."""
+        if self.remote:
+            content = io.BytesIO()
+            yield content
+            self.filesystem.pipe_file(path, content.getvalue())  # an S3 put is seen whole or not at all
+            return
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+        unfinished = f"{path}.{os.getpid()}.{threading.get_ident()}.tmp"
+        with open(unfinished, "wb") as stream:  # noqa: PTH123
+            yield stream
+        os.replace(unfinished, path)  # noqa: PTH105

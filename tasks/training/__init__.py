@@ -1,0 +1,1 @@
+"""Candidates, validation folds, search, and the final fit."""

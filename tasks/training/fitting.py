@@ -1,0 +1,79 @@
+"""Fit: one candidate on some rows, with one setting; the same rows in the same order give the same model."""
+
+import random
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from everfit.blocks.policy import parse_duration
+from everfit.blocks.spec import ModelSpec
+from everfit.blocks.training import is_factory
+from everfit.tasks.statistics.scores import labels
+from everfit.tasks.training.folds import VALIDATION_SHARE
+from everfit.tasks.training.pipelines import build_pipeline
+from everfit.tasks.training.search import Setting
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+
+def fit(spec: ModelSpec, features: list[str], candidate: str, setting: Setting, rows: pd.DataFrame) -> "Pipeline":
+    """Fit a candidate on rows in time order.
+
+    Args:
+        spec: Says what is predicted, how rows are weighted, and whether probabilities are calibrated.
+        features: The columns that the model may look at.
+        candidate: Which.
+        setting: Hyperparameters in place of the spec's and the defaults.
+        rows: With features, target and time.
+    """
+    policy, target = spec.training, labels(rows[spec.columns.target], spec.task)
+    if is_factory(candidate):  # which may draw from the generators of the process, whatever was drawn before
+        random.seed(policy.seed)
+        np.random.seed(policy.seed)  # noqa: NPY002 - it is the one that others draw from
+    model = build_pipeline(
+        candidate,
+        spec.task,
+        rows[features],
+        policy.seed,
+        parameters={**policy.parameters.get(candidate, {}), **setting.parameters},
+        class_weight=None if policy.class_weight == "none" else policy.class_weight,
+    )
+    kept = len(rows) if policy.calibration == "none" else round(len(rows) * (1 - VALIDATION_SHARE))
+    weights = recency_weights(rows[spec.columns.time], policy.recency)
+    last = model.steps[-1][0]
+    given = {} if weights is None else {f"{last}__sample_weight": weights[:kept]}
+    model.fit(rows[features].iloc[:kept], target.iloc[:kept], **given)
+    if kept < len(rows):
+        model = _calibrated(model, policy.calibration, rows[features].iloc[kept:], target.iloc[kept:])
+    if "n_jobs" in model.steps[-1][1].get_params():
+        model.steps[-1][1].set_params(n_jobs=None)  # a served model answers row by row, and threads cost more than that
+    return model
+
+
+def recency_weights(times: pd.Series, half_life: timedelta | None) -> npt.NDArray[np.float64] | None:
+    """Weights that halve with every half-life before the newest row; none where all rows weigh the same."""
+    if half_life is None:
+        return None
+    age = (times.max() - times) / half_life
+    return np.asarray(0.5 ** age.to_numpy(dtype=np.float64))
+
+
+def since_of(span: str, until: datetime) -> datetime | None:
+    """Where a span of history that ends at `until` begins; None for all history."""
+    return None if span == "all" else until - parse_duration(span)
+
+
+def _calibrated(model: "Pipeline", method: str, features: pd.DataFrame, target: pd.Series) -> "Pipeline":
+    """The pipeline with its last step calibrated on rows that it was not fitted on."""
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.frozen import FrozenEstimator
+    from sklearn.pipeline import Pipeline
+
+    known = target.isin(list(model.classes_))  # of a class that came up only now nothing can be calibrated
+    inner = CalibratedClassifierCV(FrozenEstimator(model.steps[-1][1]), method=method, cv=None)
+    inner.fit(model[:-1].transform(features[known]), target[known])
+    return Pipeline([*model.steps[:-1], (model.steps[-1][0], inner)])

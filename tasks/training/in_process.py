@@ -1,0 +1,81 @@
+"""Try and fit candidates in this process."""
+
+import time
+from collections.abc import Iterator
+
+import pandas as pd
+
+from everfit.tasks.core.records import Window
+from everfit.tasks.data.split import TrainingData
+from everfit.tasks.models.skops_format import dump_model, trusted_types
+from everfit.tasks.statistics.business_value import best_threshold
+from everfit.tasks.statistics.metrics import metric
+from everfit.tasks.statistics.scores import class_indices, class_list, model_scores
+from everfit.tasks.training.fitting import fit, since_of
+from everfit.tasks.training.folds import folds_of
+from everfit.tasks.training.results import Fitted
+from everfit.tasks.training.search import Asked, Evaluate, Setting, TimeUp, Try, score_setting
+
+
+def try_here(data: TrainingData, asked: Asked, seconds: float) -> Try:
+    """Try one setting in this process; see `try_setting`."""
+    deadline = time.perf_counter() + seconds
+    rows = data.training_rows(data.split.training)
+    better = metric(data.spec.metric).greater_is_better
+    evaluate = _evaluation(data, asked.candidate, rows, deadline)
+    return score_setting(asked, evaluate, greater_is_better=better, deadline=deadline)
+
+
+def _evaluation(data: TrainingData, candidate: str, rows: pd.DataFrame, deadline: float) -> Evaluate:
+    """Scores a setting on the folds: each fits on rows of the setting's span alone, and validates on the same rows."""
+    spec, names = data.spec, data.spec.columns
+    classes = class_list(rows[names.target], spec.task)
+    scored, folds = metric(spec.metric), folds_of(spec, rows)
+
+    def scores(setting: Setting) -> Iterator[float]:
+        for fitted, validated in folds:
+            if time.perf_counter() > deadline:
+                raise TimeUp
+            earlier, later = rows.iloc[fitted], rows.iloc[validated]
+            since = since_of(setting.span, later[names.time].iloc[0].to_pydatetime())
+            if since is not None:
+                earlier = earlier[earlier[names.time] >= since]
+            model = fit(spec, data.features, candidate, setting, earlier)
+            said = model_scores(model, later[data.features], classes, spec.task)
+            yield scored.score(class_indices(later[names.target], classes, spec.task), said)
+
+    return scores
+
+
+def fit_here(data: TrainingData, candidate: str, window: Window, path: str, setting: Setting) -> Fitted:
+    """Fit a candidate in this process; see `fit_on`."""
+    since = since_of(setting.span, window.until)
+    if since is not None and (window.since is None or window.since < since):
+        window = window.model_copy(update={"since": since})
+    rows = data.training_rows(window)
+    content = dump_model(fit(data.spec, data.features, candidate, setting, rows))
+    trusted_types(content)  # what could not be loaded later is refused now
+    data.workspace.write(path, content)
+    return Fitted(
+        candidate=candidate,
+        path=path,
+        rows=len(rows),
+        trained_on=window,
+        features=tuple(data.features),
+        setting=setting,
+        threshold=_threshold(data, candidate, setting, rows),
+    )
+
+
+def _threshold(data: TrainingData, candidate: str, setting: Setting, rows: pd.DataFrame) -> float | None:
+    """The threshold that is worth most on the last rows, of a model fitted on the earlier ones."""
+    value, target = data.spec.training.value, data.spec.columns.target
+    if value is None or value.function is not None:
+        return None
+    one = data.spec.training.model_copy(update={"folds": 1})
+    ((fitted, validated),) = folds_of(data.spec.model_copy(update={"training": one}), rows)
+    model = fit(data.spec, data.features, candidate, setting, rows.iloc[fitted])
+    classes = class_list(rows[target], data.spec.task)
+    later = rows.iloc[validated]
+    said = model_scores(model, later[data.features], classes, data.spec.task)
+    return best_threshold(value, class_indices(later[target], classes, data.spec.task), said)

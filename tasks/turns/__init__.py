@@ -1,0 +1,1 @@
+"""A turn's context, record, package, explanation and reproduction."""

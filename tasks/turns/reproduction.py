@@ -1,0 +1,144 @@
+"""Reproduce: train a turn's model again from what the turn left, and see whether it is the same."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from everfit.blocks.errors import DataError, EverfitError, WorkspaceError
+from everfit.blocks.spec import ModelSpec
+from everfit.tasks.core.records import Record
+from everfit.tasks.data.commit import take_snapshot
+from everfit.tasks.data.split import TrainingData
+from everfit.tasks.evaluation.holdout_scores import judge
+from everfit.tasks.evaluation.report import Report, predictions_digest
+from everfit.tasks.registry.tracking import code_version, package_versions
+from everfit.tasks.statistics.metrics import metric
+from everfit.tasks.storage.table_files import is_whole
+from everfit.tasks.storage.workspace import Workspace
+from everfit.tasks.training.fitting import fit
+from everfit.tasks.turns.package import Package, read_package
+from everfit.tasks.turns.turn_record import TurnRecord
+
+Sameness = Literal["identical", "different"]
+
+
+class NotReproducibleError(WorkspaceError):
+    """Rows that a turn trained on are gone: too old to be kept, or removed on request."""
+
+
+class Reproduction(Record):
+    """Whether a turn's model came out the same when it was trained again."""
+
+    turn_id: str
+    data: Sameness
+    parameters: Sameness
+    metrics: Sameness
+    predictions: Sameness
+    differences: tuple[str, ...] = ()
+    versions: dict[str, str] = Field(default_factory=dict, description="What runs otherwise than it did then.")
+
+    @property
+    def identical(self) -> bool:
+        """Whether nothing differs."""
+        return {self.data, self.parameters, self.metrics, self.predictions} == {"identical"}
+
+
+def reproduce(workspace: Workspace, model: str, turn_id: str) -> Reproduction:
+    """Train a turn's challenger again: same rows, spec, parameters and seed; and judge it on the same hold-out.
+
+    Nothing of the workspace is changed.
+
+    Args:
+        workspace: Where the dataset and the turn's package are.
+        model: The model's name.
+        turn_id: The turn.
+
+    Raises:
+        NotReproducibleError: rows that it trained on are gone.
+        WorkspaceError: the turn left no package.
+    """
+    package = read_package(workspace, model, turn_id)
+    spec, record = ModelSpec.model_validate(package.spec), TurnRecord.recall(package.turn["record"])
+    report = Report.recall(package.evidence)
+    snapshot, split, fitted, evidence = record.snapshot, record.split, record.fitted, record.evidence
+    if snapshot is None or split is None or fitted is None or evidence is None:
+        raise WorkspaceError(f"turn {turn_id!r} trained no model, so there is nothing to make again")
+    if not is_whole(workspace, workspace.table(model, "dataset"), snapshot.version, snapshot.window):
+        raise NotReproducibleError(f"turn {turn_id!r} can't be reproduced any more: rows that it trained on are gone")
+    differences: list[str] = []
+    now = take_snapshot(spec, snapshot.window, workspace, snapshot.version)
+    if now.content_digest != snapshot.content_digest:
+        differences.append(
+            f"data: {now.rows:,} rows with digest {now.content_digest[:12]}, then {snapshot.rows:,} rows"
+        )
+    until = datetime.fromisoformat(package.turn["until"])
+    data = TrainingData(spec, snapshot.model_copy(update={"uri": now.uri}), split, until, workspace)
+    parameters = _parameter_differences(data, record)
+    metrics, predictions = ["metrics: not measured"], ["predictions: none"]
+    try:
+        rows = data.training_rows(fitted.trained_on)
+        if len(rows) != fitted.rows:
+            parameters.append(f"parameters: fitted on {len(rows):,} rows, then on {fitted.rows:,}")
+        again = fit(spec, list(fitted.features), fitted.candidate, fitted.setting, rows)
+        judged = judge(
+            spec,
+            data.rows(split.holdout.model_copy(update={"since": evidence.holdout.since}), "judge on"),
+            {"challenger": again},
+        )
+        metrics = _metric_differences(evidence.challenger, judged.truth, judged.scores["challenger"])
+        same = predictions_digest(judged) == report.predictions_digest
+        predictions = [] if same else ["predictions: another digest on the hold-out"]
+    except (EverfitError, ValueError) as error:
+        differences.append(f"training: {error}")
+    return Reproduction(
+        turn_id=turn_id,
+        data="different" if any(each.startswith("data") for each in differences) else "identical",
+        parameters="different" if parameters else "identical",
+        metrics="different" if metrics else "identical",
+        predictions="different" if predictions else "identical",
+        differences=(*differences, *parameters, *metrics, *predictions),
+        versions=_version_differences(package),
+    )
+
+
+def _parameter_differences(data: TrainingData, record: TurnRecord) -> list[str]:
+    assert record.fitted is not None  # noqa: S101 - looked at before
+    told = []
+    if tuple(data.features) != record.fitted.features:
+        told.append(f"parameters: features {data.features!r}, then {list(record.fitted.features)!r}")
+    chosen = next((trial for trial in record.trials if trial.candidate == record.fitted.candidate), None)
+    if chosen is None or chosen.setting != record.fitted.setting:
+        told.append(f"parameters: {record.fitted.setting.parameters!r} are not those that were chosen")
+    return told
+
+
+def _metric_differences(
+    then: dict[str, Any],
+    truth: npt.NDArray[np.float64],
+    scores: npt.NDArray[np.float64],
+) -> list[str]:
+    told = []
+    for name, value in then.items():
+        try:
+            now = metric(name).score(truth, scores)
+        except DataError:
+            now = None
+        if now != value:
+            told.append(f"metrics: {name} {now!r}, then {value!r}")
+    return told
+
+
+def _version_differences(package: Package) -> dict[str, str]:
+    """What runs otherwise than it did then: `now, then` by name."""
+    then, now = package.environment, package_versions()
+    versions = {
+        name: f"{now.get(name, 'not installed')}, then {version}"
+        for name, version in then["packages"].items()
+        if now.get(name) != version
+    }
+    if code_version() != then["code_version"]:
+        versions["everfit's code"] = f"{code_version()}, then {then['code_version']}"
+    return versions

@@ -1,0 +1,218 @@
+"""A turn's record: all that it found and decided, and how it is told to people and programs."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+from pydantic import Field
+
+from everfit.blocks.errors import DataError, LedgerError
+from everfit.tasks.core.records import ModelVersion, Record, Snapshot
+from everfit.tasks.data.ingest import Batch
+from everfit.tasks.data.split import Split
+from everfit.tasks.data.validate import Validation
+from everfit.tasks.gate import Evidence, GateDecision
+from everfit.tasks.ledger import Turn
+from everfit.tasks.training.results import Fitted, Trial
+
+PROMOTED, CHAMPION_KEPT, DATA_REJECTED, NOTHING_NEW, AWAITING_APPROVAL, REJECTED, SUPERSEDED, ON_TRIAL, RETURNED = (
+    "Promoted",
+    "ChampionKept",
+    "DataRejected",
+    "NothingNew",
+    "AwaitingApproval",
+    "Rejected",
+    "Superseded",
+    "OnTrial",
+    "Returned",
+)
+"""The names of a training flow's final states.
+
+`AwaitingApproval` becomes `Promoted`, `OnTrial`, `Rejected` or `Superseded`; `OnTrial` becomes `Promoted`, `Returned`
+or `Superseded`.
+"""
+
+JUDGED = frozenset({PROMOTED, CHAMPION_KEPT, AWAITING_APPROVAL, REJECTED, ON_TRIAL, RETURNED})
+"""The states of a turn whose challenger was judged for good: the same rows would give the same one again."""
+
+
+class TurnRecord(Record):
+    """What a turn found, in the order of its steps; None where it did not come to that."""
+
+    batch: Batch | None = None
+    validation: Validation | None = None
+    snapshot: Snapshot | None = None
+    split: Split | None = None
+    trials: tuple[Trial, ...] = ()
+    fitted: Fitted | None = Field(default=None, description="The challenger as it was judged.")
+    refitted: Fitted | None = Field(default=None, description="What was registered; fitted again if it passed.")
+    evidence: Evidence | None = None
+    decision: GateDecision | None = None
+    version: ModelVersion | None = Field(default=None, description="The challenger in the registry.")
+
+    @classmethod
+    def readable(cls, kept: Mapping[str, Any]) -> Self:
+        """What can yet be read of a record of long ago, to be shown: a part that can't be is None.
+
+        To decide by a record use `recall`: there a part that can't be read is an error, and not a part that isn't.
+
+        Args:
+            kept: Plain data, as the ledger has it.
+        """
+        found: dict[str, Any] = {}
+        for name in kept.keys() & cls.model_fields.keys():
+            with suppress(LedgerError):
+                found[name] = getattr(cls.recall({name: kept[name]}), name)
+        return cls(**found)
+
+    def with_(self, **found: object) -> Self:
+        """The record with more found."""
+        return self.model_copy(update=found)
+
+
+def state_of(decision: GateDecision) -> str:
+    """The name of the final state that a decision leads to.
+
+    What was learned from a feature that knows the label says nothing of the challenger: the data is refused.
+    """
+    if any(check.name == "leaks" and check.value for check in decision.failed):
+        return DATA_REJECTED
+    return {"promote": PROMOTED, "keep": CHAMPION_KEPT, "needs_approval": AWAITING_APPROVAL}[decision.verdict]
+
+
+def flat_metrics(record: TurnRecord) -> dict[str, float]:
+    """Every number that a turn measured, by a name that MLflow takes."""
+    evidence = record.evidence
+    if evidence is None:
+        return {}
+    groups = {"challenger": evidence.challenger, "champion": evidence.champion or {}, "dummy": evidence.dummy or {}}
+    metrics = {f"{who}.{name}": value for who, group in groups.items() for name, value in group.items()}
+    metrics["holdout.rows"] = float(evidence.holdout_rows)
+    if evidence.comparison is not None:
+        metrics |= {"gain": evidence.comparison.difference, "gain.lower": evidence.comparison.lower}
+    metrics |= {f"validation.{trial.candidate}.{trial.metric}": trial.score for trial in record.trials}
+    return {name: value for name, value in metrics.items() if value is not None}
+
+
+def check_until(until: datetime, now: datetime | None = None) -> datetime:
+    """Refuse a moment that has not come yet, of which nothing can be known.
+
+    Args:
+        until: The end of the turn's window; without a zone it is UTC. When a run was due Prefect tells as pendulum's
+            class, whose arithmetic forgets Python's own UTC, so what is returned is of Python's.
+        now: The present; by default the clock's. This is a check of the input, not a decision.
+
+    Raises:
+        DataError: `until` lies in the future.
+    """
+    until = until.replace(tzinfo=UTC) if until.tzinfo is None else until.astimezone(UTC)
+    until = datetime.combine(until.date(), until.time(), UTC)
+    now = now or datetime.now(UTC)
+    if until > now + timedelta(minutes=1):  # clocks differ a little between machines
+        raise DataError(f"until {until.isoformat()!r} lies in the future; give a moment that has passed")
+    return until
+
+
+def summary(turn: Turn) -> dict[str, Any]:
+    """A turn as `everfit train --json` prints it."""
+    record = TurnRecord.readable(turn.record)
+    snapshot, evidence = record.snapshot, record.evidence
+    return {
+        "turn_id": turn.id,
+        "model": turn.model,
+        "until": turn.window.until.isoformat(),
+        "state": turn.state,
+        "verdict": turn.verdict,
+        "reasons": list(turn.reasons),
+        "trigger": f"{turn.trigger.kind}: {turn.trigger.reason}" if turn.trigger.reason else turn.trigger.kind,
+        "candidates": [f"{trial.candidate} {_number(trial.score)}" for trial in record.trials],
+        "snapshot": None
+        if snapshot is None
+        else {"version": snapshot.version, "rows": snapshot.rows, "digest": snapshot.content_digest},
+        "champion": None
+        if evidence is None or evidence.champion_version is None
+        else {"version": evidence.champion_version, "metrics": evidence.champion},
+        "challenger": None
+        if evidence is None
+        else {"version": record.version.version if record.version else None, "metrics": evidence.challenger},
+        "mlflow_run_id": record.version.run_id if record.version else None,
+        "seconds": turn.seconds,
+    }
+
+
+def markdown(turn: Turn, run: str = "") -> str:
+    """A turn in words, for the artifact in the Prefect UI; `run` is its MLflow run as Markdown."""
+    record = TurnRecord.readable(turn.record)
+    lines = [f"# {turn.model}: {_HEADLINES.get(turn.state, turn.state)}", ""]
+    lines += [f"- {reason}" for reason in turn.reasons]
+    lines += ["", "| | |", "| --- | --- |"]
+    lines += [f"| {name} | {value} |" for name, value in _facts(turn, record, run)]
+    if record.evidence is not None:
+        lines += ["", *_metrics_table(record.evidence)]
+    if record.decision is not None:
+        lines += ["", "| check | value | bound | |", "| --- | --- | --- | --- |"]
+        lines += [
+            f"| {check.name} | {_number(check.value)} | {_number(check.bound)} | "
+            f"{'passed' if check.passed else '**failed**'} |"
+            for check in record.decision.checks
+        ]
+    if record.trials:
+        lines += ["", "| candidate | validation score | |", "| --- | --- | --- |"]
+        lines += [f"| {trial.candidate} | {_number(trial.score)} | {trial.error} |" for trial in record.trials]
+    return "\n".join(lines)
+
+
+_HEADLINES = {
+    PROMOTED: "a new champion was released",
+    CHAMPION_KEPT: "the champion was kept",
+    DATA_REJECTED: "the data was rejected",
+    NOTHING_NEW: "nothing new to learn from",
+    AWAITING_APPROVAL: "waiting for approval",
+    REJECTED: "the challenger was rejected",
+    SUPERSEDED: "the champion changed meanwhile",
+    ON_TRIAL: "tried on live traffic",
+    RETURNED: "the challenger was taken back from its trial",
+}
+
+
+def _facts(turn: Turn, record: TurnRecord, run: str) -> list[tuple[str, str]]:
+    facts = [("turn", f"`{turn.id}`"), ("trigger", f"{turn.trigger.kind}: {turn.trigger.reason or 'no reason given'}")]
+    facts.append(("until", f"{turn.window.until:%Y-%m-%d %H:%M} UTC"))
+    if record.batch is not None:
+        batch = record.batch
+        facts.append(
+            ("rows read", f"{batch.read:,}: {batch.new:,} new, {batch.changed:,} changed, {batch.duplicates:,} known")
+        )
+    if record.validation is not None:
+        facts.append(("bad rows in quarantine", f"{record.validation.bad_rows:,} of {record.validation.rows:,}"))
+    if record.snapshot is not None:
+        facts.append(
+            (
+                "snapshot",
+                (
+                    f"version {record.snapshot.version}, {record.snapshot.rows:,} rows, "
+                    f"`{record.snapshot.content_digest[:12]}`"
+                ),
+            )
+        )
+    if record.split is not None:
+        facts += [("trained on", str(record.split.training)), ("hold-out", str(record.split.holdout))]
+    if record.version is not None:
+        run = run or f"MLflow run `{record.version.run_id}`"
+        facts.append(("challenger", f"version {record.version.version}, {run}"))
+    return facts
+
+
+def _metrics_table(evidence: Evidence) -> list[str]:
+    lines = ["| on the hold-out | challenger | champion | baseline |", "| --- | --- | --- | --- |"]
+    for name, value in evidence.challenger.items():
+        others = [(group or {}).get(name) for group in (evidence.champion, evidence.dummy)]
+        lines.append(f"| {' | '.join([name, *(_number(each) for each in (value, *others))])} |")
+    return lines
+
+
+def _number(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
