@@ -5,8 +5,6 @@ Adding a check is adding a function to `CHECKS`.
 
 from collections.abc import Callable
 
-from scipy.stats import false_discovery_control
-
 from everfit.blocks.gating import GatePolicy, SlicePolicy
 from everfit.blocks.metrics import metric_facts
 from everfit.tasks.core.paired_comparison import PairedComparison
@@ -164,6 +162,8 @@ def _slices(evidence: Evidence, policy: GatePolicy) -> Checks:
     if unmeasured := [str(each) for each in judged if each.comparison is None]:
         yield missing("slices", f"how {', '.join(unmeasured)} compares with the champion")
         return
+    from scipy.stats import false_discovery_control
+
     found = [(each, each.comparison) for each in judged if each.comparison is not None]
     adjusted = false_discovery_control([comparison.p_value_worse for _, comparison in found])
     worst: list[tuple[float, str]] = []

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 FOLDERS = ("blocks", "tasks", "flows", "deployments", "infra")
+FRONT = "deployments/everfit"
+"""The package `everfit` itself, which holds no more than its version."""
 HEAVY = ("alembic", "deltalake", "evidently", "great_expectations", "mlflow", "pandas", "scipy", "shap", "sklearn")
 
 LOAD_FLOWS = """
@@ -53,10 +55,10 @@ def python(code: str, *arguments: str, path: Path | None = None, folder: Path | 
 
 
 def packages_in_folders(root: Path) -> set[str]:
+    folders = (init.parent for folder in FOLDERS for init in (root / folder).rglob("__init__.py"))
     return {
-        ".".join(["everfit", *init.parent.relative_to(root).parts])
-        for folder in FOLDERS
-        for init in (root / folder).rglob("__init__.py")
+        "everfit" if folder == root / FRONT else ".".join(["everfit", *folder.relative_to(root).parts])
+        for folder in folders
     }
 
 
@@ -88,7 +90,8 @@ def test_the_wheel_holds_every_module_and_data_file(root: Path, wheel: Path) -> 
     paths = [path for path in kept.stdout.splitlines() if (root / path).exists()]
     # What one starts servers with is of use in a checkout alone: the images are built from it.
     templates = {path for path in paths if path.startswith("infra/") and not path.endswith((".py", "py.typed"))}
-    assert [path for path in paths if f"everfit/{path}" not in names and path not in templates] == []
+    placed = {path: path.replace(FRONT, "everfit") if path.startswith(FRONT) else f"everfit/{path}" for path in paths}
+    assert [path for path in paths if placed[path] not in names and path not in templates] == []
     assert [path for path in templates if f"everfit/{path}" in names] == []
 
 

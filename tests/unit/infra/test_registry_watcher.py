@@ -23,8 +23,8 @@ class Stand:
         self.fetching: Exception | None = None
         self.loading: Exception | None = None
         self.told: list[int] = []
-        monkeypatch.setattr(registry_watcher.registry, "champion", lambda *_: self.champion)
-        monkeypatch.setattr(registry_watcher.registry, "challenger", lambda *_: self.challenger)
+        monkeypatch.setattr(registry_watcher.model_registry, "champion", lambda *_: self.champion)
+        monkeypatch.setattr(registry_watcher.model_registry, "challenger", lambda *_: self.challenger)
         monkeypatch.setattr(registry_watcher, "read_arms", lambda *_: None)
         monkeypatch.setattr(registry_watcher, "load_servable", self.load)
         monkeypatch.setattr(registry_watcher, "tell_not_served", lambda found, *_: self.told.append(found.version))

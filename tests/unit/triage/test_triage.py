@@ -21,7 +21,7 @@ from everfit.tasks.triage.signals import (
     QualitySignal,
 )
 
-GOLDEN = Path(__file__).parent / "golden" / "triage"
+GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -62,7 +62,7 @@ def pods(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Pods], str]]:
 
 
 def why(service: str, monkeypatch: pytest.MonkeyPatch, within: float = 0.0) -> str | None:
-    monkeypatch.setattr(serving_verification.registry, "champion", lambda *_: SimpleNamespace(version=2))
+    monkeypatch.setattr(serving_verification.model_registry, "champion", lambda *_: SimpleNamespace(version=2))
     return serving_verification.why_not_served(None, "delays", 2, [service], timedelta(seconds=within))  # type: ignore[arg-type]
 
 

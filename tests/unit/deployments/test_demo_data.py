@@ -93,7 +93,7 @@ def test_what_an_interrupted_preparation_left_is_mended(folder: Path, flights: p
 
 
 def test_the_demos_spec_names_columns_that_exist() -> None:
-    path = Path(data.__file__).parent / "models" / "flight-delays.yaml"
+    path = Path(data.__file__).parents[1] / "models" / "flight-delays.yaml"
     spec = yaml.safe_load(path.read_text())
     columns = spec["columns"]
     named = [*columns["key"], columns["event_time"], columns["label_time"], columns["target"]]
