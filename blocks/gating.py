@@ -30,8 +30,8 @@ class SlicePolicy(Policy):
         description="Slices with fewer rows outside of their most frequent class, such as of one class alone, are not "
         "judged.",
     )
-    too_few: Literal["tell", "fail"] = Field(
-        default="tell",
+    small_slices: Literal["report", "fail"] = Field(
+        default="report",
         description="Whether slices that can't be judged are only told of (`tell`), or fail the check (`fail`).",
     )
     max_loss: FiniteFloat = Field(
@@ -104,7 +104,7 @@ class BusinessValuePolicy(Policy):
     )
 
 
-class ServingPolicy(Policy):
+class ServingCheckPolicy(Policy):
     """The challenger is loaded and asked by the prediction service's own code before it is released."""
 
     p99_ms: FiniteFloat | None = Field(
@@ -185,7 +185,7 @@ class GatePolicy(Policy):
         default=200, ge=2, description="How many rows the hold-out must have for the comparison to count."
     )
     min_class_rows: int = Field(default=20, ge=1, description="How many rows of the rarest class it must have.")
-    too_small: Literal["keep", "extend", "ask"] = Field(
+    small_holdout: Literal["keep", "extend", "ask"] = Field(
         default="keep",
         description="What to do with fewer: `keep` the champion, `extend` the hold-out, or `ask` a person.",
     )
@@ -210,7 +210,7 @@ class GatePolicy(Policy):
     business_value: BusinessValuePolicy | None = Field(
         default=None, description="What the release must be worth; not checked by default."
     )
-    serving: ServingPolicy | None = Field(
+    serving: ServingCheckPolicy | None = Field(
         default=None, description="The challenger is tried in the prediction service's own code; not tried by default."
     )
     conversion: bool = Field(

@@ -70,7 +70,7 @@ class DataQualityPolicy(Policy):
     )
 
 
-class OperationsPolicy(Policy):
+class ServiceHealthPolicy(Policy):
     """From where on a service that answers counts as ill; what is out of bounds is told, and trains nothing."""
 
     max_error_rate: float = Field(
@@ -126,7 +126,7 @@ class MonitoringPolicy(Policy):
     categorical_threshold: float = Field(
         default=0.1, gt=0, description="From which distance on a categorical or boolean column has drifted."
     )
-    alpha: float = Field(
+    false_discovery_rate: float = Field(
         default=0.05,
         gt=0,
         lt=1,
@@ -139,9 +139,9 @@ class MonitoringPolicy(Policy):
         default=True, description="Whether drift of the predictions alone makes the window drifted."
     )
     persistence: int = Field(
-        default=2, ge=1, description="In how many of `of_windows` drift must be seen before it counts."
+        default=2, ge=1, description="In how many of `persistence_windows` drift must be seen before it counts."
     )
-    of_windows: int = Field(
+    persistence_windows: int = Field(
         default=3,
         ge=1,
         description="How many of the newest windows are looked at for that. Windows that share more than a tenth of "
@@ -150,20 +150,20 @@ class MonitoringPolicy(Policy):
     columns: dict[str, ColumnDriftPolicy] = Field(
         default_factory=dict, description="What is different for single columns, by their names."
     )
-    multivariate: bool = Field(
+    joint_drift: bool = Field(
         default=False, description="Whether a classifier that tells window from reference is trained as well."
     )
-    multivariate_threshold: float = Field(
+    joint_drift_threshold: float = Field(
         default=0.6,
         gt=0.5,
         lt=1,
         description="From which area under that classifier's ROC curve on the joint distribution has drifted.",
     )
-    explanations: bool = Field(
+    explanation_drift: bool = Field(
         default=True,
         description="Whether what the champion rests its answers on is compared with the reference as well.",
     )
-    explanation_threshold: float = Field(
+    explanation_drift_threshold: float = Field(
         default=0.2,
         gt=0,
         le=1,
@@ -191,19 +191,19 @@ class MonitoringPolicy(Policy):
         le=20_000,
         description="How many rows of either side the HTML report is drawn from; statistics use all rows.",
     )
-    quality: DataQualityPolicy = Field(
+    data_quality: DataQualityPolicy = Field(
         default_factory=DataQualityPolicy, description="From where on data that comes in counts as broken."
     )
-    operations: OperationsPolicy = Field(
-        default_factory=OperationsPolicy, description="From where on the service counts as ill."
+    service_health: ServiceHealthPolicy = Field(
+        default_factory=ServiceHealthPolicy, description="From where on the service counts as ill."
     )
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if self.persistence > self.of_windows:
+        if self.persistence > self.persistence_windows:
             raise ValueError(
-                f"persistence: {self.persistence!r} windows with drift can't be found among {self.of_windows!r}; "
-                "raise of_windows or lower persistence"
+                f"persistence: {self.persistence!r} windows with drift can't be found among "
+                f"{self.persistence_windows!r}; raise persistence_windows or lower persistence"
             )
         if self.window <= timedelta(0):
             raise ValueError(f"window: {self.window!r} spans no time; write a duration such as 7d")

@@ -35,7 +35,7 @@ class ReleasePolicy(Policy):
         description="How long the services may take to answer with the new version; a promotion that is not served by "
         "then is undone.",
     )
-    bake_time: Duration = Field(
+    rollback_within: Duration = Field(
         default=timedelta(days=3),
         description="How long after a release a loss of quality is blamed on it, and so rolled back.",
     )
@@ -67,7 +67,7 @@ class ReleasePolicy(Policy):
                 raise ValueError(f"{service!r} is not the URL of a service; write it like http://localhost:8080")
         return tuple(service.rstrip("/") for service in services)
 
-    @field_validator("verify_timeout", "bake_time", "keep_for")
+    @field_validator("verify_timeout", "rollback_within", "keep_for")
     @classmethod
     def _is_not_negative(cls, span: timedelta) -> timedelta:
         if span < timedelta(0):

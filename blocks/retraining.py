@@ -26,7 +26,7 @@ class NewDataPolicy(Policy):
         return self
 
 
-class SatisfactionPolicy(Policy):
+class UserMetricPolicy(Policy):
     """A figure of the users' own, such as an acceptance rate, that must stay within a bound.
 
     Its mean over the rows of a monitoring window is what counts.
@@ -41,10 +41,10 @@ class SatisfactionPolicy(Policy):
     @model_validator(mode="after")
     def _bounds_something(self) -> Self:
         if self.at_least is None and self.at_most is None:
-            raise ValueError(f"satisfaction: {self.metric!r} has no bound; give at_least or at_most")
+            raise ValueError(f"user_metrics: {self.metric!r} has no bound; give at_least or at_most")
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             raise ValueError(
-                f"satisfaction: {self.metric!r} can't be at least {self.at_least!r} and at most {self.at_most!r}"
+                f"user_metrics: {self.metric!r} can't be at least {self.at_least!r} and at most {self.at_most!r}"
             )
         return self
 
@@ -56,11 +56,11 @@ class BudgetPolicy(Policy):
     per: Duration = Field(default=timedelta(days=30), description="In any span of this length.")
 
 
-class WorthPolicy(Policy):
+class CostBenefitPolicy(Policy):
     """What quality is worth and what a turn costs, so that a turn is run only where it pays."""
 
     unit: str = Field(default="", description="The unit of value and cost, for the reader.")
-    per_metric_unit: FiniteFloat = Field(
+    value_per_metric_unit: FiniteFloat = Field(
         gt=0, description="What one whole unit of the primary metric is worth on one row."
     )
     horizon: Duration = Field(
@@ -94,7 +94,7 @@ class RetrainingPolicy(Policy):
         default=None,
         description="Retrain when so much newly matured data has come; by default new data alone calls for nothing.",
     )
-    satisfaction: tuple[SatisfactionPolicy, ...] = Field(
+    user_metrics: tuple[UserMetricPolicy, ...] = Field(
         default=(), description="Figures of the users' own, such as an acceptance rate, that must stay within bounds."
     )
     code: bool = Field(default=False, description="Whether a changed spec or package version calls for a turn.")
@@ -150,7 +150,7 @@ class RetrainingPolicy(Policy):
     data_problem_windows: int = Field(
         default=3, ge=1, description="After so many windows with it a data problem is no glitch, and a person is asked."
     )
-    worth: WorthPolicy | None = Field(
+    cost_benefit: CostBenefitPolicy | None = Field(
         default=None, description="What quality is worth and what a turn costs; without it a loss alone decides."
     )
 

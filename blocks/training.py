@@ -76,7 +76,7 @@ class TrainingPolicy(Policy):
     class_weight: Literal["none", "balanced"] = Field(
         default="none", description="Whether rows count alike, or `balanced`: each class the same, however rare it is."
     )
-    recency: Duration | None = Field(
+    half_life: Duration | None = Field(
         default=None,
         description="After this span of event time a row has half the weight; by default all weigh the same.",
     )
@@ -94,7 +94,7 @@ class TrainingPolicy(Policy):
     allow_leaks: tuple[str, ...] = Field(
         default=(), description="Features that may tell the label as well as they like: they are known to be no leak."
     )
-    value: ValuePolicy | None = Field(
+    business_value: ValuePolicy | None = Field(
         default=None, description="What right and wrong answers are worth; by default not reckoned."
     )
     evidence: Literal["quick", "full"] = Field(
@@ -119,8 +119,8 @@ class TrainingPolicy(Policy):
                 )
         if self.holdout <= timedelta(0):
             raise ValueError("holdout: must be longer than nothing, or there is nothing to compare on")
-        if self.time_limit <= timedelta(0) or (self.recency is not None and self.recency <= timedelta(0)):
-            raise ValueError("time_limit and recency: must be longer than nothing")
+        if self.time_limit <= timedelta(0) or (self.half_life is not None and self.half_life <= timedelta(0)):
+            raise ValueError("time_limit and half_life: must be longer than nothing")
         return self
 
     def check(self, task: TaskKind) -> None:
@@ -148,8 +148,10 @@ class TrainingPolicy(Policy):
                 raise ValueError(f"training.metric: {error}") from error
         if task == "regression" and (self.class_weight != "none" or self.calibration != "none"):
             raise ValueError("training.class_weight and training.calibration: a regression has no classes")
-        if self.value is not None and self.value.function is None and task != "binary":
-            raise ValueError(f"training.value: a {task} model has other outcomes than those four; give a function")
+        if self.business_value is not None and self.business_value.function is None and task != "binary":
+            raise ValueError(
+                f"training.business_value: a {task} model has other outcomes than those four; give a function"
+            )
 
     def candidates_for(self, task: TaskKind) -> tuple[str, ...]:
         """The candidates to try: those listed, or gradient boosting and a linear model."""

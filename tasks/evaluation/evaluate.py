@@ -184,7 +184,7 @@ def _business_value(
     spec: ModelSpec, judged: Judged, challenger: Fitted, incumbent: Incumbent | None
 ) -> BusinessValueEvidence | None:
     """What the models are worth per row beyond doing nothing, each at its own threshold."""
-    policy = spec.training.value
+    policy = spec.training.business_value
     if policy is None:
         return None
     nothing = no_action(policy, judged.truth)

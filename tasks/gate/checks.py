@@ -179,9 +179,9 @@ def _slices(evidence: Evidence, policy: GatePolicy) -> Checks:
         )
         reason += f"most {percent(limits.false_discovery_rate)} false alarms: {_shortened([told for _, told in worst])}"
         yield Check(name="slices", passed=False, value=loss, bound=limits.max_loss, reason=reason + unjudged)
-    elif few and limits.too_few == "fail":
+    elif few and limits.small_slices == "fail":
         reason = f"{len(few)} of {len(evidence.slices)} slices can't be judged: {_shortened(few)}; each of "
-        reason += "them must be, as gate.slices.too_few is `fail`"
+        reason += "them must be, as gate.slices.small_slices is `fail`"
         yield Check(name="slices", passed=False, value=loss, bound=limits.max_loss, reason=reason)
     else:
         reason = f"none of {len(found)} slices is clearly worse than with the champion{unjudged}"

@@ -63,8 +63,8 @@ def decide(evidence: Evidence, policy: GatePolicy) -> GateDecision:
     verdict: Verdict = "keep"
     if not failed:
         verdict = "needs_approval" if asked else "promote"
-    elif only_unsure and policy.too_small == "ask":
-        verdict, asked = "needs_approval", "gate.too_small is `ask`"
+    elif only_unsure and policy.small_holdout == "ask":
+        verdict, asked = "needs_approval", "gate.small_holdout is `ask`"
     policy_digest = hashlib.sha256(
         json.dumps(policy.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()
     ).hexdigest()
@@ -74,7 +74,7 @@ def decide(evidence: Evidence, policy: GatePolicy) -> GateDecision:
         reasons=_reasons(evidence, verdict, failed, asked),
         checks=checks,
         risk=risk,
-        extend_holdout=only_unsure and policy.too_small == "extend" and not evidence.holdout_extended,
+        extend_holdout=only_unsure and policy.small_holdout == "extend" and not evidence.holdout_extended,
         evidence_digest=evidence.digest(),
         policy_digest=policy_digest,
     )

@@ -183,13 +183,15 @@ class Watched:
     def is_young(self) -> bool:
         """Whether the champion was released so lately that a loss may be its own."""
         since = self.windows.labelled.since
-        young = since is not None and since < self.standing.released + self.context.spec.release.bake_time
+        young = since is not None and since < self.standing.released + self.context.spec.release.rollback_within
         return young and self.standing.previous_version is not None
 
     @cached_property
     def threshold(self) -> float | None:
         """From which score on the user acts; none where the spec doesn't say what that is worth."""
-        return tracking.threshold(self.context.mlflow, self.version) if self.context.spec.training.value else None
+        return (
+            tracking.threshold(self.context.mlflow, self.version) if self.context.spec.training.business_value else None
+        )
 
     def explanation_drift(self, live: pd.DataFrame) -> ExplanationDrift | None:
         """How far what the champion rests its answers on has moved; none with too few rows to tell.

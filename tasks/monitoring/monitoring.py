@@ -143,7 +143,7 @@ def data_signal(
     if labelled is not None and len(labelled.rows):
         known = labelled.with_labels().rows
         newest = known[labelled.event_time].max().to_pydatetime() if len(known) else None
-        age = policy.quality.max_age or policy.window
+        age = policy.data_quality.max_age or policy.window
         allowed = age + (live.window.until - labelled.window.until)
         feeds.append(Feed(name="the labels", rows=len(known), newest=newest, max_age=allowed))
     found = data_quality(profile, live.counts, policy, window=live.window, feeds=feeds)

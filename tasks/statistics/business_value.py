@@ -29,7 +29,9 @@ def worth_of(policy: ValuePolicy, threshold: float) -> Callable[[Floats, Floats]
         try:
             own = getattr(importlib.import_module(module), name)
         except (ImportError, AttributeError) as error:
-            raise SpecError(f"training.value.function: {policy.function!r} can't be imported: {error}") from error
+            raise SpecError(
+                f"training.business_value.function: {policy.function!r} can't be imported: {error}"
+            ) from error
         return lambda truth, scores: np.asarray(own(truth, scores), dtype=np.float64)
 
     def worth(truth: Floats, scores: Floats) -> Floats:

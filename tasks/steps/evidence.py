@@ -6,7 +6,7 @@ from functools import partial
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from everfit.blocks.retraining import SatisfactionPolicy
+from everfit.blocks.retraining import UserMetricPolicy
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.suite import suite_of
 from everfit.tasks.monitoring import monitoring
@@ -140,11 +140,11 @@ def ask_users(watched: Watched) -> tuple[SatisfactionSignal, ...]:
     """The figures of the users' own that the spec names."""
     window = watched.windows.policy_span
 
-    def figure(policy: SatisfactionPolicy) -> SatisfactionSignal:
+    def figure(policy: UserMetricPolicy) -> SatisfactionSignal:
         area = partial(SatisfactionSignal, metric=policy.metric)
         return attempt(lambda: satisfaction_signal(policy, window), area)
 
-    found = tuple(figure(policy) for policy in watched.context.spec.retraining.satisfaction)
+    found = tuple(figure(policy) for policy in watched.context.spec.retraining.user_metrics)
     for each in found:
         logger.info("users     %s %s; %s", each.metric, each.value, each.reason)
     return found
@@ -206,8 +206,8 @@ def attempt_answers(watched: Watched) -> Answers | None:
 
 def _whole_drift(watched: Watched, live: Live, result: DriftResult) -> DriftSignal:
     policy = watched.context.spec.monitoring
-    explained = watched.explanation_drift(live.sample) if policy.explanations else None
-    joint = watched.joint_drift(live.sample) if policy.multivariate else None
+    explained = watched.explanation_drift(live.sample) if policy.explanation_drift else None
+    joint = watched.joint_drift(live.sample) if policy.joint_drift else None
     first, again = _first_drift(watched), watched.fitted_again
     return monitoring.drift_signal(result, explained, joint, first, policy=policy, fitted_again=again)
 

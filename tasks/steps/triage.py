@@ -70,7 +70,9 @@ def decide(
     """
     context, spec = watched.context, watched.context.spec
     history = history_of(watched.triages, watched.turns, watched.until)
-    policy = TriagePolicy(monitoring=spec.monitoring, retraining=spec.retraining, bake_time=spec.release.bake_time)
+    policy = TriagePolicy(
+        monitoring=spec.monitoring, retraining=spec.retraining, rollback_within=spec.release.rollback_within
+    )
     decision = triage(signals, history, policy)
     new = context.ledger.decision(decision.id) is None
     record = Judged(signals=signals, decision=decision, estimate=estimate)

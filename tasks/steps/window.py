@@ -56,5 +56,5 @@ def read_window(watched: Watched) -> Live:
         watched.standing.version,
         sample_rows=max(spec.monitoring.report_rows, expectations.MOST_ROWS),
         outlier_above=spec.release.serving.outlier_above,
-        implausible_ranges=spec.monitoring.quality.implausible_ranges,
+        implausible_ranges=spec.monitoring.data_quality.implausible_ranges,
     )

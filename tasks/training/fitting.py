@@ -43,7 +43,7 @@ def fit(spec: ModelSpec, features: list[str], candidate: str, setting: Setting, 
         class_weight=None if policy.class_weight == "none" else policy.class_weight,
     )
     kept = len(rows) if policy.calibration == "none" else round(len(rows) * (1 - VALIDATION_SHARE))
-    weights = recency_weights(rows[spec.columns.time], policy.recency)
+    weights = recency_weights(rows[spec.columns.time], policy.half_life)
     last = model.steps[-1][0]
     given = {} if weights is None else {f"{last}__sample_weight": weights[:kept]}
     model.fit(rows[features].iloc[:kept], target.iloc[:kept], **given)

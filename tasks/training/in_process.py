@@ -69,7 +69,7 @@ def fit_here(data: TrainingData, candidate: str, window: Window, path: str, sett
 
 def _threshold(data: TrainingData, candidate: str, setting: Setting, rows: pd.DataFrame) -> float | None:
     """The threshold that is worth most on the last rows, of a model fitted on the earlier ones."""
-    value, target = data.spec.training.value, data.spec.columns.target
+    value, target = data.spec.training.business_value, data.spec.columns.target
     if value is None or value.function is not None:
         return None
     one = data.spec.training.model_copy(update={"folds": 1})

@@ -33,7 +33,7 @@ class TriagePolicy(Record):
 
     monitoring: MonitoringPolicy = MonitoringPolicy()
     retraining: RetrainingPolicy = RetrainingPolicy()
-    bake_time: Duration = timedelta(days=3)
+    rollback_within: Duration = timedelta(days=3)
 
 
 class Finding(Record):
@@ -110,11 +110,13 @@ class Case(Record):
     def drifts(self) -> tuple[int, int]:
         """In how many of the newest windows apart that could be compared drift was seen, this one included."""
         rules, now = self.policy.monitoring, self.signals.window
-        oldest = now.until - rules.window * (rules.of_windows + 1)
+        oldest = now.until - rules.window * (rules.persistence_windows + 1)
         past = [each for each in self.history.windows if each.window.until > oldest and each.drifted is not None]
         own = [each for each in past if each.reference == self.signals.reference.id]
         known = [each.drifted for each in apart(own, lambda each: each.window, before=now, shared=NEARLY)]
-        all_known = [each for each in (self.signals.drift.drifted, *known) if each is not None][: rules.of_windows]
+        all_known = [each for each in (self.signals.drift.drifted, *known) if each is not None][
+            : rules.persistence_windows
+        ]
         return sum(all_known), len(all_known)
 
     @property
@@ -145,7 +147,7 @@ class Case(Record):
     @cached_property
     def rows_to_come(self) -> float | None:
         """Rows over the time that a new model is expected to be of use, at this window's pace."""
-        window, worth = self.signals.window, self.policy.retraining.worth
+        window, worth = self.signals.window, self.policy.retraining.cost_benefit
         if worth is None or window.since is None or not self.signals.data.rows:
             return None
         return self.signals.data.rows * (worth.horizon / (window.until - window.since))
@@ -153,18 +155,18 @@ class Case(Record):
     @cached_property
     def gain(self) -> FiniteFloat | None:
         """What winning back the loss is worth over that time, in the spec's unit."""
-        worth, quality, rows = self.policy.retraining.worth, self.signals.quality, self.rows_to_come
+        worth, quality, rows = self.policy.retraining.cost_benefit, self.signals.quality, self.rows_to_come
         if worth is None or rows is None:
             return None
         if quality.value_per_row is not None and quality.baseline_value_per_row is not None:
             return (quality.baseline_value_per_row - quality.value_per_row) * rows
         evidence = self.realised or self.estimated
-        return None if evidence is None else evidence.loss * worth.per_metric_unit * rows
+        return None if evidence is None else evidence.loss * worth.value_per_metric_unit * rows
 
     @cached_property
     def cost(self) -> FiniteFloat | None:
         """What a turn costs, in the spec's unit."""
-        worth = self.policy.retraining.worth
+        worth = self.policy.retraining.cost_benefit
         if worth is None or worth.cost_per_turn is not None:
             return None if worth is None else worth.cost_per_turn
         seconds = [turn.seconds for turn in self.history.turns if turn.seconds is not None]
@@ -218,7 +220,7 @@ def call(
         if case.signals.window.until < again:
             return blocked(by, asks, *_tried_words(tried), f"it is tried again from {again:%Y-%m-%d %H:%M} on")
     if kind in {"quality", "drift"} and case.gain is not None and case.cost is not None and case.gain < case.cost:
-        unit = policy.worth.unit if policy.worth else ""
+        unit = policy.cost_benefit.unit if policy.cost_benefit else ""
         words = f"a turn costs {case.cost:,.4g} {unit} and would win back {case.gain:,.4g} {unit}".replace("  ", " ")
         return blocked("not_worth_it", "watch", words)
     return Finding(rule=rule, verdict="retrain", reasons=why, signature=signature, kind=kind)

@@ -47,10 +47,10 @@ def bad_release(case: Case) -> Finding | None:
     if previous.gain is None or previous.p_value is None:
         return None
     since = window.since or reference.released
-    baking = since < reference.released + rules.bake_time and window.until > reference.released
+    baking = since < reference.released + rules.rollback_within and window.until > reference.released
     # A release is looked at in the few windows of its bake time only, and the comparison is paired: ordinary
     # confidence, divided by those windows, is enough.
-    looks = max(1.0, rules.bake_time / rules.monitoring.window)
+    looks = max(1.0, rules.rollback_within / rules.monitoring.window)
     alpha = (1 - rules.monitoring.confidence) / looks
     if not baking or previous.gain <= 0 or previous.p_value > alpha:
         return None
@@ -123,7 +123,7 @@ def dissatisfaction(case: Case) -> Finding | None:
     """A figure of the users' own is out of its bounds."""
     values = {each.metric: each.value for each in case.signals.satisfaction if each.measured}
     reasons, broken = [], []
-    for policy in case.policy.retraining.satisfaction:
+    for policy in case.policy.retraining.user_metrics:
         value = values.get(policy.metric)
         if value is None:
             continue

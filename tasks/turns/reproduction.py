@@ -10,6 +10,7 @@ from pydantic import Field
 from everfit.blocks.errors import DataError, EverfitError, WorkspaceError
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Record
+from everfit.tasks.core.spec_keys import with_current_keys
 from everfit.tasks.data.commit import take_snapshot
 from everfit.tasks.data.split import TrainingData
 from everfit.tasks.evaluation.holdout_scores import judge
@@ -61,7 +62,7 @@ def reproduce(workspace: Workspace, model: str, turn_id: str) -> Reproduction:
         WorkspaceError: the turn left no package.
     """
     package = read_package(workspace, model, turn_id)
-    spec, record = ModelSpec.model_validate(package.spec), TurnRecord.recall(package.turn["record"])
+    spec, record = ModelSpec.model_validate(with_current_keys(package.spec)), TurnRecord.recall(package.turn["record"])
     report = Report.recall(package.evidence)
     snapshot, split, fitted, evidence = record.snapshot, record.split, record.fitted, record.evidence
     if snapshot is None or split is None or fitted is None or evidence is None:

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 
 MARCH = datetime(2024, 3, 1, tzinfo=UTC)
 FORTNIGHT = timedelta(days=14)
-WATCHED = {"monitoring": {"window": "14d", "persistence": 1, "of_windows": 1, "report": "never"}}
+WATCHED = {"monitoring": {"window": "14d", "persistence": 1, "persistence_windows": 1, "report": "never"}}
 
 
 def rows(since: datetime, seed: int, strength: float = 3.0) -> pd.DataFrame:
@@ -159,9 +159,9 @@ def test_all_that_a_spec_can_ask_for_is_read(world: str) -> None:
     stars = {"metric": "stars", "at_least": 4, "time": "day", "source": {"kind": "files", "path": str(users)}}
     between = {"column": "distance", "min_value": 0, "max_value": 9}
     asked = {
-        "training": SPEC["training"] | {"value": {"true_positive": 3, "false_positive": -1, "unit": "EUR"}},
-        "retraining": {"satisfaction": [stars]},
-        "monitoring": WATCHED["monitoring"] | {"multivariate": True},
+        "training": SPEC["training"] | {"business_value": {"true_positive": 3, "false_positive": -1, "unit": "EUR"}},
+        "retraining": {"user_metrics": [stars]},
+        "monitoring": WATCHED["monitoring"] | {"joint_drift": True},
         "expectations": {"suite": [{"type": "expect_column_values_to_be_between", "kwargs": between}]},
     }
     own = Path(world).with_name("asking.yaml")

@@ -47,7 +47,7 @@ def turn(workspace: Path, mlflow_uri: str) -> dict[str, Any]:
             "window": "best",
             "windows": ["all", "30d"],
             "search": {"trials": 3},
-            "value": {"true_positive": 5, "false_positive": -2, "unit": "EUR"},
+            "business_value": {"true_positive": 5, "false_positive": -2, "unit": "EUR"},
         },
         "gate": {"slices": {"min_rows": 50}, "robustness": {"max_flip_share": 0.9}},
     }

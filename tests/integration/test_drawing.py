@@ -9,12 +9,12 @@ import pytest
 from support.drifting import drift_between
 from support.evidently import break_evidently
 
-from everfit.blocks.monitoring import MonitoringPolicy, OperationsPolicy
+from everfit.blocks.monitoring import MonitoringPolicy, ServiceHealthPolicy
 from everfit.tasks.monitoring.report import report_process
 from everfit.tasks.monitoring.report.drift_report import LARGEST, DriftReportError
 from everfit.tasks.monitoring.report.report_process import Drawing
 
-POLICY = MonitoringPolicy(report_rows=500, operations=OperationsPolicy(token="secret"))
+POLICY = MonitoringPolicy(report_rows=500, service_health=ServiceHealthPolicy(token="secret"))
 
 
 @pytest.fixture(autouse=True)

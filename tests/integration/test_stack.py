@@ -30,7 +30,7 @@ BEFORE = TODAY - timedelta(days=28)
 MODEL = {
     **SPEC,
     "training": {"window": "21d", "holdout": "7d", "candidates": ["logistic_regression"]},
-    "monitoring": {"window": "14d", "persistence": 1, "of_windows": 1, "report": "never"},
+    "monitoring": {"window": "14d", "persistence": 1, "persistence_windows": 1, "report": "never"},
 }
 PLANTED = "planted-database-5f0e7c"
 OVER = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}

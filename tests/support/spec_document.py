@@ -89,7 +89,7 @@ EXAMPLES = {
             time: 20m
             spaces: {logistic_regression: {C: {low: 0.01, high: 10, log: true}}}
         """,
-    "training.value": "training: {value: {true_positive: 40, false_positive: -5, unit: EUR}}",
+    "training.business_value": "training: {business_value: {true_positive: 40, false_positive: -5, unit: EUR}}",
     "gate": """
         gate:
           comparison: non_inferiority
@@ -105,7 +105,7 @@ EXAMPLES = {
           columns: {month: {ignore: true}, price: {method: jensenshannon, threshold: 0.2}}
           max_loss: 0.15
         """,
-    "monitoring.operations": "monitoring: {operations: {token: env:METRICS_TOKEN, max_p99_ms: 50}}",
+    "monitoring.service_health": "monitoring: {service_health: {token: env:METRICS_TOKEN, max_p99_ms: 50}}",
     "retraining": """
         retraining:
           on: drift
@@ -113,15 +113,15 @@ EXAMPLES = {
           cooldown: 1d
           budget: {turns: 4, per: 30d}
         """,
-    "retraining.satisfaction": """
+    "retraining.user_metrics": """
         retraining:
-          satisfaction:
+          user_metrics:
             - metric: acceptance_rate
               source: {kind: sql, url: env:SHOP_URL, table: acceptance}
               time: measured_at
               at_least: 0.8
         """,
-    "retraining.worth": "retraining: {worth: {per_metric_unit: 2.5, cost_per_hour: 3, unit: EUR}}",
+    "retraining.cost_benefit": "retraining: {cost_benefit: {value_per_metric_unit: 2.5, cost_per_hour: 3, unit: EUR}}",
     "release": """
         release:
           services: ['http://localhost:8080']
@@ -221,7 +221,7 @@ def _classes(annotation: Any) -> list[type[BaseModel]]:
     return found
 
 
-_SOURCE_AGAIN = "retraining.satisfaction.source"
+_SOURCE_AGAIN = "retraining.user_metrics.source"
 """Where the keys of `source` stand once more."""
 
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "`true`, `false`", timedelta: "duration"}

@@ -315,14 +315,14 @@ CASES: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
     "not worth a turn": (
         signals(quality=SICK),
         History(),
-        {"worth": {"per_metric_unit": 0.01, "unit": "EUR", "cost_per_turn": 1_000}},
+        {"cost_benefit": {"value_per_metric_unit": 0.01, "unit": "EUR", "cost_per_turn": 1_000}},
         "watch",
         "not_worth_it",
     ),
     "worth a turn": (
         signals(quality=SICK),
         History(),
-        {"worth": {"per_metric_unit": 2.0, "unit": "EUR", "cost_per_turn": 1_000}},
+        {"cost_benefit": {"value_per_metric_unit": 2.0, "unit": "EUR", "cost_per_turn": 1_000}},
         "retrain",
         "realised_loss",
     ),
@@ -356,7 +356,7 @@ CASES: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
         signals(satisfaction=(SatisfactionSignal(status="measured", metric="accepted", value=0.4),)),
         History(),
         {
-            "satisfaction": [
+            "user_metrics": [
                 {"metric": "accepted", "at_least": 0.5, "source": {"kind": "files", "path": "x.csv"}, "time": "at"}
             ]
         },

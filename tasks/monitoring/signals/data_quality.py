@@ -87,7 +87,7 @@ def data_quality(
     Returns:
         The findings, those about feeds first, then by column in the profile's order.
     """
-    bounds = policy.quality
+    bounds = policy.data_quality
     findings = [finding for feed in feeds for finding in _feed(feed, bounds, window, policy.window)]
     if current.rows >= FEWEST_ROWS:
         pairs = [

@@ -98,7 +98,7 @@ def drift(
     measured = [
         _measure(profile, counts, policy) for profile, counts in zip(reference.columns, current.columns, strict=True)
     ]
-    columns = _judge(measured, policy.alpha)
+    columns = _judge(measured, policy.false_discovery_rate)
     return DriftResult.model_validate({**_verdict(columns, policy), "columns": columns, **facts})
 
 
@@ -121,7 +121,9 @@ def _measure(profile: ColumnProfile, counts: ColumnHistogram, policy: Monitoring
         effect, likely = _compared(profile, counts, method)
         old, new = (np.asarray(side.cells, dtype=np.int64) for side in (profile, counts))
         used = old + new > 0
-        if divergence.comparable(*_cells(profile, counts)) or (effect >= threshold and likely < policy.alpha):
+        if divergence.comparable(*_cells(profile, counts)) or (
+            effect >= threshold and likely < policy.false_discovery_rate
+        ):
             found |= {"statistic": divergence.statistic(method, old[used], new[used])}
             found |= {"effect": effect, "p_value": likely}
         else:

@@ -58,10 +58,10 @@ def explanation_drift(
     some = ", ".join(f"{name} {change:+.0%}" for name, change in list(largest_first.items())[:3])
     return ExplanationDrift(
         distance=distance,
-        threshold=policy.explanation_threshold,
-        drifted=distance >= policy.explanation_threshold,
+        threshold=policy.explanation_drift_threshold,
+        drifted=distance >= policy.explanation_drift_threshold,
         changes=largest_first,
-        words=f"explanations moved by {distance:.0%} ({some}); {policy.explanation_threshold:.0%} is drift",
+        words=f"explanations moved by {distance:.0%} ({some}); {policy.explanation_drift_threshold:.0%} is drift",
     )
 
 

@@ -82,16 +82,16 @@ def multivariate_drift(
         scores = cross_val_predict(classifier, features, labels, cv=folds, method="predict_proba")[:, 1]
     auc, error = delong_area(labels, scores)
     margin = _quantile(policy.confidence) * error
-    drifted = auc >= policy.multivariate_threshold and auc - margin > 0.5
+    drifted = auc >= policy.joint_drift_threshold and auc - margin > 0.5
     words = (
         f"a classifier tells the window from the reference with a ROC AUC of {auc:.3f} ± {margin:.3f}; "
-        f"{policy.multivariate_threshold:g} is drift"
+        f"{policy.joint_drift_threshold:g} is drift"
     )
     return MultivariateDrift(
         auc=auc,
         low=max(0.0, auc - margin),
         high=min(1.0, auc + margin),
-        threshold=policy.multivariate_threshold,
+        threshold=policy.joint_drift_threshold,
         drifted=drifted,
         rows=len(new),
         reference_rows=len(old),

@@ -125,7 +125,7 @@ def _unknown_classes(judged: Answers) -> list[str]:
 
 def _worth(judged: Answers, holdout: Answers, spec: ModelSpec, threshold: float | None) -> dict[str, Any]:
     """What a row was worth, live and on the hold-out, where the spec says what answers are worth."""
-    policy = spec.training.value
+    policy = spec.training.business_value
     if policy is None:
         return {}
     worth = worth_of(policy, 0.5 if threshold is None else threshold)

@@ -265,7 +265,7 @@ def business_value(
     if values.size < 2:
         raise NotEnoughError(f"{values.size} rows give no mean worth with an error; give at least 2")
     if not np.isfinite(values).all():
-        raise DataError("training.value.function gives a worth that is no number; give each row a finite one")
+        raise DataError("training.business_value.function gives a worth that is no number; give each row a finite one")
     error = float(values.std(ddof=1) / math.sqrt(values.size))
     if clusters is not None:
         # What a row is away from the mean is added up by day: errors of one day don't cancel out.

@@ -59,8 +59,8 @@ def ask_services(
         return ()
     import httpx
 
-    token = policy.operations.token
-    headers = {"authorization": f"Bearer {reveal(token, 'monitoring.operations.token')}"} if token else {}
+    token = policy.service_health.token
+    headers = {"authorization": f"Bearer {reveal(token, 'monitoring.service_health.token')}"} if token else {}
     found: list[ServiceState] = []
     addresses: list[str] = []
     with httpx.Client(timeout=_ANSWER_WITHIN, headers=headers) as client:
@@ -122,7 +122,7 @@ def operations_signal(
         before: The figures of the window before.
         policy: The bounds.
     """
-    bounds = policy.operations
+    bounds = policy.service_health
     figures: dict[str, float] = {f"version_{version}": float(count) for version, count in live.versions.items()}
     alarms: list[str] = []
     if live.latencies.size:

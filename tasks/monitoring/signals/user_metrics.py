@@ -4,14 +4,14 @@ import numpy as np
 import pandas as pd
 
 from everfit.blocks.errors import DataError
-from everfit.blocks.retraining import SatisfactionPolicy
+from everfit.blocks.retraining import UserMetricPolicy
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
 from everfit.tasks.sources import read_source
 from everfit.tasks.triage.signals import SatisfactionSignal
 
 
-def satisfaction_signal(policy: SatisfactionPolicy, window: Window) -> SatisfactionSignal:
+def satisfaction_signal(policy: UserMetricPolicy, window: Window) -> SatisfactionSignal:
     """The mean of a figure over the rows of a window.
 
     Args:

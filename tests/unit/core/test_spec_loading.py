@@ -2,7 +2,9 @@
 
 import pytest
 
+from everfit.blocks.content import SpecContent
 from everfit.blocks.errors import SpecError
+from everfit.tasks.core.spec_keys import RENAMED, with_current_keys
 from everfit.tasks.core.spec_loading import read_spec
 
 SPEC = """
@@ -27,7 +29,7 @@ def test_a_key_named_on_is_a_key_and_only_true_and_false_are_that() -> None:
         ("monitoring: {columns: {a: {ignor: true}}}", "columns.a.ignor: there is no such key; did you mean 'ignore'?"),
         ("training: {search: {spaces: {ridge: {alpha: {hig: 1}}}}}", "alpha.hig: .*did you mean 'high'?"),
         ("expectations: {suite: [{type: expect_x, kwarg: {}}]}", "suite.0.kwarg: .*did you mean 'kwargs'?"),
-        ("retraining: {worth: {xyz: 1}}", "worth.xyz: there is no such key; known are unit, per_metric_unit"),
+        ("retraining: {cost_benefit: {xyz: 1}}", "cost_benefit.xyz: there is no such key; known are unit, value_per"),
         ("source: {path: x, formt: csv}", "formt: there is no such key; did you mean 'format'?"),
         (
             "source: {kind: sql, url: x, table: y, lookbak: 1d}",
@@ -42,3 +44,36 @@ def test_a_mistaken_key_is_told_with_what_was_meant(mistaken: str, told: str) ->
 
     with pytest.raises(SpecError, match=told.replace("?", r"\?")):
         read_spec(f"{rest}\n{mistaken}", "sales.yaml")
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_a_key_of_version_0_1_is_an_error_that_names_the_new_one(old: str, new: str) -> None:
+    content = "1"
+    for key in reversed(old.split(".")):
+        content = f"{{{key}: {content}}}"
+    nested = any(old.startswith(f"{outer}.") for outer in RENAMED)  # the outer key is refused first
+
+    with pytest.raises(SpecError, match="since version 0.2" if nested else f"it is called '{new}' since version 0.2"):
+        read_spec(f"{SPEC}\n{content[1:-1]}", "sales.yaml")
+
+
+def test_a_spec_that_version_0_1_stored_is_read_under_the_keys_of_today() -> None:
+    kept = {
+        "name": "sales",
+        "task": "binary",
+        "source": {"path": "sales.csv"},
+        "columns": {"target": "late"},
+        "gate": {"too_small": "extend", "slices": {"too_few": "tell"}},
+        "monitoring": {"quality": {"missing_jump": 0.3}, "operations": {"max_p99_ms": 50}, "alpha": 0.1},
+        "retraining": {"worth": {"per_metric_unit": 2.5}},
+        "release": {"bake_time": "1d", "canary": {"bake_time": "2d"}},
+    }
+
+    spec = SpecContent.model_validate(with_current_keys(kept))
+
+    assert (spec.gate.small_holdout, spec.gate.slices and spec.gate.slices.small_slices) == ("extend", "report")
+    assert (spec.monitoring.data_quality.missing_jump, spec.monitoring.service_health.max_p99_ms) == (0.3, 50)
+    assert spec.retraining.cost_benefit is not None
+    assert spec.retraining.cost_benefit.value_per_metric_unit == 2.5
+    assert (spec.release.rollback_within.days, spec.release.canary.bake_time.days) == (1, 2)
+    assert "too_small" in kept["gate"]

@@ -104,7 +104,7 @@ def test_only_what_the_policy_asks_for_is_measured(tmp_path: Path) -> None:
         "business_value": {"min_gain": -1},
     }
     value = {"true_positive": 10, "false_positive": -1, "unit": "EUR"}
-    found = evidence_of(tmp_path / "b", gate=gate, columns={"protected": ["group"]}, training={"value": value})
+    found = evidence_of(tmp_path / "b", gate=gate, columns={"protected": ["group"]}, training={"business_value": value})
     assert [str(each) for each in found.slices][:3] == ["color = blue", "color = green", "color = red"]
     assert len(found.slices) == 7
     assert sum(each.rows for each in found.slices) == 2 * found.holdout_rows
@@ -202,16 +202,16 @@ def test_calibration_error_counts_the_distance_of_each_bin() -> None:
 def test_the_threshold_follows_the_costs() -> None:
     truth = np.array([0.0, 0.0, 1.0, 1.0])
     scores = np.array([0.1, 0.6, 0.55, 0.9])
-    spec = a_spec(training={"value": {"true_positive": 1, "false_positive": -10}})
-    threshold = best_threshold(spec.training.value, truth, scores)
+    spec = a_spec(training={"business_value": {"true_positive": 1, "false_positive": -10}})
+    threshold = best_threshold(spec.training.business_value, truth, scores)
     assert 0.6 < threshold <= 0.9
-    assert worth_of(spec.training.value, threshold)(truth, scores).tolist() == [0, 0, 0, 1]
-    missing_costs = a_spec(training={"value": {"false_negative": -4}}).training.value
+    assert worth_of(spec.training.business_value, threshold)(truth, scores).tolist() == [0, 0, 0, 1]
+    missing_costs = a_spec(training={"business_value": {"false_negative": -4}}).training.business_value
     assert no_action(missing_costs, truth) == -2.0
 
 
 def test_a_longer_holdout_takes_the_newest_training_rows_that_no_model_has_seen(tmp_path: Path) -> None:
-    gate = {"min_rows": 400, "too_small": "extend"}
+    gate = {"min_rows": 400, "small_holdout": "extend"}
     data = data_of(a_spec(gate=gate), rows_of(), tmp_path)
     champion = champion_of(data, UNTIL - timedelta(days=40))
     small = evaluate(data, challenger_of(data), champion, PASSED)

@@ -28,7 +28,7 @@ def _golden_cases() -> dict[str, tuple[Evidence, GatePolicy]]:
             measured(overlap_rows=12, suspected_leaks=("arr_delay", "dep_time"), serving=None, calibration=None),
             FULL_POLICY,
         ),
-        "keep-small": (measured(**SMALL), GatePolicy(too_small="extend")),
+        "keep-small": (measured(**SMALL), GatePolicy(small_holdout="extend")),
         "approval": (measured(), a_policy(approval="on_risk", risk={"impact": "high", "approve_from": "medium"})),
         "non-inferior": (
             measured(comparison=compared(-0.001, -0.004)),

@@ -89,19 +89,19 @@ def test_the_person_on_call_reads_why() -> None:
 
 
 def test_too_few_rows_keep_extend_or_ask() -> None:
-    keep, extend, ask = (decide(measured(**SMALL), a_policy(too_small=what)) for what in ("keep", "extend", "ask"))
+    keep, extend, ask = (decide(measured(**SMALL), a_policy(small_holdout=what)) for what in ("keep", "extend", "ask"))
     assert (keep.verdict, keep.extend_holdout) == ("keep", False)
     assert (extend.verdict, extend.extend_holdout) == ("keep", True)
     assert (ask.verdict, ask.extend_holdout) == ("needs_approval", False)
-    assert "because gate.too_small is `ask`" in ask.reasons[0]
+    assert "because gate.small_holdout is `ask`" in ask.reasons[0]
     assert "the hold-out has 90 rows; a comparison needs at least 200" in ask.reasons
-    extended = decide(measured(**SMALL, holdout_extended=True), a_policy(too_small="extend"))
+    extended = decide(measured(**SMALL, holdout_extended=True), a_policy(small_holdout="extend"))
     assert (extended.verdict, extended.extend_holdout) == ("keep", False)
 
 
 def test_a_small_holdout_excuses_nothing_else() -> None:
     for what in ("extend", "ask"):
-        decision = decide(measured(**SMALL, expectations_passed=False), a_policy(too_small=what))
+        decision = decide(measured(**SMALL, expectations_passed=False), a_policy(small_holdout=what))
         assert (decision.verdict, decision.extend_holdout) == ("keep", False)
 
 

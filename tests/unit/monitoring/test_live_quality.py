@@ -107,7 +107,7 @@ def test_scores_that_cannot_be_read_are_no_lack_of_rows() -> None:
 
 def test_what_a_row_was_worth_has_an_interval() -> None:
     value = {"true_positive": 4, "false_positive": -1, "unit": "EUR"}
-    spec, holdout = spec_of("binary", training={"value": value}), answers("binary")
+    spec, holdout = spec_of("binary", training={"business_value": value}), answers("binary")
     baseline = baseline_of(holdout, spec)
 
     same, lost = (

@@ -28,7 +28,7 @@ def test_a_column_has_its_own_method_and_threshold_or_those_of_its_kind() -> Non
         ({"window": "a week"}, "is not a duration"),
         ({"numeric_method": "ks"}, "psi"),
         ({"treshold": 0.2}, "Extra inputs"),
-        ({"quality": {"missing_jump": 2}}, "less than or equal to 1"),
+        ({"data_quality": {"missing_jump": 2}}, "less than or equal to 1"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(written: dict[str, object], complaint: str) -> None:

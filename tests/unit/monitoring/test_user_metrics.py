@@ -6,18 +6,18 @@ from pathlib import Path
 import pytest
 
 from everfit.blocks.errors import DataError, NotEnoughError, SourceError
-from everfit.blocks.retraining import SatisfactionPolicy
+from everfit.blocks.retraining import UserMetricPolicy
 from everfit.tasks.core.records import Window
 from everfit.tasks.monitoring.signals.user_metrics import satisfaction_signal
 
 WINDOW = Window(since=datetime(2024, 3, 1, tzinfo=UTC), until=datetime(2024, 3, 8, tzinfo=UTC))
 
 
-def policy(folder: Path, text: str) -> SatisfactionPolicy:
+def policy(folder: Path, text: str) -> UserMetricPolicy:
     path = folder / "users.csv"
     path.write_text(text)
     source = {"kind": "files", "path": str(path)}
-    return SatisfactionPolicy.model_validate({"metric": "accepted", "at_least": 0.5, "source": source, "time": "at"})
+    return UserMetricPolicy.model_validate({"metric": "accepted", "at_least": 0.5, "source": source, "time": "at"})
 
 
 def test_the_mean_over_the_window_counts(tmp_path: Path) -> None:

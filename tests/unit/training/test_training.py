@@ -196,7 +196,7 @@ def test_recent_rows_weigh_more_and_classes_the_same(tmp_path: Path) -> None:
     rows["y"] = np.where(early, rows["x"] > 0, rows["x"] < 0).astype(float)  # the world turns round
     features = ["x", "noise"]
     plain = fit(a_spec(), features, "logistic_regression", Setting(), rows)
-    recent = fit(a_spec(training={"recency": "3d"}), features, "logistic_regression", Setting(), rows)
+    recent = fit(a_spec(training={"half_life": "3d"}), features, "logistic_regression", Setting(), rows)
     asked = pd.DataFrame({"x": [2.0], "noise": [0.0]})
     assert recent.predict_proba(asked)[0, 1] < 0.2 < plain.predict_proba(asked)[0, 1]
     rare = rows.assign(y=(rows["x"] > 1.6).astype(float) * (rows["noise"] > 0))

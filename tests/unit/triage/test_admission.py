@@ -112,9 +112,9 @@ def test_the_order_of_turns_makes_no_difference() -> None:
     "policy",
     [
         {"new_data": {}},
-        {"satisfaction": [{"metric": "accepted", **WHERE}]},
-        {"satisfaction": [{"metric": "accepted", "at_least": 2, "at_most": 1, **WHERE}]},
-        {"satisfaction": [{"metric": "accepted", "at_least": 2}]},
+        {"user_metrics": [{"metric": "accepted", **WHERE}]},
+        {"user_metrics": [{"metric": "accepted", "at_least": 2, "at_most": 1, **WHERE}]},
+        {"user_metrics": [{"metric": "accepted", "at_least": 2}]},
         {"schedule": "0d"},
         {"max_attempts": 0},
         {"on": "drfit"},

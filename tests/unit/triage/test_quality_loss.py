@@ -88,12 +88,12 @@ def test_what_a_model_made_of_broken_data_says_nothing_of_the_next_window() -> N
 
 
 def test_the_reasons_tell_what_a_turn_would_win_and_cost() -> None:
-    worth = {"per_metric_unit": 2.0, "unit": "EUR", "cost_per_hour": 60.0, "horizon": "70d"}
+    costs = {"value_per_metric_unit": 2.0, "unit": "EUR", "cost_per_hour": 60.0, "horizon": "70d"}
     turns = (
         attempt(-9, "promoted", helped=True, seconds=1_200.0),
         attempt(-8, "promoted", helped=True, seconds=2_400.0),
     )
-    decision = decide(signals(quality=SICK), History(turns=turns), worth=worth)
+    decision = decide(signals(quality=SICK), History(turns=turns), cost_benefit=costs)
     assert decision.cost == pytest.approx(30.0)
     assert decision.expected_gain == pytest.approx(0.1 * 2.0 * 2_100 * 10)
     assert decide(signals(quality=SICK)).expected_gain is None
@@ -101,7 +101,9 @@ def test_the_reasons_tell_what_a_turn_would_win_and_cost() -> None:
 
 def test_business_value_measured_on_the_rows_comes_before_the_metric() -> None:
     valued = quality(0.65, value_per_row=1.0, baseline_value_per_row=1.5)
-    decision = decide(signals(quality=valued), worth={"per_metric_unit": 2.0, "horizon": "70d", "cost_per_turn": 1.0})
+    decision = decide(
+        signals(quality=valued), cost_benefit={"value_per_metric_unit": 2.0, "horizon": "70d", "cost_per_turn": 1.0}
+    )
     assert decision.expected_gain == pytest.approx(0.5 * 2_100 * 10)
 
 
