@@ -26,6 +26,9 @@ os.environ |= {
     "MPLBACKEND": "agg",
 }
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin while they wait starve the servers beside them
+for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(threads, "1")  # the tests' data is small: more threads cost a third more than they save
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process that a test starts compiles everfit anew
 os.environ.setdefault("XDG_RUNTIME_DIR", _HOME)  # without one, platformdirs warns at every look
 for variable in [name for name in os.environ if name.startswith(("EVERFIT_", "PREFECT_API_", "MLFLOW_TRACKING_"))]:
     del os.environ[variable]
