@@ -8,9 +8,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 FOLDERS := blocks tasks flows deployments infra
 LINKS := build/types/everfit
-# Tests wait for servers more often than for a processor. A file stays in one process, since its tests share what they
-# start; in their own order, which has the long stories first.
+# A process that has no test left takes some of another's. What is slow to prepare is shared (tests/support/shared.py).
 TEST_PROCESSES ?= 2
+PYTEST = $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 export MYPYPATH := build/types
 
 # pip says a line or more per package: this many tell as much.
@@ -26,10 +26,13 @@ export GX_ANALYTICS_ENABLED := false
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export MLFLOW_DISABLE_TELEMETRY := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Without bytecode every process that a test starts would compile everfit first.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo up down test check fmt bench docs wheel clean
+.PHONY: help install demo up down test unit coverage check format lint spelling prose types contracts site fmt bench docs \
+	release-notes wheel clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -45,16 +48,44 @@ up: $(INSTALLED) ## Start the whole stack on this machine: Prefect, MLflow, a wo
 down: $(INSTALLED) ## Stop what `make up` has started
 	@$(BIN)/everfit down
 
-test: check ## All checks, then all tests (LONG=1: also the stories that take minutes each)
-	$(BIN)/python -m pytest $(if $(LONG),,-m "not long") -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+test: $(INSTALLED) $(LINKS) ## All checks beside all tests (LONG=1: also the stories that take minutes each)
+	@$(MAKE) --no-print-directory check > build/check.log 2>&1 & checks=$$!; \
+	$(PYTEST) $(if $(LONG),,-m "not long") tests; code=$$?; \
+	wait $$checks && echo "The checks passed" || { cat build/check.log; echo "The checks failed" >&2; code=1; }; \
+	exit $$code
 
-check: $(INSTALLED) $(LINKS) ## Static checks: format, lint, types, import contracts
+unit: $(INSTALLED) $(LINKS) ## The tests that start no server: the inner loop
+	$(PYTEST) tests/unit
+
+coverage: $(INSTALLED) $(LINKS) ## Which lines tests/unit and tests/contract run; fails below the floor in pyproject.toml
+	$(PYTEST) tests/unit tests/contract --cov --cov-report=term --cov-report=html:build/coverage
+
+check: $(INSTALLED) $(LINKS) format lint spelling prose types contracts site ## Static checks: format, lint, prose, types, import contracts, documents
+
+format lint spelling prose types contracts site: $(INSTALLED) $(LINKS)
+
+format:
 	$(BIN)/ruff format --check .
+
+lint:
 	$(BIN)/ruff check .
+
+spelling:
+	$(BIN)/codespell
+
+prose:
+	PYTHONPATH=tests $(BIN)/python -m support.prose
+
+types:
 	$(BIN)/mypy --strict -p everfit
+
+contracts:
 	$(BIN)/lint-imports --no-logo
 
-fmt: $(INSTALLED) ## Format the code and mend what lint can mend
+site: ## Build the documents into build/site, without network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+
+fmt: $(INSTALLED) ## Format the code and fix what lint can fix
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
@@ -63,6 +94,9 @@ bench: $(INSTALLED) ## Measure: what the loop costs over the bare library calls,
 
 docs: $(INSTALLED) ## Write docs/spec.md from what the classes in blocks/ say of their keys
 	PYTHONPATH=tests $(BIN)/python -m support.spec_document
+
+release-notes: $(INSTALLED) ## Print what CHANGELOG.md says of the version in pyproject.toml
+	@PYTHONPATH=tests $(BIN)/python -m support.release_notes
 
 wheel: $(INSTALLED) ## Build the wheel into dist/
 	rm -rf build/lib build/bdist.*
