@@ -12,6 +12,10 @@ class SpecError(EverfitError):
     """A model spec can't be read, has an unknown key, or asks for the impossible."""
 
 
+class ExtensionError(EverfitError):
+    """A user's own function can't be loaded: not installed, misspelt, or not a function."""
+
+
 class SourceError(EverfitError):
     """A source can't be reached or doesn't give what the spec says it should."""
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_core import PydanticCustomError
 
+from everfit.blocks.extensions import ExtensionName
 from everfit.blocks.policy import Duration, Policy
 
 Secret = SecretStr
@@ -168,11 +169,10 @@ class PythonSource(_Source):
     """A function that gives the rows of a window."""
 
     kind: Literal["python"] = Field(default="python", description="A function.")
-    function: str = Field(
-        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
-        description="`package.module:function`, which must be installed where flows run. It is called with `since` "
-        "(None for all that there is) and `until`, and gives the rows of that window: a pandas frame, or an"
-        " iterator of frames.",
+    function: ExtensionName = Field(
+        description="`package.module:function`, or the name of an entry point in the group `everfit.sources`; "
+        "installed where flows run. It is called with `since` (None for all history) and `until`, and returns the "
+        "rows of that window: a pandas frame, or an iterator of frames.",
     )
 
 

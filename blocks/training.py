@@ -1,11 +1,11 @@
 """How candidates are trained, and on what."""
 
-import re
 from datetime import timedelta
 from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from everfit.blocks.extensions import is_reference
 from everfit.blocks.metrics import TaskKind, metric_facts
 from everfit.blocks.policy import Duration, Policy, format_duration
 from everfit.blocks.search import SearchPolicy
@@ -20,8 +20,6 @@ CANDIDATES: dict[str, frozenset[TaskKind]] = {
 """The candidates that everfit brings, and the tasks that each can do."""
 
 DEFAULT_CANDIDATES = ("hist_gradient_boosting", "logistic_regression", "ridge")
-
-_FACTORY = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 
 
 class TrainingPolicy(Policy):
@@ -131,7 +129,7 @@ class TrainingPolicy(Policy):
                 calibrated or valued where there are none.
         """
         for position, candidate in enumerate(self.candidates):
-            if not is_factory(candidate) and task not in CANDIDATES.get(candidate, ()):
+            if not is_reference(candidate) and task not in CANDIDATES.get(candidate, ()):
                 raise ValueError(
                     f"training.candidates.{position}: {candidate!r} can't be used for a {task} model; "
                     f"use {', '.join(sorted(name for name, tasks in CANDIDATES.items() if task in tasks))}, "
@@ -168,8 +166,3 @@ class TrainingPolicy(Policy):
         """The longest of the spans; None for all history."""
         lengths = [span for span in self.spans if span is not None]
         return max(lengths) if len(lengths) == len(self.spans) else None
-
-
-def is_factory(candidate: str) -> bool:
-    """Whether a candidate is the user's own: `package.module:factory`."""
-    return _FACTORY.match(candidate) is not None

@@ -4,6 +4,7 @@ from typing import Self
 
 from pydantic import Field, FiniteFloat, model_validator
 
+from everfit.blocks.extensions import FunctionReference
 from everfit.blocks.policy import Policy
 
 
@@ -16,9 +17,8 @@ class ValuePolicy(Policy):
     false_negative: FiniteFloat = Field(
         default=0.0, description="What it is worth to do nothing where action was needed."
     )
-    function: str | None = Field(
+    function: FunctionReference | None = Field(
         default=None,
-        pattern=r"^[\w.]+:\w+$",
         description="`package.module:function` in place of the four, installed where flows run; it is given the labels "
         "and the scores of rows as arrays, and returns the worth of each row.",
     )

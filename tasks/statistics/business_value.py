@@ -1,13 +1,13 @@
 """Worth: what a model's answers are worth to the user, at the threshold that was best on validation rows."""
 
-import importlib
 from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
-from everfit.blocks.errors import SpecError
+from everfit.blocks.errors import ExtensionError, SpecError
 from everfit.blocks.value import ValuePolicy
+from everfit.tasks.core.extensions import load_extension
 
 Floats = npt.NDArray[np.float64]
 
@@ -25,13 +25,10 @@ def worth_of(policy: ValuePolicy, threshold: float) -> Callable[[Floats, Floats]
         SpecError: there is no such function.
     """
     if policy.function is not None:
-        module, _, name = policy.function.partition(":")
         try:
-            own = getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError) as error:
-            raise SpecError(
-                f"training.business_value.function: {policy.function!r} can't be imported: {error}"
-            ) from error
+            own = load_extension(policy.function)
+        except ExtensionError as error:
+            raise SpecError(f"training.business_value.function: {error}") from error
         return lambda truth, scores: np.asarray(own(truth, scores), dtype=np.float64)
 
     def worth(truth: Floats, scores: Floats) -> Floats:

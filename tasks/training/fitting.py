@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from everfit.blocks.extensions import is_reference
 from everfit.blocks.policy import parse_duration
 from everfit.blocks.spec import ModelSpec
-from everfit.blocks.training import is_factory
 from everfit.tasks.statistics.scores import labels
 from everfit.tasks.training.folds import VALIDATION_SHARE
 from everfit.tasks.training.pipelines import build_pipeline
@@ -31,7 +31,7 @@ def fit(spec: ModelSpec, features: list[str], candidate: str, setting: Setting, 
         rows: With features, target and time.
     """
     policy, target = spec.training, labels(rows[spec.columns.target], spec.task)
-    if is_factory(candidate):  # which may draw from the generators of the process, whatever was drawn before
+    if is_reference(candidate):  # which may draw from the generators of the process, whatever was drawn before
         random.seed(policy.seed)
         np.random.seed(policy.seed)  # noqa: NPY002 - it is the one that others draw from
     model = build_pipeline(

@@ -1,15 +1,15 @@
 """The candidates: scikit-learn pipelines that carry their own preprocessing, so that it ships inside the model."""
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from everfit.blocks.errors import DataError, TrainingError
+from everfit.blocks.errors import DataError, ExtensionError, TrainingError
+from everfit.blocks.extensions import is_reference
 from everfit.blocks.metrics import TaskKind
 from everfit.blocks.search import Space
-from everfit.blocks.training import is_factory
+from everfit.tasks.core.extensions import load_extension
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -81,7 +81,7 @@ def build_pipeline(
                 f"make features of it in the source, or put it under columns.ignore"
             )
     given = dict(parameters or {})
-    if is_factory(candidate):
+    if is_reference(candidate):
         estimator = _call(candidate, given)
         if isinstance(estimator, Pipeline):
             return _set(estimator, candidate, seed, None)
@@ -97,11 +97,12 @@ def build_pipeline(
 
 
 def _call(candidate: str, parameters: Mapping[str, Any]) -> "BaseEstimator":
-    module, _, name = candidate.partition(":")
     try:
-        return getattr(importlib.import_module(module), name)(**parameters)
-    except (ImportError, AttributeError) as error:
-        raise TrainingError(f"{candidate}: {error}; it must be importable where the turn runs") from error
+        factory = load_extension(candidate)
+    except ExtensionError as error:
+        raise TrainingError(f"{candidate}: {error}") from error
+    estimator: BaseEstimator = factory(**parameters)
+    return estimator
 
 
 def _set(estimator: "BaseEstimator", candidate: str, seed: int, class_weight: str | None) -> "BaseEstimator":

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from everfit.blocks.errors import EverfitError, TrainingError
+from everfit.blocks.extensions import is_reference
 from everfit.blocks.policy import format_duration
-from everfit.blocks.training import is_factory
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.split import TrainingData
 from everfit.tasks.statistics.metrics import metric
@@ -71,7 +71,7 @@ def try_candidate(
     try:
         tries = search.run(attempt or partial(one_by_one, data), told)
     finally:
-        if is_factory(candidate):
+        if is_reference(candidate):
             isolated.end_processes(candidate)
     best = best_of(tries, greater_is_better=better)
     return Trial(
@@ -114,7 +114,7 @@ def try_setting(data: TrainingData, asked: Asked, seconds: float) -> Try:
     Raises:
         DataError: there are no training rows, or no two classes among them.
     """
-    if not is_factory(asked.candidate):
+    if not is_reference(asked.candidate):
         return try_here(data, asked, seconds)
     started = time.perf_counter()
     try:
@@ -156,6 +156,6 @@ def fit_best(data: TrainingData, trials: Sequence[Trial], window: Window, path: 
 def fit_on(data: TrainingData, candidate: str, window: Window, path: str, setting: Setting | None = None) -> Fitted:
     """Fit a candidate on all rows of a window, as far back as its setting's span goes, and keep it at `path`."""
     setting = setting or Setting()
-    if is_factory(candidate):
+    if is_reference(candidate):
         return isolated.fit_on(data, candidate, window, path, setting)
     return fit_here(data, candidate, window, path, setting)

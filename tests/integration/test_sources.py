@@ -326,7 +326,7 @@ def test_a_function_gives_frames(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         check(read({"kind": "python", "function": f"shop_rows:{name}"}))
     for name, words in (
         ("fails", "failed with RuntimeError: no network"),
-        ("wrong", "it gave int, not a pandas frame"),
+        ("wrong", "it returned int, not a pandas frame"),
         ("nothing", "can't be imported"),
     ):
         with pytest.raises(SourceError, match=words):
