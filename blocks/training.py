@@ -49,9 +49,8 @@ class TrainingPolicy(Policy):
         default=(),
         description="What is tried; by default gradient boosting and a linear model. Besides everfit's own any "
         "`package.module:factory` that is installed where flows run: it is called with its `parameters`, "
-        "and returns an estimator as scikit-learn's are, or a whole `Pipeline`. Types of packages other "
-        "than scikit-learn, LightGBM and XGBoost must be named in `EVERFIT_TRUSTED_PACKAGES`, apart by "
-        "commas, wherever the model is trained and served.",
+        "and returns an estimator as scikit-learn's are, or a whole `Pipeline`. Name each class or function of "
+        "another package in `EVERFIT_TRUSTED_TYPES`, separated by commas, wherever the model is trained and served.",
     )
     parameters: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="Hyperparameters, by candidate, in place of its defaults."

@@ -1,22 +1,11 @@
-"""A fitted pipeline as bytes: written with skops, and read only if each type in it is known."""
+"""A fitted pipeline as bytes: written with skops, and read only if everfit trusts each part of it."""
 
-import os
 from typing import TYPE_CHECKING
 
-from everfit.blocks.errors import ModelError
+from everfit.tasks.models.trusted_nodes import check_nodes
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
-
-TRUSTED_PREFIXES = ("sklearn.", "lightgbm.", "xgboost.")
-"""Modules whose types everfit's own models are made of; a model that needs another is not loaded."""
-
-# Of the standard library and numpy not all: `builtins.eval` behind a `partial` would be run by the first prediction.
-# What a partial calls is listed, and so reviewed, by itself.
-TRUSTED_TYPES = {"functools.partial", "numpy.dtype", "collections.OrderedDict", "collections.defaultdict"}
-
-TRUSTED_VARIABLE = "EVERFIT_TRUSTED_PACKAGES"
-"""Names further packages, apart by commas, whose types a model may be made of: an operator's decision, not a spec's."""
 
 
 def dump_model(model: "Pipeline") -> bytes:
@@ -30,7 +19,7 @@ def load_model(content: bytes) -> "Pipeline":
     """Read a pipeline that `dump_model` wrote.
 
     Raises:
-        ModelError: it holds a type that everfit's models are not made of.
+        ModelError: it holds something that everfit does not trust, or it is damaged.
     """
     import skops.io
 
@@ -38,19 +27,12 @@ def load_model(content: bytes) -> "Pipeline":
 
 
 def trusted_types(content: bytes) -> list[str]:
-    """The types that skops would ask about, each reviewed.
+    """Check every part of a model file, and return the names that skops needs to be told to trust.
 
     Raises:
-        ModelError: one of them is not of a module that everfit's models are made of.
+        ModelError: it holds something that everfit does not trust, or it is damaged.
     """
     import skops.io
 
-    found = skops.io.get_untrusted_types(data=content)
-    named = [name.strip() for name in os.environ.get(TRUSTED_VARIABLE, "").split(",") if name.strip()]
-    trusted = (*TRUSTED_PREFIXES, *(f"{name}." for name in named))
-    if strange := [name for name in found if name not in TRUSTED_TYPES and not name.startswith(trusted)]:
-        raise ModelError(
-            f"the model holds {strange[0]!r}, a type that everfit does not trust; use plain scikit-learn parts, or "
-            f"set {TRUSTED_VARIABLE}={strange[0].partition('.')[0]} wherever the model is trained and served"
-        )
-    return list(found)
+    check_nodes(content)
+    return list(skops.io.get_untrusted_types(data=content))

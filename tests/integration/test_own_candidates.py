@@ -9,7 +9,7 @@ import pytest
 from support.training import a_spec, data_of, rows_of
 
 from everfit.blocks.errors import ModelError, TrainingError
-from everfit.tasks.models.skops_format import TRUSTED_VARIABLE
+from everfit.tasks.models.trusted_nodes import TRUSTED_VARIABLE
 from everfit.tasks.training.in_process import try_here
 from everfit.tasks.training.results import read_model
 from everfit.tasks.training.search import Asked, Setting
@@ -137,10 +137,10 @@ def test_a_type_that_is_not_trusted_is_refused_until_the_operator_trusts_it(
 ) -> None:
     name = f"{factories}:strange"
     data = data_of(a_spec(training={"candidates": [name]}), rows_of(), tmp_path)
-    with pytest.raises(TrainingError, match=f"{TRUSTED_VARIABLE}={factories}"):
+    with pytest.raises(TrainingError, match=f"{TRUSTED_VARIABLE}={factories}.Odd"):
         fit_on(data, name, data.split.training, str(tmp_path / "model"))
 
-    monkeypatch.setenv(TRUSTED_VARIABLE, factories)
+    monkeypatch.setenv(TRUSTED_VARIABLE, f"{factories}.Odd")
     fitted = fit_on(data, name, data.split.training, str(tmp_path / "model"))
     assert read_model(fitted, data.workspace).predict(rows_of()[data.features]).size == 900
     monkeypatch.delenv(TRUSTED_VARIABLE)

@@ -1,0 +1,90 @@
+"""What a model file may hold: an exact list of classes, by the kind of skops node that holds them.
+
+skops asks whether a *name* is trusted. A name is not enough: `sklearn.utils._testing.check_output` is subprocess's, and
+a function that skops would call while it loads a model can run any command. So each node of the file is checked before
+skops sees it, against classes listed one by one in `trusted_nodes.json` (`tests/support/trusted_nodes.py` writes it).
+"""
+
+import importlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from everfit.blocks.errors import ModelError
+
+TRUSTED_VARIABLE = "EVERFIT_TRUSTED_TYPES"
+"""Names further classes and functions by their full names, separated by commas. An operator sets it, never a spec."""
+
+_OPERATORS_KINDS = frozenset({"ObjectNode", "TypeNode", "FunctionNode"})
+"""Kinds of node that an operator's own names may stand for."""
+_CACHED = "CachedNode"
+"""A reference to a node of the same file, which was checked where it stands."""
+
+
+def check_nodes(content: bytes) -> None:
+    """Refuse a model file that holds anything but the listed classes.
+
+    Args:
+        content: A file that skops wrote.
+
+    Raises:
+        ModelError: a node is not in the list, or the file is damaged.
+    """
+    listed, own = _listed(), _operators_names()
+    for kind, name in _nodes(_schema(content)):
+        if name in listed.get(kind, ()) or kind == _CACHED:
+            continue
+        if kind in _OPERATORS_KINDS and name in own and _is_defined_there(name):
+            continue
+        raise ModelError(
+            f"the model holds {name!r} ({kind}), which everfit does not trust; use plain scikit-learn parts, or, for a "
+            f"class or function of your own, set {TRUSTED_VARIABLE}={name} wherever the model is trained and served"
+        )
+
+
+def _schema(content: bytes) -> Any:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            return json.loads(archive.read("schema.json"))
+    except (zipfile.BadZipFile, KeyError, ValueError, RecursionError) as error:
+        raise ModelError(
+            f"the model file can't be read: {type(error).__name__}: {error}; restore it from a backup, or train again"
+        ) from error
+
+
+def _nodes(schema: Any) -> Iterator[tuple[str, str]]:
+    """Yield the kind and the full class name of each node, however deep the file nests them."""
+    waiting = [schema]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            if "__loader__" in node:
+                yield str(node["__loader__"]), f"{node.get('__module__')}.{node.get('__class__')}"
+            waiting.extend(node.values())
+        elif isinstance(node, list):
+            waiting.extend(node)
+
+
+@cache
+def _listed() -> dict[str, frozenset[str]]:
+    content = json.loads(files("everfit.tasks.models").joinpath("trusted_nodes.json").read_text(encoding="utf-8"))
+    return {kind: frozenset(names) for kind, names in content["nodes"].items()}
+
+
+def _operators_names() -> frozenset[str]:
+    return frozenset(name.strip() for name in os.environ.get(TRUSTED_VARIABLE, "").split(",") if name.strip())
+
+
+def _is_defined_there(name: str) -> bool:
+    """Return whether a name is defined in the module that it names, and not imported into it from elsewhere."""
+    module, _, attribute = name.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError):
+        return False
+    return getattr(found, "__module__", None) == module

@@ -1,0 +1,153 @@
+"""A model file holds listed classes alone, and runs nothing when it is loaded."""
+
+import importlib
+import inspect
+import io
+import json
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from support.trusted_nodes import BOOSTERS, PATH, text
+
+from everfit.blocks.errors import ModelError
+from everfit.tasks.models.skops_format import dump_model, load_model, trusted_types
+from everfit.tasks.models.trusted_nodes import TRUSTED_VARIABLE, check_nodes
+
+ROWS = pd.DataFrame({"a": np.arange(20.0) + 1, "b": np.tile([0.0, 1.0], 10)})
+TARGET = np.tile([0, 1], 10)
+
+
+def fitted(first: Any = None) -> Pipeline:
+    return make_pipeline(first or StandardScaler(), LogisticRegression()).fit(ROWS, TARGET)
+
+
+def changed(content: bytes, change: Callable[[dict[str, Any]], None]) -> bytes:
+    """Return a model file with another schema, as an attacker would write it."""
+    written = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(written, "w") as new:
+        for name in old.namelist():
+            data = old.read(name)
+            if name == "schema.json":
+                schema = json.loads(data)
+                change(schema)
+                data = json.dumps(schema).encode()
+            new.writestr(name, data)
+    return written.getvalue()
+
+
+def attack(kind: str, module: str, name: str) -> Callable[[dict[str, Any]], None]:
+    """Put a node of another class in the place of the pipeline's first step."""
+
+    def change(schema: dict[str, Any]) -> None:
+        steps = schema["content"]["content"]["steps"]["content"]
+        steps[0]["content"][1] |= {"__loader__": kind, "__module__": module, "__class__": name}
+
+    return change
+
+
+def test_what_everfit_fits_is_written_and_read() -> None:
+    content = dump_model(fitted())
+    assert (load_model(content).predict(ROWS) == fitted().predict(ROWS)).all()
+    logarithm = dump_model(fitted(FunctionTransformer(np.log1p)))
+    assert "numpy.log1p" not in trusted_types(logarithm)  # skops trusts it by itself
+    assert load_model(logarithm).predict(ROWS).shape == (20,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "module", "name"),
+    [
+        ("FunctionNode", "sklearn.utils._testing", "check_output"),
+        ("FunctionNode", "sklearn.utils._joblib", "joblib"),
+        ("FunctionNode", "os", "system"),
+        ("FunctionNode", "builtins", "eval"),
+        ("TypeNode", "subprocess", "Popen"),
+        ("ObjectNode", "sklearn.utils._testing", "TempMemmap"),
+        ("ObjectNode", "sklearn.linear_model", "LogisticRegression"),
+        ("MethodNode", "sklearn.linear_model._logistic", "LogisticRegression"),
+        ("OperatorFuncNode", "operator", "methodcaller"),
+        ("ConstructorFromReduceNode", "builtins", "range"),
+        ("NewNode", "builtins", "dict"),
+    ],
+)
+def test_a_class_or_function_that_is_not_listed_is_refused(kind: str, module: str, name: str) -> None:
+    content = changed(dump_model(fitted()), attack(kind, module, name))
+    with pytest.raises(ModelError, match=f"{module}.{name}.*does not trust"):
+        load_model(content)
+
+
+def test_a_file_that_would_run_a_command_runs_none(tmp_path: Path) -> None:
+    proof = tmp_path / "proof"
+
+    def change(schema: dict[str, Any]) -> None:
+        step = schema["content"]["content"]["steps"]["content"][0]["content"][1]
+        step["content"]["content"]["func"] |= {
+            "__module__": "sklearn.utils._testing",
+            "__class__": "check_output",
+            "__loader__": "FunctionNode",
+        }
+
+    content = changed(dump_model(fitted(FunctionTransformer(np.log1p))), change)
+    with pytest.raises(ModelError, match=r"sklearn\.utils\._testing\.check_output"):
+        load_model(content).predict([f"touch {proof}"])
+    assert not proof.exists()
+
+
+def test_an_operator_trusts_a_class_where_it_is_defined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_steps.py").write_text(
+        "from subprocess import check_output\n\n\ndef doubled(rows):\n    return rows * 2\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    own = importlib.import_module("own_steps")
+    content = dump_model(fitted(FunctionTransformer(own.doubled)))
+    with pytest.raises(ModelError, match=f"{TRUSTED_VARIABLE}=own_steps.doubled"):
+        load_model(content)
+
+    monkeypatch.setenv(TRUSTED_VARIABLE, "other.thing, own_steps.doubled,own_steps.check_output")
+    assert load_model(content).predict(ROWS).shape == (20,)
+    forged = changed(content, lambda schema: _rename(schema, ("own_steps", "doubled"), ("own_steps", "check_output")))
+    with pytest.raises(ModelError, match="check_output"):
+        load_model(forged)
+    sys.modules.pop("own_steps")
+
+
+def _rename(node: Any, before: tuple[str, str], after: tuple[str, str]) -> None:
+    if isinstance(node, dict):
+        if (node.get("__module__"), node.get("__class__")) == before:
+            node["__module__"], node["__class__"] = after
+        for child in node.values():
+            _rename(child, before, after)
+    elif isinstance(node, list):
+        for child in node:
+            _rename(child, before, after)
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04"])
+def test_a_damaged_file_is_one_clear_error(content: bytes) -> None:
+    with pytest.raises(ModelError, match="can't be read"):
+        check_nodes(content)
+
+
+def test_every_listed_class_is_a_class_and_every_function_a_numeric_one() -> None:
+    for kind, names in json.loads(PATH.read_text())["nodes"].items():
+        for name in names:
+            module, _, attribute = name.rpartition(".")
+            if name in BOOSTERS or module == "builtins":
+                continue
+            found = getattr(importlib.import_module(module), attribute)
+            if kind != "FunctionNode":
+                assert inspect.isclass(found), name
+            elif name != "sklearn.utils.validation.check_array":
+                assert isinstance(found, np.ufunc), name
+
+
+def test_the_list_is_what_the_installed_libraries_have() -> None:
+    assert PATH.read_text() == text(), "run `python -m support.trusted_nodes`, and review the difference"
