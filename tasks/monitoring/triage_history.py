@@ -20,7 +20,9 @@ from everfit.tasks.turns.turn_record import (
     NOTHING_NEW,
     ON_TRIAL,
     PROMOTED,
+    REJECTED,
     RETURNED,
+    SUPERSEDED,
 )
 
 TRIAGE = "triage"
@@ -39,14 +41,17 @@ _OUTCOMES: dict[str, Outcome] = {
     AWAITING_APPROVAL: "awaiting_approval",
     ON_TRIAL: "awaiting_approval",  # by what comes true
     RETURNED: "kept",
+    REJECTED: "kept",
+    SUPERSEDED: "kept",
 }
+"""By state; any other name is one that a user's own flow gave."""
 
 
 OUTCOME = "outcome"
 """Kind of the decisions that note what came of a turn that triage called for."""
 
 
-_OPEN: frozenset[Outcome] = frozenset({"running", "failed", "awaiting_approval"})
+_OPEN: frozenset[Outcome] = frozenset({"running", "failed", "awaiting_approval", "other"})
 
 
 class TurnOutcome(Record):
@@ -156,13 +161,20 @@ def past_turn(turn: Turn, decision: TriageDecision | None, judged: Sequence[Judg
         kind=turn.trigger.kind,
         signature=decision.signature if decision else "",
         reference=decision.reference if decision else "",
-        outcome=_OUTCOMES.get(turn.state, "kept"),
+        outcome=outcome_of(turn),
         helped=None if (gain := live_gain(turn, judged)) is None else gain > 0,
         loss=loss.loss if loss else None,
         level=decision.level if decision else None,
         seconds=turn.seconds,
         why=_why(turn),
     )
+
+
+def outcome_of(turn: Turn) -> Outcome:
+    """Return how a turn ended: `other` if a user's own flow broke it off, or ended it under a name of its own."""
+    if turn.state == FAILED and turn.record.get("own_flow"):
+        return "other"
+    return _OUTCOMES.get(turn.state, "other")
 
 
 def _why(turn: Turn) -> str:
@@ -197,7 +209,7 @@ def outcomes(triages: Sequence[Judged], turns: Sequence[Turn]) -> tuple[TurnOutc
     found = []
     for each in triages:
         turn = by_trigger.get(each.decision.id)
-        if turn is None or not turn.settled or _OUTCOMES.get(turn.state, "kept") in _OPEN:
+        if turn is None or not turn.settled or outcome_of(turn) in _OPEN:
             continue
         gain = live_gain(turn, judged)
         if gain is None and turn.state == PROMOTED:

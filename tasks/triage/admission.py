@@ -65,6 +65,11 @@ class _Case(Record):
 _Refused = tuple[Refusal, str]
 
 
+def _counts(turn: PastTurn) -> bool:
+    """Whether a turn keeps others away: not one that failed, nor an own flow's that nothing but a person started."""
+    return turn.outcome != "failed" and not (turn.outcome == "other" and turn.kind == "manual")
+
+
 def admit(
     request: TurnRequest, past_turns: Sequence[PastTurn], now_until: datetime, policy: RetrainingPolicy
 ) -> Admission:
@@ -102,7 +107,7 @@ def _duplicate(case: _Case) -> _Refused | None:
     wanted = case.request
     for turn in case.turns:
         same = (turn.reference, turn.signature, turn.until) == (wanted.reference, wanted.signature, wanted.until)
-        if same and turn.outcome != "failed":
+        if same and _counts(turn):
             return "duplicate", f"turn {turn.turn_id} was run for the same reason and window"
     return None
 
@@ -112,7 +117,7 @@ def _outdated_window(case: _Case) -> _Refused | None:
     until, newest = case.request.until, case.now_until
     if until < newest:
         return "outdated_window", f"the window ends {until.isoformat()}; the newest {newest.isoformat()}"
-    later = [turn for turn in case.turns if turn.until >= until and turn.outcome != "failed"]
+    later = [turn for turn in case.turns if turn.until >= until and turn.outcome not in {"failed", "other"}]
     if later and not case.asked_for:
         return "outdated_window", f"turn {later[-1].turn_id} has learned from this window already"
     return None
@@ -133,7 +138,7 @@ def _broken_off(case: _Case) -> _Refused | None:
 
 def _cooldown(case: _Case) -> _Refused | None:
     """Turns that start by themselves keep a distance from the last turn."""
-    last = next((turn for turn in reversed(case.turns) if turn.outcome != "failed"), None)
+    last = next((turn for turn in reversed(case.turns) if _counts(turn)), None)
     if case.asked_for or last is None:
         return None
     free = last.until + case.policy.cooldown

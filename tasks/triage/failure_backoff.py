@@ -47,10 +47,13 @@ def failures(turns: Sequence[PastTurn], policy: RetrainingPolicy) -> Failures | 
     training and may be better at any time: with a factor of 2 it is waited for about as long as it has been bad.
 
     Args:
-        turns: Of a model, in any order; those that are open yet say nothing.
+        turns: Of a model, in any order; those that are open, and those of a user's own flow, are passed over.
         policy: How long to wait.
     """
-    over = sorted((turn for turn in turns if not turn.in_flight), key=lambda turn: (turn.until, turn.turn_id))
+    over = sorted(
+        (turn for turn in turns if not turn.in_flight and turn.outcome != "other"),
+        key=lambda turn: (turn.until, turn.turn_id),
+    )
     came_through = max((place for place, turn in enumerate(over) if not turn.broke_off), default=-1)
     row = over[came_through + 1 :]
     if not row:

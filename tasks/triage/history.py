@@ -8,8 +8,12 @@ from pydantic import AwareDatetime, Field, FiniteFloat
 from everfit.tasks.core.records import Record, TriggerKind, Window
 from everfit.tasks.triage.signals import Baseline
 
-Outcome = Literal["running", "awaiting_approval", "promoted", "kept", "rejected", "nothing_new", "failed"]
-"""How a turn ended: `rejected` for its data, `kept` when the challenger was no better."""
+Outcome = Literal["running", "awaiting_approval", "promoted", "kept", "rejected", "nothing_new", "failed", "other"]
+"""How a turn ended.
+
+`rejected` for its data, `kept` when the challenger was no better. `other` when a user's own flow broke it off, or ended
+it under a name that everfit doesn't know: that says nothing about training.
+"""
 
 
 class PastQuality(Record):
@@ -64,6 +68,11 @@ class PastTurn(Record):
         """Whether it came to no challenger, for it failed or its data was refused: it says nothing of training."""
         return self.outcome in {"failed", "rejected"}
 
+    @property
+    def shows_nothing(self) -> bool:
+        """Whether nothing follows from it for training: it is open, came to no challenger, or an own flow ended it."""
+        return self.in_flight or self.broke_off or self.outcome == "other"
+
 
 class History(Record):
     """Past windows and turns of a model, each oldest first."""
@@ -85,7 +94,7 @@ class History(Record):
         """
         found: list[PastTurn] = []
         same = [each for each in self.turns if each.until > since and each.signature == signature]
-        for turn in reversed([each for each in same if not each.broke_off]):
+        for turn in reversed([each for each in same if not each.broke_off and each.outcome != "other"]):
             if turn.in_flight or (turn.outcome == "promoted" and turn.helped is not False):
                 break
             if turn.reference != reference and turn.outcome != "promoted":
@@ -95,6 +104,6 @@ class History(Record):
 
     def attempts_at(self, signature: str, since: datetime) -> tuple[PastTurn, ...]:
         """All retrainings that came to their end and were to win back the level that the newest of them was to."""
-        over = [turn for turn in self.turns if not (turn.in_flight or turn.broke_off)]
+        over = [turn for turn in self.turns if not turn.shows_nothing]
         tried = [turn for turn in over if turn.until > since and turn.signature == signature and turn.level is not None]
         return tuple(turn for turn in tried if turn.level == tried[-1].level)

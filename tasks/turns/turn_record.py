@@ -40,6 +40,7 @@ JUDGED = frozenset({PROMOTED, CHAMPION_KEPT, AWAITING_APPROVAL, REJECTED, ON_TRI
 class TurnRecord(Record):
     """What a turn found, in the order of its steps; None where it did not come to that."""
 
+    own_flow: str = Field(default="", description="Name of the user's own flow that ran it; empty for everfit's.")
     batch: Batch | None = None
     validation: Validation | None = None
     snapshot: Snapshot | None = None
