@@ -34,9 +34,20 @@ Model = Annotated[str, typer.Argument(help="A spec file, a spec's name in `deplo
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        import everfit
+
+        print(f"everfit {everfit.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and Prefect's own log lines.")] = False,
+    version: Annotated[  # noqa: ARG001 - its callback has printed it
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Options of every command."""
     _state["debug"] = debug

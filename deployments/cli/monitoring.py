@@ -49,7 +49,7 @@ def score(  # noqa: PLR0917 - each is an option of the command
     end, begin = moment(until, "--until"), None if since is None else moment(since, "--since")
 
     def flow() -> Any:
-        from everfit.flows.scoring import scoring
+        from everfit.flows.scoring_flow import scoring
 
         return scoring(model, begin, end, shadow, return_state=True)
 
@@ -79,7 +79,7 @@ def labels(
     end = moment(until, "--until")
 
     def flow() -> Any:
-        from everfit.flows.labeling import labeling
+        from everfit.flows.labeling_flow import labeling
 
         return labeling(model, end, return_state=True)
 
@@ -99,7 +99,7 @@ def monitor(context: typer.Context, model: Model, until: Until = None, as_json: 
     end = moment(until, "--until")
 
     def flow() -> Any:
-        from everfit.flows.monitoring import monitoring
+        from everfit.flows.monitoring_flow import monitoring
 
         return monitoring(model, end, return_state=True)
 

@@ -39,7 +39,7 @@ def train(model: str, until: datetime, reason: str, *, quiet: bool = True) -> di
         if ended is not None:
             return summary(ended)
         server_is_up = environment.start_temporary_server()
-        from everfit.flows.training import training
+        from everfit.flows.training_flow import training
 
         server_is_up()
         state = training(model, until, trigger, return_state=True)

@@ -27,7 +27,7 @@ def upkeep(
     end = moment(until, "--until")
 
     def flow() -> Any:
-        from everfit.flows.upkeep import upkeep as tidy
+        from everfit.flows.upkeep_flow import upkeep as tidy
 
         return tidy(model, end, dry_run, return_state=True)
 

@@ -79,9 +79,9 @@ def _live_through(context: "Context", ends: Sequence[datetime]) -> None:
 
     warm_up(MODEL)
     from everfit.deployments.cli.runs import result_of
-    from everfit.flows.monitoring import monitoring
-    from everfit.flows.scoring import scoring
-    from everfit.flows.training import training
+    from everfit.flows.monitoring_flow import monitoring
+    from everfit.flows.scoring_flow import scoring
+    from everfit.flows.training_flow import training
     from everfit.tasks.core.records import Trigger
 
     server_is_up()

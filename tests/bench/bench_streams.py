@@ -152,9 +152,9 @@ def rows_of(stream: Stream, number: int) -> tuple[pd.DataFrame, Floats]:
 def replay(name: str, stream: Stream, folder: Path) -> dict[str, Any]:
     """Live through a stream, and look back on it."""
     from everfit.deployments.cli.runs import result_of
-    from everfit.flows.monitoring import monitoring
-    from everfit.flows.scoring import scoring
-    from everfit.flows.training import training
+    from everfit.flows.monitoring_flow import monitoring
+    from everfit.flows.scoring_flow import scoring
+    from everfit.flows.training_flow import training
 
     (folder / "rows").mkdir(parents=True)
     path = folder / "stream.yaml"

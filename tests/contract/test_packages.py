@@ -98,14 +98,15 @@ def test_the_wheel_holds_every_module_and_data_file(root: Path, wheel: Path) -> 
 def test_every_flow_loads_from_the_wheel_in_an_empty_folder(installed: Path, tmp_path: Path) -> None:
     modules = [module.name for module in pkgutil.iter_modules([str(installed / "everfit" / "flows")])]
     assert modules, "everfit.flows has no module"
+    names = [module.removesuffix("_flow") for module in modules]
 
     printed = python(
-        LOAD_FLOWS, *(f"everfit.flows.{name}.{name}" for name in modules), path=installed, folder=tmp_path
+        LOAD_FLOWS, *(f"everfit.flows.{name}_flow.{name}" for name in names), path=installed, folder=tmp_path
     ).splitlines()
 
     files = [line.removeprefix("from ") for line in printed if line.startswith("from ")]
     flows = [line for line in printed if not line.startswith("from ")]
-    assert flows == [name.replace("_", "-") for name in modules]
+    assert flows == [name.replace("_", "-") for name in names]
     assert files
     assert [file for file in files if not Path(file).is_relative_to(installed)] == []
     assert list(tmp_path.iterdir()) == [], "loading a flow leaves files behind"

@@ -23,7 +23,7 @@ def model(workspace: Path, mlflow_uri: str) -> str:
 def _promoted(prefect_server: None, _empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of `model` after its first turn, made once; stories begin with a copy."""
     from everfit.deployments.cli.runs import result_of
-    from everfit.flows.training import training
+    from everfit.flows.training_flow import training
 
     folder = tmp_path_factory.mktemp("promoted")
     with working_in(folder, _empty_mlflow):

@@ -19,8 +19,8 @@ from support.events import emitted
 from everfit.blocks.errors import EverfitError, LedgerError
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli.runs import result_of
-from everfit.flows.approval import approval
-from everfit.flows.training import training
+from everfit.flows.approval_flow import approval
+from everfit.flows.training_flow import training
 from everfit.tasks import gate as gating
 from everfit.tasks.core.events import APPROVAL_REQUESTED, RELEASE_PROMOTED, TURN_FINISHED
 from everfit.tasks.core.records import Trigger

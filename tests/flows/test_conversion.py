@@ -10,7 +10,7 @@ from support.deliveries import SPEC
 
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli.runs import result_of
-from everfit.flows.training import training
+from everfit.flows.training_flow import training
 from everfit.infra.serving.servable import ModelCache, load_servable
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.models.onnx_model import OnnxClassifier

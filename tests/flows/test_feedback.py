@@ -11,9 +11,9 @@ from support.deliveries import deliveries, write_month
 from everfit.blocks.errors import DataError
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli.traced import _facts
-from everfit.flows.labeling import labeling
-from everfit.flows.scoring import scoring
-from everfit.flows.training import training
+from everfit.flows.labeling_flow import labeling
+from everfit.flows.scoring_flow import scoring
+from everfit.flows.training_flow import training
 from everfit.tasks.batch import manual_files
 from everfit.tasks.batch.trace import _release, trace
 from everfit.tasks.core.records import Window

@@ -19,9 +19,9 @@ from support.monitors import monitor_in_processes
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli import monitoring_tables
 from everfit.deployments.cli.runs import result_of
-from everfit.flows.monitoring import monitoring
-from everfit.flows.scoring import scoring
-from everfit.flows.training import training
+from everfit.flows.monitoring_flow import monitoring
+from everfit.flows.scoring_flow import scoring
+from everfit.flows.training_flow import training
 from everfit.tasks.batch import feedback
 from everfit.tasks.core.records import Trigger
 from everfit.tasks.core.spec_loading import load_spec

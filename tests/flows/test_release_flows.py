@@ -9,9 +9,9 @@ from support.events import emitted
 from support.triage import drifted, signals
 
 from everfit.blocks.settings import Settings
-from everfit.flows.monitoring import monitoring
-from everfit.flows.reconcile import reconcile
-from everfit.flows.rollback import rollback
+from everfit.flows.monitoring_flow import monitoring
+from everfit.flows.reconcile_flow import reconcile
+from everfit.flows.rollback_flow import rollback
 from everfit.tasks.core.events import RELEASE_ROLLED_BACK
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.ledger import Ledger

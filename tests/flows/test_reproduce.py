@@ -18,7 +18,7 @@ from support.processes import everfit
 from everfit.blocks.errors import WorkspaceError
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli.runs import result_of
-from everfit.flows.training import training
+from everfit.flows.training_flow import training
 from everfit.tasks.core.records import Trigger
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.evaluation.report import Report

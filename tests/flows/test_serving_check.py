@@ -9,7 +9,7 @@ from support.deliveries import SPEC
 
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli.runs import result_of
-from everfit.flows.training import training
+from everfit.flows.training_flow import training
 from everfit.infra.serving import check
 from everfit.tasks.core.records import Window
 from everfit.tasks.core.spec_loading import load_spec

@@ -19,7 +19,7 @@ from support.events import emitted
 from everfit.blocks.errors import DataError, EverfitError, SourceError
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli.runs import result_of
-from everfit.flows.training import training
+from everfit.flows.training_flow import training
 from everfit.tasks.core.events import DATA_REJECTED, RELEASE_PROMOTED, TURN_FINISHED
 from everfit.tasks.core.records import Trigger
 from everfit.tasks.core.spec_loading import load_spec

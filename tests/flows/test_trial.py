@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli.main import app
 from everfit.deployments.cli.runs import result_of
-from everfit.flows.training import training
-from everfit.flows.trial import trial
+from everfit.flows.training_flow import training
+from everfit.flows.trial_flow import trial
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.registry import model_registry
 from everfit.tasks.release.traffic.traffic_split import read_arms

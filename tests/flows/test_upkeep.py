@@ -9,7 +9,7 @@ import pytest
 from support.stories import FEBRUARY, MARCH, Story
 from support.turns import sales
 
-from everfit.flows.upkeep import upkeep
+from everfit.flows.upkeep_flow import upkeep
 from everfit.tasks.batch.trace import _version
 from everfit.tasks.data.commit import accept
 from everfit.tasks.data.ingest import ingest

@@ -27,10 +27,10 @@ from everfit.blocks.settings import Settings
 from everfit.deployments.cli.release import approve
 from everfit.deployments.cli.runs import result_of
 from everfit.deployments.server.bootstrap import Options, bootstrap
-from everfit.flows.approval import approval
-from everfit.flows.monitoring import monitoring
-from everfit.flows.scoring import scoring
-from everfit.flows.training import training
+from everfit.flows.approval_flow import approval
+from everfit.flows.monitoring_flow import monitoring
+from everfit.flows.scoring_flow import scoring
+from everfit.flows.training_flow import training
 from everfit.tasks.core.records import Trigger
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.ledger import Ledger

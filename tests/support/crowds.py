@@ -31,7 +31,7 @@ def endings(processes: list[BaseProcess], told: list[Path], seconds: float) -> l
 def _train(model: str, until: datetime, environment: dict[str, str], folder: str, told: str) -> None:
     settle_in(environment, folder)
     from everfit.deployments.cli.runs import result_of
-    from everfit.flows.training import training
+    from everfit.flows.training_flow import training
 
     try:
         ended: Any = result_of(training(model, until, return_state=True))

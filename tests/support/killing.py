@@ -37,7 +37,7 @@ def _train(model: str, until: datetime, environment: dict[str, str], folder: str
     settle_in(environment, folder)
     if die_after:
         _kill_after(die_after)
-    from everfit.flows.training import training
+    from everfit.flows.training_flow import training
 
     training(model, until)
 

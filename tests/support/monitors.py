@@ -29,7 +29,7 @@ def monitor_in_processes(model: str, until: datetime, count: int, workspace: Pat
 
 def _monitor(model: str, until: datetime, environment: dict[str, str], folder: str) -> None:
     settle_in(environment, folder)
-    from everfit.flows.monitoring import monitoring
+    from everfit.flows.monitoring_flow import monitoring
 
     # Seen on a busy server: a run that was done came back without its data. Its state tells how it ended.
     state = monitoring(model, until, return_state=True)

@@ -13,8 +13,8 @@ forked = multiprocessing.get_context("forkserver")
 forked.set_forkserver_preload(
     [
         "everfit.deployments.cli.main",
-        "everfit.flows.training",
-        "everfit.flows.monitoring",
+        "everfit.flows.training_flow",
+        "everfit.flows.monitoring_flow",
         "everfit.tasks.release.release",
         "mlflow",
         "sklearn.ensemble",

@@ -20,7 +20,7 @@ from everfit.blocks.errors import EverfitError
 from everfit.blocks.settings import Settings
 from everfit.blocks.spec import ModelSpec
 from everfit.deployments.cli.runs import result_of
-from everfit.flows.training import training
+from everfit.flows.training_flow import training
 from everfit.infra.serving.access import new_token
 from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.core.spec_loading import load_spec

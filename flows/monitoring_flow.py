@@ -6,7 +6,7 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from everfit.flows.training import training
+from everfit.flows.training_flow import training
 from everfit.tasks.steps import actions as act
 from everfit.tasks.steps import evidence, release, triage
 from everfit.tasks.steps import trial as trials
