@@ -86,6 +86,7 @@ def nodes() -> dict[str, list[str]]:
                 f"builtins.{kind.__name__}"
                 for kind in (bool, bytes, dict, float, frozenset, int, list, set, str, tuple)
             ),
+            "collections.OrderedDict",
             *scalars,
         ],
     }
