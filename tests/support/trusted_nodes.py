@@ -61,9 +61,9 @@ def nodes() -> dict[str, list[str]]:
     parts += [
         name(found) for _, found in inspect.getmembers(kernels, inspect.isclass) if found.__module__ == kernels.__name__
     ]
-    scalars = [
-        name(found) for found in np.sctypeDict.values() if issubclass(found, np.generic) and found is not np.object_
-    ]
+    # Other packages add scalars of their own to numpy's table once they are imported.
+    kinds = {found for found in np.sctypeDict.values() if found.__module__ == "numpy" and found is not np.object_}
+    scalars = [name(found) for found in kinds]
     matrices = [
         name(found)
         for _, found in inspect.getmembers(scipy.sparse, inspect.isclass)
