@@ -63,14 +63,14 @@ def discard_rows(model: str, reason: str, turn_id: str | None) -> dict[str, Any]
 def release(model: str, reason: str, turn_id: str | None) -> dict[str, Any]:
     """Release open rows that are good by now, and record in the ledger who did."""
     from everfit.tasks.core.spec_loading import load_spec
-    from everfit.tasks.data.quarantine_acceptance import release_rows
+    from everfit.tasks.data.quarantine_acceptance import accept_rows
     from everfit.tasks.ledger import Ledger
     from everfit.tasks.ledger.process_identity import user_name
     from everfit.tasks.storage.workspace import Workspace
 
     settings, spec, who = Settings(), load_spec(model), user_name()
     moment, ledger = datetime.now(UTC), Ledger.open(settings)  # it must be there before rows are taken
-    released = release_rows(spec, Workspace.of(settings), moment, reason, turn_id)
+    released = accept_rows(spec, Workspace.of(settings), moment, reason, turn_id)
     if released.rows:
         ledger.record_decision(
             f"{spec.name}/quarantine/{moment:%Y%m%dT%H%M%S%f}",

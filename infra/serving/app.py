@@ -15,17 +15,17 @@ from starlette.requests import ClientDisconnect
 
 from everfit.blocks.errors import DataError, WorkspaceError
 from everfit.infra.serving.access import ANONYMOUS, AccessError, Limiter, Tokens
-from everfit.infra.serving.batching import Answer, OverloadedError, UnpredictableInputError
-from everfit.infra.serving.endpoint import Endpoint, NotReadyError, OutlierError, Part
+from everfit.infra.serving.batching import OverloadedError, ScoredRequest, UnpredictableInputError
+from everfit.infra.serving.endpoint import ArmPredictions, Endpoint, NotReadyError, OutlierError
 from everfit.infra.serving.label_endpoint import keep_labels, read_labels, utc_now
 from everfit.infra.serving.openapi import describe
-from everfit.infra.serving.protocol import RequestError, Table, read_invocation, read_json, records_table
-from everfit.infra.serving.query_attacks import ProbingError
+from everfit.infra.serving.protocol import RequestError, RequestTable, read_invocation, read_json, records_table
+from everfit.infra.serving.query_attacks import QueryAttackError
 from everfit.infra.serving.servable import Servable
 from everfit.infra.serving.spool import SpoolError
 from everfit.infra.serving.telemetry import Telemetry
 from everfit.tasks.models.input_schema import InputError, InputSchema
-from everfit.tasks.predictions.labels import Recorded
+from everfit.tasks.predictions.labels import RecordedLabels
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +118,7 @@ def refusal(error: Exception) -> Response:
             status = error.status
             content["error_code"] = "UNAUTHENTICATED" if status == 401 else "REQUEST_LIMIT_EXCEEDED"
             headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {"Retry-After": str(error.retry_after_s)}
-        case ProbingError():
+        case QueryAttackError():
             status = 429
             content["error_code"] = "REQUEST_LIMIT_EXCEEDED"
             headers = {"Retry-After": "60"}
@@ -173,7 +173,7 @@ async def predict(endpoint: Endpoint, body: bytes, client: str) -> Response:
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise RequestError('the body must be {"records": […]}, each record an object', 422)
     table = records_table([_flat(record, row, servable.inputs) for row, record in enumerate(records)])
-    parts = await endpoint.predict(servable, Table(table.columns, len(records)), client)
+    parts = await endpoint.predict(servable, RequestTable(table.columns, len(records)), client)
     return _json({"predictions": _in_order(parts, [_told(part.answer) for part in parts], len(records))})
 
 
@@ -182,7 +182,7 @@ async def tell(endpoint: Endpoint, body: bytes, client: str) -> Response:
     servable = endpoint.servable()
     content = read_json(body)
 
-    def keep() -> Recorded:
+    def keep() -> RecordedLabels:
         rows = read_labels(content, servable, utc_now(), client)
         return keep_labels(endpoint.labels, rows, endpoint.check_store)
 
@@ -215,14 +215,14 @@ def _flat(record: dict[str, Any], row: int, inputs: InputSchema) -> dict[str, An
     return {**flat, **key}
 
 
-def _invoked(answer: Answer, champion: Servable) -> list[Any]:
+def _invoked(answer: ScoredRequest, champion: Servable) -> list[Any]:
     """What MLflow's protocol answers, for any arm what it would answer for the champion."""
     probabilities = answer.scores.probabilities
     told = probabilities if champion.answers_probabilities and probabilities is not None else answer.scores.values
     return list(told[answer.start : answer.stop].tolist())
 
 
-def _in_order(parts: Sequence[Part], told: Sequence[Sequence[Any]], rows: int) -> list[Any]:
+def _in_order(parts: Sequence[ArmPredictions], told: Sequence[Sequence[Any]], rows: int) -> list[Any]:
     """The answers of all arms in the order of the request's rows."""
     if parts[0].rows is None:
         return list(told[0])
@@ -233,7 +233,7 @@ def _in_order(parts: Sequence[Part], told: Sequence[Sequence[Any]], rows: int) -
     return placed
 
 
-def _told(answer: Answer) -> list[dict[str, Any]]:
+def _told(answer: ScoredRequest) -> list[dict[str, Any]]:
     servable, scores = answer.servable, answer.scores
     names = [str(value) for value in servable.scorer.classes]
     rows = range(answer.start, answer.stop)

@@ -32,7 +32,7 @@ class UnpredictableInputError(EverfitError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class ScoredRequest:
     """What a request is answered with; in the log already.
 
     Attributes:
@@ -64,7 +64,7 @@ class Job:
         client: Who asked.
         arm: In which it's predicted.
         flag: What the client is suspected of, for the log.
-        future: Gets the `Answer`.
+        future: Gets the `ScoredRequest`.
         arrived: By `time.perf_counter`.
     """
 
@@ -75,7 +75,7 @@ class Job:
     client: str
     arm: Arm = "champion"
     flag: str | None = None
-    future: "asyncio.Future[Answer] | None" = None
+    future: "asyncio.Future[ScoredRequest] | None" = None
     arrived: float = field(default_factory=time.perf_counter)
 
 
@@ -183,7 +183,7 @@ class Batcher:
             threadpool_limits(limits=1)
             self._limited_for = servable
 
-    def _predict(self, jobs: list[Job]) -> list[Answer]:
+    def _predict(self, jobs: list[Job]) -> list[ScoredRequest]:
         servable = jobs[0].servable
         self._one_thread(servable)
         if len(jobs) == 1:
@@ -216,7 +216,7 @@ class Batcher:
         self.outliers += sum(one is not None and one > self._outlier_above for one in outliers)
         answers, start = [], 0
         for job in jobs:
-            answers.append(Answer(servable, ids, scores, start, start + job.rows, outliers))
+            answers.append(ScoredRequest(servable, ids, scores, start, start + job.rows, outliers))
             start += job.rows
         return answers
 
@@ -229,7 +229,7 @@ def _blame(error: Exception) -> Exception:
     return UnpredictableInputError(f"the model can't predict on this input ({type(error).__name__})")
 
 
-def _resolve(results: list[tuple[Job, Answer | None, Exception | None]]) -> None:
+def _resolve(results: list[tuple[Job, ScoredRequest | None, Exception | None]]) -> None:
     """Hand results over to the event loop, all in one call."""
     waiting = [(job.future, answer, error) for job, answer, error in results if job.future is not None]
     if not waiting:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.errors import EverfitError, ModelError
 from everfit.blocks.serving import ServingPolicy
-from everfit.infra.serving.batching import Answer, Batcher, Job
+from everfit.infra.serving.batching import Batcher, Job, ScoredRequest
 from everfit.infra.serving.drain import Drain
-from everfit.infra.serving.protocol import Identified, RequestError, Table, identify
-from everfit.infra.serving.query_attacks import PROBING, ProbingDetector, ProbingError
-from everfit.infra.serving.registry_watcher import Follower
+from everfit.infra.serving.protocol import Identified, RequestError, RequestTable, identify
+from everfit.infra.serving.query_attacks import PROBING, QueryAttackDetector, QueryAttackError
+from everfit.infra.serving.registry_watcher import RegistryWatcher
 from everfit.infra.serving.servable import ModelCache, Servable
 from everfit.infra.serving.shadow import Shadow
 from everfit.infra.serving.spool import Spool
@@ -24,7 +24,7 @@ from everfit.tasks.predictions import prediction_log
 from everfit.tasks.predictions.log_columns import misfit
 from everfit.tasks.predictions.prediction_log import Arm
 from everfit.tasks.release.traffic.traffic_split import Arms
-from everfit.tasks.storage.tables import Table as DeltaTable
+from everfit.tasks.storage.tables import Table
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -41,7 +41,7 @@ class NotReadyError(EverfitError):
 
 
 @dataclass(frozen=True)
-class Part:
+class ArmPredictions:
     """What one arm answers of a request.
 
     Attributes:
@@ -49,7 +49,7 @@ class Part:
         rows: Of the request, in the answer's order; all of them without it.
     """
 
-    answer: Answer
+    answer: ScoredRequest
     rows: Sequence[int] | None = None
 
 
@@ -70,8 +70,8 @@ class Endpoint:
     name: str
     registered: Callable[[], "MlflowClient"]
     folder: Path
-    log: DeltaTable
-    labels: DeltaTable
+    log: Table
+    labels: Table
     policy: ServingPolicy = field(default_factory=ServingPolicy)
     check_store: Callable[[], object] = lambda: None
 
@@ -84,7 +84,7 @@ class Endpoint:
         self.refused_outliers = 0
         self.shadow = Shadow(self.spool) if self.policy.shadow else None
         self.trial = TrialArm(self.spool, max_waiting=self.policy.max_waiting, outlier_above=self.policy.outlier_above)
-        self.follower = Follower(
+        self.follower = RegistryWatcher(
             self.registered,
             self.name,
             ModelCache(self.folder / "models"),
@@ -95,10 +95,10 @@ class Endpoint:
             every_s=self.policy.follow_every.total_seconds(),
         )
         self.drain: Drain | None = None
-        self.probing: ProbingDetector | None = None
+        self.probing: QueryAttackDetector | None = None
         if self.policy.probing != "ignore":
             for_s = self.policy.probing_for.total_seconds()
-            self.probing = ProbingDetector(self.policy.probing_rows, self.policy.probing_share, for_s)
+            self.probing = QueryAttackDetector(self.policy.probing_rows, self.policy.probing_share, for_s)
         self.refused_probing = 0
         self.stopping = False
 
@@ -175,7 +175,7 @@ class Endpoint:
             )
         return self.champion
 
-    async def predict(self, servable: Servable, table: Table, client: str) -> list[Part]:
+    async def predict(self, servable: Servable, table: RequestTable, client: str) -> list[ArmPredictions]:
         """Check, predict and log a request.
 
         Args:
@@ -209,7 +209,7 @@ class Endpoint:
         if dealt is not None:
             parts = await self._predict_on_trial(servable, table, features, names, dealt, client, flag)
         else:
-            parts = [Part(await self._ask(servable, features, names.columns, table.rows, client, flag=flag))]
+            parts = [ArmPredictions(await self._ask(servable, features, names.columns, table.rows, client, flag=flag))]
         if self.probing is not None:
             for part in parts:
                 told = part.answer.scores.probabilities
@@ -223,7 +223,9 @@ class Endpoint:
             return None
         if self.policy.probing == "refuse":
             self.refused_probing += rows
-            raise ProbingError("these requests look like probing of the model, and this model refuses such for a while")
+            raise QueryAttackError(
+                "these requests look like probing of the model, and this model refuses such for a while"
+            )
         return PROBING
 
     async def _ask(  # noqa: PLR0917
@@ -236,27 +238,27 @@ class Endpoint:
         arm: Arm = "champion",
         *,
         flag: str | None,
-    ) -> Answer:
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    ) -> ScoredRequest:
+        future: asyncio.Future[ScoredRequest] = asyncio.get_running_loop().create_future()
         self.batcher.put(Job(servable, features, logged, rows, client, arm=arm, flag=flag, future=future))
         return await future
 
     async def _predict_on_trial(  # noqa: PLR0917
         self,
         servable: Servable,
-        table: Table,
+        table: RequestTable,
         features: dict[str, list[Any]],
         names: Identified,
         dealt: tuple[Servable, list[int]],
         client: str,
         flag: str | None,
-    ) -> list[Part]:
+    ) -> list[ArmPredictions]:
         """Both arms answer at once, each its rows; the champion those too that the challenger can't."""
         challenger, tried = dealt
         rest = sorted({*range(table.rows)} - {*tried})
 
-        async def ask_challenger() -> Part:
-            given = Table(part_of(_whole(table), tried), len(tried))
+        async def ask_challenger() -> ArmPredictions:
+            given = RequestTable(part_of(_whole(table), tried), len(tried))
             logged = part_of(names.columns, tried)
             accept = self.policy.new_categories == "accept"
             answer = await self.trial.ask(challenger, servable, given, logged, client, new_categories=accept, flag=flag)
@@ -264,13 +266,13 @@ class Endpoint:
                 answer = await self._ask(
                     servable, part_of(features, tried), logged, len(tried), client, "fallback", flag=flag
                 )
-            return Part(answer, tried)
+            return ArmPredictions(answer, tried)
 
-        async def ask_champion() -> list[Part]:
+        async def ask_champion() -> list[ArmPredictions]:
             if not rest:
                 return []
             own, logged = part_of(features, rest), part_of(names.columns, rest)
-            return [Part(await self._ask(servable, own, logged, len(rest), client, flag=flag), rest)]
+            return [ArmPredictions(await self._ask(servable, own, logged, len(rest), client, flag=flag), rest)]
 
         tried_part, rest_parts = await asyncio.gather(ask_challenger(), ask_champion())
         return [*rest_parts, tried_part]
@@ -313,7 +315,7 @@ class Endpoint:
         }
 
 
-def _whole(table: Table) -> dict[str, Sequence[Any]]:
+def _whole(table: RequestTable) -> dict[str, Sequence[Any]]:
     """The columns that have a value for each row; the check says what is wrong with the others."""
     return {name: values for name, values in table.columns.items() if len(values) == table.rows}
 

@@ -11,7 +11,7 @@ from everfit.blocks.errors import WorkspaceError
 from everfit.infra.serving.protocol import RequestError
 from everfit.tasks.models.input_schema import InputError, InputSchema, check_column, microseconds
 from everfit.tasks.predictions import labels
-from everfit.tasks.predictions.labels import Recorded
+from everfit.tasks.predictions.labels import RecordedLabels
 from everfit.tasks.storage.tables import ConflictError, Table, row_keys
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _time(given: Any, row: int, now: datetime) -> int:
 
 def keep_labels(
     table: Table, rows: "pd.DataFrame", check_store: Callable[[], object] = lambda: None, attempts: int = 5
-) -> Recorded:
+) -> RecordedLabels:
     """Add labels to the table, again if another writer came in between.
 
     Args:

@@ -39,7 +39,7 @@ class RequestError(EverfitError):
 
 
 @dataclass(frozen=True)
-class Table:
+class RequestTable:
     """A request's rows.
 
     Attributes:
@@ -75,7 +75,7 @@ def _whole(digits: str) -> int | float:
     return number if number is not None and -(2**63) <= number < 2**64 else float(digits)
 
 
-def read_invocation(body: bytes, content_type: str, inputs: InputSchema) -> Table:
+def read_invocation(body: bytes, content_type: str, inputs: InputSchema) -> RequestTable:
     """Read a request of MLflow's scoring protocol.
 
     Args:
@@ -103,7 +103,7 @@ def read_invocation(body: bytes, content_type: str, inputs: InputSchema) -> Tabl
     return _READERS[found[0]](content[found[0]], inputs)
 
 
-def _read_split(content: Any, _: InputSchema) -> Table:
+def _read_split(content: Any, _: InputSchema) -> RequestTable:
     if not isinstance(content, dict) or not isinstance(content.get("data"), list) or set(content) - _SPLIT_KEYS:
         raise RequestError("dataframe_split must be an object with `columns`, `data` and, if wanted, `index`")
     names, data = content.get("columns"), content["data"]
@@ -114,40 +114,40 @@ def _read_split(content: Any, _: InputSchema) -> Table:
     if not all(isinstance(row, list) and len(row) == len(names) for row in data):
         raise RequestError(f"dataframe_split: every row of `data` must be a list of {len(names)} values")
     columns = dict(zip(names, map(list, zip(*data, strict=True)), strict=True)) if data else {}
-    return Table(columns, len(data))
+    return RequestTable(columns, len(data))
 
 
 _SPLIT_KEYS = {"columns", "data", "index"}
 
 
-def _read_records(content: Any, _: InputSchema) -> Table:
+def _read_records(content: Any, _: InputSchema) -> RequestTable:
     if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
         raise RequestError("the rows must be a list of objects, one a row")
     return records_table(content)
 
 
-def records_table(records: Sequence[Mapping[str, Any]]) -> Table:
+def records_table(records: Sequence[Mapping[str, Any]]) -> RequestTable:
     """Turn rows into columns; what a row leaves out is null, as pandas has it."""
     if len(records) == 1:
-        return Table({name: [value] for name, value in records[0].items()}, 1)
+        return RequestTable({name: [value] for name, value in records[0].items()}, 1)
     names = dict.fromkeys(name for record in records for name in record)
-    return Table({name: [record.get(name) for record in records] for name in names}, len(records))
+    return RequestTable({name: [record.get(name) for record in records] for name in names}, len(records))
 
 
-def _read_instances(content: Any, inputs: InputSchema) -> Table:
+def _read_instances(content: Any, inputs: InputSchema) -> RequestTable:
     if isinstance(content, list) and content and all(isinstance(row, list) for row in content):
         return _read_positions(content, inputs)
     return _read_records(content, inputs)
 
 
-def _read_positions(content: list[list[Any]], inputs: InputSchema) -> Table:
+def _read_positions(content: list[list[Any]], inputs: InputSchema) -> RequestTable:
     names = [column.name for column in inputs.features]
     if not all(len(row) == len(names) for row in content):
         raise RequestError(f"every row must have {len(names)} values, in the order of the model's signature")
-    return Table(dict(zip(names, map(list, zip(*content, strict=True)), strict=True)), len(content))
+    return RequestTable(dict(zip(names, map(list, zip(*content, strict=True)), strict=True)), len(content))
 
 
-def _read_inputs(content: Any, inputs: InputSchema) -> Table:
+def _read_inputs(content: Any, inputs: InputSchema) -> RequestTable:
     if not isinstance(content, dict):
         return _read_instances(content, inputs)
     if not all(isinstance(values, list) for values in content.values()):
@@ -157,10 +157,10 @@ def _read_inputs(content: Any, inputs: InputSchema) -> Table:
     lengths = {len(values) for values in content.values()}
     if len(lengths) > 1:
         raise RequestError(f"inputs: the columns have different lengths ({', '.join(map(str, sorted(lengths)))})")
-    return Table(content, lengths.pop() if lengths else 0)
+    return RequestTable(content, lengths.pop() if lengths else 0)
 
 
-_READERS: dict[str, Callable[[Any, InputSchema], Table]] = {
+_READERS: dict[str, Callable[[Any, InputSchema], RequestTable]] = {
     "dataframe_split": _read_split,
     "dataframe_records": _read_records,
     "instances": _read_instances,
@@ -168,7 +168,7 @@ _READERS: dict[str, Callable[[Any, InputSchema], Table]] = {
 }
 
 
-def read_csv(body: bytes, inputs: InputSchema) -> Table:
+def read_csv(body: bytes, inputs: InputSchema) -> RequestTable:
     """Read CSV with a header, as `DataFrame.to_csv(index=False)` writes it.
 
     Raises:
@@ -186,7 +186,7 @@ def read_csv(body: bytes, inputs: InputSchema) -> Table:
         raise RequestError(f"every line of the CSV must have {len(header)} values")
     texts = dict(zip(header, zip(*lines, strict=True), strict=True)) if lines else {}
     known = {**{column.name: column for column in inputs.key}, **inputs.columns}
-    return Table(
+    return RequestTable(
         {name: _csv_values(known[name], values) if name in known else list(values) for name, values in texts.items()},
         len(lines),
     )
@@ -222,7 +222,7 @@ class Identified:
     keys: list[str]
 
 
-def identify(table: Table, features: Mapping[str, list[Any]], inputs: InputSchema, now_us: int) -> Identified:
+def identify(table: RequestTable, features: Mapping[str, list[Any]], inputs: InputSchema, now_us: int) -> Identified:
     """Read key and event time from a request.
 
     Args:

@@ -31,7 +31,7 @@ _NEAR_BOUNDARY = 0.05
 _LEAST = 0.5  # of a full window, before a client is judged
 
 
-class ProbingError(EverfitError):
+class QueryAttackError(EverfitError):
     """A client's requests look like probing, and the spec says to refuse such."""
 
 
@@ -56,7 +56,7 @@ class _Client:
     flagged_until: float = 0.0
 
 
-class ProbingDetector:
+class QueryAttackDetector:
     """Judges clients by their last inputs and answers.
 
     Args:

@@ -22,7 +22,7 @@ _DOWNLOADS = 3  # so many that fail are the version's fault, and not that of a r
 
 
 @dataclass
-class FollowState:
+class WatchState:
     """How following goes, for `/metrics` and `/models/{name}`.
 
     Attributes:
@@ -38,7 +38,7 @@ class FollowState:
     registry_reachable: bool = False
 
 
-class Follower:
+class RegistryWatcher:
     """Follows one model's champion, and its challenger if that is on trial or in the shadow.
 
     A new version is downloaded, loaded, warmed and probed in a background thread; only then is it swapped in, by one
@@ -71,7 +71,7 @@ class Follower:
         self._registered, self.model, self.cache, self.every_s = registered, model, cache, every_s
         self._on_champion, self._on_challenger, self._shadow = on_champion, on_challenger, shadow
         self._check = check
-        self.state = FollowState()
+        self.state = WatchState()
         self._champion: ModelVersion | None = None
         self._challenger: Servable | None = None
         self._arms: Arms | None = None

@@ -6,14 +6,14 @@ What it's given was checked for the champion, and is checked again for it: it ma
 import asyncio
 from collections.abc import Mapping
 
-from everfit.infra.serving.batching import Answer, Batcher, Job
-from everfit.infra.serving.protocol import Table
+from everfit.infra.serving.batching import Batcher, Job, ScoredRequest
+from everfit.infra.serving.protocol import RequestTable
 from everfit.infra.serving.servable import Servable
 from everfit.infra.serving.spool import Spool
 from everfit.tasks.predictions.prediction_log import Arm
 
 
-class Beside:
+class SecondaryModel:
     """Asks one model, which may be replaced by another at any time.
 
     Args:
@@ -51,13 +51,13 @@ class Beside:
     def put(
         self,
         servable: Servable,
-        table: Table,
+        table: RequestTable,
         logged: Mapping[str, list[object]],
         client: str,
         *,
         new_categories: bool,
         flag: str | None = None,
-        future: "asyncio.Future[Answer] | None" = None,
+        future: "asyncio.Future[ScoredRequest] | None" = None,
     ) -> None:
         """Queue a request that was checked for the champion.
 

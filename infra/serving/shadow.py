@@ -1,15 +1,15 @@
 """Shadow: the challenger predicts what the champion has answered; its predictions are logged and never given."""
 
 from everfit.blocks.errors import EverfitError
-from everfit.infra.serving.protocol import Table
-from everfit.infra.serving.secondary_model import Beside
+from everfit.infra.serving.protocol import RequestTable
+from everfit.infra.serving.secondary_model import SecondaryModel
 from everfit.infra.serving.servable import Servable
 from everfit.infra.serving.spool import Spool
 
 _MAX_WAITING = 5_000
 
 
-class Shadow(Beside):
+class Shadow(SecondaryModel):
     """Is asked after the answer, in a short queue: what doesn't fit is passed over and counted.
 
     So is what the challenger can't take.
@@ -27,7 +27,7 @@ class Shadow(Beside):
         """Put another challenger in the shadow, or none."""
         self.servable = servable
 
-    def copy(self, table: Table, logged: dict[str, list[object]], client: str) -> None:
+    def copy(self, table: RequestTable, logged: dict[str, list[object]], client: str) -> None:
         """Queue a request that the champion has answered."""
         servable = self.servable
         if servable is None:

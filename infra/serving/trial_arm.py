@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from everfit.blocks.errors import EverfitError
-from everfit.infra.serving.batching import Answer
-from everfit.infra.serving.protocol import Identified, Table
-from everfit.infra.serving.secondary_model import Beside
+from everfit.infra.serving.batching import ScoredRequest
+from everfit.infra.serving.protocol import Identified, RequestTable
+from everfit.infra.serving.secondary_model import SecondaryModel
 from everfit.infra.serving.servable import Servable
 from everfit.infra.serving.spool import Spool, SpoolError
 from everfit.tasks.release.traffic.traffic_split import Arms
@@ -22,7 +22,7 @@ class UnfitChallengerError(EverfitError):
     """The challenger can't answer in the champion's place: it knows other classes, or takes too long."""
 
 
-class TrialArm(Beside):
+class TrialArm(SecondaryModel):
     """A slow challenger delays nobody but the keys that are its own, and those not for long.
 
     Args:
@@ -67,13 +67,13 @@ class TrialArm(Beside):
         self,
         challenger: Servable,
         champion: Servable,
-        table: Table,
+        table: RequestTable,
         logged: Mapping[str, list[Any]],
         client: str,
         *,
         new_categories: bool,
         flag: str | None,
-    ) -> Answer | None:
+    ) -> ScoredRequest | None:
         """Let the challenger answer.
 
         Args:
@@ -94,7 +94,7 @@ class TrialArm(Beside):
         try:
             if challenger.scorer.classes != champion.scorer.classes:
                 raise UnfitChallengerError("it knows other classes than the champion")
-            future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+            future: asyncio.Future[ScoredRequest] = asyncio.get_running_loop().create_future()
             self.put(challenger, table, logged, client, new_categories=new_categories, flag=flag, future=future)
             async with asyncio.timeout(_PATIENCE_S):
                 return await future

@@ -17,10 +17,10 @@ from everfit.tasks.core.final_states import ended
 from everfit.tasks.core.records import ModelVersion, Record, Window
 from everfit.tasks.data.split import label_is_visible
 from everfit.tasks.predictions import labels
-from everfit.tasks.predictions.labels import Recorded
+from everfit.tasks.predictions.labels import RecordedLabels
 from everfit.tasks.registry import model_registry
 from everfit.tasks.scoring.loading import load_scorer
-from everfit.tasks.scoring.scorer import Batch, score_window
+from everfit.tasks.scoring.scorer import ScoringBatch, score_window
 from everfit.tasks.sources import read_source
 from everfit.tasks.storage.tables import row_keys
 from everfit.tasks.turns.context import Context
@@ -42,7 +42,7 @@ class LabellingResult(Record):
     """What a run of labeling found."""
 
     until: datetime
-    recorded: Recorded
+    recorded: RecordedLabels
     unmatched: int = Field(description="Keys with a label and no prediction.")
 
 
@@ -73,17 +73,17 @@ def score(context: Context, window: Window, *, again: bool = False, shadow: bool
         raise ModelError(f"{name!r} has no champion to predict with; run `everfit train` first")
     # What a run has left that was killed isn't predicted again by the champion that has come since.
     once = not (again and scored_spans.is_through(scored_spans.read_spans(context.workspace, name), window))
-    added = score_chunks(context, champion, _rows(context, window), Batch(window, once=once))
+    added = score_chunks(context, champion, _rows(context, window), ScoringBatch(window, once=once))
     result = ScoringResult(window=window, model_version=champion.version, added=added)
     challenger = model_registry.challenger(context.mlflow, name) if shadow else None
     if challenger is not None and challenger.version != champion.version:
-        shadowed = score_chunks(context, challenger, _rows(context, window), Batch(window, "shadow"))
+        shadowed = score_chunks(context, challenger, _rows(context, window), ScoringBatch(window, "shadow"))
         result = result.model_copy(update={"shadow_version": challenger.version, "shadow_added": shadowed})
     scored_spans.keep_span(context.workspace, name, window)
     return result
 
 
-def score_chunks(context: Context, version: ModelVersion, chunks: Iterator[pd.DataFrame], batch: Batch) -> int:
+def score_chunks(context: Context, version: ModelVersion, chunks: Iterator[pd.DataFrame], batch: ScoringBatch) -> int:
     """Predict on rows with a version of the registry, into the prediction log.
 
     Args:
@@ -150,11 +150,11 @@ def record_labels(context: Context, window: Window) -> LabellingResult:
     )
 
 
-def take_labels(context: Context, window: Window) -> Recorded:
+def take_labels(context: Context, window: Window) -> RecordedLabels:
     """Take the labels of a window of the source that are known at its end."""
     spec, until = context.spec, window.until
     table = context.workspace.table(spec.name, "labels")
-    recorded = Recorded()
+    recorded = RecordedLabels()
     for frame in _rows(context, window):
         if spec.columns.target not in frame:
             continue

@@ -19,7 +19,7 @@ from everfit.blocks.errors import DataError, SpecError
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.predictions import labels, prediction_log
 from everfit.tasks.predictions.label_sampling import pick
-from everfit.tasks.predictions.labels import Recorded
+from everfit.tasks.predictions.labels import RecordedLabels
 from everfit.tasks.statistics.columns import codes_of, label, numbers_of
 from everfit.tasks.statistics.profile import ColumnProfile, Profile
 from everfit.tasks.storage.tables import KEY
@@ -63,7 +63,7 @@ class Conflict(Record):
 class ReadBack(Record):
     """What came of a file that people filled in."""
 
-    recorded: Recorded
+    recorded: RecordedLabels
     empty: int = Field(description="Rows that nobody has labelled.")
     conflicts: tuple[Conflict, ...] = Field(description="Rows that were not taken.")
 
@@ -165,7 +165,7 @@ def read_back(context: Context, said: Sequence[tuple[str, str | None]], now: dat
             conflicts.append(Conflict(prediction_id=name, said=distinct, known=shown))
         elif distinct:
             taken.append((queued[name], distinct[0]))
-    recorded = Recorded()
+    recorded = RecordedLabels()
     for queue_id in dict.fromkeys(queue.id for (queue, _), _ in taken):
         own = [(row, given) for (queue, row), given in taken if queue.id == queue_id]
         recorded += labels.record(table, _label_rows(context, own, f"{labels.QUEUE_ORIGIN}{queue_id}", now))

@@ -15,9 +15,9 @@ from everfit.tasks.batch import feedback
 from everfit.tasks.batch.feedback import LabellingResult, ScoringResult
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import labels, prediction_log
-from everfit.tasks.predictions.labels import Recorded
+from everfit.tasks.predictions.labels import RecordedLabels
 from everfit.tasks.registry import model_registry
-from everfit.tasks.scoring.scorer import Batch
+from everfit.tasks.scoring.scorer import ScoringBatch
 from everfit.tasks.sources import FAULTS, read_source
 from everfit.tasks.storage.tables import row_keys
 from everfit.tasks.turns.context import Context
@@ -52,7 +52,7 @@ def score_file(context: Context, path: str) -> ScoringResult:
     # A window doesn't hold its end, and times are kept to the microsecond.
     until = max(end for _, end in ends) + pd.Timedelta(microseconds=1)
     window = Window(since=min(since for since, _ in ends).to_pydatetime(), until=until.to_pydatetime())
-    batch = Batch(window, client=prediction_log.FILE)
+    batch = ScoringBatch(window, client=prediction_log.FILE)
     added = feedback.score_chunks(context, champion, _read(context, path, columns), batch)
     return ScoringResult(window=window, model_version=champion.version, added=added)
 
@@ -80,7 +80,7 @@ def record_label_file(context: Context, path: str, *, origin: str, now: datetime
     times["event_time"] = times["event_time"] if times["event_time"] in columns.key else None
     roles = ColumnRoles(key=columns.key, target=columns.target, **times)
     table = context.workspace.table(spec.name, "labels")
-    recorded = Recorded()
+    recorded = RecordedLabels()
     for rows in _read(context, path, roles):
         if columns.target not in rows:
             raise DataError(f"{path!r} has no column {columns.target!r}, which is the target; name the labels so")

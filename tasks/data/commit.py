@@ -10,13 +10,13 @@ import numpy.typing as npt
 from everfit.blocks.errors import DataError
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Snapshot, Window
-from everfit.tasks.data.deduplication import CHANGED, CONFLICT, DUPLICATE, NEW, Matched
+from everfit.tasks.data.deduplication import CHANGED, CONFLICT, DUPLICATE, NEW, MatchedRows
 from everfit.tasks.data.ingest import Batch, marks_path, match, newest_version, read_marks
 from everfit.tasks.data.quarantine import Resolution, settle, to_quarantine
 from everfit.tasks.data.staging import ORIGIN, OWN, PART, Staging, from_parquet, slices, taken
 from everfit.tasks.data.suite import keep_suite, read_suite
 from everfit.tasks.data.validate import Validation, row_reasons
-from everfit.tasks.sources import FAULTS, FileMark
+from everfit.tasks.sources import FAULTS, FileState
 from everfit.tasks.storage.tables import CONTENT, KEY, OLD_DAY, TURN, ConflictError, Table
 from everfit.tasks.storage.workspace import Workspace
 
@@ -58,7 +58,7 @@ def _accept_rows(spec: ModelSpec, batch: Batch, validation: Validation, staging:
         # quarantine now is not taken again; a row that was found to be known stays so.
         again = match(spec, staging, batch.sizes, version, aside=not batch.from_quarantine)
         status = np.where(matched.status == DUPLICATE, DUPLICATE, again.status).astype(np.uint8)
-        matched = Matched(status, again.old_day, again.in_quarantine | matched.in_quarantine)
+        matched = MatchedRows(status, again.old_day, again.in_quarantine | matched.in_quarantine)
     _quarantine(spec, batch, validation, matched, staging, aside)
     if validation.passed:
         if validation.suite_inferred:
@@ -75,7 +75,7 @@ def _bad_rows(staging: Staging, number: int, size: int) -> npt.NDArray[np.bool_]
 
 
 def _quarantine(  # noqa: PLR0917
-    spec: ModelSpec, batch: Batch, validation: Validation, matched: Matched, staging: Staging, version: int
+    spec: ModelSpec, batch: Batch, validation: Validation, matched: MatchedRows, staging: Staging, version: int
 ) -> None:
     quarantine = staging.workspace.table(spec.name, "quarantine")
     checked = np.isin(matched.status, (NEW, CHANGED, CONFLICT))
@@ -95,7 +95,7 @@ def _quarantine(  # noqa: PLR0917
         version = quarantine.append(rows, f"{batch.turn_id}/quarantine/{number}", version)
 
 
-def _append(batch: Batch, matched: Matched, staging: Staging, dataset: Table, version: int) -> None:
+def _append(batch: Batch, matched: MatchedRows, staging: Staging, dataset: Table, version: int) -> None:
     import pyarrow as pa
 
     for number, span in enumerate(slices(batch.sizes)):
@@ -122,7 +122,9 @@ def _for_dataset(part: "pa.Table") -> "pa.Table":
     return part.set_column(position, TURN, part[TURN].cast(pa.string()))
 
 
-def _settle_earlier(spec: ModelSpec, batch: Batch, validation: Validation, matched: Matched, staging: Staging) -> None:
+def _settle_earlier(
+    spec: ModelSpec, batch: Batch, validation: Validation, matched: MatchedRows, staging: Staging
+) -> None:
     """Rows of these keys that earlier turns have quarantined are settled: taken in now, or quarantined again."""
     quarantine = staging.workspace.table(spec.name, "quarantine")
     for number, span in enumerate(slices(batch.sizes)):
@@ -140,7 +142,7 @@ def _settle_earlier(spec: ModelSpec, batch: Batch, validation: Validation, match
 def _remember_files(spec: ModelSpec, staging: Staging) -> None:
     """Keep in mind which files were read, now that their rows are taken."""
     found = {
-        path: FileMark.model_validate(mark)
+        path: FileState.model_validate(mark)
         for path, mark in json.loads(staging.workspace.read(staging.path("files.json"))).items()
     }
     marks = read_marks(spec, staging.workspace)

@@ -27,7 +27,7 @@ Records = npt.NDArray[np.void]
 
 
 @dataclass(frozen=True)
-class Matched:
+class MatchedRows:
     """What each staged row is, in the order in which rows were staged.
 
     Attributes:
@@ -42,7 +42,7 @@ class Matched:
     in_quarantine: npt.NDArray[np.bool_]
 
 
-class Matcher:
+class Deduplicator:
     """Collects hashes of staged and known rows, and tells the staged ones apart.
 
     Args:
@@ -91,7 +91,7 @@ class Matcher:
                 with path.open("ab") as stream:
                     records[mine].tofile(stream)
 
-    def match(self) -> Matched:
+    def match(self) -> MatchedRows:
         """Tell the staged rows apart."""
         status = np.full(self._staged, NEW, dtype=np.uint8)
         old_day = np.zeros(self._staged, dtype=np.int32)
@@ -102,14 +102,14 @@ class Matcher:
                 staged = records[records["position"] >= 0]
                 at = staged["position"]
                 status[at], old_day[at], in_quarantine[at] = _told_apart(staged, records)
-        return Matched(status, old_day, in_quarantine)
+        return MatchedRows(status, old_day, in_quarantine)
 
 
 @contextmanager
-def matcher(rows: int) -> Iterator[Matcher]:
+def matcher(rows: int) -> Iterator[Deduplicator]:
     """A matcher whose files are gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="everfit-") as folder:
-        yield Matcher(Path(folder), rows)
+        yield Deduplicator(Path(folder), rows)
 
 
 def _pairs(records: Records) -> npt.NDArray[np.uint64]:

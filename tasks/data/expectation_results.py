@@ -17,7 +17,7 @@ FEW_ROWS = 100
 """In fewer rows than this, `mostly` is exceeded only by more rows than chance would bring once in a thousand times."""
 
 
-class Outcome(Record):
+class ExpectationResult(Record):
     """What one expectation found."""
 
     expectation: str = Field(description="In words, as the reason that a quarantined row carries.")
@@ -35,7 +35,7 @@ class Outcome(Record):
 
 
 @dataclass
-class Tally:
+class ExpectationTally:
     """What an expectation found so far.
 
     Attributes:
@@ -74,7 +74,7 @@ class Tally:
             return []
         return sorted({int(row) for row in found.get("unexpected_index_list") or []})
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> ExpectationResult:
         """What it found in all."""
         mostly = float(self.expectation.kwargs.get("mostly", 1.0))
         passed = not self.failed and (
@@ -86,7 +86,7 @@ class Tally:
             share = self.unexpected / max(1, self.counted)
             some = ", ".join(samples)
             observed = f"{self.unexpected:,} of {self.counted:,} ({share:.1%})" + (f", such as {some}" if some else "")
-        return Outcome(
+        return ExpectationResult(
             expectation=in_words(self.expectation),
             passed=passed,
             unexpected=self.unexpected,

@@ -13,7 +13,7 @@ import pandas as pd
 
 from everfit.blocks.errors import SpecError
 from everfit.blocks.expectations import Expectation
-from everfit.tasks.data.expectation_results import Outcome, Tally
+from everfit.tasks.data.expectation_results import ExpectationResult, ExpectationTally
 
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationValidationResult
@@ -58,7 +58,7 @@ class Checker:
     """
 
     def __init__(self, suite: Sequence[Expectation], pieces: int = 1) -> None:
-        self.tallies = [Tally(each, strict=_is_strict(each)) for each in suite]
+        self.tallies = [ExpectationTally(each, strict=_is_strict(each)) for each in suite]
         self._by_row = [
             position
             for position, each in enumerate(suite)
@@ -101,7 +101,7 @@ class Checker:
         """Check whole columns; gives the same as `check`."""
         return self._run(frame, positions)
 
-    def outcomes(self) -> tuple[Outcome, ...]:
+    def outcomes(self) -> tuple[ExpectationResult, ...]:
         """One outcome for each expectation, in the suite's order."""
         if self._counts:
             counted = _RowCount(self.rows)
@@ -140,7 +140,7 @@ class _RowCount:
 
     rows: int
 
-    def judge(self, tally: Tally) -> None:
+    def judge(self, tally: ExpectationTally) -> None:
         kwargs = tally.expectation.kwargs
         low = kwargs.get("value", kwargs.get("min_value"))
         high = kwargs.get("value", kwargs.get("max_value"))
@@ -149,7 +149,7 @@ class _RowCount:
         tally.failed, tally.observed = not (above and below), f"{self.rows:,} rows"
 
 
-def check_rows(frame: pd.DataFrame, suite: Sequence[Expectation]) -> tuple[Outcome, ...]:
+def check_rows(frame: pd.DataFrame, suite: Sequence[Expectation]) -> tuple[ExpectationResult, ...]:
     """Run a suite over rows that fit into memory.
 
     Raises:

@@ -16,12 +16,12 @@ from everfit.blocks.errors import DataError
 from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Record, Window
-from everfit.tasks.data.deduplication import CHANGED, CONFLICT, DUPLICATE, Matched, matcher
+from everfit.tasks.data.deduplication import CHANGED, CONFLICT, DUPLICATE, MatchedRows, matcher
 from everfit.tasks.data.manual_labels import with_hand_labels
 from everfit.tasks.data.normalise import kind_of_arrow
 from everfit.tasks.data.quarantine import open_identities
 from everfit.tasks.data.staging import PART, Stager, Staging
-from everfit.tasks.sources import FileMark, FileMarks, Piece, read_source
+from everfit.tasks.sources import Chunk, FileState, FileStates, read_source
 from everfit.tasks.storage.tables import CONTENT, DAY, KEY, Table
 from everfit.tasks.storage.workspace import Workspace
 
@@ -86,7 +86,7 @@ def ingest(spec: ModelSpec, until: datetime, turn_id: str, workspace: Workspace)
 
 
 def _staged(spec: ModelSpec, window: Window, staging: Staging, version: int) -> Batch:
-    marks = FileMarks(known=read_marks(spec, staging.workspace) if version >= 0 else {})
+    marks = FileStates(known=read_marks(spec, staging.workspace) if version >= 0 else {})
     pieces = read_source(spec.source, spec.columns, window, marks, strict=version < 0)
     pieces = with_hand_labels(pieces, spec, staging.workspace, window.until)
     batch = stage(spec, window, staging, version, pieces)
@@ -100,7 +100,7 @@ def stage(
     window: Window,
     staging: Staging,
     version: int,
-    pieces: Iterable[Piece],
+    pieces: Iterable[Chunk],
     *,
     aside: bool = True,
 ) -> Batch:
@@ -155,7 +155,7 @@ def newest_version(table: Table) -> int:
     return table.version() if table.exists() else -1
 
 
-def counted(batch: Batch, matched: Matched) -> Batch:
+def counted(batch: Batch, matched: MatchedRows) -> Batch:
     """The batch with its rows counted by what they were found to be; a conflicting row counts as new."""
     changed, duplicates = (int((matched.status == status).sum()) for status in (CHANGED, DUPLICATE))
     return batch.model_copy(
@@ -192,7 +192,9 @@ def _ingest_window(spec: ModelSpec, until: datetime, dataset: Table | None) -> W
     return Window(since=since, until=until) if since < until else None
 
 
-def match(spec: ModelSpec, staging: Staging, sizes: tuple[int, ...], version: int, *, aside: bool = True) -> Matched:
+def match(
+    spec: ModelSpec, staging: Staging, sizes: tuple[int, ...], version: int, *, aside: bool = True
+) -> MatchedRows:
     """Tell what the staged rows are, given the dataset at a version and the quarantine."""
     dataset = staging.workspace.table(spec.name, "dataset")
     with matcher(sum(sizes)) as found:
@@ -237,9 +239,9 @@ def marks_path(spec: ModelSpec, workspace: Workspace) -> str:
     return workspace.file(spec.name, "files.json")
 
 
-def read_marks(spec: ModelSpec, workspace: Workspace) -> dict[str, FileMark]:
+def read_marks(spec: ModelSpec, workspace: Workspace) -> dict[str, FileState]:
     """The files whose rows were accepted."""
     path = marks_path(spec, workspace)
     if not workspace.exists(path):
         return {}
-    return {name: FileMark.model_validate(mark) for name, mark in json.loads(workspace.read(path)).items()}
+    return {name: FileState.model_validate(mark) for name, mark in json.loads(workspace.read(path)).items()}

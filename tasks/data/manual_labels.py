@@ -14,7 +14,7 @@ import pandas as pd
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import labels, prediction_log
-from everfit.tasks.sources import Piece
+from everfit.tasks.sources import Chunk
 from everfit.tasks.storage.tables import KEY, Table, row_keys
 from everfit.tasks.storage.workspace import Workspace
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 
 def with_hand_labels(
-    pieces: Iterable[Piece], spec: ModelSpec, workspace: Workspace, until: datetime
-) -> Iterator[Piece]:
+    pieces: Iterable[Chunk], spec: ModelSpec, workspace: Workspace, until: datetime
+) -> Iterator[Chunk]:
     """The source's rows with the labels that people gave, where it has none itself.
 
     Args:
@@ -42,13 +42,13 @@ def with_hand_labels(
             continue
         keys = row_keys(piece.frame, spec.columns.key)
         seen.update(keys.tolist())
-        yield Piece(piece.origin, _filled(piece.frame, keys, told, spec))
+        yield Chunk(piece.origin, _filled(piece.frame, keys, told, spec))
     rest = told[~told.index.isin(seen)] if len(told) else told
     if len(rest):
         yield from _unread(rest, spec, workspace, until)
 
 
-def _unread(told: pd.DataFrame, spec: ModelSpec, workspace: Workspace, until: datetime) -> Iterator[Piece]:
+def _unread(told: pd.DataFrame, spec: ModelSpec, workspace: Workspace, until: datetime) -> Iterator[Chunk]:
     """Rows with a label by hand that the source did not give this time, and that have no label in the dataset yet."""
     dataset = workspace.table(spec.name, "dataset")
     there: set[int] = set()
@@ -58,21 +58,21 @@ def _unread(told: pd.DataFrame, spec: ModelSpec, workspace: Workspace, until: da
         open_rows = _among(told.index) & _is_null(spec.columns.target)
         for frame in dataset.batches(condition=open_rows):
             own = frame[[name for name in frame if not str(name).startswith("_")]].reset_index(drop=True)
-            yield Piece("labels by hand", _filled(own, frame[KEY].to_numpy(), told, spec))
+            yield Chunk("labels by hand", _filled(own, frame[KEY].to_numpy(), told, spec))
     missing = told[~told.index.isin(there)]
     log = workspace.table(spec.name, "predictions")
     if len(missing) and log.exists():
         yield from _from_log(log, missing, spec, until)
 
 
-def _from_log(log: Table, told: pd.DataFrame, spec: ModelSpec, until: datetime) -> Iterator[Piece]:
+def _from_log(log: Table, told: pd.DataFrame, spec: ModelSpec, until: datetime) -> Iterator[Chunk]:
     event_time = spec.columns.event_time
     window = None if event_time is None else Window(until=until)
     for frame in log.batches(window, event_time, condition=_among(told.index)):
         rows = frame[frame[prediction_log.ARM].isin(prediction_log.ANSWERED)].drop_duplicates(KEY, keep="last")
         own = rows[[name for name in rows if not str(name).startswith("_")]].reset_index(drop=True)
         if len(own):
-            yield Piece("labels by hand", _filled(own, rows[KEY].to_numpy(), told, spec))
+            yield Chunk("labels by hand", _filled(own, rows[KEY].to_numpy(), told, spec))
 
 
 def _filled(frame: pd.DataFrame, keys: "np.ndarray[Any, Any]", told: pd.DataFrame, spec: ModelSpec) -> pd.DataFrame:

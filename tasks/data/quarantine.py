@@ -135,7 +135,7 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-class Pile(Record):
+class QuarantineGroup(Record):
     """The open rows of one reason."""
 
     reason: str
@@ -147,7 +147,7 @@ class Pile(Record):
 
 def piles(
     model: str, workspace: Workspace, samples: int = 3, reason: str = "", turn_id: str | None = None
-) -> list[Pile]:
+) -> list[QuarantineGroup]:
     """The open rows of a model's quarantine by reason, the largest pile first.
 
     Args:
@@ -158,11 +158,11 @@ def piles(
         turn_id: As `open_rows` takes it.
     """
     table = workspace.table(model, "quarantine")
-    found: dict[str, Pile] = {}
+    found: dict[str, QuarantineGroup] = {}
     for frame in _open_rows(table, [REASONS, BATCH_REASONS, TURN, ROW], reason, turn_id) if table.exists() else ():
         for told, rows in frame.groupby(_told(frame)):
             pile = found.get(str(told))
-            found[str(told)] = Pile(
+            found[str(told)] = QuarantineGroup(
                 reason=str(told),
                 rows=len(rows) + (pile.rows if pile else 0),
                 turns=tuple(sorted({*rows[TURN], *(pile.turns if pile else ())})),

@@ -14,13 +14,13 @@ from everfit.tasks.data.ingest import Batch, stage
 from everfit.tasks.data.quarantine import ROW, SOURCE, open_rows, settle
 from everfit.tasks.data.staging import Staging
 from everfit.tasks.data.validate import Validation, validate
-from everfit.tasks.sources import Piece
+from everfit.tasks.sources import Chunk
 from everfit.tasks.sources.chunks import dated
 from everfit.tasks.storage.tables import CONTENT, KEY, TURN
 from everfit.tasks.storage.workspace import Workspace
 
 
-class Release(Record):
+class AcceptedRows(Record):
     """What became of rows that were to leave the quarantine."""
 
     turn_id: str
@@ -30,9 +30,9 @@ class Release(Record):
     reasons: tuple[str, ...] = ()
 
 
-def release_rows(
+def accept_rows(
     spec: ModelSpec, workspace: Workspace, until: datetime, reason: str = "", turn_id: str | None = None
-) -> Release:
+) -> AcceptedRows:
     """Check open rows by the present suite, and take the good ones into the dataset.
 
     Rows that are still bad lie in quarantine with what they fail now. Run again after a crash, it ends the same.
@@ -47,7 +47,7 @@ def release_rows(
     quarantine, dataset = (workspace.table(spec.name, name) for name in ("quarantine", "dataset"))
     rows = open_rows(quarantine, reason, turn_id)
     if rows.empty:
-        return Release(turn_id="", rows=0, released=0, still_bad=0)
+        return AcceptedRows(turn_id="", rows=0, released=0, still_bad=0)
     digest = hashlib.sha256(np.sort(rows[CONTENT].to_numpy(dtype=np.int64)).tobytes()).hexdigest()
     own = f"{spec.name}-release-{until:%Y%m%dT%H%M%S}-{digest[:8]}"
     staging = Staging(workspace, spec.name, own)
@@ -62,13 +62,13 @@ def release_rows(
     return _told(own, batch, validation)
 
 
-def _piece(source: str, rows: pd.DataFrame, spec: ModelSpec) -> Piece:
+def _piece(source: str, rows: pd.DataFrame, spec: ModelSpec) -> Chunk:
     frame = pd.DataFrame.from_records([orjson.loads(text) for text in rows[ROW]])
-    return Piece(source, dated(frame, spec.columns, None, source))
+    return Chunk(source, dated(frame, spec.columns, None, source))
 
 
-def _told(turn_id: str, batch: Batch, validation: Validation) -> Release:
-    return Release(
+def _told(turn_id: str, batch: Batch, validation: Validation) -> AcceptedRows:
+    return AcceptedRows(
         turn_id=turn_id,
         rows=batch.read,
         released=validation.accepted + batch.duplicates,

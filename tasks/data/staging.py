@@ -11,9 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from everfit.blocks.spec import ARRIVED, ColumnRoles
-from everfit.tasks.data.deduplication import CHANGED, NEW, Matched
+from everfit.tasks.data.deduplication import CHANGED, NEW, MatchedRows
 from everfit.tasks.data.normalise import Kind, infer_kind, kind_of_arrow, normalise, together
-from everfit.tasks.sources import FAULTS, Piece
+from everfit.tasks.sources import FAULTS, Chunk
 from everfit.tasks.sources.chunks import rows_at_once
 from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN, row_hashes, row_keys
 from everfit.tasks.storage.workspace import Workspace
@@ -95,16 +95,16 @@ class Staging:
 
         return list(pa.ipc.open_file(source).schema.names)
 
-    def write_matched(self, matched: Matched) -> None:
+    def write_matched(self, matched: MatchedRows) -> None:
         """Write what the rows were found to be."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, status=matched.status, old_day=matched.old_day, in_quarantine=matched.in_quarantine)
         self.workspace.write(self.path("matched.npz"), buffer.getvalue())
 
-    def read_matched(self) -> Matched:
+    def read_matched(self) -> MatchedRows:
         """Read what the rows were found to be."""
         with np.load(io.BytesIO(self.workspace.read(self.path("matched.npz")))) as arrays:
-            return Matched(arrays["status"], arrays["old_day"], arrays["in_quarantine"])
+            return MatchedRows(arrays["status"], arrays["old_day"], arrays["in_quarantine"])
 
 
 def to_parquet(table: "pa.Table") -> bytes:
@@ -140,7 +140,7 @@ def slices(sizes: tuple[int, ...]) -> Iterator[slice]:
         start += size
 
 
-def fresh(matched: Matched) -> npt.NDArray[np.bool_]:
+def fresh(matched: MatchedRows) -> npt.NDArray[np.bool_]:
     """Which rows are new or changed and contradict no other; shape (rows,)."""
     return np.asarray((matched.status == NEW) | (matched.status == CHANGED))
 
@@ -175,9 +175,9 @@ class Stager:
         self.ignored: set[str] = set()
         self.missing: dict[str, str] = {}
         self._kinds: list[dict[str, Kind]] = []
-        self._held: list[Piece] = []
+        self._held: list[Chunk] = []
 
-    def add(self, piece: Piece) -> None:
+    def add(self, piece: Chunk) -> None:
         """Stage a piece."""
         if not self.origins or self.origins[-1] != piece.origin:
             self.origins.append(piece.origin)
@@ -190,7 +190,7 @@ class Stager:
             for name in self._expected:
                 if name not in frame.columns and name not in self.roles.ignore:
                     self.missing.setdefault(name, piece.origin)
-        self._held.append(Piece(str(len(self.origins) - 1), frame))
+        self._held.append(Chunk(str(len(self.origins) - 1), frame))
         if sum(len(held.frame) for held in self._held) >= rows_at_once(len(frame.columns)):
             self._flush()
 

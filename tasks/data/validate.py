@@ -13,7 +13,7 @@ from everfit.blocks.expectations import Expectation
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Record
 from everfit.tasks.data.deduplication import CONFLICT
-from everfit.tasks.data.expectation_results import Outcome, in_words
+from everfit.tasks.data.expectation_results import ExpectationResult, in_words
 from everfit.tasks.data.expectation_runner import Checker, check_rows, named_columns
 from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.staging import OWN, Staging, fresh, from_parquet, slices, taken, to_parquet
@@ -24,7 +24,7 @@ from everfit.tasks.storage.workspace import Workspace
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Outcome", "Validation", "check_rows", "row_reasons", "validate"]
+__all__ = ["ExpectationResult", "Validation", "check_rows", "row_reasons", "validate"]
 
 TYPES, ONE_ROW = "the values are of their columns' types", "the key names one row"
 """What everfit itself expects of rows, in words."""
@@ -37,7 +37,7 @@ class Validation(Record):
     rows: int
     bad_rows: int
     reasons: tuple[str, ...] = Field(description="Why the batch was refused; empty when it passed.")
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[ExpectationResult, ...]
     suite_inferred: bool = Field(description="Whether the suite was made from this very batch.")
 
     @property
@@ -121,20 +121,22 @@ def asked(suite: Sequence[Expectation], spec: ModelSpec, batch: Batch) -> list[E
     ]
 
 
-def _own_outcomes(batch: Batch, faulty: int, *, has_key: bool) -> Iterator[Outcome]:
+def _own_outcomes(batch: Batch, faulty: int, *, has_key: bool) -> Iterator[ExpectationResult]:
     """What everfit itself expects, whatever the suite."""
     for name, kind in batch.missing_columns.items():
-        yield Outcome(expectation=f"column {name!r} is there", passed=False, unexpected=0, observed=f"expected {kind}")
+        yield ExpectationResult(
+            expectation=f"column {name!r} is there", passed=False, unexpected=0, observed=f"expected {kind}"
+        )
     told = f"{faulty:,} of {batch.fresh:,}" if faulty else ""
-    yield Outcome(expectation=TYPES, passed=not faulty, unexpected=faulty, observed=told, strict=True)
+    yield ExpectationResult(expectation=TYPES, passed=not faulty, unexpected=faulty, observed=told, strict=True)
     if has_key:
         told = f"{batch.conflicts:,} of {batch.fresh:,} share their key with another row" if batch.conflicts else ""
-        yield Outcome(
+        yield ExpectationResult(
             expectation=ONE_ROW, passed=not batch.conflicts, unexpected=batch.conflicts, observed=told, strict=True
         )
 
 
-def _judged(spec: ModelSpec, batch: Batch, bad_rows: int, outcomes: tuple[Outcome, ...]) -> Validation:
+def _judged(spec: ModelSpec, batch: Batch, bad_rows: int, outcomes: tuple[ExpectationResult, ...]) -> Validation:
     reasons = [f"{outcome.expectation}: {outcome.observed}" for outcome in outcomes if outcome.refuses_batch]
     allowed = spec.expectations.max_bad_share
     if bad_rows > allowed * batch.fresh:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.expectations import Expectation
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.data.expectation_results import Outcome
+from everfit.tasks.data.expectation_results import ExpectationResult
 from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.staging import Staging
 from everfit.tasks.data.suite import read_suite
@@ -77,7 +77,7 @@ def _results(
 ) -> "Iterator[ExpectationValidationResult]":
     own = validation.outcomes[: len(validation.outcomes) - len(suite)]
     for name in batch.missing_columns:
-        missing = Outcome(expectation="", passed=False, unexpected=0)
+        missing = ExpectationResult(expectation="", passed=False, unexpected=0)
         yield _result(Expectation(type="expect_column_to_exist", kwargs={"column": name}), missing)
     for outcome in own:
         if outcome.expectation == ONE_ROW:
@@ -92,7 +92,7 @@ def _names_one_row(key: tuple[str, ...]) -> Expectation:
     return Expectation(type="expect_compound_columns_to_be_unique", kwargs={"column_list": list(key)})
 
 
-def _result(expectation: Expectation, outcome: Outcome) -> "ExpectationValidationResult":
+def _result(expectation: Expectation, outcome: ExpectationResult) -> "ExpectationValidationResult":
     from great_expectations.core import ExpectationValidationResult
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 

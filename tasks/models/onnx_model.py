@@ -17,7 +17,7 @@ MISSING = "␀"
 _FACTS = "everfit"
 
 
-class Facts(Record):
+class OnnxFacts(Record):
     """What an ONNX file doesn't say of itself."""
 
     features: tuple[str, ...] = Field(description="In the model's order.")
@@ -33,7 +33,7 @@ class OnnxRegressor:
         facts: Of the model.
     """
 
-    def __init__(self, session: Any, facts: Facts) -> None:
+    def __init__(self, session: Any, facts: OnnxFacts) -> None:
         self._session, self._facts = session, facts
         # By place, for skl2onnx changes names, such as those with a space in them.
         self._inputs = tuple(zip((each.name for each in session.get_inputs()), facts.features, strict=True))
@@ -52,7 +52,7 @@ class OnnxRegressor:
 class OnnxClassifier(OnnxRegressor):
     """A converted model that answers with the probabilities of classes."""
 
-    def __init__(self, session: Any, facts: Facts) -> None:
+    def __init__(self, session: Any, facts: OnnxFacts) -> None:
         super().__init__(session, facts)
         self.classes_: npt.NDArray[Any] = np.array(facts.classes)
 
@@ -65,7 +65,7 @@ class OnnxClassifier(OnnxRegressor):
         return np.asarray(self._run(rows)[1], dtype=np.float64)
 
 
-def describe(model: Any, facts: Facts) -> bytes:
+def describe(model: Any, facts: OnnxFacts) -> bytes:
     """An ONNX model as bytes, with what it doesn't say of itself."""
     entry = model.metadata_props.add()
     entry.key, entry.value = _FACTS, facts.canonical_json()
@@ -89,7 +89,7 @@ def read_onnx(content: bytes) -> OnnxRegressor:
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        facts = Facts.model_validate(json.loads(session.get_modelmeta().custom_metadata_map[_FACTS]))
+        facts = OnnxFacts.model_validate(json.loads(session.get_modelmeta().custom_metadata_map[_FACTS]))
     except Exception as error:  # ONNX Runtime's errors have no base, and a stranger's file may break anything
         raise ModelError(f"the ONNX model can't be read: {type(error).__name__}: {error}") from error
     return OnnxClassifier(session, facts) if facts.classes else OnnxRegressor(session, facts)

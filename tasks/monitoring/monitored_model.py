@@ -19,7 +19,7 @@ from everfit.tasks.monitoring.signals.explanation_drift import ExplanationDrift,
 from everfit.tasks.monitoring.signals.joint_drift import MultivariateDrift, multivariate_drift
 from everfit.tasks.monitoring.signals.live_quality import baseline_of, holdout_answers
 from everfit.tasks.monitoring.triage_history import Judged, judged_windows, recalled, remembered
-from everfit.tasks.predictions.labelled_predictions import Answers, read_answers
+from everfit.tasks.predictions.labelled_predictions import LabelledPredictions, read_answers
 from everfit.tasks.predictions.prediction_log import PREDICTED_AT
 from everfit.tasks.registry import model_registry, tracking
 from everfit.tasks.scoring.loading import load_scorer
@@ -127,12 +127,12 @@ class Watched:
         return self._scorers[version]
 
     @cached_property
-    def holdout(self) -> Answers:
+    def holdout(self) -> LabelledPredictions:
         """What the champion, as it was judged, said of its hold-out, with what came true."""
         return self._held_out.among(self._logged.every_class)
 
     @cached_property
-    def _held_out(self) -> Answers:
+    def _held_out(self) -> LabelledPredictions:
         judged = self.classes if self.reference.classes is None else self.reference.classes
         return holdout_answers(self.reference.sample, self.context.spec, judged)
 
@@ -142,7 +142,7 @@ class Watched:
         return baseline_of(self.holdout, self.context.spec)
 
     @cached_property
-    def answers(self) -> Answers:
+    def answers(self) -> LabelledPredictions:
         """The champion's answers in both windows, with their labels as known at the moment.
 
         They are told in the same classes as the hold-out, whichever of them a fit again has added or taken away.
@@ -150,7 +150,7 @@ class Watched:
         return self._logged.among(self._held_out.every_class)
 
     @cached_property
-    def _logged(self) -> Answers:
+    def _logged(self) -> LabelledPredictions:
         spec, table = self.context.spec, self.context.workspace.table
         features = self.features if spec.task == "regression" or self.is_young else []
         return read_answers(
@@ -166,13 +166,13 @@ class Watched:
         )
 
     @cached_property
-    def mature(self) -> Answers:
+    def mature(self) -> LabelledPredictions:
         """Those in the labelled window, which are old enough."""
         chosen = self._within(self.windows.labelled.until)
         return self._part(chosen, self.windows.labelled.until)
 
     @cached_property
-    def rest(self) -> Answers:
+    def rest(self) -> LabelledPredictions:
         """Those of the newest window that have no mature label."""
         answers, window = self.answers, self.windows.window
         usable = self._within(self.windows.labelled.until) & answers.labelled
@@ -223,7 +223,7 @@ class Watched:
         except NotEnoughError:
             return None
 
-    def previous_scores(self, answers: Answers) -> tuple[npt.NDArray[np.float64], tuple[str, ...]] | None:
+    def previous_scores(self, answers: LabelledPredictions) -> tuple[npt.NDArray[np.float64], tuple[str, ...]] | None:
         """What the champion before says of rows, and the classes that it knows; None where it can't be asked that."""
         assert self.standing.previous_version is not None  # noqa: S101 - asked of a young champion only
         scorer = self.scorer(self.standing.previous_version)
@@ -239,7 +239,7 @@ class Watched:
         answers = self.answers
         return (answers.rows[answers.event_time] < end).to_numpy() if len(answers.rows) else np.zeros(0, dtype=np.bool_)
 
-    def _part(self, chosen: npt.NDArray[np.bool_], until: datetime) -> Answers:
+    def _part(self, chosen: npt.NDArray[np.bool_], until: datetime) -> LabelledPredictions:
         part = self.answers.of(chosen)
         window = self.windows.labelled.model_copy(update={"until": until})
         return replace(part, window=window)

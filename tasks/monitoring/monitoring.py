@@ -21,7 +21,7 @@ from everfit.tasks.monitoring.signals.explanation_drift import ExplanationDrift
 from everfit.tasks.monitoring.signals.joint_drift import MultivariateDrift
 from everfit.tasks.monitoring.triage_history import Judged
 from everfit.tasks.monitoring.window import Live
-from everfit.tasks.predictions.labelled_predictions import Answers
+from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.predictions.labels import known_at
 from everfit.tasks.predictions.prediction_log import read as read_predictions
 from everfit.tasks.statistics.estimate_trust import PastEstimate
@@ -122,7 +122,7 @@ def expected_rows(profile: Profile, window: Window, released: datetime) -> float
 
 def data_signal(
     live: Live,
-    labelled: Answers | None,
+    labelled: LabelledPredictions | None,
     profile: Profile,
     policy: MonitoringPolicy,
     *,

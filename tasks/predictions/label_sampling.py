@@ -21,7 +21,7 @@ RANDOM = "random"
 
 
 @dataclass(frozen=True)
-class Picked:
+class LabelSample:
     """A sample.
 
     Attributes:
@@ -35,7 +35,9 @@ class Picked:
     reasons: list[str]
 
 
-def pick(count: int, weights: Mapping[str, Floats], shares: Mapping[str, float], *, rows: int, seed: int) -> Picked:
+def pick(
+    count: int, weights: Mapping[str, Floats], shares: Mapping[str, float], *, rows: int, seed: int
+) -> LabelSample:
     """Pick rows for several reasons at once.
 
     Args:
@@ -53,7 +55,7 @@ def pick(count: int, weights: Mapping[str, Floats], shares: Mapping[str, float],
         raise DataError(f"shares {dict(shares)!r} leave nothing to chance; let them add up to less than 1")
     random = np.random.default_rng(seed)
     if rows <= count:
-        return Picked(np.arange(rows), np.ones(rows), [RANDOM] * rows)
+        return LabelSample(np.arange(rows), np.ones(rows), [RANDOM] * rows)
     parts = _parts(count, weights, shares, rows)
     inclusion = np.clip(np.sum(list(parts.values()), axis=0), 0, 1)
     order = random.permutation(rows)
@@ -65,7 +67,7 @@ def pick(count: int, weights: Mapping[str, Floats], shares: Mapping[str, float],
     # A reason is drawn as well, so that the rows picked at random are so with one and the same probability.
     levels = np.cumsum([parts[name][chosen] for name in names], axis=0)
     drawn = (random.random(len(chosen)) * levels[-1] >= levels).sum(axis=0)
-    return Picked(chosen, inclusion[chosen], [names[place] for place in drawn])
+    return LabelSample(chosen, inclusion[chosen], [names[place] for place in drawn])
 
 
 def _parts(count: int, weights: Mapping[str, Floats], shares: Mapping[str, float], rows: int) -> dict[str, Floats]:

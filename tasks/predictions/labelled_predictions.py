@@ -30,7 +30,7 @@ SCORE_COLUMNS: dict[TaskKind, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True)
-class Answers:
+class LabelledPredictions:
     """Rows that the champion answered, each key once.
 
     Attributes:
@@ -72,15 +72,15 @@ class Answers:
         seen = self.rows.loc[self.unknown, labels.LABEL].unique().tolist()
         return tuple(sorted({*self.classes, *self.others, *map(str, seen)}, key=_place))
 
-    def with_labels(self) -> "Answers":
+    def with_labels(self) -> "LabelledPredictions":
         """Those rows only that have one."""
         return self.of(self.labelled)
 
-    def of(self, chosen: npt.NDArray[np.bool_]) -> "Answers":
+    def of(self, chosen: npt.NDArray[np.bool_]) -> "LabelledPredictions":
         """Some of the rows, told in the same classes."""
         return replace(self, rows=self.rows[chosen].reset_index(drop=True), others=self.every_class)
 
-    def among(self, others: Iterable[str]) -> "Answers":
+    def among(self, others: Iterable[str]) -> "LabelledPredictions":
         """The same, told in further classes as well, so that it can be compared with what names those.
 
         Args:
@@ -128,7 +128,7 @@ def read_answers(
     classes: Sequence[str],
     version: int,
     also: Sequence[str] = (),
-) -> Answers:
+) -> LabelledPredictions:
     """Read the champion's answers of a window, with their labels as known at a moment.
 
     Args:
@@ -150,7 +150,7 @@ def read_answers(
     rows = rows.sort_values(prediction_log.PREDICTED_AT, kind="stable").drop_duplicates(KEY, keep="last")
     rows = rows.sort_values([event_time, KEY], ignore_index=True)
     given = labels.known_at(known, until, rows[KEY])
-    return Answers(window, labels.labelled(rows, given), event_time, task, tuple(classes))
+    return LabelledPredictions(window, labels.labelled(rows, given), event_time, task, tuple(classes))
 
 
 def scores_of(rows: pd.DataFrame, task: TaskKind, known: Sequence[str], classes: Sequence[str]) -> Floats:
@@ -204,7 +204,7 @@ def _place(name: str) -> tuple[bool, int, str]:
 
 
 def inclusion_of(rows: pd.DataFrame) -> Floats | None:
-    """As `Answers.inclusion`, of labelled rows."""
+    """As `LabelledPredictions.inclusion`, of labelled rows."""
     given = rows[labels.INCLUSION].to_numpy(dtype=np.float64, na_value=np.nan) if labels.INCLUSION in rows else np.nan
     found = np.broadcast_to(np.where(np.isnan(given), 1.0, given), (len(rows),))
     return None if (found == 1).all() else found

@@ -37,7 +37,7 @@ SOURCE = "source"
 _COLUMNS = [KEY, LABEL, LABEL_TIME, ORIGIN, REVISION, INCLUSION]
 
 
-class Recorded(Record):
+class RecordedLabels(Record):
     """What became of labels that came in. Always `read == added + corrected + unchanged + older`."""
 
     read: int = Field(default=0, description="Labels that came in.")
@@ -46,8 +46,8 @@ class Recorded(Record):
     unchanged: int = Field(default=0, description="That say what is known already.")
     older: int = Field(default=0, description="From before the label that is known; kept on record.")
 
-    def __add__(self, other: "Recorded") -> "Recorded":
-        return Recorded(**{name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields})
+    def __add__(self, other: "RecordedLabels") -> "RecordedLabels":
+        return RecordedLabels(**{name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields})
 
 
 def label_rows(
@@ -91,7 +91,7 @@ def label_rows(
     return rows
 
 
-def record(table: Table, rows: pd.DataFrame) -> Recorded:
+def record(table: Table, rows: pd.DataFrame) -> RecordedLabels:
     """Add labels to the table; those that it has are passed over.
 
     Args:
@@ -99,7 +99,7 @@ def record(table: Table, rows: pd.DataFrame) -> Recorded:
         rows: As `label_rows` makes them.
     """
     if rows.empty:
-        return Recorded()
+        return RecordedLabels()
     known = _rows_of(table, rows)
     rows = rows.drop_duplicates([KEY, LABEL_TIME], keep="last")
     both = pd.concat([known.assign(_new=False), rows[_COLUMNS].assign(_new=True)], ignore_index=True)
@@ -112,7 +112,7 @@ def record(table: Table, rows: pd.DataFrame) -> Recorded:
     newest = known.groupby(KEY)[LABEL_TIME].max().reindex(both[KEY])
     older = both["_new"] & ~repeated & had & (both[LABEL_TIME] < pd.Series(newest.array))
     added = both["_new"] & ~had & ~both.duplicated(KEY)
-    counts = Recorded(
+    counts = RecordedLabels(
         read=len(rows),
         added=int(added.sum()),
         unchanged=int(repeated.sum()),

@@ -17,7 +17,7 @@ from everfit.tasks.models import released_format
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.models.skops_format import trusted_types
 from everfit.tasks.registry.model_registry import SNAPSHOT_TAG, TRAINED_UNTIL_TAG
-from everfit.tasks.training.results import Fitted, Trial, read_model
+from everfit.tasks.training.results import CandidateResult, Fitted, read_model
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -125,7 +125,7 @@ def log_report(client: "MlflowClient", run_id: str, report: "Report", judged: "J
         client.log_artifacts(run_id, folder, "evidence")
 
 
-def log_tries(client: "MlflowClient", run_id: str, trials: Sequence[Trial]) -> None:
+def log_tries(client: "MlflowClient", run_id: str, trials: Sequence[CandidateResult]) -> None:
     """Log each setting that was tried as a run below the turn's; those that are there already stay as they are."""
     from mlflow.entities import Metric, Param
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from everfit.blocks.errors import SpecError
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.data.deduplication import DUPLICATE, Matched
+from everfit.tasks.data.deduplication import DUPLICATE, MatchedRows
 from everfit.tasks.data.normalise import Kind, kind_of_arrow, normalise
 from everfit.tasks.data.quarantine import ROW
 from everfit.tasks.data.staging import PART, Staging, slices
@@ -137,5 +137,5 @@ def blank_staged(workspace: Workspace, model: str, turn_id: str, parts: int, key
         status = matched.status.copy()
         for span, hit in zip(slices(tuple(map(len, hits))), hits, strict=True):
             status[span][hit] = DUPLICATE
-        staging.write_matched(Matched(status, matched.old_day, matched.in_quarantine))
+        staging.write_matched(MatchedRows(status, matched.old_day, matched.in_quarantine))
     return emptied

@@ -39,7 +39,7 @@ _LEVELS = np.concatenate([np.linspace(0, 0.99, 100), np.linspace(0.991, 0.999, 9
 _FEW = 32  # rows from which numpy's fixed costs are worth it
 
 
-class Surprise(Record):
+class FeatureSurprisal(Record):
     """How surprising a feature's values are: squares of negative logarithms of tail probabilities."""
 
     name: str
@@ -121,7 +121,7 @@ def _tails(column: ColumnProfile) -> tuple[tuple[float, ...], tuple[float, ...]]
 class OutlierDetector(Record):
     """Tells how unlike the training data rows are."""
 
-    features: tuple[Surprise, ...]
+    features: tuple[FeatureSurprisal, ...]
     levels: tuple[float, ...] = Field(description="Quantiles of the sum over the hold-out.")
 
     @classmethod
@@ -132,7 +132,7 @@ class OutlierDetector(Record):
             profile: Of what the model was trained on.
             sample: Rows that it hasn't seen, by which the sum is told as a share.
         """
-        found = [Surprise.of(column) for column in profile.columns if column.role == "feature"]
+        found = [FeatureSurprisal.of(column) for column in profile.columns if column.role == "feature"]
         raw = cls(features=tuple(one for one in found if one is not None and one.name in sample), levels=())
         sums = raw.sums(columns_of(sample, raw), len(sample))
         levels = np.quantile(sums, _LEVELS) if len(sums) else np.zeros(0)

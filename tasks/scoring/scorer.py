@@ -15,11 +15,11 @@ from everfit.tasks.core.records import ModelVersion, Window
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.models.logged_model import LoggedModel
 from everfit.tasks.predictions import prediction_log
-from everfit.tasks.scoring.fast_path.boosting import FlatTrees
-from everfit.tasks.scoring.fast_path.linear import LinearSum
-from everfit.tasks.scoring.fast_path.ordinal import ColumnCodes
+from everfit.tasks.scoring.fast_path.boosting import FastBoosting
+from everfit.tasks.scoring.fast_path.linear import FastLinearModel
+from everfit.tasks.scoring.fast_path.ordinal import FastOrdinalEncoding
 from everfit.tasks.scoring.outliers import OutlierDetector, columns_of, read_detector
-from everfit.tasks.scoring.seen_ids import KnownIds
+from everfit.tasks.scoring.seen_ids import SeenIds
 from everfit.tasks.storage.tables import Table, row_keys
 
 if TYPE_CHECKING:
@@ -94,9 +94,9 @@ class Scorer:
         return type(last).__module__.startswith(_ARGMAX_MODULES)
 
     @cached_property
-    def short_way(self) -> ColumnCodes | None:
+    def short_way(self) -> FastOrdinalEncoding | None:
         """How to get from columns to the last step's input without a frame, if that gives the same answers."""
-        found = ColumnCodes.of(self.estimator, self.inputs)
+        found = FastOrdinalEncoding.of(self.estimator, self.inputs)
         if found is None:
             return None
         asked = found.samples(self.inputs)
@@ -110,14 +110,14 @@ class Scorer:
         return found if all(np.array_equal(one, other) for one, other in pairs) else None
 
     @cached_property
-    def _linear(self) -> LinearSum | None:
-        return LinearSum.of(self.estimator, self.inputs)
+    def _linear(self) -> FastLinearModel | None:
+        return FastLinearModel.of(self.estimator, self.inputs)
 
     @cached_property
-    def _last(self) -> "BaseEstimator | FlatTrees":
+    def _last(self) -> "BaseEstimator | FastBoosting":
         """The last step, or its own short way."""
         last = self.estimator.steps[-1][1]
-        return FlatTrees.of(last) or last
+        return FastBoosting.of(last) or last
 
     def score(self, frame: "pd.DataFrame") -> Scores:
         """Predict on rows.
@@ -209,7 +209,7 @@ def read_scorer(folder: Path, version: ModelVersion) -> Scorer:
 
 
 @dataclass(frozen=True)
-class Batch:
+class ScoringBatch:
     """Rows that are predicted together without being asked for over HTTP.
 
     Attributes:
@@ -231,7 +231,7 @@ class Batch:
         return int(self.window.until.timestamp() * 1000)
 
 
-def score_window(scorer: Scorer, chunks: "Iterable[pd.DataFrame]", table: Table, batch: Batch) -> int:
+def score_window(scorer: Scorer, chunks: "Iterable[pd.DataFrame]", table: Table, batch: ScoringBatch) -> int:
     """Score a window into the prediction log, chunk by chunk; what the log has already is passed over.
 
     Args:
@@ -262,7 +262,7 @@ def score_window(scorer: Scorer, chunks: "Iterable[pd.DataFrame]", table: Table,
     return added
 
 
-def _score_rows(scorer: Scorer, rows: "pd.DataFrame", ids: Sequence[str], batch: Batch) -> "pa.Table":
+def _score_rows(scorer: Scorer, rows: "pd.DataFrame", ids: Sequence[str], batch: ScoringBatch) -> "pa.Table":
     """Score rows that conform to the model's inputs into the columns of the prediction log."""
     import pandas as pd
 
@@ -290,9 +290,9 @@ def _score_rows(scorer: Scorer, rows: "pd.DataFrame", ids: Sequence[str], batch:
     return prediction_log.to_rows(columns, kinds, [column.name for column in inputs.key], inputs.event_time)
 
 
-def _known_ids(table: Table, scorer: Scorer, batch: Batch) -> KnownIds:
+def _known_ids(table: Table, scorer: Scorer, batch: ScoringBatch) -> SeenIds:
     """What is passed over: rows that were predicted for the same, and ids that are given away already."""
-    known = KnownIds()
+    known = SeenIds()
     if not table.exists():
         return known
     event_time = scorer.inputs.event_time

@@ -8,7 +8,7 @@ import numpy.typing as npt
 Numbers = npt.NDArray[np.uint64]
 
 
-class KnownIds:
+class SeenIds:
     """Ids that were seen, of predictions that one version made at one moment: their second halves tell them apart.
 
     They are kept in sorted runs, each more than twice as long as the next, so that adding many in pieces stays cheap.

@@ -11,7 +11,7 @@ from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import DeltaSource, FilesSource, SqlSource
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Record
-from everfit.tasks.sources.file_state import FileMark
+from everfit.tasks.sources.file_state import FileState
 
 _NAMED = 20
 
@@ -34,7 +34,7 @@ class Arrival(Record):
     count: int
 
 
-class Told(Record):
+class Announced(Record):
     """What is kept between looks.
 
     Attributes:
@@ -47,7 +47,7 @@ class Told(Record):
 
 
 def arrival(
-    model: str, content: Mapping[str, str], told: Told, accepted: Mapping[str, FileMark], until: datetime
+    model: str, content: Mapping[str, str], told: Announced, accepted: Mapping[str, FileState], until: datetime
 ) -> Arrival | None:
     """What has come that nobody was told of, and that no turn has taken; none if nothing has.
 

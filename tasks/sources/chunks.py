@@ -25,7 +25,7 @@ _CELLS, _MOST_ROWS, _FEWEST_ROWS = 20_000_000, 1_000_000, 1_000
 
 
 @dataclass(frozen=True)
-class Piece:
+class Chunk:
     """Some rows of a source.
 
     Attributes:

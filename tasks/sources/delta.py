@@ -7,7 +7,7 @@ from everfit.blocks.sources import DeltaSource
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
 from everfit.tasks.sources.chunks import (
-    Piece,
+    Chunk,
     check_columns,
     in_chunks,
     rows_at_once,
@@ -18,7 +18,7 @@ from everfit.tasks.sources.chunks import (
 from everfit.tasks.storage.workspace import storage_options
 
 
-def read_delta(source: DeltaSource, roles: ColumnRoles, window: Window) -> Iterator[Piece]:
+def read_delta(source: DeltaSource, roles: ColumnRoles, window: Window) -> Iterator[Chunk]:
     """Read one version of the table.
 
     Raises:
@@ -41,6 +41,6 @@ def read_delta(source: DeltaSource, roles: ColumnRoles, window: Window) -> Itera
             fragment_readahead=1,
         )
         for rows in in_chunks(scanner.to_batches()):
-            yield Piece(where, to_frame(rows, roles, where))
+            yield Chunk(where, to_frame(rows, roles, where))
     except (DeltaError, pa.ArrowException, OSError) as error:
         raise SourceError(f"{where} can't be read: {str(error).splitlines()[0]}; check source.path") from error

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field
 from everfit.tasks.core.records import Record
 
 
-class FileMark(Record):
+class FileState(Record):
     """A file as it was when it was read."""
 
     identity: str = Field(description="Its size and its time of change, entity tag or content digest.")
@@ -21,7 +21,7 @@ class FileMark(Record):
 
 
 @dataclass
-class FileMarks:
+class FileStates:
     """The files read earlier, and those read now.
 
     Attributes:
@@ -29,8 +29,8 @@ class FileMarks:
         found: By path, of the batch that is being read.
     """
 
-    known: dict[str, FileMark] = field(default_factory=dict)
-    found: dict[str, FileMark] = field(default_factory=dict)
+    known: dict[str, FileState] = field(default_factory=dict)
+    found: dict[str, FileState] = field(default_factory=dict)
 
     def is_done(self, path: str, identity: str, *, timed: bool) -> bool:
         """Whether the file is as it was, and nothing in it is left to be read."""
@@ -39,4 +39,4 @@ class FileMarks:
 
     def note(self, path: str, identity: str, newest: datetime | None, until: datetime) -> None:
         """Remember a file that has been read to its end."""
-        self.found[path] = FileMark(identity=identity, newest=newest, read_until=until)
+        self.found[path] = FileState(identity=identity, newest=newest, read_until=until)

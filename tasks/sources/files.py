@@ -18,9 +18,9 @@ from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
-from everfit.tasks.sources.chunks import Piece, dated, in_chunks, to_frame, within
+from everfit.tasks.sources.chunks import Chunk, dated, in_chunks, to_frame, within
 from everfit.tasks.sources.csv_files import read_csv
-from everfit.tasks.sources.file_state import FileMarks
+from everfit.tasks.sources.file_state import FileStates
 from everfit.tasks.sources.json_files import read_json_lines
 from everfit.tasks.sources.parquet_files import newest_in_parquet, read_parquet
 
@@ -51,7 +51,7 @@ class _File:
     origin: str
 
 
-def read_files(source: FilesSource, roles: ColumnRoles, window: Window, marks: FileMarks) -> Iterator[Piece]:
+def read_files(source: FilesSource, roles: ColumnRoles, window: Window, marks: FileStates) -> Iterator[Chunk]:
     """Read the files that are new or have changed since they were read.
 
     A file that was never read is read from its beginning, whatever the window's; its rows are all news.
@@ -73,7 +73,7 @@ def read_files(source: FilesSource, roles: ColumnRoles, window: Window, marks: F
                     newest = max(filter(None, [newest, _newest(frame[roles.event_time])]), default=None)
                 frame = within(frame, roles, span)
                 if len(frame):
-                    yield Piece(file.origin, frame)
+                    yield Chunk(file.origin, frame)
             if file.format == "parquet" and timed:  # rows outside the window were not read
                 newest = newest_in_parquet(filesystem, file.path, roles.event_time)
             if filesystem is not None and _identity(filesystem.info(file.path)) != file.identity:

@@ -9,10 +9,10 @@ from everfit.blocks.extensions import SOURCES_GROUP
 from everfit.blocks.sources import PythonSource
 from everfit.tasks.core.extensions import load_extension
 from everfit.tasks.core.records import Window
-from everfit.tasks.sources.chunks import Piece
+from everfit.tasks.sources.chunks import Chunk
 
 
-def read_function(source: PythonSource, window: Window) -> Iterator[Piece]:
+def read_function(source: PythonSource, window: Window) -> Iterator[Chunk]:
     """Call the function and yield its frames.
 
     Raises:
@@ -28,7 +28,7 @@ def read_function(source: PythonSource, window: Window) -> Iterator[Piece]:
         for frame in frames:
             if not isinstance(frame, pd.DataFrame):
                 raise TypeError(f"it returned {type(frame).__name__}, not a pandas frame")
-            yield Piece(source.function, frame.reset_index(drop=True).copy())
+            yield Chunk(source.function, frame.reset_index(drop=True).copy())
     except GeneratorExit:
         raise
     except SourceError:

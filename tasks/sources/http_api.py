@@ -9,7 +9,7 @@ import pandas as pd
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import CursorPaging, HttpSource, LinkPaging, NumberPaging
 from everfit.tasks.core.records import Window
-from everfit.tasks.sources.chunks import Piece
+from everfit.tasks.sources.chunks import Chunk
 from everfit.tasks.sources.http import asked, check_address
 from everfit.tasks.sources.secrets import reveal
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import httpx
 
 
-def read_api(source: HttpSource, window: Window) -> Iterator[Piece]:
+def read_api(source: HttpSource, window: Window) -> Iterator[Chunk]:
     """Ask for the window, page after page.
 
     Raises:
@@ -38,7 +38,7 @@ def read_api(source: HttpSource, window: Window) -> Iterator[Piece]:
             content, link = reader.page(client, url, parameters)
             rows = _rows(content, source)
             if rows:
-                yield Piece(source.url, pd.DataFrame.from_records([_flat(row) for row in rows]))
+                yield Chunk(source.url, pd.DataFrame.from_records([_flat(row) for row in rows]))
             url, parameters = _next(source, url, parameters, content, link, rows)
 
 

@@ -6,13 +6,13 @@ from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import DeltaSource, FilesSource, HttpSource, PythonSource, Source, SqlSource
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
-from everfit.tasks.sources.chunks import Piece, dated, within
-from everfit.tasks.sources.file_state import FileMarks
+from everfit.tasks.sources.chunks import Chunk, dated, within
+from everfit.tasks.sources.file_state import FileStates
 
 
 def read_source(
-    source: Source, roles: ColumnRoles, window: Window, marks: FileMarks | None = None, *, strict: bool = True
-) -> Iterator[Piece]:
+    source: Source, roles: ColumnRoles, window: Window, marks: FileStates | None = None, *, strict: bool = True
+) -> Iterator[Chunk]:
     """Read the rows of a window.
 
     Args:
@@ -28,7 +28,7 @@ def read_source(
     Raises:
         SourceError: the source can't be reached or read, or it lacks a column that the spec names.
     """
-    marks = FileMarks() if marks is None else marks
+    marks = FileStates() if marks is None else marks
     for piece in _read(source, roles, window, marks):
         _require_columns(list(piece.frame.columns), roles, piece.origin, strict=strict)
         if isinstance(source, FilesSource):  # cut already, since each file has a window of its own
@@ -36,10 +36,10 @@ def read_source(
             continue
         frame = within(dated(piece.frame, roles, source.time_format, piece.origin), roles, window)
         if len(frame):
-            yield Piece(piece.origin, frame)
+            yield Chunk(piece.origin, frame)
 
 
-def _read(source: Source, roles: ColumnRoles, window: Window, marks: FileMarks) -> Iterator[Piece]:
+def _read(source: Source, roles: ColumnRoles, window: Window, marks: FileStates) -> Iterator[Chunk]:
     match source:
         case FilesSource():
             from everfit.tasks.sources.files import read_files

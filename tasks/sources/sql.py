@@ -11,7 +11,7 @@ from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import SqlSource
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
-from everfit.tasks.sources.chunks import Piece, check_columns, rows_at_once
+from everfit.tasks.sources.chunks import Chunk, check_columns, rows_at_once
 from everfit.tasks.sources.secrets import reveal
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _AS_THEY_ARE = frozenset({"postgresql", "sqlite", "mysql", "mariadb"})
 _BEGINNING = datetime(1, 1, 2, tzinfo=UTC)
 
 
-def read_sql(source: SqlSource, roles: ColumnRoles, window: Window) -> Iterator[Piece]:
+def read_sql(source: SqlSource, roles: ColumnRoles, window: Window) -> Iterator[Chunk]:
     """Read the window by one statement in one transaction, a chunk of rows at a time.
 
     PostgreSQL and SQLite answer a statement from one consistent state; the cursor stays on the server.
@@ -41,7 +41,7 @@ def read_sql(source: SqlSource, roles: ColumnRoles, window: Window) -> Iterator[
         check_columns(names, roles, where)
         with contextlib.closing(result):
             for rows in result.partitions(min(source.chunk_rows, rows_at_once(len(names)))):
-                yield Piece(where, pd.DataFrame.from_records([tuple(row) for row in rows], columns=names))
+                yield Chunk(where, pd.DataFrame.from_records([tuple(row) for row in rows], columns=names))
 
 
 @contextlib.contextmanager

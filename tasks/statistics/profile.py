@@ -29,7 +29,7 @@ from everfit.tasks.statistics.columns import (
     sorted_values,
 )
 from everfit.tasks.statistics.divergence import DISCRETE
-from everfit.tasks.statistics.run_lengths import Spell, spells
+from everfit.tasks.statistics.run_lengths import RunLength, spells
 
 Role = Literal["feature", "prediction"]
 
@@ -61,7 +61,7 @@ class ColumnProfile(Record):
     quantiles: tuple[float, ...] = Field(default=(), description="At 0, 0.01, … 1.")
     distinct: int = Field(default=0, description="Number of different values.")
     once: int = Field(default=0, description="Rows of a category that no other row has.")
-    spells: tuple[Spell, ...] = Field(
+    spells: tuple[RunLength, ...] = Field(
         default=(), description="How long values stay the same or away, in order of time."
     )
 

@@ -14,7 +14,7 @@ RATIO = 4
 FEWEST_VALUES = 10
 
 
-class Spell(Record):
+class RunLength(Record):
     """The most uniform and the emptiest stretch of so many rows in order."""
 
     rows: int
@@ -22,7 +22,9 @@ class Spell(Record):
     missing: float = Field(description="Largest share of missing values in any such stretch.")
 
 
-def spells(values: Floats, order: npt.NDArray[np.intp] | None = None, *, most: int | None = None) -> tuple[Spell, ...]:
+def spells(
+    values: Floats, order: npt.NDArray[np.intp] | None = None, *, most: int | None = None
+) -> tuple[RunLength, ...]:
     """Measure stretches of 50, 200, 800, … rows, up to half of all rows.
 
     Args:
@@ -34,36 +36,36 @@ def spells(values: Floats, order: npt.NDArray[np.intp] | None = None, *, most: i
     finite = np.isfinite(ordered)
     whole = bool(finite.all())
     ordered = ordered if whole else np.where(finite, ordered, np.nan)
-    found: list[Spell] = []
+    found: list[RunLength] = []
     size = SHORTEST
     while size * 2 <= ordered.size:
         blocks = ordered[: ordered.size // size * size].reshape(-1, size)
         if whole and most is not None and most * 2 < size:
-            found.append(Spell(rows=size, one_value=most / size, missing=0.0))
+            found.append(RunLength(rows=size, one_value=most / size, missing=0.0))
         else:
             found.append(_measure(blocks))
         size *= RATIO
     return tuple(found)
 
 
-def longest_within(measured: Sequence[Spell], rows: int) -> Spell:
+def longest_within(measured: Sequence[RunLength], rows: int) -> RunLength:
     """The spells of the longest stretch that is no longer than this; where nothing is known all is natural."""
     fitting = [spell for spell in measured if spell.rows <= rows]
-    return fitting[-1] if fitting else Spell(rows=0, one_value=1.0, missing=1.0)
+    return fitting[-1] if fitting else RunLength(rows=0, one_value=1.0, missing=1.0)
 
 
-def _measure(blocks: Floats) -> Spell:
+def _measure(blocks: Floats) -> RunLength:
     """A value that holds at least half of a block is the median of it, so its share is exact from there on."""
     absent = np.isnan(blocks)
     size = blocks.shape[1]
     if not absent.any():
         medians = np.partition(blocks, size // 2, axis=1)[:, size // 2]
-        return Spell(rows=size, one_value=float((blocks == medians[:, None]).mean(axis=1).max()), missing=0.0)
+        return RunLength(rows=size, one_value=float((blocks == medians[:, None]).mean(axis=1).max()), missing=0.0)
     filled = size - absent.sum(axis=1)
     middle = np.sort(blocks, axis=1)[np.arange(len(blocks)), filled // 2]
     shares = (blocks == middle[:, None]).sum(axis=1) / np.maximum(filled, 1)
     enough = filled >= FEWEST_VALUES
-    return Spell(
+    return RunLength(
         rows=size,
         one_value=float(shares[enough].max()) if enough.any() else 1.0,
         missing=float(1 - filled.min() / size),

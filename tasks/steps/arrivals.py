@@ -11,7 +11,7 @@ from prefect.states import Completed
 
 from everfit.tasks.core.events import DATA_ARRIVED, emit
 from everfit.tasks.data.ingest import read_marks
-from everfit.tasks.sources.arrivals import Arrival, Told, arrival, look
+from everfit.tasks.sources.arrivals import Announced, Arrival, arrival, look
 from everfit.tasks.turns.context import Context
 
 logger = logging.getLogger("everfit.arrivals")
@@ -28,7 +28,7 @@ def find(context: Context, until: datetime) -> Arrival | None:
         return told.pending
     found = arrival(context.spec.name, content, told, read_marks(context.spec, context.workspace), until)
     if found is not None:
-        _write(context, Told(content=told.content | content, pending=found))
+        _write(context, Announced(content=told.content | content, pending=found))
     return found
 
 
@@ -39,7 +39,7 @@ def tell(context: Context, found: Arrival | None) -> None:
         return
     emit(DATA_ARRIVED, context.spec.name, **found.model_dump())
     logger.info("arrived   %s", found.reason)
-    _write(context, Told(content=_read(context).content))
+    _write(context, Announced(content=_read(context).content))
 
 
 def final_state(context: Context, found: Arrival | None) -> State[dict[str, Any]]:
@@ -54,10 +54,12 @@ def _path(context: Context) -> str:
     return context.workspace.file(context.spec.name, "source-watch.json")
 
 
-def _read(context: Context) -> Told:
+def _read(context: Context) -> Announced:
     path = _path(context)
-    return Told.model_validate_json(context.workspace.read(path)) if context.workspace.exists(path) else Told()
+    return (
+        Announced.model_validate_json(context.workspace.read(path)) if context.workspace.exists(path) else Announced()
+    )
 
 
-def _write(context: Context, told: Told) -> None:
+def _write(context: Context, told: Announced) -> None:
     context.workspace.write(_path(context), told.canonical_json().encode())

@@ -19,7 +19,7 @@ from everfit.tasks.monitoring.signals.live_estimate import came_true, can_estima
 from everfit.tasks.monitoring.signals.live_quality import previous_signal, quality_signal
 from everfit.tasks.monitoring.signals.user_metrics import satisfaction_signal
 from everfit.tasks.monitoring.window import Live
-from everfit.tasks.predictions.labelled_predictions import Answers
+from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.statistics.estimate_trust import PastEstimate
 from everfit.tasks.triage.signals import (
     CodeSignal,
@@ -195,7 +195,7 @@ def gather(
     )
 
 
-def attempt_answers(watched: Watched) -> Answers | None:
+def attempt_answers(watched: Watched) -> LabelledPredictions | None:
     """The answers with mature labels; none where they can't be read, which the quality then says."""
     try:
         return watched.mature

@@ -22,8 +22,8 @@ from everfit.tasks.registry import tracking
 from everfit.tasks.steps.task_runners import side_by_side
 from everfit.tasks.training import train
 from everfit.tasks.training.progress import Progress
-from everfit.tasks.training.results import Fitted, Trial
-from everfit.tasks.training.search import Asked, Setting, Try
+from everfit.tasks.training.results import CandidateResult, Fitted
+from everfit.tasks.training.search import Setting, TuningRequest, TuningTrial
 from everfit.tasks.turns import turn_record
 from everfit.tasks.turns.context import Context
 from everfit.tasks.turns.turn_record import TurnRecord
@@ -32,13 +32,13 @@ logger = logging.getLogger("everfit.training")
 
 
 @task(task_run_name="try-{asked.candidate}-{asked.number}", cache_policy=NO_CACHE)
-def try_setting(data: TrainingData, asked: Asked, seconds: float) -> Try:
+def try_setting(data: TrainingData, asked: TuningRequest, seconds: float) -> TuningTrial:
     """Fit a setting on earlier training rows and score it on later ones, fold by fold."""
     return train.try_setting(data, asked, seconds)
 
 
 @task(task_run_name="try-{candidate}", cache_policy=NO_CACHE)
-def try_candidate(data: TrainingData, candidate: str, warm: Setting | None = None) -> Trial:
+def try_candidate(data: TrainingData, candidate: str, warm: Setting | None = None) -> CandidateResult:
     """Search a candidate's settings: each is tried by a task of its own, wherever the flow's task runner runs it."""
     told = Progress(data.spec.training.search, candidate).told
     trial = train.try_candidate(data, candidate, warm, attempt=partial(_submitted, data), told=told)
@@ -47,9 +47,9 @@ def try_candidate(data: TrainingData, candidate: str, warm: Setting | None = Non
     return trial
 
 
-def _submitted(data: TrainingData, settings: Sequence[Asked], deadline: float) -> Generator[Try]:
+def _submitted(data: TrainingData, settings: Sequence[TuningRequest], deadline: float) -> Generator[TuningTrial]:
     """Try settings by tasks: all at once where they run side by side, and else each when the one before has ended."""
-    under_way: deque[PrefectFuture[Try]] = deque()
+    under_way: deque[PrefectFuture[TuningTrial]] = deque()
     waiting = deque(settings)
     try:
         while waiting or under_way:
@@ -61,9 +61,9 @@ def _submitted(data: TrainingData, settings: Sequence[Asked], deadline: float) -
             future.wait()
 
 
-def try_candidates(data: TrainingData, names: tuple[tuple[str, Setting | None], ...]) -> tuple[Trial, ...]:
+def try_candidates(data: TrainingData, names: tuple[tuple[str, Setting | None], ...]) -> tuple[CandidateResult, ...]:
     """Try all candidates, one after the other or, where settings are tried side by side, all at once."""
-    with ThreadPoolTaskRunner[Trial](max_workers=len(names) if side_by_side() else 1) as threads:
+    with ThreadPoolTaskRunner[CandidateResult](max_workers=len(names) if side_by_side() else 1) as threads:
         asked = [{"data": data, "candidate": name, "warm": warm} for name, warm in names]
         return tuple(future.result() for future in [threads.submit(try_candidate, each) for each in asked])
 
@@ -79,7 +79,7 @@ def candidates(context: Context, turn: Turn) -> tuple[tuple[str, Setting | None]
 
 
 @task
-def fit_challenger(data: TrainingData, turn: Turn, trials: tuple[Trial, ...]) -> Fitted:
+def fit_challenger(data: TrainingData, turn: Turn, trials: tuple[CandidateResult, ...]) -> Fitted:
     """Fit the candidate that did best on all training rows."""
     path = data.workspace.turn_file(turn.model, turn.id, "challenger.skops")
     return train.fit_best(data, trials, data.split.training, path)

@@ -14,10 +14,10 @@ from everfit.tasks.statistics.scores import class_indices, class_list, model_sco
 from everfit.tasks.training.fitting import fit, since_of
 from everfit.tasks.training.folds import folds_of
 from everfit.tasks.training.results import Fitted
-from everfit.tasks.training.search import Asked, Evaluate, Setting, TimeUp, Try, score_setting
+from everfit.tasks.training.search import Evaluate, Setting, TimeLimitReached, TuningRequest, TuningTrial, score_setting
 
 
-def try_here(data: TrainingData, asked: Asked, seconds: float) -> Try:
+def try_here(data: TrainingData, asked: TuningRequest, seconds: float) -> TuningTrial:
     """Try one setting in this process; see `try_setting`."""
     deadline = time.perf_counter() + seconds
     rows = data.training_rows(data.split.training)
@@ -35,7 +35,7 @@ def _evaluation(data: TrainingData, candidate: str, rows: pd.DataFrame, deadline
     def scores(setting: Setting) -> Iterator[float]:
         for fitted, validated in folds:
             if time.perf_counter() > deadline:
-                raise TimeUp
+                raise TimeLimitReached
             earlier, later = rows.iloc[fitted], rows.iloc[validated]
             since = since_of(setting.span, later[names.time].iloc[0].to_pydatetime())
             if since is not None:

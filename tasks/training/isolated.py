@@ -20,7 +20,7 @@ from everfit.tasks.core.records import Window
 from everfit.tasks.data.split import Sample, TrainingData, data_told
 from everfit.tasks.training.in_process import fit_here, try_here
 from everfit.tasks.training.results import Fitted
-from everfit.tasks.training.search import Asked, Setting, Try
+from everfit.tasks.training.search import Setting, TuningRequest, TuningTrial
 
 _STARTING_SECONDS = 120
 """What Python and the libraries may take to start, beside the candidate's own time."""
@@ -33,14 +33,14 @@ _GRACE = 1.0
 """A candidate that looks at the clock itself, between its folds, tells what it has found."""
 
 
-def try_setting(data: TrainingData, asked: Asked, seconds: float) -> Try:
+def try_setting(data: TrainingData, asked: TuningRequest, seconds: float) -> TuningTrial:
     """Try a setting as `everfit.tasks.training.train.try_setting` does, in another process.
 
     Raises:
         TrainingError: it took too long, or its process ended without an answer.
     """
     request = {"do": "try", "asked": asked.model_dump(mode="json"), "seconds": seconds}
-    return Try.model_validate(_ask(data, asked.candidate, request, seconds))
+    return TuningTrial.model_validate(_ask(data, asked.candidate, request, seconds))
 
 
 def fit_on(data: TrainingData, candidate: str, window: Window, path: str, setting: Setting) -> Fitted:
@@ -173,7 +173,7 @@ def _answer(asked: dict[str, Any]) -> dict[str, Any]:
         data.training_rows(data.split.training)  # reading is none of the candidate's time
         signal.setitimer(signal.ITIMER_REAL, max(0.0, asked["seconds"]) + _GRACE)  # ends the process
         if asked["do"] == "try":
-            tried = try_here(data, Asked.model_validate(asked["asked"]), asked["seconds"])
+            tried = try_here(data, TuningRequest.model_validate(asked["asked"]), asked["seconds"])
             return {"found": tried.model_dump(mode="json")}
         window = TypeAdapter[Window](Sample | Window).validate_python(asked["window"])
         fitted = fit_here(data, candidate, window, asked["path"], Setting.model_validate(asked["setting"]))

@@ -7,7 +7,7 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import TaskRunContext
 
 from everfit.blocks.search import SearchPolicy
-from everfit.tasks.training.search import Try
+from everfit.tasks.training.search import TuningTrial
 
 logger = logging.getLogger("everfit.training")
 
@@ -24,7 +24,7 @@ class Progress:
         self.policy, self.candidate = policy, candidate
         self.artifact: UUID | None = None
 
-    def told(self, number: int, tried: Try) -> None:
+    def told(self, number: int, tried: TuningTrial) -> None:
         """Tell of a try that has ended."""
         if not self.policy.on:
             return

@@ -8,13 +8,13 @@ from everfit.tasks.core.records import Record, Window
 from everfit.tasks.data.split import Sample
 from everfit.tasks.models.skops_format import load_model
 from everfit.tasks.storage.workspace import Workspace
-from everfit.tasks.training.search import Setting, Try
+from everfit.tasks.training.search import Setting, TuningTrial
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 
-class Trial(Record):
+class CandidateResult(Record):
     """How a candidate did on validation rows later than those it was fitted on."""
 
     candidate: str
@@ -24,7 +24,7 @@ class Trial(Record):
     seconds: float
     error: str = ""
     setting: Setting = Field(default_factory=Setting, description="Its best setting.")
-    tries: tuple[Try, ...] = Field(default=(), description="All settings that were tried, in order.")
+    tries: tuple[TuningTrial, ...] = Field(default=(), description="All settings that were tried, in order.")
 
 
 class Fitted(Record):

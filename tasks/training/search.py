@@ -36,7 +36,7 @@ class Setting(Record):
     span: str = "all"
 
 
-class Try(Record):
+class TuningTrial(Record):
     """How a setting did on the folds."""
 
     setting: Setting
@@ -47,7 +47,7 @@ class Try(Record):
     pruned: bool = Field(default=False, description="Given up after the first folds, being behind the others.")
 
 
-class Asked(Record):
+class TuningRequest(Record):
     """A setting that is to be tried, with all that whoever tries it must know of the search.
 
     Attributes:
@@ -63,14 +63,14 @@ class Asked(Record):
     bounds: tuple[float, ...] = ()
 
 
-class TimeUp(Exception):  # noqa: N818 - it ends a candidate's tries, and is no error by itself
+class TimeLimitReached(Exception):  # noqa: N818 - it ends a candidate's tries, and is no error by itself
     """A candidate has had the time that it was given."""
 
 
 Evaluate = Callable[[Setting], Iterator[float]]
 """Scores of a setting, fold by fold."""
 
-Attempt = Callable[[Sequence[Asked], float], Generator[Try]]
+Attempt = Callable[[Sequence[TuningRequest], float], Generator[TuningTrial]]
 """Tries settings, here or elsewhere, until a deadline, and tells how they did, in their order."""
 
 
@@ -103,7 +103,7 @@ class Search:
     folds: int = 1
     deadline: float = math.inf
 
-    def run(self, attempt: Attempt, told: Callable[[int, Try], None] | None = None) -> tuple[Try, ...]:
+    def run(self, attempt: Attempt, told: Callable[[int, TuningTrial], None] | None = None) -> tuple[TuningTrial, ...]:
         """Try settings until trials or time are used up; what failed is among them, with its reason.
 
         The same scores give the same tries, as long as no time runs out.
@@ -114,7 +114,7 @@ class Search:
         """
         study = self._study() if self.policy.on and self.space else None
         in_all = max(self.policy.trials, len(self.first)) if study else len(self.first)
-        started, tries = time.perf_counter(), list[Try]()
+        started, tries = time.perf_counter(), list[TuningTrial]()
         while len(tries) < in_all:
             proposed: list[optuna.trial.Trial | None]
             if not tries:
@@ -125,10 +125,10 @@ class Search:
                 proposed, settings = list(asked), [self._setting(each.params) for each in asked]
             bounds = () if not tries else self._bounds(tries)
             batch = [
-                Asked(candidate=self.candidate, number=number, setting=setting, bounds=bounds)
+                TuningRequest(candidate=self.candidate, number=number, setting=setting, bounds=bounds)
                 for number, setting in enumerate(settings, len(tries) + 1)
             ]
-            done: list[Try] = []
+            done: list[TuningTrial] = []
             with closing(
                 attempt(batch, self.deadline)
             ) as outcomes:  # what is under way is waited for, also when no more is wanted
@@ -151,7 +151,7 @@ class Search:
         searching = tried >= len(self.first)  # the first settings have all of the candidate's time
         return now > self.deadline or (searching and now - started > self.policy.time.total_seconds())
 
-    def _bounds(self, tries: Sequence[Try]) -> tuple[float, ...]:
+    def _bounds(self, tries: Sequence[TuningTrial]) -> tuple[float, ...]:
         """The median of what the tries before had after each fold but the last; none before there are a few."""
         whole = [each.folds for each in tries if each.score is not None]
         if len(whole) < _LEAST_BEFORE_PRUNING:
@@ -177,7 +177,7 @@ class Search:
         parameters = {name: value for name, value in proposed.items() if name != _SPAN}
         return Setting(parameters=parameters, span=proposed.get(_SPAN, self.spans[0]))
 
-    def _learn(self, study: "optuna.Study", proposed: "optuna.trial.Trial | None", done: Try) -> None:
+    def _learn(self, study: "optuna.Study", proposed: "optuna.trial.Trial | None", done: TuningTrial) -> None:
         """Tell the study how a setting did; defaults that lie outside of its space teach it nothing."""
         import optuna
 
@@ -202,7 +202,9 @@ class Search:
             return
 
 
-def score_setting(asked: Asked, evaluate: Evaluate, *, greater_is_better: bool, deadline: float = math.inf) -> Try:
+def score_setting(
+    asked: TuningRequest, evaluate: Evaluate, *, greater_is_better: bool, deadline: float = math.inf
+) -> TuningTrial:
     """Try a setting on the folds, as far as it goes.
 
     Args:
@@ -220,15 +222,15 @@ def score_setting(asked: Asked, evaluate: Evaluate, *, greater_is_better: bool, 
                 break
             scores.append(score)
             if time.perf_counter() > deadline:
-                raise TimeUp
+                raise TimeLimitReached
             if len(scores) <= len(asked.bounds) and sign * (fmean(scores) - asked.bounds[len(scores) - 1]) < 0:
                 pruned = True
                 break
-    except TimeUp:
+    except TimeLimitReached:
         error = "took longer than training.time_limit"
     except Exception as problem:  # noqa: BLE001 - an estimator may raise anything, and it is told in the try
         error = f"{type(problem).__name__}: {problem}"
-    return Try(
+    return TuningTrial(
         setting=asked.setting,
         score=fmean(scores) if scores and not error and not pruned else None,
         folds=tuple(scores),
@@ -250,7 +252,7 @@ def _distribution(space: Space) -> "optuna.distributions.BaseDistribution":
     return FloatDistribution(float(space.low), float(space.high), log=space.log)
 
 
-def best_of(tries: Sequence[Try], *, greater_is_better: bool) -> Try | None:
+def best_of(tries: Sequence[TuningTrial], *, greater_is_better: bool) -> TuningTrial | None:
     """The try with the best score, of equals the first; none when all failed."""
     scored = [each for each in tries if each.score is not None]
     sign = 1 if greater_is_better else -1

@@ -17,10 +17,10 @@ from everfit.tasks.training import isolated
 from everfit.tasks.training.folds import FEW_ROWS, folds_of
 from everfit.tasks.training.in_process import fit_here, try_here
 from everfit.tasks.training.pipelines import IF_FEW_ROWS, SPACES
-from everfit.tasks.training.results import Fitted, Trial
-from everfit.tasks.training.search import Asked, Attempt, Search, Setting, Try, best_of
+from everfit.tasks.training.results import CandidateResult, Fitted
+from everfit.tasks.training.search import Attempt, Search, Setting, TuningRequest, TuningTrial, best_of
 
-Told = Callable[[int, Try], None]
+OnTrial = Callable[[int, TuningTrial], None]
 
 
 def try_candidate(
@@ -29,8 +29,8 @@ def try_candidate(
     warm: Setting | None = None,
     *,
     attempt: Attempt | None = None,
-    told: Told | None = None,
-) -> Trial:
+    told: OnTrial | None = None,
+) -> CandidateResult:
     """Try a candidate's settings: fit each on earlier training rows and score it on later ones.
 
     A candidate that fails ends with its reason; it does not end the turn.
@@ -74,7 +74,7 @@ def try_candidate(
         if is_reference(candidate):
             isolated.end_processes(candidate)
     best = best_of(tries, greater_is_better=better)
-    return Trial(
+    return CandidateResult(
         candidate=candidate,
         metric=spec.metric,
         score=None if best is None else best.score,
@@ -95,13 +95,13 @@ def _if_few_rows(data: TrainingData, candidate: str, rows: pd.DataFrame) -> Iter
             yield parameters
 
 
-def one_by_one(data: TrainingData, settings: Sequence[Asked], deadline: float) -> Generator[Try]:
+def one_by_one(data: TrainingData, settings: Sequence[TuningRequest], deadline: float) -> Generator[TuningTrial]:
     """Try settings in this thread."""
     for asked in settings:
         yield try_setting(data, asked, deadline - time.perf_counter())
 
 
-def try_setting(data: TrainingData, asked: Asked, seconds: float) -> Try:
+def try_setting(data: TrainingData, asked: TuningRequest, seconds: float) -> TuningTrial:
     """Try one setting on all folds; the same setting of the same rows scores the same wherever it is tried.
 
     The user's own candidate runs in a process of its own, which is ended when it takes too long.
@@ -121,10 +121,10 @@ def try_setting(data: TrainingData, asked: Asked, seconds: float) -> Try:
         return isolated.try_setting(data, asked, seconds)
     except EverfitError as error:
         spent = round(time.perf_counter() - started, 3)
-        return Try(setting=asked.setting, score=None, seconds=spent, error=str(error))
+        return TuningTrial(setting=asked.setting, score=None, seconds=spent, error=str(error))
 
 
-def ranked(trials: Sequence[Trial]) -> list[Trial]:
+def ranked(trials: Sequence[CandidateResult]) -> list[CandidateResult]:
     """The candidates that could be trained, the best first; of equals the one listed first.
 
     Raises:
@@ -138,7 +138,7 @@ def ranked(trials: Sequence[Trial]) -> list[Trial]:
     return sorted(scored, key=lambda trial: sign * (trial.score or 0.0))
 
 
-def fit_best(data: TrainingData, trials: Sequence[Trial], window: Window, path: str) -> Fitted:
+def fit_best(data: TrainingData, trials: Sequence[CandidateResult], window: Window, path: str) -> Fitted:
     """Fit the candidate that did best on all rows of a window; the next best when that one fails now.
 
     Raises:

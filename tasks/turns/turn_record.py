@@ -14,7 +14,7 @@ from everfit.tasks.data.split import Split
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.gate import Evidence, GateDecision
 from everfit.tasks.ledger import Turn
-from everfit.tasks.training.results import Fitted, Trial
+from everfit.tasks.training.results import CandidateResult, Fitted
 
 PROMOTED, CHAMPION_KEPT, DATA_REJECTED, NOTHING_NEW, AWAITING_APPROVAL, REJECTED, SUPERSEDED, ON_TRIAL, RETURNED = (
     "Promoted",
@@ -45,7 +45,7 @@ class TurnRecord(Record):
     validation: Validation | None = None
     snapshot: Snapshot | None = None
     split: Split | None = None
-    trials: tuple[Trial, ...] = ()
+    trials: tuple[CandidateResult, ...] = ()
     fitted: Fitted | None = Field(default=None, description="The challenger as it was judged.")
     refitted: Fitted | None = Field(default=None, description="What was registered; fitted again if it passed.")
     evidence: Evidence | None = None

@@ -26,7 +26,7 @@ from everfit.tasks.evaluation.report import make_report
 from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.steps.learning import try_candidates
 from everfit.tasks.steps.task_runners import task_runner
-from everfit.tasks.training.results import Trial
+from everfit.tasks.training.results import CandidateResult
 from everfit.tasks.training.search import Setting
 from everfit.tasks.training.train import fit_on
 
@@ -74,7 +74,7 @@ def by_hand(rows: pd.DataFrame) -> float:
 
 
 @flow(task_runner=task_runner())
-def by_everfit(data: TrainingData) -> tuple[float, float, Trial]:
+def by_everfit(data: TrainingData) -> tuple[float, float, CandidateResult]:
     """The training step of a turn, a task for each setting: its seconds, those of the processor, and its outcome."""
     started, began = time.perf_counter(), time.process_time()
     (trial,) = try_candidates(data, (("hist_gradient_boosting", None),))

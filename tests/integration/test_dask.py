@@ -19,7 +19,7 @@ from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.steps import ingestion
 from everfit.tasks.steps.task_runners import ADDRESS, RUNNER, task_runner
 from everfit.tasks.training import train
-from everfit.tasks.training.results import Trial
+from everfit.tasks.training.results import CandidateResult
 from everfit.tasks.turns.context import Context
 from everfit.tasks.turns.reproduction import reproduce
 from everfit.tasks.turns.turn_record import TurnRecord
@@ -75,7 +75,7 @@ def test_a_turn_on_workers_finds_what_it_finds_in_threads(
     assert reproduce(here.workspace, "deliveries", settled.id).differences == ()
 
 
-def facts(trials: Iterable[Trial]) -> list[object]:
+def facts(trials: Iterable[CandidateResult]) -> list[object]:
     return [(each.candidate, each.score, each.setting, [(t.folds, t.pruned) for t in each.tries]) for each in trials]
 
 

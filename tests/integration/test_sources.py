@@ -22,7 +22,7 @@ from everfit.blocks.sources import Source
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.staging import Stager
-from everfit.tasks.sources import Piece, read_source
+from everfit.tasks.sources import Chunk, read_source
 from everfit.tasks.storage.tables import Table
 
 ROLES = ColumnRoles(key=("id",), event_time="at", target="y")
@@ -131,7 +131,7 @@ def test_a_server_that_is_restarted_in_mid_read_takes_nothing_and_then_everythin
         loop = Loop(tmp_path, source=source, columns={"key": ["id"], "event_time": "at", "target": "y"})
         staged = Stager.add
 
-        def restarted(stager: Stager, piece: Piece) -> None:
+        def restarted(stager: Stager, piece: Chunk) -> None:
             staged(stager, piece)
             if not stopped:
                 stopped.append(True)

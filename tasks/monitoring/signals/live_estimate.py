@@ -7,12 +7,12 @@ from everfit.blocks.errors import NotEnoughError
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.monitoring.signals.estimation import DLE_METRICS, ConfidenceEstimator, LossEstimator
 from everfit.tasks.monitoring.signals.quality import realised
-from everfit.tasks.predictions.labelled_predictions import Answers
+from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.statistics.estimate_trust import EstimatedQuality, PastEstimate, TrackRecord, track_record
 from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.triage.signals import Baseline, EstimateSignal
 
-Estimator = Callable[[Answers, TrackRecord], EstimatedQuality]
+Estimator = Callable[[LabelledPredictions, TrackRecord], EstimatedQuality]
 
 
 def can_estimate(name: str) -> bool:
@@ -20,7 +20,7 @@ def can_estimate(name: str) -> bool:
     return metric(name).needs_classes or name in DLE_METRICS
 
 
-def fit_estimator(holdout: Answers, spec: ModelSpec, features: Sequence[str]) -> Estimator:
+def fit_estimator(holdout: LabelledPredictions, spec: ModelSpec, features: Sequence[str]) -> Estimator:
     """Learn from the champion's hold-out how good it is where.
 
     Raises:
@@ -34,7 +34,7 @@ def fit_estimator(holdout: Answers, spec: ModelSpec, features: Sequence[str]) ->
 
 
 def estimate_signal(
-    estimator: Estimator, rest: Answers, baseline: Baseline, spec: ModelSpec, past: Sequence[PastEstimate]
+    estimator: Estimator, rest: LabelledPredictions, baseline: Baseline, spec: ModelSpec, past: Sequence[PastEstimate]
 ) -> EstimateSignal:
     """Quality estimated for rows that have no mature labels yet.
 
@@ -62,7 +62,9 @@ def estimate_signal(
     )
 
 
-def came_true(estimator: Estimator, mature: Answers, spec: ModelSpec, until: datetime) -> PastEstimate | None:
+def came_true(
+    estimator: Estimator, mature: LabelledPredictions, spec: ModelSpec, until: datetime
+) -> PastEstimate | None:
     """The same estimate for rows whose labels have come, with what came true; None where that can't be told."""
     judged = mature.with_labels()
     if len(judged.rows) < spec.monitoring.min_labels:

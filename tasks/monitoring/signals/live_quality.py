@@ -13,7 +13,7 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Window
 from everfit.tasks.monitoring.signals.maturity import coverage
 from everfit.tasks.monitoring.signals.quality import business_value, by_slice, realised, time_spread
-from everfit.tasks.predictions.labelled_predictions import Answers, label_texts
+from everfit.tasks.predictions.labelled_predictions import LabelledPredictions, label_texts
 from everfit.tasks.predictions.labels import LABEL
 from everfit.tasks.statistics.business_value import worth_of
 from everfit.tasks.statistics.comparison import compare
@@ -29,7 +29,7 @@ _TOLD = 4
 """So many classes are named."""
 
 
-def holdout_answers(sample: pd.DataFrame, spec: ModelSpec, classes: Sequence[str]) -> Answers:
+def holdout_answers(sample: pd.DataFrame, spec: ModelSpec, classes: Sequence[str]) -> LabelledPredictions:
     """The reference's hold-out rows in the form of live ones.
 
     Args:
@@ -41,11 +41,13 @@ def holdout_answers(sample: pd.DataFrame, spec: ModelSpec, classes: Sequence[str
     rows[LABEL] = label_texts(rows[spec.columns.target], spec.task)
     times = rows[spec.columns.time]
     window = Window(since=times.min().to_pydatetime(), until=times.max().to_pydatetime() + timedelta(microseconds=1))
-    answers = Answers(window, rows.sort_values(spec.columns.time), spec.columns.time, spec.task, tuple(classes))
+    answers = LabelledPredictions(
+        window, rows.sort_values(spec.columns.time), spec.columns.time, spec.task, tuple(classes)
+    )
     return answers.with_labels()
 
 
-def baseline_of(holdout: Answers, spec: ModelSpec) -> Baseline:
+def baseline_of(holdout: LabelledPredictions, spec: ModelSpec) -> Baseline:
     """The champion's quality on its hold-out, and by how much it differs between stretches of time.
 
     Raises:
@@ -61,12 +63,12 @@ def baseline_of(holdout: Answers, spec: ModelSpec) -> Baseline:
 
 
 def quality_signal(
-    mature: Answers,
+    mature: LabelledPredictions,
     baseline: Baseline,
     spec: ModelSpec,
     *,
     usual: float | None,
-    holdout: Answers,
+    holdout: LabelledPredictions,
     threshold: float | None = None,
 ) -> QualitySignal:
     """Quality on rows whose labels are mature.
@@ -111,7 +113,7 @@ def quality_signal(
     )
 
 
-def _unknown_classes(judged: Answers) -> list[str]:
+def _unknown_classes(judged: LabelledPredictions) -> list[str]:
     """How many labels are of a class that the model doesn't know, in words; nothing in the usual case."""
     rows = judged.rows.loc[judged.unknown, LABEL]
     if rows.empty:
@@ -123,7 +125,9 @@ def _unknown_classes(judged: Answers) -> list[str]:
     return [f"{counted} are of a class that the model doesn't know ({told}), and so answered wrongly"]
 
 
-def _worth(judged: Answers, holdout: Answers, spec: ModelSpec, threshold: float | None) -> dict[str, Any]:
+def _worth(
+    judged: LabelledPredictions, holdout: LabelledPredictions, spec: ModelSpec, threshold: float | None
+) -> dict[str, Any]:
     """What a row was worth, live and on the hold-out, where the spec says what answers are worth."""
     policy = spec.training.business_value
     if policy is None:
@@ -143,7 +147,7 @@ def _worth(judged: Answers, holdout: Answers, spec: ModelSpec, threshold: float 
 
 
 def previous_signal(
-    answers: Answers, previous_scores: Floats, version: int, spec: ModelSpec, *, knows: Sequence[str]
+    answers: LabelledPredictions, previous_scores: Floats, version: int, spec: ModelSpec, *, knows: Sequence[str]
 ) -> PreviousSignal:
     """The champion before this one on the same labelled rows.
 
@@ -168,7 +172,9 @@ def previous_signal(
     return PreviousSignal(status="measured", version=version, rows=found.rows, gain=gain, p_value=p_value)
 
 
-def _lost_slices(judged: Answers, holdout: Answers, spec: ModelSpec, bound: float) -> tuple[str, ...]:
+def _lost_slices(
+    judged: LabelledPredictions, holdout: LabelledPredictions, spec: ModelSpec, bound: float
+) -> tuple[str, ...]:
     slices: dict[str, npt.NDArray[np.bool_]] = {}
     baselines: dict[str, Baseline] = {}
     for column in spec.columns.protected:
@@ -200,5 +206,5 @@ def _lost_slices(judged: Answers, holdout: Answers, spec: ModelSpec, bound: floa
     return tuple(each.name for each in found if each.lost)
 
 
-def _clusters(answers: Answers, spec: ModelSpec) -> npt.NDArray[np.int64] | None:
+def _clusters(answers: LabelledPredictions, spec: ModelSpec) -> npt.NDArray[np.int64] | None:
     return answers.days if spec.gate.resample == "days" else None

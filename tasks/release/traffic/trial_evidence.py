@@ -12,7 +12,7 @@ from everfit.blocks.errors import NotEnoughError
 from everfit.blocks.metrics import TaskKind
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import labels, prediction_log
-from everfit.tasks.predictions.labelled_predictions import SCORE_COLUMNS, Answers
+from everfit.tasks.predictions.labelled_predictions import SCORE_COLUMNS, LabelledPredictions
 from everfit.tasks.release.traffic.trial import QualityGap, StepEvidence, TrialEvidence, TrialPlan, TrialState
 from everfit.tasks.statistics.comparison import Interval, interval
 from everfit.tasks.statistics.metrics import metric
@@ -150,12 +150,12 @@ class _Judge:
         )
         return found.model_copy(update={"labels": new.rows, "quality": gap})
 
-    def _answers(self, rows: pd.DataFrame, window: Window, version: int) -> Answers:
+    def _answers(self, rows: pd.DataFrame, window: Window, version: int) -> LabelledPredictions:
         known = () if self.task == "regression" else tuple(self.classes(version))
-        return Answers(window, rows, self.event_time, self.task, known)
+        return LabelledPredictions(window, rows, self.event_time, self.task, known)
 
 
-def _measured(arm: Answers, name: str) -> Interval:
+def _measured(arm: LabelledPredictions, name: str) -> Interval:
     # Both arms have the same days, so what differs from day to day does not make them differ.
     weights = None if arm.inclusion is None else 1 / arm.inclusion
     return interval(arm.truth, arm.scores, name, confidence=_CONFIDENCE, weights=weights)

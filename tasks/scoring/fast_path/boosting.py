@@ -24,7 +24,7 @@ _AT_ONCE = 4_000  # rows times trees up to which one call is faster than one a t
 _PROBES = 200
 
 
-class FlatTrees:
+class FastBoosting:
     """A fitted gradient boosting that answers as the original does.
 
     Args:

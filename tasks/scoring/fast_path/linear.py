@@ -82,7 +82,7 @@ class _Category:
         return np.asarray(self.weights[[self.places.get(value, last) for value in columns[self.name]]])
 
 
-class LinearSum:
+class FastLinearModel:
     """A fitted linear pipeline that answers as the original does.
 
     Args:

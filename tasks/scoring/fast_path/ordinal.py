@@ -24,7 +24,7 @@ UNSEEN = "\x00 a category that no training data has \x00"
 Codes = dict[str | None, float]
 
 
-class ColumnCodes:
+class FastOrdinalEncoding:
     """Makes the matrix that a pipeline's last step is given.
 
     Args:

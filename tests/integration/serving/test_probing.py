@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from everfit.infra.serving.query_attacks import ProbingDetector
+from everfit.infra.serving.query_attacks import QueryAttackDetector
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.storage.tables import Table
 
@@ -22,7 +22,7 @@ def usual(random: Any, rows: int) -> dict[str, list[Any]]:
 
 def test_usual_clients_and_retries_are_not_flagged() -> None:
     random = np.random.default_rng(0)
-    detector = ProbingDetector(100, 0.8, 60)
+    detector = QueryAttackDetector(100, 0.8, 60)
     for _ in range(1000):
         assert not detector.asks("shop", usual(random, 1), 1)
         detector.answered("shop", random.dirichlet([1, 1], 1))
@@ -34,7 +34,7 @@ def test_usual_clients_and_retries_are_not_flagged() -> None:
 def test_small_changes_and_answers_at_the_boundary_are_flagged() -> None:
     random = np.random.default_rng(0)
     now = [0.0]
-    detector = ProbingDetector(100, 0.8, 60, clock=lambda: now[0])
+    detector = QueryAttackDetector(100, 0.8, 60, clock=lambda: now[0])
     base = {name: values[0] for name, values in usual(random, 1).items()}
     asked = 0
     while not detector.asks("gradient", {**{k: [v] for k, v in base.items()}, "distance": [float(asked)]}, 1):

@@ -9,7 +9,7 @@ from support.turns import Loop, sales
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.quarantine import discard, open_rows, piles
-from everfit.tasks.data.quarantine_acceptance import release_rows
+from everfit.tasks.data.quarantine_acceptance import accept_rows
 from everfit.tasks.data.validate import Validation, validate
 from everfit.tasks.storage.workspace import Workspace
 
@@ -66,8 +66,8 @@ def test_once_the_suite_was_mended_good_rows_are_released_and_bad_ones_stay(loop
     mended = bounded(tmp_path, 1000)
     mended.changes["expectations"]["max_bad_share"] = 0.5
 
-    released = release_rows(mended.spec, loop.workspace, MARCH)
-    again = release_rows(mended.spec, loop.workspace, APRIL)
+    released = accept_rows(mended.spec, loop.workspace, MARCH)
+    again = accept_rows(mended.spec, loop.workspace, APRIL)
 
     assert (released.rows, released.released, released.still_bad) == (3, 2, 1)
     assert (again.rows, again.released) == (1, 0)
@@ -105,7 +105,7 @@ def test_a_release_that_another_turn_comes_before_loses_no_row(
         return found
 
     monkeypatch.setattr("everfit.tasks.data.quarantine_acceptance.validate", another_first)
-    released = release_rows(mended.spec, loop.workspace, APRIL)
+    released = accept_rows(mended.spec, loop.workspace, APRIL)
 
     assert (released.rows, released.released) == (3, 3)
     assert list(loop.dataset()["id"]) == list(range(110))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from everfit.infra.serving.batching import Answer, Batcher, Job
+from everfit.infra.serving.batching import Batcher, Job, ScoredRequest
 from everfit.infra.serving.spool import Spool
 from everfit.tasks.scoring.scorer import Scores
 
@@ -40,7 +40,7 @@ def test_a_request_that_was_given_up_is_neither_predicted_nor_logged(tmp_path: P
     batcher = Batcher(spool)
     batcher.start()
 
-    async def ask() -> list[Answer]:
+    async def ask() -> list[ScoredRequest]:
         loop = asyncio.get_running_loop()
         jobs = [Job(servable, {"x": [float(one)]}, {}, 1, "c", future=loop.create_future()) for one in range(4)]
         batcher.put(jobs[0])

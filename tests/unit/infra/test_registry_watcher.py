@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from everfit.infra.serving import registry_watcher
-from everfit.infra.serving.registry_watcher import Follower
+from everfit.infra.serving.registry_watcher import RegistryWatcher
 from everfit.tasks.core.records import ModelVersion
 
 
@@ -30,7 +30,7 @@ class Stand:
         monkeypatch.setattr(registry_watcher, "tell_not_served", lambda found, *_: self.told.append(found.version))
         cache: Any = SimpleNamespace(fetch=self.fetch, remember=lambda _: None)
         nothing: Any = lambda *_: None  # noqa: E731
-        self.follower = Follower(nothing, "delays", cache, nothing, nothing, shadow=True)
+        self.follower = RegistryWatcher(nothing, "delays", cache, nothing, nothing, shadow=True)
         self.state = self.follower.state
 
     def fetch(self, _: Any, found: ModelVersion) -> ModelVersion:

@@ -14,14 +14,16 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Window
 from everfit.tasks.monitoring.signals.live_estimate import came_true, can_estimate, estimate_signal, fit_estimator
 from everfit.tasks.monitoring.signals.live_quality import baseline_of, previous_signal, quality_signal
-from everfit.tasks.predictions.labelled_predictions import Answers
+from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 
 START = pd.Timestamp("2024-03-01", tz="UTC")
 CLASSES = {"binary": ("0", "1"), "multiclass": ("cold", "mild", "warm"), "regression": ()}
 TASKS = list(CLASSES)
 
 
-def answers(task: str, rows: int = 2_000, seed: int = 0, *, lost: float = 0.0, labelled: float = 1.0) -> Answers:
+def answers(
+    task: str, rows: int = 2_000, seed: int = 0, *, lost: float = 0.0, labelled: float = 1.0
+) -> LabelledPredictions:
     """A model that knows its chances; `lost` is the share of labels that came out otherwise."""
     random = np.random.default_rng(seed)
     x = random.normal(size=rows)
@@ -40,7 +42,7 @@ def answers(task: str, rows: int = 2_000, seed: int = 0, *, lost: float = 0.0, l
     frame = pd.DataFrame(columns)
     frame["_label"] = frame["_label"].where(random.random(rows) < labelled)
     window = Window(since=START.to_pydatetime(), until=(START + timedelta(days=28)).to_pydatetime())
-    return Answers(window, frame, EVENT_TIME, task, CLASSES[task])  # type: ignore[arg-type]
+    return LabelledPredictions(window, frame, EVENT_TIME, task, CLASSES[task])  # type: ignore[arg-type]
 
 
 def spec_of(task: str, **more: Any) -> ModelSpec:
@@ -49,11 +51,11 @@ def spec_of(task: str, **more: Any) -> ModelSpec:
 
 def test_slices_and_the_spread_count_days_where_the_gate_does() -> None:
     # Given a model that is wrong on whole days, a few before and some more now,
-    def on_days(found: Answers, few: int) -> Answers:
+    def on_days(found: LabelledPredictions, few: int) -> LabelledPredictions:
         rows = found.rows.copy()
         bad = np.isin(found.days, np.unique(found.days)[-few:])
         rows["_prediction"] = np.where(bad, 4 * rows["_prediction"], rows["_prediction"])
-        return Answers(found.window, rows, found.event_time, found.task, found.classes)
+        return LabelledPredictions(found.window, rows, found.event_time, found.task, found.classes)
 
     holdout, live = on_days(answers("regression"), 3), on_days(answers("regression", seed=1), 7)
     lost, spread = [], []

@@ -11,7 +11,7 @@ from everfit.tasks.core.records import ModelVersion, Window
 from everfit.tasks.monitoring.champion_at import Standing
 from everfit.tasks.monitoring.monitored_model import Watched
 from everfit.tasks.monitoring.monitoring import windows_of
-from everfit.tasks.predictions.labelled_predictions import Answers
+from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.turns.context import Context
 
@@ -28,7 +28,7 @@ def test_early_labels_that_are_badly_biased_do_not_reach_the_metric() -> None:
     early, wrong = np.asarray(at >= UNTIL - 14 * DAY), (score > 0.5) != late
     rows = pd.DataFrame({"at": at, "_score": score, "_label": np.where(late, "1", "0")})
     rows["_label"] = rows["_label"].where(~early | wrong)
-    answers = Answers(Window(since=START, until=UNTIL), rows, "at", "binary", ("0", "1"))
+    answers = LabelledPredictions(Window(since=START, until=UNTIL), rows, "at", "binary", ("0", "1"))
 
     spec = a_spec("binary", maturity="14d", monitoring={"window": "28d"})
     champion = Standing(model="small", version=1, run_id="r", released=START)

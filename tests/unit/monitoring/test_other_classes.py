@@ -17,7 +17,7 @@ from everfit.tasks.monitoring.reference import make_reference
 from everfit.tasks.monitoring.signals.live_estimate import came_true, fit_estimator
 from everfit.tasks.monitoring.signals.live_quality import baseline_of, holdout_answers, previous_signal, quality_signal
 from everfit.tasks.predictions import labels, prediction_log
-from everfit.tasks.predictions.labelled_predictions import Answers
+from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.release.traffic.trial import QualityGap, TrialPlan, replay
 from everfit.tasks.release.traffic.trial_evidence import gather
 from everfit.tasks.storage.tables import Table, row_keys
@@ -30,7 +30,7 @@ AT = "at"
 
 def answers(
     task: TaskKind, knows: tuple[str, ...], true: list[str], said: list[str] | None = None, sure: float = 0.9
-) -> Answers:
+) -> LabelledPredictions:
     """Answers of a model, `sure` of each, one after the other."""
     frame = pd.DataFrame({AT: pd.date_range(SINCE, periods=len(true), freq="10min", tz="UTC"), "_label": true})
     chances = probabilities(knows, said or true, sure)
@@ -38,7 +38,7 @@ def answers(
         frame["_score"] = chances[:, 1]
     else:
         frame["_probabilities"] = list(chances)
-    return Answers(Window(since=SINCE, until=SINCE + len(true) * HOUR), frame, AT, task, knows)
+    return LabelledPredictions(Window(since=SINCE, until=SINCE + len(true) * HOUR), frame, AT, task, knows)
 
 
 def probabilities(knows: tuple[str, ...], said: list[str], sure: float = 0.9) -> np.ndarray:

@@ -10,7 +10,7 @@ from support.logs import EVENT_TIME, answered, log_answers, log_labels
 
 from everfit.tasks.core.records import Window
 from everfit.tasks.monitoring.window import Live, read_live
-from everfit.tasks.predictions.labelled_predictions import Answers, read_answers
+from everfit.tasks.predictions.labelled_predictions import LabelledPredictions, read_answers
 from everfit.tasks.statistics.profile import profile_frame
 
 MARCH, NEXT = datetime(2024, 3, 1, tzinfo=UTC), datetime(2024, 3, 8, tzinfo=UTC)
@@ -76,7 +76,7 @@ def test_nothing_was_predicted(tmp_path: Path) -> None:
         assert (live.rows, live.newest, live.versions, len(live.sample)) == (0, None, {}, 0)
 
 
-def answers_of(folder: Path, until: datetime = NEXT, version: int = 1) -> Answers:
+def answers_of(folder: Path, until: datetime = NEXT, version: int = 1) -> LabelledPredictions:
     tables = [log_answers(folder, answered("2024-03-01")), log_labels(folder, answered("2024-03-01"))]
     return read_answers(
         *tables, WINDOW, EVENT_TIME, until, task="binary", classes=("0", "1"), version=version, also=["region"]
@@ -123,7 +123,7 @@ def test_answers_without_scores_are_refused(tmp_path: Path) -> None:
     from everfit.blocks.errors import DataError, NotEnoughError
 
     found = answers_of(tmp_path)
-    broken = Answers(found.window, found.rows.assign(_score=np.nan), EVENT_TIME, "binary", ("0", "1"))
+    broken = LabelledPredictions(found.window, found.rows.assign(_score=np.nan), EVENT_TIME, "binary", ("0", "1"))
     with pytest.raises(DataError, match="300 predictions have no '_score'") as told:
         _ = broken.scores
     assert not isinstance(told.value, NotEnoughError)  # no more rows would mend that

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from everfit.blocks.errors import DataError
 from everfit.tasks.predictions import labels
-from everfit.tasks.predictions.labels import Recorded
+from everfit.tasks.predictions.labels import RecordedLabels
 from everfit.tasks.storage.tables import Table
 
 
@@ -36,23 +36,23 @@ def known(table: Table, until: datetime) -> dict[int, object]:
 def test_the_same_again_adds_nothing(table: Table) -> None:
     told = rows((1, 0, at(1)), (2, 1, at(1)))
 
-    assert labels.record(table, told) == Recorded(read=2, added=2)
-    assert labels.record(table, told) == Recorded(read=2, unchanged=2)
-    assert labels.record(table, rows((1, 0, at(5)))) == Recorded(read=1, unchanged=1)
+    assert labels.record(table, told) == RecordedLabels(read=2, added=2)
+    assert labels.record(table, told) == RecordedLabels(read=2, unchanged=2)
+    assert labels.record(table, rows((1, 0, at(5)))) == RecordedLabels(read=1, unchanged=1)
     assert len(table.read()) == 3  # the confirmation is kept
 
 
 def test_a_correction_of_the_same_time_counts_from_then_on(table: Table) -> None:
     labels.record(table, rows((1, 1, at(1))))
-    assert labels.record(table, rows((1, 0, at(1)))) == Recorded(read=1, corrected=1)
-    assert labels.record(table, rows((1, 1, at(1)))) == Recorded(read=1, corrected=1)
+    assert labels.record(table, rows((1, 0, at(1)))) == RecordedLabels(read=1, corrected=1)
+    assert labels.record(table, rows((1, 1, at(1)))) == RecordedLabels(read=1, corrected=1)
 
     assert known(table, at(1)) == {1: "1"}
 
 
 def test_a_correction_supersedes_and_the_past_still_knows_what_it_knew(table: Table) -> None:
     labels.record(table, rows((1, 0, at(1))))
-    assert labels.record(table, rows((1, 1, at(3)), (2, 1, at(3)))) == Recorded(read=2, added=1, corrected=1)
+    assert labels.record(table, rows((1, 1, at(3)), (2, 1, at(3)))) == RecordedLabels(read=2, added=1, corrected=1)
 
     assert known(table, at(2)) == {1: "0"}
     assert known(table, at(3)) == {1: "1", 2: "1"}
@@ -60,7 +60,7 @@ def test_a_correction_supersedes_and_the_past_still_knows_what_it_knew(table: Ta
 
 def test_an_older_label_that_comes_late_does_not_supersede(table: Table) -> None:
     labels.record(table, rows((1, 1, at(3))))
-    assert labels.record(table, rows((1, 0, at(1)))) == Recorded(read=1, older=1)
+    assert labels.record(table, rows((1, 0, at(1)))) == RecordedLabels(read=1, older=1)
 
     assert known(table, at(4)) == {1: "1"}
     assert known(table, at(2)) == {1: "0"}
@@ -118,7 +118,7 @@ def test_the_order_of_arrival_does_not_matter(
     found = []
     for order in (told, data.draw(st.permutations(told))):
         table = Table(str(tmp_path_factory.mktemp("labels") / "labels"))
-        counts = Recorded()
+        counts = RecordedLabels()
         for key, value, day in order:
             counts += labels.record(table, rows((key, value, at(day))))
         assert counts.read == counts.added + counts.corrected + counts.unchanged + counts.older == len(told)

@@ -11,7 +11,7 @@ from sklearn.ensemble import (
 )
 
 from everfit.tasks.scoring.fast_path import boosting
-from everfit.tasks.scoring.fast_path.boosting import FlatTrees
+from everfit.tasks.scoring.fast_path.boosting import FastBoosting
 
 
 def rows(count: int = 800) -> Any:
@@ -38,7 +38,7 @@ SIGNAL = np.nan_to_num(X[:, 0])
 @pytest.mark.parametrize("count", [1, 3, 250, 800])
 def test_gives_the_same(estimator: Any, target: Any, count: int) -> None:
     estimator.fit(X, target)
-    short = FlatTrees.of(estimator)
+    short = FastBoosting.of(estimator)
 
     assert short is not None
     given = X[:count].copy()
@@ -63,7 +63,7 @@ def test_gives_the_same_where_columns_are_categories(categorical: list[int], cou
     ):
         estimator.fit(given, wanted)
         assert any(tree.nodes["is_categorical"].any() for trees in estimator._predictors for tree in trees)
-        short = FlatTrees.of(estimator)
+        short = FastBoosting.of(estimator)
 
         assert short is not None
         asked = given[:count].copy()
@@ -74,7 +74,7 @@ def test_gives_the_same_where_columns_are_categories(categorical: list[int], cou
 def test_what_it_does_not_know_goes_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:
     target = (SIGNAL > 0).astype(int)
     filled = np.nan_to_num(X)
-    assert FlatTrees.of(RandomForestClassifier(n_estimators=3).fit(filled, target)) is None
+    assert FastBoosting.of(RandomForestClassifier(n_estimators=3).fit(filled, target)) is None
     plain = HistGradientBoostingClassifier(max_iter=3).fit(X, target)
     one_tree = boosting._one_tree
 
@@ -84,6 +84,6 @@ def test_what_it_does_not_know_goes_the_long_way(monkeypatch: pytest.MonkeyPatch
         return nodes, none
 
     monkeypatch.setattr(boosting, "_one_tree", wrong)
-    assert FlatTrees.of(plain) is None
+    assert FastBoosting.of(plain) is None
     monkeypatch.setattr(plain, "_bin_mapper", object())  # another scikit-learn keeps it elsewhere
-    assert FlatTrees.of(plain) is None
+    assert FastBoosting.of(plain) is None

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from everfit.blocks.metrics import TaskKind
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.scoring.fast_path import linear
-from everfit.tasks.scoring.fast_path.linear import LinearSum
+from everfit.tasks.scoring.fast_path.linear import FastLinearModel
 from everfit.tasks.scoring.scorer import Scorer
 from everfit.tasks.training.pipelines import build_pipeline
 
@@ -58,7 +58,7 @@ def fitted(task: TaskKind) -> tuple[Any, InputSchema]:
 @pytest.mark.parametrize("count", [1, 3, ROWS])
 def test_gives_the_same(task: TaskKind, count: int) -> None:
     pipeline, inputs = fitted(task)
-    short = LinearSum.of(pipeline, inputs)
+    short = FastLinearModel.of(pipeline, inputs)
     assert short is not None
     asked = TABLE.head(count).copy()
     asked.loc[0, ["dest", "carrier"]] = ["nowhere", "ZZ"]  # none that training has seen, where the policy lets it in
@@ -78,13 +78,13 @@ def test_another_form_goes_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None
     pipeline, inputs = fitted("binary")
     mixed = clone(pipeline)
     mixed.steps[0][1].transformers[0][1].steps[1] = ("range", MinMaxScaler())
-    assert LinearSum.of(mixed.fit(TABLE, TARGETS["binary"]), inputs) is None
+    assert FastLinearModel.of(mixed.fit(TABLE, TARGETS["binary"]), inputs) is None
 
     full = TABLE.drop(columns="empty")
     trees = build_pipeline("hist_gradient_boosting", "binary", full, 0).fit(full, TARGETS["binary"])
-    assert LinearSum.of(trees, inputs) is None
+    assert FastLinearModel.of(trees, inputs) is None
     monkeypatch.setattr(linear, "_of_categories", lambda encoder, names, weights: (np.zeros(1), []))
-    assert LinearSum.of(pipeline, inputs) is None  # it would give something else
+    assert FastLinearModel.of(pipeline, inputs) is None  # it would give something else
 
 
 def test_everfits_own_gradient_boosting_has_a_short_way() -> None:
@@ -93,4 +93,4 @@ def test_everfits_own_gradient_boosting_has_a_short_way() -> None:
     scorer = Scorer(trees, InputSchema.of_frame(full, task="multiclass", features=list(full.columns)))
 
     assert scorer.short_way is not None
-    assert type(scorer._last).__name__ == "FlatTrees"
+    assert type(scorer._last).__name__ == "FastBoosting"

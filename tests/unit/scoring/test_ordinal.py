@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 from everfit.tasks.models.input_schema import InputSchema
-from everfit.tasks.scoring.fast_path.ordinal import ColumnCodes
+from everfit.tasks.scoring.fast_path.ordinal import FastOrdinalEncoding
 from everfit.tasks.scoring.scorer import Scorer
 
 FEATURES = ["size", "city", "count", "sunny", "street"]
@@ -79,4 +79,4 @@ def test_another_pipeline_goes_the_long_way(encoder: Any, remainder: Any) -> Non
 def test_a_bare_estimator_has_no_short_way() -> None:
     data = rows()[["count", "sunny"]]
     inputs = InputSchema.of_frame(data, task="binary", features=["count", "sunny"])
-    assert ColumnCodes.of(LogisticRegression().fit(data, data["sunny"]), inputs) is None
+    assert FastOrdinalEncoding.of(LogisticRegression().fit(data, data["sunny"]), inputs) is None

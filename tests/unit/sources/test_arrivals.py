@@ -11,8 +11,8 @@ from deltalake import write_deltalake
 
 from everfit.blocks.errors import SourceError
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.sources import FileMark
-from everfit.tasks.sources.arrivals import Arrival, Told, arrival, look
+from everfit.tasks.sources import FileState
+from everfit.tasks.sources.arrivals import Announced, Arrival, arrival, look
 
 NOW = datetime(2024, 3, 1, tzinfo=UTC)
 
@@ -22,8 +22,8 @@ def spec(source: dict[str, Any], **columns: str) -> ModelSpec:
     return ModelSpec.model_validate({"name": "sales", "task": "binary", "source": source, "columns": roles})
 
 
-def tell(found: dict[str, str], told: Told | None = None, **accepted: FileMark) -> Arrival | None:
-    return arrival("sales", found, told or Told(), accepted, NOW)
+def tell(found: dict[str, str], told: Announced | None = None, **accepted: FileState) -> Arrival | None:
+    return arrival("sales", found, told or Announced(), accepted, NOW)
 
 
 def test_a_file_is_told_once_again_when_it_changed_and_not_if_a_turn_has_taken_it(tmp_path: Path) -> None:
@@ -35,11 +35,11 @@ def test_a_file_is_told_once_again_when_it_changed_and_not_if_a_turn_has_taken_i
     first = tell(content)
     assert first is not None
     assert first.new == (str(tmp_path / "a.csv"),)
-    assert tell(content, Told(content=content)) is None
-    taken = FileMark(identity=content[str(tmp_path / "a.csv")], newest=None, read_until=NOW)
+    assert tell(content, Announced(content=content)) is None
+    taken = FileState(identity=content[str(tmp_path / "a.csv")], newest=None, read_until=NOW)
     assert tell(content, **{str(tmp_path / "a.csv"): taken}) is None
     (tmp_path / "a.csv").write_text("id,at,y\n1,2024-01-01,1\n2,2024-01-02,0\n")
-    again = tell(look(model, NOW), Told(content=content))
+    again = tell(look(model, NOW), Announced(content=content))
     assert again is not None
     assert again.id != first.id
     assert tell(content) == first  # the same content, told again, is the same arrival

@@ -16,7 +16,7 @@ from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
-from everfit.tasks.sources import FileMarks, read_source
+from everfit.tasks.sources import FileStates, read_source
 
 ROLES = ColumnRoles(key=("id",), event_time="at", target="y")
 ALL = Window(until=datetime(2030, 1, 1, tzinfo=UTC))
@@ -212,9 +212,9 @@ def test_a_folder_and_a_glob_and_no_file_at_all(tmp_path: Path):
 
 def test_a_file_is_read_once_and_its_change_is_seen(tmp_path: Path):
     path = written(tmp_path, CSV)
-    source, marks = FilesSource(path=str(tmp_path)), FileMarks()
+    source, marks = FilesSource(path=str(tmp_path)), FileStates()
     assert len(list(read_source(source, ROLES, ALL, marks))) == 1
-    seen = FileMarks(known=marks.found)
+    seen = FileStates(known=marks.found)
     assert not list(read_source(source, ROLES, ALL, seen))
     path.write_text(CSV + "3,2024-01-03,three,1\n")
     assert len(list(read_source(source, ROLES, ALL, seen))) == 1
@@ -222,12 +222,12 @@ def test_a_file_is_read_once_and_its_change_is_seen(tmp_path: Path):
 
 def test_a_file_with_rows_yet_to_come_is_read_again(tmp_path: Path):
     written(tmp_path, CSV)
-    early, marks = Window(until=datetime(2024, 1, 2, tzinfo=UTC)), FileMarks()
+    early, marks = Window(until=datetime(2024, 1, 2, tzinfo=UTC)), FileStates()
     source = FilesSource(path=str(tmp_path))
     (piece,) = read_source(source, ROLES, early, marks)
     assert len(piece.frame) == 1
 
-    (piece,) = read_source(source, ROLES, ALL, FileMarks(known=marks.found))
+    (piece,) = read_source(source, ROLES, ALL, FileStates(known=marks.found))
     assert len(piece.frame) == 2
 
 

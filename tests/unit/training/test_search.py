@@ -12,7 +12,16 @@ from support.training import a_spec, data_of, rows_of
 
 from everfit.blocks.search import SearchPolicy, Space
 from everfit.tasks.training import search as searching
-from everfit.tasks.training.search import Asked, Attempt, Evaluate, Search, Setting, Try, best_of, score_setting
+from everfit.tasks.training.search import (
+    Attempt,
+    Evaluate,
+    Search,
+    Setting,
+    TuningRequest,
+    TuningTrial,
+    best_of,
+    score_setting,
+)
 from everfit.tasks.training.train import try_candidate
 
 SPACE = {"x": Space(low=-4.0, high=4.0), "kind": Space(choices=("a", "b"))}
@@ -33,7 +42,7 @@ def search(trials: int = 25, first: tuple[Setting, ...] = (Setting(),), at_once:
 def of(evaluate: Evaluate, *, at_once: int = 1, greater_is_better: bool = True) -> Attempt:
     """Tries settings so many side by side, of which the last ends first."""
 
-    def attempt(settings: Sequence[Asked], deadline: float) -> Generator[Try]:
+    def attempt(settings: Sequence[TuningRequest], deadline: float) -> Generator[TuningTrial]:
         for start in range(0, len(settings), at_once):
             some = settings[start : start + at_once]
             given = {"greater_is_better": greater_is_better, "deadline": deadline}
@@ -55,7 +64,7 @@ def test_the_search_finds_better_than_the_defaults_and_the_same_each_time() -> N
     assert facts(search(seed=1).run(of(hill))) != facts(first)
 
 
-def facts(tries: tuple[Try, ...]) -> list[tuple[object, ...]]:
+def facts(tries: tuple[TuningTrial, ...]) -> list[tuple[object, ...]]:
     return [(each.setting, each.score, each.folds, each.pruned) for each in tries]
 
 
@@ -75,7 +84,7 @@ def test_a_setting_behind_the_half_of_those_before_is_given_up_but_not_after_its
             yield setting.parameters.get("x", 0.0) - fold
 
     fitted: list[int] = []
-    asked = Asked(candidate="mine", number=9, setting=Setting(parameters={"x": 1.0}), bounds=(1.0, 0.6))
+    asked = TuningRequest(candidate="mine", number=9, setting=Setting(parameters={"x": 1.0}), bounds=(1.0, 0.6))
     kept = score_setting(asked.model_copy(update={"bounds": (1.0, 0.5)}), falling, greater_is_better=True)
     assert (kept.pruned, kept.folds, kept.score) == (False, (1.0, 0.0, -1.0), 0.0)
     fitted.clear()

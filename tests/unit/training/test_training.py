@@ -16,7 +16,7 @@ from everfit.tasks.statistics.scores import class_indices, class_list, model_sco
 from everfit.tasks.training.fitting import fit, recency_weights
 from everfit.tasks.training.folds import FEW_ROWS, folds_of, time_folds
 from everfit.tasks.training.pipelines import IF_FEW_ROWS
-from everfit.tasks.training.results import Trial, read_model
+from everfit.tasks.training.results import CandidateResult, read_model
 from everfit.tasks.training.search import Setting
 from everfit.tasks.training.train import fit_on, ranked, try_candidate
 
@@ -177,8 +177,10 @@ def test_a_fold_without_one_of_the_classes_is_scored_all_the_same(tmp_path: Path
     assert len(trial.tries[0].folds) == 3
 
 
-def _trial(candidate: str, score: float | None, metric: str = "roc_auc") -> Trial:
-    return Trial(candidate=candidate, metric=metric, score=score, rows=1, seconds=0, error="" if score else "broke")
+def _trial(candidate: str, score: float | None, metric: str = "roc_auc") -> CandidateResult:
+    return CandidateResult(
+        candidate=candidate, metric=metric, score=score, rows=1, seconds=0, error="" if score else "broke"
+    )
 
 
 def test_the_best_score_is_chosen_and_of_equals_the_first() -> None:
