@@ -20,7 +20,6 @@ DOCUMENTS = ("*.md", "docs/**/*.md", ".github/**/*.md")
 NOT_YET = frozenset(
     {
         "CHANGELOG.md",
-        "CONTRIBUTING.md",
         "SECURITY.md",
         "blocks",
         "deployments/cli",
