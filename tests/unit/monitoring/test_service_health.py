@@ -22,7 +22,7 @@ from everfit.tasks.statistics.profile import profile_frame
 from everfit.tasks.triage.signals import OperationsSignal
 
 UNTIL = datetime(2024, 3, 8, tzinfo=UTC)
-POLICY = MonitoringPolicy.model_validate({"operations": {"max_p99_ms": 50}})
+POLICY = MonitoringPolicy.model_validate({"service_health": {"max_p99_ms": 50}})
 
 
 def metrics(well: int, ill: int, model: str = "deliveries") -> str:
@@ -115,7 +115,7 @@ def test_a_quiet_service_gives_no_alarm() -> None:
 
 
 def test_a_service_is_asked_with_its_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    policy = MonitoringPolicy.model_validate({"operations": {"token": "env:SERVICE_TOKEN"}})
+    policy = MonitoringPolicy.model_validate({"service_health": {"token": "env:SERVICE_TOKEN"}})
     with service(metrics(1, 0), token="t0ken") as url:
         with pytest.raises(SourceError, match="SERVICE_TOKEN"):
             ask_services([url], "deliveries", policy, UNTIL)
