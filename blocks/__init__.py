@@ -1,7 +1,7 @@
 """Configuration and connections: Prefect blocks, the policies nested in them, settings.
 
-The blocks are imported when they are asked for, since with them comes Prefect, which takes a second, and the policies
-and settings beside them need none of it. Where Prefect is there already, as when it loads its collections, so are they.
+The blocks import Prefect, which takes a second, so they are loaded on first use; policies and settings don't need it.
+If Prefect is loaded already, as when it loads its collections, the blocks are loaded at once.
 """
 
 import sys

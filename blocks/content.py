@@ -1,6 +1,7 @@
-"""What a model spec says: all that everfit must know of one model.
+"""The content of a model spec.
 
-Here without Prefect, for what must start fast and be up while Prefect isn't; `everfit.blocks.spec` has it as a block.
+This module doesn't import Prefect, so that the prediction service starts fast and runs while Prefect is down.
+`everfit.blocks.spec` makes a block of it.
 """
 
 import hashlib
@@ -22,51 +23,65 @@ from everfit.blocks.training import TrainingPolicy
 from everfit.blocks.upkeep import UpkeepPolicy
 
 SPEC_CONFIG = ConfigDict(extra="forbid", field_title_generator=form_title, hide_input_in_errors=True)
-"""Inputs are hidden, for a traceback on a run's page would show a secret that is written wrongly."""
+"""Inputs are hidden, since a traceback on a run's page would show a misplaced secret."""
 
 ARRIVED = "_arrived"
-"""Column of everfit's own: the moment at which a row of a table without event times was taken in."""
+"""A column of everfit's own: the time of ingestion of a row without an event time."""
 
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
 
 
 class ColumnRoles(Policy):
-    """What each column of the table is for."""
+    """The role of each column of the table."""
 
     key: tuple[str, ...] = Field(
-        default=(), description="The columns that together name a row; without it the whole row does."
+        default=(),
+        description="The columns that together identify a row. Without a key the whole row identifies itself.",
     )
     event_time: str | None = Field(
         default=None,
-        description="When the thing to predict happens; without it a row's time is when it was taken in, and the "
-        "hold-out is a seeded sample.",
+        description="The time of the event to predict. If omitted, a row's time is the moment of its ingestion, "
+        "and the hold-out is a seeded random sample.",
     )
     label_time: str | None = Field(
-        default=None, description="When the true label became known; without it a label counts after `maturity`."
+        default=None,
+        description="The time at which the true label became known. If omitted, a label counts as known after "
+        "`maturity`.",
     )
     target: str = Field(description="The column to predict.")
     features: tuple[str, ...] | None = Field(
-        default=None, description="What the model may look at; by default every column that is named nowhere else."
+        default=None,
+        description="The columns that the model may use. If omitted, the model uses every column that has no "
+        "other role.",
     )
     ignore: tuple[str, ...] = Field(
-        default=(), description="Columns that are kept out: known only after the event, or meaningless."
+        default=(),
+        description="Columns that the model must not use, because they are known only after the event or carry no"
+        " meaning.",
     )
     protected: tuple[str, ...] = Field(
-        default=(), description="Columns by whose groups fairness is measured; they are features only if listed there."
+        default=(),
+        description="Columns whose groups fairness is measured by. The model uses them only if `features` lists "
+        "them too.",
     )
 
     @model_validator(mode="after")
     def _no_contradiction(self) -> Self:
         listed = self.named()
         if own := [name for name in listed if name.startswith("_")]:
-            raise ValueError(f"{own[0]!r}: names that begin with an underscore are everfit's own; rename the column")
+            raise ValueError(f"{own[0]!r}: names that begin with an underscore are reserved; rename the column")
         features = self.features if self.features is not None else ()
         if self.target in features:
-            raise ValueError(f"features: {self.target!r} is the target; a model can't be given what it is to predict")
+            raise ValueError(
+                f"features: {self.target!r} is the target, so the model can't use it; remove it from the features"
+            )
         if self.label_time is not None and self.label_time in features:
-            raise ValueError(f"features: {self.label_time!r} is the label time, known only with the label")
+            raise ValueError(
+                f"features: {self.label_time!r} is the label time, which is known only with the label; "
+                f"remove it from the features"
+            )
         if both := sorted({*self.ignore} & {*listed} - {self.label_time}):
-            raise ValueError(f"ignore: {both[0]!r} is used elsewhere in columns; take it out of one of the two")
+            raise ValueError(f"ignore: {both[0]!r} has another role in columns; remove it from one of the two")
         named = [name for name in (self.event_time, self.label_time, self.target) if name is not None]
         if len(set(named)) != len(named):
             raise ValueError(f"event_time, label_time and target must be different columns; they are {named!r}")
@@ -74,50 +89,58 @@ class ColumnRoles(Policy):
 
     @property
     def time(self) -> str:
-        """The column of the dataset that windows are cut by: the event time, or when the row was taken in."""
+        """The time column of the dataset: the event time, or the time of ingestion."""
         return self.event_time or ARRIVED
 
     def named(self) -> tuple[str, ...]:
-        """Every column that the source must have, in the order of the spec, each once."""
+        """Return the columns that the source must have, in the order of the spec, each once."""
         times = (name for name in (self.event_time, self.label_time) if name is not None)
         return tuple(dict.fromkeys([*self.key, *times, self.target, *(self.features or ()), *self.protected]))
 
     def roles(self) -> frozenset[str]:
-        """Every column that the spec names for something other than being looked at by the model."""
+        """Return the columns that have another role than that of a feature."""
         times = {name for name in (self.event_time, self.label_time) if name is not None}
         return frozenset({*self.key, self.target, *self.ignore, *self.protected} | times)
 
 
 class SpecContent(BaseModel):
-    """All that everfit must know of one model."""
+    """The specification of one model: data, training, gate, monitoring and release."""
 
     model_config = SPEC_CONFIG
 
     name: ModelName = Field(
-        description="The model's name, in the registry and everywhere else: lower case letters, digits and hyphens."
+        description="The model's name in the registry and everywhere else: lower case letters, digits and hyphens."
     )
-    task: TaskKind = Field(description="What kind of thing is predicted.")
-    source: Source = Field(description="Where its data comes from; without a `kind` it is `files`.")
-    columns: ColumnRoles = Field(description="What each column is for.")
+    task: TaskKind = Field(description="The kind of prediction: two classes, more classes, or a number.")
+    source: Source = Field(description="The source of the model's data. Without a `kind` it is `files`.")
+    columns: ColumnRoles = Field(description="The role of each column.")
     maturity: Duration = Field(
         default=timedelta(0),
-        description="How long after the event time labels are complete enough to be trained and scored on.",
+        description="The time after the event at which labels are complete enough to train and score on.",
     )
     expectations: ExpectationsPolicy = Field(
-        default_factory=ExpectationsPolicy, description="What must hold of the data."
+        default_factory=ExpectationsPolicy, description="The expectations that the data must meet."
     )
     training: TrainingPolicy = Field(
-        default_factory=TrainingPolicy, description="How candidates are trained, and on what."
+        default_factory=TrainingPolicy, description="How candidates are trained, and on which rows."
     )
-    gate: GatePolicy = Field(default_factory=GatePolicy, description="What a challenger must show to be released.")
+    gate: GatePolicy = Field(
+        default_factory=GatePolicy, description="The checks that a challenger must pass before it is released."
+    )
     monitoring: MonitoringPolicy = Field(
-        default_factory=MonitoringPolicy, description="What is watched, and by which bounds."
+        default_factory=MonitoringPolicy,
+        description="The signals that are measured while the model serves, and their limits.",
     )
     retraining: RetrainingPolicy = Field(
-        default_factory=RetrainingPolicy, description="What calls for a new training, and how often at most."
+        default_factory=RetrainingPolicy,
+        description="The causes of a new training, and how often it may start by itself.",
     )
-    release: ReleasePolicy = Field(default_factory=ReleasePolicy, description="How a new champion takes its place.")
-    upkeep: UpkeepPolicy = Field(default_factory=UpkeepPolicy, description="How long what the model leaves is kept.")
+    release: ReleasePolicy = Field(
+        default_factory=ReleasePolicy, description="How a new champion takes over from the old one."
+    )
+    upkeep: UpkeepPolicy = Field(
+        default_factory=UpkeepPolicy, description="How long the model's rows, files and versions are kept."
+    )
 
     @model_validator(mode="after")
     def _task_fits(self) -> Self:
@@ -127,24 +150,27 @@ class SpecContent(BaseModel):
         self.upkeep.check(learnt_from, self.maturity + self.monitoring.window)
         if self.gate.conversion and self.release.format == "skops":
             raise ValueError(
-                "gate.conversion: nothing is converted to 'skops'; set release.format to onnx, or leave it out"
+                "gate.conversion: the format 'skops' needs no conversion; set release.format to onnx, or remove "
+                "gate.conversion"
             )
         if self.columns.event_time is None and self.maturity and self.columns.label_time is None:
             raise ValueError(
-                f"maturity: {format_duration(self.maturity)!r} counts from the event time, and columns.event_time "
-                f"names none; name it, or take the maturity out"
+                f"maturity: {format_duration(self.maturity)!r} counts from the event time, but columns.event_time "
+                f"is not set; set it, or remove the maturity"
             )
         return self
 
     @property
     def metric(self) -> str:
-        """The primary metric: what training selects by, the gate compares and monitoring watches."""
+        """The primary metric of training, gate and monitoring."""
         return self.training.metric or DEFAULT_METRIC[self.task]
 
     def content(self) -> dict[str, Any]:
-        """The spec as plain data, as one would write it in YAML."""
-        return self.model_dump(mode="json", include=set(type(self).model_fields))  # not what Prefect adds to a block
+        """Return the spec as plain data, as in YAML."""
+        return self.model_dump(
+            mode="json", include=set(type(self).model_fields)
+        )  # without the fields that Prefect adds to a block
 
     def digest(self) -> str:
-        """SHA-256 of the content, in hex: equal specs have equal digests."""
+        """Return the SHA-256 of the content, in hex. Equal specs have equal digests."""
         return hashlib.sha256(json.dumps(self.content(), sort_keys=True).encode()).hexdigest()

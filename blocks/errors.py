@@ -1,4 +1,4 @@
-"""What can go wrong, as a caller would handle it.
+"""The errors of everfit: one class per case that a caller would handle.
 
 A message says what happened, shows the value with `!r`, and says what to do next.
 """
@@ -9,7 +9,7 @@ class EverfitError(Exception):
 
 
 class SpecError(EverfitError):
-    """A model spec can't be read, has an unknown key, or asks for the impossible."""
+    """A model spec can't be read, has an unknown key, or contradicts itself."""
 
 
 class ExtensionError(EverfitError):
@@ -17,15 +17,15 @@ class ExtensionError(EverfitError):
 
 
 class SourceError(EverfitError):
-    """A source can't be reached or doesn't give what the spec says it should."""
+    """A source can't be reached, or its data doesn't match the spec."""
 
 
 class DataError(EverfitError):
-    """The data of a window can't be used as it is: no rows, no labels, one class only."""
+    """The data of a window can't be used: no rows, no labels, one class only."""
 
 
 class NotEnoughError(DataError):
-    """There is too little to say anything: too few rows, no labels, one class only. More of the same would do."""
+    """The data is too little for a result: too few rows, no labels, one class only. More of it would help."""
 
 
 class WorkspaceError(EverfitError):
@@ -33,7 +33,7 @@ class WorkspaceError(EverfitError):
 
 
 class LedgerError(EverfitError):
-    """The ledger refuses: unknown turn, a release that lost the race, a schema too new."""
+    """The ledger refuses: an unknown turn, a release that lost a race, a newer schema."""
 
 
 class BusyError(EverfitError):
@@ -45,7 +45,7 @@ class TrainingError(EverfitError):
 
 
 class ModelError(EverfitError):
-    """A model version is unknown, can't be loaded, or doesn't answer as it should."""
+    """A model version is unknown, can't be loaded, or predicts wrongly."""
 
 
 class NoChampionError(ModelError):
@@ -53,4 +53,4 @@ class NoChampionError(ModelError):
 
 
 class DeploymentError(EverfitError):
-    """What is to be put on a Prefect server, or the server itself, isn't as it must be."""
+    """A deployment file has a mistake, or the Prefect server can't be used."""

@@ -1,4 +1,4 @@
-"""What a challenger must show before it is released."""
+"""The gate: the checks that a challenger must pass before it is released."""
 
 from datetime import timedelta
 from typing import Literal, Self
@@ -13,53 +13,53 @@ LEVELS: tuple[Level, ...] = ("low", "medium", "high")
 
 
 class SlicePolicy(Policy):
-    """No slice of the rows may lose more than a bound to the champion.
+    """No slice of the rows may lose more than a limit to the champion.
 
-    A slice fails when its loss is beyond `max_loss` and, corrected for the number of slices, not due to chance. One
-    with too few rows, or too few outside of its most frequent class, can't be judged, and is named in the reason.
+    A slice fails when its loss exceeds `max_loss` and is significant after a correction for the number of slices. A
+    slice with too few rows, or too few rows outside of its most frequent class, is not judged; the reason names it.
     """
 
     columns: tuple[str, ...] = Field(
         default=(),
-        description="The columns whose values (or quantile bins) make the slices; by default the protected ones.",
+        description="The columns whose values (or quantile bins) form the slices. By default they are the "
+        "protected columns.",
     )
-    min_rows: int = Field(default=200, ge=2, description="Slices with fewer rows are not judged.")
+    min_rows: int = Field(default=200, ge=2, description="The smallest number of rows of a slice that is judged.")
     min_class_rows: int = Field(
         default=20,
         ge=1,
-        description="Slices with fewer rows outside of their most frequent class, such as of one class alone, are not "
-        "judged.",
+        description="The smallest number of rows outside of a slice's most frequent class. A slice with fewer, "
+        "such as one of a single class, is not judged.",
     )
     small_slices: Literal["report", "fail"] = Field(
         default="report",
-        description="Whether slices that can't be judged are only told of (`tell`), or fail the check (`fail`).",
+        description="What a slice that is too small to judge does: `report` names it in the reason, `fail` fails "
+        "the check.",
     )
-    max_loss: FiniteFloat = Field(
-        default=0.0, ge=0, description="The loss, in the primary metric, that a slice may show."
-    )
+    max_loss: FiniteFloat = Field(default=0.0, ge=0, description="The largest loss of a slice in the primary metric.")
     false_discovery_rate: FiniteFloat = Field(
-        default=0.05, gt=0, lt=1, description="The share of false alarms among the slices that fail."
+        default=0.05, gt=0, lt=1, description="The expected share of false alarms among the slices that fail."
     )
 
 
 class FairnessPolicy(Policy):
-    """Limits on how differently the groups of a protected column are treated."""
+    """Limits on how differently the model treats the groups of a protected column."""
 
     max_demographic_parity_difference: FiniteFloat | None = Field(
         default=None,
         ge=0,
         lt=1,
-        description="The widest difference allowed between the groups' shares of positive answers.",
+        description="The largest difference between the groups' shares of positive predictions.",
     )
     max_equalized_odds_difference: FiniteFloat | None = Field(
         default=None,
         ge=0,
         lt=1,
-        description="The widest difference allowed between the groups' true or false positive rates, the wider of the "
-        "two.",
+        description="The largest difference between the groups' true positive rates or false positive rates, "
+        "whichever is larger.",
     )
     max_worsening: FiniteFloat | None = Field(
-        default=None, ge=0, lt=1, description="By how much either difference may be wider than the champion's."
+        default=None, ge=0, lt=1, description="The largest increase of either difference over the champion's."
     )
 
     @model_validator(mode="after")
@@ -69,13 +69,13 @@ class FairnessPolicy(Policy):
 
 
 class CalibrationPolicy(Policy):
-    """Limits on how far probabilities are from what happens."""
+    """Limits on the error of the predicted probabilities."""
 
     max_error: FiniteFloat | None = Field(
-        default=None, gt=0, lt=1, description="The largest expected calibration error allowed."
+        default=None, gt=0, lt=1, description="The largest expected calibration error."
     )
     max_worsening: FiniteFloat | None = Field(
-        default=None, ge=0, lt=1, description="By how much that error may be larger than the champion's."
+        default=None, ge=0, lt=1, description="The largest increase of that error over the champion's."
     )
 
     @model_validator(mode="after")
@@ -85,30 +85,31 @@ class CalibrationPolicy(Policy):
 
 
 class RobustnessPolicy(Policy):
-    """Limit on how many predictions flip under small changes of the input."""
+    """A limit on how many predictions flip under small changes of the input."""
 
     max_flip_share: FiniteFloat = Field(
         gt=0,
         lt=1,
-        description="The share of predictions that may change their class, by the worst of the changes tried.",
+        description="The largest share of predictions that may change their class under the worst of the tested "
+        "changes.",
     )
 
 
 class BusinessValuePolicy(Policy):
-    """What the release must be worth, in the unit of the spec's value matrix."""
+    """The business value that a release must add, in the unit of `training.business_value`."""
 
     min_gain: FiniteFloat = Field(
         default=0.0,
-        description="What a row of the hold-out must be worth over the champion; for a first champion, over doing "
-        "nothing.",
+        description="The smallest gain in value per row of the hold-out over the champion; for a first champion, "
+        "over no action.",
     )
 
 
 class ServingCheckPolicy(Policy):
-    """The challenger is loaded and asked by the prediction service's own code before it is released."""
+    """A check that loads the challenger in the prediction service's own code before its release."""
 
     p99_ms: FiniteFloat | None = Field(
-        default=None, gt=0, description="Milliseconds in which 99 % of single rows must be answered."
+        default=None, gt=0, description="The largest p99 latency of a single-row prediction, in milliseconds."
     )
     size_mb: FiniteFloat | None = Field(
         default=None, gt=0, description="The largest size of the stored model, in megabytes."
@@ -116,28 +117,29 @@ class ServingCheckPolicy(Policy):
     memory_mb: FiniteFloat | None = Field(
         default=None,
         gt=0,
-        description="The most memory that a process may take once it has loaded the model, in megabytes.",
+        description="The largest memory of a process that has loaded the model, in megabytes.",
     )
 
 
 class RiskPolicy(Policy):
-    """How bad a bad release would be: the two axes of a risk matrix."""
+    """The two axes of a risk matrix: how likely a bad release is, and how bad."""
 
     probability: Level = Field(
         default="low",
-        description="How probable it is that a release that passed the gate still does harm. A first champion counts "
-        "one step higher, as there is nothing that it was compared with.",
+        description="The probability that a release that passed the gate still does harm. A first champion counts"
+        " one step higher, since it was compared with nothing.",
     )
-    impact: Level = Field(default="medium", description="How bad such harm would be.")
+    impact: Level = Field(default="medium", description="The impact of such harm.")
     approve_from: Level = Field(
-        default="high", description="The level of risk, both taken together, from which a person decides."
+        default="high",
+        description="The level of risk, of probability and impact together, from which a person must approve.",
     )
 
     def level(self, *, raised: int = 0) -> Level:
-        """The level of a risk: its place in the 3 by 3 matrix of probability and impact.
+        """Return the level of a risk: its place in the 3 by 3 matrix of probability and impact.
 
         Args:
-            raised: By how many steps the probability is raised.
+            raised: The number of steps that are added to the probability.
         """
         probability = min(LEVELS.index(self.probability) + raised, 2)
         product = (probability + 1) * (LEVELS.index(self.impact) + 1)
@@ -145,89 +147,91 @@ class RiskPolicy(Policy):
 
 
 class GatePolicy(Policy):
-    """What a challenger must show before it takes the champion's place.
+    """The checks that a challenger must pass before it replaces the champion.
 
-    By default the challenger must be better than the champion with 95 % confidence: a release costs attention
-    and trust even when it does no harm, an equal model is no reason for one, and chains of "not much worse"
-    drift downwards. Where releases are cheap and newer data is wanted for its own sake, `non_inferiority` with
-    a margin releases what is not worse by more than that.
+    By default the challenger must be better than the champion with 95 % confidence. A release costs attention and
+    trust even when it does no harm, an equal model is no reason for one, and a chain of "not much worse" models drifts
+    downwards. Where releases are cheap and newer data is wanted for its own sake, `non_inferiority` with a margin
+    releases a challenger that is not worse by more than the margin.
     """
 
     minimum: dict[str, FiniteFloat] = Field(
         default_factory=dict,
-        description="The worst value allowed, by metric: at least this for scores, at most this for losses.",
+        description="The worst allowed value of each metric: the lowest for scores, the highest for losses.",
     )
     comparison: Literal["superiority", "non_inferiority"] = Field(
         default="superiority",
-        description="Whether the challenger must be better (`superiority`) or not much worse (`non_inferiority`).",
+        description="Whether the challenger must be better (`superiority`) or not much worse (`non_inferiority`) "
+        "than the champion.",
     )
     confidence: FiniteFloat = Field(
-        default=0.95, gt=0.5, lt=1, description="How sure it must be, one-sided, that the gain is above its bound."
+        default=0.95, gt=0.5, lt=1, description="The one-sided confidence with which the gain must exceed its limit."
     )
     min_gain: FiniteFloat = Field(
-        default=0.0, ge=0, description="What the lower bound of the gain must exceed, under `superiority`."
+        default=0.0, ge=0, description="The value that the lower bound of the gain must exceed under `superiority`."
     )
     margin: FiniteFloat | None = Field(
         default=None,
         gt=0,
-        description="By how much the challenger may be worse, with that confidence, under `non_inferiority`; in the "
-        "metric's unit.",
+        description="The largest allowed loss under `non_inferiority`, at that confidence, in the unit of the metric.",
     )
-    draws: int = Field(
-        default=2000, ge=100, le=100_000, description="How many draws the bootstrap of the comparison has."
-    )
+    draws: int = Field(default=2000, ge=100, le=100_000, description="The number of bootstrap draws of the comparison.")
     resample: Literal["rows", "days"] = Field(
         default="rows",
-        description="What the bootstrap draws: `days` where rows of one day are not independent of each other; bounds "
-        "are wider then.",
+        description="The unit that the bootstrap draws. Choose `days` where rows of one day depend on each other;"
+        " the intervals are wider then.",
     )
-    min_rows: int = Field(
-        default=200, ge=2, description="How many rows the hold-out must have for the comparison to count."
+    min_rows: int = Field(default=200, ge=2, description="The smallest number of hold-out rows for a valid comparison.")
+    min_class_rows: int = Field(
+        default=20, ge=1, description="The smallest number of hold-out rows of the rarest class."
     )
-    min_class_rows: int = Field(default=20, ge=1, description="How many rows of the rarest class it must have.")
     small_holdout: Literal["keep", "extend", "ask"] = Field(
         default="keep",
-        description="What to do with fewer: `keep` the champion, `extend` the hold-out, or `ask` a person.",
+        description="The action on a hold-out with fewer rows: `keep` the champion, `extend` the hold-out, or "
+        "`ask` a person.",
     )
-    dummy: bool = Field(default=True, description="Whether the challenger must beat a model that looks at nothing.")
-    expectations: bool = Field(default=True, description="Whether the data's expectations must have passed.")
-    leaks: bool = Field(
-        default=True, description="Whether a feature that is suspected of knowing the label blocks the release."
+    dummy: bool = Field(
+        default=True, description="Whether the challenger must beat a dummy model that ignores the features."
     )
+    expectations: bool = Field(default=True, description="Whether the data must have passed its expectations.")
+    leaks: bool = Field(default=True, description="Whether a feature that probably leaks the label blocks the release.")
     slices: SlicePolicy | None = Field(
-        default=None, description="No slice may lose more than a bound; not checked by default."
+        default=None, description="A limit on the loss of each slice. By default slices are not checked."
     )
     fairness: FairnessPolicy | None = Field(
-        default=None, description="Limits between protected groups; not checked by default."
+        default=None, description="Limits between protected groups. By default fairness is not checked."
     )
     calibration: CalibrationPolicy | None = Field(
-        default=None, description="Limits on the error of probabilities; not checked by default."
+        default=None, description="Limits on the error of the probabilities. By default calibration is not checked."
     )
     robustness: RobustnessPolicy | None = Field(
         default=None,
-        description="A limit on predictions that change under small changes of the input; not checked by default.",
+        description="A limit on predictions that flip under small changes of the input. By default robustness is "
+        "not checked.",
     )
     business_value: BusinessValuePolicy | None = Field(
-        default=None, description="What the release must be worth; not checked by default."
+        default=None, description="The business value that the release must add. By default it is not checked."
     )
     serving: ServingCheckPolicy | None = Field(
-        default=None, description="The challenger is tried in the prediction service's own code; not tried by default."
+        default=None,
+        description="A test of the challenger in the prediction service's own code. By default serving is not checked.",
     )
     conversion: bool = Field(
         default=False,
-        description="Whether the challenger must be released in `release.format`; by default one that can't be "
-        "converted is released as it is.",
+        description="Whether the challenger must be released in `release.format`. By default a model that can't "
+        "be converted is released as it is.",
     )
     approval: Literal["never", "always", "on_risk"] = Field(
         default="never",
-        description="Whether a person decides on what has passed: `never`, `always`, or `on_risk`, from the level of "
-        "`risk` on.",
+        description="Whether a person must approve a challenger that passed: `never`, `always`, or `on_risk`, "
+        "from the level of `risk.approve_from`.",
     )
     risk: RiskPolicy = Field(
-        default_factory=RiskPolicy, description="How bad a bad release would be, for `approval: on_risk`."
+        default_factory=RiskPolicy, description="The risk of a bad release, for `approval: on_risk`."
     )
     approval_expires: Duration = Field(
-        default=timedelta(days=7), description="How long a challenger waits for a person; then it is rejected."
+        default=timedelta(days=7),
+        description="How long a challenger waits for approval before it expires; the champion stays then.",
     )
 
     @model_validator(mode="after")
@@ -236,34 +240,34 @@ class GatePolicy(Policy):
             facts = metric_facts(name)
             if not facts.lowest <= value <= facts.highest:
                 raise ValueError(
-                    f"minimum.{name}: {value!r} can't be reached; allowed: {facts.lowest:g} to {facts.highest:g}"
+                    f"minimum.{name}: {value!r} is impossible; give a number from {facts.lowest:g} to {facts.highest:g}"
                 )
         if self.comparison == "non_inferiority" and self.margin is None:
-            raise ValueError("margin: non_inferiority needs one; allowed: a number above 0, in the metric's unit")
+            raise ValueError("margin: it is missing under non_inferiority; give a number above 0, in the metric's unit")
         if self.comparison == "superiority" and self.margin is not None:
             raise ValueError(
-                f"margin: {self.margin!r} is of no use under superiority; leave it out, or set "
+                f"margin: {self.margin!r} has no effect under superiority; remove it, or set "
                 "comparison: non_inferiority"
             )
         if self.comparison == "non_inferiority" and self.min_gain > 0:
             raise ValueError(
-                f"min_gain: {self.min_gain!r} is of no use under non_inferiority; leave it out, or set "
+                f"min_gain: {self.min_gain!r} has no effect under non_inferiority; remove it, or set "
                 "comparison: superiority"
             )
         if self.approval_expires <= timedelta(0):
-            raise ValueError("approval_expires: a duration of 0 rejects at once; allowed: a span such as 7d")
+            raise ValueError("approval_expires: a duration of 0 expires at once; give a duration such as 7d")
         return self
 
     def check(self, task: TaskKind, metric: str) -> None:
-        """Refuse a gate that no model of a task could pass.
+        """Reject a gate that no model of the task can pass.
 
         Args:
-            task: The spec's task.
-            metric: The primary metric, in which champion and challenger are compared.
+            task: The task of the spec.
+            metric: The primary metric, which compares champion and challenger.
 
         Raises:
-            ValueError: a minimum of a metric that doesn't serve the task, a gain or loss wider than the primary
-                metric's range, or a check that the task has no values for.
+            ValueError: A minimum of a metric of another task, a gain or loss wider than the range of the primary
+                metric, or a check that is not measured for the task.
         """
         for name in self.minimum:
             try:
@@ -274,18 +278,18 @@ class GatePolicy(Policy):
         losses = {"margin": self.margin, "slices.max_loss": self.slices.max_loss if self.slices else None}
         for path, value in {"min_gain": self.min_gain, **losses}.items():
             if value is not None and value >= span:
-                raise ValueError(f"gate.{path}: {value!r} is as wide as {metric} itself; allowed: less than {span:g}")
+                raise ValueError(f"gate.{path}: {value!r} is as wide as the range of {metric}; give less than {span:g}")
         if task == "regression":
             for path in ("fairness", "calibration", "robustness"):
                 if getattr(self, path) is not None:
-                    raise ValueError(f"gate.{path}: not measured for {task!r} models; leave it out")
+                    raise ValueError(f"gate.{path}: it is not measured for {task!r} models; remove it")
 
 
 def _require_a_limit(policy: Policy) -> None:
-    """Refuse a policy that is on and limits nothing.
+    """Reject a policy without a limit.
 
     Raises:
-        ValueError: none of its limits is set.
+        ValueError: None of its limits is set.
     """
     if all(value is None for value in dict(policy).values()):
-        raise ValueError("sets no limit; give at least one, or leave it out to switch the check off")
+        raise ValueError("it sets no limit; give at least one, or remove the key to switch the check off")

@@ -1,6 +1,6 @@
-"""What a spec may name as a metric: which task it serves, which way is better, which values it can take.
+"""The metrics of a spec: the tasks of each, its better direction, and its range.
 
-Only the facts, so that a spec can be checked without numpy; `everfit.tasks.statistics.metrics` computes them.
+This module holds facts only, so that a spec is checked without numpy. `everfit.tasks.statistics.metrics` computes them.
 """
 
 import math
@@ -10,14 +10,14 @@ TaskKind = Literal["binary", "multiclass", "regression"]
 
 
 class MetricFacts(NamedTuple):
-    """What is known of a metric before any data is seen.
+    """The facts about a metric that don't depend on data.
 
     Attributes:
-        name: scikit-learn's word for it.
-        tasks: The kinds of task it serves.
+        name: The name of the metric in scikit-learn.
+        tasks: The tasks that it can measure.
         greater_is_better: False for losses and errors.
-        lowest: Least value it can take.
-        highest: Greatest value it can take.
+        lowest: The lowest possible value.
+        highest: The highest possible value.
     """
 
     name: str
@@ -28,7 +28,7 @@ class MetricFacts(NamedTuple):
 
     @property
     def span(self) -> float:
-        """The widest difference that two models can have in it."""
+        """The largest possible difference of two models."""
         return self.highest - self.lowest
 
 
@@ -66,19 +66,19 @@ DEFAULT_METRIC: dict[TaskKind, str] = {"binary": "roc_auc", "multiclass": "log_l
 
 
 def metric_facts(name: str, task: TaskKind | None = None) -> MetricFacts:
-    """Look a metric up.
+    """Return the facts about a metric.
 
     Args:
-        name: scikit-learn's word for it, such as `roc_auc`.
-        task: The kind of task that it must serve; any if not given.
+        name: The name of the metric in scikit-learn, such as `roc_auc`.
+        task: The task that it must be able to measure. By default any task will do.
 
     Raises:
-        ValueError: there is no such metric, or it doesn't serve the task.
+        ValueError: The metric is unknown or belongs to another task.
     """
     facts = METRICS.get(name)
     allowed = ", ".join(known for known, each in METRICS.items() if task is None or task in each.tasks)
     if facts is None:
-        raise ValueError(f"{name!r} is not a metric; allowed: {allowed}")
+        raise ValueError(f"{name!r} is not a metric; known are {allowed}")
     if task is not None and task not in facts.tasks:
-        raise ValueError(f"{name!r} does not serve {task!r} models; allowed: {allowed}")
+        raise ValueError(f"{name!r} is not a metric of {task!r} models; use one of {allowed}")
     return facts

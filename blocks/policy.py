@@ -1,4 +1,4 @@
-"""The base of everything a person writes in a model spec."""
+"""The base class of the parts of a model spec, and durations."""
 
 import re
 from datetime import timedelta
@@ -14,18 +14,18 @@ def parse_duration(value: object) -> timedelta:
     """Read a duration such as `14d`, `12h`, `90m`, `2w` or `30s`.
 
     Raises:
-        ValueError: the value is not a number followed by one of those units.
+        ValueError: The value is not a number followed by one of those units.
     """
     if isinstance(value, timedelta):
         return value
     match = re.fullmatch(_PATTERN, value.strip()) if isinstance(value, str) else None
     if match is None:
-        raise ValueError(f"{value!r} is not a duration; write a number and a unit, such as 14d, 12h, 90m or 2w")
+        raise ValueError(f"{value!r} is not a duration; give a number and a unit, such as 14d, 12h, 90m or 2w")
     return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
 
 
 def format_duration(value: timedelta) -> str:
-    """Write a duration the way a spec does, in the largest unit that divides it."""
+    """Return a duration as a spec writes it, in the largest unit that divides it."""
     seconds = value.total_seconds()
     for unit in ("d", "h", "m"):
         if seconds and seconds % _UNITS[unit] == 0:
@@ -43,14 +43,14 @@ Duration = Annotated[
 
 
 def form_title(name: str, _: Any) -> str:
-    """What the Prefect UI writes over a key's field: without it, the name of the class that the key's value has."""
+    """Return the title of a key in the Prefect form, which would otherwise be the class name of its value."""
     return name.replace("_", " ").capitalize()
 
 
 class Policy(BaseModel):
     """A frozen part of a model spec; an unknown key in it is an error.
 
-    What a key is for is said once, in its field's description: the form in Prefect shows it, and docs/spec.md has it.
+    The description of each field is the only documentation of its key: the form in Prefect and docs/spec.md show it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, field_title_generator=form_title)

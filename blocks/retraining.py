@@ -1,47 +1,47 @@
-"""What calls for a new training, and how often at most."""
+"""The causes of a new training, and how often it may start by itself."""
 
 from datetime import timedelta
 from typing import Literal, Self
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from everfit.blocks.policy import Duration, Policy
+from everfit.blocks.policy import Duration, Policy, format_duration
 from everfit.blocks.sources import Source
 
 
 class NewDataPolicy(Policy):
-    """How much newly matured data calls for a training; either bound is enough."""
+    """How many newly labelled rows start a training; either limit is enough."""
 
     rows: int | None = Field(
-        default=None, ge=1, description="How many rows must have got a mature label since the last turn."
+        default=None, ge=1, description="The number of rows whose label matured since the last turn."
     )
     share: FiniteFloat | None = Field(
-        default=None, gt=0, description="The same as a share of the rows that the champion was trained on."
+        default=None, gt=0, description="The same number as a share of the champion's training rows."
     )
 
     @model_validator(mode="after")
     def _bounds_something(self) -> Self:
         if self.rows is None and self.share is None:
-            raise ValueError("new_data has no bound; give rows or share")
+            raise ValueError("new_data sets no limit; give rows or share")
         return self
 
 
 class UserMetricPolicy(Policy):
-    """A figure of the users' own, such as an acceptance rate, that must stay within a bound.
+    """A metric of your own, such as an acceptance rate, that must stay within limits.
 
-    Its mean over the rows of a monitoring window is what counts.
+    Its mean over the rows of a monitoring window counts.
     """
 
-    metric: str = Field(min_length=1, description="The figure's name: the column that holds it.")
-    source: Source = Field(description="Where the figure comes from.")
-    time: str = Field(min_length=1, description="The column that says when each row of it was measured.")
-    at_least: FiniteFloat | None = Field(default=None, description="The lowest value that is good enough.")
-    at_most: FiniteFloat | None = Field(default=None, description="The highest value that is good enough.")
+    metric: str = Field(min_length=1, description="The name of the metric, which is the column that holds it.")
+    source: Source = Field(description="The source of the metric.")
+    time: str = Field(min_length=1, description="The column with the time of each measurement.")
+    at_least: FiniteFloat | None = Field(default=None, description="The lowest allowed value.")
+    at_most: FiniteFloat | None = Field(default=None, description="The highest allowed value.")
 
     @model_validator(mode="after")
     def _bounds_something(self) -> Self:
         if self.at_least is None and self.at_most is None:
-            raise ValueError(f"user_metrics: {self.metric!r} has no bound; give at_least or at_most")
+            raise ValueError(f"user_metrics: {self.metric!r} has no limit; give at_least or at_most")
         if self.at_least is not None and self.at_most is not None and self.at_least > self.at_most:
             raise ValueError(
                 f"user_metrics: {self.metric!r} can't be at least {self.at_least!r} and at most {self.at_most!r}"
@@ -50,108 +50,114 @@ class UserMetricPolicy(Policy):
 
 
 class BudgetPolicy(Policy):
-    """How many turns may start by themselves within a span."""
+    """How many turns may start by themselves within a span of time."""
 
-    turns: int = Field(default=12, ge=0, description="How many turns may start by themselves.")
-    per: Duration = Field(default=timedelta(days=30), description="In any span of this length.")
+    turns: int = Field(default=12, ge=0, description="The largest number of turns that start by themselves.")
+    per: Duration = Field(default=timedelta(days=30), description="The span of time that the number holds for.")
 
 
 class CostBenefitPolicy(Policy):
-    """What quality is worth and what a turn costs, so that a turn is run only where it pays."""
+    """What quality is worth and what a turn costs, so that a turn runs only where it pays."""
 
-    unit: str = Field(default="", description="The unit of value and cost, for the reader.")
+    unit: str = Field(default="", description="The unit of value and cost, such as EUR, for the reader.")
     value_per_metric_unit: FiniteFloat = Field(
-        gt=0, description="What one whole unit of the primary metric is worth on one row."
+        gt=0, description="The value of one whole unit of the primary metric on one row."
     )
-    horizon: Duration = Field(
-        default=timedelta(days=90), description="For how long a new model is expected to be of use."
-    )
+    horizon: Duration = Field(default=timedelta(days=90), description="The expected time of use of a new model.")
     cost_per_turn: FiniteFloat | None = Field(
-        default=None, ge=0, description="What a turn costs; by default the mean of past turns."
+        default=None, ge=0, description="The cost of a turn. By default it is the mean cost of past turns."
     )
     cost_per_hour: FiniteFloat | None = Field(
         default=None,
         ge=0,
-        description="What an hour of a turn costs, to work out past turns' cost from their duration.",
+        description="The cost of one hour of a turn, from which the cost of past turns follows.",
     )
 
 
 class RetrainingPolicy(Policy):
-    """What calls for a new training, and how often at most.
+    """The causes of a new training, and how often it may start by itself.
 
-    Retraining helps when quality is lost and there is newer data to learn from. Drift without loss is watched.
+    Retraining helps when quality is lost and there is newer data to learn from. Drift without a loss is only watched.
     """
 
     on: Literal["loss", "drift", "nothing"] = Field(
         default="loss",
-        description="When a turn starts by itself. `loss`: when quality is lost. `drift`: also when drift persists "
-        "without loss. `nothing`: a loss is told to a person, and only the keys below start a turn.",
+        description="The signal that starts a training: `loss` of quality; `drift`, also when it persists without"
+        " a loss; or `nothing`, where a loss is only reported to a person and the keys below start "
+        "trainings.",
     )
     schedule: Duration | None = Field(
-        default=None, description="Retrain when the last turn is that long ago; by default age alone calls for nothing."
+        default=None,
+        description="The time after the last turn at which the model is retrained. By default age alone starts no"
+        " training.",
     )
     new_data: NewDataPolicy | None = Field(
         default=None,
-        description="Retrain when so much newly matured data has come; by default new data alone calls for nothing.",
+        description="The amount of newly labelled data that starts a training. By default new data alone starts none.",
     )
     user_metrics: tuple[UserMetricPolicy, ...] = Field(
-        default=(), description="Figures of the users' own, such as an acceptance rate, that must stay within bounds."
+        default=(), description="Metrics of your own, such as an acceptance rate, that must stay within limits."
     )
-    code: bool = Field(default=False, description="Whether a changed spec or package version calls for a turn.")
+    code: bool = Field(default=False, description="Whether a changed spec or package version starts a training.")
     cooldown: Duration = Field(
         default=timedelta(hours=12),
-        description="The least span of event time between two turns that start by themselves.",
+        description="The shortest span of event time between two turns that start by themselves.",
     )
     budget: BudgetPolicy = Field(
-        default_factory=BudgetPolicy, description="How many turns may start by themselves within a span."
+        default_factory=BudgetPolicy, description="How many turns may start by themselves within a span of time."
     )
     back_off: Duration | None = Field(
         default=None,
-        description="How long to wait after a retraining that did not help; by default one monitoring window.",
+        description="The wait after a retraining that did not help. By default it is one monitoring window.",
     )
     back_off_factor: FiniteFloat = Field(
         default=2.0,
         ge=1,
-        description="By how many times each further wait is longer. At 2 there is twice as much new to learn from at "
-        "each attempt.",
+        description="The factor by which each further wait grows. At 2 there is twice as much new data at each "
+        "attempt.",
     )
     escalate_after: int = Field(
-        default=3, ge=1, description="After so many retrainings that did not help, a person is asked."
+        default=3, ge=1, description="The number of retrainings without improvement after which a person is notified."
     )
     max_attempts: int = Field(
-        default=6, ge=1, description="After so many, only a person can start another for the same reason."
+        default=6,
+        ge=1,
+        description="The number of retrainings without improvement after which only a person can start another "
+        "one for the same reason.",
     )
-    attempts_within: Duration = Field(default=timedelta(days=730), description="For how long an attempt counts.")
+    attempts_within: Duration = Field(default=timedelta(days=730), description="How long an attempt counts.")
     failure_back_off: Duration = Field(
         default=timedelta(hours=1),
-        description="How long to wait after a turn that broke off or whose data was rejected; each further one in a row"
-        " is waited after for `back_off_factor` times as long.",
+        description="The wait after a turn that failed or whose data was rejected. It grows by `back_off_factor` "
+        "with each further failure in a row.",
     )
     max_failures: int = Field(
         default=3,
         ge=1,
         le=100,
-        description="After so many turns in a row that broke off, a person is asked; from then on one is tried in a "
-        "span of the budget (`budget.per`).",
+        description="The number of failed turns in a row after which a person is notified. From then on everfit "
+        "retries once per `budget.per`.",
     )
     false_alarm_windows: int = Field(
         default=200,
         ge=1,
-        description="Over how many windows `monitoring.confidence` is to hold: a loss is looked for in every window, so"
-        " each look must be surer.",
+        description="The number of windows over which `monitoring.confidence` holds as a whole. Each window is "
+        "tested for a loss, so each single test must be stricter.",
     )
     min_trust: FiniteFloat = Field(
         default=0.5,
         ge=0,
         le=1,
-        description="From which trust on, which past estimates earn, quality that was estimated without labels is acted"
-        " on.",
+        description="The trust, earned by past estimates, from which everfit acts on quality that is estimated "
+        "without labels.",
     )
     data_problem_windows: int = Field(
-        default=3, ge=1, description="After so many windows with it a data problem is no glitch, and a person is asked."
+        default=3,
+        ge=1,
+        description="The number of consecutive windows after which a data problem is escalated to a person.",
     )
     cost_benefit: CostBenefitPolicy | None = Field(
-        default=None, description="What quality is worth and what a turn costs; without it a loss alone decides."
+        default=None, description="What quality is worth and what a turn costs. Without it a loss alone decides."
     )
 
     @model_validator(mode="after")
@@ -159,7 +165,7 @@ class RetrainingPolicy(Policy):
         for name in ("schedule", "back_off", "failure_back_off", "attempts_within"):
             span: timedelta | None = getattr(self, name)
             if span is not None and span <= timedelta(0):
-                raise ValueError(f"{name}: {span!r} spans no time; write a duration such as 7d")
+                raise ValueError(f"{name}: {format_duration(span)!r} is empty or negative; give a duration such as 7d")
         if self.cooldown < timedelta(0):
-            raise ValueError(f"cooldown: {self.cooldown!r} is negative; write 0s for none at all")
+            raise ValueError(f"cooldown: {format_duration(self.cooldown)!r} is negative; give 0s or more")
         return self

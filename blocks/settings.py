@@ -8,21 +8,21 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Where this installation keeps things.
+    """The places and settings of this installation.
 
     Attributes:
-        workspace: The folder or `s3://bucket/prefix` of the Delta tables and of what a turn leaves.
-        ledger_url: SQLAlchemy URL of the ledger; by default SQLite beside the workspace.
-        mlflow_page: Address at which people's browsers reach MLflow, where that isn't the one that flows use.
-        log_level: Level of everfit's own log lines.
+        workspace: The folder or `s3://bucket/prefix` of the Delta tables and of the files of each turn.
+        ledger_url: The SQLAlchemy URL of the ledger. By default it is SQLite beside the workspace.
+        mlflow_page: The address of MLflow for browsers, if it differs from the one that flows use.
+        log_level: The level of everfit's own log lines.
     """
 
     model_config = SettingsConfigDict(env_prefix="EVERFIT_", frozen=True)
 
     workspace: str = Field(default=".everfit", description="A folder or s3://bucket/prefix.")
-    ledger_url: SecretStr | None = Field(default=None, description="SQLAlchemy URL of the ledger.")
-    mlflow_page: str | None = Field(default=None, description="Address of MLflow for people's browsers.")
-    log_level: str = Field(default="INFO", description="Level of everfit's own log lines.")
+    ledger_url: SecretStr | None = Field(default=None, description="The SQLAlchemy URL of the ledger.")
+    mlflow_page: str | None = Field(default=None, description="The address of MLflow for browsers.")
+    log_level: str = Field(default="INFO", description="The level of everfit's own log lines.")
 
     @cached_property
     def state_dir(self) -> Path:
@@ -31,5 +31,5 @@ class Settings(BaseSettings):
 
     @property
     def ledger(self) -> str:
-        """The ledger's URL, with its default filled in."""
+        """The URL of the ledger, with the default filled in."""
         return self.ledger_url.get_secret_value() if self.ledger_url else f"sqlite:///{self.state_dir / 'ledger.db'}"

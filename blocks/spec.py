@@ -8,7 +8,21 @@ __all__ = ["ARRIVED", "ColumnRoles", "ModelName", "ModelSpec"]
 
 
 class ModelSpec(SpecContent, Block):
-    """All that everfit must know of one model.
+    """Store the specification of one model: data, training, gate, monitoring and release.
+
+    Attributes:
+        name: The model's name in the registry and everywhere else.
+        task: The kind of prediction: `binary`, `multiclass` or `regression`.
+        source: The source of the model's data.
+        columns: The role of each column: key, event time, label time, target, features.
+        maturity: The time after the event at which labels are complete enough to train and score on.
+        expectations: The expectations that the data must meet.
+        training: How candidates are trained, and on which rows.
+        gate: The checks that a challenger must pass before it is released.
+        monitoring: The signals that are measured while the model serves, and their limits.
+        retraining: The causes of a new training, and how often it may start by itself.
+        release: How a new champion takes over from the old one.
+        upkeep: How long the model's rows, files and versions are kept.
 
     Example:
         Load a stored spec:

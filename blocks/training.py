@@ -1,4 +1,4 @@
-"""How candidates are trained, and on what."""
+"""The training of candidates."""
 
 from datetime import timedelta
 from typing import Any, Literal, Self
@@ -17,20 +17,21 @@ CANDIDATES: dict[str, frozenset[TaskKind]] = {
     "ridge": frozenset({"regression"}),
     "random_forest": frozenset({"binary", "multiclass", "regression"}),
 }
-"""The candidates that everfit brings, and the tasks that each can do."""
+"""The candidates that everfit comes with, and the tasks of each."""
 
 DEFAULT_CANDIDATES = ("hist_gradient_boosting", "logistic_regression", "ridge")
 
 
 class TrainingPolicy(Policy):
-    """How candidates are trained, and on what."""
+    """How candidates are trained, and on which rows."""
 
     metric: str | None = Field(
-        default=None, description="The primary metric; by default ROC AUC, log loss or RMSE, as the task is."
+        default=None,
+        description="The primary metric. By default it is ROC AUC, log loss or RMSE, depending on the task.",
     )
     window: Literal["all", "best"] | Duration = Field(
         default="all",
-        description="`all` history, how far back from `until` training data goes, or `best` of `windows`.",
+        description="The span of training data before `until`: `all` history, a duration, or the `best` of `windows`.",
     )
     windows: tuple[Literal["all"] | Duration, ...] = Field(
         default=(), description="The spans that compete on the validation rows when `window` is `best`."
@@ -43,89 +44,94 @@ class TrainingPolicy(Policy):
         default=0.2,
         gt=0,
         lt=1,
-        description="What is kept out instead when rows have no event time: a seeded sample, stratified by class.",
+        description="The share of rows in the hold-out when rows have no event time. It is a seeded random "
+        "sample, stratified by class.",
     )
     candidates: tuple[str, ...] = Field(
         default=(),
-        description="What is tried; by default gradient boosting and a linear model. Besides everfit's own any "
-        "`package.module:factory` that is installed where flows run: it is called with its `parameters`, "
-        "and returns an estimator as scikit-learn's are, or a whole `Pipeline`. Name each class or function of "
-        "another package in `EVERFIT_TRUSTED_TYPES`, separated by commas, wherever the model is trained and served.",
+        description="The models that compete. By default they are gradient boosting and a linear model. "
+        "`package.module:factory` adds one of your own, installed where flows run: it is called with "
+        "its `parameters` and returns a scikit-learn estimator or a whole `Pipeline`. List each class"
+        " or function of another package in `EVERFIT_TRUSTED_TYPES`, separated by commas, wherever "
+        "the model is trained and served.",
     )
     parameters: dict[str, dict[str, Any]] = Field(
-        default_factory=dict, description="Hyperparameters, by candidate, in place of its defaults."
+        default_factory=dict, description="Hyperparameters by candidate, in place of the defaults."
     )
     time_limit: Duration = Field(
         default=timedelta(hours=1),
-        description="How long a candidate may take to be tried or fitted before it is given up.",
+        description="The longest time to try or fit one candidate.",
     )
     folds: int | None = Field(
         default=None,
         ge=1,
         le=20,
-        description="On how many parts of the training rows, each later than what is fitted on, candidates are chosen; "
-        "by default 5 of fewer than 10,000 rows, and else 1. Rows without event times are cut by a seeded "
-        "draw.",
+        description="The number of validation folds for the choice of a candidate, each later than the rows that "
+        "are fitted on. By default it is 5 below 10,000 rows, and 1 from there on. Rows without event"
+        " times are split by a seeded draw.",
     )
     search: SearchPolicy = Field(
-        default_factory=SearchPolicy, description="How hyperparameters are searched; by default they are not."
+        default_factory=SearchPolicy, description="How hyperparameters are searched. By default they are not searched."
     )
     class_weight: Literal["none", "balanced"] = Field(
-        default="none", description="Whether rows count alike, or `balanced`: each class the same, however rare it is."
+        default="none",
+        description="The weight of the rows: `none` weighs all rows alike, `balanced` gives each class the same "
+        "total weight.",
     )
     half_life: Duration | None = Field(
         default=None,
-        description="After this span of event time a row has half the weight; by default all weigh the same.",
+        description="The span of event time after which a row has half the weight. By default all rows weigh the same.",
     )
     calibration: Literal["none", "sigmoid", "isotonic"] = Field(
         default="none",
-        description="How probabilities are calibrated, if they are: on the last fifth of the rows, which are not fitted"
-        " on then.",
+        description="The method of probability calibration. It uses the last fifth of the training rows, which "
+        "the model is not fitted on then.",
     )
-    seed: int = Field(default=0, ge=0, lt=2**32, description="What everything random is drawn by.")
+    seed: int = Field(default=0, ge=0, lt=2**32, description="The seed of everything random.")
     refit: bool = Field(
         default=True,
-        description="Whether the winner is fitted again on the whole window, hold-out included, once the gate has "
-        "passed.",
+        description="Whether the winner is fitted again on the whole window, including the hold-out, once the "
+        "gate has passed.",
     )
     allow_leaks: tuple[str, ...] = Field(
-        default=(), description="Features that may tell the label as well as they like: they are known to be no leak."
+        default=(),
+        description="Features that may predict the label suspiciously well, because they are known to be no leak.",
     )
     business_value: ValuePolicy | None = Field(
-        default=None, description="What right and wrong answers are worth; by default not reckoned."
+        default=None, description="The value of right and wrong predictions. By default business value is not computed."
     )
     evidence: Literal["quick", "full"] = Field(
         default="full",
-        description="`full` adds SHAP values, robustness and plots to the evidence that each version carries.",
+        description="The amount of evidence per version: `full` adds SHAP values, robustness and plots.",
     )
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if (self.window == "best") != (len(self.windows) > 1):
             raise ValueError(
-                f"windows: {len(self.windows)} given with window {self.window!r}; `best` needs two or more spans, "
-                f"and nothing else takes any"
+                f"windows: {len(self.windows)} spans with window {self.window!r}; give two or more spans with `best`, "
+                f"and none otherwise"
             )
         if len(set(self.windows)) < len(self.windows):
-            raise ValueError("windows: one is given twice; give each once")
+            raise ValueError("windows: a span occurs twice; give each span once")
         for span in (self.window, *self.windows):
             if isinstance(span, timedelta) and self.holdout >= span:
                 raise ValueError(
-                    f"holdout: {format_duration(self.holdout)!r} leaves nothing to train on in a window of "
+                    f"holdout: {format_duration(self.holdout)!r} leaves no training rows in a window of "
                     f"{format_duration(span)!r}; make it shorter than the window"
                 )
         if self.holdout <= timedelta(0):
-            raise ValueError("holdout: must be longer than nothing, or there is nothing to compare on")
+            raise ValueError("holdout: it is empty or negative; give a duration such as 14d")
         if self.time_limit <= timedelta(0) or (self.half_life is not None and self.half_life <= timedelta(0)):
-            raise ValueError("time_limit and half_life: must be longer than nothing")
+            raise ValueError("time_limit and half_life: they must be above 0s")
         return self
 
     def check(self, task: TaskKind) -> None:
-        """Refuse candidates, metrics and settings that the task has no use for.
+        """Reject candidates, metrics and settings of another task.
 
         Raises:
-            ValueError: a candidate or the metric is unknown or is for another task, or classes are weighted,
-                calibrated or valued where there are none.
+            ValueError: A candidate or the metric is unknown or belongs to another task, or a setting needs classes
+                that the task doesn't have.
         """
         for position, candidate in enumerate(self.candidates):
             if not is_reference(candidate) and task not in CANDIDATES.get(candidate, ()):
@@ -137,31 +143,34 @@ class TrainingPolicy(Policy):
         tried = self.candidates_for(task)
         for path, named in (("parameters", self.parameters), ("search.spaces", self.search.spaces)):
             if unknown := [name for name in named if name not in tried]:
-                raise ValueError(f"training.{path}.{unknown[0]}: is not tried; the candidates are {', '.join(tried)}")
+                raise ValueError(
+                    f"training.{path}.{unknown[0]}: it is not a candidate of this spec; the candidates are "
+                    f"{', '.join(tried)}"
+                )
         if self.metric is not None:
             try:
                 metric_facts(self.metric, task)
             except ValueError as error:
                 raise ValueError(f"training.metric: {error}") from error
         if task == "regression" and (self.class_weight != "none" or self.calibration != "none"):
-            raise ValueError("training.class_weight and training.calibration: a regression has no classes")
+            raise ValueError("training.class_weight and training.calibration: a regression has no classes; remove them")
         if self.business_value is not None and self.business_value.function is None and task != "binary":
             raise ValueError(
                 f"training.business_value: a {task} model has other outcomes than those four; give a function"
             )
 
     def candidates_for(self, task: TaskKind) -> tuple[str, ...]:
-        """The candidates to try: those listed, or gradient boosting and a linear model."""
+        """Return the listed candidates, or by default gradient boosting and a linear model."""
         return self.candidates or tuple(name for name in DEFAULT_CANDIDATES if task in CANDIDATES[name])
 
     @property
     def spans(self) -> tuple[timedelta | None, ...]:
-        """How far back each window that competes goes from its end; None for all history."""
+        """The length of each competing window; None for all history."""
         windows = self.windows if self.window == "best" else (self.window,)
         return tuple(span if isinstance(span, timedelta) else None for span in windows)
 
     @property
     def widest(self) -> timedelta | None:
-        """The longest of the spans; None for all history."""
+        """The longest of the windows; None for all history."""
         lengths = [span for span in self.spans if span is not None]
         return max(lengths) if len(lengths) == len(self.spans) else None

@@ -1,4 +1,4 @@
-"""How long what a model leaves is kept."""
+"""Upkeep: how long the rows, files and versions of a model are kept."""
 
 from datetime import timedelta
 
@@ -8,24 +8,25 @@ from everfit.blocks.policy import Duration, Policy, format_duration
 
 
 class RetentionPolicy(Policy):
-    """How long the rows of each of a model's tables are kept, counted from their day; for ever by default."""
+    """How long the rows of each table are kept, counted from their day. By default they are kept for ever."""
 
     dataset: Duration | None = Field(
         default=None,
-        description="How long rows to learn from are kept, by the day of their event; by default for ever.",
+        description="How long training rows are kept, by the day of their event. By default they are kept for ever.",
     )
     quarantine: Duration | None = Field(
         default=None,
-        description="How long settled rows of the quarantine are kept, by default for ever; what lies open stays until "
-        "somebody settles it.",
+        description="How long settled rows of the quarantine are kept. By default they are kept for ever; open "
+        "rows stay until a person settles them.",
     )
     predictions: Duration | None = Field(
         default=None,
-        description="How long answered predictions are kept, by the day of their event; by default for ever.",
+        description="How long predictions are kept, by the day of their event. By default they are kept for ever.",
     )
     labels: Duration | None = Field(
         default=None,
-        description="How long labels are kept, by the day on which they became known; by default for ever.",
+        description="How long labels are kept, by the day on which they became known. By default they are kept "
+        "for ever.",
     )
 
     @field_validator("*")
@@ -33,19 +34,19 @@ class RetentionPolicy(Policy):
     def _spans_a_day(cls, span: timedelta | None) -> timedelta | None:
         if span is not None and span < timedelta(days=1):
             raise ValueError(
-                f"{format_duration(span)!r} is less than a day, and whole days are removed; write 1d or more"
+                f"{format_duration(span)!r} is less than a day, but whole days are deleted; give 1d or more"
             )
         return span
 
 
 class UpkeepPolicy(Policy):
-    """What is removed, and when."""
+    """What is deleted, and when."""
 
     keep: RetentionPolicy = Field(default_factory=RetentionPolicy, description="How long rows are kept.")
     history: Duration = Field(
         default=timedelta(days=30),
-        description="How long a table's past states, a turn's files and a challenger that was not released can be "
-        "gone back to. What a champion, or a turn that is not over, was made from stays in any case.",
+        description="How long old table versions, the files of a turn and challengers that were not released are "
+        "kept. The training data of a champion, and of a turn that is still running, is always kept.",
     )
 
     @field_validator("history")
@@ -53,20 +54,20 @@ class UpkeepPolicy(Policy):
     def _outlives_a_turn(cls, span: timedelta) -> timedelta:
         if span < timedelta(days=1):
             raise ValueError(
-                f"{format_duration(span)!r} is less than a day, and a turn that is running may yet read what is older; "
-                f"write 1d or more"
+                f"{format_duration(span)!r} is less than a day, but a running turn may still read older files; "
+                f"give 1d or more"
             )
         return span
 
     def check(self, learnt_from: timedelta, watched: timedelta) -> None:
-        """Refuse to remove what training or monitoring yet need.
+        """Reject a retention that deletes rows before training or monitoring has read them.
 
         Args:
-            learnt_from: How far back a turn reads the dataset.
-            watched: How far back monitoring reads predictions and labels.
+            learnt_from: The span of the dataset that a turn reads.
+            watched: The span of predictions and labels that monitoring reads.
 
         Raises:
-            ValueError: rows would be gone before they are read.
+            ValueError: Rows would be deleted before they are read.
         """
         for name, needed, by in (
             ("dataset", learnt_from, "maturity and training.window, or training.holdout,"),
@@ -76,6 +77,6 @@ class UpkeepPolicy(Policy):
             span: timedelta | None = getattr(self.keep, name)
             if span is not None and span <= needed:
                 raise ValueError(
-                    f"upkeep.keep.{name}: {format_duration(span)!r} is too short, as {by} make "
-                    f"{format_duration(needed)!r}; keep rows longer than they are needed"
+                    f"upkeep.keep.{name}: {format_duration(span)!r} is too short, since {by} need "
+                    f"{format_duration(needed)!r}; keep rows longer"
                 )

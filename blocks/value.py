@@ -1,4 +1,4 @@
-"""What right and wrong answers are worth to the user."""
+"""The business value of right and wrong predictions."""
 
 from typing import Self
 
@@ -9,18 +9,16 @@ from everfit.blocks.policy import Policy
 
 
 class ValuePolicy(Policy):
-    """What each outcome is worth, in a unit of the user's: gains above 0, costs below."""
+    """The value of each outcome of a prediction, in a unit of your own: gains above 0, costs below."""
 
-    true_positive: FiniteFloat = Field(default=0.0, description="What it is worth to act where it was right.")
-    false_positive: FiniteFloat = Field(default=0.0, description="What it is worth to act in vain.")
-    true_negative: FiniteFloat = Field(default=0.0, description="What it is worth to do nothing, rightly.")
-    false_negative: FiniteFloat = Field(
-        default=0.0, description="What it is worth to do nothing where action was needed."
-    )
+    true_positive: FiniteFloat = Field(default=0.0, description="The value of an action that was right.")
+    false_positive: FiniteFloat = Field(default=0.0, description="The value of an action that was wrong.")
+    true_negative: FiniteFloat = Field(default=0.0, description="The value of no action where none was needed.")
+    false_negative: FiniteFloat = Field(default=0.0, description="The value of no action where one was needed.")
     function: FunctionReference | None = Field(
         default=None,
-        description="`package.module:function` in place of the four, installed where flows run; it is given the labels "
-        "and the scores of rows as arrays, and returns the worth of each row.",
+        description="A function as `package.module:function` in place of the four values, installed where flows "
+        "run. It takes the labels and scores of the rows as arrays and returns the value of each row.",
     )
     unit: str = Field(default="", description="The unit, such as EUR.")
 
@@ -28,7 +26,7 @@ class ValuePolicy(Policy):
     def _worth_something(self) -> Self:
         worths = (self.true_positive, self.false_positive, self.true_negative, self.false_negative)
         if self.function is None and not any(worths):
-            raise ValueError("no outcome is worth anything; give at least one, or a function")
+            raise ValueError("every outcome has the value 0; give at least one value, or a function")
         if self.function is not None and any(worths):
-            raise ValueError(f"function {self.function!r} takes the place of the four outcomes; leave those out")
+            raise ValueError(f"function {self.function!r} replaces the four outcomes; remove their values")
         return self

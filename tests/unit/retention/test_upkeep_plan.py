@@ -93,9 +93,9 @@ def test_planned_again_after_it_was_done_nothing_is_left_to_do():
     ("changes", "words"),
     [
         ({"upkeep": {"history": "2h"}}, "less than a day"),
-        ({"upkeep": {"keep": {"labels": "1h"}}}, "whole days are removed"),
+        ({"upkeep": {"keep": {"labels": "1h"}}}, "whole days are deleted"),
         ({"upkeep": {"keep": {"dataset": "90d"}}, "training": {"window": "90d"}}, "keep.dataset: '90d' is too short"),
-        ({"upkeep": {"keep": {"predictions": "7d"}}}, "keep.predictions: '7d' is too short, as maturity and"),
+        ({"upkeep": {"keep": {"predictions": "7d"}}}, "keep.predictions: '7d' is too short, since maturity and"),
     ],
 )
 def test_a_spec_that_would_remove_what_is_needed_is_refused(changes: dict[str, Any], words: str):

@@ -151,7 +151,7 @@ def test_weights_must_fit(weights: list[float]) -> None:
 
 
 def test_an_unknown_metric_is_named_with_what_is_allowed() -> None:
-    with pytest.raises(DataError, match=r"'auc' is not a metric; allowed: roc_auc, "):
+    with pytest.raises(DataError, match=r"'auc' is not a metric; known are roc_auc, "):
         metric("auc")
-    with pytest.raises(DataError, match=r"'rmse' does not serve 'binary' models; allowed: roc_auc, "):
+    with pytest.raises(DataError, match=r"'rmse' is not a metric of 'binary' models; use one of roc_auc, "):
         metric("rmse", "binary")
