@@ -1,6 +1,6 @@
 #!/bin/sh
-# Run by the postgres image on its first start: a role and a database each, so that no server reads another's, and a
-# role for the dashboard that can read the ledger and change nothing.
+# The postgres image runs this on its first start. Each server gets a role and a database of its own, and the dashboard gets
+# a role that can only read the ledger.
 set -eu
 
 as_postgres() {

@@ -68,7 +68,7 @@ def test_the_command_is_installed() -> None:
 
 
 def test_the_readme_tells_of_every_flow() -> None:
-    flows = {path.stem.replace("_", "-") for path in (ROOT / "flows").glob("[a-z]*.py")}
+    flows = {path.stem.removesuffix("_flow").replace("_", "-") for path in (ROOT / "flows").glob("[a-z]*.py")}
     assert flows - set(re.findall(r"`([a-z-]+)`", (ROOT / "README.md").read_text())) == set()
 
 

@@ -19,7 +19,7 @@ from everfit.deployments.server.automations import _plain
 from everfit.deployments.server.changes import differing
 from everfit.tasks.core import events
 
-FLOWS = sorted(path.stem for path in (Path(__file__).parents[2] / "flows").glob("[a-z]*.py"))
+FLOWS = sorted(path.stem.removesuffix("_flow") for path in (Path(__file__).parents[2] / "flows").glob("[a-z]*.py"))
 
 
 def test_what_comes_with_everfit_has_no_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,7 +36,7 @@ def test_every_flow_has_a_deployment_for_each_model() -> None:
 
 def test_every_parameter_of_every_form_is_described() -> None:
     for name in FLOWS:
-        schema = parameter_schema(check.load_flow(f"everfit.flows.{name}.{name}"))
+        schema = parameter_schema(check.load_flow(f"everfit.flows.{name}_flow.{name}"))
         bare = [key for key, each in schema.properties.items() if not each.get("description")]
         assert not bare, f"{name}: {bare}"
 

@@ -109,11 +109,11 @@ def panels() -> dict[str, str]:
 
 SHOWN: dict[str, tuple[Any, ...]] = {
     "Waiting for approval": (1,),
-    "Rows taken in": ("flights", 100),
+    "Accepted rows": ("flights", 100),
     "Rows in quarantine": ("flights", 3),
     "Features that have drifted": ("flights", 0.4),
     "Quality": ("flights roc_auc", 0.75),
-    "What monitoring decided": ("flights", "watch", "drift without loss"),
+    "Decisions of monitoring": ("flights", "watch", "drift without loss"),
     "model": ("flights",),
 }
 """What each panel ends its row with; the others are only asked."""
