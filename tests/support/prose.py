@@ -19,7 +19,6 @@ CODE = ("blocks", "tasks", "flows", "deployments", "infra", "examples")
 DOCUMENTS = ("*.md", "docs/**/*.md", ".github/**/*.md")
 NOT_YET = frozenset(
     {
-        "CHANGELOG.md",
         "SECURITY.md",
         "blocks",
         "deployments/cli",
