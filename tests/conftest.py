@@ -39,13 +39,35 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(_HOME, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def prefect_server() -> Iterator[None]:
-    """A Prefect server with a database of its own, for the whole session."""
-    from prefect.testing.utilities import prefect_test_harness
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the stories that need a Prefect server first, and the quick tests last.
 
-    with prefect_test_harness(server_startup_timeout=120):
+    An idle process takes tests from the end of another's, so it seldom has to start a second server.
+    """
+    folders = ("flows", "integration", "contract", "unit")
+
+    def place(item: pytest.Item) -> tuple[bool, int]:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        needs_prefect = "prefect_server" in getattr(item, "fixturenames", ())
+        return not needs_prefect, folders.index(folder) if folder in folders else len(folders)
+
+    items.sort(key=place)
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A Prefect server with a database of its own, for all tests of this process."""
+    from prefect.context import _temporary_global_settings_context, get_settings_context
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from support.prefect_server import send_everything, serving
+
+    with (
+        serving(tmp_path_factory.mktemp("prefect")) as api_url,
+        temporary_settings({PREFECT_API_URL: api_url}),
+        _temporary_global_settings_context(get_settings_context()),
+    ):
         yield
+        send_everything()
 
 
 @pytest.fixture(autouse=True)
@@ -76,17 +98,19 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from mlflow import MlflowClient
+def _empty_mlflow() -> Path:
+    import mlflow
+    from support.prepared import prepared
 
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
-    return path
+    def make(folder: Path) -> None:
+        mlflow.MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
+
+    return prepared("mlflow", make, mlflow.__version__) / "mlflow.db"
 
 
 @pytest.fixture
 def mlflow_uri(workspace: Path, _empty_mlflow: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """An empty MLflow in the workspace; its tables are made once a session, since that takes seconds."""
+    """An empty MLflow in the workspace; its tables are made once, since that takes seconds."""
     path = workspace / "mlflow.db"
     shutil.copy(_empty_mlflow, path)
     uri = f"sqlite:///{path}"
@@ -95,20 +119,24 @@ def mlflow_uri(workspace: Path, _empty_mlflow: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.fixture(scope="session")
-def _story(_empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory) -> "Story":
+def _story(_empty_mlflow: Path) -> Path:
+    from support.prepared import prepared, sources
     from support.stories import a_story
 
-    workspace = tmp_path_factory.mktemp("story") / ".everfit"
-    workspace.mkdir()
-    shutil.copy(_empty_mlflow, workspace / "mlflow.db")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("EVERFIT_WORKSPACE", str(workspace))
-        patched.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{workspace / 'mlflow.db'}")
-        return a_story(workspace)
+    def make(folder: Path) -> None:
+        workspace = folder / ".everfit"
+        workspace.mkdir()
+        shutil.copy(_empty_mlflow, workspace / "mlflow.db")
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setenv("EVERFIT_WORKSPACE", str(workspace))
+            patched.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{workspace / 'mlflow.db'}")
+            a_story(workspace)
+
+    return prepared("story", make, sources())
 
 
 @pytest.fixture
-def story(_story: "Story", workspace: Path, mlflow_uri: str) -> "Story":
+def story(_story: Path, workspace: Path, mlflow_uri: str) -> "Story":
     """Three months of a model that is retrained and released, in a workspace of the test's own."""
     from support.stories import copy_of
 

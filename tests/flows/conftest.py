@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from support.deliveries import SPEC, deliveries, write_month
+from support.prepared import prepared, relocate, sources
 
 
 @pytest.fixture
@@ -20,24 +21,26 @@ def model(workspace: Path, mlflow_uri: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def _promoted(prefect_server: None, _empty_mlflow: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _promoted(prefect_server: None, _empty_mlflow: Path) -> Path:
     """The folder of `model` after its first turn, made once; stories begin with a copy."""
     from everfit.deployments.cli.runs import result_of
     from everfit.flows.training_flow import training
 
-    folder = tmp_path_factory.mktemp("promoted")
-    with working_in(folder, _empty_mlflow):
-        model = _deliver(folder)
-        turn = result_of(training(model, datetime(2024, 3, 1, tzinfo=UTC), return_state=True))
-        assert turn["state"] == "Promoted"
-        (folder / "first-turn.json").write_text(json.dumps(turn))
-    return folder
+    def make(folder: Path) -> None:
+        with working_in(folder, _empty_mlflow):
+            model = _deliver(folder)
+            turn = result_of(training(model, datetime(2024, 3, 1, tzinfo=UTC), return_state=True))
+            assert turn["state"] == "Promoted"
+            (folder / "first-turn.json").write_text(json.dumps(turn))
+
+    return prepared("promoted", make, sources())
 
 
 @pytest.fixture
 def released(_promoted: Path, tmp_path: Path) -> Iterator[str]:
     """A spec file as `model`, whose first turn, until March, has released a champion."""
     shutil.copytree(_promoted, tmp_path / "released")
+    relocate(tmp_path / "released" / ".everfit" / "mlflow.db", _promoted, tmp_path / "released")
     with working_in(tmp_path / "released"):
         yield str(tmp_path / "released" / "deliveries.yaml")
 

@@ -1,0 +1,101 @@
+"""A Prefect server for the tests of one process."""
+
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import httpx
+from support.prepared import KEPT, locked
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """Run a server on a database in a folder, and yield the URL of its API.
+
+    The first server of a Prefect version makes the tables, which takes it as long as all else. Later ones begin with a
+    copy.
+    """
+    import prefect
+
+    database, empty = folder / "prefect.db", KEPT / f"prefect-{prefect.__version__}.db"
+    with locked("prefect"):
+        if empty.exists():
+            shutil.copy(empty, database)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        server = _start(port, database)
+        try:
+            _wait_for(server, f"http://127.0.0.1:{port}/api/health")
+            if not empty.exists():
+                _copy(database, empty)
+        except BaseException:
+            server.kill()
+            server.wait()
+            raise
+    try:
+        yield f"http://127.0.0.1:{port}/api"
+    finally:
+        server.terminate()
+        try:
+            server.wait(10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+
+
+def send_everything() -> None:
+    """Wait until Prefect's threads have sent all logs and events, which a server that stops would miss."""
+    import inspect
+
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
+    from prefect.utilities.asyncutils import run_coro_as_sync
+
+    async def drain() -> None:
+        for drained in (APILogWorker.drain_all(), EventsWorker.drain_all()):
+            if inspect.isawaitable(drained):
+                await drained
+
+    run_coro_as_sync(drain())
+
+
+def _start(port: int, database: Path) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
+    command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error", "--lifespan", "on"]
+    environment = os.environ | {
+        "PREFECT_UI_ENABLED": "0",
+        "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{database}",
+        # As Prefect starts a server for a flow that has none: without the services that look after deployments.
+        "PREFECT__SERVER_EPHEMERAL": "1",
+        "PREFECT__SERVER_FINAL": "1",
+    }
+    return subprocess.Popen(command, env=environment)
+
+
+def _wait_for(server: "subprocess.Popen[bytes]", url: str, seconds: float = 180) -> None:
+    give_up = time.monotonic() + seconds
+    while True:
+        try:
+            if httpx.get(url, timeout=5).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        assert server.poll() is None, f"the Prefect server ended with {server.returncode}"
+        assert time.monotonic() < give_up, "the Prefect server did not start in time"
+        time.sleep(0.1)
+
+
+def _copy(database: Path, to: Path) -> None:
+    partly = to.with_suffix(".partly")
+    partly.unlink(missing_ok=True)
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(partly)) as target:
+        source.backup(target)
+    partly.replace(to)

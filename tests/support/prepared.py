@@ -1,0 +1,78 @@
+"""Folders that take long to prepare, kept between runs and shared by the processes of one."""
+
+import fcntl
+import functools
+import hashlib
+import shutil
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+KEPT = ROOT / "build" / "tests"
+SOURCES = ("blocks", "tasks", "flows", "deployments", "infra", "tests/support", "tests/flows/conftest.py")
+
+
+def prepared(name: str, make: Callable[[Path], object], *ingredients: object) -> Path:
+    """Return the folder that `make` has filled, now or earlier.
+
+    Args:
+        name: Names the folder.
+        make: Fills the folder that it is given. It stays where it is, since what it holds may name itself.
+        *ingredients: All that the content depends on.
+    """
+    recipe = hashlib.sha256(repr((sys.version, ROOT, *ingredients)).encode()).hexdigest()[:16]
+    folder = KEPT / name / recipe
+    complete = folder.with_suffix(".complete")
+    with locked(name):
+        if not complete.exists():
+            for earlier in (KEPT / name).glob("*"):
+                _remove(earlier)
+            folder.mkdir(parents=True)
+            make(folder)
+            complete.touch()
+    return folder
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Let one process in at a time."""
+    KEPT.mkdir(parents=True, exist_ok=True)
+    with (KEPT / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@functools.cache
+def sources() -> str:
+    """Return a digest of the code, its dependencies and the day, since some of what is made depends on its age."""
+    digest = hashlib.sha256(f"{datetime.now(UTC):%Y-%m-%d}".encode())
+    paths = [ROOT / "constraints.txt"]
+    for place in SOURCES:
+        paths += sorted((ROOT / place).rglob("*.py")) if (ROOT / place).is_dir() else [ROOT / place]
+    for path in paths:
+        digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def relocate(database: Path, before: Path, now: Path) -> None:
+    """Replace a folder's path in all texts of a SQLite database, after the folder was copied."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        tables = [row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        for table in tables:
+            columns = connection.execute(f'PRAGMA table_info("{table}")').fetchall()
+            for name in [column[1] for column in columns if "CHAR" in column[2].upper() or column[2].upper() == "TEXT"]:
+                connection.execute(
+                    f'UPDATE "{table}" SET "{name}" = replace("{name}", ?, ?) WHERE instr("{name}", ?) > 0',
+                    (str(before), str(now), str(before)),
+                )
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
