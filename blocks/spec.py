@@ -1,10 +1,15 @@
 """The model spec as a Prefect block: stored on a server, and edited in its UI."""
 
+import json
+from typing import Any
+
 from prefect.blocks.core import Block
 
 from everfit.blocks.content import ARRIVED, SPEC_CONFIG, ColumnRoles, ModelName, SpecContent
 
 __all__ = ["ARRIVED", "ColumnRoles", "ModelName", "ModelSpec"]
+
+_SCHEMAS: dict[tuple[Any, ...], str] = {}
 
 
 class ModelSpec(SpecContent, Block):
@@ -40,3 +45,12 @@ class ModelSpec(SpecContent, Block):
     _documentation_url = "https://github.com/everfit/everfit#bring-your-own-data"  # type: ignore[assignment]
 
     model_config = SPEC_CONFIG
+
+    @classmethod
+    def model_json_schema(cls, *arguments: Any, **named: Any) -> dict[str, Any]:
+        """Return the JSON schema, as Pydantic makes it; Prefect reads it many times for each block that it stores."""
+        request = (cls, arguments, tuple(sorted(named.items())))
+        if request not in _SCHEMAS:
+            _SCHEMAS[request] = json.dumps(super().model_json_schema(*arguments, **named))
+        schema: dict[str, Any] = json.loads(_SCHEMAS[request])
+        return schema

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import certifi
 import pytest
 
 if TYPE_CHECKING:
@@ -28,7 +29,12 @@ os.environ |= {
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin while they wait starve the servers beside them
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(threads, "1")  # the tests' data is small: more threads cost a third more than they save
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each process that a test starts compiles everfit anew
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # otherwise each process that a test starts compiles everfit again
+# Each HTTP client reads all authorities of the web, which takes longer than its requests: here one is enough.
+_AUTHORITY = Path(_HOME, "authority.pem")
+_END = "-----END CERTIFICATE-----\n"
+_AUTHORITY.write_text(Path(certifi.where()).read_text().partition(_END)[0] + _END)
+os.environ["SSL_CERT_FILE"] = str(_AUTHORITY)
 os.environ.setdefault("XDG_RUNTIME_DIR", _HOME)  # without one, platformdirs warns at every look
 for variable in [name for name in os.environ if name.startswith(("EVERFIT_", "PREFECT_API_", "MLFLOW_TRACKING_"))]:
     del os.environ[variable]
