@@ -48,7 +48,7 @@ def discard_rows(model: str, reason: str, turn_id: str | None) -> dict[str, Any]
     moment, table = datetime.now(UTC), Workspace.of(settings).table(name, "quarantine")
     rows = open_rows(table, reason, turn_id)
     if not rows.empty:  # put on record first: what is settled can't be found by a second try
-        Ledger.open(settings).record_decision(
+        Ledger.open(settings).decisions.record(
             f"{name}/quarantine/{moment:%Y%m%dT%H%M%S%f}",
             model=name,
             kind="quarantine",
@@ -72,7 +72,7 @@ def release(model: str, reason: str, turn_id: str | None) -> dict[str, Any]:
     moment, ledger = datetime.now(UTC), Ledger.open(settings)  # it must be there before rows are taken
     released = accept_rows(spec, Workspace.of(settings), moment, reason, turn_id)
     if released.rows:
-        ledger.record_decision(
+        ledger.decisions.record(
             f"{spec.name}/quarantine/{moment:%Y%m%dT%H%M%S%f}",
             model=spec.name,
             kind="quarantine",

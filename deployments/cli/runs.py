@@ -35,7 +35,7 @@ def train(model: str, until: datetime, reason: str, *, quiet: bool = True) -> di
     until, trigger = check_until(until), Trigger(reason=reason)
     name = load_spec(model).name  # a mistake in the spec is told before a server is started and a turn begun
     # Of many calls for the same turn one runs it. The others wait here: each a server of its own would be too much.
-    with Ledger.open(settings).start_turn(name, trigger.turn_id(name, until)) as ended:
+    with Ledger.open(settings).turns.start(name, trigger.turn_id(name, until)) as ended:
         if ended is not None:
             return summary(ended)
         server_is_up = environment.start_temporary_server()
@@ -81,7 +81,7 @@ def history(model: str) -> dict[str, Any]:
     name = load_spec(model).name
     return {
         "model": name,
-        "turns": [summary(turn) for turn in ledger.turns(name)],
+        "turns": [summary(turn) for turn in ledger.turns.of(name)],
         "releases": [
             {
                 "seq": entry.seq,
@@ -94,6 +94,6 @@ def history(model: str) -> dict[str, Any]:
                 "kind": entry.kind,
                 "state": entry.state,
             }
-            for entry in ledger.releases(name)
+            for entry in ledger.releases.of(name)
         ],
     }

@@ -61,8 +61,8 @@ def run_demo(*, fresh: bool, quick: bool = False, quiet: bool = True) -> None:
 
 def _left(context: "Context", ends: Sequence[datetime]) -> list[datetime]:
     """The months that were not looked at, or whose turn is not over."""
-    decisions = {entry.until: entry for entry in context.ledger.decisions(MODEL, kind="triage")}
-    turns = {turn.trigger.id: turn for turn in context.ledger.turns(MODEL)}
+    decisions = {entry.until: entry for entry in context.ledger.decisions.of(MODEL, kind="triage")}
+    turns = {turn.trigger.id: turn for turn in context.ledger.turns.of(MODEL)}
     left = []
     for end in ends:
         decision = decisions.get(end)
@@ -85,7 +85,7 @@ def _live_through(context: "Context", ends: Sequence[datetime]) -> None:
     from everfit.tasks.core.records import Trigger
 
     server_is_up()
-    if context.ledger.current_release(MODEL) is None:
+    if context.ledger.releases.current(MODEL) is None:
         console.print(f"\n[bold]{FIRST:%Y-%m-%d}[/bold]  the first turn learns from January and February")
         result_of(training(MODEL, FIRST, Trigger(reason="the first two months of 2013"), return_state=True))
     logging.getLogger("everfit.monitoring").setLevel(logging.WARNING)  # the demo says the same in a line of its own

@@ -61,15 +61,15 @@ def measure(context: "Context", ends: tuple[datetime, ...]) -> list[Month]:
     """
     from everfit.tasks.monitoring.triage_history import TRIAGE, Judged
 
-    decisions = {entry.until: Judged.recall(entry.record) for entry in context.ledger.decisions(MODEL, kind=TRIAGE)}
-    first = _scorer(context, context.ledger.releases(MODEL)[0].version)
+    decisions = {entry.until: Judged.recall(entry.record) for entry in context.ledger.decisions.of(MODEL, kind=TRIAGE)}
+    first = _scorer(context, context.ledger.releases.of(MODEL)[0].version)
     everything, event_time = _labelled(context, ends[-1]), str(context.spec.columns.event_time)
     months = []
     for since, until in zip((FIRST, *ends), ends, strict=False):
         judged = decisions[until]
         predicted = everything[(everything[event_time] >= since) & (everything[event_time] < until)]
         rows = predicted[predicted["_label"].notna()].reset_index(drop=True)
-        turn = next((turn for turn in context.ledger.turns(MODEL) if turn.trigger.id == judged.decision.id), None)
+        turn = next((turn for turn in context.ledger.turns.of(MODEL) if turn.trigger.id == judged.decision.id), None)
         months.append(
             Month(
                 since=since,

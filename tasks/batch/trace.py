@@ -53,7 +53,7 @@ def trace(
     row = _found(prediction_id, model, predicted)
     version = _version(client, ledger, model, int(row[prediction_log.MODEL_VERSION]))
     tags = _tags(client, version)
-    turn = ledger.find_turn(tags.get(TURN_TAG, ""))
+    turn = ledger.turns.find(tags.get(TURN_TAG, ""))
     return Trace(
         prediction=row,
         label=_label(told, row),
@@ -86,7 +86,7 @@ def _version(client: "MlflowClient", ledger: Ledger, model: str, number: int) ->
     try:
         return model_registry.model_version(client, model, number)
     except ModelError:
-        for turn in ledger.turns(model):
+        for turn in ledger.turns.of(model):
             version = TurnRecord.recall(turn.record).version
             if version is not None and version.version == number:
                 return version
@@ -108,7 +108,7 @@ def _found(prediction_id: str, model: str, predicted: Table) -> dict[str, Any]:
 def _release(ledger: Ledger, model: str, row: dict[str, Any]) -> Release | None:
     """The last release of the version before the prediction; of a shadow, which was never released, none."""
     version, at = int(row[prediction_log.MODEL_VERSION]), row[prediction_log.PREDICTED_AT]
-    made = [one for one in ledger.releases(model) if one.version == version and one.state != "undone"]
+    made = [one for one in ledger.releases.of(model) if one.version == version and one.state != "undone"]
     earlier = [one for one in made if one.at <= at]
     if row[prediction_log.ARM] in {"challenger", "shadow"}:
         return earlier[-1] if earlier else None  # it answered without being released, whatever came of it later

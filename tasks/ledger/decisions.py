@@ -10,13 +10,21 @@ from everfit.blocks.errors import LedgerError
 from everfit.tasks.core.records import Record
 from everfit.tasks.ledger.records import Decision
 from everfit.tasks.ledger.schema import decisions
-from everfit.tasks.ledger.turns import Turns, turn_in
+from everfit.tasks.ledger.store import Store
+from everfit.tasks.ledger.turn_rows import turn_in
 
 
-class Decisions(Turns):
-    """The part of the ledger that keeps decisions."""
+class Decisions:
+    """The decisions of the ledger.
 
-    def record_decision(
+    Args:
+        store: The ledger's database.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def record(
         self,
         decision_id: str,
         *,
@@ -36,14 +44,14 @@ class Decisions(Turns):
         Raises:
             LedgerError: a decision of that id came to another verdict, or the turn is unknown.
         """
-        with self.write(model) as connection:
+        with self._store.write(model) as connection:
             found = _find_decision(connection, decision_id)
             if found is None:
                 if turn_id is not None:
                     turn_in(connection, turn_id)
                 values = {"id": decision_id, "model": model, "turn_id": turn_id, "kind": kind, "verdict": verdict}
                 values |= {"until": until, "reasons": list(reasons), "record": record or {}}  # type: ignore[dict-item]
-                connection.execute(insert(decisions).values(**values, at=self.now(connection)))
+                connection.execute(insert(decisions).values(**values, at=self._store.now(connection)))
                 found = _find_decision(connection, decision_id)
                 assert found is not None  # noqa: S101 - inserted just before.
             elif (found.model, found.kind, found.verdict) != (model, kind, verdict):
@@ -53,12 +61,12 @@ class Decisions(Turns):
                 )
             return found
 
-    def decision(self, decision_id: str) -> Decision | None:
+    def find(self, decision_id: str) -> Decision | None:
         """The decision of that id, if it was made."""
-        with self.read() as connection:
+        with self._store.read() as connection:
             return _find_decision(connection, decision_id)
 
-    def decisions(
+    def of(
         self,
         model: str,
         *,
@@ -76,7 +84,7 @@ class Decisions(Turns):
         if verdict is not None:
             query = query.where(decisions.c.verdict == verdict)
         query = query.order_by(decisions.c.at.desc(), decisions.c.id.desc()).limit(limit)
-        with self.read() as connection:
+        with self._store.read() as connection:
             return [_decision(row) for row in connection.execute(query).mappings()][::-1]
 
 

@@ -53,10 +53,10 @@ class HeldLease:
         token: Counts the holders. A write under a token that is no longer the newest is refused.
     """
 
-    def __init__(self, store: "Leases", lease: Lease, span: timedelta) -> None:
+    def __init__(self, leases: "Leases", lease: Lease, span: timedelta) -> None:
         """Begin to beat for a lease just taken."""
         self.model, self.scope, self.token = lease.model, lease.scope, lease.token
-        self._store, self._span = store, span
+        self._leases, self._span = leases, span
         self._beaten = _boot_seconds()
         self._lost = False
         self._stop = threading.Event()
@@ -75,7 +75,7 @@ class HeldLease:
             BusyError: another process has taken it over.
         """
         before = _boot_seconds()
-        self._lost = self._lost or not self._store.extend_lease(self.model, self.scope, self.token, self._span)
+        self._lost = self._lost or not self._leases.extend(self.model, self.scope, self.token, self._span)
         if self._lost:
             raise BusyError(
                 f"the {self.scope} lease of model {self.model!r} was lost: this process did not beat in time and "
@@ -103,17 +103,24 @@ class HeldLease:
         self._stop.set()
         self._thread.join()
         try:
-            self._store.give_back_lease(self.model, self.scope, self.token)
+            self._leases.give_back(self.model, self.scope, self.token)
         except LedgerError:
             if error is None:  # Otherwise that is the error to hear of; the lease runs out by itself.
                 raise
 
 
-class Leases(Store):
-    """The part of the ledger that says who may act for a model."""
+class Leases:
+    """Who may act for a model: the leases of the ledger.
+
+    Args:
+        store: The ledger's database.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     @contextmanager
-    def lease(
+    def hold(
         self,
         model: str,
         *,
@@ -141,7 +148,7 @@ class Leases(Store):
         give_up = time.monotonic() + wait.total_seconds()
         for pause in pauses():
             try:
-                taken = self._take(model, scope, this_process(holder), turn_id, span)
+                taken = self.take(model, scope, this_process(holder), turn_id, span)
                 break
             except LeaseHeldError:
                 if time.monotonic() >= give_up:
@@ -150,9 +157,14 @@ class Leases(Store):
         with HeldLease(self, taken, span) as held:
             yield held
 
-    def _take(self, model: str, scope: LeaseScope, holder: Holder, turn_id: str | None, span: timedelta) -> Lease:
-        with self.write(model) as connection:
-            now = self.now(connection)
+    def take(self, model: str, scope: LeaseScope, holder: Holder, turn_id: str | None, span: timedelta) -> Lease:
+        """Take a lease once, without beating for it.
+
+        Raises:
+            LeaseHeldError: another process holds it.
+        """
+        with self._store.write(model) as connection:
+            now = self._store.now(connection)
             found = read_lease(connection, model, scope)
             if found is not None and is_held(found, now):
                 raise LeaseHeldError(found, now)
@@ -175,17 +187,17 @@ class Leases(Store):
                 connection.execute(update(leases).where(*_key(model, scope)).values(**lease.model_dump()))
             return lease
 
-    def extend_lease(self, model: str, scope: LeaseScope, token: int, span: timedelta) -> bool:
+    def extend(self, model: str, scope: LeaseScope, token: int, span: timedelta) -> bool:
         """Beat; false if the lease is no longer held under that token."""
-        with self.write(model) as connection:
-            now = self.now(connection)
+        with self._store.write(model) as connection:
+            now = self._store.now(connection)
             held = (*_key(model, scope), leases.c.token == token, leases.c.holder.is_not(None))
             change = update(leases).where(*held).values(beat_at=now, expires_at=now + span)
             return connection.execute(change).rowcount == 1
 
-    def give_back_lease(self, model: str, scope: LeaseScope, token: int) -> None:
+    def give_back(self, model: str, scope: LeaseScope, token: int) -> None:
         """End a lease, unless another has taken it over."""
-        with self.write(model) as connection:
+        with self._store.write(model) as connection:
             held = (*_key(model, scope), leases.c.token == token)
             connection.execute(update(leases).where(*held).values(holder=None, turn_id=None))
 

@@ -7,11 +7,11 @@ from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from everfit.blocks.errors import LedgerError
 from everfit.tasks.core.records import ModelVersion
-from everfit.tasks.ledger.decisions import Decisions
 from everfit.tasks.ledger.leases import HeldLease, check_fence
 from everfit.tasks.ledger.records import Release, ReleaseKind, ReleaseState, Turn
 from everfit.tasks.ledger.schema import releases
-from everfit.tasks.ledger.turns import check_turn
+from everfit.tasks.ledger.store import Store
+from everfit.tasks.ledger.turn_rows import check_turn
 
 _STEPS: dict[ReleaseState, set[ReleaseState]] = {
     "intent": {"alias_set", "undone"},
@@ -21,34 +21,41 @@ _STEPS: dict[ReleaseState, set[ReleaseState]] = {
 }
 
 
-class Releases(Decisions):
-    """The part of the ledger that keeps releases. `everfit.tasks.release.release` carries them out."""
+class Releases:
+    """The releases of the ledger; `everfit.tasks.release.release` carries them out.
 
-    def current_release(self, model: str) -> Release | None:
+    Args:
+        store: The ledger's database.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def current(self, model: str) -> Release | None:
         """The release that made the present champion, if there is a champion."""
-        with self.read() as connection:
+        with self._store.read() as connection:
             return _current(connection, model)
 
-    def open_release(self, model: str) -> Release | None:
+    def unfinished(self, model: str) -> Release | None:
         """The release that is under way, or that a crash has left: intent is written, or the alias set."""
-        with self.read() as connection:
+        with self._store.read() as connection:
             newest = _newest(connection, model)
             return newest if newest is not None and newest.state in {"intent", "alias_set"} else None
 
-    def release_of(self, turn_id: str) -> Release | None:
+    def of_turn(self, turn_id: str) -> Release | None:
         """The release that a turn has made, if it made one that was not undone."""
         query = select(releases).where(releases.c.turn_id == turn_id, releases.c.state.in_(["alias_set", "verified"]))
-        with self.read() as connection:
+        with self._store.read() as connection:
             row = connection.execute(query.order_by(releases.c.seq.desc()).limit(1)).mappings().first()
             return None if row is None else _release(row)
 
-    def releases(self, model: str) -> list[Release]:
+    def of(self, model: str) -> list[Release]:
         """All releases of a model, those undone as well, oldest first."""
         query = select(releases).where(releases.c.model == model).order_by(releases.c.seq)
-        with self.read() as connection:
+        with self._store.read() as connection:
             return [_release(row) for row in connection.execute(query).mappings()]
 
-    def intend_release(
+    def intend(
         self,
         target: ModelVersion,
         *,
@@ -76,13 +83,13 @@ class Releases(Decisions):
             BusyError: one of the leases is no longer held.
             LedgerError: another release came in between, or one is unfinished.
         """
-        with self.write(target.model) as connection:
+        with self._store.write(target.model) as connection:
             draft = _draft(target, previous_version, kind, reason).model_copy(
-                update={"actor": actor, "turn_id": turn.id if turn else None, "at": self.now(connection)}
+                update={"actor": actor, "turn_id": turn.id if turn else None, "at": self._store.now(connection)}
             )
             return _append(connection, draft, expected_previous, lease, turn)
 
-    def record_outside_release(
+    def record_outside(
         self, target: ModelVersion, *, expected_previous: int | None, reason: str, lease: HeldLease
     ) -> Release:
         """Record a champion that somebody set past everfit; it is one already, so there is nothing to carry out.
@@ -91,22 +98,22 @@ class Releases(Decisions):
             BusyError: the lease is no longer held.
             LedgerError: another release came in between, or one is unfinished.
         """
-        with self.write(target.model) as connection:
+        with self._store.write(target.model) as connection:
             current = _current(connection, target.model)
             draft = _draft(target, current.version if current else None, "outside", reason).model_copy(
-                update={"at": self.now(connection)}
+                update={"at": self._store.now(connection)}
             )
             entry = _append(connection, draft, expected_previous, lease)
-            return _set_state(connection, entry, "verified", self.now(connection))
+            return _set_state(connection, entry, "verified", self._store.now(connection))
 
-    def advance_release(self, release: Release, state: ReleaseState, *, lease: HeldLease, note: str = "") -> Release:
+    def advance(self, release: Release, state: ReleaseState, *, lease: HeldLease, note: str = "") -> Release:
         """Write the next step of a release.
 
         Raises:
             BusyError: the lease is no longer held.
             LedgerError: the release is not where the caller believes, or the step doesn't follow.
         """
-        with self.write(release.model) as connection:
+        with self._store.write(release.model) as connection:
             check_fence(connection, release.model, "release", lease.token)
             found = _get(connection, release)
             if found.state != release.state or state not in _STEPS[found.state]:
@@ -114,7 +121,7 @@ class Releases(Decisions):
                     f"release {release.seq} of {release.model!r} is {found.state!r} and can't become {state!r} "
                     f"from {release.state!r}; run `everfit reconcile {release.model}` and try again"
                 )
-            return _set_state(connection, found, state, self.now(connection), note)
+            return _set_state(connection, found, state, self._store.now(connection), note)
 
 
 def _draft(target: ModelVersion, previous_version: int | None, kind: ReleaseKind, reason: str) -> Release:

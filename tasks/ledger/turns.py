@@ -1,27 +1,41 @@
 """Turns: what was run, once each."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from time import monotonic, sleep
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from everfit.blocks.errors import EverfitError, LedgerError
 from everfit.tasks.core.records import Record, Trigger, Window
-from everfit.tasks.ledger.leases import SPAN, HeldLease, LeaseHeldError, Leases, check_fence, pauses
+from everfit.tasks.ledger.leases import SPAN, HeldLease, LeaseHeldError, Leases, check_fence, pauses, read_lease
 from everfit.tasks.ledger.process_identity import this_process
 from everfit.tasks.ledger.records import AWAITING_APPROVAL, FAILED, ON_TRIAL, RUNNING, Turn
+from everfit.tasks.ledger.requests import Admitted, RequestOutcome, as_seen, failed_attempt
 from everfit.tasks.ledger.schema import turns
+from everfit.tasks.ledger.store import Store
+from everfit.tasks.ledger.turn_rows import check_turn_fence, find_turn, insert_turn, resume_turn, turn_in, turn_of
+
+logger = logging.getLogger("everfit.ledger")
 
 
-class Turns(Leases):
-    """The part of the ledger that keeps turns."""
+class Turns:
+    """The turns of the ledger, and the requests for them.
+
+    Args:
+        store: The ledger's database.
+        leases: Its leases, of which a turn needs one to run.
+    """
+
+    def __init__(self, store: Store, leases: Leases) -> None:
+        self._store, self._leases = store, leases
 
     @contextmanager
-    def take_turn(
+    def take(
         self,
         model: str,
         trigger: Trigger,
@@ -56,19 +70,19 @@ class Turns(Leases):
         begin = {"spec_digest": spec_digest, "code_version": code_version}
         give_up = monotonic() + wait.total_seconds()
         for pause in pauses():
-            found = self.find_turn(turn_id)
+            found = self.find(turn_id)
             if found is not None and found.settled:
                 yield found
                 return
             try:
-                taken = self._take(model, "turn", this_process(holder), turn_id, span)
+                taken = self._leases.take(model, "turn", this_process(holder), turn_id, span)
             except LeaseHeldError as busy:
                 if busy.lease.turn_id != turn_id or monotonic() >= give_up:
                     raise
                 sleep(pause)
                 continue
-            with HeldLease(self, taken, span) as lease:
-                yield from self._run(self.begin_turn(model, trigger, window, lease=lease, **begin))
+            with HeldLease(self._leases, taken, span) as lease:
+                yield from self._run(self.begin(model, trigger, window, lease=lease, **begin))
             return
 
     def _run(self, turn: Turn) -> Iterator[Turn]:
@@ -81,11 +95,11 @@ class Turns(Leases):
 
     def _note_failure(self, turn: Turn, error: BaseException) -> None:
         try:
-            self.fail_turn(turn, f"{type(error).__name__}: {error}")
+            self.fail(turn, f"{type(error).__name__}: {error}")
         except (EverfitError, SQLAlchemyError) as second:  # the first is the one to hear of; the turn stays `running`
             error.add_note(f"and the ledger could not be told: {second}")
 
-    def begin_turn(
+    def begin(
         self,
         model: str,
         trigger: Trigger,
@@ -101,11 +115,11 @@ class Turns(Leases):
             BusyError: the lease is no longer held.
         """
         turn_id = trigger.turn_id(model, window.until)
-        with self.write(model) as connection:
+        with self._store.write(model) as connection:
             if lease is not None:
                 check_fence(connection, model, "turn", lease.token)
-            now = self.now(connection)
-            found = _find(connection, turn_id)
+            now = self._store.now(connection)
+            found = find_turn(connection, turn_id)
             begun = {"spec_digest": spec_digest, "code_version": code_version, "fence": lease.token if lease else None}
             if found is None:
                 insert_turn(connection, model, trigger, window, now, attempt=1, **begun)
@@ -115,7 +129,7 @@ class Turns(Leases):
                 resume_turn(connection, turn_id, now, attempt=found.attempt + 1, since=window.since, **begun)
             return turn_in(connection, turn_id)
 
-    def finish_turn(
+    def finish(
         self,
         turn: Turn,
         *,
@@ -144,7 +158,7 @@ class Turns(Leases):
         """
         if state in {RUNNING, FAILED}:
             raise LedgerError(f"turn {turn.id!r} can't be settled as {state!r}; name its final state or call fail_turn")
-        with self.write(turn.model) as connection:
+        with self._store.write(turn.model) as connection:
             found = turn_in(connection, turn.id)
             if found.settled and (found.state == state or found.state not in {AWAITING_APPROVAL, ON_TRIAL}):
                 if (found.state, found.verdict) == (state, verdict):
@@ -154,139 +168,149 @@ class Turns(Leases):
                     f"({verdict}); a new trigger gives a new turn"
                 )
             if not found.settled:
-                _check_turn_fence(connection, turn)
+                check_turn_fence(connection, turn)
             change: dict[str, Any] = {"state": state, "verdict": verdict, "reasons": list(reasons), "error": None}
-            change |= {"record": record or {}, "seconds": seconds, "finished_at": self.now(connection)}
+            change |= {"record": record or {}, "seconds": seconds, "finished_at": self._store.now(connection)}
             connection.execute(update(turns).where(turns.c.id == turn.id).values(**change))
             return turn_in(connection, turn.id)
 
-    def fail_turn(self, turn: Turn, error: str) -> Turn:
+    def fail(self, turn: Turn, error: str) -> Turn:
         """Note that a turn broke off; the same trigger takes it up again.
 
         Raises:
             BusyError: another process has taken the turn over.
             LedgerError: the turn is settled.
         """
-        with self.write(turn.model) as connection:
+        with self._store.write(turn.model) as connection:
             if turn_in(connection, turn.id).settled:
                 raise LedgerError(f"turn {turn.id!r} is settled and can't fail any more ({error})")
-            _check_turn_fence(connection, turn)
-            now = self.now(connection)
+            check_turn_fence(connection, turn)
+            now = self._store.now(connection)
             change = {"state": FAILED, "error": error.replace("\x00", "\ufffd"), "finished_at": now}
             connection.execute(update(turns).where(turns.c.id == turn.id).values(**change))
             return turn_in(connection, turn.id)
 
-    def turn(self, turn_id: str) -> Turn:
+    def get(self, turn_id: str) -> Turn:
         """The turn of that id.
 
         Raises:
             LedgerError: there is none.
         """
-        with self.read() as connection:
+        with self._store.read() as connection:
             return turn_in(connection, turn_id)
 
-    def find_turn(self, turn_id: str) -> Turn | None:
+    def find(self, turn_id: str) -> Turn | None:
         """The turn of that id, if there is one."""
-        with self.read() as connection:
-            return _find(connection, turn_id)
+        with self._store.read() as connection:
+            return find_turn(connection, turn_id)
 
-    def turns(self, model: str, *, state: str | None = None, limit: int | None = None) -> list[Turn]:
+    def of(self, model: str, *, state: str | None = None, limit: int | None = None) -> list[Turn]:
         """The turns of a model (that are in a state), oldest first; with a limit the newest so many."""
         query = select(turns).where(turns.c.model == model).order_by(turns.c.seq.desc()).limit(limit)
         if state is not None:
             query = query.where(turns.c.state == state)
-        with self.read() as connection:
+        with self._store.read() as connection:
             return [turn_of(row) for row in connection.execute(query).mappings()][::-1]
 
     def models(self) -> list[str]:
         """The models that have had a turn, by name."""
-        with self.read() as connection:
+        with self._store.read() as connection:
             return list(connection.execute(select(turns.c.model).distinct().order_by(turns.c.model)).scalars())
 
+    def request(
+        self,
+        model: str,
+        trigger: Trigger,
+        window: Window,
+        *,
+        may_start: Callable[[Sequence[Turn]], Admitted],
+    ) -> RequestOutcome:
+        """Reserve the turn of a trigger for the caller to start.
 
-def _check_turn_fence(connection: Connection, turn: Turn) -> None:
-    if turn.fence is not None:
-        check_fence(connection, turn.model, "turn", turn.fence)
+        Looking at the turns there are, deciding and reserving are one transaction.
 
+        Args:
+            model: Name of the model.
+            trigger: Why the turn is wanted; with `window.until` it names the turn.
+            window: The span of event time that it is about.
+            may_start: Decides from the model's turns, this one too if it has failed; those that died or never began
+                count as failed.
+        """
+        turn_id = trigger.turn_id(model, window.until)
+        with self._store.write(model) as connection:
+            now = self._store.now(connection)
+            lease = read_lease(connection, model, "turn")
+            rows = connection.execute(select(turns).where(turns.c.model == model).order_by(turns.c.seq)).mappings()
+            known = [as_seen(turn_of(row), lease, now) for row in rows]
+            found = next((turn for turn in known if turn.id == turn_id), None)
+            if found is not None and found.state != FAILED:
+                return RequestOutcome(turn_id=turn_id, start=False, reason=f"turn {turn_id} was called for already")
+            answer = may_start(known)
+            if not answer.admitted:
+                return RequestOutcome(turn_id=None, start=False, reason=answer.reason)
+            if found is not None:
+                resume_turn(connection, turn_id, now, fence=None)
+                return RequestOutcome(turn_id=turn_id, start=True, reason="taken up again")
+            begun = {"spec_digest": "", "code_version": "", "attempt": 0}  # none has begun
+            insert_turn(connection, model, trigger, window, now, **begun)
+            return RequestOutcome(turn_id=turn_id, start=True, reason=answer.reason)
 
-def check_turn(connection: Connection, turn: Turn) -> None:
-    """Refuse to act for a turn that another process has taken over, or that is not in the ledger.
+    @contextmanager
+    def start(
+        self, model: str, turn_id: str, *, wait: timedelta = timedelta(hours=6), span: timedelta = SPAN
+    ) -> Iterator[Turn | None]:
+        """Be the one who starts a turn, or wait for who is at it: of many callers only one needs more than the ledger.
 
-    Raises:
-        BusyError: the turn's lease is no longer held.
-        LedgerError: the turn is unknown.
-    """
-    found = turn_in(connection, turn.id)
-    if not found.settled:
-        _check_turn_fence(connection, turn)
+        Args:
+            model: Name of the model.
+            turn_id: The turn.
+            wait: How long to wait for another process that is at the same turn.
+            span: How long the start is reserved without a beat.
 
+        Yields:
+            The turn as it has ended, whoever ran it; or none, and then the body is to run it.
 
-def insert_turn(
-    connection: Connection, model: str, trigger: Trigger, window: Window, now: datetime, **begun: Any
-) -> None:
-    """Add the row of a turn that is begun, or is about to be.
+        Raises:
+            BusyError: another turn of the model is being run or started.
+            LedgerError: the process that was waited for has failed at the turn.
+        """
+        give_up, waited_for = monotonic() + wait.total_seconds(), ""
+        failed_before = failed_attempt(self.find(turn_id))
 
-    Args:
-        connection: A write of the model.
-        model: Name of the model.
-        trigger: Why the turn is run.
-        window: The span of event time that it is about.
-        now: The ledger's time.
-        **begun: By what it was begun: its attempt, fence, spec digest and code version.
-    """
-    last = connection.execute(select(func.max(turns.c.seq)).where(turns.c.model == model)).scalar()
-    connection.execute(
-        insert(turns).values(
-            id=trigger.turn_id(model, window.until),
-            model=model,
-            seq=(last or 0) + 1,
-            trigger_kind=trigger.kind,
-            trigger_reason=trigger.reason,
-            trigger_id=trigger.id,
-            since=window.since,
-            until=window.until,
-            state=RUNNING,
-            reasons=[],
-            record={},
-            started_at=now,
-            **begun,
-        )
-    )
+        def ended() -> Turn | None:
+            found = self.find(turn_id)
+            if failed_attempt(found) not in {None, failed_before}:
+                assert found is not None  # noqa: S101 - it has failed
+                by = waited_for or "another process"
+                raise LedgerError(
+                    f"turn {turn_id!r} failed where {by} ran it: {found.error}; mend that, and run it again"
+                )
+            if found is None or not found.settled:
+                return None
+            logger.info("turn %s was run by %s", turn_id, waited_for or "an earlier call")
+            return found
 
+        for pause in pauses(longest=3.0):
+            if found := ended():
+                yield found
+                return
+            try:
+                taken = self._leases.take(model, "start", this_process(), turn_id, span)
+            except LeaseHeldError as busy:
+                if busy.lease.turn_id != turn_id or monotonic() >= give_up:
+                    raise
+                if not waited_for:
+                    logger.info("waiting for %s, who is at turn %s", busy.lease.holder, turn_id)
+                waited_for = busy.lease.holder or "another process"
+                sleep(pause)
+                continue
+            with HeldLease(self._leases, taken, span):
+                yield ended()  # which it may have between the look and the lease
+            return
 
-def resume_turn(connection: Connection, turn_id: str, now: datetime, **begun: Any) -> None:
-    """Let the row of a turn that broke off say that it is run again, or is about to be.
-
-    Args:
-        connection: A write of the model.
-        turn_id: The turn.
-        now: The ledger's time.
-        **begun: By what it was begun anew: the fence of its lease, which is none until it is run, and all that changed.
-    """
-    change = {"state": RUNNING, "error": None, "finished_at": None, "started_at": now, **begun}
-    connection.execute(update(turns).where(turns.c.id == turn_id).values(**change))
-
-
-def _find(connection: Connection, turn_id: str) -> Turn | None:
-    row = connection.execute(select(turns).where(turns.c.id == turn_id)).mappings().first()
-    return None if row is None else turn_of(row)
-
-
-def turn_in(connection: Connection, turn_id: str) -> Turn:
-    """The turn of that id.
-
-    Raises:
-        LedgerError: there is none.
-    """
-    found = _find(connection, turn_id)
-    if found is None:
-        raise LedgerError(f"there is no turn {turn_id!r} in the ledger; `everfit history MODEL` lists those there are")
-    return found
-
-
-def turn_of(row: RowMapping) -> Turn:
-    """The turn that a row of the table holds."""
-    values: dict[str, Any] = dict(row)
-    trigger = {name: values.pop(f"trigger_{name}") for name in ("kind", "reason", "id")}
-    window = {name: values.pop(name) for name in ("since", "until")}
-    return Turn.recall(values | {"trigger": trigger, "window": window})
+    def observed(self, model: str) -> list[Turn]:
+        """The turns of a model, oldest first; one that died while it ran, or never began, is `failed`."""
+        with self._store.read() as connection:
+            now, lease = self._store.now(connection), read_lease(connection, model, "turn")
+            rows = connection.execute(select(turns).where(turns.c.model == model).order_by(turns.c.seq)).mappings()
+            return [as_seen(turn_of(row), lease, now) for row in rows]

@@ -57,9 +57,9 @@ class Watched:
             NoChampionError: there has never been one.
         """
         name, ledger = context.spec.name, context.ledger
-        turns = ledger.turns_as_seen(name)
-        placing = [entry for kind in PLACING for entry in ledger.decisions(name, kind=kind)]
-        champion = standing(ledger.releases(name), {turn.id: turn for turn in turns}, placing, until)
+        turns = ledger.turns.observed(name)
+        placing = [entry for kind in PLACING for entry in ledger.decisions.of(name, kind=kind)]
+        champion = standing(ledger.releases.of(name), {turn.id: turn for turn in turns}, placing, until)
         version = model_registry.model_version(context.mlflow, name, champion.version)
         triages = recalled(remembered(ledger, name, turns), until)
         return cls(context, until, champion, version, tuple(turns), tuple(triages))

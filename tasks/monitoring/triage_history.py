@@ -96,9 +96,11 @@ def remembered(ledger: Ledger, model: str, turns: Sequence[Turn]) -> list[Decisi
         model: Name of the model.
         turns: Its turns.
     """
-    newest = ledger.decisions(model, kind=TRIAGE, limit=_NEWEST)
+    newest = ledger.decisions.of(model, kind=TRIAGE, limit=_NEWEST)
     known = {entry.id for entry in newest}
-    behind = [ledger.decision(turn.trigger.id) for turn in turns if turn.trigger.id and turn.trigger.id not in known]
+    behind = [
+        ledger.decisions.find(turn.trigger.id) for turn in turns if turn.trigger.id and turn.trigger.id not in known
+    ]
     return [*(entry for entry in behind if entry is not None and entry.kind == TRIAGE), *newest]
 
 

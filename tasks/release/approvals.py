@@ -45,7 +45,7 @@ def decide(context: Context, turn_id: str, said: Answer, *, by: str, why: str, n
     """
     request_in(context, turn_id)
     reconcile(context, now)
-    request, current = request_in(context, turn_id), context.ledger.current_release(context.spec.name)
+    request, current = request_in(context, turn_id), context.ledger.releases.current(context.spec.name)
     if lapsed := lapse(request, None if current is None else current.version, now):
         raise ApprovalError(f"turn {turn_id!r} can't be decided any more: {lapsed.why}")
     approval = _record(context, answer(request, said, by, why))
@@ -80,8 +80,8 @@ def settle(context: Context, now: datetime) -> list[Turn]:
         The turns that were ended.
     """
     ended = []
-    for turn in context.ledger.turns(context.spec.name, state=turn_record.AWAITING_APPROVAL):
-        current = context.ledger.current_release(context.spec.name)
+    for turn in context.ledger.turns.of(context.spec.name, state=turn_record.AWAITING_APPROVAL):
+        current = context.ledger.releases.current(context.spec.name)
         lapsed = lapse(_request(context, turn), None if current is None else current.version, now)
         approval = recorded(context, turn.id)
         if approval is None:
@@ -90,7 +90,7 @@ def settle(context: Context, now: datetime) -> list[Turn]:
             approval = outcome = _record(context, lapsed)
         else:
             outcome = approval
-            if approval.outcome == "approve" and context.ledger.release_of(turn.id) is None:
+            if approval.outcome == "approve" and context.ledger.releases.of_turn(turn.id) is None:
                 undone = _was_undone(context, turn.id)
                 if lapsed is not None and (undone or lapsed.outcome == "superseded"):
                     outcome = lapsed
@@ -107,7 +107,7 @@ def request_in(context: Context, turn_id: str) -> Request:
         ApprovalError: it is another model's, or waits for nobody.
         LedgerError: it is unknown.
     """
-    turn = context.ledger.turn(turn_id)
+    turn = context.ledger.turns.get(turn_id)
     if turn.model != context.spec.name:
         raise ApprovalError(f"turn {turn_id!r} is of the model {turn.model!r} and not of {context.spec.name!r}")
     if turn.state != turn_record.AWAITING_APPROVAL:
@@ -133,14 +133,14 @@ def _request(context: Context, turn: Turn) -> Request:
 
 def recorded(context: Context, turn_id: str) -> Approval | None:
     """What a turn's request came to, if it did."""
-    found = context.ledger.decision(_decision_id(turn_id))
+    found = context.ledger.decisions.find(_decision_id(turn_id))
     return None if found is None else Approval.recall(found.record)
 
 
 def _record(context: Context, approval: Approval) -> Approval:
     """The outcome that stands: this one, or the same as somebody else recorded it before."""
     request = approval.request
-    decision = context.ledger.record_decision(
+    decision = context.ledger.decisions.record(
         _decision_id(request.turn_id),
         model=request.model,
         kind=APPROVAL,
@@ -166,9 +166,9 @@ def _carry_out(context: Context, approval: Approval, outcome: Approval, current:
         current: The release that it was decided on.
     """
     request, ledger = approval.request, context.ledger
-    turn, state = ledger.turn(request.turn_id), _STATES[outcome.outcome]
+    turn, state = ledger.turns.get(request.turn_id), _STATES[outcome.outcome]
     if outcome.outcome == "approve" and current is not None and trials.wanted(context.spec, current):
-        answered = ledger.decision(_decision_id(turn.id))
+        answered = ledger.decisions.find(_decision_id(turn.id))
         assert answered is not None  # noqa: S101 - it was recorded just before
         trials.begin(context, turn, request.version, current, waited=waited(answered))
         state = turn_record.ON_TRIAL
@@ -187,7 +187,7 @@ def _carry_out(context: Context, approval: Approval, outcome: Approval, current:
     else:
         _withdraw(context, request.version)
     _tag(context, approval, outcome)
-    return ledger.finish_turn(
+    return ledger.turns.finish(
         turn,
         state=state,
         verdict=turn.verdict,
@@ -217,5 +217,5 @@ def _tag(context: Context, approval: Approval, outcome: Approval) -> None:
 
 def _was_undone(context: Context, turn_id: str) -> bool:
     """Whether the approved version was released and taken back, as it was not what is served."""
-    own = [entry for entry in context.ledger.releases(context.spec.name) if entry.turn_id == turn_id]
+    own = [entry for entry in context.ledger.releases.of(context.spec.name) if entry.turn_id == turn_id]
     return bool(own) and own[-1].state == "undone"

@@ -52,18 +52,18 @@ def release(
     policy = policy or ReleasePolicy()
     turn_id = turn.id if turn else None
     wait = policy.verify_timeout + LEASE_WAIT
-    with ledger.lease(model, scope="release", holder=actor, turn_id=turn_id, wait=wait) as lease:
+    with ledger.leases.hold(model, scope="release", holder=actor, turn_id=turn_id, wait=wait) as lease:
         releaser = Releaser(ledger, client, model, policy, lease)
         releaser.settle()
-        if turn is not None and (made := ledger.release_of(turn.id)) and made.version == version:
+        if turn is not None and (made := ledger.releases.of_turn(turn.id)) and made.version == version:
             return made
         target = model_registry.model_version(client, model, version)
-        current = ledger.current_release(model)
+        current = ledger.releases.current(model)
         if current is not None and current.version == version:
             raise LedgerError(
                 f"version {version} is the champion of {model!r} already (release {current.seq}); nothing to do"
             )
-        entry = ledger.intend_release(
+        entry = ledger.releases.intend(
             target,
             expected_previous=expected_previous,
             previous_version=current.version if current else None,
@@ -116,17 +116,17 @@ def rollback(
     """
     policy = policy or ReleasePolicy()
     wait = policy.verify_timeout + LEASE_WAIT
-    seen = ledger.current_release(model)  # before others are waited for, who may release something else
-    with ledger.lease(model, scope="release", holder=actor, wait=wait) as lease:
+    seen = ledger.releases.current(model)  # before others are waited for, who may release something else
+    with ledger.leases.hold(model, scope="release", holder=actor, wait=wait) as lease:
         releaser = Releaser(ledger, client, model, policy, lease)
         releaser.settle()
-        current = ledger.current_release(model)
+        current = ledger.releases.current(model)
         if current is None:
             raise LedgerError(f"model {model!r} has no champion to roll back; train it first")
         if expected_previous is not None:
             _check_still(current, current.seq == expected_previous)
         elif to is None:
-            since = [entry for entry in ledger.releases(model) if seen is None or entry.seq > seen.seq]
+            since = [entry for entry in ledger.releases.of(model) if seen is None or entry.seq > seen.seq]
             by_hand = current in since and all(entry.kind == "outside" for entry in since)
             _check_still(current, by_hand or (seen is not None and current.seq == seen.seq))
         version = _before(ledger, model) if to is None else to
@@ -137,7 +137,7 @@ def rollback(
             )
         target = model_registry.model_version(client, model, version)
         model_registry.probe(client, target, rows)
-        entry = ledger.intend_release(
+        entry = ledger.releases.intend(
             target,
             expected_previous=current.seq,
             previous_version=current.version,
@@ -171,7 +171,7 @@ def reconcile(ledger: Ledger, client: "MlflowClient", model: str, *, policy: Rel
     if is_settled(ledger, client, model):
         return []
     policy = policy or ReleasePolicy()
-    with ledger.lease(model, scope="release", wait=policy.verify_timeout + LEASE_WAIT) as lease:
+    with ledger.leases.hold(model, scope="release", wait=policy.verify_timeout + LEASE_WAIT) as lease:
         return Releaser(ledger, client, model, policy, lease).settle()
 
 
@@ -186,7 +186,7 @@ def _check_still(current: Release, meant: bool) -> None:
 
 
 def _before(ledger: Ledger, model: str) -> int:
-    line = succession(ledger.releases(model))
+    line = succession(ledger.releases.of(model))
     if len(line) < 2:
         raise LedgerError(
             f"model {model!r} has had no champion before version {line[-1].version}; name a version with --to"

@@ -53,14 +53,14 @@ class Releaser:
         self.lease.confirm()  # No other releaser for the next minute, then.
         found = self._aliased()
         if found != entry.previous_version:
-            self.ledger.advance_release(entry, "undone", lease=self.lease, note=f"the alias had gone to {found}")
+            self.ledger.releases.advance(entry, "undone", lease=self.lease, note=f"the alias had gone to {found}")
             raise LedgerError(
                 f"the champion alias of {self.model!r} was moved from version {entry.previous_version} to {found} by "
                 "somebody else; nothing was released, look at it and try again"
             )
         model_registry.set_alias(self.client, self.model, model_registry.CHAMPION, entry.version)
         try:
-            entry = self.ledger.advance_release(entry, "alias_set", lease=self.lease)
+            entry = self.ledger.releases.advance(entry, "alias_set", lease=self.lease)
         except BusyError:
             self._give_alias_back(entry)
             raise
@@ -90,7 +90,7 @@ class Releaser:
         return done
 
     def _settle_open(self) -> list[str]:
-        entry = self.ledger.open_release(self.model)
+        entry = self.ledger.releases.unfinished(self.model)
         return [] if entry is None else [self._settle(entry, f"release {entry.seq} (version {entry.version})")]
 
     def _settle(self, entry: Release, name: str) -> str:
@@ -124,28 +124,28 @@ class Releaser:
         return f"finished {name}: it was decided, and broken off before the alias was set"
 
     def _follow_alias(self) -> list[str]:
-        current, found = self.ledger.current_release(self.model), model_registry.champion(self.client, self.model)
+        current, found = self.ledger.releases.current(self.model), model_registry.champion(self.client, self.model)
         if found is None:
             return [] if current is None else self._set_alias_again(current)
         if current is not None and is_of(current, found):
             return []
         was = f"from version {current.version} " if current else ""
         reason = f"the champion alias was moved {was}to version {found.version} outside of everfit"
-        self.ledger.record_outside_release(
+        self.ledger.releases.record_outside(
             found, expected_previous=current.seq if current else None, reason=reason, lease=self.lease
         )
         return [f"recorded an outside release: {reason}"]
 
     def _set_alias_again(self, current: Release) -> list[str]:
         """There must be a champion: the alias was deleted, or the version with it, so the last good one it is."""
-        releases = self.ledger.releases(self.model)
+        releases = self.ledger.releases.of(self.model)
         for former in reversed(succession(releases)):
             target = self._still_there(former)
             if target is None:
                 continue
             same = former.version == current.version
             lost = "the champion alias was deleted" if same else f"version {current.version} was deleted"
-            entry = self.ledger.intend_release(
+            entry = self.ledger.releases.intend(
                 target,
                 expected_previous=current.seq,
                 previous_version=None,
@@ -185,7 +185,7 @@ class Releaser:
         self._advance(entry, "undone", why)
 
     def _advance(self, entry: Release, state: ReleaseState, note: str) -> Release:
-        return self.ledger.advance_release(entry, state, lease=self.lease, note=note)
+        return self.ledger.releases.advance(entry, state, lease=self.lease, note=note)
 
     def _drop_challenger(self) -> None:
         """The challenger that won is one no more."""
@@ -199,17 +199,17 @@ class Releaser:
 
     def _give_alias_back(self, entry: Release) -> None:
         """This process slept through its lease and set the alias over somebody else's release: put that back."""
-        with self.ledger.lease(self.model, scope="release", wait=LEASE_WAIT + self.policy.verify_timeout):
-            current = self.ledger.current_release(self.model)
+        with self.ledger.leases.hold(self.model, scope="release", wait=LEASE_WAIT + self.policy.verify_timeout):
+            current = self.ledger.releases.current(self.model)
             if current is not None and current.seq != entry.seq and self._aliased() == entry.version:
                 model_registry.set_alias(self.client, self.model, model_registry.CHAMPION, current.version)
 
 
 def is_settled(ledger: Ledger, client: "MlflowClient", model: str) -> bool:
     """Whether ledger and registry agree and nothing is under way."""
-    if ledger.open_release(model) is not None:
+    if ledger.releases.unfinished(model) is not None:
         return False
-    current, found = ledger.current_release(model), model_registry.champion(client, model)
+    current, found = ledger.releases.current(model), model_registry.champion(client, model)
     if current is None or found is None:
         return current is None and found is None
     challenger = model_registry.challenger(client, model)

@@ -63,7 +63,7 @@ def forget_key(context: Context, wanted: Sequence[str], at: datetime, by: str) -
     name, workspace = context.spec.name, context.workspace
     key = key_rows.read_key(context.spec, wanted)
     request = hashlib.sha256(json.dumps([name, key], sort_keys=True).encode()).hexdigest()
-    with context.ledger.lease(name, scope="turn", holder=f"{by}, who removes rows"):
+    with context.ledger.leases.hold(name, scope="turn", holder=f"{by}, who removes rows"):
         keys = key_rows.keys_of(context.spec, workspace, key)
         before = set(housekeeping.broken_turns(context))
         rows, past_files = dict.fromkeys(TABLES, 0), 0
@@ -94,7 +94,7 @@ def forget_key(context: Context, wanted: Sequence[str], at: datetime, by: str) -
 def _forget_staged(context: Context, keys: Sequence[int]) -> int:
     """What turns that are over have staged goes whole; of others, the rows of the keys."""
     workspace, name = context.workspace, context.spec.name
-    unfinished = {turn.id for turn in context.ledger.turns(name) if not turn.settled}
+    unfinished = {turn.id for turn in context.ledger.turns.of(name) if not turn.settled}
     emptied = 0
     for turn_id, parts in key_rows.staged_parts(workspace, name):
         emptied += key_rows.blank_staged(workspace, name, turn_id, parts, keys)
@@ -105,13 +105,13 @@ def _forget_staged(context: Context, keys: Sequence[int]) -> int:
 
 def _is_release(context: Context, turn_id: str) -> bool:
     """Whether these are rows on their way out of quarantine, which somebody may yet have to ask for again."""
-    return context.ledger.find_turn(turn_id) is None
+    return context.ledger.turns.find(turn_id) is None
 
 
 def _forget_references(context: Context, keys: Sequence[int]) -> int:
     """The samples of training rows that monitoring compares with, which are logged with the versions' runs."""
     removed, done = 0, set()
-    for turn in context.ledger.turns(context.spec.name):
+    for turn in context.ledger.turns.of(context.spec.name):
         version = TurnRecord.recall(turn.record).version
         if version is not None and version.run_id and version.run_id not in done:
             done.add(version.run_id)
@@ -141,7 +141,7 @@ def _write_down(context: Context, done: Forgotten) -> None:
     told += [f"{done.past_files:,} files of past states"] if done.past_files else []
     reasons = [f"{done.by} had the rows of a key removed: {', '.join(told) or 'there were none'}"]
     reasons += [f"turn {turn_id} can't be reproduced any more" for turn_id in done.ended]
-    context.ledger.record_decision(
+    context.ledger.decisions.record(
         f"{done.model}/forget/{done.request[:16]}/{done.at:%Y%m%dT%H%M%S%f}",
         model=done.model,
         kind="forget",

@@ -39,7 +39,7 @@ def gather(context: Context, at: datetime) -> Facts:
 def _needed(context: Context, at: datetime) -> frozenset[int]:
     """Versions that are served or may be gone back to, and those that somebody has given an alias."""
     name, client = context.spec.name, context.mlflow
-    return versions_to_keep(context.ledger.releases(name), context.spec.release, at) | model_registry.aliased(
+    return versions_to_keep(context.ledger.releases.of(name), context.spec.release, at) | model_registry.aliased(
         client, name
     )
 
@@ -47,7 +47,7 @@ def _needed(context: Context, at: datetime) -> frozenset[int]:
 def _turns(context: Context, at: datetime) -> Iterator[TurnFacts]:
     name, workspace = context.spec.name, context.workspace
     staged, copied = set(_turns_with(workspace, name, _holds_rows)), _turns_with(workspace, name, _is_copy)
-    for turn in context.ledger.turns(name):
+    for turn in context.ledger.turns.of(name):
         record, snapshot = TurnRecord.recall(turn.record), snapshot_of(workspace, turn)
         yield TurnFacts(
             id=turn.id,
@@ -103,7 +103,7 @@ def broken_turns(context: Context, without: frozenset[str] = frozenset()) -> lis
         return []
     there = table_files.files_there(context.workspace, dataset) - without
     broken = []
-    for turn in context.ledger.turns(context.spec.name):
+    for turn in context.ledger.turns.of(context.spec.name):
         snapshot = snapshot_of(context.workspace, turn)
         if snapshot is not None:
             needed = table_files.files_of(dataset, snapshot.version, snapshot.window)
@@ -122,7 +122,7 @@ def drop_versions(context: Context, plan: UpkeepPlan) -> list[int]:
         return []
     name, client, wait = context.spec.name, context.mlflow, LEASE_WAIT + context.spec.release.verify_timeout
     dropped = []
-    with context.ledger.lease(name, scope="release", wait=wait) as lease:
+    with context.ledger.leases.hold(name, scope="release", wait=wait) as lease:
         needed, there = _needed(context, plan.at), model_registry.versions(client, name)
         for version in plan.drop_versions:
             if version not in needed and version in there:

@@ -52,14 +52,14 @@ def record(ledger: Ledger, done: UpkeepDone) -> None:
     earlier = {
         turn_id
         for kind in ("upkeep", "forget")
-        for decision in ledger.decisions(done.model, kind=kind)
+        for decision in ledger.decisions.of(done.model, kind=kind)
         for turn_id in decision.record.get("broken_turns", ())
     }
     ended = [turn_id for turn_id in done.broken_turns if turn_id not in earlier]
     if not worth_recording(done) and not ended:
         return
     reasons = [*done.told(), *(f"turn {turn_id} can't be reproduced any more" for turn_id in ended)]
-    ledger.record_decision(
+    ledger.decisions.record(
         f"{done.model}/upkeep/{done.digest()[:16]}",
         model=done.model,
         kind="upkeep",
@@ -72,7 +72,7 @@ def record(ledger: Ledger, done: UpkeepDone) -> None:
 
 def ended_by(ledger: Ledger, model: str, turn_id: str) -> Decision | None:
     """The upkeep, or the request to forget, since which a turn can't be reproduced any more; None if none is known."""
-    tidied = [decision for kind in ("upkeep", "forget") for decision in ledger.decisions(model, kind=kind)]
+    tidied = [decision for kind in ("upkeep", "forget") for decision in ledger.decisions.of(model, kind=kind)]
     return next((decision for decision in tidied if turn_id in decision.record.get("ended", ())), None)
 
 

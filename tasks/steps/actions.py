@@ -23,7 +23,7 @@ from everfit.tasks.core.events import (
 )
 from everfit.tasks.core.final_states import ended
 from everfit.tasks.ledger import Release
-from everfit.tasks.ledger.requests import Call
+from everfit.tasks.ledger.requests import RequestOutcome
 from everfit.tasks.monitoring.champion_at import ROLLBACK, Standing
 from everfit.tasks.monitoring.monitored_model import Watched
 from everfit.tasks.monitoring.report import monitoring_report
@@ -86,7 +86,7 @@ def tell(
 
 
 @task(cache_policy=NO_CACHE)
-def call_turn(watched: Watched, decision: TriageDecision) -> Call | None:
+def call_turn(watched: Watched, decision: TriageDecision) -> RequestOutcome | None:
     """Ask for the turn that a decision calls for; of many who ask at once, one is to start it."""
     if decision.verdict != "retrain":
         return None
@@ -96,7 +96,7 @@ def call_turn(watched: Watched, decision: TriageDecision) -> Call | None:
 
 
 @task(cache_policy=NO_CACHE)
-def start_deployment(watched: Watched, call: Call) -> bool:
+def start_deployment(watched: Watched, call: RequestOutcome) -> bool:
     """Start the model's training deployment, where there is one, without waiting for it.
 
     Returns:
@@ -116,7 +116,7 @@ def roll_back(watched: Watched, decision: TriageDecision) -> bool:
     if decision.verdict != "roll_back":
         return False
     ledger, spec, judged = watched.context.ledger, watched.context.spec, watched.standing
-    current = ledger.current_release(spec.name)
+    current = ledger.releases.current(spec.name)
     if current is not None and current.version == judged.version:
         try:
             current = release.rollback(
@@ -130,17 +130,17 @@ def roll_back(watched: Watched, decision: TriageDecision) -> bool:
                 policy=spec.release,
             )
         except LedgerError:
-            current = ledger.current_release(spec.name)
+            current = ledger.releases.current(spec.name)
             if current is None or current.version == judged.version:
                 raise
-    noted = [entry.record.get("seq") for entry in ledger.decisions(spec.name, kind=ROLLBACK)]
-    if ledger.decision(f"{decision.id}/rollback") is not None or (current is not None and current.seq in noted):
+    noted = [entry.record.get("seq") for entry in ledger.decisions.of(spec.name, kind=ROLLBACK)]
+    if ledger.decisions.find(f"{decision.id}/rollback") is not None or (current is not None and current.seq in noted):
         return True
     if current is None or not _takes_back(current, judged):
         logger.info("rollback  version %d is no longer the champion, and nothing was rolled back", judged.version)
         return False
     emit(RELEASE_ROLLED_BACK, spec.name, release=current)
-    ledger.record_decision(
+    ledger.decisions.record(
         f"{decision.id}/rollback",
         model=spec.name,
         kind=ROLLBACK,
@@ -170,9 +170,9 @@ def note_outcomes(watched: Watched, signals: Signals, decision: TriageDecision) 
     fresh = []
     for each in outcomes(triages, watched.turns):
         noted = f"{each.decision_id}/outcome"
-        if ledger.decision(noted) is not None:
+        if ledger.decisions.find(noted) is not None:
             continue
-        ledger.record_decision(
+        ledger.decisions.record(
             noted,
             model=name,
             kind=OUTCOME,
@@ -199,7 +199,7 @@ def final_state(
     watched: Watched,
     signals: Signals,
     decision: TriageDecision,
-    call: Call | None,
+    call: RequestOutcome | None,
     run_id: str,
     *,
     rolled_back: bool = False,
@@ -216,7 +216,7 @@ def final_state(
         rolled_back: Whether the champion was taken back, where that was decided.
         found: What came of earlier turns.
     """
-    turn = watched.context.ledger.find_turn(call.turn_id) if call and call.turn_id else None
+    turn = watched.context.ledger.turns.find(call.turn_id) if call and call.turn_id else None
     broken = monitoring_report.broken(signals)
     broken += [f"turn {turn.id} failed: {turn.error}"] if turn is not None and turn.state == "failed" else []
     name = STATES[decision.verdict]

@@ -58,7 +58,7 @@ def evidence_links(context: Context, request: Request, artifact: UUID | None = N
 def find_request(context: Context, turn_id: str) -> Request | None:
     """What a turn asks for, or none if it was decided already."""
     approvals.reconcile(context, datetime.now(UTC))
-    turn = context.ledger.turn(turn_id)
+    turn = context.ledger.turns.get(turn_id)
     decided = turn.model == context.spec.name and approvals.recorded(context, turn_id) is not None
     return None if decided and turn.state != turn_record.AWAITING_APPROVAL else approvals.request_in(context, turn_id)
 
@@ -89,7 +89,7 @@ def decide(context: Context, request: Request, form: ApprovalForm) -> Turn:
 
 def tell(context: Context, turn: Turn) -> None:
     """Tell those who listen how a turn that waited has ended."""
-    release = context.ledger.release_of(turn.id)
+    release = context.ledger.releases.of_turn(turn.id)
     if turn.state == turn_record.PROMOTED and release is not None:
         emit(RELEASE_PROMOTED, turn.model, release=release)
     emit(TURN_FINISHED, turn.model, turn_id=turn.id, state=turn.state, reasons=list(turn.reasons))
@@ -97,7 +97,7 @@ def tell(context: Context, turn: Turn) -> None:
 
 def final_state(context: Context, turn_id: str) -> State[dict[str, Any]]:
     """The flow's final state, named for how the turn ended."""
-    turn = context.ledger.turn(turn_id)
+    turn = context.ledger.turns.get(turn_id)
     return Completed(name=turn.state, message="; ".join(turn.reasons)[:500], data=turn_record.summary(turn))
 
 

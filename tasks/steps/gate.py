@@ -43,10 +43,10 @@ def _incumbent(context: Context, turn: Turn) -> Incumbent | None:
 
 
 def _release_before(context: Context, turn: Turn) -> Release | None:
-    own = context.ledger.release_of(turn.id)
+    own = context.ledger.releases.of_turn(turn.id)
     if own is None:
-        return context.ledger.current_release(context.spec.name)
-    earlier = [entry for entry in context.ledger.releases(context.spec.name) if entry.seq < own.seq]
+        return context.ledger.releases.current(context.spec.name)
+    earlier = [entry for entry in context.ledger.releases.of(context.spec.name) if entry.seq < own.seq]
     # One whose alias was set was the champion, whether or not a service was ever seen to serve it.
     return next((entry for entry in reversed(earlier) if entry.state != "undone"), None)
 
@@ -88,7 +88,7 @@ def gate(context: Context, turn: Turn, evidence: Evidence) -> tuple[Evidence, Ga
         What was decided, and on what.
     """
     decision = gating.decide(evidence, context.spec.gate)
-    made = context.ledger.decision(f"{turn.id}/gate") or context.ledger.record_decision(
+    made = context.ledger.decisions.find(f"{turn.id}/gate") or context.ledger.decisions.record(
         f"{turn.id}/gate",
         model=context.spec.name,
         kind="gate",

@@ -84,7 +84,7 @@ def split(context: Context, turn: Turn) -> Split:
 
 def nothing_new(context: Context, turn: Turn, snapshot: Snapshot) -> bool:
     """Whether the last turn that trained has seen these very rows, by this very spec."""
-    for earlier in reversed(context.ledger.turns(context.spec.name)):
+    for earlier in reversed(context.ledger.turns.of(context.spec.name)):
         if earlier.id != turn.id and earlier.state in turn_record.JUDGED:
             seen = TurnRecord.recall(earlier.record).snapshot
             same_rows = seen is not None and seen.content_digest == snapshot.content_digest

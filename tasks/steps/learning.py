@@ -71,7 +71,7 @@ def try_candidates(data: TrainingData, names: tuple[tuple[str, Setting | None], 
 def candidates(context: Context, turn: Turn) -> tuple[tuple[str, Setting | None], ...]:
     """The names of what is tried, each with the setting that did best in the last turn."""
     last: dict[str, Setting] = {}
-    for earlier in context.ledger.turns(context.spec.name):
+    for earlier in context.ledger.turns.of(context.spec.name):
         if earlier.id != turn.id and earlier.state in {turn_record.PROMOTED, turn_record.CHAMPION_KEPT}:
             tried = TurnRecord.readable(earlier.record).trials  # no more than a hint
             last = {trial.candidate: trial.setting for trial in tried if trial.score is not None}

@@ -16,7 +16,7 @@ from everfit.tasks.core.final_states import ended
 from everfit.tasks.core.records import Trigger, TriggerKind, Window
 from everfit.tasks.ledger import Turn
 from everfit.tasks.ledger.records import FAILED, RUNNING
-from everfit.tasks.ledger.requests import Call
+from everfit.tasks.ledger.requests import RequestOutcome
 from everfit.tasks.monitoring.signals.code_change import read_code
 from everfit.tasks.monitoring.triage_history import TRIAGE, Judged, begun, past_turn, recalled, remembered
 from everfit.tasks.registry import model_registry
@@ -36,7 +36,7 @@ _BY_ITSELF: frozenset[TriggerKind] = frozenset({"event", "code", "drift", "quali
 
 
 @task(cache_policy=NO_CACHE)
-def call(context: Context, until: datetime, kind: TriggerKind, reason: str, decision_id: str) -> Call:
+def call(context: Context, until: datetime, kind: TriggerKind, reason: str, decision_id: str) -> RequestOutcome:
     """Ask for the turn that an event is about: the one that triage called for, where a decision is behind it.
 
     Raises:
@@ -44,19 +44,21 @@ def call(context: Context, until: datetime, kind: TriggerKind, reason: str, deci
     """
     if not decision_id:
         return ask(context, until, Trigger(kind=kind, reason=reason))
-    entry = context.ledger.decision(decision_id)
+    entry = context.ledger.decisions.find(decision_id)
     if entry is None or entry.kind != TRIAGE or entry.model != context.spec.name:
         raise EverfitError(f"{decision_id!r} is no triage of {context.spec.name!r}; leave decision_id empty")
     decision = Judged.recall(entry.record).decision
     if decision.verdict != "retrain":
-        return Call(turn_id=None, start=False, reason=f"triage says {decision.verdict}: {decision.reasons[0]}")
+        return RequestOutcome(
+            turn_id=None, start=False, reason=f"triage says {decision.verdict}: {decision.reasons[0]}"
+        )
     return call_decided(context, decision)
 
 
-def call_decided(context: Context, decision: TriageDecision) -> Call:
+def call_decided(context: Context, decision: TriageDecision) -> RequestOutcome:
     """Ask for the turn that a triage decision calls for; of many who ask at once, one is to start it."""
     spec, until, trigger = context.spec, decision.window.until, decision.trigger()
-    entries = remembered(context.ledger, spec.name, context.ledger.turns(spec.name))
+    entries = remembered(context.ledger, spec.name, context.ledger.turns.of(spec.name))
     newest = max([entry.until for entry in entries if entry.until is not None], default=until)
     behind = {each.decision.id: each.decision for each in recalled(entries)}
     behind |= {decision.id: decision}
@@ -67,13 +69,13 @@ def call_decided(context: Context, decision: TriageDecision) -> Call:
         request = TurnRequest.of(decision).model_copy(update={"attempts": attempts})
         return admit(request, past, max(newest, until), spec.retraining)
 
-    return context.ledger.call_turn(spec.name, trigger, Window(until=until), may_start=may_start)
+    return context.ledger.turns.request(spec.name, trigger, Window(until=until), may_start=may_start)
 
 
-def ask(context: Context, until: datetime, trigger: Trigger) -> Call:
+def ask(context: Context, until: datetime, trigger: Trigger) -> RequestOutcome:
     """Ask for a turn that no triage is behind."""
     spec, ledger = context.spec, context.ledger
-    entries = ledger.decisions(spec.name, kind=TRIAGE)
+    entries = ledger.decisions.of(spec.name, kind=TRIAGE)
     newest = max([entry.until for entry in entries if entry.until is not None], default=until)
     code = _code(context) if trigger.kind == "code" else CodeSignal()
 
@@ -82,7 +84,7 @@ def ask(context: Context, until: datetime, trigger: Trigger) -> Call:
         asked = Asked(model=spec.name, kind=trigger.kind, until=until, code=code, attempts=attempts)
         return reply(asked, [past_turn(turn, None) for turn in others], newest, spec.retraining)
 
-    return ledger.call_turn(spec.name, trigger, Window(until=until), may_start=may_start)
+    return ledger.turns.request(spec.name, trigger, Window(until=until), may_start=may_start)
 
 
 def _without(turns: Sequence[Turn], turn_id: str) -> tuple[list[Turn], int]:
@@ -91,14 +93,14 @@ def _without(turns: Sequence[Turn], turn_id: str) -> tuple[list[Turn], int]:
     return [turn for turn in begun(turns) if turn.id != turn_id], own
 
 
-def refused(context: Context, until: datetime, trigger: Trigger) -> Call | None:
+def refused(context: Context, until: datetime, trigger: Trigger) -> RequestOutcome | None:
     """Ask for the turn of a training run that nobody is behind; none if it may go on.
 
     What was granted goes on, and what broke off while it ran may be taken up again by its run; but a turn that has not
     begun for so long that it was given up is asked for anew, since others may have been granted meanwhile.
     """
     turn_id = trigger.turn_id(context.spec.name, until)
-    found = next((turn for turn in context.ledger.turns_as_seen(context.spec.name) if turn.id == turn_id), None)
+    found = next((turn for turn in context.ledger.turns.observed(context.spec.name) if turn.id == turn_id), None)
     given_up = found is not None and found.state == FAILED and found.fence is None and trigger.kind != "manual"
     if not given_up and (found is not None or trigger.kind not in _BY_ITSELF):
         return None
@@ -107,7 +109,7 @@ def refused(context: Context, until: datetime, trigger: Trigger) -> Call | None:
 
 
 @task(cache_policy=NO_CACHE)
-def start(context: Context, answer: Call) -> None:
+def start(context: Context, answer: RequestOutcome) -> None:
     """Start training for a turn that was granted and hasn't begun: by its id, so that it is started once.
 
     That it was granted before, and to another who may have been killed since, makes no difference.
@@ -134,7 +136,7 @@ def start_training(context: Context, turn_id: str) -> bool:
     """
     from prefect.deployments import run_deployment
 
-    model, turn = context.spec.name, context.ledger.turn(turn_id)
+    model, turn = context.spec.name, context.ledger.turns.get(turn_id)
     if turn.state != RUNNING or turn.fence is not None:
         return True
     key = f"{turn.id}/{turn.started_at.isoformat()}"
@@ -153,7 +155,7 @@ def start_training(context: Context, turn_id: str) -> bool:
     return False
 
 
-def final_state(context: Context, answer: Call) -> State[dict[str, Any]]:
+def final_state(context: Context, answer: RequestOutcome) -> State[dict[str, Any]]:
     """The final state of a flow that asked for a turn."""
     name = CALLED if answer.start else CALLED_ALREADY if answer.turn_id else HELD_BACK
     data = {"model": context.spec.name, "state": name, "turn_id": answer.turn_id, "reasons": [answer.reason]}
@@ -162,9 +164,9 @@ def final_state(context: Context, answer: Call) -> State[dict[str, Any]]:
 
 def _code(context: Context) -> CodeSignal:
     """What has changed since the champion was trained, or why that isn't known."""
-    release = context.ledger.current_release(context.spec.name)
+    release = context.ledger.releases.current(context.spec.name)
     if release is None or release.turn_id is None:
         reason = "there is no champion that a turn of this ledger has trained"
         return CodeSignal(status="not_enough", reason=reason)
     run_id = model_registry.model_version(context.mlflow, context.spec.name, release.version).run_id
-    return read_code(context, context.ledger.turn(release.turn_id), run_id)
+    return read_code(context, context.ledger.turns.get(release.turn_id), run_id)

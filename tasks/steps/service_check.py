@@ -21,7 +21,7 @@ SERVED, NOT_SERVED, NO_CHAMPION = "Served", "NotServed", "NoChampion"
 @task(cache_policy=NO_CACHE)
 def newest_release(context: Context) -> Release | None:
     """The release that the ledger knows as the last one that is done."""
-    return context.ledger.current_release(context.spec.name)
+    return context.ledger.releases.current(context.spec.name)
 
 
 @task(cache_policy=NO_CACHE)

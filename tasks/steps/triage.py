@@ -74,9 +74,9 @@ def decide(
         monitoring=spec.monitoring, retraining=spec.retraining, rollback_within=spec.release.rollback_within
     )
     decision = triage(signals, history, policy)
-    new = context.ledger.decision(decision.id) is None
+    new = context.ledger.decisions.find(decision.id) is None
     record = Judged(signals=signals, decision=decision, estimate=estimate)
-    context.ledger.record_decision(
+    context.ledger.decisions.record(
         decision.id,
         model=spec.name,
         kind=TRIAGE,

@@ -32,8 +32,8 @@ def look_at(context: Context, until: datetime) -> TrialResult | None:
 
 def tell(context: Context, found: TrialResult) -> None:
     """Tell those who listen how a trial has ended."""
-    turn = context.ledger.turn(found.state.plan.id)
-    release = context.ledger.release_of(turn.id)
+    turn = context.ledger.turns.get(found.state.plan.id)
+    release = context.ledger.releases.of_turn(turn.id)
     if found.state.end is None:
         return
     if found.turn_state == turn_record.PROMOTED and release is not None:

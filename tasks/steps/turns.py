@@ -34,7 +34,7 @@ logger = logging.getLogger("everfit.training")
 @contextmanager
 def take_turn(context: Context, until: datetime, trigger: Trigger) -> Iterator[Turn]:
     """Hold the model's lease for the turn of a trigger; a turn that has ended is given as it ended."""
-    with context.ledger.take_turn(
+    with context.ledger.turns.take(
         context.spec.name,
         trigger,
         Window(until=until),
@@ -112,12 +112,12 @@ def release(context: Context, turn: Turn, record: TurnRecord) -> tuple[str, tupl
         ):  # whose place only what is better takes
             model_registry.set_alias(client, spec.name, model_registry.CHALLENGER, version.version)
         return state, decision.reasons
-    current = ledger.current_release(spec.name)
+    current = ledger.releases.current(spec.name)
     why = overtaken(evidence.champion_version, None if current is None else current.version)
-    if why and ledger.release_of(turn.id) is None:
+    if why and ledger.releases.of_turn(turn.id) is None:
         logger.warning("release   version %d is not released: %s", version.version, why)
         return turn_record.SUPERSEDED, (f"Superseded: {why}", *decision.reasons)
-    if current is not None and trials.wanted(spec, current) and ledger.release_of(turn.id) is None:
+    if current is not None and trials.wanted(spec, current) and ledger.releases.of_turn(turn.id) is None:
         trial = trials.begin(context, turn, version.version, current)
         logger.info("release   %s", trials.headline(trial.plan))
         return turn_record.ON_TRIAL, (trials.headline(trial.plan), *decision.reasons)
@@ -142,7 +142,7 @@ def finish(context: Context, turn: Turn, state: str, reasons: tuple[str, ...], r
     """Settle the turn in the ledger, and say in words what was decided and why."""
     seconds = round(time.time() - turn.started_at.timestamp(), 1)
     verdict = None if record.decision is None else record.decision.verdict
-    settled = context.ledger.finish_turn(
+    settled = context.ledger.turns.finish(
         turn, state=state, verdict=verdict, reasons=reasons, record=record, seconds=seconds
     )
     artifact = leave_turn(context, settled)

@@ -74,7 +74,7 @@ def test_the_quarantine_is_listed_released_and_discarded(model: str):
     assert "1 rows of sales discarded" in run("quarantine", model, "--discard")
 
     assert "0 rows lie open" in run("quarantine", model)
-    decisions = Ledger.open(Settings()).decisions("sales", kind="quarantine")
+    decisions = Ledger.open(Settings()).decisions.of("sales", kind="quarantine")
     assert [one.verdict for one in decisions] == ["released", "discarded"]
     assert all(one.record["by"] in one.reasons[0] for one in decisions)
 

@@ -24,12 +24,14 @@ def test_the_history_names_each_turn_by_the_id_that_explain_takes(workspace: Pat
     Path("sales.yaml").write_text(SPEC)
     ledger = Ledger.open(Settings())
     for month in (3, 4):
-        turn = ledger.begin_turn("sales", Trigger(reason="monthly"), Window(until=datetime(2024, month, 1, tzinfo=UTC)))
-        ledger.finish_turn(turn, state="NothingNew", verdict="", reasons=[f"no rows since [{month}]"], seconds=1.0)
+        turn = ledger.turns.begin(
+            "sales", Trigger(reason="monthly"), Window(until=datetime(2024, month, 1, tzinfo=UTC))
+        )
+        ledger.turns.finish(turn, state="NothingNew", verdict="", reasons=[f"no rows since [{month}]"], seconds=1.0)
 
     told = CliRunner().invoke(app, ["history", "sales.yaml"]).stdout.splitlines()
 
-    ids = [turn.id for turn in ledger.turns("sales")]
+    ids = [turn.id for turn in ledger.turns.of("sales")]
     below = told.index(f"{ids[0]}  NothingNew")
     assert told[below:] == [
         f"{ids[0]}  NothingNew",

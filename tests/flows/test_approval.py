@@ -68,7 +68,7 @@ def here(_asked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Conte
 
 
 def waiting(here: Context) -> str:
-    (turn,) = here.ledger.turns("deliveries", state="AwaitingApproval")
+    (turn,) = here.ledger.turns.of("deliveries", state="AwaitingApproval")
     return turn.id
 
 
@@ -80,10 +80,10 @@ def decide(here: Context, said: Any = "approve", **given: Any) -> Any:
 def left(here: Context) -> Any:
     """All that an approval could change."""
     ledger, client = here.ledger, here.mlflow
-    (turn,) = ledger.turns("deliveries")
+    (turn,) = ledger.turns.of("deliveries")
     aliases = [getattr(model_registry, name)(client, "deliveries") for name in ("champion", "challenger")]
     tags = client.get_model_version("deliveries", "1").tags
-    return turn, aliases, tags, ledger.decisions("deliveries"), ledger.releases("deliveries")
+    return turn, aliases, tags, ledger.decisions.of("deliveries"), ledger.releases.of("deliveries")
 
 
 def test_what_waits_is_registered_and_released_to_nobody(here: Context):
@@ -183,7 +183,7 @@ def test_a_champion_that_changes_while_a_turn_runs_ends_it_as_superseded(model: 
     champion = model_registry.champion(here.mlflow, "deliveries")
     assert champion is not None
     assert champion.version == 2
-    assert [entry.actor for entry in here.ledger.releases("deliveries")] == ["bob"]
+    assert [entry.actor for entry in here.ledger.releases.of("deliveries")] == ["bob"]
 
 
 @pytest.mark.parametrize(

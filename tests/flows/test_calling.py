@@ -13,7 +13,7 @@ from support.training import a_spec
 
 from everfit.blocks.settings import Settings
 from everfit.tasks.core.records import Trigger, Window
-from everfit.tasks.ledger.requests import Call
+from everfit.tasks.ledger.requests import RequestOutcome
 from everfit.tasks.steps import requests
 from everfit.tasks.triage.event_requests import Reply
 from everfit.tasks.turns.context import Context
@@ -37,9 +37,9 @@ def deployment() -> Iterator[UUID]:
         client.delete_deployment(made)
 
 
-def ask(context: Context) -> Call:
+def ask(context: Context) -> RequestOutcome:
     yes = Reply(admitted=True, reason="so it was decided")
-    return context.ledger.call_turn("small", TRIGGER, WINDOW, may_start=lambda _: yes)
+    return context.ledger.turns.request("small", TRIGGER, WINDOW, may_start=lambda _: yes)
 
 
 def started(deployment: UUID) -> list[str]:
@@ -57,7 +57,7 @@ def test_a_turn_is_started_once_and_once_more_when_it_broke_off(workspace: Path,
         requests.start.fn(context, ask(context))
     assert len(started(deployment)) == 1
 
-    with suppress(RuntimeError), context.ledger.take_turn("small", TRIGGER, WINDOW):
+    with suppress(RuntimeError), context.ledger.turns.take("small", TRIGGER, WINDOW):
         requests.start.fn(context, first)  # it is being run: nothing is to be started
         raise RuntimeError("out of memory")
     requests.start.fn(context, first)  # nobody has called for it anew

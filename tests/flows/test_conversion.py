@@ -40,7 +40,7 @@ def test_a_champion_is_served_as_onnx_and_kept_as_it_was_fitted_too(model: str, 
     champion = model_registry.champion(here.mlflow, "deliveries")
     assert champion is not None
     assert here.mlflow.get_model_version("deliveries", "1").tags["everfit.format"] == "onnx"
-    record = TurnRecord.model_validate(here.ledger.turn(turn["turn_id"]).record)
+    record = TurnRecord.model_validate(here.ledger.turns.get(turn["turn_id"]).record)
     assert record.decision is not None
     reasons = {check.name: check.reason for check in record.decision.checks}
     assert reasons["serving"] == "the prediction service loads the model and answers as in training"

@@ -61,10 +61,10 @@ def left_behind(model: str) -> dict[str, Any]:
         "champion": champion and champion.model_dump(exclude={"run_id"}),
         "challenger": model_registry.challenger(client, name),
         "runs": len(client.search_runs([client.get_experiment_by_name(name).experiment_id])),
-        "turns": [(turn.id, turn.state, turn.verdict, turn.reasons) for turn in ledger.turns(name)],
-        "decisions": [(decision.id, decision.verdict, decision.record) for decision in ledger.decisions(name)],
+        "turns": [(turn.id, turn.state, turn.verdict, turn.reasons) for turn in ledger.turns.of(name)],
+        "decisions": [(decision.id, decision.verdict, decision.record) for decision in ledger.decisions.of(name)],
         "releases": [
-            (entry.seq, entry.version, entry.state, entry.reason, entry.turn_id) for entry in ledger.releases(name)
+            (entry.seq, entry.version, entry.state, entry.reason, entry.turn_id) for entry in ledger.releases.of(name)
         ],
         "rows": len(dataset),
         "keys": sorted(dataset["_key"]),

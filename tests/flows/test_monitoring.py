@@ -241,9 +241,9 @@ def test_concept_shift_is_retrained_once_and_the_new_champion_is_better(workspac
     assert first["turn_state"] == "Promoted"
     assert (again["decision_id"], again["turn_id"]) == (first["decision_id"], first["turn_id"])
     here = context(model)
-    assert len(here.ledger.turns("deliveries")) == 2
-    assert len(here.ledger.decisions("deliveries", kind=TRIAGE)) == 2
-    assert here.ledger.turn(first["turn_id"]).trigger.id == first["decision_id"]
+    assert len(here.ledger.turns.of("deliveries")) == 2
+    assert len(here.ledger.decisions.of("deliveries", kind=TRIAGE)) == 2
+    assert here.ledger.turns.get(first["turn_id"]).trigger.id == first["decision_id"]
 
     after = run(monitoring, model, live(model, 2, rows(window_of(2)[0], 2, strength=-3.0)))
 
@@ -252,11 +252,11 @@ def test_concept_shift_is_retrained_once_and_the_new_champion_is_better(workspac
     assert after["signals"]["quality"]["value"] > first["signals"]["quality"]["value"] + 0.3
     # What came of the turn is part of what triage remembers.
     later = window_of(3)[1]
-    judged = recalled(here.ledger.decisions("deliveries", kind=TRIAGE), later)
+    judged = recalled(here.ledger.decisions.of("deliveries", kind=TRIAGE), later)
     assert all(isinstance(each, Judged) for each in judged)
-    helped = [turn.helped for turn in history_of(judged, here.ledger.turns("deliveries"), later).turns]
+    helped = [turn.helped for turn in history_of(judged, here.ledger.turns.of("deliveries"), later).turns]
     assert helped == [None, True]
-    [outcome] = here.ledger.decisions("deliveries", kind=OUTCOME)
+    [outcome] = here.ledger.decisions.of("deliveries", kind=OUTCOME)
     assert (outcome.verdict, outcome.turn_id) == ("helped", first["turn_id"])
     assert outcome.record["decision_id"] == first["decision_id"]
     assert outcome.record["gain"] > 0.3
@@ -274,8 +274,8 @@ def test_many_monitors_at_once_give_one_turn_and_a_young_release_that_fails_is_r
 
     assert codes == [0] * 6
     here = context(model)
-    assert len(here.ledger.decisions("deliveries", kind=TRIAGE)) == 1
-    assert [turn.state for turn in here.ledger.turns("deliveries")] == ["Promoted", "Promoted"]
+    assert len(here.ledger.decisions.of("deliveries", kind=TRIAGE)) == 1
+    assert [turn.state for turn in here.ledger.turns.of("deliveries")] == ["Promoted", "Promoted"]
     assert model_registry.versions(here.mlflow, "deliveries") == [1, 2]
 
     # The concept turns back at once: the release is young, and the champion before it is better on the same rows.
@@ -288,9 +288,9 @@ def test_many_monitors_at_once_give_one_turn_and_a_young_release_that_fails_is_r
     champion = model_registry.champion(here.mlflow, "deliveries")
     assert champion is not None
     assert champion.version == 1
-    releases = [(entry.kind, entry.version, entry.actor) for entry in here.ledger.releases("deliveries")]
+    releases = [(entry.kind, entry.version, entry.actor) for entry in here.ledger.releases.of("deliveries")]
     assert releases[2:] == [("rollback", 1, "triage")]
-    [outcome] = here.ledger.decisions("deliveries", kind=OUTCOME)
+    [outcome] = here.ledger.decisions.of("deliveries", kind=OUTCOME)
     assert (outcome.verdict, outcome.record["gain"] < -0.3) == ("did_not_help", True)
     assert run(monitoring, model, live(model, 2))["champion"]["version"] == 1
 

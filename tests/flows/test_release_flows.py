@@ -15,6 +15,7 @@ from everfit.flows.rollback_flow import rollback
 from everfit.tasks.core.events import RELEASE_ROLLED_BACK
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.ledger import Ledger
+from everfit.tasks.ledger.leases import Leases
 from everfit.tasks.monitoring.champion_at import ROLLBACK, Standing
 from everfit.tasks.monitoring.monitored_model import Watched
 from everfit.tasks.registry import model_registry
@@ -57,7 +58,7 @@ def test_a_rollback_ends_as_rolled_back_and_is_in_the_ledger(spec: str, monkeypa
     state: Any = rollback(spec, why="complaints", by="ann", return_state=True)
 
     assert (state.name, state.type.value) == ("RolledBack", "COMPLETED")
-    entry = Ledger.open(Settings()).releases("flights")[-1]
+    entry = Ledger.open(Settings()).releases.of("flights")[-1]
     assert (entry.kind, entry.version, entry.reason, entry.actor) == ("rollback", 1, "complaints", "ann")
     told = emitted("flights", entry.at, RELEASE_ROLLED_BACK)[RELEASE_ROLLED_BACK]["release"]
     assert (told["version"], told["previous_version"], told["reason"]) == (1, 2, "complaints")
@@ -68,7 +69,7 @@ def test_a_rollback_to_what_does_not_load_fails_and_changes_nothing(spec: str) -
 
     assert state.is_failed()
     assert "can't be loaded" in state.message
-    assert len(Ledger.open(Settings()).releases("flights")) == 2
+    assert len(Ledger.open(Settings()).releases.of("flights")) == 2
 
 
 def test_reconcile_says_what_it_did(spec: str) -> None:
@@ -85,7 +86,7 @@ def test_monitoring_begins_with_what_is_really_the_champion(spec: str) -> None:
     for _ in range(2):  # there is no reference behind these versions, so that is as far as it comes
         assert monitoring(spec, UNTIL, return_state=True).is_failed()
 
-    assert [(entry.kind, entry.version) for entry in ledger.releases("flights")[2:]] == [("outside", 1)]
+    assert [(entry.kind, entry.version) for entry in ledger.releases.of("flights")[2:]] == [("outside", 1)]
 
 
 UNTIL = datetime(2013, 4, 1, tzinfo=UTC)
@@ -110,7 +111,7 @@ def rolled_back(spec: str, name: str = "lost", until: datetime = UNTIL) -> bool:
 
 
 def noted() -> list[tuple[str, Any, Any]]:
-    found = Ledger.open(Settings()).decisions("flights", kind=ROLLBACK)
+    found = Ledger.open(Settings()).decisions.of("flights", kind=ROLLBACK)
     return [(entry.id, entry.until, entry.record["seq"]) for entry in found]
 
 
@@ -126,7 +127,7 @@ def test_what_triage_takes_back_is_taken_back_once(spec: str) -> None:
     assert rolled_back(spec)  # looked at again
     assert rolled_back(spec, "of another window", datetime(2013, 4, 2, tzinfo=UTC))
 
-    assert [(entry.kind, entry.version) for entry in Ledger.open(Settings()).releases("flights")[2:]] == [
+    assert [(entry.kind, entry.version) for entry in Ledger.open(Settings()).releases.of("flights")[2:]] == [
         ("rollback", 1)
     ]
     assert noted() == [("lost/rollback", UNTIL, 3)]
@@ -159,18 +160,18 @@ def test_a_rollback_that_was_broken_off_before_the_ledger_had_its_place_gets_it(
 
 @pytest.mark.usefixtures("loads")
 def test_triage_takes_back_nothing_that_came_while_it_waited(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    client, ledger, lease = tracking_client(Settings()), Ledger.open(Settings()), Ledger.lease
+    client, ledger, lease = tracking_client(Settings()), Ledger.open(Settings()), Leases.hold
     client.create_model_version("flights", "file:///nowhere", run_id=client.get_model_version("flights", "1").run_id)
 
     def taken_late(*given: Any, **named: Any) -> Any:
-        monkeypatch.setattr(Ledger, "lease", lease)
+        monkeypatch.setattr(Leases, "hold", lease)
         release(ledger, client, "flights", 3, expected_previous=2, reason="better", actor="gate")
         return lease(*given, **named)
 
-    monkeypatch.setattr(Ledger, "lease", taken_late)
+    monkeypatch.setattr(Leases, "hold", taken_late)
     assert not rolled_back(spec)
     assert not rolled_back(spec)
-    current = ledger.current_release("flights")
+    current = ledger.releases.current("flights")
     assert current is not None
     assert (current.version, noted()) == (3, [])
     told = [

@@ -37,9 +37,9 @@ def test_a_model_that_cannot_be_served_as_it_was_trained_is_not_released(model: 
         "Released nothing, so there is no champion yet: p99_ms in the prediction service"
     )
     here = Context(load_spec(model), Settings())
-    settled = here.ledger.turn(turn["turn_id"])
+    settled = here.ledger.turns.get(turn["turn_id"])
     record = TurnRecord.model_validate(settled.record)
-    decision = here.ledger.decision(f"{settled.id}/gate")
+    decision = here.ledger.decisions.find(f"{settled.id}/gate")
     assert decision is not None
     assert Evidence.model_validate(decision.record["evidence"]) == record.evidence
     assert record.evidence is not None

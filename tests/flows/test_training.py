@@ -66,14 +66,14 @@ def test_what_is_released_was_fitted_on_the_hold_out_too_and_says_so(released: s
     assert champion is not None
     assert champion.trained_until == MARCH - timedelta(days=1)  # the maturity, and no hold-out left out
     assert champion.snapshot_digest == first_turn["snapshot"]["digest"]
-    (release,) = here.ledger.releases("deliveries")
+    (release,) = here.ledger.releases.of("deliveries")
     assert (release.version, release.state, release.turn_id) == (1, "verified", first_turn["turn_id"])
 
 
 def test_the_same_trigger_gives_one_turn(released: str, first_turn: dict[str, Any]):
     assert run(released) == first_turn
     here = context(released)
-    assert len(here.ledger.turns("deliveries")) == 1
+    assert len(here.ledger.turns.of("deliveries")) == 1
     assert model_registry.versions(here.mlflow, "deliveries") == [1]
 
 
@@ -94,7 +94,7 @@ def test_a_challenger_that_learned_nothing_better_does_not_replace_the_champion(
     champion, challenger = (getattr(model_registry, alias)(here.mlflow, "deliveries") for alias in aliases)
     assert (champion.version, challenger.version) == (1, 2)
     # Both were judged on rows that neither had seen.
-    evidence = here.ledger.decision(f"{turn['turn_id']}/gate").record["evidence"]
+    evidence = here.ledger.decisions.find(f"{turn['turn_id']}/gate").record["evidence"]
     assert datetime.fromisoformat(evidence["holdout"]["since"]) >= champion.trained_until
     assert evidence["overlap_rows"] == 0
 

@@ -28,7 +28,7 @@ def tidy(story: Story, *, dry_run: bool = False) -> tuple[str, dict[str, Any]]:
 @pytest.mark.usefixtures("prefect_server")
 def test_what_is_old_goes_and_what_the_champion_was_made_from_stays(story: Story):
     first, second, third = (
-        (turn.id, TurnRecord.recall(turn.record).snapshot) for turn in story.context.ledger.turns("sales")
+        (turn.id, TurnRecord.recall(turn.record).snapshot) for turn in story.context.ledger.turns.of("sales")
     )
     killed = story.train(datetime(2024, 4, 2, tzinfo=UTC), "killed")
     before = sorted(story.dataset()["id"])
@@ -57,14 +57,14 @@ def test_what_is_old_goes_and_what_the_champion_was_made_from_stays(story: Story
     # The champion's data stays, and that of a turn that isn't over; what the others changed is in neither.
     assert done["broken_turns"] == [second[0], third[0]]
     assert [story.is_whole(each[1]) for each in (first, second, third, killed)] == [True, False, False, True]
-    decisions = story.context.ledger.decisions("sales", kind="upkeep")
+    decisions = story.context.ledger.decisions.of("sales", kind="upkeep")
     assert [one.record["ended"] for one in decisions] == [[], [second[0], third[0]]]
     assert f"turn {second[0]} can't be reproduced any more" in decisions[-1].reasons
 
 
 @pytest.mark.usefixtures("prefect_server")
 def test_rows_go_after_as_long_as_the_spec_says_but_not_from_the_champions_data(story: Story):
-    (champion, *_) = (TurnRecord.recall(turn.record).snapshot for turn in story.context.ledger.turns("sales"))
+    (champion, *_) = (TurnRecord.recall(turn.record).snapshot for turn in story.context.ledger.turns.of("sales"))
     days = (datetime.now(UTC) - MARCH).days
     story.write_spec(upkeep={"keep": {"dataset": f"{days}d", "quarantine": "30d", "labels": "30d"}})
 
@@ -89,7 +89,7 @@ POINTS = [
 
 @pytest.mark.usefixtures("prefect_server")
 def test_broken_off_at_any_step_and_run_again_it_ends_as_if_left_alone(story: Story, monkeypatch: pytest.MonkeyPatch):
-    first, second, third = (TurnRecord.recall(turn.record).snapshot for turn in story.context.ledger.turns("sales"))
+    first, second, third = (TurnRecord.recall(turn.record).snapshot for turn in story.context.ledger.turns.of("sales"))
     days = (datetime.now(UTC) - FEBRUARY).days
     story.age(LONG)
     story.write_spec(upkeep={"keep": {"dataset": f"{days}d"}})

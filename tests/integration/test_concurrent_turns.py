@@ -43,8 +43,8 @@ def environment() -> dict[str, str]:
 
 def assert_one_turn_and_champion(model: str, turns: int = 1) -> None:
     here = Context(load_spec(model), Settings())
-    assert [turn.state for turn in here.ledger.turns("deliveries")] == ["Promoted"] * turns
-    (release,) = here.ledger.releases("deliveries")
+    assert [turn.state for turn in here.ledger.turns.of("deliveries")] == ["Promoted"] * turns
+    (release,) = here.ledger.releases.of("deliveries")
     champion = model_registry.champion(here.mlflow, "deliveries")
     assert champion is not None
     assert (release.version, release.state, champion.version) == (1, "verified", 1)

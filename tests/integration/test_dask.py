@@ -62,7 +62,7 @@ def test_a_turn_on_workers_finds_what_it_finds_in_threads(
     turn = json.loads(done.stdout)
     assert turn["state"] == "Promoted"
     here = Context(load_spec("deliveries.yaml"), Settings())
-    settled = here.ledger.turn(turn["turn_id"])
+    settled = here.ledger.turns.get(turn["turn_id"])
     record = TurnRecord.model_validate(settled.record)
     data = ingestion.data_of(here, settled, record)
     assert facts(record.trials) == facts([train.try_candidate(data, each.candidate) for each in record.trials])

@@ -58,7 +58,7 @@ def everything(story: Story) -> list[str]:
 @pytest.mark.parametrize(("gone", "kept"), [("3", "4"), ("1999", "1998")])
 def test_no_row_of_the_key_is_left_anywhere(story: Story, gone: str, kept: str):
     assert gone in everything(story)
-    first, second, third = (turn.id for turn in story.context.ledger.turns("sales"))
+    first, second, third = (turn.id for turn in story.context.ledger.turns.of("sales"))
 
     done = forget_key(story.context, [gone], NOW, "ann")
     again = forget_key(story.context, [f"id={gone}"], datetime(2024, 5, 2, tzinfo=UTC), "ann")
@@ -72,7 +72,7 @@ def test_no_row_of_the_key_is_left_anywhere(story: Story, gone: str, kept: str):
     assert done.ended == ((first, second, third) if gone == "3" else (third,))
     assert not again.found_any
     assert (again.ended, again.broken_turns) == ((), done.broken_turns)
-    decisions = story.context.ledger.decisions("sales", kind="forget")
+    decisions = story.context.ledger.decisions.of("sales", kind="forget")
     assert [one.verdict for one in decisions] == ["removed", "nothing found"]
     assert decisions[0].record["request"] == decisions[1].record["request"]
 
@@ -84,9 +84,9 @@ def test_the_sample_that_monitoring_compares_with_forgets_too(story: Story, tmp_
     (tmp_path / "reference").mkdir()
     sample.to_parquet(tmp_path / SAMPLE_FILE, index=False)
     client.log_artifact(run.info.run_id, str(tmp_path / SAMPLE_FILE), "reference")
-    with story.context.ledger.take_turn("sales", *story.another_turn()) as turn:
+    with story.context.ledger.turns.take("sales", *story.another_turn()) as turn:
         version = ModelVersion(model="sales", version=1, run_id=run.info.run_id, trained_until=APRIL)
-        story.context.ledger.finish_turn(turn, state="ChampionKept", record=TurnRecord(version=version))
+        story.context.ledger.turns.finish(turn, state="ChampionKept", record=TurnRecord(version=version))
 
     done = forget_key(story.context, ["id=3"], NOW, "ann")
 
@@ -111,5 +111,5 @@ def test_a_turn_that_was_killed_goes_on_without_the_row(story: Story):
 def test_what_names_no_key_is_refused_and_a_running_turn_is_not_disturbed(story: Story):
     with pytest.raises(SpecError, match=r"'shop' is no column of the key, which is id; write --key COLUMN=VALUE"):
         forget_key(story.context, ["shop=north"], NOW, "ann")
-    with story.context.ledger.lease("sales"), pytest.raises(BusyError, match="is busy"):
+    with story.context.ledger.leases.hold("sales"), pytest.raises(BusyError, match="is busy"):
         forget_key(story.context, ["3"], NOW, "ann")

@@ -55,12 +55,12 @@ def ledger(host: str) -> Ledger:
     """A ledger with a turn, a look at what is served, and a turn that waits."""
     ledger = Ledger.open(f"postgresql+psycopg://everfit:{PASSWORDS['EVERFIT']}@/everfit?host={host}")
     window = Window(until=NOW - DAY)
-    turn = ledger.begin_turn("flights", Trigger(reason="a start"), window, spec_digest="s", code_version="c")
+    turn = ledger.turns.begin("flights", Trigger(reason="a start"), window, spec_digest="s", code_version="c")
     record = TurnRecord(
         batch=Batch(turn_id=turn.id, window=window, read=120, new=100, changed=15, duplicates=5),
         validation=Validation(passed=True, rows=115, bad_rows=3, reasons=(), outcomes=(), suite_inferred=False),
     )
-    ledger.finish_turn(turn, state="AwaitingApproval", reasons=["waits for somebody"], record=record, seconds=12.5)
+    ledger.turns.finish(turn, state="AwaitingApproval", reasons=["waits for somebody"], record=record, seconds=12.5)
     base = Baseline(value=0.8, standard_error=0.01, rows=900)
     looked = Window(since=NOW - 8 * DAY, until=NOW - DAY)
     signals = Signals(
@@ -78,7 +78,7 @@ def ledger(host: str) -> Ledger:
             baseline=base,
         ),
     )
-    ledger.record_decision(
+    ledger.decisions.record(
         "flights/look",
         model="flights",
         kind=TRIAGE,
@@ -129,7 +129,7 @@ def test_each_panel_finds_what_the_ledger_holds(host: str, ledger: Ledger, panel
     if panel == "Turns":
         assert rows[0][1:] == (
             "flights",
-            ledger.turns("flights")[0].id,
+            ledger.turns.of("flights")[0].id,
             "manual",
             "a start",
             "AwaitingApproval",

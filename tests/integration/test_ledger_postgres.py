@@ -26,7 +26,7 @@ def ledger(postgres: Callable[[], str]) -> Ledger:
 
 
 def test_the_schema_is_what_the_migrations_make(ledger: Ledger) -> None:
-    with ledger.read() as connection:
+    with ledger.store.read() as connection:
         assert (
             compare_metadata(MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}), metadata)
             == []
@@ -50,7 +50,7 @@ def test_twenty_processes_open_a_new_ledger_and_begin_a_turn(postgres: Callable[
         if pid == 0:
             code = 1
             try:
-                Ledger.open(url).begin_turn("flights", Trigger(), MARCH)
+                Ledger.open(url).turns.begin("flights", Trigger(), MARCH)
                 code = 0
             except BaseException:  # noqa: BLE001 - the parent is to hear of it, whatever it is
                 (tmp_path / "log").write_text(traceback.format_exc())
@@ -60,63 +60,63 @@ def test_twenty_processes_open_a_new_ledger_and_begin_a_turn(postgres: Callable[
     codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
 
     assert codes == [0] * 20, (tmp_path / "log").read_text()
-    assert len(Ledger.open(url).turns("flights")) == 1
+    assert len(Ledger.open(url).turns.of("flights")) == 1
 
 
 def test_a_turn_and_its_decision_come_back_as_they_were(ledger: Ledger) -> None:
     odd = {"nan": float("nan"), "nul": "a\x00b", "until": MARCH.until}
-    with ledger.take_turn("flights", Trigger(), MARCH) as turn:
-        ledger.record_decision("d", model="flights", kind="gate", verdict="keep", record=odd, turn_id=turn.id)
-        ledger.finish_turn(turn, state="ChampionKept", verdict="keep", reasons=["no gain"], record=odd, seconds=1.5)
+    with ledger.turns.take("flights", Trigger(), MARCH) as turn:
+        ledger.decisions.record("d", model="flights", kind="gate", verdict="keep", record=odd, turn_id=turn.id)
+        ledger.turns.finish(turn, state="ChampionKept", verdict="keep", reasons=["no gain"], record=odd, seconds=1.5)
     story = ledger.story(turn.id)
 
     assert story.turn.record == {"nan": "NaN", "nul": "a\ufffdb", "until": "2013-03-01T00:00:00Z"}
     assert story.decisions[0].record == story.turn.record
     assert story.turn.window == MARCH
     assert story.turn.started_at.tzinfo is UTC
-    assert ledger.begin_turn("flights", Trigger(), MARCH) == story.turn
+    assert ledger.turns.begin("flights", Trigger(), MARCH) == story.turn
 
 
 def test_of_thirty_who_begin_different_turns_each_gets_a_number(ledger: Ledger) -> None:
     with ThreadPoolExecutor(10) as pool:
-        list(pool.map(lambda n: ledger.begin_turn("flights", Trigger(reason=str(n % 15)), MARCH), range(30)))
+        list(pool.map(lambda n: ledger.turns.begin("flights", Trigger(reason=str(n % 15)), MARCH), range(30)))
 
-    assert [turn.seq for turn in ledger.turns("flights")] == list(range(1, 16))
+    assert [turn.seq for turn in ledger.turns.of("flights")] == list(range(1, 16))
 
 
 def test_a_lease_is_held_by_one_and_fences_the_other(ledger: Ledger) -> None:
-    with ledger.lease("flights") as lease:
-        old = ledger.begin_turn("flights", Trigger(), MARCH, lease=lease)
-        with pytest.raises(BusyError, match="is busy"), ledger.lease("flights"):
+    with ledger.leases.hold("flights") as lease:
+        old = ledger.turns.begin("flights", Trigger(), MARCH, lease=lease)
+        with pytest.raises(BusyError, match="is busy"), ledger.leases.hold("flights"):
             pass
-    with ledger.lease("flights", wait=timedelta(seconds=5)) as lease:
+    with ledger.leases.hold("flights", wait=timedelta(seconds=5)) as lease:
         assert lease.token == 2
         with pytest.raises(BusyError, match="no longer held"):
-            ledger.finish_turn(old, state="Promoted")
+            ledger.turns.finish(old, state="Promoted")
 
 
 def test_of_ten_who_release_on_the_same_champion_one_wins(ledger: Ledger) -> None:
     def attempt(number: int) -> bool:
         target = ModelVersion(model="flights", version=number, run_id="r", trained_until=MARCH.until)
-        with ledger.lease("flights", scope="release", wait=timedelta(seconds=60)) as lease:
+        with ledger.leases.hold("flights", scope="release", wait=timedelta(seconds=60)) as lease:
             try:
-                ledger.record_outside_release(target, expected_previous=None, reason="", lease=lease)
+                ledger.releases.record_outside(target, expected_previous=None, reason="", lease=lease)
             except LedgerError:
                 return False
             return True
 
     with ThreadPoolExecutor(10) as pool:
         assert sorted(pool.map(attempt, range(1, 11))) == [False] * 9 + [True]
-    assert len(ledger.releases("flights")) == 1
+    assert len(ledger.releases.of("flights")) == 1
 
 
 def test_a_connection_that_was_cut_is_an_error_in_words_and_the_next_works(ledger: Ledger) -> None:
     def cut() -> None:
-        with ledger.read() as mine, ledger.read() as another:
+        with ledger.store.read() as mine, ledger.store.read() as another:
             pid = mine.execute(text("SELECT pg_backend_pid()")).scalar_one()
             another.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
             mine.execute(text("SELECT 1"))
 
     with pytest.raises(LedgerError, match="did not answer"):
         cut()
-    assert ledger.begin_turn("flights", Trigger(), MARCH).seq == 1
+    assert ledger.turns.begin("flights", Trigger(), MARCH).seq == 1

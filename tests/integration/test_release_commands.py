@@ -35,17 +35,17 @@ def ledger(workspace: Path, flights_registry: Any, monkeypatch: pytest.MonkeyPat
     release(found, client, "flights", 2, expected_previous=1, reason="better", actor="gate")
     for model in ("flights", "parcels"):
         with found.take_turn(model, Trigger(), Window(until="2013-03-01T00:00:00Z")) as turn:
-            found.finish_turn(turn, state="ChampionKept", verdict="keep", reasons=["Kept champion 2: no gain"])
+            found.turns.finish(turn, state="ChampionKept", verdict="keep", reasons=["Kept champion 2: no gain"])
     return found
 
 
 def left(ledger: Ledger) -> Any:
     champion = model_registry.champion(tracking_client(Settings()), "flights")
-    return champion, ledger.releases("flights"), ledger.turns("flights"), ledger.decisions("flights")
+    return champion, ledger.releases.of("flights"), ledger.turns.of("flights"), ledger.decisions.of("flights")
 
 
 def test_a_mistake_is_one_line_and_changes_nothing(ledger: Ledger):
-    mine, others = (ledger.turns(model)[0].id for model in ("flights", "parcels"))
+    mine, others = (ledger.turns.of(model)[0].id for model in ("flights", "parcels"))
     who = ["--by", "ann", "--why", "so"]
     mistakes = {
         "has no version 9; it has 1, 2, 3, 4": ["rollback", "flights.yaml", "--to", "9", "--why", "x"],
@@ -70,7 +70,7 @@ def test_a_mistake_is_one_line_and_changes_nothing(ledger: Ledger):
 
 
 def test_each_command_answers_with_one_json_object(ledger: Ledger):
-    turn = ledger.turns("flights")[0].id
+    turn = ledger.turns.of("flights")[0].id
     tracking_client(Settings()).set_registered_model_alias("flights", "champion", "3")
 
     said = everfit(
@@ -93,12 +93,12 @@ def test_a_server_that_is_configured_hears_of_a_rollback(ledger: Ledger, prefect
     ((code, _, err),) = everfit(["rollback", "flights.yaml", "--why", "complaints"], PREFECT_API_URL=server)
 
     assert code == 0, err
-    entry = ledger.releases("flights")[-1]
+    entry = ledger.releases.of("flights")[-1]
     assert emitted("flights", entry.at, RELEASE_ROLLED_BACK)[RELEASE_ROLLED_BACK]["release"]["seq"] == entry.seq
 
 
 def test_people_are_told_in_words(ledger: Ledger):
-    turn = ledger.turns("flights")[0].id
+    turn = ledger.turns.of("flights")[0].id
 
     said = everfit(
         ["explain", turn], ["rollback", "flights.yaml", "--why", "complaints"], ["reconcile", "flights.yaml"]

@@ -106,13 +106,13 @@ def _first(ledger: Ledger, client: MlflowClient) -> None:
 
 
 def _promote(ledger: Ledger, client: MlflowClient) -> None:
-    with ledger.take_turn("flights", Trigger(), MARCH) as turn:
+    with ledger.turns.take("flights", Trigger(), MARCH) as turn:
         made = release(ledger, client, "flights", 2, expected_previous=1, reason="better", actor="gate", turn=turn)
-        ledger.finish_turn(turn, state="Promoted", verdict="promote", record=made)
+        ledger.turns.finish(turn, state="Promoted", verdict="promote", record=made)
 
 
 def _promote_next(ledger: Ledger, client: MlflowClient) -> None:
-    current = ledger.current_release("flights")
+    current = ledger.releases.current("flights")
     release(ledger, client, "flights", 3, expected_previous=current.seq if current else None, reason="", actor="gate")
 
 
@@ -138,7 +138,7 @@ def _challenge(ledger: Ledger, client: MlflowClient) -> None:
 
 def _agree(*allowed: int | None, outside: frozenset[int] = frozenset()) -> Act:
     def check(ledger: Ledger, client: MlflowClient) -> None:
-        releases, current = ledger.releases("flights"), ledger.current_release("flights")
+        releases, current = ledger.releases.of("flights"), ledger.releases.current("flights")
         champion, challenger = model_registry.champion(client, "flights"), model_registry.challenger(client, "flights")
         assert [entry.seq for entry in releases] == list(range(1, len(releases) + 1))
         assert {entry.state for entry in releases} <= {"verified", "undone"}, releases
@@ -264,13 +264,13 @@ def test_a_turn_that_was_killed_ends_as_if_it_had_not_been(make_case: Any) -> No
 def _promote_again(ledger: Ledger, client: MlflowClient) -> None:
     """As the flow does: reconcile, take the turn up, release unless that was done."""
     reconcile(ledger, client, "flights")
-    with ledger.take_turn("flights", Trigger(), MARCH) as turn:
+    with ledger.turns.take("flights", Trigger(), MARCH) as turn:
         if turn.settled:
             return
-        made = ledger.release_of(turn.id) or release(
+        made = ledger.releases.of_turn(turn.id) or release(
             ledger, client, "flights", 2, expected_previous=1, reason="better", actor="gate", turn=turn
         )
-        ledger.finish_turn(turn, state="Promoted", verdict="promote", record=made)
+        ledger.turns.finish(turn, state="Promoted", verdict="promote", record=made)
 
 
 def test_of_twenty_who_promote_at_once_one_wins_each_number(make_case: Any) -> None:
@@ -299,7 +299,7 @@ def test_of_twenty_who_promote_at_once_one_wins_each_number(make_case: Any) -> N
 
     assert codes == [0] * 20, (case.folder / "log").read_text()
     wins = sum(int((case.folder / f"wins-{number}").read_text()) for number in range(20))
-    releases = Ledger.open(case.ledger_url).releases("flights")
+    releases = Ledger.open(case.ledger_url).releases.of("flights")
     assert [entry.seq for entry in releases] == list(range(1, len(releases) + 1))
     assert [entry.state for entry in releases] == ["verified"] * wins
     assert all(after.previous_version == before.version for before, after in itertools.pairwise(releases))
@@ -309,7 +309,7 @@ def test_of_twenty_who_promote_at_once_one_wins_each_number(make_case: Any) -> N
 def _rounds(ledger: Ledger, client: MlflowClient) -> int:
     wins = 0
     for _ in range(2):
-        current = ledger.current_release("flights")
+        current = ledger.releases.current("flights")
         version = 2 if current is not None and current.version == 1 else 1
         expected = current.seq if current else None
         try:
@@ -321,7 +321,7 @@ def _rounds(ledger: Ledger, client: MlflowClient) -> int:
 
 
 def _agree_after_a_race(ledger: Ledger, client: MlflowClient) -> None:
-    current, champion = ledger.current_release("flights"), model_registry.champion(client, "flights")
+    current, champion = ledger.releases.current("flights"), model_registry.champion(client, "flights")
     assert current is not None
     assert champion is not None
     assert (current.version, current.run_id) == (champion.version, champion.run_id)

@@ -119,7 +119,7 @@ class Stack:
 
     @property
     def turns(self) -> list[Any]:
-        return self.ledger.turns("deliveries")
+        return self.ledger.turns.of("deliveries")
 
     @property
     def ledger(self) -> Ledger:
@@ -325,7 +325,7 @@ def test_the_next_run_recovers_whatever_died_in_mid_turn(
         ended = wait_for(lambda after=after: stack.over(after), 400)
         assert ended["state_name"] in {"Promoted", "ChampionKept", "NothingNew"}, f"{fault}: {ended['state']}"
         wait_for(lambda begun=begun: stack.over(begun), 400)
-        champion = stack.ledger.current_release("deliveries")
+        champion = stack.ledger.releases.current("deliveries")
         assert champion is not None
         assert champion.state == "verified"
         wait_for(lambda champion=champion: stack.served == champion.version)

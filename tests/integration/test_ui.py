@@ -254,9 +254,9 @@ def test_a_waiting_challenger_is_approved_in_the_form(desk: Desk):
     state: Any = run_flow(approval, flow_run=resumed, return_type="state")
     assert state.name == "Promoted"
     ledger = Ledger.open(Settings())
-    (release,) = ledger.releases("deliveries")
+    (release,) = ledger.releases.of("deliveries")
     assert (release.version, release.actor, release.state) == (1, "ann", "verified")
-    assert ledger.turn(desk.turn_id).reasons[0] == "Approved by ann: seen in the browser"
+    assert ledger.turns.get(desk.turn_id).reasons[0] == "Approved by ann: seen in the browser"
     told = [one for one in desk.prefect.read_artifacts() if one.key == "deliveries-turn"]
     newest = max(told, key=lambda one: one.created)
     assert newest.description == "Promoted: Approved by ann: seen in the browser"
@@ -286,7 +286,7 @@ def test_a_threshold_that_is_edited_in_the_block_counts_from_the_next_run_on(des
 
 def test_the_drift_report_opens_from_what_monitoring_has_left(desk: Desk):
     # Given a champion whose deliveries all go far since March, and a look at them
-    if Ledger.open(Settings()).current_release("deliveries") is None:
+    if Ledger.open(Settings()).releases.current("deliveries") is None:
         approve("deliveries", desk.turn_id, by="ann", why="it was seen to work")
     spring = deliveries("2024-03-01", 28, seed=1)
     spring["distance"] += 8

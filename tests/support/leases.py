@@ -9,6 +9,6 @@ from everfit.tasks.ledger.schema import leases
 
 def held_leases(ledger: Ledger, model: str) -> list[Lease]:
     """Those that somebody holds."""
-    with ledger.read() as connection:
+    with ledger.store.read() as connection:
         query = select(leases).where(leases.c.model == model, leases.c.holder.is_not(None))
         return [Lease.recall(dict(row)) for row in connection.execute(query).mappings()]

@@ -28,4 +28,4 @@ def open_at_once(url: str, window: Window, count: int) -> list[int | None]:
 
 def _open_and_begin(url: str, window: Window, gate: Barrier) -> None:
     gate.wait(60)
-    Ledger.open(url).begin_turn("flights", Trigger(), window)
+    Ledger.open(url).turns.begin("flights", Trigger(), window)

@@ -39,7 +39,7 @@ class Service:
 
 
 def promote(ledger: Ledger, client: MlflowClient, version: int, **more: Any) -> Release:
-    current = ledger.current_release("flights")
+    current = ledger.releases.current("flights")
     arguments = {"expected_previous": current.seq if current else None, "reason": "better", "actor": "gate"}
     return release(ledger, client, "flights", version, **(arguments | more))
 
@@ -50,7 +50,7 @@ def aliased(client: MlflowClient) -> int | None:
 
 
 def agree(ledger: Ledger, client: MlflowClient, version: int) -> None:
-    current = ledger.current_release("flights")
+    current = ledger.releases.current("flights")
     found = model_registry.model_version(client, "flights", version)
     assert current is not None
     assert (current.version, current.state, aliased(client)) == (version, "verified", version)

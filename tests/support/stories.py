@@ -44,7 +44,7 @@ class Story(Loop):
         """A turn that took in what is new, registered a version, and ended in a state."""
         here, window = self.context, Window(until=until)
         ledger, client = here.ledger, here.mlflow
-        with ledger.take_turn("sales", Trigger(), window) as turn:
+        with ledger.turns.take("sales", Trigger(), window) as turn:
             self.turn(until, turn.id)
             snapshot = take_snapshot(self.spec, window, self.workspace)
             if state == "killed":
@@ -55,11 +55,11 @@ class Story(Loop):
                 client.create_registered_model("sales")
             made = int(client.create_model_version("sales", "file:///none").version)
             version = ModelVersion(model="sales", version=made, run_id="", trained_until=until)
-            ledger.finish_turn(turn, state=state, record=TurnRecord(snapshot=snapshot, version=version))
+            ledger.turns.finish(turn, state=state, record=TurnRecord(snapshot=snapshot, version=version))
             if state == "Promoted":
-                with ledger.lease("sales", scope="release") as lease:
-                    current = ledger.current_release("sales")
-                    entry = ledger.intend_release(
+                with ledger.leases.hold("sales", scope="release") as lease:
+                    current = ledger.releases.current("sales")
+                    entry = ledger.releases.intend(
                         version,
                         expected_previous=current.seq if current else None,
                         previous_version=current.version if current else None,
@@ -69,8 +69,8 @@ class Story(Loop):
                         lease=lease,
                     )
                     model_registry.set_alias(client, "sales", model_registry.CHAMPION, made)
-                    ledger.advance_release(
-                        ledger.advance_release(entry, "alias_set", lease=lease), "verified", lease=lease
+                    ledger.releases.advance(
+                        ledger.releases.advance(entry, "alias_set", lease=lease), "verified", lease=lease
                     )
             return turn.id, snapshot
 
@@ -80,7 +80,7 @@ class Story(Loop):
     def break_off(self, until: datetime) -> str:
         """A turn that died when it had checked what it read."""
         here = self.context
-        with here.ledger.take_turn("sales", Trigger(), Window(until=until)) as turn:
+        with here.ledger.turns.take("sales", Trigger(), Window(until=until)) as turn:
             validate(self.spec, ingest(self.spec, until, turn.id, self.workspace), self.workspace)
         return turn.id
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from everfit.tasks.ledger import Turn
-from everfit.tasks.ledger.requests import Call
+from everfit.tasks.ledger.requests import RequestOutcome
 from everfit.tasks.monitoring.signals.drift import DriftResult
 from everfit.tasks.triage import TriageDecision
 from everfit.tasks.triage.signals import Area, QualitySignal, Signals
@@ -48,7 +48,13 @@ def before_first_champion(model: str, until: datetime, *, state: str) -> dict[st
 
 
 def summary(
-    signals: Signals, decision: TriageDecision, *, state: str, run_id: str, turn: Turn | None, call: Call | None
+    signals: Signals,
+    decision: TriageDecision,
+    *,
+    state: str,
+    run_id: str,
+    turn: Turn | None,
+    call: RequestOutcome | None,
 ) -> dict[str, Any]:
     """A window as `everfit monitor --json` prints it."""
     return {

@@ -23,7 +23,7 @@ def finish(context: Context, state: TrialState) -> tuple[Turn, str]:
         The turn, and what it ended as, or will.
     """
     plan, ledger = state.plan, context.ledger
-    turn = ledger.turn(plan.id)
+    turn = ledger.turns.get(plan.id)
     if state.end is None:
         return turn, turn.state if turn.settled else turn_record.ON_TRIAL
     end = state.end
@@ -36,7 +36,7 @@ def finish(context: Context, state: TrialState) -> tuple[Turn, str]:
     withdraw(context, plan)
     if turn.state != turn_record.ON_TRIAL:
         return turn, turn.state if turn.settled else _state_of(end)
-    turn = ledger.finish_turn(
+    turn = ledger.turns.finish(
         turn,
         state=_state_of(end),
         verdict=turn.verdict,
@@ -57,12 +57,12 @@ def _why_not_released(context: Context, state: TrialState, turn: Turn) -> str:
     """Release the challenger; why that can't be, in words, if something came in between."""
     plan, ledger, end = state.plan, context.ledger, state.end
     assert end is not None  # noqa: S101 - only an ended trial is released
-    made = ledger.release_of(turn.id)
+    made = ledger.releases.of_turn(turn.id)
     if made is not None and made.state == "verified":
         return ""
-    current = ledger.current_release(plan.model)
+    current = ledger.releases.current(plan.model)
     if made is None:
-        if any(entry.turn_id == turn.id and entry.state == "undone" for entry in ledger.releases(plan.model)):
+        if any(entry.turn_id == turn.id and entry.state == "undone" for entry in ledger.releases.of(plan.model)):
             return "it was released and taken back, as it was not what the services answered with"
         why = overtaken(plan.champion, None if current is None else current.version)
         if why:

@@ -83,7 +83,7 @@ def begin(
         metric=spec.metric,
         since=turn.window.until + waited,
     )
-    with context.ledger.lease(spec.name, scope="release", turn_id=turn.id, wait=LEASE_WAIT):
+    with context.ledger.leases.hold(spec.name, scope="release", turn_id=turn.id, wait=LEASE_WAIT):
         begun = _replayed(context, turn.id)
         if begun is not None and begun.end is not None:
             return begun
@@ -91,7 +91,7 @@ def begin(
             why = f"version {version} is tried in its place"
             _record(context, other.plan, None, superseded(why), f"{other.plan.id}/{TRIAL}/end")
             write_arms(context.mlflow, spec.name, other.plan.challenger, None)
-        context.ledger.record_decision(
+        context.ledger.decisions.record(
             f"{turn.id}/{TRIAL}",
             model=spec.name,
             kind=TRIAL,
@@ -138,7 +138,7 @@ def look_at(context: Context, until: datetime) -> TrialResult | None:
     settle(context)
     if on_trial(context) is None:
         return None
-    with ledger.lease(name, scope="release", wait=context.spec.release.verify_timeout + LEASE_WAIT):
+    with ledger.leases.hold(name, scope="release", wait=context.spec.release.verify_timeout + LEASE_WAIT):
         state = on_trial(context)
         if state is None:  # another look was faster
             return None
@@ -162,7 +162,7 @@ def stop(context: Context, by: str, why: str) -> TrialResult:
         TrialError: there is none.
     """
     by, why = check_told(by, why)
-    with context.ledger.lease(context.spec.name, scope="release", wait=LEASE_WAIT):
+    with context.ledger.leases.hold(context.spec.name, scope="release", wait=LEASE_WAIT):
         state = on_trial(context)
         if state is None:
             raise TrialError(f"no version of {context.spec.name!r} is on trial; `everfit history` shows what was")
@@ -194,7 +194,7 @@ def settle(context: Context) -> list[str]:
 
 def _unless_overtaken(context: Context, state: TrialState) -> TrialState:
     """A trial, ended if the champion is another by now than the one that it is tried against."""
-    champion = context.ledger.current_release(context.spec.name)
+    champion = context.ledger.releases.current(context.spec.name)
     why = overtaken(state.plan.champion, None if champion is None else champion.version)
     if state.end is not None or not why:
         return state
@@ -230,10 +230,13 @@ def _unsettled(context: Context) -> list[tuple[Turn, TrialState]]:
     A turn may be broken off between its trial's beginning and its own end, and then its trial goes on all the same.
     """
     ledger, name = context.ledger, context.spec.name
-    begun = [(str(entry.turn_id), entry.record) for entry in ledger.decisions(name, kind=TRIAL, verdict="start")]
+    begun = [(str(entry.turn_id), entry.record) for entry in ledger.decisions.of(name, kind=TRIAL, verdict="start")]
     if not begun:
         return []
-    known, challenger = {turn.id: turn for turn in ledger.turns(name)}, model_registry.challenger(context.mlflow, name)
+    known, challenger = (
+        {turn.id: turn for turn in ledger.turns.of(name)},
+        model_registry.challenger(context.mlflow, name),
+    )
     found = []
     for turn_id, plan in begun:
         turn = known[turn_id]
@@ -252,7 +255,7 @@ def _under_way(context: Context, but: str = "") -> list[TrialState]:
 
 def _replayed(context: Context, turn_id: str) -> TrialState | None:
     """The trial of a turn, by its decisions in the ledger."""
-    entries = context.ledger.decisions(context.spec.name, turn_id=turn_id, kind=TRIAL)
+    entries = context.ledger.decisions.of(context.spec.name, turn_id=turn_id, kind=TRIAL)
     plan = next((TrialPlan.recall(entry.record) for entry in entries if entry.verdict == "start"), None)
     if plan is None:
         return None
@@ -268,7 +271,7 @@ def _in_order(looks: "Sequence[Decision]") -> "Sequence[Decision]":
 
 def _looked(context: Context, state: TrialState, until: datetime) -> TrialLook:
     spec, plan = context.spec, state.plan
-    champion = context.ledger.current_release(spec.name)
+    champion = context.ledger.releases.current(spec.name)
     evidence = gather(
         context.workspace.table(spec.name, "predictions"),
         context.workspace.table(spec.name, "labels"),
@@ -287,7 +290,7 @@ def _looked(context: Context, state: TrialState, until: datetime) -> TrialLook:
 
 def _record(context: Context, plan: TrialPlan, until: datetime | None, decided: TrialLook, name: str) -> TrialLook:
     """The look that stands under this name: this one, or what was recorded before."""
-    entry = context.ledger.decision(name) or context.ledger.record_decision(
+    entry = context.ledger.decisions.find(name) or context.ledger.decisions.record(
         name,
         model=plan.model,
         kind=TRIAL,

@@ -57,16 +57,16 @@ def test_what_can_not_be_released_changes_nothing(
 
     with pytest.raises(error, match=says):
         promote(ledger, client, version)
-    assert len(ledger.releases("flights")) == 1
+    assert len(ledger.releases.of("flights")) == 1
     agree(ledger, client, 1)
 
 
 def test_a_turn_that_is_run_again_gets_the_release_it_made(ledger: Ledger, client: MlflowClient) -> None:
-    with ledger.take_turn("flights", Trigger(), MARCH) as turn:
+    with ledger.turns.take("flights", Trigger(), MARCH) as turn:
         first = promote(ledger, client, 1, turn=turn)  # Killed here, the turn isn't settled.
 
-    with ledger.take_turn("flights", Trigger(), MARCH) as turn:
-        assert ledger.release_of(turn.id) == first
+    with ledger.turns.take("flights", Trigger(), MARCH) as turn:
+        assert ledger.releases.of_turn(turn.id) == first
         assert promote(ledger, client, 1, turn=turn, expected_previous=None) == first
     assert ledger.story(turn.id).releases == (first,)
 
@@ -91,7 +91,7 @@ def test_a_promotion_that_is_not_served_is_taken_back(ledger: Ledger, client: Ml
 
     with pytest.raises(ModelError, match=r"serves version 1; the champion is version 1 again"):
         promote(ledger, client, 2, policy=serve(lambda: {"version": 1}))
-    assert ledger.releases("flights")[1].state == "undone"
+    assert ledger.releases.of("flights")[1].state == "undone"
     agree(ledger, client, 1)
 
 
@@ -100,7 +100,7 @@ def test_a_first_promotion_that_is_not_served_leaves_no_champion(ledger: Ledger,
 
     with pytest.raises(ModelError, match="does not answer"):
         promote(ledger, client, 1, policy=nowhere)
-    assert (aliased(client), ledger.current_release("flights")) == (None, None)
+    assert (aliased(client), ledger.releases.current("flights")) == (None, None)
 
 
 # --- By hand ----------------------------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def test_an_alias_moved_by_hand_is_recorded_and_not_fought(ledger: Ledger, clien
     assert reconcile(ledger, client, "flights") == [
         "recorded an outside release: the champion alias was moved from version 1 to version 3 outside of everfit"
     ]
-    entry = ledger.releases("flights")[-1]
+    entry = ledger.releases.of("flights")[-1]
     assert (entry.kind, entry.actor, entry.previous_version) == ("outside", "unknown", 1)
     agree(ledger, client, 3)
 
@@ -139,7 +139,7 @@ def test_an_alias_deleted_by_hand_is_set_again(ledger: Ledger, client: MlflowCli
     client.delete_registered_model_alias("flights", "champion")
 
     assert "was deleted outside of everfit" in reconcile(ledger, client, "flights")[0]
-    assert ledger.releases("flights")[-1].kind == "outside"
+    assert ledger.releases.of("flights")[-1].kind == "outside"
     agree(ledger, client, 1)
 
 
@@ -160,7 +160,7 @@ def test_when_all_champions_were_deleted_there_is_none_and_the_next_can_come(
     client.delete_model_version("flights", "1")
 
     assert "has no champion any more" in reconcile(ledger, client, "flights")[0]
-    assert ledger.current_release("flights") is None
+    assert ledger.releases.current("flights") is None
     assert promote(ledger, client, 2).seq == 2
     agree(ledger, client, 2)
 
@@ -169,8 +169,8 @@ def test_a_release_that_was_broken_off_and_whose_version_is_gone_stands_in_nobod
     ledger: Ledger, client: MlflowClient
 ) -> None:
     promote(ledger, client, 1)
-    with ledger.lease("flights", scope="release") as lease:  # and the process dies before it sets the alias
-        ledger.intend_release(
+    with ledger.leases.hold("flights", scope="release") as lease:  # and the process dies before it sets the alias
+        ledger.releases.intend(
             model_registry.model_version(client, "flights", 2),
             expected_previous=1,
             previous_version=1,

@@ -11,6 +11,7 @@ from support.releases import agree, aliased, promote
 from everfit.blocks.errors import LedgerError, ModelError
 from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Ledger
+from everfit.tasks.ledger.leases import Leases
 from everfit.tasks.registry import model_registry
 from everfit.tasks.release.release import reconcile, rollback
 
@@ -20,15 +21,15 @@ MARCH = Window(until=datetime(2013, 3, 1, tzinfo=UTC))
 @pytest.fixture
 def others_come_first(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], None]:
     """Something is done by others between the next call and the lease that it waits for."""
-    lease = Ledger.lease
+    lease = Leases.hold
 
     def before(happens: Callable[[], Any]) -> None:
         def taken_late(*given: Any, **named: Any) -> Any:
-            monkeypatch.setattr(Ledger, "lease", lease)
+            monkeypatch.setattr(Leases, "hold", lease)
             happens()
             return lease(*given, **named)
 
-        monkeypatch.setattr(Ledger, "lease", taken_late)
+        monkeypatch.setattr(Leases, "hold", taken_late)
 
     return before
 
@@ -68,15 +69,15 @@ def test_a_rollback_to_what_can_not_be_champion_changes_nothing(
 
     with pytest.raises(error, match=says):
         rollback(ledger, client, "flights", to=to, reason="", actor="ann")
-    assert len(ledger.releases("flights")) == 2
+    assert len(ledger.releases.of("flights")) == 2
     agree(ledger, client, 2)
 
 
 def test_a_rollback_does_not_wait_for_a_turn_and_that_turn_then_loses(ledger: Ledger, client: MlflowClient) -> None:
     promote(ledger, client, 1)
     promote(ledger, client, 2)
-    with ledger.take_turn("flights", Trigger(), MARCH) as turn:
-        seen = ledger.current_release("flights")
+    with ledger.turns.take("flights", Trigger(), MARCH) as turn:
+        seen = ledger.releases.current("flights")
         rollback(ledger, client, "flights", reason="complaints", actor="ann")
 
         assert seen is not None
@@ -102,10 +103,10 @@ def test_a_rollback_takes_nothing_back_that_came_while_it_waited(
 def test_a_release_that_a_crash_left_is_not_what_a_rollback_meant(ledger: Ledger, client: MlflowClient) -> None:
     promote(ledger, client, 1)
     promote(ledger, client, 2)
-    with ledger.lease("flights", scope="release") as lease:
+    with ledger.leases.hold("flights", scope="release") as lease:
         target = model_registry.model_version(client, "flights", 3)
         more: Any = {"kind": "promotion", "reason": "better", "actor": "gate", "lease": lease}
-        ledger.intend_release(target, expected_previous=2, previous_version=2, **more)
+        ledger.releases.intend(target, expected_previous=2, previous_version=2, **more)
 
     with pytest.raises(LedgerError, match="is version 3 by now"):
         rollback(ledger, client, "flights", reason="complaints", actor="ann")

@@ -86,7 +86,7 @@ def test_a_turn_leaves_no_secret_anywhere(
     assert turn["state"] == "Promoted"
     spec.unlink()  # the one place that is meant to have it
     ledger = Ledger.open(Settings())
-    assert ledger.turns("deliveries")
+    assert ledger.turns.of("deliveries")
     rows = []
     engine = sa.create_engine(ledger_url)
     with engine.connect() as connection:

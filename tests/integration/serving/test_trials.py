@@ -51,12 +51,14 @@ def context(registry: Any) -> Context:
 
 def begin(context: Context) -> Turn:
     """What the training flow does when its gate has promoted."""
-    with context.ledger.take_turn("delays", Trigger(reason="tried"), Window(until=SINCE)) as turn:
-        champion = context.ledger.current_release("delays")
+    with context.ledger.turns.take("delays", Trigger(reason="tried"), Window(until=SINCE)) as turn:
+        champion = context.ledger.releases.current("delays")
         assert champion is not None
         assert trials.wanted(context.spec, champion)
         state = trials.begin(context, turn, 2, champion)
-        return context.ledger.finish_turn(turn, state=turn_record.ON_TRIAL, verdict="promote", reasons=(state.plan.id,))
+        return context.ledger.turns.finish(
+            turn, state=turn_record.ON_TRIAL, verdict="promote", reasons=(state.plan.id,)
+        )
 
 
 def traffic(context: Context, since: datetime, until: datetime, strength: float, seed: int, **also: Any) -> None:
@@ -117,15 +119,15 @@ def live(context: Context, strength: float, seed: int = 0, hours: int = 96, **al
 def left(context: Context, turn: Turn) -> Any:
     """What a trial leaves, without the moments at which it was done."""
     client, ledger = context.mlflow, context.ledger
-    settled = ledger.turn(turn.id)
+    settled = ledger.turns.get(turn.id)
     champion, challenger = registered.champion(client, "delays"), registered.challenger(client, "delays")
     return {
         "turn": (settled.state, settled.reasons),
         "champion": champion and champion.version,
         "challenger": challenger and challenger.version,
         "tag": registered.version_tags(client, "delays", 2).get("everfit.trial"),
-        "decisions": [(one.id, one.verdict, one.record) for one in ledger.decisions("delays")],
-        "releases": [(one.version, one.state, one.reason, one.turn_id) for one in ledger.releases("delays")],
+        "decisions": [(one.id, one.verdict, one.record) for one in ledger.decisions.of("delays")],
+        "releases": [(one.version, one.state, one.reason, one.turn_id) for one in ledger.releases.of("delays")],
     }
 
 
@@ -197,30 +199,30 @@ def begin_and_die(context: Context) -> Turn:
     """The turn is broken off after its trial has begun, and before it could end as one on trial."""
 
     def tried() -> None:
-        with context.ledger.take_turn("delays", Trigger(reason="tried"), Window(until=SINCE)) as turn:
-            champion = context.ledger.current_release("delays")
+        with context.ledger.turns.take("delays", Trigger(reason="tried"), Window(until=SINCE)) as turn:
+            champion = context.ledger.releases.current("delays")
             assert champion is not None
             trials.begin(context, turn, 2, champion)
             raise Killed
 
     with pytest.raises(Killed):
         tried()
-    [turn] = context.ledger.turns("delays")
+    [turn] = context.ledger.turns.of("delays")
     assert turn.state == "failed"
     return turn
 
 
 def run_again(context: Context) -> Turn:
     """What the training flow does with a turn that was broken off there."""
-    with context.ledger.take_turn("delays", Trigger(reason="tried"), Window(until=SINCE)) as turn:
-        if context.ledger.release_of(turn.id) is not None:
-            return context.ledger.finish_turn(turn, state=turn_record.PROMOTED, verdict="promote")
-        champion = context.ledger.current_release("delays")
+    with context.ledger.turns.take("delays", Trigger(reason="tried"), Window(until=SINCE)) as turn:
+        if context.ledger.releases.of_turn(turn.id) is not None:
+            return context.ledger.turns.finish(turn, state=turn_record.PROMOTED, verdict="promote")
+        champion = context.ledger.releases.current("delays")
         assert champion is not None
         state = trials.begin(context, turn, 2, champion)
-        context.ledger.finish_turn(turn, state=turn_record.ON_TRIAL, verdict="promote", reasons=(state.plan.id,))
+        context.ledger.turns.finish(turn, state=turn_record.ON_TRIAL, verdict="promote", reasons=(state.plan.id,))
     approvals.reconcile(context, datetime.now(UTC))
-    return context.ledger.turn(turn.id)
+    return context.ledger.turns.get(turn.id)
 
 
 def test_a_trial_whose_turn_was_broken_off_can_be_stopped(context: Context) -> None:
@@ -280,11 +282,11 @@ def test_a_turn_that_is_run_again_after_its_trial_leaves_another_trial_alone(con
     turn = begin_and_die(context)
     trials.stop(context, "ann", "not before the holidays")
     registry.add("delays", "second")
-    with context.ledger.take_turn("delays", Trigger(reason="next"), Window(until=SINCE + HOUR)) as other:
-        champion = context.ledger.current_release("delays")
+    with context.ledger.turns.take("delays", Trigger(reason="next"), Window(until=SINCE + HOUR)) as other:
+        champion = context.ledger.releases.current("delays")
         assert champion is not None
         trials.begin(context, other, 3, champion)
-        context.ledger.finish_turn(other, state=turn_record.ON_TRIAL, verdict="promote", reasons=("tried",))
+        context.ledger.turns.finish(other, state=turn_record.ON_TRIAL, verdict="promote", reasons=("tried",))
 
     assert run_again(context).state == "Returned"
     state = trials.on_trial(context)
@@ -298,14 +300,14 @@ def test_a_turn_that_is_run_again_after_its_trial_leaves_another_trial_alone(con
 def test_what_a_person_approves_is_tried_from_then_on(context: Context) -> None:
     version = registered.model_version(context.mlflow, "delays", 2).model_dump(mode="json")
     record = {"version": version, "evidence": {"champion_version": 1}}
-    with context.ledger.take_turn("delays", Trigger(), Window(until=SINCE)) as turn:
+    with context.ledger.turns.take("delays", Trigger(), Window(until=SINCE)) as turn:
         waits = {
             "state": turn_record.AWAITING_APPROVAL,
             "verdict": "needs_approval",
             "reasons": ("waits",),
             "record": record,
         }
-        context.ledger.finish_turn(turn, **waits)
+        context.ledger.turns.finish(turn, **waits)
 
     approved = approvals.decide(context, turn.id, "approve", by="ann", why="good", now=datetime.now(UTC))
 

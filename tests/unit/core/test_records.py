@@ -37,12 +37,12 @@ def test_a_turn_of_an_earlier_everfit_is_still_told(tmp_path: Path) -> None:
     ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
     window = {"since": "2024-01-01T00:00:00Z", "until": "2024-03-01T00:00:00Z", "timezone": "UTC"}
     snapshot = {"uri": "d", "version": 3, "window": window, "rows": 9, "content_digest": "ab", "format": "delta"}
-    turn = ledger.begin_turn("small", Trigger(), Window(until=UNTIL))
-    ledger.finish_turn(
+    turn = ledger.turns.begin("small", Trigger(), Window(until=UNTIL))
+    ledger.turns.finish(
         turn, state="NothingNew", reasons=["known"], record={"snapshot": snapshot, "canary": {"rows": 1}}
     )
 
-    [read] = ledger.turns("small")
+    [read] = ledger.turns.of("small")
 
     assert turn_record.summary(read)["snapshot"] == {"version": 3, "rows": 9, "digest": "ab"}
     assert "version 3, 9 rows" in turn_record.markdown(read)
@@ -57,10 +57,10 @@ def test_what_a_turn_of_an_earlier_everfit_lacks_is_left_out_of_what_is_told_but
     window = {"since": "2024-01-01T00:00:00Z", "until": "2024-03-01T00:00:00Z"}
     snapshot = {"uri": "d", "version": 3, "window": window, "rows": 9}
     record = {"snapshot": snapshot, "trials": {"ridge": 0.7}, "evidence": {"metric": "rmse"}, "version": version}
-    turn = ledger.begin_turn("small", Trigger(), Window(until=UNTIL))
-    ledger.finish_turn(turn, state="ChampionKept", verdict="keep", reasons=["no gain"], record=record)
+    turn = ledger.turns.begin("small", Trigger(), Window(until=UNTIL))
+    ledger.turns.finish(turn, state="ChampionKept", verdict="keep", reasons=["no gain"], record=record)
 
-    [read] = ledger.turns("small")
+    [read] = ledger.turns.of("small")
     told = turn_record.summary(read)
 
     assert (told["state"], told["reasons"], told["mlflow_run_id"]) == ("ChampionKept", ["no gain"], "r")

@@ -12,8 +12,8 @@ MARCH = Window(since=datetime(2013, 1, 1, tzinfo=UTC), until=datetime(2013, 3, 1
 
 
 def test_a_decision_is_recorded_once(ledger: Ledger) -> None:
-    turn = ledger.begin_turn("flights", Trigger(), MARCH)
-    first = ledger.record_decision(
+    turn = ledger.turns.begin("flights", Trigger(), MARCH)
+    first = ledger.decisions.record(
         "abc",
         model="flights",
         kind="gate",
@@ -23,21 +23,21 @@ def test_a_decision_is_recorded_once(ledger: Ledger) -> None:
         record={"gain": 0.0},
         turn_id=turn.id,
     )
-    again = ledger.record_decision("abc", model="flights", kind="gate", verdict="keep", reasons=["said differently"])
+    again = ledger.decisions.record("abc", model="flights", kind="gate", verdict="keep", reasons=["said differently"])
 
     assert again == first
-    assert ledger.decisions("flights", turn_id=turn.id, kind="gate") == [first]
-    assert ledger.decision("xyz") is None
+    assert ledger.decisions.of("flights", turn_id=turn.id, kind="gate") == [first]
+    assert ledger.decisions.find("xyz") is None
     assert ledger.story(turn.id).decisions == (first,)
 
 
 def test_a_decision_can_not_become_another(ledger: Ledger) -> None:
-    ledger.record_decision("abc", model="flights", kind="approval", verdict="approve")
+    ledger.decisions.record("abc", model="flights", kind="approval", verdict="approve")
 
     with pytest.raises(LedgerError, match="came to 'approve'"):
-        ledger.record_decision("abc", model="flights", kind="approval", verdict="reject")
+        ledger.decisions.record("abc", model="flights", kind="approval", verdict="reject")
 
 
 def test_a_decision_of_an_unknown_turn_is_refused(ledger: Ledger) -> None:
     with pytest.raises(LedgerError, match="no turn 'nothing'"):
-        ledger.record_decision("abc", model="flights", kind="gate", verdict="keep", turn_id="nothing")
+        ledger.decisions.record("abc", model="flights", kind="gate", verdict="keep", turn_id="nothing")

@@ -22,13 +22,16 @@ SECOND = timedelta(seconds=1)
 
 def change(ledger: Ledger, **values: object) -> None:
     """Make a lease look as if another machine, or another process, held it."""
-    with ledger.write("flights") as connection:
+    with ledger.store.write("flights") as connection:
         connection.execute(update(leases).values(**values))
 
 
 def test_a_lease_has_one_holder_and_says_who(ledger: Ledger) -> None:
-    with ledger.lease("flights", holder="ann", turn_id="t1"):
-        with pytest.raises(LeaseHeldError, match=r"ann@.*'t1'.*last beat 0 s ago") as caught, ledger.lease("flights"):
+    with ledger.leases.hold("flights", holder="ann", turn_id="t1"):
+        with (
+            pytest.raises(LeaseHeldError, match=r"ann@.*'t1'.*last beat 0 s ago") as caught,
+            ledger.leases.hold("flights"),
+        ):
             pass
         assert caught.value.lease.pid == os.getpid()
         assert [lease.turn_id for lease in held_leases(ledger, "flights")] == ["t1"]
@@ -36,14 +39,14 @@ def test_a_lease_has_one_holder_and_says_who(ledger: Ledger) -> None:
 
 
 def test_turns_and_releases_do_not_wait_for_each_other(ledger: Ledger) -> None:
-    with ledger.lease("flights"), ledger.lease("flights", scope="release") as lease:
+    with ledger.leases.hold("flights"), ledger.leases.hold("flights", scope="release") as lease:
         assert lease.token == 1
 
 
 def test_each_holder_has_a_newer_token(ledger: Ledger) -> None:
     tokens = []
     for _ in range(3):
-        with ledger.lease("flights") as lease:
+        with ledger.leases.hold("flights") as lease:
             tokens.append(lease.token)
 
     assert tokens == [1, 2, 3]
@@ -53,7 +56,7 @@ def test_a_lease_is_waited_for_and_no_longer_than_was_said(ledger: Ledger) -> No
     taken, done = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with ledger.lease("flights"):
+        with ledger.leases.hold("flights"):
             taken.set()
             done.wait(30)
 
@@ -61,18 +64,18 @@ def test_a_lease_is_waited_for_and_no_longer_than_was_said(ledger: Ledger) -> No
     thread.start()
     taken.wait(30)
     began = time.monotonic()
-    with pytest.raises(BusyError), ledger.lease("flights", wait=timedelta(seconds=0.3)):
+    with pytest.raises(BusyError), ledger.leases.hold("flights", wait=timedelta(seconds=0.3)):
         pass
     assert 0.3 <= time.monotonic() - began < 10
 
     threading.Timer(0.1, done.set).start()
-    with ledger.lease("flights", wait=30 * SECOND) as lease:
+    with ledger.leases.hold("flights", wait=30 * SECOND) as lease:
         assert lease.token == 2
     thread.join()
 
 
 def _hold_for_ever(url: str, taken: "multiprocessing.synchronize.Event") -> None:
-    with Ledger.open(url).lease("flights", span=timedelta(hours=1)):
+    with Ledger.open(url).leases.hold("flights", span=timedelta(hours=1)):
         taken.set()
         signal.pause()
 
@@ -83,14 +86,14 @@ def test_a_holder_that_was_killed_on_this_host_is_taken_over_at_once(ledger: Led
     process = context.Process(target=_hold_for_ever, args=(f"sqlite:///{tmp_path / 'ledger.db'}", taken))
     process.start()
     assert taken.wait(30)
-    with pytest.raises(BusyError), ledger.lease("flights"):
+    with pytest.raises(BusyError), ledger.leases.hold("flights"):
         pass
     assert process.pid is not None
     os.kill(process.pid, signal.SIGKILL)
     # Not even waited for by its parent: it is a zombie, whose number is still there.
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
 
-    with ledger.lease("flights") as lease:
+    with ledger.leases.hold("flights") as lease:
         assert lease.token == 2
     process.join()
 
@@ -104,14 +107,14 @@ def test_a_holder_whose_number_went_to_another_process_is_dead() -> None:
 
 
 def test_a_holder_on_another_host_is_believed_until_its_lease_has_run_out(ledger: Ledger) -> None:
-    with ledger.lease("flights") as lost:
+    with ledger.leases.hold("flights") as lost:
         change(ledger, host="another machine")
-        with pytest.raises(BusyError), ledger.lease("flights"):
+        with pytest.raises(BusyError), ledger.leases.hold("flights"):
             pass
-        with ledger.read() as connection:
-            past = ledger.now(connection) - SECOND
+        with ledger.store.read() as connection:
+            past = ledger.store.now(connection) - SECOND
         change(ledger, expires_at=past)
-        with ledger.lease("flights") as lease:
+        with ledger.leases.hold("flights") as lease:
             assert lease.token == 2
             with pytest.raises(BusyError, match="was lost"):
                 lost.confirm()
@@ -120,7 +123,7 @@ def test_a_holder_on_another_host_is_believed_until_its_lease_has_run_out(ledger
 
 
 def test_a_lease_beats_for_as_long_as_it_is_held(ledger: Ledger) -> None:
-    with ledger.lease("flights", span=timedelta(seconds=0.4)) as lease:
+    with ledger.leases.hold("flights", span=timedelta(seconds=0.4)) as lease:
         first = held_leases(ledger, "flights")[0]
         deadline = time.monotonic() + 30
         while held_leases(ledger, "flights")[0].beat_at < first.expires_at:
@@ -130,7 +133,7 @@ def test_a_lease_beats_for_as_long_as_it_is_held(ledger: Ledger) -> None:
 
 
 def test_a_lease_that_was_lost_is_noticed_by_its_beat_and_not_given_back(ledger: Ledger) -> None:
-    with ledger.lease("flights", span=timedelta(seconds=0.4)) as lease:
+    with ledger.leases.hold("flights", span=timedelta(seconds=0.4)) as lease:
         change(ledger, token=7, holder="somebody else")
         deadline = time.monotonic() + 30
         while not lease._lost:
@@ -141,6 +144,6 @@ def test_a_lease_that_was_lost_is_noticed_by_its_beat_and_not_given_back(ledger:
 
 
 def test_a_lease_that_could_not_beat_counts_as_lost(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    with ledger.lease("flights", span=timedelta(seconds=0.4)) as lease:
+    with ledger.leases.hold("flights", span=timedelta(seconds=0.4)) as lease:
         lease._beaten -= 1
         assert lease.lost

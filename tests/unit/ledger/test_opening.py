@@ -39,7 +39,7 @@ def test_the_schema_is_what_the_migrations_make(ledger: Ledger) -> None:
 
     from everfit.tasks import ledger as package
 
-    with ledger.read() as connection:
+    with ledger.store.read() as connection:
         made = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
         assert compare_metadata(made, metadata) == []
     script = ScriptDirectory(str(Path(package.__file__).parent / "migrations"))
@@ -73,7 +73,7 @@ def test_a_table_of_versions_under_alembics_name_is_taken_over_only_if_it_is_eve
     connection.close()
 
     assert Ledger.schema_of(f"sqlite:///{path}") == ("none" if left else "older")
-    assert Ledger.open(f"sqlite:///{path}").models() == []
+    assert Ledger.open(f"sqlite:///{path}").turns.models() == []
 
     with sqlite3.connect(path) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -108,4 +108,4 @@ def test_twenty_processes_open_a_new_ledger_at_once(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
 
     assert open_at_once(url, MARCH, 20) == [0] * 20
-    assert len(Ledger.open(url).turns("flights")) == 1
+    assert len(Ledger.open(url).turns.of("flights")) == 1

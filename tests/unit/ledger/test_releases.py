@@ -18,8 +18,8 @@ def version(number: int) -> ModelVersion:
 
 
 def intend(ledger: Ledger, number: int, expected: int | None) -> None:
-    with ledger.lease("flights", scope="release") as lease:
-        entry = ledger.intend_release(
+    with ledger.leases.hold("flights", scope="release") as lease:
+        entry = ledger.releases.intend(
             version(number),
             expected_previous=expected,
             previous_version=None,
@@ -28,8 +28,8 @@ def intend(ledger: Ledger, number: int, expected: int | None) -> None:
             actor="gate",
             lease=lease,
         )
-        entry = ledger.advance_release(entry, "alias_set", lease=lease)
-        ledger.advance_release(entry, "verified", lease=lease)
+        entry = ledger.releases.advance(entry, "alias_set", lease=lease)
+        ledger.releases.advance(entry, "verified", lease=lease)
 
 
 def test_of_two_who_saw_the_same_champion_one_wins(ledger: Ledger) -> None:
@@ -38,15 +38,15 @@ def test_of_two_who_saw_the_same_champion_one_wins(ledger: Ledger) -> None:
 
     with pytest.raises(LedgerError, match=r"version 3 of 'flights' lost the race: .* release 1 .* version 2"):
         intend(ledger, 3, 1)
-    current = ledger.current_release("flights")
+    current = ledger.releases.current("flights")
     assert current is not None
     assert (current.seq, current.version, current.run_id, current.snapshot_digest) == (2, 2, "run-2", "d2")
 
 
 def test_a_release_that_was_undone_leaves_its_number_and_not_its_champion(ledger: Ledger) -> None:
     intend(ledger, 1, None)
-    with ledger.lease("flights", scope="release") as lease:
-        entry = ledger.intend_release(
+    with ledger.leases.hold("flights", scope="release") as lease:
+        entry = ledger.releases.intend(
             version(2),
             expected_previous=1,
             previous_version=1,
@@ -56,13 +56,13 @@ def test_a_release_that_was_undone_leaves_its_number_and_not_its_champion(ledger
             lease=lease,
         )
         with pytest.raises(LedgerError, match="unfinished"):
-            ledger.record_outside_release(version(3), expected_previous=1, reason="", lease=lease)
-        ledger.advance_release(entry, "undone", lease=lease)
+            ledger.releases.record_outside(version(3), expected_previous=1, reason="", lease=lease)
+        ledger.releases.advance(entry, "undone", lease=lease)
         with pytest.raises(LedgerError, match="is 'undone' and can't become 'alias_set'"):
-            ledger.advance_release(entry, "alias_set", lease=lease)
+            ledger.releases.advance(entry, "alias_set", lease=lease)
     intend(ledger, 3, 1)
 
-    assert [(entry.seq, entry.state) for entry in ledger.releases("flights")] == [
+    assert [(entry.seq, entry.state) for entry in ledger.releases.of("flights")] == [
         (1, "verified"),
         (2, "undone"),
         (3, "verified"),
@@ -70,24 +70,24 @@ def test_a_release_that_was_undone_leaves_its_number_and_not_its_champion(ledger
 
 
 def test_who_lost_the_release_lease_writes_no_release(ledger: Ledger) -> None:
-    with ledger.lease("flights", scope="release") as old:
+    with ledger.leases.hold("flights", scope="release") as old:
         pass
     with pytest.raises(BusyError, match="no longer held"):
-        ledger.intend_release(
+        ledger.releases.intend(
             version(1), expected_previous=None, previous_version=None, kind="promotion", reason="", actor="", lease=old
         )
-    assert ledger.releases("flights") == []
+    assert ledger.releases.of("flights") == []
 
 
 def test_a_turn_that_was_taken_over_can_not_release(ledger: Ledger) -> None:
-    with ledger.lease("flights") as lease:
-        old = ledger.begin_turn("flights", Trigger(), MARCH, lease=lease)
+    with ledger.leases.hold("flights") as lease:
+        old = ledger.turns.begin("flights", Trigger(), MARCH, lease=lease)
     with (
-        ledger.lease("flights"),
-        ledger.lease("flights", scope="release") as lease,
+        ledger.leases.hold("flights"),
+        ledger.leases.hold("flights", scope="release") as lease,
         pytest.raises(BusyError, match="turn lease"),
     ):
-        ledger.intend_release(
+        ledger.releases.intend(
             version(1),
             expected_previous=None,
             previous_version=None,

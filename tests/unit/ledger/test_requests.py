@@ -28,11 +28,11 @@ def yes(_: Sequence[Turn]) -> Says:
 def test_of_many_calls_one_starts_the_turn(ledger: Ledger) -> None:
     trigger = Trigger(kind="quality", id="the decision")
     with ThreadPoolExecutor(20) as pool:
-        calls = list(pool.map(lambda _: ledger.call_turn("m", trigger, WINDOW, may_start=yes), range(20)))
+        calls = list(pool.map(lambda _: ledger.turns.request("m", trigger, WINDOW, may_start=yes), range(20)))
 
     assert sum(call.start for call in calls) == 1
     assert {call.turn_id for call in calls} == {trigger.turn_id("m", WINDOW.until)}
-    assert len(ledger.turns("m")) == 1
+    assert len(ledger.turns.of("m")) == 1
 
 
 def test_different_calls_at_once_see_each_other(ledger: Ledger) -> None:
@@ -42,7 +42,7 @@ def test_different_calls_at_once_see_each_other(ledger: Ledger) -> None:
     with ThreadPoolExecutor(20) as pool:
         calls = list(
             pool.map(
-                lambda number: ledger.call_turn("m", Trigger(id=str(number)), WINDOW, may_start=unless_running),
+                lambda number: ledger.turns.request("m", Trigger(id=str(number)), WINDOW, may_start=unless_running),
                 range(20),
             )
         )
@@ -53,34 +53,34 @@ def test_different_calls_at_once_see_each_other(ledger: Ledger) -> None:
 
 def test_the_turn_that_was_called_for_is_the_one_that_is_taken(ledger: Ledger) -> None:
     trigger = Trigger(kind="quality", id="the decision")
-    call = ledger.call_turn("m", trigger, WINDOW, may_start=yes)
+    call = ledger.turns.request("m", trigger, WINDOW, may_start=yes)
 
-    with ledger.take_turn("m", trigger, WINDOW) as turn:
+    with ledger.turns.take("m", trigger, WINDOW) as turn:
         assert (turn.id, turn.attempt) == (call.turn_id, 1)
-        assert ledger.turns_as_seen("m")[0].state == "running"
-        ledger.finish_turn(turn, state="ChampionKept")
+        assert ledger.turns.observed("m")[0].state == "running"
+        ledger.turns.finish(turn, state="ChampionKept")
 
-    assert not ledger.call_turn("m", trigger, WINDOW, may_start=yes).start
+    assert not ledger.turns.request("m", trigger, WINDOW, may_start=yes).start
 
 
 def test_a_turn_that_failed_is_started_again_by_the_next_call(ledger: Ledger) -> None:
     trigger = Trigger(kind="quality", id="the decision")
-    ledger.call_turn("m", trigger, WINDOW, may_start=yes)
-    with pytest.raises(RuntimeError), ledger.take_turn("m", trigger, WINDOW):
+    ledger.turns.request("m", trigger, WINDOW, may_start=yes)
+    with pytest.raises(RuntimeError), ledger.turns.take("m", trigger, WINDOW):
         raise RuntimeError("out of memory")
 
-    assert ledger.call_turn("m", trigger, WINDOW, may_start=yes).start
-    assert not ledger.call_turn("m", trigger, WINDOW, may_start=yes).start
-    assert len(ledger.turns("m")) == 1
+    assert ledger.turns.request("m", trigger, WINDOW, may_start=yes).start
+    assert not ledger.turns.request("m", trigger, WINDOW, may_start=yes).start
+    assert len(ledger.turns.of("m")) == 1
 
 
 def test_a_turn_whose_process_died_counts_as_failed(ledger: Ledger) -> None:
     trigger = Trigger(kind="quality", id="the decision")
-    with ledger.lease("m") as lease:
-        ledger.begin_turn("m", trigger, WINDOW, lease=lease)
+    with ledger.leases.hold("m") as lease:
+        ledger.turns.begin("m", trigger, WINDOW, lease=lease)
 
-    assert ledger.turns_as_seen("m")[0].state == "failed"
-    assert ledger.call_turn("m", trigger, WINDOW, may_start=yes).start
+    assert ledger.turns.observed("m")[0].state == "failed"
+    assert ledger.turns.request("m", trigger, WINDOW, may_start=yes).start
 
 
 class Crowd:
@@ -89,7 +89,7 @@ class Crowd:
     def __init__(self, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
         self._waiting: set[int] = set()
         self._changed = threading.Condition()
-        take = ledger._take
+        take = ledger.leases.take
 
         def counting(*arguments: Any) -> Any:
             try:
@@ -100,7 +100,7 @@ class Crowd:
                     self._changed.notify_all()
                 raise
 
-        monkeypatch.setattr(ledger, "_take", counting)
+        monkeypatch.setattr(ledger.leases, "take", counting)
 
     def wait_for(self, others: int) -> None:
         with self._changed:
@@ -110,15 +110,15 @@ class Crowd:
 def run_or_hear(ledger: Ledger, trigger: Trigger, ends: str, crowd: Crowd | None = None, others: int = 0) -> str:
     """What a caller of a turn gets: `ran` it, or the state in which it ended, or an error in words."""
     try:
-        with ledger.start_turn("m", trigger.turn_id("m", WINDOW.until)) as ended:
+        with ledger.turns.start("m", trigger.turn_id("m", WINDOW.until)) as ended:
             if ended is not None:
                 return ended.state
-            with ledger.take_turn("m", trigger, WINDOW) as turn:
+            with ledger.turns.take("m", trigger, WINDOW) as turn:
                 if crowd is not None:
                     crowd.wait_for(others)
                 if ends == "failed":
                     raise RuntimeError("out of memory")
-                ledger.finish_turn(turn, state=ends)
+                ledger.turns.finish(turn, state=ends)
             return "ran"
     except (RuntimeError, EverfitError) as error:
         return str(error)
@@ -132,7 +132,7 @@ def test_of_many_callers_one_runs_the_turn_and_the_others_hear_how_it_ended(
         heard = list(pool.map(lambda _: run_or_hear(ledger, Trigger(), "Promoted", crowd, others=19), range(20)))
 
     assert sorted(heard) == ["Promoted"] * 19 + ["ran"]
-    assert [(turn.state, turn.attempt) for turn in ledger.turns("m")] == [("Promoted", 1)]
+    assert [(turn.state, turn.attempt) for turn in ledger.turns.of("m")] == [("Promoted", 1)]
     assert held_leases(ledger, "m") == []
     # Whoever calls later hears it at once.
     assert run_or_hear(ledger, Trigger(), "Promoted") == "Promoted"
@@ -147,13 +147,13 @@ def test_those_who_waited_for_a_turn_that_failed_do_not_fail_at_it_one_by_one(
 
     assert heard.count("out of memory") == 1
     assert sum("RuntimeError: out of memory; mend that, and run it again" in each for each in heard) == 7
-    assert [turn.attempt for turn in ledger.turns("m")] == [1]
+    assert [turn.attempt for turn in ledger.turns.of("m")] == [1]
     # It isn't waited for any more, and so may be run again.
     assert run_or_hear(ledger, Trigger(), "Promoted") == "ran"
 
 
 def test_a_caller_of_another_turn_is_told_that_the_model_is_busy(ledger: Ledger) -> None:
-    with ledger.start_turn("m", "m-1") as ended:
+    with ledger.turns.start("m", "m-1") as ended:
         assert ended is None
-        with pytest.raises(LeaseHeldError, match="has been at turn 'm-1'"), ledger.start_turn("m", "m-2"):
+        with pytest.raises(LeaseHeldError, match="has been at turn 'm-1'"), ledger.turns.start("m", "m-2"):
             pass

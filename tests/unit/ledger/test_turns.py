@@ -13,33 +13,33 @@ MARCH = Window(since=datetime(2013, 1, 1, tzinfo=UTC), until=datetime(2013, 3, 1
 
 
 def test_the_same_trigger_gives_one_turn_and_a_settled_one_is_given_back(ledger: Ledger) -> None:
-    first = ledger.begin_turn("flights", Trigger(reason="monthly"), MARCH, spec_digest="s", code_version="c")
-    settled = ledger.finish_turn(first, state="Promoted", verdict="promote", reasons=["better"], seconds=3.5)
-    again = ledger.begin_turn("flights", Trigger(reason="monthly"), MARCH)
+    first = ledger.turns.begin("flights", Trigger(reason="monthly"), MARCH, spec_digest="s", code_version="c")
+    settled = ledger.turns.finish(first, state="Promoted", verdict="promote", reasons=["better"], seconds=3.5)
+    again = ledger.turns.begin("flights", Trigger(reason="monthly"), MARCH)
 
     assert again == settled
     assert (again.state, again.seq, again.reasons, again.window) == ("Promoted", 1, ("better",), MARCH)
-    assert ledger.begin_turn("flights", Trigger(reason="another"), MARCH).seq == 2
-    assert ledger.begin_turn("delays", Trigger(reason="monthly"), MARCH).seq == 1
+    assert ledger.turns.begin("flights", Trigger(reason="another"), MARCH).seq == 2
+    assert ledger.turns.begin("delays", Trigger(reason="monthly"), MARCH).seq == 1
 
 
 def test_a_hundred_who_begin_the_same_turn_begin_one(ledger: Ledger) -> None:
     with ThreadPoolExecutor(20) as pool:
-        begun = list(pool.map(lambda _: ledger.begin_turn("flights", Trigger(), MARCH), range(100)))
+        begun = list(pool.map(lambda _: ledger.turns.begin("flights", Trigger(), MARCH), range(100)))
 
-    assert {turn.id for turn in begun} == {ledger.turns("flights")[0].id}
-    assert len(ledger.turns("flights")) == 1
+    assert {turn.id for turn in begun} == {ledger.turns.of("flights")[0].id}
+    assert len(ledger.turns.of("flights")) == 1
 
 
 def test_of_a_hundred_who_take_the_same_turn_one_runs_it(ledger: Ledger) -> None:
     ran: list[str] = []
 
     def take(number: int) -> Turn:
-        with ledger.take_turn("flights", Trigger(), MARCH, holder=f"number {number}") as turn:
+        with ledger.turns.take("flights", Trigger(), MARCH, holder=f"number {number}") as turn:
             if turn.settled:
                 return turn
             ran.append(turn.id)
-            return ledger.finish_turn(turn, state="Promoted", verdict="promote")
+            return ledger.turns.finish(turn, state="Promoted", verdict="promote")
 
     with ThreadPoolExecutor(100) as pool:
         turns = list(pool.map(take, range(100)))
@@ -49,22 +49,22 @@ def test_of_a_hundred_who_take_the_same_turn_one_runs_it(ledger: Ledger) -> None
 
 
 def test_another_turn_of_the_model_is_busy_at_once_and_another_model_is_not(ledger: Ledger) -> None:
-    with ledger.take_turn("flights", Trigger(reason="one"), MARCH, holder="ann") as turn:
+    with ledger.turns.take("flights", Trigger(reason="one"), MARCH, holder="ann") as turn:
         with (
             pytest.raises(BusyError, match=rf"'flights' is busy: ann@.* turn '{turn.id}' since 20"),
-            ledger.take_turn("flights", Trigger(reason="two"), MARCH),
+            ledger.turns.take("flights", Trigger(reason="two"), MARCH),
         ):
             pass
-        with ledger.take_turn("delays", Trigger(reason="two"), MARCH) as other:
+        with ledger.turns.take("delays", Trigger(reason="two"), MARCH) as other:
             assert other.seq == 1
 
 
 def test_a_turn_that_broke_off_is_failed_and_taken_up_again(ledger: Ledger) -> None:
-    with pytest.raises(ZeroDivisionError), ledger.take_turn("flights", Trigger(), MARCH):
+    with pytest.raises(ZeroDivisionError), ledger.turns.take("flights", Trigger(), MARCH):
         _ = 1 / 0
-    failed = ledger.turns("flights")[0]
+    failed = ledger.turns.of("flights")[0]
 
-    with ledger.take_turn("flights", Trigger(), MARCH) as turn:
+    with ledger.turns.take("flights", Trigger(), MARCH) as turn:
         assert (turn.id, turn.state, turn.attempt, turn.error) == (failed.id, "running", 2, None)
     assert (failed.state, failed.error) == ("failed", "ZeroDivisionError: division by zero")
 
@@ -74,53 +74,53 @@ def test_a_busy_error_inside_a_turn_is_not_taken_for_waiting(ledger: Ledger) -> 
     turn_id = trigger.turn_id("flights", MARCH.until)
     with (
         pytest.raises(BusyError),
-        ledger.take_turn("flights", trigger, MARCH),
-        ledger.lease("flights", scope="release", turn_id=turn_id),
-        ledger.lease("flights", scope="release", turn_id=turn_id),
+        ledger.turns.take("flights", trigger, MARCH),
+        ledger.leases.hold("flights", scope="release", turn_id=turn_id),
+        ledger.leases.hold("flights", scope="release", turn_id=turn_id),
     ):
         pass
 
-    assert ledger.turn(turn_id).state == "failed"
+    assert ledger.turns.get(turn_id).state == "failed"
 
 
 def test_a_turn_that_was_taken_over_can_not_be_finished_by_the_one_before(ledger: Ledger) -> None:
-    with ledger.lease("flights") as lease:
-        old = ledger.begin_turn("flights", Trigger(), MARCH, lease=lease)
-    with ledger.lease("flights") as lease:
-        new = ledger.begin_turn("flights", Trigger(), MARCH, lease=lease)
+    with ledger.leases.hold("flights") as lease:
+        old = ledger.turns.begin("flights", Trigger(), MARCH, lease=lease)
+    with ledger.leases.hold("flights") as lease:
+        new = ledger.turns.begin("flights", Trigger(), MARCH, lease=lease)
 
         with pytest.raises(BusyError, match="token 1 is no longer held"):
-            ledger.finish_turn(old, state="Promoted")
+            ledger.turns.finish(old, state="Promoted")
         with pytest.raises(BusyError, match="token 1 is no longer held"):
-            ledger.fail_turn(old, "too late")
-        assert ledger.finish_turn(new, state="ChampionKept").state == "ChampionKept"
+            ledger.turns.fail(old, "too late")
+        assert ledger.turns.finish(new, state="ChampionKept").state == "ChampionKept"
 
 
 def test_a_settled_turn_can_be_settled_the_same_way_only(ledger: Ledger) -> None:
-    turn = ledger.begin_turn("flights", Trigger(), MARCH)
-    settled = ledger.finish_turn(turn, state="ChampionKept", verdict="keep")
+    turn = ledger.turns.begin("flights", Trigger(), MARCH)
+    settled = ledger.turns.finish(turn, state="ChampionKept", verdict="keep")
 
-    assert ledger.finish_turn(turn, state="ChampionKept", verdict="keep") == settled
+    assert ledger.turns.finish(turn, state="ChampionKept", verdict="keep") == settled
     with pytest.raises(LedgerError, match="settled as 'ChampionKept'"):
-        ledger.finish_turn(turn, state="Promoted", verdict="promote")
+        ledger.turns.finish(turn, state="Promoted", verdict="promote")
     with pytest.raises(LedgerError, match="can't fail any more"):
-        ledger.fail_turn(turn, "late")
+        ledger.turns.fail(turn, "late")
     with pytest.raises(LedgerError, match="name its final state"):
-        ledger.finish_turn(turn, state="running")
+        ledger.turns.finish(turn, state="running")
 
 
 def test_a_turn_that_awaits_approval_is_settled_once_more_when_it_is_decided(ledger: Ledger) -> None:
-    with ledger.take_turn("flights", Trigger(), MARCH) as turn:
-        ledger.finish_turn(turn, state="AwaitingApproval", verdict="needs_approval")
+    with ledger.turns.take("flights", Trigger(), MARCH) as turn:
+        ledger.turns.finish(turn, state="AwaitingApproval", verdict="needs_approval")
 
-    assert ledger.finish_turn(turn, state="Promoted", verdict="promote").state == "Promoted"
+    assert ledger.turns.finish(turn, state="Promoted", verdict="promote").state == "Promoted"
     with pytest.raises(LedgerError):
-        ledger.finish_turn(turn, state="Rejected", verdict="keep")
+        ledger.turns.finish(turn, state="Rejected", verdict="keep")
 
 
 def test_what_is_kept_comes_back_as_it_was(ledger: Ledger) -> None:
     odd = {"nan": float("nan"), "infinite": [float("-inf")], "nul": "a\x00b", "window": MARCH, "flüge": "✈"}
-    turn = ledger.finish_turn(ledger.begin_turn("flights", Trigger(), MARCH), state="Promoted", record=odd)
+    turn = ledger.turns.finish(ledger.turns.begin("flights", Trigger(), MARCH), state="Promoted", record=odd)
 
     assert turn.record["nan"] == "NaN"
     assert turn.record["infinite"] == ["-Infinity"]
@@ -133,17 +133,17 @@ def test_what_is_kept_comes_back_as_it_was(ledger: Ledger) -> None:
 def test_a_moment_is_kept_in_utc_whatever_zone_it_is_given_in(ledger: Ledger) -> None:
     until = datetime(2013, 3, 1, 2, tzinfo=timezone(timedelta(hours=2)))
 
-    assert ledger.begin_turn("flights", Trigger(), Window(until=until)).window.until == MARCH.until
+    assert ledger.turns.begin("flights", Trigger(), Window(until=until)).window.until == MARCH.until
 
 
 def test_an_unknown_turn_is_refused(ledger: Ledger) -> None:
     with pytest.raises(LedgerError, match="there is no turn 'nothing'"):
-        ledger.turn("nothing")
+        ledger.turns.get("nothing")
 
 
 def test_the_newest_turns_are_listed_oldest_first(ledger: Ledger) -> None:
     for number in range(4):
-        ledger.begin_turn("flights", Trigger(reason=str(number)), MARCH)
+        ledger.turns.begin("flights", Trigger(reason=str(number)), MARCH)
 
-    assert [turn.trigger.reason for turn in ledger.turns("flights", limit=2)] == ["2", "3"]
-    assert ledger.models() == ["flights"]
+    assert [turn.trigger.reason for turn in ledger.turns.of("flights", limit=2)] == ["2", "3"]
+    assert ledger.turns.models() == ["flights"]

@@ -229,7 +229,7 @@ def test_only_the_newest_windows_are_remembered_and_those_behind_turns(
     windows = [judged(week) for week in range(1, 9)]
     for each in windows:
         told = {"kind": "triage", "verdict": each.decision.verdict, "until": each.decision.window.until}
-        ledger.record_decision(each.decision.id, model="m", **told, record=each)
+        ledger.decisions.record(each.decision.id, model="m", **told, record=each)
 
     found = triage_history.remembered(
         ledger, "m", [turn(2, trigger=windows[1].decision.id), turn(3, trigger="of another kind")]

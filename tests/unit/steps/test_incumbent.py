@@ -18,9 +18,9 @@ def test_a_turn_that_has_released_already_is_compared_with_the_champion_before_s
     here: Any = SimpleNamespace(ledger=ledger, spec=SimpleNamespace(name="flights"))
 
     def make(version: int, kind: Any, *states: Any, turn: Any = None) -> None:
-        current = ledger.current_release("flights")
-        with ledger.lease("flights", scope="release") as lease:
-            entry = ledger.intend_release(
+        current = ledger.releases.current("flights")
+        with ledger.leases.hold("flights", scope="release") as lease:
+            entry = ledger.releases.intend(
                 ModelVersion(model="flights", version=version, run_id="", trained_until=MARCH.until),
                 expected_previous=current.seq if current else None,
                 previous_version=current.version if current else None,
@@ -31,17 +31,17 @@ def test_a_turn_that_has_released_already_is_compared_with_the_champion_before_s
                 turn=turn,
             )
             for state in states:
-                entry = ledger.advance_release(entry, state, lease=lease)
+                entry = ledger.releases.advance(entry, state, lease=lease)
 
     make(1, "promotion", "alias_set", "verified")
     make(2, "promotion", "alias_set", "verified")
     make(3, "promotion", "alias_set", "undone")
     make(1, "rollback", "alias_set")
-    with ledger.take_turn("flights", Trigger(), MARCH) as turn:
+    with ledger.turns.take("flights", Trigger(), MARCH) as turn:
         before = _release_before(here, turn)
         make(4, "promotion", "alias_set", turn=turn)
 
         assert before is not None
         assert (before.version, before.kind) == (1, "rollback")
         assert _release_before(here, turn) == before
-        ledger.finish_turn(turn, state="Promoted")
+        ledger.turns.finish(turn, state="Promoted")

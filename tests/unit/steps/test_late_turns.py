@@ -27,7 +27,7 @@ def context(workspace: Path) -> Context:
 def grant(context: Context, kind: TriggerKind) -> Trigger:
     trigger = Trigger(kind=kind, id="the triage")
     yes = Reply(admitted=True, reason="so it was decided")
-    assert context.ledger.call_turn("small", trigger, Window(until=EARLIER), may_start=lambda _: yes).start
+    assert context.ledger.turns.request("small", trigger, Window(until=EARLIER), may_start=lambda _: yes).start
     return trigger
 
 
@@ -46,10 +46,10 @@ def test_a_turn_that_was_given_up_begins_where_nothing_has_come_since(
 ) -> None:
     trigger = grant(context, kind)
     given_up(monkeypatch)
-    [turn] = context.ledger.turns_as_seen("small")
+    [turn] = context.ledger.turns.observed("small")
     assert (turn.state, turn.error) == ("failed", "it was called for and has not begun: does a worker run?")
     assert requests.refused(context, EARLIER, trigger) is None
-    assert len(context.ledger.turns("small")) == 1
+    assert len(context.ledger.turns.of("small")) == 1
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -59,9 +59,9 @@ def test_a_turn_that_was_given_up_does_not_begin_beside_or_after_a_newer_one(
     trigger = grant(context, kind)
     given_up(monkeypatch)
     newer = Trigger(kind="quality", id="a later triage")
-    with context.ledger.take_turn("small", newer, Window(until=UNTIL)) as turn:
+    with context.ledger.turns.take("small", newer, Window(until=UNTIL)) as turn:
         beside = requests.refused(context, EARLIER, trigger)
-        context.ledger.finish_turn(turn, state="ChampionKept")
+        context.ledger.turns.finish(turn, state="ChampionKept")
     after = requests.refused(context, EARLIER, trigger)
     assert beside is not None
     assert after is not None
@@ -71,7 +71,7 @@ def test_a_turn_that_was_given_up_does_not_begin_beside_or_after_a_newer_one(
 
 def test_a_turn_that_broke_off_while_it_ran_is_taken_up_by_a_retry_of_its_run(context: Context) -> None:
     trigger = grant(context, "quality")
-    with pytest.raises(RuntimeError), context.ledger.take_turn("small", trigger, Window(until=EARLIER)):
+    with pytest.raises(RuntimeError), context.ledger.turns.take("small", trigger, Window(until=EARLIER)):
         raise RuntimeError("the network was away")
     assert requests.refused(context, EARLIER, trigger) is None
 
@@ -86,10 +86,10 @@ def test_while_no_worker_runs_neither_budget_nor_patience_is_spent(
         assert requests.ask(context, until, trigger).start
     # then the newest may begin once a worker is back, and none after it; and nothing is said to have broken off.
     assert requests.refused(context, until, trigger) is None
-    with context.ledger.take_turn("small", trigger, Window(until=until)) as turn:
-        context.ledger.finish_turn(turn, state="ChampionKept")
+    with context.ledger.turns.take("small", trigger, Window(until=until)) as turn:
+        context.ledger.turns.finish(turn, state="ChampionKept")
     held_back = requests.refused(context, until - timedelta(hours=1), Trigger(kind="quality", id="triage 46"))
     assert held_back is not None
     assert held_back.reason == f"turn {turn.id} has learned from this window already"
-    history = history_of([], context.ledger.turns_as_seen("small"), until + timedelta(days=1))
+    history = history_of([], context.ledger.turns.observed("small"), until + timedelta(days=1))
     assert [each.outcome for each in history.turns] == ["kept"]

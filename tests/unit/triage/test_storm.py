@@ -11,7 +11,7 @@ from support.training import a_spec
 
 from everfit.blocks.settings import Settings
 from everfit.tasks.core.records import Trigger, Window
-from everfit.tasks.ledger.requests import Call
+from everfit.tasks.ledger.requests import RequestOutcome
 from everfit.tasks.monitoring.triage_history import TRIAGE, Judged
 from everfit.tasks.steps import requests
 from everfit.tasks.triage import TriageDecision, triage
@@ -28,7 +28,7 @@ MONITORS, EVENTS = 50, 1_000
 @pytest.fixture
 def context(workspace: Path) -> Context:
     here = Context(a_spec(), Settings())
-    assert here.ledger.turns("small") == []
+    assert here.ledger.turns.of("small") == []
     return here
 
 
@@ -57,11 +57,11 @@ def judged(number: int, until: datetime = UNTIL) -> Judged:
     return Judged(signals=signals, decision=triage(signals, History(), TriagePolicy()))
 
 
-def at_once(number: int, act: Callable[[int], Call]) -> list[Call]:
+def at_once(number: int, act: Callable[[int], RequestOutcome]) -> list[RequestOutcome]:
     """All of them begin at the same moment."""
     begin = threading.Barrier(number)
 
-    def one(place: int) -> Call:
+    def one(place: int) -> RequestOutcome:
         begin.wait(timeout=60)
         return act(place)
 
@@ -71,7 +71,7 @@ def at_once(number: int, act: Callable[[int], Call]) -> list[Call]:
 
 def keep(context: Context, each: Judged) -> TriageDecision:
     decision = each.decision
-    context.ledger.record_decision(
+    context.ledger.decisions.record(
         decision.id,
         model="small",
         kind=TRIAGE,
@@ -86,9 +86,9 @@ def keep(context: Context, each: Judged) -> TriageDecision:
 def test_monitors_at_once_that_measured_a_little_otherwise_give_one_turn(context: Context) -> None:
     found = at_once(MONITORS, lambda number: requests.call_decided(context, keep(context, judged(number))))
 
-    [turn] = context.ledger.turns("small")
+    [turn] = context.ledger.turns.of("small")
     assert sum(call.start for call in found) == 1
-    assert len(context.ledger.decisions("small", kind=TRIAGE)) == MONITORS
+    assert len(context.ledger.decisions.of("small", kind=TRIAGE)) == MONITORS
     assert {call.reason for call in found if call.turn_id is None} == {f"turn {turn.id} is running"}
 
 
@@ -96,7 +96,7 @@ def test_a_thousand_events_of_one_drift_give_one_turn(context: Context) -> None:
     decision = keep(context, judged(0))
     per_thread = EVENTS // MONITORS
 
-    def deliver(place: int) -> Call:
+    def deliver(place: int) -> RequestOutcome:
         # Half of the events name the triage behind them, the others come from elsewhere, each with an id of its own.
         answers = []
         for number in range(place * per_thread, (place + 1) * per_thread):
@@ -110,7 +110,7 @@ def test_a_thousand_events_of_one_drift_give_one_turn(context: Context) -> None:
     found = at_once(MONITORS, deliver)
 
     assert sum(call.start for call in found) == 1
-    assert len(context.ledger.turns("small")) == 1
+    assert len(context.ledger.turns.of("small")) == 1
 
 
 def test_after_an_outage_only_the_newest_window_calls(context: Context) -> None:

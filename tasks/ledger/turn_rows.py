@@ -1,0 +1,102 @@
+"""The rows of the turns table: how one is found, added, resumed and read."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
+
+from everfit.blocks.errors import LedgerError
+from everfit.tasks.core.records import Trigger, Window
+from everfit.tasks.ledger.leases import check_fence
+from everfit.tasks.ledger.records import RUNNING, Turn
+from everfit.tasks.ledger.schema import turns
+
+
+def check_turn_fence(connection: Connection, turn: Turn) -> None:
+    """Refuse a write of a turn whose lease another process has taken over."""
+    if turn.fence is not None:
+        check_fence(connection, turn.model, "turn", turn.fence)
+
+
+def check_turn(connection: Connection, turn: Turn) -> None:
+    """Refuse to act for a turn that another process has taken over, or that is not in the ledger.
+
+    Raises:
+        BusyError: the turn's lease is no longer held.
+        LedgerError: the turn is unknown.
+    """
+    found = turn_in(connection, turn.id)
+    if not found.settled:
+        check_turn_fence(connection, turn)
+
+
+def insert_turn(
+    connection: Connection, model: str, trigger: Trigger, window: Window, now: datetime, **begun: Any
+) -> None:
+    """Add the row of a turn that is begun, or is about to be.
+
+    Args:
+        connection: A write of the model.
+        model: Name of the model.
+        trigger: Why the turn is run.
+        window: The span of event time that it is about.
+        now: The ledger's time.
+        **begun: By what it was begun: its attempt, fence, spec digest and code version.
+    """
+    last = connection.execute(select(func.max(turns.c.seq)).where(turns.c.model == model)).scalar()
+    connection.execute(
+        insert(turns).values(
+            id=trigger.turn_id(model, window.until),
+            model=model,
+            seq=(last or 0) + 1,
+            trigger_kind=trigger.kind,
+            trigger_reason=trigger.reason,
+            trigger_id=trigger.id,
+            since=window.since,
+            until=window.until,
+            state=RUNNING,
+            reasons=[],
+            record={},
+            started_at=now,
+            **begun,
+        )
+    )
+
+
+def resume_turn(connection: Connection, turn_id: str, now: datetime, **begun: Any) -> None:
+    """Let the row of a turn that broke off say that it is run again, or is about to be.
+
+    Args:
+        connection: A write of the model.
+        turn_id: The turn.
+        now: The ledger's time.
+        **begun: By what it was begun anew: the fence of its lease, which is none until it is run, and all that changed.
+    """
+    change = {"state": RUNNING, "error": None, "finished_at": None, "started_at": now, **begun}
+    connection.execute(update(turns).where(turns.c.id == turn_id).values(**change))
+
+
+def find_turn(connection: Connection, turn_id: str) -> Turn | None:
+    """Return the turn of that id, or None."""
+    row = connection.execute(select(turns).where(turns.c.id == turn_id)).mappings().first()
+    return None if row is None else turn_of(row)
+
+
+def turn_in(connection: Connection, turn_id: str) -> Turn:
+    """The turn of that id.
+
+    Raises:
+        LedgerError: there is none.
+    """
+    found = find_turn(connection, turn_id)
+    if found is None:
+        raise LedgerError(f"there is no turn {turn_id!r} in the ledger; `everfit history MODEL` lists those there are")
+    return found
+
+
+def turn_of(row: RowMapping) -> Turn:
+    """The turn that a row of the table holds."""
+    values: dict[str, Any] = dict(row)
+    trigger = {name: values.pop(f"trigger_{name}") for name in ("kind", "reason", "id")}
+    window = {name: values.pop(name) for name in ("since", "until")}
+    return Turn.recall(values | {"trigger": trigger, "window": window})
