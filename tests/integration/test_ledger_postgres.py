@@ -35,7 +35,7 @@ def test_the_schema_is_what_the_migrations_make(ledger: Ledger) -> None:
 
 def test_a_schema_newer_than_the_code_is_refused(postgres: Callable[[], str]) -> None:
     url = postgres()
-    with Ledger.open(url).write("flights") as connection:
+    with Ledger.open(url).store.write("flights") as connection:
         connection.execute(text("UPDATE everfit_schema SET version_num = '9999'"))
 
     with pytest.raises(LedgerError, match="newer than this everfit"):
