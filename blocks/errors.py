@@ -28,6 +28,10 @@ class NotEnoughError(DataError):
     """The data is too little for a result: too few rows, no labels, one class only. More of it would help."""
 
 
+class MetricError(DataError):
+    """A user's own metric can't be loaded, raises, or returns anything but a number in its range."""
+
+
 class WorkspaceError(EverfitError):
     """The workspace can't be used: not writable, unknown scheme, broken table."""
 

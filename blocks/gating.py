@@ -1,11 +1,12 @@
 """The gate: the checks that a challenger must pass before it is released."""
 
+import math
 from datetime import timedelta
 from typing import Literal, Self
 
 from pydantic import Field, FiniteFloat, model_validator
 
-from everfit.blocks.metrics import TaskKind, metric_facts
+from everfit.blocks.metrics import TaskKind, is_own_metric, metric_facts
 from everfit.blocks.policy import Duration, Policy
 
 Level = Literal["low", "medium", "high"]
@@ -237,6 +238,8 @@ class GatePolicy(Policy):
     @model_validator(mode="after")
     def _can_be_satisfied(self) -> Self:
         for name, value in self.minimum.items():
+            if is_own_metric(name):
+                continue  # its range is known where it is installed
             facts = metric_facts(name)
             if not facts.lowest <= value <= facts.highest:
                 raise ValueError(
@@ -270,11 +273,13 @@ class GatePolicy(Policy):
                 metric, or a check that is not measured for the task.
         """
         for name in self.minimum:
+            if is_own_metric(name):
+                continue
             try:
                 metric_facts(name, task)
             except ValueError as error:
                 raise ValueError(f"gate.minimum.{name}: {error}") from None
-        span = metric_facts(metric, task).span
+        span = math.inf if is_own_metric(metric) else metric_facts(metric, task).span
         losses = {"margin": self.margin, "slices.max_loss": self.slices.max_loss if self.slices else None}
         for path, value in {"min_gain": self.min_gain, **losses}.items():
             if value is not None and value >= span:

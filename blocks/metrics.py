@@ -4,9 +4,12 @@ This module holds facts only, so that a spec is checked without numpy. `everfit.
 """
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
+
+from everfit.blocks.extensions import METRICS_GROUP, extension_names, is_reference
 
 TaskKind = Literal["binary", "multiclass", "regression"]
+ALL_TASKS: frozenset[TaskKind] = frozenset(get_args(TaskKind))
 
 
 class MetricFacts(NamedTuple):
@@ -65,8 +68,13 @@ METRICS: dict[str, MetricFacts] = {
 DEFAULT_METRIC: dict[TaskKind, str] = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
 
 
+def is_own_metric(name: str) -> bool:
+    """Whether a name is a user's own metric: a reference, or an entry point that is no metric of everfit."""
+    return is_reference(name) or (name not in METRICS and name in extension_names(METRICS_GROUP))
+
+
 def metric_facts(name: str, task: TaskKind | None = None) -> MetricFacts:
-    """Return the facts about a metric.
+    """Return the facts about a metric of everfit.
 
     Args:
         name: The name of the metric in scikit-learn, such as `roc_auc`.
@@ -78,7 +86,10 @@ def metric_facts(name: str, task: TaskKind | None = None) -> MetricFacts:
     facts = METRICS.get(name)
     allowed = ", ".join(known for known, each in METRICS.items() if task is None or task in each.tasks)
     if facts is None:
-        raise ValueError(f"{name!r} is not a metric; known are {allowed}")
+        raise ValueError(
+            f"{name!r} is not a metric; known are {allowed}, package.module:function, or the name of an installed "
+            f"entry point in the group {METRICS_GROUP}"
+        )
     if task is not None and task not in facts.tasks:
         raise ValueError(f"{name!r} is not a metric of {task!r} models; use one of {allowed}")
     return facts

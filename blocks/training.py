@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from everfit.blocks.extensions import is_reference
-from everfit.blocks.metrics import TaskKind, metric_facts
+from everfit.blocks.metrics import TaskKind, is_own_metric, metric_facts
 from everfit.blocks.policy import Duration, Policy, format_duration
 from everfit.blocks.search import SearchPolicy
 from everfit.blocks.value import ValuePolicy
@@ -27,7 +27,10 @@ class TrainingPolicy(Policy):
 
     metric: str | None = Field(
         default=None,
-        description="The primary metric. By default it is ROC AUC, log loss or RMSE, depending on the task.",
+        description="The primary metric. By default it is ROC AUC, log loss or RMSE, depending on the task. It may be a "
+        "function of your own: `package.module:function`, or the name of an entry point in the group `everfit.metrics`, installed "
+        "where flows run. It is called with labels and scores as arrays and returns a number. Greater is better, "
+        "unless `everfit.tasks.own_metric` declares it otherwise.",
     )
     window: Literal["all", "best"] | Duration = Field(
         default="all",
@@ -147,7 +150,7 @@ class TrainingPolicy(Policy):
                     f"training.{path}.{unknown[0]}: it is not a candidate of this spec; the candidates are "
                     f"{', '.join(tried)}"
                 )
-        if self.metric is not None:
+        if self.metric is not None and not is_own_metric(self.metric):
             try:
                 metric_facts(self.metric, task)
             except ValueError as error:

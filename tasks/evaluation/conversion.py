@@ -86,7 +86,7 @@ def _apart(judged: "Judged", unusual: pd.DataFrame) -> float:
 
 def _compared(judged: "Judged", name: str, policy: ConversionPolicy, difference: float) -> ConversionEvidence:
     fitted, converted = judged.scores["fitted"], judged.scores["converted"]
-    scored = metric(name)
+    scored = metric(name, judged.task)
     was = scored.score(judged.truth, fitted)
     loss = scored.gain(was, scored.score(judged.truth, converted)) / (abs(was) or 1.0)
     problem = ""

@@ -1,6 +1,7 @@
 """Evaluate: challenger, champion and a dummy on the same later rows, which no model has trained on."""
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -9,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from everfit.blocks.errors import DataError
-from everfit.blocks.metrics import TaskKind
+from everfit.blocks.errors import DataError, MetricError, NotEnoughError
+from everfit.blocks.metrics import TaskKind, is_own_metric
 from everfit.blocks.spec import ModelSpec
+from everfit.tasks.core.metric_scale import scale_of
 from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.core.records import ModelVersion, Window
 from everfit.tasks.data.split import Sample, TrainingData, label_is_visible
@@ -34,6 +36,8 @@ from everfit.tasks.training.results import Fitted, read_model
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
+
+logger = logging.getLogger("everfit.training")
 
 REPORTED: dict[TaskKind, tuple[str, ...]] = {
     "binary": ("roc_auc", "average_precision", "log_loss", "brier", "accuracy"),
@@ -70,11 +74,14 @@ def evaluate(data: TrainingData, challenger: Fitted, incumbent: Incumbent | None
     training = data.training_rows(data.split.training)
     judged = judge_holdout(data, challenger, incumbent, training)
     values = {name: _metrics(spec, judged.truth, scores) for name, scores in judged.scores.items()}
-    classes = spec.task != "regression"
+    classes, not_measured = spec.task != "regression", dict[str, str]()
     return Evidence(
         model=spec.name,
         metric=spec.metric,
-        greater_is_better=metric(spec.metric).greater_is_better,
+        greater_is_better=metric(spec.metric, spec.task).greater_is_better,
+        own_metrics={
+            name: scale_of(metric(name, spec.task).facts) for name in metric_names(spec) if is_own_metric(name)
+        },
         holdout=_unseen(data, incumbent),
         sampled=isinstance(data.split.holdout, Sample),
         holdout_rows=len(judged.rows),
@@ -87,8 +94,8 @@ def evaluate(data: TrainingData, challenger: Fitted, incumbent: Incumbent | None
         challenger=values["challenger"],
         champion=values.get("champion"),
         dummy=values["dummy"],
-        comparison=_compared(spec, judged, "champion") if incumbent else None,
-        dummy_comparison=_compared(spec, judged, "dummy"),
+        comparison=_compared(spec, judged, "champion", not_measured) if incumbent else None,
+        dummy_comparison=_compared(spec, judged, "dummy", not_measured),
         expectations_passed=validation.passed,
         suspected_leaks=leaks(data, training),
         slices=slice_evidence(spec, judged, slice_columns(spec)) if policy.slices and incumbent else None,
@@ -96,6 +103,7 @@ def evaluate(data: TrainingData, challenger: Fitted, incumbent: Incumbent | None
         calibration=calibration_evidence(judged) if classes else None,
         robustness=robustness(judged, spec.training.seed).evidence() if policy.robustness and classes else None,
         business_value=_business_value(spec, judged, challenger, incumbent),
+        not_measured=not_measured,
     )
 
 
@@ -154,7 +162,10 @@ def _metrics(
     values: dict[str, float | None] = {}
     for name in metric_names(spec):
         try:
-            values[name] = metric(name).score(truth, scores)
+            values[name] = metric(name, spec.task).score(truth, scores)
+        except MetricError as error:  # of the user's own: the gate fails what rests on it
+            logger.warning("metric    %s", error)
+            values[name] = None
         except DataError:
             if name == spec.metric:
                 raise
@@ -167,17 +178,24 @@ def metric_names(spec: ModelSpec) -> Sequence[str]:
     return tuple(dict.fromkeys([spec.metric, *spec.gate.minimum, *REPORTED[spec.task]]))
 
 
-def _compared(spec: ModelSpec, judged: Judged, other: str) -> PairedComparison:
-    return compare(
-        judged.truth,
-        judged.scores["challenger"],
-        judged.scores[other],
-        spec.metric,
-        confidence=spec.gate.confidence,
-        draws=spec.gate.draws,
-        seed=spec.training.seed,
-        clusters=days_of(spec, judged.rows),
-    )
+def _compared(spec: ModelSpec, judged: Judged, other: str, not_measured: dict[str, str]) -> PairedComparison | None:
+    """Compare the challenger with another model; None where the user's own metric fails, with the reason."""
+    try:
+        return compare(
+            judged.truth,
+            judged.scores["challenger"],
+            judged.scores[other],
+            metric(spec.metric, spec.task),
+            confidence=spec.gate.confidence,
+            draws=spec.gate.draws,
+            seed=spec.training.seed,
+            clusters=days_of(spec, judged.rows),
+        )
+    except (MetricError, NotEnoughError) as error:
+        if not is_own_metric(spec.metric):
+            raise
+        not_measured["dummy" if other == "dummy" else "comparison"] = str(error)
+        return None
 
 
 def _business_value(

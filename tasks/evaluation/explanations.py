@@ -63,7 +63,7 @@ def permutation_importance(judged: Judged, chosen: str, seed: int, who: str = "c
     random = np.random.default_rng(seed)
     sample = np.sort(random.permutation(len(judged.truth))[:ROWS])
     rows, truth = judged.rows.iloc[sample].reset_index(drop=True), judged.truth[sample]
-    measured = metric(chosen)
+    measured = metric(chosen, judged.task)
     try:
         base = measured.score(truth, judged.scores[who][sample])
     except DataError:

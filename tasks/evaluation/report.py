@@ -111,6 +111,7 @@ def make_report(
     protected, shown = spec.columns.protected, dict.fromkeys([*slice_columns(spec), *spec.columns.protected])
     classes, full = spec.task != "regression", spec.training.evidence == "full"
     seed = spec.training.seed
+    importance = _or_left_out("importance", lambda: permutation_importance(judged, spec.metric, seed), left_out)
     report = Report(
         model=spec.name,
         task=spec.task,
@@ -131,7 +132,7 @@ def make_report(
         fairness=fairness_evidence(judged, protected) if classes else (),
         calibration=calibration,
         curve=calibration_curve(*of_the_answer(judged, "challenger")),
-        importance=permutation_importance(judged, spec.metric, seed),
+        importance=importance or {},
         shap=_or_left_out("shap", lambda: shap_values(judged, seed), left_out) if full else None,
         robustness=_or_left_out("robustness", lambda: robustness(judged, seed), left_out) if full else None,
         threshold=challenger.threshold,
@@ -160,7 +161,13 @@ def _interval(
 ) -> Interval | None:
     found = _or_left_out(
         name,
-        lambda: interval(judged.truth[sample], judged.scores["challenger"][sample], name, draws=_DRAWS, seed=seed),
+        lambda: interval(
+            judged.truth[sample],
+            judged.scores["challenger"][sample],
+            metric(name, judged.task),
+            draws=_DRAWS,
+            seed=seed,
+        ),
         left_out,
     )
     if found is None:
@@ -170,13 +177,13 @@ def _interval(
 
 def _score(name: str, judged: Judged, who: str = "challenger") -> float | None:
     try:
-        return metric(name).score(judged.truth, judged.scores[who])
+        return metric(name, judged.task).score(judged.truth, judged.scores[who])
     except DataError:
         return None
 
 
 def _fit_in_words(judged: Judged, name: str, on_training: float | None) -> str:
-    measured, value, dummy = metric(name), _score(name, judged), _score(name, judged, "dummy")
+    measured, value, dummy = metric(name, judged.task), _score(name, judged), _score(name, judged, "dummy")
     if value is None or on_training is None or dummy is None:
         return f"{name} has no value on one of the sides, so nothing is known"
     skill, drop = measured.gain(value, dummy), measured.gain(on_training, value)

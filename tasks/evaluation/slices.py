@@ -12,6 +12,7 @@ from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.evaluation.holdout_scores import Judged, days_of
 from everfit.tasks.gate.evidence import SliceEvidence
 from everfit.tasks.statistics.comparison import compare
+from everfit.tasks.statistics.metrics import metric
 
 MAX_VALUES = 50
 """Values of a column that are told apart; rows with rarer ones are taken together."""
@@ -98,7 +99,7 @@ def _compared(spec: ModelSpec, part: Judged | None) -> PairedComparison | None:
             part.truth,
             part.scores["challenger"],
             part.scores["champion"],
-            spec.metric,
+            metric(spec.metric, spec.task),
             confidence=spec.gate.confidence,
             draws=spec.gate.draws,
             seed=spec.training.seed,

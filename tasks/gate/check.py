@@ -58,6 +58,13 @@ def judge(name: str, value: float | None, bound: float, *, at_most: bool, what: 
     return Check(name=name, passed=passed, value=value, bound=bound, reason=reason)
 
 
-def missing(name: str, what: str) -> Check:
-    """What was to be checked and has no evidence: it does not pass."""
-    return Check(name=name, passed=False, reason=f"{what} was not measured; what is not known does not pass")
+def missing(name: str, what: str, cause: str | None = None) -> Check:
+    """Return a failed check: there is no evidence for it.
+
+    Args:
+        name: Of the check.
+        what: Was to be measured.
+        cause: Why it could not be, if that is known.
+    """
+    because = f" ({cause})" if cause else ""
+    return Check(name=name, passed=False, reason=f"{what} was not measured{because}; what is not known does not pass")

@@ -6,7 +6,7 @@ Adding a check is adding a function to `CHECKS`.
 from collections.abc import Callable
 
 from everfit.blocks.gating import GatePolicy, SlicePolicy
-from everfit.blocks.metrics import metric_facts
+from everfit.tasks.core.metric_scale import facts_of
 from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.gate.check import Check, Checks, judge, missing, number, percent
 from everfit.tasks.gate.evidence import Evidence, SliceEvidence
@@ -79,7 +79,7 @@ def _leaks(evidence: Evidence, policy: GatePolicy) -> Checks:
 def _minima(evidence: Evidence, policy: GatePolicy) -> Checks:
     for name, bound in sorted(policy.minimum.items()):
         value = evidence.challenger.get(name)
-        at_most = not metric_facts(name).greater_is_better
+        at_most = not facts_of(name, evidence.own_metrics.get(name)).greater_is_better
         yield judge(f"minimum {name}", value, bound, at_most=at_most, what=f"the challenger's {name}")
 
 
@@ -103,7 +103,8 @@ def _dummy(evidence: Evidence, policy: GatePolicy) -> Checks:
         return
     found = evidence.dummy_comparison
     if found is None:
-        yield missing("dummy", f"how the challenger's {evidence.metric} compares with that of a dummy baseline")
+        what = f"how the challenger's {evidence.metric} compares with that of a dummy baseline"
+        yield missing("dummy", what, evidence.not_measured.get("dummy"))
         return
     if found.confidence < policy.confidence:
         yield _too_unsure("dummy", found, policy)
@@ -120,7 +121,8 @@ def _comparison(evidence: Evidence, policy: GatePolicy) -> Checks:
         return
     name, found = "comparison", evidence.comparison
     if found is None:
-        yield missing(name, f"how the challenger compares with champion {evidence.champion_version}")
+        what = f"how the challenger compares with champion {evidence.champion_version}"
+        yield missing(name, what, evidence.not_measured.get(name))
         return
     if found.confidence < policy.confidence:
         yield _too_unsure(name, found, policy)

@@ -8,12 +8,17 @@ from typing import Annotated, Self
 
 from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
 
+from everfit.tasks.core.metric_scale import MetricScale
 from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.core.records import Record, Window
 
 
 def _finite(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _is_empty(value: object) -> bool:
+    return not value  # left out of the JSON, so that evidence without it keeps the digest that it always had
 
 
 Measured = Annotated[float | None, BeforeValidator(_finite)]
@@ -93,6 +98,9 @@ class Evidence(Record):
     model: str = Field(description="The spec's name.")
     metric: str = Field(description="The primary metric.")
     greater_is_better: bool
+    own_metrics: dict[str, MetricScale] = Field(
+        default_factory=dict, exclude_if=_is_empty, description="Direction and range of the user's own metrics."
+    )
     holdout: Window = Field(description="What the hold-out rows' event times lie in.")
     holdout_rows: int = Field(ge=0)
     holdout_digest: str = Field(description="Of the hold-out rows' contents.")
@@ -117,6 +125,9 @@ class Evidence(Record):
     business_value: BusinessValueEvidence | None = None
     serving: ServingEvidence | None = None
     conversion: ConversionEvidence | None = Field(default=None, description="None where the spec asks for none.")
+    not_measured: dict[str, str] = Field(
+        default_factory=dict, exclude_if=_is_empty, description="By check, why its evidence could not be measured."
+    )
 
     @model_validator(mode="after")
     def _one_metric(self) -> Self:

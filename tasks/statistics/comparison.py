@@ -274,8 +274,8 @@ def _quantiles(values: Floats, tail: float) -> tuple[float, float]:
     upper = float(np.quantile(np.where(undefined, np.inf, values), 1 - tail, method="higher"))
     if not np.isfinite([lower, upper]).all():
         raise NotEnoughError(
-            f"{int(undefined.sum())} of {values.size} bootstrap draws lack a class that the metric needs; "
-            "there are too few rows of it for a bound: take a longer hold-out"
+            f"{int(undefined.sum())} of {values.size} bootstrap draws have no value, most often because they lack a "
+            "class; there are too few rows of it for a bound: take a longer hold-out"
         )
     return lower, upper
 

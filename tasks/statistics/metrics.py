@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from everfit.blocks.errors import DataError, NotEnoughError
-from everfit.blocks.metrics import METRICS, MetricFacts, TaskKind, metric_facts
+from everfit.blocks.metrics import METRICS, MetricFacts, TaskKind, is_own_metric, metric_facts
+from everfit.tasks.statistics.own_metrics import OwnMetric, load_own_metric
 from everfit.tasks.statistics.weighted_metrics import PREPARE, Floats, Prepare, Weights
 
 __all__ = ["Floats", "Metric", "Weights", "check_weights", "metric"]
@@ -14,19 +15,21 @@ __all__ = ["Floats", "Metric", "Weights", "check_weights", "metric"]
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric of the registry.
+    """A metric of everfit, or of the user's own.
 
     Attributes:
         facts: Tasks it serves, direction and range.
         prepare: From checked labels and scores to the value under many weightings.
+        own: The user's function; None for a metric of everfit.
     """
 
     facts: MetricFacts
     prepare: Prepare
+    own: OwnMetric | None = None
 
     @property
     def name(self) -> str:
-        """scikit-learn's word for it."""
+        """scikit-learn's word for it, or the user's own name as the spec has it."""
         return self.facts.name
 
     @property
@@ -38,6 +41,11 @@ class Metric:
     def greater_is_better(self) -> bool:
         """False for losses and errors."""
         return self.facts.greater_is_better
+
+    @property
+    def takes_weights(self) -> bool:
+        """Whether rows may have weights that are no counts."""
+        return self.own is None or self.own.takes_weights
 
     @property
     def needs_classes(self) -> bool:
@@ -57,10 +65,13 @@ class Metric:
             weights: Weight of each row, shape (n,); all equal if not given.
 
         Raises:
+            MetricError: The user's own metric raises, or returns anything but a number in its range.
             DataError: empty or mismatched input, NaN, impossible labels or probabilities, or a value that
                 these rows don't define, such as AUC with one class.
         """
         labels, checked = self.check(y, scores)
+        if self.own is not None:
+            return self.own.value(labels, checked, None if weights is None else check_weights(weights, labels.size))
         row_weights = check_weights(weights, labels.size)
         value = float(self.prepare(labels, checked)(row_weights[None, :])[0])
         if not np.isfinite(value):
@@ -106,15 +117,22 @@ _DIMENSION: dict[TaskKind, int] = {"binary": 1, "multiclass": 2, "regression": 1
 
 
 def metric(name: str, task: TaskKind | None = None) -> Metric:
-    """Look a metric up.
+    """Look up a metric by its name in a spec.
+
+    Args:
+        name: scikit-learn's word for it, `package.module:function`, or the name of an entry point.
+        task: The task that it must serve.
 
     Raises:
-        DataError: there is no such metric, or it doesn't serve the task.
+        DataError: There is no such metric, it doesn't serve the task, or a user's own metric can't be loaded.
 
     Example:
         >>> metric("roc_auc").score([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
         0.75
     """
+    if is_own_metric(name):
+        own = load_own_metric(name, task)
+        return Metric(own.facts, own.prepare, own)
     try:
         return _REGISTRY[metric_facts(name, task).name]
     except ValueError as error:

@@ -21,7 +21,7 @@ def try_here(data: TrainingData, asked: TuningRequest, seconds: float) -> Tuning
     """Try one setting in this process; see `try_setting`."""
     deadline = time.perf_counter() + seconds
     rows = data.training_rows(data.split.training)
-    better = metric(data.spec.metric).greater_is_better
+    better = metric(data.spec.metric, data.spec.task).greater_is_better
     evaluate = _evaluation(data, asked.candidate, rows, deadline)
     return score_setting(asked, evaluate, greater_is_better=better, deadline=deadline)
 
@@ -30,7 +30,7 @@ def _evaluation(data: TrainingData, candidate: str, rows: pd.DataFrame, deadline
     """Scores a setting on the folds: each fits on rows of the setting's span alone, and validates on the same rows."""
     spec, names = data.spec, data.spec.columns
     classes = class_list(rows[names.target], spec.task)
-    scored, folds = metric(spec.metric), folds_of(spec, rows)
+    scored, folds = metric(spec.metric, spec.task), folds_of(spec, rows)
 
     def scores(setting: Setting) -> Iterator[float]:
         for fitted, validated in folds:

@@ -48,7 +48,7 @@ def try_candidate(
     spec, policy = data.spec, data.spec.training
     rows = data.training_rows(data.split.training)
     started = time.perf_counter()
-    better = metric(spec.metric).greater_is_better
+    better = metric(spec.metric, spec.task).greater_is_better
     spans = ["all" if span is None else format_duration(span) for span in policy.spans]
     given = policy.parameters.get(candidate, {})
     first = [Setting(span=span) for span in spans]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from pydantic import Field, FiniteFloat
 
-from everfit.blocks.metrics import metric_facts
+from everfit.tasks.core.metric_scale import facts_of
 from everfit.tasks.core.records import Record, Trigger, TriggerKind, Window
 from everfit.tasks.triage import rules
 from everfit.tasks.triage.case import Case, Finding, TriagePolicy, Verdict, hold_up
@@ -134,7 +134,7 @@ def _level(case: Case, chosen: Finding) -> Baseline | None:
     own = case.signals.quality.baseline
     if case.level is None or own is None or (case.unrecovered is not None and not case.unrecovered.lost):
         return own
-    greater = metric_facts(case.signals.quality.metric).greater_is_better
+    greater = facts_of(case.signals.quality.metric, own.scale).greater_is_better
     return max((case.level, own), key=lambda each: each.value if greater else -each.value)
 
 

@@ -15,8 +15,9 @@ from statistics import NormalDist, fmean, median
 
 from pydantic import FiniteFloat
 
-from everfit.blocks.metrics import MetricFacts, metric_facts
+from everfit.blocks.metrics import MetricFacts
 from everfit.blocks.monitoring import MonitoringPolicy
+from everfit.tasks.core.metric_scale import facts_of
 from everfit.tasks.core.records import Record
 from everfit.tasks.triage.history import History, PastQuality
 from everfit.tasks.triage.non_overlapping import apart
@@ -66,7 +67,7 @@ def expected_value(baseline: Baseline, chance: float | None, facts: MetricFacts)
     def error(value: float) -> float:
         return facts.highest - value if facts.greater_is_better else value - facts.lowest
 
-    if chance is None or baseline.chance is None or error(baseline.chance) <= 0:
+    if chance is None or baseline.chance is None or not 0 < error(baseline.chance) < math.inf:
         return baseline.value
     harder = max(1.0, error(chance) / error(baseline.chance))
     return baseline.value - (harder - 1) * error(baseline.value) * (1 if facts.greater_is_better else -1)
@@ -78,7 +79,7 @@ def remember(quality: QualitySignal) -> PastQuality | None:
         return None
     if quality.biased or quality.status not in {"measured", "not_enough"}:
         return None
-    facts = metric_facts(quality.metric)
+    facts = facts_of(quality.metric, quality.baseline.scale)
     expected = expected_value(quality.baseline, quality.chance, facts)
     return PastQuality(
         window=quality.window,
@@ -107,7 +108,7 @@ def realised_loss(
     newest = remember(quality)
     if newest is None or quality.baseline is None or quality.value is None:
         return None
-    facts = metric_facts(quality.metric)
+    facts = facts_of(quality.metric, quality.baseline.scale)
     bound = policy.loss_bound(quality.baseline.value, quality.baseline.chance)
     critical = _critical(policy.confidence, false_alarm_windows * len(SPANS))
     series = _series(newest, history, reference, policy)
@@ -157,7 +158,7 @@ def unrecovered_loss(
     """
     if quality.baseline is None:
         return None
-    further = _loss(metric_facts(quality.metric), level.value, quality.baseline.value)
+    further = _loss(facts_of(quality.metric, quality.baseline.scale), level.value, quality.baseline.value)
     former = quality.model_copy(update={"baseline": level})
     windows = [
         each.model_copy(update={"quality": each.quality.model_copy(update={"loss": each.quality.loss + further})})
@@ -179,7 +180,7 @@ def estimated_loss(estimate: EstimateSignal, policy: MonitoringPolicy, false_ala
         return None
     if not estimate.measured:
         return None
-    facts = metric_facts(estimate.metric)
+    facts = facts_of(estimate.metric, estimate.baseline.scale)
     bound = policy.loss_bound(estimate.baseline.value, estimate.baseline.chance)
     critical = _critical(policy.confidence, false_alarm_windows)
     loss = _loss(facts, estimate.baseline.value, estimate.value)

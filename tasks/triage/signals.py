@@ -7,6 +7,7 @@ from typing import Literal, Self, TypeVar
 
 from pydantic import AwareDatetime, Field, FiniteFloat, model_validator
 
+from everfit.tasks.core.metric_scale import MetricScale
 from everfit.tasks.core.records import Record, Window
 
 Status = Literal["measured", "not_enough", "absent", "failed"]
@@ -85,6 +86,11 @@ class Baseline(Record):
     chance: FiniteFloat | None = Field(default=None, description="The best constant answer's value on the same rows.")
     spread: FiniteFloat | None = Field(
         default=None, ge=0, description="By how much the value differs between stretches of time, beyond chance."
+    )
+    scale: MetricScale | None = Field(
+        default=None,
+        exclude_if=lambda scale: scale is None,
+        description="Direction and range of a user's own metric; None of a metric of everfit.",
     )
 
 

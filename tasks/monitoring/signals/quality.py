@@ -13,7 +13,9 @@ import numpy.typing as npt
 from pydantic import Field, FiniteFloat
 from scipy.stats import false_discovery_control
 
-from everfit.blocks.errors import DataError, NotEnoughError
+from everfit.blocks.errors import DataError, MetricError, NotEnoughError
+from everfit.blocks.metrics import is_own_metric
+from everfit.tasks.core.metric_scale import scale_of
 from everfit.tasks.core.records import Record
 from everfit.tasks.statistics.comparison import interval
 from everfit.tasks.statistics.metrics import Floats, metric
@@ -42,7 +44,14 @@ class RealisedQuality(Record):
             spread: By how much the value differs between stretches of time, where `time_spread` could tell.
         """
         error = self.standard_error
-        return Baseline(value=self.value, standard_error=error, rows=self.rows, chance=self.chance, spread=spread)
+        return Baseline(
+            value=self.value,
+            standard_error=error,
+            rows=self.rows,
+            chance=self.chance,
+            spread=spread,
+            scale=scale_of(metric(self.metric).facts) if is_own_metric(self.metric) else None,
+        )
 
 
 class SliceQuality(Record):
@@ -145,7 +154,7 @@ def time_spread(
             found.append(
                 realised(labels[rows], values[rows], name, draws=draws, seed=seed, clusters=_some(clusters, rows))
             )
-        except NotEnoughError:  # too small, or one class only
+        except (NotEnoughError, MetricError):  # too small, one class only, or the user's own metric fails on it
             continue
     if len(found) < 3:
         return None
@@ -180,7 +189,7 @@ def chance(y: npt.ArrayLike, scores: npt.ArrayLike, name: str, weights: npt.Arra
         constant = np.full(labels.size, np.average(labels, weights=row_weights))
     try:
         return found.score(labels, constant, weights)
-    except NotEnoughError:
+    except (NotEnoughError, MetricError):
         return None
 
 
@@ -222,7 +231,7 @@ def by_slice(
         try:
             some = _some(clusters, rows)
             quality = realised(labels[rows], values[rows], name, draws=draws, seed=seed, clusters=some)
-        except NotEnoughError:  # one class or one day only: the metric says nothing of this group
+        except (NotEnoughError, MetricError):  # one class or one day only: the metric has no value for this group
             continue
         loss = -chosen.gain(quality.value, baselines[group].value)
         error = math.hypot(quality.standard_error, baselines[group].standard_error)

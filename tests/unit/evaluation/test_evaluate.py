@@ -11,6 +11,7 @@ import pytest
 from support.training import UNTIL, a_spec, data_of, rows_of
 
 from everfit.blocks.errors import DataError
+from everfit.blocks.gating import GatePolicy
 from everfit.tasks.core.records import ModelVersion, Window
 from everfit.tasks.data.split import TrainingData, longer_holdout
 from everfit.tasks.data.validate import Validation
@@ -250,3 +251,45 @@ def test_settings_are_part_of_what_was_fitted(tmp_path: Path) -> None:
     fitted = fit_on(data, "logistic_regression", data.split.training, str(tmp_path / "m"), setting)
     assert fitted.trained_on.since == data.split.training.until - timedelta(days=20)
     assert read_model(fitted, data.workspace).steps[-1][1].C == 0.5
+
+
+OWN_METRICS = """
+def profit(y, scores):
+    acted = scores >= 0.5
+    return float(10 * (acted & (y == 1)).sum() - 3 * (acted & (y == 0)).sum()) / len(y)
+
+def raises(y, scores):
+    raise RuntimeError("the price list is gone")
+"""
+
+
+def test_an_own_metric_is_primary_and_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "prices_of_gate.py").write_text(OWN_METRICS)
+    name = "prices_of_gate:profit"
+    found = evidence_of(tmp_path, training={"metric": name}, gate={"minimum": {name: 0.1, "roc_auc": 0.5}})
+
+    assert found.metric == name
+    assert found.own_metrics[name].greater_is_better
+    assert found.comparison is not None
+    assert found.comparison.challenger == found.challenger[name]
+    assert found.comparison.rarest_class_rows is not None
+    decision = decide(Evidence.model_validate_json(found.model_dump_json()), a_spec().gate)
+    assert decision.id == decide(found, a_spec().gate).id
+    (least,) = [check for check in decide(found, GatePolicy(minimum={name: 99.0})).failed if "minimum" in check.name]
+    assert least.reason.endswith("it must be at least 99")
+
+
+def test_an_own_metric_that_raises_is_failed_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "prices_of_none.py").write_text(OWN_METRICS)
+    found = evidence_of(tmp_path, training={"metric": "prices_of_none:raises"})
+
+    assert found.challenger[found.metric] is None
+    assert found.comparison is found.dummy_comparison is None
+    decision = decide(found, a_spec().gate)
+    assert decision.verdict == "keep"
+    cause = "metric 'prices_of_none:raises' failed with RuntimeError: the price list is gone"
+    reasons = {check.name: check.reason for check in decision.failed}
+    assert cause in reasons["dummy"]
+    assert cause in reasons["comparison"]
