@@ -27,10 +27,10 @@ class TrainingPolicy(Policy):
 
     metric: str | None = Field(
         default=None,
-        description="The primary metric. By default it is ROC AUC, log loss or RMSE, depending on the task. It may be a "
-        "function of your own: `package.module:function`, or the name of an entry point in the group `everfit.metrics`, installed "
-        "where flows run. It is called with labels and scores as arrays and returns a number. Greater is better, "
-        "unless `everfit.tasks.own_metric` declares it otherwise.",
+        description="The primary metric. By default it is ROC AUC, log loss or RMSE, depending on the task. It may be "
+        "a function of your own: `package.module:function`, or the name of an entry point in the group "
+        "`everfit.metrics`, installed where flows run. It is called with labels and scores as arrays and returns a "
+        "number. Greater is better, unless `everfit.tasks.own_metric` declares it otherwise.",
     )
     window: Literal["all", "best"] | Duration = Field(
         default="all",
