@@ -1,4 +1,4 @@
-"""Labeling: take what has come true, so that it finds its predictions."""
+"""Labeling: collect labels as they become known and join them to their predictions."""
 
 from datetime import datetime
 from typing import Any
@@ -6,22 +6,23 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from everfit.tasks.batch import feedback
+from everfit.tasks.batch.label_collection import label_window
+from everfit.tasks.steps import labels
 from everfit.tasks.steps.context import moment, open_context
 from everfit.tasks.steps.run_names import run_name
 
 
 @flow(name="labeling", flow_run_name=run_name("label"))
 def labeling(model: str, until: datetime | None = None) -> State[dict[str, Any]]:
-    """Take labels from the model's source into its labels table.
+    """Collect labels from the model's source into its labels table.
 
     Args:
         model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
-        until: What is known at this moment is all that is known; by default when the run was due.
+        until: Labels that become known later are ignored. By default, when the run was due.
 
     Returns:
-        A state named `Labelled`, or `NothingNew`.
+        A state named `Labelled`, or `NothingNew` if every label was recorded before.
     """
     context = open_context(model)
-    window = feedback.labels_window(context, moment(until))
-    return feedback.final_state(feedback.record_labels(context, window))
+    window = label_window(context, moment(until))
+    return labels.final_state(labels.collect_labels(context, window))

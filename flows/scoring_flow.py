@@ -1,4 +1,4 @@
-"""Batch scoring: predict on a window of the source, into the log that the service writes too."""
+"""Batch scoring: predict on a window of the source, into the prediction log that the service uses too."""
 
 from datetime import datetime
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from everfit.tasks.batch import feedback
+from everfit.tasks.batch.scoring import scoring_window
+from everfit.tasks.steps import scoring as scoring_steps
 from everfit.tasks.steps.context import moment, open_context
 from everfit.tasks.steps.run_names import run_name
 
@@ -19,13 +20,13 @@ def scoring(
 
     Args:
         model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
-        since: Beginning of the window; by default where the batches have come to, less the source's look-back.
+        since: Beginning of the window. If omitted, where earlier batches ended, less the source's look-back.
         until: End of the window; by default when the run was due.
         shadow: Let the challenger predict too; its predictions are logged beside the champion's.
 
     Returns:
-        A state named `Scored`, or `NothingNew` when the log had all predictions already.
+        A state named `Scored`, or `NothingNew` if the log had all predictions before.
     """
     context = open_context(model)
-    window = feedback.scoring_window(context, since, moment(until))
-    return feedback.final_state(feedback.score(context, window, again=since is not None, shadow=shadow))
+    window = scoring_window(context, since, moment(until))
+    return scoring_steps.final_state(scoring_steps.score(context, window, again=since is not None, shadow=shadow))

@@ -6,9 +6,10 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from everfit.tasks.batch import feedback
+from everfit.tasks.batch.label_collection import label_window
 from everfit.tasks.steps import trial as trial_steps
 from everfit.tasks.steps.context import moment, open_context
+from everfit.tasks.steps.labels import collect_labels
 from everfit.tasks.steps.run_names import run_name
 
 
@@ -25,5 +26,5 @@ def trial(model: str, until: datetime | None = None) -> State[dict[str, Any]]:
     """
     context = open_context(model)
     until = moment(until)
-    feedback.record_labels(context, feedback.labels_window(context, until))
+    collect_labels(context, label_window(context, until))
     return trial_steps.final_state(context, trial_steps.look_at(context, until))

@@ -32,7 +32,7 @@ def trial(  # noqa: PLR0917 - each is an option of the command
         raise EverfitError("--stop takes --by and --why and no --until; without it leave out --by and --why")
     at = moment(until, "--until")
     context, heard = without_prefect(model)
-    from everfit.tasks.batch import feedback
+    from everfit.tasks.batch.label_collection import collect_labels, label_window
     from everfit.tasks.release import approvals
     from everfit.tasks.release.traffic import trials
     from everfit.tasks.steps.trial import tell
@@ -43,7 +43,7 @@ def trial(  # noqa: PLR0917 - each is an option of the command
         found: trials.TrialResult | None = trials.stop(context, by, why)
     else:
         check_until(at)
-        feedback.record_labels.fn(context, feedback.labels_window(context, at))
+        collect_labels(context, label_window(context, at))
         found = trials.look_at(context, at)
     if found is not None and heard:
         tell(context, found)

@@ -1,7 +1,7 @@
-"""What batch scoring has been through: spans of event time of which each row that had come is in the log.
+"""Spans of event time that batch scoring has completed.
 
-A span is kept once a run has come to its end, so that one that was killed on the way counts for nothing. Where a span
-is lost, rows are looked at again; those that the log has are not predicted twice.
+A span is recorded when a run ends; a killed run records nothing. If a record is lost, the rows are read again, but rows
+that are in the prediction log are not predicted twice.
 """
 
 from collections.abc import Sequence
@@ -10,63 +10,63 @@ from datetime import UTC, datetime, timedelta
 from everfit.tasks.core.records import Window
 from everfit.tasks.storage.workspace import Workspace
 
-_LEAST = timedelta(microseconds=1)
-_DAWN = datetime.min.replace(tzinfo=UTC)
+_SHORTEST = timedelta(microseconds=1)
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 def next_window(spans: Sequence[Window], until: datetime, lookback: timedelta) -> Window:
-    """What a run that isn't told its beginning goes through.
+    """Return the window that a run without a given beginning scores.
 
-    It begins where the first span ends, so that a gap between two is filled, and as much earlier as rows may come late,
-    but not before anything that was asked for.
+    It begins at the end of the first span, so that a gap between two spans is filled. The look-back moves it earlier,
+    but not before the first span.
 
     Args:
-        spans: That were gone through.
+        spans: The spans that were scored.
         until: End of the window.
-        lookback: How far before the end of a span rows may have come since.
+        lookback: How late rows may arrive in the source.
     """
-    before = [span for span in joined(spans) if _begin(span) < until]
-    if not before:
+    earlier = [span for span in merge_spans(spans) if _beginning(span) < until]
+    if not earlier:
         return Window(until=until)
-    first = before[0]
-    since = min(first.until, until) - max(lookback, _LEAST)
+    first = earlier[0]
+    since = min(first.until, until) - max(lookback, _SHORTEST)
     return Window(since=since if first.since is None else max(first.since, since), until=until)
 
 
-def joined(spans: Sequence[Window]) -> list[Window]:
-    """Spans that touch or overlap as one, in order."""
-    found: list[Window] = []
-    for span in sorted(spans, key=_begin):
-        if found and _begin(span) <= found[-1].until:
-            found[-1] = Window(since=found[-1].since, until=max(found[-1].until, span.until))
+def merge_spans(spans: Sequence[Window]) -> list[Window]:
+    """Merge spans that touch or overlap; return them in order."""
+    merged: list[Window] = []
+    for span in sorted(spans, key=_beginning):
+        if merged and _beginning(span) <= merged[-1].until:
+            merged[-1] = Window(since=merged[-1].since, until=max(merged[-1].until, span.until))
         else:
-            found.append(span)
-    return found
+            merged.append(span)
+    return merged
 
 
-def is_through(spans: Sequence[Window], window: Window) -> bool:
-    """Whether a window was gone through whole."""
-    return any(_begin(span) <= _begin(window) and window.until <= span.until for span in joined(spans))
+def is_scored(spans: Sequence[Window], window: Window) -> bool:
+    """Return whether a window was scored completely."""
+    return any(_beginning(span) <= _beginning(window) and window.until <= span.until for span in merge_spans(spans))
 
 
 def read_spans(workspace: Workspace, model: str) -> list[Window]:
-    """The spans that were gone through."""
+    """Return the spans that were scored, merged and in order."""
     files = workspace.filesystem.find(_folder(workspace, model))
-    return joined([Window.model_validate_json(workspace.read(file)) for file in files if file.endswith(".json")])
+    return merge_spans([Window.model_validate_json(workspace.read(file)) for file in files if file.endswith(".json")])
 
 
-def keep_span(workspace: Workspace, model: str, window: Window) -> None:
-    """Put on record that a run has gone through a window."""
-    spans = joined([*read_spans(workspace, model), window])
-    (span,) = [each for each in spans if _begin(each) <= _begin(window) < each.until]
-    # A span that grows stays in its file: there are as many files as times at which somebody began anew.
-    begin = "beginning" if span.since is None else f"{span.since.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}"
-    workspace.write(f"{_folder(workspace, model)}/{begin}.json", span.model_dump_json().encode())
+def record_span(workspace: Workspace, model: str, window: Window) -> None:
+    """Record that a run has scored a window completely."""
+    spans = merge_spans([*read_spans(workspace, model), window])
+    (grown,) = [span for span in spans if _beginning(span) <= _beginning(window) < span.until]
+    # A span that grows keeps its file, so the number of files doesn't grow with the number of runs.
+    beginning = "beginning" if grown.since is None else f"{grown.since.astimezone(UTC):%Y%m%dT%H%M%S.%fZ}"
+    workspace.write(f"{_folder(workspace, model)}/{beginning}.json", grown.model_dump_json().encode())
 
 
 def _folder(workspace: Workspace, model: str) -> str:
     return workspace.file(model, "scored")
 
 
-def _begin(span: Window) -> datetime:
-    return _DAWN if span.since is None else span.since
+def _beginning(span: Window) -> datetime:
+    return _EARLIEST if span.since is None else span.since

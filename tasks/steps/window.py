@@ -7,7 +7,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from everfit.blocks.errors import NoChampionError
-from everfit.tasks.batch import feedback
+from everfit.tasks.batch import label_collection
 from everfit.tasks.monitoring.monitored_model import Watched
 from everfit.tasks.monitoring.monitoring import attempt
 from everfit.tasks.monitoring.report import report_process
@@ -37,8 +37,8 @@ def take_labels(watched: Watched) -> LabelsSignal:
     """Take from the source what has come true; what can't be read is said, and those known already still count."""
 
     def taken() -> LabelsSignal:
-        span = feedback.labels_window(watched.context, watched.until, watched.windows.both)
-        feedback.take_labels(watched.context, span)
+        span = label_collection.label_window(watched.context, watched.until, watched.windows.both)
+        label_collection.record_source_labels(watched.context, span)
         return LabelsSignal()
 
     return attempt(taken, LabelsSignal)

@@ -22,7 +22,7 @@ from everfit.deployments.cli.runs import result_of
 from everfit.flows.monitoring_flow import monitoring
 from everfit.flows.scoring_flow import scoring
 from everfit.flows.training_flow import training
-from everfit.tasks.batch import feedback
+from everfit.tasks.batch import label_collection
 from everfit.tasks.core.records import Trigger
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.monitoring.report import report_process
@@ -221,7 +221,7 @@ def test_a_source_that_is_gone_is_a_failure_too(world: str, monkeypatch: pytest.
         raise OSError("the store is away")
 
     until = live(world, 24)
-    monkeypatch.setattr(feedback, "take_labels", gone)
+    monkeypatch.setattr(label_collection, "record_source_labels", gone)
 
     state = monitoring(world, until, return_state=True)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from everfit.tasks.batch.scored_spans import is_through, joined, keep_span, next_window, read_spans
+from everfit.tasks.batch.scored_spans import is_scored, merge_spans, next_window, read_spans, record_span
 from everfit.tasks.core.records import Window
 from everfit.tasks.storage.workspace import Workspace
 
@@ -44,21 +44,21 @@ def test_without_a_look_back_a_run_again_is_no_empty_window() -> None:
 
 
 def test_spans_that_touch_are_one() -> None:
-    assert joined([span(6, 8), span(None, 2), span(2, 3), span(7, 9)]) == [span(None, 3), span(6, 9)]
+    assert merge_spans([span(6, 8), span(None, 2), span(2, 3), span(7, 9)]) == [span(None, 3), span(6, 9)]
 
 
 def test_what_was_gone_through_is_kept_in_one_file_as_it_grows(tmp_path: Path) -> None:
     workspace = Workspace(str(tmp_path))
     assert read_spans(workspace, "m") == []
     for window in (span(1, 2), span(2, 3), span(1, 3), span(2, 5), span(8, 9)):
-        keep_span(workspace, "m", window)
+        record_span(workspace, "m", window)
 
     assert read_spans(workspace, "m") == [span(1, 5), span(8, 9)]
-    assert [is_through(read_spans(workspace, "m"), window) for window in (span(2, 4), span(4, 6), span(None, 2))] == [
+    assert [is_scored(read_spans(workspace, "m"), window) for window in (span(2, 4), span(4, 6), span(None, 2))] == [
         True,
         False,
         False,
     ]
     assert len(list((tmp_path / "m" / "scored").iterdir())) == 2
-    keep_span(workspace, "m", span(None, 8))
+    record_span(workspace, "m", span(None, 8))
     assert read_spans(workspace, "m") == [span(None, 9)]

@@ -9,7 +9,7 @@ from support.deliveries import SPEC, deliveries, write_month
 
 from everfit.blocks.settings import Settings
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.batch import feedback
+from everfit.tasks.batch.label_collection import label_window, record_source_labels
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import labels
 from everfit.tasks.storage.tables import row_keys
@@ -44,7 +44,7 @@ def take(context: Context, number: int) -> int:
         How many labels were added.
     """
     looked_at = week(number)
-    return feedback.take_labels(context, feedback.labels_window(context, looked_at.until, looked_at)).added
+    return record_source_labels(context, label_window(context, looked_at.until, looked_at)).added
 
 
 def test_from_week_to_week_only_what_may_be_new_is_read(context: Context) -> None:
@@ -52,7 +52,7 @@ def test_from_week_to_week_only_what_may_be_new_is_read(context: Context) -> Non
         write_month(Path.cwd(), f"week-{number}", rows(number))
         assert take(context, number) > 200
 
-    since = feedback.labels_window(context, week(3).until, week(3)).since
+    since = label_window(context, week(3).until, week(3)).since
     assert since is not None
     assert since > week(1).until
 
@@ -63,7 +63,7 @@ def test_a_week_that_is_looked_at_after_a_newer_one_gets_its_labels(context: Con
         take(context, number)
     write_month(Path.cwd(), "week-1", rows(1))  # the source had it late
 
-    since = feedback.labels_window(context, week(1).until).since
+    since = label_window(context, week(1).until).since
     assert since is not None
     assert since <= week(1).since  # also where nobody says what is needed
     assert take(context, 1) == mature(1)

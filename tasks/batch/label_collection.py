@@ -1,0 +1,89 @@
+"""Label collection: read from the source the labels that are known by a moment, and record them."""
+
+from datetime import datetime, timedelta
+
+import pandas as pd
+from pydantic import Field
+
+from everfit.tasks.batch.source_rows import read_rows
+from everfit.tasks.core.records import Record, Window
+from everfit.tasks.data.split import label_is_visible
+from everfit.tasks.predictions import labels
+from everfit.tasks.predictions.labels import RecordedLabels
+from everfit.tasks.storage.tables import row_keys
+from everfit.tasks.turns.context import Context
+
+
+class CollectedLabels(Record):
+    """Counts of the labels that were collected."""
+
+    until: datetime
+    recorded: RecordedLabels
+    unmatched: int = Field(description="Keys with a label and no prediction.")
+
+
+def label_window(context: Context, until: datetime, needed: Window | None = None) -> Window:
+    """Return the event times whose labels may have become known since the last collection.
+
+    It reaches back by the label's maturity and the source's look-back.
+
+    Args:
+        context: The model.
+        until: Labels that become known later are not collected.
+        needed: Event times whose labels must be collected in any case. An earlier collection may have had a later
+            `until`, and labels given by hand say nothing about how far the source was read.
+    """
+    table = context.workspace.table(context.spec.name, "labels")
+    if not table.exists():
+        return Window(until=until)
+    newest, has_later = [], False
+    for frame in table.batches(columns=[labels.LABEL_TIME, labels.ORIGIN]):
+        times = frame.loc[frame[labels.ORIGIN] == labels.SOURCE, labels.LABEL_TIME]
+        newest += [times[times <= until].max()]
+        has_later |= bool((times > until).any())
+    newest = [time for time in newest if not pd.isna(time)]
+    needed_since = None if needed is None else needed.since
+    if not newest:
+        return Window(since=needed_since, until=until)
+    since = max(newest) - context.spec.maturity - context.spec.source.lookback
+    if has_later and needed_since is not None:
+        since = min(since, needed_since)
+    return Window(since=min(since, until - timedelta(microseconds=1)), until=until)
+
+
+def collect_labels(context: Context, window: Window) -> CollectedLabels:
+    """Record the labels of a window of the source, and count those that have no prediction.
+
+    Args:
+        context: The model.
+        window: The event times to read; labels that are known at its end are collected.
+
+    Raises:
+        SpecError: The model has no event time.
+        SourceError: The source can't be read.
+        DataError: A label is invalid.
+    """
+    name, table = context.spec.name, context.workspace.table
+    return CollectedLabels(
+        until=window.until,
+        recorded=record_source_labels(context, window),
+        unmatched=labels.unmatched(table(name, "labels"), table(name, "predictions"), window.until),
+    )
+
+
+def record_source_labels(context: Context, window: Window) -> RecordedLabels:
+    """Record the labels of a window of the source that are known at its end."""
+    spec = context.spec
+    table = context.workspace.table(spec.name, "labels")
+    recorded = RecordedLabels()
+    for frame in read_rows(context, window):
+        if spec.columns.target not in frame:
+            continue
+        known = frame[label_is_visible(frame, spec, window.until)]
+        label_time = spec.columns.label_time
+        times = known[spec.columns.time] + spec.maturity if label_time is None else known[label_time]
+        keys = row_keys(known, spec.columns.key)
+        recorded += labels.record(
+            table, labels.label_rows(keys, known[spec.columns.target], times, spec.task, labels.SOURCE)
+        )
+    return recorded

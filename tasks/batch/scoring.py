@@ -1,0 +1,96 @@
+"""Batch scoring: predict on a window of the source and log the predictions."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+import pandas as pd
+from pydantic import Field
+
+from everfit.blocks.errors import ModelError
+from everfit.tasks.batch import scored_spans
+from everfit.tasks.batch.source_rows import read_rows
+from everfit.tasks.core.records import ModelVersion, Record, Window
+from everfit.tasks.registry import model_registry
+from everfit.tasks.scoring.loading import load_scorer
+from everfit.tasks.scoring.scorer import ScoringBatch, score_window
+from everfit.tasks.turns.context import Context
+
+
+class ScoringResult(Record):
+    """Counts of the predictions that a run of batch scoring added to the prediction log."""
+
+    window: Window
+    model_version: int = Field(description="The champion.")
+    added: int = Field(description="Predictions of the champion.")
+    shadow_version: int | None = Field(default=None, description="The challenger in shadow, if it predicted too.")
+    shadow_added: int = Field(default=0, description="Predictions of the challenger.")
+
+
+def scoring_window(context: Context, since: datetime | None, until: datetime) -> Window:
+    """Return the window to score.
+
+    Args:
+        context: The model.
+        since: Its beginning. If omitted, it continues where earlier batches ended, less the source's look-back.
+        until: Its end.
+    """
+    if since is not None:
+        return Window(since=since, until=until)
+    spans = scored_spans.read_spans(context.workspace, context.spec.name)
+    return scored_spans.next_window(spans, until, context.spec.source.lookback)
+
+
+def score_batch(context: Context, window: Window, *, again: bool = False, shadow: bool = False) -> ScoringResult:
+    """Predict on a window of the source with the champion, and with the challenger if it is in shadow.
+
+    Args:
+        context: The model.
+        window: The span of event time to score.
+        again: Let the champion predict again on a window that an earlier champion has scored completely.
+        shadow: Let the challenger predict too.
+
+    Raises:
+        ModelError: The model has no champion, or its version can't be loaded.
+        SpecError: The model has no event time.
+        SourceError: The source can't be read.
+    """
+    name = context.spec.name
+    champion = require_champion(context)
+    # Rows of a batch that was killed keep the predictions that they have: a newer champion doesn't repeat them.
+    once = not (again and scored_spans.is_scored(scored_spans.read_spans(context.workspace, name), window))
+    added = score_chunks(context, champion, read_rows(context, window), ScoringBatch(window, once=once))
+    result = ScoringResult(window=window, model_version=champion.version, added=added)
+    challenger = model_registry.challenger(context.mlflow, name) if shadow else None
+    if challenger is not None and challenger.version != champion.version:
+        shadow_added = score_chunks(context, challenger, read_rows(context, window), ScoringBatch(window, "shadow"))
+        result = result.model_copy(update={"shadow_version": challenger.version, "shadow_added": shadow_added})
+    scored_spans.record_span(context.workspace, name, window)
+    return result
+
+
+def score_chunks(context: Context, version: ModelVersion, chunks: Iterator[pd.DataFrame], batch: ScoringBatch) -> int:
+    """Predict on rows with a registered version, and log the predictions.
+
+    Args:
+        context: The model.
+        version: The version that predicts.
+        chunks: The window's rows, in chunks that fit in memory.
+        batch: The window, and how its predictions are logged.
+
+    Returns:
+        How many predictions were added.
+    """
+    loaded = load_scorer(context.mlflow, version)
+    return score_window(loaded, chunks, context.workspace.table(context.spec.name, "predictions"), batch)
+
+
+def require_champion(context: Context) -> ModelVersion:
+    """Return the champion.
+
+    Raises:
+        ModelError: The model has no champion.
+    """
+    champion = model_registry.champion(context.mlflow, context.spec.name)
+    if champion is None:
+        raise ModelError(f"{context.spec.name!r} has no champion to predict with; run `everfit train` first")
+    return champion

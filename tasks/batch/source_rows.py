@@ -1,0 +1,36 @@
+"""The rows of a model's source in a window of event time, chunk by chunk."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from everfit.blocks.errors import SpecError
+from everfit.tasks.core.records import Window
+from everfit.tasks.sources import read_source
+from everfit.tasks.turns.context import Context
+
+
+def read_rows(context: Context, window: Window) -> Iterator[pd.DataFrame]:
+    """Read the source's rows whose event time lies in a window.
+
+    Args:
+        context: The model.
+        window: The span of event time to read.
+
+    Yields:
+        Chunks of rows that fit in memory, with the source's columns and an index from 0.
+
+    Raises:
+        SpecError: The model has no event time.
+        SourceError: The source can't be read.
+    """
+    event_time = context.spec.columns.event_time
+    if event_time is None:
+        raise SpecError(f"{context.spec.name}: windows are of event time; name its column under columns.event_time")
+    for chunk in read_source(context.spec.source, context.spec.columns, window, strict=False):
+        # A source returns a new file whole, also its rows outside the window.
+        times = chunk.frame[event_time]
+        inside = times < window.until
+        if window.since is not None:
+            inside &= times >= window.since
+        yield chunk.frame[inside].reset_index(drop=True)
