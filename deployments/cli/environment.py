@@ -1,4 +1,4 @@
-"""The environment that everfit's own processes run in: set before the libraries that read it are imported."""
+"""The environment of everfit's own processes. It is set before the libraries that read it are imported."""
 
 import atexit
 import importlib
@@ -28,20 +28,20 @@ if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, int(signal.SIGTERM))  # PR_SET_PDEATHSIG
 runpy.run_module("uvicorn", run_name="__main__", alter_sys=True)
 """
-"""Runs uvicorn so that it ends with its parent, also one that is killed outright and can't see to it."""
+"""Runs uvicorn so that it ends with its parent, even if the parent is killed."""
 
 _HEAVY = ("pandas", "deltalake", "great_expectations.expectations", "sklearn.ensemble", "mlflow.sklearn", "skops.io")
-"""What takes longest to import of what every turn needs, in the order of need."""
+"""The slowest imports of every turn, in the order of use."""
 
 
 def prepare(settings: Settings, *, quiet: bool = True) -> None:
     """Turn telemetry off, and keep the embedded Prefect database beside the workspace.
 
-    A Prefect server that the user has configured is used as it is.
+    A configured Prefect server is used as it is.
 
     Args:
-        settings: Of this installation.
-        quiet: Whether Prefect's own log lines are left to the UI.
+        settings: The settings of this installation.
+        quiet: Whether Prefect's own log lines appear in the UI only.
     """
     prepare_without_prefect(settings, quiet=quiet)
     if not has_server():
@@ -49,40 +49,40 @@ def prepare(settings: Settings, *, quiet: bool = True) -> None:
         os.environ.setdefault("PREFECT_API_DATABASE_CONNECTION_URL", prefect_database(settings))
     from prefect.context import refresh_global_settings_context
 
-    refresh_global_settings_context()  # Prefect has read its environment when it was imported
+    refresh_global_settings_context()  # Prefect reads its environment when it is imported
     if quiet:
         _leave_prefect_to_the_ui()
 
 
 def prepare_without_prefect(settings: Settings, *, quiet: bool = True) -> None:
-    """Do what can be done before Prefect is imported, which takes a second: enough for what runs without it.
+    """Set the part of the environment that needs no import of Prefect, which takes a second.
 
     Args:
-        settings: Of this installation.
-        quiet: Whether libraries are to tell of what is wrong only.
+        settings: The settings of this installation.
+        quiet: Whether libraries log warnings and errors only.
     """
     os.environ.update(NO_TELEMETRY)
-    os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "everfit")  # to the run's page in the UI
-    os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")  # outside of a run there is no page
+    os.environ.setdefault("PREFECT_LOGGING_EXTRA_LOGGERS", "everfit")  # shown on the run's page in the UI
+    os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")  # there is no page outside of a run
     os.environ.setdefault("PREFECT_LOGGING_FORMATTERS_STANDARD_FORMAT", "%(asctime)s  %(message)s")
     os.environ.setdefault("PREFECT_LOGGING_FORMATTERS_STANDARD_DATEFMT", "%H:%M:%S")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # which is for --json alone
-    # OpenMP's threads spin while they wait for each other, which on a busy machine takes ten times as long.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # stdout belongs to --json
+    # Spinning OpenMP threads slow a busy machine down ten times.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    # 10 s, the default, is not enough for the very first start, which makes the database.
+    # The first start creates the database, which can take longer than the default of 10 s.
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "60")
     if quiet:
         os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
         os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-        # Database migrations and Great Expectations tell of every step; the latter sets its level when imported.
+        # Database migrations and Great Expectations log every step; the latter sets its level when it is imported.
         for name in ("alembic", "great_expectations.data_context.types.base"):
             logging.getLogger(name).addFilter(lambda record: record.levelno >= logging.WARNING)
     logging.getLogger("everfit").setLevel(settings.log_level.upper())
 
 
 def _leave_prefect_to_the_ui() -> None:
-    """Keep Prefect's own lines, and tracebacks above all, off the terminal; they are on the run's page."""
+    """Keep Prefect's own lines and tracebacks off the terminal. The run's page shows them."""
     from prefect.logging.configuration import setup_logging
     from prefect.logging.handlers import PrefectConsoleHandler
 
@@ -94,14 +94,14 @@ def _leave_prefect_to_the_ui() -> None:
 
 
 def has_server() -> bool:
-    """Whether a Prefect server is configured, by the environment or by a profile."""
+    """Return whether a Prefect server is configured, by the environment or by a profile."""
     from prefect.settings import get_current_settings
 
     return get_current_settings().api.url is not None
 
 
-def server_hears() -> bool:
-    """Whether a Prefect server is configured and answers; of one that doesn't, whoever runs the command is told."""
+def server_answers() -> bool:
+    """Return whether a Prefect server is configured and answers. Warn about one that doesn't answer."""
     if not has_server():
         return False
     from prefect.client.orchestration import get_client
@@ -110,26 +110,26 @@ def server_hears() -> bool:
         error = client.api_healthcheck()
     if error is None:
         return True
-    told = str(error) or type(error).__name__
+    problem = str(error) or type(error).__name__
     sys.stderr.write(
-        f"The Prefect server that is configured does not answer ({told}): specs are taken from files, and it is told "
-        f"of nothing that is done here.\n"
+        f"everfit: the configured Prefect server does not answer ({problem}); specs are read from files, and the "
+        f"server is not notified\n"
     )
     return False
 
 
 def start_temporary_server() -> Callable[[], None]:
-    """Start Prefect's server for as long as this process lives, where no other is configured.
+    """Start a Prefect server that lives as long as this process, if none is configured.
 
-    It takes seconds to come up, in which this process imports what the flows need. Prefect's own way to do the same
-    first imports the whole server here as well, which takes more than a second in both.
+    The server starts within seconds, while this process imports the libraries of the flows. Prefect's own temporary
+    server would import the whole server in this process too, which takes another second.
 
     Returns:
-        Call it to wait until the server answers, before the first flow is run.
+        A function that waits until the server answers. Call it before the first flow runs.
     """
     if has_server():
         return lambda: None
-    # Nobody looks at the pages of a server that ends with this process, and what blocks there are is in its database.
+    # A temporary server needs no UI, and its database already holds the block types.
     os.environ.setdefault("PREFECT_SERVER_UI_ENABLED", "false")
     os.environ.setdefault("PREFECT_API_BLOCKS_REGISTER_ON_START", "false")
     from prefect.context import refresh_global_settings_context
@@ -141,29 +141,29 @@ def start_temporary_server() -> Callable[[], None]:
         port = str(free.getsockname()[1])
     command = [sys.executable, "-c", _ENDS_WITH_PARENT, "--factory", "prefect.server.api.server:create_app"]
     command += ["--host", "127.0.0.1", "--port", port, "--log-level", "error", "--lifespan", "on"]
-    alone = {"PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
-    kept = settings.to_environment_variables(exclude_unset=True)
-    server = subprocess.Popen(command, env={**os.environ, **kept, **alone})  # noqa: S603 - our own command
+    temporary = {"PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+    configured = settings.to_environment_variables(exclude_unset=True)
+    server = subprocess.Popen(command, env={**os.environ, **configured, **temporary})  # noqa: S603 - our own command
     atexit.register(_stop, server)
     os.environ["PREFECT_API_URL"] = url = f"http://127.0.0.1:{port}/api"
     refresh_global_settings_context()
-    within = settings.server.ephemeral.startup_timeout_seconds
+    timeout = settings.server.ephemeral.startup_timeout_seconds
 
-    def server_is_up() -> None:
-        give_up = time.monotonic() + within
-        for name in _HEAVY:  # what flows import when they come to it: a processor is free while the server starts
+    def wait_for_server() -> None:
+        deadline = time.monotonic() + timeout
+        for name in _HEAVY:  # the flows import these anyway, and a processor is free while the server starts
             if _answers(url):
                 return
             importlib.import_module(name)
         while not _answers(url):
-            if server.poll() is not None or time.monotonic() > give_up:
+            if server.poll() is not None or time.monotonic() > deadline:
                 raise EverfitError(
-                    f"Prefect's temporary server did not come up within {within} s (exit code {server.poll()!r}); "
-                    f"start one by `prefect server start` and name it in PREFECT_API_URL"
+                    f"Prefect's temporary server did not start within {timeout} s (exit code {server.poll()!r}); "
+                    f"start one by `prefect server start` and set PREFECT_API_URL to its address"
                 )
             time.sleep(0.05)
 
-    return server_is_up
+    return wait_for_server
 
 
 def _answers(url: str) -> bool:
@@ -171,7 +171,7 @@ def _answers(url: str) -> bool:
         with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:  # noqa: S310 - on loopback
             return bool(answer.status == 200)
     except urllib.error.HTTPError as error:
-        error.close()  # it is the answer, and holds the connection
+        error.close()  # it holds the connection
         return False
     except OSError:
         return False
@@ -187,5 +187,5 @@ def _stop(server: "subprocess.Popen[bytes]") -> None:
 
 
 def prefect_database(settings: Settings) -> str:
-    """The URL of the embedded Prefect database."""
+    """Return the URL of the embedded Prefect database."""
     return f"sqlite+aiosqlite:///{settings.state_dir / 'prefect.db'}"

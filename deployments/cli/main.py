@@ -6,32 +6,37 @@ import logging
 import os
 import signal
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from everfit.blocks.errors import EverfitError
-from everfit.deployments.cli import data, labelling, monitoring, release, reproduce, server, serving, trial, upkeep
+from everfit.deployments.cli import (
+    decisions,
+    history,
+    label_queue,
+    loop,
+    packages,
+    quarantine,
+    server,
+    service,
+    start,
+    suite,
+    upkeep,
+)
 
 app = typer.Typer(
-    help="Keep machine-learning models fit for use: train, gate, release, watch, retrain, roll back.",
+    help="Keep machine-learning models fit for use: train, gate, release, monitor, retrain, roll back.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
 
-app.add_typer(data.app)
-app.add_typer(labelling.app)
-app.add_typer(monitoring.app)
-app.add_typer(reproduce.app)
-app.add_typer(server.app)
-app.add_typer(serving.app)
-app.add_typer(trial.app)
-app.add_typer(upkeep.app)
+# In the order of `everfit --help`.
+for module in (start, loop, label_queue, history, decisions, packages, quarantine, suite, service, server, upkeep):
+    app.add_typer(module.app)
 
-Model = Annotated[str, typer.Argument(help="A spec file, a spec's name in `deployments/models`, or a block's name.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")]
+_state = {"debug": False}
 
 
 def _print_version(wanted: bool) -> None:
@@ -49,67 +54,12 @@ def options(
         bool, typer.Option("--version", help="Show the version and exit.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Options of every command."""
+    """Set the options of every command."""
     _state["debug"] = debug
 
 
-_state = {"debug": False}
-
-
-@app.command()
-def train(
-    model: Model,
-    until: monitoring.Until = None,
-    reason: Annotated[str, typer.Option(help="Why, for whoever reads the history.")] = "",
-    as_json: AsJson = False,
-) -> None:
-    """Run one turn of the loop: train a challenger, and release it if it is shown to be better."""
-    from everfit.deployments.cli import runs
-
-    turn = runs.train(model, monitoring.moment(until, "--until"), reason, quiet=not _state["debug"])
-    if as_json:
-        _print_json(turn)
-    else:
-        from everfit.deployments.cli import tables
-
-        tables.print_turn(turn)
-    raise typer.Exit(1 if turn["state"] == "DataRejected" else 0)
-
-
-@app.command()
-def history(model: Model, as_json: AsJson = False) -> None:
-    """Show a model's turns and releases, each with its reasons."""
-    from everfit.deployments.cli import runs, tables
-
-    found = runs.history(model)
-    if as_json:
-        _print_json(found)
-    else:
-        tables.print_history(found)
-
-
-@app.command()
-def demo(
-    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what an earlier demo left, and start over.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Three months instead of the year.")] = False,
-) -> None:
-    """Live through the flights of 2013 month by month, with nothing but this machine."""
-    from everfit.deployments.demo.demo import run_demo
-
-    run_demo(fresh=fresh, quick=quick, quiet=not _state["debug"])
-
-
-app.add_typer(release.app)
-
-
-def _print_json(content: dict[str, Any]) -> None:
-    import json
-
-    print(json.dumps(content, default=str, allow_nan=False))
-
-
 def main() -> None:
-    """Run the command: bad input ends with one line and exit code 2, a failed run with 1."""
+    """Run the command. Bad input ends with one line and exit code 2, a failed run with exit code 1."""
     try:
         app(standalone_mode=True)
     except EverfitError as error:
@@ -117,19 +67,18 @@ def main() -> None:
             raise
         print(f"everfit: {error}", file=sys.stderr)
         raise SystemExit(2) from error
-    except Exception as error:  # whatever failed, and nothing goes on: a command ends with a sentence and a code
+    except Exception as error:  # a command always ends with one line and an exit code
         if _state["debug"]:
             raise
-        print(f"everfit: {type(error).__name__}: {error}; --debug shows where", file=sys.stderr)
+        print(f"everfit: {type(error).__name__}: {error}; run `everfit --debug …` for the traceback", file=sys.stderr)
         raise SystemExit(1) from error
 
 
 def console() -> None:
-    """Run the command as a process of its own, which ends without taking its memory apart piece by piece.
+    """Run the command as a process that exits without freeing its memory object by object.
 
-    A turn has some 700,000 objects, most of them the libraries' own: collecting them again and again while they are
-    imported, and one by one at the end, takes two seconds that nobody gets anything for. Threads are waited for, and
-    exit handlers run, as ever.
+    A turn has some 700,000 objects, most of them from libraries. Collecting them during imports and freeing them at the
+    end takes two seconds for nothing. Threads are still joined, and exit handlers still run.
     """
     gc.set_threshold(50_000, 20, 50)
     code = 1

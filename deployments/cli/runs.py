@@ -1,5 +1,6 @@
-"""Running flows from the command line, and reading back what they left."""
+"""Flow runs in the process of the command, and their results."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +16,15 @@ def train(model: str, until: datetime, reason: str, *, quiet: bool = True) -> di
 
     Args:
         model: A spec file, the name of a spec, or of a block.
-        until: What is known at this moment.
-        reason: Why, for whoever reads the history.
-        quiet: Whether Prefect's own log lines are left to the UI.
+        until: The time up to which data is known.
+        reason: The reason, for the history.
+        quiet: Whether Prefect's own log lines appear in the UI only.
 
     Returns:
         The turn, as `everfit train --json` prints it.
 
     Raises:
-        EverfitError: the input is bad, another turn of the model is run, or the turn failed in another call.
+        EverfitError: The input is bad, another turn of the model is running, or the turn failed in another process.
     """
     settings = Settings()
     environment.prepare(settings, quiet=quiet)
@@ -33,67 +34,84 @@ def train(model: str, until: datetime, reason: str, *, quiet: bool = True) -> di
     from everfit.tasks.turns.turn_record import check_until, summary
 
     until, trigger = check_until(until), Trigger(reason=reason)
-    name = load_spec(model).name  # a mistake in the spec is told before a server is started and a turn begun
-    # Of many calls for the same turn one runs it. The others wait here: each a server of its own would be too much.
-    with Ledger.open(settings).turns.start(name, trigger.turn_id(name, until)) as ended:
-        if ended is not None:
-            return summary(ended)
-        server_is_up = environment.start_temporary_server()
+    name = load_spec(model).name  # reports a mistake in the spec before a server starts and a turn begins
+    # One of several commands for the same turn runs it. The others wait here, without a server each.
+    with Ledger.open(settings).turns.start(name, trigger.turn_id(name, until)) as finished:
+        if finished is not None:
+            return summary(finished)
+        wait_for_server = environment.start_temporary_server()
         from everfit.flows.training_flow import training
 
-        server_is_up()
+        wait_for_server()
         state = training(model, until, trigger, return_state=True)
         return result_of(state)
 
 
-def result_of(state: "State[Any]") -> dict[str, Any]:
-    """What a flow ended with, whatever the state's name.
+def run(
+    model: str,
+    until: datetime,
+    flow: Callable[[], Any],
+    *,
+    quiet: bool,
+    warm: Callable[[], object] | None = None,
+) -> tuple[str, dict[str, Any]]:
+    """Run a flow in this process, with a temporary Prefect server if none is configured.
+
+    Args:
+        model: A spec file, the name of a spec, or of a block.
+        until: The time up to which data is known.
+        flow: Runs the flow and returns its final state.
+        quiet: Whether Prefect's own log lines appear in the UI only.
+        warm: Imports that run while the server starts.
+
+    Returns:
+        The name of the final state, and its result.
 
     Raises:
-        BaseException: what the flow raised, if it did.
+        EverfitError: The input is bad; nothing was changed.
+    """
+    environment.prepare(Settings(), quiet=quiet)
+    from everfit.tasks.core.spec_loading import load_spec
+    from everfit.tasks.turns.turn_record import check_until
+
+    check_until(until)
+    load_spec(model)  # reports a mistake in the spec before a server starts
+    wait_for_server = environment.start_temporary_server()
+    if warm is not None:
+        warm()
+    wait_for_server()
+    state = flow()
+    return str(state.name), result_of(state)
+
+
+def warm_up(model: str) -> None:
+    """Import the libraries of a monitoring run, and start the process that draws reports if the model has reports."""
+    from everfit.tasks.core.spec_loading import file_content
+    from everfit.tasks.monitoring.report import report_process
+
+    content = file_content(model)  # a server with a stored spec may still be starting
+    if content is None or content.monitoring.report != "never":
+        report_process.warm_up()
+    import mlflow.sklearn
+
+    from everfit.flows import monitoring_flow
+
+    del mlflow, monitoring_flow
+
+
+def result_of(state: "State[Any]") -> dict[str, Any]:
+    """Return the result of a flow, whatever the name of its final state.
+
+    Raises:
+        BaseException: The error that the flow raised.
     """
     from everfit.tasks.core.final_states import found_by
 
-    found = found_by(state) if state.data is None else None
-    if found is None:
-        found = state.result(raise_on_failure=False)  # rejected data is a failure, and has a result all the same
-    if isinstance(found, BaseException):
-        raise found
-    if not isinstance(found, dict):
-        raise TypeError(f"the flow ended as {state.name!r} without a result; look at its run in Prefect")
-    return found
-
-
-def history(model: str) -> dict[str, Any]:
-    """The turns and releases of a model, oldest first.
-
-    Raises:
-        EverfitError: there is no ledger, or no such model.
-    """
-    settings = Settings()
-    from everfit.tasks.ledger import Ledger
-
-    ledger = Ledger.open_existing(settings)  # first of all: who only reads makes no folder either
-    environment.prepare(settings)
-    from everfit.tasks.core.spec_loading import load_spec
-    from everfit.tasks.turns.turn_record import summary
-
-    name = load_spec(model).name
-    return {
-        "model": name,
-        "turns": [summary(turn) for turn in ledger.turns.of(name)],
-        "releases": [
-            {
-                "seq": entry.seq,
-                "version": entry.version,
-                "previous": entry.previous_version,
-                "reason": entry.reason,
-                "actor": entry.actor,
-                "at": entry.at.isoformat(),
-                "turn_id": entry.turn_id,
-                "kind": entry.kind,
-                "state": entry.state,
-            }
-            for entry in ledger.releases.of(name)
-        ],
-    }
+    result = found_by(state) if state.data is None else None
+    if result is None:
+        result = state.result(raise_on_failure=False)  # rejected data is a failure with a result
+    if isinstance(result, BaseException):
+        raise result
+    if not isinstance(result, dict):
+        raise TypeError(f"the flow ended as {state.name!r} without a result; see its run in Prefect")
+    return result

@@ -1,6 +1,5 @@
-"""Commands for a Prefect server: `bootstrap`, `check`, `emit`, `up`, `down`."""
+"""The commands of a Prefect server: `up`, `down`, `bootstrap`, `lint`, `emit`."""
 
-import json
 from typing import Annotated
 
 import typer
@@ -8,31 +7,32 @@ import typer
 from everfit.blocks.errors import DeploymentError
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli import environment
+from everfit.deployments.cli.options import SERVER, AsJson, DryRun, Reason, parse_time
+from everfit.deployments.cli.output import print_json
 
 app = typer.Typer()
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")]
 
-
-@app.command()
+@app.command(rich_help_panel=SERVER)
 def bootstrap(  # noqa: PLR0917 - each is an option of the command
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
-    wait: Annotated[float, typer.Option(min=0, help="Seconds that the server has to come up.")] = 60,
+    dry_run: DryRun = False,
+    wait: Annotated[float, typer.Option(min=0, help="The number of seconds to wait for the server.")] = 60,
     notify: Annotated[
         str | None,
-        typer.Option(metavar="TYPE/NAME", help="The notification block to use, such as slack-webhook/on-call."),
+        typer.Option(metavar="TYPE/NAME", help="The notification block to notify, such as slack-webhook/on-call."),
     ] = None,
     service: Annotated[
-        list[str] | None, typer.Option(metavar="URL", help="A prediction service, for specs that name none.")
+        list[str] | None,
+        typer.Option(metavar="URL", help="A prediction service, for specs without `release.services`."),
     ] = None,
     overwrite_specs: Annotated[
-        bool, typer.Option("--overwrite-specs", help="Take the files' specs where stored ones were edited.")
+        bool, typer.Option("--overwrite-specs", help="Overwrite stored specs that were edited on the server.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Set up a Prefect server: work pool, specs as blocks, deployments, automations, ledger.
+    """Set up a Prefect server: pool, specs and deployments.
 
-    Run again, it changes nothing.
+    It also creates the automations and the ledger. A second run changes nothing. Edits by people on the server stay.
     """
     settings = Settings()
     environment.prepare(settings)
@@ -44,40 +44,43 @@ def bootstrap(  # noqa: PLR0917 - each is an option of the command
     changes = bootstrap(settings, options)
     if as_json:
         made = [vars(change) for change in changes.made]
-        typer.echo(json.dumps({"dry_run": dry_run, "changed": changes.any, "changes": made}))
+        print_json({"dry_run": dry_run, "changed": changes.any, "changes": made})
         return
-    from everfit.deployments.server.tables import print_changes
+    from everfit.deployments.server.views import print_changes
 
     print_changes(changes)
 
 
-@app.command()
-def check() -> None:
-    """Check specs, prefect.yaml and automations.yaml strictly: unknown keys, schedules, parameters, entrypoints."""
+@app.command(rich_help_panel=SERVER)
+def lint() -> None:
+    """Find mistakes in specs, prefect.yaml and automations.yaml."""
     environment.prepare(Settings())
-    from everfit.deployments.server.check import find_problems
+    from everfit.deployments.server.lint import find_problems
 
     problems = find_problems()
     for problem in problems:
         typer.echo(problem, err=True)
     if problems:
         raise typer.Exit(1)
-    typer.echo("specs, prefect.yaml and automations.yaml are as they should be")
+    typer.echo("No mistakes in the specs, prefect.yaml and automations.yaml")
 
 
-@app.command()
+@app.command(rich_help_panel=SERVER)
 def emit(
-    event: Annotated[str, typer.Argument(help="data-arrived, code-merged, or another event of docs/server.md.")],
-    model: Annotated[str, typer.Argument(help="Name of the model.")],
-    reason: Annotated[str | None, typer.Option(help="Why, for whoever reads the history.")] = None,
+    event: Annotated[
+        str, typer.Argument(help="The event: data-arrived, code-merged, or another one of docs/server.md.")
+    ],
+    model: Annotated[str, typer.Argument(help="The name of the model.")],
+    reason: Reason = "",
     until: Annotated[
-        str | None, typer.Option(help="Up to when data is known, such as 2024-06-01; by default now.")
+        str | None, typer.Option(help="The time up to which data is known, such as 2024-06-01. By default it is now.")
     ] = None,
     identity: Annotated[
-        str | None, typer.Option("--id", help="Names what happened: sent twice, it is one and the same.")
+        str | None,
+        typer.Option("--id", help="The id of the event; an event that is sent twice with one id counts once."),
     ] = None,
 ) -> None:
-    """Tell the Prefect server that something happened to a model, for its deployments to act on."""
+    """Send an event about a model, on which its deployments act."""
     environment.prepare(Settings())
     from everfit.deployments.server.emitting import send
 
@@ -85,35 +88,35 @@ def emit(
         raise DeploymentError("no Prefect server is configured; set PREFECT_API_URL, such as http://127.0.0.1:4200/api")
     payload: dict[str, str] = {}
     if until is not None:
-        from everfit.deployments.cli.monitoring import moment
-
-        payload["until"] = moment(until, "--until").isoformat()
-    payload |= {name: value for name, value in (("reason", reason), ("id", identity)) if value is not None}
-    told = send(event, model, payload)
-    typer.echo(f"{told} was sent about everfit.model.{model}")
+        payload["until"] = parse_time(until, "--until").isoformat()
+    payload |= {name: value for name, value in (("reason", reason), ("id", identity)) if value}
+    typer.echo(f"Sent {send(event, model, payload)} about everfit.model.{model}")
 
 
-@app.command()
+@app.command(rich_help_panel=SERVER)
 def up(
     models: Annotated[
-        list[str] | None, typer.Argument(metavar="[MODEL…]", help="To serve; by default those of deployments/models.")
+        list[str] | None,
+        typer.Argument(metavar="[MODEL…]", help="The models to serve. By default all of deployments/models."),
     ] = None,
     database: Annotated[
         str | None,
-        typer.Option(envvar="EVERFIT_DB_URL", help="PostgreSQL URL for Prefect, MLflow and the ledger; else SQLite."),
+        typer.Option(
+            envvar="EVERFIT_DB_URL", help="A PostgreSQL URL for Prefect, MLflow and the ledger. By default SQLite."
+        ),
     ] = None,
 ) -> None:
-    """Start Prefect, MLflow, a worker and the prediction service on this machine, and set the server up."""
+    """Start Prefect, MLflow, worker and service on this machine."""
     from everfit.deployments.server import stack
-    from everfit.deployments.server.tables import print_stack
+    from everfit.deployments.server.views import print_stack
 
     print_stack(stack.up(Settings(), models or [], database))
 
 
-@app.command()
+@app.command(rich_help_panel=SERVER)
 def down() -> None:
-    """Stop what `everfit up` has started, and nothing else."""
+    """Stop the processes of `everfit up`."""
     from everfit.deployments.server import stack
 
     stopped = stack.down(Settings())
-    typer.echo(f"stopped {', '.join(stopped)}" if stopped else "nothing of it is running")
+    typer.echo(f"Stopped {', '.join(stopped)}" if stopped else "Nothing to stop: no process of `everfit up` is running")

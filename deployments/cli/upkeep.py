@@ -1,59 +1,62 @@
-"""Commands that take away: `upkeep`, `forget`."""
+"""The commands that delete: `upkeep`, `forget`."""
 
-import json
 from typing import Annotated, Any
 
 import typer
 
-from everfit.deployments.cli.monitoring import is_debug, moment, run
+from everfit.deployments.cli import runs
+from everfit.deployments.cli.options import UPKEEP, AsJson, DryRun, Model, is_debug, parse_time
+from everfit.deployments.cli.output import print_json
 
 app = typer.Typer()
 
-Model = Annotated[str, typer.Argument(help="A spec file, a spec's name in `deployments/models`, or a block's name.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else, on standard output.")]
 
-
-@app.command()
+@app.command(rich_help_panel=UPKEEP)
 def upkeep(
     context: typer.Context,
     model: Model,
     until: Annotated[
-        str | None, typer.Option(help="Count ages back from this moment, such as 2024-06-01; by default from now.")
+        str | None, typer.Option(help="Count ages back from this time, such as 2024-06-01. By default it is now.")
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")] = False,
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
-    """Remove what is older than the spec keeps, put small files together, and drop model versions nobody needs."""
-    end = moment(until, "--until")
+    """Delete expired rows and versions, and compact the tables."""
+    end = parse_time(until, "--until")
 
     def flow() -> Any:
-        from everfit.flows.upkeep_flow import upkeep as tidy
+        from everfit.flows.upkeep_flow import upkeep as upkeep_flow
 
-        return tidy(model, end, dry_run, return_state=True)
+        return upkeep_flow(model, end, dry_run, return_state=True)
 
-    name, found = run(model, end, flow, quiet=not is_debug(context))
+    state, result = runs.run(model, end, flow, quiet=not is_debug(context))
     if as_json:
-        typer.echo(json.dumps(found, default=str, allow_nan=False))
+        print_json(result)
         return
     from everfit.tasks.retention.upkeep_record import UpkeepDone
 
-    done = UpkeepDone.recall(found)
-    typer.echo(f"{name}: {done.model}, as of {done.at:%Y-%m-%d %H:%M}" + (", nothing was changed" if dry_run else ""))
-    for told in done.told():
-        typer.echo(f"  {told}")
+    done = UpkeepDone.recall(result)
+    dry = " (dry run, nothing was changed)" if dry_run else ""
+    typer.echo(f"{state}: {done.model}, as of {done.at:%Y-%m-%d %H:%M}{dry}")
+    for line in done.told():
+        typer.echo(f"  {line}")
     if done.broken_turns:
-        typer.echo(f"  turns that can't be reproduced any more: {', '.join(done.broken_turns)}")
+        typer.echo(f"  turns that can no longer be reproduced: {', '.join(done.broken_turns)}")
 
 
-@app.command()
+@app.command(rich_help_panel=UPKEEP)
 def forget(
     model: Model,
     key: Annotated[
-        list[str], typer.Option(help="COLUMN=VALUE, once for each column of the key; of one column the value will do.")
+        list[str],
+        typer.Option(help="COLUMN=VALUE, once per column of the key. A key of one column needs only the value."),
     ],
     as_json: AsJson = False,
 ) -> None:
-    """Remove all rows of a key from tables, past states, staging and references, and put that on record."""
+    """Delete all rows of one key, from past versions too.
+
+    The deletion is recorded in the ledger, without the rows.
+    """
     from datetime import UTC, datetime
 
     from everfit.blocks.settings import Settings
@@ -70,10 +73,10 @@ def forget(
         typer.echo(done.model_dump_json())
         return
     for table, count in done.rows.items():
-        typer.echo(f"{table:<12} {count:>7,} rows removed")
-    typer.echo(f"{'staged':<12} {done.staged:>7,} rows removed")
-    typer.echo(f"{'references':<12} {done.references:>7,} rows removed")
-    typer.echo(f"{'past states':<12} {done.past_files:>7,} files removed")
+        typer.echo(f"{table:<12} {count:>7,} rows deleted")
+    typer.echo(f"{'staging':<12} {done.staged:>7,} rows deleted")
+    typer.echo(f"{'references':<12} {done.references:>7,} rows deleted")
+    typer.echo(f"{'old versions':<12} {done.past_files:>7,} files deleted")
     if done.ended:
-        typer.echo(f"can't be reproduced any more: {', '.join(done.ended)}")
-    typer.echo("It is on record. Remove the rows from the source too, or a later turn takes them in again.")
+        typer.echo(f"turns that can no longer be reproduced: {', '.join(done.ended)}")
+    typer.echo("The deletion is on record. Delete the rows from the source too, or a later turn reads them again.")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli import environment
-from everfit.deployments.cli.tables import console
-from everfit.deployments.demo import tables
+from everfit.deployments.cli.output import console
+from everfit.deployments.demo import views
 from everfit.deployments.demo.data import MODEL, prepare
 from everfit.deployments.demo.year import ENDS, FIRST, measure
 
@@ -55,8 +55,8 @@ def run_demo(*, fresh: bool, quick: bool = False, quiet: bool = True) -> None:
 
     pictures = draw(months, _FOLDER)
     reports = _reports(context, [(month.until, month.run_id) for month in months])
-    tables.print_year(months)
-    tables.print_files(pictures, reports, settings, time.monotonic() - began)
+    views.print_year(months)
+    views.print_files(pictures, reports, settings, time.monotonic() - began)
 
 
 def _left(context: "Context", ends: Sequence[datetime]) -> list[datetime]:
@@ -74,17 +74,16 @@ def _left(context: "Context", ends: Sequence[datetime]) -> list[datetime]:
 
 def _live_through(context: "Context", ends: Sequence[datetime]) -> None:
     console.print("Starting Prefect's temporary server and the libraries; the first time takes longest …")
-    server_is_up = environment.start_temporary_server()
-    from everfit.deployments.cli.monitoring import warm_up
+    wait_for_server = environment.start_temporary_server()
+    from everfit.deployments.cli.runs import result_of, warm_up
 
     warm_up(MODEL)
-    from everfit.deployments.cli.runs import result_of
     from everfit.flows.monitoring_flow import monitoring
     from everfit.flows.scoring_flow import scoring
     from everfit.flows.training_flow import training
     from everfit.tasks.core.records import Trigger
 
-    server_is_up()
+    wait_for_server()
     if context.ledger.releases.current(MODEL) is None:
         console.print(f"\n[bold]{FIRST:%Y-%m-%d}[/bold]  the first turn learns from January and February")
         result_of(training(MODEL, FIRST, Trigger(reason="the first two months of 2013"), return_state=True))
@@ -93,7 +92,7 @@ def _live_through(context: "Context", ends: Sequence[datetime]) -> None:
     for end in ends:
         console.print(f"\n[bold]{before[end]:%B}[/bold]  its flights are predicted as they come …")
         result_of(scoring(MODEL, before[end], end, return_state=True))
-        tables.print_month(result_of(monitoring(MODEL, end, return_state=True)))
+        views.print_month(result_of(monitoring(MODEL, end, return_state=True)))
 
 
 def _reports(context: "Context", runs: Sequence[tuple[datetime, str]]) -> list[Path]:

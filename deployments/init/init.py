@@ -24,7 +24,7 @@ def init(
     task: TaskKind | None = None,
     output: Path | None = None,
     force: bool = False,
-    written: Mapping[str, str | None] | None = None,
+    file_options: Mapping[str, str | None] | None = None,
 ) -> dict[str, Any]:
     """Look at the data and write a commented spec.
 
@@ -39,7 +39,7 @@ def init(
     path = output or Path(f"{name}.yaml")
     if path.exists() and not force:
         raise SpecError(f"{str(path)!r} is there already; give another --output, or --force to write over it")
-    seen = look(data, target, written)
+    seen = look(data, target, file_options)
     made = propose(seen, target, name=name, task=task, event_time=event_time, label_time=label_time, key=key)
     text = write(made, seen)
     read_spec(text, "the spec that everfit would write")  # what it writes, it can read

@@ -77,7 +77,7 @@ def _put(client: "SyncPrefectClient", wanted: Any, found: Any, changes: Changes)
         content = wanted.model_dump(mode="json", exclude={"owner_resource"})  # whose it is stays as it is
         content["enabled"] = found.enabled  # a person has switched it
         client.request("PUT", "/automations/{id}", path_params={"id": found.id}, json=content)
-    changes.note("automation", wanted.name, "changed" if changed else "left", ", ".join(changed))
+    changes.note("automation", wanted.name, "changed" if changed else "unchanged", ", ".join(changed))
 
 
 def _plain(automation: Any) -> dict[str, Any]:

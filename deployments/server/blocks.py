@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.errors import DeploymentError
 from everfit.blocks.spec import ModelSpec
-from everfit.deployments.server.changes import Changes, What
+from everfit.deployments.server.changes import Changes, Status
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -104,7 +104,7 @@ def _register_type(client: "SyncPrefectClient", changes: Changes) -> None:
             known = False
     if not known and not changes.dry_run:
         ModelSpec.register_type_and_schema()
-    changes.note("block type", slug, "left" if known else "changed" if there else "created")
+    changes.note("block type", slug, "unchanged" if known else "changed" if there else "created")
 
 
 def _put(spec: ModelSpec, document: "BlockDocument | None", changes: Changes, *, may_overwrite: bool) -> bool:
@@ -118,7 +118,7 @@ def _put(spec: ModelSpec, document: "BlockDocument | None", changes: Changes, *,
         return True
     stored = _read(document)
     if isinstance(stored, ModelSpec) and stored.digest() == spec.digest():
-        changes.note("model spec", spec.name, "left")
+        changes.note("model spec", spec.name, "unchanged")
         _bring_form_up_to_date(stored, document, changes)
         return True
     if may_overwrite:
@@ -165,10 +165,10 @@ def _read(document: "BlockDocument") -> ModelSpec | ValueError:
         return error
 
 
-def _store(spec: ModelSpec, changes: Changes, what: What, why: str = "") -> None:
+def _store(spec: ModelSpec, changes: Changes, status: Status, reason: str = "") -> None:
     if not changes.dry_run:
         spec.save(spec.name, overwrite=True)
-    changes.note("model spec", spec.name, what, why)
+    changes.note("model spec", spec.name, status, reason)
 
 
 def _what_differs(spec: ModelSpec, stored: ModelSpec) -> str:
@@ -180,7 +180,7 @@ def _set_variable(client: "SyncPrefectClient", name: str, before: Any, after: An
     from prefect.client.schemas.actions import VariableCreate, VariableUpdate
 
     if before == after and before is not None and before != {}:
-        changes.note("variable", name, "left")
+        changes.note("variable", name, "unchanged")
         return
     there = client.read_variable_by_name(name) is not None
     if not changes.dry_run:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from everfit.blocks.errors import DeploymentError
 from everfit.blocks.settings import Settings
 from everfit.blocks.spec import ModelSpec
-from everfit.deployments.server import automations, blocks, check, deploying, files
+from everfit.deployments.server import automations, blocks, deploying, files, lint
 from everfit.deployments.server.changes import Changes
 from everfit.tasks.core.spec_loading import load_spec_file, spec_files
 
@@ -47,7 +47,7 @@ def bootstrap(settings: Settings, options: Options) -> Changes:
     Raises:
         DeploymentError: a file has a mistake, no server is configured, or it doesn't answer in time.
     """
-    if problems := check.find_problems():
+    if problems := lint.find_problems():
         raise DeploymentError("; ".join(problems))
     from prefect import get_client
 
@@ -108,20 +108,20 @@ def _stores(settings: Settings, changes: Changes) -> None:
 
     workspace = Workspace.of(settings)  # refuses a store that tables can't be kept safe in
     if workspace.remote:
-        changes.note("workspace", workspace.uri, "left")
+        changes.note("workspace", workspace.uri, "unchanged")
     else:
         filesystem = workspace.filesystem
         there = filesystem.isdir(workspace.uri)
         if not there and not changes.dry_run:
             filesystem.makedirs(workspace.uri, exist_ok=True)
-        changes.note("workspace", workspace.uri, "left" if there else "created")
+        changes.note("workspace", workspace.uri, "unchanged" if there else "created")
     _note_schema(Ledger.schema_of(settings), lambda: Ledger.open(settings), changes)
 
 
 def _note_schema(state: str, migrate: Callable[[], object], changes: Changes) -> None:
     if state != "current" and not changes.dry_run:
         migrate()
-    changes.note("ledger", "schema", {"current": "left", "older": "changed", "none": "created"}[state])  # type: ignore[arg-type]
+    changes.note("ledger", "schema", {"current": "unchanged", "older": "changed", "none": "created"}[state])  # type: ignore[arg-type]
 
 
 def _pool(client: "SyncPrefectClient", changes: Changes) -> None:
@@ -138,4 +138,4 @@ def _pool(client: "SyncPrefectClient", changes: Changes) -> None:
             client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template))
         changes.note("work pool", POOL, "created", "of type process")
     else:
-        changes.note("work pool", POOL, "left", f"of type {found.type}")
+        changes.note("work pool", POOL, "unchanged", f"of type {found.type}")

@@ -1,50 +1,50 @@
-"""What a bootstrap did, or would do."""
+"""The changes of a bootstrap."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-What = Literal["created", "changed", "removed", "left", "kept", "waiting"]
+Status = Literal["created", "changed", "removed", "unchanged", "kept", "waiting"]
 
 
 @dataclass(frozen=True)
 class Change:
-    """What became of one thing.
+    """The change of one thing on the server.
 
     Attributes:
-        kind: Such as `deployment`.
-        name: Of the thing.
-        what: `left` was as it should be; `kept` is otherwise, because a person made it so; `waiting` isn't there yet.
-        why: In words.
+        kind: The kind of thing, such as `deployment`.
+        name: The name of the thing.
+        status: `unchanged` needed no change, `kept` was edited by a person, `waiting` can't be created yet.
+        reason: The reason, for a person.
     """
 
     kind: str
     name: str
-    what: What
-    why: str = ""
+    status: Status
+    reason: str = ""
 
 
 @dataclass
 class Changes:
-    """All that a bootstrap did, or would do.
+    """All changes of a bootstrap.
 
     Attributes:
-        dry_run: Nothing is done, only told.
-        made: In order.
+        dry_run: Whether the changes are only listed and not made.
+        made: The changes, in order.
     """
 
     dry_run: bool
     made: list[Change] = field(default_factory=list)
 
-    def note(self, kind: str, name: str, what: What, why: str = "") -> None:
-        """Tell what became of a thing."""
-        self.made.append(Change(kind, name, what, why))
+    def note(self, kind: str, name: str, status: Status, reason: str = "") -> None:
+        """Add a change."""
+        self.made.append(Change(kind, name, status, reason))
 
     @property
     def any(self) -> bool:
-        """Whether anything was changed, or would be."""
-        return any(change.what in {"created", "changed", "removed"} for change in self.made)
+        """Whether anything changes."""
+        return any(change.status in {"created", "changed", "removed"} for change in self.made)
 
 
 def differing(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
-    """The keys whose values differ."""
+    """Return the keys whose values differ."""
     return [key for key, value in wanted.items() if found.get(key) != value]

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from everfit.deployments.server import check, files
+from everfit.deployments.server import files, lint
 from everfit.deployments.server.changes import Changes, differing
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def deploy(client: "SyncPrefectClient", deployment: files.Deployment, changes: C
     from prefect.exceptions import ObjectNotFound
     from prefect.utilities.callables import parameter_schema
 
-    flow = check.load_flow(deployment.entrypoint)
+    flow = lint.load_flow(deployment.entrypoint)
     name = f"{flow.name}/{deployment.name}"
     try:
         found = client.read_deployment_by_name(name)
@@ -48,7 +48,7 @@ def deploy(client: "SyncPrefectClient", deployment: files.Deployment, changes: C
         "schedules": [_plain(schedule) for schedule in schedules],
     }
     if found is not None and not (changed := differing(wanted, _as_found(found))):
-        changes.note("deployment", name, "left")
+        changes.note("deployment", name, "unchanged")
         return found.id
     deployment_id = None if found is None else found.id
     if not changes.dry_run:

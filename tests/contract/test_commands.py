@@ -1,5 +1,6 @@
 """What the README and the Makefile say can be done can be done."""
 
+import os
 import re
 import subprocess
 import sys
@@ -7,6 +8,8 @@ from pathlib import Path
 
 import pytest
 from support.processes import Said, everfit
+
+from everfit.deployments.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,6 +68,27 @@ def test_the_command_is_installed() -> None:
     console = Path(sys.executable).with_name("everfit")
     said = subprocess.run([console, "--help"], capture_output=True, text=True, timeout=60, check=True).stdout
     assert [command for command in commands("everfit") if f" {command} " not in said] == []
+
+
+def test_each_command_is_in_a_panel_and_says_what_it_does_in_one_short_line() -> None:
+    for command in app.registered_groups:
+        assert command.typer_instance is not None
+        for registered in command.typer_instance.registered_commands:
+            assert registered.callback is not None
+            first, _, rest = str(registered.callback.__doc__).partition("\n")
+            assert isinstance(registered.rich_help_panel, str), registered.callback.__name__
+            assert len(first) <= 62, first  # what an 80-column terminal shows in one line
+            assert first.endswith(".")
+            assert not rest or rest.startswith("\n")
+
+
+def test_a_shell_completes_the_commands() -> None:
+    console = Path(sys.executable).with_name("everfit")
+    asked = {"_EVERFIT_COMPLETE": "complete_bash", "COMP_WORDS": "everfit roll", "COMP_CWORD": "1"}
+    completed = subprocess.run(
+        [console], env=os.environ | asked, capture_output=True, text=True, timeout=60, check=False
+    ).stdout
+    assert completed.split() == ["rollback"]
 
 
 def test_the_readme_tells_of_every_flow() -> None:

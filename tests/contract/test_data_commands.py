@@ -56,26 +56,26 @@ def test_a_mistaken_spec_is_told_before_a_server_is_started(
     run(command, "nowhere.yaml", fails="there is no spec file 'nowhere.yaml'")
 
 
-def test_the_quarantine_is_listed_released_and_discarded(model: str):
+def test_the_quarantine_is_listed_accepted_and_discarded(model: str):
     assert "3  expect_column_values_to_be_between(column=price" in run("quarantine", model)
     listed = run("quarantine", model, "--json")
-    assert (listed["rows"], len(listed["piles"][0]["samples"])) == (3, 3)
-    (turn,) = listed["piles"][0]["turns"]
+    assert (listed["rows"], len(listed["groups"][0]["samples"])) == (3, 3)
+    (turn,) = listed["groups"][0]["turns"]
     assert [run("quarantine", model, "--turn", one, "--json")["rows"] for one in (turn, "another")] == [3, 0]
-    run("quarantine", model, "--release", "--discard", fails="exclude each other")
+    run("quarantine", model, "--accept", "--discard", fails="exclude each other")
 
     # The suite was too strict; mended, it lets two of the three in.
     content = yaml.safe_load(Path(model).read_text())
     content["expectations"] = {"suite": content["expectations"]["suite"], "max_bad_share": 0.5}
     content["expectations"]["suite"][0]["kwargs"]["max_value"] = 1_000
     Path(model).write_text(yaml.safe_dump(content))
-    assert run("quarantine", model, "--release").startswith("2 of 3 rows released, 1 still bad")
+    assert run("quarantine", model, "--accept").startswith("sales: 2 of 3 rows accepted, 1 still fail")
     assert run("quarantine", model, "--discard", "--reason", "no such reason", "--json")["discarded"] == 0
-    assert "1 rows of sales discarded" in run("quarantine", model, "--discard")
+    assert "sales: 1 rows discarded" in run("quarantine", model, "--discard")
 
-    assert "0 rows lie open" in run("quarantine", model)
+    assert "sales: 0 open rows" in run("quarantine", model)
     decisions = Ledger.open(Settings()).decisions.of("sales", kind="quarantine")
-    assert [one.verdict for one in decisions] == ["released", "discarded"]
+    assert [one.verdict for one in decisions] == ["accepted", "discarded"]
     assert all(one.record["by"] in one.reasons[0] for one in decisions)
 
 
@@ -84,16 +84,16 @@ def test_a_workspace_that_knows_nothing_of_the_model_is_no_good_news(
 ):
     monkeypatch.setenv("EVERFIT_WORKSPACE", str(tmp_path / "another"))
 
-    run("quarantine", model, fails="nothing of 'sales' was taken in yet")
+    run("quarantine", model, fails="has no data of 'sales' yet")
 
 
-@pytest.mark.parametrize("deed", ["--discard", "--release"])
+@pytest.mark.parametrize("deed", ["--discard", "--accept"])
 def test_nothing_is_settled_that_the_ledger_does_not_know_of(model: str, monkeypatch: pytest.MonkeyPatch, deed: str):
     with monkeypatch.context() as patched:
         patched.setenv("EVERFIT_LEDGER_URL", "postgresql+psycopg://nobody@127.0.0.1:1/nothing")
         run("quarantine", model, deed, fails="the ledger")
 
-    assert "3 rows lie open" in run("quarantine", model)
+    assert "sales: 3 open rows" in run("quarantine", model)
 
 
 @pytest.mark.parametrize("command", ["quarantine", "expectations"])
@@ -107,7 +107,7 @@ def test_nothing_is_sent_to_anybody(model: str, monkeypatch: pytest.MonkeyPatch,
 
 
 def test_expectations_are_proposed_compared_and_kept(model: str):
-    run("expectations", model, "--write", fails="the spec itself gives expectations.suite")
+    run("expectations", model, "--write", fails="the suite is in the spec")
     content = yaml.safe_load(Path(model).read_text())
     content["expectations"] = {}
     Path(model).write_text(yaml.safe_dump(content))
@@ -117,11 +117,11 @@ def test_expectations_are_proposed_compared_and_kept(model: str):
     again = run("expectations", model, "--json")
 
     assert (proposed["present"], proposed["written"]) == ([], False)
-    assert "Written to" in kept
+    assert "Saved to" in kept
     assert again["present"] == proposed["proposed"]
     assert again["difference"] == []
     run("expectations", model, "--until", "soon", fails="--until 'soon' is not a time")
-    run("expectations", model, "--until", "2020-01-01", fails="has no row to propose expectations from")
+    run("expectations", model, "--until", "2020-01-01", fails="has no rows to propose expectations from")
 
 
 @pytest.mark.usefixtures("mlflow_uri")
@@ -129,6 +129,6 @@ def test_a_row_is_forgotten_on_request(model: str):
     done = run("forget", model, "--key", "7", "--json")
 
     assert done["rows"]["dataset"] == 1
-    assert "It is on record" in run("forget", model, "--key", "id=3")
-    assert "2 rows lie open" in run("quarantine", model)
+    assert "The deletion is on record" in run("forget", model, "--key", "id=3")
+    assert "sales: 2 open rows" in run("quarantine", model)
     run("forget", model, "--key", "shop=north", fails="'shop' is no column of the key")

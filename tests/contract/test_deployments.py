@@ -14,7 +14,7 @@ from prefect.workers.process import ProcessJobConfiguration, ProcessWorker
 
 from everfit.blocks.errors import DeploymentError
 from everfit.blocks.settings import Settings
-from everfit.deployments.server import check, files, stack
+from everfit.deployments.server import files, lint, stack
 from everfit.deployments.server.automations import _plain
 from everfit.deployments.server.changes import differing
 from everfit.tasks.core import events
@@ -24,7 +24,7 @@ FLOWS = sorted(path.stem.removesuffix("_flow") for path in (Path(__file__).paren
 
 def test_what_comes_with_everfit_has_no_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert check.find_problems() == []
+    assert lint.find_problems() == []
 
 
 def test_every_flow_has_a_deployment_for_each_model() -> None:
@@ -36,7 +36,7 @@ def test_every_flow_has_a_deployment_for_each_model() -> None:
 
 def test_every_parameter_of_every_form_is_described() -> None:
     for name in FLOWS:
-        schema = parameter_schema(check.load_flow(f"everfit.flows.{name}_flow.{name}"))
+        schema = parameter_schema(lint.load_flow(f"everfit.flows.{name}_flow.{name}"))
         bare = [key for key, each in schema.properties.items() if not each.get("description")]
         assert not bare, f"{name}: {bare}"
 
@@ -102,7 +102,7 @@ def test_a_mistake_in_prefect_yaml_is_told(tmp_path: Path, change: Change, told:
     change(content)
     path = tmp_path / "prefect.yaml"
     path.write_text(yaml.safe_dump(content))
-    assert told in "; ".join(check.find_problems(prefect_file=path))
+    assert told in "; ".join(lint.find_problems(prefect_file=path))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_mistake_in_automations_yaml_is_told(tmp_path: Path, change: Change, t
     change(content["automations"][0])
     path = tmp_path / "automations.yaml"
     path.write_text(yaml.safe_dump(content))
-    assert told in "; ".join(check.find_problems(automations_file=path))
+    assert told in "; ".join(lint.find_problems(automations_file=path))
 
 
 def test_a_spec_with_a_mistake_or_under_another_name_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +130,7 @@ def test_a_spec_with_a_mistake_or_under_another_name_is_told(tmp_path: Path, mon
     (folder / "other.yaml").write_text(shipped)
     (folder / "broken.yaml").write_text(shipped.replace("maturity:", "maturty:"))
     monkeypatch.chdir(tmp_path)
-    first, second = sorted(check.find_problems())
+    first, second = sorted(lint.find_problems())
     assert "broken.yaml" in first
     assert "did you mean 'maturity'?" in first
     assert "name the file flight-delays.yaml" in second

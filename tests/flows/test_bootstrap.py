@@ -32,7 +32,7 @@ class Server:
 
     def set_up(self, **options: Any) -> list[Change]:
         """Bootstrap, and give what was not left as it was."""
-        return [change for change in bootstrap(Settings(), Options(**options)).made if change.what != "left"]
+        return [change for change in bootstrap(Settings(), Options(**options)).made if change.status != "unchanged"]
 
     def write(self, **changes: Any) -> None:
         path = Path("deployments/models") / f"{MODEL}.yaml"
@@ -105,13 +105,13 @@ def test_a_bootstrap_makes_everything_once_and_leaves_what_it_doesnt_know(server
 
     # When it is done, then it is what was foreseen, and done again it changes nothing
     made = server.set_up()
-    assert [(each.kind, each.name, each.what) for each in made] == [
-        (each.kind, each.name, each.what) for each in foreseen
+    assert [(each.kind, each.name, each.status) for each in made] == [
+        (each.kind, each.name, each.status) for each in foreseen
     ]
     assert {each.kind for each in made} >= {"model spec", "deployment", "automation", "variable", "ledger"}
     assert {each.name for each in made if each.kind == "deployment"} >= {f"training/{MODEL}", f"upkeep/{MODEL}"}
     after = server.everything
-    assert [each for each in server.set_up() if each.what != "waiting"] == []
+    assert [each for each in server.set_up() if each.status != "waiting"] == []
     assert server.everything == after
 
     # And theirs is as it was
@@ -132,8 +132,8 @@ def test_an_automation_of_somebodys_own_that_has_a_name_of_ours_stays_theirs(ser
 
     for _ in range(2):
         (kept,) = [each for each in server.set_up() if each.name == "everfit lost runs"]
-        assert (kept.kind, kept.what) == ("automation", "kept")
-        assert "has not the tag 'everfit'" in kept.why
+        assert (kept.kind, kept.status) == ("automation", "kept")
+        assert "has not the tag 'everfit'" in kept.reason
     assert server.prefect.read_automations_by_name("everfit lost runs") == before
 
 
@@ -151,9 +151,9 @@ def test_what_a_person_has_changed_on_the_server_stays(server: Server) -> None:
 
     # When the file changes as well, then the person's counts, and it is told
     server.write(maturity="2d")
-    kept = [each for each in server.set_up() if each.what != "waiting"]
-    assert [(each.kind, each.name, each.what) for each in kept] == [("model spec", MODEL, "kept")]
-    assert "expectations, maturity" in kept[0].why
+    kept = [each for each in server.set_up() if each.status != "waiting"]
+    assert [(each.kind, each.name, each.status) for each in kept] == [("model spec", MODEL, "kept")]
+    assert "expectations, maturity" in kept[0].reason
     assert load_spec(MODEL).expectations.max_bad_share == 0.01
     assert not server.prefect.read_deployment_by_name(f"monitoring/{MODEL}").schedules[0].active
     assert server.prefect.read_deployment_by_name(f"watch-source/{MODEL}").schedules[0].active
@@ -165,7 +165,7 @@ def test_what_a_person_has_changed_on_the_server_stays(server: Server) -> None:
     assert load_spec(MODEL).maturity.days == 2
     # And the file's own changes are taken over, since nobody has edited the stored one
     server.write(maturity="3d")
-    assert [each.what for each in server.set_up() if each.kind == "model spec"] == ["changed"]
+    assert [each.status for each in server.set_up() if each.kind == "model spec"] == ["changed"]
     assert load_spec(MODEL).maturity.days == 3
 
 
@@ -193,10 +193,10 @@ def test_a_block_of_an_earlier_everfit_gets_todays_form_and_keeps_its_values(ser
     changed = server.set_up()
 
     # Then the form has the new key, the values are as they were, and it is told once
-    assert ("spec form", MODEL, "changed") in [(each.kind, each.name, each.what) for each in changed]
+    assert ("spec form", MODEL, "changed") in [(each.kind, each.name, each.status) for each in changed]
     assert "upkeep" in server.block.block_schema.fields["properties"]
     assert load_spec(MODEL).expectations.max_bad_share == (0.01 if edited else 0.05)
-    again = [(each.kind, each.what) for each in server.set_up() if each.what != "waiting"]
+    again = [(each.kind, each.status) for each in server.set_up() if each.status != "waiting"]
     assert again == ([("model spec", "kept")] if edited else [])
 
 
@@ -216,5 +216,5 @@ def test_a_stored_spec_that_cant_be_read_is_told_by_its_key(server: Server) -> N
         load_spec(MODEL)
     with pytest.raises(DeploymentError, match=r"max_bad_share.*--overwrite-specs"):
         server.set_up()
-    assert "can't be read" in server.set_up(overwrite_specs=True)[0].why
+    assert "can't be read" in server.set_up(overwrite_specs=True)[0].reason
     assert load_spec(MODEL).expectations.max_bad_share == 0.05

@@ -10,7 +10,7 @@ from support.deliveries import deliveries, write_month
 
 from everfit.blocks.errors import DataError
 from everfit.blocks.settings import Settings
-from everfit.deployments.cli.traced import _facts
+from everfit.deployments.cli.trace_view import _facts
 from everfit.flows.labeling_flow import labeling
 from everfit.flows.scoring_flow import scoring
 from everfit.flows.training_flow import training

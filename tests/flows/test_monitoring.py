@@ -17,7 +17,7 @@ from support.evidently import break_evidently
 from support.monitors import monitor_in_processes
 
 from everfit.blocks.settings import Settings
-from everfit.deployments.cli import monitoring_tables
+from everfit.deployments.cli import window_view
 from everfit.deployments.cli.runs import result_of
 from everfit.flows.monitoring_flow import monitoring
 from everfit.flows.scoring_flow import scoring
@@ -90,7 +90,7 @@ def test_before_the_first_champion_there_is_nothing_to_watch(model: str, capsys:
     assert (state.is_completed(), state.name) == (True, "NothingToWatch")
     found = result_of(state)
     assert (found["verdict"], found["champion"], found["turn_id"]) == (None, None, None)
-    monitoring_tables.print_window(found)
+    window_view.print_window(found)
     told = " ".join(capsys.readouterr().out.split())
     assert told.startswith("deliveries: NothingToWatch, there is no champion yet, and so nothing to watch; ")
 

@@ -59,7 +59,7 @@ def test_what_the_gate_promotes_is_on_trial_until_a_look_or_a_person_ends_it(
     assert command("--stop", "--by", "ann").exit_code != 0  # without a reason
     shown = command("--until", "2024-05-04")
     assert "step 1 of 3, 5 % of the keys" in shown.stdout
-    told = json.loads(command("--stop", "--by", "ann", "--why", "holidays", "--json").stdout)
+    told = json.loads(command("--stop", "--by", "ann", "--reason", "holidays", "--json").stdout)
     assert (told["state"], told["reasons"]) == ("Returned", ["Taken back by ann: holidays"])
     assert command().stdout.startswith("No version of deliveries is on trial; `everfit history` shows")
     assert model_registry.challenger(here.mlflow, "deliveries") is None

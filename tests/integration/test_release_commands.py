@@ -46,16 +46,16 @@ def left(ledger: Ledger) -> Any:
 
 def test_a_mistake_is_one_line_and_changes_nothing(ledger: Ledger):
     mine, others = (ledger.turns.of(model)[0].id for model in ("flights", "parcels"))
-    who = ["--by", "ann", "--why", "so"]
+    who = ["--by", "ann", "--reason", "so"]
     mistakes = {
-        "has no version 9; it has 1, 2, 3, 4": ["rollback", "flights.yaml", "--to", "9", "--why", "x"],
-        "version 2 is the champion of 'flights' already": ["rollback", "flights.yaml", "--to", "2", "--why", "x"],
-        "everfit loads only 'skops'": ["rollback", "flights.yaml", "--to", "4", "--why", "x"],
-        "the reason is empty": ["rollback", "flights.yaml", "--why", " "],
-        "'nowhere'": ["rollback", "nowhere", "--why", "x"],
+        "has no version 9; it has 1, 2, 3, 4": ["rollback", "flights.yaml", "--to", "9", "--reason", "x"],
+        "version 2 is the champion of 'flights' already": ["rollback", "flights.yaml", "--to", "2", "--reason", "x"],
+        "everfit loads only 'skops'": ["rollback", "flights.yaml", "--to", "4", "--reason", "x"],
+        "the reason is empty": ["rollback", "flights.yaml", "--reason", " "],
+        "'nowhere'": ["rollback", "nowhere", "--reason", "x"],
         "there is no turn 'flights-1'": ["approve", "flights.yaml", "flights-1", *who],
         "waits for no approval (ChampionKept: Kept champion 2": ["approve", "flights.yaml", mine, *who],
-        "is of the model 'parcels' and not of 'flights'": ["reject", "flights.yaml", others, *who],
+        "is of the model 'parcels' and not of 'flights'": ["decline", "flights.yaml", others, *who],
         "there is no turn 'x'": ["explain", "x"],
         "gate.min_gain: 1.0 is as wide as roc_auc itself": ["train", "greedy.yaml", "--until", "2013-03-01"],
     }
@@ -75,7 +75,7 @@ def test_each_command_answers_with_one_json_object(ledger: Ledger):
 
     said = everfit(
         ["reconcile", "flights.yaml", "--json"],
-        ["rollback", "flights.yaml", "--to", "1", "--why", "complaints", "--by", "ann", "--json"],
+        ["rollback", "flights.yaml", "--to", "1", "--reason", "complaints", "--by", "ann", "--json"],
         ["explain", turn, "--json"],
     )
 
@@ -90,7 +90,7 @@ def test_a_server_that_is_configured_hears_of_a_rollback(ledger: Ledger, prefect
     server = PREFECT_API_URL.value()
     assert server is not None
 
-    ((code, _, err),) = everfit(["rollback", "flights.yaml", "--why", "complaints"], PREFECT_API_URL=server)
+    ((code, _, err),) = everfit(["rollback", "flights.yaml", "--reason", "complaints"], PREFECT_API_URL=server)
 
     assert code == 0, err
     entry = ledger.releases.of("flights")[-1]
@@ -101,7 +101,7 @@ def test_people_are_told_in_words(ledger: Ledger):
     turn = ledger.turns.of("flights")[0].id
 
     said = everfit(
-        ["explain", turn], ["rollback", "flights.yaml", "--why", "complaints"], ["reconcile", "flights.yaml"]
+        ["explain", turn], ["rollback", "flights.yaml", "--reason", "complaints"], ["reconcile", "flights.yaml"]
     )
 
     story, rollback, reconcile = (out for _, out, _ in said)
@@ -119,9 +119,9 @@ def test_a_champion_can_be_gone_back_from_while_the_configured_server_is_down(
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
 
     back, none, unknown = everfit(
-        ["rollback", "flights", "--to", "1", "--why", "complaints", "--by", "ann", "--json"],
-        ["trial", "flights", "--stop", "--by", "ann", "--why", "complaints"],
-        ["rollback", "parcels", "--why", "complaints"],
+        ["rollback", "flights", "--to", "1", "--reason", "complaints", "--by", "ann", "--json"],
+        ["trial", "flights", "--stop", "--by", "ann", "--reason", "complaints"],
+        ["rollback", "parcels", "--reason", "complaints"],
     )
 
     assert (back[0], json.loads(back[1])["version"]) == (0, 1), back

@@ -175,7 +175,7 @@ def test_events_and_schedules_keep_the_model_fit_without_a_person(stack: Stack) 
 
     # When the server is set up once more, then nothing changes, and theirs stays as it was
     again = json.loads(stack.everfit("bootstrap", "--json"))["changes"]
-    assert [each for each in again if each["what"] not in {"left", "waiting"}] == []
+    assert [each for each in again if each["status"] not in {"unchanged", "waiting"}] == []
     assert stack.api.get(f"/deployments/{theirs['id']}").json() == theirs
     # And nothing of it can be reached from another machine
     listening = {

@@ -24,7 +24,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_ALLOW_EPHEMERAL_MOD
 from support.deliveries import SPEC, deliveries, write_month
 
 from everfit.blocks.settings import Settings
-from everfit.deployments.cli.release import approve
+from everfit.deployments.cli.decisions import approve
 from everfit.deployments.cli.runs import result_of
 from everfit.deployments.server.bootstrap import Options, bootstrap
 from everfit.flows.approval_flow import approval
@@ -287,7 +287,7 @@ def test_a_threshold_that_is_edited_in_the_block_counts_from_the_next_run_on(des
 def test_the_drift_report_opens_from_what_monitoring_has_left(desk: Desk):
     # Given a champion whose deliveries all go far since March, and a look at them
     if Ledger.open(Settings()).releases.current("deliveries") is None:
-        approve("deliveries", desk.turn_id, by="ann", why="it was seen to work")
+        approve("deliveries", desk.turn_id, by="ann", reason="it was seen to work")
     spring = deliveries("2024-03-01", 28, seed=1)
     spring["distance"] += 8
     write_month(Path(), "spring", spring)

@@ -37,7 +37,7 @@ def test_everfit_rollback_brings_the_former_answers_back(
 
     spec = SPEC | {"release": {"services": [service.url], "verify_timeout": "20s"}}
     Path("delays.yaml").write_text(yaml.safe_dump(spec))
-    ((code, out, err),) = everfit(["rollback", "delays.yaml", "--why", "complaints", "--json"])
+    ((code, out, err),) = everfit(["rollback", "delays.yaml", "--reason", "complaints", "--json"])
 
     assert code == 0, err
     entry = json.loads(out)

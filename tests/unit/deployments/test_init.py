@@ -161,7 +161,7 @@ def test_rows_that_came_twice_do_not_hide_the_key():
         ),
         ("sqlite:///sales.db", "say which table of it"),
         ("ftp://127.0.0.1/rows.csv", "'ftp' is not supported"),
-        ("https://me:hidden@127.0.0.1/rows.csv", "there is a login in the address"),
+        ("https://me:hidden@127.0.0.1/rows.csv", "the address contains a login"),
     ],
 )
 def test_an_address_that_can_not_be_read_is_one_clear_error(data: str, words: str):
@@ -205,7 +205,7 @@ def test_text_that_is_not_utf_8_is_read_by_the_encoding_that_is_told(folder: Pat
 
     with pytest.raises(SourceError, match="is not utf-8"):
         init("towns.csv", "y")
-    made = init("towns.csv", "y", written={"encoding": "latin-1"})
+    made = init("towns.csv", "y", file_options={"encoding": "latin-1"})
 
     assert load_spec(made["path"]).source.encoding == "latin-1"
     assert made["rows"] == 300

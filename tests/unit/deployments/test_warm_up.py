@@ -8,7 +8,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from support.deliveries import SPEC
 
 from everfit.blocks.errors import SpecError
-from everfit.deployments.cli.monitoring import warm_up
+from everfit.deployments.cli.runs import warm_up
 from everfit.tasks.core.spec_loading import load_spec
 
 

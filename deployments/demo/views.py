@@ -9,8 +9,8 @@ from rich.table import Table
 
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli import environment
-from everfit.deployments.cli.monitoring_tables import describe
-from everfit.deployments.cli.tables import console
+from everfit.deployments.cli.output import console
+from everfit.deployments.cli.window_view import describe
 from everfit.deployments.demo.data import MODEL
 from everfit.deployments.demo.year import Month
 

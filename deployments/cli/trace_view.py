@@ -1,4 +1,4 @@
-"""A prediction's origin as `everfit trace` prints it for people."""
+"""The origin of a prediction on the terminal."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from everfit.deployments.cli.tables import console
+from everfit.deployments.cli.output import console
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.turns.turn_record import TurnRecord
 
@@ -18,7 +18,7 @@ _SHORT = 12
 
 
 def print_trace(trace: "Trace") -> None:
-    """What was predicted, by what, and where that came from."""
+    """Print a prediction, its model version, and their origin."""
     facts = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")
@@ -29,14 +29,14 @@ def print_trace(trace: "Trace") -> None:
 
 def _facts(trace: "Trace") -> Iterator[tuple[str, str]]:
     row, version, release = trace.prediction, trace.version, trace.release
-    yield "prediction", f"{row[prediction_log.PREDICTION]}{_chance(row)}"
+    yield "prediction", f"{row[prediction_log.PREDICTION]}{_score(row)}"
     yield "predicted", f"{row[prediction_log.PREDICTED_AT]} for {row.get(prediction_log.CLIENT) or _UNKNOWN}"
     outlier = row.get(prediction_log.OUTLIER)
     if outlier is not None:
-        yield "unlike training", f"{outlier:.3f} of 1"
+        yield "outlier score", f"{outlier:.3f} of 1"
     label = trace.label
     yield (
-        "came true",
+        "label",
         "not known yet" if label is None else f"{label['label']} ({label['origin']}, {label['label_time']})",
     )
     arm, run = row[prediction_log.ARM], version.run_id or "-"
@@ -47,17 +47,17 @@ def _facts(trace: "Trace") -> Iterator[tuple[str, str]]:
         yield "release", "never released"
     else:
         yield "release", f"{release.seq} ({release.kind}) by {release.actor or '-'} at {release.at.isoformat()}"
-        yield "why", release.reason
+        yield "reason", release.reason
     if trace.turn is not None:
         turn = trace.turn.turn
         yield (
             "turn",
-            f"{turn.id}: {turn.state}, asked for by {turn.trigger.kind} ({turn.trigger.reason or 'no reason'})",
+            f"{turn.id}: {turn.state}, triggered by {turn.trigger.kind} ({turn.trigger.reason or 'no reason'})",
         )
-        checked = TurnRecord.readable(turn.record).validation
-        if checked is not None:
-            held = sum(outcome.passed for outcome in checked.outcomes)
-            yield "data", f"{held} of {len(checked.outcomes)} expectations held, {checked.bad_rows:,} bad rows"
+        validation = TurnRecord.readable(turn.record).validation
+        if validation is not None:
+            met = sum(outcome.passed for outcome in validation.outcomes)
+            yield "data", f"{met} of {len(validation.outcomes)} expectations met, {validation.bad_rows:,} bad rows"
         for decision in trace.turn.decisions:
             yield decision.kind, f"{decision.verdict}: {'; '.join(decision.reasons)}"
     else:
@@ -66,6 +66,6 @@ def _facts(trace: "Trace") -> Iterator[tuple[str, str]]:
     yield "spec", trace.spec_digest[:_SHORT] or _UNKNOWN
 
 
-def _chance(row: dict[str, Any]) -> str:
+def _score(row: dict[str, Any]) -> str:
     score = row.get(prediction_log.SCORE)
     return "" if score is None or score == row[prediction_log.PREDICTION] else f" (score {score:.4g})"

@@ -1,4 +1,4 @@
-"""A turn's story as `everfit explain` prints it for people."""
+"""The explanation of a turn on the terminal."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from everfit.deployments.cli.tables import console
+from everfit.deployments.cli.output import console
 from everfit.tasks.gate.check import number
 
 Content = dict[str, Any]
@@ -14,22 +14,22 @@ Content = dict[str, Any]
 _NONE = "-"
 
 
-def print_story(story: Content) -> None:
-    """How a turn ended and why, and all that this rests on, the most wanted first."""
-    console.print(f"\n[bold]{story['model']}[/bold] as of {_time(story['until'])}: [bold]{story['state']}[/bold]")
-    for reason in [*story["reasons"], *filter(None, [story["error"]])]:
+def print_explanation(turn: Content) -> None:
+    """Print the state of a turn, its reasons and its evidence, the most important first."""
+    console.print(f"\n[bold]{turn['model']}[/bold] as of {_time(turn['until'])}: [bold]{turn['state']}[/bold]")
+    for reason in [*turn["reasons"], *filter(None, [turn["error"]])]:
         _print_indented(reason)
-    if story["state"] == "AwaitingApproval":
-        _print_indented(f"Decide: everfit approve|reject {story['model']} {story['turn_id']} --by NAME --why TEXT")
-    for decision in story["decisions"]:
+    if turn["state"] == "AwaitingApproval":
+        _print_indented(f"Decide: everfit approve|decline {turn['model']} {turn['turn_id']} --by NAME --reason TEXT")
+    for decision in turn["decisions"]:
         _print_decision(decision)
-    if story["holdout"]:
-        _print_metrics(story["holdout"])
-    if story["candidates"]:
-        _print_candidates(story["candidates"])
+    if turn["holdout"]:
+        _print_metrics(turn["holdout"])
+    if turn["candidates"]:
+        _print_candidates(turn["candidates"])
     console.print()
     facts = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    for name, value in _facts(story):
+    for name, value in _facts(turn):
         facts.add_row(f"[dim]{name}[/dim]", value)
     console.print(facts, highlight=False)
 
@@ -49,9 +49,9 @@ def _print_decision(decision: Content) -> None:
         return
     table = Table(show_lines=False, pad_edge=False, box=None, padding=(0, 2, 0, 0))
     table.add_column("")
-    for name in ("check", "value", "bound"):
+    for name in ("check", "value", "limit"):
         table.add_column(name, justify="left" if name == "check" else "right", no_wrap=True)
-    table.add_column("why", ratio=1, overflow="fold")
+    table.add_column("reason", ratio=1, overflow="fold")
     for check in decision["checks"]:
         passed = "[green]passed[/green]" if check["passed"] else "[bold red]failed[/bold red]"
         bound = _NONE if check["bound"] is None else number(check["bound"])
@@ -66,12 +66,12 @@ def _print_metrics(holdout: Content) -> None:
     console.print(f"\n[bold]hold-out[/bold]: {rows}", highlight=False)
     table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
     table.add_column("")
-    who = [name for name in ("challenger", "champion", "dummy") if holdout[name]]
-    for name in ("metric", *who):
+    models = [name for name in ("challenger", "champion", "dummy") if holdout[name]]
+    for name in ("metric", *models):
         table.add_column(name, justify="left" if name == "metric" else "right")
     for metric in holdout["challenger"]:
         mark = "primary" if metric == holdout["metric"] else ""
-        table.add_row(mark, metric, *(number((holdout[name] or {}).get(metric)) for name in who))
+        table.add_row(mark, metric, *(number((holdout[name] or {}).get(metric)) for name in models))
     console.print(table, highlight=False)
 
 
@@ -84,39 +84,37 @@ def _print_candidates(candidates: list[Content]) -> None:
     console.print(table, highlight=False)
 
 
-def _facts(story: Content) -> list[tuple[str, str]]:
-    facts = [("turn", story["turn_id"])]
-    trigger = story["trigger"]
+def _facts(turn: Content) -> list[tuple[str, str]]:
+    facts = [("turn", turn["turn_id"])]
+    trigger = turn["trigger"]
     facts.append(("trigger", ": ".join(filter(None, [trigger["kind"], trigger["reason"]]))))
-    took = "" if story["seconds"] is None else f", took {story['seconds']:.1f} s"
-    again = f", attempt {story['attempt']}" if story["attempt"] > 1 else ""
-    facts.append(("started", f"{_time(story['started_at'])}{took}{again}"))
-    if data := story["data"]:
+    took = "" if turn["seconds"] is None else f", took {turn['seconds']:.1f} s"
+    again = f", attempt {turn['attempt']}" if turn["attempt"] > 1 else ""
+    facts.append(("started", f"{_time(turn['started_at'])}{took}{again}"))
+    if data := turn["data"]:
         counts = ", ".join(
             f"{data[name]:,} {name}" for name in ("new", "changed", "duplicates") if data[name] is not None
         )
         facts.append(("rows read", f"{data['read']:,} ({counts})"))
         if data["bad_rows"] is not None:
             failed = data["expectations_not_met"]
-            told = f"{data['expectations'] - len(failed)} of {data['expectations']} hold"
-            facts.append(("expectations", f"{told}; {data['bad_rows']:,} bad rows in quarantine"))
+            met = f"{data['expectations'] - len(failed)} of {data['expectations']} met"
+            facts.append(("expectations", f"{met}; {data['bad_rows']:,} bad rows in quarantine"))
             facts += [
                 ("", f"not met: {outcome.get('expectation')} {outcome.get('observed', '')}".strip())
                 for outcome in failed
             ]
         facts += [("", note) for note in data["notes"]]
-    if fits := story["trained_on"]:
+    if fits := turn["trained_on"]:
         for name, fit in fits.items():
-            facts.append(
-                (f"fit that was {name}", f"{fit['rows']:,} rows, {_window(fit['window'])} ({fit['candidate']})")
-            )
-    if snapshot := story["snapshot"]:
+            facts.append((f"{name} fit", f"{fit['rows']:,} rows, {_window(fit['window'])} ({fit['candidate']})"))
+    if snapshot := turn["snapshot"]:
         facts.append(
             ("snapshot", f"version {snapshot.get('version')}, digest {str(snapshot.get('content_digest'))[:12]}")
         )
-    if challenger := story["challenger"]:
+    if challenger := turn["challenger"]:
         facts.append(("challenger", f"version {challenger['version']}, MLflow run {challenger['run_id']}"))
-    for entry in story["releases"]:
+    for entry in turn["releases"]:
         was = (
             "the first champion"
             if entry["previous_version"] is None
@@ -129,8 +127,8 @@ def _facts(story: Content) -> list[tuple[str, str]]:
                 f"version {entry['version']}, {was}, {entry['state']}{note}, {_time(entry['at'])}",
             )
         )
-    if story["code_version"]:
-        facts.append(("code, spec", f"{story['code_version'][:12]}, {story['spec_digest'][:12]}"))
+    if turn["code_version"]:
+        facts.append(("code, spec", f"{turn['code_version'][:12]}, {turn['spec_digest'][:12]}"))
     return facts
 
 
@@ -139,7 +137,7 @@ def _time(text: str) -> str:
 
 
 def _window(window: Content | None) -> str:
-    """A window, or a sample of one."""
+    """Return a window, or the window of a sample, as text."""
     if not window:
         return "unknown"
     inner = window.get("window") if isinstance(window.get("window"), dict) else window

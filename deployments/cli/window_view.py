@@ -1,14 +1,14 @@
-"""What `everfit monitor` and the demo print for people."""
+"""The result of monitoring a window on the terminal."""
 
 from typing import Any
 
-from everfit.deployments.cli.tables import console
+from everfit.deployments.cli.output import console
 
 Window = dict[str, Any]
 
 
 def print_window(window: Window) -> None:
-    """What was found in a window, what was decided, and what came of it."""
+    """Print the signals of a window, the verdict, and the actions that followed."""
     if window["champion"] is None:
         console.print(f"{window['model']}: {window['state']}, {window['reasons'][0]}", highlight=False)
         return
@@ -32,17 +32,17 @@ def print_window(window: Window) -> None:
 
 
 def describe(signals: dict[str, Any]) -> str:
-    """The signals in one line."""
+    """Return the signals as one line."""
     data, drift, quality = signals["data"], signals["drift"], signals["quality"]
-    told = [f"{data['rows']:,} predictions"]
-    told.append(f"{len(drift['columns'])} columns moved" if drift["drifted"] is not None else "drift unknown")
+    parts = [f"{data['rows']:,} predictions"]
+    parts.append(f"{len(drift['columns'])} columns drifted" if drift["drifted"] is not None else "drift unknown")
     if quality["value"] is not None:
-        told.append(f"{quality['metric']} {quality['value']:.4f} on {quality['rows']:,} mature labels")
+        parts.append(f"{quality['metric']} {quality['value']:.4f} on {quality['rows']:,} mature labels")
     else:
-        told.append("quality unknown")
+        parts.append("quality unknown")
     if quality["value_per_row"] is not None:
         low, high = quality["value_interval"]
-        worth = f"{quality['value_per_row']:.4g} {quality['value_unit']}".strip()
-        told.append(f"{worth} a row ({low:.4g} to {high:.4g})")
-    told += [f"{each['metric']} {each['value']:.4g}" for each in signals["satisfaction"] if each["value"] is not None]
-    return ", ".join(told)
+        value = f"{quality['value_per_row']:.4g} {quality['value_unit']}".strip()
+        parts.append(f"{value} per row ({low:.4g} to {high:.4g})")
+    parts += [f"{user['metric']} {user['value']:.4g}" for user in signals["satisfaction"] if user["value"] is not None]
+    return ", ".join(parts)

@@ -1,14 +1,11 @@
-"""What the commands print for people."""
+"""Turns and releases as text and tables on the terminal."""
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
-console = Console(width=None if sys.stdout.isatty() else 120)
-"""A pipe has no width of its own."""
+from everfit.deployments.cli.output import console
 
 _NONE = "-"
 
@@ -16,7 +13,7 @@ Turn = dict[str, Any]
 
 
 def print_turn(turn: Turn) -> None:
-    """How one turn ended, and why."""
+    """Print the state of one turn and its reasons."""
     console.print(f"\n[bold]{turn['model']}[/bold] as of {turn['until'][:16]}: [bold]{turn['state']}[/bold]")
     for reason in turn["reasons"]:
         console.print(f"  {reason}", highlight=False)
@@ -24,7 +21,7 @@ def print_turn(turn: Turn) -> None:
 
 
 def print_turns(turns: Sequence[Turn]) -> None:
-    """The turns as a table, one row each; below it each one's id, by which other commands take it, and its reasons."""
+    """Print a table of turns, then the id and the reasons of each turn."""
     table = Table(show_lines=True)
     for name in ("until", "trigger", "rows", "candidates", "hold-out", "verdict", "time"):
         fixed = name in {"until", "rows", "time", "verdict"}
@@ -47,15 +44,15 @@ def print_turns(turns: Sequence[Turn]) -> None:
 
 
 def print_history(history: dict[str, Any]) -> None:
-    """A model's turns and releases."""
-    counts = ((len(history[f"{what}s"]), what) for what in ("turn", "release"))
-    told = ", ".join(f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts)
-    console.print(f"[bold]{history['model']}[/bold]: {told}")
+    """Print the turns and releases of a model."""
+    counts = ((len(history[f"{noun}s"]), noun) for noun in ("turn", "release"))
+    summary = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
+    console.print(f"[bold]{history['model']}[/bold]: {summary}")
     if history["turns"]:
         print_turns(history["turns"])
     if history["releases"]:
         table = Table(title="releases", title_justify="left")
-        for name in ("release", "version", "before", "by", "at", "state", "why"):
+        for name in ("release", "version", "previous", "by", "at", "state", "reason"):
             table.add_column(name, overflow="fold")
         for entry in history["releases"]:
             table.add_row(
@@ -71,7 +68,7 @@ def print_history(history: dict[str, Any]) -> None:
 
 
 def _holdout(turn: Turn) -> str:
-    """The primary metric of each contender on the hold-out; the first metric is the primary one."""
+    """Return the primary metric of both models on the hold-out; the first metric is the primary one."""
     challenger, champion = turn["challenger"], turn["champion"]
     if challenger is None:
         return _NONE

@@ -1,0 +1,179 @@
+"""The commands of decisions: `approve`, `decline`, `rollback`, `trial`, `reconcile`.
+
+They read the registry, the ledger and the tables only, so that a champion can be rolled back while Prefect is down. If
+a Prefect server is configured, it is notified of each decision.
+"""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from everfit.blocks.errors import EverfitError
+from everfit.blocks.settings import Settings
+from everfit.deployments.cli import environment
+from everfit.deployments.cli.options import DECIDE, AsJson, By, Model, Reason, TurnId, Until, parse_time
+from everfit.deployments.cli.output import print_json, print_lines
+
+if TYPE_CHECKING:
+    from everfit.tasks.release.approval import Answer
+    from everfit.tasks.turns.context import Context
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel=DECIDE)
+def approve(model: Model, turn: TurnId, by: By, reason: Reason, as_json: AsJson = False) -> None:
+    """Approve and release a waiting challenger."""
+    _decide(model, turn, "approve", by, reason, as_json=as_json)
+
+
+@app.command(rich_help_panel=DECIDE)
+def decline(model: Model, turn: TurnId, by: By, reason: Reason, as_json: AsJson = False) -> None:
+    """Decline a waiting challenger; the champion stays."""
+    _decide(model, turn, "reject", by, reason, as_json=as_json)
+
+
+@app.command(rich_help_panel=DECIDE)
+def rollback(
+    model: Model,
+    reason: Reason,
+    to: Annotated[int | None, typer.Option(help="The version. By default it is the previous champion.")] = None,
+    by: Annotated[
+        str | None, typer.Option(help="The name of the person who decides. By default it is the user of this machine.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a former version the champion again.
+
+    The version must load and predict first.
+    """
+    context, server_answers = without_prefect(model)
+    from everfit.tasks.core.events import RELEASE_ROLLED_BACK, emit
+    from everfit.tasks.ledger.process_identity import user_name
+    from everfit.tasks.release import approvals
+    from everfit.tasks.release import release as releasing
+    from everfit.tasks.release.approval import check_told
+
+    name = context.spec.name
+    actor, reason = check_told(by or user_name(), reason)
+    entry = releasing.rollback(
+        context.ledger, context.mlflow, name, to=to, reason=reason, actor=actor, policy=context.spec.release
+    )
+    if server_answers:
+        emit(RELEASE_ROLLED_BACK, name, release=entry)
+    ended = approvals.reconcile(context, datetime.now(UTC))  # approvals of a comparison with the other champion end
+    if as_json:
+        print_json(entry.model_dump(mode="json") | {"done": ended})
+        return
+    before = f" in place of version {entry.previous_version}" if entry.previous_version is not None else ""
+    print_lines(
+        f"Version {entry.version} is the champion of {name} again{before} (release {entry.seq}): {entry.reason}", *ended
+    )
+
+
+@app.command(rich_help_panel=DECIDE)
+def trial(  # noqa: PLR0917 - each is an option of the command
+    model: Model,
+    until: Until = None,
+    stop: Annotated[bool, typer.Option("--stop", help="Withdraw the challenger, whatever the results so far.")] = False,
+    by: Annotated[str, typer.Option(help="The name of the person who stops the trial.")] = "",
+    reason: Reason = "",
+    as_json: AsJson = False,
+) -> None:
+    """Continue or end a challenger's traffic trial (canary, A/B).
+
+    The results so far decide: the trial continues, the challenger is released, or it is withdrawn.
+    """
+    if stop and until is not None:
+        raise EverfitError("--stop acts at once; remove --until")
+    if not stop and (by or reason):
+        raise EverfitError("--by and --reason belong to --stop; add --stop, or remove them")
+    time = parse_time(until, "--until")
+    context, server_answers = without_prefect(model)
+    from everfit.tasks.batch.label_collection import collect_labels, label_window
+    from everfit.tasks.release import approvals
+    from everfit.tasks.release.traffic import trials
+    from everfit.tasks.steps.trial import tell
+    from everfit.tasks.turns.turn_record import check_until
+
+    approvals.reconcile(context, datetime.now(UTC))
+    if stop:
+        result: trials.TrialResult | None = trials.stop(context, by, reason)
+    else:
+        check_until(time)
+        collect_labels(context, label_window(context, time))
+        result = trials.look_at(context, time)
+    if result is not None and server_answers:
+        tell(context, result)
+    content = {"model": context.spec.name, "state": "NoTrial"} if result is None else trials.summary(result)
+    if as_json:
+        print_json(content)
+    else:
+        print_lines(*_trial_lines(content))
+
+
+@app.command(rich_help_panel=DECIDE)
+def reconcile(model: Model, as_json: AsJson = False) -> None:
+    """Repair an interrupted release and expire stale approvals.
+
+    A champion that was set by hand in MLflow is recorded in the ledger.
+    """
+    context, _ = without_prefect(model)
+    from everfit.tasks.release import approvals
+
+    done = approvals.reconcile(context, datetime.now(UTC))
+    if as_json:
+        print_json({"model": context.spec.name, "done": done})
+    else:
+        print_lines(*(done or [f"{context.spec.name}: ledger and registry agree; nothing to do"]))
+
+
+def without_prefect(model: str) -> "tuple[Context, bool]":
+    """Return the context of a command that also works while Prefect is down.
+
+    Args:
+        model: A spec file, the name of a spec, or of a block.
+
+    Returns:
+        The context, and whether a Prefect server answers that is to be notified.
+    """
+    settings = Settings()
+    environment.prepare(settings)
+    from everfit.tasks.core.spec_loading import load_spec
+    from everfit.tasks.registry import mlflow_client
+    from everfit.tasks.turns.context import Context
+
+    mlflow_client.use_tracking(settings)
+    server_answers = environment.server_answers()
+    return Context(load_spec(model, stored=server_answers or not environment.has_server()), settings), server_answers
+
+
+def _decide(model: str, turn_id: str, answer: "Answer", by: str, reason: str, *, as_json: bool) -> None:
+    context, server_answers = without_prefect(model)
+    from everfit.tasks.release import approvals
+    from everfit.tasks.steps.approval import tell
+    from everfit.tasks.turns import turn_record
+
+    turn = approvals.decide(context, turn_id, answer, by=by, why=reason, now=datetime.now(UTC))
+    if server_answers:
+        tell(context, turn)
+    if as_json:
+        print_json(turn_record.summary(turn))
+        return
+    from everfit.deployments.cli.turn_tables import print_turn
+
+    print_turn(turn_record.summary(turn))
+
+
+def _trial_lines(trial: dict[str, Any]) -> list[str]:
+    if trial["state"] == "NoTrial":
+        return [f"{trial['model']}: no traffic trial is running; `everfit history` shows how the last one ended"]
+    headline = f"{trial['state']}: version {trial['challenger']} against {trial['champion']}, {trial['strategy']}"
+    if trial["share"]:
+        headline += f", step {trial['step']} of {trial['steps']}, {100 * trial['share']:g} % of the keys"
+    lines = [headline, *(f"  {reason}" for reason in trial["reasons"])]
+    for number, step in enumerate((trial["evidence"] or {}).get("steps", []), start=1):
+        rows = f"{step['challenger_rows']:,} predictions by the challenger, {step['champion_rows']:,} by the champion"
+        lines.append(f"  step {number}, {100 * step['share']:g} %: {rows}, {step['labels']:,} mature labels")
+    return lines

@@ -1,0 +1,138 @@
+"""The commands of the history: `history`, `explain`, `trace`."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from everfit.blocks.errors import DataError
+from everfit.blocks.settings import Settings
+from everfit.deployments.cli import environment
+from everfit.deployments.cli.options import DECIDE, AsJson, Model, ModelOption, TurnId
+from everfit.deployments.cli.output import print_json
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    from everfit.tasks.storage.workspace import Workspace
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel=DECIDE)
+def history(model: Model, as_json: AsJson = False) -> None:
+    """Show the turns and releases of a model, with reasons."""
+    content = _history(model)
+    if as_json:
+        print_json(content)
+        return
+    from everfit.deployments.cli.turn_tables import print_history
+
+    print_history(content)
+
+
+@app.command(rich_help_panel=DECIDE)
+def explain(turn: TurnId, as_json: AsJson = False) -> None:
+    """Show the decision of a turn with all its evidence."""
+    settings = Settings()
+    from everfit.tasks.ledger import Ledger
+
+    ledger = Ledger.open_existing(settings)  # first of all: a command that only reads creates no folder
+    environment.prepare(settings)
+    from everfit.tasks.turns.explanation import explain as explain_turn
+
+    explanation = explain_turn(ledger.story(turn))
+    if as_json:
+        print_json(explanation)
+        return
+    from everfit.deployments.cli.explanation_view import print_explanation
+
+    print_explanation(explanation)
+
+
+@app.command(rich_help_panel=DECIDE)
+def trace(
+    prediction: Annotated[
+        str, typer.Argument(metavar="PREDICTION_ID", help="The id of a prediction, as the service returned it.")
+    ],
+    model: ModelOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Trace a prediction to its model, data, decision and code."""
+    settings = Settings()
+    environment.prepare(settings)
+    from everfit.tasks.batch.trace import trace as trace_prediction
+    from everfit.tasks.core.spec_loading import load_spec
+    from everfit.tasks.ledger import Ledger
+    from everfit.tasks.registry.mlflow_client import tracking_client
+    from everfit.tasks.storage.workspace import Workspace
+
+    workspace, client = Workspace.of(settings), tracking_client(settings)
+    name = _model_of(prediction, client, workspace) if model is None else load_spec(model).name
+    found = trace_prediction(
+        prediction,
+        name,
+        predicted=workspace.table(name, "predictions"),
+        told=workspace.table(name, "labels"),
+        ledger=Ledger.open_existing(settings),
+        client=client,
+    )
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+        return
+    from everfit.deployments.cli.trace_view import print_trace
+
+    print_trace(found)
+
+
+def _history(model: str) -> dict[str, Any]:
+    """Return the turns and releases of a model, oldest first.
+
+    Raises:
+        EverfitError: There is no ledger, or no such model.
+    """
+    settings = Settings()
+    from everfit.tasks.ledger import Ledger
+
+    ledger = Ledger.open_existing(settings)  # first of all: a command that only reads creates no folder
+    environment.prepare(settings)
+    from everfit.tasks.core.spec_loading import load_spec
+    from everfit.tasks.turns.turn_record import summary
+
+    name = load_spec(model).name
+    return {
+        "model": name,
+        "turns": [summary(turn) for turn in ledger.turns.of(name)],
+        "releases": [
+            {
+                "seq": entry.seq,
+                "version": entry.version,
+                "previous": entry.previous_version,
+                "reason": entry.reason,
+                "actor": entry.actor,
+                "at": entry.at.isoformat(),
+                "turn_id": entry.turn_id,
+                "kind": entry.kind,
+                "state": entry.state,
+            }
+            for entry in ledger.releases.of(name)
+        ],
+    }
+
+
+def _model_of(prediction: str, client: "MlflowClient", workspace: "Workspace") -> str:
+    from everfit.tasks.predictions import prediction_log
+    from everfit.tasks.registry import model_registry
+
+    names = [name for name in model_registry.names(client) if workspace.table(name, "predictions").exists()]
+    if not names:
+        raise DataError(f"{workspace.uri!r} has no predictions yet; check that EVERFIT_WORKSPACE is the right one")
+    for name in names:
+        try:
+            if len(names) == 1 or prediction_log.find(workspace.table(name, "predictions"), prediction) is not None:
+                return name
+        except ValueError:
+            return name  # not an id; the same error follows as for a named model
+    raise DataError(
+        f"there is no prediction {prediction!r} of {', '.join(names)}; check the id, or try again in a few seconds if "
+        f"the service has just returned it"
+    )

@@ -1,0 +1,21 @@
+"""The output of the commands: a console for people, JSON for programs."""
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+
+console = Console(width=None if sys.stdout.isatty() else 120)
+"""The console of standard output. A pipe has no width, so it gets 120 columns."""
+
+
+def print_json(content: dict[str, Any]) -> None:
+    """Print one JSON object on standard output."""
+    print(json.dumps(content, default=str, allow_nan=False))
+
+
+def print_lines(*lines: str) -> None:
+    """Print lines as they are: without colours, markup or wrapping."""
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)

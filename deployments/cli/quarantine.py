@@ -1,0 +1,121 @@
+"""The command `quarantine`: list, accept or discard the rows that failed their expectations."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from everfit.blocks.errors import DataError, EverfitError
+from everfit.blocks.settings import Settings
+from everfit.deployments.cli import environment
+from everfit.deployments.cli.options import DATA, AsJson, Model
+from everfit.deployments.cli.output import print_json
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel=DATA)
+def quarantine(  # noqa: PLR0917 - each is an option of the command
+    model: Model,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Check the rows again, and move the good ones into the dataset.")
+    ] = False,
+    discard: Annotated[
+        bool,
+        typer.Option("--discard", help="Never use the rows. Without --reason and --turn this means all open rows."),
+    ] = False,
+    reason: Annotated[str, typer.Option(help="Only rows with a reason that contains this text.")] = "",
+    turn: Annotated[str | None, typer.Option(help="Only rows that this turn has put into quarantine.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the quarantined rows by reason; accept or discard them."""
+    if accept and discard:
+        raise EverfitError("--accept and --discard exclude each other; choose one")
+    environment.prepare(Settings())
+    if accept:
+        content, lines = _accept_rows(model, reason, turn)
+    else:
+        content, lines = _discard_rows(model, reason, turn) if discard else _list_rows(model, reason, turn)
+    if as_json:
+        print_json(content)
+        return
+    for line in lines:
+        typer.echo(line)
+
+
+def _list_rows(model: str, reason: str, turn_id: str | None) -> tuple[dict[str, Any], list[str]]:
+    """Return the open rows by reason, as JSON and as lines.
+
+    Raises:
+        DataError: The workspace has no data of the model, so that an empty quarantine would be no good news.
+    """
+    from everfit.tasks.core.spec_loading import load_spec
+    from everfit.tasks.data.quarantine import piles
+    from everfit.tasks.storage.workspace import Workspace
+
+    name, workspace = load_spec(model).name, Workspace.of(Settings())
+    if not (workspace.table(name, "dataset").exists() or workspace.table(name, "quarantine").exists()):
+        raise DataError(
+            f"{workspace.uri!r} has no data of {name!r} yet; run `everfit train` first, or check that "
+            f"EVERFIT_WORKSPACE is the right one"
+        )
+    groups = piles(name, workspace, reason=reason, turn_id=turn_id)
+    rows = sum(group.rows for group in groups)
+    lines = []
+    for group in groups:
+        lines += [f"{group.rows:>9,}  {group.reason}", *(f"           {sample}" for sample in group.samples)]
+    chosen = " chosen" if reason or turn_id else ""
+    lines.append(f"{name}: {rows:,}{chosen} open rows in quarantine")
+    return {"model": name, "rows": rows, "groups": [group.model_dump(mode="json") for group in groups]}, lines
+
+
+def _discard_rows(model: str, reason: str, turn_id: str | None) -> tuple[dict[str, Any], list[str]]:
+    """Discard open rows and record that in the ledger."""
+    from everfit.tasks.core.spec_loading import load_spec
+    from everfit.tasks.data.quarantine import discard, open_rows
+    from everfit.tasks.ledger import Ledger
+    from everfit.tasks.ledger.process_identity import user_name
+    from everfit.tasks.storage.workspace import Workspace
+
+    settings, name, user = Settings(), load_spec(model).name, user_name()
+    now, table = datetime.now(UTC), Workspace.of(settings).table(name, "quarantine")
+    rows = open_rows(table, reason, turn_id)
+    if not rows.empty:  # recorded first: a second try would not find the settled rows
+        Ledger.open(settings).decisions.record(
+            f"{name}/quarantine/{now:%Y%m%dT%H%M%S%f}",
+            model=name,
+            kind="quarantine",
+            verdict="discarded",
+            until=now,
+            reasons=(f"{user} discarded {len(rows):,} rows of the quarantine",),
+            record={"rows": len(rows), "reason": reason, "turn": turn_id, "by": user},
+        )
+    discarded = discard(table, rows, f"person:{user}")
+    lines = [f"{name}: {discarded:,} rows discarded, recorded in the ledger"]
+    return {"model": name, "discarded": discarded, "by": user}, lines
+
+
+def _accept_rows(model: str, reason: str, turn_id: str | None) -> tuple[dict[str, Any], list[str]]:
+    """Accept the open rows that pass the expectations now, and record that in the ledger."""
+    from everfit.tasks.core.spec_loading import load_spec
+    from everfit.tasks.data.quarantine_acceptance import accept_rows
+    from everfit.tasks.ledger import Ledger
+    from everfit.tasks.ledger.process_identity import user_name
+    from everfit.tasks.storage.workspace import Workspace
+
+    settings, spec, user = Settings(), load_spec(model), user_name()
+    now, ledger = datetime.now(UTC), Ledger.open(settings)  # opened before any row moves
+    result = accept_rows(spec, Workspace.of(settings), now, reason, turn_id)
+    if result.rows:
+        ledger.decisions.record(
+            f"{spec.name}/quarantine/{now:%Y%m%dT%H%M%S%f}",
+            model=spec.name,
+            kind="quarantine",
+            verdict="accepted",
+            until=now,
+            reasons=(f"{user} accepted {result.released:,} rows of the quarantine; {result.still_bad:,} still fail",),
+            record={"acceptance": result.model_dump(mode="json"), "reason": reason, "turn": turn_id, "by": user},
+        )
+    summary = f"{spec.name}: {result.released:,} of {result.rows:,} rows accepted, {result.still_bad:,} still fail"
+    lines = [summary, *(f"  {failure}" for failure in result.reasons)]
+    return {"model": spec.name, "by": user, **result.model_dump(mode="json")}, lines

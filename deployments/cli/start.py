@@ -1,0 +1,102 @@
+"""The commands to start with: `init` and `demo`."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from everfit.deployments.cli.options import START, AsJson, is_debug
+from everfit.deployments.cli.output import print_json
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel=START)
+def init(  # noqa: PLR0917 - each is an option of the command
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="A file, folder or glob; s3:// or https://; delta:PATH; module:function; URL#table or env:NAME#table."
+        ),
+    ],
+    target: Annotated[str, typer.Option(help="The column to predict.")],
+    event_time: Annotated[str | None, typer.Option(help="The column with the time of the event to predict.")] = None,
+    label_time: Annotated[
+        str | None, typer.Option(help="The column with the time at which the label became known.")
+    ] = None,
+    key: Annotated[
+        list[str] | None, typer.Option(help="A column of the key, which identifies a row. Repeat it for more columns.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The name of the model. By default it follows from DATA.")] = None,
+    task: Annotated[
+        Literal["binary", "multiclass", "regression"] | None,
+        typer.Option(help="The task. By default it follows from the target."),
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="The encoding of text files that are not UTF-8, such as latin-1.")
+    ] = None,
+    delimiter: Annotated[
+        str | None, typer.Option(help="The separator of CSV values, if the header doesn't show it.")
+    ] = None,
+    file_format: Annotated[
+        Literal["csv", "parquet", "jsonl"] | None,
+        typer.Option("--format", help="The format of the files. By default it follows from their names."),
+    ] = None,
+    output: Annotated[Path | None, typer.Option(help="The spec file to write. By default it is NAME.yaml.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing spec file.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write a commented spec for a model from a look at its data."""
+    from everfit.blocks.settings import Settings
+    from everfit.deployments.cli import environment
+
+    environment.prepare_without_prefect(Settings())
+    from everfit.deployments.init.init import init as make_spec
+
+    proposal = make_spec(
+        data,
+        target,
+        event_time=event_time,
+        label_time=label_time,
+        key=tuple(key or ()),
+        name=name,
+        task=task,
+        output=output,
+        force=force,
+        file_options={"format": file_format, "delimiter": delimiter, "encoding": encoding},
+    )
+    if as_json:
+        print_json(proposal)
+    else:
+        _print_proposal(proposal, target)
+
+
+def _print_proposal(proposal: dict[str, Any], target: str) -> None:
+    path = Path(proposal["path"])
+    typer.echo(f"Wrote {path}: a {proposal['task']} model of {target!r} from {proposal['rows']:,} rows")
+    typer.echo(f"  key          {', '.join(proposal['key']) or 'none: the whole row identifies itself'}")
+    typer.echo(f"  event time   {proposal['event_time'] or 'none: the time of ingestion counts'}")
+    if proposal["label_time"]:
+        typer.echo(f"  label time   {proposal['label_time']}: 99 % of labels are known within {proposal['maturity']}")
+    typer.echo(f"  features     {', '.join(proposal['features'])}")
+    for column, reason in proposal["ignored"].items():
+        typer.echo(f"  ignored      {column}: {reason}")
+    for note in proposal["notes"]:
+        typer.echo(f"  note         {note}")
+    typer.echo(f"Next: read {path}, then run everfit train {path}")
+    if path != (deployed := Path("deployments/models", f"{proposal['model']}.yaml")):
+        typer.echo(f"To deploy it with everfit up or everfit bootstrap, move the file to {deployed}")
+
+
+@app.command(rich_help_panel=START)
+def demo(
+    context: typer.Context,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Delete the results of an earlier demo and start over.")
+    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Run three months instead of ten.")] = False,
+) -> None:
+    """Replay the flights of 2013 month by month on this machine."""
+    from everfit.deployments.demo.demo import run_demo
+
+    run_demo(fresh=fresh, quick=quick, quiet=not is_debug(context))
