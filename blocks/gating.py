@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, FiniteFloat, model_validator
 
+from everfit.blocks.extensions import ExtensionName
 from everfit.blocks.metrics import TaskKind, is_own_metric, metric_facts
 from everfit.blocks.policy import Duration, Policy
 
@@ -222,6 +223,13 @@ class GatePolicy(Policy):
         description="Whether the challenger must be released in `release.format`. By default a model that can't "
         "be converted is released as it is.",
     )
+    checks: tuple[ExtensionName, ...] = Field(
+        default=(),
+        exclude_if=lambda checks: not checks,
+        description="Checks of your own: `package.module:function`, or the name of an entry point in the group "
+        "`everfit.gate_checks`, installed where flows run. Each is called with the evidence and returns True or False, "
+        "a margin (0 or more passes), or `(passed, reason)`. One that raises has failed.",
+    )
     approval: Literal["never", "always", "on_risk"] = Field(
         default="never",
         description="Whether a person must approve a challenger that passed: `never`, `always`, or `on_risk`, "
@@ -245,6 +253,8 @@ class GatePolicy(Policy):
                 raise ValueError(
                     f"minimum.{name}: {value!r} is impossible; give a number from {facts.lowest:g} to {facts.highest:g}"
                 )
+        if len(set(self.checks)) < len(self.checks):
+            raise ValueError(f"checks: one of {', '.join(self.checks)} is given twice; give each once")
         if self.comparison == "non_inferiority" and self.margin is None:
             raise ValueError("margin: it is missing under non_inferiority; give a number above 0, in the metric's unit")
         if self.comparison == "superiority" and self.margin is not None:

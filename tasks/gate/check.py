@@ -1,23 +1,36 @@
-"""What a check of the gate found, and how it says so."""
+"""A check of the gate, its results, and how they are worded."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
-from everfit.tasks.core.records import Record
-
-
-class Check(Record):
-    """What one check found."""
-
-    name: str
-    passed: bool
-    value: float | None = None
-    bound: float | None = None
-    reason: str
-
+from everfit.blocks.gating import GatePolicy
+from everfit.tasks.core.paired_comparison import PairedComparison
+from everfit.tasks.gate.evidence import Check, Evidence
 
 Checks = Iterator[Check]
-"""What a check gives: one finding or several, or none where it is switched off or does not apply."""
+"""The results of one check: none where it is off or does not apply."""
+
+
+@dataclass(frozen=True)
+class GateCheck:
+    """The declaration of a check.
+
+    Attributes:
+        name: Its results have this name, or begin with it.
+        place: Checks are made in the order of their places; the first that fails is the headline.
+        summary: What must hold, in one sentence, for the documentation.
+        policy: The key under `gate` in the spec that switches it on or sets its limits; None if it is always on.
+        judge: From evidence and policy to results.
+        open_on_few_rows: Whether a person may decide where it failed only because the hold-out is small.
+    """
+
+    name: str
+    place: int
+    summary: str
+    policy: str | None
+    judge: Callable[[Evidence, GatePolicy], Checks]
+    open_on_few_rows: bool = False
 
 
 def number(value: float | None) -> str:
@@ -68,3 +81,10 @@ def missing(name: str, what: str, cause: str | None = None) -> Check:
     """
     because = f" ({cause})" if cause else ""
     return Check(name=name, passed=False, reason=f"{what} was not measured{because}; what is not known does not pass")
+
+
+def too_unsure(name: str, comparison: PairedComparison, policy: GatePolicy) -> Check:
+    """Return a failed check: the comparison has less confidence than the policy asks for."""
+    sure, asked = percent(comparison.confidence), percent(policy.confidence)
+    reason = f"compared at {sure} confidence only; {asked} are asked for"
+    return Check(name=name, passed=False, value=comparison.confidence, bound=policy.confidence, reason=reason)

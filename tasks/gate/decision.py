@@ -21,8 +21,8 @@ __all__ = ["Check", "Evidence", "GateDecision", "decide"]
 
 Verdict = Literal["promote", "keep", "needs_approval"]
 
-_UNSURE = {"hold-out size", "comparison"}
-"""What a small hold-out leaves open; a person may decide on it, but on nothing else that failed."""
+_OPEN_ON_FEW_ROWS = {check.name for check in CHECKS if check.open_on_few_rows}
+"""A small hold-out leaves these open; a person may decide on them, but on nothing else that failed."""
 
 
 class GateDecision(Record):
@@ -54,10 +54,10 @@ def decide(evidence: Evidence, policy: GatePolicy) -> GateDecision:
         `promote` when every check passes and no person has to be asked, `needs_approval` when a person has to,
         `keep` otherwise.
     """
-    checks = tuple(check for make in CHECKS for check in make(evidence, policy))
+    checks = tuple(result for check in CHECKS for result in check.judge(evidence, policy))
     failed = [check for check in checks if not check.passed]
     too_small = any(check.name == "hold-out size" for check in failed)
-    only_unsure = too_small and {check.name for check in failed} <= _UNSURE
+    only_unsure = too_small and {check.name for check in failed} <= _OPEN_ON_FEW_ROWS
     risk = policy.risk.level(raised=int(evidence.champion_version is None))
     asked = _asks_for_approval(policy, risk)
     verdict: Verdict = "keep"

@@ -4,13 +4,15 @@ What was not measured is None, and so is a number that came out as NaN or infini
 """
 
 import math
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 
-from pydantic import AwareDatetime, BeforeValidator, Field, model_validator
+from pydantic import AwareDatetime, BeforeValidator, Field, JsonValue, model_validator
 
 from everfit.tasks.core.metric_scale import MetricScale
 from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.core.records import Record, Window
+
+AreaT = TypeVar("AreaT", bound=Record)
 
 
 def _finite(value: object) -> object:
@@ -23,6 +25,16 @@ def _is_empty(value: object) -> bool:
 
 Measured = Annotated[float | None, BeforeValidator(_finite)]
 """A finite number, or None where nothing could be measured."""
+
+
+class Check(Record):
+    """The result of one check of the gate."""
+
+    name: str
+    passed: bool
+    value: float | None = None
+    bound: float | None = None
+    reason: str
 
 
 class SliceEvidence(Record):
@@ -125,6 +137,12 @@ class Evidence(Record):
     business_value: BusinessValueEvidence | None = None
     serving: ServingEvidence | None = None
     conversion: ConversionEvidence | None = Field(default=None, description="None where the spec asks for none.")
+    own_checks: tuple[Check, ...] = Field(
+        default=(), exclude_if=_is_empty, description="Results of the user's own checks (`gate.checks`)."
+    )
+    areas: dict[str, dict[str, JsonValue]] = Field(
+        default_factory=dict, exclude_if=_is_empty, description="By gate check, the evidence that has no field here."
+    )
     not_measured: dict[str, str] = Field(
         default_factory=dict, exclude_if=_is_empty, description="By check, why its evidence could not be measured."
     )
@@ -141,3 +159,13 @@ class Evidence(Record):
         if self.comparison is not None and self.champion_version is None:
             raise ValueError("a comparison with a champion needs champion_version")
         return self
+
+    def area(self, name: str, kind: type[AreaT]) -> AreaT | None:
+        """Return the evidence of a check that has no field here; None where it was not measured.
+
+        Args:
+            name: Of the check.
+            kind: The record that its evidence is.
+        """
+        content = self.areas.get(name)
+        return None if content is None else kind.model_validate(content)

@@ -13,6 +13,7 @@ from everfit.tasks.evaluation import serving_check
 from everfit.tasks.evaluation.class_changes import class_changes
 from everfit.tasks.evaluation.conversion import Conversion
 from everfit.tasks.evaluation.evaluate import Incumbent
+from everfit.tasks.evaluation.own_checks import with_own_checks
 from everfit.tasks.gate import Evidence, GateDecision
 from everfit.tasks.ledger import Release, Turn
 from everfit.tasks.registry import model_registry, tracking
@@ -29,7 +30,8 @@ def evaluate(context: Context, turn: Turn, data: TrainingData, challenger: Fitte
     training, held_out = data.training_rows(data.split.training), data.rows(data.split.holdout, "compare on")
     for told in class_changes(training[target], held_out[target], context.spec.task):
         logger.warning("classes   %s", told)
-    return evaluating.evaluate(data, challenger, _incumbent(context, turn), validation)
+    evidence = evaluating.evaluate(data, challenger, _incumbent(context, turn), validation)
+    return with_own_checks(evidence, context.spec.gate.checks)
 
 
 def _incumbent(context: Context, turn: Turn) -> Incumbent | None:
@@ -72,9 +74,10 @@ def try_serving(
         found = serving_check.check_serving(data, version, fitted, conversion)
         logger.info("serving   %s", found.problem or f"as in training, p99 {found.p99_ms:.1f} ms")
     converted = None if conversion is None else conversion.evidence
-    return evidence.model_copy(
+    complete = evidence.model_copy(
         update={"challenger_version": version.version, "serving": found, "conversion": converted}
     )
+    return with_own_checks(complete, context.spec.gate.checks)
 
 
 @task

@@ -12,7 +12,7 @@ from everfit.tasks.core.records import ModelVersion, Record, Snapshot
 from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.split import Split
 from everfit.tasks.data.validate import Validation
-from everfit.tasks.gate import Evidence, GateDecision
+from everfit.tasks.gate import Check, Evidence, GateDecision
 from everfit.tasks.ledger import Turn
 from everfit.tasks.training.results import CandidateResult, Fitted
 
@@ -92,8 +92,14 @@ def flat_metrics(record: TurnRecord) -> dict[str, float]:
     metrics["holdout.rows"] = float(evidence.holdout_rows)
     if evidence.comparison is not None:
         metrics |= {"gain": evidence.comparison.difference, "gain.lower": evidence.comparison.lower}
+    metrics |= {f"check.{check.name}": _check_value(check) for check in evidence.own_checks}
     metrics |= {f"validation.{trial.candidate}.{trial.metric}": trial.score for trial in record.trials}
     return {name: value for name, value in metrics.items() if value is not None}
+
+
+def _check_value(check: Check) -> float:
+    """A check's value, or whether it passed as 1 or 0."""
+    return float(check.passed) if check.value is None else check.value
 
 
 def check_until(until: datetime, now: datetime | None = None) -> datetime:

@@ -6,7 +6,7 @@ from typing import Any
 from everfit.blocks.gating import GatePolicy
 from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.core.records import Window
-from everfit.tasks.gate import Evidence, GateDecision
+from everfit.tasks.gate import Check, Evidence, GateDecision
 from everfit.tasks.gate.evidence import (
     BusinessValueEvidence,
     CalibrationEvidence,
@@ -33,6 +33,7 @@ FULL_POLICY = GatePolicy.model_validate(
         "business_value": {"min_gain": 0.1},
         "serving": {"p99_ms": 50, "size_mb": 100, "memory_mb": 500},
         "conversion": True,
+        "checks": ["nights"],
     }
 )
 
@@ -93,6 +94,7 @@ def measured(**changes: Any) -> Evidence:
         "business_value": BusinessValueEvidence(challenger=1.3, champion=1.1, unit="€"),
         "serving": ServingEvidence(loaded=True, same_predictions=True, p99_ms=20, size_mb=3, memory_mb=200),
         "conversion": CONVERTED,
+        "own_checks": (Check(name="nights", passed=True, reason="no loss at night"),),
     }
     return Evidence.model_validate(known | changes)
 
@@ -123,6 +125,8 @@ CONVERTED = {"format": "onnx", "accepted": True, "difference": 2e-7, "loss": 0.0
 SERVED = {"loaded": True, "same_predictions": True, "p99_ms": 20, "size_mb": 3, "memory_mb": 200}
 
 FAULTS: list[tuple[str, dict[str, Any]]] = [
+    ("nights", {"own_checks": (Check(name="nights", passed=False, reason="a loss at night"),)}),
+    ("nights", {"own_checks": ()}),
     ("unseen rows", {"overlap_rows": 1}),
     ("unseen rows", {"overlap_rows": None}),
     ("unseen rows", {"champion_trained_until": HOLDOUT.until}),

@@ -1,6 +1,5 @@
 """The gate: each check alone keeps the champion, and nothing unknown passes."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ from support.gating import FAULTS, FULL_POLICY, compared, failed, measured
 from everfit.blocks.gating import GatePolicy
 from everfit.tasks.gate import Evidence, decide
 from everfit.tasks.gate import decision as gating
+from everfit.tasks.gate.check import GateCheck
 from everfit.tasks.gate.checks import CHECKS
 
 
@@ -39,7 +39,7 @@ def test_every_check_of_the_gate_has_a_fault() -> None:
 
 def test_the_gate_is_all_of_its_checks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Given any one check taken out, then a fault that it alone finds is promoted: each of them is needed."""
-    needed: set[Callable[..., Any]] = set()
+    needed: set[GateCheck] = set()
     for taken in CHECKS:
         monkeypatch.setattr(gating, "CHECKS", tuple(check for check in CHECKS if check is not taken))
         if any(decide(measured(**fault), FULL_POLICY).verdict == "promote" for _, fault in FAULTS):

@@ -1,0 +1,26 @@
+"""The release is worth something, in the unit of the user."""
+
+from everfit.blocks.gating import GatePolicy
+from everfit.tasks.gate.check import Checks, GateCheck, judge
+from everfit.tasks.gate.evidence import Evidence
+
+
+def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
+    """What the release is worth."""
+    if policy.business_value is None:
+        return
+    found, first = evidence.business_value, evidence.champion_version is None
+    before = 0.0 if first else None if found is None else found.champion
+    value = None if found is None or found.challenger is None or before is None else found.challenger - before
+    unit = f" in {found.unit}" if found and found.unit else ""
+    what = f"the gain per row over {'no action' if first else 'the champion'}{unit}"
+    yield judge("business value", value, policy.business_value.min_gain, at_most=False, what=what)
+
+
+CHECK = GateCheck(
+    name="business value",
+    place=120,
+    summary="The release is worth something, in the unit of the user.",
+    policy="business_value",
+    judge=_judge,
+)

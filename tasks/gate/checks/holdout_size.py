@@ -1,0 +1,30 @@
+"""The hold-out has enough rows, and enough of its rarest class."""
+
+from everfit.blocks.gating import GatePolicy
+from everfit.tasks.gate.check import Check, Checks, GateCheck
+from everfit.tasks.gate.evidence import Evidence
+
+
+def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
+    name, rows = "hold-out size", evidence.holdout_rows
+    compared = evidence.comparison or evidence.dummy_comparison
+    rarest = None if compared is None else compared.rarest_class_rows
+    if rows < policy.min_rows:
+        reason = f"the hold-out has {rows:,} rows; a comparison needs at least {policy.min_rows:,}"
+        yield Check(name=name, passed=False, value=rows, bound=policy.min_rows, reason=reason)
+    elif rarest is not None and rarest < policy.min_class_rows:
+        reason = f"the hold-out has {rarest:,} rows of its rarest class; a comparison needs {policy.min_class_rows:,}"
+        yield Check(name=name, passed=False, value=rarest, bound=policy.min_class_rows, reason=reason)
+    else:
+        reason = f"{rows:,} rows to compare on; at least {policy.min_rows:,} are asked for"
+        yield Check(name=name, passed=True, value=rows, bound=policy.min_rows, reason=reason)
+
+
+CHECK = GateCheck(
+    name="hold-out size",
+    place=50,
+    summary="The hold-out has enough rows, and enough of its rarest class.",
+    policy="min_rows",
+    judge=_judge,
+    open_on_few_rows=True,
+)

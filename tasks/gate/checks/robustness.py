@@ -1,0 +1,26 @@
+"""Few predictions change under small changes of the input."""
+
+from everfit.blocks.gating import GatePolicy
+from everfit.tasks.gate.check import Checks, GateCheck, judge
+from everfit.tasks.gate.evidence import Evidence
+
+
+def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
+    """How many predictions flip under small changes."""
+    if policy.robustness is None:
+        return
+    found = evidence.robustness
+    what = "the share of predictions that flip" + (
+        f" under {found.perturbation}" if found and found.perturbation else ""
+    )
+    value = None if found is None else found.flip_share
+    yield judge("robustness", value, policy.robustness.max_flip_share, at_most=True, what=what)
+
+
+CHECK = GateCheck(
+    name="robustness",
+    place=110,
+    summary="Few predictions change under small changes of the input.",
+    policy="robustness",
+    judge=_judge,
+)

@@ -1,0 +1,37 @@
+"""The prediction service loads the model and answers as in training, within its limits."""
+
+from everfit.blocks.gating import GatePolicy
+from everfit.tasks.gate.check import Check, Checks, GateCheck, judge, missing
+from everfit.tasks.gate.evidence import Evidence
+
+
+def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
+    """Whether the prediction service's own code can serve the model, and within its limits."""
+    if policy.serving is None:
+        return
+    found = evidence.serving
+    if found is None:
+        yield missing("serving", "whether the prediction service can load the model and answers as in training")
+        return
+    passed = found.loaded and found.same_predictions
+    reason = "the prediction service loads the model and answers as in training"
+    if not passed:
+        failing = "answers otherwise than in training" if found.loaded else "can't load the model"
+        reason = f"the prediction service {failing}" + (f": {found.problem}" if found.problem else "")
+    yield Check(name="serving", passed=passed, reason=reason)
+    for name, value, bound in (
+        ("p99_ms", found.p99_ms, policy.serving.p99_ms),
+        ("size_mb", found.size_mb, policy.serving.size_mb),
+        ("memory_mb", found.memory_mb, policy.serving.memory_mb),
+    ):
+        if bound is not None:
+            yield judge(f"serving {name}", value, bound, at_most=True, what=f"{name} in the prediction service")
+
+
+CHECK = GateCheck(
+    name="serving",
+    place=130,
+    summary="The prediction service loads the model and answers as in training, within its limits.",
+    policy="serving",
+    judge=_judge,
+)
