@@ -97,10 +97,9 @@ class Metric:
         if not self.needs_classes:
             return labels, checked
         classes = checked.shape[1] if checked.ndim == 2 else 2
-        if not np.isin(labels, np.arange(classes)).all():
+        if not ((labels >= 0) & (labels < classes) & (labels == np.floor(labels))).all():
             raise DataError(f"labels {_labels(labels)} are not class indexes below {classes}; encode them first")
-        outside = checked[(checked < 0) | (checked > 1)]
-        if outside.size and self.name not in _ONLY_RANKS:
+        if self.name not in _ONLY_RANKS and (outside := checked[(checked < 0) | (checked > 1)]).size:
             raise DataError(f"{float(outside[0])!r} among the scores is no probability; {self.name} needs [0, 1]")
         if checked.ndim == 2 and np.abs(checked.sum(axis=1) - 1).max() > 1e-4:
             raise DataError(f"probabilities of the classes don't add up to 1, which {self.name} needs")
@@ -158,8 +157,8 @@ def _floats(values: npt.ArrayLike, what: str) -> Floats:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise DataError(f"the {what} are not all numbers: {error}") from error
-    bad = np.unique(np.argwhere(~np.isfinite(array))[:, :1])
-    if bad.size:
+    if not np.isfinite(array).all():
+        bad = np.unique(np.argwhere(~np.isfinite(array))[:, :1])
         raise DataError(f"{bad.size} of {len(array)} {what} are NaN or infinite, the first in row {int(bad[0])}")
     return array
 
