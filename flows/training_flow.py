@@ -11,7 +11,7 @@ from everfit.tasks.steps import gate, ingestion, learning, requests, turns
 from everfit.tasks.steps.context import moment, open_context
 from everfit.tasks.steps.run_names import run_name
 from everfit.tasks.steps.task_runners import task_runner
-from everfit.tasks.turns.turn_record import DATA_REJECTED, NOTHING_NEW, TurnRecord
+from everfit.tasks.turns.turn_record import DATA_REJECTED, NOTHING_NEW
 
 
 @flow(name="training", flow_run_name=run_name("train"), task_runner=task_runner())
@@ -35,50 +35,44 @@ def training(model: str, until: datetime | None = None, trigger: Trigger | None 
         return requests.final_state(context, refused)
     with turns.take_turn(context, until, trigger) as turn:
         if turn.settled:
-            return turns.final_state(turn)
-        turns.reconcile(context)
+            return turn.final_state()
 
         # Data in: what is new is staged, checked, and only then taken into the dataset.
-        batch = ingestion.ingest(context, turn)
-        validation = ingestion.validate(context, batch)
-        ingestion.accept(context, batch, validation)
-        record = TurnRecord(batch=batch, validation=validation)
+        batch = ingestion.ingest(turn)
+        validation = ingestion.validate(turn, batch)
+        ingestion.commit(turn, batch, validation)
         if not validation.passed:
-            return turns.final_state(turns.finish(context, turn, DATA_REJECTED, validation.reasons, record))
+            return turn.end(DATA_REJECTED, validation.reasons)
 
         # The training data is named exactly; its last part is kept out to judge by.
-        split = ingestion.split(context, turn)
-        snapshot = ingestion.take_snapshot(context, turn, split)
-        record = record.with_(snapshot=snapshot, split=split)
-        if ingestion.nothing_new(context, turn, snapshot):
-            reason = "these rows were trained on already, by the same spec"
-            return turns.final_state(turns.finish(context, turn, NOTHING_NEW, (reason,), record))
+        split = ingestion.split(turn)
+        snapshot = ingestion.take_snapshot(turn, split)
+        if ingestion.already_trained(turn, snapshot):
+            return turn.end(NOTHING_NEW, "these rows were trained on already, by the same spec")
 
-        data = ingestion.data_of(context, turn, record)
+        data = ingestion.training_data(turn)
         while True:
             # Candidates compete on validation rows; the best one is fitted on all training rows.
-            tried = learning.try_candidates(data, learning.candidates(context, turn))
-            challenger = learning.fit_challenger(data, turn, tried)
+            results = learning.try_candidates(turn, data)
+            challenger = learning.fit(turn, data, results)
 
             # Challenger and champion meet on the hold-out; if its rows are too few to judge by, on a longer one.
-            evidence = gate.evaluate(context, turn, data, challenger, validation)
-            judged = gate.judge(context, evidence)
-            if not judged.extend_holdout:
+            evidence = gate.evaluate(turn, data, challenger)
+            preview = gate.preview_gate(turn, evidence)
+            if not preview.extend_holdout:
                 break
-            data = ingestion.longer_holdout(context, data, evidence)
+            data = ingestion.longer_holdout(turn, data, evidence)
 
-        # What is good enough is fitted again on all rows.
-        fitted = learning.refit(data, turn, challenger, judged)
-        record = record.with_(split=data.split, trials=tried, fitted=challenger, refitted=fitted)
+        # What is good enough is fitted again on all rows, and converted if the spec says so.
+        fitted = learning.refit(turn, data, challenger, preview)
+        conversion = learning.convert(turn, data, fitted, preview)
 
-        # The challenger is converted if the spec says so, registered and tried as it would be served; the gate decides.
-        conversion = learning.convert(data, turn, fitted, judged)
-        version = learning.register(context, turn, data, challenger, fitted, conversion=conversion)
-        evidence = gate.try_serving(context, data, version, fitted, evidence, conversion=conversion)
-        evidence, decision = gate.gate(context, turn, evidence)
-        record = record.with_(version=version, evidence=evidence, decision=decision)
+        # The challenger is registered and tried as it would be served; the gate decides.
+        version = learning.register(turn, data, challenger, fitted, conversion)
+        evidence = gate.check_serving(turn, data, version, fitted, evidence, conversion)
+        gate.apply_gate(turn, evidence)
 
-        # What was found and decided is logged; what passed takes the champion's place, or waits for a person.
-        turns.track(context, turn, data, record)
-        state, reasons = turns.release(context, turn, record)
-        return turns.final_state(turns.finish(context, turn, state, reasons, record))
+        # The evidence is logged; what passed takes the champion's place, or waits for a person.
+        turns.track(turn, data)
+        state, reasons = turns.release_challenger(turn)
+        return turn.end(state, reasons)

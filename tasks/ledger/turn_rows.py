@@ -72,7 +72,7 @@ def resume_turn(connection: Connection, turn_id: str, now: datetime, **begun: An
         now: The ledger's time.
         **begun: By what it was begun anew: the fence of its lease, which is none until it is run, and all that changed.
     """
-    change = {"state": RUNNING, "error": None, "finished_at": None, "started_at": now, **begun}
+    change = {"state": RUNNING, "error": None, "finished_at": None, "started_at": now, "record": {}, **begun}
     connection.execute(update(turns).where(turns.c.id == turn_id).values(**change))
 
 

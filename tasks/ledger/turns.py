@@ -129,6 +129,25 @@ class Turns:
                 resume_turn(connection, turn_id, now, attempt=found.attempt + 1, since=window.since, **begun)
             return turn_in(connection, turn_id)
 
+    def keep(self, turn: Turn, parts: Mapping[str, Any]) -> None:
+        """Add to the record of a running turn; of a part that it has, the new one counts.
+
+        Args:
+            turn: As `begin` or `take` gave it; its fence is checked.
+            parts: The evidence, by name.
+
+        Raises:
+            BusyError: another process has taken the turn over.
+            LedgerError: the turn is settled.
+        """
+        with self._store.write(turn.model) as connection:
+            found = turn_in(connection, turn.id)
+            if found.settled:
+                raise LedgerError(f"turn {turn.id!r} ended as {found.state!r}, so nothing can be added to its record")
+            check_turn_fence(connection, turn)
+            record = {**found.record, **parts}
+            connection.execute(update(turns).where(turns.c.id == turn.id).values(record=record))
+
     def finish(
         self,
         turn: Turn,
@@ -149,7 +168,7 @@ class Turns:
             state: Name of the flow's final state.
             verdict: Of the gate, where it came to that.
             reasons: In words.
-            record: The evidence, as JSON or as a record.
+            record: The evidence, as JSON or as a record; by default what was kept so far.
             seconds: How long it took.
 
         Raises:
@@ -170,7 +189,8 @@ class Turns:
             if not found.settled:
                 check_turn_fence(connection, turn)
             change: dict[str, Any] = {"state": state, "verdict": verdict, "reasons": list(reasons), "error": None}
-            change |= {"record": record or {}, "seconds": seconds, "finished_at": self._store.now(connection)}
+            change |= {"seconds": seconds, "finished_at": self._store.now(connection)}
+            change |= {} if record is None else {"record": record}
             connection.execute(update(turns).where(turns.c.id == turn.id).values(**change))
             return turn_in(connection, turn.id)
 

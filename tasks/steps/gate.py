@@ -1,14 +1,10 @@
-"""What is found out about a challenger, and whether it is released, as Prefect tasks."""
+"""A challenger is measured, and the gate decides whether it is released."""
 
-import logging
-
-from prefect import task
-
-from everfit.tasks import gate as gating
+import everfit.tasks.gate as gate_room
+from everfit.blocks.errors import DataError
 from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.data.split import TrainingData
-from everfit.tasks.data.validate import Validation
-from everfit.tasks.evaluation import evaluate as evaluating
+from everfit.tasks.evaluation import evaluate as evaluate_room
 from everfit.tasks.evaluation import serving_check
 from everfit.tasks.evaluation.class_changes import class_changes
 from everfit.tasks.evaluation.conversion import Conversion
@@ -17,21 +13,42 @@ from everfit.tasks.evaluation.own_checks import with_own_checks
 from everfit.tasks.gate import Evidence, GateDecision
 from everfit.tasks.ledger import Release, Turn
 from everfit.tasks.registry import model_registry, tracking
+from everfit.tasks.steps.open_turn import OpenTurn
+from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.training.results import Fitted
 from everfit.tasks.turns.context import Context
 
-logger = logging.getLogger("everfit.training")
+logger = step_logger("everfit.training")
 
 
-@task
-def evaluate(context: Context, turn: Turn, data: TrainingData, challenger: Fitted, validation: Validation) -> Evidence:
-    """Measure challenger, champion and a dummy on the same hold-out rows."""
-    target = context.spec.columns.target
+@step("compute")
+def evaluate(turn: OpenTurn, data: TrainingData, challenger: Fitted) -> Evidence:
+    """Measure challenger, champion and a dummy on the same hold-out rows.
+
+    Args:
+        turn: The turn, once its rows are validated.
+        data: The training data.
+        challenger: As `fit` returned it.
+
+    Returns:
+        All that was measured: metrics in their own units, paired differences, slices, calibration and more.
+
+    Raises:
+        DataError: The turn has no validation yet.
+
+    Example:
+        >>> evidence = everfit.tasks.evaluate(turn, data, challenger)
+        >>> 0.5 < evidence.challenger["roc_auc"] <= 1
+        True
+    """
+    target, validation = data.spec.columns.target, turn.record.validation
+    if validation is None:
+        raise DataError(f"turn {turn.id!r} has no validation yet, which is part of the evidence; call `validate` first")
     training, held_out = data.training_rows(data.split.training), data.rows(data.split.holdout, "compare on")
-    for told in class_changes(training[target], held_out[target], context.spec.task):
-        logger.warning("classes   %s", told)
-    evidence = evaluating.evaluate(data, challenger, _incumbent(context, turn), validation)
-    return with_own_checks(evidence, context.spec.gate.checks)
+    for change in class_changes(training[target], held_out[target], data.spec.task):
+        logger.warning("%s", change)
+    evidence = evaluate_room.evaluate(data, challenger, _incumbent(turn.context, turn.entry), validation)
+    return with_own_checks(evidence, data.spec.gate.checks)
 
 
 def _incumbent(context: Context, turn: Turn) -> Incumbent | None:
@@ -53,53 +70,95 @@ def _release_before(context: Context, turn: Turn) -> Release | None:
     return next((entry for entry in reversed(earlier) if entry.state != "undone"), None)
 
 
-def judge(context: Context, evidence: Evidence) -> GateDecision:
-    """Decide as far as is known before the challenger is registered, and tried as it would be served."""
-    return gating.decide(evidence, context.spec.gate.model_copy(update={"serving": None, "conversion": False}))
+@step("decision", log="gate")
+def preview_gate(turn: OpenTurn, evidence: Evidence) -> GateDecision:
+    """Decide as far as is known before the challenger is registered and tried as it would be served.
+
+    Args:
+        turn: The turn.
+        evidence: As `evaluate` returned it.
+
+    Returns:
+        What the gate would decide if serving were in order. With `extend_holdout` the hold-out is too short to judge.
+
+    Example:
+        >>> preview = everfit.tasks.preview_gate(turn, evidence)
+        >>> preview.verdict
+        'promote'
+    """
+    return gate_room.decide(evidence, turn.context.spec.gate.model_copy(update={"serving": None, "conversion": False}))
 
 
-@task
-def try_serving(
-    context: Context,
+@step("compute", log="serving")
+def check_serving(  # noqa: PLR0917 - in the order of the steps that made them
+    turn: OpenTurn,
     data: TrainingData,
     version: ModelVersion,
     fitted: Fitted,
     evidence: Evidence,
-    *,
-    conversion: Conversion | None,
+    conversion: Conversion | None = None,
 ) -> Evidence:
-    """Add what the prediction service's own code makes of the version, where the gate asks for it."""
-    found = None
-    if context.spec.gate.serving is not None:
-        found = serving_check.check_serving(data, version, fitted, conversion)
-        logger.info("serving   %s", found.problem or f"as in training, p99 {found.p99_ms:.1f} ms")
-    converted = None if conversion is None else conversion.evidence
-    complete = evidence.model_copy(
-        update={"challenger_version": version.version, "serving": found, "conversion": converted}
-    )
-    return with_own_checks(complete, context.spec.gate.checks)
+    """Add to the evidence how the version answers in the prediction service's own code, where the gate asks for it.
 
-
-@task
-def gate(context: Context, turn: Turn, evidence: Evidence) -> tuple[Evidence, GateDecision]:
-    """Decide, and write the decision into the ledger.
-
-    A turn that was killed after it had decided keeps to that, though a latency comes out otherwise each time, and the
-    champion may be another one by now.
+    Args:
+        turn: The turn.
+        data: The training data.
+        version: As `register` returned it.
+        fitted: What was registered.
+        evidence: As `evaluate` returned it.
+        conversion: As `convert` returned it.
 
     Returns:
-        What was decided, and on what.
+        The evidence with the version, its answers and its latency in milliseconds.
+
+    Example:
+        >>> evidence = everfit.tasks.check_serving(turn, data, version, fitted, evidence)
+        >>> evidence.challenger_version == version.version
+        True
     """
-    decision = gating.decide(evidence, context.spec.gate)
-    made = context.ledger.decisions.find(f"{turn.id}/gate") or context.ledger.decisions.record(
+    served = None
+    if turn.context.spec.gate.serving is not None:
+        served = serving_check.check_serving(data, version, fitted, conversion)
+        logger.info("%s", served.problem or f"as in training, p99 {served.p99_ms:.1f} ms")
+    converted = None if conversion is None else conversion.evidence
+    update = {"challenger_version": version.version, "serving": served, "conversion": converted}
+    return with_own_checks(evidence.model_copy(update=update), data.spec.gate.checks)
+
+
+@step("decision", log="gate")
+def apply_gate(turn: OpenTurn, evidence: Evidence) -> GateDecision:
+    """Decide whether the challenger is released, and write the decision with its evidence into the ledger.
+
+    A turn that was killed after it had decided keeps to that: latencies differ each time, and the champion may be
+    another one by now.
+
+    Args:
+        turn: The turn.
+        evidence: As `check_serving` returned it.
+
+    Returns:
+        The verdict (`promote`, `keep` or `needs_approval`), the checks and the reasons.
+
+    Raises:
+        LedgerError: An earlier decision of the turn can't be read.
+
+    Example:
+        >>> decision = everfit.tasks.apply_gate(turn, evidence)
+        >>> decision.verdict
+        'promote'
+    """
+    ledger, decision = turn.context.ledger, gate_room.decide(evidence, turn.context.spec.gate)
+    entry = ledger.decisions.find(f"{turn.id}/gate") or ledger.decisions.record(
         f"{turn.id}/gate",
-        model=context.spec.name,
+        model=turn.model,
         kind="gate",
         verdict=decision.verdict,
-        until=turn.window.until,
+        until=turn.until,
         reasons=decision.reasons,
         record={"decision": decision.model_dump(mode="json"), "evidence": evidence.model_dump(mode="json")},
         turn_id=turn.id,
     )
-    logger.info("gate      %s", made.reasons[0])
-    return Evidence.recall(made.record["evidence"]), GateDecision.recall(made.record["decision"])
+    logger.info("%s", entry.reasons[0])
+    decision = GateDecision.recall(entry.record["decision"])
+    turn.keep(evidence=Evidence.recall(entry.record["evidence"]), decision=decision)
+    return decision

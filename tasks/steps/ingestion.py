@@ -1,105 +1,231 @@
-"""From the source to named training data, as Prefect tasks."""
+"""From the source to named training data."""
 
-import logging
 from dataclasses import replace
 
-from prefect import task
-
+from everfit.blocks.errors import DataError
 from everfit.tasks.core.records import Snapshot
-from everfit.tasks.data import commit as accepting
-from everfit.tasks.data import ingest as ingesting
-from everfit.tasks.data import validate as validating
+from everfit.tasks.data import commit as commit_room
+from everfit.tasks.data import ingest as ingest_room
+from everfit.tasks.data import split as split_room
+from everfit.tasks.data import validate as validate_room
 from everfit.tasks.data.ingest import Batch
-from everfit.tasks.data.split import Split, TrainingData, split_window
-from everfit.tasks.data.split import longer_holdout as split_again
+from everfit.tasks.data.split import Split, TrainingData
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.gate import Evidence
-from everfit.tasks.ledger import Turn
 from everfit.tasks.steps import validation_results
+from everfit.tasks.steps.open_turn import OpenTurn
+from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.turns import turn_record
-from everfit.tasks.turns.context import Context
 from everfit.tasks.turns.turn_record import TurnRecord
 
-logger = logging.getLogger("everfit.training")
+logger = step_logger("everfit.training")
 
 
-@task
-def ingest(context: Context, turn: Turn) -> Batch:
-    """Stage what is new in the source."""
-    batch = ingesting.ingest(context.spec, turn.window.until, turn.id, context.workspace)
+@step("network")
+def ingest(turn: OpenTurn) -> Batch:
+    """Read what is new in the source, and stage it for validation.
+
+    Args:
+        turn: The turn; rows of event time at or after `turn.until` are left out.
+
+    Returns:
+        How many rows were read, and how many of them are new, changed or known already. The rows themselves stay in
+        the workspace.
+
+    Raises:
+        SourceError: The source can't be read, or lacks a column.
+        DataError: The source has no row before `until`, and neither has the dataset.
+
+    Example:
+        >>> batch = everfit.tasks.ingest(turn)
+        >>> batch.read == batch.new + batch.changed + batch.duplicates
+        True
+    """
+    batch = ingest_room.ingest(turn.context.spec, turn.until, turn.id, turn.context.workspace)
     logger.info(
-        "ingest    %s rows read, %s new, %s changed, %s known already",
+        "%s rows read, %s new, %s changed, %s known already",
         *(f"{count:,}" for count in (batch.read, batch.new, batch.changed, batch.duplicates)),
     )
+    turn.keep(batch=batch)
     return batch
 
 
-@task
-def validate(context: Context, batch: Batch) -> Validation:
-    """Tell good rows from bad ones."""
-    validation = validating.validate(context.spec, batch, context.workspace)
+@step("compute")
+def validate(turn: OpenTurn, batch: Batch) -> Validation:
+    """Tell good rows from bad ones by the spec's expectations.
+
+    The result is put into the turn's MLflow run as a page, and into the Prefect run as a table.
+
+    Args:
+        turn: The turn.
+        batch: As `ingest` returned it.
+
+    Returns:
+        The outcome of each expectation, and `passed`: whether the batch may be taken into the dataset.
+
+    Example:
+        >>> validation = everfit.tasks.validate(turn, batch)
+        >>> validation.passed, validation.bad_rows
+        (True, 0)
+    """
+    validation = validate_room.validate(turn.context.spec, batch, turn.context.workspace)
     logger.info(
-        "validate  %s of %s expectations hold, %s bad rows",
+        "%s of %s expectations hold, %s bad rows",
         sum(outcome.passed for outcome in validation.outcomes),
         len(validation.outcomes),
         f"{validation.bad_rows:,}",
     )
-    validation_results.show(context, batch, validation)
+    validation_results.show(turn.context, batch, validation)
+    turn.keep(validation=validation)
     return validation
 
 
-@task
-def accept(context: Context, batch: Batch, validation: Validation) -> None:
-    """Put good rows into the dataset and bad ones into quarantine."""
-    accepting.accept(context.spec, batch, validation, context.workspace)
+@step("network")
+def commit(turn: OpenTurn, batch: Batch, validation: Validation) -> None:
+    """Put good rows into the dataset and bad ones into quarantine; a batch that was refused goes to quarantine whole.
+
+    Args:
+        turn: The turn.
+        batch: As it was validated.
+        validation: What was found.
+
+    Raises:
+        ConflictError: Other processes wrote to the dataset all the time.
+
+    Example:
+        >>> everfit.tasks.commit(turn, batch, validation)
+    """
+    commit_room.accept(turn.context.spec, batch, validation, turn.context.workspace)
 
 
-@task
-def take_snapshot(context: Context, turn: Turn, split: Split) -> Snapshot:
-    """Name the training data exactly, for ever."""
-    kept = context.workspace.turn_file(context.spec.name, turn.id, "snapshot.json")
-    if context.workspace.exists(kept):  # a turn that is run again trains on what it trained on
-        return Snapshot.model_validate_json(context.workspace.read(kept))
-    snapshot = accepting.take_snapshot(context.spec, split.whole, context.workspace)
-    context.workspace.write(kept, snapshot.canonical_json().encode())
-    logger.info("snapshot  version %d, %s rows, %s", snapshot.version, f"{snapshot.rows:,}", split.whole)
+@step("compute")
+def split(turn: OpenTurn) -> Split:
+    """Cut the time before `until` into a part to train on and a later part, the hold-out, to judge by.
+
+    Args:
+        turn: The turn, once its rows are committed.
+
+    Returns:
+        The windows of training, of validation and of the hold-out.
+
+    Raises:
+        DataError: The dataset is too short for the spec's hold-out.
+
+    Example:
+        >>> parts = everfit.tasks.split(turn)
+        >>> parts.training.until <= parts.holdout.since
+        True
+    """
+    spec, until, newest = turn.context.spec, turn.until, None
+    if spec.columns.event_time is not None:
+        newest = turn.context.workspace.table(spec.name, "dataset").newest(spec.columns.event_time, before=until)
+    made = split_room.split_window(spec, until, newest)
+    turn.keep(split=made)
+    return made
+
+
+@step("network", log="snapshot")
+def take_snapshot(turn: OpenTurn, split: Split) -> Snapshot:
+    """Name the training data exactly, for ever: by the version of the dataset, a window and a digest of its content.
+
+    Args:
+        turn: The turn; one that is run again gets the snapshot that it took before.
+        split: As `split` returned it.
+
+    Returns:
+        The snapshot.
+
+    Raises:
+        DataError: The dataset has no row in the window.
+
+    Example:
+        >>> snapshot = everfit.tasks.take_snapshot(turn, parts)
+        >>> snapshot.rows > 0
+        True
+    """
+    spec, workspace = turn.context.spec, turn.context.workspace
+    path = workspace.turn_file(spec.name, turn.id, "snapshot.json")
+    if workspace.exists(path):  # a turn that is run again trains on what it trained on
+        snapshot = Snapshot.model_validate_json(workspace.read(path))
+    else:
+        snapshot = commit_room.take_snapshot(spec, split.whole, workspace)
+        workspace.write(path, snapshot.canonical_json().encode())
+        logger.info("version %d, %s rows, %s", snapshot.version, f"{snapshot.rows:,}", split.whole)
+    turn.keep(snapshot=snapshot)
     return snapshot
 
 
-def data_of(context: Context, turn: Turn, record: TurnRecord) -> TrainingData:
-    """The rows of a turn that has come to its snapshot."""
-    assert record.snapshot is not None  # noqa: S101 - the flow asks after it was taken
-    assert record.split is not None  # noqa: S101
-    return TrainingData(context.spec, record.snapshot, record.split, turn.window.until, context.workspace)
+@step("decision")
+def already_trained(turn: OpenTurn, snapshot: Snapshot) -> bool:
+    """Whether the last turn that trained has seen these very rows, by this very spec: training again would be in vain.
 
+    Args:
+        turn: The turn.
+        snapshot: As `take_snapshot` returned it.
 
-def split(context: Context, turn: Turn) -> Split:
-    """Cut the time before `until` into training and hold-out."""
-    roles, until = context.spec.columns, turn.window.until
-    newest = None
-    if roles.event_time is not None:
-        newest = context.workspace.table(context.spec.name, "dataset").newest(roles.event_time, before=until)
-    return split_window(context.spec, until, newest)
+    Returns:
+        True if there is nothing new to learn.
 
-
-def nothing_new(context: Context, turn: Turn, snapshot: Snapshot) -> bool:
-    """Whether the last turn that trained has seen these very rows, by this very spec."""
-    for earlier in reversed(context.ledger.turns.of(context.spec.name)):
+    Example:
+        >>> everfit.tasks.already_trained(turn, snapshot)
+        False
+    """
+    for earlier in reversed(turn.context.ledger.turns.of(turn.model)):
         if earlier.id != turn.id and earlier.state in turn_record.JUDGED:
             seen = TurnRecord.recall(earlier.record).snapshot
             same_rows = seen is not None and seen.content_digest == snapshot.content_digest
-            return same_rows and earlier.spec_digest == turn.spec_digest
+            return same_rows and earlier.spec_digest == turn.entry.spec_digest
     return False
 
 
-def longer_holdout(context: Context, data: TrainingData, evidence: Evidence) -> TrainingData:
-    """Judge on more rows: the newest of the training rows, which no model may be fitted on or chosen by any more."""
-    wanted = max(2 * context.spec.gate.min_rows, 2 * evidence.holdout_rows) - evidence.holdout_rows
+@step("compute")
+def training_data(turn: OpenTurn) -> TrainingData:
+    """Give access to the rows of the turn's snapshot, split as the turn has split them.
+
+    Args:
+        turn: The turn, once it has its split and its snapshot.
+
+    Returns:
+        The training data. Its rows are read from the workspace when they are asked for.
+
+    Raises:
+        DataError: The turn has no snapshot or no split yet.
+
+    Example:
+        >>> data = everfit.tasks.training_data(turn)
+        >>> rows = data.training_rows(data.split.training)  # shape (rows, features and the spec's other columns)
+    """
+    record = turn.record
+    if record.snapshot is None or record.split is None:
+        raise DataError(f"turn {turn.id!r} has no training data yet; call `split` and `take_snapshot` first")
+    return TrainingData(turn.context.spec, record.snapshot, record.split, turn.until, turn.context.workspace)
+
+
+@step("compute", log="split")
+def longer_holdout(turn: OpenTurn, data: TrainingData, evidence: Evidence) -> TrainingData:
+    """Take the newest training rows into the hold-out, where its own were too few to judge by.
+
+    No model may be fitted on these rows or chosen by them any more, so candidates must be tried again.
+
+    Args:
+        turn: The turn.
+        data: As it was split before.
+        evidence: What was measured on the shorter hold-out.
+
+    Returns:
+        The same data with a longer hold-out.
+
+    Example:
+        >>> data = everfit.tasks.longer_holdout(turn, data, evidence)
+    """
+    gate = data.spec.gate
+    wanted = max(2 * gate.min_rows, 2 * evidence.holdout_rows) - evidence.holdout_rows
     compared = evidence.comparison or evidence.dummy_comparison
     if compared is not None and compared.rarest_class_rows is not None:
         share = max(compared.rarest_class_rows, 1) / evidence.holdout_rows
-        wanted = max(wanted, round(2 * context.spec.gate.min_class_rows / share) - evidence.holdout_rows)
-    times = data.training_rows(data.split.training)[context.spec.columns.time]
-    split = split_again(data.split, times, wanted, evidence.champion_trained_until)
-    logger.info("split     hold-out %s", split.holdout)
-    return replace(data, split=split)
+        wanted = max(wanted, round(2 * gate.min_class_rows / share) - evidence.holdout_rows)
+    times = data.training_rows(data.split.training)[data.spec.columns.time]
+    longer = split_room.longer_holdout(data.split, times, wanted, evidence.champion_trained_until)
+    logger.info("hold-out %s", longer.holdout)
+    turn.keep(split=longer)
+    return replace(data, split=longer)

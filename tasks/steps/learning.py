@@ -1,128 +1,234 @@
-"""Candidates are tried, the best one fitted, converted and registered, as Prefect tasks."""
+"""Candidates are tried, the best one is fitted, converted and registered."""
 
-import logging
 import time
 from collections import deque
 from collections.abc import Generator, Sequence
 from functools import partial
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.data.split import TrainingData
-from everfit.tasks.evaluation import conversion as converting
+from everfit.tasks.evaluation import conversion as conversion_room
 from everfit.tasks.evaluation.conversion import Conversion
 from everfit.tasks.gate import GateDecision
-from everfit.tasks.ledger import Turn
 from everfit.tasks.monitoring import reference
 from everfit.tasks.registry import tracking
+from everfit.tasks.steps.open_turn import OpenTurn
+from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.steps.task_runners import side_by_side
 from everfit.tasks.training import train
 from everfit.tasks.training.progress import Progress
 from everfit.tasks.training.results import CandidateResult, Fitted
 from everfit.tasks.training.search import Setting, TuningRequest, TuningTrial
 from everfit.tasks.turns import turn_record
-from everfit.tasks.turns.context import Context
 from everfit.tasks.turns.turn_record import TurnRecord
 
-logger = logging.getLogger("everfit.training")
+logger = step_logger("everfit.training")
 
 
-@task(task_run_name="try-{asked.candidate}-{asked.number}", cache_policy=NO_CACHE)
-def try_setting(data: TrainingData, asked: TuningRequest, seconds: float) -> TuningTrial:
-    """Fit a setting on earlier training rows and score it on later ones, fold by fold."""
-    return train.try_setting(data, asked, seconds)
+@step("compute", log="search", run_name="try-{request.candidate}-{request.number}")
+def try_setting(data: TrainingData, request: TuningRequest, seconds: float) -> TuningTrial:
+    """Fit a setting on earlier training rows and score it on later ones, fold by fold.
+
+    Args:
+        data: The training data.
+        request: The candidate and its setting.
+        seconds: How long it may take; it is given up then.
+
+    Returns:
+        Its score on validation rows, or why it has none.
+    """
+    return train.try_setting(data, request, seconds)
 
 
-@task(task_run_name="try-{candidate}", cache_policy=NO_CACHE)
+@step("compute", log="train", run_name="try-{candidate}")
 def try_candidate(data: TrainingData, candidate: str, warm: Setting | None = None) -> CandidateResult:
-    """Search a candidate's settings: each is tried by a task of its own, wherever the flow's task runner runs it."""
-    told = Progress(data.spec.training.search, candidate).told
-    trial = train.try_candidate(data, candidate, warm, attempt=partial(_submitted, data), told=told)
+    """Search a candidate's settings; each is tried by a task of its own, wherever the flow's task runner runs it.
+
+    Args:
+        data: The training data.
+        candidate: Its name, one of `training.candidates`.
+        warm: A setting to begin with.
+
+    Returns:
+        The best setting and its score on validation rows, in the unit of the spec's metric; or why there is none.
+    """
+    progress = Progress(data.spec.training.search, candidate).told
+    trial = train.try_candidate(data, candidate, warm, attempt=partial(_try_settings, data), told=progress)
     outcome = trial.error or f"{trial.metric} {trial.score:.4f} on validation rows"
-    logger.info("train     %s: %s (%.1f s)", candidate, outcome, trial.seconds)
+    logger.info("%s: %s (%.1f s)", candidate, outcome, trial.seconds)
     return trial
 
 
-def _submitted(data: TrainingData, settings: Sequence[TuningRequest], deadline: float) -> Generator[TuningTrial]:
-    """Try settings by tasks: all at once where they run side by side, and else each when the one before has ended."""
-    under_way: deque[PrefectFuture[TuningTrial]] = deque()
-    waiting = deque(settings)
+def _try_settings(data: TrainingData, settings: Sequence[TuningRequest], deadline: float) -> Generator[TuningTrial]:
+    """Try settings by tasks: all at once where they run side by side, and else one after the other."""
+    if not side_by_side():
+        for setting in settings:
+            yield try_setting(data, setting, deadline - time.perf_counter())
+        return
+    under_way: deque[PrefectFuture[TuningTrial]] = deque(
+        try_setting.submit(data, setting, deadline - time.perf_counter()) for setting in settings
+    )
     try:
-        while waiting or under_way:
-            while waiting and (side_by_side() or not under_way):
-                under_way.append(try_setting.submit(data, waiting.popleft(), deadline - time.perf_counter()))
+        while under_way:
             yield under_way.popleft().result()
     finally:
         for future in under_way:
             future.wait()
 
 
-def try_candidates(data: TrainingData, names: tuple[tuple[str, Setting | None], ...]) -> tuple[CandidateResult, ...]:
-    """Try all candidates, one after the other or, where settings are tried side by side, all at once."""
-    with ThreadPoolTaskRunner[CandidateResult](max_workers=len(names) if side_by_side() else 1) as threads:
-        asked = [{"data": data, "candidate": name, "warm": warm} for name, warm in names]
-        return tuple(future.result() for future in [threads.submit(try_candidate, each) for each in asked])
+@step("compute", log="train")
+def try_candidates(turn: OpenTurn, data: TrainingData) -> tuple[CandidateResult, ...]:
+    """Try the spec's candidates on the validation rows, each beginning with the setting that did best in the last turn.
+
+    Args:
+        turn: The turn.
+        data: As `training_data` returned it.
+
+    Returns:
+        A result per candidate, in the order of the spec.
+
+    Raises:
+        DataError: There are too few rows to validate on.
+
+    Example:
+        >>> results = everfit.tasks.try_candidates(turn, data)
+        >>> [result.candidate for result in results]
+        ['logistic_regression']
+    """
+    names = _candidates(turn)
+    if side_by_side():
+        with ThreadPoolTaskRunner[CandidateResult](max_workers=len(names)) as threads:
+            parameters = [{"data": data, "candidate": name, "warm": warm} for name, warm in names]
+            results = tuple(future.result() for future in [threads.submit(try_candidate, each) for each in parameters])
+    else:
+        results = tuple(try_candidate(data, name, warm) for name, warm in names)
+    turn.keep(trials=results)
+    return results
 
 
-def candidates(context: Context, turn: Turn) -> tuple[tuple[str, Setting | None], ...]:
+def _candidates(turn: OpenTurn) -> tuple[tuple[str, Setting | None], ...]:
     """The names of what is tried, each with the setting that did best in the last turn."""
     last: dict[str, Setting] = {}
-    for earlier in context.ledger.turns.of(context.spec.name):
+    spec = turn.context.spec
+    for earlier in turn.context.ledger.turns.of(turn.model):
         if earlier.id != turn.id and earlier.state in {turn_record.PROMOTED, turn_record.CHAMPION_KEPT}:
-            tried = TurnRecord.readable(earlier.record).trials  # no more than a hint
-            last = {trial.candidate: trial.setting for trial in tried if trial.score is not None}
-    return tuple((name, last.get(name)) for name in context.spec.training.candidates_for(context.spec.task))
+            trials = TurnRecord.readable(earlier.record).trials  # no more than a hint
+            last = {trial.candidate: trial.setting for trial in trials if trial.score is not None}
+    return tuple((name, last.get(name)) for name in spec.training.candidates_for(spec.task))
 
 
-@task
-def fit_challenger(data: TrainingData, turn: Turn, trials: tuple[CandidateResult, ...]) -> Fitted:
-    """Fit the candidate that did best on all training rows."""
+@step("compute", log="train")
+def fit(turn: OpenTurn, data: TrainingData, results: tuple[CandidateResult, ...]) -> Fitted:
+    """Fit the candidate that did best on all training rows: the challenger.
+
+    Args:
+        turn: The turn.
+        data: As it was tried on.
+        results: As `try_candidates` returned them.
+
+    Returns:
+        The challenger: its candidate and setting, and where its file is.
+
+    Raises:
+        ModelError: No candidate could be trained.
+
+    Example:
+        >>> challenger = everfit.tasks.fit(turn, data, results)
+        >>> challenger.candidate
+        'logistic_regression'
+    """
     path = data.workspace.turn_file(turn.model, turn.id, "challenger.skops")
-    return train.fit_best(data, trials, data.split.training, path)
+    challenger = train.fit_best(data, results, data.split.training, path)
+    turn.keep(fitted=challenger)
+    return challenger
 
 
-@task
-def refit(data: TrainingData, turn: Turn, challenger: Fitted, judged: GateDecision) -> Fitted:
-    """Fit what is good enough again on all rows, hold-out included; the rest stays as it was judged."""
-    if judged.verdict == "keep" or not data.spec.training.refit:
-        return challenger
-    path = data.workspace.turn_file(turn.model, turn.id, "refitted.skops")
-    logger.info("refit     %s on all rows to %s", challenger.candidate, f"{data.split.whole.until:%Y-%m-%d %H:%M}")
-    return train.fit_on(data, challenger.candidate, data.split.whole, path, challenger.setting)
+@step("compute")
+def refit(turn: OpenTurn, data: TrainingData, challenger: Fitted, preview: GateDecision) -> Fitted:
+    """Fit what is good enough again on all rows, hold-out included, if the spec's `training.refit` is on.
+
+    Args:
+        turn: The turn.
+        data: As the challenger was fitted on.
+        challenger: As it was evaluated.
+        preview: As `preview_gate` returned it; what the gate would keep out stays as it is.
+
+    Returns:
+        What is to be registered.
+
+    Example:
+        >>> fitted = everfit.tasks.refit(turn, data, challenger, preview)
+        >>> fitted.rows >= challenger.rows
+        True
+    """
+    fitted = challenger
+    if preview.verdict != "keep" and data.spec.training.refit:
+        path = data.workspace.turn_file(turn.model, turn.id, "refitted.skops")
+        logger.info("%s on all rows to %s", challenger.candidate, f"{data.split.whole.until:%Y-%m-%d %H:%M}")
+        fitted = train.fit_on(data, challenger.candidate, data.split.whole, path, challenger.setting)
+    turn.keep(refitted=fitted)
+    return fitted
 
 
-@task
-def convert(data: TrainingData, turn: Turn, fitted: Fitted, judged: GateDecision) -> Conversion | None:
-    """Convert what is good enough to the format of its release, where that is another than it was fitted in."""
-    wanted = judged.verdict != "keep" or data.spec.gate.conversion  # which asks for evidence of it
+@step("compute")
+def convert(turn: OpenTurn, data: TrainingData, fitted: Fitted, preview: GateDecision) -> Conversion | None:
+    """Convert what is good enough to the format of its release, where that isn't the one it was fitted in.
+
+    Args:
+        turn: The turn.
+        data: The training data.
+        fitted: What is to be registered.
+        preview: As `preview_gate` returned it.
+
+    Returns:
+        The converted model and how far it predicts the same, or None if nothing is to be converted.
+
+    Example:
+        >>> everfit.tasks.convert(turn, data, fitted, preview) is None  # this spec releases skops
+        True
+    """
+    wanted = preview.verdict != "keep" or data.spec.gate.conversion  # which asks for evidence of it
     if data.spec.release.format == "skops" or not wanted:
         return None
-    made = converting.convert(data, fitted, data.workspace.turn_file(turn.model, turn.id, "converted.onnx"))
-    logger.info("convert   %s", made.evidence.problem or f"the same as {made.evidence.format}")
-    return made
+    converted = conversion_room.convert(data, fitted, data.workspace.turn_file(turn.model, turn.id, "converted.onnx"))
+    logger.info("%s", converted.evidence.problem or f"the same as {converted.evidence.format}")
+    return converted
 
 
-@task
+@step("network")
 def register(
-    context: Context,
-    turn: Turn,
-    data: TrainingData,
-    challenger: Fitted,
-    fitted: Fitted,
-    *,
-    conversion: Conversion | None,
+    turn: OpenTurn, data: TrainingData, challenger: Fitted, fitted: Fitted, conversion: Conversion | None = None
 ) -> ModelVersion:
-    """Register the challenger as it would be released, with what it was trained on as its reference."""
-    spec, client = context.spec, context.mlflow
-    run_id = tracking.turn_run(client, context.settings, spec.name, turn.id)
+    """Register the challenger in MLflow as it would be released, with what it was trained on as its reference.
+
+    Args:
+        turn: The turn.
+        data: The training data.
+        challenger: As it was evaluated.
+        fitted: What is to be registered: the challenger, or the same fitted again by `refit`.
+        conversion: As `convert` returned it.
+
+    Returns:
+        The version in the registry, and its run.
+
+    Raises:
+        ModelError: The model has types that aren't trusted.
+
+    Example:
+        >>> version = everfit.tasks.register(turn, data, challenger, fitted)
+        >>> version.model
+        'deliveries'
+    """
+    context, client = turn.context, turn.context.mlflow
+    run_id = tracking.turn_run(client, context.settings, turn.model, turn.id)
     reference.log_reference(client, run_id, reference.make_reference(data, challenger, fitted))
     described = f"Challenger of turn {turn.id}"
-    made = tracking.register_model(
+    version = tracking.register_model(
         client, run_id, data, fitted, turn_id=turn.id, description=described, conversion=conversion
     )
-    logger.info("register  version %d, MLflow run %s", made.version, run_id)
-    return made
+    logger.info("version %d, MLflow run %s", version.version, run_id)
+    turn.keep(version=version)
+    return version

@@ -4,26 +4,26 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
-from prefect import task
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from everfit.tasks.core.events import RELEASE_ROLLED_BACK, emit
 from everfit.tasks.ledger import Release
 from everfit.tasks.release import approvals, release
+from everfit.tasks.steps.step import step
 from everfit.tasks.turns.context import Context
 
 logger = logging.getLogger("everfit.release")
 
 
-@task
+@step("decision")
 def roll_back(context: Context, to: int | None, why: str, by: str) -> Release:
     """Load and probe the former champion, then release it."""
     spec = context.spec
     return release.rollback(context.ledger, context.mlflow, spec.name, to=to, reason=why, actor=by, policy=spec.release)
 
 
-@task
+@step("decision")
 def reconcile(context: Context) -> list[str]:
     """Put right what a crash has left of a release, record a champion set by hand, and end what waits no more."""
     done = approvals.reconcile(context, datetime.now(UTC))

@@ -1,64 +1,121 @@
-"""How a turn begins and ends: its lease, its log, its release, its record."""
+"""How a turn is opened, logged and released."""
 
-import logging
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
 
-from prefect import task
-from prefect.client.schemas.objects import State
-from prefect.states import Completed, Failed
+from prefect import runtime
 
-from everfit.tasks.core.events import DATA_REJECTED, RELEASE_PROMOTED, TURN_FINISHED, emit
-from everfit.tasks.core.final_states import ended
+from everfit.blocks.errors import LedgerError
+from everfit.tasks.core.events import RELEASE_PROMOTED, emit
 from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.data.split import TrainingData
 from everfit.tasks.evaluation import model_card, report
-from everfit.tasks.ledger import Turn
 from everfit.tasks.registry import model_registry, tracking
-from everfit.tasks.release import approvals
-from everfit.tasks.release import release as releasing
+from everfit.tasks.release import release as release_room
 from everfit.tasks.release.approval import overtaken
 from everfit.tasks.release.traffic import trials
-from everfit.tasks.steps import approval as approval_steps
-from everfit.tasks.steps.artifacts import leave_turn
+from everfit.tasks.steps.context import moment, open_context
+from everfit.tasks.steps.open_turn import OpenTurn
+from everfit.tasks.steps.release import reconcile
+from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.turns import package, turn_record
 from everfit.tasks.turns.context import Context
-from everfit.tasks.turns.turn_record import TurnRecord
 
-logger = logging.getLogger("everfit.training")
+logger = step_logger("everfit.training")
+
+OTHER = "Other"
+"""State of a turn that an own flow left without saying how it ended."""
 
 
 @contextmanager
-def take_turn(context: Context, until: datetime, trigger: Trigger) -> Iterator[Turn]:
-    """Hold the model's lease for the turn of a trigger; a turn that has ended is given as it ended."""
+def open_turn(
+    model: str | Context, *, reason: str = "", until: datetime | None = None, trigger: Trigger | None = None
+) -> Iterator[OpenTurn]:
+    """Open a turn of a model in a flow of your own, and hold the model's lease while the body runs.
+
+    A release that a crash interrupted is repaired first. If the body raises, the turn stays open for another run of the
+    same model, `until` and reason; triage takes it for `other`, and not for a training that failed.
+
+    Args:
+        model: A spec file, the name of a spec in `deployments/models`, of a stored Model Spec block, or a `Context`.
+        reason: Why the turn is run, for whoever reads the history. With `until` it names the turn.
+        until: Whatever came later is unknown to the turn; by default when the flow run was due, or now.
+        trigger: In place of `reason`: what called for the turn, if that wasn't a person.
+
+    Yields:
+        The turn. If it ended before, it is `settled`, and no step takes it.
+
+    Raises:
+        BusyError: Another turn of the model is running.
+        SpecError: There is no such model, or its spec is wrong.
+        DataError: `until` lies in the future.
+
+    Example:
+        >>> with everfit.tasks.open_turn("deliveries", reason="only checking") as turn:
+        ...     batch = everfit.tasks.ingest(turn)
+        ...     state = turn.end("Ingested", f"{batch.new} new rows")
+        >>> state.name
+        'Ingested'
+    """
+    context = model if isinstance(model, Context) else open_context(model)
+    own_flow = runtime.flow_run.flow_name or "a script"
+    with take_turn(context, moment(until), trigger or Trigger(reason=reason), own_flow=own_flow) as turn:
+        yield turn
+        if not turn.settled:
+            turn.end(OTHER, f"{own_flow} left the turn without turn.end(...)")
+
+
+@contextmanager
+def take_turn(context: Context, until: datetime, trigger: Trigger, *, own_flow: str = "") -> Iterator[OpenTurn]:
+    """Open the turn of a trigger, and hold the model's lease while the body runs.
+
+    Args:
+        context: The model's.
+        until: The end of the turn's window.
+        trigger: Why it is run.
+        own_flow: Name of the user's flow that runs it; empty for everfit's own.
+
+    Yields:
+        The turn; one that has ended is given as it ended.
+
+    Raises:
+        BusyError: Another turn of the model is running.
+    """
     with context.ledger.turns.take(
         context.spec.name,
         trigger,
         Window(until=until),
         spec_digest=context.spec.digest(),
         code_version=tracking.code_version(),
-    ) as turn:
+    ) as entry:
+        turn = OpenTurn(context, entry)
+        if not turn.settled:
+            if own_flow:
+                turn.keep(own_flow=own_flow)
+            reconcile(context)
         yield turn
 
 
-@task
-def reconcile(context: Context) -> None:
-    """Put right what a crash has left of a release, record a champion set by hand, and end what waits no more."""
-    for action in approvals.reconcile(context, datetime.now(UTC)):
-        logger.warning("%s: %s", context.spec.name, action)
+@step("network")
+def track(turn: OpenTurn, data: TrainingData) -> None:
+    """Log what the turn found and decided to MLflow, and write the package that reproduces it.
 
+    Args:
+        turn: The turn, once the gate has decided.
+        data: The training data as it was split last.
 
-@task
-def track(context: Context, turn: Turn, data: TrainingData, record: TurnRecord) -> None:
-    """Log what the turn found and decided to MLflow."""
+    Raises:
+        LedgerError: The turn has no decision yet.
+
+    Example:
+        >>> everfit.tasks.track(turn, data)
+    """
+    context, record = turn.context, turn.record
     spec, client = context.spec, context.mlflow
     decision, version, fitted = record.decision, record.version, record.refitted
-    assert decision is not None  # noqa: S101 - what is tracked was registered and judged
-    assert version is not None  # noqa: S101
-    assert fitted is not None  # noqa: S101
+    if decision is None or version is None or fitted is None:
+        raise LedgerError(f"turn {turn.id!r} has no decision to log yet; call `register` and `apply_gate` first")
     tracking.log_turn(
         client,
         version.run_id,
@@ -66,8 +123,8 @@ def track(context: Context, turn: Turn, data: TrainingData, record: TurnRecord) 
             "candidate": fitted.candidate,
             "span": fitted.setting.span,
             **{f"parameter.{name}": value for name, value in fitted.setting.parameters.items()},
-            "until": turn.window.until.isoformat(),
-            "trigger": turn.trigger.kind,
+            "until": turn.until.isoformat(),
+            "trigger": turn.entry.trigger.kind,
             "rows": fitted.rows,
             "seed": spec.training.seed,
             "verdict": decision.verdict,
@@ -84,27 +141,42 @@ def track(context: Context, turn: Turn, data: TrainingData, record: TurnRecord) 
     if spec.training.search.on:
         tracking.log_tries(client, version.run_id, record.trials)
     evidence = record.evidence
-    assert record.fitted is not None  # noqa: S101
+    assert record.fitted is not None  # noqa: S101 - what was decided on was fitted and measured
     assert evidence is not None  # noqa: S101
     made = report.make_report(data, record.fitted, evidence.holdout, evidence.calibration)
     card = model_card.model_card(made[0], decision, turn.id)
     tracking.log_report(client, version.run_id, *made, card)
-    package.write_package(context, turn, data, record, made[0])
+    package.write_package(context, turn.entry, data, record, made[0])
     client.update_model_version(spec.name, str(version.version), description=card)
 
 
-@task
-def release(context: Context, turn: Turn, record: TurnRecord) -> tuple[str, tuple[str, ...]]:
+@step("decision", log="release")
+def release_challenger(turn: OpenTurn) -> tuple[str, tuple[str, ...]]:
     """Make the challenger the champion if the gate said so, and the champion is still the one that it has beaten.
 
+    Where the spec wants an approval or a trial on live traffic first, that is begun instead.
+
+    Args:
+        turn: The turn, once the gate has decided.
+
     Returns:
-        The turn's final state, and the reasons for it.
+        The state that the turn comes to (`Promoted`, `ChampionKept`, `AwaitingApproval`, `OnTrial`, `DataRejected` or
+        `Superseded`) and the reasons for it, as `turn.end` takes them.
+
+    Raises:
+        LedgerError: The turn has no decision yet.
+        ModelError: The version can't be loaded, or no service was seen to serve it.
+
+    Example:
+        >>> state, reasons = everfit.tasks.release_challenger(turn)
+        >>> state
+        'Promoted'
     """
+    context, record = turn.context, turn.record
     spec, client, ledger = context.spec, context.mlflow, context.ledger
     decision, evidence, version = record.decision, record.evidence, record.version
-    assert decision is not None  # noqa: S101 - the flow releases what was judged
-    assert evidence is not None  # noqa: S101
-    assert version is not None  # noqa: S101
+    if decision is None or version is None or evidence is None:
+        raise LedgerError(f"turn {turn.id!r} has no decision yet; call `register` and `apply_gate` first")
     if decision.verdict != "promote":
         state = turn_record.state_of(decision)
         if (
@@ -115,13 +187,13 @@ def release(context: Context, turn: Turn, record: TurnRecord) -> tuple[str, tupl
     current = ledger.releases.current(spec.name)
     why = overtaken(evidence.champion_version, None if current is None else current.version)
     if why and ledger.releases.of_turn(turn.id) is None:
-        logger.warning("release   version %d is not released: %s", version.version, why)
+        logger.warning("version %d is not released: %s", version.version, why)
         return turn_record.SUPERSEDED, (f"Superseded: {why}", *decision.reasons)
     if current is not None and trials.wanted(spec, current) and ledger.releases.of_turn(turn.id) is None:
-        trial = trials.begin(context, turn, version.version, current)
-        logger.info("release   %s", trials.headline(trial.plan))
+        trial = trials.begin(context, turn.entry, version.version, current)
+        logger.info("%s", trials.headline(trial.plan))
         return turn_record.ON_TRIAL, (trials.headline(trial.plan), *decision.reasons)
-    entry = releasing.release(
+    entry = release_room.release(
         ledger,
         client,
         spec.name,
@@ -129,32 +201,9 @@ def release(context: Context, turn: Turn, record: TurnRecord) -> tuple[str, tupl
         expected_previous=None if current is None else current.seq,
         reason=decision.reasons[0],
         actor="gate",
-        turn=turn,
+        turn=turn.entry,
         policy=spec.release,
     )
     emit(RELEASE_PROMOTED, spec.name, release=entry)
-    logger.info("release   version %d is the champion (release %d)", entry.version, entry.seq)
+    logger.info("version %d is the champion (release %d)", entry.version, entry.seq)
     return turn_record.state_of(decision), decision.reasons
-
-
-@task
-def finish(context: Context, turn: Turn, state: str, reasons: tuple[str, ...], record: TurnRecord) -> Turn:
-    """Settle the turn in the ledger, and say in words what was decided and why."""
-    seconds = round(time.time() - turn.started_at.timestamp(), 1)
-    verdict = None if record.decision is None else record.decision.verdict
-    settled = context.ledger.turns.finish(
-        turn, state=state, verdict=verdict, reasons=reasons, record=record, seconds=seconds
-    )
-    artifact = leave_turn(context, settled)
-    emit(TURN_FINISHED, context.spec.name, turn_id=turn.id, state=state, reasons=list(reasons))
-    if state == turn_record.DATA_REJECTED:
-        emit(DATA_REJECTED, context.spec.name, turn_id=turn.id, reasons=list(reasons))
-    if state == turn_record.AWAITING_APPROVAL:
-        approval_steps.announce(context, settled, artifact)
-    return settled
-
-
-def final_state(turn: Turn) -> State[dict[str, Any]]:
-    """The flow's final state, named for how the turn ended; only rejected data is a failure."""
-    kind = Failed if turn.state == turn_record.DATA_REJECTED else Completed
-    return ended(kind(name=turn.state, message="; ".join(turn.reasons)[:500], data=turn_record.summary(turn)))

@@ -19,11 +19,11 @@ from bench_turn import BARE, EVERFIT, UNTIL, environment, timed
 
 MODEL = "flight-delays"
 PARTS = {
-    "data": ("ingest", "validate", "accept", "split", "take_snapshot", "nothing_new", "data_of"),
-    "search and fit": ("try_candidate", "fit_challenger"),
-    "evidence": ("evaluate", "judge"),
+    "data": ("ingest", "validate", "commit", "split", "take_snapshot", "already_trained", "training_data"),
+    "search and fit": ("try_candidate", "fit"),
+    "evidence": ("evaluate", "preview_gate"),
     "refit, conversion, registry": ("refit", "convert", "register"),
-    "gate": ("try_serving", "gate"),
+    "gate": ("check_serving", "apply_gate"),
     "log": ("track",),
 }
 """Tasks of a turn, in their order; each part ends with the last of its tasks."""

@@ -24,7 +24,7 @@ from everfit.tasks.evaluation.evaluate import evaluate
 from everfit.tasks.evaluation.plots import html_page, png_plots
 from everfit.tasks.evaluation.report import make_report
 from everfit.tasks.statistics.metrics import metric
-from everfit.tasks.steps.learning import try_candidates
+from everfit.tasks.steps.learning import try_candidate
 from everfit.tasks.steps.task_runners import task_runner
 from everfit.tasks.training.results import CandidateResult
 from everfit.tasks.training.search import Setting
@@ -77,7 +77,7 @@ def by_hand(rows: pd.DataFrame) -> float:
 def by_everfit(data: TrainingData) -> tuple[float, float, CandidateResult]:
     """The training step of a turn, a task for each setting: its seconds, those of the processor, and its outcome."""
     started, began = time.perf_counter(), time.process_time()
-    (trial,) = try_candidates(data, (("hist_gradient_boosting", None),))
+    trial = try_candidate(data, "hist_gradient_boosting")
     return time.perf_counter() - started, time.process_time() - began, trial
 
 

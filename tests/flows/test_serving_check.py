@@ -13,10 +13,10 @@ from everfit.flows.training_flow import training
 from everfit.infra.serving import check
 from everfit.tasks.core.records import Window
 from everfit.tasks.core.spec_loading import load_spec
+from everfit.tasks.data.split import TrainingData
 from everfit.tasks.evaluation import serving_check
 from everfit.tasks.evaluation.serving_check import check_serving
 from everfit.tasks.gate import Evidence
-from everfit.tasks.steps import ingestion
 from everfit.tasks.training import train
 from everfit.tasks.turns.context import Context
 from everfit.tasks.turns.turn_record import TurnRecord
@@ -55,7 +55,10 @@ def test_a_model_that_cannot_be_served_as_it_was_trained_is_not_released(model: 
 
     # Had another model been trained than was registered, it would be told: by the same program, here in this process.
     monkeypatch.setattr(serving_check, "_ask", check.check)
-    data, version, fitted = ingestion.data_of(here, settled, record), record.version, record.refitted
+    assert record.snapshot is not None
+    assert record.split is not None
+    data = TrainingData(here.spec, record.snapshot, record.split, settled.window.until, here.workspace)
+    version, fitted = record.version, record.refitted
     assert version is not None
     assert fitted is not None
     earlier = Window(since=data.split.training.since, until=datetime(2024, 1, 20, tzinfo=UTC))

@@ -16,7 +16,7 @@ from support.deliveries import SPEC, deliveries, write_month
 from everfit.blocks.errors import EverfitError
 from everfit.blocks.settings import Settings
 from everfit.tasks.core.spec_loading import load_spec
-from everfit.tasks.steps import ingestion
+from everfit.tasks.data.split import TrainingData
 from everfit.tasks.steps.task_runners import ADDRESS, RUNNER, task_runner
 from everfit.tasks.training import train
 from everfit.tasks.training.results import CandidateResult
@@ -64,7 +64,9 @@ def test_a_turn_on_workers_finds_what_it_finds_in_threads(
     here = Context(load_spec("deliveries.yaml"), Settings())
     settled = here.ledger.turns.get(turn["turn_id"])
     record = TurnRecord.model_validate(settled.record)
-    data = ingestion.data_of(here, settled, record)
+    assert record.snapshot is not None
+    assert record.split is not None
+    data = TrainingData(here.spec, record.snapshot, record.split, settled.window.until, here.workspace)
     assert facts(record.trials) == facts([train.try_candidate(data, each.candidate) for each in record.trials])
     assert all(each.error == "" and len(each.tries) == 8 for each in record.trials)
     assert any(one.pruned for each in record.trials for one in each.tries)

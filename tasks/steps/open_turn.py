@@ -1,0 +1,178 @@
+"""A turn that is open: the one thing that a flow hands from step to step.
+
+It carries its model's context, keeps its own record in the ledger, and ends as a Prefect state.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from everfit.blocks.errors import LedgerError
+from everfit.tasks.core.events import DATA_REJECTED, TURN_FINISHED, emit
+from everfit.tasks.core.final_states import ended
+from everfit.tasks.core.records import Window
+from everfit.tasks.ledger import Turn
+from everfit.tasks.steps import approval as approval_steps
+from everfit.tasks.steps.artifacts import leave_turn
+from everfit.tasks.steps.step import step
+from everfit.tasks.turns import turn_record
+from everfit.tasks.turns.context import Context
+from everfit.tasks.turns.turn_record import TurnRecord
+
+
+class OpenTurn:
+    """A turn of the loop, as `open_turn` gives it; small enough to be sent to another process.
+
+    Attributes:
+        context: The model and the places where its things are kept.
+        entry: The turn as the ledger had it when it was opened, or has it since it ended.
+
+    Example:
+        >>> with everfit.tasks.open_turn("deliveries", reason="only checking") as turn:
+        ...     batch = everfit.tasks.ingest(turn)
+        ...     validation = everfit.tasks.validate(turn, batch)
+        ...     ended = turn.end("Checked", validation.reasons)
+    """
+
+    def __init__(self, context: Context, entry: Turn) -> None:
+        self.context = context
+        self.entry = entry
+
+    @property
+    def id(self) -> str:
+        """Id of the turn: the model, `until` and a digest of the trigger."""
+        return self.entry.id
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        return self.entry.model
+
+    @property
+    def until(self) -> datetime:
+        """End of the turn's window: whatever came later is unknown to it."""
+        return self.entry.window.until
+
+    @property
+    def window(self) -> Window:
+        """The span of event time that the turn is about."""
+        return self.entry.window
+
+    @property
+    def settled(self) -> bool:
+        """Whether the turn has ended, now or when the same trigger was sent before. Such a turn isn't run again."""
+        return self.entry.settled
+
+    @property
+    def state(self) -> str:
+        """`running`, or the name of the state that it ended in."""
+        return self.entry.state
+
+    @property
+    def record(self) -> TurnRecord:
+        """What its steps have found so far, read from the ledger."""
+        return TurnRecord.recall(self.context.ledger.turns.get(self.id).record)
+
+    def keep(self, **parts: Any) -> None:
+        """Add to the turn's record; the steps do so with what they find.
+
+        Args:
+            **parts: Fields of `TurnRecord`.
+
+        Raises:
+            BusyError: Another process has taken the turn over.
+            LedgerError: The turn has ended.
+        """
+        content = TurnRecord(**parts).model_dump(mode="json")
+        self.context.ledger.turns.keep(self.entry, {name: content[name] for name in parts})
+
+    def end(self, state: str, reasons: Sequence[str] | str = ()) -> State[dict[str, Any]]:
+        """End the turn, and return the final state for its flow to return.
+
+        A name that everfit doesn't know is recorded as `other`: triage takes it neither for a champion that was kept,
+        nor for a retraining that helped, nor for one that failed.
+
+        Args:
+            state: `DataRejected` or `NothingNew`, what `release_challenger` returned, or a name of your own.
+            reasons: In words, for whoever reads the history.
+
+        Raises:
+            BusyError: Another process has taken the turn over.
+            LedgerError: The turn ended otherwise before, or didn't come to what the state says.
+        """
+        given = (reasons,) if isinstance(reasons, str) else tuple(reasons)
+        self.entry = end_turn(self, state, given)
+        return self.final_state()
+
+    def final_state(self) -> State[dict[str, Any]]:
+        """Return the Prefect state of a turn that has ended; only rejected data is a failure.
+
+        Its data is the turn as `everfit train --json` prints it.
+        """
+        kind = Failed if self.state == turn_record.DATA_REJECTED else Completed
+        message = "; ".join(self.entry.reasons)[:500]
+        return ended(kind(name=self.state, message=message, data=turn_record.summary(self.entry)))
+
+    def check_open(self) -> None:
+        """Refuse to go on with a turn that has ended.
+
+        Raises:
+            LedgerError: The turn has ended, as the message says.
+        """
+        if self.settled:
+            raise LedgerError(
+                f"turn {self.id!r} ended as {self.state!r} already; begin with `if turn.settled: return "
+                "turn.final_state()`, or give another reason or until for another turn"
+            )
+
+    def __repr__(self) -> str:
+        return f"OpenTurn({self.id!r}, {self.state!r})"
+
+
+@step("decision", log="turn")
+def end_turn(turn: OpenTurn, state: str, reasons: tuple[str, ...]) -> Turn:
+    """Settle the turn in the ledger, and say in words what was decided and why.
+
+    Args:
+        turn: The turn, still open.
+        state: As `OpenTurn.end` takes it.
+        reasons: In words.
+
+    Returns:
+        The turn as the ledger has it now.
+
+    Raises:
+        LedgerError: The turn didn't come to what the state says.
+    """
+    context, decision = turn.context, turn.record.decision
+    _check_claim(turn, state)
+    settled = context.ledger.turns.finish(
+        turn.entry,
+        state=state,
+        verdict=None if decision is None else decision.verdict,
+        reasons=reasons,
+        seconds=round(time.time() - turn.entry.started_at.timestamp(), 1),
+    )
+    artifact = leave_turn(context, settled)
+    emit(TURN_FINISHED, turn.model, turn_id=turn.id, state=state, reasons=list(reasons))
+    if state == turn_record.DATA_REJECTED:
+        emit(DATA_REJECTED, turn.model, turn_id=turn.id, reasons=list(reasons))
+    if state == turn_record.AWAITING_APPROVAL:
+        approval_steps.announce(context, settled, artifact)
+    return settled
+
+
+def _check_claim(turn: OpenTurn, state: str) -> None:
+    """Refuse the name of a decision that wasn't made: others would act on it."""
+    undecided = state in turn_record.JUDGED | {turn_record.SUPERSEDED} and turn.record.decision is None
+    unreleased = state == turn_record.PROMOTED and turn.context.ledger.releases.of_turn(turn.id) is None
+    if undecided or unreleased:
+        missing = "the gate has not decided" if undecided else "nothing was released"
+        raise LedgerError(
+            f"turn {turn.id!r} can't end as {state!r}: {missing}; end it by what `release_challenger` returns, or "
+            "under a name of your own"
+        )

@@ -1,0 +1,130 @@
+"""How a step becomes a Prefect task: its retries, its cache, its tags and the prefix of its log lines, by one rule.
+
+A step that touches the network is tried again when a connection fails. A step that computes isn't: the same input fails
+the same way. A step that decides, releases or announces isn't either: a second try would be a second decision. No step
+uses Prefect's cache, since a step finds in workspace and ledger whatever an earlier run of its turn has left.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any, Literal, ParamSpec, TypeVar
+
+from prefect import Task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+Kind = Literal["network", "compute", "decision"]
+
+RETRY_DELAYS = [1.0, 5.0]
+"""Seconds before each further try of a step that touches the network."""
+
+_TRANSIENT_NAMES = frozenset(
+    {
+        "httpx.TransportError",
+        "requests.exceptions.ConnectionError",
+        "requests.exceptions.Timeout",
+        "urllib3.exceptions.HTTPError",
+        "botocore.exceptions.HTTPClientError",
+        "sqlalchemy.exc.OperationalError",
+        "aiohttp.client_exceptions.ClientConnectionError",
+    }
+)
+"""Errors of connections that aren't Python's own; by name, so that none of these libraries is imported for it."""
+
+_prefix: ContextVar[str] = ContextVar("everfit_step", default="")
+
+
+class StepLogger(logging.LoggerAdapter[logging.Logger]):
+    """A logger whose lines begin with the name of the running step, in a column of ten characters."""
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        """Put the step's name before the message."""
+        prefix = _prefix.get()
+        return (f"{prefix:<10}{msg}" if prefix else msg), kwargs
+
+
+def step_logger(name: str) -> StepLogger:
+    """Return the logger of a module of steps.
+
+    Args:
+        name: Of the logger, such as `everfit.training`.
+    """
+    return StepLogger(logging.getLogger(name))
+
+
+def step(kind: Kind, *, log: str = "", run_name: str | None = None) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """Make a Prefect task of a function.
+
+    Args:
+        kind: `network` if it reads or writes elsewhere and may be tried again, `compute` if it works things out, and
+            `decision` if it decides, or changes or announces what has been decided.
+        log: The first word of its log lines; by default the function's name.
+        run_name: Template of the task run's name, as Prefect's `task_run_name`.
+    """
+    network = kind == "network"
+
+    def decorate(function: Callable[P, R]) -> Task[P, R]:
+        prefix = log or function.__name__
+
+        @wraps(function)
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            return _run(function, prefix, args, kwargs)
+
+        return Task(
+            fn=run,
+            cache_policy=NO_CACHE,
+            retries=len(RETRY_DELAYS) if network else 0,
+            retry_delay_seconds=RETRY_DELAYS if network else None,
+            retry_condition_fn=_may_retry if network else None,
+            tags=["everfit", f"everfit:{kind}"],
+            task_run_name=run_name,
+        )
+
+    return decorate
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether an error, or one that led to it, is that of a connection, which may be there again in a moment.
+
+    Args:
+        error: As it was raised.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        names = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(seen).__mro__}
+        if isinstance(seen, ConnectionError | TimeoutError) or names & _TRANSIENT_NAMES:
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def _may_retry(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
+    return isinstance(state.data, BaseException) and is_transient(state.data)
+
+
+@contextmanager
+def logging_as(prefix: str) -> Iterator[None]:
+    """Begin the log lines of the body with a word.
+
+    Args:
+        prefix: The word.
+    """
+    token = _prefix.set(prefix)
+    try:
+        yield
+    finally:
+        _prefix.reset(token)
+
+
+def _run(function: Callable[..., R], prefix: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> R:
+    for value in (*args[:1], *kwargs.values()):
+        if callable(check := getattr(value, "check_open", None)):
+            check()
+    with logging_as(prefix):
+        return function(*args, **kwargs)
