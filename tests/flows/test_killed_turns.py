@@ -20,8 +20,9 @@ UNTIL = datetime(2024, 3, 1, tzinfo=UTC)
 
 # In the order of the turn, so that each run gets a little farther than the one before.
 POINTS = [
-    "everfit.tasks.ledger:Ledger.begin_turn",
+    "everfit.tasks.ledger.turns:Turns.begin",
     "everfit.tasks.data.ingest:ingest",
+    "everfit.tasks.ledger.turns:Turns.keep",
     "everfit.tasks.data.validate:validate",
     "everfit.tasks.storage.tables:Table.append",
     "everfit.tasks.data.commit:accept",
@@ -33,12 +34,12 @@ POINTS = [
     "everfit.tasks.registry.tracking:turn_run",
     "everfit.tasks.registry.tracking:_log_model",
     "mlflow:MlflowClient.create_model_version",
-    "everfit.tasks.ledger:Ledger.record_decision",
+    "everfit.tasks.ledger.decisions:Decisions.record",
     "everfit.tasks.registry.tracking:log_turn",
-    "everfit.tasks.ledger:Ledger.intend_release",
+    "everfit.tasks.ledger.releases:Releases.intend",
     "everfit.tasks.registry.model_registry:set_alias",
     "everfit.tasks.release.release:release",
-    "everfit.tasks.ledger:Ledger.finish_turn",
+    "everfit.tasks.ledger.turns:Turns.finish",
 ]
 
 
