@@ -16,7 +16,7 @@ from everfit.deployments.cli.options import DECIDE, AsJson, By, Model, Reason, T
 from everfit.deployments.cli.output import print_json, print_lines
 
 if TYPE_CHECKING:
-    from everfit.tasks.release.approval import Answer
+    from everfit.tasks.release.approval import ApprovalAnswer
     from everfit.tasks.turns.context import Context
 
 app = typer.Typer()
@@ -31,7 +31,7 @@ def approve(model: Model, turn: TurnId, by: By, reason: Reason, as_json: AsJson 
 @app.command(rich_help_panel=DECIDE)
 def decline(model: Model, turn: TurnId, by: By, reason: Reason, as_json: AsJson = False) -> None:
     """Decline a waiting challenger; the champion stays."""
-    _decide(model, turn, "reject", by, reason, as_json=as_json)
+    _decide(model, turn, "decline", by, reason, as_json=as_json)
 
 
 @app.command(rich_help_panel=DECIDE)
@@ -53,10 +53,10 @@ def rollback(
     from everfit.tasks.ledger.process_identity import user_name
     from everfit.tasks.release import approvals
     from everfit.tasks.release import release as releasing
-    from everfit.tasks.release.approval import check_told
+    from everfit.tasks.release.approval import check_signature
 
     name = context.spec.name
-    actor, reason = check_told(by or user_name(), reason)
+    actor, reason = check_signature(by or user_name(), reason)
     entry = releasing.rollback(
         context.ledger, context.mlflow, name, to=to, reason=reason, actor=actor, policy=context.spec.release
     )
@@ -149,13 +149,13 @@ def without_prefect(model: str) -> "tuple[Context, bool]":
     return Context(load_spec(model, stored=server_answers or not environment.has_server()), settings), server_answers
 
 
-def _decide(model: str, turn_id: str, answer: "Answer", by: str, reason: str, *, as_json: bool) -> None:
+def _decide(model: str, turn_id: str, answer: "ApprovalAnswer", by: str, reason: str, *, as_json: bool) -> None:
     context, server_answers = without_prefect(model)
     from everfit.tasks.release import approvals
     from everfit.tasks.steps.approval import tell
     from everfit.tasks.turns import turn_record
 
-    turn = approvals.decide(context, turn_id, answer, by=by, why=reason, now=datetime.now(UTC))
+    turn = approvals.decide(context, turn_id, answer, by=by, reason=reason, now=datetime.now(UTC))
     if server_answers:
         tell(context, turn)
     if as_json:

@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0001"
+REVISION = "0002"
 """The migration that this code needs; a test holds that it is the newest one."""
 VERSION_TABLE = "everfit_schema"
 """Says which migration the tables have had."""

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime
 from everfit.blocks.errors import NoChampionError
 from everfit.tasks.core.records import Record
 from everfit.tasks.ledger import Decision, Release, Turn
-from everfit.tasks.release.approval import APPROVAL, waited
+from everfit.tasks.release.approval import APPROVAL, waiting_time
 from everfit.tasks.release.champions import made_champion, succession
 from everfit.tasks.release.traffic.trial import TRIAL
 
@@ -91,5 +91,5 @@ def _decided(turn: Turn, decisions: Sequence[Decision]) -> datetime:
             return decision.until
     for decision in decisions:
         if decision.kind == APPROVAL and decision.verdict == "approve":
-            return turn.window.until + waited(decision)
+            return turn.window.until + waiting_time(decision)
     return turn.window.until

@@ -17,10 +17,10 @@ from everfit.tasks.turns.turn_record import (
     AWAITING_APPROVAL,
     CHAMPION_KEPT,
     DATA_REJECTED,
+    DECLINED,
     NOTHING_NEW,
     ON_TRIAL,
     PROMOTED,
-    REJECTED,
     RETURNED,
     SUPERSEDED,
 )
@@ -41,7 +41,7 @@ _OUTCOMES: dict[str, Outcome] = {
     AWAITING_APPROVAL: "awaiting_approval",
     ON_TRIAL: "awaiting_approval",  # by what comes true
     RETURNED: "kept",
-    REJECTED: "kept",
+    DECLINED: "kept",
     SUPERSEDED: "kept",
 }
 """By state; any other name is one that a user's own flow gave."""

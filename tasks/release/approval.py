@@ -1,4 +1,4 @@
-"""Approval: what a challenger waits for when a person decides, and what its request comes to. Pure."""
+"""Approval: a challenger that waits for a person, and how its request ends. Pure."""
 
 from datetime import datetime, timedelta
 from typing import Literal
@@ -10,112 +10,115 @@ from everfit.tasks.core.records import Record
 from everfit.tasks.ledger.records import Decision
 
 APPROVAL = "approval"
-"""Kind of the decisions that are made here."""
+"""Kind of these decisions in the ledger."""
 
-Answer = Literal["approve", "reject"]
-"""What a person may say."""
+ApprovalAnswer = Literal["approve", "decline"]
+"""The answers that a person can give."""
 
-Outcome = Literal["approve", "reject", "expired", "superseded"]
+ApprovalOutcome = Literal["approve", "decline", "expired", "superseded"]
 
 EVERFIT = "everfit"
-"""Who decides when nobody did."""
+"""The name on record where no person decided."""
+
+_HEADLINES = {"approve": "Approved", "decline": "Declined", "expired": "Declined", "superseded": "Superseded"}
 
 
 class ApprovalError(EverfitError):
-    """The turn has nothing to approve, or was decided already; nothing was changed."""
+    """The turn has nothing to approve, or was decided before; nothing was changed."""
 
 
-class Request(Record):
+class ApprovalRequest(Record):
     """A challenger that passed the gate and waits for a person."""
 
     model: str
     turn_id: str
     version: int = Field(description="The challenger.")
     run_id: str = Field(description="MLflow run with the evidence.")
-    champion_version: int | None = Field(description="What it was compared with; none before the first champion.")
-    headline: str = Field(description="Why it waits, and what it has shown.")
+    champion_version: int | None = Field(
+        description="The champion that the challenger was compared with; None before the first champion."
+    )
+    headline: str = Field(description="Why it waits, and how it compares.")
     asked_at: AwareDatetime
     expires_at: AwareDatetime
 
 
 class Approval(Record):
-    """What a request came to, by whom and why."""
+    """The end of a request: the outcome, who decided, and why."""
 
-    outcome: Outcome
+    outcome: ApprovalOutcome
     by: str
-    why: str
-    request: Request
+    reason: str
+    request: ApprovalRequest
 
     @property
     def headline(self) -> str:
         """The first of the turn's reasons."""
-        done = {"approve": "Approved", "reject": "Rejected", "expired": "Rejected", "superseded": "Superseded"}
-        return f"{done[self.outcome]} by {self.by}: {self.why}"
+        return f"{_HEADLINES[self.outcome]} by {self.by}: {self.reason}"
 
 
-def answer(request: Request, said: Answer, by: str, why: str) -> Approval:
-    """What a person says of a request.
+def answer_request(request: ApprovalRequest, answer: ApprovalAnswer, by: str, reason: str) -> Approval:
+    """Return the approval that a person's answer makes of a request.
 
     Args:
-        request: What waits.
-        said: Approve or reject.
+        request: The request that waits.
+        answer: Approve or decline.
         by: The person's name.
-        why: In words.
+        reason: Why.
 
     Raises:
-        ApprovalError: there is no name or no reason.
+        ApprovalError: The name or the reason is empty.
     """
-    by, why = check_told(by, why)
-    return Approval(outcome=said, by=by, why=why, request=request)
+    by, reason = check_signature(by, reason)
+    return Approval(outcome=answer, by=by, reason=reason, request=request)
 
 
-def check_told(by: str, why: str) -> tuple[str, str]:
-    """Name and reason without blanks around them.
+def check_signature(by: str, reason: str) -> tuple[str, str]:
+    """Return the name and the reason without blanks around them.
 
     Raises:
-        ApprovalError: one of them is empty.
+        ApprovalError: One of them is empty.
     """
-    by, why = by.strip(), why.strip()
-    for name, given in (("name", by), ("reason", why)):
-        if not given:
-            raise ApprovalError(f"the {name} is empty; whoever reads the history wants to know who decided, and why")
-    return by, why
+    by, reason = by.strip(), reason.strip()
+    for name, text in (("name", by), ("reason", reason)):
+        if not text:
+            raise ApprovalError(f"the {name} is empty; give it, as the history shows who decided and why")
+    return by, reason
 
 
-def lapse(request: Request, champion_version: int | None, now: datetime) -> Approval | None:
-    """What a request comes to by itself, or none while it may still be answered.
+def lapse(request: ApprovalRequest, champion_version: int | None, now: datetime) -> Approval | None:
+    """Return how a request has ended without an answer, or None while it may be answered.
 
     Args:
-        request: What waits.
-        champion_version: The champion at present.
+        request: The request that waits.
+        champion_version: The present champion.
         now: The present.
     """
-    if why := overtaken(request.champion_version, champion_version):
-        return Approval(outcome="superseded", by=EVERFIT, why=why, request=request)
+    if reason := why_superseded(request.champion_version, champion_version):
+        return Approval(outcome="superseded", by=EVERFIT, reason=reason, request=request)
     if now >= request.expires_at:
-        why = f"nobody's decision was carried out before {request.expires_at:%Y-%m-%d %H:%M} UTC"
-        return Approval(outcome="expired", by=EVERFIT, why=why, request=request)
+        reason = f"no decision was carried out before {request.expires_at:%Y-%m-%d %H:%M} UTC"
+        return Approval(outcome="expired", by=EVERFIT, reason=reason, request=request)
     return None
 
 
-def waited(decision: Decision) -> timedelta:
-    """How long an answer was waited for: so long after the turn it counts, in event time.
+def waiting_time(decision: Decision) -> timedelta:
+    """Return how long a request waited for its outcome.
 
     Args:
-        decision: What the ledger has of it.
+        decision: The approval, as the ledger has it.
     """
     return max(decision.at - Approval.recall(decision.record).request.asked_at, timedelta(0))
 
 
-def overtaken(compared: int | None, champion: int | None) -> str:
-    """Why a comparison with a champion is worthless by now, in words; nothing while it still is the champion.
+def why_superseded(compared: int | None, champion: int | None) -> str:
+    """Return why a comparison with a champion no longer counts; empty while that champion is in place.
 
     Args:
         compared: The champion that the challenger was compared with.
-        champion: The champion at present.
+        champion: The present champion.
     """
     if champion == compared:
         return ""
-    was = "there was no champion" if compared is None else f"the champion was version {compared}"
+    earlier = "there was no champion" if compared is None else f"the champion was version {compared}"
     present = "there is none" if champion is None else f"it is version {champion}"
-    return f"when the challenger was judged {was}, and now {present}; a new turn compares anew"
+    return f"when the challenger was judged {earlier}, and now {present}; start a new turn to compare them"

@@ -1,7 +1,7 @@
-"""What is done about turns that wait for approval: answered, expired, or overtaken by another champion.
+"""Carry out approvals: answered, expired, or superseded by another champion.
 
-The first outcome that the ledger records stands; the rest (release, tags, the turn's final state) follows from it, and
-is done by whoever comes next if a crash left it undone.
+The first outcome that the ledger records is binding. The rest follows from it: the release, the tags and the turn's
+final state. If a crash leaves some of it undone, the next caller completes it.
 """
 
 from datetime import datetime
@@ -10,57 +10,69 @@ from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.ledger import Release, Turn
 from everfit.tasks.registry import model_registry
 from everfit.tasks.release import release as releasing
-from everfit.tasks.release.approval import APPROVAL, Answer, Approval, ApprovalError, Request, answer, lapse, waited
+from everfit.tasks.release.approval import (
+    APPROVAL,
+    Approval,
+    ApprovalAnswer,
+    ApprovalError,
+    ApprovalRequest,
+    answer_request,
+    lapse,
+    waiting_time,
+)
 from everfit.tasks.release.traffic import trials
 from everfit.tasks.turns import turn_record
 from everfit.tasks.turns.context import Context
 
 _STATES = {
     "approve": turn_record.PROMOTED,
-    "reject": turn_record.REJECTED,
-    "expired": turn_record.REJECTED,
+    "decline": turn_record.DECLINED,
+    "expired": turn_record.DECLINED,
     "superseded": turn_record.SUPERSEDED,
 }
-_DONE = {"approve": "approved", "reject": "rejected"}
+_DONE = {"approve": "approved", "decline": "declined"}
 
 
-def decide(context: Context, turn_id: str, said: Answer, *, by: str, why: str, now: datetime) -> Turn:
-    """Approve or reject the challenger of a turn that waits.
+def decide(context: Context, turn_id: str, answer: ApprovalAnswer, *, by: str, reason: str, now: datetime) -> Turn:
+    """Approve or decline the challenger of a turn that waits.
 
     Args:
         context: The model.
         turn_id: The turn.
-        said: Approve or reject.
+        answer: Approve or decline.
         by: Who decides.
-        why: In words.
-        now: The present, which requests expire by.
+        reason: Why.
+        now: The present; requests that expired before it can't be answered.
 
     Returns:
-        The turn as it ended: `Promoted`, `OnTrial` where the spec has approved challengers tried first, or `Rejected`.
+        The turn as it ended: `Promoted`, `OnTrial` if the spec tries approved challengers on live traffic first, or
+        `Declined`.
 
     Raises:
-        ApprovalError: there is no name or reason, or the turn is another model's, waits for nobody, or was decided.
-        LedgerError: the turn is unknown, somebody else answered otherwise at this moment, or the champion changed.
-        ModelError: the approved version isn't served and was taken back; the turn waits on, and may be approved again.
+        ApprovalError: The name or the reason is empty, or the turn belongs to another model, waits for no approval, or
+            was decided before.
+        LedgerError: The turn is unknown, somebody gave another answer at the same time, or the champion changed.
+        ModelError: The approved version isn't served and was rolled back; the turn still waits and may be approved
+            again.
     """
     request_in(context, turn_id)
     reconcile(context, now)
     request, current = request_in(context, turn_id), context.ledger.releases.current(context.spec.name)
     if lapsed := lapse(request, None if current is None else current.version, now):
-        raise ApprovalError(f"turn {turn_id!r} can't be decided any more: {lapsed.why}")
-    approval = _record(context, answer(request, said, by, why))
+        raise ApprovalError(f"turn {turn_id!r} can't be decided any more: {lapsed.reason}")
+    approval = _record(context, answer_request(request, answer, by, reason))
     return _carry_out(context, approval, approval, current)
 
 
 def reconcile(context: Context, now: datetime) -> list[str]:
-    """What a turn and an answer begin with: releases and alias put right, and ended what waits no more.
+    """Repair interrupted releases and aliases, and end turns whose wait is over; each turn and answer begins with it.
 
     Args:
         context: The model.
-        now: The present, which requests expire by.
+        now: The present; requests that expired before it are ended.
 
     Returns:
-        What was done, in words.
+        A sentence for each change.
     """
     spec = context.spec
     done = releasing.reconcile(context.ledger, context.mlflow, spec.name, policy=spec.release) + trials.settle(context)
@@ -68,13 +80,13 @@ def reconcile(context: Context, now: datetime) -> list[str]:
 
 
 def settle(context: Context, now: datetime) -> list[Turn]:
-    """End what waits no more: expired, overtaken by another champion, or decided and then broken off by a crash.
+    """End turns whose wait is over: expired, superseded by another champion, or decided before a crash.
 
-    The release of an approved version that was not served is not tried again here; approving it once more does that.
+    An approved version that was not served is not released again here; approving it again does that.
 
     Args:
         context: The model.
-        now: The present, which requests expire by.
+        now: The present; requests that expired before it are ended.
 
     Returns:
         The turns that were ended.
@@ -100,26 +112,26 @@ def settle(context: Context, now: datetime) -> list[Turn]:
     return ended
 
 
-def request_in(context: Context, turn_id: str) -> Request:
-    """What a turn that waits asks for.
+def request_in(context: Context, turn_id: str) -> ApprovalRequest:
+    """Return the request of a turn that waits.
 
     Raises:
-        ApprovalError: it is another model's, or waits for nobody.
-        LedgerError: it is unknown.
+        ApprovalError: The turn belongs to another model, or waits for no approval.
+        LedgerError: The turn is unknown.
     """
     turn = context.ledger.turns.get(turn_id)
     if turn.model != context.spec.name:
         raise ApprovalError(f"turn {turn_id!r} is of the model {turn.model!r} and not of {context.spec.name!r}")
     if turn.state != turn_record.AWAITING_APPROVAL:
-        told = f"{turn.state}: {turn.reasons[0]}" if turn.reasons else turn.state
-        raise ApprovalError(f"turn {turn.id!r} waits for no approval ({told})")
+        state = f"{turn.state}: {turn.reasons[0]}" if turn.reasons else turn.state
+        raise ApprovalError(f"turn {turn.id!r} waits for no approval ({state})")
     return _request(context, turn)
 
 
-def _request(context: Context, turn: Turn) -> Request:
+def _request(context: Context, turn: Turn) -> ApprovalRequest:
     assert turn.finished_at is not None  # noqa: S101 - it ended as one that waits
     version = ModelVersion.recall(turn.record["version"])
-    return Request(
+    return ApprovalRequest(
         model=turn.model,
         turn_id=turn.id,
         version=version.version,
@@ -132,13 +144,13 @@ def _request(context: Context, turn: Turn) -> Request:
 
 
 def recorded(context: Context, turn_id: str) -> Approval | None:
-    """What a turn's request came to, if it did."""
-    found = context.ledger.decisions.find(_decision_id(turn_id))
-    return None if found is None else Approval.recall(found.record)
+    """Return the recorded outcome of a turn's request, or None."""
+    decision = context.ledger.decisions.find(_decision_id(turn_id))
+    return None if decision is None else Approval.recall(decision.record)
 
 
 def _record(context: Context, approval: Approval) -> Approval:
-    """The outcome that stands: this one, or the same as somebody else recorded it before."""
+    """Record an outcome; return the binding one, which somebody may have recorded before."""
     request = approval.request
     decision = context.ledger.decisions.record(
         _decision_id(request.turn_id),
@@ -157,20 +169,20 @@ def _decision_id(turn_id: str) -> str:
 
 
 def _carry_out(context: Context, approval: Approval, outcome: Approval, current: Release | None) -> Turn:
-    """Do what was decided, whatever of it is done already.
+    """Do what was decided; safe to repeat.
 
     Args:
         context: The model.
-        approval: What was decided.
-        outcome: What that comes to: the same, unless an approval comes too late.
-        current: The release that it was decided on.
+        approval: The recorded decision.
+        outcome: Its effect: the same, unless an approval comes too late.
+        current: The newest release when it was decided.
     """
     request, ledger = approval.request, context.ledger
     turn, state = ledger.turns.get(request.turn_id), _STATES[outcome.outcome]
     if outcome.outcome == "approve" and current is not None and trials.wanted(context.spec, current):
-        answered = ledger.decisions.find(_decision_id(turn.id))
-        assert answered is not None  # noqa: S101 - it was recorded just before
-        trials.begin(context, turn, request.version, current, waited=waited(answered))
+        decision = ledger.decisions.find(_decision_id(turn.id))
+        assert decision is not None  # noqa: S101 - it was recorded just before
+        trials.begin(context, turn, request.version, current, waited=waiting_time(decision))
         state = turn_record.ON_TRIAL
     elif outcome.outcome == "approve":
         releasing.release(
@@ -198,7 +210,7 @@ def _carry_out(context: Context, approval: Approval, outcome: Approval, current:
 
 
 def _withdraw(context: Context, version: int) -> None:
-    """It wants the champion's place no more."""
+    """Remove the challenger alias from the version."""
     challenger = model_registry.challenger(context.mlflow, context.spec.name)
     if challenger is not None and challenger.version == version:
         model_registry.set_alias(context.mlflow, context.spec.name, model_registry.CHALLENGER, None)
@@ -208,7 +220,7 @@ def _tag(context: Context, approval: Approval, outcome: Approval) -> None:
     model, version = approval.request.model, approval.request.version
     if version not in model_registry.versions(context.mlflow, model):
         return  # deleted while it waited
-    tags = {"everfit.approval": outcome.outcome, "everfit.approval_reason": outcome.why}
+    tags = {"everfit.approval": outcome.outcome, "everfit.approval_reason": outcome.reason}
     if approval.outcome in _DONE:
         tags[f"everfit.{_DONE[approval.outcome]}_by"] = approval.by
     for name, value in tags.items():
@@ -216,6 +228,6 @@ def _tag(context: Context, approval: Approval, outcome: Approval) -> None:
 
 
 def _was_undone(context: Context, turn_id: str) -> bool:
-    """Whether the approved version was released and taken back, as it was not what is served."""
+    """Return whether the approved version was released and then rolled back, because it was not served."""
     own = [entry for entry in context.ledger.releases.of(context.spec.name) if entry.turn_id == turn_id]
     return bool(own) and own[-1].state == "undone"

@@ -18,7 +18,7 @@ from everfit.tasks.core.events import APPROVAL_REQUESTED, RELEASE_PROMOTED, TURN
 from everfit.tasks.ledger import Turn
 from everfit.tasks.registry.mlflow_links import run_page
 from everfit.tasks.release import approvals
-from everfit.tasks.release.approval import Request
+from everfit.tasks.release.approval import ApprovalRequest
 from everfit.tasks.steps.artifacts import leave_turn
 from everfit.tasks.turns import turn_record
 from everfit.tasks.turns.context import Context
@@ -29,7 +29,7 @@ logger = logging.getLogger("everfit.approval")
 class ApprovalForm(RunInput):
     """What a person fills in to resume the flow run."""
 
-    decision: Literal["approve", "reject"] = Field(description="Whether the challenger takes the champion's place.")
+    decision: Literal["approve", "decline"] = Field(description="Whether the challenger takes the champion's place.")
     name: str = Field(description="Who decides.", min_length=1)
     reason: str = Field(description="Why, for whoever reads the history.", min_length=1)
 
@@ -42,7 +42,7 @@ def announce(context: Context, turn: Turn, artifact: UUID | None = None) -> None
     logger.info("approval  version %d waits until %s", request.version, f"{request.expires_at:%Y-%m-%d %H:%M} UTC")
 
 
-def evidence_links(context: Context, request: Request, artifact: UUID | None = None) -> dict[str, str]:
+def evidence_links(context: Context, request: ApprovalRequest, artifact: UUID | None = None) -> dict[str, str]:
     """Where a person finds what the turn has found: the command, and pages of MLflow and Prefect if there are any."""
     links = {"command": f"everfit explain {request.turn_id}", "mlflow_run": request.run_id}
     if page := run_page(context.mlflow, context.settings, request.run_id):
@@ -55,7 +55,7 @@ def evidence_links(context: Context, request: Request, artifact: UUID | None = N
 
 # A run that was suspended begins anew: what it looks up and does must be done again, not taken from a cache.
 @task(cache_policy=NO_CACHE)
-def find_request(context: Context, turn_id: str) -> Request | None:
+def find_request(context: Context, turn_id: str) -> ApprovalRequest | None:
     """What a turn asks for, or none if it was decided already."""
     approvals.reconcile(context, datetime.now(UTC))
     turn = context.ledger.turns.get(turn_id)
@@ -63,7 +63,7 @@ def find_request(context: Context, turn_id: str) -> Request | None:
     return None if decided and turn.state != turn_record.AWAITING_APPROVAL else approvals.request_in(context, turn_id)
 
 
-def ask(context: Context, request: Request) -> ApprovalForm:
+def ask(context: Context, request: ApprovalRequest) -> ApprovalForm:
     """Wait for the form to be filled in, in the run's page of the Prefect UI.
 
     A run of a deployment is suspended, and holds no worker; one that was called from a script has nobody to start it
@@ -77,10 +77,10 @@ def ask(context: Context, request: Request) -> ApprovalForm:
 
 
 @task(cache_policy=NO_CACHE)
-def decide(context: Context, request: Request, form: ApprovalForm) -> Turn:
+def decide(context: Context, request: ApprovalRequest, form: ApprovalForm) -> Turn:
     """Carry out what the person said."""
     turn = approvals.decide(
-        context, request.turn_id, form.decision, by=form.name, why=form.reason, now=datetime.now(UTC)
+        context, request.turn_id, form.decision, by=form.name, reason=form.reason, now=datetime.now(UTC)
     )
     leave_turn(context, turn)
     tell(context, turn)
@@ -101,7 +101,7 @@ def final_state(context: Context, turn_id: str) -> State[dict[str, Any]]:
     return Completed(name=turn.state, message="; ".join(turn.reasons)[:500], data=turn_record.summary(turn))
 
 
-def _description(context: Context, request: Request) -> str:
+def _description(context: Context, request: ApprovalRequest) -> str:
     champion = "no champion yet" if request.champion_version is None else f"champion {request.champion_version}"
     lines = [f"**{request.model}**: version {request.version} over {champion}?", "", request.headline, ""]
     links = evidence_links(context, request)

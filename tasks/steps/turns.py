@@ -13,7 +13,7 @@ from everfit.tasks.data.split import TrainingData
 from everfit.tasks.evaluation import model_card, report
 from everfit.tasks.registry import model_registry, tracking
 from everfit.tasks.release import release as release_room
-from everfit.tasks.release.approval import overtaken
+from everfit.tasks.release.approval import why_superseded
 from everfit.tasks.release.traffic import trials
 from everfit.tasks.steps.context import moment, open_context
 from everfit.tasks.steps.open_turn import OpenTurn
@@ -185,7 +185,7 @@ def release_challenger(turn: OpenTurn) -> tuple[str, tuple[str, ...]]:
             model_registry.set_alias(client, spec.name, model_registry.CHALLENGER, version.version)
         return state, decision.reasons
     current = ledger.releases.current(spec.name)
-    why = overtaken(evidence.champion_version, None if current is None else current.version)
+    why = why_superseded(evidence.champion_version, None if current is None else current.version)
     if why and ledger.releases.of_turn(turn.id) is None:
         logger.warning("version %d is not released: %s", version.version, why)
         return turn_record.SUPERSEDED, (f"Superseded: {why}", *decision.reasons)

@@ -16,24 +16,24 @@ from everfit.tasks.gate import Check, Evidence, GateDecision
 from everfit.tasks.ledger import Turn
 from everfit.tasks.training.results import CandidateResult, Fitted
 
-PROMOTED, CHAMPION_KEPT, DATA_REJECTED, NOTHING_NEW, AWAITING_APPROVAL, REJECTED, SUPERSEDED, ON_TRIAL, RETURNED = (
+PROMOTED, CHAMPION_KEPT, DATA_REJECTED, NOTHING_NEW, AWAITING_APPROVAL, DECLINED, SUPERSEDED, ON_TRIAL, RETURNED = (
     "Promoted",
     "ChampionKept",
     "DataRejected",
     "NothingNew",
     "AwaitingApproval",
-    "Rejected",
+    "Declined",
     "Superseded",
     "OnTrial",
     "Returned",
 )
 """The names of a training flow's final states.
 
-`AwaitingApproval` becomes `Promoted`, `OnTrial`, `Rejected` or `Superseded`; `OnTrial` becomes `Promoted`, `Returned`
+`AwaitingApproval` becomes `Promoted`, `OnTrial`, `Declined` or `Superseded`; `OnTrial` becomes `Promoted`, `Returned`
 or `Superseded`.
 """
 
-JUDGED = frozenset({PROMOTED, CHAMPION_KEPT, AWAITING_APPROVAL, REJECTED, ON_TRIAL, RETURNED})
+JUDGED = frozenset({PROMOTED, CHAMPION_KEPT, AWAITING_APPROVAL, DECLINED, ON_TRIAL, RETURNED})
 """The states of a turn whose challenger was judged for good: the same rows would give the same one again."""
 
 
@@ -176,7 +176,7 @@ _HEADLINES = {
     DATA_REJECTED: "the data was rejected",
     NOTHING_NEW: "nothing new to learn from",
     AWAITING_APPROVAL: "waiting for approval",
-    REJECTED: "the challenger was rejected",
+    DECLINED: "the challenger was declined",
     SUPERSEDED: "the champion changed meanwhile",
     ON_TRIAL: "tried on live traffic",
     RETURNED: "the challenger was taken back from its trial",

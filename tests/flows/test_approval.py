@@ -27,7 +27,7 @@ from everfit.tasks.core.records import Trigger
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.registry import model_registry
 from everfit.tasks.release import approvals
-from everfit.tasks.release.approval import ApprovalError
+from everfit.tasks.release.approval import ApprovalError, answer_request
 from everfit.tasks.release.release import release
 from everfit.tasks.turns.context import Context
 
@@ -73,7 +73,7 @@ def waiting(here: Context) -> str:
 
 
 def decide(here: Context, said: Any = "approve", **given: Any) -> Any:
-    given = {"by": "ann", "why": "the gain is real", "now": datetime.now(UTC)} | given
+    given = {"by": "ann", "reason": "the gain is real", "now": datetime.now(UTC)} | given
     return approvals.decide(here, given.pop("turn", None) or waiting(here), said, **given)
 
 
@@ -123,12 +123,12 @@ def test_an_approved_challenger_is_the_champion_and_who_said_so_is_on_record(her
 
 
 def test_a_rejected_challenger_changes_nothing_and_is_not_asked_about_again(here: Context):
-    turn = decide(here, "reject", why="not before the holidays")
+    turn = decide(here, "decline", reason="not before the holidays")
 
-    assert turn.state == "Rejected"
+    assert turn.state == "Declined"
     _, aliases, tags, _, releases = left(here)
     assert aliases == [None, None]
-    assert tags["everfit.rejected_by"] == "ann"
+    assert tags["everfit.declined_by"] == "ann"
     assert releases == []
     assert run(Path("deliveries.yaml"), reason="somebody tries again")["state"] == "NothingNew"
 
@@ -139,8 +139,8 @@ def test_what_nobody_decided_is_rejected_when_it_expires(here: Context):
     assert approvals.settle(here, asked + timedelta(days=7, seconds=-1)) == []
     (turn,) = approvals.settle(here, asked + timedelta(days=7))
 
-    assert (turn.state, left(here)[1]) == ("Rejected", [None, None])
-    assert turn.reasons[0].startswith("Rejected by everfit: nobody's decision was carried out before")
+    assert (turn.state, left(here)[1]) == ("Declined", [None, None])
+    assert turn.reasons[0].startswith("Declined by everfit: no decision was carried out before")
     assert approvals.settle(here, asked + timedelta(days=8)) == []
 
 
@@ -190,7 +190,7 @@ def test_a_champion_that_changes_while_a_turn_runs_ends_it_as_superseded(model: 
     ("said", "given", "words"),
     [
         ("approve", {"by": " "}, "the name is empty"),
-        ("reject", {"why": ""}, "the reason is empty"),
+        ("decline", {"reason": ""}, "the reason is empty"),
         ("approve", {"turn": "deliveries-1"}, "there is no turn 'deliveries-1'"),
     ],
 )
@@ -208,7 +208,7 @@ def test_a_decided_turn_and_another_models_turn_are_refused(here: Context):
     before = left(here)
 
     with pytest.raises(ApprovalError, match=r"waits for no approval \(Promoted: Approved by ann: the gain is real\)"):
-        decide(here, "reject", turn=turn.id)
+        decide(here, "decline", turn=turn.id)
     other = Context(here.spec.model_copy(update={"name": "parcels"}), here.settings)
     with pytest.raises(ApprovalError, match="is of the model 'deliveries' and not of 'parcels'"):
         decide(other, turn=turn.id)
@@ -217,10 +217,10 @@ def test_a_decided_turn_and_another_models_turn_are_refused(here: Context):
 
 def test_an_approval_that_a_crash_broke_off_is_carried_out_by_the_next_command(here: Context):
     request = approvals.request_in(here, waiting(here))
-    approvals._record(here, approvals.answer(request, "approve", "ann", "go"))  # and the process dies
+    approvals._record(here, answer_request(request, "approve", "ann", "go"))  # and the process dies
 
-    with pytest.raises(LedgerError, match="it can't become 'reject'"):
-        approvals._record(here, approvals.answer(request, "reject", "bob", "no"))
+    with pytest.raises(LedgerError, match="it can't become 'decline'"):
+        approvals._record(here, answer_request(request, "decline", "bob", "no"))
     # It was approved in time, whenever it is carried out.
     (done,) = approvals.reconcile(here, request.expires_at + timedelta(days=1))
 
@@ -233,11 +233,11 @@ def test_of_two_people_who_answer_at_once_one_is_heard(here: Context):
 
     def say(said: Any, by: str) -> None:
         try:
-            answers[by] = approvals.decide(here, turn_id, said, by=by, why="so", now=datetime.now(UTC)).state
+            answers[by] = approvals.decide(here, turn_id, said, by=by, reason="so", now=datetime.now(UTC)).state
         except EverfitError as error:
             answers[by] = error
 
-    people = [threading.Thread(target=say, args=given) for given in (("approve", "ann"), ("reject", "bob")) * 2]
+    people = [threading.Thread(target=say, args=given) for given in (("approve", "ann"), ("decline", "bob")) * 2]
     for person in people:
         person.start()
     for person in people:
@@ -245,9 +245,9 @@ def test_of_two_people_who_answer_at_once_one_is_heard(here: Context):
 
     turn, (champion, _), *_, decisions, releases = left(here)
     approved = turn.state == "Promoted"
-    assert turn.state in {"Promoted", "Rejected"}
+    assert turn.state in {"Promoted", "Declined"}
     assert (champion is not None) == approved == (len(releases) == 1)
-    assert [decision.verdict for decision in decisions] == ["needs_approval", "approve" if approved else "reject"]
+    assert [decision.verdict for decision in decisions] == ["needs_approval", "approve" if approved else "decline"]
 
 
 def resumed(said: str, flow_run_id: Any) -> Any:
@@ -256,7 +256,7 @@ def resumed(said: str, flow_run_id: Any) -> Any:
         return run_flow(approval, flow_run=client.read_flow_run(flow_run_id), return_type="state")
 
 
-@pytest.mark.parametrize(("said", "state"), [("approve", "Promoted"), ("reject", "Rejected")])
+@pytest.mark.parametrize(("said", "state"), [("approve", "Promoted"), ("decline", "Declined")])
 def test_a_run_of_the_approval_flow_holds_no_worker_while_it_waits(here: Context, said: str, state: str):
     deployment = approval.to_deployment(f"waits-{said}").apply()
     with get_client(sync_client=True) as client:
@@ -274,7 +274,7 @@ def test_a_run_of_the_approval_flow_holds_no_worker_while_it_waits(here: Context
 
     assert (ended.type, ended.name) == (StateType.COMPLETED, state)
     turn = left(here)[0]
-    assert turn.reasons[0] == f"{'Approved' if said == 'approve' else 'Rejected'} by ann: seen in the UI"
+    assert turn.reasons[0] == f"{'Approved' if said == 'approve' else 'Declined'} by ann: seen in the UI"
     wanted = (TURN_FINISHED, *([RELEASE_PROMOTED] if said == "approve" else []))
     assert emitted("deliveries", answered, *wanted)[TURN_FINISHED]["state"] == state
     # Asked once more about a turn that is decided, the flow says how it ended.

@@ -16,7 +16,7 @@ from everfit.blocks.policy import format_duration
 from everfit.blocks.trials import AbPolicy, CanaryPolicy
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.gate.check import Check, number, percent
-from everfit.tasks.release.approval import overtaken
+from everfit.tasks.release.approval import why_superseded
 from everfit.tasks.statistics.sequential import confidence_sequence, log_evidence_of_more
 
 TRIAL = "trial"
@@ -60,7 +60,7 @@ class StepEvidence(Record):
     champion_rows: int = 0
     labels: int = Field(default=0, description="Mature labels of the challenger's answers.")
     quality: QualityGap | None = None
-    why_no_quality: str = ""
+    no_quality_reason: str = ""
 
 
 class TrialEvidence(Record):
@@ -83,7 +83,7 @@ class TrialLook(Record):
     share: float = Field(description="Of the challenger from now on; 0 when the trial is over.")
     reasons: tuple[str, ...]
     checks: tuple[Check, ...] = ()
-    overtaken: bool = Field(default=False, description="Whether it ended because another champion or trial came.")
+    superseded: bool = Field(default=False, description="Whether it ended because another champion or trial came.")
     evidence: TrialEvidence | None = Field(default=None, description="None where a person or another release ended it.")
 
 
@@ -134,9 +134,9 @@ def look(state: TrialState, evidence: TrialEvidence) -> TrialLook:
         evidence: What is known at it.
     """
     plan, policy = state.plan, state.plan.policy
-    why = overtaken(plan.champion, evidence.champion)
+    why = why_superseded(plan.champion, evidence.champion)
     if why:
-        return superseded(why).model_copy(update={"evidence": evidence})
+        return superseded_look(why).model_copy(update={"evidence": evidence})
     alpha = (1 - policy.confidence) / _CHECKS
     quality, bounds = _quality(state, evidence, alpha)
     checks = (_errors(plan, evidence, alpha), _latency(evidence, alpha), quality)
@@ -168,9 +168,9 @@ def stopped(by: str, why: str) -> TrialLook:
     return TrialLook(verdict="return", share=0, reasons=(f"Taken back by {by}: {why}",))
 
 
-def superseded(why: str) -> TrialLook:
+def superseded_look(why: str) -> TrialLook:
     """The end of a trial that something else overtook."""
-    return TrialLook(verdict="return", share=0, reasons=(f"Taken back: {why}",), overtaken=True)
+    return TrialLook(verdict="return", share=0, reasons=(f"Taken back: {why}",), superseded=True)
 
 
 def combined(steps: Sequence[StepEvidence]) -> tuple[float, float, int] | None:
@@ -216,7 +216,7 @@ def _quality(state: TrialState, evidence: TrialEvidence, alpha: float) -> tuple[
     labels = sum(step.labels for step in evidence.steps)
     found = combined(evidence.steps)
     if labels < policy.min_labels or found is None:
-        why = "; ".join(dict.fromkeys(step.why_no_quality for step in evidence.steps if step.why_no_quality))
+        why = "; ".join(dict.fromkeys(step.no_quality_reason for step in evidence.steps if step.no_quality_reason))
         reason = f"{labels:,} mature labels of its answers, {policy.min_labels:,} are needed" + (
             f" ({why})" if why else ""
         )

@@ -3,9 +3,9 @@
 from everfit.tasks.ledger import Turn
 from everfit.tasks.registry import model_registry
 from everfit.tasks.release import release as releasing
-from everfit.tasks.release.approval import overtaken
+from everfit.tasks.release.approval import why_superseded
 from everfit.tasks.release.traffic.traffic_split import write_arms
-from everfit.tasks.release.traffic.trial import TRIAL, TrialLook, TrialPlan, TrialState, superseded
+from everfit.tasks.release.traffic.trial import TRIAL, TrialLook, TrialPlan, TrialState, superseded_look
 from everfit.tasks.turns import turn_record
 from everfit.tasks.turns.context import Context
 
@@ -32,7 +32,7 @@ def finish(context: Context, state: TrialState) -> tuple[Turn, str]:
     ):
         why = _why_not_released(context, state, turn)
         if why:
-            end = superseded(why)
+            end = superseded_look(why)
     withdraw(context, plan)
     if turn.state != turn_record.ON_TRIAL:
         return turn, turn.state if turn.settled else _state_of(end)
@@ -50,7 +50,7 @@ def finish(context: Context, state: TrialState) -> tuple[Turn, str]:
 def _state_of(end: TrialLook) -> str:
     if end.verdict == "release":
         return turn_record.PROMOTED
-    return turn_record.SUPERSEDED if end.overtaken else turn_record.RETURNED
+    return turn_record.SUPERSEDED if end.superseded else turn_record.RETURNED
 
 
 def _why_not_released(context: Context, state: TrialState, turn: Turn) -> str:
@@ -64,7 +64,7 @@ def _why_not_released(context: Context, state: TrialState, turn: Turn) -> str:
     if made is None:
         if any(entry.turn_id == turn.id and entry.state == "undone" for entry in ledger.releases.of(plan.model)):
             return "it was released and taken back, as it was not what the services answered with"
-        why = overtaken(plan.champion, None if current is None else current.version)
+        why = why_superseded(plan.champion, None if current is None else current.version)
         if why:
             return why
     releasing.release(

@@ -132,14 +132,14 @@ class _Judge:
         old = [arm[(arm[self.event_time] < self.mature) & arm[labels.LABEL].notna()] for arm in (ours, theirs)]
         if min(map(len, old)) < _FEW:
             why = f"an arm has {min(map(len, old)):,} mature labels in a step; {_FEW} are the least"
-            return found.model_copy(update={"labels": len(old[0]), "why_no_quality": why})
+            return found.model_copy(update={"labels": len(old[0]), "no_quality_reason": why})
         versions = (self.plan.challenger, self.plan.champion)
         arms = [self._answers(arm, window, version) for arm, version in zip(old, versions, strict=True)]
         both = {name for arm in arms for name in arm.every_class}
         try:
             new, was = (_measured(arm.among(both), self.plan.metric) for arm in arms)
         except NotEnoughError as error:
-            return found.model_copy(update={"labels": len(arms[0].rows), "why_no_quality": str(error)})
+            return found.model_copy(update={"labels": len(arms[0].rows), "no_quality_reason": str(error)})
         gap = QualityGap(
             challenger_rows=new.rows,
             champion_rows=was.rows,

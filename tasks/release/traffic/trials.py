@@ -14,7 +14,7 @@ from everfit.blocks.errors import EverfitError
 from everfit.tasks.core.records import Record
 from everfit.tasks.ledger import Decision, Release, Turn
 from everfit.tasks.registry import model_registry
-from everfit.tasks.release.approval import check_told, overtaken
+from everfit.tasks.release.approval import check_signature, why_superseded
 from everfit.tasks.release.release_protocol import LEASE_WAIT
 from everfit.tasks.release.traffic.traffic_split import Arms, write_arms
 from everfit.tasks.release.traffic.trial import (
@@ -25,7 +25,7 @@ from everfit.tasks.release.traffic.trial import (
     look,
     replay,
     stopped,
-    superseded,
+    superseded_look,
 )
 from everfit.tasks.release.traffic.trial_ending import finish
 from everfit.tasks.release.traffic.trial_evidence import gather
@@ -89,7 +89,7 @@ def begin(
             return begun
         for other in _under_way(context, but=turn.id):
             why = f"version {version} is tried in its place"
-            _record(context, other.plan, None, superseded(why), f"{other.plan.id}/{TRIAL}/end")
+            _record(context, other.plan, None, superseded_look(why), f"{other.plan.id}/{TRIAL}/end")
             write_arms(context.mlflow, spec.name, other.plan.challenger, None)
         context.ledger.decisions.record(
             f"{turn.id}/{TRIAL}",
@@ -161,7 +161,7 @@ def stop(context: Context, by: str, why: str) -> TrialResult:
     Raises:
         TrialError: there is none.
     """
-    by, why = check_told(by, why)
+    by, why = check_signature(by, why)
     with context.ledger.leases.hold(context.spec.name, scope="release", wait=LEASE_WAIT):
         state = on_trial(context)
         if state is None:
@@ -179,7 +179,7 @@ def settle(context: Context) -> list[str]:
     """
     done = []
     for turn, found in _unsettled(context):
-        state = _unless_overtaken(context, found)
+        state = _unless_superseded(context, found)
         if state.end is None:
             if _tell_services(context, state):
                 done.append(f"told the services again that version {state.plan.challenger} is on trial")
@@ -192,13 +192,13 @@ def settle(context: Context) -> list[str]:
     return done
 
 
-def _unless_overtaken(context: Context, state: TrialState) -> TrialState:
+def _unless_superseded(context: Context, state: TrialState) -> TrialState:
     """A trial, ended if the champion is another by now than the one that it is tried against."""
     champion = context.ledger.releases.current(context.spec.name)
-    why = overtaken(state.plan.champion, None if champion is None else champion.version)
+    why = why_superseded(state.plan.champion, None if champion is None else champion.version)
     if state.end is not None or not why:
         return state
-    _record(context, state.plan, None, superseded(why), f"{state.plan.id}/{TRIAL}/end")
+    _record(context, state.plan, None, superseded_look(why), f"{state.plan.id}/{TRIAL}/end")
     return _replayed(context, state.plan.id) or state
 
 

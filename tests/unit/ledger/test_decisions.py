@@ -35,7 +35,7 @@ def test_a_decision_can_not_become_another(ledger: Ledger) -> None:
     ledger.decisions.record("abc", model="flights", kind="approval", verdict="approve")
 
     with pytest.raises(LedgerError, match="came to 'approve'"):
-        ledger.decisions.record("abc", model="flights", kind="approval", verdict="reject")
+        ledger.decisions.record("abc", model="flights", kind="approval", verdict="decline")
 
 
 def test_a_decision_of_an_unknown_turn_is_refused(ledger: Ledger) -> None:

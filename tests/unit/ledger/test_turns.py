@@ -115,7 +115,7 @@ def test_a_turn_that_awaits_approval_is_settled_once_more_when_it_is_decided(led
 
     assert ledger.turns.finish(turn, state="Promoted", verdict="promote").state == "Promoted"
     with pytest.raises(LedgerError):
-        ledger.turns.finish(turn, state="Rejected", verdict="keep")
+        ledger.turns.finish(turn, state="Declined", verdict="keep")
 
 
 def test_what_is_kept_comes_back_as_it_was(ledger: Ledger) -> None:

@@ -13,7 +13,7 @@ from everfit.tasks.monitoring import triage_history
 from everfit.tasks.monitoring.champion_at import ROLLBACK, Standing, standing
 from everfit.tasks.monitoring.monitoring import attempt
 from everfit.tasks.monitoring.triage_history import Judged, history_of, judged_windows, outcomes, recalled
-from everfit.tasks.release.approval import Request, answer
+from everfit.tasks.release.approval import ApprovalRequest, answer_request
 from everfit.tasks.triage import triage
 from everfit.tasks.triage.case import TriagePolicy
 from everfit.tasks.triage.history import History
@@ -87,7 +87,7 @@ def noted_trial(week: int, verdict: str = "release") -> Decision:
 
 
 def approved(waited: timedelta) -> Decision:
-    request = Request(
+    request = ApprovalRequest(
         model="m",
         turn_id="turn-2",
         version=2,
@@ -97,7 +97,7 @@ def approved(waited: timedelta) -> Decision:
         asked_at=CLOCK,
         expires_at=CLOCK + 10 * WEEK,
     )
-    record = answer(request, "approve", "ann", "good").model_dump(mode="json")
+    record = answer_request(request, "approve", "ann", "good").model_dump(mode="json")
     known = {"id": "turn-2/approval", "model": "m", "kind": "approval", "turn_id": "turn-2", "record": record}
     return Decision(**known, verdict="approve", at=CLOCK + waited)  # type: ignore[arg-type]
 

@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from everfit.tasks.release.approval import ApprovalError, Request, answer, lapse
+from everfit.tasks.release.approval import ApprovalError, ApprovalRequest, answer_request, lapse
 
 ASKED = datetime(2024, 3, 1, tzinfo=UTC)
 
 
-def request(champion: int | None = 1) -> Request:
-    return Request(
+def request(champion: int | None = 1) -> ApprovalRequest:
+    return ApprovalRequest(
         model="deliveries",
         turn_id="deliveries-1",
         version=2,
@@ -23,16 +23,16 @@ def request(champion: int | None = 1) -> Request:
 
 
 def test_an_answer_names_who_and_why():
-    approval = answer(request(), "approve", " ann ", "looks right")
+    approval = answer_request(request(), "approve", " ann ", "looks right")
 
-    assert (approval.outcome, approval.by, approval.why) == ("approve", "ann", "looks right")
+    assert (approval.outcome, approval.by, approval.reason) == ("approve", "ann", "looks right")
     assert approval.headline == "Approved by ann: looks right"
 
 
 @pytest.mark.parametrize(("by", "why", "word"), [("", "x", "name"), ("ann", "  ", "reason"), ("\n", "", "name")])
 def test_an_answer_by_nobody_or_without_a_reason_is_none(by: str, why: str, word: str):
     with pytest.raises(ApprovalError, match=f"the {word} is empty"):
-        answer(request(), "reject", by, why)
+        answer_request(request(), "decline", by, why)
 
 
 def test_a_request_waits_until_the_moment_at_which_it_expires():
@@ -40,7 +40,7 @@ def test_a_request_waits_until_the_moment_at_which_it_expires():
     expired = lapse(request(), 1, ASKED + timedelta(days=7))
     assert expired is not None
     assert (expired.outcome, expired.by) == ("expired", "everfit")
-    assert expired.headline == "Rejected by everfit: nobody's decision was carried out before 2024-03-08 00:00 UTC"
+    assert expired.headline == "Declined by everfit: no decision was carried out before 2024-03-08 00:00 UTC"
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_another_champion_supersedes_a_request_also_after_it_expired(compared, p
         found = lapse(request(compared), present, now)
         assert found is not None
         assert found.outcome == "superseded"
-        assert words in found.why
+        assert words in found.reason
 
 
 def test_without_a_champion_before_and_now_it_still_waits():

@@ -141,7 +141,7 @@ def test_a_fault_takes_the_challenger_back_and_chance_does_not(found: dict[str, 
     assert made.verdict == verdict
     assert words in made.reasons[0]
     assert made.share == (0 if verdict == "return" else 0.05)
-    assert made.overtaken == ("champion" in found)
+    assert made.superseded == ("champion" in found)
 
 
 @pytest.mark.parametrize(

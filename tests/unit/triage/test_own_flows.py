@@ -37,7 +37,7 @@ def ask(*turns: PastTurn, signature: str = "loss", **policy: Any) -> Admission:
         ("failed", {"own_flow": ""}, "failed"),
         ("running", {"own_flow": "nightly"}, "running"),
         ("Promoted", {"own_flow": "nightly"}, "promoted"),
-        ("Rejected", {}, "kept"),
+        ("Declined", {}, "kept"),
         ("Superseded", {}, "kept"),
     ],
 )
