@@ -4,7 +4,8 @@ import numpy as np
 import numpy.typing as npt
 
 from everfit.tasks.core.records import Record
-from everfit.tasks.evaluation.holdout_scores import Judged
+from everfit.tasks.evaluation.measurement import Measurement
+from everfit.tasks.evaluation.scored_rows import ScoredRows
 from everfit.tasks.gate.evidence import CalibrationEvidence
 
 BINS = 10
@@ -54,19 +55,24 @@ def expected_calibration_error(said: Floats, happened: Floats) -> float:
     return float(np.abs(gaps).sum() / said.size)
 
 
-def of_the_answer(judged: Judged, who: str) -> tuple[Floats, Floats]:
+def of_the_answer(scored: ScoredRows, who: str) -> tuple[Floats, Floats]:
     """Probability of the positive class and whether it was; of many classes, those of the class that was answered."""
-    scores = judged.scores[who]
-    if judged.task == "multiclass":
-        return scores.max(axis=1), (judged.answers(who) == judged.truth).astype(np.float64)
-    return scores, judged.truth
+    scores = scored.scores[who]
+    if scored.task == "multiclass":
+        return scores.max(axis=1), (scored.predicted_classes(who) == scored.truth).astype(np.float64)
+    return scores, scored.truth
 
 
-def calibration_evidence(judged: Judged) -> CalibrationEvidence:
+def calibration_evidence(scored: ScoredRows) -> CalibrationEvidence:
     """The expected calibration error of challenger and champion."""
     errors = {
-        who: expected_calibration_error(*of_the_answer(judged, who))
+        who: expected_calibration_error(*of_the_answer(scored, who))
         for who in ("challenger", "champion")
-        if who in judged.scores
+        if who in scored.scores
     }
     return CalibrationEvidence.model_validate(errors)
+
+
+def measure(measurement: Measurement) -> CalibrationEvidence | None:
+    """Measure the expected calibration error of each model of classes."""
+    return calibration_evidence(measurement.scored) if measurement.has_classes else None

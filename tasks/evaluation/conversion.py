@@ -10,7 +10,7 @@ from everfit.blocks.conversion import ConversionPolicy
 from everfit.blocks.errors import EverfitError
 from everfit.tasks.core.records import Record
 from everfit.tasks.data.split import TrainingData
-from everfit.tasks.evaluation.holdout_scores import judge
+from everfit.tasks.evaluation.scored_rows import score_rows
 from everfit.tasks.gate.evidence import ConversionEvidence
 from everfit.tasks.models.onnx_conversion import to_onnx
 from everfit.tasks.models.onnx_model import read_onnx
@@ -18,7 +18,7 @@ from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.training.results import Fitted, read_model
 
 if TYPE_CHECKING:
-    from everfit.tasks.evaluation.holdout_scores import Judged
+    from everfit.tasks.evaluation.scored_rows import ScoredRows
 
 ONNX = "onnx"
 
@@ -51,8 +51,8 @@ def convert(data: TrainingData, fitted: Fitted, path: str) -> Conversion:
     try:
         content = to_onnx(model, rows[list(fitted.features)])
         models: dict[str, Any] = {"fitted": model, "converted": read_onnx(content)}
-        judged = judge(spec, rows, models)
-        found = _compared(judged, spec.metric, policy, _apart(judged, _unusual(data, fitted, rows)))
+        scored = score_rows(spec, rows, models)
+        found = _compared(scored, spec.metric, policy, _apart(scored, _unusual(data, fitted, rows)))
     except EverfitError as error:
         found = ConversionEvidence(format=ONNX, accepted=False, problem=str(error))
     except Exception as error:  # noqa: BLE001 - ONNX Runtime raises whatever it comes across: it is told, and not taken
@@ -75,26 +75,26 @@ def _unusual(data: TrainingData, fitted: Fitted, rows: pd.DataFrame) -> pd.DataF
     return pd.concat(changed) if changed else rows.head(0)
 
 
-def _apart(judged: "Judged", unusual: pd.DataFrame) -> float:
+def _apart(scored: "ScoredRows", unusual: pd.DataFrame) -> float:
     """The largest difference between the two models, on the hold-out and on what may come one day."""
-    apart = [np.abs(judged.scores["fitted"] - judged.scores["converted"]).max()]
+    apart = [np.abs(scored.scores["fitted"] - scored.scores["converted"]).max()]
     if len(unusual):
-        apart.append(np.abs(judged.ask("fitted", unusual) - judged.ask("converted", unusual)).max())
-    scale = judged.scores["fitted"].std() or 1.0 if judged.task == "regression" else 1.0
+        apart.append(np.abs(scored.scores_of("fitted", unusual) - scored.scores_of("converted", unusual)).max())
+    scale = scored.scores["fitted"].std() or 1.0 if scored.task == "regression" else 1.0
     return float(max(apart) / scale)
 
 
-def _compared(judged: "Judged", name: str, policy: ConversionPolicy, difference: float) -> ConversionEvidence:
-    fitted, converted = judged.scores["fitted"], judged.scores["converted"]
-    scored = metric(name, judged.task)
-    was = scored.score(judged.truth, fitted)
-    loss = scored.gain(was, scored.score(judged.truth, converted)) / (abs(was) or 1.0)
+def _compared(scored: "ScoredRows", name: str, policy: ConversionPolicy, difference: float) -> ConversionEvidence:
+    fitted, converted = scored.scores["fitted"], scored.scores["converted"]
+    measure = metric(name, scored.task)
+    was = measure.score(scored.truth, fitted)
+    loss = measure.gain(was, measure.score(scored.truth, converted)) / (abs(was) or 1.0)
     problem = ""
     if not difference <= policy.tolerance:
-        off = "standard deviations" if judged.task == "regression" else "in probability"
+        off = "standard deviations" if scored.task == "regression" else "in probability"
         problem = f"predictions differ by up to {difference:.2g} {off}, and at most {policy.tolerance:g} is allowed"
     elif not loss <= policy.max_loss:
         problem = f"{name} loses {loss:.2%}, and at most {policy.max_loss:.2%} is allowed"
     return ConversionEvidence(
-        format=ONNX, accepted=not problem, difference=difference, loss=loss, rows=len(judged.rows), problem=problem
+        format=ONNX, accepted=not problem, difference=difference, loss=loss, rows=len(scored.rows), problem=problem
     )

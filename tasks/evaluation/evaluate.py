@@ -3,8 +3,9 @@
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,27 +16,21 @@ from everfit.blocks.metrics import TaskKind, is_own_metric
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.metric_scale import scale_of
 from everfit.tasks.core.paired_comparison import PairedComparison
-from everfit.tasks.core.records import ModelVersion, Window
+from everfit.tasks.core.records import Window
 from everfit.tasks.data.split import Sample, TrainingData, label_is_visible
 from everfit.tasks.data.validate import Validation
-from everfit.tasks.evaluation.calibration import calibration_evidence
-from everfit.tasks.evaluation.fairness import fairness_evidence
-from everfit.tasks.evaluation.holdout_scores import Judged, days_of, judge
 from everfit.tasks.evaluation.leakage import filled_with_the_label, suspected_leaks
-from everfit.tasks.evaluation.robustness import robustness
-from everfit.tasks.evaluation.slices import slice_columns, slice_evidence
+from everfit.tasks.evaluation.measurement import Incumbent, Measurement
+from everfit.tasks.evaluation.scored_rows import ScoredRows, days_of, score_rows
+from everfit.tasks.evaluation.slices import slice_columns
 from everfit.tasks.gate import Evidence
-from everfit.tasks.gate.evidence import BusinessValueEvidence
+from everfit.tasks.gate.checks import CHECKS
 from everfit.tasks.gate.holdout_start import count_overlap, holdout_start_allowed
-from everfit.tasks.statistics.business_value import no_action, worth_of
 from everfit.tasks.statistics.comparison import compare
 from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.statistics.scores import prior_scores
 from everfit.tasks.storage.tables import KEY
 from everfit.tasks.training.results import Fitted, read_model
-
-if TYPE_CHECKING:
-    from sklearn.pipeline import Pipeline
 
 logger = logging.getLogger("everfit.training")
 
@@ -47,21 +42,6 @@ REPORTED: dict[TaskKind, tuple[str, ...]] = {
 """The metrics that are told beside the primary one."""
 
 
-@dataclass(frozen=True)
-class Incumbent:
-    """The champion that is to be beaten, loaded.
-
-    Attributes:
-        version: Which, and what it was trained on.
-        model: Its pipeline.
-        threshold: From which probability on it acts, where the spec says what that is worth.
-    """
-
-    version: ModelVersion
-    model: "Pipeline"
-    threshold: float | None = None
-
-
 def evaluate(data: TrainingData, challenger: Fitted, incumbent: Incumbent | None, validation: Validation) -> Evidence:
     """Measure the challenger against the champion and a dummy, and whatever else the gate's policy asks for.
 
@@ -70,11 +50,11 @@ def evaluate(data: TrainingData, challenger: Fitted, incumbent: Incumbent | None
     Raises:
         DataError: no row is left that neither model has trained on, or the primary metric has no value there.
     """
-    spec, policy = data.spec, data.spec.gate
+    spec = data.spec
     training = data.training_rows(data.split.training)
-    judged = judge_holdout(data, challenger, incumbent, training)
-    values = {name: _metrics(spec, judged.truth, scores) for name, scores in judged.scores.items()}
-    classes, not_measured = spec.task != "regression", dict[str, str]()
+    scored = score_holdout(data, challenger, incumbent, training)
+    values = {name: _metrics(spec, scored.truth, scores) for name, scores in scored.scores.items()}
+    not_measured: dict[str, str] = {}
     return Evidence(
         model=spec.name,
         metric=spec.metric,
@@ -84,41 +64,50 @@ def evaluate(data: TrainingData, challenger: Fitted, incumbent: Incumbent | None
         },
         holdout=_unseen(data, incumbent),
         sampled=isinstance(data.split.holdout, Sample),
-        holdout_rows=len(judged.rows),
-        holdout_digest=hashlib.sha256(np.sort(judged.rows[KEY].to_numpy()).tobytes()).hexdigest(),
+        holdout_rows=len(scored.rows),
+        holdout_digest=hashlib.sha256(np.sort(scored.rows[KEY].to_numpy()).tobytes()).hexdigest(),
         holdout_extended=not _can_reach_back(data, incumbent, training),
-        overlap_rows=count_overlap(judged.rows[KEY], training[KEY]),
+        overlap_rows=count_overlap(scored.rows[KEY], training[KEY]),
         challenger_trained_until=challenger.trained_on.until,
         champion_version=incumbent.version.version if incumbent else None,
         champion_trained_until=incumbent.version.trained_until if incumbent else None,
         challenger=values["challenger"],
         champion=values.get("champion"),
         dummy=values["dummy"],
-        comparison=_compared(spec, judged, "champion", not_measured) if incumbent else None,
-        dummy_comparison=_compared(spec, judged, "dummy", not_measured),
+        comparison=_compared(spec, scored, "champion", not_measured) if incumbent else None,
+        dummy_comparison=_compared(spec, scored, "dummy", not_measured),
         expectations_passed=validation.passed,
         suspected_leaks=leaks(data, training),
-        slices=slice_evidence(spec, judged, slice_columns(spec)) if policy.slices and incumbent else None,
-        fairness=fairness_evidence(judged, spec.columns.protected) if policy.fairness and classes else None,
-        calibration=calibration_evidence(judged) if classes else None,
-        robustness=robustness(judged, spec.training.seed).evidence() if policy.robustness and classes else None,
-        business_value=_business_value(spec, judged, challenger, incumbent),
         not_measured=not_measured,
+        **_areas(Measurement(spec, scored, challenger, incumbent)),
     )
 
 
-def judge_holdout(
+def _areas(measurement: Measurement) -> dict[str, Any]:
+    """Measure what the checks of the gate declare to be measured, each by the module here that has its name."""
+    fields: dict[str, Any] = {}
+    areas: dict[str, Any] = {}
+    for name in (check.name.replace(" ", "_") for check in CHECKS if check.measured):
+        result = import_module(f"everfit.tasks.evaluation.{name}").measure(measurement)
+        if name in Evidence.model_fields:
+            fields[name] = result
+        elif result is not None:
+            areas[name] = result.model_dump(mode="json")
+    return {**fields, "areas": areas}
+
+
+def score_holdout(
     data: TrainingData, challenger: Fitted, incumbent: Incumbent | None, training: pd.DataFrame
-) -> Judged:
+) -> ScoredRows:
     """Ask challenger, champion and dummy about the hold-out rows that none of them has trained on."""
     spec = data.spec
     also = [*slice_columns(spec), *(incumbent.model.feature_names_in_ if incumbent else [])]
     rows = data.rows(_unseen(data, incumbent), "compare on", also)
     models = {"challenger": read_model(challenger, data.workspace)}
     models |= {"champion": incumbent.model} if incumbent else {}
-    judged = judge(spec, rows, models)
-    dummy = prior_scores(training[spec.columns.target], len(rows), judged.classes, spec.task)
-    return replace(judged, scores={**judged.scores, "dummy": dummy})
+    scored = score_rows(spec, rows, models)
+    dummy = prior_scores(training[spec.columns.target], len(rows), scored.classes, spec.task)
+    return replace(scored, scores={**scored.scores, "dummy": dummy})
 
 
 def leaks(data: TrainingData, training: pd.DataFrame) -> tuple[str, ...]:
@@ -178,38 +167,21 @@ def metric_names(spec: ModelSpec) -> Sequence[str]:
     return tuple(dict.fromkeys([spec.metric, *spec.gate.minimum, *REPORTED[spec.task]]))
 
 
-def _compared(spec: ModelSpec, judged: Judged, other: str, not_measured: dict[str, str]) -> PairedComparison | None:
+def _compared(spec: ModelSpec, scored: ScoredRows, other: str, not_measured: dict[str, str]) -> PairedComparison | None:
     """Compare the challenger with another model; None where the user's own metric fails, with the reason."""
     try:
         return compare(
-            judged.truth,
-            judged.scores["challenger"],
-            judged.scores[other],
+            scored.truth,
+            scored.scores["challenger"],
+            scored.scores[other],
             metric(spec.metric, spec.task),
             confidence=spec.gate.confidence,
             draws=spec.gate.draws,
             seed=spec.training.seed,
-            clusters=days_of(spec, judged.rows),
+            clusters=days_of(spec, scored.rows),
         )
     except (MetricError, NotEnoughError) as error:
         if not is_own_metric(spec.metric):
             raise
         not_measured["dummy" if other == "dummy" else "comparison"] = str(error)
         return None
-
-
-def _business_value(
-    spec: ModelSpec, judged: Judged, challenger: Fitted, incumbent: Incumbent | None
-) -> BusinessValueEvidence | None:
-    """What the models are worth per row beyond doing nothing, each at its own threshold."""
-    policy = spec.training.business_value
-    if policy is None:
-        return None
-    nothing = no_action(policy, judged.truth)
-    thresholds = {"challenger": challenger.threshold, "champion": incumbent.threshold if incumbent else None}
-    values: dict[str, float] = {}
-    for who, threshold in thresholds.items():
-        if who in judged.scores:
-            worth = worth_of(policy, 0.5 if threshold is None else threshold)
-            values[who] = float(worth(judged.truth, judged.scores[who]).mean()) - nothing
-    return BusinessValueEvidence.model_validate({**values, "unit": policy.unit})

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from everfit.blocks.errors import DataError
 from everfit.tasks.core.records import Record
-from everfit.tasks.evaluation.holdout_scores import Judged
+from everfit.tasks.evaluation.scored_rows import ScoredRows
 from everfit.tasks.statistics.metrics import metric
 
 if TYPE_CHECKING:
@@ -46,13 +46,13 @@ class ShapValues(Record):
     worst: tuple[RowExplanation, ...] = Field(description="Of the rows whose answer was most wrong.")
 
 
-def permutation_importance(judged: Judged, chosen: str, seed: int, who: str = "challenger") -> dict[str, float]:
+def permutation_importance(scored: ScoredRows, chosen: str, seed: int, who: str = "challenger") -> dict[str, float]:
     """What is lost of a metric when a feature's values are shuffled among a sample of the hold-out's rows.
 
     L. Breiman, "Random Forests", Machine Learning 45 (2001).
 
     Args:
-        judged: The hold-out.
+        scored: The hold-out.
         chosen: The metric's name.
         seed: Of the sample and the shuffling.
         who: The model that is asked.
@@ -61,44 +61,47 @@ def permutation_importance(judged: Judged, chosen: str, seed: int, who: str = "c
         Mean loss over three shuffles, by feature, the largest first; empty when the sample doesn't define the metric.
     """
     random = np.random.default_rng(seed)
-    sample = np.sort(random.permutation(len(judged.truth))[:ROWS])
-    rows, truth = judged.rows.iloc[sample].reset_index(drop=True), judged.truth[sample]
-    measured = metric(chosen, judged.task)
+    sample = np.sort(random.permutation(len(scored.truth))[:ROWS])
+    rows, truth = scored.rows.iloc[sample].reset_index(drop=True), scored.truth[sample]
+    measured = metric(chosen, scored.task)
     try:
-        base = measured.score(truth, judged.scores[who][sample])
+        base = measured.score(truth, scored.scores[who][sample])
     except DataError:
         return {}
-    names = [str(name) for name in judged.models[who].feature_names_in_]
+    names = [str(name) for name in scored.models[who].feature_names_in_]
     changes = [(name, rows[name].iloc[random.permutation(len(rows))]) for name in names for _ in range(_REPEATS)]
-    losses = [measured.gain(base, measured.score(truth, said)) for said in judged.ask_many(who, rows, changes)]
+    losses = [measured.gain(base, measured.score(truth, said)) for said in scored.scores_of_changes(who, rows, changes)]
     found = {
         name: float(np.mean(losses[place * _REPEATS : (place + 1) * _REPEATS])) for place, name in enumerate(names)
     }
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
-def shap_values(judged: Judged, seed: int, who: str = "challenger") -> ShapValues:
+def shap_values(scored: ScoredRows, seed: int, who: str = "challenger") -> ShapValues:
     """SHAP values of a seeded sample and of the worst rows (S. Lundberg, S.-I. Lee, NeurIPS 2017).
 
     Of a linear model they are exact, and of trees shap's TreeExplainer has them. Of any other, and of trees that split
     on categories as such (which shap misreads), they are sampled.
 
     Args:
-        judged: The hold-out.
+        scored: The hold-out.
         seed: Of the sample.
         who: The model.
     """
-    model = judged.models[who]
-    sample = np.sort(np.random.default_rng(seed).permutation(len(judged.truth))[:SHAP_ROWS])
-    wrong = np.argsort(-_wrongness(judged, who), kind="stable")[:WORST]
+    model = scored.models[who]
+    sample = np.sort(np.random.default_rng(seed).permutation(len(scored.truth))[:SHAP_ROWS])
+    wrong = np.argsort(-_wrongness(scored, who), kind="stable")[:WORST]
     chosen = np.concatenate([sample, wrong])
-    features = judged.rows.iloc[chosen][list(model.feature_names_in_)].reset_index(drop=True)
+    features = scored.rows.iloc[chosen][list(model.feature_names_in_)].reset_index(drop=True)
     method: Literal["linear", "tree", "sampled"] = "linear" if hasattr(model.steps[-1][1], "coef_") else "tree"
     try:
         values = _by_feature(model, _contributions(model, features))
     except DataError:
         names = list(features.columns)
-        method, values = "sampled", sampled(lambda rows: judged.ask(who, rows), features, judged.rows[names], seed)
+        method, values = (
+            "sampled",
+            sampled(lambda rows: scored.scores_of(who, rows), features, scored.rows[names], seed),
+        )
     mean = values.iloc[: len(sample)].abs().mean().sort_values(ascending=False)
     worst = []
     for place, row in enumerate(wrong, start=len(sample)):
@@ -106,8 +109,8 @@ def shap_values(judged: Judged, seed: int, who: str = "challenger") -> ShapValue
         worst.append(
             RowExplanation(
                 row=int(row),
-                truth=float(judged.truth[row]),
-                answer=_answer(judged, who, int(row)),
+                truth=float(scored.truth[row]),
+                answer=_answer(scored, who, int(row)),
                 shap={str(name): float(value) for name, value in largest.items()},
             )
         )
@@ -157,16 +160,16 @@ def sampled(
     return pd.DataFrame(total / orders, columns=names)
 
 
-def _wrongness(judged: Judged, who: str) -> Floats:
-    scores = judged.scores[who]
-    if judged.task == "multiclass":
-        return 1 - scores[np.arange(len(scores)), judged.truth.astype(np.intp)]
-    return np.abs(scores - judged.truth)
+def _wrongness(scored: ScoredRows, who: str) -> Floats:
+    scores = scored.scores[who]
+    if scored.task == "multiclass":
+        return 1 - scores[np.arange(len(scores)), scored.truth.astype(np.intp)]
+    return np.abs(scores - scored.truth)
 
 
-def _answer(judged: Judged, who: str, row: int) -> float:
-    score = judged.scores[who][row]
-    return float(score[int(judged.truth[row])] if judged.task == "multiclass" else score)
+def _answer(scored: ScoredRows, who: str, row: int) -> float:
+    score = scored.scores[who][row]
+    return float(score[int(scored.truth[row])] if scored.task == "multiclass" else score)
 
 
 def _contributions(model: "Pipeline", features: pd.DataFrame) -> Floats:

@@ -8,7 +8,8 @@ import pandas as pd
 from pydantic import Field
 
 from everfit.tasks.core.records import Record
-from everfit.tasks.evaluation.holdout_scores import Judged
+from everfit.tasks.evaluation.measurement import Measurement
+from everfit.tasks.evaluation.scored_rows import ScoredRows
 from everfit.tasks.evaluation.slices import groups
 from everfit.tasks.gate.evidence import FairnessEvidence, Measured
 
@@ -36,7 +37,7 @@ def group_names(column: pd.Series) -> npt.NDArray[Any]:
     return names
 
 
-def fairness_evidence(judged: Judged, columns: tuple[str, ...]) -> tuple[FairnessEvidence, ...]:
+def fairness_evidence(scored: ScoredRows, columns: tuple[str, ...]) -> tuple[FairnessEvidence, ...]:
     """Measure parity between the groups of each protected column, for the challenger and the champion.
 
     A multiclass model is measured class against rest, and its widest differences count.
@@ -48,26 +49,26 @@ def fairness_evidence(judged: Judged, columns: tuple[str, ...]) -> tuple[Fairnes
     """
     found = []
     for name in columns:
-        named = group_names(judged.rows[name])
+        named = group_names(scored.rows[name])
         sizes = pd.Series(named).value_counts()
         large = np.isin(named, sizes.index[sizes >= MIN_GROUP_ROWS])
         values: dict[str, float | None] = {}
         for who, prefix in (("challenger", ""), ("champion", "champion_")):
-            enough = who in judged.scores and len(set(named[large])) > 1
-            parity, odds = _differences(judged.where(large), who, named[large]) if enough else (None, None)
+            enough = who in scored.scores and len(set(named[large])) > 1
+            parity, odds = _differences(scored.subset(large), who, named[large]) if enough else (None, None)
             values[f"{prefix}demographic_parity_difference"] = parity
             values[f"{prefix}equalized_odds_difference"] = odds
         found.append(FairnessEvidence.model_validate({"column": name, **values}))
     return tuple(found)
 
 
-def _differences(judged: Judged, who: str, named: npt.NDArray[Any]) -> tuple[float, float | None]:
+def _differences(scored: ScoredRows, who: str, named: npt.NDArray[Any]) -> tuple[float, float | None]:
     from fairlearn.metrics import demographic_parity_difference, equalized_odds_difference
 
-    answers = judged.answers(who)
+    answers = scored.predicted_classes(who)
     parity, odds = [], []
-    for positive in _positives(judged):
-        truth, called = judged.truth == positive, answers == positive
+    for positive in _positives(scored):
+        truth, called = scored.truth == positive, answers == positive
         parity.append(float(demographic_parity_difference(truth, called, sensitive_features=named)))
         # A group without a row of one of the kinds has no such rate; fairlearn would call it 0.
         both = [group for group in set(named) if len(set(truth[named == group])) == 2]
@@ -77,24 +78,24 @@ def _differences(judged: Judged, who: str, named: npt.NDArray[Any]) -> tuple[flo
     return max(parity), max(odds, default=None)
 
 
-def _positives(judged: Judged) -> range:
-    return range(1, 2) if judged.task == "binary" else range(len(judged.classes))
+def _positives(scored: ScoredRows) -> range:
+    return range(1, 2) if scored.task == "binary" else range(len(scored.classes))
 
 
-def group_rates(judged: Judged, columns: tuple[str, ...], who: str = "challenger") -> tuple[GroupRates, ...]:
+def group_rates(scored: ScoredRows, columns: tuple[str, ...], who: str = "challenger") -> tuple[GroupRates, ...]:
     """The rates of each group by themselves, however small it is."""
     found = []
     for name in columns:
-        for group, chosen in groups(judged.rows[name].reset_index(drop=True)):
-            part = judged.where(chosen)
+        for group, chosen in groups(scored.rows[name].reset_index(drop=True)):
+            part = scored.subset(chosen)
             if not len(part.truth):
                 continue
-            if judged.task == "regression":
+            if scored.task == "regression":
                 error = float(np.abs(part.scores[who] - part.truth).mean())
                 found.append(GroupRates(column=name, group=group, rows=len(part.truth), error=error))
                 continue
-            wrong = part.answers(who) != part.truth
-            rates = _rates(part, who) if judged.task == "binary" else {}
+            wrong = part.predicted_classes(who) != part.truth
+            rates = _rates(part, who) if scored.task == "binary" else {}
             found.append(
                 GroupRates.model_validate(
                     {"column": name, "group": group, "rows": len(part.truth), "error": float(wrong.mean()), **rates}
@@ -103,10 +104,17 @@ def group_rates(judged: Judged, columns: tuple[str, ...], who: str = "challenger
     return tuple(found)
 
 
-def _rates(part: Judged, who: str) -> dict[str, float | None]:
-    called, truth = part.answers(who) == 1, part.truth == 1
+def _rates(part: ScoredRows, who: str) -> dict[str, float | None]:
+    called, truth = part.predicted_classes(who) == 1, part.truth == 1
     return {
         "selection_rate": float(called.mean()),
         "true_positive_rate": float(called[truth].mean()) if truth.any() else None,
         "false_positive_rate": float(called[~truth].mean()) if (~truth).any() else None,
     }
+
+
+def measure(measurement: Measurement) -> tuple[FairnessEvidence, ...] | None:
+    """Measure how the groups of the protected columns are treated, where the gate asks for it."""
+    if measurement.spec.gate.fairness is None or not measurement.has_classes:
+        return None
+    return fairness_evidence(measurement.scored, measurement.spec.columns.protected)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from everfit.tasks.evaluation.holdout_scores import Judged
 from everfit.tasks.evaluation.report import Report
+from everfit.tasks.evaluation.scored_rows import ScoredRows
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -20,22 +20,22 @@ _CONFUSION = "Answers by true class (share)"
 _DARK, _ROOM = 0.6, 50
 
 
-def png_plots(report: Report, judged: Judged) -> dict[str, bytes]:
+def png_plots(report: Report, scored: ScoredRows) -> dict[str, bytes]:
     """The pictures by file name."""
     drawn = {"calibration.png": _calibration(report), "importance.png": _importance(report)}
     if report.over_time:
         drawn["over_time.png"] = _over_time(report)
     drawn |= (
-        {"residuals.png": _residuals(judged)} if judged.task == "regression" else {"confusion.png": _confusion(judged)}
+        {"residuals.png": _residuals(scored)} if scored.task == "regression" else {"confusion.png": _confusion(scored)}
     )
-    if judged.task == "binary":
-        drawn |= {"roc.png": _roc(judged), "precision_recall.png": _precision_recall(judged)}
+    if scored.task == "binary":
+        drawn |= {"roc.png": _roc(scored), "precision_recall.png": _precision_recall(scored)}
     if report.groups:
         drawn["groups.png"] = _groups(report)
     return {name: _png(figure) for name, figure in drawn.items()}
 
 
-def html_page(report: Report, judged: Judged) -> str:
+def html_page(report: Report, scored: ScoredRows) -> str:
     """The same as one interactive page that needs no network."""
     import plotly.graph_objects as go
     import plotly.io
@@ -53,14 +53,14 @@ def html_page(report: Report, judged: Judged) -> str:
     if report.over_time:
         parts = go.Scatter(x=[part.since for part in report.over_time], y=[part.value for part in report.over_time])
         figures.append(go.Figure(parts, layout={"title": f"{report.metric} over the hold-out"}))
-    if judged.task == "binary":
-        for title, (x, y) in (("ROC", _roc_points(judged)), ("Precision by recall", _precision_recall_points(judged))):
+    if scored.task == "binary":
+        for title, (x, y) in (("ROC", _roc_points(scored)), ("Precision by recall", _precision_recall_points(scored))):
             figures.append(go.Figure(go.Scatter(x=x, y=y), layout={"title": title}))
-    if judged.task == "regression":
-        answered, missed = _residual_points(judged)
+    if scored.task == "regression":
+        answered, missed = _residual_points(scored)
         figures.append(go.Figure(go.Scatter(x=answered, y=missed, mode="markers"), layout={"title": "Residuals"}))
     else:
-        names, shares = _confusion_shares(judged)
+        names, shares = _confusion_shares(scored)
         cells = go.Heatmap(x=names, y=names, z=shares, zmin=0, zmax=1, colorscale="Blues")
         figures.append(go.Figure(cells, layout={"title": _CONFUSION, "yaxis": {"autorange": "reversed"}}))
     if report.groups:
@@ -115,52 +115,52 @@ def _over_time(report: Report) -> "Figure":
     return figure
 
 
-def _roc_points(judged: Judged) -> tuple[list[float], list[float]]:
+def _roc_points(scored: ScoredRows) -> tuple[list[float], list[float]]:
     from sklearn.metrics import roc_curve
 
-    if len(set(judged.truth)) < 2:
+    if len(set(scored.truth)) < 2:
         return [], []
-    wrong, right, _ = roc_curve(judged.truth, judged.scores["challenger"])
+    wrong, right, _ = roc_curve(scored.truth, scored.scores["challenger"])
     kept = np.unique(np.linspace(0, len(wrong) - 1, _POINTS).astype(np.intp))
     return wrong[kept].tolist(), right[kept].tolist()
 
 
-def _roc(judged: Judged) -> "Figure":
+def _roc(scored: ScoredRows) -> "Figure":
     figure = _figure("ROC", "false positive rate", "true positive rate")
-    figure.axes[0].plot(*_roc_points(judged))
+    figure.axes[0].plot(*_roc_points(scored))
     figure.axes[0].plot([0, 1], [0, 1], linestyle=":", color="grey")
     return figure
 
 
-def _precision_recall_points(judged: Judged) -> tuple[list[float], list[float]]:
+def _precision_recall_points(scored: ScoredRows) -> tuple[list[float], list[float]]:
     from sklearn.metrics import precision_recall_curve
 
-    if len(set(judged.truth)) < 2:
+    if len(set(scored.truth)) < 2:
         return [], []
-    precision, recall, _ = precision_recall_curve(judged.truth, judged.scores["challenger"])
+    precision, recall, _ = precision_recall_curve(scored.truth, scored.scores["challenger"])
     kept = np.unique(np.linspace(0, len(recall) - 1, _POINTS).astype(np.intp))
     return recall[kept].tolist(), precision[kept].tolist()
 
 
-def _precision_recall(judged: Judged) -> "Figure":
+def _precision_recall(scored: ScoredRows) -> "Figure":
     figure = _figure("Precision by recall", "recall", "precision")
-    figure.axes[0].plot(*_precision_recall_points(judged))
-    figure.axes[0].axhline(float(judged.truth.mean()), linestyle=":", color="grey")
+    figure.axes[0].plot(*_precision_recall_points(scored))
+    figure.axes[0].axhline(float(scored.truth.mean()), linestyle=":", color="grey")
     figure.axes[0].set_ylim(0, 1.02)
     return figure
 
 
-def _confusion_shares(judged: Judged) -> tuple[list[str], npt.NDArray[np.float64]]:
+def _confusion_shares(scored: ScoredRows) -> tuple[list[str], npt.NDArray[np.float64]]:
     """The classes, and which share of each true one was answered as which."""
-    size = len(judged.classes)
+    size = len(scored.classes)
     cells = np.zeros((size, size))
-    np.add.at(cells, (judged.truth.astype(np.intp), judged.answers("challenger").astype(np.intp)), 1)
-    return [str(each) for each in judged.classes], cells / np.maximum(1, cells.sum(axis=1, keepdims=True))
+    np.add.at(cells, (scored.truth.astype(np.intp), scored.predicted_classes("challenger").astype(np.intp)), 1)
+    return [str(each) for each in scored.classes], cells / np.maximum(1, cells.sum(axis=1, keepdims=True))
 
 
-def _confusion(judged: Judged) -> "Figure":
+def _confusion(scored: ScoredRows) -> "Figure":
     figure = _figure(_CONFUSION, "answered", "true")
-    names, shares = _confusion_shares(judged)
+    names, shares = _confusion_shares(scored)
     axes = figure.axes[0]
     axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
     axes.set_xticks(range(len(names)), names, rotation=0 if sum(map(len, names)) < _ROOM else 45)
@@ -172,15 +172,15 @@ def _confusion(judged: Judged) -> "Figure":
     return figure
 
 
-def _residual_points(judged: Judged) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    shown = np.linspace(0, len(judged.truth) - 1, min(_POINTS, len(judged.truth))).astype(np.intp)
-    scores = judged.scores["challenger"][shown]
-    return scores, judged.truth[shown] - scores
+def _residual_points(scored: ScoredRows) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    shown = np.linspace(0, len(scored.truth) - 1, min(_POINTS, len(scored.truth))).astype(np.intp)
+    scores = scored.scores["challenger"][shown]
+    return scores, scored.truth[shown] - scores
 
 
-def _residuals(judged: Judged) -> "Figure":
+def _residuals(scored: ScoredRows) -> "Figure":
     figure = _figure("Residuals", "answered", "true minus answered")
-    figure.axes[0].scatter(*_residual_points(judged), s=4)
+    figure.axes[0].scatter(*_residual_points(scored), s=4)
     figure.axes[0].axhline(0, linestyle=":", color="grey")
     return figure
 

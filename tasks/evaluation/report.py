@@ -15,11 +15,11 @@ from everfit.tasks.core.records import Record, Window
 from everfit.tasks.data.split import Sample, TrainingData
 from everfit.tasks.evaluation.calibration import CalibrationBin, calibration_curve, of_the_answer
 from everfit.tasks.evaluation.class_changes import class_changes
-from everfit.tasks.evaluation.evaluate import judge_holdout, metric_names
+from everfit.tasks.evaluation.evaluate import metric_names, score_holdout
 from everfit.tasks.evaluation.explanations import ShapValues, permutation_importance, shap_values
 from everfit.tasks.evaluation.fairness import GroupRates, fairness_evidence, group_rates
-from everfit.tasks.evaluation.holdout_scores import Judged, judge
 from everfit.tasks.evaluation.robustness import Robustness, robustness
+from everfit.tasks.evaluation.scored_rows import ScoredRows, score_rows
 from everfit.tasks.evaluation.slices import slice_columns
 from everfit.tasks.gate.evidence import CalibrationEvidence, FairnessEvidence, Measured
 from everfit.tasks.statistics.comparison import Interval, interval
@@ -83,35 +83,35 @@ class Report(Record):
 
 def make_report(
     data: TrainingData, challenger: Fitted, holdout: Window, calibration: CalibrationEvidence | None
-) -> tuple[Report, Judged]:
+) -> tuple[Report, ScoredRows]:
     """Measure a challenger on its hold-out.
 
     Args:
         data: The turn's rows.
-        challenger: As it was judged, before a refit.
+        challenger: As it was scored, before a refit.
         holdout: The part of the hold-out that it was judged on.
         calibration: As the gate has it.
 
     Returns:
-        The report, and the judged rows, for plots.
+        The report, and the scored rows, for plots.
     """
     spec = data.spec
     judged_on = data.split.holdout.model_copy(update={"since": holdout.since})
     narrowed = replace(data, split=data.split.model_copy(update={"holdout": judged_on}))
     training = data.training_rows(challenger.trained_on)
-    judged = judge_holdout(narrowed, challenger, None, training)
+    scored = score_holdout(narrowed, challenger, None, training)
     left_out: dict[str, str] = {}
-    sample = np.sort(np.random.default_rng(spec.training.seed).permutation(len(judged.truth))[:_INTERVAL_ROWS])
+    sample = np.sort(np.random.default_rng(spec.training.seed).permutation(len(scored.truth))[:_INTERVAL_ROWS])
     metrics = tuple(
-        found for name in metric_names(spec) if (found := _interval(spec.training.seed, judged, name, sample, left_out))
+        found for name in metric_names(spec) if (found := _interval(spec.training.seed, scored, name, sample, left_out))
     )
     fitted_on = training.sample(min(len(training), _TRAINING_ROWS), random_state=spec.training.seed).sort_index()
-    again = judge(spec, fitted_on, {"challenger": read_model(challenger, data.workspace)})
+    again = score_rows(spec, fitted_on, {"challenger": read_model(challenger, data.workspace)})
     on_training = _score(spec.metric, again)
     protected, shown = spec.columns.protected, dict.fromkeys([*slice_columns(spec), *spec.columns.protected])
     classes, full = spec.task != "regression", spec.training.evidence == "full"
     seed = spec.training.seed
-    importance = _or_left_out("importance", lambda: permutation_importance(judged, spec.metric, seed), left_out)
+    importance = _or_left_out("importance", lambda: permutation_importance(scored, spec.metric, seed), left_out)
     report = Report(
         model=spec.name,
         task=spec.task,
@@ -120,31 +120,31 @@ def make_report(
         training=challenger.trained_on,
         training_rows=challenger.rows,
         holdout=judged_on,
-        rows=len(judged.truth),
-        predictions_digest=predictions_digest(judged),
+        rows=len(scored.truth),
+        predictions_digest=predictions_digest(scored),
         metrics=metrics,
         interval_rows=len(sample),
         on_training=on_training,
-        fit=_fit_in_words(judged, spec.metric, on_training),
-        classes=class_changes(training[spec.columns.target], judged.rows[spec.columns.target], spec.task),
-        over_time=() if spec.columns.event_time is None else _over_time(judged, spec.metric, spec.columns.event_time),
-        groups=group_rates(judged, tuple(shown)),
-        fairness=fairness_evidence(judged, protected) if classes else (),
+        fit=_fit_in_words(scored, spec.metric, on_training),
+        classes=class_changes(training[spec.columns.target], scored.rows[spec.columns.target], spec.task),
+        over_time=() if spec.columns.event_time is None else _over_time(scored, spec.metric, spec.columns.event_time),
+        groups=group_rates(scored, tuple(shown)),
+        fairness=fairness_evidence(scored, protected) if classes else (),
         calibration=calibration,
-        curve=calibration_curve(*of_the_answer(judged, "challenger")),
+        curve=calibration_curve(*of_the_answer(scored, "challenger")),
         importance=importance or {},
-        shap=_or_left_out("shap", lambda: shap_values(judged, seed), left_out) if full else None,
-        robustness=_or_left_out("robustness", lambda: robustness(judged, seed), left_out) if full else None,
+        shap=_or_left_out("shap", lambda: shap_values(scored, seed), left_out) if full else None,
+        robustness=_or_left_out("robustness", lambda: robustness(scored, seed), left_out) if full else None,
         threshold=challenger.threshold,
         full=full,
         left_out=left_out,
     )
-    return report, judged
+    return report, scored
 
 
-def predictions_digest(judged: Judged, who: str = "challenger") -> str:
+def predictions_digest(scored: ScoredRows, who: str = "challenger") -> str:
     """SHA-256 of a model's predictions on rows in time order."""
-    return hashlib.sha256(np.ascontiguousarray(judged.scores[who]).tobytes()).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(scored.scores[who]).tobytes()).hexdigest()
 
 
 def _or_left_out(name: str, measure: Callable[[], Found], left_out: dict[str, str]) -> Found | None:
@@ -157,14 +157,14 @@ def _or_left_out(name: str, measure: Callable[[], Found], left_out: dict[str, st
 
 
 def _interval(
-    seed: int, judged: Judged, name: str, sample: npt.NDArray[np.intp], left_out: dict[str, str]
+    seed: int, scored: ScoredRows, name: str, sample: npt.NDArray[np.intp], left_out: dict[str, str]
 ) -> Interval | None:
     found = _or_left_out(
         name,
         lambda: interval(
-            judged.truth[sample],
-            judged.scores["challenger"][sample],
-            metric(name, judged.task),
+            scored.truth[sample],
+            scored.scores["challenger"][sample],
+            metric(name, scored.task),
             draws=_DRAWS,
             seed=seed,
         ),
@@ -172,18 +172,18 @@ def _interval(
     )
     if found is None:
         return None
-    return found.model_copy(update={"value": _score(name, judged)})
+    return found.model_copy(update={"value": _score(name, scored)})
 
 
-def _score(name: str, judged: Judged, who: str = "challenger") -> float | None:
+def _score(name: str, scored: ScoredRows, who: str = "challenger") -> float | None:
     try:
-        return metric(name, judged.task).score(judged.truth, judged.scores[who])
+        return metric(name, scored.task).score(scored.truth, scored.scores[who])
     except DataError:
         return None
 
 
-def _fit_in_words(judged: Judged, name: str, on_training: float | None) -> str:
-    measured, value, dummy = metric(name, judged.task), _score(name, judged), _score(name, judged, "dummy")
+def _fit_in_words(scored: ScoredRows, name: str, on_training: float | None) -> str:
+    measured, value, dummy = metric(name, scored.task), _score(name, scored), _score(name, scored, "dummy")
     if value is None or on_training is None or dummy is None:
         return f"{name} has no value on one of the sides, so nothing is known"
     skill, drop = measured.gain(value, dummy), measured.gain(on_training, value)
@@ -200,11 +200,11 @@ def _fit_in_words(judged: Judged, name: str, on_training: float | None) -> str:
     return f"neither over- nor underfit ({told})"
 
 
-def _over_time(judged: Judged, name: str, time: str) -> tuple[Part, ...]:
+def _over_time(scored: ScoredRows, name: str, time: str) -> tuple[Part, ...]:
     parts = []
-    for chosen in np.array_split(np.arange(len(judged.truth)), min(_PARTS, max(1, len(judged.truth) // 50))):
-        inside = np.zeros(len(judged.truth), dtype=np.bool_)
+    for chosen in np.array_split(np.arange(len(scored.truth)), min(_PARTS, max(1, len(scored.truth) // 50))):
+        inside = np.zeros(len(scored.truth), dtype=np.bool_)
         inside[chosen] = True
-        first: datetime = judged.rows[time].iloc[chosen[0]].to_pydatetime()
-        parts.append(Part(since=first, rows=len(chosen), value=_score(name, judged.where(inside))))
+        first: datetime = scored.rows[time].iloc[chosen[0]].to_pydatetime()
+        parts.append(Part(since=first, rows=len(chosen), value=_score(name, scored.subset(inside))))
     return tuple(parts)

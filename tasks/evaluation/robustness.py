@@ -8,7 +8,8 @@ import pandas as pd
 from pydantic import Field
 
 from everfit.tasks.core.records import Record
-from everfit.tasks.evaluation.holdout_scores import Judged
+from everfit.tasks.evaluation.measurement import Measurement
+from everfit.tasks.evaluation.scored_rows import ScoredRows
 from everfit.tasks.gate.evidence import RobustnessEvidence
 from everfit.tasks.statistics.weighted_metrics import predicted_class
 
@@ -48,28 +49,28 @@ class Robustness(Record):
         return RobustnessEvidence(flip_share=share, perturbation=perturbation)
 
 
-def robustness(judged: Judged, seed: int, who: str = "challenger", rows: int = ROWS) -> Robustness:
+def robustness(scored: ScoredRows, seed: int, who: str = "challenger", rows: int = ROWS) -> Robustness:
     """Change a seeded sample of rows, one feature at a time, and count the answers that flip.
 
     Args:
-        judged: The hold-out.
+        scored: The hold-out.
         seed: Of the sample and the noise.
         who: The model that is asked.
         rows: Of the sample, at most.
     """
     random = np.random.default_rng(seed)
-    chosen = np.sort(random.permutation(len(judged.truth))[:rows])
-    sample = judged.rows.iloc[chosen].reset_index(drop=True)
-    base, spread = judged.scores[who][chosen], float(judged.truth.std())
+    chosen = np.sort(random.permutation(len(scored.truth))[:rows])
+    sample = scored.rows.iloc[chosen].reset_index(drop=True)
+    base, spread = scored.scores[who][chosen], float(scored.truth.std())
     changes = [
         (str(name), kind, values)
-        for name in judged.models[who].feature_names_in_
-        for kind, values in _changes(judged.rows[name], sample[name], random)
+        for name in scored.models[who].feature_names_in_
+        for kind, values in _changes(scored.rows[name], sample[name], random)
     ]
-    flips: dict[str, dict[str, Flags]] = {str(name): {} for name in judged.models[who].feature_names_in_}
-    for (name, kind, _), after in zip(changes, _answers(judged, who, sample, changes), strict=True):
+    flips: dict[str, dict[str, Flags]] = {str(name): {} for name in scored.models[who].feature_names_in_}
+    for (name, kind, _), after in zip(changes, _answers(scored, who, sample, changes), strict=True):
         if after is not None:
-            now = _flipped(judged, base, after, spread)
+            now = _flipped(scored, base, after, spread)
             flips[name][kind] = now | flips[name].get(kind, np.zeros_like(now))
     never = np.zeros(len(sample), dtype=np.bool_)
     misled = np.any([never, *(found["adversarial"] for found in flips.values() if "adversarial" in found)], axis=0)
@@ -84,17 +85,17 @@ def robustness(judged: Judged, seed: int, who: str = "challenger", rows: int = R
 
 
 def _answers(
-    judged: Judged, who: str, sample: pd.DataFrame, changes: list[tuple[str, str, pd.Series]]
+    scored: ScoredRows, who: str, sample: pd.DataFrame, changes: list[tuple[str, str, pd.Series]]
 ) -> "list[npt.NDArray[np.float64] | None]":
     """What the model says after each change; nothing where it refuses."""
     asked = [(name, values) for name, _, values in changes]
     try:
-        return list(judged.ask_many(who, sample, asked))
+        return list(scored.scores_of_changes(who, sample, asked))
     except (ValueError, TypeError):  # it has never seen one of the features missing, and says so: ask one by one
         said: list[npt.NDArray[np.float64] | None] = []
         for each in asked:
             try:
-                said += judged.ask_many(who, sample, [each])
+                said += scored.scores_of_changes(who, sample, [each])
             except (ValueError, TypeError):
                 said.append(None)
         return said
@@ -120,8 +121,16 @@ def _changes(column: pd.Series, sample: pd.Series, random: np.random.Generator) 
 
 
 def _flipped(
-    judged: Judged, before: npt.NDArray[np.float64], after: npt.NDArray[np.float64], spread: float
+    scored: ScoredRows, before: npt.NDArray[np.float64], after: npt.NDArray[np.float64], spread: float
 ) -> npt.NDArray[np.bool_]:
-    if judged.task == "regression":
+    if scored.task == "regression":
         return np.asarray(np.abs(after - before) > _CLOSE * spread)
     return np.asarray(predicted_class(before) != predicted_class(after))
+
+
+def measure(measurement: Measurement) -> RobustnessEvidence | None:
+    """Measure the share of predictions that flip under small changes, where the gate asks for it."""
+    spec = measurement.spec
+    if spec.gate.robustness is None or not measurement.has_classes:
+        return None
+    return robustness(measurement.scored, spec.training.seed).evidence()

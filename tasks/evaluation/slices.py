@@ -9,7 +9,8 @@ import pandas as pd
 from everfit.blocks.errors import DataError
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.paired_comparison import PairedComparison
-from everfit.tasks.evaluation.holdout_scores import Judged, days_of
+from everfit.tasks.evaluation.measurement import Measurement
+from everfit.tasks.evaluation.scored_rows import ScoredRows, days_of
 from everfit.tasks.gate.evidence import SliceEvidence
 from everfit.tasks.statistics.comparison import compare
 from everfit.tasks.statistics.metrics import metric
@@ -58,27 +59,27 @@ def groups(column: pd.Series) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
         yield "missing", missing
 
 
-def slice_evidence(spec: ModelSpec, judged: Judged, columns: Sequence[str]) -> tuple[SliceEvidence, ...]:
+def slice_evidence(spec: ModelSpec, scored: ScoredRows, columns: Sequence[str]) -> tuple[SliceEvidence, ...]:
     """Compare challenger and champion on each slice that is large enough.
 
     Args:
         spec: Its gate says how many rows are enough, and how to compare.
-        judged: The hold-out.
+        scored: The hold-out.
         columns: Whose values make the slices; one that isn't there is an error.
 
     Raises:
         DataError: a column isn't there.
     """
-    if absent := [name for name in columns if name not in judged.rows.columns]:
+    if absent := [name for name in columns if name not in scored.rows.columns]:
         raise DataError(f"gate.slices.columns: {absent[0]!r} is no column of the dataset; take it out, or bring it")
     least = spec.gate.slices.min_rows if spec.gate.slices is not None else 2
     found = []
     for name in columns:
-        for value, chosen in groups(judged.rows[name].reset_index(drop=True)):
+        for value, chosen in groups(scored.rows[name].reset_index(drop=True)):
             rows = int(chosen.sum())
-            others = None if spec.task == "regression" else _outside_largest_class(judged.truth[chosen])
+            others = None if spec.task == "regression" else _outside_largest_class(scored.truth[chosen])
             enough = rows >= least and (others is None or others > 0)  # of one class alone nothing can be compared
-            part = judged.where(chosen) if enough and "champion" in judged.scores else None
+            part = scored.subset(chosen) if enough and "champion" in scored.scores else None
             found.append(
                 SliceEvidence(
                     column=name, value=value, rows=rows, other_class_rows=others, comparison=_compared(spec, part)
@@ -91,7 +92,7 @@ def _outside_largest_class(truth: npt.NDArray[np.float64]) -> int:
     return truth.size - int(np.unique(truth, return_counts=True)[1].max(initial=0))
 
 
-def _compared(spec: ModelSpec, part: Judged | None) -> PairedComparison | None:
+def _compared(spec: ModelSpec, part: ScoredRows | None) -> PairedComparison | None:
     if part is None:
         return None
     try:
@@ -107,3 +108,11 @@ def _compared(spec: ModelSpec, part: Judged | None) -> PairedComparison | None:
         )
     except DataError:
         return None  # nothing is known of it, and the gate says so
+
+
+def measure(measurement: Measurement) -> tuple[SliceEvidence, ...] | None:
+    """Compare the models on each slice, where the gate asks for it and there is a champion."""
+    spec = measurement.spec
+    if spec.gate.slices is None or measurement.incumbent is None:
+        return None
+    return slice_evidence(spec, measurement.scored, slice_columns(spec))

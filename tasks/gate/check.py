@@ -22,6 +22,7 @@ class GateCheck:
         summary: What must hold, in one sentence, for the documentation.
         policy: The key under `gate` in the spec that switches it on or sets its limits; None if it is always on.
         judge: From evidence and policy to results.
+        measured: Whether `tasks/evaluation` has a module of this name, whose `measure` returns the evidence.
         open_on_few_rows: Whether a person may decide where it failed only because the hold-out is small.
     """
 
@@ -30,6 +31,7 @@ class GateCheck:
     summary: str
     policy: str | None
     judge: Callable[[Evidence, GatePolicy], Checks]
+    measured: bool = False
     open_on_few_rows: bool = False
 
 

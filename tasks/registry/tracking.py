@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from everfit.tasks.evaluation.conversion import Conversion
-    from everfit.tasks.evaluation.holdout_scores import Judged
     from everfit.tasks.evaluation.report import Report
+    from everfit.tasks.evaluation.scored_rows import ScoredRows
 
 TURN_TAG, THRESHOLD_TAG, TRY_TAG = "everfit.turn", "everfit.threshold", "everfit.try"
 PACKAGES_TAG = "everfit.packages"
@@ -108,7 +108,7 @@ def log_turn(
     client.log_inputs(run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])])
 
 
-def log_report(client: "MlflowClient", run_id: str, report: "Report", judged: "Judged", card: str) -> None:
+def log_report(client: "MlflowClient", run_id: str, report: "Report", scored: "ScoredRows", card: str) -> None:
     """Log a report as JSON and model card; and with pictures, where the spec asks for full evidence."""
     client.log_dict(run_id, report.model_dump(mode="json"), "evidence/evidence.json")
     client.log_text(run_id, card, "model_card.md")
@@ -119,9 +119,9 @@ def log_report(client: "MlflowClient", run_id: str, report: "Report", judged: "J
     from everfit.tasks.evaluation import plots
 
     with TemporaryDirectory(prefix="everfit-evidence-") as folder:
-        for name, picture in plots.png_plots(report, judged).items():
+        for name, picture in plots.png_plots(report, scored).items():
             Path(folder, name).write_bytes(picture)
-        Path(folder, "report.html").write_text(plots.html_page(report, judged), encoding="utf-8")
+        Path(folder, "report.html").write_text(plots.html_page(report, scored), encoding="utf-8")
         client.log_artifacts(run_id, folder, "evidence")
 
 

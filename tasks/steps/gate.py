@@ -8,7 +8,7 @@ from everfit.tasks.evaluation import evaluate as evaluate_room
 from everfit.tasks.evaluation import serving_check
 from everfit.tasks.evaluation.class_changes import class_changes
 from everfit.tasks.evaluation.conversion import Conversion
-from everfit.tasks.evaluation.evaluate import Incumbent
+from everfit.tasks.evaluation.measurement import Incumbent
 from everfit.tasks.evaluation.own_checks import with_own_checks
 from everfit.tasks.gate import Evidence, GateDecision
 from everfit.tasks.ledger import Release, Turn

@@ -13,8 +13,8 @@ from everfit.tasks.core.records import Record
 from everfit.tasks.core.spec_keys import with_current_keys
 from everfit.tasks.data.commit import take_snapshot
 from everfit.tasks.data.split import TrainingData
-from everfit.tasks.evaluation.holdout_scores import judge
 from everfit.tasks.evaluation.report import Report, predictions_digest
+from everfit.tasks.evaluation.scored_rows import score_rows
 from everfit.tasks.registry.tracking import code_version, package_versions
 from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.storage.table_files import is_whole
@@ -84,13 +84,13 @@ def reproduce(workspace: Workspace, model: str, turn_id: str) -> Reproduction:
         if len(rows) != fitted.rows:
             parameters.append(f"parameters: fitted on {len(rows):,} rows, then on {fitted.rows:,}")
         again = fit(spec, list(fitted.features), fitted.candidate, fitted.setting, rows)
-        judged = judge(
+        scored = score_rows(
             spec,
             data.rows(split.holdout.model_copy(update={"since": evidence.holdout.since}), "judge on"),
             {"challenger": again},
         )
-        metrics = _metric_differences(evidence.challenger, judged.truth, judged.scores["challenger"])
-        same = predictions_digest(judged) == report.predictions_digest
+        metrics = _metric_differences(evidence.challenger, scored.truth, scored.scores["challenger"])
+        same = predictions_digest(scored) == report.predictions_digest
         predictions = [] if same else ["predictions: another digest on the hold-out"]
     except (EverfitError, ValueError) as error:
         differences.append(f"training: {error}")

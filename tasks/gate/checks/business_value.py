@@ -23,4 +23,5 @@ CHECK = GateCheck(
     summary="The release is worth something, in the unit of the user.",
     policy="business_value",
     judge=_judge,
+    measured=True,
 )

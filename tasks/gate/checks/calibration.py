@@ -26,4 +26,5 @@ CHECK = GateCheck(
     summary="Probabilities are close to what happens.",
     policy="calibration",
     judge=_judge,
+    measured=True,
 )

@@ -37,4 +37,5 @@ CHECK = GateCheck(
     summary="Groups of the protected columns are treated alike, within limits.",
     policy="fairness",
     judge=_judge,
+    measured=True,
 )

@@ -23,4 +23,5 @@ CHECK = GateCheck(
     summary="Few predictions change under small changes of the input.",
     policy="robustness",
     judge=_judge,
+    measured=True,
 )

@@ -67,4 +67,5 @@ CHECK = GateCheck(
     summary="No slice of the rows clearly loses to the champion.",
     policy="slices",
     judge=_judge,
+    measured=True,
 )

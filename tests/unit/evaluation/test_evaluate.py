@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,19 @@ from support.training import UNTIL, a_spec, data_of, rows_of
 
 from everfit.blocks.errors import DataError
 from everfit.blocks.gating import GatePolicy
+from everfit.tasks import evaluation
 from everfit.tasks.core.records import ModelVersion, Window
 from everfit.tasks.data.split import TrainingData, longer_holdout
 from everfit.tasks.data.validate import Validation
+from everfit.tasks.evaluation import evaluate as evaluating
 from everfit.tasks.evaluation.calibration import calibration_curve, expected_calibration_error
-from everfit.tasks.evaluation.evaluate import Incumbent, evaluate
+from everfit.tasks.evaluation.evaluate import evaluate
 from everfit.tasks.evaluation.leakage import filled_with_the_label, suspected_leaks
+from everfit.tasks.evaluation.measurement import Incumbent
 from everfit.tasks.evaluation.slices import groups
 from everfit.tasks.gate import decide
+from everfit.tasks.gate.check import GateCheck
+from everfit.tasks.gate.checks import CHECKS
 from everfit.tasks.gate.evidence import Evidence
 from everfit.tasks.statistics.business_value import best_threshold, no_action, worth_of
 from everfit.tasks.training.results import Fitted, read_model
@@ -293,3 +299,31 @@ def test_an_own_metric_that_raises_is_failed_evidence(tmp_path: Path, monkeypatc
     reasons = {check.name: check.reason for check in decision.failed}
     assert cause in reasons["dummy"]
     assert cause in reasons["comparison"]
+
+
+NIGHTS = """
+from everfit.tasks.core.records import Record
+
+class NightEvidence(Record):
+    rows: int
+
+def measure(measurement):
+    return NightEvidence(rows=len(measurement.scored.subset(measurement.scored.rows["at"].dt.hour < 6).truth))
+"""
+
+
+def test_the_evidence_of_a_new_check_is_measured_by_the_module_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As CONTRIBUTING's recipe for a gate check has it: a module for the check and one for what it reads."""
+    (tmp_path / "night_loss.py").write_text(NIGHTS)
+    monkeypatch.setattr(evaluation, "__path__", [*evaluation.__path__, str(tmp_path)])
+    night = GateCheck(name="night loss", place=5, summary="", policy=None, judge=lambda *_: iter(()), measured=True)
+    monkeypatch.setattr(evaluating, "CHECKS", (*CHECKS, night))
+    found = Evidence.model_validate_json(evidence_of(tmp_path).model_dump_json())
+
+    kind = import_module("everfit.tasks.evaluation.night_loss").NightEvidence
+    area = found.area("night_loss", kind)
+    assert isinstance(area, kind)
+    assert 0 < area.rows < found.holdout_rows
+    assert found.area("day_loss", kind) is None

@@ -12,11 +12,11 @@ from everfit.blocks.spec import ARRIVED
 from everfit.tasks.core.records import Window
 from everfit.tasks.evaluation.class_changes import class_changes
 from everfit.tasks.evaluation.explanations import permutation_importance, shap_values
-from everfit.tasks.evaluation.holdout_scores import Judged, judge
 from everfit.tasks.evaluation.model_card import model_card
 from everfit.tasks.evaluation.plots import html_page, png_plots
 from everfit.tasks.evaluation.report import Report, make_report
 from everfit.tasks.evaluation.robustness import robustness
+from everfit.tasks.evaluation.scored_rows import ScoredRows, score_rows
 from everfit.tasks.gate import GateDecision
 from everfit.tasks.training.fitting import fit
 from everfit.tasks.training.search import Setting
@@ -28,11 +28,11 @@ DECISION = GateDecision(
 )
 
 
-def judged_of(task: str, candidate: str, features: list[str] | None = None) -> Judged:
+def judged_of(task: str, candidate: str, features: list[str] | None = None) -> ScoredRows:
     quick = {"hist_gradient_boosting": {"max_iter": 20}, "random_forest": {"n_estimators": 10, "max_depth": 5}}
     spec, rows = a_spec(task, training={"candidates": [candidate]}), rows_of(task, 600)
     setting = Setting(parameters=quick.get(candidate, {}))
-    return judge(spec, rows, {"challenger": fit(spec, features or FEATURES, candidate, setting, rows)})
+    return score_rows(spec, rows, {"challenger": fit(spec, features or FEATURES, candidate, setting, rows)})
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_model_that_refuses_missing_values_is_asked_one_by_one() -> None:
                 raise ValueError("missing")
             return model.predict_proba(rows)
 
-    strict = Judged("binary", judged.rows, judged.truth, judged.scores, judged.classes, {"challenger": Strict()})
+    strict = ScoredRows("binary", judged.rows, judged.truth, judged.scores, judged.classes, {"challenger": Strict()})
     flips = {each.feature: each for each in robustness(strict, 0).features}
     assert flips["x"].missing is None
     assert flips["x"].noise is not None

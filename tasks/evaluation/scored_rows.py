@@ -23,7 +23,7 @@ _ROWS_AT_ONCE = 50_000
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoredRows:
     """Rows, and what each model says of them.
 
     Attributes:
@@ -42,21 +42,21 @@ class Judged:
     classes: Sequence[object]
     models: "Mapping[str, Pipeline]"
 
-    def where(self, chosen: npt.NDArray[np.bool_]) -> Self:
+    def subset(self, chosen: npt.NDArray[np.bool_]) -> Self:
         """Some of the rows."""
         scores = {name: each[chosen] for name, each in self.scores.items()}
         return replace(self, rows=self.rows[chosen], truth=self.truth[chosen], scores=scores)
 
-    def answers(self, who: str) -> Floats:
+    def predicted_classes(self, who: str) -> Floats:
         """The class that a model answers, as a position; shape (rows,)."""
         return predicted_class(self.scores[who])
 
-    def ask(self, who: str, rows: pd.DataFrame) -> Floats:
+    def scores_of(self, who: str, rows: pd.DataFrame) -> Floats:
         """What a model says of other rows, or of these with something changed."""
         model = self.models[who]
         return model_scores(model, rows[list(model.feature_names_in_)], self.classes, self.task)
 
-    def ask_many(self, who: str, rows: pd.DataFrame, changes: Sequence[tuple[str, pd.Series]]) -> list[Floats]:
+    def scores_of_changes(self, who: str, rows: pd.DataFrame, changes: Sequence[tuple[str, pd.Series]]) -> list[Floats]:
         """What a model says of rows with one column changed, for each of the changes; asked at once, which is faster.
 
         Args:
@@ -74,7 +74,7 @@ class Judged:
                 )
                 for name in self.models[who].feature_names_in_
             }
-            said += np.split(self.ask(who, pd.DataFrame(columns)), len(some))
+            said += np.split(self.scores_of(who, pd.DataFrame(columns)), len(some))
         return said
 
 
@@ -90,7 +90,7 @@ def days_of(spec: ModelSpec, rows: pd.DataFrame) -> npt.NDArray[np.int64] | None
     return np.asarray(rows[spec.columns.time].dt.floor("D").astype("int64"), dtype=np.int64)
 
 
-def judge(spec: ModelSpec, rows: pd.DataFrame, models: "Mapping[str, Pipeline]") -> Judged:
+def score_rows(spec: ModelSpec, rows: pd.DataFrame, models: "Mapping[str, Pipeline]") -> ScoredRows:
     """Ask models about rows.
 
     Args:
@@ -113,7 +113,7 @@ def judge(spec: ModelSpec, rows: pd.DataFrame, models: "Mapping[str, Pipeline]")
         name: model_scores(model, rows[list(model.feature_names_in_)], classes, spec.task)
         for name, model in models.items()
     }
-    return Judged(spec.task, rows, class_indices(target, classes, spec.task), scores, classes, models)
+    return ScoredRows(spec.task, rows, class_indices(target, classes, spec.task), scores, classes, models)
 
 
 def _classes(spec: ModelSpec, target: pd.Series, models: "list[Pipeline]") -> list[object]:
