@@ -13,9 +13,9 @@ from pydantic import Field
 from everfit.blocks.gating import LEVELS, GatePolicy, Level
 from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.core.records import Record
-from everfit.tasks.gate.check import Check, number, percent
+from everfit.tasks.gate.check import number, percent
 from everfit.tasks.gate.checks import CHECKS
-from everfit.tasks.gate.evidence import Evidence
+from everfit.tasks.gate.evidence import Check, Evidence
 
 __all__ = ["Check", "Evidence", "GateDecision", "decide"]
 

@@ -2,8 +2,8 @@
 
 from everfit.blocks.gating import GatePolicy
 from everfit.tasks.core.paired_comparison import PairedComparison
-from everfit.tasks.gate.check import Check, Checks, GateCheck, missing, number, percent, too_unsure
-from everfit.tasks.gate.evidence import Evidence
+from everfit.tasks.gate.check import Checks, GateCheck, missing, number, percent, too_unsure
+from everfit.tasks.gate.evidence import Check, Evidence
 
 
 def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:

@@ -1,8 +1,8 @@
 """The converted model answers as the fitted one."""
 
 from everfit.blocks.gating import GatePolicy
-from everfit.tasks.gate.check import Check, Checks, GateCheck, missing, number
-from everfit.tasks.gate.evidence import Evidence
+from everfit.tasks.gate.check import Checks, GateCheck, missing, number
+from everfit.tasks.gate.evidence import Check, Evidence
 
 
 def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:

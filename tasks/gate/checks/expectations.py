@@ -1,8 +1,8 @@
 """The data meets its expectations."""
 
 from everfit.blocks.gating import GatePolicy
-from everfit.tasks.gate.check import Check, Checks, GateCheck, missing
-from everfit.tasks.gate.evidence import Evidence
+from everfit.tasks.gate.check import Checks, GateCheck, missing
+from everfit.tasks.gate.evidence import Check, Evidence
 
 
 def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:

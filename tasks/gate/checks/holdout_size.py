@@ -1,8 +1,8 @@
 """The hold-out has enough rows, and enough of its rarest class."""
 
 from everfit.blocks.gating import GatePolicy
-from everfit.tasks.gate.check import Check, Checks, GateCheck
-from everfit.tasks.gate.evidence import Evidence
+from everfit.tasks.gate.check import Checks, GateCheck
+from everfit.tasks.gate.evidence import Check, Evidence
 
 
 def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:

@@ -1,8 +1,8 @@
 """No feature is suspected of knowing the label."""
 
 from everfit.blocks.gating import GatePolicy
-from everfit.tasks.gate.check import Check, Checks, GateCheck, missing
-from everfit.tasks.gate.evidence import Evidence
+from everfit.tasks.gate.check import Checks, GateCheck, missing
+from everfit.tasks.gate.evidence import Check, Evidence
 
 
 def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:

@@ -1,8 +1,8 @@
 """No slice of the rows clearly loses to the champion."""
 
 from everfit.blocks.gating import GatePolicy, SlicePolicy
-from everfit.tasks.gate.check import Check, Checks, GateCheck, missing, number, percent
-from everfit.tasks.gate.evidence import Evidence, SliceEvidence
+from everfit.tasks.gate.check import Checks, GateCheck, missing, number, percent
+from everfit.tasks.gate.evidence import Check, Evidence, SliceEvidence
 
 _SHOWN = 5
 """This many slices are named in a reason."""

@@ -1,8 +1,8 @@
 """No model has trained on a row of the hold-out."""
 
 from everfit.blocks.gating import GatePolicy
-from everfit.tasks.gate.check import Check, Checks, GateCheck, missing
-from everfit.tasks.gate.evidence import Evidence
+from everfit.tasks.gate.check import Checks, GateCheck, missing
+from everfit.tasks.gate.evidence import Check, Evidence
 from everfit.tasks.gate.holdout_start import holdout_start_allowed
 
 

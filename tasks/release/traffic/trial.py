@@ -15,7 +15,8 @@ from pydantic import AwareDatetime, Field, FiniteFloat
 from everfit.blocks.policy import format_duration
 from everfit.blocks.trials import AbPolicy, CanaryPolicy
 from everfit.tasks.core.records import Record, Window
-from everfit.tasks.gate.check import Check, number, percent
+from everfit.tasks.gate.check import number, percent
+from everfit.tasks.gate.evidence import Check
 from everfit.tasks.release.approval import why_superseded
 from everfit.tasks.statistics.sequential import confidence_sequence, log_evidence_of_more
 

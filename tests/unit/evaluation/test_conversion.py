@@ -179,5 +179,5 @@ def test_a_file_that_is_no_model_is_refused() -> None:
 
 
 def test_a_gate_that_asks_for_a_conversion_that_nobody_makes_is_refused() -> None:
-    with pytest.raises(ValidationError, match=r"gate.conversion: nothing is converted to 'skops'"):
+    with pytest.raises(ValidationError, match=r"gate.conversion: the format 'skops' needs no conversion"):
         a_spec(gate={"conversion": True})
