@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, model_validator
 
 from everfit.blocks.policy import Duration, Policy, format_duration
+from everfit.blocks.signals import SignalPolicy
 
 DriftMethod = Literal["psi", "jensenshannon", "tvd"]
 """The distance of two distributions: population stability index, Jensen-Shannon distance (natural logarithm),
@@ -218,6 +219,11 @@ class MonitoringPolicy(Policy):
     service_health: ServiceHealthPolicy = Field(
         default_factory=ServiceHealthPolicy, description="The limits beyond which the service counts as unhealthy."
     )
+    signals: tuple[SignalPolicy, ...] = Field(
+        default=(),
+        description="Signals that functions of your own measure in every window. A bare `package.module:function` "
+        "stands for a signal without bounds.",
+    )
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -226,6 +232,9 @@ class MonitoringPolicy(Policy):
                 f"persistence: {self.persistence!r} drifted windows are impossible among "
                 f"{self.persistence_windows!r}; raise persistence_windows or lower persistence"
             )
+        titles = [signal.title for signal in self.signals]
+        if twice := [title for title in titles if titles.count(title) > 1]:
+            raise ValueError(f"signals: {twice[0]!r} is the name of two signals; give one of them another name")
         if self.window <= timedelta(0):
             raise ValueError(
                 f"window: {format_duration(self.window)!r} is empty or negative; give a duration such as 7d"

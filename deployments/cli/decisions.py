@@ -49,7 +49,8 @@ def rollback(
     The version must load and predict first.
     """
     context, server_answers = without_prefect(model)
-    from everfit.tasks.core.events import RELEASE_ROLLED_BACK, emit
+    from everfit.tasks.core.event_names import RELEASE_ROLLED_BACK
+    from everfit.tasks.core.events import emit
     from everfit.tasks.ledger.process_identity import user_name
     from everfit.tasks.release import approvals
     from everfit.tasks.release import release as releasing

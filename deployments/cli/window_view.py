@@ -12,18 +12,18 @@ def print_window(window: Window) -> None:
     if window["champion"] is None:
         console.print(f"{window['model']}: {window['state']}, {window['reasons'][0]}", highlight=False)
         return
-    signals, champion = window["signals"], window["champion"]
+    champion = window["champion"]
     console.print(
         f"\n[bold]{window['model']}[/bold] as of {window['until'][:16]}, champion {champion['version']}: "
         f"[bold]{window['state']}[/bold]"
     )
     for reason in window["reasons"]:
         console.print(f"  {reason}", highlight=False)
-    console.print(f"  {describe(signals)}", highlight=False)
+    print_evidence(window["evidence"])
     if window["turn_id"]:
         console.print(f"  turn {window['turn_id']}: {window['turn_state']}", highlight=False)
     for outcome in window["outcomes"]:
-        console.print(f"  {outcome['words']}", highlight=False)
+        console.print(f"  {outcome['summary']}", highlight=False)
     if window["held_back"]:
         console.print(f"  held back: {window['held_back']}", highlight=False)
     for failure in window["failed"]:
@@ -31,18 +31,13 @@ def print_window(window: Window) -> None:
     console.print(f"  MLflow run {window['mlflow_run_id']}, decision {window['decision_id'][:12]}", style="dim")
 
 
-def describe(signals: dict[str, Any]) -> str:
-    """Return the signals as one line."""
-    data, drift, quality = signals["data"], signals["drift"], signals["quality"]
-    parts = [f"{data['rows']:,} predictions"]
-    parts.append(f"{len(drift['columns'])} columns drifted" if drift["drifted"] is not None else "drift unknown")
-    if quality["value"] is not None:
-        parts.append(f"{quality['metric']} {quality['value']:.4f} on {quality['rows']:,} mature labels")
-    else:
-        parts.append("quality unknown")
-    if quality["value_per_row"] is not None:
-        low, high = quality["value_interval"]
-        value = f"{quality['value_per_row']:.4g} {quality['value_unit']}".strip()
-        parts.append(f"{value} per row ({low:.4g} to {high:.4g})")
-    parts += [f"{user['metric']} {user['value']:.4g}" for user in signals["satisfaction"] if user["value"] is not None]
-    return ", ".join(parts)
+def print_evidence(evidence: list[dict[str, str]]) -> None:
+    """Print every evidence area of a window: name and finding, or why it could not be measured.
+
+    Args:
+        evidence: The rows `evidence` of a window.
+    """
+    width = max((len(row["area"]) for row in evidence), default=0)
+    for row in evidence:
+        status = "" if row["status"] == "measured" else f"{row['status']}: "
+        console.print(f"  {row['area']:<{width}}  {status}{row['finding']}", highlight=False, markup=False)

@@ -10,7 +10,7 @@ from rich.table import Table
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli import environment
 from everfit.deployments.cli.output import console
-from everfit.deployments.cli.window_view import describe
+from everfit.deployments.cli.window_view import print_evidence
 from everfit.deployments.demo.data import MODEL
 from everfit.deployments.demo.year import Month
 
@@ -19,7 +19,7 @@ _TURNS = {"Promoted": "released", "ChampionKept": "kept the champion", "NothingN
 
 def print_month(window: dict[str, Any]) -> None:
     """How a month ended."""
-    console.print(f"  {describe(window['signals'])}", highlight=False)
+    print_evidence([row for row in window["evidence"] if row["area"] in {"data", "drift", "quality"}])
     console.print(f"  [bold]{window['verdict']}[/bold] ({window['rule']}): {window['reasons'][0]}", highlight=False)
     if window["turn_state"]:
         console.print(f"  the turn ended as [bold]{window['turn_state']}[/bold]")

@@ -59,9 +59,11 @@ def measure(context: "Context", ends: tuple[datetime, ...]) -> list[Month]:
         context: The demo's model.
         ends: The end of each month.
     """
-    from everfit.tasks.monitoring.triage_history import TRIAGE, Judged
+    from everfit.tasks.monitoring.triage_history import TRIAGE, JudgedWindow
 
-    decisions = {entry.until: Judged.recall(entry.record) for entry in context.ledger.decisions.of(MODEL, kind=TRIAGE)}
+    decisions = {
+        entry.until: JudgedWindow.recall(entry.record) for entry in context.ledger.decisions.of(MODEL, kind=TRIAGE)
+    }
     first = _scorer(context, context.ledger.releases.of(MODEL)[0].version)
     everything, event_time = _labelled(context, ends[-1]), str(context.spec.columns.event_time)
     months = []

@@ -3,7 +3,7 @@
 from uuid import UUID, uuid5
 
 from everfit.blocks.errors import DeploymentError
-from everfit.tasks.core import events
+from everfit.tasks.core import event_names, events
 
 _NAMESPACE = UUID("5f0c3c7e-8f8e-4b0f-9a53-6d2f4c0f1e77")
 
@@ -41,8 +41,8 @@ def send(event: str, model: str, payload: dict[str, str]) -> str:
 
 def _full_name(event: str) -> str:
     wanted = event.removeprefix("everfit.").replace(".", "-")
-    for name in events.NAMES:
+    for name in event_names.EVENTS:
         if name.removeprefix("everfit.").replace(".", "-") == wanted:
             return name
-    known = ", ".join(sorted(name.removeprefix("everfit.").replace(".", "-") for name in events.NAMES))
+    known = ", ".join(sorted(name.removeprefix("everfit.").replace(".", "-") for name in event_names.EVENTS))
     raise DeploymentError(f"there is no event {event!r}; there are {known}")

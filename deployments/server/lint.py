@@ -11,7 +11,7 @@ from uuid import UUID
 
 from everfit.blocks.errors import DeploymentError, SpecError
 from everfit.deployments.server import files
-from everfit.tasks.core import events
+from everfit.tasks.core import event_names
 from everfit.tasks.core.spec_loading import load_spec_file, spec_files
 
 if TYPE_CHECKING:
@@ -112,8 +112,8 @@ def _of_parameters(given: dict[str, Any], schema: dict[str, Any]) -> Iterator[st
 
 def _of_events(trigger: dict[str, Any]) -> Iterator[str]:
     for name in [*trigger.get("expect", ()), *trigger.get("after", ())]:
-        if name.startswith("everfit.") and name not in events.NAMES:
-            yield f"there is no event {name!r}; there are {', '.join(sorted(events.NAMES))}"
+        if name.startswith("everfit.") and name not in event_names.EVENTS:
+            yield f"there is no event {name!r}; there are {', '.join(sorted(event_names.EVENTS))}"
 
 
 def _of_automation(automation: Any) -> Iterator[str]:

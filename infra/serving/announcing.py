@@ -2,7 +2,8 @@
 
 import logging
 
-from everfit.tasks.core.events import VERSION_NOT_SERVED, emit
+from everfit.tasks.core.event_names import VERSION_NOT_SERVED
+from everfit.tasks.core.events import emit
 from everfit.tasks.core.records import ModelVersion
 
 logger = logging.getLogger(__name__)

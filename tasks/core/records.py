@@ -3,9 +3,9 @@
 import hashlib
 import json
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from everfit.blocks.errors import LedgerError
 
@@ -61,7 +61,10 @@ class Window(Record):
         return f"{since} to {self.until:%Y-%m-%d %H:%M}"
 
 
-TriggerKind = Literal["manual", "schedule", "event", "drift", "quality", "new_data", "code", "satisfaction"]
+TriggerKind = Annotated[
+    Literal["manual", "schedule", "event", "drift", "quality", "new_data", "code", "user_metric", "signal"],
+    BeforeValidator(lambda kind: "user_metric" if kind == "satisfaction" else kind),  # its name in version 0.1
+]
 
 
 class Trigger(Record):

@@ -1,4 +1,4 @@
-"""The champion as it stood at a moment of event time: which version, since when, after which. Pure."""
+"""The champion at a moment of event time: version, release and previous champion. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -11,16 +11,19 @@ from everfit.tasks.ledger import Decision, Release, Turn
 from everfit.tasks.release.approval import APPROVAL, waiting_time
 from everfit.tasks.release.champions import made_champion, succession
 from everfit.tasks.release.traffic.trial import TRIAL
+from everfit.tasks.statistics.profile import Profile
+from everfit.tasks.triage.signals import ChampionReference
+from everfit.tasks.turns.turn_record import PROMOTED
 
 ROLLBACK = "rollback"
-"""Kind of the decision that notes a rollback's place in event time."""
+"""Kind of the decisions that note a rollback's place in event time."""
 
 PLACING = (ROLLBACK, TRIAL, APPROVAL)
-"""Kinds of the decisions that say when a release took place."""
+"""Kinds of the decisions that place a release in event time."""
 
 
-class Standing(Record):
-    """The champion that a window is judged by."""
+class ChampionAt(Record):
+    """The champion whose window is monitored."""
 
     model: str
     version: int
@@ -29,34 +32,59 @@ class Standing(Record):
     turn_id: str | None = None
     previous_version: int | None = None
 
+    def reference(self, profile: Profile, trained_until: datetime) -> ChampionReference:
+        """Return the champion with what it was trained on, as triage reads it.
 
-def standing(
+        Args:
+            profile: Of its training data.
+            trained_until: The champion has seen no row at or after this.
+        """
+        return ChampionReference(
+            version=self.version,
+            id=f"v{self.version}-{profile.digest()[:12]}",
+            released=self.released,
+            trained_until=trained_until,
+            training_rows=profile.rows,
+            previous_version=self.previous_version,
+        )
+
+    def turn_among(self, turns: Sequence[Turn]) -> Turn | None:
+        """Return the turn that trained the champion, or None."""
+        for turn in turns:
+            record = turn.record.get("version") or {}
+            if turn.id == self.turn_id or (turn.state == PROMOTED and record.get("version") == self.version):
+                return turn
+        return None
+
+
+def champion_at(
     releases: Sequence[Release], turns: Mapping[str, Turn], decisions: Sequence[Decision], until: datetime
-) -> Standing:
-    """The champion whose release came before a window's end; a later one has had no part in the window.
+) -> ChampionAt:
+    """Return the champion that was released before a window's end.
 
-    So a window that is looked at again, after the retraining that it called for, is judged as it was the first time.
+    Later releases played no part in the window. So a window that is measured again, after the retraining that it
+    caused, gives the same result.
 
     Args:
-        releases: All of a model.
+        releases: All releases of a model.
         turns: Its turns by id.
-        decisions: Those of `PLACING`.
+        decisions: Its decisions of the kinds in `PLACING`.
         until: The window's end.
 
     Raises:
         NoChampionError: the model has never had a champion.
     """
-    made = made_champion(releases)
-    places = {entry.seq: event_time(entry, turns, decisions, until) for entry in made}
-    known = [entry for entry in made if places[entry.seq] < until]
-    if not known:  # the very first one, released as of this moment: it has answered nothing yet
-        known = sorted(made, key=lambda entry: entry.seq)[:1]
+    champions = made_champion(releases)
+    places = {entry.seq: release_time(entry, turns, decisions, until) for entry in champions}
+    known = [entry for entry in champions if places[entry.seq] < until]
+    if not known:  # the very first champion, released at this moment: it has answered nothing yet
+        known = sorted(champions, key=lambda entry: entry.seq)[:1]
     line = succession(known)
     if not line:
         name = releases[0].model if releases else "the model"
-        raise NoChampionError(f"{name} has no champion to watch; run `everfit train` first")
+        raise NoChampionError(f"{name} has no champion to monitor; run `everfit train` first")
     champion = line[-1]
-    return Standing(
+    return ChampionAt(
         model=champion.model,
         version=champion.version,
         run_id=champion.run_id,
@@ -66,26 +94,28 @@ def standing(
     )
 
 
-def event_time(release: Release, turns: Mapping[str, Turn], decisions: Sequence[Decision], until: datetime) -> datetime:
-    """When a release took place, in event time: as of what decided it.
+def release_time(
+    release: Release, turns: Mapping[str, Turn], decisions: Sequence[Decision], until: datetime
+) -> datetime:
+    """Return when a release was decided, in event time.
 
-    That is the turn's gate, the look that ended its trial, the person who approved it (as long after the turn as the
-    answer was waited for), or the triage that rolled back.
+    The decision is the turn's gate, the end of its trial, a person's approval (as long after the turn as the person
+    took to answer), or the triage that rolled back.
 
-    One by a person's hand has a place on the clock only. Where history is replayed that lies after all windows, and
-    the moment before the window's end stands in for it.
+    A release by hand has only a time on the clock. In a replay of history that time lies after all windows, so the
+    moment before the window's end replaces it.
     """
     if release.turn_id is not None and release.turn_id in turns:
         return _decided(turns[release.turn_id], [entry for entry in decisions if entry.turn_id == release.turn_id])
     for decision in decisions:
         if decision.kind == ROLLBACK and decision.record.get("seq") == release.seq and decision.until is not None:
             return decision.until
-    looking_back = any(turn.window.until > until for turn in turns.values())
-    return release.at if release.at < until or looking_back else until - until.resolution
+    is_replay = any(turn.window.until > until for turn in turns.values())
+    return release.at if release.at < until or is_replay else until - until.resolution
 
 
 def _decided(turn: Turn, decisions: Sequence[Decision]) -> datetime:
-    """When it was decided that a turn's challenger is released; its own decisions are given."""
+    """Return when the release of a turn's challenger was decided, from the turn's own decisions."""
     for decision in decisions:
         if decision.kind == TRIAL and decision.verdict == "release" and decision.until is not None:
             return decision.until

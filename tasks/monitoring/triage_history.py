@@ -1,4 +1,4 @@
-"""What triage remembers, read from the ledger: the windows that were judged, and what came of the turns. Pure."""
+"""The history that triage reads, from the ledger: earlier windows, and the outcomes of turns. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -26,10 +26,10 @@ from everfit.tasks.turns.turn_record import (
 )
 
 TRIAGE = "triage"
-"""Kind of the decisions that are read here."""
+"""Kind of the decisions that this module reads."""
 
 _NEWEST = 2_000
-"""Of hourly windows these are twelve weeks; the decisions behind turns are remembered for ever."""
+"""Twelve weeks of hourly windows; decisions that called a turn are kept for ever."""
 
 _OUTCOMES: dict[str, Outcome] = {
     "running": "running",
@@ -39,30 +39,30 @@ _OUTCOMES: dict[str, Outcome] = {
     DATA_REJECTED: "rejected",
     NOTHING_NEW: "nothing_new",
     AWAITING_APPROVAL: "awaiting_approval",
-    ON_TRIAL: "awaiting_approval",  # by what comes true
+    ON_TRIAL: "awaiting_approval",  # by live quality
     RETURNED: "kept",
     DECLINED: "kept",
     SUPERSEDED: "kept",
 }
-"""By state; any other name is one that a user's own flow gave."""
+"""By state; every other name comes from a user's own flow."""
 
 
 OUTCOME = "outcome"
-"""Kind of the decisions that note what came of a turn that triage called for."""
+"""Kind of the decisions that record the outcome of a turn that triage called."""
 
 
 _OPEN: frozenset[Outcome] = frozenset({"running", "failed", "awaiting_approval", "other"})
 
 
 class TurnOutcome(Record):
-    """What came of a turn that triage called for.
+    """The outcome of a turn that triage called.
 
     Attributes:
-        decision_id: The triage.
-        turn_id: Its turn.
-        state: How the turn ended.
-        helped: Whether its champion is better than the one before it, on live rows; not, if it released none.
-        gain: By how much, in the primary metric's unit.
+        decision_id: The triage decision.
+        turn_id: The turn that it called.
+        state: The turn's final state.
+        helped: Whether the new champion is better than the previous one on live rows; False if there is none.
+        gain: By how much it is better, in the primary metric's unit.
     """
 
     decision_id: str
@@ -72,29 +72,31 @@ class TurnOutcome(Record):
     gain: FiniteFloat | None = None
 
     @property
-    def words(self) -> str:
-        """In words."""
+    def summary(self) -> str:
+        """The outcome in one sentence."""
         if self.gain is None:
             return f"turn {self.turn_id} released nothing ({self.state})"
         better = "better" if self.gain > 0 else "worse"
-        return f"the champion of turn {self.turn_id} is {abs(self.gain):.4g} {better} than the one before, on live rows"
+        return (
+            f"the champion of turn {self.turn_id} is {abs(self.gain):.4g} {better} than the previous one on live rows"
+        )
 
 
-class Judged(Record):
-    """A window as it was judged: what the ledger keeps of a triage."""
+class JudgedWindow(Record):
+    """A window with its evidence and decision, as the ledger keeps it."""
 
     signals: Signals
     decision: TriageDecision
     estimate: PastEstimate | None = None
 
 
-def remembered(ledger: Ledger, model: str, turns: Sequence[Turn]) -> list[Decision]:
-    """The triages that matter to the next one: the newest, and those that called for a turn.
+def triage_entries(ledger: Ledger, model: str, turns: Sequence[Turn]) -> list[Decision]:
+    """Return the triage decisions that matter to the next one: the newest, and those that called a turn.
 
     Args:
-        ledger: Keeps them.
-        model: Name of the model.
-        turns: Its turns.
+        ledger: The ledger.
+        model: The model's name.
+        turns: The model's turns.
     """
     newest = ledger.decisions.of(model, kind=TRIAGE, limit=_NEWEST)
     known = {entry.id for entry in newest}
@@ -104,57 +106,61 @@ def remembered(ledger: Ledger, model: str, turns: Sequence[Turn]) -> list[Decisi
     return [*(entry for entry in behind if entry is not None and entry.kind == TRIAGE), *newest]
 
 
-def recalled(decisions: Sequence[Decision], before: datetime | None = None) -> list[Judged]:
-    """All triages among decisions, by their window's end, and those of one window as they were made.
+def read_triages(decisions: Sequence[Decision], before: datetime | None = None) -> list[JudgedWindow]:
+    """Return the triage decisions in the order of their windows' ends; those of one window in the order of decision.
 
     Args:
-        decisions: As the ledger has them.
+        decisions: Decisions of any kind.
         before: Windows that end then or later are left out.
     """
-    found = [
-        Judged.recall(entry.record)
+    triages = [
+        JudgedWindow.recall(entry.record)
         for entry in decisions
         if entry.kind == TRIAGE and entry.until is not None and (before is None or entry.until < before)
     ]
-    return sorted(found, key=lambda each: each.decision.window.until)
+    return sorted(triages, key=lambda judged: judged.decision.window.until)
 
 
-def judged_windows(triages: Sequence[Judged]) -> list[Judged]:
-    """The windows, oldest first; of one that was judged twice, the newer judgement."""
-    return list({each.decision.window.until: each for each in triages}.values())
+def newest_judgements(triages: Sequence[JudgedWindow]) -> list[JudgedWindow]:
+    """Return one decision per window, oldest first; of a window that was decided twice, the newer decision."""
+    return list({judged.decision.window.until: judged for judged in triages}.values())
 
 
-def history_of(triages: Sequence[Judged], turns: Sequence[Turn], until: datetime) -> History:
-    """The history before a window's end.
+def history_of(triages: Sequence[JudgedWindow], turns: Sequence[Turn], until: datetime) -> History:
+    """Return the history before a window's end.
 
     Args:
-        triages: Of earlier windows, all of them: a turn may have been called for by one that was made anew since.
-        turns: The model's turns, as they are seen now.
-        until: The window's end; what came later plays no part.
+        triages: All decisions about earlier windows: an older decision about a window may have called a turn.
+        turns: The model's turns as of now.
+        until: The window's end; what came later is left out.
     """
-    judged = judged_windows(triages)
-    windows: list[PastWindow] = [each.decision.remembered for each in judged]
-    by_id = {each.decision.id: each.decision for each in triages}
-    past = [past_turn(turn, by_id.get(turn.trigger.id), judged) for turn in begun(turns) if turn.window.until < until]
-    return History(windows=tuple(windows), turns=tuple(sorted(past, key=lambda each: each.until)))
+    judged = newest_judgements(triages)
+    windows: list[PastWindow] = [window.decision.remembered for window in judged]
+    by_id = {window.decision.id: window.decision for window in triages}
+    past = [
+        past_turn(turn, by_id.get(turn.trigger.id), judged)
+        for turn in started_turns(turns)
+        if turn.window.until < until
+    ]
+    return History(windows=tuple(windows), turns=tuple(sorted(past, key=lambda turn: turn.until)))
 
 
-def begun(turns: Sequence[Turn]) -> list[Turn]:
-    """All but those that were called for and given up before anybody began them: no training broke, and none was spent.
+def started_turns(turns: Sequence[Turn]) -> list[Turn]:
+    """Return the turns that were started; a call that expired unstarted has trained nothing and broken nothing.
 
     Args:
-        turns: As they are seen now.
+        turns: The model's turns as of now.
     """
     return [turn for turn in turns if turn.state != FAILED or turn.attempt > 0]
 
 
-def past_turn(turn: Turn, decision: TriageDecision | None, judged: Sequence[Judged] = ()) -> PastTurn:
-    """A turn as triage and storm protection see it.
+def past_turn(turn: Turn, decision: TriageDecision | None, judged: Sequence[JudgedWindow] = ()) -> PastTurn:
+    """Return a turn as triage and storm protection see it.
 
     Args:
-        turn: As the ledger has it.
-        decision: The triage behind it, if there is one.
-        judged: The windows judged since, to see whether it helped.
+        turn: The turn.
+        decision: The triage decision that called it, if any.
+        judged: The windows since then, which show whether it helped.
     """
     loss = decision and _loss(decision)
     return PastTurn(
@@ -168,7 +174,7 @@ def past_turn(turn: Turn, decision: TriageDecision | None, judged: Sequence[Judg
         loss=loss.loss if loss else None,
         level=decision.level if decision else None,
         seconds=turn.seconds,
-        why=_why(turn),
+        reason=_failure(turn),
     )
 
 
@@ -179,46 +185,48 @@ def outcome_of(turn: Turn) -> Outcome:
     return _OUTCOMES.get(turn.state, "other")
 
 
-def _why(turn: Turn) -> str:
+def _failure(turn: Turn) -> str:
     if turn.state == DATA_REJECTED:
         return next(iter(turn.reasons), "its data was rejected")
     return turn.error or ""
 
 
-def live_gain(turn: Turn, judged: Sequence[Judged]) -> float | None:
-    """By how much a turn's champion beat the one before it on the first live rows that both were seen on."""
+def live_gain(turn: Turn, judged: Sequence[JudgedWindow]) -> float | None:
+    """Return a champion's gain over the previous one on the first live rows of both; None if it is not known."""
     if turn.state != PROMOTED:
         return None
     registered = (turn.record.get("version") or {}).get("version")
-    for each in judged:
-        reference, previous = each.signals.reference, each.signals.previous
-        later = each.decision.window.until > turn.window.until
-        # By its version: a trial or a person may have released it long after the turn.
+    for window in judged:
+        reference, previous = window.signals.reference, window.signals.previous
+        later = window.decision.window.until > turn.window.until
+        # Compare versions, not times: a trial or a person may have released it long after the turn.
         own = reference.version == registered if registered else reference.released == turn.window.until
         if later and own and previous.measured and previous.gain is not None:
             return -previous.gain
     return None
 
 
-def outcomes(triages: Sequence[Judged], turns: Sequence[Turn]) -> tuple[TurnOutcome, ...]:
-    """What has come of the turns that triage called for, as far as it is known.
+def turn_outcomes(triages: Sequence[JudgedWindow], turns: Sequence[Turn]) -> tuple[TurnOutcome, ...]:
+    """Return the known outcomes of the turns that triage called.
 
     Args:
-        triages: All of them, the newest included.
+        triages: All triage decisions, the newest included.
         turns: The model's turns.
     """
-    by_trigger, judged = {turn.trigger.id: turn for turn in turns}, judged_windows(triages)
-    found = []
-    for each in triages:
-        turn = by_trigger.get(each.decision.id)
+    by_trigger, judged = {turn.trigger.id: turn for turn in turns}, newest_judgements(triages)
+    outcomes = []
+    for window in triages:
+        turn = by_trigger.get(window.decision.id)
         if turn is None or not turn.settled or outcome_of(turn) in _OPEN:
             continue
         gain = live_gain(turn, judged)
         if gain is None and turn.state == PROMOTED:
-            continue  # its champion has not been seen beside the one before yet
-        told = {"decision_id": each.decision.id, "turn_id": turn.id, "state": turn.state}
-        found.append(TurnOutcome.model_validate({**told, "helped": gain is not None and gain > 0, "gain": gain}))
-    return tuple(found)
+            continue  # no window has compared its champion with the previous one yet
+        helped = gain is not None and gain > 0
+        outcomes.append(
+            TurnOutcome(decision_id=window.decision.id, turn_id=turn.id, state=turn.state, helped=helped, gain=gain)
+        )
+    return tuple(outcomes)
 
 
 def _loss(decision: TriageDecision) -> LossEvidence | None:

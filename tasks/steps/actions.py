@@ -1,129 +1,126 @@
-"""What follows from a triage: a turn that is called for once, a rollback, somebody told. As Prefect tasks."""
+"""The actions after triage, as Prefect tasks: announce it, call a turn, roll back, note outcomes."""
 
-import logging
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
-from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from everfit.blocks.errors import LedgerError
-from everfit.tasks.core.events import (
+from everfit.tasks.core.event_names import (
     DRIFT_DETECTED,
-    ESCALATED,
     NOTHING_TO_WATCH,
     QUALITY_DEGRADED,
     RELEASE_ROLLED_BACK,
     WINDOW_MONITORED,
-    emit,
 )
+from everfit.tasks.core.events import emit
 from everfit.tasks.core.final_states import ended
 from everfit.tasks.ledger import Release
 from everfit.tasks.ledger.requests import RequestOutcome
-from everfit.tasks.monitoring.champion_at import ROLLBACK, Standing
-from everfit.tasks.monitoring.monitored_model import Watched
+from everfit.tasks.monitoring.champion_at import ROLLBACK, ChampionAt
+from everfit.tasks.monitoring.monitored_model import MonitoredModel
+from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.report import monitoring_report
 from everfit.tasks.monitoring.report.report_process import REPORT_FILE
-from everfit.tasks.monitoring.signals.drift import DriftResult
-from everfit.tasks.monitoring.triage_history import OUTCOME, Judged, TurnOutcome, outcomes
+from everfit.tasks.monitoring.triage_history import OUTCOME, JudgedWindow, TurnOutcome, turn_outcomes
 from everfit.tasks.registry.mlflow_links import run_link
 from everfit.tasks.release import release
 from everfit.tasks.steps import requests
-from everfit.tasks.triage import TriageDecision
+from everfit.tasks.steps.step import step, step_logger
+from everfit.tasks.triage import VERDICTS, TriageDecision
 from everfit.tasks.triage.signals import Signals
 from everfit.tasks.turns.context import Context
 
-logger = logging.getLogger("everfit.monitoring")
+logger = step_logger("everfit.monitoring")
 
 TRIAGE = "triage"
-"""Who takes back what a window was lost with."""
-
-STATES = {
-    "healthy": "Healthy",
-    "watch": "Watching",
-    "quarantine": "DataQuarantined",
-    "retrain": "RetrainingCalled",
-    "roll_back": "RolledBack",
-    "escalate": "Escalated",
-}
-"""Names of the flow's final states, by verdict."""
+"""The actor of a rollback that triage decides."""
 
 WATCHES_NOTHING = "NothingToWatch"
-"""One more: the model has no champion yet."""
+"""Final state of the flow if the model has no champion yet."""
 
 RETRAINED, HELD_BACK, NOT_MEASURED = "Retrained", "RetrainingHeldBack", "NotMeasured"
-"""Further ones: a retraining that is over, one that storm protection refused, and evidence that broke."""
+"""Further final states: the retraining has ended, a limit refused it, or a measurement broke."""
 
 OVERTAKEN = "RollbackOvertaken"
-"""And a rollback that came too late: what was to be taken back was the champion no more."""
+"""Final state of a rollback that came too late: another champion was released meanwhile."""
 
 
-@task(cache_policy=NO_CACHE)
-def tell(
-    watched: Watched, signals: Signals, decision: TriageDecision, result: DriftResult | None, run_id: str, *, new: bool
+@step("decision", log="announce")
+def announce_window(
+    window: MonitoredWindow, signals: Signals, decision: TriageDecision, run_id: str, *, is_new: bool
 ) -> None:
-    """Leave the window as an artifact, and tell those who listen of what is new."""
-    name = watched.context.spec.name
-    drawn = watched.context.spec.monitoring.report != "never" and signals.drift.measured
-    run = run_link(watched.context.mlflow, watched.context.settings, run_id, REPORT_FILE if drawn else "")
-    text = monitoring_report.markdown(signals, decision, run, drawn=drawn)
+    """Show the window as an artifact, and emit the events of a new decision.
+
+    Args:
+        window: The window.
+        signals: Its evidence.
+        decision: What to do about it.
+        run_id: The MLflow run with the evidence.
+        is_new: Whether the decision was not made before.
+    """
+    monitored = window.monitored
+    name = monitored.context.spec.name
+    has_report = monitored.context.spec.monitoring.report != "never" and signals.drift.measured
+    run = run_link(monitored.context.mlflow, monitored.context.settings, run_id, REPORT_FILE if has_report else "")
+    text = monitoring_report.window_page(signals, decision, run, has_report=has_report)
     create_markdown_artifact(text, key=f"{name}-monitoring", description=f"{decision.verdict}: {decision.reasons[0]}")
-    if result is not None and result.columns:
-        create_table_artifact(monitoring_report.drift_rows(result), key=f"{name}-drift")
-    if not new:
+    if signals.drift.measured and window.column_drift.columns:
+        create_table_artifact(monitoring_report.drift_rows(window.column_drift), key=f"{name}-drift")
+    if not is_new:
         return
-    facts = {"decision_id": decision.id, "until": watched.until, "reference": decision.reference}
+    facts = {"decision_id": decision.id, "until": monitored.until, "reference": decision.reference}
     if signals.drift.drifted:
         emit(DRIFT_DETECTED, name, columns=list(signals.drift.columns), **facts)
     if (decision.loss and decision.loss.lost) or (decision.estimated_loss and decision.estimated_loss.lost):
         emit(QUALITY_DEGRADED, name, rule=decision.rule, reasons=list(decision.reasons), **facts)
-    if decision.notify:
-        emit(ESCALATED, name, verdict=decision.verdict, rule=decision.rule, reasons=list(decision.reasons), **facts)
+    event = VERDICTS[decision.verdict].event
+    if decision.notify and event is not None:
+        emit(event, name, verdict=decision.verdict, rule=decision.rule, reasons=list(decision.reasons), **facts)
 
 
-@task(cache_policy=NO_CACHE)
-def call_turn(watched: Watched, decision: TriageDecision) -> RequestOutcome | None:
-    """Ask for the turn that a decision calls for; of many who ask at once, one is to start it."""
+@step("decision", log="retrain")
+def call_turn(monitored: MonitoredModel, decision: TriageDecision) -> RequestOutcome | None:
+    """Request the turn that a decision asks for; of many simultaneous requests, one may start it."""
     if decision.verdict != "retrain":
         return None
-    call = requests.call_decided(watched.context, decision)
-    logger.info("retrain   %s", call.reason)
+    call = requests.call_decided(monitored.context, decision)
+    logger.info("%s", call.reason)
     return call
 
 
-@task(cache_policy=NO_CACHE)
-def start_deployment(watched: Watched, call: RequestOutcome) -> bool:
-    """Start the model's training deployment, where there is one, without waiting for it.
+@step("decision", log="retrain")
+def start_deployment(monitored: MonitoredModel, call: RequestOutcome) -> bool:
+    """Start the model's training deployment, if there is one, without waiting for it.
 
     Returns:
-        Whether it was started; if not, the turn is to be run here.
+        Whether it was started; if not, the turn must run in this process.
     """
-    assert call.turn_id is not None  # noqa: S101 - it was granted
-    return requests.start_training(watched.context, call.turn_id)
+    assert call.turn_id is not None  # noqa: S101 - the turn was granted
+    return requests.start_training(monitored.context, call.turn_id)
 
 
-@task(cache_policy=NO_CACHE)
-def roll_back(watched: Watched, decision: TriageDecision) -> bool:
-    """Make the champion before the judged one the champion again, once; a release that came since is left alone.
+@step("decision", log="rollback")
+def roll_back_champion(monitored: MonitoredModel, decision: TriageDecision) -> bool:
+    """Make the previous champion the champion again, once; a release that came meanwhile stays.
 
     Returns:
-        Whether it was taken back, now or by who was faster or broken off before the ledger had it.
+        Whether the champion was rolled back, now, by another monitor, or by an interrupted run.
     """
     if decision.verdict != "roll_back":
         return False
-    ledger, spec, judged = watched.context.ledger, watched.context.spec, watched.standing
+    ledger, spec, champion = monitored.context.ledger, monitored.context.spec, monitored.champion
     current = ledger.releases.current(spec.name)
-    if current is not None and current.version == judged.version:
+    if current is not None and current.version == champion.version:
         try:
             current = release.rollback(
                 ledger,
-                watched.context.mlflow,
+                monitored.context.mlflow,
                 spec.name,
-                to=judged.previous_version,
+                to=champion.previous_version,
                 expected_previous=current.seq,
                 reason=decision.reasons[0],
                 actor=TRIAGE,
@@ -131,13 +128,15 @@ def roll_back(watched: Watched, decision: TriageDecision) -> bool:
             )
         except LedgerError:
             current = ledger.releases.current(spec.name)
-            if current is None or current.version == judged.version:
+            if current is None or current.version == champion.version:
                 raise
-    noted = [entry.record.get("seq") for entry in ledger.decisions.of(spec.name, kind=ROLLBACK)]
-    if ledger.decisions.find(f"{decision.id}/rollback") is not None or (current is not None and current.seq in noted):
+    recorded = [entry.record.get("seq") for entry in ledger.decisions.of(spec.name, kind=ROLLBACK)]
+    if ledger.decisions.find(f"{decision.id}/rollback") is not None or (
+        current is not None and current.seq in recorded
+    ):
         return True
-    if current is None or not _takes_back(current, judged):
-        logger.info("rollback  version %d is no longer the champion, and nothing was rolled back", judged.version)
+    if current is None or not _rolls_back(current, champion):
+        logger.info("version %d is no longer the champion, and nothing was rolled back", champion.version)
         return False
     emit(RELEASE_ROLLED_BACK, spec.name, release=current)
     ledger.decisions.record(
@@ -145,92 +144,93 @@ def roll_back(watched: Watched, decision: TriageDecision) -> bool:
         model=spec.name,
         kind=ROLLBACK,
         verdict="roll_back",
-        until=watched.until,
+        until=monitored.until,
         reasons=decision.reasons,
         record={"seq": current.seq, "version": current.version},
     )
     return True
 
 
-def _takes_back(entry: Release, judged: Standing) -> bool:
-    """Whether a release is what triage makes of a champion that it judged."""
-    made = (entry.kind, entry.actor, entry.version, entry.previous_version)
-    return made == ("rollback", TRIAGE, judged.previous_version, judged.version)
+def _rolls_back(entry: Release, champion: ChampionAt) -> bool:
+    """Return whether a release is triage's rollback of a champion."""
+    facts = (entry.kind, entry.actor, entry.version, entry.previous_version)
+    return facts == ("rollback", TRIAGE, champion.previous_version, champion.version)
 
 
-@task(cache_policy=NO_CACHE)
-def note_outcomes(watched: Watched, signals: Signals, decision: TriageDecision) -> tuple[TurnOutcome, ...]:
-    """Note beside each triage what came of the turn that it called for, once that is known.
+@step("decision", log="outcome")
+def note_outcomes(monitored: MonitoredModel, signals: Signals, decision: TriageDecision) -> tuple[TurnOutcome, ...]:
+    """Record whether the turns that triage called have helped, once that is known.
 
     Returns:
-        What was not known before.
+        The outcomes that were not known before.
     """
-    ledger, name = watched.context.ledger, watched.context.spec.name
-    triages = (*watched.triages, Judged(signals=signals, decision=decision))
-    fresh = []
-    for each in outcomes(triages, watched.turns):
-        noted = f"{each.decision_id}/outcome"
-        if ledger.decisions.find(noted) is not None:
+    ledger, name = monitored.context.ledger, monitored.context.spec.name
+    triages = (*monitored.triages, JudgedWindow(signals=signals, decision=decision))
+    new_outcomes = []
+    for outcome in turn_outcomes(triages, monitored.turns):
+        decision_id = f"{outcome.decision_id}/outcome"
+        if ledger.decisions.find(decision_id) is not None:
             continue
         ledger.decisions.record(
-            noted,
+            decision_id,
             model=name,
             kind=OUTCOME,
-            verdict="helped" if each.helped else "did_not_help",
-            until=watched.until,
-            reasons=(each.words,),
-            record=each,
-            turn_id=each.turn_id,
+            verdict="helped" if outcome.helped else "did_not_help",
+            until=monitored.until,
+            reasons=(outcome.summary,),
+            record=outcome,
+            turn_id=outcome.turn_id,
         )
-        logger.info("outcome   %s", each.words)
-        fresh.append(each)
-    return tuple(fresh)
+        logger.info("%s", outcome.summary)
+        new_outcomes.append(outcome)
+    return tuple(new_outcomes)
 
 
 def nothing_to_watch(context: Context, until: datetime) -> State[dict[str, Any]]:
-    """The flow's final state before there is a champion: neither a failure nor good news."""
+    """Return the final state before the first champion: neither a failure nor good news."""
     name = context.spec.name
     emit(NOTHING_TO_WATCH, name, until=until)
-    data = monitoring_report.before_first_champion(name, until, state=WATCHES_NOTHING)
+    data = monitoring_report.json_without_champion(name, until, state=WATCHES_NOTHING)
     return ended(Completed(name=WATCHES_NOTHING, message=data["reasons"][0], data=data))
 
 
-def final_state(
-    watched: Watched,
+def monitoring_state(
+    monitored: MonitoredModel,
     signals: Signals,
     decision: TriageDecision,
     call: RequestOutcome | None,
     run_id: str,
     *,
     rolled_back: bool = False,
-    found: Sequence[TurnOutcome] = (),
+    outcomes: Sequence[TurnOutcome] = (),
 ) -> State[dict[str, Any]]:
-    """The flow's final state, named for what was decided and done; evidence that broke is a failure, whatever it was.
+    """Return the flow's final state, named for the decision; a broken measurement always makes it a failure.
 
     Args:
-        watched: The window.
-        signals: What was found in it.
-        decision: What was made of it.
-        call: The turn that was asked for.
+        monitored: The monitored model.
+        signals: The evidence of the window.
+        decision: What to do about it.
+        call: The answer to the request for a turn.
         run_id: The MLflow run with the evidence.
-        rolled_back: Whether the champion was taken back, where that was decided.
-        found: What came of earlier turns.
+        rolled_back: Whether the champion was rolled back, if that was decided.
+        outcomes: New outcomes of earlier turns.
     """
-    turn = watched.context.ledger.turns.find(call.turn_id) if call and call.turn_id else None
-    broken = monitoring_report.broken(signals)
-    broken += [f"turn {turn.id} failed: {turn.error}"] if turn is not None and turn.state == "failed" else []
-    name = STATES[decision.verdict]
+    turn = monitored.context.ledger.turns.find(call.turn_id) if call and call.turn_id else None
+    failures = signals.failures()
+    failures += [f"turn {turn.id} failed: {turn.error}"] if turn is not None and turn.state == "failed" else []
+    verdict = VERDICTS[decision.verdict]
+    name = verdict.state
     if call is not None and turn is None:
         name = HELD_BACK
     elif turn is not None and turn.settled:
         name = RETRAINED
     elif decision.verdict == "roll_back" and not rolled_back:
         name = OVERTAKEN
-    elif broken and decision.verdict in {"escalate", "watch", "healthy"}:
+    elif failures and not verdict.acts:
         name = NOT_MEASURED
-    data = monitoring_report.summary(signals, decision, state=name, run_id=run_id, turn=turn, call=call)
-    data["outcomes"] = [{**each.model_dump(mode="json"), "words": each.words} for each in found]
-    if not broken:
-        emit(WINDOW_MONITORED, watched.context.spec.name, until=watched.until, verdict=decision.verdict)
-    message = "; ".join([*broken, *decision.reasons])[:500]
-    return ended((Failed if broken else Completed)(name=name, message=message, data=data))
+    data = monitoring_report.window_json(signals, decision, state=name, run_id=run_id, turn=turn, call=call)
+    data["outcomes"] = [{**outcome.model_dump(mode="json"), "summary": outcome.summary} for outcome in outcomes]
+    if not failures:
+        emit(WINDOW_MONITORED, monitored.context.spec.name, until=monitored.until, verdict=decision.verdict)
+    message = "; ".join([*failures, *decision.reasons])[:500]
+    return ended((Failed if failures else Completed)(name=name, message=message, data=data))

@@ -14,7 +14,8 @@ from prefect.settings import get_current_settings
 from prefect.states import Completed
 from pydantic import Field
 
-from everfit.tasks.core.events import APPROVAL_REQUESTED, RELEASE_PROMOTED, TURN_FINISHED, emit
+from everfit.tasks.core.event_names import APPROVAL_REQUESTED, RELEASE_PROMOTED, TURN_FINISHED
+from everfit.tasks.core.events import emit
 from everfit.tasks.ledger import Turn
 from everfit.tasks.registry.mlflow_links import run_page
 from everfit.tasks.release import approvals

@@ -9,7 +9,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from everfit.tasks.core.events import DATA_ARRIVED, emit
+from everfit.tasks.core.event_names import DATA_ARRIVED
+from everfit.tasks.core.events import emit
 from everfit.tasks.data.ingest import read_marks
 from everfit.tasks.sources.arrivals import Announced, Arrival, arrival, look
 from everfit.tasks.turns.context import Context

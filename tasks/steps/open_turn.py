@@ -12,7 +12,8 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from everfit.blocks.errors import LedgerError
-from everfit.tasks.core.events import DATA_REJECTED, TURN_FINISHED, emit
+from everfit.tasks.core.event_names import DATA_REJECTED, TURN_FINISHED
+from everfit.tasks.core.events import emit
 from everfit.tasks.core.final_states import ended
 from everfit.tasks.core.records import Window
 from everfit.tasks.ledger import Turn

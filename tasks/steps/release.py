@@ -7,7 +7,8 @@ from typing import Any
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from everfit.tasks.core.events import RELEASE_ROLLED_BACK, emit
+from everfit.tasks.core.event_names import RELEASE_ROLLED_BACK
+from everfit.tasks.core.events import emit
 from everfit.tasks.ledger import Release
 from everfit.tasks.release import approvals, release
 from everfit.tasks.steps.step import step

@@ -18,11 +18,18 @@ from everfit.tasks.ledger import Turn
 from everfit.tasks.ledger.records import FAILED, RUNNING
 from everfit.tasks.ledger.requests import RequestOutcome
 from everfit.tasks.monitoring.signals.code_change import read_code
-from everfit.tasks.monitoring.triage_history import TRIAGE, Judged, begun, past_turn, recalled, remembered
+from everfit.tasks.monitoring.triage_history import (
+    TRIAGE,
+    JudgedWindow,
+    past_turn,
+    read_triages,
+    started_turns,
+    triage_entries,
+)
 from everfit.tasks.registry import model_registry
 from everfit.tasks.triage import TriageDecision
 from everfit.tasks.triage.admission import Admission, TurnRequest, admit
-from everfit.tasks.triage.event_requests import Asked, Reply, reply
+from everfit.tasks.triage.event_requests import EventRequest, admit_event
 from everfit.tasks.triage.signals import CodeSignal
 from everfit.tasks.turns.context import Context
 
@@ -47,7 +54,7 @@ def call(context: Context, until: datetime, kind: TriggerKind, reason: str, deci
     entry = context.ledger.decisions.find(decision_id)
     if entry is None or entry.kind != TRIAGE or entry.model != context.spec.name:
         raise EverfitError(f"{decision_id!r} is no triage of {context.spec.name!r}; leave decision_id empty")
-    decision = Judged.recall(entry.record).decision
+    decision = JudgedWindow.recall(entry.record).decision
     if decision.verdict != "retrain":
         return RequestOutcome(
             turn_id=None, start=False, reason=f"triage says {decision.verdict}: {decision.reasons[0]}"
@@ -58,9 +65,9 @@ def call(context: Context, until: datetime, kind: TriggerKind, reason: str, deci
 def call_decided(context: Context, decision: TriageDecision) -> RequestOutcome:
     """Ask for the turn that a triage decision calls for; of many who ask at once, one is to start it."""
     spec, until, trigger = context.spec, decision.window.until, decision.trigger()
-    entries = remembered(context.ledger, spec.name, context.ledger.turns.of(spec.name))
+    entries = triage_entries(context.ledger, spec.name, context.ledger.turns.of(spec.name))
     newest = max([entry.until for entry in entries if entry.until is not None], default=until)
-    behind = {each.decision.id: each.decision for each in recalled(entries)}
+    behind = {judged.decision.id: judged.decision for judged in read_triages(entries)}
     behind |= {decision.id: decision}
 
     def may_start(turns: Sequence[Turn]) -> Admission:
@@ -79,25 +86,25 @@ def ask(context: Context, until: datetime, trigger: Trigger) -> RequestOutcome:
     newest = max([entry.until for entry in entries if entry.until is not None], default=until)
     code = _code(context) if trigger.kind == "code" else CodeSignal()
 
-    def may_start(turns: Sequence[Turn]) -> Reply:
+    def may_start(turns: Sequence[Turn]) -> Admission:
         others, attempts = _without(turns, trigger.turn_id(spec.name, until))
-        asked = Asked(model=spec.name, kind=trigger.kind, until=until, code=code, attempts=attempts)
-        return reply(asked, [past_turn(turn, None) for turn in others], newest, spec.retraining)
+        request = EventRequest(model=spec.name, kind=trigger.kind, until=until, code=code, attempts=attempts)
+        return admit_event(request, [past_turn(turn, None) for turn in others], newest, spec.retraining)
 
     return ledger.turns.request(spec.name, trigger, Window(until=until), may_start=may_start)
 
 
 def _without(turns: Sequence[Turn], turn_id: str) -> tuple[list[Turn], int]:
-    """The other turns, and how often this one has been begun."""
+    """The other turns, and how often this one has been started."""
     own = next((turn.attempt for turn in turns if turn.id == turn_id), 0)
-    return [turn for turn in begun(turns) if turn.id != turn_id], own
+    return [turn for turn in started_turns(turns) if turn.id != turn_id], own
 
 
 def refused(context: Context, until: datetime, trigger: Trigger) -> RequestOutcome | None:
     """Ask for the turn of a training run that nobody is behind; none if it may go on.
 
     What was granted goes on, and what broke off while it ran may be taken up again by its run; but a turn that has not
-    begun for so long that it was given up is asked for anew, since others may have been granted meanwhile.
+    started for so long that it was given up is asked for anew, since others may have been granted meanwhile.
     """
     turn_id = trigger.turn_id(context.spec.name, until)
     found = next((turn for turn in context.ledger.turns.observed(context.spec.name) if turn.id == turn_id), None)
@@ -110,7 +117,7 @@ def refused(context: Context, until: datetime, trigger: Trigger) -> RequestOutco
 
 @task(cache_policy=NO_CACHE)
 def start(context: Context, answer: RequestOutcome) -> None:
-    """Start training for a turn that was granted and hasn't begun: by its id, so that it is started once.
+    """Start training for a turn that was granted and has not started: by its id, so that it is started once.
 
     That it was granted before, and to another who may have been killed since, makes no difference.
 

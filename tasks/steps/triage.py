@@ -1,90 +1,138 @@
-"""What is made of a window's evidence, as Prefect tasks: the run that keeps it, the report of it, the decision."""
+"""The decision about a window, as Prefect tasks: its MLflow run, its drift report, and triage."""
 
-import logging
+import contextlib
+import re
+import time
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
-from everfit.tasks.monitoring.monitored_model import Watched
-from everfit.tasks.monitoring.monitoring import attempt
-from everfit.tasks.monitoring.report.report_process import Drawing
-from everfit.tasks.monitoring.signals.drift import DriftResult
-from everfit.tasks.monitoring.triage_history import TRIAGE, Judged, history_of
-from everfit.tasks.monitoring.window import Live
+from everfit.blocks.errors import NotEnoughError
+from everfit.tasks.monitoring.evidence import attempt
+from everfit.tasks.monitoring.monitored_model import MonitoredModel
+from everfit.tasks.monitoring.monitored_window import MonitoredWindow
+from everfit.tasks.monitoring.report.report_process import ReportJob
+from everfit.tasks.monitoring.triage_history import TRIAGE, JudgedWindow, history_of
 from everfit.tasks.predictions.prediction_log import PREDICTION
 from everfit.tasks.registry import tracking
 from everfit.tasks.statistics.estimate_trust import PastEstimate
+from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.triage import TriageDecision, triage
 from everfit.tasks.triage.case import TriagePolicy
 from everfit.tasks.triage.signals import DriftSignal, Signals
 
-logger = logging.getLogger("everfit.monitoring")
+logger = step_logger("everfit.monitoring")
 
 
-@task(cache_policy=NO_CACHE)
-def open_run(watched: Watched) -> str:
-    """The MLflow run of the window, the same one however often it is looked at."""
-    context = watched.context
-    window = f"{context.spec.name}-{watched.until:%Y%m%dT%H%M%S}"
+@step("network", log="triage")
+def open_run(monitored: MonitoredModel) -> str:
+    """Return the MLflow run of the window; a window that is measured again keeps its run.
+
+    Args:
+        monitored: The monitored model.
+    """
+    context = monitored.context
+    window = f"{context.spec.name}-{monitored.until:%Y%m%dT%H%M%S}"
     return tracking.turn_run(context.mlflow, context.settings, f"{context.spec.name}-monitoring", window)
 
 
-@task(cache_policy=NO_CACHE)
-def begin_report(watched: Watched, live: Live, result: DriftResult | None) -> Drawing | None:
-    """Let Evidently's report of the window be drawn beside what follows; none where there is nothing to compare."""
-    policy = watched.context.spec.monitoring
-    if policy.report == "never" or result is None or result.drifted is None:
+@step("compute", log="report")
+def begin_report(window: MonitoredWindow) -> ReportJob | None:
+    """Start to draw Evidently's report in another process; None if there is nothing to draw.
+
+    Args:
+        window: The window.
+    """
+    monitored, live = window.monitored, window.live
+    policy = monitored.context.spec.monitoring
+    if policy.report == "never":
         return None
-    names = [c.name for c in watched.reference.profile.columns if c.name != PREDICTION or c.kind == "numeric"]
-    # Evidently draws rows in their order, which is to be that of time.
-    before = watched.reference.sample.sort_values(watched.context.spec.columns.time, kind="stable")
-    now = live.sample.sort_values(watched.event_time, kind="stable")
-    columns = [n for n in names if n in before and n in now and not policy.ignored(n)]
-    return Drawing.begin(before, now, policy, columns=columns, result=result)
+    try:
+        result = window.column_drift
+    except Exception as error:  # noqa: BLE001 - the evidence area `drift` meets it again, and reports it
+        logger.warning("there is no drift report: %s", error)
+        return None
+    if result.drifted is None:
+        return None
+    profile = monitored.reference.profile
+    names = [column.name for column in profile.columns if column.name != PREDICTION or column.kind == "numeric"]
+    # Evidently draws rows in the order in which it gets them: by time.
+    reference = monitored.reference.sample.sort_values(monitored.context.spec.columns.time, kind="stable")
+    current = live.sample.sort_values(monitored.event_time, kind="stable")
+    columns = [name for name in names if name in reference and name in current and not policy.ignored(name)]
+    return ReportJob.begin(reference, current, policy, columns=columns, result=result)
 
 
-@task(cache_policy=NO_CACHE)
-def keep_report(watched: Watched, drawing: Drawing | None, found: DriftSignal, run_id: str) -> DriftSignal:
-    """Keep the report with the window's run; where it could not be drawn, drift is not known."""
-    if drawing is None:
-        return found
+@step("network", log="report")
+def keep_report(monitored: MonitoredModel, report: ReportJob | None, signals: Signals, run_id: str) -> Signals:
+    """Log the report with the window's run. If it could not be drawn, drift counts as failed.
 
-    def kept() -> DriftSignal:
-        watched.context.mlflow.log_artifact(run_id, str(drawing.wait()))
-        return found
+    Args:
+        monitored: The monitored model.
+        report: The report that was started.
+        signals: The evidence of the window.
+        run_id: The MLflow run of the window.
+    """
+    if report is None:
+        return signals
+
+    def keep() -> DriftSignal:
+        monitored.context.mlflow.log_artifact(run_id, str(report.wait()))
+        return signals.drift
 
     try:
-        return attempt(kept, DriftSignal)
+        return signals.model_copy(update={"drift": attempt(keep, DriftSignal)})
     finally:
-        drawing.end()
+        report.end()
 
 
-@task(cache_policy=NO_CACHE)
-def decide(
-    watched: Watched, signals: Signals, estimate: PastEstimate | None, run_id: str
-) -> tuple[TriageDecision, bool]:
-    """Triage, and write the decision into the ledger.
+@step("decision", log="triage")
+def decide_window(window: MonitoredWindow, signals: Signals, run_id: str) -> tuple[TriageDecision, bool]:
+    """Decide what to do about a window, and keep the decision with its evidence in the ledger and in MLflow.
+
+    Args:
+        window: The window.
+        signals: Its evidence.
+        run_id: The MLflow run of the window.
 
     Returns:
-        The decision, and whether it is a new one.
+        The decision, and whether it is new.
     """
-    context, spec = watched.context, watched.context.spec
-    history = history_of(watched.triages, watched.turns, watched.until)
+    monitored = window.monitored
+    context, spec = monitored.context, monitored.context.spec
+    history = history_of(monitored.triages, monitored.turns, monitored.until)
     policy = TriagePolicy(
         monitoring=spec.monitoring, retraining=spec.retraining, rollback_within=spec.release.rollback_within
     )
     decision = triage(signals, history, policy)
-    new = context.ledger.decisions.find(decision.id) is None
-    record = Judged(signals=signals, decision=decision, estimate=estimate)
+    is_new = context.ledger.decisions.find(decision.id) is None
+    record = JudgedWindow(signals=signals, decision=decision, estimate=_checked_estimate(window, signals))
     context.ledger.decisions.record(
         decision.id,
         model=spec.name,
         kind=TRIAGE,
         verdict=decision.verdict,
-        until=watched.until,
+        until=monitored.until,
         reasons=decision.reasons,
         record=record.model_dump(mode="json"),
     )
     context.mlflow.log_dict(run_id, record.model_dump(mode="json"), "triage.json")
-    logger.info("triage    %s (%s): %s", decision.verdict, decision.rule, decision.reasons[0])
-    return decision, new
+    _log_numbers(monitored, signals, run_id)
+    logger.info("%s (%s): %s", decision.verdict, decision.rule, decision.reasons[0])
+    return decision, is_new
+
+
+def _checked_estimate(window: MonitoredWindow, signals: Signals) -> PastEstimate | None:
+    """Return the estimate that new labels could check; None if estimating failed."""
+    if signals.estimate.status == "failed":
+        return None
+    with contextlib.suppress(NotEnoughError):
+        return window.checked_estimate
+    return None
+
+
+def _log_numbers(monitored: MonitoredModel, signals: Signals, run_id: str) -> None:
+    """Log the numbers of every evidence area as metrics of the window's run."""
+    from mlflow.entities import Metric
+
+    now = int(time.time() * 1000)
+    names = {re.sub(r"[^\w./ -]", "_", name): value for name, value in signals.numbers().items()}
+    metrics = [Metric(name, value, now, 0) for name, value in names.items()]
+    monitored.context.mlflow.log_batch(run_id, metrics=metrics)

@@ -9,7 +9,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from everfit.tasks.core.events import RELEASE_PROMOTED, TURN_FINISHED, emit
+from everfit.tasks.core.event_names import RELEASE_PROMOTED, TURN_FINISHED
+from everfit.tasks.core.events import emit
 from everfit.tasks.release.traffic import trials
 from everfit.tasks.release.traffic.trials import TrialResult
 from everfit.tasks.turns import turn_record

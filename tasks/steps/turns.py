@@ -7,7 +7,8 @@ from datetime import datetime
 from prefect import runtime
 
 from everfit.blocks.errors import LedgerError
-from everfit.tasks.core.events import RELEASE_PROMOTED, emit
+from everfit.tasks.core.event_names import RELEASE_PROMOTED
+from everfit.tasks.core.events import emit
 from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.data.split import TrainingData
 from everfit.tasks.evaluation import model_card, report

@@ -1,60 +1,77 @@
-"""What monitoring looks at, as Prefect tasks: the champion as of a moment, what it answered, what has come true."""
+"""The monitored window, as Prefect tasks: the champion at a moment, its answers, and the labels that have come."""
 
-import logging
 from datetime import datetime
-
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 
 from everfit.blocks.errors import NoChampionError
 from everfit.tasks.batch import label_collection
-from everfit.tasks.monitoring.monitored_model import Watched
-from everfit.tasks.monitoring.monitoring import attempt
+from everfit.tasks.monitoring.evidence import attempt
+from everfit.tasks.monitoring.live_predictions import read_live_predictions
+from everfit.tasks.monitoring.monitored_model import MonitoredModel
+from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.report import report_process
 from everfit.tasks.monitoring.signals import expectations
-from everfit.tasks.monitoring.window import Live, read_live
+from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.triage.signals import LabelsSignal
 from everfit.tasks.turns.context import Context
 
-logger = logging.getLogger("everfit.monitoring")
+logger = step_logger("everfit.monitoring")
 
 
-@task(cache_policy=NO_CACHE)
-def find(context: Context, until: datetime) -> Watched | None:
-    """The champion as of the window's end, and what is remembered of it; none before the first one."""
+@step("network", log="champion")
+def find_champion(context: Context, until: datetime) -> MonitoredModel | None:
+    """Return the champion at a window's end with earlier decisions; None before the first champion.
+
+    Args:
+        context: The model's spec and storage.
+        until: The window's end.
+    """
     if context.spec.monitoring.report != "never":
         report_process.warm_up()
     try:
-        found = Watched.find(context, until)
+        monitored = MonitoredModel.find(context, until)
     except NoChampionError:
         return None
-    logger.info("champion  version %d, since %s", found.standing.version, f"{found.standing.released:%Y-%m-%d %H:%M}")
-    return found
+    champion = monitored.champion
+    logger.info("version %d, released %s", champion.version, f"{champion.released:%Y-%m-%d %H:%M}")
+    return monitored
 
 
-@task(cache_policy=NO_CACHE)
-def take_labels(watched: Watched) -> LabelsSignal:
-    """Take from the source what has come true; what can't be read is said, and those known already still count."""
+@step("network", log="window")
+def collect_new_labels(monitored: MonitoredModel) -> LabelsSignal:
+    """Collect new labels from the source; if that fails, the result says so and the known labels still count.
 
-    def taken() -> LabelsSignal:
-        span = label_collection.label_window(watched.context, watched.until, watched.windows.both)
-        label_collection.record_source_labels(watched.context, span)
+    Args:
+        monitored: The monitored model.
+    """
+
+    def collect() -> LabelsSignal:
+        span = label_collection.label_window(monitored.context, monitored.until, monitored.windows.both)
+        label_collection.record_source_labels(monitored.context, span)
         return LabelsSignal()
 
-    return attempt(taken, LabelsSignal)
+    return attempt(collect, LabelsSignal)
 
 
-@task(cache_policy=NO_CACHE)
-def read_window(watched: Watched) -> Live:
-    """Count what was predicted in the window."""
-    spec = watched.context.spec
-    return read_live(
-        watched.context.workspace.table(spec.name, "predictions"),
-        watched.windows.window,
-        watched.event_time,
-        watched.reference.profile,
-        watched.standing.version,
+@step("network", log="window")
+def read_window(monitored: MonitoredModel, collected_labels: LabelsSignal | None = None) -> MonitoredWindow:
+    """Read the predictions of the window.
+
+    Args:
+        monitored: The monitored model.
+        collected_labels: Whether new labels could be collected.
+
+    Returns:
+        The window, from which each evidence area is measured.
+    """
+    spec = monitored.context.spec
+    live = read_live_predictions(
+        monitored.context.workspace.table(spec.name, "predictions"),
+        monitored.windows.window,
+        monitored.event_time,
+        monitored.reference.profile,
+        monitored.champion.version,
         sample_rows=max(spec.monitoring.report_rows, expectations.MOST_ROWS),
         outlier_above=spec.release.serving.outlier_above,
         implausible_ranges=spec.monitoring.data_quality.implausible_ranges,
     )
+    return MonitoredWindow(monitored, live, collected_labels or LabelsSignal())

@@ -1,4 +1,4 @@
-"""What the rules of triage look at: signals, history and policy, and what follows from them for more than one rule."""
+"""The case that the rules of triage read: signals, history and policy, and conclusions that several rules share."""
 
 import hashlib
 import json
@@ -7,7 +7,6 @@ from datetime import timedelta
 from functools import cached_property
 from itertools import takewhile
 from statistics import fmean
-from typing import Literal
 
 from pydantic import Field, FiniteFloat
 
@@ -15,17 +14,16 @@ from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.blocks.policy import Duration
 from everfit.blocks.retraining import RetrainingPolicy
 from everfit.tasks.core.records import Record, TriggerKind
-from everfit.tasks.triage.failure_backoff import failures
+from everfit.tasks.triage.failure_backoff import failure_streak
 from everfit.tasks.triage.history import History, PastTurn, PastWindow
-from everfit.tasks.triage.non_overlapping import NEARLY, apart
+from everfit.tasks.triage.non_overlapping import NEARLY, non_overlapping
 from everfit.tasks.triage.quality_loss import LossEvidence, estimated_loss, realised_loss, unrecovered_loss
-from everfit.tasks.triage.signals import Baseline, Signals
-
-Verdict = Literal["healthy", "watch", "quarantine", "retrain", "roll_back", "escalate"]
-
+from everfit.tasks.triage.quality_signals import Baseline
+from everfit.tasks.triage.signals import Signals
+from everfit.tasks.triage.verdicts import Verdict
 
 _WON_BACK = 4
-"""After so many labelled windows apart without the loss in between, it counts as won back."""
+"""A loss counts as won back after this many labelled windows that do not overlap and show none."""
 
 
 class TriagePolicy(Record):
@@ -37,63 +35,63 @@ class TriagePolicy(Record):
 
 
 class Finding(Record):
-    """What one rule found."""
+    """The verdict of one rule, with its reasons."""
 
     rule: str
     verdict: Verdict
     reasons: tuple[str, ...]
     signature: str
     kind: TriggerKind | None = None
-    blocked: bool = Field(default=False, description="It would call for a training, but for what the reasons say.")
+    blocked: bool = Field(default=False, description="It would start a retraining, but the last reason prevents that.")
 
 
 class Case(Record):
-    """The evidence, and what follows from it for more than one rule."""
+    """The evidence of a window, and conclusions that several rules share."""
 
     signals: Signals
     history: History
     policy: TriagePolicy
 
     def digest(self) -> str:
-        """The same for the same evidence; what a service tells of itself is other figures at each look.
+        """Return an id that is the same for the same evidence.
 
-        So of operations only what is out of bounds counts.
+        The services' own figures change with every reading, so only their alarms count.
         """
         content = self.model_dump(mode="json")
-        content["signals"]["operations"]["figures"] = {}
+        content["signals"]["service_health"]["figures"] = {}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @cached_property
     def realised(self) -> LossEvidence | None:
-        """What was lost by mature labels; None where they say nothing."""
+        """The loss on mature labels; None if quality is not known."""
         rules, signals = self.policy, self.signals
         windows = rules.retraining.false_alarm_windows
         return realised_loss(signals.quality, self.history, signals.reference.id, rules.monitoring, windows)
 
     @cached_property
     def attempts_at_level(self) -> tuple[PastTurn, ...]:
-        """Retrainings that were to win back what an earlier champion had, until that is won back."""
+        """Retrainings that should win back an earlier champion's level, until that is won back."""
         since = self.signals.window.until - self.policy.retraining.attempts_within
         signature = sign("loss", self.signals.quality.metric)
         tried = self.history.attempts_at(signature, since)
         if not tried:
             return ()
-        after = [each for each in self.history.windows if each.window.until > tried[-1].until]
-        known = [(each, found) for each in after if (found := each.judged_quality) is not None]
-        weighed = apart(known, lambda each: each[1].window, shared=NEARLY)[:_WON_BACK]
-        if len(weighed) < _WON_BACK:
+        after = [past for past in self.history.windows if past.window.until > tried[-1].until]
+        known = [(past, quality) for past in after if (quality := past.judged_quality) is not None]
+        newest = non_overlapping(known, lambda pair: pair[1].window, shared=NEARLY)[:_WON_BACK]
+        if len(newest) < _WON_BACK:
             return tried
-        oldest = weighed[-1][0].window.until
-        return tried if any(each.signature == signature for each in after if each.window.until >= oldest) else ()
+        oldest = newest[-1][0].window.until
+        return tried if any(past.signature == signature for past in after if past.window.until >= oldest) else ()
 
     @property
     def level(self) -> Baseline | None:
-        """What an earlier champion had and lost."""
+        """The quality that an earlier champion had and lost."""
         return self.attempts_at_level[-1].level if self.attempts_at_level else None
 
     @cached_property
     def unrecovered(self) -> LossEvidence | None:
-        """What is still lost against that level, after a retraining that was released."""
+        """The remaining loss against that level, after a retraining was released."""
         released = any(turn.outcome == "promoted" for turn in self.attempts_at_level)
         if self.level is None or not released:
             return None
@@ -102,42 +100,43 @@ class Case(Record):
 
     @cached_property
     def estimated(self) -> LossEvidence | None:
-        """What was lost by estimate; None where there is none."""
+        """The loss by estimate; None if there is no estimate."""
         rules = self.policy
         return estimated_loss(self.signals.estimate, rules.monitoring, rules.retraining.false_alarm_windows)
 
     @cached_property
     def drifts(self) -> tuple[int, int]:
-        """In how many of the newest windows apart that could be compared drift was seen, this one included."""
+        """Of the newest windows that do not overlap: how many have drifted, and how many could be compared."""
         rules, now = self.policy.monitoring, self.signals.window
         oldest = now.until - rules.window * (rules.persistence_windows + 1)
-        past = [each for each in self.history.windows if each.window.until > oldest and each.drifted is not None]
-        own = [each for each in past if each.reference == self.signals.reference.id]
-        known = [each.drifted for each in apart(own, lambda each: each.window, before=now, shared=NEARLY)]
-        all_known = [each for each in (self.signals.drift.drifted, *known) if each is not None][
-            : rules.persistence_windows
+        past = [window for window in self.history.windows if window.window.until > oldest]
+        own = [
+            window for window in past if window.drifted is not None and window.reference == self.signals.reference.id
         ]
+        earlier = non_overlapping(own, lambda window: window.window, before=now, shared=NEARLY)
+        drifted = (self.signals.drift.drifted, *(window.drifted for window in earlier))
+        all_known = [flag for flag in drifted if flag is not None][: rules.persistence_windows]
         return sum(all_known), len(all_known)
 
     @property
     def drift_persists(self) -> bool:
-        """Whether drift is seen now and was seen often enough before."""
+        """Whether this window has drifted, and enough earlier ones have."""
         return self.signals.drift.drifted is True and self.drifts[0] >= self.policy.monitoring.persistence
 
     def lasting(self, signature: str) -> int:
-        """For how many windows in a row that are apart the same has been wrong, this one included."""
+        """Return for how many windows in a row a problem has lasted, this one included; overlapping ones count once."""
         row = self._row(signature)
-        return 1 + len(apart(row, lambda each: each.window, before=self.signals.window, shared=NEARLY))
+        return 1 + len(non_overlapping(row, lambda past: past.window, before=self.signals.window, shared=NEARLY))
 
     def lasted(self, signature: str) -> int:
-        """The same at the look before this one."""
-        return len(apart(self._row(signature), lambda each: each.window, shared=NEARLY))
+        """Return the same as of the previous monitoring run."""
+        return len(non_overlapping(self._row(signature), lambda past: past.window, shared=NEARLY))
 
     def _row(self, signature: str) -> list[PastWindow]:
-        return list(takewhile(lambda each: each.signature == signature, reversed(self.history.windows)))
+        return list(takewhile(lambda past: past.signature == signature, reversed(self.history.windows)))
 
     def attempts(self, signature: str, loss: LossEvidence | None) -> tuple[PastTurn, ...]:
-        """Attempts in vain at what is wrong now; a loss twice as deep as it was then is something new."""
+        """Return the attempts at a problem that did not help; a loss twice as deep as then is a new problem."""
         since = self.signals.window.until - self.policy.retraining.attempts_within
         tried = self.history.attempts_in_vain(signature, self.signals.reference.id, since)
         if loss is None:
@@ -146,39 +145,39 @@ class Case(Record):
 
     @cached_property
     def rows_to_come(self) -> float | None:
-        """Rows over the time that a new model is expected to be of use, at this window's pace."""
-        window, worth = self.signals.window, self.policy.retraining.cost_benefit
-        if worth is None or window.since is None or not self.signals.data.rows:
+        """Number of rows while a new model is expected to be useful, at this window's pace."""
+        window, benefit = self.signals.window, self.policy.retraining.cost_benefit
+        if benefit is None or window.since is None or not self.signals.data.rows:
             return None
-        return self.signals.data.rows * (worth.horizon / (window.until - window.since))
+        return self.signals.data.rows * (benefit.horizon / (window.until - window.since))
 
     @cached_property
     def gain(self) -> FiniteFloat | None:
-        """What winning back the loss is worth over that time, in the spec's unit."""
-        worth, quality, rows = self.policy.retraining.cost_benefit, self.signals.quality, self.rows_to_come
-        if worth is None or rows is None:
+        """The value of winning back the loss over that time, in the spec's unit."""
+        benefit, quality, rows = self.policy.retraining.cost_benefit, self.signals.quality, self.rows_to_come
+        if benefit is None or rows is None:
             return None
         if quality.value_per_row is not None and quality.baseline_value_per_row is not None:
             return (quality.baseline_value_per_row - quality.value_per_row) * rows
         evidence = self.realised or self.estimated
-        return None if evidence is None else evidence.loss * worth.value_per_metric_unit * rows
+        return None if evidence is None else evidence.loss * benefit.value_per_metric_unit * rows
 
     @cached_property
     def cost(self) -> FiniteFloat | None:
-        """What a turn costs, in the spec's unit."""
-        worth = self.policy.retraining.cost_benefit
-        if worth is None or worth.cost_per_turn is not None:
-            return None if worth is None else worth.cost_per_turn
+        """The cost of a turn, in the spec's unit."""
+        benefit = self.policy.retraining.cost_benefit
+        if benefit is None or benefit.cost_per_turn is not None:
+            return None if benefit is None else benefit.cost_per_turn
         seconds = [turn.seconds for turn in self.history.turns if turn.seconds is not None]
-        return fmean(seconds) / 3600 * worth.cost_per_hour if seconds and worth.cost_per_hour is not None else None
+        return fmean(seconds) / 3600 * benefit.cost_per_hour if seconds and benefit.cost_per_hour is not None else None
 
 
-def sign(*what: object) -> str:
-    """Names what is wrong: the same trouble gives the same signature in every window."""
-    return hashlib.sha256(json.dumps(what, sort_keys=True, default=str).encode()).hexdigest()[:16]
+def sign(*problem: object) -> str:
+    """Return a signature: the same problem has the same one in every window."""
+    return hashlib.sha256(json.dumps(problem, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def call(
+def request_retraining(
     rule: str,
     kind: TriggerKind,
     case: Case,
@@ -188,54 +187,60 @@ def call(
     loss: LossEvidence | None = None,
     attempts: tuple[PastTurn, ...] | None = None,
 ) -> Finding:
-    """Call for a retraining, unless it was tried in vain, can't help, or isn't worth it.
+    """Request a retraining, unless earlier ones did not help, there is nothing to learn, or it does not pay off.
 
     Args:
-        rule: The rule that calls.
-        kind: Of the trigger.
+        rule: The rule that requests it.
+        kind: The kind of the trigger.
         case: The evidence.
-        reasons: Why it calls.
-        signature: Of what is wrong.
-        loss: What retraining is to win back.
-        attempts: What was tried, where it isn't to be read from the history's failures.
+        reasons: The rule's reasons.
+        signature: Names the problem.
+        loss: The loss that retraining should win back.
+        attempts: Earlier attempts; by default those in the history that did not help.
     """
-    policy, why = case.policy.retraining, tuple(reasons)
+    policy, reasons = case.policy.retraining, tuple(reasons)
 
     def blocked(by: str, verdict: Verdict, *more: str) -> Finding:
-        return Finding(rule=by, verdict=verdict, reasons=why + more, signature=signature, kind=kind, blocked=True)
+        return Finding(
+            rule=by, verdict=verdict, reasons=(*reasons, *more), signature=signature, kind=kind, blocked=True
+        )
 
     if policy.on == "nothing" and kind in {"quality", "drift"}:
-        return blocked(rule, "escalate", "the spec starts no retraining by itself (retraining.on: nothing)")
+        return blocked(rule, "escalate", "the spec forbids an automatic retraining (retraining.on: nothing)")
     labels = case.signals.labels
     if labels.measured and labels.new_rows == 0:
-        return blocked("nothing_to_learn", "escalate", "no rows have matured since the last turn to learn from")
+        return blocked(
+            "nothing_to_learn",
+            "escalate",
+            "no row has got a mature label since the last turn, so there is nothing to learn from",
+        )
     tried = case.attempts(signature, loss) if attempts is None else attempts
     if tried:
-        asks: Verdict = "escalate" if len(tried) >= policy.escalate_after and attempts is None else "watch"
-        by = "retraining_in_vain" if asks == "escalate" else "backing_off"
+        verdict: Verdict = "escalate" if len(tried) >= policy.escalate_after and attempts is None else "watch"
+        by = "retraining_in_vain" if verdict == "escalate" else "backing_off"
         base = policy.back_off or case.policy.monitoring.window
         again = tried[-1].until + base * policy.back_off_factor ** (len(tried) - 1)
         if len(tried) >= policy.max_attempts:
-            return blocked(by, asks, *_tried_words(tried), "it is not tried again by itself")
+            return blocked(by, verdict, _attempts_summary(tried), "there is no further automatic attempt")
         if case.signals.window.until < again:
-            return blocked(by, asks, *_tried_words(tried), f"it is tried again from {again:%Y-%m-%d %H:%M} on")
+            return blocked(by, verdict, _attempts_summary(tried), f"the next attempt is at {again:%Y-%m-%d %H:%M}")
     if kind in {"quality", "drift"} and case.gain is not None and case.cost is not None and case.gain < case.cost:
         unit = policy.cost_benefit.unit if policy.cost_benefit else ""
-        words = f"a turn costs {case.cost:,.4g} {unit} and would win back {case.gain:,.4g} {unit}".replace("  ", " ")
-        return blocked("not_worth_it", "watch", words)
-    return Finding(rule=rule, verdict="retrain", reasons=why, signature=signature, kind=kind)
+        costs = f"a turn costs {case.cost:,.4g} {unit} and would win back {case.gain:,.4g} {unit}".replace("  ", " ")
+        return blocked("not_worth_it", "watch", costs)
+    return Finding(rule=rule, verdict="retrain", reasons=reasons, signature=signature, kind=kind)
 
 
 def hold_up(finding: Finding, case: Case) -> Finding:
-    """A finding that calls for a turn says why there is none while turns break off, whatever it calls for."""
-    row = failures(case.history.turns, case.policy.retraining)
-    if finding.verdict != "retrain" or row is None or case.signals.window.until >= row.again:
+    """Block a finding that requests a turn while turns fail, and add why."""
+    streak = failure_streak(case.history.turns, case.policy.retraining)
+    if finding.verdict != "retrain" or streak is None or case.signals.window.until >= streak.again:
         return finding
-    changes = {"rule": "turns_break_off", "verdict": "escalate" if row.too_many else "watch", "blocked": True}
-    return finding.model_copy(update={**changes, "reasons": (*finding.reasons, row.words)})
+    changes = {"rule": "failing_turns", "verdict": "escalate" if streak.too_many else "watch", "blocked": True}
+    return finding.model_copy(update={**changes, "reasons": (*finding.reasons, streak.summary)})
 
 
-def _tried_words(tried: Sequence[PastTurn]) -> tuple[str, ...]:
+def _attempts_summary(tried: Sequence[PastTurn]) -> str:
     listed = ", ".join(f"{turn.turn_id} ({turn.outcome.replace('_', ' ')})" for turn in tried)
     times = "once" if len(tried) == 1 else f"{len(tried)} times"
-    return (f"retraining was tried {times} and did not help enough: {listed}",)
+    return f"retraining was tried {times} and did not help enough: {listed}"

@@ -1,4 +1,4 @@
-"""Whether a turn may start that an event asks for, and no triage: data that came, code that was merged. Pure."""
+"""Whether a turn may start that an event requests without triage: new data, merged code. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,20 +7,20 @@ from pydantic import AwareDatetime
 
 from everfit.blocks.retraining import RetrainingPolicy
 from everfit.tasks.core.records import Record, TriggerKind
-from everfit.tasks.triage.admission import TurnRequest, admit
+from everfit.tasks.triage.admission import Admission, TurnRequest, admit
 from everfit.tasks.triage.history import PastTurn
 from everfit.tasks.triage.signals import CodeSignal
 
 
-class Asked(Record):
-    """A turn that an event asks for.
+class EventRequest(Record):
+    """A turn that an event requests.
 
     Attributes:
-        model: Name of the model.
-        kind: Of the trigger.
-        until: Up to when data is known.
-        attempts: How often this very turn has been begun, and broken off.
-        code: For `code`: what has changed since the champion was trained, or that it isn't known.
+        model: The model's name.
+        kind: The kind of the trigger.
+        until: Data is known up to here.
+        attempts: How often this turn was started and failed.
+        code: For merged code: what has changed since the champion was trained, if that is known.
     """
 
     model: str
@@ -30,31 +30,35 @@ class Asked(Record):
     attempts: int = 0
 
 
-class Reply(Record):
-    """Whether the turn may start, and why or why not."""
+def admit_event(
+    request: EventRequest, past_turns: Sequence[PastTurn], newest: datetime, policy: RetrainingPolicy
+) -> Admission:
+    """Decide whether a turn may start that an event requests.
 
-    admitted: bool
-    reason: str
-
-
-def reply(asked: Asked, past: Sequence[PastTurn], newest: datetime, policy: RetrainingPolicy) -> Reply:
-    """Decide whether a turn may start that an event asks for.
-
-    The same limits hold as for a turn that triage calls for; and merged code calls for one only where the spec says
-    that it does, and something may have changed that the model depends on.
+    The limits are those of a turn that triage calls. Merged code starts a turn only if the spec says so
+    (`retraining.code`), and if spec or packages may have changed.
 
     Args:
-        asked: What is asked for.
-        past: All turns of the model, running ones included.
-        newest: End of the newest window that monitoring has judged.
-        policy: What calls for a turn, cooldown and budget.
+        request: The requested turn.
+        past_turns: All turns of the model, running ones included.
+        newest: End of the newest monitored window.
+        policy: Cooldown, budget and whether code starts a turn.
     """
-    if asked.kind == "code" and past:
+    if request.kind == "code" and past_turns:
         if not policy.code:
-            return Reply(admitted=False, reason="merged code calls for no turn: the spec's retraining.code is off")
-        if asked.code.measured and not asked.code.changed:
-            return Reply(admitted=False, reason="neither spec nor packages have changed since the champion was trained")
-    names = {"reference": "", "signature": ""}
-    request = TurnRequest.model_validate({**asked.model_dump(include={"model", "kind", "until", "attempts"}), **names})
-    admission = admit(request, past, max(newest, asked.until), policy)
-    return Reply(admitted=admission.admitted, reason=admission.reason)
+            return _refused("merged code starts no turn, because the spec's retraining.code is off")
+        if request.code.measured and not request.code.changed:
+            return _refused("neither spec nor packages have changed since the champion was trained")
+    turn = TurnRequest(
+        model=request.model,
+        kind=request.kind,
+        until=request.until,
+        attempts=request.attempts,
+        reference="",
+        signature="",
+    )
+    return admit(turn, past_turns, max(newest, request.until), policy)
+
+
+def _refused(reason: str) -> Admission:
+    return Admission(admitted=False, reason=reason)

@@ -1,7 +1,7 @@
-"""Turns that broke off, or whose data was refused: how many in a row, and from when on it is tried again. Pure.
+"""Failed turns: how many in a row, and when the next turn may start. Pure.
 
-Such a turn has shown nothing of whether training helps, so it is no attempt in vain; but what breaks each time isn't to
-be repeated at every look either.
+A turn that failed, or whose data was rejected, shows nothing about whether training helps, so it is no attempt in vain.
+But a turn that fails each time should not repeat in every window either.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from everfit.tasks.core.records import Record
 from everfit.tasks.triage.history import PastTurn
 
 
-class Failures(Record):
-    """Turns that broke off one after another, the newest ones of a model.
+class FailureStreak(Record):
+    """The newest turns of a model that failed one after another.
 
     Attributes:
-        turns: They, oldest first.
-        again: From when on the next turn may start by itself.
-        too_many: Whether there are so many that a person is to look.
+        turns: The failed turns, oldest first.
+        again: When the next turn may start automatically.
+        too_many: Whether there are so many that a person is notified.
     """
 
     turns: tuple[PastTurn, ...]
@@ -28,39 +28,40 @@ class Failures(Record):
     too_many: bool
 
     @property
-    def words(self) -> str:
-        """What happened, and what is done about it."""
+    def summary(self) -> str:
+        """What happened and what happens next, in one sentence."""
         last, count = self.turns[-1], len(self.turns)
-        row = "the last turn broke off" if count == 1 else f"{count} turns in a row broke off, the last of them"
-        mend = "mend that and run `everfit train`; " if self.too_many else ""
+        failed = "the last turn failed" if count == 1 else f"the last {count} turns failed, the newest of them"
+        fix = "fix the cause and run `everfit train`; " if self.too_many else ""
         return (
-            f"{row} ({last.turn_id}: {last.why or 'nobody knows why'}); {mend}"
-            f"it is tried again by itself from {self.again:%Y-%m-%d %H:%M} on"
+            f"{failed} ({last.turn_id}: {last.reason or 'the reason is unknown'}); {fix}"
+            f"the next automatic attempt is at {self.again:%Y-%m-%d %H:%M}"
         )
 
 
-def failures(turns: Sequence[PastTurn], policy: RetrainingPolicy) -> Failures | None:
-    """The turns that broke off since the last one that came through; none if that is the newest.
+def failure_streak(turns: Sequence[PastTurn], policy: RetrainingPolicy) -> FailureStreak | None:
+    """Return the turns that have failed since the last success; None if the newest turn succeeded.
 
-    Each further one is waited after for longer, by `back_off_factor`. Where `max_failures` of them have failed one is
-    tried in a span of the budget, so that what mends itself is seen to be mended. Rejected data is no fault of the
-    training and may be better at any time: with a factor of 2 it is waited for about as long as it has been bad.
+    The wait grows by `back_off_factor` after each failure. From `max_failures` failures on, one turn is tried per span
+    of the budget, so that a cause that goes away by itself is noticed. Rejected data is no fault of the training and
+    may improve at any time: with a factor of 2, the wait is about as long as the data has been bad.
 
     Args:
-        turns: Of a model, in any order; those that are open, and those of a user's own flow, are passed over.
+        turns: The model's turns, in any order; open ones, and those of a user's own flow, are left out.
         policy: How long to wait.
     """
     over = sorted(
         (turn for turn in turns if not turn.in_flight and turn.outcome != "other"),
         key=lambda turn: (turn.until, turn.turn_id),
     )
-    came_through = max((place for place, turn in enumerate(over) if not turn.broke_off), default=-1)
-    row = over[came_through + 1 :]
-    if not row:
+    last_success = max((place for place, turn in enumerate(over) if not turn.has_failed), default=-1)
+    failed = over[last_success + 1 :]
+    if not failed:
         return None
     longest = max(policy.budget.per, policy.failure_back_off)
-    crashes = sum(turn.outcome == "failed" for turn in row)
+    crashes = sum(turn.outcome == "failed" for turn in failed)
     wait = longest if crashes >= policy.max_failures else policy.failure_back_off
-    for _ in row[1:]:
+    for _ in failed[1:]:
         wait = timedelta(seconds=min(wait.total_seconds() * policy.back_off_factor, longest.total_seconds()))
-    return Failures(turns=tuple(row), again=row[-1].until + wait, too_many=len(row) >= policy.max_failures)
+    too_many = len(failed) >= policy.max_failures
+    return FailureStreak(turns=tuple(failed), again=failed[-1].until + wait, too_many=too_many)

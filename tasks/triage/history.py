@@ -1,4 +1,4 @@
-"""What triage remembers of a model: past windows and past turns, all in event time."""
+"""The history of a model that triage reads: past windows and past turns, all in event time."""
 
 from datetime import datetime
 from typing import Literal
@@ -6,13 +6,13 @@ from typing import Literal
 from pydantic import AwareDatetime, Field, FiniteFloat
 
 from everfit.tasks.core.records import Record, TriggerKind, Window
-from everfit.tasks.triage.signals import Baseline
+from everfit.tasks.triage.quality_signals import Baseline
 
 Outcome = Literal["running", "awaiting_approval", "promoted", "kept", "rejected", "nothing_new", "failed", "other"]
 """How a turn ended.
 
-`rejected` for its data, `kept` when the challenger was no better. `other` when a user's own flow broke it off, or ended
-it under a name that everfit doesn't know: that says nothing about training.
+`rejected` if its data was, `kept` if the challenger was no better. `other` if a user's own flow broke it off, or ended
+it under a name that everfit does not know: that says nothing about training.
 """
 
 
@@ -22,12 +22,12 @@ class PastQuality(Record):
     window: Window = Field(description="Of the labelled rows.")
     metric: str
     rows: int
-    loss: FiniteFloat = Field(description="Against what was to be expected on these rows; positive when worse.")
+    loss: FiniteFloat = Field(description="Against the quality expected on these rows; positive when worse.")
     standard_error: FiniteFloat
 
 
 class PastWindow(Record):
-    """What was found in a window and decided on it."""
+    """A past window with its evidence in short and its decision."""
 
     window: Window
     reference: str = Field(description="Id of the champion's reference at that time.")
@@ -39,39 +39,39 @@ class PastWindow(Record):
 
     @property
     def judged_quality(self) -> PastQuality | None:
-        """Quality where it says something of the model: what it makes of broken data is the data's fault."""
+        """The quality, unless the data was broken: quality on broken data says nothing about the model."""
         return None if self.verdict == "quarantine" else self.quality
 
 
 class PastTurn(Record):
-    """A turn, what called for it, and whether it helped."""
+    """A turn, its trigger, and whether it helped."""
 
     turn_id: str
     until: AwareDatetime
     kind: TriggerKind = "manual"
-    signature: str = Field(default="", description="Of the triage decision behind it; empty without one.")
-    reference: str = Field(default="", description="Id of the reference that the turn was to replace.")
+    signature: str = Field(default="", description="Of the triage decision that called it; empty without one.")
+    reference: str = Field(default="", description="Id of the reference that the turn should replace.")
     outcome: Outcome
-    helped: bool | None = Field(default=None, description="None while it isn't known.")
-    loss: FiniteFloat | None = Field(default=None, description="What had been lost when it was called for.")
-    level: Baseline | None = Field(default=None, description="The quality that it was to win back.")
+    helped: bool | None = Field(default=None, description="None while it is not known.")
+    loss: FiniteFloat | None = Field(default=None, description="The loss of quality when it was called.")
+    level: Baseline | None = Field(default=None, description="The quality that it should win back.")
     seconds: FiniteFloat | None = Field(default=None, description="How long it took.")
-    why: str = Field(default="", description="Why it broke off, where it did.")
+    reason: str = Field(default="", description="Why it failed, if it did.")
 
     @property
     def in_flight(self) -> bool:
-        """Whether its outcome is still open."""
+        """Whether the outcome is still open."""
         return self.outcome in {"running", "awaiting_approval"}
 
     @property
-    def broke_off(self) -> bool:
-        """Whether it came to no challenger, for it failed or its data was refused: it says nothing of training."""
+    def has_failed(self) -> bool:
+        """Whether it made no challenger, because it failed or its data was rejected: it says nothing about training."""
         return self.outcome in {"failed", "rejected"}
 
     @property
     def shows_nothing(self) -> bool:
-        """Whether nothing follows from it for training: it is open, came to no challenger, or an own flow ended it."""
-        return self.in_flight or self.broke_off or self.outcome == "other"
+        """Whether it says nothing about training: it is open, made no challenger, or a user's own flow ended it."""
+        return self.in_flight or self.has_failed or self.outcome == "other"
 
 
 class History(Record):
@@ -81,29 +81,29 @@ class History(Record):
     turns: tuple[PastTurn, ...] = ()
 
     def before(self, until: datetime) -> "History":
-        """What was known before a window's end, so that a decision made again is the same decision."""
+        """Return the history before a window's end, so that a repeated decision is the same decision."""
         return History(
-            windows=tuple(each for each in self.windows if each.window.until < until),
-            turns=tuple(each for each in self.turns if each.until < until),
+            windows=tuple(window for window in self.windows if window.window.until < until),
+            turns=tuple(turn for turn in self.turns if turn.until < until),
         )
 
     def attempts_in_vain(self, signature: str, reference: str, since: datetime) -> tuple[PastTurn, ...]:
-        """Retrainings for the same trouble that did not help, oldest first.
+        """Return the retrainings for the same problem that did not help, oldest first, since the last that helped.
 
-        Those that kept the reference count, and those that replaced it without helping, back to the last that helped.
+        Turns that kept the reference count, and turns that replaced it without helping.
         """
-        found: list[PastTurn] = []
-        same = [each for each in self.turns if each.until > since and each.signature == signature]
-        for turn in reversed([each for each in same if not each.broke_off and each.outcome != "other"]):
+        in_vain: list[PastTurn] = []
+        same = [turn for turn in self.turns if turn.until > since and turn.signature == signature]
+        for turn in reversed([turn for turn in same if not turn.has_failed and turn.outcome != "other"]):
             if turn.in_flight or (turn.outcome == "promoted" and turn.helped is not False):
                 break
             if turn.reference != reference and turn.outcome != "promoted":
                 continue  # it was about a champion that has been replaced since
-            found.append(turn)
-        return tuple(reversed(found))
+            in_vain.append(turn)
+        return tuple(reversed(in_vain))
 
     def attempts_at(self, signature: str, since: datetime) -> tuple[PastTurn, ...]:
-        """All retrainings that came to their end and were to win back the level that the newest of them was to."""
+        """Return the completed retrainings that should win back the same level as the newest of them."""
         over = [turn for turn in self.turns if not turn.shows_nothing]
         tried = [turn for turn in over if turn.until > since and turn.signature == signature and turn.level is not None]
         return tuple(turn for turn in tried if turn.level == tried[-1].level)

@@ -1,11 +1,11 @@
-"""Whether quality has been lost: how much, beyond which bound, and how sure that is.
+"""Whether quality has been lost: how much, beyond which bound, and how certain that is.
 
-A loss is looked for in every window for years, so an ordinary 95 % test would cry wolf every few months. A loss counts
-when it is both *material* (beyond the policy's bound) and *real*: beyond what chance gives at the confidence that is
-left after dividing the risk of error by the windows and spans that are looked at (Bonferroni). The newest window is
-tested alone and pooled with those before it, so that a strong loss shows at once and a weak one as soon as it can: the
-window-limited scheme of T. L. Lai, "Sequential changepoint detection in quality control and dynamical systems",
-Journal of the Royal Statistical Society B 57 (1995).
+Every window is tested for a loss for years, so an ordinary 95 % test would raise a false alarm every few months. A loss
+counts when it is both *material* (beyond the policy's bound) and *real* (beyond chance, with the risk of error divided
+by the number of tested windows and spans, after Bonferroni). The newest window is tested alone and pooled with those
+before it, so that a strong loss shows at once and a weak one as early as possible: the window-limited scheme of
+T. L. Lai, "Sequential changepoint detection in quality control and dynamical systems", Journal of the Royal Statistical
+Society B 57 (1995).
 """
 
 import math
@@ -13,29 +13,29 @@ from collections.abc import Sequence
 from itertools import groupby, pairwise
 from statistics import NormalDist, fmean, median
 
-from pydantic import FiniteFloat
+from pydantic import AliasChoices, Field, FiniteFloat
 
 from everfit.blocks.metrics import MetricFacts
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.tasks.core.metric_scale import facts_of
 from everfit.tasks.core.records import Record
 from everfit.tasks.triage.history import History, PastQuality
-from everfit.tasks.triage.non_overlapping import apart
-from everfit.tasks.triage.signals import Baseline, EstimateSignal, QualitySignal
+from everfit.tasks.triage.non_overlapping import non_overlapping
+from everfit.tasks.triage.quality_signals import Baseline, EstimateSignal, QualitySignal
 
 SPANS = (1, 2, 4, 8)
-"""Over how many of the newest windows a loss is looked for."""
+"""Numbers of newest windows that are pooled and tested for a loss."""
 
 _NATURAL = 0.35
-"""Windows differ by nature. Until history shows by how much, by this share of the bound (standard deviation)."""
+"""Windows differ naturally: by this share of the bound (standard deviation), until history shows by how much."""
 _PRIOR_STEPS = 3
-"""That assumption weighs as much as so many observed steps from window to window."""
+"""That assumption weighs as much as this many observed steps from window to window."""
 _MEDIAN_CHI_SQUARE = 0.4549
 """Median of the chi-square distribution with one degree of freedom."""
 
 
 class LossEvidence(Record):
-    """What was lost against what was to be expected, in the metric's unit; positive is worse."""
+    """A loss against the expected quality, in the metric's unit; positive is worse."""
 
     metric: str
     value: FiniteFloat
@@ -48,18 +48,18 @@ class LossEvidence(Record):
     windows: int
     rows: int
     lost: bool
-    words: str
+    summary: str = Field(validation_alias=AliasChoices("summary", "words"))
 
 
 def expected_value(baseline: Baseline, chance: float | None, facts: MetricFacts) -> float:
-    """What the champion's hold-out lets one expect on other rows.
+    """Return the quality on other rows that the champion's hold-out predicts.
 
-    Where the best constant answer does worse on these rows than on the hold-out, the rows are harder, and an error
-    larger in the same proportion is no loss. Where they are easier the hold-out's own value stays the yardstick: a
-    champion needn't gain from what others gain from.
+    If the best constant answer is worse on these rows than on the hold-out, the rows are harder, and a proportionally
+    larger error is no loss. If they are easier, the hold-out's own value stays the yardstick: a champion need not gain
+    on easier rows.
 
     Args:
-        baseline: On the hold-out.
+        baseline: The quality on the hold-out.
         chance: The best constant answer's value on these rows.
         facts: The metric's direction and range.
     """
@@ -74,7 +74,7 @@ def expected_value(baseline: Baseline, chance: float | None, facts: MetricFacts)
 
 
 def remember(quality: QualitySignal) -> PastQuality | None:
-    """What later windows need to know of this one's quality; nothing when it says nothing."""
+    """Return a window's quality for later windows; None if its quality is not known."""
     if quality.value is None or quality.standard_error is None or quality.baseline is None or quality.window is None:
         return None
     if quality.biased or quality.status not in {"measured", "not_enough"}:
@@ -93,17 +93,17 @@ def remember(quality: QualitySignal) -> PastQuality | None:
 def realised_loss(
     quality: QualitySignal, history: History, reference: str, policy: MonitoringPolicy, false_alarm_windows: int
 ) -> LossEvidence | None:
-    """Judge the quality on mature labels, with the windows before it.
+    """Test the quality on mature labels for a loss, together with the windows before it.
 
     Args:
         quality: Of the newest labelled window.
         history: Earlier windows.
-        reference: Id of the champion's reference: windows of other champions say nothing of this one.
-        policy: Bound, confidence and the least number of labels.
-        false_alarm_windows: Windows over which the confidence is to hold.
+        reference: Id of the champion's reference; windows of other champions are left out.
+        policy: Bound, confidence and minimum number of labels.
+        false_alarm_windows: Number of windows over which the confidence holds.
 
     Returns:
-        None where quality says nothing: too few labels, or biased ones.
+        None if quality is not known: too few labels, or biased ones.
     """
     newest = remember(quality)
     if newest is None or quality.baseline is None or quality.value is None:
@@ -114,15 +114,15 @@ def realised_loss(
     series = _series(newest, history, reference, policy)
     natural = _spread(history, quality.metric, max(_NATURAL * bound, quality.baseline.spread or 0.0))
     expected = expected_value(quality.baseline, quality.chance, facts)
-    found: list[LossEvidence] = []
+    tested: list[LossEvidence] = []
     for span in SPANS:
         pooled = series[:span]
-        rows = sum(each.rows for each in pooled)
+        rows = sum(window.rows for window in pooled)
         if len(pooled) < span or rows < policy.min_labels:
             continue
         loss, error = _pool(pooled, natural, quality.baseline)
         lost = loss > bound and loss > critical * error and newest.loss > bound / 2
-        found.append(
+        tested.append(
             LossEvidence(
                 metric=quality.metric,
                 value=quality.value,
@@ -135,46 +135,46 @@ def realised_loss(
                 windows=span,
                 rows=rows,
                 lost=lost,
-                words=_words(facts, expected, loss, error, bound=bound, windows=span, rows=rows),
+                summary=_loss_summary(facts, expected, loss, error, bound=bound, windows=span, rows=rows),
             )
         )
-    return next((each for each in found if each.lost), found[0] if found else None)
+    return next((loss for loss in tested if loss.lost), tested[0] if tested else None)
 
 
 def unrecovered_loss(
     quality: QualitySignal, level: Baseline, history: History, reference: str, policy: MonitoringPolicy
 ) -> LossEvidence | None:
-    """Judge the newest window by a level that an earlier champion had, and that retraining was to win back.
+    """Test the newest window against an earlier champion's level, which retraining should win back.
 
-    A champion trained while the world was changing is measured on few rows of what is new, and lives up to a hold-out
-    that is poor itself; there is more to win once more has been seen.
+    A champion that was trained during a change has a poor hold-out itself, with few rows from after the change. A later
+    retraining can do better, because it has more such rows.
 
     Args:
         quality: Of the newest labelled window.
-        level: The earlier champion's.
+        level: The earlier champion's quality on its hold-out.
         history: Earlier windows.
         reference: Id of the champion's reference.
-        policy: Bound, confidence and the least number of labels.
+        policy: Bound, confidence and minimum number of labels.
     """
     if quality.baseline is None:
         return None
     further = _loss(facts_of(quality.metric, quality.baseline.scale), level.value, quality.baseline.value)
     former = quality.model_copy(update={"baseline": level})
     windows = [
-        each.model_copy(update={"quality": each.quality.model_copy(update={"loss": each.quality.loss + further})})
-        for each in history.windows
-        if each.reference == reference and each.quality is not None
+        window.model_copy(update={"quality": window.quality.model_copy(update={"loss": window.quality.loss + further})})
+        for window in history.windows
+        if window.reference == reference and window.quality is not None
     ]
     return realised_loss(former, History(windows=tuple(windows)), reference, policy, false_alarm_windows=1)
 
 
 def estimated_loss(estimate: EstimateSignal, policy: MonitoringPolicy, false_alarm_windows: int) -> LossEvidence | None:
-    """Judge the quality that was estimated without labels.
+    """Test the quality that was estimated without labels for a loss.
 
     Args:
-        estimate: With a band that past errors have widened already.
+        estimate: The estimate; its standard error includes past errors.
         policy: Bound and confidence.
-        false_alarm_windows: Windows over which the confidence is to hold.
+        false_alarm_windows: Number of windows over which the confidence holds.
     """
     if estimate.value is None or estimate.standard_error is None or estimate.baseline is None:
         return None
@@ -198,8 +198,8 @@ def estimated_loss(estimate: EstimateSignal, policy: MonitoringPolicy, false_ala
         windows=1,
         rows=estimate.rows,
         lost=loss > bound and loss > critical * error,
-        words="estimated: "
-        + _words(facts, estimate.baseline.value, loss, error, bound=bound, windows=1, rows=estimate.rows),
+        summary="estimated: "
+        + _loss_summary(facts, estimate.baseline.value, loss, error, bound=bound, windows=1, rows=estimate.rows),
     )
 
 
@@ -212,24 +212,28 @@ def _critical(confidence: float, looks: int) -> float:
 
 
 def _series(newest: PastQuality, history: History, reference: str, policy: MonitoringPolicy) -> list[PastQuality]:
-    """The newest window and those before it, newest first, none overlapping another and none from before a gap."""
+    """Return the newest window and those before it, newest first, without overlap and from the recent past only."""
     oldest = newest.window.until - policy.window * (SPANS[-1] + 1)
-    own = [found for each in history.windows if each.reference == reference and (found := each.judged_quality)]
-    past = [each for each in own if each.window.until > oldest and each.metric == newest.metric]
-    return [newest, *apart(past, lambda each: each.window, before=newest.window)]
+    own = [
+        quality for window in history.windows if window.reference == reference and (quality := window.judged_quality)
+    ]
+    past = [quality for quality in own if quality.window.until > oldest and quality.metric == newest.metric]
+    return [newest, *non_overlapping(past, lambda quality: quality.window, before=newest.window)]
 
 
 def _spread(history: History, metric: str, assumed: float) -> float:
-    """By how much windows differ beyond sampling error, from the steps between neighbours; at least as assumed.
+    """Return the natural spread between windows, from the steps between neighbours; at least the assumed one.
 
-    Steps, because a slow trend hardly moves them, and their median, because a single fall doesn't: J. von Neumann et
+    A slow trend hardly changes the steps, and a single fall hardly changes their median: J. von Neumann et
     al., "The mean square successive difference", Annals of Mathematical Statistics 12 (1941).
     """
-    all_known = [(each.reference, found) for each in history.windows if (found := each.judged_quality)]
+    all_known = [
+        (window.reference, quality) for window in history.windows if (quality := window.judged_quality) is not None
+    ]
     known = [
-        each
-        for _, of_one in groupby(all_known, key=lambda each: each[0])
-        for each in reversed(apart(of_one, lambda each: each[1].window))
+        pair
+        for _, pairs in groupby(all_known, key=lambda pair: pair[0])
+        for pair in reversed(non_overlapping(pairs, lambda pair: pair[1].window))
     ]
     steps, noise = [], []
     for (before, old), (after, new) in pairwise(known):
@@ -244,22 +248,22 @@ def _spread(history: History, metric: str, assumed: float) -> float:
 
 
 def _pool(pooled: Sequence[PastQuality], natural: float, baseline: Baseline) -> tuple[float, float]:
-    """Mean loss of the windows, weighted by precision, and its standard error with the hold-out's own."""
-    weights = [1 / (each.standard_error**2 + natural**2 + 1e-300) for each in pooled]
+    """Return the mean loss of windows, weighted by precision, and its standard error including the hold-out's."""
+    weights = [1 / (quality.standard_error**2 + natural**2 + 1e-300) for quality in pooled]
     total = sum(weights)
-    loss = sum(weight * each.loss for weight, each in zip(weights, pooled, strict=True)) / total
-    # The hold-out is a stretch of time as well, and differs by nature too; a longer one less so.
-    length = min(1.0, fmean(each.rows for each in pooled) / max(baseline.rows, 1))
+    loss = sum(weight * quality.loss for weight, quality in zip(weights, pooled, strict=True)) / total
+    # The hold-out is a stretch of time as well and differs naturally too; a longer one less so.
+    length = min(1.0, fmean(quality.rows for quality in pooled) / max(baseline.rows, 1))
     return loss, math.sqrt(1 / total + baseline.standard_error**2 + length * natural**2)
 
 
-def _words(
+def _loss_summary(
     facts: MetricFacts, expected: float, loss: float, error: float, *, bound: float, windows: int, rows: int
 ) -> str:
     where = "in this window" if windows == 1 else f"over the last {windows} windows"
     value = expected - loss if facts.greater_is_better else expected + loss
-    size = "as much as" if abs(loss) < 5e-5 else f"{abs(loss):.2g} {'worse' if loss > 0 else 'better'} than"
+    distance = "equal to" if abs(loss) < 5e-5 else f"{abs(loss):.2g} {'worse' if loss > 0 else 'better'} than"
     return (
-        f"{facts.name} is {value:.4g} {where}, {size} the {expected:.4g} that the hold-out lets expect "
+        f"{facts.name} is {value:.4g} {where}, {distance} the {expected:.4g} expected from the hold-out "
         f"(standard error {error:.2g}, bound {bound:.2g}, {rows:,} rows)"
     )

@@ -1,127 +1,68 @@
-"""The rules of triage, one small function each: evidence in, a finding or nothing out."""
+"""The rules of triage, in their order: each maps the evidence to a finding, or to None.
+
+The order of `RULES` is the order of precedence: bad data before lost quality, lost quality before drift, drift before
+all other reasons to retrain. `healthy` comes last, when every essential area was measured and no rule applies.
+"""
 
 import math
+from collections.abc import Callable
 from statistics import NormalDist
 
 from everfit.blocks.policy import format_duration
-from everfit.tasks.triage.case import Case, Finding, call, sign
-from everfit.tasks.triage.signals import Area, Signals
+from everfit.tasks.triage.area import Area
+from everfit.tasks.triage.case import Case, Finding, request_retraining, sign
+from everfit.tasks.triage.loss_rules import (
+    bad_release,
+    estimated_loss_rule,
+    missing_labels,
+    realised_loss_rule,
+    unrecovered_loss_rule,
+)
+from everfit.tasks.triage.signals import OwnSignal, SignalAction
 
 
 def bad_data(case: Case) -> Finding | None:
-    """The data is broken: nothing is learned from it."""
+    """The data is broken, so no model may learn from it."""
     problems = case.signals.data.bad
     if not problems:
         return None
-    signature = sign("data", sorted((each.kind, each.column or "") for each in problems))
+    signature = sign("data", sorted((problem.kind, problem.column or "") for problem in problems))
     lasting = case.lasting(signature)
-    reasons = tuple(each.words for each in problems)
+    reasons = tuple(problem.summary for problem in problems)
     if lasting >= case.policy.retraining.data_problem_windows:
-        reasons += (f"for {lasting} windows now: mend the source, or accept the change in the spec's expectations",)
+        reasons += (
+            f"this has lasted {lasting} windows: fix the source, or accept the change in the spec's expectations",
+        )
     return Finding(rule="bad_data", verdict="quarantine", reasons=reasons, signature=signature)
 
 
 def unknown_data(case: Case) -> Finding | None:
-    """Whether the data is good couldn't be found out, so nothing may be learned from it."""
+    """The data could not be checked, so no model may learn from it."""
     if case.signals.data.status != "failed":
         return None
-    reason = f"the data could not be checked: {case.signals.data.reason or 'no reason was given'}"
+    reason = f"the data could not be checked: {case.signals.data.reason or 'the reason is unknown'}"
     return Finding(rule="unknown_data", verdict="escalate", reasons=(reason,), signature=sign("failed", "data"))
 
 
 def silent_feed(case: Case) -> Finding | None:
-    """Nothing came, where something was to be expected."""
+    """No rows came, although some were expected."""
     data = case.signals.data
     if data.rows or data.status not in {"measured", "not_enough"} or not data.expected_rows:
         return None
-    reason = f"no rows came, about {data.expected_rows:,.0f} were expected"
+    reason = f"no rows came; about {data.expected_rows:,.0f} were expected"
     return Finding(rule="silent_feed", verdict="escalate", reasons=(reason,), signature=sign("silent"))
 
 
-def bad_release(case: Case) -> Finding | None:
-    """Quality was lost right after a release, and the champion before it is better on the same rows."""
-    reference, previous, window = case.signals.reference, case.signals.previous, case.signals.quality.window
-    loss, rules = case.realised, case.policy
-    if reference.previous_version is None or window is None or loss is None or not previous.measured:
-        return None
-    if previous.gain is None or previous.p_value is None:
-        return None
-    since = window.since or reference.released
-    baking = since < reference.released + rules.rollback_within and window.until > reference.released
-    # A release is looked at in the few windows of its bake time only, and the comparison is paired: ordinary
-    # confidence, divided by those windows, is enough.
-    looks = max(1.0, rules.rollback_within / rules.monitoring.window)
-    alpha = (1 - rules.monitoring.confidence) / looks
-    if not baking or previous.gain <= 0 or previous.p_value > alpha:
-        return None
-    if loss.loss <= loss.bound or loss.z <= NormalDist().inv_cdf(rules.monitoring.confidence):
-        return None
-    return Finding(
-        rule="bad_release",
-        verdict="roll_back",
-        reasons=(
-            loss.words,
-            f"version {reference.version} was released at {reference.released:%Y-%m-%d %H:%M}",
-            f"version {reference.previous_version} is {previous.gain:.4g} better (p {previous.p_value:.2g}, same rows)",
-        ),
-        signature=sign("bad_release", reference.version),
-    )
-
-
-def realised_loss_rule(case: Case) -> Finding | None:
-    """Quality on mature labels is lost beyond the bound, with confidence."""
-    loss = case.realised
-    if loss is None or not loss.lost:
-        return None
-    reasons = [loss.words]
-    quality = case.signals.quality
-    if quality.chance is not None and (loss.value <= quality.chance) == (loss.expected > quality.chance):
-        reasons.append(f"that is no better than the best constant answer ({quality.chance:.4g})")
-    return call("realised_loss", "quality", case, reasons, signature=sign("loss", loss.metric), loss=loss)
-
-
-def unrecovered_loss_rule(case: Case) -> Finding | None:
-    """Retraining has not won back what an earlier champion had; as more is seen, there is more to learn."""
-    loss, level = case.unrecovered, case.level
-    if loss is None or level is None or not loss.lost:
-        return None
-    signature = sign("loss", loss.metric)
-    tried = case.attempts_at_level
-    reasons = [f"an earlier champion reached {level.value:.4g} on its hold-out; {loss.words}"]
-    return call("unrecovered_loss", "quality", case, reasons, signature=signature, loss=loss, attempts=tried)
-
-
-def estimated_loss_rule(case: Case) -> Finding | None:
-    """Quality is lost by estimate, where no labels have come that would say."""
-    loss, estimate = case.estimated, case.signals.estimate
-    if loss is None or not loss.lost or case.realised is not None:
-        return None
-    if estimate.trust < case.policy.retraining.min_trust:
-        return None
-    reasons = [loss.words, f"no mature labels say otherwise; trust in the estimate is {estimate.trust:.2f}"]
-    signature = sign("estimated_loss", loss.metric)
-    return call("estimated_loss", "quality", case, reasons, signature=signature, loss=loss)
-
-
-def missing_labels(case: Case) -> Finding | None:
-    """Labels stopped coming: quality can't be known, and there is nothing to learn from."""
-    quality = case.signals.quality
-    if not quality.lacks_labels:
-        return None
-    reason = f"{quality.coverage:.1%} of the mature rows have a label; {quality.usual_coverage:.1%} is usual"
-    return Finding(rule="missing_labels", verdict="escalate", reasons=(reason,), signature=sign("missing_labels"))
-
-
 def drift_retraining(case: Case) -> Finding | None:
-    """Drift persists, and the spec wants a retraining for that alone."""
+    """Drift persists, and the spec asks to retrain on drift alone."""
     if case.policy.retraining.on != "drift" or not case.drift_persists:
         return None
-    return call("drift_retraining", "drift", case, _drift_words(case), signature=sign("drift"))
+    return request_retraining("drift_retraining", "drift", case, _drift_summary(case), signature=sign("drift"))
 
 
-def dissatisfaction(case: Case) -> Finding | None:
-    """A figure of the users' own is out of its bounds."""
-    values = {each.metric: each.value for each in case.signals.satisfaction if each.measured}
+def user_metric(case: Case) -> Finding | None:
+    """A metric of the users is out of its bounds."""
+    values = {area.metric: area.value for area in case.signals.user_metrics if area.measured}
     reasons, broken = [], []
     for policy in case.policy.retraining.user_metrics:
         value = values.get(policy.metric)
@@ -136,136 +77,175 @@ def dissatisfaction(case: Case) -> Finding | None:
         broken.append(policy.metric)
     if not reasons:
         return None
-    return call("dissatisfaction", "satisfaction", case, reasons, signature=sign("satisfaction", sorted(broken)))
+    return request_retraining(
+        "user_metric", "user_metric", case, reasons, signature=sign("satisfaction", sorted(broken))
+    )
+
+
+def signal_retraining(case: Case) -> Finding | None:
+    """A signal of the user is not ok, and its spec asks to retrain."""
+    problems = _signal_problems(case, "retrain")
+    if not problems:
+        return None
+    signature = sign("signal", sorted(signal.signal for signal in problems))
+    reasons = [signal.problem for signal in problems]
+    return request_retraining("signal_retraining", "signal", case, reasons, signature=signature)
 
 
 def changed_code(case: Case) -> Finding | None:
-    """Spec or packages have changed since the champion was trained; each change gives one turn."""
+    """Spec or packages have changed since the champion was trained; each change starts one turn."""
     code = case.signals.code
     signature = sign("code", code.state)
-    done = any(turn.signature == signature and not turn.broke_off for turn in case.history.turns)
+    done = any(turn.signature == signature and not turn.has_failed for turn in case.history.turns)
     if not case.policy.retraining.code or not code.measured or not code.changed or done:
         return None
     return Finding(rule="changed_code", verdict="retrain", reasons=code.changed, signature=signature, kind="code")
 
 
 def enough_new_data(case: Case) -> Finding | None:
-    """So much has matured since the last turn that the spec wants to learn from it."""
+    """Enough rows have got mature labels since the last turn to retrain."""
     bounds, labels = case.policy.retraining.new_data, case.signals.labels
     if bounds is None or not labels.measured:
         return None
     trained_on = case.signals.reference.training_rows
     by_share = None if bounds.share is None or not trained_on else bounds.share * trained_on
-    wanted = min((each for each in (bounds.rows, by_share) if each is not None), default=None)
-    if wanted is None or labels.new_rows < wanted:
+    needed = min((bound for bound in (bounds.rows, by_share) if bound is not None), default=None)
+    if needed is None or labels.new_rows < needed:
         return None
-    reason = f"{labels.new_rows:,} rows have matured since the last turn; {wanted:,.0f} call for one"
+    reason = f"{labels.new_rows:,} rows got mature labels since the last turn; {needed:,.0f} are enough to retrain"
     return Finding(
         rule="enough_new_data", verdict="retrain", reasons=(reason,), signature=sign("new_data"), kind="new_data"
     )
 
 
 def due_by_schedule(case: Case) -> Finding | None:
-    """The last turn is a whole period ago."""
+    """The last turn is a full period ago."""
     period, reference = case.policy.retraining.schedule, case.signals.reference
-    ends = [turn.until for turn in case.history.turns if not turn.broke_off]
+    ends = [turn.until for turn in case.history.turns if not turn.has_failed]
     last = max([reference.trained_until, *ends])
     if period is None or case.signals.window.until - last < period:
         return None
-    reason = f"the last turn was at {last:%Y-%m-%d %H:%M}; the schedule's period is {format_duration(period)}"
+    reason = f"the last turn was at {last:%Y-%m-%d %H:%M}; the schedule asks for one every {format_duration(period)}"
     return Finding(
         rule="due_by_schedule", verdict="retrain", reasons=(reason,), signature=sign("schedule"), kind="schedule"
     )
 
 
 def failed_evidence(case: Case) -> Finding | None:
-    """Something broke while looking, so nobody knows."""
-    failed = {name: area for name, area in _areas(case.signals).items() if area.status == "failed"}
+    """A measurement broke, so a person must look."""
+    failed = [area for area in case.signals.areas() if area.status == "failed"]
     if not failed:
         return None
-    reasons = tuple(f"{name} could not be measured: {area.reason or 'no reason'}" for name, area in failed.items())
-    signature = sign("failed", sorted(failed))
+    reasons = tuple(f"{area.title} could not be measured: {area.reason or 'the reason is unknown'}" for area in failed)
+    signature = sign("failed", sorted(area.title for area in failed))
     return Finding(rule="failed_evidence", verdict="escalate", reasons=reasons, signature=signature)
 
 
+def signal_escalation(case: Case) -> Finding | None:
+    """A signal of the user is not ok, and its spec asks to notify a person."""
+    problems = _signal_problems(case, "escalate")
+    if not problems:
+        return None
+    signature = sign("signal", sorted(signal.signal for signal in problems))
+    reasons = tuple(signal.problem for signal in problems)
+    return Finding(rule="signal_escalation", verdict="escalate", reasons=reasons, signature=signature)
+
+
 def persistent_drift(case: Case) -> Finding | None:
-    """Inputs or predictions have moved, and quality hasn't: worth knowing, no reason to retrain."""
+    """Inputs or predictions have drifted but quality has not: worth watching, no reason to retrain."""
     if not case.drift_persists:
         return None
-    return Finding(rule="persistent_drift", verdict="watch", reasons=_drift_words(case), signature=sign("drift"))
+    return Finding(rule="persistent_drift", verdict="watch", reasons=_drift_summary(case), signature=sign("drift"))
 
 
 def uncertain(case: Case) -> Finding | None:
-    """Something is off, but not enough or not surely enough to act on."""
+    """Something is unusual, but not enough or not surely enough to act on."""
     signals, loss, estimated = case.signals, case.realised, case.estimated
-    reasons = [each.words for each in signals.data.suspicious]
+    reasons = [concern for area in signals.areas() for concern in area.concerns]
     if signals.drift.drifted:
-        reasons += _drift_words(case)
+        reasons += _drift_summary(case)
     if loss is not None and not loss.lost and loss.loss > loss.bound:
-        reasons.append(f"{loss.words}; not sure yet")
+        reasons.append(f"{loss.summary}; this is not certain yet")
     if estimated is not None and estimated.lost and estimated_loss_rule(case) is None:
-        reasons.append(f"{estimated.words}; not acted on, trust in the estimate is {signals.estimate.trust:.2f}")
-    if signals.quality.biased:
-        reasons.append(signals.quality.reason or "labelled rows differ from unlabelled ones, so quality isn't judged")
-    reasons += [f"quality is lost in the slice {each}" for each in signals.quality.lost_slices]
-    reasons += _value_words(case)
-    reasons += signals.operations.alarms
+        trust = f"trust in the estimate is only {signals.estimate.trust:.2f}"
+        reasons.append(f"{estimated.summary}; no action, because {trust}")
+    reasons += _value_summary(case)
     if not reasons:
         return None
     return Finding(rule="uncertain", verdict="watch", reasons=tuple(reasons), signature=sign("uncertain"))
 
 
 def unmeasured(case: Case) -> Finding | None:
-    """What wasn't measured is not healthy."""
-    needed = _areas(case.signals, needed=True)
-    if case.policy.retraining.code:
-        needed["code"] = case.signals.code
-    unknown = {name: area for name, area in needed.items() if not area.measured}
+    """An essential area was not measured, so the window does not count as healthy."""
+    unknown = [area for area in case.signals.areas() if _is_essential(area, case) and not area.measured]
     if not unknown:
         return None
     reasons = tuple(
-        f"{name} could not be measured: {area.reason or area.status.replace('_', ' ')}"
-        for name, area in unknown.items()
+        f"{area.title} could not be measured: {area.reason or area.status.replace('_', ' ')}" for area in unknown
     )
-    return Finding(rule="unmeasured", verdict="watch", reasons=reasons, signature=sign("unmeasured", sorted(unknown)))
+    signature = sign("unmeasured", sorted(area.title for area in unknown))
+    return Finding(rule="unmeasured", verdict="watch", reasons=reasons, signature=signature)
 
 
 def healthy(case: Case) -> Finding:
-    """Everything was looked at, and nothing found."""
-    words = case.realised.words if case.realised is not None else "quality is within its bound"
-    reasons = ("the data is good", "inputs and predictions are where they were", words)
+    """Every essential area was measured, and no rule applies."""
+    quality = case.realised.summary if case.realised is not None else "quality is within its bound"
+    reasons = ("the data is good", "inputs and predictions have not drifted", quality)
     return Finding(rule="healthy", verdict="healthy", reasons=reasons, signature=sign("healthy"))
 
 
-def _value_words(case: Case) -> list[str]:
-    """What rows are worth less than on the hold-out: surely, and by more than the allowed share."""
+RULES: tuple[Callable[[Case], Finding | None], ...] = (
+    bad_data,
+    unknown_data,
+    silent_feed,
+    bad_release,
+    realised_loss_rule,
+    unrecovered_loss_rule,
+    estimated_loss_rule,
+    missing_labels,
+    drift_retraining,
+    user_metric,
+    signal_retraining,
+    changed_code,
+    enough_new_data,
+    due_by_schedule,
+    failed_evidence,
+    signal_escalation,
+    persistent_drift,
+    uncertain,
+    unmeasured,
+    healthy,
+)
+"""In order of precedence."""
+
+
+def _is_essential(area: Area, case: Case) -> bool:
+    """Return whether a healthy window needs an area; changes of code only if the spec asks for them."""
+    return area.essential or (area is case.signals.code and case.policy.retraining.code)
+
+
+def _signal_problems(case: Case, action: SignalAction) -> list[OwnSignal]:
+    return [signal for signal in case.signals.own if signal.problem and signal.action == action]
+
+
+def _value_summary(case: Case) -> list[str]:
+    """Return how far the business value of a row is below the hold-out's, if that is certain and beyond the bound."""
     quality, rules = case.signals.quality, case.policy.monitoring
     now, before = quality.value_per_row, quality.baseline_value_per_row
     if now is None or before is None or quality.value_error is None or quality.baseline_value_error is None:
         return []
     error = math.hypot(quality.value_error, quality.baseline_value_error)
-    sure = before - now > NormalDist().inv_cdf(rules.confidence) * error
-    if not sure or before - now <= rules.max_loss * abs(before):
+    is_certain = before - now > NormalDist().inv_cdf(rules.confidence) * error
+    if not is_certain or before - now <= rules.max_loss * abs(before):
         return []
-    words = f"a row is worth {now:.4g} {quality.value_unit}".rstrip() + f", {before:.4g} on the hold-out"
-    return [words]
+    value = f"a row is worth {now:.4g} {quality.value_unit}".rstrip()
+    return [f"{value}, compared with {before:.4g} on the hold-out"]
 
 
-def _drift_words(case: Case) -> tuple[str, ...]:
-    drift, (seen, known) = case.signals.drift, case.drifts
+def _drift_summary(case: Case) -> tuple[str, ...]:
+    drift, (drifted, compared) = case.signals.drift, case.drifts
     columns = ", ".join(drift.columns[:8]) + (f" and {len(drift.columns) - 8} more" if len(drift.columns) > 8 else "")
-    return (f"drift in {seen} of the last {known} windows" + (f": {columns}" if columns else ""), *drift.beside)
-
-
-def _areas(signals: Signals, *, needed: bool = False) -> dict[str, Area]:
-    areas: dict[str, Area] = {"data": signals.data, "drift": signals.drift, "quality": signals.quality}
-    if needed:
-        return areas
-    others: dict[str, Area] = {
-        "estimated quality": signals.estimate,
-        "the previous champion": signals.previous,
-        "new labels": signals.labels,
-        "code": signals.code,
-        "operations": signals.operations,
-    }
-    return areas | others | {each.metric: each for each in signals.satisfaction}
+    return (
+        f"drift in {drifted} of the last {compared} windows" + (f": {columns}" if columns else ""),
+        *drift.beside,
+    )

@@ -1,43 +1,27 @@
-"""The frozen evidence that triage reads: one small record per thing that was looked at.
+"""The frozen evidence that triage reads: one record per evidence area, and all of them for one window.
 
-Each area says whether it could be measured. What could not be measured is never read as healthy.
+Each area says whether it could be measured. An area that could not be measured never counts as healthy.
 """
 
-from typing import Literal, Self, TypeVar
+from collections.abc import Iterator
+from typing import Literal
 
-from pydantic import AwareDatetime, Field, FiniteFloat, model_validator
+from pydantic import AliasChoices, AwareDatetime, Field, FiniteFloat
 
-from everfit.tasks.core.metric_scale import MetricScale
 from everfit.tasks.core.records import Record, Window
-
-Status = Literal["measured", "not_enough", "absent", "failed"]
-"""`not_enough`: too few rows or labels to say anything; `absent`: wasn't looked at; `failed`: looking at it failed."""
-
-
-class Area(Record):
-    """One thing that was looked at."""
-
-    status: Status = "absent"
-    reason: str = Field(default="", description="In words, above all why it could not be measured.")
-
-    @property
-    def measured(self) -> bool:
-        """Whether its numbers mean something."""
-        return self.status == "measured"
+from everfit.tasks.triage.area import Area
+from everfit.tasks.triage.quality_signals import EstimateSignal, PreviousSignal, QualitySignal
 
 
-_AreaT = TypeVar("_AreaT", bound=Area)
-
-
-class Reference(Record):
-    """The champion and what it was trained on."""
+class ChampionReference(Record):
+    """The champion, and what it was trained on."""
 
     version: int
     id: str = Field(description="Names the reference, such as the digest of its snapshot or profile.")
-    released: AwareDatetime = Field(description="In event time: as of what decided it, usually its turn.")
+    released: AwareDatetime = Field(description="In event time: when the release was decided, usually by its turn.")
     trained_until: AwareDatetime
     training_rows: int | None = None
-    previous_version: int | None = Field(default=None, description="The champion before it, if it is kept.")
+    previous_version: int | None = Field(default=None, description="The previous champion, if it is kept.")
 
 
 class Problem(Record):
@@ -45,169 +29,235 @@ class Problem(Record):
 
     kind: str = Field(description="Such as `frozen`, `missing`, `unseen`, `implausible`, `expectation`.")
     column: str | None = None
-    words: str
+    summary: str = Field(validation_alias=AliasChoices("summary", "words"))
 
 
 class DataSignal(Area):
-    """Whether the window's data can be relied upon."""
+    """Whether the window's data can be trusted."""
+
+    name = "data"
+    label = "data"
+    measures = "rows that are missing, frozen, implausible, out of range or against the spec's expectations"
+    essential = True
 
     rows: int = 0
-    expected_rows: FiniteFloat | None = Field(default=None, description="By the pace of the reference.")
-    bad: tuple[Problem, ...] = Field(default=(), description="The data is broken; nothing is to be learned from it.")
-    suspicious: tuple[Problem, ...] = Field(default=(), description="Worth a look, but may be a change of the world.")
+    expected_rows: FiniteFloat | None = Field(default=None, description="At the reference's pace.")
+    bad: tuple[Problem, ...] = Field(default=(), description="The data is broken; no model may learn from it.")
+    suspicious: tuple[Problem, ...] = Field(default=(), description="Unusual data that may be a real change.")
+
+    @property
+    def details(self) -> str:
+        """Rows and the first problems."""
+        problems = [problem.summary for problem in (*self.bad, *self.suspicious)]
+        return "; ".join([f"{self.rows:,} rows", *problems[:4]])
+
+    @property
+    def concerns(self) -> tuple[str, ...]:
+        """Suspicious data; bad data has a rule of its own."""
+        return tuple(problem.summary for problem in self.suspicious)
 
 
 class DriftSignal(Area):
     """Whether inputs or predictions have moved away from the reference."""
 
+    name = "drift"
+    label = "drift"
+    measures = "the distance of inputs, predictions and explanations from the champion's reference"
+    essential = True
+    required = ("drifted",)
+
     drifted: bool | None = None
-    columns: tuple[str, ...] = Field(default=(), description="Those that have drifted.")
-    share: FiniteFloat | None = Field(default=None, description="Of the features that have drifted.")
+    columns: tuple[str, ...] = Field(default=(), description="The columns that have drifted.")
+    share: FiniteFloat | None = Field(default=None, description="Share of the features that have drifted.")
     prediction: bool | None = Field(default=None, description="Whether the predictions have drifted.")
     explanations: FiniteFloat | None = Field(
-        default=None, description="How far what the champion rests its answers on has moved, from 0 to 1."
+        default=None, description="Distance of the champion's explanations from the reference's, from 0 to 1."
     )
     joint: FiniteFloat | None = Field(
-        default=None, description="ROC AUC of a classifier that tells the window from the reference."
+        default=None, description="ROC AUC of a classifier that separates the window from the reference."
     )
-    beside: tuple[str, ...] = Field(default=(), description="Drift that no single column shows, in words.")
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        return _require(self, "drifted")
-
-
-class Baseline(Record):
-    """The champion's quality on its hold-out: what live quality is compared with."""
-
-    value: FiniteFloat
-    standard_error: FiniteFloat = Field(ge=0)
-    rows: int
-    chance: FiniteFloat | None = Field(default=None, description="The best constant answer's value on the same rows.")
-    spread: FiniteFloat | None = Field(
-        default=None, ge=0, description="By how much the value differs between stretches of time, beyond chance."
-    )
-    scale: MetricScale | None = Field(
-        default=None,
-        exclude_if=lambda scale: scale is None,
-        description="Direction and range of a user's own metric; None of a metric of everfit.",
-    )
-
-
-class QualitySignal(Area):
-    """Quality on rows whose labels are mature."""
-
-    metric: str = ""
-    window: Window | None = Field(default=None, description="Of the labelled rows; older than the rest by maturity.")
-    rows: int = 0
-    value: FiniteFloat | None = None
-    standard_error: FiniteFloat | None = Field(default=None, ge=0)
-    chance: FiniteFloat | None = Field(default=None, description="The best constant answer's value on these rows.")
-    baseline: Baseline | None = None
-    coverage: FiniteFloat | None = Field(default=None, description="Share of the mature rows that have a label.")
-    usual_coverage: FiniteFloat | None = Field(default=None, description="The same in the reference or before.")
-    biased: bool = Field(default=False, description="Whether labelled rows differ from the unlabelled ones.")
-    lost_slices: tuple[str, ...] = Field(default=(), description="Slices that have lost, corrected for their number.")
-    value_per_row: FiniteFloat | None = Field(default=None, description="Business value, by the spec's value matrix.")
-    value_error: FiniteFloat | None = Field(default=None, ge=0, description="Standard error of it.")
-    value_interval: tuple[FiniteFloat, FiniteFloat] | None = Field(default=None, description="At 95 %.")
-    value_unit: str = ""
-    baseline_value_per_row: FiniteFloat | None = Field(default=None, description="The same on the hold-out.")
-    baseline_value_error: FiniteFloat | None = Field(default=None, ge=0)
+    beside: tuple[str, ...] = Field(default=(), description="Drift that no single column shows, one sentence each.")
 
     @property
-    def lacks_labels(self) -> bool:
-        """Whether less than half of the labels have come that usually come."""
-        return self.coverage is not None and self.coverage < (self.usual_coverage or 0) / 2
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        return _require(self, "value", "standard_error", "baseline", "window")
-
-
-class EstimateSignal(Area):
-    """Quality estimated for rows that have no mature labels yet."""
-
-    method: str = ""
-    metric: str = ""
-    rows: int = 0
-    value: FiniteFloat | None = None
-    standard_error: FiniteFloat | None = Field(default=None, ge=0, description="Widened by how far past ones were off.")
-    trust: FiniteFloat = Field(default=0.5, ge=0, le=1, description="Earned by past estimates that came true.")
-    baseline: Baseline | None = None
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        return _require(self, "value", "standard_error", "baseline")
-
-
-class PreviousSignal(Area):
-    """The champion before this one, on the same labelled rows."""
-
-    version: int | None = None
-    rows: int = 0
-    gain: FiniteFloat | None = Field(default=None, description="Positive when the previous one is better.")
-    p_value: FiniteFloat | None = Field(default=None, description="Of such a gain if it were not better.")
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        return _require(self, "gain", "p_value")
+    def details(self) -> str:
+        """The columns that have drifted."""
+        beside = "; ".join(self.beside)
+        if not self.columns:
+            return beside or self.reason or "no column has drifted"
+        share = "" if self.share is None else f"{self.share:.0%} of the features have drifted: "
+        return f"{share}{', '.join(self.columns[:6])}" + (f"; {beside}" if beside else "")
 
 
 class LabelsSignal(Area):
-    """What there is to learn from: rows with mature labels since the last turn."""
+    """Rows that got a mature label since the last turn."""
+
+    name = "labels"
+    label = "new labels"
+    measures = "rows that got a mature label since the last turn, and so can be learned from"
 
     new_rows: int = 0
 
-
-class SatisfactionSignal(Area):
-    """A figure of the users' own."""
-
-    metric: str
-    value: FiniteFloat | None = None
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        return _require(self, "value")
+    @property
+    def details(self) -> str:
+        """The number of new rows."""
+        return f"{self.new_rows:,} rows to learn from"
 
 
 class CodeSignal(Area):
     """What has changed in spec and packages since the champion was trained."""
 
+    name = "code"
+    label = "spec and packages"
+    measures = "changes of the spec and of package versions since the champion was trained"
+
     state: str = Field(default="", description="Digest of the present spec and package versions.")
-    changed: tuple[str, ...] = Field(default=(), description="In words, one per change.")
+    changed: tuple[str, ...] = Field(default=(), description="One sentence per change.")
+
+    @property
+    def details(self) -> str:
+        """The changes."""
+        return "; ".join(self.changed) or "neither spec nor packages have changed"
 
 
-class OperationsSignal(Area):
-    """How the service is doing."""
+class ServiceHealthSignal(Area):
+    """The health of the prediction service."""
+
+    name = "service_health"
+    label = "service health"
+    measures = "latency, errors, outliers and the age of unlogged predictions of the prediction service"
 
     predictions: int = 0
     figures: dict[str, FiniteFloat] = Field(
         default_factory=dict, description="Such as error_rate, p99_ms, spool_age_s."
     )
-    alarms: tuple[str, ...] = Field(default=(), description="Figures out of bounds, in words.")
+    alarms: tuple[str, ...] = Field(default=(), description="Figures out of bounds, one sentence each.")
+
+    @property
+    def details(self) -> str:
+        """The main figures and all alarms."""
+        formats = {"p99_ms": "p99 {:.3g} ms", "error_rate": "{:.2%} errors", "spool_age_s": "spool {:.0f} s old"}
+        formats |= {"outlier_share": "{:.1%} outliers"}
+        known = [form.format(self.figures[name]) for name, form in formats.items() if name in self.figures]
+        return "; ".join([f"{self.predictions:,} predictions", *known, *self.alarms])
+
+    @property
+    def concerns(self) -> tuple[str, ...]:
+        """The alarms."""
+        return self.alarms
+
+    @property
+    def numbers(self) -> dict[str, FiniteFloat]:
+        """The service's own figures, without its counters, and the number of predictions."""
+        if not self.measured:
+            return {}
+        return {"predictions": float(self.predictions), **{k: v for k, v in self.figures.items() if " " not in k}}
+
+
+class UserMetricSignal(Area):
+    """A metric of the user, such as an acceptance rate, averaged over the window."""
+
+    name = "user_metrics"
+    label = "user metrics"
+    measures = "metrics of the users from a source of their own (`retraining.user_metrics`)"
+    required = ("value",)
+
+    metric: str
+    value: FiniteFloat | None = None
+
+    @property
+    def title(self) -> str:
+        """The metric's name."""
+        return self.metric
+
+    @property
+    def details(self) -> str:
+        """The value."""
+        return "" if self.value is None else f"{self.value:.4g}, {self.reason}"
+
+
+SignalAction = Literal["watch", "escalate", "retrain"]
+"""What triage does when a signal of the user is not ok."""
+
+
+class OwnSignal(Area):
+    """A signal that a function of the user has measured (`monitoring.signals`)."""
+
+    name = "own"
+    label = "own signals"
+    measures = "signals that functions of the user measure (`monitoring.signals`)"
+    essential = True
+    required = ("ok",)
+
+    signal: str = Field(description="The signal's name in the spec.")
+    value: FiniteFloat | None = None
+    ok: bool | None = Field(default=None, description="Whether the value is within its bounds.")
+    action: SignalAction = "watch"
+
+    @property
+    def title(self) -> str:
+        """The signal's name."""
+        return self.signal
+
+    @property
+    def details(self) -> str:
+        """Value, verdict and reason."""
+        value = [] if self.value is None else [f"{self.value:.4g}"]
+        return "; ".join([*value, "ok" if self.ok else "not ok", *([self.reason] if self.reason else [])])
+
+    @property
+    def problem(self) -> str:
+        """Why the signal is not ok; empty if it is ok or was not measured."""
+        if not self.measured or self.ok:
+            return ""
+        return f"{self.signal}: {self.reason or 'not ok'}"
+
+    @property
+    def concerns(self) -> tuple[str, ...]:
+        """The problem, where the spec asks to watch it; the other actions have rules of their own."""
+        return (self.problem,) if self.problem and self.action == "watch" else ()
 
 
 class Signals(Record):
-    """All that is known of one window of one model."""
+    """All evidence of one window of one model."""
 
     model: str
     window: Window
-    reference: Reference
+    reference: ChampionReference
     data: DataSignal = Field(default_factory=DataSignal)
     drift: DriftSignal = Field(default_factory=DriftSignal)
     quality: QualitySignal = Field(default_factory=QualitySignal)
     estimate: EstimateSignal = Field(default_factory=EstimateSignal)
     previous: PreviousSignal = Field(default_factory=PreviousSignal)
     labels: LabelsSignal = Field(default_factory=LabelsSignal)
-    satisfaction: tuple[SatisfactionSignal, ...] = ()
     code: CodeSignal = Field(default_factory=CodeSignal)
-    operations: OperationsSignal = Field(default_factory=OperationsSignal)
+    service_health: ServiceHealthSignal = Field(
+        default_factory=ServiceHealthSignal, validation_alias=AliasChoices("service_health", "operations")
+    )
+    user_metrics: tuple[UserMetricSignal, ...] = Field(
+        default=(), validation_alias=AliasChoices("user_metrics", "satisfaction")
+    )
+    own: tuple[OwnSignal, ...] = ()
 
+    def areas(self) -> tuple[Area, ...]:
+        """Return every evidence area, each user metric and each signal of the user by itself."""
+        return tuple(self._areas())
 
-def _require(area: _AreaT, *names: str) -> _AreaT:
-    """Refuse an area that says that it was measured and lacks the numbers."""
-    missing = [name for name in names if getattr(area, name) is None]
-    if area.measured and missing:
-        raise ValueError(f"{type(area).__name__} was measured but has no {missing[0]!r}; give it, or another status")
-    return area
+    def failures(self) -> list[str]:
+        """Return the areas whose measurement broke, with the reason."""
+        return [f"{area.title}: {area.reason}" for area in self.areas() if area.status == "failed"]
+
+    def numbers(self) -> dict[str, float]:
+        """Return all measured numbers by `area.field`, such as `quality.value`."""
+        return {
+            f"{area.name if area.title == area.label else area.title}.{field}": value
+            for area in self.areas()
+            for field, value in area.numbers.items()
+        }
+
+    def _areas(self) -> Iterator[Area]:
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if isinstance(value, Area):
+                yield value
+            elif isinstance(value, tuple):
+                yield from value

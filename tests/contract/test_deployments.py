@@ -17,7 +17,7 @@ from everfit.blocks.settings import Settings
 from everfit.deployments.server import files, lint, stack
 from everfit.deployments.server.automations import _plain
 from everfit.deployments.server.changes import differing
-from everfit.tasks.core import events
+from everfit.tasks.core import event_names
 
 FLOWS = sorted(path.stem.removesuffix("_flow") for path in (Path(__file__).parents[2] / "flows").glob("[a-z]*.py"))
 
@@ -151,7 +151,7 @@ def test_a_spec_that_gets_no_deployment_is_refused_before_anything_is_started(
 
 def test_the_document_tells_of_every_event() -> None:
     text = (Path(__file__).parents[2] / "docs/server.md").read_text()
-    assert set(re.findall(r"^\| `(everfit\.[\w.-]+)` \|", text, flags=re.MULTILINE)) == events.NAMES
+    assert set(re.findall(r"^\| `(everfit\.[\w.-]+)` \|", text, flags=re.MULTILINE)) == event_names.EVENTS
 
 
 def test_events_that_are_told_in_another_order_are_no_change() -> None:

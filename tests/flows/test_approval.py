@@ -22,7 +22,7 @@ from everfit.deployments.cli.runs import result_of
 from everfit.flows.approval_flow import approval
 from everfit.flows.training_flow import training
 from everfit.tasks import gate as gating
-from everfit.tasks.core.events import APPROVAL_REQUESTED, RELEASE_PROMOTED, TURN_FINISHED
+from everfit.tasks.core.event_names import APPROVAL_REQUESTED, RELEASE_PROMOTED, TURN_FINISHED
 from everfit.tasks.core.records import Trigger
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.registry import model_registry

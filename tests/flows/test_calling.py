@@ -15,7 +15,7 @@ from everfit.blocks.settings import Settings
 from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger.requests import RequestOutcome
 from everfit.tasks.steps import requests
-from everfit.tasks.triage.event_requests import Reply
+from everfit.tasks.triage.admission import Admission
 from everfit.tasks.turns.context import Context
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -38,7 +38,7 @@ def deployment() -> Iterator[UUID]:
 
 
 def ask(context: Context) -> RequestOutcome:
-    yes = Reply(admitted=True, reason="so it was decided")
+    yes = Admission(admitted=True, reason="so it was decided")
     return context.ledger.turns.request("small", TRIGGER, WINDOW, may_start=lambda _: yes)
 
 

@@ -26,7 +26,7 @@ from everfit.tasks.batch import label_collection
 from everfit.tasks.core.records import Trigger
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.monitoring.report import report_process
-from everfit.tasks.monitoring.triage_history import OUTCOME, TRIAGE, Judged, history_of, recalled
+from everfit.tasks.monitoring.triage_history import OUTCOME, TRIAGE, JudgedWindow, history_of, read_triages
 from everfit.tasks.registry import model_registry
 from everfit.tasks.turns.context import Context
 
@@ -92,7 +92,7 @@ def test_before_the_first_champion_there_is_nothing_to_watch(model: str, capsys:
     assert (found["verdict"], found["champion"], found["turn_id"]) == (None, None, None)
     window_view.print_window(found)
     told = " ".join(capsys.readouterr().out.split())
-    assert told.startswith("deliveries: NothingToWatch, there is no champion yet, and so nothing to watch; ")
+    assert told.startswith("deliveries: NothingToWatch, there is no champion to monitor yet; ")
 
 
 def test_healthy_stays_healthy(world: str) -> None:
@@ -173,13 +173,13 @@ def test_all_that_a_spec_can_ask_for_is_read(world: str) -> None:
     assert found["verdict"] == "quarantine"  # a tenth of the distances is beyond what the user expects
     assert [problem["kind"] for problem in signals["data"]["bad"]] == ["expectation"]
     assert "max_value=9" in found["reasons"][0]
-    assert (signals["satisfaction"][0]["status"], signals["satisfaction"][0]["value"]) == ("measured", 4.5)
+    assert (signals["user_metrics"][0]["status"], signals["user_metrics"][0]["value"]) == ("measured", 4.5)
     low, high = signals["quality"]["value_interval"]
     assert low < signals["quality"]["value_per_row"] < high
     assert signals["quality"]["value_unit"] == "EUR"
     assert 0.4 < signals["drift"]["joint"] < 0.6
     assert signals["drift"]["explanations"] < 0.2
-    assert signals["operations"]["figures"]["outlier_share"] < 0.05
+    assert signals["service_health"]["figures"]["outlier_share"] < 0.05
 
 
 def test_labels_that_stop_are_told_to_a_person(world: str) -> None:
@@ -252,8 +252,8 @@ def test_concept_shift_is_retrained_once_and_the_new_champion_is_better(workspac
     assert after["signals"]["quality"]["value"] > first["signals"]["quality"]["value"] + 0.3
     # What came of the turn is part of what triage remembers.
     later = window_of(3)[1]
-    judged = recalled(here.ledger.decisions.of("deliveries", kind=TRIAGE), later)
-    assert all(isinstance(each, Judged) for each in judged)
+    judged = read_triages(here.ledger.decisions.of("deliveries", kind=TRIAGE), later)
+    assert all(isinstance(each, JudgedWindow) for each in judged)
     helped = [turn.helped for turn in history_of(judged, here.ledger.turns.of("deliveries"), later).turns]
     assert helped == [None, True]
     [outcome] = here.ledger.decisions.of("deliveries", kind=OUTCOME)

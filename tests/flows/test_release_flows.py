@@ -12,12 +12,12 @@ from everfit.blocks.settings import Settings
 from everfit.flows.monitoring_flow import monitoring
 from everfit.flows.reconcile_flow import reconcile
 from everfit.flows.rollback_flow import rollback
-from everfit.tasks.core.events import RELEASE_ROLLED_BACK
+from everfit.tasks.core.event_names import RELEASE_ROLLED_BACK
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.ledger.leases import Leases
-from everfit.tasks.monitoring.champion_at import ROLLBACK, Standing
-from everfit.tasks.monitoring.monitored_model import Watched
+from everfit.tasks.monitoring.champion_at import ROLLBACK, ChampionAt
+from everfit.tasks.monitoring.monitored_model import MonitoredModel
 from everfit.tasks.registry import model_registry
 from everfit.tasks.registry.mlflow_client import tracking_client
 from everfit.tasks.release import release as releasing
@@ -92,12 +92,12 @@ def test_monitoring_begins_with_what_is_really_the_champion(spec: str) -> None:
 UNTIL = datetime(2013, 4, 1, tzinfo=UTC)
 
 
-def watched(spec: str, until: datetime = UNTIL) -> Watched:
+def monitored(spec: str, until: datetime = UNTIL) -> MonitoredModel:
     """A window that version 2 was judged in."""
     context = Context(load_spec(spec), Settings())
-    champion = Standing(model="flights", version=2, run_id="r", released=UNTIL, previous_version=1)
+    champion = ChampionAt(model="flights", version=2, run_id="r", released=UNTIL, previous_version=1)
     version = model_registry.model_version(context.mlflow, "flights", 2)
-    return Watched(context, until, champion, version, (), ())
+    return MonitoredModel(context, until, champion, version, (), ())
 
 
 def decided(name: str = "lost", verdict: str = "roll_back") -> TriageDecision:
@@ -106,7 +106,7 @@ def decided(name: str = "lost", verdict: str = "roll_back") -> TriageDecision:
 
 
 def rolled_back(spec: str, name: str = "lost", until: datetime = UNTIL) -> bool:
-    found: bool = actions.roll_back.fn(watched(spec, until), decided(name))
+    found: bool = actions.roll_back_champion.fn(monitored(spec, until), decided(name))
     return found
 
 
@@ -175,7 +175,9 @@ def test_triage_takes_back_nothing_that_came_while_it_waited(spec: str, monkeypa
     assert current is not None
     assert (current.version, noted()) == (3, [])
     told = [
-        actions.final_state(watched(spec), signals(), decided(verdict=verdict), None, "run", rolled_back=done).name
+        actions.monitoring_state(
+            monitored(spec), signals(), decided(verdict=verdict), None, "run", rolled_back=done
+        ).name
         for verdict, done in (("roll_back", False), ("roll_back", True), ("watch", False))
     ]
     assert told == ["RollbackOvertaken", "RolledBack", "Watching"]

@@ -20,7 +20,7 @@ from everfit.blocks.errors import DataError, EverfitError, SourceError
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli.runs import result_of
 from everfit.flows.training_flow import training
-from everfit.tasks.core.events import DATA_REJECTED, RELEASE_PROMOTED, TURN_FINISHED
+from everfit.tasks.core.event_names import DATA_REJECTED, RELEASE_PROMOTED, TURN_FINISHED
 from everfit.tasks.core.records import Trigger
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.registry import model_registry, tracking

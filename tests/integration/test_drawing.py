@@ -12,7 +12,7 @@ from support.evidently import break_evidently
 from everfit.blocks.monitoring import MonitoringPolicy, ServiceHealthPolicy
 from everfit.tasks.monitoring.report import report_process
 from everfit.tasks.monitoring.report.drift_report import LARGEST, DriftReportError
-from everfit.tasks.monitoring.report.report_process import Drawing
+from everfit.tasks.monitoring.report.report_process import ReportJob
 
 POLICY = MonitoringPolicy(report_rows=500, service_health=ServiceHealthPolicy(token="secret"))
 
@@ -24,10 +24,10 @@ def _no_painter_is_left() -> Iterator[None]:
     report_process.close()
 
 
-def begin(policy: MonitoringPolicy = POLICY) -> Drawing:
+def begin(policy: MonitoringPolicy = POLICY) -> ReportJob:
     sides = [pd.DataFrame(np.random.default_rng(seed).normal(size=(600, 2)), columns=["a", "b"]) for seed in (0, 1)]
     result = drift_between(*sides, ["a", "b"], policy)
-    return Drawing.begin(*sides, policy, columns=["a", "b"], result=result)
+    return ReportJob.begin(*sides, policy, columns=["a", "b"], result=result)
 
 
 def test_one_process_draws_one_report_after_the_other_and_two_at_once_have_two() -> None:
@@ -60,7 +60,7 @@ def test_what_evidently_raises_is_the_reason(base: str, tmp_path: Path, monkeypa
 
 def test_what_can_not_be_handed_over_is_told_to_whoever_waits() -> None:
     mixed = pd.DataFrame({"a": [1, "one", b"1"]})
-    strange = Drawing.begin(mixed, mixed, POLICY, columns=["a"])
+    strange = ReportJob.begin(mixed, mixed, POLICY, columns=["a"])
 
     with pytest.raises(DriftReportError, match="could not be begun: Arrow"):
         strange.wait()

@@ -19,7 +19,8 @@ from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.monitoring.triage_history import TRIAGE
-from everfit.tasks.triage.signals import Baseline, DriftSignal, QualitySignal, Reference, Signals
+from everfit.tasks.triage.quality_signals import Baseline, QualitySignal
+from everfit.tasks.triage.signals import ChampionReference, DriftSignal, Signals
 from everfit.tasks.turns.turn_record import TurnRecord
 
 INFRA = Path(__file__).parents[2] / "infra"
@@ -66,7 +67,7 @@ def ledger(host: str) -> Ledger:
     signals = Signals(
         model="flights",
         window=looked,
-        reference=Reference(version=1, id="r", released=NOW - 9 * DAY, trained_until=NOW - 9 * DAY),
+        reference=ChampionReference(version=1, id="r", released=NOW - 9 * DAY, trained_until=NOW - 9 * DAY),
         drift=DriftSignal(status="measured", drifted=True, columns=("temp",), share=0.4),
         quality=QualitySignal(
             status="measured",

@@ -10,7 +10,7 @@ from support.events import emitted
 from support.processes import everfit
 
 from everfit.blocks.settings import Settings
-from everfit.tasks.core.events import RELEASE_ROLLED_BACK
+from everfit.tasks.core.event_names import RELEASE_ROLLED_BACK
 from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.registry import model_registry

@@ -8,16 +8,8 @@ from everfit.tasks.core.records import Window
 from everfit.tasks.triage import TriageDecision, triage
 from everfit.tasks.triage.case import TriagePolicy, sign
 from everfit.tasks.triage.history import History, PastQuality, PastTurn, PastWindow
-from everfit.tasks.triage.signals import (
-    Baseline,
-    DataSignal,
-    DriftSignal,
-    LabelsSignal,
-    Problem,
-    QualitySignal,
-    Reference,
-    Signals,
-)
+from everfit.tasks.triage.quality_signals import Baseline, QualitySignal
+from everfit.tasks.triage.signals import ChampionReference, DataSignal, DriftSignal, LabelsSignal, Problem, Signals
 
 WEEK = timedelta(days=7)
 START = datetime(2013, 3, 4, tzinfo=UTC)
@@ -28,7 +20,7 @@ def week(number: int) -> Window:
     return Window(since=START + number * WEEK, until=START + (number + 1) * WEEK)
 
 
-def reference(**changes: Any) -> Reference:
+def reference(**changes: Any) -> ChampionReference:
     facts: dict[str, Any] = {
         "version": 3,
         "id": "reference-3",
@@ -37,7 +29,7 @@ def reference(**changes: Any) -> Reference:
         "training_rows": 20_000,
         "previous_version": 2,
     }
-    return Reference(**(facts | changes))
+    return ChampionReference(**(facts | changes))
 
 
 def quality(value: float = 0.75, number: int = 0, **changes: Any) -> QualitySignal:
@@ -104,7 +96,7 @@ def decide(found: Signals, history: History | None = None, **retraining: Any) ->
 
 
 def broken(kind: str, column: str) -> DataSignal:
-    problem = Problem(kind=kind, column=column, words=f"{column}: {kind}")
+    problem = Problem(kind=kind, column=column, summary=f"{column}: {kind}")
     return DataSignal(status="measured", rows=2_000, expected_rows=2_000, bad=(problem,))
 
 

@@ -7,17 +7,16 @@ from support.triage import HOLDOUT, SICK, SIX, START, attempt, broken, past, qua
 
 from everfit.tasks.triage.case import sign
 from everfit.tasks.triage.history import History
+from everfit.tasks.triage.quality_signals import EstimateSignal, PreviousSignal, QualitySignal
 from everfit.tasks.triage.signals import (
     CodeSignal,
     DataSignal,
     DriftSignal,
-    EstimateSignal,
     LabelsSignal,
-    OperationsSignal,
-    PreviousSignal,
-    QualitySignal,
-    SatisfactionSignal,
+    OwnSignal,
+    ServiceHealthSignal,
     Signals,
+    UserMetricSignal,
 )
 
 CASES: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
@@ -102,7 +101,7 @@ CASES: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
     "drift absent": (signals(drift=DriftSignal()), History(), {}, "watch", "unmeasured"),
     "data absent": (signals(data=DataSignal()), History(), {}, "watch", "unmeasured"),
     "the service is in trouble": (
-        signals(operations=OperationsSignal(status="measured", alarms=("error rate 12 %",))),
+        signals(operations=ServiceHealthSignal(status="measured", alarms=("error rate 12 %",))),
         History(),
         {},
         "watch",
@@ -243,10 +242,10 @@ CASES: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
     ),
     "turns that broke off three times": (
         signals(9, quality=quality(0.65, 9)),
-        History(turns=tuple(attempt(n, "failed", why="MemoryError") for n in (6, 7, 8))),
+        History(turns=tuple(attempt(n, "failed", reason="MemoryError") for n in (6, 7, 8))),
         {},
         "escalate",
-        "turns_break_off",
+        "failing_turns",
     ),
     "tried three times, and long ago": (
         signals(10, quality=quality(0.65, 10)),
@@ -353,7 +352,7 @@ CASES: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
     "enough new rows by share": (signals(), History(), {"new_data": {"share": 0.1}}, "retrain", "enough_new_data"),
     "not enough new rows": (signals(), History(), {"new_data": {"share": 0.2}}, "healthy", "healthy"),
     "users are not satisfied": (
-        signals(satisfaction=(SatisfactionSignal(status="measured", metric="accepted", value=0.4),)),
+        signals(user_metrics=(UserMetricSignal(status="measured", metric="accepted", value=0.4),)),
         History(),
         {
             "user_metrics": [
@@ -361,7 +360,49 @@ CASES: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
             ]
         },
         "retrain",
-        "dissatisfaction",
+        "user_metric",
+    ),
+    "a signal of the user asks to retrain": (
+        signals(own=(OwnSignal(status="measured", signal="stock", value=0.4, ok=False, action="retrain"),)),
+        History(),
+        {},
+        "retrain",
+        "signal_retraining",
+    ),
+    "a signal of the user asks for a person": (
+        signals(own=(OwnSignal(status="measured", signal="stock", ok=False, reason="empty", action="escalate"),)),
+        History(),
+        {},
+        "escalate",
+        "signal_escalation",
+    ),
+    "a signal of the user is watched": (
+        signals(own=(OwnSignal(status="measured", signal="stock", ok=False),)),
+        History(),
+        {},
+        "watch",
+        "uncertain",
+    ),
+    "a signal of the user is ok": (
+        signals(own=(OwnSignal(status="measured", signal="stock", ok=True, action="retrain"),)),
+        History(),
+        {},
+        "healthy",
+        "healthy",
+    ),
+    "a signal of the user lacks rows": (
+        signals(own=(OwnSignal(status="not_enough", signal="stock", reason="9 rows"),)),
+        History(),
+        {},
+        "watch",
+        "unmeasured",
+    ),
+    "a signal of the user raises": (
+        signals(own=(OwnSignal(status="failed", signal="stock", reason="KeyError: 'stock'", action="retrain"),)),
+        History(),
+        {},
+        "escalate",
+        "failed_evidence",
     ),
     "the spec has changed": (
         signals(code=CodeSignal(status="measured", state="abc", changed=("features: + wind_gust",))),

@@ -35,7 +35,7 @@ LONGEST = 300.0
 _JOB, _OUTCOME, _SIDES = "job.json", "outcome.json", ("reference.parquet", "window.parquet")
 
 
-class Painter:
+class ReportWorker:
     """A process that has imported Evidently, or is about to, and draws one report after the other."""
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class Painter:
         return lines[-1] if lines else "it said nothing"
 
 
-_spare: list[Painter] = []
+_spare: list[ReportWorker] = []
 _lock = threading.Lock()
 
 
@@ -95,7 +95,7 @@ def warm_up() -> None:
     """Start the process that will draw, while there is other work to do."""
     with _lock:
         if not _spare:
-            _spare.append(Painter())
+            _spare.append(ReportWorker())
 
 
 @atexit.register
@@ -107,12 +107,12 @@ def close() -> None:
 
 
 @dataclass
-class Drawing:
+class ReportJob:
     """A report that is being drawn, or the reason why it could not be begun."""
 
     folder: "TemporaryDirectory[str]"
     began: float
-    painter: Painter | None = None
+    painter: ReportWorker | None = None
     problem: str = ""
 
     @classmethod
@@ -124,7 +124,7 @@ class Drawing:
         *,
         columns: Sequence[str],
         result: DriftResult | None = None,
-    ) -> "Drawing":
+    ) -> "ReportJob":
         """Begin to draw, and don't wait for it; the arguments are those of `drift_html`.
 
         What goes wrong is told by `wait`, with what goes wrong in drawing.
@@ -133,7 +133,7 @@ class Drawing:
         try:
             drawing._write_job(reference, current, policy, columns, result)
             with _lock:
-                drawing.painter = _spare.pop() if _spare else Painter()
+                drawing.painter = _spare.pop() if _spare else ReportWorker()
             drawing.painter.begin(Path(drawing.folder.name))
         except Exception as error:  # noqa: BLE001 - told to whoever waits, as an error
             drawing.problem = f"Evidently's report could not be begun: {type(error).__name__}: {error}"
@@ -190,7 +190,7 @@ class Drawing:
         self.folder.cleanup()
 
 
-def draw(folder: Path) -> None:
+def draw_report(folder: Path) -> None:
     """Draw what a folder's job says, and leave beside it what became of it."""
     job = json.loads((folder / _JOB).read_text(encoding="utf-8"))
     old, new = (pd.read_parquet(folder / name) for name in _SIDES)
@@ -209,7 +209,7 @@ def main() -> None:
     told, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints is not for the process that waits
     import_evidently()
     for line in sys.stdin:
-        draw(Path(line.rstrip("\n")))
+        draw_report(Path(line.rstrip("\n")))
         print("done", file=told, flush=True)
 
 

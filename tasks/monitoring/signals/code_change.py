@@ -1,20 +1,30 @@
-"""What has changed in spec and packages since the champion was trained. What isn't known is never "no change"."""
+"""The evidence area `code`: changes of spec and packages since the champion was trained.
+
+What is not known is never "no change".
+"""
 
 import json
 
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.ledger import Turn
+from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.registry import tracking
 from everfit.tasks.triage.signals import CodeSignal
 from everfit.tasks.turns.context import Context
 
 
+def compare_with_training(window: MonitoredWindow) -> CodeSignal:
+    """Compare spec and packages with those of the champion."""
+    monitored = window.monitored
+    return read_code(monitored.context, monitored.turn, monitored.champion.run_id)
+
+
 def read_code(context: Context, turn: Turn | None, run_id: str) -> CodeSignal:
-    """Compare spec and packages with those that the champion was trained with.
+    """Compare spec and packages with those of the champion; absent if the spec does not ask for it.
 
     Args:
-        context: The model's.
-        turn: That trained the champion.
+        context: The model's spec and storage.
+        turn: The turn that trained the champion.
         run_id: The champion's MLflow run.
     """
     if not context.spec.retraining.code:
@@ -24,23 +34,26 @@ def read_code(context: Context, turn: Turn | None, run_id: str) -> CodeSignal:
 
 
 def code_signal(spec: ModelSpec, turn: Turn | None, packages: str, trained_with: str | None) -> CodeSignal:
-    """What has changed; `not_enough` where that can't be told.
+    """Return what has changed; `not_enough` if that is not known.
 
     Args:
-        spec: As it is now.
-        turn: That trained the champion; none if none of this ledger did.
-        packages: Versions, as JSON.
-        trained_with: The same of the champion; none if its run doesn't say.
+        spec: The present spec.
+        turn: The turn that trained the champion; None if it is not in this ledger.
+        packages: The present package versions, as JSON.
+        trained_with: The champion's package versions; None if its run does not have them.
     """
     changed, unknown = [], []
     if turn is None:
-        unknown.append("no turn of this ledger has trained the champion, so its spec isn't known")
+        unknown.append("no turn of this ledger trained the champion, so its spec is not known")
     elif turn.spec_digest != spec.digest():
         changed.append("the model spec has changed since the champion was trained")
     if trained_with is None:
-        unknown.append("the champion's run doesn't say which package versions it was trained with")
+        unknown.append("the champion's run does not have the package versions of its training")
     elif trained_with != packages:
         changed.append(f"package versions have changed from {trained_with} to {packages}")
-    status = "not_enough" if unknown and not changed else "measured"
-    told = {"status": status, "reason": "; ".join(unknown), "changed": tuple(changed)}
-    return CodeSignal.model_validate(told | {"state": f"{spec.digest()}-{packages}"})
+    return CodeSignal(
+        status="not_enough" if unknown and not changed else "measured",
+        reason="; ".join(unknown),
+        changed=tuple(changed),
+        state=f"{spec.digest()}-{packages}",
+    )

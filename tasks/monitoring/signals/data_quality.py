@@ -17,7 +17,7 @@ from everfit.tasks.statistics.histograms import ColumnHistogram, Histograms
 from everfit.tasks.statistics.profile import ColumnProfile, Profile
 from everfit.tasks.statistics.run_lengths import longest_within
 
-FindingKind = Literal[
+DataFindingKind = Literal[
     "absent_column",
     "broken_sensor",
     "frozen_feed",
@@ -47,15 +47,15 @@ class Feed(Record):
     max_age: Duration | None = Field(default=None, description="Allowed age of it at the window's end.")
 
 
-class Finding(Record):
+class DataFinding(Record):
     """One thing that is wrong or strange."""
 
-    kind: FindingKind
+    kind: DataFindingKind
     severity: Severity
     subject: str = Field(description="The column or feed; several are separated by commas.")
     value: float | None = Field(description="What was measured, by kind: a share of rows, or hours.")
     bound: float = Field(description="What is allowed.")
-    words: str
+    summary: str
 
 
 class DataQuality(Record):
@@ -63,7 +63,7 @@ class DataQuality(Record):
 
     status: Literal["good", "suspect", "bad", "unknown"] = Field(description="Unknown when there are too few rows.")
     rows: int
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[DataFinding, ...] = ()
     window: Window | None = None
 
 
@@ -96,9 +96,9 @@ def data_quality(
             if profile.role == "feature"
         ]
         findings += _repeated(reference, current, bounds)
-        watched = [pair for pair in pairs if not policy.ignored(pair[0].name)]
-        stuck = stuck_columns(watched, bounds)
-        findings += _frozen(stuck, len(watched), bounds)
+        monitored = [pair for pair in pairs if not policy.ignored(pair[0].name)]
+        stuck = stuck_columns(monitored, bounds)
+        findings += _frozen(stuck, len(monitored), bounds)
         for profile, counts in pairs:
             findings += _filled(profile, counts, bounds)
             if counts.values >= FEWEST_ROWS and profile.name not in stuck and not policy.ignored(profile.name):
@@ -116,31 +116,33 @@ def data_quality(
     )
 
 
-def _feed(feed: Feed, bounds: DataQualityPolicy, window: Window | None, default: Duration) -> Iterator[Finding]:
+def _feed(feed: Feed, bounds: DataQualityPolicy, window: Window | None, default: Duration) -> Iterator[DataFinding]:
     if feed.expected_rows and feed.rows < bounds.volume_share * feed.expected_rows:
         share = feed.rows / feed.expected_rows
-        words = f"{feed.name}: {feed.rows:,} rows where about {feed.expected_rows:,.0f} were expected"
-        yield _finding("volume", "suspect", feed.name, (share, bounds.volume_share), words)
+        summary = f"{feed.name}: {feed.rows:,} rows where about {feed.expected_rows:,.0f} were expected"
+        yield _finding("volume", "suspect", feed.name, (share, bounds.volume_share), summary)
     if window is None:
         return
     allowed = feed.max_age or bounds.max_age or default
     if feed.newest is None:
-        words = f"{feed.name}: no row has come at all"
-        yield _finding("stale_feed", "suspect", feed.name, (None, allowed.total_seconds() / 3600), words)
+        summary = f"{feed.name}: no row has come at all"
+        yield _finding("stale_feed", "suspect", feed.name, (None, allowed.total_seconds() / 3600), summary)
     elif (age := window.until - feed.newest) > allowed:
-        words = f"{feed.name}: the newest row is of {feed.newest:%Y-%m-%d %H:%M}, older than {format_duration(allowed)}"
+        summary = (
+            f"{feed.name}: the newest row is of {feed.newest:%Y-%m-%d %H:%M}, older than {format_duration(allowed)}"
+        )
         hours = age.total_seconds() / 3600
-        yield _finding("stale_feed", "suspect", feed.name, (hours, allowed.total_seconds() / 3600), words)
+        yield _finding("stale_feed", "suspect", feed.name, (hours, allowed.total_seconds() / 3600), summary)
 
 
-def _repeated(reference: Profile, current: Histograms, bounds: DataQualityPolicy) -> Iterator[Finding]:
+def _repeated(reference: Profile, current: Histograms, bounds: DataQualityPolicy) -> Iterator[DataFinding]:
     before, now = reference.repeated_rows / max(1, reference.rows), current.repeated_rows / current.rows
     if now - before < bounds.repeated_share:
         return
     nearly_all = now >= bounds.frozen_share
-    words = f"{now:.0%} of the rows repeat an earlier one in every feature, {before:.0%} did in the reference"
-    kind: FindingKind = "frozen_feed" if nearly_all else "repeated_rows"
-    yield _finding(kind, "bad" if nearly_all else "suspect", "rows", (now, before + bounds.repeated_share), words)
+    summary = f"{now:.0%} of the rows repeat an earlier one in every feature, {before:.0%} did in the reference"
+    kind: DataFindingKind = "frozen_feed" if nearly_all else "repeated_rows"
+    yield _finding(kind, "bad" if nearly_all else "suspect", "rows", (now, before + bounds.repeated_share), summary)
 
 
 def stuck_columns(
@@ -158,54 +160,54 @@ def stuck_columns(
     return stuck
 
 
-def _frozen(stuck: dict[str, float], columns: int, bounds: DataQualityPolicy) -> Iterator[Finding]:
+def _frozen(stuck: dict[str, float], columns: int, bounds: DataQualityPolicy) -> Iterator[DataFinding]:
     if len(stuck) > 1 and len(stuck) * 3 >= columns:
         names, lowest = ", ".join(stuck), min(stuck.values())
-        words = f"{len(stuck)} of {columns} columns hold one value each and used to vary: {names}"
-        yield _finding("frozen_feed", "bad", names, (lowest, bounds.frozen_share), words)
+        summary = f"{len(stuck)} of {columns} columns hold one value each and used to vary: {names}"
+        yield _finding("frozen_feed", "bad", names, (lowest, bounds.frozen_share), summary)
         return
     for name, share in stuck.items():
-        words = f"{name}: {share:.0%} of the rows hold one single value, and it used to vary"
-        yield _finding("broken_sensor", "bad", name, (share, bounds.frozen_share), words)
+        summary = f"{name}: {share:.0%} of the rows hold one single value, and it used to vary"
+        yield _finding("broken_sensor", "bad", name, (share, bounds.frozen_share), summary)
 
 
-def _filled(profile: ColumnProfile, counts: ColumnHistogram, bounds: DataQualityPolicy) -> Iterator[Finding]:
+def _filled(profile: ColumnProfile, counts: ColumnHistogram, bounds: DataQualityPolicy) -> Iterator[DataFinding]:
     name, before, now = profile.name, profile.missing_share, counts.missing_share
     invalid = counts.invalid / counts.rows
     natural = longest_within(profile.spells, counts.rows).missing
     if not counts.present:
-        words = f"{name}: the rows don't have this column any more"
-        yield _finding("absent_column", "bad", name, (1.0, 0.0), words)
+        summary = f"{name}: the rows don't have this column any more"
+        yield _finding("absent_column", "bad", name, (1.0, 0.0), summary)
     elif invalid > bounds.implausible_share:
-        words = f"{name}: {invalid:.1%} of the rows hold something that is no number"
-        yield _finding("not_numeric", "bad", name, (invalid, bounds.implausible_share), words)
+        summary = f"{name}: {invalid:.1%} of the rows hold something that is no number"
+        yield _finding("not_numeric", "bad", name, (invalid, bounds.implausible_share), summary)
     elif now - before >= bounds.missing_jump and now >= min(1.0, natural + 0.05):
-        words = f"{name}: {now:.0%} of the rows have no value, {before:.0%} had none in the reference"
+        summary = f"{name}: {now:.0%} of the rows have no value, {before:.0%} had none in the reference"
         # A column that is mostly empty anyway means something by it, such as no gusts on a calm day.
         severity: Severity = "bad" if before < 0.5 else "suspect"
-        yield _finding("missing", severity, name, (now, before + bounds.missing_jump), words)
+        yield _finding("missing", severity, name, (now, before + bounds.missing_jump), summary)
 
 
-def _range(profile: ColumnProfile, counts: ColumnHistogram, bounds: DataQualityPolicy) -> Iterator[Finding]:
+def _range(profile: ColumnProfile, counts: ColumnHistogram, bounds: DataQualityPolicy) -> Iterator[DataFinding]:
     name, now = profile.name, f"{counts.minimum:g} to {counts.maximum:g}"
     if profile.minimum is None or profile.maximum is None:
-        words = f"{name}: the reference has no value in this column, and {counts.values:,} rows have one now ({now})"
-        yield _finding("out_of_range", "suspect", name, (1.0, bounds.out_of_range_share), words)
+        summary = f"{name}: the reference has no value in this column, and {counts.values:,} rows have one now ({now})"
+        yield _finding("out_of_range", "suspect", name, (1.0, bounds.out_of_range_share), summary)
         return
     before = f"{profile.minimum:g} to {profile.maximum:g}"
     implausible, outside = counts.implausible / counts.values, counts.outside / counts.values
     if implausible > bounds.implausible_share:
-        words = (
+        summary = (
             f"{name}: {implausible:.1%} of the values are more than {bounds.implausible_ranges:g} times the range of "
             f"{before} away from it ({now}): a code for missing, or another unit"
         )
-        yield _finding("implausible", "bad", name, (implausible, bounds.implausible_share), words)
+        yield _finding("implausible", "bad", name, (implausible, bounds.implausible_share), summary)
     elif outside > bounds.out_of_range_share:
-        words = f"{name}: {outside:.1%} of the values, which are {now}, lie outside of {before}"
-        yield _finding("out_of_range", "suspect", name, (outside, bounds.out_of_range_share), words)
+        summary = f"{name}: {outside:.1%} of the values, which are {now}, lie outside of {before}"
+        yield _finding("out_of_range", "suspect", name, (outside, bounds.out_of_range_share), summary)
 
 
-def _categories(profile: ColumnProfile, counts: ColumnHistogram, bounds: DataQualityPolicy) -> Iterator[Finding]:
+def _categories(profile: ColumnProfile, counts: ColumnHistogram, bounds: DataQualityPolicy) -> Iterator[DataFinding]:
     unseen = counts.cells[-1] / counts.values
     if unseen <= bounds.unseen_share:
         return
@@ -215,8 +217,8 @@ def _categories(profile: ColumnProfile, counts: ColumnHistogram, bounds: DataQua
         yield _finding("renamed_category", "bad", name, (unseen, bounds.unseen_share), f"{name}: {told}")
         return
     some = ", ".join(repr(category) for category in counts.unseen_first[:5])
-    words = f"{name}: {unseen:.1%} of the rows hold categories that the reference doesn't have, such as {some}"
-    yield _finding("unseen_category", "suspect", name, (unseen, bounds.unseen_share), words)
+    summary = f"{name}: {unseen:.1%} of the rows hold categories that the reference doesn't have, such as {some}"
+    yield _finding("unseen_category", "suspect", name, (unseen, bounds.unseen_share), summary)
 
 
 def renamed(profile: ColumnProfile, counts: ColumnHistogram) -> dict[str, str]:
@@ -249,7 +251,7 @@ def _spelling(category: str) -> str:
 
 
 def _finding(
-    kind: FindingKind, severity: Severity, subject: str, measured: tuple[float | None, float], words: str
-) -> Finding:
+    kind: DataFindingKind, severity: Severity, subject: str, measured: tuple[float | None, float], summary: str
+) -> DataFinding:
     value, bound = measured
-    return Finding(kind=kind, severity=severity, subject=subject, value=value, bound=bound, words=words)
+    return DataFinding(kind=kind, severity=severity, subject=subject, value=value, bound=bound, summary=summary)

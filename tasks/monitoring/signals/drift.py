@@ -45,7 +45,7 @@ class ColumnDrift(Record):
     missing_current: float
     unseen: tuple[str, ...] = Field(default=(), description="Categories that the reference doesn't have.")
     unseen_share: float = 0.0
-    words: str
+    summary: str
 
 
 class DriftResult(Record):
@@ -93,8 +93,10 @@ def drift(
         )
     facts = {"rows": current.rows, "reference_rows": reference.rows, "window": window, "profile": digest}
     if current.rows < policy.min_rows:
-        words = f"{current.rows:,} rows are fewer than the {policy.min_rows:,} that a verdict needs"
-        return DriftResult.model_validate({"status": "not_enough_rows", "drifted": None, "reasons": (words,), **facts})
+        summary = f"{current.rows:,} rows are fewer than the {policy.min_rows:,} that a verdict needs"
+        return DriftResult.model_validate(
+            {"status": "not_enough_rows", "drifted": None, "reasons": (summary,), **facts}
+        )
     measured = [
         _measure(profile, counts, policy) for profile, counts in zip(reference.columns, current.columns, strict=True)
     ]
@@ -104,7 +106,7 @@ def drift(
 
 def _measure(profile: ColumnProfile, counts: ColumnHistogram, policy: MonitoringPolicy) -> ColumnDrift:
     method, threshold = policy.method(profile.name, profile.kind), policy.threshold(profile.name, profile.kind)
-    status, words = _comparable(profile, counts, policy)
+    status, summary = _comparable(profile, counts, policy)
     found: dict[str, object] = {
         "column": profile.name,
         "role": profile.role,
@@ -127,8 +129,8 @@ def _measure(profile: ColumnProfile, counts: ColumnHistogram, policy: Monitoring
             found |= {"statistic": divergence.statistic(method, old[used], new[used])}
             found |= {"effect": effect, "p_value": likely}
         else:
-            status, words = "too_few_values", f"{counts.values:,} values are too few to tell one from another"
-    return ColumnDrift.model_validate({**found, "status": status, "words": words})
+            status, summary = "too_few_values", f"{counts.values:,} values are too few to tell one from another"
+    return ColumnDrift.model_validate({**found, "status": status, "summary": summary})
 
 
 def _compared(profile: ColumnProfile, counts: ColumnHistogram, method: DriftMethod) -> tuple[float, float]:
@@ -190,11 +192,13 @@ def _judge(measured: Sequence[ColumnDrift], alpha: float) -> tuple[ColumnDrift, 
             continue
         adjusted_p = float(next(adjusted))
         large, sure = column.effect >= column.threshold, adjusted_p < alpha
-        words = (
+        summary = (
             f"{column.method} {column.effect:.3f} is {'at or above' if large else 'below'} {column.threshold:g}, "
             f"{'significant' if sure else 'not significant'} (adjusted p {adjusted_p:.2g})"
         )
-        judged.append(column.model_copy(update={"adjusted_p": adjusted_p, "drifted": large and sure, "words": words}))
+        judged.append(
+            column.model_copy(update={"adjusted_p": adjusted_p, "drifted": large and sure, "summary": summary})
+        )
     return tuple(judged)
 
 
@@ -207,9 +211,9 @@ def _verdict(columns: Sequence[ColumnDrift], policy: MonitoringPolicy) -> dict[s
     share = len(moved) / len(features) if features else None
     prediction_drifted = any(column.drifted for column in predictions) if predictions else None
     reasons = [f"{len(moved)} of {len(features)} features have drifted; the bound is {policy.drifted_share:.0%}"]
-    reasons += [f"{column.column}: {column.words}" for column in columns if column.drifted]
+    reasons += [f"{column.column}: {column.summary}" for column in columns if column.drifted]
     reasons += [
-        f"{column.column} isn't compared: {column.words}"
+        f"{column.column} isn't compared: {column.summary}"
         for column in columns
         if column.drifted is None and column.status != "ignored"
     ]

@@ -45,7 +45,7 @@ def unmet(
         blamed.update(positions)
     outcomes = list(zip(asked, checker.outcomes(), strict=True))
     found = [
-        Problem(kind="expectation", column=_subject(each), words=f"{outcome.expectation} fails: {outcome.observed}")
+        Problem(kind="expectation", column=_subject(each), summary=f"{outcome.expectation} fails: {outcome.observed}")
         for each, outcome in outcomes
         if outcome.refuses_batch
     ]
@@ -54,7 +54,7 @@ def unmet(
         told = "; ".join(f"{outcome.expectation}: {outcome.observed}" for _, outcome in strict)
         share = f"{len(blamed) / len(rows):.1%} of the rows are bad, more than the {max_bad_share:.0%} allowed"
         columns_named = ", ".join(dict.fromkeys(_subject(each) for each, _ in strict))
-        found.append(Problem(kind="expectation", column=columns_named, words=f"{share} ({told})"))
+        found.append(Problem(kind="expectation", column=columns_named, summary=f"{share} ({told})"))
     return tuple(found)
 
 

@@ -30,7 +30,7 @@ class ExplanationDrift(Record):
     threshold: float
     drifted: bool
     changes: dict[str, float] = Field(description="Change of each feature's share, the largest first.")
-    words: str
+    summary: str
 
 
 def explanation_drift(
@@ -61,7 +61,7 @@ def explanation_drift(
         threshold=policy.explanation_drift_threshold,
         drifted=distance >= policy.explanation_drift_threshold,
         changes=largest_first,
-        words=f"explanations moved by {distance:.0%} ({some}); {policy.explanation_drift_threshold:.0%} is drift",
+        summary=f"explanations moved by {distance:.0%} ({some}); {policy.explanation_drift_threshold:.0%} is drift",
     )
 
 

@@ -21,7 +21,7 @@ MOST_ROWS = 10_000
 FOLDS = 5
 
 
-class MultivariateDrift(Record):
+class JointDrift(Record):
     """How well a classifier tells the window's rows from the reference's."""
 
     auc: float = Field(description="Area under the ROC curve of scores made out of fold; 0.5 when nothing has moved.")
@@ -31,10 +31,10 @@ class MultivariateDrift(Record):
     drifted: bool
     rows: int = Field(description="Rows of the window that were sampled.")
     reference_rows: int = Field(description="Rows of the reference that were sampled.")
-    words: str
+    summary: str
 
 
-def multivariate_drift(
+def joint_drift(
     reference: pd.DataFrame,
     current: pd.DataFrame,
     columns: Sequence[str],
@@ -42,7 +42,7 @@ def multivariate_drift(
     *,
     rows: int = MOST_ROWS,
     seed: int = 0,
-) -> MultivariateDrift:
+) -> JointDrift:
     """Train a domain classifier on samples of both sides.
 
     After Lopez-Paz and Oquab, "Revisiting classifier two-sample tests" (2017). The window has
@@ -83,11 +83,11 @@ def multivariate_drift(
     auc, error = delong_area(labels, scores)
     margin = _quantile(policy.confidence) * error
     drifted = auc >= policy.joint_drift_threshold and auc - margin > 0.5
-    words = (
+    summary = (
         f"a classifier tells the window from the reference with a ROC AUC of {auc:.3f} ± {margin:.3f}; "
         f"{policy.joint_drift_threshold:g} is drift"
     )
-    return MultivariateDrift(
+    return JointDrift(
         auc=auc,
         low=max(0.0, auc - margin),
         high=min(1.0, auc + margin),
@@ -95,7 +95,7 @@ def multivariate_drift(
         drifted=drifted,
         rows=len(new),
         reference_rows=len(old),
-        words=words,
+        summary=summary,
     )
 
 

@@ -10,7 +10,7 @@ from everfit.tasks.monitoring.signals.quality import realised
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.statistics.estimate_trust import EstimatedQuality, PastEstimate, TrackRecord, track_record
 from everfit.tasks.statistics.metrics import metric
-from everfit.tasks.triage.signals import Baseline, EstimateSignal
+from everfit.tasks.triage.quality_signals import Baseline, EstimateSignal
 
 Estimator = Callable[[LabelledPredictions, TrackRecord], EstimatedQuality]
 

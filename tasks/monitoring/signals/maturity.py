@@ -19,7 +19,7 @@ class Coverage(Record):
     share: FiniteFloat | None = Field(description="None without mature rows.")
     distance: FiniteFloat | None = Field(description="Between the score distributions (Kolmogorov-Smirnov).")
     biased: bool
-    words: str
+    summary: str
 
 
 def coverage(
@@ -48,11 +48,11 @@ def coverage(
     columns = values[:, None] if values.ndim == 1 else values
     rows, known = flags.size, int(flags.sum())
     if rows == 0:
-        return Coverage(rows=0, labelled=0, share=None, distance=None, biased=False, words="no row is mature yet")
+        return Coverage(rows=0, labelled=0, share=None, distance=None, biased=False, summary="no row is mature yet")
     share = known / rows
     if known in {0, rows}:
-        words = f"{share:.1%} of {rows:,} mature rows have a label"
-        return Coverage(rows=rows, labelled=known, share=share, distance=None, biased=False, words=words)
+        summary = f"{share:.1%} of {rows:,} mature rows have a label"
+        return Coverage(rows=rows, labelled=known, share=share, distance=None, biased=False, summary=summary)
     if inclusion is None:
         tests = [_between_two(column[flags], column[~flags]) for column in columns.T]
         whose = "the others'"
@@ -62,14 +62,14 @@ def coverage(
         whose = "all rows', by the probability of being asked for"
     distance, p_value = max(tests)
     biased = share < complete and distance >= max_distance and min(1.0, p_value * len(tests)) < alpha
-    words = f"{share:.1%} of {rows:,} mature rows have a label; their scores are {distance:.2f} away from {whose}"
+    summary = f"{share:.1%} of {rows:,} mature rows have a label; their scores are {distance:.2f} away from {whose}"
     return Coverage(
         rows=rows,
         labelled=known,
         share=share,
         distance=distance,
         biased=biased,
-        words=f"{words}, so they are a biased sample" if biased else words,
+        summary=f"{summary}, so they are a biased sample" if biased else summary,
     )
 
 

@@ -1,6 +1,6 @@
 """Quality as it came true: on rows whose labels are mature, compared with the hold-out and with chance.
 
-Which rows those are, `everfit.tasks.monitoring.monitoring.windows_of` says.
+Which rows those are, `everfit.tasks.monitoring.monitoring.monitoring_windows` says.
 """
 
 import math
@@ -19,7 +19,7 @@ from everfit.tasks.core.metric_scale import scale_of
 from everfit.tasks.core.records import Record
 from everfit.tasks.statistics.comparison import interval
 from everfit.tasks.statistics.metrics import Floats, metric
-from everfit.tasks.triage.signals import Baseline
+from everfit.tasks.triage.quality_signals import Baseline
 
 _MEDIANS = {"mae", "mape"}
 """Of errors that count by their size, the median is the best constant answer; of squares, the mean."""

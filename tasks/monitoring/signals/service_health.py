@@ -1,7 +1,7 @@
-"""How the service is doing: from the prediction log, and from what each service tells of itself.
+"""The evidence area `service_health`: latency, errors and spool age, from the prediction log and the services' metrics.
 
-A service counts since it started, so what it told at the window before is taken off. It tells of now: of a window that
-lies in the past (history that is replayed) it knows nothing, and isn't asked again.
+A service counts since it started, so the counts at the previous window are subtracted. A service only knows the
+present: for a window in the past (a replay of history) its metrics mean nothing and are left out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,24 +14,34 @@ import numpy as np
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.blocks.policy import format_duration
 from everfit.tasks.core.records import Record
-from everfit.tasks.monitoring.window import Live
+from everfit.tasks.monitoring.live_predictions import LivePredictions
+from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.release.service_addresses import addresses_of
 from everfit.tasks.sources.secrets import reveal
-from everfit.tasks.triage.signals import OperationsSignal
+from everfit.tasks.triage.signals import ServiceHealthSignal
 
-_ANSWER_WITHIN = 5.0
-"""Seconds that a service has to tell its metrics."""
+_TIMEOUT = 5.0
+"""Seconds that a service has to return its metrics."""
+
+
+def check_services(window: MonitoredWindow) -> ServiceHealthSignal:
+    """Read the services' metrics and compare them with the spec's bounds."""
+    monitored = window.monitored
+    spec, judged = monitored.context.spec, monitored.judged
+    states = read_services(spec.release.services, spec.name, spec.monitoring, monitored.until)
+    previous = judged[-1].signals.service_health.figures if judged else {}
+    return service_health_signal(window.live, states, previous, spec.monitoring)
 
 
 class ServiceState(Record):
-    """What one service told of itself.
+    """The metrics of one service.
 
     Attributes:
         name: Its host and port.
-        problem: Why it told nothing; empty if it did.
-        requests: Answered since it started.
-        errors: Those that ended in an error of its own (5xx).
-        spool_age_s: Age of the oldest prediction that the prediction log doesn't have.
+        problem: Why there are no metrics; empty if there are.
+        requests: Requests since it started.
+        errors: Requests that ended in an error of the service (5xx).
+        spool_age_s: Age of the oldest prediction that is not in the prediction log, in seconds.
     """
 
     name: str
@@ -41,19 +51,19 @@ class ServiceState(Record):
     spool_age_s: float = 0.0
 
 
-def ask_services(
+def read_services(
     services: Sequence[str], model: str, policy: MonitoringPolicy, until: datetime
 ) -> tuple[ServiceState, ...]:
-    """Ask the services of a model for their metrics.
+    """Read the metrics of a model's services.
 
     Args:
         services: Base URLs, as `addresses_of` takes them.
-        model: Its name.
-        policy: The window, and the token.
-        until: The end of the window; a service whose clock is a window later has nothing to say of it.
+        model: The model's name.
+        policy: The window's length, and the token.
+        until: The end of the window; a service whose clock is a window later is left out.
 
     Raises:
-        SourceError: the token is to come from where it isn't.
+        SourceError: the token cannot be read.
     """
     if not services:
         return ()
@@ -61,40 +71,40 @@ def ask_services(
 
     token = policy.service_health.token
     headers = {"authorization": f"Bearer {reveal(token, 'monitoring.service_health.token')}"} if token else {}
-    found: list[ServiceState] = []
+    states: list[ServiceState] = []
     addresses: list[str] = []
-    with httpx.Client(timeout=_ANSWER_WITHIN, headers=headers) as client:
+    with httpx.Client(timeout=_TIMEOUT, headers=headers) as client:
         for service in services:
             try:
                 addresses += addresses_of(service)
             except OSError as error:
                 name = urlsplit(service).netloc
-                found.append(ServiceState(name=name, problem=f"has no address ({error.strerror})"))
-        for service in addresses:
-            name = urlsplit(service).netloc
+                states.append(ServiceState(name=name, problem=f"has no address ({error.strerror})"))
+        for address in addresses:
+            name = urlsplit(address).netloc
             try:
-                answer = client.get(f"{service}/metrics")
-                answer.raise_for_status()
-                if parsedate_to_datetime(answer.headers["date"]) - until > policy.window:
+                response = client.get(f"{address}/metrics")
+                response.raise_for_status()
+                if parsedate_to_datetime(response.headers["date"]) - until > policy.window:
                     continue
-                found.append(service_state(name, model, answer.text))
+                states.append(service_state(name, model, response.text))
             except httpx.HTTPStatusError as error:
-                found.append(ServiceState(name=name, problem=f"answers {error.response.status_code}"))
+                states.append(ServiceState(name=name, problem=f"answers {error.response.status_code}"))
             except (httpx.HTTPError, KeyError, ValueError) as error:
-                found.append(ServiceState(name=name, problem=f"tells no metrics ({type(error).__name__})"))
-    return tuple(found)
+                states.append(ServiceState(name=name, problem=f"returns no metrics ({type(error).__name__})"))
+    return tuple(states)
 
 
 def service_state(name: str, model: str, text: str) -> ServiceState:
-    """What a service tells of a model.
+    """Read a service's metrics of one model.
 
     Args:
-        name: Of the service.
+        name: The service's host and port.
         model: The model's name.
-        text: Its metrics, in Prometheus' format.
+        text: The metrics in Prometheus' format.
 
     Raises:
-        ValueError: it isn't that format.
+        ValueError: the text has another format.
     """
     from prometheus_client.parser import text_string_to_metric_families
 
@@ -111,15 +121,15 @@ def service_state(name: str, model: str, text: str) -> ServiceState:
     return ServiceState(name=name, requests=requests, errors=errors, spool_age_s=age)
 
 
-def operations_signal(
-    live: Live, states: Sequence[ServiceState], before: Mapping[str, float], policy: MonitoringPolicy
-) -> OperationsSignal:
-    """How the service is doing.
+def service_health_signal(
+    live: LivePredictions, states: Sequence[ServiceState], previous: Mapping[str, float], policy: MonitoringPolicy
+) -> ServiceHealthSignal:
+    """Compare the service's figures with their bounds.
 
     Args:
-        live: The window of the log.
-        states: What the services told.
-        before: The figures of the window before.
+        live: The window of the prediction log.
+        states: The metrics of each service.
+        previous: The figures of the previous window.
         policy: The bounds.
     """
     bounds = policy.service_health
@@ -128,36 +138,37 @@ def operations_signal(
     if live.latencies.size:
         figures |= {f"p{share}_ms": float(np.percentile(live.latencies, share)) for share in (50, 99)}
         if bounds.max_p99_ms is not None and figures["p99_ms"] > bounds.max_p99_ms:
-            alarms.append(
-                f"1 % of the predictions took {figures['p99_ms']:.3g} ms or more; {bounds.max_p99_ms:g} may be"
-            )
+            alarms.append(f"p99 latency is {figures['p99_ms']:.3g} ms, above the limit of {bounds.max_p99_ms:g} ms")
     if live.outliers.size:
         figures["outlier_share"] = share = float((live.outliers > live.outlier_above).mean())
         if share > bounds.max_outlier_share:
-            words = f"{share:.1%} of the rows are unlike the training data; {bounds.max_outlier_share:.1%} may be"
-            alarms.append(words)
-    alarms += [f"the service {each.name} {each.problem}" for each in states if each.problem]
-    told = [each for each in states if not each.problem]
-    if told:
-        since = [_since(each, before) for each in told]
-        requests, errors = (sum(each[place] for each in since) for place in (0, 1))
-        figures |= {f"requests {each.name}": each.requests for each in told}
-        figures |= {f"errors {each.name}": each.errors for each in told}
+            limit = bounds.max_outlier_share
+            alarms.append(f"{share:.1%} of the rows are unlike the training data, above the limit of {limit:.1%}")
+    alarms += [f"the service {state.name} {state.problem}" for state in states if state.problem]
+    reachable = [state for state in states if not state.problem]
+    if reachable:
+        counts = [_since_previous(state, previous) for state in reachable]
+        requests, errors = (sum(count[place] for count in counts) for place in (0, 1))
+        figures |= {f"requests {state.name}": state.requests for state in reachable}
+        figures |= {f"errors {state.name}": state.errors for state in reachable}
         figures |= {"error_rate": errors / requests if requests else 0.0}
-        figures |= {"spool_age_s": max(each.spool_age_s for each in told)}
+        figures |= {"spool_age_s": max(state.spool_age_s for state in reachable)}
         if figures["error_rate"] > bounds.max_error_rate:
-            alarms.append(f"{figures['error_rate']:.1%} of {requests:,.0f} requests ended in an error of the service")
+            alarms.append(
+                f"{figures['error_rate']:.1%} of {requests:,.0f} requests ended in an error of the service, above the "
+                f"limit of {bounds.max_error_rate:.1%}"
+            )
         if figures["spool_age_s"] > bounds.max_spool_age.total_seconds():
             alarms.append(
-                f"predictions wait for the log since {figures['spool_age_s']:,.0f} s; "
-                f"{format_duration(bounds.max_spool_age)} is allowed"
+                f"predictions have waited {figures['spool_age_s']:,.0f} s for the prediction log, above the limit of "
+                f"{format_duration(bounds.max_spool_age)}"
             )
-    return OperationsSignal(status="measured", predictions=live.rows, figures=figures, alarms=tuple(alarms))
+    return ServiceHealthSignal(status="measured", predictions=live.rows, figures=figures, alarms=tuple(alarms))
 
 
-def _since(state: ServiceState, before: Mapping[str, float]) -> tuple[float, float]:
-    """Requests and errors since the window before; all of them if the service has started anew."""
-    old = [before.get(f"{what} {state.name}", 0.0) for what in ("requests", "errors")]
-    if state.requests < old[0] or state.errors < old[1]:
-        old = [0.0, 0.0]
-    return state.requests - old[0], state.errors - old[1]
+def _since_previous(state: ServiceState, previous: Mapping[str, float]) -> tuple[float, float]:
+    """Return requests and errors since the previous window; all of them if the service has restarted."""
+    requests, errors = (previous.get(f"{count} {state.name}", 0.0) for count in ("requests", "errors"))
+    if state.requests < requests or state.errors < errors:
+        requests, errors = 0.0, 0.0
+    return state.requests - requests, state.errors - errors

@@ -1,4 +1,4 @@
-"""Answers go out to be labelled by hand, come back, count by their probability, and are learned from."""
+"""LabelledPredictions go out to be labelled by hand, come back, count by their probability, and are learned from."""
 
 import json
 from datetime import UTC, datetime, timedelta

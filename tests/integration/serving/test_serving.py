@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from support.events import emitted
 
 from everfit.infra.serving.servable import ModelCache
-from everfit.tasks.core.events import VERSION_NOT_SERVED
+from everfit.tasks.core.event_names import VERSION_NOT_SERVED
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.storage.tables import Table, row_keys
 

@@ -10,14 +10,21 @@ from everfit.blocks.errors import DataError, ModelError, NotEnoughError
 from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Decision, Ledger, Release, Turn
 from everfit.tasks.monitoring import triage_history
-from everfit.tasks.monitoring.champion_at import ROLLBACK, Standing, standing
-from everfit.tasks.monitoring.monitoring import attempt
-from everfit.tasks.monitoring.triage_history import Judged, history_of, judged_windows, outcomes, recalled
+from everfit.tasks.monitoring.champion_at import ROLLBACK, ChampionAt, champion_at
+from everfit.tasks.monitoring.evidence import attempt
+from everfit.tasks.monitoring.triage_history import (
+    JudgedWindow,
+    history_of,
+    newest_judgements,
+    read_triages,
+    turn_outcomes,
+)
 from everfit.tasks.release.approval import ApprovalRequest, answer_request
 from everfit.tasks.triage import triage
 from everfit.tasks.triage.case import TriagePolicy
 from everfit.tasks.triage.history import History
-from everfit.tasks.triage.signals import DriftSignal, PreviousSignal, Reference, Signals
+from everfit.tasks.triage.quality_signals import PreviousSignal
+from everfit.tasks.triage.signals import ChampionReference, DriftSignal, Signals
 
 MARCH, WEEK = datetime(2024, 3, 4, tzinfo=UTC), timedelta(days=7)
 CLOCK = datetime(2026, 1, 1, tzinfo=UTC)
@@ -45,8 +52,10 @@ def release(seq: int, version: int, turn_id: str | None = None, **more: Any) -> 
     return Release.model_validate({"model": "m", "seq": seq, "version": version, "turn_id": turn_id} | facts | more)
 
 
-def of(until: datetime, *releases: Release, turns: tuple[Turn, ...] = (), noted: tuple[Decision, ...] = ()) -> Standing:
-    return standing(releases, {each.id: each for each in turns}, noted, until)
+def of(
+    until: datetime, *releases: Release, turns: tuple[Turn, ...] = (), noted: tuple[Decision, ...] = ()
+) -> ChampionAt:
+    return champion_at(releases, {each.id: each for each in turns}, noted, until)
 
 
 TURNS = (turn(0), turn(2))
@@ -122,20 +131,20 @@ def test_what_a_trial_or_a_person_released_later_is_the_champion_from_then_on(
 
 
 def test_without_any_champion_there_is_nothing_to_watch() -> None:
-    with pytest.raises(ModelError, match="no champion to watch"):
+    with pytest.raises(ModelError, match="no champion to monitor"):
         of(at(1))
 
 
-def judged(week: int, *, version: int = 1, gain: float | None = None, released: datetime = MARCH) -> Judged:
+def judged(week: int, *, version: int = 1, gain: float | None = None, released: datetime = MARCH) -> JudgedWindow:
     previous = PreviousSignal() if gain is None else PreviousSignal(status="measured", gain=gain, p_value=0.01)
     signals = Signals(
         model="m",
         window=Window(since=at(week - 1), until=at(week)),
-        reference=Reference(version=version, id=f"v{version}-x", released=released, trained_until=released),
+        reference=ChampionReference(version=version, id=f"v{version}-x", released=released, trained_until=released),
         drift=DriftSignal(status="measured", drifted=week % 2 == 0),
         previous=previous,
     )
-    return Judged(signals=signals, decision=triage(signals, History(), TriagePolicy()))
+    return JudgedWindow(signals=signals, decision=triage(signals, History(), TriagePolicy()))
 
 
 def test_a_window_that_was_judged_twice_counts_once_and_later_ones_not_at_all() -> None:
@@ -151,7 +160,7 @@ def test_a_window_that_was_judged_twice_counts_once_and_later_ones_not_at_all() 
             ]
         )
     ]
-    found = judged_windows(recalled(entries, at(3)))
+    found = newest_judgements(read_triages(entries, at(3)))
     assert [(each.decision.window.until, each.signals.reference.version) for each in found] == [(at(1), 1), (at(2), 2)]
     assert [window.drifted for window in history_of(found, [], at(3)).windows] == [False, True]
 
@@ -173,12 +182,12 @@ def test_the_triage_behind_a_turn_is_known_also_where_its_window_was_judged_agai
     ]
     made = turn(2, "ChampionKept", called.decision.id)
 
-    triages = recalled(entries, at(4))
+    triages = read_triages(entries, at(4))
 
     history = history_of(triages, [made], at(4))
     assert [each.signature for each in history.turns] == [called.decision.signature]
     assert [each.reference for each in history.windows] == [later.decision.reference]
-    assert [each.decision_id for each in outcomes(triages, [made])] == [called.decision.id]
+    assert [each.decision_id for each in turn_outcomes(triages, [made])] == [called.decision.id]
 
 
 def test_what_came_of_a_turn_is_known_once_both_champions_were_seen_on_live_rows() -> None:
@@ -186,17 +195,17 @@ def test_what_came_of_a_turn_is_known_once_both_champions_were_seen_on_live_rows
     made = turn(1, trigger=called.decision.id)
     after = judged(2, version=2, gain=-0.1, released=at(1))
 
-    assert outcomes([called], [made]) == ()
-    [found] = outcomes([called, after], [made])
+    assert turn_outcomes([called], [made]) == ()
+    [found] = turn_outcomes([called, after], [made])
     assert (found.helped, found.gain, found.decision_id) == (True, 0.1, called.decision.id)
-    assert "0.1 better" in found.words
-    [worse] = outcomes([called, judged(2, version=2, gain=0.2, released=at(1))], [made])
+    assert "0.1 better" in found.summary
+    [worse] = turn_outcomes([called, judged(2, version=2, gain=0.2, released=at(1))], [made])
     assert (worse.helped, worse.gain) == (False, -0.2)
 
     # A trial or a person may release it weeks after its turn: it is known by its version.
     registered = made.model_copy(update={"record": {"version": {"version": 2}}})
-    assert outcomes([called, judged(5, version=2, gain=-0.1, released=at(4))], [registered])[0].gain == 0.1
-    assert outcomes([called, judged(5, version=3, gain=-0.1, released=at(1))], [registered]) == ()
+    assert turn_outcomes([called, judged(5, version=2, gain=-0.1, released=at(4))], [registered])[0].gain == 0.1
+    assert turn_outcomes([called, judged(5, version=3, gain=-0.1, released=at(1))], [registered]) == ()
 
 
 @pytest.mark.parametrize(
@@ -205,7 +214,7 @@ def test_what_came_of_a_turn_is_known_once_both_champions_were_seen_on_live_rows
 )
 def test_a_turn_that_released_nothing_did_not_help_and_one_that_is_open_says_nothing(state: str, known: bool) -> None:
     called = judged(1)
-    found = outcomes([called], [turn(1, state, called.decision.id)])
+    found = turn_outcomes([called], [turn(1, state, called.decision.id)])
     assert [each.helped for each in found] == [False] * known
 
 
@@ -231,11 +240,11 @@ def test_only_the_newest_windows_are_remembered_and_those_behind_turns(
         told = {"kind": "triage", "verdict": each.decision.verdict, "until": each.decision.window.until}
         ledger.decisions.record(each.decision.id, model="m", **told, record=each)
 
-    found = triage_history.remembered(
+    found = triage_history.triage_entries(
         ledger, "m", [turn(2, trigger=windows[1].decision.id), turn(3, trigger="of another kind")]
     )
 
-    assert [each.decision.window.until for each in recalled(found, at(9))] == [
+    assert [each.decision.window.until for each in read_triages(found, at(9))] == [
         at(2),
         at(6),
         at(7),

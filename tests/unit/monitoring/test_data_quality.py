@@ -88,7 +88,7 @@ def test_each_fault_is_told_by_its_kind(
     )
     assert kind in {finding.kind for finding in quality.findings}
     assert quality.status == status
-    assert all(finding.words for finding in quality.findings)
+    assert all(finding.summary for finding in quality.findings)
 
 
 @pytest.mark.parametrize("column", ["temperature", "wind", "pressure", "price"])
@@ -122,12 +122,12 @@ def test_feeds_that_stop_or_dwindle_are_named() -> None:
         ("stale_feed", "planes"),
     ]
     assert quality.status == "suspect"
-    assert "older than 14d" in quality.findings[0].words
+    assert "older than 14d" in quality.findings[0].summary
 
 
 def test_findings_are_read_as_they_were_written() -> None:
     quality = _feeds(Feed(name="planes", rows=0, newest=None))
-    assert DataQuality.model_validate_json(quality.model_dump_json()).findings[0].words == quality.findings[0].words
+    assert DataQuality.model_validate_json(quality.model_dump_json()).findings[0].summary == quality.findings[0].summary
 
 
 def test_a_column_that_was_empty_and_now_has_values_is_suspect_and_breaks_nothing() -> None:
@@ -137,7 +137,7 @@ def test_a_column_that_was_empty_and_now_has_values_is_suspect_and_breaks_nothin
     assert [(each.kind, each.severity, each.subject) for each in found.findings] == [
         ("out_of_range", "suspect", "late")
     ]
-    assert "no value" in found.findings[0].words
+    assert "no value" in found.findings[0].summary
 
 
 def test_categories_where_there_were_none_are_suspect_too() -> None:

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from everfit.blocks.monitoring import MonitoringPolicy
-from everfit.tasks.monitoring.monitoring import drift_signal
 from everfit.tasks.monitoring.signals.drift import ColumnDrift, DriftResult
 from everfit.tasks.monitoring.signals.explanation_drift import explanation_drift
+from everfit.tasks.monitoring.signals.whole_drift import drift_signal
 from everfit.tasks.triage.signals import DriftSignal
 
 POLICY = MonitoringPolicy()
@@ -27,7 +27,7 @@ def column(name: str, drifted: bool) -> ColumnDrift:
         effect=0.4 if drifted else 0.01,
         missing_reference=0,
         missing_current=0,
-        words="so it is",
+        summary="so it is",
     )
 
 
@@ -53,16 +53,16 @@ def signal(found: DriftResult, **more: Any) -> DriftSignal:
 def test_explanations_alone_are_drift_and_are_told() -> None:
     assert signal(result(), explained=STAYED).drifted is False
     found = signal(result(), explained=MOVED)
-    assert (found.drifted, found.beside) == (True, (MOVED.words,))
-    assert MOVED.words in found.reason
+    assert (found.drifted, found.beside) == (True, (MOVED.summary,))
+    assert MOVED.summary in found.reason
 
 
 FIRST = DriftSignal(status="measured", drifted=False, prediction=True, share=0.0)
 
 
 @pytest.mark.parametrize("first", [None, FIRST])
-def test_a_model_that_was_fitted_again_may_answer_otherwise_from_its_first_window_on(first: DriftSignal | None) -> None:
-    found = signal(result(prediction=True), first=first, fitted_again=True)
+def test_a_model_that_was_refitted_may_answer_otherwise_from_its_first_window_on(first: DriftSignal | None) -> None:
+    found = signal(result(prediction=True), first=first, refitted=True)
     assert (found.drifted, found.prediction) == (False, True)
     assert "fitted" in found.reason or "first window" in found.reason
 
@@ -70,11 +70,11 @@ def test_a_model_that_was_fitted_again_may_answer_otherwise_from_its_first_windo
 @pytest.mark.parametrize(
     ("found", "more"),
     [
-        (result(prediction=True), {"fitted_again": False}),
-        (result(prediction=True), {"fitted_again": True, "first": FIRST.model_copy(update={"prediction": False})}),
-        (result(prediction=True), {"fitted_again": True, "first": FIRST.model_copy(update={"share": 0.5})}),
-        (result(features=2, prediction=True), {"fitted_again": True, "first": FIRST}),
-        (result(prediction=True), {"fitted_again": True, "first": FIRST, "explained": MOVED}),
+        (result(prediction=True), {"refitted": False}),
+        (result(prediction=True), {"refitted": True, "first": FIRST.model_copy(update={"prediction": False})}),
+        (result(prediction=True), {"refitted": True, "first": FIRST.model_copy(update={"share": 0.5})}),
+        (result(features=2, prediction=True), {"refitted": True, "first": FIRST}),
+        (result(prediction=True), {"refitted": True, "first": FIRST, "explained": MOVED}),
     ],
 )
 def test_predictions_that_began_to_move_are_drift(found: DriftResult, more: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from everfit.blocks.errors import DataError, ModelError, NotEnoughError
-from everfit.tasks.monitoring.monitoring import attempt
+from everfit.tasks.monitoring.evidence import attempt
 from everfit.tasks.triage.signals import DataSignal
 
 

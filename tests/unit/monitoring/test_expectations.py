@@ -11,9 +11,9 @@ from everfit.blocks.expectations import Expectation
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.suite import infer_suite
-from everfit.tasks.monitoring.monitoring import data_signal
+from everfit.tasks.monitoring.live_predictions import LivePredictions
+from everfit.tasks.monitoring.signals.data import data_signal
 from everfit.tasks.monitoring.signals.expectations import unmet
-from everfit.tasks.monitoring.window import Live
 from everfit.tasks.statistics.histograms import count_chunks
 from everfit.tasks.statistics.profile import profile_frame
 
@@ -44,7 +44,7 @@ def test_what_training_would_refuse_is_told(column: str, change: Any, named: str
     found = unmet(infer_suite(rows_of(seed=0), a_spec()), rows[COLUMNS], COLUMNS, 0.05)
 
     assert [(each.kind, each.column) for each in found] == [("expectation", column)]
-    assert named in found[0].words
+    assert named in found[0].summary
 
 
 @pytest.mark.parametrize(("bad", "told"), [(40, False), (60, True)])
@@ -53,7 +53,7 @@ def test_a_strict_expectation_may_fail_for_a_few_rows(bad: int, told: bool) -> N
     rows.loc[: bad - 1, "x"] = np.nan
     found = unmet([expect("column_values_to_not_be_null", column="x")], rows, ["x"], 0.05)
     assert bool(found) is told
-    assert not told or f"{bad / 900:.1%} of the rows are bad" in found[0].words
+    assert not told or f"{bad / 900:.1%} of the rows are bad" in found[0].summary
 
 
 def test_what_is_not_about_the_inputs_is_not_asked() -> None:
@@ -78,7 +78,7 @@ def test_what_is_not_known_is_not_met(unmet_by: tuple[()] | None, status: str) -
     profile = profile_frame(rows, COLUMNS, event_time="at")
     window = Window(since=SINCE, until=UNTIL)
     none = np.empty(0)
-    live = Live(window, count_chunks([rows], profile), UNTIL, rows.head(20), {1: len(rows)}, none, none)
+    live = LivePredictions(window, count_chunks([rows], profile), UNTIL, rows.head(20), {1: len(rows)}, none, none)
 
     found = data_signal(live, None, profile, MonitoringPolicy(), expected=None, unmet=unmet_by)
 

@@ -19,7 +19,7 @@ def test_units_do_not_matter() -> None:
 def test_a_feature_that_takes_over_is_drift_and_named_first() -> None:
     result = explanation_drift({"wind": 6, "rain": 3, "snow": 1}, {"wind": 2, "rain": 3, "snow": 5}, POLICY)
     assert (result.drifted, result.distance) == (True, pytest.approx(0.4))
-    assert "wind -40%" in result.words
+    assert "wind -40%" in result.summary
 
 
 @given(profiles, profiles)

@@ -8,7 +8,7 @@ from support.drifting import drift_between
 
 from everfit.blocks.errors import DataError
 from everfit.blocks.monitoring import MonitoringPolicy
-from everfit.tasks.monitoring.signals.joint_drift import multivariate_drift
+from everfit.tasks.monitoring.signals.joint_drift import joint_drift
 from everfit.tasks.statistics.paired_tests import delong_area
 
 POLICY = MonitoringPolicy()
@@ -25,15 +25,13 @@ def _frame(correlation: float, seed: int, rows: int = 600) -> pd.DataFrame:
 def test_a_changed_correlation_is_seen_though_each_column_stays_the_same() -> None:
     reference, current = _frame(0.9, 0), _frame(-0.9, 1)
     assert drift_between(reference, current, list(reference), POLICY).drifted is False
-    result = multivariate_drift(reference, current, list(reference), POLICY)
+    result = joint_drift(reference, current, list(reference), POLICY)
     assert result.drifted
     assert result.low > 0.6
 
 
 def test_two_samples_of_one_distribution_cannot_be_told_apart() -> None:
-    results = [
-        multivariate_drift(_frame(0.9, 2 * i), _frame(0.9, 2 * i + 1), ["first", "letter"], POLICY) for i in range(2)
-    ]
+    results = [joint_drift(_frame(0.9, 2 * i), _frame(0.9, 2 * i + 1), ["first", "letter"], POLICY) for i in range(2)]
     assert not any(result.drifted for result in results)
     assert all(0.4 < result.auc < 0.58 for result in results)
 
@@ -49,6 +47,6 @@ def test_the_area_is_that_of_scikit_learn_and_its_error_that_of_repeated_samples
 
 def test_too_few_rows_and_no_columns_are_errors() -> None:
     with pytest.raises(DataError, match="too few"):
-        multivariate_drift(_frame(0, 0), _frame(0, 1, rows=20), ["first"], POLICY)
+        joint_drift(_frame(0, 0), _frame(0, 1, rows=20), ["first"], POLICY)
     with pytest.raises(DataError, match="none of the columns"):
-        multivariate_drift(_frame(0, 0), _frame(0, 1), [], POLICY)
+        joint_drift(_frame(0, 0), _frame(0, 1), [], POLICY)

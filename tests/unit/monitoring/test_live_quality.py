@@ -12,8 +12,10 @@ from support.training import a_spec
 from everfit.blocks.errors import DataError
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Window
+from everfit.tasks.monitoring.holdout import baseline_of
 from everfit.tasks.monitoring.signals.live_estimate import came_true, can_estimate, estimate_signal, fit_estimator
-from everfit.tasks.monitoring.signals.live_quality import baseline_of, previous_signal, quality_signal
+from everfit.tasks.monitoring.signals.mature_quality import quality_signal
+from everfit.tasks.monitoring.signals.previous_champion import previous_signal
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 
 START = pd.Timestamp("2024-03-01", tz="UTC")

@@ -8,9 +8,9 @@ from support.training import a_spec
 
 from everfit.blocks.settings import Settings
 from everfit.tasks.core.records import ModelVersion, Window
-from everfit.tasks.monitoring.champion_at import Standing
-from everfit.tasks.monitoring.monitored_model import Watched
-from everfit.tasks.monitoring.monitoring import windows_of
+from everfit.tasks.monitoring.champion_at import ChampionAt
+from everfit.tasks.monitoring.monitored_model import MonitoredModel
+from everfit.tasks.monitoring.windows import monitoring_windows
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.turns.context import Context
@@ -31,14 +31,16 @@ def test_early_labels_that_are_badly_biased_do_not_reach_the_metric() -> None:
     answers = LabelledPredictions(Window(since=START, until=UNTIL), rows, "at", "binary", ("0", "1"))
 
     spec = a_spec("binary", maturity="14d", monitoring={"window": "28d"})
-    champion = Standing(model="small", version=1, run_id="r", released=START)
+    champion = ChampionAt(model="small", version=1, run_id="r", released=START)
     version = ModelVersion(model="small", version=1, run_id="r", trained_until=START)
-    watched = Watched(Context(spec, Settings()), UNTIL, champion, version, (), ())
-    watched.__dict__.update(answers=answers, windows=windows_of(spec, START, UNTIL))  # as if they had been read
+    monitored = MonitoredModel(Context(spec, Settings()), UNTIL, champion, version, (), ())
+    monitored.__dict__.update(
+        answers=answers, windows=monitoring_windows(spec, START, UNTIL)
+    )  # as if they had been read
 
     # when all labels known by now are used, then the model looks terrible; by the mature ones alone it doesn't.
-    accuracy, all_known, mature = metric("accuracy"), answers.of(early).with_labels(), watched.mature.with_labels()
+    accuracy, all_known, mature = metric("accuracy"), answers.of(early).with_labels(), monitored.mature.with_labels()
     assert accuracy.score(all_known.truth, all_known.scores) == 0
     assert len(mature.rows) == (~early).sum()
     assert accuracy.score(mature.truth, mature.scores) > 0.7
-    assert len(watched.rest.rows) == early.sum()
+    assert len(monitored.rest.rows) == early.sum()

@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from everfit.tasks.core.records import Window
-from everfit.tasks.monitoring.report.monitoring_report import markdown
+from everfit.tasks.monitoring.report.monitoring_report import window_page
 from everfit.tasks.triage import triage
 from everfit.tasks.triage.case import TriagePolicy
 from everfit.tasks.triage.history import History
-from everfit.tasks.triage.signals import Baseline, DataSignal, DriftSignal, Problem, QualitySignal, Reference, Signals
+from everfit.tasks.triage.quality_signals import Baseline, QualitySignal
+from everfit.tasks.triage.signals import ChampionReference, DataSignal, DriftSignal, Problem, Signals
 
 UNTIL = datetime(2024, 3, 8, tzinfo=UTC)
 WINDOW = Window(since=UNTIL - timedelta(days=7), until=UNTIL)
@@ -22,7 +23,7 @@ def page(*, drawn: bool = True, **changes: Any) -> str:
         {
             "model": "flights",
             "window": WINDOW,
-            "reference": Reference(version=3, id="v3-x", released=UNTIL, trained_until=UNTIL),
+            "reference": ChampionReference(version=3, id="v3-x", released=UNTIL, trained_until=UNTIL),
             "data": DataSignal(status="measured", rows=2_000),
             "drift": DriftSignal(status="measured", drifted=False, reason="0 of 9 features have drifted"),
             "quality": QualitySignal(status="measured", baseline=hold_out, chance=0.5, **quality),
@@ -30,7 +31,7 @@ def page(*, drawn: bool = True, **changes: Any) -> str:
         }
     )
     decision = triage(signals, History(), TriagePolicy())
-    return markdown(signals, decision, "the run", drawn=drawn)
+    return window_page(signals, decision, "the run", has_report=drawn)
 
 
 def test_each_area_has_its_status_its_figures_and_how_sure_they_are() -> None:
@@ -47,7 +48,7 @@ def test_a_report_that_was_not_drawn_is_not_promised() -> None:
 
 
 def test_a_name_from_the_data_does_not_break_the_table() -> None:
-    problem = Problem(kind="unseen_category", column="a|b", words="a|b: 'x\ny' is new")
+    problem = Problem(kind="unseen_category", column="a|b", summary="a|b: 'x\ny' is new")
     [row] = [
         line
         for line in page(data=DataSignal(status="measured", rows=9, bad=(problem,))).splitlines()

@@ -13,9 +13,11 @@ from everfit.blocks.metrics import TaskKind
 from everfit.blocks.spec import ModelSpec
 from everfit.blocks.trials import CanaryPolicy
 from everfit.tasks.core.records import Window
+from everfit.tasks.monitoring.holdout import baseline_of, holdout_answers
 from everfit.tasks.monitoring.reference import make_reference
 from everfit.tasks.monitoring.signals.live_estimate import came_true, fit_estimator
-from everfit.tasks.monitoring.signals.live_quality import baseline_of, holdout_answers, previous_signal, quality_signal
+from everfit.tasks.monitoring.signals.mature_quality import quality_signal
+from everfit.tasks.monitoring.signals.previous_champion import previous_signal
 from everfit.tasks.predictions import labels, prediction_log
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.release.traffic.trial import QualityGap, TrialPlan, replay
@@ -31,7 +33,7 @@ AT = "at"
 def answers(
     task: TaskKind, knows: tuple[str, ...], true: list[str], said: list[str] | None = None, sure: float = 0.9
 ) -> LabelledPredictions:
-    """Answers of a model, `sure` of each, one after the other."""
+    """LabelledPredictions of a model, `sure` of each, one after the other."""
     frame = pd.DataFrame({AT: pd.date_range(SINCE, periods=len(true), freq="10min", tz="UTC"), "_label": true})
     chances = probabilities(knows, said or true, sure)
     if task == "binary":
@@ -146,7 +148,8 @@ def test_a_label_that_the_model_does_not_know_was_answered_wrongly_and_is_told(t
     assert found.value == pytest.approx(0.8)
     assert baseline.value == 1.0
     assert (
-        "200 of them (20.0%) are of a class that the model doesn't know ('z'), and so answered wrongly" in found.reason
+        "200 of them (20.0%) are of a class that the model does not know ('z'), so its answers are wrong"
+        in found.reason
     )
     fine = quality_signal(answers(task, knows, true), baseline, spec, usual=1.0, holdout=holdout)
     assert "answered wrongly" not in fine.reason

@@ -15,11 +15,16 @@ from everfit.blocks.errors import SourceError
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.infra.serving.telemetry import Telemetry
 from everfit.tasks.core.records import Window
-from everfit.tasks.monitoring.signals.service_health import ServiceState, ask_services, operations_signal, service_state
-from everfit.tasks.monitoring.window import Live
+from everfit.tasks.monitoring.live_predictions import LivePredictions
+from everfit.tasks.monitoring.signals.service_health import (
+    ServiceState,
+    read_services,
+    service_health_signal,
+    service_state,
+)
 from everfit.tasks.statistics.histograms import Histograms, histograms
 from everfit.tasks.statistics.profile import profile_frame
-from everfit.tasks.triage.signals import OperationsSignal
+from everfit.tasks.triage.signals import ServiceHealthSignal
 
 UNTIL = datetime(2024, 3, 8, tzinfo=UTC)
 POLICY = MonitoringPolicy.model_validate({"service_health": {"max_p99_ms": 50}})
@@ -44,10 +49,10 @@ def signal(
     before: dict[str, float] | None = None,
     latencies: tuple[float, ...] = (),
     outliers: tuple[float, ...] = (),
-) -> OperationsSignal:
+) -> ServiceHealthSignal:
     window = Window(since=UNTIL - timedelta(days=7), until=UNTIL)
-    live = Live(window, counted(), UNTIL, pd.DataFrame(), {3: 100}, np.array(latencies), np.array(outliers))
-    return operations_signal(live, states, before or {}, POLICY)
+    live = LivePredictions(window, counted(), UNTIL, pd.DataFrame(), {3: 100}, np.array(latencies), np.array(outliers))
+    return service_health_signal(live, states, before or {}, POLICY)
 
 
 @contextmanager
@@ -82,7 +87,7 @@ def test_errors_are_counted_since_the_window_before() -> None:
 
     first = signal(state)
     assert first.figures["error_rate"] == pytest.approx(0.05)
-    assert first.alarms == ("5.0% of 100 requests ended in an error of the service",)
+    assert first.alarms == ("5.0% of 100 requests ended in an error of the service, above the limit of 1.0%",)
 
     later = signal(service_state("a:80", "deliveries", metrics(195, 5)), before=first.figures)
     assert later.figures["error_rate"] == 0
@@ -118,10 +123,10 @@ def test_a_service_is_asked_with_its_token(monkeypatch: pytest.MonkeyPatch) -> N
     policy = MonitoringPolicy.model_validate({"service_health": {"token": "env:SERVICE_TOKEN"}})
     with service(metrics(1, 0), token="t0ken") as url:
         with pytest.raises(SourceError, match="SERVICE_TOKEN"):
-            ask_services([url], "deliveries", policy, UNTIL)
+            read_services([url], "deliveries", policy, UNTIL)
         monkeypatch.setenv("SERVICE_TOKEN", "t0ken")
-        [state] = ask_services([url], "deliveries", policy, UNTIL)
-        [refused] = ask_services([url], "deliveries", POLICY, UNTIL)
+        [state] = read_services([url], "deliveries", policy, UNTIL)
+        [refused] = read_services([url], "deliveries", POLICY, UNTIL)
 
     assert (state.problem, state.requests) == ("", 1)
     assert refused.problem == "answers 401"
@@ -130,12 +135,12 @@ def test_a_service_is_asked_with_its_token(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_service_that_is_away_is_told_and_never_taken_for_well() -> None:
     with service("") as url:
         pass
-    [state] = ask_services([url], "deliveries", POLICY, UNTIL)
-    assert state.problem.startswith("tells no metrics (ConnectError")
+    [state] = read_services([url], "deliveries", POLICY, UNTIL)
+    assert state.problem.startswith("returns no metrics (ConnectError")
     assert signal(state).alarms
 
 
 def test_history_that_is_replayed_asks_no_service_of_today() -> None:
     with service(metrics(0, 9), date=UNTIL + timedelta(days=400)) as url:
-        assert ask_services([url], "deliveries", POLICY, UNTIL) == ()
-    assert ask_services([], "deliveries", POLICY, UNTIL) == ()
+        assert read_services([url], "deliveries", POLICY, UNTIL) == ()
+    assert read_services([], "deliveries", POLICY, UNTIL) == ()

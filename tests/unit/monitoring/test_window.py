@@ -9,7 +9,7 @@ import pytest
 from support.logs import EVENT_TIME, answered, log_answers, log_labels
 
 from everfit.tasks.core.records import Window
-from everfit.tasks.monitoring.window import Live, read_live
+from everfit.tasks.monitoring.live_predictions import LivePredictions, read_live_predictions
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions, read_answers
 from everfit.tasks.statistics.profile import profile_frame
 
@@ -22,9 +22,9 @@ def profile_of(rows: pd.DataFrame):  # type: ignore[no-untyped-def]
     return profile_frame(rows.assign(_score=rows["score"]), FEATURES, predictions=["_score"])
 
 
-def live_of(folder: Path, window: Window = WINDOW, sample_rows: int = 10_000) -> Live:
+def live_of(folder: Path, window: Window = WINDOW, sample_rows: int = 10_000) -> LivePredictions:
     profile, table = profile_of(answered("2024-02-01", 500)), log_answers(folder, answered("2024-03-01"))
-    return read_live(table, window, EVENT_TIME, profile, 1, sample_rows=sample_rows)
+    return read_live_predictions(table, window, EVENT_TIME, profile, 1, sample_rows=sample_rows)
 
 
 def test_a_window_is_counted_whoever_answered_and_shadows_are_not(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_the_sample_is_the_same_in_whatever_order_the_rows_came(tmp_path: Path) 
         for part in order:
             log_answers(folder, rows.iloc[part * 300 : (part + 1) * 300].reset_index(drop=True))
         table = log_answers(folder, answered("2024-04-01", 5))
-        samples.append(read_live(table, WINDOW, EVENT_TIME, profile, 1, sample_rows=50).sample)
+        samples.append(read_live_predictions(table, WINDOW, EVENT_TIME, profile, 1, sample_rows=50).sample)
 
     assert [len(sample) for sample in samples] == [50, 50]
     assert set(samples[0]["_key"]) == set(samples[1]["_key"])
@@ -64,7 +64,7 @@ def test_nothing_was_predicted(tmp_path: Path) -> None:
     later = Window(since=NEXT, until=datetime(2024, 3, 15, tzinfo=UTC))
     for live in (
         live_of(tmp_path, later),
-        read_live(
+        read_live_predictions(
             log_answers(tmp_path / "x", answered("2023-01-01", 2)),
             WINDOW,
             EVENT_TIME,

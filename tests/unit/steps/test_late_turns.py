@@ -11,7 +11,7 @@ from everfit.tasks.core.records import Trigger, TriggerKind, Window
 from everfit.tasks.ledger import requests as ledger_calls
 from everfit.tasks.monitoring.triage_history import history_of
 from everfit.tasks.steps import requests
-from everfit.tasks.triage.event_requests import Reply
+from everfit.tasks.triage.admission import Admission
 from everfit.tasks.turns.context import Context
 
 UNTIL = datetime(2024, 6, 1, tzinfo=UTC)
@@ -26,7 +26,7 @@ def context(workspace: Path) -> Context:
 
 def grant(context: Context, kind: TriggerKind) -> Trigger:
     trigger = Trigger(kind=kind, id="the triage")
-    yes = Reply(admitted=True, reason="so it was decided")
+    yes = Admission(admitted=True, reason="so it was decided")
     assert context.ledger.turns.request("small", trigger, Window(until=EARLIER), may_start=lambda _: yes).start
     return trigger
 

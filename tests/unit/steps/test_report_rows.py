@@ -17,21 +17,22 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What was to be drawn."""
     given: list[Any] = []
     begin = SimpleNamespace(begin=lambda *sides, **_: given.append(sides) or "a drawing")
-    monkeypatch.setattr(triage, "Drawing", begin)
+    monkeypatch.setattr(triage, "ReportJob", begin)
     return given
 
 
 def begin(policy: MonitoringPolicy, *, drifted: bool | None = False) -> Any:
     spec = SimpleNamespace(monitoring=policy, columns=SimpleNamespace(time="at"))
     profile = SimpleNamespace(columns=[SimpleNamespace(name="x", kind="numeric")])
-    watched = SimpleNamespace(
+    monitored = SimpleNamespace(
         context=SimpleNamespace(spec=spec),
         reference=SimpleNamespace(profile=profile, sample=ROWS),
         event_time="at",
     )
-    live: Any = SimpleNamespace(sample=ROWS)
-    result: Any = SimpleNamespace(drifted=drifted)
-    return triage.begin_report.fn(watched, live, result)  # type: ignore[arg-type]
+    window: Any = SimpleNamespace(
+        monitored=monitored, live=SimpleNamespace(sample=ROWS), column_drift=SimpleNamespace(drifted=drifted)
+    )
+    return triage.begin_report.fn(window)
 
 
 def test_rows_are_drawn_in_the_order_of_time(drawn: list[Any]) -> None:

@@ -72,7 +72,7 @@ def test_after_an_outage_only_the_newest_window_trains() -> None:
     assert admitted == [NOW]
     old = ask(wanted=request(until=windows[0]))
     assert old.refused_by == "outdated_window"
-    assert f"the newest {NOW.isoformat()}" in old.reason
+    assert f"the newest window at {NOW.isoformat()}" in old.reason
 
 
 def test_a_window_that_a_turn_has_learned_from_trains_no_other() -> None:
@@ -85,7 +85,7 @@ def test_cooldown_keeps_turns_apart_but_holds_up_no_person() -> None:
     last = turn(NOW - timedelta(hours=6), signature="drift")
     refused = ask(last)
     assert refused.refused_by == "cooldown"
-    assert f"the next may be {(NOW + timedelta(hours=6)).isoformat()}" in refused.reason
+    assert f"the next may start at {(NOW + timedelta(hours=6)).isoformat()}" in refused.reason
     assert ask(last, cooldown="6h").admitted
     assert ask(last, wanted=request(kind="manual")).admitted
     assert ask(last.model_copy(update={"outcome": "failed"})).admitted
@@ -96,7 +96,9 @@ def test_the_budget_limits_turns_within_a_span() -> None:
     spent = [turn(NOW - n * 7 * DAY) for n in (1, 2, 3)]
     refused = ask(*spent, budget=budget)
     assert refused.refused_by == "budget"
-    assert refused.reason == f"3 turns within 30d; 3 are allowed; the next may be {(NOW + 9 * DAY).isoformat()}"
+    assert (
+        refused.reason == f"3 turns within 30d, and 3 are allowed; the next may start at {(NOW + 9 * DAY).isoformat()}"
+    )
     assert ask(*spent[:2], turn(NOW - 31 * DAY), budget=budget).admitted
     assert ask(*spent[:2], turn(NOW - 21 * DAY, kind="manual"), budget=budget).admitted
     assert ask(*spent, wanted=request(kind="manual"), budget=budget).admitted

@@ -10,7 +10,7 @@ from support.triage import SICK, attempt, decide, reference, signals, week
 from everfit.blocks.retraining import RetrainingPolicy
 from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Turn
-from everfit.tasks.monitoring.monitoring import learned_until
+from everfit.tasks.monitoring.signals.labels import learned_until
 from everfit.tasks.monitoring.triage_history import past_turn
 from everfit.tasks.triage.admission import Admission, TurnRequest, admit
 from everfit.tasks.triage.history import History, Outcome, PastTurn
@@ -20,9 +20,9 @@ NOW = datetime(2013, 9, 1, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
-def broke_off(until: datetime, outcome: Outcome = "failed", **facts: Any) -> PastTurn:
+def has_failed(until: datetime, outcome: Outcome = "failed", **facts: Any) -> PastTurn:
     told = {"turn_id": f"t-{until:%m%dT%H}", "until": until, "kind": "quality", "outcome": outcome}
-    return PastTurn.model_validate({**told, "why": "MemoryError: 80 GiB", **facts})
+    return PastTurn.model_validate({**told, "reason": "MemoryError: 80 GiB", **facts})
 
 
 def ask(*turns: PastTurn, kind: str = "quality", **facts: Any) -> Admission:
@@ -59,7 +59,7 @@ def test_only_what_was_trained_on_counts_as_learned(state: str, learned: bool) -
 
 
 @pytest.mark.parametrize("outcome", ["failed", "rejected"])
-def test_what_broke_off_was_no_attempt_in_vain(outcome: str) -> None:
+def test_what_has_failed_was_no_attempt_in_vain(outcome: str) -> None:
     # Given six turns for a loss, of which none came to a model,
     turns = tuple(attempt(n, outcome, level=signals().quality.baseline) for n in (-31, -26, -21, -16, -11, -6))
     # when the wait is over, then it is tried again: nobody knows yet whether it helps.
@@ -69,7 +69,7 @@ def test_what_broke_off_was_no_attempt_in_vain(outcome: str) -> None:
     assert level == ()
 
 
-def test_a_turn_that_broke_off_is_tried_again_after_a_while_and_then_a_person_is_asked() -> None:
+def test_a_turn_that_has_failed_is_tried_again_after_a_while_and_then_a_person_is_asked() -> None:
     until, turns, tried, asked = week(0).until, [], [], []
     # Given an hourly look at a loss, and trainings that break off each time,
     for hour in range(40 * 24):
@@ -78,13 +78,13 @@ def test_a_turn_that_broke_off_is_tried_again_after_a_while_and_then_a_person_is
         found = decide(signals(window=window, quality=SICK), History(turns=tuple(turns)))
         if found.verdict == "retrain":
             tried.append(hour)
-            turns.append(broke_off(now, signature=found.signature, reference=reference().id))
+            turns.append(has_failed(now, signature=found.signature, reference=reference().id))
         elif found.verdict == "escalate":
             asked.append(hour)
-            assert found.rule == "turns_break_off"
+            assert found.rule == "failing_turns"
             assert "MemoryError: 80 GiB" in " ".join(found.reasons)
         else:
-            assert (found.verdict, found.rule) == ("watch", "turns_break_off")
+            assert (found.verdict, found.rule) == ("watch", "failing_turns")
     # then the waits grow, a person hears of it from the third on, and once in a budget's span it is tried again.
     assert tried == [0, 1, 3, 3 + 30 * 24]
     assert asked[0] == 4
@@ -95,12 +95,12 @@ def test_a_turn_that_came_through_ends_the_row() -> None:
     assert decide(signals(quality=SICK), History(turns=turns)).verdict == "retrain"
 
 
-def test_nothing_else_retrains_either_while_turns_break_off() -> None:
+def test_nothing_else_retrains_either_while_failing_turns() -> None:
     turns = tuple(attempt(-n, "failed", signature="") for n in (4, 3, 2))
     new = LabelsSignal(status="measured", new_rows=50_000)
     found = decide(signals(labels=new), History(turns=turns), new_data={"rows": 100})
-    assert (found.verdict, found.rule) == ("escalate", "turns_break_off")
-    assert decide(signals(), History(turns=turns), schedule="7d").rule == "turns_break_off"
+    assert (found.verdict, found.rule) == ("escalate", "failing_turns")
+    assert decide(signals(), History(turns=turns), schedule="7d").rule == "failing_turns"
 
 
 def test_rejected_data_is_waited_for_as_long_as_it_has_been_bad_and_a_person_is_asked() -> None:
@@ -116,7 +116,7 @@ def test_rejected_data_is_waited_for_as_long_as_it_has_been_bad_and_a_person_is_
         if found.verdict != "retrain":
             continue
         tried.append(hour)
-        turns.append(broke_off(now, "rejected" if hour < 7 * 24 else "promoted"))
+        turns.append(has_failed(now, "rejected" if hour < 7 * 24 else "promoted"))
         if hour >= 7 * 24:
             break
     assert tried == [0, 1, 3, 7, 15, 31, 63, 127, 255]
@@ -129,34 +129,34 @@ def test_a_rejected_turn_puts_no_schedule_off() -> None:
 
 
 def test_the_ledger_holds_back_what_breaks_off_again_and_again_but_no_person() -> None:
-    one = broke_off(NOW - HOUR / 2)
-    assert (ask(one).refused_by, ask(one).admitted) == ("broken_off", False)
-    assert ask(broke_off(NOW - HOUR)).admitted
-    row = [broke_off(NOW - n * DAY) for n in (3, 2, 1)]
+    one = has_failed(NOW - HOUR / 2)
+    assert (ask(one).refused_by, ask(one).admitted) == ("failures", False)
+    assert ask(has_failed(NOW - HOUR)).admitted
+    row = [has_failed(NOW - n * DAY) for n in (3, 2, 1)]
     refused = ask(*row)
-    assert refused.refused_by == "broken_off"
+    assert refused.refused_by == "failures"
     assert "MemoryError: 80 GiB" in refused.reason
     assert ask(*row, kind="manual").admitted
-    assert ask(*row, broke_off(NOW - DAY / 2, "kept")).admitted
+    assert ask(*row, has_failed(NOW - DAY / 2, "kept")).admitted
     assert ask(*(each.model_copy(update={"until": each.until - 30 * DAY}) for each in row)).admitted
 
 
 def test_one_turn_is_taken_up_again_so_many_times() -> None:
     assert ask(attempts=2).admitted
-    assert ask(attempts=3).refused_by == "broken_off"
+    assert ask(attempts=3).refused_by == "failures"
     assert ask(attempts=3, kind="manual").admitted
 
 
 def test_of_one_moment_another_turn_may_start_until_there_were_too_many() -> None:
-    assert ask(broke_off(NOW)).admitted
-    assert ask(*(broke_off(NOW, turn_id=f"t-{n}") for n in range(3))).refused_by == "broken_off"
+    assert ask(has_failed(NOW)).admitted
+    assert ask(*(has_failed(NOW, turn_id=f"t-{n}") for n in range(3))).refused_by == "failures"
 
 
 @pytest.mark.parametrize(
     ("state", "told"),
     [("failed", "MemoryError"), ("DataRejected", "a tenth of the rows is bad"), ("Promoted", "")],
 )
-def test_a_past_turn_says_why_it_broke_off(state: str, told: str) -> None:
+def test_a_past_turn_says_why_it_has_failed(state: str, told: str) -> None:
     turn = Turn(
         id="t",
         model="m",
@@ -168,4 +168,4 @@ def test_a_past_turn_says_why_it_broke_off(state: str, told: str) -> None:
         error="MemoryError" if state == "failed" else None,
         started_at=NOW,
     )
-    assert past_turn(turn, None).why == told
+    assert past_turn(turn, None).reason == told

@@ -8,14 +8,16 @@ from support.triage import HOLDOUT, SICK, SIX, START, WEEK, attempt, broken, dec
 
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.tasks.core.records import Window
-from everfit.tasks.monitoring.monitoring import past_estimates, usual_coverage
-from everfit.tasks.monitoring.triage_history import Judged
+from everfit.tasks.monitoring.signals.estimate import past_estimates
+from everfit.tasks.monitoring.signals.mature_quality import usual_coverage
+from everfit.tasks.monitoring.triage_history import JudgedWindow
 from everfit.tasks.statistics.estimate_trust import PastEstimate
 from everfit.tasks.triage import TriageDecision, triage
 from everfit.tasks.triage.case import TriagePolicy, sign
 from everfit.tasks.triage.history import History, PastQuality, PastWindow
-from everfit.tasks.triage.non_overlapping import apart
-from everfit.tasks.triage.signals import DriftSignal, QualitySignal
+from everfit.tasks.triage.non_overlapping import non_overlapping
+from everfit.tasks.triage.quality_signals import QualitySignal
+from everfit.tasks.triage.signals import DriftSignal
 
 STEP = timedelta(hours=152)
 """Of hourly looks at a week the next one to count; they may share a tenth of it."""
@@ -41,12 +43,14 @@ def judge(windows: Sequence[PastWindow], drift: DriftSignal = SIX, span: timedel
 
 def test_windows_are_apart_that_share_no_rows() -> None:
     hourly = [look(n * HOUR) for n in range(24 * 30)]
-    assert apart(hourly, lambda each: each) == [look(n * WEEK) for n in range(5)]
-    assert apart(hourly, lambda each: each, before=look(-HOUR)) == [look(n * WEEK - HOUR) for n in range(1, 5)]
+    assert non_overlapping(hourly, lambda each: each) == [look(n * WEEK) for n in range(5)]
+    assert non_overlapping(hourly, lambda each: each, before=look(-HOUR)) == [
+        look(n * WEEK - HOUR) for n in range(1, 5)
+    ]
     months = [look(ago * DAY, 31 * DAY) for ago in (0, 30, 61, 89)]
-    assert apart(months, lambda each: each) == [months[0], months[2]]
-    assert apart(months, lambda each: each, shared=0.1) == months
-    assert apart([look(HOUR), look(HOUR)], lambda each: each) == [look(HOUR)]
+    assert non_overlapping(months, lambda each: each) == [months[0], months[2]]
+    assert non_overlapping(months, lambda each: each, shared=0.1) == months
+    assert non_overlapping([look(HOUR), look(HOUR)], lambda each: each) == [look(HOUR)]
 
 
 def test_drift_that_is_seen_again_an_hour_later_does_not_persist() -> None:
@@ -94,13 +98,13 @@ def test_what_was_lost_is_won_back_after_four_weeks_and_not_after_four_hours() -
     assert rule([each.model_copy(update={"verdict": "quarantine"}) for each in hours]) == "unrecovered_loss"
 
 
-def judged(ago: timedelta, coverage: float, usual: float = 0.97, version: int = 3) -> Judged:
+def judged(ago: timedelta, coverage: float, usual: float = 0.97, version: int = 3) -> JudgedWindow:
     covered = QualitySignal(
         status="not_enough", metric="roc_auc", window=look(ago + DAY), coverage=coverage, usual_coverage=usual
     )
     found = signals(window=look(ago), quality=covered, reference=reference(id=f"v{version}-x"))
     estimate = PastEstimate(until=START - ago, estimated=0.7, realised=coverage, standard_error=0.02)
-    return Judged(signals=found, decision=triage(found, History(), TriagePolicy()), estimate=estimate)
+    return JudgedWindow(signals=found, decision=triage(found, History(), TriagePolicy()), estimate=estimate)
 
 
 def test_labels_that_stop_are_missed_against_what_was_usual_weeks_ago() -> None:
@@ -131,4 +135,4 @@ def test_a_data_problem_lasts_when_it_is_seen_in_windows_that_are_apart_and_is_t
             told.append(hour)
         history = History(windows=(*history.windows, found.remembered))
     assert told == [0, 2 * STEP / HOUR]
-    assert any("for 4 windows now" in reason for reason in found.reasons)
+    assert any("this has lasted 4 windows" in reason for reason in found.reasons)

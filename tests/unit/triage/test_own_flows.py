@@ -10,7 +10,7 @@ from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Turn
 from everfit.tasks.monitoring.triage_history import past_turn
 from everfit.tasks.triage.admission import Admission, TurnRequest, admit
-from everfit.tasks.triage.failure_backoff import failures
+from everfit.tasks.triage.failure_backoff import failure_streak
 from everfit.tasks.triage.history import History, Outcome, PastTurn
 
 NOW = datetime(2024, 6, 3, tzinfo=UTC)
@@ -67,10 +67,10 @@ def test_it_is_no_attempt_in_vain_and_hides_none() -> None:
 
 def test_it_neither_ends_nor_lengthens_a_row_of_failures() -> None:
     first, last, own = turn(3 * HOUR, "failed"), turn(HOUR, "failed"), turn(2 * HOUR)
-    row = failures([first, own, last], RetrainingPolicy())
+    row = failure_streak([first, own, last], RetrainingPolicy())
     assert row is not None
     assert row.turns == (first, last)
-    assert failures([own], RetrainingPolicy()) is None
+    assert failure_streak([own], RetrainingPolicy()) is None
 
 
 def test_what_a_person_started_keeps_no_training_away() -> None:

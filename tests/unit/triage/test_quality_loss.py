@@ -7,9 +7,7 @@ from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.tasks.triage import triage
 from everfit.tasks.triage.case import TriagePolicy
 from everfit.tasks.triage.history import History, PastQuality
-from everfit.tasks.triage.signals import (
-    Baseline,
-)
+from everfit.tasks.triage.quality_signals import Baseline
 
 
 def test_small_losses_add_up_over_windows_but_not_across_a_gap_or_twice() -> None:

@@ -12,12 +12,13 @@ from support.training import a_spec
 from everfit.blocks.settings import Settings
 from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger.requests import RequestOutcome
-from everfit.tasks.monitoring.triage_history import TRIAGE, Judged
+from everfit.tasks.monitoring.triage_history import TRIAGE, JudgedWindow
 from everfit.tasks.steps import requests
 from everfit.tasks.triage import TriageDecision, triage
 from everfit.tasks.triage.case import TriagePolicy
 from everfit.tasks.triage.history import History
-from everfit.tasks.triage.signals import Baseline, DataSignal, DriftSignal, QualitySignal, Reference, Signals
+from everfit.tasks.triage.quality_signals import Baseline, QualitySignal
+from everfit.tasks.triage.signals import ChampionReference, DataSignal, DriftSignal, Signals
 from everfit.tasks.turns.context import Context
 
 UNTIL = datetime(2024, 6, 1, tzinfo=UTC)
@@ -32,7 +33,7 @@ def context(workspace: Path) -> Context:
     return here
 
 
-def judged(number: int, until: datetime = UNTIL) -> Judged:
+def judged(number: int, until: datetime = UNTIL) -> JudgedWindow:
     """A window that has lost quality; each monitor has measured a little otherwise."""
     window = Window(since=until - WEEK, until=until)
     base = Baseline(value=0.8, standard_error=0.005, rows=5_000, chance=0.5)
@@ -40,7 +41,7 @@ def judged(number: int, until: datetime = UNTIL) -> Judged:
     signals = Signals(
         model="small",
         window=window,
-        reference=Reference(version=1, id="v1-reference", released=released, trained_until=released),
+        reference=ChampionReference(version=1, id="v1-reference", released=released, trained_until=released),
         data=DataSignal(status="measured", rows=1_000 + number, expected_rows=1_000),
         drift=DriftSignal(status="measured", drifted=True, columns=("x",)),
         quality=QualitySignal(
@@ -54,7 +55,7 @@ def judged(number: int, until: datetime = UNTIL) -> Judged:
             baseline=base,
         ),
     )
-    return Judged(signals=signals, decision=triage(signals, History(), TriagePolicy()))
+    return JudgedWindow(signals=signals, decision=triage(signals, History(), TriagePolicy()))
 
 
 def at_once(number: int, act: Callable[[int], RequestOutcome]) -> list[RequestOutcome]:
@@ -69,7 +70,7 @@ def at_once(number: int, act: Callable[[int], RequestOutcome]) -> list[RequestOu
         return list(pool.map(one, range(number)))
 
 
-def keep(context: Context, each: Judged) -> TriageDecision:
+def keep(context: Context, each: JudgedWindow) -> TriageDecision:
     decision = each.decision
     context.ledger.decisions.record(
         decision.id,

@@ -17,9 +17,7 @@ from support.triage_cases import CASES
 
 from everfit.tasks.triage import RULES
 from everfit.tasks.triage.history import History
-from everfit.tasks.triage.signals import (
-    QualitySignal,
-)
+from everfit.tasks.triage.quality_signals import QualitySignal
 
 GOLDEN = Path(__file__).parent / "golden"
 

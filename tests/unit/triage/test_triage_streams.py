@@ -22,16 +22,8 @@ from everfit.tasks.triage import TriageDecision, triage
 from everfit.tasks.triage.admission import TurnRequest, admit
 from everfit.tasks.triage.case import TriagePolicy
 from everfit.tasks.triage.history import History, PastTurn, PastWindow
-from everfit.tasks.triage.signals import (
-    Baseline,
-    DataSignal,
-    DriftSignal,
-    LabelsSignal,
-    PreviousSignal,
-    QualitySignal,
-    Reference,
-    Signals,
-)
+from everfit.tasks.triage.quality_signals import Baseline, PreviousSignal, QualitySignal
+from everfit.tasks.triage.signals import ChampionReference, DataSignal, DriftSignal, LabelsSignal, Signals
 
 Floats = npt.NDArray[np.float64]
 WEEK = timedelta(days=7)
@@ -109,7 +101,7 @@ class Stream:
         rows: tuple[Floats, Floats],
         model: Floats,
         previous: Floats | None,
-        reference: Reference,
+        reference: ChampionReference,
         baseline: Baseline,
     ) -> TriageDecision:
         x, y = rows
@@ -166,9 +158,9 @@ class Stream:
         return compare(y, _sigmoid(x @ challenger), _sigmoid(x @ champion), "roc_auc").lower > 0
 
     @staticmethod
-    def _reference(number: int, version: int, previous: int | None) -> Reference:
+    def _reference(number: int, version: int, previous: int | None) -> ChampionReference:
         until = START + (number + 1) * WEEK
-        return Reference(
+        return ChampionReference(
             version=version,
             id=f"reference-{version}",
             released=until,

@@ -16,7 +16,7 @@ from everfit.tasks.storage.tables import KEY, Table
 
 
 @dataclass
-class Live:
+class LivePredictions:
     """The answered predictions of a window.
 
     Attributes:
@@ -101,7 +101,7 @@ class _Pass:
         return self.samples[0].drop(columns="_draw").reset_index(drop=True)
 
 
-def read_live(
+def read_live_predictions(
     log: Table,
     window: Window,
     event_time: str,
@@ -111,7 +111,7 @@ def read_live(
     sample_rows: int,
     outlier_above: float = 0.999,
     implausible_ranges: float = 10,
-) -> Live:
+) -> LivePredictions:
     """Read a window of the prediction log in bounded memory.
 
     Args:
@@ -137,7 +137,7 @@ def read_live(
     wanted = [name for name in dict.fromkeys([*own, *(column.name for column in profile.columns)]) if name in there]
     chunks = log.batches(window, event_time, wanted) if there else iter(())
     counts = count_chunks(reading.over(chunks), profile, implausible_ranges=implausible_ranges)
-    return Live(
+    return LivePredictions(
         window=window,
         counts=counts,
         newest=None if reading.newest is None else reading.newest.to_pydatetime(),

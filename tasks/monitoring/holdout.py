@@ -1,0 +1,54 @@
+"""The champion's quality on its hold-out, with which live quality is compared."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from everfit.blocks.spec import ModelSpec
+from everfit.tasks.core.records import Window
+from everfit.tasks.monitoring.signals.quality import realised, time_spread
+from everfit.tasks.predictions.labelled_predictions import LabelledPredictions, label_texts
+from everfit.tasks.predictions.labels import LABEL
+from everfit.tasks.triage.quality_signals import Baseline
+
+
+def holdout_answers(sample: pd.DataFrame, spec: ModelSpec, classes: Sequence[str]) -> LabelledPredictions:
+    """Return the reference's hold-out rows in the form of live ones.
+
+    Args:
+        sample: Of the reference.
+        spec: The model's spec.
+        classes: The classes of the model that answered these rows, as text, in its order.
+    """
+    rows = sample[sample[spec.columns.target].notna()].copy()
+    rows[LABEL] = label_texts(rows[spec.columns.target], spec.task)
+    times = rows[spec.columns.time]
+    window = Window(since=times.min().to_pydatetime(), until=times.max().to_pydatetime() + timedelta(microseconds=1))
+    answers = LabelledPredictions(
+        window, rows.sort_values(spec.columns.time), spec.columns.time, spec.task, tuple(classes)
+    )
+    return answers.with_labels()
+
+
+def baseline_of(holdout: LabelledPredictions, spec: ModelSpec) -> Baseline:
+    """Return the champion's quality on its hold-out, and its spread between stretches of time.
+
+    Raises:
+        DataError: the metric has no value there.
+    """
+    quality = realised(holdout.truth, holdout.scores, spec.metric, clusters=resampled_days(holdout, spec))
+    times = holdout.rows[holdout.event_time]
+    stretches = ((times - times.min()) // spec.monitoring.window).to_numpy()
+    spread = None
+    if len(np.unique(stretches)) > 2:
+        clusters = resampled_days(holdout, spec)
+        spread = time_spread(holdout.truth, holdout.scores, spec.metric, stretches, clusters=clusters)
+    return quality.baseline(spread)
+
+
+def resampled_days(answers: LabelledPredictions, spec: ModelSpec) -> npt.NDArray[np.int64] | None:
+    """Return the day of each row if the spec resamples whole days, otherwise None."""
+    return answers.days if spec.gate.resample == "days" else None

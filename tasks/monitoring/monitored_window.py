@@ -1,0 +1,61 @@
+"""A monitored window: the champion and its answers, from which each evidence area is measured."""
+
+import logging
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from everfit.tasks.monitoring.live_predictions import LivePredictions
+from everfit.tasks.monitoring.monitored_model import MonitoredModel
+from everfit.tasks.monitoring.signals.drift import DriftResult, drift
+from everfit.tasks.monitoring.signals.live_estimate import came_true
+from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
+from everfit.tasks.statistics.estimate_trust import PastEstimate
+from everfit.tasks.triage.signals import LabelsSignal
+
+logger = logging.getLogger("everfit.monitoring")
+
+
+@dataclass(frozen=True)
+class MonitoredWindow:
+    """One window of one model; expensive parts are computed on first use.
+
+    Attributes:
+        monitored: The model and its champion as of the window's end.
+        live: The answered predictions of the window.
+        collected_labels: Whether new labels could be collected; the known labels count either way.
+    """
+
+    monitored: MonitoredModel
+    live: LivePredictions
+    collected_labels: LabelsSignal = field(default_factory=LabelsSignal)
+
+    @cached_property
+    def column_drift(self) -> DriftResult:
+        """Drift of each column against the reference.
+
+        Raises:
+            DataError: the rows were counted over another profile's cells.
+        """
+        policy = self.monitored.context.spec.monitoring
+        return drift(self.monitored.reference.profile, self.live.counts, policy, window=self.live.window)
+
+    @cached_property
+    def mature_answers(self) -> LabelledPredictions | None:
+        """The answers with mature labels; None if they cannot be read, which the area `quality` reports."""
+        try:
+            return self.monitored.mature
+        except Exception as error:  # noqa: BLE001 - reported by the area that needs them
+            logger.warning("the labelled answers cannot be read: %s", error)
+            return None
+
+    @cached_property
+    def checked_estimate(self) -> PastEstimate | None:
+        """The estimate for rows whose labels have come, with their real quality; None if either is unknown.
+
+        Raises:
+            NotEnoughError: the hold-out is too small to estimate from.
+        """
+        monitored = self.monitored
+        if monitored.estimator is None:
+            return None
+        return came_true(monitored.estimator, monitored.mature, monitored.context.spec, monitored.until)

@@ -1,0 +1,85 @@
+"""The evidence area `data`: whether a window's rows can be trusted."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from everfit.blocks.monitoring import MonitoringPolicy
+from everfit.tasks.core.records import Window
+from everfit.tasks.data.suite import suite_of
+from everfit.tasks.monitoring.live_predictions import LivePredictions
+from everfit.tasks.monitoring.monitored_window import MonitoredWindow
+from everfit.tasks.monitoring.signals import expectations
+from everfit.tasks.monitoring.signals.data_quality import DataQuality, Feed, data_quality
+from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
+from everfit.tasks.statistics.profile import Profile
+from everfit.tasks.triage.signals import DataSignal, Problem
+
+
+def check_data(window: MonitoredWindow) -> DataSignal:
+    """Check the window's rows against the reference and the spec's expectations."""
+    monitored, live, spec = window.monitored, window.live, window.monitored.context.spec
+    profile = monitored.reference.profile
+    expected = expected_rows(profile, monitored.windows.window, monitored.champion.released)
+    suite = suite_of(spec, monitored.context.workspace) or ()
+    unmet = expectations.unmet(suite, live.sample, monitored.features, spec.expectations.max_bad_share)
+    return data_signal(live, window.mature_answers, profile, spec.monitoring, expected=expected, unmet=unmet)
+
+
+def expected_rows(profile: Profile, window: Window, released: datetime) -> float | None:
+    """Return how many rows the window should have at the reference's pace; None if it has no beginning.
+
+    Args:
+        profile: Of the champion's reference.
+        window: The window.
+        released: The champion answers from here on.
+    """
+    if window.since is None:
+        return None
+    span = window.until - max(window.since, min(released, window.until))
+    return profile.expected_rows(span) if span else 0.0
+
+
+def data_signal(
+    live: LivePredictions,
+    labelled: LabelledPredictions | None,
+    profile: Profile,
+    policy: MonitoringPolicy,
+    *,
+    expected: float | None,
+    unmet: Sequence[Problem] | None = (),
+) -> DataSignal:
+    """Return whether the window's data can be trusted.
+
+    Args:
+        live: The predictions of the window.
+        labelled: The answers whose labels are mature; None if they could not be read.
+        profile: Of the champion's reference.
+        policy: The bounds of broken data.
+        expected: Number of expected rows.
+        unmet: The expectations that the rows fail; None if the rows are too few to tell.
+    """
+    feeds = [Feed(name="the prediction log", rows=live.rows, expected_rows=expected, newest=live.newest)]
+    if labelled is not None and len(labelled.rows):
+        known = labelled.with_labels().rows
+        newest = known[labelled.event_time].max().to_pydatetime() if len(known) else None
+        age = policy.data_quality.max_age or policy.window
+        allowed = age + (live.window.until - labelled.window.until)
+        feeds.append(Feed(name="the labels", rows=len(known), newest=newest, max_age=allowed))
+    quality = data_quality(profile, live.counts, policy, window=live.window, feeds=feeds)
+    too_few = quality.status == "unknown" or unmet is None
+    return DataSignal(
+        status="not_enough" if too_few else "measured",
+        reason=f"{live.rows:,} predictions are too few to check" if too_few else "",
+        rows=live.rows,
+        expected_rows=expected,
+        bad=(*_problems(quality, "bad"), *(unmet or ())),
+        suspicious=_problems(quality, "suspect"),
+    )
+
+
+def _problems(quality: DataQuality, severity: str) -> tuple[Problem, ...]:
+    return tuple(
+        Problem(kind=finding.kind, column=finding.subject, summary=finding.summary)
+        for finding in quality.findings
+        if finding.severity == severity
+    )

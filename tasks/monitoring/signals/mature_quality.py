@@ -1,0 +1,198 @@
+"""The evidence area `quality`: the primary metric on rows with mature labels, against the champion's hold-out."""
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from everfit.blocks.errors import NotEnoughError
+from everfit.blocks.spec import ModelSpec
+from everfit.tasks.core.records import Window
+from everfit.tasks.monitoring.holdout import resampled_days
+from everfit.tasks.monitoring.monitored_window import MonitoredWindow
+from everfit.tasks.monitoring.signals.maturity import coverage
+from everfit.tasks.monitoring.signals.quality import business_value, by_slice, realised
+from everfit.tasks.monitoring.triage_history import JudgedWindow
+from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
+from everfit.tasks.predictions.labels import LABEL
+from everfit.tasks.statistics.business_value import worth_of
+from everfit.tasks.triage.non_overlapping import NEARLY, non_overlapping
+from everfit.tasks.triage.quality_signals import Baseline, QualitySignal
+
+_GROUPS = 20
+"""A protected column gives slices for at most this many of its values."""
+
+_NAMED = 4
+"""At most this many unknown classes are named."""
+
+_NEWEST = 6
+"""The usual coverage is the median over this many past windows that do not overlap."""
+
+
+def compare_with_holdout(window: MonitoredWindow) -> QualitySignal:
+    """Measure quality on the rows with mature labels."""
+    monitored = window.monitored
+    usual = usual_coverage(monitored.judged, _coverage_in_training(window), monitored.windows.labelled)
+    return quality_signal(
+        monitored.mature,
+        monitored.baseline,
+        monitored.context.spec,
+        usual=usual,
+        holdout=monitored.holdout,
+        threshold=monitored.threshold,
+    )
+
+
+def usual_coverage(judged: Sequence[JudgedWindow], in_training: float | None, labelled: Window) -> float | None:
+    """Return the usual share of mature rows that have a label: the median of past windows, or that of training.
+
+    Args:
+        judged: Past windows; those that lacked their labels do not count, however long that lasts.
+        in_training: The share in the training data.
+        labelled: The window that is measured now.
+    """
+    known = [
+        (quality.coverage, quality.window)
+        for quality in (window.signals.quality for window in judged)
+        if quality.coverage and quality.window and not quality.lacks_labels
+    ]
+    newest = non_overlapping(known, lambda pair: pair[1], before=labelled, shared=NEARLY)[:_NEWEST]
+    return median(coverage for coverage, _ in newest) if newest else in_training
+
+
+def quality_signal(
+    mature: LabelledPredictions,
+    baseline: Baseline,
+    spec: ModelSpec,
+    *,
+    usual: float | None,
+    holdout: LabelledPredictions,
+    threshold: float | None = None,
+) -> QualitySignal:
+    """Return quality on rows whose labels are mature.
+
+    Args:
+        mature: The champion's answers that are old enough.
+        baseline: The quality on its hold-out.
+        spec: The model's spec.
+        usual: The usual share of labelled rows.
+        holdout: Gives the baselines of the slices and of the business value.
+        threshold: The score from which the user acts; None if the spec gives it no value.
+    """
+    policy = spec.monitoring
+    if mature.rows.empty:
+        reason = f"the champion answered nothing in {mature.window} that could have labels"
+        return QualitySignal(status="not_enough", metric=spec.metric, window=mature.window, reason=reason)
+    scores, flags = mature.scores, mature.labelled
+    covered = coverage(scores, flags, inclusion=mature.with_labels().inclusion)
+    facts = {"metric": spec.metric, "window": mature.window, "rows": covered.labelled, "baseline": baseline}
+    facts |= {"coverage": covered.share, "usual_coverage": usual, "biased": covered.biased}
+    judged = mature.with_labels()
+    try:
+        quality = realised(
+            judged.truth, judged.scores, spec.metric, inclusion=judged.inclusion, clusters=resampled_days(judged, spec)
+        )
+    except NotEnoughError as error:
+        return QualitySignal.model_validate({**facts, "status": "not_enough", "reason": f"{error}; {covered.summary}"})
+    enough = covered.labelled >= policy.min_labels and not covered.biased
+    few = f"{covered.labelled:,} mature labels; {policy.min_labels:,} are needed"
+    reasons = [covered.summary if enough or covered.biased else few, *_unknown_classes(judged)]
+    return QualitySignal.model_validate(
+        {
+            **facts,
+            "status": "measured" if enough else "not_enough",
+            "reason": "; ".join(reasons),
+            "value": quality.value,
+            "standard_error": quality.standard_error,
+            "chance": quality.chance,
+            **_worth(judged, holdout, spec, threshold),
+            "lost_slices": _lost_slices(judged, holdout, spec, policy.loss_bound(baseline.value, baseline.chance)),
+        }
+    )
+
+
+def _unknown_classes(judged: LabelledPredictions) -> list[str]:
+    """Return how many labels are of a class that the model does not know; usually nothing."""
+    rows = judged.rows.loc[judged.unknown, LABEL]
+    if rows.empty:
+        return []
+    names = [repr(str(name)) for name in rows.value_counts().index]
+    listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
+    share = len(rows) / len(judged.rows)
+    counted = f"{len(rows):,} of them ({share:.1%})"
+    return [f"{counted} are of a class that the model does not know ({listed}), so its answers are wrong"]
+
+
+def _worth(
+    judged: LabelledPredictions, holdout: LabelledPredictions, spec: ModelSpec, threshold: float | None
+) -> dict[str, Any]:
+    """Return the business value of a row, live and on the hold-out, if the spec gives answers a value."""
+    policy = spec.training.business_value
+    if policy is None:
+        return {}
+    worth = worth_of(policy, 0.5 if threshold is None else threshold)
+    live, before = (
+        business_value(rows.truth, rows.scores, worth, clusters=resampled_days(rows, spec))
+        for rows in (judged, holdout)
+    )
+    return {
+        "value_per_row": live.per_row,
+        "value_error": live.standard_error,
+        "value_interval": live.interval,
+        "value_unit": policy.unit,
+        "baseline_value_per_row": before.per_row,
+        "baseline_value_error": before.standard_error,
+    }
+
+
+def _lost_slices(
+    judged: LabelledPredictions, holdout: LabelledPredictions, spec: ModelSpec, bound: float
+) -> tuple[str, ...]:
+    slices: dict[str, npt.NDArray[np.bool_]] = {}
+    baselines: dict[str, Baseline] = {}
+    for column in spec.columns.protected:
+        if column not in judged.rows or column not in holdout.rows:
+            continue
+        old, new = (side.rows[column].astype("object").map(str) for side in (holdout, judged))
+        groups = old.value_counts()
+        for group in list(groups.index[:_GROUPS]):
+            part = holdout.of((old == group).to_numpy())
+            if len(part.rows) < spec.monitoring.min_labels:
+                continue
+            try:
+                own = realised(part.truth, part.scores, spec.metric, draws=200, clusters=resampled_days(part, spec))
+            except NotEnoughError:
+                continue
+            name = f"{column}={group}"
+            baselines[name], slices[name] = own.baseline(), (new == group).to_numpy()
+    slice_qualities = by_slice(
+        judged.truth,
+        judged.scores,
+        spec.metric,
+        slices,
+        baselines,
+        bound=bound,
+        min_rows=spec.monitoring.min_labels,
+        draws=200,
+        clusters=resampled_days(judged, spec),
+    )
+    return tuple(quality.name for quality in slice_qualities if quality.lost)
+
+
+def _coverage_in_training(window: MonitoredWindow) -> float | None:
+    """Return the share of the rows in the time of the champion's hold-out that have a label in the dataset."""
+    monitored = window.monitored
+    spec = monitored.context.spec
+    dataset = monitored.context.workspace.table(spec.name, "dataset")
+    times = monitored.reference.sample[spec.columns.time]
+    span = monitored.windows.window.model_copy(
+        update={"since": times.min().to_pydatetime(), "until": times.max().to_pydatetime()}
+    )
+    counts = [
+        (len(chunk), int(chunk[spec.columns.target].notna().sum()))
+        for chunk in dataset.batches(span, spec.columns.time, [spec.columns.target])
+    ]
+    rows = sum(rows for rows, _ in counts)
+    return sum(labelled for _, labelled in counts) / rows if rows else None

@@ -1,0 +1,89 @@
+"""The evidence area `drift`: columns, explanations and the joint distribution against the reference."""
+
+from everfit.blocks.monitoring import MonitoringPolicy
+from everfit.tasks.monitoring.monitored_window import MonitoredWindow
+from everfit.tasks.monitoring.signals.drift import DriftResult
+from everfit.tasks.monitoring.signals.explanation_drift import ExplanationDrift
+from everfit.tasks.monitoring.signals.joint_drift import JointDrift
+from everfit.tasks.triage.signals import DriftSignal
+
+
+def compare_with_reference(window: MonitoredWindow) -> DriftSignal:
+    """Compare the window with the reference: column by column, then explanations and all columns together."""
+    monitored, columns = window.monitored, window.column_drift
+    policy = monitored.context.spec.monitoring
+    if columns.drifted is None:
+        return drift_signal(columns, policy=policy)
+    explained = monitored.explanation_drift(window.live.sample) if policy.explanation_drift else None
+    joint = monitored.joint_drift(window.live.sample) if policy.joint_drift else None
+    first, refitted = _first_drift(window), monitored.was_refitted
+    return drift_signal(columns, explained, joint, first, policy=policy, refitted=refitted)
+
+
+def drift_signal(
+    columns: DriftResult,
+    explained: ExplanationDrift | None = None,
+    joint: JointDrift | None = None,
+    first: DriftSignal | None = None,
+    *,
+    policy: MonitoringPolicy,
+    refitted: bool = False,
+) -> DriftSignal:
+    """Return whether inputs or predictions have moved away from the reference.
+
+    Args:
+        columns: Drift of each column.
+        explained: Drift of the explanations; None if there were too few rows.
+        joint: Drift of all columns together; None if the spec does not ask for it.
+        first: Drift in the champion's first window; None if this is the first.
+        policy: The share of drifted features from which the window has drifted.
+        refitted: Whether the champion was fitted again after it was evaluated.
+    """
+    others = [result for result in (explained, joint) if result is not None]
+    beside = tuple(result.summary for result in others if result.drifted)
+    steady = tuple(result.summary for result in others if not result.drifted)
+    reason = "; ".join((*columns.reasons, *beside, *steady))
+    if columns.drifted is None:
+        return DriftSignal(status="not_enough", reason=reason or columns.status.replace("_", " "))
+    by_inputs = columns.drifted_share is not None and columns.drifted_share >= policy.drifted_share
+    drifted = sorted(
+        (column for column in columns.columns if column.drifted), key=lambda column: -(column.effect or 0.0)
+    )
+    signal = DriftSignal(
+        status="measured",
+        reason=reason,
+        drifted=columns.drifted or bool(beside),
+        columns=tuple(column.column for column in drifted),
+        share=columns.drifted_share,
+        prediction=columns.prediction_drifted,
+        explanations=explained.distance if explained else None,
+        joint=joint.auc if joint else None,
+        beside=beside,
+    )
+    if not signal.prediction or not refitted or not predicts_differently(first or signal):
+        return signal
+    reason += (
+        "; predictions have differed from the hold-out's since the champion's first window, because it was refitted"
+    )
+    return signal.model_copy(update={"drifted": by_inputs or bool(beside), "reason": reason})
+
+
+def predicts_differently(first: DriftSignal | None) -> bool:
+    """Return whether a champion's predictions differed from the hold-out's in its first window, on unchanged inputs.
+
+    The evaluated challenger answered the hold-out; the served model was fitted again on more rows. If the world has
+    just changed, the two answer differently. That is a property of the model and no drift.
+
+    Args:
+        first: Drift in the first window that the champion answered.
+    """
+    if first is None or not first.prediction:
+        return False
+    return not first.share and not first.beside
+
+
+def _first_drift(window: MonitoredWindow) -> DriftSignal | None:
+    """Return the drift of the champion's first window, if that was an earlier one."""
+    own = f"v{window.monitored.champion.version}-"
+    past = [judged.signals.drift for judged in window.monitored.judged if judged.decision.reference.startswith(own)]
+    return next((drift for drift in past if drift.measured), None)
