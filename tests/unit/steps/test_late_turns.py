@@ -66,7 +66,7 @@ def test_a_turn_that_was_given_up_does_not_begin_beside_or_after_a_newer_one(
     assert beside is not None
     assert after is not None
     assert beside.reason == f"turn {turn.id} is running"
-    assert after.reason == f"turn {turn.id} has learned from this window already"
+    assert after.reason == f"turn {turn.id} has already learned from this window"
 
 
 def test_a_turn_that_broke_off_while_it_ran_is_taken_up_by_a_retry_of_its_run(context: Context) -> None:
@@ -90,6 +90,6 @@ def test_while_no_worker_runs_neither_budget_nor_patience_is_spent(
         context.ledger.turns.finish(turn, state="ChampionKept")
     held_back = requests.refused(context, until - timedelta(hours=1), Trigger(kind="quality", id="triage 46"))
     assert held_back is not None
-    assert held_back.reason == f"turn {turn.id} has learned from this window already"
+    assert held_back.reason == f"turn {turn.id} has already learned from this window"
     history = history_of([], context.ledger.turns.observed("small"), until + timedelta(days=1))
     assert [each.outcome for each in history.turns] == ["kept"]

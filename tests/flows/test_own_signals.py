@@ -1,0 +1,63 @@
+"""The example of an own signal in a real monitoring flow: measured, shown and logged by its name, and acted on."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prefect.client.orchestration import get_client
+from support.deliveries import SPEC, deliveries, write_month
+
+from everfit.blocks.settings import Settings
+from everfit.deployments.cli.runs import result_of
+from everfit.flows.monitoring_flow import monitoring
+from everfit.flows.scoring_flow import scoring
+from everfit.flows.training_flow import training
+from everfit.tasks.core.spec_loading import load_spec
+from everfit.tasks.monitoring.triage_history import TRIAGE, read_triages
+from everfit.tasks.turns.context import Context
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+WINDOW = {"window": "14d", "report": "never"}
+
+
+def test_an_own_signal_is_measured_shown_and_acted_on(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a model with a fortnight of predictions, and signals of the user, one of which raises
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "examples")
+    march, until = (datetime(2024, 3, day, tzinfo=UTC) for day in (1, 15))
+    ok = {"function": "own_signal:largest_region", "at_most": 0.5, "action": "escalate"}
+    low = ok | {"name": "region below a tenth", "at_most": 0.1}
+    Path(model).write_text(yaml.safe_dump(SPEC | {"monitoring": WINDOW | {"signals": [ok, low]}}))
+    assert result_of(training(model, march, return_state=True))["state"] == "Promoted"
+    write_month(Path(model).parent, "march", deliveries("2024-03-01", 14, seed=5))
+    scoring(model, march, until, return_state=True)
+
+    # When monitoring runs
+    found: dict[str, Any] = result_of(monitoring(model, until, return_state=True))
+
+    # Then triage acts on the one that is out of its bounds,
+    assert (found["verdict"], found["rule"], found["state"]) == ("escalate", "signal_escalation", "Escalated")
+    assert found["reasons"][0].startswith("region below a tenth: 0.3")
+    assert [signal["ok"] for signal in found["signals"]["own"]] == [True, False]
+    # and both are shown and kept by their names.
+    rows = {row["area"]: row for row in found["evidence"]}
+    assert rows["largest_region"]["status"] == "measured"
+    assert rows["region below a tenth"]["finding"].endswith("is not at most 0.1")
+    here = Context(load_spec(model), Settings())
+    [judged] = read_triages(here.ledger.decisions.of("deliveries", kind=TRIAGE))
+    assert [signal.signal for signal in judged.signals.own] == ["largest_region", "region below a tenth"]
+    metrics = here.mlflow.get_run(found["mlflow_run_id"]).data.metrics
+    assert 0.3 < metrics["largest_region.value"] < 0.5
+    with get_client(sync_client=True) as client:
+        artifacts = client.read_artifacts()
+    [page] = [artifact.data for artifact in artifacts if artifact.key == "deliveries-monitoring"]
+    assert "| region below a tenth | measured |" in str(page)
+
+    # And one that raises is a failure, whatever else was found.
+    broken = ok | {"function": "own_signal:not_there"}
+    Path(model).write_text(yaml.safe_dump(SPEC | {"monitoring": WINDOW | {"signals": [broken]}}))
+    state = monitoring(model, until, return_state=True)
+    assert (state.name, state.is_failed()) == ("NotMeasured", True)
+    assert "not_there" in str(state.message)
