@@ -6,8 +6,8 @@ In the spec:
       slices: {columns: [region], max_loss: 1}
       checks: [own_gate_check:no_region_loses]
 
-The check reads the evidence, a frozen `everfit.tasks.Evidence`. It returns True or False, a margin (0 or more passes), or
-whether it passed and the reason. The gate does not release the challenger if it fails, raises, or returns anything else.
+The check reads a frozen `everfit.tasks.Evidence`. It returns True or False, a margin (0 or more passes), or whether it
+passed together with the reason. If it fails, raises, or returns anything else, the challenger is not released.
 """
 
 

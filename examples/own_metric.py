@@ -5,9 +5,9 @@ In the spec:
     training:
       metric: own_metric:profit
 
-everfit chooses candidates by it, compares champion and challenger in it, and watches it while the model is live. Greater
-is better, and any finite number is allowed. For a loss write `profit.greater_is_better = False`; `profit.lowest` and
-`profit.highest` set a range. With a parameter `sample_weight` the rows can have weights.
+everfit chooses candidates by it, compares champion and challenger in it, and monitors it while the model is live.
+Greater is better, and any finite number is allowed. For a loss write `profit.greater_is_better = False`;
+`profit.lowest` and `profit.highest` set a range. With a parameter `sample_weight` the rows can have weights.
 """
 
 

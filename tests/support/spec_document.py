@@ -11,10 +11,12 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from everfit.blocks.content import SpecContent
+from everfit.blocks.gating import GatePolicy
 from everfit.blocks.metrics import METRICS, TaskKind
 from everfit.blocks.policy import format_duration
 from everfit.blocks.training import CANDIDATES
 from everfit.tasks.core.spec_keys import options
+from everfit.tasks.gate.checks import CHECKS
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "spec.md"
 
@@ -143,7 +145,19 @@ def _section(path: str, model: type[BaseModel], told: dict[type, str]) -> Iterat
     """The heading of a class, its words, and what `_part` gives."""
     yield _heading(path)
     yield f"{inspect.getdoc(model)}\n"
+    if model is GatePolicy:
+        yield from _gate_checks()
     yield from _part(path, model, told)
+
+
+def _gate_checks() -> Iterator[str]:
+    """The table of the gate's checks, in their order."""
+    yield "The checks, in their order:\n"
+    yield "| check | must hold | key under `gate` |"
+    yield "| --- | --- | --- |"
+    for check in CHECKS:
+        yield f"| {check.name} | {check.summary} | {f'`{check.policy}`' if check.policy else 'always checked'} |"
+    yield ""
 
 
 def _part(path: str, model: type[BaseModel], told: dict[type, str]) -> Iterator[str]:
