@@ -107,6 +107,12 @@ EXAMPLES = {
           columns: {month: {ignore: true}, price: {method: jensenshannon, threshold: 0.2}}
           max_loss: 0.15
         """,
+    "monitoring.signals": """
+        monitoring:
+          signals:
+            - shop.signals:stock_is_fresh
+            - {function: 'shop.signals:returns_share', at_most: 0.2, action: escalate}
+        """,
     "monitoring.service_health": "monitoring: {service_health: {token: env:METRICS_TOKEN, max_p99_ms: 50}}",
     "retraining": """
         retraining:
