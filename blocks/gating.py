@@ -35,8 +35,8 @@ class SlicePolicy(Policy):
     )
     small_slices: Literal["report", "fail"] = Field(
         default="report",
-        description="What a slice that is too small to judge does: `report` names it in the reason, `fail` fails "
-        "the check.",
+        description="The treatment of a slice that is too small to judge: `report` names it in the reason, `fail` "
+        "fails the check.",
     )
     max_loss: FiniteFloat = Field(default=0.0, ge=0, description="The largest loss of a slice in the primary metric.")
     false_discovery_rate: FiniteFloat = Field(

@@ -6,7 +6,7 @@ from everfit.tasks.statistics.business_value import no_action, worth_of
 
 
 def measure(measurement: Measurement) -> BusinessValueEvidence | None:
-    """Measure what each model is worth at its own threshold; None if the spec states no business value."""
+    """Measure what each model is worth at its own threshold, if the spec states a business value."""
     policy, scored, incumbent = measurement.spec.training.business_value, measurement.scored, measurement.incumbent
     if policy is None:
         return None

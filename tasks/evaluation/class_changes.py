@@ -14,7 +14,7 @@ def class_changes(fitted_on: pd.Series, judged_on: pd.Series, task: TaskKind) ->
     Args:
         fitted_on: The target of the training rows.
         judged_on: The target of the hold-out's rows.
-        task: What is predicted; a regression has no classes.
+        task: The spec's task; a regression has no classes.
 
     Returns:
         A sentence for each such class, at most ten of either kind; empty where both sides have the same.

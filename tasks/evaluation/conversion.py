@@ -1,4 +1,4 @@
-"""What a converted model is worth: compared with the fitted one on the hold-out, and taken only if it is the same."""
+"""Convert a model, compare it with the fitted one on the hold-out, and accept it only if both predict the same."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,7 @@ _UNSEEN = "a category that nobody has seen"
 
 
 class Conversion(Record):
-    """What came of converting a model; the original is kept whatever it was."""
+    """The result of converting a model; the fitted model is kept in any case."""
 
     evidence: ConversionEvidence
     path: str | None = Field(default=None, description="The converted model in the workspace, where it was accepted.")
@@ -38,7 +38,7 @@ class Conversion(Record):
 def convert(data: TrainingData, fitted: Fitted, path: str) -> Conversion:
     """Convert a fitted model to ONNX, and keep that at `path` if it answers as the fitted one.
 
-    A model that can't be converted is no error: it is told why, and the fitted one goes on.
+    A model that can't be converted is no error: the result has the reason, and the fitted model is used.
 
     Args:
         data: The turn's rows; its spec says how near is near enough.
@@ -55,7 +55,7 @@ def convert(data: TrainingData, fitted: Fitted, path: str) -> Conversion:
         found = _compared(scored, spec.metric, policy, _apart(scored, _unusual(data, fitted, rows)))
     except EverfitError as error:
         found = ConversionEvidence(format=ONNX, accepted=False, problem=str(error))
-    except Exception as error:  # noqa: BLE001 - ONNX Runtime raises whatever it comes across: it is told, and not taken
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime may raise anything; the result has the reason
         found = ConversionEvidence(format=ONNX, accepted=False, problem=f"{type(error).__name__}: {error}"[:300])
     if not found.accepted:
         return Conversion(evidence=found)

@@ -39,7 +39,7 @@ REPORTED: dict[TaskKind, tuple[str, ...]] = {
     "multiclass": ("log_loss", "accuracy", "balanced_accuracy", "f1_macro"),
     "regression": ("rmse", "mae", "r2"),
 }
-"""The metrics that are told beside the primary one."""
+"""The metrics that are reported beside the primary one."""
 
 
 def evaluate(data: TrainingData, challenger: Fitted, incumbent: Incumbent | None, validation: Validation) -> Evidence:
@@ -99,7 +99,7 @@ def _areas(measurement: Measurement) -> dict[str, Any]:
 def score_holdout(
     data: TrainingData, challenger: Fitted, incumbent: Incumbent | None, training: pd.DataFrame
 ) -> ScoredRows:
-    """Ask challenger, champion and dummy about the hold-out rows that none of them has trained on."""
+    """Score the hold-out rows that no model has trained on with challenger, champion and dummy."""
     spec = data.spec
     also = [*slice_columns(spec), *(incumbent.model.feature_names_in_ if incumbent else [])]
     rows = data.rows(_unseen(data, incumbent), "compare on", also)
@@ -168,7 +168,7 @@ def metric_names(spec: ModelSpec) -> Sequence[str]:
 
 
 def _compared(spec: ModelSpec, scored: ScoredRows, other: str, not_measured: dict[str, str]) -> PairedComparison | None:
-    """Compare the challenger with another model; None where the user's own metric fails, with the reason."""
+    """Compare the challenger with another model. If the user's own metric fails, note the reason."""
     try:
         return compare(
             scored.truth,

@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class RowExplanation(Record):
-    """What moved one answer."""
+    """The features that moved one prediction."""
 
     row: int = Field(description="Position in the hold-out, in time order.")
     truth: float
@@ -47,7 +47,7 @@ class ShapValues(Record):
 
 
 def permutation_importance(scored: ScoredRows, chosen: str, seed: int, who: str = "challenger") -> dict[str, float]:
-    """What is lost of a metric when a feature's values are shuffled among a sample of the hold-out's rows.
+    """Return the loss of a metric when a feature's values are shuffled in a sample of the hold-out.
 
     L. Breiman, "Random Forests", Machine Learning 45 (2001).
 
@@ -135,7 +135,7 @@ def sampled(
     Knowledge and Information Systems 41 (2014). Of many classes the mean of the contributions' sizes.
 
     Args:
-        ask: What the model says of rows.
+        ask: Returns the model's scores of rows.
         features: The rows to explain; shape (rows, features).
         others: Rows to take the other values from; shape (any, features).
         seed: Of orders and rows.

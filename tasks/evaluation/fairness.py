@@ -14,7 +14,7 @@ from everfit.tasks.evaluation.slices import groups
 from everfit.tasks.gate.evidence import FairnessEvidence, Measured
 
 MIN_GROUP_ROWS = 20
-"""Smaller groups are told, and left out of the differences: their rates are noise."""
+"""Smaller groups are reported but left out of the differences, because their rates are noise."""
 
 
 class GroupRates(Record):
@@ -44,8 +44,8 @@ def fairness_evidence(scored: ScoredRows, columns: tuple[str, ...]) -> tuple[Fai
 
     Returns:
         For each column the demographic parity difference (M. Feldman et al., 2015) and the equalized odds difference
-        (M. Hardt, E. Price, N. Srebro, "Equality of Opportunity in Supervised Learning", 2016); none where fewer than
-        two groups have enough rows.
+        (M. Hardt, E. Price, N. Srebro, "Equality of Opportunity in Supervised Learning", 2016); no
+        number if fewer than two groups have enough rows.
     """
     found = []
     for name in columns:

@@ -1,4 +1,4 @@
-"""Suspected leaks: a single column that tells the label too well to have been known beforehand."""
+"""Suspected leaks: a single column that predicts the label too well to have been known before it."""
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,7 @@ def suspected_leaks(features: pd.DataFrame, target: pd.Series, task: TaskKind) -
     Args:
         features: Shape (rows, features).
         target: Shape (rows,).
-        task: What is predicted.
+        task: The spec's task.
 
     Returns:
         Names in the order of the columns; empty when there are too few rows to tell.
@@ -69,7 +69,7 @@ def filled_with_the_label(features: pd.DataFrame, labelled: npt.NDArray[np.bool_
 
 
 def _outcomes(target: pd.Series, task: TaskKind) -> Floats:
-    """What is to be told, a column for a number or for each class; shape (rows, outcomes)."""
+    """Return the target as numbers, one column, or one for each class; shape (rows, outcomes)."""
     if task == "regression":
         return target.to_numpy(dtype=np.float64)[:, None]
     classes = sorted(labels(target, task).unique().tolist(), key=str)
@@ -79,7 +79,7 @@ def _outcomes(target: pd.Series, task: TaskKind) -> Floats:
 
 
 def _guesses(column: pd.Series, outcomes: Floats, learned: npt.NDArray[np.bool_]) -> Floats:
-    """The outcomes' means, as the column lets expect them of the rows that weren't learned from."""
+    """Return the means of the outcomes that the column predicts for rows that were not learned from."""
     if pd.api.types.is_numeric_dtype(column.dtype):
         from sklearn.tree import DecisionTreeRegressor
 

@@ -32,7 +32,7 @@ class Measurement:
     """The hold-out with the scores of each model, and where they come from.
 
     Attributes:
-        spec: The model's spec; its gate says what is asked for.
+        spec: The model's spec; its gate has the limits.
         scored: The hold-out rows with the scores of `challenger`, `champion` (if there is one) and `dummy`.
         challenger: As it was fitted.
         incumbent: The champion; None when there is none yet.

@@ -14,7 +14,7 @@ def model_card(report: Report, decision: GateDecision, turn_id: str) -> str:
     M. Mitchell et al., "Model Cards for Model Reporting", FAT* 2019.
 
     Args:
-        report: What was measured.
+        report: The report of the version.
         decision: Of the gate.
         turn_id: Of the turn that made the version.
 
@@ -49,7 +49,7 @@ def model_card(report: Report, decision: GateDecision, turn_id: str) -> str:
 def _limits(report: Report) -> list[str]:
     limits = [f"- It knows nothing of what happened after {report.training.until:%Y-%m-%d}, before a refit."]
     if not report.over_time:
-        limits = ["- The rows have no event time, so nothing shows whether it holds as time goes by."]
+        limits = ["- The rows have no event time, so nothing shows how its quality changes over time."]
     limits += [f"- {told}." for told in report.classes]
     if report.robustness is not None:
         found = report.robustness.evidence()
@@ -62,7 +62,7 @@ def _limits(report: Report) -> list[str]:
 
 
 def _importance(report: Report) -> str:
-    """What the attribution's numbers are."""
+    """Return the meaning of the attribution's numbers."""
     if report.shap is None:
         return f"loss of {report.metric} when it is shuffled"
     return f"mean size of its SHAP value ({report.shap.rows} rows)"

@@ -45,7 +45,7 @@ def _run(name: str, evidence: Evidence) -> Check:
 
 
 def _checked(name: str, result: Any) -> Check | None:
-    """Return what a function returned as a check; None if it is no result."""
+    """Return a function's result as a check, or nothing for anything else."""
     if isinstance(result, (bool, np.bool_)):
         passed = bool(result)
         return Check(name=name, passed=passed, reason=f"check {name!r} {'passed' if passed else 'did not pass'}")

@@ -45,7 +45,7 @@ class Part(Record):
 
 
 class Report(Record):
-    """What was measured of a challenger on its hold-out, beyond what the gate decides by."""
+    """The measurements of a challenger on its hold-out that a person reads."""
 
     model: str
     task: str
@@ -72,8 +72,8 @@ class Report(Record):
     shap: ShapValues | None = None
     robustness: Robustness | None = None
     threshold: float | None = Field(default=None, description="Best in value on validation rows.")
-    full: bool = Field(default=True, description="Whether SHAP values, robustness and plots were asked for.")
-    left_out: dict[str, str] = Field(default_factory=dict, description="What could not be measured, and why.")
+    full: bool = Field(default=True, description="Whether SHAP values, robustness and plots are included.")
+    left_out: dict[str, str] = Field(default_factory=dict, description="The reason of each failed measurement.")
 
     @property
     def attribution(self) -> dict[str, float]:
@@ -148,10 +148,10 @@ def predictions_digest(scored: ScoredRows, who: str = "challenger") -> str:
 
 
 def _or_left_out(name: str, measure: Callable[[], Found], left_out: dict[str, str]) -> Found | None:
-    """What is measured, or nothing, with the reason in `left_out`; a report never ends a turn."""
+    """Return the measurement. On an error return None and keep the reason in `left_out`: a report never ends a turn."""
     try:
         return measure()
-    except Exception as error:  # noqa: BLE001 - explainers raise anything, and the reason is told
+    except Exception as error:  # noqa: BLE001 - explainers may raise anything, and the report has the reason
         left_out[name] = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
         return None
 

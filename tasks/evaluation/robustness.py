@@ -26,12 +26,12 @@ class Flips(Record):
 
     feature: str
     noise: float | None = Field(default=None, description="Under small noise; none for a feature of no numbers.")
-    missing: float | None = Field(default=None, description="Without it; none where the model refuses.")
+    missing: float | None = Field(default=None, description="Without the value; no number if the model refuses.")
     adversarial: float | None = Field(default=None, description="Set to the worst of its plausible values.")
 
 
 class Robustness(Record):
-    """What changes of the input do to the answers."""
+    """The effect of small changes of the input on the predictions."""
 
     rows: int = Field(description="Of the seeded sample that was tried.")
     features: tuple[Flips, ...]
@@ -87,7 +87,7 @@ def robustness(scored: ScoredRows, seed: int, who: str = "challenger", rows: int
 def _answers(
     scored: ScoredRows, who: str, sample: pd.DataFrame, changes: list[tuple[str, str, pd.Series]]
 ) -> "list[npt.NDArray[np.float64] | None]":
-    """What the model says after each change; nothing where it refuses."""
+    """Yield the model's scores after each change, or nothing for a change that it refuses."""
     asked = [(name, values) for name, _, values in changes]
     try:
         return list(scored.scores_of_changes(who, sample, asked))

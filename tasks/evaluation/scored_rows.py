@@ -1,4 +1,4 @@
-"""Judge: what each model says of the same rows."""
+"""The scores of each model for the same rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,15 +24,15 @@ _ROWS_AT_ONCE = 50_000
 
 @dataclass(frozen=True)
 class ScoredRows:
-    """Rows, and what each model says of them.
+    """Rows, and the scores of each model for them.
 
     Attributes:
-        task: What is predicted.
+        task: The spec's task.
         rows: Shape (rows, columns).
         truth: 0 and 1, the position of the class, or the value; shape (rows,).
         scores: By model; shape (rows,) or (rows, classes).
         classes: In the order of their positions; none for a regression.
-        models: Those that can be asked again; the dummy can't.
+        models: The models that can score other rows; the dummy can't.
     """
 
     task: TaskKind
@@ -43,21 +43,21 @@ class ScoredRows:
     models: "Mapping[str, Pipeline]"
 
     def subset(self, chosen: npt.NDArray[np.bool_]) -> Self:
-        """Some of the rows."""
+        """Return some of the rows."""
         scores = {name: each[chosen] for name, each in self.scores.items()}
         return replace(self, rows=self.rows[chosen], truth=self.truth[chosen], scores=scores)
 
     def predicted_classes(self, who: str) -> Floats:
-        """The class that a model answers, as a position; shape (rows,)."""
+        """Return the class that a model predicts, as a position; shape (rows,)."""
         return predicted_class(self.scores[who])
 
     def scores_of(self, who: str, rows: pd.DataFrame) -> Floats:
-        """What a model says of other rows, or of these with something changed."""
+        """Return a model's scores of other rows, or of these rows after a change."""
         model = self.models[who]
         return model_scores(model, rows[list(model.feature_names_in_)], self.classes, self.task)
 
     def scores_of_changes(self, who: str, rows: pd.DataFrame, changes: Sequence[tuple[str, pd.Series]]) -> list[Floats]:
-        """What a model says of rows with one column changed, for each of the changes; asked at once, which is faster.
+        """Return a model's scores of rows with one column changed, for each change; many at once, which is faster.
 
         Args:
             who: The model.
@@ -79,7 +79,7 @@ class ScoredRows:
 
 
 def days_of(spec: ModelSpec, rows: pd.DataFrame) -> npt.NDArray[np.int64] | None:
-    """The day of each row, where the gate counts by days; none where rows count one by one.
+    """Return the day of each row if the gate resamples by days.
 
     Args:
         spec: Its gate says how to resample.
@@ -91,11 +91,11 @@ def days_of(spec: ModelSpec, rows: pd.DataFrame) -> npt.NDArray[np.int64] | None
 
 
 def score_rows(spec: ModelSpec, rows: pd.DataFrame, models: "Mapping[str, Pipeline]") -> ScoredRows:
-    """Ask models about rows.
+    """Score rows with models.
 
     Args:
-        spec: Says what is predicted.
-        rows: With the target and what each of the models looks at.
+        spec: Has the task and the target.
+        rows: With the target and the features of each model.
         models: By name.
 
     Raises:
@@ -104,7 +104,7 @@ def score_rows(spec: ModelSpec, rows: pd.DataFrame, models: "Mapping[str, Pipeli
     for name, model in models.items():
         if missing := [column for column in model.feature_names_in_ if column not in rows.columns]:
             raise DataError(
-                f"{spec.name}: the {name} needs the column {missing[0]!r}, which the dataset has not; "
+                f"{spec.name}: the {name} needs the column {missing[0]!r}, which the dataset lacks; "
                 f"bring the column back, or release a version without it by `everfit rollback`"
             )
     target = rows[spec.columns.target]
@@ -124,6 +124,6 @@ def _classes(spec: ModelSpec, target: pd.Series, models: "list[Pipeline]") -> li
     if spec.task == "binary" and len(found) > 2:
         raise DataError(
             f"{spec.name}: {spec.columns.target!r} now has {len(found)} values ({found[:4]!r}) but task is 'binary'; "
-            f"mend the data, or set task to multiclass"
+            f"correct the data, or set task to multiclass"
         )
     return found

@@ -30,13 +30,13 @@ def check_serving(
 ) -> ServingEvidence:
     """Ask the registered version about rows of the hold-out, as the prediction service does.
 
-    What goes wrong is evidence, and not an error: such a version is not released.
+    A failure is evidence, not an error: such a version is not released.
 
     Args:
         data: The turn's rows.
         version: In the registry.
         fitted: The pipeline that was registered, whose answers are the right ones.
-        conversion: What is served in its place, if it was accepted; it is as near as it may be.
+        conversion: The converted model, which is served in its place if it was accepted.
     """
     rows = data.rows(data.split.holdout, "try the prediction service on").head(_ROWS)[list(fitted.features)]
     with TemporaryDirectory(prefix="everfit-serving-") as folder:
@@ -71,7 +71,7 @@ def _ask(version: ModelVersion, rows: Path) -> dict[str, Any]:
 
 
 def _scores(model: Any, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
-    """What the model says in this process; shape (rows,) or (rows, classes)."""
+    """Return the model's scores in this process; shape (rows,) or (rows, classes)."""
     return np.asarray(model.predict_proba(rows) if hasattr(model, "predict_proba") else model.predict(rows), np.float64)
 
 

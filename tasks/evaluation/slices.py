@@ -16,7 +16,7 @@ from everfit.tasks.statistics.comparison import compare
 from everfit.tasks.statistics.metrics import metric
 
 MAX_VALUES = 50
-"""Values of a column that are told apart; rows with rarer ones are taken together."""
+"""The largest number of values of a column that form slices; rarer values share one slice."""
 _DISCRETE = 10
 _BINS = 4
 
@@ -65,7 +65,7 @@ def slice_evidence(spec: ModelSpec, scored: ScoredRows, columns: Sequence[str]) 
     Args:
         spec: Its gate says how many rows are enough, and how to compare.
         scored: The hold-out.
-        columns: Whose values make the slices; one that isn't there is an error.
+        columns: The columns whose values form the slices.
 
     Raises:
         DataError: a column isn't there.

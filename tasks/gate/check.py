@@ -9,7 +9,7 @@ from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.gate.evidence import Check, Evidence
 
 Checks = Iterator[Check]
-"""The results of one check: none where it is off or does not apply."""
+"""The results of one check; empty if it is off or does not apply."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class GateCheck:
     Attributes:
         name: Its results have this name, or begin with it.
         place: Checks are made in the order of their places; the first that fails is the headline.
-        summary: What must hold, in one sentence, for the documentation.
-        policy: The key under `gate` in the spec that switches it on or sets its limits; None if it is always on.
+        summary: The condition that must hold, in one sentence, for the documentation.
+        policy: The key under `gate` in the spec that switches it on or sets its limits, if there is one.
         judge: From evidence and policy to results.
         measured: Whether `tasks/evaluation` has a module of this name, whose `measure` returns the evidence.
         open_on_few_rows: Whether a person may decide where it failed only because the hold-out is small.
@@ -36,7 +36,7 @@ class GateCheck:
 
 
 def number(value: float | None) -> str:
-    """A number as short as it can be read: `.697`, `-.002`, `12.3`, `1,234`.
+    """Return a number in short form: `.697`, `-.002`, `12.3`, `1,234`.
 
     Example:
         >>> number(0.6971), number(-0.00021), number(12.34), number(None)
@@ -56,18 +56,18 @@ def number(value: float | None) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in per cent: `95 %`."""
+    """Return a share in per cent: `95 %`."""
     return f"{100 * share:.6g} %"
 
 
 def judge(name: str, value: float | None, bound: float, *, at_most: bool, what: str) -> Check:
-    """A measured value against a bound that it may reach; what was not measured does not pass."""
+    """Check a measured value against a bound that it may reach; a value that was not measured does not pass."""
     passed = value is not None and (value <= bound if at_most else value >= bound)
     limit = f"{'at most' if at_most else 'at least'} {number(bound)}"
     if value is None:
-        reason = f"{what} was not measured, so nobody knows whether it is {limit}"
+        reason = f"{what} was not measured, so it is unknown whether it is {limit}"
     elif passed:
-        reason = f"{what} is {number(value)}; {limit} is asked for"
+        reason = f"{what} is {number(value)}; the gate requires {limit}"
     else:
         reason = f"{what} is {number(value)}; it must be {limit}"
     return Check(name=name, passed=passed, value=value, bound=bound, reason=reason)
@@ -82,11 +82,11 @@ def missing(name: str, what: str, cause: str | None = None) -> Check:
         cause: Why it could not be, if that is known.
     """
     because = f" ({cause})" if cause else ""
-    return Check(name=name, passed=False, reason=f"{what} was not measured{because}; what is not known does not pass")
+    return Check(name=name, passed=False, reason=f"{what} was not measured{because}; unknown evidence does not pass")
 
 
 def too_unsure(name: str, comparison: PairedComparison, policy: GatePolicy) -> Check:
     """Return a failed check: the comparison has less confidence than the policy asks for."""
     sure, asked = percent(comparison.confidence), percent(policy.confidence)
-    reason = f"compared at {sure} confidence only; {asked} are asked for"
+    reason = f"compared at {sure} confidence only; the gate requires {asked}"
     return Check(name=name, passed=False, value=comparison.confidence, bound=policy.confidence, reason=reason)

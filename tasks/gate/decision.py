@@ -47,8 +47,8 @@ def decide(evidence: Evidence, policy: GatePolicy) -> GateDecision:
     """Decide whether a challenger takes the champion's place.
 
     Args:
-        evidence: What was measured.
-        policy: What must be shown.
+        evidence: The evidence.
+        policy: The policy of the gate.
 
     Returns:
         `promote` when every check passes and no person has to be asked, `needs_approval` when a person has to,
@@ -81,7 +81,7 @@ def decide(evidence: Evidence, policy: GatePolicy) -> GateDecision:
 
 
 def _asks_for_approval(policy: GatePolicy, risk: Level) -> str:
-    """Why a person has to be asked, or nothing."""
+    """Return the reason why a person must decide, or an empty text."""
     if policy.approval == "always":
         return "gate.approval is `always`"
     if policy.approval == "on_risk" and LEVELS.index(risk) >= LEVELS.index(policy.risk.approve_from):
@@ -104,7 +104,7 @@ def _reasons(evidence: Evidence, verdict: Verdict, failed: list[Check], asked: s
 
 
 def _achieved(evidence: Evidence) -> str:
-    """What the challenger has shown, in one clause."""
+    """Return the challenger's result in one clause."""
     against, other = evidence.comparison, "the champion's"
     if evidence.champion_version is None:
         against, other = evidence.dummy_comparison, "the dummy's"

@@ -1,6 +1,6 @@
-"""What the gate reads: all that was measured of a challenger, frozen.
+"""The frozen evidence that the gate reads: all measurements of a challenger.
 
-What was not measured is None, and so is a number that came out as NaN or infinite: neither is good news.
+Without a measurement, or with one that is NaN or infinite, a field is None: neither is good news.
 """
 
 import math
@@ -24,7 +24,7 @@ def _is_empty(value: object) -> bool:
 
 
 Measured = Annotated[float | None, BeforeValidator(_finite)]
-"""A finite number, or None where nothing could be measured."""
+"""A finite number, or None for no measurement."""
 
 
 class Check(Record):
@@ -83,18 +83,18 @@ class BusinessValueEvidence(Record):
 
 
 class ServingEvidence(Record):
-    """What the prediction service's own code made of the logged model."""
+    """The result of loading and calling the logged model by the prediction service's own code."""
 
     loaded: bool
     same_predictions: bool = Field(description="As in training, on real rows.")
     p99_ms: Measured = None
     size_mb: Measured = None
     memory_mb: Measured = None
-    problem: str = Field(default="", description="In words, where it didn't load or answered otherwise.")
+    problem: str = Field(default="", description="The reason, if it didn't load or predicted otherwise.")
 
 
 class ConversionEvidence(Record):
-    """What came of converting the model to the format that it is to be released in."""
+    """The result of converting the model to the format of the release."""
 
     format: str
     accepted: bool = Field(description="Whether that is what is served; otherwise the model as it was fitted is.")
@@ -105,7 +105,7 @@ class ConversionEvidence(Record):
 
 
 class Evidence(Record):
-    """What was measured of a challenger on rows that no model has trained on."""
+    """The measurements of a challenger on rows that no model has trained on."""
 
     model: str = Field(description="The spec's name.")
     metric: str = Field(description="The primary metric.")
@@ -113,7 +113,7 @@ class Evidence(Record):
     own_metrics: dict[str, MetricScale] = Field(
         default_factory=dict, exclude_if=_is_empty, description="Direction and range of the user's own metrics."
     )
-    holdout: Window = Field(description="What the hold-out rows' event times lie in.")
+    holdout: Window = Field(description="The window of the hold-out rows' event times.")
     holdout_rows: int = Field(ge=0)
     holdout_digest: str = Field(description="Of the hold-out rows' contents.")
     sampled: bool = Field(default=False, description="The hold-out is a sample of rows that have no event times.")
@@ -136,7 +136,7 @@ class Evidence(Record):
     robustness: RobustnessEvidence | None = None
     business_value: BusinessValueEvidence | None = None
     serving: ServingEvidence | None = None
-    conversion: ConversionEvidence | None = Field(default=None, description="None where the spec asks for none.")
+    conversion: ConversionEvidence | None = Field(default=None, description="If the spec asks for one.")
     own_checks: tuple[Check, ...] = Field(
         default=(), exclude_if=_is_empty, description="Results of the user's own checks (`gate.checks`)."
     )
@@ -161,7 +161,7 @@ class Evidence(Record):
         return self
 
     def area(self, name: str, kind: type[AreaT]) -> AreaT | None:
-        """Return the evidence of a check that has no field here; None where it was not measured.
+        """Return the evidence of a check that has no field here, if it was measured.
 
         Args:
             name: Of the check.

@@ -7,13 +7,13 @@ import numpy.typing as npt
 
 
 def holdout_start_allowed(*trained_until: datetime | None) -> datetime | None:
-    """How far back a hold-out may reach: to where the last of the models stopped learning.
+    """Return how far back a hold-out may reach: to the point where the last of the models stopped learning.
 
     Args:
         trained_until: Of each model that is to be compared; None for one that has learned nothing.
 
     Returns:
-        The earliest event time that none of them has seen; None if they have seen nothing at all.
+        The earliest event time that none of them has seen, or None for models that have seen nothing.
 
     Example:
         >>> holdout_start_allowed(datetime(2013, 3, 1), None, datetime(2013, 2, 15))

@@ -18,7 +18,7 @@ def worth_of(policy: ValuePolicy, threshold: float) -> Callable[[Floats, Floats]
     """The worth of each row, from labels and scores.
 
     Args:
-        policy: What each outcome is worth, or the user's function.
+        policy: The value of each outcome, or the user's function.
         threshold: Action is taken from this probability on.
 
     Raises:

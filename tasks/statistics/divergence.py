@@ -16,7 +16,7 @@ FEWEST_EXPECTED = 5.0
 """Cells expected to hold fewer rows than this on either side are pooled (Cochran 1954)."""
 
 _EXACT = 0.05
-"""What share of the risk of error goes to an exact test."""
+"""The share of the error risk that an exact test gets."""
 
 DISCRETE = 20
 """A numeric column of at most that many different values is compared value by value, as Evidently does."""
@@ -91,7 +91,7 @@ def p_value(reference: Counts, current: Counts) -> float:
     """How likely cells differ at least so much when both come from one distribution.
 
     Pearson's chi-square test says that of cells that hold enough rows; the rarest are counted with the last of them. An
-    exact test says whether more of the current rows are among the rarest than chance lets expect. Most of the risk of
+    exact test says whether more of the current rows are among the rarest than expected by chance. Most of the risk of
     error goes to the first (weighted Bonferroni).
     """
     from scipy.special import chdtrc

@@ -1,4 +1,4 @@
-"""Estimates of quality, and how well past ones came true: what an estimator's word is worth."""
+"""Estimates of quality, and the trust that past estimates have earned."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from everfit.tasks.core.records import Record
 
 
 class PastEstimate(Record):
-    """An estimate, and what came true of it."""
+    """A past estimate and the quality that was measured later."""
 
     until: AwareDatetime
     estimated: FiniteFloat
@@ -19,7 +19,7 @@ class PastEstimate(Record):
 
     @property
     def error(self) -> float:
-        """By how much the estimate was above what came true."""
+        """Return by how much the estimate was above the measured quality."""
         return self.estimated - self.realised
 
     @property
@@ -29,7 +29,7 @@ class PastEstimate(Record):
 
 
 class TrackRecord(Record):
-    """How well past estimates came true, and so how far the next one is to be trusted."""
+    """The accuracy of past estimates, and so the trust in the next one."""
 
     windows: int
     mean_error: FiniteFloat | None = Field(description="Mean distance between estimated and realised values.")
@@ -54,9 +54,9 @@ class EstimatedQuality(Record):
 
 
 def track_record(past: Sequence[PastEstimate], *, newest: int = 12) -> TrackRecord:
-    """Judge an estimator by what came true.
+    """Judge an estimator by the quality that was measured later.
 
-    Trust is Laplace's rule of succession over the estimates that came true within their band: one half without any
+    Trust is Laplace's rule of succession over the estimates whose band held the measured quality: one half without any
     record, and towards 0 or 1 as windows add up.
 
     Args:
@@ -93,7 +93,7 @@ def estimated(
         rows: How many were estimated for.
         value: The estimate.
         error: Its standard error.
-        record: How well past estimates came true.
+        record: The accuracy of past estimates.
         confidence: Of the band.
     """
     record = record or track_record(())

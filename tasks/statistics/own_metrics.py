@@ -150,7 +150,7 @@ def _facts(name: str, function: Callable[..., Any], tasks: frozenset[TaskKind]) 
 
 
 def _number(value: Any) -> float | None:
-    """Return a value as a float; None if it is no single number."""
+    """Return a single number as a float, and nothing for anything else."""
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
     if value is True or value is False:

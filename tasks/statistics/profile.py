@@ -72,7 +72,7 @@ class ColumnProfile(Record):
 
 
 class Profile(Record):
-    """What the champion was trained on, column by column."""
+    """The champion's training data, column by column."""
 
     rows: int
     columns: tuple[ColumnProfile, ...]
@@ -208,7 +208,7 @@ def _edges(ordered: Floats, distinct: int, bins: int) -> Floats:
     if distinct <= DISCRETE:
         alone, between = np.unique(ordered), np.empty(0)
     else:
-        # A value that holds more than a bin's share of the sorted rows lies at one of the bins' starts.
+        # A value that holds more than a bin's share of the sorted rows is one of the bins' starts.
         lengths = np.searchsorted(ordered, between, side="right") - np.searchsorted(ordered, between, side="left")
         frequent = lengths * bins > ordered.size
         alone, between = between[frequent], between[~frequent & (between > ordered[0])]

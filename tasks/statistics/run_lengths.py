@@ -29,7 +29,7 @@ def spells(
 
     Args:
         values: A column as numbers or as codes, NaN where missing, of shape (rows,).
-        order: What sorts the rows by time, of shape (rows,); without it they count as sorted.
+        order: Sorts the rows by time, of shape (rows,); without it they count as sorted.
         most: Rows of the most frequent value, where known: a value of few rows can't fill a long stretch.
     """
     ordered = values if order is None else values[order]

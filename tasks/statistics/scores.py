@@ -39,13 +39,13 @@ def class_indices(target: pd.Series, classes: Sequence[object], task: TaskKind) 
 
 
 def model_scores(model: "Pipeline", features: pd.DataFrame, classes: Sequence[object], task: TaskKind) -> Floats:
-    """What a model says of rows: the probability of the second class, of each class, or the value.
+    """Return a model's scores of rows: the probability of the second class, of each class, or the value.
 
     Args:
         model: The fitted pipeline.
         features: Shape (rows, features).
         classes: All that may come, in order; those that the model doesn't know get a probability of 0.
-        task: What is predicted.
+        task: The spec's task.
 
     Returns:
         Shape (rows,), or (rows, classes) for a multiclass model.
@@ -78,7 +78,7 @@ def onto_classes(probabilities: Floats, known: Sequence[object], classes: Sequen
 
 
 def prior_scores(target: pd.Series, rows: int, classes: Sequence[object], task: TaskKind) -> Floats:
-    """What a model that looks at nothing says: the mean, or the classes' shares, of its training labels."""
+    """Return the scores of a model without features: the mean, or the classes' shares, of its training labels."""
     values = labels(target, task)
     if task == "regression":
         return np.full(rows, float(values.mean()))

@@ -1,6 +1,6 @@
 """Tests that may be looked at as often as one likes: their error holds over all looks together.
 
-A fixed-sample test that is repeated until it says something says it in the end, true or not. What is here stays valid
+A fixed-sample test that is repeated often enough rejects in the end, true or not. The bounds here stay valid
 however often and whenever one looks, and whatever the looks decide (R. Johari, P. Koomen, L. Pekelis and D. Walsh,
 "Always Valid Inference: Continuous Monitoring of A/B Tests", Operations Research 70 (2022)).
 """

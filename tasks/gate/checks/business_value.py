@@ -6,7 +6,7 @@ from everfit.tasks.gate.evidence import Evidence
 
 
 def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
-    """What the release is worth."""
+    """Check the gain in business value per row."""
     if policy.business_value is None:
         return
     found, first = evidence.business_value, evidence.champion_version is None

@@ -6,7 +6,7 @@ from everfit.tasks.gate.evidence import Evidence
 
 
 def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
-    """How far probabilities are from what happens."""
+    """Check the distance of probabilities from outcomes."""
     if policy.calibration is None:
         return
     found = evidence.calibration

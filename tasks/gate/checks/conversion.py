@@ -6,7 +6,7 @@ from everfit.tasks.gate.evidence import Check, Evidence
 
 
 def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
-    """Whether the model is what it was fitted to be in the format that it is released in."""
+    """Check that the converted model is the model that was fitted."""
     found = evidence.conversion
     if found is None:
         if policy.conversion:

@@ -6,7 +6,7 @@ from everfit.tasks.gate.evidence import Evidence, FairnessEvidence
 
 
 def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
-    """How differently groups are treated, against the limits and the champion."""
+    """Check how differently groups are treated, against the limits and the champion."""
     if policy.fairness is None:
         return
     if not evidence.fairness:

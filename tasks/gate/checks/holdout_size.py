@@ -16,7 +16,7 @@ def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
         reason = f"the hold-out has {rarest:,} rows of its rarest class; a comparison needs {policy.min_class_rows:,}"
         yield Check(name=name, passed=False, value=rarest, bound=policy.min_class_rows, reason=reason)
     else:
-        reason = f"{rows:,} rows to compare on; at least {policy.min_rows:,} are asked for"
+        reason = f"{rows:,} rows to compare on; the gate requires at least {policy.min_rows:,}"
         yield Check(name=name, passed=True, value=rows, bound=policy.min_rows, reason=reason)
 
 

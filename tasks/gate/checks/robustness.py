@@ -6,7 +6,7 @@ from everfit.tasks.gate.evidence import Evidence
 
 
 def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
-    """How many predictions flip under small changes."""
+    """Check the share of predictions that flip under small changes."""
     if policy.robustness is None:
         return
     found = evidence.robustness

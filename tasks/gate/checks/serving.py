@@ -6,7 +6,7 @@ from everfit.tasks.gate.evidence import Check, Evidence
 
 
 def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
-    """Whether the prediction service's own code can serve the model, and within its limits."""
+    """Check that the prediction service's own code can serve the model, and within its limits."""
     if policy.serving is None:
         return
     found = evidence.serving

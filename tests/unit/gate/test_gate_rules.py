@@ -84,7 +84,7 @@ def test_the_person_on_call_reads_why() -> None:
     two = decide(measured(comparison=None, expectations_passed=False), GatePolicy())
     assert two.reasons == (
         "Kept champion 3: the data does not meet its expectations (and 1 more)",
-        "how the challenger compares with champion 3 was not measured; what is not known does not pass",
+        "how the challenger compares with champion 3 was not measured; unknown evidence does not pass",
     )
 
 

@@ -75,7 +75,7 @@ def test_a_check_changes_no_evidence():
 def test_a_check_that_was_not_run_does_not_pass():
     decision = decide(measured(), GatePolicy(checks=("gains",)))
     assert decision.verdict == "keep"
-    assert "the check gains was not measured; what is not known does not pass" in decision.reasons[0]
+    assert "the check gains was not measured; unknown evidence does not pass" in decision.reasons[0]
 
 
 def test_evidence_and_policy_without_own_checks_keep_their_digest():
