@@ -51,7 +51,7 @@ def bootstrap(settings: Settings, options: Options) -> Changes:
         raise DeploymentError("; ".join(problems))
     from prefect import get_client
 
-    from everfit.tasks.registry.tracking import code_version
+    from everfit.tasks.registry.code_version import code_version
 
     changes = Changes(options.dry_run)
     with get_client(sync_client=True) as client:

@@ -22,7 +22,7 @@ from everfit.tasks.monitoring.triage_history import JudgedWindow, newest_judgeme
 from everfit.tasks.monitoring.windows import MonitoringWindows, monitoring_windows
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions, read_answers
 from everfit.tasks.predictions.prediction_log import PREDICTED_AT
-from everfit.tasks.registry import model_registry, tracking
+from everfit.tasks.registry import model_registry, registration
 from everfit.tasks.scoring.loading import load_scorer
 from everfit.tasks.scoring.scorer import Scorer
 from everfit.tasks.triage.quality_signals import Baseline
@@ -201,7 +201,9 @@ class MonitoredModel:
     def threshold(self) -> float | None:
         """The score from which the user acts; None if the spec gives answers no business value."""
         return (
-            tracking.threshold(self.context.mlflow, self.version) if self.context.spec.training.business_value else None
+            registration.read_threshold(self.context.mlflow, self.version)
+            if self.context.spec.training.business_value
+            else None
         )
 
     def explanation_drift(self, live: pd.DataFrame) -> ExplanationDrift | None:

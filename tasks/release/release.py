@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from everfit.blocks.errors import LedgerError
 from everfit.blocks.releasing import ReleasePolicy
 from everfit.tasks.ledger import Ledger, Release, Turn
-from everfit.tasks.registry import model_registry
+from everfit.tasks.registry import model_files, model_registry
 from everfit.tasks.release.champions import succession
 from everfit.tasks.release.release_protocol import LEASE_WAIT, Releaser, is_settled
 
@@ -136,7 +136,7 @@ def rollback(
                 "name another with --to, or none for the one before"
             )
         target = model_registry.model_version(client, model, version)
-        model_registry.probe(client, target, rows)
+        model_files.probe(client, target, rows)
         entry = ledger.releases.intend(
             target,
             expected_previous=current.seq,

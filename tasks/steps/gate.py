@@ -12,7 +12,7 @@ from everfit.tasks.evaluation.measurement import Incumbent
 from everfit.tasks.evaluation.own_checks import with_own_checks
 from everfit.tasks.gate import Evidence, GateDecision
 from everfit.tasks.ledger import Release, Turn
-from everfit.tasks.registry import model_registry, tracking
+from everfit.tasks.registry import model_files, model_registry, registration
 from everfit.tasks.steps.open_turn import OpenTurn
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.training.results import Fitted
@@ -57,8 +57,8 @@ def _incumbent(context: Context, turn: Turn) -> Incumbent | None:
     if entry is None:
         return None
     version = model_registry.model_version(context.mlflow, context.spec.name, entry.version)
-    threshold = tracking.threshold(context.mlflow, version)
-    return Incumbent(version, model_registry.load(context.mlflow, version), threshold)
+    threshold = registration.read_threshold(context.mlflow, version)
+    return Incumbent(version, model_files.load(context.mlflow, version), threshold)
 
 
 def _release_before(context: Context, turn: Turn) -> Release | None:

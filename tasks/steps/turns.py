@@ -13,6 +13,7 @@ from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.data.split import TrainingData
 from everfit.tasks.evaluation import model_card, report
 from everfit.tasks.registry import model_registry, tracking
+from everfit.tasks.registry.code_version import code_version
 from everfit.tasks.release import release as release_room
 from everfit.tasks.release.approval import why_superseded
 from everfit.tasks.release.traffic import trials
@@ -88,7 +89,7 @@ def take_turn(context: Context, until: datetime, trigger: Trigger, *, own_flow: 
         trigger,
         Window(until=until),
         spec_digest=context.spec.digest(),
-        code_version=tracking.code_version(),
+        code_version=code_version(),
     ) as entry:
         turn = OpenTurn(context, entry)
         if not turn.settled:

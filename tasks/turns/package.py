@@ -9,7 +9,7 @@ from everfit.blocks.errors import WorkspaceError
 from everfit.tasks.core.records import Record
 from everfit.tasks.data.split import TrainingData
 from everfit.tasks.evaluation.report import Report
-from everfit.tasks.registry.tracking import code_version, package_versions
+from everfit.tasks.registry.code_version import code_version, package_versions
 from everfit.tasks.turns.context import Context
 
 if TYPE_CHECKING:

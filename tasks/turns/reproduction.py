@@ -15,7 +15,7 @@ from everfit.tasks.data.commit import take_snapshot
 from everfit.tasks.data.split import TrainingData
 from everfit.tasks.evaluation.report import Report, predictions_digest
 from everfit.tasks.evaluation.scored_rows import score_rows
-from everfit.tasks.registry.tracking import code_version, package_versions
+from everfit.tasks.registry.code_version import code_version, package_versions
 from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.storage.table_files import is_whole
 from everfit.tasks.storage.workspace import Workspace

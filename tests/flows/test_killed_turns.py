@@ -32,7 +32,7 @@ POINTS = [
     "everfit.tasks.evaluation.evaluate:evaluate",
     "everfit.tasks.gate:decide",
     "everfit.tasks.registry.tracking:turn_run",
-    "everfit.tasks.registry.tracking:_log_model",
+    "everfit.tasks.registry.registration:_log_model",
     "mlflow:MlflowClient.create_model_version",
     "everfit.tasks.ledger.decisions:Decisions.record",
     "everfit.tasks.registry.tracking:log_turn",

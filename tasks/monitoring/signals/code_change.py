@@ -9,6 +9,7 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.ledger import Turn
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.registry import tracking
+from everfit.tasks.registry.code_version import package_versions
 from everfit.tasks.triage.signals import CodeSignal
 from everfit.tasks.turns.context import Context
 
@@ -30,7 +31,7 @@ def read_code(context: Context, turn: Turn | None, run_id: str) -> CodeSignal:
     if not context.spec.retraining.code:
         return CodeSignal()
     trained_with = context.mlflow.get_run(run_id).data.tags.get(tracking.PACKAGES_TAG)
-    return code_signal(context.spec, turn, json.dumps(tracking.package_versions()), trained_with)
+    return code_signal(context.spec, turn, json.dumps(package_versions()), trained_with)
 
 
 def code_signal(spec: ModelSpec, turn: Turn | None, packages: str, trained_with: str | None) -> CodeSignal:

@@ -11,7 +11,7 @@ from everfit.blocks.errors import LedgerError, ModelError
 from everfit.blocks.releasing import ReleasePolicy
 from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Ledger
-from everfit.tasks.registry import model_registry
+from everfit.tasks.registry import model_files, model_registry
 from everfit.tasks.release.release import reconcile
 
 MARCH = Window(until=datetime(2013, 3, 1, tzinfo=UTC))
@@ -193,13 +193,13 @@ def test_a_version_says_what_it_was_trained_on(client: MlflowClient) -> None:
     found = model_registry.model_version(client, "flights", 2)
 
     assert found.trained_until == datetime(2013, 2, 1, tzinfo=UTC)
-    assert [name for name, _ in model_registry.load(client, found).steps] == ["standardscaler", "logisticregression"]
+    assert [name for name, _ in model_files.load(client, found).steps] == ["standardscaler", "logisticregression"]
 
 
 def test_a_probe_refuses_answers_that_are_not_finite_and_rows_that_do_not_fit(client: MlflowClient) -> None:
     import pandas as pd
 
     found = model_registry.model_version(client, "flights", 1)
-    model_registry.probe(client, found)
-    with pytest.raises(ModelError, match="does not answer"):
-        model_registry.probe(client, found, pd.DataFrame({"z": [1.0]}))
+    model_files.probe(client, found)
+    with pytest.raises(ModelError, match="can't predict"):
+        model_files.probe(client, found, pd.DataFrame({"z": [1.0]}))
