@@ -1,4 +1,4 @@
-"""Decisions: what was decided at one moment, and the evidence for it, once each."""
+"""Decisions with their evidence, recorded once each."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ from everfit.tasks.ledger.turn_rows import turn_in
 
 
 class Decisions:
-    """The decisions of the ledger.
+    """The decisions of the ledger: of the gate, of triage, and of people.
 
     Args:
         store: The ledger's database.
@@ -36,33 +36,43 @@ class Decisions:
         record: Mapping[str, Any] | Record | None = None,
         turn_id: str | None = None,
     ) -> Decision:
-        """Keep a decision with its evidence; the same one again changes nothing.
+        """Record a decision with its evidence; safe to repeat.
+
+        Args:
+            decision_id: Identifies the decision.
+            model: Name of the model.
+            kind: The kind of decision, such as `gate` or `triage`.
+            verdict: The result.
+            until: The end of the data that it is based on.
+            reasons: The reasons, the most important first.
+            record: The evidence.
+            turn_id: The turn that it belongs to.
 
         Returns:
             The decision as it was first recorded.
 
         Raises:
-            LedgerError: a decision of that id came to another verdict, or the turn is unknown.
+            LedgerError: A decision of that id has another verdict, or the turn is unknown.
         """
         with self._store.write(model) as connection:
-            found = _find_decision(connection, decision_id)
-            if found is None:
+            recorded = _find_decision(connection, decision_id)
+            if recorded is None:
                 if turn_id is not None:
                     turn_in(connection, turn_id)
                 values = {"id": decision_id, "model": model, "turn_id": turn_id, "kind": kind, "verdict": verdict}
                 values |= {"until": until, "reasons": list(reasons), "record": record or {}}  # type: ignore[dict-item]
                 connection.execute(insert(decisions).values(**values, at=self._store.now(connection)))
-                found = _find_decision(connection, decision_id)
-                assert found is not None  # noqa: S101 - inserted just before.
-            elif (found.model, found.kind, found.verdict) != (model, kind, verdict):
+                recorded = _find_decision(connection, decision_id)
+                assert recorded is not None  # noqa: S101 - inserted just before.
+            elif (recorded.model, recorded.kind, recorded.verdict) != (model, kind, verdict):
                 raise LedgerError(
-                    f"decision {decision_id!r} was made already: {found.kind} of {found.model!r} came to "
-                    f"{found.verdict!r} at {found.at:%Y-%m-%d %H:%M} UTC; it can't become {verdict!r}"
+                    f"decision {decision_id!r} was made before: {recorded.kind} of {recorded.model!r} is "
+                    f"{recorded.verdict!r} since {recorded.at:%Y-%m-%d %H:%M} UTC; it can't become {verdict!r}"
                 )
-            return found
+            return recorded
 
     def find(self, decision_id: str) -> Decision | None:
-        """The decision of that id, if it was made."""
+        """Return the decision of that id, or None."""
         with self._store.read() as connection:
             return _find_decision(connection, decision_id)
 
@@ -75,7 +85,15 @@ class Decisions:
         verdict: str | None = None,
         limit: int | None = None,
     ) -> list[Decision]:
-        """The decisions about a model, oldest first; with a limit the newest so many."""
+        """Return the decisions about a model, oldest first.
+
+        Args:
+            model: Name of the model.
+            turn_id: Return only those of this turn.
+            kind: Return only those of this kind.
+            verdict: Return only those with this verdict.
+            limit: Return only the newest so many.
+        """
         query = select(decisions).where(decisions.c.model == model)
         if turn_id is not None:
             query = query.where(decisions.c.turn_id == turn_id)

@@ -1,4 +1,4 @@
-"""Leases: one turn, and one release, at a time per model; and never waiting for the dead."""
+"""Leases: one turn and one release at a time per model, without waiting for a dead process."""
 
 import random
 import threading
@@ -20,41 +20,41 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 SPAN = timedelta(seconds=60)
-"""How long a lease lasts without a beat."""
+"""How long a lease lasts without a heartbeat."""
 
 _BEATS = 4
-"""Beats per span: so many in a row have to fail before a lease is lost."""
+"""Heartbeats per span: so many in a row must fail before the lease is lost."""
 
 
 class LeaseHeldError(BusyError):
-    """Somebody else holds the lease.
+    """Another process holds the lease.
 
     Attributes:
-        lease: Who, since when, and for what.
+        lease: The lease: its holder, its beginning and its purpose.
     """
 
     def __init__(self, lease: Lease, now: datetime) -> None:
-        """Say who holds the lease and since when, as of `now`."""
+        """Write the message with the holder and the time of the last heartbeat before `now`."""
         self.lease = lease
-        doing = f"turn {lease.turn_id!r}" if lease.turn_id else f"a {lease.scope}"
+        purpose = f"turn {lease.turn_id!r}" if lease.turn_id else f"a {lease.scope}"
         super().__init__(
-            f"model {lease.model!r} is busy: {lease.holder} has been at {doing} since "
-            f"{lease.acquired_at:%Y-%m-%d %H:%M:%S} UTC (last beat {(now - lease.beat_at).total_seconds():.0f} s ago); "
-            "try again when that is done"
+            f"model {lease.model!r} is busy: {lease.holder} has run {purpose} since {lease.acquired_at:%Y-%m-%d %H:%M:%S} "
+            f"UTC (last heartbeat {(now - lease.beat_at).total_seconds():.0f} s ago); "
+            "try again when it has ended"
         )
 
 
 class HeldLease:
-    """A lease that this process holds; a thread beats for as long as it does.
+    """A lease that this process holds; a thread sends heartbeats until it is given back.
 
     Attributes:
-        model: The model that it is for.
-        scope: What it allows: to run turns, or to release.
-        token: Counts the holders. A write under a token that is no longer the newest is refused.
+        model: Name of the model.
+        scope: `turn` to run a turn, `start` to start one, `release` to change the champion.
+        token: Number of the holder. The ledger refuses a write under an older token.
     """
 
     def __init__(self, leases: "Leases", lease: Lease, span: timedelta) -> None:
-        """Begin to beat for a lease just taken."""
+        """Start the heartbeats of a lease that was just taken."""
         self.model, self.scope, self.token = lease.model, lease.scope, lease.token
         self._leases, self._span = leases, span
         self._beaten = _boot_seconds()
@@ -65,21 +65,21 @@ class HeldLease:
 
     @property
     def lost(self) -> bool:
-        """Whether the lease was taken over, or may have been since the last beat that succeeded."""
+        """Whether another process took the lease over, or may have done so since the last heartbeat."""
         return self._lost or _boot_seconds() - self._beaten > self._span.total_seconds()
 
     def confirm(self) -> None:
-        """Make sure, by a beat, that the lease is held and goes on being so for its whole span.
+        """Send a heartbeat, which extends the lease by its whole span.
 
         Raises:
-            BusyError: another process has taken it over.
+            BusyError: Another process has taken the lease over.
         """
         before = _boot_seconds()
         self._lost = self._lost or not self._leases.extend(self.model, self.scope, self.token, self._span)
         if self._lost:
             raise BusyError(
-                f"the {self.scope} lease of model {self.model!r} was lost: this process did not beat in time and "
-                f"another took over (token {self.token} is no longer the newest); nothing more is written here"
+                f"the {self.scope} lease of model {self.model!r} was lost: this process sent no heartbeat in time and "
+                f"another took over (token {self.token} is no longer the newest); this process writes nothing more"
             )
         self._beaten = before
 
@@ -90,27 +90,27 @@ class HeldLease:
             except BusyError:
                 return
             except LedgerError:
-                continue  # The ledger may be back before the span is over; `lost` tells when it was not.
+                continue  # The ledger may answer again within the span; `lost` is true if it did not.
 
     def __enter__(self) -> Self:
-        """The lease is taken already."""
+        """Return the lease; it was taken before."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
     ) -> None:
-        """Stop beating and give the lease back."""
+        """Stop the heartbeats and give the lease back."""
         self._stop.set()
         self._thread.join()
         try:
             self._leases.give_back(self.model, self.scope, self.token)
         except LedgerError:
-            if error is None:  # Otherwise that is the error to hear of; the lease runs out by itself.
+            if error is None:  # Otherwise the first error is raised; the lease expires by itself.
                 raise
 
 
 class Leases:
-    """Who may act for a model: the leases of the ledger.
+    """The leases of the ledger: each lets one process act for a model.
 
     Args:
         store: The ledger's database.
@@ -132,18 +132,18 @@ class Leases:
     ) -> Iterator[HeldLease]:
         """Hold the lease of a model while the body runs.
 
-        A lease whose holder died on this host is taken over at once, any other once it has missed its beats.
+        A lease is taken over at once if its holder died on this host, and otherwise when its heartbeats stop.
 
         Args:
             model: Name of the model.
-            scope: `turn` to run a turn, `release` to change the champion.
-            holder: Who asks, for people; by default the user.
-            turn_id: What the lease is for, told to those who find it taken.
-            span: How long the lease lasts without a beat.
-            wait: How long to wait for a holder to be done.
+            scope: `turn` to run a turn, `start` to start one, `release` to change the champion.
+            holder: Name of the holder, for people; by default the user.
+            turn_id: The turn that the lease is for, shown to others who wait.
+            span: How long the lease lasts without a heartbeat.
+            wait: How long to wait for another holder.
 
         Raises:
-            BusyError: it is held by another and stayed so for as long as `wait`.
+            BusyError: Another process still held the lease after `wait`.
         """
         give_up = time.monotonic() + wait.total_seconds()
         for pause in pauses():
@@ -158,10 +158,10 @@ class Leases:
             yield held
 
     def take(self, model: str, scope: LeaseScope, holder: Holder, turn_id: str | None, span: timedelta) -> Lease:
-        """Take a lease once, without beating for it.
+        """Try once to take a lease, without heartbeats.
 
         Raises:
-            LeaseHeldError: another process holds it.
+            LeaseHeldError: Another process holds it.
         """
         with self._store.write(model) as connection:
             now = self._store.now(connection)
@@ -188,7 +188,7 @@ class Leases:
             return lease
 
     def extend(self, model: str, scope: LeaseScope, token: int, span: timedelta) -> bool:
-        """Beat; false if the lease is no longer held under that token."""
+        """Extend a lease by a heartbeat; return False if that token no longer holds it."""
         with self._store.write(model) as connection:
             now = self._store.now(connection)
             held = (*_key(model, scope), leases.c.token == token, leases.c.holder.is_not(None))
@@ -196,29 +196,29 @@ class Leases:
             return connection.execute(change).rowcount == 1
 
     def give_back(self, model: str, scope: LeaseScope, token: int) -> None:
-        """End a lease, unless another has taken it over."""
+        """End a lease, unless another process has taken it over."""
         with self._store.write(model) as connection:
             held = (*_key(model, scope), leases.c.token == token)
             connection.execute(update(leases).where(*held).values(holder=None, turn_id=None))
 
 
 def check_fence(connection: Connection, model: str, scope: LeaseScope, token: int) -> None:
-    """Refuse a write under a lease that another has taken over since, in the transaction of that write.
+    """Refuse a write under a lease that another process has taken over, in the transaction of that write.
 
     Raises:
-        BusyError: the token is not the newest.
+        BusyError: The token is not the newest.
     """
     found = read_lease(connection, model, scope)
     if found is None or found.token != token or found.holder is None:
         newest = f"token {found.token}, {found.holder or 'given back'}" if found else "no lease"
         raise BusyError(
             f"the {scope} lease of model {model!r} with token {token} is no longer held ({newest}); "
-            "what this process was about to write is refused"
+            "the write of this process is refused"
         )
 
 
 def pauses(longest: float = 0.5) -> Iterator[float]:
-    """Seconds to wait between looks: short at first, then about the longest, never the same for two who wait."""
+    """Yield seconds to wait between attempts: short at first, growing to about `longest`, with random jitter."""
     pause = 0.02
     while True:
         yield pause * random.uniform(0.5, 1.5)  # noqa: S311
@@ -230,18 +230,18 @@ def _key(model: str, scope: LeaseScope) -> tuple[ColumnElement[bool], ColumnElem
 
 
 def read_lease(connection: Connection, model: str, scope: LeaseScope) -> Lease | None:
-    """The lease of a model, whoever holds it; none if it was never taken."""
+    """Return the lease of a model, or None if it was never taken."""
     row = connection.execute(select(leases).where(*_key(model, scope))).mappings().first()
     return None if row is None else Lease.recall(dict(row))
 
 
 def is_held(lease: Lease, now: datetime) -> bool:
-    """Whether its holder may still act: alive as far as can be told, and no beat missed."""
+    """Return whether the holder may still act: the lease has not expired, and its process is not known to be dead."""
     if lease.holder is None or lease.expires_at <= now.astimezone(UTC):
         return False
     return not is_dead(lease.host, lease.pid, lease.process_started)
 
 
 def _boot_seconds() -> float:
-    """Seconds that also pass while the machine sleeps, where the system can tell."""
+    """Return seconds on a clock that also runs while the machine sleeps, if the system has one."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

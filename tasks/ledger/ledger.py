@@ -1,4 +1,4 @@
-"""The whole ledger, as flows and commands see it: four parts over one store."""
+"""The ledger: four parts over one store."""
 
 from typing import Literal, Self
 
@@ -14,17 +14,17 @@ from everfit.tasks.ledger.turns import Turns
 class Ledger:
     """The SQL record of turns, decisions, releases and leases; `Ledger.open` makes it.
 
-    It holds no connection between calls, so it may be kept, shared by threads and forked.
+    It holds no connection between calls, so threads and forked processes may share it.
 
     Args:
         store: The open database.
 
     Attributes:
         store: The database.
-        url: Of the database, the password hidden.
-        leases: Who may act for a model.
-        turns: What was run, and requests for turns.
-        decisions: What was decided, with its evidence.
+        url: Address of the database, without the password.
+        leases: Each lets one process act for a model.
+        turns: The turns, and requests for turns.
+        decisions: The decisions with their evidence.
         releases: The champion changes.
 
     Example:
@@ -43,42 +43,42 @@ class Ledger:
 
     @classmethod
     def open(cls, where: Settings | str) -> Self:
-        """Open the ledger, making or migrating its tables where needed.
+        """Open the ledger; create or migrate its tables if needed.
 
         Args:
             where: The settings of the process, or an SQLAlchemy URL of SQLite or PostgreSQL.
 
         Raises:
-            LedgerError: the URL is not understood, the database can't be reached, or a newer everfit made it.
+            LedgerError: The URL is invalid, the database can't be reached, or a newer everfit created it.
         """
         return cls(Store.open(where))
 
     @classmethod
     def open_existing(cls, where: Settings | str) -> Self:
-        """Open a ledger to read it; where there is none, make none.
+        """Open an existing ledger; never create one.
 
         Args:
-            where: As `open` takes it.
+            where: As for `open`.
 
         Raises:
-            LedgerError: as of `open`; or there is no ledger, as from a shell that lacks the worker's variables.
+            LedgerError: As for `open`; or there is no ledger, for example in a shell without the worker's variables.
         """
         return cls(Store.open_existing(where))
 
     @classmethod
     def schema_of(cls, where: Settings | str) -> Literal["none", "older", "current"]:
-        """Return how far a ledger's tables are, without making or migrating them.
+        """Return the state of a ledger's tables, without creating or migrating them.
 
         Raises:
-            LedgerError: the URL is not understood, or the database can't be reached.
+            LedgerError: The URL is invalid, or the database can't be reached.
         """
         return Store.schema_of(where)
 
     def story(self, turn_id: str) -> TurnStory:
-        """Return everything that is known of one turn: itself, its decisions and its releases.
+        """Return one turn with its decisions and releases.
 
         Raises:
-            LedgerError: there is no such turn.
+            LedgerError: There is no such turn.
         """
         turn = self.turns.get(turn_id)
         return TurnStory(

@@ -1,4 +1,4 @@
-"""Who holds a lease: this process, named so that others on the host can tell whether it still lives."""
+"""The identity of a process, so that others on the host can tell whether it still runs."""
 
 import getpass
 import os
@@ -11,7 +11,7 @@ from everfit.tasks.core.records import Record
 
 
 class Holder(Record):
-    """A process, and the machine that its number means something on."""
+    """A process and the machine on which it runs."""
 
     name: str
     host: str
@@ -20,7 +20,7 @@ class Holder(Record):
 
 
 def this_process(name: str | None = None) -> Holder:
-    """The holder that this process is; `name` is for people and defaults to the user."""
+    """Return this process as a holder; `name` is for people and defaults to the user."""
     pid = os.getpid()
     return Holder(
         name=f"{name or user_name()}@{socket.gethostname()} (pid {pid})",
@@ -31,16 +31,16 @@ def this_process(name: str | None = None) -> Holder:
 
 
 def is_dead(host: str, pid: int, process_started: str) -> bool:
-    """Whether a process certainly no longer runs. Of another host nothing is certain, so there it is false."""
+    """Return whether a process is known to have ended; False for a process of another host."""
     if host != _host():
         return False
     started = started_at(pid)
-    # A number is given again to another process; the time of its start tells the two apart.
+    # The system reuses process numbers; the start time tells two processes apart.
     return started is None or bool(process_started and started != process_started)
 
 
 def user_name() -> str:
-    """Who runs this process."""
+    """Return the name of the user who runs this process."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # A container's user often has no name.
@@ -49,7 +49,7 @@ def user_name() -> str:
 
 @cache
 def _host() -> str:
-    """The machine, its boot and, in a container, its space of process numbers."""
+    """Return the machine, its boot and, in a container, its namespace of process numbers."""
     parts = [socket.gethostname()]
     for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
         file = Path(path)
@@ -61,7 +61,7 @@ def _host() -> str:
 
 
 def started_at(pid: int) -> str | None:
-    """When a process was started, in whatever unit the system has; none if there is no such process."""
+    """Return the start time of a process, in the system's own unit; None if it doesn't run."""
     stat = Path(f"/proc/{pid}/stat")
     if Path("/proc/self/stat").exists():
         try:

@@ -1,4 +1,4 @@
-"""What is read from the ledger: one frozen record per kind of row."""
+"""The records of the ledger: one frozen record for each kind of row."""
 
 from typing import Any, Literal
 
@@ -17,13 +17,13 @@ LeaseScope = Literal["start", "turn", "release"]
 
 
 class Turn(Record):
-    """One pass of the loop: what set it off, what was decided, and on what evidence.
+    """One pass of the loop: its trigger, its evidence and its decision.
 
     Attributes:
         state: `running`, `failed`, or the name of the flow's final state (`Promoted`, `ChampionKept`, …).
         record: All evidence of the turn, as JSON.
-        attempt: 1 for the first run, one more each time that an unfinished or failed turn was taken up again.
-        fence: Token of the lease under which the turn runs. Whoever has an older one may write no more.
+        attempt: 1 for the first run, one more for each retry of an unfinished or failed turn.
+        fence: Token of the lease under which the turn runs. A process with an older token may no longer write.
     """
 
     id: str
@@ -46,12 +46,12 @@ class Turn(Record):
 
     @property
     def settled(self) -> bool:
-        """Whether the turn came to its end; one that is settled is never run again."""
+        """Whether the turn has ended; a settled turn is never run again."""
         return self.state not in {RUNNING, FAILED}
 
 
 class Decision(Record):
-    """What was decided at one moment (by the gate, by triage, by a person), and the evidence for it."""
+    """A decision of the gate, of triage or of a person, with its evidence."""
 
     id: str
     model: str
@@ -65,14 +65,14 @@ class Decision(Record):
 
 
 class Release(Record):
-    """A champion change, and what the new champion was trained on (its reference).
+    """A champion change, and the training data of the new champion (its reference).
 
     Attributes:
         seq: Number of the release, from 1, per model.
-        state: `intent` (written, nothing changed yet), `alias_set`, `verified` (it is served), or `undone`.
-        run_id: MLflow run that trained the version, and so holds its reference sample and profile.
-        snapshot_digest: Digest of the data that it was trained on.
-        note: What the reconciler or the check that it is served had to say.
+        state: `intent` (recorded, nothing changed yet), `alias_set`, `verified` (it is served), or `undone`.
+        run_id: MLflow run that trained the version; it holds the reference sample and profile.
+        snapshot_digest: Digest of the training data.
+        note: Remark of the reconciler or of the serving verification.
     """
 
     model: str
@@ -92,7 +92,7 @@ class Release(Record):
 
 
 class Lease(Record):
-    """Who may run turns (or release) for a model, and until when without a beat."""
+    """The right of one process to run turns or to release for a model, until it expires."""
 
     model: str
     scope: LeaseScope
@@ -108,7 +108,7 @@ class Lease(Record):
 
 
 class TurnStory(Record):
-    """All that the ledger knows of one turn."""
+    """One turn with its decisions and releases."""
 
     turn: Turn
     decisions: tuple[Decision, ...]

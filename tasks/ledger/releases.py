@@ -1,4 +1,4 @@
-"""The journal of releases: numbered per model, so that of two who saw the same champion only one can replace it."""
+"""The journal of releases, numbered per model: only one of two concurrent releases can replace a champion."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -32,25 +32,25 @@ class Releases:
         self._store = store
 
     def current(self, model: str) -> Release | None:
-        """The release that made the present champion, if there is a champion."""
+        """Return the release that made the present champion, or None if there is no champion."""
         with self._store.read() as connection:
             return _current(connection, model)
 
     def unfinished(self, model: str) -> Release | None:
-        """The release that is under way, or that a crash has left: intent is written, or the alias set."""
+        """Return the release that is under way or was interrupted by a crash, or None."""
         with self._store.read() as connection:
             newest = _newest(connection, model)
             return newest if newest is not None and newest.state in {"intent", "alias_set"} else None
 
     def of_turn(self, turn_id: str) -> Release | None:
-        """The release that a turn has made, if it made one that was not undone."""
+        """Return the release that a turn made and that was not undone, or None."""
         query = select(releases).where(releases.c.turn_id == turn_id, releases.c.state.in_(["alias_set", "verified"]))
         with self._store.read() as connection:
             row = connection.execute(query.order_by(releases.c.seq.desc()).limit(1)).mappings().first()
             return None if row is None else _release(row)
 
     def of(self, model: str) -> list[Release]:
-        """All releases of a model, those undone as well, oldest first."""
+        """Return all releases of a model, also undone ones, oldest first."""
         query = select(releases).where(releases.c.model == model).order_by(releases.c.seq)
         with self._store.read() as connection:
             return [_release(row) for row in connection.execute(query).mappings()]
@@ -67,21 +67,21 @@ class Releases:
         lease: HeldLease,
         turn: Turn | None = None,
     ) -> Release:
-        """Write what is about to be done: compare-and-swap on the release that the decision was based on.
+        """Record a release before it is carried out, by compare-and-swap on the release that it was decided on.
 
         Args:
             target: The version to be made champion.
-            expected_previous: `seq` of the current release when the decision was made; none if there was none.
-            previous_version: What the champion alias names at present.
-            kind: Why the champion changes.
-            reason: In words.
+            expected_previous: `seq` of the newest release when the decision was made; None before the first release.
+            previous_version: The version that has the champion alias at present.
+            kind: The kind of champion change.
+            reason: Why the champion changes.
             actor: Who decided.
             lease: The model's release lease.
-            turn: The turn that decided, whose lease must still be held.
+            turn: The turn that decided; its lease must still be held.
 
         Raises:
-            BusyError: one of the leases is no longer held.
-            LedgerError: another release came in between, or one is unfinished.
+            BusyError: One of the leases is no longer held.
+            LedgerError: Another release came in between, or a release is unfinished.
         """
         with self._store.write(target.model) as connection:
             draft = _draft(target, previous_version, kind, reason).model_copy(
@@ -92,11 +92,11 @@ class Releases:
     def record_outside(
         self, target: ModelVersion, *, expected_previous: int | None, reason: str, lease: HeldLease
     ) -> Release:
-        """Record a champion that somebody set past everfit; it is one already, so there is nothing to carry out.
+        """Record a champion that was set outside of everfit; nothing is left to carry out.
 
         Raises:
-            BusyError: the lease is no longer held.
-            LedgerError: another release came in between, or one is unfinished.
+            BusyError: The lease is no longer held.
+            LedgerError: Another release came in between, or a release is unfinished.
         """
         with self._store.write(target.model) as connection:
             current = _current(connection, target.model)
@@ -107,21 +107,21 @@ class Releases:
             return _set_state(connection, entry, "verified", self._store.now(connection))
 
     def advance(self, release: Release, state: ReleaseState, *, lease: HeldLease, note: str = "") -> Release:
-        """Write the next step of a release.
+        """Record the next state of a release.
 
         Raises:
-            BusyError: the lease is no longer held.
-            LedgerError: the release is not where the caller believes, or the step doesn't follow.
+            BusyError: The lease is no longer held.
+            LedgerError: The release is in another state than the caller's, or the new state can't follow it.
         """
         with self._store.write(release.model) as connection:
             check_fence(connection, release.model, "release", lease.token)
-            found = _get(connection, release)
-            if found.state != release.state or state not in _STEPS[found.state]:
+            present = _get(connection, release)
+            if present.state != release.state or state not in _STEPS[present.state]:
                 raise LedgerError(
-                    f"release {release.seq} of {release.model!r} is {found.state!r} and can't become {state!r} "
+                    f"release {release.seq} of {release.model!r} is {present.state!r} and can't become {state!r} "
                     f"from {release.state!r}; run `everfit reconcile {release.model}` and try again"
                 )
-            return _set_state(connection, found, state, self._store.now(connection), note)
+            return _set_state(connection, present, state, self._store.now(connection), note)
 
 
 def _draft(target: ModelVersion, previous_version: int | None, kind: ReleaseKind, reason: str) -> Release:
@@ -143,7 +143,7 @@ def _draft(target: ModelVersion, previous_version: int | None, kind: ReleaseKind
 def _append(
     connection: Connection, draft: Release, expected_previous: int | None, lease: HeldLease, turn: Turn | None = None
 ) -> Release:
-    """Number the draft and write it, if the release that it was decided on is still the current one."""
+    """Number the draft and write it, if the release that it was decided on is still the newest."""
     model = draft.model
     check_fence(connection, model, "release", lease.token)
     if turn is not None:
@@ -152,11 +152,11 @@ def _append(
     if newest is not None and newest.state == "intent":
         raise LedgerError(f"release {newest.seq} of {model!r} is unfinished; run `everfit reconcile {model}` first")
     if (current.seq if current else None) != expected_previous:
-        now_is = f"release {current.seq}, version {current.version} by {current.actor}" if current else "no release"
-        was = f"release {expected_previous}" if expected_previous is not None else "no release"
+        present = f"release {current.seq}, version {current.version} by {current.actor}" if current else "no release"
+        earlier = f"release {expected_previous}" if expected_previous is not None else "no release"
         raise LedgerError(
-            f"version {draft.version} of {model!r} lost the race: it was decided on when {was} was current, "
-            f"and now {now_is} is; compare it with the present champion in a new turn"
+            f"version {draft.version} of {model!r} lost the race: it was decided on when {earlier} was current, "
+            f"and now {present} is; start a new turn to compare it with the present champion"
         )
     last = connection.execute(select(func.max(releases.c.seq)).where(releases.c.model == model)).scalar()
     entry = draft.model_copy(update={"seq": (last or 0) + 1})

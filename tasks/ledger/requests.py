@@ -1,4 +1,4 @@
-"""Requests for turns: of many who want one at once, one starts it, and the others see that it is under way."""
+"""Requests for turns: one of many concurrent callers starts a turn; the others see that it is under way."""
 
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -7,8 +7,8 @@ from everfit.tasks.core.records import Record
 from everfit.tasks.ledger.leases import is_held
 from everfit.tasks.ledger.records import FAILED, RUNNING, Lease, Turn
 
-ON_ITS_WAY = timedelta(hours=1)
-"""A turn that was called for and hasn't begun after that long is called for again."""
+START_TIMEOUT = timedelta(hours=1)
+"""A requested turn that has not begun after this time may be requested again."""
 
 
 class Admitted(Protocol):
@@ -42,13 +42,13 @@ def failed_attempt(turn: Turn | None) -> int | None:
     return turn.attempt if turn is not None and turn.state == FAILED else None
 
 
-def as_seen(turn: Turn, lease: Lease | None, now: datetime) -> Turn:
-    """A turn that says it is running, and whose runner is dead or has never come, has failed."""
+def observe(turn: Turn, lease: Lease | None, now: datetime) -> Turn:
+    """Return a turn as `failed` if it says that it runs, but its process died or never began."""
     if turn.state != RUNNING:
         return turn
     alive = lease is not None and lease.turn_id == turn.id and is_held(lease, now)
-    waiting = turn.fence is None and now - turn.started_at < ON_ITS_WAY  # called for, not begun
+    waiting = turn.fence is None and now - turn.started_at < START_TIMEOUT  # requested, not begun
     if alive or waiting:
         return turn
-    never = "it was called for and has not begun: does a worker run?"
+    never = "it was requested and has not begun: does a worker run?"
     return turn.model_copy(update={"state": FAILED, "error": never if turn.fence is None else "its process died"})

@@ -24,46 +24,46 @@ from sqlalchemy import (
 )
 
 REVISION = "0002"
-"""The migration that this code needs; a test holds that it is the newest one."""
+"""The migration that this code needs; a test checks that it is the newest."""
 VERSION_TABLE = "everfit_schema"
-"""Says which migration the tables have had."""
+"""The table that names the last migration."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment: always UTC and aware, also on SQLite, which keeps no zone."""
+    """A moment in UTC with its time zone, also on SQLite, which stores no zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Refuse a moment without a zone, and turn any other into UTC."""
+        """Convert a moment to UTC; refuse one without a time zone."""
         if value is None:
             return None
         if value.tzinfo is None:
-            raise ValueError(f"{value!r} has no time zone; the ledger keeps UTC")
+            raise ValueError(f"{value!r} has no time zone; the ledger stores UTC")
         utc = value.astimezone(UTC)
         return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Give UTC back, whatever zone the session is in."""
+        """Return the moment in UTC, independent of the session's zone."""
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Document(TypeDecorator[Any]):
-    """JSON that takes records and dates; NaN and infinity become strings, for PostgreSQL refuses them as numbers."""
+    """JSON that takes records and dates; NaN and infinity become strings, as PostgreSQL refuses them as numbers."""
 
     impl = JSON
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
-        """Turn records, dates and numbers that are not finite into plain JSON."""
+        """Convert records, dates and non-finite numbers to plain JSON."""
         return _storable(to_jsonable_python(value))
 
 
 def _storable(value: Any) -> Any:
-    """Without what PostgreSQL can't keep in JSON: the character NUL, and numbers that are not finite."""
+    """Replace what PostgreSQL can't store in JSON: the character NUL and non-finite numbers."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, str):

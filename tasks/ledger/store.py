@@ -19,10 +19,10 @@ from everfit.blocks.settings import Settings
 from everfit.tasks.ledger.schema import REVISION, VERSION_TABLE
 
 _LOCK_WAIT = timedelta(seconds=60)
-"""How long a write waits for other writers (SQLite has one writer at a time)."""
+"""How long a write waits for other writers; SQLite has one writer at a time."""
 
 _RECONNECT_WAIT = timedelta(seconds=15)
-"""How long an open ledger goes on trying to reach a database that restarts."""
+"""How long an open ledger tries to reach a database that restarts."""
 
 _WRITE = "everfit_write"
 
@@ -31,24 +31,24 @@ class Store:
     """An open ledger database. It holds no connection between calls, so it may be kept, shared by threads and forked.
 
     Attributes:
-        url: Of the database, the password hidden.
+        url: Address of the database, without the password.
     """
 
     def __init__(self, engine: Engine) -> None:
-        """Use `open` instead, which also sees to the schema."""
+        """Use `open` instead, which also migrates the schema."""
         self._engine = engine
         self._reached = False
         self.url = engine.url.render_as_string(hide_password=True)
 
     @classmethod
     def open(cls, where: Settings | str) -> Self:
-        """Open the ledger, making or migrating its tables where needed.
+        """Open the ledger; create or migrate its tables if needed.
 
         Args:
             where: The settings of the process, or an SQLAlchemy URL of SQLite or PostgreSQL.
 
         Raises:
-            LedgerError: the URL is not understood, the database can't be reached, or it was made by a newer everfit.
+            LedgerError: The URL is invalid, the database can't be reached, or a newer everfit created it.
         """
         store = cls(_engine(_read_url(where.ledger if isinstance(where, Settings) else where)))
         if store._revision() != REVISION:
@@ -58,49 +58,49 @@ class Store:
 
     @classmethod
     def open_existing(cls, where: Settings | str) -> Self:
-        """Open a ledger to read what it holds; where there is none, make none.
+        """Open an existing ledger; never create one.
 
         Args:
-            where: As `open` takes it.
+            where: As for `open`.
 
         Raises:
-            LedgerError: as of `open`; or there is no ledger, as from a shell that lacks the worker's variables.
+            LedgerError: As for `open`; or there is no ledger, for example in a shell without the worker's variables.
         """
         if cls.schema_of(where) == "none":
             url = _read_url(where.ledger if isinstance(where, Settings) else where)
             raise LedgerError(
                 f"there is no ledger at {url.render_as_string(hide_password=True)!r}: nothing was run from here yet; "
-                f"if it was elsewhere, set EVERFIT_WORKSPACE, EVERFIT_LEDGER_URL, MLFLOW_TRACKING_URI and "
+                f"if it was run elsewhere, set EVERFIT_WORKSPACE, EVERFIT_LEDGER_URL, MLFLOW_TRACKING_URI and "
                 f"PREFECT_API_URL as they are there"
             )
         return cls.open(where)
 
     @classmethod
     def schema_of(cls, where: Settings | str) -> Literal["none", "older", "current"]:
-        """How far a ledger's tables are, without making or migrating them.
+        """Return the state of a ledger's tables, without creating or migrating them.
 
         Raises:
-            LedgerError: the URL is not understood, or the database can't be reached.
+            LedgerError: The URL is invalid, or the database can't be reached.
         """
         url = _read_url(where.ledger if isinstance(where, Settings) else where)
         if url.get_backend_name() == "sqlite" and not (url.database and Path(url.database).exists()):
             return "none"
         store = cls(_engine(url))
-        found = store._revision()
-        if found is None:
+        revision = store._revision()
+        if revision is None:
             with store._connected() as connection:
-                return "older" if _is_of_before(connection) else "none"
-        return "current" if found == REVISION else "older"
+                return "older" if _has_alembic_name(connection) else "none"
+        return "current" if revision == REVISION else "older"
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A consistent view of the ledger."""
+        """Open a transaction with a consistent view of the ledger."""
         with self._connected() as connection, connection.begin():
             yield connection
 
     @contextmanager
     def write(self, model: str) -> Iterator[Connection]:
-        """A transaction that no other writer of the same model overlaps; what it reads stays true until it ends."""
+        """Open a transaction that excludes other writers of the same model until it ends."""
         with self._connected() as connection:
             connection.execution_options(**{_WRITE: True})
             with connection.begin():
@@ -108,7 +108,7 @@ class Store:
                 yield connection
 
     def now(self, connection: Connection) -> datetime:
-        """The time by which leases are measured: the server's where there is one, so that hosts need not agree."""
+        """Return the time by which leases are measured: the server's if there is one, as the clocks of hosts differ."""
         if connection.dialect.name == "postgresql":
             moment: datetime = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
             return moment.astimezone(UTC)
@@ -127,7 +127,7 @@ class Store:
         except (OperationalError, InterfaceError) as error:
             raise LedgerError(
                 f"the ledger {self.url!r} did not answer ({_first_line(error)}); "
-                "look whether it is reachable and writable, then run the same again"
+                "check that it is reachable and writable, then run the command again"
             ) from error
 
     def _connect(self) -> Connection:
@@ -143,12 +143,12 @@ class Store:
             pause = min(2 * pause, 1.0)
 
     def _revision(self) -> str | None:
-        """The schema's migration, or none when there is no schema yet."""
+        """Return the last migration of the tables, or None if there are no tables yet."""
         try:
             with self._engine.connect() as connection:
                 return _read_revision(connection)
         except DatabaseError as error:
-            if VERSION_TABLE in str(error.orig):  # No such table, in the words of either database.
+            if VERSION_TABLE in str(error.orig):  # No such table, in the messages of both databases.
                 return None
             raise LedgerError(
                 f"the ledger {self.url!r} can't be opened ({_first_line(error)}); "
@@ -169,22 +169,22 @@ class Store:
             connection.execution_options(**{_WRITE: True})
             with connection.begin():
                 self._lock(connection, "everfit:schema")
-                # Looked up again: of many first openers, all but one find the work done.
-                found = _read_revision(connection) if _has_revision_table(connection) else None
-                if found == REVISION:
+                # Read again under the lock: another process may have migrated meanwhile.
+                revision = _read_revision(connection) if _has_revision_table(connection) else None
+                if revision == REVISION:
                     return
                 try:
-                    ScriptDirectory.from_config(config).get_revision(found or "head")
+                    ScriptDirectory.from_config(config).get_revision(revision or "head")
                 except CommandError as error:
                     raise LedgerError(
-                        f"the ledger {self.url!r} has the schema {found!r}, newer than this everfit knows "
+                        f"the ledger {self.url!r} has the schema {revision!r}, newer than this everfit knows "
                         f"({REVISION!r}); upgrade everfit here, or use another ledger"
                     ) from error
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
 
     def _use_wal(self) -> None:
-        """Let readers and a writer go on side by side. The change itself needs the file alone and does not queue."""
+        """Let readers and a writer work at the same time. The change itself needs exclusive access."""
         give_up = time.monotonic() + _LOCK_WAIT.total_seconds()
         while True:
             try:
@@ -195,7 +195,7 @@ class Store:
                     return
             except (DBAPIError, sqlite3.Error) as error:  # The raw cursor raises the driver's own errors.
                 if "locked" not in str(error) or time.monotonic() > give_up:
-                    raise LedgerError(f"the ledger {self.url!r} can't be made: {error}") from error
+                    raise LedgerError(f"the ledger {self.url!r} can't be created: {error}") from error
             time.sleep(0.02)
 
 
@@ -204,7 +204,7 @@ def _read_url(given: str) -> URL:
         url = make_url(given)
     except ArgumentError as error:
         raise LedgerError(
-            f"the ledger's URL is not understood; write it like 'sqlite:///ledger.db' or "
+            f"the ledger's URL is invalid; write it like 'sqlite:///ledger.db' or "
             f"'postgresql://user@host/database' (it has {len(given)} characters)"
         ) from error
     if url.drivername in {"postgresql", "postgres"}:
@@ -227,15 +227,15 @@ def _engine(url: URL) -> Engine:
     try:
         Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise LedgerError(f"the folder of the ledger {url.database!r} can't be made: {error}") from error
+        raise LedgerError(f"the folder of the ledger {url.database!r} can't be created: {error}") from error
     engine = create_engine(url, poolclass=NullPool, connect_args={"timeout": _LOCK_WAIT.total_seconds()})
 
     def on_connect(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # The driver begins no transaction of its own; `on_begin` does.
+        connection.isolation_level = None  # `on_begin` begins transactions, not the driver.
         connection.execute("PRAGMA foreign_keys=ON").close()
 
     def on_begin(connection: Connection) -> None:
-        # A write takes its lock at the start: what it has read can't change before it writes.
+        # A write takes its lock at the start, so that the rows it has read can't change before it writes.
         write = connection.get_execution_options().get(_WRITE, False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
@@ -245,17 +245,17 @@ def _engine(url: URL) -> Engine:
 
 
 def _has_revision_table(connection: Connection) -> bool:
-    """Whether it is known how far the tables are; ledgers of before are taken over."""
+    """Return whether the table of migrations exists; rename it in a ledger of an early version."""
     if connection.dialect.has_table(connection, VERSION_TABLE):
         return True
-    if not _is_of_before(connection):
+    if not _has_alembic_name(connection):
         return False
     connection.execute(text(f"ALTER TABLE alembic_version RENAME TO {VERSION_TABLE}"))
     return True
 
 
-def _is_of_before(connection: Connection) -> bool:
-    """Whether this is a ledger that says how far its tables are under Alembic's own name, which MLflow uses too."""
+def _has_alembic_name(connection: Connection) -> bool:
+    """Return whether an early version keeps its migrations under Alembic's own table name, which MLflow uses too."""
     if not connection.dialect.has_table(connection, "alembic_version"):
         return False
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "0001"

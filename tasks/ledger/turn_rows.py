@@ -1,4 +1,4 @@
-"""The rows of the turns table: how one is found, added, resumed and read."""
+"""The rows of the turns table: find, insert, resume and read them."""
 
 from datetime import datetime
 from typing import Any
@@ -19,29 +19,28 @@ def check_turn_fence(connection: Connection, turn: Turn) -> None:
 
 
 def check_turn(connection: Connection, turn: Turn) -> None:
-    """Refuse to act for a turn that another process has taken over, or that is not in the ledger.
+    """Refuse to act for a turn that another process has taken over, or that is unknown.
 
     Raises:
-        BusyError: the turn's lease is no longer held.
-        LedgerError: the turn is unknown.
+        BusyError: The turn's lease is no longer held.
+        LedgerError: The turn is unknown.
     """
-    found = turn_in(connection, turn.id)
-    if not found.settled:
+    if not turn_in(connection, turn.id).settled:
         check_turn_fence(connection, turn)
 
 
 def insert_turn(
     connection: Connection, model: str, trigger: Trigger, window: Window, now: datetime, **begun: Any
 ) -> None:
-    """Add the row of a turn that is begun, or is about to be.
+    """Insert the row of a turn that begins or is about to begin.
 
     Args:
-        connection: A write of the model.
+        connection: A write transaction of the model.
         model: Name of the model.
         trigger: Why the turn is run.
-        window: The span of event time that it is about.
+        window: The span of event time that the turn covers.
         now: The ledger's time.
-        **begun: By what it was begun: its attempt, fence, spec digest and code version.
+        **begun: Its attempt, fence, spec digest and code version.
     """
     last = connection.execute(select(func.max(turns.c.seq)).where(turns.c.model == model)).scalar()
     connection.execute(
@@ -64,13 +63,13 @@ def insert_turn(
 
 
 def resume_turn(connection: Connection, turn_id: str, now: datetime, **begun: Any) -> None:
-    """Let the row of a turn that broke off say that it is run again, or is about to be.
+    """Mark the row of an interrupted turn as running again.
 
     Args:
-        connection: A write of the model.
+        connection: A write transaction of the model.
         turn_id: The turn.
         now: The ledger's time.
-        **begun: By what it was begun anew: the fence of its lease, which is none until it is run, and all that changed.
+        **begun: The changed columns: the fence, which is None until the turn runs, and others.
     """
     change = {"state": RUNNING, "error": None, "finished_at": None, "started_at": now, "record": {}, **begun}
     connection.execute(update(turns).where(turns.c.id == turn_id).values(**change))
@@ -83,19 +82,19 @@ def find_turn(connection: Connection, turn_id: str) -> Turn | None:
 
 
 def turn_in(connection: Connection, turn_id: str) -> Turn:
-    """The turn of that id.
+    """Return the turn of that id.
 
     Raises:
-        LedgerError: there is none.
+        LedgerError: There is no such turn.
     """
-    found = find_turn(connection, turn_id)
-    if found is None:
-        raise LedgerError(f"there is no turn {turn_id!r} in the ledger; `everfit history MODEL` lists those there are")
-    return found
+    turn = find_turn(connection, turn_id)
+    if turn is None:
+        raise LedgerError(f"there is no turn {turn_id!r} in the ledger; `everfit history MODEL` lists the turns")
+    return turn
 
 
 def turn_of(row: RowMapping) -> Turn:
-    """The turn that a row of the table holds."""
+    """Return the turn of a row."""
     values: dict[str, Any] = dict(row)
     trigger = {name: values.pop(f"trigger_{name}") for name in ("kind", "reason", "id")}
     window = {name: values.pop(name) for name in ("since", "until")}

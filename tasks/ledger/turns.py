@@ -1,4 +1,4 @@
-"""Turns: what was run, once each."""
+"""Turns: each trigger runs one turn once."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from everfit.tasks.core.records import Record, Trigger, Window
 from everfit.tasks.ledger.leases import SPAN, HeldLease, LeaseHeldError, Leases, check_fence, pauses, read_lease
 from everfit.tasks.ledger.process_identity import this_process
 from everfit.tasks.ledger.records import AWAITING_APPROVAL, FAILED, ON_TRIAL, RUNNING, Turn
-from everfit.tasks.ledger.requests import Admitted, RequestOutcome, as_seen, failed_attempt
+from everfit.tasks.ledger.requests import Admitted, RequestOutcome, failed_attempt, observe
 from everfit.tasks.ledger.schema import turns
 from everfit.tasks.ledger.store import Store
 from everfit.tasks.ledger.turn_rows import check_turn_fence, find_turn, insert_turn, resume_turn, turn_in, turn_of
@@ -28,7 +28,7 @@ class Turns:
 
     Args:
         store: The ledger's database.
-        leases: Its leases, of which a turn needs one to run.
+        leases: The leases; a turn needs one to run.
     """
 
     def __init__(self, store: Store, leases: Leases) -> None:
@@ -47,32 +47,35 @@ class Turns:
         wait: timedelta = timedelta(hours=6),
         span: timedelta = SPAN,
     ) -> Iterator[Turn]:
-        """The turn of a trigger, with the model's lease held while the body runs it.
+        """Run the turn of a trigger: hold the model's lease while the body runs.
 
-        A turn that is settled already is given as it is, without the lease: look at `settled` first. If another
-        process is at the same turn, it is waited for; if it is at another turn of the model, that is an error at once.
-        A body that raises leaves the turn `failed`, to be taken up again by the same trigger.
+        A settled turn is returned without the lease, so check `settled` first. If another process runs the same turn,
+        this call waits for it; if it runs another turn of the model, this call fails at once. If the body raises, the
+        turn is `failed`, and the same trigger runs it again.
 
         Args:
             model: Name of the model.
-            trigger: Why the turn is run; with `window.until` it names the turn.
-            window: The span of event time that it is about.
+            trigger: Why the turn is run; with `window.until` it identifies the turn.
+            window: The span of event time that the turn covers.
             spec_digest: Digest of the model spec.
             code_version: Version of the code that runs.
-            holder: Who runs it, for people.
-            wait: How long to wait for another process that is at the same turn.
-            span: How long the lease lasts without a beat.
+            holder: Name of the holder, for people.
+            wait: How long to wait for another process that runs the same turn.
+            span: How long the lease lasts without a heartbeat.
+
+        Yields:
+            The turn.
 
         Raises:
-            BusyError: another turn of the model is running.
+            BusyError: Another turn of the model is running.
         """
         turn_id = trigger.turn_id(model, window.until)
         begin = {"spec_digest": spec_digest, "code_version": code_version}
         give_up = monotonic() + wait.total_seconds()
         for pause in pauses():
-            found = self.find(turn_id)
-            if found is not None and found.settled:
-                yield found
+            turn = self.find(turn_id)
+            if turn is not None and turn.settled:
+                yield turn
                 return
             try:
                 taken = self._leases.take(model, "turn", this_process(holder), turn_id, span)
@@ -96,8 +99,8 @@ class Turns:
     def _note_failure(self, turn: Turn, error: BaseException) -> None:
         try:
             self.fail(turn, f"{type(error).__name__}: {error}")
-        except (EverfitError, SQLAlchemyError) as second:  # the first is the one to hear of; the turn stays `running`
-            error.add_note(f"and the ledger could not be told: {second}")
+        except (EverfitError, SQLAlchemyError) as second:  # the first error is raised; the turn stays `running`
+            error.add_note(f"and the failure could not be recorded in the ledger: {second}")
 
     def begin(
         self,
@@ -109,10 +112,10 @@ class Turns:
         code_version: str = "",
         lease: HeldLease | None = None,
     ) -> Turn:
-        """Begin the turn of a trigger, take up one that was not finished, or give back one that was.
+        """Begin the turn of a trigger, resume an unfinished one, or return a settled one unchanged.
 
         Raises:
-            BusyError: the lease is no longer held.
+            BusyError: The lease is no longer held.
         """
         turn_id = trigger.turn_id(model, window.until)
         with self._store.write(model) as connection:
@@ -158,35 +161,37 @@ class Turns:
         record: Mapping[str, Any] | Record | None = None,
         seconds: float | None = None,
     ) -> Turn:
-        """Settle a turn: how it ended and why, with all its evidence.
+        """Settle a turn: record its final state, its reasons and its evidence.
 
-        Doing so again with the same state and verdict changes nothing, and a turn that awaits approval or is on trial
-        may be settled once more, when it is decided.
+        Repeating the call with the same state and verdict changes nothing. A turn that awaits approval or is on trial
+        is settled a second time when it is decided.
 
         Args:
-            turn: As `begin_turn` or `take_turn` gave it; its fence is checked.
+            turn: As `begin` or `take` returned it; its fence is checked.
             state: Name of the flow's final state.
-            verdict: Of the gate, where it came to that.
-            reasons: In words.
-            record: The evidence, as JSON or as a record; by default what was kept so far.
-            seconds: How long it took.
+            verdict: Verdict of the gate, if the turn reached it.
+            reasons: The reasons, the most important first.
+            record: The evidence, as JSON or as a record; by default the evidence that was kept so far.
+            seconds: How long the turn took.
 
         Raises:
-            BusyError: another process has taken the turn over.
-            LedgerError: the turn is settled otherwise.
+            BusyError: Another process has taken the turn over.
+            LedgerError: The turn was settled with another state or verdict.
         """
         if state in {RUNNING, FAILED}:
-            raise LedgerError(f"turn {turn.id!r} can't be settled as {state!r}; name its final state or call fail_turn")
+            raise LedgerError(
+                f"turn {turn.id!r} can't be settled as {state!r}; name its final state, or call `turns.fail`"
+            )
         with self._store.write(turn.model) as connection:
-            found = turn_in(connection, turn.id)
-            if found.settled and (found.state == state or found.state not in {AWAITING_APPROVAL, ON_TRIAL}):
-                if (found.state, found.verdict) == (state, verdict):
-                    return found
+            present = turn_in(connection, turn.id)
+            if present.settled and (present.state == state or present.state not in {AWAITING_APPROVAL, ON_TRIAL}):
+                if (present.state, present.verdict) == (state, verdict):
+                    return present
                 raise LedgerError(
-                    f"turn {turn.id!r} is settled as {found.state!r} ({found.verdict}) and can't become {state!r} "
-                    f"({verdict}); a new trigger gives a new turn"
+                    f"turn {turn.id!r} is settled as {present.state!r} ({present.verdict}) and can't become {state!r} "
+                    f"({verdict}); start a new turn by another trigger"
                 )
-            if not found.settled:
+            if not present.settled:
                 check_turn_fence(connection, turn)
             change: dict[str, Any] = {"state": state, "verdict": verdict, "reasons": list(reasons), "error": None}
             change |= {"seconds": seconds, "finished_at": self._store.now(connection)}
@@ -195,15 +200,15 @@ class Turns:
             return turn_in(connection, turn.id)
 
     def fail(self, turn: Turn, error: str) -> Turn:
-        """Note that a turn broke off; the same trigger takes it up again.
+        """Record that a turn failed; the same trigger runs it again.
 
         Raises:
-            BusyError: another process has taken the turn over.
-            LedgerError: the turn is settled.
+            BusyError: Another process has taken the turn over.
+            LedgerError: The turn is settled.
         """
         with self._store.write(turn.model) as connection:
             if turn_in(connection, turn.id).settled:
-                raise LedgerError(f"turn {turn.id!r} is settled and can't fail any more ({error})")
+                raise LedgerError(f"turn {turn.id!r} is settled and can no longer fail ({error})")
             check_turn_fence(connection, turn)
             now = self._store.now(connection)
             change = {"state": FAILED, "error": error.replace("\x00", "\ufffd"), "finished_at": now}
@@ -211,21 +216,27 @@ class Turns:
             return turn_in(connection, turn.id)
 
     def get(self, turn_id: str) -> Turn:
-        """The turn of that id.
+        """Return the turn of that id.
 
         Raises:
-            LedgerError: there is none.
+            LedgerError: There is no such turn.
         """
         with self._store.read() as connection:
             return turn_in(connection, turn_id)
 
     def find(self, turn_id: str) -> Turn | None:
-        """The turn of that id, if there is one."""
+        """Return the turn of that id, or None."""
         with self._store.read() as connection:
             return find_turn(connection, turn_id)
 
     def of(self, model: str, *, state: str | None = None, limit: int | None = None) -> list[Turn]:
-        """The turns of a model (that are in a state), oldest first; with a limit the newest so many."""
+        """Return the turns of a model, oldest first.
+
+        Args:
+            model: Name of the model.
+            state: Return only those in this state.
+            limit: Return only the newest so many.
+        """
         query = select(turns).where(turns.c.model == model).order_by(turns.c.seq.desc()).limit(limit)
         if state is not None:
             query = query.where(turns.c.state == state)
@@ -233,7 +244,7 @@ class Turns:
             return [turn_of(row) for row in connection.execute(query).mappings()][::-1]
 
     def models(self) -> list[str]:
-        """The models that have had a turn, by name."""
+        """Return the names of the models that have a turn, sorted."""
         with self._store.read() as connection:
             return list(connection.execute(select(turns.c.model).distinct().order_by(turns.c.model)).scalars())
 
@@ -247,31 +258,31 @@ class Turns:
     ) -> RequestOutcome:
         """Reserve the turn of a trigger for the caller to start.
 
-        Looking at the turns there are, deciding and reserving are one transaction.
+        Reading the turns, deciding and reserving are one transaction, so only one of many callers starts a turn.
 
         Args:
             model: Name of the model.
-            trigger: Why the turn is wanted; with `window.until` it names the turn.
-            window: The span of event time that it is about.
-            may_start: Decides from the model's turns, this one too if it has failed; those that died or never began
-                count as failed.
+            trigger: Why the turn is requested; with `window.until` it identifies the turn.
+            window: The span of event time that the turn covers.
+            may_start: Decides from the model's turns, including this one if it has failed. Turns that died or never
+                began count as failed.
         """
         turn_id = trigger.turn_id(model, window.until)
         with self._store.write(model) as connection:
             now = self._store.now(connection)
             lease = read_lease(connection, model, "turn")
             rows = connection.execute(select(turns).where(turns.c.model == model).order_by(turns.c.seq)).mappings()
-            known = [as_seen(turn_of(row), lease, now) for row in rows]
-            found = next((turn for turn in known if turn.id == turn_id), None)
-            if found is not None and found.state != FAILED:
-                return RequestOutcome(turn_id=turn_id, start=False, reason=f"turn {turn_id} was called for already")
+            known = [observe(turn_of(row), lease, now) for row in rows]
+            earlier = next((turn for turn in known if turn.id == turn_id), None)
+            if earlier is not None and earlier.state != FAILED:
+                return RequestOutcome(turn_id=turn_id, start=False, reason=f"turn {turn_id} was requested before")
             answer = may_start(known)
             if not answer.admitted:
                 return RequestOutcome(turn_id=None, start=False, reason=answer.reason)
-            if found is not None:
+            if earlier is not None:
                 resume_turn(connection, turn_id, now, fence=None)
-                return RequestOutcome(turn_id=turn_id, start=True, reason="taken up again")
-            begun = {"spec_digest": "", "code_version": "", "attempt": 0}  # none has begun
+                return RequestOutcome(turn_id=turn_id, start=True, reason="it failed and is run again")
+            begun = {"spec_digest": "", "code_version": "", "attempt": 0}  # no attempt has begun
             insert_turn(connection, model, trigger, window, now, **begun)
             return RequestOutcome(turn_id=turn_id, start=True, reason=answer.reason)
 
@@ -279,40 +290,40 @@ class Turns:
     def start(
         self, model: str, turn_id: str, *, wait: timedelta = timedelta(hours=6), span: timedelta = SPAN
     ) -> Iterator[Turn | None]:
-        """Be the one who starts a turn, or wait for who is at it: of many callers only one needs more than the ledger.
+        """Let one of many callers run a turn; the others wait for it.
 
         Args:
             model: Name of the model.
             turn_id: The turn.
-            wait: How long to wait for another process that is at the same turn.
-            span: How long the start is reserved without a beat.
+            wait: How long to wait for another process that runs the same turn.
+            span: How long the start is reserved without a heartbeat.
 
         Yields:
-            The turn as it has ended, whoever ran it; or none, and then the body is to run it.
+            The settled turn, if another process ran it; otherwise None, and the body has to run it.
 
         Raises:
-            BusyError: another turn of the model is being run or started.
-            LedgerError: the process that was waited for has failed at the turn.
+            BusyError: Another turn of the model is running or starting.
+            LedgerError: The turn failed in the process that this call waited for.
         """
         give_up, waited_for = monotonic() + wait.total_seconds(), ""
         failed_before = failed_attempt(self.find(turn_id))
 
         def ended() -> Turn | None:
-            found = self.find(turn_id)
-            if failed_attempt(found) not in {None, failed_before}:
-                assert found is not None  # noqa: S101 - it has failed
-                by = waited_for or "another process"
+            turn = self.find(turn_id)
+            if failed_attempt(turn) not in {None, failed_before}:
+                assert turn is not None  # noqa: S101 - it has failed
+                runner = waited_for or "another process"
                 raise LedgerError(
-                    f"turn {turn_id!r} failed where {by} ran it: {found.error}; mend that, and run it again"
+                    f"turn {turn_id!r} failed where {runner} ran it: {turn.error}; fix the cause and run it again"
                 )
-            if found is None or not found.settled:
+            if turn is None or not turn.settled:
                 return None
             logger.info("turn %s was run by %s", turn_id, waited_for or "an earlier call")
-            return found
+            return turn
 
         for pause in pauses(longest=3.0):
-            if found := ended():
-                yield found
+            if turn := ended():
+                yield turn
                 return
             try:
                 taken = self._leases.take(model, "start", this_process(), turn_id, span)
@@ -320,17 +331,17 @@ class Turns:
                 if busy.lease.turn_id != turn_id or monotonic() >= give_up:
                     raise
                 if not waited_for:
-                    logger.info("waiting for %s, who is at turn %s", busy.lease.holder, turn_id)
+                    logger.info("waiting for %s, which runs turn %s", busy.lease.holder, turn_id)
                 waited_for = busy.lease.holder or "another process"
                 sleep(pause)
                 continue
             with HeldLease(self._leases, taken, span):
-                yield ended()  # which it may have between the look and the lease
+                yield ended()  # it may have ended just before the lease was taken
             return
 
     def observed(self, model: str) -> list[Turn]:
-        """The turns of a model, oldest first; one that died while it ran, or never began, is `failed`."""
+        """Return the turns of a model, oldest first; a turn whose process died or never began is `failed`."""
         with self._store.read() as connection:
             now, lease = self._store.now(connection), read_lease(connection, model, "turn")
             rows = connection.execute(select(turns).where(turns.c.model == model).order_by(turns.c.seq)).mappings()
-            return [as_seen(turn_of(row), lease, now) for row in rows]
+            return [observe(turn_of(row), lease, now) for row in rows]

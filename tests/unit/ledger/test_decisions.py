@@ -34,7 +34,7 @@ def test_a_decision_is_recorded_once(ledger: Ledger) -> None:
 def test_a_decision_can_not_become_another(ledger: Ledger) -> None:
     ledger.decisions.record("abc", model="flights", kind="approval", verdict="approve")
 
-    with pytest.raises(LedgerError, match="came to 'approve'"):
+    with pytest.raises(LedgerError, match="is 'approve'"):
         ledger.decisions.record("abc", model="flights", kind="approval", verdict="decline")
 
 

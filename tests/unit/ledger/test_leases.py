@@ -29,7 +29,7 @@ def change(ledger: Ledger, **values: object) -> None:
 def test_a_lease_has_one_holder_and_says_who(ledger: Ledger) -> None:
     with ledger.leases.hold("flights", holder="ann", turn_id="t1"):
         with (
-            pytest.raises(LeaseHeldError, match=r"ann@.*'t1'.*last beat 0 s ago") as caught,
+            pytest.raises(LeaseHeldError, match=r"ann@.*'t1'.*last heartbeat 0 s ago") as caught,
             ledger.leases.hold("flights"),
         ):
             pass

@@ -146,7 +146,7 @@ def test_those_who_waited_for_a_turn_that_failed_do_not_fail_at_it_one_by_one(
         heard = list(pool.map(lambda _: run_or_hear(ledger, Trigger(), "failed", crowd, others=7), range(8)))
 
     assert heard.count("out of memory") == 1
-    assert sum("RuntimeError: out of memory; mend that, and run it again" in each for each in heard) == 7
+    assert sum("RuntimeError: out of memory; fix the cause and run it again" in each for each in heard) == 7
     assert [turn.attempt for turn in ledger.turns.of("m")] == [1]
     # It isn't waited for any more, and so may be run again.
     assert run_or_hear(ledger, Trigger(), "Promoted") == "ran"
@@ -155,5 +155,5 @@ def test_those_who_waited_for_a_turn_that_failed_do_not_fail_at_it_one_by_one(
 def test_a_caller_of_another_turn_is_told_that_the_model_is_busy(ledger: Ledger) -> None:
     with ledger.turns.start("m", "m-1") as ended:
         assert ended is None
-        with pytest.raises(LeaseHeldError, match="has been at turn 'm-1'"), ledger.turns.start("m", "m-2"):
+        with pytest.raises(LeaseHeldError, match="has run turn 'm-1'"), ledger.turns.start("m", "m-2"):
             pass

@@ -103,7 +103,7 @@ def test_a_settled_turn_can_be_settled_the_same_way_only(ledger: Ledger) -> None
     assert ledger.turns.finish(turn, state="ChampionKept", verdict="keep") == settled
     with pytest.raises(LedgerError, match="settled as 'ChampionKept'"):
         ledger.turns.finish(turn, state="Promoted", verdict="promote")
-    with pytest.raises(LedgerError, match="can't fail any more"):
+    with pytest.raises(LedgerError, match="can no longer fail"):
         ledger.turns.fail(turn, "late")
     with pytest.raises(LedgerError, match="name its final state"):
         ledger.turns.finish(turn, state="running")

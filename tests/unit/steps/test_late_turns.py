@@ -32,7 +32,7 @@ def grant(context: Context, kind: TriggerKind) -> Trigger:
 
 
 def given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger_calls, "ON_ITS_WAY", timedelta(0))
+    monkeypatch.setattr(ledger_calls, "START_TIMEOUT", timedelta(0))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -47,7 +47,7 @@ def test_a_turn_that_was_given_up_begins_where_nothing_has_come_since(
     trigger = grant(context, kind)
     given_up(monkeypatch)
     [turn] = context.ledger.turns.observed("small")
-    assert (turn.state, turn.error) == ("failed", "it was called for and has not begun: does a worker run?")
+    assert (turn.state, turn.error) == ("failed", "it was requested and has not begun: does a worker run?")
     assert requests.refused(context, EARLIER, trigger) is None
     assert len(context.ledger.turns.of("small")) == 1
 
