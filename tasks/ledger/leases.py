@@ -38,8 +38,9 @@ class LeaseHeldError(BusyError):
         self.lease = lease
         purpose = f"turn {lease.turn_id!r}" if lease.turn_id else f"a {lease.scope}"
         super().__init__(
-            f"model {lease.model!r} is busy: {lease.holder} has run {purpose} since {lease.acquired_at:%Y-%m-%d %H:%M:%S} "
-            f"UTC (last heartbeat {(now - lease.beat_at).total_seconds():.0f} s ago); "
+            f"model {lease.model!r} is busy: {lease.holder} has run {purpose} since "
+            f"{lease.acquired_at:%Y-%m-%d %H:%M:%S} UTC "
+            f"(last heartbeat {(now - lease.beat_at).total_seconds():.0f} s ago); "
             "try again when it has ended"
         )
 

@@ -1,11 +1,16 @@
 """Requests for turns: one of many concurrent callers starts a turn; the others see that it is under way."""
 
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from everfit.tasks.core.records import Record
-from everfit.tasks.ledger.leases import is_held
+from sqlalchemy import Connection, select
+
+from everfit.tasks.core.records import Record, Trigger, Window
+from everfit.tasks.ledger.leases import is_held, read_lease
 from everfit.tasks.ledger.records import FAILED, RUNNING, Lease, Turn
+from everfit.tasks.ledger.schema import turns
+from everfit.tasks.ledger.turn_rows import insert_turn, resume_turn, turn_of
 
 START_TIMEOUT = timedelta(hours=1)
 """A requested turn that has not begun after this time may be requested again."""
@@ -52,3 +57,43 @@ def observe(turn: Turn, lease: Lease | None, now: datetime) -> Turn:
         return turn
     never = "it was requested and has not begun: does a worker run?"
     return turn.model_copy(update={"state": FAILED, "error": never if turn.fence is None else "its process died"})
+
+
+def observed_turns(connection: Connection, model: str, now: datetime) -> list[Turn]:
+    """Return the turns of a model, oldest first, as `observe` returns each."""
+    lease = read_lease(connection, model, "turn")
+    rows = connection.execute(select(turns).where(turns.c.model == model).order_by(turns.c.seq)).mappings()
+    return [observe(turn_of(row), lease, now) for row in rows]
+
+
+def reserve_turn(  # noqa: PLR0917 - the transaction and the turn
+    connection: Connection,
+    model: str,
+    trigger: Trigger,
+    window: Window,
+    now: datetime,
+    may_start: Callable[[Sequence[Turn]], Admitted],
+) -> RequestOutcome:
+    """Reserve the turn of a trigger, unless it was requested before or may not start.
+
+    Args:
+        connection: A write transaction of the model.
+        model: Name of the model.
+        trigger: Why the turn is requested.
+        window: The span of event time that the turn covers.
+        now: The ledger's time.
+        may_start: Decides from the model's turns.
+    """
+    turn_id, known = trigger.turn_id(model, window.until), observed_turns(connection, model, now)
+    earlier = next((turn for turn in known if turn.id == turn_id), None)
+    if earlier is not None and earlier.state != FAILED:
+        return RequestOutcome(turn_id=turn_id, start=False, reason=f"turn {turn_id} was requested before")
+    answer = may_start(known)
+    if not answer.admitted:
+        return RequestOutcome(turn_id=None, start=False, reason=answer.reason)
+    if earlier is not None:
+        resume_turn(connection, turn_id, now, fence=None)
+        return RequestOutcome(turn_id=turn_id, start=True, reason="it failed and is run again")
+    begun = {"spec_digest": "", "code_version": "", "attempt": 0}  # no attempt has begun
+    insert_turn(connection, model, trigger, window, now, **begun)
+    return RequestOutcome(turn_id=turn_id, start=True, reason=answer.reason)

@@ -1,5 +1,6 @@
 """The rows of the turns table: find, insert, resume and read them."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, func, insert, select, update
 from everfit.blocks.errors import LedgerError
 from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger.leases import check_fence
-from everfit.tasks.ledger.records import RUNNING, Turn
+from everfit.tasks.ledger.records import AWAITING_APPROVAL, ON_TRIAL, RUNNING, Turn
 from everfit.tasks.ledger.schema import turns
 
 
@@ -73,6 +74,32 @@ def resume_turn(connection: Connection, turn_id: str, now: datetime, **begun: An
     """
     change = {"state": RUNNING, "error": None, "finished_at": None, "started_at": now, "record": {}, **begun}
     connection.execute(update(turns).where(turns.c.id == turn_id).values(**change))
+
+
+def settle_turn(connection: Connection, turn: Turn, change: Mapping[str, Any]) -> Turn:
+    """Settle the row of a turn, or return it unchanged if it is settled with the same state and verdict.
+
+    Args:
+        connection: A write transaction of the model.
+        turn: The turn; its fence is checked unless it is settled.
+        change: The columns to write, among them `state` and `verdict`.
+
+    Raises:
+        BusyError: Another process has taken the turn over.
+        LedgerError: The turn was settled with another state or verdict.
+    """
+    present, state, verdict = turn_in(connection, turn.id), change["state"], change["verdict"]
+    if present.settled and (present.state == state or present.state not in {AWAITING_APPROVAL, ON_TRIAL}):
+        if (present.state, present.verdict) == (state, verdict):
+            return present
+        raise LedgerError(
+            f"turn {turn.id!r} is settled as {present.state!r} ({present.verdict}) and can't become {state!r} "
+            f"({verdict}); start a new turn by another trigger"
+        )
+    if not present.settled:
+        check_turn_fence(connection, turn)
+    connection.execute(update(turns).where(turns.c.id == turn.id).values(**change))
+    return turn_in(connection, turn.id)
 
 
 def find_turn(connection: Connection, turn_id: str) -> Turn | None:

@@ -12,13 +12,21 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from everfit.blocks.errors import EverfitError, LedgerError
 from everfit.tasks.core.records import Record, Trigger, Window
-from everfit.tasks.ledger.leases import SPAN, HeldLease, LeaseHeldError, Leases, check_fence, pauses, read_lease
+from everfit.tasks.ledger.leases import SPAN, HeldLease, LeaseHeldError, Leases, check_fence, pauses
 from everfit.tasks.ledger.process_identity import this_process
-from everfit.tasks.ledger.records import AWAITING_APPROVAL, FAILED, ON_TRIAL, RUNNING, Turn
-from everfit.tasks.ledger.requests import Admitted, RequestOutcome, failed_attempt, observe
+from everfit.tasks.ledger.records import FAILED, RUNNING, Turn
+from everfit.tasks.ledger.requests import Admitted, RequestOutcome, failed_attempt, observed_turns, reserve_turn
 from everfit.tasks.ledger.schema import turns
 from everfit.tasks.ledger.store import Store
-from everfit.tasks.ledger.turn_rows import check_turn_fence, find_turn, insert_turn, resume_turn, turn_in, turn_of
+from everfit.tasks.ledger.turn_rows import (
+    check_turn_fence,
+    find_turn,
+    insert_turn,
+    resume_turn,
+    settle_turn,
+    turn_in,
+    turn_of,
+)
 
 logger = logging.getLogger("everfit.ledger")
 
@@ -133,22 +141,22 @@ class Turns:
             return turn_in(connection, turn_id)
 
     def keep(self, turn: Turn, parts: Mapping[str, Any]) -> None:
-        """Add to the record of a running turn; of a part that it has, the new one counts.
+        """Add parts to the record of a running turn; a new part replaces an earlier one of its name.
 
         Args:
-            turn: As `begin` or `take` gave it; its fence is checked.
+            turn: As `begin` or `take` returned it; its fence is checked.
             parts: The evidence, by name.
 
         Raises:
-            BusyError: another process has taken the turn over.
-            LedgerError: the turn is settled.
+            BusyError: Another process has taken the turn over.
+            LedgerError: The turn is settled.
         """
         with self._store.write(turn.model) as connection:
-            found = turn_in(connection, turn.id)
-            if found.settled:
-                raise LedgerError(f"turn {turn.id!r} ended as {found.state!r}, so nothing can be added to its record")
+            present = turn_in(connection, turn.id)
+            if present.settled:
+                raise LedgerError(f"turn {turn.id!r} ended as {present.state!r}, so nothing can be added to its record")
             check_turn_fence(connection, turn)
-            record = {**found.record, **parts}
+            record = {**present.record, **parts}
             connection.execute(update(turns).where(turns.c.id == turn.id).values(record=record))
 
     def finish(
@@ -183,21 +191,10 @@ class Turns:
                 f"turn {turn.id!r} can't be settled as {state!r}; name its final state, or call `turns.fail`"
             )
         with self._store.write(turn.model) as connection:
-            present = turn_in(connection, turn.id)
-            if present.settled and (present.state == state or present.state not in {AWAITING_APPROVAL, ON_TRIAL}):
-                if (present.state, present.verdict) == (state, verdict):
-                    return present
-                raise LedgerError(
-                    f"turn {turn.id!r} is settled as {present.state!r} ({present.verdict}) and can't become {state!r} "
-                    f"({verdict}); start a new turn by another trigger"
-                )
-            if not present.settled:
-                check_turn_fence(connection, turn)
+            now = self._store.now(connection)
             change: dict[str, Any] = {"state": state, "verdict": verdict, "reasons": list(reasons), "error": None}
-            change |= {"seconds": seconds, "finished_at": self._store.now(connection)}
-            change |= {} if record is None else {"record": record}
-            connection.execute(update(turns).where(turns.c.id == turn.id).values(**change))
-            return turn_in(connection, turn.id)
+            change |= {"seconds": seconds, "finished_at": now} | ({} if record is None else {"record": record})
+            return settle_turn(connection, turn, change)
 
     def fail(self, turn: Turn, error: str) -> Turn:
         """Record that a turn failed; the same trigger runs it again.
@@ -267,24 +264,8 @@ class Turns:
             may_start: Decides from the model's turns, including this one if it has failed. Turns that died or never
                 began count as failed.
         """
-        turn_id = trigger.turn_id(model, window.until)
         with self._store.write(model) as connection:
-            now = self._store.now(connection)
-            lease = read_lease(connection, model, "turn")
-            rows = connection.execute(select(turns).where(turns.c.model == model).order_by(turns.c.seq)).mappings()
-            known = [observe(turn_of(row), lease, now) for row in rows]
-            earlier = next((turn for turn in known if turn.id == turn_id), None)
-            if earlier is not None and earlier.state != FAILED:
-                return RequestOutcome(turn_id=turn_id, start=False, reason=f"turn {turn_id} was requested before")
-            answer = may_start(known)
-            if not answer.admitted:
-                return RequestOutcome(turn_id=None, start=False, reason=answer.reason)
-            if earlier is not None:
-                resume_turn(connection, turn_id, now, fence=None)
-                return RequestOutcome(turn_id=turn_id, start=True, reason="it failed and is run again")
-            begun = {"spec_digest": "", "code_version": "", "attempt": 0}  # no attempt has begun
-            insert_turn(connection, model, trigger, window, now, **begun)
-            return RequestOutcome(turn_id=turn_id, start=True, reason=answer.reason)
+            return reserve_turn(connection, model, trigger, window, self._store.now(connection), may_start)
 
     @contextmanager
     def start(
@@ -342,6 +323,4 @@ class Turns:
     def observed(self, model: str) -> list[Turn]:
         """Return the turns of a model, oldest first; a turn whose process died or never began is `failed`."""
         with self._store.read() as connection:
-            now, lease = self._store.now(connection), read_lease(connection, model, "turn")
-            rows = connection.execute(select(turns).where(turns.c.model == model).order_by(turns.c.seq)).mappings()
-            return [observe(turn_of(row), lease, now) for row in rows]
+            return observed_turns(connection, model, self._store.now(connection))
