@@ -1,4 +1,4 @@
-"""What the history of releases says about former champions: which to go back to, which to keep. Pure."""
+"""Former champions in the history of releases: which to roll back to and which to keep. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,13 +9,13 @@ from everfit.tasks.ledger.records import Release
 
 
 def succession(releases: Sequence[Release]) -> list[Release]:
-    """The releases that made the champions which are still good, the present one last.
+    """Return the releases of the champions that may be rolled back to, the present one last.
 
-    A rollback takes the champions that it passed over out of the line: going back once more goes further back, and
-    not to the one that was just found wanting.
+    A rollback removes the champions that it skips, so that the next rollback goes further back and not to the champion
+    that was just rolled back.
 
     Args:
-        releases: All of a model, in any order.
+        releases: All releases of a model, in any order.
     """
     line: list[Release] = []
     for entry in sorted(made_champion(releases), key=lambda entry: entry.seq):
@@ -27,15 +27,15 @@ def succession(releases: Sequence[Release]) -> list[Release]:
 
 
 def versions_to_keep(releases: Sequence[Release], policy: ReleasePolicy, at: datetime) -> frozenset[int]:
-    """The versions that must stay loadable.
+    """Return the versions that must stay loadable.
 
-    Those are the champion, what is being released, the last so many former champions, and those whose time ended not
-    long ago.
+    These are the champion, a version that is being released, the last so many former champions, and those that were
+    replaced recently.
 
     Args:
-        releases: All of a model, in any order.
+        releases: All releases of a model, in any order.
         policy: How many to keep, and for how long.
-        at: The moment to judge by.
+        at: The present.
     """
     ordered = sorted(releases, key=lambda entry: entry.seq)
     made = made_champion(ordered)
@@ -47,9 +47,9 @@ def versions_to_keep(releases: Sequence[Release], policy: ReleasePolicy, at: dat
 
 
 def made_champion(releases: Sequence[Release]) -> list[Release]:
-    """The releases that did make a champion, also where the services have not confirmed it yet.
+    """Return the releases that made a champion, also those that the services have not confirmed yet.
 
     Args:
-        releases: All of a model, in any order.
+        releases: All releases of a model, in any order.
     """
     return [entry for entry in releases if entry.state in {"alias_set", "verified"}]

@@ -1,4 +1,4 @@
-"""Release: make a version the champion, go back to a former one, and put right what a crash has left."""
+"""Release a version, roll back to a former champion, and repair an interrupted release."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ from everfit.blocks.releasing import ReleasePolicy
 from everfit.tasks.ledger import Ledger, Release, Turn
 from everfit.tasks.registry import model_files, model_registry
 from everfit.tasks.release.champions import succession
-from everfit.tasks.release.release_protocol import LEASE_WAIT, Releaser, is_settled
+from everfit.tasks.release.release_protocol import LEASE_WAIT, ReleaseProtocol, is_settled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,42 +26,42 @@ def release(
     turn: Turn | None = None,
     policy: ReleasePolicy | None = None,
 ) -> Release:
-    """Make a version the champion, exactly once, or leave everything as it was.
+    """Make a version the champion exactly once, or change nothing.
 
-    A turn that was killed while it released and is run again gets the release that it made.
+    If a turn was killed while it released, its next run returns the release that it made.
 
     Args:
-        ledger: Where releases are journalled.
-        client: Of the model registry.
+        ledger: The ledger; it records each step of the release.
+        client: MLflow client of the registry.
         model: Name of the model.
         version: The version to be made champion.
-        expected_previous: `seq` of the release that was current when this one was decided; none if there was none.
-        reason: Why, in words.
+        expected_previous: `seq` of the newest release when this one was decided; None before the first release.
+        reason: Why the version is released.
         actor: Who decided: a person, or everfit's gate.
         turn: The turn that decided; its lease must still be held.
-        policy: Who must be seen to serve the version, and how long that may take.
+        policy: The services that must serve the version, and how long that may take.
 
     Returns:
         The verified release.
 
     Raises:
-        BusyError: another release of the model is under way, or the turn's lease was lost.
-        LedgerError: another release came in between, or the version is the champion already.
-        ModelError: the version is unknown, or was not served and has been taken back.
+        BusyError: Another release of the model is under way, or the turn's lease was lost.
+        LedgerError: Another release came in between, or the version is the present champion.
+        ModelError: The version is unknown, or it was not served and was rolled back.
     """
     policy = policy or ReleasePolicy()
     turn_id = turn.id if turn else None
     wait = policy.verify_timeout + LEASE_WAIT
     with ledger.leases.hold(model, scope="release", holder=actor, turn_id=turn_id, wait=wait) as lease:
-        releaser = Releaser(ledger, client, model, policy, lease)
-        releaser.settle()
-        if turn is not None and (made := ledger.releases.of_turn(turn.id)) and made.version == version:
-            return made
+        protocol = ReleaseProtocol(ledger, client, model, policy, lease)
+        protocol.settle()
+        if turn is not None and (earlier := ledger.releases.of_turn(turn.id)) and earlier.version == version:
+            return earlier
         target = model_registry.model_version(client, model, version)
         current = ledger.releases.current(model)
         if current is not None and current.version == version:
             raise LedgerError(
-                f"version {version} is the champion of {model!r} already (release {current.seq}); nothing to do"
+                f"version {version} is the champion of {model!r} since release {current.seq}; nothing was released"
             )
         entry = ledger.releases.intend(
             target,
@@ -73,7 +73,7 @@ def release(
             lease=lease,
             turn=turn,
         )
-        return releaser.carry_out(entry)
+        return protocol.carry_out(entry)
 
 
 def rollback(
@@ -88,38 +88,38 @@ def rollback(
     rows: "pd.DataFrame | None" = None,
     policy: ReleasePolicy | None = None,
 ) -> Release:
-    """Make a former champion the champion again, after making sure that it loads and answers.
+    """Make a former champion the champion again, after a check that it loads and predicts.
 
-    It doesn't wait for a turn that is running: that turn's own release is refused afterwards, as it was decided against
+    A rollback doesn't wait for a running turn. That turn's own release is refused later, as it was decided against
     another champion.
 
     Args:
-        ledger: Where releases are journalled.
-        client: Of the model registry.
+        ledger: The ledger; it records each step of the rollback.
+        client: MLflow client of the registry.
         model: Name of the model.
-        reason: Why, in words.
+        reason: Why the champion is rolled back.
         actor: Who decided.
-        to: The version to go back to; by default the champion before this one.
-        expected_previous: `seq` of the release that is to be taken back; another one is left alone. By default, where
-            no version is named, the one that is current when this is called, or an alias that was moved by hand.
-        rows: What to ask it about first; by default the example that it was logged with.
-        policy: Who must be seen to serve the version, and how long that may take.
+        to: The version to roll back to; by default the previous champion.
+        expected_previous: `seq` of the release to roll back; nothing is done if another release is current. By
+            default, if `to` is omitted, the release that is current now, or an alias that was moved by hand.
+        rows: The rows to predict on first; by default the input example that was logged with the version.
+        policy: The services that must serve the version, and how long that may take.
 
     Returns:
         The verified release.
 
     Raises:
-        BusyError: a release of the model is under way.
-        LedgerError: there is no champion, none before it, the version is the champion, or another release came in
+        BusyError: A release of the model is under way.
+        LedgerError: There is no champion, no previous one, the version is the champion, or another release came in
             between.
-        ModelError: the version is unknown, can't be loaded, doesn't answer, or isn't served.
+        ModelError: The version is unknown, can't be loaded, can't predict, or isn't served.
     """
     policy = policy or ReleasePolicy()
     wait = policy.verify_timeout + LEASE_WAIT
-    seen = ledger.releases.current(model)  # before others are waited for, who may release something else
+    seen = ledger.releases.current(model)  # read before the wait, in which another release may come
     with ledger.leases.hold(model, scope="release", holder=actor, wait=wait) as lease:
-        releaser = Releaser(ledger, client, model, policy, lease)
-        releaser.settle()
+        protocol = ReleaseProtocol(ledger, client, model, policy, lease)
+        protocol.settle()
         current = ledger.releases.current(model)
         if current is None:
             raise LedgerError(f"model {model!r} has no champion to roll back; train it first")
@@ -132,8 +132,8 @@ def rollback(
         version = _before(ledger, model) if to is None else to
         if version == current.version:
             raise LedgerError(
-                f"version {version} is the champion of {model!r} already (release {current.seq}); "
-                "name another with --to, or none for the one before"
+                f"version {version} is the champion of {model!r} since release {current.seq}; "
+                "give another version with --to, or omit --to for the previous champion"
             )
         target = model_registry.model_version(client, model, version)
         model_files.probe(client, target, rows)
@@ -146,42 +146,42 @@ def rollback(
             actor=actor,
             lease=lease,
         )
-        return releaser.carry_out(entry)
+        return protocol.carry_out(entry)
 
 
 def reconcile(ledger: Ledger, client: "MlflowClient", model: str, *, policy: ReleasePolicy | None = None) -> list[str]:
-    """Put right what a crash has left of a release, and record an alias that was moved by hand.
+    """Repair an interrupted release, and record a champion alias that was moved by hand.
 
-    Afterwards the champion alias names what the ledger says. Safe to run at any time, by many at once, and to kill.
+    Afterwards the champion alias and the ledger agree. It is safe to run at any time, concurrently, and to kill.
 
     Args:
-        ledger: Where releases are journalled.
-        client: Of the model registry.
+        ledger: The ledger.
+        client: MLflow client of the registry.
         model: Name of the model.
-        policy: Who must be seen to serve a champion, and how long that may take.
+        policy: The services that must serve a champion, and how long that may take.
 
     Returns:
-        What was done, in words; nothing in the usual case, for which no lease is taken.
+        A sentence for each change; usually empty, and then no lease is taken.
 
     Raises:
-        BusyError: a release is under way and goes on for longer than it may.
-        LedgerError: the ledger doesn't answer.
-        ModelError: the registry doesn't answer.
+        BusyError: A release is under way for longer than it may take.
+        LedgerError: The ledger doesn't answer.
+        ModelError: The registry doesn't answer.
     """
     if is_settled(ledger, client, model):
         return []
     policy = policy or ReleasePolicy()
     with ledger.leases.hold(model, scope="release", wait=policy.verify_timeout + LEASE_WAIT) as lease:
-        return Releaser(ledger, client, model, policy, lease).settle()
+        return ReleaseProtocol(ledger, client, model, policy, lease).settle()
 
 
-def _check_still(current: Release, meant: bool) -> None:
-    """Refuse to take back a release that is not the one that was meant."""
-    if not meant:
+def _check_still(current: Release, intended: bool) -> None:
+    """Refuse to roll back a release other than the intended one."""
+    if not intended:
         raise LedgerError(
-            f"the champion of {current.model!r} is version {current.version} by now (release {current.seq}, by "
-            f"{current.actor}), which is not the release that was to be taken back; nothing was rolled back: look at "
-            "it, and ask again or name a version with --to"
+            f"the champion of {current.model!r} is now version {current.version} (release {current.seq}, by "
+            f"{current.actor}), which is not the release to be rolled back; nothing was rolled back. Check it, then "
+            "roll back again or give a version with --to"
         )
 
 
@@ -189,6 +189,6 @@ def _before(ledger: Ledger, model: str) -> int:
     line = succession(ledger.releases.of(model))
     if len(line) < 2:
         raise LedgerError(
-            f"model {model!r} has had no champion before version {line[-1].version}; name a version with --to"
+            f"model {model!r} had no champion before version {line[-1].version}; give a version with --to"
         )
     return line[-2].version

@@ -1,15 +1,15 @@
-"""The steps of a release, and what to do about those that a crash has left; all under the model's release lease.
+"""The steps of a release and their repair after a crash, under the model's release lease.
 
-The registry has no compare-and-swap and no history, so the ledger is asked first and told afterwards:
+The registry has no compare-and-swap and no history, so the ledger is written before and after it:
 
-1. the intent is written to the ledger (compare-and-swap on the current release),
-2. the alias is set in the registry,
-3. that is written to the ledger; from here on it counts as the champion,
-4. what is served is asked for, and the release is verified.
+1. The intent is recorded in the ledger, by compare-and-swap on the current release.
+2. The alias is set in the registry.
+3. The ledger records that. From here on the version counts as the champion.
+4. The services are asked which version they serve, and the release is verified.
 
-Killed anywhere after 1, a release is finished: it was decided, and whether the crash came before or after the alias is
-set must not change what becomes of it. It is undone if somebody has moved the alias since, or if it is not served.
-Nobody else is between the steps, for each is taken under the lease, and the ledger refuses those who have lost it.
+A release that was killed after step 1 is finished: it was decided, and the moment of the crash must not change the
+result. It is undone if somebody has moved the alias since, or if the version is not served. No other release runs
+between the steps: each needs the lease, and the ledger refuses a process that has lost it.
 """
 
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 LEASE_WAIT = timedelta(seconds=30)
-"""How much longer than a release may take it is waited for."""
+"""How much longer than the allowed time to wait for another release."""
 
 
 @dataclass(frozen=True)
-class Releaser:
-    """Whoever holds the release lease of a model."""
+class ReleaseProtocol:
+    """The steps of a release, for the holder of a model's release lease."""
 
     ledger: Ledger
     client: "MlflowClient"
@@ -43,20 +43,20 @@ class Releaser:
     lease: HeldLease
 
     def carry_out(self, entry: Release) -> Release:
-        """Do what an intent says.
+        """Carry out a recorded intent.
 
         Raises:
-            BusyError: the lease was lost on the way.
-            LedgerError: somebody moved the alias since the intent was written.
-            ModelError: the version isn't served. A promotion has been undone then, anything else has not.
+            BusyError: The lease was lost meanwhile.
+            LedgerError: Somebody moved the alias after the intent was recorded.
+            ModelError: The version isn't served. A promotion was undone then; a rollback was not.
         """
-        self.lease.confirm()  # No other releaser for the next minute, then.
-        found = self._aliased()
-        if found != entry.previous_version:
-            self.ledger.releases.advance(entry, "undone", lease=self.lease, note=f"the alias had gone to {found}")
+        self.lease.confirm()  # No other process releases within the next minute.
+        aliased = self._aliased()
+        if aliased != entry.previous_version:
+            self.ledger.releases.advance(entry, "undone", lease=self.lease, note=f"the alias was moved to {aliased}")
             raise LedgerError(
-                f"the champion alias of {self.model!r} was moved from version {entry.previous_version} to {found} by "
-                "somebody else; nothing was released, look at it and try again"
+                f"the champion alias of {self.model!r} was moved from version {entry.previous_version} to {aliased} by "
+                "somebody else; nothing was released. Check the alias and try again"
             )
         model_registry.set_alias(self.client, self.model, model_registry.CHAMPION, entry.version)
         try:
@@ -67,22 +67,22 @@ class Releaser:
         problem = self._check(entry, self.policy.verify_timeout)
         if problem is None:
             return self._verified(entry)
-        if entry.kind != "promotion":  # What it replaces is known to be bad, or gone: not to be gone back to.
+        if entry.kind != "promotion":  # The version that it replaces is bad or deleted, so it stays replaced.
             raise ModelError(
-                f"the champion of {self.model!r} is version {entry.version} again, but that is not what is served: "
-                f"{problem}; look at the service, `everfit reconcile {self.model}` asks it again"
+                f"the champion of {self.model!r} is version {entry.version} again, but it is not served: "
+                f"{problem}; check the service, then run `everfit reconcile {self.model}`"
             )
         self._undo(entry, problem)
         raise ModelError(
-            f"version {entry.version} of {self.model!r} was released but is not what is served: {problem}; "
+            f"version {entry.version} of {self.model!r} was released but is not served: {problem}; "
             f"the champion is version {entry.previous_version} again"
         )
 
     def settle(self) -> list[str]:
-        """Finish or undo what a crash has left, and follow an alias that was moved by hand.
+        """Finish or undo an interrupted release, and record an alias that was moved by hand.
 
         Returns:
-            What was done, in words.
+            A sentence for each change.
         """
         done = self._settle_open()
         done += self._follow_alias()
@@ -94,19 +94,19 @@ class Releaser:
         return [] if entry is None else [self._settle(entry, f"release {entry.seq} (version {entry.version})")]
 
     def _settle(self, entry: Release, name: str) -> str:
-        found = self._aliased()
+        aliased = self._aliased()
         if entry.state == "intent":
             if self._still_there(entry) is None:
                 self._advance(entry, "undone", f"version {entry.version} was deleted from the registry")
                 return f"undid {name}: the version was deleted outside of everfit before it became champion"
-            if found == entry.previous_version:
+            if aliased == entry.previous_version:
                 return self._finish(entry, name)
-        if found != entry.version:
-            self._advance(entry, "undone", f"broken off; the alias names {found}")
-            return f"undid {name}: it was broken off, and the alias names {_version(found)}"
+        if aliased != entry.version:
+            self._advance(entry, "undone", f"interrupted; the alias names {aliased}")
+            return f"undid {name}: it was interrupted, and the alias names {_version(aliased)}"
         if entry.state == "intent":
             entry = self._advance(entry, "alias_set", "finished by the reconciler")
-        # What isn't undone anyway need not be waited for once more.
+        # A rollback is not undone, so it need not wait for the services again.
         problem = self._check(entry, self.policy.verify_timeout if entry.kind == "promotion" else timedelta(0))
         if problem is None:
             self._verified(entry)
@@ -121,23 +121,23 @@ class Releaser:
             self.carry_out(entry)
         except ModelError as error:
             return f"tried to finish {name}: {error}"
-        return f"finished {name}: it was decided, and broken off before the alias was set"
+        return f"finished {name}: it was decided, and interrupted before the alias was set"
 
     def _follow_alias(self) -> list[str]:
-        current, found = self.ledger.releases.current(self.model), model_registry.champion(self.client, self.model)
-        if found is None:
+        current, champion = self.ledger.releases.current(self.model), model_registry.champion(self.client, self.model)
+        if champion is None:
             return [] if current is None else self._set_alias_again(current)
-        if current is not None and is_of(current, found):
+        if current is not None and is_of(current, champion):
             return []
-        was = f"from version {current.version} " if current else ""
-        reason = f"the champion alias was moved {was}to version {found.version} outside of everfit"
+        origin = f"from version {current.version} " if current else ""
+        reason = f"the champion alias was moved {origin}to version {champion.version} outside of everfit"
         self.ledger.releases.record_outside(
-            found, expected_previous=current.seq if current else None, reason=reason, lease=self.lease
+            champion, expected_previous=current.seq if current else None, reason=reason, lease=self.lease
         )
         return [f"recorded an outside release: {reason}"]
 
     def _set_alias_again(self, current: Release) -> list[str]:
-        """There must be a champion: the alias was deleted, or the version with it, so the last good one it is."""
+        """Set a deleted alias again: to its version, or to the last good champion if the version was deleted too."""
         releases = self.ledger.releases.of(self.model)
         for former in reversed(succession(releases)):
             target = self._still_there(former)
@@ -156,11 +156,11 @@ class Releaser:
             )
             self.carry_out(entry)
             return [f"recorded an outside release: {entry.reason}"]
-        # No champion is left. Newest first, so that none of them becomes the current one on the way.
+        # No champion is left. The newest release is undone first, so that no earlier one becomes current meanwhile.
         for former in reversed(releases):
             if former.state in {"alias_set", "verified"}:
                 self._advance(former, "undone", "deleted from the registry outside of everfit")
-        return [f"model {self.model!r} has no champion any more: all its versions were deleted outside of everfit"]
+        return [f"model {self.model!r} no longer has a champion: all its versions were deleted outside of everfit"]
 
     def _still_there(self, former: Release) -> ModelVersion | None:
         if former.version not in model_registry.versions(self.client, self.model):
@@ -176,29 +176,29 @@ class Releaser:
         self._drop_challenger()
         return entry
 
-    def _undo(self, entry: Release, why: str) -> None:
+    def _undo(self, entry: Release, reason: str) -> None:
         previous = entry.previous_version
         if previous not in model_registry.versions(self.client, self.model):
-            previous = None  # Deleted meanwhile; what the champion is then, `settle` finds out.
+            previous = None  # It was deleted meanwhile; `settle` decides about the champion.
         self.lease.confirm()
         model_registry.set_alias(self.client, self.model, model_registry.CHAMPION, previous)
-        self._advance(entry, "undone", why)
+        self._advance(entry, "undone", reason)
 
     def _advance(self, entry: Release, state: ReleaseState, note: str) -> Release:
         return self.ledger.releases.advance(entry, state, lease=self.lease, note=note)
 
     def _drop_challenger(self) -> None:
-        """The challenger that won is one no more."""
+        """Remove the challenger alias from the version that became champion."""
         challenger = model_registry.challenger(self.client, self.model)
         if challenger is not None and challenger.version == self._aliased():
             model_registry.set_alias(self.client, self.model, model_registry.CHALLENGER, None)
 
     def _aliased(self) -> int | None:
-        found = model_registry.champion(self.client, self.model)
-        return None if found is None else found.version
+        champion = model_registry.champion(self.client, self.model)
+        return None if champion is None else champion.version
 
     def _give_alias_back(self, entry: Release) -> None:
-        """This process slept through its lease and set the alias over somebody else's release: put that back."""
+        """Restore the alias that this process set after it had lost its lease to another release."""
         with self.ledger.leases.hold(self.model, scope="release", wait=LEASE_WAIT + self.policy.verify_timeout):
             current = self.ledger.releases.current(self.model)
             if current is not None and current.seq != entry.seq and self._aliased() == entry.version:
@@ -206,19 +206,19 @@ class Releaser:
 
 
 def is_settled(ledger: Ledger, client: "MlflowClient", model: str) -> bool:
-    """Whether ledger and registry agree and nothing is under way."""
+    """Return whether ledger and registry agree and no release is under way."""
     if ledger.releases.unfinished(model) is not None:
         return False
-    current, found = ledger.releases.current(model), model_registry.champion(client, model)
-    if current is None or found is None:
-        return current is None and found is None
+    current, champion = ledger.releases.current(model), model_registry.champion(client, model)
+    if current is None or champion is None:
+        return current is None and champion is None
     challenger = model_registry.challenger(client, model)
-    return is_of(current, found) and (challenger is None or challenger.version != found.version)
+    return is_of(current, champion) and (challenger is None or challenger.version != champion.version)
 
 
-def is_of(entry: Release, found: ModelVersion) -> bool:
-    """Whether a release is of that version; the registry gives the number of a deleted last version once more."""
-    return (entry.version, entry.run_id) == (found.version, found.run_id)
+def is_of(entry: Release, version: ModelVersion) -> bool:
+    """Return whether a release is of that version; the registry reuses the number of a deleted last version."""
+    return (entry.version, entry.run_id) == (version.version, version.run_id)
 
 
 def _version(number: int | None) -> str:

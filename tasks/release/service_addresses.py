@@ -1,4 +1,4 @@
-"""Where prediction services are asked: at their URL, or at each address that the name in it has."""
+"""Addresses of prediction services: their URL, or each address of its host name."""
 
 import socket
 from urllib.parse import urlsplit
@@ -7,21 +7,21 @@ _EACH = "dns+"
 
 
 def addresses_of(service: str) -> list[str]:
-    """The base URLs to ask.
+    """Return the base URLs of a service.
 
     Args:
-        service: A base URL. With `dns+` before it, all services behind one name, however many there are at the moment.
+        service: A base URL. The prefix `dns+` selects all services behind one host name.
 
     Returns:
-        The URL itself, or one for each address of its host.
+        The URL itself, or one URL for each address of its host.
 
     Raises:
-        OSError: the name has no address.
+        OSError: The host name has no address.
     """
     if not service.startswith(_EACH):
         return [service]
     url = urlsplit(service.removeprefix(_EACH))
     port = url.port or 80
-    found = {str(each[4][0]) for each in socket.getaddrinfo(url.hostname, port, type=socket.SOCK_STREAM)}
-    hosts = [f"[{address}]" if ":" in address else address for address in sorted(found)]
+    hosts_of_name = {str(info[4][0]) for info in socket.getaddrinfo(url.hostname, port, type=socket.SOCK_STREAM)}
+    hosts = [f"[{address}]" if ":" in address else address for address in sorted(hosts_of_name)]
     return [f"{url.scheme}://{host}:{port}{url.path}" for host in hosts]

@@ -1,4 +1,4 @@
-"""Ask what is really served: the registry's alias, and the prediction services."""
+"""Verify which version is served: by the registry's alias and by the prediction services."""
 
 import time
 from datetime import timedelta
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _ANSWER_WITHIN = 5.0
-"""Seconds that a service has for one answer."""
+"""Seconds that a service may take for one response."""
 
 
 def why_not_served(
     client: "MlflowClient", model: str, version: int, services: "Sequence[str]", within: timedelta
 ) -> str | None:
-    """Why a version can't be said to be served, or none if it is.
+    """Return why a version is not served, or None if it is.
 
     Args:
-        client: Of the registry.
+        client: MLflow client of the registry.
         model: Name of the model.
         version: The version that should be champion.
-        services: Base URLs, as `addresses_of` takes them; each is asked `GET {url}/models/{model}` for its `version`.
-        within: How long the services may take; each is asked at least once.
+        services: Base URLs, as for `addresses_of`; `GET {url}/models/{model}` returns the `version` of each.
+        within: How long the services may take; each is requested at least once.
     """
     champion = model_registry.champion(client, model)
     if champion is None or champion.version != version:
@@ -38,12 +38,12 @@ def why_not_served(
     import httpx
 
     give_up = time.monotonic() + within.total_seconds()
-    waiting = dict.fromkeys(services, "not asked yet")
+    waiting = dict.fromkeys(services, "was not requested yet")
     pause = 0.1
-    with httpx.Client(timeout=_ANSWER_WITHIN) as asking:
+    with httpx.Client(timeout=_ANSWER_WITHIN) as http:
         while True:
             for service in list(waiting):
-                problem = _problem(asking, service, model, version)
+                problem = _problem(http, service, model, version)
                 if problem is None:
                     del waiting[service]
                 else:
@@ -56,25 +56,25 @@ def why_not_served(
             pause = min(1.5 * pause, 2.0)
 
 
-def _problem(asking: "httpx.Client", service: str, model: str, version: int) -> str | None:
+def _problem(http: "httpx.Client", service: str, model: str, version: int) -> str | None:
     try:
-        addresses = addresses_of(service)  # each time anew: there may be more of them by now, or fewer
+        addresses = addresses_of(service)  # resolved each time, as the number of addresses may change
     except OSError as error:
         return f"has no address ({error.strerror})"
     for address in addresses:
-        problem = _problem_at(asking, address, model, version)
+        problem = _problem_at(http, address, model, version)
         if problem is not None:
             return problem if address == service else f"at {address} {problem}"
     return None
 
 
-def _problem_at(asking: "httpx.Client", service: str, model: str, version: int) -> str | None:
+def _problem_at(http: "httpx.Client", service: str, model: str, version: int) -> str | None:
     import httpx
 
     try:
-        answer = asking.get(f"{service}/models/{model}")
-        answer.raise_for_status()
-        served = answer.json()["version"]
+        response = http.get(f"{service}/models/{model}")
+        response.raise_for_status()
+        served = response.json()["version"]
     except httpx.HTTPStatusError as error:
         return f"answers {error.response.status_code}"
     except httpx.HTTPError as error:

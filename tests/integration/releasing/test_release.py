@@ -48,7 +48,8 @@ def test_what_was_decided_against_another_champion_is_not_released(ledger: Ledge
 
 
 @pytest.mark.parametrize(
-    ("version", "error", "says"), [(9, ModelError, "it has 1, 2, 3, 4"), (1, LedgerError, "already")]
+    ("version", "error", "says"),
+    [(9, ModelError, "it has 1, 2, 3, 4"), (1, LedgerError, "is the champion of 'flights' since release 1")],
 )
 def test_what_can_not_be_released_changes_nothing(
     ledger: Ledger, client: MlflowClient, version: int, error: type[Exception], says: str

@@ -57,7 +57,7 @@ def test_a_rollback_brings_the_champion_before_and_its_reference_back(ledger: Le
     ("to", "error", "says"),
     [
         (9, ModelError, "no version 9; it has 1, 2, 3, 4"),
-        (2, LedgerError, "version 2 is the champion of 'flights' already"),
+        (2, LedgerError, "version 2 is the champion of 'flights' since release 2"),
         (4, ModelError, "version 4 of 'flights' can't be loaded: it was saved as 'pickle'"),
     ],
 )
@@ -94,7 +94,7 @@ def test_a_rollback_takes_nothing_back_that_came_while_it_waited(
     promote(ledger, client, 2)
     others_come_first(lambda: promote(ledger, client, 3))
 
-    with pytest.raises(LedgerError, match=r"champion of 'flights' is version 3 by now \(release 3, by gate\)"):
+    with pytest.raises(LedgerError, match=r"champion of 'flights' is now version 3 \(release 3, by gate\)"):
         rollback(ledger, client, "flights", reason="complaints", actor="ann", expected_previous=expected)
     agree(ledger, client, 3)
     assert rollback(ledger, client, "flights", reason="complaints", actor="ann").version == 2  # asked anew, it is done
@@ -108,7 +108,7 @@ def test_a_release_that_a_crash_left_is_not_what_a_rollback_meant(ledger: Ledger
         more: Any = {"kind": "promotion", "reason": "better", "actor": "gate", "lease": lease}
         ledger.releases.intend(target, expected_previous=2, previous_version=2, **more)
 
-    with pytest.raises(LedgerError, match="is version 3 by now"):
+    with pytest.raises(LedgerError, match="is now version 3"):
         rollback(ledger, client, "flights", reason="complaints", actor="ann")
     agree(ledger, client, 3)
 
@@ -129,7 +129,7 @@ def test_an_alias_moved_by_hand_is_what_a_person_goes_back_from_and_triage_does_
     promote(ledger, client, 2)
     client.set_registered_model_alias("flights", "champion", "3")
 
-    with pytest.raises(LedgerError, match="is version 3 by now"):
+    with pytest.raises(LedgerError, match="is now version 3"):
         rollback(ledger, client, "flights", reason="lost", actor="triage", expected_previous=2)
     client.set_registered_model_alias("flights", "champion", "1")
     assert rollback(ledger, client, "flights", reason="complaints", actor="ann").version == 3
