@@ -23,7 +23,7 @@ from everfit.infra.serving.trial_arm import TrialArm, part_of
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.predictions.log_columns import misfit
 from everfit.tasks.predictions.prediction_log import Arm
-from everfit.tasks.release.traffic.traffic_split import Arms
+from everfit.tasks.release.traffic.traffic_split import TrafficSplit
 from everfit.tasks.storage.tables import Table
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class Endpoint:
         if told and told[0]:
             raise ModelError(f"{told[0]}, or its answers could not be logged")
 
-    def _take_challenger(self, servable: Servable | None, arms: Arms | None) -> None:
+    def _take_challenger(self, servable: Servable | None, arms: TrafficSplit | None) -> None:
         self.trial.replace(servable, arms)
         if self.shadow:  # who answers some of the keys doesn't answer the others for nobody
             self.shadow.replace(servable if arms is None else None)

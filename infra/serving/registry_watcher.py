@@ -10,7 +10,7 @@ from everfit.infra.serving.announcing import tell_not_served
 from everfit.infra.serving.servable import ModelCache, Servable, load_servable
 from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.registry import model_registry
-from everfit.tasks.release.traffic.traffic_split import Arms, read_arms
+from everfit.tasks.release.traffic.traffic_split import TrafficSplit, read_split
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -62,7 +62,7 @@ class RegistryWatcher:
         model: str,
         cache: ModelCache,
         on_champion: Callable[[Servable], None],
-        on_challenger: Callable[[Servable | None, Arms | None], None],
+        on_challenger: Callable[[Servable | None, TrafficSplit | None], None],
         *,
         check: Callable[[Servable], None] = lambda _: None,
         shadow: bool = False,
@@ -74,7 +74,7 @@ class RegistryWatcher:
         self.state = WatchState()
         self._champion: ModelVersion | None = None
         self._challenger: Servable | None = None
-        self._arms: Arms | None = None
+        self._arms: TrafficSplit | None = None
         self._failed: dict[int, int] = {}
         self._missed: dict[int, int] = {}
         self._stopping = threading.Event()
@@ -112,7 +112,7 @@ class RegistryWatcher:
             client = self._registered()
             champion = model_registry.champion(client, self.model)
             challenger = model_registry.challenger(client, self.model)
-            arms = read_arms(client, challenger) if challenger is not None else None
+            arms = read_split(client, challenger) if challenger is not None else None
         except Exception as error:  # noqa: BLE001 - a registry that is down must not stop what is served
             self._cannot_ask(error)
             return
@@ -135,7 +135,7 @@ class RegistryWatcher:
     def _served(self) -> int | None:
         return None if self._champion is None else self._champion.version
 
-    def _follow_challenger(self, found: ModelVersion | None, arms: Arms | None) -> None:
+    def _follow_challenger(self, found: ModelVersion | None, arms: TrafficSplit | None) -> None:
         wanted = None if found is None or (arms is None and not self._shadow) else found
         served = self._challenger
         if (wanted is None) == (served is None) and (wanted is None or served is None or wanted == served.version):

@@ -11,7 +11,7 @@ from everfit.infra.serving.protocol import Identified, RequestTable
 from everfit.infra.serving.secondary_model import SecondaryModel
 from everfit.infra.serving.servable import Servable
 from everfit.infra.serving.spool import Spool, SpoolError
-from everfit.tasks.release.traffic.traffic_split import Arms
+from everfit.tasks.release.traffic.traffic_split import TrafficSplit
 
 logger = logging.getLogger(__name__)
 
@@ -33,15 +33,15 @@ class TrialArm(SecondaryModel):
 
     def __init__(self, spool: Spool, *, max_waiting: int, outlier_above: float) -> None:
         super().__init__(spool, "challenger", max_waiting=max_waiting, outlier_above=outlier_above)
-        self._on: tuple[Servable, Arms] | None = None
+        self._on: tuple[Servable, TrafficSplit] | None = None
         self.failed = 0
 
     @property
-    def on(self) -> tuple[Servable, Arms] | None:
+    def on(self) -> tuple[Servable, TrafficSplit] | None:
         """Who is on trial, and its share."""
         return self._on
 
-    def replace(self, servable: Servable | None, arms: Arms | None) -> None:
+    def replace(self, servable: Servable | None, arms: TrafficSplit | None) -> None:
         """Put another challenger on trial, give it another share, or end the trial."""
         self._on = None if servable is None or arms is None else (servable, arms)
 
@@ -60,7 +60,7 @@ class TrialArm(SecondaryModel):
             return None
         challenger, arms = on
         keys = [key or repr([values[row] for values in features.values()]) for row, key in enumerate(names.keys)]
-        rows = [row for row, key in enumerate(keys) if arms.challenged(key)]
+        rows = [row for row, key in enumerate(keys) if arms.routes_to_challenger(key)]
         return (challenger, rows) if rows else None
 
     async def ask(

@@ -179,7 +179,7 @@ def _carry_out(context: Context, approval: Approval, outcome: Approval, current:
     """
     request, ledger = approval.request, context.ledger
     turn, state = ledger.turns.get(request.turn_id), _STATES[outcome.outcome]
-    if outcome.outcome == "approve" and current is not None and trials.wanted(context.spec, current):
+    if outcome.outcome == "approve" and current is not None and trials.needs_trial(context.spec, current):
         decision = ledger.decisions.find(_decision_id(turn.id))
         assert decision is not None  # noqa: S101 - it was recorded just before
         trials.begin(context, turn, request.version, current, waited=waiting_time(decision))

@@ -16,7 +16,7 @@ from everfit.tasks.registry import model_registry, tracking
 from everfit.tasks.registry.code_version import code_version
 from everfit.tasks.release import release as release_room
 from everfit.tasks.release.approval import why_superseded
-from everfit.tasks.release.traffic import trials
+from everfit.tasks.release.traffic import trial_journal, trials
 from everfit.tasks.steps.context import moment, open_context
 from everfit.tasks.steps.open_turn import OpenTurn
 from everfit.tasks.steps.release import reconcile
@@ -182,7 +182,7 @@ def release_challenger(turn: OpenTurn) -> tuple[str, tuple[str, ...]]:
     if decision.verdict != "promote":
         state = turn_record.state_of(decision)
         if (
-            state != turn_record.DATA_REJECTED and trials.on_trial(context) is None
+            state != turn_record.DATA_REJECTED and trial_journal.on_trial(context) is None
         ):  # whose place only what is better takes
             model_registry.set_alias(client, spec.name, model_registry.CHALLENGER, version.version)
         return state, decision.reasons
@@ -191,7 +191,7 @@ def release_challenger(turn: OpenTurn) -> tuple[str, tuple[str, ...]]:
     if why and ledger.releases.of_turn(turn.id) is None:
         logger.warning("version %d is not released: %s", version.version, why)
         return turn_record.SUPERSEDED, (f"Superseded: {why}", *decision.reasons)
-    if current is not None and trials.wanted(spec, current) and ledger.releases.of_turn(turn.id) is None:
+    if current is not None and trials.needs_trial(spec, current) and ledger.releases.of_turn(turn.id) is None:
         trial = trials.begin(context, turn.entry, version.version, current)
         logger.info("%s", trials.headline(trial.plan))
         return turn_record.ON_TRIAL, (trials.headline(trial.plan), *decision.reasons)

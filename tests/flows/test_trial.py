@@ -17,7 +17,7 @@ from everfit.flows.training_flow import training
 from everfit.flows.trial_flow import trial
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.registry import model_registry
-from everfit.tasks.release.traffic.traffic_split import read_arms
+from everfit.tasks.release.traffic.traffic_split import read_split
 from everfit.tasks.turns.context import Context
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -45,13 +45,13 @@ def test_what_the_gate_promotes_is_on_trial_until_a_look_or_a_person_ends_it(
     aliases = ("champion", "challenger")
     champion, challenger = (getattr(model_registry, name)(here.mlflow, "deliveries") for name in aliases)
     assert (champion.version, challenger.version) == (1, 2)
-    arms = read_arms(here.mlflow, challenger)
+    arms = read_split(here.mlflow, challenger)
     assert arms is not None
     assert (arms.share, arms.champion) == (0.05, 1)
 
     state: Any = trial(str(path), datetime(2024, 5, 3, tzinfo=UTC), return_state=True)
     assert state.name == "OnTrial"
-    assert "has 0 answers in this step" in state.message
+    assert "has 0 predictions in this step" in state.message
 
     def command(*arguments: str) -> Any:
         return CliRunner().invoke(app, ["trial", str(path), *arguments])
@@ -60,12 +60,12 @@ def test_what_the_gate_promotes_is_on_trial_until_a_look_or_a_person_ends_it(
     shown = command("--until", "2024-05-04")
     assert "step 1 of 3, 5 % of the keys" in shown.stdout
     told = json.loads(command("--stop", "--by", "ann", "--reason", "holidays", "--json").stdout)
-    assert (told["state"], told["reasons"]) == ("Returned", ["Taken back by ann: holidays"])
+    assert (told["state"], told["reasons"]) == ("Returned", ["Returned by ann: holidays"])
     assert command().stdout.startswith("No version of deliveries is on trial; `everfit history` shows")
     assert model_registry.challenger(here.mlflow, "deliveries") is None
     kinds = [(one.kind, one.verdict) for one in here.ledger.story(second["turn_id"]).decisions]
     assert kinds == [("gate", "promote"), *[("trial", verdict) for verdict in ("start", "wait", "wait", "return")]]
     told = CliRunner().invoke(app, ["explain", second["turn_id"]])
     assert told.exit_code == 0
-    assert "Taken back by ann: holidays" in told.stdout
+    assert "Returned by ann: holidays" in told.stdout
     assert turn(MAY)["state"] == "Returned"  # the same trigger gives the same turn

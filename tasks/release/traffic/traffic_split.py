@@ -1,7 +1,7 @@
-"""The arms of live traffic, as the registry tells the prediction services: who answers which share of the keys.
+"""The split of live traffic between champion and challenger, as the prediction services read it from the registry.
 
-The ledger says what is decided; the services know the registry alone. So what they need lies there: the challenger's
-alias, and on its version a tag with its share. Without the tag a challenger answers nobody.
+The ledger records decisions, but the services know only the registry. So the registry holds the challenger's alias, and
+a tag with its share on its version. A challenger without the tag gets no traffic.
 """
 
 import hashlib
@@ -20,53 +20,55 @@ if TYPE_CHECKING:
 TRIAL_TAG = "everfit.trial"
 
 
-class Arms(Record):
-    """A challenger's part of live traffic."""
+class TrafficSplit(Record):
+    """The challenger's share of live traffic."""
 
-    trial: str = Field(description="Which trial; each one deals the keys out anew.")
-    champion: int = Field(description="The version it is tried against; with another champion it answers nobody.")
-    share: float = Field(ge=0, le=1, description="Of the keys.")
+    trial: str = Field(description="The trial; each trial assigns the keys anew.")
+    champion: int = Field(description="The version that it is compared with; with another champion it gets no traffic.")
+    share: float = Field(ge=0, le=1, description="Share of the keys.")
 
-    def challenged(self, key: str) -> bool:
-        """Whether the challenger answers this key: always the same, and with a larger share still.
+    def routes_to_challenger(self, key: str) -> bool:
+        """Return whether requests with this key go to the challenger.
+
+        A key always gets the same arm. It stays with the challenger as the share grows.
 
         Args:
-            key: Text that is the same for the same key.
+            key: The key as text.
         """
         digest = hashlib.blake2b(f"{self.trial}\0{key}".encode("utf-8", "surrogatepass"), digest_size=8)
         return int.from_bytes(digest.digest(), "big") < self.share * 2**64
 
 
-def read_arms(client: "MlflowClient", challenger: ModelVersion) -> Arms | None:
-    """What a challenger answers; none when it isn't tried on live traffic.
+def read_split(client: "MlflowClient", challenger: ModelVersion) -> TrafficSplit | None:
+    """Return a challenger's share of the traffic, or None if it isn't on trial.
 
     Raises:
-        ModelError: the registry doesn't answer, or the tag can't be read.
+        ModelError: The registry doesn't answer, or the tag can't be read.
     """
-    told = model_registry.version_tags(client, challenger.model, challenger.version).get(TRIAL_TAG)
-    if not told:
+    tag = model_registry.version_tags(client, challenger.model, challenger.version).get(TRIAL_TAG)
+    if not tag:
         return None
     try:
-        return Arms.recall(json.loads(told))
+        return TrafficSplit.recall(json.loads(tag))
     except (LedgerError, ValueError) as error:
         name = f"version {challenger.version} of {challenger.model!r}"
         raise ModelError(
-            f"the tag {TRIAL_TAG!r} of {name} says {told!r}; delete it in MLflow to end the trial"
+            f"the tag {TRIAL_TAG!r} of {name} is {tag!r}, which can't be read; delete it in MLflow to end the trial"
         ) from error
 
 
-def write_arms(client: "MlflowClient", model: str, version: int, arms: Arms | None) -> bool:
-    """Let a version be the challenger that answers its share; without arms it answers nobody.
+def write_split(client: "MlflowClient", model: str, version: int, arms: TrafficSplit | None) -> bool:
+    """Make a version the challenger with a share of the traffic; None ends its share.
 
     Returns:
-        Whether anything had to be changed.
+        Whether anything was changed.
     """
-    told = model_registry.version_tags(client, model, version).get(TRIAL_TAG)
+    tag = model_registry.version_tags(client, model, version).get(TRIAL_TAG)
     wanted = None if arms is None else arms.canonical_json()
-    if told != wanted:
+    if tag != wanted:
         model_registry.set_version_tag(client, model, version, TRIAL_TAG, wanted)
     challenger = model_registry.challenger(client, model)
     if arms is None or (challenger is not None and challenger.version == version):
-        return told != wanted
+        return tag != wanted
     model_registry.set_alias(client, model, model_registry.CHALLENGER, version)
     return True

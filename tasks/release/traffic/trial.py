@@ -1,8 +1,8 @@
-"""Trials on live traffic: what is known of a challenger that answers a share of it, and what is done with it. Pure.
+"""Traffic trials: the rules by which a challenger with a share of live traffic is released or returned. Pure.
 
-A trial is a line of looks, each at a moment of event time. A look reads what both arms have answered by then, and says:
-wait, go on with a larger share, release the challenger, or take it back. All that it may come to is set when the trial
-begins; looking more often changes no probability of error (`everfit.tasks.statistics.sequential`).
+A trial is a series of looks, each at a moment of event time. A look compares the predictions of both arms so far. Its
+verdict is to wait, to grow the share, to release the challenger, or to return it. The rules are fixed when the trial
+begins. More frequent looks don't change the error probability (`everfit.tasks.statistics.sequential`).
 """
 
 import math
@@ -21,28 +21,28 @@ from everfit.tasks.release.approval import why_superseded
 from everfit.tasks.statistics.sequential import confidence_sequence, log_evidence_of_more
 
 TRIAL = "trial"
-"""Kind of the decisions that are made here."""
+"""Kind of these decisions in the ledger."""
 
-Verdict = Literal["wait", "grow", "release", "return"]
+TrialVerdict = Literal["wait", "grow", "release", "return"]
 
-_CHECKS = 3  # errors, latency, quality: they share the probability of a wrong return
+_CHECKS = 3  # errors, latency and quality share the probability of a wrong return
 _SLOW_SHARE = 0.05  # of requests beyond a 95th percentile
 
 
 class TrialPlan(Record):
-    """What is tried, against what, and by which rules; set when the trial begins."""
+    """The versions and the rules of a trial, fixed when it begins."""
 
-    id: str = Field(description="The turn whose challenger it is.")
+    id: str = Field(description="The turn that trained the challenger.")
     model: str
     challenger: int
     champion: int
     policy: Annotated[CanaryPolicy | AbPolicy, Field(discriminator="kind")]
     metric: str
-    since: AwareDatetime = Field(description="Event time from which the challenger answers.")
+    since: AwareDatetime = Field(description="Event time from which the challenger gets traffic.")
 
 
 class QualityGap(Record):
-    """How the arms' metric differs on the mature labels of one step."""
+    """The difference of the arms' metric on the mature labels of one step."""
 
     challenger_rows: int
     champion_rows: int
@@ -53,24 +53,24 @@ class QualityGap(Record):
 
 
 class StepEvidence(Record):
-    """What the arms answered while the challenger had one share."""
+    """Counts and quality of the arms while the challenger had one share."""
 
     share: float
     window: Window
-    challenger_rows: int = Field(default=0, description="Answers of the challenger.")
+    challenger_rows: int = Field(default=0, description="Predictions of the challenger.")
     champion_rows: int = 0
-    labels: int = Field(default=0, description="Mature labels of the challenger's answers.")
+    labels: int = Field(default=0, description="Mature labels of the challenger's predictions.")
     quality: QualityGap | None = None
     no_quality_reason: str = ""
 
 
 class TrialEvidence(Record):
-    """All that a look knows."""
+    """The evidence of one look."""
 
     until: AwareDatetime
-    champion: int | None = Field(description="The champion at this moment.")
-    requests: int = Field(default=0, description="That the challenger was asked.")
-    errors: int = Field(default=0, description="Those that the champion had to answer in its place.")
+    champion: int | None = Field(description="The champion at that moment.")
+    requests: int = Field(default=0, description="Requests to the challenger.")
+    errors: int = Field(default=0, description="Requests that failed and that the champion answered.")
     timed: int = Field(default=0, description="Requests of the challenger with a latency.")
     slow: int = 0
     slow_from_ms: FiniteFloat | None = None
@@ -78,44 +78,44 @@ class TrialEvidence(Record):
 
 
 class TrialLook(Record):
-    """What a look came to."""
+    """The result of a look."""
 
-    verdict: Verdict
-    share: float = Field(description="Of the challenger from now on; 0 when the trial is over.")
+    verdict: TrialVerdict
+    share: float = Field(description="The challenger's share from now on; 0 when the trial is over.")
     reasons: tuple[str, ...]
     checks: tuple[Check, ...] = ()
-    superseded: bool = Field(default=False, description="Whether it ended because another champion or trial came.")
-    evidence: TrialEvidence | None = Field(default=None, description="None where a person or another release ended it.")
+    superseded: bool = Field(default=False, description="Whether another champion or trial ended it.")
+    evidence: TrialEvidence | None = Field(default=None, description="None if a person or another release ended it.")
 
 
 class TrialState(Record):
-    """A trial as its looks have left it."""
+    """The state of a trial after its looks."""
 
     plan: TrialPlan
-    steps: tuple[Window, ...] = Field(default=(), description="Steps that are over.")
+    steps: tuple[Window, ...] = Field(default=(), description="Completed steps.")
     step_since: AwareDatetime
-    looked_at: AwareDatetime = Field(description="The last look.")
+    looked_at: AwareDatetime = Field(description="Moment of the last look.")
     end: TrialLook | None = None
 
     @property
     def share(self) -> float:
-        """Of the challenger."""
+        """The challenger's share of the keys."""
         return 0.0 if self.end else self.plan.policy.shares[len(self.steps)]
 
     def windows(self, until: datetime) -> tuple[Window, ...]:
-        """The steps' spans of event time, the present one up to a moment."""
+        """Return the steps' spans of event time; the present one ends at a moment."""
         return (*self.steps, Window(since=self.step_since, until=until))
 
 
 def replay(plan: TrialPlan, looks: Sequence[tuple[datetime, TrialLook]]) -> TrialState:
-    """What a trial has come to.
+    """Return the state of a trial after its looks.
 
     Args:
-        plan: As it began.
-        looks: Moment and outcome of each, in any order.
+        plan: The plan of the trial.
+        looks: Moment and result of each look, in any order.
     """
     state = TrialState(plan=plan, step_since=plan.since, looked_at=plan.since)
-    for at, look in sorted(looks, key=lambda each: each[0]):
+    for at, look in sorted(looks, key=lambda entry: entry[0]):
         change: dict[str, object] = {"looked_at": at}
         if look.verdict == "grow":
             change |= {"steps": state.windows(at), "step_since": at}
@@ -127,58 +127,58 @@ def replay(plan: TrialPlan, looks: Sequence[tuple[datetime, TrialLook]]) -> Tria
     return state
 
 
-def look(state: TrialState, evidence: TrialEvidence) -> TrialLook:
-    """Decide.
+def judge_trial(state: TrialState, evidence: TrialEvidence) -> TrialLook:
+    """Decide how a trial goes on.
 
     Args:
         state: The trial before this look.
-        evidence: What is known at it.
+        evidence: The evidence of this look.
     """
     plan, policy = state.plan, state.plan.policy
-    why = why_superseded(plan.champion, evidence.champion)
-    if why:
-        return superseded_look(why).model_copy(update={"evidence": evidence})
+    reason = why_superseded(plan.champion, evidence.champion)
+    if reason:
+        return superseded_look(reason).model_copy(update={"evidence": evidence})
     alpha = (1 - policy.confidence) / _CHECKS
     quality, bounds = _quality(state, evidence, alpha)
     checks = (_errors(plan, evidence, alpha), _latency(evidence, alpha), quality)
     failed = [check.reason for check in checks if not check.passed]
     if failed:
         return TrialLook(
-            verdict="return", share=0, reasons=_told("Taken back", failed), checks=checks, evidence=evidence
+            verdict="return", share=0, reasons=_with_headline("Returned", failed), checks=checks, evidence=evidence
         )
     waits = _waits_for(state, evidence, bounds)
     shares, step = policy.shares, len(state.steps)
-    verdict: Verdict = "wait"
+    verdict: TrialVerdict = "wait"
     if not waits:
         verdict = "release" if step + 1 == len(shares) else "grow"
     elif evidence.until - plan.since >= policy.max_time:
-        why = f"{format_duration(policy.max_time)} have passed, and it {waits[0]}"
-        return TrialLook(verdict="return", share=0, reasons=(f"Taken back: {why}",), checks=checks, evidence=evidence)
+        reason = f"{format_duration(policy.max_time)} have passed, and it {waits[0]}"
+        return TrialLook(verdict="return", share=0, reasons=(f"Returned: {reason}",), checks=checks, evidence=evidence)
     share = {"wait": shares[step], "release": 0.0}.get(verdict, shares[min(step + 1, len(shares) - 1)])
     headline = {
-        "wait": f"Answers {percent(share)} of the keys, and {waits[0] if waits else ''}",
-        "grow": f"Answers {percent(share)} of the keys from now on, after {percent(shares[step])} without a fault",
+        "wait": f"Gets {percent(share)} of the keys, and {waits[0] if waits else ''}",
+        "grow": f"Gets {percent(share)} of the keys from now on, after {percent(shares[step])} without a failed check",
         "release": f"Released after its trial: {quality.reason}",
     }[verdict]
     reasons = (headline, *(check.reason for check in checks))
     return TrialLook(verdict=verdict, share=share, reasons=reasons, checks=checks, evidence=evidence)
 
 
-def stopped(by: str, why: str) -> TrialLook:
-    """The end of a trial that a person stops."""
-    return TrialLook(verdict="return", share=0, reasons=(f"Taken back by {by}: {why}",))
+def stopped_look(by: str, reason: str) -> TrialLook:
+    """Return the end of a trial that a person stops."""
+    return TrialLook(verdict="return", share=0, reasons=(f"Returned by {by}: {reason}",))
 
 
-def superseded_look(why: str) -> TrialLook:
-    """The end of a trial that something else overtook."""
-    return TrialLook(verdict="return", share=0, reasons=(f"Taken back: {why}",), superseded=True)
+def superseded_look(reason: str) -> TrialLook:
+    """Return the end of a trial that another champion or trial supersedes."""
+    return TrialLook(verdict="return", share=0, reasons=(f"Returned: {reason}",), superseded=True)
 
 
-def combined(steps: Sequence[StepEvidence]) -> tuple[float, float, int] | None:
-    """The gain over all steps, its standard error, and the labels that it comes from; None without any.
+def combined_gain(steps: Sequence[StepEvidence]) -> tuple[float, float, int] | None:
+    """Return the gain over all steps, its standard error and its number of labels; None without any labels.
 
-    Each step is compared by itself, so that a time in which the challenger answered more doesn't count for it: the
-    shares differ from step to step, and so may the rows. A step weighs by its rows of both arms.
+    Each step is compared separately, because shares and rows differ between steps. A step is weighted by the rows of
+    both arms.
     """
     gaps = [step.quality for step in steps if step.quality is not None]
     if not gaps:
@@ -195,10 +195,10 @@ def combined(steps: Sequence[StepEvidence]) -> tuple[float, float, int] | None:
 def _errors(plan: TrialPlan, evidence: TrialEvidence, alpha: float) -> Check:
     bound = plan.policy.max_error_rate
     share = evidence.errors / evidence.requests if evidence.requests else 0.0
-    surely = log_evidence_of_more(evidence.errors, evidence.requests, bound) >= -math.log(alpha)
-    told = f"it failed on {evidence.errors:,} of {evidence.requests:,} requests"
-    reason = f"{told}, surely more than {percent(bound)}" if surely else f"{told}; {percent(bound)} is allowed"
-    return Check(name="errors", passed=not surely, value=share, bound=bound, reason=reason)
+    above = log_evidence_of_more(evidence.errors, evidence.requests, bound) >= -math.log(alpha)
+    count = f"it failed on {evidence.errors:,} of {evidence.requests:,} requests"
+    reason = f"{count}, significantly above {percent(bound)}" if above else f"{count}; the limit is {percent(bound)}"
+    return Check(name="errors", passed=not above, value=share, bound=bound, reason=reason)
 
 
 def _latency(evidence: TrialEvidence, alpha: float) -> Check:
@@ -206,48 +206,49 @@ def _latency(evidence: TrialEvidence, alpha: float) -> Check:
         reason = "no latencies of both arms to compare yet"
         return Check(name="latency", passed=True, reason=reason)
     share = evidence.slow / evidence.timed if evidence.timed else 0.0
-    surely = log_evidence_of_more(evidence.slow, evidence.timed, _SLOW_SHARE) >= -math.log(alpha)
-    told = f"{evidence.slow:,} of {evidence.timed:,} requests took over {evidence.slow_from_ms:.0f} ms"
-    reason = f"{told}, surely more than {percent(_SLOW_SHARE)}" if surely else f"{told}; {percent(_SLOW_SHARE)} may"
-    return Check(name="latency", passed=not surely, value=share, bound=_SLOW_SHARE, reason=reason)
+    above = log_evidence_of_more(evidence.slow, evidence.timed, _SLOW_SHARE) >= -math.log(alpha)
+    count = f"{evidence.slow:,} of {evidence.timed:,} requests took over {evidence.slow_from_ms:.0f} ms"
+    limit = percent(_SLOW_SHARE)
+    reason = f"{count}, significantly above {limit}" if above else f"{count}; the limit is {limit}"
+    return Check(name="latency", passed=not above, value=share, bound=_SLOW_SHARE, reason=reason)
 
 
 def _quality(state: TrialState, evidence: TrialEvidence, alpha: float) -> tuple[Check, tuple[float, float] | None]:
     policy, metric = state.plan.policy, state.plan.metric
     labels = sum(step.labels for step in evidence.steps)
-    found = combined(evidence.steps)
-    if labels < policy.min_labels or found is None:
-        why = "; ".join(dict.fromkeys(step.no_quality_reason for step in evidence.steps if step.no_quality_reason))
-        reason = f"{labels:,} mature labels of its answers, {policy.min_labels:,} are needed" + (
-            f" ({why})" if why else ""
+    combined = combined_gain(evidence.steps)
+    if labels < policy.min_labels or combined is None:
+        details = "; ".join(dict.fromkeys(step.no_quality_reason for step in evidence.steps if step.no_quality_reason))
+        reason = f"{labels:,} mature labels of its predictions, {policy.min_labels:,} are needed" + (
+            f" ({details})" if details else ""
         )
         return Check(name="quality", passed=True, bound=-policy.margin, reason=reason), None
-    gain, error, rows = found
+    gain, error, rows = combined
     bounds = confidence_sequence(gain, error, rows, alpha=alpha, tightest_at=10 * policy.min_labels)
-    surely = bounds[1] < -policy.margin
-    told = (
+    worse = bounds[1] < -policy.margin
+    difference = (
         f"{metric} differs by {number(gain)} (between {number(bounds[0])} and {number(bounds[1])}) on {labels:,} labels"
     )
-    reason = f"{told}, surely worse than the champion's" if surely else told
-    return Check(name="quality", passed=not surely, value=gain, bound=-policy.margin, reason=reason), bounds
+    reason = f"{difference}, significantly worse than the champion's" if worse else difference
+    return Check(name="quality", passed=not worse, value=gain, bound=-policy.margin, reason=reason), bounds
 
 
 def _waits_for(state: TrialState, evidence: TrialEvidence, bounds: tuple[float, float] | None) -> list[str]:
-    """What a step, or the whole trial, still waits for; nothing when it is over."""
+    """Return what a step, or the whole trial, still waits for; empty when it is complete."""
     policy, step = state.plan.policy, evidence.steps[-1]
     waits = []
     if evidence.until - state.step_since < policy.bake_time:
         left = policy.bake_time - (evidence.until - state.step_since)
-        waits.append(f"bakes for another {format_duration(_rounded(left))}")
+        waits.append(f"must run for another {format_duration(_rounded(left))}")
     if step.challenger_rows < policy.min_rows:
-        waits.append(f"has {step.challenger_rows:,} answers in this step; {policy.min_rows:,} are needed")
+        waits.append(f"has {step.challenger_rows:,} predictions in this step; {policy.min_rows:,} are needed")
     if len(state.steps) + 1 < len(policy.shares):
         return waits
     if bounds is None:
         waits.append(f"waits for {policy.min_labels:,} mature labels")
     elif policy.kind == "ab" and bounds[0] <= -policy.margin:
         shown = f"no worse by {number(policy.margin)}" if policy.margin else "better"
-        waits.append(f"is not shown to be {shown} yet")
+        waits.append(f"is not proven to be {shown} yet")
     return waits
 
 
@@ -255,5 +256,5 @@ def _rounded(span: timedelta) -> timedelta:
     return timedelta(seconds=math.ceil(span.total_seconds()))
 
 
-def _told(headline: str, failed: Sequence[str]) -> tuple[str, ...]:
+def _with_headline(headline: str, failed: Sequence[str]) -> tuple[str, ...]:
     return (f"{headline}: {failed[0]}", *failed[1:])

@@ -1,4 +1,4 @@
-"""A challenger that the gate promoted is tried on live traffic: dealt out by key, judged, released or taken back."""
+"""A challenger that the gate promoted is tried on live traffic: dealt out by key, judged, released or returned."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,8 +15,8 @@ from everfit.tasks.predictions import labels, prediction_log
 from everfit.tasks.registry import model_registry as registered
 from everfit.tasks.release import approvals
 from everfit.tasks.release import release as releasing
-from everfit.tasks.release.traffic import trial_ending, trials
-from everfit.tasks.release.traffic.traffic_split import Arms, write_arms
+from everfit.tasks.release.traffic import trial_ending, trial_journal, trials
+from everfit.tasks.release.traffic.traffic_split import TrafficSplit, write_split
 from everfit.tasks.storage.tables import row_keys
 from everfit.tasks.turns import turn_record
 from everfit.tasks.turns.context import Context
@@ -54,7 +54,7 @@ def begin(context: Context) -> Turn:
     with context.ledger.turns.take("delays", Trigger(reason="tried"), Window(until=SINCE)) as turn:
         champion = context.ledger.releases.current("delays")
         assert champion is not None
-        assert trials.wanted(context.spec, champion)
+        assert trials.needs_trial(context.spec, champion)
         state = trials.begin(context, turn, 2, champion)
         return context.ledger.turns.finish(
             turn, state=turn_record.ON_TRIAL, verdict="promote", reasons=(state.plan.id,)
@@ -67,9 +67,9 @@ def traffic(context: Context, since: datetime, until: datetime, strength: float,
     at = pd.date_range(since, until, freq="90s", inclusive="left", tz="UTC").as_unit("us")
     flight = int(since.timestamp()) + np.arange(len(at))
     challenger = registered.challenger(context.mlflow, "delays")
-    share = trials.on_trial(context).share if challenger else 0.0  # type: ignore[union-attr]
-    arms = Arms(trial=trials.on_trial(context).plan.id, champion=1, share=share)  # type: ignore[union-attr]
-    ours = np.array([arms.challenged(repr((int(one),))) for one in flight])
+    share = trial_journal.on_trial(context).share if challenger else 0.0  # type: ignore[union-attr]
+    arms = TrafficSplit(trial=trial_journal.on_trial(context).plan.id, champion=1, share=share)  # type: ignore[union-attr]
+    ours = np.array([arms.routes_to_challenger(repr((int(one),))) for one in flight])
     late = random.random(len(at)) < 0.5
     score = 1 / (1 + np.exp(-(random.normal(size=len(at)) + np.where(ours, strength, 1.0) * np.where(late, 1, -1))))
     failed = ours & (random.random(len(at)) < also.get("failing", 0.0))
@@ -147,7 +147,11 @@ def test_a_better_challenger_grows_and_is_released(context: Context) -> None:
 
 @pytest.mark.parametrize(
     ("strength", "also", "words"),
-    [(0.0, {}, "surely worse"), (1.0, {"failing": 0.3}, "failed on"), (1.0, {"slower": 10.0}, "requests took over")],
+    [
+        (0.0, {}, "significantly worse"),
+        (1.0, {"failing": 0.3}, "failed on"),
+        (1.0, {"slower": 10.0}, "requests took over"),
+    ],
 )
 def test_a_bad_challenger_is_taken_back(context: Context, strength: float, also: dict[str, Any], words: str) -> None:
     turn = begin(context)
@@ -168,7 +172,7 @@ def test_an_equal_challenger_is_seldom_taken_back_and_not_released_by_an_ab_tria
     seen = live(context, 1.0, seed=5)
 
     assert {one.look.verdict for one in seen[:-1]} == {"wait"}
-    assert "4d have passed, and it is not shown to be better yet" in left(context, turn)["turn"][1][0]
+    assert "4d have passed, and it is not proven to be better yet" in left(context, turn)["turn"][1][0]
 
 
 def test_another_champion_ends_the_trial(context: Context) -> None:
@@ -186,7 +190,7 @@ def test_a_person_stops_a_trial(context: Context) -> None:
     turn = begin(context)
     trials.stop(context, "ann", "not before the holidays")
 
-    assert left(context, turn)["turn"] == ("Returned", ("Taken back by ann: not before the holidays", turn.id))
+    assert left(context, turn)["turn"] == ("Returned", ("Returned by ann: not before the holidays", turn.id))
     with pytest.raises(trials.TrialError, match="no version"):
         trials.stop(context, "ann", "again")
 
@@ -233,7 +237,7 @@ def test_a_trial_whose_turn_was_broken_off_can_be_stopped(context: Context) -> N
     assert (left(context, turn)["challenger"], left(context, turn)["tag"]) == (None, None)
     assert approvals.reconcile(context, datetime.now(UTC)) == []
     again = run_again(context)
-    assert (again.state, again.reasons[0]) == ("Returned", "Taken back by ann: not before the holidays")
+    assert (again.state, again.reasons[0]) == ("Returned", "Returned by ann: not before the holidays")
     assert (left(context, turn)["challenger"], left(context, turn)["tag"]) == (None, None)
 
 
@@ -274,7 +278,7 @@ def test_another_champion_ends_a_trial_whose_turn_was_broken_off(context: Contex
 
     approvals.reconcile(context, datetime.now(UTC))
 
-    assert trials.on_trial(context) is None
+    assert trial_journal.on_trial(context) is None
     assert left(context, turn)["tag"] is None
 
 
@@ -289,7 +293,7 @@ def test_a_turn_that_is_run_again_after_its_trial_leaves_another_trial_alone(con
         context.ledger.turns.finish(other, state=turn_record.ON_TRIAL, verdict="promote", reasons=("tried",))
 
     assert run_again(context).state == "Returned"
-    state = trials.on_trial(context)
+    state = trial_journal.on_trial(context)
     assert state is not None
     assert state.plan.id == other.id != turn.id
     challenger = registered.challenger(context.mlflow, "delays")
@@ -312,7 +316,7 @@ def test_what_a_person_approves_is_tried_from_then_on(context: Context) -> None:
     approved = approvals.decide(context, turn.id, "approve", by="ann", reason="good", now=datetime.now(UTC))
 
     assert (approved.state, approved.reasons[0]) == (turn_record.ON_TRIAL, "Approved by ann: good")
-    state = trials.on_trial(context)
+    state = trial_journal.on_trial(context)
     assert state is not None
     assert SINCE < state.plan.since < SINCE + HOUR  # as long after the turn as it was waited for
     assert left(context, turn)["champion"] == 1
@@ -350,7 +354,7 @@ def test_a_look_that_is_broken_off_anywhere_ends_as_one_that_was_not(
         owners = [registered if name.startswith("set") else type(context.ledger) for name in order]
         died = [name for owner, name in zip(owners, order, strict=True) if look_and_die(at, (owner, name))]
         trials.look_at(context, at)
-        if trials.on_trial(context) is None:
+        if trial_journal.on_trial(context) is None:
             break
     found = left(context, turn)
     assert died == order
@@ -375,7 +379,7 @@ def test_the_service_deals_keys_to_both_arms_and_the_champion_answers_for_one_th
         return [one["model_version"] for one in answer.json()["predictions"]]
 
     def on_trial(version: int, share: float) -> None:
-        write_arms(registry.client, "delays", version, Arms(trial="t", champion=first, share=share))
+        write_split(registry.client, "delays", version, TrafficSplit(trial="t", champion=first, share=share))
         until(lambda: service.client.get("/models/delays").json()["arms"].get("challenger") == share)
 
     assert set(asked()) == {first}

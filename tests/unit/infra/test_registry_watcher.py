@@ -25,7 +25,7 @@ class Stand:
         self.told: list[int] = []
         monkeypatch.setattr(registry_watcher.model_registry, "champion", lambda *_: self.champion)
         monkeypatch.setattr(registry_watcher.model_registry, "challenger", lambda *_: self.challenger)
-        monkeypatch.setattr(registry_watcher, "read_arms", lambda *_: None)
+        monkeypatch.setattr(registry_watcher, "read_split", lambda *_: None)
         monkeypatch.setattr(registry_watcher, "load_servable", self.load)
         monkeypatch.setattr(registry_watcher, "tell_not_served", lambda found, *_: self.told.append(found.version))
         cache: Any = SimpleNamespace(fetch=self.fetch, remember=lambda _: None)

@@ -21,7 +21,7 @@ from everfit.tasks.monitoring.signals.previous_champion import previous_signal
 from everfit.tasks.predictions import labels, prediction_log
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.release.traffic.trial import QualityGap, TrialPlan, replay
-from everfit.tasks.release.traffic.trial_evidence import gather
+from everfit.tasks.release.traffic.trial_evidence import read_evidence
 from everfit.tasks.storage.tables import Table, row_keys
 from everfit.tasks.training.train import fit_on
 
@@ -91,7 +91,7 @@ def trial(folder: Path, ours: tuple[str, ...], theirs: tuple[str, ...], rows: in
     labels.record(known, labels.label_rows(keys, pd.Series(true), pd.Series(at + HOUR), "multiclass", "source"))
     plan = TrialPlan(id="t", model="m", challenger=2, champion=1, policy=CanaryPolicy(), metric="accuracy", since=SINCE)
     knows = {1: theirs, 2: ours}
-    found = gather(
+    found = read_evidence(
         log,
         known,
         replay(plan, []),

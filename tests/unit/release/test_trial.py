@@ -8,7 +8,7 @@ import pytest
 
 from everfit.blocks.errors import DataError
 from everfit.blocks.trials import AbPolicy, CanaryPolicy
-from everfit.tasks.release.traffic.traffic_split import Arms
+from everfit.tasks.release.traffic.traffic_split import TrafficSplit
 from everfit.tasks.release.traffic.trial import (
     QualityGap,
     StepEvidence,
@@ -16,9 +16,9 @@ from everfit.tasks.release.traffic.trial import (
     TrialLook,
     TrialPlan,
     TrialState,
-    look,
+    judge_trial,
     replay,
-    stopped,
+    stopped_look,
 )
 from everfit.tasks.statistics.sequential import confidence_sequence, log_evidence_of_more
 
@@ -103,17 +103,17 @@ def test_a_canary_grows_step_by_step_and_is_released() -> None:
     def at(hours: float, **found: Any) -> TrialLook:
         nonlocal state
         until = SINCE + timedelta(hours=hours)
-        made = look(state, evidence(state, until, **found))
+        made = judge_trial(state, evidence(state, until, **found))
         looks.append((until, made))
         state = replay(state.plan, looks[::-1])  # in whatever order the ledger gives them
         return made
 
     assert at(12).verdict == "wait"  # it bakes
-    assert at(24, step={"challenger_rows": 10}).reasons[0].startswith("Answers 10 % of the keys, and has 10 answers")
+    assert at(24, step={"challenger_rows": 10}).reasons[0].startswith("Gets 10 % of the keys, and has 10 predictions")
     assert at(25).verdict == "grow"
     assert (state.share, state.step_since) == (0.5, SINCE + timedelta(hours=25))
     assert at(30).verdict == "wait"
-    assert at(60).reasons[0] == "Answers 50 % of the keys, and waits for 200 mature labels"
+    assert at(60).reasons[0] == "Gets 50 % of the keys, and waits for 200 mature labels"
     assert at(61, step=gap(0.0)).verdict == "release"
     assert state.end is not None
     assert state.share == 0
@@ -123,20 +123,20 @@ def test_a_canary_grows_step_by_step_and_is_released() -> None:
     ("found", "verdict", "words"),
     [
         ({"errors": 100}, "return", "failed on 100 of 1,000 requests"),
-        ({"errors": 12}, "wait", "bakes"),
+        ({"errors": 12}, "wait", "must run"),
         ({"slow": 200}, "return", "200 of 1,000 requests took over 20 ms"),
-        ({"slow": 55}, "wait", "bakes"),
-        ({"slow_from_ms": None, "timed": 0}, "wait", "bakes"),
-        ({"step": gap(-0.1)}, "return", "surely worse"),
-        ({"step": gap(-0.02)}, "wait", "bakes"),
-        ({"step": gap(-0.5) | {"labels": 30}}, "wait", "bakes"),
+        ({"slow": 55}, "wait", "must run"),
+        ({"slow_from_ms": None, "timed": 0}, "wait", "must run"),
+        ({"step": gap(-0.1)}, "return", "significantly worse"),
+        ({"step": gap(-0.02)}, "wait", "must run"),
+        ({"step": gap(-0.5) | {"labels": 30}}, "wait", "must run"),
         ({"champion": 3}, "return", "now it is version 3"),
         ({"champion": None}, "return", "now there is none"),
     ],
 )
 def test_a_fault_takes_the_challenger_back_and_chance_does_not(found: dict[str, Any], verdict: str, words: str) -> None:
     state = replay(plan(), [])
-    made = look(state, evidence(state, SINCE + timedelta(hours=1), **found))
+    made = judge_trial(state, evidence(state, SINCE + timedelta(hours=1), **found))
 
     assert made.verdict == verdict
     assert words in made.reasons[0]
@@ -159,9 +159,11 @@ def test_a_fault_takes_the_challenger_back_and_chance_does_not(found: dict[str, 
 def test_an_ab_trial_ends_when_it_is_sure(step: dict[str, Any], margin: float, verdict: str) -> None:
     state = replay(plan("ab", margin=margin), [])
 
-    assert look(state, evidence(state, SINCE + 8 * DAY, step=step)).verdict == verdict
-    assert look(state, evidence(state, SINCE + DAY, step=step)).verdict == ("return" if verdict == "return" else "wait")
-    late = look(state, evidence(state, SINCE + 31 * DAY, step=step))
+    assert judge_trial(state, evidence(state, SINCE + 8 * DAY, step=step)).verdict == verdict
+    assert judge_trial(state, evidence(state, SINCE + DAY, step=step)).verdict == (
+        "return" if verdict == "return" else "wait"
+    )
+    late = judge_trial(state, evidence(state, SINCE + 31 * DAY, step=step))
     assert late.verdict == ("release" if verdict == "release" else "return")  # not shown in time is not shown
 
 
@@ -191,16 +193,16 @@ def test_a_step_in_which_all_rows_were_easy_does_not_count_for_who_answered_more
     )
     found = TrialEvidence(until=until, champion=1, requests=1100, steps=steps)
 
-    quality = look(state, found).checks[-1]
+    quality = judge_trial(state, found).checks[-1]
 
     assert quality.value == 0.0
 
 
 def test_a_trial_that_a_person_stops_is_over() -> None:
-    state = replay(plan(), [(SINCE + DAY, stopped("ann", "holidays"))])
+    state = replay(plan(), [(SINCE + DAY, stopped_look("ann", "holidays"))])
 
     assert state.end is not None
-    assert state.end.reasons == ("Taken back by ann: holidays",)
+    assert state.end.reasons == ("Returned by ann: holidays",)
     assert (
         replay(
             state.plan, [(SINCE + DAY, state.end), (SINCE + 2 * DAY, TrialLook(verdict="grow", share=1, reasons=("",)))]
@@ -220,8 +222,8 @@ def test_a_key_keeps_its_arm_while_the_share_grows_and_gets_another_in_the_next_
     keys = [str(key) for key in range(20_000)]
 
     def ours(trial: str, share: float) -> set[str]:
-        arms = Arms(trial=trial, champion=1, share=share)
-        return {key for key in keys if arms.challenged(key)}
+        arms = TrafficSplit(trial=trial, champion=1, share=share)
+        return {key for key in keys if arms.routes_to_challenger(key)}
 
     assert ours("a", 0.1) < ours("a", 0.3)
     assert len(ours("a", 0.1)) == pytest.approx(2000, rel=0.1)
