@@ -35,7 +35,7 @@ unexport PYTHONDONTWRITEBYTECODE
 	release-notes wheel clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 install: $(INSTALLED) ## Make .venv with everfit in it, sources in place (done once; again when pyproject.toml or constraints.txt change)
 
