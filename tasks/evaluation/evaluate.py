@@ -21,7 +21,7 @@ from everfit.tasks.data.split import Sample, TrainingData, label_is_visible
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.evaluation.leakage import filled_with_the_label, suspected_leaks
 from everfit.tasks.evaluation.measurement import Incumbent, Measurement
-from everfit.tasks.evaluation.scored_rows import ScoredRows, days_of, score_rows
+from everfit.tasks.evaluation.scored_rows import ScoredRows, resampling_days, score_rows
 from everfit.tasks.evaluation.slices import slice_columns
 from everfit.tasks.gate import Evidence
 from everfit.tasks.gate.checks import CHECKS
@@ -178,7 +178,7 @@ def _compared(spec: ModelSpec, scored: ScoredRows, other: str, not_measured: dic
             confidence=spec.gate.confidence,
             draws=spec.gate.draws,
             seed=spec.training.seed,
-            clusters=days_of(spec, scored.rows),
+            clusters=resampling_days(spec, scored.rows),
         )
     except (MetricError, NotEnoughError) as error:
         if not is_own_metric(spec.metric):

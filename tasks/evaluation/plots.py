@@ -35,7 +35,7 @@ def png_plots(report: Report, scored: ScoredRows) -> dict[str, bytes]:
     return {name: _png(figure) for name, figure in drawn.items()}
 
 
-def html_page(report: Report, scored: ScoredRows) -> str:
+def report_page(report: Report, scored: ScoredRows) -> str:
     """The same as one interactive page that needs no network."""
     import plotly.graph_objects as go
     import plotly.io

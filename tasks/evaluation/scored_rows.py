@@ -11,7 +11,7 @@ import pandas as pd
 from everfit.blocks.errors import DataError
 from everfit.blocks.metrics import TaskKind
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.statistics.scores import class_indices, labels, model_scores
+from everfit.tasks.statistics.scores import class_indices, model_scores, target_values
 from everfit.tasks.statistics.weighted_metrics import predicted_class
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class ScoredRows:
         return said
 
 
-def days_of(spec: ModelSpec, rows: pd.DataFrame) -> npt.NDArray[np.int64] | None:
+def resampling_days(spec: ModelSpec, rows: pd.DataFrame) -> npt.NDArray[np.int64] | None:
     """Return the day of each row if the gate resamples by days.
 
     Args:
@@ -120,7 +120,7 @@ def _classes(spec: ModelSpec, target: pd.Series, models: "list[Pipeline]") -> li
     if spec.task == "regression":
         return []
     known = {value for model in models for value in model.classes_.tolist()}
-    found = sorted(known | set(labels(target, spec.task).tolist()), key=lambda value: (str(type(value)), value))
+    found = sorted(known | set(target_values(target, spec.task).tolist()), key=lambda value: (str(type(value)), value))
     if spec.task == "binary" and len(found) > 2:
         raise DataError(
             f"{spec.name}: {spec.columns.target!r} now has {len(found)} values ({found[:4]!r}) but task is 'binary'; "

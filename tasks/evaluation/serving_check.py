@@ -25,7 +25,7 @@ _ABSOLUTE, _RELATIVE = 1e-9, 1e-6
 """How far a prediction may be from that of training: sums come out a little otherwise in batches of another size."""
 
 
-def check_serving(
+def measure_serving(
     data: TrainingData, version: ModelVersion, fitted: Fitted, conversion: Conversion | None = None
 ) -> ServingEvidence:
     """Ask the registered version about rows of the hold-out, as the prediction service does.

@@ -10,7 +10,7 @@ from everfit.blocks.errors import DataError
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.evaluation.measurement import Measurement
-from everfit.tasks.evaluation.scored_rows import ScoredRows, days_of
+from everfit.tasks.evaluation.scored_rows import ScoredRows, resampling_days
 from everfit.tasks.gate.evidence import SliceEvidence
 from everfit.tasks.statistics.comparison import compare
 from everfit.tasks.statistics.metrics import metric
@@ -104,7 +104,7 @@ def _compared(spec: ModelSpec, part: ScoredRows | None) -> PairedComparison | No
             confidence=spec.gate.confidence,
             draws=spec.gate.draws,
             seed=spec.training.seed,
-            clusters=days_of(spec, part.rows),
+            clusters=resampling_days(spec, part.rows),
         )
     except DataError:
         return None  # nothing is known of it, and the gate says so

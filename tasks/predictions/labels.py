@@ -21,7 +21,7 @@ from everfit.blocks.errors import DataError
 from everfit.blocks.metrics import TaskKind
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.predictions import prediction_log
-from everfit.tasks.statistics.scores import labels as as_labels
+from everfit.tasks.statistics.scores import target_values
 from everfit.tasks.storage.tables import DAY, KEY, Table
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def label_rows(
     if untimed := int(rows[LABEL_TIME].isna().sum()):
         raise DataError(f"{untimed} labels have no label time; give each the moment when it became known")
     if len(rows):
-        values = as_labels(rows[LABEL].infer_objects(), task)
+        values = target_values(rows[LABEL].infer_objects(), task)
         if task == "regression" and not np.isfinite(values.to_numpy(dtype=np.float64)).all():
             raise DataError("a label is infinite; labels of a regression are finite numbers")
         rows[LABEL] = values if task == "regression" else values.map(str).astype("str")

@@ -100,7 +100,7 @@ def log_report(client: "MlflowClient", run_id: str, report: "Report", scored: "S
     with TemporaryDirectory(prefix="everfit-evidence-") as folder:
         for name, picture in plots.png_plots(report, scored).items():
             Path(folder, name).write_bytes(picture)
-        Path(folder, "report.html").write_text(plots.html_page(report, scored), encoding="utf-8")
+        Path(folder, "report.html").write_text(plots.report_page(report, scored), encoding="utf-8")
         client.log_artifacts(run_id, folder, "evidence")
 
 

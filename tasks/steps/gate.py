@@ -118,7 +118,7 @@ def check_serving(  # noqa: PLR0917 - in the order of the steps that made them
     """
     served = None
     if turn.context.spec.gate.serving is not None:
-        served = serving_check.check_serving(data, version, fitted, conversion)
+        served = serving_check.measure_serving(data, version, fitted, conversion)
         logger.info("%s", served.problem or f"as in training, p99 {served.p99_ms:.1f} ms")
     converted = None if conversion is None else conversion.evidence
     update = {"challenger_version": version.version, "serving": served, "conversion": converted}

@@ -11,7 +11,7 @@ import pandas as pd
 from everfit.blocks.extensions import is_reference
 from everfit.blocks.policy import parse_duration
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.statistics.scores import labels
+from everfit.tasks.statistics.scores import target_values
 from everfit.tasks.training.folds import VALIDATION_SHARE
 from everfit.tasks.training.pipelines import build_pipeline
 from everfit.tasks.training.search import Setting
@@ -30,7 +30,7 @@ def fit(spec: ModelSpec, features: list[str], candidate: str, setting: Setting, 
         setting: Hyperparameters in place of the spec's and the defaults.
         rows: With features, target and time.
     """
-    policy, target = spec.training, labels(rows[spec.columns.target], spec.task)
+    policy, target = spec.training, target_values(rows[spec.columns.target], spec.task)
     if is_reference(candidate):  # which may draw from the generators of the process, whatever was drawn before
         random.seed(policy.seed)
         np.random.seed(policy.seed)  # noqa: NPY002 - it is the one that others draw from

@@ -21,7 +21,7 @@ from everfit.deployments.cli import environment
 from everfit.tasks.data.split import TrainingData
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.evaluation.evaluate import evaluate
-from everfit.tasks.evaluation.plots import html_page, png_plots
+from everfit.tasks.evaluation.plots import png_plots, report_page
 from everfit.tasks.evaluation.report import make_report
 from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.steps.learning import try_candidate
@@ -124,7 +124,7 @@ def evidence(folder: Path) -> float:
     report, judged = make_report(data, challenger, found.holdout, found.calibration)
     reported_after = time.perf_counter() - started
     png_plots(report, judged)
-    html_page(report, judged)
+    report_page(report, judged)
     seconds = time.perf_counter() - started
     shap = "none" if report.shap is None else f"{report.shap.method}, {report.shap.rows} rows"
     print(f"evidence of {report.rows:,} hold-out rows by {len(data.features)} features (SHAP: {shap}): {seconds:.1f} s")

@@ -15,7 +15,7 @@ from everfit.tasks.core.records import Window
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.data.split import TrainingData
 from everfit.tasks.evaluation import serving_check
-from everfit.tasks.evaluation.serving_check import check_serving
+from everfit.tasks.evaluation.serving_check import measure_serving
 from everfit.tasks.gate import Evidence
 from everfit.tasks.training import train
 from everfit.tasks.turns.context import Context
@@ -63,8 +63,8 @@ def test_a_model_that_cannot_be_served_as_it_was_trained_is_not_released(model: 
     assert fitted is not None
     earlier = Window(since=data.split.training.since, until=datetime(2024, 1, 20, tzinfo=UTC))
     other = train.fit_on(data, fitted.candidate, earlier, str(fitted.path) + ".other")
-    assert "predictions differ, by up to" in check_serving(data, version, other).problem
+    assert "predictions differ, by up to" in measure_serving(data, version, other).problem
     # And so would a version that isn't there.
-    gone = check_serving(data, version.model_copy(update={"version": 9}), fitted)
+    gone = measure_serving(data, version.model_copy(update={"version": 9}), fitted)
     assert (gone.loaded, gone.same_predictions) == (False, False)
     assert "Model Version" in gone.problem

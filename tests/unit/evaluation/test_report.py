@@ -13,7 +13,7 @@ from everfit.tasks.core.records import Window
 from everfit.tasks.evaluation.class_changes import class_changes
 from everfit.tasks.evaluation.explanations import permutation_importance, shap_values
 from everfit.tasks.evaluation.model_card import model_card
-from everfit.tasks.evaluation.plots import html_page, png_plots
+from everfit.tasks.evaluation.plots import png_plots, report_page
 from everfit.tasks.evaluation.report import Report, make_report
 from everfit.tasks.evaluation.robustness import robustness
 from everfit.tasks.evaluation.scored_rows import ScoredRows, score_rows
@@ -118,7 +118,7 @@ def test_a_report_says_how_good_and_where_not(task: str, tmp_path: Path) -> None
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pictures = png_plots(report, judged)
-        page = html_page(report, judged)
+        page = report_page(report, judged)
     assert all(content.startswith(b"\x89PNG") for content in pictures.values())
     assert ("roc.png" in pictures) == (task == "binary")
     assert "plotly" in page
@@ -141,7 +141,7 @@ def test_rows_without_times_have_no_course_of_time_and_the_card_tells_how_they_w
     card = model_card(Report.model_validate_json(report.canonical_json()), DECISION, "t")
     assert "trained on: the drawn 75% of the rows known at 2024-03-01 00:00 that were not kept out" in card
     assert "judged on: the drawn 25% of the rows known at 2024-03-01 00:00 that were kept out" in card
-    assert "nothing shows whether it holds as time goes by" in card
+    assert "nothing shows how its quality changes over time" in card
 
 
 def test_classes_that_came_up_or_died_out_are_told(tmp_path: Path) -> None:
