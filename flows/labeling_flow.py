@@ -6,9 +6,8 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from everfit.tasks.batch.label_collection import label_window
 from everfit.tasks.steps import labels
-from everfit.tasks.steps.context import moment, open_context
+from everfit.tasks.steps.context import open_context
 from everfit.tasks.steps.run_names import run_name
 
 
@@ -24,5 +23,5 @@ def labeling(model: str, until: datetime | None = None) -> State[dict[str, Any]]
         A state named `Labelled`, or `NothingNew` if every label was recorded before.
     """
     context = open_context(model)
-    window = label_window(context, moment(until))
-    return labels.final_state(labels.collect_labels(context, window))
+    result = labels.collect_labels(context, until)
+    return labels.final_state(result)

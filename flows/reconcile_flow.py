@@ -19,5 +19,5 @@ def reconcile(model: str) -> State[list[str]]:
         A state named `Reconciled`, whose data is what was done, in words.
     """
     context = open_context(model)
-    done = release_steps.reconcile(context)
-    return release_steps.reconciled(done)
+    actions = release_steps.reconcile(context)
+    return release_steps.reconciled(actions)

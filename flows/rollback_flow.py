@@ -27,5 +27,5 @@ def rollback(model: str, why: str, to: int | None = None, by: str = "unknown") -
         A state named `RolledBack`, whose data is the release.
     """
     context = open_context(model)
-    entry = release_steps.roll_back(context, to, why, by)
+    entry = release_steps.roll_back(context, to=to, reason=why, by=by)
     return release_steps.rolled_back(entry)

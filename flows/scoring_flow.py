@@ -6,9 +6,8 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from everfit.tasks.batch.scoring import scoring_window
 from everfit.tasks.steps import scoring as scoring_steps
-from everfit.tasks.steps.context import moment, open_context
+from everfit.tasks.steps.context import open_context
 from everfit.tasks.steps.run_names import run_name
 
 
@@ -28,5 +27,5 @@ def scoring(
         A state named `Scored`, or `NothingNew` if the log had all predictions before.
     """
     context = open_context(model)
-    window = scoring_window(context, since, moment(until))
-    return scoring_steps.final_state(scoring_steps.score(context, window, again=since is not None, shadow=shadow))
+    result = scoring_steps.score(context, since, until, shadow=shadow)
+    return scoring_steps.final_state(result)

@@ -6,7 +6,6 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from everfit.tasks.batch.label_collection import label_window
 from everfit.tasks.steps import trial as trial_steps
 from everfit.tasks.steps.context import moment, open_context
 from everfit.tasks.steps.labels import collect_labels
@@ -26,5 +25,6 @@ def trial(model: str, until: datetime | None = None) -> State[dict[str, Any]]:
     """
     context = open_context(model)
     until = moment(until)
-    collect_labels(context, label_window(context, until))
-    return trial_steps.final_state(context, trial_steps.look_at(context, until))
+    collect_labels(context, until)
+    result = trial_steps.look_at(context, until)
+    return trial_steps.final_state(context, result)

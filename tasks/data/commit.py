@@ -35,7 +35,7 @@ def accept(spec: ModelSpec, batch: Batch, validation: Validation, workspace: Wor
     Raises:
         ConflictError: other processes wrote to the dataset all the time.
     """
-    staging = Staging(workspace, spec.name, batch.turn_id)
+    staging = Staging(workspace, spec.name, batch.turn_id, batch.round)
     if batch.fresh:
         for attempt in range(_ATTEMPTS):
             try:

@@ -49,6 +49,7 @@ class Batch(Record):
     from_quarantine: bool = Field(
         default=False, description="Whether these rows lie in quarantine, and are to leave it."
     )
+    round: int = Field(default=0, description="How often the rows were changed by functions of the user's own.")
     missing_columns: dict[str, str] = Field(default_factory=dict, description="Type that each had, by name.")
     notes: tuple[str, ...] = Field(default=(), description="What a person may want to know of the source.")
 

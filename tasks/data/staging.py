@@ -36,15 +36,18 @@ class Staging:
         workspace: Where they are.
         model: Whose they are.
         turn_id: The turn.
+        round: How often the rows were changed by functions of the user's own; each time has files of its own.
     """
 
     workspace: Workspace
     model: str
     turn_id: str
+    round: int = 0
 
     def path(self, name: str) -> str:
         """The address of one of them."""
-        return self.workspace.turn_file(self.model, self.turn_id, f"batch/{name}")
+        folder = f"batch/{self.round}" if self.round else "batch"
+        return self.workspace.turn_file(self.model, self.turn_id, f"{folder}/{name}")
 
     def part(self, number: int) -> str:
         """The address of a part of the rows."""

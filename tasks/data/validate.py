@@ -73,7 +73,7 @@ def validate(spec: ModelSpec, batch: Batch, workspace: Workspace) -> Validation:
     Raises:
         SpecError: the suite can't be read by Great Expectations.
     """
-    staging = Staging(workspace, spec.name, batch.turn_id)
+    staging = Staging(workspace, spec.name, batch.turn_id, batch.round)
     record = staging.path("validation.json")
     if workspace.exists(record):  # a turn that is run again judges as it has judged
         return Validation.model_validate_json(workspace.read(record))

@@ -46,7 +46,7 @@ def html_page(spec: ModelSpec, batch: Batch, validation: Validation, workspace: 
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
     from great_expectations.render.view.view import DefaultJinjaPageView
 
-    staging = Staging(workspace, spec.name, batch.turn_id)
+    staging = Staging(workspace, spec.name, batch.turn_id, batch.round)
     suite = asked(read_suite(workspace.read(staging.path("suite.yaml"))), spec, batch)
     results = list(_results(spec, batch, validation, suite))
     held = sum(bool(result.success) for result in results)

@@ -96,8 +96,10 @@ def _forget_staged(context: Context, keys: Sequence[int]) -> int:
     workspace, name = context.workspace, context.spec.name
     unfinished = {turn.id for turn in context.ledger.turns.of(name) if not turn.settled}
     emptied = 0
-    for turn_id, parts in key_rows.staged_parts(workspace, name):
-        emptied += key_rows.blank_staged(workspace, name, turn_id, parts, keys)
+    staged = key_rows.staged_parts(workspace, name)
+    for staging, parts in staged:
+        emptied += key_rows.blank_staged(staging, parts, keys)
+    for turn_id in {staging.turn_id for staging, _ in staged}:
         if turn_id not in unfinished and not _is_release(context, turn_id):
             housekeeping.remove_files(workspace, housekeeping.staged_files(workspace, name, turn_id))
     return emptied

@@ -75,7 +75,8 @@ def _turns_with(workspace: Workspace, model: str, asked: Callable[[str], bool]) 
 
 
 def _holds_rows(path: str) -> bool:
-    return path.split("/")[-2] == "batch" and path.endswith((".arrow", ".parquet", ".npz"))
+    inside = path.rpartition("/turns/")[2].split("/")[1]
+    return inside == "batch" and path.endswith((".arrow", ".parquet", ".npz"))
 
 
 def _is_copy(path: str) -> bool:

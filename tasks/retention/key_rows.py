@@ -53,9 +53,8 @@ def keys_of(spec: ModelSpec, workspace: Workspace, wanted: Mapping[str, str]) ->
         columns = [ROW] if table is tables[1] else list(wanted)
         for rows in _present_and_past(workspace, table, columns):
             found |= set(_matching(rows, wanted, kinds))
-    for turn_id, sizes in staged_parts(workspace, spec.name):
-        staging = Staging(workspace, spec.name, turn_id)
-        for number in range(sizes):
+    for staging, parts in staged_parts(workspace, spec.name):
+        for number in range(parts):
             names = [name for name in (KEY, *wanted) if name in staging.columns_of(number)]
             found |= set(_matching(staging.read_part(number, names), wanted, kinds))
     return sorted(found)
@@ -97,18 +96,19 @@ def _matching(rows: "pa.Table", wanted: Mapping[str, str], kinds: Mapping[str, K
     yield from (int(key) for key in rows[KEY].to_numpy()[same])
 
 
-def staged_parts(workspace: Workspace, model: str) -> list[tuple[str, int]]:
-    """The turns, and releases from quarantine, whose rows still lie staged, and in how many parts."""
+def staged_parts(workspace: Workspace, model: str) -> list[tuple[Staging, int]]:
+    """Return where turns, and releases from quarantine, still have rows staged, and in how many parts."""
     filesystem, folder = workspace.filesystem, workspace.file(model, "turns")
-    found: dict[str, int] = {}
+    parts: dict[tuple[str, int], int] = {}
     for path in map(str, filesystem.find(folder)) if filesystem.exists(folder) else ():
-        *_, turn_id, inside, name = path.split("/")
-        if inside == "batch" and name.endswith(".arrow") and name.count(".") == 1:
-            found[turn_id] = max(found.get(turn_id, 0), int(name.partition(".")[0]) + 1)
-    return sorted(found.items())
+        turn_id, *inside, name = path.rpartition("/turns/")[2].split("/")
+        if inside[:1] == ["batch"] and name.endswith(".arrow") and name.count(".") == 1:
+            place = (turn_id, int(inside[1]) if inside[1:] else 0)
+            parts[place] = max(parts.get(place, 0), int(name.partition(".")[0]) + 1)
+    return [(Staging(workspace, model, *place), count) for place, count in sorted(parts.items())]
 
 
-def blank_staged(workspace: Workspace, model: str, turn_id: str, parts: int, keys: Sequence[int]) -> int:
+def blank_staged(staging: Staging, parts: int, keys: Sequence[int]) -> int:
     """Empty the rows of some keys among those that a turn that is not over has staged; it will not take them in.
 
     Returns:
@@ -117,7 +117,7 @@ def blank_staged(workspace: Workspace, model: str, turn_id: str, parts: int, key
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    staging, emptied, hits = Staging(workspace, model, turn_id), 0, []
+    workspace, emptied, hits = staging.workspace, 0, []
     wanted = pa.array(list(keys), pa.int64())
     for number in range(parts):
         table = staging.read_part(number)

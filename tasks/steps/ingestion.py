@@ -1,6 +1,9 @@
 """From the source to named training data."""
 
+from collections.abc import Callable
 from dataclasses import replace
+
+import pandas as pd
 
 from everfit.blocks.errors import DataError
 from everfit.tasks.core.records import Snapshot
@@ -10,6 +13,7 @@ from everfit.tasks.data import split as split_room
 from everfit.tasks.data import validate as validate_room
 from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.split import Split, TrainingData
+from everfit.tasks.data.transform import transform
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.gate import Evidence
 from everfit.tasks.steps import validation_results
@@ -48,6 +52,36 @@ def ingest(turn: OpenTurn) -> Batch:
     )
     turn.keep(batch=batch)
     return batch
+
+
+@step("compute", log="transform")
+def transform_rows(turn: OpenTurn, batch: Batch, function: Callable[[pd.DataFrame], pd.DataFrame]) -> Batch:
+    """Change the staged rows by a function of your own, before they are validated.
+
+    The model learns from columns that the function adds, so requests to the prediction service and rows to be scored
+    must have them too. Leave `columns.features` out of the spec: it names columns that the source has.
+
+    Args:
+        turn: The turn.
+        batch: As `ingest` or an earlier `transform_rows` returned it.
+        function: Takes a part of the rows as a data frame of shape (rows, columns), and returns a frame with the same
+            index and the columns that the rows are to have. It is called once for each part of the batch.
+
+    Returns:
+        The batch of the changed rows.
+
+    Raises:
+        DataError: The function has changed the number of rows, or lost a column of the spec.
+
+    Example:
+        >>> def add_rush(rows):
+        ...     return rows.assign(rush=rows["sent_at"].dt.hour.between(7, 9))
+        >>> batch = everfit.tasks.transform_rows(turn, batch, add_rush)
+    """
+    changed = transform(turn.context.spec, batch, function, turn.context.workspace)
+    logger.info("%s rows by %s", f"{changed.read:,}", getattr(function, "__name__", "a function"))
+    turn.keep(batch=changed)
+    return changed
 
 
 @step("compute")

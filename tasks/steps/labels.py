@@ -1,28 +1,29 @@
-"""Label collection as a Prefect task."""
+"""Label collection as a step."""
 
+from datetime import datetime
 from typing import Any
 
-from prefect import task
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from everfit.tasks.batch import label_collection
 from everfit.tasks.batch.label_collection import CollectedLabels
 from everfit.tasks.core.final_states import ended
-from everfit.tasks.core.records import Window
+from everfit.tasks.steps.context import moment
+from everfit.tasks.steps.step import step
 from everfit.tasks.turns.context import Context
 
 LABELLED, NOTHING_NEW = "Labelled", "NothingNew"
 """Names of the flow's final states."""
 
 
-@task
-def collect_labels(context: Context, window: Window) -> CollectedLabels:
-    """Record the labels of a window of the source, and count those that have no prediction.
+@step("network", log="labels")
+def collect_labels(context: Context, until: datetime | None = None) -> CollectedLabels:
+    """Record the labels that have become known in the source, and count those that have no prediction.
 
     Args:
-        context: The model.
-        window: The event times to read; labels that are known at its end are collected.
+        context: The model, as `open_context` returns it.
+        until: Labels that became known later are ignored; by default when the flow run was due, or now.
 
     Returns:
         How many labels were added, corrected or unchanged, and how many have no prediction.
@@ -31,8 +32,14 @@ def collect_labels(context: Context, window: Window) -> CollectedLabels:
         SpecError: The model has no event time.
         SourceError: The source can't be read.
         DataError: A label is invalid.
+
+    Example:
+        >>> context = everfit.tasks.open_context("deliveries")
+        >>> labels = everfit.tasks.collect_labels(context, until=UNTIL)
+        >>> labels.recorded.added > 0
+        True
     """
-    return label_collection.collect_labels(context, window)
+    return label_collection.collect_labels(context, label_collection.label_window(context, moment(until)))
 
 
 def final_state(result: CollectedLabels) -> State[dict[str, Any]]:

@@ -1,6 +1,5 @@
-"""Going back to a former champion, and putting right what a crash has left, as Prefect tasks."""
+"""A rollback to a former champion, and the repair of an interrupted release."""
 
-import logging
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,37 +10,69 @@ from everfit.tasks.core.event_names import RELEASE_ROLLED_BACK
 from everfit.tasks.core.events import emit
 from everfit.tasks.ledger import Release
 from everfit.tasks.release import approvals, release
-from everfit.tasks.steps.step import step
+from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.turns.context import Context
 
-logger = logging.getLogger("everfit.release")
+logger = step_logger("everfit.release")
 
 
-@step("decision")
-def roll_back(context: Context, to: int | None, why: str, by: str) -> Release:
-    """Load and probe the former champion, then release it."""
+@step("decision", log="rollback")
+def roll_back(context: Context, *, to: int | None = None, reason: str, by: str) -> Release:
+    """Make a former version the champion again, once it was seen to load and to answer.
+
+    Args:
+        context: The model, as `open_context` returns it.
+        to: The version to go back to; by default the champion before the present one.
+        reason: Why, for the history.
+        by: Who decided.
+
+    Returns:
+        The release, as the ledger has it.
+
+    Raises:
+        LedgerError: There is no such version to go back to.
+        ModelError: The version can't be loaded, or doesn't answer.
+
+    Example:
+        >>> entry = everfit.tasks.roll_back(context, reason="customers complain", by="Ada")
+        >>> entry.kind
+        'rollback'
+    """
     spec = context.spec
-    return release.rollback(context.ledger, context.mlflow, spec.name, to=to, reason=why, actor=by, policy=spec.release)
+    return release.rollback(
+        context.ledger, context.mlflow, spec.name, to=to, reason=reason, actor=by, policy=spec.release
+    )
 
 
 @step("decision")
 def reconcile(context: Context) -> list[str]:
-    """Put right what a crash has left of a release, record a champion set by hand, and end what waits no more."""
-    done = approvals.reconcile(context, datetime.now(UTC))
-    for action in done:
+    """Repair an interrupted release, record a champion that was set by hand, and expire stale approvals.
+
+    Args:
+        context: The model, as `open_context` returns it.
+
+    Returns:
+        What was done, one sentence each; empty if ledger and registry agreed.
+
+    Example:
+        >>> everfit.tasks.reconcile(everfit.tasks.open_context("deliveries"))
+        []
+    """
+    actions = approvals.reconcile(context, datetime.now(UTC))
+    for action in actions:
         logger.warning("%s: %s", context.spec.name, action)
-    return done
+    return actions
 
 
 def rolled_back(entry: Release) -> State[dict[str, Any]]:
-    """Tell those who listen, and name the flow's final state."""
+    """Emit the event of a rollback, and return the flow's final state."""
     emit(RELEASE_ROLLED_BACK, entry.model, release=entry)
     was = f" after version {entry.previous_version}" if entry.previous_version is not None else ""
     message = f"version {entry.version} is the champion of {entry.model} again{was}: {entry.reason}"
     return Completed(name="RolledBack", message=message[:500], data=entry.model_dump(mode="json"))
 
 
-def reconciled(done: list[str]) -> State[list[str]]:
-    """Name the flow's final state, which says what was done."""
-    message = "; ".join(done) or "ledger and registry agreed already"
-    return Completed(name="Reconciled", message=message[:500], data=done)
+def reconciled(actions: list[str]) -> State[list[str]]:
+    """Return the flow's final state, which lists what was done."""
+    message = "; ".join(actions) or "ledger and registry agreed already"
+    return Completed(name="Reconciled", message=message[:500], data=actions)

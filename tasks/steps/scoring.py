@@ -1,29 +1,35 @@
-"""Batch scoring as a Prefect task."""
+"""Batch scoring as a step."""
 
+from datetime import datetime
 from typing import Any
 
-from prefect import task
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from everfit.tasks.batch.scoring import ScoringResult, score_batch
+from everfit.tasks.batch.scoring import ScoringResult, score_batch, scoring_window
 from everfit.tasks.core.final_states import ended
-from everfit.tasks.core.records import Window
+from everfit.tasks.steps.context import moment
+from everfit.tasks.steps.step import step
 from everfit.tasks.turns.context import Context
 
 SCORED, NOTHING_NEW = "Scored", "NothingNew"
 """Names of the flow's final states."""
 
 
-@task
-def score(context: Context, window: Window, *, again: bool = False, shadow: bool = False) -> ScoringResult:
-    """Predict on a window of the source with the champion, and with the challenger if it is in shadow.
+@step("network")
+def score(
+    context: Context, since: datetime | None = None, until: datetime | None = None, *, shadow: bool = False
+) -> ScoringResult:
+    """Predict on the rows of a window of the source with the champion, into the prediction log.
+
+    A row that the champion has scored is not scored again.
 
     Args:
-        context: The model.
-        window: The span of event time to score.
-        again: Let the champion predict again on a window that an earlier champion has scored completely.
-        shadow: Let the challenger predict too.
+        context: The model, as `open_context` returns it.
+        since: Beginning of the window. If omitted, the window begins where earlier batches ended, less the source's
+            look-back; if given, a champion scores again rows that an earlier champion has scored.
+        until: End of the window; by default when the flow run was due, or now.
+        shadow: Let the challenger predict too; its predictions are logged beside the champion's.
 
     Returns:
         How many predictions each version added to the prediction log.
@@ -32,8 +38,15 @@ def score(context: Context, window: Window, *, again: bool = False, shadow: bool
         ModelError: The model has no champion, or its version can't be loaded.
         SpecError: The model has no event time.
         SourceError: The source can't be read.
+
+    Example:
+        >>> context = everfit.tasks.open_context("deliveries")
+        >>> result = everfit.tasks.score(context, since=datetime(2024, 2, 20, tzinfo=UTC), until=UNTIL)
+        >>> result.added > 0
+        True
     """
-    return score_batch(context, window, again=again, shadow=shadow)
+    window = scoring_window(context, since, moment(until))
+    return score_batch(context, window, again=since is not None, shadow=shadow)
 
 
 def final_state(result: ScoringResult) -> State[dict[str, Any]]:

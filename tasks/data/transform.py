@@ -1,0 +1,70 @@
+"""Change staged rows by a function of the user's own, before they are validated."""
+
+from collections.abc import Callable, Iterator
+
+import pandas as pd
+
+from everfit.blocks.errors import DataError
+from everfit.blocks.spec import ModelSpec
+from everfit.tasks.data.ingest import Batch, stage
+from everfit.tasks.data.staging import ORIGIN, OWN, PART, Staging
+from everfit.tasks.sources import FAULTS, Chunk
+from everfit.tasks.storage.workspace import Workspace
+
+Function = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+def transform(spec: ModelSpec, batch: Batch, function: Function, workspace: Workspace) -> Batch:
+    """Return the batch of the changed rows; the rows as they were read stay staged beside them.
+
+    A turn that is run again gets the batch that it made before.
+
+    Args:
+        spec: The model's spec.
+        batch: The rows as they are staged.
+        function: Takes a data frame of shape (rows, columns), and returns one with the same index.
+        workspace: Where the rows are staged.
+
+    Raises:
+        DataError: The function changed the number of rows or lost a column of the spec.
+    """
+    if not batch.sizes:
+        return batch
+    before = Staging(workspace, spec.name, batch.turn_id, batch.round)
+    after = Staging(workspace, spec.name, batch.turn_id, batch.round + 1)
+    record = after.path("batch.json")
+    if workspace.exists(record):
+        return Batch.model_validate_json(workspace.read(record))
+    chunks = _changed(spec, before, len(batch.sizes), function)
+    changed = stage(spec, batch.window, after, batch.dataset_version, chunks, aside=not batch.from_quarantine)
+    changed = changed.model_copy(update={"round": after.round, "notes": (*batch.notes, *changed.notes)})
+    workspace.write(after.path("files.json"), workspace.read(before.path("files.json")))
+    workspace.write(record, changed.canonical_json().encode())
+    return changed
+
+
+def _changed(spec: ModelSpec, staging: Staging, parts: int, function: Function) -> Iterator[Chunk]:
+    for number in range(parts):
+        table = staging.read_part(number)
+        origins, places = table[ORIGIN].to_pylist(), table[PART].to_numpy()
+        faults = table[FAULTS].to_pandas()
+        rows = table.drop_columns([name for name in OWN if name in table.column_names]).to_pandas()
+        changed = function(rows.copy())
+        _check(spec, rows, changed)
+        changed[FAULTS] = faults
+        for place in dict.fromkeys(places.tolist()):
+            own = places == place
+            yield Chunk(str(origins[int(own.argmax())]), changed[own].reset_index(drop=True))
+
+
+def _check(spec: ModelSpec, before: pd.DataFrame, after: object) -> None:
+    if not isinstance(after, pd.DataFrame):
+        raise DataError(f"the function returned {type(after).__name__}, not a data frame; return the changed rows")
+    if not after.index.equals(before.index):
+        raise DataError(
+            f"the function turned {len(before):,} rows into {len(after):,}, or changed their index; return each row "
+            "once, in its place. A bad row goes to quarantine if an expectation names it"
+        )
+    lost = [name for name in spec.columns.named() if name in before.columns and name not in after.columns]
+    if lost:
+        raise DataError(f"the function lost the columns {lost}, which the spec names; return them as well")
