@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from everfit.tasks.steps.learning import convert, fit, refit, register, try_candidates
     from everfit.tasks.steps.open_turn import OpenTurn
     from everfit.tasks.steps.release import reconcile, roll_back
-    from everfit.tasks.steps.scoring import score
+    from everfit.tasks.steps.scoring import read_predictions, score
     from everfit.tasks.steps.turns import open_turn, release_challenger, track
     from everfit.tasks.training.results import CandidateResult, Fitted
     from everfit.tasks.triage.decision import TriageDecision
@@ -100,7 +100,10 @@ _MODULES = {
         "reconcile",
         "roll_back",
     ),
-    "everfit.tasks.steps.scoring": ("score",),
+    "everfit.tasks.steps.scoring": (
+        "read_predictions",
+        "score",
+    ),
     "everfit.tasks.steps.turns": (
         "open_turn",
         "release_challenger",
@@ -155,6 +158,7 @@ __all__ = [
     "open_context",
     "open_turn",
     "preview_gate",
+    "read_predictions",
     "reconcile",
     "refit",
     "register",

@@ -15,7 +15,22 @@ logger = logging.getLogger("everfit.training")
 
 
 def open_context(model: str) -> Context:
-    """Find the model's spec and the places that the settings name."""
+    """Find a model's spec and the places that the settings name.
+
+    Args:
+        model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
+
+    Returns:
+        The context, for the steps that need no turn.
+
+    Raises:
+        SpecError: There is no such model, or its spec is wrong.
+
+    Example:
+        >>> context = everfit.tasks.open_context("deliveries")
+        >>> context.spec.name
+        'deliveries'
+    """
     settings = Settings()
     mlflow_client.use_tracking(settings)
     return Context(load_spec(model), settings)

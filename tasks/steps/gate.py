@@ -81,6 +81,9 @@ def preview_gate(turn: OpenTurn, evidence: Evidence) -> GateDecision:
     Returns:
         What the gate would decide if serving were in order. With `extend_holdout` the hold-out is too short to judge.
 
+    Raises:
+        LedgerError: The turn has ended.
+
     Example:
         >>> preview = everfit.tasks.preview_gate(turn, evidence)
         >>> preview.verdict
@@ -110,6 +113,9 @@ def check_serving(  # noqa: PLR0917 - in the order of the steps that made them
 
     Returns:
         The evidence with the version, its answers and its latency in milliseconds.
+
+    Raises:
+        LedgerError: The turn has ended.
 
     Example:
         >>> evidence = everfit.tasks.check_serving(turn, data, version, fitted, evidence)

@@ -97,6 +97,9 @@ def validate(turn: OpenTurn, batch: Batch) -> Validation:
     Returns:
         The outcome of each expectation, and `passed`: whether the batch may be taken into the dataset.
 
+    Raises:
+        SpecError: Great Expectations can't read an expectation of the spec.
+
     Example:
         >>> validation = everfit.tasks.validate(turn, batch)
         >>> validation.passed, validation.bad_rows
@@ -122,6 +125,9 @@ def commit(turn: OpenTurn, batch: Batch, validation: Validation) -> None:
         turn: The turn.
         batch: As it was validated.
         validation: What was found.
+
+    Returns:
+        None.
 
     Raises:
         ConflictError: Other processes wrote to the dataset all the time.
@@ -200,6 +206,9 @@ def already_trained(turn: OpenTurn, snapshot: Snapshot) -> bool:
     Returns:
         True if there is nothing new to learn.
 
+    Raises:
+        LedgerError: The record of that turn can't be read.
+
     Example:
         >>> everfit.tasks.already_trained(turn, snapshot)
         False
@@ -248,6 +257,9 @@ def longer_holdout(turn: OpenTurn, data: TrainingData, evidence: Evidence) -> Tr
 
     Returns:
         The same data with a longer hold-out.
+
+    Raises:
+        BusyError: Another process has taken the turn over.
 
     Example:
         >>> data = everfit.tasks.longer_holdout(turn, data, evidence)

@@ -159,6 +159,9 @@ def refit(turn: OpenTurn, data: TrainingData, challenger: Fitted, preview: GateD
     Returns:
         What is to be registered.
 
+    Raises:
+        ModelError: The candidate can't be fitted on all rows.
+
     Example:
         >>> fitted = everfit.tasks.refit(turn, data, challenger, preview)
         >>> fitted.rows >= challenger.rows
@@ -185,6 +188,9 @@ def convert(turn: OpenTurn, data: TrainingData, fitted: Fitted, preview: GateDec
 
     Returns:
         The converted model and how far it predicts the same, or None if nothing is to be converted.
+
+    Raises:
+        LedgerError: The turn has ended.
 
     Example:
         >>> everfit.tasks.convert(turn, data, fitted, preview) is None  # this spec releases skops

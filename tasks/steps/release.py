@@ -54,6 +54,9 @@ def reconcile(context: Context) -> list[str]:
     Returns:
         What was done, one sentence each; empty if ledger and registry agreed.
 
+    Raises:
+        BusyError: Another process is releasing a version of the model.
+
     Example:
         >>> everfit.tasks.reconcile(everfit.tasks.open_context("deliveries"))
         []

@@ -3,11 +3,14 @@
 from datetime import datetime
 from typing import Any
 
+import pandas as pd
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from everfit.tasks.batch.scoring import ScoringResult, score_batch, scoring_window
 from everfit.tasks.core.final_states import ended
+from everfit.tasks.core.records import Window
+from everfit.tasks.predictions.prediction_log import PREDICTED_AT
 from everfit.tasks.steps.context import moment
 from everfit.tasks.steps.step import step
 from everfit.tasks.turns.context import Context
@@ -47,6 +50,31 @@ def score(
     """
     window = scoring_window(context, since, moment(until))
     return score_batch(context, window, again=since is not None, shadow=shadow)
+
+
+@step("network", log="read")
+def read_predictions(context: Context, since: datetime | None = None, until: datetime | None = None) -> pd.DataFrame:
+    """Read the prediction log of a window.
+
+    Args:
+        context: The model, as `open_context` returns it.
+        since: Beginning of the window, in event time; all that came before `until` if omitted.
+        until: End of the window; by default when the flow run was due, or now.
+
+    Returns:
+        A data frame of shape (predictions, columns) in order of event time: the rows' own columns, and among others
+        `_prediction_id`, `_predicted_at`, `_prediction`, `_score` (between 0 and 1) and `_model_version`.
+
+    Raises:
+        WorkspaceError: Nothing has been predicted yet.
+
+    Example:
+        >>> predictions = everfit.tasks.read_predictions(context, until=UNTIL)
+        >>> predictions["_score"].between(0, 1).all()
+        np.True_
+    """
+    table = context.workspace.table(context.spec.name, "predictions")
+    return table.read(Window(since=since, until=moment(until)), context.spec.columns.event_time or PREDICTED_AT)
 
 
 def final_state(result: ScoringResult) -> State[dict[str, Any]]:

@@ -107,6 +107,9 @@ def track(turn: OpenTurn, data: TrainingData) -> None:
         turn: The turn, once the gate has decided.
         data: The training data as it was split last.
 
+    Returns:
+        None.
+
     Raises:
         LedgerError: The turn has no decision yet.
 
