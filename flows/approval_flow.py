@@ -24,6 +24,6 @@ def approval(model: str, turn_id: str) -> State[dict[str, Any]]:
     context = open_context(model)
     request = approval_steps.find_request(context, turn_id)
     if request is not None:
-        form = approval_steps.ask(context, request)
+        form = approval_steps.wait_for_answer(context, request)
         approval_steps.decide(context, request, form)
     return approval_steps.final_state(context, turn_id)

@@ -54,7 +54,7 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
 
     # Act on it once, however many monitors come to it. A challenger on trial is checked as well.
     rolled_back = act.roll_back_champion(monitored, decision)
-    trials.look_at(context, until)
+    trials.advance_trial(context, until)
     outcomes = act.note_outcomes(monitored, signals, decision)
     call = act.call_turn(monitored, decision)
     if call is not None and call.start and not act.start_deployment(monitored, call):

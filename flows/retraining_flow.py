@@ -32,6 +32,6 @@ def retraining(
         A state named `TurnCalled`, `TurnCalledAlready`, or `TurnHeldBack` if cooldown, budget or triage refused it.
     """
     context = open_context(model)
-    answer = requests.call(context, moment(until), kind, reason, decision_id)
-    requests.start(context, answer)
+    answer = requests.request_turn(context, moment(until), kind, reason, decision_id)
+    requests.start_turn(context, answer)
     return requests.final_state(context, answer)

@@ -22,5 +22,5 @@ def service_check(model: str) -> State[dict[str, Any]]:
     """
     context = open_context(model)
     release = services.newest_release(context)
-    problem = services.ask_services(context, release)
+    problem = services.compare_services(context, release)
     return services.final_state(context, release, problem)

@@ -31,7 +31,7 @@ def training(model: str, until: datetime | None = None, trigger: Trigger | None 
     context = open_context(model)
     until = moment(until)
     trigger = trigger or Trigger()
-    if refused := requests.refused(context, until, trigger):  # an event may ask; a person needn't
+    if refused := requests.refuse_event(context, until, trigger):  # an event may ask; a person needn't
         return requests.final_state(context, refused)
     with turns.take_turn(context, until, trigger) as turn:
         if turn.settled:

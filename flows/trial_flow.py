@@ -26,5 +26,5 @@ def trial(model: str, until: datetime | None = None) -> State[dict[str, Any]]:
     context = open_context(model)
     until = moment(until)
     collect_labels(context, until)
-    result = trial_steps.look_at(context, until)
+    result = trial_steps.advance_trial(context, until)
     return trial_steps.final_state(context, result)

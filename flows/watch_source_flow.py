@@ -23,6 +23,6 @@ def watch_source(model: str, until: datetime | None = None) -> State[dict[str, A
         A state named `DataArrived`, whose data is what was told, or `NothingNew`.
     """
     context = open_context(model)
-    found = arrivals.find(context, moment(until))
-    arrivals.tell(context, found)
-    return arrivals.final_state(context, found)
+    new = arrivals.find_arrival(context, moment(until))
+    arrivals.announce_arrival(context, new)
+    return arrivals.final_state(context, new)

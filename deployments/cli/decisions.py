@@ -95,7 +95,7 @@ def trial(  # noqa: PLR0917 - each is an option of the command
     from everfit.tasks.batch.label_collection import collect_labels, label_window
     from everfit.tasks.release import approvals
     from everfit.tasks.release.traffic import trials
-    from everfit.tasks.steps.trial import tell
+    from everfit.tasks.steps.trial import announce_trial
     from everfit.tasks.turns.turn_record import check_until
 
     approvals.reconcile(context, datetime.now(UTC))
@@ -106,7 +106,7 @@ def trial(  # noqa: PLR0917 - each is an option of the command
         collect_labels(context, label_window(context, time))
         result = trials.look_at(context, time)
     if result is not None and server_answers:
-        tell(context, result)
+        announce_trial(context, result)
     content = {"model": context.spec.name, "state": "NoTrial"} if result is None else trials.summary(result)
     if as_json:
         print_json(content)
@@ -153,12 +153,11 @@ def without_prefect(model: str) -> "tuple[Context, bool]":
 def _decide(model: str, turn_id: str, answer: "ApprovalAnswer", by: str, reason: str, *, as_json: bool) -> None:
     context, server_answers = without_prefect(model)
     from everfit.tasks.release import approvals
-    from everfit.tasks.steps.approval import tell
     from everfit.tasks.turns import turn_record
 
     turn = approvals.decide(context, turn_id, answer, by=by, reason=reason, now=datetime.now(UTC))
     if server_answers:
-        tell(context, turn)
+        announce_end(context, turn)
     if as_json:
         print_json(turn_record.summary(turn))
         return

@@ -87,7 +87,7 @@ def call_turn(monitored: MonitoredModel, decision: TriageDecision) -> RequestOut
     """Request the turn that a decision asks for; of many simultaneous requests, one may start it."""
     if decision.verdict != "retrain":
         return None
-    call = requests.call_decided(monitored.context, decision)
+    call = requests.request_for_decision(monitored.context, decision)
     logger.info("%s", call.reason)
     return call
 

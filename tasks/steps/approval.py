@@ -1,12 +1,10 @@
 """Asking a person in the Prefect UI, and carrying out the answer, as Prefect tasks."""
 
-import logging
 from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from prefect import runtime, task
-from prefect.cache_policies import NO_CACHE
+from prefect import runtime
 from prefect.client.schemas.objects import State
 from prefect.flow_runs import pause_flow_run, suspend_flow_run
 from prefect.input import RunInput
@@ -21,10 +19,11 @@ from everfit.tasks.registry.mlflow_links import run_page
 from everfit.tasks.release import approvals
 from everfit.tasks.release.approval import ApprovalRequest
 from everfit.tasks.steps.artifacts import leave_turn
+from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.turns import turn_record
 from everfit.tasks.turns.context import Context
 
-logger = logging.getLogger("everfit.approval")
+logger = step_logger("everfit.approval")
 
 
 class ApprovalForm(RunInput):
@@ -36,11 +35,11 @@ class ApprovalForm(RunInput):
 
 
 def announce(context: Context, turn: Turn, artifact: UUID | None = None) -> None:
-    """Tell those who listen that a person has to decide, and where the evidence is."""
+    """Emit the event of a request for approval, with links to the evidence."""
     request = approvals.request_in(context, turn.id)
     links = evidence_links(context, request, artifact)
     emit(APPROVAL_REQUESTED, context.spec.name, **request.model_dump(exclude={"model"}), evidence=links)
-    logger.info("approval  version %d waits until %s", request.version, f"{request.expires_at:%Y-%m-%d %H:%M} UTC")
+    logger.info("version %d waits until %s", request.version, f"{request.expires_at:%Y-%m-%d %H:%M} UTC")
 
 
 def evidence_links(context: Context, request: ApprovalRequest, artifact: UUID | None = None) -> dict[str, str]:
@@ -55,17 +54,17 @@ def evidence_links(context: Context, request: ApprovalRequest, artifact: UUID | 
 
 
 # A run that was suspended begins anew: what it looks up and does must be done again, not taken from a cache.
-@task(cache_policy=NO_CACHE)
+@step("network", log="approval")
 def find_request(context: Context, turn_id: str) -> ApprovalRequest | None:
-    """What a turn asks for, or none if it was decided already."""
+    """Return the request of a turn, or None if it was decided before."""
     approvals.reconcile(context, datetime.now(UTC))
     turn = context.ledger.turns.get(turn_id)
     decided = turn.model == context.spec.name and approvals.recorded(context, turn_id) is not None
     return None if decided and turn.state != turn_record.AWAITING_APPROVAL else approvals.request_in(context, turn_id)
 
 
-def ask(context: Context, request: ApprovalRequest) -> ApprovalForm:
-    """Wait for the form to be filled in, in the run's page of the Prefect UI.
+def wait_for_answer(context: Context, request: ApprovalRequest) -> ApprovalForm:
+    """Wait until a person has filled in the form on the run's page in the Prefect UI.
 
     A run of a deployment is suspended, and holds no worker; one that was called from a script has nobody to start it
     again, and so is paused.
@@ -77,19 +76,19 @@ def ask(context: Context, request: ApprovalRequest) -> ApprovalForm:
     return suspend_flow_run(wait_for_input=form, timeout=seconds, key="approval")
 
 
-@task(cache_policy=NO_CACHE)
+@step("decision", log="approval")
 def decide(context: Context, request: ApprovalRequest, form: ApprovalForm) -> Turn:
-    """Carry out what the person said."""
+    """Release or decline the challenger, as the person decided."""
     turn = approvals.decide(
         context, request.turn_id, form.decision, by=form.name, reason=form.reason, now=datetime.now(UTC)
     )
     leave_turn(context, turn)
-    tell(context, turn)
+    announce_end(context, turn)
     return turn
 
 
-def tell(context: Context, turn: Turn) -> None:
-    """Tell those who listen how a turn that waited has ended."""
+def announce_end(context: Context, turn: Turn) -> None:
+    """Emit the events of a turn that has waited and has ended."""
     release = context.ledger.releases.of_turn(turn.id)
     if turn.state == turn_record.PROMOTED and release is not None:
         emit(RELEASE_PROMOTED, turn.model, release=release)
@@ -97,7 +96,7 @@ def tell(context: Context, turn: Turn) -> None:
 
 
 def final_state(context: Context, turn_id: str) -> State[dict[str, Any]]:
-    """The flow's final state, named for how the turn ended."""
+    """Return the flow's final state, named for how the turn ended."""
     turn = context.ledger.turns.get(turn_id)
     return Completed(name=turn.state, message="; ".join(turn.reasons)[:500], data=turn_record.summary(turn))
 

@@ -1,11 +1,8 @@
-"""Watching a source: what has come is told once, as Prefect tasks."""
+"""New data in a source is announced once."""
 
-import logging
 from datetime import datetime
 from typing import Any
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
@@ -13,42 +10,50 @@ from everfit.tasks.core.event_names import DATA_ARRIVED
 from everfit.tasks.core.events import emit
 from everfit.tasks.data.ingest import read_marks
 from everfit.tasks.sources.arrivals import Announced, Arrival, arrival, look
+from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.turns.context import Context
 
-logger = logging.getLogger("everfit.arrivals")
+logger = step_logger("everfit.arrivals")
 
 ARRIVED, NOTHING_NEW = "DataArrived", "NothingNew"
 """Names of the flow's final states."""
 
 
-@task(cache_policy=NO_CACHE)
-def find(context: Context, until: datetime) -> Arrival | None:
-    """Look at the source, and keep what is to be told before it is told: a look that is killed tells it again."""
-    told, content = _read(context), look(context.spec, until)
-    if told.pending is not None:
-        return told.pending
-    found = arrival(context.spec.name, content, told, read_marks(context.spec, context.workspace), until)
-    if found is not None:
-        _write(context, Announced(content=told.content | content, pending=found))
-    return found
+@step("network", log="arrived")
+def find_arrival(context: Context, until: datetime) -> Arrival | None:
+    """Return the data that is neither announced nor ingested, or None.
+
+    An arrival is kept before it is announced, so a run that was killed in between announces it again.
+
+    Args:
+        context: The model's.
+        until: Rows of later event time are left out.
+    """
+    announced, content = _read(context), look(context.spec, until)
+    if announced.pending is not None:
+        return announced.pending
+    new = arrival(context.spec.name, content, announced, read_marks(context.spec, context.workspace), until)
+    if new is not None:
+        _write(context, Announced(content=announced.content | content, pending=new))
+    return new
 
 
-@task(cache_policy=NO_CACHE)
-def tell(context: Context, found: Arrival | None) -> None:
-    """Emit the event, once an arrival has an id of its own: who gets it twice can tell."""
-    if found is None:
+@step("decision", log="arrived")
+def announce_arrival(context: Context, new: Arrival | None) -> None:
+    """Emit the event of an arrival; its id lets a receiver recognise one that comes twice."""
+    if new is None:
         return
-    emit(DATA_ARRIVED, context.spec.name, **found.model_dump())
-    logger.info("arrived   %s", found.reason)
+    emit(DATA_ARRIVED, context.spec.name, **new.model_dump())
+    logger.info("%s", new.reason)
     _write(context, Announced(content=_read(context).content))
 
 
-def final_state(context: Context, found: Arrival | None) -> State[dict[str, Any]]:
-    """The flow's final state."""
-    if found is None:
+def final_state(context: Context, new: Arrival | None) -> State[dict[str, Any]]:
+    """Return the flow's final state: `DataArrived`, or `NothingNew`."""
+    if new is None:
         return Completed(name=NOTHING_NEW, message="the source is as it was", data={"model": context.spec.name})
-    data = {"model": context.spec.name, **found.model_dump(mode="json")}
-    return Completed(name=ARRIVED, message=found.reason[:500], data=data)
+    data = {"model": context.spec.name, **new.model_dump(mode="json")}
+    return Completed(name=ARRIVED, message=new.reason[:500], data=data)
 
 
 def _path(context: Context) -> str:
@@ -62,5 +67,5 @@ def _read(context: Context) -> Announced:
     )
 
 
-def _write(context: Context, told: Announced) -> None:
-    context.workspace.write(_path(context), told.canonical_json().encode())
+def _write(context: Context, announced: Announced) -> None:
+    context.workspace.write(_path(context), announced.canonical_json().encode())

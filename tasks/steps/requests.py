@@ -1,12 +1,10 @@
 """Calls for turns, as Prefect tasks: the ledger says who gets one, and training is started once under the turn's id."""
 
-import logging
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from prefect import get_client, task
-from prefect.cache_policies import NO_CACHE
+from prefect import get_client
 from prefect.client.schemas.objects import State
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed
@@ -27,13 +25,14 @@ from everfit.tasks.monitoring.triage_history import (
     triage_entries,
 )
 from everfit.tasks.registry import model_registry
+from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.triage import TriageDecision
 from everfit.tasks.triage.admission import Admission, TurnRequest, admit
 from everfit.tasks.triage.event_requests import EventRequest, admit_event
 from everfit.tasks.triage.signals import CodeSignal
 from everfit.tasks.turns.context import Context
 
-logger = logging.getLogger("everfit.calls")
+logger = step_logger("everfit.calls")
 
 CALLED, CALLED_ALREADY, HELD_BACK = "TurnCalled", "TurnCalledAlready", "TurnHeldBack"
 """Names of final states: the turn is started, it was already, or the ledger's rules refused it."""
@@ -42,15 +41,15 @@ _BY_ITSELF: frozenset[TriggerKind] = frozenset({"event", "code", "drift", "quali
 """Triggers that ask; a person and a schedule decide by themselves."""
 
 
-@task(cache_policy=NO_CACHE)
-def call(context: Context, until: datetime, kind: TriggerKind, reason: str, decision_id: str) -> RequestOutcome:
+@step("decision", log="retrain")
+def request_turn(context: Context, until: datetime, kind: TriggerKind, reason: str, decision_id: str) -> RequestOutcome:
     """Ask for the turn that an event is about: the one that triage called for, where a decision is behind it.
 
     Raises:
         EverfitError: there is no such decision about the model.
     """
     if not decision_id:
-        return ask(context, until, Trigger(kind=kind, reason=reason))
+        return request_for_event(context, until, Trigger(kind=kind, reason=reason))
     entry = context.ledger.decisions.find(decision_id)
     if entry is None or entry.kind != TRIAGE or entry.model != context.spec.name:
         raise EverfitError(f"{decision_id!r} is no triage of {context.spec.name!r}; leave decision_id empty")
@@ -59,10 +58,10 @@ def call(context: Context, until: datetime, kind: TriggerKind, reason: str, deci
         return RequestOutcome(
             turn_id=None, start=False, reason=f"triage says {decision.verdict}: {decision.reasons[0]}"
         )
-    return call_decided(context, decision)
+    return request_for_decision(context, decision)
 
 
-def call_decided(context: Context, decision: TriageDecision) -> RequestOutcome:
+def request_for_decision(context: Context, decision: TriageDecision) -> RequestOutcome:
     """Ask for the turn that a triage decision calls for; of many who ask at once, one is to start it."""
     spec, until, trigger = context.spec, decision.window.until, decision.trigger()
     entries = triage_entries(context.ledger, spec.name, context.ledger.turns.of(spec.name))
@@ -79,7 +78,7 @@ def call_decided(context: Context, decision: TriageDecision) -> RequestOutcome:
     return context.ledger.turns.request(spec.name, trigger, Window(until=until), may_start=may_start)
 
 
-def ask(context: Context, until: datetime, trigger: Trigger) -> RequestOutcome:
+def request_for_event(context: Context, until: datetime, trigger: Trigger) -> RequestOutcome:
     """Ask for a turn that no triage is behind."""
     spec, ledger = context.spec, context.ledger
     entries = ledger.decisions.of(spec.name, kind=TRIAGE)
@@ -100,7 +99,7 @@ def _without(turns: Sequence[Turn], turn_id: str) -> tuple[list[Turn], int]:
     return [turn for turn in started_turns(turns) if turn.id != turn_id], own
 
 
-def refused(context: Context, until: datetime, trigger: Trigger) -> RequestOutcome | None:
+def refuse_event(context: Context, until: datetime, trigger: Trigger) -> RequestOutcome | None:
     """Ask for the turn of a training run that nobody is behind; none if it may go on.
 
     What was granted goes on, and what broke off while it ran may be taken up again by its run; but a turn that has not
@@ -111,12 +110,12 @@ def refused(context: Context, until: datetime, trigger: Trigger) -> RequestOutco
     given_up = found is not None and found.state == FAILED and found.fence is None and trigger.kind != "manual"
     if not given_up and (found is not None or trigger.kind not in _BY_ITSELF):
         return None
-    answer = ask(context, until, trigger)
+    answer = request_for_event(context, until, trigger)
     return None if answer.start else answer
 
 
-@task(cache_policy=NO_CACHE)
-def start(context: Context, answer: RequestOutcome) -> None:
+@step("decision", log="retrain")
+def start_turn(context: Context, answer: RequestOutcome) -> None:
     """Start training for a turn that was granted and has not started: by its id, so that it is started once.
 
     That it was granted before, and to another who may have been killed since, makes no difference.
@@ -157,7 +156,7 @@ def start_training(context: Context, turn_id: str) -> bool:
             named = {} if "model" in found.parameters else {"model": model}
             parameters = {**named, "until": turn.window.until, "trigger": turn.trigger.model_dump()}
             run_deployment(deployment, parameters=parameters, timeout=0, idempotency_key=key, as_subflow=False)
-            logger.info("retrain   %s was started for turn %s", deployment, turn_id)
+            logger.info("%s was started for turn %s", deployment, turn_id)
             return True
     return False
 

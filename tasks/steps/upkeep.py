@@ -1,10 +1,8 @@
 """Upkeep as Prefect tasks: each a thin layer over the function that does it."""
 
-import logging
 from datetime import datetime
 from typing import Any
 
-from prefect import task
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
@@ -14,22 +12,23 @@ from everfit.tasks.retention import housekeeping, table_upkeep
 from everfit.tasks.retention.housekeeping import TABLES
 from everfit.tasks.retention.upkeep_plan import TablePlan, UpkeepPlan, plan
 from everfit.tasks.retention.upkeep_record import UpkeepDone, markdown, record, worth_recording
+from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.storage.workspace import TableName
 from everfit.tasks.turns.context import Context
 
-logger = logging.getLogger("everfit.upkeep")
+logger = step_logger("everfit.upkeep")
 
 PLANNED, TIDIED, NOTHING_TO_DO = "Planned", "TidiedUp", "NothingToDo"
 """Names of the flow's final states."""
 
 
-@task
+@step("network", log="upkeep")
 def make_plan(context: Context, at: datetime) -> UpkeepPlan:
     """Find out what there is, and decide what may go."""
     return plan(housekeeping.gather(context, at), context.spec.upkeep)
 
 
-@task
+@step("network", log="upkeep")
 def foresee(context: Context, planned: UpkeepPlan) -> UpkeepDone:
     """Tell what would be done, and do nothing."""
     expired = {name: _expired(context, name, planned) for name in TABLES}
@@ -46,7 +45,7 @@ def foresee(context: Context, planned: UpkeepPlan) -> UpkeepDone:
     )
 
 
-@task
+@step("network", log="upkeep")
 def remove_old_rows(context: Context, planned: UpkeepPlan) -> dict[str, int]:
     """Remove the rows that are older than the spec keeps them."""
     return {table.name: _remove_old_rows(context, table) for table in planned.tables}
@@ -59,7 +58,7 @@ def _remove_old_rows(context: Context, planned: TablePlan) -> int:
     return table_upkeep.remove_before(table, planned.name, planned.remove_before)
 
 
-@task
+@step("network", log="upkeep")
 def compact(context: Context, planned: UpkeepPlan) -> dict[str, int]:
     """Make one file of the small ones of each day."""
     for table in planned.tables:
@@ -68,7 +67,7 @@ def compact(context: Context, planned: UpkeepPlan) -> dict[str, int]:
     return {table.name: table.days for table in planned.tables}
 
 
-@task
+@step("network", log="upkeep")
 def remove_expired_files(context: Context, planned: UpkeepPlan) -> dict[str, int]:
     """Remove the files that no state that is kept needs."""
     return {
@@ -91,19 +90,19 @@ def _kept(name: TableName, planned: UpkeepPlan) -> tuple[int, ...]:
     return planned.keep_snapshots if name == "dataset" else ()
 
 
-@task
+@step("network", log="upkeep")
 def drop_versions(context: Context, planned: UpkeepPlan) -> list[int]:
     """Take versions that nobody can go back to from the registry."""
     return housekeeping.drop_versions(context, planned)
 
 
-@task
+@step("network", log="upkeep")
 def drop_files(context: Context, planned: UpkeepPlan) -> int:
     """Take away what turns that are over have left for their own steps."""
     return housekeeping.remove_files(context.workspace, housekeeping.files_to_drop(context, planned))
 
 
-@task
+@step("decision", log="upkeep")
 def write_down(  # noqa: PLR0917 - each is what a step has done
     context: Context,
     planned: UpkeepPlan,
@@ -126,7 +125,7 @@ def write_down(  # noqa: PLR0917 - each is what a step has done
     )
     record(context.ledger, done)
     if worth_recording(done):
-        logger.info("upkeep    %s", "; ".join(done.told()))
+        logger.info("%s", "; ".join(done.told()))
         create_markdown_artifact(markdown(done), key=f"{done.model}-upkeep")
     return done
 

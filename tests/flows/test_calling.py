@@ -53,19 +53,19 @@ def test_a_turn_is_started_once_and_once_more_when_it_broke_off(workspace: Path,
     context = Context(a_spec(), Settings())
     first = ask(context)
     for _ in range(3):  # by many, of whom each was told that it was granted
-        requests.start.fn(context, first)
-        requests.start.fn(context, ask(context))
+        requests.start_turn.fn(context, first)
+        requests.start_turn.fn(context, ask(context))
     assert len(started(deployment)) == 1
 
     with suppress(RuntimeError), context.ledger.turns.take("small", TRIGGER, WINDOW):
-        requests.start.fn(context, first)  # it is being run: nothing is to be started
+        requests.start_turn.fn(context, first)  # it is being run: nothing is to be started
         raise RuntimeError("out of memory")
-    requests.start.fn(context, first)  # nobody has called for it anew
+    requests.start_turn.fn(context, first)  # nobody has called for it anew
     assert len(started(deployment)) == 1
 
     again = ask(context)
     assert (again.start, again.turn_id) == (True, first.turn_id)
     for _ in range(3):
-        requests.start.fn(context, again)
-        requests.start.fn(context, ask(context))
+        requests.start_turn.fn(context, again)
+        requests.start_turn.fn(context, ask(context))
     assert started(deployment) == [started(deployment)[0]] * 2

@@ -37,7 +37,7 @@ def given_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_turn_on_its_way_begins(context: Context, kind: TriggerKind) -> None:
-    assert requests.refused(context, EARLIER, grant(context, kind)) is None
+    assert requests.refuse_event(context, EARLIER, grant(context, kind)) is None
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -48,7 +48,7 @@ def test_a_turn_that_was_given_up_begins_where_nothing_has_come_since(
     given_up(monkeypatch)
     [turn] = context.ledger.turns.observed("small")
     assert (turn.state, turn.error) == ("failed", "it was requested and has not begun: does a worker run?")
-    assert requests.refused(context, EARLIER, trigger) is None
+    assert requests.refuse_event(context, EARLIER, trigger) is None
     assert len(context.ledger.turns.of("small")) == 1
 
 
@@ -60,9 +60,9 @@ def test_a_turn_that_was_given_up_does_not_begin_beside_or_after_a_newer_one(
     given_up(monkeypatch)
     newer = Trigger(kind="quality", id="a later triage")
     with context.ledger.turns.take("small", newer, Window(until=UNTIL)) as turn:
-        beside = requests.refused(context, EARLIER, trigger)
+        beside = requests.refuse_event(context, EARLIER, trigger)
         context.ledger.turns.finish(turn, state="ChampionKept")
-    after = requests.refused(context, EARLIER, trigger)
+    after = requests.refuse_event(context, EARLIER, trigger)
     assert beside is not None
     assert after is not None
     assert beside.reason == f"turn {turn.id} is running"
@@ -73,7 +73,7 @@ def test_a_turn_that_broke_off_while_it_ran_is_taken_up_by_a_retry_of_its_run(co
     trigger = grant(context, "quality")
     with pytest.raises(RuntimeError), context.ledger.turns.take("small", trigger, Window(until=EARLIER)):
         raise RuntimeError("the network was away")
-    assert requests.refused(context, EARLIER, trigger) is None
+    assert requests.refuse_event(context, EARLIER, trigger) is None
 
 
 def test_while_no_worker_runs_neither_budget_nor_patience_is_spent(
@@ -83,12 +83,12 @@ def test_while_no_worker_runs_neither_budget_nor_patience_is_spent(
     # Given a call each hour for two days, of which none was begun,
     for hour in range(48):
         trigger, until = Trigger(kind="quality", id=f"triage {hour}"), UNTIL + timedelta(hours=hour)
-        assert requests.ask(context, until, trigger).start
+        assert requests.request_for_event(context, until, trigger).start
     # then the newest may begin once a worker is back, and none after it; and nothing is said to have broken off.
-    assert requests.refused(context, until, trigger) is None
+    assert requests.refuse_event(context, until, trigger) is None
     with context.ledger.turns.take("small", trigger, Window(until=until)) as turn:
         context.ledger.turns.finish(turn, state="ChampionKept")
-    held_back = requests.refused(context, until - timedelta(hours=1), Trigger(kind="quality", id="triage 46"))
+    held_back = requests.refuse_event(context, until - timedelta(hours=1), Trigger(kind="quality", id="triage 46"))
     assert held_back is not None
     assert held_back.reason == f"turn {turn.id} has already learned from this window"
     history = history_of([], context.ledger.turns.observed("small"), until + timedelta(days=1))

@@ -85,7 +85,7 @@ def keep(context: Context, each: JudgedWindow) -> TriageDecision:
 
 
 def test_monitors_at_once_that_measured_a_little_otherwise_give_one_turn(context: Context) -> None:
-    found = at_once(MONITORS, lambda number: requests.call_decided(context, keep(context, judged(number))))
+    found = at_once(MONITORS, lambda number: requests.request_for_decision(context, keep(context, judged(number))))
 
     [turn] = context.ledger.turns.of("small")
     assert sum(call.start for call in found) == 1
@@ -102,10 +102,10 @@ def test_a_thousand_events_of_one_drift_give_one_turn(context: Context) -> None:
         answers = []
         for number in range(place * per_thread, (place + 1) * per_thread):
             if number % 2:
-                answers.append(requests.call.fn(context, UNTIL, "drift", "the event", decision.id))
+                answers.append(requests.request_turn.fn(context, UNTIL, "drift", "the event", decision.id))
             else:
                 trigger = Trigger(kind="drift", reason="the event", id=f"event-{number}")
-                answers.append(requests.ask(context, UNTIL, trigger))
+                answers.append(requests.request_for_event(context, UNTIL, trigger))
         return next((answer for answer in answers if answer.start), answers[0])
 
     found = at_once(MONITORS, deliver)
@@ -116,5 +116,5 @@ def test_a_thousand_events_of_one_drift_give_one_turn(context: Context) -> None:
 
 def test_after_an_outage_only_the_newest_window_calls(context: Context) -> None:
     windows = [keep(context, judged(0, UNTIL - number * WEEK)) for number in range(10)]
-    found = at_once(10, lambda number: requests.call_decided(context, windows[number]))
+    found = at_once(10, lambda number: requests.request_for_decision(context, windows[number]))
     assert [call.start for call in found] == [True] + [False] * 9
