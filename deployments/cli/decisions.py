@@ -153,6 +153,7 @@ def without_prefect(model: str) -> "tuple[Context, bool]":
 def _decide(model: str, turn_id: str, answer: "ApprovalAnswer", by: str, reason: str, *, as_json: bool) -> None:
     context, server_answers = without_prefect(model)
     from everfit.tasks.release import approvals
+    from everfit.tasks.steps.approval import announce_end
     from everfit.tasks.turns import turn_record
 
     turn = approvals.decide(context, turn_id, answer, by=by, reason=reason, now=datetime.now(UTC))

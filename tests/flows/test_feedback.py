@@ -80,7 +80,7 @@ def test_predictions_and_labels_meet(model: str, workspace: Path) -> None:
     assert origin.spec_digest == here.spec.digest()
     assert origin.version.snapshot_digest == origin.release.snapshot_digest
     told = dict(_facts(origin))
-    assert "expectations held, 0 bad rows" in told["data"]
+    assert "expectations met, 0 bad rows" in told["data"]
     assert told["release"].startswith("1 (")
     before = {"_predicted_at": MARCH - timedelta(days=400)}  # a batch is dated by its window, a trial's answer isn't
     assert _release(here.ledger, "deliveries", {**origin.prediction, **before}) == origin.release
