@@ -57,7 +57,7 @@ class BudgetPolicy(Policy):
 
 
 class CostBenefitPolicy(Policy):
-    """What quality is worth and what a turn costs, so that a turn runs only where it pays."""
+    """The value of quality and the cost of a turn, so that a turn runs only where it pays."""
 
     unit: str = Field(default="", description="The unit of value and cost, such as EUR, for the reader.")
     value_per_metric_unit: FiniteFloat = Field(
@@ -135,7 +135,7 @@ class RetrainingPolicy(Policy):
         default=3,
         ge=1,
         le=100,
-        description="The number of failed turns in a row after which a person is notified. From then on everfit "
+        description="The number of failed turns in a row after which a person is notified. After that everfit "
         "retries once per `budget.per`.",
     )
     false_alarm_windows: int = Field(
@@ -157,7 +157,7 @@ class RetrainingPolicy(Policy):
         description="The number of consecutive windows after which a data problem is escalated to a person.",
     )
     cost_benefit: CostBenefitPolicy | None = Field(
-        default=None, description="What quality is worth and what a turn costs. Without it a loss alone decides."
+        default=None, description="The value of quality and the cost of a turn. Without it a loss alone decides."
     )
 
     @model_validator(mode="after")

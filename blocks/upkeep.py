@@ -40,7 +40,7 @@ class RetentionPolicy(Policy):
 
 
 class UpkeepPolicy(Policy):
-    """What is deleted, and when."""
+    """How long rows, files and versions are kept before they are deleted."""
 
     keep: RetentionPolicy = Field(default_factory=RetentionPolicy, description="How long rows are kept.")
     history: Duration = Field(

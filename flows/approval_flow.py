@@ -18,7 +18,7 @@ def approval(model: str, turn_id: str) -> State[dict[str, Any]]:
         turn_id: The turn that ended as `AwaitingApproval`.
 
     Returns:
-        A state named for how the turn ended: `Promoted`, `OnTrial` where it is tried on live traffic first, `Declined`,
+        A state named after the turn's end: `Promoted`, `OnTrial` if it is tried on live traffic first, `Declined`,
         or `Superseded` if the champion changed meanwhile.
     """
     context = open_context(model)

@@ -1,4 +1,4 @@
-"""Put right what a crash has left, and follow a champion that was set by hand."""
+"""Repair what a crash has left, and follow a champion that was set by hand."""
 
 from prefect import flow
 from prefect.client.schemas.objects import State

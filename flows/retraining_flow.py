@@ -19,14 +19,14 @@ def retraining(
     decision_id: str = "",
     until: datetime | None = None,
 ) -> State[dict[str, Any]]:
-    """Ask the ledger for a turn, as monitoring does when its triage calls for one; who asks again gets no second one.
+    """Ask the ledger for a turn, as monitoring does when triage wants one; a repeated request gets no second turn.
 
     Args:
         model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
-        kind: What the turn is asked for.
+        kind: The kind of the request.
         reason: In words, for whoever reads the history.
         decision_id: The triage behind it; its own words, window and verdict count then.
-        until: What is known at this moment is all that is known; by default when the run was due.
+        until: Only data known at this moment counts; by default when the run was due.
 
     Returns:
         A state named `TurnCalled`, `TurnCalledAlready`, or `TurnHeldBack` if cooldown, budget or triage refused it.

@@ -21,7 +21,7 @@ def rollback(model: str, why: str, to: int | None = None, by: str = "unknown") -
         model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
         why: The reason, for the history.
         to: The version to go back to; by default the champion before the present one.
-        by: Who decided.
+        by: The person or process that decides.
 
     Returns:
         A state named `RolledBack`, whose data is the release.

@@ -20,11 +20,11 @@ def training(model: str, until: datetime | None = None, trigger: Trigger | None 
 
     Args:
         model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
-        until: What is known at this moment is all that is known; by default when the run was due.
+        until: Only data known at this moment counts; by default when the run was due.
         trigger: Why the turn is run. The same trigger for the same moment gives one turn, however often it is sent.
 
     Returns:
-        A state named for how the turn ended: `Promoted`, `ChampionKept`, `AwaitingApproval`, `NothingNew`,
+        A state named after how the turn ended: `Promoted`, `ChampionKept`, `AwaitingApproval`, `NothingNew`,
         `DataRejected`, or `Superseded` if the champion changed meanwhile; `TurnHeldBack` if an event asked for it
         and the ledger's rules refused. Its data is the turn as `everfit train --json` prints it.
     """
@@ -63,7 +63,7 @@ def training(model: str, until: datetime | None = None, trigger: Trigger | None 
                 break
             data = ingestion.longer_holdout(turn, data, evidence)
 
-        # What is good enough is fitted again on all rows, and converted if the spec says so.
+        # A good challenger is fitted again on all rows, and converted if the spec says so.
         fitted = learning.refit(turn, data, challenger, preview)
         conversion = learning.convert(turn, data, fitted, preview)
 

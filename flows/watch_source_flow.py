@@ -20,7 +20,7 @@ def watch_source(model: str, until: datetime | None = None) -> State[dict[str, A
         until: Rows of later event time are left out; by default when the run was due.
 
     Returns:
-        A state named `DataArrived`, whose data is what was told, or `NothingNew`.
+        A state named `DataArrived`, whose data describes the arrival, or `NothingNew`.
     """
     context = open_context(model)
     new = arrivals.find_arrival(context, moment(until))

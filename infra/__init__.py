@@ -1,1 +1,1 @@
-"""What runs beside the flows: the prediction service, and files for containers and dashboards."""
+"""The parts that run beside the flows: the prediction service, and files for containers and dashboards."""

@@ -23,7 +23,7 @@ _FOLDER = Path(".everfit/demo")
 
 
 def run_demo(*, fresh: bool, quick: bool = False, quiet: bool = True) -> None:
-    """Live through the months that have not been lived through yet, and show what came of them.
+    """Live through the months that have not been lived through yet, and show the outcome of them.
 
     Args:
         fresh: Forget what an earlier demo left, and start over.

@@ -1,4 +1,4 @@
-"""What the demo prints."""
+"""The demo's printed output."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,7 +49,7 @@ def print_year(months: Sequence[Month]) -> None:
     console.print()
     console.print(table)
     console.print(
-        "drift: features that moved by its end. hold-out: AUC then, less what the champion's hold-out let expect."
+        "drift: features that moved by its end. hold-out: AUC then, less the AUC expected from the champion's hold-out."
         "\nAUC: of the month's predictions by the champion; first model: of the same flights by version 1.",
         style="dim",
     )
@@ -65,7 +65,7 @@ def print_year(months: Sequence[Month]) -> None:
 
 
 def print_files(pictures: tuple[Path, Path], reports: Sequence[Path], settings: Settings, seconds: float) -> None:
-    """What there is to look at."""
+    """The places to look at."""
     console.print(f"\nDone in {seconds:.0f} s. Look at what it left:")
     first = f" … {reports[-1].name}" if len(reports) > 1 else ""
     commands = {

@@ -33,7 +33,7 @@ class Month:
         verdict: Of the triage at the end of the month.
         why: Its first reason.
         moved: The share of features that had moved.
-        against_holdout: The metric at the month's end, less what the champion's hold-out let expect.
+        against_holdout: The metric at the month's end, less the expectation from the champion's hold-out.
         turn: How the turn ended that the triage called for; empty without one.
         run_id: The MLflow run of the window, with Evidently's report.
     """

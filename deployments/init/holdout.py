@@ -14,7 +14,7 @@ _ENOUGH = 1.25
 
 
 def propose_holdout(seen: Look, made: Proposal) -> None:
-    """The last fifth of the time; where that holds few rows, the gate is told to make do with them."""
+    """The last fifth of the time; where that holds few rows, the gate is set to accept them."""
     frame = seen.frame[seen.frame[made.target].notna()].drop_duplicates()  # equal rows count once
     scale = max(1.0, seen.rows / max(1, len(seen.frame)))
     held_out = frame

@@ -111,7 +111,7 @@ def look(data: str, target: str, written: Mapping[str, str | None] | None = None
     Args:
         data: Where it is.
         target: The column to predict.
-        written: How files are written, where that can't be told by a look: `format`, `delimiter`, `encoding`.
+        written: How files are written, where a look can't show it: `format`, `delimiter`, `encoding`.
 
     Raises:
         SourceError: it can't be read, or lacks the target.

@@ -11,7 +11,7 @@ class Proposal:
 
     Attributes:
         name: Of the model.
-        task: What kind of thing is predicted.
+        task: The kind of target.
         target: The column to predict.
         key: The columns that name a row.
         event_time: When the thing to predict happens.
@@ -21,7 +21,7 @@ class Proposal:
         ignored: What is left out, and why.
         protected: Columns by whose groups fairness could be measured.
         maturity: From the event to the label.
-        holdout: How much of the end is kept out; None where a sample is.
+        holdout: How much of the end is kept out; None if a sample is.
         least_rows: How many rows the hold-out must have; None for the gate's own number.
         least_class_rows: How many of its rarest class; None for the gate's own number.
         candidates: What is tried; empty for the defaults.

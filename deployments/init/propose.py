@@ -44,7 +44,7 @@ def propose(
     """Say what a spec should be; what a person has told is kept.
 
     Raises:
-        SpecError: a column that was told isn't there, or the target can't be predicted.
+        SpecError: a given column isn't there, or the target can't be predicted.
     """
     frame = seen.frame
     for what, column in [
@@ -194,7 +194,7 @@ def _is_called_identifier(column: pd.Series) -> bool:
 def _counts_rows(column: pd.Series) -> bool:
     """Whether a column numbers the rows, whatever it is called: whole numbers, each once, and none left out.
 
-    Such a column is no key by itself, as the numbers may begin anew in the next file.
+    Such a column is no key by itself, as the numbers may begin again in the next file.
     """
     present = column.dropna()
     if not pd.api.types.is_numeric_dtype(present.dtype) or not is_whole(present) or len(present) <= _NUMBERED_ROWS:

@@ -24,8 +24,8 @@ def of_deployment(
     Args:
         client: Of the server.
         deployment: As the file has it.
-        deployment_id: On the server; none if it would only be made.
-        changes: What is done is noted there.
+        deployment_id: On the server; None if it would only be made.
+        changes: The actions are added to it.
     """
     if deployment_id is None:
         for trigger in deployment.triggers:
@@ -53,7 +53,7 @@ def by_name(client: "SyncPrefectClient", wanted: Sequence[Any], changes: Changes
     Args:
         client: Of the server.
         wanted: As the file has them.
-        changes: What is done is noted there.
+        changes: The actions are added to it.
     """
     there = _all(client)
     found = {each.name: each for each in there} | {each.name: each for each in there if _OURS in each.tags}

@@ -21,7 +21,7 @@ def store_specs(client: "SyncPrefectClient", specs: Sequence[ModelSpec], changes
     Args:
         client: Of the server.
         specs: As the files have them.
-        changes: What is done is noted there.
+        changes: The actions are added to it.
         overwrite: Take the files' all the same.
     """
     _register_type(client, changes)
@@ -44,7 +44,7 @@ def services(client: "SyncPrefectClient", named: Sequence[str], changes: Changes
     Args:
         client: Of the server.
         named: Base URLs.
-        changes: What is done is noted there.
+        changes: The actions are added to it.
     """
     variable = client.read_variable_by_name(SERVICES)
     before = list(variable.value) if variable and isinstance(variable.value, list) else None
@@ -61,7 +61,7 @@ def notification(client: "SyncPrefectClient", named: str | None, changes: Change
     Args:
         client: Of the server.
         named: `type/name`, such as `slack-webhook/on-call`.
-        changes: What is done is noted there.
+        changes: The actions are added to it.
 
     Raises:
         DeploymentError: there is no such block.
@@ -128,7 +128,7 @@ def _put(spec: ModelSpec, document: "BlockDocument | None", changes: Changes, *,
     if not isinstance(stored, ModelSpec):
         told = " ".join(str(stored).split())
         raise DeploymentError(
-            f"the stored spec {spec.name!r} can't be read: {told}; mend it in Prefect, or take the file's by "
+            f"the stored spec {spec.name!r} can't be read: {told}; correct it in Prefect, or take the file's by "
             f"--overwrite-specs"
         )
     differs = _what_differs(spec, stored)

@@ -17,10 +17,10 @@ def deploy(client: "SyncPrefectClient", deployment: files.Deployment, changes: C
     Args:
         client: Of the server.
         deployment: As the file has it.
-        changes: What is done is noted there.
+        changes: The actions are added to it.
 
     Returns:
-        Its id; none if it isn't there and this is a dry run.
+        Its id; None if it isn't there and this is a dry run.
     """
     from prefect.exceptions import ObjectNotFound
     from prefect.utilities.callables import parameter_schema

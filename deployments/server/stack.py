@@ -94,7 +94,7 @@ def down(settings: Settings) -> list[str]:
 
 
 def _served(models: Sequence[str]) -> list[str]:
-    """The names of what is served: of all specs there are, or of those that are asked for."""
+    """The names of what is served: of all specs there are, or of those that are requested."""
     there = spec_files()
     if not there:
         raise DeploymentError("there is no spec in deployments/models to serve; write one, or `everfit init` it")

@@ -1,4 +1,4 @@
-"""Who may ask, and how much at once: bearer tokens, rates and concurrency by client."""
+"""Allowed callers, and how much at once: bearer tokens, rates and concurrency by client."""
 
 import hashlib
 import ipaddress

@@ -12,7 +12,7 @@ logger = logging.getLogger(__name__)
 def tell_not_served(version: ModelVersion, served: int | None, reason: str) -> None:
     """Tell that a version could not be loaded, or did not answer, and which one goes on.
 
-    Importing Prefect takes a second, which is spent in the caller's thread, and only when something is to be told.
+    Importing Prefect takes a second, which is spent in the caller's thread, and only when something is to be reported.
 
     Args:
         version: The one that is not served.

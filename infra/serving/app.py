@@ -38,7 +38,7 @@ class Service:
 
     Args:
         endpoints: By model; `/invocations` asks the first.
-        tokens: Who may ask.
+        tokens: The callers that are allowed.
     """
 
     def __init__(self, endpoints: Mapping[str, Endpoint], tokens: Tokens) -> None:
@@ -256,7 +256,7 @@ def create_app(endpoints: Mapping[str, Endpoint], tokens: Tokens) -> FastAPI:
 
     Args:
         endpoints: By model; they are started and stopped with the app.
-        tokens: Who may ask.
+        tokens: The callers that are allowed.
     """
     service = Service(endpoints, tokens)
 

@@ -36,12 +36,12 @@ class ScoredRequest:
     """What a request is answered with; in the log already.
 
     Attributes:
-        servable: Who predicted.
+        servable: The model that predicts.
         ids: Of the predictions.
         scores: What was predicted.
         start: First row of the request in `scores`.
         stop: One past its last row.
-        outliers: How unlike the training data each row of `scores` is; None where the model has no such check.
+        outliers: How unlike the training data each row of `scores` is; None if the model has no such check.
     """
 
     servable: Servable
@@ -61,9 +61,9 @@ class Job:
         columns: The features.
         logged: Columns of the log that aren't features: key and event time.
         rows: How many.
-        client: Who asked.
+        client: The caller.
         arm: In which it's predicted.
-        flag: What the client is suspected of, for the log.
+        flag: The suspicion against the client, for the log.
         future: Gets the `ScoredRequest`.
         arrived: By `time.perf_counter`.
     """

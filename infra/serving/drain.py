@@ -109,7 +109,7 @@ class Drain:
             return moved
 
     def take_back(self) -> None:
-        """Try once more what was set aside: the log may have a place for it by now."""
+        """Try again what was set aside: the log may have a place for it by now."""
         with self._round:
             try:
                 self._check_store()

@@ -181,7 +181,7 @@ class Endpoint:
         Args:
             servable: The champion, as `servable` gave it.
             table: The request's rows.
-            client: Who asks.
+            client: The caller.
 
         Returns:
             The answers: one, or two where a trial is on and the rows are dealt to both arms.

@@ -48,7 +48,7 @@ def describe(endpoints: Mapping[str, "Endpoint"], tokens: "Tokens") -> dict[str,
 
     Args:
         endpoints: By model.
-        tokens: Who may ask.
+        tokens: The callers that are allowed.
     """
     paths: dict[str, Any] = {
         "/ping": _get("Whether it answers", "application/json"),

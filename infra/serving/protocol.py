@@ -81,7 +81,7 @@ def read_invocation(body: bytes, content_type: str, inputs: InputSchema) -> Requ
     Args:
         body: Of the request.
         content_type: Its header.
-        inputs: What the model takes.
+        inputs: The model's inputs.
 
     Raises:
         RequestError: it isn't as the protocol wants it.

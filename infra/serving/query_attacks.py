@@ -75,7 +75,7 @@ class QueryAttackDetector:
         """Take a request into account.
 
         Args:
-            client: Who asks.
+            client: The caller.
             features: Checked values by column.
             rows: How many.
 
@@ -102,7 +102,7 @@ class QueryAttackDetector:
         """Take answers into account; numbers have no boundary.
 
         Args:
-            client: Who asked.
+            client: The caller.
             probabilities: Of each class, shape (rows, classes).
         """
         one = self._clients.get(client)

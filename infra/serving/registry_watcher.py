@@ -83,7 +83,7 @@ class RegistryWatcher:
     def start(self) -> None:
         """Load the champion that was served last, or at the very first start the registry's; then follow.
 
-        The copy of the last champion answers while the registry is asked for the first time: that takes seconds, and it
+        The copy of the last champion answers while the registry is requested the first time: that takes seconds, and it
         may be down.
         """
         self._restore()
@@ -120,7 +120,7 @@ class RegistryWatcher:
             self.state.registry_reachable, self.state.error = True, ""
         wanted = {one.version for one in (champion, challenger) if one is not None}
         if self.state.failed_version is not None and self.state.failed_version not in wanted:
-            self.state.failed_version, self.state.error = None, ""  # it was taken back
+            self.state.failed_version, self.state.error = None, ""  # it was rolled back
         if champion is not None and champion != self._champion:
             servable = self._ready(champion)
             if servable is not None:

@@ -62,12 +62,12 @@ class SecondaryModel:
         """Queue a request that was checked for the champion.
 
         Args:
-            servable: Who predicts.
+            servable: The model that predicts.
             table: The request's rows.
             logged: Their key and event time.
-            client: Who asks.
+            client: The caller.
             new_categories: Let categories through that training hasn't seen.
-            flag: What the client is suspected of.
+            flag: The suspicion against the client.
             future: Gets the answer, if somebody waits for it.
 
         Raises:

@@ -51,7 +51,7 @@ class Servable:
 
     @property
     def inputs(self) -> InputSchema:
-        """What the model takes."""
+        """The model's inputs."""
         return self.scorer.inputs
 
 

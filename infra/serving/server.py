@@ -21,7 +21,7 @@ TOKENS_VARIABLE = "EVERFIT_SERVE_TOKENS"
 
 
 class ServingError(EverfitError):
-    """The service can't be started as it was asked for."""
+    """The service can't be started as it was requested."""
 
 
 def build_app(
@@ -32,7 +32,7 @@ def build_app(
     Args:
         models: Names in the registry; `/invocations` asks the first.
         policies: How each is served; those left out by the defaults.
-        tokens_file: Who may ask; everybody without it.
+        tokens_file: The callers that are allowed; everybody without it.
         settings: Of this installation.
     """
     # With its defaults MLflow's client asks a server that is down for minutes.

@@ -322,7 +322,7 @@ class Spool:
         return kept
 
     def take_back(self, put: Callable[[Segment], None]) -> int:
-        """Try once more to put what was set aside where it belongs; what is put there no longer lies aside.
+        """Try again to put what was set aside where it belongs; what is put there no longer lies aside.
 
         A damaged segment isn't tried: what could be read of it has been put where it belongs.
 

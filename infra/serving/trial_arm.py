@@ -81,9 +81,9 @@ class TrialArm(SecondaryModel):
             champion: In whose place it answers.
             table: Its rows of the request.
             logged: Key and event time of these rows.
-            client: Who asks.
+            client: The caller.
             new_categories: Let categories through that training hasn't seen.
-            flag: What the client is suspected of.
+            flag: The suspicion against the client.
 
         Returns:
             Its answer, on record; nothing when it failed, and the champion must answer.

@@ -61,7 +61,7 @@ class Conflict(Record):
 
 
 class ReadBack(Record):
-    """What came of a file that people filled in."""
+    """The outcome of a file that people filled in."""
 
     recorded: RecordedLabels
     empty: int = Field(description="Rows that nobody has labelled.")
@@ -82,11 +82,11 @@ def make_queue(
 
     Args:
         context: The model.
-        until: What is known at this moment is all that is known.
+        until: Only data known at this moment counts.
         count: How many.
         since: Answers to events from here on; by default from the end of the last queue, or a monitoring window back.
         version: The champion.
-        profile: Of what it was trained on, by which drift is told; none without one.
+        profile: Of what it was trained on, to measure drift; None if there is none.
         classes: Of the model as text; none for a regression.
 
     Returns:

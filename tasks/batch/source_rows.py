@@ -11,7 +11,7 @@ from everfit.tasks.turns.context import Context
 
 
 def read_rows(context: Context, window: Window) -> Iterator[pd.DataFrame]:
-    """Read the source's rows whose event time lies in a window.
+    """Read the source's rows whose event time is in a window.
 
     Args:
         context: The model.

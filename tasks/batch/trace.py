@@ -25,7 +25,7 @@ class Trace(Record):
     """The chain behind a prediction; what isn't known is None, never made up."""
 
     prediction: dict[str, Any] = Field(description="The row of the prediction log.")
-    label: dict[str, Any] | None = Field(default=None, description="What came true, and since when that's known.")
+    label: dict[str, Any] | None = Field(default=None, description="The outcome, and since when that's known.")
     version: ModelVersion
     release: Release | None = Field(default=None, description="That made the version champion before it predicted.")
     turn: TurnStory | None = Field(default=None, description="That trained it: trigger, evidence, decisions, data.")
@@ -66,7 +66,7 @@ def trace(
 
 
 def _tags(client: "MlflowClient", version: ModelVersion) -> dict[str, str]:
-    """Of the run that made a version; none where there is no such run (any more)."""
+    """Of the run that made a version; None if there is no such run (any more)."""
     from mlflow.exceptions import MlflowException
 
     if not version.run_id:

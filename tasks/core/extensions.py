@@ -14,7 +14,7 @@ def load_extension(reference: str, group: str | None = None) -> Callable[..., An
 
     Args:
         reference: `package.module:function`, or the name of an entry point of the group.
-        group: The group of entry points, such as `everfit.metrics`; None where only a reference is allowed.
+        group: The group of entry points, such as `everfit.metrics`; None if only a reference is allowed.
 
     Returns:
         The function, or another callable of that name.

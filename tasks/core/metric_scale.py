@@ -11,8 +11,8 @@ class MetricScale(Record):
 
     Attributes:
         greater_is_better: False for losses and errors.
-        lowest: The least value that it can take; None where there is no least value.
-        highest: The greatest value that it can take; None where there is no greatest value.
+        lowest: The least value that it can take; None if there is no least value.
+        highest: The greatest value that it can take; None if there is no greatest value.
     """
 
     greater_is_better: bool = True

@@ -74,7 +74,7 @@ def with_current_keys(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _step(annotation: Any, part: object) -> Any:
-    """Return the type at one part of a path, or None where it is unknown."""
+    """Return the type at one part of a path, or None if it is unknown."""
     for option in options(annotation):
         if get_origin(option) is dict:
             return get_args(option)[1]

@@ -27,7 +27,7 @@ _SECRET_KEYS = frozenset({"token", "url"})
 
 
 def file_content(model: str) -> SpecContent | None:
-    """What a spec's file says, for what must start fast and be up without Prefect; none without such a file.
+    """What a spec's file says, for what must start fast and be up without Prefect; None without such a file.
 
     Args:
         model: As `load_spec` takes it.
@@ -121,7 +121,7 @@ def read_spec(text: str, where: str) -> "ModelSpec":
 
     Args:
         text: The YAML.
-        where: Told in errors.
+        where: Named in errors.
 
     Raises:
         SpecError: it is not YAML, or not a valid spec; the message names each key, its value and what is allowed.
@@ -170,7 +170,7 @@ def _in_words(problem: dict[str, Any]) -> str:
 
 
 def _load_block(model: str) -> "ModelSpec | None":
-    """The stored block of that name; none if there is none, or no server that could have one."""
+    """The stored block of that name; None if there is none, or no server that could have one."""
     import httpx
 
     from everfit.blocks.spec import ModelSpec

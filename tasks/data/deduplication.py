@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 NEW, CHANGED, DUPLICATE, CONFLICT = 0, 1, 2, 3
 """What a row of a batch is: its key is not in the dataset; it is, with other content; with this very content (or the
-row is in the batch already, or lies in quarantine); or the batch says two things of one key."""
+row is in the batch already, or is in quarantine); or the batch says two things of one key."""
 
 _DATASET, _QUARANTINED, _REFUSED = -1, -2, -3
 _RECORD = np.dtype([("key", "i8"), ("content", "i8"), ("position", "i8"), ("part", "i4"), ("day", "i4")])

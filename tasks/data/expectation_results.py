@@ -1,4 +1,4 @@
-"""What an expectation found: counted piece by piece, and told as one outcome."""
+"""The findings of an expectation: counted piece by piece, and told as one outcome."""
 
 import math
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ FEW_ROWS = 100
 
 
 class ExpectationResult(Record):
-    """What one expectation found."""
+    """The findings of one expectation."""
 
     expectation: str = Field(description="In words, as the reason that a quarantined row carries.")
     passed: bool
@@ -36,7 +36,7 @@ class ExpectationResult(Record):
 
 @dataclass
 class ExpectationTally:
-    """What an expectation found so far.
+    """The findings of an expectation so far.
 
     Attributes:
         expectation: Which.

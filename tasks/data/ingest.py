@@ -1,6 +1,6 @@
 """Ingest: take what is new in a window of the source, exactly once.
 
-What is taken lies in staging files of the turn until validation has told good rows from bad; only then does
+What is taken is in staging files of the turn until validation has told good rows from bad; only then does
 `accept` append it. So nothing unchecked is ever in the dataset, and a turn that died can be run again.
 """
 
@@ -47,7 +47,7 @@ class Batch(Record):
     dataset_version: int = Field(default=-1, description="Version of the dataset they were matched with; -1 for none.")
     quarantine_version: int = Field(default=-1, description="Version of the quarantine they were matched with.")
     from_quarantine: bool = Field(
-        default=False, description="Whether these rows lie in quarantine, and are to leave it."
+        default=False, description="Whether these rows are in quarantine, and are to leave it."
     )
     round: int = Field(default=0, description="How often the rows were changed by functions of the user's own.")
     missing_columns: dict[str, str] = Field(default_factory=dict, description="Type that each had, by name.")
@@ -109,11 +109,11 @@ def stage(
 
     Args:
         spec: The model's spec.
-        window: What was asked for.
+        window: The request.
         staging: Where the rows go.
         version: Of the dataset, to match them with; -1 for none.
         pieces: The rows.
-        aside: Whether rows that lie in quarantine are known already.
+        aside: Whether rows that are in quarantine are known already.
     """
     dataset = staging.workspace.table(spec.name, "dataset")
     known = dataset.columns() if version >= 0 else {}

@@ -31,7 +31,7 @@ def with_hand_labels(
         pieces: Of the source.
         spec: The model's spec.
         workspace: Where labels, dataset and log are.
-        until: What is known at this moment is all that is known.
+        until: Only data known at this moment counts.
     """
     known = labels.known_at(workspace.table(spec.name, "labels"), until) if spec.columns.key else pd.DataFrame()
     told = known[known[labels.ORIGIN].str.startswith(labels.QUEUE_ORIGIN)].set_index(KEY) if len(known) else known

@@ -14,7 +14,7 @@ import pandas as pd
 from everfit.tasks.sources.chunks import FAULTS, read_times
 
 Kind = Literal["number", "integer", "text", "time", "empty", "digits"]
-"""What a column holds; `digits` is text of nothing but numbers, which other rows may yet show to be numbers."""
+"""What a column holds; `digits` is text of only numbers, which other rows may yet show to be numbers."""
 
 Bools = npt.NDArray[np.bool_]
 
@@ -68,7 +68,7 @@ def _kind_of_text(present: pd.Series) -> Kind:
     share = float((plain | grouped).mean())
     if share < MOSTLY:
         return "text"
-    # A source with types of its own that says text of nothing but numbers means text; unless it says so for the sake of
+    # A source with types of its own that says text of only numbers means text; unless it says so for the sake of
     # some other row, which may be in another part.
     return "number" if grouped.any() or share < 1 else "digits"
 
@@ -181,7 +181,7 @@ def _as_times(column: pd.Series) -> tuple[pd.Series, Bools]:
 
     try:
         times = read_times(column, None, str(column.name))
-    except SourceError:  # most are no times: each of them is told of
+    except SourceError:  # most are no times: each of them is reported
         times = pd.to_datetime(column.astype("str"), format="ISO8601", utc=True, errors="coerce").dt.as_unit("us")
     return times, np.asarray(times.isna() & column.notna())
 

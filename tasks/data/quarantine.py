@@ -73,7 +73,7 @@ def open_identities(
     """Keys and contents of the rows that lie open or were discarded, and which lie there for their batch's sake.
 
     Args:
-        model: Whose quarantine.
+        model: The model's name.
         workspace: Where it is.
     """
     import pyarrow.compute as pc
@@ -151,7 +151,7 @@ def piles(
     """The open rows of a model's quarantine by reason, the largest pile first.
 
     Args:
-        model: Whose quarantine.
+        model: The model's name.
         workspace: Where it is.
         samples: Contents that are shown of each pile.
         reason: As `open_rows` takes it.

@@ -21,7 +21,7 @@ from everfit.tasks.storage.workspace import Workspace
 
 
 class AcceptedRows(Record):
-    """What became of rows that were to leave the quarantine."""
+    """The outcome for rows that were to leave the quarantine."""
 
     turn_id: str
     rows: int
@@ -35,12 +35,12 @@ def accept_rows(
 ) -> AcceptedRows:
     """Check open rows by the present suite, and take the good ones into the dataset.
 
-    Rows that are still bad lie in quarantine with what they fail now. Run again after a crash, it ends the same.
+    Rows that are still bad are in quarantine with what they fail now. Run again after a crash, it ends the same.
 
     Args:
         spec: The model's spec.
         workspace: Where the quarantine is.
-        until: When it is asked for.
+        until: When it is requested.
         reason: As `open_rows` takes it.
         turn_id: As `open_rows` takes it.
     """

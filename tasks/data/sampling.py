@@ -1,4 +1,4 @@
-"""Thinning: a bounded, even sample of rows, of which nobody knows beforehand how many there are."""
+"""Thinning: a bounded, even sample of rows, of which nobody knows in advance how many there are."""
 
 from collections.abc import Iterable
 

@@ -71,7 +71,7 @@ def split_window(spec: ModelSpec, until: datetime, newest: datetime | None = Non
 
     Args:
         spec: The model's spec.
-        until: What is known at this moment is all that is known.
+        until: Only data known at this moment counts.
         newest: Event time of the last row, at which the hold-out ends if that is earlier: data that ended long ago.
     """
     mature_until = until - spec.maturity
@@ -127,7 +127,7 @@ def label_is_visible(frame: pd.DataFrame, spec: ModelSpec, until: datetime) -> n
 
 
 def feature_names(spec: ModelSpec, columns: dict[str, str]) -> list[str]:
-    """The columns that the model may look at: those of the spec, or all that are named for nothing else."""
+    """The columns that the model may look at: those of the spec, or all that have no other role."""
     if spec.columns.features is not None:
         return list(spec.columns.features)
     roles = spec.columns.roles()
@@ -142,7 +142,7 @@ class TrainingData:
         spec: The model's spec.
         snapshot: Which version of the dataset.
         split: Training and hold-out.
-        until: What is known at this moment is all that is known.
+        until: Only data known at this moment counts.
         workspace: Where the dataset is.
     """
 

@@ -1,4 +1,4 @@
-"""Staging: the rows that a turn has read, in files of bounded size, until they are told apart and checked."""
+"""Staging: the rows that a turn has read, in files of bounded size, until they are kept apart and checked."""
 
 import io
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ class Staging:
 
     Attributes:
         workspace: Where they are.
-        model: Whose they are.
+        model: The model's name.
         turn_id: The turn.
         round: How often the rows were changed by functions of the user's own; each time has files of its own.
     """
@@ -153,7 +153,7 @@ class Stager:
 
     Args:
         staging: Where the parts go.
-        roles: What the columns are for.
+        roles: The roles of the columns.
         known: The dataset's columns and their Arrow types; nothing before the first batch.
         identity: The columns that tell rows without a key apart; None for all.
         until: The end of the turn's window.

@@ -31,7 +31,7 @@ TYPES, ONE_ROW = "the values are of their columns' types", "the key names one ro
 
 
 class Validation(Record):
-    """What the suite found in a batch."""
+    """The findings of the suite in a batch."""
 
     passed: bool
     rows: int

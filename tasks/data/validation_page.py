@@ -1,4 +1,4 @@
-"""What a validation found, for people: Great Expectations' own page, and the rows of a table."""
+"""The findings of a validation, for people: Great Expectations' own page, and the rows of a table."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -37,7 +37,7 @@ def html_page(spec: ModelSpec, batch: Batch, validation: Validation, workspace: 
     Args:
         spec: The model's spec.
         batch: What was checked.
-        validation: What was found.
+        validation: The findings.
         workspace: Where the suite is that was asked.
     """
     import great_expectations as gx

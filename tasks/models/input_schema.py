@@ -1,7 +1,7 @@
 """What a model takes: each input's type, its known categories, and whether it may be null.
 
 The schema is made from the training data and saved with the model (in the metadata of MLflow's `MLmodel`), so that the
-prediction service needs nothing but the registry to refuse what the model was never trained for.
+prediction service needs only the registry to refuse what the model was never trained for.
 """
 
 import math
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Kind = Literal["double", "long", "string", "boolean", "datetime"]
 
 METADATA_KEY = "everfit_inputs"
-"""Under which the schema lies in the model's metadata."""
+"""Under which the schema is in the model's metadata."""
 
 _EXPECTED = {
     "double": "a finite number",

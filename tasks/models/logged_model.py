@@ -16,7 +16,7 @@ class SignatureColumn:
     """An input of a model's signature.
 
     Attributes:
-        name: Of the column; none where the signature names no columns.
+        name: Of the column; None if the signature names no columns.
         type: As MLflow writes it, such as `double`; of tensors and nested types another word.
         required: Whether it must be there.
     """
@@ -79,7 +79,7 @@ class LoggedModel:
         )
 
     def example(self) -> dict[str, list[Any]] | None:
-        """The input example, as JSON values by column; none without one, or of another form."""
+        """The input example, as JSON values by column; None without one, or of another form."""
         told = self.content.get("saved_input_example_info") or {}
         if told.get("type") != "dataframe" or told.get("pandas_orient") != "split":
             return None

@@ -116,7 +116,7 @@ def _in_short(error: Exception) -> str:
 
 
 class _MissingValues:
-    """A container of nodes that is told which way missing values go in a tree.
+    """A container of nodes that knows which way missing values go in a tree.
 
     skl2onnx 1.20 leaves that out for forests, and for gradient boosting gives truth values, where protobuf takes whole
     numbers only.

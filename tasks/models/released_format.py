@@ -39,6 +39,6 @@ def fetch_converted(client: "MlflowClient", version: "ModelVersion", folder: Pat
 
 
 def read_converted(folder: Path) -> bytes | None:
-    """The converted model that was put beside a version's files; none where the fitted one is served."""
+    """The converted model that was put beside a version's files; None if the fitted one is served."""
     path = folder / _FILE
     return path.read_bytes() if path.exists() else None

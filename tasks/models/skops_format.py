@@ -27,7 +27,7 @@ def load_model(content: bytes) -> "Pipeline":
 
 
 def trusted_types(content: bytes) -> list[str]:
-    """Check every part of a model file, and return the names that skops needs to be told to trust.
+    """Check every part of a model file, and return the names that skops must trust.
 
     Raises:
         ModelError: it holds something that everfit does not trust, or it is damaged.

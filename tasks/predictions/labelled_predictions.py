@@ -1,4 +1,4 @@
-"""The champion's answers in a window with what came true of them, as arrays that metrics read."""
+"""The champion's answers in a window with the known outcomes of them, as arrays that metrics read."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -34,9 +34,9 @@ class LabelledPredictions:
 
     Attributes:
         window: Of event time.
-        rows: Of the log, with `_label` (null where none is known) and the columns that were asked for.
+        rows: Of the log, with `_label` (null where none is known) and the columns that were requested.
         event_time: The column of the event time.
-        task: What is predicted.
+        task: The kind of target.
         classes: Those that the model knows, as text, in its order; none for a regression.
         others: Further ones, which other models know or other rows have.
     """
@@ -62,7 +62,7 @@ class LabelledPredictions:
 
     @cached_property
     def every_class(self) -> tuple[str, ...]:
-        """The classes that truth and scores are told in: the model's, those of the labels, and the others.
+        """The classes that truth and scores use: the model's, those of the labels, and the others.
 
         A binary model's are two, whatever else the labels say: its score is the probability of the second.
         """
@@ -76,7 +76,7 @@ class LabelledPredictions:
         return self.of(self.labelled)
 
     def of(self, chosen: npt.NDArray[np.bool_]) -> "LabelledPredictions":
-        """Some of the rows, told in the same classes."""
+        """Some of the rows, in the same classes."""
         return replace(self, rows=self.rows[chosen].reset_index(drop=True), others=self.every_class)
 
     def among(self, others: Iterable[str]) -> "LabelledPredictions":
@@ -104,9 +104,9 @@ class LabelledPredictions:
 
     @property
     def inclusion(self) -> Floats | None:
-        """The probability with which each row came to its label: 1, or less where labels were asked for by hand.
+        """The probability with which each row came to its label: 1, or less where labels were requested by hand.
 
-        None where all are 1, as usual. Metrics count a row by its inverse. Shape (rows,).
+        None if all are 1, as usual. Metrics count a row by its inverse. Shape (rows,).
         """
         return inclusion_of(self.rows)
 
@@ -135,8 +135,8 @@ def read_answers(
         known: The labels.
         window: Of event time.
         event_time: Its column.
-        until: What is known at this moment is all that is known.
-        task: What is predicted.
+        until: Only data known at this moment counts.
+        task: The kind of target.
         classes: Those that the champion knows, as text, in its order.
         version: The champion.
         also: Further columns, where the log has them.
@@ -157,9 +157,9 @@ def scores_of(rows: pd.DataFrame, task: TaskKind, known: Sequence[str], classes:
 
     Args:
         rows: Of the log.
-        task: What is predicted.
+        task: The kind of target.
         known: The classes that the model knows, in its order.
-        classes: Those that the scores of a multiclass model are told in.
+        classes: Those that the scores of a multiclass model use.
 
     Raises:
         DataError: a row has no score, or not one for each class that the model knows.

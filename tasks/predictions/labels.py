@@ -1,11 +1,11 @@
-"""Labels: what came true, by key; a correction supersedes, and what was believed before stays on record.
+"""Labels: the known outcomes, by key; a correction supersedes, and what was believed before stays on record.
 
 The table is only ever appended to. Which label counts is a question of time: at `until` it's the newest one of its key
 whose label time isn't after `until`. So the past can be asked what it knew then.
 
 Columns: `_key`, as in the dataset and the prediction log; `_label`, the class as text or the true number, as
 `_prediction` has it; `_label_time`, when it became known; `_origin`, where it came from; `_revision`, how many of
-the same key and time came before it; `_inclusion`, for a label that was asked for by hand the probability with which
+the same key and time came before it; `_inclusion`, for a label that was requested by hand the probability with which
 its row was picked, else null; `_day`, of the label time.
 """
 
@@ -38,7 +38,7 @@ _COLUMNS = [KEY, LABEL, LABEL_TIME, ORIGIN, REVISION, INCLUSION]
 
 
 class RecordedLabels(Record):
-    """What became of labels that came in. Always `read == added + corrected + unchanged + older`."""
+    """The outcome for labels that came in. Always `read == added + corrected + unchanged + older`."""
 
     read: int = Field(default=0, description="Labels that came in.")
     added: int = Field(default=0, description="Of keys that had none.")
@@ -65,7 +65,7 @@ def label_rows(
         keys: Hashes of the rows' keys; shape (rows,).
         target: The labels; shape (rows,). Rows without one are left out.
         label_time: When each became known, in UTC; shape (rows,).
-        task: What is predicted.
+        task: The kind of target.
         origin: Where they come from, such as `source` or the client's name.
         inclusion: With which probability each row was picked to be labelled by hand; shape (rows,).
 
@@ -158,7 +158,7 @@ def known_at(table: Table, until: "datetime", keys: "pd.Series | None" = None) -
 
 
 def _batches(table: Table, window: Window | None = None) -> Iterator[pd.DataFrame]:
-    """All columns, of a table too that was begun before labels were asked for by hand."""
+    """All columns, of a table too that was begun before labels were requested by hand."""
     there = table.columns()
     for frame in table.batches(window, LABEL_TIME, [name for name in _COLUMNS if name in there]):
         yield frame if INCLUSION in there else frame.assign(**{INCLUSION: np.nan})
@@ -198,7 +198,7 @@ def read_labelled(
         labels: The labels.
         window: Of event time.
         event_time: Its column.
-        until: What is known at this moment is all that is known.
+        until: Only data known at this moment counts.
         **wanted: Passed on to `everfit.tasks.predictions.prediction_log.read`.
     """
     frame = prediction_log.read(predicted, window, event_time, **wanted)

@@ -47,7 +47,7 @@ def fitted(table: Table, log: "DeltaTable", rows: "pa.Table") -> "tuple[DeltaTab
         rows: That are to go into it.
 
     Returns:
-        The log, opened anew if it was changed, and the rows.
+        The log, opened again if it was changed, and the rows.
 
     Raises:
         DataError: a value doesn't fit the log's type for its column.
@@ -73,7 +73,7 @@ def fitted(table: Table, log: "DeltaTable", rows: "pa.Table") -> "tuple[DeltaTab
 
 
 def _widen(table: Table, log: "DeltaTable", name: str) -> "DeltaTable":
-    """Write the log anew with a column of fractions in place of one of whole numbers."""
+    """Write the log again with a column of fractions in place of one of whole numbers."""
     import pyarrow as pa
     from deltalake import CommitProperties, write_deltalake
     from deltalake.exceptions import DeltaError

@@ -149,7 +149,7 @@ def append(table: Table, rows: "pa.Table", writer: str, number: int = 1) -> None
     Args:
         table: The model's prediction log.
         rows: As `to_rows` makes them.
-        writer: Who writes.
+        writer: The process that writes.
         number: Which of the writer's appends it is; one that isn't higher than its last adds nothing.
 
     Raises:

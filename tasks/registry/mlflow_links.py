@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def run_page(client: "MlflowClient", settings: Settings, run_id: str, file: str = "") -> str | None:
-    """The address of a run's page, or of a file of it; none where MLflow is a database that nobody serves."""
+    """The address of a run's page, or of a file of it; None if MLflow is a database that nobody serves."""
     base = settings.mlflow_page or os.environ.get("MLFLOW_TRACKING_URI", "")
     if not base.startswith(("http://", "https://")):
         return None

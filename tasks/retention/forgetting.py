@@ -1,6 +1,6 @@
 """Forgetting: all that is kept of the rows of a key is taken away, once, and it is on record that it was.
 
-The record has a digest of what was asked for, and not the key itself: who knows the key can find it.
+The record has a digest of what was requested, and not the key itself: who knows the key can find it.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ class Forgotten(Record):
     """What was taken away."""
 
     model: str
-    request: str = Field(description="Digest of the key that was asked for.")
+    request: str = Field(description="Digest of the key that was requested.")
     at: AwareDatetime
     by: str
     rows: dict[str, int] = Field(description="Rows removed, by table.")
@@ -53,8 +53,8 @@ def forget_key(context: Context, wanted: Sequence[str], at: datetime, by: str) -
     Args:
         context: The model and where its things are.
         wanted: `COLUMN=VALUE` of the key's columns, or of some of them.
-        at: When it is asked for.
-        by: Who asks.
+        at: When it is requested.
+        by: The caller.
 
     Raises:
         BusyError: a turn of the model is running.

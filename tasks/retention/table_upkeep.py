@@ -1,7 +1,7 @@
 """The upkeep of one Delta table: rows that are too old, small files, and files that no state needs any more.
 
 Each of these may be broken off and done again, and may be done while others write: what they were about to write
-over a state that is gone is refused by Delta, and they compare anew.
+over a state that is gone is refused by Delta, and they compare again.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence

@@ -33,7 +33,7 @@ class TurnFacts(Record):
     waits: bool = Field(default=False, description="Whether its challenger waits for a person, or is on trial.")
     version: int | None = Field(default=None, description="The model version that it registered.")
     snapshot: int | None = Field(default=None, description="The dataset's version that it trained on.")
-    staged: bool = Field(default=False, description="Whether the rows that it read still lie in its folder.")
+    staged: bool = Field(default=False, description="Whether the rows that it read still are in its folder.")
     copies: bool = Field(default=False, description="Whether copies of its models, besides the registry's, still do.")
 
 
@@ -102,7 +102,7 @@ def _is_kept(turn: TurnFacts, facts: Facts, history: timedelta) -> bool:
 
 def _versions_to_drop(over: Iterable[TurnFacts], facts: Facts) -> tuple[int, ...]:
     """Versions of turns that are over; one that everfit has not registered is none of its business."""
-    # The registry gives the number of a deleted last version once more, and predictions are on record by that number.
+    # The registry gives the number of a deleted last version again, and predictions are on record by that number.
     last = max(facts.versions, default=0)
     made = {turn.version for turn in over if turn.version is not None}
     return tuple(sorted((made & set(facts.versions)) - facts.needed - {last}))

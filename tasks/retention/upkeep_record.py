@@ -9,7 +9,7 @@ from everfit.tasks.ledger import Decision, Ledger
 
 
 class UpkeepDone(Record):
-    """What was done, or would be; numbers by table."""
+    """The actions, or would be; numbers by table."""
 
     model: str
     at: AwareDatetime
@@ -77,7 +77,7 @@ def ended_by(ledger: Ledger, model: str, turn_id: str) -> Decision | None:
 
 
 def markdown(done: UpkeepDone) -> str:
-    """What was done, for the artifact in the Prefect UI."""
+    """The actions, for the artifact in the Prefect UI."""
     lines = [f"# {done.model}: upkeep of {done.at:%Y-%m-%d %H:%M} UTC", "", *(f"- {told}" for told in done.told())]
     if done.broken_turns:
         lines += [

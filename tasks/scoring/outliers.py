@@ -6,7 +6,7 @@ data, of a value as far out in its tail, or of a category as rare. The negative 
 added, so that one wild value isn't lost among many features. It looks at each feature by itself and needs no more than
 tables, so that a row costs microseconds, where a forest of isolation trees takes longer than the model.
 
-The sum is told as the share of rows of the hold-out that are less unlike the training data, from 0 to 1.
+The sum is given as the share of rows of the hold-out that are less unlike the training data, from 0 to 1.
 """
 
 import math
@@ -130,7 +130,7 @@ class OutlierDetector(Record):
 
         Args:
             profile: Of what the model was trained on.
-            sample: Rows that it hasn't seen, by which the sum is told as a share.
+            sample: Rows that it hasn't seen, by which the sum is given as a share.
         """
         found = [FeatureSurprisal.of(column) for column in profile.columns if column.role == "feature"]
         raw = cls(features=tuple(one for one in found if one is not None and one.name in sample), levels=())
@@ -190,7 +190,7 @@ def columns_of(frame: pd.DataFrame, detector: OutlierDetector) -> dict[str, list
 
 
 def read_detector(folder: Path) -> OutlierDetector | None:
-    """The detector that was put beside a model; none without one."""
+    """The detector that was put beside a model; None without one."""
     path = folder / Path(FILE).name
     return OutlierDetector.model_validate_json(path.read_text(encoding="utf-8")) if path.exists() else None
 

@@ -39,7 +39,7 @@ _ARGMAX_MODULES = (
 
 @dataclass(frozen=True)
 class Scores:
-    """What a model says of some rows.
+    """Predictions of a model for some rows.
 
     Attributes:
         values: What the estimator's `predict` gives; shape (rows,).
@@ -146,7 +146,7 @@ class Scorer:
         return self._scores(self._last, self.short_way.matrix(columns))
 
     def outlier_scores(self, columns: Mapping[str, Sequence[Any]], rows: int) -> list[float] | list[None]:
-        """How unlike the training data checked rows are, from 0 to 1; None where the model has no such check."""
+        """How unlike the training data checked rows are, from 0 to 1; None if the model has no such check."""
         return [None] * rows if self.outliers is None else self.outliers.score(columns, rows)
 
     def _scores(
@@ -238,7 +238,7 @@ def score_window(scorer: Scorer, chunks: "Iterable[pd.DataFrame]", table: Table,
         scorer: The model.
         chunks: The window's rows, in pieces that fit in memory, in any order.
         table: The prediction log.
-        batch: What the rows are.
+        batch: The rows.
 
     Returns:
         How many predictions were added.

@@ -1,4 +1,4 @@
-"""What has come to a source since somebody was last told: pure, but for the look at the source itself."""
+"""What has come to a source since somebody was last notified: pure, but for the look at the source itself."""
 
 import hashlib
 import json
@@ -38,7 +38,7 @@ class Announced(Record):
     """What is kept between looks.
 
     Attributes:
-        content: The source's content of which somebody was told: identity by name.
+        content: The source's content of which somebody was notified: identity by name.
         pending: What may not have been told yet, because the last look was killed in the middle of it.
     """
 
@@ -49,7 +49,7 @@ class Announced(Record):
 def arrival(
     model: str, content: Mapping[str, str], told: Announced, accepted: Mapping[str, FileState], until: datetime
 ) -> Arrival | None:
-    """What has come that nobody was told of, and that no turn has taken; none if nothing has.
+    """What has come that nobody was notified of, and that no turn has taken; None if nothing has.
 
     Args:
         model: Name of the model.

@@ -43,7 +43,7 @@ def rows_at_once(columns: int) -> int:
 
 
 def check_columns(found: Sequence[str], roles: ColumnRoles, where: str) -> None:
-    """Refuse a table whose columns can't be told apart, or are too many.
+    """Refuse a table whose columns aren't distinct, or are too many.
 
     Raises:
         SourceError: a name occurs twice, or there are more than `MAX_COLUMNS` and the spec doesn't say which it wants.
@@ -145,13 +145,13 @@ def time_filter(schema: "pa.Schema", event_time: str | None, window: Window) -> 
     if zone is None:  # times without a zone are UTC
         until, since = until.tz_convert(None), since.tz_convert(None) if since is not None else None
     condition = pds.field(event_time) < until
-    # Rows without a time are let through, so that they are told of and not lost.
+    # Rows without a time are let through, so that they are reported and not lost.
     condition = condition if since is None else condition & (pds.field(event_time) >= since)
     return condition | pds.field(event_time).is_null()
 
 
 def dated(frame: pd.DataFrame, roles: ColumnRoles, time_format: str | None, where: str) -> pd.DataFrame:
-    """The rows with times in UTC; one that has none where it should is told of in `_faults`.
+    """The rows with times in UTC; one without a required time is reported in `_faults`.
 
     Raises:
         SourceError: a column of times holds something else.
@@ -174,7 +174,7 @@ def dated(frame: pd.DataFrame, roles: ColumnRoles, time_format: str | None, wher
 
 
 def within(frame: pd.DataFrame, roles: ColumnRoles, window: Window) -> pd.DataFrame:
-    """The rows of a window, and those without a time, which are not lost but told of."""
+    """The rows of a window, and those without a time, which are not lost but reported."""
     if roles.event_time is None or roles.event_time not in frame.columns:
         return frame
     times = frame[roles.event_time]

@@ -17,13 +17,16 @@ if TYPE_CHECKING:
     import pyarrow.csv
 
 _DELIMITERS = ",;\t|"
-_CONVERSION = re.compile(r"In CSV column #(\d+): CSV conversion error to ([^:]+): invalid value '(.*)'", re.DOTALL)
+# Where Arrow has one thread only, its message names the row too.
+_CONVERSION = re.compile(
+    r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error to ([^:]+): invalid value '(.*)'", re.DOTALL
+)
 
 
 def read_csv(path: str, source: FilesSource, roles: ColumnRoles, where: str) -> "Iterator[pa.RecordBatch]":
     """Read CSV with the narrowest types that fit all of the file.
 
-    The file is parsed twice: types that are told from its beginning may not hold to its end.
+    The file is parsed twice: types inferred from its beginning may not hold to its end.
 
     Raises:
         SourceError: it is not CSV, or not in the encoding given.
@@ -78,7 +81,7 @@ def read_csv(path: str, source: FilesSource, roles: ColumnRoles, where: str) -> 
             told = f"a line is longer than {BLOCK >> 20} MiB, or a quotation mark is never closed"
         else:
             told = _with_row_number(rows, told)
-        raise SourceError(f"{where} can't be read as CSV: {told}; mend the file") from error
+        raise SourceError(f"{where} can't be read as CSV: {told}; repair the file") from error
 
 
 def _fits(rows: Any, header: list[str], types: "dict[str, pa.DataType]") -> bool:

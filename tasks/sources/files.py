@@ -248,7 +248,7 @@ def _tables(
     except SourceError:
         raise
     except (pa.ArrowException, OSError, ValueError, EOFError) as error:
-        raise SourceError(f"{where} can't be read as {file.format}: {_first_line(error)}; mend the file") from error
+        raise SourceError(f"{where} can't be read as {file.format}: {_first_line(error)}; repair the file") from error
 
 
 @contextmanager

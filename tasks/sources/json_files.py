@@ -42,7 +42,7 @@ def _blocks(path: str, where: str) -> Iterator[bytes]:
             else:
                 rest += more
             if len(rest) > _LONGEST_LINE:
-                raise SourceError(f"{where} has a line longer than {_LONGEST_LINE >> 20} MiB; mend the file")
+                raise SourceError(f"{where} has a line longer than {_LONGEST_LINE >> 20} MiB; repair the file")
     if rest.strip():
         yield rest
 
@@ -62,7 +62,7 @@ def _json_block(block: bytes, line: int, encoding: str, where: str) -> "pa.Table
 
 
 def _mixed_json(block: bytes, line: int, where: str) -> "pa.Table":
-    """Lines whose values change their type, by way of Python; the mistake of one that is no object is told."""
+    """Lines whose values change their type, by way of Python; the mistake of one that is no object is reported."""
     import orjson
     import pyarrow as pa
 
@@ -73,9 +73,9 @@ def _mixed_json(block: bytes, line: int, where: str) -> "pa.Table":
         try:
             row = orjson.loads(text)
         except orjson.JSONDecodeError as error:
-            raise SourceError(f"{where}, line {number:,}: {error}; mend the file") from error
+            raise SourceError(f"{where}, line {number:,}: {error}; repair the file") from error
         if not isinstance(row, dict):
-            raise SourceError(f"{where}, line {number:,} holds {type(row).__name__}, not an object; mend the file")
+            raise SourceError(f"{where}, line {number:,} holds {type(row).__name__}, not an object; repair the file")
         rows.append(row)
     return _table(rows, pa)
 

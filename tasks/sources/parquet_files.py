@@ -21,7 +21,7 @@ def read_parquet(
     """Read the rows of a window, a part of a row group at a time.
 
     Raises:
-        SourceError: its columns can't be told apart, or are too many.
+        SourceError: its columns aren't distinct, or are too many.
     """
     import pyarrow.dataset as pds
 
@@ -41,7 +41,7 @@ def read_parquet(
 
 
 def newest_in_parquet(filesystem: "AbstractFileSystem | None", path: str, event_time: str | None) -> datetime | None:
-    """The newest event time by the file's statistics; None where it has none."""
+    """The newest event time by the file's statistics; None if it has none."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -17,7 +17,7 @@ def read_source(
 
     Args:
         source: Where they are.
-        roles: What the columns are for.
+        roles: The roles of the columns.
         window: Of event time; sources without event times give all their rows.
         marks: The files read earlier, which are left out unless they changed; those read now are added.
         strict: Whether a column that the spec names must be there; else only key and event time must.

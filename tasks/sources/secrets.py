@@ -12,7 +12,7 @@ def reveal(secret: SecretStr, what: str) -> str:
 
     Args:
         secret: The secret, or `env:NAME`, or `block:NAME`.
-        what: Told in errors, such as `source.url`.
+        what: Named in errors, such as `source.url`.
 
     Raises:
         SourceError: there is no such variable or block.

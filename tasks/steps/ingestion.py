@@ -124,7 +124,7 @@ def commit(turn: OpenTurn, batch: Batch, validation: Validation) -> None:
     Args:
         turn: The turn.
         batch: As it was validated.
-        validation: What was found.
+        validation: The findings.
 
     Returns:
         None.
@@ -229,7 +229,7 @@ def training_data(turn: OpenTurn) -> TrainingData:
         turn: The turn, once it has its split and its snapshot.
 
     Returns:
-        The training data. Its rows are read from the workspace when they are asked for.
+        The training data. Its rows are read from the workspace when they are requested.
 
     Raises:
         DataError: The turn has no snapshot or no split yet.

@@ -51,7 +51,7 @@ def open_turn(
     Raises:
         BusyError: Another turn of the model is running.
         SpecError: There is no such model, or its spec is wrong.
-        DataError: `until` lies in the future.
+        DataError: `until` is in the future.
 
     Example:
         >>> with everfit.tasks.open_turn("deliveries", reason="only checking") as turn:

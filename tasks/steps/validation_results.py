@@ -1,4 +1,4 @@
-"""What a validation found, where people look for it: a page in MLflow, a table in Prefect."""
+"""The findings of a validation, where people look for it: a page in MLflow, a table in Prefect."""
 
 from typing import Any
 

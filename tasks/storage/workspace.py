@@ -43,7 +43,7 @@ def check_store(uri: str) -> None:
     """Refuse a store that doesn't honour conditional puts, without which two writers overwrite each other's commits.
 
     Args:
-        uri: `s3://bucket/prefix`; one small object is put there, once more, and taken away.
+        uri: `s3://bucket/prefix`; one small object is put there, again, and taken away.
 
     Raises:
         WorkspaceError: the store can't be reached or written to, or it lets the second put through.

@@ -55,7 +55,7 @@ def fit(spec: ModelSpec, features: list[str], candidate: str, setting: Setting, 
 
 
 def recency_weights(times: pd.Series, half_life: timedelta | None) -> npt.NDArray[np.float64] | None:
-    """Weights that halve with every half-life before the newest row; none where all rows weigh the same."""
+    """Weights that halve with every half-life before the newest row; None if all rows weigh the same."""
     if half_life is None:
         return None
     age = (times.max() - times) / half_life

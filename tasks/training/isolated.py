@@ -180,7 +180,7 @@ def _answer(asked: dict[str, Any]) -> dict[str, Any]:
         return {"found": fitted.model_dump(mode="json")}
     except EverfitError as error:
         return {"error": f"{candidate}: {error}"}
-    except Exception as error:  # noqa: BLE001 - an estimator may raise anything, and it is told
+    except Exception as error:  # noqa: BLE001 - an estimator may raise anything, and it is reported
         return {"error": f"{candidate}: {type(error).__name__}: {error}"}
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

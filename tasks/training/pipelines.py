@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 MAX_CATEGORIES = 200
-"""Categories of a column that are told apart; the rarer ones are taken together."""
+"""Categories of a column that are kept apart; the rarer ones are taken together."""
 
 SPACES: dict[str, dict[str, Space]] = {
     "hist_gradient_boosting": {
@@ -60,7 +60,7 @@ def build_pipeline(
 
     Args:
         candidate: One of `everfit.blocks.training.CANDIDATES`, or `package.module:factory`.
-        task: What is predicted.
+        task: The kind of target.
         features: Rows that tell the columns' kinds; shape (rows, features).
         seed: Of the estimator.
         parameters: Hyperparameters in place of the defaults.

@@ -36,7 +36,7 @@ class Fitted(Record):
     trained_on: Sample | Window
     features: tuple[str, ...]
     setting: Setting = Field(default_factory=Setting)
-    threshold: float | None = Field(default=None, description="Best in value on later rows; none without a value.")
+    threshold: float | None = Field(default=None, description="Best in value on later rows; None without a value.")
 
 
 def read_model(fitted: Fitted, workspace: Workspace) -> "Pipeline":

@@ -228,7 +228,7 @@ def score_setting(
                 break
     except TimeLimitReached:
         error = "took longer than training.time_limit"
-    except Exception as problem:  # noqa: BLE001 - an estimator may raise anything, and it is told in the try
+    except Exception as problem:  # noqa: BLE001 - an estimator may raise anything, and it is reported in the try
         error = f"{type(problem).__name__}: {problem}"
     return TuningTrial(
         setting=asked.setting,

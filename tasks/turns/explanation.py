@@ -1,6 +1,6 @@
 """Explain: one turn's story from the ledger, as plain data for terminals and programs.
 
-Records are read as they were written, by whatever version of everfit: what one of them lacks is told as unknown.
+Records are read as they were written, by whatever version of everfit: what one of them lacks is shown as unknown.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""A turn's record: all that it found and decided, and how it is told to people and programs."""
+"""A turn's record: all that it found and decided, and how it is shown to people and programs."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -38,7 +38,7 @@ JUDGED = frozenset({PROMOTED, CHAMPION_KEPT, AWAITING_APPROVAL, DECLINED, ON_TRI
 
 
 class TurnRecord(Record):
-    """What a turn found, in the order of its steps; None where it did not come to that."""
+    """The findings of a turn, in the order of its steps; None if it did not come to that."""
 
     own_flow: str = Field(default="", description="Name of the user's own flow that ran it; empty for everfit's.")
     batch: Batch | None = None
@@ -111,13 +111,13 @@ def check_until(until: datetime, now: datetime | None = None) -> datetime:
         now: The present; by default the clock's. This is a check of the input, not a decision.
 
     Raises:
-        DataError: `until` lies in the future.
+        DataError: `until` is in the future.
     """
     until = until.replace(tzinfo=UTC) if until.tzinfo is None else until.astimezone(UTC)
     until = datetime.combine(until.date(), until.time(), UTC)
     now = now or datetime.now(UTC)
     if until > now + timedelta(minutes=1):  # clocks differ a little between machines
-        raise DataError(f"until {until.isoformat()!r} lies in the future; give a moment that has passed")
+        raise DataError(f"until {until.isoformat()!r} is in the future; give a moment that has passed")
     return until
 
 
@@ -179,7 +179,7 @@ _HEADLINES = {
     DECLINED: "the challenger was declined",
     SUPERSEDED: "the champion changed meanwhile",
     ON_TRIAL: "tried on live traffic",
-    RETURNED: "the challenger was taken back from its trial",
+    RETURNED: "the challenger was withdrawn from its trial",
 }
 
 

@@ -1,7 +1,16 @@
 """The checker of prose finds what it is for, and nothing in plain sentences."""
 
 import pytest
-from support.prose import PHRASES, Text, findings_in, read_phrases, texts_of_code, texts_of_document
+from support.prose import (
+    PHRASES,
+    Finding,
+    Text,
+    above_limits,
+    findings_in,
+    read_phrases,
+    texts_of_code,
+    texts_of_document,
+)
 
 LIST = read_phrases(PHRASES.read_text(encoding="utf-8"))
 
@@ -51,3 +60,11 @@ def test_headings_and_code_of_documents_are_left_out() -> None:
 def test_an_entry_of_the_list_is_a_pattern_and_an_advice() -> None:
     assert all(advice for _, advice in LIST)
     assert list(findings_in("a.py", Text(1, "nothing here"), LIST)) == []
+
+
+def test_a_folder_may_have_as_many_findings_as_its_limit_and_others_none() -> None:
+    old = [Finding("tasks/gate/a.py", line, "told", "") for line in (1, 2)]
+    new = Finding("flows/b.py", 1, "anew", "")
+    assert above_limits(old, "tasks/gate 2") == []
+    assert above_limits([*old, new], "tasks/gate 2") == [new]
+    assert above_limits([*old, new], "tasks/gate 1") == [*old, new]

@@ -14,7 +14,7 @@ from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.registry import model_registry
 from everfit.tasks.turns.context import Context
 
-pytestmark = [pytest.mark.usefixtures("prefect_server"), pytest.mark.long]
+pytestmark = pytest.mark.usefixtures("prefect_server")
 
 UNTIL = datetime(2024, 3, 1, tzinfo=UTC)
 

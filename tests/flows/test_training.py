@@ -199,7 +199,7 @@ def test_a_mistake_is_one_clear_error_and_changes_nothing(model: str, workspace:
     ("until", "words"),
     [
         (datetime(2023, 1, 1, tzinfo=UTC), "has no row before 2023-01-01"),
-        (datetime.now(UTC) + timedelta(days=2), "lies in the future"),
+        (datetime.now(UTC) + timedelta(days=2), "is in the future"),
     ],
 )
 def test_a_moment_without_data_is_an_error(model: str, workspace: Path, until: datetime, words: str):

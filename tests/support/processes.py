@@ -19,6 +19,11 @@ forked.set_forkserver_preload(
         "mlflow",
         "sklearn.ensemble",
         "great_expectations",
+        "mlflow.sklearn",
+        "deltalake",
+        "optuna",
+        "shap",
+        "skops.io",
     ]
 )
 

@@ -98,7 +98,7 @@ class FastBoosting:
                 self._predict_from(tree.nodes, given, tree.raw_left_cat_bitsets, self._known, self._places, 1, out)
         total = np.broadcast_to(self._baseline.reshape(-1, 1), (self._width, rows)).copy()
         for of_iteration in values.reshape(-1, self._width, rows):
-            total += of_iteration  # one after the other: rounding hangs on the order, and so does being the same
+            total += of_iteration  # one after the other: rounding depends on the order, and so does being the same
         return total.T
 
     def _agrees(self) -> bool:

@@ -2,7 +2,7 @@
 
 What scikit-learn does for one row takes milliseconds: a frame, a column transformer, an encoder that makes hundreds of
 columns of noughts and ones, and their product with the coefficients. All of that is a sum over the columns of the
-input, and what a column adds hangs on its value alone: for a text one of as many numbers as it has categories, for a
+input, and what a column adds depends on its value alone: for a text one of as many numbers as it has categories, for a
 number a multiple of it. Those are made here by asking the fitted encoder about every category. A pipeline of another
 form has no short way, and before one is used it's compared with the long way: rounding apart, both give the same.
 """
