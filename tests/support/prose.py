@@ -17,38 +17,8 @@ ROOT = Path(__file__).parents[2]
 PHRASES = Path(__file__).with_name("phrases.txt")
 CODE = ("blocks", "tasks", "flows", "deployments", "infra", "examples")
 DOCUMENTS = ("*.md", "docs/**/*.md", ".github/**/*.md")
-NOT_YET = frozenset(
-    {
-        "SECURITY.md",
-        "blocks",
-        "deployments/cli",
-        "deployments/demo",
-        "deployments/init",
-        "deployments/server",
-        "docs/spec.md",
-        "flows",
-        "infra/__init__.py",
-        "infra/serving",
-        "tasks/batch",
-        "tasks/core",
-        "tasks/data",
-        "tasks/ledger",
-        "tasks/models",
-        "tasks/monitoring",
-        "tasks/predictions",
-        "tasks/registry",
-        "tasks/release",
-        "tasks/retention",
-        "tasks/scoring",
-        "tasks/sources",
-        "tasks/steps",
-        "tasks/storage",
-        "tasks/training",
-        "tasks/triage",
-        "tasks/turns",
-    }
-)
-"""Folders and files whose prose is not yet checked."""
+NOT_YET = Path(__file__).with_name("prose_not_yet.txt")
+"""Folders and files whose prose still has findings, each with their number; it may only fall."""
 
 _CLAUSE_FIRST = re.compile(r"(What|Who|Whoever|Whatever|Whichever|Whose)\b[^?]*\Z", re.DOTALL)
 _SENTENCE_END = re.compile(r"(?<=[.!?:])\s+|\n\s*\n|\n(?=\s*[-*|#>]|\s*\d+\. |\s*[A-Za-z_]+: )")

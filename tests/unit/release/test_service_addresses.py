@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.blocks.releasing import ReleasePolicy
-from everfit.tasks.monitoring.signals.service_health import ask_services
+from everfit.tasks.monitoring.signals.service_health import read_services
 from everfit.tasks.release import serving_verification
 from everfit.tasks.release.service_addresses import addresses_of
 
@@ -93,7 +93,7 @@ def test_a_pod_that_goes_while_it_is_waited_for_is_waited_for_no_longer(
 def test_each_address_is_watched(pods: Callable[[Pods], str]) -> None:
     service = pods({"127.0.0.1": 2, "127.0.0.2": 1})
 
-    found = ask_services([service], "delays", MonitoringPolicy(), datetime.now(UTC))
+    found = read_services([service], "delays", MonitoringPolicy(), datetime.now(UTC))
 
     assert [one.name.partition(":")[0] for one in found] == ["127.0.0.1", "127.0.0.2"]
 
@@ -101,7 +101,7 @@ def test_each_address_is_watched(pods: Callable[[Pods], str]) -> None:
 def test_a_name_without_an_address_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     service = "dns+http://nowhere.invalid:8080"
     assert "has no address" in str(why(service, monkeypatch))
-    (told,) = ask_services([service], "delays", MonitoringPolicy(), datetime.now(UTC))
+    (told,) = read_services([service], "delays", MonitoringPolicy(), datetime.now(UTC))
     assert told.problem is not None
     assert "has no address" in told.problem
 
