@@ -9,10 +9,10 @@ def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
     """Check the gain in business value per row."""
     if policy.business_value is None:
         return
-    found, first = evidence.business_value, evidence.champion_version is None
-    before = 0.0 if first else None if found is None else found.champion
-    value = None if found is None or found.challenger is None or before is None else found.challenger - before
-    unit = f" in {found.unit}" if found and found.unit else ""
+    worth, first = evidence.business_value, evidence.champion_version is None
+    before = 0.0 if first else None if worth is None else worth.champion
+    value = None if worth is None or worth.challenger is None or before is None else worth.challenger - before
+    unit = f" in {worth.unit}" if worth and worth.unit else ""
     what = f"the gain per row over {'no action' if first else 'the champion'}{unit}"
     yield judge("business value", value, policy.business_value.min_gain, at_most=False, what=what)
 

@@ -9,8 +9,8 @@ def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
     """Check the distance of probabilities from outcomes."""
     if policy.calibration is None:
         return
-    found = evidence.calibration
-    value, before = (None, None) if found is None else (found.challenger, found.champion)
+    error = evidence.calibration
+    value, before = (None, None) if error is None else (error.challenger, error.champion)
     if policy.calibration.max_error is not None:
         what = "the expected calibration error"
         yield judge("calibration", value, policy.calibration.max_error, at_most=True, what=what)

@@ -9,31 +9,33 @@ from everfit.tasks.gate.evidence import Check, Evidence
 def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
     if evidence.champion_version is None:
         return
-    name, found = "comparison", evidence.comparison
-    if found is None:
+    name, paired = "comparison", evidence.comparison
+    if paired is None:
         what = f"how the challenger compares with champion {evidence.champion_version}"
         yield missing(name, what, evidence.not_measured.get(name))
         return
-    if found.confidence < policy.confidence:
-        yield too_unsure(name, found, policy)
+    if paired.confidence < policy.confidence:
+        yield too_unsure(name, paired, policy)
         return
     bound = policy.min_gain if policy.margin is None else -policy.margin
-    passed = found.lower > bound
+    passed = paired.lower > bound
     asked = f"it must be above {number(bound)}"
-    joined = "but" if found.difference > 0 and not passed else "and"
-    sure = f"the {percent(found.confidence)} lower bound of the gain is {number(found.lower)} on {found.rows:,} rows"
-    reason = f"{_told(found)}, {joined} {sure}; {asked}"
-    if found.method == "identical":
+    joined = "but" if paired.difference > 0 and not passed else "and"
+    sure = f"the {percent(paired.confidence)} lower bound of the gain is {number(paired.lower)} on {paired.rows:,} rows"
+    reason = f"{_difference(paired)}, {joined} {sure}; {asked}"
+    if paired.method == "identical":
         reason = (
-            f"the challenger answers exactly as the champion does on {found.rows:,} rows; the gain is 0, and {asked}"
+            f"the challenger answers exactly as the champion does on {paired.rows:,} rows; the gain is 0, and {asked}"
         )
-    yield Check(name=name, passed=passed, value=found.lower, bound=bound, reason=reason)
+    yield Check(name=name, passed=passed, value=paired.lower, bound=bound, reason=reason)
 
 
-def _told(found: PairedComparison) -> str:
-    above = "above" if found.challenger > found.champion else "below"
-    by = f"{number(abs(found.difference))} {above}" if found.difference else "equal to"
-    return f"the challenger's {found.metric} {number(found.challenger)} is {by} the champion's {number(found.champion)}"
+def _difference(paired: PairedComparison) -> str:
+    above = "above" if paired.challenger > paired.champion else "below"
+    by = f"{number(abs(paired.difference))} {above}" if paired.difference else "equal to"
+    return (
+        f"the challenger's {paired.metric} {number(paired.challenger)} is {by} the champion's {number(paired.champion)}"
+    )
 
 
 CHECK = GateCheck(

@@ -8,19 +8,19 @@ from everfit.tasks.gate.evidence import Check, Evidence
 def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
     if not policy.dummy:
         return
-    found = evidence.dummy_comparison
-    if found is None:
+    paired = evidence.dummy_comparison
+    if paired is None:
         what = f"how the challenger's {evidence.metric} compares with that of a dummy baseline"
         yield missing("dummy", what, evidence.not_measured.get("dummy"))
         return
-    if found.confidence < policy.confidence:
-        yield too_unsure("dummy", found, policy)
+    if paired.confidence < policy.confidence:
+        yield too_unsure("dummy", paired, policy)
         return
-    passed = found.lower > 0
-    told = f"the challenger's {found.metric} {number(found.challenger)} against the dummy's {number(found.champion)}"
-    sure = f"the {percent(found.confidence)} lower bound of its gain is {number(found.lower)}"
-    reason = f"{told}: {sure}; it must be above 0"
-    yield Check(name="dummy", passed=passed, value=found.lower, bound=0, reason=reason)
+    passed = paired.lower > 0
+    both = f"the challenger's {paired.metric} {number(paired.challenger)} against the dummy's {number(paired.champion)}"
+    sure = f"the {percent(paired.confidence)} lower bound of its gain is {number(paired.lower)}"
+    reason = f"{both}: {sure}; it must be above 0"
+    yield Check(name="dummy", passed=passed, value=paired.lower, bound=0, reason=reason)
 
 
 CHECK = GateCheck(

@@ -12,7 +12,7 @@ def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
     if suspects is None:
         yield missing("leaks", "whether a feature leaks the label")
     else:
-        told = (
+        advice = (
             f"{', '.join(suspects)}: suspected of knowing the label; put under columns.ignore what does, and under "
             f"training.allow_leaks what doesn't"
         )
@@ -21,7 +21,7 @@ def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
             passed=not suspects,
             value=len(suspects),
             bound=0,
-            reason=told if suspects else "no feature is suspected of knowing the label",
+            reason=advice if suspects else "no feature is suspected of knowing the label",
         )
 
 

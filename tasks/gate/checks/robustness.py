@@ -9,11 +9,11 @@ def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
     """Check the share of predictions that flip under small changes."""
     if policy.robustness is None:
         return
-    found = evidence.robustness
+    flips = evidence.robustness
     what = "the share of predictions that flip" + (
-        f" under {found.perturbation}" if found and found.perturbation else ""
+        f" under {flips.perturbation}" if flips and flips.perturbation else ""
     )
-    value = None if found is None else found.flip_share
+    value = None if flips is None else flips.flip_share
     yield judge("robustness", value, policy.robustness.max_flip_share, at_most=True, what=what)
 
 

@@ -9,20 +9,20 @@ def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
     """Check that the prediction service's own code can serve the model, and within its limits."""
     if policy.serving is None:
         return
-    found = evidence.serving
-    if found is None:
+    trial = evidence.serving
+    if trial is None:
         yield missing("serving", "whether the prediction service can load the model and answers as in training")
         return
-    passed = found.loaded and found.same_predictions
+    passed = trial.loaded and trial.same_predictions
     reason = "the prediction service loads the model and answers as in training"
     if not passed:
-        failing = "answers otherwise than in training" if found.loaded else "can't load the model"
-        reason = f"the prediction service {failing}" + (f": {found.problem}" if found.problem else "")
+        failing = "answers otherwise than in training" if trial.loaded else "can't load the model"
+        reason = f"the prediction service {failing}" + (f": {trial.problem}" if trial.problem else "")
     yield Check(name="serving", passed=passed, reason=reason)
     for name, value, bound in (
-        ("p99_ms", found.p99_ms, policy.serving.p99_ms),
-        ("size_mb", found.size_mb, policy.serving.size_mb),
-        ("memory_mb", found.memory_mb, policy.serving.memory_mb),
+        ("p99_ms", trial.p99_ms, policy.serving.p99_ms),
+        ("size_mb", trial.size_mb, policy.serving.size_mb),
+        ("memory_mb", trial.memory_mb, policy.serving.memory_mb),
     ):
         if bound is not None:
             yield judge(f"serving {name}", value, bound, at_most=True, what=f"{name} in the prediction service")
