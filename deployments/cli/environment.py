@@ -157,6 +157,7 @@ def start_temporary_server() -> Callable[[], None]:
             importlib.import_module(name)
         while not _answers(url):
             if server.poll() is not None or time.monotonic() > deadline:
+                server.kill()  # a server that is still starting would print a traceback when it is asked to end
                 raise EverfitError(
                     f"Prefect's temporary server did not start within {timeout} s (exit code {server.poll()!r}); "
                     f"start one by `prefect server start` and set PREFECT_API_URL to its address"

@@ -1,4 +1,4 @@
-"""From data to a spec file."""
+"""The steps from a look at data to a spec file."""
 
 import re
 from collections.abc import Mapping
@@ -29,20 +29,20 @@ def init(
     """Look at the data and write a commented spec.
 
     Returns:
-        The spec's path, and what was found, as `everfit init --json` prints it.
+        The path of the spec and the proposal, as `everfit init --json` prints it.
 
     Raises:
-        SourceError: the data can't be read.
-        SpecError: there is nothing to learn, or the file is there already.
+        SourceError: The data can't be read.
+        SpecError: There is nothing to learn, or the spec file exists.
     """
     name = _model_name(name or _stem(data))
     path = output or Path(f"{name}.yaml")
     if path.exists() and not force:
-        raise SpecError(f"{str(path)!r} is there already; give another --output, or --force to write over it")
+        raise SpecError(f"{str(path)!r} exists already; give another --output, or overwrite it with --force")
     seen = look(data, target, file_options)
     made = propose(seen, target, name=name, task=task, event_time=event_time, label_time=label_time, key=key)
     text = write(made, seen)
-    read_spec(text, "the spec that everfit would write")  # what it writes, it can read
+    read_spec(text, "the spec that everfit would write")  # a proposal must be a valid spec
     path.write_text(text, encoding="utf-8")
     return {
         "path": str(path),
@@ -72,5 +72,5 @@ def _stem(data: str) -> str:
 
 
 def _model_name(text: str) -> str:
-    found = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:63].strip("-")
-    return found or "model"
+    name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:63].strip("-")
+    return name or "model"

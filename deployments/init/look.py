@@ -1,4 +1,4 @@
-"""A look at a table: a bounded, seeded sample of any source, and what each of its columns seems to be."""
+"""A look at a table: a bounded, seeded sample of any source, and the kind of each column."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from everfit.tasks.sources import read_source
 from everfit.tasks.sources.chunks import read_times
 
 SAMPLE_ROWS = 200_000
-"""At most so many rows are kept to look at; of a larger table every k-th."""
+"""The largest number of rows in the sample; a larger table gives every k-th row."""
 
 Kind = Literal["number", "text", "time"]
 _FOREVER = Window(until=datetime(2200, 1, 1, tzinfo=UTC))
@@ -50,13 +50,13 @@ _TIME_FORMATS = (
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen of a table.
+    """A sample of a table and facts about it.
 
     Attributes:
-        source: As a spec writes it.
+        source: The source as in a spec.
         frame: The sample: numbers, texts and times.
-        rows: How many rows there are in all.
-        times: Columns that hold times, and the format that they are written in; None for ISO 8601.
+        rows: The number of rows of the whole table.
+        times: The format of each column of times; None for ISO 8601.
     """
 
     source: dict[str, Any]
@@ -66,7 +66,7 @@ class Look:
 
 
 def source_of(data: str) -> dict[str, Any]:
-    """The source that a path or address stands for.
+    """Return the source of a path or address.
 
     Args:
         data: A path, glob or folder, `s3://…`, `https://…`, `delta:PATH`, `module:function`, or an SQLAlchemy URL with
@@ -81,12 +81,12 @@ def source_of(data: str) -> dict[str, Any]:
         if table:
             if urlsplit(url).password:
                 raise SourceError(
-                    f"there is a password in the address, and a spec is no place for one: put the address into an "
-                    f"environment variable, such as SALES_URL, and give env:SALES_URL#{table}"
+                    f"the address contains a password, which a spec must not hold; put the address into an environment "
+                    f"variable, such as SALES_URL, and give env:SALES_URL#{table}"
                 )
             return {"kind": "sql", "url": url, "table": table}
         if _is_database(url):
-            raise SourceError(f"{data.partition('://')[0]}://…: say which table of it, by #sales at its end")
+            raise SourceError(f"{data.partition('://')[0]}://… has no table; add one at the end, such as #sales")
     if Path(data).is_dir() and (Path(data) / "_delta_log").is_dir():
         return {"kind": "delta", "path": data}
     if re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", data) and not Path(data).exists():
@@ -95,38 +95,38 @@ def source_of(data: str) -> dict[str, Any]:
 
 
 def _is_database(url: str) -> bool:
-    """Whether SQLAlchemy knows what the address begins with."""
+    """Return whether SQLAlchemy knows the scheme of the address."""
     import sqlalchemy as sa
 
     try:
         sa.engine.make_url(url).get_dialect()
-    except sa.exc.ArgumentError:  # it is no address, or of nothing that it knows
+    except sa.exc.ArgumentError:  # not an address, or an unknown scheme
         return False
     return True
 
 
-def look(data: str, target: str, written: Mapping[str, str | None] | None = None) -> Look:
+def look(data: str, target: str, file_options: Mapping[str, str | None] | None = None) -> Look:
     """Read the source once, keeping a sample.
 
     Args:
-        data: Where it is.
+        data: The path or address of the data.
         target: The column to predict.
-        written: How files are written, where a look can't show it: `format`, `delimiter`, `encoding`.
+        file_options: Settings that the files don't show: `format`, `delimiter`, `encoding`.
 
     Raises:
-        SourceError: it can't be read, or lacks the target.
+        SourceError: The data can't be read, or has no such target.
     """
     source = source_of(data)
-    for name, value in (written or {}).items():
+    for name, value in (file_options or {}).items():
         if value is not None:
             if source["kind"] != "files":
-                raise SourceError(f"--{name} {value!r} is for files, and {data!r} is none; leave it out")
+                raise SourceError(f"--{name} {value!r} applies to files only, but {data!r} is not a file; remove it")
             source[name] = value.encode().decode("unicode_escape") if name == "delimiter" and "\\" in value else value
     try:
         parsed: Any = TypeAdapter(Source).validate_python(source)
     except ValidationError as error:
-        told = error.errors(include_input=False, include_url=False)[0]  # what was given may have a password in it
-        raise SourceError(f"source.{told['loc'][-1]}: {told['msg']}") from error
+        problem = error.errors(include_input=False, include_url=False)[0]  # the input may contain a password
+        raise SourceError(f"source.{problem['loc'][-1]}: {problem['msg']}") from error
     roles = ColumnRoles(target=target)
     frame, rows = thinned((piece.frame for piece in read_source(parsed, roles, _FOREVER)), SAMPLE_ROWS)
     if not rows:
@@ -155,14 +155,14 @@ def _typed(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, dict[str, st
 
 
 def _time_format(column: pd.Series) -> str | None:
-    """How the times of a text column are written: empty for ISO 8601; None when they are none."""
+    """Return the format of the times in a text column: empty for ISO 8601, None for a column without times."""
     texts = column.dropna().astype("str").str.strip()
     if texts.empty or not texts.iloc[:100].str.contains(r"\d").all():
         return None
     some = texts.drop_duplicates().head(20_000)
     if some.str.match(r"\d{4}-\d\d-\d\d").mean() > 0.95 and _reads(some, "ISO8601"):
         return ""
-    return next((each for each in _TIME_FORMATS if _reads(some.head(200), each) and _reads(some, each)), None)
+    return next((known for known in _TIME_FORMATS if _reads(some.head(200), known) and _reads(some, known)), None)
 
 
 def _reads(texts: pd.Series, written: str) -> bool:
@@ -174,7 +174,7 @@ def _named_as_time(name: str) -> bool:
 
 
 def _epoch(column: pd.Series) -> str | None:
-    """Whether numbers are seconds or milliseconds since 1970, in the years 2000 to 2050."""
+    """Return whether numbers are seconds or milliseconds since 1970, in the years 2000 to 2050."""
     values = pd.to_numeric(column, errors="coerce").dropna()
     if values.empty:
         return None
@@ -186,17 +186,17 @@ def _epoch(column: pd.Series) -> str | None:
 
 
 def distinct_share(frame: pd.DataFrame, columns: Sequence[str]) -> float:
-    """The share of rows that the columns tell apart."""
+    """Return the share of rows with unique values in the columns."""
     return float(1 - frame.duplicated(list(columns)).mean())
 
 
 def spread(times: pd.Series) -> pd.Timedelta:
-    """From the first to the last time."""
+    """Return the span from the first to the last time."""
     present = times.dropna()
     return present.max() - present.min() if len(present) else pd.Timedelta(0)
 
 
 def is_whole(column: pd.Series) -> bool:
-    """Whether all values of a numeric column are whole numbers."""
+    """Return whether all values of a numeric column are whole numbers."""
     values = column.dropna().to_numpy(dtype=np.float64)
     return bool(len(values) and np.all(values == np.floor(values)))

@@ -1,4 +1,4 @@
-"""What `everfit init` proposes for a model spec."""
+"""The proposal of `everfit init` for a model spec."""
 
 from dataclasses import dataclass, field
 
@@ -7,25 +7,25 @@ from everfit.blocks.metrics import TaskKind
 
 @dataclass
 class Proposal:
-    """A spec in the making.
+    """The proposed content of a spec.
 
     Attributes:
-        name: Of the model.
-        task: The kind of target.
+        name: The name of the model.
+        task: The kind of prediction.
         target: The column to predict.
-        key: The columns that name a row.
-        event_time: When the thing to predict happens.
-        label_time: When its label is known.
-        time_format: How times are written.
-        features: What the model may look at.
-        ignored: What is left out, and why.
-        protected: Columns by whose groups fairness could be measured.
-        maturity: From the event to the label.
-        holdout: How much of the end is kept out; None if a sample is.
-        least_rows: How many rows the hold-out must have; None for the gate's own number.
-        least_class_rows: How many of its rarest class; None for the gate's own number.
-        candidates: What is tried; empty for the defaults.
-        notes: What else a person should know.
+        key: The columns that identify a row.
+        event_time: The column with the time of the event.
+        label_time: The column with the time at which the label became known.
+        time_format: The format of times; None for ISO 8601.
+        features: The columns that the model may use.
+        ignored: The ignored columns, each with the reason.
+        protected: Columns whose groups fairness could be measured by.
+        maturity: The time from the event to the label, as a duration.
+        holdout: The length of the hold-out; None for a random sample.
+        least_rows: The smallest number of hold-out rows; None for the default of the gate.
+        least_class_rows: The smallest number of its rarest class; None for the default of the gate.
+        candidates: The candidates; empty for the defaults.
+        notes: Further notes for a person.
     """
 
     name: str

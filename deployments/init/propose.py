@@ -1,4 +1,4 @@
-"""What a spec should say of a table that was looked at, and why."""
+"""The proposal of a spec for a table, with reasons."""
 
 import math
 import re
@@ -17,8 +17,8 @@ from everfit.tasks.evaluation.leakage import suspected_leaks
 MAX_CLASSES = 20
 _FREE_TEXT_LENGTH, _FREE_TEXT_SHARE, _IDENTIFIER_SHARE = 40, 0.5, 0.9
 _NUMBERED_ROWS = 50
-"""Of so few rows it may be chance that each has a value of its own."""
-_FEW_ROWS = 5_000  # a forest of more is a large file
+"""Up to this number of rows, unique values may be chance."""
+_FEW_ROWS = 5_000  # a forest of more rows makes a large file
 _LEAK_ROWS = 20_000
 _DATE_PARTS = re.compile(r"^(.*_)?(year|month|day|week|quarter|hour|minute|yr|mnth|dayofyear|weekofyear)$")
 _PROTECTED = re.compile(
@@ -41,28 +41,30 @@ def propose(
     label_time: str | None = None,
     key: tuple[str, ...] = (),
 ) -> Proposal:
-    """Say what a spec should be; what a person has told is kept.
+    """Propose a spec. The choices of a person are kept.
 
     Raises:
-        SpecError: a given column isn't there, or the target can't be predicted.
+        SpecError: A chosen column doesn't exist, or the target can't be predicted.
     """
     frame = seen.frame
-    for what, column in [
+    for option, column in [
         ("--event-time", event_time),
         ("--label-time", label_time),
-        *(("--key", each) for each in key),
+        *(("--key", name) for name in key),
     ]:
         if column is not None and column not in frame.columns:
             raise SpecError(
-                f"{what} {column!r}: there is no such column; there are {', '.join(map(repr, frame.columns))}"
+                f"{option} {column!r} is not a column; the columns are {', '.join(map(repr, frame.columns))}"
             )
-    for what, column in (("--event-time", event_time), ("--label-time", label_time)):
+    for option, column in (("--event-time", event_time), ("--label-time", label_time)):
         if column is not None and column not in seen.times:
-            raise SpecError(f"{what} {column!r} doesn't hold times; its values are like {frame[column].iloc[0]!r}")
+            raise SpecError(
+                f"{option} {column!r} has no times; a value is {frame[column].iloc[0]!r}. Give a column of times"
+            )
     made = Proposal(name=name, task=task or _task(frame[target]), target=target)
     if made.task != "regression" and frame[target].nunique() < 2:
         raise SpecError(
-            f"--target {target!r} is always {frame[target].dropna().tolist()[0]!r}; there is nothing to learn"
+            f"--target {target!r} has only the value {frame[target].dropna().tolist()[0]!r}; give a column that varies"
         )
     _times(seen, made, event_time, label_time)
     if seen.rows < _FEW_ROWS:
@@ -77,17 +79,17 @@ def propose(
 def _task(target: pd.Series) -> TaskKind:
     present = target.dropna()
     if present.empty:
-        raise SpecError(f"--target {target.name!r} is empty; there is nothing to learn from")
+        raise SpecError(f"--target {target.name!r} is empty; give a column with values")
     distinct = int(present.nunique())
     if distinct == 2:
         return "binary"
     if not pd.api.types.is_numeric_dtype(present.dtype):
         if distinct > MAX_CLASSES * 5:
             raise SpecError(
-                f"--target {target.name!r} has {distinct:,} different texts; give a number or fewer classes"
+                f"--target {target.name!r} has {distinct:,} different texts; give numbers, or fewer classes"
             )
         return "multiclass"
-    # Few whole numbers, each of them often, are classes.
+    # A few frequent whole numbers are classes.
     return (
         "multiclass"
         if is_whole(present) and distinct <= MAX_CLASSES and len(present) >= 20 * distinct
@@ -100,12 +102,12 @@ def _times(seen: Look, made: Proposal, event_time: str | None, label_time: str |
     candidates = [name for name in seen.times if frame[name].notna().mean() > 0.99 and frame[name].nunique() > 2]
     later = [name for name in candidates if _KNOWN_LATER.search(name.lower())]
     first = [name for name in candidates if name not in later] or candidates
-    # The event is what comes first in time.
+    # The event comes first in time.
     made.event_time = event_time or min(first, key=lambda name: frame[name].median(), default=None)
     if made.event_time is None:
         made.notes.append(
-            "The data has no column of times: rows count from when they are taken in, and the hold-out is a seeded "
-            "sample of them, so that nothing shows whether the model holds as time goes by."
+            "The data has no column of times. A row's time is the time of its ingestion, and the hold-out is a random "
+            "sample, so the evaluation can't show whether the model stays good over time."
         )
         return
     made.time_format = seen.times[made.event_time]
@@ -120,7 +122,7 @@ def _times(seen: Look, made: Proposal, event_time: str | None, label_time: str |
 
 
 def _label_time(frame: pd.DataFrame, made: Proposal, others: list[str]) -> str | None:
-    """A column of times that come after the event, and are there when the label is."""
+    """Return a column of times after the event that is filled where the label is."""
     event, labelled = frame[made.event_time], frame[made.target].notna()
     for name in others:
         delay = (frame[name] - event).dropna()
@@ -136,7 +138,7 @@ def _label_time(frame: pd.DataFrame, made: Proposal, others: list[str]) -> str |
 
 
 def _key(seen: Look, made: Proposal) -> tuple[str, ...]:
-    """The fewest columns that name a row, of those that look like names or times; equal rows are one."""
+    """Return the fewest columns that identify a row. Duplicate rows count as one."""
     frame = seen.frame.drop_duplicates()
     likely = [
         name
@@ -164,14 +166,14 @@ def _key(seen: Look, made: Proposal) -> tuple[str, ...]:
     repeated = len(seen.frame) - len(frame)
     if repeated:
         made.notes.append(
-            f"No column names a row, so the whole row does: {repeated:,} of {len(seen.frame):,} rows looked at are "
-            f"equal to another one, and each of those counts once."
+            f"No column identifies a row, so the whole row does. {repeated:,} of {len(seen.frame):,} sampled rows are "
+            f"duplicates, and each of them counts once."
         )
     return ()
 
 
 def _is_prose(column: pd.Series) -> bool:
-    """Whether a column holds sentences."""
+    """Return whether a column holds sentences."""
     if column.dtype != "str":
         return False
     present = column.dropna()
@@ -192,9 +194,9 @@ def _is_called_identifier(column: pd.Series) -> bool:
 
 
 def _counts_rows(column: pd.Series) -> bool:
-    """Whether a column numbers the rows, whatever it is called: whole numbers, each once, and none left out.
+    """Return whether a column numbers the rows: unique whole numbers without a gap.
 
-    Such a column is no key by itself, as the numbers may begin again in the next file.
+    Such a column alone is no key, since the numbers may restart in the next file.
     """
     present = column.dropna()
     if not pd.api.types.is_numeric_dtype(present.dtype) or not is_whole(present) or len(present) <= _NUMBERED_ROWS:
@@ -207,14 +209,14 @@ def _features(seen: Look, made: Proposal) -> None:
     roles = {made.target, made.event_time, made.label_time, *made.key}
     for name in frame.columns:
         if name in made.key and made.key != (name,) and name != made.event_time and not _is_identifier(frame[name]):
-            made.features.append(name)  # a part of the key may tell something, as a shop or a route does
+            made.features.append(name)  # a part of the key may be informative, such as a shop or a route
         if name in roles:
             continue
-        why = _left_out(frame[name], seen, made)
-        if why is None:
+        reason = _reason_to_ignore(frame[name], seen, made)
+        if reason is None:
             made.features.append(name)
         else:
-            made.ignored[name] = why
+            made.ignored[name] = reason
         if _PROTECTED.search(str(name).lower()) and frame[name].nunique() > 1:
             made.protected.append(name)
     labelled = frame[frame[made.target].notna()]
@@ -222,31 +224,35 @@ def _features(seen: Look, made: Proposal) -> None:
         labelled = labelled.sample(_LEAK_ROWS, random_state=0)
     for name in suspected_leaks(labelled[made.features], labelled[made.target], made.task):
         made.features.remove(name)
-        made.ignored[name] = "suspected leak: it alone all but tells the target; put it back if it is known beforehand"
+        made.ignored[name] = (
+            "suspected leak: it alone nearly predicts the target; use it only if it is known beforehand"
+        )
     if not made.features:
-        told = "; ".join(f"{name}: {why}" for name, why in list(made.ignored.items())[:5])
-        named = ", ".join(repr(name) for name in frame.columns if name in roles)
-        raise SpecError(f"no column is left to learn from beside {named}{f': {told}' if told else ''}")
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in list(made.ignored.items())[:5])
+        used = ", ".join(repr(name) for name in frame.columns if name in roles)
+        raise SpecError(
+            f"no column is left as a feature besides {used}{f' ({reasons})' if reasons else ''}; add columns"
+        )
 
 
-def _left_out(column: pd.Series, seen: Look, made: Proposal) -> str | None:
-    """Why a column should not be a feature; None when it may be one."""
+def _reason_to_ignore(column: pd.Series, seen: Look, made: Proposal) -> str | None:
+    """Return why a column should not be a feature, or None if it may be one."""
     name, present = str(column.name).lower(), column.dropna()
-    if column.nunique(dropna=False) == 1:  # one value that is there or not may tell something
+    if column.nunique(dropna=False) == 1:  # one value or missing may be informative
         return "empty" if present.empty else f"constant: always {present.tolist()[0]!r}"
     if column.name in seen.times:
-        return "a time; make features of it in the source if it tells something"
+        return "a time; derive features from it in the source if it is informative"
     if _is_prose(column):
         return "free text"
     if _names_rows(present):
-        return "identifier: nearly every row has its own"
+        return "identifier: nearly unique in every row"
     if made.event_time is not None and _DATE_PARTS.match(name) and _is_part_of(column, seen.frame[made.event_time]):
-        return "date part of the event time: it says when, and a later row has a value that no model has seen"
+        return "part of the event time: later rows have values that no model has seen"
     return None
 
 
 def _names_rows(present: pd.Series) -> bool:
-    """Whether nearly every row has a value of its own that says no more than which row it is."""
+    """Return whether the values only identify the row: nearly every row has its own."""
     share = present.nunique() / len(present)
     if not pd.api.types.is_numeric_dtype(present.dtype):
         return share > _IDENTIFIER_SHARE and len(present) > _NUMBERED_ROWS
@@ -254,7 +260,7 @@ def _names_rows(present: pd.Series) -> bool:
 
 
 def _is_part_of(column: pd.Series, times: pd.Series) -> bool:
-    """Whether a column is the year, month or day of the times; an hour comes round each day and may tell something."""
+    """Return whether a column is the year, month or day of the times. An hour recurs daily and may be informative."""
     if not pd.api.types.is_numeric_dtype(column.dtype):
         return False
     zone = times.dt

@@ -1,4 +1,4 @@
-"""A proposal as a YAML spec that tells its reasons."""
+"""A proposal as a YAML spec with a comment on each choice."""
 
 import json
 import re
@@ -12,8 +12,10 @@ _WIDTH = 118
 
 
 def write(made: Proposal, seen: Look) -> str:
-    """The spec, with a comment wherever something was found out or chosen."""
-    lines = [f"# Made by `everfit init` from {seen.rows:,} rows. Read it, and change what you know better."]
+    """Return the spec as YAML, with a comment on each finding and choice."""
+    lines = [
+        f"# Written by `everfit init` from {seen.rows:,} rows. Check each line, and correct it where you know better."
+    ]
     for note in made.notes:
         lines += _comment(note)
     lines += [f"name: {made.name}", f"task: {made.task}  # binary, multiclass or regression", "", "source:"]
@@ -22,35 +24,39 @@ def write(made: Proposal, seen: Look) -> str:
         lines.append(f"  time_format: {_scalar(made.time_format)}")
     lines += ["", "columns:", *_columns(made)]
     if made.maturity:
-        lines += ["", f"maturity: {made.maturity}  # 99 % of the labels are known by then"]
+        lines += ["", f"maturity: {made.maturity}  # 99 % of the labels are known after this time"]
     elif made.event_time:
         lines += [
             "",
-            "# How long after the event time labels are complete enough to be learned from:",
+            "# The time after the event at which nearly all labels are known:",
             "# maturity: 1d",
         ]
-    lines += ["", "training:", "  window: all  # or how far back, such as 180d"]
+    lines += ["", "training:", "  window: all  # or only the newest part, such as 180d"]
     if made.holdout:
-        lines.append(f"  holdout: {made.holdout}  # the last fifth of the rows, which no candidate is fitted on")
+        lines.append(f"  holdout: {made.holdout}  # the last fifth of the rows; no candidate is fitted on it")
     else:
-        lines.append("  holdout_share: 0.2  # a seeded sample of each class, which no candidate is fitted on")
+        lines.append("  holdout_share: 0.2  # a random sample of each class; no candidate is fitted on it")
     if made.candidates:
-        lines += ["  # There are few rows, of which a forest often learns more than other trees do:"]
+        lines += ["  # With few rows, a random forest often does better than gradient boosting:"]
         lines += [f"  candidates: {_list(made.candidates)}"]
     least = {"min_rows": made.least_rows, "min_class_rows": made.least_class_rows}
     if any(least.values()):
-        lines += ["", "gate:", "  # There are few rows, and the gate would have more to be sure of what it says:"]
+        lines += [
+            "",
+            "gate:",
+            "  # Lower than the gate's defaults, since the data has few rows. Decisions are less certain:",
+        ]
         lines += [f"  {name}: {number}" for name, number in least.items() if number is not None]
     return "\n".join(lines) + "\n"
 
 
 def _columns(made: Proposal) -> Iterator[str]:
     if made.key:
-        yield f"  key: {_list(made.key)}  # what names a row"
+        yield f"  key: {_list(made.key)}  # the columns that identify a row"
     if made.event_time:
-        yield f"  event_time: {_scalar(made.event_time)}  # when the thing to predict happens"
+        yield f"  event_time: {_scalar(made.event_time)}  # the time of the event to predict"
     if made.label_time:
-        yield f"  label_time: {_scalar(made.label_time)}  # when the true label became known"
+        yield f"  label_time: {_scalar(made.label_time)}  # the time at which the true label became known"
     yield f"  target: {_scalar(made.target)}"
     yield "  features:"
     yield from (f"    - {_scalar(name)}" for name in made.features)
@@ -58,7 +64,7 @@ def _columns(made: Proposal) -> Iterator[str]:
         yield "  ignore:"
         yield from (f"    - {_scalar(name)}  # {why}" for name, why in made.ignored.items())
     if made.protected:
-        yield "  # Fairness is measured by the groups of these, once you put the # away:"
+        yield "  # To measure fairness by the groups of these columns, remove the #:"
         yield f"  # protected: {_list(made.protected)}"
 
 
@@ -73,7 +79,7 @@ def _list(names: Any) -> str:
 
 
 def _scalar(value: Any) -> str:
-    """A value as YAML writes it; plain where that can't be misread."""
+    """Return a value as YAML, quoted where a plain text would be misread."""
     text = str(value)
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z_./][\w./*-]*", text) and text.lower() not in _WORDS:
         return text

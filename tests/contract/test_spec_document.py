@@ -26,3 +26,15 @@ def test_every_link_leads_to_a_heading_and_every_example_is_shown() -> None:
     headings = {name.replace(".", "") for name in re.findall(r"^#+ `([\w.]+)`$", text, flags=re.MULTILINE)}
     assert set(re.findall(r"\]\(#(\w+)\)", text)) <= headings
     assert all(inspect.cleandoc(example) in text for example in EXAMPLES.values())
+
+
+def test_the_ten_keys_at_the_beginning_are_keys_and_their_example_is_a_spec() -> None:
+    beginning = document().partition("## All keys")[0]
+    keys = re.findall(r"^\| `([\w.]+)` \|", beginning, flags=re.MULTILINE)
+    example = re.findall(r"^```yaml\n(.*?)^```", beginning, flags=re.DOTALL | re.MULTILINE)[0]
+    content = read_spec(example, "the first example").model_dump(exclude_unset=True)
+    assert len(keys) == 10
+    for key in keys:
+        part = content
+        for name in key.split("."):
+            part = part[name]

@@ -23,16 +23,46 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "spec.md"
 INTRODUCTION = """\
 # The keys of a model spec
 
-A spec is a YAML file, or the same as an *Everfit Model Spec* block in Prefect. Only `name`, `task`, `source.path` (or
-what another kind of source needs) and `columns.target` must be there; `everfit init` writes a first one from a look at
-the data. A key that isn't listed here is an error.
+A spec is a YAML file, or the same content as an *Everfit Model Spec* block in Prefect. `everfit init` writes the first
+one from a look at your data. An unknown key is an error that names the key you may have meant.
 
-A duration is a number and a unit: `30s`, `90m`, `12h`, `14d`, `2w`. Where a default is *none*, the key isn't set, and
-what then holds is said beside it; where it is empty, the defaults of the keys in it hold.
+## The ten keys that most people need
 
-This page is written by `make docs` from the descriptions in `blocks/`, which the form in Prefect's UI shows too.
+```yaml
+name: late-orders
+task: binary
+source: {path: orders/*.parquet}
+columns:
+  key: [order_id]
+  event_time: ordered_at
+  label_time: settled_at
+  target: late
+maturity: 30d
+training: {holdout: 28d}
+gate: {approval: always}
+```
 
-## The parts
+| key | what to write |
+| --- | --- |
+| `name` | The name of the model. |
+| `task` | `binary` for two classes, `multiclass` for more, `regression` for a number. |
+| `source` | The place of the data: files, a database table, a JSON API, a Delta table, or a Python function. |
+| `columns.key` | The columns that identify a row, so that a row that arrives twice counts once. |
+| `columns.event_time` | The time of the event to predict. Training and comparison go by this time. |
+| `columns.label_time` | The time at which the true label became known, if the data has it. |
+| `columns.target` | The column to predict. |
+| `maturity` | The time after the event at which nearly all labels are known. Younger rows are not used. |
+| `training.holdout` | The newest part of the data, which compares challenger and champion. |
+| `gate.approval` | `always` if a person must approve each release, `never` (the default) if the gate decides alone. |
+
+Only `name`, `task`, `source` and `columns.target` are required. All other keys have defaults that suit most models.
+
+A duration is a number and a unit: `30s`, `90m`, `12h`, `14d`, `2w`. A default of *none* means that the key is not set;
+its description says what happens then.
+
+`make docs` writes this page from the descriptions in `blocks/`, which the form in Prefect's UI also shows.
+
+## All keys
 """
 
 EXAMPLES = {
@@ -185,7 +215,7 @@ def _part(path: str, model: type[BaseModel], told: dict[type, str]) -> Iterator[
         yield ""
     if elsewhere != path:
         names = ", ".join(f"`{name}`" for name in inherited)
-        yield f"And, as in [`{elsewhere}`](#{_anchor(elsewhere)}): {names}.\n"
+        yield f"The keys {names} are the same as in [`{elsewhere}`](#{_anchor(elsewhere)}).\n"
     for name, field in shown.items():
         yield from _inside(paths[name], field.annotation, told)
 
@@ -197,7 +227,7 @@ def _inside(path: str, annotation: Any, told: dict[type, str]) -> Iterator[str]:
     found = _classes(annotation)
     if len(found) > 1:
         yield _heading(path)
-        yield "Which kind it is, `kind` says; each kind has keys of its own.\n"
+        yield "The key `kind` selects the kind; each kind has its own keys.\n"
         for each in found:
             yield from _section(f"{path}.{each.model_fields['kind'].default}", each, told)
     else:

@@ -60,7 +60,7 @@ def test_a_table_with_times_labels_and_leaks():
     assert found["protected"] == ["sex", "age"]
     reasons = {name: why.split(":")[0] for name, why in found["ignored"].items()}
     assert reasons == {
-        "year": "date part of the event time",
+        "year": "part of the event time",
         "always": "constant",
         "nothing": "empty",
         "status": "suspected leak",
@@ -135,9 +135,9 @@ def test_what_a_person_tells_is_kept():
 @pytest.mark.parametrize(
     ("target", "options", "words"),
     [
-        ("default", {"event_time": "age"}, "--event-time 'age' doesn't hold times"),
-        ("default", {"key": ("nobody",)}, "--key 'nobody': there is no such column"),
-        ("always", {}, "--target 'always' is always 'x'"),
+        ("default", {"event_time": "age"}, "--event-time 'age' has no times"),
+        ("default", {"key": ("nobody",)}, "--key 'nobody' is not a column"),
+        ("always", {}, "--target 'always' has only the value 'x'"),
         ("nothing", {}, "--target 'nothing' is empty"),
     ],
 )
@@ -159,7 +159,7 @@ def test_rows_that_came_twice_do_not_hide_the_key():
             "postgresql://me:hidden@127.0.0.1/db#sales",
             "put the address into an environment variable.*env:SALES_URL#sales",
         ),
-        ("sqlite:///sales.db", "say which table of it"),
+        ("sqlite:///sales.db", "has no table; add one at the end"),
         ("ftp://127.0.0.1/rows.csv", "'ftp' is not supported"),
         ("https://me:hidden@127.0.0.1/rows.csv", "the address contains a login"),
     ],
@@ -187,7 +187,7 @@ def test_a_spec_that_is_there_is_not_written_over():
     loans().to_csv("data.csv", index=False)
     Path("data.yaml").write_text("mine")
 
-    with pytest.raises(SpecError, match=r"'data.yaml' is there already"):
+    with pytest.raises(SpecError, match=r"'data.yaml' exists already"):
         init("data.csv", "default")
     assert Path("data.yaml").read_text() == "mine"
 
