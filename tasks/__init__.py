@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from everfit.tasks.data.validate import Validation
     from everfit.tasks.evaluation.conversion import Conversion
     from everfit.tasks.gate.decision import GateDecision
-    from everfit.tasks.gate.evidence import Evidence
+    from everfit.tasks.gate.evidence import Check, Evidence
     from everfit.tasks.ledger.records import Decision, Release, Turn
+    from everfit.tasks.statistics.own_metrics import own_metric
     from everfit.tasks.steps.context import open_context
     from everfit.tasks.steps.gate import apply_gate, check_serving, evaluate, preview_gate
     from everfit.tasks.steps.ingestion import (
@@ -63,7 +64,11 @@ _MODULES = {
     "everfit.tasks.data.validate": ("Validation",),
     "everfit.tasks.evaluation.conversion": ("Conversion",),
     "everfit.tasks.gate.decision": ("GateDecision",),
-    "everfit.tasks.gate.evidence": ("Evidence",),
+    "everfit.tasks.gate.evidence": (
+        "Check",
+        "Evidence",
+    ),
+    "everfit.tasks.statistics.own_metrics": ("own_metric",),
     "everfit.tasks.ledger.records": (
         "Decision",
         "Release",
@@ -123,6 +128,7 @@ _MODULES = {
 __all__ = [
     "Batch",
     "CandidateResult",
+    "Check",
     "CollectedLabels",
     "Context",
     "Conversion",
@@ -157,6 +163,7 @@ __all__ = [
     "longer_holdout",
     "open_context",
     "open_turn",
+    "own_metric",
     "preview_gate",
     "read_predictions",
     "reconcile",
