@@ -107,7 +107,7 @@ def trial(  # noqa: PLR0917 - each is an option of the command
         result = trials.look_at(context, time)
     if result is not None and server_answers:
         announce_trial(context, result)
-    content = {"model": context.spec.name, "state": "NoTrial"} if result is None else trials.summary(result)
+    content = {"model": context.spec.name, "state": "NoTrial"} if result is None else trials.trial_json(result)
     if as_json:
         print_json(content)
     else:
@@ -156,15 +156,15 @@ def _decide(model: str, turn_id: str, answer: "ApprovalAnswer", by: str, reason:
     from everfit.tasks.steps.approval import announce_end
     from everfit.tasks.turns import turn_record
 
-    turn = approvals.decide(context, turn_id, answer, by=by, reason=reason, now=datetime.now(UTC))
+    turn = approvals.decide_approval(context, turn_id, answer, by=by, reason=reason, now=datetime.now(UTC))
     if server_answers:
         announce_end(context, turn)
     if as_json:
-        print_json(turn_record.summary(turn))
+        print_json(turn_record.turn_json(turn))
         return
     from everfit.deployments.cli.turn_tables import print_turn
 
-    print_turn(turn_record.summary(turn))
+    print_turn(turn_record.turn_json(turn))
 
 
 def _trial_lines(trial: dict[str, Any]) -> list[str]:

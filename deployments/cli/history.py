@@ -96,12 +96,12 @@ def _history(model: str) -> dict[str, Any]:
     ledger = Ledger.open_existing(settings)  # first of all: a command that only reads creates no folder
     environment.prepare(settings)
     from everfit.tasks.core.spec_loading import load_spec
-    from everfit.tasks.turns.turn_record import summary
+    from everfit.tasks.turns.turn_record import turn_json
 
     name = load_spec(model).name
     return {
         "model": name,
-        "turns": [summary(turn) for turn in ledger.turns.of(name)],
+        "turns": [turn_json(turn) for turn in ledger.turns.of(name)],
         "releases": [
             {
                 "seq": entry.seq,

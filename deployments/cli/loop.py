@@ -24,7 +24,7 @@ def train(
 
     One run is one turn of the loop: read and validate new data, train candidates, evaluate the best one, decide.
     """
-    turn = runs.train(model, parse_time(until, "--until"), reason, quiet=not is_debug(context))
+    turn = runs.run_turn(model, parse_time(until, "--until"), reason, quiet=not is_debug(context))
     if as_json:
         print_json(turn)
     else:

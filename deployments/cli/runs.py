@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
 
-def train(model: str, until: datetime, reason: str, *, quiet: bool = True) -> dict[str, Any]:
+def run_turn(model: str, until: datetime, reason: str, *, quiet: bool = True) -> dict[str, Any]:
     """Run one turn in this process.
 
     Args:
@@ -31,14 +31,14 @@ def train(model: str, until: datetime, reason: str, *, quiet: bool = True) -> di
     from everfit.tasks.core.records import Trigger
     from everfit.tasks.core.spec_loading import load_spec
     from everfit.tasks.ledger import Ledger
-    from everfit.tasks.turns.turn_record import check_until, summary
+    from everfit.tasks.turns.turn_record import check_until, turn_json
 
     until, trigger = check_until(until), Trigger(reason=reason)
     name = load_spec(model).name  # reports a mistake in the spec before a server starts and a turn begins
     # One of several commands for the same turn runs it. The others wait here, without a server each.
     with Ledger.open(settings).turns.start(name, trigger.turn_id(name, until)) as finished:
         if finished is not None:
-            return summary(finished)
+            return turn_json(finished)
         wait_for_server = environment.start_temporary_server()
         from everfit.flows.training_flow import training
 

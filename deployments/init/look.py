@@ -196,7 +196,7 @@ def spread(times: pd.Series) -> pd.Timedelta:
     return present.max() - present.min() if len(present) else pd.Timedelta(0)
 
 
-def is_whole(column: pd.Series) -> bool:
+def has_whole_numbers(column: pd.Series) -> bool:
     """Return whether all values of a numeric column are whole numbers."""
     values = column.dropna().to_numpy(dtype=np.float64)
     return bool(len(values) and np.all(values == np.floor(values)))

@@ -10,7 +10,7 @@ from everfit.blocks.errors import SpecError
 from everfit.blocks.metrics import TaskKind
 from everfit.blocks.training import CANDIDATES, DEFAULT_CANDIDATES
 from everfit.deployments.init.holdout import propose_holdout
-from everfit.deployments.init.look import Look, distinct_share, is_whole
+from everfit.deployments.init.look import Look, distinct_share, has_whole_numbers
 from everfit.deployments.init.proposal import Proposal
 from everfit.tasks.evaluation.leakage import suspected_leaks
 
@@ -92,7 +92,7 @@ def _task(target: pd.Series) -> TaskKind:
     # A few frequent whole numbers are classes.
     return (
         "multiclass"
-        if is_whole(present) and distinct <= MAX_CLASSES and len(present) >= 20 * distinct
+        if has_whole_numbers(present) and distinct <= MAX_CLASSES and len(present) >= 20 * distinct
         else "regression"
     )
 
@@ -186,7 +186,7 @@ def _is_identifier(column: pd.Series) -> bool:
         return not pd.api.types.is_datetime64_any_dtype(column.dtype) and column.nunique() > _IDENTIFIER_SHARE * len(
             column
         )
-    return is_whole(column) and _is_called_identifier(column)
+    return has_whole_numbers(column) and _is_called_identifier(column)
 
 
 def _is_called_identifier(column: pd.Series) -> bool:
@@ -199,7 +199,11 @@ def _counts_rows(column: pd.Series) -> bool:
     Such a column alone is no key, since the numbers may restart in the next file.
     """
     present = column.dropna()
-    if not pd.api.types.is_numeric_dtype(present.dtype) or not is_whole(present) or len(present) <= _NUMBERED_ROWS:
+    if (
+        not pd.api.types.is_numeric_dtype(present.dtype)
+        or not has_whole_numbers(present)
+        or len(present) <= _NUMBERED_ROWS
+    ):
         return False
     return present.is_unique and int(present.max()) - int(present.min()) == len(present) - 1
 
@@ -256,7 +260,7 @@ def _names_rows(present: pd.Series) -> bool:
     share = present.nunique() / len(present)
     if not pd.api.types.is_numeric_dtype(present.dtype):
         return share > _IDENTIFIER_SHARE and len(present) > _NUMBERED_ROWS
-    return is_whole(present) and ((share > 0.99 and _is_called_identifier(present)) or _counts_rows(present))
+    return has_whole_numbers(present) and ((share > 0.99 and _is_called_identifier(present)) or _counts_rows(present))
 
 
 def _is_part_of(column: pd.Series, times: pd.Series) -> bool:

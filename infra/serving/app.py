@@ -18,7 +18,7 @@ from everfit.infra.serving.access import ANONYMOUS, AccessError, Limiter, Tokens
 from everfit.infra.serving.batching import OverloadedError, ScoredRequest, UnpredictableInputError
 from everfit.infra.serving.endpoint import ArmPredictions, Endpoint, NotReadyError, OutlierError
 from everfit.infra.serving.label_endpoint import keep_labels, read_labels, utc_now
-from everfit.infra.serving.openapi import describe
+from everfit.infra.serving.openapi import openapi_document
 from everfit.infra.serving.protocol import RequestError, RequestTable, read_invocation, read_json, records_table
 from everfit.infra.serving.query_attacks import QueryAttackError
 from everfit.infra.serving.servable import Servable
@@ -269,7 +269,7 @@ def create_app(endpoints: Mapping[str, Endpoint], tokens: Tokens) -> FastAPI:
             await asyncio.to_thread(endpoint.stop)
 
     app = FastAPI(title="everfit prediction service", lifespan=lifespan)
-    app.openapi = lambda: describe(endpoints, tokens)  # type: ignore[method-assign]
+    app.openapi = lambda: openapi_document(endpoints, tokens)  # type: ignore[method-assign]
 
     @app.post("/models/{name}/labels")
     async def model_labels(request: Request, name: str) -> Response:

@@ -37,7 +37,7 @@ def check(version: ModelVersion, rows: Path) -> dict[str, Any]:
     import pandas as pd
 
     from everfit.blocks.settings import Settings
-    from everfit.infra.serving.servable import ModelCache, columns_of, load_servable
+    from everfit.infra.serving.servable import ModelCache, feature_columns, load_servable
     from everfit.tasks.registry.mlflow_client import tracking_client
 
     loaded = False
@@ -48,7 +48,7 @@ def check(version: ModelVersion, rows: Path) -> dict[str, Any]:
             servable = load_servable(kept, version)
         loaded = True
         inputs, scorer = servable.inputs, servable.scorer
-        given = columns_of(pd.read_parquet(rows), inputs)
+        given = feature_columns(pd.read_parquet(rows), inputs)
         count = len(next(iter(given.values())))
         p99 = min(_p99(servable, given, min(count, _TIMED_ROWS)) for _ in range(_ROUNDS))
         answered = scorer.score_columns(inputs.check(given, count, new_categories=True))

@@ -43,7 +43,7 @@ _PREDICTION = {
 }
 
 
-def describe(endpoints: Mapping[str, "Endpoint"], tokens: "Tokens") -> dict[str, Any]:
+def openapi_document(endpoints: Mapping[str, "Endpoint"], tokens: "Tokens") -> dict[str, Any]:
     """Describe the service as it's now.
 
     Args:

@@ -91,7 +91,7 @@ def read_invocation(body: bytes, content_type: str, inputs: InputSchema) -> Requ
     if given.get("charset", "utf-8") not in {"utf-8", "utf8"} or set(given) - {"charset"}:
         raise RequestError(f"content type {content_type!r}: only the parameter charset=utf-8 is understood", 415)
     if kind.lower() == "text/csv":
-        return read_csv(body, inputs)
+        return parse_csv(body, inputs)
     if kind.lower() != "application/json":
         raise RequestError(f"content type {content_type!r} is not supported; send application/json or text/csv", 415)
     content = read_json(body)
@@ -168,7 +168,7 @@ _READERS: dict[str, Callable[[Any, InputSchema], RequestTable]] = {
 }
 
 
-def read_csv(body: bytes, inputs: InputSchema) -> RequestTable:
+def parse_csv(body: bytes, inputs: InputSchema) -> RequestTable:
     """Read CSV with a header, as `DataFrame.to_csv(index=False)` writes it.
 
     Raises:

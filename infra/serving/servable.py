@@ -153,7 +153,7 @@ def _examples(described: LoggedModel, inputs: InputSchema) -> dict[str, list[Any
     return inputs.check({name: [value] for name, value in record.items()}, 1)
 
 
-def columns_of(frame: Any, inputs: InputSchema) -> dict[str, list[Any]]:
+def feature_columns(frame: Any, inputs: InputSchema) -> dict[str, list[Any]]:
     """A frame's features as JSON values by column."""
     columns: dict[str, list[Any]] = {}
     for column in inputs.features:

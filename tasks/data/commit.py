@@ -12,7 +12,7 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Snapshot, Window
 from everfit.tasks.data.deduplication import CHANGED, CONFLICT, DUPLICATE, NEW, MatchedRows
 from everfit.tasks.data.ingest import Batch, marks_path, match, newest_version, read_marks
-from everfit.tasks.data.quarantine import Resolution, settle, to_quarantine
+from everfit.tasks.data.quarantine import Resolution, resolve_rows, to_quarantine
 from everfit.tasks.data.staging import ORIGIN, OWN, PART, Staging, from_parquet, slices, taken
 from everfit.tasks.data.suite import keep_suite, read_suite
 from everfit.tasks.data.validate import Validation, row_reasons
@@ -136,7 +136,7 @@ def _settle_earlier(
         resolutions: list[Resolution] = [
             "accepted" if validation.passed and not each else "repeated" for each in bad.tolist()
         ]
-        settle(quarantine, keys, resolutions, batch.turn_id, f"{batch.turn_id}/settled/{number}")
+        resolve_rows(quarantine, keys, resolutions, batch.turn_id, f"{batch.turn_id}/settled/{number}")
 
 
 def _remember_files(spec: ModelSpec, staging: Staging) -> None:

@@ -90,7 +90,7 @@ def open_identities(
         )
 
 
-def settle(  # noqa: PLR0917
+def resolve_rows(  # noqa: PLR0917
     quarantine: Table,
     keys: npt.NDArray[np.int64],
     resolutions: Sequence[Resolution],
@@ -216,7 +216,9 @@ def discard(table: Table, rows: pd.DataFrame, by: str) -> int:
     if rows.empty:
         return 0
     keys = rows[KEY].to_numpy(dtype=np.int64)
-    return settle(table, keys, ["discarded"] * len(keys), by, _name("discarded", by, rows), sorted(rows[TURN].unique()))
+    return resolve_rows(
+        table, keys, ["discarded"] * len(keys), by, _name("discarded", by, rows), sorted(rows[TURN].unique())
+    )
 
 
 def _name(what: str, by: str, rows: pd.DataFrame) -> str:

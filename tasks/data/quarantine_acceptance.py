@@ -11,7 +11,7 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.data.commit import accept
 from everfit.tasks.data.ingest import Batch, stage
-from everfit.tasks.data.quarantine import ROW, SOURCE, open_rows, settle
+from everfit.tasks.data.quarantine import ROW, SOURCE, open_rows, resolve_rows
 from everfit.tasks.data.staging import Staging
 from everfit.tasks.data.validate import Validation, validate
 from everfit.tasks.sources import Chunk
@@ -58,7 +58,7 @@ def accept_rows(
     validation = validate(spec, batch, workspace)
     accept(spec, batch, validation, workspace)
     keys = rows[KEY].to_numpy(dtype=np.int64)
-    settle(quarantine, keys, ["released"] * len(keys), own, f"{own}/released", sorted(rows[TURN].unique()))
+    resolve_rows(quarantine, keys, ["released"] * len(keys), own, f"{own}/released", sorted(rows[TURN].unique()))
     return _told(own, batch, validation)
 
 

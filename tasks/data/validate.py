@@ -89,7 +89,7 @@ def validate(spec: ModelSpec, batch: Batch, workspace: Workspace) -> Validation:
 
 def _validated(spec: ModelSpec, batch: Batch, staging: Staging, suite: tuple[Expectation, ...]) -> Validation:
     matched = staging.read_matched()
-    checker, candidates = Checker(asked(suite, spec, batch), len(batch.sizes)), fresh(matched)
+    checker, candidates = Checker(applicable_expectations(suite, spec, batch), len(batch.sizes)), fresh(matched)
     bad, faulty = _Bad(matched.status == CONFLICT, {}), 0
     for number, span in enumerate(slices(batch.sizes)):
         if not candidates[span].any():
@@ -112,7 +112,7 @@ def _validated(spec: ModelSpec, batch: Batch, staging: Staging, suite: tuple[Exp
     return _judged(spec, batch, int(bad.rows.sum()), tuple(found))
 
 
-def asked(suite: Sequence[Expectation], spec: ModelSpec, batch: Batch) -> list[Expectation]:
+def applicable_expectations(suite: Sequence[Expectation], spec: ModelSpec, batch: Batch) -> list[Expectation]:
     """The expectations that are put to the rows: not those that matching has answered, nor those on missing columns."""
     return [
         each
@@ -231,7 +231,7 @@ def row_reasons(
 ) -> dict[int, str]:
     """What each bad row of a part failed, in words, by its position."""
     suite = read_suite(staging.workspace.read(staging.path("suite.yaml")))
-    words = [in_words(each) for each in asked(suite, spec, batch)]
+    words = [in_words(each) for each in applicable_expectations(suite, spec, batch)]
     found = from_parquet(staging.workspace.read(staging.path(f"{number:05d}.bad.parquet"))).to_pydict()
     conflicts = np.asarray(status) == CONFLICT
     reasons: dict[int, list[str]] = {}

@@ -9,7 +9,7 @@ from everfit.tasks.data.expectation_results import ExpectationResult
 from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.staging import Staging
 from everfit.tasks.data.suite import read_suite
-from everfit.tasks.data.validate import ONE_ROW, Validation, asked
+from everfit.tasks.data.validate import ONE_ROW, Validation, applicable_expectations
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def html_page(spec: ModelSpec, batch: Batch, validation: Validation, workspace: 
     from great_expectations.render.view.view import DefaultJinjaPageView
 
     staging = Staging(workspace, spec.name, batch.turn_id, batch.round)
-    suite = asked(read_suite(workspace.read(staging.path("suite.yaml"))), spec, batch)
+    suite = applicable_expectations(read_suite(workspace.read(staging.path("suite.yaml"))), spec, batch)
     results = list(_results(spec, batch, validation, suite))
     held = sum(bool(result.success) for result in results)
     rendered = ValidationResultsPageRenderer().render(

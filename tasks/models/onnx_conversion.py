@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from everfit.blocks.errors import ModelError
-from everfit.tasks.models.onnx_model import MISSING, OnnxFacts, describe
+from everfit.tasks.models.onnx_model import MISSING, OnnxFacts, with_facts
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -60,7 +60,7 @@ def to_onnx(model: "Pipeline", rows: pd.DataFrame) -> bytes:
     except Exception as error:  # converters raise whatever they come across
         raise ConversionError(_in_short(error)) from error
     known = () if classes is None else tuple(classes.tolist())
-    return describe(made, OnnxFacts(features=tuple(map(str, rows.columns)), texts=texts, classes=known))
+    return with_facts(made, OnnxFacts(features=tuple(map(str, rows.columns)), texts=texts, classes=known))
 
 
 def _prepared(model: "Pipeline") -> "Pipeline":

@@ -65,7 +65,7 @@ class OnnxClassifier(OnnxRegressor):
         return np.asarray(self._run(rows)[1], dtype=np.float64)
 
 
-def describe(model: Any, facts: OnnxFacts) -> bytes:
+def with_facts(model: Any, facts: OnnxFacts) -> bytes:
     """An ONNX model as bytes, with what it doesn't say of itself."""
     entry = model.metadata_props.add()
     entry.key, entry.value = _FACTS, facts.canonical_json()

@@ -33,7 +33,9 @@ _STATES = {
 _DONE = {"approve": "approved", "decline": "declined"}
 
 
-def decide(context: Context, turn_id: str, answer: ApprovalAnswer, *, by: str, reason: str, now: datetime) -> Turn:
+def decide_approval(
+    context: Context, turn_id: str, answer: ApprovalAnswer, *, by: str, reason: str, now: datetime
+) -> Turn:
     """Approve or decline the challenger of a turn that waits.
 
     Args:
@@ -75,11 +77,15 @@ def reconcile(context: Context, now: datetime) -> list[str]:
         A sentence for each change.
     """
     spec = context.spec
-    done = releasing.reconcile(context.ledger, context.mlflow, spec.name, policy=spec.release) + trials.settle(context)
-    return done + [f"turn {turn.id} ended as {turn.state}: {turn.reasons[0]}" for turn in settle(context, now)]
+    done = releasing.reconcile(context.ledger, context.mlflow, spec.name, policy=spec.release) + trials.repair_trials(
+        context
+    )
+    return done + [
+        f"turn {turn.id} ended as {turn.state}: {turn.reasons[0]}" for turn in expire_approvals(context, now)
+    ]
 
 
-def settle(context: Context, now: datetime) -> list[Turn]:
+def expire_approvals(context: Context, now: datetime) -> list[Turn]:
     """End turns whose wait is over: expired, superseded by another champion, or decided before a crash.
 
     An approved version that was not served is not released again here; approving it again does that.

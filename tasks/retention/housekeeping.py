@@ -29,7 +29,7 @@ def gather(context: Context, at: datetime) -> Facts:
     return Facts(
         model=name,
         at=at,
-        tables=tuple(table_upkeep.look_at(workspace.table(name, table), table) for table in TABLES),
+        tables=tuple(table_upkeep.table_facts(workspace.table(name, table), table) for table in TABLES),
         turns=tuple(_turns(context, at)),
         versions=tuple(model_registry.versions(context.mlflow, name)),
         needed=_needed(context, at),

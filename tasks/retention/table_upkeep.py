@@ -24,7 +24,7 @@ _UNFINISHED = 1
 """A file that no state of the table has, and that is younger than so many hours, may be about to be committed."""
 
 
-def look_at(table: Table, name: TableName) -> TableFacts:
+def table_facts(table: Table, name: TableName) -> TableFacts:
     """The days of a table, their files, and their rows; of the quarantine those that were settled."""
     if not table.exists():
         return TableFacts(name=name, days=())

@@ -47,7 +47,7 @@ def worth_recording(done: UpkeepDone) -> bool:
     return bool(done.told())
 
 
-def record(ledger: Ledger, done: UpkeepDone) -> None:
+def record_upkeep(ledger: Ledger, done: UpkeepDone) -> None:
     """Keep what was done in the ledger, with the turns whose reproduction it has ended."""
     earlier = {
         turn_id
@@ -76,7 +76,7 @@ def ended_by(ledger: Ledger, model: str, turn_id: str) -> Decision | None:
     return next((decision for decision in tidied if turn_id in decision.record.get("ended", ())), None)
 
 
-def markdown(done: UpkeepDone) -> str:
+def upkeep_page(done: UpkeepDone) -> str:
     """The actions, for the artifact in the Prefect UI."""
     lines = [f"# {done.model}: upkeep of {done.at:%Y-%m-%d %H:%M} UTC", "", *(f"- {told}" for told in done.told())]
     if done.broken_turns:

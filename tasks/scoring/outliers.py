@@ -134,7 +134,7 @@ class OutlierDetector(Record):
         """
         found = [FeatureSurprisal.of(column) for column in profile.columns if column.role == "feature"]
         raw = cls(features=tuple(one for one in found if one is not None and one.name in sample), levels=())
-        sums = raw.sums(columns_of(sample, raw), len(sample))
+        sums = raw.sums(detector_columns(sample, raw), len(sample))
         levels = np.quantile(sums, _LEVELS) if len(sums) else np.zeros(0)
         return raw.model_copy(update={"levels": tuple(levels.tolist())})
 
@@ -174,7 +174,7 @@ class OutlierDetector(Record):
 _SHARES = [0.0, *_LEVELS.tolist()]
 
 
-def columns_of(frame: pd.DataFrame, detector: OutlierDetector) -> dict[str, list[Any]]:
+def detector_columns(frame: pd.DataFrame, detector: OutlierDetector) -> dict[str, list[Any]]:
     """A frame's columns as a detector takes them."""
     columns: dict[str, list[Any]] = {}
     for one in detector.features:

@@ -18,7 +18,7 @@ from everfit.tasks.predictions import prediction_log
 from everfit.tasks.scoring.fast_path.boosting import FastBoosting
 from everfit.tasks.scoring.fast_path.linear import FastLinearModel
 from everfit.tasks.scoring.fast_path.ordinal import FastOrdinalEncoding
-from everfit.tasks.scoring.outliers import OutlierDetector, columns_of, read_detector
+from everfit.tasks.scoring.outliers import OutlierDetector, detector_columns, read_detector
 from everfit.tasks.scoring.seen_ids import SeenIds
 from everfit.tasks.storage.tables import Table, row_keys
 
@@ -284,7 +284,7 @@ def _score_rows(scorer: Scorer, rows: "pd.DataFrame", ids: Sequence[str], batch:
         prediction_log.LATENCY: [None] * count,
         prediction_log.OUTLIER: [None] * count
         if detector is None
-        else detector.score(columns_of(rows, detector), count),
+        else detector.score(detector_columns(rows, detector), count),
         prediction_log.CLIENT: [batch.client] * count,
     }
     return prediction_log.to_rows(columns, kinds, [column.name for column in inputs.key], inputs.event_time)

@@ -74,7 +74,7 @@ def arrival(
     )
 
 
-def look(spec: ModelSpec, until: datetime) -> dict[str, str]:
+def source_content(spec: ModelSpec, until: datetime) -> dict[str, str]:
     """The source's content, without reading it: files with their size and tag, a table's newest times, its version.
 
     Args:

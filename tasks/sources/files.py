@@ -208,7 +208,7 @@ def _fetched(source: FilesSource, folder: Path) -> _File:
     """Fetch a file of the web; its content's digest is its identity."""
     import httpx
 
-    from everfit.tasks.sources.http import asked, check_address
+    from everfit.tasks.sources.http import check_address, stream_response
 
     url = check_address(source.path, source.allowed_hosts)
     name = PurePosixPath(urlsplit(url).path).name or "file"
@@ -216,7 +216,7 @@ def _fetched(source: FilesSource, folder: Path) -> _File:
     try:
         with (
             httpx.Client(timeout=60) as client,
-            asked(client, url, retries=5, deadline=time.monotonic() + 6 * 3600) as response,
+            stream_response(client, url, retries=5, deadline=time.monotonic() + 6 * 3600) as response,
             path.open("wb") as stream,
         ):
             for part in response.iter_bytes(1 << 20):

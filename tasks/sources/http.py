@@ -42,7 +42,7 @@ def _is_loopback(host: str) -> bool:
 
 
 @contextmanager
-def asked(
+def stream_response(
     client: "httpx.Client", url: str, *, retries: int, deadline: float, parameters: dict[str, str] | None = None
 ) -> "Iterator[httpx.Response]":
     """Stream an answer; 429, 5xx and broken connections are tried again, each time after a longer wait.

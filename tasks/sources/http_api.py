@@ -10,7 +10,7 @@ from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import CursorPaging, HttpSource, LinkPaging, NumberPaging
 from everfit.tasks.core.records import Window
 from everfit.tasks.sources.chunks import Chunk
-from everfit.tasks.sources.http import asked, check_address
+from everfit.tasks.sources.http import check_address, stream_response
 from everfit.tasks.sources.secrets import reveal
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class _Reader:
         if request in self.seen:
             raise SourceError(f"{url!r} leads to the same page again; check source.paging")
         self.seen.add(request)
-        with asked(
+        with stream_response(
             client, url, retries=self.source.retries, deadline=self.deadline, parameters=parameters or None
         ) as response:
             body = bytearray()

@@ -79,7 +79,7 @@ def wait_for_answer(context: Context, request: ApprovalRequest) -> ApprovalForm:
 @step("decision", log="approval")
 def decide(context: Context, request: ApprovalRequest, form: ApprovalForm) -> Turn:
     """Release or decline the challenger, as the person decided."""
-    turn = approvals.decide(
+    turn = approvals.decide_approval(
         context, request.turn_id, form.decision, by=form.name, reason=form.reason, now=datetime.now(UTC)
     )
     leave_turn(context, turn)
@@ -98,7 +98,7 @@ def announce_end(context: Context, turn: Turn) -> None:
 def final_state(context: Context, turn_id: str) -> State[dict[str, Any]]:
     """Return the flow's final state, named for how the turn ended."""
     turn = context.ledger.turns.get(turn_id)
-    return Completed(name=turn.state, message="; ".join(turn.reasons)[:500], data=turn_record.summary(turn))
+    return Completed(name=turn.state, message="; ".join(turn.reasons)[:500], data=turn_record.turn_json(turn))
 
 
 def _description(context: Context, request: ApprovalRequest) -> str:

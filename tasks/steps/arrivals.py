@@ -9,7 +9,7 @@ from prefect.states import Completed
 from everfit.tasks.core.event_names import DATA_ARRIVED
 from everfit.tasks.core.events import emit
 from everfit.tasks.data.ingest import read_marks
-from everfit.tasks.sources.arrivals import Announced, Arrival, arrival, look
+from everfit.tasks.sources.arrivals import Announced, Arrival, arrival, source_content
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.turns.context import Context
 
@@ -29,7 +29,7 @@ def find_arrival(context: Context, until: datetime) -> Arrival | None:
         context: The model's.
         until: Rows of later event time are left out.
     """
-    announced, content = _read(context), look(context.spec, until)
+    announced, content = _read(context), source_content(context.spec, until)
     if announced.pending is not None:
         return announced.pending
     new = arrival(context.spec.name, content, announced, read_marks(context.spec, context.workspace), until)

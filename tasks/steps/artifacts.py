@@ -19,7 +19,7 @@ def leave_turn(context: Context, turn: Turn) -> Any:
     version = turn_record.TurnRecord.readable(turn.record).version
     run = "" if version is None else run_link(context.mlflow, context.settings, version.run_id)
     return create_markdown_artifact(  # called from a task it gives an id, and no coroutine
-        turn_record.markdown(turn, run),
+        turn_record.turn_page(turn, run),
         key=f"{context.spec.name}-turn",
         description=f"{turn.state}: {turn.reasons[0] if turn.reasons else ''}",
     )

@@ -116,7 +116,7 @@ class OpenTurn:
         """
         kind = Failed if self.state == turn_record.DATA_REJECTED else Completed
         message = "; ".join(self.entry.reasons)[:500]
-        return ended(kind(name=self.state, message=message, data=turn_record.summary(self.entry)))
+        return ended(kind(name=self.state, message=message, data=turn_record.turn_json(self.entry)))
 
     def check_open(self) -> None:
         """Refuse to go on with a turn that has ended.

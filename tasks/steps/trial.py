@@ -52,5 +52,5 @@ def final_state(context: Context, result: TrialResult | None) -> State[dict[str,
     if result is None:
         data = {"model": context.spec.name, "state": NO_TRIAL}
         return Completed(name=NO_TRIAL, message=f"no version of {context.spec.name} is on trial", data=data)
-    content = trials.summary(result)
+    content = trials.trial_json(result)
     return Completed(name=result.turn_state, message="; ".join(content["reasons"])[:500], data=content)

@@ -11,7 +11,7 @@ from everfit.tasks.core.final_states import ended
 from everfit.tasks.retention import housekeeping, table_upkeep
 from everfit.tasks.retention.housekeeping import TABLES
 from everfit.tasks.retention.upkeep_plan import TablePlan, UpkeepPlan, plan
-from everfit.tasks.retention.upkeep_record import UpkeepDone, markdown, record, worth_recording
+from everfit.tasks.retention.upkeep_record import UpkeepDone, record_upkeep, upkeep_page, worth_recording
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.storage.workspace import TableName
 from everfit.tasks.turns.context import Context
@@ -123,10 +123,10 @@ def write_down(  # noqa: PLR0917 - each is what a step has done
         turn_files=turn_files,
         broken_turns=tuple(housekeeping.broken_turns(context)),
     )
-    record(context.ledger, done)
+    record_upkeep(context.ledger, done)
     if worth_recording(done):
         logger.info("%s", "; ".join(done.told()))
-        create_markdown_artifact(markdown(done), key=f"{done.model}-upkeep")
+        create_markdown_artifact(upkeep_page(done), key=f"{done.model}-upkeep")
     return done
 
 

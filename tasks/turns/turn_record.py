@@ -121,7 +121,7 @@ def check_until(until: datetime, now: datetime | None = None) -> datetime:
     return until
 
 
-def summary(turn: Turn) -> dict[str, Any]:
+def turn_json(turn: Turn) -> dict[str, Any]:
     """A turn as `everfit train --json` prints it."""
     record = TurnRecord.readable(turn.record)
     snapshot, evidence = record.snapshot, record.evidence
@@ -148,7 +148,7 @@ def summary(turn: Turn) -> dict[str, Any]:
     }
 
 
-def markdown(turn: Turn, run: str = "") -> str:
+def turn_page(turn: Turn, run: str = "") -> str:
     """A turn in words, for the artifact in the Prefect UI; `run` is its MLflow run as Markdown."""
     record = TurnRecord.readable(turn.record)
     lines = [f"# {turn.model}: {_HEADLINES.get(turn.state, turn.state)}", ""]

@@ -74,7 +74,7 @@ def waiting(here: Context) -> str:
 
 def decide(here: Context, said: Any = "approve", **given: Any) -> Any:
     given = {"by": "ann", "reason": "the gain is real", "now": datetime.now(UTC)} | given
-    return approvals.decide(here, given.pop("turn", None) or waiting(here), said, **given)
+    return approvals.decide_approval(here, given.pop("turn", None) or waiting(here), said, **given)
 
 
 def left(here: Context) -> Any:
@@ -136,12 +136,12 @@ def test_a_rejected_challenger_changes_nothing_and_is_not_asked_about_again(here
 def test_what_nobody_decided_is_rejected_when_it_expires(here: Context):
     asked = left(here)[0].finished_at
 
-    assert approvals.settle(here, asked + timedelta(days=7, seconds=-1)) == []
-    (turn,) = approvals.settle(here, asked + timedelta(days=7))
+    assert approvals.expire_approvals(here, asked + timedelta(days=7, seconds=-1)) == []
+    (turn,) = approvals.expire_approvals(here, asked + timedelta(days=7))
 
     assert (turn.state, left(here)[1]) == ("Declined", [None, None])
     assert turn.reasons[0].startswith("Declined by everfit: no decision was carried out before")
-    assert approvals.settle(here, asked + timedelta(days=8)) == []
+    assert approvals.expire_approvals(here, asked + timedelta(days=8)) == []
 
 
 def test_an_approval_is_refused_when_the_champion_changed(here: Context):
@@ -233,7 +233,9 @@ def test_of_two_people_who_answer_at_once_one_is_heard(here: Context):
 
     def say(said: Any, by: str) -> None:
         try:
-            answers[by] = approvals.decide(here, turn_id, said, by=by, reason="so", now=datetime.now(UTC)).state
+            answers[by] = approvals.decide_approval(
+                here, turn_id, said, by=by, reason="so", now=datetime.now(UTC)
+            ).state
         except EverfitError as error:
             answers[by] = error
 

@@ -13,7 +13,7 @@ from everfit.deployments.cli.runs import result_of
 from everfit.flows.training_flow import training
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.turns.context import Context
-from everfit.tasks.turns.turn_record import TurnRecord, markdown
+from everfit.tasks.turns.turn_record import TurnRecord, turn_page
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -55,8 +55,8 @@ def test_an_own_metric_and_check_decide_and_are_shown_under_their_names(model: s
     assert "loses most to the champion" in check.reason
 
     turn = here.ledger.turns.get(second["turn_id"])
-    assert f"| {CHECK} |" in markdown(turn)
-    assert METRIC in markdown(turn)
+    assert f"| {CHECK} |" in turn_page(turn)
+    assert METRIC in turn_page(turn)
     assert METRIC in second["challenger"]["metrics"]
     decision = here.ledger.decisions.find(f"{turn.id}/gate")
     assert decision is not None

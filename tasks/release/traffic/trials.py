@@ -133,7 +133,7 @@ def look_at(context: Context, until: datetime) -> TrialResult | None:
         BusyError: A release of the model is under way.
     """
     ledger, name = context.ledger, context.spec.name
-    settle(context)
+    repair_trials(context)
     if on_trial(context) is None:
         return None
     with ledger.leases.hold(name, scope="release", wait=context.spec.release.verify_timeout + LEASE_WAIT):
@@ -170,7 +170,7 @@ def stop(context: Context, by: str, reason: str) -> TrialResult:
     return TrialResult(state=state, look=look, turn_state=finish_trial(context, state)[1])
 
 
-def settle(context: Context) -> list[str]:
+def repair_trials(context: Context) -> list[str]:
     """Complete the effects of interrupted looks, and end a trial whose champion was replaced.
 
     Returns:
@@ -201,7 +201,7 @@ def _unless_superseded(context: Context, state: TrialState) -> TrialState:
     return read_trial(context, state.plan.id) or state
 
 
-def summary(result: TrialResult) -> dict[str, Any]:
+def trial_json(result: TrialResult) -> dict[str, Any]:
     """Return a trial as `everfit trial --json` prints it."""
     state, look = result.state, result.look or result.state.end
     plan = state.plan

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from fastapi.testclient import TestClient
 
-from everfit.infra.serving.protocol import read_csv
+from everfit.infra.serving.protocol import parse_csv
 from everfit.tasks.models.input_schema import InputColumn, InputSchema
 
 
@@ -142,6 +142,6 @@ def test_csv_keeps_text_that_looks_like_numbers() -> None:
         features=(InputColumn(name="code", kind="string"), InputColumn(name="n", kind="long", nullable=True)),
     )
 
-    table = read_csv(b'code,n\n007,1\n"a,b",\n', inputs)
+    table = parse_csv(b'code,n\n007,1\n"a,b",\n', inputs)
 
     assert table.columns == {"code": ["007", "a,b"], "n": [1, None]}

@@ -313,7 +313,7 @@ def test_what_a_person_approves_is_tried_from_then_on(context: Context) -> None:
         }
         context.ledger.turns.finish(turn, **waits)
 
-    approved = approvals.decide(context, turn.id, "approve", by="ann", reason="good", now=datetime.now(UTC))
+    approved = approvals.decide_approval(context, turn.id, "approve", by="ann", reason="good", now=datetime.now(UTC))
 
     assert (approved.state, approved.reasons[0]) == (turn_record.ON_TRIAL, "Approved by ann: good")
     state = trial_journal.on_trial(context)

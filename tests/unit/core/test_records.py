@@ -44,8 +44,8 @@ def test_a_turn_of_an_earlier_everfit_is_still_told(tmp_path: Path) -> None:
 
     [read] = ledger.turns.of("small")
 
-    assert turn_record.summary(read)["snapshot"] == {"version": 3, "rows": 9, "digest": "ab"}
-    assert "version 3, 9 rows" in turn_record.markdown(read)
+    assert turn_record.turn_json(read)["snapshot"] == {"version": 3, "rows": 9, "digest": "ab"}
+    assert "version 3, 9 rows" in turn_record.turn_page(read)
 
 
 def test_what_a_turn_of_an_earlier_everfit_lacks_is_left_out_of_what_is_told_but_nothing_is_decided_without_it(
@@ -61,11 +61,11 @@ def test_what_a_turn_of_an_earlier_everfit_lacks_is_left_out_of_what_is_told_but
     ledger.turns.finish(turn, state="ChampionKept", verdict="keep", reasons=["no gain"], record=record)
 
     [read] = ledger.turns.of("small")
-    told = turn_record.summary(read)
+    told = turn_record.turn_json(read)
 
     assert (told["state"], told["reasons"], told["mlflow_run_id"]) == ("ChampionKept", ["no gain"], "r")
     assert (told["snapshot"], told["candidates"], told["challenger"]) == (None, [], None)
-    assert "no gain" in turn_record.markdown(read)
+    assert "no gain" in turn_record.turn_page(read)
     with pytest.raises(LedgerError, match=r"kept as TurnRecord\.\S+ can't be read.*another version of everfit"):
         TurnRecord.recall(read.record)
 

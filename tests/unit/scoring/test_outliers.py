@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from everfit.tasks.scoring.outliers import OutlierDetector, columns_of
+from everfit.tasks.scoring.outliers import OutlierDetector, detector_columns
 from everfit.tasks.statistics.profile import profile_frame
 
 
@@ -34,7 +34,7 @@ def detector() -> OutlierDetector:
 
 
 def score(detector: OutlierDetector, frame: pd.DataFrame) -> np.ndarray:
-    return np.array(detector.score(columns_of(frame, detector), len(frame)))
+    return np.array(detector.score(detector_columns(frame, detector), len(frame)))
 
 
 def test_the_score_is_the_share_of_usual_rows_that_are_less_unlike(detector: OutlierDetector) -> None:
@@ -70,7 +70,7 @@ def test_what_is_written_reads_the_same(detector: OutlierDetector) -> None:
 
 
 def test_a_single_row_costs_microseconds(detector: OutlierDetector) -> None:
-    columns = columns_of(rows(1, 6), detector)
+    columns = detector_columns(rows(1, 6), detector)
     times = []
     for _ in range(200):
         began = time.perf_counter()
