@@ -26,9 +26,9 @@ def run_demo(*, fresh: bool, quick: bool = False, quiet: bool = True) -> None:
     """Live through the months that have not been lived through yet, and show the outcome of them.
 
     Args:
-        fresh: Forget what an earlier demo left, and start over.
-        quick: Three months only.
-        quiet: Whether Prefect's own log lines are left to the UI.
+        fresh: Whether to delete the results of an earlier demo first.
+        quick: Whether to replay three months only.
+        quiet: Whether Prefect's own log lines appear in the UI only.
 
     Raises:
         SourceError: the demo's data is not installed.
@@ -36,7 +36,7 @@ def run_demo(*, fresh: bool, quick: bool = False, quiet: bool = True) -> None:
     began, settings = time.monotonic(), Settings()
     ends = ENDS[:_QUICK] if quick else ENDS
     if fresh:
-        _forget(settings)
+        _delete_results(settings)
     environment.prepare(settings, quiet=quiet)
     console.print("Preparing the flights of 2013 …")
     prepare(_FOLDER / "flights")
@@ -45,11 +45,11 @@ def run_demo(*, fresh: bool, quick: bool = False, quiet: bool = True) -> None:
     from everfit.tasks.turns.context import Context
 
     context = Context(load_spec(MODEL), settings)
-    left = _left(context, ends)
-    if left:
-        _live_through(context, left)
+    months_left = _months_left(context, ends)
+    if months_left:
+        _replay(context, months_left)
     else:
-        console.print("All of it is done already, and nothing is done twice; `make demo FRESH=1` starts over.")
+        console.print("The demo is complete already; `everfit demo --fresh` starts over.")
     months = measure(context, ends)
     from everfit.deployments.demo.plot import draw
 
@@ -59,8 +59,8 @@ def run_demo(*, fresh: bool, quick: bool = False, quiet: bool = True) -> None:
     views.print_files(pictures, reports, settings, time.monotonic() - began)
 
 
-def _left(context: "Context", ends: Sequence[datetime]) -> list[datetime]:
-    """The months that were not looked at, or whose turn is not over."""
+def _months_left(context: "Context", ends: Sequence[datetime]) -> list[datetime]:
+    """Return the months that were not monitored, or whose turn is not finished."""
     decisions = {entry.until: entry for entry in context.ledger.decisions.of(MODEL, kind="triage")}
     turns = {turn.trigger.id: turn for turn in context.ledger.turns.of(MODEL)}
     left = []
@@ -72,8 +72,8 @@ def _left(context: "Context", ends: Sequence[datetime]) -> list[datetime]:
     return left
 
 
-def _live_through(context: "Context", ends: Sequence[datetime]) -> None:
-    console.print("Starting Prefect's temporary server and the libraries; the first time takes longest …")
+def _replay(context: "Context", ends: Sequence[datetime]) -> None:
+    console.print("Starting Prefect's temporary server and the libraries; the first start takes longest …")
     wait_for_server = environment.start_temporary_server()
     from everfit.deployments.cli.runs import result_of, warm_up
 
@@ -85,32 +85,32 @@ def _live_through(context: "Context", ends: Sequence[datetime]) -> None:
 
     wait_for_server()
     if context.ledger.releases.current(MODEL) is None:
-        console.print(f"\n[bold]{FIRST:%Y-%m-%d}[/bold]  the first turn learns from January and February")
+        console.print(f"\n[bold]{FIRST:%Y-%m-%d}[/bold]  the first turn trains on January and February")
         result_of(training(MODEL, FIRST, Trigger(reason="the first two months of 2013"), return_state=True))
     logging.getLogger("everfit.monitoring").setLevel(logging.WARNING)  # the demo says the same in a line of its own
     before = dict(zip(ENDS, (FIRST, *ENDS), strict=False))
     for end in ends:
-        console.print(f"\n[bold]{before[end]:%B}[/bold]  its flights are predicted as they come …")
+        console.print(f"\n[bold]{before[end]:%B}[/bold]  predict the month's flights, then monitor …")
         result_of(scoring(MODEL, before[end], end, return_state=True))
         views.print_month(result_of(monitoring(MODEL, end, return_state=True)))
 
 
 def _reports(context: "Context", runs: Sequence[tuple[datetime, str]]) -> list[Path]:
-    """Copies of Evidently's reports, by the end of their month."""
+    """Copy Evidently's reports, and return their paths in order of time."""
     folder = _FOLDER / "reports"
     folder.mkdir(parents=True, exist_ok=True)
-    found = []
+    paths = []
     for until, run_id in runs:
         path = folder / f"drift-{until:%Y-%m-%d}.html"
         if not path.exists():
             copy = Path(context.mlflow.download_artifacts(run_id, "drift.html"))
             shutil.copy(copy, path)
-        found.append(path)
-    return found
+        paths.append(path)
+    return paths
 
 
-def _forget(settings: Settings) -> None:
-    """Remove what the demo left; the prepared flights stay."""
+def _delete_results(settings: Settings) -> None:
+    """Delete the results of an earlier demo. The prepared flights stay."""
     for path in [*settings.state_dir.glob("*"), *_FOLDER.glob("*")]:
         if path.name in {"demo", "flights"}:
             continue

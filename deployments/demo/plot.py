@@ -1,4 +1,4 @@
-"""The demo's picture: the champion's live quality beside that of the first model, had it been left alone."""
+"""The demo's picture: live quality of the champion beside that of the first model without retraining."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -71,7 +71,9 @@ def _html(months: Sequence[Month], path: Path) -> None:
     import plotly.graph_objects as go
 
     names = [f"{month.since:%b}" for month in months]
-    told = [f"{month.moved} of the features moved<br>{month.verdict}: {month.why}<br>{month.turn}" for month in months]
+    hover = [
+        f"{month.moved} of the features drifted<br>{month.verdict}: {month.reason}<br>{month.turn}" for month in months
+    ]
     figure = go.Figure()
     lines = (("first model, left alone", "frozen", _FROZEN), ("with everfit", "live", _LIVE))
     for name, field, color in lines:
@@ -82,7 +84,7 @@ def _html(months: Sequence[Month], path: Path) -> None:
             name=name,
             mode="lines+markers",
             line={"color": color},
-            text=told,
+            text=hover,
             hovertemplate="%{x}: %{y:.4f}<br>%{text}<extra></extra>",
         )
     for number, month in enumerate(months):

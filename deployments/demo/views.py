@@ -18,7 +18,7 @@ _TURNS = {"Promoted": "released", "ChampionKept": "kept the champion", "NothingN
 
 
 def print_month(window: dict[str, Any]) -> None:
-    """How a month ended."""
+    """Print the result of a month."""
     print_evidence([row for row in window["evidence"] if row["area"] in {"data", "drift", "quality"}])
     console.print(f"  [bold]{window['verdict']}[/bold] ({window['rule']}): {window['reasons'][0]}", highlight=False)
     if window["turn_state"]:
@@ -28,7 +28,7 @@ def print_month(window: dict[str, Any]) -> None:
 
 
 def print_year(months: Sequence[Month]) -> None:
-    """The months as a table, and what keeping the model fit has gained."""
+    """Print the months as a table, and the gain over the first model."""
     table = Table()
     words = {"month", "verdict"}
     for name in ("month", "flights", "drift", "hold-out", "verdict", "champion", "AUC", "first model", "gain"):
@@ -65,7 +65,7 @@ def print_year(months: Sequence[Month]) -> None:
 
 
 def print_files(pictures: tuple[Path, Path], reports: Sequence[Path], settings: Settings, seconds: float) -> None:
-    """The places to look at."""
+    """Print the files and commands to look at the results."""
     console.print(f"\nDone in {seconds:.0f} s. Look at what it left:")
     first = f" … {reports[-1].name}" if len(reports) > 1 else ""
     commands = {

@@ -1,4 +1,4 @@
-"""The months of the demo as they turned out: what was found and decided, and how good the answers were."""
+"""The results of each month of the demo: signals, decision, and quality of the predictions."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from everfit.tasks.turns.context import Context
 
 FIRST = datetime(2013, 3, 1, tzinfo=UTC)
-"""The first turn learns from January and February."""
+"""The first turn trains on January and February."""
 
 ENDS = (*(datetime(2013, month, 1, tzinfo=UTC) for month in range(4, 13)), datetime(2014, 1, 1, tzinfo=UTC))
-"""The end of each month that is lived through."""
+"""The end of each month of the replay."""
 
 
 @dataclass(frozen=True)
@@ -24,17 +24,17 @@ class Month:
     """One month of the demo.
 
     Attributes:
-        since: Its beginning.
-        until: Its end, at which it was looked at.
-        flights: That were predicted.
+        since: The beginning of the month.
+        until: The end of the month, the time of its monitoring run.
+        flights: The number of predicted flights.
         champion: The version that predicted them.
-        live: The champion's metric on those that have landed.
-        frozen: The same of the first model.
-        verdict: Of the triage at the end of the month.
-        why: Its first reason.
-        moved: The share of features that had moved.
+        live: The metric of the champion on the flights that have landed.
+        frozen: The same metric of the first model.
+        verdict: The verdict of triage at the end of the month.
+        reason: The first reason of the verdict.
+        moved: The share of features that have drifted.
         against_holdout: The metric at the month's end, less the expectation from the champion's hold-out.
-        turn: How the turn ended that the triage called for; empty without one.
+        turn: The state of the turn that triage started; empty without one.
         run_id: The MLflow run of the window, with Evidently's report.
     """
 
@@ -45,7 +45,7 @@ class Month:
     live: float
     frozen: float
     verdict: str
-    why: str
+    reason: str
     moved: str
     against_holdout: str
     turn: str
@@ -53,7 +53,7 @@ class Month:
 
 
 def measure(context: "Context", ends: tuple[datetime, ...]) -> list[Month]:
-    """Look back on the months, with all labels that have come since.
+    """Return the results of the months, with all labels that are known by now.
 
     Args:
         context: The demo's model.
@@ -81,7 +81,7 @@ def measure(context: "Context", ends: tuple[datetime, ...]) -> list[Month]:
                 live=_auc(rows, rows["_score"]),
                 frozen=_auc(rows, _scores(first, rows)),
                 verdict=judged.decision.verdict,
-                why=judged.decision.reasons[0],
+                reason=judged.decision.reasons[0],
                 moved=_moved(judged),
                 against_holdout=_against_holdout(judged),
                 turn="" if turn is None else turn.state,

@@ -1,28 +1,31 @@
-"""Block types, the specs as stored blocks, and the variables that remember what was stored."""
+"""Block types, specs as stored blocks, and the variables that remember the last bootstrap."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from everfit.blocks.errors import DeploymentError
 from everfit.blocks.spec import ModelSpec
 from everfit.deployments.server.changes import Changes, Status
+from everfit.tasks.core.spec_loading import spec_problems
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import BlockDocument
 
 SPECS, NOTIFICATION, SERVICES = "everfit_specs", "everfit_notification", "everfit_services"
-"""Names of the variables: when each spec was stored from its file, and what was last said of the other two."""
+"""The variables: the time at which each spec was stored from its file, the notification block, the services."""
 
 
 def store_specs(client: "SyncPrefectClient", specs: Sequence[ModelSpec], changes: Changes, *, overwrite: bool) -> None:
-    """Store the specs as blocks; one that a person has edited since stays as it is.
+    """Store the specs as blocks. A spec that a person has edited since stays.
 
     Args:
-        client: Of the server.
-        specs: As the files have them.
-        changes: The actions are added to it.
-        overwrite: Take the files' all the same.
+        client: The client of the server.
+        specs: The specs in the files.
+        changes: The changes so far; this function adds its own.
+        overwrite: Whether edited specs are overwritten too.
     """
     _register_type(client, changes)
     variable = client.read_variable_by_name(SPECS)
@@ -39,12 +42,12 @@ def store_specs(client: "SyncPrefectClient", specs: Sequence[ModelSpec], changes
 
 
 def services(client: "SyncPrefectClient", named: Sequence[str], changes: Changes) -> tuple[str, ...]:
-    """The prediction services that were named, now or earlier.
+    """Return the prediction services of this or an earlier bootstrap.
 
     Args:
-        client: Of the server.
-        named: Base URLs.
-        changes: The actions are added to it.
+        client: The client of the server.
+        named: The base URLs of this bootstrap.
+        changes: The changes so far; this function adds its own.
     """
     variable = client.read_variable_by_name(SERVICES)
     before = list(variable.value) if variable and isinstance(variable.value, list) else None
@@ -52,19 +55,19 @@ def services(client: "SyncPrefectClient", named: Sequence[str], changes: Changes
     if chosen is None:
         return ()
     _set_variable(client, SERVICES, before, chosen, changes)
-    return tuple(str(each) for each in chosen)
+    return tuple(str(url) for url in chosen)
 
 
 def notification(client: "SyncPrefectClient", named: str | None, changes: Changes) -> str | None:
-    """The id of the notification block that was named, now or earlier.
+    """Return the id of the notification block of this or an earlier bootstrap.
 
     Args:
-        client: Of the server.
-        named: `type/name`, such as `slack-webhook/on-call`.
-        changes: The actions are added to it.
+        client: The client of the server.
+        named: The block as `type/name`, such as `slack-webhook/on-call`.
+        changes: The changes so far; this function adds its own.
 
     Raises:
-        DeploymentError: there is no such block.
+        DeploymentError: There is no such block.
     """
     from prefect.exceptions import ObjectNotFound
 
@@ -80,7 +83,7 @@ def notification(client: "SyncPrefectClient", named: str | None, changes: Change
         found = client.read_block_document_by_name(name, kind, include_secrets=False)
     except ObjectNotFound as error:
         raise DeploymentError(
-            f"there is no notification block {chosen!r}; make it in Prefect and name it as TYPE/NAME, such as "
+            f"there is no notification block {chosen!r}; create it in Prefect and give it as TYPE/NAME, such as "
             f"slack-webhook/on-call"
         ) from error
     _set_variable(client, NOTIFICATION, before, chosen, changes)
@@ -93,25 +96,25 @@ def _register_type(client: "SyncPrefectClient", changes: Changes) -> None:
     slug = ModelSpec.get_block_type_slug()
     try:
         client.read_block_type_by_slug(slug)
-        there = True
+        exists = True
     except ObjectNotFound:
-        there = False
-    known = there
-    if there:
+        exists = False
+    known = exists
+    if exists:
         try:
             client.read_block_schema_by_checksum(ModelSpec._calculate_schema_checksum())  # noqa: SLF001 - no other way
         except ObjectNotFound:
             known = False
     if not known and not changes.dry_run:
         ModelSpec.register_type_and_schema()
-    changes.note("block type", slug, "unchanged" if known else "changed" if there else "created")
+    changes.note("block type", slug, "unchanged" if known else "changed" if exists else "created")
 
 
 def _put(spec: ModelSpec, document: "BlockDocument | None", changes: Changes, *, may_overwrite: bool) -> bool:
-    """Store a spec as its file has it, or leave what a person has made of it.
+    """Store the spec of a file, unless a person has edited the stored one.
 
     Returns:
-        Whether the stored one is the file's.
+        Whether the stored spec equals the file.
     """
     if document is None:
         _store(spec, changes, "created")
@@ -122,33 +125,32 @@ def _put(spec: ModelSpec, document: "BlockDocument | None", changes: Changes, *,
         _bring_form_up_to_date(stored, document, changes)
         return True
     if may_overwrite:
-        differs = _what_differs(spec, stored) if isinstance(stored, ModelSpec) else "the stored one can't be read"
+        differs = _differing_keys(spec, stored) if isinstance(stored, ModelSpec) else "the stored spec can't be read"
         _store(spec, changes, "changed", differs)
         return True
     if not isinstance(stored, ModelSpec):
-        told = " ".join(str(stored).split())
         raise DeploymentError(
-            f"the stored spec {spec.name!r} can't be read: {told}; correct it in Prefect, or take the file's by "
-            f"--overwrite-specs"
+            f"the stored spec {spec.name!r} can't be read: {_problem(stored)}; edit it in Prefect, or overwrite it "
+            f"with the file by --overwrite-specs"
         )
-    differs = _what_differs(spec, stored)
+    differs = _differing_keys(spec, stored)
     changes.note("model spec", spec.name, "kept", f"edited on the server ({differs}); --overwrite-specs")
     _bring_form_up_to_date(stored, document, changes)
     return False
 
 
 def _bring_form_up_to_date(stored: ModelSpec, document: "BlockDocument", changes: Changes) -> None:
-    """Let a block that an earlier everfit has stored be edited in the form of this one; its values stay."""
+    """Give a block of an earlier everfit the form of this version. Its values stay."""
     schema = document.block_schema
     if schema is not None and schema.checksum == ModelSpec._calculate_schema_checksum():  # noqa: SLF001 - as above
         return
     if not changes.dry_run:
         stored.save(stored.name, overwrite=True)
-    changes.note("spec form", stored.name, "changed", "it was an earlier everfit's; the values stay")
+    changes.note("spec form", stored.name, "changed", "it was from an earlier version; the values stay")
 
 
 def _document(client: "SyncPrefectClient", name: str) -> "BlockDocument | None":
-    """The stored block, which says when it was last changed, by whomever, and by which form."""
+    """Return the stored block with the time of its last change and its form."""
     from prefect.exceptions import ObjectNotFound
 
     try:
@@ -158,11 +160,16 @@ def _document(client: "SyncPrefectClient", name: str) -> "BlockDocument | None":
 
 
 def _read(document: "BlockDocument") -> ModelSpec | ValueError:
-    """The spec in a stored block, or why this everfit can't read it."""
+    """Return the spec in a stored block, or the error if it can't be read."""
     try:
-        return ModelSpec._from_block_document(document)  # noqa: SLF001 - `load` warns of each form that is another
+        return ModelSpec._from_block_document(document)  # noqa: SLF001 - `load` would warn about another form
     except ValueError as error:
         return error
+
+
+def _problem(error: ValueError) -> str:
+    """Return the reason why a stored spec can't be read, with the new name of a renamed key."""
+    return spec_problems(error) if isinstance(error, ValidationError) else " ".join(str(error).split())
 
 
 def _store(spec: ModelSpec, changes: Changes, status: Status, reason: str = "") -> None:
@@ -171,7 +178,7 @@ def _store(spec: ModelSpec, changes: Changes, status: Status, reason: str = "") 
     changes.note("model spec", spec.name, status, reason)
 
 
-def _what_differs(spec: ModelSpec, stored: ModelSpec) -> str:
+def _differing_keys(spec: ModelSpec, stored: ModelSpec) -> str:
     ours, theirs = spec.content(), stored.content()
     return ", ".join(sorted(key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key)))
 
@@ -182,10 +189,10 @@ def _set_variable(client: "SyncPrefectClient", name: str, before: Any, after: An
     if before == after and before is not None and before != {}:
         changes.note("variable", name, "unchanged")
         return
-    there = client.read_variable_by_name(name) is not None
+    exists = client.read_variable_by_name(name) is not None
     if not changes.dry_run:
-        if there:
+        if exists:
             client.update_variable(VariableUpdate(name=name, value=after))
         else:
             client.create_variable(VariableCreate(name=name, value=after, tags=["everfit"]))
-    changes.note("variable", name, "changed" if there else "created")
+    changes.note("variable", name, "changed" if exists else "created")

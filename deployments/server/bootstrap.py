@@ -1,4 +1,4 @@
-"""Bootstrap: everything that a Prefect server and the stores need, made or brought up to date; nothing else touched."""
+"""The bootstrap of a Prefect server and the stores: it creates or updates everfit's own things and nothing else."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -20,14 +20,14 @@ POOL = "everfit"
 
 @dataclass(frozen=True)
 class Options:
-    """What a person says beside the files.
+    """The options of a bootstrap.
 
     Attributes:
-        dry_run: Only tell what would be done.
-        wait: Seconds that the API has to come up.
+        dry_run: Whether the changes are only listed.
+        wait: The number of seconds to wait for the API.
         notify: The notification block to use from now on, as `type/name`.
-        services: Prediction services that serve every model from now on, for specs that name none.
-        overwrite_specs: Take the files' specs, even where a person has edited the stored ones.
+        services: Prediction services to use from now on, for specs without `release.services`.
+        overwrite_specs: Whether stored specs that a person has edited are overwritten by the files.
     """
 
     dry_run: bool = False
@@ -38,14 +38,14 @@ class Options:
 
 
 def bootstrap(settings: Settings, options: Options) -> Changes:
-    """Set up a Prefect server and the stores; done again it changes nothing.
+    """Set up a Prefect server and the stores. A second run changes nothing.
 
     Args:
-        settings: Of this installation.
-        options: What a person says beside the files.
+        settings: The settings of this installation.
+        options: The options of the bootstrap.
 
     Raises:
-        DeploymentError: a file has a mistake, no server is configured, or it doesn't answer in time.
+        DeploymentError: A file has a mistake, no server is configured, or it doesn't answer in time.
     """
     if problems := lint.find_problems():
         raise DeploymentError("; ".join(problems))
@@ -68,7 +68,7 @@ def bootstrap(settings: Settings, options: Options) -> Changes:
             deployment_id = deploying.deploy(client, deployment, changes)
             automations.of_deployment(client, deployment, deployment_id, changes)
         own, waiting = files.automations_of(files.read_automations_file(), names, notification)
-        automations.by_name(client, own, changes)
+        automations.put_all(client, own, changes)
         for name in waiting:
             changes.note("automation", name, "waiting", "name a notification block: --notify TYPE/NAME")
     return changes
@@ -78,18 +78,19 @@ def wait_for_api(client: "SyncPrefectClient", seconds: float) -> None:
     """Wait until the server answers.
 
     Raises:
-        DeploymentError: it doesn't, or none is configured.
+        DeploymentError: It doesn't answer in time, or no server is configured.
     """
     from prefect.settings import get_current_settings
 
     url = get_current_settings().api.url
     if url is None:
         raise DeploymentError(
-            "no Prefect server is configured; set PREFECT_API_URL, such as http://127.0.0.1:4200/api, or run `make up`"
+            "no Prefect server is configured; set PREFECT_API_URL, such as http://127.0.0.1:4200/api, or run "
+            "`everfit up`"
         )
-    give_up, pause = time.monotonic() + seconds, 0.1
+    deadline, pause = time.monotonic() + seconds, 0.1
     while (problem := client.api_healthcheck()) is not None:
-        if time.monotonic() > give_up:
+        if time.monotonic() > deadline:
             raise DeploymentError(f"the Prefect server at {url!r} did not answer within {seconds:.0f} s: {problem}")
         time.sleep(pause)
         pause = min(1.5 * pause, 2.0)
@@ -106,15 +107,15 @@ def _stores(settings: Settings, changes: Changes) -> None:
     from everfit.tasks.ledger import Ledger
     from everfit.tasks.storage.workspace import Workspace
 
-    workspace = Workspace.of(settings)  # refuses a store that tables can't be kept safe in
+    workspace = Workspace.of(settings)  # rejects a store without safe concurrent writes
     if workspace.remote:
         changes.note("workspace", workspace.uri, "unchanged")
     else:
         filesystem = workspace.filesystem
-        there = filesystem.isdir(workspace.uri)
-        if not there and not changes.dry_run:
+        exists = filesystem.isdir(workspace.uri)
+        if not exists and not changes.dry_run:
             filesystem.makedirs(workspace.uri, exist_ok=True)
-        changes.note("workspace", workspace.uri, "unchanged" if there else "created")
+        changes.note("workspace", workspace.uri, "unchanged" if exists else "created")
     _note_schema(Ledger.schema_of(settings), lambda: Ledger.open(settings), changes)
 
 

@@ -1,4 +1,4 @@
-"""One PostgreSQL database for Prefect, MLflow and the ledger: a schema each, for all three keep a table of one name."""
+"""One PostgreSQL database for Prefect, MLflow and the ledger, with a schema each, since their table names clash."""
 
 import os
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ _HAS_EXTENSION = "SELECT count(*) FROM pg_available_extensions WHERE name = 'pg_
 
 @dataclass(frozen=True)
 class Databases:
-    """Where the parts of a stack keep their tables.
+    """The databases of a stack.
 
     Attributes:
-        prefect: Variables of Prefect's server.
-        mlflow: MLflow's backend store.
-        ledger: The ledger's URL; none for the default.
+        prefect: The environment variables of Prefect's server.
+        mlflow: The URL of MLflow's backend store.
+        ledger: The URL of the ledger; None for the default.
     """
 
     prefect: dict[str, str]
@@ -30,14 +30,14 @@ class Databases:
 
 
 def databases(url: str | None, state_dir: Path) -> Databases:
-    """Where the parts of a stack keep their tables: in SQLite files of the state folder, or in one PostgreSQL.
+    """Return the databases of a stack: SQLite files in the state folder, or one PostgreSQL database.
 
     Args:
-        url: Of PostgreSQL, if it is to be used; its schemas are made.
+        url: The URL of PostgreSQL, or None for SQLite. The schemas are created.
         state_dir: The local folder of the embedded databases.
 
     Raises:
-        DeploymentError: the URL is no PostgreSQL's, the database can't be reached, or lacks what Prefect needs.
+        DeploymentError: The URL is not one of PostgreSQL, or the database can't be reached or lacks an extension.
     """
     given_already = _PREFECT in os.environ  # a database of Prefect's own
     if url is None:
@@ -55,7 +55,7 @@ def databases(url: str | None, state_dir: Path) -> Databases:
 
 
 def to_fill_in(url: str) -> str:
-    """A database's URL as it may be shown: with `USER` and `PASSWORD` where it has a login."""
+    """Return a URL that may be shown, with `USER` and `PASSWORD` in place of a login."""
     given = make_url(url).difference_update_query(("user", "password", "sslpassword")).set(drivername="postgresql")
     return _plain(given if given.username is None else given.set(username="USER", password="PASSWORD"))  # noqa: S106
 
@@ -64,10 +64,12 @@ def _read(url: str) -> URL:
     try:
         given = make_url(url)
     except ArgumentError as error:
-        raise DeploymentError("EVERFIT_DB_URL is no URL; write it like postgresql://user:password@host/name") from error
+        raise DeploymentError(
+            "EVERFIT_DB_URL is not a URL; set one such as postgresql://user:password@host/name"
+        ) from error
     if given.get_backend_name() not in {"postgresql", "postgres"}:
         raise DeploymentError(
-            f"EVERFIT_DB_URL is of {given.get_backend_name()!r}; it must be PostgreSQL's, or left out"
+            f"EVERFIT_DB_URL is a URL of {given.get_backend_name()!r}; set one of PostgreSQL, or unset it for SQLite"
         )
     return given
 
@@ -87,8 +89,8 @@ def _make_schemas(given: URL, *, for_prefect: bool) -> None:
             for schema in _SCHEMAS:
                 connection.execute(sa.schema.CreateSchema(schema, if_not_exists=True))
     except sa.exc.SQLAlchemyError as error:
-        told = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise DeploymentError(f"EVERFIT_DB_URL: the database can't be used: {told}") from error
+        problem = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        raise DeploymentError(f"EVERFIT_DB_URL: the database can't be used: {problem}") from error
     finally:
         engine.dispose()
 

@@ -1,4 +1,4 @@
-"""Putting a deployment on the server, if it isn't there as it should be."""
+"""Deployments on a server: created if they are missing, changed if they differ."""
 
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 
 def deploy(client: "SyncPrefectClient", deployment: files.Deployment, changes: Changes) -> UUID | None:
-    """Create or change a deployment; a schedule that a person has switched on or off stays so.
+    """Create or change a deployment. A schedule that a person has switched on or off stays so.
 
     Args:
-        client: Of the server.
-        deployment: As the file has it.
-        changes: The actions are added to it.
+        client: The client of the server.
+        deployment: The deployment in prefect.yaml.
+        changes: The changes so far; this function adds its own.
 
     Returns:
-        Its id; None if it isn't there and this is a dry run.
+        The id on the server; None in a dry run before the deployment exists.
     """
     from prefect.exceptions import ObjectNotFound
     from prefect.utilities.callables import parameter_schema
@@ -88,15 +88,15 @@ def _put(
 def _schedules(deployment: files.Deployment, found: "DeploymentResponse | None") -> list[Any]:
     from prefect.client.schemas.actions import DeploymentScheduleCreate
 
-    switched = {each.slug: each.active for each in found.schedules} if found is not None else {}
+    switched = {schedule.slug: schedule.active for schedule in found.schedules} if found is not None else {}
     return [
         DeploymentScheduleCreate(
-            slug=each.slug,
-            schedule=each.prefect(),
-            active=switched.get(each.slug, each.active),
-            parameters=each.parameters,
+            slug=schedule.slug,
+            schedule=schedule.prefect(),
+            active=switched.get(schedule.slug, schedule.active),
+            parameters=schedule.parameters,
         )
-        for each in sorted(deployment.schedules, key=lambda each: each.slug)
+        for schedule in sorted(deployment.schedules, key=lambda one: one.slug)
     ]
 
 
@@ -108,7 +108,7 @@ def _as_found(found: "DeploymentResponse") -> dict[str, Any]:
         "tags": sorted(found.tags),
         "pull_steps": content.get("pull_steps") or [],
         "concurrency": limit and [limit.limit, options.get("collision_strategy"), options.get("grace_period_seconds")],
-        "schedules": [_plain(schedule) for schedule in sorted(found.schedules, key=lambda each: each.slug or "")],
+        "schedules": [_plain(schedule) for schedule in sorted(found.schedules, key=lambda one: one.slug or "")],
     }
 
 
@@ -118,8 +118,8 @@ def _concurrency(deployment: files.Deployment) -> list[Any] | None:
 
 
 def _plain(schedule: Any) -> dict[str, Any]:
-    """What makes a schedule the one it is."""
+    """Return the content of a schedule for a comparison."""
     content = schedule.model_dump(mode="json", include={"slug", "schedule", "active", "parameters"})
     if "interval" in content["schedule"]:
-        content["schedule"].pop("anchor_date", None)  # by default the moment at which it was made
+        content["schedule"].pop("anchor_date", None)  # by default the time of its creation
     return dict(content)

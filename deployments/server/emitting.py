@@ -1,4 +1,4 @@
-"""Sending an event from outside of a flow, and making sure that it got there."""
+"""Events that are sent from outside of a flow."""
 
 from uuid import UUID, uuid5
 
@@ -9,33 +9,35 @@ _NAMESPACE = UUID("5f0c3c7e-8f8e-4b0f-9a53-6d2f4c0f1e77")
 
 
 def send(event: str, model: str, payload: dict[str, str]) -> str:
-    """Send an event to the configured server, and wait until it has it.
+    """Send an event to the configured server, and wait until the server has it.
 
     Args:
         event: `data-arrived`, `data.arrived` or `everfit.data.arrived`.
-        model: Name of the model.
-        payload: What deployments read: `until`, `reason`, `id`.
+        model: The name of the model.
+        payload: The values that deployments read: `until`, `reason`, `id`.
 
     Returns:
         The event's full name.
 
     Raises:
-        DeploymentError: there is no such event, or the server did not take it.
+        DeploymentError: There is no such event, or the server did not accept it.
     """
     name = _full_name(event)
     import httpx
     from prefect import get_client
     from prefect.events import Event
 
-    # The same thing told again is the same event.
+    # Two events with one id are the same event.
     own = {"id": uuid5(_NAMESPACE, f"{name} {model} {payload['id']}")} if "id" in payload else {}
     resource = {"prefect.resource.id": events.resource_id(model), "prefect.resource.name": model}
-    told = Event.model_validate({"event": name, "resource": resource, "payload": payload, **own})
+    message = Event.model_validate({"event": name, "resource": resource, "payload": payload, **own})
     try:
         with get_client(sync_client=True) as client:
-            client.request("POST", "/events", json=[told.model_dump(mode="json")])
+            client.request("POST", "/events", json=[message.model_dump(mode="json")])
     except httpx.HTTPError as error:
-        raise DeploymentError(f"the Prefect server did not take the event: {error}; look whether it is up") from error
+        raise DeploymentError(
+            f"the Prefect server did not accept the event: {error}; check that it is running"
+        ) from error
     return name
 
 
@@ -45,4 +47,4 @@ def _full_name(event: str) -> str:
         if name.removeprefix("everfit.").replace(".", "-") == wanted:
             return name
     known = ", ".join(sorted(name.removeprefix("everfit.").replace(".", "-") for name in event_names.EVENTS))
-    raise DeploymentError(f"there is no event {event!r}; there are {known}")
+    raise DeploymentError(f"there is no event {event!r}; known are {known}")

@@ -1,4 +1,4 @@
-"""Reading `prefect.yaml` and `automations.yaml` strictly: what Prefect would silently pass over is an error here."""
+"""Strict reading of `prefect.yaml` and `automations.yaml`: a key that Prefect silently ignores is an error here."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from everfit.blocks.errors import DeploymentError
 
 MODEL = "{{ $EVERFIT_MODEL }}"
-"""Stands for the model's name, in Prefect's own way of naming an environment variable."""
+"""The placeholder of the model's name, in Prefect's syntax of an environment variable."""
 
 VERSION, NOTIFICATION = "{{ code.stdout }}", "{{ notification }}"
-"""Stand for the commit, and for the id of the notification block."""
+"""The placeholders of the commit and of the notification block's id."""
 
 
 Kind = TypeVar("Kind", bound=BaseModel)
@@ -27,27 +27,27 @@ class _Entry(BaseModel):
 
 
 class Schedule(_Entry):
-    """When a deployment runs by itself."""
+    """A schedule of a deployment."""
 
-    slug: str = Field(description="By which it is found again.")
+    slug: str = Field(description="The name by which everfit finds the schedule again.")
     cron: str | None = None
-    interval: float | None = Field(default=None, gt=0, description="In seconds.")
+    interval: float | None = Field(default=None, gt=0, description="The interval in seconds.")
     rrule: str | None = None
     timezone: str = "UTC"
     anchor_date: datetime | None = None
     day_or: bool = True
-    active: bool = Field(default=True, description="Whether it is switched on when it is made.")
+    active: bool = Field(default=True, description="Whether a new schedule is switched on.")
     parameters: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _can_be_read(self) -> Self:
-        if sum(each is not None for each in (self.cron, self.interval, self.rrule)) != 1:
-            raise ValueError("give one of cron, interval and rrule")
+        if sum(value is not None for value in (self.cron, self.interval, self.rrule)) != 1:
+            raise ValueError("give exactly one of cron, interval and rrule")
         self.prefect()
         return self
 
     def prefect(self) -> Any:
-        """The schedule as Prefect has it."""
+        """Return Prefect's schedule."""
         from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
 
         if self.cron is not None:
@@ -59,7 +59,7 @@ class Schedule(_Entry):
 
 
 class Concurrency(_Entry):
-    """How many runs of a deployment there may be at once, and what becomes of more."""
+    """The limit of concurrent runs of a deployment, and the action beyond it."""
 
     limit: int = Field(ge=1)
     collision_strategy: Literal["ENQUEUE", "CANCEL_NEW"] = "ENQUEUE"
@@ -67,7 +67,7 @@ class Concurrency(_Entry):
 
 
 class WorkPool(_Entry):
-    """Where runs are executed."""
+    """The work pool of a deployment."""
 
     name: str
     work_queue_name: str | None = None
@@ -94,7 +94,7 @@ class Deployment(_Entry):
     def _are_prefects(cls, triggers: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
         for trigger in triggers:
             if not trigger.get("name"):
-                raise ValueError("a trigger has no name; automations are found again by their names")
+                raise ValueError("a trigger has no name; give it one, since automations are found by name")
             as_trigger(trigger)
         return triggers
 
@@ -104,7 +104,9 @@ class PrefectFile(_Entry):
 
     prefect_version: str | None = Field(default=None, alias="prefect-version")
     name: str | None = None
-    pull: list[dict[str, Any]] = Field(max_length=0, description="Workers have everfit installed.")
+    pull: list[dict[str, Any]] = Field(
+        max_length=0, description="It must be empty, since workers have everfit installed."
+    )
     build: list[dict[str, Any]] = Field(default_factory=list)
     push: list[dict[str, Any]] = Field(default_factory=list)
     definitions: dict[str, Any] = Field(default_factory=dict, description="Anchors.")
@@ -119,10 +121,10 @@ class AutomationsFile(_Entry):
 
 
 def as_trigger(entry: dict[str, Any]) -> Any:
-    """A trigger of `prefect.yaml` as Prefect has it.
+    """Return Prefect's trigger for an entry of `prefect.yaml`.
 
     Raises:
-        ValueError: Prefect would refuse it, or pass over a key of it.
+        ValueError: Prefect would reject it, or ignore a key of it.
     """
     from prefect.events import DeploymentTriggerTypes
     from pydantic import TypeAdapter
@@ -133,10 +135,10 @@ def as_trigger(entry: dict[str, Any]) -> Any:
 
 
 def as_automation(entry: dict[str, Any]) -> Any:
-    """An entry of `automations.yaml` as Prefect has it.
+    """Return Prefect's automation for an entry of `automations.yaml`.
 
     Raises:
-        ValueError: Prefect would refuse it, or pass over a key of it.
+        ValueError: Prefect would reject it, or ignore a key of it.
     """
     from prefect.events.actions import ActionTypes
     from prefect.events.schemas.automations import AutomationCore
@@ -144,8 +146,8 @@ def as_automation(entry: dict[str, Any]) -> Any:
     kinds = {kind.model_fields["type"].default: kind for kind in get_args(ActionTypes)}
     for action in entry["actions"]:
         if action.get("type") not in kinds:
-            raise ValueError(f"there is no action {action.get('type')!r}; there are {', '.join(sorted(kinds))}")
-        kinds[action["type"]].model_validate(action)  # by itself: its mistakes, and not those of all other kinds
+            raise ValueError(f"there is no action {action.get('type')!r}; known are {', '.join(sorted(kinds))}")
+        kinds[action["type"]].model_validate(action)  # alone, for the errors of this kind only
     found = AutomationCore.model_validate(entry)
     _no_others(entry, found, "an automation")
     _no_others(entry["trigger"], found.trigger, f"{found.name!r}: trigger")
@@ -161,28 +163,28 @@ def _no_others(written: dict[str, Any], found: Any, what: str) -> None:
 
 
 def read_prefect_file(path: Path | None = None) -> PrefectFile:
-    """Read `deployments/prefect.yaml` of the working folder, or else the one that comes with everfit.
+    """Read `deployments/prefect.yaml` of the working folder, or the file that comes with everfit.
 
     Raises:
-        DeploymentError: it can't be read, or has a key that it can't have.
+        DeploymentError: The file can't be read, or has an unknown key.
     """
     return _read(PrefectFile, "prefect.yaml", path)
 
 
 def read_automations_file(path: Path | None = None) -> AutomationsFile:
-    """Read `deployments/automations.yaml` of the working folder, or else the one that comes with everfit.
+    """Read `deployments/automations.yaml` of the working folder, or the file that comes with everfit.
 
     Raises:
-        DeploymentError: it can't be read, or has a key that it can't have.
+        DeploymentError: The file can't be read, or has an unknown key.
     """
     return _read(AutomationsFile, "automations.yaml", path)
 
 
 def deployments_of(file: PrefectFile, models: Sequence[str], version: str) -> list[Deployment]:
-    """The deployments that a file asks for: an entry that names the model once for each, any other once.
+    """Return the deployments of a file. An entry with the placeholder of the model gives one deployment per model.
 
     Raises:
-        DeploymentError: an entry has a key, schedule or trigger that it can't have.
+        DeploymentError: An entry has an unknown key, or an invalid schedule or trigger.
     """
     found = []
     for entry in file.deployments:
@@ -195,33 +197,33 @@ def deployments_of(file: PrefectFile, models: Sequence[str], version: str) -> li
 def automations_of(
     file: AutomationsFile, models: Sequence[str], notification: str | None
 ) -> tuple[list[Any], list[str]]:
-    """The automations that a file asks for, and the names of those that wait for a notification block.
+    """Return the automations of a file, and the names of those that wait for a notification block.
 
     Args:
-        file: As it was read.
-        models: Names of the models.
-        notification: Id of the notification block, if one was named.
+        file: The content of the file.
+        models: The names of the models.
+        notification: The id of the notification block, or None.
 
     Raises:
-        DeploymentError: an entry has a key that it can't have.
+        DeploymentError: An entry has an unknown key.
     """
     found, waiting = [], []
     for entry in file.automations:
-        asks = _mentions(entry, NOTIFICATION)
+        notifies = _mentions(entry, NOTIFICATION)
         for filled in _for_each(entry, models, {NOTIFICATION: notification or _NO_BLOCK}):
             try:
                 automation = as_automation(filled)
             except (ValueError, KeyError, TypeError) as error:
                 name = entry.get("name", "an entry")
                 raise DeploymentError(f"automations.yaml: {name!r}: {_in_words(error)}") from error
-            if asks and notification is None:
+            if notifies and notification is None:
                 waiting.append(str(automation.name))
             else:
                 found.append(automation)
     return found, waiting
 
 
-_NO_BLOCK = "00000000-0000-0000-0000-000000000000"  # so that the entry can be checked all the same
+_NO_BLOCK = "00000000-0000-0000-0000-000000000000"  # lets the entry be validated without a block
 
 
 def _for_each(entry: dict[str, Any], models: Sequence[str], values: dict[str, str]) -> list[dict[str, Any]]:
@@ -232,9 +234,9 @@ def _for_each(entry: dict[str, Any], models: Sequence[str], values: dict[str, st
 
 def _mentions(value: Any, placeholder: str) -> bool:
     if isinstance(value, dict):
-        return any(_mentions(each, placeholder) for each in value.values())
+        return any(_mentions(part, placeholder) for part in value.values())
     if isinstance(value, list):
-        return any(_mentions(each, placeholder) for each in value)
+        return any(_mentions(part, placeholder) for part in value)
     return isinstance(value, str) and placeholder in value
 
 
@@ -244,9 +246,9 @@ def _filled(value: Any, values: dict[str, str]) -> Any:
             value = value.replace(placeholder, given)
         return value
     if isinstance(value, dict):
-        return {key: _filled(each, values) for key, each in value.items()}
+        return {key: _filled(part, values) for key, part in value.items()}
     if isinstance(value, list):
-        return [_filled(each, values) for each in value]
+        return [_filled(part, values) for part in value]
     return value
 
 
@@ -278,9 +280,11 @@ def _validated(kind: type[Kind], content: Any, where: str) -> Kind:
 def _in_words(error: Exception) -> str:
     if not isinstance(error, ValidationError):
         return str(error)
-    told = []
+    sentences = []
     for problem in error.errors():
         path = ".".join(str(part) for part in problem["loc"])
         message = str(problem["msg"]).removeprefix("Value error, ")
-        told.append(f"{path}: there is no such key" if problem["type"] == "extra_forbidden" else f"{path}: {message}")
-    return "; ".join(told)
+        sentences.append(
+            f"{path}: there is no such key" if problem["type"] == "extra_forbidden" else f"{path}: {message}"
+        )
+    return "; ".join(sentences)

@@ -1,6 +1,6 @@
-"""The process that looks after a stack: a part that ended without being told to is started again.
+"""The process that restarts the parts of a stack that end unexpectedly.
 
-On a team's machines that is what systemd, Docker or Kubernetes do.
+On a team's machines systemd, Docker or Kubernetes do this.
 """
 
 import json
@@ -19,18 +19,18 @@ _LONGEST_PAUSE = 60.0
 
 
 def command(parts: Mapping[str, tuple[Sequence[str], int | None]], folder: Path) -> list[str]:
-    """The command that looks after parts.
+    """Return the command of the process that restarts parts.
 
     Args:
-        parts: By name: what starts it, and its port.
-        folder: Of their files.
+        parts: The command and port of each part, by name.
+        folder: The folder of their files.
     """
     content = {name: {"command": list(given), "port": port} for name, (given, port) in parts.items()}
     return [sys.executable, "-m", "everfit.deployments.server.keeper", str(folder), json.dumps(content)]
 
 
 def keep(folder: Path, parts: Mapping[str, Mapping[str, object]]) -> None:
-    """Look after parts until SIGTERM; one that ends again and again is started ever more seldom."""
+    """Restart parts until SIGTERM. The pause grows for a part that ends again and again."""
     over = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: over.set())
     pauses, not_before = dict.fromkeys(parts, 1.0), dict.fromkeys(parts, 0.0)

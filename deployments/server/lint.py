@@ -1,4 +1,4 @@
-"""The strict check of specs, `prefect.yaml` and `automations.yaml`: everything that would only be found at run time."""
+"""The lint of specs, `prefect.yaml` and `automations.yaml`: mistakes that would otherwise appear at run time."""
 
 import json
 import re
@@ -23,11 +23,11 @@ _PLACEHOLDER = re.compile(r"\{\{\s*\$\w+\s*\}\}|\{\{\s*code\.\w+\s*\}\}")
 
 
 def find_problems(prefect_file: Path | None = None, automations_file: Path | None = None) -> list[str]:
-    """Everything that is wrong, in words; empty if nothing is.
+    """Return a sentence for each mistake.
 
     Args:
-        prefect_file: By default that of the working folder, or else the one that comes with everfit.
-        automations_file: The same.
+        prefect_file: The file to read; by default that of the working folder, or the one that comes with everfit.
+        automations_file: The file to read, by the same default.
     """
     problems, models = [], []
     for path in spec_files():
@@ -38,7 +38,7 @@ def find_problems(prefect_file: Path | None = None, automations_file: Path | Non
             continue
         models.append(spec.name)
         if path.name != f"{spec.name}.yaml":
-            problems.append(f"{path}: the model's name is {spec.name!r}; name the file {spec.name}.yaml")
+            problems.append(f"{path}: the model's name is {spec.name!r}; rename the file to {spec.name}.yaml")
     try:
         deployments = files.deployments_of(files.read_prefect_file(prefect_file), models, "0")
         problems += [problem for deployment in deployments for problem in _of_deployment(deployment)]
@@ -54,10 +54,10 @@ def find_problems(prefect_file: Path | None = None, automations_file: Path | Non
 
 
 def load_flow(entrypoint: str) -> "Flow[..., Any]":
-    """The flow of an entrypoint; never the placeholder that Prefect puts in the place of one that fails to import.
+    """Return the flow of an entrypoint, and never Prefect's placeholder for a failed import.
 
     Raises:
-        DeploymentError: there is no such flow, or its module can't be imported.
+        DeploymentError: There is no such flow, or its module can't be imported.
     """
     from prefect.flows import load_flow_from_entrypoint
 
@@ -87,13 +87,13 @@ def _of_deployment(deployment: files.Deployment) -> Iterator[str]:
             yield f"{where}: trigger {trigger['name']!r}: {problem}"
         for name in schema.get("required", ()):
             if name not in given:
-                yield f"{where}: trigger {trigger['name']!r}: nothing is given for {name!r}, which the flow needs"
+                yield f"{where}: trigger {trigger['name']!r}: the required parameter {name!r} is missing"
         yield from (f"{where}: trigger {trigger['name']!r}: {problem}" for problem in _of_events(trigger))
         yield from (
             f"{where}: trigger {trigger['name']!r}: {problem}" for problem in _of_templates(given, as_json=True)
         )
     if left := sorted({found for text in _texts(deployment.model_dump()) for found in _PLACEHOLDER.findall(text)}):
-        yield f"{where}: {left[0]} is not filled in; known are {files.MODEL} and {files.VERSION}"
+        yield f"{where}: {left[0]} is not a placeholder; known are {files.MODEL} and {files.VERSION}"
 
 
 def _of_parameters(given: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
@@ -103,9 +103,9 @@ def _of_parameters(given: dict[str, Any], schema: dict[str, Any]) -> Iterator[st
     for name in given:
         if name not in known:
             yield f"the flow has no parameter {name!r}; it has {', '.join(known)}"
-    # What an event fills in isn't known yet.
-    sure = {name: value for name, value in given.items() if not (isinstance(value, str) and "{{" in value)}
-    for error in validate(sure, schema, ignore_required=True):
+    # The values of templates are known only with an event.
+    fixed = {name: value for name, value in given.items() if not (isinstance(value, str) and "{{" in value)}
+    for error in validate(fixed, schema, ignore_required=True):
         path = ".".join(str(part) for part in error.absolute_path)
         yield f"parameter {path}: {error.message}"
 
@@ -133,14 +133,14 @@ def _of_templates(value: Any, *, as_json: bool = False) -> Iterator[str]:
         try:
             known.from_string(text)
         except TemplateSyntaxError as error:
-            yield f"{text!r} is no template: {error}"
+            yield f"{text!r} is not a valid template: {error}"
             continue
         if as_json and _LONE.fullmatch(text) and (problem := _not_json(known, text)):
-            yield f"{text!r} doesn't give JSON, which Prefect makes of a lone expression: {problem}"
+            yield f"{text!r} is a single expression that doesn't give JSON, as Prefect requires: {problem}"
 
 
 def _not_json(environment: Any, text: str) -> str | None:
-    """What goes wrong when Prefect puts its filter behind the expression, for an event without payload and with one."""
+    """Return the error of the expression with Prefect's JSON filter, for an event with and without payload."""
     occurred, some = datetime(2024, 1, 1, tzinfo=UTC), dict.fromkeys(_PAYLOAD, "x")
     for payload in ({}, some):
         event = {"id": UUID(int=0), "event": "everfit.data.arrived", "occurred": occurred, "payload": payload}
@@ -155,24 +155,24 @@ def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
-        for each in value.values():
-            yield from _texts(each)
+        for part in value.values():
+            yield from _texts(part)
     elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _texts(each)
+        for part in value:
+            yield from _texts(part)
 
 
 def _twice(deployments: list[files.Deployment]) -> Iterator[str]:
-    names = Counter((each.entrypoint, each.name) for each in deployments)
-    triggers = Counter(str(trigger["name"]) for each in deployments for trigger in each.triggers)
+    names = Counter((deployment.entrypoint, deployment.name) for deployment in deployments)
+    triggers = Counter(str(trigger["name"]) for deployment in deployments for trigger in deployment.triggers)
     yield from (
         f"prefect.yaml: {entry} {name!r} is there {count} times" for (entry, name), count in names.items() if count > 1
     )
     yield from (
         f"prefect.yaml: trigger {name!r} is there {count} times" for name, count in triggers.items() if count > 1
     )
-    for each in deployments:
-        slugs = Counter(schedule.slug for schedule in each.schedules)
+    for deployment in deployments:
+        slugs = Counter(schedule.slug for schedule in deployment.schedules)
         yield from (
-            f"{each.entrypoint}: schedule {slug!r} is there twice" for slug, count in slugs.items() if count > 1
+            f"{deployment.entrypoint}: schedule {slug!r} is there twice" for slug, count in slugs.items() if count > 1
         )

@@ -1,4 +1,4 @@
-"""Processes that outlive the command that started them: found again by a file, stopped by their id and no other way."""
+"""Processes that outlive their command. A file names each one, and only its id stops it."""
 
 import contextlib
 import json
@@ -19,11 +19,11 @@ _ENDS_WITHIN = 30.0
 
 @dataclass(frozen=True)
 class Process:
-    """A process that was started, perhaps by an earlier command.
+    """A process of this or an earlier command.
 
     Attributes:
-        name: Of what it does.
-        folder: Of its file and its log.
+        name: The name of the process.
+        folder: The folder of its file and its log.
     """
 
     name: str
@@ -31,24 +31,24 @@ class Process:
 
     @property
     def log(self) -> Path:
-        """What it wrote."""
+        """The file with its output."""
         return self.folder / f"{self.name}.log"
 
     @property
     def pid(self) -> int | None:
-        """Its id, if it runs; a number that another process has since is not its."""
+        """The id of the process while it runs, or None. A reused id of another process doesn't count."""
         try:
             kept = json.loads(self._file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         pid = int(kept["pid"])
-        with contextlib.suppress(ChildProcessError):  # one that this process has started itself must be collected
+        with contextlib.suppress(ChildProcessError):  # a child of this process must be collected
             os.waitpid(pid, os.WNOHANG)
         return pid if kept["started"] is not None and started_at(pid) == kept["started"] else None
 
     @property
     def port(self) -> int | None:
-        """The port that it was given, also if it doesn't run any more."""
+        """The port of the process, also after its end."""
         try:
             found = json.loads(self._file.read_text(encoding="utf-8"))["port"]
         except (OSError, ValueError, KeyError):
@@ -56,7 +56,7 @@ class Process:
         return None if found is None else int(found)
 
     def start(self, command: Sequence[str], environment: Mapping[str, str], port: int | None = None) -> None:
-        """Start it in a session of its own, so that what ends the terminal doesn't end it."""
+        """Start the process in its own session, so that it outlives the terminal."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             started = subprocess.Popen(  # noqa: S603 - our own commands
@@ -70,11 +70,11 @@ class Process:
         content = {"pid": started.pid, "started": started_at(started.pid), "port": port}
         self._file.write_text(json.dumps(content), encoding="utf-8")
 
-    def ask(self) -> bool:
-        """Ask it to end.
+    def terminate(self) -> bool:
+        """Send SIGTERM.
 
         Returns:
-            Whether it was running.
+            Whether the process was running.
         """
         pid = self.pid
         if pid is not None:
@@ -82,40 +82,40 @@ class Process:
         return pid is not None
 
     def end(self) -> None:
-        """Wait until it has ended, and after a while end it and what it has started."""
-        pid, give_up = self.pid, time.monotonic() + _ENDS_WITHIN
-        while self.pid is not None and time.monotonic() < give_up:
+        """Wait for the end of the process; after a timeout kill it and its children."""
+        pid, deadline = self.pid, time.monotonic() + _ENDS_WITHIN
+        while self.pid is not None and time.monotonic() < deadline:
             time.sleep(0.05)
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)  # the session that it leads: what it left behind
+                os.killpg(pid, signal.SIGKILL)  # its session, with the children that are left
         self._file.unlink(missing_ok=True)
 
     def wait_until(self, ready: Callable[[], bool], seconds: float) -> None:
-        """Wait until it does what it is for.
+        """Wait until the process is ready.
 
         Raises:
-            DeploymentError: it ended, or isn't ready in time.
+            DeploymentError: It ended, or is not ready in time.
         """
-        give_up = time.monotonic() + seconds
+        deadline = time.monotonic() + seconds
         while not ready():
             if self.pid is None:
-                raise DeploymentError(f"{self.name} has ended; its last words: {self._last_words()}")
-            if time.monotonic() > give_up:
-                raise DeploymentError(f"{self.name} was not ready within {seconds:.0f} s; look into {self.log}")
+                raise DeploymentError(f"{self.name} has ended; its last lines are: {self._last_lines()}")
+            if time.monotonic() > deadline:
+                raise DeploymentError(f"{self.name} was not ready within {seconds:.0f} s; see {self.log}")
             time.sleep(0.1)
 
     @property
     def _file(self) -> Path:
         return self.folder / f"{self.name}.json"
 
-    def _last_words(self) -> str:
+    def _last_lines(self) -> str:
         lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return " / ".join(lines[-3:]) or "none"
 
 
 def free_port(wanted: int) -> int:
-    """The wanted port of this machine, or if it is taken any that is free."""
+    """Return the wanted port, or any free port if it is taken."""
     for port in (wanted, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -124,4 +124,4 @@ def free_port(wanted: int) -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise DeploymentError("there is no free port on 127.0.0.1")
+    raise DeploymentError("there is no free port on 127.0.0.1; stop a process that listens there")

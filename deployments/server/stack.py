@@ -24,12 +24,12 @@ _COMES_UP_WITHIN = 120.0
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack that runs.
+    """A running stack.
 
     Attributes:
-        addresses: By what is there.
-        logs: The folder of what the processes write.
-        exports: Variables for whoever wants to use it from a shell.
+        addresses: The address of each part.
+        logs: The folder of the logs.
+        exports: Environment variables for a shell that uses the stack.
     """
 
     addresses: dict[str, str]
@@ -38,22 +38,22 @@ class Stack:
 
 
 def up(settings: Settings, models: Sequence[str], database: str | None) -> Stack:
-    """Start what of the stack doesn't run yet, and set the server up.
+    """Start the parts of the stack that don't run yet, and set the server up.
 
     Args:
-        settings: Of this installation.
-        models: To serve; by default all specs there are.
-        database: PostgreSQL URL; by default SQLite.
+        settings: The settings of this installation.
+        models: The models to serve; by default all specs of deployments/models.
+        database: A PostgreSQL URL, or None for SQLite.
 
     Raises:
-        DeploymentError: there is no such spec where specs get deployments, or a part doesn't come up.
+        DeploymentError: There is no such spec in deployments/models, or a part doesn't start.
     """
     folder = settings.state_dir / "stack"
     served = _served(models)
     folder.mkdir(parents=True, exist_ok=True)
     stores = databases(database, settings.state_dir)
     parts = {name: Process(name, folder) for name in _NAMES}
-    _stop(["keeper"], folder)  # it may look after other parts than there are to be
+    _stop(["keeper"], folder)  # it may restart parts of another configuration
     ports = {
         name: part.port if (part := parts[name]).pid and part.port else free_port(part.port or wanted)
         for name, wanted in _PORTS.items()
@@ -83,21 +83,21 @@ def up(settings: Settings, models: Sequence[str], database: str | None) -> Stack
 
 
 def down(settings: Settings) -> list[str]:
-    """Stop what `up` has started in this workspace.
+    """Stop the processes that `up` has started in this workspace.
 
     Returns:
-        What was running.
+        The parts that were running.
     """
     folder = settings.state_dir / "stack"
-    # First what starts the others again, then what needs the servers while it ends.
+    # First the keeper, which restarts the others; then the parts that need the servers while they end.
     return [name for wave in (["keeper"], ["service", "worker"], ["mlflow", "prefect"]) for name in _stop(wave, folder)]
 
 
 def _served(models: Sequence[str]) -> list[str]:
-    """The names of what is served: of all specs there are, or of those that are requested."""
+    """Return the names of the models to serve: the given ones, or all of deployments/models."""
     there = spec_files()
     if not there:
-        raise DeploymentError("there is no spec in deployments/models to serve; write one, or `everfit init` it")
+        raise DeploymentError("there is no spec in deployments/models; write one with `everfit init`")
     names = [(file_content(model) or load_spec(model)).name for model in models]
     for model, name in zip(models, names, strict=True):
         if model.endswith((".yaml", ".yml")) and Path(model).resolve() not in {path.resolve() for path in there}:
@@ -109,19 +109,19 @@ def _served(models: Sequence[str]) -> list[str]:
 
 
 def _exports(settings: Settings, environment: dict[str, str], stores: Databases) -> tuple[str, ...]:
-    """What a shell needs to see what the worker sees; without anybody's password."""
+    """Return the environment variables of a shell that uses the stack, without passwords."""
     names = ["PREFECT_API_URL", "MLFLOW_TRACKING_URI", "EVERFIT_WORKSPACE"]
-    told = [f"{name}={environment[name]}" for name in names]
+    exports = [f"{name}={environment[name]}" for name in names]
     if stores.ledger is not None:
-        told.append(f"EVERFIT_LEDGER_URL='{to_fill_in(stores.ledger)}'")
+        exports.append(f"EVERFIT_LEDGER_URL='{to_fill_in(stores.ledger)}'")
     elif settings.ledger_url is None and "://" in settings.workspace:
-        told.append(f"EVERFIT_LEDGER_URL={settings.ledger}")  # beside where the stack was started
-    return tuple(told)
+        exports.append(f"EVERFIT_LEDGER_URL={settings.ledger}")  # in the folder in which the stack was started
+    return tuple(exports)
 
 
 def _stop(names: Sequence[str], folder: Path) -> list[str]:
     parts = [Process(name, folder) for name in names]
-    running = [part.name for part in parts if part.ask()]
+    running = [part.name for part in parts if part.terminate()]
     for part in parts:
         part.end()
     return running
@@ -136,13 +136,13 @@ def _environment(settings: Settings, folder: Path, stores: Databases, urls: dict
         "MLFLOW_TRACKING_URI": urls["mlflow"],
         "OMP_WAIT_POLICY": "passive",
         **stores.prefect,
-        # By the environment: it may hold a password, and everybody on the machine can read command lines.
+        # In the environment, since it may hold a password and every user of the machine can read command lines.
         "MLFLOW_BACKEND_STORE_URI": stores.mlflow,
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # five more processes, for judging language models
-        "PREFECT_HOME": str(folder / "prefect"),  # not the profile of whoever starts this
+        "PREFECT_HOME": str(folder / "prefect"),  # not the user's own profile
         "PREFECT_API_URL": f"{urls['prefect']}/api",
         "PREFECT_UI_URL": urls["prefect"],
-        # On disk, and not in memory: a run that dies together with the server would hold its slot for ever.
+        # On disk, since a run that dies together with the server would otherwise hold its slot for ever.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_SERVER_UI_API_URL": f"{urls['prefect']}/api",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "everfit",
@@ -158,10 +158,13 @@ def _environment(settings: Settings, folder: Path, stores: Databases, urls: dict
 def _commands(
     served: Sequence[str], settings: Settings, ports: dict[str, int]
 ) -> dict[str, tuple[list[str], int | None]]:
-    """What starts each part, and its port."""
+    """Return the command and the port of each part."""
     python, host = [sys.executable, "-m"], ["--host", "127.0.0.1", "--port"]
     artifacts = (settings.state_dir / "mlflow-artifacts").as_uri()
-    quiet = ["--uvicorn-opts", "--no-access-log"]  # the service asks twice a second, and this log is kept for ever
+    quiet = [
+        "--uvicorn-opts",
+        "--no-access-log",
+    ]  # the service sends two requests a second, and the log is never deleted
     tracking = ["--artifacts-destination", artifacts, "--workers", "1", *quiet]
     pool = ["--pool", "everfit", "--type", "process", "--name", "everfit-local"]
     serve = ["everfit.deployments.cli.main", "serve", *served, "--port", str(ports["service"])]

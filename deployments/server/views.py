@@ -33,4 +33,4 @@ def print_stack(stack: "Stack") -> None:
     console.print("\nTo use the stack from a shell:")
     for variable in stack.exports:
         console.print(f"  export {variable}", soft_wrap=True, highlight=False, markup=False)
-    console.print("To stop it:           make down")
+    console.print("To stop it:           everfit down")

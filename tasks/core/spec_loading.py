@@ -153,7 +153,12 @@ def _read(text: str, where: str, kind: type[SpecT]) -> SpecT:
     try:
         return kind.model_validate(content)
     except ValidationError as error:
-        raise SpecError(f"{where}: {'; '.join(_in_words(dict(problem)) for problem in error.errors())}") from error
+        raise SpecError(f"{where}: {spec_problems(error)}") from error
+
+
+def spec_problems(error: ValidationError) -> str:
+    """Return a sentence for each mistake in a spec, with the new name of a renamed key."""
+    return "; ".join(_in_words(dict(problem)) for problem in error.errors())
 
 
 def _in_words(problem: dict[str, Any]) -> str:
@@ -179,8 +184,8 @@ def _load_block(model: str) -> "ModelSpec | None":
         found = ModelSpec.load(model)
     except (ValueError, RuntimeError, httpx.HTTPError) as error:
         if isinstance(error.__cause__, ValidationError):  # what Prefect says of it names no key
-            told = "; ".join(_in_words(dict(problem)) for problem in error.__cause__.errors())
-            raise SpecError(f"the stored block {model!r}: {told}; edit it in Prefect") from error
+            problems = spec_problems(error.__cause__)
+            raise SpecError(f"the stored block {model!r}: {problems}; edit it in Prefect") from error
         if _has_server() and "Unable to find block document" not in str(error):
             raise SpecError(
                 f"the Prefect server can't say whether it has a spec {model!r}: {error}; without it give the path of a "

@@ -133,7 +133,7 @@ def test_an_automation_of_somebodys_own_that_has_a_name_of_ours_stays_theirs(ser
     for _ in range(2):
         (kept,) = [each for each in server.set_up() if each.name == "everfit lost runs"]
         assert (kept.kind, kept.status) == ("automation", "kept")
-        assert "has not the tag 'everfit'" in kept.reason
+        assert "has no tag 'everfit'" in kept.reason
     assert server.prefect.read_automations_by_name("everfit lost runs") == before
 
 
