@@ -11,6 +11,9 @@ from everfit.blocks.settings import Settings
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Turn
+from everfit.tasks.ledger.decisions import Decisions
+from everfit.tasks.ledger.releases import Releases
+from everfit.tasks.ledger.turns import Turns
 from everfit.tasks.predictions import labels, prediction_log
 from everfit.tasks.registry import model_registry as registered
 from everfit.tasks.release import approvals
@@ -345,14 +348,14 @@ def test_a_look_that_is_broken_off_anywhere_ends_as_one_that_was_not(
 
     turn = begin(context)
     # In the order of what a look does, so that each one gets a little farther than the one before.
-    released = ["intend_release", "set_alias", "advance_release", "set_version_tag"]
-    order = ["record_decision", *(released if strength else ["set_version_tag", "set_alias"]), "finish_turn"]
+    alias, tag = (registered, "set_alias"), (registered, "set_version_tag")
+    released = [(Releases, "intend"), alias, (Releases, "advance"), tag]
+    order = [(Decisions, "record"), *(released if strength else [tag, alias]), (Turns, "finish")]
     died = []
     for hour in range(0, 96, 6):
         at = SINCE + (hour + 6) * HOUR
         traffic(context, SINCE + hour * HOUR, at, strength, hour)
-        owners = [registered if name.startswith("set") else type(context.ledger) for name in order]
-        died = [name for owner, name in zip(owners, order, strict=True) if look_and_die(at, (owner, name))]
+        died = [point for point in order if look_and_die(at, point)]
         trials.look_at(context, at)
         if trial_journal.on_trial(context) is None:
             break
