@@ -1,4 +1,4 @@
-"""Upkeep: take away what nobody needs any more, and nothing that a champion or a turn was made from."""
+"""Upkeep: delete old rows, files and versions, but nothing that a champion or a recent turn needs."""
 
 from datetime import datetime
 from typing import Any
@@ -6,32 +6,32 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from everfit.tasks.steps import upkeep as tidy
+from everfit.tasks.steps import upkeep as upkeep_steps
 from everfit.tasks.steps.context import moment, open_context
 from everfit.tasks.steps.run_names import run_name
 
 
 @flow(name="upkeep", flow_run_name=run_name("upkeep"))
 def upkeep(model: str, until: datetime | None = None, dry_run: bool = False) -> State[dict[str, Any]]:
-    """Keep a model's tables, files and versions to what its spec keeps; turns may run meanwhile.
+    """Delete what a model's spec no longer keeps, and compact its tables. Turns may run meanwhile.
 
     Args:
         model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
-        until: Ages are counted back from this moment; by default from when the run was due.
-        dry_run: Only tell what would be done.
+        until: The moment from which ages are counted. By default, when the run was due.
+        dry_run: Only return the planned changes.
 
     Returns:
-        A state named `TidiedUp`, `NothingToDo` or, of a dry run, `Planned`. Its data is what was done, as
-        `everfit upkeep --json` prints it.
+        A state named `CleanedUp`, `NothingToDo` or, after a dry run, `Planned`. Its data are the changes, as
+        `everfit upkeep --json` prints them.
     """
     context = open_context(model)
-    plan = tidy.make_plan(context, moment(until))
+    plan = upkeep_steps.make_plan(context, moment(until))
     if dry_run:
-        return tidy.final_state(tidy.foresee(context, plan), dry_run=True)
-    rows = tidy.remove_old_rows(context, plan)
-    days = tidy.compact(context, plan)
-    files = tidy.remove_expired_files(context, plan)
-    versions = tidy.drop_versions(context, plan)
-    turn_files = tidy.drop_files(context, plan)
-    done = tidy.write_down(context, plan, rows, days, files, versions, turn_files)
-    return tidy.final_state(done, dry_run=False)
+        return upkeep_steps.final_state(upkeep_steps.preview(context, plan), dry_run=True)
+    rows = upkeep_steps.delete_old_rows(context, plan)
+    days = upkeep_steps.compact(context, plan)
+    files = upkeep_steps.delete_expired_files(context, plan)
+    versions = upkeep_steps.delete_versions(context, plan)
+    turn_files = upkeep_steps.delete_files(context, plan)
+    done = upkeep_steps.record_upkeep(context, plan, rows, days, files, versions, turn_files)
+    return upkeep_steps.final_state(done, dry_run=False)

@@ -33,12 +33,12 @@ def upkeep(
     if as_json:
         print_json(result)
         return
-    from everfit.tasks.retention.upkeep_record import UpkeepDone
+    from everfit.tasks.retention.upkeep_record import UpkeepResult
 
-    done = UpkeepDone.recall(result)
+    done = UpkeepResult.recall(result)
     dry = " (dry run, nothing was changed)" if dry_run else ""
     typer.echo(f"{state}: {done.model}, as of {done.at:%Y-%m-%d %H:%M}{dry}")
-    for line in done.told():
+    for line in done.summary():
         typer.echo(f"  {line}")
     if done.broken_turns:
         typer.echo(f"  turns that can no longer be reproduced: {', '.join(done.broken_turns)}")
@@ -65,10 +65,10 @@ def forget(
     environment.prepare(Settings())
     from everfit.tasks.core.spec_loading import load_spec
     from everfit.tasks.ledger.process_identity import user_name
-    from everfit.tasks.retention.forgetting import forget_key
+    from everfit.tasks.retention.key_deletion import delete_key
     from everfit.tasks.turns.context import Context
 
-    done = forget_key(Context(load_spec(model), Settings()), key, datetime.now(UTC), user_name())
+    done = delete_key(Context(load_spec(model), Settings()), key, datetime.now(UTC), user_name())
     if as_json:
         typer.echo(done.model_dump_json())
         return

@@ -1,4 +1,4 @@
-"""Forget: the rows of a person, or whatever a key names, taken out of everything that is kept of a model's data."""
+"""Find the rows of a key in tables and staged files."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
 
 
 def read_key(spec: ModelSpec, given: Sequence[str]) -> dict[str, str]:
-    """The key, or the part of it, that a person wrote as `COLUMN=VALUE`.
+    """Return the key, or the part of it, that was written as `COLUMN=VALUE`.
 
     Raises:
-        SpecError: the model's rows have no key, or what was given is no part of it.
+        SpecError: The model has no key, or a given column is not part of it.
     """
     key = spec.columns.key
     if not key:
-        raise SpecError(f"{spec.name}: its rows have no key to be found by; name one under columns.key")
+        raise SpecError(f"{spec.name}: the model has no key to find rows by; set columns.key in its spec")
     if len(given) == 1 and len(key) == 1 and "=" not in given[0]:
         return {key[0]: given[0]}
-    found = dict(each.partition("=")[::2] for each in given)
-    if wrong := [name for name in found if name not in key]:
-        raise SpecError(f"{wrong[0]!r} is no column of the key, which is {', '.join(key)}; write --key COLUMN=VALUE")
-    if not found:
+    parts = dict(text.partition("=")[::2] for text in given)
+    if wrong := [name for name in parts if name not in key]:
+        raise SpecError(f"{wrong[0]!r} is not a column of the key, which is {', '.join(key)}; write --key COLUMN=VALUE")
+    if not parts:
         raise SpecError("no key was given; write --key COLUMN=VALUE")
-    return found
+    return parts
 
 
 def keys_of(spec: ModelSpec, workspace: Workspace, wanted: Mapping[str, str]) -> list[int]:
-    """The hashes of all keys of which the wanted values are a part, wherever rows of them may lie."""
+    """Return the hashes of all keys that contain the wanted values, in all tables and staged files."""
     tables = [workspace.table(spec.name, name) for name in ("dataset", "quarantine", "predictions")]
     dataset = tables[0]
     kinds = {name: kind_of_arrow(kind) for name, kind in dataset.columns().items()} if dataset.exists() else {}
@@ -63,23 +63,23 @@ def keys_of(spec: ModelSpec, workspace: Workspace, wanted: Mapping[str, str]) ->
 def _whole_key(spec: ModelSpec, wanted: Mapping[str, str], kinds: Mapping[str, Kind]) -> Iterator[int]:
     if set(wanted) == set(spec.columns.key):
         frame = pd.DataFrame({name: [wanted[name]] for name in spec.columns.key})
-        for each in (kinds, {}):  # as the dataset has it, and as text, in which labels may have come before it
-            typed = normalise(frame, {name: each.get(name, "text") for name in wanted}).drop(columns=FAULTS)
+        for types in (kinds, {}):  # with the dataset's types, and as text: labels may be older than the dataset
+            typed = normalise(frame, {name: types.get(name, "text") for name in wanted}).drop(columns=FAULTS)
             yield from (int(key) for key in row_keys(typed, spec.columns.key))
 
 
 def _present_and_past(workspace: Workspace, table: Table, columns: Sequence[str]) -> "Iterator[pa.Table]":
     import pyarrow as pa
 
-    there = table.columns()
-    names = [KEY, *(name for name in columns if name in there)]
+    existing = table.columns()
+    names = [KEY, *(name for name in columns if name in existing)]
     for batch in table.arrow_batches(names):
         yield pa.Table.from_batches([batch])
     yield from table_upkeep.past_keys(workspace, table, columns)
 
 
 def _matching(rows: "pa.Table", wanted: Mapping[str, str], kinds: Mapping[str, Kind]) -> Iterator[int]:
-    """The keys of the rows that have all the wanted values."""
+    """Yield the keys of the rows that have all the wanted values."""
     if ROW in rows.column_names:
         contents: list[dict[str, Any]] = [orjson.loads(text) for text in rows[ROW].to_pylist()]
         frame = pd.DataFrame({name: [row.get(name) for row in contents] for name in wanted})
@@ -109,10 +109,10 @@ def staged_parts(workspace: Workspace, model: str) -> list[tuple[Staging, int]]:
 
 
 def blank_staged(staging: Staging, parts: int, keys: Sequence[int]) -> int:
-    """Empty the rows of some keys among those that a turn that is not over has staged; it will not take them in.
+    """Blank the rows of some keys in the staged files of an unfinished turn, so that it doesn't ingest them.
 
     Returns:
-        How many rows were emptied.
+        How many rows were blanked.
     """
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -1,7 +1,7 @@
-"""The upkeep of one Delta table: rows that are too old, small files, and files that no state needs any more.
+"""Upkeep of one Delta table: delete old rows, compact small files, delete files that no kept version needs.
 
-Each of these may be broken off and done again, and may be done while others write: what they were about to write
-over a state that is gone is refused by Delta, and they compare again.
+Each step may be interrupted and repeated, and may run beside writers: Delta refuses a write over a deleted version, and
+the writer tries again on the present one.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 _ATTEMPTS = 5
 _KEYS_AT_ONCE = 1_000
 _UNFINISHED = 1
-"""A file that no state of the table has, and that is younger than so many hours, may be about to be committed."""
+"""A file that is in no table version and younger than so many hours may belong to an unfinished commit."""
 
 
 def table_facts(table: Table, name: TableName) -> TableFacts:
-    """The days of a table, their files, and their rows; of the quarantine those that were settled."""
+    """Return the days of a table with their files and rows; of the quarantine only the settled rows."""
     if not table.exists():
         return TableFacts(name=name, days=())
     import pyarrow as pa
@@ -37,61 +37,61 @@ def table_facts(table: Table, name: TableName) -> TableFacts:
     if name == "quarantine":
         settled = dict.fromkeys(counts, 0)
         for batch in table.arrow_batches([DAY], pds.field(RESOLUTION).is_valid()):
-            for found in batch[DAY].value_counts().to_pylist():
-                settled[found["values"]] += found["counts"]
+            for count in batch[DAY].value_counts().to_pylist():
+                settled[count["values"]] += count["counts"]
         counts = {day: (files_of_day, settled[day]) for day, (files_of_day, _) in counts.items()}
     days = (DayFacts(day=day, files=number, rows=rows) for day, (number, rows) in sorted(counts.items()))
     return TableFacts(name=name, days=tuple(days))
 
 
-def remove_before(table: Table, name: TableName, day: date) -> int:
-    """Remove the rows of earlier days, of the quarantine those that were settled; past states keep them.
+def delete_before(table: Table, name: TableName, day: date) -> int:
+    """Delete the rows of earlier days; past versions keep them. Of the quarantine, delete only settled rows.
 
     Returns:
-        How many rows were removed.
+        How many rows were deleted.
     """
     settled = f" AND {RESOLUTION} IS NOT NULL" if name == "quarantine" else ""
-    return _again(lambda: table.remove(f"{DAY} < '{day}'{settled}"))
+    return _retry(lambda: table.remove(f"{DAY} < '{day}'{settled}"))
 
 
-def remove_keys(table: Table, keys: Sequence[int]) -> int:
-    """Remove the rows of some keys; past states keep them.
+def delete_keys(table: Table, keys: Sequence[int]) -> int:
+    """Delete the rows of some keys; past versions keep them.
 
     Returns:
-        How many rows were removed.
+        How many rows were deleted.
     """
-    removed = 0
+    deleted = 0
     for start in range(0, len(keys), _KEYS_AT_ONCE):
         listed = ", ".join(map(str, keys[start : start + _KEYS_AT_ONCE]))
-        removed += _again(lambda listed=listed: table.remove(f"{KEY} IN ({listed})"))  # type: ignore[misc]
-    return removed
+        deleted += _retry(lambda listed=listed: table.remove(f"{KEY} IN ({listed})"))  # type: ignore[misc]
+    return deleted
 
 
 def compact(table: Table) -> int:
-    """Make one file of the small ones of each day.
+    """Compact the files of each day.
 
     Returns:
-        How many files there are less.
+        By how many the files were reduced.
     """
-    return _again(table.compact)
+    return _retry(table.compact)
 
 
-def _again(act: Callable[[], int]) -> int:
+def _retry(act: Callable[[], int]) -> int:
     for _ in range(_ATTEMPTS - 1):
         try:
             return act()
         except ConflictError:
-            continue  # somebody wrote meanwhile; what is done is done over what there is now
+            continue  # another process wrote meanwhile; try again on the present version
     return act()
 
 
 def expired_files(workspace: Workspace, table: Table, history: timedelta, keep: Collection[int]) -> list[str]:
-    """The files that no state of the last `history`, and none of the versions to keep, needs.
+    """Return the files that no version of the last `history` and no version to keep needs.
 
     Args:
-        workspace: Where the table is.
+        workspace: The workspace.
         table: The table.
-        history: For how long past states stay readable.
+        history: How long past versions stay readable.
         keep: Versions that stay readable however old they are.
 
     Returns:
@@ -99,20 +99,20 @@ def expired_files(workspace: Workspace, table: Table, history: timedelta, keep: 
     """
     if not table.exists():
         return []
-    # Delta also lists what was removed before.
+    # Delta also lists files that were deleted before.
     return sorted(set(_vacuum(table, history, keep, dry=True)) & files_there(workspace, table))
 
 
-def remove_expired_files(workspace: Workspace, table: Table, history: timedelta, keep: Collection[int]) -> int:
-    """Remove those files.
+def delete_expired_files(workspace: Workspace, table: Table, history: timedelta, keep: Collection[int]) -> int:
+    """Delete the expired files.
 
     Returns:
-        How many were removed.
+        How many were deleted.
     """
-    found = expired_files(workspace, table, history, keep)
-    if found:
+    expired = expired_files(workspace, table, history, keep)
+    if expired:
         _vacuum(table, history, keep, dry=False)
-    return len(found)
+    return len(expired)
 
 
 def _vacuum(table: Table, history: timedelta, keep: Collection[int], *, dry: bool) -> list[str]:
@@ -128,8 +128,8 @@ def _vacuum(table: Table, history: timedelta, keep: Collection[int], *, dry: boo
             keep_versions=readable or None,
         )
     except (DeltaError, OSError) as error:
-        told = str(error).splitlines()[0]
-        raise WorkspaceError(f"files of {table.uri!r} can't be removed: {told}; run the upkeep again") from error
+        problem = str(error).splitlines()[0]
+        raise WorkspaceError(f"files of {table.uri!r} can't be deleted: {problem}; run the upkeep again") from error
 
 
 def _is_readable(table: Table, version: int) -> bool:
@@ -140,27 +140,27 @@ def _is_readable(table: Table, version: int) -> bool:
     return True
 
 
-def purge_keys(workspace: Workspace, table: Table, keys: Collection[int]) -> int:
-    """Remove the files of past states that hold rows of some keys; those states can't be read any more.
+def delete_past_files(workspace: Workspace, table: Table, keys: Collection[int]) -> int:
+    """Delete the files of past versions that hold rows of some keys; those versions can no longer be read.
 
-    Files that somebody may be about to commit are left alone.
+    Files of unfinished commits stay.
 
     Returns:
-        How many files were removed.
+        How many files were deleted.
     """
-    removed = 0
+    deleted = 0
     for path, found in _past_files(workspace, table):
         import pyarrow as pa
         import pyarrow.compute as pc
 
         if pc.any(pc.is_in(found[KEY], value_set=pa.array(sorted(keys), pa.int64()))).as_py():
             workspace.filesystem.rm_file(f"{table.uri}/{path}")
-            removed += 1
-    return removed
+            deleted += 1
+    return deleted
 
 
 def past_keys(workspace: Workspace, table: Table, columns: Sequence[str]) -> "Iterator[pa.Table]":
-    """Some columns of the rows of past states; what a file doesn't have is left out."""
+    """Yield some columns of the rows of past versions; columns that a file lacks are omitted."""
     for _, found in _past_files(workspace, table, columns):
         yield found
 
@@ -177,8 +177,8 @@ def _past_files(workspace: Workspace, table: Table, columns: Sequence[str] = ())
         )
     except (DeltaError, OSError) as error:
         raise WorkspaceError(f"past files of {table.uri!r} can't be listed: {error}") from error
-    there = files_there(workspace, table)
-    for path in sorted((gone | left) & there):
+    existing = files_there(workspace, table)
+    for path in sorted((gone | left) & existing):
         with workspace.filesystem.open(f"{table.uri}/{path}", "rb") as stream:
             file = pq.ParquetFile(stream)
             names = [name for name in (KEY, *columns) if name in file.schema_arrow.names]

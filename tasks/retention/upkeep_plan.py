@@ -1,4 +1,4 @@
-"""Upkeep: what may go of all that a model has left, and what must stay. Pure; `table_upkeep` does it."""
+"""The plan of an upkeep: what may be deleted and what must stay. Pure; `table_upkeep` and `deletion` carry it out."""
 
 from collections.abc import Collection, Iterable
 from datetime import date, datetime, timedelta
@@ -11,7 +11,7 @@ from everfit.tasks.storage.workspace import TableName
 
 
 class DayFacts(Record):
-    """A day of a table: its files, and the rows that may be removed once they are old enough."""
+    """A day of a table: its files, and the rows that may be deleted when they are old enough."""
 
     day: date
     files: int
@@ -19,65 +19,65 @@ class DayFacts(Record):
 
 
 class TableFacts(Record):
-    """A table as it is."""
+    """The days of a table."""
 
     name: TableName
     days: tuple[DayFacts, ...]
 
 
 class TurnFacts(Record):
-    """What upkeep must know of a turn, or of a release from quarantine, which leaves the like."""
+    """The facts about a turn, or about an acceptance from quarantine, which stages rows too."""
 
     id: str
-    ended_at: AwareDatetime | None = Field(description="When it was settled; None while it may yet be taken up again.")
-    waits: bool = Field(default=False, description="Whether its challenger waits for a person, or is on trial.")
+    ended_at: AwareDatetime | None = Field(description="When it was settled; None while it may be run again.")
+    waits: bool = Field(default=False, description="Whether its challenger awaits approval or is on trial.")
     version: int | None = Field(default=None, description="The model version that it registered.")
     snapshot: int | None = Field(default=None, description="The dataset's version that it trained on.")
-    staged: bool = Field(default=False, description="Whether the rows that it read still are in its folder.")
-    copies: bool = Field(default=False, description="Whether copies of its models, besides the registry's, still do.")
+    staged: bool = Field(default=False, description="Whether its folder still holds the rows that it read.")
+    copies: bool = Field(default=False, description="Whether its folder still holds copies of its models.")
 
 
 class Facts(Record):
-    """All that upkeep decides by."""
+    """The facts that upkeep decides by."""
 
     model: str
     at: AwareDatetime
     tables: tuple[TableFacts, ...]
     turns: tuple[TurnFacts, ...]
-    versions: tuple[int, ...] = Field(description="That the registry has.")
-    needed: frozenset[int] = Field(description="Versions that are served, may be gone back to, or have an alias.")
+    versions: tuple[int, ...] = Field(description="Versions in the registry.")
+    needed: frozenset[int] = Field(description="Versions that are served, may be rolled back to, or have an alias.")
 
 
 class TablePlan(Record):
-    """What is to be done to a table."""
+    """The plan for one table."""
 
     name: TableName
-    remove_before: date | None = Field(default=None, description="Rows of earlier days go.")
-    rows: int = Field(default=0, description="How many those are.")
-    days: int = Field(default=0, description="Days whose small files become one.")
+    delete_before: date | None = Field(default=None, description="Rows of earlier days are deleted.")
+    rows: int = Field(default=0, description="How many rows those are.")
+    days: int = Field(default=0, description="Days whose files are compacted.")
 
 
 class UpkeepPlan(Record):
-    """What is to be done. Planned again after it was done, there is nothing left to do."""
+    """The plan of an upkeep. A new plan after it was carried out is empty."""
 
     model: str
     at: AwareDatetime
     tables: tuple[TablePlan, ...]
-    keep_snapshots: tuple[int, ...] = Field(description="Versions of the dataset that stay readable.")
-    drop_versions: tuple[int, ...] = Field(description="Model versions that leave the registry.")
-    drop_staged: tuple[str, ...] = Field(description="Turns that are over, whose staged rows go.")
-    drop_models: tuple[str, ...] = Field(description="Turns whose own copies of their models go.")
+    keep_snapshots: tuple[int, ...] = Field(description="Dataset versions that stay readable.")
+    delete_versions: tuple[int, ...] = Field(description="Model versions to delete from the registry.")
+    delete_staged: tuple[str, ...] = Field(description="Ended turns whose staged rows are deleted.")
+    delete_models: tuple[str, ...] = Field(description="Turns whose copies of their models are deleted.")
 
 
-def plan(facts: Facts, policy: UpkeepPolicy) -> UpkeepPlan:
-    """Decide what may go.
+def plan_upkeep(facts: Facts, policy: UpkeepPolicy) -> UpkeepPlan:
+    """Decide what may be deleted.
 
-    Kept are the dataset's states and the model versions that a champion, a former one that may be gone back to, a turn
-    that is not over or waits for approval or is on trial, or a turn of the last `history` was made from.
+    Model versions and dataset versions are kept for the champion, for champions that may be rolled back to, for
+    turns that are unfinished, await approval or are on trial, and for turns of the last `history`.
 
     Args:
-        facts: What there is.
-        policy: How long it is kept.
+        facts: The facts.
+        policy: How long data is kept.
     """
     kept = [turn for turn in facts.turns if _is_kept(turn, facts, policy.history)]
     over = [turn for turn in facts.turns if turn not in kept]
@@ -87,10 +87,10 @@ def plan(facts: Facts, policy: UpkeepPolicy) -> UpkeepPlan:
         at=facts.at,
         tables=tuple(_of_table(table, getattr(policy.keep, table.name), facts.at) for table in facts.tables),
         keep_snapshots=tuple(sorted({turn.snapshot for turn in kept if turn.snapshot is not None})),
-        drop_versions=gone,
-        drop_staged=tuple(turn.id for turn in facts.turns if turn.staged and turn.ended_at is not None),
-        # Also of versions that went before: an upkeep may have been broken off right after that.
-        drop_models=tuple(turn.id for turn in over if turn.copies and _is_gone(turn, facts, gone)),
+        delete_versions=gone,
+        delete_staged=tuple(turn.id for turn in facts.turns if turn.staged and turn.ended_at is not None),
+        # Also for versions that were deleted earlier: that upkeep may have been interrupted.
+        delete_models=tuple(turn.id for turn in over if turn.copies and _is_gone(turn, facts, gone)),
     )
 
 
@@ -101,8 +101,8 @@ def _is_kept(turn: TurnFacts, facts: Facts, history: timedelta) -> bool:
 
 
 def _versions_to_drop(over: Iterable[TurnFacts], facts: Facts) -> tuple[int, ...]:
-    """Versions of turns that are over; one that everfit has not registered is none of its business."""
-    # The registry gives the number of a deleted last version again, and predictions are on record by that number.
+    """Return the versions of ended turns; versions that everfit did not register stay."""
+    # The registry reuses the number of a deleted last version, and predictions are recorded by that number.
     last = max(facts.versions, default=0)
     made = {turn.version for turn in over if turn.version is not None}
     return tuple(sorted((made & set(facts.versions)) - facts.needed - {last}))
@@ -118,7 +118,7 @@ def _of_table(table: TableFacts, keep: timedelta | None, at: datetime) -> TableP
     left = [day for day in table.days if cut is None or day.day >= cut]
     return TablePlan(
         name=table.name,
-        remove_before=cut if old else None,
+        delete_before=cut if old else None,
         rows=sum(day.rows for day in old),
         days=sum(day.files > 1 for day in left),
     )

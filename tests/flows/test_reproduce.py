@@ -23,7 +23,7 @@ from everfit.tasks.core.records import Trigger
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.evaluation.report import Report
 from everfit.tasks.monitoring.reference import load_reference
-from everfit.tasks.retention.forgetting import forget_key
+from everfit.tasks.retention.key_deletion import delete_key
 from everfit.tasks.storage.workspace import Workspace
 from everfit.tasks.turns.context import Context
 from everfit.tasks.turns.package import export_package, import_package, read_package
@@ -121,8 +121,8 @@ def test_a_turn_can_be_made_again_to_the_same_result(turn: dict[str, Any], mlflo
         reproduce(workspace, "deliveries", "deliveries-20240101T000000-00000000")
 
     # Rows that it trained on are removed on request: that is said, and who asked, and when.
-    forget_key(Context(load_spec("deliveries.yaml"), Settings()), ["2024-01-01-7"], datetime.now(UTC), "ann")
+    delete_key(Context(load_spec("deliveries.yaml"), Settings()), ["2024-01-01-7"], datetime.now(UTC), "ann")
     ((code, out, err),) = everfit(["reproduce", turn["turn_id"]])
     assert (code, out) == (2, "")
     assert "can't be reproduced any more: rows that it trained on are gone by `everfit forget` of" in err
-    assert "ann had the rows of a key removed" in err
+    assert "ann had the rows of a key deleted" in err

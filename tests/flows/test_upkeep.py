@@ -35,7 +35,7 @@ def test_what_is_old_goes_and_what_the_champion_was_made_from_stays(story: Story
 
     # All is young: only rows that turns have staged, and are done with, go; and small files are put together.
     name, done = tidy(story)
-    assert name == "TidiedUp"
+    assert name == "CleanedUp"
     assert (done["versions"], done["broken_turns"], sum(done["files"].values())) == ([], [], 0)
     assert done["turn_files"] > 0
     assert sorted(story.dataset()["id"]) == before
@@ -49,7 +49,7 @@ def test_what_is_old_goes_and_what_the_champion_was_made_from_stays(story: Story
     name, done = tidy(story)
     again = tidy(story)
 
-    assert (planned_name, name, again[0]) == ("Planned", "TidiedUp", "NothingToDo")
+    assert (planned_name, name, again[0]) == ("Planned", "CleanedUp", "NothingToDo")
     assert {**planned, "at": "", "state": ""} == {**done, "at": "", "state": ""}
     assert done["versions"] == [2]  # 1 serves, and the number of 3, the last, would be given again
     assert model_registry.versions(story.context.mlflow, "sales") == [1, 3]
@@ -59,7 +59,7 @@ def test_what_is_old_goes_and_what_the_champion_was_made_from_stays(story: Story
     assert [story.is_whole(each[1]) for each in (first, second, third, killed)] == [True, False, False, True]
     decisions = story.context.ledger.decisions.of("sales", kind="upkeep")
     assert [one.record["ended"] for one in decisions] == [[], [second[0], third[0]]]
-    assert f"turn {second[0]} can't be reproduced any more" in decisions[-1].reasons
+    assert f"turn {second[0]} can no longer be reproduced" in decisions[-1].reasons
 
 
 @pytest.mark.usefixtures("prefect_server")
@@ -70,7 +70,7 @@ def test_rows_go_after_as_long_as_the_spec_says_but_not_from_the_champions_data(
 
     name, done = tidy(story)
 
-    assert name == "TidiedUp"
+    assert name == "CleanedUp"
     assert done["rows"]["dataset"] == (MARCH - datetime(2024, 1, 1, tzinfo=UTC)).days * 24
     assert story.dataset()["at"].min() >= MARCH
     assert story.is_whole(champion)
@@ -82,7 +82,7 @@ POINTS = [
     "everfit.tasks.storage.tables:Table.compact",
     "everfit.tasks.retention.table_upkeep:_vacuum",
     "everfit.tasks.registry.model_registry:delete",
-    "everfit.tasks.retention.housekeeping:remove_files",
+    "everfit.tasks.retention.deletion:delete_files",
 ]
 """After whose first return the upkeep is broken off, in their order."""
 

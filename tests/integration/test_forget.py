@@ -15,7 +15,7 @@ from everfit.blocks.errors import BusyError, SpecError
 from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.monitoring.reference import SAMPLE_FILE
 from everfit.tasks.predictions import labels
-from everfit.tasks.retention.forgetting import forget_key
+from everfit.tasks.retention.key_deletion import delete_key
 from everfit.tasks.storage.tables import KEY, row_keys
 from everfit.tasks.turns.turn_record import TurnRecord
 
@@ -60,8 +60,8 @@ def test_no_row_of_the_key_is_left_anywhere(story: Story, gone: str, kept: str):
     assert gone in everything(story)
     first, second, third = (turn.id for turn in story.context.ledger.turns.of("sales"))
 
-    done = forget_key(story.context, [gone], NOW, "ann")
-    again = forget_key(story.context, [f"id={gone}"], datetime(2024, 5, 2, tzinfo=UTC), "ann")
+    done = delete_key(story.context, [gone], NOW, "ann")
+    again = delete_key(story.context, [f"id={gone}"], datetime(2024, 5, 2, tzinfo=UTC), "ann")
 
     left = everything(story)
     assert gone not in left
@@ -88,7 +88,7 @@ def test_the_sample_that_monitoring_compares_with_forgets_too(story: Story, tmp_
         version = ModelVersion(model="sales", version=1, run_id=run.info.run_id, trained_until=APRIL)
         story.context.ledger.turns.finish(turn, state="ChampionKept", record=TurnRecord(version=version))
 
-    done = forget_key(story.context, ["id=3"], NOW, "ann")
+    done = delete_key(story.context, ["id=3"], NOW, "ann")
 
     assert done.references == 1
     left = pd.read_parquet(client.download_artifacts(run.info.run_id, SAMPLE_FILE))
@@ -101,7 +101,7 @@ def test_a_turn_that_was_killed_goes_on_without_the_row(story: Story):
     until = datetime(2024, 5, 1, tzinfo=UTC)
     turn_id = story.break_off(until)
 
-    done = forget_key(story.context, ["2050"], NOW, "ann")
+    done = delete_key(story.context, ["2050"], NOW, "ann")
     story.finish(turn_id, until)
 
     assert done.staged == 1
@@ -110,6 +110,6 @@ def test_a_turn_that_was_killed_goes_on_without_the_row(story: Story):
 
 def test_what_names_no_key_is_refused_and_a_running_turn_is_not_disturbed(story: Story):
     with pytest.raises(SpecError, match=r"'shop' is no column of the key, which is id; write --key COLUMN=VALUE"):
-        forget_key(story.context, ["shop=north"], NOW, "ann")
+        delete_key(story.context, ["shop=north"], NOW, "ann")
     with story.context.ledger.leases.hold("sales"), pytest.raises(BusyError, match="is busy"):
-        forget_key(story.context, ["3"], NOW, "ann")
+        delete_key(story.context, ["3"], NOW, "ann")

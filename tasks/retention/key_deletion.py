@@ -1,0 +1,154 @@
+"""Delete all rows of a key from everything that is stored of a model, and record the deletion.
+
+The record holds a digest of the request and not the key. Somebody who knows the key can find the record by it.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from pydantic import AwareDatetime, Field
+
+from everfit.tasks.core.records import Record
+from everfit.tasks.monitoring.reference import SAMPLE_FILE
+from everfit.tasks.retention import deletion, key_rows, table_upkeep, upkeep_facts
+from everfit.tasks.retention.upkeep_facts import TABLES
+from everfit.tasks.storage.tables import KEY
+from everfit.tasks.turns.context import Context
+from everfit.tasks.turns.turn_record import TurnRecord
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+class KeyDeletion(Record):
+    """The result of a deletion by key."""
+
+    model: str
+    request: str = Field(description="Digest of the requested key.")
+    at: AwareDatetime
+    by: str
+    rows: dict[str, int] = Field(description="Deleted rows, by table.")
+    staged: int = Field(description="Deleted rows that turns had staged.")
+    references: int = Field(description="Rows deleted from the references of model versions.")
+    past_files: int = Field(description="Deleted files of past table versions that held such rows.")
+    broken_turns: tuple[str, ...] = Field(description="All turns that can no longer be reproduced.")
+    ended: tuple[str, ...] = Field(description="The turns among them that could be reproduced before this deletion.")
+
+    @property
+    def found_any(self) -> bool:
+        """Whether any data of the key was deleted."""
+        return bool(sum(self.rows.values()) or self.staged or self.references or self.past_files)
+
+
+def delete_key(context: Context, wanted: Sequence[str], at: datetime, by: str) -> KeyDeletion:
+    """Delete all rows of a key, while no turn of the model runs.
+
+    If the deletion is interrupted, run it again: it deletes the rest.
+
+    Args:
+        context: The model.
+        wanted: `COLUMN=VALUE` of the key's columns, or of some of them.
+        at: The time of the request.
+        by: Who requests the deletion.
+
+    Raises:
+        BusyError: A turn of the model is running.
+        SpecError: A given column is not part of the key.
+    """
+    name, workspace = context.spec.name, context.workspace
+    key = key_rows.read_key(context.spec, wanted)
+    request = hashlib.sha256(json.dumps([name, key], sort_keys=True).encode()).hexdigest()
+    with context.ledger.leases.hold(name, scope="turn", holder=f"{by}, deleting rows"):
+        keys = key_rows.keys_of(context.spec, workspace, key)
+        before = set(upkeep_facts.broken_turns(context))
+        rows, past_files = dict.fromkeys(TABLES, 0), 0
+        for table_name in TABLES:
+            table = workspace.table(name, table_name)
+            if keys and table.exists():
+                rows[table_name] = table_upkeep.delete_keys(table, keys)
+                past_files += table_upkeep.delete_past_files(workspace, table, keys)
+        staged = _delete_staged(context, keys)
+        references = _delete_from_references(context, keys)
+        broken = upkeep_facts.broken_turns(context)
+        done = KeyDeletion(
+            model=name,
+            request=request,
+            at=at,
+            by=by,
+            rows=rows,
+            staged=staged,
+            references=references,
+            past_files=past_files,
+            broken_turns=tuple(broken),
+            ended=tuple(turn_id for turn_id in broken if turn_id not in before),
+        )
+        _record_deletion(context, done)
+    return done
+
+
+def _delete_staged(context: Context, keys: Sequence[int]) -> int:
+    """Delete all staged rows of ended turns, and the rows of the keys from other turns."""
+    workspace, name = context.workspace, context.spec.name
+    unfinished = {turn.id for turn in context.ledger.turns.of(name) if not turn.settled}
+    emptied = 0
+    staged = key_rows.staged_parts(workspace, name)
+    for staging, parts in staged:
+        emptied += key_rows.blank_staged(staging, parts, keys)
+    for turn_id in {staging.turn_id for staging, _ in staged}:
+        if turn_id not in unfinished and not _is_acceptance(context, turn_id):
+            deletion.delete_files(workspace, upkeep_facts.staged_files(workspace, name, turn_id))
+    return emptied
+
+
+def _is_acceptance(context: Context, turn_id: str) -> bool:
+    """Return whether these rows are being accepted from quarantine, which may have to be repeated."""
+    return context.ledger.turns.find(turn_id) is None
+
+
+def _delete_from_references(context: Context, keys: Sequence[int]) -> int:
+    """Delete the rows of the keys from the references, which are logged with the versions' runs."""
+    deleted, done = 0, set()
+    for turn in context.ledger.turns.of(context.spec.name):
+        version = TurnRecord.recall(turn.record).version
+        if version is not None and version.run_id and version.run_id not in done:
+            done.add(version.run_id)
+            deleted += _delete_from_sample(context.mlflow, version.run_id, keys)
+    return deleted
+
+
+def _delete_from_sample(client: "MlflowClient", run_id: str, keys: Iterable[int]) -> int:
+    import pandas as pd
+
+    if not any(item.path == SAMPLE_FILE for item in client.list_artifacts(run_id, str(Path(SAMPLE_FILE).parent))):
+        return 0
+    with TemporaryDirectory(prefix="everfit-reference-") as folder:
+        path = client.download_artifacts(run_id, SAMPLE_FILE, folder)
+        sample = pd.read_parquet(path)
+        hit = sample[KEY].isin(list(keys))
+        if hit.any():
+            sample[~hit].reset_index(drop=True).to_parquet(path, index=False)
+            client.log_artifact(run_id, path, str(Path(SAMPLE_FILE).parent))
+        return int(hit.sum())
+
+
+def _record_deletion(context: Context, done: KeyDeletion) -> None:
+    counts = [f"{count:,} rows of {table}" for table, count in done.rows.items() if count]
+    counts += [f"{done.staged:,} staged rows"] if done.staged else []
+    counts += [f"{done.references:,} rows of references"] if done.references else []
+    counts += [f"{done.past_files:,} files of past versions"] if done.past_files else []
+    reasons = [f"{done.by} had the rows of a key deleted: {', '.join(counts) or 'there were none'}"]
+    reasons += [f"turn {turn_id} can no longer be reproduced" for turn_id in done.ended]
+    context.ledger.decisions.record(
+        f"{done.model}/forget/{done.request[:16]}/{done.at:%Y%m%dT%H%M%S%f}",
+        model=done.model,
+        kind="forget",
+        verdict="removed" if done.found_any else "nothing found",
+        until=done.at,
+        reasons=reasons,
+        record=done.model_dump(mode="json"),
+    )
