@@ -60,7 +60,7 @@ def trace(
     """Trace a prediction to its model, data, decision and code."""
     settings = Settings()
     environment.prepare(settings)
-    from everfit.tasks.batch.trace import trace as trace_prediction
+    from everfit.tasks.batch.trace import trace_prediction
     from everfit.tasks.core.spec_loading import load_spec
     from everfit.tasks.ledger import Ledger
     from everfit.tasks.registry.mlflow_client import tracking_client
@@ -72,7 +72,7 @@ def trace(
         prediction,
         name,
         predicted=workspace.table(name, "predictions"),
-        told=workspace.table(name, "labels"),
+        labelled=workspace.table(name, "labels"),
         ledger=Ledger.open_existing(settings),
         client=client,
     )

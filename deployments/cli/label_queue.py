@@ -107,10 +107,10 @@ def _classes(context: "Context", champion: "ModelVersion") -> list[str]:
 
 
 def _read_labels(context: "Context", path: Path) -> dict[str, Any]:
-    from everfit.tasks.batch.label_queue import read_back
+    from everfit.tasks.batch.label_queue import record_returned
     from everfit.tasks.predictions.label_files import read_file
 
-    result = read_back(context, read_file(path), datetime.now(UTC))
+    result = record_returned(context, read_file(path), datetime.now(UTC))
     return {"model": context.spec.name, **result.model_dump(mode="json")}
 
 
@@ -130,7 +130,7 @@ def _lines_of_labels(labels: dict[str, Any]) -> list[str]:
     lines = [f"{counts}, {labels['empty']:,} rows without a label, {len(conflicts):,} conflicts"]
     for conflict in conflicts:
         known = f"; the recorded label is {conflict['known']}" if conflict["known"] else ""
-        lines.append(f"  {conflict['prediction_id']}: {' and '.join(conflict['said'])}{known}; not recorded")
+        lines.append(f"  {conflict['prediction_id']}: {' and '.join(conflict['given'])}{known}; not recorded")
     if conflicts:
         lines.append(
             "Agree on one label each and read the file again. `everfit labels MODEL FILE` overrules the record."

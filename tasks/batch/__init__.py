@@ -1,1 +1,1 @@
-"""Batch scoring, labels from a source or a file, and the trace of a prediction."""
+"""Batch scoring, label collection, the labelling queue, and the trace of a prediction."""

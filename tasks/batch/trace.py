@@ -1,4 +1,4 @@
-"""Trace: from one prediction back to all that it came from."""
+"""Trace a prediction back to its model version, data, decision and code."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -22,41 +22,45 @@ TURN_TAG, COMMIT_TAG = "everfit.turn", "mlflow.source.git.commit"
 
 
 class Trace(Record):
-    """The chain behind a prediction; what isn't known is None, never made up."""
+    """The chain behind a prediction; unknown parts are None."""
 
     prediction: dict[str, Any] = Field(description="The row of the prediction log.")
-    label: dict[str, Any] | None = Field(default=None, description="The outcome, and since when that's known.")
+    label: dict[str, Any] | None = Field(default=None, description="The label, and when it became known.")
     version: ModelVersion
-    release: Release | None = Field(default=None, description="That made the version champion before it predicted.")
-    turn: TurnStory | None = Field(default=None, description="That trained it: trigger, evidence, decisions, data.")
-    git_commit: str = Field(default="", description="Of the code that trained it; empty if it wasn't recorded.")
+    release: Release | None = Field(
+        default=None, description="The release that made the version champion before it predicted."
+    )
+    turn: TurnStory | None = Field(
+        default=None, description="The turn that trained it: trigger, evidence, decisions, data."
+    )
+    git_commit: str = Field(default="", description="Commit of the code that trained it; empty if it wasn't recorded.")
     spec_digest: str = ""
 
 
-def trace(
-    prediction_id: str, model: str, *, predicted: Table, told: Table, ledger: Ledger, client: "MlflowClient"
+def trace_prediction(
+    prediction_id: str, model: str, *, predicted: Table, labelled: Table, ledger: Ledger, client: "MlflowClient"
 ) -> Trace:
-    """Walk from a prediction to its version, run, data, decision, release, trigger and code.
+    """Trace a prediction to its version, run, data, decision, release, trigger and code.
 
     Args:
-        prediction_id: As it was answered.
-        model: That was asked.
+        prediction_id: The id that was returned with the prediction.
+        model: Name of the model.
         predicted: The prediction log.
-        told: The labels.
+        labelled: The labels table.
         ledger: The ledger.
-        client: Of the registry.
+        client: MLflow client of the registry.
 
     Raises:
-        DataError: the id is none, or the log doesn't have it.
-        ModelError: the registry doesn't have the version, or doesn't answer.
+        DataError: The id is invalid, or the log doesn't have it.
+        ModelError: The registry doesn't have the version, or doesn't answer.
     """
-    row = _found(prediction_id, model, predicted)
+    row = _find_row(prediction_id, model, predicted)
     version = _version(client, ledger, model, int(row[prediction_log.MODEL_VERSION]))
     tags = _tags(client, version)
     turn = ledger.turns.find(tags.get(TURN_TAG, ""))
     return Trace(
         prediction=row,
-        label=_label(told, row),
+        label=_label(labelled, row),
         version=version,
         release=_release(ledger, model, row),
         turn=None if turn is None else ledger.story(turn.id),
@@ -66,7 +70,7 @@ def trace(
 
 
 def _tags(client: "MlflowClient", version: ModelVersion) -> dict[str, str]:
-    """Of the run that made a version; None if there is no such run (any more)."""
+    """Return the tags of a version's run; empty if there is no such run."""
     from mlflow.exceptions import MlflowException
 
     if not version.run_id:
@@ -76,11 +80,11 @@ def _tags(client: "MlflowClient", version: ModelVersion) -> dict[str, str]:
     except MlflowException as error:
         if error.error_code == "RESOURCE_DOES_NOT_EXIST":
             return {}
-        raise ModelError(f"MLflow did not answer about run {version.run_id!r}: {error.message}") from error
+        raise ModelError(f"run {version.run_id!r} can't be read from MLflow: {error.message}") from error
 
 
 def _version(client: "MlflowClient", ledger: Ledger, model: str, number: int) -> ModelVersion:
-    """The version, also where upkeep has taken it from the registry: the turn that made it has it on record."""
+    """Return the version; if upkeep deleted it from the registry, read it from the turn that made it."""
     from everfit.tasks.turns.turn_record import TurnRecord
 
     try:
@@ -93,38 +97,38 @@ def _version(client: "MlflowClient", ledger: Ledger, model: str, number: int) ->
         raise
 
 
-def _found(prediction_id: str, model: str, predicted: Table) -> dict[str, Any]:
+def _find_row(prediction_id: str, model: str, predicted: Table) -> dict[str, Any]:
     try:
         row = prediction_log.find(predicted, prediction_id)
     except ValueError as error:
-        raise DataError(f"{prediction_id!r} is no prediction's id; they look like 0190…-7…") from error
+        raise DataError(f"{prediction_id!r} is not the id of a prediction; ids look like 0190…-7…") from error
     if row is None:
         raise DataError(
-            f"the log of {model!r} has no prediction {prediction_id!r}; one that was just answered is there in a moment"
+            f"the log of {model!r} has no prediction {prediction_id!r}; a new prediction is there in a moment"
         )
     return row
 
 
 def _release(ledger: Ledger, model: str, row: dict[str, Any]) -> Release | None:
-    """The last release of the version before the prediction; of a shadow, which was never released, none."""
+    """Return the last release of the version before the prediction; None for a shadow, which was never released."""
     version, at = int(row[prediction_log.MODEL_VERSION]), row[prediction_log.PREDICTED_AT]
-    made = [one for one in ledger.releases.of(model) if one.version == version and one.state != "undone"]
-    earlier = [one for one in made if one.at <= at]
+    releases = [one for one in ledger.releases.of(model) if one.version == version and one.state != "undone"]
+    earlier = [one for one in releases if one.at <= at]
     if row[prediction_log.ARM] in {"challenger", "shadow"}:
-        return earlier[-1] if earlier else None  # it answered without being released, whatever came of it later
-    # A batch is dated by its window, which may well end before the release of the model that predicts it.
-    return earlier[-1] if earlier else (made[0] if made else None)
+        return earlier[-1] if earlier else None  # it predicted without being released; later releases don't count
+    # A batch has the time of its window, which may end before the release of the model.
+    return earlier[-1] if earlier else (releases[0] if releases else None)
 
 
-def _label(told: Table, row: dict[str, Any]) -> dict[str, Any] | None:
+def _label(labelled: Table, row: dict[str, Any]) -> dict[str, Any] | None:
     import pandas as pd
 
-    found = labels.known_at(told, _FAR, pd.Series([row[KEY]]))
-    if found.empty:
+    known = labels.known_at(labelled, _FAR, pd.Series([row[KEY]]))
+    if known.empty:
         return None
-    one = found.iloc[0]
+    newest = known.iloc[0]
     return {
-        "label": one[labels.LABEL],
-        "label_time": one[labels.LABEL_TIME].isoformat(),
-        "origin": one[labels.ORIGIN],
+        "label": newest[labels.LABEL],
+        "label_time": newest[labels.LABEL_TIME].isoformat(),
+        "origin": newest[labels.ORIGIN],
     }

@@ -15,7 +15,7 @@ from everfit.flows.labeling_flow import labeling
 from everfit.flows.scoring_flow import scoring
 from everfit.flows.training_flow import training
 from everfit.tasks.batch import manual_files
-from everfit.tasks.batch.trace import _release, trace
+from everfit.tasks.batch.trace import _release, trace_prediction
 from everfit.tasks.core.records import Window
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.predictions import labels, prediction_log
@@ -70,8 +70,8 @@ def test_predictions_and_labels_meet(model: str, workspace: Path) -> None:
     assert (name, told["recorded"]["corrected"]) == ("Labelled", len(known))
     assert labels.read_labelled(*tables, window, "sent_at", until)["_label"].equals(then["_label"])
 
-    kept = {"predicted": tables[0], "told": tables[1], "ledger": here.ledger, "client": here.mlflow}
-    origin = trace(then["_prediction_id"].iloc[0], "deliveries", **kept)
+    kept = {"predicted": tables[0], "labelled": tables[1], "ledger": here.ledger, "client": here.mlflow}
+    origin = trace_prediction(then["_prediction_id"].iloc[0], "deliveries", **kept)
     assert origin.turn is not None
     assert origin.release is not None
     assert origin.label is not None
@@ -86,9 +86,9 @@ def test_predictions_and_labels_meet(model: str, workspace: Path) -> None:
     assert _release(here.ledger, "deliveries", {**origin.prediction, **before}) == origin.release
     assert _release(here.ledger, "deliveries", {**origin.prediction, **before, "_arm": "challenger"}) is None
     with pytest.raises(DataError, match="has no prediction"):
-        trace("01900000-0000-7000-8000-000000000000", "deliveries", **kept)
+        trace_prediction("01900000-0000-7000-8000-000000000000", "deliveries", **kept)
     with pytest.raises(DataError, match="is no prediction's id"):
-        trace("nonsense", "deliveries", **kept)
+        trace_prediction("nonsense", "deliveries", **kept)
 
 
 def test_each_row_is_predicted_once_whatever_was_killed_came_late_or_was_handed_over(

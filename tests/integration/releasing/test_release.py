@@ -160,7 +160,7 @@ def test_when_all_champions_were_deleted_there_is_none_and_the_next_can_come(
     promote(ledger, client, 1)
     client.delete_model_version("flights", "1")
 
-    assert "has no champion any more" in reconcile(ledger, client, "flights")[0]
+    assert "no longer has a champion" in reconcile(ledger, client, "flights")[0]
     assert ledger.releases.current("flights") is None
     assert promote(ledger, client, 2).seq == 2
     agree(ledger, client, 2)

@@ -81,15 +81,15 @@ def test_a_queue_goes_out_as_csv_and_comes_back(context: Context, rows: pd.DataF
     pd.concat([filled, twice]).to_csv(path, index=False)
 
     now = datetime.now(UTC)
-    found = label_queue.read_back(context, label_files.read_file(path), now)
+    found = label_queue.record_returned(context, label_files.read_file(path), now)
 
     assert (found.recorded.added, found.empty, len(found.conflicts)) == (79, 20, 1)
-    assert found.conflicts[0].said == ("1", "0")
-    repeated = label_queue.read_back(context, label_files.read_file(path), now + timedelta(seconds=1))
+    assert found.conflicts[0].given == ("1", "0")
+    repeated = label_queue.record_returned(context, label_files.read_file(path), now + timedelta(seconds=1))
     assert (repeated.recorded.added, repeated.recorded.unchanged) == (0, 79)
     filled["label"] = ["0"] * 100
     filled.to_csv(path, index=False)
-    other = label_queue.read_back(context, label_files.read_file(path), now + timedelta(seconds=2))
+    other = label_queue.record_returned(context, label_files.read_file(path), now + timedelta(seconds=2))
     assert {one.known for one in other.conflicts} == {f"1 (queue:{queue.id})"}
 
     table = context.workspace.table("delays", "labels")
@@ -139,11 +139,11 @@ def test_label_studio_tasks_go_out_and_its_exports_come_back(context: Context, t
     ):
         task["annotations"] = annotations
     path.write_text(json.dumps(tasks))
-    found = label_queue.read_back(context, label_files.read_file(path), datetime.now(UTC))
-    assert (found.recorded.added, found.empty, [one.said for one in found.conflicts]) == (2, 3, [("1", "0")])
+    found = label_queue.record_returned(context, label_files.read_file(path), datetime.now(UTC))
+    assert (found.recorded.added, found.empty, [one.given for one in found.conflicts]) == (2, 3, [("1", "0")])
 
     path.write_text(json.dumps([{"prediction_id": tasks[3]["data"]["prediction_id"], "label": "0"}]))  # JSON_MIN
-    assert label_queue.read_back(context, label_files.read_file(path), datetime.now(UTC)).recorded.added == 1
+    assert label_queue.record_returned(context, label_files.read_file(path), datetime.now(UTC)).recorded.added == 1
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_file_that_is_wrong_changes_nothing(context: Context, tmp_path: Path, 
     path.write_text(content.replace("{id}", queue.rows[0].prediction_id))
 
     with pytest.raises(DataError, match=words):
-        label_queue.read_back(context, label_files.read_file(path), datetime.now(UTC))
+        label_queue.record_returned(context, label_files.read_file(path), datetime.now(UTC))
     assert not context.workspace.table("delays", "labels").exists()
 
 
