@@ -208,26 +208,26 @@ def _candidates(context: Context, window: Window, queues: Sequence[LabelQueue]) 
     return rows.sort_values([event_time, KEY], ignore_index=True)
 
 
-def _same(known: object, said: str, task: str) -> bool:
-    return float(str(known)) == float(said) if task == "regression" else str(known) == said
+def _same(known: object, text: str, task: str) -> bool:
+    return float(str(known)) == float(text) if task == "regression" else str(known) == text
 
 
 def _checked(given: str, classes: Sequence[str], prediction: str) -> str:
-    said = given.strip()
+    text = given.strip()
     if not classes:
         try:
-            number = float(said)
+            number = float(text)
         except ValueError:
             number = float("nan")
         if not np.isfinite(number):
             raise DataError(f"the label of prediction {prediction!r} is {given!r}; it must be a finite number")
         return repr(number)
-    if said in classes:
-        return said
+    if text in classes:
+        return text
     try:
-        whole = label(float(said))  # spreadsheets write 1 as 1.0
+        whole = label(float(text))  # spreadsheets write 1 as 1.0
     except ValueError:
-        whole = said
+        whole = text
     if whole not in classes:
         raise DataError(f"the label of prediction {prediction!r} is {given!r}; it must be one of {', '.join(classes)}")
     return whole
@@ -235,10 +235,10 @@ def _checked(given: str, classes: Sequence[str], prediction: str) -> str:
 
 def _label_rows(context: Context, own: Sequence[tuple[QueuedRow, str]], origin: str, now: datetime) -> pd.DataFrame:
     spec = context.spec
-    said = pd.Series([given for _, given in own])
+    texts = pd.Series([text for _, text in own])
     return labels.label_rows(
         [row.key for row, _ in own],
-        said.astype("float64") if spec.task == "regression" else said,
+        texts.astype("float64") if spec.task == "regression" else texts,
         pd.Series([pd.Timestamp(now)] * len(own)),
         spec.task,
         origin,

@@ -166,14 +166,14 @@ class Leases:
         """
         with self._store.write(model) as connection:
             now = self._store.now(connection)
-            found = read_lease(connection, model, scope)
-            if found is not None and is_held(found, now):
-                raise LeaseHeldError(found, now)
+            current = read_lease(connection, model, scope)
+            if current is not None and is_held(current, now):
+                raise LeaseHeldError(current, now)
             lease = Lease(
                 model=model,
                 scope=scope,
                 holder=holder.name,
-                token=found.token + 1 if found else 1,
+                token=current.token + 1 if current else 1,
                 turn_id=turn_id,
                 host=holder.host,
                 pid=holder.pid,
@@ -182,7 +182,7 @@ class Leases:
                 beat_at=now,
                 expires_at=now + span,
             )
-            if found is None:
+            if current is None:
                 connection.execute(insert(leases).values(**lease.model_dump()))
             else:
                 connection.execute(update(leases).where(*_key(model, scope)).values(**lease.model_dump()))
@@ -209,9 +209,9 @@ def check_fence(connection: Connection, model: str, scope: LeaseScope, token: in
     Raises:
         BusyError: The token is not the newest.
     """
-    found = read_lease(connection, model, scope)
-    if found is None or found.token != token or found.holder is None:
-        newest = f"token {found.token}, {found.holder or 'given back'}" if found else "no lease"
+    current = read_lease(connection, model, scope)
+    if current is None or current.token != token or current.holder is None:
+        newest = f"token {current.token}, {current.holder or 'given back'}" if current else "no lease"
         raise BusyError(
             f"the {scope} lease of model {model!r} with token {token} is no longer held ({newest}); "
             "the write of this process is refused"

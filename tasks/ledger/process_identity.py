@@ -40,7 +40,7 @@ def is_dead(host: str, pid: int, process_started: str) -> bool:
 
 
 def user_name() -> str:
-    """Return the name of the user who runs this process."""
+    """Return the name of the process's user."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # A container's user often has no name.

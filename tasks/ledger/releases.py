@@ -75,7 +75,7 @@ class Releases:
             previous_version: The version that has the champion alias at present.
             kind: The kind of champion change.
             reason: Why the champion changes.
-            actor: Who decided.
+            actor: Name of the person or part of everfit that decided.
             lease: The model's release lease.
             turn: The turn that decided; its lease must still be held.
 

@@ -1,16 +1,20 @@
 """Requests for turns: one of many concurrent callers starts a turn; the others see that it is under way."""
 
+import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from sqlalchemy import Connection, select
 
+from everfit.blocks.errors import LedgerError
 from everfit.tasks.core.records import Record, Trigger, Window
 from everfit.tasks.ledger.leases import is_held, read_lease
 from everfit.tasks.ledger.records import FAILED, RUNNING, Lease, Turn
 from everfit.tasks.ledger.schema import turns
 from everfit.tasks.ledger.turn_rows import insert_turn, resume_turn, turn_of
+
+logger = logging.getLogger("everfit.ledger")
 
 START_TIMEOUT = timedelta(hours=1)
 """A requested turn that has not begun after this time may be requested again."""
@@ -45,6 +49,28 @@ class RequestOutcome(Record):
 def failed_attempt(turn: Turn | None) -> int | None:
     """Return the number of the attempt that failed, or None where the turn has not failed."""
     return turn.attempt if turn is not None and turn.state == FAILED else None
+
+
+def settled_elsewhere(turn: Turn | None, failed_before: int | None, runner: str) -> Turn | None:
+    """Return a turn that another process has settled, or None if it is to be run.
+
+    Args:
+        turn: The turn, as the ledger has it now.
+        failed_before: The attempt that had failed before this call, or None.
+        runner: The process that this call waited for; empty if it didn't wait.
+
+    Raises:
+        LedgerError: The turn has failed in that process meanwhile.
+    """
+    if turn is not None and failed_attempt(turn) not in {None, failed_before}:
+        raise LedgerError(
+            f"turn {turn.id!r} failed where {runner or 'another process'} ran it: {turn.error}; "
+            "fix the cause and run it again"
+        )
+    if turn is None or not turn.settled:
+        return None
+    logger.info("turn %s was run by %s", turn.id, runner or "an earlier call")
+    return turn
 
 
 def observe(turn: Turn, lease: Lease | None, now: datetime) -> Turn:

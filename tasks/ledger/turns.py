@@ -15,7 +15,14 @@ from everfit.tasks.core.records import Record, Trigger, Window
 from everfit.tasks.ledger.leases import SPAN, HeldLease, LeaseHeldError, Leases, check_fence, pauses
 from everfit.tasks.ledger.process_identity import this_process
 from everfit.tasks.ledger.records import FAILED, RUNNING, Turn
-from everfit.tasks.ledger.requests import Admitted, RequestOutcome, failed_attempt, observed_turns, reserve_turn
+from everfit.tasks.ledger.requests import (
+    Admitted,
+    RequestOutcome,
+    failed_attempt,
+    observed_turns,
+    reserve_turn,
+    settled_elsewhere,
+)
 from everfit.tasks.ledger.schema import turns
 from everfit.tasks.ledger.store import Store
 from everfit.tasks.ledger.turn_rows import (
@@ -130,14 +137,14 @@ class Turns:
             if lease is not None:
                 check_fence(connection, model, "turn", lease.token)
             now = self._store.now(connection)
-            found = find_turn(connection, turn_id)
+            earlier = find_turn(connection, turn_id)
             begun = {"spec_digest": spec_digest, "code_version": code_version, "fence": lease.token if lease else None}
-            if found is None:
+            if earlier is None:
                 insert_turn(connection, model, trigger, window, now, attempt=1, **begun)
-            elif found.settled:
-                return found
-            elif lease is not None or found.state == FAILED:
-                resume_turn(connection, turn_id, now, attempt=found.attempt + 1, since=window.since, **begun)
+            elif earlier.settled:
+                return earlier
+            elif lease is not None or earlier.state == FAILED:
+                resume_turn(connection, turn_id, now, attempt=earlier.attempt + 1, since=window.since, **begun)
             return turn_in(connection, turn_id)
 
     def keep(self, turn: Turn, parts: Mapping[str, Any]) -> None:
@@ -290,17 +297,7 @@ class Turns:
         failed_before = failed_attempt(self.find(turn_id))
 
         def ended() -> Turn | None:
-            turn = self.find(turn_id)
-            if failed_attempt(turn) not in {None, failed_before}:
-                assert turn is not None  # noqa: S101 - it has failed
-                runner = waited_for or "another process"
-                raise LedgerError(
-                    f"turn {turn_id!r} failed where {runner} ran it: {turn.error}; fix the cause and run it again"
-                )
-            if turn is None or not turn.settled:
-                return None
-            logger.info("turn %s was run by %s", turn_id, waited_for or "an earlier call")
-            return turn
+            return settled_elsewhere(self.find(turn_id), failed_before, waited_for)
 
         for pause in pauses(longest=3.0):
             if turn := ended():

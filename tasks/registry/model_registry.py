@@ -78,15 +78,15 @@ def _all(search: "Callable[[str | None], PagedList[Any]]", wanted: str) -> list[
     """Return the entries of all pages of a search."""
     from mlflow.exceptions import MlflowException
 
-    found: list[Any] = []
+    collected: list[Any] = []
     page: str | None = None
     try:
         while True:
             entries = search(page)
-            found += entries
+            collected += entries
             page = entries.token
             if not page:
-                return found
+                return collected
     except MlflowException as error:
         raise ModelError(f"{wanted} can't be read from the registry: {error.message}") from error
 

@@ -42,7 +42,7 @@ def decide_approval(
         context: The model.
         turn_id: The turn.
         answer: Approve or decline.
-        by: Who decides.
+        by: Name of the person who decides.
         reason: Why.
         now: The present; requests that expired before it can't be answered.
 

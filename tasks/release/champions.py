@@ -38,11 +38,11 @@ def versions_to_keep(releases: Sequence[Release], policy: ReleasePolicy, at: dat
         at: The present.
     """
     ordered = sorted(releases, key=lambda entry: entry.seq)
-    made = made_champion(ordered)
+    champions = made_champion(ordered)
     under_way = {entry.version for entry in ordered if entry.state == "intent"}
-    newest_first = list(dict.fromkeys(entry.version for entry in reversed(made)))
+    newest_first = list(dict.fromkeys(entry.version for entry in reversed(champions)))
     recent = newest_first[: policy.keep_versions + 1]
-    ended = {entry.version for entry, after in pairwise(made) if at - after.at <= policy.keep_for}
+    ended = {entry.version for entry, after in pairwise(champions) if at - after.at <= policy.keep_for}
     return frozenset(under_way | set(recent) | ended)
 
 

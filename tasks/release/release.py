@@ -37,7 +37,7 @@ def release(
         version: The version to be made champion.
         expected_previous: `seq` of the newest release when this one was decided; None before the first release.
         reason: Why the version is released.
-        actor: Who decided: a person, or everfit's gate.
+        actor: Name of the person who decided, or `gate`.
         turn: The turn that decided; its lease must still be held.
         policy: The services that must serve the version, and how long that may take.
 
@@ -98,7 +98,7 @@ def rollback(
         client: MLflow client of the registry.
         model: Name of the model.
         reason: Why the champion is rolled back.
-        actor: Who decided.
+        actor: Name of the person or part of everfit that decided.
         to: The version to roll back to; by default the previous champion.
         expected_previous: `seq` of the release to roll back; nothing is done if another release is current. By
             default, if `to` is omitted, the release that is current now, or an alias that was moved by hand.

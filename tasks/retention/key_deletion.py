@@ -54,7 +54,7 @@ def delete_key(context: Context, wanted: Sequence[str], at: datetime, by: str) -
         context: The model.
         wanted: `COLUMN=VALUE` of the key's columns, or of some of them.
         at: The time of the request.
-        by: Who requests the deletion.
+        by: Name of the person who requests the deletion.
 
     Raises:
         BusyError: A turn of the model is running.

@@ -46,18 +46,18 @@ def keys_of(spec: ModelSpec, workspace: Workspace, wanted: Mapping[str, str]) ->
     tables = [workspace.table(spec.name, name) for name in ("dataset", "quarantine", "predictions")]
     dataset = tables[0]
     kinds = {name: kind_of_arrow(kind) for name, kind in dataset.columns().items()} if dataset.exists() else {}
-    found = set(_whole_key(spec, wanted, kinds))
+    hashes = set(_whole_key(spec, wanted, kinds))
     for table in tables:
         if not table.exists():
             continue
         columns = [ROW] if table is tables[1] else list(wanted)
         for rows in _present_and_past(workspace, table, columns):
-            found |= set(_matching(rows, wanted, kinds))
+            hashes |= set(_matching(rows, wanted, kinds))
     for staging, parts in staged_parts(workspace, spec.name):
         for number in range(parts):
             names = [name for name in (KEY, *wanted) if name in staging.columns_of(number)]
-            found |= set(_matching(staging.read_part(number, names), wanted, kinds))
-    return sorted(found)
+            hashes |= set(_matching(staging.read_part(number, names), wanted, kinds))
+    return sorted(hashes)
 
 
 def _whole_key(spec: ModelSpec, wanted: Mapping[str, str], kinds: Mapping[str, Kind]) -> Iterator[int]:

@@ -149,11 +149,11 @@ def delete_past_files(workspace: Workspace, table: Table, keys: Collection[int])
         How many files were deleted.
     """
     deleted = 0
-    for path, found in _past_files(workspace, table):
+    for path, rows_of_file in _past_files(workspace, table):
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        if pc.any(pc.is_in(found[KEY], value_set=pa.array(sorted(keys), pa.int64()))).as_py():
+        if pc.any(pc.is_in(rows_of_file[KEY], value_set=pa.array(sorted(keys), pa.int64()))).as_py():
             workspace.filesystem.rm_file(f"{table.uri}/{path}")
             deleted += 1
     return deleted
@@ -161,8 +161,8 @@ def delete_past_files(workspace: Workspace, table: Table, keys: Collection[int])
 
 def past_keys(workspace: Workspace, table: Table, columns: Sequence[str]) -> "Iterator[pa.Table]":
     """Yield some columns of the rows of past versions; columns that a file lacks are omitted."""
-    for _, found in _past_files(workspace, table, columns):
-        yield found
+    for _, rows_of_file in _past_files(workspace, table, columns):
+        yield rows_of_file
 
 
 def _past_files(workspace: Workspace, table: Table, columns: Sequence[str] = ()) -> "Iterator[tuple[str, pa.Table]]":

@@ -104,8 +104,8 @@ def _versions_to_drop(over: Iterable[TurnFacts], facts: Facts) -> tuple[int, ...
     """Return the versions of ended turns; versions that everfit did not register stay."""
     # The registry reuses the number of a deleted last version, and predictions are recorded by that number.
     last = max(facts.versions, default=0)
-    made = {turn.version for turn in over if turn.version is not None}
-    return tuple(sorted((made & set(facts.versions)) - facts.needed - {last}))
+    registered = {turn.version for turn in over if turn.version is not None}
+    return tuple(sorted((registered & set(facts.versions)) - facts.needed - {last}))
 
 
 def _is_gone(turn: TurnFacts, facts: Facts, gone: Collection[int]) -> bool:

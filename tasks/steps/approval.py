@@ -27,11 +27,11 @@ logger = step_logger("everfit.approval")
 
 
 class ApprovalForm(RunInput):
-    """What a person fills in to resume the flow run."""
+    """The form that a person fills in to resume the flow run."""
 
     decision: Literal["approve", "decline"] = Field(description="Whether the challenger takes the champion's place.")
-    name: str = Field(description="Who decides.", min_length=1)
-    reason: str = Field(description="Why, for whoever reads the history.", min_length=1)
+    name: str = Field(description="Your name.", min_length=1)
+    reason: str = Field(description="The reason, for the history.", min_length=1)
 
 
 def announce(context: Context, turn: Turn, artifact: UUID | None = None) -> None:
@@ -43,7 +43,7 @@ def announce(context: Context, turn: Turn, artifact: UUID | None = None) -> None
 
 
 def evidence_links(context: Context, request: ApprovalRequest, artifact: UUID | None = None) -> dict[str, str]:
-    """Where a person finds what the turn has found: the command, and pages of MLflow and Prefect if there are any."""
+    """Return links to the evidence: the command, and pages of MLflow and Prefect if they exist."""
     links = {"command": f"everfit explain {request.turn_id}", "mlflow_run": request.run_id}
     if page := run_page(context.mlflow, context.settings, request.run_id):
         links["mlflow"] = page
@@ -53,7 +53,7 @@ def evidence_links(context: Context, request: ApprovalRequest, artifact: UUID | 
     return links
 
 
-# A run that was suspended begins anew: what it looks up and does must be done again, not taken from a cache.
+# A suspended run starts again from the beginning, so its results must not come from a cache.
 @step("network", log="approval")
 def find_request(context: Context, turn_id: str) -> ApprovalRequest | None:
     """Return the request of a turn, or None if it was decided before."""
@@ -66,8 +66,8 @@ def find_request(context: Context, turn_id: str) -> ApprovalRequest | None:
 def wait_for_answer(context: Context, request: ApprovalRequest) -> ApprovalForm:
     """Wait until a person has filled in the form on the run's page in the Prefect UI.
 
-    A run of a deployment is suspended, and holds no worker; one that was called from a script has nobody to start it
-    again, and so is paused.
+    A run of a deployment is suspended and holds no worker. A run from a script is paused, because nothing would start
+    it again.
     """
     form = ApprovalForm.with_initial_data(description=_description(context, request))
     seconds = max(1, int((request.expires_at - datetime.now(UTC)).total_seconds()))
@@ -96,7 +96,7 @@ def announce_end(context: Context, turn: Turn) -> None:
 
 
 def final_state(context: Context, turn_id: str) -> State[dict[str, Any]]:
-    """Return the flow's final state, named for how the turn ended."""
+    """Return the flow's final state; its name is the state of the turn."""
     turn = context.ledger.turns.get(turn_id)
     return Completed(name=turn.state, message="; ".join(turn.reasons)[:500], data=turn_record.turn_json(turn))
 

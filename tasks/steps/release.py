@@ -24,7 +24,7 @@ def roll_back(context: Context, *, to: int | None = None, reason: str, by: str) 
         context: The model, as `open_context` returns it.
         to: The version to go back to; by default the champion before the present one.
         reason: Why, for the history.
-        by: Who decided.
+        by: Name of the person who decided.
 
     Returns:
         The release, as the ledger has it.
@@ -52,7 +52,7 @@ def reconcile(context: Context) -> list[str]:
         context: The model, as `open_context` returns it.
 
     Returns:
-        What was done, one sentence each; empty if ledger and registry agreed.
+        A sentence for each change; empty if ledger and registry agreed.
 
     Raises:
         BusyError: Another process is releasing a version of the model.

@@ -23,7 +23,7 @@ TRIAL_TAG = "everfit.trial"
 class TrafficSplit(Record):
     """The challenger's share of live traffic."""
 
-    trial: str = Field(description="The trial; each trial assigns the keys anew.")
+    trial: str = Field(description="The trial; each trial assigns the keys again.")
     champion: int = Field(description="The version that it is compared with; with another champion it gets no traffic.")
     share: float = Field(ge=0, le=1, description="Share of the keys.")
 

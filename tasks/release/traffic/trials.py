@@ -153,7 +153,7 @@ def stop(context: Context, by: str, reason: str) -> TrialResult:
 
     Args:
         context: The model.
-        by: Who decides.
+        by: Name of the person who decides.
         reason: Why.
 
     Raises:
