@@ -10,6 +10,8 @@ FOLDERS := blocks tasks flows deployments infra
 LINKS := build/types/everfit
 # A process that has no test left takes some of another's. What is slow to prepare is shared (tests/support/shared.py).
 TEST_PROCESSES ?= 2
+# By a name of its own, `make -n test` runs no checks.
+SUBMAKE := $(MAKE)
 PYTEST = $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 export MYPYPATH := build/types
 
@@ -49,7 +51,7 @@ down: $(INSTALLED) ## Stop what `make up` has started
 	@$(BIN)/everfit down
 
 test: $(INSTALLED) $(LINKS) ## All checks beside all tests (LONG=1: also the stories that take minutes each)
-	@$(MAKE) --no-print-directory check > build/check.log 2>&1 & checks=$$!; \
+	@$(SUBMAKE) --no-print-directory check > build/check.log 2>&1 & checks=$$!; \
 	$(PYTEST) $(if $(LONG),,-m "not long") tests; code=$$?; \
 	wait $$checks && echo "The checks passed" || { cat build/check.log; echo "The checks failed" >&2; code=1; }; \
 	exit $$code

@@ -48,7 +48,7 @@ gate: {approval: always}
 | `task` | `binary` for two classes, `multiclass` for more, `regression` for a number. |
 | `source` | The place of the data: files, a database table, a JSON API, a Delta table, or a Python function. |
 | `columns.key` | The columns that identify a row, so that a row that arrives twice counts once. |
-| `columns.event_time` | The time of the event to predict. Training and comparison go by this time. |
+| `columns.event_time` | The time of the event to predict. Training and comparison use this time. |
 | `columns.label_time` | The time at which the true label became known, if the data has it. |
 | `columns.target` | The column to predict. |
 | `maturity` | The time after the event at which nearly all labels are known. Younger rows are not used. |
