@@ -87,11 +87,11 @@ def ingest(spec: ModelSpec, until: datetime, turn_id: str, workspace: Workspace)
 
 
 def _staged(spec: ModelSpec, window: Window, staging: Staging, version: int) -> Batch:
-    marks = FileStates(known=read_marks(spec, staging.workspace) if version >= 0 else {})
-    pieces = read_source(spec.source, spec.columns, window, marks, strict=version < 0)
+    states = FileStates(earlier=read_marks(spec, staging.workspace) if version >= 0 else {})
+    pieces = read_source(spec.source, spec.columns, window, states, strict=version < 0)
     pieces = with_hand_labels(pieces, spec, staging.workspace, window.until)
     batch = stage(spec, window, staging, version, pieces)
-    found = {path: mark.model_dump(mode="json") for path, mark in marks.found.items()}
+    found = {path: state.model_dump(mode="json") for path, state in states.current.items()}
     staging.workspace.write(staging.path("files.json"), json.dumps(found).encode())
     return batch
 

@@ -1,4 +1,4 @@
-"""Read a window of a source in chunks; one module per kind of source."""
+"""Read a window of a source in chunks, with one module per kind of source."""
 
 from everfit.tasks.sources.chunks import FAULTS, Chunk
 from everfit.tasks.sources.file_state import FileState, FileStates

@@ -1,4 +1,4 @@
-"""What has come to a source since somebody was last notified: pure, but for the look at the source itself."""
+"""Detect data that is new in a source."""
 
 import hashlib
 import json
@@ -17,14 +17,14 @@ _NAMED = 20
 
 
 class Arrival(Record):
-    """That new data has come, as it is told.
+    """An announcement of new data.
 
     Attributes:
-        id: Names it: the same content gives the same id, so that a telling that is repeated is the same one.
-        until: When the look was taken; what came later is another arrival.
-        reason: In words.
-        new: What has come, the first few.
-        count: How much has come.
+        id: Identity of the announcement: the same content gives the same id, so a repeated announcement is recognised.
+        until: When the source was checked; data that comes later belongs to another arrival.
+        reason: Explanation for people.
+        new: Names of the first few new items.
+        count: Number of new items.
     """
 
     id: str
@@ -35,11 +35,11 @@ class Arrival(Record):
 
 
 class Announced(Record):
-    """What is kept between looks.
+    """State that is kept between two checks of a source.
 
     Attributes:
-        content: The source's content of which somebody was notified: identity by name.
-        pending: What may not have been told yet, because the last look was killed in the middle of it.
+        content: Announced content of the source: identity by name.
+        pending: Arrival that may not be announced yet, because the last check was killed halfway.
     """
 
     content: dict[str, str] = Field(default_factory=dict)
@@ -47,20 +47,20 @@ class Announced(Record):
 
 
 def arrival(
-    model: str, content: Mapping[str, str], told: Announced, accepted: Mapping[str, FileState], until: datetime
+    model: str, content: Mapping[str, str], announced: Announced, accepted: Mapping[str, FileState], until: datetime
 ) -> Arrival | None:
-    """What has come that nobody was notified of, and that no turn has taken; None if nothing has.
+    """Return the data that is neither announced nor ingested, or None.
 
     Args:
         model: Name of the model.
-        content: The source's present content: identity by name.
-        told: What was told before.
-        accepted: The files that a turn has taken already.
-        until: When the look was taken.
+        content: Current content of the source: identity by name.
+        announced: State after the last check.
+        accepted: Files that turns have ingested, by path.
+        until: When the source was checked.
     """
-    taken = {name: mark.identity for name, mark in accepted.items()}
+    ingested = {name: state.identity for name, state in accepted.items()}
     new = sorted(
-        name for name, identity in content.items() if identity not in {told.content.get(name), taken.get(name)}
+        name for name, identity in content.items() if identity not in {announced.content.get(name), ingested.get(name)}
     )
     if not new:
         return None
@@ -75,14 +75,19 @@ def arrival(
 
 
 def source_content(spec: ModelSpec, until: datetime) -> dict[str, str]:
-    """The source's content, without reading it: files with their size and tag, a table's newest times, its version.
+    """Return the identity of a source's content without reading it.
+
+    Files are identified by size and tag, SQL tables by their newest times, and Delta tables by their version.
 
     Args:
-        spec: Of the model.
-        until: Rows of later event time are left out.
+        spec: Spec of the model.
+        until: End of event time; later rows are ignored.
+
+    Returns:
+        Identity by name of the file, table or query.
 
     Raises:
-        SourceError: the source can't be reached, or is of a kind that tells nothing without being read.
+        SourceError: If the source can't be reached, or its kind can't be watched.
     """
     match spec.source:
         case FilesSource() as source:
@@ -100,5 +105,5 @@ def source_content(spec: ModelSpec, until: datetime) -> dict[str, str]:
         case source:
             raise SourceError(
                 f"a source of kind {source.kind!r} can't be watched without reading it; send the event from where the "
-                f"data is made: everfit emit data-arrived {spec.name}"
+                f"data is produced: everfit emit data-arrived {spec.name}"
             )

@@ -1,4 +1,4 @@
-"""What sources give: frames of bounded size, their times in UTC, cut to the window."""
+"""Chunks of a source: frames of bounded size, with times in UTC, cut to the window."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     import pyarrow.dataset as pds
 
 FAULTS = "_faults"
-"""Column of everfit's own: what a row shows by itself to be wrong, in words; empty for most."""
+"""Internal column: the reasons why a row is bad by itself; empty for most rows."""
 
 MAX_COLUMNS = 1_000
-"""Tables with more columns than this are read only by the columns that the spec names."""
+"""A wider table is read only if the spec names the columns to read."""
 
 _CELLS, _MOST_ROWS, _FEWEST_ROWS = 20_000_000, 1_000_000, 1_000
 
@@ -29,8 +29,8 @@ class Chunk:
     """Some rows of a source.
 
     Attributes:
-        origin: The file, table or address that they come from; of two rows with one key, the later origin's counts.
-        frame: The rows, with an index from 0.
+        origin: File, table or address of the rows; the later origin wins if two rows share a key.
+        frame: The rows, indexed from 0.
     """
 
     origin: str
@@ -38,42 +38,45 @@ class Chunk:
 
 
 def rows_at_once(columns: int) -> int:
-    """How many rows of a table are held in memory at a time: about 20 million values."""
+    """Return the number of rows to hold in memory at a time: about 20 million values."""
     return int(np.clip(_CELLS // max(1, columns), _FEWEST_ROWS, _MOST_ROWS))
 
 
-def check_columns(found: Sequence[str], roles: ColumnRoles, where: str) -> None:
-    """Refuse a table whose columns aren't distinct, or are too many.
+def check_columns(names: Sequence[str], roles: ColumnRoles, where: str) -> None:
+    """Refuse a table with duplicate column names or too many columns.
+
+    Args:
+        names: Columns of the table.
+        roles: Roles of the columns.
+        where: Name of the table for error messages.
 
     Raises:
-        SourceError: a name occurs twice, or there are more than `MAX_COLUMNS` and the spec doesn't say which it wants.
+        SourceError: If a name occurs twice, or the table has more than `MAX_COLUMNS` columns and the spec lists no
+            features.
     """
-    if (
-        twice := [name for name in dict.fromkeys(found) if list(found).count(name) > 1]
-        if len(set(found)) < len(found)
-        else []
-    ):
-        raise SourceError(f"{where} has the column {twice[0]!r} twice; give its columns names of their own")
-    if len(found) > MAX_COLUMNS and roles.features is None:
+    if len(set(names)) < len(names):
+        duplicate = next(name for name in names if list(names).count(name) > 1)
+        raise SourceError(f"{where} has the column {duplicate!r} twice; give each column its own name")
+    if len(names) > MAX_COLUMNS and roles.features is None:
         raise SourceError(
-            f"{where} has {len(found):,} columns, and everfit takes {MAX_COLUMNS:,} unless told which; "
-            f"list those that matter under columns.features"
+            f"{where} has {len(names):,} columns, more than the {MAX_COLUMNS:,} that everfit reads by default; "
+            f"list the ones to use under columns.features"
         )
 
 
-def wanted_columns(found: Sequence[str], roles: ColumnRoles) -> list[str] | None:
-    """The columns to read of a wide table: those that the spec names; None for all."""
-    if len(found) <= MAX_COLUMNS:
+def wanted_columns(names: Sequence[str], roles: ColumnRoles) -> list[str] | None:
+    """Return the columns of a wide table that the spec names, or None to read all columns."""
+    if len(names) <= MAX_COLUMNS:
         return None
     named = set(roles.named())
-    return [name for name in found if name in named]
+    return [name for name in names if name in named]
 
 
 def to_frame(table: "pa.Table", roles: ColumnRoles, where: str) -> pd.DataFrame:
-    """An Arrow table as a frame of numbers, texts, times and booleans; what is nested becomes JSON text.
+    """Convert an Arrow table to a frame of numbers, texts, times and booleans; nested values become JSON text.
 
     Raises:
-        SourceError: a column holds bytes.
+        SourceError: If a column holds bytes.
     """
     import pyarrow as pa
 
@@ -81,7 +84,7 @@ def to_frame(table: "pa.Table", roles: ColumnRoles, where: str) -> pd.DataFrame:
         column = _plain(table.column(position), field.type, field.name, where)
         if column is not None:
             table = table.set_column(position, pa.field(field.name, column.type), column)
-    # A whole number beside a missing one becomes a float, which large identifiers don't fit.
+    # pandas turns whole numbers beside a missing one into floats, which can't hold large identifiers.
     exact = {name for name in roles.key if name in table.column_names and table.column(name).null_count}
     frame = table.to_pandas()
     for name in exact:
@@ -91,7 +94,7 @@ def to_frame(table: "pa.Table", roles: ColumnRoles, where: str) -> pd.DataFrame:
 
 
 def _plain(column: "pa.ChunkedArray", kind: "pa.DataType", name: str, where: str) -> "pa.ChunkedArray | None":
-    """The column as a plainer type, or None when it is plain already."""
+    """Return the column in a plainer type, or None if it is plain already."""
     import orjson
     import pyarrow as pa
 
@@ -103,38 +106,38 @@ def _plain(column: "pa.ChunkedArray", kind: "pa.DataType", name: str, where: str
         (types.is_time, lambda: column.cast(pa.string())),
         (types.is_duration, lambda: column.cast(pa.int64()).cast(pa.float64())),
     ]
-    for is_kind, made in plainer:
+    for is_kind, convert in plainer:
         if is_kind(kind):
-            return made()
+            return convert()
     if types.is_nested(kind):
         texts = [None if value is None else orjson.dumps(value, default=str).decode() for value in column.to_pylist()]
         return pa.chunked_array([pa.array(texts, pa.string())])
     if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
-        raise SourceError(f"{where}: column {name!r} holds bytes; leave it out of the source, or make text of it")
+        raise SourceError(f"{where}: column {name!r} holds bytes; drop it from the source or convert it to text")
     return None
 
 
 def in_chunks(tables: "Iterable[pa.Table | pa.RecordBatch]") -> "Iterator[pa.Table]":
-    """Gather small tables, so that each but the last has about as many rows as are held at once."""
+    """Concatenate small tables into chunks of about as many rows as fit in memory."""
     import pyarrow as pa
 
-    held: list[pa.Table] = []
-    for each in tables:
-        if each.num_rows == 0:
+    pending: list[pa.Table] = []
+    for table in tables:
+        if table.num_rows == 0:
             continue
-        if held and held[-1].schema != each.schema:  # JSON's types may change from line to line
-            yield pa.concat_tables(held)
-            held = []
-        held.append(each if isinstance(each, pa.Table) else pa.Table.from_batches([each]))
-        if sum(table.num_rows for table in held) >= rows_at_once(each.num_columns):
-            yield pa.concat_tables(held)
-            held = []
-    if held:
-        yield pa.concat_tables(held)
+        if pending and pending[-1].schema != table.schema:  # JSON's types may change from line to line
+            yield pa.concat_tables(pending)
+            pending = []
+        pending.append(table if isinstance(table, pa.Table) else pa.Table.from_batches([table]))
+        if sum(part.num_rows for part in pending) >= rows_at_once(table.num_columns):
+            yield pa.concat_tables(pending)
+            pending = []
+    if pending:
+        yield pa.concat_tables(pending)
 
 
 def time_filter(schema: "pa.Schema", event_time: str | None, window: Window) -> "pds.Expression | None":
-    """The window as a condition that statistics of files can skip by, where the column's type allows it."""
+    """Return the window as a filter that can skip files by their statistics, or None for other types of columns."""
     import pyarrow as pa
     import pyarrow.dataset as pds
 
@@ -145,16 +148,16 @@ def time_filter(schema: "pa.Schema", event_time: str | None, window: Window) -> 
     if zone is None:  # times without a zone are UTC
         until, since = until.tz_convert(None), since.tz_convert(None) if since is not None else None
     condition = pds.field(event_time) < until
-    # Rows without a time are let through, so that they are reported and not lost.
+    # Keep rows without a time: they go to quarantine and must not get lost.
     condition = condition if since is None else condition & (pds.field(event_time) >= since)
     return condition | pds.field(event_time).is_null()
 
 
 def dated(frame: pd.DataFrame, roles: ColumnRoles, time_format: str | None, where: str) -> pd.DataFrame:
-    """The rows with times in UTC; one without a required time is reported in `_faults`.
+    """Convert the times of a frame to UTC, and record rows with a missing or unreadable time in `_faults`.
 
     Raises:
-        SourceError: a column of times holds something else.
+        SourceError: If a time column holds something else.
     """
     faults: dict[int, str] = {}
     for name in filter(None, (roles.event_time, roles.label_time)):
@@ -167,29 +170,37 @@ def dated(frame: pd.DataFrame, roles: ColumnRoles, time_format: str | None, wher
         frame[name] = times
     if roles.event_time is not None and roles.event_time in frame.columns:
         for row in np.flatnonzero(frame[roles.event_time].isna()).tolist():
-            faults.setdefault(row, f"{roles.event_time}: there is no event time; ")
+            faults.setdefault(row, f"{roles.event_time}: the event time is missing; ")
     if faults:
         frame[FAULTS] = pd.Series(faults, dtype="str").reindex(frame.index, fill_value="")
     return frame
 
 
 def within(frame: pd.DataFrame, roles: ColumnRoles, window: Window) -> pd.DataFrame:
-    """The rows of a window, and those without a time, which are not lost but reported."""
+    """Return the rows of a window, and the rows without a time, which go to quarantine later."""
     if roles.event_time is None or roles.event_time not in frame.columns:
         return frame
     times = frame[roles.event_time]
     inside = times < window.until
     if window.since is not None:
         inside &= times >= window.since
-    wanted = inside | times.isna()
-    return frame if wanted.all() else frame[wanted].reset_index(drop=True)
+    selected = inside | times.isna()
+    return frame if selected.all() else frame[selected].reset_index(drop=True)
 
 
 def read_times(column: pd.Series, time_format: str | None, what: str) -> pd.Series:
-    """Times as UTC; those without a zone are taken to be UTC, and single ones that can't be read are missing.
+    """Parse times as UTC; times without a zone count as UTC, and single unreadable values become missing.
+
+    Args:
+        column: The values; shape (rows,).
+        time_format: A strptime format, `epoch_s` or `epoch_ms`; ISO 8601 by default.
+        what: Name of the column for error messages.
+
+    Returns:
+        Times in UTC, in microseconds; shape (rows,).
 
     Raises:
-        SourceError: most of the column is no time.
+        SourceError: If more than half of the values can't be read.
     """
     if isinstance(column.dtype, pd.DatetimeTZDtype) or pd.api.types.is_datetime64_dtype(column.dtype):
         return pd.to_datetime(column, utc=True).dt.as_unit("us")
@@ -198,15 +209,15 @@ def read_times(column: pd.Series, time_format: str | None, what: str) -> pd.Seri
     try:
         times = _parsed(column, time_format)
     except (ValueError, TypeError, OverflowError) as error:
-        raise SourceError(f"{what} is not a time: {str(error).splitlines()[0]}; {_ADVICE}") from error
+        raise SourceError(f"{what} can't be read as times: {str(error).splitlines()[0]}; {_ADVICE}") from error
     unread = times.isna() & column.notna()
     if unread.sum() * 2 > column.notna().sum():
-        raise SourceError(f"{what} is not a time, such as {column[unread].tolist()[0]!r}; {_ADVICE}")
+        raise SourceError(f"{what} can't be read as times, such as {column[unread].tolist()[0]!r}; {_ADVICE}")
     in_microseconds: pd.Series = times.dt.as_unit("us")
     return in_microseconds
 
 
-_ADVICE = "say how times are written by source.time_format, such as '%d.%m.%Y %H:%M' or epoch_s"
+_ADVICE = "set source.time_format to the format of its times, such as '%d.%m.%Y %H:%M' or epoch_s"
 
 
 def _parsed(column: pd.Series, time_format: str | None) -> pd.Series:

@@ -1,4 +1,4 @@
-"""CSV, as Arrow tables of bounded size."""
+"""Read CSV as Arrow batches of bounded size."""
 
 import codecs
 import csv
@@ -17,26 +17,32 @@ if TYPE_CHECKING:
     import pyarrow.csv
 
 _DELIMITERS = ",;\t|"
-# Where Arrow has one thread only, its message names the row too.
 _CONVERSION = re.compile(
     r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error to ([^:]+): invalid value '(.*)'", re.DOTALL
 )
+"""Message of Arrow about a value that doesn't fit its column's type; a single thread adds the row's number."""
 
 
 def read_csv(path: str, source: FilesSource, roles: ColumnRoles, where: str) -> "Iterator[pa.RecordBatch]":
-    """Read CSV with the narrowest types that fit all of the file.
+    """Read CSV with the narrowest types that fit the whole file.
 
-    The file is parsed twice: types inferred from its beginning may not hold to its end.
+    The file is parsed twice, because types inferred from its beginning may not hold to its end.
+
+    Args:
+        path: A local file.
+        source: Encoding, delimiter and missing values.
+        roles: Roles of the columns.
+        where: Name of the file for error messages.
 
     Raises:
-        SourceError: it is not CSV, or not in the encoding given.
+        SourceError: If the file isn't CSV, or isn't in the encoding that the spec names.
     """
     import pyarrow as pa
     import pyarrow.csv
 
     header, delimiter, skipped = _header(path, source, where)
     check_columns(header, roles, where)
-    if not skipped:  # a first line that does not even end has no row after it
+    if not skipped:  # the header isn't followed by a line
         return
     decimal = _decimal_point(path, source, delimiter, where)
     types: dict[str, pa.DataType] = {}
@@ -74,34 +80,34 @@ def read_csv(path: str, source: FilesSource, roles: ColumnRoles, where: str) -> 
     except UnicodeError as error:
         raise SourceError(not_in_encoding(where, source.encoding, str(error))) from error
     except pa.ArrowException as error:
-        told = str(error).splitlines()[0]
-        if "UTF8" in told:
-            raise SourceError(not_in_encoding(where, source.encoding, told)) from error
-        if "straddling" in told or "block size" in told:
-            told = f"a line is longer than {BLOCK >> 20} MiB, or a quotation mark is never closed"
+        message = str(error).splitlines()[0]
+        if "UTF8" in message:
+            raise SourceError(not_in_encoding(where, source.encoding, message)) from error
+        if "straddling" in message or "block size" in message:
+            message = f"a line is longer than {BLOCK >> 20} MiB, or a quotation mark is never closed"
         else:
-            told = _with_row_number(rows, told)
-        raise SourceError(f"{where} can't be read as CSV: {told}; repair the file") from error
+            message = _with_row_number(rows, message)
+        raise SourceError(f"{where} can't be read as CSV: {message}; repair the file") from error
 
 
 def _fits(rows: Any, header: list[str], types: "dict[str, pa.DataType]") -> bool:
-    """Read to the end; a type that did not hold is made wider, and False is given."""
+    """Read to the end; if a type doesn't hold, widen it in `types` and return False."""
     import pyarrow as pa
 
     try:
         for _ in rows():
             pass
     except pa.ArrowInvalid as error:
-        found = _CONVERSION.search(str(error))
-        if found is None:
+        conversion = _CONVERSION.search(str(error))
+        if conversion is None:
             raise
-        types[header[int(found[1])]] = _wider(found[2], found[3])
+        types[header[int(conversion[1])]] = _wider(conversion[2], conversion[3])
         return False
     return True
 
 
 def _wider(kind: str, value: str) -> "pa.DataType":
-    """The next type that a value fits, after one that it did not."""
+    """Return the next wider type that fits a value."""
     import pyarrow as pa
 
     if kind == "null" and re.fullmatch(r"\d{4}-\d\d-\d\d([ T].*)?", value):
@@ -119,8 +125,8 @@ def _wider(kind: str, value: str) -> "pa.DataType":
     return pa.string()
 
 
-def _with_row_number(rows: Any, told: str) -> str:
-    """The message that one thread gives, which names the row."""
+def _with_row_number(rows: Any, message: str) -> str:
+    """Return the message of a single-threaded read, which names the row."""
     import pyarrow as pa
 
     try:
@@ -128,11 +134,11 @@ def _with_row_number(rows: Any, told: str) -> str:
             pass
     except pa.ArrowException as error:
         return str(error).splitlines()[0]
-    return told
+    return message
 
 
 def _header(path: str, source: FilesSource, where: str) -> tuple[list[str], str, int]:
-    """The names of the columns, what is between them, and how many lines to skip; 0 where no row comes after them."""
+    """Return the column names, the delimiter, and the number of lines to skip; 0 if no row follows the header."""
     head = head_of(path, where, source.encoding)
     try:
         text = codecs.getincrementaldecoder(source.encoding)("strict").decode(head, final=len(head) < HEAD)
@@ -145,7 +151,7 @@ def _header(path: str, source: FilesSource, where: str) -> tuple[list[str], str,
     text = text[len(blank) :]
     ends = [position for position in (text.find("\n"), text.find("\r")) if position >= 0]
     if not ends and len(head) == HEAD:
-        raise SourceError(f"{where} has a first line longer than 1 MiB, so it is no CSV; check source.path")
+        raise SourceError(f"{where} has a first line longer than 1 MiB, so it isn't CSV; check source.path")
     line = text[: min(ends, default=len(text))]
     bare = re.sub(r'"[^"]*"', "", line)
     delimiter = source.delimiter or max(_DELIMITERS, key=bare.count)
@@ -158,7 +164,7 @@ def _header(path: str, source: FilesSource, where: str) -> tuple[list[str], str,
 
 
 def _decimal_point(path: str, source: FilesSource, delimiter: str, where: str) -> str:
-    """Where no comma parts the values, numbers may be written with one: for decimals, or to set thousands off."""
+    """Return the decimal separator: unless commas separate values, a comma may mark decimals or thousands."""
     if delimiter == ",":
         return "."
     lines = head_of(path, where, source.encoding).split(b"\n")[1:]

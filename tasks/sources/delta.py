@@ -1,4 +1,4 @@
-"""Another Delta table as a source."""
+"""Read another Delta table as a source."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ def read_delta(source: DeltaSource, roles: ColumnRoles, window: Window) -> Itera
     """Read one version of the table.
 
     Raises:
-        SourceError: there is no such table or version, or it can't be read.
+        SourceError: If the table or version doesn't exist or can't be read.
     """
     import pyarrow as pa
     from deltalake import DeltaTable

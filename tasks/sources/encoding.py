@@ -1,4 +1,4 @@
-"""Files of text: opened, recognised by their first bytes, decoded."""
+"""Open text files, recognise other files by their first bytes, and explain wrong encodings."""
 
 import codecs
 from typing import Any
@@ -6,24 +6,24 @@ from typing import Any
 from everfit.blocks.errors import SourceError
 
 HEAD = 1 << 20
-"""How much of a file is looked at to tell what it is."""
+"""Number of bytes that are inspected to recognise a file."""
 
 BLOCK = 8 << 20
-"""How much of a file is read at a time."""
+"""Number of bytes that are read at a time."""
 
-_OTHERS = {
+_BINARY_FORMATS = {
     b"PAR1": "Parquet",
     b"PK\x03\x04": "a zip archive or a spreadsheet",
     b"%PDF": "PDF",
-    b"BZh": "packed by bzip2",
-    b"\xfd7zXZ\x00": "packed by xz",
-    b"\x28\xb5\x2f\xfd": "packed by zstd",
+    b"BZh": "compressed by bzip2",
+    b"\xfd7zXZ\x00": "compressed by xz",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd",
 }
-"""What is no text, by its first bytes."""
+"""Files that are not text, by their first bytes."""
 
 
 def open_text(path: str) -> Any:
-    """A local file as a stream of bytes, gzip undone, whatever its name."""
+    """Open a local file as a stream of bytes, decompressing gzip whatever the file's name."""
     import pyarrow as pa
 
     with open(path, "rb") as stream:  # noqa: PTH123
@@ -32,32 +32,32 @@ def open_text(path: str) -> Any:
 
 
 def head_of(path: str, where: str, encoding: str) -> bytes:
-    """The first part of a file that can be text.
+    """Return the first part of a text file.
 
     Raises:
-        SourceError: it is empty, or shows by its first bytes that it is something else.
+        SourceError: If the file is empty, or its first bytes show another format.
     """
     with open_text(path) as stream:
         head = bytes(stream.read(HEAD))
     if not head.strip():
-        raise SourceError(f"{where} is empty; take it away, or give a file with a header and rows")
+        raise SourceError(f"{where} is empty; remove it, or provide a file with a header and rows")
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and "16" not in encoding:
         raise SourceError(f"{where} is UTF-16; set source.encoding to utf-16 (`everfit init --encoding utf-16`)")
-    for mark, kind in _OTHERS.items():
+    for mark, kind in _BINARY_FORMATS.items():
         if head.startswith(mark):
             raise SourceError(
-                f"{where} is {kind}, not a table of text; give CSV, JSON lines or Parquet, gzipped or not"
+                f"{where} is {kind}, not a text table; provide CSV, JSON lines or Parquet, gzipped or not"
             )
     if head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
-        raise SourceError(f"{where} is a page of the web, not a table; check the address that it comes from")
+        raise SourceError(f"{where} is a web page, not a table; check the address of the source")
     if b"\0" in head and "16" not in encoding and "32" not in encoding:
-        raise SourceError(f"{where} holds zero bytes, so it is no text; give CSV, JSON lines or Parquet")
+        raise SourceError(f"{where} contains zero bytes, so it isn't text; provide CSV, JSON lines or Parquet")
     return head
 
 
-def not_in_encoding(where: str, encoding: str, told: str) -> str:
-    """What to say of a text that is written in another encoding than it should be."""
+def not_in_encoding(where: str, encoding: str, detail: str) -> str:
+    """Return the error message for a text in an unexpected encoding."""
     return (
-        f"{where} is not {encoding} ({told[:80]}); set source.encoding, such as latin-1 "
+        f"{where} is not encoded in {encoding} ({detail[:80]}); set source.encoding, such as latin-1 "
         f"(`everfit init --encoding latin-1`)"
     )

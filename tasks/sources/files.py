@@ -1,4 +1,4 @@
-"""Files as a source: CSV, Parquet and JSON lines; local, on S3 or on the web."""
+"""Read files as a source: CSV, Parquet and JSON lines; local, on S3 or on the web."""
 
 import hashlib
 import shutil
@@ -43,7 +43,7 @@ _FORMATS = {
 
 @dataclass(frozen=True)
 class _File:
-    """A file that is to be read."""
+    """A file to read."""
 
     path: str
     format: str
@@ -51,21 +51,27 @@ class _File:
     origin: str
 
 
-def read_files(source: FilesSource, roles: ColumnRoles, window: Window, marks: FileStates) -> Iterator[Chunk]:
+def read_files(source: FilesSource, roles: ColumnRoles, window: Window, states: FileStates) -> Iterator[Chunk]:
     """Read the files that are new or have changed since they were read.
 
-    A file that was never read is read from its beginning, whatever the window's; its rows are all news.
+    A new file is read from its beginning, whatever the window's start, because all of its rows are new.
+
+    Args:
+        source: Where the files are.
+        roles: Roles of the columns.
+        window: Span of event time to read of files that were read before.
+        states: Files that were read before; the files that are read now are added.
 
     Raises:
-        SourceError: there is no such file, one can't be read, or one changes while it is read.
+        SourceError: If there is no such file, a file can't be read, or a file changes while it is read.
     """
     timed = roles.event_time is not None
     with _opened(source) as (filesystem, files):
         for file in files:
             where = repr(file.origin)
-            if marks.is_done(file.origin, file.identity, timed=timed):
+            if states.is_done(file.origin, file.identity, timed=timed):
                 continue
-            span = window if file.origin in marks.known else Window(until=window.until)
+            span = window if file.origin in states.earlier else Window(until=window.until)
             newest: datetime | None = None
             for table in in_chunks(_tables(filesystem, file, source, roles, span)):
                 frame = dated(to_frame(table, roles, where), roles, source.time_format, where)
@@ -78,7 +84,7 @@ def read_files(source: FilesSource, roles: ColumnRoles, window: Window, marks: F
                 newest = newest_in_parquet(filesystem, file.path, roles.event_time)
             if filesystem is not None and _identity(filesystem.info(file.path)) != file.identity:
                 raise SourceError(f"{file.path!r} changed while it was read; run the turn again")
-            marks.note(file.origin, file.identity, newest, window.until)
+            states.add(file.origin, file.identity, newest, window.until)
 
 
 def _newest(times: pd.Series) -> datetime | None:
@@ -88,20 +94,20 @@ def _newest(times: pd.Series) -> datetime | None:
 
 @contextmanager
 def _opened(source: FilesSource) -> "Iterator[tuple[AbstractFileSystem | None, list[_File]]]":
-    """The files of a source, and the file system that has them; what is on the web is fetched first."""
+    """Yield the files of a source and their file system; files on the web are downloaded first."""
     if source.path.startswith(("http://", "https://")):
         with tempfile.TemporaryDirectory(prefix="everfit-") as folder:
-            yield None, [_fetched(source, Path(folder))]
+            yield None, [_downloaded(source, Path(folder))]
         return
     filesystem = filesystem_of(source)
-    yield filesystem, listed(filesystem, source)
+    yield filesystem, listed_files(filesystem, source)
 
 
 def filesystem_of(source: FilesSource) -> "AbstractFileSystem":
-    """The file system under the path, with the credentials that the source names.
+    """Return the file system of the path, with the credentials that the source names.
 
     Raises:
-        SourceError: there is no such block, or the path's scheme is unknown.
+        SourceError: If the block doesn't exist, or the path's scheme is unknown.
     """
     import fsspec
 
@@ -113,68 +119,68 @@ def filesystem_of(source: FilesSource) -> "AbstractFileSystem":
 
 
 def s3_options(block: str | None) -> dict[str, Any]:
-    """What s3fs needs to reach a bucket: the credentials of a stored block, or else what the environment tells.
+    """Return the options for s3fs: the credentials of a stored block, or else those of the environment.
 
     Raises:
-        SourceError: there is no such block.
+        SourceError: If the block doesn't exist.
     """
-    # Listings are not cached: a file that has come since must be seen.
+    # Don't cache listings: a new file must be visible.
     options: dict[str, Any] = {"use_listings_cache": False, "config_kwargs": {"connect_timeout": 10}}
     if block is None:
         return options
     from prefect_aws import AwsCredentials
 
     try:
-        found: Any = AwsCredentials.load(block)
+        credentials: Any = AwsCredentials.load(block)
     except ValueError as error:
         raise SourceError(
-            f"source.credentials: there is no AwsCredentials block {block!r}; make it in Prefect"
+            f"source.credentials: there is no AwsCredentials block {block!r}; create it in Prefect"
         ) from error
-    secret, client = found.aws_secret_access_key, found.aws_client_parameters
+    secret, client = credentials.aws_secret_access_key, credentials.aws_client_parameters
     return options | {
-        "key": found.aws_access_key_id,
+        "key": credentials.aws_access_key_id,
         "secret": secret.get_secret_value() if secret else None,
-        "token": found.aws_session_token,
-        "client_kwargs": {"region_name": found.region_name},
+        "token": credentials.aws_session_token,
+        "client_kwargs": {"region_name": credentials.region_name},
         "endpoint_url": getattr(client, "endpoint_url", None),
     }
 
 
 def is_readable(path: str, source: FilesSource) -> bool:
-    """Whether the file's name or the spec tells its format."""
+    """Return whether the format of a file is known from its name or the spec."""
     return _format(path, source) is not None
 
 
-def listed(filesystem: "AbstractFileSystem", source: FilesSource, *, required: bool = True) -> list[_File]:
-    """The files that would be read, each as it is now.
+def listed_files(filesystem: "AbstractFileSystem", source: FilesSource, *, required: bool = True) -> list[_File]:
+    """List the files of a source in their current state.
 
     Args:
-        filesystem: That has them.
-        source: Which.
-        required: Whether it is an error that there are none.
+        filesystem: File system of the source.
+        source: Path, folder or glob to list.
+        required: Whether an empty list is an error.
 
     Raises:
-        SourceError: they can't be listed, or there are none.
+        SourceError: If the files can't be listed, or there are none.
     """
-    path = filesystem._strip_protocol(source.path)  # noqa: SLF001 - fsspec has no public way to it
+    path = filesystem._strip_protocol(source.path)  # noqa: SLF001 - fsspec has no public equivalent
     try:
         if any(character in path for character in "*?["):
-            paths = sorted(str(found) for found in filesystem.glob(path))
+            paths = sorted(str(name) for name in filesystem.glob(path))
         elif filesystem.isdir(path):
-            paths = sorted(str(found) for found in filesystem.find(path) if is_readable(str(found), source))
+            paths = sorted(str(name) for name in filesystem.find(path) if is_readable(str(name), source))
         else:
             paths = [path] if filesystem.exists(path) else []
-        found = [_File(each, _format_of(each, source), _identity(filesystem.info(each)), each) for each in paths]
+        files = [_File(name, _format_of(name, source), _identity(filesystem.info(name)), name) for name in paths]
     except SourceError:
         raise
-    except Exception as error:  # each store's client has errors of its own
+    except Exception as error:  # every store's client has its own errors
         raise SourceError(
             f"source.path {source.path!r} can't be listed: {type(error).__name__}: {_first_line(error)}; "
             f"check the address and the credentials"
         ) from error
-    if not found and required:
-        raise SourceError(f"source.path {source.path!r}: there is no such file; give a file, a folder or a glob")
-    return found
+    if not files and required:
+        raise SourceError(f"source.path {source.path!r} matches no file; give a file, a folder or a glob")
+    return files
 
 
 def _first_line(error: BaseException) -> str:
@@ -182,7 +188,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _identity(info: dict[str, Any]) -> str:
-    """What changes when a file's content does."""
+    """Return a text that changes whenever the file's content does."""
     tag = info.get("ETag") or info.get("mtime") or info.get("LastModified") or ""
     return f"{info.get('size')}:{tag}"
 
@@ -198,20 +204,20 @@ def _format_of(path: str, source: FilesSource) -> str:
     kind = _format(path, source)
     if kind is None:
         raise SourceError(
-            f"{path!r}: can't tell its format from the name; set source.format to csv, parquet or jsonl "
+            f"can't tell the format of {path!r} from its name; set source.format to csv, parquet or jsonl "
             f"(`everfit init --format`)"
         )
     return kind
 
 
-def _fetched(source: FilesSource, folder: Path) -> _File:
-    """Fetch a file of the web; its content's digest is its identity."""
+def _downloaded(source: FilesSource, folder: Path) -> _File:
+    """Download a file from the web; its identity is the digest of its content."""
     import httpx
 
     from everfit.tasks.sources.http import check_address, stream_response
 
     url = check_address(source.path, source.allowed_hosts)
-    name = PurePosixPath(urlsplit(url).path).name or "file"
+    name = PurePosixPath(urlsplit(url).path).name or "download"
     digest, read, path = hashlib.sha256(), 0, folder / name
     try:
         with (
@@ -222,11 +228,13 @@ def _fetched(source: FilesSource, folder: Path) -> _File:
             for part in response.iter_bytes(1 << 20):
                 read += len(part)
                 if read > source.max_bytes:
-                    raise SourceError(f"{url!r} has more than {source.max_bytes:,} bytes; raise source.max_bytes")
+                    raise SourceError(
+                        f"{url!r} has more than {source.max_bytes:,} bytes; raise source.max_bytes to read it"
+                    )
                 digest.update(part)
                 stream.write(part)
     except httpx.TransportError as error:
-        raise SourceError(f"{url!r} broke off in mid-read: {error}; run the turn again") from error
+        raise SourceError(f"the download of {url!r} broke off: {error}; run the turn again") from error
     return _File(str(path), _format_of(name, source), digest.hexdigest(), url)
 
 
@@ -253,7 +261,7 @@ def _tables(
 
 @contextmanager
 def _local(filesystem: "AbstractFileSystem | None", path: str) -> Iterator[str]:
-    """The file on this machine, where it can be parsed twice."""
+    """Yield a local path to the file, which the CSV reader parses twice."""
     if filesystem is None or "file" in filesystem.protocol:
         yield path
         return

@@ -1,4 +1,4 @@
-"""A Python function as a source."""
+"""Read the frames of a Python function as a source."""
 
 from collections.abc import Iterator
 

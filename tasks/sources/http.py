@@ -1,4 +1,4 @@
-"""Requests to the web: who may be asked, how often, and for how much."""
+"""Send HTTP requests within limits: allowed hosts, retries and a deadline."""
 
 import ipaddress
 import random
@@ -13,15 +13,15 @@ from everfit.blocks.errors import SourceError
 if TYPE_CHECKING:
     import httpx
 
-_AGAIN = frozenset({429, 500, 502, 503, 504})
-_LONGEST_WAIT = 60.0
+_RETRIED_STATUSES = frozenset({429, 500, 502, 503, 504})
+_LONGEST_WAIT = 60.0  # seconds
 
 
 def check_address(url: str, allowed_hosts: Collection[str]) -> str:
-    """Refuse plain http, except to this machine and to hosts that are allowed by name.
+    """Refuse plain HTTP, except to this machine and to hosts that the spec allows by name.
 
     Raises:
-        SourceError: the address would send or fetch in the clear.
+        SourceError: If the address would send or fetch data unencrypted.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
@@ -29,7 +29,7 @@ def check_address(url: str, allowed_hosts: Collection[str]) -> str:
         return url
     if parts.scheme == "http" and (host in allowed_hosts or _is_loopback(host)):
         return url
-    raise SourceError(f"{url!r} is not https; use https, or name {host!r} under source.allowed_hosts")
+    raise SourceError(f"{url!r} is not https; use https, or add {host!r} to source.allowed_hosts")
 
 
 def _is_loopback(host: str) -> bool:
@@ -45,17 +45,17 @@ def _is_loopback(host: str) -> bool:
 def stream_response(
     client: "httpx.Client", url: str, *, retries: int, deadline: float, parameters: dict[str, str] | None = None
 ) -> "Iterator[httpx.Response]":
-    """Stream an answer; 429, 5xx and broken connections are tried again, each time after a longer wait.
+    """Stream a response; retry 429, 5xx and broken connections, and wait longer after each failure.
 
     Args:
-        client: With time limits.
-        url: The address; redirects are not followed, since they may lead anywhere.
-        retries: How often to try again.
-        deadline: Of `time.monotonic`, after which nothing is tried again.
-        parameters: Of the query.
+        client: Client with timeouts.
+        url: The address. Redirects are not followed, because they may lead to any host.
+        retries: Number of retries.
+        deadline: Time on the clock of `time.monotonic` after which nothing is retried.
+        parameters: Query parameters.
 
     Raises:
-        SourceError: the answer is not a success.
+        SourceError: If the response is not a success.
     """
     import httpx
 
@@ -74,7 +74,7 @@ def stream_response(
                     response.close()
                 return
             response.close()
-            if response.status_code not in _AGAIN or attempt == retries or time.monotonic() > deadline:
+            if response.status_code not in _RETRIED_STATUSES or attempt == retries or time.monotonic() > deadline:
                 raise SourceError(_refused(url, response))
             wait = _pause(attempt, response.headers.get("retry-after"))
         time.sleep(max(0.0, min(wait, deadline - time.monotonic())))
@@ -85,12 +85,12 @@ def _refused(url: str, response: "httpx.Response") -> str:
         response.status_code, "try again later"
     )
     if response.is_redirect:
-        hint = f"it leads to {response.headers.get('location')!r}; give that address if it is right"
+        hint = f"it redirects to {response.headers.get('location')!r}; use that address if it is right"
     return f"{url!r} answered {response.status_code}; {hint}"
 
 
-def _pause(attempt: int, asked_for: str | None) -> float:
-    """Seconds to wait: as long as the server asks, else twice as long each time, with some chance."""
-    if asked_for is not None and asked_for.isdigit():
-        return min(float(asked_for), _LONGEST_WAIT)
+def _pause(attempt: int, retry_after: str | None) -> float:
+    """Return the seconds to wait: the server's `Retry-After`, or a time that doubles with some jitter."""
+    if retry_after is not None and retry_after.isdigit():
+        return min(float(retry_after), _LONGEST_WAIT)
     return min(0.25 * 2.0**attempt * random.uniform(0.75, 1.25), _LONGEST_WAIT)  # noqa: S311 - spreads the load

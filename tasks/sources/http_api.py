@@ -1,4 +1,4 @@
-"""A JSON API as a source."""
+"""Read a JSON API as a source."""
 
 import time
 from collections.abc import Iterator
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 def read_api(source: HttpSource, window: Window) -> Iterator[Chunk]:
-    """Ask for the window, page after page.
+    """Request the rows of a window, page by page.
 
     Raises:
-        SourceError: the API can't be reached, refuses, gives something other than rows, or more than is allowed.
+        SourceError: If the API can't be reached, refuses, returns something other than rows, or exceeds a limit.
     """
     import httpx
 
@@ -50,13 +50,13 @@ class _Reader:
         self.seen: set[tuple[str, str]] = set()
 
     def page(self, client: "httpx.Client", url: str, parameters: dict[str, str]) -> tuple[Any, str | None]:
-        """One page and the address of the next, if the `Link` header tells one."""
+        """Return one page, and the address of the next page if the `Link` header has it."""
         import httpx
         import orjson
 
         request = (url, repr(sorted(parameters.items())))
         if request in self.seen:
-            raise SourceError(f"{url!r} leads to the same page again; check source.paging")
+            raise SourceError(f"{url!r} returns the same page again; check source.paging")
         self.seen.add(request)
         with stream_response(
             client, url, retries=self.source.retries, deadline=self.deadline, parameters=parameters or None
@@ -67,22 +67,22 @@ class _Reader:
                     body += part
                     self._check(len(part))
             except httpx.TransportError as error:
-                raise SourceError(f"{url!r} broke off in mid-answer: {error}; run the turn again") from error
+                raise SourceError(f"the response of {url!r} broke off: {error}; run the turn again") from error
             link = response.links.get("next", {}).get("url")
         try:
             return orjson.loads(body), link and str(httpx.URL(url).join(link))
         except orjson.JSONDecodeError as error:
-            raise SourceError(f"{url!r} answered with what is no JSON: {error}") from error
+            raise SourceError(f"{url!r} did not return JSON: {error}; check source.url") from error
 
     def _check(self, more: int) -> None:
         self.read += more
         if self.read > self.source.max_bytes:
             raise SourceError(
-                f"{self.source.url!r} gave more than {self.source.max_bytes:,} bytes; raise source.max_bytes, or ask "
-                f"for less by {{since}} and {{until}} in source.parameters"
+                f"{self.source.url!r} returned more than {self.source.max_bytes:,} bytes; raise source.max_bytes, or "
+                f"request less with {{since}} and {{until}} in source.parameters"
             )
         if time.monotonic() > self.deadline:
-            raise SourceError(f"{self.source.url!r} took longer than source.max_time")
+            raise SourceError(f"{self.source.url!r} took longer than source.max_time; raise it, or request less")
 
 
 def _parameters(source: HttpSource, window: Window) -> dict[str, str]:
@@ -103,9 +103,9 @@ def _at(content: Any, path: str) -> Any:
 def _rows(content: Any, source: HttpSource) -> list[dict[str, Any]]:
     rows = content if source.records is None else _at(content, source.records)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        has = f"it has the keys {', '.join(map(repr, list(content)[:10]))}" if isinstance(content, dict) else ""
+        keys = f"it has the keys {', '.join(map(repr, list(content)[:10]))}; " if isinstance(content, dict) else ""
         raise SourceError(
-            f"{source.url!r}: no list of rows at {source.records or 'the top'!r}; {has}; check source.records"
+            f"{source.url!r} has no list of rows at {source.records or 'the top'!r}; {keys}check source.records"
         )
     return rows
 
@@ -121,7 +121,7 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
 def _next(  # noqa: PLR0917
     source: HttpSource, url: str, parameters: dict[str, str], content: Any, link: str | None, rows: list[Any]
 ) -> tuple[str | None, dict[str, str]]:
-    """Address and parameters of the next page; no address after the last."""
+    """Return the address and parameters of the next page; None as the address after the last page."""
     match source.paging:
         case CursorPaging(parameter=parameter, path=path):
             cursor = _at(content, path)
@@ -137,9 +137,9 @@ def _next(  # noqa: PLR0917
 
 
 def _same_host(url: str, link: str) -> str:
-    """Refuse a next page elsewhere: it would be sent the token."""
+    """Refuse a next page on another host, because it would receive the token."""
     import httpx
 
     if httpx.URL(link).netloc != httpx.URL(url).netloc:
-        raise SourceError(f"{url!r} leads to another host, {link!r}; everfit doesn't send the token there")
+        raise SourceError(f"{url!r} leads to another host, {link!r}; everfit doesn't send the token to it")
     return link

@@ -1,4 +1,4 @@
-"""JSON lines, as Arrow tables of bounded size."""
+"""Read JSON lines as Arrow tables of bounded size."""
 
 import codecs
 import io
@@ -16,10 +16,10 @@ _LONGEST_LINE = 64 << 20
 
 
 def read_json_lines(path: str, source: FilesSource, where: str) -> "Iterator[pa.Table]":
-    """Read one JSON object a line; a list of objects is read as well, if it is not large.
+    """Read one JSON object per line, or a list of objects if it is small.
 
     Raises:
-        SourceError: a line is no JSON object.
+        SourceError: If a line isn't a JSON object.
     """
     if head_of(path, where, source.encoding).lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"["):
         yield _json_list(path, where)
@@ -31,7 +31,7 @@ def read_json_lines(path: str, source: FilesSource, where: str) -> "Iterator[pa.
 
 
 def _blocks(path: str, where: str) -> Iterator[bytes]:
-    """The file in pieces that end where a line ends."""
+    """Yield the file in blocks that end at a line's end."""
     rest = b""
     with open_text(path) as stream:
         while more := bytes(stream.read(BLOCK)):
@@ -62,7 +62,7 @@ def _json_block(block: bytes, line: int, encoding: str, where: str) -> "pa.Table
 
 
 def _mixed_json(block: bytes, line: int, where: str) -> "pa.Table":
-    """Lines whose values change their type, by way of Python; the mistake of one that is no object is reported."""
+    """Parse lines whose values change their type, and report a line that isn't an object."""
     import orjson
     import pyarrow as pa
 
@@ -89,14 +89,16 @@ def _json_list(path: str, where: str) -> "pa.Table":
     try:
         rows = orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        raise SourceError(f"{where} is no JSON ({error}); give one object a line when it is large") from error
+        raise SourceError(
+            f"{where} isn't valid JSON ({error}); write one object per line if the file is large"
+        ) from error
     if not all(isinstance(row, dict) for row in rows):
-        raise SourceError(f"{where} is a list of things that are not all objects; give one object a row")
+        raise SourceError(f"{where} is a list with items that aren't objects; write one object per row")
     return _table(rows, pa)
 
 
 def _table(rows: list[dict[str, Any]], pa: Any) -> "pa.Table":
-    """Rows of Python values as a table; a column whose values are of several types becomes text."""
+    """Convert rows of Python values to a table; a column of mixed types becomes text."""
     import orjson
 
     names = list(dict.fromkeys(name for row in rows for name in row))

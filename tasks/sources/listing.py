@@ -1,4 +1,4 @@
-"""The files of a source and what tells one content from another, without a look into them."""
+"""List the files of a source with their identities, without reading them."""
 
 import re
 from typing import Any
@@ -9,25 +9,27 @@ from everfit.tasks.sources import files
 
 
 def list_files(source: FilesSource) -> dict[str, str]:
-    """The files that would be read: size and time of change or tag, by path.
+    """Return the identity of each file of a source, by path: its size with its modification time or tag.
 
-    A folder without files is no error here: they may be yet to come.
+    An empty folder is no error here, because its files may come later.
 
     Raises:
-        SourceError: they can't be listed, or the source is an address of the web.
+        SourceError: If the files can't be listed, or the source is a web address.
     """
     if source.path.startswith(("http://", "https://")):
         raise SourceError(
-            f"source.path {source.path!r}: a file of the web can't be watched without fetching it; send the event "
+            f"source.path {source.path!r}: a file on the web can't be watched without downloading it; send the event "
             f"everfit.data.arrived when it changes"
         )
     if source.path.startswith("s3://"):
         return _on_s3(source)
-    return {file.origin: file.identity for file in files.listed(files.filesystem_of(source), source, required=False)}
+    return {
+        file.origin: file.identity for file in files.listed_files(files.filesystem_of(source), source, required=False)
+    }
 
 
 def _on_s3(source: FilesSource) -> dict[str, str]:
-    """By boto3: one request for a thousand files, where looking at each by itself takes a thousand."""
+    """List with boto3: it needs one request per thousand files, and fsspec one per file."""
     import boto3
     from botocore.config import Config
     from botocore.exceptions import BotoCoreError, ClientError
@@ -43,8 +45,8 @@ def _on_s3(source: FilesSource) -> dict[str, str]:
     )
     has_pattern = any(character in key for character in "*?[")
     prefix = re.split(r"[*?\[]", key, maxsplit=1)[0]
-    wanted = re.compile(glob_translate(key)) if has_pattern else None
-    found: dict[str, str] = {}
+    pattern = re.compile(glob_translate(key)) if has_pattern else None
+    listed: dict[str, str] = {}
     try:
         client = session.client(
             "s3", endpoint_url=options.get("endpoint_url"), config=Config(connect_timeout=10, read_timeout=30)
@@ -53,11 +55,11 @@ def _on_s3(source: FilesSource) -> dict[str, str]:
             for item in page.get("Contents", ()):
                 name = str(item["Key"])
                 inside = name == key or name.startswith(f"{key.rstrip('/')}/") or not key
-                if (wanted.match(name) if wanted else inside) and files.is_readable(name, source):
-                    # Written as s3fs has it, by which a turn marks what it has read.
-                    found[f"{bucket}/{name}"] = f"{item['Size']}:{item['ETag']}"
+                if (pattern.match(name) if pattern else inside) and files.is_readable(name, source):
+                    # Write the identity as s3fs does, because a turn records the files that it has read that way.
+                    listed[f"{bucket}/{name}"] = f"{item['Size']}:{item['ETag']}"
     except (BotoCoreError, ClientError, ValueError) as error:
         raise SourceError(
             f"source.path {source.path!r} can't be listed: {error}; check the address and the credentials"
         ) from error
-    return found
+    return listed

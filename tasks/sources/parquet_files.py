@@ -1,4 +1,4 @@
-"""Parquet, as Arrow batches of bounded size."""
+"""Read Parquet as Arrow batches of bounded size."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 def read_parquet(
     filesystem: "AbstractFileSystem | None", path: str, roles: ColumnRoles, window: Window
 ) -> "Iterator[pa.RecordBatch]":
-    """Read the rows of a window, a part of a row group at a time.
+    """Read the rows of a window, at most one row group at a time.
 
     Raises:
-        SourceError: its columns aren't distinct, or are too many.
+        SourceError: If column names occur twice, or there are too many columns.
     """
     import pyarrow.dataset as pds
 
@@ -30,7 +30,7 @@ def read_parquet(
     check_columns(names, roles, repr(path))
     inside = time_filter(dataset.schema, roles.event_time, window)
     for file in dataset.get_fragments(inside):
-        # One row group after another: a scan of the whole file reads up to a GiB ahead of who takes its time.
+        # Read row group by row group: a scan of the whole file reads up to a GiB ahead of a slow consumer.
         for group in file.split_by_row_group(inside, dataset.schema):
             yield from group.to_batches(
                 schema=dataset.schema,
@@ -41,7 +41,7 @@ def read_parquet(
 
 
 def newest_in_parquet(filesystem: "AbstractFileSystem | None", path: str, event_time: str | None) -> datetime | None:
-    """The newest event time by the file's statistics; None if it has none."""
+    """Return the newest event time in the file's statistics, or None without statistics."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -53,9 +53,9 @@ def newest_in_parquet(filesystem: "AbstractFileSystem | None", path: str, event_
         for group in range(file.metadata.num_row_groups):
             row_group = file.metadata.row_group(group)
             column = next(
-                row_group.column(each)
-                for each in range(row_group.num_columns)
-                if row_group.column(each).path_in_schema == event_time
+                row_group.column(index)
+                for index in range(row_group.num_columns)
+                if row_group.column(index).path_in_schema == event_time
             )
             statistics = column.statistics
             if statistics is None or not statistics.has_min_max:

@@ -1,4 +1,4 @@
-"""Reading a window of any source."""
+"""Read a window of any source."""
 
 from collections.abc import Iterator
 
@@ -11,40 +11,40 @@ from everfit.tasks.sources.file_state import FileStates
 
 
 def read_source(
-    source: Source, roles: ColumnRoles, window: Window, marks: FileStates | None = None, *, strict: bool = True
+    source: Source, roles: ColumnRoles, window: Window, states: FileStates | None = None, *, strict: bool = True
 ) -> Iterator[Chunk]:
     """Read the rows of a window.
 
     Args:
-        source: Where they are.
-        roles: The roles of the columns.
-        window: Of event time; sources without event times give all their rows.
-        marks: The files read earlier, which are left out unless they changed; those read now are added.
-        strict: Whether a column that the spec names must be there; else only key and event time must.
+        source: The source.
+        roles: Roles of the columns.
+        window: Span of event time; a source without event times is read as a whole.
+        states: Files that were read before, which are skipped unless they changed; files that are read now are added.
+        strict: Whether every column that the spec names is required; else only the key and event time are.
 
     Yields:
-        Pieces of bounded size with the source's own columns; times are UTC.
+        Chunks of bounded size with the source's own columns and times in UTC.
 
     Raises:
-        SourceError: the source can't be reached or read, or it lacks a column that the spec names.
+        SourceError: If the source can't be reached or read, or lacks a required column.
     """
-    marks = FileStates() if marks is None else marks
-    for piece in _read(source, roles, window, marks):
-        _require_columns(list(piece.frame.columns), roles, piece.origin, strict=strict)
-        if isinstance(source, FilesSource):  # cut already, since each file has a window of its own
-            yield piece
+    states = FileStates() if states is None else states
+    for chunk in _read(source, roles, window, states):
+        _require_columns(list(chunk.frame.columns), roles, chunk.origin, strict=strict)
+        if isinstance(source, FilesSource):  # each file has its own window, and was cut to it
+            yield chunk
             continue
-        frame = within(dated(piece.frame, roles, source.time_format, piece.origin), roles, window)
+        frame = within(dated(chunk.frame, roles, source.time_format, chunk.origin), roles, window)
         if len(frame):
-            yield Chunk(piece.origin, frame)
+            yield Chunk(chunk.origin, frame)
 
 
-def _read(source: Source, roles: ColumnRoles, window: Window, marks: FileStates) -> Iterator[Chunk]:
+def _read(source: Source, roles: ColumnRoles, window: Window, states: FileStates) -> Iterator[Chunk]:
     match source:
         case FilesSource():
             from everfit.tasks.sources.files import read_files
 
-            return read_files(source, roles, window, marks)
+            return read_files(source, roles, window, states)
         case SqlSource():
             from everfit.tasks.sources.sql import read_sql
 
@@ -63,12 +63,12 @@ def _read(source: Source, roles: ColumnRoles, window: Window, marks: FileStates)
             return read_function(source, window)
 
 
-def _require_columns(found: list[str], roles: ColumnRoles, where: str, *, strict: bool) -> None:
-    needed = roles.named() if strict else [*roles.key, *filter(None, [roles.event_time])]
-    if missing := [name for name in needed if name not in found]:
-        shown = f"{', '.join(repr(name[:100]) for name in found[:20])}{', …' if len(found) > 20 else ''}"
-        hint = "; if something else parts its values, say so by source.delimiter (`everfit init --delimiter`)"
-        parted = hint if len(found) == 1 else ""
+def _require_columns(names: list[str], roles: ColumnRoles, where: str, *, strict: bool) -> None:
+    required = roles.named() if strict else [*roles.key, *filter(None, [roles.event_time])]
+    if missing := [name for name in required if name not in names]:
+        shown = f"{', '.join(repr(name[:100]) for name in names[:20])}{', …' if len(names) > 20 else ''}"
+        hint = "; if its delimiter is another one, set source.delimiter (`everfit init --delimiter`)"
         raise SourceError(
-            f"{where} has no column {', '.join(map(repr, missing))}, which is asked for; it has {shown}{parted}"
+            f"{where} has no column {', '.join(map(repr, missing))}, which the spec names; it has {shown}"
+            f"{hint if len(names) == 1 else ''}"
         )

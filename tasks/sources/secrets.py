@@ -1,4 +1,4 @@
-"""Secrets of sources: given, or where they are."""
+"""Resolve the secrets of sources: literal, from the environment, or from a Prefect block."""
 
 import os
 
@@ -8,19 +8,19 @@ from everfit.blocks.errors import SourceError
 
 
 def reveal(secret: SecretStr, what: str) -> str:
-    """The secret itself.
+    """Return the value of a secret.
 
     Args:
-        secret: The secret, or `env:NAME`, or `block:NAME`.
-        what: Named in errors, such as `source.url`.
+        secret: The secret itself, `env:NAME` or `block:NAME`.
+        what: Name of the field for error messages, such as `source.url`.
 
     Raises:
-        SourceError: there is no such variable or block.
+        SourceError: If the variable or block doesn't exist.
     """
     kind, _, name = (text := secret.get_secret_value()).partition(":")
     if kind == "env":
         if not os.environ.get(name):
-            raise SourceError(f"{what} is to come from the environment variable {name!r}, which is not set")
+            raise SourceError(f"{what} refers to the environment variable {name!r}, which is not set; set it")
         return os.environ[name]
     if kind == "block":
         from prefect.blocks.system import Secret
@@ -28,6 +28,6 @@ def reveal(secret: SecretStr, what: str) -> str:
         try:
             block = Secret.load(name)
         except ValueError as error:
-            raise SourceError(f"{what}: there is no Secret block {name!r}; make it in Prefect") from error
+            raise SourceError(f"{what}: there is no Secret block {name!r}; create it in Prefect") from error
         return str(block.get())  # type: ignore[union-attr]
     return text

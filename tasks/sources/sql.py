@@ -1,4 +1,4 @@
-"""A table or query of a database as a source."""
+"""Read a table or query of a database as a source."""
 
 import contextlib
 from collections.abc import Iterator
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Executable
     from sqlalchemy.engine.interfaces import ReflectedColumn
 
-_AS_THEY_ARE = frozenset({"postgresql", "sqlite", "mysql", "mariadb"})
-"""Databases that tell a column's name as it is written; others tell one that was not quoted in small letters."""
+_CASE_KEEPING = frozenset({"postgresql", "sqlite", "mysql", "mariadb"})
+"""Databases that report a column's name as written; others report an unquoted name in lower case."""
 
 _BEGINNING = datetime(1, 1, 2, tzinfo=UTC)
 
 
 def read_sql(source: SqlSource, roles: ColumnRoles, window: Window) -> Iterator[Chunk]:
-    """Read the window by one statement in one transaction, a chunk of rows at a time.
+    """Read the window with one statement in one transaction, a chunk of rows at a time.
 
     PostgreSQL and SQLite answer a statement from one consistent state; the cursor stays on the server.
 
     Raises:
-        SourceError: the database can't be reached, refuses the query, or goes away in mid-read.
+        SourceError: If the database can't be reached, refuses the query, or disconnects during the read.
     """
     where = _where(source)
     with connected(source) as connection:
@@ -46,10 +46,10 @@ def read_sql(source: SqlSource, roles: ColumnRoles, window: Window) -> Iterator[
 
 @contextlib.contextmanager
 def connected(source: SqlSource) -> "Iterator[Connection]":
-    """A connection that reads one consistent state.
+    """Open a connection that reads one consistent state.
 
     Raises:
-        SourceError: the database can't be reached, refuses what is asked of it, or goes away meanwhile.
+        SourceError: If the database can't be reached, refuses a statement, or disconnects.
     """
     import sqlalchemy as sa
 
@@ -64,12 +64,12 @@ def connected(source: SqlSource) -> "Iterator[Connection]":
             yield connection
     except sa.exc.ArgumentError as error:
         raise SourceError(
-            "source.url is no SQLAlchemy URL; write it like postgresql+psycopg://host/database"
+            "source.url is not an SQLAlchemy URL; write it like postgresql+psycopg://host/database"
         ) from error
     except (sa.exc.SQLAlchemyError, ImportError) as error:
-        told = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        message = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         raise SourceError(
-            f"{_where(source)} can't be read: {told}; nothing was taken, so the turn can be run again"
+            f"{_where(source)} can't be read: {message}; no rows were ingested, so run the turn again"
         ) from error
     finally:
         if engine is not None:
@@ -80,8 +80,8 @@ def _where(source: SqlSource) -> str:
     return f"table {source.table!r}" if source.table else "the query"
 
 
-def _quoted(inspector: Any, table: Any, column: "ReflectedColumn") -> None:  # noqa: ARG001 - SQLAlchemy gives them
-    """Have a column's name quoted, whatever it is: not all words that a database reserves are known."""
+def _quoted(inspector: Any, table: Any, column: "ReflectedColumn") -> None:  # noqa: ARG001 - SQLAlchemy's signature
+    """Quote every column name, because SQLAlchemy doesn't know all reserved words of a database."""
     import sqlalchemy as sa
 
     column["name"] = sa.quoted_name(column["name"], quote=True)
@@ -90,18 +90,18 @@ def _quoted(inspector: Any, table: Any, column: "ReflectedColumn") -> None:  # n
 def statement(
     source: SqlSource, roles: ColumnRoles, window: Window, connection: "Connection"
 ) -> "tuple[Executable, dict[str, Any]]":
-    """What gives the rows of a window, and its parameters.
+    """Return the statement that selects the rows of a window, and its parameters.
 
     Raises:
-        SourceError: there is no such table.
+        SourceError: If the table doesn't exist.
     """
     import sqlalchemy as sa
 
     if source.query is not None:
         query = sa.text(source.query)
-        given = {"since": window.since or _BEGINNING, "until": window.until}
-        asked = query.compile().params
-        return query, {name: value for name, value in given.items() if name in asked}
+        bounds = {"since": window.since or _BEGINNING, "until": window.until}
+        named = query.compile().params
+        return query, {name: value for name, value in bounds.items() if name in named}
     schema, _, name = (source.table or "").rpartition(".")
     try:
         table = sa.Table(
@@ -109,7 +109,7 @@ def statement(
             sa.MetaData(),
             schema=schema or None,
             autoload_with=connection,
-            listeners=[("column_reflect", _quoted)] if connection.dialect.name in _AS_THEY_ARE else [],
+            listeners=[("column_reflect", _quoted)] if connection.dialect.name in _CASE_KEEPING else [],
         )
     except sa.exc.NoSuchTableError as error:
         raise SourceError(f"there is no table {source.table!r}; check source.table") from error
@@ -117,7 +117,7 @@ def statement(
     if roles.event_time is None or roles.event_time not in table.c:
         return select, {}
     column = table.c[roles.event_time]
-    if not isinstance(column.type, sa.DateTime | sa.Date):  # texts and numbers are cut here, not there
+    if not isinstance(column.type, sa.DateTime | sa.Date):  # the reader cuts texts and numbers to the window
         return select, {}
     zoned = getattr(column.type, "timezone", False)
     until, since = (

@@ -1,4 +1,4 @@
-"""How far a table has come, asked of the table's own home."""
+"""Read how far a table has come from the database or the Delta log."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def sql_watermark(source: SqlSource, roles: ColumnRoles, until: datetime) -> dict[str, str]:
-    """The newest event time and label time of a table or query; of one without event times, how many rows it has.
+    """Return the newest event time and label time of a table or query, or its number of rows without event times.
 
     Raises:
-        SourceError: the database can't be reached or refuses the query.
+        SourceError: If the database can't be reached or refuses the query.
     """
     from everfit.tasks.sources.sql import connected
 
@@ -34,18 +34,18 @@ def _newest(source: SqlSource, roles: ColumnRoles, until: datetime, connection: 
     if isinstance(select, sa.TextClause):
         rows = select.columns(*[sa.column(name) for name in names or roles.named()[:1]]).subquery()
     else:
-        assert isinstance(select, sa.Select)  # noqa: S101 - the other thing that it gives
+        assert isinstance(select, sa.Select)  # noqa: S101 - `statement` returns a text clause or a select
         rows = select.subquery()
-    asked: list[sa.ColumnElement[Any]] = [sa.func.max(rows.c[name]) for name in names] or [sa.func.count()]
-    row = connection.execute(sa.select(*asked).select_from(rows), parameters).one()
+    newest: list[sa.ColumnElement[Any]] = [sa.func.max(rows.c[name]) for name in names] or [sa.func.count()]
+    row = connection.execute(sa.select(*newest).select_from(rows), parameters).one()
     return " ".join(str(value) for value in row)
 
 
 def delta_version(source: DeltaSource) -> dict[str, str]:
-    """The newest version of a Delta table.
+    """Return the newest version of a Delta table.
 
     Raises:
-        SourceError: there is no such table.
+        SourceError: If the table doesn't exist.
     """
     from deltalake import DeltaTable
     from deltalake.exceptions import DeltaError

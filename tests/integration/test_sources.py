@@ -111,7 +111,7 @@ def test_a_database_that_goes_away_in_mid_read_is_one_clear_error(database: str)
         connection.execute(sa.text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
     engine.dispose()
 
-    with pytest.raises(SourceError, match=r"can't be read: .*; nothing was taken"):
+    with pytest.raises(SourceError, match=r"can't be read: .*; no rows were ingested"):
         list(pieces)
     del pieces
 
@@ -141,7 +141,7 @@ def test_a_server_that_is_restarted_in_mid_read_takes_nothing_and_then_everythin
         stopped: list[bool] = []
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Stager, "add", restarted)
-            with pytest.raises(SourceError, match=r"table 'sales' can't be read: .*; nothing was taken"):
+            with pytest.raises(SourceError, match=r"table 'sales' can't be read: .*; no rows were ingested"):
                 loop.turn(datetime(2024, 3, 1, tzinfo=UTC))
         assert (loop.count("dataset"), loop.count("quarantine")) == (0, 0)
 
@@ -158,7 +158,7 @@ def test_a_server_that_is_restarted_in_mid_read_takes_nothing_and_then_everythin
     [
         ({"table": "nowhere"}, "there is no table 'nowhere'"),
         ({"query": "SELECT nothing FROM sales", "table": None}, 'the query can\'t be read: column "nothing"'),
-        ({"url": "no url"}, "source.url is no SQLAlchemy URL"),
+        ({"url": "no url"}, "source.url is not an SQLAlchemy URL"),
         ({"url": "env:NOT_SET"}, "environment variable 'NOT_SET', which is not set"),
         ({"url": "postgresql+psycopg://nobody:secret@127.0.0.1:1/x"}, "can't be read: .*"),
     ],
@@ -262,13 +262,13 @@ def test_an_api_is_read_page_by_page(api: str, source: dict[str, Any], monkeypat
         ({}, [401], "answered 401; check source.token"),
         ({}, [404], "answered 404; check the address"),
         ({"retries": 2}, [500, 500, 500], "answered 500"),
-        ({}, [302], "leads to '/elsewhere'"),
-        ({"max_bytes": 100}, [], "gave more than 100 bytes"),
+        ({}, [302], "redirects to '/elsewhere'"),
+        ({"max_bytes": 100}, [], "returned more than 100 bytes"),
         ({"records": "items"}, [], "no list of rows at 'items'; it has the keys 'data', 'meta'"),
         (
             {"paging": {"kind": "cursor", "parameter": "ignored", "path": "meta.next"}},
             [],
-            "leads to the same page again",
+            "returns the same page again",
         ),
         ({"url": "/astray", "records": None, "paging": {"kind": "link"}}, [], "leads to another host"),
         ({"url": "http://example.com/"}, [], "is not https"),

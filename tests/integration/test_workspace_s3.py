@@ -15,7 +15,7 @@ from everfit.blocks.settings import Settings
 from everfit.tasks.data.commit import accept
 from everfit.tasks.data.ingest import ingest, read_marks
 from everfit.tasks.data.validate import validate
-from everfit.tasks.sources.arrivals import Told, arrival, source_content
+from everfit.tasks.sources.arrivals import Announced, arrival, source_content
 from everfit.tasks.storage.tables import Table
 from everfit.tasks.storage.workspace import Workspace, check_store
 
@@ -82,14 +82,15 @@ def test_files_of_a_source_on_s3_are_read_once(tmp_path: Path, store: str):
 
     first, _ = loop.turn(FEBRUARY)
     client.put_object(Bucket="models", Key="sales/c.csv", Body=sales(10, first=200).to_csv(index=False).encode())
-    told = arrival("sales", source_content(loop.spec, MARCH), Told(), read_marks(loop.spec, loop.workspace), MARCH)
+    told = arrival("sales", source_content(loop.spec, MARCH), Announced(), read_marks(loop.spec, loop.workspace), MARCH)
     second, _ = loop.turn(MARCH)
 
     assert (first.new, second.read, second.new) == (200, 10, 10)
     assert told is not None
     assert told.new == ("models/sales/c.csv",)  # watching lists by boto3 what reading lists by s3fs
     assert (
-        arrival("sales", source_content(loop.spec, MARCH), Told(), read_marks(loop.spec, loop.workspace), MARCH) is None
+        arrival("sales", source_content(loop.spec, MARCH), Announced(), read_marks(loop.spec, loop.workspace), MARCH)
+        is None
     )
     client.close()
 

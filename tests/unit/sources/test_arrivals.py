@@ -75,5 +75,5 @@ def test_a_delta_table_has_news_with_each_version(tmp_path: Path) -> None:
 def test_what_tells_nothing_without_being_read_says_what_to_do_instead() -> None:
     with pytest.raises(SourceError, match="everfit emit data-arrived sales"):
         source_content(spec({"kind": "python", "function": "shop.data:rows"}), NOW)
-    with pytest.raises(SourceError, match="without fetching it"):
+    with pytest.raises(SourceError, match="without downloading it"):
         source_content(spec({"kind": "files", "path": "https://example.com/sales.csv"}), NOW)
