@@ -50,7 +50,7 @@ def _list_rows(model: str, reason: str, turn_id: str | None) -> tuple[dict[str, 
         DataError: The workspace has no data of the model, so that an empty quarantine would be no good news.
     """
     from everfit.tasks.core.spec_loading import load_spec
-    from everfit.tasks.data.quarantine import piles
+    from everfit.tasks.data.quarantine import quarantine_groups
     from everfit.tasks.storage.workspace import Workspace
 
     name, workspace = load_spec(model).name, Workspace.of(Settings())
@@ -59,7 +59,7 @@ def _list_rows(model: str, reason: str, turn_id: str | None) -> tuple[dict[str, 
             f"{workspace.uri!r} has no data of {name!r} yet; run `everfit train` first, or check that "
             f"EVERFIT_WORKSPACE is the right one"
         )
-    groups = piles(name, workspace, reason=reason, turn_id=turn_id)
+    groups = quarantine_groups(name, workspace, reason=reason, turn_id=turn_id)
     rows = sum(group.rows for group in groups)
     lines = []
     for group in groups:

@@ -49,14 +49,14 @@ def _propose(model: str, until: str | None, *, write: bool) -> dict[str, Any]:
     """
     from everfit.tasks.core.records import Window
     from everfit.tasks.core.spec_loading import load_spec
-    from everfit.tasks.data.sampling import thinned
+    from everfit.tasks.data.sampling import even_sample
     from everfit.tasks.data.suite import SAMPLE_ROWS, infer_suite, keep_suite, suite_of, suite_path, write_suite
     from everfit.tasks.storage.workspace import Workspace
 
     window = Window(until=parse_time(until, "--until")) if until else None
     spec, workspace = load_spec(model), Workspace.of(Settings())
     table = workspace.table(spec.name, "dataset")
-    frame, rows = thinned(table.batches(window, spec.columns.time) if table.exists() else (), SAMPLE_ROWS)
+    frame, rows = even_sample(table.batches(window, spec.columns.time) if table.exists() else (), SAMPLE_ROWS)
     if not rows:
         raise DataError(f"{spec.name}: the dataset has no rows to propose expectations from; run `everfit train` first")
     proposed = infer_suite(frame, spec)

@@ -16,8 +16,8 @@ from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import Source
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
-from everfit.tasks.data.normalise import infer_kind, normalise, together
-from everfit.tasks.data.sampling import thinned
+from everfit.tasks.data.normalise import common_kind, infer_kind, normalise
+from everfit.tasks.data.sampling import even_sample
 from everfit.tasks.sources import read_source
 from everfit.tasks.sources.chunks import read_times
 
@@ -128,7 +128,7 @@ def look(data: str, target: str, file_options: Mapping[str, str | None] | None =
         problem = error.errors(include_input=False, include_url=False)[0]  # the input may contain a password
         raise SourceError(f"source.{problem['loc'][-1]}: {problem['msg']}") from error
     roles = ColumnRoles(target=target)
-    frame, rows = thinned((piece.frame for piece in read_source(parsed, roles, _FOREVER)), SAMPLE_ROWS)
+    frame, rows = even_sample((piece.frame for piece in read_source(parsed, roles, _FOREVER)), SAMPLE_ROWS)
     if not rows:
         raise SourceError(f"{data!r} has no rows; give data with a header and rows")
     own = [name for name in frame.columns if str(name).startswith("_")]
@@ -137,7 +137,9 @@ def look(data: str, target: str, file_options: Mapping[str, str | None] | None =
 
 
 def _typed(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, dict[str, str | None]]:
-    kinds = {name: together([infer_kind(frame[name], is_key=False, is_label=name == target)]) for name in frame.columns}
+    kinds = {
+        name: common_kind([infer_kind(frame[name], is_key=False, is_label=name == target)]) for name in frame.columns
+    }
     times: dict[str, str | None] = {}
     for name, kind in kinds.items():
         if name == target:

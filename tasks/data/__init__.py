@@ -1,1 +1,1 @@
-"""From source rows to a checked dataset: ingest, validate, commit, quarantine, split."""
+"""Turn source rows into a checked dataset: ingest, validate, commit, quarantine, split."""

@@ -1,4 +1,4 @@
-"""Accept: put good rows into the dataset and bad ones into quarantine, once, and name what the dataset now is."""
+"""Commit a checked batch exactly once: good rows to the dataset, bad rows to quarantine; take snapshots."""
 
 import hashlib
 import json
@@ -11,9 +11,9 @@ from everfit.blocks.errors import DataError
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Snapshot, Window
 from everfit.tasks.data.deduplication import CHANGED, CONFLICT, DUPLICATE, NEW, MatchedRows
-from everfit.tasks.data.ingest import Batch, marks_path, match, newest_version, read_marks
+from everfit.tasks.data.ingest import Batch, file_states_path, match_rows, newest_version, read_file_states
 from everfit.tasks.data.quarantine import Resolution, resolve_rows, to_quarantine
-from everfit.tasks.data.staging import ORIGIN, OWN, PART, Staging, from_parquet, slices, taken
+from everfit.tasks.data.staging import ORIGIN, OWN, PART, Staging, from_parquet, selected_rows, slices
 from everfit.tasks.data.suite import keep_suite, read_suite
 from everfit.tasks.data.validate import Validation, row_reasons
 from everfit.tasks.sources import FAULTS, FileState
@@ -26,14 +26,20 @@ if TYPE_CHECKING:
 _ATTEMPTS = 10
 
 
-def accept(spec: ModelSpec, batch: Batch, validation: Validation, workspace: Workspace) -> None:
-    """Append the batch's good rows to the dataset and its bad ones to the quarantine.
+def commit_batch(spec: ModelSpec, batch: Batch, validation: Validation, workspace: Workspace) -> None:
+    """Append the batch's good rows to the dataset and its bad rows to the quarantine.
 
-    A refused batch goes to quarantine whole. Each append is a transaction named by the turn, so that a turn
-    that is run again adds nothing twice; rows that another turn has taken meanwhile are not taken again.
+    A refused batch goes to quarantine as a whole. Each append is a transaction named after the turn, so a turn that is
+    run again adds nothing twice. Rows that another turn has committed meanwhile are skipped.
+
+    Args:
+        spec: Spec of the model.
+        batch: The staged batch.
+        validation: Result of its validation.
+        workspace: Workspace of the tables.
 
     Raises:
-        ConflictError: other processes wrote to the dataset all the time.
+        ConflictError: If other processes keep writing to the dataset.
     """
     staging = Staging(workspace, spec.name, batch.turn_id, batch.round)
     if batch.fresh:
@@ -54,9 +60,9 @@ def _accept_rows(spec: ModelSpec, batch: Batch, validation: Validation, staging:
     version, aside = newest_version(dataset), newest_version(quarantine)
     matched = staging.read_matched()
     if (version, aside) != (batch.dataset_version, batch.quarantine_version) or not first:
-        # Another turn has written since the rows were matched, or this one before it died. What is in the dataset or in
-        # quarantine now is not taken again; a row that was found to be known stays so.
-        again = match(spec, staging, batch.sizes, version, aside=not batch.from_quarantine)
+        # Another turn has written since the rows were matched, or this turn did before it was killed. Skip rows that
+        # are in the dataset or in quarantine by now; a row that was found to be a duplicate stays one.
+        again = match_rows(spec, staging, batch.sizes, version, aside=not batch.from_quarantine)
         status = np.where(matched.status == DUPLICATE, DUPLICATE, again.status).astype(np.uint8)
         matched = MatchedRows(status, again.old_day, again.in_quarantine | matched.in_quarantine)
     _quarantine(spec, batch, validation, matched, staging, aside)
@@ -69,8 +75,8 @@ def _accept_rows(spec: ModelSpec, batch: Batch, validation: Validation, staging:
 
 def _bad_rows(staging: Staging, number: int, size: int) -> npt.NDArray[np.bool_]:
     bad = np.zeros(size, dtype=np.bool_)
-    found = from_parquet(staging.workspace.read(staging.path(f"{number:05d}.bad.parquet")), ["row"])
-    bad[found["row"].to_numpy()] = True
+    rejected = from_parquet(staging.workspace.read(staging.path(f"{number:05d}.bad.parquet")), ["row"])
+    bad[rejected["row"].to_numpy()] = True
     return bad
 
 
@@ -87,7 +93,7 @@ def _quarantine(  # noqa: PLR0917
         part = staging.read_part(number)
         reasons = row_reasons(spec, batch, number, staging=staging, faults=part[FAULTS], status=matched.status[span])
         rows = to_quarantine(
-            taken(part, aside),
+            selected_rows(part, aside),
             [reasons.get(int(row), "") for row in np.flatnonzero(aside)],
             "; ".join(validation.reasons),
             OWN,
@@ -106,15 +112,15 @@ def _append(batch: Batch, matched: MatchedRows, staging: Staging, dataset: Table
             continue
         part = _for_dataset(staging.read_part(number))
         if new.any():
-            version = dataset.append(taken(part, new), f"{batch.turn_id}/new/{number}", version)
+            version = dataset.append(selected_rows(part, new), f"{batch.turn_id}/new/{number}", version)
         if changed.any():
             old_day = pa.array(matched.old_day[span][changed], pa.int32()).cast(pa.date32())
-            rows = taken(part, changed).append_column(OLD_DAY, old_day)
+            rows = selected_rows(part, changed).append_column(OLD_DAY, old_day)
             version = dataset.supersede(rows, f"{batch.turn_id}/changed/{number}", version)
 
 
 def _for_dataset(part: "pa.Table") -> "pa.Table":
-    """Staged rows without what was needed to judge them."""
+    """Return staged rows without the columns that only validation needs."""
     import pyarrow as pa
 
     part = part.drop_columns([FAULTS, ORIGIN, PART])
@@ -125,7 +131,7 @@ def _for_dataset(part: "pa.Table") -> "pa.Table":
 def _settle_earlier(
     spec: ModelSpec, batch: Batch, validation: Validation, matched: MatchedRows, staging: Staging
 ) -> None:
-    """Rows of these keys that earlier turns have quarantined are settled: taken in now, or quarantined again."""
+    """Resolve earlier quarantined rows of these keys: they are now accepted or quarantined again."""
     quarantine = staging.workspace.table(spec.name, "quarantine")
     for number, span in enumerate(slices(batch.sizes)):
         met = matched.in_quarantine[span]
@@ -140,28 +146,39 @@ def _settle_earlier(
 
 
 def _remember_files(spec: ModelSpec, staging: Staging) -> None:
-    """Keep in mind which files were read, now that their rows are taken."""
-    found = {
-        path: FileState.model_validate(mark)
-        for path, mark in json.loads(staging.workspace.read(staging.path("files.json"))).items()
+    """Remember which files were read, now that their rows are committed."""
+    current = {
+        path: FileState.model_validate(state)
+        for path, state in json.loads(staging.workspace.read(staging.path("files.json"))).items()
     }
-    marks = read_marks(spec, staging.workspace)
+    earlier = read_file_states(spec, staging.workspace)
     newer = {
-        path: mark
-        for path, mark in found.items()
-        # A turn of an earlier moment that is run again knows less of a file than one that came after it.
-        if path not in marks or marks[path].identity != mark.identity or marks[path].read_until <= mark.read_until
+        path: state
+        for path, state in current.items()
+        # If a turn of an earlier moment is run again, it knows less about a file than a later turn does.
+        if path not in earlier
+        or earlier[path].identity != state.identity
+        or earlier[path].read_until <= state.read_until
     }
     if newer:
-        content = {path: mark.model_dump(mode="json") for path, mark in sorted((marks | newer).items())}
-        staging.workspace.write(marks_path(spec, staging.workspace), json.dumps(content, indent=1).encode())
+        content = {path: state.model_dump(mode="json") for path, state in sorted((earlier | newer).items())}
+        staging.workspace.write(file_states_path(spec, staging.workspace), json.dumps(content, indent=1).encode())
 
 
 def take_snapshot(spec: ModelSpec, window: Window, workspace: Workspace, version: int | None = None) -> Snapshot:
-    """Name the rows of a window, as the dataset has them now (or had at a version).
+    """Return a reference to the rows of a window, in the dataset's current or an earlier version.
+
+    Args:
+        spec: Spec of the model.
+        window: Span of event time.
+        workspace: Workspace of the dataset.
+        version: Version of the dataset; by default the newest.
+
+    Returns:
+        Version, window, number of rows and digest of their content.
 
     Raises:
-        DataError: there is not one row in the window.
+        DataError: If the window has no row.
     """
     dataset = workspace.table(spec.name, "dataset")
     version = dataset.version() if version is None else version

@@ -1,7 +1,7 @@
-"""Matching: which rows of a batch are new, changed, known already, or contradict each other.
+"""Find the rows of a batch that are new, changed, duplicates or conflicting.
 
-Only hashes of keys and contents are looked at, a share of the keys at a time from disk, so that memory stays flat
-however many rows there are.
+Only hashes of keys and contents are compared, one share of the keys at a time from disk, so memory stays flat for any
+number of rows.
 """
 
 import tempfile
@@ -14,8 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 NEW, CHANGED, DUPLICATE, CONFLICT = 0, 1, 2, 3
-"""What a row of a batch is: its key is not in the dataset; it is, with other content; with this very content (or the
-row is in the batch already, or is in quarantine); or the batch says two things of one key."""
+"""Status of a batch's row.
+
+NEW: its key isn't in the dataset. CHANGED: its key is there with other content. DUPLICATE: the same content is in the
+dataset, in quarantine or earlier in the batch. CONFLICT: the batch has two contents for its key.
+"""
 
 _DATASET, _QUARANTINED, _REFUSED = -1, -2, -3
 _RECORD = np.dtype([("key", "i8"), ("content", "i8"), ("position", "i8"), ("part", "i4"), ("day", "i4")])
@@ -28,13 +31,13 @@ Records = npt.NDArray[np.void]
 
 @dataclass(frozen=True)
 class MatchedRows:
-    """What each staged row is, in the order in which rows were staged.
+    """Status of every staged row, in the order of staging.
 
     Attributes:
         status: `NEW`, `CHANGED`, `DUPLICATE` or `CONFLICT`; shape (rows,).
         old_day: For a changed row the day of the row that it replaces, in days since 1970; shape (rows,).
-        in_quarantine: Whether another content of its key, or the row of a refused batch, lies open in quarantine;
-            shape (rows,).
+        in_quarantine: Whether the quarantine has an open row with its key and another content, or the row itself from a
+            refused batch; shape (rows,).
     """
 
     status: npt.NDArray[np.uint8]
@@ -43,11 +46,11 @@ class MatchedRows:
 
 
 class Deduplicator:
-    """Collects hashes of staged and known rows, and tells the staged ones apart.
+    """Collects hashes of staged rows and of existing rows, and compares them.
 
     Args:
-        folder: Where the hashes may lie meanwhile.
-        rows: About how many there will be.
+        folder: Folder for the hashes.
+        rows: Approximate number of staged rows.
     """
 
     def __init__(self, folder: Path, rows: int) -> None:
@@ -56,17 +59,17 @@ class Deduplicator:
         self._staged = 0
 
     def stage(self, keys: Ints, contents: Ints, parts: npt.NDArray[np.int32]) -> None:
-        """Add rows of the batch, in order; `parts` numbers the files that they come from."""
+        """Add rows of the batch in order; `parts` holds the number of each row's file."""
         positions = np.arange(self._staged, self._staged + len(keys))
         self._staged += len(keys)
         self._write(keys, contents, positions, parts, np.zeros(len(keys), dtype=np.int32))
 
-    def know(self, keys: Ints, contents: Ints, days: npt.NDArray[np.int32]) -> None:
+    def add_existing(self, keys: Ints, contents: Ints, days: npt.NDArray[np.int32]) -> None:
         """Add rows of the dataset, each with its day in days since 1970."""
         self._write(keys, contents, np.full(len(keys), _DATASET), np.zeros(len(keys), dtype=np.int32), days)
 
-    def quarantined(self, keys: Ints, contents: Ints, refused: npt.NDArray[np.bool_]) -> None:
-        """Add open rows of the quarantine; `refused` tells those that lie there for their batch's sake."""
+    def add_quarantined(self, keys: Ints, contents: Ints, refused: npt.NDArray[np.bool_]) -> None:
+        """Add open rows of the quarantine; `refused` marks rows that are there only because their batch was refused."""
         positions = np.where(refused, _REFUSED, _QUARANTINED)
         nothing = np.zeros(len(keys), dtype=np.int32)
         self._write(keys, contents, positions, nothing, nothing)
@@ -92,7 +95,7 @@ class Deduplicator:
                     records[mine].tofile(stream)
 
     def match(self) -> MatchedRows:
-        """Tell the staged rows apart."""
+        """Return the status of every staged row."""
         status = np.full(self._staged, NEW, dtype=np.uint8)
         old_day = np.zeros(self._staged, dtype=np.int32)
         in_quarantine = np.zeros(self._staged, dtype=np.bool_)
@@ -101,25 +104,25 @@ class Deduplicator:
                 records = np.fromfile(path, dtype=_RECORD)
                 staged = records[records["position"] >= 0]
                 at = staged["position"]
-                status[at], old_day[at], in_quarantine[at] = _told_apart(staged, records)
+                status[at], old_day[at], in_quarantine[at] = _compared(staged, records)
         return MatchedRows(status, old_day, in_quarantine)
 
 
 @contextmanager
-def matcher(rows: int) -> Iterator[Deduplicator]:
-    """A matcher whose files are gone afterwards."""
+def deduplicator(rows: int) -> Iterator[Deduplicator]:
+    """Yield a deduplicator, and delete its files afterwards."""
     with tempfile.TemporaryDirectory(prefix="everfit-") as folder:
         yield Deduplicator(Path(folder), rows)
 
 
 def _pairs(records: Records) -> npt.NDArray[np.uint64]:
-    """Key and content in one number."""
+    """Combine key and content into one number."""
     keys, contents = records["key"].astype(np.uint64), records["content"].astype(np.uint64)
     mixed = keys * np.uint64(0x9E3779B97F4A7C15) + (contents ^ (contents >> np.uint64(31)))
     return np.asarray(mixed * np.uint64(0xBF58476D1CE4E5B9), dtype=np.uint64)
 
 
-def _told_apart(
+def _compared(
     staged: Records, records: Records
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
     dataset = records[records["position"] == _DATASET]
@@ -137,12 +140,12 @@ def _told_apart(
 
 
 def _within_batch(staged: Records) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Which rows the batch itself makes obsolete, and which contradict another of the same file."""
+    """Return which rows a later row of the batch replaces, and which conflict with a row of the same file."""
     older, conflict = np.zeros(len(staged), dtype=np.bool_), np.zeros(len(staged), dtype=np.bool_)
-    met_again = _met_again(staged["key"])
+    met_again = _repeated(staged["key"])
     if not len(met_again):
         return older, conflict
-    # Of equal rows the first one of the latest file stays.
+    # Of equal rows, keep the first one of the latest file.
     some = staged[met_again]
     order = np.lexsort((some["position"], -some["part"], some["content"], some["key"]))
     ordered, order = some[order], met_again[order]
@@ -159,15 +162,15 @@ def _within_batch(staged: Records) -> tuple[npt.NDArray[np.bool_], npt.NDArray[n
     return older, conflict
 
 
-def _met_again(keys: Ints) -> Ints:
-    """The positions of keys that are not the only one of their kind: mostly none, which a sort alone can tell."""
+def _repeated(keys: Ints) -> Ints:
+    """Return the positions of keys that occur more than once; usually there are none, as one sort shows."""
     ordered = np.sort(keys)
     again = ordered[1:][ordered[1:] == ordered[:-1]]
     return np.flatnonzero(np.isin(keys, again)) if len(again) else np.empty(0, dtype=np.int64)
 
 
 def _known_keys(keys: Ints, dataset: Records) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int32]]:
-    """Which keys the dataset has, and the day of the row that has each."""
+    """Return which keys are in the dataset, and the day of each one's row."""
     if not len(dataset):
         return np.zeros(len(keys), dtype=np.bool_), np.zeros(len(keys), dtype=np.int32)
     ordered = dataset[np.argsort(dataset["key"], kind="stable")]

@@ -1,4 +1,4 @@
-"""The findings of an expectation: counted piece by piece, and told as one outcome."""
+"""Count the results of an expectation chunk by chunk, and combine them."""
 
 import math
 from dataclasses import dataclass, field
@@ -14,34 +14,34 @@ if TYPE_CHECKING:
     from great_expectations.core import ExpectationValidationResult
 
 FEW_ROWS = 100
-"""In fewer rows than this, `mostly` is exceeded only by more rows than chance would bring once in a thousand times."""
+"""With fewer rows, `mostly` fails only for a number of bad rows that chance would reach once in a thousand batches."""
 
 
 class ExpectationResult(Record):
-    """The findings of one expectation."""
+    """Result of one expectation."""
 
-    expectation: str = Field(description="In words, as the reason that a quarantined row carries.")
+    expectation: str = Field(description="The expectation with its arguments, as in the reason of a quarantined row.")
     passed: bool
-    unexpected: int = Field(description="How many rows are not as expected; 0 for one about the whole table.")
+    unexpected: int = Field(description="Number of unexpected rows; 0 for an expectation on the whole table.")
     observed: str = ""
-    strict: bool = Field(default=False, description="Whether the rows that are not as expected are bad by themselves.")
-    counted: int = Field(default=0, description="Of how many values; 0 for one about the whole table.")
-    samples: tuple[str, ...] = Field(default=(), description="Some values that are not as expected.")
+    strict: bool = Field(default=False, description="Whether each unexpected row is bad.")
+    counted: int = Field(default=0, description="Number of values checked; 0 for an expectation on the whole table.")
+    samples: tuple[str, ...] = Field(default=(), description="Some unexpected values.")
 
     @property
     def refuses_batch(self) -> bool:
-        """Whether it fails the batch: it failed, and there are no rows to blame for it."""
+        """Return whether the batch is refused: the expectation failed without bad rows to blame."""
         return not self.passed and not (self.strict and self.unexpected)
 
 
 @dataclass
 class ExpectationTally:
-    """The findings of an expectation so far.
+    """Running result of an expectation.
 
     Attributes:
-        expectation: Which.
-        strict: Whether each row that is not as expected is bad.
-        failed: Whether a piece failed without naming rows.
+        expectation: The expectation.
+        strict: Whether each unexpected row is bad.
+        failed: Whether a chunk failed without naming rows.
     """
 
     expectation: Expectation
@@ -53,29 +53,29 @@ class ExpectationTally:
     seen: set[str] = field(default_factory=set)
 
     def add(self, result: "ExpectationValidationResult") -> list[int]:
-        """Count the result of a piece in.
+        """Add the result of a chunk.
 
         Returns:
-            The positions in the piece of rows that are bad.
+            Positions of the bad rows in the chunk.
         """
-        found = result.result or {}
-        if not found and not result.success:
+        details = result.result or {}
+        if not details and not result.success:
             self.failed, self.observed = True, _error(result)
             return []
-        if "unexpected_count" not in found or "element_count" not in found:
+        if "unexpected_count" not in details or "element_count" not in details:
             self.failed |= not result.success
-            self.observed = short(found.get("observed_value", ""), 120)
+            self.observed = short(details.get("observed_value", ""), 120)
             return []
-        self.unexpected += int(found["unexpected_count"])
-        self.counted += int(found["element_count"]) - int(found.get("missing_count") or 0)
-        some = found.get("partial_unexpected_list", [])[:5]
+        self.unexpected += int(details["unexpected_count"])
+        self.counted += int(details["element_count"]) - int(details.get("missing_count") or 0)
+        some = details.get("partial_unexpected_list", [])[:5]
         self.seen.update(_shown(value) for value in some if not (pd.api.types.is_scalar(value) and pd.isna(value)))
         if not self.strict:
             return []
-        return sorted({int(row) for row in found.get("unexpected_index_list") or []})
+        return sorted({int(row) for row in details.get("unexpected_index_list") or []})
 
     def outcome(self) -> ExpectationResult:
-        """What it found in all."""
+        """Return the combined result."""
         mostly = float(self.expectation.kwargs.get("mostly", 1.0))
         passed = not self.failed and (
             self.counted - self.unexpected >= mostly * self.counted - 1e-9
@@ -87,7 +87,7 @@ class ExpectationTally:
             some = ", ".join(samples)
             observed = f"{self.unexpected:,} of {self.counted:,} ({share:.1%})" + (f", such as {some}" if some else "")
         return ExpectationResult(
-            expectation=in_words(self.expectation),
+            expectation=describe_expectation(self.expectation),
             passed=passed,
             unexpected=self.unexpected,
             observed=observed,
@@ -98,25 +98,25 @@ class ExpectationTally:
 
 
 def _by_chance(unexpected: int, rows: int, share: float) -> bool:
-    """Whether so many of so few rows may well be unexpected when the share of such rows is the one allowed."""
+    """Return whether chance may well give so many bad rows when their true share is the allowed one."""
     tail = sum(math.comb(rows, k) * share**k * (1 - share) ** (rows - k) for k in range(unexpected, rows + 1))
     return tail >= 0.001
 
 
-def in_words(expectation: Expectation) -> str:
-    """An expectation with its arguments, as a reason names it."""
+def describe_expectation(expectation: Expectation) -> str:
+    """Return an expectation with its arguments, as reasons show it."""
     arguments = ", ".join(f"{key}={short(value)}" for key, value in expectation.kwargs.items())
     return f"{expectation.type}({arguments})"
 
 
 def short(value: object, limit: int = 60) -> str:
-    """A value as text that is not longer than the limit."""
+    """Return a value as text, shortened to the limit."""
     text = str(value)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def _shown(value: object) -> str:
-    """A value, or those of several columns, as a person writes it."""
+    """Return a value, or the values of several columns, for people."""
     return f"({', '.join(map(short, value))})" if isinstance(value, tuple) else short(value)
 
 
@@ -124,4 +124,4 @@ def _error(result: "ExpectationValidationResult") -> str:
     info = result.exception_info or {}
     errors = [entry for entry in info.values() if isinstance(entry, dict)]
     message = errors[0].get("exception_message") if errors else info.get("exception_message")
-    return short(message or "it is not so", 200)
+    return short(message or "it does not hold", 200)

@@ -1,7 +1,7 @@
-"""Expect: run a suite of Great Expectations over rows, piece by piece, and put together what it found.
+"""Run a suite of Great Expectations over rows chunk by chunk, and combine the results.
 
-What an expectation says of single rows is counted piece by piece; what it says of a whole column (a mean, a number of
-distinct values, that values are unique) is asked of the whole column, and of no other one with it.
+Expectations on single rows are counted chunk by chunk. An expectation on a whole column (a mean, a number of distinct
+values, uniqueness) gets the whole column, and no other column with it.
 """
 
 import threading
@@ -18,10 +18,10 @@ from everfit.tasks.data.expectation_results import ExpectationResult, Expectatio
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationValidationResult
 
-# The context of Great Expectations is one for the whole process, so two validations must not meet in it.
+# Great Expectations has one context for the whole process, so only one validation may use it at a time.
 _GREAT_EXPECTATIONS = threading.Lock()
 
-# These are asked row by row, but each row's answer needs the other rows.
+# These name single rows, but the result of each row depends on the other rows.
 _NEEDS_ALL_ROWS = frozenset(
     {
         "expect_column_values_to_be_unique",
@@ -31,7 +31,7 @@ _NEEDS_ALL_ROWS = frozenset(
         "expect_column_value_z_scores_to_be_less_than",
     }
 )
-# These look at the columns' names and types alone, which are the same in each piece.
+# These check the names and types of columns alone, which are the same in every chunk.
 _NEEDS_NO_ROWS = frozenset(
     {
         "expect_column_to_exist",
@@ -47,49 +47,49 @@ _ROW_COUNT = frozenset({"expect_table_row_count_to_be_between", "expect_table_ro
 
 
 class Checker:
-    """Runs a suite over pieces of a batch.
+    """Runs a suite over the chunks of a batch.
 
     Args:
         suite: The expectations.
-        pieces: How many there will be; of one alone everything is asked at once.
+        pieces: Number of chunks; a single chunk gets all expectations at once.
 
     Raises:
-        SpecError: Great Expectations doesn't know an expectation, or its arguments.
+        SpecError: If Great Expectations doesn't know an expectation or its arguments.
     """
 
     def __init__(self, suite: Sequence[Expectation], pieces: int = 1) -> None:
-        self.tallies = [ExpectationTally(each, strict=_is_strict(each)) for each in suite]
+        self.tallies = [ExpectationTally(expectation, strict=_is_strict(expectation)) for expectation in suite]
         self._by_row = [
             position
-            for position, each in enumerate(suite)
-            if each.type not in _ROW_COUNT and (_asked_by_row(each) or pieces == 1)
+            for position, expectation in enumerate(suite)
+            if expectation.type not in _ROW_COUNT and (_runs_by_row(expectation) or pieces == 1)
         ]
         self._whole = [
             position
-            for position, each in enumerate(suite)
-            if position not in self._by_row and each.type not in _ROW_COUNT
+            for position, expectation in enumerate(suite)
+            if position not in self._by_row and expectation.type not in _ROW_COUNT
         ]
-        self._counts = [position for position, each in enumerate(suite) if each.type in _ROW_COUNT]
+        self._counts = [position for position, expectation in enumerate(suite) if expectation.type in _ROW_COUNT]
         self.rows = 0
 
     def check(self, frame: pd.DataFrame) -> list[tuple[int, list[int]]]:
-        """Check a piece, with an index from 0.
+        """Check a chunk that is indexed from 0.
 
         Returns:
-            For each expectation that blames rows, its number and their positions in the piece.
+            The number of each expectation with bad rows, and their positions in the chunk.
         """
         self.rows += len(frame)
         return self._run(frame, self._by_row)
 
     def columns_by_row(self) -> list[str] | None:
-        """The columns that a piece must have; None for all."""
+        """Return the columns that a chunk needs, or None for all."""
         named = [named_columns(self.tallies[position].expectation) for position in self._by_row]
         if any(names is None for names in named):
             return None
         return list(dict.fromkeys(name for names in named for name in names or ()))
 
     def columns_of_whole(self) -> Iterator[tuple[list[str] | None, list[int]]]:
-        """The columns that are needed whole, and the expectations that need them; None for all columns."""
+        """Yield columns that are needed as a whole, with the expectations that need them; None means all columns."""
         groups: dict[tuple[str, ...] | None, list[int]] = {}
         for position in self._whole:
             named = named_columns(self.tallies[position].expectation)
@@ -98,11 +98,11 @@ class Checker:
             yield (None if names is None else list(names)), positions
 
     def check_whole(self, frame: pd.DataFrame, positions: list[int]) -> list[tuple[int, list[int]]]:
-        """Check whole columns; gives the same as `check`."""
+        """Check whole columns; the result is that of `check`."""
         return self._run(frame, positions)
 
     def outcomes(self) -> tuple[ExpectationResult, ...]:
-        """One outcome for each expectation, in the suite's order."""
+        """Return the result of each expectation, in the suite's order."""
         if self._counts:
             counted = _RowCount(self.rows)
             for position in self._counts:
@@ -113,30 +113,30 @@ class Checker:
         if not positions or not len(frame):
             return []
         blamed, again = [], []
-        for position, result in self._asked(frame, positions, complete=False):
-            # Which rows it is takes long to tell, and is asked only where there are some.
+        for position, result in self._validated(frame, positions, complete=False):
+            # Naming the rows takes long, so it is requested only if there are bad rows.
             if self.tallies[position].strict and (result.result or {}).get("unexpected_count"):
                 again.append(position)
             else:
                 self.tallies[position].add(result)
-        for position, result in self._asked(frame, again, complete=True) if again else ():
+        for position, result in self._validated(frame, again, complete=True) if again else ():
             if rows := self.tallies[position].add(result):
                 blamed.append((position, rows))
         return blamed
 
-    def _asked(
+    def _validated(
         self, frame: pd.DataFrame, positions: list[int], *, complete: bool
     ) -> "Iterator[tuple[int, ExpectationValidationResult]]":
         suite = [self.tallies[position].expectation for position in positions]
         for result in _run(frame, suite, complete=complete):
-            # The results come in an order of their own; the mark that each expectation was given tells whose each is.
+            # The results have another order, so each expectation is identified by its mark.
             meta = result.expectation_config.meta if result.expectation_config else None
             yield positions[int((meta or {})["position"])], result
 
 
 @dataclass(frozen=True)
 class _RowCount:
-    """The number of rows, which is known without asking."""
+    """The number of rows, which needs no check by Great Expectations."""
 
     rows: int
 
@@ -153,7 +153,7 @@ def check_rows(frame: pd.DataFrame, suite: Sequence[Expectation]) -> tuple[Expec
     """Run a suite over rows that fit into memory.
 
     Raises:
-        SpecError: Great Expectations doesn't know an expectation, or its arguments.
+        SpecError: If Great Expectations doesn't know an expectation or its arguments.
     """
     checker = Checker(suite)
     checker.check(frame.reset_index(drop=True))
@@ -164,7 +164,7 @@ def _is_strict(expectation: Expectation) -> bool:
     return float(expectation.kwargs.get("mostly", 1.0)) >= 1.0
 
 
-def _asked_by_row(expectation: Expectation) -> bool:
+def _runs_by_row(expectation: Expectation) -> bool:
     from great_expectations.exceptions.exceptions import ExpectationNotFoundError
     from great_expectations.expectations.expectation import (
         ColumnMapExpectation,
@@ -184,14 +184,14 @@ def _asked_by_row(expectation: Expectation) -> bool:
 
 
 def named_columns(expectation: Expectation) -> list[str] | None:
-    """The columns that an expectation names; None when it names none, or has a condition on others."""
+    """Return the columns that an expectation names, or None if it names none or has a condition on others."""
     kwargs = expectation.kwargs
     if kwargs.get("row_condition"):
         return None
     named = [kwargs[name] for name in ("column", "column_A", "column_B") if isinstance(kwargs.get(name), str)]
     for name in ("column_list", "column_set"):
         listed: Iterable[Any] = kwargs.get(name) or ()
-        named += [each for each in listed if isinstance(each, str)]
+        named += [name for name in listed if isinstance(name, str)]
     return list(dict.fromkeys(named)) or None
 
 
@@ -221,10 +221,10 @@ def _run(frame: pd.DataFrame, suite: Sequence[Expectation], *, complete: bool) -
             raise SpecError(
                 f"expectations.suite: {str(error).splitlines()[0]}; see Great Expectations' gallery"
             ) from error
-        # The rows are given to the engine itself. A data source would hash every value twice, for a fingerprint that
-        # nobody asks for, and that takes as long as all of the expectations.
+        # Give the rows to the engine directly: a data source would hash every value twice for an unused fingerprint,
+        # which takes as long as all expectations together.
         engine = PandasExecutionEngine()
-        batch: Any = Batch()  # whose annotations ask for the class of rows, and mean rows
+        batch: Any = Batch()  # Great Expectations' annotation names another type than it accepts
         batch.data = frame
         validator = Validator(execution_engine=engine, data_context=context, batches=[batch])
         try:
@@ -232,7 +232,7 @@ def _run(frame: pd.DataFrame, suite: Sequence[Expectation], *, complete: bool) -
                 configurations=validator.process_expectations_for_validation(configured.expectation_configurations),
                 runtime_configuration={"result_format": {"result_format": "COMPLETE" if complete else "BASIC"}},
             )
-        finally:  # the engine and its batches hold each other, and would hold the rows of each piece beside the next's
+        finally:  # engine and batches refer to each other, and would keep each chunk's rows until the next collection
             engine.batch_manager.batch_data_cache.clear()
             engine.batch_manager.reset_batch_cache()
             batch.data = None

@@ -1,7 +1,7 @@
-"""Ingest: take what is new in a window of the source, exactly once.
+"""Ingest the new rows of a source's window, exactly once.
 
-What is taken is in staging files of the turn until validation has told good rows from bad; only then does
-`accept` append it. So nothing unchecked is ever in the dataset, and a turn that died can be run again.
+The rows stay in staging files of the turn until validation has checked them; only `commit_batch` appends them. So the
+dataset never holds unchecked rows, and a turn that was killed can be run again.
 """
 
 import json
@@ -16,8 +16,8 @@ from everfit.blocks.errors import DataError
 from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Record, Window
-from everfit.tasks.data.deduplication import CHANGED, CONFLICT, DUPLICATE, MatchedRows, matcher
-from everfit.tasks.data.manual_labels import with_hand_labels
+from everfit.tasks.data.deduplication import CHANGED, CONFLICT, DUPLICATE, MatchedRows, deduplicator
+from everfit.tasks.data.manual_labels import with_manual_labels
 from everfit.tasks.data.normalise import kind_of_arrow
 from everfit.tasks.data.quarantine import open_identities
 from everfit.tasks.data.staging import PART, Stager, Staging
@@ -31,44 +31,52 @@ if TYPE_CHECKING:
 
 
 class Batch(Record):
-    """Rows that a turn has read, and what they were found to be.
+    """Rows that a turn has read, counted by status.
 
-    Always `read == new + changed + duplicates`; of the new and changed ones some may yet be bad.
+    Always `read == new + changed + duplicates`; some of the new and changed rows may be bad.
     """
 
     turn_id: str
     window: Window
     read: int
     new: int = Field(description="Rows whose key the dataset doesn't have.")
-    changed: int = Field(description="Rows whose key is in the dataset with other content: a label that came.")
-    duplicates: int = Field(description="Rows that are in the dataset or in quarantine already, or twice in the batch.")
-    conflicts: int = Field(default=0, description="Rows, new or changed, whose key another row of the batch has too.")
-    sizes: tuple[int, ...] = Field(default=(), description="Rows in each of the staged parts.")
-    dataset_version: int = Field(default=-1, description="Version of the dataset they were matched with; -1 for none.")
-    quarantine_version: int = Field(default=-1, description="Version of the quarantine they were matched with.")
+    changed: int = Field(description="Rows whose key is in the dataset with other content, such as a new label.")
+    duplicates: int = Field(description="Rows that are in the dataset, in quarantine or earlier in the batch.")
+    conflicts: int = Field(default=0, description="New or changed rows whose key the batch has with other content.")
+    sizes: tuple[int, ...] = Field(default=(), description="Number of rows in each staged part.")
+    dataset_version: int = Field(default=-1, description="Dataset version that they were compared with; -1 for none.")
+    quarantine_version: int = Field(default=-1, description="Quarantine version that they were compared with.")
     from_quarantine: bool = Field(
-        default=False, description="Whether these rows are in quarantine, and are to leave it."
+        default=False, description="Whether these are rows of the quarantine that are checked again."
     )
-    round: int = Field(default=0, description="How often the rows were changed by functions of the user's own.")
-    missing_columns: dict[str, str] = Field(default_factory=dict, description="Type that each had, by name.")
-    notes: tuple[str, ...] = Field(default=(), description="What a person may want to know of the source.")
+    missing_columns: dict[str, str] = Field(default_factory=dict, description="Missing columns with their types.")
+    notes: tuple[str, ...] = Field(default=(), description="Remarks on the source for people.")
 
     @property
     def fresh(self) -> int:
-        """How many rows are to be checked."""
+        """Return the number of rows to check."""
         return self.new + self.changed
 
 
 def ingest(spec: ModelSpec, until: datetime, turn_id: str, workspace: Workspace) -> Batch:
     """Stage the rows of the source that the dataset doesn't have yet.
 
+    Args:
+        spec: Spec of the model.
+        until: End of event time; later rows are not read.
+        turn_id: Turn that ingests; the same turn ingests the same rows again.
+        workspace: Workspace of the dataset.
+
+    Returns:
+        The staged batch.
+
     Raises:
-        SourceError: the source can't be read or lacks a column.
-        DataError: there is not one row before `until`.
+        SourceError: If the source can't be read or lacks a column.
+        DataError: If the source has no row before `until`.
     """
     staging = Staging(workspace, spec.name, turn_id)
     record = staging.path("batch.json")
-    if workspace.exists(record):  # a turn that is run again goes on with what it took then
+    if workspace.exists(record):  # a turn that is run again continues with the rows of its first run
         return Batch.model_validate_json(workspace.read(record))
     dataset = workspace.table(spec.name, "dataset")
     version = newest_version(dataset)
@@ -87,12 +95,12 @@ def ingest(spec: ModelSpec, until: datetime, turn_id: str, workspace: Workspace)
 
 
 def _staged(spec: ModelSpec, window: Window, staging: Staging, version: int) -> Batch:
-    states = FileStates(earlier=read_marks(spec, staging.workspace) if version >= 0 else {})
-    pieces = read_source(spec.source, spec.columns, window, states, strict=version < 0)
-    pieces = with_hand_labels(pieces, spec, staging.workspace, window.until)
-    batch = stage(spec, window, staging, version, pieces)
-    found = {path: state.model_dump(mode="json") for path, state in states.current.items()}
-    staging.workspace.write(staging.path("files.json"), json.dumps(found).encode())
+    states = FileStates(earlier=read_file_states(spec, staging.workspace) if version >= 0 else {})
+    chunks = read_source(spec.source, spec.columns, window, states, strict=version < 0)
+    chunks = with_manual_labels(chunks, spec, staging.workspace, window.until)
+    batch = stage(spec, window, staging, version, chunks)
+    current = {path: state.model_dump(mode="json") for path, state in states.current.items()}
+    staging.workspace.write(staging.path("files.json"), json.dumps(current).encode())
     return batch
 
 
@@ -101,19 +109,22 @@ def stage(
     window: Window,
     staging: Staging,
     version: int,
-    pieces: Iterable[Chunk],
+    chunks: Iterable[Chunk],
     *,
     aside: bool = True,
 ) -> Batch:
-    """Stage pieces, and tell what their rows are.
+    """Stage chunks, and determine the status of their rows.
 
     Args:
-        spec: The model's spec.
-        window: The request.
-        staging: Where the rows go.
-        version: Of the dataset, to match them with; -1 for none.
-        pieces: The rows.
-        aside: Whether rows that are in quarantine are known already.
+        spec: Spec of the model.
+        window: Span of event time that was requested.
+        staging: Staging files of the turn.
+        version: Dataset version to compare the rows with; -1 for none.
+        chunks: The rows.
+        aside: Whether rows in quarantine count as duplicates.
+
+    Returns:
+        The staged batch.
     """
     dataset = staging.workspace.table(spec.name, "dataset")
     known = dataset.columns() if version >= 0 else {}
@@ -125,12 +136,12 @@ def stage(
         window.until,
         is_classification=spec.task != "regression",
     )
-    for piece in pieces:
-        stager.add(piece)
+    for chunk in chunks:
+        stager.add(chunk)
     stager.finish()
     sizes = tuple(stager.sizes)
     quarantine_version = newest_version(staging.workspace.table(spec.name, "quarantine"))
-    matched = match(spec, staging, sizes, version, aside=aside)
+    matched = match_rows(spec, staging, sizes, version, aside=aside)
     staging.write_matched(matched)
     return counted(
         Batch(
@@ -152,12 +163,12 @@ def stage(
 
 
 def newest_version(table: Table) -> int:
-    """The newest version of a table; -1 when it is not there."""
+    """Return the newest version of a table, or -1 if it doesn't exist."""
     return table.version() if table.exists() else -1
 
 
 def counted(batch: Batch, matched: MatchedRows) -> Batch:
-    """The batch with its rows counted by what they were found to be; a conflicting row counts as new."""
+    """Return the batch with its rows counted by status; a conflicting row counts as new."""
     changed, duplicates = (int((matched.status == status).sum()) for status in (CHANGED, DUPLICATE))
     return batch.model_copy(
         update={
@@ -174,18 +185,18 @@ def _notes(stager: Stager) -> Iterator[str]:
         if stager.known:
             yield f"new column {name!r} is ignored until columns.features names it"
         else:
-            yield f"column {name!r} is empty, so it is left out"
+            yield f"column {name!r} is empty, so it is ignored"
     for name, origin in sorted(stager.missing.items()):
         yield f"column {name!r} is missing from {origin}"
 
 
 def _identity(dataset: Table) -> list[str]:
-    """The columns that tell rows without a key apart: those of the first batch, for ever."""
+    """Return the columns that identify rows without a key: those of the first batch, for all batches."""
     return [name for name in dataset.columns(version=0) if not name.startswith("_")]
 
 
 def _ingest_window(spec: ModelSpec, until: datetime, dataset: Table | None) -> Window | None:
-    """From a look-back before the newest row taken; None when all before `until` was taken long ago."""
+    """Return the window from a look-back before the newest row, or None if all rows before `until` are old."""
     newest = dataset.newest(spec.columns.event_time) if dataset and spec.columns.event_time else None
     if newest is None:
         return Window(until=until)
@@ -193,28 +204,28 @@ def _ingest_window(spec: ModelSpec, until: datetime, dataset: Table | None) -> W
     return Window(since=since, until=until) if since < until else None
 
 
-def match(
+def match_rows(
     spec: ModelSpec, staging: Staging, sizes: tuple[int, ...], version: int, *, aside: bool = True
 ) -> MatchedRows:
-    """Tell what the staged rows are, given the dataset at a version and the quarantine."""
+    """Compare the staged rows with the dataset at a version and with the quarantine."""
     dataset = staging.workspace.table(spec.name, "dataset")
-    with matcher(sum(sizes)) as found:
+    with deduplicator(sum(sizes)) as matcher:
         days: list[int] = []
         for number in range(len(sizes)):
             part = staging.read_part(number, [KEY, CONTENT, DAY, PART])
-            found.stage(_ints(part, KEY), _ints(part, CONTENT), part[PART].to_numpy())
+            matcher.stage(_ints(part, KEY), _ints(part, CONTENT), part[PART].to_numpy())
             day = _days(part)
             days += [int(day.min()), int(day.max())]
         if version >= 0 and days:
             for rows in dataset.arrow_batches([KEY, CONTENT, DAY], _known(spec, days), version):
-                found.know(_ints(rows, KEY), _ints(rows, CONTENT), _days(rows))
+                matcher.add_existing(_ints(rows, KEY), _ints(rows, CONTENT), _days(rows))
         for keys, contents, refused in open_identities(spec.name, staging.workspace) if aside else ():
-            found.quarantined(keys, contents, refused)
-        return found.match()
+            matcher.add_quarantined(keys, contents, refused)
+        return matcher.match()
 
 
 def _known(spec: ModelSpec, days: list[int]) -> "pds.Expression | None":
-    """Which rows may have the batch's keys: where the key holds the time, only those of its days; None for all."""
+    """Return a filter on the days of a time key that the batch has, or None without a time in the key."""
     import pyarrow as pa
     import pyarrow.dataset as pds
 
@@ -235,14 +246,14 @@ def _days(rows: "pa.Table | pa.RecordBatch") -> "np.ndarray[tuple[int], np.dtype
     return np.asarray(rows[DAY].cast(pa.int32()).to_numpy(zero_copy_only=False), dtype=np.int32)
 
 
-def marks_path(spec: ModelSpec, workspace: Workspace) -> str:
-    """Where it is kept which files of the source have been read."""
+def file_states_path(spec: ModelSpec, workspace: Workspace) -> str:
+    """Return the path of the record of files that have been read."""
     return workspace.file(spec.name, "files.json")
 
 
-def read_marks(spec: ModelSpec, workspace: Workspace) -> dict[str, FileState]:
-    """The files whose rows were accepted."""
-    path = marks_path(spec, workspace)
+def read_file_states(spec: ModelSpec, workspace: Workspace) -> dict[str, FileState]:
+    """Return the files whose rows were committed."""
+    path = file_states_path(spec, workspace)
     if not workspace.exists(path):
         return {}
-    return {name: FileState.model_validate(mark) for name, mark in json.loads(workspace.read(path)).items()}
+    return {name: FileState.model_validate(state) for name, state in json.loads(workspace.read(path)).items()}

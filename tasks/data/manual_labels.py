@@ -1,7 +1,7 @@
-"""Labels that people gave, on their way into the training data.
+"""Add labels that people gave to the training data.
 
-The source doesn't know them. So they are filled into its rows as those are read; and rows that it doesn't give again
-are taken from the dataset, or, where it has never given them, from the prediction log.
+The source doesn't have them, so they are filled into its rows when these are read. Rows that the source doesn't return
+again come from the dataset or, if it never returned them, from the prediction log.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,70 +22,70 @@ if TYPE_CHECKING:
     import pyarrow.dataset as pds
 
 
-def with_hand_labels(
-    pieces: Iterable[Chunk], spec: ModelSpec, workspace: Workspace, until: datetime
+def with_manual_labels(
+    chunks: Iterable[Chunk], spec: ModelSpec, workspace: Workspace, until: datetime
 ) -> Iterator[Chunk]:
-    """The source's rows with the labels that people gave, where it has none itself.
+    """Yield the source's rows with manual labels where the source has none.
 
     Args:
-        pieces: Of the source.
-        spec: The model's spec.
-        workspace: Where labels, dataset and log are.
-        until: Only data known at this moment counts.
+        chunks: Rows of the source.
+        spec: Spec of the model.
+        workspace: Workspace of labels, dataset and log.
+        until: Labels that became known later are ignored.
     """
     known = labels.known_at(workspace.table(spec.name, "labels"), until) if spec.columns.key else pd.DataFrame()
-    told = known[known[labels.ORIGIN].str.startswith(labels.QUEUE_ORIGIN)].set_index(KEY) if len(known) else known
+    manual = known[known[labels.ORIGIN].str.startswith(labels.QUEUE_ORIGIN)].set_index(KEY) if len(known) else known
     seen: set[int] = set()
-    for piece in pieces:
-        if told.empty:
-            yield piece
+    for chunk in chunks:
+        if manual.empty:
+            yield chunk
             continue
-        keys = row_keys(piece.frame, spec.columns.key)
+        keys = row_keys(chunk.frame, spec.columns.key)
         seen.update(keys.tolist())
-        yield Chunk(piece.origin, _filled(piece.frame, keys, told, spec))
-    rest = told[~told.index.isin(seen)] if len(told) else told
+        yield Chunk(chunk.origin, _filled(chunk.frame, keys, manual, spec))
+    rest = manual[~manual.index.isin(seen)] if len(manual) else manual
     if len(rest):
         yield from _unread(rest, spec, workspace, until)
 
 
-def _unread(told: pd.DataFrame, spec: ModelSpec, workspace: Workspace, until: datetime) -> Iterator[Chunk]:
-    """Rows with a label by hand that the source did not give this time, and that have no label in the dataset yet."""
+def _unread(manual: pd.DataFrame, spec: ModelSpec, workspace: Workspace, until: datetime) -> Iterator[Chunk]:
+    """Yield rows with a manual label that the source didn't return now and that the dataset has no label of."""
     dataset = workspace.table(spec.name, "dataset")
     there: set[int] = set()
     if dataset.exists():
-        for frame in dataset.batches(columns=[KEY], condition=_among(told.index)):
+        for frame in dataset.batches(columns=[KEY], condition=_among(manual.index)):
             there.update(frame[KEY].tolist())
-        open_rows = _among(told.index) & _is_null(spec.columns.target)
+        open_rows = _among(manual.index) & _is_null(spec.columns.target)
         for frame in dataset.batches(condition=open_rows):
             own = frame[[name for name in frame if not str(name).startswith("_")]].reset_index(drop=True)
-            yield Chunk("labels by hand", _filled(own, frame[KEY].to_numpy(), told, spec))
-    missing = told[~told.index.isin(there)]
+            yield Chunk("manual labels", _filled(own, frame[KEY].to_numpy(), manual, spec))
+    missing = manual[~manual.index.isin(there)]
     log = workspace.table(spec.name, "predictions")
     if len(missing) and log.exists():
         yield from _from_log(log, missing, spec, until)
 
 
-def _from_log(log: Table, told: pd.DataFrame, spec: ModelSpec, until: datetime) -> Iterator[Chunk]:
+def _from_log(log: Table, manual: pd.DataFrame, spec: ModelSpec, until: datetime) -> Iterator[Chunk]:
     event_time = spec.columns.event_time
     window = None if event_time is None else Window(until=until)
-    for frame in log.batches(window, event_time, condition=_among(told.index)):
+    for frame in log.batches(window, event_time, condition=_among(manual.index)):
         rows = frame[frame[prediction_log.ARM].isin(prediction_log.ANSWERED)].drop_duplicates(KEY, keep="last")
         own = rows[[name for name in rows if not str(name).startswith("_")]].reset_index(drop=True)
         if len(own):
-            yield Chunk("labels by hand", _filled(own, rows[KEY].to_numpy(), told, spec))
+            yield Chunk("manual labels", _filled(own, rows[KEY].to_numpy(), manual, spec))
 
 
-def _filled(frame: pd.DataFrame, keys: "np.ndarray[Any, Any]", told: pd.DataFrame, spec: ModelSpec) -> pd.DataFrame:
+def _filled(frame: pd.DataFrame, keys: "np.ndarray[Any, Any]", manual: pd.DataFrame, spec: ModelSpec) -> pd.DataFrame:
     target, label_time = spec.columns.target, spec.columns.label_time
     own = frame[target] if target in frame else pd.Series([None] * len(frame), dtype="object")
-    open_rows = own.isna().to_numpy() & np.isin(keys, told.index)
+    open_rows = own.isna().to_numpy() & np.isin(keys, manual.index)
     if not open_rows.any():
         return frame
     changed = own.astype("object").copy()
-    changed[open_rows] = _like(told.loc[keys[open_rows], labels.LABEL], own.dropna())
+    changed[open_rows] = _like(manual.loc[keys[open_rows], labels.LABEL], own.dropna())
     frame = frame.assign(**{target: changed.infer_objects()})
     if label_time is not None:
-        times = told.loc[keys[open_rows], labels.LABEL_TIME]
+        times = manual.loc[keys[open_rows], labels.LABEL_TIME]
         at = frame[label_time] if label_time in frame else pd.Series(pd.NaT, index=frame.index)
         at = pd.to_datetime(at, utc=True).dt.as_unit("us").copy()
         at[open_rows] = at[open_rows].where(at[open_rows].notna(), times.array)
@@ -94,7 +94,7 @@ def _filled(frame: pd.DataFrame, keys: "np.ndarray[Any, Any]", told: pd.DataFram
 
 
 def _like(given: "pd.Series[Any]", others: "pd.Series[Any]") -> list[Any]:
-    """Labels as the labels table has them, in the form that the source's own have."""
+    """Convert labels from the labels table to the type of the source's own labels."""
     kind = pd.api.types.infer_dtype(others, skipna=True) if len(others) else "empty"
     if kind == "boolean":
         return [str(one) in {"1", "True"} for one in given]

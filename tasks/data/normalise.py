@@ -1,7 +1,7 @@
-"""Normalise: the same types in every batch, whatever a source makes of its values.
+"""Give columns the same types in every batch, whatever types a source reports.
 
-Numbers are 64-bit floats (a whole number or a boolean turns into one as soon as a value is missing, which may well
-happen next month), parts of a key that are whole numbers stay exact, times are UTC, and the rest is text.
+Numbers are 64-bit floats, because a whole number or boolean turns into one as soon as a value is missing, which may
+happen in any later batch. Whole numbers of a key stay exact, times are UTC, and the rest is text.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,12 +14,12 @@ import pandas as pd
 from everfit.tasks.sources.chunks import FAULTS, read_times
 
 Kind = Literal["number", "integer", "text", "time", "empty", "digits"]
-"""What a column holds; `digits` is text of only numbers, which other rows may yet show to be numbers."""
+"""Kind of a column's values; `digits` is text of digits alone, which other rows may show to be numbers."""
 
 Bools = npt.NDArray[np.bool_]
 
 MOSTLY = 0.95
-"""From this share of numbers on, a column of text is one of numbers with some bad rows."""
+"""A text column with at least this share of numbers is numeric with some bad rows."""
 
 _NUMBERS = frozenset({"boolean", "integer", "floating", "mixed-integer-float", "decimal"})
 
@@ -27,16 +27,16 @@ _ARROW: dict[str, Kind] = {"double": "number", "int64": "integer"}
 
 
 def kind_of_arrow(name: str) -> Kind:
-    """The kind of a column of the dataset, by the name of its Arrow type."""
+    """Return the kind of a dataset column from the name of its Arrow type."""
     return "time" if name.startswith("timestamp") else _ARROW.get(name, "text")
 
 
 def infer_kind(column: pd.Series, *, is_key: bool, is_label: bool) -> Kind:
-    """The kind of a column that is met for the first time.
+    """Infer the kind of a column on its first appearance.
 
     Args:
-        column: Some rows of it.
-        is_key: Whether it is part of the key, so that whole numbers stay exact and texts stay texts.
+        column: Some of its values; shape (rows,).
+        is_key: Whether it is part of the key, so whole numbers stay exact and texts stay texts.
         is_label: Whether it is a target with classes, whose texts stay texts.
     """
     types = pd.api.types
@@ -56,7 +56,7 @@ def infer_kind(column: pd.Series, *, is_key: bool, is_label: bool) -> Kind:
 
 
 def _kind_of_text(present: pd.Series) -> Kind:
-    """Texts that are numbers with thousands set off, or numbers but for a few, are numbers; `007` is a text."""
+    """Infer numbers from texts that are numbers with thousands separators, or nearly all numbers; `007` stays text."""
     some = present.iloc[:: max(1, len(present) // 1_000)].astype("str").str.strip()
     if not some.str.contains(r"^-?[\d.,]", regex=True).mean() > MOSTLY / 2:
         return "text"
@@ -68,29 +68,29 @@ def _kind_of_text(present: pd.Series) -> Kind:
     share = float((plain | grouped).mean())
     if share < MOSTLY:
         return "text"
-    # A source with types of its own that says text of only numbers means text; unless it says so for the sake of
-    # some other row, which may be in another part.
+    # A typed source that reports digits as text means text, unless other rows made it text, which may be in another
+    # part of the batch.
     return "number" if grouped.any() or share < 1 else "digits"
 
 
-def together(kinds: Iterable[Kind]) -> Kind:
-    """The kind of a column whose parts are of several kinds."""
-    found = {kind for kind in kinds if kind != "empty"}
-    if found == {"digits"}:
+def common_kind(kinds: Iterable[Kind]) -> Kind:
+    """Return the common kind of a column whose parts have several kinds."""
+    distinct = {kind for kind in kinds if kind != "empty"}
+    if distinct == {"digits"}:
         return "text"
-    if found == {"digits", "number"}:
+    if distinct == {"digits", "number"}:
         return "number"
-    if len(found) <= 1:
-        return found.pop() if found else "empty"
-    return "number" if found == {"number", "integer"} else "text"
+    if len(distinct) <= 1:
+        return distinct.pop() if distinct else "empty"
+    return "number" if distinct == {"number", "integer"} else "text"
 
 
 def normalise(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:
-    """Give each column its kind; a value that doesn't fit is missing, and told of in `_faults`.
+    """Convert each column to its kind; a value that doesn't fit becomes missing and is recorded in `_faults`.
 
     Args:
-        frame: Rows, with an index from 0; columns that are not among the kinds are left out, but for `_faults`.
-        kinds: By name; what the frame lacks is empty.
+        frame: Rows, indexed from 0; columns without a kind are dropped, except `_faults`.
+        kinds: Kind of each column by name; columns that the frame lacks become empty.
     """
     faults = frame[FAULTS].fillna("").to_numpy(dtype=object).copy() if FAULTS in frame.columns else None
     columns: dict[str, pd.Series] = {}
@@ -100,9 +100,11 @@ def normalise(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:
             continue
         columns[name], bad = _as_kind(frame[name], kind)
         if bad.any():
-            told = frame[name][bad].map(lambda value, name=name, kind=kind: f"{name}: {_shown(value)} is no {kind}; ")
+            faulty_values = frame[name][bad].map(
+                lambda value, name=name, kind=kind: f"{name}: {_shown(value)} is no {kind}; "
+            )
             faults = np.full(len(frame), "", dtype=object) if faults is None else faults
-            faults[bad] = faults[bad] + told.to_numpy(dtype=object)
+            faults[bad] = faults[bad] + faulty_values.to_numpy(dtype=object)
     told_of = pd.NA if faults is None else pd.array(faults, dtype="str")
     columns[FAULTS] = pd.Series(told_of, index=frame.index, dtype="str")
     return pd.DataFrame(columns, index=frame.index, copy=False)
@@ -123,7 +125,7 @@ def _shown(value: object) -> str:
 
 
 def _as_kind(column: pd.Series, kind: Kind) -> tuple[pd.Series, Bools]:
-    """The column as its kind, and which of its values are not."""
+    """Return the column converted to its kind, and which of its values don't fit."""
     if kind in {"number", "empty"}:
         return _as_numbers(column)
     if kind == "integer":
@@ -151,7 +153,7 @@ def _as_numbers(column: pd.Series) -> tuple[pd.Series, Bools]:
 
 
 def _cleaned(value: object) -> object:
-    """A number's text without thousands set off; `true` and `false` as a source without types writes booleans."""
+    """Return a number's text without thousands separators; `true` and `false` are booleans of an untyped source."""
     if not isinstance(value, str):
         return value
     text = value.strip()
@@ -181,7 +183,7 @@ def _as_times(column: pd.Series) -> tuple[pd.Series, Bools]:
 
     try:
         times = read_times(column, None, str(column.name))
-    except SourceError:  # most are no times: each of them is reported
+    except SourceError:  # most values are no times: record each of them
         times = pd.to_datetime(column.astype("str"), format="ISO8601", utc=True, errors="coerce").dt.as_unit("us")
     return times, np.asarray(times.isna() & column.notna())
 
@@ -195,7 +197,7 @@ def _as_text(column: pd.Series) -> pd.Series:
 
 
 def _written(value: object) -> str:
-    """A value as text; a whole number that came as a float, as it does beside missing ones, without its point."""
+    """Return a value as text; a whole number that arrived as a float loses its decimal point."""
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     if isinstance(value, pd.Timestamp):

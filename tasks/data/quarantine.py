@@ -1,4 +1,4 @@
-"""The quarantine: what was not good enough to learn from, with its reasons, until somebody settles it."""
+"""Keep rows that are too bad to learn from, with their reasons, until they are resolved."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 REASONS, BATCH_REASONS = "_reasons", "_batch_reasons"
-"""Columns of the quarantine: what the row itself failed, and what its batch failed."""
+"""Columns of the quarantine: the reasons against the row, and the reasons against its batch."""
 
 ROW, SOURCE = "_row", "_source"
-"""Columns of the quarantine: the row's content as JSON, whatever its columns are, and where it came from."""
+"""Columns of the quarantine: the row's content as JSON, and the origin of the row."""
 
 RESOLUTION, RESOLVED_BY = "_resolution", "_resolved_by"
-"""Columns of the quarantine: how the row was settled (nothing while it is open), and by which turn or person."""
+"""Columns of the quarantine: how the row was resolved (null while it is open), and by which turn or person."""
 
 Resolution = Literal["accepted", "repeated", "released", "discarded"]
-"""A later turn took the row's key in, or quarantined it again; or a person released or discarded it."""
+"""A later turn accepted the row's key or quarantined it again; or a person accepted or discarded the row."""
 
 
 def to_quarantine(rows: "pa.Table", reasons: Sequence[str], batch_reasons: str, own: Sequence[str]) -> "pa.Table":
-    """Staged rows in the form of the quarantine.
+    """Convert staged rows to rows of the quarantine.
 
     Args:
-        rows: With everfit's own columns.
-        reasons: Of each row; shape (rows,).
-        batch_reasons: Why the batch was refused; empty when it was not.
-        own: Names of columns that are no content.
+        rows: Staged rows with everfit's own columns.
+        reasons: Reasons against each row; shape (rows,).
+        batch_reasons: Reasons against the batch; empty if it passed.
+        own: Names of the columns that aren't part of the content.
     """
     import pyarrow as pa
 
@@ -70,11 +70,11 @@ def _json(content: "pa.Table") -> list[str]:
 def open_identities(
     model: str, workspace: Workspace
 ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]]:
-    """Keys and contents of the rows that lie open or were discarded, and which lie there for their batch's sake.
+    """Yield keys and contents of open and discarded rows, and which of them are there because of their batch.
 
     Args:
-        model: The model's name.
-        workspace: Where it is.
+        model: Name of the model.
+        workspace: Workspace of the quarantine.
     """
     import pyarrow.compute as pc
     import pyarrow.dataset as pds
@@ -98,37 +98,37 @@ def resolve_rows(  # noqa: PLR0917
     transaction: str,
     turns: Sequence[str] | None = None,
 ) -> int:
-    """Mark the open rows of these keys as settled, once.
+    """Mark the open rows of these keys as resolved, once.
 
     Args:
         quarantine: The table.
-        keys: Of rows; shape (rows,).
-        resolutions: Of each; shape (rows,).
-        by: The turn or person that settles them; its own rows stay as they are.
-        transaction: Names this change for ever.
-        turns: Only rows that these turns have quarantined; by default all.
+        keys: Key hashes; shape (rows,).
+        resolutions: Resolution of each key; shape (rows,).
+        by: Turn or person that resolves them; rows that this turn has quarantined stay open.
+        transaction: Unique name of this change.
+        turns: Resolve only rows that these turns have quarantined; by default all.
 
     Returns:
-        How many rows were settled.
+        Number of resolved rows.
     """
     import pyarrow as pa
 
     if not len(keys) or not quarantine.exists() or quarantine.written(transaction):
         return 0
-    marks = pa.table(
+    resolved = pa.table(
         {
             KEY: pa.array(keys, pa.int64()),
             RESOLUTION: pa.array(list(resolutions), pa.string()),
             RESOLVED_BY: pa.array([by] * len(keys), pa.string()),
         }
     )
-    marks = marks.group_by(KEY).aggregate([(RESOLUTION, "min"), (RESOLVED_BY, "min")])
-    marks = marks.rename_columns([KEY, RESOLUTION, RESOLVED_BY])
+    resolved = resolved.group_by(KEY).aggregate([(RESOLUTION, "min"), (RESOLVED_BY, "min")])
+    resolved = resolved.rename_columns([KEY, RESOLUTION, RESOLVED_BY])
     condition = f"old.{KEY} = new.{KEY} AND old.{RESOLUTION} IS NULL AND old.{TURN} <> {_quoted(by)}"
     if turns is not None:
         condition += f" AND old.{TURN} IN ({', '.join(map(_quoted, turns))})"
-    found: dict[str, Any] = quarantine.update_matched(marks, condition, [RESOLUTION, RESOLVED_BY], transaction)
-    return int(found.get("num_target_rows_updated", 0))
+    metrics: dict[str, Any] = quarantine.update_matched(resolved, condition, [RESOLUTION, RESOLVED_BY], transaction)
+    return int(metrics.get("num_target_rows_updated", 0))
 
 
 def _quoted(text: str) -> str:
@@ -136,82 +136,82 @@ def _quoted(text: str) -> str:
 
 
 class QuarantineGroup(Record):
-    """The open rows of one reason."""
+    """Open rows of the quarantine that share a reason."""
 
     reason: str
     rows: int
-    turns: tuple[str, ...] = Field(description="Those that quarantined them.")
-    batch_refused: bool = Field(description="Whether the batch was refused, and not these rows for their own sake.")
+    turns: tuple[str, ...] = Field(description="Turns that quarantined them.")
+    batch_refused: bool = Field(description="Whether the rows are good, and only their batch was refused.")
     samples: tuple[str, ...] = Field(description="Contents of some rows, as JSON.")
 
 
-def piles(
+def quarantine_groups(
     model: str, workspace: Workspace, samples: int = 3, reason: str = "", turn_id: str | None = None
 ) -> list[QuarantineGroup]:
-    """The open rows of a model's quarantine by reason, the largest pile first.
+    """Group the open rows of a model's quarantine by reason, the largest group first.
 
     Args:
-        model: The model's name.
-        workspace: Where it is.
-        samples: Contents that are shown of each pile.
-        reason: As `open_rows` takes it.
-        turn_id: As `open_rows` takes it.
+        model: Name of the model.
+        workspace: Workspace of the quarantine.
+        samples: Number of rows to show per group.
+        reason: Filter, as in `open_rows`.
+        turn_id: Filter, as in `open_rows`.
     """
     table = workspace.table(model, "quarantine")
-    found: dict[str, QuarantineGroup] = {}
+    groups: dict[str, QuarantineGroup] = {}
     for frame in _open_rows(table, [REASONS, BATCH_REASONS, TURN, ROW], reason, turn_id) if table.exists() else ():
-        for told, rows in frame.groupby(_told(frame)):
-            pile = found.get(str(told))
-            found[str(told)] = QuarantineGroup(
-                reason=str(told),
-                rows=len(rows) + (pile.rows if pile else 0),
-                turns=tuple(sorted({*rows[TURN], *(pile.turns if pile else ())})),
-                batch_refused=bool((rows[BATCH_REASONS] != "").all()) and (pile is None or pile.batch_refused),
-                samples=(*(pile.samples if pile else ()), *rows[ROW])[:samples],
+        for reasons, rows in frame.groupby(_reasons(frame)):
+            group = groups.get(str(reasons))
+            groups[str(reasons)] = QuarantineGroup(
+                reason=str(reasons),
+                rows=len(rows) + (group.rows if group else 0),
+                turns=tuple(sorted({*rows[TURN], *(group.turns if group else ())})),
+                batch_refused=bool((rows[BATCH_REASONS] != "").all()) and (group is None or group.batch_refused),
+                samples=(*(group.samples if group else ()), *rows[ROW])[:samples],
             )
-    return sorted(found.values(), key=lambda pile: (-pile.rows, pile.reason))
+    return sorted(groups.values(), key=lambda group: (-group.rows, group.reason))
 
 
 def open_rows(table: Table, reason: str = "", turn_id: str | None = None) -> pd.DataFrame:
-    """The rows that lie open, and may be settled.
+    """Return the open rows of the quarantine.
 
     Args:
         table: The quarantine.
-        reason: Only rows whose reasons contain this; of one that lies there for its batch's sake alone, the batch's.
+        reason: Only rows whose reasons contain this text; a row without its own reasons has its batch's.
         turn_id: Only rows that this turn has quarantined.
     """
-    found = list(_open_rows(table, None, reason, turn_id)) if table.exists() else []
-    return pd.concat(found).sort_values(KEY, kind="stable", ignore_index=True) if found else pd.DataFrame()
+    chunks = list(_open_rows(table, None, reason, turn_id)) if table.exists() else []
+    return pd.concat(chunks).sort_values(KEY, kind="stable", ignore_index=True) if chunks else pd.DataFrame()
 
 
 def _open_rows(table: Table, columns: list[str] | None, reason: str, turn_id: str | None) -> Iterator[pd.DataFrame]:
-    """Piece by piece, as a refused batch may be larger than memory."""
+    """Yield open rows in chunks, because a refused batch may be larger than memory."""
     import pyarrow.dataset as pds
 
     lies_open = pds.field(RESOLUTION).is_null()
     if turn_id is not None:
         lies_open &= pds.field(TURN) == turn_id
     for frame in table.batches(columns=columns, condition=lies_open):
-        chosen = frame[_told(frame).str.contains(reason, regex=False)]
+        chosen = frame[_reasons(frame).str.contains(reason, regex=False)]
         if len(chosen):
             yield chosen
 
 
-def _told(frame: pd.DataFrame) -> "pd.Series[str]":
-    """Why each row lies there: what it failed itself, or else its batch."""
+def _reasons(frame: pd.DataFrame) -> "pd.Series[str]":
+    """Return the reasons of each row: its own, or else its batch's."""
     return frame[REASONS].where(frame[REASONS] != "", frame[BATCH_REASONS])
 
 
 def discard(table: Table, rows: pd.DataFrame, by: str) -> int:
-    """Settle rows as never to be used; the same rows from the source are not quarantined again.
+    """Resolve rows as never to be used; the source's same rows are not quarantined again.
 
     Args:
         table: The quarantine.
-        rows: As `open_rows` gives them.
-        by: The turn or person that settles them.
+        rows: Rows from `open_rows`.
+        by: Turn or person that discards them.
 
     Returns:
-        How many rows were discarded.
+        Number of discarded rows.
     """
     if rows.empty:
         return 0
@@ -222,6 +222,6 @@ def discard(table: Table, rows: pd.DataFrame, by: str) -> int:
 
 
 def _name(what: str, by: str, rows: pd.DataFrame) -> str:
-    """The name of a change, the same for the same rows."""
+    """Return a name for a change that is the same for the same rows."""
     contents = np.sort(rows[CONTENT].to_numpy(dtype=np.int64)).tobytes()
     return f"{what}/{by}/{hashlib.sha256(contents).hexdigest()[:16]}"

@@ -1,26 +1,26 @@
-"""Thinning: a bounded, even sample of rows, of which nobody knows in advance how many there are."""
+"""Sample rows evenly when their number isn't known in advance."""
 
 from collections.abc import Iterable
 
 import pandas as pd
 
 
-def thinned(frames: Iterable[pd.DataFrame], rows: int) -> tuple[pd.DataFrame, int]:
-    """Keep every row, or every second, or every fourth, and so on, as they come.
+def even_sample(frames: Iterable[pd.DataFrame], rows: int) -> tuple[pd.DataFrame, int]:
+    """Keep every row, or every second, fourth, … row, as many as fit.
 
     Args:
-        frames: The rows in pieces.
-        rows: About how many to keep; never more than twice as many.
+        frames: The rows in chunks.
+        rows: Approximate number of rows to keep; at most twice as many are kept.
 
     Returns:
-        Those that were kept, with an index from 0, and how many there were in all.
+        The kept rows, indexed from 0, and the total number of rows.
     """
-    kept: list[pd.DataFrame] = []
+    sample: list[pd.DataFrame] = []
     seen, step = 0, 1
     for frame in frames:
-        kept.append(frame.iloc[(-seen) % step :: step])
+        sample.append(frame.iloc[(-seen) % step :: step])
         seen += len(frame)
-        while sum(map(len, kept)) > 2 * rows:
+        while sum(map(len, sample)) > 2 * rows:
             step *= 2
-            kept = [each.iloc[::2] for each in kept]
-    return (pd.concat(kept, ignore_index=True) if kept else pd.DataFrame()), seen
+            sample = [frame.iloc[::2] for frame in sample]
+    return (pd.concat(sample, ignore_index=True) if sample else pd.DataFrame()), seen

@@ -1,4 +1,4 @@
-"""Split a snapshot's rows by time: what is fitted on, what selects, what judges."""
+"""Split a snapshot's rows by time into training and hold-out."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -22,27 +22,27 @@ from everfit.tasks.storage.workspace import Workspace
 
 
 class Sample(Window):
-    """A seeded sample of a window's rows, or the rest of them: how rows without event times are split.
+    """A seeded sample of a window's rows, or the other rows: the split for rows without event times.
 
-    Each class is sampled by itself, so that it has the same share in both parts. A row's side depends on its key, the
-    seed and the other rows of its class alone.
+    Each class is sampled separately, so both parts have equal class shares. The part of a row depends only on its key,
+    the seed and the other rows of its class.
     """
 
     side: Literal["training", "holdout"]
-    share: float = Field(gt=0, lt=1, description="Of the rows that are kept out.")
+    share: float = Field(gt=0, lt=1, description="Share of the rows in the hold-out.")
     seed: int
 
     def __str__(self) -> str:
         share = self.share if self.side == "holdout" else 1 - self.share
-        side = "kept out" if self.side == "holdout" else "not kept out"
-        return f"the drawn {share:.0%} of the rows known at {self.until:%Y-%m-%d %H:%M} that were {side}"
+        side = "held out" if self.side == "holdout" else "not held out"
+        return f"the random {share:.0%} of the rows known at {self.until:%Y-%m-%d %H:%M} that were {side}"
 
     def takes(self, rows: pd.DataFrame, by: str | None) -> npt.NDArray[np.bool_]:
-        """Tell which rows are on this side; shape (rows,).
+        """Return which rows are in this part; shape (rows,).
 
         Args:
-            rows: With their key hashes.
-            by: The column of the classes; None for none.
+            rows: Rows with their key hashes.
+            by: Column of the classes, or None.
         """
         draw = pd.util.hash_array(rows[KEY].to_numpy(dtype=np.int64) ^ np.int64(self.seed * 0x9E3779B1 + 1))
         order = pd.Series(draw)
@@ -52,27 +52,27 @@ class Sample(Window):
 
 
 class Split(Record):
-    """The spans of event time that a turn's rows fall into; all their labels are mature at `until`."""
+    """Spans of event time for training and hold-out; all labels are mature at `until`."""
 
     training: Sample | Window
     holdout: Sample | Window
-    extended: bool = Field(default=False, description="The hold-out was made longer, being too small to judge by.")
+    extended: bool = Field(default=False, description="Whether a too small hold-out was extended.")
 
     @property
     def whole(self) -> Window:
-        """Training and hold-out together: what a refit sees."""
+        """Return training and hold-out together, the rows of a refit."""
         return Window(since=self.training.since, until=self.holdout.until)
 
 
 def split_window(spec: ModelSpec, until: datetime, newest: datetime | None = None) -> Split:
     """Cut the time before `until` into training and hold-out.
 
-    Both end before labels stop being mature: at `until - maturity`. Rows without event times are split by a sample.
+    Both end before labels stop being mature: at `until - maturity`. Rows without event times are sampled.
 
     Args:
-        spec: The model's spec.
-        until: Only data known at this moment counts.
-        newest: Event time of the last row, at which the hold-out ends if that is earlier: data that ended long ago.
+        spec: Spec of the model.
+        until: Time of the turn; later labels are ignored.
+        newest: Event time of the newest row; the hold-out ends there if the data ended earlier.
     """
     mature_until = until - spec.maturity
     if newest is not None and spec.columns.event_time is not None:
@@ -95,16 +95,16 @@ def split_window(spec: ModelSpec, until: datetime, newest: datetime | None = Non
 
 
 def longer_holdout(split: Split, times: pd.Series, rows: int, earliest: datetime | None) -> Split:
-    """Let the hold-out begin earlier, and training end earlier, so that there are more rows to judge by.
+    """Start the hold-out earlier, so that it has more rows, and end training there.
 
     Args:
-        split: As it is.
-        times: Event times of the training rows, in order.
-        rows: How many more are wanted; never more than half of the training rows are taken.
-        earliest: Rows from before were seen by a model that is to be judged.
+        split: The current split.
+        times: Event times of the training rows, in order; shape (rows,).
+        rows: Number of rows to add; at most half of the training rows are moved.
+        earliest: Earliest start of the hold-out: a compared model was trained on earlier rows.
     """
-    taken = min(rows, len(times) // 2)
-    since = times.iloc[len(times) - taken].to_pydatetime() if taken else split.training.until
+    selected_rows = min(rows, len(times) // 2)
+    since = times.iloc[len(times) - selected_rows].to_pydatetime() if selected_rows else split.training.until
     if earliest is not None:
         since = max(since, earliest)
     return Split(
@@ -115,9 +115,9 @@ def longer_holdout(split: Split, times: pd.Series, rows: int, earliest: datetime
 
 
 def label_is_visible(frame: pd.DataFrame, spec: ModelSpec, until: datetime) -> npt.NDArray[np.bool_]:
-    """Tell which rows' labels are known and mature at `until`; shape (rows,).
+    """Return which rows have a known and mature label at `until`; shape (rows,).
 
-    A label is visible when its label time (or, without one, its event time plus the maturity) is not after `until`.
+    A label is visible if its label time (or else its event time plus the maturity) is not after `until`.
     """
     labelled = frame[spec.columns.target].notna()
     visible = labelled & (frame[spec.columns.time] + spec.maturity <= until)
@@ -127,7 +127,7 @@ def label_is_visible(frame: pd.DataFrame, spec: ModelSpec, until: datetime) -> n
 
 
 def feature_names(spec: ModelSpec, columns: dict[str, str]) -> list[str]:
-    """The columns that the model may look at: those of the spec, or all that have no other role."""
+    """Return the columns that the model uses: those that the spec lists, or all that have no other role."""
     if spec.columns.features is not None:
         return list(spec.columns.features)
     roles = spec.columns.roles()
@@ -139,11 +139,11 @@ class TrainingData:
     """The rows of a turn: a snapshot, cut by time, as known at `until`.
 
     Attributes:
-        spec: The model's spec.
-        snapshot: Which version of the dataset.
+        spec: Spec of the model.
+        snapshot: Version of the dataset.
         split: Training and hold-out.
-        until: Only data known at this moment counts.
-        workspace: Where the dataset is.
+        until: Time of the turn; later labels are ignored.
+        workspace: Workspace of the dataset.
     """
 
     spec: ModelSpec
@@ -154,10 +154,10 @@ class TrainingData:
 
     @cached_property
     def features(self) -> list[str]:
-        """The columns that the model may look at.
+        """Return the names of the columns that the model uses.
 
         Raises:
-            DataError: none is left.
+            DataError: If no column is left.
         """
         names = feature_names(self.spec, self._there)
         if not names:
@@ -169,7 +169,7 @@ class TrainingData:
         return self.workspace.table(self.spec.name, "dataset")
 
     def all_rows(self, window: Window, also: Sequence[str] = ()) -> pd.DataFrame:
-        """Read the rows of a window in time order, those among them whose labels are not known yet."""
+        """Read the rows of a window in time order, including rows whose labels aren't known yet."""
         since, time = self.split.whole.since, self.spec.columns.time
         kept = window.until <= self.until and (since is None or (window.since is not None and window.since >= since))
         wanted = [*self._columns, *(name for name in also if name in self._there and name not in self._columns)]
@@ -191,38 +191,38 @@ class TrainingData:
 
     @cached_property
     def _rows(self) -> pd.DataFrame:
-        """The turn's rows, read once: each of its steps looks at them."""
+        """The turn's rows, read once for all of its steps."""
         window = Window(since=self.split.whole.since, until=self.until)
         return self._dataset.read(window, self.spec.columns.time, self._columns, self.snapshot.version)
 
-    def told(self) -> str:
-        """What another process needs to read the same rows, as JSON."""
-        told = {
+    def to_json(self) -> str:
+        """Return as JSON what another process needs to read the same rows."""
+        content = {
             "spec": self.spec.content(),
             "snapshot": self.snapshot.model_dump(mode="json"),
             "split": self.split.model_dump(mode="json"),
             "until": self.until.isoformat(),
             "workspace": self.workspace.uri,
         }
-        return json.dumps(told, sort_keys=True)
+        return json.dumps(content, sort_keys=True)
 
     def __reduce__(self) -> tuple[Callable[[str], "TrainingData"], tuple[str]]:
-        """To another process go the names of the rows, and not the rows."""
-        return data_told, (self.told(),)
+        """Pickle the reference to the rows instead of the rows."""
+        return training_data_from_json, (self.to_json(),)
 
     def rows(self, window: Window, purpose: str, also: Sequence[str] = ()) -> pd.DataFrame:
         """Read the rows of a window whose labels are visible at `until`, in time order.
 
         Args:
-            window: Of event time.
-            purpose: What the rows are for, told when there are none.
-            also: Columns wanted beside the features, where the dataset has them.
+            window: Span of event time.
+            purpose: Use of the rows, for the error message.
+            also: Further columns to read, if the dataset has them.
 
         Returns:
             Features, target, key hash, event time and protected columns.
 
         Raises:
-            DataError: there is no such row.
+            DataError: If there is no such row.
         """
         spec, roles = self.spec, self.spec.columns
         frame = self.all_rows(window, also)
@@ -241,7 +241,7 @@ class TrainingData:
         """Read the rows of a window to fit a model on.
 
         Raises:
-            DataError: there are none, or their labels are not what the task needs.
+            DataError: If there are no rows, or their labels don't fit the task.
         """
         rows = self.rows(window, "train on")
         spec, found = self.spec, class_list(rows[self.spec.columns.target], self.spec.task)
@@ -258,13 +258,13 @@ class TrainingData:
 
 
 @lru_cache(maxsize=1)
-def data_told(told: str) -> TrainingData:
-    """The rows that `TrainingData.told` told of; a process that is asked again and again about them reads them once."""
-    given = json.loads(told)
+def training_data_from_json(text: str) -> TrainingData:
+    """Return the rows for `TrainingData.to_json`; a process reads them once for all of its requests."""
+    content = json.loads(text)
     return TrainingData(
-        ModelSpec.model_validate(given["spec"]),
-        Snapshot.model_validate(given["snapshot"]),
-        Split.model_validate(given["split"]),
-        datetime.fromisoformat(given["until"]),
-        Workspace(given["workspace"]),
+        ModelSpec.model_validate(content["spec"]),
+        Snapshot.model_validate(content["snapshot"]),
+        Split.model_validate(content["split"]),
+        datetime.fromisoformat(content["until"]),
+        Workspace(content["workspace"]),
     )

@@ -1,4 +1,4 @@
-"""Staging: the rows that a turn has read, in files of bounded size, until they are kept apart and checked."""
+"""Keep the rows that a turn has read in files of bounded size, until they are compared and checked."""
 
 import io
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ import pandas as pd
 
 from everfit.blocks.spec import ARRIVED, ColumnRoles
 from everfit.tasks.data.deduplication import CHANGED, NEW, MatchedRows
-from everfit.tasks.data.normalise import Kind, infer_kind, kind_of_arrow, normalise, together
+from everfit.tasks.data.normalise import Kind, common_kind, infer_kind, kind_of_arrow, normalise
 from everfit.tasks.sources import FAULTS, Chunk
 from everfit.tasks.sources.chunks import rows_at_once
 from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN, row_hashes, row_keys
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 ORIGIN, PART = "_source", "_part"
-"""Columns of staged rows: the file, table or address that they come from, and its number in the order of reading."""
+"""Columns of staged rows: file, table or address of the row, and its number in the order of reading."""
 
 OWN = (KEY, CONTENT, DAY, TURN, FAULTS, ORIGIN, PART, ARRIVED)
 """Columns of staged rows that are everfit's own."""
@@ -33,8 +33,8 @@ class Staging:
     """The files of a turn's batch.
 
     Attributes:
-        workspace: Where they are.
-        model: The model's name.
+        workspace: Workspace of the files.
+        model: Name of the model.
         turn_id: The turn.
         round: How often the rows were changed by functions of the user's own; each time has files of its own.
     """
@@ -45,16 +45,15 @@ class Staging:
     round: int = 0
 
     def path(self, name: str) -> str:
-        """The address of one of them."""
-        folder = f"batch/{self.round}" if self.round else "batch"
-        return self.workspace.turn_file(self.model, self.turn_id, f"{folder}/{name}")
+        """Return the path of a file."""
+        return self.workspace.turn_file(self.model, self.turn_id, f"batch/{name}")
 
     def part(self, number: int) -> str:
-        """The address of a part of the rows."""
+        """Return the path of a part of the rows."""
         return self.path(f"{number:05d}.arrow")
 
     def write_part(self, number: int, table: "pa.Table") -> None:
-        """Write a part of the rows, as Arrow has them in memory: it is read back within minutes, and more than once."""
+        """Write a part of the rows in Arrow's memory format, which is fast to read several times."""
         import pyarrow as pa
 
         options = pa.ipc.IpcWriteOptions(compression="lz4", unify_dictionaries=True)
@@ -65,10 +64,10 @@ class Staging:
             writer.write_table(table)
 
     def read_part(self, number: int, columns: list[str] | None = None) -> "pa.Table":
-        """Read a part of the rows; of some columns alone, no other is read.
+        """Read a part of the rows, or only some of its columns.
 
         Raises:
-            WorkspaceError: it is not there.
+            WorkspaceError: If the part doesn't exist.
         """
         import pyarrow as pa
 
@@ -80,7 +79,7 @@ class Staging:
             return pa.ipc.open_file(source, options=options).read_all().select(columns)
 
     def columns_of(self, number: int) -> list[str]:
-        """The names of a part's columns."""
+        """Return the names of a part's columns."""
         with self._source(number) as source:
             return self._names(source)
 
@@ -99,19 +98,19 @@ class Staging:
         return list(pa.ipc.open_file(source).schema.names)
 
     def write_matched(self, matched: MatchedRows) -> None:
-        """Write what the rows were found to be."""
+        """Write the status of the rows."""
         buffer = io.BytesIO()
         np.savez_compressed(buffer, status=matched.status, old_day=matched.old_day, in_quarantine=matched.in_quarantine)
         self.workspace.write(self.path("matched.npz"), buffer.getvalue())
 
     def read_matched(self) -> MatchedRows:
-        """Read what the rows were found to be."""
+        """Read the status of the rows."""
         with np.load(io.BytesIO(self.workspace.read(self.path("matched.npz")))) as arrays:
             return MatchedRows(arrays["status"], arrays["old_day"], arrays["in_quarantine"])
 
 
 def to_parquet(table: "pa.Table") -> bytes:
-    """A table as the bytes of a Parquet file."""
+    """Return a table as the bytes of a Parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -121,22 +120,22 @@ def to_parquet(table: "pa.Table") -> bytes:
 
 
 def from_parquet(content: bytes, columns: list[str] | None = None) -> "pa.Table":
-    """A table from the bytes of a Parquet file."""
+    """Read a table from the bytes of a Parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     return pq.read_table(pa.BufferReader(content), columns=columns)
 
 
-def taken(table: "pa.Table", wanted: npt.NDArray[np.bool_]) -> "pa.Table":
-    """Those of its rows that are wanted; without a copy where that is all of them."""
+def selected_rows(table: "pa.Table", wanted: npt.NDArray[np.bool_]) -> "pa.Table":
+    """Return the selected rows of a table; without a copy if all are selected."""
     import pyarrow as pa
 
     return table if wanted.all() else table.filter(pa.array(wanted))
 
 
 def slices(sizes: tuple[int, ...]) -> Iterator[slice]:
-    """Where the rows of each part are among all."""
+    """Yield the positions of each part's rows among all rows."""
     start = 0
     for size in sizes:
         yield slice(start, start + size)
@@ -144,19 +143,19 @@ def slices(sizes: tuple[int, ...]) -> Iterator[slice]:
 
 
 def fresh(matched: MatchedRows) -> npt.NDArray[np.bool_]:
-    """Which rows are new or changed and contradict no other; shape (rows,)."""
+    """Return which rows are new or changed without a conflict; shape (rows,)."""
     return np.asarray((matched.status == NEW) | (matched.status == CHANGED))
 
 
 class Stager:
-    """Gathers pieces of a source into parts of like types, each with the identities of its rows.
+    """Gathers chunks of a source into parts of equal types, with the identities of their rows.
 
     Args:
-        staging: Where the parts go.
-        roles: The roles of the columns.
-        known: The dataset's columns and their Arrow types; nothing before the first batch.
-        identity: The columns that tell rows without a key apart; None for all.
-        until: The end of the turn's window.
+        staging: Files for the parts.
+        roles: Roles of the columns.
+        known: Columns of the dataset with their Arrow types; empty before the first batch.
+        identity: Columns that identify rows without a key; None for all.
+        until: End of the turn's window.
         is_classification: Whether the target has classes.
     """
 
@@ -180,19 +179,19 @@ class Stager:
         self._kinds: list[dict[str, Kind]] = []
         self._held: list[Chunk] = []
 
-    def add(self, piece: Chunk) -> None:
-        """Stage a piece."""
-        if not self.origins or self.origins[-1] != piece.origin:
-            self.origins.append(piece.origin)
-        own = [name for name in piece.frame.columns if str(name).startswith("_") and name != FAULTS]
-        frame = piece.frame.drop(columns=own) if own else piece.frame
+    def add(self, chunk: Chunk) -> None:
+        """Stage a chunk."""
+        if not self.origins or self.origins[-1] != chunk.origin:
+            self.origins.append(chunk.origin)
+        own = [name for name in chunk.frame.columns if str(name).startswith("_") and name != FAULTS]
+        frame = chunk.frame.drop(columns=own) if own else chunk.frame
         if self.known:
             unknown = [name for name in frame.columns if name not in self._expected and name != FAULTS]
             self.ignored.update(unknown)
             frame = frame.drop(columns=unknown)
             for name in self._expected:
                 if name not in frame.columns and name not in self.roles.ignore:
-                    self.missing.setdefault(name, piece.origin)
+                    self.missing.setdefault(name, chunk.origin)
         self._held.append(Chunk(str(len(self.origins) - 1), frame))
         if sum(len(held.frame) for held in self._held) >= rows_at_once(len(frame.columns)):
             self._flush()
@@ -220,15 +219,15 @@ class Stager:
         return infer_kind(column, is_key=name in self.roles.key, is_label=is_label)
 
     def finish(self) -> dict[str, Kind]:
-        """Stage what is held, and give all parts the types that fit every one of them.
+        """Stage the remaining rows, and give all parts types that fit every one of them.
 
         Returns:
-            The kinds of the columns.
+            Kinds of the columns.
         """
         self._flush()
         names = list(dict.fromkeys(name for kinds in self._kinds for name in kinds))
-        final = {name: together(kinds[name] for kinds in self._kinds if name in kinds) for name in names}
-        if not self.known:  # an empty column says nothing yet, not even its type
+        final = {name: common_kind(kinds[name] for kinds in self._kinds if name in kinds) for name in names}
+        if not self.known:  # an empty column doesn't show its type yet
             empty = {name for name, kind in final.items() if kind == "empty" and name not in self.roles.named()}
             self.ignored |= empty
             final = {name: kind for name, kind in final.items() if name not in empty}
@@ -254,7 +253,7 @@ class Stager:
             PART: parts,
         }
         if self.roles.event_time is None:
-            # The last moment before the window's end, so that the row is in it.
+            # Use the last moment before the window's end, so that the row is inside the window.
             moment = pd.Timestamp(self.until) - timedelta(microseconds=1)
             own[ARRIVED] = pa.array([moment.to_pydatetime()] * len(frame), pa.timestamp("us", tz="UTC"))
         table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
@@ -263,7 +262,7 @@ class Stager:
         self.staging.write_part(number, table)
 
     def _days(self, frame: pd.DataFrame) -> npt.NDArray[np.int32]:
-        """The day of each row in days since 1970; that of the window's end where there is no event time."""
+        """Return each row's day in days since 1970; without an event time it is the day of the window's end."""
         today = np.datetime64(self.until.date(), "D").astype(np.int32)
         if self.roles.event_time is None:
             return np.full(len(frame), today, dtype=np.int32)

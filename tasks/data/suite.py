@@ -1,4 +1,4 @@
-"""The expectation suite: made from a model's first window, or given in its spec."""
+"""Infer a model's expectation suite from its first window, or read it from the spec."""
 
 from collections.abc import Iterator
 
@@ -11,20 +11,20 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.storage.workspace import Workspace
 
 MAX_CATEGORIES = 50
-"""A text column with more values than this is not expected to keep to those seen."""
+"""A text column with more values isn't restricted to the observed ones."""
 
 SAMPLE_ROWS = 200_000
-"""A suite is made from about so many rows at most."""
+"""Approximate maximum number of rows to infer a suite from."""
 
 _TOLERANT = 0.95
-"""Share of rows that must keep to an inferred bound: what was seen once is a habit, not a law."""
+"""Share of rows that must satisfy an inferred bound, because one window doesn't show every value."""
 
 _TREND = 0.8
-"""From this rank correlation with time on, a column is on its way somewhere and has no bounds."""
+"""A column with at least this rank correlation with time gets no bounds, because it keeps moving."""
 
 
 def suite_of(spec: ModelSpec, workspace: Workspace) -> tuple[Expectation, ...] | None:
-    """The suite that the spec gives or that was kept with the model; None before its first window."""
+    """Return the suite in the spec or the inferred suite, or None before the first window."""
     if spec.expectations.suite is not None:
         return spec.expectations.suite
     path = suite_path(spec, workspace)
@@ -32,28 +32,28 @@ def suite_of(spec: ModelSpec, workspace: Workspace) -> tuple[Expectation, ...] |
 
 
 def keep_suite(spec: ModelSpec, suite: tuple[Expectation, ...], workspace: Workspace) -> None:
-    """Keep an inferred suite with the model, so that later windows answer to it."""
+    """Keep an inferred suite for later windows."""
     workspace.write(suite_path(spec, workspace), write_suite(suite))
 
 
 def read_suite(content: bytes) -> tuple[Expectation, ...]:
-    """A suite from YAML."""
+    """Read a suite from YAML."""
     return tuple(Expectation.model_validate(entry) for entry in yaml.safe_load(content) or [])
 
 
 def write_suite(suite: tuple[Expectation, ...]) -> bytes:
-    """A suite as YAML, in Great Expectations' own names and arguments."""
+    """Return a suite as YAML, in Great Expectations' own names and arguments."""
     entries = [expectation.model_dump(mode="json") for expectation in suite]
     return yaml.safe_dump(entries, sort_keys=False, allow_unicode=True, default_flow_style=None, width=120).encode()
 
 
 def suite_path(spec: ModelSpec, workspace: Workspace) -> str:
-    """Where an inferred suite is kept."""
+    """Return the path of an inferred suite."""
     return workspace.file(spec.name, "expectations.yaml")
 
 
 def is_key_check(expectation: Expectation, key: tuple[str, ...]) -> bool:
-    """Whether an expectation says that the spec's key names one row, which matching looks after by itself."""
+    """Return whether an expectation requires a unique key, which deduplication ensures by itself."""
     if expectation.type == "expect_column_values_to_be_unique":
         return (expectation.kwargs.get("column"),) == key and expectation.kwargs.get("mostly", 1) == 1
     if expectation.type == "expect_compound_columns_to_be_unique":
@@ -62,15 +62,15 @@ def is_key_check(expectation: Expectation, key: tuple[str, ...]) -> bool:
 
 
 def infer_suite(frame: pd.DataFrame, spec: ModelSpec) -> tuple[Expectation, ...]:
-    """Make a suite from a window of good data, with room for ordinary variation.
+    """Infer a suite from a window of good data, with tolerance for ordinary variation.
 
-    Strict are only those that can't be otherwise: a key is there and names one row, the event time is there.
-    Ranges, categories and shares of missing values tolerate some rows that don't keep to them; a column that moves
-    with time, or whose categories come and go, has no bounds at all.
+    Only rules without exceptions are strict: the key exists and names one row, and the event time exists. Ranges,
+    categories and shares of missing values tolerate some exceptions. A column that moves with time, or whose categories
+    come and go, gets no bounds.
 
     Args:
-        frame: Rows of the window; everfit's own columns are left out.
-        spec: Which columns are the key and the event time.
+        frame: Rows of the window; everfit's own columns are ignored.
+        spec: Roles of the columns.
     """
     times = spec.columns.event_time
     if times is not None:
@@ -101,7 +101,7 @@ def _of_column(column: pd.Series, *, timed: bool, is_target: bool) -> Iterator[E
     yield Expectation(type="expect_column_to_exist", kwargs={"column": name})
     if present.empty:
         return
-    # Twice the share of missing values that was seen, and five points more, is still ordinary; labels come late.
+    # Twice the observed share of missing values plus five points is still ordinary; labels come late.
     filled = round(max(0.0, 1 - 2 * float(column.isna().mean()) - 0.05), 3)
     if filled > 0 and not is_target:
         yield Expectation(type="expect_column_values_to_not_be_null", kwargs={"column": name, "mostly": filled})
@@ -123,7 +123,7 @@ def _of_column(column: pd.Series, *, timed: bool, is_target: bool) -> Iterator[E
 
 
 def _moves_with_time(present: pd.Series) -> bool:
-    """Whether values rise or fall from the first row to the last: years, counters, a price in inflation."""
+    """Return whether values rise or fall through the window, such as years, counters or prices."""
     if len(present) < 30 or present.nunique() == 1:
         return False
     order = pd.Series(np.arange(len(present), dtype=np.float64))
@@ -132,7 +132,7 @@ def _moves_with_time(present: pd.Series) -> bool:
 
 
 def _comes_and_goes(present: pd.Series) -> bool:
-    """Whether a tenth of the window held categories that the tenths before had (almost) none of: months, versions."""
+    """Return whether a tenth of the window has categories that earlier tenths (almost) lacked, such as months."""
     if len(present) < 200:
         return False
     codes, values = pd.factorize(present)
@@ -146,7 +146,7 @@ def _comes_and_goes(present: pd.Series) -> bool:
 
 
 def _room(values: np.ndarray) -> tuple[float, float]:
-    """The range seen, widened by its own width on either side; what was never negative stays so."""
+    """Return the observed range, extended by its width on both sides; non-negative values stay non-negative."""
     values = values[np.isfinite(values)] if np.isfinite(values).any() else np.zeros(1)
     low, high = float(values.min()), float(values.max())
     width = high - low or abs(high) or 1.0

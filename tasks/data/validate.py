@@ -1,4 +1,4 @@
-"""Validate: tell good rows from bad ones, by Great Expectations; keep the bad ones aside with their reasons."""
+"""Separate good rows from bad ones with Great Expectations, and keep the reasons of the bad ones."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from everfit.blocks.expectations import Expectation
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Record
 from everfit.tasks.data.deduplication import CONFLICT
-from everfit.tasks.data.expectation_results import ExpectationResult, in_words
+from everfit.tasks.data.expectation_results import ExpectationResult, describe_expectation
 from everfit.tasks.data.expectation_runner import Checker, check_rows, named_columns
 from everfit.tasks.data.ingest import Batch
-from everfit.tasks.data.staging import OWN, Staging, fresh, from_parquet, slices, taken, to_parquet
+from everfit.tasks.data.staging import OWN, Staging, fresh, from_parquet, selected_rows, slices, to_parquet
 from everfit.tasks.data.suite import SAMPLE_ROWS, infer_suite, is_key_check, read_suite, suite_of, write_suite
 from everfit.tasks.sources import FAULTS
 from everfit.tasks.storage.workspace import Workspace
@@ -27,37 +27,37 @@ if TYPE_CHECKING:
 __all__ = ["ExpectationResult", "Validation", "check_rows", "row_reasons", "validate"]
 
 TYPES, ONE_ROW = "the values are of their columns' types", "the key names one row"
-"""What everfit itself expects of rows, in words."""
+"""Descriptions of everfit's own checks of rows."""
 
 
 class Validation(Record):
-    """The findings of the suite in a batch."""
+    """Result of checking a batch."""
 
     passed: bool
     rows: int
     bad_rows: int
-    reasons: tuple[str, ...] = Field(description="Why the batch was refused; empty when it passed.")
+    reasons: tuple[str, ...] = Field(description="Reasons why the batch was refused; empty if it passed.")
     outcomes: tuple[ExpectationResult, ...]
-    suite_inferred: bool = Field(description="Whether the suite was made from this very batch.")
+    suite_inferred: bool = Field(description="Whether the suite was inferred from this very batch.")
 
     @property
     def accepted(self) -> int:
-        """How many rows go into the dataset."""
+        """Return the number of rows that go into the dataset."""
         return self.rows - self.bad_rows if self.passed else 0
 
     @property
     def quarantined(self) -> int:
-        """How many rows go into quarantine."""
+        """Return the number of rows that go into quarantine."""
         return self.rows - self.accepted
 
 
 @dataclass
 class _Bad:
-    """Which staged rows are bad, and which expectations say so.
+    """Bad staged rows, and the expectations that they fail.
 
     Attributes:
-        rows: Whether each is; shape (rows,).
-        blamed: By part of the batch: positions in the part, and the number of the expectation.
+        rows: Whether each row is bad; shape (rows,).
+        blamed: For each part, positions in the part with the number of the expectation.
     """
 
     rows: npt.NDArray[np.bool_]
@@ -67,15 +67,23 @@ class _Bad:
 def validate(spec: ModelSpec, batch: Batch, workspace: Workspace) -> Validation:
     """Check the staged rows.
 
-    Rows that fail a strict expectation are bad and go to quarantine; the batch fails when an expectation fails
-    without naming rows, or when more than `expectations.max_bad_share` of the rows are bad.
+    Rows that fail a strict expectation are bad and go to quarantine. The batch fails if an expectation fails without
+    naming rows, or if more than `expectations.max_bad_share` of the rows are bad.
+
+    Args:
+        spec: Spec of the model.
+        batch: The staged batch.
+        workspace: Workspace of the batch.
+
+    Returns:
+        The result, the same when a turn is run again.
 
     Raises:
-        SpecError: the suite can't be read by Great Expectations.
+        SpecError: If Great Expectations can't read the suite.
     """
     staging = Staging(workspace, spec.name, batch.turn_id, batch.round)
     record = staging.path("validation.json")
-    if workspace.exists(record):  # a turn that is run again judges as it has judged
+    if workspace.exists(record):  # a turn that is run again keeps its first result
         return Validation.model_validate_json(workspace.read(record))
     if not batch.fresh:
         return Validation(passed=True, rows=0, bad_rows=0, reasons=(), outcomes=(), suite_inferred=False)
@@ -109,23 +117,24 @@ def _validated(spec: ModelSpec, batch: Batch, staging: Staging, suite: tuple[Exp
         *_own_outcomes(batch, faulty, has_key=bool(spec.columns.key)),
         *(outcome for outcome in checker.outcomes()),
     ]
-    return _judged(spec, batch, int(bad.rows.sum()), tuple(found))
+    return _result_of(spec, batch, int(bad.rows.sum()), tuple(found))
 
 
 def applicable_expectations(suite: Sequence[Expectation], spec: ModelSpec, batch: Batch) -> list[Expectation]:
-    """The expectations that are put to the rows: not those that matching has answered, nor those on missing columns."""
+    """Return the expectations to check, without unique keys, which deduplication checks, and missing columns."""
     return [
-        each
-        for each in suite
-        if not is_key_check(each, spec.columns.key) and not set(named_columns(each) or ()) & set(batch.missing_columns)
+        expectation
+        for expectation in suite
+        if not is_key_check(expectation, spec.columns.key)
+        and not set(named_columns(expectation) or ()) & set(batch.missing_columns)
     ]
 
 
 def _own_outcomes(batch: Batch, faulty: int, *, has_key: bool) -> Iterator[ExpectationResult]:
-    """What everfit itself expects, whatever the suite."""
+    """Yield the results of everfit's own checks."""
     for name, kind in batch.missing_columns.items():
         yield ExpectationResult(
-            expectation=f"column {name!r} is there", passed=False, unexpected=0, observed=f"expected {kind}"
+            expectation=f"column {name!r} exists", passed=False, unexpected=0, observed=f"expected {kind}"
         )
     told = f"{faulty:,} of {batch.fresh:,}" if faulty else ""
     yield ExpectationResult(expectation=TYPES, passed=not faulty, unexpected=faulty, observed=told, strict=True)
@@ -136,7 +145,7 @@ def _own_outcomes(batch: Batch, faulty: int, *, has_key: bool) -> Iterator[Expec
         )
 
 
-def _judged(spec: ModelSpec, batch: Batch, bad_rows: int, outcomes: tuple[ExpectationResult, ...]) -> Validation:
+def _result_of(spec: ModelSpec, batch: Batch, bad_rows: int, outcomes: tuple[ExpectationResult, ...]) -> Validation:
     reasons = [f"{outcome.expectation}: {outcome.observed}" for outcome in outcomes if outcome.refuses_batch]
     allowed = spec.expectations.max_bad_share
     if bad_rows > allowed * batch.fresh:
@@ -159,15 +168,15 @@ def _judged(spec: ModelSpec, batch: Batch, bad_rows: int, outcomes: tuple[Expect
 def _rows(
     staging: Staging, number: int, wanted: npt.NDArray[np.bool_], columns: list[str] | None = None
 ) -> tuple[pd.DataFrame, npt.NDArray[np.int64]]:
-    """The wanted rows of a part, with an index from 0, and their positions in it."""
+    """Return the selected rows of a part, indexed from 0, and their positions in it."""
     table = staging.read_part(number, columns)
     own = [name for name in OWN if name in table.column_names and name != FAULTS]
-    table = taken(table.drop_columns(own), wanted)
+    table = selected_rows(table.drop_columns(own), wanted)
     return table.to_pandas(split_blocks=True), np.flatnonzero(wanted)
 
 
 def _there(staging: Staging, number: int, columns: list[str] | None) -> list[str] | None:
-    """Of some columns those that a part has, and what its rows show by themselves; None for all."""
+    """Return which of some columns a part has, with the column of faults; None for all."""
     if columns is None:
         return None
     wanted = {*columns, FAULTS}
@@ -177,7 +186,7 @@ def _there(staging: Staging, number: int, columns: list[str] | None) -> list[str
 def _without_faults(
     frame: pd.DataFrame, positions: npt.NDArray[np.int64]
 ) -> tuple[pd.DataFrame, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The rows that show no fault by themselves, with an index from 0, their positions, and those of the others."""
+    """Return the rows without a fault, indexed from 0, their positions, and the positions of the others."""
     faults, frame = frame[FAULTS], frame.drop(columns=FAULTS)
     if faults.isna().all():
         return frame, positions, positions[:0]
@@ -188,7 +197,7 @@ def _without_faults(
 def _check_whole(
     checker: Checker, batch: Batch, staging: Staging, candidates: npt.NDArray[np.bool_], bad: _Bad
 ) -> None:
-    """Ask what needs whole columns, a few columns at a time."""
+    """Check the expectations that need whole columns, a few columns at a time."""
     for columns, expectations in checker.columns_of_whole():
         frames, counts = [], []
         for number, span in enumerate(slices(batch.sizes)):
@@ -211,7 +220,7 @@ def _check_whole(
 
 
 def _blamed(bad: _Bad, number: int, span: slice) -> "pa.Table":
-    """The bad rows of a part: position, and the number of the expectation, -1 for what everfit itself expects."""
+    """Return the bad rows of a part: position and number of the expectation, or -1 for everfit's own checks."""
     import pyarrow as pa
 
     named = bad.blamed.get(number, [])
@@ -229,9 +238,9 @@ def _blamed(bad: _Bad, number: int, span: slice) -> "pa.Table":
 def row_reasons(
     spec: ModelSpec, batch: Batch, number: int, *, staging: Staging, faults: "pa.ChunkedArray", status: npt.ArrayLike
 ) -> dict[int, str]:
-    """What each bad row of a part failed, in words, by its position."""
+    """Return the failed expectations of each bad row of a part, by the row's position."""
     suite = read_suite(staging.workspace.read(staging.path("suite.yaml")))
-    words = [in_words(each) for each in applicable_expectations(suite, spec, batch)]
+    words = [describe_expectation(expectation) for expectation in applicable_expectations(suite, spec, batch)]
     found = from_parquet(staging.workspace.read(staging.path(f"{number:05d}.bad.parquet"))).to_pydict()
     conflicts = np.asarray(status) == CONFLICT
     reasons: dict[int, list[str]] = {}
@@ -242,7 +251,7 @@ def row_reasons(
 
 
 def _sample(staging: Staging, batch: Batch) -> pd.DataFrame:
-    """Every k-th of the rows to be checked, so that there are not more than a suite is made from."""
+    """Return every k-th row to check, as many as a suite is inferred from."""
     wanted = fresh(staging.read_matched())
     step = int(np.ceil(max(1, wanted.sum()) / SAMPLE_ROWS))
     frames = []

@@ -1,4 +1,4 @@
-"""The findings of a validation, for people: Great Expectations' own page, and the rows of a table."""
+"""Show a validation to people: as Great Expectations' own page, and as rows of a table."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -17,28 +17,28 @@ if TYPE_CHECKING:
 
 
 def table_rows(validation: Validation) -> list[dict[str, Any]]:
-    """One row for each expectation, those that don't hold first."""
+    """Return one row per expectation, the failed ones first."""
     rows = [
         {
             "expectation": outcome.expectation,
             "holds": "yes" if outcome.passed else "no",
-            "rows not as expected": outcome.unexpected,
-            "found": outcome.observed,
-            "then": "the rows are quarantined" if outcome.strict else "the batch is refused",
+            "unexpected rows": outcome.unexpected,
+            "observed": outcome.observed,
+            "consequence": "the rows are quarantined" if outcome.strict else "the batch is refused",
         }
         for outcome in validation.outcomes
     ]
     return sorted(rows, key=lambda row: row["holds"] == "yes")
 
 
-def html_page(spec: ModelSpec, batch: Batch, validation: Validation, workspace: Workspace) -> str:
-    """Great Expectations' page of a validation; what is not one of its expectations is in the table alone.
+def validation_html(spec: ModelSpec, batch: Batch, validation: Validation, workspace: Workspace) -> str:
+    """Render Great Expectations' page of a validation; everfit's own checks are only in the table.
 
     Args:
-        spec: The model's spec.
-        batch: What was checked.
-        validation: The findings.
-        workspace: Where the suite is that was asked.
+        spec: Spec of the model.
+        batch: The checked batch.
+        validation: Result of the check.
+        workspace: Workspace of the suite.
     """
     import great_expectations as gx
     from great_expectations.core import ExpectationSuiteValidationResult
@@ -49,7 +49,7 @@ def html_page(spec: ModelSpec, batch: Batch, validation: Validation, workspace: 
     staging = Staging(workspace, spec.name, batch.turn_id, batch.round)
     suite = applicable_expectations(read_suite(workspace.read(staging.path("suite.yaml"))), spec, batch)
     results = list(_results(spec, batch, validation, suite))
-    held = sum(bool(result.success) for result in results)
+    successes = sum(bool(result.success) for result in results)
     rendered = ValidationResultsPageRenderer().render(
         ExpectationSuiteValidationResult(
             success=validation.passed,
@@ -58,9 +58,9 @@ def html_page(spec: ModelSpec, batch: Batch, validation: Validation, workspace: 
             suite_parameters={},
             statistics={
                 "evaluated_expectations": len(results),
-                "successful_expectations": held,
-                "unsuccessful_expectations": len(results) - held,
-                "success_percent": 100 * held / len(results) if results else None,
+                "successful_expectations": successes,
+                "unsuccessful_expectations": len(results) - successes,
+                "success_percent": 100 * successes / len(results) if results else None,
             },
             meta={
                 "run_id": RunIdentifier(run_name=batch.turn_id, run_time=batch.window.until),

@@ -135,7 +135,7 @@ def commit(turn: OpenTurn, batch: Batch, validation: Validation) -> None:
     Example:
         >>> everfit.tasks.commit(turn, batch, validation)
     """
-    commit_room.accept(turn.context.spec, batch, validation, turn.context.workspace)
+    commit_room.commit_batch(turn.context.spec, batch, validation, turn.context.workspace)
 
 
 @step("compute")

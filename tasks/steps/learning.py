@@ -55,8 +55,8 @@ def try_candidate(data: TrainingData, candidate: str, warm: Setting | None = Non
     Returns:
         The best setting and its score on validation rows, in the unit of the spec's metric; or why there is none.
     """
-    progress = Progress(data.spec.training.search, candidate).told
-    trial = train.try_candidate(data, candidate, warm, attempt=partial(_try_settings, data), told=progress)
+    progress = Progress(data.spec.training.search, candidate).report
+    trial = train.try_candidate(data, candidate, warm, attempt=partial(_try_settings, data), on_trial=progress)
     outcome = trial.error or f"{trial.metric} {trial.score:.4f} on validation rows"
     logger.info("%s: %s (%.1f s)", candidate, outcome, trial.seconds)
     return trial

@@ -6,7 +6,7 @@ from prefect.artifacts import create_table_artifact
 
 from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.validate import Validation
-from everfit.tasks.data.validation_page import html_page, table_rows
+from everfit.tasks.data.validation_page import table_rows, validation_html
 from everfit.tasks.registry import tracking
 from everfit.tasks.turns.context import Context
 
@@ -17,7 +17,7 @@ def show(context: Context, batch: Batch, validation: Validation) -> None:
         return
     client, spec = context.mlflow, context.spec
     run_id = tracking.turn_run(client, context.settings, spec.name, batch.turn_id)
-    client.log_text(run_id, html_page(spec, batch, validation, context.workspace), "validation.html")
+    client.log_text(run_id, validation_html(spec, batch, validation, context.workspace), "validation.html")
     client.log_dict(run_id, validation.model_dump(mode="json"), "validation.json")
     client.set_terminated(run_id)  # a turn that goes on opens it again
     rows: list[dict[str, Any]] = table_rows(validation)

@@ -1,1 +1,1 @@
-"""Candidates, validation folds, search, and the final fit."""
+"""Search candidates' settings on validation folds, and fit the best candidate."""

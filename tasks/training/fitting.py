@@ -1,4 +1,4 @@
-"""Fit: one candidate on some rows, with one setting; the same rows in the same order give the same model."""
+"""Fit one candidate with one setting; the same rows in the same order give the same model."""
 
 import random
 from datetime import datetime, timedelta
@@ -24,16 +24,19 @@ def fit(spec: ModelSpec, features: list[str], candidate: str, setting: Setting, 
     """Fit a candidate on rows in time order.
 
     Args:
-        spec: Says what is predicted, how rows are weighted, and whether probabilities are calibrated.
-        features: The columns that the model may look at.
-        candidate: Which.
-        setting: Hyperparameters in place of the spec's and the defaults.
-        rows: With features, target and time.
+        spec: Target, row weights and calibration.
+        features: Names of the columns that the model uses.
+        candidate: Name of the candidate, or `package.module:factory`.
+        setting: Hyperparameters that override the spec's and the defaults.
+        rows: Training rows with features, target and time; shape (rows, columns).
+
+    Returns:
+        The fitted pipeline.
     """
-    policy, target = spec.training, target_values(rows[spec.columns.target], spec.task)
-    if is_reference(candidate):  # which may draw from the generators of the process, whatever was drawn before
+    policy, target = spec.training, labels(rows[spec.columns.target], spec.task)
+    if is_reference(candidate):  # it may draw from the process's generators, whose state would otherwise vary
         random.seed(policy.seed)
-        np.random.seed(policy.seed)  # noqa: NPY002 - it is the one that others draw from
+        np.random.seed(policy.seed)  # noqa: NPY002 - a user's estimator may use the global generator
     model = build_pipeline(
         candidate,
         spec.task,
@@ -50,12 +53,12 @@ def fit(spec: ModelSpec, features: list[str], candidate: str, setting: Setting, 
     if kept < len(rows):
         model = _calibrated(model, policy.calibration, rows[features].iloc[kept:], target.iloc[kept:])
     if "n_jobs" in model.steps[-1][1].get_params():
-        model.steps[-1][1].set_params(n_jobs=None)  # a served model answers row by row, and threads cost more than that
+        model.steps[-1][1].set_params(n_jobs=None)  # a served model predicts a few rows, where threads only cost time
     return model
 
 
 def recency_weights(times: pd.Series, half_life: timedelta | None) -> npt.NDArray[np.float64] | None:
-    """Weights that halve with every half-life before the newest row; None if all rows weigh the same."""
+    """Return weights that halve with every half-life before the newest row, or None for equal weights."""
     if half_life is None:
         return None
     age = (times.max() - times) / half_life
@@ -63,17 +66,17 @@ def recency_weights(times: pd.Series, half_life: timedelta | None) -> npt.NDArra
 
 
 def since_of(span: str, until: datetime) -> datetime | None:
-    """Where a span of history that ends at `until` begins; None for all history."""
+    """Return the start of a span of history that ends at `until`, or None for all history."""
     return None if span == "all" else until - parse_duration(span)
 
 
 def _calibrated(model: "Pipeline", method: str, features: pd.DataFrame, target: pd.Series) -> "Pipeline":
-    """The pipeline with its last step calibrated on rows that it was not fitted on."""
+    """Return the pipeline with its last step calibrated on rows that it was not fitted on."""
     from sklearn.calibration import CalibratedClassifierCV
     from sklearn.frozen import FrozenEstimator
     from sklearn.pipeline import Pipeline
 
-    known = target.isin(list(model.classes_))  # of a class that came up only now nothing can be calibrated
+    known = target.isin(list(model.classes_))  # a class that first appears here can't be calibrated
     inner = CalibratedClassifierCV(FrozenEstimator(model.steps[-1][1]), method=method, cv=None)
     inner.fit(model[:-1].transform(features[known]), target[known])
     return Pipeline([*model.steps[:-1], (model.steps[-1][0], inner)])

@@ -1,4 +1,4 @@
-"""Folds: what candidates are fitted on, and the rows that choose among them; in time order wherever there is one."""
+"""Split training rows into folds to fit on and to validate on, in time order if the rows have event times."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -12,9 +12,9 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.statistics.scores import target_values
 
 VALIDATION_SHARE = 0.2
-"""Of the training rows, what one fold validates on."""
+"""Share of the training rows that one fold validates on."""
 FEW_ROWS = 10_000
-"""Below this the rows of one fold are too few to choose by, and trying more costs little."""
+"""With fewer rows, one fold is too small to choose by, and more folds cost little time."""
 _MOST_VALIDATED = 0.5
 _FOLDS_OF_FEW_ROWS = 5
 
@@ -22,31 +22,29 @@ Rows = npt.NDArray[np.intp]
 
 
 def folds_of(spec: ModelSpec, rows: pd.DataFrame) -> list[tuple[Rows, Rows]]:
-    """The folds of training rows: as many as the spec says, or, where it leaves that open, as suit the rows.
+    """Split training rows into as many folds as the spec says, or by default as many as suit the number of rows.
 
     Args:
-        spec: The model's spec.
-        rows: The training rows, in time order.
+        spec: Spec of the model.
+        rows: Training rows in time order.
 
     Returns:
-        Positions to fit on and positions to validate on, by fold.
+        Positions to fit on and positions to validate on, for each fold.
 
     Raises:
-        DataError: there are too few rows for each part to have one.
+        DataError: If a part would have no rows.
     """
-    asked, classes = spec.training.folds, None
+    count, classes = spec.training.folds, None
     if spec.task != "regression":
-        classes = np.asarray(
-            pd.factorize(target_values(rows[spec.columns.target], spec.task), sort=True)[0], dtype=np.intp
-        )
-    if asked is not None:
-        return _cut(spec, len(rows), asked, classes)
+        classes = np.asarray(pd.factorize(labels(rows[spec.columns.target], spec.task), sort=True)[0], dtype=np.intp)
+    if count is not None:
+        return _cut(spec, len(rows), count, classes)
     for folds in range(_FOLDS_OF_FEW_ROWS if len(rows) < FEW_ROWS else 1, 1, -1):
         if len(rows) < 2 * folds:
             continue
-        made = _cut(spec, len(rows), folds, classes)
-        if classes is None or all(np.ptp(classes[part]) > 0 for fold in made for part in fold):
-            return made  # with a class alone neither a model nor a score would be possible
+        split = _cut(spec, len(rows), folds, classes)
+        if classes is None or all(np.ptp(classes[part]) > 0 for fold in split for part in fold):
+            return split  # a part with a single class would allow neither a model nor a score
     return _cut(spec, len(rows), 1, classes)
 
 
@@ -61,14 +59,14 @@ def time_folds(rows: int, folds: int) -> Iterator[tuple[slice, slice]]:
     """Cut rows in time order into folds whose training part grows.
 
     Args:
-        rows: How many there are.
-        folds: How many parts at the end are validated on, one after the other; together at most half of the rows.
+        rows: Number of rows.
+        folds: Number of consecutive validation parts at the end; together they hold at most half of the rows.
 
     Yields:
-        The rows to fit on, and the later ones to validate on.
+        The rows to fit on, and the later rows to validate on.
 
     Raises:
-        DataError: there are too few rows for each part to have one.
+        DataError: If a part would have no rows.
 
     Example:
         >>> [(fitted.stop, scored.start, scored.stop) for fitted, scored in time_folds(100, 2)]
@@ -83,23 +81,23 @@ def time_folds(rows: int, folds: int) -> Iterator[tuple[slice, slice]]:
 
 
 def sampled_folds(rows: int, folds: int, classes: Rows | None, seed: int) -> Iterator[tuple[Rows, Rows]]:
-    """Cut rows without an order in time by a seeded draw: each fold validates on a part, and fits on all others.
+    """Cut rows without event times into random folds: each validates on one part and fits on the others.
 
     Args:
-        rows: How many there are.
-        folds: How many parts; one fold validates on a fifth.
-        classes: Of the rows, each of which goes evenly to all parts; none for a regression.
-        seed: Of the draw.
+        rows: Number of rows.
+        folds: Number of parts; a single fold validates on a fifth.
+        classes: Class of each row, which is spread evenly over the parts, or None for a regression; shape (rows,).
+        seed: Seed of the random order.
 
     Yields:
-        Positions to fit on, and positions to validate on.
+        Positions to fit on and positions to validate on.
 
     Raises:
-        DataError: there are too few rows for each part to have one.
+        DataError: If a part would have no rows.
     """
     parts = folds if folds > 1 else round(1 / VALIDATION_SHARE)
     if rows < 2 * parts:
-        raise DataError(f"{rows} rows are too few for {folds} folds; set training.folds lower, or bring more rows")
+        raise DataError(f"{rows} rows are too few for {folds} folds; set training.folds lower, or provide more rows")
     drawn = np.random.default_rng(seed).permutation(rows)
     if classes is not None:
         drawn = drawn[np.argsort(classes[drawn], kind="stable")]

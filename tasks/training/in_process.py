@@ -1,4 +1,4 @@
-"""Try and fit candidates in this process."""
+"""Try settings and fit candidates in this process."""
 
 import time
 from collections.abc import Iterator
@@ -17,17 +17,20 @@ from everfit.tasks.training.results import Fitted
 from everfit.tasks.training.search import Evaluate, Setting, TimeLimitReached, TuningRequest, TuningTrial, score_setting
 
 
-def try_here(data: TrainingData, asked: TuningRequest, seconds: float) -> TuningTrial:
+def try_in_process(data: TrainingData, request: TuningRequest, seconds: float) -> TuningTrial:
     """Try one setting in this process; see `try_setting`."""
     deadline = time.perf_counter() + seconds
     rows = data.training_rows(data.split.training)
     better = metric(data.spec.metric, data.spec.task).greater_is_better
-    evaluate = _evaluation(data, asked.candidate, rows, deadline)
-    return score_setting(asked, evaluate, greater_is_better=better, deadline=deadline)
+    evaluate = _evaluation(data, request.candidate, rows, deadline)
+    return score_setting(request, evaluate, greater_is_better=better, deadline=deadline)
 
 
 def _evaluation(data: TrainingData, candidate: str, rows: pd.DataFrame, deadline: float) -> Evaluate:
-    """Scores a setting on the folds: each fits on rows of the setting's span alone, and validates on the same rows."""
+    """Return a function that scores a setting on every fold.
+
+    Each fold fits on the rows within the setting's span, and validates on the same rows for every setting.
+    """
     spec, names = data.spec, data.spec.columns
     classes = class_list(rows[names.target], spec.task)
     scored, folds = metric(spec.metric, spec.task), folds_of(spec, rows)
@@ -41,20 +44,20 @@ def _evaluation(data: TrainingData, candidate: str, rows: pd.DataFrame, deadline
             if since is not None:
                 earlier = earlier[earlier[names.time] >= since]
             model = fit(spec, data.features, candidate, setting, earlier)
-            said = model_scores(model, later[data.features], classes, spec.task)
-            yield scored.score(class_indices(later[names.target], classes, spec.task), said)
+            predicted = model_scores(model, later[data.features], classes, spec.task)
+            yield scored.score(class_indices(later[names.target], classes, spec.task), predicted)
 
     return scores
 
 
-def fit_here(data: TrainingData, candidate: str, window: Window, path: str, setting: Setting) -> Fitted:
+def fit_in_process(data: TrainingData, candidate: str, window: Window, path: str, setting: Setting) -> Fitted:
     """Fit a candidate in this process; see `fit_on`."""
     since = since_of(setting.span, window.until)
     if since is not None and (window.since is None or window.since < since):
         window = window.model_copy(update={"since": since})
     rows = data.training_rows(window)
     content = dump_model(fit(data.spec, data.features, candidate, setting, rows))
-    trusted_types(content)  # what could not be loaded later is refused now
+    trusted_types(content)  # refuse now a model that could not be loaded later
     data.workspace.write(path, content)
     return Fitted(
         candidate=candidate,
@@ -68,7 +71,7 @@ def fit_here(data: TrainingData, candidate: str, window: Window, path: str, sett
 
 
 def _threshold(data: TrainingData, candidate: str, setting: Setting, rows: pd.DataFrame) -> float | None:
-    """The threshold that is worth most on the last rows, of a model fitted on the earlier ones."""
+    """Return the most valuable threshold on the last rows, for a model fitted on the earlier ones."""
     value, target = data.spec.training.business_value, data.spec.columns.target
     if value is None or value.function is not None:
         return None
@@ -77,5 +80,5 @@ def _threshold(data: TrainingData, candidate: str, setting: Setting, rows: pd.Da
     model = fit(data.spec, data.features, candidate, setting, rows.iloc[fitted])
     classes = class_list(rows[target], data.spec.task)
     later = rows.iloc[validated]
-    said = model_scores(model, later[data.features], classes, data.spec.task)
-    return best_threshold(value, class_indices(later[target], classes, data.spec.task), said)
+    predicted = model_scores(model, later[data.features], classes, data.spec.task)
+    return best_threshold(value, class_indices(later[target], classes, data.spec.task), predicted)

@@ -1,4 +1,4 @@
-"""The candidates: scikit-learn pipelines that carry their own preprocessing, so that it ships inside the model."""
+"""Build the candidates: scikit-learn pipelines that include their preprocessing, so that it ships with the model."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 MAX_CATEGORIES = 200
-"""Categories of a column that are kept apart; the rarer ones are taken together."""
+"""Number of categories that a column keeps apart; rarer ones are merged."""
 
 SPACES: dict[str, dict[str, Space]] = {
     "hist_gradient_boosting": {
@@ -35,15 +35,15 @@ SPACES: dict[str, dict[str, Space]] = {
     "logistic_regression": {"C": Space(low=1e-3, high=100.0, log=True)},
     "ridge": {"alpha": Space(low=1e-2, high=1e4, log=True)},
 }
-"""What is searched of each candidate, unless the spec says otherwise."""
+"""Search space of each candidate, unless the spec gives another."""
 
 IF_FEW_ROWS: dict[str, tuple[dict[str, Any], ...]] = {
     "hist_gradient_boosting": ({"learning_rate": 0.06, "max_leaf_nodes": 8}, {"categorical_features": None}),
     "random_forest": ({"min_samples_leaf": 5},),
 }
-"""What is tried beside the defaults where there are few rows: small trees, which learn less by heart.
+"""Settings that are also tried if there are few rows: small trees, which overfit less.
 
-Of categories trees may take any together, which needs many rows of each; or they are split as if they were numbers.
+Trees may group categories in any way, which needs many rows of each, or split them as if they were numbers.
 """
 
 
@@ -56,19 +56,22 @@ def build_pipeline(
     parameters: Mapping[str, Any] | None = None,
     class_weight: str | None = None,
 ) -> "Pipeline":
-    """An unfitted pipeline for a candidate.
+    """Build an unfitted pipeline for a candidate.
 
     Args:
         candidate: One of `everfit.blocks.training.CANDIDATES`, or `package.module:factory`.
-        task: The kind of target.
-        features: Rows that tell the columns' kinds; shape (rows, features).
-        seed: Of the estimator.
-        parameters: Hyperparameters in place of the defaults.
-        class_weight: `balanced`, or none.
+        task: Kind of prediction.
+        features: Rows that show the columns' types; shape (rows, features).
+        seed: Seed of the estimator.
+        parameters: Hyperparameters that override the defaults.
+        class_weight: `balanced`, or None.
+
+    Returns:
+        The pipeline.
 
     Raises:
-        DataError: a feature is neither a number nor text.
-        TrainingError: the factory can't be called, or there is no such hyperparameter.
+        DataError: If a feature is neither a number nor text.
+        TrainingError: If the factory can't be called, or a hyperparameter is unknown.
     """
     from sklearn.pipeline import Pipeline
 
@@ -77,12 +80,12 @@ def build_pipeline(
     for name in texts:
         if not pd.api.types.is_string_dtype(features[name].dtype):
             raise DataError(
-                f"feature {name!r} is a {features[name].dtype}, neither number nor text; "
-                f"make features of it in the source, or put it under columns.ignore"
+                f"feature {name!r} has the type {features[name].dtype}, which is neither number nor text; "
+                f"convert it in the source, or list it under columns.ignore"
             )
-    given = dict(parameters or {})
+    overrides = dict(parameters or {})
     if is_reference(candidate):
-        estimator = _call(candidate, given)
+        estimator = _call(candidate, overrides)
         if isinstance(estimator, Pipeline):
             return _set(estimator, candidate, seed, None)
         allows_missing = estimator.__sklearn_tags__().input_tags.allow_nan
@@ -90,7 +93,7 @@ def build_pipeline(
         return Pipeline([("columns", columns), ("estimator", _set(estimator, candidate, seed, class_weight))])
     estimator, columns = _BUILDERS[candidate](task, numeric, texts)
     try:
-        estimator.set_params(**given)
+        estimator.set_params(**overrides)
     except ValueError as error:
         raise TrainingError(f"{candidate}: {str(error).splitlines()[0]}") from error
     return Pipeline([("columns", columns), ("estimator", _set(estimator, candidate, seed, class_weight))])
@@ -106,19 +109,19 @@ def _call(candidate: str, parameters: Mapping[str, Any]) -> "BaseEstimator":
 
 
 def _set(estimator: "BaseEstimator", candidate: str, seed: int, class_weight: str | None) -> "BaseEstimator":
-    """The estimator with the turn's seed and class weights, where it has use for them."""
-    known = estimator.get_params()
-    if "random_state" in known and known["random_state"] is None:
+    """Set the turn's seed and class weights on an estimator that takes them."""
+    defaults = estimator.get_params()
+    if "random_state" in defaults and defaults["random_state"] is None:
         estimator.set_params(random_state=seed)
     if class_weight is not None:
-        if "class_weight" not in known:
-            raise TrainingError(f"{candidate}: {type(estimator).__name__} has no class_weight; take it out of training")
+        if "class_weight" not in defaults:
+            raise TrainingError(f"{candidate}: {type(estimator).__name__} has no class_weight; remove it from training")
         estimator.set_params(class_weight=class_weight)
     return estimator
 
 
 def _coded_columns(numeric: Sequence[str], texts: Sequence[str]) -> "ColumnTransformer":
-    """For trees: categories as numbers, first; missing values as they are, and an unknown category is one."""
+    """Encode columns for trees: categories come first as numbers, and missing or unknown values stay missing."""
     from sklearn.compose import ColumnTransformer
     from sklearn.preprocessing import OrdinalEncoder
 
@@ -173,7 +176,7 @@ def _random_forest(
 
 
 def _logistic_regression(
-    task: TaskKind,  # noqa: ARG001 - as of all builders
+    task: TaskKind,  # noqa: ARG001 - every builder has the same parameters
     numeric: Sequence[str],
     texts: Sequence[str],
 ) -> "tuple[BaseEstimator, ColumnTransformer]":
@@ -183,7 +186,7 @@ def _logistic_regression(
 
 
 def _ridge(
-    task: TaskKind,  # noqa: ARG001 - as of all builders
+    task: TaskKind,  # noqa: ARG001 - every builder has the same parameters
     numeric: Sequence[str],
     texts: Sequence[str],
 ) -> "tuple[BaseEstimator, ColumnTransformer]":

@@ -1,4 +1,4 @@
-"""How far a search has come: a line in the terminal, and a progress artifact in the Prefect UI."""
+"""Report the progress of a search: as log lines, and as a progress artifact in the Prefect UI."""
 
 import logging
 from uuid import UUID
@@ -13,29 +13,34 @@ logger = logging.getLogger("everfit.training")
 
 
 class Progress:
-    """Tells of one candidate's search; where nothing is searched, of nothing.
+    """Reports one candidate's search, or nothing if no settings are searched.
 
     Args:
-        policy: Says how many settings are tried.
-        candidate: Whose.
+        policy: Number of settings to try.
+        candidate: Name of the candidate.
     """
 
     def __init__(self, policy: SearchPolicy, candidate: str) -> None:
         self.policy, self.candidate = policy, candidate
         self.artifact: UUID | None = None
 
-    def told(self, number: int, tried: TuningTrial) -> None:
-        """Tell of a try that has ended."""
+    def report(self, number: int, trial: TuningTrial) -> None:
+        """Report a trial that has ended.
+
+        Args:
+            number: Number of the trial, from 0 on.
+            trial: Its result.
+        """
         if not self.policy.on:
             return
-        outcome = "given up early" if tried.pruned else tried.error or f"{tried.score:.4f}"
-        in_all = max(self.policy.trials, number + 1)  # more where more settings come first than are searched
-        logger.info("search    %s %d/%d: %s", self.candidate, number + 1, in_all, outcome)
+        outcome = "pruned" if trial.pruned else trial.error or f"{trial.score:.4f}"
+        total = max(self.policy.trials, number + 1)  # the first settings may outnumber the searched ones
+        logger.info("search    %s %d/%d: %s", self.candidate, number + 1, total, outcome)
         if TaskRunContext.get() is None:
             return
-        done = 100.0 * (number + 1) / in_all
+        done = 100.0 * (number + 1) / total
         if self.artifact is None:
-            found = create_progress_artifact(done, description=f"Search of {self.candidate}")
-            self.artifact = found if isinstance(found, UUID) else None
+            artifact = create_progress_artifact(done, description=f"Search of {self.candidate}")
+            self.artifact = artifact if isinstance(artifact, UUID) else None
         else:
             update_progress_artifact(self.artifact, done)

@@ -1,4 +1,4 @@
-"""What training leaves: how each candidate did, and the fitted model."""
+"""Results of training: the score of each candidate, and the fitted model."""
 
 from typing import TYPE_CHECKING
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class CandidateResult(Record):
-    """How a candidate did on validation rows later than those it was fitted on."""
+    """Score of a candidate on validation rows that are later than the rows it was fitted on."""
 
     candidate: str
     metric: str
-    score: float | None = Field(description="Of its best setting on the validation rows; None when it failed.")
+    score: float | None = Field(description="Validation score of its best setting; None if it failed.")
     rows: int
     seconds: float
     error: str = ""
@@ -28,7 +28,7 @@ class CandidateResult(Record):
 
 
 class Fitted(Record):
-    """A fitted pipeline, kept in the workspace until it is in the registry."""
+    """A fitted pipeline, kept in the workspace until it is registered."""
 
     candidate: str
     path: str
@@ -36,9 +36,9 @@ class Fitted(Record):
     trained_on: Sample | Window
     features: tuple[str, ...]
     setting: Setting = Field(default_factory=Setting)
-    threshold: float | None = Field(default=None, description="Best in value on later rows; None without a value.")
+    threshold: float | None = Field(default=None, description="Most valuable threshold; None without business_value.")
 
 
 def read_model(fitted: Fitted, workspace: Workspace) -> "Pipeline":
-    """The pipeline that a step before has fitted."""
+    """Load the pipeline that an earlier step has fitted."""
     return load_model(workspace.read(fitted.path))

@@ -1,4 +1,4 @@
-"""Train: try the candidates on time-ordered folds of the training rows, choose, and fit the best on all of them."""
+"""Train: try the candidates on folds of the training rows, rank them, and fit the best one on all rows."""
 
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -15,7 +15,7 @@ from everfit.tasks.data.split import TrainingData
 from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.training import isolated
 from everfit.tasks.training.folds import FEW_ROWS, folds_of
-from everfit.tasks.training.in_process import fit_here, try_here
+from everfit.tasks.training.in_process import fit_in_process, try_in_process
 from everfit.tasks.training.pipelines import IF_FEW_ROWS, SPACES
 from everfit.tasks.training.results import CandidateResult, Fitted
 from everfit.tasks.training.search import Attempt, Search, Setting, TuningRequest, TuningTrial, best_of
@@ -29,34 +29,37 @@ def try_candidate(
     warm: Setting | None = None,
     *,
     attempt: Attempt | None = None,
-    told: OnTrial | None = None,
+    on_trial: OnTrial | None = None,
 ) -> CandidateResult:
     """Try a candidate's settings: fit each on earlier training rows and score it on later ones.
 
-    A candidate that fails ends with its reason; it does not end the turn.
+    A candidate that fails returns its error and does not end the turn.
 
     Args:
-        data: The turn's rows.
-        candidate: Which.
-        warm: What did best in the last turn.
-        attempt: Tries settings by `try_setting`, wherever it likes; by default here, one by one.
-        told: Called after each setting with its number and outcome.
+        data: Rows of the turn.
+        candidate: Name of the candidate, or `package.module:factory`.
+        warm: Best setting of the last turn.
+        attempt: Function that tries settings by `try_setting`, wherever it likes; by default here, one by one.
+        on_trial: Function to call after each setting with its number and result.
+
+    Returns:
+        The candidate's score, best setting and all trials.
 
     Raises:
-        DataError: there are no training rows, or no two classes among them.
+        DataError: If there are no training rows, or fewer than two classes among them.
     """
     spec, policy = data.spec, data.spec.training
     rows = data.training_rows(data.split.training)
     started = time.perf_counter()
     better = metric(spec.metric, spec.task).greater_is_better
     spans = ["all" if span is None else format_duration(span) for span in policy.spans]
-    given = policy.parameters.get(candidate, {})
+    overrides = policy.parameters.get(candidate, {})
     first = [Setting(span=span) for span in spans]
     first += [Setting(parameters=other, span=spans[0]) for other in _if_few_rows(data, candidate, rows)]
     if warm is not None and warm.span in spans and warm not in first:
         first.append(warm)
     space = policy.search.spaces.get(candidate, SPACES.get(candidate, {}))
-    space = {name: each for name, each in space.items() if name not in given}
+    space = {name: values for name, values in space.items() if name not in overrides}
     search = Search(
         candidate=candidate,
         policy=policy.search,
@@ -69,7 +72,7 @@ def try_candidate(
         deadline=started + policy.time_limit.total_seconds(),
     )
     try:
-        tries = search.run(attempt or partial(one_by_one, data), told)
+        tries = search.run(attempt or partial(one_by_one, data), on_trial)
     finally:
         if is_reference(candidate):
             isolated.end_processes(candidate)
@@ -87,7 +90,7 @@ def try_candidate(
 
 
 def _if_few_rows(data: TrainingData, candidate: str, rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Parameters that are tried beside the defaults where there are few rows, but for those that the spec has set."""
+    """Yield the settings to try if there are few rows, except those that the spec overrides."""
     texts = any(not pd.api.types.is_numeric_dtype(rows[name].dtype) for name in data.features)
     for parameters in IF_FEW_ROWS.get(candidate, ()) if len(rows) < FEW_ROWS else ():
         for_texts = "categorical_features" in parameters
@@ -97,65 +100,77 @@ def _if_few_rows(data: TrainingData, candidate: str, rows: pd.DataFrame) -> Iter
 
 def one_by_one(data: TrainingData, settings: Sequence[TuningRequest], deadline: float) -> Generator[TuningTrial]:
     """Try settings in this thread."""
-    for asked in settings:
-        yield try_setting(data, asked, deadline - time.perf_counter())
+    for request in settings:
+        yield try_setting(data, request, deadline - time.perf_counter())
 
 
-def try_setting(data: TrainingData, asked: TuningRequest, seconds: float) -> TuningTrial:
-    """Try one setting on all folds; the same setting of the same rows scores the same wherever it is tried.
+def try_setting(data: TrainingData, request: TuningRequest, seconds: float) -> TuningTrial:
+    """Try one setting on all folds; the same setting on the same rows always scores the same.
 
-    The user's own candidate runs in a process of its own, which is ended when it takes too long.
+    A user's own candidate runs in a separate process, which is ended if it takes too long.
 
     Args:
-        data: The turn's rows.
-        asked: The setting.
-        seconds: That it may take.
+        data: Rows of the turn.
+        request: The setting to try.
+        seconds: Time limit, in seconds.
+
+    Returns:
+        The result of the setting.
 
     Raises:
-        DataError: there are no training rows, or no two classes among them.
+        DataError: If there are no training rows, or fewer than two classes among them.
     """
-    if not is_reference(asked.candidate):
-        return try_here(data, asked, seconds)
+    if not is_reference(request.candidate):
+        return try_in_process(data, request, seconds)
     started = time.perf_counter()
     try:
-        return isolated.try_setting(data, asked, seconds)
+        return isolated.try_isolated(data, request, seconds)
     except EverfitError as error:
         spent = round(time.perf_counter() - started, 3)
-        return TuningTrial(setting=asked.setting, score=None, seconds=spent, error=str(error))
+        return TuningTrial(setting=request.setting, score=None, seconds=spent, error=str(error))
 
 
-def ranked(trials: Sequence[CandidateResult]) -> list[CandidateResult]:
-    """The candidates that could be trained, the best first; of equals the one listed first.
+def ranked(results: Sequence[CandidateResult]) -> list[CandidateResult]:
+    """Return the candidates that could be trained, the best first; equals keep their order.
 
     Raises:
-        TrainingError: every candidate failed.
+        TrainingError: If every candidate failed.
     """
-    scored = [trial for trial in trials if trial.score is not None]
+    scored = [result for result in results if result.score is not None]
     if not scored:
-        told = "; ".join(f"{trial.candidate}: {trial.error}" for trial in trials)
-        raise TrainingError(f"no candidate could be trained: {told}")
+        errors = "; ".join(f"{result.candidate}: {result.error}" for result in results)
+        raise TrainingError(f"no candidate could be trained: {errors}")
     sign = -1 if metric(scored[0].metric).greater_is_better else 1
-    return sorted(scored, key=lambda trial: sign * (trial.score or 0.0))
+    return sorted(scored, key=lambda result: sign * (result.score or 0.0))
 
 
-def fit_best(data: TrainingData, trials: Sequence[CandidateResult], window: Window, path: str) -> Fitted:
-    """Fit the candidate that did best on all rows of a window; the next best when that one fails now.
+def fit_best(data: TrainingData, results: Sequence[CandidateResult], window: Window, path: str) -> Fitted:
+    """Fit the best candidate on all rows of a window, or the next best if that fails.
+
+    Args:
+        data: Rows of the turn.
+        results: Results of the candidates.
+        window: Span of event time to fit on.
+        path: Path in the workspace for the fitted pipeline.
+
+    Returns:
+        The fitted pipeline.
 
     Raises:
-        TrainingError: none could be fitted.
+        TrainingError: If no candidate could be fitted.
     """
     failures = []
-    for trial in ranked(trials):
+    for result in ranked(results):
         try:
-            return fit_on(data, trial.candidate, window, path, trial.setting)
-        except Exception as problem:  # noqa: BLE001 - an estimator may raise anything; the last one's reason is told
-            failures.append(f"{trial.candidate}: {type(problem).__name__}: {problem}")
+            return fit_on(data, result.candidate, window, path, result.setting)
+        except Exception as problem:  # noqa: BLE001 - an estimator may raise anything; the next candidate is tried
+            failures.append(f"{result.candidate}: {type(problem).__name__}: {problem}")
     raise TrainingError(f"no candidate could be fitted on {window}: {'; '.join(failures)}")
 
 
 def fit_on(data: TrainingData, candidate: str, window: Window, path: str, setting: Setting | None = None) -> Fitted:
-    """Fit a candidate on all rows of a window, as far back as its setting's span goes, and keep it at `path`."""
+    """Fit a candidate on the rows of a window within its setting's span, and keep the pipeline at `path`."""
     setting = setting or Setting()
     if is_reference(candidate):
-        return isolated.fit_on(data, candidate, window, path, setting)
-    return fit_here(data, candidate, window, path, setting)
+        return isolated.fit_isolated(data, candidate, window, path, setting)
+    return fit_in_process(data, candidate, window, path, setting)

@@ -72,7 +72,7 @@ def suite() -> list[dict[str, object]]:
 def everfit(path: Path, folder: Path) -> dict[str, float]:
     """The three steps of a turn."""
     from everfit.blocks.spec import ModelSpec
-    from everfit.tasks.data.commit import accept
+    from everfit.tasks.data.commit import commit_batch
     from everfit.tasks.data.ingest import ingest
     from everfit.tasks.data.validate import validate
     from everfit.tasks.storage.workspace import Workspace
@@ -90,7 +90,7 @@ def everfit(path: Path, folder: Path) -> dict[str, float]:
     marks.append(time.perf_counter())
     validation = validate(spec, batch, workspace)
     marks.append(time.perf_counter())
-    accept(spec, batch, validation, workspace)
+    commit_batch(spec, batch, validation, workspace)
     marks.append(time.perf_counter())
     spent.append(time.process_time())
     assert validation.passed, validation.reasons

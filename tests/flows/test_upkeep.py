@@ -11,7 +11,7 @@ from support.turns import sales
 
 from everfit.flows.upkeep_flow import upkeep
 from everfit.tasks.batch.trace import _version
-from everfit.tasks.data.commit import accept
+from everfit.tasks.data.commit import commit_batch
 from everfit.tasks.data.ingest import ingest
 from everfit.tasks.data.validate import validate
 from everfit.tasks.registry import model_registry
@@ -141,7 +141,7 @@ def test_a_turn_that_has_compared_its_rows_before_takes_each_of_them_once(story:
 
     assert tidy(story)[1]["rows"]["dataset"] > 0
     validation = validate(story.spec, batch, story.workspace)
-    accept(story.spec, batch, validation, story.workspace)
+    commit_batch(story.spec, batch, validation, story.workspace)
 
     found = story.dataset()
     assert found["id"].is_unique

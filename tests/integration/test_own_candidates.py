@@ -10,7 +10,7 @@ from support.training import a_spec, data_of, rows_of
 
 from everfit.blocks.errors import ModelError, TrainingError
 from everfit.tasks.models.trusted_nodes import TRUSTED_VARIABLE
-from everfit.tasks.training.in_process import try_here
+from everfit.tasks.training.in_process import try_in_process
 from everfit.tasks.training.results import read_model
 from everfit.tasks.training.search import Setting, TuningRequest
 from everfit.tasks.training.train import fit_best, fit_on, try_candidate
@@ -85,7 +85,7 @@ def test_a_users_own_candidate_is_tried_like_any_other(factories: str, tmp_path:
 def test_a_users_candidate_that_fails_says_why(factory: str, reason: str, factories: str, tmp_path: Path) -> None:
     name = f"{factories}:{factory}"
     data = data_of(a_spec(training={"candidates": [name]}), rows_of(), tmp_path)
-    tried = try_here(data, TuningRequest(candidate=name, number=1, setting=Setting()), 60.0)
+    tried = try_in_process(data, TuningRequest(candidate=name, number=1, setting=Setting()), 60.0)
     assert tried.score is None
     assert reason in tried.error
 

@@ -12,8 +12,8 @@ from support.turns import Loop, sales
 
 from everfit.blocks.errors import SourceError, WorkspaceError
 from everfit.blocks.settings import Settings
-from everfit.tasks.data.commit import accept
-from everfit.tasks.data.ingest import ingest, read_marks
+from everfit.tasks.data.commit import commit_batch
+from everfit.tasks.data.ingest import ingest, read_file_states
 from everfit.tasks.data.validate import validate
 from everfit.tasks.sources.arrivals import Announced, arrival, source_content
 from everfit.tasks.storage.tables import Table
@@ -57,7 +57,7 @@ def test_turns_and_writers_at_once_on_s3(tmp_path: Path):
     def run(name: str) -> None:
         try:
             batch = ingest(loop.spec, MARCH, name, loop.workspace)
-            accept(loop.spec, batch, validate(loop.spec, batch, loop.workspace), loop.workspace)
+            commit_batch(loop.spec, batch, validate(loop.spec, batch, loop.workspace), loop.workspace)
         except BaseException as error:  # noqa: BLE001
             failures.append(error)
 
@@ -82,14 +82,18 @@ def test_files_of_a_source_on_s3_are_read_once(tmp_path: Path, store: str):
 
     first, _ = loop.turn(FEBRUARY)
     client.put_object(Bucket="models", Key="sales/c.csv", Body=sales(10, first=200).to_csv(index=False).encode())
-    told = arrival("sales", source_content(loop.spec, MARCH), Announced(), read_marks(loop.spec, loop.workspace), MARCH)
+    told = arrival(
+        "sales", source_content(loop.spec, MARCH), Announced(), read_file_states(loop.spec, loop.workspace), MARCH
+    )
     second, _ = loop.turn(MARCH)
 
     assert (first.new, second.read, second.new) == (200, 10, 10)
     assert told is not None
     assert told.new == ("models/sales/c.csv",)  # watching lists by boto3 what reading lists by s3fs
     assert (
-        arrival("sales", source_content(loop.spec, MARCH), Announced(), read_marks(loop.spec, loop.workspace), MARCH)
+        arrival(
+            "sales", source_content(loop.spec, MARCH), Announced(), read_file_states(loop.spec, loop.workspace), MARCH
+        )
         is None
     )
     client.close()
@@ -123,13 +127,13 @@ def test_a_store_that_is_cut_off_in_mid_write_leaves_nothing_half_done(tmp_path:
         broken.setattr(Table, "append", cut_off)
         broken.setenv("AWS_MAX_ATTEMPTS", "1")
         with pytest.raises(Exception, match=r".+") as told:
-            accept(loop.spec, batch, validation, loop.workspace)
+            commit_batch(loop.spec, batch, validation, loop.workspace)
     assert isinstance(told.value, (WorkspaceError, OSError))
 
     store.start()
     loop.workspace = Workspace("s3://models/cut")
     again = ingest(loop.spec, MARCH, "cut", loop.workspace)
-    accept(loop.spec, again, validate(loop.spec, again, loop.workspace), loop.workspace)
+    commit_batch(loop.spec, again, validate(loop.spec, again, loop.workspace), loop.workspace)
 
     assert again == batch
     assert list(loop.dataset()["id"]) == [number for number in range(300) if number != 250]

@@ -12,7 +12,7 @@ from support.turns import Loop, sales
 from everfit.blocks.settings import Settings
 from everfit.tasks.core.records import ModelVersion, Snapshot, Trigger, Window
 from everfit.tasks.core.spec_loading import load_spec
-from everfit.tasks.data.commit import accept, take_snapshot
+from everfit.tasks.data.commit import commit_batch, take_snapshot
 from everfit.tasks.data.ingest import ingest
 from everfit.tasks.data.validate import validate
 from everfit.tasks.registry import model_registry
@@ -87,7 +87,7 @@ class Story(Loop):
     def finish(self, turn_id: str, until: datetime) -> None:
         """The turn is taken up again."""
         batch = ingest(self.spec, until, turn_id, self.workspace)
-        accept(self.spec, batch, validate(self.spec, batch, self.workspace), self.workspace)
+        commit_batch(self.spec, batch, validate(self.spec, batch, self.workspace), self.workspace)
 
     def age(self, span: timedelta) -> None:
         age_tables(Path(self.workspace.uri) / "sales", span)

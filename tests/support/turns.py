@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.data.commit import accept
+from everfit.tasks.data.commit import commit_batch
 from everfit.tasks.data.ingest import Batch, ingest
 from everfit.tasks.data.validate import Validation, validate
 from everfit.tasks.storage.workspace import Workspace
@@ -43,7 +43,7 @@ class Loop:
         before, aside = self.count("dataset"), self.count("quarantine")
         batch = ingest(self.spec, until, turn_id, self.workspace)
         validation = validate(self.spec, batch, self.workspace)
-        accept(self.spec, batch, validation, self.workspace)
+        commit_batch(self.spec, batch, validation, self.workspace)
         assert batch.read == batch.new + batch.changed + batch.duplicates
         assert batch.read == validation.accepted + validation.quarantined + batch.duplicates
         taken = self.count("dataset") - before

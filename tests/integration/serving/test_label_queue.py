@@ -14,7 +14,7 @@ from everfit.blocks.settings import Settings
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.batch import label_queue, manual_files
 from everfit.tasks.core.records import Window
-from everfit.tasks.data.commit import accept
+from everfit.tasks.data.commit import commit_batch
 from everfit.tasks.data.ingest import ingest
 from everfit.tasks.data.validate import validate
 from everfit.tasks.predictions import label_files, labels
@@ -169,7 +169,7 @@ def test_a_file_that_is_wrong_changes_nothing(context: Context, tmp_path: Path, 
 def test_what_people_have_said_is_in_the_next_training_set(context: Context, rows: pd.DataFrame) -> None:
     def turn(name: str) -> Any:
         batch = ingest(context.spec, datetime.now(UTC), name, context.workspace)
-        accept(context.spec, batch, validate(context.spec, batch, context.workspace), context.workspace)
+        commit_batch(context.spec, batch, validate(context.spec, batch, context.workspace), context.workspace)
         return batch
 
     def dataset() -> pd.DataFrame:

@@ -11,7 +11,7 @@ from support.turns import Loop, sales
 
 from everfit.blocks.errors import DataError, SourceError
 from everfit.tasks.data import commit as accepting
-from everfit.tasks.data.commit import accept
+from everfit.tasks.data.commit import commit_batch
 from everfit.tasks.data.ingest import ingest
 from everfit.tasks.data.validate import validate
 from everfit.tasks.storage.tables import Table
@@ -306,7 +306,7 @@ def test_killed_between_any_two_writes_and_run_again_all_is_as_if_undisturbed(
         with pytest.raises(Died):
             loop.turn(MARCH)
     batch = ingest(loop.spec, MARCH, "turn-2024030100", loop.workspace)
-    accept(loop.spec, batch, validate(loop.spec, batch, loop.workspace), loop.workspace)
+    commit_batch(loop.spec, batch, validate(loop.spec, batch, loop.workspace), loop.workspace)
 
     assert sorted(loop.dataset()["id"]) == [number for number in range(500) if number != 307]
     assert loop.dataset()["y"].iloc[10:21].eq(4.0).all()
@@ -329,7 +329,7 @@ def test_a_turn_that_died_before_another_took_its_rows_takes_none_of_them_again(
     checked = validate(loop.spec, staged, loop.workspace)
     loop.turn(FEBRUARY, "other")
 
-    accept(loop.spec, staged, checked, loop.workspace)
+    commit_batch(loop.spec, staged, checked, loop.workspace)
 
     assert list(loop.dataset()["id"]) == list(range(100))
 
@@ -348,7 +348,7 @@ def test_processes_that_take_in_the_same_window_at_once_take_each_row_once(loop:
             batch = ingest(loop.spec, MARCH, name, loop.workspace)
             checked = validate(loop.spec, batch, loop.workspace)
             ready.wait(30)
-            accept(loop.spec, batch, checked, loop.workspace)
+            commit_batch(loop.spec, batch, checked, loop.workspace)
         except BaseException as error:  # noqa: BLE001
             failures.append(error)
 

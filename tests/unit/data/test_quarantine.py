@@ -8,7 +8,7 @@ from support.turns import Loop, sales
 
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.data.ingest import Batch
-from everfit.tasks.data.quarantine import discard, open_rows, piles
+from everfit.tasks.data.quarantine import discard, open_rows, quarantine_groups
 from everfit.tasks.data.quarantine_acceptance import accept_rows
 from everfit.tasks.data.validate import Validation, validate
 from everfit.tasks.storage.workspace import Workspace
@@ -35,7 +35,7 @@ def loop(tmp_path: Path) -> Loop:
 
 
 def test_rows_lie_by_reason_with_samples_and_where_they_came_from(loop: Loop):
-    (pile,) = piles("sales", loop.workspace)
+    (pile,) = quarantine_groups("sales", loop.workspace)
 
     assert (pile.rows, pile.batch_refused, pile.turns) == (3, False, ("turn-2024020100",))
     assert pile.reason.startswith(f"{BOUND}(column=price")
@@ -50,12 +50,12 @@ def test_what_is_listed_for_a_reason_is_what_is_settled_for_it(tmp_path: Path):
     rows.loc[:49, "price"] = 150.0
     loop.write("sales.csv", rows)
     loop.turn(FEBRUARY)
-    listed = piles("sales", loop.workspace)
+    listed = quarantine_groups("sales", loop.workspace)
 
     assert [pile.rows for pile in listed] == [50, 50]
     for reason in ("", BOUND, *(pile.reason for pile in listed), "of the batch", "of something else"):
         for turn in (None, *listed[0].turns, "another"):
-            shown = piles("sales", loop.workspace, reason=reason, turn_id=turn)
+            shown = quarantine_groups("sales", loop.workspace, reason=reason, turn_id=turn)
             assert sum(pile.rows for pile in shown) == len(
                 open_rows(loop.workspace.table("sales", "quarantine"), reason, turn)
             )
@@ -73,7 +73,7 @@ def test_once_the_suite_was_mended_good_rows_are_released_and_bad_ones_stay(loop
     assert (again.rows, again.released) == (1, 0)
     assert loop.count("dataset") == 99
     assert loop.dataset().loc[3, "price"] == 150.0
-    (pile,) = piles("sales", loop.workspace)
+    (pile,) = quarantine_groups("sales", loop.workspace)
     assert pile.rows == 1
 
 
@@ -88,7 +88,7 @@ def test_what_was_discarded_is_not_quarantined_again(loop: Loop):
     batch, _ = loop.turn(MARCH)
 
     assert (batch.new, batch.duplicates) == (1, 100)
-    assert not piles("sales", loop.workspace)
+    assert not quarantine_groups("sales", loop.workspace)
     assert set(loop.quarantine()["_resolved_by"]) == {"person:ann"}
 
 
@@ -109,4 +109,4 @@ def test_a_release_that_another_turn_comes_before_loses_no_row(
 
     assert (released.rows, released.released) == (3, 3)
     assert list(loop.dataset()["id"]) == list(range(110))
-    assert not piles("sales", loop.workspace)
+    assert not quarantine_groups("sales", loop.workspace)
