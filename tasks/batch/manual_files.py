@@ -16,7 +16,7 @@ from everfit.tasks.batch.scoring import ScoringResult, require_champion, score_c
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import labels, prediction_log
 from everfit.tasks.predictions.labels import RecordedLabels
-from everfit.tasks.scoring.scorer import ScoringBatch
+from everfit.tasks.scoring.batch_scoring import ScoringBatch
 from everfit.tasks.sources import FAULTS, read_source
 from everfit.tasks.storage.tables import row_keys
 from everfit.tasks.turns.context import Context

@@ -1,1 +1,1 @@
-"""Apply a fitted model to rows, in batches and one row at a time."""
+"""Apply a fitted model to rows, in batches or a few at a time."""

@@ -1,4 +1,4 @@
-"""Versions of the registry as they are served: with what they were converted to, and with their outlier detector."""
+"""Load versions from the registry as they are served, with their converted model and outlier detector."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,26 +14,26 @@ if TYPE_CHECKING:
 
 
 def fetch(client: "MlflowClient", version: ModelVersion, folder: Path) -> Path:
-    """Download all that is needed to answer as a version.
+    """Download everything that is needed to predict as a version does.
 
     Args:
-        client: Of the registry.
-        version: Which one.
-        folder: An empty one, to download into.
+        client: Client of the registry.
+        version: The version.
+        folder: Empty folder for the files.
 
     Returns:
-        The folder with its files.
+        Folder of the version's files.
     """
     from mlflow.artifacts import download_artifacts
 
     uri = client.get_model_version_download_uri(version.model, str(version.version))
-    found = Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=client.tracking_uri))
-    fetch_detector(client, version, found)
-    fetch_converted(client, version, found)
-    return found
+    downloaded = Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=client.tracking_uri))
+    fetch_detector(client, version, downloaded)
+    fetch_converted(client, version, downloaded)
+    return downloaded
 
 
 def load_scorer(client: "MlflowClient", version: ModelVersion) -> Scorer:
-    """Load a version as the prediction service does, so that what is asked is what is served."""
+    """Load a version as the prediction service does, so that offline and served predictions are the same."""
     with TemporaryDirectory(prefix="everfit-model-") as folder:
         return read_scorer(fetch(client, version, Path(folder)), version)

@@ -1,12 +1,12 @@
-"""Outliers: how unlike the training data an input is.
+"""Detect outliers: measure how unlike the training data an input is.
 
 The detector is of the family of ECOD (Li, Zhao, Hu, Botta, Ionescu and Chen, "ECOD: Unsupervised Outlier Detection
-Using Empirical Cumulative Distribution Functions", IEEE TKDE 2022): for each feature the probability, in the training
-data, of a value as far out in its tail, or of a category as rare. The negative logarithms are squared before they are
-added, so that one wild value isn't lost among many features. It looks at each feature by itself and needs no more than
-tables, so that a row costs microseconds, where a forest of isolation trees takes longer than the model.
+Using Empirical Cumulative Distribution Functions", IEEE TKDE 2022). For each feature it takes the probability, in the
+training data, of a value as far out in its tail, or of a category as rare. The negative logarithms are squared before
+they are added, so one extreme value isn't lost among many features. Features are scored one by one from tables, so a
+row costs microseconds, where an isolation forest takes longer than the model.
 
-The sum is given as the share of rows of the hold-out that are less unlike the training data, from 0 to 1.
+The sum is reported as the share of hold-out rows that are less unusual, from 0 to 1.
 """
 
 import math
@@ -31,23 +31,23 @@ if TYPE_CHECKING:
     from everfit.tasks.core.records import ModelVersion
 
 FILE = "reference/outliers.json"
-"""The artifact of a turn's run."""
+"""Artifact of a turn's run."""
 
 Floats = npt.NDArray[np.float64]
 
 _LEVELS = np.concatenate([np.linspace(0, 0.99, 100), np.linspace(0.991, 0.999, 9), [0.9995, 0.9999, 1.0]])
-_FEW = 32  # rows from which numpy's fixed costs are worth it
+_FEW = 32  # number of rows from which numpy's fixed costs pay off
 
 
 class FeatureSurprisal(Record):
-    """How surprising a feature's values are: squares of negative logarithms of tail probabilities."""
+    """Surprisal of a feature's values: squared negative logarithms of their tail probabilities."""
 
     name: str
     edges: tuple[float, ...] = Field(default=(), description="Numeric: cell i holds edges[i-1] <= value < edges[i].")
-    cells: tuple[float, ...] = Field(default=(), description="Of each cell.")
-    categories: dict[str, float] = Field(default_factory=dict, description="Of each category.")
-    unseen: float = Field(description="Of a category that was not in the training data.")
-    missing: float = Field(description="Of no value.")
+    cells: tuple[float, ...] = Field(default=(), description="Surprisal of each cell.")
+    categories: dict[str, float] = Field(default_factory=dict, description="Surprisal of each category.")
+    unseen: float = Field(description="Surprisal of a category that the training data lacks.")
+    missing: float = Field(description="Surprisal of a missing value.")
 
     @cached_property
     def _by_value(self) -> dict[Any, float]:
@@ -57,7 +57,7 @@ class FeatureSurprisal(Record):
 
     @classmethod
     def of(cls, column: ColumnProfile) -> Self | None:
-        """What a profile says; nothing of a column that had no value."""
+        """Compute the surprisal from a column's profile; None for a column without values."""
         if column.missing >= column.rows:
             return None
         none = _squared(0, column.rows)
@@ -72,7 +72,7 @@ class FeatureSurprisal(Record):
         counts = {**known, **others}
         ordered = np.sort(np.array(list(counts.values()), dtype=np.float64))
         rarer = np.cumsum(ordered) / column.rows
-        # The probability of a category as rare as this one, or rarer.
+        # Take the probability of a category that is as rare or rarer.
         shares = {
             name: float(rarer[np.searchsorted(ordered, count, side="right") - 1]) for name, count in counts.items()
         }
@@ -84,7 +84,7 @@ class FeatureSurprisal(Record):
         )
 
     def few(self, values: Sequence[Any]) -> list[float]:
-        """The surprise of each of a few values."""
+        """Return the surprisal of each of a few values."""
         if not self.cells:
             known, unseen = self._by_value, self.unseen
             return [known.get(value, unseen) for value in values]
@@ -92,9 +92,9 @@ class FeatureSurprisal(Record):
         return [missing if value is None or value != value else cells[bisect_right(edges, value)] for value in values]  # noqa: PLR0124 - NaN
 
     def many(self, values: Floats) -> Floats:
-        """The surprise of each number, NaN for none; shape (rows,)."""
-        found = np.asarray(self.cells)[np.searchsorted(np.asarray(self.edges), values, side="right").clip(0)]
-        return np.where(np.isnan(values), self.missing, found)
+        """Return the surprisal of each number, NaN for a missing one; shape (rows,)."""
+        cells = np.asarray(self.cells)[np.searchsorted(np.asarray(self.edges), values, side="right").clip(0)]
+        return np.where(np.isnan(values), self.missing, cells)
 
 
 def _squared(probability: float, rows: int) -> float:
@@ -106,12 +106,12 @@ def _tails(column: ColumnProfile) -> tuple[tuple[float, ...], tuple[float, ...]]
     edges, first = np.unique(quantiles, return_index=True)
     last = np.append(first[1:], quantiles.size) - 1
     steps = quantiles.size - 1
-    # A cell begins at a quantile. At most so much lies below a value in it, and at most so much above.
+    # A cell begins at a quantile, so these shares bound the rows below and above a value in it.
     below = np.append(first[1:], steps) / steps
     above = 1 - first / steps
     above[-1] = max(above[-1], (last[-1] - first[-1]) / steps)
     tails = 2 * np.minimum(below, above)
-    tails[-1] = 2 * max(above[-1], 1 / column.rows)  # the largest value itself; what is beyond has a cell of its own
+    tails[-1] = 2 * max(above[-1], 1 / column.rows)  # the largest value itself; larger values have their own cell
     inside = [_squared(float(tail), column.rows) for tail in tails]
     none = _squared(0, column.rows)
     beyond = float(np.nextafter(edges[-1], np.inf))
@@ -119,37 +119,37 @@ def _tails(column: ColumnProfile) -> tuple[tuple[float, ...], tuple[float, ...]]
 
 
 class OutlierDetector(Record):
-    """Tells how unlike the training data rows are."""
+    """Measures how unlike the training data rows are."""
 
     features: tuple[FeatureSurprisal, ...]
-    levels: tuple[float, ...] = Field(description="Quantiles of the sum over the hold-out.")
+    levels: tuple[float, ...] = Field(description="Quantiles of the hold-out's sums.")
 
     @classmethod
     def fit(cls, profile: Profile, sample: pd.DataFrame) -> Self:
         """Fit a detector.
 
         Args:
-            profile: Of what the model was trained on.
-            sample: Rows that it hasn't seen, by which the sum is given as a share.
+            profile: Profile of the training data.
+            sample: Rows that the profile doesn't cover, which calibrate the sums; shape (rows, columns).
         """
-        found = [FeatureSurprisal.of(column) for column in profile.columns if column.role == "feature"]
-        raw = cls(features=tuple(one for one in found if one is not None and one.name in sample), levels=())
+        features = [FeatureSurprisal.of(column) for column in profile.columns if column.role == "feature"]
+        raw = cls(features=tuple(item for item in features if item is not None and item.name in sample), levels=())
         sums = raw.sums(detector_columns(sample, raw), len(sample))
         levels = np.quantile(sums, _LEVELS) if len(sums) else np.zeros(0)
         return raw.model_copy(update={"levels": tuple(levels.tolist())})
 
     def fits(self, kinds: Mapping[str, str]) -> bool:
-        """Whether every feature is served as what it was profiled as.
+        """Return whether every feature is served with the type that was profiled.
 
         Args:
-            kinds: Of the model's inputs, by name: `double`, `long`, `string`, `boolean` or `datetime`.
+            kinds: Type of each model input: `double`, `long`, `string`, `boolean` or `datetime`.
         """
         return all(
             kinds.get(one.name) in ({"double", "long"} if one.cells else {"string", "boolean"}) for one in self.features
         )
 
     def sums(self, columns: Mapping[str, Sequence[Any]], rows: int) -> Floats:
-        """The sum over the features of each row; shape (rows,)."""
+        """Return the sum over the features of each row; shape (rows,)."""
         if rows < _FEW:
             lists = [one.few(columns[one.name]) for one in self.features]
             return np.array([math.fsum(values) for values in zip(*lists, strict=True)] if lists else [0.0] * rows)
@@ -160,14 +160,17 @@ class OutlierDetector(Record):
         return total
 
     def score(self, columns: Mapping[str, Sequence[Any]], rows: int) -> list[float]:
-        """The share of hold-out rows that are less unlike the training data than each row.
+        """Return the share of hold-out rows that are less unusual than each row.
 
         Args:
-            columns: Values by column, as `InputSchema.check` gives them; others are passed over.
-            rows: How many.
+            columns: Values by column, as from `InputSchema.check`; further columns are ignored.
+            rows: Number of rows.
+
+        Returns:
+            A share from 0 to 1 for each row; shape (rows,).
         """
         levels, shares = self.levels, _SHARES
-        # Rounding differs with how many rows are added up at once.
+        # The sums' rounding depends on the number of rows.
         return [shares[bisect_left(levels, value * (1 - 1e-9))] for value in self.sums(columns, rows).tolist()]
 
 
@@ -175,7 +178,7 @@ _SHARES = [0.0, *_LEVELS.tolist()]
 
 
 def detector_columns(frame: pd.DataFrame, detector: OutlierDetector) -> dict[str, list[Any]]:
-    """A frame's columns as a detector takes them."""
+    """Return a frame's columns in the form that a detector takes."""
     columns: dict[str, list[Any]] = {}
     for one in detector.features:
         series = frame[one.name]
@@ -190,14 +193,14 @@ def detector_columns(frame: pd.DataFrame, detector: OutlierDetector) -> dict[str
 
 
 def read_detector(folder: Path) -> OutlierDetector | None:
-    """The detector that was put beside a model; None without one."""
+    """Read the detector next to a model, or None without one."""
     path = folder / Path(FILE).name
     return OutlierDetector.model_validate_json(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def fetch_detector(client: "MlflowClient", version: "ModelVersion", folder: Path) -> None:
-    """Put the detector that was logged with a version's run beside its files, if there is one."""
+    """Download the detector that was logged with a version's run next to its files, if there is one."""
     if not version.run_id or not any(item.path == FILE for item in client.list_artifacts(version.run_id, "reference")):
         return
-    found = Path(client.download_artifacts(version.run_id, FILE, str(folder)))
-    found.replace(folder / found.name)
+    downloaded = Path(client.download_artifacts(version.run_id, FILE, str(folder)))
+    downloaded.replace(folder / downloaded.name)

@@ -1,4 +1,4 @@
-"""Which ids of predictions are there already: eight bytes an id, where a set of texts takes a hundred and fifty."""
+"""Remember ids of predictions in eight bytes each, where a set of texts takes a hundred and fifty."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ Numbers = npt.NDArray[np.uint64]
 
 
 class SeenIds:
-    """Ids that were seen, of predictions that one version made at one moment: their second halves tell them apart.
+    """Ids of predictions that one version made at one time; their second halves identify them.
 
-    They are kept in sorted runs, each more than twice as long as the next, so that adding many in pieces stays cheap.
+    They are kept in sorted runs, each more than twice as long as the next, so adding many in chunks stays cheap.
     """
 
     def __init__(self) -> None:
@@ -24,9 +24,9 @@ class SeenIds:
             ids: UUIDs as text.
 
         Returns:
-            For each whether it's seen for the first time, shape (ids,).
+            Whether each id is new; shape (ids,).
         """
-        numbers = np.array([int(one[19:23] + one[24:], 16) for one in ids], dtype=np.uint64)
+        numbers = np.array([int(text[19:23] + text[24:], 16) for text in ids], dtype=np.uint64)
         fresh = np.zeros(len(numbers), dtype=np.bool_)
         fresh[np.unique(numbers, return_index=True)[1]] = True
         for run in self._runs:

@@ -129,7 +129,7 @@ class Search:
                 count = min(self.policy.at_once, total - len(trials))
                 suggestions = [study.ask(self._distributions()) for _ in range(count)]
                 proposed, settings = list(suggestions), [self._setting(trial.params) for trial in suggestions]
-                bounds = () if not trials else self._bounds(trials)
+            bounds = () if not trials else self._bounds(trials)
             requests = [
                 TuningRequest(candidate=self.candidate, number=number, setting=setting, bounds=bounds)
                 for number, setting in enumerate(settings, len(trials) + 1)

@@ -1,1 +1,1 @@
-"""Faster equivalents of scikit-learn's predict; the only readers of its private attributes."""
+"""Predict faster than scikit-learn with equal results; these are the only readers of its private attributes."""

@@ -1,12 +1,12 @@
-"""The short way through a gradient boosting: all its trees in one call, where scikit-learn makes one call a tree.
+"""Predict with gradient boosting in one call for all trees, where scikit-learn makes one call per tree.
 
-For a row or a few, scikit-learn spends nearly all its time between the trees: 0.7 ms for a hundred of them, of which
-the trees themselves take some microseconds. Here they are one tree: a feature is added that says which tree is meant,
-and nodes on top lead to its root. So each row is looked up once for every tree, all in one call of scikit-learn's own
-predictor. For many rows it is one call a tree, without what scikit-learn does around each. Columns that the trees take
-as categories are put in front and counted through before, as scikit-learn does it in a column transformer of its own.
+For a few rows, scikit-learn spends nearly all its time between the trees: 0.7 ms for a hundred of them, of which the
+trees themselves take some microseconds. Here they are merged into one tree: an additional feature holds the number of
+the tree, and nodes on top lead to its root. So each row is looked up once per tree, all in one call of scikit-learn's
+own predictor. For many rows it makes one call per tree, without scikit-learn's work around each. Categorical columns
+are moved to the front and encoded, as scikit-learn does in a column transformer of its own.
 
-The values are added in scikit-learn's order, so the result is the same to the last bit; it's compared before it's used.
+The values are added in scikit-learn's order, so the result is equal to the last bit; it is compared before use.
 """
 
 from collections.abc import Callable
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 
-_AT_ONCE = 4_000  # rows times trees up to which one call is faster than one a tree
+_AT_ONCE = 4_000  # number of rows times trees up to which a single call is faster
 _PROBES = 200
 
 
 class FastBoosting:
-    """A fitted gradient boosting that answers as the original does.
+    """A fitted gradient boosting that predicts as the original does.
 
     Args:
         estimator: The original.
@@ -45,9 +45,9 @@ class FastBoosting:
 
     @classmethod
     def of(cls, estimator: "BaseEstimator") -> Self | None:
-        """The short way of a fitted estimator; none of one that isn't a gradient boosting, or where it differs.
+        """Return the fast path of a fitted estimator, or None if it isn't a gradient boosting or the results differ.
 
-        What is read of scikit-learn is not promised to stay; where it has changed, there is no short way.
+        scikit-learn may move the attributes that are read here; the estimator then has no fast path.
         """
         from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
@@ -56,53 +56,53 @@ class FastBoosting:
         try:
             from sklearn.ensemble._hist_gradient_boosting._predictor import _predict_from_raw_data
 
-            short = cls(estimator, _predict_from_raw_data)
-            return short if short._agrees() else None
+            fast = cls(estimator, _predict_from_raw_data)
+            return fast if fast._agrees() else None
         except (ImportError, AttributeError, KeyError, TypeError, ValueError):
             return None
 
-    def predict_proba(self, given: Floats) -> Floats:
-        """Probabilities of the classes; shape (rows, classes)."""
-        return np.asarray(self._estimator._loss.predict_proba(self._raw(given)), dtype=np.float64)  # noqa: SLF001
+    def predict_proba(self, matrix: Floats) -> Floats:
+        """Return the probabilities of the classes; shape (rows, classes)."""
+        return np.asarray(self._estimator._loss.predict_proba(self._raw(matrix)), dtype=np.float64)  # noqa: SLF001
 
-    def predict(self, given: Floats) -> npt.NDArray[Any]:
-        """The class of the highest probability, or the predicted number; shape (rows,)."""
+    def predict(self, matrix: Floats) -> npt.NDArray[Any]:
+        """Return the most probable class, or the predicted number; shape (rows,)."""
         if self.classes_ is not None:
-            return np.asarray(self.classes_[self.predict_proba(given).argmax(axis=1)])
-        return np.asarray(self._estimator._loss.link.inverse(self._raw(given).ravel()))  # noqa: SLF001
+            return np.asarray(self.classes_[self.predict_proba(matrix).argmax(axis=1)])
+        return np.asarray(self._estimator._loss.link.inverse(self._raw(matrix).ravel()))  # noqa: SLF001
 
-    def _counted_through(self, given: Floats) -> Floats:
-        """The columns as the trees want them: those of categories in front, each value as its place among the known."""
+    def _encoded(self, matrix: Floats) -> Floats:
+        """Return the columns as the trees take them: categories first, each value as its position among the known."""
         if not self._categories:
-            return given
-        made = given[:, self._order]
-        for position, known in enumerate(self._categories):
-            values = made[:, position]
-            places = np.minimum(known.searchsorted(values), len(known) - 1)
-            made[:, position] = np.where(known[places] == values, places, np.nan)
-        return made
+            return matrix
+        encoded = matrix[:, self._order]
+        for column, known in enumerate(self._categories):
+            values = encoded[:, column]
+            positions = np.minimum(known.searchsorted(values), len(known) - 1)
+            encoded[:, column] = np.where(known[positions] == values, positions, np.nan)
+        return encoded
 
-    def _raw(self, given: Floats) -> Floats:
-        """The sum of the trees' values; shape (rows, trees of an iteration)."""
-        given = self._counted_through(given)
-        rows, trees = len(given), len(self._trees)
+    def _raw(self, matrix: Floats) -> Floats:
+        """Return the sum of the trees' values; shape (rows, trees of an iteration)."""
+        matrix = self._encoded(matrix)
+        rows, trees = len(matrix), len(self._trees)
         values = np.empty((trees, rows))
         if rows * trees <= _AT_ONCE:
-            asked = np.empty((trees, rows, self._features + 1))
-            asked[:, :, :-1] = given
-            asked[:, :, -1] = np.arange(trees)[:, None]
-            flat = asked.reshape(trees * rows, -1)
+            repeated = np.empty((trees, rows, self._features + 1))
+            repeated[:, :, :-1] = matrix
+            repeated[:, :, -1] = np.arange(trees)[:, None]
+            flat = repeated.reshape(trees * rows, -1)
             self._predict_from(self._nodes, flat, self._subsets, self._known, self._places, 1, values.reshape(-1))
         else:
             for tree, out in zip(self._trees, values, strict=True):
-                self._predict_from(tree.nodes, given, tree.raw_left_cat_bitsets, self._known, self._places, 1, out)
+                self._predict_from(tree.nodes, matrix, tree.raw_left_cat_bitsets, self._known, self._places, 1, out)
         total = np.broadcast_to(self._baseline.reshape(-1, 1), (self._width, rows)).copy()
         for of_iteration in values.reshape(-1, self._width, rows):
-            total += of_iteration  # one after the other: rounding depends on the order, and so does being the same
+            total += of_iteration  # add in scikit-learn's order, because rounding depends on it
         return total.T
 
     def _agrees(self) -> bool:
-        """Whether it answers as the original does, at and around every threshold and without values."""
+        """Return whether it predicts as the original does, at and around every threshold and for missing values."""
         random = np.random.default_rng(0)
         probes = np.empty((_PROBES, self._features))
         for feature in range(self._features):
@@ -115,17 +115,17 @@ class FastBoosting:
             probes[:, self._order[feature]] = random.choice([*known, known[-1] + 1], _PROBES)
         probes[random.random(probes.shape) < 0.05] = np.nan
         few = probes[: max(1, _AT_ONCE // len(self._trees))]
-        answer = "predict" if self.classes_ is None else "predict_proba"
-        # Numbers beside booleans were objects when it was fitted, and then it takes nothing else.
+        method = "predict" if self.classes_ is None else "predict_proba"
+        # An estimator that was fitted on objects, such as numbers beside booleans, takes nothing else.
         kind = object if self._of_objects else np.float64
         return all(
-            np.array_equal(getattr(self, answer)(rows), getattr(self._estimator, answer)(rows.astype(kind)))
+            np.array_equal(getattr(self, method)(rows), getattr(self._estimator, method)(rows.astype(kind)))
             for rows in (probes, few, probes[:1])
         )
 
 
 def _one_tree(trees: list[Any], features: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """All trees in one, with nodes on top that lead to the tree whose number is in the column after the features.
+    """Merge all trees into one, with nodes on top that lead to the tree whose number is in the last column.
 
     Returns:
         The nodes, and the sets of categories that go left at them.
@@ -134,19 +134,19 @@ def _one_tree(trees: list[Any], features: int) -> tuple[npt.NDArray[Any], npt.ND
     nodes = np.zeros(top + sum(len(tree.nodes) for tree in trees), dtype=trees[0].nodes.dtype)
     roots, start, sets = [], top, 0
     for tree in trees:
-        own = nodes[start : start + len(tree.nodes)]
-        own[:] = tree.nodes
-        inner = own["is_leaf"] == 0
-        own["left"][inner] += start
-        own["right"][inner] += start
-        own["bitset_idx"] += sets
+        part = nodes[start : start + len(tree.nodes)]
+        part[:] = tree.nodes
+        inner = part["is_leaf"] == 0
+        part["left"][inner] += start
+        part["right"][inner] += start
+        part["bitset_idx"] += sets
         sets += len(tree.raw_left_cat_bitsets)
         roots.append(start)
         start += len(tree.nodes)
     free = iter(range(top))
 
     def lead(first: int, last: int) -> int:
-        """The node under which the trees from the first to before the last are."""
+        """Return the node above the trees from the first to before the last."""
         if last - first == 1:
             return roots[first]
         place, middle = next(free), (first + last) // 2
@@ -159,9 +159,9 @@ def _one_tree(trees: list[Any], features: int) -> tuple[npt.NDArray[Any], npt.ND
 
 
 def _categories_of(estimator: Any) -> tuple[npt.NDArray[np.int64], list[Floats], bool]:
-    """In which order the trees take the columns, and of the first ones, which are categories, the known values.
+    """Return the order of the trees' columns, the known values of the categorical ones, and whether they were objects.
 
-    The last of the three says whether those were objects, and not numbers, when it was fitted.
+    The categorical columns come first in the order.
     """
     features = np.arange(int(estimator.n_features_in_))
     if estimator.is_categorical_ is None:

@@ -1,10 +1,10 @@
-"""The short way through a linear model: each column adds its own number, and there is no matrix in between.
+"""Predict with a linear model by adding one number per column, without a matrix in between.
 
-What scikit-learn does for one row takes milliseconds: a frame, a column transformer, an encoder that makes hundreds of
-columns of noughts and ones, and their product with the coefficients. All of that is a sum over the columns of the
-input, and what a column adds depends on its value alone: for a text one of as many numbers as it has categories, for a
-number a multiple of it. Those are made here by asking the fitted encoder about every category. A pipeline of another
-form has no short way, and before one is used it's compared with the long way: rounding apart, both give the same.
+For one row, scikit-learn takes milliseconds: a frame, a column transformer, an encoder with hundreds of columns of
+zeros and ones, and their product with the coefficients. All of that is a sum over the input's columns, in which each
+term depends on one value alone: for a text it is one number per category, for a number a multiple of it. The terms are
+computed here by transforming every category with the fitted encoder. Other pipelines have no fast path. Each fast path
+is compared with the pipeline before use: apart from rounding, both give the same.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,14 +27,14 @@ _NEAR = 1e-12
 
 @dataclass(frozen=True)
 class _Numbers:
-    """What columns of numbers add.
+    """Terms of numeric columns.
 
     Attributes:
-        names: Of the columns.
-        mean: That is taken off each; shape (columns, 1).
-        scale: By which it's divided; shape (columns, 1).
-        weights: Of what is left; shape (columns, outputs).
-        missing: What is added where there is no number, in place of the rest; shape (columns, outputs).
+        names: Names of the columns.
+        mean: Mean to subtract; shape (columns, 1).
+        scale: Scale to divide by; shape (columns, 1).
+        weights: Weights of the scaled values; shape (columns, outputs).
+        missing: Terms of missing values, in place of the others; shape (columns, outputs).
     """
 
     names: list[str]
@@ -44,16 +44,16 @@ class _Numbers:
     missing: Floats
 
     def of(self, columns: Mapping[str, Sequence[Any]]) -> Floats:
-        """The sums; shape (rows, outputs)."""
-        given = np.array([columns[name] for name in self.names], dtype=np.float64)  # None becomes NaN
-        scaled = (given - self.mean) / self.scale
-        absent = np.isnan(given)
+        """Return the sums; shape (rows, outputs)."""
+        values = np.array([columns[name] for name in self.names], dtype=np.float64)  # None becomes NaN
+        scaled = (values - self.mean) / self.scale
+        absent = np.isnan(values)
         if not absent.any():
             return np.asarray(scaled.T @ self.weights)
         return np.asarray(np.where(absent, 0.0, scaled).T @ self.weights + absent.T @ self.missing)
 
     def usual(self) -> dict[str, list[float]]:
-        """Values that are not far from the training data's, by column."""
+        """Return values near the training data's, by column."""
         spread = self.mean + np.array([[-1.5, -0.5, 0.0, 0.25, 2.0]]) * self.scale
         return dict(zip(self.names, spread.tolist(), strict=True))
 
@@ -64,12 +64,12 @@ def _of_kind(value: float, kind: str) -> float | int | bool:
 
 @dataclass(frozen=True)
 class _Category:
-    """What a column of texts adds.
+    """Terms of a text column.
 
     Attributes:
-        name: Of the column.
-        places: Of each category in `weights`; those that aren't there have the last place.
-        weights: Shape (categories + 1, outputs).
+        name: Name of the column.
+        places: Row of each category in `weights`; other categories have the last row.
+        weights: Terms; shape (categories + 1, outputs).
     """
 
     name: str
@@ -77,19 +77,19 @@ class _Category:
     weights: Floats
 
     def of(self, columns: Mapping[str, Sequence[Any]]) -> Floats:
-        """What is added; shape (rows, outputs)."""
+        """Return the terms; shape (rows, outputs)."""
         last = len(self.weights) - 1
         return np.asarray(self.weights[[self.places.get(value, last) for value in columns[self.name]]])
 
 
 class FastLinearModel:
-    """A fitted linear pipeline that answers as the original does.
+    """A fitted linear pipeline that predicts as the original does.
 
     Args:
-        estimator: The original's last step.
-        start: What is added for every row; shape (outputs,).
-        numbers: What columns of numbers add.
-        categories: What columns of texts add.
+        estimator: Last step of the original.
+        start: Term of every row; shape (outputs,).
+        numbers: Terms of numeric columns.
+        categories: Terms of text columns.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class FastLinearModel:
 
     @classmethod
     def of(cls, pipeline: "BaseEstimator", inputs: InputSchema) -> Self | None:
-        """The short way for a fitted pipeline, if it has one that gives the same as the long way."""
+        """Return the fast path of a fitted pipeline, or None if it has none with equal results."""
         from sklearn.compose import ColumnTransformer
         from sklearn.linear_model import LogisticRegression, Ridge
         from sklearn.pipeline import Pipeline
@@ -118,23 +118,23 @@ class FastLinearModel:
             if parts is None:
                 return None
             start, numbers, categories = parts
-            short = cls(last, start + np.atleast_1d(last.intercept_), numbers, categories)
-            return short if short._agrees(pipeline, inputs) else None
+            fast = cls(last, start + np.atleast_1d(last.intercept_), numbers, categories)
+            return fast if fast._agrees(pipeline, inputs) else None
         except (AttributeError, KeyError, TypeError, ValueError):
-            return None  # another scikit-learn keeps it elsewhere
+            return None  # another version of scikit-learn
 
     def predict_proba(self, columns: Mapping[str, Sequence[Any]]) -> Floats:
-        """Probabilities of the classes; shape (rows, classes)."""
-        found = self._sums(columns)
-        if found.shape[1] == 1:
+        """Return the probabilities of the classes; shape (rows, classes)."""
+        sums = self._sums(columns)
+        if sums.shape[1] == 1:
             with np.errstate(over="ignore"):
-                second = 1 / (1 + np.exp(-found[:, 0]))
+                second = 1 / (1 + np.exp(-sums[:, 0]))
             return np.column_stack([1 - second, second])
-        raised = np.exp(found - found.max(axis=1, keepdims=True))
+        raised = np.exp(sums - sums.max(axis=1, keepdims=True))
         return np.asarray(raised / raised.sum(axis=1, keepdims=True))
 
     def predict(self, columns: Mapping[str, Sequence[Any]]) -> npt.NDArray[Any]:
-        """The predicted numbers; shape (rows,)."""
+        """Return the predicted numbers; shape (rows,)."""
         return self._sums(columns)[:, 0]
 
     def _sums(self, columns: Mapping[str, Sequence[Any]]) -> Floats:
@@ -144,9 +144,9 @@ class FastLinearModel:
         return total
 
     def _agrees(self, pipeline: Any, inputs: InputSchema) -> bool:
-        """Whether the long way gives the same, for every category, for nulls, and for numbers of all sizes.
+        """Return whether the pipeline gives the same for every category, for nulls, and for numbers of all sizes.
 
-        Among usual numbers, since beside a number from far out nothing of the other columns is to be seen.
+        Usual numbers are compared separately, because beside an extreme number the other columns don't show.
         """
         texts = {part.name: part.places for part in self._parts if isinstance(part, _Category)}
         far_out = {column.name: samples(column, texts.get(column.name)) for column in inputs.features}
@@ -158,23 +158,22 @@ class FastLinearModel:
             else far_out[column.name]
             for column in inputs.features
         }
-        return self._gives_the_same(near, pipeline, inputs) and self._gives_the_same(far_out, pipeline, inputs)
+        return self._equals(near, pipeline, inputs) and self._equals(far_out, pipeline, inputs)
 
-    def _gives_the_same(self, asked: Mapping[str, list[Any]], pipeline: Any, inputs: InputSchema) -> bool:
-        rows = max(map(len, asked.values()))
-        repeated = {name: (values * (rows // len(values) + 1))[:rows] for name, values in asked.items()}
-        answer = "predict" if self.classes_ is None else "predict_proba"
-        expected = np.asarray(getattr(pipeline, answer)(inputs.frame(repeated)), dtype=np.float64)
-        found = getattr(self, answer)(repeated)
-        return bool(np.allclose(found, expected, rtol=_NEAR, atol=_NEAR))
+    def _equals(self, columns: Mapping[str, list[Any]], pipeline: Any, inputs: InputSchema) -> bool:
+        rows = max(map(len, columns.values()))
+        repeated = {name: (values * (rows // len(values) + 1))[:rows] for name, values in columns.items()}
+        method = "predict" if self.classes_ is None else "predict_proba"
+        expected = np.asarray(getattr(pipeline, method)(inputs.frame(repeated)), dtype=np.float64)
+        return bool(np.allclose(getattr(self, method)(repeated), expected, rtol=_NEAR, atol=_NEAR))
 
 
 def _parts(transformer: Any, weights: Floats) -> tuple[Floats, list[_Numbers], list[_Category]] | None:
-    """What the columns add: to all rows alike, those of numbers, those of texts.
+    """Return the term of all rows, and the terms of numeric and of text columns.
 
     Args:
-        transformer: Makes the estimator's matrix.
-        weights: Of the matrix's columns; shape (outputs, columns).
+        transformer: The pipeline's column transformer.
+        weights: Coefficients of its columns; shape (outputs, columns).
     """
     from sklearn.preprocessing import OneHotEncoder
 
@@ -183,16 +182,16 @@ def _parts(transformer: Any, weights: Floats) -> tuple[Floats, list[_Numbers], l
     for name, step, selected in transformer.transformers_:
         if isinstance(selected, slice) or callable(selected):
             return None
-        chosen = [names[one] if isinstance(one, int | np.integer) else str(one) for one in selected]
+        chosen = [names[item] if isinstance(item, int | np.integer) else str(item) for item in selected]
         if not chosen or (isinstance(step, str) and step == "drop"):
             continue
-        own = np.asarray(weights[:, transformer.output_indices_[name]].T, dtype=np.float64)
+        part_weights = np.asarray(weights[:, transformer.output_indices_[name]].T, dtype=np.float64)
         if isinstance(step, OneHotEncoder):
-            constant, found = _of_categories(step, chosen, own)
+            constant, terms = _of_categories(step, chosen, part_weights)
             start = start + constant
-            categories += found
+            categories += terms
         else:
-            scaled = _of_numbers(step, chosen, own)
+            scaled = _of_numbers(step, chosen, part_weights)
             if scaled is None:
                 return None
             constant, part = scaled
@@ -202,29 +201,29 @@ def _parts(transformer: Any, weights: Floats) -> tuple[Floats, list[_Numbers], l
 
 
 def _of_categories(encoder: Any, names: Sequence[str], weights: Floats) -> tuple[Floats, list[_Category]]:
-    """Ask an encoder what it makes of each category, of one that it doesn't know, and of null."""
+    """Transform each category, an unknown one and null with an encoder, and return their terms."""
     import pandas as pd
 
     def encoded(columns: dict[str, list[str | None]]) -> Floats:
         frame = pd.DataFrame({name: pd.array(values, dtype="str") for name, values in columns.items()})
-        made = encoder.transform(frame)
-        return np.asarray(made if isinstance(made, np.ndarray) else made.toarray(), dtype=np.float64)
+        matrix = encoder.transform(frame)
+        return np.asarray(matrix if isinstance(matrix, np.ndarray) else matrix.toarray(), dtype=np.float64)
 
-    nothing = encoded({name: [UNSEEN] for name in names})
-    found = []
+    baseline = encoded({name: [UNSEEN] for name in names})
+    terms = []
     for name, values in zip(names, encoder.categories_, strict=True):
-        known: list[str | None] = [*(str(one) for one in values if isinstance(one, str)), None]
-        asked: dict[str, list[str | None]] = {other: [UNSEEN] * len(known) for other in names}
-        asked[name] = known
-        # Only this column's noughts and ones differ, so what is left is what it adds.
-        added = (encoded(asked) - nothing) @ weights
+        known: list[str | None] = [*(value for value in values if isinstance(value, str)), None]
+        columns: dict[str, list[str | None]] = {other: [UNSEEN] * len(known) for other in names}
+        columns[name] = known
+        # Only this column's zeros and ones differ from the baseline, so the difference is its term.
+        added = (encoded(columns) - baseline) @ weights
         places = {value: place for place, value in enumerate(known)}
-        found.append(_Category(name, places, np.vstack([added, np.zeros(weights.shape[1])])))
-    return (nothing @ weights)[0], found
+        terms.append(_Category(name, places, np.vstack([added, np.zeros(weights.shape[1])])))
+    return (baseline @ weights)[0], terms
 
 
 def _of_numbers(step: Any, names: Sequence[str], weights: Floats) -> tuple[Floats, _Numbers] | None:
-    """What an imputer with indicators and a scaler make of numbers; nothing of other steps."""
+    """Return the terms of an imputer with indicators and a scaler, or None for other steps."""
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import StandardScaler
@@ -235,12 +234,12 @@ def _of_numbers(step: Any, names: Sequence[str], weights: Floats) -> tuple[Float
     count = len(names)
     filled = np.asarray(imputer.statistics_, dtype=np.float64)
     mean, scale = np.asarray(scaler.mean_, dtype=np.float64), np.asarray(scaler.scale_, dtype=np.float64)
-    told = [] if imputer.indicator_ is None else [int(one) for one in imputer.indicator_.features_]
-    if len(mean) != count + len(told):  # a column was left out
+    indicated_columns = [] if imputer.indicator_ is None else imputer.indicator_.features_.tolist()
+    if len(mean) != count + len(indicated_columns):  # the imputer has dropped a column
         return None
     indicated = (0 - mean[count:]) / scale[count:]
     constant = indicated @ weights[count:]
     missing = ((filled - mean[:count]) / scale[:count])[:, None] * weights[:count]
-    for place, column in enumerate(told, start=count):
+    for place, column in enumerate(indicated_columns, start=count):
         missing[column] += weights[place] / scale[place]
     return constant, _Numbers(list(names), mean[:count, None], scale[:count, None], weights[:count], missing)

@@ -92,5 +92,5 @@ def test_everfits_own_gradient_boosting_has_a_short_way() -> None:
     trees = build_pipeline("hist_gradient_boosting", "multiclass", full, 0).fit(full, TARGETS["multiclass"])
     scorer = Scorer(trees, InputSchema.of_frame(full, task="multiclass", features=list(full.columns)))
 
-    assert scorer.short_way is not None
+    assert scorer.encoding is not None
     assert type(scorer._last).__name__ == "FastBoosting"

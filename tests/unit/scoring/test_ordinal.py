@@ -54,7 +54,7 @@ def test_gives_what_the_pipeline_gives(settings: dict[str, Any]) -> None:
     data = rows(seed=1)
     data.loc[:20, "street"] = "a street that is new"
 
-    assert one.short_way is not None
+    assert one.encoding is not None
     expected, found = one.score(data), one.score_columns(columns_of(data))
     assert expected.probabilities is not None
     assert found.probabilities is not None
@@ -72,7 +72,7 @@ def test_another_pipeline_goes_the_long_way(encoder: Any, remainder: Any) -> Non
         encoder.set_params(sparse_output=False)
     one = scorer(encoder, imputed, remainder)
 
-    assert one.short_way is None
+    assert one.encoding is None
     assert len(one.score_columns(columns_of(rows())).values) == 300
 
 

@@ -1,0 +1,116 @@
+"""Score a window of rows into the prediction log."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from everfit.tasks.core.records import Window
+from everfit.tasks.predictions import prediction_log
+from everfit.tasks.scoring.outliers import detector_columns
+from everfit.tasks.scoring.scorer import Scorer
+from everfit.tasks.scoring.seen_ids import SeenIds
+from everfit.tasks.storage.tables import Table, row_keys
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class ScoringBatch:
+    """Rows that are scored together, without an HTTP request.
+
+    Attributes:
+        window: Span of their event time; its end is the time of prediction.
+        arm: Arm of the model.
+        client: Client that requested the scores.
+        once: Whether to skip rows that any version has scored in this arm for this client, not only this version.
+    """
+
+    window: Window
+    arm: prediction_log.Arm = "champion"
+    client: str = prediction_log.BATCH
+    once: bool = False
+
+    @property
+    def at_ms(self) -> int:
+        """Return the time of prediction, in milliseconds since 1970."""
+        return int(self.window.until.timestamp() * 1000)
+
+
+def score_window(scorer: Scorer, chunks: "Iterable[pd.DataFrame]", table: Table, batch: ScoringBatch) -> int:
+    """Score a window into the prediction log chunk by chunk, and skip rows that the log has already.
+
+    Args:
+        scorer: The model.
+        chunks: Rows of the window in any order, in chunks that fit in memory.
+        table: The prediction log.
+        batch: Window, arm and client of the rows.
+
+    Returns:
+        Number of added predictions.
+    """
+    seen = _seen_ids(table, scorer, batch)
+    key = [column.name for column in scorer.inputs.key]
+    added = 0
+    for chunk in chunks:
+        if len(chunk) == 0:
+            continue
+        rows = scorer.inputs.conform(chunk)
+        # The same rows always get the same ids, so that they can be recognised.
+        ids = np.array(prediction_log.repeatable_ids(batch.at_ms, row_keys(rows, key), scorer.version))
+        fresh = seen.take(ids.tolist())
+        if not fresh.any():
+            continue
+        added_ids: list[str] = ids[fresh].tolist()
+        logged = _score_rows(scorer, rows[fresh].reset_index(drop=True), added_ids, batch)
+        prediction_log.append(table, logged, f"score-{added_ids[0]}-{added_ids[-1]}-{len(added_ids)}")
+        added += len(added_ids)
+    return added
+
+
+def _score_rows(scorer: Scorer, rows: "pd.DataFrame", ids: Sequence[str], batch: ScoringBatch) -> "pa.Table":
+    """Score rows that conform to the model's inputs, and return them as rows of the prediction log."""
+    import pandas as pd
+
+    inputs, detector, count = scorer.inputs, scorer.outliers, len(rows)
+    scores = scorer.score(rows[[column.name for column in inputs.features]])
+    kinds = prediction_log.column_kinds(inputs)
+    features = {
+        name: rows[name].astype("str") if kind == "string" and rows[name].dtype == object else rows[name]
+        for name, kind in kinds.items()
+        if name in rows
+    }
+    columns: dict[str, Any] = {
+        **features,
+        **scores.columns(),
+        prediction_log.PREDICTION_ID: ids,
+        prediction_log.PREDICTED_AT: pd.Series([pd.Timestamp(batch.window.until)] * count).dt.as_unit("us"),
+        prediction_log.MODEL_VERSION: [scorer.version] * count,
+        prediction_log.ARM: [batch.arm] * count,
+        prediction_log.LATENCY: [None] * count,
+        prediction_log.OUTLIER: [None] * count
+        if detector is None
+        else detector.score(detector_columns(rows, detector), count),
+        prediction_log.CLIENT: [batch.client] * count,
+    }
+    return prediction_log.to_rows(columns, kinds, [column.name for column in inputs.key], inputs.event_time)
+
+
+def _seen_ids(table: Table, scorer: Scorer, batch: ScoringBatch) -> SeenIds:
+    """Return the ids to skip: of rows that were scored for the same client and arm, and ids that are in use."""
+    seen = SeenIds()
+    if not table.exists():
+        return seen
+    event_time = scorer.inputs.event_time
+    columns = [prediction_log.PREDICTION_ID, prediction_log.MODEL_VERSION, prediction_log.ARM, prediction_log.CLIENT]
+    front = prediction_log.repeatable_ids(batch.at_ms, np.zeros(1, dtype=np.int64), scorer.version)[0][:18]
+    for frame in table.batches(batch.window, event_time, [*columns, event_time]):
+        same = (frame[prediction_log.CLIENT] == batch.client) & (frame[prediction_log.ARM] == batch.arm)
+        if not batch.once:
+            same &= frame[prediction_log.MODEL_VERSION] == scorer.version
+        same |= frame[prediction_log.PREDICTION_ID].str.startswith(front)
+        seen.take(frame.loc[same, prediction_log.PREDICTION_ID].tolist())
+    return seen
