@@ -108,8 +108,8 @@ def keep_labels(
         check_store()
         for _ in range(attempts - 1):
             with contextlib.suppress(ConflictError, DeltaError, OSError):
-                return labels.record(table, rows)
-        return labels.record(table, rows)
+                return labels.record_labels(table, rows)
+        return labels.record_labels(table, rows)
     except (WorkspaceError, DeltaError, OSError) as error:
         logger.warning("labels can't be kept: %s", error)
         raise WorkspaceError(f"the labels can't be kept just now ({type(error).__name__}); send them again") from error

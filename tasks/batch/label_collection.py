@@ -83,7 +83,7 @@ def record_source_labels(context: Context, window: Window) -> RecordedLabels:
         label_time = spec.columns.label_time
         times = known[spec.columns.time] + spec.maturity if label_time is None else known[label_time]
         keys = row_keys(known, spec.columns.key)
-        recorded += labels.record(
+        recorded += labels.record_labels(
             table, labels.label_rows(keys, known[spec.columns.target], times, spec.task, labels.SOURCE)
         )
     return recorded

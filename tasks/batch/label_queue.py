@@ -17,7 +17,7 @@ from everfit.blocks.errors import DataError, SpecError
 from everfit.tasks.batch.label_weights import label_weights
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.predictions import labels, prediction_log
-from everfit.tasks.predictions.label_sampling import pick
+from everfit.tasks.predictions.label_sampling import draw_sample
 from everfit.tasks.predictions.labels import RecordedLabels
 from everfit.tasks.statistics.columns import label
 from everfit.tasks.statistics.profile import Profile
@@ -109,7 +109,7 @@ def make_queue(
     weights = label_weights(rows, spec.task, profile)
     identity = json.dumps([spec.name, window.model_dump(mode="json"), count])
     digest = hashlib.sha256(identity.encode()).hexdigest()
-    picked = pick(count, weights, SHARES, rows=len(rows), seed=int(digest[:12], 16))
+    picked = draw_sample(count, weights, SHARES, rows=len(rows), seed=int(digest[:12], 16))
     chosen = rows.iloc[picked.rows].reset_index(drop=True)
     queue = LabelQueue(
         id=f"{until:%Y%m%dT%H%M%S}-{digest[:8]}",
@@ -172,7 +172,7 @@ def record_returned(context: Context, returned: Sequence[tuple[str, str | None]]
     recorded = RecordedLabels()
     for queue_id in dict.fromkeys(queue.id for (queue, _), _ in taken):
         own = [(row, text) for (queue, row), text in taken if queue.id == queue_id]
-        recorded += labels.record(table, _label_rows(context, own, f"{labels.QUEUE_ORIGIN}{queue_id}", now))
+        recorded += labels.record_labels(table, _label_rows(context, own, f"{labels.QUEUE_ORIGIN}{queue_id}", now))
     return ReturnedLabels(
         recorded=recorded, empty=sum(not texts for texts in given.values()), conflicts=tuple(conflicts)
     )

@@ -89,7 +89,7 @@ def record_label_file(context: Context, path: str, *, origin: str, now: datetime
         times = rows[columns.label_time] if has_times else pd.Series([pd.Timestamp(now)] * len(rows))
         times = times.fillna(pd.Timestamp(now))
         new_rows = labels.label_rows(row_keys(rows, columns.key), rows[columns.target], times, spec.task, origin)
-        recorded += labels.record(table, new_rows)
+        recorded += labels.record_labels(table, new_rows)
     predicted = context.workspace.table(spec.name, "predictions")
     return CollectedLabels(until=now, recorded=recorded, unmatched=labels.unmatched(table, predicted, now))
 

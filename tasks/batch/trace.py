@@ -99,7 +99,7 @@ def _version(client: "MlflowClient", ledger: Ledger, model: str, number: int) ->
 
 def _find_row(prediction_id: str, model: str, predicted: Table) -> dict[str, Any]:
     try:
-        row = prediction_log.find(predicted, prediction_id)
+        row = prediction_log.find_prediction(predicted, prediction_id)
     except ValueError as error:
         raise DataError(f"{prediction_id!r} is not the id of a prediction; ids look like 0190…-7…") from error
     if row is None:

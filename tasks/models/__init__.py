@@ -1,1 +1,1 @@
-"""A fitted model as bytes: skops, ONNX, its input schema, the files MLflow logged."""
+"""Store a fitted model as bytes: skops, ONNX, its input schema, and the files that MLflow logged."""

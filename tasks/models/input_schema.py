@@ -1,7 +1,7 @@
-"""What a model takes: each input's type, its known categories, and whether it may be null.
+"""Describe a model's inputs: each one's type, its known categories, and whether it may be null.
 
 The schema is made from the training data and saved with the model (in the metadata of MLflow's `MLmodel`), so that the
-prediction service needs only the registry to refuse what the model was never trained for.
+prediction service can refuse other inputs with the registry alone.
 """
 
 import math
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Kind = Literal["double", "long", "string", "boolean", "datetime"]
 
 METADATA_KEY = "everfit_inputs"
-"""Under which the schema is in the model's metadata."""
+"""Name of the schema in the model's metadata."""
 
 _EXPECTED = {
     "double": "a finite number",
@@ -41,17 +41,17 @@ _SIGNATURE_KINDS: dict[str, Kind] = {
     "boolean": "boolean",
     "datetime": "datetime",
 }
-_EXACT = 2**53  # whole numbers up to here are exact as floats
+_EXACT = 2**53  # floats hold whole numbers up to here exactly
 
 
 class InputError(DataError):
     """An input that the model wasn't trained for.
 
     Attributes:
-        column: Which column.
-        row: Which row of the request, from 0; of the whole column without it.
-        value: What was given.
-        expected: What is expected, in words.
+        column: Name of the column.
+        row: Row of the request, from 0; None for the whole column.
+        value: The refused value.
+        expected: Description of the expected value.
     """
 
     def __init__(self, column: str, expected: str, value: object = None, row: int | None = None) -> None:
@@ -67,17 +67,17 @@ class InputColumn(Record):
 
     name: str
     kind: Kind
-    nullable: bool = Field(default=False, description="Whether it was ever null in training.")
-    categories: tuple[str, ...] | None = Field(default=None, description="Those seen in training; none: not limited.")
+    nullable: bool = Field(default=False, description="Whether it was null in training.")
+    categories: tuple[str, ...] | None = Field(default=None, description="Categories; None if unlimited.")
 
     @cached_property
     def known(self) -> frozenset[str]:
-        """The categories, for fast look-up."""
+        """Return the categories, for fast look-up."""
         return frozenset(self.categories or ())
 
 
 class InputSchema(Record):
-    """What a model takes, and what names a row of it."""
+    """Inputs of a model, and the columns that identify a row."""
 
     task: Literal["binary", "multiclass", "regression"]
     features: tuple[InputColumn, ...]
@@ -95,15 +95,18 @@ class InputSchema(Record):
         event_time: str = "event_time",
         max_categories: int = 1_000,
     ) -> "InputSchema":
-        """Describe training data.
+        """Describe the inputs by training data.
 
         Args:
-            frame: The training rows.
-            task: The model's task.
-            features: What the model looks at, in its order.
-            key: The key columns.
-            event_time: The column of the event time.
-            max_categories: A text column with more values than this takes new ones.
+            frame: The training rows; shape (rows, columns).
+            task: Kind of prediction.
+            features: Features of the model, in its order.
+            key: Key columns.
+            event_time: Column of the event time.
+            max_categories: A text column with more values accepts new ones.
+
+        Returns:
+            The schema.
         """
         return cls(
             task=task,
@@ -114,14 +117,14 @@ class InputSchema(Record):
 
     @classmethod
     def of_model(cls, model: "LoggedModel", task: Literal["binary", "multiclass", "regression"]) -> "InputSchema":
-        """Read the schema from a logged model; from its MLflow signature when everfit didn't log it.
+        """Read the schema of a logged model, or derive it from the MLflow signature if everfit didn't log the model.
 
         Args:
-            model: As MLflow logged it.
-            task: What it does, for when only the signature is there.
+            model: The logged model.
+            task: Kind of prediction, for a model without a schema.
 
         Raises:
-            DataError: the model has no signature with named columns.
+            DataError: If the model has no signature with named columns.
         """
         saved = model.metadata.get(METADATA_KEY)
         if saved is not None:
@@ -133,7 +136,7 @@ class InputSchema(Record):
             kind = _SIGNATURE_KINDS.get(item.type)
             if kind is None:
                 raise DataError(
-                    f"column {item.name!r} of the model's signature is {item.type!r}, which can't be served; there are "
+                    f"column {item.name!r} of its signature is {item.type!r}, which can't be served; use one of "
                     f"{', '.join(_SIGNATURE_KINDS)}"
                 )
             features.append(InputColumn(name=item.name, kind=kind, nullable=not item.required))
@@ -142,33 +145,33 @@ class InputSchema(Record):
         return cls(task=task, features=tuple(features))
 
     def metadata(self) -> dict[str, str]:
-        """What to pass as `metadata` when the model is logged."""
+        """Return the `metadata` to log with the model."""
         return {METADATA_KEY: self.canonical_json()}
 
     @property
     def columns(self) -> dict[str, InputColumn]:
-        """The features, by name."""
+        """Return the features, by name."""
         return {column.name: column for column in self.features}
 
     def check(
-        self, given: Mapping[str, Sequence[Any]], rows: int, *, new_categories: bool = False
+        self, columns: Mapping[str, Sequence[Any]], rows: int, *, new_categories: bool = False
     ) -> dict[str, list[Any]]:
         """Check a request's columns.
 
         Args:
-            given: JSON values by column; columns that are no feature are passed over.
-            rows: How many rows there are.
-            new_categories: Let categories through that training hasn't seen.
+            columns: JSON values by column; columns that aren't features are ignored.
+            rows: Number of rows.
+            new_categories: Whether to accept categories that the training data lacks.
 
         Returns:
             The features in the model's order; times as microseconds since 1970, in UTC.
 
         Raises:
-            InputError: the first thing that is wrong.
+            InputError: If a value is wrong; the first is reported.
         """
         checked = {}
         for column in self.features:
-            values = given.get(column.name)
+            values = columns.get(column.name)
             if values is None:
                 raise InputError(column.name, f"{_EXPECTED[column.kind]}; the column is missing")
             if len(values) != rows:
@@ -177,10 +180,10 @@ class InputSchema(Record):
         return checked
 
     def conform(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Give a source's rows the types that the model was trained with.
+        """Cast a source's rows to the types that the model was trained with.
 
         Raises:
-            InputError: a column is missing, or has values of another kind.
+            InputError: If a column is missing, or has values of another type.
         """
         types: dict[str, Any] = {"double": "float64", "string": "str", "boolean": "bool", "long": "int64"}
         rows = rows.copy(deep=False)
@@ -202,7 +205,7 @@ class InputSchema(Record):
         return pd.DataFrame({column.name: _array(column, columns[column.name]) for column in self.features}, copy=False)
 
     def example(self) -> dict[str, Any]:
-        """A record that passes the check."""
+        """Return a record that passes the check."""
         samples: dict[str, Any] = {
             "double": 0.5, "long": 1, "string": "text", "boolean": True, "datetime": "2024-01-01T00:00:00Z",
         }  # fmt: skip
@@ -230,7 +233,7 @@ def _describe(series: pd.Series, max_categories: int) -> InputColumn:
 
 def check_column(column: InputColumn, values: Sequence[Any], *, new_categories: bool = False) -> list[Any]:
     """Check one column's values; see `InputSchema.check`."""
-    if len(values) > 1:  # the usual column is right as a whole
+    if len(values) > 1:  # most columns are right as a whole
         kinds = set(map(type, values))
         if column.kind == "double" and kinds == {float} and all(map(math.isfinite, values)):
             return list(values)
@@ -300,10 +303,10 @@ _CHECKS = {"double": _double, "long": _long, "string": _string, "boolean": _bool
 
 
 def microseconds(value: object, column: str, row: int) -> int:
-    """Read a time in ISO 8601, as microseconds since 1970; without an offset it's in UTC.
+    """Read a time in ISO 8601 as microseconds since 1970; without an offset it is in UTC.
 
     Raises:
-        InputError: it is no such time, or not between the years 1900 and 2200.
+        InputError: If it isn't such a time, or not between the years 1900 and 2200.
     """
     if isinstance(value, str):
         try:

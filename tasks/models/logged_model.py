@@ -1,4 +1,4 @@
-"""What MLflow wrote beside a logged model, read without MLflow: importing that takes longer than loading a model."""
+"""Read MLflow's description of a logged model without MLflow, whose import takes longer than loading a model."""
 
 import json
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ class SignatureColumn:
     """An input of a model's signature.
 
     Attributes:
-        name: Of the column; None if the signature names no columns.
-        type: As MLflow writes it, such as `double`; of tensors and nested types another word.
-        required: Whether it must be there.
+        name: Name of the column; None if the signature names no columns.
+        type: Type as MLflow writes it, such as `double`; another word for tensors and nested types.
+        required: Whether the input is required.
     """
 
     name: str | None
@@ -31,8 +31,8 @@ class LoggedModel:
     """A folder in which MLflow logged a model.
 
     Attributes:
-        folder: With all files.
-        content: Of the file `MLmodel`.
+        folder: Folder with all files.
+        content: Content of the file `MLmodel`.
     """
 
     folder: Path
@@ -43,10 +43,10 @@ class LoggedModel:
         """Read the description of a logged model.
 
         Args:
-            folder: In which MLflow logged it.
+            folder: Folder in which MLflow logged it.
 
         Raises:
-            ModelError: there is none, or it can't be read.
+            ModelError: If there is none, or it can't be read.
         """
         import yaml
 
@@ -61,29 +61,29 @@ class LoggedModel:
         return cls(folder, content)
 
     def flavor(self, name: str) -> Mapping[str, Any]:
-        """What is said of one way to use the model; empty where it can't be used so."""
+        """Return the description of one way to use the model; empty if it can't be used that way."""
         return (self.content.get("flavors") or {}).get(name) or {}
 
     @property
     def metadata(self) -> Mapping[str, Any]:
-        """What was logged with the model."""
+        """Return the metadata that was logged with the model."""
         return self.content.get("metadata") or {}
 
     @property
     def signature(self) -> tuple[SignatureColumn, ...]:
-        """The inputs that the signature tells; empty without one."""
-        told = (self.content.get("signature") or {}).get("inputs")
+        """Return the inputs of the signature; empty without one."""
+        inputs = (self.content.get("signature") or {}).get("inputs")
         return tuple(
             SignatureColumn(one.get("name"), str(one.get("type")), bool(one.get("required", True)))
-            for one in (json.loads(told) if told else [])
+            for one in (json.loads(inputs) if inputs else [])
         )
 
     def example(self) -> dict[str, list[Any]] | None:
-        """The input example, as JSON values by column; None without one, or of another form."""
-        told = self.content.get("saved_input_example_info") or {}
-        if told.get("type") != "dataframe" or told.get("pandas_orient") != "split":
+        """Return the input example as JSON values by column, or None without one in this form."""
+        info = self.content.get("saved_input_example_info") or {}
+        if info.get("type") != "dataframe" or info.get("pandas_orient") != "split":
             return None
-        path = self.folder / str(told.get("artifact_path"))
+        path = self.folder / str(info.get("artifact_path"))
         if not path.is_file():
             return None
         content = json.loads(path.read_text(encoding="utf-8"))

@@ -1,7 +1,7 @@
-"""Convert: a fitted pipeline as ONNX, by skl2onnx.
+"""Convert a fitted pipeline to ONNX with skl2onnx.
 
-What can be converted is decided by trying: a model that has no converter, or comes out otherwise than it was fitted, is
-kept as it is (`everfit.tasks.evaluation.conversion` looks at that).
+Whether a model can be converted is found by trying: one without a converter, or with other results after conversion,
+keeps its format (`everfit.tasks.evaluation.conversion` compares them).
 """
 
 import copy
@@ -30,14 +30,17 @@ class ConversionError(ModelError):
 
 
 def to_onnx(model: "Pipeline", rows: pd.DataFrame) -> bytes:
-    """A fitted pipeline as ONNX.
+    """Convert a fitted pipeline to ONNX.
 
     Args:
         model: The pipeline.
-        rows: Of its features, which tell the kinds of the columns.
+        rows: Rows of its features, which show the columns' types; shape (rows, features).
+
+    Returns:
+        The ONNX file.
 
     Raises:
-        ConversionError: there is no way to, in words.
+        ConversionError: If the model can't be converted.
     """
     try:
         from skl2onnx import convert_sklearn
@@ -56,18 +59,18 @@ def to_onnx(model: "Pipeline", rows: pd.DataFrame) -> bytes:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            made = convert_sklearn(model, "everfit", inputs, options=options, target_opset=_OPSET)
-    except Exception as error:  # converters raise whatever they come across
+            converted = convert_sklearn(model, "everfit", inputs, options=options, target_opset=_OPSET)
+    except Exception as error:  # converters raise anything
         raise ConversionError(_in_short(error)) from error
     known = () if classes is None else tuple(classes.tolist())
-    return with_facts(made, OnnxFacts(features=tuple(map(str, rows.columns)), texts=texts, classes=known))
+    return with_facts(converted, OnnxFacts(features=tuple(map(str, rows.columns)), texts=texts, classes=known))
 
 
 def _prepared(model: "Pipeline") -> "Pipeline":
-    """A copy that skl2onnx understands; it passes over some things without a word, and those are refused here.
+    """Return a copy that skl2onnx understands, and refuse what skl2onnx would silently ignore.
 
     Raises:
-        ConversionError: there is something that ONNX has no word for.
+        ConversionError: If ONNX can't express a part of the model.
     """
     from sklearn.impute import SimpleImputer
     from sklearn.preprocessing import OneHotEncoder
@@ -79,14 +82,14 @@ def _prepared(model: "Pipeline") -> "Pipeline":
         categorical = getattr(part, "is_categorical_", None)
         if categorical is not None and categorical.any():
             raise ConversionError(
-                f"{type(part).__name__} splits on categories, and trees in ONNX split on numbers alone"
+                f"{type(part).__name__} splits on categories, but trees in ONNX split on numbers alone"
             )
         if isinstance(part, SimpleImputer) and part.indicator_ is not None and len(part.indicator_.features_):
-            raise ConversionError("SimpleImputer marks what was missing, which skl2onnx can't convert")
+            raise ConversionError("SimpleImputer adds missing indicators, which skl2onnx can't convert")
         if isinstance(part, OneHotEncoder) and part.handle_unknown == "infrequent_if_exist":
             if any(rare is not None for rare in part.infrequent_categories_):
-                raise ConversionError("OneHotEncoder counts unseen categories among the rare ones, which ONNX can't")
-            part.handle_unknown = "ignore"  # which is the same then
+                raise ConversionError("OneHotEncoder maps unseen categories to the rare ones, which ONNX can't express")
+            part.handle_unknown = "ignore"  # it has the same result here
             part.categories_ = [
                 np.array([MISSING if category != category else category for category in known], dtype=object)  # noqa: PLR0124
                 for known in part.categories_
@@ -95,7 +98,7 @@ def _prepared(model: "Pipeline") -> "Pipeline":
 
 
 def _parts(part: Any) -> Iterator[Any]:
-    """A fitted estimator and all that it is made of."""
+    """Yield a fitted estimator and all of its parts."""
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import Pipeline
 
@@ -105,9 +108,9 @@ def _parts(part: Any) -> Iterator[Any]:
         inner = [step for _, step in part.steps]
     elif isinstance(part, ColumnTransformer):
         inner = [step for _, step, _ in part.transformers_]
-    inner += [each.estimator for each in getattr(part, "calibrated_classifiers_", ())]
-    for each in inner:
-        yield from _parts(each)
+    inner += [calibrated.estimator for calibrated in getattr(part, "calibrated_classifiers_", ())]
+    for estimator in inner:
+        yield from _parts(estimator)
 
 
 def _in_short(error: Exception) -> str:
@@ -116,13 +119,12 @@ def _in_short(error: Exception) -> str:
 
 
 class _MissingValues:
-    """A container of nodes that knows which way missing values go in a tree.
+    """A container of nodes that adds the direction of missing values to trees.
 
-    skl2onnx 1.20 leaves that out for forests, and for gradient boosting gives truth values, where protobuf takes whole
-    numbers only.
+    skl2onnx 1.20 omits it for forests, and gives booleans for gradient boosting, where protobuf takes integers only.
 
     Args:
-        container: Of the nodes.
+        container: Container of the nodes.
         ensemble: The fitted estimator.
     """
 
@@ -132,22 +134,22 @@ class _MissingValues:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._container, name)
 
-    def add_node(self, *given: Any, **attributes: Any) -> None:
+    def add_node(self, *args: Any, **attributes: Any) -> None:
         """Add a node."""
         name = "nodes_missing_value_tracks_true"
         if name in attributes:
             left = attributes[name]
             if hasattr(self._ensemble, "estimators_"):
-                trees = [each.tree_.missing_go_to_left for each in self._ensemble.estimators_]
+                trees = [tree.tree_.missing_go_to_left for tree in self._ensemble.estimators_]
                 nodes = zip(attributes["nodes_treeids"], attributes["nodes_nodeids"], strict=True)
                 left = [trees[tree][node] for tree, node in nodes]
             attributes[name] = [int(value) for value in left]
-        self._container.add_node(*given, **attributes)
+        self._container.add_node(*args, **attributes)
 
 
 @cache
 def _register_converters() -> None:
-    """Let missing values go the right way in trees, and LightGBM's and XGBoost's be converted by onnxmltools."""
+    """Register converters that handle missing values in trees, and those of onnxmltools for LightGBM and XGBoost."""
     from skl2onnx.common._registration import get_converter, register_converter
 
     for alias in _TREES:
@@ -157,7 +159,7 @@ def _register_converters() -> None:
         try:
             _register_boosters(package)
         except ImportError:
-            continue  # such a model, should there be one, is told to have no converter
+            continue  # such a model will be reported as having no converter
 
 
 def _with_missing_values(known: Any) -> Any:

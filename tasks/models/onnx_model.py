@@ -1,4 +1,4 @@
-"""A converted model: answers as the fitted pipeline does, by ONNX Runtime, which runs no code of the model's own."""
+"""Predict with a converted model in ONNX Runtime, which runs no code of the model."""
 
 import json
 from typing import Any
@@ -12,61 +12,61 @@ from everfit.blocks.errors import ModelError
 from everfit.tasks.core.records import Record
 
 MISSING = "␀"
-"""Stands for a text that is missing, of which ONNX knows nothing."""
+"""Stands for a missing text, which ONNX doesn't have."""
 
 _FACTS = "everfit"
 
 
 class OnnxFacts(Record):
-    """What an ONNX file doesn't say of itself."""
+    """Facts about a model that an ONNX file doesn't contain by itself."""
 
-    features: tuple[str, ...] = Field(description="In the model's order.")
-    texts: tuple[str, ...] = Field(description="Those that are texts; all others are numbers.")
-    classes: tuple[str | int, ...] = Field(default=(), description="In the order of the probabilities.")
+    features: tuple[str, ...] = Field(description="Features in the model's order.")
+    texts: tuple[str, ...] = Field(description="Features that are texts; all others are numbers.")
+    classes: tuple[str | int, ...] = Field(default=(), description="Classes in the order of the probabilities.")
 
 
 class OnnxRegressor:
-    """A converted model that answers with a number.
+    """A converted model that predicts a number.
 
     Args:
-        session: Of ONNX Runtime.
-        facts: Of the model.
+        session: Session of ONNX Runtime.
+        facts: Facts about the model.
     """
 
     def __init__(self, session: Any, facts: OnnxFacts) -> None:
         self._session, self._facts = session, facts
-        # By place, for skl2onnx changes names, such as those with a space in them.
-        self._inputs = tuple(zip((each.name for each in session.get_inputs()), facts.features, strict=True))
+        # Match inputs by position, because skl2onnx changes names, such as those with spaces.
+        self._inputs = tuple(zip((item.name for item in session.get_inputs()), facts.features, strict=True))
         self.feature_names_in_: npt.NDArray[np.object_] = np.array(facts.features, dtype=object)
 
     def predict(self, rows: pd.DataFrame) -> npt.NDArray[Any]:
-        """The prediction of each row; shape (rows,)."""
+        """Return the prediction of each row; shape (rows,)."""
         return np.asarray(self._run(rows)[0], dtype=np.float64).reshape(-1)
 
     def _run(self, rows: pd.DataFrame) -> list[Any]:
         texts = set(self._facts.texts)
-        given = {name: _texts(rows[own]) if own in texts else _numbers(rows[own]) for name, own in self._inputs}
-        return list(self._session.run(None, given))
+        inputs = {name: _texts(rows[own]) if own in texts else _numbers(rows[own]) for name, own in self._inputs}
+        return list(self._session.run(None, inputs))
 
 
 class OnnxClassifier(OnnxRegressor):
-    """A converted model that answers with the probabilities of classes."""
+    """A converted model that predicts the probabilities of classes."""
 
     def __init__(self, session: Any, facts: OnnxFacts) -> None:
         super().__init__(session, facts)
         self.classes_: npt.NDArray[Any] = np.array(facts.classes)
 
     def predict(self, rows: pd.DataFrame) -> npt.NDArray[Any]:
-        """The most probable class of each row; shape (rows,)."""
+        """Return the most probable class of each row; shape (rows,)."""
         return np.asarray(self.classes_[self.predict_proba(rows).argmax(axis=1)])
 
     def predict_proba(self, rows: pd.DataFrame) -> npt.NDArray[np.float64]:
-        """The probability of each class; shape (rows, classes)."""
+        """Return the probability of each class; shape (rows, classes)."""
         return np.asarray(self._run(rows)[1], dtype=np.float64)
 
 
 def with_facts(model: Any, facts: OnnxFacts) -> bytes:
-    """An ONNX model as bytes, with what it doesn't say of itself."""
+    """Return an ONNX model as bytes, with its facts."""
     entry = model.metadata_props.add()
     entry.key, entry.value = _FACTS, facts.canonical_json()
     return bytes(model.SerializeToString())
@@ -76,21 +76,21 @@ def read_onnx(content: bytes) -> OnnxRegressor:
     """Read a converted model.
 
     Raises:
-        ModelError: ONNX Runtime isn't installed, or can't read it.
+        ModelError: If ONNX Runtime isn't installed, or can't read the model.
     """
     try:
         import onnxruntime
     except ImportError as error:
         raise ModelError(
-            "the model is released as ONNX, and onnxruntime is missing here: pip install 'everfit[onnx]'"
+            "the model is released as ONNX, but onnxruntime is not installed here: pip install 'everfit[onnx]'"
         ) from error
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # threads cost more than the few rows of a request
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # threads only cost time for a few rows
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         facts = OnnxFacts.model_validate(json.loads(session.get_modelmeta().custom_metadata_map[_FACTS]))
-    except Exception as error:  # ONNX Runtime's errors have no base, and a stranger's file may break anything
+    except Exception as error:  # ONNX Runtime's errors have no common base class
         raise ModelError(f"the ONNX model can't be read: {type(error).__name__}: {error}") from error
     return OnnxClassifier(session, facts) if facts.classes else OnnxRegressor(session, facts)
 

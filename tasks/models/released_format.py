@@ -1,6 +1,6 @@
-"""The format in which a version is released: the fitted model as it was logged, or what it was converted to.
+"""Choose the format of a released version: the fitted model, or its converted form.
 
-Both are kept with the version's run; the version's tag says which one is served.
+Both are kept with the version's run; the version's tag names the served one.
 """
 
 from pathlib import Path
@@ -17,12 +17,12 @@ _FOLDER, _FILE = "converted", "model.onnx"
 
 
 def format_tags(name: str, problem: str = "") -> dict[str, str]:
-    """Return the tags that tell a version's format, and why it was not converted where it wasn't."""
+    """Return the tags for a version's format, with the reason if it was not converted."""
     return {FORMAT_TAG: name, **({f"{FORMAT_TAG}_reason": problem[:500]} if problem else {})}
 
 
 def log_converted(client: "MlflowClient", run_id: str, content: bytes) -> None:
-    """Keep a converted model beside the fitted one."""
+    """Keep a converted model next to the fitted one."""
     with TemporaryDirectory(prefix="everfit-converted-") as folder:
         path = Path(folder, _FILE)
         path.write_bytes(content)
@@ -30,15 +30,15 @@ def log_converted(client: "MlflowClient", run_id: str, content: bytes) -> None:
 
 
 def fetch_converted(client: "MlflowClient", version: "ModelVersion", folder: Path) -> None:
-    """Put the converted model beside a version's files, if that is what is served of it."""
+    """Download the converted model next to a version's files, if it is the served one."""
     tags = client.get_model_version(version.model, str(version.version)).tags
     if tags.get(FORMAT_TAG) != "onnx":
         return
-    found = Path(client.download_artifacts(version.run_id, f"{_FOLDER}/{_FILE}", str(folder)))
-    found.replace(folder / _FILE)
+    downloaded = Path(client.download_artifacts(version.run_id, f"{_FOLDER}/{_FILE}", str(folder)))
+    downloaded.replace(folder / _FILE)
 
 
 def read_converted(folder: Path) -> bytes | None:
-    """The converted model that was put beside a version's files; None if the fitted one is served."""
+    """Return the converted model next to a version's files, or None if the fitted one is served."""
     path = folder / _FILE
     return path.read_bytes() if path.exists() else None

@@ -20,7 +20,7 @@ from everfit.tasks.monitoring.signals.joint_drift import JointDrift, joint_drift
 from everfit.tasks.monitoring.signals.live_estimate import Estimator, can_estimate, fit_estimator
 from everfit.tasks.monitoring.triage_history import JudgedWindow, newest_judgements, read_triages, triage_entries
 from everfit.tasks.monitoring.windows import MonitoringWindows, monitoring_windows
-from everfit.tasks.predictions.labelled_predictions import LabelledPredictions, read_answers
+from everfit.tasks.predictions.labelled_predictions import LabelledPredictions, read_labelled_predictions
 from everfit.tasks.predictions.prediction_log import PREDICTED_AT
 from everfit.tasks.registry import model_registry, registration
 from everfit.tasks.scoring.loading import load_scorer
@@ -154,7 +154,7 @@ class MonitoredModel:
     def _logged(self) -> LabelledPredictions:
         spec, table = self.context.spec, self.context.workspace.table
         features = self.features if spec.task == "regression" or self.is_young else []
-        return read_answers(
+        return read_labelled_predictions(
             table(spec.name, "predictions"),
             table(spec.name, "labels"),
             self.windows.both,

@@ -1,1 +1,1 @@
-"""The prediction log, labels, and the labelling queue."""
+"""Keep the prediction log and its labels, and sample rows for labelling."""

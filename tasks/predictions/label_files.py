@@ -1,6 +1,6 @@
-"""Files in which people label: CSV for a spreadsheet, tasks for Label Studio; written, and read back filled in.
+"""Write files in which people label, and read them back: CSV for a spreadsheet, or tasks for Label Studio.
 
-What the model said is not in them: who sees an answer tends to agree with it.
+The files don't contain the model's predictions, because people tend to agree with a prediction that they see.
 """
 
 import csv
@@ -19,19 +19,19 @@ Format = Literal["csv", "label-studio"]
 
 ID, LABEL = "prediction_id", "label"
 
-Said = list[tuple[str, str | None]]
-"""Prediction and label of each answer; no label where nobody gave one."""
+GivenLabels = list[tuple[str, str | None]]
+"""Prediction id and label of each row; None where nobody gave a label."""
 
 
 def write_file(rows: pd.DataFrame, path: Path, kind: Format, classes: Sequence[str], column: str) -> list[Path]:
     """Write rows to be labelled.
 
     Args:
-        rows: With `_prediction_id` and what a person needs to see.
-        path: Of the file; for Label Studio the labelling interface goes beside it, as `.xml`.
-        kind: Of the file.
-        classes: That a label may be; any number without them.
-        column: The target's name, for the question.
+        rows: Rows with `_prediction_id` and the columns to show.
+        path: Path of the file; for Label Studio the labelling interface is written beside it, as `.xml`.
+        kind: Format of the file.
+        classes: Allowed labels; empty for any number.
+        column: Name of the target, for the question.
 
     Returns:
         The files that were written.
@@ -57,41 +57,39 @@ def _interface(classes: Sequence[str], column: str) -> str:
     return f'<View>\n  <Table name="row" value="$row"/>\n  {header}\n  {question}\n</View>\n'
 
 
-def read_file(path: Path) -> Said:
-    """Read what people have filled in: CSV, or Label Studio's export as JSON or JSON_MIN.
+def read_file(path: Path) -> GivenLabels:
+    """Read a file with labels: CSV, or Label Studio's export as JSON or JSON_MIN.
 
     Raises:
-        DataError: it's neither, or lacks what says which prediction is meant.
+        DataError: If the file has another format, or doesn't name the predictions.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{str(path)!r} can't be read ({type(error).__name__}); give the file that was filled in"
-        ) from error
+        raise DataError(f"{str(path)!r} can't be read ({type(error).__name__}); pass the labelled file") from error
     return _read_tasks(text, path) if text.lstrip().startswith("[") else _read_csv(path)
 
 
-def _read_csv(path: Path) -> Said:
+def _read_csv(path: Path) -> GivenLabels:
     try:
         rows = pd.read_csv(path, dtype=str, keep_default_na=False, sep=None, engine="python", encoding="utf-8-sig")
     except (pd.errors.ParserError, pd.errors.EmptyDataError, csv.Error) as error:
-        raise DataError(f"{str(path)!r} is no CSV: {error}; save it as CSV again") from error
+        raise DataError(f"{str(path)!r} isn't CSV: {error}; save it as CSV again") from error
     if missing := [name for name in (ID, LABEL) if name not in rows]:
         raise DataError(
-            f"{str(path)!r} has no column {missing[0]!r}; fill in the file that was written, and keep its header"
+            f"{str(path)!r} has no column {missing[0]!r}; label the file that everfit wrote, and keep its header"
         )
-    return [(str(name), given.strip() or None) for name, given in zip(rows[ID], rows[LABEL], strict=True)]
+    return [(str(name), values.strip() or None) for name, values in zip(rows[ID], rows[LABEL], strict=True)]
 
 
-def _read_tasks(text: str, path: Path) -> Said:
+def _read_tasks(text: str, path: Path) -> GivenLabels:
     try:
         tasks = json.loads(text)
         return [one for task in tasks for one in _answers(task)]
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         wrong = f"{type(error).__name__}: {error}"
         raise DataError(
-            f"{str(path)!r} is no export of Label Studio ({wrong}); export it as JSON or JSON_MIN"
+            f"{str(path)!r} isn't an export of Label Studio ({wrong}); export it as JSON or JSON_MIN"
         ) from error
 
 
@@ -100,8 +98,8 @@ def _answers(task: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
         yield str(task[ID]), _text(task.get(LABEL))
         return
     name = str(task["data"][ID])
-    given = [_value(one) for one in task.get("annotations", []) if not one.get("was_cancelled")]
-    yield from ((name, one) for one in given or [None])
+    labels = [_value(item) for item in task.get("annotations", []) if not item.get("was_cancelled")]
+    yield from ((name, label) for label in labels or [None])
 
 
 def _value(annotation: dict[str, Any]) -> str | None:
@@ -112,9 +110,9 @@ def _value(annotation: dict[str, Any]) -> str | None:
     return None
 
 
-def _text(given: object) -> str | None:
-    if isinstance(given, dict):  # several answers, as JSON_MIN has them
-        given = given.get("choices")
-    if isinstance(given, list):
-        raise TypeError("several labels for one row; export it as JSON, which says whose they are")
-    return None if given is None or given == "" else str(given)
+def _text(values: object) -> str | None:
+    if isinstance(values, dict):  # several answers, as JSON_MIN has them
+        values = values.get("choices")
+    if isinstance(values, list):
+        raise TypeError("several labels for one row; export it as JSON, which names the annotators")
+    return None if values is None or values == "" else str(values)

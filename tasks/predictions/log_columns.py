@@ -1,4 +1,4 @@
-"""The columns of the prediction log: what a version's inputs become there, and what has no place in them."""
+"""Fit the columns of a version's predictions to the types of the prediction log."""
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def check_types(log: "pa.Schema", rows: "pa.Schema") -> None:
-    """Refuse columns of a type that the log's column of that name never takes.
+    """Refuse columns whose type the log's column can't take.
 
     Args:
-        log: Of the prediction log.
-        rows: That are to go into it.
+        log: Schema of the prediction log.
+        rows: Schema of the rows to append.
 
     Raises:
-        DataError: one of them is of such a type.
+        DataError: If a column has such a type.
     """
     import pyarrow as pa
 
@@ -39,26 +39,26 @@ def check_types(log: "pa.Schema", rows: "pa.Schema") -> None:
 
 
 def fitted(table: Table, log: "DeltaTable", rows: "pa.Table") -> "tuple[DeltaTable, pa.Table]":
-    """Bring rows into the types of the log, and the log into theirs where a whole number must become a fraction.
+    """Cast rows to the types of the log, and widen the log's integer columns if rows have fractions.
 
     Args:
         table: The model's prediction log.
-        log: As it was opened.
-        rows: That are to go into it.
+        log: The opened table.
+        rows: Rows to append.
 
     Returns:
-        The log, opened again if it was changed, and the rows.
+        The log, reopened if it was changed, and the rows.
 
     Raises:
-        DataError: a value doesn't fit the log's type for its column.
+        DataError: If a value doesn't fit the log's type for its column.
     """
     import pyarrow as pa
 
-    known = pa.schema(log.schema().to_arrow())
-    check_types(known, rows.schema)
+    table_schema = pa.schema(log.schema().to_arrow())
+    check_types(table_schema, rows.schema)
     for position, item in enumerate(rows.schema):
-        index = known.get_field_index(item.name)
-        wanted = item.type if index < 0 else known.field(index).type
+        index = table_schema.get_field_index(item.name)
+        wanted = item.type if index < 0 else table_schema.field(index).type
         if wanted not in {pa.int64(), pa.float64()} or wanted == item.type:
             continue
         try:
@@ -73,24 +73,24 @@ def fitted(table: Table, log: "DeltaTable", rows: "pa.Table") -> "tuple[DeltaTab
 
 
 def _widen(table: Table, log: "DeltaTable", name: str) -> "DeltaTable":
-    """Write the log again with a column of fractions in place of one of whole numbers."""
+    """Rewrite the log with an integer column as floats."""
     import pyarrow as pa
     from deltalake import CommitProperties, write_deltalake
     from deltalake.exceptions import DeltaError
 
     version = log.version()
-    known = pa.schema(log.schema().to_arrow())
-    wanted = known.set(known.get_field_index(name), pa.field(name, pa.float64()))
+    table_schema = pa.schema(log.schema().to_arrow())
+    wanted = table_schema.set(table_schema.get_field_index(name), pa.field(name, pa.float64()))
 
     refused: list[Exception] = []
 
     def widened(reading: ThreadPoolExecutor) -> "Iterator[pa.RecordBatch]":
-        found = table.arrow_batches(known.names, version=version)
-        # Delta asks for these from inside its own runtime, where it can't be asked to read.
+        found = table.arrow_batches(table_schema.names, version=version)
+        # Delta requests the batches on its own runtime's thread, which can't read a table itself.
         while (batch := reading.submit(next, found, None).result()) is not None:
             try:
                 yield batch.cast(wanted)
-            except pa.ArrowInvalid as error:  # a whole number that no float holds
+            except pa.ArrowInvalid as error:  # a float can't hold this integer exactly
                 refused.append(error)
                 raise
 
@@ -102,7 +102,7 @@ def _widen(table: Table, log: "DeltaTable", name: str) -> "DeltaTable":
             mode="overwrite",
             schema_mode="overwrite",
             partition_by=[DAY],
-            # Upon this version or not at all: what another has written meanwhile would be missing.
+            # Overwrite only this version: rows that another process has appended meanwhile would be lost.
             commit_properties=CommitProperties(max_commit_retries=0),
         )
     except DeltaError as error:
@@ -115,11 +115,11 @@ def _widen(table: Table, log: "DeltaTable", name: str) -> "DeltaTable":
 
 
 def misfit(table: Table, types: "Mapping[str, pa.DataType]") -> str:
-    """Why the log has no place for a version's columns; empty where it has.
+    """Return why the log can't take a version's columns, or an empty text if it can.
 
     Args:
         table: The model's prediction log.
-        types: Of the columns that the version would log.
+        types: Types of the columns that the version would log.
     """
     import pyarrow as pa
 

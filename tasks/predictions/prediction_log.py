@@ -1,21 +1,21 @@
-"""The prediction log: every answered prediction, what it was made of, and by which model version.
+"""Keep the prediction log: every served prediction with its inputs and the model version that made it.
 
 Columns beside the features, the key columns and the event time, which keep their own names:
 
-| column | what it is |
+| column | content |
 | --- | --- |
 | `_prediction_id` | a UUID of version 7: it sorts by time |
-| `_key` | hash of the key, as in the dataset and the labels; without a key of the id, which joins with nothing |
-| `_predicted_at` | when it was answered; of batch scoring, the end of the window |
+| `_key` | hash of the key, as in the dataset and the labels; without a key, of the id, which joins with nothing |
+| `_predicted_at` | time of the prediction; for batch scoring, the end of the window |
 | `_prediction` | the class as text, or the predicted number |
 | `_score` | the probability of the second class of a binary model, or the predicted number |
-| `_probabilities` | of a multiclass model: for each class in the model's order |
-| `_model_version` | in the registry |
-| `_arm` | `champion`, `challenger`, `shadow`, or `fallback`: the champion's answer where the challenger failed |
-| `_latency_ms` | from the request's last byte to the log; null in batch scoring |
-| `_outlier` | how unlike the training data the input is, from 0 to 1; null where the model has no such check |
-| `_client` | who asked; `batch` for a run over the source, `file` for a file that was handed over |
-| `_flag` | `probing` where the client was flagged for it; else null |
+| `_probabilities` | of a multiclass model: the probability of each class in the model's order |
+| `_model_version` | version in the registry |
+| `_arm` | `champion`, `challenger`, `shadow`, or `fallback`: the champion replaced a failed challenger |
+| `_latency_ms` | time from the request's last byte to the log; null for batch scoring |
+| `_outlier` | how unlike the training data the input is, from 0 to 1; null without a detector |
+| `_client` | the client; `batch` for a run over the source, `file` for a scored file |
+| `_flag` | `probing` if the client was flagged for it; else null |
 | `_day` | day of the event time, in UTC; the partition |
 """
 
@@ -43,10 +43,10 @@ OUTLIER, CLIENT, FLAG = "_outlier", "_client", "_flag"
 
 Arm = Literal["champion", "challenger", "shadow", "fallback"]
 ANSWERED: tuple[Arm, ...] = ("champion", "challenger", "fallback")
-"""The arms whose predictions were given as answers."""
+"""Arms whose predictions were returned to clients."""
 
 BATCH, FILE = "batch", "file"
-"""Who asked for what was not asked for over HTTP: a run over the source, and a person with a file."""
+"""Clients of predictions without an HTTP request: a run over the source, and a person's file."""
 
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0b10 << 62
@@ -55,33 +55,33 @@ _EPOCH = np.datetime64(0, "ms")
 
 
 def prediction_ids(at_ms: int, count: int) -> list[str]:
-    """Make ids for predictions that are made now: UUIDs of version 7 (RFC 9562), the time in front, the rest random.
+    """Make ids for predictions that are made now: UUIDs of version 7 (RFC 9562), with the time first and random digits.
 
     Args:
-        at_ms: Milliseconds since 1970.
-        count: How many.
+        at_ms: Time in milliseconds since 1970.
+        count: Number of ids.
     """
     front = f"{at_ms:012x}"
     front = f"{front[:8]}-{front[8:]}-7"
     noise = os.urandom(10 * count).hex()
     parts = (noise[start : start + 20] for start in range(0, 20 * count, 20))
-    return [f"{front}{one[:3]}-{_VARIANT_DIGITS[int(one[3], 16)]}{one[4:7]}-{one[7:19]}" for one in parts]
+    return [f"{front}{part[:3]}-{_VARIANT_DIGITS[int(part[3], 16)]}{part[4:7]}-{part[7:19]}" for part in parts]
 
 
 def repeatable_ids(at_ms: int, hashes: npt.NDArray[np.int64], model_version: int) -> list[str]:
-    """Make ids that are the same each time: a batch that is scored again gives the same predictions.
+    """Make ids that are the same each time, so that a batch that is scored again gives the same predictions.
 
     Args:
-        at_ms: Of the window's end, in milliseconds since 1970.
-        hashes: Of the rows, shape (rows,).
-        model_version: That scored them.
+        at_ms: End of the window, in milliseconds since 1970.
+        hashes: Hashes of the rows' keys; shape (rows,).
+        model_version: Version that scores them.
     """
     stamp = (at_ms << 80) | _VERSION_7 | ((model_version & 0xFFF) << 64) | _VARIANT
     return [str(UUID(int=stamp | (int(value) & (1 << 62) - 1))) for value in hashes]
 
 
 def column_kinds(inputs: InputSchema) -> dict[str, str]:
-    """The kind of each column of the log, for a model that takes these inputs."""
+    """Return the kind of each column of the log, for a model with these inputs."""
     own = {
         PREDICTION_ID: "string",
         PREDICTED_AT: "datetime",
@@ -100,7 +100,7 @@ def column_kinds(inputs: InputSchema) -> dict[str, str]:
 
 
 def arrow_type(kind: str) -> "pa.DataType":
-    """The Arrow type of a kind of column."""
+    """Return the Arrow type of a kind of column."""
     import pyarrow as pa
 
     types = {
@@ -119,9 +119,9 @@ def to_rows(columns: Mapping[str, Any], kinds: Mapping[str, str], key: Sequence[
 
     Args:
         columns: Values by column; times in microseconds since 1970, in UTC.
-        kinds: The kind of each column.
-        key: The key columns.
-        event_time: The column of the event time.
+        kinds: Kind of each column.
+        key: Key columns.
+        event_time: Column of the event time.
 
     Returns:
         The rows, with `_key` and `_day`.
@@ -148,12 +148,12 @@ def append(table: Table, rows: "pa.Table", writer: str, number: int = 1) -> None
 
     Args:
         table: The model's prediction log.
-        rows: As `to_rows` makes them.
-        writer: The process that writes.
-        number: Which of the writer's appends it is; one that isn't higher than its last adds nothing.
+        rows: Rows from `to_rows`.
+        writer: Name of the writer.
+        number: Number of the writer's append; one that isn't higher than its last adds nothing.
 
     Raises:
-        DataError: a value doesn't fit the log's type for its column.
+        DataError: If a value doesn't fit the log's type for its column.
     """
     from deltalake import CommitProperties, Transaction, write_deltalake
 
@@ -174,7 +174,7 @@ def append(table: Table, rows: "pa.Table", writer: str, number: int = 1) -> None
 
 
 def last_append(table: Table, writer: str) -> int:
-    """The number of the writer's last append that the log has; 0 without one."""
+    """Return the number of the writer's last append in the log, or 0 without one."""
     return _last_append(_open(table), writer)
 
 
@@ -205,11 +205,11 @@ def read(
 
     Args:
         table: The model's prediction log.
-        window: Of event time; everything without it.
-        event_time: The column of the event time.
-        columns: Those wanted; all without it.
-        arms: Those wanted; the answered ones without it.
-        model_version: Only of this one.
+        window: Span of event time; by default everything.
+        event_time: Column of the event time.
+        columns: Columns to read; by default all.
+        arms: Arms to read; by default those that were returned to clients.
+        model_version: Version to read; by default all.
 
     Returns:
         The predictions in order of event time.
@@ -229,11 +229,11 @@ def read(
     return frame if columns is None else frame[list(columns)]
 
 
-def find(table: Table, prediction_id: str) -> dict[str, Any] | None:
+def find_prediction(table: Table, prediction_id: str) -> dict[str, Any] | None:
     """Look one prediction up by its id.
 
     Returns:
-        The row, or nothing when the log doesn't have it (yet).
+        The row, or None if the log doesn't have it (yet).
     """
     import pyarrow.dataset as pds
 
@@ -241,13 +241,13 @@ def find(table: Table, prediction_id: str) -> dict[str, Any] | None:
     if log is None:
         return None
     dataset, wanted = log.to_pyarrow_dataset(), pds.field(PREDICTION_ID) == prediction_id
-    # The id tells the time of the prediction, by which nearly all files can be passed over.
+    # The id contains the time of the prediction, which excludes nearly all files.
     since = _EPOCH + np.timedelta64(made_at_ms(prediction_id), "ms")
     at = pds.field(PREDICTED_AT)
     near = wanted & (at >= _utc(since)) & (at < _utc(since + np.timedelta64(2, "ms")))
     for condition in (near, wanted):
-        if found := dataset.to_table(filter=condition).to_pylist():
-            return dict(found[0])
+        if matches := dataset.to_table(filter=condition).to_pylist():
+            return dict(matches[0])
     return None
 
 
@@ -258,5 +258,5 @@ def _utc(at: np.datetime64) -> "pa.Scalar":
 
 
 def made_at_ms(prediction_id: str) -> int:
-    """When a prediction was made, in milliseconds since 1970: its id says."""
+    """Return the time of a prediction from its id, in milliseconds since 1970."""
     return UUID(prediction_id).int >> 80

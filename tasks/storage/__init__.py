@@ -1,1 +1,1 @@
-"""The workspace: files and Delta tables, on a local disk or in an object store."""
+"""Store files and Delta tables in the workspace, a local folder or an object store."""

@@ -1,4 +1,4 @@
-"""Which files a Delta table has, and which of them a window of a version needs."""
+"""Find the files of a Delta table, and those that a window of a version needs."""
 
 from datetime import timedelta
 
@@ -9,17 +9,17 @@ from everfit.tasks.storage.workspace import Workspace
 
 
 def files_there(workspace: Workspace, table: Table) -> set[str]:
-    """The paths, within the table, of all files with rows that are there, needed or not."""
+    """Return the paths, within the table, of all existing files with rows, needed or not."""
     filesystem = workspace.filesystem
-    root = str(filesystem._strip_protocol(table.uri)).rstrip("/")  # noqa: SLF001 - fsspec has no public way to it
+    root = str(filesystem._strip_protocol(table.uri)).rstrip("/")  # noqa: SLF001 - fsspec has no public equivalent
     if not filesystem.exists(root):
         return set()
-    found = (str(path).removeprefix(f"{root}/") for path in filesystem.find(root))
-    return {path for path in found if path.endswith(".parquet") and not path.startswith("_delta_log/")}
+    names = (str(path).removeprefix(f"{root}/") for path in filesystem.find(root))
+    return {name for name in names if name.endswith(".parquet") and not name.startswith("_delta_log/")}
 
 
 def files_of(table: Table, version: int, window: Window) -> set[str] | None:
-    """The paths of the files that a window of a version is read from; None when the version is gone."""
+    """Return the paths of the files that a window of a version is read from, or None if the version is gone."""
     try:
         opened = table.open(version)
     except WorkspaceError:
@@ -36,6 +36,6 @@ def files_of(table: Table, version: int, window: Window) -> set[str] | None:
 
 
 def is_whole(workspace: Workspace, table: Table, version: int, window: Window) -> bool:
-    """Whether all files that a window of a version is read from are there."""
+    """Return whether all files of a version's window exist."""
     needed = files_of(table, version, window)
     return needed is not None and needed <= files_there(workspace, table)

@@ -1,4 +1,4 @@
-"""Reading a Delta table: by window, whole or in pieces, at any version."""
+"""Read a Delta table by window, as a whole or in chunks, at any version."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,12 +21,12 @@ KEY, DAY = "_key", "_day"
 
 @dataclass(frozen=True)
 class TableReads:
-    """A Delta table under the workspace, partitioned by `_day`: what can be read of it.
+    """Reads of a Delta table in the workspace, which is partitioned by `_day`.
 
     Attributes:
-        uri: Where it lies.
-        storage_options: What is needed to reach the store; empty for a local folder.
-        historic: Whether its past versions stay readable for as long as somebody may name them.
+        uri: Address of the table.
+        storage_options: Options to reach the store; empty for a local folder.
+        historic: Whether its past versions stay readable for good, because snapshots name them.
     """
 
     uri: str
@@ -34,10 +34,10 @@ class TableReads:
     historic: bool = False
 
     def open(self, version: int | None = None) -> "DeltaTable":
-        """The table itself, at a version; the newest without it.
+        """Open the table at a version; by default the newest.
 
         Raises:
-            WorkspaceError: there is no such table or version.
+            WorkspaceError: If there is no such table or version.
         """
         from deltalake import DeltaTable
         from deltalake.exceptions import DeltaError, TableNotFoundError
@@ -50,17 +50,17 @@ class TableReads:
             raise WorkspaceError(f"the table at {self.uri!r} can't be read at version {version!r}: {error}") from error
 
     def exists(self) -> bool:
-        """Whether anything was ever appended."""
+        """Return whether anything was ever appended."""
         from deltalake import DeltaTable
 
         return DeltaTable.is_deltatable(self.uri, storage_options=dict(self.storage_options))
 
     def version(self) -> int:
-        """The newest version."""
+        """Return the newest version."""
         return int(self.open().version())
 
     def columns(self, version: int | None = None) -> dict[str, str]:
-        """The columns and their types, as Arrow names them."""
+        """Return the columns with their types, as Arrow names them."""
         import pyarrow as pa
 
         return {item.name: str(item.type) for item in pa.schema(self.open(version).schema().to_arrow())}
@@ -68,7 +68,7 @@ class TableReads:
     def arrow_batches(
         self, columns: Sequence[str], condition: "pds.Expression | None" = None, version: int | None = None
     ) -> "Iterator[pa.RecordBatch]":
-        """Read some columns piece by piece, as Arrow has them."""
+        """Read some columns in chunks, as Arrow batches."""
         scanner = self._files(self.open(version)).scanner(
             columns=list(columns), filter=condition, batch_readahead=2, fragment_readahead=2
         )
@@ -77,19 +77,19 @@ class TableReads:
                 yield batch
 
     def newest(self, time_column: str, before: datetime | None = None) -> datetime | None:
-        """The latest time in a column, or the latest before a moment; only the last day that has any is read."""
+        """Return the latest time in a column, or the latest before a moment, from the last day that has any."""
         import pyarrow.compute as pc
         import pyarrow.dataset as pds
 
         table = self.open()
         dataset = self._files(table)
-        for day in sorted({str(each[DAY]) for each in table.partitions()}, reverse=True):
+        for day in sorted({str(partition[DAY]) for partition in table.partitions()}, reverse=True):
             there = (pds.field(DAY) == date.fromisoformat(day)) & pds.field(time_column).is_valid()
             if before is not None:
                 there &= pds.field(time_column) < pd.Timestamp(before)
-            found = pc.max(dataset.to_table(columns=[time_column], filter=there)[time_column])
-            if found.is_valid:
-                newest: datetime = found.as_py()
+            latest = pc.max(dataset.to_table(columns=[time_column], filter=there)[time_column])
+            if latest.is_valid:
+                newest: datetime = latest.as_py()
                 return newest
         return None
 
@@ -101,7 +101,7 @@ class TableReads:
         table = self.open(version)
         if window is None:
             return self._files(table), None
-        # The day prunes whole files before they are looked at, the time is exact.
+        # The day excludes whole files before they are opened, and the time is exact.
         days = f"{DAY} <= '{window.until.date()}'"
         condition = pds.field(DAY) <= window.until.date()
         if window.since is not None:
@@ -115,11 +115,10 @@ class TableReads:
         return self._files(table, file_pruning_predicate=days), condition
 
     def _files(self, table: "DeltaTable", **options: Any) -> "pds.Dataset":
-        """The table's files, to be read by Arrow.
+        """Return the table's files as an Arrow dataset.
 
-        Those of a local folder are opened by Arrow itself. Delta's own file system is Python, which Arrow's threads
-        call while they read ahead: slowly, and when the interpreter ends meanwhile, the process dies by a signal or
-        hangs.
+        Arrow opens the files of a local folder itself. Delta's own file system is Python, which Arrow's threads call
+        while they read ahead: that is slow, and if the interpreter ends meanwhile, the process crashes or hangs.
         """
         from pyarrow import fs
 
@@ -133,19 +132,19 @@ class TableReads:
         columns: Sequence[str] | None = None,
         version: int | None = None,
     ) -> pd.DataFrame:
-        """Read the rows of a window, in an order that is always the same.
+        """Read the rows of a window in a fixed order.
 
         Args:
-            window: By event time; all rows without it.
-            time_column: The column that the window is of; needed with a window for more than whole days.
-            columns: Those wanted; all without it.
-            version: Of the table; the newest without it.
+            window: Span of event time; by default all rows.
+            time_column: Column of the window's time; needed for a window that isn't whole days.
+            columns: Columns to read; by default all.
+            version: Version of the table; by default the newest.
 
         Returns:
             The rows, in order of time and key.
 
         Raises:
-            WorkspaceError: there is no such table or version.
+            WorkspaceError: If there is no such table or version.
         """
         dataset, condition = self._dataset(window, time_column, version)
         order = [name for name in (time_column, KEY) if name is not None and name in dataset.schema.names]
@@ -165,15 +164,15 @@ class TableReads:
         rows: int = 131_072,
         condition: "pds.Expression | None" = None,
     ) -> Iterator[pd.DataFrame]:
-        """Read the rows of a window piece by piece, in no set order, in bounded memory.
+        """Read the rows of a window in chunks, in no set order and bounded memory.
 
         Args:
-            window: By event time; all rows without it.
-            time_column: The column that the window is of.
-            columns: Those wanted; all without it.
-            version: Of the table; the newest without it.
-            rows: At most, in a piece.
-            condition: What else must hold of the rows.
+            window: Span of event time; by default all rows.
+            time_column: Column of the window's time.
+            columns: Columns to read; by default all.
+            version: Version of the table; by default the newest.
+            rows: Maximum number of rows in a chunk.
+            condition: Further condition on the rows.
         """
         dataset, inside = self._dataset(window, time_column, version)
         if condition is not None:

@@ -1,4 +1,4 @@
-"""A Delta table: appended once per transaction; and the identity of its rows."""
+"""Write Delta tables, once per transaction, and hash their rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,31 +17,31 @@ if TYPE_CHECKING:
 __all__ = ["CONTENT", "DAY", "KEY", "OLD_DAY", "TURN", "ConflictError", "Table", "row_hashes", "row_keys"]
 
 CONTENT, TURN = "_content", "_turn"
-"""Columns of everfit's own, beside those of `table_reads`: hash of the whole row, the turn that wrote it."""
+"""Columns of everfit's own, beside those of `table_reads`: hash of the whole row, and the turn that wrote it."""
 
 OLD_DAY = "_old_day"
-"""The day of the row that a changed one replaces."""
+"""Day of the row that a changed one replaces."""
 
 _ALL_HISTORY = {"delta.enableExpiredLogCleanup": "false", "delta.logRetentionDuration": "interval 36500 days"}
-"""Properties of a table whose past versions are named elsewhere; Delta forgets them after 30 days otherwise."""
+"""Properties of a table whose past versions snapshots name; Delta would delete them after 30 days."""
 
 _GUARD = "everfit"
-"""Of two writes with this application id over one version, Delta lets only one through."""
+"""Application id of guarded writes: of two with the same number, Delta accepts only one."""
 
 
 class ConflictError(WorkspaceError):
-    """Another process wrote to a table between our reading and writing."""
+    """Another process wrote to a table between a read and a write of ours."""
 
 
 def row_hashes(frame: pd.DataFrame, columns: Sequence[str]) -> npt.NDArray[np.int64]:
     """Hash each row over some columns, the same in every process; shape (rows,).
 
-    Whole numbers hash alike whether they are stored as integers or floats, and times whatever their unit. What is
-    missing adds nothing, so that a column that has come since, and is empty, leaves a row what it was.
+    Whole numbers hash alike as integers and as floats, and times in any unit. Missing values add nothing, so a new and
+    empty column doesn't change a row's hash.
     """
     total = np.zeros(len(frame), dtype=np.uint64)
     for name in sorted(columns):
-        # The column's name goes into the hash, so that equal values that trade columns don't cancel out.
+        # The column's name is part of the hash, so that swapped values of two columns don't cancel out.
         salt = pd.util.hash_array(np.array([name], dtype=object))[0]
         mixed = (_column_hashes(frame[name]) ^ salt) * np.uint64(0x9E3779B97F4A7C15)
         mixed ^= mixed >> np.uint64(29)
@@ -57,21 +57,21 @@ def _column_hashes(column: pd.Series) -> npt.NDArray[np.uint64]:
         floats = column.to_numpy(dtype=np.float64, na_value=np.nan)
         with np.errstate(invalid="ignore"):
             whole = floats.astype(np.int64)
-        # What is too large for an integer, and what is no number, becomes one of its two ends.
+        # Numbers outside the integers' range, and values that aren't numbers, become one of the range's ends.
         ends = (whole == np.iinfo(np.int64).min) | (whole == np.iinfo(np.int64).max)
         values = np.where((whole == floats) & ~ends, whole, floats.view(np.int64))
-        values[np.isnan(floats)] = np.iinfo(np.int64).min  # there are many bit patterns of NaN, and one missing value
+        values[np.isnan(floats)] = np.iinfo(np.int64).min  # NaN has many bit patterns, which all mean a missing value
     elif pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_integer_dtype(column.dtype):
         values = column.to_numpy(dtype=np.int64, na_value=np.iinfo(np.int64).min)
     else:
-        codes, found = pd.factorize(column)  # each text is hashed once
-        texts = np.array([*map(str, found), ""], dtype=object)
+        codes, distinct = pd.factorize(column)  # each text is hashed once
+        texts = np.array([*map(str, distinct), ""], dtype=object)
         return pd.util.hash_array(texts, categorize=False)[codes]
     return pd.util.hash_array(values)
 
 
 def row_keys(frame: pd.DataFrame, key: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Hash each row's key; without a key, or where a part of it is missing, the whole row is its own. Shape (rows,)."""
+    """Hash each row's key, or the whole row without a complete key; shape (rows,)."""
     whole = [name for name in frame.columns if not name.startswith("_")]
     if not key:
         return row_hashes(frame, whole)
@@ -84,23 +84,24 @@ def row_keys(frame: pd.DataFrame, key: Sequence[str]) -> npt.NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Table(TableReads):
-    """A Delta table under the workspace, partitioned by `_day`: written once for each transaction."""
+    """A Delta table in the workspace, partitioned by `_day` and written once per transaction."""
 
     def append(self, frame: "pd.DataFrame | pa.Table", transaction: str, after: int | None = None) -> int:
-        """Append rows once: the same transaction again adds nothing.
+        """Append rows once; the same transaction again adds nothing.
 
         Args:
             frame: The rows, with a `_day` column.
-            transaction: Names this append for ever, such as a turn's id and step.
-            after: The version that the rows were compared with; -1 for a table that was not there. With it, the append
-                is refused if another guarded write has come since.
+            transaction: Unique name of this append, such as a turn's id and step.
+            after: Version that the rows were compared with; -1 for a table that didn't exist. With it, the append is
+            refused
+                if another guarded write has happened since.
 
         Returns:
-            The version of the table that this append made.
+            The table's version of this append.
 
         Raises:
-            ConflictError: another writer was faster.
-            WorkspaceError: the store refuses.
+            ConflictError: If another writer was faster.
+            WorkspaceError: If the store refuses the write.
         """
         import pyarrow as pa
         from deltalake import write_deltalake
@@ -115,7 +116,7 @@ class Table(TableReads):
             if table.transaction_version(transaction) is not None or len(rows) == 0:
                 return int(table.version())
             if after is not None:
-                table = self.open(max(after, 0))  # one that was not there was compared with no row, as it is made
+                table = self.open(max(after, 0))  # version 0 of a new table has no rows, like a table that didn't exist
             write_deltalake(
                 table,
                 rows,
@@ -127,13 +128,13 @@ class Table(TableReads):
         except (DeltaError, OSError) as error:
             failed = self._failed(error)
             if isinstance(failed, ConflictError) and self.written(transaction):
-                return int(self.open().version())  # by another who is at the same, such as a second look at a window
+                return int(self.open().version())  # another process has made the same write
             raise failed from error
-        # Not the newest: another's write may have come since, which these rows were not compared with.
+        # Don't take the newest version: another writer may have added rows that these weren't compared with.
         return int(table.version())
 
     def _create(self, schema: "pa.Schema") -> None:
-        """Make the table, without rows: of two that made it with theirs at once, Delta would take both."""
+        """Create the table without rows: if two writers created it with theirs at once, Delta would take both."""
         from deltalake import DeltaTable
 
         DeltaTable.create(
@@ -146,20 +147,19 @@ class Table(TableReads):
         )
 
     def supersede(self, frame: "pd.DataFrame | pa.Table", transaction: str, after: int | None = None) -> int:
-        """Put newer contents in the place of rows that have the same `_key`; earlier versions keep the old.
+        """Replace rows that have the same `_key`; earlier versions keep the old contents.
 
         Args:
-            frame: The rows, with a `_day` column and the day of the row that each replaces in `_old_day`, if it is
-                another one.
-            transaction: Names this write for ever.
-            after: As for `append`.
+            frame: The rows, with a `_day` column and, if it differs, the replaced row's day in `_old_day`.
+            transaction: Unique name of this write.
+            after: As in `append`.
 
         Returns:
-            The version of the table that this write made.
+            The table's version of this write.
 
         Raises:
-            ConflictError: another writer was faster.
-            WorkspaceError: the store refuses.
+            ConflictError: If another writer was faster.
+            WorkspaceError: If the store refuses the write.
         """
         import pyarrow as pa
         from deltalake.exceptions import DeltaError
@@ -199,7 +199,7 @@ class Table(TableReads):
         """Set columns of the rows (`old`) that match a row of another table (`new`), once.
 
         Returns:
-            What was done, as Delta counts it.
+            Delta's metrics of the write.
         """
         from deltalake.exceptions import DeltaError
 
@@ -216,16 +216,16 @@ class Table(TableReads):
             raise self._failed(error) from error
 
     def remove(self, predicate: str) -> int:
-        """Remove the rows that a condition holds of; earlier versions keep them.
+        """Remove the rows that satisfy a condition; earlier versions keep them.
 
-        Who has compared rows with the version before, and is about to write over it, will be refused.
+        A writer that has compared rows with an earlier version, and is about to write, will be refused.
 
         Returns:
-            How many rows were removed.
+            Number of removed rows.
 
         Raises:
-            ConflictError: another writer was faster.
-            WorkspaceError: the store refuses.
+            ConflictError: If another writer was faster.
+            WorkspaceError: If the store refuses the write.
         """
         from deltalake import CommitProperties, Transaction
         from deltalake.exceptions import DeltaError
@@ -238,40 +238,40 @@ class Table(TableReads):
             raise self._failed(error) from error
 
     def compact(self) -> int:
-        """Make one file of the small ones of each day; the rows stay what they are.
+        """Merge the small files of each day; the rows stay the same.
 
         Returns:
-            How many files there are less.
+            Number of files that this saves.
 
         Raises:
-            ConflictError: another process changed rows at the same time.
-            WorkspaceError: the store refuses.
+            ConflictError: If another process changed rows at the same time.
+            WorkspaceError: If the store refuses the write.
         """
         from deltalake.exceptions import DeltaError
 
         try:
-            found = self.open().optimize.compact()
+            metrics = self.open().optimize.compact()
         except (DeltaError, OSError) as error:
             raise self._failed(error) from error
-        return int(found["numFilesRemoved"]) - int(found["numFilesAdded"])
+        return int(metrics["numFilesRemoved"]) - int(metrics["numFilesAdded"])
 
     def _commit(self, transaction: str, after: int | None) -> Any:
-        """What names a write; a guarded one also collides with each other that was made meanwhile."""
+        """Return the properties that name a write; a guarded write also collides with every other guarded one."""
         from deltalake import CommitProperties, Transaction
 
-        own = [Transaction(transaction, 1)]
+        transactions = [Transaction(transaction, 1)]
         if after is not None:
-            own.append(Transaction(_GUARD, after + 1))
-        return CommitProperties(app_transactions=own)
+            transactions.append(Transaction(_GUARD, after + 1))
+        return CommitProperties(app_transactions=transactions)
 
     def _failed(self, error: Exception) -> WorkspaceError:
         from deltalake.exceptions import CommitFailedError
 
-        told = str(error).splitlines()[0]
-        if isinstance(error, CommitFailedError) or "already exists" in told:
+        message = str(error).splitlines()[0]
+        if isinstance(error, CommitFailedError) or "already exists" in message:
             return ConflictError(f"another process wrote to {self.uri!r} at the same time; run the turn again")
-        return WorkspaceError(f"the table at {self.uri!r} can't be written: {told}; run the turn again")
+        return WorkspaceError(f"the table at {self.uri!r} can't be written: {message}; run the turn again")
 
     def written(self, transaction: str) -> bool:
-        """Whether a write of that name is in the table."""
+        """Return whether the table has a write of that name."""
         return self.exists() and self.open().transaction_version(transaction) is not None

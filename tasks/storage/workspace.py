@@ -1,4 +1,4 @@
-"""The workspace: where a model's tables are, and what its turns leave."""
+"""The workspace: a model's tables, and the files of its turns."""
 
 import io
 import os
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 TableName = Literal["dataset", "quarantine", "predictions", "labels"]
 
-# The AWS variables by the names that deltalake gives them; it reads the rest of the environment itself.
+# The AWS variables under deltalake's names; deltalake reads the other ones from the environment.
 _STORAGE_VARIABLES = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -27,7 +27,7 @@ _STORAGE_VARIABLES = (
 
 
 def storage_options(uri: str) -> dict[str, str]:
-    """What deltalake needs to reach a table: the AWS variables, and leave to use plain http where they ask for it."""
+    """Return deltalake's options to reach a table: the AWS variables, and permission for HTTP if they ask for it."""
     if not uri.startswith("s3://"):
         return {}
     options = {name: os.environ[name] for name in _STORAGE_VARIABLES if name in os.environ}
@@ -40,13 +40,13 @@ _CHECKED: set[str] = set()
 
 
 def check_store(uri: str) -> None:
-    """Refuse a store that doesn't honour conditional puts, without which two writers overwrite each other's commits.
+    """Refuse a store without conditional puts, in which two writers would overwrite each other's commits.
 
     Args:
-        uri: `s3://bucket/prefix`; one small object is put there, again, and taken away.
+        uri: `s3://bucket/prefix`; one small object is put there twice and then deleted.
 
     Raises:
-        WorkspaceError: the store can't be reached or written to, or it lets the second put through.
+        WorkspaceError: If the store can't be reached or written to, or it accepts the second put.
     """
     import uuid
 
@@ -57,7 +57,7 @@ def check_store(uri: str) -> None:
     bucket, _, prefix = uri.removeprefix("s3://").partition("/")
     key = "/".join(filter(None, [prefix, f".everfit-check-{uuid.uuid4().hex}"]))
     try:
-        # A session of its own: the default one keeps the credentials that it found first.
+        # Use a new session: the default one caches the first credentials.
         client = boto3.Session().client(
             "s3", config=Config(connect_timeout=10, read_timeout=30, retries={"max_attempts": 3})
         )
@@ -81,13 +81,13 @@ def check_store(uri: str) -> None:
 
 
 class Workspace:
-    """A folder or a bucket's prefix that holds all that everfit keeps in files.
+    """A folder or a bucket's prefix that holds all of everfit's files.
 
     Args:
         uri: A local folder, or `s3://bucket/prefix`.
 
     Raises:
-        WorkspaceError: the scheme is neither a local path nor `s3://`.
+        WorkspaceError: If the scheme is neither a local path nor `s3://`.
     """
 
     def __init__(self, uri: str) -> None:
@@ -99,10 +99,10 @@ class Workspace:
 
     @classmethod
     def of(cls, settings: Settings) -> "Workspace":
-        """The workspace that the settings name.
+        """Return the workspace that the settings name.
 
         Raises:
-            WorkspaceError: it is a store that everfit's tables can't be kept safe in.
+            WorkspaceError: If the store can't keep tables safely.
         """
         workspace = cls(settings.workspace)
         if workspace.remote and workspace.uri not in _CHECKED:
@@ -112,38 +112,38 @@ class Workspace:
 
     @property
     def storage_options(self) -> dict[str, str]:
-        """What deltalake needs to reach the store."""
+        """Return deltalake's options to reach the store."""
         return storage_options(self.uri)
 
     def table(self, model: str, name: TableName) -> Table:
-        """One of the model's four Delta tables."""
+        """Return one of the model's four Delta tables."""
         return Table(f"{self.uri}/{model}/{name}", self.storage_options, historic=name == "dataset")
 
     def file(self, *parts: str) -> str:
-        """The address of a file of the workspace."""
+        """Return the address of a file of the workspace."""
         return "/".join([self.uri, *parts])
 
     def turn_file(self, model: str, turn_id: str, name: str) -> str:
-        """The address of a file that a turn leaves for its later steps, or for good."""
+        """Return the address of a file of a turn."""
         return self.file(model, "turns", turn_id, name)
 
     @property
     def filesystem(self) -> "AbstractFileSystem":
-        """The file system under the workspace, as fsspec has it."""
+        """Return the file system of the workspace."""
         import fsspec
 
-        # Listings are not cached: what another process has written since must be seen.
+        # Don't cache listings: files that another process has written must be visible.
         return fsspec.filesystem("s3", use_listings_cache=False) if self.remote else fsspec.filesystem("file")
 
     def exists(self, path: str) -> bool:
-        """Whether the file is there."""
+        """Return whether a file exists."""
         return bool(self.filesystem.exists(path))
 
     def read(self, path: str) -> bytes:
-        """The content of a file.
+        """Return the content of a file.
 
         Raises:
-            WorkspaceError: the file is not there.
+            WorkspaceError: If the file doesn't exist.
         """
         try:
             return bytes(self.filesystem.cat_file(path))
@@ -151,17 +151,17 @@ class Workspace:
             raise WorkspaceError(f"{path!r} is missing from the workspace; run the turn again") from error
 
     def write(self, path: str, content: bytes) -> None:
-        """Write a file whole or not at all."""
+        """Write a file as a whole or not at all."""
         with self.writing(path) as stream:
             stream.write(content)
 
     @contextmanager
     def writing(self, path: str) -> Iterator[IO[bytes]]:
-        """A stream to a file, which is there once all of it was written, or not at all."""
+        """Yield a stream to a file, which appears when all of it is written, or not at all."""
         if self.remote:
             content = io.BytesIO()
             yield content
-            self.filesystem.pipe_file(path, content.getvalue())  # an S3 put is seen whole or not at all
+            self.filesystem.pipe_file(path, content.getvalue())  # an S3 put is atomic
             return
         os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
         unfinished = f"{path}.{os.getpid()}.{threading.get_ident()}.tmp"

@@ -260,9 +260,9 @@ def test_reads_by_window_arm_and_version_and_finds_by_id(tmp_path: Path, log: Ta
     ]
     assert len(prediction_log.read(log, None, "at", model_version=1)) == 1
     assert len(prediction_log.read(log, None, "at", arms=("shadow",))) == 1
-    found = prediction_log.find(log, two)
+    found = prediction_log.find_prediction(log, two)
     assert found is not None
     assert found["_arm"] == "shadow"
-    assert prediction_log.find(log, prediction_log.prediction_ids(OCTOBER // 1000, 1)[0]) is None
+    assert prediction_log.find_prediction(log, prediction_log.prediction_ids(OCTOBER // 1000, 1)[0]) is None
     assert prediction_log.made_at_ms(one) == OCTOBER // 1000
     assert one[14] == "7"

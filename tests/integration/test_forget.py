@@ -34,7 +34,7 @@ def _with_a_broken_delivery(story: Story) -> Story:
     rows = pd.DataFrame({"id": [3, 4]})
     keys = row_keys(rows, ["id"])
     known = pd.Series([APRIL, APRIL])
-    labels.record(
+    labels.record_labels(
         story.workspace.table("sales", "labels"),
         labels.label_rows(keys, pd.Series([1.0, 2.0]), known, "regression", "source"),
     )

@@ -59,5 +59,7 @@ def log_answers(
 def log_labels(folder: Path, rows: pd.DataFrame) -> Table:
     """Put the rows' labels into the table of labels."""
     table = Table(str(folder / "labels"))
-    labels.record(table, labels.label_rows(row_keys(rows, ["id"]), rows["label"], rows["known_at"], "binary", "test"))
+    labels.record_labels(
+        table, labels.label_rows(row_keys(rows, ["id"]), rows["label"], rows["known_at"], "binary", "test")
+    )
     return table

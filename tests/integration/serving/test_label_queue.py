@@ -18,7 +18,7 @@ from everfit.tasks.data.commit import commit_batch
 from everfit.tasks.data.ingest import ingest
 from everfit.tasks.data.validate import validate
 from everfit.tasks.predictions import label_files, labels
-from everfit.tasks.predictions.labelled_predictions import read_answers
+from everfit.tasks.predictions.labelled_predictions import read_labelled_predictions
 from everfit.tasks.statistics.profile import profile_frame
 from everfit.tasks.storage.tables import row_keys
 from everfit.tasks.turns.context import Context
@@ -96,7 +96,7 @@ def test_a_queue_goes_out_as_csv_and_comes_back(context: Context, rows: pd.DataF
     known = labels.known_at(table, now + timedelta(days=1)).set_index("_key")
     asked = {row.key: row.inclusion for row in queue.rows}
     assert known["_inclusion"].to_dict() == {key: asked[key] for key in known.index}
-    answers = read_answers(
+    answers = read_labelled_predictions(
         context.workspace.table("delays", "predictions"),
         table,
         Window(until=UNTIL),
@@ -152,8 +152,8 @@ def test_label_studio_tasks_go_out_and_its_exports_come_back(context: Context, t
         ("prediction_id,label\nnone,1\n", "is in no queue"),
         ("{id},label\n", "has no column 'prediction_id'"),
         ("prediction_id,label\n{id},maybe\n", "must be one of 0, 1"),
-        ('[{"data": {}}]', "no export of Label Studio"),
-        ("", "no CSV"),
+        ('[{"data": {}}]', "isn't an export of Label Studio"),
+        ("", "isn't CSV"),
     ],
 )
 def test_a_file_that_is_wrong_changes_nothing(context: Context, tmp_path: Path, content: str, words: str) -> None:
@@ -187,7 +187,7 @@ def test_what_people_have_said_is_in_the_next_training_set(context: Context, row
         "queue:q",
         inclusion=pd.Series([0.5] * 6),
     )
-    labels.record(context.workspace.table("delays", "labels"), told)
+    labels.record_labels(context.workspace.table("delays", "labels"), told)
     before = dataset()
     batch = turn("second")
 

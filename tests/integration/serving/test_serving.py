@@ -143,12 +143,12 @@ def test_a_version_that_cannot_be_served_changes_nothing_and_is_told(
         threading.Event().wait(0.02)
 
     assert (status["version"], status["failed_version"]) == (first, pickle)
-    assert "only 'skops' is loaded" in status["error"]
+    assert "everfit loads only 'skops'" in status["error"]
     assert service.client.post("/models/delays/predict", json={"records": [good]}).status_code == 200
     assert f'everfit_failed_version{{model="delays"}} {pickle}.0' in service.client.get("/metrics").text
     told = emitted("delays", began, VERSION_NOT_SERVED)[VERSION_NOT_SERVED]
     assert (told["version"], told["served"]) == (pickle, first)
-    assert "only 'skops' is loaded" in told["reason"]
+    assert "everfit loads only 'skops'" in told["reason"]
     registry.champion("delays", first)  # taken back, so nothing is wrong any more
     until(lambda: service.client.get("/models/delays").json()["failed_version"] is None)
 

@@ -103,7 +103,7 @@ def traffic(context: Context, since: datetime, until: datetime, strength: float,
     prediction_log.append(context.workspace.table("delays", "predictions"), rows, f"traffic-{since.isoformat()}")
     keys = row_keys(pd.DataFrame({"flight": flight}), ["flight"])
     told = labels.label_rows(keys, pd.Series(late.astype(int)), pd.Series(at + HOUR), "binary", "source")
-    labels.record(context.workspace.table("delays", "labels"), told)
+    labels.record_labels(context.workspace.table("delays", "labels"), told)
 
 
 def live(context: Context, strength: float, seed: int = 0, hours: int = 96, **also: Any) -> list[Any]:

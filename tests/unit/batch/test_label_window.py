@@ -83,6 +83,6 @@ def test_labels_given_by_hand_say_nothing_of_what_the_source_has(context: Contex
     write_month(Path.cwd(), "week-1", rows(1))
     by_hand = rows(1)[rows(1)["known_at"] <= week(1).until].tail(5).assign(id=range(5))
     keys, table = row_keys(by_hand, ["id"]), context.workspace.table("deliveries", "labels")
-    labels.record(table, labels.label_rows(keys, by_hand["late"], by_hand["known_at"], "binary", "a file"))
+    labels.record_labels(table, labels.label_rows(keys, by_hand["late"], by_hand["known_at"], "binary", "a file"))
 
     assert take(context, 1) == mature(1)

@@ -147,9 +147,9 @@ def test_what_answers_the_same_is_kept_beside_the_fitted_model(calibration: str,
     ("candidate", "changes", "words"),
     [
         ("logistic_regression", {"tolerance": 0}, "predictions differ by up to .* in probability, and at most 0"),
-        ("hist_gradient_boosting", {}, "splits on categories, and trees in ONNX split on numbers alone"),
-        ("logistic_regression", {"missing": True}, "marks what was missing, which skl2onnx can't convert"),
-        ("logistic_regression", {"rare": True}, "counts unseen categories among the rare ones"),
+        ("hist_gradient_boosting", {}, "splits on categories, but trees in ONNX split on numbers alone"),
+        ("logistic_regression", {"missing": True}, "adds missing indicators, which skl2onnx can't convert"),
+        ("logistic_regression", {"rare": True}, "maps unseen categories to the rare ones"),
     ],
 )
 def test_what_comes_out_otherwise_is_not_taken_and_says_why(

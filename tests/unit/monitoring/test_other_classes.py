@@ -88,7 +88,7 @@ def trial(folder: Path, ours: tuple[str, ...], theirs: tuple[str, ...], rows: in
         prediction_log.append(log, prediction_log.to_rows(columns, kinds, ["id"], AT), arm)
     known = Table(str(folder / "labels"))
     keys = row_keys(pd.DataFrame({"id": np.arange(rows)}), ["id"])
-    labels.record(known, labels.label_rows(keys, pd.Series(true), pd.Series(at + HOUR), "multiclass", "source"))
+    labels.record_labels(known, labels.label_rows(keys, pd.Series(true), pd.Series(at + HOUR), "multiclass", "source"))
     plan = TrialPlan(id="t", model="m", challenger=2, champion=1, policy=CanaryPolicy(), metric="accuracy", since=SINCE)
     knows = {1: theirs, 2: ours}
     found = read_evidence(

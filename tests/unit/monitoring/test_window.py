@@ -10,7 +10,7 @@ from support.logs import EVENT_TIME, answered, log_answers, log_labels
 
 from everfit.tasks.core.records import Window
 from everfit.tasks.monitoring.live_predictions import LivePredictions, read_live_predictions
-from everfit.tasks.predictions.labelled_predictions import LabelledPredictions, read_answers
+from everfit.tasks.predictions.labelled_predictions import LabelledPredictions, read_labelled_predictions
 from everfit.tasks.statistics.profile import profile_frame
 
 MARCH, NEXT = datetime(2024, 3, 1, tzinfo=UTC), datetime(2024, 3, 8, tzinfo=UTC)
@@ -78,7 +78,7 @@ def test_nothing_was_predicted(tmp_path: Path) -> None:
 
 def answers_of(folder: Path, until: datetime = NEXT, version: int = 1) -> LabelledPredictions:
     tables = [log_answers(folder, answered("2024-03-01")), log_labels(folder, answered("2024-03-01"))]
-    return read_answers(
+    return read_labelled_predictions(
         *tables, WINDOW, EVENT_TIME, until, task="binary", classes=("0", "1"), version=version, also=["region"]
     )
 
@@ -113,7 +113,7 @@ def test_another_version_gave_no_answer_of_the_champions(tmp_path: Path) -> None
 def test_a_label_of_a_class_that_the_model_does_not_know_is_one(tmp_path: Path) -> None:
     rows = answered("2024-03-01")
     tables = [log_answers(tmp_path, rows), log_labels(tmp_path, rows.assign(label=rows["label"].replace(0, 2)))]
-    found = read_answers(*tables, WINDOW, EVENT_TIME, NEXT, task="binary", classes=("0", "1"), version=1)
+    found = read_labelled_predictions(*tables, WINDOW, EVENT_TIME, NEXT, task="binary", classes=("0", "1"), version=1)
     early = (rows["known_at"] <= NEXT).to_numpy()
     assert found.labelled.sum() == int(early.sum())
     assert found.unknown.sum() == int((rows["label"] == 0)[early].sum())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from everfit.blocks.errors import DataError
-from everfit.tasks.predictions.label_sampling import RANDOM, pick
+from everfit.tasks.predictions.label_sampling import RANDOM, draw_sample
 
 ROWS = 400
 
@@ -16,7 +16,7 @@ def test_each_row_is_picked_as_often_as_its_record_says() -> None:
     worth = random.normal(10, 3, ROWS) + 20 * weights["uncertain"]
     times, said, means, by_chance = np.zeros(ROWS), np.zeros(ROWS), [], np.zeros(ROWS)
     for seed in range(3000):
-        found = pick(40, weights, shares, rows=ROWS, seed=seed)
+        found = draw_sample(40, weights, shares, rows=ROWS, seed=seed)
         assert len(found.rows) == len(set(found.rows)) == 40
         times[found.rows] += 1
         said[found.rows] = found.inclusion
@@ -31,10 +31,10 @@ def test_each_row_is_picked_as_often_as_its_record_says() -> None:
 
 def test_what_nothing_speaks_for_is_left_to_chance() -> None:
     nothing = {"uncertain": np.zeros(ROWS)}
-    found = pick(50, nothing, {"uncertain": 0.5}, rows=ROWS, seed=1)
+    found = draw_sample(50, nothing, {"uncertain": 0.5}, rows=ROWS, seed=1)
     assert set(found.reasons) == {RANDOM}
     assert found.inclusion == pytest.approx(50 / ROWS)
-    assert len(pick(500, nothing, {"uncertain": 0.5}, rows=ROWS, seed=1).rows) == ROWS
-    assert len(pick(5, {}, {}, rows=0, seed=1).rows) == 0
-    with pytest.raises(DataError, match="leave nothing to chance"):
-        pick(5, nothing, {"uncertain": 1.0}, rows=ROWS, seed=1)
+    assert len(draw_sample(500, nothing, {"uncertain": 0.5}, rows=ROWS, seed=1).rows) == ROWS
+    assert len(draw_sample(5, {}, {}, rows=0, seed=1).rows) == 0
+    with pytest.raises(DataError, match="leave no random part"):
+        draw_sample(5, nothing, {"uncertain": 1.0}, rows=ROWS, seed=1)

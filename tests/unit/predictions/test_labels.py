@@ -36,43 +36,45 @@ def known(table: Table, until: datetime) -> dict[int, object]:
 def test_the_same_again_adds_nothing(table: Table) -> None:
     told = rows((1, 0, at(1)), (2, 1, at(1)))
 
-    assert labels.record(table, told) == RecordedLabels(read=2, added=2)
-    assert labels.record(table, told) == RecordedLabels(read=2, unchanged=2)
-    assert labels.record(table, rows((1, 0, at(5)))) == RecordedLabels(read=1, unchanged=1)
+    assert labels.record_labels(table, told) == RecordedLabels(read=2, added=2)
+    assert labels.record_labels(table, told) == RecordedLabels(read=2, unchanged=2)
+    assert labels.record_labels(table, rows((1, 0, at(5)))) == RecordedLabels(read=1, unchanged=1)
     assert len(table.read()) == 3  # the confirmation is kept
 
 
 def test_a_correction_of_the_same_time_counts_from_then_on(table: Table) -> None:
-    labels.record(table, rows((1, 1, at(1))))
-    assert labels.record(table, rows((1, 0, at(1)))) == RecordedLabels(read=1, corrected=1)
-    assert labels.record(table, rows((1, 1, at(1)))) == RecordedLabels(read=1, corrected=1)
+    labels.record_labels(table, rows((1, 1, at(1))))
+    assert labels.record_labels(table, rows((1, 0, at(1)))) == RecordedLabels(read=1, corrected=1)
+    assert labels.record_labels(table, rows((1, 1, at(1)))) == RecordedLabels(read=1, corrected=1)
 
     assert known(table, at(1)) == {1: "1"}
 
 
 def test_a_correction_supersedes_and_the_past_still_knows_what_it_knew(table: Table) -> None:
-    labels.record(table, rows((1, 0, at(1))))
-    assert labels.record(table, rows((1, 1, at(3)), (2, 1, at(3)))) == RecordedLabels(read=2, added=1, corrected=1)
+    labels.record_labels(table, rows((1, 0, at(1))))
+    assert labels.record_labels(table, rows((1, 1, at(3)), (2, 1, at(3)))) == RecordedLabels(
+        read=2, added=1, corrected=1
+    )
 
     assert known(table, at(2)) == {1: "0"}
     assert known(table, at(3)) == {1: "1", 2: "1"}
 
 
 def test_an_older_label_that_comes_late_does_not_supersede(table: Table) -> None:
-    labels.record(table, rows((1, 1, at(3))))
-    assert labels.record(table, rows((1, 0, at(1)))) == RecordedLabels(read=1, older=1)
+    labels.record_labels(table, rows((1, 1, at(3))))
+    assert labels.record_labels(table, rows((1, 0, at(1)))) == RecordedLabels(read=1, older=1)
 
     assert known(table, at(4)) == {1: "1"}
     assert known(table, at(2)) == {1: "0"}
 
 
 def test_classes_are_told_as_predictions_tell_them(table: Table) -> None:
-    labels.record(table, rows((1, 1.0, at(1)), (2, 0.0, at(1)), (3, None, at(1))))
+    labels.record_labels(table, rows((1, 1.0, at(1)), (2, 0.0, at(1)), (3, None, at(1))))
     assert known(table, at(2)) == {1: "1", 2: "0"}
 
 
 def test_numbers_stay_numbers(table: Table) -> None:
-    labels.record(table, rows((1, 2, at(1)), (2, 0.5, at(1)), task="regression"))
+    labels.record_labels(table, rows((1, 2, at(1)), (2, 0.5, at(1)), task="regression"))
     assert known(table, at(2)) == {1: 2.0, 2: 0.5}
     with pytest.raises(DataError, match="infinite"):
         rows((1, float("inf"), at(1)), task="regression")
@@ -84,7 +86,7 @@ def test_a_label_needs_its_time() -> None:
 
 
 def test_predictions_get_their_labels_and_others_stay_open(table: Table) -> None:
-    labels.record(table, rows((1, 1, at(2)), (9, 0, at(2))))
+    labels.record_labels(table, rows((1, 1, at(2)), (9, 0, at(2))))
     predicted = pd.DataFrame({"_key": [1, 1, 2], "_score": [0.1, 0.2, 0.3]})
 
     joined = labels.labelled(predicted, labels.known_at(table, at(3)))
@@ -100,7 +102,7 @@ def test_before_the_first_label_all_predictions_are_open(table: Table) -> None:
 
 def test_labels_without_a_prediction_are_kept_and_counted(table: Table, tmp_path: Path) -> None:
     predicted = Table(str(tmp_path / "predictions"))
-    labels.record(table, rows((1, 1, at(2)), (9, 0, at(2))))
+    labels.record_labels(table, rows((1, 1, at(2)), (9, 0, at(2))))
     assert labels.unmatched(table, predicted, at(3)) == 2
     predicted.append(pd.DataFrame({"_key": [1], "_day": [at(1).date()]}), "one")
     assert labels.unmatched(table, predicted, at(3)) == 1
@@ -120,7 +122,7 @@ def test_the_order_of_arrival_does_not_matter(
         table = Table(str(tmp_path_factory.mktemp("labels") / "labels"))
         counts = RecordedLabels()
         for key, value, day in order:
-            counts += labels.record(table, rows((key, value, at(day))))
+            counts += labels.record_labels(table, rows((key, value, at(day))))
         assert counts.read == counts.added + counts.corrected + counts.unchanged + counts.older == len(told)
         found.append([known(table, at(day)) for day in range(1, 5)])
     assert found[0] == found[1]
