@@ -1,1 +1,1 @@
-"""Pure numbers: metrics, intervals, paired tests, divergence, profiles, business value."""
+"""Compute pure numbers: metrics, intervals, paired tests, divergence, profiles and business value."""

@@ -1,4 +1,4 @@
-"""Worth: what a model's answers are worth to the user, at the threshold that was best on validation rows."""
+"""Compute the business value of a model's predictions, and the threshold that maximises it on validation rows."""
 
 from collections.abc import Callable
 
@@ -15,14 +15,14 @@ _THRESHOLDS = 199
 
 
 def worth_of(policy: ValuePolicy, threshold: float) -> Callable[[Floats, Floats], Floats]:
-    """The worth of each row, from labels and scores.
+    """Return a function that gives each row's value from labels and scores.
 
     Args:
-        policy: The value of each outcome, or the user's function.
-        threshold: Action is taken from this probability on.
+        policy: Value of each outcome, or the user's function.
+        threshold: Probability from which action is taken.
 
     Raises:
-        SpecError: there is no such function.
+        SpecError: If there is no such function.
     """
     if policy.function is not None:
         try:
@@ -43,7 +43,7 @@ def worth_of(policy: ValuePolicy, threshold: float) -> Callable[[Floats, Floats]
 
 
 def best_threshold(policy: ValuePolicy, truth: Floats, scores: Floats) -> float:
-    """The threshold with the greatest worth on validation rows; of equals the one nearest to one half.
+    """Return the threshold with the greatest value on validation rows; of equals the one nearest to one half.
 
     Example:
         >>> costly = ValuePolicy(true_positive=1, false_positive=-10)
@@ -53,13 +53,13 @@ def best_threshold(policy: ValuePolicy, truth: Floats, scores: Floats) -> float:
     if policy.function is not None:
         return 0.5
     thresholds = np.linspace(0, 1, _THRESHOLDS + 2)
-    worths = [worth_of(policy, float(each))(truth, scores).sum() for each in thresholds]
+    worths = [worth_of(policy, float(threshold))(truth, scores).sum() for threshold in thresholds]
     best = np.flatnonzero(np.isclose(worths, max(worths)))
     return float(thresholds[best[np.argmin(np.abs(thresholds[best] - 0.5))]])
 
 
 def no_action(policy: ValuePolicy, truth: Floats) -> float:
-    """The worth of a row when nothing is ever done."""
+    """Return the mean value of a row if no action is ever taken."""
     if policy.function is not None:
         return float(worth_of(policy, 0.5)(truth, np.zeros_like(truth)).mean())
     return float(np.where(truth == 1, policy.false_negative, policy.true_negative).mean())

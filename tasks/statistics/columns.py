@@ -1,4 +1,4 @@
-"""The columns of a frame as numbers or codes, which is all that their statistics need."""
+"""Convert the columns of a frame to the numbers or codes that their statistics need."""
 
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ _KIND_OF_VALUES: dict[str, Kind | None] = {
 
 
 def kind_of(column: "pd.Series[Any]") -> Kind | None:
-    """The kind of a column by its type; none for dates, times, durations and complex numbers."""
+    """Return the kind of a column by its type; None for dates, times, durations and complex numbers."""
     types = pd.api.types
     if types.is_object_dtype(column.dtype) or isinstance(column.dtype, pd.StringDtype):
         return _KIND_OF_VALUES.get(types.infer_dtype(column, skipna=True), "categorical")
@@ -33,10 +33,10 @@ def kind_of(column: "pd.Series[Any]") -> Kind | None:
 
 
 def numbers_of(column: "pd.Series[Any]") -> tuple[Floats, int]:
-    """A column as float64 with NaN for what is missing.
+    """Convert a column to float64, with NaN for missing values.
 
     Returns:
-        The values, of shape (rows,), and how many rows hold something that is no number.
+        The values, of shape (rows,), and the number of rows that hold something other than a number.
     """
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiub":
         return column.to_numpy(dtype=np.float64), 0
@@ -47,16 +47,16 @@ def numbers_of(column: "pd.Series[Any]") -> tuple[Floats, int]:
 
 
 def codes_of(column: "pd.Series[Any]") -> tuple[Codes, list[str]]:
-    """A column as codes into its categories, -1 for what is missing.
+    """Convert a column to codes of its categories, with -1 for missing values.
 
     Returns:
-        The codes, of shape (rows,), and the categories' names, each once.
+        The codes, of shape (rows,), and the distinct names of the categories.
     """
     if isinstance(column.dtype, pd.CategoricalDtype):
-        raw, found = column.cat.codes.to_numpy(dtype=np.int64), column.cat.categories
+        raw, categories = column.cat.codes.to_numpy(dtype=np.int64), column.cat.categories
     else:
-        raw, found = pd.factorize(column, use_na_sentinel=True)
-    labels = [label(value) for value in found]
+        raw, categories = pd.factorize(column, use_na_sentinel=True)
+    labels = [label(value) for value in categories]
     index = {name: position for position, name in enumerate(dict.fromkeys(labels))}
     if len(index) == len(labels):
         return raw.astype(np.int64, copy=False), labels
@@ -65,14 +65,14 @@ def codes_of(column: "pd.Series[Any]") -> tuple[Codes, list[str]]:
 
 
 def label(value: object) -> str:
-    """The name of a category; an integer that came as a float, as it does beside missing values, is the same one."""
+    """Return the name of a category; an integer has the same name as a float, as it is beside missing values."""
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     return str(value)
 
 
 def count_sorted(ordered: Floats, edges: Floats) -> Codes:
-    """How many of the ascending values fall into each cell `[edges[i-1], edges[i])`, of shape (edges + 1,)."""
+    """Count the ascending values in each cell `[edges[i-1], edges[i])`; shape (edges + 1,)."""
     positions = np.searchsorted(ordered, edges, side="left")
     return np.diff(positions, prepend=0, append=ordered.size).astype(np.int64)
 
@@ -85,13 +85,13 @@ def mix_into(hashes: Hashes, values: Floats | Codes) -> None:
 
 
 def sorted_values(values: Floats) -> Floats:
-    """The finite values, ascending."""
+    """Return the finite values, ascending."""
     finite = values[np.isfinite(values)]
     finite.sort()
     return finite
 
 
 def repeated(hashes: Hashes) -> int:
-    """How many rows have the hash of an earlier row."""
+    """Return the number of rows that have the hash of an earlier row."""
     ordered = np.sort(hashes)
     return int((ordered[1:] == ordered[:-1]).sum())

@@ -1,4 +1,4 @@
-"""Estimates of quality, and the trust that past estimates have earned."""
+"""Compare past estimates of quality with the later realised values, and derive how far to trust the next one."""
 
 import math
 from collections.abc import Sequence
@@ -10,26 +10,26 @@ from everfit.tasks.core.records import Record
 
 
 class PastEstimate(Record):
-    """A past estimate and the quality that was measured later."""
+    """An estimate with the later realised value."""
 
     until: AwareDatetime
     estimated: FiniteFloat
     realised: FiniteFloat
-    standard_error: FiniteFloat = Field(ge=0, description="Of the estimate and the realised value together.")
+    standard_error: FiniteFloat = Field(ge=0, description="Standard error of estimate and realised value together.")
 
     @property
     def error(self) -> float:
-        """Return by how much the estimate was above the measured quality."""
+        """Return the estimate minus the realised value."""
         return self.estimated - self.realised
 
     @property
     def came_true(self) -> bool:
-        """Whether it was within two standard errors."""
+        """Return whether the error was within two standard errors."""
         return abs(self.error) <= 2 * self.standard_error
 
 
 class TrackRecord(Record):
-    """The accuracy of past estimates, and so the trust in the next one."""
+    """Accuracy of past estimates, and the trust in the next one."""
 
     windows: int
     mean_error: FiniteFloat | None = Field(description="Mean distance between estimated and realised values.")
@@ -54,23 +54,23 @@ class EstimatedQuality(Record):
 
 
 def track_record(past: Sequence[PastEstimate], *, newest: int = 12) -> TrackRecord:
-    """Judge an estimator by the quality that was measured later.
+    """Compute the trust in an estimator from its past estimates.
 
-    Trust is Laplace's rule of succession over the estimates whose band held the measured quality: one half without any
-    record, and towards 0 or 1 as windows add up.
+    Trust is Laplace's rule of succession over the estimates that were right within their band: one half without any
+    record, and towards 0 or 1 with more windows.
 
     Args:
         past: Estimates whose labels have matured since, in any order.
-        newest: So many of the newest count.
+        newest: Number of the newest estimates that count.
     """
-    recent = sorted(past, key=lambda each: each.until)[-newest:]
+    recent = sorted(past, key=lambda estimate: estimate.until)[-newest:]
     if not recent:
         words = "no estimate has been compared with labels yet"
         return TrackRecord(windows=0, mean_error=None, extra_error=0.0, trust=0.5, words=words)
-    right = sum(each.came_true for each in recent)
+    right = sum(estimate.came_true for estimate in recent)
     trust = (right + 1) / (len(recent) + 2)
-    off = fmean(abs(each.error) for each in recent)
-    extra = fmean(each.error**2 - each.standard_error**2 for each in recent)
+    off = fmean(abs(estimate.error) for estimate in recent)
+    extra = fmean(estimate.error**2 - estimate.standard_error**2 for estimate in recent)
     count = f"{len(recent)} windows were" if len(recent) > 1 else "one window was"
     words = f"estimates of the last {count} off by {off:.2g} on average, {right} of {len(recent)} within their band"
     return TrackRecord(
@@ -85,16 +85,16 @@ def track_record(past: Sequence[PastEstimate], *, newest: int = 12) -> TrackReco
 def estimated(
     method: str, name: str, rows: int, value: float, error: float, *, record: TrackRecord | None, confidence: float
 ) -> EstimatedQuality:
-    """Put an estimate into words and widen its band by how far past ones were off beyond theirs.
+    """Describe an estimate, and widen its band by how far past ones were off beyond theirs.
 
     Args:
-        method: Of estimation.
-        name: Of the metric.
-        rows: How many were estimated for.
+        method: Method of estimation.
+        name: Name of the metric.
+        rows: Number of estimated rows.
         value: The estimate.
         error: Its standard error.
-        record: The accuracy of past estimates.
-        confidence: Of the band.
+        record: Accuracy of past estimates.
+        confidence: Confidence of the band.
     """
     record = record or track_record(())
     widened = math.hypot(error, record.extra_error)

@@ -1,4 +1,4 @@
-"""The counts of rows over a profile's cells; those of chunks add up to those of the whole."""
+"""Count rows over the cells of a profile; the counts of chunks add up to those of the whole."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -23,20 +23,20 @@ from everfit.tasks.statistics.columns import (
 from everfit.tasks.statistics.profile import ColumnProfile, Profile
 
 REMEMBERED = 50
-"""How many unseen categories and frequent values are kept by name; the rest are only counted."""
+"""Number of unseen categories and frequent values that are kept by name; the rest are only counted."""
 
 _FLAGS = {"1": "True", "0": "False", "true": "True", "false": "False"}
-"""How a log may spell what was a boolean in training."""
+"""Spellings in a log of a value that was a boolean in training."""
 
 
 class ColumnHistogram(Record):
-    """One column's rows over the cells of its profile."""
+    """Rows of one column over the cells of its profile."""
 
     name: str
-    present: bool = Field(default=True, description="Whether the rows have the column at all.")
+    present: bool = Field(default=True, description="Whether the rows have the column.")
     rows: int
     missing: int
-    invalid: int = Field(default=0, description="Rows of a numeric column that hold something else; also missing.")
+    invalid: int = Field(default=0, description="Rows of a numeric column with other values; also counted as missing.")
     cells: tuple[int, ...]
     minimum: float | None = None
     maximum: float | None = None
@@ -47,17 +47,17 @@ class ColumnHistogram(Record):
 
     @property
     def values(self) -> int:
-        """The number of rows that hold a value."""
+        """Return the number of rows with a value."""
         return self.rows - self.missing
 
     @property
     def missing_share(self) -> float:
-        """The share of rows without a value."""
+        """Return the share of rows without a value."""
         return self.missing / self.rows if self.rows else 0.0
 
     @property
     def unseen_first(self) -> tuple[str, ...]:
-        """The unseen categories, the most frequent first."""
+        """Return the unseen categories, the most frequent first."""
         return tuple(sorted(self.unseen, key=lambda name: (-self.unseen[name], name)))
 
     def __add__(self, other: Self) -> Self:
@@ -81,29 +81,29 @@ class ColumnHistogram(Record):
 
 
 class Histograms(Record):
-    """The rows of a window over the cells of a profile."""
+    """Rows of a window over the cells of a profile."""
 
-    profile: str = Field(description="Digest of the profile whose cells these are.")
+    profile: str = Field(description="Digest of the profile.")
     rows: int
     columns: tuple[ColumnHistogram, ...]
     repeated_rows: int = Field(default=0, description="Rows whose features equal an earlier row's of the same chunk.")
 
     def column(self, name: str) -> ColumnHistogram:
-        """The counts of one column.
+        """Return the counts of one column.
 
         Raises:
-            DataError: it wasn't counted.
+            DataError: If it wasn't counted.
         """
         for column in self.columns:
             if column.name == name:
                 return column
-        raise DataError(f"column {name!r} wasn't counted; these were: {', '.join(c.name for c in self.columns)}")
+        raise DataError(f"column {name!r} wasn't counted; counted are {', '.join(c.name for c in self.columns)}")
 
     def __add__(self, other: Self) -> Self:
-        """Both together.
+        """Add the counts of both.
 
         Raises:
-            DataError: they were counted over the cells of different profiles.
+            DataError: If they were counted over the cells of different profiles.
         """
         if self.profile != other.profile:
             raise DataError(
@@ -122,9 +122,9 @@ def histograms(frame: pd.DataFrame, profile: Profile, *, implausible_ranges: flo
     """Count the rows of a frame over the cells of a profile.
 
     Args:
-        frame: The rows, of shape (rows, any); a column that isn't there is counted as not present.
-        profile: The reference's.
-        implausible_ranges: A value that many of the reference's ranges away is no change but an error.
+        frame: The rows; shape (rows, any). A column that it lacks is counted as not present.
+        profile: Profile of the reference.
+        implausible_ranges: A value that is so many of the reference's ranges away counts as an error.
     """
     columns: list[ColumnHistogram] = []
     hashes = np.zeros(len(frame), dtype=np.uint64)
@@ -150,7 +150,7 @@ def histograms(frame: pd.DataFrame, profile: Profile, *, implausible_ranges: flo
 
 
 def count_chunks(chunks: Iterable[pd.DataFrame], profile: Profile, *, implausible_ranges: float = 10) -> Histograms:
-    """Count the rows of any number of chunks, one in memory at a time."""
+    """Count the rows of any number of chunks, with one in memory at a time."""
     total = Histograms(
         profile=profile.digest(), rows=0, columns=tuple(_nothing(reference) for reference in profile.columns)
     )
@@ -180,7 +180,7 @@ def _count_numbers(reference: ColumnProfile, values: Floats, invalid: int, far: 
         implausible = _outside(ordered, low - span, high + span) if span > 0 else 0
     frequent: dict[str, int] = {}
     if ordered.size:
-        # A value that holds half of the rows is the median.
+        # The median is the only value that can hold half of the rows.
         middle = ordered[ordered.size // 2]
         ends = np.searchsorted(ordered, middle, side="right") - np.searchsorted(ordered, middle, side="left")
         frequent = {repr(float(middle)): int(ends)}
@@ -206,21 +206,21 @@ def _outside(ordered: Floats, low: float, high: float) -> int:
 
 def _count_codes(reference: ColumnProfile, codes: Codes, categories: list[str]) -> ColumnHistogram:
     counts = np.bincount(codes[codes >= 0], minlength=len(categories)).tolist()
-    found: Counter[str] = Counter()
+    counted: Counter[str] = Counter()
     for name, count in zip(categories, counts, strict=True):
         if count:
-            found[_FLAGS.get(name, name) if reference.kind == "boolean" else name] += count
-    listed = [found.get(name, 0) for name in reference.categories]
+            counted[_FLAGS.get(name, name) if reference.kind == "boolean" else name] += count
+    listed = [counted.get(name, 0) for name in reference.categories]
     known = {*reference.categories, *reference.others}
-    unseen = {name: count for name, count in found.items() if name not in known} if reference.complete else {}
-    filled = sum(found.values())
+    unseen = {name: count for name, count in counted.items() if name not in known} if reference.complete else {}
+    filled = sum(counted.values())
     return ColumnHistogram(
         name=reference.name,
         rows=codes.size,
         missing=codes.size - filled,
         cells=(*listed, filled - sum(listed) - sum(unseen.values()), sum(unseen.values())),
         unseen=_largest(Counter(unseen)),
-        frequent=_largest(found),
+        frequent=_largest(counted),
     )
 
 

@@ -1,4 +1,4 @@
-"""The metrics, each equal to scikit-learn's value; what data doesn't define is an error, never a number."""
+"""Compute metrics that equal scikit-learn's; a value that the data doesn't define is an error, never a number."""
 
 from dataclasses import dataclass
 
@@ -18,8 +18,8 @@ class Metric:
     """A metric of everfit, or of the user's own.
 
     Attributes:
-        facts: Tasks it serves, direction and range.
-        prepare: From checked labels and scores to the value under many weightings.
+        facts: Tasks, direction and range of the metric.
+        prepare: Function from checked labels and scores to the value under many weightings.
         own: The user's function; None for a metric of everfit.
     """
 
@@ -29,40 +29,43 @@ class Metric:
 
     @property
     def name(self) -> str:
-        """scikit-learn's word for it, or the user's own name as the spec has it."""
+        """Return scikit-learn's name of the metric, or the user's name as in the spec."""
         return self.facts.name
 
     @property
     def tasks(self) -> frozenset[TaskKind]:
-        """The kinds of task that it serves."""
+        """Return the kinds of prediction that it can measure."""
         return self.facts.tasks
 
     @property
     def greater_is_better(self) -> bool:
-        """False for losses and errors."""
+        """Return False for losses and errors."""
         return self.facts.greater_is_better
 
     @property
     def takes_weights(self) -> bool:
-        """Whether rows may have weights that are no counts."""
+        """Return whether rows may have weights that aren't counts."""
         return self.own is None or self.own.takes_weights
 
     @property
     def needs_classes(self) -> bool:
-        """Whether labels are classes."""
+        """Return whether labels are classes."""
         return "regression" not in self.tasks
 
     def gain(self, new: float, old: float) -> float:
-        """The difference between two values, positive when `new` is the better one."""
+        """Return the difference between two values, positive if `new` is better."""
         return new - old if self.greater_is_better else old - new
 
     def score(self, y: npt.ArrayLike, scores: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> float:
-        """The value that scikit-learn gives for these rows.
+        """Return the value that scikit-learn computes for these rows.
 
         Args:
-            y: Labels, shape (n,): 0 or 1, class index, or number.
+            y: Labels: 0 or 1, class index, or number; shape (n,).
             scores: Probability of class 1 (n,), probabilities of all classes (n, k), or predictions (n,).
-            weights: Weight of each row, shape (n,); all equal if not given.
+            weights: Weight of each row; shape (n,). By default all are equal.
+
+        Returns:
+            The metric's value.
 
         Raises:
             MetricError: The user's own metric raises, or returns anything but a number in its range.
@@ -77,21 +80,21 @@ class Metric:
         if not np.isfinite(value):
             raise NotEnoughError(
                 f"{self.name} is not defined on these {labels.size} rows (labels: {_labels(labels)}); "
-                "take more rows, or a metric that needs no rows of every class"
+                "use more rows, or a metric that needs no rows of every class"
             )
         return value
 
     def check(self, y: npt.ArrayLike, scores: npt.ArrayLike) -> tuple[Floats, Floats]:
-        """Labels and scores as float arrays of fitting shapes.
+        """Convert labels and scores to float arrays of fitting shapes.
 
         Raises:
-            DataError: as for `score`, apart from values that the rows don't define.
+            DataError: As in `score`, except for values that the rows don't define.
         """
         labels, checked = _floats(y, "labels"), _floats(scores, "scores")
         if labels.shape == (0,):
-            raise NotEnoughError("there are no labels; give a vector with at least one row")
+            raise NotEnoughError("there are no labels; provide a vector with at least one row")
         if labels.ndim != 1:
-            raise DataError(f"labels have the shape {labels.shape!r}; give a vector with at least one row")
+            raise DataError(f"labels have the shape {labels.shape!r}; provide a vector with at least one row")
         if checked.shape[:1] != labels.shape or checked.ndim not in self._dimensions:
             raise DataError(f"scores of shape {checked.shape!r} don't fit {labels.size} labels for {self.name}")
         if not self.needs_classes:
@@ -107,7 +110,7 @@ class Metric:
 
     @property
     def _dimensions(self) -> set[int]:
-        """1: a score per row; 2: a score per row and class."""
+        """Return 1 for a score per row, and 2 for a score per row and class."""
         return {dimension for task, dimension in _DIMENSION.items() if task in self.tasks}
 
 
@@ -139,10 +142,10 @@ def metric(name: str, task: TaskKind | None = None) -> Metric:
 
 
 def check_weights(weights: npt.ArrayLike | None, rows: int) -> Weights:
-    """Row weights as an array of shape (rows,); ones where none are given.
+    """Return row weights as an array of shape (rows,); by default ones.
 
     Raises:
-        DataError: wrong shape, negative, NaN or no weight above zero.
+        DataError: If the shape is wrong, or a weight is negative or NaN, or none is above zero.
     """
     if weights is None:
         return np.ones(rows, dtype=np.int64)

@@ -1,8 +1,8 @@
-"""The profile of what a model was trained on, and the counts of later rows over the profile's cells.
+"""Profile a model's training data, as the reference for later rows.
 
-A profile is made once, from the training rows, and kept with the model version. Each column is cut into cells: bins
-between the reference's quantiles, a cell for each value that is frequent by itself, or the categories. Later rows are
-counted over those cells, chunk by chunk, so any number of rows fits into bounded memory.
+A profile is made once from the training rows and kept with the model version. Each column is cut into cells: bins
+between the reference's quantiles, single values that are frequent, or categories. Later rows are counted over these
+cells chunk by chunk, so any number of rows fits into bounded memory.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ from everfit.tasks.statistics.columns import (
     sorted_values,
 )
 from everfit.tasks.statistics.divergence import DISCRETE
-from everfit.tasks.statistics.run_lengths import RunLength, spells
+from everfit.tasks.statistics.run_lengths import RunLength, run_lengths
 
 Role = Literal["feature", "prediction"]
 
@@ -38,7 +38,7 @@ LISTED = 50
 KNOWN = 1_000
 QUANTILES = np.linspace(0, 1, 101)
 SAME = 1e-6
-"""Values that differ by a smaller share of themselves count as one: float32 and float64 logs of the same value."""
+"""Values whose relative difference is smaller count as equal: a float32 and a float64 log of the same value."""
 
 
 class ColumnProfile(Record):
@@ -62,30 +62,30 @@ class ColumnProfile(Record):
     distinct: int = Field(default=0, description="Number of different values.")
     once: int = Field(default=0, description="Rows of a category that no other row has.")
     spells: tuple[RunLength, ...] = Field(
-        default=(), description="How long values stay the same or away, in order of time."
+        default=(), description="Longest stretches of one value or of missing values, in order of time."
     )
 
     @property
     def missing_share(self) -> float:
-        """The share of rows without a value."""
+        """Return the share of rows without a value."""
         return self.missing / self.rows if self.rows else 0.0
 
 
 class Profile(Record):
-    """The champion's training data, column by column."""
+    """Profile of a champion's training data, column by column."""
 
     rows: int
     columns: tuple[ColumnProfile, ...]
-    left_out: dict[str, str] = Field(default_factory=dict, description="Columns without a profile, and why.")
+    left_out: dict[str, str] = Field(default_factory=dict, description="Columns without a profile, with the reason.")
     repeated_rows: int = Field(default=0, description="Rows whose profiled columns equal an earlier row's.")
     since: AwareDatetime | None = Field(default=None, description="Event time of the oldest row.")
     until: AwareDatetime | None = Field(default=None, description="Event time of the newest row.")
 
     def column(self, name: str) -> ColumnProfile:
-        """The profile of one column.
+        """Return the profile of one column.
 
         Raises:
-            DataError: the profile has no such column.
+            DataError: If the profile has no such column.
         """
         for column in self.columns:
             if column.name == name:
@@ -93,7 +93,7 @@ class Profile(Record):
         raise DataError(f"the profile has no column {name!r}; it has {', '.join(c.name for c in self.columns)}")
 
     def expected_rows(self, span: timedelta) -> float | None:
-        """How many rows this span has at the reference's pace; None when the profile doesn't know its span."""
+        """Return the number of rows in a span at the reference's rate, or None if its own span is unknown."""
         if self.since is None or self.until is None or self.until <= self.since:
             return None
         return self.rows * (span / (self.until - self.since))
@@ -111,21 +111,21 @@ def profile_frame(
     """Profile the columns of a frame.
 
     Args:
-        frame: The rows that the model was trained on, of shape (rows, any).
+        frame: Training rows of the model; shape (rows, any).
         columns: The features.
-        predictions: Columns of the model's predictions for these rows, made out of fold: a score, a class, or both.
-        kinds: Kinds of columns whose type doesn't say it, such as categories coded as integers.
-        event_time: The column that orders rows; without it they count as ordered already.
+        predictions: Columns of the model's out-of-fold predictions for these rows: a score, a class, or both.
+        kinds: Kinds of columns that differ from their types, such as categories coded as integers.
+        event_time: Column that orders the rows; by default they count as ordered.
         bins: Number of bins of a continuous column.
 
     Returns:
-        The profile; columns of dates, times and durations are left out by name.
+        The profile, without columns of dates, times and durations.
 
     Raises:
-        DataError: there are no rows, or a column isn't there.
+        DataError: If there are no rows, or a column is missing.
     """
     if frame.empty:
-        raise DataError("there are no rows to profile; give the rows that the model was trained on")
+        raise DataError("there are no rows to profile; provide the rows that the model was trained on")
     if absent := [name for name in [*columns, *predictions] if name not in frame.columns]:
         raise DataError(f"column {absent[0]!r} isn't in the frame, which has {', '.join(map(str, frame.columns))}")
     times = None if event_time is None else pd.to_datetime(frame[event_time], utc=True)
@@ -161,7 +161,7 @@ def profile_frame(
 
 
 def reference_sample(frame: pd.DataFrame, rows: int = 10_000, seed: int = 0) -> pd.DataFrame:
-    """A seeded sample without replacement in the frame's order; the same frame and seed give exactly the same rows."""
+    """Draw a seeded sample without replacement, in the frame's order; equal frames and seeds give equal rows."""
     if len(frame) <= rows:
         return frame.reset_index(drop=True)
     chosen = np.random.default_rng(seed).choice(len(frame), size=rows, replace=False)
@@ -193,7 +193,7 @@ def _profile_numbers(
         std=float(ordered.std()),
         quantiles=tuple(ordered[np.rint(QUANTILES * (ordered.size - 1)).astype(np.intp)].tolist()),
         distinct=distinct,
-        spells=spells(values, order, most=most),
+        spells=run_lengths(values, order, most=most),
     )
 
 
@@ -203,12 +203,12 @@ def _longest_run(ordered: Floats) -> int:
 
 
 def _edges(ordered: Floats, distinct: int, bins: int) -> Floats:
-    """Edges between cells: each value of a discrete column or a frequent one alone, else equal shares of rows."""
+    """Return edges between cells: one cell per discrete or frequent value, and otherwise equal shares of rows."""
     between = np.unique(ordered[(np.arange(bins) * ordered.size) // bins])
     if distinct <= DISCRETE:
         alone, between = np.unique(ordered), np.empty(0)
     else:
-        # A value that holds more than a bin's share of the sorted rows is one of the bins' starts.
+        # A value with more than a bin's share of the sorted rows is at the start of one of the bins.
         lengths = np.searchsorted(ordered, between, side="right") - np.searchsorted(ordered, between, side="left")
         frequent = lengths * bins > ordered.size
         alone, between = between[frequent], between[~frequent & (between > ordered[0])]
@@ -238,5 +238,5 @@ def _profile_codes(
         complete=len(rest) <= KNOWN,
         distinct=len(frequent_first),
         once=int((counts == 1).sum()),
-        spells=spells(as_floats, order, most=int(counts.max(initial=0))),
+        spells=run_lengths(as_floats, order, most=int(counts.max(initial=0))),
     )

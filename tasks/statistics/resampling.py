@@ -1,7 +1,7 @@
-"""Bootstrap weightings: many resamples of the same rows, as how often each row was drawn.
+"""Resample rows by bootstrap, as the number of times that each row is drawn.
 
-B. Efron, "Bootstrap methods: another look at the jackknife", The Annals of Statistics 7 (1979). Counting how
-often a row was drawn, in place of copying rows, lets a metric sort its rows once for all draws.
+B. Efron, "Bootstrap methods: another look at the jackknife", The Annals of Statistics 7 (1979). With counts in place of
+copied rows, a metric sorts its rows once for all draws.
 """
 
 import os
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from everfit.tasks.statistics.weighted_metrics import Floats, Weights
 
 _CELLS = 50_000
-"""Rows times draws worked on at once: they fit the processor's cache, and memory that is at hand."""
+"""Number of rows times draws to compute at once, so that they fit the processor's cache."""
 _WORTH_THREADS = 20_000_000
 
 
@@ -27,22 +27,23 @@ def resample(
     weights: Weights | None = None,
     clusters: npt.NDArray[np.int64] | None = None,
 ) -> Floats:
-    """Evaluate something on bootstrap resamples.
+    """Evaluate a function on bootstrap resamples.
 
-    The draws depend on the seed and the number of rows alone, whatever the number of processors.
+    The draws depend only on the seed and the number of rows, for any number of processors.
 
     Args:
-        rows: How many rows there are.
-        values: From weightings (draws, rows) to a value for each (draws, …).
-        draws: How many resamples.
-        seed: Of the resampling.
-        weights: Weight of each row, shape (rows,).
-        clusters: Index of each row's cluster, shape (rows,), numbered from 0 without gaps: whole clusters are
-            drawn then, for rows that are not independent of each other (C. A. Field and A. H. Welsh,
-            "Bootstrapping clustered data", Journal of the Royal Statistical Society B 69 (2007)).
+        rows: Number of rows.
+        values: Function from weightings (draws, rows) to a value for each (draws, …).
+        draws: Number of resamples.
+        seed: Seed of the resampling.
+        weights: Weight of each row; shape (rows,).
+        clusters: Index of each row's cluster, numbered from 0 without gaps; shape (rows,). Whole clusters are drawn
+        then,
+            for rows that are not independent of each other (C. A. Field and A. H. Welsh, "Bootstrapping clustered
+            data", Journal of the Royal Statistical Society B 69 (2007)).
 
     Returns:
-        The values, shape (draws, …).
+        The values; shape (draws, …).
     """
     units = rows if clusters is None else int(clusters.max()) + 1
 
@@ -59,7 +60,7 @@ def resample(
     threads = min(4, os.cpu_count() or 1) if rows * draws > _WORTH_THREADS else 1
     if threads == 1:
         return np.concatenate([chunk(task) for task in tasks])
-    with ThreadPoolExecutor(threads) as pool:  # numpy lets go of the interpreter's lock in its loops
+    with ThreadPoolExecutor(threads) as pool:  # numpy releases the interpreter's lock in its loops
         return np.concatenate(list(pool.map(chunk, tasks)))
 
 

@@ -1,4 +1,4 @@
-"""How long a column's values naturally stay the same, or stay away: what tells a dry month from a stuck rain gauge."""
+"""Measure how long a column naturally repeats a value or stays empty: a dry month is no stuck rain gauge."""
 
 from collections.abc import Sequence
 
@@ -15,47 +15,47 @@ FEWEST_VALUES = 10
 
 
 class RunLength(Record):
-    """The most uniform and the emptiest stretch of so many rows in order."""
+    """The most uniform and the emptiest stretch of a number of consecutive rows."""
 
     rows: int
-    one_value: float = Field(description="Largest share of one value in any such stretch; below a half only a bound.")
-    missing: float = Field(description="Largest share of missing values in any such stretch.")
+    one_value: float = Field(description="Largest share of one value in a stretch; below one half only a bound.")
+    missing: float = Field(description="Largest share of missing values in a stretch.")
 
 
-def spells(
+def run_lengths(
     values: Floats, order: npt.NDArray[np.intp] | None = None, *, most: int | None = None
 ) -> tuple[RunLength, ...]:
     """Measure stretches of 50, 200, 800, … rows, up to half of all rows.
 
     Args:
-        values: A column as numbers or as codes, NaN where missing, of shape (rows,).
-        order: Sorts the rows by time, of shape (rows,); without it they count as sorted.
-        most: Rows of the most frequent value, where known: a value of few rows can't fill a long stretch.
+        values: A column as numbers or codes, NaN for missing; shape (rows,).
+        order: Order that sorts the rows by time; shape (rows,). By default they count as sorted.
+        most: Rows of the most frequent value, if known: a value with few rows can't fill a long stretch.
     """
     ordered = values if order is None else values[order]
     finite = np.isfinite(ordered)
     whole = bool(finite.all())
     ordered = ordered if whole else np.where(finite, ordered, np.nan)
-    found: list[RunLength] = []
+    lengths: list[RunLength] = []
     size = SHORTEST
     while size * 2 <= ordered.size:
         blocks = ordered[: ordered.size // size * size].reshape(-1, size)
         if whole and most is not None and most * 2 < size:
-            found.append(RunLength(rows=size, one_value=most / size, missing=0.0))
+            lengths.append(RunLength(rows=size, one_value=most / size, missing=0.0))
         else:
-            found.append(_measure(blocks))
+            lengths.append(_measure(blocks))
         size *= RATIO
-    return tuple(found)
+    return tuple(lengths)
 
 
 def longest_within(measured: Sequence[RunLength], rows: int) -> RunLength:
-    """The spells of the longest stretch that is no longer than this; where nothing is known all is natural."""
+    """Return the longest stretch of at most so many rows; without one, every run counts as natural."""
     fitting = [spell for spell in measured if spell.rows <= rows]
     return fitting[-1] if fitting else RunLength(rows=0, one_value=1.0, missing=1.0)
 
 
 def _measure(blocks: Floats) -> RunLength:
-    """A value that holds at least half of a block is the median of it, so its share is exact from there on."""
+    """Measure blocks; a value that fills at least half of a block is its median, so its share is exact."""
     absent = np.isnan(blocks)
     size = blocks.shape[1]
     if not absent.any():

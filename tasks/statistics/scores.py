@@ -1,4 +1,4 @@
-"""From frames to the arrays that metrics read: labels, and what a model says of them."""
+"""Convert frames to the arrays that metrics read: labels, and a model's scores."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def as_labels(target: pd.Series, task: TaskKind) -> pd.Series:
-    """The target as a model is fitted on it: numbers for a regression; whole numbers or text for classes."""
+    """Return the target as a model is fitted on it: numbers for a regression; whole numbers or text for classes."""
     if task == "regression":
         return target.astype("float64")
     if pd.api.types.is_numeric_dtype(target.dtype):
@@ -26,12 +26,12 @@ def as_labels(target: pd.Series, task: TaskKind) -> pd.Series:
 
 
 def class_list(target: pd.Series, task: TaskKind) -> list[object]:
-    """The classes that occur, in the order that scikit-learn gives them; empty for a regression."""
+    """Return the occurring classes, in scikit-learn's order; empty for a regression."""
     return [] if task == "regression" else sorted(as_labels(target, task).unique().tolist())
 
 
 def class_indices(target: pd.Series, classes: Sequence[object], task: TaskKind) -> Floats:
-    """Labels as numbers: 0 and 1, the position of the class, or the value itself. Shape (rows,)."""
+    """Return labels as numbers: 0 and 1, the position of the class, or the value itself; shape (rows,)."""
     values = as_labels(target, task)
     if task == "regression":
         return np.asarray(values, dtype=np.float64)
@@ -39,16 +39,16 @@ def class_indices(target: pd.Series, classes: Sequence[object], task: TaskKind) 
 
 
 def model_scores(model: "Pipeline", features: pd.DataFrame, classes: Sequence[object], task: TaskKind) -> Floats:
-    """Return a model's scores of rows: the probability of the second class, of each class, or the value.
+    """Return a model's scores: the probability of the second class, of each class, or the value.
 
     Args:
         model: The fitted pipeline.
-        features: Shape (rows, features).
-        classes: All that may come, in order; those that the model doesn't know get a probability of 0.
-        task: The spec's task.
+        features: The rows; shape (rows, features).
+        classes: All possible classes, in order; those that the model doesn't know get a probability of 0.
+        task: Kind of prediction.
 
     Returns:
-        Shape (rows,), or (rows, classes) for a multiclass model.
+        Scores; shape (rows,), or (rows, classes) for a multiclass model.
     """
     if task == "regression":
         return np.asarray(model.predict(features), dtype=np.float64)
@@ -57,24 +57,24 @@ def model_scores(model: "Pipeline", features: pd.DataFrame, classes: Sequence[ob
 
 
 def onto_classes(probabilities: Floats, known: Sequence[object], classes: Sequence[object]) -> Floats:
-    """A model's probabilities as columns of other classes than its own, so that models can be compared.
+    """Map a model's probabilities to other classes than its own, so that models can be compared.
 
     Args:
-        probabilities: Shape (rows, known).
-        known: The classes that the model knows, in its order.
-        classes: All that may come; those that the model doesn't know get a probability of 0.
+        probabilities: Probabilities of the model; shape (rows, known).
+        known: Classes of the model, in its order.
+        classes: All possible classes; those that the model doesn't know get a probability of 0.
 
     Returns:
-        Shape (rows, classes).
+        Probabilities; shape (rows, classes).
 
     Example:
         >>> onto_classes(np.array([[0.2, 0.8]]), ["a", "c"], ["a", "b", "c"]).tolist()
         [[0.2, 0.0, 0.8]]
     """
-    found = np.zeros((len(probabilities), len(classes)))
+    mapped = np.zeros((len(probabilities), len(classes)))
     places = {value: position for position, value in enumerate(classes)}
-    found[:, [places[value] for value in known]] = probabilities
-    return found
+    mapped[:, [places[value] for value in known]] = probabilities
+    return mapped
 
 
 def prior_scores(target: pd.Series, rows: int, classes: Sequence[object], task: TaskKind) -> Floats:

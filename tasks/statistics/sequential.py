@@ -1,8 +1,8 @@
-"""Tests that may be looked at as often as one likes: their error holds over all looks together.
+"""Test at any number of looks: the error holds over all looks together.
 
-A fixed-sample test that is repeated often enough rejects in the end, true or not. The bounds here stay valid
-however often and whenever one looks, and whatever the looks decide (R. Johari, P. Koomen, L. Pekelis and D. Walsh,
-"Always Valid Inference: Continuous Monitoring of A/B Tests", Operations Research 70 (2022)).
+A fixed-sample test that is repeated until it rejects does so in the end, whether the hypothesis is true or not. These
+tests stay valid however often and whenever they are evaluated, and whatever is decided by them (R. Johari, P. Koomen,
+L. Pekelis and D. Walsh, "Always Valid Inference: Continuous Monitoring of A/B Tests", Operations Research 70 (2022)).
 """
 
 import math
@@ -13,21 +13,21 @@ from everfit.blocks.errors import DataError
 def confidence_sequence(
     estimate: float, standard_error: float, rows: int, *, alpha: float, tightest_at: int
 ) -> tuple[float, float]:
-    """Bounds that hold at all looks together, with probability `1 - alpha`, in large samples.
+    """Return bounds that hold at all looks together with probability `1 - alpha`, in large samples.
 
     The asymptotic confidence sequence of I. Waudby-Smith, D. Arbour, R. Sinha, E. H. Kennedy and A. Ramdas,
     "Time-uniform central limit theory and asymptotic confidence sequences", Annals of Statistics 52 (2024), theorem
     2.2: the mixture of H. Robbins (1970), for any estimator that behaves like a mean, as differences of metrics do.
 
     Args:
-        estimate: The difference as it is now.
-        standard_error: Its standard error now.
-        rows: That it comes from.
+        estimate: Current difference.
+        standard_error: Its current standard error.
+        rows: Number of rows behind it.
         alpha: Probability that the true value is ever outside.
-        tightest_at: Number of rows for which the bounds are made as narrow as can be.
+        tightest_at: Number of rows at which the bounds are narrowest.
 
     Raises:
-        DataError: there are no rows, or the error is no number.
+        DataError: If there are no rows, or the error is not a number.
 
     Example:
         >>> low, high = confidence_sequence(0.1, 0.01, 1000, alpha=0.05, tightest_at=1000)
@@ -43,33 +43,33 @@ def confidence_sequence(
 
 
 def log_evidence_of_more(hits: int, rows: int, bound: float) -> float:
-    """How strongly hits among rows speak for a rate above a bound: the logarithm of an e-value.
+    """Return the logarithm of an e-value for a rate above a bound.
 
     The chance that it ever exceeds `-log(alpha)` while the rate is at most the bound is at most `alpha` (Ville's
     inequality): it is the likelihood ratio against the bound, mixed over all higher rates by a beta distribution
     (H. Robbins, "Statistical methods related to the law of the iterated logarithm", Annals of Mathematical Statistics
-    41 (1970)). It needs no minimum of rows.
+    41 (1970)). It needs no minimum number of rows.
 
     Args:
-        hits: Rows that count.
+        hits: Rows that count towards the rate.
         rows: All rows.
-        bound: The rate that is allowed, in (0, 1).
+        bound: The allowed rate, in (0, 1).
 
     Raises:
-        DataError: more hits than rows, or a bound that is no rate.
+        DataError: If there are more hits than rows, or the bound is not a rate.
 
     Example:
         >>> log_evidence_of_more(0, 1000, 0.01) < 0 < log_evidence_of_more(5, 5, 0.01)
         True
     """
     if not 0 <= hits <= rows or not 0 < bound < 1:
-        raise DataError(f"{hits!r} hits in {rows!r} rows against the rate {bound!r} make no sense")
+        raise DataError(f"{hits!r} hits in {rows!r} rows against the rate {bound!r} are impossible; check the counts")
     if rows == 0:
         return 0.0
     from scipy.special import betaln
     from scipy.stats import beta
 
-    half = 0.5  # Jeffreys' prior, of what lies above the bound
+    half = 0.5  # Jeffreys' prior over the rates above the bound
     after = betaln(hits + half, rows - hits + half) + beta.logsf(bound, hits + half, rows - hits + half)
     before = betaln(half, half) + beta.logsf(bound, half, half)
     return float(after - before - hits * math.log(bound) - (rows - hits) * math.log1p(-bound))

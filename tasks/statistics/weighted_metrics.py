@@ -1,8 +1,7 @@
-"""Metrics of many weightings of the same rows at once, which is what a bootstrap asks for.
+"""Compute metrics for many weightings of the same rows at once, as a bootstrap needs.
 
-A metric is prepared once for its rows (sorted, losses worked out) and then gives its value for each weighting:
-for a weight of 2 the value that it has with the row there twice. A value that a weighting doesn't define (AUC
-with one class) is NaN.
+A metric is prepared once for its rows (sorted, with losses computed) and then gives its value for each weighting: a
+weight of 2 counts the row twice. A value that a weighting doesn't define (AUC with one class) is NaN.
 """
 
 from collections.abc import Callable
@@ -13,12 +12,12 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Weights = npt.NDArray[np.int64] | Floats
 Weighted = Callable[[Weights], Floats]
-"""Values of a metric, shape (weightings,), from weights, shape (weightings, rows)."""
+"""Function from weights, shape (weightings, rows), to values of a metric, shape (weightings,)."""
 Prepare = Callable[[Floats, Floats], Weighted]
-"""From labels and scores, checked."""
+"""Function from checked labels and scores to the prepared metric."""
 
 DECISION_THRESHOLD = 0.5
-"""A row is called positive above it, as `predict` of scikit-learn's classifiers does."""
+"""A row with a greater score is positive, as in `predict` of scikit-learn's classifiers."""
 
 
 # Metrics of sums: each row gives a few numbers, and the value is a function of their weighted sums.
@@ -30,7 +29,7 @@ def _of_sums(finish: Callable[[Floats], Floats], statistics: Callable[[Floats, F
 
         def values(weights: Weights) -> Floats:
             counted = weights.astype(np.float64, copy=False)
-            # No matrix product: its threads would get into each other's way, and round as their number is.
+            # Avoid a matrix product: its threads would compete, and its rounding depends on their number.
             sums = np.stack([np.einsum("ij,j->i", counted, column) for column in columns])
             with np.errstate(divide="ignore", invalid="ignore"):
                 return finish(sums)
@@ -45,7 +44,7 @@ def _mean(loss: Callable[[Floats, Floats], Floats]) -> Prepare:
 
 
 def _log_loss(y: Floats, scores: Floats) -> Floats:
-    # Clipped as scikit-learn does: a certain and wrong prediction costs much, but not infinitely much.
+    # Clip like scikit-learn: a certain and wrong prediction costs much, but not infinitely much.
     true = scores[np.arange(y.size), y.astype(np.intp)] if scores.ndim > 1 else np.where(y == 1, scores, 1 - scores)
     epsilon = np.finfo(np.float64).eps
     clipped: Floats = -np.log(np.clip(true, epsilon, 1 - epsilon))
@@ -53,13 +52,13 @@ def _log_loss(y: Floats, scores: Floats) -> Floats:
 
 
 def predicted_class(scores: Floats) -> Floats:
-    """The class that a classifier would answer, as an index."""
+    """Return the index of the predicted class; shape (rows,)."""
     classes: Floats = (scores.argmax(axis=1) if scores.ndim > 1 else scores > DECISION_THRESHOLD).astype(np.float64)
     return classes
 
 
 def is_correct(y: Floats, scores: Floats) -> Floats:
-    """1.0 where the predicted class is the true one, else 0.0."""
+    """Return 1.0 where the predicted class is the true one, else 0.0; shape (rows,)."""
     correct: Floats = (predicted_class(scores) == y).astype(np.float64)
     return correct
 
@@ -114,14 +113,14 @@ def _recall(confusion: Floats) -> Floats:
 
 
 def _precision(confusion: Floats) -> Floats:
-    # A model that never says "positive" gets the worst value, as in scikit-learn.
+    # A model that never predicts "positive" gets the worst value, as in scikit-learn.
     called, undefined = confusion[:, :, 1].sum(axis=1), np.where(confusion[:, 1, :].sum(axis=1) > 0, 0.0, np.nan)
     value: Floats = np.where(called > 0, confusion[:, 1, 1] / called, undefined)
     return value
 
 
 def _centred(y: Floats, scores: Floats) -> list[Floats]:
-    around = y - y.mean()  # the variance of large numbers would drown in rounding otherwise
+    around = y - y.mean()  # without this, rounding would swamp the variance of large numbers
     return [(y - scores) ** 2, around, around**2]
 
 
@@ -135,13 +134,13 @@ def _r2(sums: Floats) -> Floats:
 
 
 def _roc_auc(y: Floats, scores: Floats) -> Weighted:
-    """AUC as the weighted share of (positive, negative) pairs in the right order, ties counting half.
+    """Compute AUC as the weighted share of (positive, negative) pairs in the right order; ties count half.
 
     It is the Mann-Whitney statistic: D. Bamber, "The area above the ordinal dominance graph and the area below
     the receiver operating characteristic graph", Journal of Mathematical Psychology 12 (1975).
     """
     positive, negative = np.flatnonzero(y == 1), np.flatnonzero(y != 1)
-    # By place in the sorted order too, so that the reads of the cumulative sum go forward in memory.
+    # Order by position in the sorted rows too, so that the cumulative sum is read forward in memory.
     positive = positive[np.argsort(scores[positive], kind="stable")]
     negative = negative[np.argsort(scores[negative], kind="stable")]
     below = np.searchsorted(scores[negative], scores[positive], side="left")
@@ -163,10 +162,10 @@ def _roc_auc(y: Floats, scores: Floats) -> Weighted:
 
 
 def _average_precision(y: Floats, scores: Floats) -> Weighted:
-    """The sum of precision times the step in recall over the thresholds, equal scores being one threshold."""
+    """Sum precision times the step in recall over the thresholds; equal scores share a threshold."""
     order = np.argsort(-scores, kind="stable")
     positive = order[y[order] == 1]
-    # Recall steps only at the scores of positives: up to each of them, how many rows and how many positives?
+    # Recall changes only at the scores of positives: count rows and positives up to each of them.
     steps = np.unique(-scores[positive])
     rows_at = np.searchsorted(-scores[order], steps, side="right") - 1
     positives_at = np.searchsorted(-scores[positive], steps, side="right") - 1
@@ -185,7 +184,8 @@ def _average_precision(y: Floats, scores: Floats) -> Weighted:
 
 
 def _roc_auc_ovr(y: Floats, scores: Floats) -> Weighted:
-    """Mean over the classes of the AUC of that class against the rest; all classes must be there."""
+    """Average over the classes the AUC of each class against the rest; every class must occur."""
+    areas = [_roc_auc((y == label).astype(np.float64), scores[:, label]) for label in range(scores.shape[1])]
     areas = [_roc_auc((y == each).astype(np.float64), scores[:, each]) for each in range(scores.shape[1])]
 
     def values(weights: Weights) -> Floats:

@@ -130,7 +130,7 @@ def test_bad_rows_are_quarantined_once(loop: Loop):
 
     assert (batch.changed, validation.bad_rows) == (1, 0)
     reasons = sorted(loop.quarantine()["_reasons"])
-    assert reasons == ["at: 'soon' is not a time", "at: there is no event time"]
+    assert reasons == ["at: 'soon' is not a time", "at: the event time is missing"]
 
 
 def test_what_needs_whole_columns_is_asked_of_all_parts_and_blames_the_right_rows(
@@ -207,7 +207,7 @@ def test_a_column_that_is_missing_or_retyped_fails_the_batch_by_name(loop: Loop)
     loop.write("c.csv", sales(100, "2024-02-01", first=100).assign(price="much"))
     _, retyped = loop.turn(APRIL)
 
-    assert missing.reasons == ("column 'price' is there: expected number",)
+    assert missing.reasons == ("column 'price' exists: expected number",)
     assert not retyped.passed
     assert loop.quarantine()["_reasons"].iloc[-1] == "price: 'much' is no number"
     assert loop.count("dataset") == 100
@@ -301,7 +301,7 @@ def test_killed_between_any_two_writes_and_run_again_all_is_as_if_undisturbed(
         if name in {"append", "supersede"}:
             patch.setattr(Table, name, dies(getattr(Table, name)))
         else:
-            attribute = {"settle": "settle", "files": "_remember_files"}[name]
+            attribute = {"settle": "resolve_rows", "files": "_remember_files"}[name]
             patch.setattr(accepting, attribute, dies(getattr(accepting, attribute)))
         with pytest.raises(Died):
             loop.turn(MARCH)

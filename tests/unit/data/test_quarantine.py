@@ -69,8 +69,8 @@ def test_once_the_suite_was_mended_good_rows_are_released_and_bad_ones_stay(loop
     released = accept_rows(mended.spec, loop.workspace, MARCH)
     again = accept_rows(mended.spec, loop.workspace, APRIL)
 
-    assert (released.rows, released.released, released.still_bad) == (3, 2, 1)
-    assert (again.rows, again.released) == (1, 0)
+    assert (released.rows, released.accepted, released.still_bad) == (3, 2, 1)
+    assert (again.rows, again.accepted) == (1, 0)
     assert loop.count("dataset") == 99
     assert loop.dataset().loc[3, "price"] == 150.0
     (pile,) = quarantine_groups("sales", loop.workspace)
@@ -107,6 +107,6 @@ def test_a_release_that_another_turn_comes_before_loses_no_row(
     monkeypatch.setattr("everfit.tasks.data.quarantine_acceptance.validate", another_first)
     released = accept_rows(mended.spec, loop.workspace, APRIL)
 
-    assert (released.rows, released.released) == (3, 3)
+    assert (released.rows, released.accepted) == (3, 3)
     assert list(loop.dataset()["id"]) == list(range(110))
     assert not quarantine_groups("sales", loop.workspace)

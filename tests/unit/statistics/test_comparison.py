@@ -245,7 +245,7 @@ GOOD = [0.1, 0.6, 0.4, 0.9]
 @pytest.mark.parametrize(
     ("y", "one", "other", "options", "says"),
     [
-        ([1], [0.2], [0.3], {}, "one row alone"),
+        ([1], [0.2], [0.3], {}, "a single row"),
         ([1, 1, 1, 1], GOOD, GOOD[::-1], {}, "all 4 labels are 1"),
         ([0, 1, 0, 1], [0.1, np.nan, 0.2, 0.3], GOOD, {}, "1 of 4 scores are NaN"),
         ([0, 1, 0, 1], GOOD, [0.1, np.inf, 0.2, 0.3], {}, "1 of 4 scores are NaN or infinite"),
@@ -254,10 +254,10 @@ GOOD = [0.1, 0.6, 0.4, 0.9]
         ([0, 1, 0, 0], GOOD, GOOD[::-1], {}, "too few rows of it for a bound"),
         ([0, 1, 0, 1], GOOD, GOOD[::-1], {"confidence": 0.5}, "confidence 0.5 is impossible"),
         ([0, 1, 0, 1], GOOD, GOOD[::-1], {"confidence": 1.0}, "confidence 1.0 is impossible"),
-        ([0, 1, 0, 1], GOOD, GOOD[::-1], {"draws": 10}, "10 draws can't give a bound"),
+        ([0, 1, 0, 1], GOOD, GOOD[::-1], {"draws": 10}, "10 draws are too few for a bound"),
         ([0, 1, 0, 1], GOOD, GOOD[::-1], {"weights": [1, 1, 1]}, "give one per row"),
         ([0, 1, 0, 1], GOOD, GOOD[::-1], {"clusters": [1, 1, 1]}, "one label per row"),
-        ([0, 1, 0, 1], GOOD, GOOD[::-1], {"clusters": [1, 1, 1, 1]}, "two kinds"),
+        ([0, 1, 0, 1], GOOD, GOOD[::-1], {"clusters": [1, 1, 1, 1]}, "two groups"),
     ],
 )
 def test_data_that_tells_nothing_is_an_error(y: Any, one: Any, other: Any, options: Any, says: str) -> None:

@@ -132,7 +132,7 @@ def test_gain_is_positive_for_the_better_value() -> None:
         ("rmse", [1, 2], [1, 2, 3], "don't fit 2 labels"),
         ("roc_auc", [0, 1], [[0.5, 0.5], [0.5, 0.5]], "don't fit 2 labels for roc_auc"),
         ("roc_auc", [1, 2], [0.1, 0.2], "labels 1, 2 are not class indexes below 2"),
-        ("brier", [0, 1], [0.1, 1.2], "1.2 among the scores is no probability"),
+        ("brier", [0, 1], [0.1, 1.2], "1.2 among the scores is not a probability"),
         ("log_loss", [0, 1], [[0.1, 0.1], [0.5, 0.5]], "don't add up to 1"),
         ("rmse", ["a", "b"], [1, 2], "labels are not all numbers"),
     ],
