@@ -128,7 +128,10 @@ def _model_of(prediction: str, client: "MlflowClient", workspace: "Workspace") -
         raise DataError(f"{workspace.uri!r} has no predictions yet; check that EVERFIT_WORKSPACE is the right one")
     for name in names:
         try:
-            if len(names) == 1 or prediction_log.find_prediction(workspace.table(name, "predictions"), prediction) is not None:
+            if (
+                len(names) == 1
+                or prediction_log.find_prediction(workspace.table(name, "predictions"), prediction) is not None
+            ):
                 return name
         except ValueError:
             return name  # not an id; the same error follows as for a named model

@@ -11,8 +11,8 @@ from everfit.tasks.batch import scored_spans
 from everfit.tasks.batch.source_rows import read_rows
 from everfit.tasks.core.records import ModelVersion, Record, Window
 from everfit.tasks.registry import model_registry
-from everfit.tasks.scoring.loading import load_scorer
 from everfit.tasks.scoring.batch_scoring import ScoringBatch, score_window
+from everfit.tasks.scoring.loading import load_scorer
 from everfit.tasks.turns.context import Context
 
 

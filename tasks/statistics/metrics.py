@@ -69,8 +69,8 @@ class Metric:
 
         Raises:
             MetricError: The user's own metric raises, or returns anything but a number in its range.
-            DataError: empty or mismatched input, NaN, impossible labels or probabilities, or a value that
-                these rows don't define, such as AUC with one class.
+            DataError: If the input is empty, mismatched or has NaN, labels or probabilities are impossible, or these
+                rows don't define the value, such as AUC with one class.
         """
         labels, checked = self.check(y, scores)
         if self.own is not None:
@@ -122,11 +122,11 @@ def metric(name: str, task: TaskKind | None = None) -> Metric:
     """Look up a metric by its name in a spec.
 
     Args:
-        name: scikit-learn's word for it, `package.module:function`, or the name of an entry point.
-        task: The task that it must serve.
+        name: scikit-learn's name, `package.module:function`, or the name of an entry point.
+        task: Kind of prediction that it has to measure; by default any.
 
     Raises:
-        DataError: There is no such metric, it doesn't serve the task, or a user's own metric can't be loaded.
+        DataError: If there is no such metric, it can't measure the task, or a user's metric can't be loaded.
 
     Example:
         >>> metric("roc_auc").score([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
