@@ -3,7 +3,7 @@
 import pandas as pd
 
 from everfit.blocks.metrics import TaskKind
-from everfit.tasks.statistics.scores import as_labels
+from everfit.tasks.statistics.scores import target_values
 
 _TOLD = 10
 
@@ -25,7 +25,7 @@ def class_changes(fitted_on: pd.Series, judged_on: pd.Series, task: TaskKind) ->
     """
     if task == "regression":
         return ()
-    known, seen = (as_labels(target, task).value_counts() for target in (fitted_on, judged_on))
+    known, seen = (target_values(target, task).value_counts() for target in (fitted_on, judged_on))
     came_up = [
         f"{label!r} is in {count:,} of {len(judged_on):,} hold-out rows and in no training row: it is never answered"
         for label, count in seen.items()

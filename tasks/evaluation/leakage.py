@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from everfit.blocks.metrics import TaskKind
-from everfit.tasks.statistics.scores import as_labels, class_indices
+from everfit.tasks.statistics.scores import class_indices, target_values
 
 Floats = npt.NDArray[np.float64]
 
@@ -72,7 +72,7 @@ def _outcomes(target: pd.Series, task: TaskKind) -> Floats:
     """Return the target as numbers, one column, or one for each class; shape (rows, outcomes)."""
     if task == "regression":
         return target.to_numpy(dtype=np.float64)[:, None]
-    classes = sorted(as_labels(target, task).unique().tolist(), key=str)
+    classes = sorted(target_values(target, task).unique().tolist(), key=str)
     indices = class_indices(target, classes, task)
     positives = [1] if task == "binary" else range(len(classes))
     return np.stack([indices == position for position in positives], axis=1).astype(np.float64)

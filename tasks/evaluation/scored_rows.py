@@ -11,7 +11,7 @@ import pandas as pd
 from everfit.blocks.errors import DataError
 from everfit.blocks.metrics import TaskKind
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.statistics.scores import as_labels, class_indices, model_scores
+from everfit.tasks.statistics.scores import class_indices, model_scores, target_values
 from everfit.tasks.statistics.weighted_metrics import predicted_class
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _classes(spec: ModelSpec, target: pd.Series, models: "list[Pipeline]") -> li
     if spec.task == "regression":
         return []
     known = {value for model in models for value in model.classes_.tolist()}
-    found = sorted(known | set(as_labels(target, spec.task).tolist()), key=lambda value: (str(type(value)), value))
+    found = sorted(known | set(target_values(target, spec.task).tolist()), key=lambda value: (str(type(value)), value))
     if spec.task == "binary" and len(found) > 2:
         raise DataError(
             f"{spec.name}: {spec.columns.target!r} now has {len(found)} values ({found[:4]!r}) but task is 'binary'; "

@@ -14,7 +14,7 @@ from everfit.blocks.errors import DataError
 from everfit.blocks.metrics import TaskKind
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import labels, prediction_log
-from everfit.tasks.statistics.scores import as_labels, onto_classes
+from everfit.tasks.statistics.scores import onto_classes, target_values
 from everfit.tasks.statistics.weighted_metrics import predicted_class
 from everfit.tasks.storage.tables import KEY, Table
 
@@ -222,7 +222,7 @@ def truth_of(known: "pd.Series[str]", classes: Sequence[str], task: TaskKind) ->
 
 def label_texts(target: "pd.Series[Any]", task: TaskKind) -> "pd.Series[str]":
     """Return a target column as the labels table stores it."""
-    values = as_labels(target.infer_objects(), task)
+    values = target_values(target.infer_objects(), task)
     return values if task == "regression" else values.map(str)
 
 

@@ -21,7 +21,7 @@ from everfit.blocks.errors import DataError
 from everfit.blocks.metrics import TaskKind
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.predictions import prediction_log
-from everfit.tasks.statistics.scores import as_labels
+from everfit.tasks.statistics.scores import target_values
 from everfit.tasks.storage.tables import DAY, KEY, Table
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float64]
 
 
-def as_labels(target: pd.Series, task: TaskKind) -> pd.Series:
+def target_values(target: pd.Series, task: TaskKind) -> pd.Series:
     """Return the target as a model is fitted on it: numbers for a regression; whole numbers or text for classes."""
     if task == "regression":
         return target.astype("float64")
@@ -27,12 +27,12 @@ def as_labels(target: pd.Series, task: TaskKind) -> pd.Series:
 
 def class_list(target: pd.Series, task: TaskKind) -> list[object]:
     """Return the occurring classes, in scikit-learn's order; empty for a regression."""
-    return [] if task == "regression" else sorted(as_labels(target, task).unique().tolist())
+    return [] if task == "regression" else sorted(target_values(target, task).unique().tolist())
 
 
 def class_indices(target: pd.Series, classes: Sequence[object], task: TaskKind) -> Floats:
     """Return labels as numbers: 0 and 1, the position of the class, or the value itself; shape (rows,)."""
-    values = as_labels(target, task)
+    values = target_values(target, task)
     if task == "regression":
         return np.asarray(values, dtype=np.float64)
     return np.asarray(values.map({known: position for position, known in enumerate(classes)}), dtype=np.float64)
@@ -79,7 +79,7 @@ def onto_classes(probabilities: Floats, known: Sequence[object], classes: Sequen
 
 def prior_scores(target: pd.Series, rows: int, classes: Sequence[object], task: TaskKind) -> Floats:
     """Return the scores of a model without features: the mean, or the classes' shares, of its training labels."""
-    values = as_labels(target, task)
+    values = target_values(target, task)
     if task == "regression":
         return np.full(rows, float(values.mean()))
     shares = np.array([float((values == known).mean()) for known in classes])

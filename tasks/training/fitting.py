@@ -11,7 +11,7 @@ import pandas as pd
 from everfit.blocks.extensions import is_reference
 from everfit.blocks.policy import parse_duration
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.statistics.scores import as_labels
+from everfit.tasks.statistics.scores import target_values
 from everfit.tasks.training.folds import VALIDATION_SHARE
 from everfit.tasks.training.pipelines import build_pipeline
 from everfit.tasks.training.search import Setting
@@ -33,7 +33,7 @@ def fit(spec: ModelSpec, features: list[str], candidate: str, setting: Setting, 
     Returns:
         The fitted pipeline.
     """
-    policy, target = spec.training, as_labels(rows[spec.columns.target], spec.task)
+    policy, target = spec.training, target_values(rows[spec.columns.target], spec.task)
     if is_reference(candidate):  # it may draw from the process's generators, whose state would otherwise vary
         random.seed(policy.seed)
         np.random.seed(policy.seed)  # noqa: NPY002 - a user's estimator may use the global generator

@@ -9,7 +9,7 @@ import pandas as pd
 
 from everfit.blocks.errors import DataError
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.statistics.scores import as_labels
+from everfit.tasks.statistics.scores import target_values
 
 VALIDATION_SHARE = 0.2
 """Share of the training rows that one fold validates on."""
@@ -36,7 +36,9 @@ def folds_of(spec: ModelSpec, rows: pd.DataFrame) -> list[tuple[Rows, Rows]]:
     """
     count, classes = spec.training.folds, None
     if spec.task != "regression":
-        classes = np.asarray(pd.factorize(as_labels(rows[spec.columns.target], spec.task), sort=True)[0], dtype=np.intp)
+        classes = np.asarray(
+            pd.factorize(target_values(rows[spec.columns.target], spec.task), sort=True)[0], dtype=np.intp
+        )
     if count is not None:
         return _cut(spec, len(rows), count, classes)
     for folds in range(_FOLDS_OF_FEW_ROWS if len(rows) < FEW_ROWS else 1, 1, -1):
