@@ -46,7 +46,7 @@ class Announced(Record):
     pending: Arrival | None = None
 
 
-def arrival(
+def new_arrival(
     model: str, content: Mapping[str, str], announced: Announced, accepted: Mapping[str, FileState], until: datetime
 ) -> Arrival | None:
     """Return the data that is neither announced nor ingested, or None.

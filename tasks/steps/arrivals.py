@@ -9,7 +9,7 @@ from prefect.states import Completed
 from everfit.tasks.core.event_names import DATA_ARRIVED
 from everfit.tasks.core.events import emit
 from everfit.tasks.data.ingest import read_file_states
-from everfit.tasks.sources.arrivals import Announced, Arrival, arrival, source_content
+from everfit.tasks.sources.arrivals import Announced, Arrival, new_arrival, source_content
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.turns.context import Context
 
@@ -32,7 +32,7 @@ def find_arrival(context: Context, until: datetime) -> Arrival | None:
     announced, content = _read(context), source_content(context.spec, until)
     if announced.pending is not None:
         return announced.pending
-    new = arrival(context.spec.name, content, announced, read_file_states(context.spec, context.workspace), until)
+    new = new_arrival(context.spec.name, content, announced, read_file_states(context.spec, context.workspace), until)
     if new is not None:
         _write(context, Announced(content=announced.content | content, pending=new))
     return new

@@ -15,7 +15,7 @@ from everfit.blocks.settings import Settings
 from everfit.tasks.data.commit import commit_batch
 from everfit.tasks.data.ingest import ingest, read_file_states
 from everfit.tasks.data.validate import validate
-from everfit.tasks.sources.arrivals import Announced, arrival, source_content
+from everfit.tasks.sources.arrivals import Announced, new_arrival, source_content
 from everfit.tasks.storage.tables import Table
 from everfit.tasks.storage.workspace import Workspace, check_store
 
@@ -82,7 +82,7 @@ def test_files_of_a_source_on_s3_are_read_once(tmp_path: Path, store: str):
 
     first, _ = loop.turn(FEBRUARY)
     client.put_object(Bucket="models", Key="sales/c.csv", Body=sales(10, first=200).to_csv(index=False).encode())
-    told = arrival(
+    told = new_arrival(
         "sales", source_content(loop.spec, MARCH), Announced(), read_file_states(loop.spec, loop.workspace), MARCH
     )
     second, _ = loop.turn(MARCH)
@@ -91,7 +91,7 @@ def test_files_of_a_source_on_s3_are_read_once(tmp_path: Path, store: str):
     assert told is not None
     assert told.new == ("models/sales/c.csv",)  # watching lists by boto3 what reading lists by s3fs
     assert (
-        arrival(
+        new_arrival(
             "sales", source_content(loop.spec, MARCH), Announced(), read_file_states(loop.spec, loop.workspace), MARCH
         )
         is None

@@ -12,7 +12,7 @@ from deltalake import write_deltalake
 from everfit.blocks.errors import SourceError
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.sources import FileState
-from everfit.tasks.sources.arrivals import Announced, Arrival, arrival, source_content
+from everfit.tasks.sources.arrivals import Announced, Arrival, new_arrival, source_content
 
 NOW = datetime(2024, 3, 1, tzinfo=UTC)
 
@@ -23,7 +23,7 @@ def spec(source: dict[str, Any], **columns: str) -> ModelSpec:
 
 
 def tell(found: dict[str, str], told: Announced | None = None, **accepted: FileState) -> Arrival | None:
-    return arrival("sales", found, told or Announced(), accepted, NOW)
+    return new_arrival("sales", found, told or Announced(), accepted, NOW)
 
 
 def test_a_file_is_told_once_again_when_it_changed_and_not_if_a_turn_has_taken_it(tmp_path: Path) -> None:
