@@ -1,4 +1,4 @@
-"""The prediction service: serves champions, follows the registry, and logs every answer."""
+"""The prediction service: serve champions, watch the registry, and log every prediction."""
 
 from everfit.infra.serving.server import ServingError, run
 

@@ -1,4 +1,4 @@
-"""Allowed callers, and how much at once: bearer tokens, rates and concurrency by client."""
+"""Control access: bearer tokens, and each client's rate and concurrency."""
 
 import hashlib
 import ipaddress
@@ -17,11 +17,11 @@ ANONYMOUS = "local"
 
 
 class AccessError(EverfitError):
-    """A request that is refused for who sends it, or how many of them.
+    """A request that is refused because of its client, or of the client's rate.
 
     Attributes:
-        status: The HTTP status to answer with.
-        retry_after_s: When it may be tried again; 0 for never.
+        status: HTTP status of the response.
+        retry_after_s: Seconds after which to retry; 0 for never.
     """
 
     def __init__(self, message: str, status: int, retry_after_s: int = 0) -> None:
@@ -33,13 +33,13 @@ def new_token(client: str) -> tuple[str, str]:
     """Make a token.
 
     Args:
-        client: Whom it's for.
+        client: Name of the client.
 
     Returns:
-        The token, which is shown once and kept nowhere, and the line for the token file.
+        The token, which is shown once and stored nowhere, and the line for the token file.
 
     Raises:
-        AccessError: the name can't be used.
+        AccessError: If the name can't be used.
     """
     if not client or not all(letter.isalnum() or letter in "-_." for letter in client):
         raise AccessError(f"client {client!r}: use letters, digits, hyphens, underscores and dots", 400)
@@ -48,12 +48,12 @@ def new_token(client: str) -> tuple[str, str]:
 
 
 def digest(token: str) -> str:
-    """What is kept of a token: it has 256 random bits, so its plain SHA-256 can't be searched for."""
+    """Return the stored form of a token: it has 256 random bits, so its plain SHA-256 can't be searched for."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that is bound there."""
+    """Return whether only this machine can reach a server that is bound to a host."""
     if host == "localhost":
         return True
     try:
@@ -63,13 +63,13 @@ def is_loopback(host: str) -> bool:
 
 
 class Tokens:
-    """The token file: a line for each token, `client sha256`; `#` begins a comment.
+    """The token file: one line per token, `client sha256`; `#` starts a comment.
 
-    It's read again when it changes. A client may have several lines, so that a token can be replaced without a gap. A
-    file that goes away lets nobody in; one that is broken changes nothing until it is mended.
+    The file is read again when it changes. A client may have several lines, so a token can be replaced without a gap.
+    If the file is deleted, nobody has access; a broken file changes nothing until it is repaired.
 
     Args:
-        path: The file; without it everybody is let in.
+        path: The file; without it every client has access.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -82,17 +82,17 @@ class Tokens:
 
     @property
     def required(self) -> bool:
-        """Whether a request needs a token."""
+        """Return whether a request needs a token."""
         return self._path is not None
 
     def client(self, authorization: str | None) -> str:
-        """Whose token this is.
+        """Return the client of a token.
 
         Args:
             authorization: The request's header.
 
         Raises:
-            AccessError: there is no token, or it's nobody's.
+            AccessError: If there is no token, or it is unknown.
         """
         if self._path is None:
             return ANONYMOUS
@@ -103,7 +103,7 @@ class Tokens:
             raise AccessError("a bearer token is needed: send `Authorization: Bearer …`", 401)
         client = self._clients.get(digest(token.strip()))
         if client is None:
-            raise AccessError("this token is not known; ask whoever runs the service for one", 401)
+            raise AccessError("this token is unknown; ask the operator of the service for a new one", 401)
         return client
 
     def _read(self) -> None:
@@ -119,15 +119,15 @@ class Tokens:
         except FileNotFoundError:
             self._clients, self._stamp = {}, None
         except (OSError, ValueError) as error:
-            logger.error("the token file can't be read, the tokens read before still count: %s", error)
+            logger.error("the token file can't be read, so the earlier tokens stay valid: %s", error)
 
 
 def read_tokens(path: Path) -> dict[str, str]:
-    """The clients of a token file, by the hashes of their tokens.
+    """Return the clients of a token file by the hashes of their tokens.
 
     Raises:
-        OSError: it can't be read.
-        ValueError: a line is not `client sha256`.
+        OSError: If the file can't be read.
+        ValueError: If a line is not `client sha256`.
     """
     clients = {}
     for number, line in enumerate(path.read_text().splitlines(), start=1):
@@ -141,11 +141,11 @@ def read_tokens(path: Path) -> dict[str, str]:
 
 
 class Limiter:
-    """Bounds each client's requests per second, and those it has open.
+    """Limits each client's requests per second and its open requests.
 
     Args:
-        rate: Requests per second, with bursts of up to two seconds' worth; no limit without it.
-        concurrent: Requests open at once.
+        rate: Requests per second, with bursts of up to two seconds' worth; None for no limit.
+        concurrent: Maximum number of open requests.
     """
 
     def __init__(self, rate: float | None, concurrent: int) -> None:
@@ -155,13 +155,15 @@ class Limiter:
 
     @contextmanager
     def admit(self, client: str) -> Iterator[None]:
-        """Let a request in.
+        """Admit a request.
 
         Raises:
-            AccessError: the client has too many open, or sent too many of late.
+            AccessError: If the client has too many open requests, or sends them too fast.
         """
         if self._open.get(client, 0) >= self._concurrent:
-            raise AccessError(f"{self._concurrent} requests of this client are open already", 429, 1)
+            raise AccessError(
+                f"this client already has {self._concurrent} open requests; retry when one is done", 429, 1
+            )
         if self._rate is not None:
             burst = max(1.0, 2 * self._rate)
             now = time.monotonic()
@@ -169,7 +171,9 @@ class Limiter:
             left = min(burst, left + (now - at) * self._rate)
             self._buckets[client] = (left - 1 if left >= 1 else left, now)
             if left < 1:
-                raise AccessError(f"more than {self._rate:g} requests per second", 429, max(1, round(1 / self._rate)))
+                raise AccessError(
+                    f"more than {self._rate:g} requests per second; retry later", 429, max(1, round(1 / self._rate))
+                )
         self._open[client] = self._open.get(client, 0) + 1
         try:
             yield

@@ -1,4 +1,4 @@
-"""Events of the service, for automations on a Prefect server; where none is configured there is nobody to tell."""
+"""Emit events of the service for automations on a Prefect server, if one is configured."""
 
 import logging
 
@@ -10,14 +10,14 @@ logger = logging.getLogger(__name__)
 
 
 def tell_not_served(version: ModelVersion, served: int | None, reason: str) -> None:
-    """Tell that a version could not be loaded, or did not answer, and which one goes on.
+    """Emit an event that a version could not be loaded or did not answer.
 
-    Importing Prefect takes a second, which is spent in the caller's thread, and only when something is to be reported.
+    Importing Prefect takes a second, which the caller's thread spends only if there is an event.
 
     Args:
-        version: The one that is not served.
-        served: The one that goes on, if there is one.
-        reason: In words.
+        version: The version that is not served.
+        served: The version that is served instead, if any.
+        reason: Explanation for people.
     """
     try:
         from prefect.settings import get_current_settings
@@ -25,5 +25,5 @@ def tell_not_served(version: ModelVersion, served: int | None, reason: str) -> N
         if get_current_settings().api.url is None:
             return
         emit(VERSION_NOT_SERVED, version.model, version=version.version, served=served, reason=reason)
-    except Exception as error:  # noqa: BLE001 - what is served goes on, and the log and the metrics say the same
+    except Exception as error:  # noqa: BLE001 - serving goes on, and log and metrics report the same
         logger.warning("%s: no event was sent: %s: %s", version.model, type(error).__name__, error)

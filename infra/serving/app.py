@@ -5,24 +5,18 @@ import importlib.metadata
 import logging
 import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
-import orjson
 from fastapi import FastAPI, Request, Response
-from starlette.requests import ClientDisconnect
 
-from everfit.blocks.errors import DataError, WorkspaceError
 from everfit.infra.serving.access import ANONYMOUS, AccessError, Limiter, Tokens
-from everfit.infra.serving.batching import OverloadedError, ScoredRequest, UnpredictableInputError
-from everfit.infra.serving.endpoint import ArmPredictions, Endpoint, NotReadyError, OutlierError
+from everfit.infra.serving.endpoint import Endpoint
 from everfit.infra.serving.label_endpoint import keep_labels, read_labels, utc_now
 from everfit.infra.serving.openapi import openapi_document
 from everfit.infra.serving.protocol import RequestError, RequestTable, read_invocation, read_json, records_table
-from everfit.infra.serving.query_attacks import QueryAttackError
-from everfit.infra.serving.servable import Servable
-from everfit.infra.serving.spool import SpoolError
+from everfit.infra.serving.responses import in_order, invocation_predictions, json_response, prediction_records, refusal
 from everfit.infra.serving.telemetry import Telemetry
 from everfit.tasks.models.input_schema import InputError, InputSchema
 from everfit.tasks.predictions.labels import RecordedLabels
@@ -34,11 +28,11 @@ _MAX_IDS_IN_HEADER = 32
 
 
 class Service:
-    """Answers for some models.
+    """Routes requests to the endpoints of models.
 
     Args:
-        endpoints: By model; `/invocations` asks the first.
-        tokens: The callers that are allowed.
+        endpoints: Endpoint of each model; `/invocations` uses the first.
+        tokens: Tokens of clients.
     """
 
     def __init__(self, endpoints: Mapping[str, Endpoint], tokens: Tokens) -> None:
@@ -47,20 +41,20 @@ class Service:
         self._limiters = {name: Limiter(one.policy.rate, one.policy.max_concurrent) for name, one in endpoints.items()}
 
     def endpoint(self, name: str | None) -> Endpoint:
-        """The endpoint of a model; the first without a name.
+        """Return the endpoint of a model, or the first without a name.
 
         Raises:
-            RequestError: it isn't served here.
+            RequestError: If the model isn't served here.
         """
-        found = next(iter(self.endpoints.values())) if name is None else self.endpoints.get(name)
-        if found is None:
+        endpoint = next(iter(self.endpoints.values())) if name is None else self.endpoints.get(name)
+        if endpoint is None:
             raise RequestError(f"model {name!r} is not served here; served are {', '.join(self.endpoints)}", 404)
-        return found
+        return endpoint
 
     async def answer(
         self, request: Request, name: str | None, handle: Callable[[Endpoint, bytes, str], Awaitable[Response]]
     ) -> Response:
-        """Admit a request, read its body, and turn what goes wrong into an answer that says so."""
+        """Admit a request, read its body, and turn errors into responses."""
         began = time.perf_counter()
         model = name if name is not None and name in self.endpoints else next(iter(self.endpoints))
         try:
@@ -72,9 +66,9 @@ class Service:
         except InputError as error:
             self.telemetry.refused(model, error.column)
             response = refusal(error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it's answered in one form
+        except Exception as error:  # noqa: BLE001 - every error has the same form of response
             response = refusal(error)
-            if response.status_code == 500:  # not its text: it may quote feature values
+            if response.status_code == 500:  # don't log its text, because it may quote feature values
                 at = traceback.extract_tb(error.__traceback__)[-1]
                 logger.error("%s: a request failed: %s at %s:%s", model, type(error).__name__, at.filename, at.lineno)
         self.telemetry.answered(model, response.status_code, time.perf_counter() - began)
@@ -95,78 +89,26 @@ async def _body(request: Request, limit: int) -> bytes:
                     raise too_large
                 chunks.append(chunk)
     except TimeoutError:
-        raise RequestError(f"the body did not come within {_BODY_SECONDS:g} seconds", 408) from None
+        raise RequestError(f"the body did not arrive within {_BODY_SECONDS:g} seconds; send it again", 408) from None
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def refusal(error: Exception) -> Response:
-    """Answer an error in the form of MLflow's scoring server, with what is known of it."""
-    content: dict[str, Any] = {"error_code": "BAD_REQUEST", "message": str(error)}
-    headers = {}
-    match error:
-        case InputError():
-            status = 422
-            content |= {
-                "column": error.column,
-                "row": error.row,
-                "value": _shown(error.value),
-                "expected": error.expected,
-            }
-        case RequestError():
-            status = error.status
-        case AccessError():
-            status = error.status
-            content["error_code"] = "UNAUTHENTICATED" if status == 401 else "REQUEST_LIMIT_EXCEEDED"
-            headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {"Retry-After": str(error.retry_after_s)}
-        case QueryAttackError():
-            status = 429
-            content["error_code"] = "REQUEST_LIMIT_EXCEEDED"
-            headers = {"Retry-After": "60"}
-        case UnpredictableInputError() | OutlierError() | DataError():
-            status = 422
-        case NotReadyError() | OverloadedError() | SpoolError() | WorkspaceError():
-            status = 503
-            content["error_code"] = "TEMPORARILY_UNAVAILABLE"
-            headers = {"Retry-After": "1"}
-        case ClientDisconnect():
-            status = 499
-        case _:
-            # No text of it: it may quote feature values.
-            status = 500
-            content = {"error_code": "INTERNAL_ERROR", "message": f"the service failed: {type(error).__name__}"}
-    return _json(content, status, headers)
-
-
-def _shown(value: object) -> object:
-    if isinstance(value, str):
-        return value[:80]
-    return value if value is None or isinstance(value, bool | int | float) else type(value).__name__
-
-
-def _json(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    try:
-        body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
-    except (TypeError, ValueError):  # a value out of the request that JSON can't say, such as a lone surrogate
-        body = orjson.dumps({name: repr(value).encode("ascii", "replace").decode() for name, value in content.items()})
-    return Response(body, status, headers, "application/json")
-
-
 async def invoke(endpoint: Endpoint, body: bytes, client: str, content_type: str) -> Response:
-    """Answer a request of MLflow's scoring protocol."""
+    """Respond to a request of MLflow's scoring protocol."""
     servable = endpoint.servable()
     table = read_invocation(body, content_type, servable.inputs)
     parts = await endpoint.predict(servable, table, client)
-    told = _in_order(parts, [_invoked(part.answer, servable) for part in parts], table.rows)
+    predictions = in_order(parts, [invocation_predictions(part.answer, servable) for part in parts], table.rows)
     versions = dict.fromkeys(str(part.answer.servable.version.version) for part in parts)
     headers = {"everfit-model-version": ",".join(versions)}
     if table.rows <= _MAX_IDS_IN_HEADER:
-        ids = _in_order(parts, [part.answer.ids[part.answer.start : part.answer.stop] for part in parts], table.rows)
+        ids = in_order(parts, [part.answer.ids[part.answer.start : part.answer.stop] for part in parts], table.rows)
         headers["everfit-prediction-ids"] = ",".join(ids)
-    return _json({"predictions": told}, headers=headers)
+    return json_response({"predictions": predictions}, headers=headers)
 
 
 async def predict(endpoint: Endpoint, body: bytes, client: str) -> Response:
-    """Answer everfit's own records."""
+    """Respond to a request with everfit's own records."""
     servable = endpoint.servable()
     content = read_json(body)
     records = content.get("records") if isinstance(content, dict) else None
@@ -174,11 +116,13 @@ async def predict(endpoint: Endpoint, body: bytes, client: str) -> Response:
         raise RequestError('the body must be {"records": […]}, each record an object', 422)
     table = records_table([_flat(record, row, servable.inputs) for row, record in enumerate(records)])
     parts = await endpoint.predict(servable, RequestTable(table.columns, len(records)), client)
-    return _json({"predictions": _in_order(parts, [_told(part.answer) for part in parts], len(records))})
+    return json_response(
+        {"predictions": in_order(parts, [prediction_records(part.answer) for part in parts], len(records))}
+    )
 
 
-async def tell(endpoint: Endpoint, body: bytes, client: str) -> Response:
-    """Take labels."""
+async def post_labels(endpoint: Endpoint, body: bytes, client: str) -> Response:
+    """Record the labels of a request."""
     servable = endpoint.servable()
     content = read_json(body)
 
@@ -187,11 +131,11 @@ async def tell(endpoint: Endpoint, body: bytes, client: str) -> Response:
         return keep_labels(endpoint.labels, rows, endpoint.check_store)
 
     recorded = await asyncio.to_thread(keep)
-    return _json(recorded.model_dump())
+    return json_response(recorded.model_dump())
 
 
 def _flat(record: dict[str, Any], row: int, inputs: InputSchema) -> dict[str, Any]:
-    """A record with its key among its columns."""
+    """Return a record with its key among its columns."""
     columns = inputs.columns
     flat = record
     if isinstance(record.get("features"), dict) and "features" not in columns:
@@ -215,48 +159,12 @@ def _flat(record: dict[str, Any], row: int, inputs: InputSchema) -> dict[str, An
     return {**flat, **key}
 
 
-def _invoked(answer: ScoredRequest, champion: Servable) -> list[Any]:
-    """What MLflow's protocol answers, for any arm what it would answer for the champion."""
-    probabilities = answer.scores.probabilities
-    told = probabilities if champion.answers_probabilities and probabilities is not None else answer.scores.values
-    return list(told[answer.start : answer.stop].tolist())
-
-
-def _in_order(parts: Sequence[ArmPredictions], told: Sequence[Sequence[Any]], rows: int) -> list[Any]:
-    """The answers of all arms in the order of the request's rows."""
-    if parts[0].rows is None:
-        return list(told[0])
-    placed: list[Any] = [None] * rows
-    for part, answers in zip(parts, told, strict=True):
-        for row, answer in zip(part.rows or (), answers, strict=True):
-            placed[row] = answer
-    return placed
-
-
-def _told(answer: ScoredRequest) -> list[dict[str, Any]]:
-    servable, scores = answer.servable, answer.scores
-    names = [str(value) for value in servable.scorer.classes]
-    rows = range(answer.start, answer.stop)
-    values = scores.values[answer.start : answer.stop].tolist()
-    chances = None if scores.probabilities is None else scores.probabilities[answer.start : answer.stop].tolist()
-    return [
-        {
-            "prediction_id": answer.ids[row],
-            "prediction": values[position],
-            "probabilities": None if chances is None else dict(zip(names, chances[position], strict=True)),
-            "model_version": servable.version.version,
-            "outlier": answer.outliers[row],
-        }
-        for position, row in enumerate(rows)
-    ]
-
-
 def create_app(endpoints: Mapping[str, Endpoint], tokens: Tokens) -> FastAPI:
     """Make the app.
 
     Args:
-        endpoints: By model; they are started and stopped with the app.
-        tokens: The callers that are allowed.
+        endpoints: Endpoint of each model; they are started and stopped with the app.
+        tokens: Tokens of clients.
     """
     service = Service(endpoints, tokens)
 
@@ -273,7 +181,7 @@ def create_app(endpoints: Mapping[str, Endpoint], tokens: Tokens) -> FastAPI:
 
     @app.post("/models/{name}/labels")
     async def model_labels(request: Request, name: str) -> Response:
-        return await service.answer(request, name, tell)
+        return await service.answer(request, name, post_labels)
 
     _add_readings(app, service)
 
@@ -295,7 +203,7 @@ def create_app(endpoints: Mapping[str, Endpoint], tokens: Tokens) -> FastAPI:
 
 
 def _add_readings(app: FastAPI, service: Service) -> None:
-    """What can be asked of the service itself."""
+    """Add the routes for the state of the service."""
     endpoints, tokens = service.endpoints, service.tokens
 
     @app.get("/ping")
@@ -319,12 +227,12 @@ def _add_readings(app: FastAPI, service: Service) -> None:
     @app.get("/models/{name}")
     async def status(request: Request, name: str) -> Response:
         try:
-            told = service.endpoint(name).status()
+            state = service.endpoint(name).status()
         except RequestError as error:
             return refusal(error)
         try:
             client = tokens.client(request.headers.get("authorization"))
         except AccessError:
             client = ""
-        # Which version is served is no secret; it's what a release is verified by.
-        return _json(told if client or client == ANONYMOUS else {"name": name, "version": told["version"]})
+        # The served version is public, because releases are verified by it.
+        return json_response(state if client or client == ANONYMOUS else {"name": name, "version": state["version"]})

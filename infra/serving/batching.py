@@ -1,7 +1,7 @@
-"""Micro-batching: requests that wait together are predicted together, and logged before they are answered.
+"""Predict waiting requests together in micro-batches, and log them before they are answered.
 
-One thread predicts. While it is busy requests gather, and the next round takes them all; when it is idle a request
-starts at once. So there is no delay to tune: load makes the batches.
+One thread predicts. While it is busy requests accumulate, and the next batch takes them all; if it is idle, a request
+starts at once. So there is no delay to tune: the load determines the batches.
 """
 
 import asyncio
@@ -24,24 +24,24 @@ logger = logging.getLogger(__name__)
 
 
 class OverloadedError(EverfitError):
-    """More rows wait for their prediction than may."""
+    """Too many rows are waiting for their prediction."""
 
 
 class UnpredictableInputError(EverfitError):
-    """The model fails on this input, though it's within its schema and the model answers others."""
+    """The model fails on an input that fits its schema, and works on others."""
 
 
 @dataclass(frozen=True)
 class ScoredRequest:
-    """What a request is answered with; in the log already.
+    """The predictions of one request, already in the spool.
 
     Attributes:
-        servable: The model that predicts.
-        ids: Of the predictions.
-        scores: What was predicted.
+        servable: The version that predicted.
+        ids: Ids of the predictions.
+        scores: Scores of the whole micro-batch.
         start: First row of the request in `scores`.
         stop: One past its last row.
-        outliers: How unlike the training data each row of `scores` is; None if the model has no such check.
+        outliers: How unlike the training data each row of `scores` is; None without a detector.
     """
 
     servable: Servable
@@ -57,15 +57,15 @@ class Job:
     """A checked request.
 
     Attributes:
-        servable: By whose schema it was checked, and who therefore predicts.
+        servable: The version whose schema checked it, which therefore predicts.
         columns: The features.
         logged: Columns of the log that aren't features: key and event time.
-        rows: How many.
-        client: The caller.
-        arm: In which it's predicted.
-        flag: The suspicion against the client, for the log.
-        future: Gets the `ScoredRequest`.
-        arrived: By `time.perf_counter`.
+        rows: Number of rows.
+        client: The client.
+        arm: Arm of the prediction.
+        flag: Suspicion about the client, for the log.
+        future: Future that gets the `ScoredRequest`.
+        arrived: Time of arrival on the clock of `time.perf_counter`.
     """
 
     servable: Servable
@@ -83,10 +83,10 @@ class Batcher:
     """Predicts jobs in one thread.
 
     Args:
-        spool: Where predictions are logged.
-        max_waiting: Rows that may wait.
-        max_batch: Rows that are predicted together.
-        outlier_above: From which outlier score a row is counted as flagged.
+        spool: Spool for the predictions.
+        max_waiting: Maximum number of waiting rows.
+        max_batch: Maximum number of rows that are predicted together.
+        outlier_above: Outlier score above which a row is counted as flagged.
     """
 
     def __init__(
@@ -104,29 +104,29 @@ class Batcher:
         self._thread = threading.Thread(target=self._run, name="everfit-predict", daemon=True)
 
     def start(self) -> None:
-        """Begin to predict."""
+        """Start the predicting thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Predict what waits, and end."""
+        """Predict all waiting jobs, and end."""
         self._jobs.put(None)
         if self._thread.is_alive():
             self._thread.join(30)
 
     @property
     def waiting(self) -> int:
-        """Rows that wait or are being predicted."""
+        """Return the number of rows that wait or are being predicted."""
         return self._waiting
 
     def put(self, job: Job) -> None:
         """Queue a job.
 
         Raises:
-            OverloadedError: too many rows wait.
+            OverloadedError: If too many rows are waiting.
         """
         with self._lock:
             if self._waiting and self._waiting + job.rows > self._max_waiting:
-                raise OverloadedError(f"{self._waiting} rows wait for their prediction; try again in a moment")
+                raise OverloadedError(f"{self._waiting} rows are waiting for their prediction; retry in a moment")
             self._waiting += job.rows
         self._jobs.put(job)
 
@@ -137,7 +137,7 @@ class Batcher:
             groups: dict[tuple[int, Arm], list[Job]] = {}
             for job in batch:
                 if job.future is not None and job.future.done():
-                    continue  # nobody waits for it any more, so it's no answer, and must not be logged as one
+                    continue  # the client has gone, so there is no response, and it must not be logged as one
                 groups.setdefault((id(job.servable), job.arm), []).append(job)
             for jobs in groups.values():
                 self._answer(jobs)
@@ -162,9 +162,9 @@ class Batcher:
     def _answer(self, jobs: list[Job]) -> None:
         try:
             answers = self._predict(jobs)
-        except Exception as error:  # noqa: BLE001 - a model may raise anything, and each request must be answered
+        except Exception as error:  # noqa: BLE001 - a model may raise anything, and each request needs a response
             if len(jobs) > 1 and not isinstance(error, SpoolError):
-                for job in jobs:  # one of them spoils it for the others
+                for job in jobs:  # a single job may make the whole batch fail
                     self._answer([job])
                 return
             _resolve([(jobs[position], None, _blame(error)) for position in range(len(jobs))])
@@ -172,10 +172,10 @@ class Batcher:
         _resolve([(job, answer, None) for job, answer in zip(jobs, answers, strict=True)])
 
     def _one_thread(self, servable: Servable) -> None:
-        """Let the libraries that a model came with predict in this thread alone.
+        """Limit the model's libraries to this thread.
 
-        A tree ensemble's threads meet after every tree. For the few rows of a request that costs more than it gives,
-        and a hundred times more when the cores are busy. The limit is this thread's own.
+        A tree ensemble's threads synchronise after every tree. For the few rows of a request that costs more than it
+        saves, and a hundred times more on busy cores. The limit applies to this thread alone.
         """
         from threadpoolctl import threadpool_limits
 
@@ -224,20 +224,20 @@ class Batcher:
 def _blame(error: Exception) -> Exception:
     if isinstance(error, EverfitError):
         return error
-    # No text of the error: it may quote feature values.
+    # Don't show the error's text, because it may quote feature values.
     logger.error("the model fails on an input that fits its schema: %s", type(error).__name__)
     return UnpredictableInputError(f"the model can't predict on this input ({type(error).__name__})")
 
 
 def _resolve(results: list[tuple[Job, ScoredRequest | None, Exception | None]]) -> None:
-    """Hand results over to the event loop, all in one call."""
+    """Hand results over to the event loop in a single call."""
     waiting = [(job.future, answer, error) for job, answer, error in results if job.future is not None]
     if not waiting:
         return
 
     def set_all() -> None:
         for future, answer, error in waiting:
-            if future.done():  # the client went away
+            if future.done():  # the client has disconnected
                 continue
             if error is not None:
                 future.set_exception(error)

@@ -1,4 +1,4 @@
-"""The drain: moves predictions from the spool into the prediction log, each exactly once."""
+"""Move predictions from the spool into the prediction log, each exactly once."""
 
 import logging
 import threading
@@ -13,18 +13,18 @@ from everfit.tasks.storage.tables import Table
 
 logger = logging.getLogger(__name__)
 
-_COMMIT_BYTES = 64 * 2**20  # of segments in one commit: what is held in memory at once, times about five
+_COMMIT_BYTES = 64 * 2**20  # size of the segments in one commit; about five times as much is held in memory
 
 
 @dataclass
 class DrainState:
-    """How the drain is doing, for `/metrics` and `/models/{name}`.
+    """State of the drain, for `/metrics` and `/models/{name}`.
 
     Attributes:
-        drained: Predictions that the log has taken from this process.
-        failures: Attempts in a row that failed.
-        error: Why the last attempt failed; empty after one that worked.
-        set_aside: Segments that a person should look at.
+        drained: Predictions that this process has added to the log.
+        failures: Consecutive failed attempts.
+        error: Reason of the last failure; empty after a success.
+        set_aside: Segments that a person should inspect.
     """
 
     drained: int = 0
@@ -36,16 +36,16 @@ class DrainState:
 class Drain:
     """Drains one model's spools.
 
-    The spool's id and the segment's number go into the commit that adds the rows. A crash after the commit and before
-    the segments are deleted is found by that number, and nothing is added twice.
+    Each commit contains the spool's id and the segment's number. After a crash between the commit and the deletion of
+    the segments, that number shows that they were added, so nothing is added twice.
 
     Args:
-        spool: This process's own; those of dead processes beside it are drained as well.
+        spool: This process's spool; those of dead processes beside it are drained as well.
         table: The prediction log.
-        key: The model's key columns.
-        event_time: The column of the event time.
+        key: Key columns of the model.
+        event_time: Column of the event time.
         every_s: Seconds between two rounds.
-        check_store: Raises where the table's store is none that keeps it safe, or can't be asked.
+        check_store: Function that raises if the table's store isn't safe or can't be reached.
     """
 
     def __init__(
@@ -67,11 +67,11 @@ class Drain:
         self._thread = threading.Thread(target=self._run, name="everfit-drain", daemon=True)
 
     def start(self) -> None:
-        """Drain in the background, first what an earlier process left."""
+        """Drain in the background, starting with the segments of earlier processes."""
         self._thread.start()
 
     def stop(self, timeout_s: float = 30.0) -> None:
-        """Drain a last time, and end. What can't be drained stays in the spool for the next process."""
+        """Drain a last time, and end; the rest stays in the spool for the next process."""
         self._stopping = True
         self._wake.set()
         if self._thread.is_alive():
@@ -82,47 +82,47 @@ class Drain:
         self.take_back()
         while not self._stopping:
             self.drain()
-            # After a failure the pause doubles, up to a minute.
+            # The pause doubles after each failure, up to a minute.
             self._wake.wait(
                 min(60.0, self.every_s * 2 ** min(self.state.failures, 6)) if self.state.failures else self.every_s
             )
         self.drain()
 
     def drain(self) -> int:
-        """Move all there is into the log.
+        """Move all predictions into the log.
 
         Returns:
-            How many predictions were moved; what failed is in `state`.
+            Number of moved predictions; `state` describes a failure.
         """
         with self._round:
             try:
                 self._check_store()
                 self.spool.seal()
                 moved = self._empty(self.spool) + self._of_dead("*.seg", self._empty)
-            except Exception as error:  # noqa: BLE001 - the store may fail in any way, and the spool holds meanwhile
+            except Exception as error:  # noqa: BLE001 - the store may fail in any way, and the spool keeps the predictions
                 self.state.failures += 1
                 self.state.error = f"{type(error).__name__}: {error}"
-                logger.warning("predictions stay in the spool, the log can't be written: %s", self.state.error)
+                logger.warning("the log can't be written, so predictions stay in the spool: %s", self.state.error)
                 return 0
             self.state.failures, self.state.error = 0, ""
             self.state.drained += moved
             return moved
 
     def take_back(self) -> None:
-        """Try again what was set aside: the log may have a place for it by now."""
+        """Retry the segments that were set aside, because the log may accept them by now."""
         with self._round:
             try:
                 self._check_store()
                 self.state.drained += self._put_back(self.spool) + self._of_dead("aside/*.seg", self._put_back)
-            except Exception as error:  # noqa: BLE001 - the store may fail in any way, and it stays where it is
-                logger.warning("what was set aside stays there, the log can't be written: %s", error)
+            except Exception as error:  # noqa: BLE001 - the store may fail in any way, and the segments stay set aside
+                logger.warning("the log can't be written, so segments stay set aside: %s", error)
 
     def _put_back(self, spool: Spool) -> int:
-        # Each under a name of its own: those behind it have been appended long ago.
+        # Use a separate name for each, because later segments of the spool were appended long ago.
         return spool.take_back(lambda segment: self._append([segment], f"{spool.id}-aside-{segment.number}"))
 
     def _of_dead(self, pattern: str, work: Callable[[Spool], int]) -> int:
-        """Do something with the spools that dead processes left files of such names in."""
+        """Apply a function to the spools of dead processes that have files of a pattern."""
         done = 0
         for folder in sorted(self.spool.folder.parent.iterdir()):
             if folder == self.spool.folder or not any(path.stat().st_size for path in folder.glob(pattern)):
@@ -130,7 +130,7 @@ class Drain:
             try:
                 left = Spool(folder)
             except SpoolError:
-                continue  # its process lives, and drains it
+                continue  # a running process drains it
             try:
                 done += work(left)
             finally:
@@ -160,7 +160,7 @@ class Drain:
             except UNFIT as error:
                 if len(group) > 1:
                     return sum(self._commit(spool, [segment]) for segment in group)
-                # These rows will never fit, however often they are tried; the ones behind them may.
+                # These rows will never fit, but the segments behind them may.
                 rows = 0
                 self._set_aside(spool, numbers[0], str(error))
         spool.discard(numbers)
@@ -178,7 +178,7 @@ class Drain:
 
 
 def _groups(spool: Spool, numbers: Sequence[int]) -> Iterator[list[Segment]]:
-    """Segments that go into one commit: in order, of the same columns, and of bounded size."""
+    """Yield segments for one commit: in order, with the same columns, and of bounded size."""
     group: list[Segment] = []
     size = 0
     for number in numbers:

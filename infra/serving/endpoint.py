@@ -1,4 +1,4 @@
-"""An endpoint: one model as it's served, from the checked request to the logged answer."""
+"""An endpoint: serve one model, from the checked request to the logged prediction."""
 
 import asyncio
 import contextlib
@@ -33,20 +33,20 @@ _LOG_ANSWERS_WITHIN = 3.0  # seconds; a store that is down must not keep a relea
 
 
 class OutlierError(EverfitError):
-    """An input is too unlike the training data, and the spec says to refuse such."""
+    """An input is too unlike the training data, and the policy refuses such inputs."""
 
 
 class NotReadyError(EverfitError):
-    """There is no champion to ask yet."""
+    """The model has no champion yet, or the service is stopping."""
 
 
 @dataclass(frozen=True)
 class ArmPredictions:
-    """What one arm answers of a request.
+    """Predictions of one arm for a request.
 
     Attributes:
-        answer: On record already.
-        rows: Of the request, in the answer's order; all of them without it.
+        answer: The logged predictions.
+        rows: Rows of the request, in the order of the predictions; None for all rows.
     """
 
     answer: ScoredRequest
@@ -58,13 +58,13 @@ class Endpoint:
     """Serves one model.
 
     Args:
-        name: Of the model.
-        registered: Gives the client of the registry.
-        folder: For the spool and the copies of models; on this machine's disk.
+        name: Name of the model.
+        registered: Function that returns the client of the registry.
+        folder: Folder for the spool and the copies of models, on a local disk.
         log: The prediction log.
         labels: The labels.
-        policy: How it's served.
-        check_store: Raises where the tables' store is none that keeps them safe, or can't be asked.
+        policy: Serving policy.
+        check_store: Function that raises if the tables' store isn't safe or can't be reached.
     """
 
     name: str
@@ -103,7 +103,7 @@ class Endpoint:
         self.stopping = False
 
     def start(self) -> None:
-        """Load the champion and begin to answer."""
+        """Load the champion and start to predict."""
         self.batcher.start()
         self.trial.start()
         if self.shadow:
@@ -111,7 +111,7 @@ class Endpoint:
         self.follower.start()
 
     def stop(self) -> None:
-        """Answer what waits, log it, and end."""
+        """Predict and log all waiting requests, and end."""
         self.stopping = True
         self.follower.stop()
         self.trial.stop()
@@ -136,42 +136,42 @@ class Endpoint:
             )
             self.drain.start()
         self.drain.key, self.drain.event_time = key, servable.inputs.event_time
-        self.champion = servable  # one assignment: a request sees the old one or the new one
+        self.champion = servable  # a single assignment: a request sees either the old or the new champion
 
     def _check_log(self, servable: Servable) -> None:
-        """Refuse a version whose predictions the log has no place for; a store that can't be asked now says nothing."""
+        """Refuse a version whose predictions don't fit the log, unless the store doesn't answer in time."""
         types = {name: prediction_log.arrow_type(kind) for name, kind in servable.kinds.items()}
-        told: list[str] = []
+        problems: list[str] = []
 
-        def ask() -> None:
+        def look() -> None:
             with contextlib.suppress(Exception):
-                told.append(misfit(self.log, types))
+                problems.append(misfit(self.log, types))
 
-        asking = threading.Thread(target=ask, name=f"everfit-log-{self.name}", daemon=True)
-        asking.start()
-        asking.join(_LOG_ANSWERS_WITHIN)
-        if told and told[0]:
-            raise ModelError(f"{told[0]}, or its answers could not be logged")
+        checking = threading.Thread(target=look, name=f"everfit-log-{self.name}", daemon=True)
+        checking.start()
+        checking.join(_LOG_ANSWERS_WITHIN)
+        if problems and problems[0]:
+            raise ModelError(f"{problems[0]}, or its predictions could not be logged")
 
     def _take_challenger(self, servable: Servable | None, arms: TrafficSplit | None) -> None:
         self.trial.replace(servable, arms)
-        if self.shadow:  # who answers some of the keys doesn't answer the others for nobody
+        if self.shadow:  # a challenger on trial is not a shadow at the same time
             self.shadow.replace(servable if arms is None else None)
 
     @property
     def ready(self) -> bool:
-        """Whether requests are answered."""
+        """Return whether requests are answered."""
         return self.champion is not None and not self.stopping
 
     def servable(self) -> Servable:
-        """The champion.
+        """Return the champion.
 
         Raises:
-            NotReadyError: there is none yet, or the service is ending.
+            NotReadyError: If there is none yet, or the service is stopping.
         """
         if self.champion is None or self.stopping:
             raise NotReadyError(
-                f"{self.name!r} can't be asked: {'it is ending' if self.stopping else 'no champion yet'}"
+                f"{self.name!r} can't predict: {'the service stops' if self.stopping else 'it has no champion yet'}"
             )
         return self.champion
 
@@ -179,32 +179,32 @@ class Endpoint:
         """Check, predict and log a request.
 
         Args:
-            servable: The champion, as `servable` gave it.
-            table: The request's rows.
-            client: The caller.
+            servable: The champion, as `servable` returned it.
+            table: Rows of the request.
+            client: The client.
 
         Returns:
-            The answers: one, or two where a trial is on and the rows are dealt to both arms.
+            Predictions of one arm, or of two arms during a traffic trial.
 
         Raises:
-            RequestError: there are no rows, or too many.
-            InputError: a value isn't what the model was trained for.
-            OutlierError: a row is too unlike the training data, where the policy refuses such.
-            ProbingError: the client's requests look like probing, where the policy refuses such.
-            OverloadedError: too much waits.
-            SpoolError: the answer can't be made durable, so it isn't given.
+            RequestError: If there are no rows, or too many.
+            InputError: If a value doesn't fit the model's schema.
+            OutlierError: If a row is too unlike the training data, and the policy refuses such rows.
+            QueryAttackError: If the client's requests look like an attack, and the policy refuses such clients.
+            OverloadedError: If too many rows are waiting.
+            SpoolError: If the predictions can't be stored durably.
         """
         if table.rows > self.policy.max_rows:
             raise RequestError(f"{table.rows} rows are too many; send at most {self.policy.max_rows} at once", 413)
         if table.rows == 0:
-            raise RequestError("the request has no rows")
+            raise RequestError("the request has no rows; send at least one")
         inputs = servable.inputs
         accept = self.policy.new_categories == "accept"
         features = inputs.check(table.columns, table.rows, new_categories=accept)
         if self.policy.outliers == "refuse":
             self._refuse_outliers(servable, features, table.rows)
         names = identify(table, features, inputs, time.time_ns() // 1_000)
-        flag = self._look_for_probing(client, features, table.rows)
+        flag = self._flag_of(client, features, table.rows)
         dealt = self.trial.deal(servable, names, features)
         if dealt is not None:
             parts = await self._predict_on_trial(servable, table, features, names, dealt, client, flag)
@@ -212,19 +212,20 @@ class Endpoint:
             parts = [ArmPredictions(await self._ask(servable, features, names.columns, table.rows, client, flag=flag))]
         if self.probing is not None:
             for part in parts:
-                told = part.answer.scores.probabilities
-                self.probing.answered(client, None if told is None else told[part.answer.start : part.answer.stop])
+                probabilities = part.answer.scores.probabilities
+                used = None if probabilities is None else probabilities[part.answer.start : part.answer.stop]
+                self.probing.add_predictions(client, used)
         if dealt is None and self.shadow is not None:
             self.shadow.copy(table, names.columns, client)
         return parts
 
-    def _look_for_probing(self, client: str, features: dict[str, list[Any]], rows: int) -> str | None:
-        if self.probing is None or not self.probing.asks(client, features, rows):
+    def _flag_of(self, client: str, features: dict[str, list[Any]], rows: int) -> str | None:
+        if self.probing is None or not self.probing.add_request(client, features, rows):
             return None
         if self.policy.probing == "refuse":
             self.refused_probing += rows
             raise QueryAttackError(
-                "these requests look like probing of the model, and this model refuses such for a while"
+                "these requests look like probing of the model, so its policy refuses this client for a while"
             )
         return PROBING
 
@@ -253,15 +254,17 @@ class Endpoint:
         client: str,
         flag: str | None,
     ) -> list[ArmPredictions]:
-        """Both arms answer at once, each its rows; the champion those too that the challenger can't."""
+        """Predict with both arms at once; the champion also takes the rows on which the challenger fails."""
         challenger, tried = dealt
         rest = sorted({*range(table.rows)} - {*tried})
 
         async def ask_challenger() -> ArmPredictions:
-            given = RequestTable(part_of(_whole(table), tried), len(tried))
+            request = RequestTable(part_of(_whole(table), tried), len(tried))
             logged = part_of(names.columns, tried)
             accept = self.policy.new_categories == "accept"
-            answer = await self.trial.ask(challenger, servable, given, logged, client, new_categories=accept, flag=flag)
+            answer = await self.trial.ask(
+                challenger, servable, request, logged, client, new_categories=accept, flag=flag
+            )
             if answer is None:
                 answer = await self._ask(
                     servable, part_of(features, tried), logged, len(tried), client, "fallback", flag=flag
@@ -287,12 +290,12 @@ class Endpoint:
         if flagged:
             self.refused_outliers += len(flagged)
             raise OutlierError(
-                f"row {flagged[0]} is more unlike the training data than a share of {bound:g} of usual rows, and this "
-                f"model refuses such; {len(flagged)} of {rows} rows are"
+                f"row {flagged[0]} is more unlike the training data than {bound:.2%} of usual rows, and its policy refuses "
+                f"such rows; {len(flagged)} of the {rows} rows are"
             )
 
     def status(self) -> dict[str, Any]:
-        """What `GET /models/{name}` tells."""
+        """Return the response to `GET /models/{name}`."""
         champion, on_trial = self.champion, self.trial.on
         shadow = self.shadow.servable if self.shadow else None
         share = on_trial[1].share if on_trial else 0.0
@@ -316,7 +319,7 @@ class Endpoint:
 
 
 def _whole(table: RequestTable) -> dict[str, Sequence[Any]]:
-    """The columns that have a value for each row; the check says what is wrong with the others."""
+    """Return the columns that have a value for each row; the check refuses the others."""
     return {name: values for name, values in table.columns.items() if len(values) == table.rows}
 
 

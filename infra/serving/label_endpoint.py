@@ -1,4 +1,4 @@
-"""Labels over HTTP: what clients say has come true."""
+"""Receive labels over HTTP."""
 
 import contextlib
 import logging
@@ -26,17 +26,17 @@ def read_labels(content: Any, servable: "Servable", now: datetime, client: str) 
     """Read and check `{"labels": [{"key": …, "label": …, "label_time": …}]}`.
 
     Args:
-        content: Of the request.
-        servable: The champion, whose classes and key they must be of.
-        now: When labels became known that don't say so.
-        client: Who tells them.
+        content: Content of the request.
+        servable: The champion, whose key and classes the labels must have.
+        now: Label time of labels without one.
+        client: The client.
 
     Returns:
         Rows of the labels table.
 
     Raises:
-        RequestError: it isn't of this form.
-        InputError: a key or a label isn't the model's.
+        RequestError: If the content has another form.
+        InputError: If a key or a label doesn't fit the model.
     """
     import pandas as pd
 
@@ -62,45 +62,45 @@ def read_labels(content: Any, servable: "Servable", now: datetime, client: str) 
     return labels.label_rows(hashed, target, pd.to_datetime(pd.Series(at), unit="us", utc=True), inputs.task, client)
 
 
-def _key(given: Any, row: int, inputs: InputSchema) -> dict[str, Any]:
+def _key(key_value: Any, row: int, inputs: InputSchema) -> dict[str, Any]:
     names = [column.name for column in inputs.key]
-    if len(names) == 1 and given is not None and not isinstance(given, dict | list):
-        return {names[0]: given}
-    if not isinstance(given, dict) or set(given) != set(names):
-        raise InputError("key", f"an object with {', '.join(names)}", given, row)
-    return given
+    if len(names) == 1 and key_value is not None and not isinstance(key_value, dict | list):
+        return {names[0]: key_value}
+    if not isinstance(key_value, dict) or set(key_value) != set(names):
+        raise InputError("key", f"an object with {', '.join(names)}", key_value, row)
+    return key_value
 
 
-def _label(given: Any, row: int, servable: "Servable") -> Any:
+def _label(key_value: Any, row: int, servable: "Servable") -> Any:
     classes = servable.scorer.classes
     if classes:
         # A class may be told as it is, or as the log writes it.
         named = {str(known): known for known in classes}
-        if isinstance(given, bool) or not isinstance(given, str | int) or str(given) not in named:
-            raise InputError("label", f"one of the classes {', '.join(named)}", given, row)
-        return named[str(given)]
-    if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given):
-        raise InputError("label", "a finite number", given, row)
-    return float(given)
+        if isinstance(key_value, bool) or not isinstance(key_value, str | int) or str(key_value) not in named:
+            raise InputError("label", f"one of the classes {', '.join(named)}", key_value, row)
+        return named[str(key_value)]
+    if isinstance(key_value, bool) or not isinstance(key_value, int | float) or not math.isfinite(key_value):
+        raise InputError("label", "a finite number", key_value, row)
+    return float(key_value)
 
 
-def _time(given: Any, row: int, now: datetime) -> int:
-    return microseconds(now.isoformat() if given is None else given, "label_time", row)
+def _time(key_value: Any, row: int, now: datetime) -> int:
+    return microseconds(now.isoformat() if key_value is None else key_value, "label_time", row)
 
 
 def keep_labels(
     table: Table, rows: "pd.DataFrame", check_store: Callable[[], object] = lambda: None, attempts: int = 5
 ) -> RecordedLabels:
-    """Add labels to the table, again if another writer came in between.
+    """Add labels to the table, and retry if another writer is faster.
 
     Args:
         table: The model's labels.
-        rows: As `read_labels` gives them.
-        check_store: Raises where the table's store is none that keeps it safe, or can't be asked.
-        attempts: How often it is tried.
+        rows: Rows from `read_labels`.
+        check_store: Function that raises if the table's store isn't safe or can't be reached.
+        attempts: Maximum number of attempts.
 
     Raises:
-        WorkspaceError: the table can't be written; it says nothing of where that is, as a client hears of it.
+        WorkspaceError: If the table can't be written; the message hides its address from clients.
     """
     from deltalake.exceptions import DeltaError
 
@@ -111,10 +111,10 @@ def keep_labels(
                 return labels.record_labels(table, rows)
         return labels.record_labels(table, rows)
     except (WorkspaceError, DeltaError, OSError) as error:
-        logger.warning("labels can't be kept: %s", error)
-        raise WorkspaceError(f"the labels can't be kept just now ({type(error).__name__}); send them again") from error
+        logger.warning("labels can't be stored: %s", error)
+        raise WorkspaceError(f"the labels can't be stored now ({type(error).__name__}); send them again") from error
 
 
 def utc_now() -> datetime:
-    """The service's clock: a label becomes known when it's told."""
+    """Return the service's time, which is the label time of labels without one."""
     return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""The OpenAPI description, with examples made from the models' schemas."""
+"""Describe the service in OpenAPI, with examples from the models' schemas."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -23,10 +23,10 @@ _ERRORS = {
     "400": "The request can't be read.",
     "401": "A token is needed.",
     "404": "This model is not served here.",
-    "408": "The body did not come in time.",
+    "408": "The body did not arrive in time.",
     "413": "Too many rows, or too large a body.",
     "415": "The content type is not supported.",
-    "422": "A value isn't what the model was trained for.",
+    "422": "A value doesn't fit the model's schema.",
     "429": "Too many requests.",
     "503": "No champion yet, too much load, or the prediction can't be logged.",
 }
@@ -44,15 +44,15 @@ _PREDICTION = {
 
 
 def openapi_document(endpoints: Mapping[str, "Endpoint"], tokens: "Tokens") -> dict[str, Any]:
-    """Describe the service as it's now.
+    """Describe the service in its current state.
 
     Args:
-        endpoints: By model.
-        tokens: The callers that are allowed.
+        endpoints: Endpoint of each model.
+        tokens: Tokens of clients.
     """
     paths: dict[str, Any] = {
-        "/ping": _get("Whether it answers", "application/json"),
-        "/health": _get("Whether it answers", "application/json"),
+        "/ping": _get("Check that the service answers", "application/json"),
+        "/health": _get("Check that the service answers", "application/json"),
         "/version": _get("MLflow's version", "application/json"),
         "/metrics": _get("For Prometheus", "text/plain"),
     }
@@ -63,10 +63,10 @@ def openapi_document(endpoints: Mapping[str, "Endpoint"], tokens: "Tokens") -> d
             "required": ["records"],
             "properties": {"records": {"type": "array", "items": record}},
         }
-        paths[f"/models/{name}"] = _get(f"What is served of {name}", "application/json")
+        paths[f"/models/{name}"] = _get(f"Show the served versions of {name}", "application/json")
         answers = {"type": "object", "properties": {"predictions": {"type": "array", "items": _PREDICTION}}}
-        paths[f"/models/{name}/predict"] = _post(f"Ask {name}", records, {"records": [example]}, answers)
-        told = {
+        paths[f"/models/{name}/predict"] = _post(f"Predict with {name}", records, {"records": [example]}, answers)
+        labels = {
             "type": "object",
             "required": ["labels"],
             "properties": {
@@ -75,7 +75,7 @@ def openapi_document(endpoints: Mapping[str, "Endpoint"], tokens: "Tokens") -> d
         }
         label = {"key": _key(endpoint), "label": 1}
         paths[f"/models/{name}/labels"] = _post(
-            f"Tell {name} what came true", told, {"labels": [label]}, {"type": "object"}
+            f"Record labels for {name}", labels, {"labels": [label]}, {"type": "object"}
         )
         frame = {
             "type": "object",
@@ -83,7 +83,11 @@ def openapi_document(endpoints: Mapping[str, "Endpoint"], tokens: "Tokens") -> d
             "properties": {"dataframe_records": {"type": "array", "items": record}},
         }
         invocation = _post(
-            f"Ask {name} in MLflow's protocol", frame, {"dataframe_records": [example]}, {"type": "object"}, csv=True
+            f"Predict with {name} in MLflow's protocol",
+            frame,
+            {"dataframe_records": [example]},
+            {"type": "object"},
+            csv=True,
         )
         paths[f"/models/{name}/invocations"] = invocation
         if position == 0:

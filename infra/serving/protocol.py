@@ -1,4 +1,4 @@
-"""Requests as columns: MLflow's scoring protocol, CSV, and everfit's own records."""
+"""Parse requests into columns: MLflow's scoring protocol, CSV, and everfit's own records."""
 
 import contextlib
 import csv
@@ -16,7 +16,7 @@ from everfit.tasks.models.input_schema import InputColumn, InputError, InputSche
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
-# What pandas reads as missing in CSV, and so `mlflow models serve` does.
+# Texts that pandas, and so `mlflow models serve`, reads as missing in CSV.
 _CSV_NULLS = frozenset(
     {
         *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A"),
@@ -30,7 +30,7 @@ class RequestError(EverfitError):
     """A request that can't be read.
 
     Attributes:
-        status: The HTTP status to answer with.
+        status: HTTP status of the response.
     """
 
     def __init__(self, message: str, status: int = 400) -> None:
@@ -40,11 +40,11 @@ class RequestError(EverfitError):
 
 @dataclass(frozen=True)
 class RequestTable:
-    """A request's rows.
+    """Rows of a request.
 
     Attributes:
         columns: JSON values by column.
-        rows: How many.
+        rows: Number of rows.
     """
 
     columns: Mapping[str, Sequence[Any]]
@@ -52,10 +52,10 @@ class RequestTable:
 
 
 def read_json(body: bytes) -> Any:
-    """Read JSON, and what Python writes for JSON: there NaN is a missing value, as MLflow's own client sends it.
+    """Parse JSON, also Python's form of it: NaN is a missing value, as MLflow's own client sends it.
 
     Raises:
-        RequestError: it isn't JSON.
+        RequestError: If it isn't JSON.
     """
     try:
         return orjson.loads(body)
@@ -66,29 +66,31 @@ def read_json(body: bytes) -> Any:
         raise RequestError(f"the body is not JSON: {error.msg} at character {error.pos}; write null for NaN") from None
 
 
-_CONSTANTS = {"NaN": None, "Infinity": math.inf, "-Infinity": -math.inf}  # infinity is refused with its column
+_CONSTANTS = {"NaN": None, "Infinity": math.inf, "-Infinity": -math.inf}  # the schema's check refuses infinity
 
 
 def _whole(digits: str) -> int | float:
-    """A whole number as the other parser has it: as a float where it has no place in 64 bits."""
+    """Return a whole number, or a float if it doesn't fit into 64 bits, like the other parser."""
     number = int(digits) if len(digits) <= 20 else None
     return number if number is not None and -(2**63) <= number < 2**64 else float(digits)
 
 
 def read_invocation(body: bytes, content_type: str, inputs: InputSchema) -> RequestTable:
-    """Read a request of MLflow's scoring protocol.
+    """Parse a request of MLflow's scoring protocol.
 
     Args:
-        body: Of the request.
-        content_type: Its header.
-        inputs: The model's inputs.
+        body: Body of the request.
+        content_type: Its content type.
+        inputs: Inputs of the model.
 
     Raises:
-        RequestError: it isn't as the protocol wants it.
+        RequestError: If the request doesn't follow the protocol.
     """
     kind, *parameters = [part.strip() for part in content_type.split(";")]
-    given = {name.lower(): value.strip('"').lower() for name, _, value in (part.partition("=") for part in parameters)}
-    if given.get("charset", "utf-8") not in {"utf-8", "utf8"} or set(given) - {"charset"}:
+    options = {
+        name.lower(): value.strip('"').lower() for name, _, value in (part.partition("=") for part in parameters)
+    }
+    if options.get("charset", "utf-8") not in {"utf-8", "utf8"} or set(options) - {"charset"}:
         raise RequestError(f"content type {content_type!r}: only the parameter charset=utf-8 is understood", 415)
     if kind.lower() == "text/csv":
         return parse_csv(body, inputs)
@@ -97,10 +99,12 @@ def read_invocation(body: bytes, content_type: str, inputs: InputSchema) -> Requ
     content = read_json(body)
     if not isinstance(content, dict):
         raise RequestError(f"the body must be a JSON object with one of {', '.join(FORMATS)}")
-    found = [name for name in FORMATS if name in content]
-    if len(found) != 1:
-        raise RequestError(f"the body must have exactly one of {', '.join(FORMATS)}; it has {found or 'none of them'}")
-    return _READERS[found[0]](content[found[0]], inputs)
+    formats = [name for name in FORMATS if name in content]
+    if len(formats) != 1:
+        raise RequestError(
+            f"the body must have exactly one of {', '.join(FORMATS)}; it has {formats or 'none of them'}"
+        )
+    return _READERS[formats[0]](content[formats[0]], inputs)
 
 
 def _read_split(content: Any, _: InputSchema) -> RequestTable:
@@ -122,12 +126,12 @@ _SPLIT_KEYS = {"columns", "data", "index"}
 
 def _read_records(content: Any, _: InputSchema) -> RequestTable:
     if not isinstance(content, list) or not all(isinstance(row, dict) for row in content):
-        raise RequestError("the rows must be a list of objects, one a row")
+        raise RequestError("the rows must be a list of objects, one per row")
     return records_table(content)
 
 
 def records_table(records: Sequence[Mapping[str, Any]]) -> RequestTable:
-    """Turn rows into columns; what a row leaves out is null, as pandas has it."""
+    """Convert rows to columns; a missing value is null, as in pandas."""
     if len(records) == 1:
         return RequestTable({name: [value] for name, value in records[0].items()}, 1)
     names = dict.fromkeys(name for record in records for name in record)
@@ -169,11 +173,11 @@ _READERS: dict[str, Callable[[Any, InputSchema], RequestTable]] = {
 
 
 def parse_csv(body: bytes, inputs: InputSchema) -> RequestTable:
-    """Read CSV with a header, as `DataFrame.to_csv(index=False)` writes it.
+    """Parse CSV with a header, as `DataFrame.to_csv(index=False)` writes it.
 
     Raises:
-        RequestError: it isn't CSV in UTF-8.
-        InputError: a value isn't of its column's type.
+        RequestError: If it isn't CSV in UTF-8.
+        InputError: If a value doesn't have its column's type.
     """
     try:
         rows = list(csv.reader(io.StringIO(body.decode("utf-8-sig"), newline=""), strict=True))
@@ -205,17 +209,17 @@ def _csv_value(column: InputColumn, text: str) -> Any:
         if column.kind == "boolean":
             return _CSV_BOOLEANS[text]
     except (ValueError, KeyError):
-        return text  # the check says what is expected
+        return text  # the schema's check refuses it
     return text
 
 
 @dataclass(frozen=True)
 class Identified:
-    """What names a request's rows: the columns of the log that aren't features.
+    """Identity of a request's rows: the columns of the log that aren't features.
 
     Attributes:
         columns: Key columns and event time.
-        keys: For each row, text that is the same for the same key; empty where no key was given.
+        keys: For each row a text that is equal for equal keys; empty without a key.
     """
 
     columns: dict[str, list[Any]]
@@ -228,11 +232,11 @@ def identify(table: RequestTable, features: Mapping[str, list[Any]], inputs: Inp
     Args:
         table: The request.
         features: Its checked features; key columns may be among them.
-        inputs: What names a row.
-        now_us: Event time of rows that don't tell theirs; microseconds since 1970.
+        inputs: Inputs of the model.
+        now_us: Event time of rows without one, in microseconds since 1970.
 
     Raises:
-        InputError: a key column or the event time isn't of its type.
+        InputError: If a key column or the event time has another type.
     """
     rows = table.rows
     times = table.columns.get(inputs.event_time)
@@ -242,7 +246,7 @@ def identify(table: RequestTable, features: Mapping[str, list[Any]], inputs: Inp
     named: list[list[Any]] = []
     for column in inputs.key:
         if column.name == inputs.event_time:
-            # An event time that was filled in names nothing.
+            # A default event time identifies no row.
             named.append([None if value is None else stamp for value, stamp in zip(given, at, strict=True)])
         elif column.name in features:
             named.append(features[column.name])

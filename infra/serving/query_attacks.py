@@ -1,13 +1,13 @@
-"""Probing: a client that asks less for answers than for how the model answers.
+"""Detect query attacks: clients that probe the model instead of using its predictions.
 
-Two habits give it away, as neither an application nor a person has them: inputs that are each a little changed copy of
-another one (to find a gradient, or to steal the model), and answers that lie near the boundary between two classes
-again and again (to find an input that just passes). A client is judged by its last inputs and not by one of them,
-after S. Chen, N. Carlini and D. Wagner, "Stateful Detection of Black-Box Adversarial Attacks" (2019), and M. Juuti,
-S. Szyller, S. Marchal and N. Asokan, "PRADA: Protecting Against DNN Model Stealing Attacks" (2019).
+Two patterns reveal them, which neither applications nor people show: inputs that are slightly changed copies of each
+other (to find a gradient, or to steal the model), and predictions that are near the boundary between two classes again
+and again (to find an input that just passes). A client is judged by its last inputs together, after S. Chen, N. Carlini
+and D. Wagner, "Stateful Detection of Black-Box Adversarial Attacks" (2019), and M. Juuti, S. Szyller, S. Marchal and
+N. Asokan, "PRADA: Protecting Against DNN Model Stealing Attacks" (2019).
 
-A copy that is little changed differs in one feature, or in none by more than some per cent. The same input again is no
-probing but a retry, and counts for nothing.
+A slightly changed copy differs in one feature, or in none by more than some per cent. The same input again is a retry
+and doesn't count.
 """
 
 import math
@@ -23,29 +23,29 @@ import numpy.typing as npt
 from everfit.blocks.errors import EverfitError
 
 PROBING = "probing"
-"""What is in the log's column `_flag`."""
+"""Value of the log's column `_flag`."""
 
-_LOOKED_AT = 16  # rows of one request, so that a large one costs no more
+_LOOKED_AT = 16  # rows per request that are inspected, so that a large request costs no more
 _CLIENTS = 1_000
 _NEAR_BOUNDARY = 0.05
-_LEAST = 0.5  # of a full window, before a client is judged
+_LEAST = 0.5  # share of a full window that is needed to judge a client
 
 
 class QueryAttackError(EverfitError):
-    """A client's requests look like probing, and the spec says to refuse such."""
+    """A client's requests look like probing, and the policy refuses such clients."""
 
 
 @dataclass
 class _Client:
-    """What is remembered of one client.
+    """Recent requests of one client.
 
     Attributes:
         rows: Signatures of its last inputs, and whether each was a changed copy.
-        known: How often each signature is among them.
-        inputs: How often each input is among them.
-        copies: How many of them were changed copies.
-        answers: Whether each of its last answers lay near a boundary.
-        flagged_until: By the clock.
+        known: Number of occurrences of each signature.
+        inputs: Number of occurrences of each input.
+        copies: Number of changed copies.
+        answers: Whether each of its last predictions was near a boundary.
+        flagged_until: Time until which the client is flagged, on the detector's clock.
     """
 
     rows: deque[tuple[int, list[int], bool]] = field(default_factory=deque)
@@ -57,13 +57,13 @@ class _Client:
 
 
 class QueryAttackDetector:
-    """Judges clients by their last inputs and answers.
+    """Judges clients by their last inputs and predictions.
 
     Args:
-        rows: How many of them.
-        share: Of these, from which on changed copies, or answers near a boundary, are too many.
-        for_s: How long a client stays flagged after that was last so.
-        clock: Gives seconds.
+        rows: Number of inputs and of predictions to remember.
+        share: Share of changed copies, or of predictions near a boundary, from which a client is flagged.
+        for_s: Seconds that a client stays flagged after its last suspicious request.
+        clock: Function that returns seconds.
     """
 
     def __init__(self, rows: int, share: float, for_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -71,13 +71,13 @@ class QueryAttackDetector:
         self._clients: OrderedDict[str, _Client] = OrderedDict()
         self.flagged_rows = 0
 
-    def asks(self, client: str, features: Mapping[str, Sequence[Any]], rows: int) -> bool:
-        """Take a request into account.
+    def add_request(self, client: str, features: Mapping[str, Sequence[Any]], rows: int) -> bool:
+        """Add a request.
 
         Args:
-            client: The caller.
+            client: The client.
             features: Checked values by column.
-            rows: How many.
+            rows: Number of rows.
 
         Returns:
             Whether the client is flagged.
@@ -98,12 +98,12 @@ class QueryAttackDetector:
         self.flagged_rows += rows if flagged else 0
         return flagged
 
-    def answered(self, client: str, probabilities: npt.NDArray[np.float64] | None) -> None:
-        """Take answers into account; numbers have no boundary.
+    def add_predictions(self, client: str, probabilities: npt.NDArray[np.float64] | None) -> None:
+        """Add predictions; those of a regression have no boundary.
 
         Args:
-            client: The caller.
-            probabilities: Of each class, shape (rows, classes).
+            client: The client.
+            probabilities: Probability of each class; shape (rows, classes). None for a regression.
         """
         one = self._clients.get(client)
         if one is None or probabilities is None or not len(probabilities):
@@ -118,7 +118,7 @@ class QueryAttackDetector:
 
     @property
     def flagged(self) -> int:
-        """How many clients are flagged now."""
+        """Return the number of flagged clients."""
         now = self._clock()
         return sum(one.flagged_until > now for one in list(self._clients.values()))
 
@@ -133,7 +133,7 @@ class QueryAttackDetector:
         one.copies += copy
         if len(one.rows) > self._rows:
             whole, signatures, copy = one.rows.popleft()
-            for signature in signatures:  # taking one counter from another would go through all that are known
+            for signature in signatures:  # subtracting counters would iterate over all known signatures
                 left = one.known[signature] - 1
                 if left:
                     one.known[signature] = left
@@ -144,9 +144,9 @@ class QueryAttackDetector:
 
 
 def _signatures(values: Sequence[Any]) -> tuple[int, list[int]]:
-    """A number that is the same for the same row, and those that it shares with its little changed copies.
+    """Return a number that identifies a row, and numbers that it shares with its slightly changed copies.
 
-    Without one feature each, and with all numbers as coarse as some per cent.
+    The latter leave out one feature each, or round all numbers to some per cent.
     """
     parts = [hash((place, value)) for place, value in enumerate(values)]
     whole = sum(parts)

@@ -1,4 +1,4 @@
-"""The follower: keeps what is served in step with the registry."""
+"""Watch the registry, and keep the served versions in step with it."""
 
 import logging
 import threading
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_RETRY_ROUNDS = 10  # a version that failed to load is tried again after so many rounds
-_DOWNLOADS = 3  # so many that fail are the version's fault, and not that of a registry that goes away and comes back
+_RETRY_ROUNDS = 10  # number of rounds after which a failed version is tried again
+_DOWNLOADS = 3  # number of failed downloads that count as the version's fault, not the registry's
 
 
 @dataclass
 class WatchState:
-    """How following goes, for `/metrics` and `/models/{name}`.
+    """State of the watcher, for `/metrics` and `/models/{name}`.
 
     Attributes:
-        swaps: How often another version took over.
-        failed_version: One that could not be loaded, or didn't answer; the one before it goes on.
-        error: Why; or why the registry can't be asked.
-        registry_reachable: Whether it answered the last time.
+        swaps: Number of times that another version took over.
+        failed_version: Version that could not be loaded or didn't answer; the previous version is served instead.
+        error: Reason of the failure, or why the registry can't be reached.
+        registry_reachable: Whether the registry answered last time.
     """
 
     swaps: int = 0
@@ -39,21 +39,22 @@ class WatchState:
 
 
 class RegistryWatcher:
-    """Follows one model's champion, and its challenger if that is on trial or in the shadow.
+    """Watches one model's champion, and its challenger if that is on trial or a shadow.
 
-    A new version is downloaded, loaded, warmed and probed in a background thread; only then is it swapped in, by one
-    assignment. Requests that were checked for the old version are still answered by it.
+    A new version is downloaded, loaded, warmed up and probed in a background thread. Only then it is swapped in by a
+    single assignment. Requests that were checked for the old version are still answered by it.
 
     Args:
-        registered: Gives the client of the registry; asked for in the background, since it takes seconds to import.
-        model: Its name in the registry.
-        cache: Copies on disk.
-        on_champion: Called with each new champion that is ready.
-        on_challenger: Called with each new challenger that is ready and its part of the traffic (none for a shadow), or
-            with nothing when there is none.
-        check: Raises if a version that is ready can't be served all the same.
-        shadow: Whether a challenger is wanted that has no part of the traffic.
-        every_s: Seconds between two looks at the registry.
+        registered: Function that returns the client of the registry; called in the background, because the import takes
+            seconds.
+        model: Name of the model in the registry.
+        cache: Copies of versions on disk.
+        on_champion: Function to call with each new champion.
+        on_challenger: Function to call with each new challenger and its traffic split (None for a shadow), or with None
+            when there is no challenger any more.
+        check: Function that raises if a loaded version can't be served.
+        shadow: Whether to load a challenger without a traffic split.
+        every_s: Seconds between two checks of the registry.
     """
 
     def __init__(
@@ -81,10 +82,9 @@ class RegistryWatcher:
         self._thread = threading.Thread(target=self._run, name=f"everfit-follow-{model}", daemon=True)
 
     def start(self) -> None:
-        """Load the champion that was served last, or at the very first start the registry's; then follow.
+        """Load the last served champion, or at the first start the registry's; then watch the registry.
 
-        The copy of the last champion answers while the registry is requested the first time: that takes seconds, and it
-        may be down.
+        The copy of the last champion is served during the first check of the registry, which takes seconds or may fail.
         """
         self._restore()
         if self._champion is None:
@@ -101,26 +101,26 @@ class RegistryWatcher:
         while not self._stopping.is_set():
             try:
                 self.follow()
-            except Exception as error:  # such as a full disk: the next round may go better
+            except Exception as error:  # such as a full disk: the next round may succeed
                 self.state.error = f"{type(error).__name__}: {error}"
-                logger.exception("%s: this look at the registry ended with an error", self.model)
+                logger.exception("%s: a check of the registry ended with an error", self.model)
             self._stopping.wait(self.every_s)
 
     def follow(self) -> None:
-        """Look once at the registry, and take over what is new in it."""
+        """Check the registry once, and load new versions."""
         try:
             client = self._registered()
             champion = model_registry.champion(client, self.model)
             challenger = model_registry.challenger(client, self.model)
             arms = read_split(client, challenger) if challenger is not None else None
-        except Exception as error:  # noqa: BLE001 - a registry that is down must not stop what is served
+        except Exception as error:  # noqa: BLE001 - serving goes on without the registry
             self._cannot_ask(error)
             return
         if not self.state.registry_reachable:
             self.state.registry_reachable, self.state.error = True, ""
         wanted = {one.version for one in (champion, challenger) if one is not None}
         if self.state.failed_version is not None and self.state.failed_version not in wanted:
-            self.state.failed_version, self.state.error = None, ""  # it was rolled back
+            self.state.failed_version, self.state.error = None, ""  # the failed version was rolled back
         if champion is not None and champion != self._champion:
             servable = self._ready(champion)
             if servable is not None:
@@ -142,10 +142,10 @@ class RegistryWatcher:
             servable = served
         else:
             servable = None if wanted is None else self._ready(wanted)
-        told = None if servable is None else arms
-        if (servable, told) != (served, self._arms):
-            self._on_challenger(servable, told)
-            self._challenger, self._arms = servable, told
+        split = None if servable is None else arms
+        if (servable, split) != (served, self._arms):
+            self._on_challenger(servable, split)
+            self._challenger, self._arms = servable, split
 
     def _ready(self, version: ModelVersion) -> Servable | None:
         if self._failed.get(version.version, 0) > 0:
@@ -153,7 +153,7 @@ class RegistryWatcher:
             return None
         try:
             folder = self.cache.fetch(self._registered(), version)
-        except Exception as error:  # noqa: BLE001 - the registry may have gone since it was asked
+        except Exception as error:  # noqa: BLE001 - the registry may have become unreachable
             self._missed[version.version] = self._missed.get(version.version, 0) + 1
             if self._missed[version.version] < _DOWNLOADS:
                 self._cannot_ask(error)
@@ -163,7 +163,7 @@ class RegistryWatcher:
         try:
             servable = load_servable(folder, version)
             self._check(servable)
-        except Exception as error:  # noqa: BLE001 - whatever is wrong with it, the old one goes on
+        except Exception as error:  # noqa: BLE001 - the previous version is served for any failure
             self._fail(version, error)
             return None
         self._missed.pop(version.version, None)
@@ -174,7 +174,7 @@ class RegistryWatcher:
 
     def _cannot_ask(self, error: Exception) -> None:
         if self.state.registry_reachable or not self.state.error:
-            logger.warning("%s: the registry can't be asked, what is served goes on: %s", self.model, error)
+            logger.warning("%s: the registry can't be reached, so serving goes on unchanged: %s", self.model, error)
         self.state.registry_reachable, self.state.error = False, str(error)
 
     def _fail(self, version: ModelVersion, error: Exception) -> None:
@@ -192,7 +192,7 @@ class RegistryWatcher:
                 return
             version, folder = last
             servable = load_servable(folder, version)
-        except Exception as error:  # noqa: BLE001 - a broken copy; the registry has a whole one
+        except Exception as error:  # noqa: BLE001 - the copy is broken, and the registry has the original
             logger.error("%s: the copy of the last champion is unusable: %s", self.model, error)
             return
         self._on_champion(servable)

@@ -1,6 +1,6 @@
-"""A model that predicts beside the champion: in a thread and a queue of its own, so that it delays no other answer.
+"""Predict with a second model beside the champion, in a thread and queue of its own, so that it delays no response.
 
-What it's given was checked for the champion, and is checked again for it: it may take other features.
+A request was checked for the champion, and is checked again here, because the second model may have other features.
 """
 
 import asyncio
@@ -14,14 +14,14 @@ from everfit.tasks.predictions.prediction_log import Arm
 
 
 class SecondaryModel:
-    """Asks one model, which may be replaced by another at any time.
+    """Runs one model, which may be replaced at any time.
 
     Args:
-        spool: Where its predictions are logged.
-        arm: In which it predicts.
-        max_waiting: Rows that may wait.
-        max_batch: Rows that are predicted together.
-        outlier_above: From which outlier score a row is counted as flagged.
+        spool: Spool for its predictions.
+        arm: Arm of its predictions.
+        max_waiting: Maximum number of waiting rows.
+        max_batch: Maximum number of rows that are predicted together.
+        outlier_above: Outlier score above which a row is counted as flagged.
     """
 
     def __init__(
@@ -31,21 +31,21 @@ class SecondaryModel:
         self._batcher = Batcher(spool, max_waiting=max_waiting, max_batch=max_batch, outlier_above=outlier_above)
 
     def start(self) -> None:
-        """Begin to predict."""
+        """Start to predict."""
         self._batcher.start()
 
     def stop(self) -> None:
-        """Predict what waits, and end."""
+        """Predict all waiting jobs, and end."""
         self._batcher.stop()
 
     @property
     def rows(self) -> int:
-        """Predictions that were logged."""
+        """Return the number of logged predictions."""
         return self._batcher.rows
 
     @property
     def outliers(self) -> int:
-        """Rows of these that were flagged."""
+        """Return the number of flagged rows among them."""
         return self._batcher.outliers
 
     def put(
@@ -62,17 +62,17 @@ class SecondaryModel:
         """Queue a request that was checked for the champion.
 
         Args:
-            servable: The model that predicts.
-            table: The request's rows.
+            servable: Version that predicts.
+            table: Rows of the request.
             logged: Their key and event time.
-            client: The caller.
-            new_categories: Let categories through that training hasn't seen.
-            flag: The suspicion against the client.
-            future: Gets the answer, if somebody waits for it.
+            client: The client.
+            new_categories: Whether to accept categories that the training data lacks.
+            flag: Suspicion about the client.
+            future: Future for the predictions, if the client waits for them.
 
         Raises:
-            InputError: a value isn't what this model was trained for.
-            OverloadedError: too many rows wait.
+            InputError: If a value doesn't fit this model's schema.
+            OverloadedError: If too many rows are waiting.
         """
         features = servable.inputs.check(table.columns, table.rows, new_categories=new_categories)
         wanted = {*servable.kinds} - {*features}

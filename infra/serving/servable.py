@@ -1,4 +1,4 @@
-"""A model version that is ready to answer: loaded, warmed and probed."""
+"""Make a model version ready to serve: load it, warm it up and probe it."""
 
 import fcntl
 import json
@@ -33,11 +33,11 @@ class Servable:
     """A loaded model version.
 
     Attributes:
-        version: Which one.
-        scorer: Predicts.
-        answers_probabilities: Whether MLflow's protocol answers with probabilities, as the model was logged to.
-        kinds: Columns of the prediction log.
-        since: Unix time from which it has been loaded.
+        version: The version.
+        scorer: Scorer of the version.
+        answers_probabilities: Whether MLflow's protocol returns probabilities, as the model was logged.
+        kinds: Kinds of the prediction log's columns.
+        since: Unix time of loading.
     """
 
     version: ModelVersion
@@ -51,15 +51,15 @@ class Servable:
 
     @property
     def inputs(self) -> InputSchema:
-        """The model's inputs."""
+        """Return the inputs of the model."""
         return self.scorer.inputs
 
 
 class ModelCache:
-    """Copies of model versions on this machine's disk, so that a restart needs no registry.
+    """Copies of model versions on the local disk, so that a restart needs no registry.
 
     Args:
-        folder: Of one model.
+        folder: Folder of one model.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -67,13 +67,13 @@ class ModelCache:
         folder.mkdir(parents=True, exist_ok=True)
 
     def fetch(self, client: "MlflowClient", version: ModelVersion) -> Path:
-        """The folder of a version, downloaded if need be; of the processes that share the copies, one does that."""
+        """Return the folder of a version, and download it first if needed; only one process at a time does that."""
         kept = self.folder / str(version.version)
         if self._has(version):
             return kept
         with (self.folder / "fetch.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if self._has(version):  # now that it's our turn: another may be reading what it has fetched meanwhile
+            if self._has(version):  # another process may have downloaded it while this one waited
                 return kept
             unfinished = self.folder / f"{version.version}.{os.getpid()}.tmp"
             shutil.rmtree(unfinished, ignore_errors=True)
@@ -86,7 +86,7 @@ class ModelCache:
         return kept
 
     def remember(self, version: ModelVersion) -> None:
-        """Note the champion for the next start, and forget versions of long ago."""
+        """Remember the champion for the next start, and delete old versions."""
         path = self.folder / "champion.json"
         unfinished = path.with_suffix(f".{os.getpid()}.tmp")
         unfinished.write_text(version.canonical_json())
@@ -96,7 +96,7 @@ class ModelCache:
             shutil.rmtree(self.folder / str(number), ignore_errors=True)
 
     def last_champion(self) -> tuple[ModelVersion, Path] | None:
-        """The champion that was served last, if its copy is still there."""
+        """Return the last served champion, if its copy still exists."""
         path = self.folder / "champion.json"
         if not path.exists():
             return None
@@ -105,20 +105,20 @@ class ModelCache:
         return (version, kept) if self._has(version) else None
 
     def _has(self, version: ModelVersion) -> bool:
-        """Whether there is a copy of this very version: another registry gives the same numbers to other models."""
+        """Return whether there is a copy of exactly this version: another registry uses the same numbers."""
         path = self.folder / str(version.version) / _OF
         return path.exists() and path.read_text() == version.canonical_json()
 
 
 def load_servable(folder: Path, version: ModelVersion) -> Servable:
-    """Load a version from disk, warm it, and see that it answers.
+    """Load a version from disk, warm it up, and check that it predicts.
 
     Args:
-        folder: As MLflow logged it.
-        version: Which one it is.
+        folder: Folder as MLflow logged it.
+        version: The version.
 
     Raises:
-        ModelError: it isn't a scikit-learn model saved with skops, holds types that aren't trusted, or fails.
+        ModelError: If it isn't a scikit-learn model saved with skops, holds untrusted types, or fails.
     """
     from threadpoolctl import threadpool_limits
 
@@ -127,20 +127,20 @@ def load_servable(folder: Path, version: ModelVersion) -> Servable:
     described = LoggedModel.read(folder)
     function = described.flavor("python_function").get("predict_fn", "predict")
     servable = Servable(version, scorer, function == "predict_proba")
-    with threadpool_limits(limits=1):  # what is served meanwhile has the other cores
+    with threadpool_limits(limits=1):  # leave the other cores to the served version
         _warm(servable, _examples(described, scorer.inputs))
     return servable
 
 
 def _in_one_thread(estimator: Any) -> None:
-    """For the rows of a few requests it costs more to start threads than they give."""
+    """Turn off the estimator's threads, which cost more than they save for the rows of a few requests."""
     known = estimator.get_params() if hasattr(estimator, "get_params") else {}
     if threaded := {name: 1 for name, value in known.items() if name.split("__")[-1] == "n_jobs" and value is not None}:
         estimator.set_params(**threaded)
 
 
 def _examples(described: LoggedModel, inputs: InputSchema) -> dict[str, list[Any]]:
-    """The input example that the model was logged with; without one, a record made up from its schema."""
+    """Return the input example that was logged with the model, or else a record made from its schema."""
     example = described.example()
     if example is not None:
         try:
@@ -154,7 +154,7 @@ def _examples(described: LoggedModel, inputs: InputSchema) -> dict[str, list[Any
 
 
 def feature_columns(frame: Any, inputs: InputSchema) -> dict[str, list[Any]]:
-    """A frame's features as JSON values by column."""
+    """Return a frame's features as JSON values by column."""
     columns: dict[str, list[Any]] = {}
     for column in inputs.features:
         series = frame[column.name]
@@ -175,4 +175,4 @@ def _warm(servable: Servable, columns: dict[str, list[Any]]) -> None:
             name = f"version {servable.version.version} of {servable.version.model!r}"
             raise ModelError(f"{name} doesn't answer: {type(error).__name__}: {error}") from error
         if answered != count:
-            raise ModelError(f"version {servable.version.version} gave {answered} answers to {count} rows")
+            raise ModelError(f"version {servable.version.version} returned {answered} predictions for {count} rows")

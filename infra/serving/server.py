@@ -1,4 +1,4 @@
-"""Starting the service."""
+"""Start the service."""
 
 import json
 import os
@@ -21,7 +21,7 @@ TOKENS_VARIABLE = "EVERFIT_SERVE_TOKENS"
 
 
 class ServingError(EverfitError):
-    """The service can't be started as it was requested."""
+    """The service can't be started with the given options."""
 
 
 def build_app(
@@ -30,12 +30,12 @@ def build_app(
     """Make the app that serves some models.
 
     Args:
-        models: Names in the registry; `/invocations` asks the first.
-        policies: How each is served; those left out by the defaults.
-        tokens_file: The callers that are allowed; everybody without it.
-        settings: Of this installation.
+        models: Names in the registry; `/invocations` uses the first.
+        policies: Serving policy of each model; others get the defaults.
+        tokens_file: File with the clients' tokens; without it every client has access.
+        settings: Settings of this installation.
     """
-    # With its defaults MLflow's client asks a server that is down for minutes.
+    # By default MLflow's client retries for minutes if the server is down.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -46,7 +46,7 @@ def build_app(
     from everfit.tasks.storage.workspace import Workspace
 
     registered = cache(lambda: tracking_client(settings))
-    # A store that can't be reached now must not keep the service from starting: it's looked at before it's written to.
+    # An unreachable store must not keep the service from starting, so it is checked before each write.
     workspace = Workspace(settings.workspace)
     endpoints = {
         name: Endpoint(
@@ -64,14 +64,14 @@ def build_app(
 
 
 def from_environment() -> "FastAPI":
-    """Make the app in a worker process, or for a process manager of one's own.
+    """Make the app in a worker process, or for another process manager.
 
     `EVERFIT_SERVE_MODELS` has the models and their policies as JSON, `EVERFIT_SERVE_TOKENS` the token file.
     """
     content = json.loads(os.environ[MODELS_VARIABLE])
     policies = {name: ServingPolicy.model_validate(policy) for name, policy in content.items()}
     tokens = os.environ.get(TOKENS_VARIABLE)
-    # Requests and predictions share the interpreter's lock: hand it over sooner than after the usual 5 ms.
+    # Requests and predictions share the interpreter's lock: switch threads faster than the default 5 ms.
     sys.setswitchinterval(0.001)
     return build_app(list(content), policies, Path(tokens) if tokens else None, Settings())
 
@@ -85,24 +85,25 @@ def run(
     policies: Mapping[str, ServingPolicy] | None = None,
     tokens_file: Path | None = None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT; then answer what waits, log it and end.
+    """Serve until SIGTERM or SIGINT; then answer and log the waiting requests, and end.
 
     Args:
-        models: Names in the registry; `/invocations` asks the first.
-        host: To bind to.
-        port: To bind to.
-        workers: Processes.
-        policies: How each model is served.
-        tokens_file: Lines of `client sha256`; needed unless `host` is a loopback address.
+        models: Names in the registry; `/invocations` uses the first.
+        host: Address to bind to.
+        port: Port to bind to.
+        workers: Number of processes.
+        policies: Serving policy of each model.
+        tokens_file: Lines of `client sha256`; required unless `host` is a loopback address.
 
     Raises:
-        ServingError: no model, a model twice, a host that others can reach without a token file, or a token file that
-            can't be read.
+        ServingError: If there is no model or a model twice, the host can be reached from elsewhere without a token
+        file, or
+            the token file can't be read.
     """
     import uvicorn
 
     if not models or len(set(models)) != len(models):
-        raise ServingError(f"serve needs models, each once; given was {models!r}")
+        raise ServingError(f"the models to serve are {models!r}; name at least one, and each only once")
     if tokens_file is None and not is_loopback(host):
         raise ServingError(f"{host!r} can be reached from other machines: give a token file, or bind to 127.0.0.1")
     if tokens_file is not None:
@@ -110,10 +111,12 @@ def run(
             read_tokens(tokens_file)
         except (OSError, ValueError) as error:
             raise ServingError(
-                f"the token file {str(tokens_file)!r} can't be used: {error}; `everfit token CLIENT >> FILE` makes one"
+                f"the token file {str(tokens_file)!r} can't be used: {error}; make one with `everfit token CLIENT >> FILE`"
             ) from error
-    given = {name: (policies or {}).get(name, ServingPolicy()) for name in models}
-    os.environ[MODELS_VARIABLE] = json.dumps({name: policy.model_dump(mode="json") for name, policy in given.items()})
+    by_model = {name: (policies or {}).get(name, ServingPolicy()) for name in models}
+    os.environ[MODELS_VARIABLE] = json.dumps(
+        {name: policy.model_dump(mode="json") for name, policy in by_model.items()}
+    )
     if tokens_file is not None:
         os.environ[TOKENS_VARIABLE] = str(tokens_file.absolute())
     uvicorn.run(

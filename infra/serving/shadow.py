@@ -1,4 +1,4 @@
-"""Shadow: the challenger predicts what the champion has answered; its predictions are logged and never given."""
+"""Predict with a shadow: the challenger gets the champion's requests, and its predictions are only logged."""
 
 from everfit.blocks.errors import EverfitError
 from everfit.infra.serving.protocol import RequestTable
@@ -10,12 +10,12 @@ _MAX_WAITING = 5_000
 
 
 class Shadow(SecondaryModel):
-    """Is asked after the answer, in a short queue: what doesn't fit is passed over and counted.
+    """A challenger that predicts after the response, with a short queue.
 
-    So is what the challenger can't take.
+    Requests that don't fit into the queue, or that the challenger can't take, are skipped and counted.
 
     Args:
-        spool: Where its predictions are logged.
+        spool: Spool for its predictions.
     """
 
     def __init__(self, spool: Spool) -> None:
@@ -24,7 +24,7 @@ class Shadow(SecondaryModel):
         self.passed_over = 0
 
     def replace(self, servable: Servable | None) -> None:
-        """Put another challenger in the shadow, or none."""
+        """Replace the shadow, or end it with None."""
         self.servable = servable
 
     def copy(self, table: RequestTable, logged: dict[str, list[object]], client: str) -> None:

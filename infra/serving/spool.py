@@ -1,133 +1,51 @@
-"""The write-ahead spool: an answered prediction is on this machine's disk until the prediction log has it.
+"""The write-ahead spool keeps a prediction on the local disk until the prediction log has it.
 
-A spool is a folder of numbered segments. A segment is a magic word, then frames: the payload's length and CRC-32, both
-little-endian 32-bit numbers, then the payload. The first frame says which columns the others have, each of the others
-is one micro-batch, so that requests which were predicted together cost one write and one flush together.
+A spool is a folder of numbered segments. Requests that were predicted together cost one write and one flush together.
 
-What survives: a write that returned is in the page cache, so it outlives SIGKILL whatever the setting. With `sync` the
-frame is also flushed to the disk before `append` returns, so it outlives a power cut.
+A write that has returned is in the page cache, so it survives SIGKILL in any case. With `sync` the frame is also
+flushed to the disk before `append` returns, so it survives a power cut.
 """
 
 import contextlib
 import fcntl
 import os
-import struct
 import threading
 import time
 import uuid
-import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import orjson
 
 from everfit.blocks.errors import DataError, EverfitError
+from everfit.infra.serving.segment import MAGIC, Columns, Segment, batch_rows, frame, read_segment
 
-MAGIC = b"everfit1"
-_FRAME = struct.Struct("<II")
 _DIGITS = 16
 
 UNFIT = (DataError, KeyError, ValueError, TypeError)
-"""What says of a segment that it doesn't fit, however often it is tried."""
-
-Columns = Mapping[str, Sequence[Any]]
-"""One micro-batch: for each column its values, all of the same length."""
+"""Errors of a segment that doesn't fit the log, however often it is tried."""
 
 
 class SpoolError(EverfitError):
-    """The spool can't take the predictions, so they must not be answered."""
+    """The spool can't store the predictions, so they must not be returned."""
 
 
 class SpoolFullError(SpoolError):
-    """The spool has as much as it may hold: the prediction log has not been reached for too long."""
-
-
-@dataclass(frozen=True)
-class Segment:
-    """What could be read of one segment.
-
-    Attributes:
-        number: Its place in the spool's order; never used twice.
-        types: The kind of each column.
-        batches: The micro-batches, in the order in which they were written.
-        damaged: Bytes that no whole frame could be made of, other than a torn end.
-    """
-
-    number: int
-    types: dict[str, str]
-    batches: list[dict[str, list[Any]]]
-    damaged: int = 0
-
-    @property
-    def rows(self) -> int:
-        """How many predictions it holds."""
-        return sum(_rows(batch) for batch in self.batches)
-
-
-def _rows(batch: Columns) -> int:
-    return len(next(iter(batch.values()), ()))
-
-
-def _frame(payload: bytes) -> bytes:
-    return _FRAME.pack(len(payload), zlib.crc32(payload)) + payload
-
-
-def frames(content: bytes) -> tuple[list[bytes], int]:
-    """Take a segment apart.
-
-    An end that is cut off is left out: its `append` never returned. Anything else that is no whole frame is damage; the
-    whole frames behind it are found again.
-
-    Returns:
-        The payloads, and how many bytes are damaged.
-    """
-    if not content.startswith(MAGIC):
-        return [], len(content) if len(content) >= len(MAGIC) else 0
-    position, damaged, payloads = len(MAGIC), 0, []
-    while position + _FRAME.size <= len(content):
-        end = _frame_end(content, position)
-        if end is not None:
-            payloads.append(content[position + _FRAME.size : end])
-            position = end
-            continue
-        found = _next_frame(content, position + 1)
-        if found is None:
-            cut_off = position + _FRAME.size + _FRAME.unpack_from(content, position)[0] > len(content)
-            return payloads, damaged + (0 if cut_off else len(content) - position)
-        damaged, position = damaged + found - position, found
-    return payloads, damaged
-
-
-def _frame_end(content: bytes, position: int) -> int | None:
-    length, checksum = _FRAME.unpack_from(content, position)
-    start = position + _FRAME.size
-    whole = start + length <= len(content) and zlib.crc32(memoryview(content)[start : start + length]) == checksum
-    return start + length if whole and length else None
-
-
-def _next_frame(content: bytes, position: int) -> int | None:
-    # Every payload is a JSON object with at least one column, which gives a mark to look for.
-    mark = content.find(b'{"', position + _FRAME.size)
-    while mark >= 0:
-        if _frame_end(content, mark - _FRAME.size) is not None:
-            return mark - _FRAME.size
-        mark = content.find(b'{"', mark + 1)
-    return None
+    """The spool is full, because the prediction log was unreachable for too long."""
 
 
 class Spool:
-    """One process's place in a model's spool folder.
+    """The place of one process in a model's spool folder.
 
     Args:
         folder: This process's own folder.
-        max_bytes: What all segments together may hold.
-        segment_bytes: From this size on a segment is closed.
-        sync: Flush to the disk before `append` returns, not only to the page cache.
+        max_bytes: Maximum size of all segments together.
+        segment_bytes: Size at which a segment is closed.
+        sync: Whether to flush to the disk before `append` returns, not only to the page cache.
 
     Raises:
-        SpoolError: another process has the folder.
+        SpoolError: If another process has the folder.
     """
 
     def __init__(
@@ -141,7 +59,7 @@ class Spool:
             fcntl.flock(self._guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._guard)
-            raise SpoolError(f"the spool {str(folder)!r} belongs to a process that is running") from error
+            raise SpoolError(f"a running process has the spool {str(folder)!r}; use another folder") from error
         self.id = self._identity()
         self._types: dict[str, str] = {}
         self._descriptor = -1
@@ -152,7 +70,7 @@ class Spool:
 
     @classmethod
     def claim(cls, root: Path, **settings: Any) -> Self:
-        """Take the first folder under `root` that no living process has, with what a dead one may have left in it."""
+        """Take the first folder under `root` that no running process has, with the segments of a dead one."""
         for slot in range(10_000):
             try:
                 return cls(root / f"{slot:04d}", **settings)
@@ -161,7 +79,7 @@ class Spool:
         raise SpoolError(f"no free folder under {str(root)!r}; are 10,000 processes serving this model?")
 
     def _identity(self) -> str:
-        # The log remembers by this name how far it has come, so it must never be used by another spool.
+        # The log stores its position under this name, so no other spool may ever use it.
         path = self.folder / "id"
         if not path.exists():
             unfinished = path.with_suffix(".tmp")
@@ -177,44 +95,44 @@ class Spool:
 
     @property
     def held_bytes(self) -> int:
-        """What the spool holds, on disk."""
+        """Return the bytes that the spool holds on disk."""
         return self._open_bytes + sum(list(self._sealed_bytes.values()))
 
     @property
     def held_seconds(self) -> float:
-        """For how long the oldest segment hasn't been written to: about as old are the predictions in it."""
+        """Return the seconds since the oldest segment was written, which is about the age of its predictions."""
         written = []
         for _, path in self._files():
             try:
-                found = path.stat()
-            except FileNotFoundError:  # drained in between
+                status = path.stat()
+            except FileNotFoundError:  # it was drained meanwhile
                 continue
-            if found.st_size:
-                written.append(found.st_mtime)
+            if status.st_size:
+                written.append(status.st_mtime)
         return max(0.0, time.time() - min(written)) if written else 0.0
 
     @property
     def open_rows(self) -> int:
-        """Predictions in the segment that is still being written."""
+        """Return the number of predictions in the open segment."""
         return self._open_rows
 
     def append(self, types: Mapping[str, str], batch: Columns) -> None:
-        """Write one micro-batch; when this returns it's durable.
+        """Write one micro-batch durably.
 
         Args:
-            types: The kind of each column; a change of it starts a new segment.
-            batch: The columns. A float that is no number is kept as null.
+            types: Kind of each column; a change starts a new segment.
+            batch: The columns. A NaN is stored as null.
 
         Raises:
-            SpoolFullError: the spool has reached its bound.
-            SpoolError: the disk refused.
+            SpoolFullError: If the spool has reached its maximum size.
+            SpoolError: If the disk refuses the write.
         """
-        record = _frame(orjson.dumps(batch, option=orjson.OPT_SERIALIZE_NUMPY))
+        record = frame(orjson.dumps(batch, option=orjson.OPT_SERIALIZE_NUMPY))
         with self._lock:
             if self.held_bytes + len(record) > self.max_bytes:
                 raise SpoolFullError(
                     f"the spool holds {self.held_bytes!r} of at most {self.max_bytes!r} bytes; "
-                    f"the prediction log can't be reached, or can't keep up"
+                    f"the prediction log can't be reached or is too slow"
                 )
             try:
                 if self._descriptor < 0 or types != self._types:
@@ -223,7 +141,7 @@ class Spool:
                 self._write(record)
             except OSError as error:
                 raise SpoolError(f"the spool can't be written: {error.strerror!r}; is the disk full?") from error
-            self._open_rows += _rows(batch)
+            self._open_rows += batch_rows(batch)
             if self._open_bytes >= self.segment_bytes:
                 self._seal()
 
@@ -233,16 +151,16 @@ class Spool:
         self._next += 1
         self._open_bytes, self._open_rows, self._types = 0, 0, dict(types)
         try:
-            self._write(MAGIC + _frame(orjson.dumps(self._types)))
-            if self.sync:  # the name in the folder must be as durable as the content
+            self._write(MAGIC + frame(orjson.dumps(self._types)))
+            if self.sync:  # the file's name must be as durable as its content
                 folder = os.open(self.folder, os.O_RDONLY)
                 try:
                     os.fsync(folder)
                 finally:
                     os.close(folder)
         except OSError:
-            # Without its beginning nothing in it could be read, so the next prediction must begin another one; of the
-            # same number, which no prediction was in, and by whose file the count goes on after a restart.
+            # Nothing in a segment without its beginning can be read, so the next prediction must start another one. It
+            # gets the same number, which no prediction has, and whose file continues the count after a restart.
             os.close(self._descriptor)
             self._descriptor, self._open_bytes = -1, 0
             path.unlink()
@@ -256,7 +174,7 @@ class Spool:
             if self.sync:
                 os.fdatasync(self._descriptor)
         except OSError:
-            # Half a frame in the middle would hide those behind it, and a refused prediction must not be logged.
+            # Half a frame would hide the frames behind it, and a refused prediction must not be logged.
             os.ftruncate(self._descriptor, self._open_bytes)
             raise
         self._open_bytes += len(content)
@@ -268,36 +186,25 @@ class Spool:
         self._descriptor, self._open_bytes, self._open_rows = -1, 0, 0
 
     def seal(self) -> None:
-        """Close the segment that is being written, if it has any prediction, so that it can be drained."""
+        """Close the open segment if it has predictions, so that it can be drained."""
         with self._lock:
             if self._open_rows:
                 self._seal()
 
     def sealed(self) -> list[int]:
-        """The numbers of the segments that are ready to be drained, the oldest first."""
+        """Return the numbers of the closed segments, the oldest first."""
         return sorted(self._sealed_bytes)
 
     def size(self, number: int) -> int:
-        """The bytes of a closed segment."""
+        """Return the bytes of a closed segment."""
         return self._sealed_bytes.get(number, 0)
 
     def read(self, number: int) -> Segment:
-        """Read a closed segment, leaving out a torn end and damaged frames."""
-        return self._read(number, self._path(number))
-
-    @staticmethod
-    def _read(number: int, path: Path) -> Segment:
-        payloads, damaged = frames(path.read_bytes())
-        if not payloads:
-            return Segment(number, {}, [], damaged)
-        types, *batches = [orjson.loads(payload) for payload in payloads]
-        if not all(isinstance(kind, str) for kind in types.values()):
-            # The first frame is damaged, and nothing says what the columns of the others are.
-            return Segment(number, {}, [], damaged + sum(map(len, payloads)))
-        return Segment(number, types, batches, damaged)
+        """Read a closed segment without a torn end and damaged frames."""
+        return read_segment(number, self._path(number))
 
     def discard(self, numbers: Sequence[int]) -> None:
-        """Forget segments that the log has. The highest number stays, emptied, so that it is never given twice."""
+        """Delete segments that the log has; the last stays as an empty file, so that its number is never used twice."""
         with self._lock:
             newest = self._next - 1
             for number in numbers:
@@ -311,7 +218,7 @@ class Spool:
                     path.unlink(missing_ok=True)
 
     def set_aside(self, number: int) -> Path:
-        """Keep a copy of a segment that couldn't be read or written whole, for a person to look at."""
+        """Keep a copy of a damaged or refused segment, for a person to inspect."""
         aside = self.folder / "aside"
         aside.mkdir(exist_ok=True)
         kept = aside / self._path(number).name
@@ -322,19 +229,19 @@ class Spool:
         return kept
 
     def take_back(self, put: Callable[[Segment], None]) -> int:
-        """Try again to put what was set aside where it belongs; what is put there no longer lies aside.
+        """Retry the segments that were set aside, and delete those that succeed.
 
-        A damaged segment isn't tried: what could be read of it has been put where it belongs.
+        Damaged segments are skipped, because their readable part was already drained.
 
         Args:
-            put: Takes a segment; raises where it can't.
+            put: Function that adds a segment to the log, or raises.
 
         Returns:
-            How many predictions were put there.
+            Number of added predictions.
         """
         taken = 0
         for path in sorted((self.folder / "aside").glob("*.seg")):
-            segment = self._read(int(path.stem), path)
+            segment = read_segment(int(path.stem), path)
             if segment.rows and not segment.damaged:
                 with contextlib.suppress(*UNFIT):
                     put(segment)
@@ -344,11 +251,11 @@ class Spool:
 
     @property
     def aside(self) -> int:
-        """How many segments were set aside, by this process or another one, of this folder or those beside it."""
+        """Return the number of segments that are set aside in this folder and those beside it."""
         return sum(1 for _ in self.folder.parent.glob("*/aside/*.seg"))
 
     def close(self) -> None:
-        """Close the open segment and give the folder back."""
+        """Close the open segment and release the folder."""
         self.seal()
         with self._lock:
             self._seal()

@@ -1,4 +1,4 @@
-"""The trial's arm: the challenger answers the keys that a trial has dealt to it, and the champion where it can't."""
+"""Predict with a challenger on trial for the keys of its arm; the champion takes over if it fails."""
 
 import asyncio
 import logging
@@ -15,20 +15,20 @@ from everfit.tasks.release.traffic.traffic_split import TrafficSplit
 
 logger = logging.getLogger(__name__)
 
-_PATIENCE_S = 2.0  # then the champion answers
+_PATIENCE_S = 2.0  # seconds until the champion takes over
 
 
 class UnfitChallengerError(EverfitError):
-    """The challenger can't answer in the champion's place: it knows other classes, or takes too long."""
+    """The challenger can't replace the champion: it has other classes, or takes too long."""
 
 
 class TrialArm(SecondaryModel):
-    """A slow challenger delays nobody but the keys that are its own, and those not for long.
+    """A challenger on trial; a slow one delays only its own keys, and not for long.
 
     Args:
-        spool: Where its predictions are logged.
-        max_waiting: Rows that may wait.
-        outlier_above: From which outlier score a row is counted as flagged.
+        spool: Spool for its predictions.
+        max_waiting: Maximum number of waiting rows.
+        outlier_above: Outlier score above which a row is counted as flagged.
     """
 
     def __init__(self, spool: Spool, *, max_waiting: int, outlier_above: float) -> None:
@@ -38,21 +38,21 @@ class TrialArm(SecondaryModel):
 
     @property
     def on(self) -> tuple[Servable, TrafficSplit] | None:
-        """Who is on trial, and its share."""
+        """Return the challenger on trial with its traffic split."""
         return self._on
 
     def replace(self, servable: Servable | None, arms: TrafficSplit | None) -> None:
-        """Put another challenger on trial, give it another share, or end the trial."""
+        """Replace the challenger or its traffic split, or end the trial with None."""
         self._on = None if servable is None or arms is None else (servable, arms)
 
     def deal(
         self, champion: Servable, names: Identified, features: Mapping[str, Sequence[Any]]
     ) -> tuple[Servable, list[int]] | None:
-        """Which rows of a request the challenger answers, if any.
+        """Return the challenger and its rows of a request, if it has any.
 
         Args:
-            champion: Who answers the others.
-            names: Of the rows. A row without a key is dealt by its features: the same input gets the same arm.
+            champion: Version that predicts the other rows.
+            names: Identity of the rows. A row without a key is routed by its features: equal inputs get the same arm.
             features: Checked values by column.
         """
         on = self._on
@@ -74,26 +74,26 @@ class TrialArm(SecondaryModel):
         new_categories: bool,
         flag: str | None,
     ) -> ScoredRequest | None:
-        """Let the challenger answer.
+        """Predict with the challenger.
 
         Args:
-            challenger: Who is on trial.
-            champion: In whose place it answers.
+            challenger: Version on trial.
+            champion: Version that it replaces.
             table: Its rows of the request.
             logged: Key and event time of these rows.
-            client: The caller.
-            new_categories: Let categories through that training hasn't seen.
-            flag: The suspicion against the client.
+            client: The client.
+            new_categories: Whether to accept categories that the training data lacks.
+            flag: Suspicion about the client.
 
         Returns:
-            Its answer, on record; nothing when it failed, and the champion must answer.
+            Its logged predictions, or None if it failed and the champion must predict.
 
         Raises:
-            SpoolError: the answer can't be made durable, so it isn't given.
+            SpoolError: If the predictions can't be stored durably.
         """
         try:
             if challenger.scorer.classes != champion.scorer.classes:
-                raise UnfitChallengerError("it knows other classes than the champion")
+                raise UnfitChallengerError("its classes differ from the champion's")
             future: asyncio.Future[ScoredRequest] = asyncio.get_running_loop().create_future()
             self.put(challenger, table, logged, client, new_categories=new_categories, flag=flag, future=future)
             async with asyncio.timeout(_PATIENCE_S):
@@ -101,12 +101,12 @@ class TrialArm(SecondaryModel):
         except SpoolError:
             raise
         except (EverfitError, TimeoutError) as error:
-            # No text of it: it may quote feature values.
+            # Don't show its text, because it may quote feature values.
             logger.warning("version %s failed on trial: %s", challenger.version.version, type(error).__name__)
             self.failed += table.rows
             return None
 
 
 def part_of(columns: Mapping[str, Sequence[Any]], rows: Sequence[int]) -> dict[str, list[Any]]:
-    """Some rows of columns."""
+    """Return some rows of columns."""
     return {name: [values[row] for row in rows] for name, values in columns.items()}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from everfit.blocks.errors import DataError, WorkspaceError
-from everfit.infra.serving.app import refusal
+from everfit.infra.serving.responses import refusal
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import labels
 from everfit.tasks.storage.tables import ConflictError, Table

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from everfit.infra.serving.spool import Spool, SpoolError, SpoolFullError, frames
+from everfit.infra.serving.segment import frames
+from everfit.infra.serving.spool import Spool, SpoolError, SpoolFullError
 
 TYPES = {"_prediction_id": "string", "x": "double"}
 

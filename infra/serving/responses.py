@@ -1,0 +1,110 @@
+"""Make HTTP responses from predictions and errors."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+from fastapi import Response
+from starlette.requests import ClientDisconnect
+
+from everfit.blocks.errors import DataError, WorkspaceError
+from everfit.infra.serving.access import AccessError
+from everfit.infra.serving.batching import OverloadedError, ScoredRequest, UnpredictableInputError
+from everfit.infra.serving.endpoint import ArmPredictions, NotReadyError, OutlierError
+from everfit.infra.serving.protocol import RequestError
+from everfit.infra.serving.query_attacks import QueryAttackError
+from everfit.infra.serving.servable import Servable
+from everfit.infra.serving.spool import SpoolError
+from everfit.tasks.models.input_schema import InputError
+
+
+def refusal(error: Exception) -> Response:
+    """Return the response to an error, in the form of MLflow's scoring server with further details."""
+    content: dict[str, Any] = {"error_code": "BAD_REQUEST", "message": str(error)}
+    headers = {}
+    match error:
+        case InputError():
+            status = 422
+            content |= {
+                "column": error.column,
+                "row": error.row,
+                "value": _shown(error.value),
+                "expected": error.expected,
+            }
+        case RequestError():
+            status = error.status
+        case AccessError():
+            status = error.status
+            content["error_code"] = "UNAUTHENTICATED" if status == 401 else "REQUEST_LIMIT_EXCEEDED"
+            headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {"Retry-After": str(error.retry_after_s)}
+        case QueryAttackError():
+            status = 429
+            content["error_code"] = "REQUEST_LIMIT_EXCEEDED"
+            headers = {"Retry-After": "60"}
+        case UnpredictableInputError() | OutlierError() | DataError():
+            status = 422
+        case NotReadyError() | OverloadedError() | SpoolError() | WorkspaceError():
+            status = 503
+            content["error_code"] = "TEMPORARILY_UNAVAILABLE"
+            headers = {"Retry-After": "1"}
+        case ClientDisconnect():
+            status = 499
+        case _:
+            # Don't show its text, because it may quote feature values.
+            status = 500
+            content = {"error_code": "INTERNAL_ERROR", "message": f"the service failed: {type(error).__name__}"}
+    return json_response(content, status, headers)
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, str):
+        return value[:80]
+    return value if value is None or isinstance(value, bool | int | float) else type(value).__name__
+
+
+def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return content as a JSON response."""
+    try:
+        body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+    except (TypeError, ValueError):  # the request had a value that JSON can't encode, such as a lone surrogate
+        body = orjson.dumps({name: repr(value).encode("ascii", "replace").decode() for name, value in content.items()})
+    return Response(body, status, headers, "application/json")
+
+
+def invocation_predictions(answer: ScoredRequest, champion: Servable) -> list[Any]:
+    """Return predictions in MLflow's form, for any arm as the champion would return them."""
+    probabilities = answer.scores.probabilities
+    predictions = answer.scores.values
+    if champion.answers_probabilities and probabilities is not None:
+        predictions = probabilities
+    return list(predictions[answer.start : answer.stop].tolist())
+
+
+def in_order(parts: Sequence[ArmPredictions], predictions: Sequence[Sequence[Any]], rows: int) -> list[Any]:
+    """Return the predictions of all arms in the order of the request's rows."""
+    if parts[0].rows is None:
+        return list(predictions[0])
+    placed: list[Any] = [None] * rows
+    for part, values in zip(parts, predictions, strict=True):
+        for row, prediction in zip(part.rows or (), values, strict=True):
+            placed[row] = prediction
+    return placed
+
+
+def prediction_records(answer: ScoredRequest) -> list[dict[str, Any]]:
+    """Return predictions as everfit's own records."""
+    servable, scores = answer.servable, answer.scores
+    names = [str(value) for value in servable.scorer.classes]
+    rows = range(answer.start, answer.stop)
+    values = scores.values[answer.start : answer.stop].tolist()
+    chances = None if scores.probabilities is None else scores.probabilities[answer.start : answer.stop].tolist()
+    return [
+        {
+            "prediction_id": answer.ids[row],
+            "prediction": values[position],
+            "probabilities": None if chances is None else dict(zip(names, chances[position], strict=True)),
+            "model_version": servable.version.version,
+            "outlier": answer.outliers[row],
+        }
+        for position, row in enumerate(rows)
+    ]
