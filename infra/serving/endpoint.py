@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.errors import EverfitError, ModelError
 from everfit.blocks.serving import ServingPolicy
+from everfit.infra.serving.arm_predictions import ArmPredictions, part_of, whole_columns
 from everfit.infra.serving.batching import Batcher, Job, ScoredRequest
 from everfit.infra.serving.drain import Drain
 from everfit.infra.serving.protocol import Identified, RequestError, RequestTable, identify
@@ -19,7 +20,7 @@ from everfit.infra.serving.registry_watcher import RegistryWatcher
 from everfit.infra.serving.servable import ModelCache, Servable
 from everfit.infra.serving.shadow import Shadow
 from everfit.infra.serving.spool import Spool
-from everfit.infra.serving.trial_arm import TrialArm, part_of
+from everfit.infra.serving.trial_arm import TrialArm
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.predictions.log_columns import misfit
 from everfit.tasks.predictions.prediction_log import Arm
@@ -38,19 +39,6 @@ class OutlierError(EverfitError):
 
 class NotReadyError(EverfitError):
     """The model has no champion yet, or the service is stopping."""
-
-
-@dataclass(frozen=True)
-class ArmPredictions:
-    """Predictions of one arm for a request.
-
-    Attributes:
-        answer: The logged predictions.
-        rows: Rows of the request, in the order of the predictions; None for all rows.
-    """
-
-    answer: ScoredRequest
-    rows: Sequence[int] | None = None
 
 
 @dataclass
@@ -259,7 +247,7 @@ class Endpoint:
         rest = sorted({*range(table.rows)} - {*tried})
 
         async def ask_challenger() -> ArmPredictions:
-            request = RequestTable(part_of(_whole(table), tried), len(tried))
+            request = RequestTable(part_of(whole_columns(table), tried), len(tried))
             logged = part_of(names.columns, tried)
             accept = self.policy.new_categories == "accept"
             answer = await self.trial.ask(
@@ -290,8 +278,8 @@ class Endpoint:
         if flagged:
             self.refused_outliers += len(flagged)
             raise OutlierError(
-                f"row {flagged[0]} is more unlike the training data than {bound:.2%} of usual rows, and its policy refuses "
-                f"such rows; {len(flagged)} of the {rows} rows are"
+                f"row {flagged[0]} is more unlike the training data than {bound:.2%} of usual rows, and the model's "
+                f"policy refuses such rows; {len(flagged)} of the {rows} rows are"
             )
 
     def status(self) -> dict[str, Any]:
@@ -302,12 +290,13 @@ class Endpoint:
         arms = (
             {"champion": 1.0 - share} | ({"challenger": share} if share else {}) | ({"shadow": 1.0} if shadow else {})
         )
+        second = on_trial[0] if on_trial else shadow
         drain = self.drain.state if self.drain is not None else None
         return {
             "name": self.name,
             "version": champion.version.version if champion else None,
-            "champion": _described(champion),
-            "challenger": _described(on_trial[0] if on_trial else shadow),
+            "champion": champion and champion.describe(),
+            "challenger": second and second.describe(),
             "arms": arms,
             "failed_version": self.follower.state.failed_version,
             "registry_reachable": self.follower.state.registry_reachable,
@@ -316,20 +305,3 @@ class Endpoint:
             "drain_error": drain.error if drain else "",
             "set_aside": self.spool.aside,
         }
-
-
-def _whole(table: RequestTable) -> dict[str, Sequence[Any]]:
-    """Return the columns that have a value for each row; the check refuses the others."""
-    return {name: values for name, values in table.columns.items() if len(values) == table.rows}
-
-
-def _described(servable: Servable | None) -> dict[str, Any] | None:
-    if servable is None:
-        return None
-    version = servable.version
-    return {
-        "version": version.version,
-        "run_id": version.run_id,
-        "trained_until": version.trained_until.isoformat(),
-        "since": servable.since,
-    }

@@ -9,8 +9,9 @@ from starlette.requests import ClientDisconnect
 
 from everfit.blocks.errors import DataError, WorkspaceError
 from everfit.infra.serving.access import AccessError
+from everfit.infra.serving.arm_predictions import ArmPredictions
 from everfit.infra.serving.batching import OverloadedError, ScoredRequest, UnpredictableInputError
-from everfit.infra.serving.endpoint import ArmPredictions, NotReadyError, OutlierError
+from everfit.infra.serving.endpoint import NotReadyError, OutlierError
 from everfit.infra.serving.protocol import RequestError
 from everfit.infra.serving.query_attacks import QueryAttackError
 from everfit.infra.serving.servable import Servable

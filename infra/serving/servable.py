@@ -54,6 +54,15 @@ class Servable:
         """Return the inputs of the model."""
         return self.scorer.inputs
 
+    def describe(self) -> dict[str, Any]:
+        """Return the version's facts for `GET /models/{name}`."""
+        return {
+            "version": self.version.version,
+            "run_id": self.version.run_id,
+            "trained_until": self.version.trained_until.isoformat(),
+            "since": self.since,
+        }
+
 
 class ModelCache:
     """Copies of model versions on the local disk, so that a restart needs no registry.

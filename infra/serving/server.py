@@ -111,7 +111,8 @@ def run(
             read_tokens(tokens_file)
         except (OSError, ValueError) as error:
             raise ServingError(
-                f"the token file {str(tokens_file)!r} can't be used: {error}; make one with `everfit token CLIENT >> FILE`"
+                f"the token file {str(tokens_file)!r} can't be used: {error}; "
+                "make one with `everfit token CLIENT >> FILE`"
             ) from error
     by_model = {name: (policies or {}).get(name, ServingPolicy()) for name in models}
     os.environ[MODELS_VARIABLE] = json.dumps(

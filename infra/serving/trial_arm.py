@@ -105,8 +105,3 @@ class TrialArm(SecondaryModel):
             logger.warning("version %s failed on trial: %s", challenger.version.version, type(error).__name__)
             self.failed += table.rows
             return None
-
-
-def part_of(columns: Mapping[str, Sequence[Any]], rows: Sequence[int]) -> dict[str, list[Any]]:
-    """Return some rows of columns."""
-    return {name: [values[row] for row in rows] for name, values in columns.items()}

@@ -184,7 +184,7 @@ def test_two_processes_never_share_a_folder(tmp_path: Path) -> None:
 
     assert first.folder != second.folder
     assert first.id != second.id
-    with pytest.raises(SpoolError, match="belongs to a process that is running"):
+    with pytest.raises(SpoolError, match="a running process has the spool"):
         Spool(first.folder)
     identity = first.id
     first.close()
