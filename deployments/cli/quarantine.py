@@ -113,9 +113,9 @@ def _accept_rows(model: str, reason: str, turn_id: str | None) -> tuple[dict[str
             kind="quarantine",
             verdict="accepted",
             until=now,
-            reasons=(f"{user} accepted {result.released:,} rows of the quarantine; {result.still_bad:,} still fail",),
+            reasons=(f"{user} accepted {result.accepted:,} rows of the quarantine; {result.still_bad:,} still fail",),
             record={"acceptance": result.model_dump(mode="json"), "reason": reason, "turn": turn_id, "by": user},
         )
-    summary = f"{spec.name}: {result.released:,} of {result.rows:,} rows accepted, {result.still_bad:,} still fail"
+    summary = f"{spec.name}: {result.accepted:,} of {result.rows:,} rows accepted, {result.still_bad:,} still fail"
     lines = [summary, *(f"  {failure}" for failure in result.reasons)]
     return {"model": spec.name, "by": user, **result.model_dump(mode="json")}, lines

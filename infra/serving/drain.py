@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from everfit.infra.serving.spool import UNFIT, Segment, Spool, SpoolError
+from everfit.infra.serving.segment import Segment
+from everfit.infra.serving.spool import UNFIT, Spool, SpoolError
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.storage.tables import Table
 

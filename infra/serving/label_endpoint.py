@@ -40,13 +40,13 @@ def read_labels(content: Any, servable: "Servable", now: datetime, client: str) 
     """
     import pandas as pd
 
-    told = content.get("labels") if isinstance(content, dict) else None
-    if not isinstance(told, list) or not told or not all(isinstance(one, dict) for one in told):
+    entries = content.get("labels") if isinstance(content, dict) else None
+    if not isinstance(entries, list) or not entries or not all(isinstance(item, dict) for item in entries):
         raise RequestError('the body must be {"labels": […]}, each an object with `key` and `label`', 422)
     inputs = servable.inputs
     if not inputs.key:
         raise RequestError("this model has no key, so no label can find its prediction; give its spec columns.key", 422)
-    keys = [_key(one.get("key"), row, inputs) for row, one in enumerate(told)]
+    keys = [_key(entry.get("key"), row, inputs) for row, entry in enumerate(entries)]
     columns: dict[str, Any] = {}
     for column in inputs.key:
         values = [key[column.name] for key in keys]
@@ -56,36 +56,36 @@ def read_labels(content: Any, servable: "Servable", now: datetime, client: str) 
             columns[column.name] = pd.to_datetime(pd.Series(times), unit="us", utc=True)
         else:
             columns[column.name] = check_column(strict, values)
-    target = pd.Series([_label(one.get("label"), row, servable) for row, one in enumerate(told)])
-    at = [_time(one.get("label_time"), row, now) for row, one in enumerate(told)]
+    target = pd.Series([_label(entry.get("label"), row, servable) for row, entry in enumerate(entries)])
+    at = [_time(entry.get("label_time"), row, now) for row, entry in enumerate(entries)]
     hashed = row_keys(pd.DataFrame(columns), [column.name for column in inputs.key])
     return labels.label_rows(hashed, target, pd.to_datetime(pd.Series(at), unit="us", utc=True), inputs.task, client)
 
 
-def _key(key_value: Any, row: int, inputs: InputSchema) -> dict[str, Any]:
+def _key(key: Any, row: int, inputs: InputSchema) -> dict[str, Any]:
     names = [column.name for column in inputs.key]
-    if len(names) == 1 and key_value is not None and not isinstance(key_value, dict | list):
-        return {names[0]: key_value}
-    if not isinstance(key_value, dict) or set(key_value) != set(names):
-        raise InputError("key", f"an object with {', '.join(names)}", key_value, row)
-    return key_value
+    if len(names) == 1 and key is not None and not isinstance(key, dict | list):
+        return {names[0]: key}
+    if not isinstance(key, dict) or set(key) != set(names):
+        raise InputError("key", f"an object with {', '.join(names)}", key, row)
+    return key
 
 
-def _label(key_value: Any, row: int, servable: "Servable") -> Any:
+def _label(value: Any, row: int, servable: "Servable") -> Any:
     classes = servable.scorer.classes
     if classes:
-        # A class may be told as it is, or as the log writes it.
+        # Accept a class as it is, or as the log writes it.
         named = {str(known): known for known in classes}
-        if isinstance(key_value, bool) or not isinstance(key_value, str | int) or str(key_value) not in named:
-            raise InputError("label", f"one of the classes {', '.join(named)}", key_value, row)
-        return named[str(key_value)]
-    if isinstance(key_value, bool) or not isinstance(key_value, int | float) or not math.isfinite(key_value):
-        raise InputError("label", "a finite number", key_value, row)
-    return float(key_value)
+        if isinstance(value, bool) or not isinstance(value, str | int) or str(value) not in named:
+            raise InputError("label", f"one of the classes {', '.join(named)}", value, row)
+        return named[str(value)]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InputError("label", "a finite number", value, row)
+    return float(value)
 
 
-def _time(key_value: Any, row: int, now: datetime) -> int:
-    return microseconds(now.isoformat() if key_value is None else key_value, "label_time", row)
+def _time(value: Any, row: int, now: datetime) -> int:
+    return microseconds(now.isoformat() if value is None else value, "label_time", row)
 
 
 def keep_labels(

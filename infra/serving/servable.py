@@ -142,7 +142,7 @@ def load_servable(folder: Path, version: ModelVersion) -> Servable:
 
 
 def _in_one_thread(estimator: Any) -> None:
-    """Turn off the estimator's threads, which cost more than they save for the rows of a few requests."""
+    """Turn off the estimator's threads, because they cost more time than a few rows need."""
     known = estimator.get_params() if hasattr(estimator, "get_params") else {}
     if threaded := {name: 1 for name, value in known.items() if name.split("__")[-1] == "n_jobs" and value is not None}:
         estimator.set_params(**threaded)

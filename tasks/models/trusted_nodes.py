@@ -1,4 +1,4 @@
-"""What a model file may hold: an exact list of classes, by the kind of skops node that holds them.
+"""Allow a model file an exact list of classes, by the kind of skops node that holds them.
 
 skops asks whether a *name* is trusted. A name is not enough: `sklearn.utils._testing.check_output` is subprocess's, and
 a function that skops would call while it loads a model can run any command. So each node of the file is checked before

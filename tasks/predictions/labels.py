@@ -126,10 +126,10 @@ def record_labels(table: Table, rows: pd.DataFrame) -> RecordedLabels:
         corrected=int((both["_new"] & ~added & ~repeated & ~older).sum()),
     )
     # Keep a repeated label with another time, because a label from between the two may still arrive.
-    added = both.loc[both["_new"] & ~(repeated & (both[REVISION] > 0)), _COLUMNS]
-    if len(added):
-        content = hashlib.sha256(pd.util.hash_pandas_object(added, index=False).to_numpy().tobytes()).hexdigest()
-        table.append(added.assign(**{DAY: added[LABEL_TIME].dt.date}), f"labels-{content[:32]}")
+    kept = both.loc[both["_new"] & ~(repeated & (both[REVISION] > 0)), _COLUMNS]
+    if len(kept):
+        content = hashlib.sha256(pd.util.hash_pandas_object(kept, index=False).to_numpy().tobytes()).hexdigest()
+        table.append(kept.assign(**{DAY: kept[LABEL_TIME].dt.date}), f"labels-{content[:32]}")
     return counts
 
 

@@ -233,7 +233,6 @@ class _Rows:
     def values(self) -> list[list[float]]:
         """Return all values of the rows, in their order."""
         return [array.tolist() for array in (self.y, self.weights, self.clusters, *self.scores) if array is not None]
-        return [each.tolist() for each in (self.y, self.weights, self.clusters, *self.scores) if each is not None]
 
     def ordered(self) -> Self:
         """Return the rows in a fixed order, so that their original order affects no draw and no sum."""

@@ -13,7 +13,7 @@ logger = logging.getLogger("everfit.training")
 
 
 class Progress:
-    """Reports one candidate's search, or nothing if no settings are searched.
+    """Reports one candidate's search, and stays silent if no settings are searched.
 
     Args:
         policy: Number of settings to try.

@@ -54,7 +54,7 @@ def test_a_model_that_cannot_be_served_as_it_was_trained_is_not_released(model: 
     assert 50 < served.memory_mb < 5000
 
     # Had another model been trained than was registered, it would be told: by the same program, here in this process.
-    monkeypatch.setattr(serving_check, "_ask", check.check)
+    monkeypatch.setattr(serving_check, "_ask", check.check_version)
     assert record.snapshot is not None
     assert record.split is not None
     data = TrainingData(here.spec, record.snapshot, record.split, settled.window.until, here.workspace)
