@@ -45,12 +45,12 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
     # Measure each evidence area by itself, while Evidently's report for people is drawn in another process.
     report = triage.begin_report(window)
     signals = evidence.measure_signals(window)
-    run_id = triage.open_run(monitored)
+    run_id = triage.open_window_run(monitored)
     signals = triage.keep_report(monitored, report, signals, run_id)
 
     # Make one decision and keep it with its evidence.
     decision, is_new = triage.decide_window(window, signals, run_id)
-    act.announce_window(window, signals, decision, run_id, is_new=is_new)
+    act.notify(window, signals, decision, run_id, is_new=is_new)
 
     # Act on it once, however many monitors come to it. A challenger on trial is checked as well.
     rolled_back = act.roll_back_champion(monitored, decision)

@@ -20,8 +20,14 @@ if TYPE_CHECKING:
     from everfit.tasks.gate.decision import GateDecision
     from everfit.tasks.gate.evidence import Check, Evidence
     from everfit.tasks.ledger.records import Decision, Release, Turn
+    from everfit.tasks.ledger.requests import RequestOutcome
+    from everfit.tasks.monitoring.monitored_model import MonitoredModel
+    from everfit.tasks.monitoring.monitored_window import MonitoredWindow
+    from everfit.tasks.monitoring.signals.own_signals import SignalResult, WindowEvidence
     from everfit.tasks.statistics.own_metrics import own_metric
+    from everfit.tasks.steps.actions import notify
     from everfit.tasks.steps.context import open_context
+    from everfit.tasks.steps.evidence import measure_drift, measure_quality, measure_signals
     from everfit.tasks.steps.gate import apply_gate, check_serving, evaluate, preview_gate
     from everfit.tasks.steps.ingestion import (
         already_trained,
@@ -38,8 +44,11 @@ if TYPE_CHECKING:
     from everfit.tasks.steps.learning import convert, fit, refit, register, try_candidates
     from everfit.tasks.steps.open_turn import OpenTurn
     from everfit.tasks.steps.release import reconcile, roll_back
+    from everfit.tasks.steps.requests import request_turn
     from everfit.tasks.steps.scoring import read_predictions, score
+    from everfit.tasks.steps.triage import decide_window, open_window_run
     from everfit.tasks.steps.turns import open_turn, release_challenger, track
+    from everfit.tasks.steps.window import find_champion, read_window
     from everfit.tasks.training.results import CandidateResult, Fitted
     from everfit.tasks.triage.decision import TriageDecision
     from everfit.tasks.triage.signals import Signals
@@ -68,13 +77,26 @@ _MODULES = {
         "Check",
         "Evidence",
     ),
-    "everfit.tasks.statistics.own_metrics": ("own_metric",),
     "everfit.tasks.ledger.records": (
         "Decision",
         "Release",
         "Turn",
     ),
+    "everfit.tasks.ledger.requests": ("RequestOutcome",),
+    "everfit.tasks.monitoring.monitored_model": ("MonitoredModel",),
+    "everfit.tasks.monitoring.monitored_window": ("MonitoredWindow",),
+    "everfit.tasks.monitoring.signals.own_signals": (
+        "SignalResult",
+        "WindowEvidence",
+    ),
+    "everfit.tasks.statistics.own_metrics": ("own_metric",),
+    "everfit.tasks.steps.actions": ("notify",),
     "everfit.tasks.steps.context": ("open_context",),
+    "everfit.tasks.steps.evidence": (
+        "measure_drift",
+        "measure_quality",
+        "measure_signals",
+    ),
     "everfit.tasks.steps.gate": (
         "apply_gate",
         "check_serving",
@@ -105,14 +127,23 @@ _MODULES = {
         "reconcile",
         "roll_back",
     ),
+    "everfit.tasks.steps.requests": ("request_turn",),
     "everfit.tasks.steps.scoring": (
         "read_predictions",
         "score",
+    ),
+    "everfit.tasks.steps.triage": (
+        "decide_window",
+        "open_window_run",
     ),
     "everfit.tasks.steps.turns": (
         "open_turn",
         "release_challenger",
         "track",
+    ),
+    "everfit.tasks.steps.window": (
+        "find_champion",
+        "read_window",
     ),
     "everfit.tasks.training.results": (
         "CandidateResult",
@@ -137,10 +168,14 @@ __all__ = [
     "Fitted",
     "GateDecision",
     "ModelVersion",
+    "MonitoredModel",
+    "MonitoredWindow",
     "OpenTurn",
     "Record",
     "Release",
+    "RequestOutcome",
     "ScoringResult",
+    "SignalResult",
     "Signals",
     "Snapshot",
     "Split",
@@ -151,25 +186,35 @@ __all__ = [
     "TurnRecord",
     "Validation",
     "Window",
+    "WindowEvidence",
     "already_trained",
     "apply_gate",
     "check_serving",
     "collect_labels",
     "commit",
     "convert",
+    "decide_window",
     "evaluate",
+    "find_champion",
     "fit",
     "ingest",
     "longer_holdout",
+    "measure_drift",
+    "measure_quality",
+    "measure_signals",
+    "notify",
     "open_context",
     "open_turn",
+    "open_window_run",
     "own_metric",
     "preview_gate",
     "read_predictions",
+    "read_window",
     "reconcile",
     "refit",
     "register",
     "release_challenger",
+    "request_turn",
     "roll_back",
     "score",
     "split",

@@ -50,9 +50,7 @@ OVERTAKEN = "RollbackOvertaken"
 
 
 @step("decision", log="announce")
-def announce_window(
-    window: MonitoredWindow, signals: Signals, decision: TriageDecision, run_id: str, *, is_new: bool
-) -> None:
+def notify(window: MonitoredWindow, signals: Signals, decision: TriageDecision, run_id: str, *, is_new: bool) -> None:
     """Show the window as an artifact, and emit the events of a new decision.
 
     Args:
@@ -61,6 +59,12 @@ def announce_window(
         decision: What to do about it.
         run_id: The MLflow run with the evidence.
         is_new: Whether the decision was not made before.
+
+    Raises:
+        ValueError: An event has a name that everfit doesn't document.
+
+    Example:
+        >>> everfit.tasks.notify(window, signals, decision, run_id, is_new=is_new)
     """
     monitored = window.monitored
     name = monitored.context.spec.name

@@ -18,6 +18,7 @@ from everfit.tasks.triage.signals import DriftSignal, OwnSignal, Signals, UserMe
 logger = step_logger("everfit.monitoring")
 
 
+@step("compute", log="evidence")
 def measure_signals(window: MonitoredWindow) -> Signals:
     """Measure every evidence area of a window, then the metrics and signals of the user.
 
@@ -26,6 +27,14 @@ def measure_signals(window: MonitoredWindow) -> Signals:
 
     Returns:
         All evidence. An area that could not be measured says so and why; it never counts as healthy.
+
+    Raises:
+        WorkspaceError: The champion's reference can't be read.
+
+    Example:
+        >>> signals = everfit.tasks.measure_signals(window)
+        >>> signals.model
+        'deliveries'
     """
     monitored = window.monitored
     spec, profile = monitored.context.spec, monitored.reference.profile
@@ -74,6 +83,14 @@ def measure_drift(window: MonitoredWindow) -> DriftSignal:
 
     Returns:
         The evidence area; failed or not_enough if drift could not be measured.
+
+    Raises:
+        WorkspaceError: The champion's reference can't be read.
+
+    Example:
+        >>> drift = everfit.tasks.measure_drift(window)
+        >>> drift.status
+        'measured'
     """
     return _logged(attempt(partial(compare_with_reference, window), DriftSignal))
 
@@ -86,7 +103,15 @@ def measure_quality(window: MonitoredWindow) -> QualitySignal:
         window: The window.
 
     Returns:
-        The evidence area; failed or not_enough if quality could not be measured.
+        The evidence area; failed or not_enough if quality could not be measured. Its value is in the metric's unit.
+
+    Raises:
+        WorkspaceError: The champion's reference can't be read.
+
+    Example:
+        >>> quality = everfit.tasks.measure_quality(window)
+        >>> quality.metric
+        'roc_auc'
     """
     return _logged(attempt(partial(compare_with_holdout, window), QualitySignal))
 

@@ -77,6 +77,8 @@ def transform_rows(turn: OpenTurn, batch: Batch, function: Callable[[pd.DataFram
         >>> def add_rush(rows):
         ...     return rows.assign(rush=rows["sent_at"].dt.hour.between(7, 9))
         >>> batch = everfit.tasks.transform_rows(turn, batch, add_rush)
+        >>> batch.round
+        1
     """
     changed = transform(turn.context.spec, batch, function, turn.context.workspace)
     logger.info("%s rows by %s", f"{changed.read:,}", getattr(function, "__name__", "a function"))
@@ -125,9 +127,6 @@ def commit(turn: OpenTurn, batch: Batch, validation: Validation) -> None:
         turn: The turn.
         batch: As it was validated.
         validation: The findings.
-
-    Returns:
-        None.
 
     Raises:
         ConflictError: Other processes wrote to the dataset all the time.
@@ -236,7 +235,9 @@ def training_data(turn: OpenTurn) -> TrainingData:
 
     Example:
         >>> data = everfit.tasks.training_data(turn)
-        >>> rows = data.training_rows(data.split.training)  # shape (rows, features and the spec's other columns)
+        >>> rows = data.training_rows(data.split.training)  # shape (rows, columns)
+        >>> "late" in rows
+        True
     """
     record = turn.record
     if record.snapshot is None or record.split is None:
@@ -262,7 +263,9 @@ def longer_holdout(turn: OpenTurn, data: TrainingData, evidence: Evidence) -> Tr
         BusyError: Another process has taken the turn over.
 
     Example:
-        >>> data = everfit.tasks.longer_holdout(turn, data, evidence)
+        >>> longer = everfit.tasks.longer_holdout(turn, data, evidence)
+        >>> longer.split.holdout.since < data.split.holdout.since
+        True
     """
     gate = data.spec.gate
     wanted = max(2 * gate.min_rows, 2 * evidence.holdout_rows) - evidence.holdout_rows

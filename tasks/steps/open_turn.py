@@ -33,10 +33,12 @@ class OpenTurn:
         entry: The turn as the ledger had it when it was opened, or has it since it ended.
 
     Example:
-        >>> with everfit.tasks.open_turn("deliveries", reason="only checking") as turn:
+        >>> with everfit.tasks.open_turn("deliveries", reason="only checking", until=UNTIL) as turn:
         ...     batch = everfit.tasks.ingest(turn)
         ...     validation = everfit.tasks.validate(turn, batch)
-        ...     ended = turn.end("Checked", validation.reasons)
+        ...     state = turn.end("Checked", validation.reasons)
+        >>> turn.settled
+        True
     """
 
     def __init__(self, context: Context, entry: Turn) -> None:

@@ -1,4 +1,4 @@
-"""Calls for turns, as Prefect tasks: the ledger says who gets one, and training is started once under the turn's id."""
+"""Requests for turns: the ledger grants one, and training is started once under the turn's id."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -42,11 +42,28 @@ _BY_ITSELF: frozenset[TriggerKind] = frozenset({"event", "code", "drift", "quali
 
 
 @step("decision", log="retrain")
-def request_turn(context: Context, until: datetime, kind: TriggerKind, reason: str, decision_id: str) -> RequestOutcome:
-    """Ask for the turn that an event is about: the one that triage called for, where a decision is behind it.
+def request_turn(
+    context: Context, until: datetime, kind: TriggerKind, reason: str = "", decision_id: str = ""
+) -> RequestOutcome:
+    """Request a turn; the ledger grants it once, if cooldown, budget and triage allow it.
+
+    Args:
+        context: The model, as `open_context` returns it.
+        until: The end of the turn's window.
+        kind: What the turn is requested for, such as `event`, `drift` or `quality`.
+        reason: In words, for whoever reads the history.
+        decision_id: The triage decision behind it, if there is one; its window and reasons count then.
+
+    Returns:
+        The id of the turn, whether the caller is the one to start it, and why or why not.
 
     Raises:
-        EverfitError: there is no such decision about the model.
+        EverfitError: There is no such decision about the model.
+
+    Example:
+        >>> outcome = everfit.tasks.request_turn(context, UNTIL, "event", "new prices")
+        >>> outcome.start
+        False
     """
     if not decision_id:
         return request_for_event(context, until, Trigger(kind=kind, reason=reason))

@@ -70,8 +70,8 @@ def read_predictions(context: Context, since: datetime | None = None, until: dat
 
     Example:
         >>> predictions = everfit.tasks.read_predictions(context, until=UNTIL)
-        >>> predictions["_score"].between(0, 1).all()
-        np.True_
+        >>> bool(predictions["_score"].between(0, 1).all())
+        True
     """
     table = context.workspace.table(context.spec.name, "predictions")
     return table.read(Window(since=since, until=moment(until)), context.spec.columns.event_time or PREDICTED_AT)

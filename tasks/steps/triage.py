@@ -22,11 +22,20 @@ logger = step_logger("everfit.monitoring")
 
 
 @step("network", log="triage")
-def open_run(monitored: MonitoredModel) -> str:
+def open_window_run(monitored: MonitoredModel) -> str:
     """Return the MLflow run of the window; a window that is measured again keeps its run.
 
     Args:
         monitored: The monitored model.
+
+    Returns:
+        The id of the run.
+
+    Raises:
+        MlflowException: MLflow can't be reached.
+
+    Example:
+        >>> run_id = everfit.tasks.open_window_run(monitored)
     """
     context = monitored.context
     window = f"{context.spec.name}-{monitored.until:%Y%m%dT%H%M%S}"
@@ -94,6 +103,15 @@ def decide_window(window: MonitoredWindow, signals: Signals, run_id: str) -> tup
 
     Returns:
         The decision, and whether it is new.
+
+    Raises:
+        LedgerError: Another decision was made about this very evidence.
+
+    Example:
+        >>> run_id = everfit.tasks.open_window_run(monitored)
+        >>> decision, is_new = everfit.tasks.decide_window(window, signals, run_id)
+        >>> is_new
+        True
     """
     monitored = window.monitored
     context, spec = monitored.context, monitored.context.spec

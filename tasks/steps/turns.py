@@ -54,11 +54,11 @@ def open_turn(
         DataError: `until` is in the future.
 
     Example:
-        >>> with everfit.tasks.open_turn("deliveries", reason="only checking") as turn:
+        >>> with everfit.tasks.open_turn("deliveries", reason="only counting", until=UNTIL) as turn:
         ...     batch = everfit.tasks.ingest(turn)
-        ...     state = turn.end("Ingested", f"{batch.new} new rows")
+        ...     state = turn.end("Counted", f"{batch.new} new rows")
         >>> state.name
-        'Ingested'
+        'Counted'
     """
     context = model if isinstance(model, Context) else open_context(model)
     own_flow = runtime.flow_run.flow_name or "a script"
@@ -106,9 +106,6 @@ def track(turn: OpenTurn, data: TrainingData) -> None:
     Args:
         turn: The turn, once the gate has decided.
         data: The training data as it was split last.
-
-    Returns:
-        None.
 
     Raises:
         LedgerError: The turn has no decision yet.

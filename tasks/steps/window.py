@@ -22,8 +22,19 @@ def find_champion(context: Context, until: datetime) -> MonitoredModel | None:
     """Return the champion at a window's end with earlier decisions; None before the first champion.
 
     Args:
-        context: The model's spec and storage.
-        until: The window's end.
+        context: The model, as `open_context` returns it.
+        until: The window's end; whatever came later is unknown.
+
+    Returns:
+        The champion with its reference, its spans and the decisions about earlier windows.
+
+    Raises:
+        LedgerError: An earlier decision can't be read.
+
+    Example:
+        >>> monitored = everfit.tasks.find_champion(context, UNTIL)
+        >>> monitored.champion.version
+        1
     """
     if context.spec.monitoring.report != "never":
         report_process.warm_up()
@@ -62,6 +73,14 @@ def read_window(monitored: MonitoredModel, collected_labels: LabelsSignal | None
 
     Returns:
         The window, from which each evidence area is measured.
+
+    Raises:
+        WorkspaceError: The prediction log can't be read.
+
+    Example:
+        >>> window = everfit.tasks.read_window(monitored)
+        >>> window.live.rows > 0
+        True
     """
     spec = monitored.context.spec
     live = read_live_predictions(
