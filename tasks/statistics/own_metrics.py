@@ -37,7 +37,7 @@ def own_metric(
         A decorator, which returns the function itself.
 
     Example:
-        >>> @own_metric(greater_is_better=False, lowest=0)
+        >>> @everfit.tasks.own_metric(greater_is_better=False, lowest=0)
         ... def cost(y, scores):
         ...     return float(abs(y - scores).sum())
         >>> cost.greater_is_better

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 FEBRUARY = datetime(2024, 2, 1, tzinfo=UTC)
 
 IN_ORDER = (
+    "own_metric",
     "open_context", "score", "collect_labels", "read_predictions", "find_champion", "read_window", "measure_drift",
     "measure_quality", "measure_signals", "open_window_run", "decide_window", "notify", "open_turn", "OpenTurn",
     "-", "ingest", "transform_rows", "validate", "commit", "split", "take_snapshot", "already_trained", "training_data",
