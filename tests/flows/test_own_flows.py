@@ -182,8 +182,8 @@ def test_steps_are_tasks_like_any_other(model: str) -> None:
         with everfit.tasks.open_turn(context, until=plus_hours(2), reason="submitted") as turn:
             named = everfit.tasks.ingest.with_options(name="take it in", retries=1)
             batch = named.submit(turn, wait_for=[repaired])
-            validations = everfit.tasks.validate.map([turn], [batch.result()])
-            assert turn.record.validation == validations[0].result()
+            [validation] = everfit.tasks.validate.map([turn], [batch.result()]).result()
+            assert turn.record.validation == validation
             return turn.end("Composed", repaired.result() or "in order")
 
     assert composed(return_state=True).name == "Composed"
