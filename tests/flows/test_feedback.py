@@ -87,7 +87,7 @@ def test_predictions_and_labels_meet(model: str, workspace: Path) -> None:
     assert _release(here.ledger, "deliveries", {**origin.prediction, **before, "_arm": "challenger"}) is None
     with pytest.raises(DataError, match="has no prediction"):
         trace_prediction("01900000-0000-7000-8000-000000000000", "deliveries", **kept)
-    with pytest.raises(DataError, match="is no prediction's id"):
+    with pytest.raises(DataError, match="is not the id of a prediction"):
         trace_prediction("nonsense", "deliveries", **kept)
 
 
