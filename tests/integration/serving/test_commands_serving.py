@@ -88,7 +88,7 @@ def test_serve_trace_labels_and_score_by_hand(
     assert [json.loads(one[1])["added"] for one in said[5:7]] == [50, 0]
     for (_, out, err), reason in zip(
         said[7:],
-        ["has no prediction", "is no prediction's id", "'flight'", "--shadow", "two words", "token file"],
+        ["has no prediction", "is not the id of a prediction", "'flight'", "--shadow", "two words", "token file"],
         strict=True,
     ):
         assert not out
