@@ -133,7 +133,7 @@ def test_a_spec_with_a_mistake_or_under_another_name_is_told(tmp_path: Path, mon
     first, second = sorted(lint.find_problems())
     assert "broken.yaml" in first
     assert "did you mean 'maturity'?" in first
-    assert "name the file flight-delays.yaml" in second
+    assert "rename the file to flight-delays.yaml" in second
 
 
 def test_a_spec_that_gets_no_deployment_is_refused_before_anything_is_started(
