@@ -35,7 +35,7 @@ class TrackRecord(Record):
     mean_error: FiniteFloat | None = Field(description="Mean distance between estimated and realised values.")
     extra_error: FiniteFloat = Field(description="Root of the mean squared error beyond what the bands explain.")
     trust: FiniteFloat
-    words: str
+    summary: str
 
 
 class EstimatedQuality(Record):
@@ -50,7 +50,7 @@ class EstimatedQuality(Record):
     upper: FiniteFloat
     confidence: FiniteFloat
     trust: FiniteFloat
-    words: str
+    summary: str
 
 
 def track_record(past: Sequence[PastEstimate], *, newest: int = 12) -> TrackRecord:
@@ -65,20 +65,20 @@ def track_record(past: Sequence[PastEstimate], *, newest: int = 12) -> TrackReco
     """
     recent = sorted(past, key=lambda estimate: estimate.until)[-newest:]
     if not recent:
-        words = "no estimate has been compared with labels yet"
-        return TrackRecord(windows=0, mean_error=None, extra_error=0.0, trust=0.5, words=words)
+        summary = "no estimate has been compared with labels yet"
+        return TrackRecord(windows=0, mean_error=None, extra_error=0.0, trust=0.5, summary=summary)
     right = sum(estimate.came_true for estimate in recent)
     trust = (right + 1) / (len(recent) + 2)
     off = fmean(abs(estimate.error) for estimate in recent)
     extra = fmean(estimate.error**2 - estimate.standard_error**2 for estimate in recent)
     count = f"{len(recent)} windows were" if len(recent) > 1 else "one window was"
-    words = f"estimates of the last {count} off by {off:.2g} on average, {right} of {len(recent)} within their band"
+    summary = f"estimates of the last {count} off by {off:.2g} on average, {right} of {len(recent)} within their band"
     return TrackRecord(
         windows=len(recent),
         mean_error=off,
         extra_error=math.sqrt(max(0.0, extra)),
         trust=trust,
-        words=words if trust >= 0.5 else f"{words}; not trusted alone",
+        summary=summary if trust >= 0.5 else f"{summary}; not trusted alone",
     )
 
 
@@ -109,5 +109,5 @@ def estimated(
         upper=value + half,
         confidence=confidence,
         trust=record.trust,
-        words=f"{name} is estimated at {value:.4g} (± {half:.2g}) for {rows:,} rows; {record.words}",
+        summary=f"{name} is estimated at {value:.4g} (± {half:.2g}) for {rows:,} rows; {record.summary}",
     )

@@ -51,7 +51,7 @@ def estimate_signal(
     found = estimator(rest, track_record(past))
     return EstimateSignal(
         status="measured",
-        reason=found.words,
+        reason=found.summary,
         method=found.method,
         metric=found.metric,
         rows=found.rows,

@@ -39,7 +39,7 @@ def test_a_change_of_the_inputs_is_seen_in_the_estimate(name: str, shift: float)
     y, scores = binary(6_000, 1, shift)
     found = estimator.estimate(scores, confidence=0.99)
     truth = metric(name).score(y, scores)
-    assert found.lower - 0.01 <= truth <= found.upper + 0.01, found.words
+    assert found.lower - 0.01 <= truth <= found.upper + 0.01, found.summary
     if shift and name in {"roc_auc", "accuracy"}:
         assert metric(name).gain(found.value, metric(name).score(*binary(6_000, 0))) < -0.05
 
@@ -49,7 +49,7 @@ def test_many_classes(name: str) -> None:
     estimator = ConfidenceEstimator.fit(*classes(6_000, 0), name)
     y, scores = classes(6_000, 1, noise=0.7)
     found = estimator.estimate(scores, confidence=0.99)
-    assert found.lower - 0.015 <= metric(name).score(y, scores) <= found.upper + 0.015, found.words
+    assert found.lower - 0.015 <= metric(name).score(y, scores) <= found.upper + 0.015, found.summary
 
 
 def test_a_change_of_the_concept_is_not_seen_and_costs_the_estimator_its_trust() -> None:
@@ -66,8 +66,8 @@ def test_a_change_of_the_concept_is_not_seen_and_costs_the_estimator_its_trust()
         past.append(PastEstimate(until=moment, estimated=found.value, realised=truth, standard_error=error))
     record = track_record(past)
     assert record.trust == pytest.approx(1 / 8)
-    assert "estimates of the last 6 windows were off by" in record.words
-    assert "not trusted alone" in record.words
+    assert "estimates of the last 6 windows were off by" in record.summary
+    assert "not trusted alone" in record.summary
     distrusted = estimator.estimate(scores, record)
     assert distrusted.lower < truth
     assert distrusted.trust == record.trust
@@ -82,7 +82,7 @@ def test_trust_begins_at_one_half_and_is_earned() -> None:
     good = track_record([estimate(week, 0.005) for week in range(6)])
     assert good.trust == pytest.approx(7 / 8)
     assert good.extra_error == 0
-    assert "not trusted" not in good.words
+    assert "not trusted" not in good.summary
     assert track_record([estimate(0, 0.1)]).trust == pytest.approx(1 / 3)
     # What happened long ago is forgotten.
     assert (
@@ -108,7 +108,7 @@ def test_the_loss_of_a_regression_is_estimated_from_where_it_is_large(name: str)
     found = estimator.estimate(frame, predictions, confidence=0.99)
     truth = metric(name).score(y, predictions)
     before = metric(name).score(*cars(2_500, 0)[1:])
-    assert found.value == pytest.approx(truth, rel=0.15), found.words
+    assert found.value == pytest.approx(truth, rel=0.15), found.summary
     assert found.value > before * 1.2
 
 
