@@ -17,7 +17,7 @@ def fetch(folder: str) -> int:
 
 @flow
 def nightly(model: str, until: datetime | None = None) -> str:
-    """Fetch, train, and say what came of it."""
+    """Fetch, train, and report the result."""
     files = fetch("deliveries")
     trigger = Trigger(kind="schedule", reason=f"nightly, {files} files")
     state = training(model, until, trigger, return_state=True)

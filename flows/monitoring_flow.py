@@ -24,7 +24,7 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
         until: The window's end; nothing that came later is known. By default the time for which the run was scheduled.
 
     Returns:
-        A state named for the decision: `Healthy`, `Watching`, `DataQuarantined`, `RetrainingCalled`, `Retrained`,
+        A state whose name is the decision: `Healthy`, `Watching`, `DataQuarantined`, `RetrainingCalled`, `Retrained`,
         `RetrainingHeldBack`, `RolledBack`, `RollbackOvertaken` (another champion was released meanwhile) or
         `Escalated`; `NothingToWatch` before the first champion; `NotMeasured`, a failure, if a measurement broke. Its
         data is the window as `everfit monitor --json` prints it.

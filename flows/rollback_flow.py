@@ -11,15 +11,15 @@ from everfit.tasks.steps.run_names import run_name
 
 
 @flow(name="rollback", flow_run_name=run_name("rollback"))
-def rollback(model: str, why: str, to: int | None = None, by: str = "unknown") -> State[dict[str, Any]]:
+def rollback(model: str, reason: str, to: int | None = None, by: str = "unknown") -> State[dict[str, Any]]:
     """Make a former version the champion again, once it has been seen to load and answer.
 
-    It doesn't wait for a turn that is running: what that turn decides is not released, for it was decided against
-    another champion.
+    A running turn doesn't delay it. The challenger of that turn is not released, since it was compared with another
+    champion.
 
     Args:
         model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
-        why: The reason, for the history.
+        reason: Why, for the history.
         to: The version to go back to; by default the champion before the present one.
         by: The person or process that decides.
 
@@ -27,5 +27,5 @@ def rollback(model: str, why: str, to: int | None = None, by: str = "unknown") -
         A state named `RolledBack`, whose data is the release.
     """
     context = open_context(model)
-    entry = release_steps.roll_back(context, to=to, reason=why, by=by)
+    entry = release_steps.roll_back(context, to=to, reason=reason, by=by)
     return release_steps.rolled_back(entry)

@@ -1,4 +1,4 @@
-"""Service check: is what the ledger calls the champion really what is served."""
+"""Check that the prediction services answer with the champion of the ledger."""
 
 from typing import Any
 

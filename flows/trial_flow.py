@@ -1,4 +1,4 @@
-"""A look at the challenger that is on trial: go on, release it, or take it back."""
+"""Check the challenger that is on trial: continue, release it, or end the trial."""
 
 from datetime import datetime
 from typing import Any
@@ -14,14 +14,14 @@ from everfit.tasks.steps.run_names import run_name
 
 @flow(name="trial", flow_run_name=run_name("trial"))
 def trial(model: str, until: datetime | None = None) -> State[dict[str, Any]]:
-    """Judge a trial on live traffic by what both arms have answered, and do what that comes to.
+    """Compare both arms of a trial on live traffic, then continue, release the challenger or end the trial.
 
     Args:
         model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
         until: Only data known at this moment counts; by default when the run was due.
 
     Returns:
-        A state named `NoTrial`, `OnTrial` while it goes on, or `Promoted`, `Returned` or `Superseded` when it is over.
+        A state named `NoTrial`, `OnTrial` while it continues, or `Promoted`, `Returned` or `Superseded` at its end.
     """
     context = open_context(model)
     until = moment(until)

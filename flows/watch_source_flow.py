@@ -1,4 +1,4 @@
-"""Watch a source: tell when new data has come, so that a turn can begin."""
+"""Report new data in a source, so that a turn can begin."""
 
 from datetime import datetime
 from typing import Any

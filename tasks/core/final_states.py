@@ -1,7 +1,7 @@
-"""What flows ended with, remembered where they ran.
+"""The data of flows' final states, remembered where they ran.
 
-Where the answer to a run's last change of state is lost, as on a busy server, Prefect asks again; the server then
-gives the state that it has, which lacks what the flow found. Whoever ran the flow in this process is to have it still.
+If the answer to a run's last change of state is lost, as on a busy server, Prefect asks again. The server then returns
+its own copy of the state, which lacks the flow's data. The caller in this process still gets the data from here.
 """
 
 from collections import OrderedDict
@@ -33,5 +33,5 @@ def ended(state: State[Any]) -> State[Any]:
 
 
 def found_by(state: State[Any]) -> Any:
-    """What the flow run of a final state ended with; None if it wasn't run in this process, or long ago."""
+    """Return the data of a flow run's final state; None if it ran elsewhere, or long ago."""
     return _found.get(str(state.state_details.flow_run_id))

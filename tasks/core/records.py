@@ -23,7 +23,7 @@ class Record(BaseModel):
             kept: Plain data, as the ledger has it.
 
         Raises:
-            LedgerError: it lacks something, or has it otherwise. What is decided by it can't be decided, then.
+            LedgerError: A field is missing or has another form, so nothing can be decided by the record.
         """
         try:
             return cls.model_validate(kept, extra="ignore")
@@ -70,7 +70,7 @@ TriggerKind = Annotated[
 class Trigger(Record):
     """Why a turn is run. Two triggers that are equal are one trigger, and give one turn per model and `until`."""
 
-    kind: TriggerKind = Field(default="manual", description="What called for it; a person leaves this as it is.")
+    kind: TriggerKind = Field(default="manual", description="The kind of cause; a person leaves this as it is.")
     reason: str = Field(default="", description="In words, for whoever reads the history.")
     id: str = Field(default="", description="Of the event or triage decision behind it, where there is one.")
 

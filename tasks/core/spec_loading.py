@@ -23,11 +23,11 @@ logger = logging.getLogger("everfit.specs")
 _FOLDER = Path("deployments/models")
 
 _SECRET_KEYS = frozenset({"token", "url"})
-"""What is written at these is never shown: an address may have a password in it."""
+"""The values of these keys are never shown: an address may contain a password."""
 
 
 def file_content(model: str) -> SpecContent | None:
-    """What a spec's file says, for what must start fast and be up without Prefect; None without such a file.
+    """Return the content of a spec's file without importing Prefect; None without such a file.
 
     Args:
         model: As `load_spec` takes it.

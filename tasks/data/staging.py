@@ -46,7 +46,8 @@ class Staging:
 
     def path(self, name: str) -> str:
         """Return the path of a file."""
-        return self.workspace.turn_file(self.model, self.turn_id, f"batch/{name}")
+        folder = f"batch/{self.round}" if self.round else "batch"
+        return self.workspace.turn_file(self.model, self.turn_id, f"{folder}/{name}")
 
     def part(self, number: int) -> str:
         """Return the path of a part of the rows."""

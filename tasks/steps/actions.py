@@ -56,7 +56,7 @@ def notify(window: MonitoredWindow, signals: Signals, decision: TriageDecision, 
     Args:
         window: The window.
         signals: Its evidence.
-        decision: What to do about it.
+        decision: The decision of triage.
         run_id: The MLflow run with the evidence.
         is_new: Whether the decision was not made before.
 
@@ -208,12 +208,12 @@ def monitoring_state(
     rolled_back: bool = False,
     outcomes: Sequence[TurnOutcome] = (),
 ) -> State[dict[str, Any]]:
-    """Return the flow's final state, named for the decision; a broken measurement always makes it a failure.
+    """Return the flow's final state, whose name is the decision; a broken measurement always makes it a failure.
 
     Args:
         monitored: The monitored model.
         signals: The evidence of the window.
-        decision: What to do about it.
+        decision: The decision of triage.
         call: The answer to the request for a turn.
         run_id: The MLflow run with the evidence.
         rolled_back: Whether the champion was rolled back, if that was decided.

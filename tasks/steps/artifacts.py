@@ -1,4 +1,4 @@
-"""What a turn leaves on the page of a run in Prefect."""
+"""The artifact that shows a turn on the page of its run in Prefect."""
 
 from typing import Any
 

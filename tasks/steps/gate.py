@@ -79,7 +79,7 @@ def preview_gate(turn: OpenTurn, evidence: Evidence) -> GateDecision:
         evidence: As `evaluate` returned it.
 
     Returns:
-        What the gate would decide if serving were in order. With `extend_holdout` the hold-out is too short to judge.
+        The decision as if serving were in order. With `extend_holdout` the hold-out is too short to judge.
 
     Raises:
         LedgerError: The turn has ended.
@@ -107,7 +107,7 @@ def check_serving(  # noqa: PLR0917 - in the order of the steps that made them
         turn: The turn.
         data: The training data.
         version: As `register` returned it.
-        fitted: What was registered.
+        fitted: The registered model.
         evidence: As `evaluate` returned it.
         conversion: As `convert` returned it.
 

@@ -254,7 +254,7 @@ def longer_holdout(turn: OpenTurn, data: TrainingData, evidence: Evidence) -> Tr
     Args:
         turn: The turn.
         data: As it was split before.
-        evidence: What was measured on the shorter hold-out.
+        evidence: The measurements on the shorter hold-out.
 
     Returns:
         The same data with a longer hold-out.

@@ -50,7 +50,7 @@ def try_candidate(data: TrainingData, candidate: str, warm: Setting | None = Non
     Args:
         data: The training data.
         candidate: Its name, one of `training.candidates`.
-        warm: A setting to begin with.
+        warm: The setting that is tried first.
 
     Returns:
         The best setting and its score on validation rows, in the unit of the spec's metric; or why there is none.
@@ -157,7 +157,7 @@ def refit(turn: OpenTurn, data: TrainingData, challenger: Fitted, preview: GateD
         preview: As `preview_gate` returned it; what the gate would keep out stays as it is.
 
     Returns:
-        What is to be registered.
+        The model that is to be registered.
 
     Raises:
         ModelError: The candidate can't be fitted on all rows.
@@ -183,7 +183,7 @@ def convert(turn: OpenTurn, data: TrainingData, fitted: Fitted, preview: GateDec
     Args:
         turn: The turn.
         data: The training data.
-        fitted: What is to be registered.
+        fitted: The model that is to be registered.
         preview: As `preview_gate` returned it.
 
     Returns:
@@ -214,7 +214,7 @@ def register(
         turn: The turn.
         data: The training data.
         challenger: As it was evaluated.
-        fitted: What is to be registered: the challenger, or the same fitted again by `refit`.
+        fitted: The model that is to be registered: the challenger, or the result of `refit`.
         conversion: As `convert` returned it.
 
     Returns:

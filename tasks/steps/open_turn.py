@@ -77,7 +77,7 @@ class OpenTurn:
 
     @property
     def record(self) -> TurnRecord:
-        """What its steps have found so far, read from the ledger."""
+        """The results of its steps so far, read from the ledger."""
         return TurnRecord.recall(self.context.ledger.turns.get(self.id).record)
 
     def keep(self, **parts: Any) -> None:

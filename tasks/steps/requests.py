@@ -50,7 +50,7 @@ def request_turn(
     Args:
         context: The model, as `open_context` returns it.
         until: The end of the turn's window.
-        kind: What the turn is requested for, such as `event`, `drift` or `quality`.
+        kind: The kind of the request, such as `event`, `drift` or `quality`.
         reason: In words, for whoever reads the history.
         decision_id: The triage decision behind it, if there is one; its window and reasons count then.
 
@@ -111,16 +111,16 @@ def request_for_event(context: Context, until: datetime, trigger: Trigger) -> Re
 
 
 def _without(turns: Sequence[Turn], turn_id: str) -> tuple[list[Turn], int]:
-    """The other turns, and how often this one has been started."""
+    """Return the other turns, and how often this one has been started."""
     own = next((turn.attempt for turn in turns if turn.id == turn_id), 0)
     return [turn for turn in started_turns(turns) if turn.id != turn_id], own
 
 
 def refuse_event(context: Context, until: datetime, trigger: Trigger) -> RequestOutcome | None:
-    """Ask for the turn of a training run that nobody is behind; none if it may go on.
+    """Return the refusal of a training run that no person has started, or None if it may continue.
 
-    What was granted goes on, and what broke off while it ran may be taken up again by its run; but a turn that has not
-    started for so long that it was given up is asked for anew, since others may have been granted meanwhile.
+    A turn that was granted continues, and its run may resume a turn that broke off. A turn that did not start for so
+    long that it was given up must be requested again, since others may have been granted meanwhile.
     """
     turn_id = trigger.turn_id(context.spec.name, until)
     found = next((turn for turn in context.ledger.turns.observed(context.spec.name) if turn.id == turn_id), None)
@@ -135,7 +135,7 @@ def refuse_event(context: Context, until: datetime, trigger: Trigger) -> Request
 def start_turn(context: Context, answer: RequestOutcome) -> None:
     """Start training for a turn that was granted and has not started: by its id, so that it is started once.
 
-    That it was granted before, and to another who may have been killed since, makes no difference.
+    Another process may have got the grant and been killed since; the turn is started all the same.
 
     Raises:
         EverfitError: the model has no training deployment.
@@ -147,8 +147,8 @@ def start_turn(context: Context, answer: RequestOutcome) -> None:
 def start_training(context: Context, turn_id: str) -> bool:
     """Start the model's training deployment for a turn, where there is one, without waiting for it.
 
-    However often a turn is asked for, one run is started each time that it is reserved: Prefect gives back the run of
-    a key that it knows, also one that is over, so that a turn that broke off needs a key of its own to be run again.
+    One run is started each time that a turn is reserved, however often it is requested. Prefect returns the run of a
+    key that it knows, even one that is over, so a turn that broke off needs a new key to run again.
 
     Args:
         context: The model's.
@@ -169,7 +169,7 @@ def start_training(context: Context, turn_id: str) -> bool:
                 found = client.read_deployment_by_name(deployment)
             except ObjectNotFound:
                 continue
-            # What the deployment calls the model stays: that may be a spec file.
+            # The deployment's own parameter stays: it may be a spec file.
             named = {} if "model" in found.parameters else {"model": model}
             parameters = {**named, "until": turn.window.until, "trigger": turn.trigger.model_dump()}
             run_deployment(deployment, parameters=parameters, timeout=0, idempotency_key=key, as_subflow=False)
@@ -179,14 +179,14 @@ def start_training(context: Context, turn_id: str) -> bool:
 
 
 def final_state(context: Context, answer: RequestOutcome) -> State[dict[str, Any]]:
-    """The final state of a flow that asked for a turn."""
+    """Return the final state of a flow that requested a turn."""
     name = CALLED if answer.start else CALLED_ALREADY if answer.turn_id else HELD_BACK
     data = {"model": context.spec.name, "state": name, "turn_id": answer.turn_id, "reasons": [answer.reason]}
     return ended(Completed(name=name, message=answer.reason[:500], data=data))
 
 
 def _code(context: Context) -> CodeSignal:
-    """What has changed since the champion was trained, or why that isn't known."""
+    """Return the changes since the champion was trained, or why they are not known."""
     release = context.ledger.releases.current(context.spec.name)
     if release is None or release.turn_id is None:
         reason = "there is no champion that a turn of this ledger has trained"

@@ -1,4 +1,4 @@
-"""What flow runs are called in the UI: by the model's name, however the spec was named."""
+"""The names of flow runs in the UI: by the model's name, however the spec was named."""
 
 from collections.abc import Callable
 from pathlib import PurePath
@@ -10,7 +10,7 @@ def run_name(verb: str) -> Callable[[], str]:
     """A name for runs of a flow whose parameter `model` may be a spec file's path.
 
     Args:
-        verb: What the flow does to the model, such as `train`.
+        verb: The action of the flow, such as `train`.
     """
 
     def name() -> str:

@@ -42,7 +42,7 @@ def open_turn(
     Args:
         model: A spec file, the name of a spec in `deployments/models`, of a stored Model Spec block, or a `Context`.
         reason: Why the turn is run, for whoever reads the history. With `until` it names the turn.
-        until: Whatever came later is unknown to the turn; by default when the flow run was due, or now.
+        until: The turn doesn't know data of later event time; by default when the flow run was due, or now.
         trigger: In place of `reason`: what called for the turn, if that wasn't a person.
 
     Yields:

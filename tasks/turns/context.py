@@ -1,4 +1,4 @@
-"""What every step needs: the model's spec, and the places that the settings name."""
+"""The context that every step needs: the model's spec, and the places that the settings name."""
 
 from dataclasses import dataclass
 from functools import cached_property

@@ -89,7 +89,7 @@ def _challenger(record: Content) -> Content | None:
 
 
 def _holdout(evidence: Content) -> Content:
-    """What was measured on it, of whom; and what the gate knows beside."""
+    """Return the measurements on the hold-out, and the other evidence of the gate."""
     measured = ("metric", "greater_is_better", "challenger", "champion", "dummy", "comparison", "dummy_comparison")
     checked = ("slices", "fairness", "calibration", "robustness", "business_value", "serving", "conversion")
     return {

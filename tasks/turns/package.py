@@ -21,7 +21,7 @@ FILES = ("spec.json", "turn.json", "evidence.json", "environment.json")
 
 
 class Package(Record):
-    """What a turn left to make its model again from.
+    """The files from which a turn's model can be made again.
 
     The snapshot's rows stay where they are: they are named by the dataset's version and a digest of their content.
     """

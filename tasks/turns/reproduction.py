@@ -39,7 +39,7 @@ class Reproduction(Record):
     metrics: Sameness
     predictions: Sameness
     differences: tuple[str, ...] = ()
-    versions: dict[str, str] = Field(default_factory=dict, description="What runs otherwise than it did then.")
+    versions: dict[str, str] = Field(default_factory=dict, description="Changed versions of code and packages.")
 
     @property
     def identical(self) -> bool:
@@ -133,7 +133,7 @@ def _metric_differences(
 
 
 def _version_differences(package: Package) -> dict[str, str]:
-    """What runs otherwise than it did then: `now, then` by name."""
+    """Return the changed versions of code and packages: `now, then` by name."""
     then, now = package.environment, package_versions()
     versions = {
         name: f"{now.get(name, 'not installed')}, then {version}"

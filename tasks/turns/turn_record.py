@@ -47,14 +47,16 @@ class TurnRecord(Record):
     split: Split | None = None
     trials: tuple[CandidateResult, ...] = ()
     fitted: Fitted | None = Field(default=None, description="The challenger as it was judged.")
-    refitted: Fitted | None = Field(default=None, description="What was registered; fitted again if it passed.")
+    refitted: Fitted | None = Field(
+        default=None, description="The registered model; fitted again if the challenger passed."
+    )
     evidence: Evidence | None = None
     decision: GateDecision | None = None
     version: ModelVersion | None = Field(default=None, description="The challenger in the registry.")
 
     @classmethod
     def readable(cls, kept: Mapping[str, Any]) -> Self:
-        """What can yet be read of a record of long ago, to be shown: a part that can't be is None.
+        """Read the parts of an old record that can still be read, to show them; other parts are None.
 
         To decide by a record use `recall`: there a part that can't be read is an error, and not a part that isn't.
 
@@ -75,7 +77,7 @@ class TurnRecord(Record):
 def state_of(decision: GateDecision) -> str:
     """The name of the final state that a decision leads to.
 
-    What was learned from a feature that knows the label says nothing of the challenger: the data is refused.
+    A feature that contains the label says nothing about the challenger, so the data is rejected.
     """
     if any(check.name == "leaks" and check.value for check in decision.failed):
         return DATA_REJECTED

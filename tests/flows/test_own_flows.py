@@ -18,6 +18,7 @@ import everfit.tasks
 from everfit.blocks.errors import DataError, LedgerError
 from everfit.tasks import OpenTurn
 from everfit.tasks.monitoring.triage_history import past_turn
+from everfit.tasks.steps.step import step, step_logger
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -198,3 +199,26 @@ def test_a_turn_is_small_to_send(model: str) -> None:
         assert everfit.tasks.validate(received, received.record.batch).passed
         assert turn.record.validation is not None
         turn.end("Sent")
+
+
+def test_a_step_that_loses_its_connection_is_tried_again_and_another_mistake_is_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tries: list[str] = []
+    logger = step_logger("everfit.training")
+
+    @step("network", log="fetch")
+    def fetch(error: Exception) -> str:
+        tries.append("fetch")
+        if len(tries) < 3:
+            raise error
+        logger.info("after %d tries", len(tries))
+        return "there"
+
+    with caplog.at_level("INFO", logger="everfit.training"):
+        assert fetch.with_options(retry_delay_seconds=0)(ConnectionResetError("gone")) == "there"
+    assert "fetch     after 3 tries" in caplog.messages
+    tries.clear()
+    with pytest.raises(DataError):
+        fetch.with_options(retry_delay_seconds=0)(DataError("no column"))
+    assert tries == ["fetch"]

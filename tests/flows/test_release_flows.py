@@ -55,7 +55,7 @@ def spec(workspace: Path, mlflow_uri: str, prefect_server: None) -> str:
 
 def test_a_rollback_ends_as_rolled_back_and_is_in_the_ledger(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_registry, "probe", lambda *_: None)  # There is no model behind these versions.
-    state: Any = rollback(spec, why="complaints", by="ann", return_state=True)
+    state: Any = rollback(spec, reason="complaints", by="ann", return_state=True)
 
     assert (state.name, state.type.value) == ("RolledBack", "COMPLETED")
     entry = Ledger.open(Settings()).releases.of("flights")[-1]
@@ -65,7 +65,7 @@ def test_a_rollback_ends_as_rolled_back_and_is_in_the_ledger(spec: str, monkeypa
 
 
 def test_a_rollback_to_what_does_not_load_fails_and_changes_nothing(spec: str) -> None:
-    state: Any = rollback(spec, why="complaints", return_state=True)
+    state: Any = rollback(spec, reason="complaints", return_state=True)
 
     assert state.is_failed()
     assert "can't be loaded" in state.message

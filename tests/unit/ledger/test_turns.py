@@ -147,3 +147,27 @@ def test_the_newest_turns_are_listed_oldest_first(ledger: Ledger) -> None:
 
     assert [turn.trigger.reason for turn in ledger.turns.of("flights", limit=2)] == ["2", "3"]
     assert ledger.turns.models() == ["flights"]
+
+
+def test_a_running_turn_keeps_its_record_part_by_part_until_it_ends_or_is_run_again(ledger: Ledger) -> None:
+    first = ledger.turns.begin("flights", Trigger(), MARCH)
+    ledger.turns.keep(first, {"own_flow": "nightly"})
+    ledger.turns.keep(first, {"split": 1})
+    ledger.turns.keep(first, {"split": 2})
+    assert ledger.turns.get(first.id).record == {"own_flow": "nightly", "split": 2}
+    assert ledger.turns.fail(first, "it broke off").record == {"own_flow": "nightly", "split": 2}
+
+    again = ledger.turns.begin("flights", Trigger(), MARCH)
+    assert again.record == {}
+    ledger.turns.keep(again, {"split": 3})
+    assert ledger.turns.finish(again, state="Promoted").record == {"split": 3}
+    with pytest.raises(LedgerError, match="nothing can be added to its record"):
+        ledger.turns.keep(again, {"split": 4})
+
+
+def test_a_process_that_has_lost_a_turn_adds_nothing_to_its_record(ledger: Ledger) -> None:
+    with ledger.turns.take("flights", Trigger(), MARCH) as turn:
+        lost = turn.model_copy(update={"fence": (turn.fence or 0) - 1})
+        with pytest.raises(BusyError):
+            ledger.turns.keep(lost, {"split": 1})
+        assert ledger.turns.get(turn.id).record == {}
