@@ -18,7 +18,7 @@ from everfit.tasks.ledger import Ledger
 from everfit.tasks.ledger.leases import Leases
 from everfit.tasks.monitoring.champion_at import ROLLBACK, ChampionAt
 from everfit.tasks.monitoring.monitored_model import MonitoredModel
-from everfit.tasks.registry import model_registry
+from everfit.tasks.registry import model_files, model_registry
 from everfit.tasks.registry.mlflow_client import tracking_client
 from everfit.tasks.release import release as releasing
 from everfit.tasks.release.release import release
@@ -54,7 +54,7 @@ def spec(workspace: Path, mlflow_uri: str, prefect_server: None) -> str:
 
 
 def test_a_rollback_ends_as_rolled_back_and_is_in_the_ledger(spec: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_registry, "probe", lambda *_: None)  # There is no model behind these versions.
+    monkeypatch.setattr(model_files, "probe", lambda *_: None)  # There is no model behind these versions.
     state: Any = rollback(spec, reason="complaints", by="ann", return_state=True)
 
     assert (state.name, state.type.value) == ("RolledBack", "COMPLETED")
@@ -117,7 +117,7 @@ def noted() -> list[tuple[str, Any, Any]]:
 
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_registry, "probe", lambda *_: None)  # There is no model behind these versions.
+    monkeypatch.setattr(model_files, "probe", lambda *_: None)  # There is no model behind these versions.
 
 
 @pytest.mark.usefixtures("loads")
