@@ -61,7 +61,7 @@ def test_what_the_gate_promotes_is_on_trial_until_a_look_or_a_person_ends_it(
     assert "step 1 of 3, 5 % of the keys" in shown.stdout
     told = json.loads(command("--stop", "--by", "ann", "--reason", "holidays", "--json").stdout)
     assert (told["state"], told["reasons"]) == ("Returned", ["Returned by ann: holidays"])
-    assert command().stdout.startswith("No version of deliveries is on trial; `everfit history` shows")
+    assert command().stdout.startswith("deliveries: no traffic trial is running; `everfit history` shows")
     assert model_registry.challenger(here.mlflow, "deliveries") is None
     kinds = [(one.kind, one.verdict) for one in here.ledger.story(second["turn_id"]).decisions]
     assert kinds == [("gate", "promote"), *[("trial", verdict) for verdict in ("start", "wait", "wait", "return")]]

@@ -34,7 +34,7 @@ def ledger(workspace: Path, flights_registry: Any, monkeypatch: pytest.MonkeyPat
     release(found, client, "flights", 1, expected_previous=None, reason="first", actor="gate")
     release(found, client, "flights", 2, expected_previous=1, reason="better", actor="gate")
     for model in ("flights", "parcels"):
-        with found.take_turn(model, Trigger(), Window(until="2013-03-01T00:00:00Z")) as turn:
+        with found.turns.take(model, Trigger(), Window(until="2013-03-01T00:00:00Z")) as turn:
             found.turns.finish(turn, state="ChampionKept", verdict="keep", reasons=["Kept champion 2: no gain"])
     return found
 
