@@ -103,7 +103,7 @@ class Metric:
         if not ((labels >= 0) & (labels < classes) & (labels == np.floor(labels))).all():
             raise DataError(f"labels {_labels(labels)} are not class indexes below {classes}; encode them first")
         if self.name not in _ONLY_RANKS and (outside := checked[(checked < 0) | (checked > 1)]).size:
-            raise DataError(f"{float(outside[0])!r} among the scores is no probability; {self.name} needs [0, 1]")
+            raise DataError(f"{float(outside[0])!r} among the scores is not a probability; {self.name} needs [0, 1]")
         if checked.ndim == 2 and np.abs(checked.sum(axis=1) - 1).max() > 1e-4:
             raise DataError(f"probabilities of the classes don't add up to 1, which {self.name} needs")
         return labels, checked
