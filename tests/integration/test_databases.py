@@ -36,9 +36,9 @@ def test_a_server_without_what_prefect_needs_is_refused_before_anything_is_made(
 @pytest.mark.parametrize(
     ("url", "told"),
     [
-        ("mysql://me:planted-5f0e7c@localhost/x", "it must be PostgreSQL's"),
+        ("mysql://me:planted-5f0e7c@localhost/x", "set one of PostgreSQL"),
         ("postgresql://me:planted-5f0e7c@127.0.0.1:1/x", "the database can't be used"),
-        ("planted-5f0e7c", "EVERFIT_DB_URL is no URL"),
+        ("planted-5f0e7c", "EVERFIT_DB_URL is not a URL"),
     ],
 )
 def test_a_url_that_cant_be_used_is_told_without_its_password(tmp_path: Path, url: str, told: str) -> None:

@@ -49,7 +49,14 @@ def test_a_mistake_is_one_line_and_changes_nothing(ledger: Ledger):
     who = ["--by", "ann", "--reason", "so"]
     mistakes = {
         "has no version 9; it has 1, 2, 3, 4": ["rollback", "flights.yaml", "--to", "9", "--reason", "x"],
-        "version 2 is the champion of 'flights' already": ["rollback", "flights.yaml", "--to", "2", "--reason", "x"],
+        "version 2 is the champion of 'flights' since release 2": [
+            "rollback",
+            "flights.yaml",
+            "--to",
+            "2",
+            "--reason",
+            "x",
+        ],
         "everfit loads only 'skops'": ["rollback", "flights.yaml", "--to", "4", "--reason", "x"],
         "the reason is empty": ["rollback", "flights.yaml", "--reason", " "],
         "'nowhere'": ["rollback", "nowhere", "--reason", "x"],
@@ -57,7 +64,7 @@ def test_a_mistake_is_one_line_and_changes_nothing(ledger: Ledger):
         "waits for no approval (ChampionKept: Kept champion 2": ["approve", "flights.yaml", mine, *who],
         "is of the model 'parcels' and not of 'flights'": ["decline", "flights.yaml", others, *who],
         "there is no turn 'x'": ["explain", "x"],
-        "gate.min_gain: 1.0 is as wide as roc_auc itself": ["train", "greedy.yaml", "--until", "2013-03-01"],
+        "gate.min_gain: 1.0 is as wide as the range of roc_auc": ["train", "greedy.yaml", "--until", "2013-03-01"],
     }
     Path("greedy.yaml").write_text(SPEC + "gate: {min_gain: 1}\n")
     before = left(ledger)
@@ -125,7 +132,7 @@ def test_a_champion_can_be_gone_back_from_while_the_configured_server_is_down(
     )
 
     assert (back[0], json.loads(back[1])["version"]) == (0, 1), back
-    assert "specs are taken from files, and it is told of nothing" in back[2]
+    assert "specs are read from files, and the server is not notified" in back[2]
     assert back[2].count("\n") == 1
     assert "no version of 'flights' is on trial" in none[2]
     assert unknown[0] == 2

@@ -81,9 +81,9 @@ def test_serve_trace_labels_and_score_by_hand(
     assert origin["label"] is None
     labelled = json.loads(said[1][1])
     assert (labelled["recorded"]["added"], labelled["unmatched"]) == (2, 1)
-    assert "0 new labels, 0 corrected, 2 known already" in said[2][1]
+    assert "0 new labels, 0 corrected, 2 already known" in said[2][1]
     assert json.loads(said[3][1])["label"]["label"] == "1"
-    for expected in ("delays version 1", "release", "first", "came true"):
+    for expected in ("delays version 1", "release", "first", "label"):
         assert expected in said[4][1]
     assert [json.loads(one[1])["added"] for one in said[5:7]] == [50, 0]
     for (_, out, err), reason in zip(
