@@ -82,7 +82,7 @@ types:
 	$(BIN)/mypy --strict -p everfit
 
 contracts:
-	$(BIN)/lint-imports --no-logo
+	PYTHONPATH=build/types $(BIN)/lint-imports --no-logo
 
 site: ## Build the documents into build/site, without network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet

@@ -131,4 +131,4 @@ def test_a_row_is_forgotten_on_request(model: str):
     assert done["rows"]["dataset"] == 1
     assert "The deletion is on record" in run("forget", model, "--key", "id=3")
     assert "sales: 2 open rows" in run("quarantine", model)
-    run("forget", model, "--key", "shop=north", fails="'shop' is no column of the key")
+    run("forget", model, "--key", "shop=north", fails="'shop' is not a column of the key")

@@ -13,7 +13,6 @@ FACADES = ("flows", "deployments/cli", "tasks/steps")
 
 SAME_MEANING = {
     "final_state": "the final state of the flow whose steps the module has",
-    "fit_on": "the same fit in another process",
     "main": "the entry point of a process",
     "measure": "the evidence of the gate check that the module is about",
     "reconcile": "the repair of an interrupted release, which the repair of everything that waits begins with",

@@ -25,7 +25,7 @@ POINTS = [
     "everfit.tasks.ledger.turns:Turns.keep",
     "everfit.tasks.data.validate:validate",
     "everfit.tasks.storage.tables:Table.append",
-    "everfit.tasks.data.commit:accept",
+    "everfit.tasks.data.commit:commit_batch",
     "everfit.tasks.data.commit:take_snapshot",
     "everfit.tasks.training.train:try_candidate",
     "everfit.tasks.training.train:fit_on",

@@ -176,7 +176,7 @@ def test_a_label_counts_only_once_it_is_known_and_mature(model: str, workspace: 
     ("change", "error", "words"),
     [
         ({"columns": SPEC["columns"] | {"target": "delayed"}}, SourceError, "has no column 'delayed'"),
-        ({"source": {"kind": "files", "path": "nowhere/*.csv"}}, SourceError, "there is no such file"),
+        ({"source": {"kind": "files", "path": "nowhere/*.csv"}}, SourceError, "matches no file"),
         ({"training": {"holdouts": "14d"}}, EverfitError, "training.holdouts: there is no such key; did you mean"),
         ({"training": {"holdout": "30d", "window": "20d"}}, EverfitError, "make it shorter than the window"),
         ({"training": {"candidates": ["ridge"]}}, EverfitError, "'ridge' can't be used for a binary model"),

@@ -109,7 +109,7 @@ def test_a_turn_that_was_killed_goes_on_without_the_row(story: Story):
 
 
 def test_what_names_no_key_is_refused_and_a_running_turn_is_not_disturbed(story: Story):
-    with pytest.raises(SpecError, match=r"'shop' is no column of the key, which is id; write --key COLUMN=VALUE"):
+    with pytest.raises(SpecError, match=r"'shop' is not a column of the key, which is id; write --key COLUMN=VALUE"):
         delete_key(story.context, ["shop=north"], NOW, "ann")
     with story.context.ledger.leases.hold("sales"), pytest.raises(BusyError, match="is busy"):
         delete_key(story.context, ["3"], NOW, "ann")

@@ -203,7 +203,7 @@ def test_text_that_is_not_utf_8_is_read_by_the_encoding_that_is_told(folder: Pat
     rows = pd.DataFrame({"x": range(300), "town": ["Köln", "Zürich", "Málaga"] * 100, "y": [0, 1] * 150})
     rows.to_csv(folder / "towns.csv", index=False, encoding="latin-1")
 
-    with pytest.raises(SourceError, match="is not utf-8"):
+    with pytest.raises(SourceError, match="is not encoded in utf-8"):
         init("towns.csv", "y")
     made = init("towns.csv", "y", file_options={"encoding": "latin-1"})
 
