@@ -140,7 +140,7 @@ def test_rows_without_times_have_no_course_of_time_and_the_card_tells_how_they_w
     assert "over_time.png" not in png_plots(report, judged)
     card = model_card(Report.model_validate_json(report.canonical_json()), DECISION, "t")
     assert "trained on: the random 75% of the rows known at 2024-03-01 00:00 that were not held out" in card
-    assert "judged on: the drawn 25% of the rows known at 2024-03-01 00:00 that were kept out" in card
+    assert "judged on: the random 25% of the rows known at 2024-03-01 00:00 that were held out" in card
     assert "nothing shows how its quality changes over time" in card
 
 
