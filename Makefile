@@ -94,8 +94,9 @@ fmt: $(INSTALLED) ## Format the code and fix what lint can fix
 bench: $(INSTALLED) ## Measure: what the loop costs over the bare library calls, and where the time goes
 	@set -e; for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python "$$bench"; done
 
-docs: $(INSTALLED) ## Write docs/spec.md from what the classes in blocks/ say of their keys
+docs: $(INSTALLED) ## Write docs/spec.md and the tables of verdicts and evidence areas from their declarations
 	PYTHONPATH=tests $(BIN)/python -m support.spec_document
+	PYTHONPATH=tests $(BIN)/python -m support.declared_tables
 
 release-notes: $(INSTALLED) ## Print what CHANGELOG.md says of the version in pyproject.toml
 	@PYTHONPATH=tests $(BIN)/python -m support.release_notes

@@ -1,4 +1,4 @@
-"""The rows of the turns table: find, insert, resume and read them."""
+"""The rows of the turns table: find, insert, resume, change and read them."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, RowMapping, func, insert, select, update
 from everfit.blocks.errors import LedgerError
 from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger.leases import check_fence
-from everfit.tasks.ledger.records import AWAITING_APPROVAL, ON_TRIAL, RUNNING, Turn
+from everfit.tasks.ledger.records import AWAITING_APPROVAL, FAILED, ON_TRIAL, RUNNING, Turn
 from everfit.tasks.ledger.schema import turns
 
 
@@ -74,6 +74,61 @@ def resume_turn(connection: Connection, turn_id: str, now: datetime, **begun: An
     """
     change = {"state": RUNNING, "error": None, "finished_at": None, "started_at": now, "record": {}, **begun}
     connection.execute(update(turns).where(turns.c.id == turn_id).values(**change))
+
+
+def begin_turn(  # noqa: PLR0917 - the transaction and the turn
+    connection: Connection, model: str, trigger: Trigger, window: Window, now: datetime, fence: int | None, **begun: Any
+) -> Turn:
+    """Insert the row of a turn, mark an unfinished one as running again, or return a settled one unchanged.
+
+    Args:
+        connection: A write transaction of the model.
+        model: Name of the model.
+        trigger: Why the turn is run.
+        window: The span of event time that the turn covers.
+        now: The ledger's time.
+        fence: Token of the turn's lease; None without a lease, which resumes only a failed turn.
+        **begun: Its spec digest and code version.
+    """
+    turn_id = trigger.turn_id(model, window.until)
+    earlier = find_turn(connection, turn_id)
+    if earlier is None:
+        insert_turn(connection, model, trigger, window, now, attempt=1, fence=fence, **begun)
+    elif earlier.settled:
+        return earlier
+    elif fence is not None or earlier.state == FAILED:
+        again = {"attempt": earlier.attempt + 1, "since": window.since, "fence": fence}
+        resume_turn(connection, turn_id, now, **again, **begun)
+    return turn_in(connection, turn_id)
+
+
+def keep_parts(connection: Connection, turn: Turn, parts: Mapping[str, Any]) -> None:
+    """Add parts to the record of a running turn.
+
+    Raises:
+        BusyError: Another process has taken the turn over.
+        LedgerError: The turn is settled.
+    """
+    present = turn_in(connection, turn.id)
+    if present.settled:
+        raise LedgerError(f"turn {turn.id!r} ended as {present.state!r}, so nothing can be added to its record")
+    check_turn_fence(connection, turn)
+    connection.execute(update(turns).where(turns.c.id == turn.id).values(record={**present.record, **parts}))
+
+
+def fail_turn(connection: Connection, turn: Turn, error: str, now: datetime) -> Turn:
+    """Mark the row of a turn as failed.
+
+    Raises:
+        BusyError: Another process has taken the turn over.
+        LedgerError: The turn is settled.
+    """
+    if turn_in(connection, turn.id).settled:
+        raise LedgerError(f"turn {turn.id!r} is settled and can no longer fail ({error})")
+    check_turn_fence(connection, turn)
+    change = {"state": FAILED, "error": error.replace("\x00", "\ufffd"), "finished_at": now}
+    connection.execute(update(turns).where(turns.c.id == turn.id).values(**change))
+    return turn_in(connection, turn.id)
 
 
 def settle_turn(connection: Connection, turn: Turn, change: Mapping[str, Any]) -> Turn:

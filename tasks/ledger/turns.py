@@ -1,18 +1,16 @@
 """Turns: each trigger runs one turn once."""
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from time import monotonic, sleep
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from everfit.blocks.errors import EverfitError, LedgerError
 from everfit.tasks.core.records import Record, Trigger, Window
-from everfit.tasks.ledger.leases import SPAN, HeldLease, LeaseHeldError, Leases, check_fence, pauses
+from everfit.tasks.ledger.leases import SPAN, HeldLease, Leases, check_fence
 from everfit.tasks.ledger.process_identity import this_process
 from everfit.tasks.ledger.records import FAILED, RUNNING, Turn
 from everfit.tasks.ledger.requests import (
@@ -25,17 +23,16 @@ from everfit.tasks.ledger.requests import (
 )
 from everfit.tasks.ledger.schema import turns
 from everfit.tasks.ledger.store import Store
+from everfit.tasks.ledger.turn_lease import take_unless_settled
 from everfit.tasks.ledger.turn_rows import (
-    check_turn_fence,
+    begin_turn,
+    fail_turn,
     find_turn,
-    insert_turn,
-    resume_turn,
+    keep_parts,
     settle_turn,
     turn_in,
     turn_of,
 )
-
-logger = logging.getLogger("everfit.ledger")
 
 
 class Turns:
@@ -85,23 +82,27 @@ class Turns:
             BusyError: Another turn of the model is running.
         """
         turn_id = trigger.turn_id(model, window.until)
-        begin = {"spec_digest": spec_digest, "code_version": code_version}
-        give_up = monotonic() + wait.total_seconds()
-        for pause in pauses():
-            turn = self.find(turn_id)
-            if turn is not None and turn.settled:
-                yield turn
-                return
-            try:
-                taken = self._leases.take(model, "turn", this_process(holder), turn_id, span)
-            except LeaseHeldError as busy:
-                if busy.lease.turn_id != turn_id or monotonic() >= give_up:
-                    raise
-                sleep(pause)
-                continue
-            with HeldLease(self._leases, taken, span) as lease:
-                yield from self._run(self.begin(model, trigger, window, lease=lease, **begin))
+        outcome = take_unless_settled(
+            self._leases,
+            model,
+            "turn",
+            turn_id,
+            holder=this_process(holder),
+            wait=wait,
+            span=span,
+            longest_pause=0.5,
+            settled=lambda _: self._settled(turn_id),
+        )
+        if isinstance(outcome, Turn):
+            yield outcome
             return
+        with HeldLease(self._leases, outcome, span) as lease:
+            begun = {"spec_digest": spec_digest, "code_version": code_version}
+            yield from self._run(self.begin(model, trigger, window, lease=lease, **begun))
+
+    def _settled(self, turn_id: str) -> Turn | None:
+        turn = self.find(turn_id)
+        return turn if turn is not None and turn.settled else None
 
     def _run(self, turn: Turn) -> Iterator[Turn]:
         try:
@@ -132,20 +133,11 @@ class Turns:
         Raises:
             BusyError: The lease is no longer held.
         """
-        turn_id = trigger.turn_id(model, window.until)
         with self._store.write(model) as connection:
             if lease is not None:
                 check_fence(connection, model, "turn", lease.token)
-            now = self._store.now(connection)
-            earlier = find_turn(connection, turn_id)
             begun = {"spec_digest": spec_digest, "code_version": code_version, "fence": lease.token if lease else None}
-            if earlier is None:
-                insert_turn(connection, model, trigger, window, now, attempt=1, **begun)
-            elif earlier.settled:
-                return earlier
-            elif lease is not None or earlier.state == FAILED:
-                resume_turn(connection, turn_id, now, attempt=earlier.attempt + 1, since=window.since, **begun)
-            return turn_in(connection, turn_id)
+            return begin_turn(connection, model, trigger, window, self._store.now(connection), **begun)
 
     def keep(self, turn: Turn, parts: Mapping[str, Any]) -> None:
         """Add parts to the record of a running turn; a new part replaces an earlier one of its name.
@@ -159,12 +151,7 @@ class Turns:
             LedgerError: The turn is settled.
         """
         with self._store.write(turn.model) as connection:
-            present = turn_in(connection, turn.id)
-            if present.settled:
-                raise LedgerError(f"turn {turn.id!r} ended as {present.state!r}, so nothing can be added to its record")
-            check_turn_fence(connection, turn)
-            record = {**present.record, **parts}
-            connection.execute(update(turns).where(turns.c.id == turn.id).values(record=record))
+            keep_parts(connection, turn, parts)
 
     def finish(
         self,
@@ -211,13 +198,7 @@ class Turns:
             LedgerError: The turn is settled.
         """
         with self._store.write(turn.model) as connection:
-            if turn_in(connection, turn.id).settled:
-                raise LedgerError(f"turn {turn.id!r} is settled and can no longer fail ({error})")
-            check_turn_fence(connection, turn)
-            now = self._store.now(connection)
-            change = {"state": FAILED, "error": error.replace("\x00", "\ufffd"), "finished_at": now}
-            connection.execute(update(turns).where(turns.c.id == turn.id).values(**change))
-            return turn_in(connection, turn.id)
+            return fail_turn(connection, turn, error, self._store.now(connection))
 
     def get(self, turn_id: str) -> Turn:
         """Return the turn of that id.
@@ -293,29 +274,27 @@ class Turns:
             BusyError: Another turn of the model is running or starting.
             LedgerError: The turn failed in the process that this call waited for.
         """
-        give_up, waited_for = monotonic() + wait.total_seconds(), ""
         failed_before = failed_attempt(self.find(turn_id))
 
-        def ended() -> Turn | None:
-            return settled_elsewhere(self.find(turn_id), failed_before, waited_for)
+        def settled(runner: str) -> Turn | None:
+            return settled_elsewhere(self.find(turn_id), failed_before, runner)
 
-        for pause in pauses(longest=3.0):
-            if turn := ended():
-                yield turn
-                return
-            try:
-                taken = self._leases.take(model, "start", this_process(), turn_id, span)
-            except LeaseHeldError as busy:
-                if busy.lease.turn_id != turn_id or monotonic() >= give_up:
-                    raise
-                if not waited_for:
-                    logger.info("waiting for %s, which runs turn %s", busy.lease.holder, turn_id)
-                waited_for = busy.lease.holder or "another process"
-                sleep(pause)
-                continue
-            with HeldLease(self._leases, taken, span):
-                yield ended()  # it may have ended just before the lease was taken
+        outcome = take_unless_settled(
+            self._leases,
+            model,
+            "start",
+            turn_id,
+            holder=this_process(),
+            wait=wait,
+            span=span,
+            longest_pause=3.0,
+            settled=settled,
+        )
+        if isinstance(outcome, Turn):
+            yield outcome
             return
+        with HeldLease(self._leases, outcome, span):
+            yield settled("")  # another process may have settled it just before the lease was taken
 
     def observed(self, model: str) -> list[Turn]:
         """Return the turns of a model, oldest first; a turn whose process died or never began is `failed`."""

@@ -11,10 +11,10 @@ Verdict = Literal["healthy", "watch", "quarantine", "retrain", "roll_back", "esc
 
 
 class VerdictDeclaration(Record):
-    """What follows from a verdict."""
+    """The declaration of a verdict: its final state, its wording and whom it notifies."""
 
     state: str = Field(description="Name of the monitoring flow's final state.")
-    headline: str = Field(description="What people read first, in the artifact.")
+    headline: str = Field(description="The first words of the artifact.")
     meaning: str = Field(description="One line for the docs.")
     acts: bool = Field(default=False, description="Whether the flow does something about the window by itself.")
     event: str | None = Field(default=None, description="Emitted the first time, and when a data problem lasts.")
@@ -25,7 +25,7 @@ VERDICTS: dict[Verdict, VerdictDeclaration] = {
     "healthy": VerdictDeclaration(
         state="Healthy",
         headline="all is well",
-        meaning="every essential area was measured, and none has a problem",
+        meaning="every area that health needs was measured, and none has a problem",
     ),
     "watch": VerdictDeclaration(
         state="Watching",
@@ -35,7 +35,7 @@ VERDICTS: dict[Verdict, VerdictDeclaration] = {
     "quarantine": VerdictDeclaration(
         state="DataQuarantined",
         headline="the data is broken",
-        meaning="the data is broken, so the model does not retrain on it",
+        meaning="the data is broken, so nothing is trained on it",
         acts=True,
         event=ESCALATED,
         notifies="the person on call",
@@ -49,7 +49,7 @@ VERDICTS: dict[Verdict, VerdictDeclaration] = {
     "roll_back": VerdictDeclaration(
         state="RolledBack",
         headline="rolled back to the previous champion",
-        meaning="the new champion is worse than the previous one, which becomes the champion again",
+        meaning="quality fell right after a release, so the previous champion is back",
         acts=True,
         event=ESCALATED,
         notifies="the person on call",
@@ -57,7 +57,7 @@ VERDICTS: dict[Verdict, VerdictDeclaration] = {
     "escalate": VerdictDeclaration(
         state="Escalated",
         headline="a person is needed",
-        meaning="everfit cannot solve this by itself; a person is notified",
+        meaning="no automatic step would help, so a person must decide",
         event=ESCALATED,
         notifies="the person on call",
     ),
