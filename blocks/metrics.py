@@ -84,7 +84,7 @@ def metric_facts(name: str, task: TaskKind | None = None) -> MetricFacts:
         ValueError: The metric is unknown or belongs to another task.
     """
     facts = METRICS.get(name)
-    allowed = ", ".join(known for known, each in METRICS.items() if task is None or task in each.tasks)
+    allowed = ", ".join(known for known, facts in METRICS.items() if task is None or task in facts.tasks)
     if facts is None:
         raise ValueError(
             f"{name!r} is not a metric; known are {allowed}, package.module:function, or the name of an installed "

@@ -41,9 +41,9 @@ def __getattr__(name: str) -> Any:
     """Import a flow when it is first used."""
     if name not in __all__:
         raise AttributeError(f"module 'everfit.flows' has no attribute {name!r}; it has {', '.join(__all__)}")
-    found = getattr(import_module(f"everfit.flows.{name}_flow"), name)
-    globals()[name] = found
-    return found
+    flow = getattr(import_module(f"everfit.flows.{name}_flow"), name)
+    globals()[name] = flow
+    return flow
 
 
 def __dir__() -> list[str]:

@@ -25,7 +25,7 @@ def training(model: str, until: datetime | None = None, trigger: Trigger | None 
 
     Returns:
         A state named after how the turn ended: `Promoted`, `ChampionKept`, `AwaitingApproval`, `NothingNew`,
-        `DataRejected`, or `Superseded` if the champion changed meanwhile; `TurnHeldBack` if an event asked for it
+        `DataRejected`, or `Superseded` if the champion changed meanwhile; `TurnHeldBack` if an event requested it
         and the ledger's rules refused. Its data is the turn as `everfit train --json` prints it.
     """
     context = open_context(model)

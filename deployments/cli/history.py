@@ -68,7 +68,7 @@ def trace(
 
     workspace, client = Workspace.of(settings), tracking_client(settings)
     name = _model_of(prediction, client, workspace) if model is None else load_spec(model).name
-    found = trace_prediction(
+    origin = trace_prediction(
         prediction,
         name,
         predicted=workspace.table(name, "predictions"),
@@ -77,11 +77,11 @@ def trace(
         client=client,
     )
     if as_json:
-        print_json(found.model_dump(mode="json"))
+        print_json(origin.model_dump(mode="json"))
         return
     from everfit.deployments.cli.trace_view import print_trace
 
-    print_trace(found)
+    print_trace(origin)
 
 
 def _history(model: str) -> dict[str, Any]:

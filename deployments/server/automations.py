@@ -62,21 +62,21 @@ def put_all(client: "SyncPrefectClient", wanted: Sequence[Any], changes: Changes
         _put(client, automation, by_name.get(automation.name), changes)
 
 
-def _put(client: "SyncPrefectClient", wanted: Any, found: Any, changes: Changes) -> None:
-    if found is None:
+def _put(client: "SyncPrefectClient", wanted: Any, present: Any, changes: Changes) -> None:
+    if present is None:
         if not changes.dry_run:
             client.create_automation(wanted)
         changes.note("automation", wanted.name, "created")
         return
-    if _OURS not in found.tags:
+    if _OURS not in present.tags:
         reason = f"it belongs to a person, since it has no tag {_OURS!r}; rename it, and bootstrap creates everfit's"
         changes.note("automation", wanted.name, "kept", reason)
         return
-    changed = differing(_plain(wanted), _plain(found))
+    changed = differing(_plain(wanted), _plain(present))
     if changed and not changes.dry_run:
         content = wanted.model_dump(mode="json", exclude={"owner_resource"})  # the owner stays
-        content["enabled"] = found.enabled  # a person may have switched it off
-        client.request("PUT", "/automations/{id}", path_params={"id": found.id}, json=content)
+        content["enabled"] = present.enabled  # a person may have switched it off
+        client.request("PUT", "/automations/{id}", path_params={"id": present.id}, json=content)
     changes.note("automation", wanted.name, "changed" if changed else "unchanged", ", ".join(changed))
 
 

@@ -80,14 +80,14 @@ def notification(client: "SyncPrefectClient", named: str | None, changes: Change
     try:
         if not slash:
             raise ObjectNotFound(ValueError(chosen))
-        found = client.read_block_document_by_name(name, kind, include_secrets=False)
+        document = client.read_block_document_by_name(name, kind, include_secrets=False)
     except ObjectNotFound as error:
         raise DeploymentError(
             f"there is no notification block {chosen!r}; create it in Prefect and give it as TYPE/NAME, such as "
             f"slack-webhook/on-call"
         ) from error
     _set_variable(client, NOTIFICATION, before, chosen, changes)
-    return str(found.id)
+    return str(document.id)
 
 
 def _register_type(client: "SyncPrefectClient", changes: Changes) -> None:

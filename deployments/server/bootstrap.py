@@ -130,7 +130,7 @@ def _pool(client: "SyncPrefectClient", changes: Changes) -> None:
     from prefect.exceptions import ObjectNotFound
 
     try:
-        found = client.read_work_pool(POOL)
+        pool = client.read_work_pool(POOL)
     except ObjectNotFound:
         if not changes.dry_run:
             from prefect.workers.process import ProcessWorker
@@ -139,4 +139,4 @@ def _pool(client: "SyncPrefectClient", changes: Changes) -> None:
             client.create_work_pool(WorkPoolCreate(name=POOL, type="process", base_job_template=template))
         changes.note("work pool", POOL, "created", "of type process")
     else:
-        changes.note("work pool", POOL, "unchanged", f"of type {found.type}")
+        changes.note("work pool", POOL, "unchanged", f"of type {pool.type}")

@@ -45,6 +45,6 @@ class Changes:
         return any(change.status in {"created", "changed", "removed"} for change in self.made)
 
 
-def differing(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
+def differing(wanted: dict[str, Any], present: dict[str, Any]) -> list[str]:
     """Return the keys whose values differ."""
-    return [key for key, value in wanted.items() if found.get(key) != value]
+    return [key for key, value in wanted.items() if present.get(key) != value]

@@ -28,10 +28,10 @@ def deploy(client: "SyncPrefectClient", deployment: files.Deployment, changes: C
     flow = lint.load_flow(deployment.entrypoint)
     name = f"{flow.name}/{deployment.name}"
     try:
-        found = client.read_deployment_by_name(name)
+        present = client.read_deployment_by_name(name)
     except ObjectNotFound:
-        found = None
-    schedules = _schedules(deployment, found)
+        present = None
+    schedules = _schedules(deployment, present)
     wanted = {
         "version": deployment.version,
         "description": deployment.description or flow.description,
@@ -47,13 +47,13 @@ def deploy(client: "SyncPrefectClient", deployment: files.Deployment, changes: C
         "concurrency": _concurrency(deployment),
         "schedules": [_plain(schedule) for schedule in schedules],
     }
-    if found is not None and not (changed := differing(wanted, _as_found(found))):
+    if present is not None and not (changed := differing(wanted, _as_deployed(present))):
         changes.note("deployment", name, "unchanged")
-        return found.id
-    deployment_id = None if found is None else found.id
+        return present.id
+    deployment_id = None if present is None else present.id
     if not changes.dry_run:
         deployment_id = _put(client, deployment, flow.name, wanted, schedules)
-    if found is None:
+    if present is None:
         changes.note("deployment", name, "created")
     else:
         changes.note("deployment", name, "changed", ", ".join(changed))
@@ -85,10 +85,10 @@ def _put(
     )
 
 
-def _schedules(deployment: files.Deployment, found: "DeploymentResponse | None") -> list[Any]:
+def _schedules(deployment: files.Deployment, present: "DeploymentResponse | None") -> list[Any]:
     from prefect.client.schemas.actions import DeploymentScheduleCreate
 
-    switched = {schedule.slug: schedule.active for schedule in found.schedules} if found is not None else {}
+    switched = {schedule.slug: schedule.active for schedule in present.schedules} if present is not None else {}
     return [
         DeploymentScheduleCreate(
             slug=schedule.slug,
@@ -100,15 +100,15 @@ def _schedules(deployment: files.Deployment, found: "DeploymentResponse | None")
     ]
 
 
-def _as_found(found: "DeploymentResponse") -> dict[str, Any]:
-    content = found.model_dump(mode="json")
-    limit = found.global_concurrency_limit
+def _as_deployed(present: "DeploymentResponse") -> dict[str, Any]:
+    content = present.model_dump(mode="json")
+    limit = present.global_concurrency_limit
     options = content.get("concurrency_options") or {}
     return content | {
-        "tags": sorted(found.tags),
+        "tags": sorted(present.tags),
         "pull_steps": content.get("pull_steps") or [],
         "concurrency": limit and [limit.limit, options.get("collision_strategy"), options.get("grace_period_seconds")],
-        "schedules": [_plain(schedule) for schedule in sorted(found.schedules, key=lambda one: one.slug or "")],
+        "schedules": [_plain(schedule) for schedule in sorted(present.schedules, key=lambda one: one.slug or "")],
     }
 
 

@@ -129,9 +129,9 @@ def as_trigger(entry: dict[str, Any]) -> Any:
     from prefect.events import DeploymentTriggerTypes
     from pydantic import TypeAdapter
 
-    found: Any = TypeAdapter(DeploymentTriggerTypes).validate_python(entry)
-    _no_others(entry, found, "a trigger")
-    return found
+    trigger: Any = TypeAdapter(DeploymentTriggerTypes).validate_python(entry)
+    _no_others(entry, trigger, "a trigger")
+    return trigger
 
 
 def as_automation(entry: dict[str, Any]) -> Any:
@@ -148,16 +148,16 @@ def as_automation(entry: dict[str, Any]) -> Any:
         if action.get("type") not in kinds:
             raise ValueError(f"there is no action {action.get('type')!r}; known are {', '.join(sorted(kinds))}")
         kinds[action["type"]].model_validate(action)  # alone, for the errors of this kind only
-    found = AutomationCore.model_validate(entry)
-    _no_others(entry, found, "an automation")
-    _no_others(entry["trigger"], found.trigger, f"{found.name!r}: trigger")
-    for written, action in zip(entry["actions"], found.actions, strict=True):
-        _no_others(written, action, f"{found.name!r}: action")
-    return found
+    automation = AutomationCore.model_validate(entry)
+    _no_others(entry, automation, "an automation")
+    _no_others(entry["trigger"], automation.trigger, f"{automation.name!r}: trigger")
+    for written, action in zip(entry["actions"], automation.actions, strict=True):
+        _no_others(written, action, f"{automation.name!r}: action")
+    return automation
 
 
-def _no_others(written: dict[str, Any], found: Any, what: str) -> None:
-    known = type(found).model_fields
+def _no_others(written: dict[str, Any], read: Any, what: str) -> None:
+    known = type(read).model_fields
     if others := sorted(set(written) - set(known)):
         raise ValueError(f"{what} has no key {others[0]!r}; known are {', '.join(sorted(known))}")
 
@@ -186,12 +186,12 @@ def deployments_of(file: PrefectFile, models: Sequence[str], version: str) -> li
     Raises:
         DeploymentError: An entry has an unknown key, or an invalid schedule or trigger.
     """
-    found = []
+    deployments = []
     for entry in file.deployments:
         for filled in _for_each(entry, models, {VERSION: version}):
             where = f"prefect.yaml: {entry.get('entrypoint', entry.get('name', 'an entry'))}"
-            found.append(_validated(Deployment, filled, where))
-    return found
+            deployments.append(_validated(Deployment, filled, where))
+    return deployments
 
 
 def automations_of(
@@ -207,7 +207,7 @@ def automations_of(
     Raises:
         DeploymentError: An entry has an unknown key.
     """
-    found, waiting = [], []
+    automations, waiting = [], []
     for entry in file.automations:
         notifies = _mentions(entry, NOTIFICATION)
         for filled in _for_each(entry, models, {NOTIFICATION: notification or _NO_BLOCK}):
@@ -219,8 +219,8 @@ def automations_of(
             if notifies and notification is None:
                 waiting.append(str(automation.name))
             else:
-                found.append(automation)
-    return found, waiting
+                automations.append(automation)
+    return automations, waiting
 
 
 _NO_BLOCK = "00000000-0000-0000-0000-000000000000"  # lets the entry be validated without a block

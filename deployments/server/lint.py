@@ -92,7 +92,9 @@ def _of_deployment(deployment: files.Deployment) -> Iterator[str]:
         yield from (
             f"{where}: trigger {trigger['name']!r}: {problem}" for problem in _of_templates(given, as_json=True)
         )
-    if left := sorted({found for text in _texts(deployment.model_dump()) for found in _PLACEHOLDER.findall(text)}):
+    if left := sorted(
+        {placeholder for text in _texts(deployment.model_dump()) for placeholder in _PLACEHOLDER.findall(text)}
+    ):
         yield f"{where}: {left[0]} is not a placeholder; known are {files.MODEL} and {files.VERSION}"
 
 

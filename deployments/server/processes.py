@@ -50,10 +50,10 @@ class Process:
     def port(self) -> int | None:
         """The port of the process, also after its end."""
         try:
-            found = json.loads(self._file.read_text(encoding="utf-8"))["port"]
+            port = json.loads(self._file.read_text(encoding="utf-8"))["port"]
         except (OSError, ValueError, KeyError):
             return None
-        return None if found is None else int(found)
+        return None if port is None else int(port)
 
     def start(self, command: Sequence[str], environment: Mapping[str, str], port: int | None = None) -> None:
         """Start the process in its own session, so that it outlives the terminal."""

@@ -39,8 +39,8 @@ def load_extension(reference: str, group: str | None = None) -> Callable[..., An
         raise ExtensionError(
             f"{reference!r} is of type {type(function).__name__}, not a function; name a function of {module}"
         )
-    found: Callable[..., Any] = function
-    return found
+    checked: Callable[..., Any] = function
+    return checked
 
 
 def _entry_point(name: str, group: str | None) -> str:

@@ -52,7 +52,7 @@ def load_spec(model: str, *, stored: bool = True) -> "ModelSpec":
         stored: Whether to ask for a block; without it files alone count, as for what must work while Prefect is down.
 
     Raises:
-        SpecError: there is none, it is not valid, or the server can't be asked.
+        SpecError: There is none, it is not valid, or the server does not answer.
     """
     from everfit.blocks.spec import ModelSpec
 
@@ -63,19 +63,19 @@ def load_spec(model: str, *, stored: bool = True) -> "ModelSpec":
         return given
     if not stored:
         raise SpecError(
-            f"there is no spec {model!r} in {_FOLDER}, and no server to be asked for a block; give the path of its "
-            f".yaml file"
+            f"there is no spec {model!r} in {_FOLDER}, and no Prefect server that could have a block of that name; "
+            "give the path of its .yaml file"
         )
-    found = _load_block(model) or given
-    if found is None:
+    spec = _load_block(model) or given
+    if spec is None:
         near = f"; did you mean '{model}.yaml'?" if Path(f"{model}.yaml").is_file() else ""
         raise SpecError(
             f"there is no model spec {model!r}: not a .yaml file, not in {_FOLDER}, and no ModelSpec block of that "
             f"name{near}"
         )
-    if given is not None and found.digest() != given.digest():
+    if given is not None and spec.digest() != given.digest():
         logger.info("spec      the stored block %r counts; it differs from the file of that name", model)
-    return found
+    return spec
 
 
 def _text_of(path: str) -> str:
@@ -86,9 +86,9 @@ def _text_of(path: str) -> str:
 
 def _named_file(model: str, kind: type[SpecT]) -> SpecT | None:
     for folder in (_FOLDER, files("everfit.deployments") / "models"):
-        found = folder / f"{model}.yaml"
-        if found.is_file():
-            return _read(found.read_text(encoding="utf-8"), str(found), kind)
+        path = folder / f"{model}.yaml"
+        if path.is_file():
+            return _read(path.read_text(encoding="utf-8"), str(path), kind)
     return None
 
 
@@ -181,7 +181,7 @@ def _load_block(model: str) -> "ModelSpec | None":
     from everfit.blocks.spec import ModelSpec
 
     try:
-        found = ModelSpec.load(model)
+        block = ModelSpec.load(model)
     except (ValueError, RuntimeError, httpx.HTTPError) as error:
         if isinstance(error.__cause__, ValidationError):  # what Prefect says of it names no key
             problems = spec_problems(error.__cause__)
@@ -192,5 +192,5 @@ def _load_block(model: str) -> "ModelSpec | None":
                 f".yaml file"
             ) from error
         return None
-    assert isinstance(found, ModelSpec)  # noqa: S101 - `load` is annotated for sync and async use alike
-    return found
+    assert isinstance(block, ModelSpec)  # noqa: S101 - `load` is annotated for sync and async use alike
+    return block

@@ -84,7 +84,7 @@ def _is_defined_there(name: str) -> bool:
     """Return whether a name is defined in the module that it names, and not imported into it from elsewhere."""
     module, _, attribute = name.rpartition(".")
     try:
-        found = getattr(importlib.import_module(module), attribute)
+        value = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError, ValueError):
         return False
-    return getattr(found, "__module__", None) == module
+    return getattr(value, "__module__", None) == module

@@ -85,9 +85,9 @@ def _widen(table: Table, log: "DeltaTable", name: str) -> "DeltaTable":
     refused: list[Exception] = []
 
     def widened(reading: ThreadPoolExecutor) -> "Iterator[pa.RecordBatch]":
-        found = table.arrow_batches(table_schema.names, version=version)
+        batches = table.arrow_batches(table_schema.names, version=version)
         # Delta requests the batches on its own runtime's thread, which can't read a table itself.
-        while (batch := reading.submit(next, found, None).result()) is not None:
+        while (batch := reading.submit(next, batches, None).result()) is not None:
             try:
                 yield batch.cast(wanted)
             except pa.ArrowInvalid as error:  # a float can't hold this integer exactly

@@ -236,10 +236,8 @@ class _Rows:
 
     def ordered(self) -> Self:
         """Return the rows in a fixed order, so that their original order affects no draw and no sum."""
-        keys = [column for array in reversed(self.scores) for column in np.atleast_2d(array.T)]
-        order = np.lexsort([*keys, *(array for array in (self.clusters, self.weights) if array is not None), self.y])
-        keys = [column for each in reversed(self.scores) for column in np.atleast_2d(each.T)]
-        order = np.lexsort([*keys, *(each for each in (self.clusters, self.weights) if each is not None), self.y])
+        keys = [column for scores in reversed(self.scores) for column in np.atleast_2d(scores.T)]
+        order = np.lexsort([*keys, *(key for key in (self.clusters, self.weights) if key is not None), self.y])
         return replace(
             self,
             y=self.y[order],

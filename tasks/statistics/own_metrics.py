@@ -110,7 +110,7 @@ class OwnMetric:
             except MetricError:
                 return math.nan
 
-        return lambda weights: np.array([one(each) for each in weights], dtype=np.float64)
+        return lambda weights: np.array([one(draw) for draw in weights], dtype=np.float64)
 
     def _counts(self, weights: Weights) -> npt.NDArray[np.int64]:
         counts = weights.astype(np.int64, copy=False)

@@ -186,7 +186,7 @@ def _average_precision(y: Floats, scores: Floats) -> Weighted:
 def _roc_auc_ovr(y: Floats, scores: Floats) -> Weighted:
     """Average over the classes the AUC of each class against the rest; every class must occur."""
     areas = [_roc_auc((y == label).astype(np.float64), scores[:, label]) for label in range(scores.shape[1])]
-    areas = [_roc_auc((y == each).astype(np.float64), scores[:, each]) for each in range(scores.shape[1])]
+    areas = [_roc_auc((y == label).astype(np.float64), scores[:, label]) for label in range(scores.shape[1])]
 
     def values(weights: Weights) -> Floats:
         mean: Floats = np.mean([area(weights) for area in areas], axis=0)

@@ -105,7 +105,7 @@ def try_candidates(turn: OpenTurn, data: TrainingData) -> tuple[CandidateResult,
             results = tuple(future.result() for future in [threads.submit(try_candidate, each) for each in parameters])
     else:
         results = tuple(try_candidate(data, name, warm) for name, warm in names)
-    turn.keep(trials=results)
+    turn.keep(candidates=results)
     return results
 
 
@@ -115,8 +115,8 @@ def _candidates(turn: OpenTurn) -> tuple[tuple[str, Setting | None], ...]:
     spec = turn.context.spec
     for earlier in turn.context.ledger.turns.of(turn.model):
         if earlier.id != turn.id and earlier.state in {turn_record.PROMOTED, turn_record.CHAMPION_KEPT}:
-            trials = TurnRecord.readable(earlier.record).trials  # no more than a hint
-            last = {trial.candidate: trial.setting for trial in trials if trial.score is not None}
+            candidates = TurnRecord.readable(earlier.record).candidates  # no more than a hint
+            last = {result.candidate: result.setting for result in candidates if result.score is not None}
     return tuple((name, last.get(name)) for name in spec.training.candidates_for(spec.task))
 
 

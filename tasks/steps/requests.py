@@ -123,9 +123,9 @@ def refuse_event(context: Context, until: datetime, trigger: Trigger) -> Request
     long that it was given up must be requested again, since others may have been granted meanwhile.
     """
     turn_id = trigger.turn_id(context.spec.name, until)
-    found = next((turn for turn in context.ledger.turns.observed(context.spec.name) if turn.id == turn_id), None)
-    given_up = found is not None and found.state == FAILED and found.fence is None and trigger.kind != "manual"
-    if not given_up and (found is not None or trigger.kind not in _BY_ITSELF):
+    earlier = next((turn for turn in context.ledger.turns.observed(context.spec.name) if turn.id == turn_id), None)
+    given_up = earlier is not None and earlier.state == FAILED and earlier.fence is None and trigger.kind != "manual"
+    if not given_up and (earlier is not None or trigger.kind not in _BY_ITSELF):
         return None
     answer = request_for_event(context, until, trigger)
     return None if answer.start else answer
@@ -166,11 +166,11 @@ def start_training(context: Context, turn_id: str) -> bool:
     with get_client(sync_client=True) as client:
         for deployment in (f"training/{model}", "training/training"):
             try:
-                found = client.read_deployment_by_name(deployment)
+                known = client.read_deployment_by_name(deployment)
             except ObjectNotFound:
                 continue
             # The deployment's own parameter stays: it may be a spec file.
-            named = {} if "model" in found.parameters else {"model": model}
+            named = {} if "model" in known.parameters else {"model": model}
             parameters = {**named, "until": turn.window.until, "trigger": turn.trigger.model_dump()}
             run_deployment(deployment, parameters=parameters, timeout=0, idempotency_key=key, as_subflow=False)
             logger.info("%s was started for turn %s", deployment, turn_id)

@@ -141,7 +141,7 @@ def track(turn: OpenTurn, data: TrainingData) -> None:
         snapshot=data.snapshot,
     )
     if spec.training.search.on:
-        tracking.log_tries(client, version.run_id, record.trials)
+        tracking.log_tries(client, version.run_id, record.candidates)
     evidence = record.evidence
     assert record.fitted is not None  # noqa: S101 - what was decided on was fitted and measured
     assert evidence is not None  # noqa: S101

@@ -13,7 +13,7 @@ from everfit.tasks.turns.context import Context
 
 def show(context: Context, batch: Batch, validation: Validation) -> None:
     """Put Great Expectations' page into the turn's MLflow run, and a table artifact into Prefect."""
-    if not validation.outcomes:  # nothing was new, so nothing was asked
+    if not validation.outcomes:  # no new rows, so no expectation was checked
         return
     client, spec = context.mlflow, context.spec
     run_id = tracking.turn_run(client, context.settings, spec.name, batch.turn_id)

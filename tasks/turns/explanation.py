@@ -40,7 +40,7 @@ def explain(story: TurnStory) -> Content:
         "data": _data(record),
         "snapshot": record.get("snapshot"),
         "trained_on": _trained_on(record),
-        "candidates": [_candidate(trial) for trial in record.get("trials") or ()],
+        "candidates": [_candidate(result) for result in record.get("candidates") or record.get("trials") or ()],
         "challenger": _challenger(record),
         "holdout": None if evidence is None else _holdout(evidence),
         "decisions": [_decision(decision) for decision in story.decisions],
@@ -77,8 +77,8 @@ def _trained_on(record: Content) -> Content | None:
     }
 
 
-def _candidate(trial: Content) -> Content:
-    return {name: trial.get(name) for name in ("candidate", "metric", "score", "rows", "seconds", "setting", "error")}
+def _candidate(result: Content) -> Content:
+    return {name: result.get(name) for name in ("candidate", "metric", "score", "rows", "seconds", "setting", "error")}
 
 
 def _challenger(record: Content) -> Content | None:

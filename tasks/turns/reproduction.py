@@ -96,7 +96,7 @@ def reproduce(workspace: Workspace, model: str, turn_id: str) -> Reproduction:
         differences.append(f"training: {error}")
     return Reproduction(
         turn_id=turn_id,
-        data="different" if any(each.startswith("data") for each in differences) else "identical",
+        data="different" if any(difference.startswith("data") for difference in differences) else "identical",
         parameters="different" if parameters else "identical",
         metrics="different" if metrics else "identical",
         predictions="different" if predictions else "identical",
@@ -107,13 +107,13 @@ def reproduce(workspace: Workspace, model: str, turn_id: str) -> Reproduction:
 
 def _parameter_differences(data: TrainingData, record: TurnRecord) -> list[str]:
     assert record.fitted is not None  # noqa: S101 - looked at before
-    told = []
+    differences = []
     if tuple(data.features) != record.fitted.features:
-        told.append(f"parameters: features {data.features!r}, then {list(record.fitted.features)!r}")
-    chosen = next((trial for trial in record.trials if trial.candidate == record.fitted.candidate), None)
+        differences.append(f"parameters: features {data.features!r}, then {list(record.fitted.features)!r}")
+    chosen = next((result for result in record.candidates if result.candidate == record.fitted.candidate), None)
     if chosen is None or chosen.setting != record.fitted.setting:
-        told.append(f"parameters: {record.fitted.setting.parameters!r} are not those that were chosen")
-    return told
+        differences.append(f"parameters: {record.fitted.setting.parameters!r} are not those that were chosen")
+    return differences
 
 
 def _metric_differences(
@@ -121,15 +121,15 @@ def _metric_differences(
     truth: npt.NDArray[np.float64],
     scores: npt.NDArray[np.float64],
 ) -> list[str]:
-    told = []
+    differences = []
     for name, value in then.items():
         try:
             now = metric(name).score(truth, scores)
         except DataError:
             now = None
         if now != value:
-            told.append(f"metrics: {name} {now!r}, then {value!r}")
-    return told
+            differences.append(f"metrics: {name} {now!r}, then {value!r}")
+    return differences
 
 
 def _version_differences(package: Package) -> dict[str, str]:

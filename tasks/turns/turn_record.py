@@ -1,11 +1,11 @@
-"""A turn's record: all that it found and decided, and how it is shown to people and programs."""
+"""A turn's record: its evidence and decisions, and their form for people and programs."""
 
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
 from everfit.blocks.errors import DataError, LedgerError
 from everfit.tasks.core.records import ModelVersion, Record, Snapshot
@@ -34,18 +34,20 @@ or `Superseded`.
 """
 
 JUDGED = frozenset({PROMOTED, CHAMPION_KEPT, AWAITING_APPROVAL, DECLINED, ON_TRIAL, RETURNED})
-"""The states of a turn whose challenger was judged for good: the same rows would give the same one again."""
+"""The states of a turn that judged a challenger for good: the same rows would give the same challenger again."""
 
 
 class TurnRecord(Record):
-    """The findings of a turn, in the order of its steps; None if it did not come to that."""
+    """The results of a turn's steps, in their order; None for a step that the turn did not reach."""
 
     own_flow: str = Field(default="", description="Name of the user's own flow that ran it; empty for everfit's.")
     batch: Batch | None = None
     validation: Validation | None = None
     snapshot: Snapshot | None = None
     split: Split | None = None
-    trials: tuple[CandidateResult, ...] = ()
+    candidates: tuple[CandidateResult, ...] = Field(
+        default=(), validation_alias=AliasChoices("candidates", "trials"), description="The tuning results."
+    )
     fitted: Fitted | None = Field(default=None, description="The challenger as it was judged.")
     refitted: Fitted | None = Field(
         default=None, description="The registered model; fitted again if the challenger passed."
@@ -63,19 +65,20 @@ class TurnRecord(Record):
         Args:
             kept: Plain data, as the ledger has it.
         """
-        found: dict[str, Any] = {}
-        for name in kept.keys() & cls.model_fields.keys():
+        parts: dict[str, Any] = {}
+        for name, value in kept.items():
             with suppress(LedgerError):
-                found[name] = getattr(cls.recall({name: kept[name]}), name)
-        return cls(**found)
+                part = cls.recall({name: value})
+                parts |= {field: getattr(part, field) for field in part.model_fields_set}
+        return cls(**parts)
 
-    def with_(self, **found: object) -> Self:
-        """The record with more found."""
-        return self.model_copy(update=found)
+    def with_(self, **parts: object) -> Self:
+        """Return the record with more parts."""
+        return self.model_copy(update=parts)
 
 
 def state_of(decision: GateDecision) -> str:
-    """The name of the final state that a decision leads to.
+    """Return the name of the final state that a decision leads to.
 
     A feature that contains the label says nothing about the challenger, so the data is rejected.
     """
@@ -85,7 +88,7 @@ def state_of(decision: GateDecision) -> str:
 
 
 def flat_metrics(record: TurnRecord) -> dict[str, float]:
-    """Every number that a turn measured, by a name that MLflow takes."""
+    """Return every number that a turn measured, by a name that MLflow accepts."""
     evidence = record.evidence
     if evidence is None:
         return {}
@@ -95,22 +98,24 @@ def flat_metrics(record: TurnRecord) -> dict[str, float]:
     if evidence.comparison is not None:
         metrics |= {"gain": evidence.comparison.difference, "gain.lower": evidence.comparison.lower}
     metrics |= {f"check.{check.name}": _check_value(check) for check in evidence.own_checks}
-    metrics |= {f"validation.{trial.candidate}.{trial.metric}": trial.score for trial in record.trials}
+    metrics |= {f"validation.{result.candidate}.{result.metric}": result.score for result in record.candidates}
     return {name: value for name, value in metrics.items() if value is not None}
 
 
 def _check_value(check: Check) -> float:
-    """A check's value, or whether it passed as 1 or 0."""
+    """Return a check's value, or 1 or 0 for passed or not."""
     return float(check.passed) if check.value is None else check.value
 
 
 def check_until(until: datetime, now: datetime | None = None) -> datetime:
-    """Refuse a moment that has not come yet, of which nothing can be known.
+    """Refuse a moment in the future.
 
     Args:
-        until: The end of the turn's window; without a zone it is UTC. When a run was due Prefect tells as pendulum's
-            class, whose arithmetic forgets Python's own UTC, so what is returned is of Python's.
+        until: The end of the turn's window; without a zone it is UTC.
         now: The present; by default the clock's. This is a check of the input, not a decision.
+
+    Returns:
+        The moment as Python's own class: Prefect passes pendulum's, whose arithmetic loses the zone.
 
     Raises:
         DataError: `until` is in the future.
@@ -124,7 +129,7 @@ def check_until(until: datetime, now: datetime | None = None) -> datetime:
 
 
 def turn_json(turn: Turn) -> dict[str, Any]:
-    """A turn as `everfit train --json` prints it."""
+    """Return a turn as `everfit train --json` prints it."""
     record = TurnRecord.readable(turn.record)
     snapshot, evidence = record.snapshot, record.evidence
     return {
@@ -135,7 +140,7 @@ def turn_json(turn: Turn) -> dict[str, Any]:
         "verdict": turn.verdict,
         "reasons": list(turn.reasons),
         "trigger": f"{turn.trigger.kind}: {turn.trigger.reason}" if turn.trigger.reason else turn.trigger.kind,
-        "candidates": [f"{trial.candidate} {_number(trial.score)}" for trial in record.trials],
+        "candidates": [f"{result.candidate} {_number(result.score)}" for result in record.candidates],
         "snapshot": None
         if snapshot is None
         else {"version": snapshot.version, "rows": snapshot.rows, "digest": snapshot.content_digest},
@@ -151,7 +156,7 @@ def turn_json(turn: Turn) -> dict[str, Any]:
 
 
 def turn_page(turn: Turn, run: str = "") -> str:
-    """A turn in words, for the artifact in the Prefect UI; `run` is its MLflow run as Markdown."""
+    """Return a turn in words, for the artifact in the Prefect UI; `run` is its MLflow run as Markdown."""
     record = TurnRecord.readable(turn.record)
     lines = [f"# {turn.model}: {_HEADLINES.get(turn.state, turn.state)}", ""]
     lines += [f"- {reason}" for reason in turn.reasons]
@@ -166,9 +171,9 @@ def turn_page(turn: Turn, run: str = "") -> str:
             f"{'passed' if check.passed else '**failed**'} |"
             for check in record.decision.checks
         ]
-    if record.trials:
+    if record.candidates:
         lines += ["", "| candidate | validation score | |", "| --- | --- | --- |"]
-        lines += [f"| {trial.candidate} | {_number(trial.score)} | {trial.error} |" for trial in record.trials]
+        lines += [f"| {result.candidate} | {_number(result.score)} | {result.error} |" for result in record.candidates]
     return "\n".join(lines)
 
 
@@ -217,7 +222,7 @@ def _metrics_table(evidence: Evidence) -> list[str]:
     lines = ["| on the hold-out | challenger | champion | baseline |", "| --- | --- | --- | --- |"]
     for name, value in evidence.challenger.items():
         others = [(group or {}).get(name) for group in (evidence.champion, evidence.dummy)]
-        lines.append(f"| {' | '.join([name, *(_number(each) for each in (value, *others))])} |")
+        lines.append(f"| {' | '.join([name, *(_number(number) for number in (value, *others))])} |")
     return lines
 
 

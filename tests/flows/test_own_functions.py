@@ -40,7 +40,7 @@ def test_an_own_metric_and_check_decide_and_are_shown_under_their_names(model: s
     first, record, here = turn_of(model, MARCH)
     assert first["state"] == "Promoted", first["reasons"]
     assert f"{METRIC} " in first["reasons"][0]
-    assert record.trials[0].metric == METRIC
+    assert record.candidates[0].metric == METRIC
     assert record.evidence is not None
     assert record.evidence.own_checks[0].reason == "there is no champion yet"
 

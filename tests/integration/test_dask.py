@@ -67,9 +67,9 @@ def test_a_turn_on_workers_finds_what_it_finds_in_threads(
     assert record.snapshot is not None
     assert record.split is not None
     data = TrainingData(here.spec, record.snapshot, record.split, settled.window.until, here.workspace)
-    assert facts(record.trials) == facts([train.try_candidate(data, each.candidate) for each in record.trials])
-    assert all(each.error == "" and len(each.tries) == 8 for each in record.trials)
-    assert any(one.pruned for each in record.trials for one in each.tries)
+    assert facts(record.candidates) == facts([train.try_candidate(data, each.candidate) for each in record.candidates])
+    assert all(each.error == "" and len(each.tries) == 8 for each in record.candidates)
+    assert any(one.pruned for each in record.candidates for one in each.tries)
     with get_client(sync_client=True) as client:
         ran = {run.name for run in client.read_task_runs() if run.state is not None and run.state.is_completed()}
     expected = {f"try-{name}-{number}" for name in candidates for number in range(1, 9)}

@@ -10,6 +10,7 @@ from everfit.blocks.errors import LedgerError
 from everfit.tasks.core.records import Record, Trigger, Window
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.turns import turn_record
+from everfit.tasks.turns.explanation import explain
 from everfit.tasks.turns.turn_record import TurnRecord
 
 UNTIL = datetime(2024, 3, 1, tzinfo=UTC)
@@ -72,3 +73,17 @@ def test_what_a_turn_of_an_earlier_everfit_lacks_is_left_out_of_what_is_told_but
 
 def test_every_part_of_a_turn_may_be_missing() -> None:
     assert TurnRecord.recall({}) == TurnRecord()
+
+
+def test_tuning_results_that_were_kept_as_trials_are_still_read(tmp_path: Path) -> None:
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
+    setting = {"span": "all", "parameters": {"alpha": 1.0}}
+    result = {"candidate": "ridge", "metric": "rmse", "score": 0.7, "seconds": 1.0, "setting": setting, "rows": 9}
+    turn = ledger.turns.begin("small", Trigger(), Window(until=UNTIL))
+    ledger.turns.finish(turn, state="ChampionKept", record={"trials": [result]})
+
+    [read] = ledger.turns.of("small")
+
+    assert turn_record.turn_json(read)["candidates"] == ["ridge 0.7000"]
+    assert TurnRecord.recall(read.record).candidates == TurnRecord.readable(read.record).candidates
+    assert [one["candidate"] for one in explain(ledger.story(turn.id))["candidates"]] == ["ridge"]
