@@ -15,7 +15,7 @@ logger = logging.getLogger("everfit.training")
 
 
 def open_context(model: str) -> Context:
-    """Find a model's spec and the places that the settings name.
+    """Load a model's spec, and find its workspace, ledger and registry by the settings.
 
     Args:
         model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
@@ -37,5 +37,5 @@ def open_context(model: str) -> Context:
 
 
 def moment(until: datetime | None) -> datetime:
-    """The end of the turn's window: the one given, or when the flow run was due, the same if it is run again."""
+    """Return the end of the turn's window: the one given, or the time for which the flow run was scheduled."""
     return turn_record.check_until(until or runtime.flow_run.scheduled_start_time or datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""From the source to named training data."""
+"""Steps from the source to the training data of a turn."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,14 +27,13 @@ logger = step_logger("everfit.training")
 
 @step("network")
 def ingest(turn: OpenTurn) -> Batch:
-    """Read what is new in the source, and stage it for validation.
+    """Read new and changed rows from the source, and stage them for validation.
 
     Args:
         turn: The turn; rows of event time at or after `turn.until` are left out.
 
     Returns:
-        How many rows were read, and how many of them are new, changed or known already. The rows themselves stay in
-        the workspace.
+        The numbers of rows read, new, changed and known already. The rows themselves stay in the workspace.
 
     Raises:
         SourceError: The source can't be read, or lacks a column.
@@ -88,16 +87,16 @@ def transform_rows(turn: OpenTurn, batch: Batch, function: Callable[[pd.DataFram
 
 @step("compute")
 def validate(turn: OpenTurn, batch: Batch) -> Validation:
-    """Tell good rows from bad ones by the spec's expectations.
+    """Check the staged rows against the spec's expectations.
 
-    The result is put into the turn's MLflow run as a page, and into the Prefect run as a table.
+    The result appears as a page in the turn's MLflow run and as a table in the Prefect run.
 
     Args:
         turn: The turn.
         batch: As `ingest` returned it.
 
     Returns:
-        The outcome of each expectation, and `passed`: whether the batch may be taken into the dataset.
+        The outcome of each expectation, and `passed`: whether the batch may be committed to the dataset.
 
     Raises:
         SpecError: Great Expectations can't read an expectation of the spec.
@@ -121,15 +120,15 @@ def validate(turn: OpenTurn, batch: Batch) -> Validation:
 
 @step("network")
 def commit(turn: OpenTurn, batch: Batch, validation: Validation) -> None:
-    """Put good rows into the dataset and bad ones into quarantine; a batch that was refused goes to quarantine whole.
+    """Write good rows to the dataset and bad rows to quarantine; a rejected batch goes to quarantine as a whole.
 
     Args:
         turn: The turn.
         batch: As it was validated.
-        validation: The findings.
+        validation: As `validate` returned it.
 
     Raises:
-        ConflictError: Other processes wrote to the dataset all the time.
+        ConflictError: Other processes kept writing to the dataset.
 
     Example:
         >>> everfit.tasks.commit(turn, batch, validation)
@@ -139,7 +138,7 @@ def commit(turn: OpenTurn, batch: Batch, validation: Validation) -> None:
 
 @step("compute")
 def split(turn: OpenTurn) -> Split:
-    """Cut the time before `until` into a part to train on and a later part, the hold-out, to judge by.
+    """Split the time before `until` into a training part and a later hold-out for the comparison.
 
     Args:
         turn: The turn, once its rows are committed.
@@ -165,10 +164,10 @@ def split(turn: OpenTurn) -> Split:
 
 @step("network", log="snapshot")
 def take_snapshot(turn: OpenTurn, split: Split) -> Snapshot:
-    """Name the training data exactly, for ever: by the version of the dataset, a window and a digest of its content.
+    """Pin the training data by the version of the dataset, a window and a digest of the content.
 
     Args:
-        turn: The turn; one that is run again gets the snapshot that it took before.
+        turn: The turn; if it runs again, it gets its earlier snapshot.
         split: As `split` returned it.
 
     Returns:
@@ -184,7 +183,7 @@ def take_snapshot(turn: OpenTurn, split: Split) -> Snapshot:
     """
     spec, workspace = turn.context.spec, turn.context.workspace
     path = workspace.turn_file(spec.name, turn.id, "snapshot.json")
-    if workspace.exists(path):  # a turn that is run again trains on what it trained on
+    if workspace.exists(path):  # a turn that runs again trains on the same rows
         snapshot = Snapshot.model_validate_json(workspace.read(path))
     else:
         snapshot = commit_room.take_snapshot(spec, split.whole, workspace)
@@ -196,7 +195,7 @@ def take_snapshot(turn: OpenTurn, split: Split) -> Snapshot:
 
 @step("decision")
 def already_trained(turn: OpenTurn, snapshot: Snapshot) -> bool:
-    """Whether the last turn that trained has seen these very rows, by this very spec: training again would be in vain.
+    """Return whether the last training had the same rows and the same spec, so that another would change nothing.
 
     Args:
         turn: The turn.
@@ -222,7 +221,7 @@ def already_trained(turn: OpenTurn, snapshot: Snapshot) -> bool:
 
 @step("compute")
 def training_data(turn: OpenTurn) -> TrainingData:
-    """Give access to the rows of the turn's snapshot, split as the turn has split them.
+    """Open the rows of the turn's snapshot, split into training and hold-out.
 
     Args:
         turn: The turn, once it has its split and its snapshot.
@@ -247,13 +246,13 @@ def training_data(turn: OpenTurn) -> TrainingData:
 
 @step("compute", log="split")
 def longer_holdout(turn: OpenTurn, data: TrainingData, evidence: Evidence) -> TrainingData:
-    """Take the newest training rows into the hold-out, where its own were too few to judge by.
+    """Move the newest training rows into a hold-out that has too few rows for a comparison.
 
-    No model may be fitted on these rows or chosen by them any more, so candidates must be tried again.
+    From now on no model may be fitted on these rows or chosen by them, so candidates must be tried again.
 
     Args:
         turn: The turn.
-        data: As it was split before.
+        data: As `training_data` returned it.
         evidence: The measurements on the shorter hold-out.
 
     Returns:

@@ -26,11 +26,11 @@ from everfit.tasks.turns.turn_record import TurnRecord
 
 
 class OpenTurn:
-    """A turn of the loop, as `open_turn` gives it; small enough to be sent to another process.
+    """An open turn of the loop, small enough to be sent to another process.
 
     Attributes:
-        context: The model and the places where its things are kept.
-        entry: The turn as the ledger had it when it was opened, or has it since it ended.
+        context: The model, its workspace, ledger and registry.
+        entry: The turn's row in the ledger, read when the turn was opened and when it ended.
 
     Example:
         >>> with everfit.tasks.open_turn("deliveries", reason="only checking", until=UNTIL) as turn:
@@ -57,22 +57,22 @@ class OpenTurn:
 
     @property
     def until(self) -> datetime:
-        """End of the turn's window: whatever came later is unknown to it."""
+        """End of the turn's window; the turn uses nothing that became known later."""
         return self.entry.window.until
 
     @property
     def window(self) -> Window:
-        """The span of event time that the turn is about."""
+        """The span of event time that the turn covers."""
         return self.entry.window
 
     @property
     def settled(self) -> bool:
-        """Whether the turn has ended, now or when the same trigger was sent before. Such a turn isn't run again."""
+        """Whether the turn has ended, now or in an earlier run of the same trigger. Such a turn does not run again."""
         return self.entry.settled
 
     @property
     def state(self) -> str:
-        """`running`, or the name of the state that it ended in."""
+        """`running`, or the name of its final state."""
         return self.entry.state
 
     @property
@@ -81,7 +81,7 @@ class OpenTurn:
         return TurnRecord.recall(self.context.ledger.turns.get(self.id).record)
 
     def keep(self, **parts: Any) -> None:
-        """Add to the turn's record; the steps do so with what they find.
+        """Add parts to the turn's record; the steps do so with their results.
 
         Args:
             **parts: Fields of `TurnRecord`.
@@ -96,16 +96,16 @@ class OpenTurn:
     def end(self, state: str, reasons: Sequence[str] | str = ()) -> State[dict[str, Any]]:
         """End the turn, and return the final state for its flow to return.
 
-        A name that everfit doesn't know is recorded as `other`: triage takes it neither for a champion that was kept,
-        nor for a retraining that helped, nor for one that failed.
+        A name that everfit does not know is recorded as `other`. Triage counts such a turn neither as a kept champion,
+        nor as a retraining that helped, nor as a failure.
 
         Args:
             state: `DataRejected` or `NothingNew`, what `release_challenger` returned, or a name of your own.
-            reasons: In words, for whoever reads the history.
+            reasons: The reasons in words, for the readers of the history.
 
         Raises:
             BusyError: Another process has taken the turn over.
-            LedgerError: The turn ended otherwise before, or didn't come to what the state says.
+            LedgerError: The turn ended in another state before, or the state is not true.
         """
         given = (reasons,) if isinstance(reasons, str) else tuple(reasons)
         self.entry = end_turn(self, state, given)
@@ -121,10 +121,10 @@ class OpenTurn:
         return ended(kind(name=self.state, message=message, data=turn_record.turn_json(self.entry)))
 
     def check_open(self) -> None:
-        """Refuse to go on with a turn that has ended.
+        """Refuse to continue a turn that has ended.
 
         Raises:
-            LedgerError: The turn has ended, as the message says.
+            LedgerError: The turn has ended.
         """
         if self.settled:
             raise LedgerError(
@@ -138,18 +138,18 @@ class OpenTurn:
 
 @step("decision", log="turn")
 def end_turn(turn: OpenTurn, state: str, reasons: tuple[str, ...]) -> Turn:
-    """Settle the turn in the ledger, and say in words what was decided and why.
+    """Settle the turn in the ledger, and show the decision and its reasons.
 
     Args:
         turn: The turn, still open.
         state: As `OpenTurn.end` takes it.
-        reasons: In words.
+        reasons: The reasons in words.
 
     Returns:
-        The turn as the ledger has it now.
+        The turn's row in the ledger.
 
     Raises:
-        LedgerError: The turn didn't come to what the state says.
+        LedgerError: The state is not true.
     """
     context, decision = turn.context, turn.record.decision
     _check_claim(turn, state)
@@ -170,7 +170,7 @@ def end_turn(turn: OpenTurn, state: str, reasons: tuple[str, ...]) -> Turn:
 
 
 def _check_claim(turn: OpenTurn, state: str) -> None:
-    """Refuse the name of a decision that wasn't made: others would act on it."""
+    """Refuse the name of a decision that was not made, because others would act on it."""
     undecided = state in turn_record.JUDGED | {turn_record.SUPERSEDED} and turn.record.decision is None
     unreleased = state == turn_record.PROMOTED and turn.context.ledger.releases.of_turn(turn.id) is None
     if undecided or unreleased:

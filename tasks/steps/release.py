@@ -18,7 +18,7 @@ logger = step_logger("everfit.release")
 
 @step("decision", log="rollback")
 def roll_back(context: Context, *, to: int | None = None, reason: str, by: str) -> Release:
-    """Make a former version the champion again, once it was seen to load and to answer.
+    """Make a former version the champion again, after a check that it loads and answers.
 
     Args:
         context: The model, as `open_context` returns it.

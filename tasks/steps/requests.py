@@ -38,7 +38,7 @@ CALLED, CALLED_ALREADY, HELD_BACK = "TurnCalled", "TurnCalledAlready", "TurnHeld
 """Names of final states: the turn is started, it was already, or the ledger's rules refused it."""
 
 _BY_ITSELF: frozenset[TriggerKind] = frozenset({"event", "code", "drift", "quality"})
-"""Triggers that ask; a person and a schedule decide by themselves."""
+"""Triggers that request a turn and may be refused; a person and a schedule are not refused."""
 
 
 @step("decision", log="retrain")
@@ -51,14 +51,14 @@ def request_turn(
         context: The model, as `open_context` returns it.
         until: The end of the turn's window.
         kind: The kind of the request, such as `event`, `drift` or `quality`.
-        reason: In words, for whoever reads the history.
-        decision_id: The triage decision behind it, if there is one; its window and reasons count then.
+        reason: The reason in words, for the readers of the history.
+        decision_id: The triage decision behind the request, if there is one; its window and reasons are used.
 
     Returns:
-        The id of the turn, whether the caller is the one to start it, and why or why not.
+        The id of the turn, whether the caller must start it, and the reason.
 
     Raises:
-        EverfitError: There is no such decision about the model.
+        EverfitError: The model has no such decision.
 
     Example:
         >>> outcome = everfit.tasks.request_turn(context, UNTIL, "event", "new prices")
@@ -79,7 +79,7 @@ def request_turn(
 
 
 def request_for_decision(context: Context, decision: TriageDecision) -> RequestOutcome:
-    """Ask for the turn that a triage decision calls for; of many who ask at once, one is to start it."""
+    """Request the turn of a triage decision; one of many simultaneous callers must start it."""
     spec, until, trigger = context.spec, decision.window.until, decision.trigger()
     entries = triage_entries(context.ledger, spec.name, context.ledger.turns.of(spec.name))
     newest = max([entry.until for entry in entries if entry.until is not None], default=until)
@@ -96,7 +96,7 @@ def request_for_decision(context: Context, decision: TriageDecision) -> RequestO
 
 
 def request_for_event(context: Context, until: datetime, trigger: Trigger) -> RequestOutcome:
-    """Ask for a turn that no triage is behind."""
+    """Request a turn without a triage decision."""
     spec, ledger = context.spec, context.ledger
     entries = ledger.decisions.of(spec.name, kind=TRIAGE)
     newest = max([entry.until for entry in entries if entry.until is not None], default=until)
@@ -133,12 +133,12 @@ def refuse_event(context: Context, until: datetime, trigger: Trigger) -> Request
 
 @step("decision", log="retrain")
 def start_turn(context: Context, answer: RequestOutcome) -> None:
-    """Start training for a turn that was granted and has not started: by its id, so that it is started once.
+    """Start training for a turn that was granted and has not started; its id ensures that it starts once.
 
-    Another process may have got the grant and been killed since; the turn is started all the same.
+    The turn also starts if the process that got the grant was killed.
 
     Raises:
-        EverfitError: the model has no training deployment.
+        EverfitError: The model has no training deployment.
     """
     if answer.turn_id and not start_training(context, answer.turn_id):
         raise EverfitError(f"{context.spec.name!r} has no training deployment; run `everfit bootstrap`")
@@ -152,10 +152,10 @@ def start_training(context: Context, turn_id: str) -> bool:
 
     Args:
         context: The model's.
-        turn_id: The turn, as it was reserved; one that is being run, or is over, is left alone.
+        turn_id: The reserved turn; one that runs or has ended is left alone.
 
     Returns:
-        Whether it is on its way; if not, there is no such deployment.
+        Whether the turn has been started; False if there is no such deployment.
     """
     from prefect.deployments import run_deployment
 

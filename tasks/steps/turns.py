@@ -27,7 +27,7 @@ from everfit.tasks.turns.context import Context
 logger = step_logger("everfit.training")
 
 OTHER = "Other"
-"""State of a turn that an own flow left without saying how it ended."""
+"""State of a turn that an own flow left without `turn.end`."""
 
 
 @contextmanager
@@ -36,17 +36,17 @@ def open_turn(
 ) -> Iterator[OpenTurn]:
     """Open a turn of a model in a flow of your own, and hold the model's lease while the body runs.
 
-    A release that a crash interrupted is repaired first. If the body raises, the turn stays open for another run of the
-    same model, `until` and reason; triage takes it for `other`, and not for a training that failed.
+    A release that a crash interrupted is repaired first. If the body raises, the turn stays open: another run with the
+    same model, `until` and reason continues it. Triage counts it as `other`, not as a failed training.
 
     Args:
         model: A spec file, the name of a spec in `deployments/models`, of a stored Model Spec block, or a `Context`.
-        reason: Why the turn is run, for whoever reads the history. With `until` it names the turn.
-        until: The turn doesn't know data of later event time; by default when the flow run was due, or now.
-        trigger: In place of `reason`: what called for the turn, if that wasn't a person.
+        reason: Why the turn is run, for the readers of the history. Together with `until` it identifies the turn.
+        until: The turn uses no data of later event time; by default the flow run's scheduled time, or now.
+        trigger: Used instead of `reason` if no person started the turn.
 
     Yields:
-        The turn. If it ended before, it is `settled`, and no step takes it.
+        The turn. If it ended before, it is `settled`, and every step refuses it.
 
     Raises:
         BusyError: Another turn of the model is running.
@@ -79,7 +79,7 @@ def take_turn(context: Context, until: datetime, trigger: Trigger, *, own_flow: 
         own_flow: Name of the user's flow that runs it; empty for everfit's own.
 
     Yields:
-        The turn; one that has ended is given as it ended.
+        The turn; if it ended before, it is settled.
 
     Raises:
         BusyError: Another turn of the model is running.
@@ -101,11 +101,11 @@ def take_turn(context: Context, until: datetime, trigger: Trigger, *, own_flow: 
 
 @step("network")
 def track(turn: OpenTurn, data: TrainingData) -> None:
-    """Log what the turn found and decided to MLflow, and write the package that reproduces it.
+    """Log the turn's results and decision to MLflow, and write the package that reproduces the turn.
 
     Args:
         turn: The turn, once the gate has decided.
-        data: The training data as it was split last.
+        data: The training data with its last split.
 
     Raises:
         LedgerError: The turn has no decision yet.
@@ -143,7 +143,7 @@ def track(turn: OpenTurn, data: TrainingData) -> None:
     if spec.training.search.on:
         tracking.log_tries(client, version.run_id, record.candidates)
     evidence = record.evidence
-    assert record.fitted is not None  # noqa: S101 - what was decided on was fitted and measured
+    assert record.fitted is not None  # noqa: S101 - the gate decided, so a challenger was fitted and measured
     assert evidence is not None  # noqa: S101
     made = report.make_report(data, record.fitted, evidence.holdout, evidence.calibration)
     card = model_card.model_card(made[0], decision, turn.id)
@@ -154,20 +154,20 @@ def track(turn: OpenTurn, data: TrainingData) -> None:
 
 @step("decision", log="release")
 def release_challenger(turn: OpenTurn) -> tuple[str, tuple[str, ...]]:
-    """Make the challenger the champion if the gate said so, and the champion is still the one that it has beaten.
+    """Make the challenger the champion if the gate passed it and the champion is still the same.
 
-    Where the spec wants an approval or a trial on live traffic first, that is begun instead.
+    If the spec requires an approval or a trial on live traffic first, the turn begins to wait for it instead.
 
     Args:
         turn: The turn, once the gate has decided.
 
     Returns:
-        The state that the turn comes to (`Promoted`, `ChampionKept`, `AwaitingApproval`, `OnTrial`, `DataRejected` or
+        The final state of the turn (`Promoted`, `ChampionKept`, `AwaitingApproval`, `OnTrial`, `DataRejected` or
         `Superseded`) and the reasons for it, as `turn.end` takes them.
 
     Raises:
         LedgerError: The turn has no decision yet.
-        ModelError: The version can't be loaded, or no service was seen to serve it.
+        ModelError: The version can't be loaded, or no service serves it.
 
     Example:
         >>> state, reasons = everfit.tasks.release_challenger(turn)

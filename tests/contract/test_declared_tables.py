@@ -1,8 +1,10 @@
-"""The tables of verdicts and evidence areas in the documents are what the code declares."""
+"""The tables of verdicts, evidence areas and steps in the documents are what the code declares."""
 
 import pytest
-from support.declared_tables import DOCUMENTS, TABLES, areas, with_tables
+from prefect import Task
+from support.declared_tables import DOCUMENTS, STEPS, TABLES, areas, with_tables
 
+from everfit import tasks
 from everfit.tasks.triage.area import Area
 from everfit.tasks.triage.signals import Signals
 
@@ -17,6 +19,11 @@ def test_every_area_of_the_signals_is_in_the_table() -> None:
     given = Signals.model_construct()
     fields = {name for name in Signals.model_fields if isinstance(getattr(given, name, None), Area | tuple)}
     assert fields == {area.name for area in areas()}
+
+
+def test_every_public_step_is_in_the_table() -> None:
+    steps = {name for name in tasks.__all__ if isinstance(getattr(tasks, name), Task)}
+    assert steps | {"open_context", "open_turn"} == set(STEPS)
 
 
 def test_a_document_without_a_place_for_its_table_is_an_error() -> None:

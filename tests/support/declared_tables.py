@@ -1,9 +1,11 @@
 """The tables of the documents that follow from declarations in the code. `make docs` writes them between two marks."""
 
+import inspect
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import everfit.tasks
 from everfit.tasks.monitoring.evidence import AREAS
 from everfit.tasks.triage import VERDICTS
 from everfit.tasks.triage.area import Area
@@ -33,9 +35,30 @@ def verdict_table() -> Iterator[str]:
         yield f"| `{name}` | `{verdict.state}` | {_sentence(verdict.meaning)} | {verdict.notifies or 'nobody'} |"
 
 
+STEPS = (
+    *("open_context", "open_turn", "ingest", "transform_rows", "validate", "commit", "split", "take_snapshot"),
+    *("already_trained", "training_data", "longer_holdout", "try_candidates", "fit", "evaluate", "preview_gate"),
+    *("refit", "convert", "register", "check_serving", "apply_gate", "track", "release_challenger", "roll_back"),
+    *("reconcile", "request_turn", "score", "read_predictions", "collect_labels", "find_champion", "read_window"),
+    *("measure_drift", "measure_quality", "measure_signals", "open_window_run", "decide_window", "notify"),
+)
+"""The public steps, in the order of a turn, then of scoring and monitoring."""
+
+
+def step_table() -> Iterator[str]:
+    """Yield the table of the public steps: the first line of each docstring."""
+    yield "| step | what it does |"
+    yield "| --- | --- |"
+    for name in STEPS:
+        step = getattr(everfit.tasks, name)
+        summary = (inspect.getdoc(getattr(step, "fn", step)) or "").partition("\n")[0]
+        yield f"| `{name}` | {summary} |"
+
+
 TABLES: dict[tuple[str, str], Callable[[], Iterator[str]]] = {
     ("flows.md", "evidence areas"): area_table,
     ("flows.md", "verdicts"): verdict_table,
+    ("own-flows.md", "steps"): step_table,
 }
 """By document and the name in its mark."""
 
