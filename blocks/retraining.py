@@ -52,7 +52,7 @@ class UserMetricPolicy(Policy):
 class BudgetPolicy(Policy):
     """How many turns may start by themselves within a span of time."""
 
-    turns: int = Field(default=12, ge=0, description="The largest number of turns that start by themselves.")
+    turns: int = Field(default=60, ge=0, description="The largest number of turns that start by themselves.")
     per: Duration = Field(default=timedelta(days=30), description="The span of time that the number holds for.")
 
 
@@ -83,17 +83,23 @@ class RetrainingPolicy(Policy):
     on: Literal["loss", "drift", "nothing"] = Field(
         default="loss",
         description="The signal that starts a training: `loss` of quality; `drift`, also when it persists without"
-        " a loss; or `nothing`, where a loss is only reported to a person and the keys below start "
-        "trainings.",
+        " a loss; or `nothing`, where a loss is only reported to a person, and only what the keys "
+        "below set starts trainings.",
     )
     schedule: Duration | None = Field(
         default=None,
         description="The time after the last turn at which the model is retrained. By default age alone starts no"
         " training.",
     )
+    cadence: Literal["adaptive", "never"] = Field(
+        default="adaptive",
+        description="Whether a training is tried when there are enough rows with mature labels that the champion has "
+        "not seen: at first twice `gate.min_rows` that span a monitoring window, and after each try in vain when they "
+        "have grown by `back_off_factor`. `never` waits for the other signals.",
+    )
     new_data: NewDataPolicy | None = Field(
         default=None,
-        description="The amount of newly labelled data that starts a training. By default new data alone starts none.",
+        description="The amount of newly labelled data that starts a training, in place of `cadence`.",
     )
     user_metrics: tuple[UserMetricPolicy, ...] = Field(
         default=(), description="Metrics of your own, such as an acceptance rate, that must stay within limits."
@@ -108,22 +114,25 @@ class RetrainingPolicy(Policy):
     )
     back_off: Duration | None = Field(
         default=None,
-        description="The wait after a retraining that did not help. By default it is one monitoring window.",
+        description="The wait after a retraining that did not help. It grows by `back_off_factor` with each further "
+        "one. By default the next attempt waits until the rows that the champion has not seen have grown by that "
+        "factor.",
     )
     back_off_factor: FiniteFloat = Field(
         default=2.0,
         ge=1,
-        description="The factor by which each further wait grows. At 2 there is twice as much new data at each "
-        "attempt.",
+        description="The growth of the rows that the champion has not seen until a turn is tried again after one in "
+        "vain. At 2 there is twice as much new data at each try. After a gain that was not certain half the growth "
+        "is enough.",
     )
     escalate_after: int = Field(
         default=3, ge=1, description="The number of retrainings without improvement after which a person is notified."
     )
-    max_attempts: int = Field(
-        default=6,
+    max_attempts: int | None = Field(
+        default=None,
         ge=1,
         description="The number of retrainings without improvement after which only a person can start another "
-        "one for the same reason.",
+        "one for the same reason. By default there is no such number: each attempt needs more new rows than the last.",
     )
     attempts_within: Duration = Field(default=timedelta(days=730), description="How long an attempt counts.")
     failure_back_off: Duration = Field(

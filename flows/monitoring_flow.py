@@ -52,6 +52,8 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
     decision, is_new = triage.decide_window(window, signals, run_id)
     act.notify(window, signals, decision, run_id, is_new=is_new)
 
+    act.yield_expectations(monitored, signals, decision)
+
     # Act on it once, however many monitors come to it. A challenger on trial is checked as well.
     rolled_back = act.roll_back_champion(monitored, decision)
     trials.advance_trial(context, until)

@@ -1,4 +1,4 @@
-"""The command `expectations`: propose a suite of expectations from the dataset."""
+"""The command `expectations`: propose a suite of expectations from the dataset and from refused batches."""
 
 import difflib
 from typing import Annotated, Any
@@ -23,7 +23,7 @@ def expectations(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Propose expectations from the dataset, and compare them."""
+    """Propose expectations from the dataset and from batches that were refused, and compare them."""
     environment.prepare(Settings())
     content = _propose(model, until, write=write)
     if as_json:
@@ -31,6 +31,8 @@ def expectations(
         return
     for line in content["difference"]:
         typer.echo(line)
+    if content["refused_rows"]:
+        typer.echo(f"{content['refused_rows']:,} rows of refused batches meet the proposal too")
     typer.echo(f"{len(content['proposed'])} expectations proposed, {len(content['present'])} in the present suite")
     if content["written"]:
         typer.echo(f"Saved to {content['path']}")
@@ -41,7 +43,7 @@ def expectations(
 
 
 def _propose(model: str, until: str | None, *, write: bool) -> dict[str, Any]:
-    """Propose a suite from the rows of the dataset.
+    """Propose a suite that the rows of the dataset meet, and those of refused batches.
 
     Raises:
         DataError: The dataset has no rows.
@@ -49,8 +51,17 @@ def _propose(model: str, until: str | None, *, write: bool) -> dict[str, Any]:
     """
     from everfit.tasks.core.records import Window
     from everfit.tasks.core.spec_loading import load_spec
+    from everfit.tasks.data.quarantine_acceptance import refused_rows
     from everfit.tasks.data.sampling import even_sample
-    from everfit.tasks.data.suite import SAMPLE_ROWS, infer_suite, keep_suite, suite_of, suite_path, write_suite
+    from everfit.tasks.data.suite import (
+        SAMPLE_ROWS,
+        infer_suite,
+        keep_suite,
+        loosest,
+        suite_of,
+        suite_path,
+        write_suite,
+    )
     from everfit.tasks.storage.workspace import Workspace
 
     window = Window(until=parse_time(until, "--until")) if until else None
@@ -60,6 +71,9 @@ def _propose(model: str, until: str | None, *, write: bool) -> dict[str, Any]:
     if not rows:
         raise DataError(f"{spec.name}: the dataset has no rows to propose expectations from; run `everfit train` first")
     proposed = infer_suite(frame, spec)
+    refused = refused_rows(spec, workspace, SAMPLE_ROWS)
+    if len(refused):
+        proposed = loosest(proposed, infer_suite(refused, spec))
     present = suite_of(spec, workspace) or ()
     if write and spec.expectations.suite is not None:
         raise SpecError(f"{spec.name}: the suite is in the spec, under expectations.suite; edit it there")
@@ -71,6 +85,7 @@ def _propose(model: str, until: str | None, *, write: bool) -> dict[str, Any]:
         "present": [expectation.model_dump(mode="json") for expectation in present],
         "proposed": [expectation.model_dump(mode="json") for expectation in proposed],
         "difference": list(difflib.unified_diff(old, new, "present", "proposed", lineterm="", n=1)),
+        "refused_rows": len(refused),
         "written": write,
         "in_spec": spec.expectations.suite is not None,
         "path": suite_path(spec, workspace),

@@ -11,24 +11,33 @@ from everfit.deployments.init.proposal import Proposal
 _LEAST_HOLDOUT_ROWS, _LEAST_CLASS_ROWS = 200, 20
 _ENOUGH = 1.25
 """The hold-out must exceed the gate's minimum by this factor, since the next hold-out may be smaller."""
+_USUAL_ROWS, _USUAL_CLASS_ROWS = 1_000, 40
+"""A hold-out of this many rows, and of the rarest class, tells models apart; more would be missed in training."""
+_MOST = 0.2
+"""The largest share of the history."""
+_SOME_DAYS = pd.Timedelta(days=7)
+"""One day is like no other, so the hold-out has some."""
 
 
 def propose_holdout(seen: Look, made: Proposal) -> None:
-    """Propose the last fifth of the time, and lower minimums for the gate if that has few rows."""
+    """Propose as many of the newest rows as the gate needs, and lower its minimums if the data has few."""
     frame = seen.frame[seen.frame[made.target].notna()].drop_duplicates()  # duplicate rows count once
     scale = max(1.0, seen.rows / max(1, len(seen.frame)))
-    held_out = frame
+    share, held_out = _MOST, frame
     if made.event_time is not None:
         times = frame[made.event_time].dropna().sort_values()
-        start, end = times.iloc[int(0.8 * (len(times) - 1))], seen.frame[made.event_time].max()
+        wanted = _wanted(frame, made) / scale
+        start, end = _start(times, wanted), seen.frame[made.event_time].max()
         unit = pd.Timedelta(days=1) if spread(times) > pd.Timedelta(days=10) else pd.Timedelta(minutes=1)
         # The hold-out ends at the last row, or earlier at the last mature label.
         units = max(1, math.ceil((end - start) / unit))
         made.holdout = format_duration((units * unit).to_pytimedelta())
         held_out = frame[frame[made.event_time] >= start]
-    rows = int(0.2 * scale * len(frame))
+        share = len(held_out) / max(1, len(frame))
+    rows = int(share * scale * len(frame))
+    made.holdout_rows = rows
     rarest = held_out[made.target].value_counts()
-    rarest_rows = int(scale * rarest.min() * (1.0 if made.holdout else 0.2))
+    rarest_rows = int(scale * rarest.min() * (1.0 if made.holdout else _MOST))
     if rows < _ENOUGH * _LEAST_HOLDOUT_ROWS:
         made.least_rows = max(10, int(0.7 * rows))
         made.notes.append(f"The hold-out has only about {rows:,} rows, so its results are uncertain.")
@@ -40,3 +49,23 @@ def propose_holdout(seen: Look, made: Proposal) -> None:
     else:
         return
     made.least_class_rows = None if made.task == "regression" else 3
+
+
+def _wanted(frame: pd.DataFrame, made: Proposal) -> float:
+    """Return how many rows the hold-out needs for the gate."""
+    if made.task == "regression":
+        return _USUAL_ROWS
+    rarest = float(frame[made.target].value_counts(normalize=True).min())
+    return max(_USUAL_ROWS, _USUAL_CLASS_ROWS / rarest)
+
+
+def _start(times: pd.Series, wanted: float) -> pd.Timestamp:
+    """Return where the hold-out starts: with enough rows and some days, and at most a fifth of the history.
+
+    Args:
+        times: Event times of the labelled rows, in order; shape (rows,).
+        wanted: How many of these rows to hold out.
+    """
+    earliest = times.iloc[int((1 - _MOST) * (len(times) - 1))]
+    by_rows = times.iloc[max(0, len(times) - math.ceil(wanted))]
+    return max(earliest, min(by_rows, times.iloc[-1] - _SOME_DAYS))

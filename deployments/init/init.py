@@ -54,6 +54,7 @@ def init(
         "label_time": made.label_time,
         "maturity": made.maturity,
         "holdout": made.holdout,
+        "window": made.window,
         "features": made.features,
         "ignored": made.ignored,
         "protected": made.protected,

@@ -22,6 +22,10 @@ class Proposal:
         protected: Columns whose groups fairness could be measured by.
         maturity: The time from the event to the label, as a duration.
         holdout: The length of the hold-out; None for a random sample.
+        holdout_rows: About how many rows the hold-out has.
+        window: The length of a monitoring window; None for the default.
+        window_rows: About how many labelled rows a window has.
+        least_labels: The smallest number of labels that quality is judged by; None for the default.
         least_rows: The smallest number of hold-out rows; None for the default of the gate.
         least_class_rows: The smallest number of its rarest class; None for the default of the gate.
         candidates: The candidates; empty for the defaults.
@@ -40,6 +44,10 @@ class Proposal:
     protected: list[str] = field(default_factory=list)
     maturity: str | None = None
     holdout: str | None = None
+    holdout_rows: int = 0
+    window: str | None = None
+    window_rows: int = 0
+    least_labels: int | None = None
     least_rows: int | None = None
     least_class_rows: int | None = None
     candidates: tuple[str, ...] = ()

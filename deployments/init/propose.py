@@ -12,6 +12,7 @@ from everfit.blocks.training import CANDIDATES, DEFAULT_CANDIDATES
 from everfit.deployments.init.holdout import propose_holdout
 from everfit.deployments.init.look import Look, distinct_share, has_whole_numbers
 from everfit.deployments.init.proposal import Proposal
+from everfit.deployments.init.window import propose_window
 from everfit.tasks.evaluation.leakage import suspected_leaks
 
 MAX_CLASSES = 20
@@ -73,6 +74,7 @@ def propose(
     made.key = key or _key(seen, made)
     _features(seen, made)
     propose_holdout(seen, made)
+    propose_window(seen, made)
     return made
 
 

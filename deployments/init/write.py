@@ -33,7 +33,9 @@ def write(made: Proposal, seen: Look) -> str:
         ]
     lines += ["", "training:", "  window: all  # or only the newest part, such as 180d"]
     if made.holdout:
-        lines.append(f"  holdout: {made.holdout}  # the last fifth of the rows; no candidate is fitted on it")
+        lines.append(
+            f"  holdout: {made.holdout}  # the newest {made.holdout_rows:,} rows or so; no candidate is fitted on it"
+        )
     else:
         lines.append("  holdout_share: 0.2  # a random sample of each class; no candidate is fitted on it")
     if made.candidates:
@@ -47,6 +49,19 @@ def write(made: Proposal, seen: Look) -> str:
             "  # Lower than the gate's defaults, since the data has few rows. Decisions are less certain:",
         ]
         lines += [f"  {name}: {number}" for name, number in least.items() if number is not None]
+    if made.window:
+        lines += [
+            "",
+            "monitoring:",
+            "  # The newest rows that a look judges; after a longer pause, all since the last look:",
+            f"  window: {made.window}  # has about {made.window_rows:,} labelled rows",
+        ]
+    if made.least_labels is not None:
+        lines += [
+            "  # Lower than the default, since a window has few rows. Decisions are less certain:",
+            f"  min_labels: {made.least_labels}",
+            f"  min_rows: {made.least_labels}",
+        ]
     return "\n".join(lines) + "\n"
 
 

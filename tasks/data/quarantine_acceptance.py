@@ -11,7 +11,7 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.data.commit import commit_batch
 from everfit.tasks.data.ingest import Batch, stage
-from everfit.tasks.data.quarantine import ROW, SOURCE, open_rows, resolve_rows
+from everfit.tasks.data.quarantine import BATCH_REASONS, REASONS, ROW, SOURCE, open_rows, resolve_rows
 from everfit.tasks.data.staging import Staging
 from everfit.tasks.data.validate import Validation, validate
 from everfit.tasks.sources import Chunk
@@ -64,6 +64,23 @@ def accept_rows(
     keys = rows[KEY].to_numpy(dtype=np.int64)
     resolve_rows(quarantine, keys, ["released"] * len(keys), own, f"{own}/released", sorted(rows[TURN].unique()))
     return _result(own, batch, validation)
+
+
+def refused_rows(spec: ModelSpec, workspace: Workspace, most: int) -> pd.DataFrame:
+    """Return the open rows of the quarantine that are good by themselves, and were refused with their batch.
+
+    Args:
+        spec: Spec of the model.
+        workspace: Workspace of the quarantine.
+        most: The largest number of rows; of more every k-th is returned.
+    """
+    rows = open_rows(workspace.table(spec.name, "quarantine"))
+    if rows.empty:
+        return rows
+    rows = rows[(rows[REASONS] == "") & (rows[BATCH_REASONS] != "")]
+    chosen = rows.iloc[:: max(1, -(-len(rows) // most))]
+    frames = [_chunk(str(source), part, spec).frame for source, part in chosen.groupby(SOURCE)]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 
 def _chunk(source: str, rows: pd.DataFrame, spec: ModelSpec) -> Chunk:

@@ -1,6 +1,7 @@
 """Infer a model's expectation suite from its first window, or read it from the spec."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -77,6 +78,44 @@ def infer_suite(frame: pd.DataFrame, spec: ModelSpec) -> tuple[Expectation, ...]
         frame = frame.sort_values(times, kind="stable")
     own = [name for name in frame.columns if name.startswith("_")]
     return tuple(_inferred(frame.drop(columns=own).reset_index(drop=True), spec))
+
+
+def loosest(first: tuple[Expectation, ...], second: tuple[Expectation, ...]) -> tuple[Expectation, ...]:
+    """Return the suite that rows of either kind meet: what both infer, with the wider bounds.
+
+    Args:
+        first: Inferred from some rows.
+        second: Inferred from other rows.
+    """
+    others = {(each.type, str(each.kwargs.get("column"))): each for each in second}
+    both = [(each, others.get((each.type, str(each.kwargs.get("column"))))) for each in first]
+    return tuple(
+        each.model_copy(update={"kwargs": _looser(each.kwargs, other.kwargs)})
+        for each, other in both
+        if other is not None
+    )
+
+
+def without_bounds(suite: tuple[Expectation, ...], columns: Collection[str]) -> tuple[Expectation, ...]:
+    """Return a suite without its tolerant expectations on some columns, which one window was too short to know.
+
+    Args:
+        suite: An inferred suite.
+        columns: Columns whose values have changed for good.
+    """
+    return tuple(
+        each for each in suite if "mostly" not in each.kwargs or str(each.kwargs.get("column")) not in set(columns)
+    )
+
+
+def _looser(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    widest: dict[str, Callable[[Any, Any], Any]] = {
+        "min_value": min,
+        "max_value": max,
+        "mostly": min,
+        "value_set": lambda mine, theirs: sorted({*mine, *theirs}),
+    }
+    return {name: widest[name](value, other[name]) if name in widest else value for name, value in one.items()}
 
 
 def _inferred(frame: pd.DataFrame, spec: ModelSpec) -> Iterator[Expectation]:

@@ -39,13 +39,12 @@ def baseline_of(holdout: LabelledPredictions, spec: ModelSpec) -> Baseline:
     Raises:
         DataError: the metric has no value there.
     """
-    quality = realised(holdout.truth, holdout.scores, spec.metric, clusters=resampled_days(holdout, spec))
+    quality = realised(holdout.truth, holdout.scores, spec.metric, days=holdout.days)
     times = holdout.rows[holdout.event_time]
     stretches = ((times - times.min()) // spec.monitoring.window).to_numpy()
     spread = None
     if len(np.unique(stretches)) > 2:
-        clusters = resampled_days(holdout, spec)
-        spread = time_spread(holdout.truth, holdout.scores, spec.metric, stretches, clusters=clusters)
+        spread = time_spread(holdout.truth, holdout.scores, spec.metric, stretches, days=holdout.days)
     return quality.baseline(spread)
 
 

@@ -10,7 +10,8 @@ import pandas as pd
 
 from everfit.blocks.errors import NotEnoughError
 from everfit.blocks.metrics import TaskKind
-from everfit.tasks.core.records import ModelVersion
+from everfit.blocks.monitoring import ColumnDriftPolicy, MonitoringPolicy
+from everfit.tasks.core.records import ModelVersion, Window
 from everfit.tasks.ledger import Turn
 from everfit.tasks.monitoring.champion_at import PLACING, ChampionAt, champion_at
 from everfit.tasks.monitoring.holdout import baseline_of, holdout_answers
@@ -20,11 +21,15 @@ from everfit.tasks.monitoring.signals.joint_drift import JointDrift, joint_drift
 from everfit.tasks.monitoring.signals.live_estimate import Estimator, can_estimate, fit_estimator
 from everfit.tasks.monitoring.triage_history import JudgedWindow, newest_judgements, read_triages, triage_entries
 from everfit.tasks.monitoring.windows import MonitoringWindows, monitoring_windows
+from everfit.tasks.predictions import prediction_log
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions, read_labelled_predictions
+from everfit.tasks.predictions.labels import known_at
 from everfit.tasks.predictions.prediction_log import PREDICTED_AT
 from everfit.tasks.registry import model_registry, registration
 from everfit.tasks.scoring.loading import load_scorer
 from everfit.tasks.scoring.scorer import Scorer
+from everfit.tasks.statistics.calendar_columns import calendar_columns
+from everfit.tasks.storage.tables import KEY
 from everfit.tasks.triage.quality_signals import Baseline
 from everfit.tasks.turns.context import Context
 from everfit.tasks.turns.turn_record import TurnRecord
@@ -87,9 +92,52 @@ class MonitoredModel:
         return load_reference(self.context.mlflow, self.champion.run_id)
 
     @cached_property
+    def drift_policy(self) -> MonitoringPolicy:
+        """The spec's policy, by which columns that follow from the event time are left out of drift."""
+        policy, time = self.context.spec.monitoring, self.context.spec.columns.time
+        sample = self.reference.sample
+        found = calendar_columns(sample, time, self.features) if time in sample else ()
+        by_calendar = {name: ColumnDriftPolicy(ignore=True) for name in found if name not in policy.columns}
+        return policy.model_copy(update={"columns": {**policy.columns, **by_calendar}})
+
+    @cached_property
     def windows(self) -> MonitoringWindows:
         """The spans of event time to measure."""
-        return monitoring_windows(self.context.spec, self.version.trained_until, self.until)
+        looked = self.judged[-1].decision.window.until if self.judged else None
+        return monitoring_windows(self.context.spec, self.version.trained_until, self.until, looked)
+
+    @cached_property
+    def _reached_back(self) -> tuple[Window, int]:
+        """The span whose mature labels are judged, and of how many windows it is made."""
+        windows, enough = self.windows, self.context.spec.monitoring.min_labels
+        own = self._label_times(windows.labelled)
+        if len(own) >= enough:
+            return windows.labelled, 1
+        earlier = Window(since=windows.unseen_since, until=windows.labelled.until)
+        return windows.reach_back(self._label_times(earlier), enough)
+
+    def _label_times(self, window: Window) -> "pd.Series[pd.Timestamp]":
+        """Return the event times of the champion's rows in a window whose labels are known."""
+        spec, table = self.context.spec, self.context.workspace.table
+        rows = prediction_log.read(
+            table(spec.name, "predictions"),
+            window,
+            self.event_time,
+            columns=[KEY, self.event_time],
+            model_version=self.champion.version,
+        ).drop_duplicates(KEY)
+        known = known_at(table(spec.name, "labels"), self.until, rows[KEY])
+        return rows.loc[rows[KEY].isin(known[KEY]), self.event_time]
+
+    @property
+    def labelled_window(self) -> Window:
+        """The span whose mature labels are judged: the newest, and earlier ones if it has too few labels."""
+        return self._reached_back[0]
+
+    @property
+    def labelled_windows(self) -> int:
+        """The number of windows that the labelled window is made of."""
+        return self._reached_back[1]
 
     @property
     def event_time(self) -> str:
@@ -157,7 +205,7 @@ class MonitoredModel:
         return read_labelled_predictions(
             table(spec.name, "predictions"),
             table(spec.name, "labels"),
-            self.windows.both,
+            Window(since=self.labelled_window.since, until=self.windows.window.until),
             self.event_time,
             self.until,
             task=spec.task,
@@ -193,8 +241,9 @@ class MonitoredModel:
     @property
     def is_young(self) -> bool:
         """Whether the champion was released so recently that the release may have caused a loss."""
-        since = self.windows.labelled.since
-        young = since is not None and since < self.champion.released + self.context.spec.release.rollback_within
+        labelled = self.windows.labelled
+        since = max(labelled.since or self.champion.released, labelled.until - self.windows.policy_window)
+        young = since < self.champion.released + self.context.spec.release.rollback_within
         return young and self.champion.previous_version is not None
 
     @cached_property
@@ -254,7 +303,7 @@ class MonitoredModel:
 
     def _part(self, chosen: npt.NDArray[np.bool_], until: datetime) -> LabelledPredictions:
         part = self.answers.of(chosen)
-        window = self.windows.labelled.model_copy(update={"until": until})
+        window = self.labelled_window.model_copy(update={"until": until})
         return replace(part, window=window)
 
 

@@ -36,7 +36,7 @@ class MonitoredWindow:
         Raises:
             DataError: the rows were counted over another profile's cells.
         """
-        policy = self.monitored.context.spec.monitoring
+        policy = self.monitored.drift_policy
         return drift(self.monitored.reference.profile, self.live.counts, policy, window=self.live.window)
 
     @cached_property

@@ -1,6 +1,7 @@
 """The history that triage reads, from the ledger: earlier windows, and the outcomes of turns. Pure."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from pydantic import FiniteFloat
@@ -172,7 +173,11 @@ def past_turn(turn: Turn, decision: TriageDecision | None, judged: Sequence[Judg
         outcome=outcome_of(turn),
         helped=None if (gain := live_gain(turn, judged)) is None else gain > 0,
         loss=loss.loss if loss else None,
+        loss_rows=loss.rows if loss else None,
         level=decision.level if decision else None,
+        version=_registered(turn),
+        gain=_measured_gain(turn),
+        unseen_rows=decision.unseen_rows if decision else None,
         seconds=turn.seconds,
         reason=_failure(turn),
     )
@@ -191,11 +196,25 @@ def _failure(turn: Turn) -> str:
     return turn.error or ""
 
 
+def _registered(turn: Turn) -> int | None:
+    """Return the version that a turn has registered, if any."""
+    version = (turn.record.get("version") or {}).get("version")
+    return version if isinstance(version, int) else None
+
+
+def _measured_gain(turn: Turn) -> float | None:
+    """Return the gain that a turn has measured; None if it has not, or in a form that is not known."""
+    found: object = turn.record
+    for name in ("evidence", "comparison", "difference"):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return float(found) if isinstance(found, int | float) and math.isfinite(found) else None
+
+
 def live_gain(turn: Turn, judged: Sequence[JudgedWindow]) -> float | None:
     """Return a champion's gain over the previous one on the first live rows of both; None if it is not known."""
     if turn.state != PROMOTED:
         return None
-    registered = (turn.record.get("version") or {}).get("version")
+    registered = _registered(turn)
     for window in judged:
         reference, previous = window.signals.reference, window.signals.previous
         later = window.decision.window.until > turn.window.until

@@ -18,6 +18,7 @@ from everfit.tasks.core.event_names import (
 )
 from everfit.tasks.core.events import emit
 from everfit.tasks.core.final_states import ended
+from everfit.tasks.data.suite import keep_suite, suite_of, without_bounds
 from everfit.tasks.ledger import Release
 from everfit.tasks.ledger.requests import RequestOutcome
 from everfit.tasks.monitoring.champion_at import ROLLBACK, ChampionAt
@@ -84,6 +85,34 @@ def notify(window: MonitoredWindow, signals: Signals, decision: TriageDecision, 
     event = VERDICTS[decision.verdict].event
     if decision.notify and event is not None:
         emit(event, name, verdict=decision.verdict, rule=decision.rule, reasons=list(decision.reasons), **facts)
+
+
+@step("decision", log="announce")
+def yield_expectations(monitored: MonitoredModel, signals: Signals, decision: TriageDecision) -> tuple[str, ...]:
+    """Let the inferred expectations yield to a change of the data that measured quality shows to be harmless.
+
+    Training would refuse such rows otherwise. Expectations that a person wrote in the spec stay.
+
+    Args:
+        monitored: The monitored model.
+        signals: The evidence of the window.
+        decision: The decision of triage.
+
+    Returns:
+        The columns whose bounds were removed.
+    """
+    spec, workspace = monitored.context.spec, monitored.context.workspace
+    if not decision.remembered.harmless or spec.expectations.suite is not None:
+        return ()
+    columns = {name for problem in signals.data.bad if problem.column for name in problem.column.split(", ")}
+    suite = suite_of(spec, workspace) or ()
+    kept = without_bounds(suite, columns)
+    if len(kept) == len(suite):
+        return ()
+    keep_suite(spec, kept, workspace)
+    changed = tuple(sorted({str(each.kwargs["column"]) for each in suite if each not in kept}))
+    logger.info("the inferred expectations of %s are removed: the change is harmless", ", ".join(changed))
+    return changed
 
 
 @step("decision", log="retrain")

@@ -117,7 +117,10 @@ def decide_window(window: MonitoredWindow, signals: Signals, run_id: str) -> tup
     context, spec = monitored.context, monitored.context.spec
     history = history_of(monitored.triages, monitored.turns, monitored.until)
     policy = TriagePolicy(
-        monitoring=spec.monitoring, retraining=spec.retraining, rollback_within=spec.release.rollback_within
+        monitoring=spec.monitoring,
+        retraining=spec.retraining,
+        rollback_within=spec.release.rollback_within,
+        gate_rows=spec.gate.min_rows,
     )
     decision = triage(signals, history, policy)
     is_new = context.ledger.decisions.find(decision.id) is None

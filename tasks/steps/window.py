@@ -56,7 +56,7 @@ def collect_new_labels(monitored: MonitoredModel) -> LabelsSignal:
     """
 
     def collect() -> LabelsSignal:
-        span = label_collection.label_window(monitored.context, monitored.until, monitored.windows.both)
+        span = label_collection.label_window(monitored.context, monitored.until, monitored.windows.unseen)
         label_collection.record_source_labels(monitored.context, span)
         return LabelsSignal()
 

@@ -2,19 +2,18 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
 from datetime import timedelta
 from functools import cached_property
 from itertools import takewhile
-from statistics import fmean
+from statistics import NormalDist, fmean
 
 from pydantic import Field, FiniteFloat
 
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.blocks.policy import Duration
 from everfit.blocks.retraining import RetrainingPolicy
-from everfit.tasks.core.records import Record, TriggerKind
-from everfit.tasks.triage.failure_backoff import failure_streak
+from everfit.tasks.core.records import Record, TriggerKind, Window
+from everfit.tasks.triage.cadence import Cadence, next_try
 from everfit.tasks.triage.history import History, PastTurn, PastWindow
 from everfit.tasks.triage.non_overlapping import NEARLY, non_overlapping
 from everfit.tasks.triage.quality_loss import LossEvidence, estimated_loss, realised_loss, unrecovered_loss
@@ -32,6 +31,7 @@ class TriagePolicy(Record):
     monitoring: MonitoringPolicy = MonitoringPolicy()
     retraining: RetrainingPolicy = RetrainingPolicy()
     rollback_within: Duration = timedelta(days=3)
+    gate_rows: int = Field(default=200, description="The smallest number of rows that the gate judges by.")
 
 
 class Finding(Record):
@@ -108,7 +108,7 @@ class Case(Record):
     def drifts(self) -> tuple[int, int]:
         """Of the newest windows that do not overlap: how many have drifted, and how many could be compared."""
         rules, now = self.policy.monitoring, self.signals.window
-        oldest = now.until - rules.window * (rules.persistence_windows + 1)
+        oldest = now.until - _length(now, rules.window) * (rules.persistence_windows + 1)
         past = [window for window in self.history.windows if window.window.until > oldest]
         own = [
             window for window in past if window.drifted is not None and window.reference == self.signals.reference.id
@@ -122,6 +122,41 @@ class Case(Record):
     def drift_persists(self) -> bool:
         """Whether this window has drifted, and enough earlier ones have."""
         return self.signals.drift.drifted is True and self.drifts[0] >= self.policy.monitoring.persistence
+
+    @property
+    def drift_is_news(self) -> bool:
+        """Whether this window has drifted otherwise than earlier windows did."""
+        return self.signals.drift.drifted is True and not self.signals.drift.is_known
+
+    @property
+    def data_problem(self) -> str:
+        """The signature of what is wrong with the data; empty if nothing is."""
+        problems = self.signals.data.bad
+        return sign("data", sorted((problem.kind, problem.column or "") for problem in problems)) if problems else ""
+
+    @cached_property
+    def data_is_harmless(self) -> bool:
+        """Whether the data has changed for several windows and quality on such rows has not.
+
+        The labelled rows must all be from after the change. Once that is shown, a later loss is not blamed on it.
+        """
+        if not self.data_problem:
+            return False
+        row = list(takewhile(self._has_this_problem, reversed(self.history.windows)))
+        if any(past.harmless for past in row):
+            return True
+        lasting = 1 + len(non_overlapping(row, lambda past: past.window, before=self.signals.window, shared=NEARLY))
+        since = (row[-1] if row else self.signals).window.since
+        labelled, loss = self.signals.quality.window, self.realised
+        if lasting < self.policy.retraining.data_problem_windows or loss is None:
+            return False
+        if since is None or labelled is None or labelled.since is None or labelled.since < since:
+            return False
+        surely = loss.loss + NormalDist().inv_cdf(self.policy.monitoring.confidence) * loss.standard_error
+        return not loss.lost and loss.loss <= loss.bound and surely <= 2 * loss.bound
+
+    def _has_this_problem(self, past: PastWindow) -> bool:
+        return (past.data_problem, past.reference) == (self.data_problem, self.signals.reference.id)
 
     def lasting(self, signature: str) -> int:
         """Return for how many windows in a row a problem has lasted, this one included; overlapping ones count once."""
@@ -142,6 +177,32 @@ class Case(Record):
         if loss is None:
             return tried
         return tuple(turn for turn in tried if turn.loss is None or turn.loss > loss.loss / 2)
+
+    @cached_property
+    def cadence(self) -> Cadence | None:
+        """The sum behind the next try of a turn; None if the spec switches it off, or rows could not be counted."""
+        policy, labels = self.policy.retraining, self.signals.labels
+        if policy.on == "nothing" or policy.cadence == "never" or policy.new_data is not None:
+            return None
+        found = next_try(
+            labels,
+            self.history.last_try(self.signals.reference.version),
+            gate_rows=self.policy.gate_rows,
+            window=self.policy.monitoring.window,
+            policy=policy,
+        )
+        return None if found is None else found.model_copy(update={"worthless": self._does_not_pay()})
+
+    def _does_not_pay(self) -> str:
+        """Return why a try would cost more than it brings, even if it gained as much as the bound of a loss."""
+        benefit, rows, baseline = self.policy.retraining.cost_benefit, self.rows_to_come, self.signals.quality.baseline
+        if benefit is None or rows is None or baseline is None or self.cost is None:
+            return ""
+        bound = self.policy.monitoring.loss_bound(baseline.value, baseline.chance)
+        hoped = bound * benefit.value_per_metric_unit * rows
+        if hoped >= self.cost:
+            return ""
+        return f"but {cost_summary(benefit.unit, self.cost, hoped)} if it gained {bound:.2g}"
 
     @cached_property
     def rows_to_come(self) -> float | None:
@@ -172,75 +233,16 @@ class Case(Record):
         return fmean(seconds) / 3600 * benefit.cost_per_hour if seconds and benefit.cost_per_hour is not None else None
 
 
+def _length(window: Window, least: timedelta) -> timedelta:
+    """Return the length of a window; after a pause it is longer than the spec says."""
+    return least if window.since is None else max(least, window.until - window.since)
+
+
 def sign(*problem: object) -> str:
     """Return a signature: the same problem has the same one in every window."""
     return hashlib.sha256(json.dumps(problem, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def request_retraining(
-    rule: str,
-    kind: TriggerKind,
-    case: Case,
-    reasons: Sequence[str],
-    *,
-    signature: str,
-    loss: LossEvidence | None = None,
-    attempts: tuple[PastTurn, ...] | None = None,
-) -> Finding:
-    """Request a retraining, unless earlier ones did not help, there is nothing to learn, or it does not pay off.
-
-    Args:
-        rule: The rule that requests it.
-        kind: The kind of the trigger.
-        case: The evidence.
-        reasons: The rule's reasons.
-        signature: Names the problem.
-        loss: The loss that retraining should win back.
-        attempts: Earlier attempts; by default those in the history that did not help.
-    """
-    policy, reasons = case.policy.retraining, tuple(reasons)
-
-    def blocked(by: str, verdict: Verdict, *more: str) -> Finding:
-        return Finding(
-            rule=by, verdict=verdict, reasons=(*reasons, *more), signature=signature, kind=kind, blocked=True
-        )
-
-    if policy.on == "nothing" and kind in {"quality", "drift"}:
-        return blocked(rule, "escalate", "the spec forbids an automatic retraining (retraining.on: nothing)")
-    labels = case.signals.labels
-    if labels.measured and labels.new_rows == 0:
-        return blocked(
-            "nothing_to_learn",
-            "escalate",
-            "no row has got a mature label since the last turn, so there is nothing to learn from",
-        )
-    tried = case.attempts(signature, loss) if attempts is None else attempts
-    if tried:
-        verdict: Verdict = "escalate" if len(tried) >= policy.escalate_after and attempts is None else "watch"
-        by = "retraining_in_vain" if verdict == "escalate" else "backing_off"
-        base = policy.back_off or case.policy.monitoring.window
-        again = tried[-1].until + base * policy.back_off_factor ** (len(tried) - 1)
-        if len(tried) >= policy.max_attempts:
-            return blocked(by, verdict, _attempts_summary(tried), "there is no further automatic attempt")
-        if case.signals.window.until < again:
-            return blocked(by, verdict, _attempts_summary(tried), f"the next attempt is at {again:%Y-%m-%d %H:%M}")
-    if kind in {"quality", "drift"} and case.gain is not None and case.cost is not None and case.gain < case.cost:
-        unit = policy.cost_benefit.unit if policy.cost_benefit else ""
-        costs = f"a turn costs {case.cost:,.4g} {unit} and would win back {case.gain:,.4g} {unit}".replace("  ", " ")
-        return blocked("not_worth_it", "watch", costs)
-    return Finding(rule=rule, verdict="retrain", reasons=reasons, signature=signature, kind=kind)
-
-
-def hold_up(finding: Finding, case: Case) -> Finding:
-    """Block a finding that requests a turn while turns fail, and add why."""
-    streak = failure_streak(case.history.turns, case.policy.retraining)
-    if finding.verdict != "retrain" or streak is None or case.signals.window.until >= streak.again:
-        return finding
-    changes = {"rule": "failing_turns", "verdict": "escalate" if streak.too_many else "watch", "blocked": True}
-    return finding.model_copy(update={**changes, "reasons": (*finding.reasons, streak.summary)})
-
-
-def _attempts_summary(tried: Sequence[PastTurn]) -> str:
-    listed = ", ".join(f"{turn.turn_id} ({turn.outcome.replace('_', ' ')})" for turn in tried)
-    times = "once" if len(tried) == 1 else f"{len(tried)} times"
-    return f"retraining was tried {times} and did not help enough: {listed}"
+def cost_summary(unit: str, cost: float, gain: float) -> str:
+    """Return in words what a turn costs and would win back."""
+    return f"a turn costs {cost:,.4g} {unit} and would win back {gain:,.4g} {unit}".replace("  ", " ").strip()

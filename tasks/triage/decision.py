@@ -7,10 +7,11 @@ from pydantic import Field, FiniteFloat
 
 from everfit.tasks.core.metric_scale import facts_of
 from everfit.tasks.core.records import Record, Trigger, TriggerKind, Window
-from everfit.tasks.triage.case import Case, Finding, TriagePolicy, hold_up
+from everfit.tasks.triage.case import Case, Finding, TriagePolicy
 from everfit.tasks.triage.history import History, PastWindow
 from everfit.tasks.triage.quality_loss import LossEvidence, remember
 from everfit.tasks.triage.quality_signals import Baseline
+from everfit.tasks.triage.retraining_request import hold_up
 from everfit.tasks.triage.rules import RULES
 from everfit.tasks.triage.signals import Signals
 from everfit.tasks.triage.verdicts import VERDICTS, Verdict
@@ -36,6 +37,10 @@ class TriageDecision(Record):
     level: Baseline | None = Field(default=None, description="The quality that a retraining should win back.")
     expected_gain: FiniteFloat | None = Field(default=None, description="Of a turn, in the spec's unit of value.")
     cost: FiniteFloat | None = Field(default=None, description="Of a turn, in the same unit.")
+    unseen_rows: int | None = Field(
+        default=None, description="Rows with mature labels that the champion has not been trained on."
+    )
+    next_try: str = Field(default="", description="When a turn is tried next, with the sum behind it.")
     remembered: PastWindow = Field(description="This window as later decisions read it.")
 
     def trigger(self) -> Trigger:
@@ -76,6 +81,8 @@ def triage(signals: Signals, history: History, policy: TriagePolicy) -> TriageDe
         signature=chosen.signature,
         drifted=signals.drift.drifted if signals.drift.measured else None,
         quality=remember(signals.quality),
+        data_problem=case.data_problem,
+        harmless=case.data_is_harmless,
     )
     return TriageDecision(
         id=case.digest(),
@@ -93,6 +100,8 @@ def triage(signals: Signals, history: History, policy: TriagePolicy) -> TriageDe
         level=_level(case, chosen),
         expected_gain=case.gain,
         cost=case.cost,
+        unseen_rows=signals.labels.unseen_rows if signals.labels.measured else None,
+        next_try="" if case.cadence is None else case.cadence.summary,
         remembered=remembered,
     )
 

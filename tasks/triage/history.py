@@ -36,6 +36,8 @@ class PastWindow(Record):
     signature: str
     drifted: bool | None = None
     quality: PastQuality | None = None
+    data_problem: str = Field(default="", description="Signature of what was wrong with the data; empty if nothing.")
+    harmless: bool = Field(default=False, description="Whether quality on such data was measured to be as before.")
 
     @property
     def judged_quality(self) -> PastQuality | None:
@@ -54,7 +56,13 @@ class PastTurn(Record):
     outcome: Outcome
     helped: bool | None = Field(default=None, description="None while it is not known.")
     loss: FiniteFloat | None = Field(default=None, description="The loss of quality when it was called.")
+    loss_rows: int | None = Field(default=None, description="Rows that showed the loss.")
     level: Baseline | None = Field(default=None, description="The quality that it should win back.")
+    version: int | None = Field(default=None, description="The version that it registered.")
+    gain: FiniteFloat | None = Field(default=None, description="Of its challenger over the champion, as measured.")
+    unseen_rows: int | None = Field(
+        default=None, description="Rows with mature labels that the champion had not been trained on by then."
+    )
     seconds: FiniteFloat | None = Field(default=None, description="How long it took.")
     reason: str = Field(default="", description="Why it failed, if it did.")
 
@@ -86,6 +94,16 @@ class History(Record):
             windows=tuple(window for window in self.windows if window.window.until < until),
             turns=tuple(turn for turn in self.turns if turn.until < until),
         )
+
+    def last_try(self, version: int) -> PastTurn | None:
+        """Return the last completed turn, unless it trained the champion of this version.
+
+        A turn whose release was taken back is a try in vain as well.
+        """
+        last = next((turn for turn in reversed(self.turns) if not turn.shows_nothing), None)
+        if last is None or (last.outcome == "promoted" and last.version in {None, version}):
+            return None
+        return last
 
     def attempts_in_vain(self, signature: str, reference: str, since: datetime) -> tuple[PastTurn, ...]:
         """Return the retrainings for the same problem that did not help, oldest first, since the last that helped.

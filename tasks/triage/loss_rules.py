@@ -2,7 +2,8 @@
 
 from statistics import NormalDist
 
-from everfit.tasks.triage.case import Case, Finding, request_retraining, sign
+from everfit.tasks.triage.case import Case, Finding, sign
+from everfit.tasks.triage.retraining_request import request_retraining
 
 
 def bad_release(case: Case) -> Finding | None:
@@ -13,7 +14,8 @@ def bad_release(case: Case) -> Finding | None:
         return None
     if previous.gain is None or previous.p_value is None:
         return None
-    since = window.since or reference.released
+    # Of a window that is longer than the spec's, such as after a pause, only the newest part counts.
+    since = max(window.since or reference.released, window.until - rules.monitoring.window)
     is_young = since < reference.released + rules.rollback_within and window.until > reference.released
     # Only a few windows after a release are tested, and the comparison is paired: the ordinary confidence, divided by
     # the number of those windows, is enough.

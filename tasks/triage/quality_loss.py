@@ -1,17 +1,18 @@
 """Whether quality has been lost: how much, beyond which bound, and how certain that is.
 
 Every window is tested for a loss for years, so an ordinary 95 % test would raise a false alarm every few months. A loss
-counts when it is both *material* (beyond the policy's bound) and *real* (beyond chance, with the risk of error divided
-by the number of tested windows and spans, after Bonferroni). The newest window is tested alone and pooled with those
-before it, so that a strong loss shows at once and a weak one as early as possible: the window-limited scheme of
-T. L. Lai, "Sequential changepoint detection in quality control and dynamical systems", Journal of the Royal Statistical
-Society B 57 (1995).
+counts when it is both *material* (beyond the policy's bound) and *real* (beyond chance, at the policy's confidence over
+many windows together). The newest window is tested alone and pooled with those before it, so that a strong loss shows
+at once and a weak one as early as possible: the window-limited scheme of T. L. Lai, "Sequential changepoint detection
+in quality control and dynamical systems", Journal of the Royal Statistical Society B 57 (1995).
+
+Chance has two parts. The windows' luck is drawn anew in each test, so the largest of many counts. The hold-out's luck
+is drawn once for a champion, so it counts once. So the smallest loss that shows falls with the number of windows.
 """
 
 import math
 from collections.abc import Sequence
-from itertools import groupby, pairwise
-from statistics import NormalDist, fmean, median
+from statistics import NormalDist, fmean
 
 from pydantic import AliasChoices, Field, FiniteFloat
 
@@ -20,18 +21,19 @@ from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.tasks.core.metric_scale import facts_of
 from everfit.tasks.core.records import Record
 from everfit.tasks.triage.history import History, PastQuality
+from everfit.tasks.triage.natural_spread import ASSUMED, natural_spread
 from everfit.tasks.triage.non_overlapping import non_overlapping
 from everfit.tasks.triage.quality_signals import Baseline, EstimateSignal, QualitySignal
 
 SPANS = (1, 2, 4, 8)
 """Numbers of newest windows that are pooled and tested for a loss."""
 
-_NATURAL = 0.35
-"""Windows differ naturally: by this share of the bound (standard deviation), until history shows by how much."""
-_PRIOR_STEPS = 3
-"""That assumption weighs as much as this many observed steps from window to window."""
-_MEDIAN_CHI_SQUARE = 0.4549
-"""Median of the chi-square distribution with one degree of freedom."""
+_LOOKS = 2.5
+"""The spans share windows, so testing all of them is like this many independent tests."""
+
+
+_ALIKE = 0.75
+"""The natural variance of a mean over many windows exceeds that of independent ones by this share."""
 
 
 class LossEvidence(Record):
@@ -110,9 +112,9 @@ def realised_loss(
         return None
     facts = facts_of(quality.metric, quality.baseline.scale)
     bound = policy.loss_bound(quality.baseline.value, quality.baseline.chance)
-    critical = _critical(policy.confidence, false_alarm_windows * len(SPANS))
+    looks = false_alarm_windows * _LOOKS
     series = _series(newest, history, reference, policy)
-    natural = _spread(history, quality.metric, max(_NATURAL * bound, quality.baseline.spread or 0.0))
+    natural = natural_spread(history, quality.metric, bound, quality.baseline, newest)
     expected = expected_value(quality.baseline, quality.chance, facts)
     tested: list[LossEvidence] = []
     for span in SPANS:
@@ -120,8 +122,12 @@ def realised_loss(
         rows = sum(window.rows for window in pooled)
         if len(pooled) < span or rows < policy.min_labels:
             continue
-        loss, error = _pool(pooled, natural, quality.baseline)
-        lost = loss > bound and loss > critical * error and newest.loss > bound / 2
+        loss, of_windows = _pool(pooled, natural)
+        # The hold-out is a stretch of time as well and differs naturally too; a longer one less so.
+        length = max(1.0, quality.baseline.rows / fmean(window.rows for window in pooled))
+        of_holdout = math.hypot(quality.baseline.standard_error, natural * _over(length))
+        error = math.hypot(of_windows, of_holdout)
+        visible = max(bound, _smallest(of_windows, of_holdout, policy.confidence, looks))
         tested.append(
             LossEvidence(
                 metric=quality.metric,
@@ -131,11 +137,13 @@ def realised_loss(
                 standard_error=error,
                 bound=bound,
                 z=loss / error if error > 0 else 0.0,
-                critical_z=critical,
+                critical_z=visible / error if error > 0 else 0.0,
                 windows=span,
                 rows=rows,
-                lost=lost,
-                summary=_loss_summary(facts, expected, loss, error, bound=bound, windows=span, rows=rows),
+                lost=loss > visible and newest.loss > bound / 2,
+                summary=_loss_summary(
+                    facts, expected, loss, error, bound=bound, visible=visible, windows=span, rows=rows
+                ),
             )
         )
     return next((loss for loss in tested if loss.lost), tested[0] if tested else None)
@@ -182,10 +190,13 @@ def estimated_loss(estimate: EstimateSignal, policy: MonitoringPolicy, false_ala
         return None
     facts = facts_of(estimate.metric, estimate.baseline.scale)
     bound = policy.loss_bound(estimate.baseline.value, estimate.baseline.chance)
-    critical = _critical(policy.confidence, false_alarm_windows)
     loss = _loss(facts, estimate.baseline.value, estimate.value)
-    natural = max(_NATURAL * bound, estimate.baseline.spread or 0.0)
-    error = math.hypot(estimate.standard_error, estimate.baseline.standard_error, natural)
+    natural = ASSUMED * bound if estimate.baseline.spread is None else estimate.baseline.spread
+    of_windows = math.hypot(estimate.standard_error, natural)
+    error = math.hypot(of_windows, estimate.baseline.standard_error)
+    visible = max(
+        bound, _smallest(of_windows, estimate.baseline.standard_error, policy.confidence, false_alarm_windows)
+    )
     return LossEvidence(
         metric=estimate.metric,
         value=estimate.value,
@@ -194,12 +205,21 @@ def estimated_loss(estimate: EstimateSignal, policy: MonitoringPolicy, false_ala
         standard_error=error,
         bound=bound,
         z=loss / error if error > 0 else 0.0,
-        critical_z=critical,
+        critical_z=visible / error if error > 0 else 0.0,
         windows=1,
         rows=estimate.rows,
-        lost=loss > bound and loss > critical * error,
+        lost=loss > visible,
         summary="estimated: "
-        + _loss_summary(facts, estimate.baseline.value, loss, error, bound=bound, windows=1, rows=estimate.rows),
+        + _loss_summary(
+            facts,
+            estimate.baseline.value,
+            loss,
+            error,
+            bound=bound,
+            visible=visible,
+            windows=1,
+            rows=estimate.rows,
+        ),
     )
 
 
@@ -207,13 +227,29 @@ def _loss(facts: MetricFacts, expected: float, value: float) -> float:
     return expected - value if facts.greater_is_better else value - expected
 
 
-def _critical(confidence: float, looks: int) -> float:
-    return NormalDist().inv_cdf(1 - (1 - confidence) / looks)
+def _smallest(of_windows: float, of_holdout: float, confidence: float, looks: float) -> float:
+    """Return the loss that chance alone exceeds in any of many tests with the complement of the confidence.
+
+    The largest of many draws has a mean and a deviation of its own (G. Blom, "Statistical Estimates and Transformed
+    Beta-Variables", 1958); the hold-out's luck is added to it once.
+
+    Args:
+        of_windows: Standard error of what differs from test to test.
+        of_holdout: Standard error of what all tests share.
+        confidence: That no test is wrong.
+        looks: Number of tests.
+    """
+    normal = NormalDist()
+    mean = normal.inv_cdf((looks - 0.375) / (looks + 0.25))
+    deviation = 1 / math.sqrt(1 + 12 * math.log(looks) / math.pi**2)
+    certain = normal.inv_cdf((1 + confidence) / 2)
+    return mean * of_windows + certain * math.hypot(of_holdout, deviation * of_windows)
 
 
 def _series(newest: PastQuality, history: History, reference: str, policy: MonitoringPolicy) -> list[PastQuality]:
     """Return the newest window and those before it, newest first, without overlap and from the recent past only."""
-    oldest = newest.window.until - policy.window * (SPANS[-1] + 1)
+    length = policy.window if newest.window.since is None else newest.window.until - newest.window.since
+    oldest = newest.window.until - max(policy.window, length) * (SPANS[-1] + 1)
     own = [
         quality for window in history.windows if window.reference == reference and (quality := window.judged_quality)
     ]
@@ -221,49 +257,38 @@ def _series(newest: PastQuality, history: History, reference: str, policy: Monit
     return [newest, *non_overlapping(past, lambda quality: quality.window, before=newest.window)]
 
 
-def _spread(history: History, metric: str, assumed: float) -> float:
-    """Return the natural spread between windows, from the steps between neighbours; at least the assumed one.
-
-    A slow trend hardly changes the steps, and a single fall hardly changes their median: J. von Neumann et
-    al., "The mean square successive difference", Annals of Mathematical Statistics 12 (1941).
-    """
-    all_known = [
-        (window.reference, quality) for window in history.windows if (quality := window.judged_quality) is not None
-    ]
-    known = [
-        pair
-        for _, pairs in groupby(all_known, key=lambda pair: pair[0])
-        for pair in reversed(non_overlapping(pairs, lambda pair: pair[1].window))
-    ]
-    steps, noise = [], []
-    for (before, old), (after, new) in pairwise(known):
-        if before == after and old.metric == new.metric == metric:
-            steps.append((new.loss - old.loss) ** 2)
-            noise.append(old.standard_error**2 + new.standard_error**2)
-    if len(steps) < 2:
-        return assumed
-    seen = max(0.0, median(steps) / _MEDIAN_CHI_SQUARE - fmean(noise)) / 2
-    weight = len(steps) / (len(steps) + _PRIOR_STEPS)
-    return max(assumed, math.sqrt(weight * seen + (1 - weight) * assumed**2))
-
-
-def _pool(pooled: Sequence[PastQuality], natural: float, baseline: Baseline) -> tuple[float, float]:
-    """Return the mean loss of windows, weighted by precision, and its standard error including the hold-out's."""
+def _pool(pooled: Sequence[PastQuality], natural: float) -> tuple[float, float]:
+    """Return the mean loss of windows, weighted by precision, and its standard error."""
     weights = [1 / (quality.standard_error**2 + natural**2 + 1e-300) for quality in pooled]
-    total = sum(weights)
-    loss = sum(weight * quality.loss for weight, quality in zip(weights, pooled, strict=True)) / total
-    # The hold-out is a stretch of time as well and differs naturally too; a longer one less so.
-    length = min(1.0, fmean(quality.rows for quality in pooled) / max(baseline.rows, 1))
-    return loss, math.sqrt(1 / total + baseline.standard_error**2 + length * natural**2)
+    shares = [weight / sum(weights) for weight in weights]
+    loss = sum(share * quality.loss for share, quality in zip(shares, pooled, strict=True))
+    by_rows = sum((share * quality.standard_error) ** 2 for share, quality in zip(shares, pooled, strict=True))
+    return loss, math.hypot(math.sqrt(by_rows), natural * _over(1 / sum(share**2 for share in shares)))
+
+
+def _over(windows: float) -> float:
+    """Return the natural spread of a mean over so many windows, as a multiple of one window's.
+
+    Neighbouring windows are alike, so it falls more slowly than with the root of their number.
+    """
+    return math.sqrt((1 + _ALIKE * (1 - 1 / windows)) / windows)
 
 
 def _loss_summary(
-    facts: MetricFacts, expected: float, loss: float, error: float, *, bound: float, windows: int, rows: int
+    facts: MetricFacts,
+    expected: float,
+    loss: float,
+    error: float,
+    *,
+    bound: float,
+    visible: float,
+    windows: int,
+    rows: int,
 ) -> str:
     where = "in this window" if windows == 1 else f"over the last {windows} windows"
     value = expected - loss if facts.greater_is_better else expected + loss
     distance = "equal to" if abs(loss) < 5e-5 else f"{abs(loss):.2g} {'worse' if loss > 0 else 'better'} than"
     return (
         f"{facts.name} is {value:.4g} {where}, {distance} the {expected:.4g} expected from the hold-out "
-        f"(standard error {error:.2g}, bound {bound:.2g}, {rows:,} rows)"
+        f"(standard error {error:.2g}, bound {bound:.2g}, {rows:,} rows; a loss above {visible:.2g} would be certain)"
     )

@@ -17,6 +17,7 @@ class Baseline(Record):
     spread: FiniteFloat | None = Field(
         default=None, ge=0, description="Standard deviation of the value between stretches of time, beyond chance."
     )
+    stretches: int | None = Field(default=None, description="The number of those stretches.")
     scale: MetricScale | None = Field(
         default=None,
         exclude_if=lambda scale: scale is None,

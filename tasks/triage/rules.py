@@ -10,7 +10,7 @@ from statistics import NormalDist
 
 from everfit.blocks.policy import format_duration
 from everfit.tasks.triage.area import Area
-from everfit.tasks.triage.case import Case, Finding, request_retraining, sign
+from everfit.tasks.triage.case import Case, Finding, sign
 from everfit.tasks.triage.loss_rules import (
     bad_release,
     estimated_loss_rule,
@@ -18,15 +18,15 @@ from everfit.tasks.triage.loss_rules import (
     realised_loss_rule,
     unrecovered_loss_rule,
 )
+from everfit.tasks.triage.retraining_request import request_retraining
 from everfit.tasks.triage.signals import OwnSignal, SignalAction
 
 
 def bad_data(case: Case) -> Finding | None:
     """The data is broken, so no model may learn from it."""
-    problems = case.signals.data.bad
-    if not problems:
+    problems, signature = case.signals.data.bad, case.data_problem
+    if not problems or case.data_is_harmless:
         return None
-    signature = sign("data", sorted((problem.kind, problem.column or "") for problem in problems))
     lasting = case.lasting(signature)
     reasons = tuple(problem.summary for problem in problems)
     if lasting >= case.policy.retraining.data_problem_windows:
@@ -118,6 +118,20 @@ def enough_new_data(case: Case) -> Finding | None:
     )
 
 
+def enough_new_rows(case: Case) -> Finding | None:
+    """There are enough rows that the champion has not seen to try whether a model fitted now is better."""
+    cadence = case.cadence
+    if cadence is None or not cadence.due or any(turn.in_flight for turn in case.history.turns):
+        return None
+    return Finding(
+        rule="enough_new_rows",
+        verdict="retrain",
+        reasons=(cadence.summary,),
+        signature=sign("new_rows"),
+        kind="new_data",
+    )
+
+
 def due_by_schedule(case: Case) -> Finding | None:
     """The last turn is a full period ago."""
     period, reference = case.policy.retraining.schedule, case.signals.reference
@@ -153,16 +167,29 @@ def signal_escalation(case: Case) -> Finding | None:
 
 def persistent_drift(case: Case) -> Finding | None:
     """Inputs or predictions have drifted but quality has not: worth watching, no reason to retrain."""
-    if not case.drift_persists:
+    if not case.drift_persists or not case.drift_is_news:
         return None
     return Finding(rule="persistent_drift", verdict="watch", reasons=_drift_summary(case), signature=sign("drift"))
+
+
+def harmless_change(case: Case) -> Finding | None:
+    """The data has changed and quality on such rows has not: worth watching, and no reason to refuse the rows."""
+    if not case.data_is_harmless:
+        return None
+    quality = case.realised.summary if case.realised is not None else "quality was measured on such rows before"
+    reasons = (
+        *(f"{problem.summary}; this is harmless" for problem in case.signals.data.bad),
+        quality,
+        "to accept the change, run `everfit expectations MODEL --write`",
+    )
+    return Finding(rule="harmless_change", verdict="watch", reasons=reasons, signature=case.data_problem)
 
 
 def uncertain(case: Case) -> Finding | None:
     """Something is unusual, but not enough or not surely enough to act on."""
     signals, loss, estimated = case.signals, case.realised, case.estimated
     reasons = [concern for area in signals.areas() for concern in area.concerns]
-    if signals.drift.drifted:
+    if case.drift_is_news:
         reasons += _drift_summary(case)
     if loss is not None and not loss.lost and loss.loss > loss.bound:
         reasons.append(f"{loss.summary}; this is not certain yet")
@@ -190,7 +217,10 @@ def unmeasured(case: Case) -> Finding | None:
 def healthy(case: Case) -> Finding:
     """Every essential area was measured, and no rule applies."""
     quality = case.realised.summary if case.realised is not None else "quality is within its bound"
-    reasons = ("the data is good", "inputs and predictions have not drifted", quality)
+    drift = "inputs and predictions have not drifted"
+    if case.signals.drift.is_known:
+        drift = f"no drift is new; as in earlier windows: {', '.join(case.signals.drift.columns[:8])}"
+    reasons = ("the data is good", drift, quality)
     return Finding(rule="healthy", verdict="healthy", reasons=reasons, signature=sign("healthy"))
 
 
@@ -208,9 +238,11 @@ RULES: tuple[Callable[[Case], Finding | None], ...] = (
     signal_retraining,
     changed_code,
     enough_new_data,
+    enough_new_rows,
     due_by_schedule,
     failed_evidence,
     signal_escalation,
+    harmless_change,
     persistent_drift,
     uncertain,
     unmeasured,
@@ -245,7 +277,8 @@ def _value_summary(case: Case) -> list[str]:
 def _drift_summary(case: Case) -> tuple[str, ...]:
     drift, (drifted, compared) = case.signals.drift, case.drifts
     columns = ", ".join(drift.columns[:8]) + (f" and {len(drift.columns) - 8} more" if len(drift.columns) > 8 else "")
+    new = f" (new: {', '.join(drift.new[:8])})" if drift.new and drift.new != drift.columns else ""
     return (
-        f"drift in {drifted} of the last {compared} windows" + (f": {columns}" if columns else ""),
+        f"drift in {drifted} of the last {compared} windows" + (f": {columns}{new}" if columns else ""),
         *drift.beside,
     )

@@ -77,6 +77,15 @@ class DriftSignal(Area):
         default=None, description="ROC AUC of a classifier that separates the window from the reference."
     )
     beside: tuple[str, ...] = Field(default=(), description="Drift that no single column shows, one sentence each.")
+    new: tuple[str, ...] | None = Field(
+        default=None,
+        description="The drifted columns whose drift has not persisted in earlier windows; None if that is not known.",
+    )
+
+    @property
+    def is_known(self) -> bool:
+        """Whether all of the drift has persisted in earlier windows."""
+        return bool(self.drifted) and self.new == ()
 
     @property
     def details(self) -> str:
@@ -89,18 +98,21 @@ class DriftSignal(Area):
 
 
 class LabelsSignal(Area):
-    """Rows that got a mature label since the last turn."""
+    """Rows that got a mature label since the last turn, and since the champion was trained."""
 
     name = "labels"
     label = "new labels"
     measures = "rows that got a mature label since the last turn, and so can be learned from"
 
-    new_rows: int = 0
+    new_rows: int = Field(default=0, description="Since the last turn.")
+    unseen_rows: int | None = Field(default=None, description="That the champion has not been trained on.")
+    unseen: Window | None = Field(default=None, description="Their span, up to where labels are mature.")
 
     @property
     def details(self) -> str:
         """The number of new rows."""
-        return f"{self.new_rows:,} rows to learn from"
+        unseen = "" if self.unseen_rows is None else f"; {self.unseen_rows:,} since the champion was trained"
+        return f"{self.new_rows:,} rows to learn from since the last turn{unseen}"
 
 
 class CodeSignal(Area):

@@ -19,6 +19,9 @@ from everfit.tasks.triage.signals import (
     UserMetricSignal,
 )
 
+FROZEN = sign("data", [("frozen", "wind_speed")])
+"""Signature of the problem that one column is frozen."""
+
 CASES: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
     "nothing happens": (signals(), History(), {}, "healthy", "healthy"),
     # Planted faults.
@@ -37,6 +40,13 @@ CASES: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
         "bad_data",
     ),
     "frozen feed": (signals(data=broken("frozen", "wind_speed")), History(), {}, "quarantine", "bad_data"),
+    "six columns are constant for good, quality is as before": (
+        signals(5, data=broken("frozen", "wind_speed")),
+        History(windows=tuple(past(n, data_problem=FROZEN, verdict="quarantine", rule="bad_data") for n in (3, 4))),
+        {},
+        "watch",
+        "harmless_change",
+    ),
     "labels that stop": (
         signals(
             quality=QualitySignal(status="not_enough", reason="no mature labels", coverage=0.0, usual_coverage=0.97),
@@ -257,7 +267,7 @@ CASES: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
     "tried as often as is allowed": (
         signals(80, quality=quality(0.65, 80)),
         History(turns=tuple(attempt(n) for n in (3, 4, 6, 10, 18, 34))),
-        {},
+        {"max_attempts": 6},
         "escalate",
         "retraining_in_vain",
     ),
@@ -351,6 +361,13 @@ CASES: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
     "enough new rows": (signals(), History(), {"new_data": {"rows": 2_000}}, "retrain", "enough_new_data"),
     "enough new rows by share": (signals(), History(), {"new_data": {"share": 0.1}}, "retrain", "enough_new_data"),
     "not enough new rows": (signals(), History(), {"new_data": {"share": 0.2}}, "healthy", "healthy"),
+    "enough rows that the champion has not seen": (
+        signals(labels=LabelsSignal(status="measured", new_rows=1_710, unseen_rows=3_210)),
+        History(turns=(attempt(-2, signature=sign("new_rows"), kind="new_data", loss=None),)),
+        {},
+        "retrain",
+        "enough_new_rows",
+    ),
     "users are not satisfied": (
         signals(user_metrics=(UserMetricSignal(status="measured", metric="accepted", value=0.4),)),
         History(),

@@ -63,6 +63,7 @@ def window_json(
         "decision_id": decision.id,
         "expected_gain": decision.expected_gain,
         "cost": decision.cost,
+        "next_try": decision.next_try,
         "failed": signals.failures(),
         "mlflow_run_id": run_id,
     }
@@ -93,6 +94,7 @@ def window_page(signals: Signals, decision: TriageDecision, run: str, *, has_rep
     if decision.expected_gain is not None or decision.cost is not None:
         gain, cost = _number(decision.expected_gain), _number(decision.cost)
         lines += ["", f"Expected gain of a retraining: {gain}; its cost: {cost}."]
+    lines += ["", f"Tries of a turn: {decision.next_try}."] if decision.next_try else []
     reference = signals.reference
     report = f"Evidently's report is `drift.html` among the artifacts of {run}."
     lines += [

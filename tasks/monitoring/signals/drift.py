@@ -171,7 +171,7 @@ def _cells(profile: ColumnProfile, counts: ColumnHistogram) -> tuple[divergence.
 
 def _comparable(profile: ColumnProfile, counts: ColumnHistogram, policy: MonitoringPolicy) -> tuple[ColumnStatus, str]:
     if policy.ignored(profile.name):
-        return "ignored", "left out by the policy"
+        return "ignored", "left out by the policy, or a part of the event time"
     if not counts.present:
         return "absent", "the window's rows don't have this column"
     if counts.values == 0 or profile.rows == profile.missing:

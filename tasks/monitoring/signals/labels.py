@@ -1,4 +1,4 @@
-"""The evidence area `labels`: rows with mature labels that no turn has learned from."""
+"""The evidence area `labels`: rows with mature labels that no turn, and that the champion, has learned from."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,26 +21,32 @@ def count_new_labels(window: MonitoredWindow) -> LabelsSignal:
     monitored = window.monitored
     spec, table = monitored.context.spec, monitored.context.workspace.table
     mature = monitored.windows.labelled.until
-    learned = learned_until(monitored.turns, spec, monitored.version.trained_until, monitored.until)
-    if learned >= mature:
-        return LabelsSignal(status="measured", new_rows=0)
-    fresh = Window(since=learned, until=mature)
+    trained_until = monitored.version.trained_until
+    learned = learned_until(monitored.turns, spec, trained_until, monitored.until)
+    if trained_until >= mature:
+        return LabelsSignal(status="measured", new_rows=0, unseen_rows=0)
     log, labels = table(spec.name, "predictions"), table(spec.name, "labels")
-    return labels_signal(log, labels, fresh, monitored.event_time, monitored.until)
+    unseen = Window(since=trained_until, until=mature)
+    return labels_signal(log, labels, unseen, learned, event_time=monitored.event_time, until=monitored.until)
 
 
-def labels_signal(log: Table, labels: Table, fresh: Window, event_time: str, until: datetime) -> LabelsSignal:
-    """Count the answered rows with mature labels that no turn has learned from.
+def labels_signal(
+    log: Table, labels: Table, unseen: Window, learned: datetime, *, event_time: str, until: datetime
+) -> LabelsSignal:
+    """Count the answered rows with mature labels that no turn, and that the champion, has learned from.
 
     Args:
         log: The prediction log, with the answers of every version.
         labels: The labels.
-        fresh: From the end of the last turn's rows to where labels are mature.
+        unseen: From the end of the champion's training rows to where labels are mature.
+        learned: The end of the rows of the last turn.
         event_time: The column of the event time.
         until: Labels that came later are not known.
     """
-    keys = read_predictions(log, fresh, event_time, columns=[KEY])[KEY].drop_duplicates()
-    return LabelsSignal(status="measured", new_rows=len(known_at(labels, until, keys)))
+    rows = read_predictions(log, unseen, event_time, columns=[KEY, event_time]).drop_duplicates(KEY, keep="last")
+    labelled = rows[rows[KEY].isin(known_at(labels, until, rows[KEY])[KEY])]
+    new = int((labelled[event_time] >= learned).sum()) if len(labelled) else 0
+    return LabelsSignal(status="measured", new_rows=new, unseen_rows=len(labelled), unseen=unseen)
 
 
 def learned_until(turns: Sequence[Turn], spec: ModelSpec, trained_until: datetime, until: datetime) -> datetime:

@@ -71,7 +71,7 @@ def came_true(
         return None
     try:
         told = estimator(judged, track_record(()))
-        truth = realised(judged.truth, judged.scores, spec.metric)
+        truth = realised(judged.truth, judged.scores, spec.metric, days=judged.days)
     except NotEnoughError:
         return None
     error = (told.standard_error**2 + truth.standard_error**2) ** 0.5

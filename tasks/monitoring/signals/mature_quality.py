@@ -10,7 +10,6 @@ import numpy.typing as npt
 from everfit.blocks.errors import NotEnoughError
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Window
-from everfit.tasks.monitoring.holdout import resampled_days
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.signals.maturity import coverage
 from everfit.tasks.monitoring.signals.quality import business_value, by_slice, realised
@@ -34,7 +33,7 @@ _NEWEST = 6
 def compare_with_holdout(window: MonitoredWindow) -> QualitySignal:
     """Measure quality on the rows with mature labels."""
     monitored = window.monitored
-    usual = usual_coverage(monitored.judged, _coverage_in_training(window), monitored.windows.labelled)
+    usual = usual_coverage(monitored.judged, _coverage_in_training(window), monitored.labelled_window)
     return quality_signal(
         monitored.mature,
         monitored.baseline,
@@ -42,6 +41,7 @@ def compare_with_holdout(window: MonitoredWindow) -> QualitySignal:
         usual=usual,
         holdout=monitored.holdout,
         threshold=monitored.threshold,
+        windows=monitored.labelled_windows,
     )
 
 
@@ -70,6 +70,7 @@ def quality_signal(
     usual: float | None,
     holdout: LabelledPredictions,
     threshold: float | None = None,
+    windows: int = 1,
 ) -> QualitySignal:
     """Return quality on rows whose labels are mature.
 
@@ -80,6 +81,7 @@ def quality_signal(
         usual: The usual share of labelled rows.
         holdout: Gives the baselines of the slices and of the business value.
         threshold: The score from which the user acts; None if the spec gives it no value.
+        windows: The number of windows that the answers are from.
     """
     policy = spec.monitoring
     if mature.rows.empty:
@@ -91,14 +93,13 @@ def quality_signal(
     facts |= {"coverage": covered.share, "usual_coverage": usual, "biased": covered.biased}
     judged = mature.with_labels()
     try:
-        quality = realised(
-            judged.truth, judged.scores, spec.metric, inclusion=judged.inclusion, clusters=resampled_days(judged, spec)
-        )
+        quality = realised(judged.truth, judged.scores, spec.metric, inclusion=judged.inclusion, days=judged.days)
     except NotEnoughError as error:
         return QualitySignal.model_validate({**facts, "status": "not_enough", "reason": f"{error}; {covered.summary}"})
     enough = covered.labelled >= policy.min_labels and not covered.biased
     few = f"{covered.labelled:,} mature labels; {policy.min_labels:,} are needed"
-    reasons = [covered.summary if enough or covered.biased else few, *_unknown_classes(judged)]
+    taken = [f"{windows} windows are taken together, because the newest has too few labels"] if windows > 1 else []
+    reasons = [covered.summary if enough or covered.biased else few, *taken, *_unknown_classes(judged)]
     return QualitySignal.model_validate(
         {
             **facts,
@@ -133,10 +134,7 @@ def _worth(
     if policy is None:
         return {}
     worth = worth_of(policy, 0.5 if threshold is None else threshold)
-    live, before = (
-        business_value(rows.truth, rows.scores, worth, clusters=resampled_days(rows, spec))
-        for rows in (judged, holdout)
-    )
+    live, before = (business_value(rows.truth, rows.scores, worth, days=rows.days) for rows in (judged, holdout))
     return {
         "value_per_row": live.per_row,
         "value_error": live.standard_error,
@@ -162,7 +160,7 @@ def _lost_slices(
             if len(part.rows) < spec.monitoring.min_labels:
                 continue
             try:
-                own = realised(part.truth, part.scores, spec.metric, draws=200, clusters=resampled_days(part, spec))
+                own = realised(part.truth, part.scores, spec.metric, draws=200, days=part.days)
             except NotEnoughError:
                 continue
             name = f"{column}={group}"
@@ -176,7 +174,7 @@ def _lost_slices(
         bound=bound,
         min_rows=spec.monitoring.min_labels,
         draws=200,
-        clusters=resampled_days(judged, spec),
+        days=judged.days,
     )
     return tuple(quality.name for quality in slice_qualities if quality.lost)
 

@@ -59,7 +59,7 @@ class WindowEvidence:
             model=monitored.context.spec.name,
             version=monitored.champion.version,
             window=window.live.window,
-            labelled_window=monitored.windows.labelled,
+            labelled_window=monitored.labelled_window,
             predictions=_answers_of(window.live.sample, monitored.champion.version),
             labelled=pd.DataFrame() if mature is None else mature.with_labels().rows.copy(),
             reference=monitored.reference.sample.copy(),

@@ -18,6 +18,7 @@ from everfit.blocks.metrics import is_own_metric
 from everfit.tasks.core.metric_scale import scale_of
 from everfit.tasks.core.records import Record
 from everfit.tasks.statistics.comparison import interval
+from everfit.tasks.statistics.day_errors import dependent_error, error_by_days, mean_error_by_days
 from everfit.tasks.statistics.metrics import Floats, metric
 from everfit.tasks.triage.quality_signals import Baseline
 
@@ -37,11 +38,11 @@ class RealisedQuality(Record):
     chance: FiniteFloat | None
     confidence: FiniteFloat
 
-    def baseline(self, spread: float | None = None) -> Baseline:
+    def baseline(self, spread: tuple[float, int] | None = None) -> Baseline:
         """The same as what later quality is compared with, when these rows are the hold-out.
 
         Args:
-            spread: By how much the value differs between stretches of time, where `time_spread` could tell.
+            spread: By how much the value differs between how many stretches of time, where `time_spread` could tell.
         """
         error = self.standard_error
         return Baseline(
@@ -49,7 +50,8 @@ class RealisedQuality(Record):
             standard_error=error,
             rows=self.rows,
             chance=self.chance,
-            spread=spread,
+            spread=None if spread is None else spread[0],
+            stretches=None if spread is None else spread[1],
             scale=scale_of(metric(self.metric).facts) if is_own_metric(self.metric) else None,
         )
 
@@ -88,7 +90,7 @@ def realised(
     draws: int = 1000,
     seed: int = 0,
     inclusion: npt.ArrayLike | None = None,
-    clusters: npt.ArrayLike | None = None,
+    days: npt.ArrayLike | None = None,
 ) -> RealisedQuality:
     """Measure quality on mature labels.
 
@@ -102,21 +104,26 @@ def realised(
         inclusion: Each row's probability of having been chosen for labelling, shape (n,), for labels given by hand.
             Rows count by its inverse (D. G. Horvitz and D. J. Thompson, "A generalization of sampling without
             replacement from a finite universe", Journal of the American Statistical Association 47 (1952)).
-        clusters: As for `comparison.interval`: the day of each row, where rows of one day aren't independent.
+        days: The day of each row, shape (n,). Where rows of one day depend on each other, the standard error is that
+            of days.
 
     Raises:
         DataError: no rows, one class only, or probabilities outside of (0, 1].
     """
     weights = None if inclusion is None else _inverse(inclusion)
-    found = interval(y, scores, name, confidence=confidence, draws=draws, seed=seed, weights=weights, clusters=clusters)
+    found = interval(y, scores, name, confidence=confidence, draws=draws, seed=seed, weights=weights)
     half = NormalDist().inv_cdf((1 + confidence) / 2)
+    error = (found.upper - found.lower) / (2 * half)
+    wider = 1.0
+    if days is not None and error > 0:
+        wider = max(1.0, dependent_error(error, error_by_days(y, scores, name, days, weights)) / error)
     return RealisedQuality(
         metric=name,
         rows=found.rows,
         value=found.value,
-        lower=found.lower,
-        upper=found.upper,
-        standard_error=(found.upper - found.lower) / (2 * half),
+        lower=found.value - wider * (found.value - found.lower),
+        upper=found.value + wider * (found.upper - found.value),
+        standard_error=wider * error,
         chance=chance(y, scores, name, weights),
         confidence=confidence,
     )
@@ -130,8 +137,8 @@ def time_spread(
     *,
     draws: int = 200,
     seed: int = 0,
-    clusters: npt.ArrayLike | None = None,
-) -> float | None:
+    days: npt.ArrayLike | None = None,
+) -> tuple[float, int] | None:
     """By how much quality differs between stretches of time, beyond what their size explains.
 
     Args:
@@ -141,30 +148,29 @@ def time_spread(
         stretches: Which stretch each row lies in, shape (n,): best as long as a monitoring window.
         draws: Of the bootstrap of each stretch.
         seed: Of the bootstrap.
-        clusters: As for `realised`.
+        days: As for `realised`.
 
     Returns:
-        The standard deviation, by the method of moments; None with fewer than 3 stretches that give a value.
+        The standard deviation, by the method of moments, and the number of stretches; None with fewer than 3 stretches
+        that give a value.
     """
     labels, values, groups = np.asarray(y), np.asarray(scores), np.asarray(stretches)
     found: list[RealisedQuality] = []
     for group in np.unique(groups):
         rows = groups == group
         try:
-            found.append(
-                realised(labels[rows], values[rows], name, draws=draws, seed=seed, clusters=_some(clusters, rows))
-            )
+            found.append(realised(labels[rows], values[rows], name, draws=draws, seed=seed, days=_some(days, rows)))
         except (NotEnoughError, MetricError):  # too small, one class only, or the user's own metric fails on it
             continue
     if len(found) < 3:
         return None
     seen = float(np.var([each.value for each in found], ddof=1))
     chance_alone = float(np.mean([each.standard_error**2 for each in found]))
-    return math.sqrt(max(0.0, seen - chance_alone))
+    return math.sqrt(max(0.0, seen - chance_alone)), len(found)
 
 
-def _some(clusters: npt.ArrayLike | None, rows: npt.NDArray[np.bool_]) -> npt.NDArray[Any] | None:
-    return None if clusters is None else np.asarray(clusters)[rows]
+def _some(days: npt.ArrayLike | None, rows: npt.NDArray[np.bool_]) -> npt.NDArray[Any] | None:
+    return None if days is None else np.asarray(days)[rows]
 
 
 def chance(y: npt.ArrayLike, scores: npt.ArrayLike, name: str, weights: npt.ArrayLike | None = None) -> float | None:
@@ -205,7 +211,7 @@ def by_slice(
     alpha: float = 0.01,
     draws: int = 500,
     seed: int = 0,
-    clusters: npt.ArrayLike | None = None,
+    days: npt.ArrayLike | None = None,
 ) -> tuple[SliceQuality, ...]:
     """Measure quality by group, against the same group on the hold-out.
 
@@ -220,7 +226,7 @@ def by_slice(
         alpha: Share of false alarms among the groups that have lost (Benjamini-Hochberg).
         draws: Of the bootstrap.
         seed: Of the bootstrap.
-        clusters: As for `realised`.
+        days: As for `realised`.
     """
     labels, values, chosen = np.asarray(y), np.asarray(scores), metric(name)
     found: list[tuple[str, int, float, float, float]] = []
@@ -229,8 +235,8 @@ def by_slice(
         if int(rows.sum()) < min_rows:
             continue
         try:
-            some = _some(clusters, rows)
-            quality = realised(labels[rows], values[rows], name, draws=draws, seed=seed, clusters=some)
+            some = _some(days, rows)
+            quality = realised(labels[rows], values[rows], name, draws=draws, seed=seed, days=some)
         except (NotEnoughError, MetricError):  # one class or one day only: the metric has no value for this group
             continue
         loss = -chosen.gain(quality.value, baselines[group].value)
@@ -256,7 +262,7 @@ def business_value(
     scores: npt.ArrayLike,
     worth: Callable[[Floats, Floats], Floats],
     *,
-    clusters: npt.ArrayLike | None = None,
+    days: npt.ArrayLike | None = None,
 ) -> BusinessValue:
     """Mean worth of a row.
 
@@ -264,7 +270,8 @@ def business_value(
         y: Labels, shape (n,).
         scores: Scores, shape (n,) or (n, classes).
         worth: From labels and scores to each row's worth, shape (n,), such as a look-up in the spec's value matrix.
-        clusters: The day of each row, where rows of one day aren't independent, shape (n,).
+        days: The day of each row, shape (n,). Where rows of one day depend on each other, the standard error is that
+            of days.
 
     Raises:
         NotEnoughError: fewer than 2 rows.
@@ -276,12 +283,8 @@ def business_value(
     if not np.isfinite(values).all():
         raise DataError("training.business_value.function gives a worth that is no number; give each row a finite one")
     error = float(values.std(ddof=1) / math.sqrt(values.size))
-    if clusters is not None:
-        # What a row is away from the mean is added up by day: errors of one day don't cancel out.
-        days = np.unique(np.asarray(clusters), return_inverse=True)[1]
-        sums = np.bincount(days, weights=values - values.mean())
-        if sums.size > 1:
-            error = float(np.sqrt(np.square(sums).sum() * sums.size / (sums.size - 1)) / values.size)
+    if days is not None:
+        error = dependent_error(error, mean_error_by_days(values, days))
     return BusinessValue(rows=values.size, per_row=float(values.mean()), standard_error=error)
 
 

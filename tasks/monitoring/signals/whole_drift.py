@@ -1,10 +1,15 @@
 """The evidence area `drift`: columns, explanations and the joint distribution against the reference."""
 
+from collections.abc import Sequence
+
 from everfit.blocks.monitoring import MonitoringPolicy
+from everfit.tasks.core.records import Window
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.signals.drift import DriftResult
 from everfit.tasks.monitoring.signals.explanation_drift import ExplanationDrift
 from everfit.tasks.monitoring.signals.joint_drift import JointDrift
+from everfit.tasks.monitoring.triage_history import JudgedWindow
+from everfit.tasks.triage.non_overlapping import NEARLY, non_overlapping
 from everfit.tasks.triage.signals import DriftSignal
 
 
@@ -17,7 +22,32 @@ def compare_with_reference(window: MonitoredWindow) -> DriftSignal:
     explained = monitored.explanation_drift(window.live.sample) if policy.explanation_drift else None
     joint = monitored.joint_drift(window.live.sample) if policy.joint_drift else None
     first, refitted = _first_drift(window), monitored.was_refitted
-    return drift_signal(columns, explained, joint, first, policy=policy, refitted=refitted)
+    signal = drift_signal(columns, explained, joint, first, policy=policy, refitted=refitted)
+    own = [judged for judged in monitored.judged if judged.decision.reference.startswith(_own(window))]
+    return signal.model_copy(update={"new": new_drift(signal, own, monitored.windows.window, policy)})
+
+
+def new_drift(
+    signal: DriftSignal, judged: Sequence[JudgedWindow], window: Window, policy: MonitoringPolicy
+) -> tuple[str, ...]:
+    """Return the drifted columns whose drift has not persisted in earlier windows of the champion.
+
+    Args:
+        signal: Drift of the window.
+        judged: Earlier windows of the champion.
+        window: The window.
+        policy: In how many of the newest windows drift persists.
+    """
+    measured = [each for each in judged if each.signals.drift.measured]
+    apart = non_overlapping(measured, lambda each: each.decision.window, before=window, shared=NEARLY)
+    newest = [each.signals.drift for each in apart[: policy.persistence_windows]]
+
+    def is_new(times: int) -> bool:
+        return times < policy.persistence
+
+    columns = [name for name in signal.columns if is_new(sum(name in each.columns for each in newest))]
+    beside = signal.beside if signal.beside and is_new(sum(bool(each.beside) for each in newest)) else ()
+    return (*columns, *beside)
 
 
 def drift_signal(
@@ -84,6 +114,12 @@ def predicts_differently(first: DriftSignal | None) -> bool:
 
 def _first_drift(window: MonitoredWindow) -> DriftSignal | None:
     """Return the drift of the champion's first window, if that was an earlier one."""
-    own = f"v{window.monitored.champion.version}-"
-    past = [judged.signals.drift for judged in window.monitored.judged if judged.decision.reference.startswith(own)]
+    past = [
+        judged.signals.drift for judged in window.monitored.judged if judged.decision.reference.startswith(_own(window))
+    ]
     return next((drift for drift in past if drift.measured), None)
+
+
+def _own(window: MonitoredWindow) -> str:
+    """Return how the reference of the champion's version begins."""
+    return f"v{window.monitored.champion.version}-"

@@ -16,6 +16,7 @@ from everfit.tasks.monitoring.holdout import baseline_of
 from everfit.tasks.monitoring.signals.live_estimate import came_true, can_estimate, estimate_signal, fit_estimator
 from everfit.tasks.monitoring.signals.mature_quality import quality_signal
 from everfit.tasks.monitoring.signals.previous_champion import previous_signal
+from everfit.tasks.monitoring.signals.quality import realised
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 
 START = pd.Timestamp("2024-03-01", tz="UTC")
@@ -51,7 +52,7 @@ def spec_of(task: str, **more: Any) -> ModelSpec:
     return a_spec(task, {"protected": ["group"]}, **more)
 
 
-def test_slices_and_the_spread_count_days_where_the_gate_does() -> None:
+def test_slices_count_days_where_rows_of_a_day_depend_on_each_other() -> None:
     # Given a model that is wrong on whole days, a few before and some more now,
     def on_days(found: LabelledPredictions, few: int) -> LabelledPredictions:
         rows = found.rows.copy()
@@ -60,14 +61,12 @@ def test_slices_and_the_spread_count_days_where_the_gate_does() -> None:
         return LabelledPredictions(found.window, rows, found.event_time, found.task, found.classes)
 
     holdout, live = on_days(answers("regression"), 3), on_days(answers("regression", seed=1), 7)
-    lost, spread = [], []
-    for resample in ("rows", "days"):
-        spec = spec_of("regression", gate={"resample": resample})
-        baseline = baseline_of(holdout, spec)
-        spread.append(baseline.spread or 0.0)
-        lost.append(quality_signal(live, baseline, spec, usual=1.0, holdout=holdout).lost_slices)
-    assert lost == [("group=a", "group=b"), ()]
-    assert spread[1] < spread[0]
+    spec = spec_of("regression")
+    baseline = baseline_of(holdout, spec)
+    found = quality_signal(live, baseline, spec, usual=1.0, holdout=holdout)
+    by_rows = realised(holdout.truth, holdout.scores, spec.metric)
+    assert found.lost_slices == ()
+    assert baseline.standard_error > 2 * by_rows.standard_error
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -130,7 +130,7 @@ def test_a_data_problem_lasts_when_it_is_seen_in_windows_that_are_apart_and_is_t
     policy = TriagePolicy(monitoring=MonitoringPolicy())
     for hour in range(24 * 22):
         window = Window(since=START + hour * HOUR - WEEK, until=START + hour * HOUR)
-        found = triage(signals(window=window, data=broken("frozen", "temp")), history, policy)
+        found = triage(signals(window=window, data=broken("frozen", "temp"), quality=SICK), history, policy)
         if found.notify:
             told.append(hour)
         history = History(windows=(*history.windows, found.remembered))

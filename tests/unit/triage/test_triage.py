@@ -11,6 +11,7 @@ from support.triage import (
     broken,
     decide,
     past,
+    quality,
     signals,
 )
 from support.triage_cases import CASES
@@ -69,7 +70,7 @@ def test_the_signature_stays_while_the_trouble_lasts_and_a_person_is_told_once()
     history = History()
     told, signatures = [], set()
     for number in range(5):
-        decision = decide(signals(number, data=broken("frozen", "temp")), history)
+        decision = decide(signals(number, data=broken("frozen", "temp"), quality=quality(0.65, number)), history)
         told.append(decision.notify)
         signatures.add(decision.signature)
         history = History(windows=(*history.windows, decision.remembered))
