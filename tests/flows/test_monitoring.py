@@ -34,7 +34,10 @@ pytestmark = pytest.mark.usefixtures("prefect_server")
 
 MARCH = datetime(2024, 3, 1, tzinfo=UTC)
 FORTNIGHT = timedelta(days=14)
-WATCHED = {"monitoring": {"window": "14d", "persistence": 1, "persistence_windows": 1, "report": "never"}}
+WATCHED = {
+    "monitoring": {"window": "14d", "persistence": 1, "persistence_windows": 1, "report": "never"},
+    "retraining": {"cadence": "never"},  # of these stories each is about one look
+}
 
 
 def rows(since: datetime, seed: int, strength: float = 3.0) -> pd.DataFrame:
@@ -160,7 +163,7 @@ def test_all_that_a_spec_can_ask_for_is_read(world: str) -> None:
     between = {"column": "distance", "min_value": 0, "max_value": 9}
     asked = {
         "training": SPEC["training"] | {"business_value": {"true_positive": 3, "false_positive": -1, "unit": "EUR"}},
-        "retraining": {"user_metrics": [stars]},
+        "retraining": {"user_metrics": [stars], "cadence": "never"},
         "monitoring": WATCHED["monitoring"] | {"joint_drift": True},
         "expectations": {"suite": [{"type": "expect_column_values_to_be_between", "kwargs": between}]},
     }
@@ -203,7 +206,7 @@ def test_evidently_raising_fails_the_run_and_is_never_healthy(
 ) -> None:
     report_process.close()
     break_evidently(tmp_path, monkeypatch, "BaseException")
-    Path(world).write_text(yaml.safe_dump(SPEC | {"monitoring": WATCHED["monitoring"] | {"report": "always"}}))
+    Path(world).write_text(yaml.safe_dump(SPEC | WATCHED | {"monitoring": WATCHED["monitoring"] | {"report": "always"}}))
 
     state = monitoring(world, live(world, 20), return_state=True)
 
