@@ -15,6 +15,8 @@ _USUAL_ROWS, _USUAL_CLASS_ROWS = 1_000, 40
 """A hold-out of this many rows, and of the rarest class, tells models apart; more would be missed in training."""
 _MOST = 0.2
 """The largest share of the history."""
+_PART = 0.05
+"""A turn is tried on twice the gate's minimum of new rows. Each should be no more than this share of the history."""
 _SOME_DAYS = pd.Timedelta(days=7)
 """One day is like no other, so the hold-out has some."""
 
@@ -38,17 +40,20 @@ def propose_holdout(seen: Look, made: Proposal) -> None:
     made.holdout_rows = rows
     rarest = held_out[made.target].value_counts()
     rarest_rows = int(scale * rarest.min() * (1.0 if made.holdout else _MOST))
+    total = scale * len(frame)
     if rows < _ENOUGH * _LEAST_HOLDOUT_ROWS:
         made.least_rows = max(10, int(0.7 * rows))
         made.notes.append(f"The hold-out has only about {rows:,} rows, so its results are uncertain.")
-    elif made.task != "regression" and rarest_rows < _ENOUGH * _LEAST_CLASS_ROWS:
+    elif total < _LEAST_HOLDOUT_ROWS / _PART:
+        made.least_rows = int(_PART * total)
+    if made.task != "regression" and rarest_rows < _ENOUGH * _LEAST_CLASS_ROWS:
+        made.least_class_rows = 3
         made.notes.append(
             f"The hold-out has only about {rarest_rows} rows with {made.target} {rarest.idxmin()!r}, so its "
             f"results for them are uncertain."
         )
-    else:
-        return
-    made.least_class_rows = None if made.task == "regression" else 3
+    elif made.task != "regression" and rows < _ENOUGH * _LEAST_HOLDOUT_ROWS:
+        made.least_class_rows = 3
 
 
 def _wanted(frame: pd.DataFrame, made: Proposal) -> float:
@@ -66,6 +71,7 @@ def _start(times: pd.Series, wanted: float) -> pd.Timestamp:
         times: Event times of the labelled rows, in order; shape (rows,).
         wanted: How many of these rows to hold out.
     """
-    earliest = times.iloc[int((1 - _MOST) * (len(times) - 1))]
-    by_rows = times.iloc[max(0, len(times) - math.ceil(wanted))]
-    return max(earliest, min(by_rows, times.iloc[-1] - _SOME_DAYS))
+    earliest: pd.Timestamp = times.iloc[int((1 - _MOST) * (len(times) - 1))]
+    by_rows: pd.Timestamp = times.iloc[max(0, len(times) - math.ceil(wanted))]
+    some_days: pd.Timestamp = times.iloc[-1] - _SOME_DAYS
+    return max(earliest, min(by_rows, some_days))

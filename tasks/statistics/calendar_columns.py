@@ -49,8 +49,8 @@ def _is_part(column: pd.Series, times: pd.Series, parts: Sequence[pd.Series]) ->
         return any(float((values == part)[present].mean()) >= _ALIKE for part in numbered) or _is_hour(values, times)
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         return False
-    values = column.astype("str").str.strip().str.lower()
-    return any(float((values == part)[present].mean()) >= _ALIKE for part in parts if part.dtype != "float64")
+    texts = column.astype("str").str.strip().str.lower()
+    return any(float((texts == part)[present].mean()) >= _ALIKE for part in parts if part.dtype != "float64")
 
 
 def _is_hour(values: pd.Series, times: pd.Series) -> bool:

@@ -206,7 +206,9 @@ def test_evidently_raising_fails_the_run_and_is_never_healthy(
 ) -> None:
     report_process.close()
     break_evidently(tmp_path, monkeypatch, "BaseException")
-    Path(world).write_text(yaml.safe_dump(SPEC | WATCHED | {"monitoring": WATCHED["monitoring"] | {"report": "always"}}))
+    Path(world).write_text(
+        yaml.safe_dump(SPEC | WATCHED | {"monitoring": WATCHED["monitoring"] | {"report": "always"}})
+    )
 
     state = monitoring(world, live(world, 20), return_state=True)
 

@@ -111,6 +111,51 @@ def test_the_gate_makes_do_with_the_rows_that_a_hold_out_has_of_the_rarest_class
     assert load_spec(made(doubled, "default")["path"]).gate.min_rows == 84
 
 
+def a_table(rows: int, every: str, rarest: float = 0.5) -> pd.DataFrame:
+    """Rows at equal distances of time."""
+    random = np.random.default_rng(0)
+    at = pd.Timestamp("2015-01-01") + np.arange(rows) * pd.Timedelta(every)
+    return pd.DataFrame(
+        {"id": np.arange(rows), "at": at.astype(str), "x": random.normal(size=rows), "y": random.random(rows) < rarest}
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "every", "window", "holdout"),
+    [
+        (20_000, "1h", "14d", "42d"),  # hourly
+        (3_000, "1D", "90d", "600d"),  # daily: a fifth is all it may be, and minimums are lower
+        (40_000, "10min", "7d", "7d"),
+        (40_000, "1min", "1d", "6d"),  # a month: days, and a fifth of them
+        (300, "1D", "60d", "60d"),  # so few that minimums are lower
+    ],
+)
+def test_the_window_and_the_hold_out_have_enough_rows_to_decide_by(rows: int, every: str, window: str, holdout: str):
+    found = made(a_table(rows, every), "y")
+
+    spec = load_spec(found["path"])
+    assert (found["window"], found["holdout"]) == (window, holdout)
+    per_window = spec.monitoring.window / pd.Timedelta(every)
+    assert per_window >= 1.25 * spec.monitoring.min_labels or per_window * 1.25 >= spec.monitoring.min_labels
+    assert spec.training.holdout / pd.Timedelta(every) >= spec.gate.min_rows
+    assert spec.training.holdout / pd.Timedelta(every) <= 0.22 * rows
+    assert 2 * spec.gate.min_rows <= max(0.15 * rows, 84)  # so that the first turn is tried in time
+    text = Path(found["path"]).read_text()
+    assert "labelled rows" in text
+    assert "newest" in text
+
+
+def test_the_hold_out_has_enough_rows_of_the_rarest_class():
+    often, seldom = (made(a_table(40_000, "10min", share), "y")["holdout"] for share in (0.5, 0.01))
+    assert int(seldom.removesuffix("d")) > 3 * int(often.removesuffix("d"))
+
+
+def test_rows_of_each_month_give_windows_of_months():
+    months = pd.concat([a_table(150, "1s").assign(at=f"{2015 + n // 12}-{n % 12 + 1:02}-01", id=n) for n in range(60)])
+    found = made(months.assign(id=np.arange(len(months))), "y")
+    assert found["window"] == "60d"
+
+
 def test_a_column_that_numbers_the_rows_is_nothing_to_learn_from_whatever_it_is_called():
     frame = loans().rename(columns={"application_id": "loan"})
     found = made(frame, "default")

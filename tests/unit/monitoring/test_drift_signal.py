@@ -3,11 +3,16 @@
 from typing import Any
 
 import pytest
+from support.triage import decide, drifted, past, signals, week
 
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.tasks.monitoring.signals.drift import ColumnDrift, DriftResult
 from everfit.tasks.monitoring.signals.explanation_drift import explanation_drift
-from everfit.tasks.monitoring.signals.whole_drift import drift_signal
+from everfit.tasks.monitoring.signals.whole_drift import drift_signal, new_drift
+from everfit.tasks.monitoring.triage_history import JudgedWindow
+from everfit.tasks.triage import triage
+from everfit.tasks.triage.case import TriagePolicy
+from everfit.tasks.triage.history import History
 from everfit.tasks.triage.signals import DriftSignal
 
 POLICY = MonitoringPolicy()
@@ -79,3 +84,29 @@ def test_a_model_that_was_refitted_may_answer_otherwise_from_its_first_window_on
 )
 def test_predictions_that_began_to_move_are_drift(found: DriftResult, more: dict[str, Any]) -> None:
     assert signal(found, **more).drifted is True
+
+
+def test_drift_that_has_persisted_is_not_new() -> None:
+    policy = MonitoringPolicy()
+
+    def earlier(number: int, *columns: str) -> JudgedWindow:
+        found = signals(number, drift=drifted(*columns))
+        return JudgedWindow(signals=found, decision=triage(found, History(), TriagePolicy()))
+
+    before = [earlier(0), earlier(1, "temp"), earlier(2, "temp", "humid")]
+    assert new_drift(drifted("temp", "humid"), before, week(3), policy) == ("humid",)
+    assert new_drift(drifted("temp"), before, week(3), policy) == ()
+    assert new_drift(drifted("temp"), before[:2], week(2), policy) == ("temp",)
+    assert new_drift(drifted("temp"), before, week(2), policy) == ("temp",)  # of windows that share no rows
+    explained = drifted("temp").model_copy(update={"beside": ("explanations differ",)})
+    assert new_drift(explained, before, week(3), policy) == ("explanations differ",)
+
+
+def test_known_drift_is_said_and_not_watched() -> None:
+    known = drifted("temp", "humid").model_copy(update={"new": ()})
+    some = drifted("temp", "humid").model_copy(update={"new": ("humid",)})
+    windows = History(windows=tuple(past(number, drifted=True) for number in range(3)))
+    healthy, watched = (decide(signals(3, drift=found), windows) for found in (known, some))
+    assert (healthy.verdict, watched.rule) == ("healthy", "persistent_drift")
+    assert "no drift is new; as in earlier windows: temp, humid" in healthy.reasons
+    assert "(new: humid)" in watched.reasons[0]
