@@ -52,6 +52,10 @@ class ModelError(EverfitError):
     """A model version is unknown, can't be loaded, or predicts wrongly."""
 
 
+class ArtifactError(ModelError):
+    """The files of a model version are not those that were recorded when it was registered; it is not loaded."""
+
+
 class NoChampionError(ModelError):
     """A model has never had a champion."""
 

@@ -80,7 +80,7 @@ def _pick(  # noqa: PLR0917
         raise ModelError(f"{spec.name!r} has no champion, and so no predictions to label; run `everfit train` first")
     note = ""
     try:
-        profile = load_reference(client, champion.run_id).profile
+        profile = load_reference(client, context.ledger, champion).profile
     except ModelError as error:
         profile, note = None, f"Note: no rows are picked for drift, since {error}"
     classes = [] if spec.task == "regression" else _classes(context, champion)
@@ -103,7 +103,7 @@ def _pick(  # noqa: PLR0917
 def _classes(context: "Context", champion: "ModelVersion") -> list[str]:
     from everfit.tasks.scoring.loading import load_scorer
 
-    return [str(label) for label in load_scorer(context.mlflow, champion).classes]
+    return [str(label) for label in load_scorer(context.mlflow, context.ledger, champion).classes]
 
 
 def _read_labels(context: "Context", path: Path) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from everfit.deployments.cli import (
     start,
     suite,
     upkeep,
+    verify,
 )
 
 app = typer.Typer(
@@ -33,7 +34,20 @@ app = typer.Typer(
 )
 
 # In the order of `everfit --help`.
-for module in (start, loop, label_queue, history, decisions, packages, quarantine, suite, service, server, upkeep):
+for module in (
+    start,
+    loop,
+    label_queue,
+    history,
+    decisions,
+    verify,
+    packages,
+    quarantine,
+    suite,
+    service,
+    server,
+    upkeep,
+):
     app.add_typer(module.app)
 
 _state = {"debug": False}

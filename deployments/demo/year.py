@@ -104,7 +104,8 @@ def _scorer(context: "Context", version: int) -> "Scorer":
     from everfit.tasks.registry import model_registry
     from everfit.tasks.scoring.loading import load_scorer
 
-    return load_scorer(context.mlflow, model_registry.model_version(context.mlflow, MODEL, version))
+    target = model_registry.model_version(context.mlflow, MODEL, version)
+    return load_scorer(context.mlflow, context.ledger, target)
 
 
 def _scores(scorer: "Scorer", rows: "pd.DataFrame") -> Any:

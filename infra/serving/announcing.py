@@ -2,7 +2,7 @@
 
 import logging
 
-from everfit.tasks.core.event_names import VERSION_NOT_SERVED
+from everfit.tasks.core.event_names import ARTIFACTS_CHANGED, VERSION_NOT_SERVED
 from everfit.tasks.core.events import emit
 from everfit.tasks.core.records import ModelVersion
 
@@ -19,11 +19,25 @@ def tell_not_served(version: ModelVersion, served: int | None, reason: str) -> N
         served: The version that is served instead, if any.
         reason: Explanation for people.
     """
+    _emit(VERSION_NOT_SERVED, version, served=served, reason=reason)
+
+
+def announce_changed_files(version: ModelVersion, reason: str) -> None:
+    """Emit an event that a version's files are not those that were registered.
+
+    Args:
+        version: The version, which is not served.
+        reason: Explanation for people.
+    """
+    _emit(ARTIFACTS_CHANGED, version, reason=reason)
+
+
+def _emit(name: str, version: ModelVersion, **payload: object) -> None:
     try:
         from prefect.settings import get_current_settings
 
         if get_current_settings().api.url is None:
             return
-        emit(VERSION_NOT_SERVED, version.model, version=version.version, served=served, reason=reason)
+        emit(name, version.model, version=version.version, **payload)
     except Exception as error:  # noqa: BLE001 - serving goes on, and log and metrics report the same
         logger.warning("%s: no event was sent: %s: %s", version.model, type(error).__name__, error)

@@ -37,13 +37,16 @@ def check_version(version: ModelVersion, rows: Path) -> dict[str, Any]:
     import pandas as pd
 
     from everfit.blocks.settings import Settings
-    from everfit.infra.serving.servable import ModelCache, feature_columns, load_servable
+    from everfit.infra.serving.model_cache import ModelCache
+    from everfit.infra.serving.servable import feature_columns, load_servable
     from everfit.tasks.registry.mlflow_client import tracking_client
+    from everfit.tasks.storage.workspace import Workspace
 
     loaded = False
     try:
         with TemporaryDirectory(prefix="everfit-serving-") as folder:
-            folder_ = ModelCache(Path(folder)).fetch(tracking_client(Settings()), version)
+            workspace = Workspace(Settings().workspace)
+            folder_ = ModelCache(Path(folder), workspace).fetch(tracking_client(Settings()), version)
             size = sum(file.stat().st_size for file in folder_.rglob("*") if file.is_file())
             servable = load_servable(folder_, version)
         loaded = True

@@ -14,10 +14,11 @@ from everfit.blocks.serving import ServingPolicy
 from everfit.infra.serving.arm_predictions import ArmPredictions, part_of, whole_columns
 from everfit.infra.serving.batching import Batcher, Job, ScoredRequest
 from everfit.infra.serving.drain import Drain
+from everfit.infra.serving.model_cache import ModelCache
 from everfit.infra.serving.protocol import Identified, RequestError, RequestTable, identify
 from everfit.infra.serving.query_attacks import PROBING, QueryAttackDetector, QueryAttackError
 from everfit.infra.serving.registry_watcher import RegistryWatcher
-from everfit.infra.serving.servable import ModelCache, Servable
+from everfit.infra.serving.servable import Servable
 from everfit.infra.serving.shadow import Shadow
 from everfit.infra.serving.spool import Spool
 from everfit.infra.serving.trial_arm import TrialArm
@@ -26,6 +27,7 @@ from everfit.tasks.predictions.log_columns import misfit
 from everfit.tasks.predictions.prediction_log import Arm
 from everfit.tasks.release.traffic.traffic_split import TrafficSplit
 from everfit.tasks.storage.tables import Table
+from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -53,6 +55,7 @@ class Endpoint:
         labels: The labels.
         policy: Serving policy.
         check_store: Function that raises if the tables' store isn't safe or can't be reached.
+        workspace: The workspace, which has the digests of registered versions.
     """
 
     name: str
@@ -62,6 +65,7 @@ class Endpoint:
     labels: Table
     policy: ServingPolicy = field(default_factory=ServingPolicy)
     check_store: Callable[[], object] = lambda: None
+    workspace: Workspace | None = None
 
     def __post_init__(self) -> None:
         self.champion: Servable | None = None
@@ -75,7 +79,7 @@ class Endpoint:
         self.follower = RegistryWatcher(
             self.registered,
             self.name,
-            ModelCache(self.folder / "models"),
+            ModelCache(self.folder / "models", self.workspace),
             self._take_over,
             self._take_challenger,
             check=self._check_log,

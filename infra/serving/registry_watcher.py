@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from everfit.infra.serving.announcing import tell_not_served
-from everfit.infra.serving.servable import ModelCache, Servable, load_servable
+from everfit.blocks.errors import ArtifactError
+from everfit.infra.serving.announcing import announce_changed_files, tell_not_served
+from everfit.infra.serving.model_cache import ModelCache
+from everfit.infra.serving.servable import Servable, load_servable
 from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.registry import model_registry
 from everfit.tasks.release.traffic.traffic_split import TrafficSplit, read_split
@@ -86,8 +88,7 @@ class RegistryWatcher:
 
         The copy of the last champion is served during the first check of the registry, which takes seconds or may fail.
         """
-        self._restore()
-        if self._champion is None:
+        if not self._restore():
             self.follow()
         self._thread.start()
 
@@ -153,6 +154,9 @@ class RegistryWatcher:
             return None
         try:
             folder = self.cache.fetch(self._registered(), version)
+        except ArtifactError as error:
+            self._fail(version, error)
+            return None
         except Exception as error:  # noqa: BLE001 - the registry may have become unreachable
             self._missed[version.version] = self._missed.get(version.version, 0) + 1
             if self._missed[version.version] < _DOWNLOADS:
@@ -161,7 +165,7 @@ class RegistryWatcher:
                 self._fail(version, error)
             return None
         try:
-            servable = load_servable(folder, version)
+            servable = load_servable(folder, version, self.cache.checked_by(version))
             self._check(servable)
         except Exception as error:  # noqa: BLE001 - the previous version is served for any failure
             self._fail(version, error)
@@ -184,17 +188,22 @@ class RegistryWatcher:
         if not known:
             logger.error("%s: version %s is not served: %s", self.model, version.version, self.state.error)
             tell_not_served(version, self._served, self.state.error)
+            if isinstance(error, ArtifactError):
+                announce_changed_files(version, str(error))
 
-    def _restore(self) -> None:
+    def _restore(self) -> bool:
+        """Serve the last champion from its copy; return whether there is one."""
         try:
             last = self.cache.last_champion()
             if last is None:
-                return
+                return False
             version, folder = last
-            servable = load_servable(folder, version)
+            servable = load_servable(folder, version, self.cache.checked_by(version))
         except Exception as error:  # noqa: BLE001 - the copy is broken, and the registry has the original
             logger.error("%s: the copy of the last champion is unusable: %s", self.model, error)
-            return
+            return False
         self._on_champion(servable)
-        self._champion = version
+        # A copy that can't be checked is served only until the first download of the same version.
+        self._champion = version if self.cache.is_checked(version) else None
         logger.info("%s: serving version %s, the last known champion", self.model, version.version)
+        return True

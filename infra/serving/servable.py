@@ -1,31 +1,21 @@
 """Make a model version ready to serve: load it, warm it up and probe it."""
 
-import fcntl
-import json
 import logging
-import os
-import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from everfit.blocks.errors import ModelError
 from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.models.input_schema import InputError, InputSchema
 from everfit.tasks.models.logged_model import LoggedModel
 from everfit.tasks.predictions import prediction_log
-from everfit.tasks.scoring.loading import fetch
 from everfit.tasks.scoring.scorer import Scorer, read_scorer
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 logger = logging.getLogger(__name__)
 
-_KEPT_VERSIONS = 3
 _WARM_ROWS = (1, 2, 16, 64)
-_OF = "everfit-version.json"
 
 
 @dataclass(frozen=True)
@@ -38,12 +28,15 @@ class Servable:
         answers_probabilities: Whether MLflow's protocol returns probabilities, as the model was logged.
         kinds: Kinds of the prediction log's columns.
         since: Unix time of loading.
+        files_checked_by: What the version's files were checked against: the workspace's digests, the registry's tag,
+            or nothing, because none were recorded.
     """
 
     version: ModelVersion
     scorer: Scorer
     answers_probabilities: bool = False
     since: float = field(default_factory=time.time)
+    files_checked_by: str = "not recorded"
     kinds: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -61,70 +54,17 @@ class Servable:
             "run_id": self.version.run_id,
             "trained_until": self.version.trained_until.isoformat(),
             "since": self.since,
+            "files_checked_by": self.files_checked_by,
         }
 
 
-class ModelCache:
-    """Copies of model versions on the local disk, so that a restart needs no registry.
-
-    Args:
-        folder: Folder of one model.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
-
-    def fetch(self, client: "MlflowClient", version: ModelVersion) -> Path:
-        """Return the folder of a version, and download it first if needed; only one process at a time does that."""
-        kept = self.folder / str(version.version)
-        if self._has(version):
-            return kept
-        with (self.folder / "fetch.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if self._has(version):  # another process may have downloaded it while this one waited
-                return kept
-            unfinished = self.folder / f"{version.version}.{os.getpid()}.tmp"
-            shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.mkdir()
-            found = fetch(client, version, unfinished)
-            (found / _OF).write_text(version.canonical_json())
-            shutil.rmtree(kept, ignore_errors=True)
-            found.replace(kept)
-            shutil.rmtree(unfinished, ignore_errors=True)
-        return kept
-
-    def remember(self, version: ModelVersion) -> None:
-        """Remember the champion for the next start, and delete old versions."""
-        path = self.folder / "champion.json"
-        unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-        unfinished.write_text(version.canonical_json())
-        unfinished.replace(path)
-        kept = sorted((int(one.name) for one in self.folder.iterdir() if one.name.isdigit()), reverse=True)
-        for number in [number for number in kept if number != version.version][_KEPT_VERSIONS:]:
-            shutil.rmtree(self.folder / str(number), ignore_errors=True)
-
-    def last_champion(self) -> tuple[ModelVersion, Path] | None:
-        """Return the last served champion, if its copy still exists."""
-        path = self.folder / "champion.json"
-        if not path.exists():
-            return None
-        version = ModelVersion.model_validate(json.loads(path.read_text()))
-        kept = self.folder / str(version.version)
-        return (version, kept) if self._has(version) else None
-
-    def _has(self, version: ModelVersion) -> bool:
-        """Return whether there is a copy of exactly this version: another registry uses the same numbers."""
-        path = self.folder / str(version.version) / _OF
-        return path.exists() and path.read_text() == version.canonical_json()
-
-
-def load_servable(folder: Path, version: ModelVersion) -> Servable:
+def load_servable(folder: Path, version: ModelVersion, files_checked_by: str = "not recorded") -> Servable:
     """Load a version from disk, warm it up, and check that it predicts.
 
     Args:
         folder: Folder as MLflow logged it.
         version: The version.
+        files_checked_by: What its files were checked against.
 
     Raises:
         ModelError: If it isn't a scikit-learn model saved with skops, holds untrusted types, or fails.
@@ -135,7 +75,7 @@ def load_servable(folder: Path, version: ModelVersion) -> Servable:
     _in_one_thread(scorer.estimator)
     described = LoggedModel.read(folder)
     function = described.flavor("python_function").get("predict_fn", "predict")
-    servable = Servable(version, scorer, function == "predict_proba")
+    servable = Servable(version, scorer, function == "predict_proba", files_checked_by=files_checked_by)
     with threadpool_limits(limits=1):  # leave the other cores to the served version
         _warm(servable, _examples(described, scorer.inputs))
     return servable

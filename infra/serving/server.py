@@ -57,6 +57,7 @@ def build_app(
             workspace.table(name, "labels"),
             policies.get(name, ServingPolicy()),
             check_store=lambda: Workspace.of(settings),
+            workspace=workspace,
         )
         for name in models
     }

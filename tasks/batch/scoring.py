@@ -80,7 +80,7 @@ def score_chunks(context: Context, version: ModelVersion, chunks: Iterator[pd.Da
     Returns:
         How many predictions were added.
     """
-    loaded = load_scorer(context.mlflow, version)
+    loaded = load_scorer(context.mlflow, context.ledger, version)
     return score_window(loaded, chunks, context.workspace.table(context.spec.name, "predictions"), batch)
 
 

@@ -15,6 +15,7 @@ WINDOW_MONITORED: Final = "everfit.window.monitored"
 NOTHING_TO_WATCH: Final = "everfit.window.nothing-to-watch"
 CODE_MERGED: Final = "everfit.code.merged"
 VERSION_NOT_SERVED: Final = "everfit.version.not-served"
+ARTIFACTS_CHANGED: Final = "everfit.version.artifacts-changed"
 
 EVENTS: Final[dict[str, str]] = {
     DATA_ARRIVED: "the source has new data",
@@ -30,5 +31,6 @@ EVENTS: Final[dict[str, str]] = {
     WINDOW_MONITORED: "a window was measured, and nothing failed",
     NOTHING_TO_WATCH: "monitoring ran before the first champion",
     VERSION_NOT_SERVED: "a service cannot serve a version",
+    ARTIFACTS_CHANGED: "a version's files are not those that were registered",
 }
 """Every event with its meaning, in the order of the docs."""

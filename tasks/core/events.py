@@ -10,6 +10,26 @@ def resource_id(model: str) -> str:
     return f"everfit.model.{model}"
 
 
+def emit_in_run(name: str, model: str, **payload: Any) -> None:
+    """Emit an event if a flow or a task is running, so that there is a server to receive it.
+
+    A command that works while the server is down reports by its error and by the ledger.
+
+    Args:
+        name: One of `EVENTS`.
+        model: The model's name.
+        **payload: As for `emit`.
+    """
+    import sys
+
+    if "prefect" not in sys.modules:
+        return
+    from prefect.context import FlowRunContext, TaskRunContext
+
+    if FlowRunContext.get() is not None or TaskRunContext.get() is not None:
+        emit(name, model, **payload)
+
+
 def emit(name: str, model: str, **payload: Any) -> None:
     """Emit an event about a model.
 

@@ -1,8 +1,9 @@
-"""The ledger: four parts over one store."""
+"""The ledger: five parts over one store."""
 
 from typing import Literal, Self
 
 from everfit.blocks.settings import Settings
+from everfit.tasks.ledger.artifacts import Artifacts
 from everfit.tasks.ledger.decisions import Decisions
 from everfit.tasks.ledger.leases import Leases
 from everfit.tasks.ledger.records import TurnStory
@@ -12,7 +13,7 @@ from everfit.tasks.ledger.turns import Turns
 
 
 class Ledger:
-    """The SQL record of turns, decisions, releases and leases; `Ledger.open` makes it.
+    """The SQL record of turns, decisions, releases, artifacts and leases; `Ledger.open` makes it.
 
     It holds no connection between calls, so threads and forked processes may share it.
 
@@ -26,6 +27,7 @@ class Ledger:
         turns: The turns, and requests for turns.
         decisions: The decisions with their evidence.
         releases: The champion changes.
+        artifacts: The digests of the files of registered versions.
 
     Example:
         >>> ledger = Ledger.open(Settings())
@@ -40,6 +42,7 @@ class Ledger:
         self.turns = Turns(store, self.leases)
         self.decisions = Decisions(store)
         self.releases = Releases(store)
+        self.artifacts = Artifacts(store, self.decisions)
 
     @classmethod
     def open(cls, where: Settings | str) -> Self:

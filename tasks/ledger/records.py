@@ -91,6 +91,27 @@ class Release(Record):
     verified_at: AwareDatetime | None = None
 
 
+class RecordedArtifacts(Record):
+    """The digests of a version's files, as the ledger recorded them.
+
+    Attributes:
+        run_id: MLflow run of the version; the registry reuses the number of a deleted last version.
+        seq: 1 for the first record, one more for each change that a person has asked for.
+        files: SHA-256 by name of the file: `model/…`, `reference/…` or `converted/…`.
+        reason: Why it was recorded, such as the registration.
+        actor: Name of the person or part of everfit that recorded it.
+    """
+
+    model: str
+    version: int
+    run_id: str
+    seq: int
+    files: dict[str, str]
+    reason: str = ""
+    actor: str = ""
+    at: AwareDatetime
+
+
 class Lease(Record):
     """The right of one process to run turns or to release for a model, until it expires."""
 

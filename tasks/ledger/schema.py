@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0002"
+REVISION = "0003"
 """The migration that this code needs; a test checks that it is the newest."""
 VERSION_TABLE = "everfit_schema"
 """The table that names the last migration."""
@@ -146,6 +146,19 @@ releases = Table(
         postgresql_where=text("state = 'intent'"),
     ),
     Index("releases_turn_id", "turn_id"),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("run_id", Text, primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("files", Document, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
 )
 
 leases = Table(

@@ -89,7 +89,13 @@ class MonitoredModel:
     @cached_property
     def reference(self) -> Reference:
         """The champion's reference."""
-        return load_reference(self.context.mlflow, self.champion.run_id)
+        return load_reference(
+            self.context.mlflow,
+            self.context.ledger,
+            self.version.model_copy(
+                update={"run_id": self.champion.run_id}
+            ),  # of the release, whatever the registry says
+        )
 
     @cached_property
     def drift_policy(self) -> MonitoringPolicy:
@@ -172,7 +178,7 @@ class MonitoredModel:
         """Return a version of the model as it is served; it is loaded once."""
         if version not in self._scorers:
             target = model_registry.model_version(self.context.mlflow, self.champion.model, version)
-            self._scorers[version] = load_scorer(self.context.mlflow, target)
+            self._scorers[version] = load_scorer(self.context.mlflow, self.context.ledger, target)
         return self._scorers[version]
 
     @cached_property

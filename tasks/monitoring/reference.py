@@ -12,9 +12,13 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from everfit.blocks.errors import ModelError
+from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.data.split import TrainingData
+from everfit.tasks.ledger import Ledger
+from everfit.tasks.models.artifacts import file_digest
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.predictions.prediction_log import PREDICTION, PROBABILITIES, SCORE
+from everfit.tasks.scoring.loading import announced
 from everfit.tasks.scoring.outliers import FILE as OUTLIERS_FILE
 from everfit.tasks.scoring.outliers import OutlierDetector
 from everfit.tasks.scoring.scorer import Scorer
@@ -95,13 +99,16 @@ def log_reference(client: "MlflowClient", run_id: str, reference: Reference) -> 
             client.log_artifact(run_id, str(path), "reference")
 
 
-def load_reference(client: "MlflowClient", run_id: str) -> Reference:
-    """Read the reference that was logged with a run.
+def load_reference(client: "MlflowClient", ledger: Ledger, version: ModelVersion) -> Reference:
+    """Read the reference that was logged with a version's run.
 
     Raises:
-        ModelError: the run has none.
+        ArtifactError: Its files are not those that were registered.
+        ModelError: The run has none.
     """
     from mlflow.exceptions import MlflowException
+
+    run_id = version.run_id
 
     with TemporaryDirectory(prefix="everfit-reference-") as folder:
         try:
@@ -112,6 +119,9 @@ def load_reference(client: "MlflowClient", run_id: str) -> Reference:
             raise ModelError(
                 f"run {run_id!r} has no reference to compare with; release a version that everfit trained"
             ) from error
+        with announced(version):
+            found = {name: file_digest(path) for name, path in zip(names, paths, strict=True)}
+            ledger.artifacts.check_some(version, found)
         profile = Profile.model_validate_json(paths[0].read_text(encoding="utf-8"))
         classes = tuple(json.loads(paths[2].read_text(encoding="utf-8"))) if paths[2:] else None
         return Reference(profile, pd.read_parquet(paths[1]), classes)

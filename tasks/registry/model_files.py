@@ -1,13 +1,12 @@
 """The files of registered models: load a version's pipeline, and check that it predicts."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from everfit.blocks.errors import ModelError
+from everfit.blocks.errors import ArtifactError, ModelError
 from everfit.tasks.core.records import ModelVersion
+from everfit.tasks.ledger import Ledger
+from everfit.tasks.scoring.loading import checked_copy
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,42 +14,65 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 
-def load(client: "MlflowClient", target: ModelVersion) -> "Pipeline":
+def load(client: "MlflowClient", ledger: Ledger, target: ModelVersion) -> "Pipeline":
     """Load the fitted pipeline of a version.
 
     everfit reads the file itself: MLflow would take the list of trusted types from the model that is to be checked.
 
     Raises:
+        ArtifactError: The version's files are not those that were registered.
         ModelError: The version wasn't saved with skops, holds types that are not trusted, or can't be read.
     """
-    from everfit.tasks.models.skops_format import load_model
-
     name = f"version {target.version} of {target.model!r}"
     try:
-        with _downloaded(client, target) as folder:
-            return load_model(_model_file(folder).read_bytes())
+        with checked_copy(client, ledger, target) as folder:
+            return _pipeline(folder)
+    except ArtifactError:
+        raise
     except ModelError as error:
         raise ModelError(f"{name} can't be loaded: {error}") from error
     except Exception as error:  # of the store, of skops, or of a library that reads a broken file
         raise ModelError(f"{name} can't be loaded: {type(error).__name__}: {error}") from error
 
 
-def probe(client: "MlflowClient", target: ModelVersion, rows: "pd.DataFrame | None" = None) -> None:
+def check(client: "MlflowClient", ledger: Ledger, target: ModelVersion) -> None:
+    """Check that a version's files are those that were registered; a version without recorded files passes.
+
+    Raises:
+        ArtifactError: A file differs, is missing, or was added.
+        ModelError: The files can't be read from the store.
+    """
+    if ledger.artifacts.find(target) is None:
+        return
+    try:
+        with checked_copy(client, ledger, target):
+            pass
+    except ModelError:
+        raise
+    except Exception as error:  # of the store
+        raise ModelError(
+            f"the files of version {target.version} of {target.model!r} can't be read: {type(error).__name__}: {error}"
+        ) from error
+
+
+def probe(client: "MlflowClient", ledger: Ledger, target: ModelVersion, rows: "pd.DataFrame | None" = None) -> None:
     """Check that a version loads and predicts finite values.
 
     Args:
         client: MLflow client of the registry.
+        ledger: The ledger, which has the digests of the version's files.
         target: The version.
         rows: The rows to predict on; by default the input example that was logged with the version.
 
     Raises:
+        ArtifactError: The version's files are not those that were registered.
         ModelError: The version can't be loaded, has no input example, fails, or predicts a value that is not finite.
     """
     import numpy as np
 
     name = f"version {target.version} of {target.model!r}"
-    pipeline = load(client, target)
-    inputs = _input_example(client, target) if rows is None else rows
+    pipeline = load(client, ledger, target)
+    inputs = _input_example(client, ledger, target) if rows is None else rows
     try:
         predictions = np.asarray(
             pipeline.predict_proba(inputs) if hasattr(pipeline, "predict_proba") else pipeline.predict(inputs)
@@ -61,6 +83,12 @@ def probe(client: "MlflowClient", target: ModelVersion, rows: "pd.DataFrame | No
         raise ModelError(f"{name} made {len(predictions)} predictions for {len(inputs)} rows")
     if not np.isfinite(predictions.astype(float)).all():
         raise ModelError(f"{name} predicts values that are not finite")
+
+
+def _pipeline(folder: Path) -> "Pipeline":
+    from everfit.tasks.models.skops_format import load_model
+
+    return load_model(_model_file(folder).read_bytes())
 
 
 def _model_file(folder: Path) -> Path:
@@ -76,27 +104,20 @@ def _model_file(folder: Path) -> Path:
     return file
 
 
-def _input_example(client: "MlflowClient", target: ModelVersion) -> "pd.DataFrame":
+def _input_example(client: "MlflowClient", ledger: Ledger, target: ModelVersion) -> "pd.DataFrame":
     import pandas as pd
 
     name = f"version {target.version} of {target.model!r}"
     try:
-        with _downloaded(client, target) as folder:
+        with checked_copy(client, ledger, target) as folder:
             example: Any = _metadata(folder).load_input_example(str(folder))
+    except ArtifactError:
+        raise
     except Exception as error:  # as in `load`
         raise ModelError(f"the input example of {name} can't be read: {type(error).__name__}: {error}") from error
     if not isinstance(example, pd.DataFrame) or example.empty:
         raise ModelError(f"{name} was logged without an input example; log it again with one")
     return example
-
-
-@contextmanager
-def _downloaded(client: "MlflowClient", target: ModelVersion) -> Iterator[Path]:
-    from mlflow.artifacts import download_artifacts
-
-    source = client.get_model_version_download_uri(target.model, str(target.version))
-    with TemporaryDirectory(prefix="everfit-model-") as folder:
-        yield Path(download_artifacts(artifact_uri=source, dst_path=folder, tracking_uri=client.tracking_uri))
 
 
 def _metadata(folder: Path) -> Any:

@@ -1,7 +1,7 @@
 """Register a turn's model as a version, once."""
 
 import importlib.metadata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.data.split import TrainingData
@@ -9,7 +9,7 @@ from everfit.tasks.models import released_format
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.models.skops_format import trusted_types
 from everfit.tasks.registry.code_version import MODEL_REQUIREMENTS
-from everfit.tasks.registry.model_registry import SNAPSHOT_TAG, TRAINED_UNTIL_TAG
+from everfit.tasks.registry.model_registry import SNAPSHOT_TAG, TRAINED_UNTIL_TAG, model_version
 from everfit.tasks.registry.tracking import TURN_TAG
 from everfit.tasks.training.results import Fitted, read_model
 
@@ -52,7 +52,7 @@ def register_model(
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    existing = list(client.search_model_versions(f"name = '{name}' and run_id = '{run_id}'"))
+    existing = _versions_of(client, name, run_id)
     if not existing:
         uri, model_id = _log_model(run_id, data, fitted)
         tags = {TURN_TAG: turn_id, TRAINED_UNTIL_TAG: fitted.trained_on.until.isoformat(), SNAPSHOT_TAG: digest}
@@ -73,6 +73,16 @@ def register_model(
         trained_until=fitted.trained_on.until,
         snapshot_digest=digest,
     )
+
+
+def registered_by(client: "MlflowClient", model: str, run_id: str) -> ModelVersion | None:
+    """Return the version that a run has registered, or None."""
+    existing = _versions_of(client, model, run_id)
+    return model_version(client, model, int(existing[0].version)) if existing else None
+
+
+def _versions_of(client: "MlflowClient", model: str, run_id: str) -> list[Any]:
+    return list(client.search_model_versions(f"name = '{model}' and run_id = '{run_id}'"))
 
 
 def read_threshold(client: "MlflowClient", version: ModelVersion) -> float | None:

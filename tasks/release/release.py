@@ -47,6 +47,7 @@ def release(
     Raises:
         BusyError: Another release of the model is under way, or the turn's lease was lost.
         LedgerError: Another release came in between, or the version is the present champion.
+        ArtifactError: The version's files are not those that were registered.
         ModelError: The version is unknown, or it was not served and was rolled back.
     """
     policy = policy or ReleasePolicy()
@@ -63,6 +64,7 @@ def release(
             raise LedgerError(
                 f"version {version} is the champion of {model!r} since release {current.seq}; nothing was released"
             )
+        model_files.check(client, ledger, target)
         entry = ledger.releases.intend(
             target,
             expected_previous=expected_previous,
@@ -112,6 +114,7 @@ def rollback(
         BusyError: A release of the model is under way.
         LedgerError: There is no champion, no previous one, the version is the champion, or another release came in
             between.
+        ArtifactError: The version's files are not those that were registered.
         ModelError: The version is unknown, can't be loaded, can't predict, or isn't served.
     """
     policy = policy or ReleasePolicy()
@@ -136,7 +139,7 @@ def rollback(
                 "give another version with --to, or omit --to for the previous champion"
             )
         target = model_registry.model_version(client, model, version)
-        model_files.probe(client, target, rows)
+        model_files.probe(client, ledger, target, rows)
         entry = ledger.releases.intend(
             target,
             expected_previous=current.seq,

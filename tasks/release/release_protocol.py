@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from everfit.blocks.errors import BusyError, LedgerError, ModelError
+from everfit.blocks.errors import ArtifactError, BusyError, LedgerError, ModelError
 from everfit.blocks.releasing import ReleasePolicy
 from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.ledger import HeldLease, Ledger, Release
 from everfit.tasks.ledger.records import ReleaseState
-from everfit.tasks.registry import model_registry
+from everfit.tasks.registry import model_files, model_registry
 from everfit.tasks.release.champions import succession
 from everfit.tasks.release.serving_verification import why_not_served
 
@@ -117,6 +117,12 @@ class ReleaseProtocol:
         return f"undid {name}: {problem}"
 
     def _finish(self, entry: Release, name: str) -> str:
+        try:
+            target = model_registry.model_version(self.client, self.model, entry.version)
+            model_files.check(self.client, self.ledger, target)
+        except ArtifactError as error:
+            self._advance(entry, "undone", str(error))
+            return f"undid {name}: {error}"
         try:
             self.carry_out(entry)
         except ModelError as error:

@@ -9,20 +9,17 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 from pydantic import AwareDatetime, Field
 
-from everfit.tasks.core.records import Record
+from everfit.tasks.core.records import ModelVersion, Record
+from everfit.tasks.models.artifacts import file_digest
 from everfit.tasks.monitoring.reference import SAMPLE_FILE
 from everfit.tasks.retention import deletion, key_rows, table_upkeep, upkeep_facts
 from everfit.tasks.retention.upkeep_facts import TABLES
 from everfit.tasks.storage.tables import KEY
 from everfit.tasks.turns.context import Context
 from everfit.tasks.turns.turn_record import TurnRecord
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 
 class KeyDeletion(Record):
@@ -73,7 +70,7 @@ def delete_key(context: Context, wanted: Sequence[str], at: datetime, by: str) -
                 rows[table_name] = table_upkeep.delete_keys(table, keys)
                 past_files += table_upkeep.delete_past_files(workspace, table, keys)
         staged = _delete_staged(context, keys)
-        references = _delete_from_references(context, keys)
+        references = _delete_from_references(context, keys, by)
         broken = upkeep_facts.broken_turns(context)
         done = KeyDeletion(
             model=name,
@@ -110,30 +107,44 @@ def _is_acceptance(context: Context, turn_id: str) -> bool:
     return context.ledger.turns.find(turn_id) is None
 
 
-def _delete_from_references(context: Context, keys: Sequence[int]) -> int:
+def _delete_from_references(context: Context, keys: Sequence[int], by: str) -> int:
     """Delete the rows of the keys from the references, which are logged with the versions' runs."""
     deleted, done = 0, set()
     for turn in context.ledger.turns.of(context.spec.name):
         version = TurnRecord.recall(turn.record).version
         if version is not None and version.run_id and version.run_id not in done:
             done.add(version.run_id)
-            deleted += _delete_from_sample(context.mlflow, version.run_id, keys)
+            deleted += _delete_from_sample(context, version, keys, by)
     return deleted
 
 
-def _delete_from_sample(client: "MlflowClient", run_id: str, keys: Iterable[int]) -> int:
+def _delete_from_sample(context: Context, version: ModelVersion, keys: Iterable[int], by: str) -> int:
     import pandas as pd
 
+    client, run_id = context.mlflow, version.run_id
     if not any(item.path == SAMPLE_FILE for item in client.list_artifacts(run_id, str(Path(SAMPLE_FILE).parent))):
         return 0
     with TemporaryDirectory(prefix="everfit-reference-") as folder:
         path = client.download_artifacts(run_id, SAMPLE_FILE, folder)
+        _check_sample(context, version, Path(path))
         sample = pd.read_parquet(path)
         hit = sample[KEY].isin(list(keys))
         if hit.any():
             sample[~hit].reset_index(drop=True).to_parquet(path, index=False)
+            if context.ledger.artifacts.find(version) is not None:
+                # Recorded before the file is replaced. If this is killed in between, the next run does both again.
+                context.ledger.artifacts.amend(
+                    version, {SAMPLE_FILE: file_digest(Path(path))}, actor=by, reason="the rows of a key were deleted"
+                )
             client.log_artifact(run_id, path, str(Path(SAMPLE_FILE).parent))
         return int(hit.sum())
+
+
+def _check_sample(context: Context, version: ModelVersion, sample: Path) -> None:
+    """Refuse a sample that was never recorded, so that a replaced one does not become a recorded one."""
+    recorded = {entry.files.get(SAMPLE_FILE) for entry in context.ledger.artifacts.history(version)}
+    if recorded and file_digest(sample) not in recorded:
+        context.ledger.artifacts.check_some(version, {SAMPLE_FILE: file_digest(sample)})
 
 
 def _record_deletion(context: Context, done: KeyDeletion) -> None:

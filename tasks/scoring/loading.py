@@ -1,10 +1,21 @@
-"""Load versions from the registry as they are served, with their converted model and outlier detector."""
+"""Load versions from the registry as they are served, with their converted model and outlier detector.
 
+Each load checks the files first against the digests that were recorded when the version was registered.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from everfit.blocks.errors import ArtifactError
+from everfit.tasks.core.event_names import ARTIFACTS_CHANGED
+from everfit.tasks.core.events import emit_in_run
 from everfit.tasks.core.records import ModelVersion
+from everfit.tasks.ledger import Ledger
+from everfit.tasks.models.artifacts import Digests, copy_digests
 from everfit.tasks.models.released_format import fetch_converted
 from everfit.tasks.scoring.outliers import fetch_detector
 from everfit.tasks.scoring.scorer import Scorer, read_scorer
@@ -12,17 +23,26 @@ from everfit.tasks.scoring.scorer import Scorer, read_scorer
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+logger = logging.getLogger("everfit.artifacts")
 
-def fetch(client: "MlflowClient", version: ModelVersion, folder: Path) -> Path:
-    """Download everything that is needed to predict as a version does.
+Check = Callable[[ModelVersion, Digests], object]
+"""Raises `ArtifactError` if the digests are not those that were recorded for the version."""
+
+
+def fetch(client: "MlflowClient", version: ModelVersion, folder: Path, check: Check) -> Path:
+    """Download everything that is needed to predict as a version does, and check it before anything reads it.
 
     Args:
         client: Client of the registry.
         version: The version.
         folder: Empty folder for the files.
+        check: Function that refuses files that are not the recorded ones.
 
     Returns:
         Folder of the version's files.
+
+    Raises:
+        ArtifactError: The files are not those that were recorded.
     """
     from mlflow.artifacts import download_artifacts
 
@@ -30,10 +50,59 @@ def fetch(client: "MlflowClient", version: ModelVersion, folder: Path) -> Path:
     downloaded = Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=client.tracking_uri))
     fetch_detector(client, version, downloaded)
     fetch_converted(client, version, downloaded)
+    check(version, copy_digests(downloaded))
     return downloaded
 
 
-def load_scorer(client: "MlflowClient", version: ModelVersion) -> Scorer:
-    """Load a version as the prediction service does, so that offline and served predictions are the same."""
+@contextmanager
+def checked_copy(client: "MlflowClient", ledger: Ledger, version: ModelVersion) -> Iterator[Path]:
+    """Yield a folder with a version's files, which are those that the ledger recorded.
+
+    Args:
+        client: Client of the registry.
+        ledger: The ledger; it records a refusal.
+        version: The version.
+
+    Raises:
+        ArtifactError: The files are not those that were recorded.
+    """
+
+    def check(version: ModelVersion, found: Digests) -> None:
+        if ledger.artifacts.check(version, found) is None:
+            logger.warning(
+                "the files of version %d of %r are not checked, because none were recorded; "
+                "record them with `everfit verify %s --record`",
+                version.version,
+                version.model,
+                version.model,
+            )
+
     with TemporaryDirectory(prefix="everfit-model-") as folder:
-        return read_scorer(fetch(client, version, Path(folder)), version)
+        with announced(version):
+            fetched = fetch(client, version, Path(folder), check)
+        yield fetched
+
+
+@contextmanager
+def announced(version: ModelVersion) -> Iterator[None]:
+    """Emit an event if a check in the body refuses the files of a version.
+
+    Args:
+        version: The version.
+    """
+    try:
+        yield
+    except ArtifactError as error:
+        logger.error("%s", error)
+        emit_in_run(ARTIFACTS_CHANGED, version.model, version=version.version, reason=str(error))
+        raise
+
+
+def load_scorer(client: "MlflowClient", ledger: Ledger, version: ModelVersion) -> Scorer:
+    """Load a version as the prediction service does, so that offline and served predictions are the same.
+
+    Raises:
+        ArtifactError: The files are not those that were recorded.
+    """
+    with checked_copy(client, ledger, version) as folder:
+        return read_scorer(folder, version)

@@ -58,7 +58,7 @@ def _incumbent(context: Context, turn: Turn) -> Incumbent | None:
         return None
     version = model_registry.model_version(context.mlflow, context.spec.name, entry.version)
     threshold = registration.read_threshold(context.mlflow, version)
-    return Incumbent(version, model_files.load(context.mlflow, version), threshold)
+    return Incumbent(version, model_files.load(context.mlflow, context.ledger, version), threshold)
 
 
 def _release_before(context: Context, turn: Turn) -> Release | None:

@@ -14,7 +14,7 @@ from everfit.tasks.evaluation import conversion as conversion_room
 from everfit.tasks.evaluation.conversion import Conversion
 from everfit.tasks.gate import GateDecision
 from everfit.tasks.monitoring import reference
-from everfit.tasks.registry import registration, tracking
+from everfit.tasks.registry import artifact_records, registration, tracking
 from everfit.tasks.steps.open_turn import OpenTurn
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.steps.task_runners import side_by_side
@@ -230,10 +230,15 @@ def register(
     """
     context, client = turn.context, turn.context.mlflow
     run_id = tracking.turn_run(client, context.settings, turn.model, turn.id)
-    reference.log_reference(client, run_id, reference.make_reference(data, challenger, fitted))
+    registered = registration.registered_by(client, turn.model, run_id)
+    if registered is None or context.ledger.artifacts.find(registered) is None:  # recorded files stay as they are
+        reference.log_reference(client, run_id, reference.make_reference(data, challenger, fitted))
     described = f"Challenger of turn {turn.id}"
     version = registration.register_model(
         client, run_id, data, fitted, turn_id=turn.id, description=described, conversion=conversion
+    )
+    artifact_records.record_artifacts(
+        client, context.ledger, context.workspace, version, actor="everfit", reason=f"registered by turn {turn.id}"
     )
     logger.info("version %d, MLflow run %s", version.version, run_id)
     turn.keep(version=version)

@@ -11,7 +11,8 @@ from support.deliveries import SPEC
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli.runs import result_of
 from everfit.flows.training_flow import training
-from everfit.infra.serving.servable import ModelCache, load_servable
+from everfit.infra.serving.model_cache import ModelCache
+from everfit.infra.serving.servable import load_servable
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.models.onnx_model import OnnxClassifier
 from everfit.tasks.registry import model_files, model_registry
@@ -50,7 +51,7 @@ def test_a_champion_is_served_as_onnx_and_kept_as_it_was_fitted_too(model: str, 
     scorer = load_servable(ModelCache(tmp_path).fetch(here.mlflow, champion), champion).scorer
     assert isinstance(scorer.estimator, OnnxClassifier)
     served = scorer.score_columns({"distance": [1.5, 9.5], "region": ["north", "moon"]})
-    fitted = model_files.load(here.mlflow, champion)
+    fitted = model_files.load(here.mlflow, here.ledger, champion)
     rows = scorer.inputs.frame({"distance": [1.5, 9.5], "region": ["north", "moon"]})
     assert served.score is not None
     assert served.score.tolist() == pytest.approx(fitted.predict_proba(rows)[:, 1].tolist(), abs=1e-5)

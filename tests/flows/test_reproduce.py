@@ -22,7 +22,9 @@ from everfit.flows.training_flow import training
 from everfit.tasks.core.records import Trigger
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.evaluation.report import Report
+from everfit.tasks.ledger import Ledger
 from everfit.tasks.monitoring.reference import load_reference
+from everfit.tasks.registry import model_registry
 from everfit.tasks.retention.key_deletion import delete_key
 from everfit.tasks.storage.workspace import Workspace
 from everfit.tasks.turns.context import Context
@@ -84,7 +86,8 @@ def test_a_turn_can_be_made_again_to_the_same_result(turn: dict[str, Any], mlflo
     assert "everfit.threshold" in version.tags
 
     # The reference is what monitoring compares with.
-    reference = load_reference(client, run_id)
+    champion = model_registry.model_version(client, "deliveries", int(version.version))
+    reference = load_reference(client, Ledger.open(Settings()), champion)
     assert {"distance", "region", "late", "_score", "_prediction"} <= set(reference.sample.columns)
     assert {column.name: column.role for column in reference.profile.columns} == {
         "distance": "feature", "_prediction": "prediction", "_score": "prediction",

@@ -259,4 +259,4 @@ def _classes(context: Context, version: int) -> list[str]:
     from everfit.tasks.scoring.loading import load_scorer
 
     target = model_registry.model_version(context.mlflow, context.spec.name, version)
-    return [str(label) for label in load_scorer(context.mlflow, target).classes]
+    return [str(label) for label in load_scorer(context.mlflow, context.ledger, target).classes]

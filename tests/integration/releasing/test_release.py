@@ -190,17 +190,22 @@ def test_a_release_that_was_broken_off_and_whose_version_is_gone_stands_in_nobod
 # --- Loading ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_version_says_what_it_was_trained_on(client: MlflowClient) -> None:
+def test_a_version_says_what_it_was_trained_on(ledger: Ledger, client: MlflowClient) -> None:
     found = model_registry.model_version(client, "flights", 2)
 
     assert found.trained_until == datetime(2013, 2, 1, tzinfo=UTC)
-    assert [name for name, _ in model_files.load(client, found).steps] == ["standardscaler", "logisticregression"]
+    assert [name for name, _ in model_files.load(client, ledger, found).steps] == [
+        "standardscaler",
+        "logisticregression",
+    ]
 
 
-def test_a_probe_refuses_answers_that_are_not_finite_and_rows_that_do_not_fit(client: MlflowClient) -> None:
+def test_a_probe_refuses_answers_that_are_not_finite_and_rows_that_do_not_fit(
+    ledger: Ledger, client: MlflowClient
+) -> None:
     import pandas as pd
 
     found = model_registry.model_version(client, "flights", 1)
-    model_files.probe(client, found)
+    model_files.probe(client, ledger, found)
     with pytest.raises(ModelError, match="can't predict"):
-        model_files.probe(client, found, pd.DataFrame({"z": [1.0]}))
+        model_files.probe(client, ledger, found, pd.DataFrame({"z": [1.0]}))

@@ -12,7 +12,7 @@ import pytest
 from mlflow import MlflowClient
 from support.events import emitted
 
-from everfit.infra.serving.servable import ModelCache
+from everfit.infra.serving.model_cache import ModelCache
 from everfit.tasks.core.event_names import VERSION_NOT_SERVED
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.storage.tables import Table, row_keys

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from everfit.infra.serving import servable
-from everfit.infra.serving.servable import ModelCache
+from everfit.infra.serving import model_cache
+from everfit.infra.serving.model_cache import ModelCache
 from everfit.tasks.core.records import ModelVersion
 
 VERSION = ModelVersion(model="delays", version=3, run_id="run", trained_until=datetime(2024, 1, 1, tzinfo=UTC))
@@ -21,7 +21,7 @@ def test_a_version_that_two_workers_want_at_once_is_there_for_both(
     both = threading.Barrier(2, timeout=1)
     downloads: list[Path] = []
 
-    def download(client: Any, version: ModelVersion, folder: Path) -> Path:
+    def download(client: Any, version: ModelVersion, folder: Path, check: Any) -> Path:
         downloads.append(folder)
         with contextlib.suppress(threading.BrokenBarrierError):
             both.wait()  # each is at it before the other is done, if they don't wait for each other
@@ -31,15 +31,15 @@ def test_a_version_that_two_workers_want_at_once_is_there_for_both(
         return found
 
     removed: list[str] = []
-    remove = servable.shutil.rmtree
+    remove = model_cache.shutil.rmtree
 
     def watched(path: Path, **given: Any) -> None:
         removed.extend([path.name] if path.exists() else [])
         remove(path, **given)
 
-    monkeypatch.setattr(servable, "fetch", download)
-    monkeypatch.setattr(servable.shutil, "rmtree", watched)
-    monkeypatch.setattr(servable.os, "getpid", threading.get_ident)  # as two processes
+    monkeypatch.setattr(model_cache, "fetch", download)
+    monkeypatch.setattr(model_cache.shutil, "rmtree", watched)
+    monkeypatch.setattr(model_cache.os, "getpid", threading.get_ident)  # as two processes
     found: list[str] = []
 
     def work() -> None:
@@ -56,3 +56,69 @@ def test_a_version_that_two_workers_want_at_once_is_there_for_both(
     assert "3" not in removed  # what another one may be reading
     assert len(downloads) == 1
     assert [one.name for one in tmp_path.iterdir() if one.name.endswith(".tmp")] == []
+
+
+class Downloads:
+    """A registry with one version, whose downloads are counted."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        monkeypatch.setattr(model_cache, "fetch", self.download)
+
+    def download(self, _client: Any, _version: ModelVersion, folder: Path, _check: Any) -> Path:
+        self.count += 1
+        made = folder / "model"
+        made.mkdir()
+        (made / "model.skops").write_text("fitted")
+        (made / "MLmodel").write_text("described")
+        return made
+
+
+@pytest.fixture
+def downloads(monkeypatch: pytest.MonkeyPatch) -> Downloads:
+    return Downloads(monkeypatch)
+
+
+def torn(folder: Path) -> None:
+    (folder / "model.skops").write_text("")
+
+
+def half_deleted(folder: Path) -> None:
+    (folder / "MLmodel").unlink()
+
+
+def without_list(folder: Path) -> None:
+    (folder / "everfit-files.json").unlink()
+
+
+def with_a_torn_list(folder: Path) -> None:
+    (folder / "everfit-files.json").write_text('{"files": ')
+
+
+@pytest.mark.parametrize("damage", [torn, half_deleted, without_list, with_a_torn_list])
+def test_a_copy_that_is_not_whole_is_downloaded_again(tmp_path: Path, downloads: Downloads, damage: Any) -> None:
+    cache = ModelCache(tmp_path)
+    folder = cache.fetch(None, VERSION)  # type: ignore[arg-type]
+    assert cache.fetch(None, VERSION) == folder  # type: ignore[arg-type]
+    assert downloads.count == 1
+    damage(folder)
+
+    assert cache.fetch(None, VERSION) == folder  # type: ignore[arg-type]
+    assert downloads.count == 2
+    assert (folder / "model.skops").read_text() == "fitted"
+    assert (folder / "MLmodel").exists()
+
+
+@pytest.mark.parametrize(("damage", "served"), [(torn, False), (half_deleted, False), (without_list, True)])
+def test_the_last_champion_is_a_whole_copy_or_one_of_an_earlier_everfit(
+    tmp_path: Path, downloads: Downloads, damage: Any, served: bool
+) -> None:
+    cache = ModelCache(tmp_path)
+    folder = cache.fetch(None, VERSION)  # type: ignore[arg-type]
+    cache.remember(VERSION)
+    assert cache.last_champion() == (VERSION, folder)
+    assert cache.is_checked(VERSION)
+    damage(folder)
+
+    assert (cache.last_champion() is not None) == served
+    assert cache.is_checked(VERSION) != (damage is without_list)

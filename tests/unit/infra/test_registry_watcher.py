@@ -28,7 +28,7 @@ class Stand:
         monkeypatch.setattr(registry_watcher, "read_split", lambda *_: None)
         monkeypatch.setattr(registry_watcher, "load_servable", self.load)
         monkeypatch.setattr(registry_watcher, "tell_not_served", lambda found, *_: self.told.append(found.version))
-        cache: Any = SimpleNamespace(fetch=self.fetch, remember=lambda _: None)
+        cache: Any = SimpleNamespace(fetch=self.fetch, remember=lambda _: None, checked_by=lambda _: "workspace")
         nothing: Any = lambda *_: None  # noqa: E731
         self.follower = RegistryWatcher(nothing, "delays", cache, nothing, nothing, shadow=True)
         self.state = self.follower.state
@@ -38,7 +38,7 @@ class Stand:
             raise self.fetching
         return found
 
-    def load(self, _: Any, found: ModelVersion) -> Any:
+    def load(self, _: Any, found: ModelVersion, _checked_by: str) -> Any:
         if self.loading is not None:
             raise self.loading
         return SimpleNamespace(version=found)

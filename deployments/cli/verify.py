@@ -1,0 +1,56 @@
+"""The command `verify`: compare the files of registered versions with the ledger."""
+
+from typing import Annotated
+
+import typer
+
+from everfit.blocks.errors import EverfitError
+from everfit.deployments.cli.decisions import without_prefect
+from everfit.deployments.cli.options import DECIDE, AsJson, By, Model, Reason
+from everfit.deployments.cli.output import print_json, print_lines
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel=DECIDE)
+def verify(
+    model: Model,
+    record: Annotated[
+        bool,
+        typer.Option("--record", help="Record the files of versions that have no record; needs --by and --reason."),
+    ] = False,
+    by: By = "",
+    reason: Reason = "",
+    as_json: AsJson = False,
+) -> None:
+    """Verify that the files of all versions are those that were registered.
+
+    Exit with 1 if a file was changed. Versions of everfit 0.2 and before have no record; --record makes one of their
+    files as they are now.
+    """
+    context, server_answers = without_prefect(model)
+    from everfit.tasks.core.event_names import ARTIFACTS_CHANGED
+    from everfit.tasks.core.events import emit
+    from everfit.tasks.registry import verification
+    from everfit.tasks.release.approval import check_signature
+
+    name, places = context.spec.name, (context.mlflow, context.ledger, context.workspace)
+    if record:
+        by, reason = check_signature(by, reason)
+    elif by or reason:
+        raise EverfitError("--by and --reason belong to --record; add --record, or remove them")
+    done = verification.record_versions(*places, name, actor=by, reason=reason) if record else []
+    versions = verification.verify_versions(*places, name)
+    changed = [found for found in versions if found.state == "changed"]
+    if server_answers:
+        for found in changed:
+            emit(ARTIFACTS_CHANGED, name, version=found.version, reason="; ".join(found.problems))
+    if as_json:
+        print_json({"model": name, "recorded": done, "versions": [found.model_dump(mode="json") for found in versions]})
+    else:
+        lines = [f"Recorded version {number}" for number in done]
+        for found in versions:
+            lines.append(f"version {found.version}: {found.state}{f', {found.digest}' if found.digest else ''}")
+            lines += [f"  {problem}" for problem in found.problems]
+        print_lines(*(lines or [f"{name} has no versions; run `everfit train` first"]))
+    raise typer.Exit(1 if any(found.state in {"changed", "unreadable"} for found in versions) else 0)

@@ -1,0 +1,149 @@
+"""Check the files of a version before the service loads it.
+
+The service has no access to the ledger. It reads the workspace's copy of the digests, which it can't write and MLflow
+can't reach. If the workspace has none or doesn't answer, the tag in the registry counts. The copy on the local disk
+keeps the digests beside its files, so that a restart can check them without any server.
+"""
+
+import json
+import logging
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from everfit.blocks.errors import ArtifactError
+from everfit.tasks.core.records import ModelVersion
+from everfit.tasks.models.artifacts import (
+    Digests,
+    copy_digests,
+    differences,
+    needed_to_predict,
+    overall_digest,
+    refusal,
+)
+from everfit.tasks.registry import artifact_records
+from everfit.tasks.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+logger = logging.getLogger(__name__)
+
+CheckedBy = Literal["workspace", "registry", "not recorded"]
+
+_KEPT = "everfit-files.json"
+_ANSWERS_WITHIN = 5.0  # seconds; a store that is down must not keep the service from starting
+
+
+@dataclass
+class RecordedFiles:
+    """Where the service finds the digests of a version's files.
+
+    Args:
+        workspace: The workspace; None for a test of the cache alone.
+    """
+
+    workspace: Workspace | None = None
+    _checked_by: dict[int, CheckedBy] = field(default_factory=dict)
+
+    def check(self, client: "MlflowClient", version: ModelVersion, found: Digests) -> None:
+        """Refuse a download whose files are not those that were registered.
+
+        Args:
+            client: Client of the registry.
+            version: The version.
+            found: Digests of the downloaded files.
+
+        Raises:
+            ArtifactError: A file differs, is missing or was added, or the workspace's digests can't be read.
+        """
+        recorded = self._of_workspace(version)
+        if recorded is not None:
+            self._checked_by[version.version] = "workspace"
+            _refuse(version, differences(found, needed_to_predict(recorded)))
+            return
+        tag = artifact_records.read_tag(client, version)
+        if tag is not None:
+            self._checked_by[version.version] = "registry"
+            logger.warning(
+                "%s: version %s is checked against its tag alone, because the workspace has no digests of it",
+                version.model,
+                version.version,
+            )
+            if (digest := overall_digest(found)) != tag:
+                _refuse(version, [f"together they have the digest {digest}, and {tag} was recorded"])
+            return
+        self._checked_by[version.version] = "not recorded"
+        logger.warning(
+            "%s: the files of version %s are not checked, because none were recorded; record them with "
+            "`everfit verify %s --record`",
+            version.model,
+            version.version,
+            version.model,
+        )
+
+    def checked_by(self, version: ModelVersion) -> CheckedBy:
+        """Return what a version's files were checked against."""
+        return self._checked_by.get(version.version, "not recorded")
+
+    def keep(self, folder: Path, version: ModelVersion) -> None:
+        """Write the digests of a checked download beside its files."""
+        kept = {"checked_by": self.checked_by(version), "files": copy_digests(folder)}
+        (folder / _KEPT).write_text(json.dumps(kept, sort_keys=True))
+
+    def check_copy(self, folder: Path, version: ModelVersion) -> None:
+        """Refuse a copy on the local disk that is torn, incomplete or changed.
+
+        Args:
+            folder: The copy.
+            version: The version.
+
+        Raises:
+            ArtifactError: A file of the copy differs from its download, or the digests are missing.
+        """
+        try:
+            kept = json.loads((folder / _KEPT).read_text())
+            files, checked_by = dict(kept["files"]), kept["checked_by"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ArtifactError(f"the copy in {str(folder)!r} has no readable list of its files") from error
+        if problems := differences(copy_digests(folder), files):
+            raise ArtifactError(f"the copy in {str(folder)!r} is damaged: {problems[0]}")
+        self._checked_by[version.version] = checked_by
+
+    def _of_workspace(self, version: ModelVersion) -> dict[str, str] | None:
+        """Return the workspace's digests; None without them, or if the store doesn't answer in time."""
+        if self.workspace is None:
+            return None
+        workspace, answers, errors = self.workspace, [], []
+
+        def read() -> None:
+            try:
+                answers.append(artifact_records.read_copy(workspace, version))
+            except Exception as error:  # noqa: BLE001 - the store may fail in any way
+                errors.append(error)
+
+        reading = threading.Thread(target=read, name=f"everfit-files-{version.model}", daemon=True)
+        reading.start()
+        reading.join(_ANSWERS_WITHIN)
+        if errors and isinstance(errors[0], ArtifactError):
+            raise errors[0]
+        if not answers:
+            reason = f"{type(errors[0]).__name__}: {errors[0]}" if errors else "it does not answer"
+            logger.warning(
+                "%s: the digests of version %s can't be read from the workspace: %s",
+                version.model,
+                version.version,
+                reason,
+            )
+        return answers[0] if answers else None
+
+
+def is_listed(folder: Path) -> bool:
+    """Return whether a copy on the local disk has a list of its files; copies of earlier versions have none."""
+    return (folder / _KEPT).exists()
+
+
+def _refuse(version: ModelVersion, problems: list[str]) -> None:
+    if problems:
+        raise ArtifactError(refusal(version.model, version.version, problems))

@@ -1,0 +1,120 @@
+"""Record the files of registered versions in three places, each for other readers.
+
+The ledger has the digests that everfit checks each load against. The workspace has a copy for the prediction service,
+which has no access to the ledger. The version's tag has one digest for people.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from everfit.blocks.errors import ArtifactError
+from everfit.tasks.core.records import ModelVersion, Record
+from everfit.tasks.ledger import Ledger
+from everfit.tasks.ledger.records import RecordedArtifacts
+from everfit.tasks.models.artifacts import Digests, copy_digests, file_digest, needed_to_predict, overall_digest
+from everfit.tasks.registry import model_registry
+from everfit.tasks.scoring.loading import fetch
+from everfit.tasks.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+DIGEST_TAG = "everfit.artifacts"
+_REFERENCE = "reference"
+
+
+class ArtifactCopy(Record):
+    """The workspace's copy of the digests of the files that a version predicts with."""
+
+    model: str
+    version: int
+    run_id: str
+    files: dict[str, str]
+
+
+def record_artifacts(
+    client: "MlflowClient", ledger: Ledger, workspace: Workspace, version: ModelVersion, *, actor: str, reason: str
+) -> RecordedArtifacts:
+    """Record the files of a version as they are now; safe to repeat.
+
+    Args:
+        client: Client of the registry.
+        ledger: The ledger.
+        workspace: The workspace.
+        version: The version, as it was registered.
+        actor: Name of the person or part of everfit that records them.
+        reason: Why they are recorded.
+
+    Raises:
+        LedgerError: Other files were recorded for the version before.
+    """
+    recorded = ledger.artifacts.find(version)
+    if recorded is None:
+        files = read_digests(client, version)
+        recorded = ledger.artifacts.record(version, files, actor=actor, reason=reason)
+    publish(client, workspace, version, recorded.files)
+    return recorded
+
+
+def publish(client: "MlflowClient", workspace: Workspace, version: ModelVersion, files: Digests) -> None:
+    """Write recorded digests to the workspace, for the service, and to the version's tag, for people."""
+    served = needed_to_predict(files)
+    copy = ArtifactCopy(model=version.model, version=version.version, run_id=version.run_id, files=served)
+    workspace.write(copy_path(workspace, version), copy.canonical_json().encode())
+    if model_registry.version_tags(client, version.model, version.version).get(DIGEST_TAG) != overall_digest(files):
+        model_registry.set_version_tag(client, version.model, version.version, DIGEST_TAG, overall_digest(files))
+
+
+def read_digests(client: "MlflowClient", version: ModelVersion) -> dict[str, str]:
+    """Return the digests of all files of a version, as the store has them now."""
+    with TemporaryDirectory(prefix="everfit-artifacts-") as folder:
+        place = Path(folder, "version")
+        place.mkdir()
+        digests = copy_digests(fetch(client, version, place, lambda *_: None))
+        if version.run_id:
+            for item in client.list_artifacts(version.run_id, _REFERENCE):
+                if not item.is_dir and item.path not in digests:
+                    digests[item.path] = file_digest(Path(client.download_artifacts(version.run_id, item.path, folder)))
+    return digests
+
+
+def copy_path(workspace: Workspace, version: ModelVersion) -> str:
+    """Return the place of the workspace's copy; the run is part of its name, as numbers of versions are reused."""
+    run = hashlib.sha256(version.run_id.encode()).hexdigest()[:16]
+    return workspace.file(version.model, "versions", f"{version.version}-{run}.json")
+
+
+def read_copy(workspace: Workspace, version: ModelVersion) -> dict[str, str] | None:
+    """Return the digests that the workspace has of a version's files, or None if it has none.
+
+    Raises:
+        ArtifactError: The copy is damaged, or of another version.
+    """
+    path = copy_path(workspace, version)
+    try:
+        content = bytes(workspace.filesystem.cat_file(path))
+    except FileNotFoundError:
+        return None
+    try:
+        copy = ArtifactCopy.model_validate(json.loads(content), extra="ignore")
+    except (ValueError, ValidationError) as error:
+        raise ArtifactError(
+            f"the digests of version {version.version} of {version.model!r} in {path!r} can't be read; "
+            f"write them again with `everfit verify {version.model} --record`"
+        ) from error
+    if (copy.model, copy.version, copy.run_id) != (version.model, version.version, version.run_id):
+        raise ArtifactError(
+            f"{path!r} has the digests of version {copy.version} of {copy.model!r}, run {copy.run_id!r}; "
+            f"write them again with `everfit verify {version.model} --record`"
+        )
+    return copy.files
+
+
+def read_tag(client: "MlflowClient", version: ModelVersion) -> str | None:
+    """Return the digest in the version's tag, or None without one."""
+    return model_registry.version_tags(client, version.model, version.version).get(DIGEST_TAG)

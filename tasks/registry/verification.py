@@ -1,0 +1,114 @@
+"""Verify the files of all versions of a model against the ledger, and record those that have no record."""
+
+from typing import TYPE_CHECKING, Literal
+
+from everfit.blocks.errors import ArtifactError, EverfitError
+from everfit.tasks.core.records import ModelVersion, Record
+from everfit.tasks.ledger import Ledger
+from everfit.tasks.models.artifacts import differences, needed_to_predict, overall_digest
+from everfit.tasks.registry import model_registry
+from everfit.tasks.registry.artifact_records import publish, read_copy, read_digests, read_tag, record_artifacts
+from everfit.tasks.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+class VerifiedVersion(Record):
+    """The state of a version's files.
+
+    Attributes:
+        state: `verified`, `not recorded`, `changed` (the files differ from the record), `unpublished` (the files are
+            right, and the workspace's copy of the digests or the version's tag is not), or `unreadable`.
+        digest: The recorded digest, as the version's tag has it; empty without a record.
+        problems: What is wrong, in words.
+    """
+
+    model: str
+    version: int
+    state: Literal["verified", "not recorded", "changed", "unpublished", "unreadable"]
+    digest: str = ""
+    problems: tuple[str, ...] = ()
+
+
+def verify_versions(client: "MlflowClient", ledger: Ledger, workspace: Workspace, model: str) -> list[VerifiedVersion]:
+    """Compare the files of each version with the ledger's record, and the record with its copies.
+
+    Args:
+        client: Client of the registry.
+        ledger: The ledger; it records a version whose files differ.
+        workspace: The workspace.
+        model: Name of the model.
+    """
+    return [
+        _verify(client, ledger, workspace, model_registry.model_version(client, model, number))
+        for number in model_registry.versions(client, model)
+    ]
+
+
+def record_versions(
+    client: "MlflowClient", ledger: Ledger, workspace: Workspace, model: str, *, actor: str, reason: str
+) -> list[int]:
+    """Record the files of the versions that have no record, and write records whose copies differ again.
+
+    A version whose files differ from its record keeps the record.
+
+    Args:
+        client: Client of the registry.
+        ledger: The ledger.
+        workspace: The workspace.
+        model: Name of the model.
+        actor: Name of the person who says that the files are right.
+        reason: Why.
+
+    Returns:
+        The versions that were recorded or written again.
+    """
+    done = []
+    for found in verify_versions(client, ledger, workspace, model):
+        version = model_registry.model_version(client, model, found.version)
+        if found.state == "not recorded":
+            record_artifacts(client, ledger, workspace, version, actor=actor, reason=reason)
+            done.append(found.version)
+        elif found.state == "unpublished":
+            recorded = ledger.artifacts.find(version)
+            assert recorded is not None  # noqa: S101 - only a recorded version is unpublished
+            publish(client, workspace, version, recorded.files)
+            done.append(found.version)
+    return done
+
+
+def _verify(client: "MlflowClient", ledger: Ledger, workspace: Workspace, version: ModelVersion) -> VerifiedVersion:
+    recorded = ledger.artifacts.find(version)
+    if recorded is None:
+        return VerifiedVersion(model=version.model, version=version.version, state="not recorded")
+    digest = overall_digest(recorded.files)
+    facts = {"model": version.model, "version": version.version, "digest": digest}
+    try:
+        found = read_digests(client, version)
+        ledger.artifacts.check(version, needed_to_predict(found))
+        described = {name: found[name] for name in recorded.files if name in found}
+        if problems := differences(described, recorded.files):
+            ledger.artifacts.check_some(version, described)
+            return VerifiedVersion(**facts, state="changed", problems=tuple(problems))
+    except ArtifactError as error:
+        return VerifiedVersion(**facts, state="changed", problems=(str(error),))
+    except EverfitError as error:
+        return VerifiedVersion(**facts, state="unreadable", problems=(str(error),))
+    except Exception as error:  # noqa: BLE001 - of the store
+        return VerifiedVersion(**facts, state="unreadable", problems=(f"{type(error).__name__}: {error}",))
+    problems = [*_copy_problems(workspace, version, recorded.files)]
+    if (tag := read_tag(client, version)) != digest:
+        problems.append(f"the version's tag is {tag!r}")
+    state = "unpublished" if problems else "verified"
+    return VerifiedVersion(**facts, state=state, problems=tuple(problems))
+
+
+def _copy_problems(workspace: Workspace, version: ModelVersion, files: dict[str, str]) -> list[str]:
+    try:
+        copy = read_copy(workspace, version)
+    except ArtifactError as error:
+        return [str(error)]
+    if copy is None:
+        return ["the workspace has no copy of the digests"]
+    return [f"the workspace's copy differs: {problem}" for problem in differences(copy, needed_to_predict(files))]
