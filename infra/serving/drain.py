@@ -5,12 +5,15 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from everfit.infra.serving.segment import Segment
 from everfit.infra.serving.spool import UNFIT, Spool, SpoolError
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.storage.tables import Table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 logger = logging.getLogger(__name__)
 
@@ -37,8 +40,10 @@ class DrainState:
 class Drain:
     """Drains one model's spools.
 
-    Each commit contains the spool's id and the segment's number. After a crash between the commit and the deletion of
-    the segments, that number shows that they were added, so nothing is added twice.
+    Each commit contains the epoch of its segments and the number of the last one. A segment with a greater number was
+    never added by anyone. Any other may have been: this process was killed before it deleted the segment, or the folder
+    is a copy of one that was drained. Its predictions are looked up in the log by their ids, and only those that are
+    there are dropped.
 
     Args:
         spool: This process's spool; those of dead processes beside it are drained as well.
@@ -119,8 +124,7 @@ class Drain:
                 logger.warning("the log can't be written, so segments stay set aside: %s", error)
 
     def _put_back(self, spool: Spool) -> int:
-        # Use a separate name for each, because later segments of the spool were appended long ago.
-        return spool.take_back(lambda segment: self._append([segment], f"{spool.id}-aside-{segment.number}"))
+        return spool.take_back(lambda segment: self._add_missing([segment]))
 
     def _of_dead(self, pattern: str, work: Callable[[Spool], int]) -> int:
         """Apply a function to the spools of dead processes that have files of a pattern."""
@@ -139,37 +143,47 @@ class Drain:
         return done
 
     def _empty(self, spool: Spool) -> int:
-        numbers = spool.sealed()
-        if not numbers:
-            return 0
-        done = prediction_log.last_append(self.table, spool.id)
-        spool.discard([number for number in numbers if number <= done])
         moved = 0
-        for group in _groups(spool, [number for number in numbers if number > done]):
-            moved += self._commit(spool, group)
+        for epoch, numbers in _by_epoch(spool).items():
+            done = prediction_log.last_append(self.table, epoch) if epoch else 0
+            known = [number for number, sequence in numbers if not epoch or sequence <= done]
+            for number in known:
+                moved += self._settle(spool, [spool.read(number)], self._add_missing)
+            for group in _groups(spool, [number for number, _ in numbers[len(known) :]]):
+                moved += self._settle(spool, group, self._append)
         return moved
 
-    def _commit(self, spool: Spool, group: list[Segment]) -> int:
-        numbers = [segment.number for segment in group]
+    def _settle(self, spool: Spool, group: list[Segment], add: Callable[[list[Segment]], int]) -> int:
+        """Add segments to the log and delete them; keep aside what is damaged or does not fit."""
         for segment in group:
             if segment.damaged:
                 self._set_aside(spool, segment.number, f"{segment.damaged} bytes of it are damaged")
-        rows = sum(segment.rows for segment in group)
-        if rows:
-            try:
-                self._append(group, spool.id, numbers[-1])
-            except UNFIT as error:
-                if len(group) > 1:
-                    return sum(self._commit(spool, [segment]) for segment in group)
-                # These rows will never fit, but the segments behind them may.
-                rows = 0
-                self._set_aside(spool, numbers[0], str(error))
-        spool.discard(numbers)
-        return rows
+        try:
+            added = add(group)
+        except UNFIT as error:
+            if len(group) > 1:
+                return sum(self._settle(spool, [segment], add) for segment in group)
+            # These rows will never fit, but the segments behind them may.
+            added = 0
+            self._set_aside(spool, group[0].number, str(error))
+        spool.discard([segment.number for segment in group])
+        return added
 
-    def _append(self, group: list[Segment], writer: str, number: int = 1) -> None:
-        content = prediction_log.to_rows(_joined(group), group[0].types, self.key, self.event_time)
-        prediction_log.append(self.table, content, writer, number)
+    def _append(self, group: list[Segment]) -> int:
+        """Add segments of one epoch that nobody has added before; return the number of added predictions."""
+        rows = sum(segment.rows for segment in group)
+        if not rows or prediction_log.append(self.table, self._rows(group), group[-1].epoch, group[-1].sequence):
+            return rows
+        return self._add_missing(group)  # another process drains a copy of this folder
+
+    def _add_missing(self, group: list[Segment]) -> int:
+        """Add the predictions of segments that the log does not have; return their number."""
+        if not any(segment.rows for segment in group):
+            return 0
+        return prediction_log.append_missing(self.table, self._rows(group), group[-1].epoch)
+
+    def _rows(self, group: list[Segment]) -> "pa.Table":
+        return prediction_log.to_rows(_joined(group), group[0].types, self.key, self.event_time)
 
     def _set_aside(self, spool: Spool, number: int, reason: str) -> None:
         kept: Path = spool.set_aside(number)
@@ -178,8 +192,17 @@ class Drain:
         logger.error("segment %s of the spool is set aside in %s: %s", number, kept, reason)
 
 
+def _by_epoch(spool: Spool) -> dict[str, list[tuple[int, int]]]:
+    """Return the file and sequence numbers of the closed segments by epoch, in the order of writing."""
+    epochs: dict[str, list[tuple[int, int]]] = {}
+    for number in spool.sealed():
+        epoch, sequence = spool.name(number)
+        epochs.setdefault(epoch, []).append((number, sequence))
+    return {epoch: sorted(numbers, key=lambda pair: pair[1]) for epoch, numbers in epochs.items()}
+
+
 def _groups(spool: Spool, numbers: Sequence[int]) -> Iterator[list[Segment]]:
-    """Yield segments for one commit: in order, with the same columns, and of bounded size."""
+    """Yield segments of an epoch for one commit: in order, with the same columns, and of bounded size."""
     group: list[Segment] = []
     size = 0
     for number in numbers:

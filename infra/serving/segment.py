@@ -1,7 +1,10 @@
 """The segments of a spool: files of frames that survive a crash.
 
 A segment is a magic word, then frames: the payload's length and CRC-32, both little-endian 32-bit numbers, then the
-payload. The first frame names the columns of the others, and each of the others is one micro-batch.
+payload. The first frame names the segment and the columns of the other frames. Each of the others is one micro-batch.
+
+The name is part of the content: the random epoch of the process that wrote the segment, and the segment's number in it.
+So a copy of a segment, in whatever folder, has the name of the original, and no other segment has it.
 """
 
 import struct
@@ -13,7 +16,9 @@ from typing import Any
 
 import orjson
 
-MAGIC = b"everfit1"
+MAGIC = b"everfit2"
+_UNNAMED_MAGIC = b"everfit1"
+"""Segments of everfit 0.2 and before: the first frame has the columns only."""
 _FRAME = struct.Struct("<II")
 
 Columns = Mapping[str, Sequence[Any]]
@@ -25,16 +30,21 @@ class Segment:
     """The readable part of a segment.
 
     Attributes:
-        number: Its position in the spool, never used twice.
+        number: Number of its file in the spool's folder; only its name says which segment it is.
         types: Kind of each column.
         batches: Micro-batches in the order of writing.
         damaged: Bytes outside of whole frames, without a torn end.
+        epoch: Random id of the process that wrote it; empty for a segment of everfit 0.2 and before, or if the first
+            frame is damaged.
+        sequence: Its number in the epoch, from 1.
     """
 
     number: int
     types: dict[str, str]
     batches: list[dict[str, list[Any]]]
     damaged: int = 0
+    epoch: str = ""
+    sequence: int = 0
 
     @property
     def rows(self) -> int:
@@ -45,6 +55,11 @@ class Segment:
 def batch_rows(batch: Columns) -> int:
     """Return the number of rows of a micro-batch."""
     return len(next(iter(batch.values()), ()))
+
+
+def first_frame(epoch: str, sequence: int, types: Mapping[str, str]) -> bytes:
+    """Return the beginning of a segment: its name and its columns."""
+    return MAGIC + frame(orjson.dumps({"epoch": epoch, "sequence": sequence, "columns": dict(types)}))
 
 
 def frame(payload: bytes) -> bytes:
@@ -61,7 +76,7 @@ def frames(content: bytes) -> tuple[list[bytes], int]:
     Returns:
         The payloads, and the number of damaged bytes.
     """
-    if not content.startswith(MAGIC):
+    if not content.startswith((MAGIC, _UNNAMED_MAGIC)):
         return [], len(content) if len(content) >= len(MAGIC) else 0
     position, damaged, payloads = len(MAGIC), 0, []
     while position + _FRAME.size <= len(content):
@@ -95,13 +110,40 @@ def _next_frame(content: bytes, position: int) -> int | None:
     return None
 
 
+def read_name(path: Path) -> tuple[str, int]:
+    """Return a segment's epoch and its number in it, from its first frame alone; an empty epoch without a name."""
+    with path.open("rb") as stream:
+        head = stream.read(len(MAGIC) + _FRAME.size)
+        if len(head) < len(MAGIC) + _FRAME.size or not head.startswith(MAGIC):
+            return "", 0
+        length, checksum = _FRAME.unpack_from(head, len(MAGIC))
+        payload = stream.read(length) if length <= path.stat().st_size else b""
+    if zlib.crc32(payload) != checksum:
+        return "", 0
+    first = orjson.loads(payload)
+    return (first["epoch"], first["sequence"]) if _is_name(first) else ("", 0)
+
+
 def read_segment(number: int, path: Path) -> Segment:
     """Read a segment without a torn end and damaged frames."""
-    payloads, damaged = frames(path.read_bytes())
+    content = path.read_bytes()
+    payloads, damaged = frames(content)
     if not payloads:
         return Segment(number, {}, [], damaged)
-    types, *batches = [orjson.loads(payload) for payload in payloads]
-    if not all(isinstance(kind, str) for kind in types.values()):
+    first, *batches = [orjson.loads(payload) for payload in payloads]
+    if content.startswith(_UNNAMED_MAGIC):
+        first = {"epoch": "", "sequence": 0, "columns": first}
+    if not _is_name(first):
         # The first frame is damaged, and nothing says what the columns of the others are.
         return Segment(number, {}, [], damaged + sum(map(len, payloads)))
-    return Segment(number, types, batches, damaged)
+    return Segment(number, first["columns"], batches, damaged, first["epoch"], first["sequence"])
+
+
+def _is_name(first: Mapping[str, Any]) -> bool:
+    columns = first.get("columns")
+    return (
+        isinstance(first.get("epoch"), str)
+        and isinstance(first.get("sequence"), int)
+        and isinstance(columns, dict)
+        and all(isinstance(kind, str) for kind in columns.values())
+    )

@@ -1,6 +1,9 @@
 """The write-ahead spool keeps a prediction on the local disk until the prediction log has it.
 
-A spool is a folder of numbered segments. Requests that were predicted together cost one write and one flush together.
+A spool is a folder of segments. Requests that were predicted together cost one write and one flush together.
+
+Each process that opens a spool has a random epoch, which is never stored but in its segments. So no two segments that
+were written apart have the same name, even if a folder was copied, restored from a backup or cleaned.
 
 A write that has returned is in the page cache, so it survives SIGKILL in any case. With `sync` the frame is also
 flushed to the disk before `append` returns, so it survives a power cut.
@@ -8,6 +11,7 @@ flushed to the disk before `append` returns, so it survives a power cut.
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import threading
 import time
@@ -19,7 +23,7 @@ from typing import Any, Self
 import orjson
 
 from everfit.blocks.errors import DataError, EverfitError
-from everfit.infra.serving.segment import MAGIC, Columns, Segment, batch_rows, frame, read_segment
+from everfit.infra.serving.segment import Columns, Segment, batch_rows, first_frame, frame, read_name, read_segment
 
 _DIGITS = 16
 
@@ -60,13 +64,18 @@ class Spool:
         except OSError as error:
             os.close(self._guard)
             raise SpoolError(f"a running process has the spool {str(folder)!r}; use another folder") from error
-        self.id = self._identity()
+        self.epoch = uuid.uuid4().hex
+        self._sequence = 0
         self._types: dict[str, str] = {}
         self._descriptor = -1
         self._open_bytes = self._open_rows = 0
         sizes = {number: path.stat().st_size for number, path in self._files()}
         self._next = max(sizes, default=0) + 1
         self._sealed_bytes = {number: size for number, size in sizes.items() if size}
+        for number in (
+            sizes.keys() - self._sealed_bytes.keys()
+        ):  # there was no disk space, or an earlier everfit counted by it
+            self._path(number).unlink(missing_ok=True)
 
     @classmethod
     def claim(cls, root: Path, **settings: Any) -> Self:
@@ -77,15 +86,6 @@ class Spool:
             except SpoolError:
                 continue
         raise SpoolError(f"no free folder under {str(root)!r}; are 10,000 processes serving this model?")
-
-    def _identity(self) -> str:
-        # The log stores its position under this name, so no other spool may ever use it.
-        path = self.folder / "id"
-        if not path.exists():
-            unfinished = path.with_suffix(".tmp")
-            unfinished.write_text(f"spool-{uuid.uuid4().hex}")
-            unfinished.replace(path)
-        return path.read_text()
 
     def _files(self) -> list[tuple[int, Path]]:
         return sorted((int(path.stem), path) for path in self.folder.glob("*.seg"))
@@ -149,9 +149,10 @@ class Spool:
         path = self._path(self._next)
         self._descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o600)
         self._next += 1
+        self._sequence += 1
         self._open_bytes, self._open_rows, self._types = 0, 0, dict(types)
         try:
-            self._write(MAGIC + frame(orjson.dumps(self._types)))
+            self._write(first_frame(self.epoch, self._sequence, self._types))
             if self.sync:  # the file's name must be as durable as its content
                 folder = os.open(self.folder, os.O_RDONLY)
                 try:
@@ -159,8 +160,7 @@ class Spool:
                 finally:
                     os.close(folder)
         except OSError:
-            # Nothing in a segment without its beginning can be read, so the next prediction must start another one. It
-            # gets the same number, which no prediction has, and whose file continues the count after a restart.
+            # Nothing in a segment without its beginning can be read, so the next prediction must start another one.
             os.close(self._descriptor)
             self._descriptor, self._open_bytes = -1, 0
             path.unlink()
@@ -199,32 +199,30 @@ class Spool:
         """Return the bytes of a closed segment."""
         return self._sealed_bytes.get(number, 0)
 
+    def name(self, number: int) -> tuple[str, int]:
+        """Return the epoch and the sequence number of a closed segment; an empty epoch if it has no readable name."""
+        return read_name(self._path(number))
+
     def read(self, number: int) -> Segment:
         """Read a closed segment without a torn end and damaged frames."""
         return read_segment(number, self._path(number))
 
     def discard(self, numbers: Sequence[int]) -> None:
-        """Delete segments that the log has; the last stays as an empty file, so that its number is never used twice."""
+        """Delete segments that the log has."""
         with self._lock:
-            newest = self._next - 1
             for number in numbers:
-                if number == newest:
-                    self._path(number).write_bytes(b"")
-                else:
-                    self._path(number).unlink(missing_ok=True)
+                self._path(number).unlink(missing_ok=True)
                 self._sealed_bytes.pop(number, None)
-            for number, path in self._files():
-                if number < newest and number not in self._sealed_bytes:
-                    path.unlink(missing_ok=True)
 
     def set_aside(self, number: int) -> Path:
-        """Keep a copy of a damaged or refused segment, for a person to inspect."""
+        """Keep a copy of a damaged or refused segment, for a person to inspect; it is named by its content."""
         aside = self.folder / "aside"
         aside.mkdir(exist_ok=True)
-        kept = aside / self._path(number).name
+        content = self._path(number).read_bytes()
+        kept = aside / f"{hashlib.sha256(content).hexdigest()[:32]}.seg"
         if not kept.exists():
             unfinished = kept.with_suffix(".tmp")
-            unfinished.write_bytes(self._path(number).read_bytes())
+            unfinished.write_bytes(content)
             unfinished.replace(kept)
         return kept
 
@@ -237,11 +235,11 @@ class Spool:
             put: Function that adds a segment to the log, or raises.
 
         Returns:
-            Number of added predictions.
+            Number of predictions in the segments that the log has now.
         """
         taken = 0
         for path in sorted((self.folder / "aside").glob("*.seg")):
-            segment = read_segment(int(path.stem), path)
+            segment = read_segment(0, path)
             if segment.rows and not segment.damaged:
                 with contextlib.suppress(*UNFIT):
                     put(segment)

@@ -48,6 +48,9 @@ ANSWERED: tuple[Arm, ...] = ("champion", "challenger", "fallback")
 BATCH, FILE = "batch", "file"
 """Clients of predictions without an HTTP request: a run over the source, and a person's file."""
 
+_RECOVERY = "everfit-recovery"
+"""Writer of all appends of rows that were looked up by their ids; only one of them can be committed at a time."""
+
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0b10 << 62
 _VARIANT_DIGITS = "89ab" * 4  # the variant takes two of the digit's four bits
@@ -143,7 +146,7 @@ def _keys(rows: "pa.Table", key: Sequence[str]) -> npt.NDArray[np.int64]:
     return np.where(frame.isna().any(axis=1), own, row_keys(frame, key))
 
 
-def append(table: Table, rows: "pa.Table", writer: str, number: int = 1) -> None:
+def append(table: Table, rows: "pa.Table", writer: str, number: int = 1) -> bool:
     """Append rows to the log once.
 
     Args:
@@ -152,16 +155,75 @@ def append(table: Table, rows: "pa.Table", writer: str, number: int = 1) -> None
         writer: Name of the writer.
         number: Number of the writer's append; one that isn't higher than its last adds nothing.
 
+    Returns:
+        Whether the rows were added now.
+
     Raises:
         DataError: If a value doesn't fit the log's type for its column.
     """
-    from deltalake import CommitProperties, Transaction, write_deltalake
-
     log = _open(table)
     if rows.num_rows == 0 or _last_append(log, writer) >= number:
-        return
+        return False
     if log is not None:
         log, rows = fitted(table, log, rows)
+        if _last_append(log, writer) >= number:  # it was opened again, and another one has written meanwhile
+            return False
+    _write(table, log, rows, {writer: number})
+    return True
+
+
+def append_missing(table: Table, rows: "pa.Table", writer: str = "") -> int:
+    """Append the rows whose predictions the log does not have, by their ids.
+
+    Of two that append the same rows at once, one fails with a conflict, and finds the rows at its next try.
+
+    Args:
+        table: The model's prediction log.
+        rows: Rows from `to_rows`.
+        writer: Name of the writer of the rows, if they have one.
+
+    Returns:
+        Number of added rows.
+
+    Raises:
+        DataError: If a value doesn't fit the log's type for its column.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    while True:
+        log = _open(table)
+        known = set() if log is None else _known_ids(log, rows)
+        missing = rows.filter(pc.invert(pc.is_in(rows[PREDICTION_ID], pa.array(sorted(known), pa.string()))))
+        if missing.num_rows == 0:
+            return 0
+        version = None if log is None else log.version()
+        if log is not None:
+            log, missing = fitted(table, log, missing)
+        if log is None or log.version() == version:
+            last = {writer: _last_append(log, writer)} if writer and _last_append(log, writer) else {}
+            _write(table, log, missing, {_RECOVERY: 1, **last})
+            return missing.num_rows
+
+
+def _known_ids(log: "DeltaTable", rows: "pa.Table") -> set[str]:
+    """Return the ids of the log's predictions that were made in the span of time of some rows."""
+    import pyarrow.compute as pc
+    import pyarrow.dataset as pds
+
+    if PREDICTED_AT not in rows.column_names or not {PREDICTION_ID, PREDICTED_AT} <= {
+        field.name for field in log.schema().fields
+    }:
+        return set()
+    span, at = pc.min_max(rows[PREDICTED_AT]), pds.field(PREDICTED_AT)
+    near = (at >= span["min"]) & (at <= span["max"])
+    return set(log.to_pyarrow_dataset().to_table(columns=[PREDICTION_ID], filter=near)[PREDICTION_ID].to_pylist())
+
+
+def _write(table: Table, log: "DeltaTable | None", rows: "pa.Table", writers: Mapping[str, int]) -> None:
+    """Append rows in a commit that names its writers; it fails if one of them has committed since the log was read."""
+    from deltalake import CommitProperties, Transaction, write_deltalake
+
     write_deltalake(
         table.uri if log is None else log,
         rows.replace_schema_metadata(None),
@@ -169,7 +231,9 @@ def append(table: Table, rows: "pa.Table", writer: str, number: int = 1) -> None
         partition_by=[DAY],
         schema_mode="merge",
         storage_options=dict(table.storage_options),
-        commit_properties=CommitProperties(app_transactions=[Transaction(writer, number)]),
+        commit_properties=CommitProperties(
+            app_transactions=[Transaction(writer, number) for writer, number in writers.items()]
+        ),
     )
 
 

@@ -5,52 +5,17 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from support.spools import KINDS, OCTOBER, batch, drain_of
 
-from everfit.infra.serving.drain import Drain
 from everfit.infra.serving.spool import Spool
 from everfit.tasks.core.records import Window
-from everfit.tasks.models.input_schema import InputColumn, InputSchema
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.storage.tables import Table, row_keys
-
-INPUTS = InputSchema(
-    task="binary",
-    features=(InputColumn(name="x", kind="double", nullable=True), InputColumn(name="city", kind="string")),
-    key=(InputColumn(name="flight", kind="long"),),
-    event_time="at",
-)
-KINDS = prediction_log.column_kinds(INPUTS)
-OCTOBER = 1_380_585_600_000_000
-
-
-def batch(first: int, count: int, version: int = 1) -> dict[str, list[Any]]:
-    rows = range(first, first + count)
-    return {
-        "x": [None if row % 7 == 0 else row / 2 for row in rows],
-        "city": ["Oslo"] * count,
-        "flight": [None if row % 5 == 0 else row for row in rows],
-        "at": [OCTOBER + row * 3_600_000_000 for row in rows],
-        "_prediction_id": [f"id-{row}" for row in rows],
-        "_predicted_at": [OCTOBER] * count,
-        "_prediction": ["1"] * count,
-        "_score": [0.75] * count,
-        "_probabilities": [None] * count,
-        "_model_version": [version] * count,
-        "_arm": ["champion"] * count,
-        "_latency_ms": [1.0] * count,
-        "_outlier": [None] * count,
-        "_client": ["test"] * count,
-        "_flag": [None] * count,
-    }
 
 
 @pytest.fixture
 def log(tmp_path: Path) -> Table:
     return Table(str(tmp_path / "predictions"))
-
-
-def drain_of(spool: Spool, log: Table) -> Drain:
-    return Drain(spool, log, ["flight"], "at")
 
 
 def test_rows_arrive_with_their_types_key_and_day(tmp_path: Path, log: Table) -> None:
@@ -149,7 +114,7 @@ def test_a_column_of_whole_numbers_takes_fractions_from_another_version_on(tmp_p
 
     frame = prediction_log.read(log, None, "at")
     assert frame["x"].dropna().tolist() == [1, 2, 3, 0.5, 2**53]
-    assert prediction_log.last_append(log, spool.id) == 4  # what was appended is still known
+    assert prediction_log.last_append(log, spool.epoch) == 4  # what was appended is still known
 
 
 def test_a_whole_number_that_no_fraction_holds_is_never_changed(tmp_path: Path, log: Table) -> None:

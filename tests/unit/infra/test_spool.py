@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from everfit.infra.serving.segment import frames
+from everfit.infra.serving.segment import first_frame, frames
 from everfit.infra.serving.spool import Spool, SpoolError, SpoolFullError
 
 TYPES = {"_prediction_id": "string", "x": "double"}
@@ -90,7 +90,7 @@ def test_one_damaged_byte_costs_at_most_one_batch_and_is_noticed(
     spool.seal()
     segment = next(spool.folder.glob("*.seg"))
     content = bytearray(segment.read_bytes())
-    head = 8 + 8 + len(b'{"_prediction_id":"string","x":"double"}')
+    head = len(first_frame(spool.epoch, 1, TYPES))
     at = head + at % (len(content) - head)
     content[at] ^= flip
     segment.write_bytes(bytes(content))
@@ -104,7 +104,7 @@ def test_one_damaged_byte_costs_at_most_one_batch_and_is_noticed(
 
 
 def test_frames_of_anything_never_raise() -> None:
-    for content in (b"", b"ever", b"everfit1", b"something else entirely", b"everfit1" + b"\xff" * 50):
+    for content in (b"", b"ever", b"everfit2", b"something else entirely", b"everfit2" + b"\xff" * 50, b"everfit1"):
         payloads, _ = frames(content)
         assert payloads == []
 
@@ -154,41 +154,58 @@ def test_a_segment_that_could_not_be_begun_leaves_nothing_behind(
             with pytest.raises(SpoolError, match="No space left"):
                 spool.append(TYPES, batch("refused"))
         spool.discard(spool.sealed())
-    numbers = [int(path.stem) for path in spool.folder.glob("*.seg")]
+    assert list(spool.folder.glob("*.seg")) == []
     spool.append(TYPES, batch("b"))
     spool.seal()
 
     (number,) = spool.sealed()
     assert ids(spool) == ["b"]
     assert (spool.read(number).types, spool.read(number).damaged) == (TYPES, 0)
-    assert number > max(numbers)  # the emptied one that keeps the count is still there
 
 
-def test_a_segment_number_is_never_given_twice(tmp_path: Path) -> None:
+def test_no_two_segments_have_the_same_name_whatever_is_left_of_the_folder(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "s")
-    seen = []
+    names = []
     for _ in range(4):
-        spool.append(TYPES, batch("a"))
-        spool.seal()
-        seen += spool.sealed()
+        for name in ("a", "b"):
+            spool.append(TYPES, batch(name))
+            spool.seal()
+        names += [spool.name(number) for number in spool.sealed()]
         spool.discard(spool.sealed())
         spool = reopened(spool)
         assert spool.sealed() == []
 
-    assert seen == [1, 2, 3, 4]
-    assert len(list(spool.folder.glob("*.seg"))) == 1
+    assert len(set(names)) == 8
+    assert [sequence for _, sequence in names] == [1, 2] * 4
+    assert list(spool.folder.glob("*.seg")) == []
+
+
+def test_a_segment_says_its_name_until_its_beginning_is_damaged(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "s")
+    spool.append(TYPES, batch("a"))
+    spool.seal()
+    (number,) = spool.sealed()
+    segment = spool.read(number)
+    assert spool.name(number) == (spool.epoch, 1) == (segment.epoch, segment.sequence)
+
+    path = next(spool.folder.glob("*.seg"))
+    content = path.read_bytes()
+    for damaged in (b"", content[:10], content[:30], content.replace(b"epoch", b"epocx"), b"everfit1" + content[8:]):
+        path.write_bytes(damaged)
+        assert spool.name(number) == ("", 0)
 
 
 def test_two_processes_never_share_a_folder(tmp_path: Path) -> None:
     first, second = Spool.claim(tmp_path), Spool.claim(tmp_path)
 
     assert first.folder != second.folder
-    assert first.id != second.id
+    assert first.epoch != second.epoch
     with pytest.raises(SpoolError, match="a running process has the spool"):
         Spool(first.folder)
-    identity = first.id
     first.close()
-    assert Spool.claim(tmp_path).id == identity
+    again = Spool.claim(tmp_path)
+    assert again.folder == first.folder
+    assert again.epoch != first.epoch  # which is of the process and not of the folder
 
 
 def test_what_was_acknowledged_outlives_sigkill(tmp_path: Path) -> None:
