@@ -28,7 +28,7 @@ class Servable:
         answers_probabilities: Whether MLflow's protocol returns probabilities, as the model was logged.
         kinds: Kinds of the prediction log's columns.
         since: Unix time of loading.
-        files_checked_by: What the version's files were checked against: the workspace's digests, the registry's tag,
+        files_checked_by: Record that the version's files were compared with: the workspace's digests, the registry's tag,
             or nothing, because none were recorded.
     """
 
@@ -64,7 +64,7 @@ def load_servable(folder: Path, version: ModelVersion, files_checked_by: str = "
     Args:
         folder: Folder as MLflow logged it.
         version: The version.
-        files_checked_by: What its files were checked against.
+        files_checked_by: Record that its files were compared with.
 
     Raises:
         ModelError: If it isn't a scikit-learn model saved with skops, holds untrusted types, or fails.

@@ -1,4 +1,4 @@
-"""The ledger: the SQL record of turns, decisions, releases and leases."""
+"""The ledger: the SQL record of turns, decisions, releases, the files of versions, and leases."""
 
 from everfit.tasks.ledger.leases import HeldLease, LeaseHeldError
 from everfit.tasks.ledger.ledger import Ledger

@@ -161,6 +161,8 @@ def append(table: Table, rows: "pa.Table", writer: str, number: int = 1) -> bool
     Raises:
         DataError: If a value doesn't fit the log's type for its column.
     """
+    from deltalake.exceptions import DeltaError
+
     log = _open(table)
     if rows.num_rows == 0 or _last_append(log, writer) >= number:
         return False
@@ -168,7 +170,12 @@ def append(table: Table, rows: "pa.Table", writer: str, number: int = 1) -> bool
         log, rows = fitted(table, log, rows)
         if _last_append(log, writer) >= number:  # it was opened again, and another one has written meanwhile
             return False
-    _write(table, log, rows, {writer: number})
+    try:
+        _write(table, log, rows, {writer: number})
+    except DeltaError:
+        if log is not None or _open(table) is None:
+            raise
+        return append(table, rows, writer, number)  # another one has made the table meanwhile
     return True
 
 
@@ -227,9 +234,9 @@ def _write(table: Table, log: "DeltaTable | None", rows: "pa.Table", writers: Ma
     write_deltalake(
         table.uri if log is None else log,
         rows.replace_schema_metadata(None),
-        mode="append",
+        mode="error" if log is None else "append",  # of two that make the table, one must see the other's rows
         partition_by=[DAY],
-        schema_mode="merge",
+        schema_mode=None if log is None else "merge",
         storage_options=dict(table.storage_options),
         commit_properties=CommitProperties(
             app_transactions=[Transaction(writer, number) for writer, number in writers.items()]

@@ -21,7 +21,7 @@ class VerifiedVersion(Record):
         state: `verified`, `not recorded`, `changed` (the files differ from the record), `unpublished` (the files are
             right, and the workspace's copy of the digests or the version's tag is not), or `unreadable`.
         digest: The recorded digest, as the version's tag has it; empty without a record.
-        problems: What is wrong, in words.
+        problems: The differences, in words.
     """
 
     model: str

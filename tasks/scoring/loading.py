@@ -93,7 +93,6 @@ def announced(version: ModelVersion) -> Iterator[None]:
     try:
         yield
     except ArtifactError as error:
-        logger.error("%s", error)
         emit_in_run(ARTIFACTS_CHANGED, version.model, version=version.version, reason=str(error))
         raise
 

@@ -5,10 +5,11 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from everfit.blocks.errors import WorkspaceError
+from everfit.blocks.errors import ArtifactError, WorkspaceError
 from everfit.tasks.core.records import Record
 from everfit.tasks.data.split import TrainingData
 from everfit.tasks.evaluation.report import Report
+from everfit.tasks.models.artifacts import differences, file_digest
 from everfit.tasks.registry.code_version import code_version, package_versions
 from everfit.tasks.turns.context import Context
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from everfit.tasks.ledger import Turn
     from everfit.tasks.storage.workspace import Workspace
     from everfit.tasks.turns.turn_record import TurnRecord
+
+DIGESTS_FILE = "digests.json"
+"""Digests of the other files of an exported package."""
 
 FILES = ("spec.json", "turn.json", "evidence.json", "environment.json")
 
@@ -91,6 +95,8 @@ def export_package(workspace: "Workspace", model: str, turn_id: str, folder: Pat
         if filesystem.isfile(path):
             (part / name).write_bytes(filesystem.cat_file(path))
             names.append(name)
+    digests = {name: file_digest(part / name) for name in names}
+    (part / DIGESTS_FILE).write_text(json.dumps(digests, sort_keys=True, indent=1), encoding="utf-8")
     part.rename(folder)
     return names
 
@@ -102,8 +108,10 @@ def import_package(workspace: "Workspace", folder: Path) -> tuple[str, str]:
         The model's name and the turn's id.
 
     Raises:
-        WorkspaceError: the folder is no package, or the workspace has that turn already, with another content.
+        ArtifactError: A file is not the one that was exported.
+        WorkspaceError: The folder is no package, or the workspace has that turn already, with another content.
     """
+    _check_digests(folder)
     try:
         turn = json.loads((folder / "turn.json").read_text())
         model, turn_id = str(turn["model"]), str(turn["id"])
@@ -112,8 +120,26 @@ def import_package(workspace: "Workspace", folder: Path) -> tuple[str, str]:
     if "/" in model + turn_id or ".." in model + turn_id:
         raise WorkspaceError(f"{str(folder)!r} names a turn {turn_id!r} of {model!r}, which can't be a folder")
     for file in sorted(folder.iterdir()):
+        if file.name == DIGESTS_FILE:
+            continue
         path, content = workspace.turn_file(model, turn_id, file.name), file.read_bytes()
         if workspace.exists(path) and workspace.read(path) != content:
             raise WorkspaceError(f"the workspace has turn {turn_id!r} already, with another {file.name}")
         workspace.write(path, content)
     return model, turn_id
+
+
+def _check_digests(folder: Path) -> None:
+    """Refuse a package whose files are not those that were exported; an export of everfit 0.2 has no digests."""
+    listed = folder / DIGESTS_FILE
+    if not listed.exists():
+        return
+    try:
+        exported = {str(name): str(digest) for name, digest in json.loads(listed.read_text(encoding="utf-8")).items()}
+    except (OSError, ValueError, AttributeError) as error:
+        raise ArtifactError(f"{str(listed)!r} can't be read: {error}; export the turn again") from error
+    found = {file.name: file_digest(file) for file in folder.iterdir() if file.is_file() and file.name != DIGESTS_FILE}
+    if problems := differences(found, exported):
+        raise ArtifactError(
+            f"the files in {str(folder)!r} are not those that were exported: {problems[0]}; export the turn again"
+        )

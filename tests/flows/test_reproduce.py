@@ -15,7 +15,7 @@ from prefect.client.orchestration import get_client
 from support.deliveries import SPEC, deliveries, write_month
 from support.processes import everfit
 
-from everfit.blocks.errors import WorkspaceError
+from everfit.blocks.errors import ArtifactError, WorkspaceError
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli.runs import result_of
 from everfit.flows.training_flow import training
@@ -111,6 +111,12 @@ def test_a_turn_can_be_made_again_to_the_same_result(turn: dict[str, Any], mlflo
     assert read_package(elsewhere, "deliveries", turn["turn_id"]) == read_package(
         workspace, "deliveries", turn["turn_id"]
     )
+    model = tmp_path / "out" / "refitted.skops"
+    content = model.read_bytes()
+    model.write_bytes(content + b" ")
+    with pytest.raises(ArtifactError, match=r"not those that were exported: 'refitted\.skops' has SHA-256"):
+        import_package(Workspace(str(tmp_path / "third")), tmp_path / "out")
+    model.write_bytes(content)
     path = Path(workspace.turn_file("deliveries", turn["turn_id"], "spec.json"))
     spec = json.loads(path.read_text())
     spec["training"]["parameters"] = {"logistic_regression": {"C": 0.001}}

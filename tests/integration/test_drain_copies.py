@@ -110,6 +110,25 @@ def test_two_that_look_the_same_rows_up_at_once_add_them_once(tmp_path: Path, lo
     assert logged(log) == ids(range(5))
 
 
+def test_two_that_make_the_log_at_once_add_each_prediction_once(
+    tmp_path: Path, log: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool.claim(tmp_path / "spool")
+    spool.append(KINDS, batch(0, 5))
+    spool.seal()
+    shutil.copytree(tmp_path / "spool", tmp_path / "clone")
+    write = prediction_log._write
+
+    def after_the_other(*given: Any) -> None:
+        monkeypatch.setattr(prediction_log, "_write", write)
+        assert drain_of(Spool.claim(tmp_path / "clone"), log).drain() == 5
+        write(*given)
+
+    monkeypatch.setattr(prediction_log, "_write", after_the_other)
+    assert drain_of(spool, log).drain() == 0
+    assert logged(log) == ids(range(5))
+
+
 @pytest.mark.parametrize("cleaned", ["empty segments", "id files", "everything but the segments"])
 def test_a_cleaned_folder_loses_nothing(tmp_path: Path, log: Table, cleaned: str) -> None:
     spool = Spool.claim(tmp_path / "spool")
