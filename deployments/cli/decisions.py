@@ -58,12 +58,15 @@ def rollback(
 
     name = context.spec.name
     actor, reason = check_signature(by or user_name(), reason)
+    before = {earlier.seq for earlier in context.ledger.releases.of(name)}
     entry = releasing.rollback(
         context.ledger, context.mlflow, name, to=to, reason=reason, actor=actor, policy=context.spec.release
     )
     if server_answers:
         emit(RELEASE_ROLLED_BACK, name, release=entry)
     ended = approvals.reconcile(context, datetime.now(UTC))  # approvals of a comparison with the other champion end
+    if entry.seq in before:
+        ended = [f"This finished the rollback that was interrupted at {entry.at:%Y-%m-%d %H:%M:%S} UTC", *ended]
     if as_json:
         print_json(entry.model_dump(mode="json") | {"done": ended})
         return

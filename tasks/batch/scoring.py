@@ -1,7 +1,7 @@
 """Batch scoring: predict on a window of the source and log the predictions."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pandas as pd
 from pydantic import Field
@@ -10,10 +10,14 @@ from everfit.blocks.errors import ModelError
 from everfit.tasks.batch import scored_spans
 from everfit.tasks.batch.source_rows import read_rows
 from everfit.tasks.core.records import ModelVersion, Record, Window
+from everfit.tasks.ledger import HeldLease
 from everfit.tasks.registry import model_registry
 from everfit.tasks.scoring.batch_scoring import ScoringBatch, score_window
 from everfit.tasks.scoring.loading import load_scorer
 from everfit.tasks.turns.context import Context
+
+_WAIT = timedelta(hours=1)
+"""How long to wait for other runs that score the same model."""
 
 
 class ScoringResult(Record):
@@ -69,7 +73,7 @@ def score_batch(context: Context, window: Window, *, again: bool = False, shadow
 
 
 def score_chunks(context: Context, version: ModelVersion, chunks: Iterator[pd.DataFrame], batch: ScoringBatch) -> int:
-    """Predict on rows with a registered version, and log the predictions.
+    """Predict on rows with a registered version, and log the predictions, while no other run scores the same model.
 
     Args:
         context: The model.
@@ -79,9 +83,26 @@ def score_chunks(context: Context, version: ModelVersion, chunks: Iterator[pd.Da
 
     Returns:
         How many predictions were added.
+
+    Raises:
+        BusyError: Other runs score the model for longer than an hour.
     """
     loaded = load_scorer(context.mlflow, context.ledger, version)
-    return score_window(loaded, chunks, context.workspace.table(context.spec.name, "predictions"), batch)
+    table = context.workspace.table(context.spec.name, "predictions")
+    with context.ledger.leases.hold(context.spec.name, scope="scoring", wait=_WAIT) as lease:
+        # The rows to skip are read under the lease, so they include those of a run that ended just before.
+        return score_window(loaded, _confirmed(chunks, lease), table, batch)
+
+
+def _confirmed(chunks: Iterator[pd.DataFrame], lease: HeldLease) -> Iterator[pd.DataFrame]:
+    """Yield chunks while this process may score.
+
+    Raises:
+        BusyError: Another process has taken the lease over.
+    """
+    for chunk in chunks:
+        lease.confirm()
+        yield chunk
 
 
 def require_champion(context: Context) -> ModelVersion:

@@ -50,7 +50,8 @@ class HeldLease:
 
     Attributes:
         model: Name of the model.
-        scope: `turn` to run a turn, `start` to start one, `release` to change the champion.
+        scope: `turn` to run a turn, `start` to start one, `release` to change the champion,
+                `scoring` to score a batch.
         token: Number of the holder. The ledger refuses a write under an older token.
     """
 
@@ -137,7 +138,8 @@ class Leases:
 
         Args:
             model: Name of the model.
-            scope: `turn` to run a turn, `start` to start one, `release` to change the champion.
+            scope: `turn` to run a turn, `start` to start one, `release` to change the champion,
+                `scoring` to score a batch.
             holder: Name of the holder, for people; by default the user.
             turn_id: The turn that the lease is for, shown to others who wait.
             span: How long the lease lasts without a heartbeat.

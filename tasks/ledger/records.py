@@ -13,7 +13,7 @@ ON_TRIAL = "OnTrial"
 
 ReleaseKind = Literal["promotion", "rollback", "outside"]
 ReleaseState = Literal["intent", "alias_set", "verified", "undone"]
-LeaseScope = Literal["start", "turn", "release"]
+LeaseScope = Literal["start", "turn", "release", "scoring"]
 
 
 class Turn(Record):

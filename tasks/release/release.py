@@ -92,6 +92,8 @@ def rollback(
 ) -> Release:
     """Make a former champion the champion again, after a check that it loads and predicts.
 
+    If an earlier call was killed after it had recorded its intent, this call finishes that rollback and makes no other.
+
     A rollback doesn't wait for a running turn. That turn's own release is refused later, as it was decided against
     another champion.
 
@@ -122,7 +124,14 @@ def rollback(
     seen = ledger.releases.current(model)  # read before the wait, in which another release may come
     with ledger.leases.hold(model, scope="release", holder=actor, wait=wait) as lease:
         protocol = ReleaseProtocol(ledger, client, model, policy, lease)
+        interrupted = ledger.releases.unfinished(model)
         protocol.settle()
+        if interrupted is not None and _is_same_rollback(interrupted, to, reason, actor):
+            finished = next(entry for entry in ledger.releases.of(model) if entry.seq == interrupted.seq)
+            if finished.state == "alias_set":
+                return protocol.require_served(finished)
+            if finished.state == "verified":
+                return finished
         current = ledger.releases.current(model)
         if current is None:
             raise LedgerError(f"model {model!r} has no champion to roll back; train it first")
@@ -176,6 +185,17 @@ def reconcile(ledger: Ledger, client: "MlflowClient", model: str, *, policy: Rel
     policy = policy or ReleasePolicy()
     with ledger.leases.hold(model, scope="release", wait=policy.verify_timeout + LEASE_WAIT) as lease:
         return ReleaseProtocol(ledger, client, model, policy, lease).settle()
+
+
+def _is_same_rollback(interrupted: Release, to: int | None, reason: str, actor: str) -> bool:
+    """Return whether an interrupted release is the rollback that is requested again.
+
+    While only its intent is recorded, the champion that the caller saw is the one that it replaces, so any rollback
+    from there is the same. Once it is champion itself, only a repetition of the request is.
+    """
+    if interrupted.kind != "rollback" or to not in {None, interrupted.version}:
+        return False
+    return interrupted.state == "intent" or (interrupted.reason, interrupted.actor) == (reason, actor)
 
 
 def _check_still(current: Release, intended: bool) -> None:

@@ -68,14 +68,28 @@ class ReleaseProtocol:
         if problem is None:
             return self._verified(entry)
         if entry.kind != "promotion":  # The version that it replaces is bad or deleted, so it stays replaced.
-            raise ModelError(
-                f"the champion of {self.model!r} is version {entry.version} again, but it is not served: "
-                f"{problem}; check the service, then run `everfit reconcile {self.model}`"
-            )
+            raise self._not_served(entry, problem)
         self._undo(entry, problem)
         raise ModelError(
             f"version {entry.version} of {self.model!r} was released but is not served: {problem}; "
             f"the champion is version {entry.previous_version} again"
+        )
+
+    def require_served(self, entry: Release) -> Release:
+        """Verify a rollback whose alias is set already.
+
+        Raises:
+            ModelError: The version isn't served; it stays the champion.
+        """
+        problem = self._check(entry, self.policy.verify_timeout)
+        if problem is not None:
+            raise self._not_served(entry, problem)
+        return self._verified(entry)
+
+    def _not_served(self, entry: Release, problem: str) -> ModelError:
+        return ModelError(
+            f"the champion of {self.model!r} is version {entry.version} again, but it is not served: "
+            f"{problem}; check the service, then run `everfit reconcile {self.model}`"
         )
 
     def settle(self) -> list[str]:

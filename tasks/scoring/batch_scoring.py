@@ -1,5 +1,6 @@
 """Score a window of rows into the prediction log."""
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -66,7 +67,8 @@ def score_window(scorer: Scorer, chunks: "Iterable[pd.DataFrame]", table: Table,
             continue
         added_ids: list[str] = ids[fresh].tolist()
         logged = _score_rows(scorer, rows[fresh].reset_index(drop=True), added_ids, batch)
-        prediction_log.append(table, logged, f"score-{added_ids[0]}-{added_ids[-1]}-{len(added_ids)}")
+        # Named by all ids: two sets of rows may begin and end with the same ones.
+        prediction_log.append(table, logged, f"score-{hashlib.sha256(''.join(added_ids).encode()).hexdigest()[:32]}")
         added += len(added_ids)
     return added
 

@@ -8,11 +8,12 @@ import pytest
 from mlflow import MlflowClient
 from support.releases import agree, aliased, promote
 
-from everfit.blocks.errors import LedgerError, ModelError
+from everfit.blocks.errors import ArtifactError, LedgerError, ModelError
 from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.ledger.leases import Leases
 from everfit.tasks.registry import model_registry
+from everfit.tasks.registry.artifact_records import read_digests
 from everfit.tasks.release.release import reconcile, rollback
 
 MARCH = Window(until=datetime(2013, 3, 1, tzinfo=UTC))
@@ -157,3 +158,80 @@ def test_a_model_without_champion_is_not_rolled_back(ledger: Ledger, client: Mlf
         rollback(ledger, client, "flights", reason="", actor="ann")
     with pytest.raises(LedgerError, match="has no champion to roll back"):
         rollback(ledger, client, "nothing", reason="", actor="ann")
+
+
+@pytest.mark.parametrize("state", ["intent", "alias moved", "alias_set"])
+@pytest.mark.parametrize("to", [None, 2])
+def test_a_rollback_that_was_killed_is_finished_by_its_repetition_and_by_no_other(
+    ledger: Ledger, client: MlflowClient, state: str, to: int | None
+) -> None:
+    for version in (1, 2, 3):
+        promote(ledger, client, version)
+    with ledger.leases.hold("flights", scope="release") as lease:
+        more: Any = {"kind": "rollback", "reason": "complaints", "actor": "ann", "lease": lease}
+        target = model_registry.model_version(client, "flights", 2)
+        entry = ledger.releases.intend(target, expected_previous=3, previous_version=3, **more)
+        if state != "intent":
+            model_registry.set_alias(client, "flights", model_registry.CHAMPION, 2)
+        if state == "alias_set":
+            ledger.releases.advance(entry, "alias_set", lease=lease)
+
+    finished = rollback(ledger, client, "flights", reason="complaints", actor="ann", to=to)
+
+    assert (finished.seq, finished.version, finished.state) == (4, 2, "verified")
+    assert len(ledger.releases.of("flights")) == 4
+    agree(ledger, client, 2)
+    # Another request is a rollback of its own.
+    assert rollback(ledger, client, "flights", reason="still bad", actor="ann").version == 1
+
+
+def test_another_request_rolls_an_interrupted_rollback_that_is_champion_back_further(
+    ledger: Ledger, client: MlflowClient
+) -> None:
+    for version in (1, 2, 3):
+        promote(ledger, client, version)
+    with ledger.leases.hold("flights", scope="release") as lease:
+        more: Any = {"kind": "rollback", "reason": "complaints", "actor": "ann", "lease": lease}
+        target = model_registry.model_version(client, "flights", 2)
+        entry = ledger.releases.intend(target, expected_previous=3, previous_version=3, **more)
+        model_registry.set_alias(client, "flights", model_registry.CHAMPION, 2)
+        ledger.releases.advance(entry, "alias_set", lease=lease)
+
+    assert rollback(ledger, client, "flights", reason="version 2 is bad too", actor="bob").version == 1
+    agree(ledger, client, 1)
+
+
+def test_a_rollback_to_changed_files_changes_nothing(ledger: Ledger, client: MlflowClient) -> None:
+    promote(ledger, client, 1)
+    promote(ledger, client, 2)
+    version = model_registry.model_version(client, "flights", 1)
+    files = {**read_digests(client, version), "model/model.skops": "0" * 64}
+    ledger.artifacts.record(version, files, actor="everfit", reason="registered")
+
+    for attempt in (
+        lambda: rollback(ledger, client, "flights", reason="complaints", actor="ann"),
+        lambda: rollback(ledger, client, "flights", reason="complaints", actor="ann", to=1),
+    ):
+        with pytest.raises(ArtifactError, match=r"'model/model\.skops' has SHA-256"):
+            attempt()
+    assert len(ledger.releases.of("flights")) == 2
+    agree(ledger, client, 2)
+
+
+def test_a_release_of_changed_files_changes_nothing_also_if_it_was_interrupted(
+    ledger: Ledger, client: MlflowClient
+) -> None:
+    promote(ledger, client, 1)
+    version = model_registry.model_version(client, "flights", 2)
+    files = {**read_digests(client, version), "model/model.skops": "0" * 64}
+    ledger.artifacts.record(version, files, actor="everfit", reason="registered")
+
+    with pytest.raises(ArtifactError):
+        promote(ledger, client, 2)
+    assert len(ledger.releases.of("flights")) == 1
+    with ledger.leases.hold("flights", scope="release") as lease:
+        more: Any = {"kind": "promotion", "reason": "better", "actor": "gate", "lease": lease}
+        ledger.releases.intend(version, expected_previous=1, previous_version=1, **more)
+    (done,) = reconcile(ledger, client, "flights")
+    assert done.startswith("undid release 2 (version 2): the files of version 2")
+    agree(ledger, client, 1)
