@@ -28,7 +28,7 @@ class Servable:
         answers_probabilities: Whether MLflow's protocol returns probabilities, as the model was logged.
         kinds: Kinds of the prediction log's columns.
         since: Unix time of loading.
-        files_checked_by: Record that the files were compared with: the digests in the workspace, the tag in the registry,
+        files_checked_by: Record that the files were compared with: the digests in the workspace, the registry tag,
             or nothing, because none were recorded.
     """
 

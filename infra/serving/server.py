@@ -127,6 +127,7 @@ def run(
         host=host,
         port=port,
         workers=workers,
+        http="everfit.infra.serving.connections:LimitedProtocol",
         access_log=False,
         log_level="info",
         timeout_graceful_shutdown=30,

@@ -18,6 +18,7 @@ import uvicorn
 
 from everfit.blocks.serving import ServingPolicy
 from everfit.blocks.settings import Settings
+from everfit.infra.serving.connections import LimitedProtocol
 from everfit.tasks.models.input_schema import InputSchema
 
 FEATURES = ["distance", "wind", "seats", "carrier", "freight"]
@@ -190,7 +191,11 @@ def serve(workspace: Path) -> Iterator[Serve]:
         given = ServingPolicy.model_validate({"follow_every": "0.05s", "drain_every": "0.1s", **policy})
         app = build_app(list(models), dict.fromkeys(models, given), tokens, Settings())
         port = free_port()
-        server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="warning", access_log=False))
+        server = uvicorn.Server(
+            uvicorn.Config(
+                app, host="127.0.0.1", port=port, log_level="warning", access_log=False, http=LimitedProtocol
+            )
+        )
         thread = threading.Thread(target=server.run, daemon=True)
         thread.start()
         one = Running(f"http://127.0.0.1:{port}", server, thread)
