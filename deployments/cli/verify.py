@@ -23,7 +23,7 @@ def verify(
     reason: Reason = "",
     as_json: AsJson = False,
 ) -> None:
-    """Verify that the files of all versions are those that were registered.
+    """Verify that the files of versions are as registered.
 
     Exit with 1 if a file was changed. Versions of everfit 0.2 and before have no record; --record makes one of their
     files as they are now.
