@@ -210,7 +210,7 @@ def append_missing(table: Table, rows: "pa.Table", writer: str = "") -> int:
         if log is None or log.version() == version:
             last = {writer: _last_append(log, writer)} if writer and _last_append(log, writer) else {}
             _write(table, log, missing, {_RECOVERY: 1, **last})
-            return missing.num_rows
+            return int(missing.num_rows)
 
 
 def _known_ids(log: "DeltaTable", rows: "pa.Table") -> set[str]:
