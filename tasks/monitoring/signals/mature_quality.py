@@ -42,6 +42,7 @@ def compare_with_holdout(window: MonitoredWindow) -> QualitySignal:
         holdout=monitored.holdout,
         threshold=monitored.threshold,
         windows=monitored.labelled_windows,
+        newest=monitored.windows.labelled,
     )
 
 
@@ -71,6 +72,7 @@ def quality_signal(
     holdout: LabelledPredictions,
     threshold: float | None = None,
     windows: int = 1,
+    newest: Window | None = None,
 ) -> QualitySignal:
     """Return quality on rows whose labels are mature.
 
@@ -82,6 +84,7 @@ def quality_signal(
         holdout: Gives the baselines of the slices and of the business value.
         threshold: The score from which the user acts; None if the spec gives it no value.
         windows: The number of windows that the answers are from.
+        newest: The newest of these windows, which shows whether labels still come; by default all answers do.
     """
     policy = spec.monitoring
     if mature.rows.empty:
@@ -90,7 +93,11 @@ def quality_signal(
     scores, flags = mature.scores, mature.labelled
     covered = coverage(scores, flags, inclusion=mature.with_labels().inclusion)
     facts = {"metric": spec.metric, "window": mature.window, "rows": covered.labelled, "baseline": baseline}
-    facts |= {"coverage": covered.share, "usual_coverage": usual, "biased": covered.biased}
+    facts |= {
+        "coverage": _newest_share(mature, newest, covered.share),
+        "usual_coverage": usual,
+        "biased": covered.biased,
+    }
     judged = mature.with_labels()
     try:
         quality = realised(judged.truth, judged.scores, spec.metric, inclusion=judged.inclusion, days=judged.days)
@@ -112,6 +119,14 @@ def quality_signal(
             "lost_slices": _lost_slices(judged, holdout, spec, policy.loss_bound(baseline.value, baseline.chance)),
         }
     )
+
+
+def _newest_share(mature: LabelledPredictions, newest: Window | None, overall: float | None) -> float | None:
+    """Return the share of the newest window's rows that have a label; without such rows, that of all."""
+    if newest is None or newest.since is None:
+        return overall
+    chosen = (mature.rows[mature.event_time] >= newest.since).to_numpy()
+    return float(mature.labelled[chosen].mean()) if chosen.any() else overall
 
 
 def _unknown_classes(judged: LabelledPredictions) -> list[str]:

@@ -165,3 +165,16 @@ def test_the_champion_before_is_better_when_it_is(task: str) -> None:
     assert found.gain is not None
     assert found.gain > 0
     assert previous_signal(mature.of(np.arange(2_000) < 50), better[:50], 3, spec, knows=()).status == "not_enough"
+
+
+def test_labels_that_stop_are_missed_though_earlier_windows_are_taken_in() -> None:
+    spec, holdout = spec_of("binary"), answers("binary")
+    found = answers("binary", seed=1)
+    at = found.rows[found.event_time]
+    newest = Window(since=at.quantile(0.8).floor("s").to_pydatetime(), until=found.window.until)
+    found.rows.loc[at >= newest.since, "_label"] = None
+    baseline = baseline_of(holdout, spec)
+    taken = quality_signal(found, baseline, spec, usual=0.97, holdout=holdout, windows=5, newest=newest)
+    assert taken.lacks_labels
+    assert taken.rows > spec.monitoring.min_labels
+    assert "5 windows are taken together" in taken.reason
