@@ -9,7 +9,8 @@ from support.turns import Loop, sales
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.quarantine import discard, open_rows, quarantine_groups
-from everfit.tasks.data.quarantine_acceptance import accept_rows
+from everfit.tasks.data.quarantine_acceptance import accept_rows, refused_rows
+from everfit.tasks.data.suite import infer_suite, keep_suite, loosest
 from everfit.tasks.data.validate import Validation, validate
 from everfit.tasks.storage.workspace import Workspace
 
@@ -110,3 +111,28 @@ def test_a_release_that_another_turn_comes_before_loses_no_row(
     assert (released.rows, released.accepted) == (3, 3)
     assert list(loop.dataset()["id"]) == list(range(110))
     assert not quarantine_groups("sales", loop.workspace)
+
+
+def test_a_suite_that_refused_rows_meet_too_lets_them_in(tmp_path: Path) -> None:
+    # Given rows whose price comes empty for good, which the inferred suite refuses,
+    loop = Loop(tmp_path)
+    rows = sales(150)
+    loop.write("sales.csv", rows.head(100))
+    loop.turn(FEBRUARY)
+    rows.loc[100:, "price"] = None
+    loop.write("more.csv", rows.tail(50))
+    _, refused = loop.turn(MARCH)
+    assert not refused.passed
+
+    # when the suite is proposed from them as well,
+    found = refused_rows(loop.spec, loop.workspace, 1_000)
+    assert (len(found), found["price"].notna().sum()) == (50, 0)
+    assert len(refused_rows(loop.spec, loop.workspace, 10)) <= 10
+    keep_suite(
+        loop.spec, loosest(infer_suite(loop.dataset(), loop.spec), infer_suite(found, loop.spec)), loop.workspace
+    )
+
+    # then they are accepted, and a proposal from the dataset alone would have refused them again.
+    accepted = accept_rows(loop.spec, loop.workspace, APRIL)
+    assert (accepted.rows, accepted.accepted) == (50, 50)
+    assert refused_rows(loop.spec, loop.workspace, 10).empty
