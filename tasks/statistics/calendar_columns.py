@@ -6,9 +6,13 @@ import numpy as np
 import pandas as pd
 
 _ALIKE = 0.95
-"""Share of the rows in which such a column equals a part of the time; the rest may be another time zone's day."""
+"""Share of the rows in which such a column equals a part of the time; summer time shifts the rest."""
+_PERHAPS = 0.5
+"""Share from which another time zone is tried: its day is the same for most hours."""
+_ZONES = range(-12, 15)
+"""Hours from UTC."""
 _SHIFTS = 2
-"""An hour may be of another time zone, which has two distances from UTC in a year."""
+"""A zone has two distances from UTC in a year."""
 
 
 def calendar_columns(rows: pd.DataFrame, time: str, columns: Sequence[str]) -> tuple[str, ...]:
@@ -22,11 +26,9 @@ def calendar_columns(rows: pd.DataFrame, time: str, columns: Sequence[str]) -> t
     known = rows[rows[time].notna()]
     if len(known) < 30:  # so few may agree by chance
         return ()
-    parts = list(_parts(known[time]))
+    times = known[time]
     return tuple(
-        name
-        for name in columns
-        if name in known and known[name].nunique() > 1 and _is_part(known[name], known[time], parts)
+        name for name in columns if name in known and known[name].nunique() > 1 and _is_part(known[name], times)
     )
 
 
@@ -41,16 +43,32 @@ def _parts(times: pd.Series) -> Iterator[pd.Series]:
         yield named.str[:3].str.lower()
 
 
-def _is_part(column: pd.Series, times: pd.Series, parts: Sequence[pd.Series]) -> bool:
-    present = column.notna()
-    if pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
-        values = column.astype("float64")
-        numbered = [part for part in parts if part.dtype == "float64"]
-        return any(float((values == part)[present].mean()) >= _ALIKE for part in numbered) or _is_hour(values, times)
+def _is_part(column: pd.Series, times: pd.Series) -> bool:
+    """Return whether a column equals a part of the times, in UTC or another zone."""
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         return False
-    texts = column.astype("str").str.strip().str.lower()
-    return any(float((texts == part)[present].mean()) >= _ALIKE for part in parts if part.dtype != "float64")
+    is_number = pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype)
+    values = column.astype("float64") if is_number else column.astype("str").str.strip().str.lower()
+    if is_number and _is_hour(values, times):
+        return True
+    present = column.notna().to_numpy()
+    alike = _agreement(values, times, present)
+    return max(alike) >= _ALIKE or any(
+        max(_agreement(values, times + pd.Timedelta(hours=hours), present)) >= _ALIKE
+        for hours in (_ZONES if max(alike) >= _PERHAPS else ())
+    )
+
+
+def _agreement(values: pd.Series, times: pd.Series, present: np.ndarray) -> list[float]:
+    """Return the share of rows in which values equal each part of the times.
+
+    The most frequent value may agree by chance, such as where there are no weekends, so the others must agree too.
+    """
+    is_number = values.dtype == "float64"
+    parts = [part for part in _parts(times) if (part.dtype == "float64") == is_number]
+    rarer = present & (values != values.mode().iloc[0]).to_numpy()
+    equal = [values.to_numpy() == part.to_numpy() for part in parts]
+    return [float(min(same[present].mean(), same[rarer].mean() if rarer.any() else 0.0)) for same in equal]
 
 
 def _is_hour(values: pd.Series, times: pd.Series) -> bool:

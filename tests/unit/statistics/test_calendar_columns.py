@@ -17,6 +17,7 @@ def rows(count: int = 2_000) -> pd.DataFrame:
             "weekday": at.dayofweek + 1,
             "month": at.month.astype("float64"),
             "name": at.day_name().str.upper(),
+            "local_day": local.dayofweek,
             "weekend": at.dayofweek >= 5,
             "temp": random.normal(size=count),
             "floor": random.integers(0, 24, count),
@@ -29,7 +30,14 @@ def rows(count: int = 2_000) -> pd.DataFrame:
 def test_parts_of_the_time_are_found_and_no_other_column_is() -> None:
     frame = rows()
     names = [name for name in frame.columns if name != "at"]
-    assert calendar_columns(frame, "at", [*names, "gone"]) == ("hour", "weekday", "month", "name", "weekend")
+    assert calendar_columns(frame, "at", [*names, "gone"]) == (
+        "hour",
+        "weekday",
+        "month",
+        "name",
+        "local_day",
+        "weekend",
+    )
 
 
 def test_missing_values_and_few_rows() -> None:
@@ -37,3 +45,10 @@ def test_missing_values_and_few_rows() -> None:
     frame.loc[::3, "weekday"] = None
     assert calendar_columns(frame, "at", ["weekday"]) == ("weekday",)
     assert calendar_columns(frame.head(20), "at", ["weekday"]) == ()
+
+
+def test_a_column_that_is_nearly_always_the_same_does_not_follow_from_the_time() -> None:
+    frame = rows()
+    frame = frame[frame["at"].dt.dayofweek < 5]
+    frame = frame.assign(rare=(np.arange(len(frame)) % 40 == 0).astype(float))
+    assert calendar_columns(frame, "at", ["rare"]) == ()
