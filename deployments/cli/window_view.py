@@ -20,6 +20,8 @@ def print_window(window: Window) -> None:
     for reason in window["reasons"]:
         console.print(f"  {reason}", highlight=False)
     print_evidence(window["evidence"])
+    if window["next_try"]:
+        console.print(f"  {window['next_try']}", highlight=False, markup=False)
     if window["turn_id"]:
         console.print(f"  turn {window['turn_id']}: {window['turn_state']}", highlight=False)
     for outcome in window["outcomes"]:

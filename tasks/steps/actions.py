@@ -104,9 +104,8 @@ def yield_expectations(monitored: MonitoredModel, signals: Signals, decision: Tr
     spec, workspace = monitored.context.spec, monitored.context.workspace
     if not decision.remembered.harmless or spec.expectations.suite is not None:
         return ()
-    columns = {name for problem in signals.data.bad if problem.column for name in problem.column.split(", ")}
     suite = suite_of(spec, workspace) or ()
-    kept = without_bounds(suite, columns)
+    kept = without_bounds(suite, signals.data.broken)
     if len(kept) == len(suite):
         return ()
     keep_suite(spec, kept, workspace)

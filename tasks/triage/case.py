@@ -156,7 +156,9 @@ class Case(Record):
         return not loss.lost and loss.loss <= loss.bound and surely <= 2 * loss.bound
 
     def _has_this_problem(self, past: PastWindow) -> bool:
-        return (past.data_problem, past.reference) == (self.data_problem, self.signals.reference.id)
+        """Return whether the same columns were broken; expectations that yield meanwhile leave fewer problems."""
+        same_champion = past.reference == self.signals.reference.id
+        return same_champion and bool(past.broken) and set(self.signals.data.broken) <= set(past.broken)
 
     def lasting(self, signature: str) -> int:
         """Return for how many windows in a row a problem has lasted, this one included; overlapping ones count once."""

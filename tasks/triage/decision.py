@@ -81,7 +81,7 @@ def triage(signals: Signals, history: History, policy: TriagePolicy) -> TriageDe
         signature=chosen.signature,
         drifted=signals.drift.drifted if signals.drift.measured else None,
         quality=remember(signals.quality),
-        data_problem=case.data_problem,
+        broken=signals.data.broken,
         harmless=case.data_is_harmless,
     )
     return TriageDecision(

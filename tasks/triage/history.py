@@ -36,7 +36,7 @@ class PastWindow(Record):
     signature: str
     drifted: bool | None = None
     quality: PastQuality | None = None
-    data_problem: str = Field(default="", description="Signature of what was wrong with the data; empty if nothing.")
+    broken: tuple[str, ...] = Field(default=(), description="Columns whose data was broken.")
     harmless: bool = Field(default=False, description="Whether quality on such data was measured to be as before.")
 
     @property

@@ -46,6 +46,11 @@ class DataSignal(Area):
     suspicious: tuple[Problem, ...] = Field(default=(), description="Unusual data that may be a real change.")
 
     @property
+    def broken(self) -> tuple[str, ...]:
+        """The columns and feeds that are broken."""
+        return tuple(sorted({name for problem in self.bad for name in (problem.column or problem.kind).split(", ")}))
+
+    @property
     def details(self) -> str:
         """Rows and the first problems."""
         problems = [problem.summary for problem in (*self.bad, *self.suspicious)]

@@ -19,9 +19,6 @@ from everfit.tasks.triage.signals import (
     UserMetricSignal,
 )
 
-FROZEN = sign("data", [("frozen", "wind_speed")])
-"""Signature of the problem that one column is frozen."""
-
 CASES: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
     "nothing happens": (signals(), History(), {}, "healthy", "healthy"),
     # Planted faults.
@@ -42,7 +39,7 @@ CASES: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
     "frozen feed": (signals(data=broken("frozen", "wind_speed")), History(), {}, "quarantine", "bad_data"),
     "six columns are constant for good, quality is as before": (
         signals(5, data=broken("frozen", "wind_speed")),
-        History(windows=tuple(past(n, data_problem=FROZEN, verdict="quarantine", rule="bad_data") for n in (3, 4))),
+        History(windows=tuple(past(n, broken=("wind_speed",), verdict="quarantine", rule="bad_data") for n in (3, 4))),
         {},
         "watch",
         "harmless_change",

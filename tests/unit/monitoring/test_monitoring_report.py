@@ -9,7 +9,7 @@ from everfit.tasks.triage import triage
 from everfit.tasks.triage.case import TriagePolicy
 from everfit.tasks.triage.history import History
 from everfit.tasks.triage.quality_signals import Baseline, QualitySignal
-from everfit.tasks.triage.signals import ChampionReference, DataSignal, DriftSignal, Problem, Signals
+from everfit.tasks.triage.signals import ChampionReference, DataSignal, DriftSignal, LabelsSignal, Problem, Signals
 
 UNTIL = datetime(2024, 3, 8, tzinfo=UTC)
 WINDOW = Window(since=UNTIL - timedelta(days=7), until=UNTIL)
@@ -55,3 +55,11 @@ def test_a_name_from_the_data_does_not_break_the_table() -> None:
         if "is new" in line
     ][1:]
     assert row.count(" | ") == 2
+
+
+def test_the_sum_behind_the_next_try_is_shown() -> None:
+    told = page(labels=LabelsSignal(status="measured", new_rows=300, unseen_rows=300))
+    assert (
+        "Tries of a turn: 300 rows with mature labels since the champion was trained; a turn is tried from 400." in told
+    )
+    assert "Tries of a turn" not in page()

@@ -4,14 +4,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from support.triage import SICK, START, WEEK, attempt, decide, quality, reference, signals, week
+from support.triage import SICK, START, WEEK, attempt, broken, decide, quality, reference, signals, week
 
 from everfit.blocks.retraining import RetrainingPolicy
 from everfit.tasks.core.records import Window
 from everfit.tasks.triage import triage
 from everfit.tasks.triage.case import TriagePolicy, sign
 from everfit.tasks.triage.history import History, PastTurn
-from everfit.tasks.triage.signals import LabelsSignal, Signals
+from everfit.tasks.triage.signals import DriftSignal, LabelsSignal, OwnSignal, Signals
 
 
 def labelled(unseen: int, new: int | None = None, weeks: float = 8) -> LabelsSignal:
@@ -129,6 +129,13 @@ def test_the_sum_is_shown_while_the_try_is_not_due() -> None:
         "is at 3,000"
     )
     assert found.unseen_rows == 2_000
+
+
+def test_what_needs_a_person_comes_before_a_try() -> None:
+    signal = OwnSignal(status="measured", signal="stock", ok=False, action="escalate")
+    assert decide(look(5_000, own=(signal,))).rule == "signal_escalation"
+    assert decide(look(5_000, drift=DriftSignal(status="failed", reason="boom"))).rule == "failed_evidence"
+    assert decide(look(5_000, data=broken("frozen", "temp"))).rule == "bad_data"
 
 
 def test_a_loss_asks_at_once_whatever_was_tried_by_cadence() -> None:

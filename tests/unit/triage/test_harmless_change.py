@@ -63,6 +63,12 @@ def test_it_stays_harmless_while_turns_are_tried() -> None:
     assert rules == ["bad_data", "bad_data", "harmless_change", "harmless_change", "enough_new_rows", "harmless_change"]
 
 
+def test_it_stays_harmless_when_some_of_the_problems_are_gone() -> None:
+    looks = [signals(n, data=GONE, quality=late(n)) for n in range(4)]
+    fewer = signals(4, data=broken("broken_sensor", "visib"), quality=late(4))
+    assert live([*looks, fewer])[-1].rule == "harmless_change"
+
+
 def test_another_problem_and_another_champion_are_judged_anew() -> None:
     looks = [signals(n, data=GONE, quality=late(n)) for n in range(4)]
     other = signals(4, data=broken("frozen", "temp"), quality=late(4))

@@ -1,0 +1,71 @@
+"""Expectations that everfit inferred yield to measured quality; those of a person stay."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.triage import broken, decide, past, quality, signals
+from support.turns import Loop, sales
+
+from everfit.blocks.settings import Settings
+from everfit.tasks.core.records import ModelVersion
+from everfit.tasks.data.suite import infer_suite, keep_suite, suite_of
+from everfit.tasks.monitoring.champion_at import ChampionAt
+from everfit.tasks.monitoring.monitored_model import MonitoredModel
+from everfit.tasks.steps.actions import yield_expectations
+from everfit.tasks.triage.history import History
+from everfit.tasks.turns.context import Context
+
+FEBRUARY, MARCH = (datetime(2024, month, 1, tzinfo=UTC) for month in (2, 3))
+
+
+@pytest.fixture
+def loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loop:
+    """A month of sales in the dataset, with the suite that was inferred from them."""
+    monkeypatch.setenv("EVERFIT_WORKSPACE", str(tmp_path / "workspace"))
+    made = Loop(tmp_path)
+    made.write("sales.csv", sales(100))
+    made.turn(FEBRUARY)
+    keep_suite(made.spec, infer_suite(made.dataset(), made.spec), made.workspace)
+    return made
+
+
+def look(loop: Loop, *, harmless: bool) -> tuple[str, ...]:
+    """A look at prices that have come empty for weeks, over quality that is as before, or is not."""
+    champion = ChampionAt(model="sales", version=1, run_id="r", released=FEBRUARY)
+    version = ModelVersion(model="sales", version=1, run_id="r", trained_until=FEBRUARY)
+    monitored = MonitoredModel(Context(loop.spec, Settings()), MARCH, champion, version, (), ())
+    before = History(windows=tuple(past(number, broken=("price",)) for number in (3, 4)))
+    found = signals(5, data=broken("missing", "price"), quality=quality(0.75 if harmless else 0.6, 5))
+    result: tuple[str, ...] = yield_expectations.fn(monitored, found, decide(found, before))
+    return result
+
+
+def bounded(loop: Loop) -> set[Any]:
+    suite = suite_of(loop.spec, loop.workspace) or ()
+    return {each.kwargs.get("column") for each in suite if "mostly" in each.kwargs}
+
+
+def test_a_harmless_change_is_let_in_by_the_next_turn(loop: Loop) -> None:
+    rows = sales(150)
+    rows.loc[100:, "price"] = None
+    assert "price" in bounded(loop)
+
+    assert look(loop, harmless=True) == ("price",)
+    assert look(loop, harmless=True) == ()  # once
+
+    assert "price" not in bounded(loop)
+    assert "shop" in bounded(loop)
+    loop.write("more.csv", rows.tail(50))
+    assert loop.turn(MARCH)[1].passed
+
+
+def test_a_change_that_costs_quality_is_refused_as_before(loop: Loop) -> None:
+    assert look(loop, harmless=False) == ()
+    assert "price" in bounded(loop)
+
+
+def test_expectations_of_a_person_stay(loop: Loop) -> None:
+    loop.changes["expectations"] = {"suite": [{"type": "expect_column_to_exist", "kwargs": {"column": "price"}}]}
+    assert look(loop, harmless=True) == ()
