@@ -136,8 +136,9 @@ class Turns:
         with self._store.write(model) as connection:
             if lease is not None:
                 check_fence(connection, model, "turn", lease.token)
-            begun = {"spec_digest": spec_digest, "code_version": code_version, "fence": lease.token if lease else None}
-            return begin_turn(connection, model, trigger, window, self._store.now(connection), **begun)
+            now, fence = self._store.now(connection), lease.token if lease else None
+            begun = {"spec_digest": spec_digest, "code_version": code_version}
+            return begin_turn(connection, model, trigger, window, now, fence, **begun)
 
     def keep(self, turn: Turn, parts: Mapping[str, Any]) -> None:
         """Add parts to the record of a running turn; a new part replaces an earlier one of its name.
