@@ -1,8 +1,11 @@
-"""How a step becomes a Prefect task: its retries, its cache, its tags and the prefix of its log lines, by one rule.
+"""Make Prefect tasks of steps: one rule sets their retries, cache policy and log prefix.
 
-A step that touches the network is tried again when a connection fails. A step that computes isn't: the same input fails
-the same way. A step that decides, releases or announces isn't either: a second try would be a second decision. No step
-uses Prefect's cache, since a step finds in workspace and ledger whatever an earlier run of its turn has left.
+A step that uses the network is retried if a connection fails. A step that computes is not, because the same input fails
+in the same way. A step that decides, releases or announces is not either, because a second try would be a second
+decision. No step uses Prefect's cache, because a step finds the results of an earlier run in workspace and ledger.
+
+Steps have no tags. For each tag of a task Prefect asks its server for a slot before every run, and a server on SQLite
+often answers after two seconds. A flow that needs a concurrency limit adds a tag by `.with_options(tags=...)`.
 """
 
 import logging
@@ -22,7 +25,7 @@ R = TypeVar("R")
 Kind = Literal["network", "compute", "decision"]
 
 RETRY_DELAYS = [1.0, 5.0]
-"""Seconds before each further try of a step that touches the network."""
+"""Seconds before each retry of a step that uses the network."""
 
 _TRANSIENT_NAMES = frozenset(
     {
@@ -35,13 +38,13 @@ _TRANSIENT_NAMES = frozenset(
         "aiohttp.client_exceptions.ClientConnectionError",
     }
 )
-"""Errors of connections that aren't Python's own; by name, so that none of these libraries is imported for it."""
+"""Connection errors of libraries, by name, so that none of these libraries has to be imported."""
 
 _prefix: ContextVar[str] = ContextVar("everfit_step", default="")
 
 
 class StepLogger(logging.LoggerAdapter[logging.Logger]):
-    """A logger whose lines begin with the name of the running step, in a column of ten characters."""
+    """A logger that begins each line with the name of the running step, in a column of ten characters."""
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         """Put the step's name before the message."""
@@ -53,7 +56,7 @@ def step_logger(name: str) -> StepLogger:
     """Return the logger of a module of steps.
 
     Args:
-        name: Of the logger, such as `everfit.training`.
+        name: Name of the logger, such as `everfit.training`.
     """
     return StepLogger(logging.getLogger(name))
 
@@ -62,8 +65,8 @@ def step(kind: Kind, *, log: str = "", run_name: str | None = None) -> Callable[
     """Make a Prefect task of a function.
 
     Args:
-        kind: `network` if it reads or writes elsewhere and may be tried again, `compute` if it works things out, and
-            `decision` if it decides, or changes or announces what has been decided.
+        kind: `network` if it reads or writes elsewhere and may be retried, `compute` if it computes, and `decision` if
+            it decides, or changes or announces a decision.
         log: The first word of its log lines; by default the function's name.
         run_name: Template of the task run's name, as Prefect's `task_run_name`.
     """
@@ -82,7 +85,6 @@ def step(kind: Kind, *, log: str = "", run_name: str | None = None) -> Callable[
             retries=len(RETRY_DELAYS) if network else 0,
             retry_delay_seconds=RETRY_DELAYS if network else None,
             retry_condition_fn=_may_retry if network else None,
-            tags=["everfit", f"everfit:{kind}"],
             task_run_name=run_name,
         )
 
@@ -90,10 +92,10 @@ def step(kind: Kind, *, log: str = "", run_name: str | None = None) -> Callable[
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether an error, or one that led to it, is that of a connection, which may be there again in a moment.
+    """Return whether an error, or one of its causes, is a lost connection, which may work again in a moment.
 
     Args:
-        error: As it was raised.
+        error: The error.
     """
     seen: BaseException | None = error
     while seen is not None:
@@ -110,7 +112,7 @@ def _may_retry(_task: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
 
 @contextmanager
 def logging_as(prefix: str) -> Iterator[None]:
-    """Begin the log lines of the body with a word.
+    """Begin each log line of the body with a word.
 
     Args:
         prefix: The word.

@@ -24,6 +24,10 @@ TASKS = (
     "refit", "register", "release_challenger", "request_turn", "roll_back", "score", "split", "take_snapshot", "track",
     "training_data", "transform_rows", "try_candidates", "validate",
 )  # fmt: skip
+NETWORK = {
+    "collect_labels", "commit", "find_champion", "ingest", "open_window_run", "read_predictions", "read_window",
+    "register", "score", "take_snapshot", "track",
+}  # fmt: skip
 FUNCTIONS = ("open_context", "open_turn", "own_metric")
 RECORDS = (
     "Batch", "CandidateResult", "Check", "CollectedLabels", "Context", "Conversion", "Decision", "Evidence", "Fitted",
@@ -89,12 +93,10 @@ def test_each_record_says_what_it_is(name: str) -> None:
 @pytest.mark.parametrize("name", TASKS)
 def test_each_task_is_made_by_the_rule(name: str) -> None:
     task: Task[..., Any] = getattr(everfit.tasks, name)
-    kinds = {tag.removeprefix("everfit:") for tag in task.tags if tag.startswith("everfit:")}
-    assert "everfit" in task.tags
-    assert len(kinds & {"network", "compute", "decision"}) == len(kinds) == 1
     assert task.cache_policy == NO_CACHE
-    assert task.retries == (2 if kinds == {"network"} else 0)
-    assert (task.retry_condition_fn is not None) == (kinds == {"network"})
+    assert task.retries == (2 if name in NETWORK else 0)
+    assert (task.retry_condition_fn is not None) == (name in NETWORK)
+    assert not task.tags  # each would be a request before every run, which a server on SQLite is slow to answer
     changed = task.with_options(retries=7, name="another")
     assert (changed.retries, changed.name) == (7, "another")
 
