@@ -9,23 +9,22 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryFile
 
-forked = multiprocessing.get_context("forkserver")
-forked.set_forkserver_preload(
-    [
-        "everfit.deployments.cli.main",
-        "everfit.flows.training_flow",
-        "everfit.flows.monitoring_flow",
-        "everfit.tasks.release.release",
-        "mlflow",
-        "sklearn.ensemble",
-        "great_expectations",
-        "mlflow.sklearn",
-        "deltalake",
-        "optuna",
-        "shap",
-        "skops.io",
-    ]
+PRELOADED = (
+    "everfit.deployments.cli.main",
+    "everfit.flows.training_flow",
+    "everfit.flows.monitoring_flow",
+    "everfit.tasks.release.release",
+    "mlflow",
+    "sklearn.ensemble",
+    "great_expectations",
+    "mlflow.sklearn",
+    "deltalake",
+    "optuna",
+    "shap",
+    "skops.io",
 )
+forked = multiprocessing.get_context("forkserver")
+forked.set_forkserver_preload(list(PRELOADED))
 
 
 def settle_in(environment: Mapping[str, str], folder: str) -> None:

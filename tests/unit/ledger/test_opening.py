@@ -108,5 +108,5 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 def test_twenty_processes_open_a_new_ledger_at_once(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
 
-    assert open_at_once(url, MARCH, 20) == [0] * 20
+    assert open_at_once(url, MARCH.until.isoformat(), 20) == [0] * 20
     assert len(Ledger.open(url).turns.of("flights")) == 1
