@@ -18,6 +18,7 @@ PRELOADED = (
     "sklearn.ensemble",
     "great_expectations",
     "mlflow.sklearn",
+    "mlflow.store.tracking.sqlalchemy_store",
     "deltalake",
     "optuna",
     "shap",
