@@ -50,7 +50,7 @@ def verify(
     else:
         lines = [f"Recorded version {number}" for number in done]
         for found in versions:
-            lines.append(f"version {found.version}: {found.state}{f', {found.digest}' if found.digest else ''}")
+            lines.append(f"version {found.version}: {found.state}{f', {found.recorded}' if found.recorded else ''}")
             lines += [f"  {problem}" for problem in found.problems]
         print_lines(*(lines or [f"{name} has no versions; run `everfit train` first"]))
     raise typer.Exit(1 if any(found.state in {"changed", "unreadable"} for found in versions) else 0)

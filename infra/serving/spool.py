@@ -226,7 +226,7 @@ class Spool:
             unfinished.replace(kept)
         return kept
 
-    def take_back(self, put: Callable[[Segment], None]) -> int:
+    def take_back(self, put: Callable[[Segment], object]) -> int:
         """Retry the segments that were set aside, and delete those that succeed.
 
         Damaged segments are skipped, because their readable part was already drained.

@@ -20,14 +20,14 @@ class VerifiedVersion(Record):
     Attributes:
         state: `verified`, `not recorded`, `changed` (the files differ from the record), `unpublished` (the files are
             right, and the workspace's copy of the digests or the version's tag is not), or `unreadable`.
-        digest: The recorded digest, as the version's tag has it; empty without a record.
+        recorded: The recorded digest, as the version's tag has it; empty without a record.
         problems: The differences, in words.
     """
 
     model: str
     version: int
     state: Literal["verified", "not recorded", "changed", "unpublished", "unreadable"]
-    digest: str = ""
+    recorded: str = ""
     problems: tuple[str, ...] = ()
 
 
@@ -83,7 +83,7 @@ def _verify(client: "MlflowClient", ledger: Ledger, workspace: Workspace, versio
     if recorded is None:
         return VerifiedVersion(model=version.model, version=version.version, state="not recorded")
     digest = overall_digest(recorded.files)
-    facts = {"model": version.model, "version": version.version, "digest": digest}
+    facts = {"model": version.model, "version": version.version, "recorded": digest}
     try:
         found = read_digests(client, version)
         ledger.artifacts.check(version, needed_to_predict(found))
