@@ -24,6 +24,7 @@ import orjson
 
 from everfit.blocks.errors import DataError, EverfitError
 from everfit.infra.serving.segment import Columns, Segment, batch_rows, first_frame, frame, read_name, read_segment
+from everfit.tasks.storage.durable import sync_file, sync_folder
 
 _DIGITS = 16
 
@@ -154,11 +155,7 @@ class Spool:
         try:
             self._write(first_frame(self.epoch, self._sequence, self._types))
             if self.sync:  # the file's name must be as durable as its content
-                folder = os.open(self.folder, os.O_RDONLY)
-                try:
-                    os.fsync(folder)
-                finally:
-                    os.close(folder)
+                sync_folder(self.folder)
         except OSError:
             # Nothing in a segment without its beginning can be read, so the next prediction must start another one.
             os.close(self._descriptor)
@@ -223,7 +220,9 @@ class Spool:
         if not kept.exists():
             unfinished = kept.with_suffix(".tmp")
             unfinished.write_bytes(content)
+            sync_file(unfinished)
             unfinished.replace(kept)
+            sync_folder(aside)
         return kept
 
     def take_back(self, put: Callable[[Segment], object]) -> int:

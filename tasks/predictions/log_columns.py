@@ -111,7 +111,9 @@ def _widen(table: Table, log: "DeltaTable", name: str) -> "DeltaTable":
         raise
     finally:
         reading.shutdown()
-    return table.open()
+    widened_log = table.open()
+    table.sync(widened_log.version())
+    return widened_log
 
 
 def misfit(table: Table, types: "Mapping[str, pa.DataType]") -> str:

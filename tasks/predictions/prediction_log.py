@@ -161,21 +161,15 @@ def append(table: Table, rows: "pa.Table", writer: str, number: int = 1) -> bool
     Raises:
         DataError: If a value doesn't fit the log's type for its column.
     """
-    from deltalake.exceptions import DeltaError
-
-    log = _open(table)
-    if rows.num_rows == 0 or _last_append(log, writer) >= number:
+    if rows.num_rows == 0:
         return False
-    if log is not None:
-        log, rows = fitted(table, log, rows)
-        if _last_append(log, writer) >= number:  # it was opened again, and another one has written meanwhile
-            return False
-    try:
-        _write(table, log, rows, {writer: number})
-    except DeltaError:
-        if log is not None or _open(table) is None:
-            raise
-        return append(table, rows, writer, number)  # another one has made the table meanwhile
+    log = _opened(table, rows)
+    if _last_append(log, writer) >= number:
+        return False
+    log, rows = fitted(table, log, rows)
+    if _last_append(log, writer) >= number:  # it was opened again, and another one has written meanwhile
+        return False
+    _write(table, log, rows, {writer: number})
     return True
 
 
@@ -199,15 +193,14 @@ def append_missing(table: Table, rows: "pa.Table", writer: str = "") -> int:
     import pyarrow.compute as pc
 
     while True:
-        log = _open(table)
-        known = set() if log is None else _known_ids(log, rows)
+        log = _opened(table, rows)
+        known = _known_ids(log, rows)
         missing = rows.filter(pc.invert(pc.is_in(rows[PREDICTION_ID], pa.array(sorted(known), pa.string()))))
         if missing.num_rows == 0:
             return 0
-        version = None if log is None else log.version()
-        if log is not None:
-            log, missing = fitted(table, log, missing)
-        if log is None or log.version() == version:
+        version = log.version()
+        log, missing = fitted(table, log, missing)
+        if log.version() == version:
             last = {writer: _last_append(log, writer)} if writer and _last_append(log, writer) else {}
             _write(table, log, missing, {_RECOVERY: 1, **last})
             return int(missing.num_rows)
@@ -227,21 +220,30 @@ def _known_ids(log: "DeltaTable", rows: "pa.Table") -> set[str]:
     return set(log.to_pyarrow_dataset().to_table(columns=[PREDICTION_ID], filter=near)[PREDICTION_ID].to_pylist())
 
 
-def _write(table: Table, log: "DeltaTable | None", rows: "pa.Table", writers: Mapping[str, int]) -> None:
+def _write(table: Table, log: "DeltaTable", rows: "pa.Table", writers: Mapping[str, int]) -> None:
     """Append rows in a commit that names its writers; it fails if one of them has committed since the log was read."""
     from deltalake import CommitProperties, Transaction, write_deltalake
 
     write_deltalake(
-        table.uri if log is None else log,
+        log,
         rows.replace_schema_metadata(None),
-        mode="error" if log is None else "append",  # of two that make the table, one must see the other's rows
+        mode="append",
         partition_by=[DAY],
-        schema_mode=None if log is None else "merge",
-        storage_options=dict(table.storage_options),
+        schema_mode="merge",
         commit_properties=CommitProperties(
             app_transactions=[Transaction(writer, number) for writer, number in writers.items()]
         ),
     )
+    table.sync(log.version())
+
+
+def _opened(table: Table, rows: "pa.Table") -> "DeltaTable":
+    """Open the log; create it without rows if there is none, so that of two writers one sees the other's rows."""
+    log = _open(table)
+    if log is None:
+        table.create(rows.schema.remove_metadata())
+        log = table.open()
+    return log
 
 
 def last_append(table: Table, writer: str) -> int:

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from pydantic import ValidationError
 
@@ -19,6 +20,7 @@ from everfit.tasks.ledger.records import RecordedArtifacts
 from everfit.tasks.models.artifacts import Digests, copy_digests, file_digest, needed_to_predict, overall_digest
 from everfit.tasks.registry import model_registry
 from everfit.tasks.scoring.loading import fetch
+from everfit.tasks.storage.durable import sync_tree
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ def record_artifacts(
     """
     recorded = ledger.artifacts.find(version)
     if recorded is None:
+        _make_durable(client, version)
         files = read_digests(client, version)
         recorded = ledger.artifacts.record(version, files, actor=actor, reason=reason)
     publish(client, workspace, version, recorded.files)
@@ -118,3 +121,17 @@ def read_copy(workspace: Workspace, version: ModelVersion) -> dict[str, str] | N
 def read_tag(client: "MlflowClient", version: ModelVersion) -> str | None:
     """Return the digest in the version's tag, or None without one."""
     return model_registry.version_tags(client, version.model, version.version).get(DIGEST_TAG)
+
+
+def _make_durable(client: "MlflowClient", version: ModelVersion) -> None:
+    """Flush the files of a version to the disk if MLflow keeps them in a local folder, before the ledger names them."""
+    registered = client.get_model_version(version.model, str(version.version))
+    uris = [client.get_model_version_download_uri(version.model, str(version.version))]
+    if registered.model_id:
+        uris.append(client.get_logged_model(registered.model_id).artifact_location)
+    if version.run_id:
+        uris.append(client.get_run(version.run_id).info.artifact_uri)
+    for uri in uris:
+        place = Path(unquote(uri.removeprefix("file://")))
+        if place.is_absolute() and place.is_dir():
+            sync_tree(place)

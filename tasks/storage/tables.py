@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from everfit.blocks.errors import WorkspaceError
+from everfit.tasks.storage.durable import sync_commits
 from everfit.tasks.storage.table_reads import DAY, KEY, TableReads
 
 if TYPE_CHECKING:
@@ -111,7 +114,7 @@ class Table(TableReads):
         rows = rows.replace_schema_metadata(None)
         try:
             if not self.exists():
-                self._create(rows.schema)
+                self.create(rows.schema)
             table = self.open()
             if table.transaction_version(transaction) is not None or len(rows) == 0:
                 return int(table.version())
@@ -130,10 +133,11 @@ class Table(TableReads):
             if isinstance(failed, ConflictError) and self.written(transaction):
                 return int(self.open().version())  # another process has made the same write
             raise failed from error
+        self.sync(table.version())
         # Don't take the newest version: another writer may have added rows that these weren't compared with.
         return int(table.version())
 
-    def _create(self, schema: "pa.Schema") -> None:
+    def create(self, schema: "pa.Schema") -> None:
         """Create the table without rows: if two writers created it with theirs at once, Delta would take both."""
         from deltalake import DeltaTable
 
@@ -145,6 +149,7 @@ class Table(TableReads):
             configuration=_ALL_HISTORY if self.historic else None,
             storage_options=dict(self.storage_options) or None,
         )
+        self.sync(0)
 
     def supersede(self, frame: "pd.DataFrame | pa.Table", transaction: str, after: int | None = None) -> int:
         """Replace rows that have the same `_key`; earlier versions keep the old contents.
@@ -191,6 +196,7 @@ class Table(TableReads):
             )
         except (DeltaError, OSError) as error:
             raise self._failed(error) from error
+        self.sync(table.version())
         return int(table.version())
 
     def update_matched(
@@ -211,9 +217,11 @@ class Table(TableReads):
                 target_alias="old",
                 commit_properties=self._commit(transaction, None),
             )
-            return dict(merging.when_matched_update({name: f"new.{name}" for name in columns}).execute())
+            metrics = dict(merging.when_matched_update({name: f"new.{name}" for name in columns}).execute())
         except (DeltaError, OSError) as error:
             raise self._failed(error) from error
+        self.sync(self.open().version())
+        return metrics
 
     def remove(self, predicate: str) -> int:
         """Remove the rows that satisfy a condition; earlier versions keep them.
@@ -233,9 +241,11 @@ class Table(TableReads):
         table = self.open()
         guard = CommitProperties(app_transactions=[Transaction(_GUARD, table.version() + 1)])
         try:
-            return int(table.delete(predicate, commit_properties=guard).get("num_deleted_rows", 0))
+            removed = int(table.delete(predicate, commit_properties=guard).get("num_deleted_rows", 0))
         except (DeltaError, OSError) as error:
             raise self._failed(error) from error
+        self.sync(table.version())
+        return removed
 
     def compact(self) -> int:
         """Merge the small files of each day; the rows stay the same.
@@ -249,11 +259,25 @@ class Table(TableReads):
         """
         from deltalake.exceptions import DeltaError
 
+        table = self.open()
+        before = table.version()
         try:
-            metrics = self.open().optimize.compact()
+            metrics = table.optimize.compact()
         except (DeltaError, OSError) as error:
             raise self._failed(error) from error
+        self.sync(*range(before + 1, table.version() + 1))
         return int(metrics["numFilesRemoved"]) - int(metrics["numFilesAdded"])
+
+    def sync(self, *versions: int) -> None:
+        """Make commits of a table on a local disk durable, before anything names them or their source is deleted.
+
+        Args:
+            *versions: Versions that the commits made.
+        """
+        if "://" not in self.uri:
+            sync_commits(Path(self.uri), versions)
+        elif self.uri.startswith("file://"):
+            sync_commits(Path(unquote(self.uri.removeprefix("file://"))), versions)
 
     def _commit(self, transaction: str, after: int | None) -> Any:
         """Return the properties that name a write; a guarded write also collides with every other guarded one."""

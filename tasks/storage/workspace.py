@@ -5,10 +5,12 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
 from everfit.blocks.errors import WorkspaceError
 from everfit.blocks.settings import Settings
+from everfit.tasks.storage.durable import sync_folder
 from everfit.tasks.storage.tables import Table
 
 if TYPE_CHECKING:
@@ -157,7 +159,7 @@ class Workspace:
 
     @contextmanager
     def writing(self, path: str) -> Iterator[IO[bytes]]:
-        """Yield a stream to a file, which appears when all of it is written, or not at all."""
+        """Yield a stream to a file, which appears when all of it is on the disk, or not at all."""
         if self.remote:
             content = io.BytesIO()
             yield content
@@ -167,4 +169,7 @@ class Workspace:
         unfinished = f"{path}.{os.getpid()}.{threading.get_ident()}.tmp"
         with open(unfinished, "wb") as stream:  # noqa: PTH123
             yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
         os.replace(unfinished, path)  # noqa: PTH105
+        sync_folder(Path(path).parent)
