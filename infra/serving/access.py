@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from everfit.blocks.errors import EverfitError
 
@@ -60,6 +61,32 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def refuse_other_sites(host: str, origin: str | None) -> None:
+    """Refuse a request that a browser on this machine sends for a page of another site.
+
+    Such a page could post labels, or read the model's state through a name that its owner points at this machine.
+
+    Args:
+        host: The request's `Host`.
+        origin: The request's `Origin`, which browsers send with requests that may change something.
+
+    Raises:
+        AccessError: If the host is not this machine, or the page is of another host.
+    """
+    name = urlsplit(f"//{host}").hostname or ""
+    if not is_loopback(name):
+        raise AccessError(
+            f"the host {host[:80]!r} is not this machine, and without a token file only this machine is answered; "
+            "request localhost, or start the service with --tokens",
+            403,
+        )
+    if origin is not None and urlsplit(origin).netloc != host:
+        raise AccessError(
+            f"the page at {origin[:80]!r} may not send requests to this service; start the service with --tokens",
+            403,
+        )
 
 
 class Tokens:

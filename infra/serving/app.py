@@ -11,7 +11,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 
-from everfit.infra.serving.access import ANONYMOUS, AccessError, Limiter, Tokens
+from everfit.infra.serving.access import AccessError, Limiter, Tokens, refuse_other_sites
 from everfit.infra.serving.endpoint import Endpoint
 from everfit.infra.serving.label_endpoint import keep_labels, read_labels, utc_now
 from everfit.infra.serving.openapi import openapi_document
@@ -58,8 +58,8 @@ class Service:
         began = time.perf_counter()
         model = name if name is not None and name in self.endpoints else next(iter(self.endpoints))
         try:
+            client = client_of(self.tokens, request)  # first: whoever has no token learns of no model
             endpoint = self.endpoint(name)
-            client = self.tokens.client(request.headers.get("authorization"))
             with self._limiters[endpoint.name].admit(client):
                 body = await _body(request, endpoint.policy.max_body)
                 response = await handle(endpoint, body, client)
@@ -73,6 +73,17 @@ class Service:
                 logger.error("%s: a request failed: %s at %s:%s", model, type(error).__name__, at.filename, at.lineno)
         self.telemetry.answered(model, response.status_code, time.perf_counter() - began)
         return response
+
+
+def client_of(tokens: Tokens, request: Request) -> str:
+    """Return the client of a request.
+
+    Raises:
+        AccessError: If its token is missing or unknown, or, without a token file, if a page of another site sent it.
+    """
+    if not tokens.required:
+        refuse_other_sites(request.headers.get("host", ""), request.headers.get("origin"))
+    return tokens.client(request.headers.get("authorization"))
 
 
 async def _body(request: Request, limit: int) -> bytes:
@@ -176,8 +187,18 @@ def create_app(endpoints: Mapping[str, Endpoint], tokens: Tokens) -> FastAPI:
         for endpoint in endpoints.values():
             await asyncio.to_thread(endpoint.stop)
 
-    app = FastAPI(title="everfit prediction service", lifespan=lifespan)
-    app.openapi = lambda: openapi_document(endpoints, tokens)  # type: ignore[method-assign]
+    # FastAPI's pages load scripts from elsewhere, and its description needs no token.
+    app = FastAPI(
+        title="everfit prediction service", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None
+    )
+
+    @app.get("/openapi.json")
+    async def description(request: Request) -> Response:
+        try:
+            client_of(tokens, request)
+        except AccessError as error:
+            return refusal(error)
+        return json_response(openapi_document(endpoints, tokens))
 
     @app.post("/models/{name}/labels")
     async def model_labels(request: Request, name: str) -> Response:
@@ -219,7 +240,7 @@ def _add_readings(app: FastAPI, service: Service) -> None:
     @app.get("/metrics")
     async def metrics(request: Request) -> Response:
         try:
-            tokens.client(request.headers.get("authorization"))
+            client_of(tokens, request)
         except AccessError as error:
             return refusal(error)
         return Response(service.telemetry.text(), media_type="text/plain; version=0.0.4")
@@ -227,12 +248,14 @@ def _add_readings(app: FastAPI, service: Service) -> None:
     @app.get("/models/{name}")
     async def status(request: Request, name: str) -> Response:
         try:
+            client = client_of(tokens, request)
+        except AccessError as error:
+            if error.status != 401:
+                return refusal(error)
+            client = ""
+        try:
             state = service.endpoint(name).status()
         except RequestError as error:
-            return refusal(error)
-        try:
-            client = tokens.client(request.headers.get("authorization"))
-        except AccessError:
-            client = ""
+            return refusal(error if client else RequestError(f"model {name!r} is not served here", 404))
         # The served version is public, because releases are verified by it.
-        return json_response(state if client or client == ANONYMOUS else {"name": name, "version": state["version"]})
+        return json_response(state if client else {"name": name, "version": state["version"]})

@@ -36,8 +36,11 @@ def refusal(error: Exception) -> Response:
             status = error.status
         case AccessError():
             status = error.status
-            content["error_code"] = "UNAUTHENTICATED" if status == 401 else "REQUEST_LIMIT_EXCEEDED"
-            headers = {"WWW-Authenticate": "Bearer"} if status == 401 else {"Retry-After": str(error.retry_after_s)}
+            code, headers = {
+                401: ("UNAUTHENTICATED", {"WWW-Authenticate": "Bearer"}),
+                403: ("PERMISSION_DENIED", {}),
+            }.get(status, ("REQUEST_LIMIT_EXCEEDED", {"Retry-After": str(error.retry_after_s)}))
+            content["error_code"] = code
         case QueryAttackError():
             status = 429
             content["error_code"] = "REQUEST_LIMIT_EXCEEDED"

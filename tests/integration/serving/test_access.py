@@ -40,6 +40,10 @@ def test_a_token_is_needed_logged_as_its_client_and_kept_only_as_a_hash(
         refused = service.client.post("/models/delays/predict", json=body, headers=headers)
         assert (refused.status_code, refused.headers["www-authenticate"]) == (401, "Bearer")
     assert service.client.get("/metrics").status_code == 401
+    assert service.client.get("/openapi.json").status_code == 401
+    assert service.client.get("/openapi.json", headers=bearer(token)).status_code == 200
+    for hidden in (service.client.get("/models/none"), service.client.post("/models/none/predict", json=body)):
+        assert "delays" not in hidden.text
     assert service.client.get("/models/delays").json() == {"name": "delays", "version": 1}
     assert service.client.post("/models/delays/predict", json=body, headers=bearer(token)).status_code == 200
     assert "champion" in service.client.get("/models/delays", headers=bearer(token)).json()
@@ -50,6 +54,34 @@ def test_a_token_is_needed_logged_as_its_client_and_kept_only_as_a_hash(
     ].tolist() == ["shop"]
     assert token not in file.read_text()
     assert token not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://127.0.0.1:1"},
+        {"host": "evil.example"},  # a name that its owner points at this machine
+        {"host": "evil.example", "origin": "http://evil.example"},
+    ],
+)
+def test_without_tokens_web_pages_of_other_sites_are_refused(
+    registry: Any, serve: Any, good: dict[str, Any], headers: dict[str, str]
+) -> None:
+    registry.champion("delays", registry.add("delays", "first"))
+    client = serve("delays").client
+
+    label = {"labels": [{"key": 1, "label": 1}]}
+    for answer in (
+        client.post("/models/delays/labels", json=label, headers=headers),
+        client.post("/models/delays/predict", json={"records": [good]}, headers=headers),
+        client.get("/models/delays", headers=headers),
+        client.get("/openapi.json", headers=headers),
+    ):
+        assert (answer.status_code, answer.json()["error_code"]) == (403, "PERMISSION_DENIED")
+    own = {"origin": str(client.base_url).rstrip("/")}
+    assert client.post("/models/delays/predict", json={"records": [good]}, headers=own).status_code == 200
 
 
 def test_tokens_change_without_a_restart(tmp_path: Path) -> None:
