@@ -16,10 +16,11 @@ from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import Source
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
-from everfit.tasks.data.normalise import common_kind, infer_kind, normalise
 from everfit.tasks.data.sampling import even_sample
 from everfit.tasks.sources import read_source
 from everfit.tasks.sources.chunks import read_times
+from everfit.tasks.storage.kinds import STORED, common_kind, infer_kind
+from everfit.tasks.storage.values import normalise
 
 SAMPLE_ROWS = 200_000
 """The largest number of rows in the sample; a larger table gives every k-th row."""
@@ -144,11 +145,11 @@ def _typed(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, dict[str, st
     for name, kind in kinds.items():
         if name == target:
             continue
-        if kind == "time":
+        if kind in {"time", "day"}:
             times[name] = None
         elif kind == "text" and (found := _time_format(frame[name])) is not None:
             times[name] = found or None
-        elif kind == "number" and _named_as_time(name) and (epoch := _epoch(frame[name])):
+        elif STORED[kind] == "double" and _named_as_time(name) and (epoch := _epoch(frame[name])):
             times[name] = epoch
     plain = normalise(frame, {name: kind for name, kind in kinds.items() if name not in times})
     for name, written in times.items():

@@ -17,6 +17,7 @@ from everfit.tasks.data.staging import ORIGIN, OWN, PART, Staging, from_parquet,
 from everfit.tasks.data.suite import keep_suite, read_suite
 from everfit.tasks.data.validate import Validation, row_reasons
 from everfit.tasks.sources import FAULTS, FileState
+from everfit.tasks.storage.table_schema import keep_kinds
 from everfit.tasks.storage.tables import CONTENT, KEY, OLD_DAY, TURN, ConflictError, Table
 from everfit.tasks.storage.workspace import Workspace
 
@@ -69,6 +70,7 @@ def _accept_rows(spec: ModelSpec, batch: Batch, validation: Validation, staging:
     if validation.passed:
         if validation.suite_inferred:
             keep_suite(spec, read_suite(staging.workspace.read(staging.path("suite.yaml"))), staging.workspace)
+        keep_kinds(staging.workspace, spec.name, batch.kinds)
         _append(batch, matched, staging, dataset, version)
     _settle_earlier(spec, batch, validation, matched, staging)
 

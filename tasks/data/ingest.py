@@ -5,7 +5,7 @@ dataset never holds unchecked rows, and a turn that was killed can be run again.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -18,10 +18,11 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.data.deduplication import CHANGED, CONFLICT, DUPLICATE, MatchedRows, deduplicator
 from everfit.tasks.data.manual_labels import with_manual_labels
-from everfit.tasks.data.normalise import kind_of_arrow
 from everfit.tasks.data.quarantine import open_identities
 from everfit.tasks.data.staging import PART, Stager, Staging
 from everfit.tasks.sources import Chunk, FileState, FileStates, read_source
+from everfit.tasks.storage.kinds import NAMES, Kind
+from everfit.tasks.storage.table_schema import read_kinds
 from everfit.tasks.storage.tables import CONTENT, DAY, KEY, Table
 from everfit.tasks.storage.workspace import Workspace
 
@@ -49,6 +50,7 @@ class Batch(Record):
     from_quarantine: bool = Field(
         default=False, description="Whether these are rows of the quarantine that are checked again."
     )
+    kinds: dict[str, Kind] = Field(default_factory=dict, description="Kind of each column; see `storage.kinds`.")
     missing_columns: dict[str, str] = Field(default_factory=dict, description="Missing columns with their types.")
     notes: tuple[str, ...] = Field(default=(), description="Remarks on the source for people.")
     round: int = Field(default=0, description="Number of times that functions of the user have changed the rows.")
@@ -96,10 +98,17 @@ def ingest(spec: ModelSpec, until: datetime, turn_id: str, workspace: Workspace)
 
 
 def _staged(spec: ModelSpec, window: Window, staging: Staging, version: int) -> Batch:
-    states = FileStates(earlier=read_file_states(spec, staging.workspace) if version >= 0 else {})
-    chunks = read_source(spec.source, spec.columns, window, states, strict=version < 0)
-    chunks = with_manual_labels(chunks, spec, staging.workspace, window.until)
-    batch = stage(spec, window, staging, version, chunks)
+    known = read_kinds(staging.workspace, spec.name)
+    texts = {name for name, kind in known.items() if kind == "text"}
+    while True:
+        states = FileStates(earlier=read_file_states(spec, staging.workspace) if version >= 0 else {})
+        chunks = read_source(spec.source, spec.columns, window, states, strict=version < 0, texts=texts)
+        chunks = with_manual_labels(chunks, spec, staging.workspace, window.until)
+        batch, rewritten = _staged_chunks(spec, window, staging, version, chunks, texts=texts)
+        if rewritten <= texts:
+            break
+        # Some pieces alone look like numbers or times. Read them again as the text that they are.
+        texts |= rewritten
     current = {path: state.model_dump(mode="json") for path, state in states.current.items()}
     staging.workspace.write(staging.path("files.json"), json.dumps(current).encode())
     return batch
@@ -127,8 +136,22 @@ def stage(
     Returns:
         The staged batch.
     """
+    return _staged_chunks(spec, window, staging, version, chunks, aside=aside)[0]
+
+
+def _staged_chunks(  # noqa: PLR0917
+    spec: ModelSpec,
+    window: Window,
+    staging: Staging,
+    version: int,
+    chunks: Iterable[Chunk],
+    *,
+    aside: bool = True,
+    texts: Collection[str] = (),
+) -> tuple[Batch, set[str]]:
+    """Stage chunks, and return the batch with the columns whose values were rewritten as text."""
     dataset = staging.workspace.table(spec.name, "dataset")
-    known = dataset.columns() if version >= 0 else {}
+    known = read_kinds(staging.workspace, spec.name) if version >= 0 else {}
     stager = Stager(
         staging,
         spec.columns,
@@ -136,6 +159,7 @@ def stage(
         _identity(dataset) if version >= 0 and not spec.columns.key else None,
         window.until,
         is_classification=spec.task != "regression",
+        texts=texts,
     )
     for chunk in chunks:
         stager.add(chunk)
@@ -144,7 +168,7 @@ def stage(
     quarantine_version = newest_version(staging.workspace.table(spec.name, "quarantine"))
     matched = match_rows(spec, staging, sizes, version, aside=aside)
     staging.write_matched(matched)
-    return counted(
+    batch = counted(
         Batch(
             turn_id=staging.turn_id,
             window=window,
@@ -156,11 +180,13 @@ def stage(
             dataset_version=version,
             quarantine_version=quarantine_version,
             from_quarantine=not aside,
-            missing_columns={name: kind_of_arrow(known.get(name, "")) for name in sorted(stager.missing)},
+            kinds=stager.kinds,
+            missing_columns={name: NAMES[known.get(name, "text")] for name in sorted(stager.missing)},
             notes=tuple(_notes(stager)),
         ),
         matched,
     )
+    return batch, stager.rewritten
 
 
 def newest_version(table: Table) -> int:

@@ -1,7 +1,7 @@
 """Keep the rows that a turn has read in files of bounded size, until they are compared and checked."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,10 +12,11 @@ import pandas as pd
 
 from everfit.blocks.spec import ARRIVED, ColumnRoles
 from everfit.tasks.data.deduplication import CHANGED, NEW, MatchedRows
-from everfit.tasks.data.normalise import Kind, common_kind, infer_kind, kind_of_arrow, normalise
 from everfit.tasks.sources import FAULTS, Chunk
 from everfit.tasks.sources.chunks import rows_at_once
+from everfit.tasks.storage.kinds import STORED, Kind, common_kind, infer_kind
 from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN, row_hashes, row_keys
+from everfit.tasks.storage.values import normalise
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -26,6 +27,10 @@ ORIGIN, PART = "_source", "_part"
 
 OWN = (KEY, CONTENT, DAY, TURN, FAULTS, ORIGIN, PART, ARRIVED)
 """Columns of staged rows that are everfit's own."""
+
+
+_REWRITTEN = frozenset({"boolean", "decimal", "duration", "day", "time"})
+"""Kinds whose values may have been written in another way than the text that they become."""
 
 
 @dataclass(frozen=True)
@@ -154,29 +159,34 @@ class Stager:
     Args:
         staging: Files for the parts.
         roles: Roles of the columns.
-        known: Columns of the dataset with their Arrow types; empty before the first batch.
+        known: Kinds of the dataset's columns; empty before the first batch.
         identity: Columns that identify rows without a key; None for all.
         until: End of the turn's window.
         is_classification: Whether the target has classes.
+        texts: Columns that are text, whatever their pieces look like.
     """
 
     def __init__(
         self,
         staging: Staging,
         roles: ColumnRoles,
-        known: dict[str, str],
+        known: dict[str, Kind],
         identity: list[str] | None,
         until: datetime,
         *,
         is_classification: bool,
+        texts: Collection[str] = (),
     ) -> None:
         self.staging, self.roles, self.until = staging, roles, until
-        self.known = {name: kind_of_arrow(kind) for name, kind in known.items() if not name.startswith("_")}
+        self.known, self.texts = known, texts
         self.identity, self.is_classification = identity, is_classification
         self.sizes: list[int] = []
         self.origins: list[str] = []
         self.ignored: set[str] = set()
         self.missing: dict[str, str] = {}
+        self.kinds: dict[str, Kind] = {}
+        self.rewritten: set[str] = set()
+        self._seen: list[dict[str, Kind]] = []
         self._kinds: list[dict[str, Kind]] = []
         self._held: list[Chunk] = []
 
@@ -205,17 +215,24 @@ class Stager:
         if not self._held:
             return
         frames = [held.frame for held in self._held]
-        frame = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
         parts = np.repeat([int(held.origin) for held in self._held], [len(each) for each in frames])
         self._held = []
-        kinds = {name: self._kind(name, frame[name]) for name in frame.columns if name != FAULTS}
+        # Each piece shows its own kinds: in one frame, numbers beside texts would all be texts.
+        seen = [{name: self._kind(name, each[name]) for name in each.columns if name != FAULTS} for each in frames]
+        self._seen += seen
+        names = list(dict.fromkeys(name for kinds in seen for name in kinds))
+        kinds = {name: _of_part([kinds[name] for kinds in seen if name in kinds]) for name in names}
+        brought = [normalise(each, kinds) for each in frames]
+        frame = pd.concat(brought, ignore_index=True) if len(brought) > 1 else brought[0]
         self._kinds.append(kinds)
         self.sizes.append(len(frame))
-        self._write(len(self.sizes) - 1, normalise(frame, kinds), parts.astype(np.int32))
+        self._write(len(self.sizes) - 1, frame, parts.astype(np.int32))
 
     def _kind(self, name: str, column: pd.Series) -> Kind:
         if name in self.known:
             return self.known[name]
+        if name in self.texts:
+            return "text"
         is_label = name == self.roles.target and self.is_classification
         return infer_kind(column, is_key=name in self.roles.key, is_label=is_label)
 
@@ -227,17 +244,23 @@ class Stager:
         """
         self._flush()
         names = list(dict.fromkeys(name for kinds in self._kinds for name in kinds))
-        final = {name: common_kind(kinds[name] for kinds in self._kinds if name in kinds) for name in names}
+        seen = {name: [kinds[name] for kinds in self._seen if name in kinds] for name in names}
+        final = {name: common_kind(kinds) for name, kinds in seen.items()}
+        self.rewritten = {
+            name for name, kind in final.items() if kind == "text" and _REWRITTEN.intersection(seen[name])
+        }
         if not self.known:  # an empty column doesn't show its type yet
             empty = {name for name, kind in final.items() if kind == "empty" and name not in self.roles.named()}
             self.ignored |= empty
             final = {name: kind for name, kind in final.items() if name not in empty}
         final |= {name: kind for name, kind in self.known.items() if name not in final}
+        held = {name: STORED[kind] for name, kind in final.items()}
         for number, kinds in enumerate(self._kinds):
-            if {name: "text" if kind == "digits" else kind for name, kind in kinds.items()} != final:
+            if {name: STORED[kind] for name, kind in kinds.items()} != held:
                 table = self.staging.read_part(number)
                 frame = table.drop_columns([name for name in OWN if name in table.column_names and name != FAULTS])
                 self._write(number, normalise(frame.to_pandas(), final), table[PART].to_numpy())
+        self.kinds = final
         return final
 
     def _write(self, number: int, frame: pd.DataFrame, parts: npt.NDArray[np.int32]) -> None:
@@ -270,6 +293,12 @@ class Stager:
         times = frame[self.roles.event_time].dt.tz_convert(None).to_numpy()
         days = times.astype("datetime64[D]").astype(np.int64)
         return np.where(np.isnat(times), today, days).astype(np.int32)
+
+
+def _of_part(kinds: list[Kind]) -> Kind:
+    """Return the kind of a part; texts of numbers stay texts until all pieces are known."""
+    kind = common_kind(kinds)
+    return kind if kind != "text" or "text" in kinds or {*kinds} - {"digits", "numeral", "empty"} else kinds[0]
 
 
 def _only(frame: pd.DataFrame, columns: list[str] | None) -> pd.DataFrame:

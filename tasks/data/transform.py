@@ -9,6 +9,7 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.data.ingest import Batch, stage
 from everfit.tasks.data.staging import ORIGIN, OWN, PART, Staging
 from everfit.tasks.sources import FAULTS, Chunk
+from everfit.tasks.storage.kinds import STORED
 from everfit.tasks.storage.workspace import Workspace
 
 Function = Callable[[pd.DataFrame], pd.DataFrame]
@@ -37,7 +38,12 @@ def transform(spec: ModelSpec, batch: Batch, function: Function, workspace: Work
         return Batch.model_validate_json(workspace.read(record))
     chunks = _changed(spec, before, len(batch.sizes), function)
     changed = stage(spec, batch.window, after, batch.dataset_version, chunks, aside=not batch.from_quarantine)
-    changed = changed.model_copy(update={"round": after.round, "notes": (*batch.notes, *changed.notes)})
+    # Staged values have lost what the source showed of their kinds, such as booleans. A column keeps its kind as long
+    # as it is stored in the same way.
+    kept = {name: kind for name, kind in batch.kinds.items() if STORED[kind] == STORED[changed.kinds.get(name, "empty")]}
+    changed = changed.model_copy(
+        update={"round": after.round, "notes": (*batch.notes, *changed.notes), "kinds": {**changed.kinds, **kept}}
+    )
     workspace.write(after.path("files.json"), workspace.read(before.path("files.json")))
     workspace.write(record, changed.canonical_json().encode())
     return changed

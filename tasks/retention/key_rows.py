@@ -10,12 +10,13 @@ import pandas as pd
 from everfit.blocks.errors import SpecError
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.data.deduplication import DUPLICATE, MatchedRows
-from everfit.tasks.data.normalise import Kind, kind_of_arrow, normalise
 from everfit.tasks.data.quarantine import ROW
 from everfit.tasks.data.staging import PART, Staging, slices
 from everfit.tasks.retention import table_upkeep
-from everfit.tasks.sources import FAULTS
+from everfit.tasks.storage.kinds import Kind
+from everfit.tasks.storage.table_schema import read_kinds
 from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN, Table, row_keys
+from everfit.tasks.storage.values import FAULTS, normalise
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -44,8 +45,7 @@ def read_key(spec: ModelSpec, given: Sequence[str]) -> dict[str, str]:
 def keys_of(spec: ModelSpec, workspace: Workspace, wanted: Mapping[str, str]) -> list[int]:
     """Return the hashes of all keys that contain the wanted values, in all tables and staged files."""
     tables = [workspace.table(spec.name, name) for name in ("dataset", "quarantine", "predictions")]
-    dataset = tables[0]
-    kinds = {name: kind_of_arrow(kind) for name, kind in dataset.columns().items()} if dataset.exists() else {}
+    kinds = read_kinds(workspace, spec.name)
     hashes = set(_whole_key(spec, wanted, kinds))
     for table in tables:
         if not table.exists():

@@ -10,13 +10,11 @@ import pandas as pd
 from everfit.blocks.errors import SourceError
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
+from everfit.tasks.storage.values import FAULTS
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.dataset as pds
-
-FAULTS = "_faults"
-"""Internal column: the reasons why a row is bad by itself; empty for most rows."""
 
 MAX_COLUMNS = 1_000
 """A wider table is read only if the spec names the columns to read."""
@@ -73,7 +71,7 @@ def wanted_columns(names: Sequence[str], roles: ColumnRoles) -> list[str] | None
 
 
 def to_frame(table: "pa.Table", roles: ColumnRoles, where: str) -> pd.DataFrame:
-    """Convert an Arrow table to a frame of numbers, texts, times and booleans; nested values become JSON text.
+    """Convert an Arrow table to a frame of numbers, texts, times, durations and booleans; nested values become JSON.
 
     Raises:
         SourceError: If a column holds bytes.
@@ -81,7 +79,7 @@ def to_frame(table: "pa.Table", roles: ColumnRoles, where: str) -> pd.DataFrame:
     import pyarrow as pa
 
     for position, field in enumerate(table.schema):
-        column = _plain(table.column(position), field.type, field.name, where)
+        column = _plain(table.column(position), field.type, field.name, where, exact=field.name in roles.key)
         if column is not None:
             table = table.set_column(position, pa.field(field.name, column.type), column)
     # pandas turns whole numbers beside a missing one into floats, which can't hold large identifiers.
@@ -93,7 +91,9 @@ def to_frame(table: "pa.Table", roles: ColumnRoles, where: str) -> pd.DataFrame:
     return cast("pd.DataFrame", frame)
 
 
-def _plain(column: "pa.ChunkedArray", kind: "pa.DataType", name: str, where: str) -> "pa.ChunkedArray | None":
+def _plain(
+    column: "pa.ChunkedArray", kind: "pa.DataType", name: str, where: str, *, exact: bool
+) -> "pa.ChunkedArray | None":
     """Return the column in a plainer type, or None if it is plain already."""
     import orjson
     import pyarrow as pa
@@ -101,10 +101,9 @@ def _plain(column: "pa.ChunkedArray", kind: "pa.DataType", name: str, where: str
     types = pa.types
     plainer: list[tuple[Callable[[Any], bool], Callable[[], pa.ChunkedArray]]] = [
         (types.is_dictionary, lambda: column.cast(kind.value_type)),
-        (types.is_decimal, lambda: column.cast(pa.float64())),
+        (types.is_decimal, lambda: _exact_decimals(column) if exact else column.cast(pa.float64())),
         (types.is_date, lambda: column.cast(pa.timestamp("us"))),
         (types.is_time, lambda: column.cast(pa.string())),
-        (types.is_duration, lambda: column.cast(pa.int64()).cast(pa.float64())),
     ]
     for is_kind, convert in plainer:
         if is_kind(kind):
@@ -115,6 +114,16 @@ def _plain(column: "pa.ChunkedArray", kind: "pa.DataType", name: str, where: str
     if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
         raise SourceError(f"{where}: column {name!r} holds bytes; drop it from the source or convert it to text")
     return None
+
+
+def _exact_decimals(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    """Return whole decimals as integers; other decimals as they are."""
+    import pyarrow as pa
+
+    try:
+        return column.cast(pa.int64())
+    except pa.ArrowInvalid:  # a fraction, or more than 64 bits
+        return column
 
 
 def in_chunks(tables: "Iterable[pa.Table | pa.RecordBatch]") -> "Iterator[pa.Table]":

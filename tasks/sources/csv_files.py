@@ -3,7 +3,7 @@
 import codecs
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.errors import SourceError
@@ -17,22 +17,27 @@ if TYPE_CHECKING:
     import pyarrow.csv
 
 _DELIMITERS = ",;\t|"
+_EXACT_FLOAT = 2**53  # floats hold whole numbers up to here exactly
 _CONVERSION = re.compile(
     r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error to ([^:]+): invalid value '(.*)'", re.DOTALL
 )
 """Message of Arrow about a value that doesn't fit its column's type; a single thread adds the row's number."""
 
 
-def read_csv(path: str, source: FilesSource, roles: ColumnRoles, where: str) -> "Iterator[pa.RecordBatch]":
+def read_csv(
+    path: str, source: FilesSource, roles: ColumnRoles, where: str, texts: Collection[str] = ()
+) -> "Iterator[pa.RecordBatch]":
     """Read CSV with the narrowest types that fit the whole file.
 
-    The file is parsed twice, because types inferred from its beginning may not hold to its end.
+    The file is parsed twice, because types inferred from its beginning may not hold to its end. Digits that a number
+    doesn't give back, such as `007` or 20 of them, make a column text.
 
     Args:
         path: A local file.
         source: Encoding, delimiter and missing values.
         roles: Roles of the columns.
         where: Name of the file for error messages.
+        texts: Columns that are text, whatever they look like in this file.
 
     Raises:
         SourceError: If the file isn't CSV, or isn't in the encoding that the spec names.
@@ -45,10 +50,10 @@ def read_csv(path: str, source: FilesSource, roles: ColumnRoles, where: str) -> 
     if not skipped:  # the header isn't followed by a line
         return
     decimal = _decimal_point(path, source, delimiter, where)
-    types: dict[str, pa.DataType] = {}
+    types: dict[str, pa.DataType] = {name: pa.string() for name in texts if name in header}
     wanted = wanted_columns(header, roles)
 
-    def rows(*, threads: bool = True) -> "Iterator[pa.RecordBatch]":
+    def rows(*, threads: bool = True, as_text: Collection[str] = ()) -> "Iterator[pa.RecordBatch]":
         with open_text(path) as stream:
             yield from pa.csv.open_csv(
                 stream,
@@ -61,7 +66,7 @@ def read_csv(path: str, source: FilesSource, roles: ColumnRoles, where: str) -> 
                 ),
                 parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
                 convert_options=pa.csv.ConvertOptions(
-                    column_types=types,
+                    column_types={**types, **dict.fromkeys(as_text, pa.string())},
                     strings_can_be_null=True,
                     null_values=["", *source.null_values],
                     include_columns=wanted,
@@ -73,6 +78,8 @@ def read_csv(path: str, source: FilesSource, roles: ColumnRoles, where: str) -> 
     try:
         while not _fits(rows, header, types):
             pass
+        if _may_have_codes(path, source, delimiter):
+            types.update(dict.fromkeys(_codes(rows, roles), pa.string()))
         for batch in rows():
             if binary := [field.name for field in batch.schema if pa.types.is_binary(field.type)]:
                 raise SourceError(not_in_encoding(where, source.encoding, f"in column {binary[0]!r}"))
@@ -104,6 +111,47 @@ def _fits(rows: Any, header: list[str], types: "dict[str, pa.DataType]") -> bool
         types[header[int(conversion[1])]] = _wider(conversion[2], conversion[3])
         return False
     return True
+
+
+def _may_have_codes(path: str, source: FilesSource, delimiter: str) -> bool:
+    """Return whether a value may begin with a zero or a plus, or have too many digits for a float."""
+    if source.encoding.lower().replace("-", "").replace("_", "") not in {"utf8", "latin1", "ascii", "cp1252"}:
+        return True
+    start = rb"[\r\n\"" + re.escape(delimiter.encode()) + rb"][+-]?"
+    pattern = re.compile(start + rb"(?:0\d|\d{16}|(?<=\+))")
+    tail = b"\n"
+    with open_text(path) as stream:
+        while block := bytes(stream.read(BLOCK)):
+            if pattern.search(tail + block):
+                return True
+            tail = block[-20:]
+    return False
+
+
+def _codes(rows: Any, roles: ColumnRoles) -> list[str]:
+    """Return the columns of digits that are codes: a number would not give the same digits back."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    timed = {roles.event_time, roles.label_time}
+    first = next(iter(rows()), None)
+    numeric = {pa.int64(), pa.float64()}
+    candidates = [item.name for item in first.schema if item.type in numeric and item.name not in timed] if first else []
+    zeros, large, fractions = set(), set(), set()
+    for batch in rows(as_text=candidates) if candidates else ():
+        for name in candidates:
+            column = pc.utf8_trim_whitespace(batch[name])
+            if pc.any(pc.match_substring_regex(column, r"^(?:-?0\d+$|\+)")).as_py():
+                zeros.add(name)
+            digits = pc.match_substring_regex(column, r"^-?\d+$")
+            if not pc.all(digits).as_py():
+                fractions.add(name)
+            elif name not in large and pc.any(pc.greater_equal(pc.utf8_length(column), 16)).as_py():
+                limit = 2**63 if name in roles.key else _EXACT_FLOAT
+                long = column.filter(pc.greater_equal(pc.utf8_length(column), 16)).to_pylist()
+                if name != roles.target and any(abs(int(text)) >= limit for text in long):
+                    large.add(name)
+    return [name for name in candidates if name in zeros or (name in large and name not in fractions)]
 
 
 def _wider(kind: str, value: str) -> "pa.DataType":

@@ -4,7 +4,7 @@ import hashlib
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -51,7 +51,9 @@ class _File:
     origin: str
 
 
-def read_files(source: FilesSource, roles: ColumnRoles, window: Window, states: FileStates) -> Iterator[Chunk]:
+def read_files(
+    source: FilesSource, roles: ColumnRoles, window: Window, states: FileStates, texts: Collection[str] = ()
+) -> Iterator[Chunk]:
     """Read the files that are new or have changed since they were read.
 
     A new file is read from its beginning, whatever the window's start, because all of its rows are new.
@@ -61,6 +63,7 @@ def read_files(source: FilesSource, roles: ColumnRoles, window: Window, states: 
         roles: Roles of the columns.
         window: Span of event time to read of files that were read before.
         states: Files that were read before; the files that are read now are added.
+        texts: Columns of CSV that are text, whatever they look like in a file.
 
     Raises:
         SourceError: If there is no such file, a file can't be read, or a file changes while it is read.
@@ -73,7 +76,7 @@ def read_files(source: FilesSource, roles: ColumnRoles, window: Window, states: 
                 continue
             span = window if file.origin in states.earlier else Window(until=window.until)
             newest: datetime | None = None
-            for table in in_chunks(_tables(filesystem, file, source, roles, span)):
+            for table in in_chunks(_tables(filesystem, file, source, roles, span, texts)):
                 frame = dated(to_frame(table, roles, where), roles, source.time_format, where)
                 if roles.event_time in frame.columns:
                     newest = max(filter(None, [newest, _newest(frame[roles.event_time])]), default=None)
@@ -238,8 +241,13 @@ def _downloaded(source: FilesSource, folder: Path) -> _File:
     return _File(str(path), _format_of(name, source), digest.hexdigest(), url)
 
 
-def _tables(
-    filesystem: "AbstractFileSystem | None", file: _File, source: FilesSource, roles: ColumnRoles, window: Window
+def _tables(  # noqa: PLR0917
+    filesystem: "AbstractFileSystem | None",
+    file: _File,
+    source: FilesSource,
+    roles: ColumnRoles,
+    window: Window,
+    texts: Collection[str],
 ) -> "Iterator[pa.Table | pa.RecordBatch]":
     import pyarrow as pa
 
@@ -250,7 +258,7 @@ def _tables(
             return
         with _local(filesystem, file.path) as path:
             if file.format == "csv":
-                yield from read_csv(path, source, roles, where)
+                yield from read_csv(path, source, roles, where, texts)
             else:
                 yield from read_json_lines(path, source, where)
     except SourceError:

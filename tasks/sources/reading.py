@@ -1,6 +1,6 @@
 """Read a window of any source."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import DeltaSource, FilesSource, HttpSource, PythonSource, Source, SqlSource
@@ -11,7 +11,13 @@ from everfit.tasks.sources.file_state import FileStates
 
 
 def read_source(
-    source: Source, roles: ColumnRoles, window: Window, states: FileStates | None = None, *, strict: bool = True
+    source: Source,
+    roles: ColumnRoles,
+    window: Window,
+    states: FileStates | None = None,
+    *,
+    strict: bool = True,
+    texts: Collection[str] = (),
 ) -> Iterator[Chunk]:
     """Read the rows of a window.
 
@@ -21,6 +27,7 @@ def read_source(
         window: Span of event time; a source without event times is read as a whole.
         states: Files that were read before, which are skipped unless they changed; files that are read now are added.
         strict: Whether every column that the spec names is required; else only the key and event time are.
+        texts: Columns that are text. Files without types, such as CSV, can't show that by their values alone.
 
     Yields:
         Chunks of bounded size with the source's own columns and times in UTC.
@@ -29,7 +36,7 @@ def read_source(
         SourceError: If the source can't be reached or read, or lacks a required column.
     """
     states = FileStates() if states is None else states
-    for chunk in _read(source, roles, window, states):
+    for chunk in _read(source, roles, window, states, texts):
         _require_columns(list(chunk.frame.columns), roles, chunk.origin, strict=strict)
         if isinstance(source, FilesSource):  # each file has its own window, and was cut to it
             yield chunk
@@ -39,12 +46,14 @@ def read_source(
             yield Chunk(chunk.origin, frame)
 
 
-def _read(source: Source, roles: ColumnRoles, window: Window, states: FileStates) -> Iterator[Chunk]:
+def _read(
+    source: Source, roles: ColumnRoles, window: Window, states: FileStates, texts: Collection[str]
+) -> Iterator[Chunk]:
     match source:
         case FilesSource():
             from everfit.tasks.sources.files import read_files
 
-            return read_files(source, roles, window, states)
+            return read_files(source, roles, window, states, texts)
         case SqlSource():
             from everfit.tasks.sources.sql import read_sql
 

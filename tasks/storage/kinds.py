@@ -1,0 +1,185 @@
+"""The kind of a column: what its values mean, decided from all pieces of a table.
+
+A piece is what was read at once, such as a file. `infer_kind` gives the kind of each piece, and `common_kind` joins them.
+The join is a lattice, so the order of the pieces doesn't matter:
+
+| kind | values | joined with | gives |
+| --- | --- | --- | --- |
+| `empty` | none | any | the other kind |
+| `boolean` | true and false | `whole`, `integer`, `decimal` | the other kind |
+| `whole` | whole numbers, held as floats | `decimal` | `decimal` |
+| `integer` | whole numbers of a key, exact to 64 bits | `decimal` | `decimal` |
+| `digits` | texts of whole numbers | `whole`, `integer`, `decimal` | the other kind |
+| `numeral` | texts of numbers | `whole`, `decimal` | `decimal` |
+| `duration` | spans of time, held as seconds | `whole`, `decimal` | `duration` |
+| `day` | times that are all midnight | `time` | `time` |
+
+All other pairs of different kinds give `text`. A column of `digits` or `numeral` alone is `text` too, because a typed
+source that reports digits as text means text. The final kinds are all but `digits` and `numeral`.
+"""
+
+from collections.abc import Iterable
+from typing import Literal
+
+import pandas as pd
+
+Kind = Literal[
+    "empty", "boolean", "whole", "integer", "decimal", "digits", "numeral", "duration", "day", "time", "text"
+]
+
+MOSTLY = 0.95
+"""A text column with at least this share of numbers is numeric with some bad rows."""
+
+CANONICAL = r"(?:0|-?[1-9]\d{0,14})"
+"""Whole numbers that come back the same from a float; `007` and 20 digits don't."""
+
+CANONICAL_INTEGER = r"(?:0|-?[1-9]\d{0,17})"
+"""Whole numbers that come back the same from a 64-bit integer."""
+
+NAMES: dict[Kind, str] = {
+    "empty": "number",
+    "boolean": "boolean",
+    "whole": "number",
+    "integer": "whole number",
+    "decimal": "number",
+    "digits": "text",
+    "numeral": "text",
+    "duration": "duration",
+    "day": "time",
+    "time": "time",
+    "text": "text",
+}
+"""What messages call a value of each kind."""
+
+STORED: dict[Kind, str] = {
+    **dict.fromkeys(("boolean", "whole", "decimal", "duration"), "double"),  # type: ignore[dict-item]
+    **dict.fromkeys(("digits", "numeral", "text"), "string"),  # type: ignore[dict-item]
+    **dict.fromkeys(("day", "time"), "timestamp"),  # type: ignore[dict-item]
+    "integer": "int64",
+    "empty": "null",
+}
+"""The type that holds the values of each kind."""
+
+_INFERRED: dict[str, Kind] = {
+    "boolean": "boolean",
+    "integer": "whole",
+    "floating": "decimal",
+    "mixed-integer-float": "decimal",
+    "decimal": "decimal",
+    "timedelta": "duration",
+    "timedelta64": "duration",
+    "datetime": "time",
+    "datetime64": "time",
+    "date": "time",
+}
+
+_JOINS: dict[frozenset[Kind], Kind] = {
+    frozenset({"boolean", "whole"}): "whole",
+    frozenset({"boolean", "integer"}): "integer",
+    frozenset({"boolean", "decimal"}): "decimal",
+    frozenset({"whole", "decimal"}): "decimal",
+    frozenset({"integer", "decimal"}): "decimal",
+    frozenset({"digits", "whole"}): "whole",
+    frozenset({"digits", "integer"}): "integer",
+    frozenset({"digits", "decimal"}): "decimal",
+    frozenset({"digits", "numeral"}): "numeral",
+    frozenset({"numeral", "whole"}): "decimal",
+    frozenset({"numeral", "decimal"}): "decimal",
+    frozenset({"duration", "whole"}): "duration",
+    frozenset({"duration", "decimal"}): "duration",
+    frozenset({"day", "time"}): "time",
+}
+
+_EXACT = 2**63
+
+
+def kind_of_arrow(name: str) -> Kind:
+    """Return the kind of a stored column from the name of its Arrow type, if nothing more is known of it."""
+    kinds: dict[str, Kind] = {"double": "decimal", "int64": "integer"}
+    return "time" if name.startswith("timestamp") else kinds.get(name, "text")
+
+
+def holds(arrow_type: str, kind: Kind) -> bool:
+    """Return whether a stored column of an Arrow type holds values of a kind."""
+    return STORED[kind] == STORED[kind_of_arrow(arrow_type)]
+
+
+def infer_kind(column: pd.Series, *, is_key: bool, is_label: bool) -> Kind:
+    """Infer the kind of a piece of a column.
+
+    Args:
+        column: Its values; shape (rows,).
+        is_key: Whether it is part of the key, so whole numbers stay exact and texts stay texts.
+        is_label: Whether it is a target with classes, whose texts stay texts.
+    """
+    types = pd.api.types
+    present = column.dropna()
+    if present.empty:
+        return "empty"
+    if isinstance(column.dtype, pd.StringDtype):
+        return _kind_of_text(present, exact=is_key or is_label)
+    inferred = _INFERRED.get(types.infer_dtype(present, skipna=True))
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        inferred = "time"
+    elif inferred is None and types.is_numeric_dtype(column.dtype):
+        inferred = "decimal"
+    if inferred is None:
+        return _kind_of_text(present, exact=is_key or is_label)
+    if inferred == "time":
+        return "day" if _are_days(present) else "time"
+    if is_key and inferred in {"whole", "decimal"}:
+        return _kind_of_key(present, inferred)
+    return inferred
+
+
+def _kind_of_key(present: pd.Series, inferred: Kind) -> Kind:
+    """Return `integer` for whole numbers of a key, and `text` for those that 64 bits can't hold."""
+    if pd.api.types.is_integer_dtype(present.dtype):
+        return "text" if int(present.max()) >= _EXACT else "integer"
+    finite = [value for value in present.tolist() if abs(value) != float("inf")]
+    if not finite or any(value != int(value) for value in finite):
+        return inferred
+    return "integer" if all(-_EXACT <= value < _EXACT for value in finite) else "text"
+
+
+def _are_days(present: pd.Series) -> bool:
+    from everfit.tasks.storage.values import as_times
+
+    times = as_times(present).dropna()
+    return bool(len(times) and (times == times.dt.normalize()).all())
+
+
+def _kind_of_text(present: pd.Series, *, exact: bool) -> Kind:
+    """Infer numbers from texts that are numbers with thousands separators, or nearly all numbers; `007` stays text."""
+    some = present.iloc[:: max(1, len(present) // 1_000)].astype("str").str.strip()
+    if not some.str.contains(r"^-?[\d.,]", regex=True).mean() > MOSTLY / 2:
+        return "text"
+    texts = present.astype("str").str.strip()
+    if exact:
+        return "digits" if texts.str.fullmatch(CANONICAL_INTEGER).all() else "text"
+    if texts.str.match(r"-?0\d|[+-]?\d{16,}$").any():
+        return "text"
+    grouped = texts.str.fullmatch(r"-?\d{1,3}(,\d{3})+(\.\d+)?")
+    plain = pd.to_numeric(texts, errors="coerce").notna()
+    share = float((plain | grouped).mean())
+    if share < MOSTLY:
+        return "text"
+    if grouped.any() or share < 1:
+        return "decimal"
+    return "digits" if texts.str.fullmatch(CANONICAL).all() else "numeral"
+
+
+def join_kinds(first: Kind, second: Kind) -> Kind:
+    """Return the join of two kinds, which may still be `digits` or `numeral`."""
+    if first == second or second == "empty":
+        return first
+    return second if first == "empty" else _JOINS.get(frozenset({first, second}), "text")
+
+
+def common_kind(kinds: Iterable[Kind]) -> Kind:
+    """Return the final kind of a column from those of its pieces, in any order."""
+    joined: Kind = "empty"
+    # Texts of numbers come last: they are numbers if the other pieces are, whatever those are among themselves.
+    for kind in sorted(kinds, key=lambda kind: kind in {"digits", "numeral"}):
+        joined = join_kinds(joined, kind)
+    return "text" if joined in {"digits", "numeral"} else joined

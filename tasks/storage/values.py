@@ -1,0 +1,225 @@
+"""Bring values to the kinds of their columns: one meaning of a value, whatever way it came in.
+
+Files, databases, JSON, CSV and people write the same value in many ways. Everything that is hashed, compared or scored
+goes through `normalise` first, so equal values are equal. A value that can't be brought to its kind becomes missing,
+and `_faults` has the reason. Numbers are held as 64-bit floats, whole numbers of a key as 64-bit integers, durations as
+seconds, times in UTC to the microsecond, and the rest is text.
+"""
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from everfit.tasks.storage.kinds import CANONICAL_INTEGER, NAMES, Kind
+
+FAULTS = "_faults"
+"""Internal column: the reasons why a row is bad by itself; empty for most rows."""
+
+Bools = npt.NDArray[np.bool_]
+
+_DTYPES: dict[Kind, str] = {
+    "empty": "float64",
+    "boolean": "float64",
+    "whole": "float64",
+    "decimal": "float64",
+    "duration": "float64",
+    "integer": "Int64",
+    "text": "str",
+    "digits": "str",
+    "numeral": "str",
+    "day": "datetime64[us, UTC]",
+    "time": "datetime64[us, UTC]",
+}
+_BOOLEANS = {"true": 1.0, "false": 0.0, "1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0}
+
+
+def normalise(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:
+    """Bring each column to its kind; a value that can't be brought there becomes missing, with a reason in `_faults`.
+
+    Args:
+        frame: Rows, indexed from 0; columns without a kind are dropped, except `_faults`.
+        kinds: Kind of each column by name; columns that the frame lacks become empty.
+
+    Returns:
+        The columns of `kinds`, and `_faults`: null for a row without a fault.
+    """
+    faults = frame[FAULTS].fillna("").to_numpy(dtype=object).copy() if FAULTS in frame.columns else None
+    columns: dict[str, pd.Series] = {}
+    for name, kind in kinds.items():
+        if name not in frame.columns:
+            columns[name] = pd.Series(None, index=frame.index, dtype=_DTYPES[kind])
+            continue
+        given = frame[name]
+        columns[name], bad = to_kind(given, kind)
+        if bad.any():
+            reasons = np.array([f"{name}: {_reason(value, kind)}; " for value in given[bad].tolist()], dtype=object)
+            faults = np.full(len(frame), "", dtype=object) if faults is None else faults
+            faults[bad] = faults[bad] + reasons
+    reasons_of_rows = pd.NA if faults is None else pd.array(faults, dtype="str")
+    columns[FAULTS] = pd.Series(reasons_of_rows, index=frame.index, dtype="str")
+    return pd.DataFrame(columns, index=frame.index, copy=False)
+
+
+def faulty(frame: pd.DataFrame) -> Bools:
+    """Return which rows have a fault; shape (rows,)."""
+    if FAULTS not in frame.columns:
+        return np.zeros(len(frame), dtype=np.bool_)
+    return np.asarray(frame[FAULTS].fillna("") != "", dtype=np.bool_)
+
+
+def to_kind(column: pd.Series, kind: Kind) -> tuple[pd.Series, Bools]:
+    """Return a column brought to a kind, and which of its values can't be brought there; both of shape (rows,)."""
+    if kind == "integer":
+        return _as_integers(column)
+    if kind in {"time", "day"}:
+        times = as_times(column)
+        return times, np.asarray(times.isna() & column.notna())
+    if kind in {"text", "digits", "numeral"}:
+        return _as_text(column), np.zeros(len(column), dtype=np.bool_)
+    numbers = {"boolean": _as_booleans, "duration": _as_seconds}.get(kind, _as_numbers)(column)
+    numbers = numbers.where(np.isfinite(numbers))
+    return numbers, np.asarray(numbers.isna() & column.notna())
+
+
+def _reason(value: object, kind: Kind) -> str:
+    shown = repr(str(value)[:60])
+    try:
+        infinite = kind in {"whole", "decimal", "duration", "integer"} and bool(np.isinf(float(str(value))))
+    except ValueError:
+        infinite = False
+    return f"{shown} is not finite" if infinite else f"{shown} is no {NAMES[kind]}"
+
+
+def _is_time(column: pd.Series) -> bool:
+    return isinstance(column.dtype, pd.DatetimeTZDtype) or pd.api.types.is_datetime64_dtype(column.dtype)
+
+
+def _as_numbers(column: pd.Series) -> pd.Series:
+    types = pd.api.types
+    if types.is_numeric_dtype(column.dtype):
+        return column.astype("float64")
+    if _is_time(column):
+        return pd.Series(np.nan, index=column.index)
+    if types.is_timedelta64_dtype(column.dtype):
+        return column.dt.total_seconds()
+    values = column
+    if not types.is_string_dtype(column.dtype) or column.dtype == object:
+        values = column.map(lambda value: float(value) if isinstance(value, bool | np.bool_ | Decimal) else value)
+    if types.infer_dtype(values, skipna=True) in {"string", "mixed", "mixed-integer"}:
+        values = values.astype("object").map(_cleaned, na_action="ignore")
+    return pd.to_numeric(values, errors="coerce").astype("float64")
+
+
+def _cleaned(value: object) -> object:
+    """Return a number's text without thousands separators; `true` and `false` are booleans of an untyped source."""
+    if not isinstance(value, str):
+        return value if isinstance(value, int | float | np.number) else None
+    text = value.strip()
+    if text.lower() in {"true", "false"}:
+        return float(text.lower() == "true")
+    whole, point, fraction = text.partition(".")
+    groups = whole.removeprefix("-").split(",")
+    if len(groups) > 1 and 1 <= len(groups[0]) <= 3 and all(len(group) == 3 for group in groups[1:]):
+        return whole.replace(",", "") + point + fraction
+    return text
+
+
+def _as_booleans(column: pd.Series) -> pd.Series:
+    if pd.api.types.is_bool_dtype(column.dtype):
+        return column.astype("float64")
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        numbers = column.astype("float64")
+        return numbers.where(numbers.isin([0.0, 1.0]))
+    texts = column.map(lambda value: _BOOLEANS.get(str(value).strip().lower(), np.nan), na_action="ignore")
+    return texts.astype("float64")
+
+
+def _as_seconds(column: pd.Series) -> pd.Series:
+    if column.dtype == object:
+        column = column.infer_objects()
+    if pd.api.types.is_timedelta64_dtype(column.dtype):
+        return column.dt.total_seconds()
+    numbers = _as_numbers(column)
+    rest = numbers.isna() & column.notna()
+    if rest.any() and not pd.api.types.is_numeric_dtype(column.dtype) and not _is_time(column):
+        spans = pd.to_timedelta(column[rest].map(str), errors="coerce")
+        numbers = numbers.copy()
+        numbers[rest] = spans.dt.total_seconds()
+    return numbers
+
+
+def _as_integers(column: pd.Series) -> tuple[pd.Series, Bools]:
+    types = pd.api.types
+    if types.is_integer_dtype(column.dtype) and not types.is_unsigned_integer_dtype(column.dtype):
+        nothing = np.zeros(len(column), dtype=np.bool_)
+        return (column.astype("Int64") if column.isna().any() else column.astype("int64")), nothing
+    if types.is_float_dtype(column.dtype):
+        numbers = column.astype("float64")
+        whole = numbers.where((numbers == np.floor(numbers)) & (numbers.abs() < 2**63)).astype("Int64")
+    else:
+        whole = pd.Series([_integer(value) for value in column.tolist()], index=column.index, dtype="Int64")
+    return whole, np.asarray(whole.isna() & column.notna())
+
+
+def _integer(value: object) -> int | None:
+    """Return the whole number that a value is, or None; a text must come back the same from the number."""
+    import re
+
+    if isinstance(value, str):
+        value = value.strip()
+        number = int(value) if re.fullmatch(CANONICAL_INTEGER + r"(?:\.0)?", value.removesuffix(".0")) else None
+    elif isinstance(value, bool | np.bool_ | int | np.integer):
+        number = int(value)
+    elif isinstance(value, float | np.floating | Decimal) and value == value and abs(value) < 2**63:
+        number = int(value) if value == int(value) else None
+    else:
+        number = None
+    return number if number is not None and -(2**63) <= number < 2**63 else None
+
+
+def as_times(column: pd.Series) -> pd.Series:
+    """Return times in UTC to the microsecond; without a zone they are UTC, and what is no time becomes missing."""
+    if _is_time(column):
+        return pd.to_datetime(column, utc=True).dt.as_unit("us")
+    nothing = pd.Series(pd.NaT, index=column.index, dtype="datetime64[us, UTC]")
+    if pd.api.types.is_numeric_dtype(column.dtype) or column.isna().all():
+        return nothing
+    if column.dtype == object and pd.api.types.infer_dtype(column, skipna=True) in {"datetime", "date"}:
+        return pd.to_datetime(column, utc=True, errors="coerce").dt.as_unit("us")
+    texts = column.map(_time_text, na_action="ignore").astype("str")
+    return pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce").dt.as_unit("us")
+
+
+def _time_text(value: object) -> str:
+    return value.isoformat() if isinstance(value, date | datetime) else str(value).strip()
+
+
+def _as_text(column: pd.Series) -> pd.Series:
+    if pd.api.types.is_string_dtype(column.dtype) and column.dtype != object:
+        return column.astype("str")
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        column = column.astype("object")
+    return column.map(as_text, na_action="ignore").astype("str")
+
+
+def as_text(value: object) -> str:
+    """Return a value as text.
+
+    A whole number that arrived as a float or a decimal loses its point, a time at midnight is its day, and other times
+    are in ISO 8601.
+    """
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    if isinstance(value, Decimal):
+        return str(int(value)) if value == value.to_integral_value() else format(value.normalize(), "f")
+    if isinstance(value, datetime):
+        at = pd.Timestamp(value)
+        at = at.tz_localize("UTC") if at.tz is None else at.tz_convert("UTC")
+        return at.date().isoformat() if at == at.normalize() else at.isoformat()
+    return str(value)
