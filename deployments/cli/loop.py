@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+SET_ASIDE = 3
+"""Exit code of a command that did its work and set some rows aside."""
+
 
 @app.command(rich_help_panel=LOOP)
 def train(
@@ -65,9 +68,11 @@ def score(  # noqa: PLR0917 - each is an option of the command
     state, result = runs.run(model, end, flow, quiet=not is_debug(context))
     if as_json:
         print_json({"model": model, "state": state, **result})
+        _finish(result["aside"], quiet=True)
         return
     version = f" by version {result['model_version']}" if result["model_version"] is not None else ""
     typer.echo(f"{state}: {result['added']:,} new predictions{version}, events before {end:%Y-%m-%d %H:%M}")
+    _finish(result["aside"])
 
 
 @app.command(rich_help_panel=LOOP)
@@ -99,11 +104,13 @@ def labels(
     recorded = result["recorded"]
     if as_json:
         print_json({"model": model, "state": state, **result})
+        _finish(result["aside"], quiet=True)
         return
     typer.echo(
         f"{state}: {recorded['added']:,} new labels, {recorded['corrected']:,} corrected; {result['unmatched']:,} "
         f"labels have no prediction"
     )
+    _finish(result["aside"])
 
 
 @app.command(rich_help_panel=LOOP)
@@ -141,6 +148,7 @@ def _score_file(model: str, path: str, *, as_json: bool) -> None:
         typer.echo(
             f"{path}: {scored.added:,} new predictions by version {scored.model_version}, events {scored.window}"
         )
+    _finish(scored.aside, quiet=as_json)
 
 
 def _record_label_file(model: str, path: str, now: Any, *, as_json: bool) -> None:
@@ -150,12 +158,25 @@ def _record_label_file(model: str, path: str, now: Any, *, as_json: bool) -> Non
     result = record_label_file(context, path, origin="file", now=now)
     if as_json:
         print_json({"model": context.spec.name, **result.model_dump(mode="json")})
+        _finish(result.aside, quiet=True)
         return
     recorded = result.recorded
     typer.echo(
         f"{path}: {recorded.added:,} new labels, {recorded.corrected:,} corrected, {recorded.unchanged:,} already "
         f"known, {recorded.older:,} older than the known ones; {result.unmatched:,} labels have no prediction"
     )
+    _finish(result.aside)
+
+
+def _finish(aside: Any, *, quiet: bool = False) -> None:
+    """Print the rows that were set aside, and end with their exit code if there are any."""
+    from everfit.tasks.scoring.set_aside import RowsSetAside
+
+    aside = RowsSetAside.model_validate(aside)
+    if aside.count:
+        if not quiet:
+            typer.echo(aside.describe())
+        raise typer.Exit(SET_ASIDE)
 
 
 def _context(model: str) -> "Context":

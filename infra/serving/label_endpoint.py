@@ -74,11 +74,11 @@ def _key(key: Any, row: int, inputs: InputSchema) -> dict[str, Any]:
 def _label(value: Any, row: int, servable: "Servable") -> Any:
     classes = servable.scorer.classes
     if classes:
-        # Accept a class as it is, or as the log writes it.
-        named = {str(known): known for known in classes}
-        if isinstance(value, bool) or not isinstance(value, str | int) or str(value) not in named:
-            raise InputError("label", f"one of the classes {', '.join(named)}", value, row)
-        return named[str(value)]
+        known = servable.inputs.known_label(value, classes)
+        if known is None:
+            named = ", ".join(str(servable.inputs.answer(one)) for one in classes)
+            raise InputError("label", f"one of the classes {named}", value, row)
+        return known
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise InputError("label", "a finite number", value, row)
     return float(value)

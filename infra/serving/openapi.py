@@ -110,7 +110,7 @@ def _record(endpoint: "Endpoint") -> tuple[dict[str, Any], dict[str, Any]]:
         return {"type": "object"}, {}
     properties = {}
     for column in champion.inputs.features:
-        kind = dict(_TYPES[column.kind])
+        kind = dict(_TYPES["boolean" if column.meaning == "boolean" else column.kind])
         if column.nullable:
             kind["type"] = [kind["type"], "null"]
         if column.categories is not None:

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import orjson
 
 from everfit.blocks.errors import EverfitError
+from everfit.tasks.storage.kinds import CANONICAL_INTEGER
 from everfit.tasks.models.input_schema import InputColumn, InputError, InputSchema, check_column, microseconds
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -204,6 +206,8 @@ def _csv_value(column: InputColumn, text: str) -> Any:
     try:
         if column.kind == "double":
             return float(text)
+        if column.meaning == "integer":
+            return int(text) if re.fullmatch(CANONICAL_INTEGER, text) else text
         if column.kind == "long":
             return int(text) if text.lstrip("+-").isdigit() else float(text)
         if column.kind == "boolean":

@@ -17,6 +17,7 @@ from everfit.infra.serving.query_attacks import QueryAttackError
 from everfit.infra.serving.servable import Servable
 from everfit.infra.serving.spool import SpoolError
 from everfit.tasks.models.input_schema import InputError
+from everfit.tasks.storage.values import as_text
 
 
 def refusal(error: Exception) -> Response:
@@ -81,7 +82,8 @@ def invocation_predictions(answer: ScoredRequest, champion: Servable) -> list[An
     predictions = answer.scores.values
     if champion.answers_probabilities and probabilities is not None:
         predictions = probabilities
-    return list(predictions[answer.start : answer.stop].tolist())
+    values = predictions[answer.start : answer.stop].tolist()
+    return values if predictions.ndim > 1 else [champion.inputs.answer(value) for value in values]
 
 
 def in_order(parts: Sequence[ArmPredictions], predictions: Sequence[Sequence[Any]], rows: int) -> list[Any]:
@@ -98,14 +100,14 @@ def in_order(parts: Sequence[ArmPredictions], predictions: Sequence[Sequence[Any
 def prediction_records(answer: ScoredRequest) -> list[dict[str, Any]]:
     """Return predictions as everfit's own records."""
     servable, scores = answer.servable, answer.scores
-    names = [str(value) for value in servable.scorer.classes]
+    names = [as_text(servable.inputs.answer(value)) for value in servable.scorer.classes]
     rows = range(answer.start, answer.stop)
     values = scores.values[answer.start : answer.stop].tolist()
     chances = None if scores.probabilities is None else scores.probabilities[answer.start : answer.stop].tolist()
     return [
         {
             "prediction_id": answer.ids[row],
-            "prediction": values[position],
+            "prediction": servable.inputs.answer(values[position]),
             "probabilities": None if chances is None else dict(zip(names, chances[position], strict=True)),
             "model_version": servable.version.version,
             "outlier": answer.outliers[row],

@@ -5,12 +5,18 @@ from datetime import datetime, timedelta
 import pandas as pd
 from pydantic import Field
 
+from everfit.blocks.spec import ModelSpec
 from everfit.tasks.batch.source_rows import read_rows
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.data.split import label_is_visible
 from everfit.tasks.predictions import labels
 from everfit.tasks.predictions.labels import RecordedLabels
+from everfit.tasks.scoring.set_aside import RowsSetAside
+from everfit.tasks.storage.kinds import Kind
+from everfit.tasks.storage.table_schema import read_kinds
 from everfit.tasks.storage.tables import row_keys
+from everfit.tasks.storage.values import FAULTS, bring_known, faulty
+from everfit.tasks.storage.workspace import Workspace
 from everfit.tasks.turns.context import Context
 
 
@@ -20,6 +26,9 @@ class CollectedLabels(Record):
     until: datetime
     recorded: RecordedLabels
     unmatched: int = Field(description="Keys with a label and no prediction.")
+    aside: RowsSetAside = Field(
+        default_factory=RowsSetAside, description="Rows whose label could not be recorded, such as an infinite number."
+    )
 
 
 def label_window(context: Context, until: datetime, needed: Window | None = None) -> Window:
@@ -64,21 +73,28 @@ def collect_labels(context: Context, window: Window) -> CollectedLabels:
         DataError: A label is invalid.
     """
     name, table = context.spec.name, context.workspace.table
+    recorded, aside = record_source_labels(context, window)
     return CollectedLabels(
         until=window.until,
-        recorded=record_source_labels(context, window),
+        recorded=recorded,
+        aside=aside,
         unmatched=labels.unmatched(table(name, "labels"), table(name, "predictions"), window.until),
     )
 
 
-def record_source_labels(context: Context, window: Window) -> RecordedLabels:
-    """Record the labels of a window of the source that are known at its end."""
+def record_source_labels(context: Context, window: Window) -> tuple[RecordedLabels, RowsSetAside]:
+    """Record the labels of a window of the source that are known at its end, and set aside those that can't be read."""
     spec = context.spec
     table = context.workspace.table(spec.name, "labels")
-    recorded = RecordedLabels()
-    for frame in read_rows(context, window):
-        if spec.columns.target not in frame:
+    recorded, aside = RecordedLabels(), RowsSetAside()
+    kinds = label_kinds(spec, context.workspace)
+    for rows in read_rows(context, window):
+        if spec.columns.target not in rows:
             continue
+        named = rows[[name for name in rows if name in spec.columns.named() or name == FAULTS]]
+        frame = bring_known(named, kinds)
+        aside = aside.with_rows(frame[named[spec.columns.target].notna()], spec.columns.key)
+        frame = frame[~faulty(frame)]
         known = frame[label_is_visible(frame, spec, window.until)]
         label_time = spec.columns.label_time
         times = known[spec.columns.time] + spec.maturity if label_time is None else known[label_time]
@@ -86,4 +102,12 @@ def record_source_labels(context: Context, window: Window) -> RecordedLabels:
         recorded += labels.record_labels(
             table, labels.label_rows(keys, known[spec.columns.target], times, spec.task, labels.SOURCE)
         )
-    return recorded
+    return recorded, aside
+
+
+def label_kinds(spec: ModelSpec, workspace: Workspace) -> dict[str, Kind]:
+    """Return the kinds of the key and the target: those of the dataset; before the first batch numbers or none."""
+    kinds = read_kinds(workspace, spec.name)
+    if spec.task == "regression":
+        kinds.setdefault(spec.columns.target, "decimal")
+    return {name: kinds[name] for name in (*spec.columns.key, spec.columns.target) if name in kinds}

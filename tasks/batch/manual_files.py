@@ -11,14 +11,17 @@ import pandas as pd
 from everfit.blocks.errors import DataError, SpecError
 from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ColumnRoles
-from everfit.tasks.batch.label_collection import CollectedLabels
+from everfit.tasks.batch.label_collection import CollectedLabels, label_kinds
 from everfit.tasks.batch.scoring import ScoringResult, require_champion, score_chunks
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import labels, prediction_log
 from everfit.tasks.predictions.labels import RecordedLabels
 from everfit.tasks.scoring.batch_scoring import ScoringBatch
-from everfit.tasks.sources import FAULTS, read_source
+from everfit.tasks.scoring.set_aside import RowsSetAside
+from everfit.tasks.sources import read_source
+from everfit.tasks.storage.table_schema import read_kinds
 from everfit.tasks.storage.tables import row_keys
+from everfit.tasks.storage.values import bring_known, faulty
 from everfit.tasks.turns.context import Context
 
 _FAR = datetime(2200, 1, 1, tzinfo=UTC)
@@ -36,21 +39,24 @@ def score_file(context: Context, path: str) -> ScoringResult:
     Raises:
         ModelError: The model has no champion.
         SpecError: The model has no event time.
-        DataError: The file has no rows, or a row has no event time.
+        DataError: The file has no rows.
     """
     columns = context.spec.columns
     if columns.event_time is None:
         raise SpecError(f"{context.spec.name}: windows are of event time; name its column under columns.event_time")
     champion = require_champion(context)
-    ends = [(rows[columns.event_time].min(), rows[columns.event_time].max()) for rows in _read(context, path, columns)]
+    times = [rows[columns.event_time].dropna() for rows in _read(context, path, columns)]
+    if not times:
+        raise DataError(f"{path!r} has no rows; give a file with a header and rows")
+    ends = [(some.min(), some.max()) for some in times if len(some)]
     if not ends:
-        raise DataError(f"{path!r} has no rows")
+        raise DataError(f"{path!r} has no row with a time in {columns.event_time!r}; give each row its event time")
     # A window excludes its end, and times are stored to the microsecond.
     until = max(end for _, end in ends) + pd.Timedelta(microseconds=1)
     window = Window(since=min(since for since, _ in ends).to_pydatetime(), until=until.to_pydatetime())
     batch = ScoringBatch(window, client=prediction_log.FILE)
-    added = score_chunks(context, champion, _read(context, path, columns), batch)
-    return ScoringResult(window=window, model_version=champion.version, added=added)
+    added, aside = score_chunks(context, champion, _read(context, path, columns), batch)
+    return ScoringResult(window=window, model_version=champion.version, added=added, aside=aside)
 
 
 def record_label_file(context: Context, path: str, *, origin: str, now: datetime) -> CollectedLabels:
@@ -76,9 +82,12 @@ def record_label_file(context: Context, path: str, *, origin: str, now: datetime
     # The event time is needed only if it is part of the key.
     event_time = columns.event_time if columns.event_time in columns.key else None
     roles = ColumnRoles(key=columns.key, target=columns.target, event_time=event_time, label_time=columns.label_time)
-    table = context.workspace.table(spec.name, "labels")
-    recorded = RecordedLabels()
-    for rows in _read(context, path, roles):
+    table, kinds = context.workspace.table(spec.name, "labels"), label_kinds(spec, context.workspace)
+    recorded, aside = RecordedLabels(), RowsSetAside()
+    for given in _read(context, path, roles):
+        rows = bring_known(given, kinds)
+        aside = aside.with_rows(rows, columns.key)
+        rows = rows[~faulty(rows)].reset_index(drop=True)
         if columns.target not in rows:
             raise DataError(f"{path!r} has no column {columns.target!r}, the target; give the labels that name")
         if rows[list(columns.key)].isna().any(axis=None):
@@ -91,7 +100,8 @@ def record_label_file(context: Context, path: str, *, origin: str, now: datetime
         new_rows = labels.label_rows(row_keys(rows, columns.key), rows[columns.target], times, spec.task, origin)
         recorded += labels.record_labels(table, new_rows)
     predicted = context.workspace.table(spec.name, "predictions")
-    return CollectedLabels(until=now, recorded=recorded, unmatched=labels.unmatched(table, predicted, now))
+    unmatched = labels.unmatched(table, predicted, now)
+    return CollectedLabels(until=now, recorded=recorded, unmatched=unmatched, aside=aside)
 
 
 def _read(context: Context, path: str, roles: ColumnRoles) -> Iterator[pd.DataFrame]:
@@ -100,12 +110,8 @@ def _read(context: Context, path: str, roles: ColumnRoles) -> Iterator[pd.DataFr
         source = own.model_copy(update={"path": path, "format": None})
     else:
         source = FilesSource(path=path, time_format=own.time_format)
-    for chunk in read_source(source, roles, Window(until=_FAR), strict=False):
-        rows = chunk.frame
-        if FAULTS in rows and (rows[FAULTS] != "").any():
-            first = rows.loc[rows[FAULTS] != "", FAULTS].iloc[0]
-            raise DataError(
-                f"{chunk.origin}: {first.rstrip('; ')}; correct the file; no label from here on was recorded"
-            )
-        if len(rows):
-            yield rows.reset_index(drop=True)
+    kinds = read_kinds(context.workspace, context.spec.name)
+    texts = [name for name, kind in kinds.items() if kind == "text"]
+    for chunk in read_source(source, roles, Window(until=_FAR), strict=False, texts=texts):
+        if len(chunk.frame):
+            yield chunk.frame.reset_index(drop=True)

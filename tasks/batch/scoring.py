@@ -14,6 +14,7 @@ from everfit.tasks.ledger import HeldLease
 from everfit.tasks.registry import model_registry
 from everfit.tasks.scoring.batch_scoring import ScoringBatch, score_window
 from everfit.tasks.scoring.loading import load_scorer
+from everfit.tasks.scoring.set_aside import RowsSetAside
 from everfit.tasks.turns.context import Context
 
 _WAIT = timedelta(hours=1)
@@ -26,6 +27,10 @@ class ScoringResult(Record):
     window: Window
     model_version: int = Field(description="The champion.")
     added: int = Field(description="Predictions of the champion.")
+    aside: RowsSetAside = Field(
+        default_factory=RowsSetAside,
+        description="Rows that could not be scored, such as those with a value that is no number, or without a time.",
+    )
     shadow_version: int | None = Field(default=None, description="The challenger in shadow, if it predicted too.")
     shadow_added: int = Field(default=0, description="Predictions of the challenger.")
 
@@ -62,17 +67,20 @@ def score_batch(context: Context, window: Window, *, again: bool = False, shadow
     champion = require_champion(context)
     # Rows of a batch that was killed keep the predictions that they have: a newer champion doesn't repeat them.
     once = not (again and scored_spans.is_scored(scored_spans.read_spans(context.workspace, name), window))
-    added = score_chunks(context, champion, read_rows(context, window), ScoringBatch(window, once=once))
-    result = ScoringResult(window=window, model_version=champion.version, added=added)
+    added, aside = score_chunks(context, champion, read_rows(context, window), ScoringBatch(window, once=once))
+    result = ScoringResult(window=window, model_version=champion.version, added=added, aside=aside)
     challenger = model_registry.challenger(context.mlflow, name) if shadow else None
     if challenger is not None and challenger.version != champion.version:
-        shadow_added = score_chunks(context, challenger, read_rows(context, window), ScoringBatch(window, "shadow"))
+        shadow_batch = ScoringBatch(window, "shadow")
+        shadow_added, _ = score_chunks(context, challenger, read_rows(context, window), shadow_batch)
         result = result.model_copy(update={"shadow_version": challenger.version, "shadow_added": shadow_added})
     scored_spans.record_span(context.workspace, name, window)
     return result
 
 
-def score_chunks(context: Context, version: ModelVersion, chunks: Iterator[pd.DataFrame], batch: ScoringBatch) -> int:
+def score_chunks(
+    context: Context, version: ModelVersion, chunks: Iterator[pd.DataFrame], batch: ScoringBatch
+) -> tuple[int, RowsSetAside]:
     """Predict on rows with a registered version, and log the predictions, while no other run scores the same model.
 
     Args:
@@ -82,7 +90,7 @@ def score_chunks(context: Context, version: ModelVersion, chunks: Iterator[pd.Da
         batch: The window, and how its predictions are logged.
 
     Returns:
-        How many predictions were added.
+        How many predictions were added, and the rows that were set aside.
 
     Raises:
         BusyError: Other runs score the model for longer than an hour.

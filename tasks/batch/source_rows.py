@@ -7,18 +7,20 @@ import pandas as pd
 from everfit.blocks.errors import SpecError
 from everfit.tasks.core.records import Window
 from everfit.tasks.sources import read_source
+from everfit.tasks.storage.table_schema import read_kinds
 from everfit.tasks.turns.context import Context
 
 
 def read_rows(context: Context, window: Window) -> Iterator[pd.DataFrame]:
-    """Read the source's rows whose event time is in a window.
+    """Read the source's rows whose event time is in a window, and those without a time, which have a fault.
 
     Args:
         context: The model.
         window: The span of event time to read.
 
     Yields:
-        Chunks of rows that fit in memory, with the source's columns and an index from 0.
+        Chunks of rows that fit in memory, with the source's columns, `_faults` if a time is missing, and an index
+        from 0.
 
     Raises:
         SpecError: The model has no event time.
@@ -27,10 +29,12 @@ def read_rows(context: Context, window: Window) -> Iterator[pd.DataFrame]:
     event_time = context.spec.columns.event_time
     if event_time is None:
         raise SpecError(f"{context.spec.name}: windows are of event time; name its column under columns.event_time")
-    for chunk in read_source(context.spec.source, context.spec.columns, window, strict=False):
+    kinds = read_kinds(context.workspace, context.spec.name)
+    texts = [name for name, kind in kinds.items() if kind == "text"]
+    for chunk in read_source(context.spec.source, context.spec.columns, window, strict=False, texts=texts):
         # A source returns a new file whole, also its rows outside the window.
         times = chunk.frame[event_time]
         inside = times < window.until
         if window.since is not None:
             inside &= times >= window.since
-        yield chunk.frame[inside].reset_index(drop=True)
+        yield chunk.frame[inside | times.isna()].reset_index(drop=True)

@@ -139,7 +139,7 @@ def stage(
     return _staged_chunks(spec, window, staging, version, chunks, aside=aside)[0]
 
 
-def _staged_chunks(  # noqa: PLR0917
+def _staged_chunks(
     spec: ModelSpec,
     window: Window,
     staging: Staging,

@@ -15,7 +15,9 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import labels, prediction_log
 from everfit.tasks.sources import Chunk
+from everfit.tasks.storage.table_schema import read_kinds
 from everfit.tasks.storage.tables import KEY, Table, row_keys
+from everfit.tasks.storage.values import bring_known
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -36,11 +38,13 @@ def with_manual_labels(
     known = labels.known_at(workspace.table(spec.name, "labels"), until) if spec.columns.key else pd.DataFrame()
     manual = known[known[labels.ORIGIN].str.startswith(labels.QUEUE_ORIGIN)].set_index(KEY) if len(known) else known
     seen: set[int] = set()
+    kinds = read_kinds(workspace, spec.name)
+    kinds = {name: kinds[name] for name in spec.columns.key if name in kinds}
     for chunk in chunks:
         if manual.empty:
             yield chunk
             continue
-        keys = row_keys(chunk.frame, spec.columns.key)
+        keys = row_keys(bring_known(chunk.frame, kinds), spec.columns.key)
         seen.update(keys.tolist())
         yield Chunk(chunk.origin, _filled(chunk.frame, keys, manual, spec))
     rest = manual[~manual.index.isin(seen)] if len(manual) else manual

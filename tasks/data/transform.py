@@ -40,7 +40,9 @@ def transform(spec: ModelSpec, batch: Batch, function: Function, workspace: Work
     changed = stage(spec, batch.window, after, batch.dataset_version, chunks, aside=not batch.from_quarantine)
     # Staged values have lost what the source showed of their kinds, such as booleans. A column keeps its kind as long
     # as it is stored in the same way.
-    kept = {name: kind for name, kind in batch.kinds.items() if STORED[kind] == STORED[changed.kinds.get(name, "empty")]}
+    kept = {
+        name: kind for name, kind in batch.kinds.items() if STORED[kind] == STORED[changed.kinds.get(name, "empty")]
+    }
     changed = changed.model_copy(
         update={"round": after.round, "notes": (*batch.notes, *changed.notes), "kinds": {**changed.kinds, **kept}}
     )

@@ -16,6 +16,9 @@ from pydantic import Field
 
 from everfit.blocks.errors import DataError
 from everfit.tasks.core.records import Record
+from everfit.tasks.statistics.columns import label
+from everfit.tasks.storage import kinds
+from everfit.tasks.storage.values import bring_known, to_kind
 
 if TYPE_CHECKING:
     from everfit.tasks.models.logged_model import LoggedModel
@@ -40,6 +43,22 @@ _SIGNATURE_KINDS: dict[str, Kind] = {
     "string": "string",
     "boolean": "boolean",
     "datetime": "datetime",
+}
+_VALUE_KINDS: dict[Kind, kinds.Kind] = {
+    "double": "decimal",
+    "long": "integer",
+    "string": "text",
+    "boolean": "boolean",
+    "datetime": "time",
+}
+_PLAIN: dict[kinds.Kind, type] = {"decimal": float, "whole": float, "duration": float, "integer": int, "text": str}
+"""The type of JSON's values that need no conversion, by kind."""
+_MEANINGS: dict[Kind, frozenset[kinds.Kind]] = {
+    "double": frozenset({"decimal", "whole", "boolean", "duration"}),
+    "long": frozenset({"integer"}),
+    "string": frozenset({"text"}),
+    "boolean": frozenset({"boolean"}),
+    "datetime": frozenset({"time", "day"}),
 }
 _EXACT = 2**53  # floats hold whole numbers up to here exactly
 
@@ -69,11 +88,19 @@ class InputColumn(Record):
     kind: Kind
     nullable: bool = Field(default=False, description="Whether it was null in training.")
     categories: tuple[str, ...] | None = Field(default=None, description="Categories; None if unlimited.")
+    meaning: kinds.Kind | None = Field(
+        default=None, description="What its values mean in the model's data; None for a model without such a record."
+    )
 
     @cached_property
     def known(self) -> frozenset[str]:
         """Return the categories, for fast look-up."""
         return frozenset(self.categories or ())
+
+    @property
+    def value_kind(self) -> kinds.Kind:
+        """Return the kind that values are brought to."""
+        return self.meaning or _VALUE_KINDS[self.kind]
 
 
 class InputSchema(Record):
@@ -83,6 +110,7 @@ class InputSchema(Record):
     features: tuple[InputColumn, ...]
     key: tuple[InputColumn, ...] = ()
     event_time: str = "event_time"
+    target: InputColumn | None = Field(default=None, description="The target; None for a model without such a record.")
 
     @classmethod
     def of_frame(
@@ -94,6 +122,8 @@ class InputSchema(Record):
         key: Sequence[str] = (),
         event_time: str = "event_time",
         max_categories: int = 1_000,
+        target: str | None = None,
+        meanings: Mapping[str, kinds.Kind] | None = None,
     ) -> "InputSchema":
         """Describe the inputs by training data.
 
@@ -104,15 +134,19 @@ class InputSchema(Record):
             key: Key columns.
             event_time: Column of the event time.
             max_categories: A text column with more values accepts new ones.
+            target: The target.
+            meanings: Kinds of the dataset's columns.
 
         Returns:
             The schema.
         """
+        meanings = meanings or {}
         return cls(
             task=task,
-            features=tuple(_describe(frame[name], max_categories) for name in features),
-            key=tuple(_describe(frame[name], 0) for name in key),
+            features=tuple(_describe(frame[name], max_categories, meanings.get(name)) for name in features),
+            key=tuple(_describe(frame[name], 0, meanings.get(name)) for name in key),
             event_time=event_time,
+            target=None if target is None else _describe(frame[target], 0, meanings.get(target)),
         )
 
     @classmethod
@@ -179,6 +213,18 @@ class InputSchema(Record):
             checked[column.name] = check_column(column, values, new_categories=new_categories)
         return checked
 
+    def bring(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Bring the features and the key of a source's rows to their kinds, with the reasons of bad rows in `_faults`.
+
+        Raises:
+            InputError: If a column is missing.
+        """
+        columns = (*self.features, *self.key)
+        for column in columns:
+            if column.name not in rows:
+                raise InputError(column.name, f"{_EXPECTED[column.kind]}; the column is missing")
+        return bring_known(rows, {column.name: column.value_kind for column in columns})
+
     def conform(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Cast a source's rows to the types that the model was trained with.
 
@@ -191,7 +237,11 @@ class InputSchema(Record):
             if column.name not in rows:
                 raise InputError(column.name, f"{_EXPECTED[column.kind]}; the column is missing")
             series = rows[column.name]
-            if column.kind == "datetime" or (column.kind in _NULLABLE and series.isna().any()):
+            if column.kind == "datetime":
+                continue
+            if column.kind in _NULLABLE and series.isna().any():
+                if column.kind == "boolean":
+                    rows[column.name] = series.astype("boolean")
                 continue
             try:
                 exact = column.kind != "string" or pd.api.types.is_string_dtype(series.dtype)
@@ -210,11 +260,35 @@ class InputSchema(Record):
             "double": 0.5, "long": 1, "string": "text", "boolean": True, "datetime": "2024-01-01T00:00:00Z",
         }  # fmt: skip
         return {
-            column.name: column.categories[0] if column.categories else samples[column.kind] for column in self.features
+            column.name: column.categories[0]
+            if column.categories
+            else samples["boolean" if column.meaning == "boolean" else column.kind]
+            for column in self.features
         }
 
+    def answer(self, value: Any) -> Any:
+        """Return a predicted class as the data has it: true or false of a target of booleans, else the class itself."""
+        has_booleans = self.target is not None and self.target.meaning == "boolean"
+        return bool(value) if has_booleans and value in {0, 1} else value
 
-def _describe(series: pd.Series, max_categories: int) -> InputColumn:
+    def known_label(self, value: Any, classes: Sequence[Any]) -> Any:
+        """Return the class that a label names, or None.
+
+        Args:
+            value: The label as JSON has it, as text, or as the prediction log writes it.
+            classes: Classes of the model.
+        """
+        named = {str(known): known for known in classes}
+        if self.target is not None and self.target.meaning is not None and type(value) in {bool, int, float, str}:
+            brought, bad = to_kind(pd.Series([value], dtype=object), self.target.value_kind)
+            if not bad[0]:
+                return named.get(label(brought.tolist()[0]))
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            return None
+        return named.get(str(value))
+
+
+def _describe(series: pd.Series, max_categories: int, meaning: kinds.Kind | None) -> InputColumn:
     kind: Kind = "string"
     if pd.api.types.is_bool_dtype(series.dtype):
         kind = "boolean"
@@ -228,14 +302,21 @@ def _describe(series: pd.Series, max_categories: int) -> InputColumn:
     if kind == "string":
         seen = sorted(map(str, series.dropna().unique()))
         categories = tuple(seen) if 0 < len(seen) <= max_categories else None
-    return InputColumn(name=str(series.name), kind=kind, nullable=bool(series.isna().any()), categories=categories)
+    return InputColumn(
+        name=str(series.name),
+        kind=kind,
+        nullable=bool(series.isna().any()),
+        categories=categories,
+        meaning=meaning if meaning in _MEANINGS[kind] else None,
+    )
 
 
 def check_column(column: InputColumn, values: Sequence[Any], *, new_categories: bool = False) -> list[Any]:
     """Check one column's values; see `InputSchema.check`."""
     if len(values) > 1:  # most columns are right as a whole
         kinds = set(map(type, values))
-        if column.kind == "double" and kinds == {float} and all(map(math.isfinite, values)):
+        plain = column.kind == "double" and column.meaning != "boolean"
+        if plain and kinds == {float} and all(map(math.isfinite, values)):
             return list(values)
         if column.kind == "string" and kinds == {str} and (new_categories or column.categories is None):
             return list(values)
@@ -243,15 +324,40 @@ def check_column(column: InputColumn, values: Sequence[Any], *, new_categories: 
             return list(values)
         if column.kind == "boolean" and kinds == {bool}:
             return list(values)
-    return [_CHECKS[column.kind](column, value, row, new_categories) for row, value in enumerate(values)]
+    check = _CHECKS[column.kind]
+    return [check(column, _brought(column, value), row, new_categories) for row, value in enumerate(values)]
+
+
+def _brought(column: InputColumn, value: Any) -> Any:
+    """Return a value that is written in another way than JSON's own, as the model's data has it.
+
+    A batch would bring the same value to the same kind. What can't be brought there is returned as it is.
+    """
+    if column.meaning is None or type(value) is _PLAIN[column.value_kind] or value is None:
+        return value
+    if type(value) is bool and column.meaning not in {"boolean", "text"}:
+        return value
+    if column.kind == "datetime" or type(value) not in {bool, int, float, str}:
+        return value
+    if type(value) is int and column.kind == "double" and abs(value) > _EXACT:
+        return value
+    if type(value) is float and column.kind == "string" and not (value.is_integer() and abs(value) <= _EXACT):
+        return value
+    brought, bad = to_kind(pd.Series([value], dtype=object), column.value_kind)
+    return value if bad[0] else brought.tolist()[0]
 
 
 def _refusal(column: InputColumn, value: object, row: int) -> InputError:
     never_null = " (it was never null in training)" if value is None else ""
-    return InputError(column.name, _EXPECTED[column.kind] + never_null, value, row)
+    expected = {"boolean": "true or false", "duration": "a number of seconds"}.get(
+        column.meaning or "", _EXPECTED[column.kind]
+    )
+    return InputError(column.name, expected + never_null, value, row)
 
 
 def _double(column: InputColumn, value: Any, row: int, _: bool) -> float | None:
+    if column.meaning == "boolean" and (type(value) not in {int, float} or value not in {0, 1}) and value is not None:
+        raise _refusal(column, value, row)
     if type(value) is float and math.isfinite(value):
         return value
     if type(value) is int and -_EXACT <= value <= _EXACT:

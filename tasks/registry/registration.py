@@ -11,6 +11,7 @@ from everfit.tasks.models.skops_format import trusted_types
 from everfit.tasks.registry.code_version import MODEL_REQUIREMENTS
 from everfit.tasks.registry.model_registry import SNAPSHOT_TAG, TRAINED_UNTIL_TAG, model_version
 from everfit.tasks.registry.tracking import TURN_TAG
+from everfit.tasks.storage.table_schema import read_kinds
 from everfit.tasks.training.results import Fitted, read_model
 
 if TYPE_CHECKING:
@@ -106,7 +107,13 @@ def _log_model(run_id: str, data: TrainingData, fitted: Fitted) -> tuple[str, st
     model = read_model(fitted, data.workspace)
     rows, roles = data.rows(fitted.trained_on, "show as an example", data.spec.columns.key), data.spec.columns
     inputs = InputSchema.of_frame(
-        rows, task=data.spec.task, features=fitted.features, key=roles.key, event_time=roles.event_time or "event_time"
+        rows,
+        task=data.spec.task,
+        features=fitted.features,
+        key=roles.key,
+        event_time=roles.event_time or "event_time",
+        target=roles.target,
+        meanings=read_kinds(data.workspace, data.spec.name),
     )
     example = rows[list(fitted.features)].head(200)
     with mlflow.start_run(run_id=run_id):

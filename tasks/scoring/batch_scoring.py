@@ -12,7 +12,9 @@ from everfit.tasks.predictions import prediction_log
 from everfit.tasks.scoring.outliers import detector_columns
 from everfit.tasks.scoring.scorer import Scorer
 from everfit.tasks.scoring.seen_ids import SeenIds
+from everfit.tasks.scoring.set_aside import RowsSetAside
 from everfit.tasks.storage.tables import Table, row_keys
+from everfit.tasks.storage.values import FAULTS, faulty
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,8 +43,12 @@ class ScoringBatch:
         return int(self.window.until.timestamp() * 1000)
 
 
-def score_window(scorer: Scorer, chunks: "Iterable[pd.DataFrame]", table: Table, batch: ScoringBatch) -> int:
+def score_window(
+    scorer: Scorer, chunks: "Iterable[pd.DataFrame]", table: Table, batch: ScoringBatch
+) -> tuple[int, RowsSetAside]:
     """Score a window into the prediction log chunk by chunk, and skip rows that the log has already.
+
+    A row with a value that the model can't take is set aside, and the others are scored.
 
     Args:
         scorer: The model.
@@ -51,15 +57,19 @@ def score_window(scorer: Scorer, chunks: "Iterable[pd.DataFrame]", table: Table,
         batch: Window, arm and client of the rows.
 
     Returns:
-        Number of added predictions.
+        Number of added predictions, and the rows that were set aside.
     """
     seen = _seen_ids(table, scorer, batch)
     key = [column.name for column in scorer.inputs.key]
-    added = 0
+    added, aside = 0, RowsSetAside()
     for chunk in chunks:
         if len(chunk) == 0:
             continue
-        rows = scorer.inputs.conform(chunk)
+        brought = scorer.inputs.bring(chunk)
+        aside = aside.with_rows(brought, key)
+        rows = scorer.inputs.conform(brought[~faulty(brought)].drop(columns=FAULTS).reset_index(drop=True))
+        if rows.empty:
+            continue
         # The same rows always get the same ids, so that they can be recognised.
         ids = np.array(prediction_log.repeatable_ids(batch.at_ms, row_keys(rows, key), scorer.version))
         fresh = seen.take(ids.tolist())
@@ -70,7 +80,7 @@ def score_window(scorer: Scorer, chunks: "Iterable[pd.DataFrame]", table: Table,
         # Named by all ids: two sets of rows may begin and end with the same ones.
         prediction_log.append(table, logged, f"score-{hashlib.sha256(''.join(added_ids).encode()).hexdigest()[:32]}")
         added += len(added_ids)
-    return added
+    return added, aside
 
 
 def _score_rows(scorer: Scorer, rows: "pd.DataFrame", ids: Sequence[str], batch: ScoringBatch) -> "pa.Table":

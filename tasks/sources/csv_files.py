@@ -136,7 +136,9 @@ def _codes(rows: Any, roles: ColumnRoles) -> list[str]:
     timed = {roles.event_time, roles.label_time}
     first = next(iter(rows()), None)
     numeric = {pa.int64(), pa.float64()}
-    candidates = [item.name for item in first.schema if item.type in numeric and item.name not in timed] if first else []
+    candidates = (
+        [item.name for item in first.schema if item.type in numeric and item.name not in timed] if first else []
+    )
     zeros, large, fractions = set(), set(), set()
     for batch in rows(as_text=candidates) if candidates else ():
         for name in candidates:

@@ -47,4 +47,5 @@ def final_state(result: CollectedLabels) -> State[dict[str, Any]]:
     recorded = result.recorded
     name = LABELLED if recorded.added or recorded.corrected or recorded.older else NOTHING_NEW
     message = f"{recorded.added} new labels, {recorded.corrected} corrected; {result.unmatched} without a prediction"
+    message += f"; {result.aside.count} rows set aside" if result.aside.count else ""
     return ended(Completed(name=name, message=message, data=result.model_dump(mode="json")))

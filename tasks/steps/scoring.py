@@ -81,4 +81,5 @@ def final_state(result: ScoringResult) -> State[dict[str, Any]]:
     """Return the flow's final state: `Scored`, or `NothingNew` if no prediction was added."""
     name = SCORED if result.added or result.shadow_added else NOTHING_NEW
     message = f"{result.added} predictions of version {result.model_version} in {result.window}"
+    message += f"; {result.aside.count} rows set aside" if result.aside.count else ""
     return ended(Completed(name=name, message=message, data=result.model_dump(mode="json")))

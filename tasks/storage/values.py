@@ -64,6 +64,18 @@ def normalise(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:
     return pd.DataFrame(columns, index=frame.index, copy=False)
 
 
+def bring_known(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:
+    """Return a frame whose columns of known kind are brought to it; other columns stay, and `_faults` is added.
+
+    Args:
+        frame: Rows, indexed from 0.
+        kinds: Kinds of columns by name; columns that the frame lacks are ignored.
+    """
+    brought = normalise(frame, {name: kind for name, kind in kinds.items() if name in frame.columns})
+    others = [name for name in frame.columns if name not in brought.columns]
+    return pd.concat([frame[others], brought], axis=1) if others else brought
+
+
 def faulty(frame: pd.DataFrame) -> Bools:
     """Return which rows have a fault; shape (rows,)."""
     if FAULTS not in frame.columns:
