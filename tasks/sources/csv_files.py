@@ -24,7 +24,7 @@ _CONVERSION = re.compile(
 """Message of Arrow about a value that doesn't fit its column's type; a single thread adds the row's number."""
 
 
-def read_csv(
+def read_csv(  # noqa: C901
     path: str, source: FilesSource, roles: ColumnRoles, where: str, texts: Collection[str] = ()
 ) -> "Iterator[pa.RecordBatch]":
     """Read CSV with the narrowest types that fit the whole file.

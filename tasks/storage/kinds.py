@@ -1,7 +1,7 @@
 """The kind of a column: what its values mean, decided from all pieces of a table.
 
-A piece is what was read at once, such as a file. `infer_kind` gives the kind of each piece, and `common_kind` joins them.
-The join is a lattice, so the order of the pieces doesn't matter:
+A piece is what was read at once, such as a file. `infer_kind` gives the kind of each piece, and `common_kind` joins
+them. The join depends on the set of kinds alone, so neither the order of the pieces nor their number matters:
 
 | kind | values | joined with | gives |
 | --- | --- | --- | --- |
@@ -9,13 +9,13 @@ The join is a lattice, so the order of the pieces doesn't matter:
 | `boolean` | true and false | `whole`, `integer`, `decimal` | the other kind |
 | `whole` | whole numbers, held as floats | `decimal` | `decimal` |
 | `integer` | whole numbers of a key, exact to 64 bits | `decimal` | `decimal` |
-| `digits` | texts of whole numbers | `whole`, `integer`, `decimal` | the other kind |
+| `digits` | texts of whole numbers | `whole`, `integer`, `decimal`, `duration` | the other kind |
 | `numeral` | texts of numbers | `whole`, `decimal` | `decimal` |
-| `duration` | spans of time, held as seconds | `whole`, `decimal` | `duration` |
+| `duration` | spans of time, held as seconds | `whole`, `decimal`, `numeral` | `duration` |
 | `day` | times that are all midnight | `time` | `time` |
 
-All other pairs of different kinds give `text`. A column of `digits` or `numeral` alone is `text` too, because a typed
-source that reports digits as text means text. The final kinds are all but `digits` and `numeral`.
+All other sets of different kinds give `text`. A column of `digits` or `numeral` alone is `text` too, because a typed
+source that reports digits as text means text. So the final kinds are all but `digits` and `numeral`.
 """
 
 from collections.abc import Iterable
@@ -71,23 +71,6 @@ _INFERRED: dict[str, Kind] = {
     "datetime": "time",
     "datetime64": "time",
     "date": "time",
-}
-
-_JOINS: dict[frozenset[Kind], Kind] = {
-    frozenset({"boolean", "whole"}): "whole",
-    frozenset({"boolean", "integer"}): "integer",
-    frozenset({"boolean", "decimal"}): "decimal",
-    frozenset({"whole", "decimal"}): "decimal",
-    frozenset({"integer", "decimal"}): "decimal",
-    frozenset({"digits", "whole"}): "whole",
-    frozenset({"digits", "integer"}): "integer",
-    frozenset({"digits", "decimal"}): "decimal",
-    frozenset({"digits", "numeral"}): "numeral",
-    frozenset({"numeral", "whole"}): "decimal",
-    frozenset({"numeral", "decimal"}): "decimal",
-    frozenset({"duration", "whole"}): "duration",
-    frozenset({"duration", "decimal"}): "duration",
-    frozenset({"day", "time"}): "time",
 }
 
 _EXACT = 2**63
@@ -169,17 +152,19 @@ def _kind_of_text(present: pd.Series, *, exact: bool) -> Kind:
     return "digits" if texts.str.fullmatch(CANONICAL).all() else "numeral"
 
 
-def join_kinds(first: Kind, second: Kind) -> Kind:
-    """Return the join of two kinds, which may still be `digits` or `numeral`."""
-    if first == second or second == "empty":
-        return first
-    return second if first == "empty" else _JOINS.get(frozenset({first, second}), "text")
-
-
 def common_kind(kinds: Iterable[Kind]) -> Kind:
-    """Return the final kind of a column from those of its pieces, in any order."""
-    joined: Kind = "empty"
-    # Texts of numbers come last: they are numbers if the other pieces are, whatever those are among themselves.
-    for kind in sorted(kinds, key=lambda kind: kind in {"digits", "numeral"}):
-        joined = join_kinds(joined, kind)
-    return "text" if joined in {"digits", "numeral"} else joined
+    """Return the final kind of a column from those of its pieces."""
+    distinct = {kind for kind in kinds if kind != "empty"}
+    typed = distinct - {"digits", "numeral"}
+    if not distinct:
+        return "empty"
+    if distinct == typed and len(typed) == 1:
+        return typed.pop()
+    if distinct == {"day", "time"}:
+        return "time"
+    if "duration" in typed and typed <= {"duration", "whole", "decimal"}:
+        return "duration"
+    if not typed or typed == {"boolean"} or not typed <= {"boolean", "whole", "integer", "decimal"}:
+        return "text"
+    exact: Kind = "integer" if "integer" in typed else "whole"
+    return exact if distinct <= {"boolean", "digits", exact} else "decimal"

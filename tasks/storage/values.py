@@ -6,6 +6,7 @@ and `_faults` has the reason. Numbers are held as 64-bit floats, whole numbers o
 seconds, times in UTC to the microsecond, and the rest is text.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -179,14 +180,12 @@ def _as_integers(column: pd.Series) -> tuple[pd.Series, Bools]:
 
 def _integer(value: object) -> int | None:
     """Return the whole number that a value is, or None; a text must come back the same from the number."""
-    import re
-
     if isinstance(value, str):
-        value = value.strip()
-        number = int(value) if re.fullmatch(CANONICAL_INTEGER + r"(?:\.0)?", value.removesuffix(".0")) else None
+        digits = value.strip().removesuffix(".0")
+        number = int(digits) if re.fullmatch(CANONICAL_INTEGER, digits) else None
     elif isinstance(value, bool | np.bool_ | int | np.integer):
         number = int(value)
-    elif isinstance(value, float | np.floating | Decimal) and value == value and abs(value) < 2**63:
+    elif isinstance(value, float | np.floating | Decimal) and abs(value) < 2**63:
         number = int(value) if value == int(value) else None
     else:
         number = None

@@ -14,6 +14,7 @@ from everfit.tasks.data import commit as accepting
 from everfit.tasks.data.commit import commit_batch
 from everfit.tasks.data.ingest import ingest
 from everfit.tasks.data.validate import validate
+from everfit.tasks.storage.table_schema import read_kinds, schema_path
 from everfit.tasks.storage.tables import Table
 
 FEBRUARY, MARCH, APRIL = (datetime(2024, month, 1, tzinfo=UTC) for month in (2, 3, 4))
@@ -362,3 +363,105 @@ def test_processes_that_take_in_the_same_window_at_once_take_each_row_once(loop:
     bad = set(rows["id"][rows["price"] == "cheap"])
     assert list(loop.dataset()["id"]) == [number for number in range(500) if number not in bad]
     assert sorted(json.loads(row)["id"] for row in loop.quarantine()["_row"]) == sorted(bad)
+
+
+def test_an_infinite_number_is_a_fault_of_its_row(loop: Loop):
+    rows = sales(500)
+    rows.loc[7, "price"], rows.loc[9, "y"] = float("inf"), float("-inf")
+    loop.write("sales.parquet", rows)
+
+    _, validation = loop.turn(FEBRUARY)
+
+    assert (validation.passed, validation.accepted, validation.quarantined) == (True, 498, 2)
+    assert sorted(loop.quarantine()["_reasons"]) == ["price: 'inf' is not finite", "y: '-inf' is not finite"]
+    assert loop.dataset()[["price", "y"]].abs().max().max() < 10
+
+
+def test_an_infinite_number_in_a_later_batch_is_a_fault_of_its_row(loop: Loop):
+    loop.write("a.csv", sales(200))
+    loop.turn(FEBRUARY)
+    later = sales(200, "2024-02-05", first=1000).astype({"price": object})
+    later.loc[3, "price"] = "Infinity"
+    loop.write("b.csv", later)
+
+    _, validation = loop.turn(MARCH)
+
+    assert (validation.accepted, validation.quarantined) == (199, 1)
+    assert loop.quarantine()["_reasons"].tolist() == ["price: 'inf' is not finite"]
+
+
+def test_codes_with_leading_zeros_stay_what_they_are(loop: Loop):
+    rows = sales(300)
+    rows["plz"] = [("01067", "80331")[number % 2] for number in range(300)]
+    rows["order"] = [f"20240101{number:012d}" for number in range(300)]
+    loop.write("sales.csv", rows)
+
+    loop.turn(FEBRUARY)
+
+    assert set(loop.dataset()["plz"]) == {"01067", "80331"}
+    assert loop.dataset()["order"].nunique() == 300
+
+
+def test_ids_with_letters_in_one_file_and_only_digits_in_the_next(loop: Loop):
+    first, second = sales(200), sales(200, "2024-01-15", first=200)
+    first["id"], second["id"] = first["id"].astype(str), second["id"].astype(str)
+    first.loc[4, "id"] = "B4"
+    loop.write("a.csv", first)
+    loop.write("b.csv", second)
+
+    loop.turn(FEBRUARY)
+
+    assert sorted(loop.dataset()["id"]) == sorted([*first["id"], *second["id"]])
+
+
+def test_numbers_as_text_beside_numbers_are_numbers(loop: Loop):
+    first, second = sales(200), sales(200, "2024-01-15", first=200)
+    second["price"] = second["price"].astype(str)
+    loop.write("a.parquet", first)
+    loop.write("b.parquet", second)
+
+    loop.turn(FEBRUARY)
+
+    assert loop.dataset()["price"].dtype == "float64"
+    assert loop.quarantine().empty if loop.count("quarantine") else True
+
+
+def test_prices_that_turn_out_to_be_text_are_read_again_as_they_were_written(loop: Loop):
+    first, second = sales(200), sales(200, "2024-01-15", first=200)
+    first["price"] = [f"{number % 7}.50" for number in range(200)]
+    second["price"] = [("on request", "2.50")[number % 2] for number in range(200)]
+    loop.write("a.csv", first)
+    loop.write("b.csv", second)
+
+    loop.turn(FEBRUARY)
+
+    assert set(loop.dataset()["price"]) == {*first["price"], *second["price"]}
+
+
+def test_durations_of_two_units_are_seconds(loop: Loop):
+    for name, unit, since, first in (("a.parquet", "ns", "2024-01-01", 0), ("b.parquet", "ms", "2024-01-15", 200)):
+        rows = sales(200, since, first=first)
+        rows["wait"] = pd.to_timedelta(rows["id"] % 60, unit="s").astype(f"timedelta64[{unit}]")
+        loop.write(name, rows)
+
+    loop.turn(FEBRUARY)
+
+    dataset = loop.dataset()
+    assert (dataset["wait"] == dataset["id"] % 60).all()
+    assert read_kinds(loop.workspace, "sales")["wait"] == "duration"
+
+
+def test_the_kinds_are_kept_and_a_dataset_of_before_has_those_of_its_types(loop: Loop):
+    rows = sales(200)
+    rows["member"] = rows["id"] % 2 == 0
+    loop.write("sales.parquet", rows)
+    loop.turn(FEBRUARY)
+
+    kinds = read_kinds(loop.workspace, "sales")
+    loop.workspace.filesystem.rm(schema_path(loop.workspace, "sales"))
+    earlier = read_kinds(loop.workspace, "sales")
+
+    assert kinds == {
+        "id": "integer", "at": "time", "price": "decimal", "shop": "text", "y": "decimal", "member": "boolean",
+    }  # fmt: skip
+    assert {**earlier, "member": "boolean"} == kinds
