@@ -121,12 +121,16 @@ def trial(  # noqa: PLR0917 - each is an option of the command
 def reconcile(model: Model, as_json: AsJson = False) -> None:
     """Repair an interrupted release and expire stale approvals.
 
-    A champion that was set by hand in MLflow is recorded in the ledger.
+    A champion that was set by hand in MLflow is recorded in the ledger. Labels on record under a key of another type
+    than their prediction's, such as a number in place of text, get the prediction's key.
     """
     context, _ = without_prefect(model)
+    from everfit.tasks.batch.label_keys import repair_label_keys
     from everfit.tasks.release import approvals
 
     done = approvals.reconcile(context, datetime.now(UTC))
+    if repaired := repair_label_keys(context):
+        done = [*done, f"{repaired:,} labels had a key of another type than their predictions; they have theirs now"]
     if as_json:
         print_json({"model": context.spec.name, "done": done})
     else:

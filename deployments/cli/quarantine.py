@@ -24,15 +24,22 @@ def quarantine(  # noqa: PLR0917 - each is an option of the command
         bool,
         typer.Option("--discard", help="Never use the rows. Without --reason and --turn this means all open rows."),
     ] = False,
+    recheck: Annotated[
+        bool, typer.Option("--recheck", help="Move rows with an infinite number from the dataset into quarantine.")
+    ] = False,
     reason: Annotated[str, typer.Option(help="Only rows with a reason that contains this text.")] = "",
     turn: Annotated[str | None, typer.Option(help="Only rows that this turn has put into quarantine.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show the quarantined rows by reason; accept or discard them."""
-    if accept and discard:
-        raise EverfitError("--accept and --discard exclude each other; choose one")
+    if accept + discard + recheck > 1:
+        raise EverfitError("--accept, --discard and --recheck exclude each other; choose one")
+    if recheck and (reason or turn):
+        raise EverfitError("--recheck checks the whole dataset; remove --reason and --turn")
     environment.prepare(Settings())
-    if accept:
+    if recheck:
+        content, lines = _recheck(model)
+    elif accept:
         content, lines = _accept_rows(model, reason, turn)
     else:
         content, lines = _discard_rows(model, reason, turn) if discard else _list_rows(model, reason, turn)
@@ -93,6 +100,32 @@ def _discard_rows(model: str, reason: str, turn_id: str | None) -> tuple[dict[st
     discarded = discard(table, rows, f"person:{user}")
     lines = [f"{name}: {discarded:,} rows discarded, recorded in the ledger"]
     return {"model": name, "discarded": discarded, "by": user}, lines
+
+
+def _recheck(model: str) -> tuple[dict[str, Any], list[str]]:
+    """Move rows that no model can learn from out of the dataset, and record that in the ledger."""
+    from everfit.tasks.core.spec_loading import load_spec
+    from everfit.tasks.data.recheck import recheck_dataset
+    from everfit.tasks.ledger import Ledger
+    from everfit.tasks.ledger.process_identity import user_name
+    from everfit.tasks.storage.workspace import Workspace
+
+    settings, spec, user = Settings(), load_spec(model), user_name()
+    now, ledger = datetime.now(UTC), Ledger.open(settings)  # opened before any row moves
+    with ledger.leases.hold(spec.name, scope="turn", holder=f"{user}, checking the dataset"):
+        moved = recheck_dataset(spec, Workspace.of(settings), now)
+        if moved:
+            ledger.decisions.record(
+                f"{spec.name}/quarantine/{now:%Y%m%dT%H%M%S%f}",
+                model=spec.name,
+                kind="quarantine",
+                verdict="rechecked",
+                until=now,
+                reasons=(f"{user} moved {moved:,} rows with an infinite number from the dataset into quarantine",),
+                record={"rows": moved, "by": user},
+            )
+    lines = [f"{spec.name}: {moved:,} rows with an infinite number moved from the dataset into quarantine"]
+    return {"model": spec.name, "moved": moved, "by": user}, lines
 
 
 def _accept_rows(model: str, reason: str, turn_id: str | None) -> tuple[dict[str, Any], list[str]]:

@@ -229,6 +229,7 @@ class TrainingData:
         rows = frame[label_is_visible(frame, spec, self.until)].reset_index(drop=True)
         if isinstance(window, Sample):
             rows = rows[window.takes(rows, None if spec.task == "regression" else roles.target)].reset_index(drop=True)
+        _refuse_infinite(rows, spec.name)
         if rows.empty:
             raise DataError(
                 f"{spec.name}: no row with a label to {purpose} in {window} as known at {self.until:%Y-%m-%d %H:%M} "
@@ -255,6 +256,20 @@ class TrainingData:
                 f"'binary'; set task to multiclass or regression"
             )
         return rows
+
+
+def _refuse_infinite(rows: pd.DataFrame, model: str) -> None:
+    """Refuse infinite numbers, which an earlier version of everfit took into the dataset.
+
+    Raises:
+        DataError: If a row has one.
+    """
+    for name in rows.select_dtypes("float").columns:
+        if count := int(np.isinf(rows[name].to_numpy()).sum()):
+            raise DataError(
+                f"{model}: {count:,} rows of the dataset have an infinite number in {name!r}; move them into "
+                f"quarantine by `everfit quarantine {model} --recheck`"
+            )
 
 
 @lru_cache(maxsize=1)

@@ -333,7 +333,7 @@ def _brought(column: InputColumn, value: Any) -> Any:
 
     A batch would bring the same value to the same kind. What can't be brought there is returned as it is.
     """
-    if column.meaning is None or type(value) is _PLAIN[column.value_kind] or value is None:
+    if column.meaning is None or type(value) is _PLAIN.get(column.value_kind) or value is None:
         return value
     if type(value) is bool and column.meaning not in {"boolean", "text"}:
         return value

@@ -44,7 +44,7 @@ def take(context: Context, number: int) -> int:
         How many labels were added.
     """
     looked_at = week(number)
-    return record_source_labels(context, label_window(context, looked_at.until, looked_at)).added
+    return record_source_labels(context, label_window(context, looked_at.until, looked_at))[0].added
 
 
 def test_from_week_to_week_only_what_may_be_new_is_read(context: Context) -> None:

@@ -1,0 +1,75 @@
+"""Move rows of the dataset that no model can learn from into quarantine."""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from everfit.blocks.spec import ModelSpec
+from everfit.tasks.data.quarantine import SOURCE, to_quarantine
+from everfit.tasks.data.staging import OWN
+from everfit.tasks.storage.table_schema import read_kinds
+from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN, Table, row_hashes
+from everfit.tasks.storage.values import FAULTS, faulty, normalise
+from everfit.tasks.storage.workspace import Workspace
+
+_KEYS_AT_ONCE = 1_000
+
+
+def recheck_dataset(spec: ModelSpec, workspace: Workspace, at: datetime) -> int:
+    """Move rows with an infinite number from the dataset into quarantine, each with its reason.
+
+    Earlier versions of everfit took such rows in. Earlier versions of the dataset keep them. If the move is
+    interrupted, run it again: it moves the rest.
+
+    Args:
+        spec: Spec of the model.
+        workspace: Workspace of the tables.
+        at: Time of the request.
+
+    Returns:
+        Number of rows that were moved.
+
+    Raises:
+        ConflictError: If another process writes to the tables at the same time.
+    """
+    dataset, quarantine = workspace.table(spec.name, "dataset"), workspace.table(spec.name, "quarantine")
+    kinds = read_kinds(workspace, spec.name)
+    moved = 0
+    for rows in list(_infinite_rows(dataset, kinds)) if dataset.exists() else ():
+        brought = normalise(rows[list(kinds)], kinds)
+        bad = faulty(brought)
+        values, reasons = brought[bad].drop(columns=FAULTS), brought.loc[bad, FAULTS].str.rstrip("; ").tolist()
+        keys = rows.loc[bad, KEY].to_numpy(dtype=np.int64)
+        digest = hashlib.sha256(np.sort(keys).tobytes()).hexdigest()[:16]
+        # The hash that the source's same row has today, so that it counts as known.
+        content = row_hashes(values, list(values.columns))
+        own = {KEY: keys, CONTENT: content, DAY: rows.loc[bad, DAY], TURN: f"recheck-{at:%Y%m%dT%H%M%S}"}
+        frame = values.assign(**own, **{SOURCE: "dataset"})
+        quarantine.append(_set_aside(frame, reasons), f"recheck/{digest}")
+        for start in range(0, len(keys), _KEYS_AT_ONCE):
+            some = ", ".join(map(str, keys[start : start + _KEYS_AT_ONCE].tolist()))
+            dataset.remove(f"{KEY} IN ({some})")
+        moved += len(keys)
+    return moved
+
+
+def _infinite_rows(dataset: Table, kinds: "dict[str, object]") -> Iterator[pd.DataFrame]:
+    import functools
+    import operator
+
+    import pyarrow.compute as pc
+    import pyarrow.dataset as pds
+
+    doubles = [name for name, stored in dataset.columns().items() if stored == "double" and name in kinds]
+    if doubles:
+        infinite = [pc.is_inf(pds.field(name)) for name in doubles]
+        yield from dataset.batches(condition=functools.reduce(operator.or_, infinite))
+
+
+def _set_aside(frame: pd.DataFrame, reasons: list[str]) -> "object":
+    import pyarrow as pa
+
+    return to_quarantine(pa.Table.from_pandas(frame, preserve_index=False), reasons, "", OWN)
