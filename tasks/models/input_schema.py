@@ -335,8 +335,6 @@ def _brought(column: InputColumn, value: Any) -> Any:
     """
     if column.meaning is None or type(value) is _PLAIN.get(column.value_kind) or value is None:
         return value
-    if type(value) is bool and column.meaning not in {"boolean", "text"}:
-        return value
     if column.kind == "datetime" or type(value) not in {bool, int, float, str}:
         return value
     if type(value) is int and column.kind == "double" and abs(value) > _EXACT:
