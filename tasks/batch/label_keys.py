@@ -1,4 +1,4 @@
-"""Find labels on record under a key of another type than their prediction's, and put them right.
+"""Find labels on record under a key of another type than their prediction's, and repair their keys.
 
 Earlier versions of everfit read the keys of labels by the types of their file alone. So `1000` as a number and `1000`
 as text were two keys, and such a label never found its prediction.
@@ -26,7 +26,7 @@ def repair_label_keys(context: Context) -> int:
         context: The model.
 
     Returns:
-        Number of keys that were put right.
+        Number of repaired keys.
     """
     import pyarrow as pa
 

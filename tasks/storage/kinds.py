@@ -52,9 +52,9 @@ NAMES: dict[Kind, str] = {
 """What messages call a value of each kind."""
 
 STORED: dict[Kind, str] = {
-    **dict.fromkeys(("boolean", "whole", "decimal", "duration"), "double"),  # type: ignore[dict-item]
-    **dict.fromkeys(("digits", "numeral", "text"), "string"),  # type: ignore[dict-item]
-    **dict.fromkeys(("day", "time"), "timestamp"),  # type: ignore[dict-item]
+    **dict.fromkeys(("boolean", "whole", "decimal", "duration"), "double"),
+    **dict.fromkeys(("digits", "numeral", "text"), "string"),
+    **dict.fromkeys(("day", "time"), "timestamp"),
     "integer": "int64",
     "empty": "null",
 }

@@ -118,7 +118,7 @@ def _as_numbers(column: pd.Series) -> pd.Series:
     if _is_time(column):
         return pd.Series(np.nan, index=column.index)
     if types.is_timedelta64_dtype(column.dtype):
-        return column.dt.total_seconds()
+        return _seconds_of(column)
     values = column
     if not types.is_string_dtype(column.dtype) or column.dtype == object:
         values = column.map(lambda value: float(value) if isinstance(value, bool | np.bool_ | Decimal) else value)
@@ -151,12 +151,17 @@ def _as_booleans(column: pd.Series) -> pd.Series:
     return texts.astype("float64")
 
 
+def _seconds_of(spans: pd.Series) -> pd.Series:
+    seconds: pd.Series = spans.dt.total_seconds()
+    return seconds
+
+
 def _as_seconds(column: pd.Series) -> pd.Series:
     if column.dtype == object:
         column = column.infer_objects()
     if pd.api.types.is_timedelta64_dtype(column.dtype):
-        return column.dt.total_seconds()
-    numbers = _as_numbers(column)
+        return _seconds_of(column)
+    numbers: pd.Series = _as_numbers(column)
     rest = numbers.isna() & column.notna()
     if rest.any() and not pd.api.types.is_numeric_dtype(column.dtype) and not _is_time(column):
         spans = pd.to_timedelta(column[rest].map(str), errors="coerce")
@@ -185,7 +190,7 @@ def _integer(value: object) -> int | None:
         number = int(digits) if re.fullmatch(CANONICAL_INTEGER, digits) else None
     elif isinstance(value, bool | np.bool_ | int | np.integer):
         number = int(value)
-    elif isinstance(value, float | np.floating | Decimal) and abs(value) < 2**63:
+    elif isinstance(value, float | np.floating | Decimal) and abs(float(value)) < 2**63:
         number = int(value) if value == int(value) else None
     else:
         number = None
