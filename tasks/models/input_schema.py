@@ -89,7 +89,7 @@ class InputColumn(Record):
     nullable: bool = Field(default=False, description="Whether it was null in training.")
     categories: tuple[str, ...] | None = Field(default=None, description="Categories; None if unlimited.")
     meaning: kinds.Kind | None = Field(
-        default=None, description="What its values mean in the model's data; None for a model without such a record."
+        default=None, description="Kind of its values in the model's data; None for a model without such a record."
     )
 
     @cached_property
@@ -331,7 +331,7 @@ def check_column(column: InputColumn, values: Sequence[Any], *, new_categories: 
 def _brought(column: InputColumn, value: Any) -> Any:
     """Return a value that is written in another way than JSON's own, as the model's data has it.
 
-    A batch would bring the same value to the same kind. What can't be brought there is returned as it is.
+    A batch would bring the same value to the same kind. A value that can't be brought there is returned unchanged.
     """
     if column.meaning is None or type(value) is _PLAIN.get(column.value_kind) or value is None:
         return value

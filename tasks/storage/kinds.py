@@ -49,7 +49,7 @@ NAMES: dict[Kind, str] = {
     "time": "time",
     "text": "text",
 }
-"""What messages call a value of each kind."""
+"""Name of a value of each kind in messages."""
 
 STORED: dict[Kind, str] = {
     **dict.fromkeys(("boolean", "whole", "decimal", "duration"), "double"),
