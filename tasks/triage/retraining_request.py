@@ -78,7 +78,8 @@ def _wait(tried: Sequence[PastTurn], case: Case) -> str:
                 labels, None, gate_rows=case.policy.gate_rows, window=case.policy.monitoring.window, policy=policy
             )
             return "" if fresh is None or fresh.due else f"the next attempt is from {fresh.needed:,} new rows on"
-        if (before := _rows_before(tried)) is not None and last.unseen_rows is not None:
+        before = _rows_before(tried)
+        if before is not None and last.unseen_rows is not None and last.unseen_rows > before:
             then, now = last.unseen_rows - before, rows - before
             needed = round(growth(last, policy) * then)
             counts = f"the last attempt had {then:,} rows since the loss began, and there are {now:,} now"

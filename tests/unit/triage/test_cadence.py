@@ -170,6 +170,16 @@ def test_a_loss_tried_in_vain_is_tried_again_when_the_rows_since_it_began_have_g
     assert (again.verdict, again.rule) == ("retrain", "realised_loss")
 
 
+def test_an_attempt_without_labelled_rows_waits_for_a_time() -> None:
+    # Given an attempt for a loss that was estimated, when the champion had seen all labelled rows,
+    tried_then = History(turns=(lost(8, 0, loss_rows=5_000),))
+    now = look(100, new=100, quality=quality(0.65, 9))
+    early, later = (now.model_copy(update={"window": week(number)}) for number in (8, 9))
+    within = early.window.model_copy(update={"until": early.window.until + timedelta(hours=1)})
+    assert decide(early.model_copy(update={"window": within}), tried_then, cadence="never").rule == "backing_off"
+    assert decide(later, tried_then, cadence="never").rule == "realised_loss"
+
+
 def test_what_was_tried_in_vain_is_no_ban() -> None:
     turns = tuple(lost(n, 50_000 + 2_000 * n, until=START + timedelta(days=n)) for n in range(12))
     now = look(200_000, new=100_000, quality=SICK).model_copy(update={"window": week(20)})
