@@ -42,7 +42,7 @@ VERDICTS: dict[Verdict, VerdictDeclaration] = {
     ),
     "retrain": VerdictDeclaration(
         state="RetrainingCalled",
-        headline="a retraining is needed",
+        headline="a retraining is due",
         meaning="a retraining starts, unless a limit such as cooldown or budget holds it back",
         acts=True,
     ),
