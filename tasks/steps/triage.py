@@ -121,6 +121,7 @@ def decide_window(window: MonitoredWindow, signals: Signals, run_id: str) -> tup
         retraining=spec.retraining,
         rollback_within=spec.release.rollback_within,
         gate_rows=spec.gate.min_rows,
+        gate_class_rows=spec.gate.min_class_rows,
     )
     decision = triage(signals, history, policy)
     is_new = context.ledger.decisions.find(decision.id) is None

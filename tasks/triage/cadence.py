@@ -15,8 +15,17 @@ from everfit.tasks.triage.history import PastTurn
 from everfit.tasks.triage.non_overlapping import NEARLY
 from everfit.tasks.triage.signals import LabelsSignal
 
-_BLOCKS = 2
-"""The gate judges on at least this many blocks of rows, each of `gate.min_rows`."""
+_TIMES = 2
+"""The gate judges on a part of the rows, so there must be this many times its minimums."""
+_WITHOUT_CLASS = 8
+"""With this many times as many rows, a turn is tried though a class is rarer than the gate asks."""
+
+
+class GateMinimums(Record):
+    """The fewest rows that the gate judges by, of all and of the rarest class."""
+
+    rows: int = 200
+    class_rows: int = 20
 
 
 class Cadence(Record):
@@ -28,6 +37,7 @@ class Cadence(Record):
         last: The same number at the last try, if that did not replace the champion.
         near: Whether the last try measured a gain that was not certain.
         early: Whether the rows span less than a monitoring window.
+        rarest: The rows of the rarest class, and how many are needed, if these are too few.
         worthless: Why a turn would not pay off; empty if it may.
     """
 
@@ -36,12 +46,13 @@ class Cadence(Record):
     last: int | None = None
     near: bool = False
     early: bool = False
+    rarest: tuple[int, int] | None = None
     worthless: str = ""
 
     @property
     def due(self) -> bool:
         """Whether a turn should be tried now."""
-        return self.rows >= self.needed and not self.early and not self.worthless
+        return self.rows >= self.needed and not self.early and self.rarest is None and not self.worthless
 
     @property
     def summary(self) -> str:
@@ -54,18 +65,20 @@ class Cadence(Record):
             then = f"a turn is tried from {self.needed:,}"
         if self.early and self.rows >= self.needed:
             then += ", once they span a monitoring window"
+        if self.rarest is not None:
+            then += f", and {self.rarest[1]:,} of the rarest class, of which there are {self.rarest[0]:,}"
         return "; ".join([since, then, *([self.worthless] if self.worthless else [])])
 
 
 def next_try(
-    labels: LabelsSignal, last: PastTurn | None, *, gate_rows: int, window: timedelta, policy: RetrainingPolicy
+    labels: LabelsSignal, last: PastTurn | None, *, least: GateMinimums, window: timedelta, policy: RetrainingPolicy
 ) -> Cadence | None:
     """Return when a turn is tried next.
 
     Args:
         labels: Counts of the rows with mature labels.
         last: The last completed turn, if it did not train the champion.
-        gate_rows: The smallest number of rows that the gate judges by (`gate.min_rows`).
+        least: The fewest rows that the gate judges by.
         window: Length of a monitoring window.
         policy: The growth that the next try waits for.
 
@@ -74,7 +87,9 @@ def next_try(
     """
     if not labels.measured or labels.unseen_rows is None:
         return None
-    base = _BLOCKS * gate_rows
+    base, of_class = _TIMES * least.rows, _TIMES * least.class_rows
+    rarest = labels.rarest_rows
+    is_rare = rarest is not None and rarest < of_class and labels.unseen_rows < _WITHOUT_CLASS * base
     before = labels.unseen_rows - labels.new_rows if last is not None else 0
     factor = growth(last, policy) if last is not None else 1.0
     return Cadence(
@@ -83,6 +98,7 @@ def next_try(
         last=before if last is not None and before > 0 else None,
         near=last is not None and _is_near(last.gain),
         early=_spans_less(labels.unseen, window),
+        rarest=(rarest, of_class) if is_rare and rarest is not None else None,
     )
 
 

@@ -13,7 +13,7 @@ from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.blocks.policy import Duration
 from everfit.blocks.retraining import RetrainingPolicy
 from everfit.tasks.core.records import Record, TriggerKind, Window
-from everfit.tasks.triage.cadence import Cadence, next_try
+from everfit.tasks.triage.cadence import Cadence, GateMinimums, next_try
 from everfit.tasks.triage.history import History, PastTurn, PastWindow
 from everfit.tasks.triage.non_overlapping import NEARLY, non_overlapping
 from everfit.tasks.triage.quality_loss import LossEvidence, estimated_loss, realised_loss, unrecovered_loss
@@ -32,6 +32,12 @@ class TriagePolicy(Record):
     retraining: RetrainingPolicy = RetrainingPolicy()
     rollback_within: Duration = timedelta(days=3)
     gate_rows: int = Field(default=200, description="The smallest number of rows that the gate judges by.")
+    gate_class_rows: int = Field(default=20, description="The same of the rarest class.")
+
+    @property
+    def gate(self) -> GateMinimums:
+        """Both together."""
+        return GateMinimums(rows=self.gate_rows, class_rows=self.gate_class_rows)
 
 
 class Finding(Record):
@@ -189,7 +195,7 @@ class Case(Record):
         found = next_try(
             labels,
             self.history.last_try(self.signals.reference.version),
-            gate_rows=self.policy.gate_rows,
+            least=self.policy.gate,
             window=self.policy.monitoring.window,
             policy=policy,
         )

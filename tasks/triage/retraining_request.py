@@ -74,9 +74,7 @@ def _wait(tried: Sequence[PastTurn], case: Case) -> str:
     rows = labels.unseen_rows if labels.measured else None
     if policy.back_off is None and rows is not None:
         if last.outcome == "promoted":  # its champion has seen the earlier rows
-            fresh = next_try(
-                labels, None, gate_rows=case.policy.gate_rows, window=case.policy.monitoring.window, policy=policy
-            )
+            fresh = next_try(labels, None, least=case.policy.gate, window=case.policy.monitoring.window, policy=policy)
             return "" if fresh is None or fresh.due else f"the next attempt is from {fresh.needed:,} new rows on"
         before = _rows_before(tried)
         if before is not None and last.unseen_rows is not None and last.unseen_rows > before:

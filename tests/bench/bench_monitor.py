@@ -35,6 +35,7 @@ SPEC = {
     "maturity": "1d",
     "training": {"holdout": "14d", "candidates": ["hist_gradient_boosting"]},
     "monitoring": {"window": "30d"},
+    "retraining": {"cadence": "never"},  # only the look is timed
 }
 
 

@@ -192,7 +192,7 @@ def test_labels_that_stop_are_told_to_a_person(world: str) -> None:
     found = run(monitoring, world, live(world, 16, frame))
 
     assert (found["verdict"], found["rule"]) == ("escalate", "missing_labels")
-    assert found["signals"]["quality"]["coverage"] == 0
+    assert found["signals"]["quality"]["coverage"] < 0.1  # the rows of the day before the last look have theirs
 
 
 def test_a_feed_that_is_silent_is_told_to_a_person(world: str) -> None:
@@ -266,6 +266,35 @@ def test_concept_shift_is_retrained_once_and_the_new_champion_is_better(workspac
     assert outcome.record["decision_id"] == first["decision_id"]
     assert outcome.record["gain"] > 0.3
     assert [each["turn_id"] for each in after["outcomes"]] == [first["turn_id"]]
+
+
+def test_a_turn_is_tried_by_cadence_and_a_try_in_vain_makes_the_next_one_wait(workspace: Path, mlflow_uri: str) -> None:
+    model = begin(workspace.parent, retraining={})
+
+    first = run(monitoring, model, live(model, 0))
+
+    assert (first["verdict"], first["rule"], first["state"]) == ("retrain", "enough_new_rows", "Retrained")
+    counted = first["signals"]["labels"]
+    assert counted["unseen_rows"] == counted["new_rows"] > 400
+    assert first["turn_state"] == "ChampionKept"  # a fortnight like all others
+    here = context(model)
+    tried = here.ledger.turns.get(first["turn_id"])
+    assert tried.trigger.kind == "new_data"
+
+    # A few days later there is a little more to learn from, and the look says when there will be enough.
+    since, _ = window_of(1)
+    write_month(Path(model).parent, "window-01", rows(since, 1))
+    soon = since + timedelta(days=3)
+    run(scoring, model, since, soon)
+    second = run(monitoring, model, soon)
+
+    assert second["turn_id"] is None
+    assert second["rule"] != "enough_new_rows"
+    assert f"the last try at {counted['unseen_rows']:,}" in second["next_try"]
+    judged = read_triages(here.ledger.decisions.of("deliveries", kind=TRIAGE), since + FORTNIGHT)
+    [_, past] = history_of(judged, here.ledger.turns.of("deliveries"), since + FORTNIGHT).turns
+    assert (past.outcome, past.unseen_rows) == ("kept", counted["unseen_rows"])
+    assert past.gain is not None
 
 
 @pytest.mark.long

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from everfit.blocks.metrics import TaskKind
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Window
 from everfit.tasks.ledger import Turn
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
-from everfit.tasks.predictions.labels import known_at
+from everfit.tasks.predictions.labels import LABEL, known_at
 from everfit.tasks.predictions.prediction_log import read as read_predictions
 from everfit.tasks.storage.tables import KEY, Table
 from everfit.tasks.triage.signals import LabelsSignal
@@ -27,11 +28,20 @@ def count_new_labels(window: MonitoredWindow) -> LabelsSignal:
         return LabelsSignal(status="measured", new_rows=0, unseen_rows=0)
     log, labels = table(spec.name, "predictions"), table(spec.name, "labels")
     unseen = Window(since=trained_until, until=mature)
-    return labels_signal(log, labels, unseen, learned, event_time=monitored.event_time, until=monitored.until)
+    return labels_signal(
+        log, labels, unseen, learned, event_time=monitored.event_time, until=monitored.until, task=spec.task
+    )
 
 
 def labels_signal(
-    log: Table, labels: Table, unseen: Window, learned: datetime, *, event_time: str, until: datetime
+    log: Table,
+    labels: Table,
+    unseen: Window,
+    learned: datetime,
+    *,
+    event_time: str,
+    until: datetime,
+    task: TaskKind,
 ) -> LabelsSignal:
     """Count the answered rows with mature labels that no turn, and that the champion, has learned from.
 
@@ -42,11 +52,18 @@ def labels_signal(
         learned: The end of the rows of the last turn.
         event_time: The column of the event time.
         until: Labels that came later are not known.
+        task: The kind of prediction.
     """
     rows = read_predictions(log, unseen, event_time, columns=[KEY, event_time]).drop_duplicates(KEY, keep="last")
-    labelled = rows[rows[KEY].isin(known_at(labels, until, rows[KEY])[KEY])]
-    new = int((labelled[event_time] >= learned).sum()) if len(labelled) else 0
-    return LabelsSignal(status="measured", new_rows=new, unseen_rows=len(labelled), unseen=unseen)
+    known = known_at(labels, until, rows[KEY])
+    labelled = rows[rows[KEY].isin(known[KEY])]
+    return LabelsSignal(
+        status="measured",
+        new_rows=int((labelled[event_time] >= learned).sum()) if len(labelled) else 0,
+        unseen_rows=len(labelled),
+        rarest_rows=None if task == "regression" or known.empty else int(known[LABEL].value_counts().min()),
+        unseen=unseen,
+    )
 
 
 def learned_until(turns: Sequence[Turn], spec: ModelSpec, trained_until: datetime, until: datetime) -> datetime:

@@ -88,8 +88,12 @@ def test_rows_with_mature_labels_are_counted_since_the_champion_and_since_the_la
     until = START + 30 * DAY
     unseen, learned = Window(since=START + 10 * DAY, until=until - DAY), START + 20 * DAY
     tables = [Table(str(log / name)) for name in ("predictions", "labels")]
-    found = labels_signal(*tables, unseen, learned, event_time=EVENT_TIME, until=until)
+    found = labels_signal(*tables, unseen, learned, event_time=EVENT_TIME, until=until, task="binary")
     at = rows[EVENT_TIME]
     assert found.unseen_rows == int(((at >= unseen.since) & (at < unseen.until)).sum())
     assert found.new_rows == int(((at >= learned) & (at < unseen.until)).sum())
     assert found.unseen == unseen
+    within = rows[(at >= unseen.since) & (at < unseen.until)]
+    assert found.rarest_rows == within["label"].value_counts().min()
+    other = labels_signal(*tables, unseen, learned, event_time=EVENT_TIME, until=until, task="regression")
+    assert other.rarest_rows is None

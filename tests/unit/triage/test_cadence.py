@@ -40,6 +40,17 @@ def test_the_first_turn_is_tried_when_the_gate_has_rows_enough_that_span_a_windo
     assert triage(look(2_000), History(), large).verdict == "retrain"
 
 
+def test_the_gate_needs_rows_of_the_rarest_class_too_but_not_for_ever() -> None:
+    def rare(rows: int, unseen: int = 1_000) -> Signals:
+        return signals(labels=labelled(unseen).model_copy(update={"rarest_rows": rows}))
+
+    assert decide(rare(40)).rule == "enough_new_rows"
+    few = decide(rare(39))
+    assert few.verdict == "healthy"
+    assert "and 40 of the rarest class, of which there are 39" in few.next_try
+    assert decide(rare(3, unseen=3_200)).rule == "enough_new_rows"
+
+
 def test_after_a_try_in_vain_the_rows_must_grow_by_the_factor() -> None:
     vain = History(turns=(tried(),))
     assert decide(look(2_999, new=1_499), vain).verdict == "healthy"
