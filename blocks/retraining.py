@@ -94,8 +94,8 @@ class RetrainingPolicy(Policy):
     cadence: Literal["adaptive", "never"] = Field(
         default="adaptive",
         description="Whether a training is tried when there are enough rows with mature labels that the champion has "
-        "not seen: at first twice the gate's `min_rows` and `min_class_rows`, over at least a monitoring window, and after "
-        "each try in vain when they have grown by `back_off_factor`. `never` waits for the other signals.",
+        "not seen: at first twice the gate's `min_rows` and `min_class_rows`, over at least a monitoring window, and "
+        "after each try in vain when they have grown by `back_off_factor`. `never` waits for the other signals.",
     )
     new_data: NewDataPolicy | None = Field(
         default=None,
