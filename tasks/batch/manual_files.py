@@ -3,14 +3,15 @@
 They are read like the files of the source, so that equal keys match.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
+import numpy as np
 import pandas as pd
 
 from everfit.blocks.errors import DataError, SpecError
 from everfit.blocks.sources import FilesSource
-from everfit.blocks.spec import ColumnRoles
+from everfit.blocks.spec import ColumnRoles, ModelSpec
 from everfit.tasks.batch.label_collection import CollectedLabels, label_kinds
 from everfit.tasks.batch.scoring import ScoringResult, require_champion, score_chunks
 from everfit.tasks.core.records import Window
@@ -19,9 +20,10 @@ from everfit.tasks.predictions.labels import RecordedLabels
 from everfit.tasks.scoring.batch_scoring import ScoringBatch
 from everfit.tasks.scoring.set_aside import RowsSetAside
 from everfit.tasks.sources import read_source
+from everfit.tasks.statistics.columns import label
 from everfit.tasks.storage.table_schema import read_kinds
 from everfit.tasks.storage.tables import row_keys
-from everfit.tasks.storage.values import bring_known, faulty
+from everfit.tasks.storage.values import FAULTS, bring_known, faulty
 from everfit.tasks.turns.context import Context
 
 _FAR = datetime(2200, 1, 1, tzinfo=UTC)
@@ -83,7 +85,7 @@ def record_label_file(context: Context, path: str, *, origin: str, now: datetime
     event_time = columns.event_time if columns.event_time in columns.key else None
     roles = ColumnRoles(key=columns.key, target=columns.target, event_time=event_time, label_time=columns.label_time)
     table, kinds = context.workspace.table(spec.name, "labels"), label_kinds(spec, context.workspace)
-    recorded, aside = RecordedLabels(), RowsSetAside()
+    recorded, aside, classes = RecordedLabels(), RowsSetAside(), _known_classes(context)
     for given in _read(context, path, roles):
         rows = bring_known(given, kinds)
         aside = aside.with_rows(rows, columns.key)
@@ -94,6 +96,7 @@ def record_label_file(context: Context, path: str, *, origin: str, now: datetime
             raise DataError(
                 f"{path!r}: a label has no {', '.join(columns.key)}; a label is joined to its prediction by it"
             )
+        rows, aside = _without_unknown(rows, aside, classes, spec)
         has_times = columns.label_time in rows
         times = rows[columns.label_time] if has_times else pd.Series([pd.Timestamp(now)] * len(rows))
         times = times.fillna(pd.Timestamp(now))
@@ -102,6 +105,46 @@ def record_label_file(context: Context, path: str, *, origin: str, now: datetime
     predicted = context.workspace.table(spec.name, "predictions")
     unmatched = labels.unmatched(table, predicted, now)
     return CollectedLabels(until=now, recorded=recorded, unmatched=unmatched, aside=aside)
+
+
+def _known_classes(context: Context) -> list[str]:
+    """Return the classes in the dataset, as text; empty for a regression, and before the first batch."""
+    spec, dataset = context.spec, context.workspace.table(context.spec.name, "dataset")
+    if spec.task == "regression" or not dataset.exists():
+        return []
+    target = spec.columns.target
+    classes: set[str] = set()
+    for frame in dataset.batches(columns=[target]):
+        classes.update(map(label, frame[target].dropna().unique()))
+    return sorted(classes)
+
+
+def _without_unknown(
+    rows: pd.DataFrame, aside: RowsSetAside, classes: Sequence[str], spec: ModelSpec
+) -> tuple[pd.DataFrame, RowsSetAside]:
+    """Set aside labels of unknown classes, and contradicting labels of one key.
+
+    Raises:
+        DataError: If most labels are of unknown classes, which shows another spelling.
+    """
+    target, key = spec.columns.target, list(spec.columns.key)
+    texts = rows[target].map(label, na_action="ignore")
+    unknown = (texts.notna() & ~texts.isin(list(classes))).to_numpy() if classes else np.zeros(len(rows), dtype=bool)
+    if unknown.sum() * 2 > texts.notna().sum():
+        named = ", ".join(repr(value) for value in sorted(texts[unknown].unique())[:5])
+        raise DataError(
+            f"{int(unknown.sum()):,} of {int(texts.notna().sum()):,} labels are of unknown classes, such as {named}; "
+            f"the classes of {spec.name} are {', '.join(map(repr, classes[:5]))}. Write them as the data does"
+        )
+    moment = [name for name in (spec.columns.label_time,) if name is not None and name in rows.columns]
+    labelled = rows.assign(**{target: texts}).dropna(subset=[target])
+    contradicting = labelled.groupby([*key, *moment], dropna=False)[target].transform("nunique") > 1
+    reasons = pd.Series("", index=rows.index)
+    reasons[unknown] = [f"{target}: {value!r} is no class of the model; " for value in texts[unknown]]
+    reasons[contradicting.index[contradicting]] += f"{target}: the key has several labels; "
+    bad = (reasons != "").to_numpy()
+    counted = aside.with_rows(rows.assign(**{FAULTS: reasons})[bad], key)
+    return rows[~bad].reset_index(drop=True), counted.model_copy(update={"read": aside.read})
 
 
 def _read(context: Context, path: str, roles: ColumnRoles) -> Iterator[pd.DataFrame]:

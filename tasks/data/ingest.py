@@ -109,6 +109,10 @@ def _staged(spec: ModelSpec, window: Window, staging: Staging, version: int) -> 
             break
         # Some pieces alone look like numbers or times. Read them again as the text that they are.
         texts |= rewritten
+    unread = [
+        f"{name!r} looks like data, and everfit can't read its format; unpack or convert it" for name in states.unread
+    ]
+    batch = batch.model_copy(update={"notes": (*batch.notes, *unread)})
     current = {path: state.model_dump(mode="json") for path, state in states.current.items()}
     staging.workspace.write(staging.path("files.json"), json.dumps(current).encode())
     return batch

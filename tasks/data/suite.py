@@ -189,9 +189,10 @@ def _room(values: np.ndarray) -> tuple[float, float]:
     values = values[np.isfinite(values)] if np.isfinite(values).any() else np.zeros(1)
     low, high = float(values.min()), float(values.max())
     width = high - low or abs(high) or 1.0
-    widened = low - width
-    return (0.0 if low >= 0 else _rounded(widened)), _rounded(high + width)
+    return (0.0 if low >= 0 else _rounded(low - width, width)), _rounded(high + width, width)
 
 
-def _rounded(value: float) -> float:
-    return float(f"{value:.4g}")
+def _rounded(value: float, width: float) -> float:
+    """Return a bound with four digits, or with as many as the width of the range needs."""
+    rounded = float(f"{value:.4g}")
+    return rounded if abs(rounded - value) <= width / 10 else float(f"{value:.17g}")

@@ -91,8 +91,21 @@ def validate(spec: ModelSpec, batch: Batch, workspace: Workspace) -> Validation:
     suite = kept if kept is not None else infer_suite(_sample(staging, batch), spec)
     workspace.write(staging.path("suite.yaml"), write_suite(suite))
     validation = _validated(spec, batch, staging, suite).model_copy(update={"suite_inferred": kept is None})
+    if kept is None and (holding := _holding(suite, spec, batch, validation)) != suite:
+        workspace.write(staging.path("suite.yaml"), write_suite(holding))
+        validation = _validated(spec, batch, staging, holding).model_copy(update={"suite_inferred": True})
     workspace.write(record, validation.canonical_json().encode())
     return validation
+
+
+def _holding(
+    suite: tuple[Expectation, ...], spec: ModelSpec, batch: Batch, validation: Validation
+) -> tuple[Expectation, ...]:
+    """Return an inferred suite without the expectations by which its own rows would be refused."""
+    asked = applicable_expectations(suite, spec, batch)
+    outcomes = validation.outcomes[len(validation.outcomes) - len(asked) :]
+    refusing = [asked[position] for position, outcome in enumerate(outcomes) if outcome.refuses_batch]
+    return tuple(expectation for expectation in suite if expectation not in refusing)
 
 
 def _validated(spec: ModelSpec, batch: Batch, staging: Staging, suite: tuple[Expectation, ...]) -> Validation:
@@ -121,12 +134,16 @@ def _validated(spec: ModelSpec, batch: Batch, staging: Staging, suite: tuple[Exp
 
 
 def applicable_expectations(suite: Sequence[Expectation], spec: ModelSpec, batch: Batch) -> list[Expectation]:
-    """Return the expectations to check, without unique keys, which deduplication checks, and missing columns."""
+    """Return the expectations to check.
+
+    Left out are unique keys, which deduplication checks, missing columns, which are reported once, and columns that the
+    spec ignores.
+    """
+    left_out = {*batch.missing_columns, *spec.columns.ignore}
     return [
         expectation
         for expectation in suite
-        if not is_key_check(expectation, spec.columns.key)
-        and not set(named_columns(expectation) or ()) & set(batch.missing_columns)
+        if not is_key_check(expectation, spec.columns.key) and not left_out & set(named_columns(expectation) or ())
     ]
 
 

@@ -27,10 +27,12 @@ class FileStates:
     Attributes:
         earlier: Files of accepted batches, by path.
         current: Files of the batch that is being read, by path.
+        unread: Files of the source that look like data and that can't be read.
     """
 
     earlier: dict[str, FileState] = field(default_factory=dict)
     current: dict[str, FileState] = field(default_factory=dict)
+    unread: list[str] = field(default_factory=list)
 
     def is_done(self, path: str, identity: str, *, timed: bool) -> bool:
         """Return whether the file is unchanged and has no unread rows."""

@@ -1,6 +1,7 @@
 """Read files as a source: CSV, Parquet and JSON lines; local, on S3 or on the web."""
 
 import hashlib
+import itertools
 import shutil
 import tempfile
 import time
@@ -41,6 +42,27 @@ _FORMATS = {
 }
 
 
+_UNREAD_FORMATS = frozenset(
+    {
+        ".zip",
+        ".xlsx",
+        ".xls",
+        ".avro",
+        ".orc",
+        ".feather",
+        ".arrow",
+        ".bz2",
+        ".xz",
+        ".zst",
+        ".7z",
+        ".tar",
+        ".tgz",
+        ".rar",
+    }
+)
+"""Endings of files that hold data in a format that everfit doesn't read."""
+
+
 @dataclass(frozen=True)
 class _File:
     """A file to read."""
@@ -69,7 +91,7 @@ def read_files(
         SourceError: If there is no such file, a file can't be read, or a file changes while it is read.
     """
     timed = roles.event_time is not None
-    with _opened(source) as (filesystem, files):
+    with _opened(source, states) as (filesystem, files):
         for file in files:
             where = repr(file.origin)
             if states.is_done(file.origin, file.identity, timed=timed):
@@ -96,13 +118,15 @@ def _newest(times: pd.Series) -> datetime | None:
 
 
 @contextmanager
-def _opened(source: FilesSource) -> "Iterator[tuple[AbstractFileSystem | None, list[_File]]]":
+def _opened(source: FilesSource, states: FileStates) -> "Iterator[tuple[AbstractFileSystem | None, list[_File]]]":
     """Yield the files of a source and their file system; files on the web are downloaded first."""
     if source.path.startswith(("http://", "https://")):
         with tempfile.TemporaryDirectory(prefix="everfit-") as folder:
             yield None, [_downloaded(source, Path(folder))]
         return
     filesystem = filesystem_of(source)
+    if "file" in filesystem.protocol:  # on S3 it would take a request for each thousand files
+        states.unread = _unread_files(filesystem, source)
     yield filesystem, listed_files(filesystem, source)
 
 
@@ -167,12 +191,7 @@ def listed_files(filesystem: "AbstractFileSystem", source: FilesSource, *, requi
     """
     path = filesystem._strip_protocol(source.path)  # noqa: SLF001 - fsspec has no public equivalent
     try:
-        if any(character in path for character in "*?["):
-            paths = sorted(str(name) for name in filesystem.glob(path))
-        elif filesystem.isdir(path):
-            paths = sorted(str(name) for name in filesystem.find(path) if is_readable(str(name), source))
-        else:
-            paths = [path] if filesystem.exists(path) else []
+        paths = _paths(filesystem, path, source)
         files = [_File(name, _format_of(name, source), _identity(filesystem.info(name)), name) for name in paths]
     except SourceError:
         raise
@@ -184,6 +203,47 @@ def listed_files(filesystem: "AbstractFileSystem", source: FilesSource, *, requi
     if not files and required:
         raise SourceError(f"source.path {source.path!r} matches no file; give a file, a folder or a glob")
     return files
+
+
+def _paths(filesystem: "AbstractFileSystem", path: str, source: FilesSource) -> list[str]:
+    """Return the files of a path, folder or glob; a path that exists is no glob, whatever its characters."""
+    if filesystem.isdir(path):
+        found = [str(name) for name in filesystem.find(path)]
+        return sorted(name for name in found if not is_hidden(name, path) and is_readable(name, source))
+    if filesystem.exists(path):
+        return [path]
+    if not any(character in path for character in "*?["):
+        return []
+    return sorted(name for name in map(str, filesystem.glob(path)) if not is_hidden(name, path))
+
+
+def is_hidden(name: str, path: str) -> bool:
+    """Return whether a file, or a folder of it, has a name that begins with . or _, unless the path asks for it.
+
+    Such names are no data to Spark and pyarrow: files of a system, of a write in progress, or of a checkpoint.
+    """
+    asked = PurePosixPath(path).parts
+    return any(part[0] in "._" and part not in asked for part in PurePosixPath(name).parts[len(_fixed(path)) :])
+
+
+def _fixed(path: str) -> tuple[str, ...]:
+    """Return the folders of a path before the first glob."""
+    parts = PurePosixPath(path).parts
+    return tuple(itertools.takewhile(lambda part: not any(character in part for character in "*?["), parts))
+
+
+def _unread_files(filesystem: "AbstractFileSystem", source: FilesSource) -> list[str]:
+    """Return the files in a source's folder that look like data, and that can't be read."""
+    path = filesystem._strip_protocol(source.path)  # noqa: SLF001 - fsspec has no public equivalent
+    folder = path if filesystem.isdir(path) else str(PurePosixPath(path).parent)
+    if any(character in folder for character in "*?[") or not filesystem.isdir(folder):
+        return []
+    found = filesystem.find(folder, maxdepth=None if folder == path else 1)
+    return sorted(
+        str(name)
+        for name in found
+        if not is_hidden(str(name), folder) and PurePosixPath(str(name)).suffix.lower() in _UNREAD_FORMATS
+    )
 
 
 def _first_line(error: BaseException) -> str:

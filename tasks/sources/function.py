@@ -12,6 +12,22 @@ from everfit.tasks.core.records import Window
 from everfit.tasks.sources.chunks import Chunk
 
 
+def _plain(frame: pd.DataFrame, where: str) -> pd.DataFrame:
+    """Return a copy with an index from 0 and names that are texts.
+
+    Raises:
+        SourceError: If a name occurs twice, or names have several levels.
+    """
+    if isinstance(frame.columns, pd.MultiIndex):
+        raise SourceError(f"{where!r}: the column names have {frame.columns.nlevels} levels; join them into one")
+    plain = frame.reset_index(drop=True).copy()
+    plain.columns = pd.Index([str(name) for name in frame.columns])
+    if plain.columns.has_duplicates:
+        twice = plain.columns[plain.columns.duplicated()][0]
+        raise SourceError(f"{where!r} has the column {twice!r} twice; give each column its own name")
+    return plain
+
+
 def read_function(source: PythonSource, window: Window) -> Iterator[Chunk]:
     """Call the function and yield its frames.
 
@@ -28,7 +44,7 @@ def read_function(source: PythonSource, window: Window) -> Iterator[Chunk]:
         for frame in frames:
             if not isinstance(frame, pd.DataFrame):
                 raise TypeError(f"it returned {type(frame).__name__}, not a pandas frame")
-            yield Chunk(source.function, frame.reset_index(drop=True).copy())
+            yield Chunk(source.function, _plain(frame, source.function))
     except GeneratorExit:
         raise
     except SourceError:

@@ -55,6 +55,8 @@ def _on_s3(source: FilesSource) -> dict[str, str]:
             for item in page.get("Contents", ()):
                 name = str(item["Key"])
                 inside = name == key or name.startswith(f"{key.rstrip('/')}/") or not key
+                if files.is_hidden(f"{bucket}/{name}", f"{bucket}/{key}"):
+                    continue
                 if (pattern.match(name) if pattern else inside) and files.is_readable(name, source):
                     # Write the identity as s3fs does, because a turn records the files that it has read that way.
                     listed[f"{bucket}/{name}"] = f"{item['Size']}:{item['ETag']}"

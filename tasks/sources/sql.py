@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -87,6 +87,20 @@ def _quoted(inspector: Any, table: Any, column: "ReflectedColumn") -> None:  # n
     column["name"] = sa.quoted_name(column["name"], quote=True)
 
 
+def _near_window(column: "Any", window: Window) -> "Any":
+    """Return a condition that keeps the window's rows and some around it: SQLite keeps times as texts of any form.
+
+    Texts of times begin with their day, so whole days can be compared. The reader cuts the rows to the window.
+    """
+    import sqlalchemy as sa
+
+    text = sa.type_coerce(column, sa.String)
+    inside = text < (window.until + timedelta(days=2)).date().isoformat()
+    if window.since is not None and window.since > _BEGINNING + timedelta(days=1):
+        inside &= text >= (window.since - timedelta(days=1)).date().isoformat()
+    return inside
+
+
 def statement(
     source: SqlSource, roles: ColumnRoles, window: Window, connection: "Connection"
 ) -> "tuple[Executable, dict[str, Any]]":
@@ -119,6 +133,8 @@ def statement(
     column = table.c[roles.event_time]
     if not isinstance(column.type, sa.DateTime | sa.Date):  # the reader cuts texts and numbers to the window
         return select, {}
+    if connection.dialect.name == "sqlite":
+        return select.where(_near_window(column, window) | column.is_(None)), {}
     zoned = getattr(column.type, "timezone", False)
     until, since = (
         value if value is None or zoned else value.replace(tzinfo=None) for value in (window.until, window.since)

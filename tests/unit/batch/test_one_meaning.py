@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from sklearn.dummy import DummyClassifier
 from support.turns import Loop
 
+from everfit.blocks.errors import DataError
 from everfit.blocks.settings import Settings
 from everfit.infra.serving.label_endpoint import read_labels
 from everfit.infra.serving.protocol import identify, parse_csv, records_table
@@ -270,3 +271,39 @@ def test_a_batch_scores_the_good_rows_and_sets_the_bad_ones_aside(members: Loop,
         ("id=1005", "at: the event time is missing"),
     ]
     assert FAULTS not in log.columns()
+
+
+def test_a_label_file_of_another_spelling_is_one_error(tmp_path: Path) -> None:
+    rows = table_of("numbers", ["price"], 60)
+    rows["y"] = rows["y"].map({0: "Paid", 1: "Late"})
+    loop = Loop(tmp_path, **SPEC, source=write(tmp_path / "data", "all", "csv", rows))
+    loop.turn(UNTIL)
+    context = context_of(loop)
+    shouted = rows[["id", "y"]].assign(y=rows["y"].str.upper())
+    shouted.to_csv(tmp_path / "shouted.csv", index=False)
+
+    with pytest.raises(
+        DataError, match="unknown classes, such as 'LATE', 'PAID'; the classes of sales are 'Late', 'Paid'"
+    ):
+        record_label_file(context, str(tmp_path / "shouted.csv"), origin="file", now=LATER)
+    assert not loop.workspace.table("sales", "labels").exists()
+
+
+def test_unknown_and_contradicting_labels_of_a_file_are_set_aside(tmp_path: Path) -> None:
+    rows = table_of("numbers", ["price"], 60)
+    rows["y"] = rows["y"].map({0: "Paid", 1: "Late"})
+    loop = Loop(tmp_path, **SPEC, source=write(tmp_path / "data", "all", "csv", rows))
+    loop.turn(UNTIL)
+    given_rows = pd.DataFrame(
+        {"id": [1000, 1001, 1002, 1002, 1003, 1003], "y": ["Paid", "?!", "Paid", "Late", "Late", "Late"]}
+    )
+    given_rows.to_csv(tmp_path / "given.csv", index=False)
+
+    result = record_label_file(context_of(loop), str(tmp_path / "given.csv"), origin="file", now=LATER)
+
+    assert (result.recorded.added, result.aside.count, result.aside.read) == (2, 3, 6)
+    assert [(one.row, one.reason) for one in result.aside.rows] == [
+        ("id=1001", "y: '?!' is no class of the model"),
+        ("id=1002", "y: the key has several labels"),
+        ("id=1002", "y: the key has several labels"),
+    ]

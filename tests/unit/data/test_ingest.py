@@ -14,6 +14,7 @@ from everfit.tasks.data import commit as accepting
 from everfit.tasks.data.commit import commit_batch
 from everfit.tasks.data.ingest import ingest
 from everfit.tasks.data.validate import validate
+from everfit.tasks.sources.function import _plain
 from everfit.tasks.storage.table_schema import read_kinds, schema_path
 from everfit.tasks.storage.tables import Table
 
@@ -465,3 +466,35 @@ def test_the_kinds_are_kept_and_a_dataset_of_before_has_those_of_its_types(loop:
         "id": "integer", "at": "time", "price": "decimal", "shop": "text", "y": "decimal", "member": "boolean",
     }  # fmt: skip
     assert {**earlier, "member": "boolean"} == kinds
+
+
+def test_a_range_far_from_zero_holds_on_the_rows_it_was_made_from(loop: Loop):
+    rows = sales(500)
+    rows["lat"] = [52.5201 + number % 9 * 1e-5 for number in range(500)]
+    loop.write("sales.csv", rows)
+
+    _, validation = loop.turn(FEBRUARY)
+
+    assert validation.passed, validation.reasons
+
+
+def test_an_ignored_column_is_not_asked_about(loop: Loop):
+    rows = sales(300)
+    rows["old"] = [float(number % 3) for number in range(300)]
+    loop.write("a.csv", rows)
+    loop.turn(FEBRUARY)
+    loop.write("b.csv", sales(300, "2024-02-05", first=1000))
+    loop.changes["columns"] = {"key": ["id"], "event_time": "at", "target": "y", "ignore": ["old"]}
+
+    _, validation = loop.turn(MARCH)
+
+    assert validation.passed, validation.reasons
+
+
+def test_names_of_a_frame_are_texts_and_each_its_own(loop: Loop):
+    with pytest.raises(SourceError, match=r"has the column 'x' twice; give each column its own name"):
+        _plain(pd.DataFrame([[1, 2]], columns=["x", "x"]), "shop:rows")
+    with pytest.raises(SourceError, match="the column names have 2 levels"):
+        _plain(pd.DataFrame([[1]], columns=pd.MultiIndex.from_tuples([("a", "b")])), "shop:rows")
+
+    assert _plain(pd.DataFrame([[1]], columns=[0], index=[7]), "shop:rows").to_dict() == {"0": {0: 1}}

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from everfit.blocks.errors import SourceError
-from everfit.blocks.sources import FilesSource
+from everfit.blocks.sources import FilesSource, SqlSource
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
 from everfit.tasks.sources import FileStates, read_source
@@ -257,3 +257,49 @@ def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path):
 def test_an_address_in_the_clear_or_unheard_of_is_refused(url: str):
     with pytest.raises(SourceError, match=r"source.allowed_hosts|use a path, s3:// or https://"):
         list(read_source(FilesSource(path=url), ROLES, ALL))
+
+
+def test_names_that_begin_with_a_dot_or_an_underscore_are_no_data(tmp_path: Path):
+    folder = tmp_path / "shop"
+    (folder / "_temporary").mkdir(parents=True)
+    for name in ("a.csv", "._a.csv", "_temporary/part.csv", "b.csv.zip"):
+        (folder / name).write_text("id,at,y\n1,2024-01-05,1\n")
+    states = FileStates()
+
+    for path in (folder, folder / "*.csv", folder / "**" / "*.csv"):
+        source = FilesSource(path=str(path))
+        frames = [chunk.frame for chunk in read_source(source, ROLES, ALL, states)]
+        assert [len(frame) for frame in frames] == [1], path
+        states = FileStates(unread=states.unread)
+
+    assert [name.rsplit("/", 1)[-1] for name in states.unread] == []
+    list(read_source(FilesSource(path=str(folder)), ROLES, ALL, states))
+    assert [name.rsplit("/", 1)[-1] for name in states.unread] == ["b.csv.zip"]
+
+
+@pytest.mark.parametrize("name", ["sales [2024]", "sales?", "a*b"])
+def test_a_folder_that_exists_is_no_glob(tmp_path: Path, name: str):
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "a.csv").write_text("id,at,y\n1,2024-01-05,1\n")
+
+    for path in (folder, folder / "a.csv"):
+        (chunk,) = read_source(FilesSource(path=str(path)), ROLES, ALL)
+        assert len(chunk.frame) == 1
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d", "%Y-%m-%d %H:%M:%S.000000"])
+def test_times_of_sqlite_are_compared_as_times(tmp_path: Path, form: str):
+    import sqlite3
+
+    days = pd.date_range("2024-01-01", periods=20, freq="D")
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.execute("create table sales (id integer, at timestamp, y integer)")
+        database.executemany("insert into sales values (?, ?, 1)", [(n, f"{day:{form}}") for n, day in enumerate(days)])
+    database.close()
+    source = SqlSource(kind="sql", url=f"sqlite:///{tmp_path / 'shop.db'}", table="sales")
+    window = Window(since=datetime(2024, 1, 5, tzinfo=UTC), until=datetime(2024, 1, 10, tzinfo=UTC))
+
+    (chunk,) = read_source(source, ROLES, window)
+
+    assert chunk.frame["id"].tolist() == [4, 5, 6, 7, 8]
