@@ -179,7 +179,7 @@ def dated(frame: pd.DataFrame, roles: ColumnRoles, time_format: str | None, wher
         frame[name] = times
     if roles.event_time is not None and roles.event_time in frame.columns:
         for row in np.flatnonzero(frame[roles.event_time].isna()).tolist():
-            faults.setdefault(row, f"{roles.event_time}: the event time is missing; ")
+            faults.setdefault(row, f"{roles.event_time}: the row has no event time; ")
     if faults:
         frame[FAULTS] = pd.Series(faults, dtype="str").reindex(frame.index, fill_value="")
     return frame

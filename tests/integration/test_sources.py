@@ -74,7 +74,7 @@ def test_times_without_a_zone_and_rows_without_a_time(database: str):
     frame = read({"kind": "sql", "url": database, "table": "shop.plain"})
 
     check(frame[frame["at"].notna()])
-    assert frame[frame["at"].isna()]["_faults"].tolist() == ["at: the event time is missing; "]
+    assert frame[frame["at"].isna()]["_faults"].tolist() == ["at: the row has no event time; "]
     assert frame["y"].map(float).max() == 4.0
 
 

@@ -268,7 +268,7 @@ def test_a_batch_scores_the_good_rows_and_sets_the_bad_ones_aside(members: Loop,
     assert [(one.row, one.reason) for one in aside.rows] == [
         ("id=1003", "price: 'error 17' is no number"),
         ("id=1004", "price: 'inf' is not finite"),
-        ("id=1005", "at: the event time is missing"),
+        ("id=1005", "at: the row has no event time"),
     ]
     assert FAULTS not in log.columns()
 

@@ -132,7 +132,7 @@ def test_bad_rows_are_quarantined_once(loop: Loop):
 
     assert (batch.changed, validation.bad_rows) == (1, 0)
     reasons = sorted(loop.quarantine()["_reasons"])
-    assert reasons == ["at: 'soon' is not a time", "at: the event time is missing"]
+    assert reasons == ["at: 'soon' is not a time", "at: the row has no event time"]
 
 
 def test_what_needs_whole_columns_is_asked_of_all_parts_and_blames_the_right_rows(
