@@ -1,0 +1,40 @@
+"""Run all drivers for some minutes: `python -m campaign --seconds 600 --seed 1`.
+
+Prints what was done and each broken invariant with its seed, and exits with 1 if there is any.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from campaign.registries import changed_files
+from campaign.spools import run_spools
+from campaign.tally import Tally
+
+DRIVERS: dict[str, Callable[[Path, int], Tally]] = {
+    "spools": lambda folder, seed: run_spools(folder, seed, lives=25),
+    "artifacts": lambda folder, seed: changed_files(folder, seed, changes=30),
+}
+
+
+def main() -> int:
+    """Run the drivers in turn, each time with another seed, until the time is over."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--seconds", type=float, default=120.0)
+    arguments.add_argument("--seed", type=int, default=1)
+    given = arguments.parse_args()
+    until, seed, total = time.monotonic() + given.seconds, given.seed, Tally()
+    while time.monotonic() < until:
+        for name, driver in DRIVERS.items():
+            with tempfile.TemporaryDirectory(prefix=f"everfit-campaign-{name}-") as folder:
+                total.add(driver(Path(folder), seed))
+        seed += 1
+    print(f"seeds {given.seed} to {seed - 1}: {total.text()}")
+    return 1 if total.broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

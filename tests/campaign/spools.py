@@ -1,0 +1,116 @@
+"""Kill processes that spool and drain, and do to their folders what backups, clones and cleaners do.
+
+The invariant: each prediction that was answered is in the log, exactly once. The log's files are read directly.
+"""
+
+import os
+import random
+import shutil
+import signal
+import threading
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+from deltalake import DeltaTable
+from support.processes import forked
+from support.spools import KINDS, batch, drain_of
+
+from campaign.tally import Tally
+from everfit.infra.serving.spool import Spool
+from everfit.tasks.storage.tables import Table
+
+_LIFE_SECONDS = 30.0
+
+
+def run_spools(folder: Path, seed: int, lives: int) -> Tally:
+    """Run a number of lives, each with a kill and a fault of the folder, and compare the log with the answers.
+
+    Args:
+        folder: Empty folder.
+        seed: Decides on everything but the moment at which the system delivers a kill.
+        lives: Number of processes.
+    """
+    chance, tally = random.Random(seed), Tally()
+    log, answered = folder / "predictions", folder / "answered"
+    folders = [folder / "spool-0"]
+    answered.touch()
+    for life in range(lives):
+        place = chance.choice(folders)
+        process = forked.Process(target=_live, args=(place, log, answered, life, chance.random()))
+        process.start()
+        process.join(_LIFE_SECONDS)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            tally.broken.append(f"seed {seed}: life {life} hangs")
+        tally.done["kills" if process.exitcode == -signal.SIGKILL else "lives that ended by themselves"] += 1
+        if process.exitcode not in {0, -signal.SIGKILL}:
+            tally.broken.append(f"seed {seed}: life {life} ended with exit code {process.exitcode}")
+        tally.done[_disturb(folders, folder, chance)] += 1
+    for place in folders:
+        spool = Spool.claim(place)
+        drain = drain_of(spool, Table(str(log)))
+        for _ in range(3):
+            drain.drain()
+        spool.close()
+        if drain.state.error:
+            tally.broken.append(f"seed {seed}: {place.name} can't be drained: {drain.state.error}")
+    _compare(log, answered.read_text().split(), seed, tally)
+    return tally
+
+
+def _live(place: Path, log: Path, answered: Path, life: int, chance_of: float) -> None:
+    """Predict and drain until a kill at a random moment."""
+    chance = random.Random(chance_of)
+    spool = Spool.claim(place, segment_bytes=2_000, sync=False)
+    drain = drain_of(spool, Table(str(log)))
+    if chance.random() < 0.9:
+        threading.Timer(chance.uniform(0.001, 0.15), lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
+    with answered.open("a", buffering=1) as answers:
+        for number in range(12):
+            if chance.random() < 0.3:
+                drain.drain()
+            rows = batch(life * 1_000 + number * 20, chance.randint(1, 20))
+            spool.append(KINDS, rows)
+            answers.write(" ".join(rows["_prediction_id"]) + "\n")  # now the client has its answer
+    if chance.random() < 0.5:
+        drain.drain()
+    spool.close()
+
+
+def _disturb(folders: list[Path], root: Path, chance: random.Random) -> str:
+    """Do something to the folders between two lives; nothing that was on a disk is taken from all of them."""
+    place = chance.choice(folders)
+    what = chance.choice(["clones", "restored backups", "cleaned folders", "emptied id files", "quiet nights"])
+    if what == "clones" and len(folders) < 4 and place.exists():
+        shutil.copytree(place, root / f"spool-{len(folders)}")
+        folders.append(root / f"spool-{len(folders)}")
+    elif what == "restored backups" and place.exists():
+        backup, replaced = root / "backup", root / f"spool-{len(folders)}"
+        if backup.exists() and len(folders) < 4:
+            place.rename(replaced)  # its disk is drained later
+            folders.append(replaced)
+            shutil.copytree(backup, place)
+        shutil.rmtree(backup, ignore_errors=True)
+        shutil.copytree(place, backup)
+    elif what == "cleaned folders":
+        for path in place.rglob("*"):
+            if path.is_file() and (path.stat().st_size == 0 or path.suffix != ".seg"):
+                path.unlink()
+    elif what == "emptied id files":
+        for path in place.glob("*"):
+            (path / "id").write_text("")
+    return what
+
+
+def _compare(log: Path, answered: list[str], seed: int, tally: Tally) -> None:
+    files = DeltaTable(str(log)).file_uris() if answered else []
+    logged = Counter(one for file in files for one in pq.read_table(file)["_prediction_id"].to_pylist())
+    lost = sorted(set(answered) - logged.keys())
+    doubled = sorted(name for name, count in logged.items() if count > 1)
+    tally.done["answered predictions"] += len(set(answered))
+    if lost:
+        tally.broken.append(f"seed {seed}: {len(lost)} answered predictions are not in the log, such as {lost[0]}")
+    if doubled:
+        tally.broken.append(f"seed {seed}: {len(doubled)} predictions are in the log twice, such as {doubled[0]}")
