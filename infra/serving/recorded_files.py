@@ -16,11 +16,11 @@ from everfit.blocks.errors import ArtifactError
 from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.models.artifacts import (
     Digests,
+    changed_files_error,
     copy_digests,
     differences,
     needed_to_predict,
     overall_digest,
-    refusal,
 )
 from everfit.tasks.registry import artifact_records
 from everfit.tasks.storage.workspace import Workspace
@@ -146,4 +146,4 @@ def is_listed(folder: Path) -> bool:
 
 def _refuse(version: ModelVersion, problems: list[str]) -> None:
     if problems:
-        raise ArtifactError(refusal(version.model, version.version, problems))
+        raise ArtifactError(changed_files_error(version.model, version.version, problems))

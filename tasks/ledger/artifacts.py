@@ -12,7 +12,7 @@ from everfit.tasks.ledger.decisions import Decisions
 from everfit.tasks.ledger.records import RecordedArtifacts
 from everfit.tasks.ledger.schema import artifacts
 from everfit.tasks.ledger.store import Store
-from everfit.tasks.models.artifacts import Digests, differences, needed_to_predict, refusal
+from everfit.tasks.models.artifacts import Digests, changed_files_error, differences, needed_to_predict
 
 INCIDENT = "artifacts"
 """Kind of the decision that records a refused version."""
@@ -127,7 +127,7 @@ class Artifacts:
         if not problems:
             return
         identity = hashlib.sha256("\n".join(problems).encode()).hexdigest()[:16]
-        reason = refusal(version.model, version.version, problems)
+        reason = changed_files_error(version.model, version.version, problems)
         self._decisions.record(
             f"{version.model}/artifacts/{version.version}/{identity}",
             model=version.model,

@@ -71,7 +71,7 @@ def differences(found: Digests, recorded: Digests) -> list[str]:
     return [*changed, *missing, *added]
 
 
-def refusal(model: str, version: int, problems: Iterable[str]) -> str:
+def changed_files_error(model: str, version: int, problems: Iterable[str]) -> str:
     """Return the error about a version whose files differ: what happened, which files, and what to do next."""
     listed = list(problems)
     shown = "; ".join(listed[:_SHOWN]) + (f"; and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else "")

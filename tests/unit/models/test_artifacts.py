@@ -2,7 +2,13 @@
 
 from pathlib import Path
 
-from everfit.tasks.models.artifacts import copy_digests, differences, needed_to_predict, overall_digest, refusal
+from everfit.tasks.models.artifacts import (
+    changed_files_error,
+    copy_digests,
+    differences,
+    needed_to_predict,
+    overall_digest,
+)
 
 
 def test_a_copy_names_the_files_of_the_model_and_those_of_its_run(tmp_path: Path) -> None:
@@ -38,7 +44,7 @@ def test_one_digest_counts_the_files_that_a_version_predicts_with() -> None:
 
 
 def test_a_refusal_says_what_happened_which_files_and_what_to_do() -> None:
-    said = refusal("flights", 3, ["'a' is missing", "'b' is missing", "'c' is missing", "'d' is missing"])
+    said = changed_files_error("flights", 3, ["'a' is missing", "'b' is missing", "'c' is missing", "'d' is missing"])
 
     assert "version 3 of 'flights'" in said
     assert "'a' is missing; 'b' is missing; 'c' is missing; and 1 more" in said
