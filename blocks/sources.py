@@ -44,6 +44,9 @@ class _Source(Policy):
         description="The format of times: `epoch_s`, `epoch_ms`, or a format of `strptime` such as `%d.%m.%Y "
         "%H:%M`. By default it is ISO 8601.",
     )
+    label_time_format: str | None = Field(
+        default=None, description="The format of the label time, if it differs from `time_format`; `iso` for ISO 8601."
+    )
 
 
 class FilesSource(_Source):

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -25,7 +25,6 @@ from everfit.tasks.storage.values import normalise
 SAMPLE_ROWS = 200_000
 """The largest number of rows in the sample; a larger table gives every k-th row."""
 
-Kind = Literal["number", "text", "time"]
 _FOREVER = Window(until=datetime(2200, 1, 1, tzinfo=UTC))
 _TIME_FORMATS = (
     "%d.%m.%Y %H:%M:%S",
@@ -58,12 +57,14 @@ class Look:
         frame: The sample: numbers, texts and times.
         rows: The number of rows of the whole table.
         times: The format of each column of times; None for ISO 8601.
+        ambiguous: Another format that reads all times of a column too, by column.
     """
 
     source: dict[str, Any]
     frame: pd.DataFrame
     rows: int
     times: dict[str, str | None]
+    ambiguous: dict[str, str] = field(default_factory=dict)
 
 
 def source_of(data: str) -> dict[str, Any]:
@@ -133,39 +134,52 @@ def look(data: str, target: str, file_options: Mapping[str, str | None] | None =
     if not rows:
         raise SourceError(f"{data!r} has no rows; give data with a header and rows")
     own = [name for name in frame.columns if str(name).startswith("_")]
-    frame, times = _typed(frame.drop(columns=own), target)
-    return Look(source, frame, rows, times)
+    frame, times, ambiguous = _typed(frame.drop(columns=own), target)
+    return Look(source, frame, rows, times, ambiguous)
 
 
-def _typed(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, dict[str, str | None]]:
+def _typed(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, dict[str, str | None], dict[str, str]]:
     kinds = {
         name: common_kind([infer_kind(frame[name], is_key=False, is_label=name == target)]) for name in frame.columns
     }
     times: dict[str, str | None] = {}
+    ambiguous: dict[str, str] = {}
     for name, kind in kinds.items():
         if name == target:
             continue
         if kind in {"time", "day"}:
             times[name] = None
-        elif kind == "text" and (found := _time_format(frame[name])) is not None:
-            times[name] = found or None
+        elif kind == "text" and (found := _time_formats(frame[name])):
+            times[name] = found[0] or None
+            ambiguous |= {name: found[1]} if len(found) > 1 else {}
         elif STORED[kind] == "double" and _named_as_time(name) and (epoch := _epoch(frame[name])):
             times[name] = epoch
     plain = normalise(frame, {name: kind for name, kind in kinds.items() if name not in times})
     for name, written in times.items():
         plain[name] = read_times(frame[name], written, repr(name))
-    return plain[list(frame.columns)], times
+    return plain[list(frame.columns)], times, ambiguous
 
 
-def _time_format(column: pd.Series) -> str | None:
-    """Return the format of the times in a text column: empty for ISO 8601, None for a column without times."""
+def _time_formats(column: pd.Series) -> list[str]:
+    """Return the formats that read the times of a text column, best first: an empty text for ISO 8601.
+
+    Several formats read days up to the twelfth. The best one is that by which the rows are in order.
+    """
     texts = column.dropna().astype("str").str.strip()
     if texts.empty or not texts.iloc[:100].str.contains(r"\d").all():
-        return None
+        return []
     some = texts.drop_duplicates().head(20_000)
     if some.str.match(r"\d{4}-\d\d-\d\d").mean() > 0.95 and _reads(some, "ISO8601"):
-        return ""
-    return next((known for known in _TIME_FORMATS if _reads(some.head(200), known) and _reads(some, known)), None)
+        return [""]
+    reading = [known for known in _TIME_FORMATS if _reads(some.head(200), known) and _reads(some, known)]
+    return sorted(reading, key=lambda known: _disorder(texts.head(20_000), known)) if len(reading) > 1 else reading
+
+
+def _disorder(texts: pd.Series, written: str) -> float:
+    """Return how far times are from being in order, forwards or backwards: the share of steps the other way."""
+    steps = pd.to_datetime(texts, format=written, errors="coerce").diff().dt.total_seconds().dropna()
+    moving = steps[steps != 0]
+    return float(min((moving < 0).mean(), (moving > 0).mean())) if len(moving) else 0.0
 
 
 def _reads(texts: pd.Series, written: str) -> bool:

@@ -17,6 +17,7 @@ class Proposal:
         event_time: The column with the time of the event.
         label_time: The column with the time at which the label became known.
         time_format: The format of times; None for ISO 8601.
+        label_time_format: The format of the label time, if it differs; `iso` for ISO 8601.
         features: The columns that the model may use.
         ignored: The ignored columns, each with the reason.
         protected: Columns whose groups fairness could be measured by.
@@ -39,6 +40,7 @@ class Proposal:
     event_time: str | None = None
     label_time: str | None = None
     time_format: str | None = None
+    label_time_format: str | None = None
     features: list[str] = field(default_factory=list)
     ignored: dict[str, str] = field(default_factory=dict)
     protected: list[str] = field(default_factory=list)

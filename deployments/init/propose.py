@@ -116,6 +116,13 @@ def _times(seen: Look, made: Proposal, event_time: str | None, label_time: str |
     made.label_time = label_time
     if label_time is None:
         made.label_time = _label_time(frame, made, [name for name in seen.times if name != made.event_time])
+    if (other := seen.ambiguous.get(made.event_time)) is not None:
+        made.notes.append(
+            f"The times of {made.event_time!r} could also be read as {other!r}. Read as {made.time_format!r} the rows "
+            f"are in order; check source.time_format."
+        )
+    if made.label_time is not None and seen.times.get(made.label_time) != made.time_format:
+        made.label_time_format = seen.times.get(made.label_time) or "iso"
     if made.label_time is not None:
         delay = (frame[made.label_time] - frame[made.event_time]).dropna()
         in_days = delay.dt.total_seconds() / 86_400

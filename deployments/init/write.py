@@ -19,9 +19,9 @@ def write(made: Proposal, seen: Look) -> str:
     for note in made.notes:
         lines += _comment(note)
     lines += [f"name: {made.name}", f"task: {made.task}  # binary, multiclass or regression", "", "source:"]
-    lines += [f"  {name}: {_scalar(value)}" for name, value in seen.source.items()]
-    if made.time_format:
-        lines.append(f"  time_format: {_scalar(made.time_format)}")
+    formats = {"time_format": made.time_format, "label_time_format": made.label_time_format}
+    source = {**seen.source, **{name: value for name, value in formats.items() if value}}
+    lines += [f"  {name}: {_scalar(value)}" for name, value in source.items()]
     lines += ["", "columns:", *_columns(made)]
     if made.maturity:
         lines += ["", f"maturity: {made.maturity}  # 99 % of the labels are known after this time"]

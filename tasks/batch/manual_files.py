@@ -152,7 +152,7 @@ def _read(context: Context, path: str, roles: ColumnRoles) -> Iterator[pd.DataFr
     if isinstance(own, FilesSource):
         source = own.model_copy(update={"path": path, "format": None})
     else:
-        source = FilesSource(path=path, time_format=own.time_format)
+        source = FilesSource(path=path, time_format=own.time_format, label_time_format=own.label_time_format)
     kinds = read_kinds(context.workspace, context.spec.name)
     texts = [name for name, kind in kinds.items() if kind == "text"]
     for chunk in read_source(source, roles, Window(until=_FAR), strict=False, texts=texts):

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.dataset as pds
 
+    from everfit.blocks.sources import Source
+
 MAX_COLUMNS = 1_000
 """A wider table is read only if the spec names the columns to read."""
 
@@ -162,8 +164,14 @@ def time_filter(schema: "pa.Schema", event_time: str | None, window: Window) -> 
     return condition | pds.field(event_time).is_null()
 
 
-def dated(frame: pd.DataFrame, roles: ColumnRoles, time_format: str | None, where: str) -> pd.DataFrame:
+def dated(frame: pd.DataFrame, roles: ColumnRoles, source: "Source | None", where: str) -> pd.DataFrame:
     """Convert the times of a frame to UTC, and record rows with a missing or unreadable time in `_faults`.
+
+    Args:
+        frame: The rows, indexed from 0.
+        roles: Roles of the columns.
+        source: Source that says how times are written; None for ISO 8601.
+        where: Name of the file or table for error messages.
 
     Raises:
         SourceError: If a time column holds something else.
@@ -172,7 +180,8 @@ def dated(frame: pd.DataFrame, roles: ColumnRoles, time_format: str | None, wher
     for name in filter(None, (roles.event_time, roles.label_time)):
         if name not in frame.columns:
             continue
-        times = read_times(frame[name], time_format, f"{where}: {name!r}")
+        written = None if source is None else _format_of(name, roles, source)
+        times = read_times(frame[name], written, f"{where}: {name!r}")
         bad = np.flatnonzero(times.isna() & frame[name].notna())
         for row, value in zip(bad.tolist(), frame[name].iloc[bad].tolist(), strict=True):
             faults[row] = faults.get(row, "") + f"{name}: {str(value)[:60]!r} is not a time; "
@@ -183,6 +192,13 @@ def dated(frame: pd.DataFrame, roles: ColumnRoles, time_format: str | None, wher
     if faults:
         frame[FAULTS] = pd.Series(faults, dtype="str").reindex(frame.index, fill_value="")
     return frame
+
+
+def _format_of(name: str, roles: ColumnRoles, source: "Source") -> str | None:
+    """Return the format of a time column; None for ISO 8601."""
+    if name == roles.label_time and source.label_time_format is not None:
+        return None if source.label_time_format == "iso" else source.label_time_format
+    return source.time_format
 
 
 def within(frame: pd.DataFrame, roles: ColumnRoles, window: Window) -> pd.DataFrame:

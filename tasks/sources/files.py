@@ -99,7 +99,7 @@ def read_files(
             span = window if file.origin in states.earlier else Window(until=window.until)
             newest: datetime | None = None
             for table in in_chunks(_tables(filesystem, file, source, roles, span, texts)):
-                frame = dated(to_frame(table, roles, where), roles, source.time_format, where)
+                frame = dated(to_frame(table, roles, where), roles, source, where)
                 if roles.event_time in frame.columns:
                     newest = max(filter(None, [newest, _newest(frame[roles.event_time])]), default=None)
                 frame = within(frame, roles, span)

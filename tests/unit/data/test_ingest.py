@@ -468,6 +468,21 @@ def test_the_kinds_are_kept_and_a_dataset_of_before_has_those_of_its_types(loop:
     assert {**earlier, "member": "boolean"} == kinds
 
 
+def test_each_time_column_has_its_own_format(loop: Loop):
+    rows = sales(48)
+    rows["settled"] = (rows["at"] + pd.Timedelta("1D")).dt.strftime("%d.%m.%Y %H:%M")
+    loop.write("sales.csv", rows)
+    loop.changes |= {
+        "source": {"path": str(loop.folder / "data"), "label_time_format": "%d.%m.%Y %H:%M"},
+        "columns": {"key": ["id"], "event_time": "at", "label_time": "settled", "target": "y"},
+    }
+
+    loop.turn(FEBRUARY)
+
+    dataset = loop.dataset()
+    assert (dataset["settled"] - dataset["at"] == pd.Timedelta("1D")).all()
+
+
 def test_a_range_far_from_zero_holds_on_the_rows_it_was_made_from(loop: Loop):
     rows = sales(500)
     rows["lat"] = [52.5201 + number % 9 * 1e-5 for number in range(500)]

@@ -254,3 +254,27 @@ def test_text_that_is_not_utf_8_is_read_by_the_encoding_that_is_told(folder: Pat
 
     assert load_spec(made["path"]).source.encoding == "latin-1"
     assert made["rows"] == 300
+
+
+@pytest.mark.parametrize(("written", "other"), [("%m/%d/%Y", "%d/%m/%Y"), ("%d/%m/%Y", "%m/%d/%Y")])
+def test_of_two_formats_that_read_all_times_the_rows_are_in_order_by_one(tmp_path: Path, written: str, other: str):
+    days = [day for day in pd.date_range("2023-01-01", "2023-06-30") if day.day <= 9]
+    frame = pd.DataFrame({"sold": [f"{day:{written}}" for day in days for _ in range(10)]})
+    frame["x"] = np.arange(len(frame)) % 17
+    frame["y"] = np.arange(len(frame)) % 2
+
+    found = made(frame, "y")
+
+    spec = yaml.safe_load(Path(found["path"]).read_text())
+    assert spec["source"]["time_format"] == written
+    assert f"could also be read as {other!r}" in " ".join(found["notes"])
+
+
+def test_a_label_time_that_is_written_otherwise_has_its_own_format():
+    frame = loans()
+    frame["closed_on"] = pd.to_datetime(frame["closed_on"], format="%d/%m/%Y %H:%M").dt.strftime("%Y-%m-%d %H:%M")
+
+    spec = yaml.safe_load(Path(made(frame, "default")["path"]).read_text())
+
+    assert spec["source"]["time_format"] == "%d/%m/%Y %H:%M"
+    assert spec["source"]["label_time_format"] == "iso"
