@@ -24,7 +24,8 @@ def calendar_columns(rows: pd.DataFrame, time: str, columns: Sequence[str]) -> t
         columns: Columns to look at; those that the rows lack are left out.
     """
     known = rows[rows[time].notna()]
-    if len(known) < 30:  # so few may agree by chance
+    is_time = pd.api.types.is_datetime64_any_dtype(rows[time].dtype)
+    if len(known) < 30 or not is_time:  # so few may agree by chance
         return ()
     times = known[time]
     return tuple(
