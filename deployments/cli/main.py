@@ -25,6 +25,7 @@ from everfit.deployments.cli import (
     upkeep,
     verify,
 )
+from everfit.tasks.core.outside_text import terminal_text
 
 app = typer.Typer(
     help="Keep machine-learning models fit for use: train, gate, release, monitor, retrain, roll back.",
@@ -79,12 +80,13 @@ def main() -> None:
     except EverfitError as error:
         if _state["debug"]:
             raise
-        print(f"everfit: {error}", file=sys.stderr)
+        print(f"everfit: {terminal_text(str(error))}", file=sys.stderr)
         raise SystemExit(2) from error
     except Exception as error:  # a command always ends with one line and an exit code
         if _state["debug"]:
             raise
-        print(f"everfit: {type(error).__name__}: {error}; run `everfit --debug …` for the traceback", file=sys.stderr)
+        text = terminal_text(str(error))
+        print(f"everfit: {type(error).__name__}: {text}; run `everfit --debug …` for the traceback", file=sys.stderr)
         raise SystemExit(1) from error
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from rich.console import Console
 
+from everfit.tasks.core.outside_text import terminal_text
+
 console = Console(width=None if sys.stdout.isatty() else 120)
 """The console of standard output. A pipe has no width, so it gets 120 columns."""
 
@@ -16,6 +18,6 @@ def print_json(content: dict[str, Any]) -> None:
 
 
 def print_lines(*lines: str) -> None:
-    """Print lines as they are: without colours, markup or wrapping."""
+    """Print lines as they are: without colours, markup or wrapping, and without a terminal's control characters."""
     for line in lines:
-        console.print(line, highlight=False, markup=False, soft_wrap=True)
+        console.print(terminal_text(line), highlight=False, markup=False, soft_wrap=True)

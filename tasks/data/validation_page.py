@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.expectations import Expectation
 from everfit.blocks.spec import ModelSpec
+from everfit.tasks.core.outside_text import page_text
 from everfit.tasks.data.expectation_results import ExpectationResult
 from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.staging import Staging
@@ -96,7 +97,8 @@ def _result(expectation: Expectation, outcome: ExpectationResult) -> "Expectatio
     from great_expectations.core import ExpectationValidationResult
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
-    result: dict[str, Any] = {"observed_value": outcome.observed}
+    # Great Expectations' page does not escape them all.
+    result: dict[str, Any] = {"observed_value": page_text(outcome.observed)}
     if outcome.counted:
         share = 100 * outcome.unexpected / outcome.counted
         result = {
@@ -104,11 +106,13 @@ def _result(expectation: Expectation, outcome: ExpectationResult) -> "Expectatio
             "unexpected_count": outcome.unexpected,
             "unexpected_percent": share,
             "unexpected_percent_total": share,
-            "partial_unexpected_list": list(outcome.samples),
+            "partial_unexpected_list": page_text(list(outcome.samples)),
         }
     return ExpectationValidationResult(
         success=outcome.passed,
-        expectation_config=ExpectationConfiguration(type=expectation.type, kwargs=dict(expectation.kwargs), meta={}),
+        expectation_config=ExpectationConfiguration(
+            type=expectation.type, kwargs=page_text(dict(expectation.kwargs)), meta={}
+        ),
         result=result,
         exception_info={"raised_exception": False, "exception_message": None, "exception_traceback": None},
         meta={},

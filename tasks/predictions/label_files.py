@@ -13,6 +13,7 @@ from xml.sax.saxutils import quoteattr
 import pandas as pd
 
 from everfit.blocks.errors import DataError
+from everfit.tasks.core.outside_text import cell_text
 from everfit.tasks.predictions.prediction_log import PREDICTION_ID
 
 Format = Literal["csv", "label-studio"]
@@ -38,7 +39,8 @@ def write_file(rows: pd.DataFrame, path: Path, kind: Format, classes: Sequence[s
     """
     shown = rows.rename(columns={PREDICTION_ID: ID})
     if kind == "csv":
-        shown.assign(**{LABEL: ""}).to_csv(path, index=False)
+        cells = shown.map(cell_text).rename(columns=cell_text)  # people open it in a spreadsheet
+        cells.assign(**{LABEL: ""}).to_csv(path, index=False)
         return [path]
     records = json.loads(shown.to_json(orient="records", date_format="iso"))
     tasks = [{"data": {ID: one.pop(ID), "row": one}} for one in records]

@@ -18,6 +18,7 @@ from pydantic import Field
 
 from everfit.blocks.errors import EverfitError
 from everfit.blocks.monitoring import MonitoringPolicy
+from everfit.tasks.core.outside_text import page_text
 from everfit.tasks.core.records import Record
 from everfit.tasks.monitoring.signals.drift import DriftResult
 from everfit.tasks.statistics.columns import codes_of, kind_of, numbers_of
@@ -93,7 +94,12 @@ def drift_html(
             raise DriftReportError(f"the report has {size:,} bytes with one column; Evidently's own part has grown")
         chosen = most_moved_first[:number]
         left_out |= dict.fromkeys(most_moved_first[number:], "there is no room for it")
-        text = _render(old[chosen], new[chosen], numeric=[name for name in chosen if name in numeric], policy=policy)
+        text = _render(
+            _shown(old[chosen]),
+            _shown(new[chosen]),
+            numeric=[name for name in chosen if name in numeric],
+            policy=policy,
+        )
         text = text.replace("<body>", f"<body>{_top(policy, left_out, result)}", 1)
         size = len(text.encode())
         number = min(number - 1, int(number * 0.8))
@@ -108,6 +114,12 @@ def drift_html(
         reference_rows=len(old),
         current_rows=len(new),
     )
+
+
+def _shown(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows whose texts can't act in the page: Evidently writes categories into a script."""
+    texts = [name for name in rows.columns if rows[name].dtype == object]
+    return rows.assign(**{name: rows[name].map(page_text) for name in texts})
 
 
 def import_evidently() -> Any:

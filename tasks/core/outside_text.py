@@ -1,0 +1,64 @@
+"""Show text from data or people where it could act: in a page, a spreadsheet or a terminal. Pure.
+
+Text of a source, a client or a person may hold a script, a formula or a terminal's control sequence. Everything that
+shows such text uses one of these functions.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+# Control characters but line feed and tab, and the marks that reverse the direction of what follows.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_MARKUP = str.maketrans({"<": "[", ">": "]"})
+_FORMULA = ("=", "+", "-", "@", "\t", "\n")
+
+
+def terminal_text(text: str) -> str:
+    r"""Return text without control characters.
+
+    Args:
+        text: Any text.
+
+    Example:
+        >>> terminal_text("a\x1b[2Jb")
+        'a\ufffd[2Jb'
+    """
+    return _CONTROL.sub("\ufffd", text)
+
+
+def page_text(value: Any) -> Any:
+    """Return a value for the page of another library, which may not escape it: without markup and control characters.
+
+    The signs of markup become brackets, because the library may show an entity as it is.
+
+    Args:
+        value: A text, or JSON that contains texts; other values stay as they are.
+
+    Example:
+        >>> page_text(["<script>", 1])
+        ['[script]', 1]
+    """
+    if isinstance(value, str):
+        return terminal_text(value).translate(_MARKUP)
+    if isinstance(value, Mapping):
+        return {page_text(name): page_text(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(page_text(item) for item in value)
+    return value
+
+
+def cell_text(value: Any) -> Any:
+    """Return a value for a spreadsheet's cell: a text that it would compute gets an apostrophe before it.
+
+    Args:
+        value: A text; other values stay as they are.
+
+    Example:
+        >>> cell_text("=1+1")
+        "'=1+1"
+    """
+    if not isinstance(value, str):
+        return value
+    text = terminal_text(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -1,0 +1,57 @@
+"""Text from data acts neither in a page, nor in a spreadsheet, nor in a terminal."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from everfit.blocks.monitoring import MonitoringPolicy
+from everfit.tasks.core.outside_text import cell_text, page_text, terminal_text
+from everfit.tasks.predictions.label_files import read_file, write_file
+
+SCRIPT = "</script><script>alert(1)</script>"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain text, ä, 中", "plain text, ä, 中"),
+        ("two\nlines\tand a tab", "two\nlines\tand a tab"),
+        ("\x1b]0;title\x07", "\ufffd]0;title\ufffd"),
+        ("over\rwritten", "over\ufffdwritten"),
+        ("\u202egnp.exe", "\ufffdgnp.exe"),
+    ],
+)
+def test_a_terminal_gets_no_control_characters(text: str, shown: str) -> None:
+    assert terminal_text(text) == shown
+
+
+def test_a_page_gets_no_markup_at_any_depth() -> None:
+    assert page_text({"a<b": [SCRIPT, 1, None], "c": ("<i>",)}) == {
+        "a[b": ["[/script][script]alert(1)[/script]", 1, None],
+        "c": ("[i]",),
+    }
+
+
+@pytest.mark.parametrize("text", ["=cmd|'/c calc'!A0", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\n=1"])
+def test_a_spreadsheet_computes_nothing(text: str, tmp_path: Path) -> None:
+    assert cell_text(text) == f"'{text}"
+    rows = pd.DataFrame({"_prediction_id": ["id-1"], "city": [text], "x": [-1.5]})
+    (path,) = write_file(rows, tmp_path / "queue.csv", "csv", ["0", "1"], "late")
+
+    written = pd.read_csv(path, dtype=str)
+    assert written["city"].iloc[0].startswith("'")
+    assert written["x"].iloc[0] == "-1.5"
+    assert read_file(path) == [("id-1", None)]
+
+
+def test_a_category_is_no_script_in_the_drift_report(tmp_path: Path) -> None:
+    from everfit.tasks.monitoring.report.drift_report import drift_html
+
+    rows = pd.DataFrame({"city": pd.Series([SCRIPT, "Oslo"] * 50, dtype=object), "x": range(100)})
+    drift_html(rows, rows, MonitoringPolicy(), tmp_path / "drift.html")
+
+    text = (tmp_path / "drift.html").read_text()
+    assert "alert(1)" in text
+    assert SCRIPT not in text
+    assert "<script>alert(1)" not in text
