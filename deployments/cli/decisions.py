@@ -52,6 +52,7 @@ def rollback(
     from everfit.tasks.core.event_names import RELEASE_ROLLED_BACK
     from everfit.tasks.core.events import emit
     from everfit.tasks.ledger.process_identity import user_name
+    from everfit.tasks.registry import model_registry
     from everfit.tasks.release import approvals
     from everfit.tasks.release import release as releasing
     from everfit.tasks.release.approval import check_signature
@@ -65,6 +66,8 @@ def rollback(
     if server_answers:
         emit(RELEASE_ROLLED_BACK, name, release=entry)
     ended = approvals.reconcile(context, datetime.now(UTC))  # approvals of a comparison with the other champion end
+    if context.ledger.artifacts.find(model_registry.model_version(context.mlflow, name, entry.version)) is None:
+        ended = [f"Its files were not checked, because none were recorded; see `everfit verify {name}`", *ended]
     if entry.seq in before:
         ended = [f"This finished the rollback that was interrupted at {entry.at:%Y-%m-%d %H:%M:%S} UTC", *ended]
     if as_json:

@@ -69,7 +69,7 @@ def checked_copy(client: "MlflowClient", ledger: Ledger, version: ModelVersion) 
 
     def check(version: ModelVersion, found: Digests) -> None:
         if ledger.artifacts.check(version, found) is None:
-            logger.warning(
+            logger.info(
                 "the files of version %d of %r are not checked, because none were recorded; "
                 "record them with `everfit verify %s --record`",
                 version.version,
