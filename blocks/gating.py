@@ -178,10 +178,11 @@ class GatePolicy(Policy):
         description="The largest allowed loss under `non_inferiority`, at that confidence, in the unit of the metric.",
     )
     draws: int = Field(default=2000, ge=100, le=100_000, description="The number of bootstrap draws of the comparison.")
-    resample: Literal["rows", "days"] = Field(
-        default="rows",
-        description="The unit that the bootstrap draws. Choose `days` where rows of one day depend on each other;"
-        " the intervals are wider then.",
+    resample: Literal["auto", "rows", "days"] = Field(
+        default="auto",
+        description="Which rows count as independent. `auto` takes rows of one day (or of an hour, in short data) and "
+        "rows that share a value of the key for dependent, and neighbouring days as far as the data shows it. `rows` "
+        "takes all rows for independent. `days` draws whole days in a bootstrap.",
     )
     min_rows: int = Field(default=200, ge=2, description="The smallest number of hold-out rows for a valid comparison.")
     min_class_rows: int = Field(

@@ -32,16 +32,18 @@ class TrainingPolicy(Policy):
         "`everfit.metrics`, installed where flows run. It is called with labels and scores as arrays and returns a "
         "number. Greater is better, unless `everfit.tasks.own_metric` declares it otherwise.",
     )
-    window: Literal["all", "best"] | Duration = Field(
-        default="all",
-        description="The span of training data before `until`: `all` history, a duration, or the `best` of `windows`.",
+    window: Literal["auto", "all", "best"] | Duration = Field(
+        default="auto",
+        description="The span of training data before `until`: a duration, `all` history, the `best` of `windows`, or "
+        "`auto`. By `auto`, all history, its newest quarter and shorter spans compete on the newest rows in each turn.",
     )
     windows: tuple[Literal["all"] | Duration, ...] = Field(
         default=(), description="The spans that compete on the validation rows when `window` is `best`."
     )
     holdout: Duration = Field(
         default=timedelta(days=14),
-        description="The last part of the window, in time order, that no candidate is fitted on.",
+        description="The last part of the window, in time order, that the first champion is judged on. Later "
+        "challengers are judged on the newer two thirds of the rows that the champion has not seen.",
     )
     holdout_share: float = Field(
         default=0.2,

@@ -1,10 +1,15 @@
 """How two models differ on the same rows: what statistics measures and the gate reads."""
 
+from statistics import NormalDist
 from typing import Literal
 
 from pydantic import Field, FiniteFloat
 
 from everfit.tasks.core.records import Record
+
+
+def _is_none(value: object) -> bool:
+    return value is None  # left out of the JSON, so that evidence without it keeps its digest
 
 
 class PairedComparison(Record):
@@ -21,6 +26,30 @@ class PairedComparison(Record):
     p_value: FiniteFloat = Field(description="Of such a gain if the challenger were not better.")
     p_value_worse: FiniteFloat = Field(description="Of such a loss if the challenger were not worse.")
     confidence: FiniteFloat = Field(description="Of each bound on its own.")
-    method: Literal["identical", "bootstrap", "delong", "mcnemar"]
+    method: Literal["identical", "bootstrap", "delong", "mcnemar", "jackknife"]
     draws: int | None = Field(default=None, description="Of the bootstrap.")
     seed: int | None = Field(default=None, description="Of the bootstrap.")
+    standard_error: FiniteFloat | None = Field(default=None, exclude_if=_is_none, description="Of the jackknife.")
+    degrees_of_freedom: FiniteFloat | None = Field(default=None, exclude_if=_is_none, description="Of the jackknife.")
+    groups: int | None = Field(default=None, exclude_if=_is_none, description="Groups of dependent rows.")
+    grouped_by: str | None = Field(default=None, exclude_if=_is_none, description="Such as days, or a column.")
+
+    @property
+    def deviation(self) -> float:
+        """Return the standard error of the difference."""
+        if self.standard_error is not None:
+            return self.standard_error
+        return (self.difference - self.lower) / NormalDist().inv_cdf(self.confidence)
+
+    def reach(self, confidence: float) -> float:
+        """Return how far below the difference its one-sided lower bound is at another confidence.
+
+        Args:
+            confidence: Of the bound, in (0.5, 1).
+        """
+        if self.standard_error is not None and self.degrees_of_freedom is not None:
+            from scipy.stats import t
+
+            return float(t.ppf(confidence, self.degrees_of_freedom)) * self.standard_error
+        normal = NormalDist()
+        return (self.difference - self.lower) * normal.inv_cdf(confidence) / normal.inv_cdf(self.confidence)

@@ -1,16 +1,16 @@
-"""Split a snapshot's rows by time into training and hold-out."""
+"""The rows of a turn: a snapshot, split by time into training and hold-out."""
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property, lru_cache
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from everfit.blocks.errors import DataError
 from everfit.blocks.policy import format_duration
@@ -57,61 +57,20 @@ class Split(Record):
     training: Sample | Window
     holdout: Sample | Window
     extended: bool = Field(default=False, description="Whether a too small hold-out was extended.")
+    chosen_from: AwareDatetime | None = Field(
+        default=None,
+        description="Start of the rows before the hold-out by which the first of the models to be judged is chosen.",
+    )
+    refits: tuple[AwareDatetime, ...] = Field(
+        default=(),
+        description="Times within the hold-out at which the model is fitted again, on all rows before, to be judged on "
+        "the rows up to the next of these times.",
+    )
 
     @property
     def whole(self) -> Window:
         """Return training and hold-out together, the rows of a refit."""
         return Window(since=self.training.since, until=self.holdout.until)
-
-
-def split_window(spec: ModelSpec, until: datetime, newest: datetime | None = None) -> Split:
-    """Cut the time before `until` into training and hold-out.
-
-    Both end before labels stop being mature: at `until - maturity`. Rows without event times are sampled.
-
-    Args:
-        spec: Spec of the model.
-        until: Time of the turn; later labels are ignored.
-        newest: Event time of the newest row; the hold-out ends there if the data ended earlier.
-    """
-    mature_until = until - spec.maturity
-    if newest is not None and spec.columns.event_time is not None:
-        mature_until = min(mature_until, newest + timedelta(microseconds=1))
-    widest = spec.training.widest
-    since = None if widest is None else mature_until - widest
-    if spec.columns.event_time is None:
-        sample = {
-            "since": since,
-            "until": mature_until,
-            "share": spec.training.holdout_share,
-            "seed": spec.training.seed,
-        }
-        return Split(
-            training=Sample.model_validate({**sample, "side": "training"}),
-            holdout=Sample.model_validate({**sample, "side": "holdout"}),
-        )
-    boundary = mature_until - spec.training.holdout
-    return Split(training=Window(since=since, until=boundary), holdout=Window(since=boundary, until=mature_until))
-
-
-def longer_holdout(split: Split, times: pd.Series, rows: int, earliest: datetime | None) -> Split:
-    """Start the hold-out earlier, so that it has more rows, and end training there.
-
-    Args:
-        split: The current split.
-        times: Event times of the training rows, in order; shape (rows,).
-        rows: Number of rows to add; at most half of the training rows are moved.
-        earliest: Earliest start of the hold-out: a compared model was trained on earlier rows.
-    """
-    selected_rows = min(rows, len(times) // 2)
-    since = times.iloc[len(times) - selected_rows].to_pydatetime() if selected_rows else split.training.until
-    if earliest is not None:
-        since = max(since, earliest)
-    return Split(
-        training=split.training.model_copy(update={"until": since}),
-        holdout=split.holdout.model_copy(update={"since": since}),
-        extended=True,
-    )
 
 
 def label_is_visible(frame: pd.DataFrame, spec: ModelSpec, until: datetime) -> npt.NDArray[np.bool_]:

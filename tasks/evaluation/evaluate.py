@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -21,13 +22,14 @@ from everfit.tasks.data.split import Sample, TrainingData, label_is_visible
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.evaluation.leakage import filled_with_the_label, suspected_leaks
 from everfit.tasks.evaluation.measurement import Incumbent, Measurement
-from everfit.tasks.evaluation.scored_rows import ScoredRows, resampling_days, score_rows
+from everfit.tasks.evaluation.model_comparison import compare_models
+from everfit.tasks.evaluation.scored_rows import EarlierModel, ScoredRows, score_rows
 from everfit.tasks.evaluation.slices import slice_columns
 from everfit.tasks.gate import Evidence
 from everfit.tasks.gate.checks import CHECKS
 from everfit.tasks.gate.holdout_start import count_overlap, holdout_start_allowed
-from everfit.tasks.statistics.comparison import compare
 from everfit.tasks.statistics.metrics import metric
+from everfit.tasks.statistics.newest_parts import Gain, agreeing_parts
 from everfit.tasks.statistics.scores import prior_scores
 from everfit.tasks.storage.tables import KEY
 from everfit.tasks.training.results import Fitted, read_model
@@ -42,17 +44,30 @@ REPORTED: dict[TaskKind, tuple[str, ...]] = {
 """The metrics that are reported beside the primary one."""
 
 
-def evaluate(data: TrainingData, challenger: Fitted, incumbent: Incumbent | None, validation: Validation) -> Evidence:
+def evaluate(
+    data: TrainingData,
+    challenger: Fitted,
+    incumbent: Incumbent | None,
+    validation: Validation,
+    attempt: int = 1,
+) -> Evidence:
     """Measure the challenger against the champion and a dummy, and whatever else the gate's policy asks for.
 
     Rows before the moment up to which the champion was trained are left out of the hold-out.
+
+    Args:
+        data: The turn's rows.
+        challenger: The newest of the challenger's models, with the earlier ones.
+        incumbent: The champion; None when there is none yet.
+        validation: Of the turn's data.
+        attempt: Number of this comparison with the champion, from 1 on.
 
     Raises:
         DataError: no row is left that neither model has trained on, or the primary metric has no value there.
     """
     spec = data.spec
     training = data.training_rows(data.split.training)
-    scored = score_holdout(data, challenger, incumbent, training)
+    scored, holdout = _still_telling(data, challenger, score_holdout(data, challenger, incumbent, training))
     values = {name: _metrics(spec, scored.truth, scores) for name, scores in scored.scores.items()}
     not_measured: dict[str, str] = {}
     return Evidence(
@@ -62,19 +77,21 @@ def evaluate(data: TrainingData, challenger: Fitted, incumbent: Incumbent | None
         own_metrics={
             name: scale_of(metric(name, spec.task).facts) for name in metric_names(spec) if is_own_metric(name)
         },
-        holdout=_unseen(data, incumbent),
+        holdout=holdout if holdout is not None else _unseen(data, incumbent),
         sampled=isinstance(data.split.holdout, Sample),
         holdout_rows=len(scored.rows),
         holdout_digest=hashlib.sha256(np.sort(scored.rows[KEY].to_numpy()).tobytes()).hexdigest(),
         holdout_extended=not _can_reach_back(data, incumbent, training),
-        overlap_rows=count_overlap(scored.rows[KEY], training[KEY]),
-        challenger_trained_until=challenger.trained_on.until,
+        overlap_rows=_overlap(data, challenger, scored.rows),
+        rarest_class_rows=_rarest(spec, scored),
+        challenger_trained_until=challenger.chain[0].trained_on.until,
         champion_version=incumbent.version.version if incumbent else None,
         champion_trained_until=incumbent.version.trained_until if incumbent else None,
         challenger=values["challenger"],
         champion=values.get("champion"),
         dummy=values["dummy"],
         comparison=_compared(spec, scored, "champion", not_measured) if incumbent else None,
+        attempt=attempt,
         dummy_comparison=_compared(spec, scored, "dummy", not_measured),
         expectations_passed=validation.passed,
         suspected_leaks=leaks(data, training),
@@ -101,13 +118,73 @@ def score_holdout(
 ) -> ScoredRows:
     """Score the hold-out rows that no model has trained on with challenger, champion and dummy."""
     spec = data.spec
-    also = [*slice_columns(spec), *(incumbent.model.feature_names_in_ if incumbent else [])]
+    also = [*slice_columns(spec), *spec.columns.key, *(incumbent.model.feature_names_in_ if incumbent else [])]
     rows = data.rows(_unseen(data, incumbent), "compare on", also)
     models = {"challenger": read_model(challenger, data.workspace)}
     models |= {"champion": incumbent.model} if incumbent else {}
-    scored = score_rows(spec, rows, models)
+    scored = score_rows(spec, rows, models, earlier_models(data, challenger, rows))
     dummy = prior_scores(training[spec.columns.target], len(rows), scored.classes, spec.task)
     return replace(scored, scores={**scored.scores, "dummy": dummy})
+
+
+def earlier_models(data: TrainingData, challenger: Fitted, rows: pd.DataFrame) -> list[EarlierModel]:
+    """Load the models that the procedure gave at earlier times of the hold-out, each with the rows it is judged on.
+
+    Args:
+        data: The turn's rows.
+        challenger: The newest of them.
+        rows: Of the hold-out.
+    """
+    return [
+        EarlierModel(read_model(fitted, data.workspace), judged)
+        for fitted, judged in zip(challenger.earlier, challenger.judged(rows[data.spec.columns.time]), strict=False)
+    ]
+
+
+def _still_telling(data: TrainingData, challenger: Fitted, scored: ScoredRows) -> tuple[ScoredRows, Window | None]:
+    """Return the rows of the newest parts of the hold-out that agree on the challenger's gain, and their window.
+
+    After a change in the world, the rows before tell nothing about the models' use from now on. Without a change, these
+    are all rows of the hold-out.
+
+    Args:
+        data: The turn's rows.
+        challenger: The newest of its models, with the earlier ones.
+        scored: The hold-out.
+
+    Returns:
+        The rows, and the window if it is shorter than the hold-out.
+    """
+    parts = challenger.judged(scored.rows[data.spec.columns.time])[::-1]
+    other = "champion" if "champion" in scored.scores else "dummy"
+
+    def gain(newest: int, oldest: int) -> Gain | None:
+        try:
+            compared = compare_models(data.spec, scored.subset(np.logical_or.reduce(parts[newest:oldest])), other)
+        except (DataError, MetricError):
+            return None  # too few rows of a class
+        return Gain(compared.difference, compared.deviation, compared.degrees_of_freedom or math.inf)
+
+    agreeing = agreeing_parts(len(parts), gain)
+    if agreeing == len(parts):
+        return scored, None
+    kept = scored.subset(np.logical_or.reduce(parts[:agreeing]))
+    since = kept.rows[data.spec.columns.time].min().to_pydatetime()
+    return kept, data.split.holdout.model_copy(update={"since": since})
+
+
+def _overlap(data: TrainingData, challenger: Fitted, rows: pd.DataFrame) -> int:
+    """Count the rows of the hold-out that the model which is judged on them was trained on."""
+    parts = zip(challenger.chain, challenger.judged(rows[data.spec.columns.time]), strict=True)
+    return sum(count_overlap(rows[KEY][judged], data.training_rows(fitted.trained_on)[KEY]) for fitted, judged in parts)
+
+
+def _rarest(spec: ModelSpec, scored: ScoredRows) -> int | None:
+    """Return the number of hold-out rows of the rarest class; 0 if one of two classes has none."""
+    if spec.task == "regression":
+        return None
+    counts = np.unique(scored.truth, return_counts=True)[1]
+    return int(counts.min()) if len(counts) > 1 else 0
 
 
 def leaks(data: TrainingData, training: pd.DataFrame) -> tuple[str, ...]:
@@ -168,20 +245,9 @@ def metric_names(spec: ModelSpec) -> Sequence[str]:
 
 
 def _compared(spec: ModelSpec, scored: ScoredRows, other: str, not_measured: dict[str, str]) -> PairedComparison | None:
-    """Compare the challenger with another model. If the user's own metric fails, note the reason."""
+    """Compare the challenger with another model. Where that is impossible, note the reason."""
     try:
-        return compare(
-            scored.truth,
-            scored.scores["challenger"],
-            scored.scores[other],
-            metric(spec.metric, spec.task),
-            confidence=spec.gate.confidence,
-            draws=spec.gate.draws,
-            seed=spec.training.seed,
-            clusters=resampling_days(spec, scored.rows),
-        )
+        return compare_models(spec, scored, other)
     except (MetricError, NotEnoughError) as error:
-        if not is_own_metric(spec.metric):
-            raise
         not_measured["dummy" if other == "dummy" else "comparison"] = str(error)
         return None

@@ -111,7 +111,8 @@ def make_report(
     protected, shown = spec.columns.protected, dict.fromkeys([*slice_columns(spec), *spec.columns.protected])
     classes, full = spec.task != "regression", spec.training.evidence == "full"
     seed = spec.training.seed
-    importance = _or_left_out("importance", lambda: permutation_importance(scored, spec.metric, seed), left_out)
+    newest = scored.newest()
+    importance = _or_left_out("importance", lambda: permutation_importance(newest, spec.metric, seed), left_out)
     report = Report(
         model=spec.name,
         task=spec.task,
@@ -133,8 +134,8 @@ def make_report(
         calibration=calibration,
         curve=calibration_curve(*of_the_answer(scored, "challenger")),
         importance=importance or {},
-        shap=_or_left_out("shap", lambda: shap_values(scored, seed), left_out) if full else None,
-        robustness=_or_left_out("robustness", lambda: robustness(scored, seed), left_out) if full else None,
+        shap=_or_left_out("shap", lambda: shap_values(newest, seed), left_out) if full else None,
+        robustness=_or_left_out("robustness", lambda: robustness(newest, seed), left_out) if full else None,
         threshold=challenger.threshold,
         full=full,
         left_out=left_out,

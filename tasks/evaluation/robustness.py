@@ -133,4 +133,4 @@ def measure(measurement: Measurement) -> RobustnessEvidence | None:
     spec = measurement.spec
     if spec.gate.robustness is None or not measurement.has_classes:
         return None
-    return robustness(measurement.scored, spec.training.seed).evidence()
+    return robustness(measurement.scored.newest(), spec.training.seed).evidence()

@@ -33,6 +33,8 @@ class ScoredRows:
         scores: By model; shape (rows,) or (rows, classes).
         classes: In the order of their positions; none for a regression.
         models: The models that can score other rows; the dummy can't.
+        current: Which rows the challenger in `models` has scored; None for all. The others were scored by the same
+            procedure, fitted at an earlier time; shape (rows,).
     """
 
     task: TaskKind
@@ -41,11 +43,17 @@ class ScoredRows:
     scores: Mapping[str, Floats]
     classes: Sequence[object]
     models: "Mapping[str, Pipeline]"
+    current: npt.NDArray[np.bool_] | None = None
+
+    def newest(self) -> Self:
+        """Return the rows that the challenger in `models` has scored, and has not been trained on."""
+        return self if self.current is None else replace(self.subset(self.current), current=None)
 
     def subset(self, chosen: npt.NDArray[np.bool_]) -> Self:
         """Return some of the rows."""
-        scores = {name: each[chosen] for name, each in self.scores.items()}
-        return replace(self, rows=self.rows[chosen], truth=self.truth[chosen], scores=scores)
+        scores = {name: values[chosen] for name, values in self.scores.items()}
+        current = None if self.current is None else self.current[chosen]
+        return replace(self, rows=self.rows[chosen], truth=self.truth[chosen], scores=scores, current=current)
 
     def predicted_classes(self, who: str) -> Floats:
         """Return the class that a model predicts, as a position; shape (rows,)."""
@@ -90,13 +98,32 @@ def resampling_days(spec: ModelSpec, rows: pd.DataFrame) -> npt.NDArray[np.int64
     return np.asarray(rows[spec.columns.time].dt.floor("D").astype("int64"), dtype=np.int64)
 
 
-def score_rows(spec: ModelSpec, rows: pd.DataFrame, models: "Mapping[str, Pipeline]") -> ScoredRows:
+@dataclass(frozen=True)
+class EarlierModel:
+    """The challenger's procedure as it was fitted at an earlier time, and the rows that it is judged on.
+
+    Attributes:
+        model: The pipeline.
+        judged: Which rows; shape (rows,).
+    """
+
+    model: "Pipeline"
+    judged: npt.NDArray[np.bool_]
+
+
+def score_rows(
+    spec: ModelSpec,
+    rows: pd.DataFrame,
+    models: "Mapping[str, Pipeline]",
+    earlier: Sequence[EarlierModel] = (),
+) -> ScoredRows:
     """Score rows with models.
 
     Args:
         spec: Has the task and the target.
         rows: With the target and the features of each model.
         models: By name.
+        earlier: Models that score some of the rows in place of `challenger`.
 
     Raises:
         DataError: a model needs a column that isn't there, or a binary target has a third value.
@@ -108,12 +135,19 @@ def score_rows(spec: ModelSpec, rows: pd.DataFrame, models: "Mapping[str, Pipeli
                 f"bring the column back, or release a version without it by `everfit rollback`"
             )
     target = rows[spec.columns.target]
-    classes = _classes(spec, target, list(models.values()))
+    classes = _classes(spec, target, [*models.values(), *(one.model for one in earlier)])
     scores = {
         name: model_scores(model, rows[list(model.feature_names_in_)], classes, spec.task)
         for name, model in models.items()
     }
-    return ScoredRows(spec.task, rows, class_indices(target, classes, spec.task), scores, classes, models)
+    current = np.ones(len(rows), dtype=np.bool_)
+    for one in earlier:
+        if one.judged.any():
+            features = rows.loc[one.judged, list(one.model.feature_names_in_)]
+            scores["challenger"][one.judged] = model_scores(one.model, features, classes, spec.task)
+        current &= ~one.judged
+    truth = class_indices(target, classes, spec.task)
+    return ScoredRows(spec.task, rows, truth, scores, classes, models, None if current.all() else current)
 
 
 def _classes(spec: ModelSpec, target: pd.Series, models: "list[Pipeline]") -> list[object]:

@@ -10,10 +10,9 @@ from everfit.blocks.errors import DataError
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.evaluation.measurement import Measurement
-from everfit.tasks.evaluation.scored_rows import ScoredRows, resampling_days
+from everfit.tasks.evaluation.model_comparison import compare_models
+from everfit.tasks.evaluation.scored_rows import ScoredRows
 from everfit.tasks.gate.evidence import SliceEvidence
-from everfit.tasks.statistics.comparison import compare
-from everfit.tasks.statistics.metrics import metric
 
 MAX_VALUES = 50
 """The largest number of values of a column that form slices; rarer values share one slice."""
@@ -96,16 +95,7 @@ def _compared(spec: ModelSpec, part: ScoredRows | None) -> PairedComparison | No
     if part is None:
         return None
     try:
-        return compare(
-            part.truth,
-            part.scores["challenger"],
-            part.scores["champion"],
-            metric(spec.metric, spec.task),
-            confidence=spec.gate.confidence,
-            draws=spec.gate.draws,
-            seed=spec.training.seed,
-            clusters=resampling_days(spec, part.rows),
-        )
+        return compare_models(spec, part, "champion")
     except DataError:
         return None  # nothing is known of it, and the gate says so
 

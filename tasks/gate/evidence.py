@@ -23,6 +23,14 @@ def _is_empty(value: object) -> bool:
     return not value  # left out of the JSON, so that evidence without it keeps the digest that it always had
 
 
+def _is_first(value: object) -> bool:
+    return value == 1
+
+
+def _is_unknown(value: object) -> bool:
+    return value is None
+
+
 Measured = Annotated[float | None, BeforeValidator(_finite)]
 """A finite number, or None for no measurement."""
 
@@ -128,6 +136,15 @@ class Evidence(Record):
     dummy: dict[str, Measured] | None = None
     comparison: PairedComparison | None = Field(default=None, description="With the champion.")
     dummy_comparison: PairedComparison | None = Field(default=None, description="With the dummy, as champion.")
+    attempt: int = Field(
+        default=1,
+        ge=1,
+        exclude_if=_is_first,
+        description="Number of this comparison with the champion since its release.",
+    )
+    rarest_class_rows: int | None = Field(
+        default=None, ge=0, exclude_if=_is_unknown, description="Hold-out rows of the rarest class."
+    )
     expectations_passed: bool | None = None
     suspected_leaks: tuple[str, ...] | None = Field(default=None, description="Features; empty if none is suspected.")
     slices: tuple[SliceEvidence, ...] | None = None
@@ -149,7 +166,8 @@ class Evidence(Record):
 
     @model_validator(mode="after")
     def _one_metric(self) -> Self:
-        compared = [self.comparison, self.dummy_comparison, *(each.comparison for each in self.slices or ())]
+        slices = (part.comparison for part in self.slices or ())
+        compared = [self.comparison, self.dummy_comparison, *slices]
         for each in compared:
             if each is not None and each.metric != self.metric:
                 raise ValueError(f"a comparison in {each.metric!r} is no evidence on {self.metric!r}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from everfit.blocks.errors import ModelError
-from everfit.tasks.core.records import ModelVersion
+from everfit.tasks.core.records import ModelVersion, Window
 from everfit.tasks.data.split import TrainingData
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.models.artifacts import file_digest
@@ -51,20 +51,22 @@ class Reference:
     classes: tuple[str, ...] | None = None
 
 
-def make_reference(data: TrainingData, judged: Fitted, registered: Fitted) -> Reference:
+def make_reference(data: TrainingData, judged: Fitted, registered: Fitted, holdout: Window | None = None) -> Reference:
     """Make the reference of a turn's model.
 
     Args:
         data: The turn's rows.
         judged: The challenger as it was judged: it has not seen the hold-out.
         registered: What is registered, perhaps fitted again on all rows.
+        holdout: The part of the hold-out that it was judged on; by default all of it.
 
     Raises:
         DataError: there are no rows, or none with a mature label.
     """
     spec = data.spec
     trained = data.training_rows(registered.trained_on)
-    held_out = data.rows(data.split.holdout, "make a reference of")
+    since = data.split.holdout.since if holdout is None else holdout.since
+    held_out = data.rows(data.split.holdout.model_copy(update={"since": since}), "make a reference of")
     predictions = predicted(data, judged, held_out)
     # A score says something of a binary model alone; a multiclass one that knows two classes so far may know more soon.
     names = [PREDICTION, SCORE] if spec.task == "binary" else [PREDICTION]
@@ -78,11 +80,23 @@ def make_reference(data: TrainingData, judged: Fitted, registered: Fitted) -> Re
 
 
 def predicted(data: TrainingData, model: Fitted, rows: pd.DataFrame) -> pd.DataFrame:
-    """What a model says of rows, in the columns `_prediction`, `_score` and `_probabilities` of the prediction log."""
-    inputs = InputSchema.of_frame(rows, task=data.spec.task, features=model.features)
-    columns = Scorer(read_model(model, data.workspace), inputs).score(rows[list(model.features)]).columns()
-    frame = pd.DataFrame({name: columns[name] for name in (PREDICTION, SCORE, PROBABILITIES)}, index=rows.index)
-    return frame.astype({SCORE: "float64"})
+    """Return what a challenger says of rows, in the columns of the prediction log.
+
+    Args:
+        data: The turn's rows.
+        model: The challenger; each of its models answers the rows that it is judged on.
+        rows: Of the hold-out; shape (rows, columns).
+    """
+    frames = []
+    for fitted, judged in zip(model.chain, model.judged(rows[data.spec.columns.time]), strict=True):
+        part = rows[judged]
+        if part.empty:
+            continue
+        inputs = InputSchema.of_frame(part, task=data.spec.task, features=fitted.features)
+        columns = Scorer(read_model(fitted, data.workspace), inputs).score(part[list(fitted.features)]).columns()
+        named = {name: columns[name] for name in (PREDICTION, SCORE, PROBABILITIES)}
+        frames.append(pd.DataFrame(named, index=part.index))
+    return pd.concat(frames).loc[rows.index].astype({SCORE: "float64"})
 
 
 def log_reference(client: "MlflowClient", run_id: str, reference: Reference) -> None:

@@ -8,15 +8,12 @@ from everfit.tasks.evaluation import evaluate as evaluate_room
 from everfit.tasks.evaluation import serving_check
 from everfit.tasks.evaluation.class_changes import class_changes
 from everfit.tasks.evaluation.conversion import Conversion
-from everfit.tasks.evaluation.measurement import Incumbent
 from everfit.tasks.evaluation.own_checks import with_own_checks
 from everfit.tasks.gate import Evidence, GateDecision
-from everfit.tasks.ledger import Release, Turn
-from everfit.tasks.registry import model_files, model_registry, registration
+from everfit.tasks.steps import incumbent as incumbent_room
 from everfit.tasks.steps.open_turn import OpenTurn
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.training.results import Fitted
-from everfit.tasks.turns.context import Context
 
 logger = step_logger("everfit.training")
 
@@ -47,27 +44,12 @@ def evaluate(turn: OpenTurn, data: TrainingData, challenger: Fitted) -> Evidence
     training, held_out = data.training_rows(data.split.training), data.rows(data.split.holdout, "compare on")
     for change in class_changes(training[target], held_out[target], data.spec.task):
         logger.warning("%s", change)
-    evidence = evaluate_room.evaluate(data, challenger, _incumbent(turn.context, turn.entry), validation)
-    return with_own_checks(evidence, data.spec.gate.checks)
-
-
-def _incumbent(context: Context, turn: Turn) -> Incumbent | None:
-    """The champion as it was before this turn, which may have released its own already and been killed."""
-    entry = _release_before(context, turn)
-    if entry is None:
-        return None
-    version = model_registry.model_version(context.mlflow, context.spec.name, entry.version)
-    threshold = registration.read_threshold(context.mlflow, version)
-    return Incumbent(version, model_files.load(context.mlflow, context.ledger, version), threshold)
-
-
-def _release_before(context: Context, turn: Turn) -> Release | None:
-    own = context.ledger.releases.of_turn(turn.id)
-    if own is None:
-        return context.ledger.releases.current(context.spec.name)
-    earlier = [entry for entry in context.ledger.releases.of(context.spec.name) if entry.seq < own.seq]
-    # One whose alias was set was the champion, whether or not a service was ever seen to serve it.
-    return next((entry for entry in reversed(earlier) if entry.state != "undone"), None)
+    incumbent = incumbent_room.load_incumbent(turn.context, turn.entry)
+    attempt = 1 if incumbent is None else incumbent_room.attempt(turn.context, turn.entry, incumbent.version)
+    evidence = evaluate_room.evaluate(data, challenger, incumbent, validation, attempt)
+    evidence = with_own_checks(evidence, data.spec.gate.checks)
+    turn.keep(evidence=evidence)
+    return evidence
 
 
 @step("decision", log="gate")

@@ -8,8 +8,8 @@ import pandas as pd
 from everfit.blocks.errors import DataError
 from everfit.tasks.core.records import Snapshot
 from everfit.tasks.data import commit as commit_room
+from everfit.tasks.data import cut
 from everfit.tasks.data import ingest as ingest_room
-from everfit.tasks.data import split as split_room
 from everfit.tasks.data import validate as validate_room
 from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.split import Split, TrainingData
@@ -17,6 +17,7 @@ from everfit.tasks.data.transform import transform
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.gate import Evidence
 from everfit.tasks.steps import validation_results
+from everfit.tasks.steps.incumbent import incumbent_version
 from everfit.tasks.steps.open_turn import OpenTurn
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.turns import turn_record
@@ -136,9 +137,12 @@ def commit(turn: OpenTurn, batch: Batch, validation: Validation) -> None:
     commit_room.commit_batch(turn.context.spec, batch, validation, turn.context.workspace)
 
 
-@step("compute")
+@step("network")
 def split(turn: OpenTurn) -> Split:
     """Split the time before `until` into a training part and a later hold-out for the comparison.
+
+    The hold-out of a first champion has the length that the spec gives it. Later it is the newer two thirds of the rows
+    that the champion has not seen.
 
     Args:
         turn: The turn, once its rows are committed.
@@ -154,12 +158,12 @@ def split(turn: OpenTurn) -> Split:
         >>> parts.training.until <= parts.holdout.since
         True
     """
-    spec, until, newest = turn.context.spec, turn.until, None
-    if spec.columns.event_time is not None:
-        newest = turn.context.workspace.table(spec.name, "dataset").newest(spec.columns.event_time, before=until)
-    made = split_room.split_window(spec, until, newest)
-    turn.keep(split=made)
-    return made
+    context = turn.context
+    champion = incumbent_version(context, turn.entry)
+    seen = None if champion is None else champion.trained_until
+    parts = cut.cut(context.spec, context.workspace.table(context.spec.name, "dataset"), turn.until, seen)
+    turn.keep(split=parts)
+    return parts
 
 
 @step("network", log="snapshot")
@@ -273,7 +277,7 @@ def longer_holdout(turn: OpenTurn, data: TrainingData, evidence: Evidence) -> Tr
         share = max(compared.rarest_class_rows, 1) / evidence.holdout_rows
         wanted = max(wanted, round(2 * gate.min_class_rows / share) - evidence.holdout_rows)
     times = data.training_rows(data.split.training)[data.spec.columns.time]
-    longer = split_room.longer_holdout(data.split, times, wanted, evidence.champion_trained_until)
+    longer = cut.longer_holdout(data.split, times, wanted, evidence.champion_trained_until)
     logger.info("hold-out %s", longer.holdout)
     turn.keep(split=longer)
     return replace(data, split=longer)

@@ -19,8 +19,9 @@ from everfit.tasks.steps.open_turn import OpenTurn
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.steps.task_runners import side_by_side
 from everfit.tasks.training import train
+from everfit.tasks.training.prequential import fit_prequentially
 from everfit.tasks.training.progress import Progress
-from everfit.tasks.training.results import CandidateResult, Fitted
+from everfit.tasks.training.results import CandidateResult, Choice, Fitted
 from everfit.tasks.training.search import Setting, TuningRequest, TuningTrial
 from everfit.tasks.turns import turn_record
 from everfit.tasks.turns.turn_record import TurnRecord
@@ -122,7 +123,10 @@ def _candidates(turn: OpenTurn) -> tuple[tuple[str, Setting | None], ...]:
 
 @step("compute", log="train")
 def fit(turn: OpenTurn, data: TrainingData, results: tuple[CandidateResult, ...]) -> Fitted:
-    """Fit the candidate that did best on all training rows: the challenger.
+    """Fit the challenger on all training rows, and again at later times of the hold-out.
+
+    This is how it would have been used. Where the hold-out is cut, candidates and training spans compete on its
+    earlier parts.
 
     Args:
         turn: The turn.
@@ -130,7 +134,7 @@ def fit(turn: OpenTurn, data: TrainingData, results: tuple[CandidateResult, ...]
         results: As `try_candidates` returned them.
 
     Returns:
-        The challenger: its candidate and setting, and where its file is.
+        The newest of the challenger's models, with the earlier ones: candidate, setting, and where the file is.
 
     Raises:
         ModelError: No candidate could be trained.
@@ -141,9 +145,19 @@ def fit(turn: OpenTurn, data: TrainingData, results: tuple[CandidateResult, ...]
         'logistic_regression'
     """
     path = data.workspace.turn_file(turn.model, turn.id, "challenger.skops")
-    challenger = train.fit_best(data, results, data.split.training, path)
+    challenger = fit_prequentially(data, results, path, _former(turn))
     turn.keep(fitted=challenger)
     return challenger
+
+
+def _former(turn: OpenTurn) -> tuple[Choice, ...]:
+    """Return what the released turns have fitted, the newest first: it may do well again when a season comes back."""
+    fitted = [
+        TurnRecord.readable(earlier.record).refitted
+        for earlier in turn.context.ledger.turns.of(turn.model)
+        if earlier.id != turn.id and earlier.state == turn_record.PROMOTED
+    ]
+    return tuple(Choice(candidate=one.candidate, setting=one.setting) for one in reversed(fitted) if one is not None)
 
 
 @step("compute")
@@ -170,8 +184,9 @@ def refit(turn: OpenTurn, data: TrainingData, challenger: Fitted, preview: GateD
     fitted = challenger
     if preview.verdict != "keep" and data.spec.training.refit:
         path = data.workspace.turn_file(turn.model, turn.id, "refitted.skops")
-        logger.info("%s on all rows to %s", challenger.candidate, f"{data.split.whole.until:%Y-%m-%d %H:%M}")
-        fitted = train.fit_on(data, challenger.candidate, data.split.whole, path, challenger.setting)
+        choice = challenger.choice
+        logger.info("%s, with all rows to %s", choice, f"{data.split.whole.until:%Y-%m-%d %H:%M}")
+        fitted = train.fit_on(data, choice.candidate, data.split.whole, path, choice.setting)
     turn.keep(refitted=fitted)
     return fitted
 
@@ -232,7 +247,8 @@ def register(
     run_id = tracking.turn_run(client, context.settings, turn.model, turn.id)
     registered = registration.registered_by(client, turn.model, run_id)
     if registered is None or context.ledger.artifacts.find(registered) is None:  # recorded files stay as they are
-        reference.log_reference(client, run_id, reference.make_reference(data, challenger, fitted))
+        judged_on = None if turn.record.evidence is None else turn.record.evidence.holdout
+        reference.log_reference(client, run_id, reference.make_reference(data, challenger, fitted, judged_on))
     described = f"Challenger of turn {turn.id}"
     version = registration.register_model(
         client, run_id, data, fitted, turn_id=turn.id, description=described, conversion=conversion

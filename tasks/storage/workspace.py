@@ -4,7 +4,7 @@ import io
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
@@ -156,6 +156,14 @@ class Workspace:
         """Write a file as a whole or not at all."""
         with self.writing(path) as stream:
             stream.write(content)
+
+    def delete(self, path: str) -> None:
+        """Delete a file; one that is gone already is no error."""
+        if self.remote:
+            with suppress(FileNotFoundError):
+                self.filesystem.rm_file(path)
+        else:
+            Path(path).unlink(missing_ok=True)
 
     @contextmanager
     def writing(self, path: str) -> Iterator[IO[bytes]]:

@@ -2,6 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
 from pydantic import Field
 
 from everfit.tasks.core.records import Record, Window
@@ -27,6 +30,21 @@ class CandidateResult(Record):
     tries: tuple[TuningTrial, ...] = Field(default=(), description="All settings that were tried, in order.")
 
 
+class Choice(Record):
+    """A candidate with the setting that it is fitted with."""
+
+    candidate: str
+    setting: Setting = Field(default_factory=Setting)
+
+    def __str__(self) -> str:
+        span = "" if self.setting.span == "all" else f" on the newest {self.setting.span}"
+        return f"{self.candidate}{span}"
+
+
+def _is_empty(value: object) -> bool:
+    return not value
+
+
 class Fitted(Record):
     """A fitted pipeline, kept in the workspace until it is registered."""
 
@@ -37,6 +55,41 @@ class Fitted(Record):
     features: tuple[str, ...]
     setting: Setting = Field(default_factory=Setting)
     threshold: float | None = Field(default=None, description="Most valuable threshold; None without business_value.")
+    earlier: tuple["Fitted", ...] = Field(
+        default=(),
+        exclude_if=_is_empty,
+        description="The models that were fitted at earlier times of the hold-out, the oldest first: each is judged on "
+        "the rows from the end of its training to that of the next.",
+    )
+    best: Choice | None = Field(
+        default=None,
+        exclude_if=_is_empty,
+        description="What did best on the newest rows, hold-out included: a refit fits this.",
+    )
+
+    @property
+    def chain(self) -> tuple["Fitted", ...]:
+        """The models that are judged, each on the rows after its training, the oldest first."""
+        return (*self.earlier, self)
+
+    def judged(self, times: pd.Series) -> list[npt.NDArray[np.bool_]]:
+        """Return for each model of the chain which rows it is judged on; shape (rows,) each.
+
+        Args:
+            times: Event times of the hold-out's rows; shape (rows,).
+        """
+        ends = [fitted.trained_on.until for fitted in self.chain][1:]
+        number = np.searchsorted(
+            np.array([pd.Timestamp(end).value for end in ends], dtype=np.int64),
+            times.to_numpy("datetime64[ns]").astype(np.int64),
+            side="right",
+        )
+        return [np.asarray(number == place, dtype=np.bool_) for place in range(len(self.chain))]
+
+    @property
+    def choice(self) -> Choice:
+        """The candidate and setting that a refit fits."""
+        return self.best or Choice(candidate=self.candidate, setting=self.setting)
 
 
 def read_model(fitted: Fitted, workspace: Workspace) -> "Pipeline":

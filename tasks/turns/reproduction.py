@@ -14,7 +14,7 @@ from everfit.tasks.core.spec_keys import with_current_keys
 from everfit.tasks.data.commit import take_snapshot
 from everfit.tasks.data.split import TrainingData
 from everfit.tasks.evaluation.report import Report, predictions_digest
-from everfit.tasks.evaluation.scored_rows import score_rows
+from everfit.tasks.evaluation.scored_rows import EarlierModel, score_rows
 from everfit.tasks.registry.code_version import code_version, package_versions
 from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.storage.table_files import is_whole
@@ -80,15 +80,18 @@ def reproduce(workspace: Workspace, model: str, turn_id: str) -> Reproduction:
     parameters = _parameter_differences(data, record)
     metrics, predictions = ["metrics: not measured"], ["predictions: none"]
     try:
-        rows = data.training_rows(fitted.trained_on)
-        if len(rows) != fitted.rows:
-            parameters.append(f"parameters: fitted on {len(rows):,} rows, then on {fitted.rows:,}")
-        again = fit(spec, list(fitted.features), fitted.candidate, fitted.setting, rows)
-        scored = score_rows(
-            spec,
-            data.rows(split.holdout.model_copy(update={"since": evidence.holdout.since}), "judge on"),
-            {"challenger": again},
-        )
+        models = []
+        for one in fitted.chain:
+            rows = data.training_rows(one.trained_on)
+            if len(rows) != one.rows:
+                parameters.append(f"parameters: fitted on {len(rows):,} rows, then on {one.rows:,}")
+            models.append(fit(spec, list(one.features), one.candidate, one.setting, rows))
+        held_out = data.rows(split.holdout.model_copy(update={"since": evidence.holdout.since}), "judge on")
+        earlier = [
+            EarlierModel(model, judged)
+            for model, judged in zip(models[:-1], fitted.judged(held_out[spec.columns.time]), strict=False)
+        ]
+        scored = score_rows(spec, held_out, {"challenger": models[-1]}, earlier)
         metrics = _metric_differences(evidence.challenger, scored.truth, scored.scores["challenger"])
         same = predictions_digest(scored) == report.predictions_digest
         predictions = [] if same else ["predictions: another digest on the hold-out"]
@@ -111,7 +114,8 @@ def _parameter_differences(data: TrainingData, record: TurnRecord) -> list[str]:
     if tuple(data.features) != record.fitted.features:
         differences.append(f"parameters: features {data.features!r}, then {list(record.fitted.features)!r}")
     chosen = next((result for result in record.candidates if result.candidate == record.fitted.candidate), None)
-    if chosen is None or chosen.setting != record.fitted.setting:
+    by_later_rows = record.fitted.best is not None  # which choose among spans and former champions as well
+    if not by_later_rows and (chosen is None or chosen.setting != record.fitted.setting):
         differences.append(f"parameters: {record.fitted.setting.parameters!r} are not those that were chosen")
     return differences
 

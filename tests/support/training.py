@@ -9,7 +9,8 @@ import pandas as pd
 
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.data.commit import take_snapshot
-from everfit.tasks.data.split import TrainingData, split_window
+from everfit.tasks.data.cut import split_window
+from everfit.tasks.data.split import TrainingData
 from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN, row_hashes, row_keys
 from everfit.tasks.storage.workspace import Workspace
 

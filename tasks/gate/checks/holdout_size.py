@@ -8,7 +8,9 @@ from everfit.tasks.gate.evidence import Check, Evidence
 def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
     name, rows = "hold-out size", evidence.holdout_rows
     compared = evidence.comparison or evidence.dummy_comparison
-    rarest = None if compared is None else compared.rarest_class_rows
+    rarest = evidence.rarest_class_rows
+    if rarest is None and compared is not None:
+        rarest = compared.rarest_class_rows
     if rows < policy.min_rows:
         reason = f"the hold-out has {rows:,} rows; a comparison needs at least {policy.min_rows:,}"
         yield Check(name=name, passed=False, value=rows, bound=policy.min_rows, reason=reason)

@@ -15,7 +15,8 @@ from everfit.blocks.errors import DataError
 from everfit.blocks.gating import GatePolicy
 from everfit.tasks import evaluation
 from everfit.tasks.core.records import ModelVersion, Window
-from everfit.tasks.data.split import TrainingData, longer_holdout
+from everfit.tasks.data.cut import longer_holdout
+from everfit.tasks.data.split import TrainingData
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.evaluation import evaluate as evaluating
 from everfit.tasks.evaluation.calibration import calibration_curve, expected_calibration_error

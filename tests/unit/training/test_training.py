@@ -10,7 +10,8 @@ from support.training import SINCE, UNTIL, a_spec, data_of, rows_of
 
 from everfit.blocks.errors import DataError, ModelError, TrainingError
 from everfit.tasks.core.records import Window
-from everfit.tasks.data.split import label_is_visible, split_window
+from everfit.tasks.data.cut import split_window
+from everfit.tasks.data.split import label_is_visible
 from everfit.tasks.models.skops_format import dump_model, load_model
 from everfit.tasks.statistics.scores import class_indices, class_list, model_scores, prior_scores
 from everfit.tasks.training.fitting import fit, recency_weights
