@@ -4,7 +4,7 @@ Monitoring compares live data with it. It is logged with the version's run, so t
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from everfit.tasks.scoring.outliers import FILE as OUTLIERS_FILE
 from everfit.tasks.scoring.outliers import OutlierDetector
 from everfit.tasks.scoring.scorer import Scorer
 from everfit.tasks.statistics.profile import Profile, profile_frame, reference_sample
+from everfit.tasks.statistics.scores import onto_classes
 from everfit.tasks.storage.tables import KEY
 from everfit.tasks.training.results import Fitted, read_model
 
@@ -75,8 +76,15 @@ def make_reference(data: TrainingData, judged: Fitted, registered: Fitted, holdo
     of_features = profile_frame(trained, data.features, event_time=spec.columns.time)
     of_predictions = profile_frame(sample, [], predictions=names, event_time=spec.columns.time)
     profile = of_features.model_copy(update={"columns": of_features.columns + of_predictions.columns})
-    known = getattr(read_model(judged, data.workspace), "classes_", ())
+    known = known_classes(data, judged)
     return Reference(profile, reference_sample(sample, seed=spec.training.seed), tuple(map(str, known)))
+
+
+def known_classes(data: TrainingData, model: Fitted) -> list[object]:
+    """Return the classes that one of a challenger's models knows, in scikit-learn's order; empty for a regression."""
+    if data.spec.task == "regression":
+        return []
+    return sorted({value for fitted in model.chain for value in read_model(fitted, data.workspace).classes_.tolist()})
 
 
 def predicted(data: TrainingData, model: Fitted, rows: pd.DataFrame) -> pd.DataFrame:
@@ -87,13 +95,18 @@ def predicted(data: TrainingData, model: Fitted, rows: pd.DataFrame) -> pd.DataF
         model: The challenger; each of its models answers the rows that it is judged on.
         rows: Of the hold-out; shape (rows, columns).
     """
-    frames = []
+    frames, known = [], known_classes(data, model)
     for fitted, judged in zip(model.chain, model.judged(rows[data.spec.columns.time]), strict=True):
         part = rows[judged]
         if part.empty:
             continue
         inputs = InputSchema.of_frame(part, task=data.spec.task, features=fitted.features)
-        columns = Scorer(read_model(fitted, data.workspace), inputs).score(part[list(fitted.features)]).columns()
+        pipeline = read_model(fitted, data.workspace)
+        answers = Scorer(pipeline, inputs).score(part[list(fitted.features)])
+        if answers.probabilities is not None and data.spec.task == "multiclass":
+            mapped = onto_classes(answers.probabilities, pipeline.classes_.tolist(), known)
+            answers = replace(answers, probabilities=mapped)
+        columns = answers.columns()
         named = {name: columns[name] for name in (PREDICTION, SCORE, PROBABILITIES)}
         frames.append(pd.DataFrame(named, index=part.index))
     return pd.concat(frames).loc[rows.index].astype({SCORE: "float64"})

@@ -31,9 +31,9 @@ logger = logging.getLogger("everfit.training")
 
 _MOST = 5
 """Number of procedures that compete; the others are not worth their time."""
-_SURELY = 2.0
+_SURELY = 3.0
 """A procedure that is worse by more than this number of standard errors competes no longer."""
-_LIKELY = 1.5
+_LIKELY = 2.5
 """Another procedure takes the lead if it is better by more than this number of standard errors."""
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from support.gating import measured
+from support.gating import compared, measured
 
 from everfit.blocks.gating import GatePolicy
 from everfit.tasks.gate import decide
@@ -52,3 +52,28 @@ def test_chance_rarely_promotes_and_a_better_challenger_often_is() -> None:
     assert worse <= 0.001
     assert equal < slightly < better
     assert better > 0.9
+
+
+def test_over_many_turns_equal_challengers_are_seldom_released() -> None:
+    """Given a champion that meets fifty equal challengers on ever more rows, then few lives have a wrong release."""
+    policy, lives, wrong = GatePolicy(), 200, 0
+    for life in range(lives):
+        random = np.random.default_rng(life)
+        gains = random.normal(scale=0.02, size=(50, 20))  # of twenty new days at each turn
+        for turn in range(1, 51):
+            seen = gains[:turn].ravel()
+            error = float(seen.std(ddof=1) / np.sqrt(seen.size))
+            found = compared(float(seen.mean()), standard_error=error, degrees_of_freedom=float(seen.size - 1))
+            decision = decide(measured(comparison=found, attempt=turn), policy)
+            assert {check.name for check in decision.failed} <= {"comparison"}
+            if decision.verdict == "promote":
+                wrong += 1
+                break
+    assert wrong / lives <= 0.06
+
+
+def test_a_kept_challenger_says_which_gain_would_have_shown() -> None:
+    found = compared(0.004, -0.002, standard_error=0.0036, degrees_of_freedom=28.0)
+    reason = decide(measured(comparison=found, attempt=2), GatePolicy()).reasons[0]
+    assert "in try 2 since the champion's release" in reason
+    assert "A gain of .009 or more would have shown; to show .004, it takes about 40,000 more rows" in reason

@@ -1,0 +1,132 @@
+"""The procedure is judged as it would have been used: on rows after those it was chosen by and fitted on."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from support.training import UNTIL, a_spec, data_of, rows_of
+
+from everfit.blocks.errors import TrainingError
+from everfit.tasks.data.cut import cut
+from everfit.tasks.data.split import TrainingData
+from everfit.tasks.training import prequential
+from everfit.tasks.training.prequential import fit_prequentially
+from everfit.tasks.training.results import CandidateResult, Choice, Fitted, read_model
+from everfit.tasks.training.search import Setting
+from everfit.tasks.training.spans import competing_spans
+
+
+def turned(rows: pd.DataFrame, days: float) -> pd.DataFrame:
+    """The same rows, in a world whose labels turn around some days before the end."""
+    after = rows["at"] >= UNTIL - timedelta(days=days)
+    return rows.assign(y=np.where(after, 1 - rows["y"], rows["y"]))
+
+
+def cut_for(data: TrainingData, seen_days: float | None) -> TrainingData:
+    seen = None if seen_days is None else UNTIL - timedelta(days=seen_days)
+    return replace(data, split=cut(data.spec, data.workspace.table("small", "dataset"), UNTIL, seen))
+
+
+def results(*candidates: str) -> list[CandidateResult]:
+    return [
+        CandidateResult(candidate=name, metric="roc_auc", score=0.9 - 0.1 * rank, rows=9, seconds=1)
+        for rank, name in enumerate(candidates or ("logistic_regression",))
+    ]
+
+
+def fitted(data: TrainingData, *candidates: str, former: tuple[Choice, ...] = ()) -> Fitted:
+    path = data.workspace.turn_file("small", "t", "challenger.skops")
+    return fit_prequentially(data, results(*candidates), path, former)
+
+
+def a_world(tmp_path: Path, days: float | None = None, rows: int = 3000) -> TrainingData:
+    frame = rows_of(rows=rows)
+    spec = a_spec(gate={"min_rows": 50})
+    return cut_for(data_of(spec, frame if days is None else turned(frame, days), tmp_path), seen_days=30)
+
+
+def test_each_model_is_fitted_on_all_rows_before_those_it_is_judged_on(tmp_path: Path) -> None:
+    data = a_world(tmp_path)
+    challenger = fitted(data)
+    ends = [one.trained_on.until for one in challenger.chain]
+    assert ends == [data.split.holdout.since, *data.split.refits]
+    rows = data.rows(data.split.holdout, "judge on")
+    parts = challenger.judged(rows["at"])
+    assert np.sum(parts, axis=0).tolist() == [1] * len(rows)
+    for one, judged in zip(challenger.chain, parts, strict=True):
+        assert rows["at"][judged].min() >= one.trained_on.until
+        assert read_model(one, data.workspace).predict(rows[data.features].head(2)).shape == (2,)
+
+
+def test_no_file_but_those_of_the_chain_is_left(tmp_path: Path) -> None:
+    data = a_world(tmp_path)
+    challenger = fitted(data)
+    folder = Path(challenger.path).parent
+    assert sorted(map(str, folder.iterdir())) == sorted(one.path for one in challenger.chain)
+
+
+def test_after_a_change_the_newest_rows_alone_are_learned_from(tmp_path: Path) -> None:
+    """Given labels that turn around four days ago, then the newest model has learned from the new world alone."""
+    challenger = fitted(a_world(tmp_path, days=8, rows=6000))
+    assert challenger.setting.span != "all"
+    assert challenger.choice.setting.span != "all"
+    assert challenger.earlier[0].setting.span == "all"
+
+
+def test_without_a_change_all_history_stays(tmp_path: Path) -> None:
+    challenger = fitted(a_world(tmp_path))
+    assert [one.setting.span for one in challenger.chain] == ["all"] * len(challenger.chain)
+    assert challenger.choice == Choice(candidate="logistic_regression")
+
+
+def test_the_last_part_chooses_nothing_that_it_judges(tmp_path: Path) -> None:
+    """Given labels of the last part that say the opposite, then the models that are judged there are the same."""
+    data = a_world(tmp_path / "a", rows=3000)
+    last = data.split.refits[-1]
+    frame = rows_of(rows=3000)
+    changed = frame.assign(y=np.where(frame["at"] >= last, 1 - frame["y"], frame["y"]))
+    other = cut_for(data_of(data.spec, changed, tmp_path / "b"), seen_days=30)
+    chain, same = fitted(data).chain, fitted(other).chain
+    assert [(one.setting, one.trained_on) for one in chain] == [(one.setting, one.trained_on) for one in same]
+    rows = data.rows(data.split.holdout, "judge on")[data.features]
+    for one, again in zip(chain, same, strict=True):
+        predicted = read_model(one, data.workspace).predict_proba(rows)
+        assert (read_model(again, other.workspace).predict_proba(rows) == predicted).all()
+
+
+def test_a_candidate_that_fails_leaves_the_field_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = prequential.fit_on
+
+    def broken(data: TrainingData, candidate: str, *rest: object) -> Fitted:
+        if candidate == "random_forest":
+            raise ValueError("no forest here")
+        return real(data, candidate, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(prequential, "fit_on", broken)
+    challenger = fitted(a_world(tmp_path), "random_forest", "logistic_regression")
+    assert {one.candidate for one in challenger.chain} == {"logistic_regression"}
+    monkeypatch.setattr(prequential, "fit_on", lambda *_: 1 / 0)
+    with pytest.raises(TrainingError, match="no candidate could be fitted"):
+        fitted(a_world(tmp_path / "b"))
+
+
+def test_what_a_former_champion_was_fitted_with_competes(tmp_path: Path) -> None:
+    setting = Setting(parameters={"C": 0.03}, span="9d")
+    former = Choice(candidate="logistic_regression", setting=setting)
+    data = a_world(tmp_path)
+    assert former in prequential._procedures(data, results(), (former,))
+    gone = Choice(candidate="random_forest")
+    assert gone not in prequential._procedures(data, results(), (gone,))
+
+
+def test_spans_compete_as_long_as_they_have_rows(tmp_path: Path) -> None:
+    data = a_world(tmp_path, rows=3000)
+    assert competing_spans(data) == ("all", "15d")
+    assert competing_spans(a_world(tmp_path / "b", rows=9000)) == ("all", "15d", "90h")
+    everything = a_world(tmp_path / "c").spec.model_copy(
+        update={"training": data.spec.training.model_copy(update={"window": "all"})}
+    )
+    assert competing_spans(replace(data, spec=everything)) == ("all",)
