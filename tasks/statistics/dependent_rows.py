@@ -28,6 +28,8 @@ _LEAST_ROWS_OF_A_GROUP = 10
 _UNITS = {"days": 86_400, "hours": 3_600, "10 minutes": 600, "minutes": 60}
 """The units of time that rows are grouped by, in seconds, the longest first."""
 _MOST_AUTOCORRELATION = 0.95
+_TREND_BIAS = 3
+"""The estimate of an autocorrelation around a trend is too small by about this number over the number of groups."""
 _CELLS = 4_000_000
 
 
@@ -155,18 +157,24 @@ def _without_each(rows: Rows, groups: Groups, count: int) -> Floats:
 
 
 def _dependence(deviations: Floats) -> tuple[float, float]:
-    """Return by how much neighbours' dependence widens the variance of a mean, and the degrees of freedom left."""
+    """Return by how much neighbours' dependence widens the variance of a mean, and the degrees of freedom left.
+
+    A gain that grows or shrinks steadily is not taken for dependence: it is measured around its linear trend.
+    """
     count, total = deviations.size, float((deviations**2).sum())
-    if total == 0:
+    if total == 0 or count < 4:
         return 1.0, float(count - 1)
+    moments = np.arange(count) - (count - 1) / 2
     centred = deviations - deviations.mean()
-    measured = float((centred[1:] * centred[:-1]).sum()) / float((centred**2).sum() or 1.0)
-    correlation = min(_MOST_AUTOCORRELATION, max(0.0, measured + (1 + 4 * max(measured, 0.0)) / count))
+    residuals = centred - float(moments @ centred) / float(moments @ moments) * moments
+    around_trend = float((residuals**2).sum())
+    measured = float((residuals[1:] * residuals[:-1]).sum()) / (around_trend or 1.0)
+    correlation = min(_MOST_AUTOCORRELATION, max(0.0, measured + (_TREND_BIAS + 4 * max(measured, 0.0)) / count))
     wider = (1 + correlation) / (1 - correlation)
-    effective = max(3.0, count / wider)
     # The sample variance of dependent values is too small as well.
     small_sample = (count - 1) / (count - wider) if count > wider + 1 else 2.0
-    return wider * small_sample, effective - 1
+    share = around_trend / (count - 2) / (total / count)
+    return share * wider * small_sample, max(3.0, count / wider) - 2
 
 
 def compare_dependent(rows: Rows, confidence: float) -> PairedComparison:

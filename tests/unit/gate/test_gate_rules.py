@@ -67,7 +67,7 @@ def test_no_worse_by_a_margin_is_enough_under_non_inferiority() -> None:
     assert decide(measured(comparison=compared(-0.001, -0.004)), policy).verdict == "promote"
     assert decide(measured(comparison=compared(0, 0, method="identical")), policy).verdict == "promote"
     kept = decide(measured(comparison=compared(0.001, -0.006)), policy)
-    assert "lower bound of the gain is -.006 on 9,120 rows; it must be above -.005" in kept.reasons[0]
+    assert "lower bound of the gain is -.007 on 9,120 rows; it must be above -.005" in kept.reasons[0]
 
 
 def test_a_gain_must_be_as_large_as_asked_for() -> None:
@@ -79,7 +79,8 @@ def test_the_person_on_call_reads_why() -> None:
     decision = decide(measured(comparison=compared(0.004, -0.002)), GatePolicy())
     assert decision.reasons[0] == (
         "Kept champion 3: the challenger's roc_auc .701 is .004 above the champion's .697, "
-        "but the 95 % lower bound of the gain is -.002 on 9,120 rows; it must be above 0"
+        "but the 96.96 % lower bound of the gain is -.003 on 9,120 rows; it must be above 0. "
+        "A gain of .007 or more would have shown; to show .004, it takes about 18,000 more rows"
     )
     two = decide(measured(comparison=None, expectations_passed=False), GatePolicy())
     assert two.reasons == (

@@ -6,7 +6,7 @@ from typing import Any
 
 from everfit.tasks.core.records import ModelVersion, Trigger, Window
 from everfit.tasks.ledger import Ledger
-from everfit.tasks.steps.gate import _release_before
+from everfit.tasks.steps.incumbent import _release_before
 
 MARCH = Window(until=datetime(2024, 3, 1, tzinfo=UTC))
 
