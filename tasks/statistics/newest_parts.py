@@ -26,6 +26,10 @@ class Gain(NamedTuple):
     error: float
     freedom: float = math.inf
 
+    def reach(self, confidence: float) -> float:
+        """Return how far from the gain its one-sided bound is."""
+        return float(t.ppf(confidence, self.freedom)) * self.error
+
 
 def agreeing_parts(count: int, gain: Callable[[int, int], Gain | None]) -> int:
     """Return how many of the newest parts agree: all of them without a change, few after one.

@@ -31,10 +31,8 @@ logger = logging.getLogger("everfit.training")
 
 _MOST = 5
 """Number of procedures that compete; the others are not worth their time."""
-_SURELY = 3.0
-"""A procedure that is worse by more than this number of standard errors competes no longer."""
-_LIKELY = 2.5
-"""Another procedure takes the lead if it is better by more than this number of standard errors."""
+_ERROR = 0.01
+"""Probability with which one of the procedures takes the lead, or is dropped, by chance at the end of a part."""
 
 
 def fit_prequentially(
@@ -149,11 +147,13 @@ class _Competition:
         for name, fitted in self._fitted.items():
             self.scores[name].append(self._scored(fitted, rows))
         gains = {name: self._gain_over_leader(name) for name in list(self._fitted)}
-        best = max(gains, key=lambda name: gains[name].value - _LIKELY * gains[name].error)
+        confidence = 1 - _ERROR / len(gains)
+        sure = {name: gain.value - gain.reach(confidence) for name, gain in gains.items()}
         for name, gain in gains.items():
-            if gain.value < -_SURELY * gain.error:
+            if gain.value + gain.reach(confidence) < 0:
                 self._drop(name)
-        if gains[best].value > _LIKELY * gains[best].error:
+        best = max(sure, key=lambda name: sure[name])
+        if sure[best] > 0:
             self.leader = self._choices[best]
 
     def clean_up(self) -> None:
