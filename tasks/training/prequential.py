@@ -32,7 +32,8 @@ logger = logging.getLogger("everfit.training")
 _MOST = 5
 """Number of procedures that compete; the others are not worth their time."""
 _ERROR = 0.01
-"""Probability with which one of the procedures takes the lead, or is dropped, by chance at the end of a part."""
+"""Probability with which one of the procedures takes the lead by chance at the end of a part. None is dropped: what is
+worse on old rows may be the best on those after a change."""
 
 
 def fit_prequentially(
@@ -149,9 +150,6 @@ class _Competition:
         gains = {name: self._gain_over_leader(name) for name in list(self._fitted)}
         confidence = 1 - _ERROR / len(gains)
         sure = {name: gain.value - gain.reach(confidence) for name, gain in gains.items()}
-        for name, gain in gains.items():
-            if gain.value + gain.reach(confidence) < 0:
-                self._drop(name)
         best = max(sure, key=lambda name: sure[name])
         if sure[best] > 0:
             self.leader = self._choices[best]

@@ -74,7 +74,8 @@ def _power(paired: PairedComparison, lower: float, bound: float) -> str:
 def _rounded(rows: float) -> int:
     """Round to two digits: the estimate is no better than that."""
     digits = max(0, math.floor(math.log10(max(rows, 1))) - 1)
-    return round(rows / 10**digits) * 10**digits
+    step: int = 10**digits
+    return round(rows / step) * step
 
 
 def _difference(paired: PairedComparison) -> str:
