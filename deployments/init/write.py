@@ -31,7 +31,11 @@ def write(made: Proposal, seen: Look) -> str:
             "# The time after the event at which nearly all labels are known:",
             "# maturity: 1d",
         ]
-    lines += ["", "training:", "  window: auto  # all history or its newest part, whichever does better on the newest rows"]
+    lines += [
+        "",
+        "training:",
+        "  window: auto  # all history or its newest part, whichever does better on new rows",
+    ]
     if made.holdout:
         lines.append(
             f"  holdout: {made.holdout}  # the newest {made.holdout_rows:,} rows or so; no candidate is fitted on it"

@@ -77,7 +77,7 @@ def with_refits(split: Split, times: pd.Series, spec: ModelSpec) -> Split:
     if isinstance(split.holdout, Sample) or split.holdout.since is None:
         return split
     share = _LEAST_PART if spec.training.evidence == "full" else 4 * _LEAST_PART
-    least = max(2 * spec.gate.min_rows, share * len(times))
+    least = max(spec.gate.min_rows, share * len(times))
     refits: list[datetime] = []
     start, previous = 0, split.holdout.since
     while True:

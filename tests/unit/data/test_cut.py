@@ -62,8 +62,8 @@ def test_each_refit_halves_the_rest_of_the_holdout() -> None:
 
 
 def test_a_small_holdout_is_judged_by_one_model() -> None:
-    assert refits(180).refits == ()
-    assert len(refits(400).refits) == 2
+    assert refits(90).refits == ()
+    assert len(refits(400).refits) == 3
 
 
 def test_rows_without_times_are_sampled_and_fitted_once(tmp_path: Path) -> None:
