@@ -4,7 +4,7 @@ Each world is lived through window by window. everfit decides by the spec that `
 its flows call: triage says when, the turn's steps say what. The other policies fit gradient boosting or a linear model,
 whichever validates better in the first window, on all rows or on the newest quarter: never again, at a fixed cadence,
 or at an alarm of a CUSUM; the best of each kind is shown. Hindsight knows all windows beforehand, and picks the fits
-that cost least. Cost = lost quality (1 - AUC, or RMSE over the label's deviation) summed over the windows + price x turns.
+that cost least. Cost = lost quality (1 - AUC, or RMSE over the label's deviation) of all windows + price x turns.
 
 `bench_league.py NAME …` runs some of the worlds.
 """
