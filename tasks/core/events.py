@@ -20,14 +20,19 @@ def emit_in_run(name: str, model: str, **payload: Any) -> None:
         model: The model's name.
         **payload: As for `emit`.
     """
+    if is_in_run():
+        emit(name, model, **payload)
+
+
+def is_in_run() -> bool:
+    """Return whether a flow or a task of Prefect is running in this thread."""
     import sys
 
     if "prefect" not in sys.modules:
-        return
+        return False
     from prefect.context import FlowRunContext, TaskRunContext
 
-    if FlowRunContext.get() is not None or TaskRunContext.get() is not None:
-        emit(name, model, **payload)
+    return FlowRunContext.get() is not None or TaskRunContext.get() is not None
 
 
 def emit(name: str, model: str, **payload: Any) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from everfit.blocks.errors import ArtifactError
 from everfit.tasks.core.event_names import ARTIFACTS_CHANGED
-from everfit.tasks.core.events import emit_in_run
+from everfit.tasks.core.events import emit_in_run, is_in_run
 from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.models.artifacts import Digests, copy_digests
@@ -69,7 +69,9 @@ def checked_copy(client: "MlflowClient", ledger: Ledger, version: ModelVersion) 
 
     def check(version: ModelVersion, found: Digests) -> None:
         if ledger.artifacts.check(version, found) is None:
-            logger.info(
+            # A command reports it in its own words.
+            logger.log(
+                logging.INFO if is_in_run() else logging.DEBUG,
                 "the files of version %d of %r are not checked, because none were recorded; "
                 "record them with `everfit verify %s --record`",
                 version.version,
