@@ -69,7 +69,10 @@ class ColumnRoles(Policy):
     def _no_contradiction(self) -> Self:
         listed = self.named()
         if own := [name for name in listed if name.startswith("_")]:
-            raise ValueError(f"{own[0]!r}: names that begin with an underscore are reserved; rename the column")
+            raise ValueError(
+                f"{own[0]!r}: names that begin with an underscore are reserved, and the column is read as "
+                f"{own[0].lstrip('_')!r}; write that name"
+            )
         features = self.features if self.features is not None else ()
         if self.target in features:
             raise ValueError(

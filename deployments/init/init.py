@@ -39,6 +39,9 @@ def init(
     path = output or Path(f"{name}.yaml")
     if path.exists() and not force:
         raise SpecError(f"{str(path)!r} exists already; give another --output, or overwrite it with --force")
+    # A source's `_id` is read as `id`.
+    target, key = target.lstrip("_"), tuple(name.lstrip("_") for name in key)
+    event_time, label_time = (name if name is None else name.lstrip("_") for name in (event_time, label_time))
     seen = look(data, target, file_options)
     made = propose(seen, target, name=name, task=task, event_time=event_time, label_time=label_time, key=key)
     text = write(made, seen)

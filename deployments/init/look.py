@@ -17,7 +17,7 @@ from everfit.blocks.sources import Source
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.sampling import even_sample
-from everfit.tasks.sources import read_source
+from everfit.tasks.sources import FileStates, read_source
 from everfit.tasks.sources.chunks import read_times
 from everfit.tasks.storage.kinds import STORED, common_kind, infer_kind
 from everfit.tasks.storage.values import normalise
@@ -57,6 +57,7 @@ class Look:
         frame: The sample: numbers, texts and times.
         rows: The number of rows of the whole table.
         times: The format of each column of times; None for ISO 8601.
+        renamed: Columns that are read under another name, by their name in the source.
         ambiguous: Another format that reads all times of a column too, by column.
     """
 
@@ -65,6 +66,7 @@ class Look:
     rows: int
     times: dict[str, str | None]
     ambiguous: dict[str, str] = field(default_factory=dict)
+    renamed: dict[str, str] = field(default_factory=dict)
 
 
 def source_of(data: str) -> dict[str, Any]:
@@ -129,13 +131,13 @@ def look(data: str, target: str, file_options: Mapping[str, str | None] | None =
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False)[0]  # the input may contain a password
         raise SourceError(f"source.{problem['loc'][-1]}: {problem['msg']}") from error
-    roles = ColumnRoles(target=target)
-    frame, rows = even_sample((piece.frame for piece in read_source(parsed, roles, _FOREVER)), SAMPLE_ROWS)
+    roles, states = ColumnRoles(target=target), FileStates()
+    frame, rows = even_sample((piece.frame for piece in read_source(parsed, roles, _FOREVER, states)), SAMPLE_ROWS)
     if not rows:
         raise SourceError(f"{data!r} has no rows; give data with a header and rows")
     own = [name for name in frame.columns if str(name).startswith("_")]
     frame, times, ambiguous = _typed(frame.drop(columns=own), target)
-    return Look(source, frame, rows, times, ambiguous)
+    return Look(source, frame, rows, times, ambiguous, states.renamed)
 
 
 def _typed(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, dict[str, str | None], dict[str, str]]:

@@ -72,6 +72,7 @@ def propose(
         usual = [name for name in DEFAULT_CANDIDATES if made.task in CANDIDATES[name]]
         made.candidates = (usual[0], "random_forest", *usual[1:])
     made.key = key or _key(seen, made)
+    made.notes += [f"The column {own!r} is read as {other!r}." for own, other in sorted(seen.renamed.items())]
     _features(seen, made)
     propose_holdout(seen, made)
     propose_window(seen, made)

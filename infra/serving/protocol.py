@@ -255,7 +255,7 @@ def identify(table: RequestTable, features: Mapping[str, list[Any]], inputs: Inp
         elif column.name in features:
             named.append(features[column.name])
         else:
-            values = table.columns.get(column.name, [None] * rows)
+            values = table.columns.get(column.name, table.columns.get(f"_{column.name}", [None] * rows))
             if len(values) != rows:
                 raise InputError(column.name, f"{rows} values; it has {len(values)}")
             values = check_column(column.model_copy(update={"nullable": True, "categories": None}), values)

@@ -205,7 +205,7 @@ class InputSchema(Record):
         """
         checked = {}
         for column in self.features:
-            values = columns.get(column.name)
+            values = columns.get(column.name, columns.get(f"_{column.name}"))
             if values is None:
                 raise InputError(column.name, f"{_EXPECTED[column.kind]}; the column is missing")
             if len(values) != rows:

@@ -64,6 +64,29 @@ def check_columns(names: Sequence[str], roles: ColumnRoles, where: str) -> None:
         )
 
 
+def plain_names(names: Sequence[str], renamed: dict[str, str] | None = None) -> list[str]:
+    """Return names for a table's columns that don't begin with an underscore, which marks everfit's own columns.
+
+    `_id` becomes `id`, or `id_2` if the table has an `id` too.
+
+    Args:
+        names: Names in the table.
+        renamed: Takes the changed names, by those in the table.
+    """
+    taken = {name for name in names if not name.startswith("_")}
+    plain = []
+    for position, name in enumerate(names):
+        if name.startswith("_"):
+            stem = name.lstrip("_") or f"unnamed_{position}"
+            free = (stem, *(f"{stem}_{number}" for number in range(2, len(names) + 2)))
+            name = next(one for one in free if one not in taken)  # noqa: PLW2901
+            taken.add(name)
+        plain.append(name)
+    if renamed is not None:
+        renamed.update((own, other) for own, other in zip(names, plain, strict=True) if own != other)
+    return plain
+
+
 def wanted_columns(names: Sequence[str], roles: ColumnRoles) -> list[str] | None:
     """Return the columns of a wide table that the spec names, or None to read all columns."""
     if len(names) <= MAX_COLUMNS:

@@ -6,10 +6,13 @@ import re
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ColumnRoles
-from everfit.tasks.sources.chunks import check_columns, wanted_columns
+from everfit.tasks.sources.chunks import check_columns, plain_names, wanted_columns
 from everfit.tasks.sources.encoding import BLOCK, HEAD, head_of, not_in_encoding, open_text
 
 if TYPE_CHECKING:
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     import pyarrow.csv
 
 _DELIMITERS = ",;\t|"
+_LONG = 16
+"""Digits of the smallest whole numbers that a float may not hold exactly."""
 _EXACT_FLOAT = 2**53  # floats hold whole numbers up to here exactly
 _CONVERSION = re.compile(
     r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error to ([^:]+): invalid value '(.*)'", re.DOTALL
@@ -24,8 +29,13 @@ _CONVERSION = re.compile(
 """Message of Arrow about a value that doesn't fit its column's type; a single thread adds the row's number."""
 
 
-def read_csv(  # noqa: C901
-    path: str, source: FilesSource, roles: ColumnRoles, where: str, texts: Collection[str] = ()
+def read_csv(  # noqa: C901, PLR0917
+    path: str,
+    source: FilesSource,
+    roles: ColumnRoles,
+    where: str,
+    texts: Collection[str] = (),
+    renamed: dict[str, str] | None = None,
 ) -> "Iterator[pa.RecordBatch]":
     """Read CSV with the narrowest types that fit the whole file.
 
@@ -38,6 +48,7 @@ def read_csv(  # noqa: C901
         roles: Roles of the columns.
         where: Name of the file for error messages.
         texts: Columns that are text, whatever they look like in this file.
+        renamed: Takes the columns that are read under another name, by their own.
 
     Raises:
         SourceError: If the file isn't CSV, or isn't in the encoding that the spec names.
@@ -46,6 +57,7 @@ def read_csv(  # noqa: C901
     import pyarrow.csv
 
     header, delimiter, skipped = _header(path, source, where)
+    header = plain_names(header, renamed)
     check_columns(header, roles, where)
     if not skipped:  # the header isn't followed by a line
         return
@@ -117,15 +129,32 @@ def _may_have_codes(path: str, source: FilesSource, delimiter: str) -> bool:
     """Return whether a value may begin with a zero or a plus, or have too many digits for a float."""
     if source.encoding.lower().replace("-", "").replace("_", "") not in {"utf8", "latin1", "ascii", "cp1252"}:
         return True
-    start = rb"[\r\n\"" + re.escape(delimiter.encode()) + rb"][+-]?"
-    pattern = re.compile(start + rb"(?:0\d|\d{16}|(?<=\+))")
     tail = b"\n"
     with open_text(path) as stream:
         while block := bytes(stream.read(BLOCK)):
-            if pattern.search(tail + block):
+            if _has_code(np.frombuffer(tail + block + b"\n\n\n", dtype=np.uint8), delimiter):
                 return True
             tail = block[-20:]
     return False
+
+
+def _has_code(text: npt.NDArray[np.uint8], delimiter: str) -> bool:
+    """Return whether a value in a text begins with a plus, or a zero and a digit, or has 16 digits at once."""
+    begins = np.zeros(256, dtype=np.bool_)
+    begins[list(b'\r\n"' + delimiter.encode("latin-1", "replace"))] = True
+    starts = np.flatnonzero(begins[text[:-3]])  # a value follows; the next block sees the last bytes again
+    first, second, third = text[starts + 1], text[starts + 2], text[starts + 3]
+    signed = first == ord("-")
+    zero, after = np.where(signed, second, first), np.where(signed, third, second)
+    if (first == ord("+")).any() or ((zero == ord("0")) & _is_digit(after)).any():
+        return True
+    others = np.flatnonzero(~_is_digit(text))
+    before = text[others[:-1][np.diff(others) > _LONG]]
+    return bool((begins[before] | (before == ord("-"))).any())
+
+
+def _is_digit(text: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    return (text >= ord("0")) & (text <= ord("9"))
 
 
 def _codes(rows: Any, roles: ColumnRoles) -> list[str]:
@@ -148,9 +177,9 @@ def _codes(rows: Any, roles: ColumnRoles) -> list[str]:
             digits = pc.match_substring_regex(column, r"^-?\d+$")
             if not pc.all(digits).as_py():
                 fractions.add(name)
-            elif name not in large and pc.any(pc.greater_equal(pc.utf8_length(column), 16)).as_py():
+            elif name not in large and pc.any(pc.greater_equal(pc.utf8_length(column), _LONG)).as_py():
                 limit = 2**63 if name in roles.key else _EXACT_FLOAT
-                long = column.filter(pc.greater_equal(pc.utf8_length(column), 16)).to_pylist()
+                long = column.filter(pc.greater_equal(pc.utf8_length(column), _LONG)).to_pylist()
                 if name != roles.target and any(abs(int(text)) >= limit for text in long):
                     large.add(name)
     return [name for name in candidates if name in zeros or (name in large and name not in fractions)]

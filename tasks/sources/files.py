@@ -19,7 +19,7 @@ from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
-from everfit.tasks.sources.chunks import Chunk, dated, in_chunks, to_frame, within
+from everfit.tasks.sources.chunks import Chunk, dated, in_chunks, plain_names, to_frame, within
 from everfit.tasks.sources.csv_files import read_csv
 from everfit.tasks.sources.file_state import FileStates
 from everfit.tasks.sources.json_files import read_json_lines
@@ -98,7 +98,8 @@ def read_files(
                 continue
             span = window if file.origin in states.earlier else Window(until=window.until)
             newest: datetime | None = None
-            for table in in_chunks(_tables(filesystem, file, source, roles, span, texts)):
+            for table in in_chunks(_tables(filesystem, file, source, roles, span, texts, states.renamed)):
+                table = table.rename_columns(plain_names(table.column_names, states.renamed))  # noqa: PLW2901
                 frame = dated(to_frame(table, roles, where), roles, source, where)
                 if roles.event_time in frame.columns:
                     newest = max(filter(None, [newest, _newest(frame[roles.event_time])]), default=None)
@@ -308,6 +309,7 @@ def _tables(  # noqa: PLR0917
     roles: ColumnRoles,
     window: Window,
     texts: Collection[str],
+    renamed: dict[str, str],
 ) -> "Iterator[pa.Table | pa.RecordBatch]":
     import pyarrow as pa
 
@@ -318,7 +320,7 @@ def _tables(  # noqa: PLR0917
             return
         with _local(filesystem, file.path) as path:
             if file.format == "csv":
-                yield from read_csv(path, source, roles, where, texts)
+                yield from read_csv(path, source, roles, where, texts, renamed)
             else:
                 yield from read_json_lines(path, source, where)
     except SourceError:

@@ -2,11 +2,13 @@
 
 from collections.abc import Collection, Iterator
 
+import pandas as pd
+
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import DeltaSource, FilesSource, HttpSource, PythonSource, Source, SqlSource
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
-from everfit.tasks.sources.chunks import Chunk, dated, within
+from everfit.tasks.sources.chunks import Chunk, dated, plain_names, within
 from everfit.tasks.sources.file_state import FileStates
 
 
@@ -37,6 +39,8 @@ def read_source(
     """
     states = FileStates() if states is None else states
     for chunk in _read(source, roles, window, states, texts):
+        if not isinstance(source, FilesSource) and any(str(name).startswith("_") for name in chunk.frame.columns):
+            chunk.frame.columns = pd.Index(plain_names(list(chunk.frame.columns), states.renamed))
         _require_columns(list(chunk.frame.columns), roles, chunk.origin, strict=strict)
         if isinstance(source, FilesSource):  # each file has its own window, and was cut to it
             yield chunk

@@ -278,3 +278,13 @@ def test_a_label_time_that_is_written_otherwise_has_its_own_format():
 
     assert spec["source"]["time_format"] == "%d/%m/%Y %H:%M"
     assert spec["source"]["label_time_format"] == "iso"
+
+
+def test_a_column_that_begins_with_an_underscore_is_named_and_read_under_another_name():
+    frame = loans().rename(columns={"application_id": "_id", "income": "_income"})
+
+    found = made(frame, "default", key=("_id",))
+
+    assert found["key"] == ["id"]
+    assert "income" in found["features"]
+    assert "The column '_income' is read as 'income'." in found["notes"]

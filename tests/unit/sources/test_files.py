@@ -303,3 +303,49 @@ def test_times_of_sqlite_are_compared_as_times(tmp_path: Path, form: str):
     (chunk,) = read_source(source, ROLES, window)
 
     assert chunk.frame["id"].tolist() == [4, 5, 6, 7, 8]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["007", "8"], ["007", "8"]),
+        (["7", "-08"], ["7", "-08"]),
+        (["+49", "50"], ["+49", "50"]),
+        (["12345678901234567890", "1"], ["12345678901234567890", "1"]),
+        (["9007199254740993", "1"], ["9007199254740993", "1"]),
+        (["1700000000000000", "1"], [1700000000000000, 1]),
+        (["0.12345678901234567", "100000000000000000000"], [0.12345678901234567, 1e20]),
+        (["0", "-0.5", "10"], [0.0, -0.5, 10.0]),
+        (["1", "07"], ["1", "07"]),
+    ],
+)
+@pytest.mark.parametrize("blank", [b"", b"a" * (8 << 20)])
+def test_digits_that_a_number_does_not_give_back_are_text(
+    tmp_path: Path, values: list[str], expected: list[Any], blank: bytes
+):
+    # The long text moves the values over the border of two blocks.
+    rows = [f'{n},2024-01-01,"{blank.decode() if n == 0 else ""}",{value},1' for n, value in enumerate(values)]
+    path = written(tmp_path, "\n".join(["id,at,text,code,y", *rows, ""]))
+
+    assert read(path)["code"].tolist() == expected
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "jsonl"])
+def test_names_that_begin_with_an_underscore_are_taken_under_another_name(tmp_path: Path, form: str):
+    frame = pd.DataFrame(
+        {"_id": [1, 2], "id": [3, 4], "at": ["2024-01-01"] * 2, "_amount": [1.5, 2.5], "_faults": ["", "x"]}
+    )
+    frame["y"] = 1
+    path = tmp_path / f"a.{form}"
+    match form:
+        case "csv":
+            frame.to_csv(path, index=False)
+        case "parquet":
+            frame.to_parquet(path, index=False)
+        case _:
+            frame.to_json(path, orient="records", lines=True)
+
+    taken = read(path)
+
+    assert list(taken) == ["id_2", "id", "at", "amount", "faults", "y"]
+    assert taken["amount"].tolist() == [1.5, 2.5]
