@@ -59,7 +59,7 @@ def rollback(
 
     name = context.spec.name
     actor, reason = check_signature(by or user_name(), reason)
-    before = {earlier.seq for earlier in context.ledger.releases.of(name)}
+    known = {earlier.seq for earlier in context.ledger.releases.of(name)}
     entry = releasing.rollback(
         context.ledger, context.mlflow, name, to=to, reason=reason, actor=actor, policy=context.spec.release
     )
@@ -68,7 +68,7 @@ def rollback(
     ended = approvals.reconcile(context, datetime.now(UTC))  # approvals of a comparison with the other champion end
     if context.ledger.artifacts.find(model_registry.model_version(context.mlflow, name, entry.version)) is None:
         ended = [f"Its files were not checked, because none were recorded; see `everfit verify {name}`", *ended]
-    if entry.seq in before:
+    if entry.seq in known:
         ended = [f"This finished the rollback that was interrupted at {entry.at:%Y-%m-%d %H:%M:%S} UTC", *ended]
     if as_json:
         print_json(entry.model_dump(mode="json") | {"done": ended})

@@ -55,7 +55,7 @@ class LimitedProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
         self._read_timer: TimerHandle | None = None
         self.active_at = time.monotonic()
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:
         """Take a connection, and close the one that has been idle for longest if there are too many."""
         super().connection_made(transport)
         self._head_timer = self._after(self.head_seconds, self._head_is_late)
@@ -146,7 +146,8 @@ class LimitedProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
             self.transport.close()  # it never sent anything
 
     def _after(self, seconds: float, call: Any) -> "TimerHandle":
-        return self.loop.call_later(seconds, call)
+        timer: TimerHandle = self.loop.call_later(seconds, call)
+        return timer
 
     def _cancel_timers(self) -> None:
         for timer in (self._head_timer, self._read_timer):

@@ -23,7 +23,7 @@ from everfit.tasks.storage.values import as_text
 def refusal(error: Exception) -> Response:
     """Return the response to an error, in the form of MLflow's scoring server with further details."""
     content: dict[str, Any] = {"error_code": "BAD_REQUEST", "message": str(error)}
-    headers = {}
+    headers: dict[str, str] = {}
     match error:
         case InputError():
             status = 422
