@@ -7,6 +7,7 @@ import typer
 from everfit.blocks.errors import DataError
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli import environment
+from everfit.deployments.cli.model_names import model_name
 from everfit.deployments.cli.options import DECIDE, AsJson, Model, ModelOption, TurnId
 from everfit.deployments.cli.output import print_json
 
@@ -61,19 +62,19 @@ def trace(
     settings = Settings()
     environment.prepare(settings)
     from everfit.tasks.batch.trace import trace_prediction
-    from everfit.tasks.core.spec_loading import load_spec
     from everfit.tasks.ledger import Ledger
     from everfit.tasks.registry.mlflow_client import tracking_client
     from everfit.tasks.storage.workspace import Workspace
 
+    ledger = Ledger.open_existing(settings)
     workspace, client = Workspace.of(settings), tracking_client(settings)
-    name = _model_of(prediction, client, workspace) if model is None else load_spec(model).name
+    name = _model_of(prediction, client, workspace) if model is None else model_name(model, ledger)
     origin = trace_prediction(
         prediction,
         name,
         predicted=workspace.table(name, "predictions"),
         labelled=workspace.table(name, "labels"),
-        ledger=Ledger.open_existing(settings),
+        ledger=ledger,
         client=client,
     )
     if as_json:
@@ -95,10 +96,9 @@ def _history(model: str) -> dict[str, Any]:
 
     ledger = Ledger.open_existing(settings)  # first of all: a command that only reads creates no folder
     environment.prepare(settings)
-    from everfit.tasks.core.spec_loading import load_spec
     from everfit.tasks.turns.turn_record import turn_json
 
-    name = load_spec(model).name
+    name = model_name(model, ledger)
     return {
         "model": name,
         "turns": [turn_json(turn) for turn in ledger.turns.of(name)],

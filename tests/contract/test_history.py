@@ -55,3 +55,16 @@ def test_where_nothing_was_run_a_question_says_so_and_leaves_nothing_behind(
     assert "there is no ledger at" in str(done.exception)
     assert "EVERFIT_WORKSPACE" in str(done.exception)
     assert [path.name for path in tmp_path.iterdir()] == ["sales.yaml"]
+
+
+def test_a_model_of_the_ledger_is_found_by_its_name_without_spec_or_server(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "everfit.tasks.core.spec_loading.load_spec", None
+    )  # it would start a server to look for a block
+    ledger = Ledger.open(Settings())
+    turn = ledger.turns.begin("sales", Trigger(), Window(until=datetime(2024, 3, 1, tzinfo=UTC)))
+    ledger.turns.finish(turn, state="NothingNew", reasons=["no rows"], seconds=1.0)
+
+    assert f"{turn.id}  NothingNew" in CliRunner().invoke(app, ["history", "sales"]).stdout

@@ -1,0 +1,25 @@
+"""Find the model that a command is about."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from everfit.tasks.ledger import Ledger
+
+
+def model_name(model: str, ledger: "Ledger") -> str:
+    """Return the name of a model that the ledger knows, or that of a spec.
+
+    A name in the ledger needs no spec. Commands that only read it do not ask a Prefect server for a block.
+
+    Args:
+        model: Name of the model, or its spec: a file, a name in `deployments/models`, or a stored block.
+        ledger: The ledger.
+
+    Raises:
+        SpecError: Neither the ledger nor a spec has that name.
+    """
+    if model in ledger.turns.models():
+        return model
+    from everfit.tasks.core.spec_loading import load_spec
+
+    return load_spec(model).name
