@@ -23,7 +23,10 @@ def expectations(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Propose expectations from the dataset and from batches that were refused, and compare them."""
+    """Propose expectations from the dataset and refused batches.
+
+    The difference to the expectations of the spec is shown.
+    """
     environment.prepare(Settings())
     content = _propose(model, until, write=write)
     if as_json:
