@@ -22,7 +22,7 @@ class SignalPolicy(Policy):
     at_most: FiniteFloat | None = Field(default=None, description="The highest value that is ok.")
     action: Literal["watch", "escalate", "retrain"] = Field(
         default="watch",
-        description="What happens while the signal is not ok: it is watched, a person is notified, or the model is "
+        description="The action while the signal is not ok: it is watched, a person is notified, or the model is "
         "retrained.",
     )
 

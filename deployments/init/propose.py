@@ -239,7 +239,7 @@ def _features(seen: Look, made: Proposal) -> None:
     for name in suspected_leaks(labelled[made.features], labelled[made.target], made.task):
         made.features.remove(name)
         made.ignored[name] = (
-            "suspected leak: it alone nearly predicts the target; use it only if it is known beforehand"
+            "suspected leak: it alone nearly predicts the target; use it only if it is known before the event"
         )
     if not made.features:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(made.ignored.items())[:5])

@@ -80,7 +80,7 @@ class Artifacts:
             return self._add(connection, version, known.seq + 1, {**known.files, **files}, actor, reason)
 
     def find(self, version: ModelVersion) -> RecordedArtifacts | None:
-        """Return the newest record of a version's files, or None for a version of before there were records."""
+        """Return the newest record of a version's files, or None for a version that is older than such records."""
         with self._store.read() as connection:
             return _newest(connection, version)
 

@@ -1,4 +1,4 @@
-"""What was predicted in a window: counted over the reference's cells, chunk by chunk, with a sample to draw."""
+"""The predictions of a window: counted over the reference's cells, chunk by chunk, with a sample to draw."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -48,7 +48,7 @@ class LivePredictions:
 
 @dataclass
 class _Pass:
-    """What one reading of the log gathers beside the counts."""
+    """The parts of one reading of the log, besides the counts."""
 
     event_time: str
     version: int

@@ -37,7 +37,7 @@ CLASSES_FILE = "reference/classes.json"
 
 @dataclass(frozen=True)
 class Reference:
-    """What live data is compared with.
+    """The reference that live data is compared with.
 
     Attributes:
         profile: Of the features, over all rows that the version was trained on; of the predictions, over the hold-out.
@@ -58,7 +58,7 @@ def make_reference(data: TrainingData, judged: Fitted, registered: Fitted, holdo
     Args:
         data: The turn's rows.
         judged: The challenger as it was judged: it has not seen the hold-out.
-        registered: What is registered, perhaps fitted again on all rows.
+        registered: The registered model, perhaps fitted again on all rows.
         holdout: The part of the hold-out that it was judged on; by default all of it.
 
     Raises:

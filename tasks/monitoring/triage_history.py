@@ -133,7 +133,7 @@ def history_of(triages: Sequence[JudgedWindow], turns: Sequence[Turn], until: da
     Args:
         triages: All decisions about earlier windows: an older decision about a window may have called a turn.
         turns: The model's turns as of now.
-        until: The window's end; what came later is left out.
+        until: The window's end; later entries are left out.
     """
     judged = newest_judgements(triages)
     windows: list[PastWindow] = [window.decision.remembered for window in judged]

@@ -67,7 +67,7 @@ def dependent_error(by_rows: float, by_days: float | None) -> float:
 def mean_error_by_days(values: npt.ArrayLike, days: npt.ArrayLike) -> float | None:
     """Return the standard error of a mean when rows of one day depend on each other; None with fewer than 4 days.
 
-    What a row is away from the mean is added up by day, because errors of one day don't cancel out.
+    The distances of rows from the mean are summed by day, because errors of one day don't cancel out.
 
     Args:
         values: Shape (n,).

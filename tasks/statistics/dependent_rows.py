@@ -41,7 +41,7 @@ class GroupedGain(NamedTuple):
         standard_error: Of the gain.
         degrees_of_freedom: Of Student's t distribution that the gain over its error follows.
         groups: Number of groups that were left out, one at a time.
-        unit: What the rows are grouped by.
+        unit: The unit that groups the rows.
     """
 
     gain: float

@@ -1,6 +1,6 @@
 """Judge the training procedure as it would have been used: fitted again and again, each time on all rows before.
 
-Whoever releases a challenger releases a procedure: candidate, setting and training span, chosen and fitted on what is
+A release of a challenger releases a procedure: candidate, setting and training span, chosen and fitted on what is
 known by then. The hold-out is therefore cut by `split.refits`. At the start of each part the procedures compete on the
 parts before, the best one is fitted on all rows before, and is judged on the part: A. P. Dawid, "Present position and
 potential developments: some personal views: statistical theory: the prequential approach", Journal of the Royal

@@ -64,7 +64,7 @@ class Fitted(Record):
     best: Choice | None = Field(
         default=None,
         exclude_if=_is_empty,
-        description="What did best on the newest rows, hold-out included: a refit fits this.",
+        description="The best setting on the newest rows, hold-out included: a refit fits this.",
     )
 
     @property

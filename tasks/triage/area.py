@@ -44,12 +44,12 @@ class Area(Record):
 
     @property
     def details(self) -> str:
-        """What was measured, in a few words; without an override, the reason."""
+        """The measurement in a few words; without an override, the reason."""
         return self.reason
 
     @property
     def concerns(self) -> tuple[str, ...]:
-        """What is worth watching, one sentence each; empty if all is well or nothing was measured."""
+        """The concerns worth watching, one sentence each; empty if all is well or nothing was measured."""
         return ()
 
     @property

@@ -18,7 +18,7 @@ from everfit.tasks.triage.verdicts import VERDICTS, Verdict
 
 
 class TriageDecision(Record):
-    """What to do about a window, and why."""
+    """The decision about a window, with its reasons."""
 
     id: str = Field(description="Digest of signals, history and policy: the same evidence gives the same id.")
     model: str

@@ -29,7 +29,7 @@ class FailureStreak(Record):
 
     @property
     def summary(self) -> str:
-        """What happened and what happens next, in one sentence."""
+        """The failures and the next step, in one sentence."""
         last, count = self.turns[-1], len(self.turns)
         failed = "the last turn failed" if count == 1 else f"the last {count} turns failed, the newest of them"
         fix = "fix the cause and run `everfit train`; " if self.too_many else ""

@@ -98,7 +98,7 @@ class History(Record):
     def last_try(self, version: int) -> PastTurn | None:
         """Return the last completed turn, unless it trained the champion of this version.
 
-        A turn whose release was taken back is a try in vain as well.
+        A turn whose release was rolled back is a try in vain as well.
         """
         last = next((turn for turn in reversed(self.turns) if not turn.shows_nothing), None)
         if last is None or (last.outcome == "promoted" and last.version in {None, version}):

@@ -6,7 +6,7 @@ many windows together). The newest window is tested alone and pooled with those 
 at once and a weak one as early as possible: the window-limited scheme of T. L. Lai, "Sequential changepoint detection
 in quality control and dynamical systems", Journal of the Royal Statistical Society B 57 (1995).
 
-Chance has two parts. The windows' luck is drawn anew in each test, so the largest of many counts. The hold-out's luck
+Chance has two parts. The windows' luck is drawn again in each test, so the largest of many counts. The hold-out's luck
 is drawn once for a champion, so it counts once. So the smallest loss that shows falls with the number of windows.
 """
 

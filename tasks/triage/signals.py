@@ -122,7 +122,7 @@ class LabelsSignal(Area):
 
 
 class CodeSignal(Area):
-    """What has changed in spec and packages since the champion was trained."""
+    """The changes of spec and packages since the champion was trained."""
 
     name = "code"
     label = "spec and packages"
@@ -194,7 +194,7 @@ class UserMetricSignal(Area):
 
 
 SignalAction = Literal["watch", "escalate", "retrain"]
-"""What triage does when a signal of the user is not ok."""
+"""The action of triage when a signal of the user is not ok."""
 
 
 class OwnSignal(Area):

@@ -39,7 +39,7 @@ class DriftReportError(EverfitError):
 
 
 class DriftReport(Record):
-    """What was drawn."""
+    """A report and its columns."""
 
     file: str
     size: int = Field(description="Bytes.")
@@ -71,7 +71,7 @@ def drift_html(
         seed: Of the samples.
 
     Returns:
-        What was drawn and what was left out, with the reason.
+        The drawn columns and those left out, with the reason.
 
     Raises:
         DriftReportError: no column can be drawn, Evidently raises, or the HTML is too large.
@@ -224,7 +224,7 @@ def _method(policy: MonitoringPolicy, column: str, kind: str) -> str:
 
 
 def _top(policy: MonitoringPolicy, left_out: dict[str, str], result: DriftResult | None) -> str:
-    """What everfit says above Evidently's plots, as HTML."""
+    """Return everfit's text above Evidently's plots, as HTML."""
     lines = [f"Plots and the scores beside them are of at most {policy.report_rows:,} sampled rows of either side."]
     lines += [f"{name} isn't drawn: {reason}." for name, reason in left_out.items()]
     verdict = ""

@@ -37,7 +37,7 @@ def window_json(
 
     Args:
         signals: The evidence of the window.
-        decision: What to do about it.
+        decision: The decision of triage.
         state: The flow's final state.
         run_id: The MLflow run with the evidence.
         turn: The turn that was called.
@@ -83,7 +83,7 @@ def window_page(signals: Signals, decision: TriageDecision, run: str, *, has_rep
 
     Args:
         signals: The evidence of the window.
-        decision: What to do about it.
+        decision: The decision of triage.
         run: The MLflow run, as Markdown.
         has_report: Whether the run has Evidently's report.
     """

@@ -1,7 +1,7 @@
 """Draws drift reports in a process of its own, beside the rest of a look at a window.
 
 Importing Evidently and drawing take about as long as all else that a window needs. Nothing is decided here: a report
-that could not be drawn is told as an error, never passed over.
+that could not be drawn is an error and is never passed over.
 """
 
 import atexit
@@ -40,19 +40,19 @@ class ReportWorker:
 
     def __init__(self) -> None:
         self._said: IO[bytes] = TemporaryFile()  # noqa: SIM115 - as long as the process
-        # -P: what lies in the working folder is not to be taken for a library.
+        # -P: a file in the working folder must not be imported in place of a library.
         command = [sys.executable, "-P", "-m", "everfit.tasks.monitoring.report.report_process"]
         self._process = subprocess.Popen(  # noqa: S603 - our own command
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said
         )
-        # What decides goes first; the report is waited for at the end.
+        # The decision has priority; the report is only needed at the end.
         with contextlib.suppress(ProcessLookupError):
             os.setpriority(os.PRIO_PROCESS, self._process.pid, os.getpriority(os.PRIO_PROCESS, 0) + 5)
 
     def begin(self, folder: Path) -> None:
         """Name the folder with the job; don't wait for it."""
         assert self._process.stdin is not None  # noqa: S101 - it is a pipe
-        with contextlib.suppress(BrokenPipeError):  # it has died, which is told with its reason by `wait`
+        with contextlib.suppress(BrokenPipeError):  # the process has died; `wait` raises the reason
             self._process.stdin.write(f"{folder}\n".encode())
             self._process.stdin.flush()
 
@@ -127,7 +127,7 @@ class ReportJob:
     ) -> "ReportJob":
         """Begin to draw, and don't wait for it; the arguments are those of `drift_html`.
 
-        What goes wrong is told by `wait`, with what goes wrong in drawing.
+        `wait` raises any error, of this call or of the drawing.
         """
         drawing = cls(TemporaryDirectory(prefix="everfit-report-"), time.monotonic())
         try:
@@ -135,7 +135,7 @@ class ReportJob:
             with _lock:
                 drawing.painter = _spare.pop() if _spare else ReportWorker()
             drawing.painter.begin(Path(drawing.folder.name))
-        except Exception as error:  # noqa: BLE001 - told to whoever waits, as an error
+        except Exception as error:  # noqa: BLE001 - `wait` raises it
             drawing.problem = f"Evidently's report could not be begun: {type(error).__name__}: {error}"
         return drawing
 

@@ -1,6 +1,6 @@
 """The evidence area `code`: changes of spec and packages since the champion was trained.
 
-What is not known is never "no change".
+An unknown state never counts as "no change".
 """
 
 import json

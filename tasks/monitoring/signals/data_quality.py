@@ -38,7 +38,7 @@ FEWEST_ROWS = 50
 
 
 class Feed(Record):
-    """What has come of one stream of rows, such as the prediction log or the labels."""
+    """The arrival of one stream of rows, such as the prediction log or the labels."""
 
     name: str
     rows: int = Field(ge=0, description="Rows in the window.")
@@ -53,8 +53,8 @@ class DataFinding(Record):
     kind: DataFindingKind
     severity: Severity
     subject: str = Field(description="The column or feed; several are separated by commas.")
-    value: float | None = Field(description="What was measured, by kind: a share of rows, or hours.")
-    bound: float = Field(description="What is allowed.")
+    value: float | None = Field(description="The measured value, by kind: a share of rows, or hours.")
+    bound: float = Field(description="The allowed value.")
     summary: str
 
 
@@ -82,7 +82,7 @@ def data_quality(
         current: The window's rows counted over that profile's cells.
         policy: The bounds; columns that it ignores are checked for being there and filled, not for their values.
         window: The span of event time; feeds are judged for age only when it is given.
-        feeds: What has come of the prediction log and the labels.
+        feeds: The arrival of the prediction log and of the labels.
 
     Returns:
         The findings, those about feeds first, then by column in the profile's order.
@@ -222,7 +222,7 @@ def _categories(profile: ColumnProfile, counts: ColumnHistogram, bounds: DataQua
 
 
 def renamed(profile: ColumnProfile, counts: ColumnHistogram) -> dict[str, str]:
-    """Which categories of the reference go by another name now, old to new; empty when none do.
+    """Return the categories of the reference that have another name now, old to new; empty if there are none.
 
     An unseen category is an old one's new name when both differ in case, spaces or punctuation alone. Otherwise the
     categories that have vanished and those that have come must be equally many, and of like shares in order of size.

@@ -10,8 +10,8 @@ Regression: direct loss estimation. A second model learns from the hold-out how 
 the method's name is NannyML's.
 
 Both see a change of the inputs. Neither can see a change of the concept: when the same input comes to mean another
-outcome, the scores are as confident as before, and so is the estimate. Hence the track record, which earns or loses
-trust as labels come in.
+outcome, the scores are as confident as before, and so is the estimate. So a track record earns or
+loses trust as labels arrive.
 """
 
 import math
@@ -78,7 +78,7 @@ class ConfidenceEstimator:
 
         Args:
             scores: The model's scores, shape (n,) or (n, classes).
-            record: How well past estimates came true.
+            record: How well past estimates agreed with the labels.
             confidence: Of the band.
 
         Raises:
@@ -157,7 +157,7 @@ class LossEstimator:
         Args:
             features: The rows' inputs, shape (n, features).
             predictions: The model's predictions, shape (n,).
-            record: How well past estimates came true.
+            record: How well past estimates agreed with the labels.
             confidence: Of the band.
 
         Raises:
@@ -187,7 +187,7 @@ def _calibrate(y: Floats, scores: Floats) -> tuple[Any, ...]:
 def _expected(name: str, calibrators: tuple[Any, ...], scores: Floats) -> float:
     """The metric's value over all outcomes that the rows may have, each weighted by its probability.
 
-    Each row stands there once per class, with the calibrated probability of that class for a weight: metrics of
+    Each row occurs once per class, with the calibrated probability of that class for a weight: metrics of
     the confusion matrix then have expected counts in it, and rank metrics expected pairs.
     """
     columns = scores[:, None] if scores.ndim == 1 else scores

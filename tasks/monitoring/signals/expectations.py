@@ -1,4 +1,4 @@
-"""The model's expectation suite, asked of what was predicted on: what training would refuse is told as it comes in."""
+"""The expectation suite, checked on the predicted rows: rows that training would refuse are reported early."""
 
 from collections.abc import Collection, Sequence
 
@@ -16,7 +16,7 @@ MOST_ROWS = 20_000
 def unmet(
     suite: Sequence[Expectation], rows: pd.DataFrame, columns: Collection[str], max_bad_share: float
 ) -> tuple[Problem, ...] | None:
-    """What the rows that came in fail of the suite.
+    """Return the expectations that the new rows fail.
 
     An expectation that tolerates some rows fails beyond that share; the rows that fail a strict one are counted, as in
     training, and all of them together may be `max_bad_share`.
@@ -28,7 +28,7 @@ def unmet(
         max_bad_share: Share of the rows that may fail strict expectations.
 
     Returns:
-        What isn't met; None where there are too few rows to say.
+        The failed expectations; None if there are too few rows to say.
 
     Raises:
         SpecError: Great Expectations doesn't know an expectation, or its arguments.

@@ -1,6 +1,6 @@
 """Drift of explanations: does the model rest its predictions on the same features as when it was trained?
 
-Both sides are explained anew, by the same means: Shapley values of a sample of the rows need no labels, and what they
+Both sides are explained again, by the same means: Shapley values of a sample of the rows need no labels, and what they
 say of the hold-out's rows and of the window's differs by the rows alone.
 """
 
@@ -71,7 +71,7 @@ def attributions(
     """How much each feature moves the answers: mean absolute Shapley values of a sample.
 
     Args:
-        ask: What the model says of rows.
+        ask: Returns the model's predictions for rows.
         rows: The features; shape (any, features).
         others: Rows of the reference, to take the other values from; shape (any, features).
         seed: Of the sample.

@@ -43,7 +43,7 @@ def estimate_signal(
         rest: The champion's answers without a mature label.
         baseline: On the hold-out.
         spec: The model's spec.
-        past: How well past estimates came true.
+        past: How well past estimates agreed with the labels.
     """
     if len(rest.rows) < spec.monitoring.min_labels:
         reason = f"{len(rest.rows):,} rows have no mature label; {spec.monitoring.min_labels:,} are needed"
@@ -65,7 +65,7 @@ def estimate_signal(
 def came_true(
     estimator: Estimator, mature: LabelledPredictions, spec: ModelSpec, until: datetime
 ) -> PastEstimate | None:
-    """The same estimate for rows whose labels have come, with what came true; None where that can't be told."""
+    """Return the same estimate for rows with known labels, and their real quality; None if either is unknown."""
     judged = mature.with_labels()
     if len(judged.rows) < spec.monitoring.min_labels:
         return None

@@ -36,7 +36,7 @@ def coverage(
     Args:
         scores: Scores of all mature rows, shape (n,) or (n, classes).
         labelled: Whether each has a label, shape (n,).
-        inclusion: The probability with which each row that has one came to it, where labels were asked for by hand;
+        inclusion: The probability with which each row that has one came to it, for labels from the labelling queue;
             then the labelled ones stand, by its inverse, for all rows, and are compared with these. Shape (labelled,).
         max_distance: From which distance of the score distributions on the labelled ones count as biased, if that
             is significant as well.

@@ -68,7 +68,7 @@ class WindowEvidence:
 
 
 class SignalResult(Record):
-    """What a signal of the user returns when a bare number or bool does not say enough.
+    """The result of a signal of the user, if a bare number or bool does not say enough.
 
     Attributes:
         value: The measured number.

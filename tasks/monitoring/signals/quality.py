@@ -1,4 +1,4 @@
-"""Quality as it came true: on rows whose labels are mature, compared with the hold-out and with chance.
+"""Realised quality: on rows whose labels are mature, compared with the hold-out and with chance.
 
 Which rows those are, `everfit.tasks.monitoring.monitoring.monitoring_windows` says.
 """
@@ -145,7 +145,7 @@ def time_spread(
         y: Labels, shape (n,).
         scores: Scores, shape (n,) or (n, classes).
         name: Of the metric.
-        stretches: Which stretch each row lies in, shape (n,): best as long as a monitoring window.
+        stretches: The stretch of each row, shape (n,): best as long as a monitoring window.
         draws: Of the bootstrap of each stretch.
         seed: Of the bootstrap.
         days: As for `realised`.
@@ -174,7 +174,7 @@ def _some(days: npt.ArrayLike | None, rows: npt.NDArray[np.bool_]) -> npt.NDArra
 
 
 def chance(y: npt.ArrayLike, scores: npt.ArrayLike, name: str, weights: npt.ArrayLike | None = None) -> float | None:
-    """What the best constant answer reaches on these rows; None where the metric has no value for one.
+    """Return the value of the best constant answer on these rows; None if the metric has no value for it.
 
     Args:
         y: Labels, shape (n,).
