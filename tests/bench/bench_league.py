@@ -153,7 +153,7 @@ class Life:
     def look(self, number: int) -> None:
         """Measure the window that ends now, and try a turn if triage says so."""
         assert self.champion is not None
-        until = self.world.window(number)[1]
+        spec, until = self.spec, self.world.window(number)[1]
         mature = until - self.spec.maturity
         length = self.spec.monitoring.window
         everything = pd.concat([rows for place, rows in self.rows.items() if place >= 0], ignore_index=True)
@@ -181,11 +181,18 @@ class Life:
                 status="measured",
                 new_rows=int((known["at"] >= last).sum()),
                 unseen_rows=len(unseen),
+                rarest_rows=None
+                if spec.task == "regression" or unseen.empty
+                else int(unseen["y"].value_counts().min()),
                 unseen=Window(since=self.champion.version.trained_until, until=mature),
             ),
         )
-        spec = self.spec
-        policy = TriagePolicy(monitoring=spec.monitoring, retraining=spec.retraining, gate_rows=spec.gate.min_rows)
+        policy = TriagePolicy(
+            monitoring=spec.monitoring,
+            retraining=spec.retraining,
+            gate_rows=spec.gate.min_rows,
+            gate_class_rows=spec.gate.min_class_rows,
+        )
         decision = triage(signals, self.history.model_copy(update={"turns": tuple(self.turns)}), policy)
         windows = (*self.history.windows, decision.remembered)
         self.history = History(windows=windows)
