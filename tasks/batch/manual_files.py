@@ -139,11 +139,15 @@ def _without_unknown(
     moment = [name for name in (spec.columns.label_time,) if name is not None and name in rows.columns]
     labelled = rows.assign(**{target: texts}).dropna(subset=[target])
     contradicting = labelled.groupby([*key, *moment], dropna=False)[target].transform("nunique") > 1
-    reasons = pd.Series("", index=rows.index)
-    reasons[unknown] = [f"{target}: {value!r} is no class of the model; " for value in texts[unknown]]
-    reasons[contradicting.index[contradicting]] += f"{target}: the key has several labels; "
-    bad = (reasons != "").to_numpy()
-    counted = aside.with_rows(rows.assign(**{FAULTS: reasons})[bad], key)
+    several = np.zeros(len(rows), dtype=np.bool_)
+    several[contradicting.index[contradicting]] = True
+    reasons = [
+        (f"{target}: {value!r} is no class of the model; " if strange else "")
+        + (f"{target}: the key has several labels; " if twice else "")
+        for value, strange, twice in zip(texts, unknown, several, strict=True)
+    ]
+    bad = unknown | several
+    counted = aside.with_rows(rows.assign(**{FAULTS: pd.array(reasons, dtype="str")})[bad], key)
     return rows[~bad].reset_index(drop=True), counted.model_copy(update={"read": aside.read})
 
 

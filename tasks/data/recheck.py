@@ -1,8 +1,9 @@
 """Move rows of the dataset that no model can learn from into quarantine."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,9 @@ from everfit.tasks.storage.table_schema import read_kinds
 from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN, Table, row_hashes
 from everfit.tasks.storage.values import FAULTS, faulty, normalise
 from everfit.tasks.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _KEYS_AT_ONCE = 1_000
 
@@ -46,7 +50,12 @@ def recheck_dataset(spec: ModelSpec, workspace: Workspace, at: datetime) -> int:
         digest = hashlib.sha256(np.sort(keys).tobytes()).hexdigest()[:16]
         # The hash that the source's same row has today, so that it counts as known.
         content = row_hashes(values, list(values.columns))
-        own = {KEY: keys, CONTENT: content, DAY: rows.loc[bad, DAY], TURN: f"recheck-{at:%Y%m%dT%H%M%S}"}
+        own: dict[str, Any] = {
+            KEY: keys,
+            CONTENT: content,
+            DAY: rows.loc[bad, DAY],
+            TURN: f"recheck-{at:%Y%m%dT%H%M%S}",
+        }
         frame = values.assign(**own, **{SOURCE: "dataset"})
         quarantine.append(_set_aside(frame, reasons), f"recheck/{digest}")
         for start in range(0, len(keys), _KEYS_AT_ONCE):
@@ -56,7 +65,7 @@ def recheck_dataset(spec: ModelSpec, workspace: Workspace, at: datetime) -> int:
     return moved
 
 
-def _infinite_rows(dataset: Table, kinds: "dict[str, object]") -> Iterator[pd.DataFrame]:
+def _infinite_rows(dataset: Table, kinds: Collection[str]) -> Iterator[pd.DataFrame]:
     import functools
     import operator
 
@@ -69,7 +78,7 @@ def _infinite_rows(dataset: Table, kinds: "dict[str, object]") -> Iterator[pd.Da
         yield from dataset.batches(condition=functools.reduce(operator.or_, infinite))
 
 
-def _set_aside(frame: pd.DataFrame, reasons: list[str]) -> "object":
+def _set_aside(frame: pd.DataFrame, reasons: list[str]) -> "pa.Table":
     import pyarrow as pa
 
     return to_quarantine(pa.Table.from_pandas(frame, preserve_index=False), reasons, "", OWN)
