@@ -50,6 +50,8 @@ def ingest(turn: OpenTurn) -> Batch:
         "%s rows read, %s new, %s changed, %s known already",
         *(f"{count:,}" for count in (batch.read, batch.new, batch.changed, batch.duplicates)),
     )
+    for note in batch.notes:
+        logger.info("%s", note)
     turn.keep(batch=batch)
     return batch
 

@@ -513,3 +513,13 @@ def test_names_of_a_frame_are_texts_and_each_its_own(loop: Loop):
         _plain(pd.DataFrame([[1]], columns=pd.MultiIndex.from_tuples([("a", "b")])), "shop:rows")
 
     assert _plain(pd.DataFrame([[1]], columns=[0], index=[7]), "shop:rows").to_dict() == {"0": {0: 1}}
+
+
+def test_what_is_passed_over_or_renamed_is_noted(loop: Loop):
+    loop.write("sales.csv", sales(100).assign(_margin=1.0))
+    (loop.folder / "data" / "march.csv.zip").write_bytes(b"PK")
+
+    batch, _ = loop.turn(FEBRUARY)
+
+    assert "column '_margin' is read as 'margin'" in batch.notes
+    assert any("march.csv.zip' looks like data" in note for note in batch.notes)
