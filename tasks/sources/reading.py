@@ -77,6 +77,13 @@ def _read(
 
 
 def _require_columns(names: list[str], roles: ColumnRoles, where: str, *, strict: bool) -> None:
+    by_case: dict[str, str] = {}
+    for name in names:
+        if (other := by_case.setdefault(name.lower(), name)) != name:
+            raise SourceError(
+                f"{where} has the columns {other!r} and {name!r}, which differ by case alone, and a Delta table takes "
+                f"them for one; rename one of them in the source"
+            )
     required = roles.named() if strict else [*roles.key, *filter(None, [roles.event_time])]
     if missing := [name for name in required if name not in names]:
         shown = f"{', '.join(repr(name[:100]) for name in names[:20])}{', …' if len(names) > 20 else ''}"

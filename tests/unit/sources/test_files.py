@@ -349,3 +349,10 @@ def test_names_that_begin_with_an_underscore_are_taken_under_another_name(tmp_pa
 
     assert list(taken) == ["id_2", "id", "at", "amount", "faults", "y"]
     assert taken["amount"].tolist() == [1.5, 2.5]
+
+
+def test_names_that_differ_by_case_alone_are_one_clear_error(tmp_path: Path):
+    path = written(tmp_path, "ID,id,at,y\n1,2,2024-01-01,1\n")
+
+    with pytest.raises(SourceError, match="has the columns 'ID' and 'id', which differ by case alone"):
+        read(path)
