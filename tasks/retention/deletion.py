@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from everfit.tasks.registry import model_registry
 from everfit.tasks.release.release_protocol import LEASE_WAIT
-from everfit.tasks.retention.upkeep_facts import MODEL_COPIES, needed_versions, staged_files
+from everfit.tasks.retention.upkeep_facts import model_copies, needed_versions, staged_files
 from everfit.tasks.retention.upkeep_plan import UpkeepPlan
 from everfit.tasks.storage.workspace import Workspace
 from everfit.tasks.turns.context import Context
@@ -35,8 +35,7 @@ def files_to_delete(context: Context, plan: UpkeepPlan) -> list[str]:
     """Return the staged files of ended turns, and their copies of deleted models."""
     workspace, name = context.workspace, context.spec.name
     paths = [path for turn_id in plan.delete_staged for path in staged_files(workspace, name, turn_id)]
-    copies = (workspace.turn_file(name, turn_id, file) for turn_id in plan.delete_models for file in MODEL_COPIES)
-    return paths + [path for path in copies if workspace.exists(path)]
+    return paths + [path for turn_id in plan.delete_models for path in model_copies(workspace, name, turn_id)]
 
 
 def delete_files(workspace: Workspace, paths: Iterable[str]) -> int:

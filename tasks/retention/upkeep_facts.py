@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from fnmatch import fnmatch
 
 from everfit.tasks.core.records import Snapshot
 from everfit.tasks.ledger import Turn
@@ -17,8 +18,9 @@ from everfit.tasks.turns.turn_record import TurnRecord
 
 TABLES: tuple[TableName, ...] = ("dataset", "quarantine", "predictions", "labels")
 
-MODEL_COPIES = ("challenger.skops", "refitted.skops")
-"""A turn's copies of its models, in addition to those in the registry."""
+_MODEL_COPIES = "*.skops*"
+"""A turn's copies of its models, in addition to those in the registry: the challenger's of each part of the hold-out,
+the refitted one, and what a turn left that was killed while its procedures competed."""
 
 
 def read_facts(context: Context, at: datetime) -> Facts:
@@ -77,8 +79,15 @@ def _holds_rows(path: str) -> bool:
     return inside == "batch" and path.endswith((".arrow", ".parquet", ".npz"))
 
 
+def model_copies(workspace: Workspace, model: str, turn_id: str) -> list[str]:
+    """Return the paths of a turn's copies of its models."""
+    folder = workspace.turn_file(model, turn_id, "")
+    there = workspace.filesystem.find(folder) if workspace.filesystem.exists(folder) else ()
+    return [path for path in map(str, there) if _is_copy(path)]
+
+
 def _is_copy(path: str) -> bool:
-    return path.endswith(MODEL_COPIES)
+    return fnmatch(path.rpartition("/")[2], _MODEL_COPIES)
 
 
 def snapshot_of(workspace: Workspace, turn: Turn) -> Snapshot | None:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from support.training import a_spec
 
 from everfit.blocks.upkeep import UpkeepPolicy
-from everfit.tasks.retention.upkeep_facts import _holds_rows, _is_copy, _turns_with
+from everfit.tasks.retention.upkeep_facts import _holds_rows, _is_copy, _turns_with, model_copies
 from everfit.tasks.retention.upkeep_plan import DayFacts, Facts, TableFacts, TurnFacts, plan_upkeep
 from everfit.tasks.storage.workspace import Workspace
 
@@ -113,9 +113,14 @@ def test_what_turns_have_left_in_their_folders_is_found(tmp_path: Path):
         ("b", "batch/0.parquet"),
         ("c", "spec.json"),
         ("d", "refitted.skops"),
+        ("d", "challenger-1.skops"),
+        ("d", "challenger.skops.0-2"),
     ):
         workspace.write(workspace.turn_file("m", turn, name), b"")
 
     assert _turns_with(workspace, "m", _is_copy) == {"a", "d"}
+    names = sorted(Path(path).name for path in model_copies(workspace, "m", "d"))
+    assert names == ["challenger-1.skops", "challenger.skops.0-2", "refitted.skops"]
+    assert model_copies(workspace, "m", "gone") == []
     assert _turns_with(workspace, "m", _holds_rows) == {"b"}
     assert _turns_with(workspace, "another", _holds_rows) == set()
