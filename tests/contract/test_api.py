@@ -26,7 +26,7 @@ TASKS = (
 )  # fmt: skip
 NETWORK = {
     "collect_labels", "commit", "find_champion", "ingest", "open_window_run", "read_predictions", "read_window",
-    "register", "score", "take_snapshot", "track",
+    "register", "score", "split", "take_snapshot", "track",
 }  # fmt: skip
 FUNCTIONS = ("open_context", "open_turn", "own_metric")
 RECORDS = (
