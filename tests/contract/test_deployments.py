@@ -41,6 +41,7 @@ def test_every_parameter_of_every_form_is_described() -> None:
         assert not bare, f"{name}: {bare}"
 
 
+@pytest.mark.usefixtures("prefect_server")  # or Prefect starts one of its own, and gives it 20 seconds
 def test_a_run_beats_at_least_twice_before_its_silence_counts_whatever_worker_has_it() -> None:
     template = ProcessWorker.get_default_base_job_template()
     template["variables"]["properties"]["env"]["default"] = {"EVERFIT_WORKSPACE": "s3://bucket/models"}
