@@ -160,5 +160,5 @@ def test_a_replaced_reference_is_no_measure_of_drift(here: Context, released: st
     state = monitoring(released, until=april, return_state=True)
     assert state.is_failed()
     assert "'reference/sample.parquet' has SHA-256" in str(state.message)
-    told = emitted("deliveries", began, ARTIFACTS_CHANGED)[ARTIFACTS_CHANGED]
-    assert "sample.parquet" in told["reason"]
+    payload = emitted("deliveries", began, ARTIFACTS_CHANGED)[ARTIFACTS_CHANGED]
+    assert "sample.parquet" in payload["reason"]

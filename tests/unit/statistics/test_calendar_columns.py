@@ -1,4 +1,4 @@
-"""What follows from the event time is told from what only looks like it."""
+"""Columns that follow from the event time are distinguished from columns that only look like it."""
 
 import numpy as np
 import pandas as pd

@@ -10,13 +10,19 @@ import pytest
 from support.training import UNTIL, a_spec, data_of, rows_of
 
 from everfit.blocks.errors import TrainingError
+from everfit.tasks.core.records import ModelVersion, Window
 from everfit.tasks.data.cut import cut
 from everfit.tasks.data.split import TrainingData
+from everfit.tasks.data.validate import Validation
+from everfit.tasks.evaluation.evaluate import evaluate
+from everfit.tasks.evaluation.measurement import Incumbent
+from everfit.tasks.gate import decide
 from everfit.tasks.training import prequential
 from everfit.tasks.training.prequential import fit_prequentially
 from everfit.tasks.training.results import CandidateResult, Choice, Fitted, read_model
 from everfit.tasks.training.search import Setting
 from everfit.tasks.training.spans import competing_spans
+from everfit.tasks.training.train import fit_on
 
 
 def turned(rows: pd.DataFrame, days: float) -> pd.DataFrame:
@@ -130,3 +136,20 @@ def test_spans_compete_as_long_as_they_have_rows(tmp_path: Path) -> None:
         update={"training": data.spec.training.model_copy(update={"window": "all"})}
     )
     assert competing_spans(replace(data, spec=everything)) == ("all",)
+
+
+def test_only_what_came_after_a_change_is_evidence(tmp_path: Path) -> None:
+    """Given labels that turn around eight days ago, then the gate judges by rows since, and releases."""
+    data = a_world(tmp_path, days=8, rows=6000)
+    seen = UNTIL - timedelta(days=30)
+    old = fit_on(data, "logistic_regression", Window(until=seen), data.workspace.turn_file("small", "t", "old.skops"))
+    version = ModelVersion(model="small", version=1, run_id="r", trained_until=seen)
+    champion = Incumbent(version, read_model(old, data.workspace))
+    passed = Validation(passed=True, rows=6000, bad_rows=0, outcomes=(), reasons=(), suite_inferred=False)
+
+    evidence = evaluate(data, fitted(data), champion, passed)
+
+    assert evidence.holdout.since is not None
+    assert evidence.holdout.since >= UNTIL - timedelta(days=8)
+    assert evidence.holdout_rows < len(data.rows(data.split.holdout, "judge on"))
+    assert decide(evidence, data.spec.gate).verdict == "promote"
