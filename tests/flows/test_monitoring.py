@@ -192,7 +192,8 @@ def test_labels_that_stop_are_told_to_a_person(world: str) -> None:
     found = run(monitoring, world, live(world, 16, frame))
 
     assert (found["verdict"], found["rule"]) == ("escalate", "missing_labels")
-    assert found["signals"]["quality"]["coverage"] == 0
+    # A look takes in what came since the last one: beside the stories before, some rows of theirs have labels
+    assert found["signals"]["quality"]["coverage"] < 0.1
 
 
 def test_a_feed_that_is_silent_is_told_to_a_person(world: str) -> None:
