@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
 
+from own_training import repair_distances
 from prefect import flow, task
 
 from everfit.tasks import Context, ScoringResult, open_context, read_predictions, score
@@ -25,7 +26,7 @@ def copy_predictions(context: Context, result: ScoringResult, database: str) -> 
 def nightly_scoring(model: str, since: datetime | None = None, until: datetime | None = None) -> int:
     """Score a night's deliveries; without `since` the window begins where the last one ended."""
     context = open_context(model)
-    result = score(context, since, until)
+    result = score(context, since, until, transform=repair_distances)  # as the rows were changed for training
     return copy_predictions(context, result, "own.db")
 
 

@@ -10,6 +10,7 @@ from everfit.blocks.errors import ModelError
 from everfit.tasks.batch import scored_spans
 from everfit.tasks.batch.source_rows import read_rows
 from everfit.tasks.core.records import ModelVersion, Record, Window
+from everfit.tasks.data.transform import Function
 from everfit.tasks.ledger import HeldLease
 from everfit.tasks.registry import model_registry
 from everfit.tasks.scoring.batch_scoring import ScoringBatch, score_window
@@ -49,7 +50,9 @@ def scoring_window(context: Context, since: datetime | None, until: datetime) ->
     return scored_spans.next_window(spans, until, context.spec.source.lookback)
 
 
-def score_batch(context: Context, window: Window, *, again: bool = False, shadow: bool = False) -> ScoringResult:
+def score_batch(
+    context: Context, window: Window, *, again: bool = False, shadow: bool = False, function: Function | None = None
+) -> ScoringResult:
     """Predict on a window of the source with the champion, and with the challenger if it is in shadow.
 
     Args:
@@ -57,22 +60,26 @@ def score_batch(context: Context, window: Window, *, again: bool = False, shadow
         window: The span of event time to score.
         again: Let the champion predict again on a window that an earlier champion has scored completely.
         shadow: Let the challenger predict too.
+        function: Changes the rows before they are scored.
 
     Raises:
         ModelError: The model has no champion, or its version can't be loaded.
         SpecError: The model has no event time.
         SourceError: The source can't be read.
+        DataError: The rows lack a column that the version needs, or the function changed their number.
     """
     name = context.spec.name
     champion = require_champion(context)
     # Rows of a batch that was killed keep the predictions that they have: a newer champion doesn't repeat them.
     once = not (again and scored_spans.is_scored(scored_spans.read_spans(context.workspace, name), window))
-    added, aside = score_chunks(context, champion, read_rows(context, window), ScoringBatch(window, once=once))
+    added, aside = score_chunks(
+        context, champion, read_rows(context, window, function), ScoringBatch(window, once=once)
+    )
     result = ScoringResult(window=window, model_version=champion.version, added=added, aside=aside)
     challenger = model_registry.challenger(context.mlflow, name) if shadow else None
     if challenger is not None and challenger.version != champion.version:
         shadow_batch = ScoringBatch(window, "shadow")
-        shadow_added, _ = score_chunks(context, challenger, read_rows(context, window), shadow_batch)
+        shadow_added, _ = score_chunks(context, challenger, read_rows(context, window, function), shadow_batch)
         result = result.model_copy(update={"shadow_version": challenger.version, "shadow_added": shadow_added})
     scored_spans.record_span(context.workspace, name, window)
     return result

@@ -6,26 +6,34 @@ import pandas as pd
 
 from everfit.blocks.errors import SpecError
 from everfit.tasks.core.records import Window
+from everfit.tasks.data.transform import Function, transform_chunks
 from everfit.tasks.sources import read_source
 from everfit.tasks.storage.table_schema import read_kinds
 from everfit.tasks.turns.context import Context
 
 
-def read_rows(context: Context, window: Window) -> Iterator[pd.DataFrame]:
+def read_rows(context: Context, window: Window, function: Function | None = None) -> Iterator[pd.DataFrame]:
     """Read the source's rows whose event time is in a window, and those without a time, which have a fault.
 
     Args:
         context: The model.
         window: The span of event time to read.
+        function: Changes the rows, as it changed those that the model was trained on.
 
     Yields:
-        Chunks of rows that fit in memory, with the source's columns, `_faults` if a time is missing, and an index
-        from 0.
+        Chunks of rows that fit in memory, with the source's columns or those that the function returns, `_faults` if a
+        time is missing, and an index from 0.
 
     Raises:
         SpecError: The model has no event time.
         SourceError: The source can't be read.
+        DataError: The function changed the number of rows or lost a column of the spec.
     """
+    chunks = _read(context, window)
+    return chunks if function is None else transform_chunks(context.spec, chunks, function, context.workspace)
+
+
+def _read(context: Context, window: Window) -> Iterator[pd.DataFrame]:
     event_time = context.spec.columns.event_time
     if event_time is None:
         raise SpecError(f"{context.spec.name}: windows are of event time; name its column under columns.event_time")

@@ -70,7 +70,8 @@ def _accept_rows(spec: ModelSpec, batch: Batch, validation: Validation, staging:
     if validation.passed:
         if validation.suite_inferred:
             keep_suite(spec, read_suite(staging.workspace.read(staging.path("suite.yaml"))), staging.workspace)
-        keep_kinds(staging.workspace, spec.name, batch.kinds)
+        changed_by = None if batch.from_quarantine else batch.changed_by
+        keep_kinds(staging.workspace, spec.name, batch.kinds, changed_by)
         _append(batch, matched, staging, dataset, version)
     _settle_earlier(spec, batch, validation, matched, staging)
 

@@ -54,6 +54,7 @@ class Batch(Record):
     missing_columns: dict[str, str] = Field(default_factory=dict, description="Missing columns with their types.")
     notes: tuple[str, ...] = Field(default=(), description="Remarks on the source for people.")
     round: int = Field(default=0, description="Number of times that functions of the user have changed the rows.")
+    changed_by: tuple[str, ...] = Field(default=(), description="Names of these functions.")
 
     @property
     def fresh(self) -> int:

@@ -1,4 +1,4 @@
-"""Change staged rows by a function of the user's own, before they are validated."""
+"""Change rows by a function of the user's own, before they are validated or scored."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,6 +10,8 @@ from everfit.tasks.data.ingest import Batch, stage
 from everfit.tasks.data.staging import ORIGIN, OWN, PART, Staging
 from everfit.tasks.sources import FAULTS, Chunk
 from everfit.tasks.storage.kinds import STORED
+from everfit.tasks.storage.table_schema import read_kinds
+from everfit.tasks.storage.values import bring_known
 from everfit.tasks.storage.workspace import Workspace
 
 Function = Callable[[pd.DataFrame], pd.DataFrame]
@@ -43,8 +45,14 @@ def transform(spec: ModelSpec, batch: Batch, function: Function, workspace: Work
     kept = {
         name: kind for name, kind in batch.kinds.items() if STORED[kind] == STORED[changed.kinds.get(name, "empty")]
     }
+    name = function_name(function)
     changed = changed.model_copy(
-        update={"round": after.round, "notes": (*batch.notes, *changed.notes), "kinds": {**changed.kinds, **kept}}
+        update={
+            "round": after.round,
+            "notes": (*batch.notes, *changed.notes, f"the rows were changed by {name}"),
+            "kinds": {**changed.kinds, **kept},
+            "changed_by": (*batch.changed_by, name),
+        }
     )
     workspace.write(after.path("files.json"), workspace.read(before.path("files.json")))
     workspace.write(record, changed.canonical_json().encode())
@@ -57,12 +65,54 @@ def _changed(spec: ModelSpec, staging: Staging, parts: int, function: Function) 
         origins, places = table[ORIGIN].to_pylist(), table[PART].to_numpy()
         faults = table[FAULTS].to_pandas()
         rows = table.drop_columns([name for name in OWN if name in table.column_names]).to_pandas()
-        changed = function(rows.copy())
-        _check(spec, rows, changed)
+        changed = apply_function(spec, rows, function)
         changed[FAULTS] = faults
         for place in dict.fromkeys(places.tolist()):
             own = places == place
             yield Chunk(str(origins[int(own.argmax())]), changed[own].reset_index(drop=True))
+
+
+def transform_chunks(
+    spec: ModelSpec, chunks: Iterator[pd.DataFrame], function: Function, workspace: Workspace
+) -> Iterator[pd.DataFrame]:
+    """Yield chunks of a source as the function changes them; it gets values of the same kinds as before training.
+
+    Args:
+        spec: The model's spec.
+        chunks: Rows of the source, indexed from 0.
+        function: As for `transform`.
+        workspace: Where the kinds of the dataset's columns are.
+
+    Raises:
+        DataError: The function changed the number of rows or lost a column of the spec.
+    """
+    kinds = read_kinds(workspace, spec.name)
+    for chunk in chunks:
+        brought = bring_known(chunk, kinds)
+        changed = apply_function(spec, brought.drop(columns=FAULTS), function)
+        changed[FAULTS] = brought[FAULTS]
+        yield changed
+
+
+def function_name(function: Function) -> str:
+    """Return the name by which people know a function."""
+    return str(getattr(function, "__name__", None) or type(function).__name__)
+
+
+def apply_function(spec: ModelSpec, rows: pd.DataFrame, function: Function) -> pd.DataFrame:
+    """Return the rows as the function changes them.
+
+    Args:
+        spec: The model's spec.
+        rows: Rows; shape (rows, columns).
+        function: Takes a copy of them.
+
+    Raises:
+        DataError: The function changed the number of rows or lost a column of the spec.
+    """
+    changed = function(rows.copy())
+    _check(spec, rows, changed)
+    return changed.copy(deep=False)  # a function may return a frame that it keeps
 
 
 def _check(spec: ModelSpec, before: pd.DataFrame, after: object) -> None:

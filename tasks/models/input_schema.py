@@ -216,14 +216,10 @@ class InputSchema(Record):
     def bring(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Bring the features and the key of a source's rows to their kinds, with the reasons of bad rows in `_faults`.
 
-        Raises:
-            InputError: If a column is missing.
+        Args:
+            rows: Rows with all features and the key, indexed from 0.
         """
-        columns = (*self.features, *self.key)
-        for column in columns:
-            if column.name not in rows:
-                raise InputError(column.name, f"{_EXPECTED[column.kind]}; the column is missing")
-        return bring_known(rows, {column.name: column.value_kind for column in columns})
+        return bring_known(rows, {column.name: column.value_kind for column in (*self.features, *self.key)})
 
     def conform(self, rows: pd.DataFrame) -> pd.DataFrame:
         """Cast a source's rows to the types that the model was trained with.

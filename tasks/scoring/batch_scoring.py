@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from everfit.blocks.errors import DataError
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.scoring.outliers import detector_columns
@@ -58,6 +59,9 @@ def score_window(
 
     Returns:
         Number of added predictions, and the rows that were set aside.
+
+    Raises:
+        DataError: The rows lack a column that the model needs.
     """
     seen = _seen_ids(table, scorer, batch)
     key = [column.name for column in scorer.inputs.key]
@@ -65,6 +69,7 @@ def score_window(
     for chunk in chunks:
         if len(chunk) == 0:
             continue
+        _require_inputs(scorer, chunk)
         brought = scorer.inputs.bring(chunk)
         aside = aside.with_rows(brought, key)
         rows = scorer.inputs.conform(brought[~faulty(brought)].drop(columns=FAULTS).reset_index(drop=True))
@@ -81,6 +86,17 @@ def score_window(
         prediction_log.append(table, logged, f"score-{hashlib.sha256(''.join(added_ids).encode()).hexdigest()[:32]}")
         added += len(added_ids)
     return added, aside
+
+
+def _require_inputs(scorer: Scorer, rows: "pd.DataFrame") -> None:
+    needed = (*scorer.inputs.features, *scorer.inputs.key)
+    missing = [column.name for column in needed if column.name not in rows]
+    if missing:
+        raise DataError(
+            f"the rows to score have no column {', '.join(map(repr, missing))}, which version {scorer.version} needs; "
+            f"add it to the source or the file. If a function of yours made it for training, score by a flow of your "
+            f"own with the same function: everfit.tasks.score(context, transform=FUNCTION)"
+        )
 
 
 def _score_rows(scorer: Scorer, rows: "pd.DataFrame", ids: Sequence[str], batch: ScoringBatch) -> "pa.Table":

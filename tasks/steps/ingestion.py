@@ -60,8 +60,8 @@ def ingest(turn: OpenTurn) -> Batch:
 def transform_rows(turn: OpenTurn, batch: Batch, function: Callable[[pd.DataFrame], pd.DataFrame]) -> Batch:
     """Change the staged rows by a function of your own, before they are validated.
 
-    The model learns from columns that the function adds, so requests to the prediction service and rows to be scored
-    must have them too. Leave `columns.features` out of the spec: it names columns that the source has.
+    The model learns from columns that the function adds. Give the same function to `score`, and send these columns in
+    requests to the prediction service. Leave `columns.features` out of the spec: it names columns that the source has.
 
     Args:
         turn: The turn.

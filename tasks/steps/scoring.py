@@ -10,10 +10,14 @@ from prefect.states import Completed
 from everfit.tasks.batch.scoring import ScoringResult, score_batch, scoring_window
 from everfit.tasks.core.final_states import ended
 from everfit.tasks.core.records import Window
+from everfit.tasks.data.transform import Function
 from everfit.tasks.predictions.prediction_log import PREDICTED_AT
 from everfit.tasks.steps.context import moment
-from everfit.tasks.steps.step import step
+from everfit.tasks.steps.step import step, step_logger
+from everfit.tasks.storage.table_schema import read_changed_by
 from everfit.tasks.turns.context import Context
+
+logger = step_logger("everfit.scoring")
 
 SCORED, NOTHING_NEW = "Scored", "NothingNew"
 """Names of the flow's final states."""
@@ -21,7 +25,12 @@ SCORED, NOTHING_NEW = "Scored", "NothingNew"
 
 @step("network")
 def score(
-    context: Context, since: datetime | None = None, until: datetime | None = None, *, shadow: bool = False
+    context: Context,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    *,
+    shadow: bool = False,
+    transform: Function | None = None,
 ) -> ScoringResult:
     """Predict on the rows of a window of the source with the champion, into the prediction log.
 
@@ -33,6 +42,8 @@ def score(
             look-back; if given, a champion scores again rows that an earlier champion has scored.
         until: End of the window; by default when the flow run was due, or now.
         shadow: Let the challenger predict too; its predictions are logged beside the champion's.
+        transform: The function that `transform_rows` called for training, if there was one, so that the model scores
+            rows of the same form. Labels may be missing from the rows that it gets.
 
     Returns:
         How many predictions each version added to the prediction log.
@@ -41,6 +52,7 @@ def score(
         ModelError: The model has no champion, or its version can't be loaded.
         SpecError: The model has no event time.
         SourceError: The source can't be read.
+        DataError: The rows lack a column that the champion needs, or `transform` changed their number.
 
     Example:
         >>> context = everfit.tasks.open_context("deliveries")
@@ -48,8 +60,15 @@ def score(
         >>> result.added > 0
         True
     """
+    changed_by = read_changed_by(context.workspace, context.spec.name)
+    if changed_by and transform is None:
+        logger.warning(
+            "the rows for training were changed by %s, and these are not, so their scores may be wrong. Score by a "
+            "flow of your own with the same function: everfit.tasks.score(context, transform=FUNCTION)",
+            " and ".join(changed_by),
+        )
     window = scoring_window(context, since, moment(until))
-    return score_batch(context, window, again=since is not None, shadow=shadow)
+    return score_batch(context, window, again=since is not None, shadow=shadow, function=transform)
 
 
 @step("network", log="read")

@@ -12,7 +12,8 @@ FILES = ("deliveries", "ingest_and_validate", "own_training", "nightly_scoring",
 """In an order in which each finds what it needs."""
 
 RUN = """
-import runpy, sys
+import os, runpy, sys
+sys.path.insert(0, os.path.dirname(sys.argv[1]))  # as `python FILE` does
 for path in sys.argv[1:]:
     print("==", path, flush=True)
     runpy.run_path(path, run_name="__main__")
