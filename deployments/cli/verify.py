@@ -41,16 +41,18 @@ def verify(
         raise EverfitError("--by and --reason belong to --record; add --record, or remove them")
     done = verification.record_versions(*places, name, actor=by, reason=reason) if record else []
     versions = verification.verify_versions(*places, name)
-    changed = [found for found in versions if found.state == "changed"]
+    changed = [version for version in versions if version.state == "changed"]
     if server_answers:
-        for found in changed:
-            emit(ARTIFACTS_CHANGED, name, version=found.version, reason="; ".join(found.problems))
+        for version in changed:
+            emit(ARTIFACTS_CHANGED, name, version=version.version, reason="; ".join(version.problems))
     if as_json:
-        print_json({"model": name, "recorded": done, "versions": [found.model_dump(mode="json") for found in versions]})
+        shown = [version.model_dump(mode="json") for version in versions]
+        print_json({"model": name, "recorded": done, "versions": shown})
     else:
         lines = [f"Recorded version {number}" for number in done]
-        for found in versions:
-            lines.append(f"version {found.version}: {found.state}{f', {found.recorded}' if found.recorded else ''}")
-            lines += [f"  {problem}" for problem in found.problems]
+        for version in versions:
+            recorded = f", {version.recorded}" if version.recorded else ""
+            lines.append(f"version {version.version}: {version.state}{recorded}")
+            lines += [f"  {problem}" for problem in version.problems]
         print_lines(*(lines or [f"{name} has no versions; run `everfit train` first"]))
-    raise typer.Exit(1 if any(found.state in {"changed", "unreadable"} for found in versions) else 0)
+    raise typer.Exit(1 if any(version.state in {"changed", "unreadable"} for version in versions) else 0)

@@ -78,8 +78,8 @@ def source_of(data: str) -> dict[str, Any]:
     """
     if data.startswith("delta:"):
         return {"kind": "delta", "path": data.removeprefix("delta:")}
-    if found := re.fullmatch(r"((?:env|block):[^#]+)#(.+)", data):
-        return {"kind": "sql", "url": found[1], "table": found[2]}
+    if parts := re.fullmatch(r"((?:env|block):[^#]+)#(.+)", data):
+        return {"kind": "sql", "url": parts[1], "table": parts[2]}
     if "://" in data and not data.startswith(("s3://", "http://", "https://", "file://")):
         url, _, table = data.partition("#")
         if table:
@@ -151,9 +151,9 @@ def _typed(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, dict[str, st
             continue
         if kind in {"time", "day"}:
             times[name] = None
-        elif kind == "text" and (found := _time_formats(frame[name])):
-            times[name] = found[0] or None
-            ambiguous |= {name: found[1]} if len(found) > 1 else {}
+        elif kind == "text" and (formats := _time_formats(frame[name])):
+            times[name] = formats[0] or None
+            ambiguous |= {name: formats[1]} if len(formats) > 1 else {}
         elif STORED[kind] == "double" and _named_as_time(name) and (epoch := _epoch(frame[name])):
             times[name] = epoch
     plain = normalise(frame, {name: kind for name, kind in kinds.items() if name not in times})

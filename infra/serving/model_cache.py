@@ -56,12 +56,12 @@ class ModelCache:
             shutil.rmtree(unfinished, ignore_errors=True)
             unfinished.mkdir()
             try:
-                found = fetch(client, version, unfinished, partial(self._recorded.check, client))
-                self._recorded.keep(found, version)
-                (found / _OF).write_text(version.canonical_json())
+                folder = fetch(client, version, unfinished, partial(self._recorded.check, client))
+                self._recorded.keep(folder, version)
+                (folder / _OF).write_text(version.canonical_json())
                 if kept.exists():  # by another name first: a reader must not see half of it
                     kept.rename(self.folder / f"{version.version}.{os.getpid()}.old.tmp")
-                found.replace(kept)
+                folder.replace(kept)
             finally:
                 shutil.rmtree(unfinished, ignore_errors=True)
                 shutil.rmtree(self.folder / f"{version.version}.{os.getpid()}.old.tmp", ignore_errors=True)

@@ -47,13 +47,13 @@ class RecordedFiles:
     workspace: Workspace | None = None
     _checked_by: dict[int, CheckedBy] = field(default_factory=dict)
 
-    def check(self, client: "MlflowClient", version: ModelVersion, found: Digests) -> None:
+    def check(self, client: "MlflowClient", version: ModelVersion, digests: Digests) -> None:
         """Refuse a download whose files are not those that were registered.
 
         Args:
             client: Client of the registry.
             version: The version.
-            found: Digests of the downloaded files.
+            digests: Digests of the downloaded files.
 
         Raises:
             ArtifactError: A file differs, is missing or was added, or the workspace's digests can't be read.
@@ -61,7 +61,7 @@ class RecordedFiles:
         recorded = self._of_workspace(version)
         if recorded is not None:
             self._checked_by[version.version] = "workspace"
-            _refuse(version, differences(found, needed_to_predict(recorded)))
+            _refuse(version, differences(digests, needed_to_predict(recorded)))
             return
         tag = artifact_records.read_tag(client, version)
         if tag is not None:
@@ -71,7 +71,7 @@ class RecordedFiles:
                 version.model,
                 version.version,
             )
-            if (digest := overall_digest(found)) != tag:
+            if (digest := overall_digest(digests)) != tag:
                 _refuse(version, [f"together they have the digest {digest}, and {tag} was recorded"])
             return
         self._checked_by[version.version] = "not recorded"

@@ -136,8 +136,8 @@ class RegistryWatcher:
     def _served(self) -> int | None:
         return None if self._champion is None else self._champion.version
 
-    def _follow_challenger(self, found: ModelVersion | None, arms: TrafficSplit | None) -> None:
-        wanted = None if found is None or (arms is None and not self._shadow) else found
+    def _follow_challenger(self, challenger: ModelVersion | None, arms: TrafficSplit | None) -> None:
+        wanted = None if challenger is None or (arms is None and not self._shadow) else challenger
         served = self._challenger
         if (wanted is None) == (served is None) and (wanted is None or served is None or wanted == served.version):
             servable = served

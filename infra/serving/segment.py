@@ -85,11 +85,11 @@ def frames(content: bytes) -> tuple[list[bytes], int]:
             payloads.append(content[position + _FRAME.size : end])
             position = end
             continue
-        found = _next_frame(content, position + 1)
-        if found is None:
+        following = _next_frame(content, position + 1)
+        if following is None:
             cut_off = position + _FRAME.size + _FRAME.unpack_from(content, position)[0] > len(content)
             return payloads, damaged + (0 if cut_off else len(content) - position)
-        damaged, position = damaged + found - position, found
+        damaged, position = damaged + following - position, following
     return payloads, damaged
 
 

@@ -143,7 +143,7 @@ def _settle_earlier(
         keys = np.asarray(staging.read_part(number, [KEY])[KEY].to_numpy(), dtype=np.int64)[met]
         bad = _bad_rows(staging, number, span.stop - span.start)[met]
         resolutions: list[Resolution] = [
-            "accepted" if validation.passed and not each else "repeated" for each in bad.tolist()
+            "accepted" if validation.passed and not is_bad else "repeated" for is_bad in bad.tolist()
         ]
         resolve_rows(quarantine, keys, resolutions, batch.turn_id, f"{batch.turn_id}/settled/{number}")
 

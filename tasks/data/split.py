@@ -204,14 +204,14 @@ class TrainingData:
             DataError: If there are no rows, or their labels don't fit the task.
         """
         rows = self.rows(window, "train on")
-        spec, found = self.spec, class_list(rows[self.spec.columns.target], self.spec.task)
-        if spec.task != "regression" and len(found) < 2:
+        spec, classes = self.spec, class_list(rows[self.spec.columns.target], self.spec.task)
+        if spec.task != "regression" and len(classes) < 2:
             raise DataError(
-                f"{spec.name}: {spec.columns.target!r} is always {found[0]!r} in {window}; two classes are needed"
+                f"{spec.name}: {spec.columns.target!r} is always {classes[0]!r} in {window}; two classes are needed"
             )
-        if spec.task == "binary" and len(found) > 2:
+        if spec.task == "binary" and len(classes) > 2:
             raise DataError(
-                f"{spec.name}: {spec.columns.target!r} has {len(found)} values (such as {found[:3]!r}) but task is "
+                f"{spec.name}: {spec.columns.target!r} has {len(classes)} values (such as {classes[:3]!r}) but task is "
                 f"'binary'; set task to multiclass or regression"
             )
         return rows

@@ -215,18 +215,18 @@ class Stager:
         if not self._held:
             return
         frames = [held.frame for held in self._held]
-        parts = np.repeat([int(held.origin) for held in self._held], [len(each) for each in frames])
+        parts = np.repeat([int(held.origin) for held in self._held], [len(frame) for frame in frames])
         self._held = []
         # Each piece shows its own kinds: in one frame, numbers beside texts would all be texts.
-        seen = [{name: self._kind(name, each[name]) for name in each.columns if name != FAULTS} for each in frames]
+        seen = [{name: self._kind(name, frame[name]) for name in frame.columns if name != FAULTS} for frame in frames]
         self._seen += seen
         names = list(dict.fromkeys(name for kinds in seen for name in kinds))
         kinds = {name: _of_part([kinds[name] for kinds in seen if name in kinds]) for name in names}
-        brought = [normalise(each, kinds) for each in frames]
-        frame = pd.concat(brought, ignore_index=True) if len(brought) > 1 else brought[0]
+        brought = [normalise(frame, kinds) for frame in frames]
+        whole = pd.concat(brought, ignore_index=True) if len(brought) > 1 else brought[0]
         self._kinds.append(kinds)
-        self.sizes.append(len(frame))
-        self._write(len(self.sizes) - 1, frame, parts.astype(np.int32))
+        self.sizes.append(len(whole))
+        self._write(len(self.sizes) - 1, whole, parts.astype(np.int32))
 
     def _kind(self, name: str, column: pd.Series) -> Kind:
         if name in self.known:

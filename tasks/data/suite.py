@@ -87,11 +87,13 @@ def loosest(first: tuple[Expectation, ...], second: tuple[Expectation, ...]) -> 
         first: Inferred from some rows.
         second: Inferred from other rows.
     """
-    others = {(each.type, str(each.kwargs.get("column"))): each for each in second}
-    both = [(each, others.get((each.type, str(each.kwargs.get("column"))))) for each in first]
+    others = {(expectation.type, str(expectation.kwargs.get("column"))): expectation for expectation in second}
+    both = [
+        (expectation, others.get((expectation.type, str(expectation.kwargs.get("column"))))) for expectation in first
+    ]
     return tuple(
-        each.model_copy(update={"kwargs": _looser(each.kwargs, other.kwargs)})
-        for each, other in both
+        expectation.model_copy(update={"kwargs": _looser(expectation.kwargs, other.kwargs)})
+        for expectation, other in both
         if other is not None
     )
 
@@ -104,7 +106,9 @@ def without_bounds(suite: tuple[Expectation, ...], columns: Collection[str]) -> 
         columns: Columns whose values have changed for good.
     """
     return tuple(
-        each for each in suite if "mostly" not in each.kwargs or str(each.kwargs.get("column")) not in set(columns)
+        expectation
+        for expectation in suite
+        if "mostly" not in expectation.kwargs or str(expectation.kwargs.get("column")) not in set(columns)
     )
 
 

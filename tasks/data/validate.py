@@ -102,9 +102,9 @@ def _holding(
     suite: tuple[Expectation, ...], spec: ModelSpec, batch: Batch, validation: Validation
 ) -> tuple[Expectation, ...]:
     """Return an inferred suite without the expectations by which its own rows would be refused."""
-    asked = applicable_expectations(suite, spec, batch)
-    outcomes = validation.outcomes[len(validation.outcomes) - len(asked) :]
-    refusing = [asked[position] for position, outcome in enumerate(outcomes) if outcome.refuses_batch]
+    applicable = applicable_expectations(suite, spec, batch)
+    outcomes = validation.outcomes[len(validation.outcomes) - len(applicable) :]
+    refusing = [applicable[position] for position, outcome in enumerate(outcomes) if outcome.refuses_batch]
     return tuple(expectation for expectation in suite if expectation not in refusing)
 
 
@@ -116,21 +116,21 @@ def _validated(spec: ModelSpec, batch: Batch, staging: Staging, suite: tuple[Exp
         if not candidates[span].any():
             continue
         frame, positions = _rows(staging, number, candidates[span], _there(staging, number, checker.columns_by_row()))
-        frame, positions, told = _without_faults(frame, positions)
-        faulty += len(told)
-        bad.rows[span][told] = True
-        candidates[span][told] = False
+        frame, positions, with_faults = _without_faults(frame, positions)
+        faulty += len(with_faults)
+        bad.rows[span][with_faults] = True
+        candidates[span][with_faults] = False
         for position, rows in checker.check(frame):
             bad.rows[span][positions[rows]] = True
             bad.blamed.setdefault(number, []).append((positions[rows], position))
     _check_whole(checker, batch, staging, candidates, bad)
     for number, span in enumerate(slices(batch.sizes)):
         staging.workspace.write(staging.path(f"{number:05d}.bad.parquet"), to_parquet(_blamed(bad, number, span)))
-    found = [
+    outcomes = [
         *_own_outcomes(batch, faulty, has_key=bool(spec.columns.key)),
         *(outcome for outcome in checker.outcomes()),
     ]
-    return _result_of(spec, batch, int(bad.rows.sum()), tuple(found))
+    return _result_of(spec, batch, int(bad.rows.sum()), tuple(outcomes))
 
 
 def applicable_expectations(suite: Sequence[Expectation], spec: ModelSpec, batch: Batch) -> list[Expectation]:
@@ -153,12 +153,12 @@ def _own_outcomes(batch: Batch, faulty: int, *, has_key: bool) -> Iterator[Expec
         yield ExpectationResult(
             expectation=f"column {name!r} exists", passed=False, unexpected=0, observed=f"expected {kind}"
         )
-    told = f"{faulty:,} of {batch.fresh:,}" if faulty else ""
-    yield ExpectationResult(expectation=TYPES, passed=not faulty, unexpected=faulty, observed=told, strict=True)
+    observed = f"{faulty:,} of {batch.fresh:,}" if faulty else ""
+    yield ExpectationResult(expectation=TYPES, passed=not faulty, unexpected=faulty, observed=observed, strict=True)
     if has_key:
-        told = f"{batch.conflicts:,} of {batch.fresh:,} share their key with another row" if batch.conflicts else ""
+        observed = f"{batch.conflicts:,} of {batch.fresh:,} share their key with another row" if batch.conflicts else ""
         yield ExpectationResult(
-            expectation=ONE_ROW, passed=not batch.conflicts, unexpected=batch.conflicts, observed=told, strict=True
+            expectation=ONE_ROW, passed=not batch.conflicts, unexpected=batch.conflicts, observed=observed, strict=True
         )
 
 
@@ -258,13 +258,13 @@ def row_reasons(
     """Return the failed expectations of each bad row of a part, by the row's position."""
     suite = read_suite(staging.workspace.read(staging.path("suite.yaml")))
     words = [describe_expectation(expectation) for expectation in applicable_expectations(suite, spec, batch)]
-    found = from_parquet(staging.workspace.read(staging.path(f"{number:05d}.bad.parquet"))).to_pydict()
+    bad = from_parquet(staging.workspace.read(staging.path(f"{number:05d}.bad.parquet"))).to_pydict()
     conflicts = np.asarray(status) == CONFLICT
     reasons: dict[int, list[str]] = {}
-    for row, expectation in zip(found["row"], found["expectation"], strict=True):
+    for row, expectation in zip(bad["row"], bad["expectation"], strict=True):
         own = (faults[row].as_py() or "").rstrip("; ") or (ONE_ROW if conflicts[row] else "")
         reasons.setdefault(row, []).append(words[expectation] if expectation >= 0 else own)
-    return {row: "; ".join(told) for row, told in reasons.items()}
+    return {row: "; ".join(texts) for row, texts in reasons.items()}
 
 
 def _sample(staging: Staging, batch: Batch) -> pd.DataFrame:

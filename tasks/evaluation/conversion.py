@@ -52,15 +52,15 @@ def convert(data: TrainingData, fitted: Fitted, path: str) -> Conversion:
         content = to_onnx(model, rows[list(fitted.features)])
         models: dict[str, Any] = {"fitted": model, "converted": read_onnx(content)}
         scored = score_rows(spec, rows, models)
-        found = _compared(scored, spec.metric, policy, _apart(scored, _unusual(data, fitted, rows)))
+        evidence = _compared(scored, spec.metric, policy, _apart(scored, _unusual(data, fitted, rows)))
     except EverfitError as error:
-        found = ConversionEvidence(format=ONNX, accepted=False, problem=str(error))
+        evidence = ConversionEvidence(format=ONNX, accepted=False, problem=str(error))
     except Exception as error:  # noqa: BLE001 - ONNX Runtime may raise anything; the result has the reason
-        found = ConversionEvidence(format=ONNX, accepted=False, problem=f"{type(error).__name__}: {error}"[:300])
-    if not found.accepted:
-        return Conversion(evidence=found)
+        evidence = ConversionEvidence(format=ONNX, accepted=False, problem=f"{type(error).__name__}: {error}"[:300])
+    if not evidence.accepted:
+        return Conversion(evidence=evidence)
     data.workspace.write(path, content)
-    return Conversion(evidence=found, path=path)
+    return Conversion(evidence=evidence, path=path)
 
 
 def _unusual(data: TrainingData, fitted: Fitted, rows: pd.DataFrame) -> pd.DataFrame:

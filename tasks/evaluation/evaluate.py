@@ -190,11 +190,11 @@ def _rarest(spec: ModelSpec, scored: ScoredRows) -> int | None:
 def leaks(data: TrainingData, training: pd.DataFrame) -> tuple[str, ...]:
     """The features that seem to know the label, but for those that the spec allows."""
     spec = data.spec
-    found = [*suspected_leaks(training[data.features], training[spec.columns.target], spec.task)]
+    suspects = [*suspected_leaks(training[data.features], training[spec.columns.target], spec.task)]
     everything = data.all_rows(Window(since=data.split.whole.since, until=data.until))
     labelled = label_is_visible(everything, spec, data.until)
-    found += filled_with_the_label(everything[data.features], labelled)
-    return tuple(name for name in dict.fromkeys(found) if name not in spec.training.allow_leaks)
+    suspects += filled_with_the_label(everything[data.features], labelled)
+    return tuple(name for name in dict.fromkeys(suspects) if name not in spec.training.allow_leaks)
 
 
 def _unseen(data: TrainingData, incumbent: Incumbent | None) -> Window:

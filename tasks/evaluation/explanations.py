@@ -71,10 +71,10 @@ def permutation_importance(scored: ScoredRows, chosen: str, seed: int, who: str 
     names = [str(name) for name in scored.models[who].feature_names_in_]
     changes = [(name, rows[name].iloc[random.permutation(len(rows))]) for name in names for _ in range(_REPEATS)]
     losses = [measured.gain(base, measured.score(truth, said)) for said in scored.scores_of_changes(who, rows, changes)]
-    found = {
+    importance = {
         name: float(np.mean(losses[place * _REPEATS : (place + 1) * _REPEATS])) for place, name in enumerate(names)
     }
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
+    return dict(sorted(importance.items(), key=lambda item: -item[1]))
 
 
 def shap_values(scored: ScoredRows, seed: int, who: str = "challenger") -> ShapValues:
@@ -201,12 +201,12 @@ def _tree_contributions(estimator: Any, inputs: Floats) -> Floats:
             values = np.asarray(explainer.shap_values(inputs, check_additivity=False), dtype=np.float64)
         except Exception as error:  # shap raises whatever it comes across in an estimator that it doesn't know
             raise DataError(f"shap has no values for {name}: {type(error).__name__}: {error}") from error
-    told = _raw_answers(estimator, inputs)
+    raw = _raw_answers(estimator, inputs)
     total = values.sum(axis=1) + np.asarray(explainer.expected_value, dtype=np.float64)
-    if told.shape != total.shape and total.ndim == 2 and total.shape[1] == 2:
-        told = np.column_stack([1 - told, told])
+    if raw.shape != total.shape and total.ndim == 2 and total.shape[1] == 2:
+        raw = np.column_stack([1 - raw, raw])
     # With categories as such, shap's trees are not the model's: what does not add up is no explanation.
-    if told.shape != total.shape or not np.allclose(told, total, atol=1e-3 * max(1.0, float(np.abs(told).max()))):
+    if raw.shape != total.shape or not np.allclose(raw, total, atol=1e-3 * max(1.0, float(np.abs(raw).max()))):
         raise DataError(f"shap's values for {name} don't add up to its answers")
     if values.ndim == 3:
         return values[:, :, 1] if values.shape[2] == 2 else np.abs(values).mean(axis=2)
@@ -227,7 +227,7 @@ def _by_feature(model: "Pipeline", values: Floats) -> pd.DataFrame:
         made = [str(name) for name in model[:-1].get_feature_names_out()]
     except (AttributeError, ValueError) as error:
         raise DataError("the model's own preprocessing doesn't say which column comes of which feature") from error
-    frame = pd.DataFrame(values, columns=[_origin(each, names) for each in made])
+    frame = pd.DataFrame(values, columns=[_origin(column, names) for column in made])
     return frame.T.groupby(level=0).sum().T
 
 

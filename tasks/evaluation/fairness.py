@@ -47,7 +47,7 @@ def fairness_evidence(scored: ScoredRows, columns: tuple[str, ...]) -> tuple[Fai
         (M. Hardt, E. Price, N. Srebro, "Equality of Opportunity in Supervised Learning", 2016); no
         number if fewer than two groups have enough rows.
     """
-    found = []
+    evidence = []
     for name in columns:
         named = group_names(scored.rows[name])
         sizes = pd.Series(named).value_counts()
@@ -58,8 +58,8 @@ def fairness_evidence(scored: ScoredRows, columns: tuple[str, ...]) -> tuple[Fai
             parity, odds = _differences(scored.subset(large), who, named[large]) if enough else (None, None)
             values[f"{prefix}demographic_parity_difference"] = parity
             values[f"{prefix}equalized_odds_difference"] = odds
-        found.append(FairnessEvidence.model_validate({"column": name, **values}))
-    return tuple(found)
+        evidence.append(FairnessEvidence.model_validate({"column": name, **values}))
+    return tuple(evidence)
 
 
 def _differences(scored: ScoredRows, who: str, named: npt.NDArray[Any]) -> tuple[float, float | None]:
@@ -84,7 +84,7 @@ def _positives(scored: ScoredRows) -> range:
 
 def group_rates(scored: ScoredRows, columns: tuple[str, ...], who: str = "challenger") -> tuple[GroupRates, ...]:
     """The rates of each group by themselves, however small it is."""
-    found = []
+    of_groups = []
     for name in columns:
         for group, chosen in groups(scored.rows[name].reset_index(drop=True)):
             part = scored.subset(chosen)
@@ -92,16 +92,16 @@ def group_rates(scored: ScoredRows, columns: tuple[str, ...], who: str = "challe
                 continue
             if scored.task == "regression":
                 error = float(np.abs(part.scores[who] - part.truth).mean())
-                found.append(GroupRates(column=name, group=group, rows=len(part.truth), error=error))
+                of_groups.append(GroupRates(column=name, group=group, rows=len(part.truth), error=error))
                 continue
             wrong = part.predicted_classes(who) != part.truth
             rates = _rates(part, who) if scored.task == "binary" else {}
-            found.append(
+            of_groups.append(
                 GroupRates.model_validate(
                     {"column": name, "group": group, "rows": len(part.truth), "error": float(wrong.mean()), **rates}
                 )
             )
-    return tuple(found)
+    return tuple(of_groups)
 
 
 def _rates(part: ScoredRows, who: str) -> dict[str, float | None]:

@@ -90,8 +90,8 @@ def _guesses(column: pd.Series, outcomes: Floats, learned: npt.NDArray[np.bool_]
         return guesses.reshape(len(guesses), -1)
     codes = pd.factorize(column)[0]
     means = pd.DataFrame(outcomes[learned]).groupby(codes[learned]).mean()
-    found = means.reindex(codes[~learned]).fillna(pd.Series(outcomes[learned].mean(axis=0)))
-    return found.to_numpy(dtype=np.float64)
+    outcome_means = means.reindex(codes[~learned]).fillna(pd.Series(outcomes[learned].mean(axis=0)))
+    return outcome_means.to_numpy(dtype=np.float64)
 
 
 def _tells(column: pd.Series, outcomes: Floats, learned: npt.NDArray[np.bool_], task: TaskKind) -> bool:

@@ -26,7 +26,10 @@ def model_card(report: Report, decision: GateDecision, turn_id: str) -> str:
     lines += [f"- trained on: {report.training} ({report.training_rows:,} rows); judged on: {report.holdout}"]
     lines += ["", f"## How good, on {report.rows:,} hold-out rows", "", "| metric | value | 95 % interval |"]
     lines += ["| --- | --- | --- |"]
-    lines += [f"| {each.metric} | {each.value:.4f} | {each.lower:.4f} to {each.upper:.4f} |" for each in report.metrics]
+    lines += [
+        f"| {interval.metric} | {interval.value:.4f} | {interval.lower:.4f} to {interval.upper:.4f} |"
+        for interval in report.metrics
+    ]
     lines += ["", report.fit, ""]
     if report.over_time:
         lines += [f"Over time, {report.metric}: " + ", ".join(_part(part.value) for part in report.over_time)]
@@ -37,8 +40,8 @@ def model_card(report: Report, decision: GateDecision, turn_id: str) -> str:
     if report.groups:
         lines += ["", "## For whom", "", "| group | rows | error | positive answers |", "| --- | --- | --- | --- |"]
         lines += [
-            f"| {each.column} = {each.group} | {each.rows:,} | {_part(each.error)} | {_part(each.selection_rate)} |"
-            for each in report.groups
+            f"| {one.column} = {one.group} | {one.rows:,} | {_part(one.error)} | {_part(one.selection_rate)} |"
+            for one in report.groups
         ]
         lines += ["", *_between_groups(report)] if report.fairness else []
     lines += ["", "## Limits", "", *_limits(report)]
@@ -50,11 +53,11 @@ def _limits(report: Report) -> list[str]:
     limits = [f"- It knows nothing of what happened after {report.training.until:%Y-%m-%d}, before a refit."]
     if not report.over_time:
         limits = ["- The rows have no event time, so nothing shows how its quality changes over time."]
-    limits += [f"- {told}." for told in report.classes]
+    limits += [f"- {change}." for change in report.classes]
     if report.robustness is not None:
-        found = report.robustness.evidence()
-        if found.flip_share is not None:
-            limits.append(f"- {found.flip_share:.1%} of its answers change with {found.perturbation}.")
+        robustness = report.robustness.evidence()
+        if robustness.flip_share is not None:
+            limits.append(f"- {robustness.flip_share:.1%} of its answers change with {robustness.perturbation}.")
         limits.append(
             f"- One plausible value of one feature changes {report.robustness.adversarial:.1%} of its answers."
         )
@@ -69,14 +72,14 @@ def _importance(report: Report) -> str:
 
 
 def _between_groups(report: Report) -> Iterator[str]:
-    for each in report.fairness:
-        parity, odds = each.demographic_parity_difference, each.equalized_odds_difference
+    for fairness in report.fairness:
+        parity, odds = fairness.demographic_parity_difference, fairness.equalized_odds_difference
         if parity is None and odds is None:
-            yield f"- {each.column}: fewer than two groups have rows enough to compare"
+            yield f"- {fairness.column}: fewer than two groups have rows enough to compare"
             continue
         yield (
-            f"- {each.column}: between its groups positive answers differ by up to {_part(parity)} (demographic parity "
-            f"difference), rates of true or false positives by up to {_part(odds)} (equalized odds)"
+            f"- {fairness.column}: between its groups positive answers differ by up to {_part(parity)} (demographic "
+            f"parity difference), rates of true or false positives by up to {_part(odds)} (equalized odds)"
         )
 
 

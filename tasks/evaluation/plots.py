@@ -46,7 +46,7 @@ def report_page(report: Report, scored: ScoredRows) -> str:
             layout={"title": "Importance", "yaxis": {"autorange": "reversed"}},
         ),
         go.Figure(
-            go.Scatter(x=[each.predicted for each in report.curve], y=[each.happened for each in report.curve]),
+            go.Scatter(x=[point.predicted for point in report.curve], y=[point.happened for point in report.curve]),
             layout={"title": "Predicted against happened"},
         ),
     ]
@@ -64,8 +64,9 @@ def report_page(report: Report, scored: ScoredRows) -> str:
         cells = go.Heatmap(x=names, y=names, z=shares, zmin=0, zmax=1, colorscale="Blues")
         figures.append(go.Figure(cells, layout={"title": _CONFUSION, "yaxis": {"autorange": "reversed"}}))
     if report.groups:
-        names = [f"{each.column} = {each.group}" for each in report.groups]
-        figures.append(go.Figure(go.Bar(x=names, y=[each.error for each in report.groups]), layout={"title": "Error"}))
+        names = [f"{group.column} = {group.group}" for group in report.groups]
+        errors = go.Bar(x=names, y=[group.error for group in report.groups])
+        figures.append(go.Figure(errors, layout={"title": "Error"}))
     return _page(report, figures, plotly.io)
 
 
@@ -94,8 +95,8 @@ def _png(figure: "Figure") -> bytes:
 
 def _calibration(report: Report) -> "Figure":
     figure = _figure("Predicted against happened", "predicted", "happened")
-    predicted = [each.predicted for each in report.curve]
-    figure.axes[0].plot(predicted, [each.happened for each in report.curve], marker="o")
+    predicted = [point.predicted for point in report.curve]
+    figure.axes[0].plot(predicted, [point.happened for point in report.curve], marker="o")
     figure.axes[0].plot(predicted, predicted, linestyle=":", color="grey")
     return figure
 
@@ -155,7 +156,7 @@ def _confusion_shares(scored: ScoredRows) -> tuple[list[str], npt.NDArray[np.flo
     size = len(scored.classes)
     cells = np.zeros((size, size))
     np.add.at(cells, (scored.truth.astype(np.intp), scored.predicted_classes("challenger").astype(np.intp)), 1)
-    return [str(each) for each in scored.classes], cells / np.maximum(1, cells.sum(axis=1, keepdims=True))
+    return [str(label) for label in scored.classes], cells / np.maximum(1, cells.sum(axis=1, keepdims=True))
 
 
 def _confusion(scored: ScoredRows) -> "Figure":
@@ -187,6 +188,6 @@ def _residuals(scored: ScoredRows) -> "Figure":
 
 def _groups(report: Report) -> "Figure":
     figure = _figure("Error by group", "error", "")
-    shown = sorted(report.groups, key=lambda each: each.error or 0.0)[-_BARS:]
-    figure.axes[0].barh([f"{each.column} = {each.group}" for each in shown], [each.error or 0.0 for each in shown])
+    shown = sorted(report.groups, key=lambda part: part.error or 0.0)[-_BARS:]
+    figure.axes[0].barh([f"{part.column} = {part.group}" for part in shown], [part.error or 0.0 for part in shown])
     return figure

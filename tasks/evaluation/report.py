@@ -103,7 +103,9 @@ def make_report(
     left_out: dict[str, str] = {}
     sample = np.sort(np.random.default_rng(spec.training.seed).permutation(len(scored.truth))[:_INTERVAL_ROWS])
     metrics = tuple(
-        found for name in metric_names(spec) if (found := _interval(spec.training.seed, scored, name, sample, left_out))
+        estimated
+        for name in metric_names(spec)
+        if (estimated := _interval(spec.training.seed, scored, name, sample, left_out))
     )
     fitted_on = training.sample(min(len(training), _TRAINING_ROWS), random_state=spec.training.seed).sort_index()
     again = score_rows(spec, fitted_on, {"challenger": read_model(challenger, data.workspace)})
@@ -160,7 +162,7 @@ def _or_left_out(name: str, measure: Callable[[], Found], left_out: dict[str, st
 def _interval(
     seed: int, scored: ScoredRows, name: str, sample: npt.NDArray[np.intp], left_out: dict[str, str]
 ) -> Interval | None:
-    found = _or_left_out(
+    estimated = _or_left_out(
         name,
         lambda: interval(
             scored.truth[sample],
@@ -171,9 +173,9 @@ def _interval(
         ),
         left_out,
     )
-    if found is None:
+    if estimated is None:
         return None
-    return found.model_copy(update={"value": _score(name, scored)})
+    return estimated.model_copy(update={"value": _score(name, scored)})
 
 
 def _score(name: str, scored: ScoredRows, who: str = "challenger") -> float | None:
@@ -188,17 +190,19 @@ def _fit_in_words(scored: ScoredRows, name: str, on_training: float | None) -> s
     if value is None or on_training is None or dummy is None:
         return f"{name} has no value on one of the sides, so nothing is known"
     skill, drop = measured.gain(value, dummy), measured.gain(on_training, value)
-    told = f"{name} {on_training:.4g} on training rows, {value:.4g} on the hold-out, {dummy:.4g} of a dummy"
+    scores = f"{name} {on_training:.4g} on training rows, {value:.4g} on the hold-out, {dummy:.4g} of a dummy"
     if measured.gain(on_training, dummy) <= _TOO_CLOSE * abs(dummy):
-        return f"underfit: hardly better than a dummy even on its own training rows ({told})"
+        return f"underfit: hardly better than a dummy even on its own training rows ({scores})"
     if skill <= 0:
-        return f"overfit, or the world has changed: no better than a dummy on later rows ({told})"
+        return f"overfit, or the world has changed: no better than a dummy on later rows ({scores})"
     if drop > skill:
-        return f"overfit, or the world has changed: more than half of what it learned is lost on later rows ({told})"
+        return f"overfit, or the world has changed: more than half of what it learned is lost on later rows ({scores})"
     if drop > _LITTLE * (drop + skill):
         lost = drop / (drop + skill)
-        return f"somewhat overfit: {lost:.0%} of what it learned of its training rows is lost on the hold-out ({told})"
-    return f"neither over- nor underfit ({told})"
+        return (
+            f"somewhat overfit: {lost:.0%} of what it learned of its training rows is lost on the hold-out ({scores})"
+        )
+    return f"neither over- nor underfit ({scores})"
 
 
 def _over_time(scored: ScoredRows, name: str, time: str) -> tuple[Part, ...]:

@@ -39,13 +39,13 @@ class Robustness(Record):
 
     def evidence(self) -> RobustnessEvidence:
         """The worst of what may happen without anybody's will: noise, or a missing feature."""
-        found = [
+        shares = [
             (share, f"{kind} in {flips.feature}" if kind == "noise" else f"{flips.feature} missing")
             for flips in self.features
             for kind, share in (("noise", flips.noise), ("missing", flips.missing))
             if share is not None
         ]
-        share, perturbation = max(found, default=(None, ""), key=lambda each: each[0] or 0.0)
+        share, perturbation = max(shares, default=(None, ""), key=lambda pair: pair[0] or 0.0)
         return RobustnessEvidence(flip_share=share, perturbation=perturbation)
 
 
@@ -73,12 +73,12 @@ def robustness(scored: ScoredRows, seed: int, who: str = "challenger", rows: int
             now = _flipped(scored, base, after, spread)
             flips[name][kind] = now | flips[name].get(kind, np.zeros_like(now))
     never = np.zeros(len(sample), dtype=np.bool_)
-    misled = np.any([never, *(found["adversarial"] for found in flips.values() if "adversarial" in found)], axis=0)
+    misled = np.any([never, *(kinds["adversarial"] for kinds in flips.values() if "adversarial" in kinds)], axis=0)
     return Robustness(
         rows=len(sample),
         features=tuple(
-            Flips.model_validate({"feature": name, **{kind: float(now.mean()) for kind, now in found.items()}})
-            for name, found in flips.items()
+            Flips.model_validate({"feature": name, **{kind: float(now.mean()) for kind, now in kinds.items()}})
+            for name, kinds in flips.items()
         ),
         adversarial=float(misled.mean()),
     )
@@ -88,14 +88,14 @@ def _answers(
     scored: ScoredRows, who: str, sample: pd.DataFrame, changes: list[tuple[str, str, pd.Series]]
 ) -> "list[npt.NDArray[np.float64] | None]":
     """Yield the model's scores after each change, or nothing for a change that it refuses."""
-    asked = [(name, values) for name, _, values in changes]
+    pairs = [(name, values) for name, _, values in changes]
     try:
-        return list(scored.scores_of_changes(who, sample, asked))
+        return list(scored.scores_of_changes(who, sample, pairs))
     except (ValueError, TypeError):  # it has never seen one of the features missing, and says so: ask one by one
         said: list[npt.NDArray[np.float64] | None] = []
-        for each in asked:
+        for pair in pairs:
             try:
-                said += scored.scores_of_changes(who, sample, [each])
+                said += scored.scores_of_changes(who, sample, [pair])
             except (ValueError, TypeError):
                 said.append(None)
         return said

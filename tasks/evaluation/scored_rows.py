@@ -154,10 +154,10 @@ def _classes(spec: ModelSpec, target: pd.Series, models: "list[Pipeline]") -> li
     if spec.task == "regression":
         return []
     known = {value for model in models for value in model.classes_.tolist()}
-    found = sorted(known | set(target_values(target, spec.task).tolist()), key=lambda value: (str(type(value)), value))
-    if spec.task == "binary" and len(found) > 2:
+    values = sorted(known | set(target_values(target, spec.task).tolist()), key=lambda value: (str(type(value)), value))
+    if spec.task == "binary" and len(values) > 2:
         raise DataError(
-            f"{spec.name}: {spec.columns.target!r} now has {len(found)} values ({found[:4]!r}) but task is 'binary'; "
+            f"{spec.name}: {spec.columns.target!r} now has {len(values)} values ({values[:4]!r}) but task is 'binary'; "
             f"correct the data, or set task to multiclass"
         )
-    return found
+    return values

@@ -61,13 +61,13 @@ def _ask(version: ModelVersion, rows: Path) -> dict[str, Any]:
     command = [sys.executable, "-m", _PROGRAM, version.canonical_json(), str(rows)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT)  # noqa: S603
-        found = json.loads(done.stdout.strip().splitlines()[-1])
+        answer = json.loads(done.stdout.strip().splitlines()[-1])
     except subprocess.TimeoutExpired:
         return {"problem": f"it was not done with {_ROWS} rows within {_TIMEOUT} s"}
     except (ValueError, IndexError):
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         return {"problem": f"its process ended with code {done.returncode}: {last}"}
-    return dict(found)
+    return dict(answer)
 
 
 def _scores(model: Any, rows: pd.DataFrame) -> npt.NDArray[np.float64]:

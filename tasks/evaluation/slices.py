@@ -72,19 +72,19 @@ def slice_evidence(spec: ModelSpec, scored: ScoredRows, columns: Sequence[str]) 
     if absent := [name for name in columns if name not in scored.rows.columns]:
         raise DataError(f"gate.slices.columns: {absent[0]!r} is no column of the dataset; take it out, or bring it")
     least = spec.gate.slices.min_rows if spec.gate.slices is not None else 2
-    found = []
+    evidence = []
     for name in columns:
         for value, chosen in groups(scored.rows[name].reset_index(drop=True)):
             rows = int(chosen.sum())
             others = None if spec.task == "regression" else _outside_largest_class(scored.truth[chosen])
             enough = rows >= least and (others is None or others > 0)  # of one class alone nothing can be compared
             part = scored.subset(chosen) if enough and "champion" in scored.scores else None
-            found.append(
+            evidence.append(
                 SliceEvidence(
                     column=name, value=value, rows=rows, other_class_rows=others, comparison=_compared(spec, part)
                 )
             )
-    return tuple(found)
+    return tuple(evidence)
 
 
 def _outside_largest_class(truth: npt.NDArray[np.float64]) -> int:

@@ -87,6 +87,6 @@ def missing(name: str, what: str, cause: str | None = None) -> Check:
 
 def too_unsure(name: str, comparison: PairedComparison, policy: GatePolicy) -> Check:
     """Return a failed check: the comparison has less confidence than the policy asks for."""
-    sure, asked = percent(comparison.confidence), percent(policy.confidence)
-    reason = f"compared at {sure} confidence only; the gate requires {asked}"
+    sure, required = percent(comparison.confidence), percent(policy.confidence)
+    reason = f"compared at {sure} confidence only; the gate requires {required}"
     return Check(name=name, passed=False, value=comparison.confidence, bound=policy.confidence, reason=reason)

@@ -59,19 +59,19 @@ def decide(evidence: Evidence, policy: GatePolicy) -> GateDecision:
     too_small = any(check.name == "hold-out size" for check in failed)
     only_unsure = too_small and {check.name for check in failed} <= _OPEN_ON_FEW_ROWS
     risk = policy.risk.level(raised=int(evidence.champion_version is None))
-    asked = _asks_for_approval(policy, risk)
+    approval_reason = _asks_for_approval(policy, risk)
     verdict: Verdict = "keep"
     if not failed:
-        verdict = "needs_approval" if asked else "promote"
+        verdict = "needs_approval" if approval_reason else "promote"
     elif only_unsure and policy.small_holdout == "ask":
-        verdict, asked = "needs_approval", "gate.small_holdout is `ask`"
+        verdict, approval_reason = "needs_approval", "gate.small_holdout is `ask`"
     policy_digest = hashlib.sha256(
         json.dumps(policy.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()
     ).hexdigest()
     return GateDecision(
         id=hashlib.sha256(f"{evidence.digest()}:{policy_digest}".encode()).hexdigest()[:16],
         verdict=verdict,
-        reasons=_reasons(evidence, verdict, failed, asked),
+        reasons=_reasons(evidence, verdict, failed, approval_reason),
         checks=checks,
         risk=risk,
         extend_holdout=only_unsure and policy.small_holdout == "extend" and not evidence.holdout_extended,
@@ -89,7 +89,7 @@ def _asks_for_approval(policy: GatePolicy, risk: Level) -> str:
     return ""
 
 
-def _reasons(evidence: Evidence, verdict: Verdict, failed: list[Check], asked: str) -> tuple[str, ...]:
+def _reasons(evidence: Evidence, verdict: Verdict, failed: list[Check], approval_reason: str) -> tuple[str, ...]:
     champion = evidence.champion_version
     if verdict == "keep":
         kept = f"Kept champion {champion}" if champion is not None else "Released nothing, so there is no champion yet"
@@ -98,7 +98,7 @@ def _reasons(evidence: Evidence, verdict: Verdict, failed: list[Check], asked: s
     name = "the challenger" if evidence.challenger_version is None else f"challenger {evidence.challenger_version}"
     place = "as the first champion" if champion is None else f"over champion {champion}"
     if verdict == "needs_approval":
-        headline = f"Waits for approval of {name} {place}, because {asked}: {_achieved(evidence)}"
+        headline = f"Waits for approval of {name} {place}, because {approval_reason}: {_achieved(evidence)}"
         return (headline, *(check.reason for check in failed))
     return (f"Promoted {name} {place}: {_achieved(evidence)}",)
 
@@ -111,8 +111,8 @@ def _achieved(evidence: Evidence) -> str:
     value = number(evidence.challenger.get(evidence.metric))
     if against is None:
         return f"{evidence.metric} {value} on {evidence.holdout_rows:,} rows"
-    told = f"{evidence.metric} {value} against {other} {number(against.champion)}"
-    return f"{told} on {against.rows:,} rows; {_bound(against)}"
+    values = f"{evidence.metric} {value} against {other} {number(against.champion)}"
+    return f"{values} on {against.rows:,} rows; {_bound(against)}"
 
 
 def _bound(comparison: PairedComparison) -> str:

@@ -168,12 +168,14 @@ class Evidence(Record):
     def _one_metric(self) -> Self:
         slices = (part.comparison for part in self.slices or ())
         compared = [self.comparison, self.dummy_comparison, *slices]
-        for each in compared:
-            if each is not None and each.metric != self.metric:
-                raise ValueError(f"a comparison in {each.metric!r} is no evidence on {self.metric!r}")
-        for each in (self.comparison, self.dummy_comparison):
-            if each is not None and each.rows != self.holdout_rows:
-                raise ValueError(f"a comparison on {each.rows} rows is not of the {self.holdout_rows} hold-out rows")
+        for comparison in compared:
+            if comparison is not None and comparison.metric != self.metric:
+                raise ValueError(f"a comparison in {comparison.metric!r} is no evidence on {self.metric!r}")
+        for comparison in (self.comparison, self.dummy_comparison):
+            if comparison is not None and comparison.rows != self.holdout_rows:
+                raise ValueError(
+                    f"a comparison on {comparison.rows} rows is not of the {self.holdout_rows} hold-out rows"
+                )
         if self.comparison is not None and self.champion_version is None:
             raise ValueError("a comparison with a champion needs champion_version")
         return self

@@ -19,7 +19,7 @@ def holdout_start_allowed(*trained_until: datetime | None) -> datetime | None:
         >>> holdout_start_allowed(datetime(2013, 3, 1), None, datetime(2013, 2, 15))
         datetime.datetime(2013, 3, 1, 0, 0)
     """
-    return max((each for each in trained_until if each is not None), default=None)
+    return max((end for end in trained_until if end is not None), default=None)
 
 
 def count_overlap(holdout_keys: npt.ArrayLike, *trained_keys: npt.ArrayLike) -> int:

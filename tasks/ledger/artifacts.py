@@ -89,12 +89,12 @@ class Artifacts:
         with self._store.read() as connection:
             return [_recorded(row) for row in connection.execute(_of(version).order_by(artifacts.c.seq)).mappings()]
 
-    def check(self, version: ModelVersion, found: Digests) -> RecordedArtifacts | None:
+    def check(self, version: ModelVersion, digests: Digests) -> RecordedArtifacts | None:
         """Refuse a version whose files are not those that were recorded, and record the refusal.
 
         Args:
             version: The version that is to be loaded.
-            found: Digests of all files that it predicts with.
+            digests: Digests of all files that it predicts with.
 
         Returns:
             The record; None if the version has none, so that nothing could be checked.
@@ -104,15 +104,15 @@ class Artifacts:
         """
         known = self.find(version)
         if known is not None:
-            self._refuse(version, differences(found, needed_to_predict(known.files)))
+            self._refuse(version, differences(digests, needed_to_predict(known.files)))
         return known
 
-    def check_some(self, version: ModelVersion, found: Digests) -> None:
+    def check_some(self, version: ModelVersion, digests: Digests) -> None:
         """Refuse single files of a version that are not those that were recorded, and record the refusal.
 
         Args:
             version: The version.
-            found: Digests of the files that are to be read. A file that was never recorded is refused too.
+            digests: Digests of the files that are to be read. A file that was never recorded is refused too.
 
         Raises:
             ArtifactError: A file differs, or is not recorded although the version is.
@@ -120,7 +120,7 @@ class Artifacts:
         known = self.find(version)
         if known is not None:
             self._refuse(
-                version, differences(found, {name: known.files[name] for name in found if name in known.files})
+                version, differences(digests, {name: known.files[name] for name in digests if name in known.files})
             )
 
     def _refuse(self, version: ModelVersion, problems: Sequence[str]) -> None:

@@ -54,20 +54,20 @@ def overall_digest(files: Digests) -> str:
     return f"sha256:{hashlib.sha256(listed.encode()).hexdigest()}"
 
 
-def differences(found: Digests, recorded: Digests) -> list[str]:
+def differences(digests: Digests, recorded: Digests) -> list[str]:
     """Return how files differ from those that were recorded, in words; empty if they are the same.
 
     Args:
-        found: The files as they are.
+        digests: The files as they are.
         recorded: The files as they were recorded.
     """
     changed = [
-        f"{name!r} has SHA-256 {found[name][:12]}…, and {recorded[name][:12]}… was recorded"
-        for name in sorted(found.keys() & recorded.keys())
-        if found[name] != recorded[name]
+        f"{name!r} has SHA-256 {digests[name][:12]}…, and {recorded[name][:12]}… was recorded"
+        for name in sorted(digests.keys() & recorded.keys())
+        if digests[name] != recorded[name]
     ]
-    missing = [f"{name!r} is missing" for name in sorted(recorded.keys() - found.keys())]
-    added = [f"{name!r} was added" for name in sorted(found.keys() - recorded.keys())]
+    missing = [f"{name!r} is missing" for name in sorted(recorded.keys() - digests.keys())]
+    added = [f"{name!r} was added" for name in sorted(digests.keys() - recorded.keys())]
     return [*changed, *missing, *added]
 
 

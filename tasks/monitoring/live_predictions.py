@@ -73,9 +73,9 @@ class _Pass:
                 gathered.append(rows[name].dropna().to_numpy(dtype=np.float64))
             others = (rows[prediction_log.MODEL_VERSION] != self.version).to_numpy()
             if others.any():
-                told = [name for name in (prediction_log.PREDICTION, prediction_log.SCORE) if name in rows]
+                replaced = [name for name in (prediction_log.PREDICTION, prediction_log.SCORE) if name in rows]
                 rows = rows.copy()
-                rows.loc[others, told] = None
+                rows.loc[others, replaced] = None
             self._draw(rows)
             yield rows
 

@@ -102,8 +102,8 @@ class MonitoredModel:
         """The spec's policy, by which columns that follow from the event time are left out of drift."""
         policy, time = self.context.spec.monitoring, self.context.spec.columns.time
         sample = self.reference.sample
-        found = calendar_columns(sample, time, self.features) if time in sample else ()
-        by_calendar = {name: ColumnDriftPolicy(ignore=True) for name in found if name not in policy.columns}
+        calendar = calendar_columns(sample, time, self.features) if time in sample else ()
+        by_calendar = {name: ColumnDriftPolicy(ignore=True) for name in calendar if name not in policy.columns}
         return policy.model_copy(update={"columns": {**policy.columns, **by_calendar}})
 
     @cached_property

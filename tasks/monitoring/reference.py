@@ -147,8 +147,8 @@ def load_reference(client: "MlflowClient", ledger: Ledger, version: ModelVersion
                 f"run {run_id!r} has no reference to compare with; release a version that everfit trained"
             ) from error
         with announced(version):
-            found = {name: file_digest(path) for name, path in zip(names, paths, strict=True)}
-            ledger.artifacts.check_some(version, found)
+            digests = {name: file_digest(path) for name, path in zip(names, paths, strict=True)}
+            ledger.artifacts.check_some(version, digests)
         profile = Profile.model_validate_json(paths[0].read_text(encoding="utf-8"))
         classes = tuple(json.loads(paths[2].read_text(encoding="utf-8"))) if paths[2:] else None
         return Reference(profile, pd.read_parquet(paths[1]), classes)

@@ -204,10 +204,10 @@ def _registered(turn: Turn) -> int | None:
 
 def _measured_gain(turn: Turn) -> float | None:
     """Return the gain that a turn has measured; None if it has not, or in a form that is not known."""
-    found: object = turn.record
+    value: object = turn.record
     for name in ("evidence", "comparison", "difference"):
-        found = found.get(name) if isinstance(found, Mapping) else None
-    return float(found) if isinstance(found, int | float) and math.isfinite(found) else None
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def live_gain(turn: Turn, judged: Sequence[JudgedWindow]) -> float | None:

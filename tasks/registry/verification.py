@@ -65,16 +65,16 @@ def record_versions(
         The versions that were recorded or written again.
     """
     done = []
-    for found in verify_versions(client, ledger, workspace, model):
-        version = model_registry.model_version(client, model, found.version)
-        if found.state == "not recorded":
+    for verified in verify_versions(client, ledger, workspace, model):
+        version = model_registry.model_version(client, model, verified.version)
+        if verified.state == "not recorded":
             record_artifacts(client, ledger, workspace, version, actor=actor, reason=reason)
-            done.append(found.version)
-        elif found.state == "unpublished":
+            done.append(verified.version)
+        elif verified.state == "unpublished":
             recorded = ledger.artifacts.find(version)
             assert recorded is not None  # noqa: S101 - only a recorded version is unpublished
             publish(client, workspace, version, recorded.files)
-            done.append(found.version)
+            done.append(verified.version)
     return done
 
 
@@ -85,9 +85,9 @@ def _verify(client: "MlflowClient", ledger: Ledger, workspace: Workspace, versio
     digest = overall_digest(recorded.files)
     facts = {"model": version.model, "version": version.version, "recorded": digest}
     try:
-        found = read_digests(client, version)
-        ledger.artifacts.check(version, needed_to_predict(found))
-        described = {name: found[name] for name in recorded.files if name in found}
+        digests = read_digests(client, version)
+        ledger.artifacts.check(version, needed_to_predict(digests))
+        described = {name: digests[name] for name in recorded.files if name in digests}
         if problems := differences(described, recorded.files):
             ledger.artifacts.check_some(version, described)
             return VerifiedVersion(**facts, state="changed", problems=tuple(problems))

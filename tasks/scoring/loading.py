@@ -67,8 +67,8 @@ def checked_copy(client: "MlflowClient", ledger: Ledger, version: ModelVersion) 
         ArtifactError: The files are not those that were recorded.
     """
 
-    def check(version: ModelVersion, found: Digests) -> None:
-        if ledger.artifacts.check(version, found) is None:
+    def check(version: ModelVersion, digests: Digests) -> None:
+        if ledger.artifacts.check(version, digests) is None:
             # A command reports it in its own words.
             logger.log(
                 logging.INFO if is_in_run() else logging.DEBUG,

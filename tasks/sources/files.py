@@ -209,8 +209,8 @@ def listed_files(filesystem: "AbstractFileSystem", source: FilesSource, *, requi
 def _paths(filesystem: "AbstractFileSystem", path: str, source: FilesSource) -> list[str]:
     """Return the files of a path, folder or glob; a path that exists is no glob, whatever its characters."""
     if filesystem.isdir(path):
-        found = [str(name) for name in filesystem.find(path)]
-        return sorted(name for name in found if not is_hidden(name, path) and is_readable(name, source))
+        names = [str(name) for name in filesystem.find(path)]
+        return sorted(name for name in names if not is_hidden(name, path) and is_readable(name, source))
     if filesystem.exists(path):
         return [path]
     if not any(character in path for character in "*?["):
@@ -223,8 +223,8 @@ def is_hidden(name: str, path: str) -> bool:
 
     Such names are no data to Spark and pyarrow: files of a system, of a write in progress, or of a checkpoint.
     """
-    asked = PurePosixPath(path).parts
-    return any(part[0] in "._" and part not in asked for part in PurePosixPath(name).parts[len(_fixed(path)) :])
+    named = PurePosixPath(path).parts
+    return any(part[0] in "._" and part not in named for part in PurePosixPath(name).parts[len(_fixed(path)) :])
 
 
 def _fixed(path: str) -> tuple[str, ...]:
@@ -239,10 +239,10 @@ def _unread_files(filesystem: "AbstractFileSystem", source: FilesSource) -> list
     folder = path if filesystem.isdir(path) else str(PurePosixPath(path).parent)
     if any(character in folder for character in "*?[") or not filesystem.isdir(folder):
         return []
-    found = filesystem.find(folder, maxdepth=None if folder == path else 1)
+    names = filesystem.find(folder, maxdepth=None if folder == path else 1)
     return sorted(
         str(name)
-        for name in found
+        for name in names
         if not is_hidden(str(name), folder) and PurePosixPath(str(name)).suffix.lower() in _UNREAD_FORMATS
     )
 

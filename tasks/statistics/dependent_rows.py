@@ -205,23 +205,23 @@ def compare_dependent(rows: Rows, confidence: float) -> PairedComparison:
     if np.array_equal(new, old):
         none = {"difference": 0.0, "lower": 0.0, "upper": 0.0, "p_value": 1.0, "p_value_worse": 1.0}
         return PairedComparison.model_validate({**known, **none, "method": "identical"})
-    found = grouped_gain(rows._replace(y=y, new=new, old=old))
-    distribution = t(found.degrees_of_freedom)
-    reach = float(distribution.ppf(confidence)) * found.standard_error
+    gain = grouped_gain(rows._replace(y=y, new=new, old=old))
+    distribution = t(gain.degrees_of_freedom)
+    reach = float(distribution.ppf(confidence)) * gain.standard_error
     # Gains without any spread over the groups are as sure as they can be.
-    ratio = found.gain / found.standard_error if found.standard_error > 0 else math.copysign(math.inf, found.gain)
+    ratio = gain.gain / gain.standard_error if gain.standard_error > 0 else math.copysign(math.inf, gain.gain)
     return PairedComparison.model_validate(
         {
             **known,
-            "difference": found.gain,
-            "lower": found.gain - reach,
-            "upper": found.gain + reach,
+            "difference": gain.gain,
+            "lower": gain.gain - reach,
+            "upper": gain.gain + reach,
             "p_value": float(distribution.sf(ratio)),
             "p_value_worse": float(distribution.cdf(ratio)),
             "method": "jackknife",
-            "standard_error": found.standard_error,
-            "degrees_of_freedom": found.degrees_of_freedom,
-            "groups": found.groups,
-            "grouped_by": found.unit,
+            "standard_error": gain.standard_error,
+            "degrees_of_freedom": gain.degrees_of_freedom,
+            "groups": gain.groups,
+            "grouped_by": gain.unit,
         }
     )

@@ -109,7 +109,7 @@ def yield_expectations(monitored: MonitoredModel, signals: Signals, decision: Tr
     if len(kept) == len(suite):
         return ()
     keep_suite(spec, kept, workspace)
-    changed = tuple(sorted({str(each.kwargs["column"]) for each in suite if each not in kept}))
+    changed = tuple(sorted({str(expectation.kwargs["column"]) for expectation in suite if expectation not in kept}))
     logger.info("the inferred expectations of %s are removed: the change is harmless", ", ".join(changed))
     return changed
 

@@ -103,7 +103,9 @@ def try_candidates(turn: OpenTurn, data: TrainingData) -> tuple[CandidateResult,
     if side_by_side():
         with ThreadPoolTaskRunner[CandidateResult](max_workers=len(names)) as threads:
             parameters = [{"data": data, "candidate": name, "warm": warm} for name, warm in names]
-            results = tuple(future.result() for future in [threads.submit(try_candidate, each) for each in parameters])
+            results = tuple(
+                future.result() for future in [threads.submit(try_candidate, candidate) for candidate in parameters]
+            )
     else:
         results = tuple(try_candidate(data, name, warm) for name, warm in names)
     turn.keep(candidates=results)

@@ -192,14 +192,14 @@ class Case(Record):
         policy, labels = self.policy.retraining, self.signals.labels
         if policy.on == "nothing" or policy.cadence == "never" or policy.new_data is not None:
             return None
-        found = next_try(
+        next_one = next_try(
             labels,
             self.history.last_try(self.signals.reference.version),
             least=self.policy.gate,
             window=self.policy.monitoring.window,
             policy=policy,
         )
-        return None if found is None else found.model_copy(update={"worthless": self._does_not_pay()})
+        return None if next_one is None else next_one.model_copy(update={"worthless": self._does_not_pay()})
 
     def _does_not_pay(self) -> str:
         """Return why a try would cost more than it brings, even if it gained as much as the bound of a loss."""

@@ -138,8 +138,10 @@ def _check_digests(folder: Path) -> None:
         exported = {str(name): str(digest) for name, digest in json.loads(listed.read_text(encoding="utf-8")).items()}
     except (OSError, ValueError, AttributeError) as error:
         raise ArtifactError(f"{str(listed)!r} can't be read: {error}; export the turn again") from error
-    found = {file.name: file_digest(file) for file in folder.iterdir() if file.is_file() and file.name != DIGESTS_FILE}
-    if problems := differences(found, exported):
+    digests = {
+        file.name: file_digest(file) for file in folder.iterdir() if file.is_file() and file.name != DIGESTS_FILE
+    }
+    if problems := differences(digests, exported):
         raise ArtifactError(
             f"the files in {str(folder)!r} are not those that were exported: {problems[0]}; export the turn again"
         )

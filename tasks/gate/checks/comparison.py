@@ -48,15 +48,15 @@ def error_of_try(error: float, attempt: int) -> float:
 
 
 def _reason(evidence: Evidence, paired: PairedComparison, lower: float, bound: float, confidence: float) -> str:
-    asked = f"it must be above {number(bound)}"
+    wanted = f"it must be above {number(bound)}"
     rows = f"{paired.rows:,} rows"
     if paired.method == "identical":
-        return f"the challenger answers exactly as the champion does on {rows}; the gain is 0, and {asked}"
+        return f"the challenger answers exactly as the champion does on {rows}; the gain is 0, and {wanted}"
     passed = lower > bound
     joined = "but" if paired.difference > 0 and not passed else "and"
     tries = "" if evidence.attempt == 1 else f" in try {evidence.attempt} since the champion's release"
     sure = f"the {percent(round(confidence, 4))} lower bound of the gain{tries} is {number(lower)} on {rows}"
-    result = f"{_difference(paired)}, {joined} {sure}; {asked}"
+    result = f"{_difference(paired)}, {joined} {sure}; {wanted}"
     return result if passed else f"{result}. {_power(paired, lower, bound)}"
 
 

@@ -206,11 +206,11 @@ def draw_report(folder: Path) -> None:
 
 def main() -> None:
     """Import Evidently, then draw what standard input names, until it ends."""
-    told, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints is not for the process that waits
+    output, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints is not for the process that waits
     import_evidently()
     for line in sys.stdin:
         draw_report(Path(line.rstrip("\n")))
-        print("done", file=told, flush=True)
+        print("done", file=output, flush=True)
 
 
 if __name__ == "__main__":

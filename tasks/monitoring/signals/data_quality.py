@@ -213,8 +213,8 @@ def _categories(profile: ColumnProfile, counts: ColumnHistogram, bounds: DataQua
         return
     name = profile.name
     if pairs := renamed(profile, counts):
-        told = ", ".join(f"{old!r} seems to be called {new!r} now" for old, new in pairs.items())
-        yield _finding("renamed_category", "bad", name, (unseen, bounds.unseen_share), f"{name}: {told}")
+        changes = ", ".join(f"{old!r} seems to be called {new!r} now" for old, new in pairs.items())
+        yield _finding("renamed_category", "bad", name, (unseen, bounds.unseen_share), f"{name}: {changes}")
         return
     some = ", ".join(repr(category) for category in counts.unseen_first[:5])
     summary = f"{name}: {unseen:.1%} of the rows hold categories that the reference doesn't have, such as {some}"

@@ -107,7 +107,7 @@ def drift(
 def _measure(profile: ColumnProfile, counts: ColumnHistogram, policy: MonitoringPolicy) -> ColumnDrift:
     method, threshold = policy.method(profile.name, profile.kind), policy.threshold(profile.name, profile.kind)
     status, summary = _comparable(profile, counts, policy)
-    found: dict[str, object] = {
+    measured: dict[str, object] = {
         "column": profile.name,
         "role": profile.role,
         "kind": profile.kind,
@@ -126,11 +126,11 @@ def _measure(profile: ColumnProfile, counts: ColumnHistogram, policy: Monitoring
         if divergence.comparable(*_cells(profile, counts)) or (
             effect >= threshold and likely < policy.false_discovery_rate
         ):
-            found |= {"statistic": divergence.statistic(method, old[used], new[used])}
-            found |= {"effect": effect, "p_value": likely}
+            measured |= {"statistic": divergence.statistic(method, old[used], new[used])}
+            measured |= {"effect": effect, "p_value": likely}
         else:
             status, summary = "too_few_values", f"{counts.values:,} values are too few to tell one from another"
-    return ColumnDrift.model_validate({**found, "status": status, "summary": summary})
+    return ColumnDrift.model_validate({**measured, "status": status, "summary": summary})
 
 
 def _compared(profile: ColumnProfile, counts: ColumnHistogram, method: DriftMethod) -> tuple[float, float]:

@@ -191,12 +191,14 @@ def _expected(name: str, calibrators: tuple[Any, ...], scores: Floats) -> float:
     the confusion matrix then have expected counts in it, and rank metrics expected pairs.
     """
     columns = scores[:, None] if scores.ndim == 1 else scores
-    found = np.column_stack([each.predict(column) for each, column in zip(calibrators, columns.T, strict=True)])
+    calibrated = np.column_stack(
+        [calibrator.predict(column) for calibrator, column in zip(calibrators, columns.T, strict=True)]
+    )
     if scores.ndim == 1:
-        chances = np.column_stack([1 - found[:, 0], found[:, 0]])
+        chances = np.column_stack([1 - calibrated[:, 0], calibrated[:, 0]])
     else:
-        totals = found.sum(axis=1, keepdims=True)
-        chances = np.where(totals > 0, found / np.where(totals > 0, totals, 1), scores)
+        totals = calibrated.sum(axis=1, keepdims=True)
+        chances = np.where(totals > 0, calibrated / np.where(totals > 0, totals, 1), scores)
     rows, classes = chances.shape
     labels = np.repeat(np.arange(classes, dtype=np.float64), rows)
     weights = chances.T.ravel()

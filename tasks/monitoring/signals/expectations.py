@@ -34,28 +34,32 @@ def unmet(
         SpecError: Great Expectations doesn't know an expectation, or its arguments.
     """
     there = set(columns) & set(rows.columns)
-    asked = [each for each in suite if (names := named_columns(each)) and there.issuperset(names)]
-    if not asked:
+    applicable = [
+        expectation for expectation in suite if (names := named_columns(expectation)) and there.issuperset(names)
+    ]
+    if not applicable:
         return ()
     if len(rows) < FEWEST_ROWS:
         return None
-    checker = Checker(asked)
+    checker = Checker(applicable)
     blamed: set[int] = set()
     for _, positions in checker.check(rows[sorted(there)].reset_index(drop=True)):
         blamed.update(positions)
-    outcomes = list(zip(asked, checker.outcomes(), strict=True))
-    found = [
-        Problem(kind="expectation", column=_subject(each), summary=f"{outcome.expectation} fails: {outcome.observed}")
-        for each, outcome in outcomes
+    outcomes = list(zip(applicable, checker.outcomes(), strict=True))
+    problems = [
+        Problem(
+            kind="expectation", column=_subject(expectation), summary=f"{outcome.expectation} fails: {outcome.observed}"
+        )
+        for expectation, outcome in outcomes
         if outcome.refuses_batch
     ]
     if len(blamed) > max_bad_share * len(rows):
-        strict = [(each, outcome) for each, outcome in outcomes if outcome.strict and outcome.unexpected]
-        told = "; ".join(f"{outcome.expectation}: {outcome.observed}" for _, outcome in strict)
+        strict = [(expectation, outcome) for expectation, outcome in outcomes if outcome.strict and outcome.unexpected]
+        details = "; ".join(f"{outcome.expectation}: {outcome.observed}" for _, outcome in strict)
         share = f"{len(blamed) / len(rows):.1%} of the rows are bad, more than the {max_bad_share:.0%} allowed"
-        columns_named = ", ".join(dict.fromkeys(_subject(each) for each, _ in strict))
-        found.append(Problem(kind="expectation", column=columns_named, summary=f"{share} ({told})"))
-    return tuple(found)
+        columns_named = ", ".join(dict.fromkeys(_subject(expectation) for expectation, _ in strict))
+        problems.append(Problem(kind="expectation", column=columns_named, summary=f"{share} ({details})"))
+    return tuple(problems)
 
 
 def _subject(expectation: Expectation) -> str:

@@ -48,16 +48,16 @@ def estimate_signal(
     if len(rest.rows) < spec.monitoring.min_labels:
         reason = f"{len(rest.rows):,} rows have no mature label; {spec.monitoring.min_labels:,} are needed"
         return EstimateSignal(status="not_enough", metric=spec.metric, rows=len(rest.rows), reason=reason)
-    found = estimator(rest, track_record(past))
+    estimate = estimator(rest, track_record(past))
     return EstimateSignal(
         status="measured",
-        reason=found.summary,
-        method=found.method,
-        metric=found.metric,
-        rows=found.rows,
-        value=found.value,
-        standard_error=found.standard_error,
-        trust=found.trust,
+        reason=estimate.summary,
+        method=estimate.method,
+        metric=estimate.metric,
+        rows=estimate.rows,
+        value=estimate.value,
+        standard_error=estimate.standard_error,
+        trust=estimate.trust,
         baseline=baseline,
     )
 
@@ -70,9 +70,9 @@ def came_true(
     if len(judged.rows) < spec.monitoring.min_labels:
         return None
     try:
-        told = estimator(judged, track_record(()))
+        estimate = estimator(judged, track_record(()))
         truth = realised(judged.truth, judged.scores, spec.metric, days=judged.days)
     except NotEnoughError:
         return None
-    error = (told.standard_error**2 + truth.standard_error**2) ** 0.5
-    return PastEstimate(until=until, estimated=told.value, realised=truth.value, standard_error=error)
+    error = (estimate.standard_error**2 + truth.standard_error**2) ** 0.5
+    return PastEstimate(until=until, estimated=estimate.value, realised=truth.value, standard_error=error)

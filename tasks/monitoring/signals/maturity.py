@@ -77,8 +77,8 @@ def _between_two(labelled: npt.NDArray[np.float64], others: npt.NDArray[np.float
     """Distance and p-value of two samples."""
     from scipy.stats import ks_2samp
 
-    found = ks_2samp(labelled, others, method="asymp")
-    return float(found.statistic), float(found.pvalue)
+    test = ks_2samp(labelled, others, method="asymp")
+    return float(test.statistic), float(test.pvalue)
 
 
 def _weighted(

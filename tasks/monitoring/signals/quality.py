@@ -111,18 +111,18 @@ def realised(
         DataError: no rows, one class only, or probabilities outside of (0, 1].
     """
     weights = None if inclusion is None else _inverse(inclusion)
-    found = interval(y, scores, name, confidence=confidence, draws=draws, seed=seed, weights=weights)
+    estimated = interval(y, scores, name, confidence=confidence, draws=draws, seed=seed, weights=weights)
     half = NormalDist().inv_cdf((1 + confidence) / 2)
-    error = (found.upper - found.lower) / (2 * half)
+    error = (estimated.upper - estimated.lower) / (2 * half)
     wider = 1.0
     if days is not None and error > 0:
         wider = max(1.0, dependent_error(error, error_by_days(y, scores, name, days, weights)) / error)
     return RealisedQuality(
         metric=name,
-        rows=found.rows,
-        value=found.value,
-        lower=found.value - wider * (found.value - found.lower),
-        upper=found.value + wider * (found.upper - found.value),
+        rows=estimated.rows,
+        value=estimated.value,
+        lower=estimated.value - wider * (estimated.value - estimated.lower),
+        upper=estimated.value + wider * (estimated.upper - estimated.value),
         standard_error=wider * error,
         chance=chance(y, scores, name, weights),
         confidence=confidence,
@@ -155,18 +155,18 @@ def time_spread(
         that give a value.
     """
     labels, values, groups = np.asarray(y), np.asarray(scores), np.asarray(stretches)
-    found: list[RealisedQuality] = []
+    qualities: list[RealisedQuality] = []
     for group in np.unique(groups):
         rows = groups == group
         try:
-            found.append(realised(labels[rows], values[rows], name, draws=draws, seed=seed, days=_some(days, rows)))
+            qualities.append(realised(labels[rows], values[rows], name, draws=draws, seed=seed, days=_some(days, rows)))
         except (NotEnoughError, MetricError):  # too small, one class only, or the user's own metric fails on it
             continue
-    if len(found) < 3:
+    if len(qualities) < 3:
         return None
-    seen = float(np.var([each.value for each in found], ddof=1))
-    chance_alone = float(np.mean([each.standard_error**2 for each in found]))
-    return math.sqrt(max(0.0, seen - chance_alone)), len(found)
+    seen = float(np.var([quality.value for quality in qualities], ddof=1))
+    chance_alone = float(np.mean([quality.standard_error**2 for quality in qualities]))
+    return math.sqrt(max(0.0, seen - chance_alone)), len(qualities)
 
 
 def _some(days: npt.ArrayLike | None, rows: npt.NDArray[np.bool_]) -> npt.NDArray[Any] | None:
@@ -184,17 +184,17 @@ def chance(y: npt.ArrayLike, scores: npt.ArrayLike, name: str, weights: npt.Arra
     """
     labels, shape = np.asarray(y, dtype=np.float64), np.asarray(scores).shape
     row_weights = np.ones(labels.size) if weights is None else np.asarray(weights, dtype=np.float64)
-    found = metric(name)
+    scale = metric(name)
     constant: Floats
     if len(shape) == 2:
         counts = np.bincount(labels.astype(np.int64), weights=row_weights, minlength=shape[1])
         constant = np.tile(counts / counts.sum(), (labels.size, 1))
-    elif not found.needs_classes and name in _MEDIANS:
+    elif not scale.needs_classes and name in _MEDIANS:
         constant = np.full(labels.size, _median(labels, row_weights / (np.abs(labels) if name == "mape" else 1.0)))
     else:
         constant = np.full(labels.size, np.average(labels, weights=row_weights))
     try:
-        return found.score(labels, constant, weights)
+        return scale.score(labels, constant, weights)
     except (NotEnoughError, MetricError):
         return None
 
@@ -229,7 +229,7 @@ def by_slice(
         days: As for `realised`.
     """
     labels, values, chosen = np.asarray(y), np.asarray(scores), metric(name)
-    found: list[tuple[str, int, float, float, float]] = []
+    losses: list[tuple[str, int, float, float, float]] = []
     for group in sorted(baselines.keys() & slices.keys()):
         rows = np.asarray(slices[group], dtype=np.bool_)
         if int(rows.sum()) < min_rows:
@@ -242,8 +242,8 @@ def by_slice(
         loss = -chosen.gain(quality.value, baselines[group].value)
         error = math.hypot(quality.standard_error, baselines[group].standard_error)
         p_value = 1 - NormalDist().cdf(loss / error) if error > 0 else float(loss <= 0)
-        found.append((group, quality.rows, quality.value, loss, p_value))
-    adjusted = false_discovery_control([each[-1] for each in found])
+        losses.append((group, quality.rows, quality.value, loss, p_value))
+    adjusted = false_discovery_control([slice_[-1] for slice_ in losses])
     return tuple(
         SliceQuality(
             name=group,
@@ -253,7 +253,7 @@ def by_slice(
             p_value=p_value,
             lost=bool(loss > bound and corrected < alpha),
         )
-        for (group, rows, value, loss, p_value), corrected in zip(found, adjusted, strict=True)
+        for (group, rows, value, loss, p_value), corrected in zip(losses, adjusted, strict=True)
     )
 
 

@@ -38,15 +38,15 @@ def new_drift(
         window: The window.
         policy: In how many of the newest windows drift persists.
     """
-    measured = [each for each in judged if each.signals.drift.measured]
-    apart = non_overlapping(measured, lambda each: each.decision.window, before=window, shared=NEARLY)
-    newest = [each.signals.drift for each in apart[: policy.persistence_windows]]
+    measured = [drift for drift in judged if drift.signals.drift.measured]
+    apart = non_overlapping(measured, lambda drift: drift.decision.window, before=window, shared=NEARLY)
+    newest = [drift.signals.drift for drift in apart[: policy.persistence_windows]]
 
     def is_new(times: int) -> bool:
         return times < policy.persistence
 
-    columns = [name for name in signal.columns if is_new(sum(name in each.columns for each in newest))]
-    beside = signal.beside if signal.beside and is_new(sum(bool(each.beside) for each in newest)) else ()
+    columns = [name for name in signal.columns if is_new(sum(name in drift.columns for drift in newest))]
+    beside = signal.beside if signal.beside and is_new(sum(bool(drift.beside) for drift in newest)) else ()
     return (*columns, *beside)
 
 
