@@ -1,7 +1,7 @@
 """The command `quarantine`: list, accept or discard the rows that failed their expectations."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,9 @@ from everfit.blocks.settings import Settings
 from everfit.deployments.cli import environment
 from everfit.deployments.cli.options import DATA, AsJson, Model
 from everfit.deployments.cli.output import print_json
+
+if TYPE_CHECKING:
+    from everfit.tasks.ledger import Ledger
 
 app = typer.Typer()
 
@@ -88,15 +91,9 @@ def _discard_rows(model: str, reason: str, turn_id: str | None) -> tuple[dict[st
     now, table = datetime.now(UTC), Workspace.of(settings).table(name, "quarantine")
     rows = open_rows(table, reason, turn_id)
     if not rows.empty:  # recorded first: a second try would not find the settled rows
-        Ledger.open(settings).decisions.record(
-            f"{name}/quarantine/{now:%Y%m%dT%H%M%S%f}",
-            model=name,
-            kind="quarantine",
-            verdict="discarded",
-            until=now,
-            reasons=(f"{user} discarded {len(rows):,} rows of the quarantine",),
-            record={"rows": len(rows), "reason": reason, "turn": turn_id, "by": user},
-        )
+        summary = f"{user} discarded {len(rows):,} rows of the quarantine"
+        chosen = {"rows": len(rows), "reason": reason, "turn": turn_id, "by": user}
+        _record(Ledger.open(settings), name, now, "discarded", summary, chosen)
     discarded = discard(table, rows, f"person:{user}")
     lines = [f"{name}: {discarded:,} rows discarded, recorded in the ledger"]
     return {"model": name, "discarded": discarded, "by": user}, lines
@@ -115,15 +112,8 @@ def _recheck(model: str) -> tuple[dict[str, Any], list[str]]:
     with ledger.leases.hold(spec.name, scope="turn", holder=f"{user}, checking the dataset"):
         moved = recheck_dataset(spec, Workspace.of(settings), now)
         if moved:
-            ledger.decisions.record(
-                f"{spec.name}/quarantine/{now:%Y%m%dT%H%M%S%f}",
-                model=spec.name,
-                kind="quarantine",
-                verdict="rechecked",
-                until=now,
-                reasons=(f"{user} moved {moved:,} rows with an infinite number from the dataset into quarantine",),
-                record={"rows": moved, "by": user},
-            )
+            summary = f"{user} moved {moved:,} rows with an infinite number from the dataset into quarantine"
+            _record(ledger, spec.name, now, "rechecked", summary, {"rows": moved, "by": user})
     lines = [f"{spec.name}: {moved:,} rows with an infinite number moved from the dataset into quarantine"]
     return {"model": spec.name, "moved": moved, "by": user}, lines
 
@@ -140,15 +130,24 @@ def _accept_rows(model: str, reason: str, turn_id: str | None) -> tuple[dict[str
     now, ledger = datetime.now(UTC), Ledger.open(settings)  # opened before any row moves
     result = accept_rows(spec, Workspace.of(settings), now, reason, turn_id)
     if result.rows:
-        ledger.decisions.record(
-            f"{spec.name}/quarantine/{now:%Y%m%dT%H%M%S%f}",
-            model=spec.name,
-            kind="quarantine",
-            verdict="accepted",
-            until=now,
-            reasons=(f"{user} accepted {result.accepted:,} rows of the quarantine; {result.still_bad:,} still fail",),
-            record={"acceptance": result.model_dump(mode="json"), "reason": reason, "turn": turn_id, "by": user},
-        )
+        summary = f"{user} accepted {result.accepted:,} rows of the quarantine; {result.still_bad:,} still fail"
+        chosen = {"acceptance": result.model_dump(mode="json"), "reason": reason, "turn": turn_id, "by": user}
+        _record(ledger, spec.name, now, "accepted", summary, chosen)
     summary = f"{spec.name}: {result.accepted:,} of {result.rows:,} rows accepted, {result.still_bad:,} still fail"
     lines = [summary, *(f"  {failure}" for failure in result.reasons)]
     return {"model": spec.name, "by": user, **result.model_dump(mode="json")}, lines
+
+
+def _record(  # noqa: PLR0917 - the fields of a decision
+    ledger: "Ledger", name: str, now: datetime, verdict: str, summary: str, record: dict[str, Any]
+) -> None:
+    """Record in the ledger what a person did with the quarantine."""
+    ledger.decisions.record(
+        f"{name}/quarantine/{now:%Y%m%dT%H%M%S%f}",
+        model=name,
+        kind="quarantine",
+        verdict=verdict,
+        until=now,
+        reasons=(summary,),
+        record=record,
+    )

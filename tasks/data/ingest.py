@@ -105,7 +105,7 @@ def _staged(spec: ModelSpec, window: Window, staging: Staging, version: int) -> 
         states = FileStates(earlier=read_file_states(spec, staging.workspace) if version >= 0 else {})
         chunks = read_source(spec.source, spec.columns, window, states, strict=version < 0, texts=texts)
         chunks = with_manual_labels(chunks, spec, staging.workspace, window.until)
-        batch, rewritten = _staged_chunks(spec, window, staging, version, chunks, texts=texts)
+        batch, rewritten = stage(spec, window, staging, version, chunks, texts=texts)
         if rewritten <= texts:
             break
         # Some pieces alone look like numbers or times. Read them again as the text that they are.
@@ -128,7 +128,8 @@ def stage(
     chunks: Iterable[Chunk],
     *,
     aside: bool = True,
-) -> Batch:
+    texts: Collection[str] = (),
+) -> tuple[Batch, set[str]]:
     """Stage chunks, and determine the status of their rows.
 
     Args:
@@ -138,24 +139,11 @@ def stage(
         version: Dataset version to compare the rows with; -1 for none.
         chunks: The rows.
         aside: Whether rows in quarantine count as duplicates.
+        texts: Columns of CSV that are text, whatever they look like in a file.
 
     Returns:
-        The staged batch.
+        The staged batch, and the columns whose values were rewritten as text.
     """
-    return _staged_chunks(spec, window, staging, version, chunks, aside=aside)[0]
-
-
-def _staged_chunks(
-    spec: ModelSpec,
-    window: Window,
-    staging: Staging,
-    version: int,
-    chunks: Iterable[Chunk],
-    *,
-    aside: bool = True,
-    texts: Collection[str] = (),
-) -> tuple[Batch, set[str]]:
-    """Stage chunks, and return the batch with the columns whose values were rewritten as text."""
     dataset = staging.workspace.table(spec.name, "dataset")
     known = read_kinds(staging.workspace, spec.name) if version >= 0 else {}
     stager = Stager(

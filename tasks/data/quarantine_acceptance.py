@@ -57,7 +57,7 @@ def accept_rows(
     staging = Staging(workspace, spec.name, own)
     version = dataset.version() if dataset.exists() else -1
     chunks = (_chunk(str(source), part, spec) for source, part in rows.groupby(SOURCE))
-    batch = stage(spec, Window(until=until), staging, version, chunks, aside=False)
+    batch, _ = stage(spec, Window(until=until), staging, version, chunks, aside=False)
     workspace.write(staging.path("files.json"), b"{}")
     validation = validate(spec, batch, workspace)
     commit_batch(spec, batch, validation, workspace)

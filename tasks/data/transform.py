@@ -39,7 +39,7 @@ def transform(spec: ModelSpec, batch: Batch, function: Function, workspace: Work
     if workspace.exists(record):
         return Batch.model_validate_json(workspace.read(record))
     chunks = _changed(spec, before, len(batch.sizes), function)
-    changed = stage(spec, batch.window, after, batch.dataset_version, chunks, aside=not batch.from_quarantine)
+    changed, _ = stage(spec, batch.window, after, batch.dataset_version, chunks, aside=not batch.from_quarantine)
     # Staged values have lost what the source showed of their kinds, such as booleans. A column keeps its kind as long
     # as it is stored in the same way.
     kept = {

@@ -8,11 +8,11 @@ from typing import Protocol
 from sqlalchemy import Connection, select
 
 from everfit.blocks.errors import LedgerError
-from everfit.tasks.core.records import Record, Trigger, Window
+from everfit.tasks.core.records import Record
 from everfit.tasks.ledger.leases import is_held, read_lease
 from everfit.tasks.ledger.records import FAILED, RUNNING, Lease, Turn
 from everfit.tasks.ledger.schema import turns
-from everfit.tasks.ledger.turn_rows import insert_turn, resume_turn, turn_of
+from everfit.tasks.ledger.turn_rows import NewTurn, insert_turn, resume_turn, turn_of
 
 logger = logging.getLogger("everfit.ledger")
 
@@ -92,34 +92,26 @@ def observed_turns(connection: Connection, model: str, now: datetime) -> list[Tu
     return [observe(turn_of(row), lease, now) for row in rows]
 
 
-def reserve_turn(  # noqa: PLR0917 - the transaction and the turn
-    connection: Connection,
-    model: str,
-    trigger: Trigger,
-    window: Window,
-    now: datetime,
-    may_start: Callable[[Sequence[Turn]], Admitted],
+def reserve_turn(
+    connection: Connection, turn: NewTurn, may_start: Callable[[Sequence[Turn]], Admitted]
 ) -> RequestOutcome:
     """Reserve the turn of a trigger, unless it was requested before or may not start.
 
     Args:
         connection: A write transaction of the model.
-        model: Name of the model.
-        trigger: Why the turn is requested.
-        window: The span of event time that the turn covers.
-        now: The ledger's time.
+        turn: The requested turn.
         may_start: Decides from the model's turns.
     """
-    turn_id, known = trigger.turn_id(model, window.until), observed_turns(connection, model, now)
-    earlier = next((turn for turn in known if turn.id == turn_id), None)
+    known = observed_turns(connection, turn.model, turn.at)
+    earlier = next((other for other in known if other.id == turn.id), None)
     if earlier is not None and earlier.state != FAILED:
-        return RequestOutcome(turn_id=turn_id, start=False, reason=f"turn {turn_id} was requested before")
+        return RequestOutcome(turn_id=turn.id, start=False, reason=f"turn {turn.id} was requested before")
     answer = may_start(known)
     if not answer.admitted:
         return RequestOutcome(turn_id=None, start=False, reason=answer.reason)
     if earlier is not None:
-        resume_turn(connection, turn_id, now, fence=None)
-        return RequestOutcome(turn_id=turn_id, start=True, reason="it failed and is run again")
+        resume_turn(connection, turn.id, turn.at, fence=None)
+        return RequestOutcome(turn_id=turn.id, start=True, reason="it failed and is run again")
     begun = {"spec_digest": "", "code_version": "", "attempt": 0}  # no attempt has begun
-    insert_turn(connection, model, trigger, window, now, **begun)
-    return RequestOutcome(turn_id=turn_id, start=True, reason=answer.reason)
+    insert_turn(connection, turn, **begun)
+    return RequestOutcome(turn_id=turn.id, start=True, reason=answer.reason)

@@ -1,6 +1,7 @@
 """The rows of the turns table: find, insert, resume, change and read them."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,6 +12,28 @@ from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger.leases import check_fence
 from everfit.tasks.ledger.records import AWAITING_APPROVAL, FAILED, ON_TRIAL, RUNNING, Turn
 from everfit.tasks.ledger.schema import turns
+
+
+@dataclass(frozen=True)
+class NewTurn:
+    """A turn that begins or is about to begin.
+
+    Attributes:
+        model: Name of the model.
+        trigger: Why the turn is run.
+        window: The span of event time that the turn covers.
+        at: The ledger's time.
+    """
+
+    model: str
+    trigger: Trigger
+    window: Window
+    at: datetime
+
+    @property
+    def id(self) -> str:
+        """The id that the trigger gives the turn."""
+        return self.trigger.turn_id(self.model, self.window.until)
 
 
 def check_turn_fence(connection: Connection, turn: Turn) -> None:
@@ -30,34 +53,29 @@ def check_turn(connection: Connection, turn: Turn) -> None:
         check_turn_fence(connection, turn)
 
 
-def insert_turn(
-    connection: Connection, model: str, trigger: Trigger, window: Window, now: datetime, **begun: Any
-) -> None:
+def insert_turn(connection: Connection, turn: NewTurn, **begun: Any) -> None:
     """Insert the row of a turn that begins or is about to begin.
 
     Args:
         connection: A write transaction of the model.
-        model: Name of the model.
-        trigger: Why the turn is run.
-        window: The span of event time that the turn covers.
-        now: The ledger's time.
+        turn: The turn.
         **begun: Its attempt, fence, spec digest and code version.
     """
-    last = connection.execute(select(func.max(turns.c.seq)).where(turns.c.model == model)).scalar()
+    last = connection.execute(select(func.max(turns.c.seq)).where(turns.c.model == turn.model)).scalar()
     connection.execute(
         insert(turns).values(
-            id=trigger.turn_id(model, window.until),
-            model=model,
+            id=turn.id,
+            model=turn.model,
             seq=(last or 0) + 1,
-            trigger_kind=trigger.kind,
-            trigger_reason=trigger.reason,
-            trigger_id=trigger.id,
-            since=window.since,
-            until=window.until,
+            trigger_kind=turn.trigger.kind,
+            trigger_reason=turn.trigger.reason,
+            trigger_id=turn.trigger.id,
+            since=turn.window.since,
+            until=turn.window.until,
             state=RUNNING,
             reasons=[],
             record={},
-            started_at=now,
+            started_at=turn.at,
             **begun,
         )
     )
@@ -76,30 +94,24 @@ def resume_turn(connection: Connection, turn_id: str, now: datetime, **begun: An
     connection.execute(update(turns).where(turns.c.id == turn_id).values(**change))
 
 
-def begin_turn(  # noqa: PLR0917 - the transaction and the turn
-    connection: Connection, model: str, trigger: Trigger, window: Window, now: datetime, fence: int | None, **begun: Any
-) -> Turn:
+def begin_turn(connection: Connection, turn: NewTurn, fence: int | None, **begun: Any) -> Turn:
     """Insert the row of a turn, mark an unfinished one as running again, or return a settled one unchanged.
 
     Args:
         connection: A write transaction of the model.
-        model: Name of the model.
-        trigger: Why the turn is run.
-        window: The span of event time that the turn covers.
-        now: The ledger's time.
+        turn: The turn.
         fence: Token of the turn's lease; None without a lease, which resumes only a failed turn.
         **begun: Its spec digest and code version.
     """
-    turn_id = trigger.turn_id(model, window.until)
-    earlier = find_turn(connection, turn_id)
+    earlier = find_turn(connection, turn.id)
     if earlier is None:
-        insert_turn(connection, model, trigger, window, now, attempt=1, fence=fence, **begun)
+        insert_turn(connection, turn, attempt=1, fence=fence, **begun)
     elif earlier.settled:
         return earlier
     elif fence is not None or earlier.state == FAILED:
-        again = {"attempt": earlier.attempt + 1, "since": window.since, "fence": fence}
-        resume_turn(connection, turn_id, now, **again, **begun)
-    return turn_in(connection, turn_id)
+        again = {"attempt": earlier.attempt + 1, "since": turn.window.since, "fence": fence}
+        resume_turn(connection, turn.id, turn.at, **again, **begun)
+    return turn_in(connection, turn.id)
 
 
 def keep_parts(connection: Connection, turn: Turn, parts: Mapping[str, Any]) -> None:

@@ -25,6 +25,7 @@ from everfit.tasks.ledger.schema import turns
 from everfit.tasks.ledger.store import Store
 from everfit.tasks.ledger.turn_lease import take_unless_settled
 from everfit.tasks.ledger.turn_rows import (
+    NewTurn,
     begin_turn,
     fail_turn,
     find_turn,
@@ -136,9 +137,8 @@ class Turns:
         with self._store.write(model) as connection:
             if lease is not None:
                 check_fence(connection, model, "turn", lease.token)
-            now, fence = self._store.now(connection), lease.token if lease else None
-            begun = {"spec_digest": spec_digest, "code_version": code_version}
-            return begin_turn(connection, model, trigger, window, now, fence, **begun)
+            turn, fence = NewTurn(model, trigger, window, self._store.now(connection)), lease.token if lease else None
+            return begin_turn(connection, turn, fence, spec_digest=spec_digest, code_version=code_version)
 
     def keep(self, turn: Turn, parts: Mapping[str, Any]) -> None:
         """Add parts to the record of a running turn; a new part replaces an earlier one of its name.
@@ -254,7 +254,7 @@ class Turns:
                 began count as failed.
         """
         with self._store.write(model) as connection:
-            return reserve_turn(connection, model, trigger, window, self._store.now(connection), may_start)
+            return reserve_turn(connection, NewTurn(model, trigger, window, self._store.now(connection)), may_start)
 
     @contextmanager
     def start(
