@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from everfit.blocks.errors import NotEnoughError
@@ -36,6 +37,10 @@ class EvidenceArea(Generic[AreaT]):
     record: type[AreaT]
     measure: Callable[[MonitoredWindow], AreaT]
 
+    def attempt(self, window: MonitoredWindow) -> AreaT:
+        """Measure the area of a window; an error becomes its status."""
+        return attempt(partial(self.measure, window), self.record)
+
 
 AREAS: tuple[EvidenceArea[Any], ...] = (
     EvidenceArea(DriftSignal, compare_with_reference),
@@ -48,6 +53,11 @@ AREAS: tuple[EvidenceArea[Any], ...] = (
     EvidenceArea(ServiceHealthSignal, check_services),
 )
 """In the order in which they are measured. `Signals` has one field for each."""
+
+
+def area_of(record: type[AreaT]) -> EvidenceArea[AreaT]:
+    """Return the evidence area of a record."""
+    return next(area for area in AREAS if area.record is record)
 
 
 def attempt(measure: Callable[[], AreaT], record: Callable[..., AreaT]) -> AreaT:

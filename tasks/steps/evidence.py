@@ -5,12 +5,10 @@ from typing import Any
 
 from everfit.blocks.retraining import UserMetricPolicy
 from everfit.blocks.signals import SignalPolicy
-from everfit.tasks.monitoring.evidence import AREAS, AreaT, EvidenceArea, attempt
+from everfit.tasks.monitoring.evidence import AREAS, AreaT, EvidenceArea, area_of, attempt
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.signals import own_signals
-from everfit.tasks.monitoring.signals.mature_quality import compare_with_holdout
 from everfit.tasks.monitoring.signals.user_metrics import user_metric_signal
-from everfit.tasks.monitoring.signals.whole_drift import compare_with_reference
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.triage.quality_signals import QualitySignal
 from everfit.tasks.triage.signals import DriftSignal, OwnSignal, Signals, UserMetricSignal
@@ -53,7 +51,7 @@ def measure_signals(window: MonitoredWindow) -> Signals:
 @step("compute", log="measure", run_name="measure {area.record.name}")
 def measure_area(window: MonitoredWindow, area: EvidenceArea[AreaT]) -> AreaT:
     """Measure one evidence area; an error becomes its status."""
-    return _logged(attempt(partial(area.measure, window), area.record))
+    return _logged(area.attempt(window))
 
 
 @step("network", log="measure", run_name="measure {policy.metric}")
@@ -92,7 +90,7 @@ def measure_drift(window: MonitoredWindow) -> DriftSignal:
         >>> drift.status
         'measured'
     """
-    return _logged(attempt(partial(compare_with_reference, window), DriftSignal))
+    return _logged(area_of(DriftSignal).attempt(window))
 
 
 @step("compute", log="measure")
@@ -113,7 +111,7 @@ def measure_quality(window: MonitoredWindow) -> QualitySignal:
         >>> quality.metric
         'roc_auc'
     """
-    return _logged(attempt(partial(compare_with_holdout, window), QualitySignal))
+    return _logged(area_of(QualitySignal).attempt(window))
 
 
 def _logged(area: AreaT) -> AreaT:
