@@ -1,11 +1,12 @@
 """Ask for a turn: the ledger says whether there is to be one, and training is started once."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 
+from everfit.tasks.core.records import TriggerKind
 from everfit.tasks.steps import requests
 from everfit.tasks.steps.context import moment, open_context
 from everfit.tasks.steps.run_names import run_name
@@ -14,7 +15,7 @@ from everfit.tasks.steps.run_names import run_name
 @flow(name="retraining", flow_run_name=run_name("ask-for"))
 def retraining(
     model: str,
-    kind: Literal["drift", "quality", "event"] = "quality",
+    kind: TriggerKind = "quality",
     reason: str = "",
     decision_id: str = "",
     until: datetime | None = None,

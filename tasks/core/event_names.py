@@ -1,6 +1,6 @@
-"""The events that everfit emits, each declared once with its meaning. Pure; `everfit.tasks.core.events` emits them."""
+"""The events that everfit emits, each declared once. Pure; `everfit.tasks.core.events` emits them."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 TURN_FINISHED: Final = "everfit.turn.finished"
 RELEASE_PROMOTED: Final = "everfit.release.promoted"
@@ -17,20 +17,78 @@ CODE_MERGED: Final = "everfit.code.merged"
 VERSION_NOT_SERVED: Final = "everfit.version.not-served"
 ARTIFACTS_CHANGED: Final = "everfit.version.artifacts-changed"
 
-EVENTS: Final[dict[str, str]] = {
-    DATA_ARRIVED: "the source has new data",
-    CODE_MERGED: "spec or code have changed",
-    TURN_FINISHED: "a turn has ended, or waits",
-    DATA_REJECTED: "a turn ended as `DataRejected`",
-    RELEASE_PROMOTED: "there is a new champion",
-    RELEASE_ROLLED_BACK: "an earlier version is the champion again",
-    APPROVAL_REQUESTED: "a challenger waits for a person",
-    DRIFT_DETECTED: "a window has drifted",
-    QUALITY_DEGRADED: "quality is lost, or estimated to be",
-    ESCALATED: "triage notifies a person",
-    WINDOW_MONITORED: "a window was measured, and nothing failed",
-    NOTHING_TO_WATCH: "monitoring ran before the first champion",
-    VERSION_NOT_SERVED: "a service cannot serve a version",
-    ARTIFACTS_CHANGED: "a version's files are not those that were registered",
+
+class EventDeclaration(NamedTuple):
+    """The declaration of an event, from which the table in `docs/server.md` follows.
+
+    Attributes:
+        when: When it is emitted.
+        payload: The fields of its payload, in Markdown.
+    """
+
+    when: str
+    payload: str
+
+
+EVENTS: Final[dict[str, EventDeclaration]] = {
+    DATA_ARRIVED: EventDeclaration(
+        "the source has new data",
+        "`until`: data is known up to this moment, by default the time of the event; `reason`: text for "
+        "the history; `id`: identifies the event, so that sending it twice triggers once. "
+        "`watch-source` adds `new`, the first few new items, and `count`",
+    ),
+    CODE_MERGED: EventDeclaration(
+        "spec or code changed",
+        "`until`, `reason`, `id`, as above",
+    ),
+    TURN_FINISHED: EventDeclaration(
+        "a turn is over, or waits for a person or a trial",
+        "`turn_id`, `state`, `reasons`",
+    ),
+    DATA_REJECTED: EventDeclaration(
+        "a turn ended as `DataRejected`",
+        "`turn_id`, `reasons`",
+    ),
+    RELEASE_PROMOTED: EventDeclaration(
+        "there is a new champion",
+        "`release`: its `seq`, `version`, `previous_version`, `reason`, `actor`, `at`, `turn_id` and so on",
+    ),
+    RELEASE_ROLLED_BACK: EventDeclaration(
+        "a former version is the champion again",
+        "`release`, as above",
+    ),
+    APPROVAL_REQUESTED: EventDeclaration(
+        "a challenger waits for a person",
+        "`turn_id`, `version`, `run_id`, `champion_version`, `headline`, `asked_at`, `expires_at`, "
+        "`evidence`: addresses",
+    ),
+    DRIFT_DETECTED: EventDeclaration(
+        "a window has drifted",
+        "`decision_id`, `until`, `reference`, `columns`",
+    ),
+    QUALITY_DEGRADED: EventDeclaration(
+        "quality fell, or is estimated to have fallen",
+        "`decision_id`, `until`, `reference`, `rule`, `reasons`",
+    ),
+    ESCALATED: EventDeclaration(
+        "triage needs a person",
+        "`decision_id`, `until`, `reference`, `verdict`, `rule`, `reasons`",
+    ),
+    WINDOW_MONITORED: EventDeclaration(
+        "a window was monitored without a failure",
+        "`until`, `verdict`",
+    ),
+    NOTHING_TO_WATCH: EventDeclaration(
+        "monitoring ran before the first champion",
+        "`until`",
+    ),
+    VERSION_NOT_SERVED: EventDeclaration(
+        "a service cannot serve a version",
+        "`version`, `served`: the version that stays, `reason`",
+    ),
+    ARTIFACTS_CHANGED: EventDeclaration(
+        "a version's files are not those that were registered",
+        "`version`, `reason`",
+    ),
 }
-"""Every event with its meaning, in the order of the docs."""
+"""Every event, in the order of the docs."""

@@ -37,25 +37,25 @@ logger = step_logger("everfit.calls")
 CALLED, CALLED_ALREADY, HELD_BACK = "TurnCalled", "TurnCalledAlready", "TurnHeldBack"
 """Names of final states: the turn is started, it was already, or the ledger's rules refused it."""
 
-_BY_ITSELF: frozenset[TriggerKind] = frozenset({"event", "code", "drift", "quality"})
-"""Triggers that request a turn and may be refused; a person and a schedule are not refused."""
+_NOT_REFUSED: frozenset[TriggerKind] = frozenset({"manual", "schedule"})
+"""Triggers that start a turn at once: a person and a schedule. Every other trigger requests it and may be refused."""
 
 
 @step("decision", log="retrain")
 def request_turn(
-    context: Context, until: datetime, kind: TriggerKind, reason: str = "", decision_id: str = ""
+    context: Context, until: datetime, kind: TriggerKind = "event", reason: str = "", decision_id: str = ""
 ) -> RequestOutcome:
     """Request a turn; the ledger grants it once, if cooldown, budget and triage allow it.
 
     Args:
         context: The model, as `open_context` returns it.
         until: The end of the turn's window.
-        kind: The kind of the request, such as `event`, `drift` or `quality`.
+        kind: The kind of the request, such as `event`, `drift` or `quality`; with a decision its kind is used.
         reason: The reason in words, for the readers of the history.
         decision_id: The triage decision behind the request, if there is one; its window and reasons are used.
 
     Returns:
-        The id of the turn, whether the caller must start it, and the reason.
+        The id of the turn, whether the caller must `start` it, and the reason.
 
     Raises:
         EverfitError: The model has no such decision.
@@ -125,7 +125,7 @@ def refuse_event(context: Context, until: datetime, trigger: Trigger) -> Request
     turn_id = trigger.turn_id(context.spec.name, until)
     earlier = next((turn for turn in context.ledger.turns.observed(context.spec.name) if turn.id == turn_id), None)
     given_up = earlier is not None and earlier.state == FAILED and earlier.fence is None and trigger.kind != "manual"
-    if not given_up and (earlier is not None or trigger.kind not in _BY_ITSELF):
+    if not given_up and (earlier is not None or trigger.kind in _NOT_REFUSED):
         return None
     answer = request_for_event(context, until, trigger)
     return None if answer.start else answer

@@ -1,7 +1,6 @@
 """What goes onto a Prefect server: the files that come with everfit are right, and a mistake in one is told."""
 
 import asyncio
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from everfit.blocks.settings import Settings
 from everfit.deployments.server import files, lint, stack
 from everfit.deployments.server.automations import _plain
 from everfit.deployments.server.changes import differing
-from everfit.tasks.core import event_names
 
 FLOWS = sorted(path.stem.removesuffix("_flow") for path in (Path(__file__).parents[2] / "flows").glob("[a-z]*.py"))
 
@@ -148,11 +146,6 @@ def test_a_spec_that_gets_no_deployment_is_refused_before_anything_is_started(
         stack.up(Settings(), ["mine.yaml"], None)
 
     assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
-
-
-def test_the_document_tells_of_every_event() -> None:
-    text = (Path(__file__).parents[2] / "docs/server.md").read_text()
-    assert set(re.findall(r"^\| `(everfit\.[\w.-]+)` \|", text, flags=re.MULTILINE)) == event_names.EVENTS.keys()
 
 
 def test_events_that_are_told_in_another_order_are_no_change() -> None:

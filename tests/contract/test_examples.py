@@ -5,10 +5,16 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
-FILES = ("deliveries", "ingest_and_validate", "own_training", "nightly_scoring", "own_notifier", "training_as_subflow")
+from everfit.tasks.triage.verdicts import Verdict
+
+FILES = (
+    "deliveries", "ingest_and_validate", "own_training", "nightly_scoring", "own_monitoring", "own_notifier",
+    "training_as_subflow",
+)  # fmt: skip
 """In an order in which each finds what it needs."""
 
 RUN = """
@@ -43,6 +49,7 @@ def test_each_example_runs_from_the_wheel(root: Path, installed: Path, tmp_path:
     assert said["ingest_and_validate"] == "Ingested\n"
     assert said["own_training"] == "Promoted\n"
     assert said["nightly_scoring"] == "48 predictions copied\n"
+    assert said["own_monitoring"].strip() in get_args(Verdict)
     assert '"state": "Escalated"' in said["own_notifier"]
     assert said["training_as_subflow"].splitlines()[0] in {"ChampionKept", "NothingNew"}
 

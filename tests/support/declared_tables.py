@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import everfit.tasks
+from everfit.tasks.core.event_names import EVENTS
 from everfit.tasks.monitoring.evidence import AREAS
 from everfit.tasks.triage import VERDICTS
 from everfit.tasks.triage.area import Area
@@ -35,6 +36,14 @@ def verdict_table() -> Iterator[str]:
         yield f"| `{name}` | `{verdict.state}` | {_sentence(verdict.meaning)} | {verdict.notifies or 'nobody'} |"
 
 
+def event_table() -> Iterator[str]:
+    """Yield the table of the events, in the order of their declarations."""
+    yield "| event | when | payload |"
+    yield "| --- | --- | --- |"
+    for name, event in EVENTS.items():
+        yield f"| `{name}` | {event.when} | {event.payload} |"
+
+
 STEPS = (
     *("open_context", "open_turn", "ingest", "transform_rows", "validate", "commit", "split", "take_snapshot"),
     *("already_trained", "training_data", "longer_holdout", "try_candidates", "fit", "evaluate", "preview_gate"),
@@ -59,6 +68,7 @@ TABLES: dict[tuple[str, str], Callable[[], Iterator[str]]] = {
     ("flows.md", "evidence areas"): area_table,
     ("flows.md", "verdicts"): verdict_table,
     ("own-flows.md", "steps"): step_table,
+    ("server.md", "events"): event_table,
 }
 """By document and the name in its mark."""
 

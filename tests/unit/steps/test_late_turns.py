@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from support.training import a_spec
@@ -33,6 +34,16 @@ def grant(context: Context, kind: TriggerKind) -> Trigger:
 
 def given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger_calls, "START_TIMEOUT", timedelta(0))
+
+
+@pytest.mark.parametrize("kind", get_args(get_args(TriggerKind)[0]))
+def test_limits_hold_for_each_trigger_but_a_person_and_a_schedule(context: Context, kind: TriggerKind) -> None:
+    with context.ledger.turns.take("small", Trigger(id="the last"), Window(until=EARLIER)) as turn:
+        context.ledger.turns.finish(turn, state="ChampionKept")
+
+    refused = requests.refuse_event(context, EARLIER + timedelta(hours=1), Trigger(kind=kind))
+
+    assert (refused is None) == (kind in {"manual", "schedule"})
 
 
 @pytest.mark.parametrize("kind", KINDS)
