@@ -9,6 +9,7 @@ import pytest
 from support.training import SINCE, UNTIL, a_spec, data_of, rows_of
 
 from everfit.blocks.errors import DataError, ModelError, TrainingError
+from everfit.blocks.training import CANDIDATES
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.cut import split_window
 from everfit.tasks.data.split import label_is_visible
@@ -137,13 +138,14 @@ def test_the_same_rows_give_the_same_model_and_a_plain_fit_reaches_no_better(tas
     assert np.array_equal(*answers)
 
 
-@pytest.mark.parametrize("candidate", ["hist_gradient_boosting", "random_forest"])
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@pytest.mark.parametrize(
+    ("candidate", "task"), [(name, task) for name in CANDIDATES for task in sorted(CANDIDATES[name])]
+)
 def test_each_candidate_takes_missing_values_and_unknown_categories(candidate: str, task: str, tmp_path: Path) -> None:
     rows = rows_of(task, 300)
     rows.loc[::7, "x"] = np.nan
     rows.loc[::11, "color"] = None
-    quick = {"hist_gradient_boosting": {"max_iter": 5}, "random_forest": {"n_estimators": 5}}[candidate]
+    quick = {"hist_gradient_boosting": {"max_iter": 5}, "random_forest": {"n_estimators": 5}}.get(candidate, {})
     training = {"candidates": [candidate], "parameters": {candidate: quick}}
     data = data_of(a_spec(task, training=training), rows, tmp_path)
 
