@@ -46,7 +46,7 @@ class ReleasePolicy(Policy):
     )
     keep_for: Duration = Field(
         default=timedelta(days=90),
-        description="How long a former champion stays loadable after it was replaced, however many there are.",
+        description="How long each former champion can be loaded after it was replaced.",
     )
     serving: ServingPolicy = Field(
         default_factory=ServingPolicy,

@@ -30,7 +30,7 @@ def post(message: dict[str, Any]) -> None:
 
 @flow
 def monitoring_with_notifier(model: str, until: datetime | None = None) -> str:
-    """Run everfit's monitoring as a subflow, and post how it ended if somebody is to look."""
+    """Run everfit's monitoring as a subflow, and post its final state if a person must look."""
     state = monitoring(model, until, return_state=True)
     if state.name in URGENT:
         post({"model": model, "state": state.name, "why": state.message})

@@ -1,4 +1,4 @@
-"""Ask for a turn: the ledger says whether there is to be one, and training is started once."""
+"""Request a turn: the ledger grants or refuses it, and training is started once."""
 
 from datetime import datetime
 from typing import Any
@@ -25,9 +25,9 @@ def retraining(
     Args:
         model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
         kind: The kind of the request.
-        reason: In words, for whoever reads the history.
-        decision_id: The triage behind it; its own words, window and verdict count then.
-        until: Only data known at this moment counts; by default when the run was due.
+        reason: The reason in words, for readers of the history.
+        decision_id: The triage decision behind the request, if there is one; its reasons, window and verdict are used.
+        until: Only data known at this time counts; by default the time for which the run was scheduled.
 
     Returns:
         A state named `TurnCalled`, `TurnCalledAlready`, or `TurnHeldBack` if cooldown, budget or triage refused it.

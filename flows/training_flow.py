@@ -20,8 +20,8 @@ def training(model: str, until: datetime | None = None, trigger: Trigger | None 
 
     Args:
         model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
-        until: Only data known at this moment counts; by default when the run was due.
-        trigger: Why the turn is run. The same trigger for the same moment gives one turn, however often it is sent.
+        until: Only data known at this time counts; by default the time for which the run was scheduled.
+        trigger: Why the turn is run. The same trigger for the same moment gives one turn, even if it is sent twice.
 
     Returns:
         A state named after how the turn ended: `Promoted`, `ChampionKept`, `AwaitingApproval`, `NothingNew`,

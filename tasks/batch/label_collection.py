@@ -106,7 +106,7 @@ def record_source_labels(context: Context, window: Window) -> tuple[RecordedLabe
 
 
 def label_kinds(spec: ModelSpec, workspace: Workspace) -> dict[str, Kind]:
-    """Return the kinds of the key and the target: those of the dataset; before the first batch numbers or none."""
+    """Return the kinds of the key and the target as the dataset has them; before the first batch a number, or none."""
     kinds = read_kinds(workspace, spec.name)
     if spec.task == "regression":
         kinds.setdefault(spec.columns.target, "decimal")

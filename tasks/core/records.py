@@ -71,11 +71,11 @@ class Trigger(Record):
     """Why a turn is run. Two triggers that are equal are one trigger, and give one turn per model and `until`."""
 
     kind: TriggerKind = Field(default="manual", description="The kind of cause; a person leaves this as it is.")
-    reason: str = Field(default="", description="In words, for whoever reads the history.")
+    reason: str = Field(default="", description="The reason in words, for readers of the history.")
     id: str = Field(default="", description="Of the event or triage decision behind it, where there is one.")
 
     def turn_id(self, model: str, until: datetime) -> str:
-        """The id of the turn that this trigger gives, the same whoever asks."""
+        """Return the id of the turn that this trigger gives; every caller gets the same."""
         identity = json.dumps([model, until.isoformat(), self.kind, self.reason, self.id])
         return f"{model}-{until:%Y%m%dT%H%M%S}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
 

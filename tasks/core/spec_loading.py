@@ -49,7 +49,7 @@ def load_spec(model: str, *, stored: bool = True) -> "ModelSpec":
     Args:
         model: A YAML file, the name of a stored `ModelSpec` block, or of a spec in `deployments/models` (of the working
             folder, or those that come with everfit).
-        stored: Whether to ask for a block; without it files alone count, as for what must work while Prefect is down.
+        stored: Whether a stored block is searched for too. A caller that must work while Prefect is down passes False.
 
     Raises:
         SpecError: There is none, it is not valid, or the server does not answer.

@@ -83,7 +83,7 @@ def _positives(scored: ScoredRows) -> range:
 
 
 def group_rates(scored: ScoredRows, columns: tuple[str, ...], who: str = "challenger") -> tuple[GroupRates, ...]:
-    """The rates of each group by themselves, however small it is."""
+    """Return the rates of each group, small groups included."""
     of_groups = []
     for name in columns:
         for group, chosen in groups(scored.rows[name].reset_index(drop=True)):

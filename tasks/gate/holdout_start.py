@@ -10,7 +10,7 @@ def holdout_start_allowed(*trained_until: datetime | None) -> datetime | None:
     """Return how far back a hold-out may reach: to the point where the last of the models stopped learning.
 
     Args:
-        trained_until: Of each model that is to be compared; None for one that has learned nothing.
+        trained_until: The end of each compared model's training data; None for a model that has learned nothing.
 
     Returns:
         The earliest event time that none of them has seen, or None for models that have seen nothing.

@@ -18,7 +18,9 @@ class ChampionReference(Record):
 
     version: int
     id: str = Field(description="Names the reference, such as the digest of its snapshot or profile.")
-    released: AwareDatetime = Field(description="In event time: when the release was decided, usually by its turn.")
+    released: AwareDatetime = Field(
+        description="When the release was decided, in event time: usually the `until` of its turn."
+    )
     trained_until: AwareDatetime
     training_rows: int | None = None
     previous_version: int | None = Field(default=None, description="The previous champion, if it is kept.")

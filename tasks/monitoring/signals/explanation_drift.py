@@ -1,7 +1,7 @@
 """Drift of explanations: does the model rest its predictions on the same features as when it was trained?
 
-Both sides are explained again, by the same means: Shapley values of a sample of the rows need no labels, and what they
-say of the hold-out's rows and of the window's differs by the rows alone.
+A sample of the hold-out's rows and one of the window's rows are explained by the same method, Shapley values. They need
+no labels, and differ only because the rows differ.
 """
 
 from collections.abc import Callable, Mapping

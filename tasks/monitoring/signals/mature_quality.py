@@ -82,7 +82,7 @@ def quality_signal(
         spec: The model's spec.
         usual: The usual share of labelled rows.
         holdout: Gives the baselines of the slices and of the business value.
-        threshold: The score from which the user acts; None if the spec gives it no value.
+        threshold: The score above which the user acts on a prediction; None if the spec sets none.
         windows: The number of windows that the answers are from.
         newest: The newest of these windows, which shows whether labels still come; by default all answers do.
     """

@@ -171,7 +171,7 @@ def stop(context: Context, by: str, reason: str) -> TrialResult:
 
 
 def repair_trials(context: Context) -> list[str]:
-    """Complete the effects of interrupted looks, and end a trial whose champion was replaced.
+    """Complete what an interrupted check of a trial began, and end a trial whose champion was replaced.
 
     Returns:
         A sentence for each change.
