@@ -14,7 +14,7 @@ from everfit.tasks.batch.source_rows import read_rows
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.commit import commit_batch
 from everfit.tasks.data.ingest import ingest
-from everfit.tasks.data.transform import transform
+from everfit.tasks.data.transform import Function, transform
 from everfit.tasks.data.validate import validate
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.scoring.batch_scoring import ScoringBatch, score_window
@@ -39,16 +39,20 @@ def rows_of(since: str) -> pd.DataFrame:
     )
 
 
-@pytest.fixture
-def loop(tmp_path: Path) -> Loop:
-    """A dataset whose rows were changed on their way in."""
-    loop = Loop(tmp_path, task="binary", training={"holdout": "1d"})
+def loop_of(folder: Path, function: Function) -> Loop:
+    """A dataset whose rows were changed on their way in, and a month of new rows."""
+    loop = Loop(folder, task="binary", training={"holdout": "1d"})
     loop.write("january.csv", rows_of("2024-01-01"))
-    batch = transform(loop.spec, ingest(loop.spec, UNTIL, "first", loop.workspace), add_dear, loop.workspace)
-    assert batch.notes[-1] == "the rows were changed by add_dear"
+    batch = transform(loop.spec, ingest(loop.spec, UNTIL, "first", loop.workspace), function, loop.workspace)
+    assert batch.notes[-1] == f"the rows were changed by {function.__name__}"
     commit_batch(loop.spec, batch, validate(loop.spec, batch, loop.workspace), loop.workspace)
     loop.write("february.csv", rows_of("2024-02-01"))
     return loop
+
+
+@pytest.fixture
+def loop(tmp_path: Path) -> Loop:
+    return loop_of(tmp_path, add_dear)
 
 
 def scorer_of(loop: Loop) -> Scorer:
@@ -86,9 +90,13 @@ def test_rows_that_lack_the_columns_are_one_error_that_says_what_to_do(loop: Loo
         score_window(scorer_of(loop), read_rows(context, batch.window, lambda rows: rows.head(3)), log, batch)
 
 
-def test_the_functions_that_changed_the_newest_rows_are_on_record(loop: Loop) -> None:
-    assert read_changed_by(loop.workspace, "sales") == ("add_dear",)
+def test_the_functions_that_changed_the_newest_rows_are_on_record(tmp_path: Path) -> None:
+    def round_prices(rows: pd.DataFrame) -> pd.DataFrame:
+        return rows.assign(price=rows["price"].round())
 
-    loop.turn(LATER)
+    loop = loop_of(tmp_path, round_prices)
+    assert read_changed_by(loop.workspace, "sales") == ("round_prices",)
+
+    loop.turn(LATER)  # whose rows no function changes
 
     assert read_changed_by(loop.workspace, "sales") == ()
