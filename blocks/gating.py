@@ -197,7 +197,12 @@ class GatePolicy(Policy):
         default=True, description="Whether the challenger must beat a dummy model that ignores the features."
     )
     expectations: bool = Field(default=True, description="Whether the data must have passed its expectations.")
-    leaks: bool = Field(default=True, description="Whether a feature that probably leaks the label blocks the release.")
+    leaks: bool = Field(
+        default=True,
+        description="Whether a feature that probably leaks the label blocks the release. A nearly perfect challenger "
+        "after none or one that wasn't, and a first champion with features that are called like the target, then wait "
+        "for approval.",
+    )
     slices: SlicePolicy | None = Field(
         default=None, description="A limit on the loss of each slice. By default slices are not checked."
     )

@@ -1,12 +1,17 @@
 """The commands to start with: `init` and `demo`."""
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from everfit.deployments.cli.options import START, AsJson, is_debug
 from everfit.deployments.cli.output import print_json
+
+if TYPE_CHECKING:
+    from everfit.deployments.init.times import TimeChoice
 
 app = typer.Typer()
 
@@ -44,6 +49,10 @@ def init(  # noqa: PLR0917 - each is an option of the command
     ] = None,
     output: Annotated[Path | None, typer.Option(help="The spec file to write. By default it is NAME.yaml.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing spec file.")] = False,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", help="Ask nothing: of several columns that may be the event time, take the likeliest."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a commented spec for a model from a look at its data."""
@@ -64,6 +73,7 @@ def init(  # noqa: PLR0917 - each is an option of the command
         output=output,
         force=force,
         file_options={"format": file_format, "delimiter": delimiter, "encoding": encoding},
+        choose=None if yes or as_json or not sys.stdin.isatty() else _ask_for_event_time,
     )
     if as_json:
         print_json(proposal)
@@ -71,14 +81,28 @@ def init(  # noqa: PLR0917 - each is an option of the command
         _print_proposal(proposal, target)
 
 
+def _ask_for_event_time(choices: "Sequence[TimeChoice]") -> str:
+    """Show the columns that may be the event time, and ask for one."""
+    typer.echo("More than one column may be the time of the event, at which a prediction is made:")
+    for number, choice in enumerate(choices, start=1):
+        typer.echo(f"  {number}  {choice}")
+    number = 0
+    while not 1 <= number <= len(choices):
+        number = typer.prompt(f"Which one is it, 1 to {len(choices)}?", type=int, default=1)
+    return choices[number - 1].column
+
+
 def _print_proposal(proposal: dict[str, Any], target: str) -> None:
     path = Path(proposal["path"])
     typer.echo(f"Wrote {path}: a {proposal['task']} model of {target!r} from {proposal['rows']:,} rows")
     typer.echo(f"  key          {', '.join(proposal['key']) or 'none: the whole row identifies itself'}")
-    typer.echo(f"  event time   {proposal['event_time'] or 'none: the time of ingestion counts'}")
+    signs = f": {'; '.join(proposal['event_time_signs'])}" if proposal["event_time_signs"] else ""
+    typer.echo(f"  event time   {proposal['event_time'] or 'none: the time of ingestion counts'}{signs}")
     if proposal["label_time"]:
         typer.echo(f"  label time   {proposal['label_time']}: 99 % of labels are known within {proposal['maturity']}")
     typer.echo(f"  features     {', '.join(proposal['features'])}")
+    for column, reason in proposal["doubtful"].items():
+        typer.echo(f"  check        {column}: {reason}")
     for column, reason in proposal["ignored"].items():
         typer.echo(f"  ignored      {column}: {reason}")
     for note in proposal["notes"]:

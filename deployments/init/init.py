@@ -9,6 +9,7 @@ from everfit.blocks.errors import SpecError
 from everfit.blocks.metrics import TaskKind
 from everfit.deployments.init.look import look
 from everfit.deployments.init.propose import propose
+from everfit.deployments.init.times import Choose
 from everfit.deployments.init.write import write
 from everfit.tasks.core.spec_loading import read_spec
 
@@ -25,8 +26,22 @@ def init(
     output: Path | None = None,
     force: bool = False,
     file_options: Mapping[str, str | None] | None = None,
+    choose: Choose | None = None,
 ) -> dict[str, Any]:
     """Look at the data and write a commented spec.
+
+    Args:
+        data: The path or address of the data.
+        target: The column to predict.
+        event_time: The column with the event's time. By default the likeliest.
+        label_time: The column with the time at which the label became known. By default it follows from the data.
+        key: The columns that identify a row. By default they follow from the data.
+        name: The name of the model. By default it follows from the data's.
+        task: The kind of prediction. By default it follows from the target.
+        output: The spec file. By default it has the model's name.
+        force: Whether to overwrite it.
+        file_options: Settings that the files don't show: `format`, `delimiter`, `encoding`.
+        choose: Asks a person where several columns may be the event time. By default the likeliest is taken.
 
     Returns:
         The path of the spec and the proposal, as `everfit init --json` prints it.
@@ -43,7 +58,9 @@ def init(
     target, key = target.lstrip("_"), tuple(name.lstrip("_") for name in key)
     event_time, label_time = (name if name is None else name.lstrip("_") for name in (event_time, label_time))
     seen = look(data, target, file_options)
-    made = propose(seen, target, name=name, task=task, event_time=event_time, label_time=label_time, key=key)
+    made = propose(
+        seen, target, name=name, task=task, event_time=event_time, label_time=label_time, key=key, choose=choose
+    )
     text = write(made, seen)
     read_spec(text, "the spec that everfit would write")  # a proposal must be a valid spec
     path.write_text(text, encoding="utf-8")
@@ -54,11 +71,13 @@ def init(
         "rows": seen.rows,
         "key": list(made.key),
         "event_time": made.event_time,
+        "event_time_signs": list(made.event_time_signs),
         "label_time": made.label_time,
         "maturity": made.maturity,
         "holdout": made.holdout,
         "window": made.window,
         "features": made.features,
+        "doubtful": made.doubtful,
         "ignored": made.ignored,
         "protected": made.protected,
         "notes": made.notes,

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import Source
 from everfit.blocks.spec import ColumnRoles
+from everfit.deployments.init.names import is_named_as_time
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.sampling import even_sample
 from everfit.tasks.sources import FileStates, read_source
@@ -154,7 +155,7 @@ def _typed(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, dict[str, st
         elif kind == "text" and (formats := _time_formats(frame[name])):
             times[name] = formats[0] or None
             ambiguous |= {name: formats[1]} if len(formats) > 1 else {}
-        elif STORED[kind] == "double" and _named_as_time(name) and (epoch := _epoch(frame[name])):
+        elif STORED[kind] == "double" and is_named_as_time(name) and (epoch := _epoch(frame[name])):
             times[name] = epoch
     plain = normalise(frame, {name: kind for name, kind in kinds.items() if name not in times})
     for name, written in times.items():
@@ -174,22 +175,28 @@ def _time_formats(column: pd.Series) -> list[str]:
     if some.str.match(r"\d{4}-\d\d-\d\d").mean() > 0.95 and _reads(some, "ISO8601"):
         return [""]
     reading = [known for known in _TIME_FORMATS if _reads(some.head(200), known) and _reads(some, known)]
-    return sorted(reading, key=lambda known: _disorder(texts.head(20_000), known)) if len(reading) > 1 else reading
+    if len(reading) < 2:
+        return reading
+    some = texts.head(20_000)
+    return sorted(reading, key=lambda known: disorder(pd.to_datetime(some, format=known, errors="coerce"))[0])
 
 
-def _disorder(texts: pd.Series, written: str) -> float:
-    """Return how far times are from being in order, forwards or backwards: the share of steps the other way."""
-    steps = pd.to_datetime(texts, format=written, errors="coerce").diff().dt.total_seconds().dropna()
+def disorder(times: pd.Series) -> tuple[float, int]:
+    """Return how far times are from being in order, forwards or backwards.
+
+    Args:
+        times: Shape (rows,).
+
+    Returns:
+        The share of steps from row to row that go the other way, and the number of steps.
+    """
+    steps = times.diff().dt.total_seconds().dropna()
     moving = steps[steps != 0]
-    return float(min((moving < 0).mean(), (moving > 0).mean())) if len(moving) else 0.0
+    return (float(min((moving < 0).mean(), (moving > 0).mean())) if len(moving) else 0.0), len(moving)
 
 
 def _reads(texts: pd.Series, written: str) -> bool:
     return bool(pd.to_datetime(texts, format=written, errors="coerce", utc=True).notna().mean() > 0.99)
-
-
-def _named_as_time(name: str) -> bool:
-    return bool(re.search(r"time|date|stamp|(^|_)(at|ts|on)$|epoch|unix", str(name).lower()))
 
 
 def _epoch(column: pd.Series) -> str | None:

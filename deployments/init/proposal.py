@@ -15,10 +15,12 @@ class Proposal:
         target: The column to predict.
         key: The columns that identify a row.
         event_time: The column with the time of the event.
+        event_time_signs: What speaks for the event time, each in words.
         label_time: The column with the time at which the label became known.
         time_format: The format of times; None for ISO 8601.
         label_time_format: The format of the label time, if it differs; `iso` for ISO 8601.
         features: The columns that the model may use.
+        doubtful: Features to check, each with the reason.
         ignored: The ignored columns, each with the reason.
         protected: Columns whose groups fairness could be measured by.
         maturity: The time from the event to the label, as a duration.
@@ -38,10 +40,12 @@ class Proposal:
     target: str
     key: tuple[str, ...] = ()
     event_time: str | None = None
+    event_time_signs: tuple[str, ...] = ()
     label_time: str | None = None
     time_format: str | None = None
     label_time_format: str | None = None
     features: list[str] = field(default_factory=list)
+    doubtful: dict[str, str] = field(default_factory=dict)
     ignored: dict[str, str] = field(default_factory=dict)
     protected: list[str] = field(default_factory=list)
     maturity: str | None = None

@@ -1,7 +1,5 @@
 """The proposal of a spec for a table, with reasons."""
 
-import math
-import re
 from itertools import combinations
 
 import pandas as pd
@@ -11,25 +9,26 @@ from everfit.blocks.metrics import TaskKind
 from everfit.blocks.training import CANDIDATES, DEFAULT_CANDIDATES
 from everfit.deployments.init.holdout import propose_holdout
 from everfit.deployments.init.look import Look, distinct_share, has_whole_numbers
+from everfit.deployments.init.names import (
+    is_named_as_birth,
+    is_named_as_date_part,
+    is_named_as_identifier,
+    is_named_as_protected,
+)
 from everfit.deployments.init.proposal import Proposal
+from everfit.deployments.init.times import Choose, propose_times
 from everfit.deployments.init.window import propose_window
-from everfit.tasks.evaluation.leakage import suspected_leaks
+from everfit.tasks.core.column_words import namesakes_of
+from everfit.tasks.evaluation.leakage import filled_with_the_label, suspected_leaks
 
 MAX_CLASSES = 20
+_CLEARLY = 0.9
+"""A feature that is called like the target, and alone predicts it so well, is left out."""
 _FREE_TEXT_LENGTH, _FREE_TEXT_SHARE, _IDENTIFIER_SHARE = 40, 0.5, 0.9
 _NUMBERED_ROWS = 50
 """Up to this number of rows, unique values may be chance."""
 _FEW_ROWS = 5_000  # a forest of more rows makes a large file
 _LEAK_ROWS = 20_000
-_DATE_PARTS = re.compile(r"^(.*_)?(year|month|day|week|quarter|hour|minute|yr|mnth|dayofyear|weekofyear)$")
-_PROTECTED = re.compile(
-    r"(^|_)(sex|gender|race|ethnic\w*|religion|age|age_group|nationality|marital\w*|disab\w*|pregnan\w*)(_|$)"
-)
-_IDENTIFIER = re.compile(r"(^|_)(id|uuid|guid|key|number|no|nr|code|index|rowid|unnamed_0)$|^id")
-_KNOWN_LATER = re.compile(
-    r"(^|_)(actual|arrived|arrival|closed|close|completed|completion|resolved|ended|end|finished|returned|churned|"
-    r"cancel\w*|outcome|settled|paid|dropoff|final|result|label|known|delivered)(_|$)"
-)
 
 
 def propose(
@@ -41,8 +40,19 @@ def propose(
     event_time: str | None = None,
     label_time: str | None = None,
     key: tuple[str, ...] = (),
+    choose: Choose | None = None,
 ) -> Proposal:
     """Propose a spec. The choices of a person are kept.
+
+    Args:
+        seen: The look at the data.
+        target: The column to predict.
+        name: Of the model.
+        task: The kind of prediction, if a person chose it.
+        event_time: The column with the event's time, if a person chose it.
+        label_time: The column with the label's time, if a person chose it.
+        key: The columns that identify a row, if a person chose them.
+        choose: Asks a person where several columns may be the event time. By default the likeliest is taken.
 
     Raises:
         SpecError: A chosen column doesn't exist, or the target can't be predicted.
@@ -67,7 +77,7 @@ def propose(
         raise SpecError(
             f"--target {target!r} has only the value {frame[target].dropna().tolist()[0]!r}; give a column that varies"
         )
-    _times(seen, made, event_time, label_time)
+    propose_times(seen, made, event_time, label_time, choose)
     if seen.rows < _FEW_ROWS:
         usual = [name for name in DEFAULT_CANDIDATES if made.task in CANDIDATES[name]]
         made.candidates = (usual[0], "random_forest", *usual[1:])
@@ -100,53 +110,6 @@ def _task(target: pd.Series) -> TaskKind:
     )
 
 
-def _times(seen: Look, made: Proposal, event_time: str | None, label_time: str | None) -> None:
-    frame = seen.frame
-    candidates = [name for name in seen.times if frame[name].notna().mean() > 0.99 and frame[name].nunique() > 2]
-    later = [name for name in candidates if _KNOWN_LATER.search(name.lower())]
-    first = [name for name in candidates if name not in later] or candidates
-    # The event comes first in time.
-    made.event_time = event_time or min(first, key=lambda name: frame[name].median(), default=None)
-    if made.event_time is None:
-        made.notes.append(
-            "The data has no column of times. A row's time is the time of its ingestion, and the hold-out is a random "
-            "sample, so the evaluation can't show whether the model stays good over time."
-        )
-        return
-    made.time_format = seen.times[made.event_time]
-    made.label_time = label_time
-    if label_time is None:
-        made.label_time = _label_time(frame, made, [name for name in seen.times if name != made.event_time])
-    if (other := seen.ambiguous.get(made.event_time)) is not None:
-        made.notes.append(
-            f"The times of {made.event_time!r} could also be read as {other!r}. Read as {made.time_format!r} the rows "
-            f"are in order; check source.time_format."
-        )
-    if made.label_time is not None and seen.times.get(made.label_time) != made.time_format:
-        made.label_time_format = seen.times.get(made.label_time) or "iso"
-    if made.label_time is not None:
-        delay = (frame[made.label_time] - frame[made.event_time]).dropna()
-        in_days = delay.dt.total_seconds() / 86_400
-        days = max(1, math.ceil(float(in_days.quantile(0.99)))) if len(delay) else 1
-        made.maturity = f"{days}d"
-
-
-def _label_time(frame: pd.DataFrame, made: Proposal, others: list[str]) -> str | None:
-    """Return a column of times after the event that is filled where the label is."""
-    event, labelled = frame[made.event_time], frame[made.target].notna()
-    for name in others:
-        delay = (frame[name] - event).dropna()
-        named = bool(_KNOWN_LATER.search(name.lower()))
-        if (
-            named
-            and len(delay)
-            and float((delay >= pd.Timedelta(0)).mean()) > 0.99
-            and frame[name][labelled].notna().mean() > 0.9
-        ):
-            return name
-    return None
-
-
 def _key(seen: Look, made: Proposal) -> tuple[str, ...]:
     """Return the fewest columns that identify a row. Duplicate rows count as one."""
     frame = seen.frame.drop_duplicates()
@@ -162,7 +125,7 @@ def _key(seen: Look, made: Proposal) -> tuple[str, ...]:
             or (frame[name].dtype == "str" and frame[name].nunique() < 1000)
         )
     ]
-    named = [name for name in likely if _is_called_identifier(frame[name]) and distinct_share(frame, [name]) == 1.0]
+    named = [name for name in likely if is_named_as_identifier(name) and distinct_share(frame, [name]) == 1.0]
     if named:
         return (named[0],)
     if made.event_time is not None:
@@ -196,11 +159,7 @@ def _is_identifier(column: pd.Series) -> bool:
         return not pd.api.types.is_datetime64_any_dtype(column.dtype) and column.nunique() > _IDENTIFIER_SHARE * len(
             column
         )
-    return has_whole_numbers(column) and _is_called_identifier(column)
-
-
-def _is_called_identifier(column: pd.Series) -> bool:
-    return _IDENTIFIER.search(str(column.name).lower()) is not None
+    return has_whole_numbers(column) and is_named_as_identifier(column.name)
 
 
 def _counts_rows(column: pd.Series) -> bool:
@@ -231,16 +190,9 @@ def _features(seen: Look, made: Proposal) -> None:
             made.features.append(name)
         else:
             made.ignored[name] = reason
-        if _PROTECTED.search(str(name).lower()) and frame[name].nunique() > 1:
+        if is_named_as_protected(name) and frame[name].nunique() > 1:
             made.protected.append(name)
-    labelled = frame[frame[made.target].notna()]
-    if len(labelled) > _LEAK_ROWS:
-        labelled = labelled.sample(_LEAK_ROWS, random_state=0)
-    for name in suspected_leaks(labelled[made.features], labelled[made.target], made.task):
-        made.features.remove(name)
-        made.ignored[name] = (
-            "suspected leak: it alone nearly predicts the target; use it only if it is known before the event"
-        )
+    _leave_leaks_out(frame, made)
     if not made.features:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(made.ignored.items())[:5])
         used = ", ".join(repr(name) for name in frame.columns if name in roles)
@@ -249,18 +201,50 @@ def _features(seen: Look, made: Proposal) -> None:
         )
 
 
+def _leave_leaks_out(frame: pd.DataFrame, made: Proposal) -> None:
+    """Move features that seem to know the target to the ignored ones, and mark those that are only called like it."""
+    labelled = frame[frame[made.target].notna()]
+    if len(labelled) > _LEAK_ROWS:
+        labelled = labelled.sample(_LEAK_ROWS, random_state=0)
+    for name in suspected_leaks(labelled[made.features], labelled[made.target], made.task):
+        made.features.remove(name)
+        made.ignored[name] = (
+            "suspected leak: it alone nearly predicts the target; use it only if it is known before the event"
+        )
+    for name in filled_with_the_label(frame[made.features], frame[made.target].notna().to_numpy()):
+        made.features.remove(name)
+        made.ignored[name] = "suspected leak: it is empty where the target is not known"
+    namesakes = list(namesakes_of(made.target, made.features))
+    clearly = suspected_leaks(labelled[namesakes], labelled[made.target], made.task, suspicious=_CLEARLY)
+    for name in namesakes:
+        if name in clearly:
+            made.features.remove(name)
+            made.ignored[name] = (
+                f"suspected leak: it is called like {made.target} and alone predicts it well; use it only if it is "
+                f"known before the event"
+            )
+        else:
+            made.doubtful[name] = f"called like {made.target}: ignore it unless it is known before the event"
+
+
 def _reason_to_ignore(column: pd.Series, seen: Look, made: Proposal) -> str | None:
     """Return why a column should not be a feature, or None if it may be one."""
-    name, present = str(column.name).lower(), column.dropna()
+    present = column.dropna()
     if column.nunique(dropna=False) == 1:  # one value or missing may be informative
         return "empty" if present.empty else f"constant: always {present.tolist()[0]!r}"
     if column.name in seen.times:
+        if is_named_as_birth(column.name):
+            return "a birth; derive the age at the event from it in the source if it is informative"
         return "a time; derive features from it in the source if it is informative"
     if _is_prose(column):
         return "free text"
     if _names_rows(present):
         return "identifier: nearly unique in every row"
-    if made.event_time is not None and _DATE_PARTS.match(name) and _is_part_of(column, seen.frame[made.event_time]):
+    if (
+        made.event_time is not None
+        and is_named_as_date_part(column.name)
+        and _is_part_of(column, seen.frame[made.event_time])
+    ):
         return "part of the event time: later rows have values that no model has seen"
     return None
 
@@ -270,7 +254,9 @@ def _names_rows(present: pd.Series) -> bool:
     share = present.nunique() / len(present)
     if not pd.api.types.is_numeric_dtype(present.dtype):
         return share > _IDENTIFIER_SHARE and len(present) > _NUMBERED_ROWS
-    return has_whole_numbers(present) and ((share > 0.99 and _is_called_identifier(present)) or _counts_rows(present))
+    return has_whole_numbers(present) and (
+        (share > 0.99 and is_named_as_identifier(present.name)) or _counts_rows(present)
+    )
 
 
 def _is_part_of(column: pd.Series, times: pd.Series) -> bool:

@@ -73,12 +73,14 @@ def _columns(made: Proposal) -> Iterator[str]:
     if made.key:
         yield f"  key: {_list(made.key)}  # the columns that identify a row"
     if made.event_time:
-        yield f"  event_time: {_scalar(made.event_time)}  # the time of the event to predict"
+        why = f": {'; '.join(made.event_time_signs)}" if made.event_time_signs else ""
+        yield f"  event_time: {_scalar(made.event_time)}  # the time of the event to predict{why}"
     if made.label_time:
         yield f"  label_time: {_scalar(made.label_time)}  # the time at which the true label became known"
     yield f"  target: {_scalar(made.target)}"
     yield "  features:"
-    yield from (f"    - {_scalar(name)}" for name in made.features)
+    for name in made.features:
+        yield f"    - {_scalar(name)}{f'  # {made.doubtful[name]}' if name in made.doubtful else ''}"
     if made.ignored:
         yield "  ignore:"
         yield from (f"    - {_scalar(name)}  # {why}" for name, why in made.ignored.items())

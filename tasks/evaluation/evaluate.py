@@ -15,6 +15,7 @@ import pandas as pd
 from everfit.blocks.errors import DataError, MetricError, NotEnoughError
 from everfit.blocks.metrics import TaskKind, is_own_metric
 from everfit.blocks.spec import ModelSpec
+from everfit.tasks.core.column_words import namesakes_of
 from everfit.tasks.core.metric_scale import scale_of
 from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.core.records import Window
@@ -95,6 +96,9 @@ def evaluate(
         dummy_comparison=_compared(spec, scored, "dummy", not_measured),
         expectations_passed=validation.passed,
         suspected_leaks=leaks(data, training),
+        namesakes=tuple(
+            name for name in namesakes_of(spec.columns.target, data.features) if name not in spec.training.allow_leaks
+        ),
         not_measured=not_measured,
         **_areas(Measurement(spec, scored, challenger, incumbent)),
     )

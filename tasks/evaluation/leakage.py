@@ -19,18 +19,22 @@ _FILLED_APART = 0.9
 _MIN_WITHOUT_LABEL = 30
 
 
-def suspected_leaks(features: pd.DataFrame, target: pd.Series, task: TaskKind) -> tuple[str, ...]:
+def suspected_leaks(
+    features: pd.DataFrame, target: pd.Series, task: TaskKind, *, suspicious: float = SUSPICIOUS
+) -> tuple[str, ...]:
     """Name the columns that alone predict the target suspiciously well.
 
     The target's mean by steps of a column (or by category; missing is one of them), learned on every other row, is
     scored on the rows between, and the other way round: both must tell. That sees any shape of dependence, and does
     not mistake an identifier for a leak. Of several classes it must tell each: a measure that sets one kind apart from
-    all others is what nature is like.
+    all others is what nature is like. A column of categories that lie in one class each, such as a finer division of
+    the target, is suspected too.
 
     Args:
         features: Shape (rows, features).
         target: Shape (rows,).
         task: The spec's task.
+        suspicious: From this ROC AUC or R² on, a column is suspected.
 
     Returns:
         Names in the order of the columns; empty when there are too few rows to tell.
@@ -47,7 +51,7 @@ def suspected_leaks(features: pd.DataFrame, target: pd.Series, task: TaskKind) -
     return tuple(
         str(name)
         for name in features.columns
-        if all(_tells(features[name], outcomes, half, task) for half in (learned, ~learned))
+        if all(_tells(features[name], outcomes, half, task, suspicious) for half in (learned, ~learned))
     )
 
 
@@ -94,10 +98,17 @@ def _guesses(column: pd.Series, outcomes: Floats, learned: npt.NDArray[np.bool_]
     return outcome_means.to_numpy(dtype=np.float64)
 
 
-def _tells(column: pd.Series, outcomes: Floats, learned: npt.NDArray[np.bool_], task: TaskKind) -> bool:
+def _tells(
+    column: pd.Series, outcomes: Floats, learned: npt.NDArray[np.bool_], task: TaskKind, suspicious: float
+) -> bool:
     """Whether the column alone tells each outcome of the rows that weren't learned from, by ROC AUC or R²."""
     from sklearn.metrics import r2_score, roc_auc_score
 
     score = r2_score if task == "regression" else roc_auc_score
     guesses = _guesses(column, outcomes, learned)
-    return all(score(truth, guess) >= SUSPICIOUS for truth, guess in zip(outcomes[~learned].T, guesses.T, strict=True))
+    if task == "multiclass" and not pd.api.types.is_numeric_dtype(column.dtype):
+        wrong = np.mean(guesses.argmax(axis=1) != outcomes[~learned].argmax(axis=1))
+        usual = 1 - outcomes[~learned].mean(axis=0).max()
+        if wrong <= (1 - suspicious) * usual:
+            return True
+    return all(score(truth, guess) >= suspicious for truth, guess in zip(outcomes[~learned].T, guesses.T, strict=True))

@@ -16,6 +16,7 @@ from everfit.tasks.core.records import Record
 from everfit.tasks.gate.check import number, percent
 from everfit.tasks.gate.checks import CHECKS
 from everfit.tasks.gate.evidence import Check, Evidence
+from everfit.tasks.gate.suspicion import suspicion
 
 __all__ = ["Check", "Evidence", "GateDecision", "decide"]
 
@@ -59,7 +60,7 @@ def decide(evidence: Evidence, policy: GatePolicy) -> GateDecision:
     too_small = any(check.name == "hold-out size" for check in failed)
     only_unsure = too_small and {check.name for check in failed} <= _OPEN_ON_FEW_ROWS
     risk = policy.risk.level(raised=int(evidence.champion_version is None))
-    approval_reason = _asks_for_approval(policy, risk)
+    approval_reason = suspicion(evidence, policy) or _asks_for_approval(policy, risk)
     verdict: Verdict = "keep"
     if not failed:
         verdict = "needs_approval" if approval_reason else "promote"

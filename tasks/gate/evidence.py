@@ -147,6 +147,9 @@ class Evidence(Record):
     )
     expectations_passed: bool | None = None
     suspected_leaks: tuple[str, ...] | None = Field(default=None, description="Features; empty if none is suspected.")
+    namesakes: tuple[str, ...] = Field(
+        default=(), exclude_if=_is_empty, description="Features that are called like the target."
+    )
     slices: tuple[SliceEvidence, ...] | None = None
     fairness: tuple[FairnessEvidence, ...] | None = None
     calibration: CalibrationEvidence | None = None

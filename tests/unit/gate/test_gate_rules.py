@@ -163,3 +163,42 @@ def test_a_model_that_can_not_be_converted_is_released_as_it_was_fitted_and_says
 )
 def test_numbers_are_as_short_as_they_can_be_read(value: float | None, written: str) -> None:
     assert number(value) == written
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"challenger": {"roc_auc": 0.998, "log_loss": 0.02}},
+            "it is nearly perfect (roc_auc .998), as a model is that sees the label",
+        ),
+        ({"namesakes": ("fraud_code",)}, "it uses fraud_code, called like the target"),
+    ],
+)
+def test_a_person_looks_at_a_first_champion_that_may_see_the_label(changes: dict[str, Any], words: str) -> None:
+    first = first_champion(**changes)
+    decision = decide(first, FULL_POLICY)
+    assert decision.verdict == "needs_approval"
+    assert words in decision.reasons[0]
+    assert decide(first, a_policy(leaks=False)).verdict == "promote"
+
+
+def test_a_jump_to_near_perfection_is_suspected_later_too_but_not_between_two_such_models() -> None:
+    perfect = {"roc_auc": 0.998, "log_loss": 0.02}
+    assert decide(measured(challenger=perfect), FULL_POLICY).verdict == "needs_approval"
+    assert decide(measured(challenger=perfect, champion=perfect), FULL_POLICY).verdict == "promote"
+    assert decide(measured(namesakes=("fraud_code",)), FULL_POLICY).verdict == "promote"
+
+
+@pytest.mark.parametrize(("rmse", "verdict"), [(0.5, "needs_approval"), (1.5, "promote")])
+def test_an_error_near_zero_is_near_perfection(rmse: float, verdict: str) -> None:
+    against: dict[str, Any] = {"metric": "rmse", "rarest_class_rows": None, "challenger": rmse, "champion": 15.0}
+    loss = {
+        "metric": "rmse",
+        "greater_is_better": False,
+        "dummy_comparison": compared(15 - rmse, 13, **against),
+        "challenger": {"rmse": rmse},
+        "dummy": {"rmse": 15.0},
+        "slices": None,
+    }
+    assert decide(first_champion(**loss), GatePolicy()).verdict == verdict
