@@ -233,9 +233,8 @@ def _reason_to_ignore(column: pd.Series, seen: Look, made: Proposal) -> str | No
     if column.nunique(dropna=False) == 1:  # one value or missing may be informative
         return "empty" if present.empty else f"constant: always {present.tolist()[0]!r}"
     if column.name in seen.times:
-        if is_named_as_birth(column.name):
-            return "a birth; derive the age at the event from it in the source if it is informative"
-        return "a time; derive features from it in the source if it is informative"
+        what = "a birth; derive an age" if is_named_as_birth(column.name) else "a time; derive features"
+        return f"{what} from it in the source if it is informative"
     if _is_prose(column):
         return "free text"
     if _names_rows(present):
