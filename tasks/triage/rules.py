@@ -21,6 +21,11 @@ from everfit.tasks.triage.loss_rules import (
 from everfit.tasks.triage.retraining_request import request_retraining
 from everfit.tasks.triage.signals import OwnSignal, SignalAction
 
+_SURELY_SOME = 7.0
+"""Of so many expected rows, none come by chance once in a thousand times (Poisson)."""
+_PATIENCE = 1.25
+"""A pause may be longer than the usual one by this factor."""
+
 
 def bad_data(case: Case) -> Finding | None:
     """The data is broken, so no model may learn from it."""
@@ -45,12 +50,28 @@ def unknown_data(case: Case) -> Finding | None:
 
 
 def silent_feed(case: Case) -> Finding | None:
-    """No rows came, although some were expected."""
+    """No rows came, and that is improbable: many were expected, and the model was never so long without a request."""
     data = case.signals.data
-    if data.rows or data.status not in {"measured", "not_enough"} or not data.expected_rows:
+    if not _is_silent(case) or data.asked is False or (data.expected_rows or 0.0) < _SURELY_SOME:
+        return None
+    if data.quiet is not None and data.usual_quiet is not None and data.quiet <= _PATIENCE * data.usual_quiet:
         return None
     reason = f"no rows came; about {data.expected_rows:,.0f} were expected"
+    if data.quiet is not None and data.usual_quiet is not None:
+        usual, quiet = format_duration(data.usual_quiet), format_duration(data.quiet)
+        reason += f", and the last came {quiet} ago, where pauses of {usual} were usual"
     return Finding(rule="silent_feed", verdict="escalate", reasons=(reason,), signature=sign("silent"))
+
+
+def unused(case: Case) -> Finding | None:
+    """The model was released, and nothing asks it yet: worth knowing, and no fault."""
+    if not _is_silent(case) or case.signals.data.asked is not False:
+        return None
+    reason = (
+        "nothing has asked the model yet, so there is nothing to watch: run `everfit score`, switch the schedule of "
+        "the deployment `scoring` on, or send rows to the prediction service"
+    )
+    return Finding(rule="unused", verdict="watch", reasons=(reason,), signature=sign("unused"))
 
 
 def drift_retraining(case: Case) -> Finding | None:
@@ -244,11 +265,16 @@ RULES: tuple[Callable[[Case], Finding | None], ...] = (
     enough_new_rows,
     harmless_change,
     persistent_drift,
+    unused,
     uncertain,
     unmeasured,
     healthy,
 )
 """In order of precedence."""
+
+
+def _is_silent(case: Case) -> bool:
+    return not case.signals.data.rows and case.signals.data.status in {"measured", "not_enough"}
 
 
 def _is_essential(area: Area, case: Case) -> bool:

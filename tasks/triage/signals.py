@@ -4,6 +4,7 @@ Each area says whether it could be measured. An area that could not be measured 
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Literal
 
 from pydantic import AliasChoices, AwareDatetime, Field, FiniteFloat
@@ -44,6 +45,21 @@ class DataSignal(Area):
 
     rows: int = 0
     expected_rows: FiniteFloat | None = Field(default=None, description="At the reference's pace.")
+    asked: bool | None = Field(
+        default=None,
+        exclude_if=lambda known: known is None,
+        description="Whether the model was ever asked for a prediction; None while rows come.",
+    )
+    quiet: timedelta | None = Field(
+        default=None,
+        exclude_if=lambda known: known is None,
+        description="The time since the last answer, if no rows came.",
+    )
+    usual_quiet: timedelta | None = Field(
+        default=None,
+        exclude_if=lambda known: known is None,
+        description="A time between two answers that has occurred at least twice.",
+    )
     bad: tuple[Problem, ...] = Field(default=(), description="The data is broken; no model may learn from it.")
     suspicious: tuple[Problem, ...] = Field(default=(), description="Unusual data that may be a real change.")
 

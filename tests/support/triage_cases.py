@@ -19,6 +19,8 @@ from everfit.tasks.triage.signals import (
     UserMetricSignal,
 )
 
+SILENT = DataSignal(status="not_enough", rows=0, expected_rows=2_000, asked=True)
+
 CASES: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
     "nothing happens": (signals(), History(), {}, "healthy", "healthy"),
     # Planted faults.
@@ -81,6 +83,38 @@ CASES: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
         {},
         "escalate",
         "silent_feed",
+    ),
+    "feed is silent for longer than it ever was": (
+        signals(data=SILENT.model_copy(update={"quiet": timedelta(days=4), "usual_quiet": timedelta(days=3)})),
+        History(),
+        {},
+        "escalate",
+        "silent_feed",
+    ),
+    "feed is silent as on each weekend": (
+        signals(data=SILENT.model_copy(update={"quiet": timedelta(days=3), "usual_quiet": timedelta(days=3)})),
+        History(),
+        {},
+        "watch",
+        "unmeasured",
+    ),
+    "no row came where six were expected": (
+        signals(data=SILENT.model_copy(update={"expected_rows": 6.0})),
+        History(),
+        {},
+        "watch",
+        "unmeasured",
+    ),
+    "nothing asks the model yet": (
+        signals(
+            data=SILENT.model_copy(update={"asked": False}),
+            drift=DriftSignal(status="not_enough"),
+            quality=QualitySignal(status="not_enough"),
+        ),
+        History(),
+        {},
+        "watch",
+        "unused",
     ),
     # What isn't known is not healthy.
     "data checks broke": (

@@ -10,6 +10,7 @@ from everfit.tasks.monitoring.live_predictions import LivePredictions
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.signals import expectations
 from everfit.tasks.monitoring.signals.data_quality import DataQuality, Feed, data_quality
+from everfit.tasks.monitoring.signals.silence import measure_silence
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.statistics.profile import Profile
 from everfit.tasks.triage.signals import DataSignal, Problem
@@ -22,7 +23,12 @@ def check_data(window: MonitoredWindow) -> DataSignal:
     expected = expected_rows(profile, monitored.windows.window, monitored.champion.released)
     suite = suite_of(spec, monitored.context.workspace) or ()
     unmet = expectations.unmet(suite, live.sample, monitored.features, spec.expectations.max_bad_share)
-    return data_signal(live, window.mature_answers, profile, spec.monitoring, expected=expected, unmet=unmet)
+    signal = data_signal(live, window.mature_answers, profile, spec.monitoring, expected=expected, unmet=unmet)
+    if live.rows:
+        return signal
+    log = monitored.context.workspace.table(spec.name, "predictions")
+    silence = measure_silence(log, monitored.event_time, live.window.until, spec.monitoring.window)
+    return signal.model_copy(update={"asked": silence.asked, "quiet": silence.quiet, "usual_quiet": silence.usual})
 
 
 def expected_rows(profile: Profile, window: Window, released: datetime) -> float | None:
