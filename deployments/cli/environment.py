@@ -72,8 +72,6 @@ def prepare_without_prefect(settings: Settings, *, quiet: bool = True) -> None:
     os.environ.setdefault("PREFECT_LOGGING_FORMATTERS_STANDARD_DATEFMT", "%H:%M:%S")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # stdout belongs to --json
-    # Spinning OpenMP threads slow a busy machine down ten times.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     # The first start creates the database, which can take longer than the default of 10 s.
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "60")
     if quiet:

@@ -6,6 +6,10 @@
 from importlib import import_module, metadata
 from types import ModuleType
 
+from everfit.tasks.core.cores import fit_threads
+
+fit_threads()  # before a numeric library is imported
+
 __all__ = ["__version__", "blocks", "flows", "tasks"]
 
 __version__ = metadata.version("everfit")

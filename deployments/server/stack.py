@@ -15,6 +15,7 @@ from everfit.deployments.cli.environment import NO_TELEMETRY
 from everfit.deployments.server import keeper
 from everfit.deployments.server.databases import Databases, databases, to_fill_in
 from everfit.deployments.server.processes import Process, free_port
+from everfit.tasks.core.cores import usable_cores
 from everfit.tasks.core.spec_loading import file_content, load_spec, spec_files
 
 _PORTS = {"prefect": 4200, "mlflow": 5000, "service": 8080}
@@ -134,7 +135,6 @@ def _environment(settings: Settings, folder: Path, stores: Databases, urls: dict
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "EVERFIT_WORKSPACE": workspace,
         "MLFLOW_TRACKING_URI": urls["mlflow"],
-        "OMP_WAIT_POLICY": "passive",
         **stores.prefect,
         # In the environment, since it may hold a password and every user of the machine can read command lines.
         "MLFLOW_BACKEND_STORE_URI": stores.mlflow,
@@ -171,7 +171,7 @@ def _commands(
     return {
         "prefect": ([*python, "prefect", "server", "start", *host, str(ports["prefect"])], ports["prefect"]),
         "mlflow": ([*python, "mlflow", "server", *host, str(ports["mlflow"]), *tracking], ports["mlflow"]),
-        "worker": ([*python, "prefect", "worker", "start", *pool, "--limit", str(max(2, os.cpu_count() or 2))], None),
+        "worker": ([*python, "prefect", "worker", "start", *pool, "--limit", str(max(2, usable_cores()))], None),
         "service": ([*python, *serve], ports["service"]),
     }
 

@@ -4,13 +4,13 @@ B. Efron, "Bootstrap methods: another look at the jackknife", The Annals of Stat
 copied rows, a metric sorts its rows once for all draws.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import numpy.typing as npt
 
+from everfit.tasks.core.cores import usable_cores
 from everfit.tasks.statistics.weighted_metrics import Floats, Weights
 
 _CELLS = 50_000
@@ -57,7 +57,7 @@ def resample(
         return values(counts if weights is None else counts * weights)
 
     tasks = list(_chunks(draws, max(1, _CELLS // rows), seed))
-    threads = min(4, os.cpu_count() or 1) if rows * draws > _WORTH_THREADS else 1
+    threads = min(4, usable_cores()) if rows * draws > _WORTH_THREADS else 1
     if threads == 1:
         return np.concatenate([chunk(task) for task in tasks])
     with ThreadPoolExecutor(threads) as pool:  # numpy releases the interpreter's lock in its loops
