@@ -1,4 +1,4 @@
-"""What a column's name says about its role. Names are compared by their words, so their spelling does not count."""
+"""The role of a column by its name. Names are compared by their words, so their spelling does not count."""
 
 import re
 from typing import Final

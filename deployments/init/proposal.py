@@ -15,7 +15,7 @@ class Proposal:
         target: The column to predict.
         key: The columns that identify a row.
         event_time: The column with the time of the event.
-        event_time_signs: What speaks for the event time, each in words.
+        event_time_signs: The signs by which it was chosen, each in words.
         label_time: The column with the time at which the label became known.
         time_format: The format of times; None for ISO 8601.
         label_time_format: The format of the label time, if it differs; `iso` for ISO 8601.

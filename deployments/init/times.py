@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,8 +23,8 @@ _LEAST_STEPS = 10
 _FOLLOWS = 0.95
 """The least rank correlation of an identifier with a time by which new keys are given."""
 _SOME_ROWS = 20_000
-_RECENT_SHARE, _RECENT = 0.05, pd.Timedelta(days=7)
-_CLOSE = 2
+_RECENT_SHARE, _RECENT = 0.1, pd.Timedelta(days=45)
+_CLOSE = 1
 """A column with at most so many points less than the best one may be the event time too."""
 _WITHOUT_LABEL = 30
 """Rows without a label that show whether a time is filled only with it."""
@@ -154,10 +155,13 @@ def _before_the_label(name: str, seen: Look) -> tuple[int, str]:
 def _recency(name: str, candidates: Sequence[str], frame: pd.DataFrame) -> tuple[int, str]:
     if len(candidates) == 1:
         return 0, ""
-    newest = max(
-        frame[other].quantile(0.99) for other in candidates if not names.is_named_as_planned(other) or other == name
-    )
-    behind = newest - frame[name].quantile(0.99)
+    others = [
+        other
+        for other in candidates
+        if other == name or not (names.is_named_as_planned(other) or names.is_named_as_written(other))
+    ]
+    newest: dict[str, Any] = {other: frame[other].quantile(0.99) for other in others}
+    behind = max(newest.values()) - newest[name]
     if behind <= max(_RECENT, _RECENT_SHARE * spread(frame[name])):
         return 1, "it reaches the present"
     return -1, f"its newest values are {behind.days:,} days old"

@@ -83,7 +83,7 @@ def namesakes_of(target: object, features: Sequence[object]) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for about in _telling(its_words):
         having = [name for name, its in words.items() if any(is_one_word(about, word) for word in its)]
-        if len(having) > _SUBJECT:
+        if len(having) > _SUBJECT and not of_a_thing:
             continue
         for name in having:
             others = [word for word in words[name] if not is_one_word(about, word)]

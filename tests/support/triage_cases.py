@@ -84,38 +84,6 @@ CASES: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
         "escalate",
         "silent_feed",
     ),
-    "feed is silent for longer than it ever was": (
-        signals(data=SILENT.model_copy(update={"quiet": timedelta(days=4), "usual_quiet": timedelta(days=3)})),
-        History(),
-        {},
-        "escalate",
-        "silent_feed",
-    ),
-    "feed is silent as on each weekend": (
-        signals(data=SILENT.model_copy(update={"quiet": timedelta(days=3), "usual_quiet": timedelta(days=3)})),
-        History(),
-        {},
-        "watch",
-        "unmeasured",
-    ),
-    "no row came where six were expected": (
-        signals(data=SILENT.model_copy(update={"expected_rows": 6.0})),
-        History(),
-        {},
-        "watch",
-        "unmeasured",
-    ),
-    "nothing asks the model yet": (
-        signals(
-            data=SILENT.model_copy(update={"asked": False}),
-            drift=DriftSignal(status="not_enough"),
-            quality=QualitySignal(status="not_enough"),
-        ),
-        History(),
-        {},
-        "watch",
-        "unused",
-    ),
     # What isn't known is not healthy.
     "data checks broke": (
         signals(data=DataSignal(status="failed", reason="boom"), quality=SICK),
@@ -472,5 +440,37 @@ CASES: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
         {"code": True},
         "watch",
         "unmeasured",
+    ),
+    "feed is silent for longer than it ever was": (
+        signals(data=SILENT.model_copy(update={"quiet": timedelta(days=4), "usual_quiet": timedelta(days=3)})),
+        History(),
+        {},
+        "escalate",
+        "silent_feed",
+    ),
+    "feed is silent as on each weekend": (
+        signals(data=SILENT.model_copy(update={"quiet": timedelta(days=3), "usual_quiet": timedelta(days=3)})),
+        History(),
+        {},
+        "watch",
+        "unmeasured",
+    ),
+    "no row came where six were expected": (
+        signals(data=SILENT.model_copy(update={"expected_rows": 6.0})),
+        History(),
+        {},
+        "watch",
+        "unmeasured",
+    ),
+    "nothing asks the model yet": (
+        signals(
+            data=SILENT.model_copy(update={"asked": False}),
+            drift=DriftSignal(status="not_enough"),
+            quality=QualitySignal(status="not_enough"),
+        ),
+        History(),
+        {},
+        "watch",
+        "unused",
     ),
 }

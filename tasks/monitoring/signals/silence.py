@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.predictions import prediction_log
@@ -57,7 +58,7 @@ def silence(answered_at: Sequence[datetime], until: datetime) -> Silence:
     """
     if not answered_at:
         return Silence(asked=True)
-    pauses = sorted(later - earlier for earlier, later in zip(answered_at, answered_at[1:], strict=False))
+    pauses = sorted(later - earlier for earlier, later in pairwise(answered_at))
     return Silence(asked=True, quiet=until - answered_at[-1], usual=pauses[-2] if len(pauses) > 1 else None)
 
 

@@ -33,7 +33,7 @@ def test_words_begin_at_capitals_digits_and_signs_and_others_stay_whole(name: st
     [
         ("is_fraud", ["FraudSubtype", "amount", "hour"], ("FraudSubtype",)),
         ("churned", ["churn reason", "tenure"], ("churn reason",)),
-        ("cancelled", ["cancellation_code", "canceler", "can"], ("cancellation_code",)),
+        ("cancelled", ["cancellation_code", "candle", "can"], ("cancellation_code",)),
         ("loan_status", ["loan_amount", "loan_purpose", "LoanState"], ("LoanState",)),
         ("house_price", ["house_size", "house_age", "house_rooms", "list_price"], ("list_price",)),
         ("y", ["y2", "x_y"], ()),

@@ -30,7 +30,7 @@ def days(first: str, random: np.random.Generator, spread: int, rows: int = ROWS)
 def insurance() -> pd.DataFrame:
     """Claims, whose oldest time is a date of birth."""
     random = np.random.default_rng(1)
-    reported = pd.Timestamp("2022-01-01") + np.arange(ROWS) * pd.Timedelta("11h")
+    reported = pd.date_range("2022-01-01", periods=ROWS, freq="11h")
     closed = reported + pd.to_timedelta(random.integers(2, 60, ROWS), unit="D")
     risk = random.normal(size=ROWS)
     fraud = risk + random.normal(size=ROWS) > 1.5
@@ -53,7 +53,7 @@ def insurance() -> pd.DataFrame:
 def tickets() -> pd.DataFrame:
     """Tickets of a help desk, in camel case, opened and resolved, exported in the order of the last change."""
     random = np.random.default_rng(2)
-    opened = pd.Timestamp("2023-03-01") + np.arange(ROWS) * pd.Timedelta("3h")
+    opened = pd.date_range("2023-03-01", periods=ROWS, freq="3h")
     hours = random.gamma(2.0, 20.0, ROWS)
     frame = pd.DataFrame(
         {
@@ -73,7 +73,7 @@ def sensors() -> pd.DataFrame:
     """Readings of machines: the time that a machine was built is the same in all of its rows."""
     random = np.random.default_rng(3)
     machine = np.tile(np.arange(30), ROWS // 30)
-    at = pd.Timestamp("2024-01-01") + np.arange(ROWS) * pd.Timedelta("20min")
+    at = pd.date_range("2024-01-01", periods=ROWS, freq="20min")
     return pd.DataFrame(
         {
             "machine-id": machine,
