@@ -38,7 +38,10 @@ def _run(name: str, evidence: Evidence) -> Check:
     try:
         result = function(evidence.model_copy(deep=True))
     except Exception as error:  # noqa: BLE001 - a user's function may raise anything, and the reason names it
-        return Check(name=name, passed=False, reason=f"check {name!r} failed with {type(error).__name__}: {error}")
+        reason = f"check {name!r} failed with {type(error).__name__}: {error}"
+        if isinstance(error, KeyError):  # most likely the name of a metric
+            reason += f"; the metrics are {', '.join(map(repr, evidence.challenger))}"
+        return Check(name=name, passed=False, reason=reason)
     return _checked(name, result) or Check(
         name=name, passed=False, reason=f"check {name!r} returned {result!r:.100}, which is no result; {_ALLOWED}"
     )

@@ -20,6 +20,7 @@ def enough(evidence): return evidence.holdout_rows - 1000
 def reasoned(evidence): return False, "the night shift would lose"
 def whole(evidence): return Check(name="mine", passed=True, value=0.2, bound=0.3, reason="few complaints")
 def raises(evidence): return evidence.no_such_area
+def misspells(evidence): return evidence.challenger["auc"] > 0.5
 def text(evidence): return "fine"
 def nothing(evidence): pass
 def odd(evidence): return float("nan")
@@ -46,6 +47,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("checks_of_shop:reasoned", False, "the night shift would lose"),
         ("checks_of_shop:whole", True, "few complaints"),
         ("checks_of_shop:raises", False, "failed with AttributeError: 'Evidence' object has no attribute"),
+        ("checks_of_shop:misspells", False, "failed with KeyError: 'auc'; the metrics are 'roc_auc'"),
         ("checks_of_shop:text", False, "returned 'fine', which is no result; return True or False, a margin"),
         ("checks_of_shop:nothing", False, "returned None, which is no result"),
         ("checks_of_shop:odd", False, "returned nan, which is no result"),
