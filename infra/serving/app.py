@@ -18,7 +18,8 @@ from everfit.infra.serving.openapi import openapi_document
 from everfit.infra.serving.protocol import RequestError, RequestTable, read_invocation, read_json, records_table
 from everfit.infra.serving.responses import in_order, invocation_predictions, json_response, prediction_records, refusal
 from everfit.infra.serving.telemetry import Telemetry
-from everfit.tasks.models.input_schema import InputError, InputSchema
+from everfit.tasks.models.input_column import InputError
+from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.predictions.labels import RecordedLabels
 
 logger = logging.getLogger(__name__)

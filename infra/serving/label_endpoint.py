@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.errors import WorkspaceError
 from everfit.infra.serving.protocol import RequestError
-from everfit.tasks.models.input_schema import InputError, InputSchema, check_column, microseconds
+from everfit.tasks.models.input_column import InputError, check_column, microseconds
+from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.predictions import labels
 from everfit.tasks.predictions.labels import RecordedLabels
 from everfit.tasks.storage.tables import ConflictError, Table, row_keys

@@ -13,7 +13,8 @@ from typing import Any
 import orjson
 
 from everfit.blocks.errors import EverfitError
-from everfit.tasks.models.input_schema import InputColumn, InputError, InputSchema, check_column, microseconds
+from everfit.tasks.models.input_column import InputColumn, InputError, check_column, microseconds
+from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.storage.kinds import CANONICAL_INTEGER
 
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")

@@ -16,7 +16,7 @@ from everfit.infra.serving.protocol import RequestError
 from everfit.infra.serving.query_attacks import QueryAttackError
 from everfit.infra.serving.servable import Servable
 from everfit.infra.serving.spool import SpoolError
-from everfit.tasks.models.input_schema import InputError
+from everfit.tasks.models.input_column import InputError
 from everfit.tasks.storage.values import as_text
 
 

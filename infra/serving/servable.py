@@ -8,7 +8,8 @@ from typing import Any
 
 from everfit.blocks.errors import ModelError
 from everfit.tasks.core.records import ModelVersion
-from everfit.tasks.models.input_schema import InputError, InputSchema
+from everfit.tasks.models.input_column import InputError
+from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.models.logged_model import LoggedModel
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.scoring.scorer import Scorer, read_scorer

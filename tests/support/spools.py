@@ -4,7 +4,8 @@ from typing import Any
 
 from everfit.infra.serving.drain import Drain
 from everfit.infra.serving.spool import Spool
-from everfit.tasks.models.input_schema import InputColumn, InputSchema
+from everfit.tasks.models.input_column import InputColumn
+from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.storage.tables import Table
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from everfit.tasks.models.input_schema import InputColumn, InputSchema
+from everfit.tasks.models.input_column import InputColumn
+from everfit.tasks.models.input_schema import InputSchema
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator

@@ -10,7 +10,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from everfit.infra.serving.protocol import parse_csv
-from everfit.tasks.models.input_schema import InputColumn, InputSchema
+from everfit.tasks.models.input_column import InputColumn
+from everfit.tasks.models.input_schema import InputSchema
 
 
 def rows(count: int = 4) -> pd.DataFrame:

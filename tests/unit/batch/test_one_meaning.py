@@ -29,7 +29,8 @@ from everfit.tasks.batch.label_keys import repair_label_keys
 from everfit.tasks.batch.manual_files import record_label_file
 from everfit.tasks.core.records import ModelVersion, Window
 from everfit.tasks.data.recheck import recheck_dataset
-from everfit.tasks.models.input_schema import InputError, InputSchema
+from everfit.tasks.models.input_column import InputError
+from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.predictions import labels, prediction_log
 from everfit.tasks.retention.key_rows import keys_of, read_key
 from everfit.tasks.scoring.scorer import Scorer
