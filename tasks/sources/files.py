@@ -1,16 +1,14 @@
 """Read files as a source: CSV, Parquet and JSON lines; local, on S3 or on the web."""
 
 import hashlib
-import itertools
 import shutil
 import tempfile
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pandas as pd
@@ -22,55 +20,21 @@ from everfit.tasks.core.records import Window
 from everfit.tasks.sources.chunks import Chunk, dated, in_chunks, plain_names, to_frame, within
 from everfit.tasks.sources.csv_files import read_csv
 from everfit.tasks.sources.file_state import FileStates
+from everfit.tasks.sources.file_systems import filesystem_of
 from everfit.tasks.sources.json_files import read_json_lines
 from everfit.tasks.sources.parquet_files import newest_in_parquet, read_parquet
+from everfit.tasks.sources.source_files import (
+    SourceFile,
+    file_identity,
+    first_line,
+    format_of,
+    listed_files,
+    unread_files,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from fsspec import AbstractFileSystem
-
-_FORMATS = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".txt": "csv",
-    ".data": "csv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-}
-
-
-_UNREAD_FORMATS = frozenset(
-    {
-        ".zip",
-        ".xlsx",
-        ".xls",
-        ".avro",
-        ".orc",
-        ".feather",
-        ".arrow",
-        ".bz2",
-        ".xz",
-        ".zst",
-        ".7z",
-        ".tar",
-        ".tgz",
-        ".rar",
-    }
-)
-"""Endings of files that hold data in a format that everfit doesn't read."""
-
-
-@dataclass(frozen=True)
-class _File:
-    """A file to read."""
-
-    path: str
-    format: str
-    identity: str
-    origin: str
 
 
 def read_files(
@@ -108,7 +72,7 @@ def read_files(
                     yield Chunk(file.origin, frame)
             if file.format == "parquet" and timed:  # rows outside the window were not read
                 newest = newest_in_parquet(filesystem, file.path, roles.event_time)
-            if filesystem is not None and _identity(filesystem.info(file.path)) != file.identity:
+            if filesystem is not None and file_identity(filesystem.info(file.path)) != file.identity:
                 raise SourceError(f"{file.path!r} changed while it was read; run the turn again")
             states.add(file.origin, file.identity, newest, window.until)
 
@@ -119,7 +83,7 @@ def _newest(times: pd.Series) -> datetime | None:
 
 
 @contextmanager
-def _opened(source: FilesSource, states: FileStates) -> "Iterator[tuple[AbstractFileSystem | None, list[_File]]]":
+def _opened(source: FilesSource, states: FileStates) -> "Iterator[tuple[AbstractFileSystem | None, list[SourceFile]]]":
     """Yield the files of a source and their file system; files on the web are downloaded first."""
     if source.path.startswith(("http://", "https://")):
         with tempfile.TemporaryDirectory(prefix="everfit-") as folder:
@@ -127,154 +91,11 @@ def _opened(source: FilesSource, states: FileStates) -> "Iterator[tuple[Abstract
         return
     filesystem = filesystem_of(source)
     if "file" in filesystem.protocol:  # on S3 it would take a request for each thousand files
-        states.unread = _unread_files(filesystem, source)
+        states.unread = unread_files(filesystem, source)
     yield filesystem, listed_files(filesystem, source)
 
 
-def filesystem_of(source: FilesSource) -> "AbstractFileSystem":
-    """Return the file system of the path, with the credentials that the source names.
-
-    Raises:
-        SourceError: If the block doesn't exist, or the path's scheme is unknown.
-    """
-    import fsspec
-
-    scheme, separator, _ = source.path.partition("://")
-    if separator and scheme not in {"file", "s3"}:
-        raise SourceError(f"source.path {source.path!r}: {scheme!r} is not supported; use a path, s3:// or https://")
-    options = s3_options(source.credentials) if scheme == "s3" and separator else {}
-    return fsspec.core.url_to_fs(source.path, **options)[0]
-
-
-def s3_options(block: str | None) -> dict[str, Any]:
-    """Return the options for s3fs: the credentials of a stored block, or else those of the environment.
-
-    Raises:
-        SourceError: If the block doesn't exist.
-    """
-    # Don't cache listings: a new file must be visible.
-    options: dict[str, Any] = {"use_listings_cache": False, "config_kwargs": {"connect_timeout": 10}}
-    if block is None:
-        return options
-    from prefect_aws import AwsCredentials
-
-    try:
-        credentials: Any = AwsCredentials.load(block)
-    except ValueError as error:
-        raise SourceError(
-            f"source.credentials: there is no AwsCredentials block {block!r}; create it in Prefect"
-        ) from error
-    secret, client = credentials.aws_secret_access_key, credentials.aws_client_parameters
-    return options | {
-        "key": credentials.aws_access_key_id,
-        "secret": secret.get_secret_value() if secret else None,
-        "token": credentials.aws_session_token,
-        "client_kwargs": {"region_name": credentials.region_name},
-        "endpoint_url": getattr(client, "endpoint_url", None),
-    }
-
-
-def is_readable(path: str, source: FilesSource) -> bool:
-    """Return whether the format of a file is known from its name or the spec."""
-    return _format(path, source) is not None
-
-
-def listed_files(filesystem: "AbstractFileSystem", source: FilesSource, *, required: bool = True) -> list[_File]:
-    """List the files of a source in their current state.
-
-    Args:
-        filesystem: File system of the source.
-        source: Path, folder or glob to list.
-        required: Whether an empty list is an error.
-
-    Raises:
-        SourceError: If the files can't be listed, or there are none.
-    """
-    path = filesystem._strip_protocol(source.path)  # noqa: SLF001 - fsspec has no public equivalent
-    try:
-        paths = _paths(filesystem, path, source)
-        files = [_File(name, _format_of(name, source), _identity(filesystem.info(name)), name) for name in paths]
-    except SourceError:
-        raise
-    except Exception as error:  # every store's client has its own errors
-        raise SourceError(
-            f"source.path {source.path!r} can't be listed: {type(error).__name__}: {_first_line(error)}; "
-            f"check the address and the credentials"
-        ) from error
-    if not files and required:
-        raise SourceError(f"source.path {source.path!r} matches no file; give a file, a folder or a glob")
-    return files
-
-
-def _paths(filesystem: "AbstractFileSystem", path: str, source: FilesSource) -> list[str]:
-    """Return the files of a path, folder or glob; a path that exists is no glob, whatever its characters."""
-    if filesystem.isdir(path):
-        names = [str(name) for name in filesystem.find(path)]
-        return sorted(name for name in names if not is_hidden(name, path) and is_readable(name, source))
-    if filesystem.exists(path):
-        return [path]
-    if not any(character in path for character in "*?["):
-        return []
-    return sorted(name for name in map(str, filesystem.glob(path)) if not is_hidden(name, path))
-
-
-def is_hidden(name: str, path: str) -> bool:
-    """Return whether a file, or a folder of it, has a name that begins with . or _, unless the path asks for it.
-
-    Such names are no data to Spark and pyarrow: files of a system, of a write in progress, or of a checkpoint.
-    """
-    named = PurePosixPath(path).parts
-    return any(part[0] in "._" and part not in named for part in PurePosixPath(name).parts[len(_fixed(path)) :])
-
-
-def _fixed(path: str) -> tuple[str, ...]:
-    """Return the folders of a path before the first glob."""
-    parts = PurePosixPath(path).parts
-    return tuple(itertools.takewhile(lambda part: not any(character in part for character in "*?["), parts))
-
-
-def _unread_files(filesystem: "AbstractFileSystem", source: FilesSource) -> list[str]:
-    """Return the files in a source's folder that look like data, and that can't be read."""
-    path = filesystem._strip_protocol(source.path)  # noqa: SLF001 - fsspec has no public equivalent
-    folder = path if filesystem.isdir(path) else str(PurePosixPath(path).parent)
-    if any(character in folder for character in "*?[") or not filesystem.isdir(folder):
-        return []
-    names = filesystem.find(folder, maxdepth=None if folder == path else 1)
-    return sorted(
-        str(name)
-        for name in names
-        if not is_hidden(str(name), folder) and PurePosixPath(str(name)).suffix.lower() in _UNREAD_FORMATS
-    )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def _identity(info: dict[str, Any]) -> str:
-    """Return a text that changes whenever the file's content does."""
-    tag = info.get("ETag") or info.get("mtime") or info.get("LastModified") or ""
-    return f"{info.get('size')}:{tag}"
-
-
-def _format(path: str, source: FilesSource) -> str | None:
-    suffixes = [suffix.lower() for suffix in PurePosixPath(path).suffixes]
-    if suffixes and suffixes[-1] == ".gz":
-        suffixes.pop()
-    return source.format or (_FORMATS.get(suffixes[-1]) if suffixes else None)
-
-
-def _format_of(path: str, source: FilesSource) -> str:
-    kind = _format(path, source)
-    if kind is None:
-        raise SourceError(
-            f"can't tell the format of {path!r} from its name; set source.format to csv, parquet or jsonl "
-            f"(`everfit init --format`)"
-        )
-    return kind
-
-
-def _downloaded(source: FilesSource, folder: Path) -> _File:
+def _downloaded(source: FilesSource, folder: Path) -> SourceFile:
     """Download a file from the web; its identity is the digest of its content."""
     import httpx
 
@@ -299,12 +120,12 @@ def _downloaded(source: FilesSource, folder: Path) -> _File:
                 stream.write(part)
     except httpx.TransportError as error:
         raise SourceError(f"the download of {url!r} broke off: {error}; run the turn again") from error
-    return _File(str(path), _format_of(name, source), digest.hexdigest(), url)
+    return SourceFile(str(path), format_of(name, source), digest.hexdigest(), url)
 
 
 def _tables(  # noqa: PLR0917
     filesystem: "AbstractFileSystem | None",
-    file: _File,
+    file: SourceFile,
     source: FilesSource,
     roles: ColumnRoles,
     window: Window,
@@ -326,7 +147,7 @@ def _tables(  # noqa: PLR0917
     except SourceError:
         raise
     except (pa.ArrowException, OSError, ValueError, EOFError) as error:
-        raise SourceError(f"{where} can't be read as {file.format}: {_first_line(error)}; repair the file") from error
+        raise SourceError(f"{where} can't be read as {file.format}: {first_line(error)}; repair the file") from error
 
 
 @contextmanager

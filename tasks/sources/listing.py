@@ -5,7 +5,7 @@ from typing import Any
 
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import FilesSource
-from everfit.tasks.sources import files
+from everfit.tasks.sources import file_systems, source_files
 
 
 def list_files(source: FilesSource) -> dict[str, str]:
@@ -24,7 +24,8 @@ def list_files(source: FilesSource) -> dict[str, str]:
     if source.path.startswith("s3://"):
         return _on_s3(source)
     return {
-        file.origin: file.identity for file in files.listed_files(files.filesystem_of(source), source, required=False)
+        file.origin: file.identity
+        for file in source_files.listed_files(file_systems.filesystem_of(source), source, required=False)
     }
 
 
@@ -36,7 +37,7 @@ def _on_s3(source: FilesSource) -> dict[str, str]:
     from fsspec.utils import glob_translate
 
     bucket, _, key = source.path.removeprefix("s3://").partition("/")
-    options: dict[str, Any] = files.s3_options(source.credentials)
+    options: dict[str, Any] = file_systems.s3_options(source.credentials)
     session = boto3.Session(
         aws_access_key_id=options.get("key"),
         aws_secret_access_key=options.get("secret"),
@@ -55,9 +56,9 @@ def _on_s3(source: FilesSource) -> dict[str, str]:
             for item in page.get("Contents", ()):
                 name = str(item["Key"])
                 inside = name == key or name.startswith(f"{key.rstrip('/')}/") or not key
-                if files.is_hidden(f"{bucket}/{name}", f"{bucket}/{key}"):
+                if source_files.is_hidden(f"{bucket}/{name}", f"{bucket}/{key}"):
                     continue
-                if (pattern.match(name) if pattern else inside) and files.is_readable(name, source):
+                if (pattern.match(name) if pattern else inside) and source_files.is_readable(name, source):
                     # Write the identity as s3fs does, because a turn records the files that it has read that way.
                     listed[f"{bucket}/{name}"] = f"{item['Size']}:{item['ETag']}"
     except (BotoCoreError, ClientError, ValueError) as error:

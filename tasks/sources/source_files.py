@@ -1,0 +1,162 @@
+"""Which files a source has, their formats and their identities, without reading them."""
+
+import itertools
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from everfit.blocks.errors import SourceError
+from everfit.blocks.sources import FilesSource
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+_FORMATS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".txt": "csv",
+    ".data": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+}
+
+_UNREAD_FORMATS = frozenset(
+    {
+        ".zip",
+        ".xlsx",
+        ".xls",
+        ".avro",
+        ".orc",
+        ".feather",
+        ".arrow",
+        ".bz2",
+        ".xz",
+        ".zst",
+        ".7z",
+        ".tar",
+        ".tgz",
+        ".rar",
+    }
+)
+"""Endings of files that hold data in a format that everfit doesn't read."""
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file to read."""
+
+    path: str
+    format: str
+    identity: str
+    origin: str
+
+
+def is_readable(path: str, source: FilesSource) -> bool:
+    """Return whether the format of a file is known from its name or the spec."""
+    return _format(path, source) is not None
+
+
+def listed_files(filesystem: "AbstractFileSystem", source: FilesSource, *, required: bool = True) -> list[SourceFile]:
+    """List the files of a source in their current state.
+
+    Args:
+        filesystem: File system of the source.
+        source: Path, folder or glob to list.
+        required: Whether an empty list is an error.
+
+    Raises:
+        SourceError: If the files can't be listed, or there are none.
+    """
+    path = filesystem._strip_protocol(source.path)  # noqa: SLF001 - fsspec has no public equivalent
+    try:
+        paths = _paths(filesystem, path, source)
+        files = [
+            SourceFile(name, format_of(name, source), file_identity(filesystem.info(name)), name) for name in paths
+        ]
+    except SourceError:
+        raise
+    except Exception as error:  # every store's client has its own errors
+        raise SourceError(
+            f"source.path {source.path!r} can't be listed: {type(error).__name__}: {first_line(error)}; "
+            f"check the address and the credentials"
+        ) from error
+    if not files and required:
+        raise SourceError(f"source.path {source.path!r} matches no file; give a file, a folder or a glob")
+    return files
+
+
+def _paths(filesystem: "AbstractFileSystem", path: str, source: FilesSource) -> list[str]:
+    """Return the files of a path, folder or glob; a path that exists is no glob, whatever its characters."""
+    if filesystem.isdir(path):
+        names = [str(name) for name in filesystem.find(path)]
+        return sorted(name for name in names if not is_hidden(name, path) and is_readable(name, source))
+    if filesystem.exists(path):
+        return [path]
+    if not any(character in path for character in "*?["):
+        return []
+    return sorted(name for name in map(str, filesystem.glob(path)) if not is_hidden(name, path))
+
+
+def is_hidden(name: str, path: str) -> bool:
+    """Return whether a file, or a folder of it, has a name that begins with . or _, unless the path asks for it.
+
+    Such names are no data to Spark and pyarrow: files of a system, of a write in progress, or of a checkpoint.
+    """
+    named = PurePosixPath(path).parts
+    return any(part[0] in "._" and part not in named for part in PurePosixPath(name).parts[len(_fixed(path)) :])
+
+
+def _fixed(path: str) -> tuple[str, ...]:
+    """Return the folders of a path before the first glob."""
+    parts = PurePosixPath(path).parts
+    return tuple(itertools.takewhile(lambda part: not any(character in part for character in "*?["), parts))
+
+
+def unread_files(filesystem: "AbstractFileSystem", source: FilesSource) -> list[str]:
+    """Return the files in a source's folder that look like data, and that can't be read."""
+    path = filesystem._strip_protocol(source.path)  # noqa: SLF001 - fsspec has no public equivalent
+    folder = path if filesystem.isdir(path) else str(PurePosixPath(path).parent)
+    if any(character in folder for character in "*?[") or not filesystem.isdir(folder):
+        return []
+    names = filesystem.find(folder, maxdepth=None if folder == path else 1)
+    return sorted(
+        str(name)
+        for name in names
+        if not is_hidden(str(name), folder) and PurePosixPath(str(name)).suffix.lower() in _UNREAD_FORMATS
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or the name of its type."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def file_identity(info: dict[str, Any]) -> str:
+    """Return a text that changes whenever the file's content does."""
+    tag = info.get("ETag") or info.get("mtime") or info.get("LastModified") or ""
+    return f"{info.get('size')}:{tag}"
+
+
+def _format(path: str, source: FilesSource) -> str | None:
+    suffixes = [suffix.lower() for suffix in PurePosixPath(path).suffixes]
+    if suffixes and suffixes[-1] == ".gz":
+        suffixes.pop()
+    return source.format or (_FORMATS.get(suffixes[-1]) if suffixes else None)
+
+
+def format_of(path: str, source: FilesSource) -> str:
+    """Return the format of a file, by its name or the spec.
+
+    Raises:
+        SourceError: Neither says it.
+    """
+    kind = _format(path, source)
+    if kind is None:
+        raise SourceError(
+            f"can't tell the format of {path!r} from its name; set source.format to csv, parquet or jsonl "
+            f"(`everfit init --format`)"
+        )
+    return kind
