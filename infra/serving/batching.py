@@ -16,7 +16,7 @@ from typing import Any
 from everfit.blocks.errors import EverfitError
 from everfit.infra.serving.servable import Servable
 from everfit.infra.serving.spool import Spool, SpoolError
-from everfit.tasks.predictions import prediction_log
+from everfit.tasks.predictions import prediction_ids, prediction_log
 from everfit.tasks.predictions.prediction_log import Arm
 from everfit.tasks.scoring.scorer import Scores
 
@@ -196,7 +196,7 @@ class Batcher:
         rows = len(scores.values)
         outliers = servable.scorer.outlier_scores(columns, rows)
         now = time.time()
-        ids = prediction_log.prediction_ids(int(now * 1000), rows)
+        ids = prediction_ids.new_ids(int(now * 1000), rows)
         ended = time.perf_counter()
         columns |= logged
         columns |= scores.columns()

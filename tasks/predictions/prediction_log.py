@@ -19,10 +19,8 @@ Columns beside the features, the key columns and the event time, which keep thei
 | `_day` | day of the event time, in UTC; the partition |
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
-from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +28,7 @@ import numpy.typing as npt
 from everfit.tasks.core.records import Window
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.predictions.log_columns import fitted
+from everfit.tasks.predictions.prediction_ids import made_at_ms
 from everfit.tasks.storage.tables import DAY, KEY, Table, row_keys
 
 if TYPE_CHECKING:
@@ -51,36 +50,7 @@ BATCH, FILE = "batch", "file"
 _RECOVERY = "everfit-recovery"
 """Writer of all appends of rows that were looked up by their ids; only one of them can be committed at a time."""
 
-_VERSION_7 = 0x7 << 76
-_VARIANT = 0b10 << 62
-_VARIANT_DIGITS = "89ab" * 4  # the variant takes two of the digit's four bits
 _EPOCH = np.datetime64(0, "ms")
-
-
-def prediction_ids(at_ms: int, count: int) -> list[str]:
-    """Make ids for predictions that are made now: UUIDs of version 7 (RFC 9562), with the time first and random digits.
-
-    Args:
-        at_ms: Time in milliseconds since 1970.
-        count: Number of ids.
-    """
-    front = f"{at_ms:012x}"
-    front = f"{front[:8]}-{front[8:]}-7"
-    noise = os.urandom(10 * count).hex()
-    parts = (noise[start : start + 20] for start in range(0, 20 * count, 20))
-    return [f"{front}{part[:3]}-{_VARIANT_DIGITS[int(part[3], 16)]}{part[4:7]}-{part[7:19]}" for part in parts]
-
-
-def repeatable_ids(at_ms: int, hashes: npt.NDArray[np.int64], model_version: int) -> list[str]:
-    """Make ids that are the same each time, so that a batch that is scored again gives the same predictions.
-
-    Args:
-        at_ms: End of the window, in milliseconds since 1970.
-        hashes: Hashes of the rows' keys; shape (rows,).
-        model_version: Version that scores them.
-    """
-    stamp = (at_ms << 80) | _VERSION_7 | ((model_version & 0xFFF) << 64) | _VARIANT
-    return [str(UUID(int=stamp | (int(value) & (1 << 62) - 1))) for value in hashes]
 
 
 def column_kinds(inputs: InputSchema) -> dict[str, str]:
@@ -328,8 +298,3 @@ def _utc(at: np.datetime64) -> "pa.Scalar":
     import pyarrow as pa
 
     return pa.scalar(int(at.astype("datetime64[us]").astype(np.int64)), pa.timestamp("us", tz="UTC"))
-
-
-def made_at_ms(prediction_id: str) -> int:
-    """Return the time of a prediction from its id, in milliseconds since 1970."""
-    return UUID(prediction_id).int >> 80

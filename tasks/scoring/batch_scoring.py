@@ -9,7 +9,7 @@ import numpy as np
 
 from everfit.blocks.errors import DataError
 from everfit.tasks.core.records import Window
-from everfit.tasks.predictions import prediction_log
+from everfit.tasks.predictions import prediction_ids, prediction_log
 from everfit.tasks.scoring.outliers import detector_columns
 from everfit.tasks.scoring.scorer import Scorer
 from everfit.tasks.scoring.seen_ids import SeenIds
@@ -76,7 +76,7 @@ def score_window(
         if rows.empty:
             continue
         # The same rows always get the same ids, so that they can be recognised.
-        ids = np.array(prediction_log.repeatable_ids(batch.at_ms, row_keys(rows, key), scorer.version))
+        ids = np.array(prediction_ids.repeatable_ids(batch.at_ms, row_keys(rows, key), scorer.version))
         fresh = seen.take(ids.tolist())
         if not fresh.any():
             continue
@@ -134,7 +134,7 @@ def _seen_ids(table: Table, scorer: Scorer, batch: ScoringBatch) -> SeenIds:
         return seen
     event_time = scorer.inputs.event_time
     columns = [prediction_log.PREDICTION_ID, prediction_log.MODEL_VERSION, prediction_log.ARM, prediction_log.CLIENT]
-    front = prediction_log.repeatable_ids(batch.at_ms, np.zeros(1, dtype=np.int64), scorer.version)[0][:18]
+    front = prediction_ids.repeatable_ids(batch.at_ms, np.zeros(1, dtype=np.int64), scorer.version)[0][:18]
     for frame in table.batches(batch.window, event_time, [*columns, event_time]):
         same = (frame[prediction_log.CLIENT] == batch.client) & (frame[prediction_log.ARM] == batch.arm)
         if not batch.once:

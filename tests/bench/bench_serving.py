@@ -112,7 +112,7 @@ def drain_speed(folder: Path, rows: int = 200_000, together: int = 16) -> dict[s
     from everfit.infra.serving.servable import load_servable
     from everfit.infra.serving.spool import Spool
     from everfit.tasks.core.records import ModelVersion
-    from everfit.tasks.predictions import prediction_log
+    from everfit.tasks.predictions import prediction_ids, prediction_log
     from everfit.tasks.storage.tables import Table
 
     version = ModelVersion.model_validate(
@@ -136,9 +136,7 @@ def drain_speed(folder: Path, rows: int = 200_000, together: int = 16) -> dict[s
     columns |= servable.scorer.score_columns(columns).columns()
     began = time.perf_counter()
     for _ in range(rows // together):
-        spool.append(
-            servable.kinds, {**columns, prediction_log.PREDICTION_ID: prediction_log.prediction_ids(1, together)}
-        )
+        spool.append(servable.kinds, {**columns, prediction_log.PREDICTION_ID: prediction_ids.new_ids(1, together)})
     spooled = time.perf_counter()
     key = [column.name for column in inputs.key]
     moved = Drain(spool, Table(str(folder / "log")), key, inputs.event_time).drain()

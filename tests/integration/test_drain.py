@@ -9,7 +9,7 @@ from support.spools import KINDS, OCTOBER, batch, drain_of
 
 from everfit.infra.serving.spool import Spool
 from everfit.tasks.core.records import Window
-from everfit.tasks.predictions import prediction_log
+from everfit.tasks.predictions import prediction_ids, prediction_log
 from everfit.tasks.storage.tables import Table, row_keys
 
 
@@ -213,7 +213,7 @@ def test_a_new_version_may_bring_a_new_feature(tmp_path: Path, log: Table) -> No
 
 def test_reads_by_window_arm_and_version_and_finds_by_id(tmp_path: Path, log: Table) -> None:
     spool = Spool.claim(tmp_path / "spool")
-    one, two = prediction_log.prediction_ids(OCTOBER // 1000, 2)
+    one, two = prediction_ids.new_ids(OCTOBER // 1000, 2)
     spool.append(KINDS, {**batch(0, 2), "_prediction_id": [one, two], "_arm": ["champion", "shadow"]})
     spool.append(KINDS, batch(24, 4, version=2))
     drain_of(spool, log).drain()
@@ -228,6 +228,6 @@ def test_reads_by_window_arm_and_version_and_finds_by_id(tmp_path: Path, log: Ta
     found = prediction_log.find_prediction(log, two)
     assert found is not None
     assert found["_arm"] == "shadow"
-    assert prediction_log.find_prediction(log, prediction_log.prediction_ids(OCTOBER // 1000, 1)[0]) is None
-    assert prediction_log.made_at_ms(one) == OCTOBER // 1000
+    assert prediction_log.find_prediction(log, prediction_ids.new_ids(OCTOBER // 1000, 1)[0]) is None
+    assert prediction_ids.made_at_ms(one) == OCTOBER // 1000
     assert one[14] == "7"

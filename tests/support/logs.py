@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from everfit.tasks.predictions import labels, prediction_log
+from everfit.tasks.predictions import labels, prediction_ids, prediction_log
 from everfit.tasks.storage.tables import Table, row_keys
 
 FEATURES = {"distance": "double", "region": "string"}
@@ -42,7 +42,7 @@ def log_answers(
     moment = pd.Timestamp(predicted_at, tz="UTC") if predicted_at else pd.Timestamp("2024-01-01", tz="UTC")
     columns: dict[str, Any] = {
         **{name: rows[name] for name in ("id", *FEATURES, EVENT_TIME)},
-        "_prediction_id": prediction_log.prediction_ids(version, count),
+        "_prediction_id": prediction_ids.new_ids(version, count),
         "_predicted_at": pd.Series([moment] * count).dt.as_unit("us"),
         "_prediction": [str(int(score > 0.5)) for score in rows["score"]],
         "_score": rows["score"],

@@ -14,7 +14,7 @@ from everfit.tasks.ledger import Turn
 from everfit.tasks.ledger.decisions import Decisions
 from everfit.tasks.ledger.releases import Releases
 from everfit.tasks.ledger.turns import Turns
-from everfit.tasks.predictions import labels, prediction_log
+from everfit.tasks.predictions import labels, prediction_ids, prediction_log
 from everfit.tasks.registry import model_registry as registered
 from everfit.tasks.release import approvals
 from everfit.tasks.release import release as releasing
@@ -81,7 +81,7 @@ def traffic(context: Context, since: datetime, until: datetime, strength: float,
     columns = {
         "departs": at,
         "flight": flight,
-        prediction_log.PREDICTION_ID: prediction_log.prediction_ids(int(since.timestamp() * 1000), len(at)),
+        prediction_log.PREDICTION_ID: prediction_ids.new_ids(int(since.timestamp() * 1000), len(at)),
         prediction_log.PREDICTED_AT: at,
         prediction_log.PREDICTION: [str(int(one > 0.5)) for one in score],
         prediction_log.SCORE: score,

@@ -18,7 +18,7 @@ from everfit.tasks.monitoring.reference import make_reference
 from everfit.tasks.monitoring.signals.live_estimate import came_true, fit_estimator
 from everfit.tasks.monitoring.signals.mature_quality import quality_signal
 from everfit.tasks.monitoring.signals.previous_champion import previous_signal
-from everfit.tasks.predictions import labels, prediction_log
+from everfit.tasks.predictions import labels, prediction_ids, prediction_log
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.release.traffic.trial import QualityGap, TrialPlan, replay
 from everfit.tasks.release.traffic.trial_evidence import read_evidence
@@ -65,7 +65,7 @@ def trial(folder: Path, ours: tuple[str, ...], theirs: tuple[str, ...], rows: in
         columns: dict[str, Any] = {
             "id": np.arange(rows)[mine],
             AT: at[mine],
-            prediction_log.PREDICTION_ID: prediction_log.prediction_ids(version, len(said)),
+            prediction_log.PREDICTION_ID: prediction_ids.new_ids(version, len(said)),
             prediction_log.PREDICTED_AT: at[mine],
             prediction_log.PREDICTION: said,
             prediction_log.MODEL_VERSION: [version] * len(said),

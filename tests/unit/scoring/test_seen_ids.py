@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everfit.tasks.predictions.prediction_log import repeatable_ids
+from everfit.tasks.predictions.prediction_ids import repeatable_ids
 from everfit.tasks.scoring.seen_ids import SeenIds
 
 
