@@ -1,10 +1,12 @@
 """Data in without the rest of the loop: one call reads, checks and takes in, and holds the books to account."""
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.data.commit import commit_batch
@@ -75,3 +77,10 @@ def sales(rows: int, since: str = "2024-01-01", first: int = 0) -> pd.DataFrame:
             "y": [float(number % 5) for number in range(rows)],
         }
     )
+
+
+def small_tables(tables: "Iterable[pa.Table | pa.RecordBatch]") -> "Iterator[pa.Table]":
+    """Cut the tables of a source into pieces of 100 rows."""
+    for table in tables:
+        for start in range(0, table.num_rows, 100):
+            yield pa.Table.from_batches([table.slice(start, 100)])

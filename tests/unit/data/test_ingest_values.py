@@ -1,0 +1,172 @@
+"""Values and columns on their way in: kinds, faults of rows, ranges, names."""
+
+from datetime import UTC, datetime
+
+import pandas as pd
+import pytest
+from support.turns import Loop, sales
+
+from everfit.blocks.errors import SourceError
+from everfit.tasks.sources.function import _plain
+from everfit.tasks.storage.table_schema import read_kinds, schema_path
+
+FEBRUARY, MARCH, APRIL = (datetime(2024, month, 1, tzinfo=UTC) for month in (2, 3, 4))
+
+
+def test_an_infinite_number_is_a_fault_of_its_row(loop: Loop):
+    rows = sales(500)
+    rows.loc[7, "price"], rows.loc[9, "y"] = float("inf"), float("-inf")
+    loop.write("sales.parquet", rows)
+
+    _, validation = loop.turn(FEBRUARY)
+
+    assert (validation.passed, validation.accepted, validation.quarantined) == (True, 498, 2)
+    assert sorted(loop.quarantine()["_reasons"]) == ["price: 'inf' is not finite", "y: '-inf' is not finite"]
+    assert loop.dataset()[["price", "y"]].abs().max().max() < 10
+
+
+def test_an_infinite_number_in_a_later_batch_is_a_fault_of_its_row(loop: Loop):
+    loop.write("a.csv", sales(200))
+    loop.turn(FEBRUARY)
+    later = sales(200, "2024-02-05", first=1000).astype({"price": object})
+    later.loc[3, "price"] = "Infinity"
+    loop.write("b.csv", later)
+
+    _, validation = loop.turn(MARCH)
+
+    assert (validation.accepted, validation.quarantined) == (199, 1)
+    assert loop.quarantine()["_reasons"].tolist() == ["price: 'inf' is not finite"]
+
+
+def test_codes_with_leading_zeros_stay_what_they_are(loop: Loop):
+    rows = sales(300)
+    rows["plz"] = [("01067", "80331")[number % 2] for number in range(300)]
+    rows["order"] = [f"20240101{number:012d}" for number in range(300)]
+    loop.write("sales.csv", rows)
+
+    loop.turn(FEBRUARY)
+
+    assert set(loop.dataset()["plz"]) == {"01067", "80331"}
+    assert loop.dataset()["order"].nunique() == 300
+
+
+def test_ids_with_letters_in_one_file_and_only_digits_in_the_next(loop: Loop):
+    first, second = sales(200), sales(200, "2024-01-15", first=200)
+    first["id"], second["id"] = first["id"].astype(str), second["id"].astype(str)
+    first.loc[4, "id"] = "B4"
+    loop.write("a.csv", first)
+    loop.write("b.csv", second)
+
+    loop.turn(FEBRUARY)
+
+    assert sorted(loop.dataset()["id"]) == sorted([*first["id"], *second["id"]])
+
+
+def test_numbers_as_text_beside_numbers_are_numbers(loop: Loop):
+    first, second = sales(200), sales(200, "2024-01-15", first=200)
+    second["price"] = second["price"].astype(str)
+    loop.write("a.parquet", first)
+    loop.write("b.parquet", second)
+
+    loop.turn(FEBRUARY)
+
+    assert loop.dataset()["price"].dtype == "float64"
+    assert loop.quarantine().empty if loop.count("quarantine") else True
+
+
+def test_prices_that_turn_out_to_be_text_are_read_again_as_they_were_written(loop: Loop):
+    first, second = sales(200), sales(200, "2024-01-15", first=200)
+    first["price"] = [f"{number % 7}.50" for number in range(200)]
+    second["price"] = [("on request", "2.50")[number % 2] for number in range(200)]
+    loop.write("a.csv", first)
+    loop.write("b.csv", second)
+
+    loop.turn(FEBRUARY)
+
+    assert set(loop.dataset()["price"]) == {*first["price"], *second["price"]}
+
+
+def test_durations_of_two_units_are_seconds(loop: Loop):
+    for name, unit, since, first in (("a.parquet", "ns", "2024-01-01", 0), ("b.parquet", "ms", "2024-01-15", 200)):
+        rows = sales(200, since, first=first)
+        rows["wait"] = pd.to_timedelta(rows["id"] % 60, unit="s").astype(f"timedelta64[{unit}]")
+        loop.write(name, rows)
+
+    loop.turn(FEBRUARY)
+
+    dataset = loop.dataset()
+    assert (dataset["wait"] == dataset["id"] % 60).all()
+    assert read_kinds(loop.workspace, "sales")["wait"] == "duration"
+
+
+def test_the_kinds_are_kept_and_a_dataset_of_before_has_those_of_its_types(loop: Loop):
+    rows = sales(200)
+    rows["member"] = rows["id"] % 2 == 0
+    loop.write("sales.parquet", rows)
+    loop.turn(FEBRUARY)
+
+    kinds = read_kinds(loop.workspace, "sales")
+    loop.workspace.filesystem.rm(schema_path(loop.workspace, "sales"))
+    earlier = read_kinds(loop.workspace, "sales")
+
+    assert kinds == {
+        "id": "integer", "at": "time", "price": "decimal", "shop": "text", "y": "decimal", "member": "boolean",
+    }  # fmt: skip
+    assert {**earlier, "member": "boolean"} == kinds
+
+
+def test_each_time_column_has_its_own_format(loop: Loop):
+    rows = sales(48)
+    rows["settled"] = (rows["at"] + pd.Timedelta("1D")).dt.strftime("%d.%m.%Y %H:%M")
+    loop.write("sales.csv", rows)
+    loop.changes |= {
+        "source": {"path": str(loop.folder / "data"), "label_time_format": "%d.%m.%Y %H:%M"},
+        "columns": {"key": ["id"], "event_time": "at", "label_time": "settled", "target": "y"},
+    }
+
+    loop.turn(FEBRUARY)
+
+    dataset = loop.dataset()
+    assert (dataset["settled"] - dataset["at"] == pd.Timedelta("1D")).all()
+
+
+def test_a_range_far_from_zero_holds_on_the_rows_it_was_made_from(loop: Loop):
+    rows = sales(500)
+    rows["lat"] = [52.5201 + number % 9 * 1e-5 for number in range(500)]
+    loop.write("sales.csv", rows)
+
+    _, validation = loop.turn(FEBRUARY)
+
+    assert validation.passed, validation.reasons
+
+
+def test_an_ignored_column_is_not_asked_about(loop: Loop):
+    rows = sales(300)
+    rows["old"] = [float(number % 3) for number in range(300)]
+    loop.write("a.csv", rows)
+    loop.turn(FEBRUARY)
+    loop.write("b.csv", sales(300, "2024-02-05", first=1000))
+    loop.changes["columns"] = {"key": ["id"], "event_time": "at", "target": "y", "ignore": ["old"]}
+
+    _, validation = loop.turn(MARCH)
+
+    assert validation.passed, validation.reasons
+
+
+def test_names_of_a_frame_are_texts_and_each_its_own(loop: Loop):
+    with pytest.raises(SourceError, match=r"has the column 'x' twice; give each column its own name"):
+        _plain(pd.DataFrame([[1, 2]], columns=["x", "x"]), "shop:rows")
+    with pytest.raises(SourceError, match="the column names have 2 levels"):
+        _plain(pd.DataFrame([[1]], columns=pd.MultiIndex.from_tuples([("a", "b")])), "shop:rows")
+
+    assert _plain(pd.DataFrame([[1]], columns=[0], index=[7]), "shop:rows").to_dict() == {"0": {0: 1}}
+
+
+def test_what_is_passed_over_or_renamed_is_noted(loop: Loop):
+    loop.write("sales.csv", sales(100).assign(_margin=1.0))
+    (loop.folder / "data" / "march.csv.zip").write_bytes(b"PK")
+
+    batch, _ = loop.turn(FEBRUARY)
+
+    assert "column '_margin' is read as 'margin'" in batch.notes
+    assert any("march.csv.zip' looks like data" in note for note in batch.notes)
