@@ -125,7 +125,10 @@ def _model_of(prediction: str, client: "MlflowClient", workspace: "Workspace") -
 
     names = [name for name in model_registry.names(client) if workspace.table(name, "predictions").exists()]
     if not names:
-        raise DataError(f"{workspace.uri!r} has no predictions yet; check that EVERFIT_WORKSPACE is the right one")
+        raise DataError(
+            f"{workspace.uri!r} has no predictions yet; run `everfit score MODEL` first, or check that "
+            f"EVERFIT_WORKSPACE is the right one"
+        )
     for name in names:
         try:
             if (

@@ -71,7 +71,8 @@ def score(  # noqa: PLR0917 - each is an option of the command
         _finish(result["aside"], quiet=True)
         return
     version = f" by version {result['model_version']}" if result["model_version"] is not None else ""
-    typer.echo(f"{state}: {result['added']:,} new predictions{version}, events before {end:%Y-%m-%d %H:%M}")
+    span = "" if begin is None else f"from {begin:%Y-%m-%d %H:%M} and "
+    typer.echo(f"{state}: {result['added']:,} new predictions{version}, events {span}before {end:%Y-%m-%d %H:%M}")
     _finish(result["aside"])
 
 
@@ -81,7 +82,10 @@ def labels(
     model: Model,
     file: Annotated[
         str | None,
-        typer.Argument(help="A file with the columns of the key and the target. By default the source has the labels."),
+        typer.Argument(
+            metavar="[FILE]",
+            help="A file with the columns of the key and the target. By default the source has the labels.",
+        ),
     ] = None,
     until: Until = None,
     as_json: AsJson = False,

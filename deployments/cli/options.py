@@ -12,7 +12,7 @@ DATA, SERVE, SERVER, UPKEEP = "Data", "Serve", "Server", "Upkeep"
 
 _MODEL = "A spec file, the name of a spec in `deployments/models`, or the name of a stored block."
 
-Model = Annotated[str, typer.Argument(help=_MODEL)]
+Model = Annotated[str, typer.Argument(metavar="MODEL", help=_MODEL)]
 ModelOption = Annotated[str | None, typer.Option("--model", help=f"{_MODEL} By default all models are searched.")]
 Models = Annotated[list[str], typer.Argument(metavar="MODEL…", help=f"{_MODEL} One or more.")]
 TurnId = Annotated[str, typer.Argument(metavar="TURN", help="The id of a turn, as `everfit history MODEL` shows it.")]

@@ -38,7 +38,7 @@ def reproduce(turn: TurnId, as_json: AsJson = False) -> None:
 
 
 @app.command(rich_help_panel=DECIDE)
-def export(turn: TurnId, folder: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
+def export(turn: TurnId, folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder.")]) -> None:
     """Copy all files of a turn, including its models, to a folder."""
     from everfit.blocks.settings import Settings
     from everfit.tasks.storage.workspace import Workspace
@@ -49,7 +49,9 @@ def export(turn: TurnId, folder: Annotated[Path, typer.Argument(help="A new fold
 
 
 @app.command(name="import", rich_help_panel=DECIDE)
-def import_(folder: Annotated[Path, typer.Argument(help="A folder that `everfit export` has written.")]) -> None:
+def import_(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that `everfit export` has written.")],
+) -> None:
     """Import an exported turn, so that it can be reproduced here."""
     from everfit.blocks.settings import Settings
     from everfit.tasks.storage.workspace import Workspace

@@ -95,7 +95,11 @@ def _discard_rows(model: str, reason: str, turn_id: str | None) -> tuple[dict[st
         chosen = {"rows": len(rows), "reason": reason, "turn": turn_id, "by": user}
         _record(Ledger.open(settings), name, now, "discarded", summary, chosen)
     discarded = discard(table, rows, f"person:{user}")
-    lines = [f"{name}: {discarded:,} rows discarded, recorded in the ledger"]
+    lines = (
+        [f"{name}: {discarded:,} rows discarded, recorded in the ledger"]
+        if len(rows)
+        else [_none(name, reason, turn_id)]
+    )
     return {"model": name, "discarded": discarded, "by": user}, lines
 
 
@@ -135,7 +139,15 @@ def _accept_rows(model: str, reason: str, turn_id: str | None) -> tuple[dict[str
         _record(ledger, spec.name, now, "accepted", summary, chosen)
     summary = f"{spec.name}: {result.accepted:,} of {result.rows:,} rows accepted, {result.still_bad:,} still fail"
     lines = [summary, *(f"  {failure}" for failure in result.reasons)]
+    lines = lines if result.rows else [_none(spec.name, reason, turn_id)]
     return {"model": spec.name, "by": user, **result.model_dump(mode="json")}, lines
+
+
+def _none(name: str, reason: str, turn_id: str | None) -> str:
+    """Return that nothing was done, because there are no such rows."""
+    chosen = " with this reason and turn" if reason and turn_id else " with this reason" if reason else ""
+    chosen = chosen or (" of this turn" if turn_id else "")
+    return f"{name}: there are no open rows in quarantine{chosen}, so nothing was changed"
 
 
 def _record(  # noqa: PLR0917 - the fields of a decision

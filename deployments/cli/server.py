@@ -68,9 +68,10 @@ def lint() -> None:
 @app.command(rich_help_panel=SERVER)
 def emit(
     event: Annotated[
-        str, typer.Argument(help="The event: data-arrived, code-merged, or another one of docs/server.md.")
+        str,
+        typer.Argument(metavar="EVENT", help="The event: data-arrived, code-merged, or another one of docs/server.md."),
     ],
-    model: Annotated[str, typer.Argument(help="The name of the model.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="The name of the model.")],
     reason: Reason = "",
     until: Annotated[
         str | None, typer.Option(help="The time up to which data is known, such as 2024-06-01. By default it is now.")
@@ -82,15 +83,16 @@ def emit(
 ) -> None:
     """Send an event about a model, on which its deployments act."""
     environment.prepare(Settings())
-    from everfit.deployments.server.emitting import send
+    from everfit.deployments.server.emitting import full_name, send
 
+    name = full_name(event)
     if not environment.has_server():
         raise DeploymentError("no Prefect server is configured; set PREFECT_API_URL, such as http://127.0.0.1:4200/api")
     payload: dict[str, str] = {}
     if until is not None:
         payload["until"] = parse_time(until, "--until").isoformat()
     payload |= {name: value for name, value in (("reason", reason), ("id", identity)) if value}
-    typer.echo(f"Sent {send(event, model, payload)} about everfit.model.{model}")
+    typer.echo(f"Sent {send(name, model, payload)} about everfit.model.{model}")
 
 
 @app.command(rich_help_panel=SERVER)

@@ -52,7 +52,10 @@ def serve(
 @app.command(rich_help_panel=SERVE)
 def token(
     client: Annotated[
-        str, typer.Argument(help="The name of the client: letters, digits, hyphens, underscores and dots.")
+        str,
+        typer.Argument(
+            metavar="CLIENT", help="The name of the client: letters, digits, hyphens, underscores and dots."
+        ),
     ],
     as_json: AsJson = False,
 ) -> None:

@@ -21,7 +21,8 @@ def init(  # noqa: PLR0917 - each is an option of the command
     data: Annotated[
         str,
         typer.Argument(
-            help="A file, folder or glob; s3:// or https://; delta:PATH; module:function; URL#table or env:NAME#table."
+            metavar="DATA",
+            help="A file, folder or glob; s3:// or https://; delta:PATH; module:function; URL#table or env:NAME#table.",
         ),
     ],
     target: Annotated[str, typer.Option(help="The column to predict.")],

@@ -52,7 +52,7 @@ def print_history(history: dict[str, Any]) -> None:
         print_turns(history["turns"])
     if history["releases"]:
         table = Table(title="releases", title_justify="left")
-        for name in ("release", "version", "previous", "by", "at", "state", "reason"):
+        for name in ("release", "version", "previous", "kind, by", "at", "state", "reason"):
             table.add_column(name, overflow="fold")
         for entry in history["releases"]:
             table.add_row(

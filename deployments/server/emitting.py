@@ -22,7 +22,7 @@ def send(event: str, model: str, payload: dict[str, str]) -> str:
     Raises:
         DeploymentError: There is no such event, or the server did not accept it.
     """
-    name = _full_name(event)
+    name = full_name(event)
     import httpx
     from prefect import get_client
     from prefect.events import Event
@@ -41,7 +41,12 @@ def send(event: str, model: str, payload: dict[str, str]) -> str:
     return name
 
 
-def _full_name(event: str) -> str:
+def full_name(event: str) -> str:
+    """Return the full name of an event: `everfit.data.arrived` of `data-arrived` or `data.arrived`.
+
+    Raises:
+        DeploymentError: There is no such event.
+    """
     wanted = event.removeprefix("everfit.").replace(".", "-")
     for name in event_names.EVENTS:
         if name.removeprefix("everfit.").replace(".", "-") == wanted:

@@ -23,6 +23,12 @@ _NAMES = ("prefect", "mlflow", "worker", "service", "keeper")
 _COMES_UP_WITHIN = 120.0
 
 
+_SHIPPED = (
+    "This folder has no deployments/models, so {}, which comes with everfit, is served. To serve a model of your own, "
+    "move its spec there, and run `everfit up` again."
+)
+
+
 @dataclass(frozen=True)
 class Stack:
     """A running stack.
@@ -31,11 +37,13 @@ class Stack:
         addresses: The address of each part.
         logs: The folder of the logs.
         exports: Environment variables for a shell that uses the stack.
+        note: A remark for the person who started it; empty if there is none.
     """
 
     addresses: dict[str, str]
     logs: Path
     exports: tuple[str, ...]
+    note: str = ""
 
 
 def up(settings: Settings, models: Sequence[str], database: str | None) -> Stack:
@@ -72,6 +80,8 @@ def up(settings: Settings, models: Sequence[str], database: str | None) -> Stack
     parts["worker"].wait_until(lambda: _has_worker(urls["prefect"]), _COMES_UP_WITHIN)
     parts["service"].wait_until(lambda: _answers(f"{urls['service']}/version"), _COMES_UP_WITHIN)
     parts["keeper"].start(keeper.command(commands, folder), environment)
+    own = models or Path("deployments/models").is_dir()
+    note = "" if own else _SHIPPED.format(", ".join(served))
     return Stack(
         {
             "Prefect": urls["prefect"],
@@ -80,6 +90,7 @@ def up(settings: Settings, models: Sequence[str], database: str | None) -> Stack
         },
         folder,
         _exports(settings, environment, stores),
+        note,
     )
 
 

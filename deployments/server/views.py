@@ -34,3 +34,5 @@ def print_stack(stack: "Stack") -> None:
     for variable in stack.exports:
         console.print(f"  export {variable}", soft_wrap=True, highlight=False, markup=False)
     console.print("To stop it:           everfit down")
+    if stack.note:
+        console.print(stack.note, soft_wrap=True, highlight=False, markup=False)

@@ -129,8 +129,11 @@ def request_in(context: Context, turn_id: str) -> ApprovalRequest:
     if turn.model != context.spec.name:
         raise ApprovalError(f"turn {turn_id!r} is of the model {turn.model!r} and not of {context.spec.name!r}")
     if turn.state != turn_record.AWAITING_APPROVAL:
-        state = f"{turn.state}: {turn.reasons[0]}" if turn.reasons else turn.state
-        raise ApprovalError(f"turn {turn.id!r} waits for no approval ({state})")
+        reason = f" ({turn.reasons[0]})" if turn.reasons else ""
+        raise ApprovalError(
+            f"turn {turn.id!r} doesn't wait for approval, its state is {turn.state!r}{reason}; "
+            f"`everfit history {turn.model}` shows the state of each turn"
+        )
     return _request(context, turn)
 
 

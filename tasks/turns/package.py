@@ -116,7 +116,10 @@ def import_package(workspace: "Workspace", folder: Path) -> tuple[str, str]:
         turn = json.loads((folder / "turn.json").read_text())
         model, turn_id = str(turn["model"]), str(turn["id"])
     except (OSError, ValueError, KeyError) as error:
-        raise WorkspaceError(f"{str(folder)!r} is no package of a turn: {error}") from error
+        raise WorkspaceError(
+            f"{str(folder)!r} is no package of a turn, its turn.json can't be read ({error}); give a folder that "
+            f"`everfit export` has written"
+        ) from error
     if "/" in model + turn_id or ".." in model + turn_id:
         raise WorkspaceError(f"{str(folder)!r} names a turn {turn_id!r} of {model!r}, which can't be a folder")
     for file in sorted(folder.iterdir()):

@@ -207,7 +207,7 @@ def test_a_decided_turn_and_another_models_turn_are_refused(here: Context):
     turn = decide(here)
     before = left(here)
 
-    with pytest.raises(ApprovalError, match=r"waits for no approval \(Promoted: Approved by ann: the gain is real\)"):
+    with pytest.raises(ApprovalError, match=r"its state is 'Promoted' \(Approved by ann: the gain is real\)"):
         decide(here, "decline", turn=turn.id)
     other = Context(here.spec.model_copy(update={"name": "parcels"}), here.settings)
     with pytest.raises(ApprovalError, match="is of the model 'deliveries' and not of 'parcels'"):

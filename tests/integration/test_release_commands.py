@@ -61,7 +61,12 @@ def test_a_mistake_is_one_line_and_changes_nothing(ledger: Ledger):
         "the reason is empty": ["rollback", "flights.yaml", "--reason", " "],
         "'nowhere'": ["rollback", "nowhere", "--reason", "x"],
         "there is no turn 'flights-1'": ["approve", "flights.yaml", "flights-1", *who],
-        "waits for no approval (ChampionKept: Kept champion 2": ["approve", "flights.yaml", mine, *who],
+        "doesn't wait for approval, its state is 'ChampionKept' (Kept champion 2": [
+            "approve",
+            "flights.yaml",
+            mine,
+            *who,
+        ],
         "is of the model 'parcels' and not of 'flights'": ["decline", "flights.yaml", others, *who],
         "there is no turn 'x'": ["explain", "x"],
         "gate.min_gain: 1.0 is as wide as the range of roc_auc": ["train", "greedy.yaml", "--until", "2013-03-01"],
