@@ -23,12 +23,6 @@ _NAMES = ("prefect", "mlflow", "worker", "service", "keeper")
 _COMES_UP_WITHIN = 120.0
 
 
-_SHIPPED = (
-    "This folder has no deployments/models, so {}, which comes with everfit, is served. To serve a model of your own, "
-    "move its spec there, and run `everfit up` again."
-)
-
-
 @dataclass(frozen=True)
 class Stack:
     """A running stack.
@@ -80,8 +74,6 @@ def up(settings: Settings, models: Sequence[str], database: str | None) -> Stack
     parts["worker"].wait_until(lambda: _has_worker(urls["prefect"]), _COMES_UP_WITHIN)
     parts["service"].wait_until(lambda: _answers(f"{urls['service']}/version"), _COMES_UP_WITHIN)
     parts["keeper"].start(keeper.command(commands, folder), environment)
-    own = models or Path("deployments/models").is_dir()
-    note = "" if own else _SHIPPED.format(", ".join(served))
     return Stack(
         {
             "Prefect": urls["prefect"],
@@ -90,7 +82,7 @@ def up(settings: Settings, models: Sequence[str], database: str | None) -> Stack
         },
         folder,
         _exports(settings, environment, stores),
-        note,
+        shipped_note(models, served),
     )
 
 
@@ -118,6 +110,16 @@ def _served(models: Sequence[str]) -> list[str]:
                 f"move it to deployments/models/{name}.yaml"
             )
     return names or [path.stem for path in there]
+
+
+def shipped_note(models: Sequence[str], served: Sequence[str]) -> str:
+    """Return that models which come with everfit are served, or an empty text if they are the user's own."""
+    if models or Path("deployments/models").is_dir():
+        return ""
+    return (
+        f"This folder has no deployments/models, so {', '.join(served)}, which comes with everfit, is served. To serve a "
+        "model of your own, move its spec there, and run `everfit up` again."
+    )
 
 
 def _exports(settings: Settings, environment: dict[str, str], stores: Databases) -> tuple[str, ...]:

@@ -72,6 +72,8 @@ def test_the_quarantine_is_listed_accepted_and_discarded(model: str):
     assert run("quarantine", model, "--accept").startswith("sales: 2 of 3 rows accepted, 1 still fail")
     assert run("quarantine", model, "--discard", "--reason", "no such reason", "--json")["discarded"] == 0
     assert "sales: 1 rows discarded" in run("quarantine", model, "--discard")
+    for nothing in ("--discard", "--accept"):  # and the ledger records nothing
+        assert "no open rows in quarantine, so nothing was changed" in run("quarantine", model, nothing)
 
     assert "sales: 0 open rows" in run("quarantine", model)
     decisions = Ledger.open(Settings()).decisions.of("sales", kind="quarantine")

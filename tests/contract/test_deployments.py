@@ -148,6 +148,14 @@ def test_a_spec_that_gets_no_deployment_is_refused_before_anything_is_started(
     assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
 
 
+def test_a_folder_without_specs_is_told_which_model_is_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "so flight-delays, which comes with everfit, is served" in stack.shipped_note([], ["flight-delays"])
+    assert stack.shipped_note(["mine"], ["mine"]) == ""
+    (tmp_path / "deployments" / "models").mkdir(parents=True)
+    assert stack.shipped_note([], ["mine"]) == ""
+
+
 def test_events_that_are_told_in_another_order_are_no_change() -> None:
     one = "everfit.release.promoted"
     # Which order a set has hangs on the process, and for some on which came first.
