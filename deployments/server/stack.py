@@ -117,8 +117,8 @@ def shipped_note(models: Sequence[str], served: Sequence[str]) -> str:
     if models or Path("deployments/models").is_dir():
         return ""
     return (
-        f"This folder has no deployments/models, so {', '.join(served)}, which comes with everfit, is served. To serve a "
-        "model of your own, move its spec there, and run `everfit up` again."
+        f"This folder has no deployments/models, so {', '.join(served)}, which comes with everfit, is served. To serve "
+        "a model of your own, move its spec there, and run `everfit up` again."
     )
 
 

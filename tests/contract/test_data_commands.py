@@ -56,6 +56,13 @@ def test_a_mistaken_spec_is_told_before_a_server_is_started(
     run(command, "nowhere.yaml", fails="there is no spec file 'nowhere.yaml'")
 
 
+def test_an_unknown_event_is_reported_before_a_missing_server(workspace: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(environment, "has_server", lambda: False)
+
+    run("emit", "data-arived", "sales", fails="there is no event 'data-arived'; known are")
+    run("emit", "data-arrived", "sales", fails="no Prefect server is configured")
+
+
 def test_the_quarantine_is_listed_accepted_and_discarded(model: str):
     assert "3  expect_column_values_to_be_between(column=price" in run("quarantine", model)
     listed = run("quarantine", model, "--json")
