@@ -18,6 +18,7 @@ from typing import Any, Literal, ParamSpec, TypeVar
 from prefect import Task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
+from prefect.utilities.annotations import opaque
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -79,7 +80,7 @@ def step(kind: Kind, *, log: str = "", run_name: str | None = None) -> Callable[
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
             return _run(function, prefix, args, kwargs)
 
-        return Task(
+        return _Step(
             fn=run,
             cache_policy=NO_CACHE,
             retries=len(RETRY_DELAYS) if network else 0,
@@ -89,6 +90,33 @@ def step(kind: Kind, *, log: str = "", run_name: str | None = None) -> Callable[
         )
 
     return decorate
+
+
+class _Step(Task[P, R]):
+    """A task whose arguments Prefect does not search for futures inside everfit's own records.
+
+    Prefect walks through every field of every argument before a run. A record of everfit holds no future, and one that
+    holds a model's history has so many fields that the walk takes longer than the step.
+    """
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return super().__call__(*map(_closed, args), **{name: _closed(value) for name, value in kwargs.items()})
+
+    def submit(self, *args: Any, **kwargs: Any) -> Any:
+        return super().submit(*map(_closed, args), **{name: _closed(value) for name, value in kwargs.items()})
+
+
+def _closed(value: Any) -> Any:
+    """Return an argument so that Prefect takes it as a whole if all of it is everfit's own."""
+    return opaque(value) if _is_own(value) else value
+
+
+def _is_own(value: Any) -> bool:
+    if isinstance(value, dict):
+        return bool(value) and all(map(_is_own, value.values()))
+    if isinstance(value, list | tuple):
+        return bool(value) and all(map(_is_own, value))
+    return type(value).__module__.startswith("everfit.")
 
 
 def is_transient(error: BaseException) -> bool:

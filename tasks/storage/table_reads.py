@@ -1,6 +1,6 @@
 """Read a Delta table by window, as a whole or in chunks, at any version."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -171,7 +171,8 @@ class TableReads:
             time_column: Column of the window's time.
             columns: Columns to read; by default all.
             version: Version of the table; by default the newest.
-            rows: Maximum number of rows in a chunk.
+            rows: Maximum number of rows in a chunk. Small files are joined up to it, since a table that is partitioned by
+                day may have many of a few rows, and a chunk costs its reader a millisecond or more.
             condition: Further condition on the rows.
         """
         dataset, inside = self._dataset(window, time_column, version)
@@ -184,6 +185,22 @@ class TableReads:
             batch_readahead=2,
             fragment_readahead=2,
         )
-        for batch in scanner.to_batches():
-            if batch.num_rows:
-                yield batch.to_pandas()
+        for chunk in _joined(scanner.to_batches(), rows):
+            yield chunk.to_pandas()
+
+
+def _joined(batches: "Iterable[pa.RecordBatch]", rows: int) -> "Iterator[pa.Table]":
+    """Join consecutive batches into tables of at most so many rows; none is empty."""
+    import pyarrow as pa
+
+    waiting: list[pa.RecordBatch] = []
+    waiting_rows = 0
+    for batch in batches:
+        if waiting and waiting_rows + batch.num_rows > rows:
+            yield pa.Table.from_batches(waiting)
+            waiting, waiting_rows = [], 0
+        if batch.num_rows:
+            waiting.append(batch)
+            waiting_rows += batch.num_rows
+    if waiting:
+        yield pa.Table.from_batches(waiting)
