@@ -15,7 +15,7 @@ from everfit.tasks.storage.tables import DAY, KEY, Table
 READ_A_LITTLE = """
 import sys
 from everfit.tasks.storage.tables import Table
-for number, _ in enumerate(Table(sys.argv[1]).batches()):
+for number, _ in enumerate(Table(sys.argv[1]).batches(rows=24)):
     if number == 5:
         break
 """
@@ -57,3 +57,18 @@ def test_rows_that_two_append_at_once_under_one_name_are_there_once(
 
     assert others == ["it comes", 2]
     assert len(table.open().to_pyarrow_table()) == 4
+
+
+def test_small_files_are_read_as_one_chunk_and_no_chunk_is_larger_than_asked(tmp_path: Path) -> None:
+    at = pd.date_range("2024-01-01", periods=240, freq="h", tz="UTC")
+    rows = pd.DataFrame({KEY: np.arange(len(at)), "at": at, DAY: at.date})
+    table = Table(str(tmp_path / "table"))
+    table.append(rows, "ten days")
+
+    whole = list(table.batches())
+    parts = list(table.batches(rows=100))
+
+    assert [len(chunk) for chunk in whole] == [240]
+    assert max(map(len, parts)) <= 100
+    assert len(parts) == 3
+    assert sorted(pd.concat(parts)[KEY]) == sorted(whole[0][KEY]) == list(range(240))
