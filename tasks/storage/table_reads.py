@@ -171,8 +171,8 @@ class TableReads:
             time_column: Column of the window's time.
             columns: Columns to read; by default all.
             version: Version of the table; by default the newest.
-            rows: Maximum number of rows in a chunk. Small files are joined up to it, because a table that is partitioned
-                by day may have many of a few rows, and each chunk costs its reader a millisecond or more.
+            rows: Maximum number of rows in a chunk. Small files are joined up to it, because a table partitioned by day
+                may have many files of a few rows, and each chunk costs its reader a millisecond or more.
             condition: Further condition on the rows.
         """
         dataset, inside = self._dataset(window, time_column, version)
