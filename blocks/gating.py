@@ -180,9 +180,9 @@ class GatePolicy(Policy):
     draws: int = Field(default=2000, ge=100, le=100_000, description="The number of bootstrap draws of the comparison.")
     resample: Literal["auto", "rows", "days"] = Field(
         default="auto",
-        description="Which rows count as independent. `auto` takes rows of one day (or of an hour, in short data) and "
-        "rows that share a value of the key for dependent, and neighbouring days as far as the data shows it. `rows` "
-        "takes all rows for independent. `days` draws whole days in a bootstrap.",
+        description="Which rows count as independent. `auto` treats rows as dependent if they are of one day (of one "
+        "hour, in short data) or share a value of the key, and neighbouring days if the data shows it. `rows` treats "
+        "all rows as independent. `days` draws whole days in a bootstrap.",
     )
     min_rows: int = Field(default=200, ge=2, description="The smallest number of hold-out rows for a valid comparison.")
     min_class_rows: int = Field(
@@ -199,9 +199,9 @@ class GatePolicy(Policy):
     expectations: bool = Field(default=True, description="Whether the data must have passed its expectations.")
     leaks: bool = Field(
         default=True,
-        description="Whether a feature that probably leaks the label blocks the release. A nearly perfect challenger "
-        "after none or one that wasn't, and a first champion with features that are called like the target, then wait "
-        "for approval.",
+        description="Whether a feature that probably leaks the label blocks the release. Two cases then wait for a "
+        "person's approval: a nearly perfect challenger where the champion was not (or there is none), and a first "
+        "champion with features that are named like the target.",
     )
     slices: SlicePolicy | None = Field(
         default=None, description="A limit on the loss of each slice. By default slices are not checked."

@@ -119,8 +119,9 @@ class MonitoringPolicy(Policy):
 
     window: Duration = Field(
         default=timedelta(days=7),
-        description="The span of event time that is compared with the reference. After a longer pause all since the "
-        "last look is compared, and for quality earlier windows are added until there are `min_labels` labels.",
+        description="The span of event time that is compared with the reference. If the last run of monitoring is "
+        "longer ago, the window begins there. For quality, earlier windows are added until there are `min_labels` "
+        "labels.",
     )
     min_rows: int = Field(
         default=100, ge=30, description="The smallest number of rows of a window; drift of a smaller window is unknown."

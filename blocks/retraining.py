@@ -82,9 +82,8 @@ class RetrainingPolicy(Policy):
 
     on: Literal["loss", "drift", "nothing"] = Field(
         default="loss",
-        description="The signal that starts a training: `loss` of quality; `drift`, also when it persists without"
-        " a loss; or `nothing`, where a loss is only reported to a person, and only what the keys "
-        "below set starts trainings.",
+        description="The signal that starts a training. `loss`: lost quality. `drift`: also drift that persists "
+        "without a loss. `nothing`: a loss is only reported to a person, and only the keys below start trainings.",
     )
     schedule: Duration | None = Field(
         default=None,
@@ -121,9 +120,8 @@ class RetrainingPolicy(Policy):
     back_off_factor: FiniteFloat = Field(
         default=2.0,
         ge=1,
-        description="The growth of the rows that the champion has not seen until a turn is tried again after one in "
-        "vain. At 2 there is twice as much new data at each try. After a gain that was not certain half the growth "
-        "is enough.",
+        description="How much the rows that the champion has not seen must grow before a turn is tried again after "
+        "one in vain. At 2 they must have doubled. After a gain that was not certain, half of that growth is enough.",
     )
     escalate_after: int = Field(
         default=3, ge=1, description="The number of retrainings without improvement after which a person is notified."

@@ -57,7 +57,7 @@ def write(made: Proposal, seen: Look) -> str:
         lines += [
             "",
             "monitoring:",
-            "  # The newest rows that a look judges; after a longer pause, all since the last look:",
+            "  # The newest rows that each run of monitoring judges; after a pause, all since the last run:",
             f"  window: {made.window}  # has about {made.window_rows:,} labelled rows",
         ]
     if made.least_labels is not None:
