@@ -155,8 +155,8 @@ class RetrainingPolicy(Policy):
         default=0.5,
         ge=0,
         le=1,
-        description="The trust, earned by past estimates, from which everfit acts on quality that is estimated "
-        "without labels.",
+        description="How far estimates of quality without labels must be trusted before everfit acts on them, from 0 "
+        "to 1. Estimates earn trust when labels confirm them later.",
     )
     data_problem_windows: int = Field(
         default=3,

@@ -17,7 +17,7 @@ def labeling(model: str, until: datetime | None = None) -> State[dict[str, Any]]
 
     Args:
         model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
-        until: Labels that become known after it are ignored; by default the time for which the run was scheduled.
+        until: Labels that become known after it are ignored. By default it is the time for which the run was scheduled.
 
     Returns:
         A state named `Labelled`, or `NothingNew` if every label was recorded before.

@@ -27,7 +27,7 @@ def retraining(
         kind: The kind of the request.
         reason: The reason in words, for readers of the history.
         decision_id: The triage decision behind the request, if there is one; its reasons, window and verdict are used.
-        until: Only data known at this time counts; by default the time for which the run was scheduled.
+        until: Only data known at this time counts. By default it is the time for which the run was scheduled.
 
     Returns:
         A state named `TurnCalled`, `TurnCalledAlready`, or `TurnHeldBack` if cooldown, budget or triage refused it.

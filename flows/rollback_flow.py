@@ -12,7 +12,7 @@ from everfit.tasks.steps.run_names import run_name
 
 @flow(name="rollback", flow_run_name=run_name("rollback"))
 def rollback(model: str, reason: str, to: int | None = None, by: str = "unknown") -> State[dict[str, Any]]:
-    """Make a former version the champion again, once it has been seen to load and answer.
+    """Make a former version the champion again, after a check that it loads and answers.
 
     A running turn doesn't delay it. The challenger of that turn is not released, since it was compared with another
     champion.

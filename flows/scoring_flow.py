@@ -20,7 +20,7 @@ def scoring(
     Args:
         model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
         since: Beginning of the window. If omitted, where earlier batches ended, less the source's look-back.
-        until: End of the window; by default the time for which the run was scheduled.
+        until: End of the window. By default it is the time for which the run was scheduled.
         shadow: Let the challenger predict too; its predictions are logged beside the champion's.
 
     Returns:

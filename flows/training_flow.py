@@ -20,7 +20,7 @@ def training(model: str, until: datetime | None = None, trigger: Trigger | None 
 
     Args:
         model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
-        until: Only data known at this time counts; by default the time for which the run was scheduled.
+        until: Only data known at this time counts. By default it is the time for which the run was scheduled.
         trigger: Why the turn is run. The same trigger for the same moment gives one turn, even if it is sent twice.
 
     Returns:

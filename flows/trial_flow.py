@@ -18,7 +18,7 @@ def trial(model: str, until: datetime | None = None) -> State[dict[str, Any]]:
 
     Args:
         model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
-        until: Only data known at this time counts; by default the time for which the run was scheduled.
+        until: Only data known at this time counts. By default it is the time for which the run was scheduled.
 
     Returns:
         A state named `NoTrial`, `OnTrial` while it continues, or `Promoted`, `Returned` or `Superseded` at its end.

@@ -17,7 +17,7 @@ def upkeep(model: str, until: datetime | None = None, dry_run: bool = False) -> 
 
     Args:
         model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
-        until: The time from which ages are counted; by default the time for which the run was scheduled.
+        until: The time from which ages are counted. By default it is the time for which the run was scheduled.
         dry_run: Only return the planned changes.
 
     Returns:

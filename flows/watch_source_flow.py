@@ -17,7 +17,7 @@ def watch_source(model: str, until: datetime | None = None) -> State[dict[str, A
 
     Args:
         model: A spec file, the name of a spec in `deployments/models`, or of a stored Model Spec block.
-        until: Rows of later event time are left out; by default the time for which the run was scheduled.
+        until: Rows of later event time are left out. By default it is the time for which the run was scheduled.
 
     Returns:
         A state named `DataArrived`, whose data describes the arrival, or `NothingNew`.

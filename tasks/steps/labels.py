@@ -23,7 +23,7 @@ def collect_labels(context: Context, until: datetime | None = None) -> Collected
 
     Args:
         context: The model, as `open_context` returns it.
-        until: Labels that become known after it are ignored; by default the flow run's scheduled time, or now.
+        until: Labels that become known after it are ignored. By default it is the flow run's scheduled time, or now.
 
     Returns:
         How many labels were added, corrected or unchanged, and how many have no prediction.

@@ -40,7 +40,7 @@ def score(
         context: The model, as `open_context` returns it.
         since: Beginning of the window. If omitted, the window begins where earlier batches ended, less the source's
             look-back; if given, a champion scores again rows that an earlier champion has scored.
-        until: End of the window; by default the time for which the flow run was scheduled, or now.
+        until: End of the window. By default it is the time for which the flow run was scheduled, or now.
         shadow: Let the challenger predict too; its predictions are logged beside the champion's.
         transform: The function that `transform_rows` called for training, if there was one, so that the model scores
             rows of the same form. Labels may be missing from the rows that it gets.
@@ -78,7 +78,7 @@ def read_predictions(context: Context, since: datetime | None = None, until: dat
     Args:
         context: The model, as `open_context` returns it.
         since: Beginning of the window, in event time; all that came before `until` if omitted.
-        until: End of the window; by default the time for which the flow run was scheduled, or now.
+        until: End of the window. By default it is the time for which the flow run was scheduled, or now.
 
     Returns:
         A data frame of shape (predictions, columns) in order of event time: the rows' own columns, and among others

@@ -42,7 +42,7 @@ def open_turn(
     Args:
         model: A spec file, the name of a spec in `deployments/models`, of a stored Model Spec block, or a `Context`.
         reason: Why the turn is run, for the readers of the history. Together with `until` it identifies the turn.
-        until: The turn uses no data of later event time; by default the flow run's scheduled time, or now.
+        until: The turn uses no data of later event time. By default it is the flow run's scheduled time, or now.
         trigger: Used instead of `reason` if no person started the turn.
 
     Yields:
