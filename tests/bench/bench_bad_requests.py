@@ -128,11 +128,11 @@ async def throw_bytes(port: int, count: int, seed: int, found: Answers) -> None:
     async def connection(number: int) -> None:
         dice = random.Random(f"{seed}-{number}")
         for _ in left:
-            asked = changed(dice.choice(good), dice)
+            requested = changed(dice.choice(good), dice)
             try:
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                writer.write(asked)
-                if len(asked.partition(b"\r\n\r\n")[2]) < told_length(asked):
+                writer.write(requested)
+                if len(requested.partition(b"\r\n\r\n")[2]) < told_length(requested):
                     writer.write_eof()  # or the service would wait for the rest
                 answer = await asyncio.wait_for(reader.read(), 40)
                 writer.close()
@@ -148,7 +148,7 @@ async def throw_bytes(port: int, count: int, seed: int, found: Answers) -> None:
                 for line in head.decode("latin-1").split("\r\n")
                 if line.lower().startswith("everfit-prediction-ids")
             ]
-            found.take(int(head[9:12]), ids[0].partition(": ")[2] if ids else "", body, asked)
+            found.take(int(head[9:12]), ids[0].partition(": ")[2] if ids else "", body, requested)
 
     await asyncio.gather(*(connection(number) for number in range(CONNECTIONS)))
 
@@ -198,11 +198,11 @@ def main() -> None:
     }
     warnings.simplefilter("ignore")
     log_model(folder)
-    found, port, began = Answers(), free_port(), time.monotonic()
+    results, port, began = Answers(), free_port(), time.monotonic()
     with server([sys.executable, "-c", PROGRAM, str(port)], port) as pid:
-        asyncio.run(throw_bytes(port, arguments.bytes, arguments.seed, found))
+        asyncio.run(throw_bytes(port, arguments.bytes, arguments.seed, results))
         if arguments.generated:
-            throw_generated(port, arguments.generated, arguments.seed, found)
+            throw_generated(port, arguments.generated, arguments.seed, results)
         alive = subprocess.run(["kill", "-0", str(pid)], check=False).returncode == 0
 
     from everfit.tasks.predictions import prediction_log
@@ -210,19 +210,19 @@ def main() -> None:
 
     log = prediction_log.read(Table(str(folder / "workspace" / "bench" / "predictions")), None, "scheduled_departure")
     logged = Counter(log["_prediction_id"])
-    told = {
-        "requests": sum(found.statuses.values()),
+    content = {
+        "requests": sum(results.statuses.values()),
         "seconds": round(time.monotonic() - began, 1),
-        "statuses": dict(sorted(found.statuses.items())),
-        "faults": len(found.faults),
+        "statuses": dict(sorted(results.statuses.items())),
+        "faults": len(results.faults),
         "alive": alive,
-        "answered": len(found.ids),
-        "lost": sum(one not in logged for one in found.ids),
+        "answered": len(results.ids),
+        "lost": sum(one not in logged for one in results.ids),
         "twice": sum(times > 1 for times in logged.values()),
     }
-    print(json.dumps(told), flush=True)
-    for asked, answer in found.faults[:5]:
-        print(asked, "->", answer)
+    print(json.dumps(content), flush=True)
+    for requested, answer in results.faults[:5]:
+        print(requested, "->", answer)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def run() -> dict[str, float]:
     challenger = 1 / (1 + np.exp(-(1.05 * y + rng.normal(size=ROWS))))
 
     start, worked = time.perf_counter(), time.process_time()
-    found = compare(y, challenger, champion, "roc_auc", draws=DRAWS, method="bootstrap")
+    result = compare(y, challenger, champion, "roc_auc", draws=DRAWS, method="bootstrap")
     bootstrap, worked = time.perf_counter() - start, time.process_time() - worked
 
     start = time.perf_counter()
@@ -40,7 +40,7 @@ def run() -> dict[str, float]:
         "delong_seconds": round(delong, 3),
         "scikit_learn_seconds_estimated": round(plain, 1),
         "times_faster": round(plain / bootstrap, 1),
-        "bootstrap_lower": round(found.lower, 6),
+        "bootstrap_lower": round(result.lower, 6),
         "delong_lower": round(exact.lower, 6),
     }
 

@@ -61,11 +61,11 @@ def run(rows: int = 500_000) -> dict[str, Any]:
 
     evidently = import_evidently()
     pinned = evidently.presets.DataDriftPreset(num_method="psi", cat_method="jensenshannon")
-    found, theirs = _evidently(evidently, pinned, reference, current)
+    actual, theirs = _evidently(evidently, pinned, reference, current)
     _, by_default = _evidently(evidently, evidently.presets.DataDriftPreset(), reference, current)
     scores = {
         metric["config"]["column"]: float(metric["value"])
-        for metric in found["metrics"]
+        for metric in actual["metrics"]
         if "column" in metric.get("config", {})
     }
 
@@ -113,8 +113,8 @@ def _evidently(evidently: Any, preset: Any, reference: pd.DataFrame, current: pd
     start = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = evidently.Report([preset]).run(current, reference).dict()
-    return found, time.perf_counter() - start
+        results = evidently.Report([preset]).run(current, reference).dict()
+    return results, time.perf_counter() - start
 
 
 def _median_seconds(call: Callable[[], object], times: int = 3) -> float:

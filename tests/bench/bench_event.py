@@ -57,8 +57,8 @@ def from_event_to_served(folder: Path) -> dict[str, float]:
     wait_for(300, lambda: service.get(f"/models/{MODEL}").json().get("version"))
     served = time.time()
 
-    asked = {"flows": {"name": {"any_": ["training"]}}}
-    (run,) = wait_for(60, lambda: [one for one in api.post("/flow_runs/filter", json=asked).json() if one["end_time"]])
+    body = {"flows": {"name": {"any_": ["training"]}}}
+    (run,) = wait_for(60, lambda: [one for one in api.post("/flow_runs/filter", json=body).json() if one["end_time"]])
     states = {
         one["type"]: moment(one["timestamp"]) for one in api.get(f"/flow_run_states/?flow_run_id={run['id']}").json()
     }

@@ -46,9 +46,11 @@ def make(path: Path, millions: float) -> None:
 
 def suite() -> list[dict[str, object]]:
     """40 expectations."""
-    found = [{"type": "expect_column_values_to_not_be_null", "kwargs": {"column": name}} for name in ("id", "at", "y")]
+    results = [
+        {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": name}} for name in ("id", "at", "y")
+    ]
     for index in range(12):
-        found += [
+        results += [
             {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": f"x{index}"}},
             {
                 "type": "expect_column_values_to_be_between",
@@ -57,16 +59,16 @@ def suite() -> list[dict[str, object]]:
         ]
     for index in range(5):
         values = ["red", "green", "blue"]
-        found += [
+        results += [
             {"type": "expect_column_values_to_not_be_null", "kwargs": {"column": f"c{index}", "mostly": 0.9}},
             {"type": "expect_column_values_to_be_in_set", "kwargs": {"column": f"c{index}", "value_set": values}},
         ]
-    found += [
+    results += [
         {"type": "expect_table_row_count_to_be_between", "kwargs": {"min_value": 1}},
         {"type": "expect_column_values_to_be_in_set", "kwargs": {"column": "y", "value_set": [0, 1]}},
         {"type": "expect_column_mean_to_be_between", "kwargs": {"column": "x0", "min_value": -1, "max_value": 1}},
     ]
-    return found
+    return results
 
 
 def everfit(path: Path, folder: Path) -> dict[str, float]:
@@ -134,7 +136,7 @@ def bare(path: Path, folder: Path) -> dict[str, float]:
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     asset = context.data_sources.add_pandas("bench").add_dataframe_asset("batch")
     batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
-    expectations = [ExpectationConfiguration(type=each["type"], kwargs=each["kwargs"]) for each in suite()]
+    expectations = [ExpectationConfiguration(type=item["type"], kwargs=item["kwargs"]) for item in suite()]
     batch.validate(gx.ExpectationSuite(name="bench", expectations=expectations))
     table = table.append_column("_day", pc.cast(pc.floor_temporal(table["at"], unit="day"), pa.date32()))
     write_deltalake(str(folder / "bare"), table, partition_by=["_day"])
@@ -147,9 +149,9 @@ def measure(kind: str, path: Path, folder: Path) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as name:
         make(Path(name) / "few.parquet", 0.001)
         which(Path(name) / "few.parquet", Path(name))
-    found = which(path, folder)
-    found["peak_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    return found | (one_day(folder) if kind == "everfit" else {})
+    result = which(path, folder)
+    result["peak_gib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return result | (one_day(folder) if kind == "everfit" else {})
 
 
 def main() -> None:
@@ -157,7 +159,7 @@ def main() -> None:
     if len(sys.argv) > 3 and sys.argv[1] == "--measure":
         print(json.dumps(measure(sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))))
         return
-    for millions in [float(each) for each in sys.argv[1:]] or [1.0, 2.0]:
+    for millions in [float(item) for item in sys.argv[1:]] or [1.0, 2.0]:
         with tempfile.TemporaryDirectory() as name:
             make(Path(name) / "rows.parquet", millions)
             ratios: list[tuple[float, float]] = []
@@ -167,7 +169,7 @@ def main() -> None:
                     theirs = measured("bare", millions, Path(name))
                     ratios.append((ours["seconds"] / theirs["seconds"], ours["cpu_seconds"] / theirs["cpu_seconds"]))
             if ratios:
-                wall, cpu = (statistics.median(each) for each in zip(*ratios, strict=True))
+                wall, cpu = (statistics.median(item) for item in zip(*ratios, strict=True))
                 print(f"{millions:g} million rows, everfit to bare: seconds {wall:.2f}, processor seconds {cpu:.2f}")
 
 
@@ -176,10 +178,10 @@ def measured(kind: str, millions: float, folder: Path) -> dict[str, float]:
     with tempfile.TemporaryDirectory(dir=folder) as name:
         command = [sys.executable, __file__, "--measure", kind, str(folder / "rows.parquet"), name]
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    told = ", ".join(f"{key} {value:.3g}" for key, value in found.items())
-    print(f"{millions:g} million rows, {kind}: {told}", flush=True)
-    return found
+    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    output = ", ".join(f"{key} {value:.3g}" for key, value in result.items())
+    print(f"{millions:g} million rows, {kind}: {output}", flush=True)
+    return result
 
 
 if __name__ == "__main__":

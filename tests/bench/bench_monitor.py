@@ -115,19 +115,19 @@ def server(folder: Path) -> Iterator[str]:
 
 def run(folder: Path) -> dict[str, object]:
     """Measure, by the median of some runs; each looks at the same window anew."""
-    taken, found, before = [], {}, _processor_seconds()
+    taken, results, before = [], {}, _processor_seconds()
     for _ in range(RUNS):
-        seconds, told = everfit(folder, "monitor", "bench.yaml", "--until", WATCHED, "--json")
+        seconds, output = everfit(folder, "monitor", "bench.yaml", "--until", WATCHED, "--json")
         taken.append(seconds)
-        found = json.loads(told)
+        results = json.loads(output)
     used = (_processor_seconds() - before) / RUNS
     with server(folder) as api:
         beside = [
             everfit(folder, "monitor", "bench.yaml", "--until", WATCHED, "--json", api=api)[0] for _ in range(RUNS)
         ]
     return {
-        "rows": found["signals"]["data"]["rows"],
-        "verdict": found["verdict"],
+        "rows": results["signals"]["data"]["rows"],
+        "verdict": results["verdict"],
         "monitoring turn, s": round(sorted(taken)[RUNS // 2], 1),
         "each, s": [round(seconds, 1) for seconds in taken],
         "processor time of a turn and Prefect's temporary server, s": round(used, 1),

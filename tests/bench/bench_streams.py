@@ -66,12 +66,12 @@ def digits(number: int, random: np.random.Generator) -> tuple[pd.DataFrame, Floa
     """Scanned digits of scikit-learn, even or odd; from window 4 on they are scanned upside down."""
     from sklearn.datasets import load_digits
 
-    found = load_digits()
-    chosen = random.integers(0, len(found.target), ROWS)
-    images = found.images[chosen] + random.normal(scale=0.5, size=(ROWS, 8, 8))
+    result = load_digits()
+    chosen = random.integers(0, len(result.target), ROWS)
+    images = result.images[chosen] + random.normal(scale=0.5, size=(ROWS, 8, 8))
     images = images[:, ::-1, :] if number >= 4 else images
     frame = pd.DataFrame(images[:, 1:7, 1:7].reshape(ROWS, -1).round(3)).add_prefix("p")
-    odd = found.target[chosen] % 2 == 1
+    odd = result.target[chosen] % 2 == 1
     return frame.assign(y=odd), odd.astype(float)
 
 
@@ -180,12 +180,12 @@ def replay(name: str, stream: Stream, folder: Path) -> dict[str, Any]:
         twice.to_parquet(folder / f"rows/{number:03}.parquet")
         since, until = first + number * WEEK, first + (number + 1) * WEEK
         result_of(scoring(str(path), since, until, return_state=True))
-        found = result_of(monitoring(str(path), until, return_state=True))
-        verdicts[number] = f"{found['verdict']}:{found['rule']}"
-        if found["turn_id"]:
+        result = result_of(monitoring(str(path), until, return_state=True))
+        verdicts[number] = f"{result['verdict']}:{result['rule']}"
+        if result["turn_id"]:
             retrained.append(number)
-        told = {"window": number, "verdict": verdicts[number], "turn": found["turn_state"]}
-        print(json.dumps(told | {"why": found["reasons"][0][:110]}), file=sys.stderr)
+        content = {"window": number, "verdict": verdicts[number], "turn": result["turn_state"]}
+        print(json.dumps(content | {"why": result["reasons"][0][:110]}), file=sys.stderr)
     delays = [next((n - loss + 1 for n in retrained if n >= loss), None) for loss in stream.losses]
     spans = [*stream.losses, stream.windows]
     answered = {n for loss, end in itertools.pairwise(spans) for n in range(loss, end)}
@@ -219,18 +219,22 @@ def look_back(stream: Stream, path: Path, numbers: list[int]) -> dict[str, float
         rows = pd.concat([frames[number][0] for number in seen])
         return a_model().fit(rows[names], rows["y"])
 
-    never, found = fitted(list(range(-FIRST, 0))), []
+    never, results = fitted(list(range(-FIRST, 0))), []
     for place, number in enumerate(numbers):
         rows, best = frames[number]
         window = Window(since=first + number * WEEK, until=first + (number + 1) * WEEK)
-        told = prediction_log.read(log, window, "at", columns=["id", "_score", "_predicted_at"])
-        told = told.sort_values("_predicted_at").drop_duplicates("id").set_index("id")["_score"]
+        reported = prediction_log.read(log, window, "at", columns=["id", "_score", "_predicted_at"])
+        reported = reported.sort_values("_predicted_at").drop_duplicates("id").set_index("id")["_score"]
         truth = rows["y"].to_numpy(dtype=float)
         every = fitted(([*range(-FIRST, 0), *numbers[:place]])[-2:])
-        scores = [told.loc[rows["id"]].to_numpy(), *(m.predict_proba(rows[names])[:, 1] for m in (never, every)), best]
-        found.append([area(truth, each) for each in scores])
+        scores = [
+            reported.loc[rows["id"]].to_numpy(),
+            *(m.predict_proba(rows[names])[:, 1] for m in (never, every)),
+            best,
+        ]
+        results.append([area(truth, score) for score in scores])
     kinds = ("everfit", "never retrained", "retrained after every window", "in hindsight")
-    return dict(zip(kinds, (round(float(value), 4) for value in np.mean(found, axis=0)), strict=True))
+    return dict(zip(kinds, (round(float(value), 4) for value in np.mean(results, axis=0)), strict=True))
 
 
 def main(names: list[str]) -> None:
@@ -244,8 +248,8 @@ def main(names: list[str]) -> None:
     for name in names or STREAMS:
         began = time.perf_counter()
         stream = recorded(Path(name)) if name.endswith(".csv") else STREAMS[name]
-        found = replay(Path(name).name, stream, place / Path(name).name.replace(" ", "-").replace(",", ""))
-        print(json.dumps(found | {"seconds": round(time.perf_counter() - began)}), flush=True)
+        result = replay(Path(name).name, stream, place / Path(name).name.replace(" ", "-").replace(",", ""))
+        print(json.dumps(result | {"seconds": round(time.perf_counter() - began)}), flush=True)
 
 
 if __name__ == "__main__":

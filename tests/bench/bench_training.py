@@ -119,9 +119,9 @@ def evidence(folder: Path) -> float:
     challenger = fit_on(data, "hist_gradient_boosting", data.split.training, str(folder / "model"), Setting())
     started = time.perf_counter()
     passed = Validation(passed=True, rows=len(rows), bad_rows=0, outcomes=(), reasons=(), suite_inferred=False)
-    found = evaluate(data, challenger, None, passed)
+    result = evaluate(data, challenger, None, passed)
     judged_after = time.perf_counter() - started
-    report, judged = make_report(data, challenger, found.holdout, found.calibration)
+    report, judged = make_report(data, challenger, result.holdout, result.calibration)
     reported_after = time.perf_counter() - started
     png_plots(report, judged)
     report_page(report, judged)

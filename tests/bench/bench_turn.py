@@ -175,8 +175,8 @@ def prepare(folder: Path) -> Path:
 def everfit_turn(spec: Path, **more: str) -> tuple[float, str, Path]:
     folder = Path(tempfile.mkdtemp(prefix="everfit-bench-"))
     command = [str(EVERFIT), "train", str(spec), "--until", UNTIL, "--json"]
-    seconds, told = timed(command, environment(folder, **more), folder)
-    return seconds, told, folder
+    seconds, reported = timed(command, environment(folder, **more), folder)
+    return seconds, reported, folder
 
 
 def start_server(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
@@ -207,7 +207,7 @@ def run() -> dict[str, float]:
     folder = Path(tempfile.mkdtemp(prefix="everfit-bench-"))
     spec = prepare(folder)
     embedded = {"PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{folder / 'prefect.db'}"}
-    very_first, told, first = everfit_turn(spec, **embedded)
+    very_first, reported, first = everfit_turn(spec, **embedded)
     suite = first / "workspace/flight-delays/expectations.yaml"
     script = folder / "bare.py"
     script.write_text(BARE)
@@ -219,13 +219,13 @@ def run() -> dict[str, float]:
             command = [sys.executable, str(script), str(place), str(folder / "flights"), str(spec), str(suite)]
             seconds["bare"].append(timed(command, environment(place), place)[0])
             seconds["server"].append(everfit_turn(spec, PREFECT_API_URL=url)[0])
-            took, told, _ = everfit_turn(spec, **embedded)
+            took, reported, _ = everfit_turn(spec, **embedded)
             seconds["temporary"].append(took)
     finally:
         server.terminate()
         server.wait(timeout=30)
     bare, with_server, temporary = (sorted(taken)[RUNS // 2] for taken in seconds.values())
-    print(told)
+    print(reported)
     return {
         "bare script, s": round(bare, 1),
         "turn with a server running, ratio": round(with_server / bare, 2),

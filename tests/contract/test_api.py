@@ -43,8 +43,8 @@ FLOWS = (
 
 def function(name: str) -> Any:
     """The function behind a public name."""
-    found = getattr(everfit.tasks, name)
-    return inspect.unwrap(found.fn if isinstance(found, Task) else found)
+    result = getattr(everfit.tasks, name)
+    return inspect.unwrap(result.fn if isinstance(result, Task) else result)
 
 
 def test_the_public_names_are_these() -> None:

@@ -19,12 +19,12 @@ import everfit.blocks
 
 
 def all_blocks() -> list[type[Block]]:
-    found = set()
+    result = set()
     for module in pkgutil.walk_packages(everfit.blocks.__path__, "everfit.blocks."):
         for _, member in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
             if issubclass(member, Block) and member.__module__.startswith("everfit.blocks."):
-                found.add(member)
-    return sorted(found, key=lambda block: block.__name__)
+                result.add(member)
+    return sorted(result, key=lambda block: block.__name__)
 
 
 @pytest.mark.parametrize("block", all_blocks(), ids=lambda block: block.__name__)
@@ -47,7 +47,9 @@ def test_there_are_blocks() -> None:
 
 
 def test_prefect_finds_the_collection_by_its_entry_point() -> None:
-    (collection,) = [found for found in entry_points(group="prefect.collections") if found.name == "everfit"]
+    (collection,) = [
+        entry_point for entry_point in entry_points(group="prefect.collections") if entry_point.name == "everfit"
+    ]
     assert collection.load() is everfit.blocks
 
 

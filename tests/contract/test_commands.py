@@ -88,9 +88,9 @@ def test_each_command_is_in_a_panel_and_says_what_it_does_in_one_short_line() ->
 
 def test_a_shell_completes_the_commands() -> None:
     console = Path(sys.executable).with_name("everfit")
-    asked = {"_EVERFIT_COMPLETE": "complete_bash", "COMP_WORDS": "everfit roll", "COMP_CWORD": "1"}
+    body = {"_EVERFIT_COMPLETE": "complete_bash", "COMP_WORDS": "everfit roll", "COMP_CWORD": "1"}
     completed = subprocess.run(
-        [console], env=os.environ | asked, capture_output=True, text=True, timeout=60, check=False
+        [console], env=os.environ | body, capture_output=True, text=True, timeout=60, check=False
     ).stdout
     assert completed.split() == ["rollback"]
 

@@ -29,11 +29,11 @@ def test_the_history_names_each_turn_by_the_id_that_explain_takes(workspace: Pat
         )
         ledger.turns.finish(turn, state="NothingNew", verdict="", reasons=[f"no rows since [{month}]"], seconds=1.0)
 
-    told = CliRunner().invoke(app, ["history", "sales.yaml"]).stdout.splitlines()
+    output = CliRunner().invoke(app, ["history", "sales.yaml"]).stdout.splitlines()
 
     ids = [turn.id for turn in ledger.turns.of("sales")]
-    below = told.index(f"{ids[0]}  NothingNew")
-    assert told[below:] == [
+    below = output.index(f"{ids[0]}  NothingNew")
+    assert output[below:] == [
         f"{ids[0]}  NothingNew",
         "  no rows since [3]",
         f"{ids[1]}  NothingNew",

@@ -49,10 +49,10 @@ def variables(text: str) -> dict[str, str]:
 
 
 def test_no_secret_has_a_default_and_the_start_stops_without_it() -> None:
-    asked = variables((INFRA / "compose.yaml").read_text())
-    secrets = {name for name in asked if SECRET.search(name)}
+    requested = variables((INFRA / "compose.yaml").read_text())
+    secrets = {name for name in requested if SECRET.search(name)}
     assert len(secrets) >= 10
-    assert [name for name in secrets if not asked[name].startswith(":?")] == []
+    assert [name for name in secrets if not requested[name].startswith(":?")] == []
     examples = dict(re.findall(r"^(?:# )?([A-Z0-9_]+)=(.*)$", (INFRA / "env.example").read_text(), flags=re.MULTILINE))
     assert {name: value for name, value in examples.items() if SECRET.search(name) and value} == {
         "EVERFIT_TOKENS": "./tokens.txt"
@@ -63,10 +63,10 @@ def test_the_example_names_all_that_compose_asks_for_and_nothing_else(compose: d
     example = (INFRA / "env.example").read_text()
     required = set(re.findall(r"^([A-Z0-9_]+)=", example, flags=re.MULTILINE))
     optional = set(re.findall(r"^# ([A-Z0-9_]+)=", example, flags=re.MULTILINE))
-    asked = variables((INFRA / "compose.yaml").read_text())
-    asked |= {one["environment"]: ":?" for one in compose["secrets"].values() if "environment" in one}
-    assert {name for name, rest in asked.items() if rest.startswith(":?")} == required
-    assert {name for name, rest in asked.items() if not rest.startswith(":?")} == optional
+    requested = variables((INFRA / "compose.yaml").read_text())
+    requested |= {one["environment"]: ":?" for one in compose["secrets"].values() if "environment" in one}
+    assert {name for name, rest in requested.items() if rest.startswith(":?")} == required
+    assert {name for name, rest in requested.items() if not rest.startswith(":?")} == optional
 
 
 def test_helm_values_hold_no_secret() -> None:

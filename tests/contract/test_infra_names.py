@@ -80,12 +80,12 @@ def everfit() -> Any:
 
 def everfit_commands() -> list[list[str]]:
     """Every call of `everfit` in infra/, as words."""
-    found = []
+    results = []
     for path in INFRA.rglob("*.yaml"):
         for document in yaml.safe_load_all(path.read_text()):
-            found += _commands(document)
-        found += [line.split() for line in re.findall(r"bin/(everfit [^|\n]*)", path.read_text())]
-    return found
+            results += _commands(document)
+        results += [line.split() for line in re.findall(r"bin/(everfit [^|\n]*)", path.read_text())]
+    return results
 
 
 def _commands(content: Any) -> Iterator[list[str]]:

@@ -27,10 +27,10 @@ def metrics_in(expression: str) -> set[str]:
 
 def test_the_dashboard_shows_what_the_service_counts(exported: set[str]) -> None:
     panels = json.loads((INFRA / "grafana" / "dashboards" / "everfit.json").read_text())["panels"]
-    asked = [target["expr"] for panel in panels for target in panel.get("targets", []) if "expr" in target]
-    assert len(asked) >= 8
-    assert all(metrics_in(expression) for expression in asked)
-    assert set().union(*map(metrics_in, asked)) <= exported
+    requests = [target["expr"] for panel in panels for target in panel.get("targets", []) if "expr" in target]
+    assert len(requests) >= 8
+    assert all(metrics_in(expression) for expression in requests)
+    assert set().union(*map(metrics_in, requests)) <= exported
     assert [panel["title"] for panel in panels if panel["type"] == "row"] == ["Service", "Loop", "Data"]
     assert len({panel["id"] for panel in panels}) == len(panels)
 

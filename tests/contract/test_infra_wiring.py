@@ -11,24 +11,28 @@ def test_hosts_and_ports_are_those_of_the_services(compose: dict[str, Any]) -> N
     ports = {"postgres": 5432, "redis": 6379, "objects": 8333, "prometheus": 9090, "grafana": 3000}
     ports |= {"prefect": exposed["prefect"], "mlflow": exposed["mlflow"], "service": exposed["everfit"]}
     assert ports.keys() <= compose["services"].keys()
-    asked = [*texts(compose), *texts(load("prometheus/prometheus.yaml"))]
-    asked += texts(load("grafana/provisioning/datasources/everfit.yaml"))
+    requests = [*texts(compose), *texts(load("prometheus/prometheus.yaml"))]
+    requests += texts(load("grafana/provisioning/datasources/everfit.yaml"))
     names = "|".join(compose["services"])
-    found = {
-        (name, int(port)) for text in asked for name, port in re.findall(rf"(?:^|[/@,=])({names}):(\d{{4,5}})\b", text)
+    results = {
+        (name, int(port))
+        for text in requests
+        for name, port in re.findall(rf"(?:^|[/@,=])({names}):(\d{{4,5}})\b", text)
     }
-    assert len(found) >= 7
-    assert {name for name, port in found if ports.get(name) != port} == set()
+    assert len(results) >= 7
+    assert {name for name, port in results if ports.get(name) != port} == set()
     for name in ("prefect", "mlflow", "service", "grafana"):
         assert compose["services"][name]["ports"] == [f"127.0.0.1:{ports[name]}:{ports[name]}"]
 
 
 def test_the_proxy_asks_what_compose_publishes(compose: dict[str, Any]) -> None:
-    asked = set(re.findall(r"\b(?:http://|server )(127\.0\.0\.1:\d+)", (INFRA / "nginx" / "everfit.conf").read_text()))
+    requested = set(
+        re.findall(r"\b(?:http://|server )(127\.0\.0\.1:\d+)", (INFRA / "nginx" / "everfit.conf").read_text())
+    )
     published = {
         port.rpartition(":")[0] for service in compose["services"].values() for port in service.get("ports", [])
     }
-    assert asked - published == {"127.0.0.1:8081"}  # the second service, which stands for as many as there are
+    assert requested - published == {"127.0.0.1:8081"}  # the second service, which stands for as many as there are
 
 
 def test_everything_is_waited_for_and_looked_after(compose: dict[str, Any]) -> None:
@@ -50,16 +54,16 @@ def test_every_file_that_is_mounted_is_there(compose: dict[str, Any]) -> None:
 
 
 def test_the_services_of_the_manifests_find_their_pods() -> None:
-    found = {one["kind"]: one for one in documents("helm/service.yaml")}
-    pods = found["StatefulSet"]["spec"]["template"]["metadata"]["labels"]
+    results = {one["kind"]: one for one in documents("helm/service.yaml")}
+    pods = results["StatefulSet"]["spec"]["template"]["metadata"]["labels"]
     services = [one for one in documents("helm/service.yaml") if one["kind"] == "Service"]
     assert all(one["spec"]["selector"] == pods for one in services)
-    assert found["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == pods
-    assert found["StatefulSet"]["spec"]["serviceName"] in [one["metadata"]["name"] for one in services]
-    scaled = found["HorizontalPodAutoscaler"]["spec"]
-    assert scaled["scaleTargetRef"]["name"] == found["StatefulSet"]["metadata"]["name"]
-    assert scaled["minReplicas"] == found["StatefulSet"]["spec"]["replicas"] > 1
-    (container,) = found["StatefulSet"]["spec"]["template"]["spec"]["containers"]
+    assert results["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"] == pods
+    assert results["StatefulSet"]["spec"]["serviceName"] in [one["metadata"]["name"] for one in services]
+    scaled = results["HorizontalPodAutoscaler"]["spec"]
+    assert scaled["scaleTargetRef"]["name"] == results["StatefulSet"]["metadata"]["name"]
+    assert scaled["minReplicas"] == results["StatefulSet"]["spec"]["replicas"] > 1
+    (container,) = results["StatefulSet"]["spec"]["template"]["spec"]["containers"]
     assert f"--port={container['ports'][0]['containerPort']}" in container["command"]
     (under_kserve,) = documents("helm/kserve.yaml")[0]["spec"]["predictor"]["containers"]
     worker = load("helm/prefect-worker.yaml")["worker"]["image"]

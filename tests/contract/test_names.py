@@ -23,14 +23,14 @@ SAME_MEANING = {
 
 def definitions(kinds: tuple[type[ast.stmt], ...]) -> dict[str, list[str]]:
     """The modules that define each public name at their top."""
-    found: dict[str, list[str]] = defaultdict(list)
+    result: dict[str, list[str]] = defaultdict(list)
     for folder in ("blocks", "tasks", "flows", "deployments", "infra"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             if "versions" in path.parts:  # of the ledger's migrations, in which Alembic looks for `upgrade`
                 continue
             for name in _names(ast.parse(path.read_text(encoding="utf-8")), kinds):
-                found[name].append(path.relative_to(ROOT).as_posix())
-    return found
+                result[name].append(path.relative_to(ROOT).as_posix())
+    return result
 
 
 def _names(module: ast.Module, kinds: tuple[type[ast.stmt], ...]) -> Iterator[str]:

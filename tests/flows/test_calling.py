@@ -45,8 +45,8 @@ def ask(context: Context) -> RequestOutcome:
 def started(deployment: UUID) -> list[str]:
     """The moments up to which the deployment's runs are to train, one per run."""
     with get_client(sync_client=True) as client:
-        found = client.read_flow_runs(deployment_filter=DeploymentFilter(id={"any_": [deployment]}))
-    return [run.parameters["until"] for run in found]
+        result = client.read_flow_runs(deployment_filter=DeploymentFilter(id={"any_": [deployment]}))
+    return [run.parameters["until"] for run in result]
 
 
 def test_a_turn_is_started_once_and_once_more_when_it_broke_off(workspace: Path, deployment: UUID) -> None:

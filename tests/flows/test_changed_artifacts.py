@@ -84,7 +84,7 @@ def test_a_turn_records_the_files_of_its_version(here: Context) -> None:
     assert here.mlflow.get_model_version("deliveries", "1").tags[DIGEST_TAG].startswith("sha256:")
     ((code, out, _),) = everfit(["verify", "deliveries.yaml", "--json"])
     assert code == 0
-    assert [found["state"] for found in json.loads(out)["versions"]] == ["verified"]
+    assert [result["state"] for result in json.loads(out)["versions"]] == ["verified"]
 
 
 def test_a_replaced_model_is_refused_by_each_command_and_flow(here: Context, released: str) -> None:

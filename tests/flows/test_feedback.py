@@ -48,9 +48,9 @@ def test_predictions_and_labels_meet(model: str, workspace: Path) -> None:
     name, rest = of(scoring(model, None, APRIL, return_state=True))
     assert (name, rest["added"]) == ("Scored", int((march["sent_at"] >= until).sum()))
 
-    name, told = of(labeling(model, until, return_state=True))
+    name, content = of(labeling(model, until, return_state=True))
     assert name == "Labelled"
-    assert told["unmatched"] == 40 * 60  # those of the time before anything was predicted
+    assert content["unmatched"] == 40 * 60  # those of the time before anything was predicted
     assert of(labeling(model, until, return_state=True))[0] == "NothingNew"
 
     here = Context(load_spec(model), Settings())
@@ -66,8 +66,8 @@ def test_predictions_and_labels_meet(model: str, workspace: Path) -> None:
 
     corrected = march.assign(late=~march["late"])
     write_month(workspace.parent, "march", corrected.assign(known_at=march["known_at"] + pd.Timedelta("10D")))
-    name, told = of(labeling(model, APRIL, return_state=True))
-    assert (name, told["recorded"]["corrected"]) == ("Labelled", len(known))
+    name, content = of(labeling(model, APRIL, return_state=True))
+    assert (name, content["recorded"]["corrected"]) == ("Labelled", len(known))
     assert labels.read_labelled(*tables, window, "sent_at", until)["_label"].equals(then["_label"])
 
     kept = {"predicted": tables[0], "labelled": tables[1], "ledger": here.ledger, "client": here.mlflow}
@@ -79,9 +79,9 @@ def test_predictions_and_labels_meet(model: str, workspace: Path) -> None:
     assert origin.turn.turn.trigger.kind == "manual"
     assert origin.spec_digest == here.spec.digest()
     assert origin.version.snapshot_digest == origin.release.snapshot_digest
-    told = dict(_facts(origin))
-    assert "expectations met, 0 bad rows" in told["data"]
-    assert told["release"].startswith("1 (")
+    content = dict(_facts(origin))
+    assert "expectations met, 0 bad rows" in content["data"]
+    assert content["release"].startswith("1 (")
     before = {"_predicted_at": MARCH - timedelta(days=400)}  # a batch is dated by its window, a trial's answer isn't
     assert _release(here.ledger, "deliveries", {**origin.prediction, **before}) == origin.release
     assert _release(here.ledger, "deliveries", {**origin.prediction, **before, "_arm": "challenger"}) is None
@@ -95,7 +95,7 @@ def test_each_row_is_predicted_once_whatever_was_killed_came_late_or_was_handed_
     released: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, march, append = Path(released).parent, deliveries("2024-03-02", 10, seed=1), prediction_log.append
-    asked, *ends = [datetime(2024, 3, number, tzinfo=UTC) for number in (2, 10, 11, 13)]
+    since, *ends = [datetime(2024, 3, number, tzinfo=UTC) for number in (2, 10, 11, 13)]
     write_month(folder, "march-1", march[:100])
     write_month(folder, "march-2", march[150:300])
     here = Context(load_spec(released), Settings())
@@ -107,10 +107,10 @@ def test_each_row_is_predicted_once_whatever_was_killed_came_late_or_was_handed_
     with monkeypatch.context() as patched:
         patched.setattr(prediction_log, "append", killed)
         with pytest.raises(KeyboardInterrupt):
-            scoring(released, asked, ends[0], return_state=True)
+            scoring(released, since, ends[0], return_state=True)
     assert 0 < len(batch(here)) < 250
     for end in (ends[1], ends[0], ends[1]):
-        scoring(released, asked, end, return_state=True)
+        scoring(released, requests, end, return_state=True)
         assert sorted(batch(here)["id"]) == sorted([*march["id"][:100], *march["id"][150:300]])
 
     # The rest comes: some of it late, some of it handed over in a file before it is in the source.
@@ -122,4 +122,4 @@ def test_each_row_is_predicted_once_whatever_was_killed_came_late_or_was_handed_
 
     # A moment of the past again, and what was never asked for.
     assert [of(scoring(released, None, end, return_state=True))[0] for end in ends] == ["NothingNew"] * 3
-    assert of(scoring(released, MARCH - timedelta(days=1), asked, return_state=True))[0] == "Scored"
+    assert of(scoring(released, MARCH - timedelta(days=1), requests, return_state=True))[0] == "Scored"

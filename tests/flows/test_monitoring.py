@@ -91,31 +91,31 @@ def test_before_the_first_champion_there_is_nothing_to_watch(model: str, capsys:
     state = monitoring(model, MARCH, return_state=True)
 
     assert (state.is_completed(), state.name) == (True, "NothingToWatch")
-    found = result_of(state)
-    assert (found["verdict"], found["champion"], found["turn_id"]) == (None, None, None)
-    window_view.print_window(found)
-    told = " ".join(capsys.readouterr().out.split())
-    assert told.startswith("deliveries: NothingToWatch, there is no champion to monitor yet; ")
+    result = result_of(state)
+    assert (result["verdict"], result["champion"], result["turn_id"]) == (None, None, None)
+    window_view.print_window(result)
+    output = " ".join(capsys.readouterr().out.split())
+    assert output.startswith("deliveries: NothingToWatch, there is no champion to monitor yet; ")
 
 
 def test_healthy_stays_healthy(world: str) -> None:
-    found = run(monitoring, world, live(world, 0))
+    result = run(monitoring, world, live(world, 0))
 
-    assert (found["verdict"], found["rule"], found["state"]) == ("healthy", "healthy", "Healthy")
-    assert found["turn_id"] is None
-    assert found["champion"]["version"] == 1
-    json.dumps(found, allow_nan=False)
+    assert (result["verdict"], result["rule"], result["state"]) == ("healthy", "healthy", "Healthy")
+    assert result["turn_id"] is None
+    assert result["champion"]["version"] == 1
+    json.dumps(result, allow_nan=False)
 
 
 def test_covariate_shift_without_loss_is_watched(world: str) -> None:
     frame = rows(window_of(2)[0], 2)
     frame["weight"] += 1.5
 
-    found = run(monitoring, world, live(world, 2, frame))
+    result = run(monitoring, world, live(world, 2, frame))
 
-    assert (found["verdict"], found["rule"]) == ("watch", "persistent_drift")
-    assert found["signals"]["drift"]["columns"] == ["weight"]
-    assert found["state"] == "Watching"
+    assert (result["verdict"], result["rule"]) == ("watch", "persistent_drift")
+    assert result["signals"]["drift"]["columns"] == ["weight"]
+    assert result["state"] == "Watching"
 
 
 def test_label_shift_is_watched_too(world: str) -> None:
@@ -125,11 +125,11 @@ def test_label_shift_is_watched_too(world: str) -> None:
     frame = pd.concat([late, many[~many["late"]].sample(60, random_state=0)])
     frame["id"] = frame["seed"].astype(str) + frame["id"]
 
-    found = run(monitoring, world, live(world, 4, frame.drop(columns="seed").sort_values("sent_at")))
+    result = run(monitoring, world, live(world, 4, frame.drop(columns="seed").sort_values("sent_at")))
 
-    assert found["verdict"] == "watch", found["reasons"]
-    assert {"distance", "_score"} <= set(found["signals"]["drift"]["columns"])
-    quality = found["signals"]["quality"]
+    assert result["verdict"] == "watch", result["reasons"]
+    assert {"distance", "_score"} <= set(result["signals"]["drift"]["columns"])
+    quality = result["signals"]["quality"]
     assert abs(quality["value"] - quality["baseline"]["value"]) < 0.05
 
 
@@ -147,11 +147,11 @@ def test_broken_data_is_quarantined_and_trains_nothing(world: str, number: int, 
     for column, broken in change.items():
         frame[column] = broken(frame[column])
 
-    found = run(monitoring, world, live(world, number, frame))
+    result = run(monitoring, world, live(world, number, frame))
 
-    assert (found["verdict"], found["rule"], found["state"]) == ("quarantine", "bad_data", "DataQuarantined")
-    assert kind in {problem["kind"] for problem in found["signals"]["data"]["bad"]}
-    assert found["turn_id"] is None
+    assert (result["verdict"], result["rule"], result["state"]) == ("quarantine", "bad_data", "DataQuarantined")
+    assert kind in {problem["kind"] for problem in result["signals"]["data"]["bad"]}
+    assert result["turn_id"] is None
 
 
 def test_all_that_a_spec_can_ask_for_is_read(world: str) -> None:
@@ -161,21 +161,21 @@ def test_all_that_a_spec_can_ask_for_is_read(world: str) -> None:
     users.write_text(f"day,stars\n{until - timedelta(days=2):%Y-%m-%d},4.5\n{until - timedelta(days=99):%Y-%m-%d},1\n")
     stars = {"metric": "stars", "at_least": 4, "time": "day", "source": {"kind": "files", "path": str(users)}}
     between = {"column": "distance", "min_value": 0, "max_value": 9}
-    asked = {
+    body = {
         "training": SPEC["training"] | {"business_value": {"true_positive": 3, "false_positive": -1, "unit": "EUR"}},
         "retraining": {"user_metrics": [stars], "cadence": "never"},
         "monitoring": WATCHED["monitoring"] | {"joint_drift": True},
         "expectations": {"suite": [{"type": "expect_column_values_to_be_between", "kwargs": between}]},
     }
     own = Path(world).with_name("asking.yaml")
-    own.write_text(yaml.safe_dump(SPEC | asked))
+    own.write_text(yaml.safe_dump(SPEC | body))
 
-    found = run(monitoring, str(own), until)
+    result = run(monitoring, str(own), until)
 
-    signals = found["signals"]
-    assert found["verdict"] == "quarantine"  # a tenth of the distances is beyond what the user expects
+    signals = result["signals"]
+    assert result["verdict"] == "quarantine"  # a tenth of the distances is beyond what the user expects
     assert [problem["kind"] for problem in signals["data"]["bad"]] == ["expectation"]
-    assert "max_value=9" in found["reasons"][0]
+    assert "max_value=9" in result["reasons"][0]
     assert (signals["user_metrics"][0]["status"], signals["user_metrics"][0]["value"]) == ("measured", 4.5)
     low, high = signals["quality"]["value_interval"]
     assert low < signals["quality"]["value_per_row"] < high
@@ -189,29 +189,29 @@ def test_labels_that_stop_are_told_to_a_person(world: str) -> None:
     frame = rows(window_of(16)[0], 16)
     frame[["late", "known_at"]] = None
 
-    found = run(monitoring, world, live(world, 16, frame))
+    result = run(monitoring, world, live(world, 16, frame))
 
-    assert (found["verdict"], found["rule"]) == ("escalate", "missing_labels")
+    assert (result["verdict"], result["rule"]) == ("escalate", "missing_labels")
     # A look takes in what came since the last one: beside the stories before, some rows of theirs have labels
-    assert found["signals"]["quality"]["coverage"] < 0.1
+    assert result["signals"]["quality"]["coverage"] < 0.1
 
 
 def test_a_feed_that_is_silent_is_told_to_a_person(world: str) -> None:
     live(world, 17)
 
-    found = run(monitoring, world, window_of(19)[1])
+    result = run(monitoring, world, window_of(19)[1])
 
-    assert (found["verdict"], found["rule"]) == ("escalate", "silent_feed")
+    assert (result["verdict"], result["rule"]) == ("escalate", "silent_feed")
 
 
 def test_a_model_that_nothing_asks_yet_pages_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     model = begin(tmp_path)
 
-    found = run(monitoring, model, MARCH + timedelta(hours=1))
+    result = run(monitoring, model, MARCH + timedelta(hours=1))
 
-    assert (found["verdict"], found["rule"]) == ("watch", "unused")
-    assert "nothing has asked the model yet" in found["reasons"][0]
+    assert (result["verdict"], result["rule"]) == ("watch", "unused")
+    assert "nothing has asked the model yet" in result["reasons"][0]
 
 
 def test_evidently_raising_fails_the_run_and_is_never_healthy(
@@ -229,9 +229,9 @@ def test_evidently_raising_fails_the_run_and_is_never_healthy(
     report_process.close()
     assert state.is_failed()
     assert state.name == "NotMeasured"
-    found = result_of(state)
-    assert found["verdict"] == "escalate"
-    assert "no such metric" in found["failed"][0]
+    result = result_of(state)
+    assert result["verdict"] == "escalate"
+    assert "no such metric" in result["failed"][0]
 
 
 def test_a_source_that_is_gone_is_a_failure_too(world: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,14 +271,14 @@ def test_concept_shift_is_retrained_once_and_the_new_champion_is_better(workspac
     # What came of the turn is part of what triage remembers.
     later = window_of(3)[1]
     judged = read_triages(here.ledger.decisions.of("deliveries", kind=TRIAGE), later)
-    assert all(isinstance(each, JudgedWindow) for each in judged)
+    assert all(isinstance(item, JudgedWindow) for item in judged)
     helped = [turn.helped for turn in history_of(judged, here.ledger.turns.of("deliveries"), later).turns]
     assert helped == [None, True]
     [outcome] = here.ledger.decisions.of("deliveries", kind=OUTCOME)
     assert (outcome.verdict, outcome.turn_id) == ("helped", first["turn_id"])
     assert outcome.record["decision_id"] == first["decision_id"]
     assert outcome.record["gain"] > 0.3
-    assert [each["turn_id"] for each in after["outcomes"]] == [first["turn_id"]]
+    assert [item["turn_id"] for item in after["outcomes"]] == [first["turn_id"]]
 
 
 def test_a_turn_is_tried_by_cadence_and_a_try_in_vain_makes_the_next_one_wait(workspace: Path, mlflow_uri: str) -> None:
@@ -349,14 +349,14 @@ def test_a_turn_is_started_once_where_training_is_deployed(world: str) -> None:
             until = live(world, 26, rows(window_of(26)[0], 26, strength=-3.0))
             first, again = run(monitoring, world, until), run(monitoring, world, until)
             filters = DeploymentFilter(id={"any_": [deployment]})
-            found = client.read_flow_runs(deployment_filter=filters)
+            result = client.read_flow_runs(deployment_filter=filters)
         finally:
             client.delete_deployment(deployment)
 
-    told = (first["verdict"], first["state"], first["turn_state"])
-    assert told == ("retrain", "RetrainingCalled", "running"), first["reasons"]
+    reported = (first["verdict"], first["state"], first["turn_state"])
+    assert reported == ("retrain", "RetrainingCalled", "running"), first["reasons"]
     assert again["turn_id"] == first["turn_id"]
-    [flow_run] = found
+    [flow_run] = result
     assert flow_run.idempotency_key.startswith(first["turn_id"])
     # Whoever runs it runs the turn that was called for, and the turn names the triage behind it.
     trigger = Trigger.model_validate(flow_run.parameters["trigger"])
@@ -368,10 +368,10 @@ def test_a_turn_is_started_once_where_training_is_deployed(world: str) -> None:
 def test_a_column_that_comes_empty_is_broken_data_and_not_too_little(world: str) -> None:
     frame = rows(window_of(28)[0], 28).assign(distance=None)
 
-    found = run(monitoring, world, live(world, 28, frame))
+    result = run(monitoring, world, live(world, 28, frame))
 
-    assert (found["verdict"], found["rule"]) == ("quarantine", "bad_data")
-    assert ("missing", "distance") in {(each["kind"], each["column"]) for each in found["signals"]["data"]["bad"]}
+    assert (result["verdict"], result["rule"]) == ("quarantine", "bad_data")
+    assert ("missing", "distance") in {(item["kind"], item["column"]) for item in result["signals"]["data"]["bad"]}
 
 
 @pytest.mark.parametrize("task", ["multiclass", "regression"])
@@ -403,7 +403,7 @@ def test_other_tasks_are_watched_by_the_same_means(task: str, workspace: Path, m
 def test_a_look_by_schedule_ends_when_it_was_due(world: str) -> None:
     """The last in this world: what was decided of a later window holds up turns for earlier ones."""
     began = datetime.now(UTC)
-    found = run(monitoring, world)
+    result = run(monitoring, world)
 
-    assert began <= datetime.fromisoformat(found["until"]) <= datetime.now(UTC)
-    assert found["state"] != "NotMeasured"
+    assert began <= datetime.fromisoformat(result["until"]) <= datetime.now(UTC)
+    assert result["state"] != "NotMeasured"

@@ -63,8 +63,8 @@ def test_the_examples_of_the_docstrings_run(released: str) -> None:
 
 
 def docstring(name: str) -> str:
-    found = getattr(everfit.tasks, name)
-    return inspect.getdoc(inspect.unwrap(getattr(found, "fn", found))) or ""
+    result = getattr(everfit.tasks, name)
+    return inspect.getdoc(inspect.unwrap(getattr(result, "fn", result))) or ""
 
 
 def has_example(name: str) -> bool:

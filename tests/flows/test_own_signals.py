@@ -36,20 +36,20 @@ def test_an_own_signal_is_measured_shown_and_acted_on(model: str, monkeypatch: p
     scoring(model, march, until, return_state=True)
 
     # When monitoring runs
-    found: dict[str, Any] = result_of(monitoring(model, until, return_state=True))
+    result: dict[str, Any] = result_of(monitoring(model, until, return_state=True))
 
     # Then triage acts on the one that is out of its bounds,
-    assert (found["verdict"], found["rule"], found["state"]) == ("escalate", "signal_escalation", "Escalated")
-    assert found["reasons"][0].startswith("region below a tenth: 0.3")
-    assert [signal["ok"] for signal in found["signals"]["own"]] == [True, False]
+    assert (result["verdict"], result["rule"], result["state"]) == ("escalate", "signal_escalation", "Escalated")
+    assert result["reasons"][0].startswith("region below a tenth: 0.3")
+    assert [signal["ok"] for signal in result["signals"]["own"]] == [True, False]
     # and both are shown and kept by their names.
-    rows = {row["area"]: row for row in found["evidence"]}
+    rows = {row["area"]: row for row in result["evidence"]}
     assert rows["largest_region"]["status"] == "measured"
     assert rows["region below a tenth"]["finding"].endswith("is not at most 0.1")
     here = Context(load_spec(model), Settings())
     [judged] = read_triages(here.ledger.decisions.of("deliveries", kind=TRIAGE))
     assert [signal.signal for signal in judged.signals.own] == ["largest_region", "region below a tenth"]
-    metrics = here.mlflow.get_run(found["mlflow_run_id"]).data.metrics
+    metrics = here.mlflow.get_run(result["mlflow_run_id"]).data.metrics
     assert 0.3 < metrics["largest_region.value"] < 0.5
     with get_client(sync_client=True) as client:
         # Other tests leave artifacts of a model of the same name on the same server.

@@ -60,8 +60,8 @@ def test_a_rollback_ends_as_rolled_back_and_is_in_the_ledger(spec: str, monkeypa
     assert (state.name, state.type.value) == ("RolledBack", "COMPLETED")
     entry = Ledger.open(Settings()).releases.of("flights")[-1]
     assert (entry.kind, entry.version, entry.reason, entry.actor) == ("rollback", 1, "complaints", "ann")
-    told = emitted("flights", entry.at, RELEASE_ROLLED_BACK)[RELEASE_ROLLED_BACK]["release"]
-    assert (told["version"], told["previous_version"], told["reason"]) == (1, 2, "complaints")
+    reported = emitted("flights", entry.at, RELEASE_ROLLED_BACK)[RELEASE_ROLLED_BACK]["release"]
+    assert (reported["version"], reported["previous_version"], reported["reason"]) == (1, 2, "complaints")
 
 
 def test_a_rollback_to_what_does_not_load_fails_and_changes_nothing(spec: str) -> None:
@@ -106,13 +106,13 @@ def decided(name: str = "lost", verdict: str = "roll_back") -> TriageDecision:
 
 
 def rolled_back(spec: str, name: str = "lost", until: datetime = UNTIL) -> bool:
-    found: bool = actions.roll_back_champion.fn(monitored(spec, until), decided(name))
-    return found
+    result: bool = actions.roll_back_champion.fn(monitored(spec, until), decided(name))
+    return result
 
 
 def noted() -> list[tuple[str, Any, Any]]:
-    found = Ledger.open(Settings()).decisions.of("flights", kind=ROLLBACK)
-    return [(entry.id, entry.until, entry.record["seq"]) for entry in found]
+    result = Ledger.open(Settings()).decisions.of("flights", kind=ROLLBACK)
+    return [(entry.id, entry.until, entry.record["seq"]) for entry in result]
 
 
 @pytest.fixture
@@ -174,10 +174,10 @@ def test_triage_takes_back_nothing_that_came_while_it_waited(spec: str, monkeypa
     current = ledger.releases.current("flights")
     assert current is not None
     assert (current.version, noted()) == (3, [])
-    told = [
+    reported = [
         actions.monitoring_state(
             monitored(spec), signals(), decided(verdict=verdict), None, "run", rolled_back=done
         ).name
         for verdict, done in (("roll_back", False), ("roll_back", True), ("watch", False))
     ]
-    assert told == ["RollbackOvertaken", "RolledBack", "Watching"]
+    assert reported == ["RollbackOvertaken", "RolledBack", "Watching"]

@@ -76,7 +76,7 @@ def test_a_turn_can_be_made_again_to_the_same_result(turn: dict[str, Any], mlflo
     assert report.left_out == {}
     assert report.metrics[0].lower < turn["challenger"]["metrics"]["roc_auc"] < report.metrics[0].upper
     assert next(iter(report.attribution)) == "distance"
-    assert {each.column for each in report.groups} == {"region"}
+    assert {group.column for group in report.groups} == {"region"}
     experiment = client.get_run(run_id).info.experiment_id
     tries = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run_id}'")
     assert len(tries) == 3
@@ -100,8 +100,8 @@ def test_a_turn_can_be_made_again_to_the_same_result(turn: dict[str, Any], mlflo
     command = [sys.executable, "-m", "everfit.deployments.cli.main", "reproduce", turn["turn_id"], "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=dict(os.environ))
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert [found[name] for name in ("data", "parameters", "metrics", "predictions")] == ["identical"] * 4
+    result = json.loads(done.stdout)
+    assert [result[name] for name in ("data", "parameters", "metrics", "predictions")] == ["identical"] * 4
 
     # Exported and imported it is the same package, and what was changed in it shows.
     names = export_package(workspace, "deliveries", turn["turn_id"], tmp_path / "out")

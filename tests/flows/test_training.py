@@ -143,10 +143,10 @@ def test_a_bad_batch_is_rejected_whole_and_changes_nothing_else(model: str, work
     assert len(here.workspace.table("deliveries", "quarantine").read()) == 40 * 30
     assert model_registry.versions(here.mlflow, "deliveries") == [1]
     # Who listens to the model has heard of both turns.
-    told = emitted("deliveries", started, TURN_FINISHED, RELEASE_PROMOTED, DATA_REJECTED)
-    assert (told[TURN_FINISHED]["turn_id"], told[TURN_FINISHED]["state"]) == (turn["turn_id"], "DataRejected")
-    assert told[DATA_REJECTED]["reasons"] == turn["reasons"]
-    assert (told[RELEASE_PROMOTED]["release"]["version"], told[RELEASE_PROMOTED]["release"]["seq"]) == (1, 1)
+    events = emitted("deliveries", started, TURN_FINISHED, RELEASE_PROMOTED, DATA_REJECTED)
+    assert (events[TURN_FINISHED]["turn_id"], events[TURN_FINISHED]["state"]) == (turn["turn_id"], "DataRejected")
+    assert events[DATA_REJECTED]["reasons"] == turn["reasons"]
+    assert (events[RELEASE_PROMOTED]["release"]["version"], events[RELEASE_PROMOTED]["release"]["seq"]) == (1, 1)
     # What was expected and found is to be seen in MLflow and in Prefect.
     run_id = tracking.turn_run(here.mlflow, here.settings, "deliveries", turn["turn_id"])
     assert here.mlflow.get_run(run_id).info.status == "FINISHED"
@@ -187,11 +187,11 @@ def test_a_label_counts_only_once_it_is_known_and_mature(model: str, workspace: 
 def test_a_mistake_is_one_clear_error_and_changes_nothing(model: str, workspace: Path, change, error, words):
     Path(model).write_text(yaml.safe_dump(SPEC | change))
 
-    with pytest.raises(error) as told:
+    with pytest.raises(error) as caught:
         run(model)
 
-    assert words in str(told.value)
-    assert "\n" not in str(told.value)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
     assert not (workspace / "deliveries" / "dataset").exists()
 
 

@@ -59,13 +59,13 @@ def test_what_the_gate_promotes_is_on_trial_until_a_look_or_a_person_ends_it(
     assert command("--stop", "--by", "ann").exit_code != 0  # without a reason
     shown = command("--until", "2024-05-04")
     assert "step 1 of 3, 5 % of the keys" in shown.stdout
-    told = json.loads(command("--stop", "--by", "ann", "--reason", "holidays", "--json").stdout)
-    assert (told["state"], told["reasons"]) == ("Returned", ["Returned by ann: holidays"])
+    content = json.loads(command("--stop", "--by", "ann", "--reason", "holidays", "--json").stdout)
+    assert (content["state"], content["reasons"]) == ("Returned", ["Returned by ann: holidays"])
     assert command().stdout.startswith("deliveries: no traffic trial is running; `everfit history` shows")
     assert model_registry.challenger(here.mlflow, "deliveries") is None
     kinds = [(one.kind, one.verdict) for one in here.ledger.story(second["turn_id"]).decisions]
     assert kinds == [("gate", "promote"), *[("trial", verdict) for verdict in ("start", "wait", "wait", "return")]]
-    told = CliRunner().invoke(app, ["explain", second["turn_id"]])
-    assert told.exit_code == 0
-    assert "Returned by ann: holidays" in told.stdout
+    content = CliRunner().invoke(app, ["explain", second["turn_id"]])
+    assert content.exit_code == 0
+    assert "Returned by ann: holidays" in content.stdout
     assert turn(MAY)["state"] == "Returned"  # the same trigger gives the same turn

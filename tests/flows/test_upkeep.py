@@ -56,7 +56,7 @@ def test_what_is_old_goes_and_what_the_champion_was_made_from_stays(story: Story
     assert _version(story.context.mlflow, story.context.ledger, "sales", 2).trained_until == MARCH  # still to be traced
     # The champion's data stays, and that of a turn that isn't over; what the others changed is in neither.
     assert done["broken_turns"] == [second[0], third[0]]
-    assert [story.is_whole(each[1]) for each in (first, second, third, killed)] == [True, False, False, True]
+    assert [story.is_whole(item[1]) for item in (first, second, third, killed)] == [True, False, False, True]
     decisions = story.context.ledger.decisions.of("sales", kind="upkeep")
     assert [one.record["ended"] for one in decisions] == [[], [second[0], third[0]]]
     assert f"turn {second[0]} can no longer be reproduced" in decisions[-1].reasons
@@ -103,7 +103,7 @@ def test_broken_off_at_any_step_and_run_again_it_ends_as_if_left_alone(story: St
 
     assert tidy(story)[0] == "NothingToDo"
     assert model_registry.versions(story.context.mlflow, "sales") == [1, 3]
-    assert [story.is_whole(each) for each in (first, second, third)] == [True, False, True]
+    assert [story.is_whole(item) for item in (first, second, third)] == [True, False, True]
     assert story.dataset()["at"].min() >= FEBRUARY
 
 
@@ -121,9 +121,9 @@ def breaking(point: str) -> tuple[Any, str, Any]:
     real = getattr(owner, name)
 
     def breaks(*arguments: Any, **named: Any) -> Any:
-        found = real(*arguments, **named)
+        result = real(*arguments, **named)
         if named.get("dry"):
-            return found
+            return result
         raise BrokenOffError(point)
 
     return owner, name, breaks
@@ -143,9 +143,9 @@ def test_a_turn_that_has_compared_its_rows_before_takes_each_of_them_once(story:
     validation = validate(story.spec, batch, story.workspace)
     commit_batch(story.spec, batch, validation, story.workspace)
 
-    found = story.dataset()
-    assert found["id"].is_unique
-    assert set(rows["id"][rows["at"] >= MARCH]) <= set(found["id"])
-    expected = rows.set_index("id")["price"].loc[found["id"]]
-    newer = found["at"] >= MARCH
-    assert (found["price"][newer].to_numpy() == expected[newer.to_numpy()].to_numpy()).all()
+    result = story.dataset()
+    assert result["id"].is_unique
+    assert set(rows["id"][rows["at"] >= MARCH]) <= set(result["id"])
+    expected = rows.set_index("id")["price"].loc[result["id"]]
+    newer = result["at"] >= MARCH
+    assert (result["price"][newer].to_numpy() == expected[newer.to_numpy()].to_numpy()).all()

@@ -32,10 +32,10 @@ QUIET_AFTER = 10
 
 def wait_for(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
     give_up = time.monotonic() + seconds
-    while not (found := condition()):
+    while not (result := condition()):
         assert time.monotonic() < give_up, "it did not come true in time"
         time.sleep(0.1)
-    return found
+    return result
 
 
 @pytest.fixture
@@ -107,11 +107,11 @@ def ends_as(api: httpx.Client, flow: str, tags: list[str], *states: tuple[str, s
 
 def look_again(api: httpx.Client, resource: str, state: str | None = None) -> None:
     """Let the server look at the newest event about a resource again, as it does when its database was locked."""
-    asked = {"filter": {"resource": {"id": [resource]}}, "limit": 20}
+    body = {"filter": {"resource": {"id": [resource]}}, "limit": 20}
 
     def newest() -> Any:
-        found = api.post("/events/filter", json=asked).json()["events"]
-        return [one for one in found if state is None or one["resource"].get("prefect.state-type") == state]
+        result = api.post("/events/filter", json=body).json()["events"]
+        return [one for one in result if state is None or one["resource"].get("prefect.state-type") == state]
 
     event = wait_for(newest)[0]
     kept = {name: event[name] for name in ("event", "occurred", "resource", "related", "payload")}
@@ -134,7 +134,7 @@ def test_somebody_is_told_once_of_what_asks_for_a_person(
     (folder / "models").mkdir(parents=True)
     (folder / "models" / "deliveries.yaml").write_text(yaml.safe_dump(SPEC))
     content = files.read_automations_file().model_dump(mode="json")
-    quiet = next(each for each in content["automations"] if each["name"].startswith("everfit not monitored"))
+    quiet = next(item for item in content["automations"] if item["name"].startswith("everfit not monitored"))
     assert quiet["trigger"]["within"] == 3 * 3600
     quiet["trigger"]["within"] = QUIET_AFTER
     (folder / "automations.yaml").write_text(yaml.safe_dump(content))
@@ -150,7 +150,7 @@ def test_somebody_is_told_once_of_what_asks_for_a_person(
     silence = "everfit: deliveries has not been monitored for three hours"
     wait_for(lambda: silence in received)
     (quiet_one,) = [
-        each for each in api.post("/automations/filter", json={}).json() if each["name"].startswith("everfit not")
+        item for item in api.post("/automations/filter", json={}).json() if item["name"].startswith("everfit not")
     ]
     api.patch(f"/automations/{quiet_one['id']}", json={"enabled": False}).raise_for_status()
     received.clear()
@@ -171,7 +171,7 @@ def test_somebody_is_told_once_of_what_asks_for_a_person(
     ends_as(api, "upkeep", ["everfit"], ("FAILED", "Failed"))
 
     # Then somebody is told once of each
-    wait_for(lambda: any("upkeep" in each for each in received))
+    wait_for(lambda: any("upkeep" in item for item in received))
     wait_for(lambda: len(received) >= 5)
     assert sorted(received) == [
         "everfit: deliveries needs a person (bad data)",

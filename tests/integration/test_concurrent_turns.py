@@ -64,7 +64,7 @@ def test_many_commands_for_the_same_turn_give_one(model: str, tmp_path: Path):
     assert [code for code, _, _ in said] == [0] * CALLERS, said
     ended = [json.loads(out) for _, out, _ in said]
     assert ended[0]["state"] == "Promoted"
-    assert all(each == ended[0] for each in ended)
+    assert all(item == ended[0] for item in ended)
     waited = [err for *_, err in said if "waiting for" in err or "was run by" in err]
     assert len(waited) == CALLERS - 1
     assert all("Warning" not in err for err in waited)
@@ -99,8 +99,8 @@ def restart(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
 def test_a_turn_outlives_its_ledgers_restart_or_fails_and_is_taken_up_again(
     model: str, workspace: Path, tmp_path: Path, prefect_server: None, restart: Callable[[], None]
 ):
-    told = [tmp_path / "told-first.json", tmp_path / "told-second.json"]
-    first = start_turn(model, MARCH, environment(), told[0])
+    reported = [tmp_path / "told-first.json", tmp_path / "told-second.json"]
+    first = start_turn(model, MARCH, environment(), reported[0])
     give_up = time.monotonic() + 60
     while not list(workspace.glob("deliveries/turns/*/snapshot.json")):  # its data is in, and it begins to train
         assert first.is_alive(), "the turn did not come to its snapshot"
@@ -108,11 +108,11 @@ def test_a_turn_outlives_its_ledgers_restart_or_fails_and_is_taken_up_again(
         time.sleep(0.01)
 
     restart()
-    (ended,) = endings([first], told[:1], seconds=90)
+    (ended,) = endings([first], reported[:1], seconds=90)
 
     # Well, or failed with words that name the ledger.
     assert "did not answer" in ended if isinstance(ended, str) else ended["state"] == "Promoted", ended
-    second = start_turn(model, MARCH, environment(), told[1])
-    (after,) = endings([second], told[1:], seconds=90)
+    second = start_turn(model, MARCH, environment(), reported[1])
+    (after,) = endings([second], reported[1:], seconds=90)
     assert after["state"] == "Promoted", (ended, after)
     assert_one_turn_and_champion(model)

@@ -67,9 +67,11 @@ def test_a_turn_on_workers_finds_what_it_finds_in_threads(
     assert record.snapshot is not None
     assert record.split is not None
     data = TrainingData(here.spec, record.snapshot, record.split, settled.window.until, here.workspace)
-    assert facts(record.candidates) == facts([train.try_candidate(data, each.candidate) for each in record.candidates])
-    assert all(each.error == "" and len(each.tries) == 8 for each in record.candidates)
-    assert any(one.pruned for each in record.candidates for one in each.tries)
+    assert facts(record.candidates) == facts(
+        [train.try_candidate(data, candidate.candidate) for candidate in record.candidates]
+    )
+    assert all(candidate.error == "" and len(candidate.tries) == 8 for candidate in record.candidates)
+    assert any(one.pruned for candidate in record.candidates for one in candidate.tries)
     with get_client(sync_client=True) as client:
         ran = {run.name for run in client.read_task_runs() if run.state is not None and run.state.is_completed()}
     expected = {f"try-{name}-{number}" for name in candidates for number in range(1, 9)}
@@ -78,7 +80,9 @@ def test_a_turn_on_workers_finds_what_it_finds_in_threads(
 
 
 def facts(trials: Iterable[CandidateResult]) -> list[object]:
-    return [(each.candidate, each.score, each.setting, [(t.folds, t.pruned) for t in each.tries]) for each in trials]
+    return [
+        (trial.candidate, trial.score, trial.setting, [(t.folds, t.pruned) for t in trial.tries]) for trial in trials
+    ]
 
 
 def test_an_unknown_runner_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,11 +24,11 @@ def test_a_server_without_what_prefect_needs_is_refused_before_anything_is_made(
 
     # When Prefect has a database of its own, then the others get a schema each
     monkeypatch.setenv(_PREFECT, "sqlite+aiosqlite:///elsewhere.db")
-    found = databases(url, tmp_path)
-    assert found.prefect == {}
-    assert "search_path%3Dmlflow" in found.mlflow
-    assert found.ledger is not None
-    assert "search_path%3Deverfit" in found.ledger
+    result = databases(url, tmp_path)
+    assert result.prefect == {}
+    assert "search_path%3Dmlflow" in result.mlflow
+    assert result.ledger is not None
+    assert "search_path%3Deverfit" in result.ledger
     assert {"mlflow", "everfit"} <= set(sa.inspect(engine).get_schema_names())
     engine.dispose()
 

@@ -95,11 +95,11 @@ def test_two_that_look_the_same_rows_up_at_once_add_them_once(tmp_path: Path, lo
     raced: list[int] = []
 
     def looked_up(opened: Any, missing: Any) -> set[str]:
-        found = known(opened, missing)
+        result = known(opened, missing)
         if not raced:
             raced.append(1)
             raced[0] = prediction_log.append_missing(log, rows)
-        return found
+        return result
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(prediction_log, "_known_ids", looked_up)

@@ -124,15 +124,15 @@ def test_the_same_columns_have_drifted_as_evidently_says(rows: int, evidently: A
     current = pd.DataFrame({name: case[1] for name, case in cases.items()})
     policy = MonitoringPolicy()
 
-    found = drift_between(reference, current, list(cases), policy)
+    result = drift_between(reference, current, list(cases), policy)
 
-    ours = set(found.drifted_columns)
+    ours = set(result.drifted_columns)
     assert ours == {name for name, case in cases.items() if case[2]}
     assert ours == _drifted_by_evidently(
         evidently, reference.drop(columns="empty"), current.drop(columns="empty"), policy
     )
     # Evidently raises on the empty one; here it is neither drift nor no drift.
-    empty = next(column for column in found.columns if column.column == "empty")
+    empty = next(column for column in result.columns if column.column == "empty")
     assert (empty.status, empty.drifted) == ("empty", None)
 
 

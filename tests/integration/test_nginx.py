@@ -55,9 +55,9 @@ Ask = Callable[[bytes], httpx.Response]
 
 @pytest.fixture
 def services() -> Iterator[tuple[Service, Service]]:
-    found = Service(), Service()
-    yield found
-    for one in found:
+    results = Service(), Service()
+    yield results
+    for one in results:
         one.stop()
 
 

@@ -123,7 +123,7 @@ def test_settings_of_a_users_candidate_share_a_process_and_not_what_was_drawn_at
     trial = try_candidate(data, name)
     again = fit_on(data, name, data.split.training, str(tmp_path / "model"), trial.setting)
 
-    assert len({each.score for each in trial.tries}) == 1
+    assert len({tried.score for tried in trial.tries}) == 1
     pids = (tmp_path / "seen").read_text().split()
     assert pids == [pids[0]] * 3 + [pids[-1]]
     assert os.getpid() not in map(int, pids)

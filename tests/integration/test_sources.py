@@ -31,8 +31,8 @@ INSIDE = 5 * 24
 
 
 def read(source: dict[str, Any], window: Window = JANUARY, roles: ColumnRoles = ROLES) -> pd.DataFrame:
-    found: Any = TypeAdapter(Source).validate_python(source)
-    return pd.concat([piece.frame for piece in read_source(found, roles, window)], ignore_index=True)
+    result: Any = TypeAdapter(Source).validate_python(source)
+    return pd.concat([piece.frame for piece in read_source(result, roles, window)], ignore_index=True)
 
 
 def check(frame: pd.DataFrame) -> None:
@@ -164,10 +164,10 @@ def test_a_server_that_is_restarted_in_mid_read_takes_nothing_and_then_everythin
     ],
 )
 def test_a_mistake_about_a_database_is_one_error_that_tells_no_password(database: str, change: dict, words: str):
-    with pytest.raises(SourceError, match=words) as told:
+    with pytest.raises(SourceError, match=words) as error:
         read({"kind": "sql", "url": database, "table": "sales"} | change)
 
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(error.value)
 
 
 def test_sqlite_and_times_that_are_text_there(tmp_path: Path):

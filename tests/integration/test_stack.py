@@ -64,14 +64,14 @@ class Stack:
 
     def runs(self, flow: str) -> list[dict[str, Any]]:
         """The flow's runs that are not yet to come."""
-        asked = {"flows": {"name": {"any_": [flow]}}, "flow_runs": {"state": {"name": {"not_any_": ["Scheduled"]}}}}
-        return list(self.api.post("/flow_runs/filter", json=asked).json())
+        body = {"flows": {"name": {"any_": [flow]}}, "flow_runs": {"state": {"name": {"not_any_": ["Scheduled"]}}}}
+        return list(self.api.post("/flow_runs/filter", json=body).json())
 
     def begin(self, deployment: str, **parameters: Any) -> str:
         """Ask for a run of a deployment, as its form does."""
-        found = self.api.get(f"/deployments/name/{deployment}").json()
-        asked = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
-        return str(self.api.post(f"/deployments/{found['id']}/create_flow_run", json=asked).json()["id"])
+        result = self.api.get(f"/deployments/name/{deployment}").json()
+        body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+        return str(self.api.post(f"/deployments/{result['id']}/create_flow_run", json=body).json()["id"])
 
     def run(self, deployment: str, **parameters: Any) -> dict[str, Any]:
         """Run a deployment to its end."""
@@ -80,17 +80,17 @@ class Stack:
 
     def schedule(self, deployment: str) -> None:
         """Let a deployment run each minute, for the first time in some seconds."""
-        found = self.api.get(f"/deployments/name/{deployment}").json()
+        result = self.api.get(f"/deployments/name/{deployment}").json()
         begin = datetime.now(UTC) + timedelta(seconds=25)  # the scheduler looks every five, and passes over the past
         schedule = {"interval": 60, "anchor_date": begin.isoformat(), "timezone": "UTC"}
         self.api.post(
-            f"/deployments/{found['id']}/schedules", json=[{"schedule": schedule, "active": True}]
+            f"/deployments/{result['id']}/schedules", json=[{"schedule": schedule, "active": True}]
         ).raise_for_status()
 
     def tasks(self, run_id: str) -> set[str]:
         """Names of the tasks of a run that have begun."""
-        found = self.api.post("/task_runs/filter", json={"flow_runs": {"id": {"any_": [run_id]}}}).json()
-        return {task["name"].rpartition("-")[0] for task in found}
+        result = self.api.post("/task_runs/filter", json={"flow_runs": {"id": {"any_": [run_id]}}}).json()
+        return {task["name"].rpartition("-")[0] for task in result}
 
     def over(self, run_id: str) -> dict[str, Any] | None:
         run: dict[str, Any] = self.api.get(f"/flow_runs/{run_id}").json()
@@ -99,10 +99,10 @@ class Stack:
     def emit(self, event: str, count: int = 1, **payload: str) -> None:
         """Send an event, as any program can; many come by the hundred, within a minute."""
         resource = {"prefect.resource.id": "everfit.model.deliveries", "prefect.resource.name": "deliveries"}
-        told = {"event": event, "resource": resource, "payload": payload}
+        content = {"event": event, "resource": resource, "payload": payload}
         moment, began = datetime.now(UTC).isoformat(), time.monotonic()
         for first in range(0, count, 100):
-            part = [told | {"id": str(uuid4()), "occurred": moment} for _ in range(first, min(first + 100, count))]
+            part = [content | {"id": str(uuid4()), "occurred": moment} for _ in range(first, min(first + 100, count))]
             self.api.post("/events", json=part).raise_for_status()
             due = began + 60 * (first + 100) / count if first + 100 < count else 0.0
             wait_for(lambda due=due: time.monotonic() >= due, 70)
@@ -112,10 +112,10 @@ class Stack:
         """The version that the prediction service answers with."""
         address = f"http://127.0.0.1:{self.part('service')['port']}/models/deliveries"
         try:
-            found = httpx.get(address).json()["version"]
+            result = httpx.get(address).json()["version"]
         except httpx.TransportError:
             return None  # it is being started again
-        return None if found is None else int(found)
+        return None if result is None else int(result)
 
     @property
     def turns(self) -> list[Any]:
@@ -128,10 +128,10 @@ class Stack:
 
 def wait_for(condition: Callable[[], Any], seconds: float = 150.0) -> Any:
     give_up = time.monotonic() + seconds
-    while not (found := condition()):
+    while not (result := condition()):
         assert time.monotonic() < give_up, "it did not come true in time"
         time.sleep(0.2)
-    return found
+    return result
 
 
 def day(moment: datetime) -> str:
@@ -175,15 +175,15 @@ def test_events_and_schedules_keep_the_model_fit_without_a_person(stack: Stack) 
 
     # When the server is set up once more, then nothing changes, and theirs stays as it was
     again = json.loads(stack.everfit("bootstrap", "--json"))["changes"]
-    assert [each for each in again if each["status"] not in {"unchanged", "waiting"}] == []
+    assert [item for item in again if item["status"] not in {"unchanged", "waiting"}] == []
     assert stack.api.get(f"/deployments/{theirs['id']}").json() == theirs
     # And nothing of it can be reached from another machine
     listening = {
         connection.laddr.ip
         for name in ("prefect", "mlflow", "worker", "service", "keeper")
         for process in [psutil.Process(stack.part(name)["pid"])]
-        for each in [process, *process.children(recursive=True)]
-        for connection in each.net_connections(kind="inet")
+        for item in [process, *process.children(recursive=True)]
+        for connection in item.net_connections(kind="inet")
         if connection.status == psutil.CONN_LISTEN
     }
     assert listening == {"127.0.0.1"}
@@ -206,13 +206,13 @@ def test_events_and_schedules_keep_the_model_fit_without_a_person(stack: Stack) 
 
     # Then another worker is there, and monitoring and its event together give one training run, which mends it
     over = wait_for(lambda: [run for run in stack.runs("monitoring") if run["state_type"] in OVER])
-    found = min(over, key=lambda run: run["start_time"])
+    result = min(over, key=lambda run: run["start_time"])
     wait_for(lambda: stack.part("worker")["pid"] != worker)
-    assert found["auto_scheduled"]
-    assert found["state_name"] == "RetrainingCalled"
+    assert result["auto_scheduled"]
+    assert result["state_name"] == "RetrainingCalled"
     wait_for(lambda: len([run for run in stack.runs("training") if run["state_type"] in OVER]) == 2)
-    asked = wait_for(lambda: [run for run in stack.runs("retraining") if run["state_type"] in OVER])
-    assert {run["state_name"] for run in asked} <= {"TurnCalled", "TurnCalledAlready"}
+    requested = wait_for(lambda: [run for run in stack.runs("retraining") if run["state_type"] in OVER])
+    assert {run["state_name"] for run in requested} <= {"TurnCalled", "TurnCalledAlready"}
     assert [(turn.trigger.kind, turn.state) for turn in stack.turns] == [("event", "Promoted"), ("quality", "Promoted")]
     assert len(stack.runs("training")) == 2
     assert stack.served == 2
@@ -265,8 +265,8 @@ def kill(stack: Stack, name: str) -> None:
     """Kill a part, and all that it has started, as a machine does that loses its power."""
     part = psutil.Process(stack.part(name)["pid"])
     killed = [part, *part.children(recursive=True)]
-    for each in killed:
-        each.kill()
+    for item in killed:
+        item.kill()
     psutil.wait_procs(killed, timeout=10)  # its port is free once it is gone
 
 
@@ -342,13 +342,13 @@ def everything_left_by(stack: Stack) -> Iterator[tuple[str, bytes]]:
         if path.is_file():
             yield str(path), path.read_bytes()
     for kind in ("artifacts", "logs", "flow_runs", "block_documents", "deployments", "variables", "events"):
-        asked = {"limit": 50} if kind == "events" else {"limit": 200}
-        yield kind, stack.api.post(f"/{kind}/filter", json=asked).content
+        body = {"limit": 50} if kind == "events" else {"limit": 200}
+        yield kind, stack.api.post(f"/{kind}/filter", json=body).content
     mlflow = f"http://127.0.0.1:{stack.part('mlflow')['port']}/api/2.0/mlflow"
-    found = httpx.post(f"{mlflow}/experiments/search", json={"max_results": 100}).json()["experiments"]
-    asked = {"experiment_ids": [each["experiment_id"] for each in found], "max_results": 1000}
-    yield "MLflow's runs", httpx.post(f"{mlflow}/runs/search", json=asked, timeout=60).content
+    result = httpx.post(f"{mlflow}/experiments/search", json={"max_results": 100}).json()["experiments"]
+    body = {"experiment_ids": [item["experiment_id"] for item in result], "max_results": 1000}
+    yield "MLflow's runs", httpx.post(f"{mlflow}/runs/search", json=body, timeout=60).content
     for name in ("prefect", "mlflow", "worker", "service", "keeper"):
         part = psutil.Process(stack.part(name)["pid"])
-        for each in [part, *part.children(recursive=True)]:
-            yield f"command of {name}", " ".join(each.cmdline()).encode()
+        for item in [part, *part.children(recursive=True)]:
+            yield f"command of {name}", " ".join(item.cmdline()).encode()

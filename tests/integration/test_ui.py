@@ -102,10 +102,10 @@ def answers(url: str) -> bool:
 def until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
     """Wait until a condition holds, and give what it gave."""
     give_up = time.monotonic() + seconds
-    while not (found := condition()):
+    while not (result := condition()):
         assert time.monotonic() < give_up, "it did not come true in time"
         time.sleep(0.1)
-    return found
+    return result
 
 
 @dataclass
@@ -153,8 +153,8 @@ class Desk:
     def runs(self, flow: str) -> list[Any]:
         """The runs of the model's deployment, newest last."""
         deployment = self.prefect.read_deployment_by_name(f"{flow}/deliveries").id
-        found = [run for run in self.prefect.read_flow_runs() if run.deployment_id == deployment]
-        return sorted(found, key=lambda run: run.created)
+        results = [run for run in self.prefect.read_flow_runs() if run.deployment_id == deployment]
+        return sorted(results, key=lambda run: run.created)
 
 
 @pytest.fixture(scope="module")
@@ -208,12 +208,12 @@ def test_a_training_is_started_with_a_reason(desk: Desk):
     with desk.browser() as page:
         desk.shown(page, f"/deployments/deployment/{deployment}/run")
         page.get_by_label("model", exact=True).wait_for()
-        told = page.inner_text("body")
+        output = page.inner_text("body")
         assert page.get_by_label("model", exact=True).input_value() == "deliveries"
         # Each parameter has its description from the flow's docstring.
         described = training.__doc__ or ""
         for words in re.findall(r"^ {8}(?:model|until|trigger): (.*?)$", described, flags=re.MULTILINE):
-            assert words.split(";")[0].rstrip(",") in told
+            assert words.split(";")[0].rstrip(",") in output
         page.get_by_role("tab", name="Trigger").click()
         page.get_by_label("Reason (Optional)").fill("prices changed on Monday")
         desk.picture(page, "train")
@@ -257,8 +257,8 @@ def test_a_waiting_challenger_is_approved_in_the_form(desk: Desk):
     (release,) = ledger.releases.of("deliveries")
     assert (release.version, release.actor, release.state) == (1, "ann", "verified")
     assert ledger.turns.get(desk.turn_id).reasons[0] == "Approved by ann: seen in the browser"
-    told = [one for one in desk.prefect.read_artifacts() if one.key == "deliveries-turn"]
-    newest = max(told, key=lambda one: one.created)
+    reported = [one for one in desk.prefect.read_artifacts() if one.key == "deliveries-turn"]
+    newest = max(reported, key=lambda one: one.created)
     assert newest.description == "Promoted: Approved by ann: seen in the browser"
     assert "a new champion was released" in newest.data
 

@@ -82,14 +82,14 @@ def test_files_of_a_source_on_s3_are_read_once(tmp_path: Path, store: str):
 
     first, _ = loop.turn(FEBRUARY)
     client.put_object(Bucket="models", Key="sales/c.csv", Body=sales(10, first=200).to_csv(index=False).encode())
-    told = new_arrival(
+    reported = new_arrival(
         "sales", source_content(loop.spec, MARCH), Announced(), read_file_states(loop.spec, loop.workspace), MARCH
     )
     second, _ = loop.turn(MARCH)
 
     assert (first.new, second.read, second.new) == (200, 10, 10)
-    assert told is not None
-    assert told.new == ("models/sales/c.csv",)  # watching lists by boto3 what reading lists by s3fs
+    assert reported is not None
+    assert reported.new == ("models/sales/c.csv",)  # watching lists by boto3 what reading lists by s3fs
     assert (
         new_arrival(
             "sales", source_content(loop.spec, MARCH), Announced(), read_file_states(loop.spec, loop.workspace), MARCH
@@ -126,9 +126,9 @@ def test_a_store_that_is_cut_off_in_mid_write_leaves_nothing_half_done(tmp_path:
     with monkeypatch.context() as broken:
         broken.setattr(Table, "append", cut_off)
         broken.setenv("AWS_MAX_ATTEMPTS", "1")
-        with pytest.raises(Exception, match=r".+") as told:
+        with pytest.raises(Exception, match=r".+") as error:
             commit_batch(loop.spec, batch, validation, loop.workspace)
-    assert isinstance(told.value, (WorkspaceError, OSError))
+    assert isinstance(error.value, (WorkspaceError, OSError))
 
     store.start()
     loop.workspace = Workspace("s3://models/cut")

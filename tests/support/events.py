@@ -14,7 +14,7 @@ def emitted(model: str, since: datetime, *wanted: str, seconds: float = 90) -> d
     Waits until the server has all that are wanted: it stores events a moment after they were sent, or a minute where
     its SQLite was locked.
     """
-    asked = {
+    body = {
         "filter": {
             "resource": {"id": [f"everfit.model.{model}"]},
             "event": {"prefix": ["everfit."]},
@@ -24,8 +24,8 @@ def emitted(model: str, since: datetime, *wanted: str, seconds: float = 90) -> d
     }
     give_up = time.monotonic() + seconds
     while True:
-        found = httpx.post(f"{PREFECT_API_URL.value()}/events/filter", json=asked).json()["events"]  # newest first
-        payloads = {event["event"]: event["payload"] for event in reversed(found)}
+        result = httpx.post(f"{PREFECT_API_URL.value()}/events/filter", json=body).json()["events"]  # newest first
+        payloads = {event["event"]: event["payload"] for event in reversed(result)}
         if payloads.keys() >= set(wanted):
             return payloads
         assert time.monotonic() < give_up, f"{wanted} wanted, and only {sorted(payloads)} came"

@@ -127,7 +127,7 @@ def above_limits(findings: list[Finding], limits: str) -> list[Finding]:
     for finding in findings:
         place = next((name for name in allowed if finding.path == name or finding.path.startswith(f"{name}/")), "")
         places.setdefault(place, []).append(finding)
-    return [finding for place, found in places.items() if len(found) > allowed.get(place, 0) for finding in found]
+    return [finding for place, result in places.items() if len(result) > allowed.get(place, 0) for finding in result]
 
 
 if __name__ == "__main__":

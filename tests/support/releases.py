@@ -19,10 +19,10 @@ class Service:
     def __init__(self, answer: Callable[[], dict[str, object]]) -> None:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                found = self.path == "/models/flights"
-                self.send_response(200 if found else 404)
+                result = self.path == "/models/flights"
+                self.send_response(200 if result else 404)
                 self.end_headers()
-                self.wfile.write(json.dumps(answer() if found else {}).encode())
+                self.wfile.write(json.dumps(answer() if result else {}).encode())
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -45,14 +45,14 @@ def promote(ledger: Ledger, client: MlflowClient, version: int, **more: Any) -> 
 
 
 def aliased(client: MlflowClient) -> int | None:
-    found = model_registry.champion(client, "flights")
-    return found.version if found else None
+    result = model_registry.champion(client, "flights")
+    return result.version if result else None
 
 
 def agree(ledger: Ledger, client: MlflowClient, version: int) -> None:
     current = ledger.releases.current("flights")
-    found = model_registry.model_version(client, "flights", version)
+    result = model_registry.model_version(client, "flights", version)
     assert current is not None
     assert (current.version, current.state, aliased(client)) == (version, "verified", version)
-    assert (current.run_id, current.snapshot_digest) == (found.run_id, found.snapshot_digest)
+    assert (current.run_id, current.snapshot_digest) == (result.run_id, result.snapshot_digest)
     assert reconcile(ledger, client, "flights") == []

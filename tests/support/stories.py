@@ -103,15 +103,15 @@ class Story(Loop):
 
 def a_story(workspace: Path) -> Story:
     """A champion of February; challengers of March and April that were not good enough; each changed old rows."""
-    told = Story(workspace.parent, workspace)
+    reported = Story(workspace.parent, workspace)
     rows = sales(2_000)
-    told.write("sales.csv", rows.head(700))
-    told.train(FEBRUARY, "Promoted")
+    reported.write("sales.csv", rows.head(700))
+    reported.train(FEBRUARY, "Promoted")
     for until, count in ((MARCH, 1_400), (APRIL, 2_000)):
         rows.loc[rows.index % 24 == until.month, "price"] += 1.0
-        told.write("sales.csv", rows.head(count))
-        told.train(until, "ChampionKept")
-    return told
+        reported.write("sales.csv", rows.head(count))
+        reported.train(until, "ChampionKept")
+    return reported
 
 
 def copy_of(folder: Path, workspace: Path) -> Story:

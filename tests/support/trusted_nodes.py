@@ -56,20 +56,24 @@ def nodes() -> dict[str, list[str]]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        estimators = [name(found) for _, found in all_estimators() if found.__module__.startswith("sklearn.")]
-    parts = [found for found in skops.SKLEARN_INTERNAL_TYPE_NAMES if found.startswith("sklearn.")]
+        estimators = [name(result) for _, result in all_estimators() if result.__module__.startswith("sklearn.")]
+    parts = [result for result in skops.SKLEARN_INTERNAL_TYPE_NAMES if result.startswith("sklearn.")]
     parts += [
-        name(found) for _, found in inspect.getmembers(kernels, inspect.isclass) if found.__module__ == kernels.__name__
+        name(result)
+        for _, result in inspect.getmembers(kernels, inspect.isclass)
+        if result.__module__ == kernels.__name__
     ]
     # Other packages add scalars of their own to numpy's table once they are imported.
-    kinds = {found for found in np.sctypeDict.values() if found.__module__ == "numpy" and found is not np.object_}
-    scalars = [name(found) for found in kinds]
+    kinds = {result for result in np.sctypeDict.values() if result.__module__ == "numpy" and result is not np.object_}
+    scalars = [name(result) for result in kinds]
     matrices = [
-        name(found)
-        for _, found in inspect.getmembers(scipy.sparse, inspect.isclass)
-        if found.__name__.endswith(("_matrix", "_array")) and found.__name__ not in {"sparray", "spmatrix"}
+        name(result)
+        for _, result in inspect.getmembers(scipy.sparse, inspect.isclass)
+        if result.__name__.endswith(("_matrix", "_array")) and result.__name__ not in {"sparray", "spmatrix"}
     ]
-    losses = [name(found) for _, found in inspect.getmembers(_loss, inspect.isclass) if found.__name__.startswith("Cy")]
+    losses = [
+        name(result) for _, result in inspect.getmembers(_loss, inspect.isclass) if result.__name__.startswith("Cy")
+    ]
     return {
         **{kind: list(names) for kind, names in CONTAINERS.items()},
         "FunctionNode": [

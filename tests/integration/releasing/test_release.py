@@ -75,16 +75,16 @@ def test_a_turn_that_is_run_again_gets_the_release_it_made(ledger: Ledger, clien
 def test_a_promotion_that_is_served_is_verified_when_the_service_says_so(
     ledger: Ledger, client: MlflowClient, serve: Any
 ) -> None:
-    asked = []
+    requests = []
 
     def answer() -> dict[str, object]:
-        asked.append(None)
-        return {"version": 1 if len(asked) > 2 else None}  # It takes a moment to load.
+        requests.append(None)
+        return {"version": 1 if len(requests) > 2 else None}  # It takes a moment to load.
 
     entry = promote(ledger, client, 1, policy=serve(answer))
 
     assert entry.state == "verified"
-    assert len(asked) == 3
+    assert len(requests) == 3
 
 
 def test_a_promotion_that_is_not_served_is_taken_back(ledger: Ledger, client: MlflowClient, serve: Any) -> None:
@@ -191,10 +191,10 @@ def test_a_release_that_was_broken_off_and_whose_version_is_gone_stands_in_nobod
 
 
 def test_a_version_says_what_it_was_trained_on(ledger: Ledger, client: MlflowClient) -> None:
-    found = model_registry.model_version(client, "flights", 2)
+    result = model_registry.model_version(client, "flights", 2)
 
-    assert found.trained_until == datetime(2013, 2, 1, tzinfo=UTC)
-    assert [name for name, _ in model_files.load(client, ledger, found).steps] == [
+    assert result.trained_until == datetime(2013, 2, 1, tzinfo=UTC)
+    assert [name for name, _ in model_files.load(client, ledger, result).steps] == [
         "standardscaler",
         "logisticregression",
     ]
@@ -205,7 +205,7 @@ def test_a_probe_refuses_answers_that_are_not_finite_and_rows_that_do_not_fit(
 ) -> None:
     import pandas as pd
 
-    found = model_registry.model_version(client, "flights", 1)
-    model_files.probe(client, ledger, found)
+    result = model_registry.model_version(client, "flights", 1)
+    model_files.probe(client, ledger, result)
     with pytest.raises(ModelError, match="can't predict"):
-        model_files.probe(client, ledger, found, pd.DataFrame({"z": [1.0]}))
+        model_files.probe(client, ledger, result, pd.DataFrame({"z": [1.0]}))

@@ -49,7 +49,7 @@ def test_serve_trace_labels_and_score_by_hand(
     record = good | {"flight": 7, "departs": "2013-10-01T09:00:00Z"}
     answer = httpx.post(f"{url}/models/delays/predict", json={"records": [record]})
     assert answer.status_code == 200, answer.text
-    (told,) = answer.json()["predictions"]
+    (reported,) = answer.json()["predictions"]
     # The spec's limit is the service's.
     assert httpx.post(f"{url}/models/delays/predict", json={"records": [record] * 2}).status_code == 413
     serving.send_signal(signal.SIGTERM)
@@ -58,7 +58,7 @@ def test_serve_trace_labels_and_score_by_hand(
     pd.DataFrame({"flight": [7, 99_999], "late": [1, 0]}).to_csv("truth.csv", index=False)
     pd.DataFrame({"late": [1, 0]}).to_csv("keyless.csv", index=False)
     made_up(50).to_parquet("tomorrow.parquet")
-    trace = ["trace", told["prediction_id"]]
+    trace = ["trace", reported["prediction_id"]]
     said = everfit(
         [*trace, "--json"],
         ["labels", "delays.yaml", "truth.csv", "--json"],
@@ -76,7 +76,7 @@ def test_serve_trace_labels_and_score_by_hand(
     )
     assert [code for code, _, _ in said] == [0] * 7 + [2] * 6, said
     origin = json.loads(said[0][1])
-    assert origin["version"]["version"] == told["model_version"] == origin["release"]["version"] == 1
+    assert origin["version"]["version"] == reported["model_version"] == origin["release"]["version"] == 1
     assert origin["prediction"]["flight"] == 7
     assert origin["label"] is None
     labelled = json.loads(said[1][1])

@@ -81,10 +81,10 @@ def test_a_queue_goes_out_as_csv_and_comes_back(context: Context, rows: pd.DataF
     pd.concat([filled, twice]).to_csv(path, index=False)
 
     now = datetime.now(UTC)
-    found = label_queue.record_returned(context, label_files.read_file(path), now)
+    result = label_queue.record_returned(context, label_files.read_file(path), now)
 
-    assert (found.recorded.added, found.empty, len(found.conflicts)) == (79, 20, 1)
-    assert found.conflicts[0].given == ("1", "0")
+    assert (result.recorded.added, result.empty, len(result.conflicts)) == (79, 20, 1)
+    assert result.conflicts[0].given == ("1", "0")
     repeated = label_queue.record_returned(context, label_files.read_file(path), now + timedelta(seconds=1))
     assert (repeated.recorded.added, repeated.recorded.unchanged) == (0, 79)
     filled["label"] = ["0"] * 100
@@ -94,8 +94,8 @@ def test_a_queue_goes_out_as_csv_and_comes_back(context: Context, rows: pd.DataF
 
     table = context.workspace.table("delays", "labels")
     known = labels.known_at(table, now + timedelta(days=1)).set_index("_key")
-    asked = {row.key: row.inclusion for row in queue.rows}
-    assert known["_inclusion"].to_dict() == {key: asked[key] for key in known.index}
+    body = {row.key: row.inclusion for row in queue.rows}
+    assert known["_inclusion"].to_dict() == {key: body[key] for key in known.index}
     answers = read_labelled_predictions(
         context.workspace.table("delays", "predictions"),
         table,
@@ -139,8 +139,8 @@ def test_label_studio_tasks_go_out_and_its_exports_come_back(context: Context, t
     ):
         task["annotations"] = annotations
     path.write_text(json.dumps(tasks))
-    found = label_queue.record_returned(context, label_files.read_file(path), datetime.now(UTC))
-    assert (found.recorded.added, found.empty, [one.given for one in found.conflicts]) == (2, 3, [("1", "0")])
+    result = label_queue.record_returned(context, label_files.read_file(path), datetime.now(UTC))
+    assert (result.recorded.added, result.empty, [one.given for one in result.conflicts]) == (2, 3, [("1", "0")])
 
     path.write_text(json.dumps([{"prediction_id": tasks[3]["data"]["prediction_id"], "label": "0"}]))  # JSON_MIN
     assert label_queue.record_returned(context, label_files.read_file(path), datetime.now(UTC)).recorded.added == 1
@@ -179,7 +179,7 @@ def test_what_people_have_said_is_in_the_next_training_set(context: Context, row
     # Of the source's rows 12 to 14 are labelled by hand, and 1000 to 1002, which the source doesn't have.
     chosen = [12, 13, 14, 1000, 1001, 1002]
     keys = row_keys(rows.loc[chosen, ["flight"]], ["flight"])
-    told = labels.label_rows(
+    label_rows_ = labels.label_rows(
         keys,
         pd.Series(["1", "0"] * 3),
         pd.Series([pd.Timestamp(UNTIL)] * 6),
@@ -187,7 +187,7 @@ def test_what_people_have_said_is_in_the_next_training_set(context: Context, row
         "queue:q",
         inclusion=pd.Series([0.5] * 6),
     )
-    labels.record_labels(context.workspace.table("delays", "labels"), told)
+    labels.record_labels(context.workspace.table("delays", "labels"), label_rows_)
     before = dataset()
     batch = turn("second")
 

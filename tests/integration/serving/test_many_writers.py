@@ -62,7 +62,9 @@ def test_each_answer_and_each_row_of_the_batch_is_in_the_log_once(
         for _ in range(40):
             # A connection of its own each time, so that both processes are asked.
             one = httpx.post(f"{base}/models/delays/predict", json={"records": [good] * 5}, timeout=60).json()
-            answered.extend((each["prediction_id"], each["model_version"]) for each in one["predictions"])
+            answered.extend(
+                (prediction["prediction_id"], prediction["model_version"]) for prediction in one["predictions"]
+            )
 
     def is_healthy() -> bool:
         assert workers.poll() is None, Path("serve.log").read_text()

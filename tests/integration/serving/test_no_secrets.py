@@ -35,13 +35,15 @@ PLANTED = {name: f"planted-{name}-5f0e7c" for name in ("source", "bearer", "s3",
 
 def leaks(*places: object) -> list[str]:
     """The names of those that are found in texts, or in any file of folders."""
-    found = []
+    results = []
     for place in places:
         parts = [path for path in place.rglob("*") if path.is_file()] if isinstance(place, Path) else [place]
         for part in parts:
             content = part.read_bytes() if isinstance(part, Path) else str(part).encode()
-            found += [f"{name} in {str(part)[:200]}" for name, secret in PLANTED.items() if secret.encode() in content]
-    return found
+            results += [
+                f"{name} in {str(part)[:200]}" for name, secret in PLANTED.items() if secret.encode() in content
+            ]
+    return results
 
 
 def test_the_search_finds_what_is_there(tmp_path: Path) -> None:
@@ -95,15 +97,15 @@ def test_a_turn_leaves_no_secret_anywhere(
         rows = [tuple(row) for table in tables.sorted_tables for row in connection.execute(table.select())]
     engine.dispose()
     with get_client(sync_client=True) as prefect:
-        told: list[Any] = [*prefect.read_logs(limit=200), *prefect.read_artifacts(), *prefect.read_flow_runs()]
-        told += prefect.read_block_documents()
+        reported: list[Any] = [*prefect.read_logs(limit=200), *prefect.read_artifacts(), *prefect.read_flow_runs()]
+        reported += prefect.read_block_documents()
     printed = capfd.readouterr()
     logged = [record.getMessage() + str(record.exc_text or "") for record in caplog.records]
     assert len(rows) >= 3
     assert "ingest" in " ".join(logged)
     # The workspace has the tables, the turn's package, and MLflow's database and artifacts.
     assert (workspace / "mlflow.db").exists()
-    assert leaks(workspace.parent, Path(os.environ["PREFECT_HOME"]), rows, turn, told, printed, logged) == []
+    assert leaks(workspace.parent, Path(os.environ["PREFECT_HOME"]), rows, turn, reported, printed, logged) == []
 
 
 @pytest.fixture
@@ -184,11 +186,11 @@ def test_no_mistake_is_told_with_a_secret(
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
 
-    with pytest.raises(EverfitError) as told:
+    with pytest.raises(EverfitError) as error:
         mistake(refusing, tmp_path)
 
     # With all that it was raised from, as a run's page shows it.
-    traceback = "".join(format_exception(told.value))
+    traceback = "".join(format_exception(error.value))
     assert leaks(traceback, *[record.getMessage() for record in caplog.records]) == []
 
 

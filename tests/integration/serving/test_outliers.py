@@ -30,8 +30,8 @@ def test_a_wild_input_is_answered_flagged_logged_and_counted(
     model: str, serve: Any, good: dict[str, Any], workspace: Path
 ) -> None:
     service = serve(model)
-    asked = {"records": [good, good | {"distance": 1e9}]}
-    usual, wild = service.client.post(f"/models/{model}/predict", json=asked).json()["predictions"]
+    body = {"records": [good, good | {"distance": 1e9}]}
+    usual, wild = service.client.post(f"/models/{model}/predict", json=body).json()["predictions"]
     assert usual["outlier"] <= 0.99
     assert wild["outlier"] > 0.999
     assert 'everfit_outliers_total{model="delays"} 1.0' in service.client.get("/metrics").text

@@ -36,10 +36,12 @@ def test_small_changes_and_answers_at_the_boundary_are_flagged() -> None:
     now = [0.0]
     detector = QueryAttackDetector(100, 0.8, 60, clock=lambda: now[0])
     base = {name: values[0] for name, values in usual(random, 1).items()}
-    asked = 0
-    while not detector.add_request("gradient", {**{k: [v] for k, v in base.items()}, "distance": [float(asked)]}, 1):
-        asked += 1
-        assert asked < 200
+    requested = 0
+    while not detector.add_request(
+        "gradient", {**{k: [v] for k, v in base.items()}, "distance": [float(requested)]}, 1
+    ):
+        requested += 1
+        assert requested < 200
     noisy = ({"a": [1000 * (1 + 1e-4 * random.normal())], "b": [5 * (1 + 1e-4 * random.normal())]} for _ in range(300))
     assert any(detector.add_request("noise", one, 1) for one in noisy)
     for _ in range(100):

@@ -29,11 +29,11 @@ def test_everfit_rollback_brings_the_former_answers_back(
         registry.add("delays", source)
     release(ledger, registry.client, "delays", 1, expected_previous=None, reason="the first", actor="gate")
     service = serve("delays")
-    asked = {"records": [good]}
-    before = service.client.post("/models/delays/predict", json=asked).json()["predictions"][0]
+    body = {"records": [good]}
+    before = service.client.post("/models/delays/predict", json=body).json()["predictions"][0]
     policy = ReleasePolicy(services=(service.url,), verify_timeout=timedelta(seconds=20))
     release(ledger, registry.client, "delays", 2, expected_previous=1, reason="better", actor="gate", policy=policy)
-    worse = service.client.post("/models/delays/predict", json=asked).json()["predictions"][0]
+    worse = service.client.post("/models/delays/predict", json=body).json()["predictions"][0]
 
     spec = SPEC | {"release": {"services": [service.url], "verify_timeout": "20s"}}
     Path("delays.yaml").write_text(yaml.safe_dump(spec))
@@ -47,6 +47,6 @@ def test_everfit_rollback_brings_the_former_answers_back(
         "rollback",
         "verified",
     )
-    after = service.client.post("/models/delays/predict", json=asked).json()["predictions"][0]
+    after = service.client.post("/models/delays/predict", json=body).json()["predictions"][0]
     assert (before["model_version"], worse["model_version"], after["model_version"]) == (1, 2, 1)
     assert worse["probabilities"] != before["probabilities"] == after["probabilities"]

@@ -111,10 +111,10 @@ def test_releases_and_rollbacks_are_served_without_a_failed_request(
             from_here = len(answered)
             deadline = threading.Event()
             for _ in range(500):
-                if any(told == version for _, told in answered[from_here:]):
+                if any(reported == version for _, reported in answered[from_here:]):
                     break
                 deadline.wait(0.01)
-            assert any(told == version for _, told in answered[from_here:]), "not served within 5 s"
+            assert any(reported == version for _, reported in answered[from_here:]), "not served within 5 s"
     finally:
         ended.set()
         for asker in askers:
@@ -146,9 +146,9 @@ def test_a_version_that_cannot_be_served_changes_nothing_and_is_told(
     assert "everfit loads only 'skops'" in status["error"]
     assert service.client.post("/models/delays/predict", json={"records": [good]}).status_code == 200
     assert f'everfit_failed_version{{model="delays"}} {pickle}.0' in service.client.get("/metrics").text
-    told = emitted("delays", began, VERSION_NOT_SERVED)[VERSION_NOT_SERVED]
-    assert (told["version"], told["served"]) == (pickle, first)
-    assert "everfit loads only 'skops'" in told["reason"]
+    events = emitted("delays", began, VERSION_NOT_SERVED)[VERSION_NOT_SERVED]
+    assert (events["version"], events["served"]) == (pickle, first)
+    assert "everfit loads only 'skops'" in events["reason"]
     registry.champion("delays", first)  # taken back, so nothing is wrong any more
     until(lambda: service.client.get("/models/delays").json()["failed_version"] is None)
 

@@ -30,16 +30,16 @@ def test_labels_before_and_after_their_prediction_find_it(
     assert service.client.post(path, json={"labels": [corrected]}).json()["corrected"] == 1
     service.stop()
 
-    predicted, told = (Table(str(workspace / "delays" / name)) for name in ("predictions", "labels"))
+    predicted, reported = (Table(str(workspace / "delays" / name)) for name in ("predictions", "labels"))
     window = Window(until=datetime(2013, 10, 4, tzinfo=UTC))
 
     def known(day: int) -> dict[int, str]:
-        frame = labels.read_labelled(predicted, told, window, "departs", datetime(2013, 10, day, 12, tzinfo=UTC))
+        frame = labels.read_labelled(predicted, reported, window, "departs", datetime(2013, 10, day, 12, tzinfo=UTC))
         return dict(zip(frame["flight"], frame["_label"].fillna("open"), strict=True))
 
     assert known(2) == {1: "1", 2: "0", 3: "open"}
     assert known(3) == {1: "0", 2: "0", 3: "open"}
-    assert labels.unmatched(told, predicted, window.until) == 1
+    assert labels.unmatched(reported, predicted, window.until) == 1
 
 
 def test_labels_that_are_not_the_models_are_refused(registry: Any, serve: Any, good: dict[str, Any]) -> None:
@@ -86,10 +86,10 @@ def test_labels_that_another_writer_comes_before_are_kept_at_once_or_asked_for_a
 def test_labels_that_are_no_numbers_that_can_be_kept_are_refused(registry: Any, serve: Any) -> None:
     registry.champion("delays", registry.add("delays", "regression"))
     client = serve("delays").client
-    for told in ("1" * 400, "-" + "1" * 400, "1e400", "1" * 5000):
+    for reported in ("1" * 400, "-" + "1" * 400, "1e400", "1" * 5000):
         for beside in ("1", "NaN"):  # which is read by another parser
-            body = f'{{"labels": [{{"key": 1, "label": {told}}}], "beside": {beside}}}'
-            assert client.post("/models/delays/labels", content=body).status_code in {400, 422}, (told[:6], beside)
+            body = f'{{"labels": [{{"key": 1, "label": {reported}}}], "beside": {beside}}}'
+            assert client.post("/models/delays/labels", content=body).status_code in {400, 422}, (reported[:6], beside)
 
 
 def test_data_that_does_not_fit_is_the_askers_matter() -> None:

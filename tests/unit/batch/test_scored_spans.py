@@ -34,9 +34,9 @@ def span(since: int | None, until: int) -> Window:
 def test_a_run_begins_where_the_first_span_ends_and_looks_back(
     spans: list[Window], until: int, since: int | None
 ) -> None:
-    found = next_window(spans, day(until), timedelta(days=2))
+    result = next_window(spans, day(until), timedelta(days=2))
 
-    assert found == Window(since=None if since is None else day(since), until=day(until))
+    assert result == Window(since=None if since is None else day(since), until=day(until))
 
 
 def test_without_a_look_back_a_run_again_is_no_empty_window() -> None:

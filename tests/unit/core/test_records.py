@@ -62,10 +62,10 @@ def test_what_a_turn_of_an_earlier_everfit_lacks_is_left_out_of_what_is_told_but
     ledger.turns.finish(turn, state="ChampionKept", verdict="keep", reasons=["no gain"], record=record)
 
     [read] = ledger.turns.of("small")
-    told = turn_record.turn_json(read)
+    reported = turn_record.turn_json(read)
 
-    assert (told["state"], told["reasons"], told["mlflow_run_id"]) == ("ChampionKept", ["no gain"], "r")
-    assert (told["snapshot"], told["candidates"], told["challenger"]) == (None, [], None)
+    assert (reported["state"], reported["reasons"], reported["mlflow_run_id"]) == ("ChampionKept", ["no gain"], "r")
+    assert (reported["snapshot"], reported["candidates"], reported["challenger"]) == (None, [], None)
     assert "no gain" in turn_record.turn_page(read)
     with pytest.raises(LedgerError, match=r"kept as TurnRecord\.\S+ can't be read.*another version of everfit"):
         TurnRecord.recall(read.record)

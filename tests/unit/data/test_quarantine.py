@@ -100,10 +100,10 @@ def test_a_release_that_another_turn_comes_before_loses_no_row(
     late = sales(110)
 
     def another_first(spec: ModelSpec, batch: Batch, workspace: Workspace) -> Validation:
-        found = validate(spec, batch, workspace)
+        result = validate(spec, batch, workspace)
         loop.write("more.csv", late.tail(10))
         loop.turn(MARCH)
-        return found
+        return result
 
     monkeypatch.setattr("everfit.tasks.data.quarantine_acceptance.validate", another_first)
     released = accept_rows(mended.spec, loop.workspace, APRIL)
@@ -125,11 +125,11 @@ def test_a_suite_that_refused_rows_meet_too_lets_them_in(tmp_path: Path) -> None
     assert not refused.passed
 
     # when the suite is proposed from them as well,
-    found = refused_rows(loop.spec, loop.workspace, 1_000)
-    assert (len(found), found["price"].notna().sum()) == (50, 0)
+    result = refused_rows(loop.spec, loop.workspace, 1_000)
+    assert (len(result), result["price"].notna().sum()) == (50, 0)
     assert len(refused_rows(loop.spec, loop.workspace, 10)) <= 10
     keep_suite(
-        loop.spec, loosest(infer_suite(loop.dataset(), loop.spec), infer_suite(found, loop.spec)), loop.workspace
+        loop.spec, loosest(infer_suite(loop.dataset(), loop.spec), infer_suite(result, loop.spec)), loop.workspace
     )
 
     # then they are accepted, and a proposal from the dataset alone would have refused them again.

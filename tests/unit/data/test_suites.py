@@ -24,28 +24,28 @@ def rows(**changes: object) -> pd.DataFrame:
 
 
 def of(suite: tuple[Expectation, ...], column: str) -> dict[str, dict[str, object]]:
-    return {each.type: each.kwargs for each in suite if each.kwargs.get("column") == column}
+    return {item.type: item.kwargs for item in suite if item.kwargs.get("column") == column}
 
 
 def test_both_kinds_of_rows_meet_the_loosest_suite() -> None:
     one, other = infer_suite(rows(), SPEC), infer_suite(rows(x=lambda f: f["x"] + 100, color="green"), SPEC)
-    found = loosest(one, other)
-    assert of(found, "color")["expect_column_values_to_be_in_set"]["value_set"] == ["blue", "green", "red"]
-    between = of(found, "x")["expect_column_values_to_be_between"]
+    result = loosest(one, other)
+    assert of(result, "color")["expect_column_values_to_be_in_set"]["value_set"] == ["blue", "green", "red"]
+    between = of(result, "x")["expect_column_values_to_be_between"]
     assert between["min_value"] == 0
     assert between["max_value"] == of(other, "x")["expect_column_values_to_be_between"]["max_value"]
-    assert of(found, "id") == of(one, "id")
+    assert of(result, "id") == of(one, "id")
 
 
 def test_a_column_that_comes_empty_has_no_bounds_left() -> None:
-    found = loosest(infer_suite(rows(), SPEC), infer_suite(rows(x=np.nan), SPEC))
-    assert of(found, "x").keys() == {"expect_column_to_exist"}
-    assert of(found, "color") == of(infer_suite(rows(), SPEC), "color")
+    result = loosest(infer_suite(rows(), SPEC), infer_suite(rows(x=np.nan), SPEC))
+    assert of(result, "x").keys() == {"expect_column_to_exist"}
+    assert of(result, "color") == of(infer_suite(rows(), SPEC), "color")
 
 
 def test_tolerant_expectations_yield_and_strict_ones_stay() -> None:
     suite = infer_suite(rows(), SPEC)
-    found = without_bounds(suite, ["x", "id"])
-    assert of(found, "x").keys() == {"expect_column_to_exist"}
-    assert of(found, "id") == of(suite, "id")
-    assert of(found, "color") == of(suite, "color")
+    result = without_bounds(suite, ["x", "id"])
+    assert of(result, "x").keys() == {"expect_column_to_exist"}
+    assert of(result, "id") == of(suite, "id")
+    assert of(result, "color") == of(suite, "color")

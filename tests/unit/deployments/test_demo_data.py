@@ -50,13 +50,13 @@ def test_a_flight_arrives_after_it_should_have_left(flights: pd.DataFrame) -> No
 def test_times_are_utc_in_winter_and_in_summer(flights: pd.DataFrame) -> None:
     def flight(day: str, carrier: str, number: int) -> pd.Series:
         day_there = flights["scheduled_departure"].dt.tz_convert("America/New_York").dt.normalize()
-        found = flights[
+        result = flights[
             (day_there == pd.Timestamp(day, tz="America/New_York"))
             & (flights["carrier"] == carrier)
             & (flights["flight"] == number)
         ]
-        assert len(found) == 1
-        return found.iloc[0]
+        assert len(result) == 1
+        return result.iloc[0]
 
     # 5:15 in New York in winter, to Houston: due at 8:19 Central time, 11 minutes late.
     winter = flight("2013-01-01", "UA", 1545)

@@ -136,34 +136,34 @@ def test_the_event_time_is_that_of_the_event(
 ) -> None:
     table().to_csv("data.csv", index=False)
 
-    found = init("data.csv", target)
+    result = init("data.csv", target)
 
-    assert (found["event_time"], found["label_time"]) == (event_time, label_time)
-    assert sign in "; ".join(found["event_time_signs"])
-    text = Path(found["path"]).read_text()
+    assert (result["event_time"], result["label_time"]) == (event_time, label_time)
+    assert sign in "; ".join(result["event_time_signs"])
+    text = Path(result["path"]).read_text()
     assert sign in text
-    assert not any("More than one" in note for note in found["notes"])
-    assert load_spec(found["path"]).columns.event_time == event_time
+    assert not any("More than one" in note for note in result["notes"])
+    assert load_spec(result["path"]).columns.event_time == event_time
 
 
 def test_names_of_any_spelling_show_keys_groups_date_parts_and_leaks() -> None:
     insurance().to_csv("claims.csv", index=False)
 
-    found = init("claims.csv", "Is Fraud")
+    result = init("claims.csv", "Is Fraud")
 
-    assert (found["key"], found["protected"]) == (["Claim ID"], ["Gender"])
-    assert found["features"] == ["Claim Amount", "Gender"]
-    assert found["ignored"]["Reported Month"].startswith("part of the event time")
-    assert found["ignored"]["Date of Birth"].startswith("a birth")
-    assert found["ignored"]["Fraud Subtype"].startswith("suspected leak")
+    assert (result["key"], result["protected"]) == (["Claim ID"], ["Gender"])
+    assert result["features"] == ["Claim Amount", "Gender"]
+    assert result["ignored"]["Reported Month"].startswith("part of the event time")
+    assert result["ignored"]["Date of Birth"].startswith("a birth")
+    assert result["ignored"]["Fraud Subtype"].startswith("suspected leak")
 
 
 def test_a_birth_alone_is_no_event_and_the_spec_says_so() -> None:
     patients().to_csv("data.csv", index=False)
 
-    found = init("data.csv", "left")
+    result = init("data.csv", "left")
 
-    assert "'dob' is a birth, and no event to predict for" in Path(found["path"]).read_text().replace("\n# ", " ")
+    assert "'dob' is a birth, and no event to predict for" in Path(result["path"]).read_text().replace("\n# ", " ")
 
 
 def appointments() -> pd.DataFrame:
@@ -189,10 +189,10 @@ def test_where_two_times_are_possible_both_are_shown_and_a_person_chooses() -> N
         return str(choices[1].column)
 
     taken = init("data.csv", "NoShow", force=True)
-    asked = init("data.csv", "NoShow", force=True, choose=second)
+    requested = init("data.csv", "NoShow", force=True, choose=second)
 
     assert {choice.column for choice in shown} == {"ScheduledDay", "AppointmentDay"}
-    assert (taken["event_time"], asked["event_time"]) == tuple(choice.column for choice in shown)
+    assert (taken["event_time"], requested["event_time"]) == tuple(choice.column for choice in shown)
     note = next(note for note in taken["notes"] if note.startswith("More than one column"))
     assert all(str(choice) in note for choice in shown)
     assert "--event-time" in note
@@ -212,10 +212,10 @@ def test_a_feature_called_like_the_target_that_does_not_tell_it_stays_and_is_mar
     frame["fraud_reports_before"] = np.random.default_rng(0).integers(0, 5, ROWS)
     frame.to_csv("data.csv", index=False)
 
-    found = init("data.csv", "Is Fraud")
+    result = init("data.csv", "Is Fraud")
 
-    assert "fraud_reports_before" in found["features"]
-    assert "ignore it unless it is known before the event" in found["doubtful"]["fraud_reports_before"]
-    spec = Path(found["path"]).read_text()
+    assert "fraud_reports_before" in result["features"]
+    assert "ignore it unless it is known before the event" in result["doubtful"]["fraud_reports_before"]
+    spec = Path(result["path"]).read_text()
     assert "- fraud_reports_before  # called like Is Fraud" in spec
-    assert yaml.safe_load(spec)["columns"]["features"] == found["features"]
+    assert yaml.safe_load(spec)["columns"]["features"] == result["features"]

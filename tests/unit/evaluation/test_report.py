@@ -48,19 +48,19 @@ def judged_of(task: str, candidate: str, features: list[str] | None = None) -> S
     ],
 )
 def test_shap_values_name_what_the_label_hangs_on(task: str, candidate: str, features: list[str], method: str) -> None:
-    found = shap_values(judged_of(task, candidate, features), 0)
-    assert found.method == method
-    assert next(iter(found.mean_absolute)) == "x"
-    assert list(found.mean_absolute)[-1] == "noise"
-    assert found.rows == 150
-    assert len(found.worst) == 5
-    assert all(each.shap for each in found.worst)
+    result = shap_values(judged_of(task, candidate, features), 0)
+    assert result.method == method
+    assert next(iter(result.mean_absolute)) == "x"
+    assert list(result.mean_absolute)[-1] == "noise"
+    assert result.rows == 150
+    assert len(result.worst) == 5
+    assert all(item.shap for item in result.worst)
 
 
 def test_sampled_values_add_up_to_the_answer() -> None:
     judged = judged_of("binary", "hist_gradient_boosting")
-    found = shap_values(judged, 0)
-    worst = found.worst[0]
+    result = shap_values(judged, 0)
+    worst = result.worst[0]
     assert worst.answer == judged.scores["challenger"][worst.row]
     assert abs(sum(worst.shap.values())) == pytest.approx(
         abs(worst.answer - judged.scores["challenger"].mean()), abs=0.2
@@ -73,12 +73,12 @@ def test_importance_and_robustness_agree_on_what_matters() -> None:
     assert next(iter(importance)) == "x"
     assert abs(importance["noise"]) < 0.01 < importance["color"] < importance["x"]
     assert permutation_importance(judged, "roc_auc", 0) == importance
-    found = robustness(judged, 0)
-    flips = {each.feature: each for each in found.features}
+    result = robustness(judged, 0)
+    flips = {feature.feature: feature for feature in result.features}
     assert flips["x"].noise < 0.1 < flips["x"].missing
     assert flips["noise"].missing < 0.05
     assert flips["color"].noise is None
-    assert flips["x"].missing < flips["x"].adversarial <= found.adversarial
+    assert flips["x"].missing < flips["x"].adversarial <= result.adversarial
 
 
 def test_a_model_that_refuses_missing_values_is_asked_one_by_one() -> None:
@@ -94,7 +94,7 @@ def test_a_model_that_refuses_missing_values_is_asked_one_by_one() -> None:
             return model.predict_proba(rows)
 
     strict = ScoredRows("binary", judged.rows, judged.truth, judged.scores, judged.classes, {"challenger": Strict()})
-    flips = {each.feature: each for each in robustness(strict, 0).features}
+    flips = {feature.feature: feature for feature in robustness(strict, 0).features}
     assert flips["x"].missing is None
     assert flips["x"].noise is not None
 
@@ -109,9 +109,9 @@ def test_a_report_says_how_good_and_where_not(task: str, tmp_path: Path) -> None
 
     assert report.left_out == {}
     assert report.metrics[0].metric == spec.metric
-    assert all(each.lower <= each.value <= each.upper for each in report.metrics)
+    assert all(metric.lower <= metric.value <= metric.upper for metric in report.metrics)
     assert report.fit.startswith("neither over- nor underfit")
-    assert sum(part.rows for part in report.over_time) == report.rows == sum(each.rows for each in report.groups)
+    assert sum(part.rows for part in report.over_time) == report.rows == sum(metric.rows for metric in report.groups)
     assert bool(report.fairness) == (task != "regression")
     assert report == make_report(data, challenger, data.split.holdout, None)[0]
     assert type(report).model_validate_json(report.canonical_json()) == report

@@ -28,11 +28,11 @@ def _promoted(strength: float, rounds: int, policy: GatePolicy, rows: int = 400)
             return 1 / (1 + np.exp(-(signal * y + 0.8 * common + 0.6 * rng.normal(size=y.size))))
 
         challenger, champion = scores(strength), scores(1.0)
-        found = compare(y, challenger, champion, "roc_auc", confidence=policy.confidence)
+        result = compare(y, challenger, champion, "roc_auc", confidence=policy.confidence)
         evidence = measured(
             holdout_rows=rows,
-            challenger={"roc_auc": found.challenger},
-            comparison=found,
+            challenger={"roc_auc": result.challenger},
+            comparison=result,
             dummy_comparison=compare(y, challenger, np.full(rows, 0.3), "roc_auc"),
         )
         promoted += decide(evidence, policy).verdict == "promote"
@@ -63,8 +63,8 @@ def test_over_many_turns_equal_challengers_are_seldom_released() -> None:
         for turn in range(1, 51):
             seen = gains[:turn].ravel()
             error = float(seen.std(ddof=1) / np.sqrt(seen.size))
-            found = compared(float(seen.mean()), standard_error=error, degrees_of_freedom=float(seen.size - 1))
-            decision = decide(measured(comparison=found, attempt=turn), policy)
+            result = compared(float(seen.mean()), standard_error=error, degrees_of_freedom=float(seen.size - 1))
+            decision = decide(measured(comparison=result, attempt=turn), policy)
             assert {check.name for check in decision.failed} <= {"comparison"}
             if decision.verdict == "promote":
                 wrong += 1
@@ -73,7 +73,7 @@ def test_over_many_turns_equal_challengers_are_seldom_released() -> None:
 
 
 def test_a_kept_challenger_says_which_gain_would_have_shown() -> None:
-    found = compared(0.004, -0.002, standard_error=0.0036, degrees_of_freedom=28.0)
-    reason = decide(measured(comparison=found, attempt=2), GatePolicy()).reasons[0]
+    result = compared(0.004, -0.002, standard_error=0.0036, degrees_of_freedom=28.0)
+    reason = decide(measured(comparison=result, attempt=2), GatePolicy()).reasons[0]
     assert "in try 2 since the champion's release" in reason
     assert "A gain of .009 or more would have shown; to show .004, it takes about 40,000 more rows" in reason

@@ -81,5 +81,5 @@ def test_the_gate_imports_no_prefect_and_decides_the_same_in_another_process() -
     path = GOLDEN / "promote.json"
     environment = os.environ | {"PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"}
     command = [sys.executable, "-c", PURE, str(path)]
-    told = json.loads(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
-    assert told == {"heavy": [], "id": json.loads(path.read_text())["decision"]["id"]}
+    content = json.loads(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
+    assert content == {"heavy": [], "id": json.loads(path.read_text())["decision"]["id"]}

@@ -42,13 +42,13 @@ def test_a_slice_with_too_few_rows_to_judge_is_told_and_blocks_only_where_the_po
 ) -> None:
     evidence = measured(slices=(a_slice("AA"), few))
 
-    told = decide(evidence, FULL_POLICY)
-    assert told.verdict == "promote"
-    (check,) = [check for check in told.checks if check.name == "slices"]
+    decision = decide(evidence, FULL_POLICY)
+    assert decision.verdict == "promote"
+    (check,) = [check for check in decision.checks if check.name == "slices"]
     assert f"none of 1 slices is clearly worse than with the champion (1 can't be judged: {words})" == check.reason
 
-    asked = {"slices": FULL_POLICY.slices.model_dump() | {"small_slices": "fail"}} if FULL_POLICY.slices else {}
-    blocked = decide(evidence, a_policy(**asked))
+    requested = {"slices": FULL_POLICY.slices.model_dump() | {"small_slices": "fail"}} if FULL_POLICY.slices else {}
+    blocked = decide(evidence, a_policy(**requested))
     assert failed(blocked) == {"slices"}
     assert words in blocked.reasons[0]
 

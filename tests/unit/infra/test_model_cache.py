@@ -25,10 +25,10 @@ def test_a_version_that_two_workers_want_at_once_is_there_for_both(
         downloads.append(folder)
         with contextlib.suppress(threading.BrokenBarrierError):
             both.wait()  # each is at it before the other is done, if they don't wait for each other
-        found = folder / "model"
-        found.mkdir()
-        (found / "model.skops").write_text("fitted")
-        return found
+        results = folder / "model"
+        results.mkdir()
+        (results / "model.skops").write_text("fitted")
+        return results
 
     removed: list[str] = []
     remove = model_cache.shutil.rmtree
@@ -40,11 +40,11 @@ def test_a_version_that_two_workers_want_at_once_is_there_for_both(
     monkeypatch.setattr(model_cache, "fetch", download)
     monkeypatch.setattr(model_cache.shutil, "rmtree", watched)
     monkeypatch.setattr(model_cache.os, "getpid", threading.get_ident)  # as two processes
-    found: list[str] = []
+    results: list[str] = []
 
     def work() -> None:
         folder = ModelCache(tmp_path).fetch(None, VERSION)  # type: ignore[arg-type]
-        found.append((folder / "model.skops").read_text())
+        results.append((folder / "model.skops").read_text())
 
     threads = [threading.Thread(target=work) for _ in range(2)]
     for thread in threads:
@@ -52,7 +52,7 @@ def test_a_version_that_two_workers_want_at_once_is_there_for_both(
     for thread in threads:
         thread.join(20)
 
-    assert found == ["fitted"] * 2
+    assert results == ["fitted"] * 2
     assert "3" not in removed  # what another one may be reading
     assert len(downloads) == 1
     assert [one.name for one in tmp_path.iterdir() if one.name.endswith(".tmp")] == []

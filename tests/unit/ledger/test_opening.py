@@ -78,10 +78,10 @@ def test_a_table_of_versions_under_alembics_name_is_taken_over_only_if_it_is_eve
 
     with sqlite3.connect(path) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        found = connection.execute("SELECT version_num FROM alembic_version").fetchall() if left else []
+        result = connection.execute("SELECT version_num FROM alembic_version").fetchall() if left else []
         assert connection.execute("SELECT version_num FROM everfit_schema").fetchall() == [(REVISION,)]
     connection.close()
-    assert [number for (number,) in found] == left
+    assert [number for (number,) in result] == left
     assert ("alembic_version" in tables) == bool(left)
 
 

@@ -142,11 +142,11 @@ def test_every_listed_class_is_a_class_and_every_function_a_numeric_one() -> Non
             module, _, attribute = name.rpartition(".")
             if name in BOOSTERS or module == "builtins":
                 continue
-            found = getattr(importlib.import_module(module), attribute)
+            result = getattr(importlib.import_module(module), attribute)
             if kind != "FunctionNode":
-                assert inspect.isclass(found), name
+                assert inspect.isclass(result), name
             elif name != "sklearn.utils.validation.check_array":
-                assert isinstance(found, np.ufunc), name
+                assert isinstance(result, np.ufunc), name
 
 
 def test_the_list_is_what_the_installed_libraries_have() -> None:

@@ -55,7 +55,7 @@ def release(seq: int, version: int, turn_id: str | None = None, **more: Any) -> 
 def of(
     until: datetime, *releases: Release, turns: tuple[Turn, ...] = (), noted: tuple[Decision, ...] = ()
 ) -> ChampionAt:
-    return champion_at(releases, {each.id: each for each in turns}, noted, until)
+    return champion_at(releases, {item.id: item for item in turns}, noted, until)
 
 
 TURNS = (turn(0), turn(2))
@@ -64,9 +64,9 @@ RELEASES = (release(1, 1, "turn-0"), release(2, 2, "turn-2"))
 
 @pytest.mark.parametrize(("week", "version", "previous"), [(1, 1, None), (2, 1, None), (3, 2, 1)])
 def test_a_window_is_judged_by_the_champion_of_its_time(week: int, version: int, previous: int | None) -> None:
-    found = of(at(week), *RELEASES, turns=TURNS)
-    assert (found.version, found.previous_version) == (version, previous)
-    assert found.released == at(0 if version == 1 else 2)
+    result = of(at(week), *RELEASES, turns=TURNS)
+    assert (result.version, result.previous_version) == (version, previous)
+    assert result.released == at(0 if version == 1 else 2)
 
 
 def test_a_release_that_was_undone_or_is_not_finished_is_no_champion() -> None:
@@ -76,8 +76,8 @@ def test_a_release_that_was_undone_or_is_not_finished_is_no_champion() -> None:
 
 def test_a_release_that_the_services_have_not_confirmed_yet_made_a_champion_all_the_same() -> None:
     back = release(3, 1, kind="rollback", state="alias_set", at=at(3))
-    found = of(at(4), *RELEASES, back, turns=TURNS)
-    assert (found.version, found.released) == (1, at(3))
+    result = of(at(4), *RELEASES, back, turns=TURNS)
+    assert (result.version, result.released) == (1, at(3))
     assert of(at(1), release(1, 1, "turn-0", state="alias_set"), turns=TURNS).version == 1
 
 
@@ -160,9 +160,9 @@ def test_a_window_that_was_judged_twice_counts_once_and_later_ones_not_at_all() 
             ]
         )
     ]
-    found = newest_judgements(read_triages(entries, at(3)))
-    assert [(each.decision.window.until, each.signals.reference.version) for each in found] == [(at(1), 1), (at(2), 2)]
-    assert [window.drifted for window in history_of(found, [], at(3)).windows] == [False, True]
+    result = newest_judgements(read_triages(entries, at(3)))
+    assert [(item.decision.window.until, item.signals.reference.version) for item in result] == [(at(1), 1), (at(2), 2)]
+    assert [window.drifted for window in history_of(result, [], at(3)).windows] == [False, True]
 
 
 def test_the_triage_behind_a_turn_is_known_also_where_its_window_was_judged_again() -> None:
@@ -175,19 +175,19 @@ def test_the_triage_behind_a_turn_is_known_also_where_its_window_was_judged_agai
             kind="triage",
             verdict="watch",
             until=at(2),
-            record=each.model_dump(mode="json"),
+            record=item.model_dump(mode="json"),
             at=CLOCK,
         )
-        for n, each in enumerate([called, later])
+        for n, item in enumerate([called, later])
     ]
     made = turn(2, "ChampionKept", called.decision.id)
 
     triages = read_triages(entries, at(4))
 
     history = history_of(triages, [made], at(4))
-    assert [each.signature for each in history.turns] == [called.decision.signature]
-    assert [each.reference for each in history.windows] == [later.decision.reference]
-    assert [each.decision_id for each in turn_outcomes(triages, [made])] == [called.decision.id]
+    assert [item.signature for item in history.turns] == [called.decision.signature]
+    assert [item.reference for item in history.windows] == [later.decision.reference]
+    assert [item.decision_id for item in turn_outcomes(triages, [made])] == [called.decision.id]
 
 
 def test_what_came_of_a_turn_is_known_once_both_champions_were_seen_on_live_rows() -> None:
@@ -214,8 +214,8 @@ def test_what_came_of_a_turn_is_known_once_both_champions_were_seen_on_live_rows
 )
 def test_a_turn_that_released_nothing_did_not_help_and_one_that_is_open_says_nothing(state: str, known: bool) -> None:
     called = judged(1)
-    found = turn_outcomes([called], [turn(1, state, called.decision.id)])
-    assert [each.helped for each in found] == [False] * known
+    result = turn_outcomes([called], [turn(1, state, called.decision.id)])
+    assert [item.helped for item in result] == [False] * known
 
 
 @pytest.mark.parametrize(
@@ -226,8 +226,8 @@ def test_only_what_more_rows_would_mend_is_not_enough(error: Exception, status: 
     def area() -> DriftSignal:
         raise error
 
-    found = attempt(area, DriftSignal)
-    assert (found.status, str(error) in found.reason) == (status, True)
+    result = attempt(area, DriftSignal)
+    assert (result.status, str(error) in result.reason) == (status, True)
 
 
 def test_only_the_newest_windows_are_remembered_and_those_behind_turns(
@@ -236,15 +236,15 @@ def test_only_the_newest_windows_are_remembered_and_those_behind_turns(
     monkeypatch.setattr(triage_history, "_NEWEST", 3)
     ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
     windows = [judged(week) for week in range(1, 9)]
-    for each in windows:
-        told = {"kind": "triage", "verdict": each.decision.verdict, "until": each.decision.window.until}
-        ledger.decisions.record(each.decision.id, model="m", **told, record=each)
+    for window in windows:
+        content = {"kind": "triage", "verdict": window.decision.verdict, "until": window.decision.window.until}
+        ledger.decisions.record(window.decision.id, model="m", **content, record=window)
 
-    found = triage_history.triage_entries(
+    result = triage_history.triage_entries(
         ledger, "m", [turn(2, trigger=windows[1].decision.id), turn(3, trigger="of another kind")]
     )
 
-    assert [each.decision.window.until for each in read_triages(found, at(9))] == [
+    assert [window.decision.window.until for window in read_triages(result, at(9))] == [
         at(2),
         at(6),
         at(7),

@@ -40,8 +40,8 @@ PACKAGES = '{"numpy": "2"}'
 def test_each_change_is_told_and_what_is_not_known_is_no_change_and_no_news(
     turn: Turn | None, trained_with: str | None, status: str, changed: int, told: str
 ) -> None:
-    found = code_signal(SPEC, turn, PACKAGES, trained_with)
+    result = code_signal(SPEC, turn, PACKAGES, trained_with)
 
-    assert (found.status, len(found.changed)) == (status, changed)
-    assert told in found.reason
-    assert bool(told) == bool(found.reason)
+    assert (result.status, len(result.changed)) == (status, changed)
+    assert told in result.reason
+    assert bool(told) == bool(result.reason)

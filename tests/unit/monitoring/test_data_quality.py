@@ -133,11 +133,11 @@ def test_findings_are_read_as_they_were_written() -> None:
 def test_a_column_that_was_empty_and_now_has_values_is_suspect_and_breaks_nothing() -> None:
     reference = profile_frame(pd.DataFrame({"x": np.arange(500.0), "late": np.full(500, np.nan)}), ["x", "late"])
     now = pd.DataFrame({"x": np.arange(500.0), "late": np.arange(500.0)})
-    found = data_quality(reference, histograms(now, reference), MonitoringPolicy())
-    assert [(each.kind, each.severity, each.subject) for each in found.findings] == [
+    result = data_quality(reference, histograms(now, reference), MonitoringPolicy())
+    assert [(finding.kind, finding.severity, finding.subject) for finding in result.findings] == [
         ("out_of_range", "suspect", "late")
     ]
-    assert "no value" in found.findings[0].summary
+    assert "no value" in result.findings[0].summary
 
 
 def test_categories_where_there_were_none_are_suspect_too() -> None:
@@ -145,5 +145,5 @@ def test_categories_where_there_were_none_are_suspect_too() -> None:
         pd.DataFrame({"x": np.arange(500.0), "late": pd.Series([None] * 500, dtype="str")}), ["x", "late"]
     )
     now = pd.DataFrame({"x": np.arange(500.0), "late": np.tile(["a", "b"], 250)})
-    found = data_quality(reference, histograms(now, reference), MonitoringPolicy())
-    assert [(each.kind, each.severity) for each in found.findings] == [("unseen_category", "suspect")]
+    result = data_quality(reference, histograms(now, reference), MonitoringPolicy())
+    assert [(finding.kind, finding.severity) for finding in result.findings] == [("unseen_category", "suspect")]

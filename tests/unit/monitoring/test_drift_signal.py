@@ -57,9 +57,9 @@ def signal(found: DriftResult, **more: Any) -> DriftSignal:
 
 def test_explanations_alone_are_drift_and_are_told() -> None:
     assert signal(result(), explained=STAYED).drifted is False
-    found = signal(result(), explained=MOVED)
-    assert (found.drifted, found.beside) == (True, (MOVED.summary,))
-    assert MOVED.summary in found.reason
+    actual = signal(result(), explained=MOVED)
+    assert (actual.drifted, actual.beside) == (True, (MOVED.summary,))
+    assert MOVED.summary in actual.reason
 
 
 FIRST = DriftSignal(status="measured", drifted=False, prediction=True, share=0.0)
@@ -67,9 +67,9 @@ FIRST = DriftSignal(status="measured", drifted=False, prediction=True, share=0.0
 
 @pytest.mark.parametrize("first", [None, FIRST])
 def test_a_model_that_was_refitted_may_answer_otherwise_from_its_first_window_on(first: DriftSignal | None) -> None:
-    found = signal(result(prediction=True), first=first, refitted=True)
-    assert (found.drifted, found.prediction) == (False, True)
-    assert "fitted" in found.reason or "first window" in found.reason
+    actual = signal(result(prediction=True), first=first, refitted=True)
+    assert (actual.drifted, actual.prediction) == (False, True)
+    assert "fitted" in actual.reason or "first window" in actual.reason
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,8 @@ def test_drift_that_has_persisted_is_not_new() -> None:
     policy = MonitoringPolicy()
 
     def earlier(number: int, *columns: str) -> JudgedWindow:
-        found = signals(number, drift=drifted(*columns))
-        return JudgedWindow(signals=found, decision=triage(found, History(), TriagePolicy()))
+        actual = signals(number, drift=drifted(*columns))
+        return JudgedWindow(signals=actual, decision=triage(actual, History(), TriagePolicy()))
 
     before = [earlier(0), earlier(1, "temp"), earlier(2, "temp", "humid")]
     assert new_drift(drifted("temp", "humid"), before, week(3), policy) == ("humid",)
@@ -106,7 +106,7 @@ def test_known_drift_is_said_and_not_watched() -> None:
     known = drifted("temp", "humid").model_copy(update={"new": ()})
     some = drifted("temp", "humid").model_copy(update={"new": ("humid",)})
     windows = History(windows=tuple(past(number, drifted=True) for number in range(3)))
-    healthy, watched = (decide(signals(3, drift=found), windows) for found in (known, some))
+    healthy, watched = (decide(signals(3, drift=actual), windows) for actual in (known, some))
     assert (healthy.verdict, watched.rule) == ("healthy", "persistent_drift")
     assert "no drift is new; as in earlier windows: temp, humid" in healthy.reasons
     assert "(new: humid)" in watched.reasons[0]

@@ -37,19 +37,19 @@ def classes(n: int, seed: int, noise: float = 0.0) -> tuple[Floats, Floats]:
 def test_a_change_of_the_inputs_is_seen_in_the_estimate(name: str, shift: float) -> None:
     estimator = ConfidenceEstimator.fit(*binary(6_000, 0), name)
     y, scores = binary(6_000, 1, shift)
-    found = estimator.estimate(scores, confidence=0.99)
+    result = estimator.estimate(scores, confidence=0.99)
     truth = metric(name).score(y, scores)
-    assert found.lower - 0.01 <= truth <= found.upper + 0.01, found.summary
+    assert result.lower - 0.01 <= truth <= result.upper + 0.01, result.summary
     if shift and name in {"roc_auc", "accuracy"}:
-        assert metric(name).gain(found.value, metric(name).score(*binary(6_000, 0))) < -0.05
+        assert metric(name).gain(result.value, metric(name).score(*binary(6_000, 0))) < -0.05
 
 
 @pytest.mark.parametrize("name", ["log_loss", "accuracy", "f1_macro", "roc_auc_ovr"])
 def test_many_classes(name: str) -> None:
     estimator = ConfidenceEstimator.fit(*classes(6_000, 0), name)
     y, scores = classes(6_000, 1, noise=0.7)
-    found = estimator.estimate(scores, confidence=0.99)
-    assert found.lower - 0.015 <= metric(name).score(y, scores) <= found.upper + 0.015, found.summary
+    result = estimator.estimate(scores, confidence=0.99)
+    assert result.lower - 0.015 <= metric(name).score(y, scores) <= result.upper + 0.015, result.summary
 
 
 def test_a_change_of_the_concept_is_not_seen_and_costs_the_estimator_its_trust() -> None:
@@ -57,13 +57,13 @@ def test_a_change_of_the_concept_is_not_seen_and_costs_the_estimator_its_trust()
     past = []
     for week in range(6):
         y, scores = binary(2_000, 10 + week, flip=True)
-        found = estimator.estimate(scores)
+        result = estimator.estimate(scores)
         truth = metric("roc_auc").score(y, scores)
-        assert found.value > 0.7
+        assert result.value > 0.7
         assert truth < 0.3
-        error = found.standard_error
+        error = result.standard_error
         moment = START + week * timedelta(days=7)
-        past.append(PastEstimate(until=moment, estimated=found.value, realised=truth, standard_error=error))
+        past.append(PastEstimate(until=moment, estimated=result.value, realised=truth, standard_error=error))
     record = track_record(past)
     assert record.trust == pytest.approx(1 / 8)
     assert "estimates of the last 6 windows were off by" in record.summary
@@ -105,11 +105,11 @@ def cars(n: int, seed: int, old: float = 0.3) -> tuple[pd.DataFrame, Floats, Flo
 def test_the_loss_of_a_regression_is_estimated_from_where_it_is_large(name: str) -> None:
     estimator = LossEstimator.fit(*cars(2_500, 0), name)
     frame, y, predictions = cars(2_500, 1, old=0.9)
-    found = estimator.estimate(frame, predictions, confidence=0.99)
+    result = estimator.estimate(frame, predictions, confidence=0.99)
     truth = metric(name).score(y, predictions)
     before = metric(name).score(*cars(2_500, 0)[1:])
-    assert found.value == pytest.approx(truth, rel=0.15), found.summary
-    assert found.value > before * 1.2
+    assert result.value == pytest.approx(truth, rel=0.15), result.summary
+    assert result.value > before * 1.2
 
 
 def test_estimates_do_not_depend_on_when_they_are_made() -> None:

@@ -21,11 +21,11 @@ def test_only_what_more_rows_would_mend_is_not_enough(error: Exception, status: 
     def broken() -> DataSignal:
         raise error
 
-    found = attempt(broken, DataSignal)
+    result = attempt(broken, DataSignal)
 
-    assert found.status == status
-    assert found.reason
-    assert not found.measured
+    assert result.status == status
+    assert result.reason
+    assert not result.measured
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])

@@ -41,19 +41,19 @@ def test_what_training_would_refuse_is_told(column: str, change: Any, named: str
     rows = rows_of(seed=1)
     rows[column] = change(rows[column])
 
-    found = unmet(infer_suite(rows_of(seed=0), a_spec()), rows[COLUMNS], COLUMNS, 0.05)
+    result = unmet(infer_suite(rows_of(seed=0), a_spec()), rows[COLUMNS], COLUMNS, 0.05)
 
-    assert [(each.kind, each.column) for each in found] == [("expectation", column)]
-    assert named in found[0].summary
+    assert [(item.kind, item.column) for item in result] == [("expectation", column)]
+    assert named in result[0].summary
 
 
 @pytest.mark.parametrize(("bad", "told"), [(40, False), (60, True)])
 def test_a_strict_expectation_may_fail_for_a_few_rows(bad: int, told: bool) -> None:
     rows = rows_of()[["x"]]
     rows.loc[: bad - 1, "x"] = np.nan
-    found = unmet([expect("column_values_to_not_be_null", column="x")], rows, ["x"], 0.05)
-    assert bool(found) is told
-    assert not told or f"{bad / 900:.1%} of the rows are bad" in found[0].summary
+    result = unmet([expect("column_values_to_not_be_null", column="x")], rows, ["x"], 0.05)
+    assert bool(result) is told
+    assert not told or f"{bad / 900:.1%} of the rows are bad" in result[0].summary
 
 
 def test_what_is_not_about_the_inputs_is_not_asked() -> None:
@@ -80,7 +80,7 @@ def test_what_is_not_known_is_not_met(unmet_by: tuple[()] | None, status: str) -
     none = np.empty(0)
     live = LivePredictions(window, count_chunks([rows], profile), UNTIL, rows.head(20), {1: len(rows)}, none, none)
 
-    found = data_signal(live, None, profile, MonitoringPolicy(), expected=None, unmet=unmet_by)
+    result = data_signal(live, None, profile, MonitoringPolicy(), expected=None, unmet=unmet_by)
 
-    assert (found.status, found.bad) == (status, ())
-    assert bool(found.reason) is (unmet_by is None)
+    assert (result.status, result.bad) == (status, ())
+    assert bool(result.reason) is (unmet_by is None)

@@ -40,9 +40,9 @@ def test_the_area_is_that_of_scikit_learn_and_its_error_that_of_repeated_samples
     rng = np.random.default_rng(0)
     pairs = [(rng.normal(size=80), rng.normal(0.8, 1, size=60)) for _ in range(300)]
     labels = np.repeat([0.0, 1.0], [80, 60])
-    found = [delong_area(labels, np.concatenate(pair)) for pair in pairs]
-    assert found[0][0] == pytest.approx(roc_auc_score(labels, np.concatenate(pairs[0])))
-    assert np.std([auc for auc, _ in found]) == pytest.approx(np.mean([error for _, error in found]), rel=0.1)
+    results = [delong_area(labels, np.concatenate(pair)) for pair in pairs]
+    assert results[0][0] == pytest.approx(roc_auc_score(labels, np.concatenate(pairs[0])))
+    assert np.std([auc for auc, _ in results]) == pytest.approx(np.mean([error for _, error in results]), rel=0.1)
 
 
 def test_too_few_rows_and_no_columns_are_errors() -> None:

@@ -95,7 +95,7 @@ def test_few_labels_or_none_are_not_enough(task: str) -> None:
     few = quality_signal(answers(task, 120, seed=1), baseline, spec, usual=None, holdout=holdout)
     none = quality_signal(answers(task, labelled=0), baseline, spec, usual=None, holdout=holdout)
     empty = quality_signal(answers(task).of(np.zeros(2_000, dtype=bool)), baseline, spec, usual=None, holdout=holdout)
-    assert [each.status for each in (few, none, empty)] == ["not_enough"] * 3
+    assert [item.status for item in (few, none, empty)] == ["not_enough"] * 3
     assert "200 are needed" in few.reason
     assert none.coverage == 0
 
@@ -134,12 +134,12 @@ def test_quality_is_estimated_and_the_estimate_is_held_against_what_came_true(ta
     holdout, rest = answers(task, 4_000), answers(task, seed=1)
     estimator, baseline = fit_estimator(holdout, spec, ["x"]), baseline_of(holdout, spec)
 
-    found = estimate_signal(estimator, rest, baseline, spec, ())
+    result = estimate_signal(estimator, rest, baseline, spec, ())
     past = came_true(estimator, rest, spec, rest.window.until)
     wrong = came_true(estimator, answers(task, seed=2, lost=0.5), spec, rest.window.until)
 
-    assert found.status == "measured"
-    assert found.value == pytest.approx(baseline.value, abs=4 * (found.standard_error or 0))
+    assert result.status == "measured"
+    assert result.value == pytest.approx(baseline.value, abs=4 * (result.standard_error or 0))
     assert past is not None
     assert past.came_true
     assert wrong is not None
@@ -160,21 +160,21 @@ def test_the_champion_before_is_better_when_it_is(task: str) -> None:
     spec, mature = spec_of(task), answers(task, lost=0.6)
     better = -mature.scores if task == "regression" else 1 - mature.scores
     better = better / better.sum(axis=1, keepdims=True) if task == "multiclass" else better
-    found = previous_signal(mature, better, 3, spec, knows=CLASSES[task])
-    assert (found.status, found.version) == ("measured", 3)
-    assert found.gain is not None
-    assert found.gain > 0
+    result = previous_signal(mature, better, 3, spec, knows=CLASSES[task])
+    assert (result.status, result.version) == ("measured", 3)
+    assert result.gain is not None
+    assert result.gain > 0
     assert previous_signal(mature.of(np.arange(2_000) < 50), better[:50], 3, spec, knows=()).status == "not_enough"
 
 
 def test_labels_that_stop_are_missed_though_earlier_windows_are_taken_in() -> None:
     spec, holdout = spec_of("binary"), answers("binary")
-    found = answers("binary", seed=1)
-    at = found.rows[found.event_time]
-    newest = Window(since=at.quantile(0.8).floor("s").to_pydatetime(), until=found.window.until)
-    found.rows.loc[at >= newest.since, "_label"] = None
+    result = answers("binary", seed=1)
+    at = result.rows[result.event_time]
+    newest = Window(since=at.quantile(0.8).floor("s").to_pydatetime(), until=result.window.until)
+    result.rows.loc[at >= newest.since, "_label"] = None
     baseline = baseline_of(holdout, spec)
-    taken = quality_signal(found, baseline, spec, usual=0.97, holdout=holdout, windows=5, newest=newest)
+    taken = quality_signal(result, baseline, spec, usual=0.97, holdout=holdout, windows=5, newest=newest)
     assert taken.lacks_labels
     assert taken.rows > spec.monitoring.min_labels
     assert "5 windows are taken together" in taken.reason

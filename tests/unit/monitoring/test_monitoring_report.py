@@ -35,12 +35,12 @@ def page(*, drawn: bool = True, **changes: Any) -> str:
 
 
 def test_each_area_has_its_status_its_figures_and_how_sure_they_are() -> None:
-    told = page()
+    shown = page()
 
-    assert "# flights: all is well" in told
-    assert "| drift | measured | 0 of 9 features have drifted |" in told
-    assert "roc_auc 0.7900 ± 0.039; 0.8000 ± 0.02 on the hold-out, 0.5 by chance" in told
-    assert "`drift.html` among the artifacts of the run" in told
+    assert "# flights: all is well" in shown
+    assert "| drift | measured | 0 of 9 features have drifted |" in shown
+    assert "roc_auc 0.7900 ± 0.039; 0.8000 ± 0.02 on the hold-out, 0.5 by chance" in shown
+    assert "`drift.html` among the artifacts of the run" in shown
 
 
 def test_a_report_that_was_not_drawn_is_not_promised() -> None:
@@ -58,8 +58,9 @@ def test_a_name_from_the_data_does_not_break_the_table() -> None:
 
 
 def test_the_sum_behind_the_next_try_is_shown() -> None:
-    told = page(labels=LabelsSignal(status="measured", new_rows=300, unseen_rows=300))
+    shown = page(labels=LabelsSignal(status="measured", new_rows=300, unseen_rows=300))
     assert (
-        "Tries of a turn: 300 rows with mature labels since the champion was trained; a turn is tried from 400." in told
+        "Tries of a turn: 300 rows with mature labels since the champion was trained; a turn is tried from 400."
+        in shown
     )
     assert "Tries of a turn" not in page()

@@ -49,9 +49,9 @@ def loss(live: RealisedQuality, holdout: RealisedQuality) -> LossEvidence:
         baseline=holdout.baseline(),
     )
     again = QualitySignal.model_validate_json(signal.model_dump_json())
-    found = realised_loss(again, History(), "v1", MonitoringPolicy(max_loss=0.1), false_alarm_windows=52)
-    assert found is not None
-    return found
+    result = realised_loss(again, History(), "v1", MonitoringPolicy(max_loss=0.1), false_alarm_windows=52)
+    assert result is not None
+    return result
 
 
 def test_more_cost_is_a_loss_and_less_is_none():

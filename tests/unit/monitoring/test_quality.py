@@ -21,12 +21,12 @@ def rows(n: int, seed: int = 0, lift: float = 1.5) -> tuple[Floats, Floats]:
 @pytest.mark.parametrize("name", ["roc_auc", "log_loss", "accuracy"])
 def test_the_interval_and_error_belong_to_the_value(name: str) -> None:
     y, scores = rows(2_000)
-    found = realised(y, scores, name, draws=300)
-    assert found.value == pytest.approx(metric(name).score(y, scores))
-    assert found.lower < found.value < found.upper
+    result = realised(y, scores, name, draws=300)
+    assert result.value == pytest.approx(metric(name).score(y, scores))
+    assert result.lower < result.value < result.upper
     values = [metric(name).score(*rows(2_000, seed)) for seed in range(100, 200)]
-    assert found.standard_error == pytest.approx(np.std(values), rel=0.3)
-    assert found.baseline().value == found.value
+    assert result.standard_error == pytest.approx(np.std(values), rel=0.3)
+    assert result.baseline().value == result.value
 
 
 @pytest.mark.parametrize(
@@ -81,11 +81,11 @@ def test_labels_that_were_asked_for_by_known_probabilities_are_not_called_biased
     rng = np.random.default_rng(3)
     uncertain = 1 - np.abs(2 * scores - 1)
     chance = np.clip(0.02 + 0.5 * uncertain**2 / uncertain.mean(), 0, 1)
-    asked = rng.random(4_000) < chance
-    assert coverage(scores, asked).biased
-    assert not coverage(scores, asked, inclusion=chance[asked]).biased
+    requested = rng.random(4_000) < chance
+    assert coverage(scores, requested).biased
+    assert not coverage(scores, requested, inclusion=chance[requested]).biased
     # Of those who were asked only the sure ones have answered: then the probabilities don't hold.
-    answered = asked & (scores > np.median(scores))
+    answered = requested & (scores > np.median(scores))
     assert coverage(scores, answered, inclusion=chance[answered]).biased
 
 
@@ -96,8 +96,8 @@ def test_a_slice_that_lost_is_found_and_the_others_are_not() -> None:
     baselines = {name: realised(y[rows], scores[rows], "roc_auc").baseline() for name, rows in slices.items()}
     later, new = rows(12_000, seed=5, lift=2.0)
     new[groups == 3] = np.random.default_rng(3).random(1_000)
-    found = by_slice(later, new, "roc_auc", slices, baselines, bound=0.03)
-    assert [each.name for each in found if each.lost] == ["g3"]
+    result = by_slice(later, new, "roc_auc", slices, baselines, bound=0.03)
+    assert [item.name for item in result if item.lost] == ["g3"]
     assert by_slice(later, new, "roc_auc", {"tiny": groups > 20}, {"tiny": baselines["g0"]}, bound=0.03) == ()
 
 
@@ -118,9 +118,9 @@ def test_days_that_are_bad_throughout_are_few_cases_and_not_many_rows() -> None:
             name: realised(*(side[rows] for side in before), "rmse", days=None if by is None else days[rows])
             for name, rows in slices.items()
         }
-        told = {name: each.baseline() for name, each in baselines.items()}
-        found = by_slice(*now, "rmse", slices, told, bound=0.03, days=by)
-        return [each.lost for each in found]
+        content = {name: item.baseline() for name, item in baselines.items()}
+        result = by_slice(*now, "rmse", slices, content, bound=0.03, days=by)
+        return [item.lost for item in result]
 
     # then rows that count one by one are sure of a loss, and days aren't.
     assert lost(None) == [True, True]
@@ -156,8 +156,8 @@ def test_the_spread_between_weeks_is_what_chance_is_what_chance_leaves_over() ->
 
 
 def test_business_value_is_the_mean_worth_of_a_row() -> None:
-    found = business_value([0, 1, 1, 0], [0.1, 0.9, 0.2, 0.8], lambda y, s: np.where((s > 0.5) == (y == 1), 1.0, -3.0))
-    assert (found.rows, found.per_row) == (4, -1.0)
-    assert found.standard_error == pytest.approx(np.std([1, 1, -3, -3], ddof=1) / 2)
+    result = business_value([0, 1, 1, 0], [0.1, 0.9, 0.2, 0.8], lambda y, s: np.where((s > 0.5) == (y == 1), 1.0, -3.0))
+    assert (result.rows, result.per_row) == (4, -1.0)
+    assert result.standard_error == pytest.approx(np.std([1, 1, -3, -3], ddof=1) / 2)
     with pytest.raises(DataError, match="at least 2"):
         business_value([1], [0.5], lambda y, _: y)

@@ -100,23 +100,23 @@ def test_a_service_that_started_anew_counts_from_its_start() -> None:
 
 
 def test_what_is_out_of_bounds_is_told() -> None:
-    found = signal(
+    result = signal(
         ServiceState(name="a:80", spool_age_s=1_000),
         ServiceState(name="b:80", problem="answers 503"),
         latencies=(1.0,) * 50 + (90.0,) * 50,
         outliers=(0.1,) * 90 + (0.9999,) * 10,
     )
-    assert len(found.alarms) == 4
+    assert len(result.alarms) == 4
     assert all(
-        any(word in alarm for alarm in found.alarms) for word in ("90 ms", "10.0%", "b:80 answers 503", "1,000 s")
+        any(word in alarm for alarm in result.alarms) for word in ("90 ms", "10.0%", "b:80 answers 503", "1,000 s")
     )
-    assert found.figures["version_3"] == 100
+    assert result.figures["version_3"] == 100
 
 
 def test_a_quiet_service_gives_no_alarm() -> None:
-    found = signal(ServiceState(name="a:80"), latencies=(1.0,) * 99 + (500.0,), outliers=(0.2,) * 100)
-    assert found.alarms == ()
-    assert found.predictions == 100
+    result = signal(ServiceState(name="a:80"), latencies=(1.0,) * 99 + (500.0,), outliers=(0.2,) * 100)
+    assert result.alarms == ()
+    assert result.predictions == 100
 
 
 def test_a_service_is_asked_with_its_token(monkeypatch: pytest.MonkeyPatch) -> None:

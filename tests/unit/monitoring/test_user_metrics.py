@@ -22,8 +22,8 @@ def policy(folder: Path, text: str) -> UserMetricPolicy:
 
 def test_the_mean_over_the_window_counts(tmp_path: Path) -> None:
     rows = "at,accepted\n2024-02-29,0\n2024-03-01,0.25\n2024-03-07,0.75\n2024-03-07,\n2024-03-08,1\n"
-    found = user_metric_signal(policy(tmp_path, rows), WINDOW)
-    assert (found.status, found.value, found.reason) == ("measured", 0.5, "mean of 2 rows")
+    result = user_metric_signal(policy(tmp_path, rows), WINDOW)
+    assert (result.status, result.value, result.reason) == ("measured", 0.5, "mean of 2 rows")
 
 
 def test_no_row_in_the_window_is_not_enough(tmp_path: Path) -> None:
@@ -31,8 +31,8 @@ def test_no_row_in_the_window_is_not_enough(tmp_path: Path) -> None:
 
 
 def test_what_is_no_number_or_not_there_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="'often' is no number") as told:
+    with pytest.raises(DataError, match="'often' is no number") as error:
         user_metric_signal(policy(tmp_path, "at,accepted\n2024-03-02,often\n"), WINDOW)
-    assert not isinstance(told.value, NotEnoughError)
+    assert not isinstance(error.value, NotEnoughError)
     with pytest.raises(SourceError, match="no column 'accepted'"):
         user_metric_signal(policy(tmp_path, "at,liked\n2024-03-02,1\n"), WINDOW)

@@ -87,11 +87,11 @@ def test_an_answer_has_the_label_that_was_known_at_the_moment(tmp_path: Path) ->
     rows = answered("2024-03-01")
     moment = datetime(2024, 3, 4, tzinfo=UTC)
 
-    found = answers_of(tmp_path, moment)
+    result = answers_of(tmp_path, moment)
 
-    assert len(found.rows) == 300
-    assert found.labelled.sum() == (rows["known_at"] <= moment).sum()
-    known = found.with_labels()
+    assert len(result.rows) == 300
+    assert result.labelled.sum() == (rows["known_at"] <= moment).sum()
+    known = result.with_labels()
     truth = rows.set_index("id")
     assert known.truth.tolist() == rows.loc[rows["known_at"] <= moment, "label"].tolist()
     assert np.allclose(known.scores, rows.loc[rows["known_at"] <= moment, "score"])
@@ -113,17 +113,17 @@ def test_another_version_gave_no_answer_of_the_champions(tmp_path: Path) -> None
 def test_a_label_of_a_class_that_the_model_does_not_know_is_one(tmp_path: Path) -> None:
     rows = answered("2024-03-01")
     tables = [log_answers(tmp_path, rows), log_labels(tmp_path, rows.assign(label=rows["label"].replace(0, 2)))]
-    found = read_labelled_predictions(*tables, WINDOW, EVENT_TIME, NEXT, task="binary", classes=("0", "1"), version=1)
+    result = read_labelled_predictions(*tables, WINDOW, EVENT_TIME, NEXT, task="binary", classes=("0", "1"), version=1)
     early = (rows["known_at"] <= NEXT).to_numpy()
-    assert found.labelled.sum() == int(early.sum())
-    assert found.unknown.sum() == int((rows["label"] == 0)[early].sum())
+    assert result.labelled.sum() == int(early.sum())
+    assert result.unknown.sum() == int((rows["label"] == 0)[early].sum())
 
 
 def test_answers_without_scores_are_refused(tmp_path: Path) -> None:
     from everfit.blocks.errors import DataError, NotEnoughError
 
-    found = answers_of(tmp_path)
-    broken = LabelledPredictions(found.window, found.rows.assign(_score=np.nan), EVENT_TIME, "binary", ("0", "1"))
-    with pytest.raises(DataError, match="300 predictions have no '_score'") as told:
+    result = answers_of(tmp_path)
+    broken = LabelledPredictions(result.window, result.rows.assign(_score=np.nan), EVENT_TIME, "binary", ("0", "1"))
+    with pytest.raises(DataError, match="300 predictions have no '_score'") as error:
         _ = broken.scores
-    assert not isinstance(told.value, NotEnoughError)  # no more rows would mend that
+    assert not isinstance(error.value, NotEnoughError)  # no more rows would mend that

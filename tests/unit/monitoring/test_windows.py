@@ -30,33 +30,33 @@ def daily(rows: int, until: datetime) -> pd.Series:
 
 
 def test_a_look_sees_the_newest_window() -> None:
-    found = windows(START + 30 * DAY)
-    assert found.window == Window(since=START + 23 * DAY, until=START + 30 * DAY)
-    assert found.labelled == Window(since=START + 22 * DAY, until=START + 29 * DAY)
-    assert found.unseen == Window(since=START, until=START + 30 * DAY)
-    assert windows(START + 30 * DAY, START + 29 * DAY) == found
+    result = windows(START + 30 * DAY)
+    assert result.window == Window(since=START + 23 * DAY, until=START + 30 * DAY)
+    assert result.labelled == Window(since=START + 22 * DAY, until=START + 29 * DAY)
+    assert result.unseen == Window(since=START, until=START + 30 * DAY)
+    assert windows(START + 30 * DAY, START + 29 * DAY) == result
 
 
 def test_after_a_pause_it_sees_all_since_the_last_look() -> None:
-    found = windows(START + 30 * DAY, START + 10 * DAY)
-    assert found.window == Window(since=START + 10 * DAY, until=START + 30 * DAY)
-    assert found.labelled == Window(since=START + 9 * DAY, until=START + 29 * DAY)
+    result = windows(START + 30 * DAY, START + 10 * DAY)
+    assert result.window == Window(since=START + 10 * DAY, until=START + 30 * DAY)
+    assert result.labelled == Window(since=START + 9 * DAY, until=START + 29 * DAY)
     assert windows(START + 30 * DAY, START - 10 * DAY).window.since == START  # what the champion has seen is no test
 
 
 @pytest.mark.parametrize(("rows", "days", "taken"), [(100, 7, 1), (24, 14, 2), (10, 21, 3), (1, 59, 9)])
 def test_a_window_with_too_few_labels_takes_earlier_ones_in(rows: int, days: int, taken: int) -> None:
-    found = windows(START + 60 * DAY)
-    window, count = found.reach_back(daily(rows, found.labelled.until), 200)
-    assert window.until == found.labelled.until
-    assert window.since == found.labelled.until - days * DAY
+    result = windows(START + 60 * DAY)
+    window, count = result.reach_back(daily(rows, result.labelled.until), 200)
+    assert window.until == result.labelled.until
+    assert window.since == result.labelled.until - days * DAY
     assert count == taken
 
 
 def test_rows_that_the_champion_was_trained_on_are_never_taken_in() -> None:
-    found = windows(START + 5 * DAY)
-    assert found.reach_back(daily(1, found.labelled.until), 200) == (found.labelled, 1)
-    assert found.reach_back(pd.Series([], dtype="datetime64[us, UTC]"), 200) == (found.labelled, 1)
+    result = windows(START + 5 * DAY)
+    assert result.reach_back(daily(1, result.labelled.until), 200) == (result.labelled, 1)
+    assert result.reach_back(pd.Series([], dtype="datetime64[us, UTC]"), 200) == (result.labelled, 1)
 
 
 @pytest.fixture
@@ -88,12 +88,12 @@ def test_rows_with_mature_labels_are_counted_since_the_champion_and_since_the_la
     until = START + 30 * DAY
     unseen, learned = Window(since=START + 10 * DAY, until=until - DAY), START + 20 * DAY
     tables = [Table(str(log / name)) for name in ("predictions", "labels")]
-    found = labels_signal(*tables, unseen, learned, event_time=EVENT_TIME, until=until, task="binary")
+    result = labels_signal(*tables, unseen, learned, event_time=EVENT_TIME, until=until, task="binary")
     at = rows[EVENT_TIME]
-    assert found.unseen_rows == int(((at >= unseen.since) & (at < unseen.until)).sum())
-    assert found.new_rows == int(((at >= learned) & (at < unseen.until)).sum())
-    assert found.unseen == unseen
+    assert result.unseen_rows == int(((at >= unseen.since) & (at < unseen.until)).sum())
+    assert result.new_rows == int(((at >= learned) & (at < unseen.until)).sum())
+    assert result.unseen == unseen
     within = rows[(at >= unseen.since) & (at < unseen.until)]
-    assert found.rarest_rows == within["label"].value_counts().min()
+    assert result.rarest_rows == within["label"].value_counts().min()
     other = labels_signal(*tables, unseen, learned, event_time=EVENT_TIME, until=until, task="regression")
     assert other.rarest_rows is None

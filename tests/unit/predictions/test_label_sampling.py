@@ -16,12 +16,12 @@ def test_each_row_is_picked_as_often_as_its_record_says() -> None:
     worth = random.normal(10, 3, ROWS) + 20 * weights["uncertain"]
     times, said, means, by_chance = np.zeros(ROWS), np.zeros(ROWS), [], np.zeros(ROWS)
     for seed in range(3000):
-        found = draw_sample(40, weights, shares, rows=ROWS, seed=seed)
-        assert len(found.rows) == len(set(found.rows)) == 40
-        times[found.rows] += 1
-        said[found.rows] = found.inclusion
-        by_chance[found.rows[np.array(found.reasons) == RANDOM]] += 1
-        means.append(float((worth[found.rows] / found.inclusion).sum() / ROWS))
+        result = draw_sample(40, weights, shares, rows=ROWS, seed=seed)
+        assert len(result.rows) == len(set(result.rows)) == 40
+        times[result.rows] += 1
+        said[result.rows] = result.inclusion
+        by_chance[result.rows[np.array(result.reasons) == RANDOM]] += 1
+        means.append(float((worth[result.rows] / result.inclusion).sum() / ROWS))
     assert said[:3] == pytest.approx(1)  # so few that each of them is looked at
     seen = times > 0
     assert np.abs(times[seen] / 3000 - said[seen]).max() < 0.05
@@ -31,9 +31,9 @@ def test_each_row_is_picked_as_often_as_its_record_says() -> None:
 
 def test_what_nothing_speaks_for_is_left_to_chance() -> None:
     nothing = {"uncertain": np.zeros(ROWS)}
-    found = draw_sample(50, nothing, {"uncertain": 0.5}, rows=ROWS, seed=1)
-    assert set(found.reasons) == {RANDOM}
-    assert found.inclusion == pytest.approx(50 / ROWS)
+    result = draw_sample(50, nothing, {"uncertain": 0.5}, rows=ROWS, seed=1)
+    assert set(result.reasons) == {RANDOM}
+    assert result.inclusion == pytest.approx(50 / ROWS)
     assert len(draw_sample(500, nothing, {"uncertain": 0.5}, rows=ROWS, seed=1).rows) == ROWS
     assert len(draw_sample(5, {}, {}, rows=0, seed=1).rows) == 0
     with pytest.raises(DataError, match="leave no random part"):

@@ -54,10 +54,10 @@ def test_a_request_waits_until_the_moment_at_which_it_expires():
 )
 def test_another_champion_supersedes_a_request_also_after_it_expired(compared, present, words):
     for now in (ASKED, ASKED + timedelta(days=30)):
-        found = lapse(request(compared), present, now)
-        assert found is not None
-        assert found.outcome == "superseded"
-        assert words in found.reason
+        result = lapse(request(compared), present, now)
+        assert result is not None
+        assert result.outcome == "superseded"
+        assert words in result.reason
 
 
 def test_without_a_champion_before_and_now_it_still_waits():

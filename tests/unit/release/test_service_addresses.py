@@ -32,10 +32,10 @@ def pods(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Pods], str]]:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 host = self.request.getsockname()[0]
-                told: Any = {"version": serving[host]} if self.path == "/models/delays" else {}
+                reported: Any = {"version": serving[host]} if self.path == "/models/delays" else {}
                 self.send_response(200)
                 self.end_headers()
-                self.wfile.write(json.dumps(told).encode())
+                self.wfile.write(json.dumps(reported).encode())
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -50,7 +50,7 @@ def pods(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Pods], str]]:
         def resolved(host: str, *given: Any, **named: Any) -> Any:
             if host != "pods":
                 return resolve(host, *given, **named)
-            return [found for one in serving for found in resolve(one, *given, **named)]
+            return [result for one in serving for result in resolve(one, *given, **named)]
 
         monkeypatch.setattr(socket, "getaddrinfo", resolved)
         return f"dns+http://pods:{port}"
@@ -93,17 +93,17 @@ def test_a_pod_that_goes_while_it_is_waited_for_is_waited_for_no_longer(
 def test_each_address_is_watched(pods: Callable[[Pods], str]) -> None:
     service = pods({"127.0.0.1": 2, "127.0.0.2": 1})
 
-    found = read_services([service], "delays", MonitoringPolicy(), datetime.now(UTC))
+    result = read_services([service], "delays", MonitoringPolicy(), datetime.now(UTC))
 
-    assert [one.name.partition(":")[0] for one in found] == ["127.0.0.1", "127.0.0.2"]
+    assert [one.name.partition(":")[0] for one in result] == ["127.0.0.1", "127.0.0.2"]
 
 
 def test_a_name_without_an_address_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     service = "dns+http://nowhere.invalid:8080"
     assert "has no address" in str(why(service, monkeypatch))
-    (told,) = read_services([service], "delays", MonitoringPolicy(), datetime.now(UTC))
-    assert told.problem is not None
-    assert "has no address" in told.problem
+    (reported,) = read_services([service], "delays", MonitoringPolicy(), datetime.now(UTC))
+    assert reported.problem is not None
+    assert "has no address" in reported.problem
 
 
 def test_only_a_name_that_the_spec_says_so_of_is_taken_apart() -> None:

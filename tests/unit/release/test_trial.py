@@ -191,9 +191,9 @@ def test_a_step_in_which_all_rows_were_easy_does_not_count_for_who_answered_more
         )
         for share, window, ours, level in zip((0.1, 0.5), state.windows(until), (100, 1000), (0.6, 0.9), strict=True)
     )
-    found = TrialEvidence(until=until, champion=1, requests=1100, steps=steps)
+    result = TrialEvidence(until=until, champion=1, requests=1100, steps=steps)
 
-    quality = judge_trial(state, found).checks[-1]
+    quality = judge_trial(state, result).checks[-1]
 
     assert quality.value == 0.0
 

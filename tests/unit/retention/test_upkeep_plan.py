@@ -30,33 +30,33 @@ def facts(*turns: TurnFacts, needed: tuple[int, ...] = (), tables: tuple[TableFa
 
 
 def test_what_a_champion_was_made_from_stays_and_an_old_challenger_goes():
-    found = plan_upkeep(facts(a_turn(1, 200), a_turn(2, 100), a_turn(3, 90), a_turn(4, 5), needed=(2,)), POLICY)
+    result = plan_upkeep(facts(a_turn(1, 200), a_turn(2, 100), a_turn(3, 90), a_turn(4, 5), needed=(2,)), POLICY)
 
-    assert found.keep_snapshots == (20, 40)
-    assert found.delete_versions == (1, 3)
-    assert found.delete_models == ("t1", "t3")
-    assert found.delete_staged == ("t1", "t2", "t3", "t4")
+    assert result.keep_snapshots == (20, 40)
+    assert result.delete_versions == (1, 3)
+    assert result.delete_models == ("t1", "t3")
+    assert result.delete_staged == ("t1", "t2", "t3", "t4")
 
 
 def test_a_turn_that_is_not_over_or_waits_keeps_all_that_it_needs():
     broken_off, waiting = a_turn(1, None), a_turn(2, 100, waits=True)
-    found = plan_upkeep(facts(broken_off, waiting, a_turn(3, 100), a_turn(4, 1)), POLICY)
+    result = plan_upkeep(facts(broken_off, waiting, a_turn(3, 100), a_turn(4, 1)), POLICY)
 
-    assert found.keep_snapshots == (10, 20, 40)
-    assert found.delete_versions == (3,)
-    assert found.delete_staged == ("t2", "t3", "t4")
+    assert result.keep_snapshots == (10, 20, 40)
+    assert result.delete_versions == (3,)
+    assert result.delete_staged == ("t2", "t3", "t4")
 
 
 def test_the_last_version_stays_for_its_number_would_be_given_again():
-    found = plan_upkeep(facts(a_turn(1, 100), a_turn(2, 90)), POLICY)
+    result = plan_upkeep(facts(a_turn(1, 100), a_turn(2, 90)), POLICY)
 
-    assert found.delete_versions == (1,)
+    assert result.delete_versions == (1,)
 
 
 def test_a_version_that_everfit_did_not_register_is_left_alone():
-    told = facts(a_turn(2, 90), a_turn(3, 1)).model_copy(update={"versions": (1, 2, 3)})
+    reported = facts(a_turn(2, 90), a_turn(3, 1)).model_copy(update={"versions": (1, 2, 3)})
 
-    assert plan_upkeep(told, POLICY).delete_versions == (2,)
+    assert plan_upkeep(reported, POLICY).delete_versions == (2,)
 
 
 def test_rows_go_by_the_day_and_small_files_of_what_stays_become_one():
@@ -77,13 +77,13 @@ def test_planned_again_after_it_was_done_nothing_is_left_to_do():
     before, after = ({"staged": False, "copies": copies} for copies in (True, False))
     policy = UpkeepPolicy.model_validate({"keep": {"labels": "60d"}})
     last = a_turn(2, 1, staged=False)
-    found = plan_upkeep(facts(a_turn(1, 100, **before), last, tables=(done,)), policy)
+    result = plan_upkeep(facts(a_turn(1, 100, **before), last, tables=(done,)), policy)
     broken_off, again = (
         plan_upkeep(facts(a_turn(1, 100, **left), last, tables=(done,)).model_copy(update={"versions": (2,)}), policy)
         for left in (before, after)
     )
 
-    assert (found.delete_versions, found.delete_models) == ((1,), ("t1",))
+    assert (result.delete_versions, result.delete_models) == ((1,), ("t1",))
     assert (broken_off.delete_versions, broken_off.delete_models) == (
         (),
         ("t1",),

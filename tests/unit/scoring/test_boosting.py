@@ -66,9 +66,9 @@ def test_gives_the_same_where_columns_are_categories(categorical: list[int], cou
         short = FastBoosting.of(estimator)
 
         assert short is not None
-        asked = given[:count].copy()
-        asked[0, categorical[0]] = 1.0  # none that was seen
-        assert np.array_equal(short.predict(asked), estimator.predict(asked))
+        requested = given[:count].copy()
+        requested[0, categorical[0]] = 1.0  # none that was seen
+        assert np.array_equal(short.predict(requested), estimator.predict(requested))
 
 
 def test_what_it_does_not_know_goes_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,16 +60,21 @@ def test_gives_the_same(task: TaskKind, count: int) -> None:
     pipeline, inputs = fitted(task)
     short = FastLinearModel.of(pipeline, inputs)
     assert short is not None
-    asked = TABLE.head(count).copy()
-    asked.loc[0, ["dest", "carrier"]] = ["nowhere", "ZZ"]  # none that training has seen, where the policy lets it in
-    columns = {name: [None if pd.isna(value) else value for value in asked[name].tolist()] for name in asked.columns}
+    requested = TABLE.head(count).copy()
+    requested.loc[0, ["dest", "carrier"]] = [
+        "nowhere",
+        "ZZ",
+    ]  # none that training has seen, where the policy lets it in
+    columns = {
+        name: [None if pd.isna(value) else value for value in requested[name].tolist()] for name in requested.columns
+    }
 
-    expected = pipeline.predict(asked) if task == "regression" else pipeline.predict_proba(asked)
-    found = short.predict(columns) if task == "regression" else short.predict_proba(columns)
+    expected = pipeline.predict(requested) if task == "regression" else pipeline.predict_proba(requested)
+    result = short.predict(columns) if task == "regression" else short.predict_proba(columns)
 
-    np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(result, expected, rtol=1e-11, atol=1e-11)
     scorer = Scorer(pipeline, inputs)
-    assert scorer.score_columns(columns).values.tolist() == pytest.approx(scorer.score(asked).values.tolist())
+    assert scorer.score_columns(columns).values.tolist() == pytest.approx(scorer.score(requested).values.tolist())
 
 
 def test_another_form_goes_the_long_way(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,11 +55,11 @@ def test_gives_what_the_pipeline_gives(settings: dict[str, Any]) -> None:
     data.loc[:20, "street"] = "a street that is new"
 
     assert one.encoding is not None
-    expected, found = one.score(data), one.score_columns(columns_of(data))
+    expected, results = one.score(data), one.score_columns(columns_of(data))
     assert expected.probabilities is not None
-    assert found.probabilities is not None
-    assert (found.probabilities == expected.probabilities).all()
-    assert (found.values == expected.values).all()
+    assert results.probabilities is not None
+    assert (results.probabilities == expected.probabilities).all()
+    assert (results.values == expected.values).all()
 
 
 @pytest.mark.parametrize(

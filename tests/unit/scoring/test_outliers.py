@@ -81,6 +81,6 @@ def test_a_single_row_costs_microseconds(detector: OutlierDetector) -> None:
 
 def test_columns_without_a_value_or_of_no_use_are_passed_over() -> None:
     frame = pd.DataFrame({"empty": [np.nan] * 50, "same": [1.0] * 50, "x": np.arange(50.0)})
-    found = OutlierDetector.fit(profile_frame(frame, list(frame.columns)), frame)
-    assert found.score({"same": [1.0], "x": [25.0], "empty": [None]}, 1)[0] < 0.9
-    assert found.score({"same": [2.0], "x": [25.0], "empty": [None]}, 1)[0] > 0.9
+    result = OutlierDetector.fit(profile_frame(frame, list(frame.columns)), frame)
+    assert result.score({"same": [1.0], "x": [25.0], "empty": [None]}, 1)[0] < 0.9
+    assert result.score({"same": [2.0], "x": [25.0], "empty": [None]}, 1)[0] > 0.9

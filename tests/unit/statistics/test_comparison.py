@@ -28,8 +28,8 @@ def _models(seed: int, rows: int, better: float, worse: float, *, share: float =
     common = rng.normal(size=rows)
     noise = rng.normal(size=(2, rows))
     first, second = (
-        1 / (1 + np.exp(-(strength * y + common + 0.5 * each)))
-        for strength, each in zip((better, worse), noise, strict=True)
+        1 / (1 + np.exp(-(strength * y + common + 0.5 * item)))
+        for strength, item in zip((better, worse), noise, strict=True)
     )
     return y, first, second
 
@@ -58,15 +58,15 @@ def _compare_or_none(*args: Any, **options: Any) -> PairedComparison | None:
 @given(rows=_small())
 def test_swapping_the_models_mirrors_the_result(name: str, method: Any, rows: tuple[Array, Array, Array]) -> None:
     y, one, other = rows
-    found = _compare_or_none(y, one, other, name, draws=100, method=method)
+    result = _compare_or_none(y, one, other, name, draws=100, method=method)
     swapped = _compare_or_none(y, other, one, name, draws=100, method=method)
-    if found is None or swapped is None:
-        assert found is swapped
+    if result is None or swapped is None:
+        assert result is swapped
         return
-    assert (swapped.challenger, swapped.champion) == (found.champion, found.challenger)
-    assert swapped.difference == -found.difference
-    assert (swapped.lower, swapped.upper) == (-found.upper, -found.lower)
-    assert (swapped.p_value, swapped.p_value_worse) == (found.p_value_worse, found.p_value)
+    assert (swapped.challenger, swapped.champion) == (result.champion, result.challenger)
+    assert swapped.difference == -result.difference
+    assert (swapped.lower, swapped.upper) == (-result.upper, -result.lower)
+    assert (swapped.p_value, swapped.p_value_worse) == (result.p_value_worse, result.p_value)
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -82,9 +82,9 @@ def test_the_order_of_the_rows_changes_nothing(
     weights = np.arange(1, len(y) + 1) / 10
     for extra in ({}, {"weights": weights}, {"clusters": np.arange(len(y)) % 5}):
         moved = {key: values[shuffled] for key, values in extra.items()}
-        found = _compare_or_none(y, one, other, name, draws=100, method=method, **extra)
+        result = _compare_or_none(y, one, other, name, draws=100, method=method, **extra)
         again = _compare_or_none(y[shuffled], one[shuffled], other[shuffled], name, draws=100, method=method, **moved)
-        assert found == again
+        assert result == again
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -92,19 +92,19 @@ def test_the_order_of_the_rows_changes_nothing(
 @given(rows=_small())
 def test_a_challenger_that_is_the_champion_gains_exactly_nothing(name: str, rows: tuple[Array, Array, Array]) -> None:
     y, one, _ = rows
-    found = compare(y, one, one.copy(), name, draws=100)
-    assert (found.difference, found.lower, found.upper, found.method) == (0.0, 0.0, 0.0, "identical")
-    assert (found.p_value, found.p_value_worse) == (1.0, 1.0)
+    result = compare(y, one, one.copy(), name, draws=100)
+    assert (result.difference, result.lower, result.upper, result.method) == (0.0, 0.0, 0.0, "identical")
+    assert (result.p_value, result.p_value_worse) == (1.0, 1.0)
 
 
 def test_positive_means_better_also_where_less_is_better() -> None:
     y, better, worse = _models(0, 2000, 2.0, 0.5)
     for name in METRICS:
-        found = compare(y, better, worse, name, draws=200)
-        assert found.difference > 0
-        assert found.lower <= found.difference <= found.upper
-        assert found.difference == metric(name).gain(found.challenger, found.champion)
-        assert found.challenger == pytest.approx(metric(name).score(y, better))
+        result = compare(y, better, worse, name, draws=200)
+        assert result.difference > 0
+        assert result.lower <= result.difference <= result.upper
+        assert result.difference == metric(name).gain(result.challenger, result.champion)
+        assert result.challenger == pytest.approx(metric(name).score(y, better))
 
 
 def _delong_by_pairs(y: Array, one: Array, other: Array) -> tuple[float, float]:
@@ -115,9 +115,9 @@ def _delong_by_pairs(y: Array, one: Array, other: Array) -> tuple[float, float]:
         return np.where(gaps > 0, 1.0, np.where(gaps == 0, 0.5, 0.0))
 
     kernels = [kernel(one), kernel(other)]
-    areas = np.array([each.mean() for each in kernels])
-    of_positives = np.cov([each.mean(axis=1) for each in kernels])
-    of_negatives = np.cov([each.mean(axis=0) for each in kernels])
+    areas = np.array([item.mean() for item in kernels])
+    of_positives = np.cov([item.mean(axis=1) for item in kernels])
+    of_negatives = np.cov([item.mean(axis=0) for item in kernels])
     covariance = of_positives / (y == 1).sum() + of_negatives / (y == 0).sum()
     contrast = np.array([1, -1])
     return float(contrast @ areas), float(np.sqrt(contrast @ covariance @ contrast))
@@ -128,14 +128,14 @@ def test_delong_is_that_of_the_paper(digits: int) -> None:
     y, one, other = _models(1, 300, 1.0, 0.7)
     one, other = np.round(one, digits), np.round(other, digits)
     difference, error = _delong_by_pairs(y, one, other)
-    found = compare(y, one, other, "roc_auc")
+    result = compare(y, one, other, "roc_auc")
     normal = statistics.NormalDist()
-    assert found.method == "delong"
-    assert found.difference == pytest.approx(difference)
-    assert found.lower == pytest.approx(difference - normal.inv_cdf(0.95) * error)
-    assert found.upper == pytest.approx(difference + normal.inv_cdf(0.95) * error)
-    assert found.p_value == pytest.approx(normal.cdf(-difference / error))
-    assert found.p_value_worse == pytest.approx(1 - found.p_value)
+    assert result.method == "delong"
+    assert result.difference == pytest.approx(difference)
+    assert result.lower == pytest.approx(difference - normal.inv_cdf(0.95) * error)
+    assert result.upper == pytest.approx(difference + normal.inv_cdf(0.95) * error)
+    assert result.p_value == pytest.approx(normal.cdf(-difference / error))
+    assert result.p_value_worse == pytest.approx(1 - result.p_value)
 
 
 def test_the_counted_bootstrap_is_the_plain_one() -> None:
@@ -146,12 +146,12 @@ def test_the_counted_bootstrap_is_the_plain_one() -> None:
     while len(plain) < 400:
         drawn = rng.integers(0, len(y), len(y))
         plain.append(roc_auc_score(y[drawn], one[drawn]) - roc_auc_score(y[drawn], other[drawn]))
-    found = compare(y, one, other, "roc_auc", method="bootstrap", draws=2000)
+    result = compare(y, one, other, "roc_auc", method="bootstrap", draws=2000)
     error = statistics.stdev(plain)
-    assert found.lower == pytest.approx(np.quantile(plain, 0.05), abs=0.25 * error)
-    assert found.upper == pytest.approx(np.quantile(plain, 0.95), abs=0.25 * error)
+    assert result.lower == pytest.approx(np.quantile(plain, 0.05), abs=0.25 * error)
+    assert result.upper == pytest.approx(np.quantile(plain, 0.95), abs=0.25 * error)
     exact = compare(y, one, other, "roc_auc")
-    assert found.lower == pytest.approx(exact.lower, abs=0.2 * error)
+    assert result.lower == pytest.approx(exact.lower, abs=0.2 * error)
 
 
 def test_accuracy_has_the_published_score_interval() -> None:
@@ -160,21 +160,21 @@ def test_accuracy_has_the_published_score_interval() -> None:
     y[-1] = 0  # both classes, both right on it
     challenger = np.array([0.9] + [0.9] + [0.1] * 7 + [0.1] * 11 + [0.1])
     champion = np.array([0.9] + [0.1] + [0.9] * 7 + [0.1] * 11 + [0.1])
-    found = compare(y, challenger, champion, "accuracy", confidence=0.975)
-    assert found.method == "mcnemar"
-    assert found.lower == pytest.approx(-0.517, abs=5e-4)
-    assert found.upper == pytest.approx(-0.026, abs=5e-4)
-    assert found.p_value_worse == pytest.approx(statistics.NormalDist().cdf(-6 / 8**0.5))
+    result = compare(y, challenger, champion, "accuracy", confidence=0.975)
+    assert result.method == "mcnemar"
+    assert result.lower == pytest.approx(-0.517, abs=5e-4)
+    assert result.upper == pytest.approx(-0.026, abs=5e-4)
+    assert result.p_value_worse == pytest.approx(statistics.NormalDist().cdf(-6 / 8**0.5))
 
 
 def test_bounds_and_p_values_agree() -> None:
     """The lower bound is above zero just when the p-value is below what the confidence leaves."""
     for name in ("roc_auc", "accuracy", "brier"):
         for seed in range(40):
-            found = compare(*_models(seed, 300, 1.1, 0.8), name, draws=999)
-            margin = 0.004 if found.method == "bootstrap" else 0
-            if abs(found.p_value - 0.05) > margin:
-                assert (found.lower > 0) == (found.p_value < 0.05)
+            result = compare(*_models(seed, 300, 1.1, 0.8), name, draws=999)
+            margin = 0.004 if result.method == "bootstrap" else 0
+            if abs(result.p_value - 0.05) > margin:
+                assert (result.lower > 0) == (result.p_value < 0.05)
 
 
 @pytest.mark.parametrize("name", ["log_loss", "average_precision", "f1"])
@@ -200,8 +200,8 @@ def test_rows_that_come_in_groups_count_as_groups() -> None:
 def test_a_weight_counts_as_often_as_it_says() -> None:
     y, one, other = _models(3, 200, 1.5, 0.5)
     weights = np.where(y == 1, 2.0, 1.0)
-    found = compare(y, one, other, "log_loss", weights=weights)
-    assert found.challenger == pytest.approx(metric("log_loss").score(y, one, weights))
+    result = compare(y, one, other, "log_loss", weights=weights)
+    assert result.challenger == pytest.approx(metric("log_loss").score(y, one, weights))
     assert compare(y, one, other, "roc_auc", weights=weights).method == "bootstrap"  # DeLong knows no weights
 
 
@@ -234,8 +234,8 @@ def test_the_seed_decides_and_the_number_of_processors_does_not(monkeypatch: pyt
 
 def test_a_comparison_and_an_interval_survive_json() -> None:
     y, one, other = _models(5, 100, 1.0, 0.9)
-    found, single = compare(y, one, other, "brier", draws=100), interval(y, one, "brier", draws=100)
-    assert PairedComparison.model_validate_json(found.model_dump_json()).digest() == found.digest()
+    results, single = compare(y, one, other, "brier", draws=100), interval(y, one, "brier", draws=100)
+    assert PairedComparison.model_validate_json(results.model_dump_json()).digest() == results.digest()
     assert Interval.model_validate_json(single.canonical_json()) == single
 
 
@@ -276,8 +276,8 @@ def test_a_draw_without_a_value_speaks_against_both_sides() -> None:
     y = np.array([1, 1, 1, 1] + [0] * 60)
     rng = np.random.default_rng(0)
     one = np.clip(0.5 * y + rng.random(64) / 2, 0, 1)
-    found = compare(y, one, rng.random(64), "roc_auc", method="bootstrap", draws=2000)
-    assert found.p_value >= 0.01  # about e^-4 of the draws have no positive
+    result = compare(y, one, rng.random(64), "roc_auc", method="bootstrap", draws=2000)
+    assert result.p_value >= 0.01  # about e^-4 of the draws have no positive
 
 
 @pytest.mark.parametrize("method", ["auto", "bootstrap"])
@@ -287,8 +287,8 @@ def test_the_interval_covers_the_truth_as_often_as_it_says(method: Any) -> None:
     for seed in range(200):
         rng = np.random.default_rng(seed)
         y = np.repeat([0, 1], 100)
-        found = interval(y, y + rng.normal(size=200), "roc_auc", draws=200, method=method)
-        inside.append(found.lower <= truth <= found.upper)
+        result = interval(y, y + rng.normal(size=200), "roc_auc", draws=200, method=method)
+        inside.append(result.lower <= truth <= result.upper)
     assert 0.89 < np.mean(inside) < 0.99
 
 
@@ -296,16 +296,16 @@ def test_an_interval_stays_in_the_range_of_the_metric() -> None:
     y = np.array([0] * 10 + [1] * 10)
     scores = np.linspace(0, 1, 20)
     scores[[9, 10]] = scores[[10, 9]]
-    found = interval(y, scores, "roc_auc")
-    assert found.lower < found.value < found.upper == 1.0
+    result = interval(y, scores, "roc_auc")
+    assert result.lower < result.value < result.upper == 1.0
     with pytest.raises(DataError, match="all 2 labels"):
         interval([1, 1], [0.1, 0.2], "roc_auc")
 
 
 def test_delong_of_models_that_never_vary_has_no_width() -> None:
     y = np.array([0.0, 0.0, 1.0, 1.0])
-    found = delong(y, np.array([0.1, 0.2, 0.8, 0.9]), np.full(4, 0.5), 0.95)
-    assert found == (0.5, 0.5, 0.0, 1.0)
+    result = delong(y, np.array([0.1, 0.2, 0.8, 0.9]), np.full(4, 0.5), 0.95)
+    assert result == (0.5, 0.5, 0.0, 1.0)
 
 
 def _adjusted_one_by_one(p_values: list[float]) -> list[float]:

@@ -26,13 +26,13 @@ def test_the_error_is_what_months_really_differ_by(between: float) -> None:
 
 def test_days_count_only_where_rows_of_a_day_depend_on_each_other() -> None:
     def chosen(between: float) -> list[bool]:
-        found = []
+        results = []
         for seed in range(40):
             y, scores, days = a_month(seed, between)
             half = interval(y, scores, "rmse", draws=200)
             rows = (half.upper - half.lower) / 3.92
-            found.append(dependent_error(rows, error_by_days(y, scores, "rmse", days)) > rows)
-        return found
+            results.append(dependent_error(rows, error_by_days(y, scores, "rmse", days)) > rows)
+        return results
 
     assert np.mean(chosen(0.0)) < 0.45
     assert np.mean(chosen(0.4)) == 1

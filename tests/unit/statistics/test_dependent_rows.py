@@ -32,8 +32,8 @@ def a_world(
 
 def wrong(rounds: int, make: Any, error: float = 0.05) -> float:
     """Share of rounds in which equal models are taken for different ones."""
-    found = [grouped_gain(make(np.random.default_rng(seed))) for seed in range(rounds)]
-    return float(np.mean([one.gain / one.standard_error > t.ppf(1 - error, one.degrees_of_freedom) for one in found]))
+    results = [grouped_gain(make(np.random.default_rng(seed))) for seed in range(rounds)]
+    return float(np.mean([one.gain / one.standard_error > t.ppf(1 - error, one.degrees_of_freedom) for one in results]))
 
 
 @pytest.mark.parametrize(
@@ -86,14 +86,14 @@ def test_independent_rows_have_about_the_error_of_the_bootstrap(name: str) -> No
 
 def test_the_same_scores_have_no_difference() -> None:
     rows = a_world(np.random.default_rng(0), 12, 10)
-    found = compare_dependent(rows._replace(new=rows.old), 0.95)
-    assert (found.method, found.difference, found.lower, found.upper) == ("identical", 0.0, 0.0, 0.0)
+    result = compare_dependent(rows._replace(new=rows.old), 0.95)
+    assert (result.method, result.difference, result.lower, result.upper) == ("identical", 0.0, 0.0, 0.0)
 
 
 def test_a_bound_at_another_confidence_is_further_away() -> None:
-    found = compare_dependent(a_world(np.random.default_rng(0), 12, 10), 0.95)
-    assert found.difference - found.reach(0.95) == pytest.approx(found.lower)
-    assert found.reach(0.99) > found.reach(0.95)
+    result = compare_dependent(a_world(np.random.default_rng(0), 12, 10), 0.95)
+    assert result.difference - result.reach(0.95) == pytest.approx(result.lower)
+    assert result.reach(0.99) > result.reach(0.95)
 
 
 @pytest.mark.parametrize(
@@ -107,10 +107,10 @@ def test_a_bound_at_another_confidence_is_further_away() -> None:
     ],
 )
 def test_rows_are_grouped_by_days_or_by_a_shorter_unit(times: npt.NDArray[np.int64], unit: str, groups: int) -> None:
-    found, name = time_groups(times)
+    result, name = time_groups(times)
     assert name.endswith(unit)
-    assert found.max() + 1 == groups
-    assert (np.diff(found) >= 0).all()
+    assert result.max() + 1 == groups
+    assert (np.diff(result) >= 0).all()
 
 
 def test_rows_of_a_single_class_are_too_few() -> None:

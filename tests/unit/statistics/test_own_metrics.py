@@ -62,9 +62,9 @@ def test_the_value_is_the_functions():
     acted = good >= 0.5
     expected = (10 * (acted & (y == 1)).sum() - 3 * (acted & (y == 0)).sum()) / len(y)
     for name in ("metrics_of_shop:profit", "profit"):
-        found = metric(name, "binary")
-        assert found.score(y, good) == pytest.approx(expected)
-        assert (found.name, found.greater_is_better, found.needs_classes) == (name, True, True)
+        result = metric(name, "binary")
+        assert result.score(y, good) == pytest.approx(expected)
+        assert (result.name, result.greater_is_better, result.needs_classes) == (name, True, True)
     assert not metric("metrics_of_shop:brier").greater_is_better
     assert metric("metrics_of_shop:brier").gain(0.1, 0.2) == pytest.approx(0.1)
 
@@ -80,10 +80,10 @@ def test_it_is_compared_as_everfits_own_metric_of_the_same_value_is():
 
 def test_without_sample_weight_the_bootstrap_draws_rows():
     y, good, poor = rows()
-    found = compare(y, good, poor, metric("profit", "binary"), draws=300)
-    assert 0 < found.lower < found.difference < found.upper
+    result = compare(y, good, poor, metric("profit", "binary"), draws=300)
+    assert 0 < result.lower < result.difference < result.upper
     clustered = compare(y, good, poor, metric("profit", "binary"), draws=300, clusters=np.arange(len(y)) // 10)
-    assert clustered.lower != found.lower
+    assert clustered.lower != result.lower
     twice = interval(np.repeat(y, 2), np.repeat(good, 2), metric("profit", "binary"), draws=200)
     weighted = metric("profit", "binary").score(y, good, np.full(len(y), 2))
     assert twice.value == pytest.approx(weighted)

@@ -103,4 +103,4 @@ def test_while_no_worker_runs_neither_budget_nor_patience_is_spent(
     assert held_back is not None
     assert held_back.reason == f"turn {turn.id} has already learned from this window"
     history = history_of([], context.ledger.turns.observed("small"), until + timedelta(days=1))
-    assert [each.outcome for each in history.turns] == ["kept"]
+    assert [item.outcome for item in history.turns] == ["kept"]

@@ -37,14 +37,14 @@ def look(loop: Loop, *, harmless: bool) -> tuple[str, ...]:
     version = ModelVersion(model="sales", version=1, run_id="r", trained_until=FEBRUARY)
     monitored = MonitoredModel(Context(loop.spec, Settings()), MARCH, champion, version, (), ())
     before = History(windows=tuple(past(number, broken=("price",)) for number in (3, 4)))
-    found = signals(5, data=broken("missing", "price"), quality=quality(0.75 if harmless else 0.6, 5))
-    result: tuple[str, ...] = yield_expectations.fn(monitored, found, decide(found, before))
+    actual = signals(5, data=broken("missing", "price"), quality=quality(0.75 if harmless else 0.6, 5))
+    result: tuple[str, ...] = yield_expectations.fn(monitored, actual, decide(actual, before))
     return result
 
 
 def bounded(loop: Loop) -> set[Any]:
     suite = suite_of(loop.spec, loop.workspace) or ()
-    return {each.kwargs.get("column") for each in suite if "mostly" in each.kwargs}
+    return {item.kwargs.get("column") for item in suite if "mostly" in item.kwargs}
 
 
 def test_a_harmless_change_is_let_in_by_the_next_turn(loop: Loop) -> None:

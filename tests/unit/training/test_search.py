@@ -46,8 +46,8 @@ def of(evaluate: Evaluate, *, at_once: int = 1, greater_is_better: bool = True) 
         for start in range(0, len(settings), at_once):
             some = settings[start : start + at_once]
             given = {"greater_is_better": greater_is_better, "deadline": deadline}
-            done = {each.number: score_setting(each, evaluate, **given) for each in reversed(some)}  # type: ignore[arg-type]
-            yield from (done[each.number] for each in some)
+            done = {item.number: score_setting(item, evaluate, **given) for item in reversed(some)}  # type: ignore[arg-type]
+            yield from (done[item.number] for item in some)
 
     return attempt
 
@@ -65,14 +65,14 @@ def test_the_search_finds_better_than_the_defaults_and_the_same_each_time() -> N
 
 
 def facts(tries: tuple[TuningTrial, ...]) -> list[tuple[object, ...]]:
-    return [(each.setting, each.score, each.folds, each.pruned) for each in tries]
+    return [(tried.setting, tried.score, tried.folds, tried.pruned) for tried in tries]
 
 
 def test_what_is_found_hangs_not_on_how_many_settings_are_tried_side_by_side() -> None:
     one_by_one, side_by_side = search().run(of(hill)), search().run(of(hill, at_once=4))
 
     assert facts(one_by_one) == facts(side_by_side)
-    assert any(each.pruned for each in one_by_one)
+    assert any(item.pruned for item in one_by_one)
     proposed_after_each = search(at_once=1).run(of(hill))
     assert facts(proposed_after_each) != facts(one_by_one)
 
@@ -84,18 +84,18 @@ def test_a_setting_behind_the_half_of_those_before_is_given_up_but_not_after_its
             yield setting.parameters.get("x", 0.0) - fold
 
     fitted: list[int] = []
-    asked = TuningRequest(candidate="mine", number=9, setting=Setting(parameters={"x": 1.0}), bounds=(1.0, 0.6))
-    kept = score_setting(asked.model_copy(update={"bounds": (1.0, 0.5)}), falling, greater_is_better=True)
+    requested = TuningRequest(candidate="mine", number=9, setting=Setting(parameters={"x": 1.0}), bounds=(1.0, 0.6))
+    kept = score_setting(requested.model_copy(update={"bounds": (1.0, 0.5)}), falling, greater_is_better=True)
     assert (kept.pruned, kept.folds, kept.score) == (False, (1.0, 0.0, -1.0), 0.0)
     fitted.clear()
-    given_up = score_setting(asked, falling, greater_is_better=True)
+    given_up = score_setting(requested, falling, greater_is_better=True)
     assert (given_up.pruned, given_up.folds, given_up.score, fitted) == (True, (1.0, 0.0), None, [0, 1])
-    assert not score_setting(asked, falling, greater_is_better=False).pruned
-    assert score_setting(asked.model_copy(update={"bounds": (0.9, 0.6)}), falling, greater_is_better=False).pruned
+    assert not score_setting(requested, falling, greater_is_better=False).pruned
+    assert score_setting(requested.model_copy(update={"bounds": (0.9, 0.6)}), falling, greater_is_better=False).pruned
     tries = search().run(of(hill))
-    assert not any(each.pruned for each in tries[:5])
-    assert {len(each.folds) for each in tries if each.pruned} == {1}
-    assert not any(each.pruned for each in search(folds=1).run(of(hill)))
+    assert not any(tried.pruned for tried in tries[:5])
+    assert {len(tried.folds) for tried in tries if tried.pruned} == {1}
+    assert not any(tried.pruned for tried in search(folds=1).run(of(hill)))
 
 
 def test_the_time_of_the_search_ends_it_between_two_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,13 +110,13 @@ def test_the_time_of_the_search_ends_it_between_two_settings(monkeypatch: pytest
     only = Search("mine", policy, SPACE, ("all",), (Setting(),), seed=0, greater_is_better=True)
     tries = only.run(of(slow))
     assert 2 <= len(tries) <= 12
-    assert all(each.score == 1.0 for each in tries)
+    assert all(tried.score == 1.0 for tried in tries)
 
 
 def test_without_a_search_only_the_first_settings_are_tried() -> None:
     warm = Setting(parameters={"x": 0.5, "kind": "a"})
     tries = search(1, (Setting(), warm)).run(of(hill))
-    assert [each.setting for each in tries] == [Setting(), warm]
+    assert [tried.setting for tried in tries] == [Setting(), warm]
     assert best_of(tries, greater_is_better=True).setting == warm
     assert best_of(tries, greater_is_better=False).setting == Setting()
 
@@ -127,7 +127,7 @@ def test_spans_of_history_compete_as_one_more_parameter() -> None:
 
     both = (Setting(span="all"), Setting(span="30d"))
     tries = search(12, both, spans=("all", "30d")).run(of(recent_is_better))
-    assert {each.setting.span for each in tries[2:]} == {"all", "30d"}
+    assert {tried.setting.span for tried in tries[2:]} == {"all", "30d"}
     assert best_of(tries, greater_is_better=True).setting.span == "30d"
 
 
@@ -139,14 +139,14 @@ def test_what_fails_is_told_and_ends_only_itself() -> None:
 
     tries = search().run(of(touchy))
     assert tries[0].error == "a score is nan"
-    assert {each.error for each in tries[1:]} == {"", "RuntimeError: too far"}
+    assert {tried.error for tried in tries[1:]} == {"", "RuntimeError: too far"}
     assert best_of(tries, greater_is_better=True).score == 1.0
 
 
 def test_the_deadline_ends_the_search_with_what_it_has() -> None:
-    told: list[int] = []
-    tries = search(deadline=time.perf_counter() - 1).run(of(hill), lambda number, _: told.append(number))
-    assert told == [0]
+    reported: list[int] = []
+    tries = search(deadline=time.perf_counter() - 1).run(of(hill), lambda number, _: reported.append(number))
+    assert reported == [0]
     assert tries[0].error == "took longer than training.time_limit"
 
 
@@ -167,9 +167,9 @@ def test_a_candidate_is_searched_on_folds_of_the_training_rows_alone(tmp_path: P
     trial = try_candidate(data, "logistic_regression", Setting(parameters={"C": 0.3}, span="25d"))
 
     assert trial.error == ""
-    assert [each.setting.span for each in trial.tries[:3]] == ["all", "25d", "25d"]
+    assert [tried.setting.span for tried in trial.tries[:3]] == ["all", "25d", "25d"]
     assert trial.tries[2].setting.parameters == {"C": 0.3}
     assert len(trial.tries) == 4
     assert 0.01 <= trial.tries[3].setting.parameters["C"] <= 1.0
-    assert trial.score == max(each.score for each in trial.tries if each.score is not None)
+    assert trial.score == max(tried.score for tried in trial.tries if tried.score is not None)
     assert trial.rows == len(data.training_rows(data.split.training))

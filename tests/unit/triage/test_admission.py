@@ -62,7 +62,7 @@ def test_a_storm_of_a_thousand_requests_gives_one_turn() -> None:
         if ask(*turns, wanted=wanted).admitted:
             turns.append(turn(NOW, signature=wanted.signature, kind=wanted.kind, outcome="running"))
         if number == 500:  # the turn ends in the middle of the storm
-            turns = [each.model_copy(update={"outcome": "promoted"}) for each in turns]
+            turns = [item.model_copy(update={"outcome": "promoted"}) for item in turns]
     assert len(turns) == 1
 
 

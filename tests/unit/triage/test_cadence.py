@@ -30,9 +30,9 @@ def tried(outcome: str = "kept", **changes: Any) -> PastTurn:
 
 def test_the_first_turn_is_tried_when_the_gate_has_rows_enough_that_span_a_window() -> None:
     assert decide(look(399)).verdict == "healthy"
-    found = decide(look(400))
-    assert (found.verdict, found.rule, found.kind) == ("retrain", "enough_new_rows", "new_data")
-    assert "400 rows with mature labels since the champion was trained" in found.reasons[0]
+    result = decide(look(400))
+    assert (result.verdict, result.rule, result.kind) == ("retrain", "enough_new_rows", "new_data")
+    assert "400 rows with mature labels since the champion was trained" in result.reasons[0]
     assert decide(look(5_000, weeks=0.8)).verdict == "healthy"
     assert decide(look(5_000, weeks=0.95)).verdict == "retrain"  # calendar months differ in length
     large = TriagePolicy(gate_rows=1_000)
@@ -54,17 +54,17 @@ def test_the_gate_needs_rows_of_the_rarest_class_too_but_not_for_ever() -> None:
 def test_after_a_try_in_vain_the_rows_must_grow_by_the_factor() -> None:
     vain = History(turns=(tried(),))
     assert decide(look(2_999, new=1_499), vain).verdict == "healthy"
-    found = decide(look(3_000, new=1_500), vain)
-    assert found.rule == "enough_new_rows"
-    assert "the last try at 1,500 did not help, so the next is at 3,000" in found.reasons[0]
+    result = decide(look(3_000, new=1_500), vain)
+    assert result.rule == "enough_new_rows"
+    assert "the last try at 1,500 did not help, so the next is at 3,000" in result.reasons[0]
     assert decide(look(4_499, new=2_999), vain, back_off_factor=3).verdict == "healthy"
 
 
 def test_a_gain_that_was_not_certain_halves_the_growth() -> None:
     near = History(turns=(tried(gain=0.004),))
     assert decide(look(2_249, new=749), near).verdict == "healthy"
-    found = decide(look(2_250, new=750), near)
-    assert "the last try at 1,500 gained too little to be certain, so the next is at 2,250" in found.reasons[0]
+    result = decide(look(2_250, new=750), near)
+    assert "the last try at 1,500 gained too little to be certain, so the next is at 2,250" in result.reasons[0]
     worse = History(turns=(tried(gain=-0.004),))
     assert decide(look(2_250, new=750), worse).verdict == "healthy"
 
@@ -111,8 +111,8 @@ def test_nothing_is_tried_while_a_turn_is_open(outcome: str) -> None:
 
 @pytest.mark.parametrize("off", [{"on": "nothing"}, {"cadence": "never"}, {"new_data": {"rows": 9_000}}])
 def test_a_person_can_switch_it_off_or_set_another_number(off: dict[str, Any]) -> None:
-    found = decide(look(5_000), **off)
-    assert (found.verdict, found.next_try) == ("healthy", "")
+    result = decide(look(5_000), **off)
+    assert (result.verdict, result.next_try) == ("healthy", "")
 
 
 def test_a_person_who_sets_new_data_gets_that_number() -> None:
@@ -127,19 +127,19 @@ def test_rows_that_could_not_be_counted_start_nothing() -> None:
 
 def test_a_try_that_would_not_pay_is_not_made() -> None:
     costs = {"value_per_metric_unit": 0.01, "unit": "EUR", "cost_per_turn": 1_000}
-    found = decide(look(5_000), cost_benefit=costs)
-    assert found.verdict == "healthy"
-    assert "a turn costs 1,000 EUR and would win back" in found.next_try
+    result = decide(look(5_000), cost_benefit=costs)
+    assert result.verdict == "healthy"
+    assert "a turn costs 1,000 EUR and would win back" in result.next_try
     assert decide(look(5_000), cost_benefit=costs | {"value_per_metric_unit": 10.0}).verdict == "retrain"
 
 
 def test_the_sum_is_shown_while_the_try_is_not_due() -> None:
-    found = decide(look(2_000, new=500), History(turns=(tried(),)))
-    assert found.next_try == (
+    result = decide(look(2_000, new=500), History(turns=(tried(),)))
+    assert result.next_try == (
         "2,000 rows with mature labels since the champion was trained; the last try at 1,500 did not help, so the next "
         "is at 3,000"
     )
-    assert found.unseen_rows == 2_000
+    assert result.unseen_rows == 2_000
 
 
 def test_what_needs_a_person_comes_before_a_try() -> None:
@@ -150,8 +150,8 @@ def test_what_needs_a_person_comes_before_a_try() -> None:
 
 
 def test_a_loss_asks_at_once_whatever_was_tried_by_cadence() -> None:
-    found = decide(look(1_600, new=100, quality=SICK), History(turns=(tried(unseen_rows=1_500),)))
-    assert (found.verdict, found.rule) == ("retrain", "realised_loss")
+    result = decide(look(1_600, new=100, quality=SICK), History(turns=(tried(unseen_rows=1_500),)))
+    assert (result.verdict, result.rule) == ("retrain", "realised_loss")
 
 
 def lost(number: int, unseen: int, **changes: Any) -> PastTurn:

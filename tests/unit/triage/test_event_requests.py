@@ -27,9 +27,9 @@ def test_the_first_data_of_all_starts_a_turn() -> None:
 
 
 def test_of_many_arrivals_within_the_cooldown_one_starts_a_turn() -> None:
-    found = admit_event(asked(), [turn(timedelta(hours=1))], NOW, POLICY)
-    assert not found.admitted
-    assert "the next may start at" in found.reason
+    result = admit_event(asked(), [turn(timedelta(hours=1))], NOW, POLICY)
+    assert not result.admitted
+    assert "the next may start at" in result.reason
     assert admit_event(asked(), [turn(timedelta(hours=13))], NOW, POLICY).admitted
 
 

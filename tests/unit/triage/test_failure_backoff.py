@@ -21,13 +21,13 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 def has_failed(until: datetime, outcome: Outcome = "failed", **facts: Any) -> PastTurn:
-    told = {"turn_id": f"t-{until:%m%dT%H}", "until": until, "kind": "quality", "outcome": outcome}
-    return PastTurn.model_validate({**told, "reason": "MemoryError: 80 GiB", **facts})
+    content = {"turn_id": f"t-{until:%m%dT%H}", "until": until, "kind": "quality", "outcome": outcome}
+    return PastTurn.model_validate({**content, "reason": "MemoryError: 80 GiB", **facts})
 
 
 def ask(*turns: PastTurn, kind: str = "quality", **facts: Any) -> Admission:
-    told = {"model": "m", "kind": kind, "reference": "r", "signature": "loss", "until": NOW, **facts}
-    return admit(TurnRequest.model_validate(told), turns, NOW, RetrainingPolicy())
+    content = {"model": "m", "kind": kind, "reference": "r", "signature": "loss", "until": NOW, **facts}
+    return admit(TurnRequest.model_validate(content), turns, NOW, RetrainingPolicy())
 
 
 @pytest.mark.parametrize(
@@ -63,31 +63,31 @@ def test_what_has_failed_was_no_attempt_in_vain(outcome: str) -> None:
     # Given six turns for a loss, of which none came to a model,
     turns = tuple(attempt(n, outcome, level=signals().quality.baseline) for n in (-31, -26, -21, -16, -11, -6))
     # when the wait is over, then it is tried again: nobody knows yet whether it helps.
-    found = decide(signals(quality=SICK), History(turns=turns))
-    assert (found.verdict, found.rule) == ("retrain", "realised_loss")
-    level = History(turns=turns).attempts_at(found.signature, week(-40).until)
+    result = decide(signals(quality=SICK), History(turns=turns))
+    assert (result.verdict, result.rule) == ("retrain", "realised_loss")
+    level = History(turns=turns).attempts_at(result.signature, week(-40).until)
     assert level == ()
 
 
 def test_a_turn_that_has_failed_is_tried_again_after_a_while_and_then_a_person_is_asked() -> None:
-    until, turns, tried, asked = week(0).until, [], [], []
+    until, turns, tried, requests = week(0).until, [], [], []
     # Given an hourly look at a loss, and trainings that break off each time,
     for hour in range(40 * 24):
         now = until + hour * HOUR
         window = Window(since=now - timedelta(days=7), until=now)
-        found = decide(signals(window=window, quality=SICK), History(turns=tuple(turns)))
-        if found.verdict == "retrain":
+        result = decide(signals(window=window, quality=SICK), History(turns=tuple(turns)))
+        if result.verdict == "retrain":
             tried.append(hour)
-            turns.append(has_failed(now, signature=found.signature, reference=reference().id))
-        elif found.verdict == "escalate":
-            asked.append(hour)
-            assert found.rule == "failing_turns"
-            assert "MemoryError: 80 GiB" in " ".join(found.reasons)
+            turns.append(has_failed(now, signature=result.signature, reference=reference().id))
+        elif result.verdict == "escalate":
+            requests.append(hour)
+            assert result.rule == "failing_turns"
+            assert "MemoryError: 80 GiB" in " ".join(result.reasons)
         else:
-            assert (found.verdict, found.rule) == ("watch", "failing_turns")
+            assert (result.verdict, result.rule) == ("watch", "failing_turns")
     # then the waits grow, a person hears of it from the third on, and once in a budget's span it is tried again.
     assert tried == [0, 1, 3, 3 + 30 * 24]
-    assert asked[0] == 4
+    assert requests[0] == 4
 
 
 def test_a_turn_that_came_through_ends_the_row() -> None:
@@ -98,29 +98,29 @@ def test_a_turn_that_came_through_ends_the_row() -> None:
 def test_nothing_else_retrains_either_while_failing_turns() -> None:
     turns = tuple(attempt(-n, "failed", signature="") for n in (4, 3, 2))
     new = LabelsSignal(status="measured", new_rows=50_000)
-    found = decide(signals(labels=new), History(turns=turns), new_data={"rows": 100})
-    assert (found.verdict, found.rule) == ("escalate", "failing_turns")
+    result = decide(signals(labels=new), History(turns=turns), new_data={"rows": 100})
+    assert (result.verdict, result.rule) == ("escalate", "failing_turns")
     assert decide(signals(), History(turns=turns), schedule="7d").rule == "failing_turns"
 
 
 def test_rejected_data_is_waited_for_as_long_as_it_has_been_bad_and_a_person_is_asked() -> None:
     # Given data that is rejected for a week, and an hourly wish to train on what comes,
-    until, turns, tried, asked = week(0).until, [], [], []
+    until, turns, tried, requests = week(0).until, [], [], []
     for hour in range(14 * 24):
         now = until + hour * HOUR
         new = LabelsSignal(status="measured", new_rows=50_000)
         window = Window(since=now - timedelta(days=7), until=now)
-        found = decide(signals(window=window, labels=new), History(turns=tuple(turns)), new_data={"rows": 100})
-        if found.verdict == "escalate":
-            asked.append(hour)
-        if found.verdict != "retrain":
+        result = decide(signals(window=window, labels=new), History(turns=tuple(turns)), new_data={"rows": 100})
+        if result.verdict == "escalate":
+            requests.append(hour)
+        if result.verdict != "retrain":
             continue
         tried.append(hour)
         turns.append(has_failed(now, "rejected" if hour < 7 * 24 else "promoted"))
         if hour >= 7 * 24:
             break
     assert tried == [0, 1, 3, 7, 15, 31, 63, 127, 255]
-    assert asked[0] == 4
+    assert requests[0] == 4
 
 
 def test_a_rejected_turn_puts_no_schedule_off() -> None:
@@ -138,7 +138,7 @@ def test_the_ledger_holds_back_what_breaks_off_again_and_again_but_no_person() -
     assert "MemoryError: 80 GiB" in refused.reason
     assert ask(*row, kind="manual").admitted
     assert ask(*row, has_failed(NOW - DAY / 2, "kept")).admitted
-    assert ask(*(each.model_copy(update={"until": each.until - 30 * DAY}) for each in row)).admitted
+    assert ask(*(item.model_copy(update={"until": item.until - 30 * DAY}) for item in row)).admitted
 
 
 def test_one_turn_is_taken_up_again_so_many_times() -> None:

@@ -44,8 +44,8 @@ def test_labelled_rows_from_before_the_change_show_nothing() -> None:
 def test_quality_that_is_lost_or_not_known_leaves_it_in_quarantine() -> None:
     unknown = QualitySignal(status="not_enough", reason="no mature labels")
     unsure = [quality(0.75, n, standard_error=0.05) for n in range(6)]
-    for found in ([SICK] * 6, [unknown] * 6, unsure):
-        looks = [signals(n, data=GONE, quality=each) for n, each in enumerate(found)]
+    for result in ([SICK] * 6, [unknown] * 6, unsure):
+        looks = [signals(n, data=GONE, quality=item) for n, item in enumerate(result)]
         assert {decision.rule for decision in live(looks)} == {"bad_data"}
 
 
@@ -78,7 +78,7 @@ def test_another_problem_and_another_champion_are_judged_anew() -> None:
 
 
 def test_the_reason_says_how_to_accept_it() -> None:
-    found = live([signals(n, data=GONE, quality=late(n)) for n in range(4)])[-1]
-    assert (found.verdict, found.notify) == ("watch", False)
-    assert found.reasons[0] == "pressure, visib: missing; this is harmless"
-    assert "everfit expectations MODEL --write" in found.reasons[-1]
+    result = live([signals(n, data=GONE, quality=late(n)) for n in range(4)])[-1]
+    assert (result.verdict, result.notify) == ("watch", False)
+    assert result.reasons[0] == "pressure, visib: missing; this is harmless"
+    assert "everfit expectations MODEL --write" in result.reasons[-1]

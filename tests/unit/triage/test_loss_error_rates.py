@@ -39,16 +39,16 @@ class Year:
             chance=0.5,
         )
         seen: list[PastWindow] = []
-        found = []
+        results = []
         for number in range((len(self.days) - self.holdout) // DAYS):
             days = self.days[self.holdout + number * DAYS :][:DAYS]
             facts = {"rows": DAYS * self.rows, "standard_error": self._error(days), "baseline": baseline}
             now = quality(float(days.mean()), number, **facts)
             evidence = realised_loss(now, History(windows=tuple(seen[-40:])), "reference-3", MonitoringPolicy(), 200)
             assert evidence is not None
-            found.append(evidence)
+            results.append(evidence)
             seen.append(past(number, quality=remember(now)))
-        return found
+        return results
 
     def _error(self, days: np.ndarray) -> float:
         by_rows = ROW_ERROR / np.sqrt(len(days) * self.rows)
@@ -115,9 +115,9 @@ def test_the_onset_of_a_loss_does_not_hide_the_next_window() -> None:
     lost = []
     for number, value in enumerate((0.70, 0.75, 0.70, 0.72), start=4):
         now = quality(value, number, baseline=holdout)
-        found = realised_loss(now, History(windows=tuple(seen)), "reference-3", MonitoringPolicy(), 200)
-        assert found is not None
-        lost.append(found.lost)
+        result = realised_loss(now, History(windows=tuple(seen)), "reference-3", MonitoringPolicy(), 200)
+        assert result is not None
+        lost.append(result.lost)
         seen.append(past(number, quality=remember(now)))
     assert lost == [True] * 4
 
@@ -156,7 +156,7 @@ def test_one_faulty_window_does_not_blind_for_ever() -> None:
 
 def test_the_reason_says_what_would_have_been_certain() -> None:
     now = quality(0.74)
-    found = realised_loss(now, History(), reference().id, MonitoringPolicy(), 200)
-    assert found is not None
-    assert f"a loss above {found.critical_z * found.standard_error:.2g} would be certain" in found.summary
+    result = realised_loss(now, History(), reference().id, MonitoringPolicy(), 200)
+    assert result is not None
+    assert f"a loss above {result.critical_z * result.standard_error:.2g} would be certain" in result.summary
     assert now.window.until == START + WEEK if now.window else False

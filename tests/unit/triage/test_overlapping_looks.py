@@ -32,8 +32,8 @@ def look(ago: timedelta, span: timedelta = WEEK) -> Window:
 
 def seen(ago: timedelta, span: timedelta = WEEK, **changes: object) -> PastWindow:
     window = look(ago, span)
-    found = PastQuality(window=window, metric="roc_auc", rows=2_000, loss=0.0, standard_error=0.012)
-    return past(0, **({"window": window, "quality": found} | changes))
+    result = PastQuality(window=window, metric="roc_auc", rows=2_000, loss=0.0, standard_error=0.012)
+    return past(0, **({"window": window, "quality": result} | changes))
 
 
 def judge(windows: Sequence[PastWindow], drift: DriftSignal = SIX, span: timedelta = WEEK) -> TriageDecision:
@@ -66,7 +66,7 @@ def test_weekly_and_monthly_looks_count_one_by_one() -> None:
     for span, step in ((WEEK, WEEK), (31 * DAY, 30 * DAY)):
         newest, before, first = (seen(n * step, span, drifted=n == 1) for n in (1, 2, 3))
         assert judge([first, before, newest], span=span).rule == "persistent_drift"
-        turned = [each.model_copy(update={"drifted": not each.drifted}) for each in (first, before, newest)]
+        turned = [item.model_copy(update={"drifted": not item.drifted}) for item in (first, before, newest)]
         assert judge(turned, span=span).rule == "persistent_drift"
         assert judge(turned, STILL, span=span).verdict == "healthy"
         before = before.model_copy(update={"drifted": None})
@@ -93,18 +93,18 @@ def test_what_was_lost_is_won_back_after_four_weeks_and_not_after_four_hours() -
     assert rule(hours[-24 * 7 :]) == "unrecovered_loss"
     assert rule(hours) == "healthy"
     # A look in between that found the loss, or weeks whose data was broken, are no weeks without it.
-    found = [*hours[:-100], hours[-100].model_copy(update={"signature": sign("loss", "roc_auc")}), *hours[-99:]]
-    assert rule(found) == "unrecovered_loss"
-    assert rule([each.model_copy(update={"verdict": "quarantine"}) for each in hours]) == "unrecovered_loss"
+    results = [*hours[:-100], hours[-100].model_copy(update={"signature": sign("loss", "roc_auc")}), *hours[-99:]]
+    assert rule(results) == "unrecovered_loss"
+    assert rule([hour.model_copy(update={"verdict": "quarantine"}) for hour in hours]) == "unrecovered_loss"
 
 
 def judged(ago: timedelta, coverage: float, usual: float = 0.97, version: int = 3) -> JudgedWindow:
     covered = QualitySignal(
         status="not_enough", metric="roc_auc", window=look(ago + DAY), coverage=coverage, usual_coverage=usual
     )
-    found = signals(window=look(ago), quality=covered, reference=reference(id=f"v{version}-x"))
+    result = signals(window=look(ago), quality=covered, reference=reference(id=f"v{version}-x"))
     estimate = PastEstimate(until=START - ago, estimated=0.7, realised=coverage, standard_error=0.02)
-    return JudgedWindow(signals=found, decision=triage(found, History(), TriagePolicy()), estimate=estimate)
+    return JudgedWindow(signals=result, decision=triage(result, History(), TriagePolicy()), estimate=estimate)
 
 
 def test_labels_that_stop_are_missed_against_what_was_usual_weeks_ago() -> None:
@@ -121,18 +121,20 @@ def test_windows_without_their_labels_are_never_what_is_usual() -> None:
 
 def test_an_estimator_earns_its_trust_by_windows_that_are_apart() -> None:
     hours = [judged(n * HOUR, 0.7) for n in range(24 * 21, 0, -1)]
-    assert [each.until for each in past_estimates(hours, 3)] == [START - HOUR - n * STEP for n in range(4)]
+    assert [past_estimate.until for past_estimate in past_estimates(hours, 3)] == [
+        START - HOUR - n * STEP for n in range(4)
+    ]
     assert past_estimates(hours, 2) == []
 
 
 def test_a_data_problem_lasts_when_it_is_seen_in_windows_that_are_apart_and_is_told_once_more_then() -> None:
-    history, told = History(), []
+    history, reported = History(), []
     policy = TriagePolicy(monitoring=MonitoringPolicy())
     for hour in range(24 * 22):
         window = Window(since=START + hour * HOUR - WEEK, until=START + hour * HOUR)
-        found = triage(signals(window=window, data=broken("frozen", "temp"), quality=SICK), history, policy)
-        if found.notify:
-            told.append(hour)
-        history = History(windows=(*history.windows, found.remembered))
-    assert told == [0, 2 * STEP / HOUR]
-    assert any("this has lasted 4 windows" in reason for reason in found.reasons)
+        result = triage(signals(window=window, data=broken("frozen", "temp"), quality=SICK), history, policy)
+        if result.notify:
+            reported.append(hour)
+        history = History(windows=(*history.windows, result.remembered))
+    assert reported == [0, 2 * STEP / HOUR]
+    assert any("this has lasted 4 windows" in reason for reason in result.reasons)

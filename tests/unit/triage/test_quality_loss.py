@@ -15,13 +15,13 @@ def test_small_losses_add_up_over_windows_but_not_across_a_gap_or_twice() -> Non
     before = [past(n, quality=lossy.model_copy(update={"window": week(n)})) for n in range(7)]
     now = signals(7, quality=quality(0.705, 7))
     assert decide(now).rule == "uncertain"
-    found = decide(now, History(windows=tuple(before)))
-    assert (found.verdict, found.rule) == ("retrain", "realised_loss")
-    assert found.loss is not None
-    assert found.loss.windows > 1
-    early = tuple(each.model_copy(update={"window": week(n - 50)}) for n, each in enumerate(before))
+    result = decide(now, History(windows=tuple(before)))
+    assert (result.verdict, result.rule) == ("retrain", "realised_loss")
+    assert result.loss is not None
+    assert result.loss.windows > 1
+    early = tuple(item.model_copy(update={"window": week(n - 50)}) for n, item in enumerate(before))
     moved = tuple(
-        each.model_copy(update={"quality": lossy.model_copy(update={"window": each.window})}) for each in early
+        item.model_copy(update={"quality": lossy.model_copy(update={"window": item.window})}) for item in early
     )
     assert decide(now, History(windows=moved)).rule == "uncertain"
     same = tuple(past(n, quality=lossy.model_copy(update={"window": week(7)})) for n in range(7))
@@ -64,7 +64,7 @@ def test_windows_that_differ_by_nature_raise_no_alarm() -> None:
     # when a window is as bad as such windows are, then it is watched; the same in a steady year is a loss.
     now = signals(30, quality=quality(0.69, 30, rows=50_000, standard_error=0.002))
     assert decide(now, History(windows=year)).verdict == "watch"
-    steady = tuple(each.model_copy(update={"quality": None}) for each in year)
+    steady = tuple(item.model_copy(update={"quality": None}) for item in year)
     assert decide(now, History(windows=steady)).verdict == "retrain"
 
 

@@ -85,12 +85,12 @@ def keep(context: Context, each: JudgedWindow) -> TriageDecision:
 
 
 def test_monitors_at_once_that_measured_a_little_otherwise_give_one_turn(context: Context) -> None:
-    found = at_once(MONITORS, lambda number: requests.request_for_decision(context, keep(context, judged(number))))
+    result = at_once(MONITORS, lambda number: requests.request_for_decision(context, keep(context, judged(number))))
 
     [turn] = context.ledger.turns.of("small")
-    assert sum(call.start for call in found) == 1
+    assert sum(call.start for call in result) == 1
     assert len(context.ledger.decisions.of("small", kind=TRIAGE)) == MONITORS
-    assert {call.reason for call in found if call.turn_id is None} == {f"turn {turn.id} is running"}
+    assert {call.reason for call in result if call.turn_id is None} == {f"turn {turn.id} is running"}
 
 
 def test_a_thousand_events_of_one_drift_give_one_turn(context: Context) -> None:
@@ -108,13 +108,13 @@ def test_a_thousand_events_of_one_drift_give_one_turn(context: Context) -> None:
                 answers.append(requests.request_for_event(context, UNTIL, trigger))
         return next((answer for answer in answers if answer.start), answers[0])
 
-    found = at_once(MONITORS, deliver)
+    result = at_once(MONITORS, deliver)
 
-    assert sum(call.start for call in found) == 1
+    assert sum(call.start for call in result) == 1
     assert len(context.ledger.turns.of("small")) == 1
 
 
 def test_after_an_outage_only_the_newest_window_calls(context: Context) -> None:
     windows = [keep(context, judged(0, UNTIL - number * WEEK)) for number in range(10)]
-    found = at_once(10, lambda number: requests.request_for_decision(context, windows[number]))
-    assert [call.start for call in found] == [True] + [False] * 9
+    result = at_once(10, lambda number: requests.request_for_decision(context, windows[number]))
+    assert [call.start for call in result] == [True] + [False] * 9

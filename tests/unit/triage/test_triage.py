@@ -25,8 +25,8 @@ GOLDEN = Path(__file__).parent / "golden"
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_case_gets_its_verdict(name: str) -> None:
-    found, history, retraining, verdict, rule = CASES[name]
-    decision = decide(found, history, **retraining)
+    result, history, retraining, verdict, rule = CASES[name]
+    decision = decide(result, history, **retraining)
     assert (decision.verdict, decision.rule) == (verdict, rule), decision.reasons
     assert decision.reasons
     assert all(decision.reasons)
@@ -37,8 +37,8 @@ ONE_PER_RULE = {case[-1]: name for name, case in reversed(CASES.items())}
 
 @pytest.mark.parametrize("rule", ONE_PER_RULE)
 def test_a_decision_is_what_it_was(rule: str) -> None:
-    found, history, retraining, *_ = CASES[ONE_PER_RULE[rule]]
-    decision = decide(found, history, **retraining).model_dump(mode="json", exclude={"id"})
+    result, history, retraining, *_ = CASES[ONE_PER_RULE[rule]]
+    decision = decide(result, history, **retraining).model_dump(mode="json", exclude={"id"})
     kept = GOLDEN / f"{rule}.json"
     assert kept.exists(), f"{kept.name} is missing: review this decision and keep it\n{json.dumps(decision, indent=2)}"
     assert decision == json.loads(kept.read_text())
@@ -52,10 +52,10 @@ def test_every_rule_fires_in_some_case() -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_nothing_that_failed_or_is_absent_is_healthy(name: str) -> None:
-    found, history, retraining, *_ = CASES[name]
+    result, history, retraining, *_ = CASES[name]
     for area in ("data", "drift", "quality"):
         for status in ("failed", "absent", "not_enough"):
-            unknown = found.model_copy(update={area: getattr(signals(), area).model_copy(update={"status": status})})
+            unknown = result.model_copy(update={area: getattr(signals(), area).model_copy(update={"status": status})})
             assert decide(unknown, history, **retraining).verdict != "healthy"
 
 
@@ -68,13 +68,13 @@ def test_the_same_evidence_gives_the_same_id_and_later_history_does_not_matter()
 
 def test_the_signature_stays_while_the_trouble_lasts_and_a_person_is_told_once() -> None:
     history = History()
-    told, signatures = [], set()
+    reported, signatures = [], set()
     for number in range(5):
         decision = decide(signals(number, data=broken("frozen", "temp"), quality=quality(0.65, number)), history)
-        told.append(decision.notify)
+        reported.append(decision.notify)
         signatures.add(decision.signature)
         history = History(windows=(*history.windows, decision.remembered))
-    assert told == [True, False, True, False, False]  # at once, and when it turns out to last
+    assert reported == [True, False, True, False, False]  # at once, and when it turns out to last
     assert len(signatures) == 1
     other = decide(signals(5, data=broken("frozen", "humid")), history)
     assert other.notify

@@ -109,8 +109,8 @@ class Stream:
     ) -> TriageDecision:
         x, y = rows
         window = Window(since=START + number * WEEK, until=START + (number + 1) * WEEK)
-        found = realised(y, _sigmoid(x @ model), "roc_auc")
-        self.live[number] = found.value
+        result = realised(y, _sigmoid(x @ model), "roc_auc")
+        self.live[number] = result.value
         moved = np.abs(self.means(number)) > 0.3
         earlier: dict[str, Any] = {}
         if previous is not None:
@@ -131,9 +131,9 @@ class Stream:
                 metric="roc_auc",
                 window=window,
                 rows=y.size,
-                value=found.value,
-                standard_error=found.standard_error,
-                chance=found.chance,
+                value=result.value,
+                standard_error=result.standard_error,
+                chance=result.chance,
                 baseline=baseline,
             ),
             previous=PreviousSignal(**earlier),
@@ -210,28 +210,28 @@ def _sigmoid(values: Floats) -> Floats:
 @pytest.mark.parametrize("rows", [300, 1_000])
 def test_nothing_happens_for_years_and_nothing_is_retrained(rows: int) -> None:
     streams = [Stream(seed, windows=157, rows=rows).run() for seed in range(5)]
-    print(f"needless retrainings at {rows} rows a window:", [len(each.turns) for each in streams])
-    assert sum(len(each.turns) for each in streams) == 0
-    assert all("roll_back" not in each.verdicts() for each in streams)
+    print(f"needless retrainings at {rows} rows a window:", [len(stream.turns) for stream in streams])
+    assert sum(len(stream.turns) for stream in streams) == 0
+    assert all("roll_back" not in stream.verdicts() for stream in streams)
 
 
 def test_six_columns_jump_and_a_perfect_model_is_watched_but_never_retrained() -> None:
     # Given columns that jump for good, six of eight, of which the model uses two and uses them rightly,
     jump = np.array([0.0, 0.0, 0.6, 0.6, 3.0, 3.0, 3.0, 3.0])
     streams = [Stream(s, 60, means=lambda n: jump * (n >= 20)).run() for s in range(3)]
-    for each in streams:
-        assert each.retrained == []
-        assert "watch" in each.verdicts()
+    for stream in streams:
+        assert stream.retrained == []
+        assert "watch" in stream.verdicts()
 
 
 def test_a_flipped_concept_is_acted_on_in_its_first_window_though_inputs_stay() -> None:
     streams = [Stream(s, 60, weights=lambda n: WEIGHTS if n < 30 else -WEIGHTS).run() for s in range(5)]
-    delays = [each.retrained[0] - 30 + 1 for each in streams]
+    delays = [stream.retrained[0] - 30 + 1 for stream in streams]
     print("windows until a flip is acted on:", delays)
     assert delays == [1] * 5
-    for each in streams:
-        assert np.mean([each.live[n] for n in range(40, 60)]) > 0.8  # and it was won back
-        assert len(each.turns) <= 4
+    for stream in streams:
+        assert np.mean([stream.live[n] for n in range(40, 60)]) > 0.8  # and it was won back
+        assert len(stream.turns) <= 4
 
 
 def test_a_concept_that_keeps_moving_is_followed() -> None:
@@ -239,42 +239,42 @@ def test_a_concept_that_keeps_moving_is_followed() -> None:
         return np.roll(WEIGHTS, 2 * (number // 25))
 
     streams = [Stream(s, 130, weights=moving, policy=TriagePolicy()).run() for s in range(3)]
-    for each in streams:
+    for stream in streams:
         moves = [25, 50, 75, 100, 125]
-        delays = [min(n for n in each.retrained if n >= move) - move + 1 for move in moves]
-        print("windows until each move is acted on:", delays, "turns:", each.retrained)
+        delays = [min(n for n in stream.retrained if n >= move) - move + 1 for move in moves]
+        print("windows until each move is acted on:", delays, "turns:", stream.retrained)
         assert delays == [1] * len(moves)
-        assert len(each.turns) <= 10 * len(moves)
-        settled = [each.live[n] for n in range(35, 125) if n % 25 >= 10]
+        assert len(stream.turns) <= 10 * len(moves)
+        settled = [stream.live[n] for n in range(35, 125) if n % 25 >= 10]
         assert min(settled) > 0.75  # all of what was lost is won back, not just some of it
 
 
 def test_a_quiet_world_is_tried_ever_more_rarely() -> None:
     streams = [Stream(s, 135, policy=TriagePolicy()).run() for s in range(3)]
-    for each in streams:
-        print("tried at:", each.retrained, [turn.outcome for turn in each.turns])
-        assert len(each.turns) <= 15
+    for stream in streams:
+        print("tried at:", stream.retrained, [turn.outcome for turn in stream.turns])
+        assert len(stream.turns) <= 15
 
 
 def test_a_gap_of_300_days_is_no_loss() -> None:
-    each = Stream(3, 110, skipped=frozenset(range(40, 83))).run()
-    assert each.retrained == []
+    item = Stream(3, 110, skipped=frozenset(range(40, 83))).run()
+    assert item.retrained == []
 
 
 def test_a_loss_that_no_training_can_win_back_ends_with_a_person() -> None:
     # Given labels that turn into noise, so that there is nothing to learn,
-    each = Stream(0, 80, weights=lambda n: WEIGHTS if n < 20 else WEIGHTS * 0.15).run()
+    item = Stream(0, 80, weights=lambda n: WEIGHTS if n < 20 else WEIGHTS * 0.15).run()
     # then it is tried a few times, ever more rarely, and then a person is asked, once.
-    in_vain = [turn for turn in each.turns if turn.outcome == "kept"]
-    assert [after - before for before, after in pairwise(each.retrained)] == [1, 2, 4, 8, 16]
+    in_vain = [turn for turn in item.turns if turn.outcome == "kept"]
+    assert [after - before for before, after in pairwise(item.retrained)] == [1, 2, 4, 8, 16]
     assert len(in_vain) == 6
-    assert each.decisions[79].verdict == "escalate"
-    told = [number for number, decision in each.decisions.items() if decision.notify]
-    assert told[0] == 24
-    assert len(told) <= 4
+    assert item.decisions[79].verdict == "escalate"
+    reported = [number for number, decision in item.decisions.items() if decision.notify]
+    assert reported[0] == 24
+    assert len(reported) <= 4
 
 
 def test_the_streams_measure_what_they_say() -> None:
-    each = Stream(0, 10).run()
+    item = Stream(0, 10).run()
     assert metric("roc_auc").score([0, 1], [0.1, 0.9]) == 1
-    assert all(0.7 < value < 0.95 for value in each.live.values())
+    assert all(0.7 < value < 0.95 for value in item.live.values())

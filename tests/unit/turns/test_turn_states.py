@@ -21,7 +21,7 @@ def decided(verdict: str, *checks: Check) -> GateDecision:
 
 
 def test_a_turn_ends_as_the_gate_decides_and_fails_when_a_feature_knows_the_label() -> None:
-    assert [state_of(decided(each)) for each in ("promote", "keep", "needs_approval")] == [
+    assert [state_of(decided(item)) for item in ("promote", "keep", "needs_approval")] == [
         PROMOTED, CHAMPION_KEPT, AWAITING_APPROVAL,
     ]  # fmt: skip
     small = Check(name="hold-out size", passed=False, value=3, bound=20, reason="few rows")
