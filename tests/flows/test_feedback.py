@@ -110,7 +110,7 @@ def test_each_row_is_predicted_once_whatever_was_killed_came_late_or_was_handed_
             scoring(released, since, ends[0], return_state=True)
     assert 0 < len(batch(here)) < 250
     for end in (ends[1], ends[0], ends[1]):
-        scoring(released, requests, end, return_state=True)
+        scoring(released, since, end, return_state=True)
         assert sorted(batch(here)["id"]) == sorted([*march["id"][:100], *march["id"][150:300]])
 
     # The rest comes: some of it late, some of it handed over in a file before it is in the source.
@@ -122,4 +122,4 @@ def test_each_row_is_predicted_once_whatever_was_killed_came_late_or_was_handed_
 
     # A moment of the past again, and what was never asked for.
     assert [of(scoring(released, None, end, return_state=True))[0] for end in ends] == ["NothingNew"] * 3
-    assert of(scoring(released, MARCH - timedelta(days=1), requests, return_state=True))[0] == "Scored"
+    assert of(scoring(released, MARCH - timedelta(days=1), since, return_state=True))[0] == "Scored"
