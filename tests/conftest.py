@@ -72,12 +72,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A Prefect server with a database of its own, for all tests of this process."""
     from prefect.context import _temporary_global_settings_context, get_settings_context
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
     from support.prefect_server import send_everything, serving
 
     with (
         serving(tmp_path_factory.mktemp("prefect")) as api_url,
-        temporary_settings({PREFECT_API_URL: api_url}),
+        # A thread that sends heartbeats looks once a second whether its flow has ended, and the flow waits for it.
+        temporary_settings({PREFECT_API_URL: api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
         _temporary_global_settings_context(get_settings_context()),
     ):
         yield
