@@ -16,8 +16,8 @@ def measure(measurement: Measurement) -> BusinessValueEvidence | None:
         "champion": incumbent.threshold if incumbent else None,
     }
     values: dict[str, float] = {}
-    for who, threshold in thresholds.items():
-        if who in scored.scores:
+    for role, threshold in thresholds.items():
+        if role in scored.scores:
             worth = worth_of(policy, 0.5 if threshold is None else threshold)
-            values[who] = float(worth(scored.truth, scored.scores[who]).mean()) - nothing
+            values[role] = float(worth(scored.truth, scored.scores[role]).mean()) - nothing
     return BusinessValueEvidence.model_validate({**values, "unit": policy.unit})

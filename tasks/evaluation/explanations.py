@@ -46,7 +46,7 @@ class ShapValues(Record):
     worst: tuple[RowExplanation, ...] = Field(description="Of the rows whose answer was most wrong.")
 
 
-def permutation_importance(scored: ScoredRows, chosen: str, seed: int, who: str = "challenger") -> dict[str, float]:
+def permutation_importance(scored: ScoredRows, chosen: str, seed: int, role: str = "challenger") -> dict[str, float]:
     """Return the loss of a metric when a feature's values are shuffled in a sample of the hold-out.
 
     L. Breiman, "Random Forests", Machine Learning 45 (2001).
@@ -55,7 +55,7 @@ def permutation_importance(scored: ScoredRows, chosen: str, seed: int, who: str 
         scored: The hold-out.
         chosen: The metric's name.
         seed: Of the sample and the shuffling.
-        who: The model that is asked.
+        role: The model that is asked.
 
     Returns:
         Mean loss over three shuffles, by feature, the largest first; empty when the sample doesn't define the metric.
@@ -65,19 +65,21 @@ def permutation_importance(scored: ScoredRows, chosen: str, seed: int, who: str 
     rows, truth = scored.rows.iloc[sample].reset_index(drop=True), scored.truth[sample]
     measured = metric(chosen, scored.task)
     try:
-        base = measured.score(truth, scored.scores[who][sample])
+        base = measured.score(truth, scored.scores[role][sample])
     except DataError:
         return {}
-    names = [str(name) for name in scored.models[who].feature_names_in_]
+    names = [str(name) for name in scored.models[role].feature_names_in_]
     changes = [(name, rows[name].iloc[random.permutation(len(rows))]) for name in names for _ in range(_REPEATS)]
-    losses = [measured.gain(base, measured.score(truth, said)) for said in scored.scores_of_changes(who, rows, changes)]
+    losses = [
+        measured.gain(base, measured.score(truth, scores)) for scores in scored.scores_of_changes(role, rows, changes)
+    ]
     importance = {
         name: float(np.mean(losses[place * _REPEATS : (place + 1) * _REPEATS])) for place, name in enumerate(names)
     }
     return dict(sorted(importance.items(), key=lambda item: -item[1]))
 
 
-def shap_values(scored: ScoredRows, seed: int, who: str = "challenger") -> ShapValues:
+def shap_values(scored: ScoredRows, seed: int, role: str = "challenger") -> ShapValues:
     """SHAP values of a seeded sample and of the worst rows (S. Lundberg, S.-I. Lee, NeurIPS 2017).
 
     Of a linear model they are exact, and of trees shap's TreeExplainer has them. Of any other, and of trees that split
@@ -86,11 +88,11 @@ def shap_values(scored: ScoredRows, seed: int, who: str = "challenger") -> ShapV
     Args:
         scored: The hold-out.
         seed: Of the sample.
-        who: The model.
+        role: The model.
     """
-    model = scored.models[who]
+    model = scored.models[role]
     sample = np.sort(np.random.default_rng(seed).permutation(len(scored.truth))[:SHAP_ROWS])
-    wrong = np.argsort(-_wrongness(scored, who), kind="stable")[:WORST]
+    wrong = np.argsort(-_wrongness(scored, role), kind="stable")[:WORST]
     chosen = np.concatenate([sample, wrong])
     features = scored.rows.iloc[chosen][list(model.feature_names_in_)].reset_index(drop=True)
     method: Literal["linear", "tree", "sampled"] = "linear" if hasattr(model.steps[-1][1], "coef_") else "tree"
@@ -100,7 +102,7 @@ def shap_values(scored: ScoredRows, seed: int, who: str = "challenger") -> ShapV
         names = list(features.columns)
         method, values = (
             "sampled",
-            sampled(lambda rows: scored.scores_of(who, rows), features, scored.rows[names], seed),
+            sampled(lambda rows: scored.scores_of(role, rows), features, scored.rows[names], seed),
         )
     mean = values.iloc[: len(sample)].abs().mean().sort_values(ascending=False)
     worst = []
@@ -110,7 +112,7 @@ def shap_values(scored: ScoredRows, seed: int, who: str = "challenger") -> ShapV
             RowExplanation(
                 row=int(row),
                 truth=float(scored.truth[row]),
-                answer=_answer(scored, who, int(row)),
+                answer=_answer(scored, role, int(row)),
                 shap={str(name): float(value) for name, value in largest.items()},
             )
         )
@@ -153,22 +155,22 @@ def sampled(
             name = names[place]
             parts = [other[name]] * (position + 1) + [features[name]] * (len(names) - position)
             columns[name] = pd.concat(parts, ignore_index=True)
-        said = np.split(ask(pd.DataFrame({name: columns[name] for name in names})), len(names) + 1)
-        for place, before, after in zip(order, said, said[1:], strict=False):
+        scores = np.split(ask(pd.DataFrame({name: columns[name] for name in names})), len(names) + 1)
+        for place, before, after in zip(order, scores, scores[1:], strict=False):
             moved = after - before
             total[:, place] += np.abs(moved).mean(axis=1) if moved.ndim > 1 else moved
     return pd.DataFrame(total / orders, columns=names)
 
 
-def _wrongness(scored: ScoredRows, who: str) -> Floats:
-    scores = scored.scores[who]
+def _wrongness(scored: ScoredRows, role: str) -> Floats:
+    scores = scored.scores[role]
     if scored.task == "multiclass":
         return 1 - scores[np.arange(len(scores)), scored.truth.astype(np.intp)]
     return np.abs(scores - scored.truth)
 
 
-def _answer(scored: ScoredRows, who: str, row: int) -> float:
-    score = scored.scores[who][row]
+def _answer(scored: ScoredRows, role: str, row: int) -> float:
+    score = scored.scores[role][row]
     return float(score[int(scored.truth[row])] if scored.task == "multiclass" else score)
 
 

@@ -53,19 +53,19 @@ def fairness_evidence(scored: ScoredRows, columns: tuple[str, ...]) -> tuple[Fai
         sizes = pd.Series(named).value_counts()
         large = np.isin(named, sizes.index[sizes >= MIN_GROUP_ROWS])
         values: dict[str, float | None] = {}
-        for who, prefix in (("challenger", ""), ("champion", "champion_")):
-            enough = who in scored.scores and len(set(named[large])) > 1
-            parity, odds = _differences(scored.subset(large), who, named[large]) if enough else (None, None)
+        for role, prefix in (("challenger", ""), ("champion", "champion_")):
+            enough = role in scored.scores and len(set(named[large])) > 1
+            parity, odds = _differences(scored.subset(large), role, named[large]) if enough else (None, None)
             values[f"{prefix}demographic_parity_difference"] = parity
             values[f"{prefix}equalized_odds_difference"] = odds
         evidence.append(FairnessEvidence.model_validate({"column": name, **values}))
     return tuple(evidence)
 
 
-def _differences(scored: ScoredRows, who: str, named: npt.NDArray[Any]) -> tuple[float, float | None]:
+def _differences(scored: ScoredRows, role: str, named: npt.NDArray[Any]) -> tuple[float, float | None]:
     from fairlearn.metrics import demographic_parity_difference, equalized_odds_difference
 
-    answers = scored.predicted_classes(who)
+    answers = scored.predicted_classes(role)
     parity, odds = [], []
     for positive in _positives(scored):
         truth, called = scored.truth == positive, answers == positive
@@ -82,7 +82,7 @@ def _positives(scored: ScoredRows) -> range:
     return range(1, 2) if scored.task == "binary" else range(len(scored.classes))
 
 
-def group_rates(scored: ScoredRows, columns: tuple[str, ...], who: str = "challenger") -> tuple[GroupRates, ...]:
+def group_rates(scored: ScoredRows, columns: tuple[str, ...], role: str = "challenger") -> tuple[GroupRates, ...]:
     """Return the rates of each group, small groups included."""
     of_groups = []
     for name in columns:
@@ -91,11 +91,11 @@ def group_rates(scored: ScoredRows, columns: tuple[str, ...], who: str = "challe
             if not len(part.truth):
                 continue
             if scored.task == "regression":
-                error = float(np.abs(part.scores[who] - part.truth).mean())
+                error = float(np.abs(part.scores[role] - part.truth).mean())
                 of_groups.append(GroupRates(column=name, group=group, rows=len(part.truth), error=error))
                 continue
-            wrong = part.predicted_classes(who) != part.truth
-            rates = _rates(part, who) if scored.task == "binary" else {}
+            wrong = part.predicted_classes(role) != part.truth
+            rates = _rates(part, role) if scored.task == "binary" else {}
             of_groups.append(
                 GroupRates.model_validate(
                     {"column": name, "group": group, "rows": len(part.truth), "error": float(wrong.mean()), **rates}
@@ -104,8 +104,8 @@ def group_rates(scored: ScoredRows, columns: tuple[str, ...], who: str = "challe
     return tuple(of_groups)
 
 
-def _rates(part: ScoredRows, who: str) -> dict[str, float | None]:
-    called, truth = part.predicted_classes(who) == 1, part.truth == 1
+def _rates(part: ScoredRows, role: str) -> dict[str, float | None]:
+    called, truth = part.predicted_classes(role) == 1, part.truth == 1
     return {
         "selection_rate": float(called.mean()),
         "true_positive_rate": float(called[truth].mean()) if truth.any() else None,

@@ -145,9 +145,9 @@ def make_report(
     return report, scored
 
 
-def predictions_digest(scored: ScoredRows, who: str = "challenger") -> str:
+def predictions_digest(scored: ScoredRows, role: str = "challenger") -> str:
     """SHA-256 of a model's predictions on rows in time order."""
-    return hashlib.sha256(np.ascontiguousarray(scored.scores[who]).tobytes()).hexdigest()
+    return hashlib.sha256(np.ascontiguousarray(scored.scores[role]).tobytes()).hexdigest()
 
 
 def _or_left_out(name: str, measure: Callable[[], Found], left_out: dict[str, str]) -> Found | None:
@@ -178,9 +178,9 @@ def _interval(
     return estimated.model_copy(update={"value": _score(name, scored)})
 
 
-def _score(name: str, scored: ScoredRows, who: str = "challenger") -> float | None:
+def _score(name: str, scored: ScoredRows, role: str = "challenger") -> float | None:
     try:
-        return metric(name, scored.task).score(scored.truth, scored.scores[who])
+        return metric(name, scored.task).score(scored.truth, scored.scores[role])
     except DataError:
         return None
 

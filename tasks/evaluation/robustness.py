@@ -49,26 +49,26 @@ class Robustness(Record):
         return RobustnessEvidence(flip_share=share, perturbation=perturbation)
 
 
-def robustness(scored: ScoredRows, seed: int, who: str = "challenger", rows: int = ROWS) -> Robustness:
+def robustness(scored: ScoredRows, seed: int, role: str = "challenger", rows: int = ROWS) -> Robustness:
     """Change a seeded sample of rows, one feature at a time, and count the answers that flip.
 
     Args:
         scored: The hold-out.
         seed: Of the sample and the noise.
-        who: The model that is asked.
+        role: The model that is asked.
         rows: Of the sample, at most.
     """
     random = np.random.default_rng(seed)
     chosen = np.sort(random.permutation(len(scored.truth))[:rows])
     sample = scored.rows.iloc[chosen].reset_index(drop=True)
-    base, spread = scored.scores[who][chosen], float(scored.truth.std())
+    base, spread = scored.scores[role][chosen], float(scored.truth.std())
     changes = [
         (str(name), kind, values)
-        for name in scored.models[who].feature_names_in_
+        for name in scored.models[role].feature_names_in_
         for kind, values in _changes(scored.rows[name], sample[name], random)
     ]
-    flips: dict[str, dict[str, Flags]] = {str(name): {} for name in scored.models[who].feature_names_in_}
-    for (name, kind, _), after in zip(changes, _answers(scored, who, sample, changes), strict=True):
+    flips: dict[str, dict[str, Flags]] = {str(name): {} for name in scored.models[role].feature_names_in_}
+    for (name, kind, _), after in zip(changes, _answers(scored, role, sample, changes), strict=True):
         if after is not None:
             now = _flipped(scored, base, after, spread)
             flips[name][kind] = now | flips[name].get(kind, np.zeros_like(now))
@@ -85,20 +85,20 @@ def robustness(scored: ScoredRows, seed: int, who: str = "challenger", rows: int
 
 
 def _answers(
-    scored: ScoredRows, who: str, sample: pd.DataFrame, changes: list[tuple[str, str, pd.Series]]
+    scored: ScoredRows, role: str, sample: pd.DataFrame, changes: list[tuple[str, str, pd.Series]]
 ) -> "list[npt.NDArray[np.float64] | None]":
     """Yield the model's scores after each change, or nothing for a change that it refuses."""
     pairs = [(name, values) for name, _, values in changes]
     try:
-        return list(scored.scores_of_changes(who, sample, pairs))
+        return list(scored.scores_of_changes(role, sample, pairs))
     except (ValueError, TypeError):  # it has never seen one of the features missing, and says so: ask one by one
-        said: list[npt.NDArray[np.float64] | None] = []
+        answers: list[npt.NDArray[np.float64] | None] = []
         for pair in pairs:
             try:
-                said += scored.scores_of_changes(who, sample, [pair])
+                answers += scored.scores_of_changes(role, sample, [pair])
             except (ValueError, TypeError):
-                said.append(None)
-        return said
+                answers.append(None)
+        return answers
 
 
 def _changes(column: pd.Series, sample: pd.Series, random: np.random.Generator) -> Iterator[tuple[str, pd.Series]]:

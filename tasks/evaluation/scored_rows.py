@@ -55,24 +55,26 @@ class ScoredRows:
         current = None if self.current is None else self.current[chosen]
         return replace(self, rows=self.rows[chosen], truth=self.truth[chosen], scores=scores, current=current)
 
-    def predicted_classes(self, who: str) -> Floats:
+    def predicted_classes(self, role: str) -> Floats:
         """Return the class that a model predicts, as a position; shape (rows,)."""
-        return predicted_class(self.scores[who])
+        return predicted_class(self.scores[role])
 
-    def scores_of(self, who: str, rows: pd.DataFrame) -> Floats:
+    def scores_of(self, role: str, rows: pd.DataFrame) -> Floats:
         """Return a model's scores of other rows, or of these rows after a change."""
-        model = self.models[who]
+        model = self.models[role]
         return model_scores(model, rows[list(model.feature_names_in_)], self.classes, self.task)
 
-    def scores_of_changes(self, who: str, rows: pd.DataFrame, changes: Sequence[tuple[str, pd.Series]]) -> list[Floats]:
+    def scores_of_changes(
+        self, role: str, rows: pd.DataFrame, changes: Sequence[tuple[str, pd.Series]]
+    ) -> list[Floats]:
         """Return a model's scores of rows with one column changed, for each change; many at once, which is faster.
 
         Args:
-            who: The model.
+            role: The model.
             rows: Shape (rows, columns).
             changes: Column and its new values.
         """
-        said: list[Floats] = []
+        scores: list[Floats] = []
         at_once = max(1, _ROWS_AT_ONCE // max(1, len(rows)))
         for start in range(0, len(changes), at_once):
             some = changes[start : start + at_once]
@@ -80,10 +82,10 @@ class ScoredRows:
                 name: pd.concat(
                     [values if changed == name else rows[name] for changed, values in some], ignore_index=True
                 )
-                for name in self.models[who].feature_names_in_
+                for name in self.models[role].feature_names_in_
             }
-            said += np.split(self.scores_of(who, pd.DataFrame(columns)), len(some))
-        return said
+            scores += np.split(self.scores_of(role, pd.DataFrame(columns)), len(some))
+        return scores
 
 
 def resampling_days(spec: ModelSpec, rows: pd.DataFrame) -> npt.NDArray[np.int64] | None:

@@ -60,29 +60,29 @@ def percent(share: float) -> str:
     return f"{100 * share:.6g} %"
 
 
-def judge(name: str, value: float | None, bound: float, *, at_most: bool, what: str) -> Check:
+def judge(name: str, value: float | None, bound: float, *, at_most: bool, subject: str) -> Check:
     """Check a measured value against a bound that it may reach; a value that was not measured does not pass."""
     passed = value is not None and (value <= bound if at_most else value >= bound)
     limit = f"{'at most' if at_most else 'at least'} {number(bound)}"
     if value is None:
-        reason = f"{what} was not measured, so it is unknown whether it is {limit}"
+        reason = f"{subject} was not measured, so it is unknown whether it is {limit}"
     elif passed:
-        reason = f"{what} is {number(value)}; the gate requires {limit}"
+        reason = f"{subject} is {number(value)}; the gate requires {limit}"
     else:
-        reason = f"{what} is {number(value)}; it must be {limit}"
+        reason = f"{subject} is {number(value)}; it must be {limit}"
     return Check(name=name, passed=passed, value=value, bound=bound, reason=reason)
 
 
-def missing(name: str, what: str, cause: str | None = None) -> Check:
+def missing(name: str, subject: str, cause: str | None = None) -> Check:
     """Return a failed check: there is no evidence for it.
 
     Args:
         name: Of the check.
-        what: Was to be measured.
+        subject: The subject that was to be measured.
         cause: Why it could not be, if that is known.
     """
     because = f" ({cause})" if cause else ""
-    return Check(name=name, passed=False, reason=f"{what} was not measured{because}; unknown evidence does not pass")
+    return Check(name=name, passed=False, reason=f"{subject} was not measured{because}; unknown evidence does not pass")
 
 
 def too_unsure(name: str, comparison: PairedComparison, policy: GatePolicy) -> Check:

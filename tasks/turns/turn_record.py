@@ -93,7 +93,7 @@ def flat_metrics(record: TurnRecord) -> dict[str, float]:
     if evidence is None:
         return {}
     groups = {"challenger": evidence.challenger, "champion": evidence.champion or {}, "dummy": evidence.dummy or {}}
-    metrics = {f"{who}.{name}": value for who, group in groups.items() for name, value in group.items()}
+    metrics = {f"{role}.{name}": value for role, group in groups.items() for name, value in group.items()}
     metrics["holdout.rows"] = float(evidence.holdout_rows)
     if evidence.comparison is not None:
         metrics |= {"gain": evidence.comparison.difference, "gain.lower": evidence.comparison.lower}

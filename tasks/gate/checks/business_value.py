@@ -13,8 +13,8 @@ def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
     before = 0.0 if first else None if worth is None else worth.champion
     value = None if worth is None or worth.challenger is None or before is None else worth.challenger - before
     unit = f" in {worth.unit}" if worth and worth.unit else ""
-    what = f"the gain per row over {'no action' if first else 'the champion'}{unit}"
-    yield judge("business value", value, policy.business_value.min_gain, at_most=False, what=what)
+    subject = f"the gain per row over {'no action' if first else 'the champion'}{unit}"
+    yield judge("business value", value, policy.business_value.min_gain, at_most=False, subject=subject)
 
 
 CHECK = GateCheck(

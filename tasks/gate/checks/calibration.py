@@ -12,12 +12,12 @@ def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
     error = evidence.calibration
     value, before = (None, None) if error is None else (error.challenger, error.champion)
     if policy.calibration.max_error is not None:
-        what = "the expected calibration error"
-        yield judge("calibration", value, policy.calibration.max_error, at_most=True, what=what)
+        subject = "the expected calibration error"
+        yield judge("calibration", value, policy.calibration.max_error, at_most=True, subject=subject)
     if policy.calibration.max_worsening is not None and evidence.champion_version is not None:
         worse = None if value is None or before is None else value - before
-        what = "the worsening of the expected calibration error"
-        yield judge("calibration worsening", worse, policy.calibration.max_worsening, at_most=True, what=what)
+        subject = "the worsening of the expected calibration error"
+        yield judge("calibration worsening", worse, policy.calibration.max_worsening, at_most=True, subject=subject)
 
 
 CHECK = GateCheck(

@@ -20,8 +20,8 @@ def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
         return
     paired = evidence.comparison
     if paired is None:
-        what = f"how the challenger compares with champion {evidence.champion_version}"
-        yield missing(_NAME, what, evidence.not_measured.get(_NAME))
+        subject = f"how the challenger compares with champion {evidence.champion_version}"
+        yield missing(_NAME, subject, evidence.not_measured.get(_NAME))
         return
     if paired.confidence < policy.confidence:
         yield too_unsure(_NAME, paired, policy)

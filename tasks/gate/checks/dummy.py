@@ -10,8 +10,8 @@ def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
         return
     paired = evidence.dummy_comparison
     if paired is None:
-        what = f"how the challenger's {evidence.metric} compares with that of a dummy baseline"
-        yield missing("dummy", what, evidence.not_measured.get("dummy"))
+        subject = f"how the challenger's {evidence.metric} compares with that of a dummy baseline"
+        yield missing("dummy", subject, evidence.not_measured.get("dummy"))
         return
     if paired.confidence < policy.confidence:
         yield too_unsure("dummy", paired, policy)

@@ -23,12 +23,12 @@ def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
 
 def _group(group: FairnessEvidence, kind: str, limit: float | None, worsening: float | None, champion: bool) -> Checks:
     value, before = getattr(group, kind), getattr(group, f"champion_{kind}")
-    name, what = f"fairness {group.column} {kind}", f"{kind.replace('_', ' ')} of {group.column}"
+    name, subject = f"fairness {group.column} {kind}", f"{kind.replace('_', ' ')} of {group.column}"
     if limit is not None:
-        yield judge(name, value, limit, at_most=True, what=what)
+        yield judge(name, value, limit, at_most=True, subject=subject)
     if worsening is not None and champion:
         wider = None if value is None or before is None else value - before
-        yield judge(f"{name} worsening", wider, worsening, at_most=True, what=f"the worsening of {what}")
+        yield judge(f"{name} worsening", wider, worsening, at_most=True, subject=f"the worsening of {subject}")
 
 
 CHECK = GateCheck(

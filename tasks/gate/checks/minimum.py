@@ -10,7 +10,7 @@ def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
     for name, bound in sorted(policy.minimum.items()):
         value = evidence.challenger.get(name)
         at_most = not facts_of(name, evidence.own_metrics.get(name)).greater_is_better
-        yield judge(f"minimum {name}", value, bound, at_most=at_most, what=f"the challenger's {name}")
+        yield judge(f"minimum {name}", value, bound, at_most=at_most, subject=f"the challenger's {name}")
 
 
 CHECK = GateCheck(

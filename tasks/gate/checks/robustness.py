@@ -10,11 +10,11 @@ def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
     if policy.robustness is None:
         return
     flips = evidence.robustness
-    what = "the share of predictions that flip" + (
+    subject = "the share of predictions that flip" + (
         f" under {flips.perturbation}" if flips and flips.perturbation else ""
     )
     value = None if flips is None else flips.flip_share
-    yield judge("robustness", value, policy.robustness.max_flip_share, at_most=True, what=what)
+    yield judge("robustness", value, policy.robustness.max_flip_share, at_most=True, subject=subject)
 
 
 CHECK = GateCheck(

@@ -25,7 +25,7 @@ def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
         ("memory_mb", trial.memory_mb, policy.serving.memory_mb),
     ):
         if bound is not None:
-            yield judge(f"serving {name}", value, bound, at_most=True, what=f"{name} in the prediction service")
+            yield judge(f"serving {name}", value, bound, at_most=True, subject=f"{name} in the prediction service")
 
 
 CHECK = GateCheck(
