@@ -56,13 +56,15 @@ def lint() -> None:
     """Find mistakes in specs, prefect.yaml and automations.yaml."""
     environment.prepare(Settings())
     from everfit.deployments.server.lint import find_problems
+    from everfit.tasks.core.spec_loading import spec_files
 
     problems = find_problems()
     for problem in problems:
         typer.echo(problem, err=True)
     if problems:
         raise typer.Exit(1)
-    typer.echo("No mistakes in the specs, prefect.yaml and automations.yaml")
+    specs = ", ".join(path.stem for path in spec_files()) or "none"
+    typer.echo(f"No mistakes in the specs ({specs}), prefect.yaml and automations.yaml")
 
 
 @app.command(rich_help_panel=SERVER)

@@ -79,4 +79,7 @@ def forget(
     typer.echo(f"{'old versions':<12} {done.past_files:>7,} files deleted")
     if done.ended:
         typer.echo(f"turns that can no longer be reproduced: {', '.join(done.ended)}")
+    if not done.found_any:
+        typer.echo(f"No row has the key {', '.join(key)}, which the record says too; check how it is written")
+        return
     typer.echo("The deletion is on record. Delete the rows from the source too, or a later turn reads them again.")

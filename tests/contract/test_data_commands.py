@@ -139,5 +139,6 @@ def test_a_row_is_forgotten_on_request(model: str):
 
     assert done["rows"]["dataset"] == 1
     assert "The deletion is on record" in run("forget", model, "--key", "id=3")
+    assert "No row has the key 12345" in run("forget", model, "--key", "12345")
     assert "sales: 2 open rows" in run("quarantine", model)
     run("forget", model, "--key", "shop=north", fails="'shop' is not a column of the key")
