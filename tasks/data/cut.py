@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+import numpy as np
 import pandas as pd
 
 from everfit.blocks.spec import ModelSpec
@@ -90,6 +91,32 @@ def with_refits(split: Split, times: pd.Series, spec: ModelSpec) -> Split:
         refits.append(moment)
         previous = moment
     return split.model_copy(update={"refits": tuple(refits)})
+
+
+def rows_to_move(spec: ModelSpec, labels: pd.Series, held_out: pd.Series) -> int:
+    """Return how many of the newest training rows a hold-out needs that is too small.
+
+    It then has twice the rows that the gate asks for, and twice the rows of its rarest class. Half of the rare training
+    rows stay.
+
+    Args:
+        spec: Its gate says how few rows are too few.
+        labels: Targets of the training rows, in time order; shape (rows,).
+        held_out: Targets of the hold-out; shape (hold-out rows,).
+    """
+    gate = spec.gate
+    wanted = max(2 * gate.min_rows - len(held_out), len(held_out))
+    if spec.task == "regression":
+        return wanted
+    newest_first = labels.iloc[::-1].to_numpy()
+    counts = labels.value_counts()
+    for value in set(held_out.unique()) | set(counts.index[:2]):
+        missing = 2 * gate.min_class_rows - int((held_out == value).sum())
+        of_class = np.flatnonzero(newest_first == value)
+        if missing > 0 and len(of_class):
+            wanted = max(wanted, int(of_class[:missing][-1]) + 1)
+    second = np.flatnonzero(newest_first == counts.index[1]) if len(counts) > 1 else np.empty(0, dtype=np.intp)
+    return min(wanted, int(second[len(second) // 2])) if len(second) else wanted
 
 
 def longer_holdout(split: Split, times: pd.Series, rows: int, earliest: datetime | None) -> Split:

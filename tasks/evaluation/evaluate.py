@@ -4,7 +4,7 @@ import hashlib
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
 
@@ -64,13 +64,13 @@ def evaluate(
         attempt: Number of this comparison with the champion, from 1 on.
 
     Raises:
-        DataError: no row is left that neither model has trained on, or the primary metric has no value there.
+        DataError: No row is left that neither model has trained on, or labels and scores are impossible.
     """
     spec = data.spec
     training = data.training_rows(data.split.training)
     scored, holdout = _still_telling(data, challenger, score_holdout(data, challenger, incumbent, training))
     values = {name: _metrics(spec, scored.truth, scores) for name, scores in scored.scores.items()}
-    not_measured: dict[str, str] = {}
+    unmeasured = _Unmeasured()
     return Evidence(
         model=spec.name,
         metric=spec.metric,
@@ -91,15 +91,16 @@ def evaluate(
         challenger=values["challenger"],
         champion=values.get("champion"),
         dummy=values["dummy"],
-        comparison=_compared(spec, scored, "champion", not_measured) if incumbent else None,
+        comparison=_compared(spec, scored, "champion", unmeasured) if incumbent else None,
         attempt=attempt,
-        dummy_comparison=_compared(spec, scored, "dummy", not_measured),
+        dummy_comparison=_compared(spec, scored, "dummy", unmeasured),
         expectations_passed=validation.passed,
         suspected_leaks=leaks(data, training),
         namesakes=tuple(
             name for name in namesakes_of(spec.columns.target, data.features) if name not in spec.training.allow_leaks
         ),
-        not_measured=not_measured,
+        not_measured=unmeasured.reasons,
+        not_enough=unmeasured.too_few_rows,
         **_areas(Measurement(spec, scored, challenger, incumbent)),
     )
 
@@ -236,10 +237,12 @@ def _metrics(
         except MetricError as error:  # of the user's own: the gate fails what rests on it
             logger.warning("metric    %s", error)
             values[name] = None
+        except NotEnoughError:
+            values[name] = None  # not defined on these rows, and so no evidence
         except DataError:
             if name == spec.metric:
                 raise
-            values[name] = None  # not defined on these rows, and so no evidence
+            values[name] = None
     return values
 
 
@@ -248,10 +251,26 @@ def metric_names(spec: ModelSpec) -> Sequence[str]:
     return tuple(dict.fromkeys([spec.metric, *spec.gate.minimum, *REPORTED[spec.task]]))
 
 
-def _compared(spec: ModelSpec, scored: ScoredRows, other: str, not_measured: dict[str, str]) -> PairedComparison | None:
+@dataclass
+class _Unmeasured:
+    """Why comparisons could not be measured.
+
+    Attributes:
+        reasons: By check.
+        too_few_rows: Those of them that more rows would measure.
+    """
+
+    reasons: dict[str, str] = field(default_factory=dict)
+    too_few_rows: dict[str, str] = field(default_factory=dict)
+
+
+def _compared(spec: ModelSpec, scored: ScoredRows, other: str, unmeasured: _Unmeasured) -> PairedComparison | None:
     """Compare the challenger with another model. Where that is impossible, note the reason."""
+    check = "dummy" if other == "dummy" else "comparison"
     try:
         return compare_models(spec, scored, other)
     except (MetricError, NotEnoughError) as error:
-        not_measured["dummy" if other == "dummy" else "comparison"] = str(error)
+        unmeasured.reasons[check] = str(error)
+        if isinstance(error, NotEnoughError):
+            unmeasured.too_few_rows[check] = str(error)
         return None

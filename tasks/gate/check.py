@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 from everfit.blocks.gating import GatePolicy
 from everfit.tasks.core.paired_comparison import PairedComparison
@@ -23,7 +24,8 @@ class GateCheck:
         policy: The key under `gate` in the spec that switches it on or sets its limits, if there is one.
         judge: From evidence and policy to results.
         measured: Whether `tasks/evaluation` has a module of this name, whose `measure` returns the evidence.
-        open_on_few_rows: Whether a person may decide where it failed only because the hold-out is small.
+        open_on_few_rows: Whether a hold-out that is too small leaves the check open: never, if its evidence is missing,
+            or always. `gate.small_holdout` says what happens then.
     """
 
     name: str
@@ -32,7 +34,11 @@ class GateCheck:
     policy: str | None
     judge: Callable[[Evidence, GatePolicy], Checks]
     measured: bool = False
-    open_on_few_rows: bool = False
+    open_on_few_rows: Literal["never", "missing", "always"] = "never"
+
+    def is_open(self, result: Check) -> bool:
+        """Return whether a longer hold-out, or a person, may still decide on a result that failed."""
+        return self.open_on_few_rows == "always" or (self.open_on_few_rows == "missing" and result.value is None)
 
 
 def number(value: float | None) -> str:

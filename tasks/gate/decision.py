@@ -22,9 +22,6 @@ __all__ = ["Check", "Evidence", "GateDecision", "decide"]
 
 Verdict = Literal["promote", "keep", "needs_approval"]
 
-_OPEN_ON_FEW_ROWS = {check.name for check in CHECKS if check.open_on_few_rows}
-"""A small hold-out leaves these open; a person may decide on them, but on nothing else that failed."""
-
 
 class GateDecision(Record):
     """Whether a challenger is released, and why."""
@@ -55,10 +52,11 @@ def decide(evidence: Evidence, policy: GatePolicy) -> GateDecision:
         `promote` when every check passes and no person has to be asked, `needs_approval` when a person has to,
         `keep` otherwise.
     """
-    checks = tuple(result for check in CHECKS for result in check.judge(evidence, policy))
+    results = [(check, result) for check in CHECKS for result in check.judge(evidence, policy)]
+    checks = tuple(result for _, result in results)
     failed = [check for check in checks if not check.passed]
     too_small = any(check.name == "hold-out size" for check in failed)
-    only_unsure = too_small and {check.name for check in failed} <= _OPEN_ON_FEW_ROWS
+    only_unsure = too_small and all(check.is_open(result) for check, result in results if not result.passed)
     risk = policy.risk.level(raised=int(evidence.champion_version is None))
     approval_reason = suspicion(evidence, policy) or _asks_for_approval(policy, risk)
     verdict: Verdict = "keep"

@@ -166,6 +166,9 @@ class Evidence(Record):
     not_measured: dict[str, str] = Field(
         default_factory=dict, exclude_if=_is_empty, description="By check, why its evidence could not be measured."
     )
+    not_enough: dict[str, str] = Field(
+        default_factory=dict, exclude_if=_is_empty, description="By check, those of them that more rows would measure."
+    )
 
     @model_validator(mode="after")
     def _one_metric(self) -> Self:

@@ -272,14 +272,11 @@ def longer_holdout(turn: OpenTurn, data: TrainingData, evidence: Evidence) -> Tr
         >>> longer.split.holdout.since < data.split.holdout.since
         True
     """
-    gate = data.spec.gate
-    wanted = max(2 * gate.min_rows, 2 * evidence.holdout_rows) - evidence.holdout_rows
-    compared = evidence.comparison or evidence.dummy_comparison
-    if compared is not None and compared.rarest_class_rows is not None:
-        share = max(compared.rarest_class_rows, 1) / evidence.holdout_rows
-        wanted = max(wanted, round(2 * gate.min_class_rows / share) - evidence.holdout_rows)
-    times = data.training_rows(data.split.training)[data.spec.columns.time]
-    longer = cut.longer_holdout(data.split, times, wanted, evidence.champion_trained_until)
+    roles = data.spec.columns
+    training = data.training_rows(data.split.training)
+    held_out = data.rows(evidence.holdout, "compare on")[roles.target]
+    wanted = cut.rows_to_move(data.spec, training[roles.target], held_out)
+    longer = cut.longer_holdout(data.split, training[roles.time], wanted, evidence.champion_trained_until)
     logger.info("hold-out %s", longer.holdout)
     turn.keep(split=longer)
     return replace(data, split=longer)

@@ -21,33 +21,73 @@ _FOLDS_OF_FEW_ROWS = 5
 Rows = npt.NDArray[np.intp]
 
 
-def folds_of(spec: ModelSpec, rows: pd.DataFrame) -> list[tuple[Rows, Rows]]:
+def folds_of(spec: ModelSpec, rows: pd.DataFrame, count: int | None = None) -> list[tuple[Rows, Rows]]:
     """Split training rows into as many folds as the spec says, or by default as many as suit the number of rows.
+
+    Each part of each fold has rows of two classes. If a class is too rare for that, there is one fold, and its
+    validation part begins where both parts have some.
 
     Args:
         spec: Spec of the model.
         rows: Training rows in time order.
+        count: Number of folds instead of the spec's.
 
     Returns:
         Positions to fit on and positions to validate on, for each fold.
 
     Raises:
-        DataError: If a part would have no rows.
+        DataError: If a part would have no rows, or rows of one class alone.
     """
-    count, classes = spec.training.folds, None
+    count, classes = count or spec.training.folds, None
     if spec.task != "regression":
         classes = np.asarray(
             pd.factorize(target_values(rows[spec.columns.target], spec.task), sort=True)[0], dtype=np.intp
         )
-    if count is not None:
-        return _cut(spec, len(rows), count, classes)
-    for folds in range(_FOLDS_OF_FEW_ROWS if len(rows) < FEW_ROWS else 1, 1, -1):
-        if len(rows) < 2 * folds:
+    for folds in [count] if count else range(_FOLDS_OF_FEW_ROWS if len(rows) < FEW_ROWS else 1, 0, -1):
+        if len(rows) < 2 * folds and not count and folds > 1:
             continue
         split = _cut(spec, len(rows), folds, classes)
         if classes is None or all(np.ptp(classes[part]) > 0 for fold in split for part in fold):
             return split  # a part with a single class would allow neither a model nor a score
-    return _cut(spec, len(rows), 1, classes)
+    if count and count > 1:
+        raise DataError(
+            f"{spec.name}: with training.folds {count} a fold would have {spec.columns.target!r} of one class alone; "
+            "set it lower, or leave it out"
+        )
+    assert classes is not None  # noqa: S101 - a split without classes was returned
+    return [_around_rare_class(spec, rows[spec.columns.target], classes)]
+
+
+def _around_rare_class(spec: ModelSpec, target: pd.Series, classes: Rows) -> tuple[Rows, Rows]:
+    """Cut rows into two parts, each with two classes, with the usual share of the rare rows to validate on.
+
+    Raises:
+        DataError: If that is impossible.
+    """
+    counts = np.bincount(classes)
+    validated = np.zeros(len(classes), dtype=np.bool_)
+    if spec.columns.event_time is None:
+        drawn = np.random.default_rng(spec.training.seed).permutation(len(classes))
+        for number, rows in enumerate(counts.tolist()):
+            if rows > 1:
+                validated[drawn[classes[drawn] == number][: max(1, round(VALIDATION_SHARE * rows))]] = True
+    else:
+        rare = np.flatnonzero(classes != counts.argmax())
+        earliest = int(np.flatnonzero(classes != classes[0]).min(initial=len(classes))) + 1
+        latest = int(np.flatnonzero(classes != classes[-1]).max(initial=0))
+        usual = min(
+            [round((1 - VALIDATION_SHARE) * len(classes)), *rare[int((1 - VALIDATION_SHARE) * len(rare)) :][:1]]
+        )
+        if earliest <= latest:
+            validated[int(np.clip(usual, earliest, latest)) :] = True
+    if all(part.any() and np.ptp(classes[part]) > 0 for part in (validated, ~validated)):
+        return np.flatnonzero(~validated), np.flatnonzero(validated)
+    shown = ", ".join(f"{value!r} in {rows:,}" for value, rows in target.value_counts().head(3).items())
+    raise DataError(
+        f"{spec.name}: {spec.columns.target!r} is {shown} of {len(classes):,} training rows; candidates are fitted on "
+        "some of these rows and compared on others, and both need two classes: wait for more rows of the rare class, "
+        "or set a longer training.window"
+    )
 
 
 def _cut(spec: ModelSpec, rows: int, folds: int, classes: Rows | None) -> list[tuple[Rows, Rows]]:

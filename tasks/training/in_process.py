@@ -75,8 +75,7 @@ def _threshold(data: TrainingData, candidate: str, setting: Setting, rows: pd.Da
     value, target = data.spec.training.business_value, data.spec.columns.target
     if value is None or value.function is not None:
         return None
-    one = data.spec.training.model_copy(update={"folds": 1})
-    ((fitted, validated),) = folds_of(data.spec.model_copy(update={"training": one}), rows)
+    ((fitted, validated),) = folds_of(data.spec, rows, 1)
     model = fit(data.spec, data.features, candidate, setting, rows.iloc[fitted])
     classes = class_list(rows[target], data.spec.task)
     later = rows.iloc[validated]

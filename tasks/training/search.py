@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from everfit.blocks.errors import EverfitError
 from everfit.blocks.search import Parameters, SearchPolicy, Space
 from everfit.tasks.core.records import Record
 
@@ -236,7 +237,7 @@ def score_setting(
     except TimeLimitReached:
         error = "took longer than training.time_limit"
     except Exception as problem:  # noqa: BLE001 - an estimator may raise anything; the trial carries it
-        error = f"{type(problem).__name__}: {problem}"
+        error = str(problem) if isinstance(problem, EverfitError) else f"{type(problem).__name__}: {problem}"
     return TuningTrial(
         setting=request.setting,
         score=fmean(scores) if scores and not error and not pruned else None,

@@ -92,5 +92,5 @@ CHECK = GateCheck(
     summary="The challenger is better than the champion (or not much worse), with confidence.",
     policy="comparison",
     judge=_judge,
-    open_on_few_rows=True,
+    open_on_few_rows="always",
 )

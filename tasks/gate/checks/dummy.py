@@ -29,4 +29,5 @@ CHECK = GateCheck(
     summary="The challenger beats a model that looks at no feature.",
     policy="dummy",
     judge=_judge,
+    open_on_few_rows="always",
 )

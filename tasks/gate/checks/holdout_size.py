@@ -17,6 +17,10 @@ def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
     elif rarest is not None and rarest < policy.min_class_rows:
         reason = f"the hold-out has {rarest:,} rows of its rarest class; a comparison needs {policy.min_class_rows:,}"
         yield Check(name=name, passed=False, value=rarest, bound=policy.min_class_rows, reason=reason)
+    elif (cause := next(iter(evidence.not_enough.values()), None)) is not None:
+        yield Check(
+            name=name, passed=False, value=rows, bound=policy.min_rows, reason=f"the hold-out is too small: {cause}"
+        )
     else:
         reason = f"{rows:,} rows to compare on; the gate requires at least {policy.min_rows:,}"
         yield Check(name=name, passed=True, value=rows, bound=policy.min_rows, reason=reason)
@@ -28,5 +32,5 @@ CHECK = GateCheck(
     summary="The hold-out has enough rows, and enough of its rarest class.",
     policy="min_rows",
     judge=_judge,
-    open_on_few_rows=True,
+    open_on_few_rows="always",
 )
