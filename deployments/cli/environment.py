@@ -15,6 +15,7 @@ from pathlib import Path
 
 from everfit.blocks.errors import EverfitError
 from everfit.blocks.settings import Settings
+from everfit.tasks.core.reachable import why_unreachable
 
 NO_TELEMETRY = {
     "DO_NOT_TRACK": "1",
@@ -48,6 +49,7 @@ def prepare(settings: Settings, *, quiet: bool = True) -> None:
         quiet: Whether Prefect's own log lines appear in the UI only.
     """
     prepare_without_prefect(settings, quiet=quiet)
+    _bypass_proxies()
     if not has_server():
         settings.state_dir.mkdir(parents=True, exist_ok=True)
         os.environ.setdefault("PREFECT_API_DATABASE_CONNECTION_URL", prefect_database(settings))
@@ -102,17 +104,25 @@ def has_server() -> bool:
     return get_current_settings().api.url is not None
 
 
+def _server_url() -> str:
+    from prefect.settings import get_current_settings
+
+    return str(get_current_settings().api.url)
+
+
 def server_answers() -> bool:
     """Return whether a Prefect server is configured and answers. Warn about one that doesn't answer."""
     if not has_server():
         return False
-    from prefect.client.orchestration import get_client
+    problem = why_unreachable(_server_url())
+    if problem is None:
+        from prefect.client.orchestration import get_client
 
-    with get_client(httpx_settings={"timeout": 5}, sync_client=True) as client:
-        error = client.api_healthcheck()
-    if error is None:
-        return True
-    problem = str(error) or type(error).__name__
+        with get_client(httpx_settings={"timeout": 5}, sync_client=True) as client:
+            error = client.api_healthcheck()
+        if error is None:
+            return True
+        problem = str(error) or type(error).__name__
     sys.stderr.write(
         f"everfit: the configured Prefect server does not answer ({problem}); specs are read from files, and the "
         f"server is not notified\n"
@@ -135,8 +145,16 @@ def start_temporary_server() -> Callable[[], None]:
 
     Returns:
         A function that waits until the server answers. Call it before the first flow runs.
+
+    Raises:
+        EverfitError: A server is configured, and nobody listens at its address.
     """
     if has_server():
+        if problem := why_unreachable(url := _server_url()):
+            raise EverfitError(
+                f"the Prefect server at {url} does not answer: {problem}; start it, or unset PREFECT_API_URL (in a "
+                f"profile: `prefect config unset PREFECT_API_URL`) to run without a server"
+            )
         return lambda: None
     # A temporary server needs no UI, and its database already holds the block types.
     os.environ.setdefault("PREFECT_SERVER_UI_ENABLED", "false")
@@ -145,7 +163,6 @@ def start_temporary_server() -> Callable[[], None]:
     from prefect.settings import get_current_settings
 
     settings = get_current_settings()
-    _bypass_proxies()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])

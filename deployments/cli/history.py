@@ -63,10 +63,11 @@ def trace(
     environment.prepare(settings)
     from everfit.tasks.batch.trace import trace_prediction
     from everfit.tasks.ledger import Ledger
-    from everfit.tasks.registry.mlflow_client import tracking_client
+    from everfit.tasks.registry.mlflow_client import check_tracking, tracking_client
     from everfit.tasks.storage.workspace import Workspace
 
     ledger = Ledger.open_existing(settings)
+    check_tracking(settings)
     workspace, client = Workspace.of(settings), tracking_client(settings)
     name = _model_of(prediction, client, workspace) if model is None else model_name(model, ledger)
     origin = trace_prediction(

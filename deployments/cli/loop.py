@@ -20,14 +20,31 @@ SET_ASIDE = 3
 
 
 @app.command(rich_help_panel=LOOP)
-def train(
-    context: typer.Context, model: Model, until: Until = None, reason: Reason = "", as_json: AsJson = False
+def train(  # noqa: PLR0917 - each is an option of the command
+    context: typer.Context,
+    model: Model,
+    until: Until = None,
+    reason: Reason = "",
+    replace_broken_champion: Annotated[
+        bool,
+        typer.Option(
+            "--replace-broken-champion",
+            help="Release a challenger without a comparison if the champion can't be loaded.",
+        ),
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train a challenger, and release it if it passes the gate.
 
     One run is one turn of the loop: read and validate new data, train candidates, evaluate the best one, decide.
     """
-    turn = runs.run_turn(model, parse_time(until, "--until"), reason, quiet=not is_debug(context))
+    turn = runs.run_turn(
+        model,
+        parse_time(until, "--until"),
+        reason,
+        replace_broken_champion=replace_broken_champion,
+        quiet=not is_debug(context),
+    )
     if as_json:
         print_json(turn)
     else:

@@ -11,13 +11,16 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
 
 
-def run_turn(model: str, until: datetime, reason: str, *, quiet: bool = True) -> dict[str, Any]:
+def run_turn(
+    model: str, until: datetime, reason: str, *, replace_broken_champion: bool = False, quiet: bool = True
+) -> dict[str, Any]:
     """Run one turn in this process.
 
     Args:
         model: A spec file, the name of a spec, or of a block.
         until: The time up to which data is known.
         reason: The reason, for the history.
+        replace_broken_champion: Whether the challenger may replace a champion that can't be loaded.
         quiet: Whether Prefect's own log lines appear in the UI only.
 
     Returns:
@@ -31,9 +34,11 @@ def run_turn(model: str, until: datetime, reason: str, *, quiet: bool = True) ->
     from everfit.tasks.core.records import Trigger
     from everfit.tasks.core.spec_loading import load_spec
     from everfit.tasks.ledger import Ledger
+    from everfit.tasks.registry.mlflow_client import check_tracking
     from everfit.tasks.turns.turn_record import check_until, turn_json
 
-    until, trigger = check_until(until), Trigger(reason=reason)
+    until, trigger = check_until(until), Trigger(reason=reason, replace_broken_champion=replace_broken_champion)
+    check_tracking(settings)
     name = load_spec(model).name  # reports a mistake in the spec before a server starts and a turn begins
     # One of several commands for the same turn runs it. The others wait here, without a server each.
     with Ledger.open(settings).turns.start(name, trigger.turn_id(name, until)) as finished:
@@ -70,11 +75,14 @@ def run(
     Raises:
         EverfitError: The input is bad; nothing was changed.
     """
-    environment.prepare(Settings(), quiet=quiet)
+    settings = Settings()
+    environment.prepare(settings, quiet=quiet)
     from everfit.tasks.core.spec_loading import load_spec
+    from everfit.tasks.registry.mlflow_client import check_tracking
     from everfit.tasks.turns.turn_record import check_until
 
     check_until(until)
+    check_tracking(settings)
     load_spec(model)  # reports a mistake in the spec before a server starts
     wait_for_server = environment.start_temporary_server()
     if warm is not None:

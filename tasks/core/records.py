@@ -73,11 +73,19 @@ class Trigger(Record):
     kind: TriggerKind = Field(default="manual", description="The kind of cause; a person leaves this as it is.")
     reason: str = Field(default="", description="The reason in words, for readers of the history.")
     id: str = Field(default="", description="Of the event or triage decision behind it, where there is one.")
+    replace_broken_champion: bool = Field(
+        default=False,
+        exclude_if=lambda wanted: not wanted,
+        description="Whether a challenger may replace a champion that can't be loaded, without a comparison.",
+    )
 
     def turn_id(self, model: str, until: datetime) -> str:
         """Return the id of the turn that this trigger gives; every caller gets the same."""
-        identity = json.dumps([model, until.isoformat(), self.kind, self.reason, self.id])
-        return f"{model}-{until:%Y%m%dT%H%M%S}-{hashlib.sha256(identity.encode()).hexdigest()[:8]}"
+        identity = [model, until.isoformat(), self.kind, self.reason, self.id]
+        if self.replace_broken_champion:
+            identity.append("replace_broken_champion")
+        digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+        return f"{model}-{until:%Y%m%dT%H%M%S}-{digest[:8]}"
 
 
 class Snapshot(Record):

@@ -92,14 +92,19 @@ def _reasons(evidence: Evidence, verdict: Verdict, failed: list[Check], approval
     champion = evidence.champion_version
     if verdict == "keep":
         kept = f"Kept champion {champion}" if champion is not None else "Released nothing, so there is no champion yet"
+        if evidence.replaces is not None:
+            kept = f"Kept champion {evidence.replaces} (which can't be loaded)"
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
         return (f"{kept}: {failed[0].reason}{more}", *(check.reason for check in failed[1:]))
     name = "the challenger" if evidence.challenger_version is None else f"challenger {evidence.challenger_version}"
     place = "as the first champion" if champion is None else f"over champion {champion}"
+    if evidence.replaces is not None:
+        place = f"in place of champion {evidence.replaces} (which can't be loaded)"
     if verdict == "needs_approval":
         headline = f"Waits for approval of {name} {place}, because {approval_reason}: {_achieved(evidence)}"
         return (headline, *(check.reason for check in failed))
-    return (f"Promoted {name} {place}: {_achieved(evidence)}",)
+    broken = (evidence.broken_champion,) if evidence.broken_champion else ()
+    return (f"Promoted {name} {place}: {_achieved(evidence)}", *broken)
 
 
 def _achieved(evidence: Evidence) -> str:

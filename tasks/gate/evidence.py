@@ -130,6 +130,14 @@ class Evidence(Record):
     challenger_version: int | None = Field(default=None, description="In the registry, if it is there already.")
     challenger_trained_until: AwareDatetime | None = Field(default=None, description="As compared, before a refit.")
     champion_version: int | None = Field(default=None, description="None when there is no champion yet.")
+    broken_champion: str = Field(
+        default="",
+        exclude_if=_is_empty,
+        description="Why the champion can't be loaded, if it may be replaced uncompared.",
+    )
+    replaces: int | None = Field(
+        default=None, exclude_if=_is_unknown, description="Version of the broken champion that would be replaced."
+    )
     champion_trained_until: AwareDatetime | None = Field(default=None, description="As released, refit included.")
     challenger: dict[str, Measured] = Field(description="Metrics on the hold-out, the primary one among them.")
     champion: dict[str, Measured] | None = None
@@ -185,6 +193,11 @@ class Evidence(Record):
         if self.comparison is not None and self.champion_version is None:
             raise ValueError("a comparison with a champion needs champion_version")
         return self
+
+    @property
+    def judged_against(self) -> int | None:
+        """Version of the champion at the time, whether or not it could be compared with."""
+        return self.replaces if self.champion_version is None else self.champion_version
 
     def area(self, name: str, kind: type[AreaT]) -> AreaT | None:
         """Return the evidence of a check that has no field here, if it was measured.

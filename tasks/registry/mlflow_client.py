@@ -1,12 +1,18 @@
 """Which MLflow: its address, and a client of it."""
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from everfit.blocks.errors import ModelError
 from everfit.blocks.settings import Settings
+from everfit.tasks.core.reachable import why_unreachable
+from everfit.tasks.registry.moved_folder import follow_moved_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+_SQLITE = "sqlite:///"
 
 
 def use_tracking(settings: Settings) -> str:
@@ -17,8 +23,24 @@ def use_tracking(settings: Settings) -> str:
     """
     if "MLFLOW_TRACKING_URI" not in os.environ:
         settings.state_dir.mkdir(parents=True, exist_ok=True)
-        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{settings.state_dir / 'mlflow.db'}"
-    return os.environ["MLFLOW_TRACKING_URI"]
+        os.environ["MLFLOW_TRACKING_URI"] = f"{_SQLITE}{settings.state_dir / 'mlflow.db'}"
+    uri = os.environ["MLFLOW_TRACKING_URI"]
+    if uri.startswith(_SQLITE):
+        follow_moved_folder(Path(uri.removeprefix(_SQLITE)), settings.state_dir)
+    return uri
+
+
+def check_tracking(settings: Settings) -> None:
+    """Check that somebody listens at MLflow's address: its client would try for minutes.
+
+    Raises:
+        ModelError: Nobody does.
+    """
+    uri = use_tracking(settings)
+    if problem := why_unreachable(uri):
+        raise ModelError(
+            f"MLflow at {uri} does not answer: {problem}; start it, or set MLFLOW_TRACKING_URI to its address"
+        ) from ConnectionError(problem)
 
 
 def tracking_client(settings: Settings) -> "MlflowClient":

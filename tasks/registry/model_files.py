@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from everfit.blocks.errors import ArtifactError, ModelError
 from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.ledger import Ledger
-from everfit.tasks.scoring.loading import checked_copy
+from everfit.tasks.scoring.loading import checked_copy, explained
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,16 +23,8 @@ def load(client: "MlflowClient", ledger: Ledger, target: ModelVersion) -> "Pipel
         ArtifactError: The version's files are not those that were registered.
         ModelError: The version wasn't saved with skops, holds types that are not trusted, or can't be read.
     """
-    name = f"version {target.version} of {target.model!r}"
-    try:
-        with checked_copy(client, ledger, target) as folder:
-            return _pipeline(folder)
-    except ArtifactError:
-        raise
-    except ModelError as error:
-        raise ModelError(f"{name} can't be loaded: {error}") from error
-    except Exception as error:  # of the store, of skops, or of a library that reads a broken file
-        raise ModelError(f"{name} can't be loaded: {type(error).__name__}: {error}") from error
+    with explained(target), checked_copy(client, ledger, target) as folder:
+        return _pipeline(folder)
 
 
 def check(client: "MlflowClient", ledger: Ledger, target: ModelVersion) -> None:

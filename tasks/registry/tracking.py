@@ -7,9 +7,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from everfit.blocks.errors import ModelError
 from everfit.blocks.settings import Settings
 from everfit.tasks.core.records import Snapshot
 from everfit.tasks.registry.code_version import code_version, package_versions
+from everfit.tasks.registry.moved_folder import ARTIFACTS
 from everfit.tasks.training.results import CandidateResult
 
 if TYPE_CHECKING:
@@ -25,14 +27,23 @@ _COMMIT_LENGTH = 40
 
 
 def turn_run(client: "MlflowClient", settings: Settings, model: str, turn_id: str) -> str:
-    """Return the id of the turn's run; create the run if it doesn't exist."""
+    """Return the id of the turn's run; create the run if it doesn't exist.
+
+    Raises:
+        ModelError: The model's experiment was deleted.
+    """
     experiment = client.get_experiment_by_name(model)
+    if experiment is not None and experiment.lifecycle_stage == "deleted":
+        raise ModelError(
+            f"the experiment {model!r} was deleted in MLflow, with the runs of the model; restore it by "
+            f"`mlflow experiments restore --experiment-id {experiment.experiment_id}`"
+        )
     if experiment is None:
         from mlflow.exceptions import MlflowException
 
         # A server has its own place for artifacts; with the embedded database they go into the state folder.
         embedded = os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite:")
-        location = (settings.state_dir / "mlflow-artifacts" / model).as_uri() if embedded else None
+        location = (settings.state_dir / ARTIFACTS / model).as_uri() if embedded else None
         try:
             experiment_id = client.create_experiment(model, artifact_location=location)
         except MlflowException:  # another process created it meanwhile

@@ -7,6 +7,7 @@ final state. If a crash leaves some of it undone, the next caller completes it.
 from datetime import datetime
 
 from everfit.tasks.core.records import ModelVersion
+from everfit.tasks.gate import Evidence
 from everfit.tasks.ledger import Release, Turn
 from everfit.tasks.registry import model_registry
 from everfit.tasks.release import release as releasing
@@ -145,7 +146,7 @@ def _request(context: Context, turn: Turn) -> ApprovalRequest:
         turn_id=turn.id,
         version=version.version,
         run_id=version.run_id,
-        champion_version=turn.record["evidence"]["champion_version"],
+        champion_version=Evidence.recall(turn.record["evidence"]).judged_against,
         headline=turn.reasons[0],
         asked_at=turn.finished_at,
         expires_at=turn.finished_at + context.spec.gate.approval_expires,

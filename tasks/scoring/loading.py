@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from everfit.blocks.errors import ArtifactError
+from everfit.blocks.errors import ArtifactError, ModelError
 from everfit.tasks.core.event_names import ARTIFACTS_CHANGED
 from everfit.tasks.core.events import emit_in_run, is_in_run
 from everfit.tasks.core.records import ModelVersion
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 logger = logging.getLogger("everfit.artifacts")
+
 
 Check = Callable[[ModelVersion, Digests], object]
 """Raises `ArtifactError` if the digests are not those that were recorded for the version."""
@@ -43,11 +44,19 @@ def fetch(client: "MlflowClient", version: ModelVersion, folder: Path, check: Ch
 
     Raises:
         ArtifactError: The files are not those that were recorded.
+        ModelError: The store doesn't have the version's files.
     """
     from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
 
     uri = client.get_model_version_download_uri(version.model, str(version.version))
-    downloaded = Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=client.tracking_uri))
+    try:
+        downloaded = Path(download_artifacts(artifact_uri=uri, dst_path=str(folder), tracking_uri=client.tracking_uri))
+    except (MlflowException, OSError) as error:
+        problem = str(error).strip().splitlines()
+        raise ModelError(
+            f"its files can't be read from {uri!r}: {problem[-1] if problem else type(error).__name__}"
+        ) from error
     fetch_detector(client, version, downloaded)
     fetch_converted(client, version, downloaded)
     check(version, copy_digests(downloaded))
@@ -99,11 +108,35 @@ def announced(version: ModelVersion) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def explained(version: ModelVersion) -> Iterator[None]:
+    """Turn what goes wrong in the body into an error that says which version can't be loaded, and what to do.
+
+    Args:
+        version: The version that the body loads.
+
+    Raises:
+        ArtifactError: The files are not those that were recorded.
+        ModelError: Anything else went wrong.
+    """
+    try:
+        yield
+    except ArtifactError:
+        raise
+    except Exception as error:  # of the store, of skops, or of a library that reads a broken file
+        problem = str(error) if isinstance(error, ModelError) else f"{type(error).__name__}: {error}"
+        raise ModelError(
+            f"version {version.version} of {version.model!r} can't be loaded: {' '.join(problem.split())}; "
+            f"repair it, or release another one by `everfit rollback` or `everfit train --replace-broken-champion`"
+        ) from error
+
+
 def load_scorer(client: "MlflowClient", ledger: Ledger, version: ModelVersion) -> Scorer:
     """Load a version as the prediction service does, so that offline and served predictions are the same.
 
     Raises:
         ArtifactError: The files are not those that were recorded.
+        ModelError: The version can't be loaded.
     """
-    with checked_copy(client, ledger, version) as folder:
+    with explained(version), checked_copy(client, ledger, version) as folder:
         return read_scorer(folder, version)

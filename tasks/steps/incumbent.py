@@ -1,5 +1,6 @@
 """The champion that a turn's challenger is compared with: the champion as it was before the turn."""
 
+from everfit.blocks.errors import ModelError
 from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.evaluation.measurement import Incumbent
 from everfit.tasks.ledger import Release, Turn
@@ -24,12 +25,31 @@ def load_incumbent(context: Context, turn: Turn) -> Incumbent | None:
     Args:
         context: The model's context.
         turn: The turn.
+
+    Raises:
+        ModelError: The champion can't be loaded.
     """
     version = incumbent_version(context, turn)
     if version is None:
         return None
     threshold = registration.read_threshold(context.mlflow, version)
     return Incumbent(version, model_files.load(context.mlflow, context.ledger, version), threshold)
+
+
+def why_broken(context: Context, turn: Turn) -> str:
+    """Return why the champion can't be loaded, if the turn may replace it then; otherwise an empty text.
+
+    Args:
+        context: The model's context.
+        turn: The turn.
+    """
+    if not turn.trigger.replace_broken_champion:
+        return ""
+    try:
+        load_incumbent(context, turn)
+    except ModelError as error:
+        return str(error)
+    return ""
 
 
 def attempt(context: Context, turn: Turn, version: ModelVersion) -> int:

@@ -17,7 +17,7 @@ from everfit.tasks.data.transform import transform
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.gate import Evidence
 from everfit.tasks.steps import validation_results
-from everfit.tasks.steps.incumbent import incumbent_version
+from everfit.tasks.steps.incumbent import incumbent_version, why_broken
 from everfit.tasks.steps.open_turn import OpenTurn
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.turns import turn_record
@@ -217,6 +217,8 @@ def already_trained(turn: OpenTurn, snapshot: Snapshot) -> bool:
         >>> everfit.tasks.already_trained(turn, snapshot)
         False
     """
+    if why_broken(turn.context, turn.entry):  # the last training may have made the champion that is broken
+        return False
     for earlier in reversed(turn.context.ledger.turns.of(turn.model)):
         if earlier.id != turn.id and earlier.state in turn_record.JUDGED:
             seen = TurnRecord.recall(earlier.record).snapshot

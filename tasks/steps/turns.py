@@ -187,11 +187,12 @@ def release_challenger(turn: OpenTurn) -> tuple[str, tuple[str, ...]]:
             model_registry.set_alias(client, spec.name, model_registry.CHALLENGER, version.version)
         return state, decision.reasons
     current = ledger.releases.current(spec.name)
-    why = why_superseded(evidence.champion_version, None if current is None else current.version)
+    why = why_superseded(evidence.judged_against, None if current is None else current.version)
     if why and ledger.releases.of_turn(turn.id) is None:
         logger.warning("version %d is not released: %s", version.version, why)
         return turn_record.SUPERSEDED, (f"Superseded: {why}", *decision.reasons)
-    if current is not None and trials.needs_trial(spec, current) and ledger.releases.of_turn(turn.id) is None:
+    tried = current is not None and evidence.replaces is None  # a champion that can't be loaded serves no trial
+    if tried and trials.needs_trial(spec, current) and ledger.releases.of_turn(turn.id) is None:
         trial = trials.begin(context, turn.entry, version.version, current)
         logger.info("%s", trials.headline(trial.plan))
         return turn_record.ON_TRIAL, (trials.headline(trial.plan), *decision.reasons)

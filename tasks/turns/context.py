@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from everfit.blocks.settings import Settings
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.ledger import Ledger
-from everfit.tasks.registry.mlflow_client import tracking_client
+from everfit.tasks.registry.mlflow_client import check_tracking, tracking_client
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -38,7 +38,12 @@ class Context:
 
     @cached_property
     def mlflow(self) -> "MlflowClient":
-        """A client of the MLflow server or database."""
+        """A client of the MLflow server or database.
+
+        Raises:
+            ModelError: Nobody answers at its address.
+        """
+        check_tracking(self.settings)
         return tracking_client(self.settings)
 
     def __reduce__(self) -> tuple[type["Context"], tuple[ModelSpec, Settings]]:
