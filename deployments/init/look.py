@@ -21,7 +21,7 @@ from everfit.tasks.data.sampling import even_sample
 from everfit.tasks.sources import FileStates, read_source
 from everfit.tasks.sources.chunks import read_times
 from everfit.tasks.storage.kinds import STORED, common_kind, infer_kind
-from everfit.tasks.storage.values import normalise
+from everfit.tasks.storage.values import normalise, without_sentinels
 
 SAMPLE_ROWS = 200_000
 """The largest number of rows in the sample; a larger table gives every k-th row."""
@@ -59,6 +59,8 @@ class Look:
         rows: The number of rows of the whole table.
         times: The format of each column of times; None for ISO 8601.
         renamed: Columns that are read under another name, by their name in the source.
+        left_out: Columns that no model can use, each with the reason.
+        unread: Files that look like data and that can't be read.
         ambiguous: Another format that reads all times of a column too, by column.
     """
 
@@ -68,6 +70,8 @@ class Look:
     times: dict[str, str | None]
     ambiguous: dict[str, str] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    unread: Sequence[str] = ()
 
 
 def source_of(data: str) -> dict[str, Any]:
@@ -138,7 +142,7 @@ def look(data: str, target: str, file_options: Mapping[str, str | None] | None =
         raise SourceError(f"{data!r} has no rows; give data with a header and rows")
     own = [name for name in frame.columns if str(name).startswith("_")]
     frame, times, ambiguous = _typed(frame.drop(columns=own), target)
-    return Look(source, frame, rows, times, ambiguous, states.renamed)
+    return Look(source, frame, rows, times, ambiguous, states.renamed, states.left_out, states.unread)
 
 
 def _typed(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, dict[str, str | None], dict[str, str]]:
@@ -159,7 +163,7 @@ def _typed(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, dict[str, st
             times[name] = epoch
     plain = normalise(frame, {name: kind for name, kind in kinds.items() if name not in times})
     for name, written in times.items():
-        plain[name] = read_times(frame[name], written, repr(name))
+        plain[name] = without_sentinels(read_times(frame[name], written, repr(name)))
     return plain[list(frame.columns)], times, ambiguous
 
 

@@ -83,6 +83,8 @@ def propose(
         made.candidates = (usual[0], "random_forest", *usual[1:])
     made.key = key or _key(seen, made)
     made.notes += [f"The column {own!r} is read as {other!r}." for own, other in sorted(seen.renamed.items())]
+    made.notes += [f"{name!r} looks like data, and everfit can't read its format." for name in seen.unread]
+    made.ignored |= seen.left_out
     _features(seen, made)
     propose_holdout(seen, made)
     propose_window(seen, made)

@@ -24,6 +24,8 @@ _FOLLOWS = 0.95
 """The least rank correlation of an identifier with a time by which new keys are given."""
 _SOME_ROWS = 20_000
 _RECENT_SHARE, _RECENT = 0.1, pd.Timedelta(days=45)
+_SAME_DAY = 0.95
+"""Share of the rows; a date in local time differs around midnight."""
 _CLOSE = 1
 """A column with at most so many points less than the best one may be the event time too."""
 _WITHOUT_LABEL = 30
@@ -96,12 +98,29 @@ def event_time_choices(seen: Look) -> list[TimeChoice]:
         for name in seen.times
         if frame[name].notna().mean() > _FILLED and frame[name].nunique() > 2 and not names.is_named_as_birth(name)
     ]
+    filled = [name for name in filled if not _is_day_of_another(frame, name, filled)]
     properties = [name for name in filled if names.is_named_as_property(name) and not names.is_named_as_later(name)]
     later = [name for name in filled if names.is_named_as_later(name)]
     usual = [name for name in filled if name not in properties and name not in later]
     candidates = usual or properties or later
     choices = [_weigh(name, candidates, seen) for name in candidates]
     return sorted(choices, key=lambda choice: (-choice.points, frame[choice.column].median()))
+
+
+def _is_day_of_another(frame: pd.DataFrame, name: str, others: Sequence[str]) -> bool:
+    """Return whether a column has the days of another column's times, which say more of the same event."""
+    if not _are_days(frame[name]):
+        return False
+    return any(
+        not _are_days(frame[other]) and float((frame[other].dt.normalize() == frame[name]).mean()) > _SAME_DAY
+        for other in others
+        if other != name
+    )
+
+
+def _are_days(times: pd.Series) -> bool:
+    present = times.dropna()
+    return bool((present == present.dt.normalize()).all())
 
 
 def _weigh(name: str, candidates: Sequence[str], seen: Look) -> TimeChoice:

@@ -5,6 +5,8 @@ from datetime import datetime, timedelta
 import numpy as np
 import pandas as pd
 
+from everfit.blocks.errors import SpecError
+from everfit.blocks.policy import format_duration
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.split import Sample, Split, label_is_visible
@@ -142,6 +144,9 @@ def longer_holdout(split: Split, times: pd.Series, rows: int, earliest: datetime
 def cut(spec: ModelSpec, table: Table, until: datetime, seen: datetime | None = None) -> Split:
     """Cut a dataset's rows as they are known at a moment.
 
+    Raises:
+        SpecError: The maturity is longer than the data reaches back, so no label is mature.
+
     Args:
         spec: Spec of the model.
         table: The dataset.
@@ -152,11 +157,21 @@ def cut(spec: ModelSpec, table: Table, until: datetime, seen: datetime | None = 
     if time is None:
         return split_window(spec, until)
     newest = table.newest(time, before=until)
+    _check_maturity(spec, table.oldest(time), until)
     unseen = None if seen is None or seen >= until else _labelled_times(spec, table, seen, until)
     split = split_window(spec, until, newest, unseen)
     if split.holdout.since is None or split.holdout.since >= until:
         return split
     return with_refits(split, _labelled_times(spec, table, split.holdout.since, until), spec)
+
+
+def _check_maturity(spec: ModelSpec, oldest: datetime | None, until: datetime) -> None:
+    if oldest is not None and until - oldest <= spec.maturity:
+        raise SpecError(
+            f"{spec.name}: maturity {format_duration(spec.maturity)!r} is longer than the data reaches back: the first row "
+            f"is of {oldest:%Y-%m-%d %H:%M}, so no label is mature at {until:%Y-%m-%d %H:%M}; set a shorter maturity, "
+            f"or wait"
+        )
 
 
 def _labelled_times(spec: ModelSpec, table: Table, since: datetime, until: datetime) -> pd.Series:

@@ -114,7 +114,8 @@ def _staged(spec: ModelSpec, window: Window, staging: Staging, version: int) -> 
         f"{name!r} looks like data, and everfit can't read its format; unpack or convert it" for name in states.unread
     ]
     renamed = (f"column {own!r} is read as {other!r}" for own, other in sorted(states.renamed.items()))
-    batch = batch.model_copy(update={"notes": (*batch.notes, *renamed, *unread)})
+    left_out = (f"column {name!r} is left out: {why}" for name, why in sorted(states.left_out.items()))
+    batch = batch.model_copy(update={"notes": (*batch.notes, *renamed, *left_out, *unread)})
     current = {path: state.model_dump(mode="json") for path, state in states.current.items()}
     staging.workspace.write(staging.path("files.json"), json.dumps(current).encode())
     return batch

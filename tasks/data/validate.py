@@ -126,11 +126,8 @@ def _validated(spec: ModelSpec, batch: Batch, staging: Staging, suite: tuple[Exp
     _check_whole(checker, batch, staging, candidates, bad)
     for number, span in enumerate(slices(batch.sizes)):
         staging.workspace.write(staging.path(f"{number:05d}.bad.parquet"), to_parquet(_blamed(bad, number, span)))
-    outcomes = [
-        *_own_outcomes(batch, faulty, has_key=bool(spec.columns.key)),
-        *(outcome for outcome in checker.outcomes()),
-    ]
-    return _result_of(spec, batch, int(bad.rows.sum()), tuple(outcomes))
+    own = tuple(_own_outcomes(batch, faulty, has_key=bool(spec.columns.key)))
+    return _result_of(spec, batch, int(bad.rows.sum()), own, tuple(checker.outcomes()))
 
 
 def applicable_expectations(suite: Sequence[Expectation], spec: ModelSpec, batch: Batch) -> list[Expectation]:
@@ -162,7 +159,14 @@ def _own_outcomes(batch: Batch, faulty: int, *, has_key: bool) -> Iterator[Expec
         )
 
 
-def _result_of(spec: ModelSpec, batch: Batch, bad_rows: int, outcomes: tuple[ExpectationResult, ...]) -> Validation:
+def _result_of(
+    spec: ModelSpec,
+    batch: Batch,
+    bad_rows: int,
+    own: Sequence[ExpectationResult],
+    of_suite: Sequence[ExpectationResult],
+) -> Validation:
+    outcomes = (*own, *of_suite)
     reasons = [f"{outcome.expectation}: {outcome.observed}" for outcome in outcomes if outcome.refuses_batch]
     allowed = spec.expectations.max_bad_share
     if bad_rows > allowed * batch.fresh:
@@ -176,10 +180,20 @@ def _result_of(spec: ModelSpec, batch: Batch, bad_rows: int, outcomes: tuple[Exp
         passed=not reasons,
         rows=batch.fresh,
         bad_rows=bad_rows,
-        reasons=tuple(reasons),
+        reasons=(*reasons, *_way_out(spec, of_suite)) if reasons else (),
         outcomes=outcomes,
         suite_inferred=False,
     )
+
+
+def _way_out(spec: ModelSpec, of_suite: Sequence[ExpectationResult]) -> Iterator[str]:
+    """Yield what to do if the data is right and an expectation of it is wrong."""
+    if not any(outcome.refuses_batch or (outcome.strict and outcome.unexpected) for outcome in of_suite):
+        return
+    if spec.expectations.suite is None:
+        yield "if such rows are right, accept them by `everfit expectations MODEL --write`, and train again"
+    else:
+        yield "if such rows are right, change expectations.suite in the spec, and train again"
 
 
 def _rows(

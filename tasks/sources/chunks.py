@@ -10,7 +10,7 @@ import pandas as pd
 from everfit.blocks.errors import SourceError
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
-from everfit.tasks.storage.values import FAULTS
+from everfit.tasks.storage.values import FAULTS, without_sentinels
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -95,16 +95,23 @@ def wanted_columns(names: Sequence[str], roles: ColumnRoles) -> list[str] | None
     return [name for name in names if name in named]
 
 
-def to_frame(table: "pa.Table", roles: ColumnRoles, where: str) -> pd.DataFrame:
+def to_frame(table: "pa.Table", roles: ColumnRoles, where: str, left_out: dict[str, str] | None = None) -> pd.DataFrame:
     """Convert an Arrow table to a frame of numbers, texts, times, durations and booleans; nested values become JSON.
 
+    Args:
+        table: The table.
+        roles: Roles of the columns.
+        where: Name of the table for error messages.
+        left_out: Takes the columns of bytes, which are left out, each with the reason.
+
     Raises:
-        SourceError: If a column holds bytes.
+        SourceError: If a column that the spec names holds bytes.
     """
     import pyarrow as pa
 
+    table = table.drop_columns(_bytes_columns(table.schema, roles, where, left_out))
     for position, field in enumerate(table.schema):
-        column = _plain(table.column(position), field.type, field.name, where, exact=field.name in roles.key)
+        column = _plain(table.column(position), field.type, exact=field.name in roles.key)
         if column is not None:
             table = table.set_column(position, pa.field(field.name, column.type), column)
     # pandas turns whole numbers beside a missing one into floats, which can't hold large identifiers.
@@ -116,9 +123,7 @@ def to_frame(table: "pa.Table", roles: ColumnRoles, where: str) -> pd.DataFrame:
     return cast("pd.DataFrame", frame)
 
 
-def _plain(
-    column: "pa.ChunkedArray", kind: "pa.DataType", name: str, where: str, *, exact: bool
-) -> "pa.ChunkedArray | None":
+def _plain(column: "pa.ChunkedArray", kind: "pa.DataType", *, exact: bool) -> "pa.ChunkedArray | None":
     """Return the column in a plainer type, or None if it is plain already."""
     import orjson
     import pyarrow as pa
@@ -136,9 +141,45 @@ def _plain(
     if types.is_nested(kind):
         texts = [None if value is None else orjson.dumps(value, default=str).decode() for value in column.to_pylist()]
         return pa.chunked_array([pa.array(texts, pa.string())])
-    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
-        raise SourceError(f"{where}: column {name!r} holds bytes; drop it from the source or convert it to text")
     return None
+
+
+def _bytes_columns(schema: "pa.Schema", roles: ColumnRoles, where: str, left_out: dict[str, str] | None) -> list[str]:
+    import pyarrow as pa
+
+    tests = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary)
+    names = [item.name for item in schema if any(holds(item.type) for holds in tests)]
+    _leave_out(names, roles, where, left_out)
+    return names
+
+
+def without_bytes(frame: pd.DataFrame, roles: ColumnRoles, where: str, left_out: dict[str, str]) -> pd.DataFrame:
+    """Return a frame without its columns of bytes, such as the BLOBs of a database.
+
+    Args:
+        frame: The rows.
+        roles: Roles of the columns.
+        where: Name of the table for error messages.
+        left_out: Takes these columns, each with the reason.
+
+    Raises:
+        SourceError: If a column that the spec names holds bytes.
+    """
+    names = [name for name in frame.columns if frame[name].dtype == object and _holds_bytes(frame[name])]
+    _leave_out(names, roles, where, left_out)
+    return frame.drop(columns=names) if names else frame
+
+
+def _holds_bytes(column: pd.Series) -> bool:
+    first = column.first_valid_index()
+    return first is not None and isinstance(column[first], bytes | bytearray | memoryview)
+
+
+def _leave_out(names: list[str], roles: ColumnRoles, where: str, left_out: dict[str, str] | None) -> None:
+    if named := [name for name in names if name in roles.named()]:
+        raise SourceError(f"{where}: column {named[0]!r} holds bytes; convert it to text or numbers in the source")
+    if left_out is not None:
+        left_out.update((name, "bytes: convert them to text or numbers in the source") for name in names)
 
 
 def _exact_decimals(column: "pa.ChunkedArray") -> "pa.ChunkedArray":
@@ -208,7 +249,7 @@ def dated(frame: pd.DataFrame, roles: ColumnRoles, source: "Source | None", wher
         bad = np.flatnonzero(times.isna() & frame[name].notna())
         for row, value in zip(bad.tolist(), frame[name].iloc[bad].tolist(), strict=True):
             faults[row] = faults.get(row, "") + f"{name}: {str(value)[:60]!r} is not a time; "
-        frame[name] = times
+        frame[name] = without_sentinels(times)
     if roles.event_time is not None and roles.event_time in frame.columns:
         for row in np.flatnonzero(frame[roles.event_time].isna()).tolist():
             faults.setdefault(row, f"{roles.event_time}: the row has no event time; ")

@@ -18,8 +18,16 @@ from everfit.tasks.sources.chunks import (
 from everfit.tasks.storage.workspace import storage_options
 
 
-def read_delta(source: DeltaSource, roles: ColumnRoles, window: Window) -> Iterator[Chunk]:
+def read_delta(
+    source: DeltaSource, roles: ColumnRoles, window: Window, left_out: dict[str, str] | None = None
+) -> Iterator[Chunk]:
     """Read one version of the table.
+
+    Args:
+        source: Path and version.
+        roles: Roles of the columns.
+        window: Span of event time.
+        left_out: Takes the columns that no model can use, each with the reason.
 
     Raises:
         SourceError: If the table or version doesn't exist or can't be read.
@@ -41,6 +49,6 @@ def read_delta(source: DeltaSource, roles: ColumnRoles, window: Window) -> Itera
             fragment_readahead=1,
         )
         for rows in in_chunks(scanner.to_batches()):
-            yield Chunk(where, to_frame(rows, roles, where))
+            yield Chunk(where, to_frame(rows, roles, where, left_out))
     except (DeltaError, pa.ArrowException, OSError) as error:
         raise SourceError(f"{where} can't be read: {str(error).splitlines()[0]}; check source.path") from error

@@ -28,12 +28,14 @@ class FileStates:
         earlier: Files of accepted batches, by path.
         current: Files of the batch that is being read, by path.
         renamed: Columns that are read under another name, by their name in the source.
+        left_out: Columns that no model can use, each with the reason.
         unread: Files of the source that look like data and that can't be read.
     """
 
     earlier: dict[str, FileState] = field(default_factory=dict)
     current: dict[str, FileState] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
 
     def is_done(self, path: str, identity: str, *, timed: bool) -> bool:

@@ -4,9 +4,9 @@ import hashlib
 import shutil
 import tempfile
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -22,6 +22,7 @@ from everfit.tasks.sources.csv_files import read_csv
 from everfit.tasks.sources.file_state import FileStates
 from everfit.tasks.sources.file_systems import filesystem_of
 from everfit.tasks.sources.json_files import read_json_lines
+from everfit.tasks.sources.packed import unpacked
 from everfit.tasks.sources.parquet_files import newest_in_parquet, read_parquet
 from everfit.tasks.sources.source_files import (
     SourceFile,
@@ -35,6 +36,9 @@ from everfit.tasks.sources.source_files import (
 if TYPE_CHECKING:
     import pyarrow as pa
     from fsspec import AbstractFileSystem
+
+
+_ALL = Window(until=datetime(9999, 1, 1, tzinfo=UTC))
 
 
 def read_files(
@@ -63,18 +67,31 @@ def read_files(
             span = window if file.origin in states.earlier else Window(until=window.until)
             newest: datetime | None = None
             for table in in_chunks(_tables(filesystem, file, source, roles, span, texts, states.renamed)):
+                table = with_partitions(table, file.partitions)  # noqa: PLW2901
                 table = table.rename_columns(plain_names(table.column_names, states.renamed))  # noqa: PLW2901
-                frame = dated(to_frame(table, roles, where), roles, source, where)
+                frame = dated(to_frame(table, roles, where, states.left_out), roles, source, where)
                 if roles.event_time in frame.columns:
                     newest = max(filter(None, [newest, _newest(frame[roles.event_time])]), default=None)
                 frame = within(frame, roles, span)
                 if len(frame):
                     yield Chunk(file.origin, frame)
-            if file.format == "parquet" and timed:  # rows outside the window were not read
+            if file.is_plain_parquet and timed and roles.event_time not in file.partitions:
+                # Rows outside the window were not read.
                 newest = newest_in_parquet(filesystem, file.path, roles.event_time)
             if filesystem is not None and file_identity(filesystem.info(file.path)) != file.identity:
                 raise SourceError(f"{file.path!r} changed while it was read; run the turn again")
             states.add(file.origin, file.identity, newest, window.until)
+
+
+def with_partitions(table: "pa.Table", partitions: Mapping[str, str | int | None]) -> "pa.Table":
+    """Add the columns that a file's folders give, unless the file has them itself."""
+    import pyarrow as pa
+
+    for name, value in partitions.items():
+        if name not in table.column_names:
+            kind = pa.int64() if isinstance(value, int) else pa.string()
+            table = table.append_column(name, pa.repeat(pa.scalar(value, kind), table.num_rows))
+    return table
 
 
 def _newest(times: pd.Series) -> datetime | None:
@@ -136,11 +153,13 @@ def _tables(  # noqa: PLR0917
 
     where = repr(file.origin)
     try:
-        if file.format == "parquet":
+        if file.is_plain_parquet:
             yield from read_parquet(filesystem, file.path, roles, window)
             return
-        with _local(filesystem, file.path) as path:
-            if file.format == "csv":
+        with _local(filesystem, file.path) as whole, unpacked(whole, file.format, where) as (path, kind):
+            if kind == "parquet":
+                yield from read_parquet(None, path, roles, _ALL)  # its newest row is looked for among all
+            elif kind == "csv":
                 yield from read_csv(path, source, roles, where, texts, renamed)
             else:
                 yield from read_json_lines(path, source, where)

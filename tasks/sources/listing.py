@@ -6,6 +6,7 @@ from typing import Any
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import FilesSource
 from everfit.tasks.sources import file_systems, source_files
+from everfit.tasks.sources.file_names import has_pattern, is_hidden
 
 
 def list_files(source: FilesSource) -> dict[str, str]:
@@ -44,9 +45,8 @@ def _on_s3(source: FilesSource) -> dict[str, str]:
         aws_session_token=options.get("token"),
         **options.get("client_kwargs", {}),
     )
-    has_pattern = any(character in key for character in "*?[")
     prefix = re.split(r"[*?\[]", key, maxsplit=1)[0]
-    pattern = re.compile(glob_translate(key)) if has_pattern else None
+    pattern = re.compile(glob_translate(key)) if has_pattern(key) else None
     listed: dict[str, str] = {}
     try:
         client = session.client(
@@ -56,7 +56,7 @@ def _on_s3(source: FilesSource) -> dict[str, str]:
             for item in page.get("Contents", ()):
                 name = str(item["Key"])
                 inside = name == key or name.startswith(f"{key.rstrip('/')}/") or not key
-                if source_files.is_hidden(f"{bucket}/{name}", f"{bucket}/{key}"):
+                if is_hidden(f"{bucket}/{name}", f"{bucket}/{key}"):
                     continue
                 if (pattern.match(name) if pattern else inside) and source_files.is_readable(name, source):
                     # Write the identity as s3fs does, because a turn records the files that it has read that way.

@@ -8,7 +8,7 @@ from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import DeltaSource, FilesSource, HttpSource, PythonSource, Source, SqlSource
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
-from everfit.tasks.sources.chunks import Chunk, dated, plain_names, within
+from everfit.tasks.sources.chunks import Chunk, dated, plain_names, within, without_bytes
 from everfit.tasks.sources.file_state import FileStates
 
 
@@ -41,6 +41,7 @@ def read_source(
     for chunk in _read(source, roles, window, states, texts):
         if not isinstance(source, FilesSource) and any(str(name).startswith("_") for name in chunk.frame.columns):
             chunk.frame.columns = pd.Index(plain_names(list(chunk.frame.columns), states.renamed))
+        chunk = Chunk(chunk.origin, without_bytes(chunk.frame, roles, chunk.origin, states.left_out))  # noqa: PLW2901
         _require_columns(list(chunk.frame.columns), roles, chunk.origin, strict=strict)
         if isinstance(source, FilesSource):  # each file has its own window, and was cut to it
             yield chunk
@@ -69,7 +70,7 @@ def _read(
         case DeltaSource():
             from everfit.tasks.sources.delta import read_delta
 
-            return read_delta(source, roles, window)
+            return read_delta(source, roles, window, states.left_out)
         case PythonSource():
             from everfit.tasks.sources.function import read_function
 

@@ -1,62 +1,43 @@
 """Which files a source has, their formats and their identities, without reading them."""
 
-import itertools
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import FilesSource
+from everfit.tasks.sources.file_names import (
+    PACKED,
+    format_by_name,
+    has_pattern,
+    is_hidden,
+    is_unread,
+    partition_values,
+)
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-_FORMATS = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".txt": "csv",
-    ".data": "csv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-}
-
-_UNREAD_FORMATS = frozenset(
-    {
-        ".zip",
-        ".xlsx",
-        ".xls",
-        ".avro",
-        ".orc",
-        ".feather",
-        ".arrow",
-        ".bz2",
-        ".xz",
-        ".zst",
-        ".7z",
-        ".tar",
-        ".tgz",
-        ".rar",
-    }
-)
-"""Endings of files that hold data in a format that everfit doesn't read."""
-
-
 @dataclass(frozen=True)
 class SourceFile:
-    """A file to read."""
+    """A file to read, with the columns that its folders give."""
 
     path: str
     format: str
     identity: str
     origin: str
+    partitions: Mapping[str, str | int | None] = field(default_factory=dict)
+
+    @property
+    def is_plain_parquet(self) -> bool:
+        """Whether it is Parquet that is read in place."""
+        return self.format == "parquet" and PurePosixPath(self.path).suffix.lower() not in PACKED
 
 
 def is_readable(path: str, source: FilesSource) -> bool:
     """Return whether the format of a file is known from its name or the spec."""
-    return _format(path, source) is not None
+    return (source.format or format_by_name(path)) is not None
 
 
 def listed_files(filesystem: "AbstractFileSystem", source: FilesSource, *, required: bool = True) -> list[SourceFile]:
@@ -74,7 +55,14 @@ def listed_files(filesystem: "AbstractFileSystem", source: FilesSource, *, requi
     try:
         paths = _paths(filesystem, path, source)
         files = [
-            SourceFile(name, format_of(name, source), file_identity(filesystem.info(name)), name) for name in paths
+            SourceFile(
+                name,
+                format_of(name, source),
+                file_identity(filesystem.info(name)),
+                name,
+                {} if path == name else partition_values(name, path),
+            )
+            for name in paths
         ]
     except SourceError:
         raise
@@ -95,38 +83,19 @@ def _paths(filesystem: "AbstractFileSystem", path: str, source: FilesSource) -> 
         return sorted(name for name in names if not is_hidden(name, path) and is_readable(name, source))
     if filesystem.exists(path):
         return [path]
-    if not any(character in path for character in "*?["):
+    if not has_pattern(path):
         return []
     return sorted(name for name in map(str, filesystem.glob(path)) if not is_hidden(name, path))
-
-
-def is_hidden(name: str, path: str) -> bool:
-    """Return whether a file, or a folder of it, has a name that begins with . or _, unless the path asks for it.
-
-    Such names are no data to Spark and pyarrow: files of a system, of a write in progress, or of a checkpoint.
-    """
-    named = PurePosixPath(path).parts
-    return any(part[0] in "._" and part not in named for part in PurePosixPath(name).parts[len(_fixed(path)) :])
-
-
-def _fixed(path: str) -> tuple[str, ...]:
-    """Return the folders of a path before the first glob."""
-    parts = PurePosixPath(path).parts
-    return tuple(itertools.takewhile(lambda part: not any(character in part for character in "*?["), parts))
 
 
 def unread_files(filesystem: "AbstractFileSystem", source: FilesSource) -> list[str]:
     """Return the files in a source's folder that look like data, and that can't be read."""
     path = filesystem._strip_protocol(source.path)  # noqa: SLF001 - fsspec has no public equivalent
     folder = path if filesystem.isdir(path) else str(PurePosixPath(path).parent)
-    if any(character in folder for character in "*?[") or not filesystem.isdir(folder):
+    if has_pattern(folder) or not filesystem.isdir(folder):
         return []
     names = filesystem.find(folder, maxdepth=None if folder == path else 1)
-    return sorted(
-        str(name)
-        for name in names
-        if not is_hidden(str(name), folder) and PurePosixPath(str(name)).suffix.lower() in _UNREAD_FORMATS
-    )
+    return sorted(str(name) for name in names if not is_hidden(str(name), folder) and is_unread(str(name)))
 
 
 def first_line(error: BaseException) -> str:
@@ -140,20 +109,13 @@ def file_identity(info: dict[str, Any]) -> str:
     return f"{info.get('size')}:{tag}"
 
 
-def _format(path: str, source: FilesSource) -> str | None:
-    suffixes = [suffix.lower() for suffix in PurePosixPath(path).suffixes]
-    if suffixes and suffixes[-1] == ".gz":
-        suffixes.pop()
-    return source.format or (_FORMATS.get(suffixes[-1]) if suffixes else None)
-
-
 def format_of(path: str, source: FilesSource) -> str:
     """Return the format of a file, by its name or the spec.
 
     Raises:
         SourceError: Neither says it.
     """
-    kind = _format(path, source)
+    kind = source.format or format_by_name(path)
     if kind is None:
         raise SourceError(
             f"can't tell the format of {path!r} from its name; set source.format to csv, parquet or jsonl "

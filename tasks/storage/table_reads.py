@@ -78,19 +78,27 @@ class TableReads:
 
     def newest(self, time_column: str, before: datetime | None = None) -> datetime | None:
         """Return the latest time in a column, or the latest before a moment, from the last day that has any."""
+        return self._extreme(time_column, before, latest=True)
+
+    def oldest(self, time_column: str) -> datetime | None:
+        """Return the earliest time in a column, from the first day that has any."""
+        return self._extreme(time_column, None, latest=False)
+
+    def _extreme(self, time_column: str, before: datetime | None, *, latest: bool) -> datetime | None:
         import pyarrow.compute as pc
         import pyarrow.dataset as pds
 
         table = self.open()
         dataset = self._files(table)
-        for day in sorted({str(partition[DAY]) for partition in table.partitions()}, reverse=True):
+        for day in sorted({str(partition[DAY]) for partition in table.partitions()}, reverse=latest):
             there = (pds.field(DAY) == date.fromisoformat(day)) & pds.field(time_column).is_valid()
             if before is not None:
                 there &= pds.field(time_column) < pd.Timestamp(before)
-            latest = pc.max(dataset.to_table(columns=[time_column], filter=there)[time_column])
-            if latest.is_valid:
-                newest: datetime = latest.as_py()
-                return newest
+            times = dataset.to_table(columns=[time_column], filter=there)[time_column]
+            extreme = pc.max(times) if latest else pc.min(times)
+            if extreme.is_valid:
+                found: datetime = extreme.as_py()
+                return found
         return None
 
     def _dataset(

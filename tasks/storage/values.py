@@ -89,8 +89,8 @@ def to_kind(column: pd.Series, kind: Kind) -> tuple[pd.Series, Bools]:
     if kind == "integer":
         return _as_integers(column)
     if kind in {"time", "day"}:
-        times = as_times(column)
-        return times, np.asarray(times.isna() & column.notna())
+        times = _as_times(column)
+        return without_sentinels(times), np.asarray(times.isna() & column.notna())
     if kind in {"text", "digits", "numeral"}:
         return _as_text(column), np.zeros(len(column), dtype=np.bool_)
     numbers = {"boolean": _as_booleans, "duration": _as_seconds}.get(kind, _as_numbers)(column)
@@ -197,8 +197,29 @@ def _integer(value: object) -> int | None:
     return number if number is not None and -(2**63) <= number < 2**63 else None
 
 
+_EARLIEST, _LATEST = pd.Timestamp("0001-01-03", tz="UTC"), pd.Timestamp("2200-01-01", tz="UTC")
+"""Times beyond these say that the time is not known, such as 9999-12-31 or 0001-01-01."""
+
+
+def without_sentinels(times: pd.Series) -> pd.Series:
+    """Return times with those that say "not known", such as 9999-12-31, as missing.
+
+    Args:
+        times: Times in UTC, in microseconds; shape (rows,).
+    """
+    unknown = (times >= _LATEST) | (times <= _EARLIEST)
+    return times.mask(unknown) if unknown.any() else times
+
+
 def as_times(column: pd.Series) -> pd.Series:
-    """Return times in UTC to the microsecond; without a zone they are UTC, and what is no time becomes missing."""
+    """Return times in UTC to the microsecond; without a zone they are UTC.
+
+    What is no time becomes missing, and so does a time that says "not known".
+    """
+    return without_sentinels(_as_times(column))
+
+
+def _as_times(column: pd.Series) -> pd.Series:
     if _is_time(column):
         return pd.to_datetime(column, utc=True).dt.as_unit("us")
     nothing = pd.Series(pd.NaT, index=column.index, dtype="datetime64[us, UTC]")

@@ -10,6 +10,7 @@ from everfit.tasks.monitoring.live_predictions import LivePredictions
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.signals import expectations
 from everfit.tasks.monitoring.signals.data_quality import DataQuality, Feed, data_quality
+from everfit.tasks.monitoring.signals.renamed_class import renamed_class
 from everfit.tasks.monitoring.signals.silence import measure_silence
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.statistics.profile import Profile
@@ -78,9 +79,14 @@ def data_signal(
         reason=f"{live.rows:,} predictions are too few to check" if too_few else "",
         rows=live.rows,
         expected_rows=expected,
-        bad=(*_problems(quality, "bad"), *(unmet or ())),
+        bad=(*_problems(quality, "bad"), *(unmet or ()), *_renamed(labelled)),
         suspicious=_problems(quality, "suspect"),
     )
+
+
+def _renamed(labelled: LabelledPredictions | None) -> tuple[Problem, ...]:
+    renamed = "" if labelled is None else renamed_class(labelled)
+    return (Problem(kind="renamed_class", column="the labels", summary=renamed),) if renamed else ()
 
 
 def _problems(quality: DataQuality, severity: str) -> tuple[Problem, ...]:

@@ -13,18 +13,15 @@ from everfit.tasks.core.records import Window
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.signals.maturity import coverage
 from everfit.tasks.monitoring.signals.quality import business_value, by_slice, realised
+from everfit.tasks.monitoring.signals.renamed_class import named_classes, renamed_class
 from everfit.tasks.monitoring.triage_history import JudgedWindow
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
-from everfit.tasks.predictions.labels import LABEL
 from everfit.tasks.statistics.business_value import worth_of
 from everfit.tasks.triage.non_overlapping import NEARLY, non_overlapping
 from everfit.tasks.triage.quality_signals import Baseline, QualitySignal
 
 _GROUPS = 20
 """A protected column gives slices for at most this many of its values."""
-
-_NAMED = 4
-"""At most this many unknown classes are named."""
 
 _NEWEST = 6
 """The usual coverage is the median over this many past windows that do not overlap."""
@@ -99,6 +96,8 @@ def quality_signal(
         "biased": covered.biased,
     }
     judged = mature.with_labels()
+    if renamed := renamed_class(judged):  # says nothing about the model; the area `data` reports it
+        return QualitySignal.model_validate({**facts, "status": "not_enough", "reason": renamed})
     try:
         quality = realised(judged.truth, judged.scores, spec.metric, inclusion=judged.inclusion, days=judged.days)
     except NotEnoughError as error:
@@ -131,13 +130,11 @@ def _newest_share(mature: LabelledPredictions, newest: Window | None, overall: f
 
 def _unknown_classes(judged: LabelledPredictions) -> list[str]:
     """Return how many labels are of a class that the model does not know; usually nothing."""
-    rows = judged.rows.loc[judged.unknown, LABEL]
-    if rows.empty:
+    unknown = int(judged.unknown.sum())
+    if not unknown:
         return []
-    names = [repr(str(name)) for name in rows.value_counts().index]
-    listed = ", ".join(names[:_NAMED]) + (f" and {len(names) - _NAMED} more" if len(names) > _NAMED else "")
-    share = len(rows) / len(judged.rows)
-    counted = f"{len(rows):,} of them ({share:.1%})"
+    counted = f"{unknown:,} of them ({unknown / len(judged.rows):.1%})"
+    listed = named_classes(judged)
     return [f"{counted} are of a class that the model does not know ({listed}), so its answers are wrong"]
 
 
