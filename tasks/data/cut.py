@@ -168,9 +168,8 @@ def cut(spec: ModelSpec, table: Table, until: datetime, seen: datetime | None = 
 def _check_maturity(spec: ModelSpec, oldest: datetime | None, until: datetime) -> None:
     if oldest is not None and until - oldest <= spec.maturity:
         raise SpecError(
-            f"{spec.name}: maturity {format_duration(spec.maturity)!r} is longer than the data reaches back: the first row "
-            f"is of {oldest:%Y-%m-%d %H:%M}, so no label is mature at {until:%Y-%m-%d %H:%M}; set a shorter maturity, "
-            f"or wait"
+            f"{spec.name}: maturity {format_duration(spec.maturity)!r} is longer than the data reaches back: no label "
+            f"is mature at {until:%Y-%m-%d %H:%M}, as the first row is of {oldest:%Y-%m-%d %H:%M}; shorten it, or wait"
         )
 
 

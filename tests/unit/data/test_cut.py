@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from support.training import SINCE, UNTIL, a_spec, data_of, rows_of
 
-from everfit.tasks.data.cut import cut, split_window, with_refits
+from everfit.blocks.errors import SpecError
+from everfit.tasks.data.cut import cut, rows_to_move, split_window, with_refits
 from everfit.tasks.data.split import Split, TrainingData
 
 
@@ -64,6 +65,22 @@ def test_each_refit_halves_the_rest_of_the_holdout() -> None:
 def test_a_small_holdout_is_judged_by_one_model() -> None:
     assert refits(90).refits == ()
     assert len(refits(400).refits) == 3
+
+
+def test_a_holdout_takes_as_many_rows_of_a_rare_class_as_the_gate_needs_and_leaves_half_of_them() -> None:
+    spec, held_out = a_spec(gate={"min_rows": 50, "min_class_rows": 5}), pd.Series([0.0] * 60)
+    labels = pd.Series(([1.0] + [0.0] * 9) * 30)  # 30 of 300
+    assert rows_to_move(spec, labels, held_out) == 100  # the newest ten of the class
+    assert rows_to_move(spec, labels, pd.Series([0.0, 1.0] * 30)) == 60  # there are enough of the class
+    assert rows_to_move(spec, labels[:100], held_out) == 59  # the sixth of ten stays
+    assert rows_to_move(spec, labels * 0.0, held_out) == 60
+    assert rows_to_move(a_spec("regression", gate={"min_rows": 50}), labels, held_out[:10]) == 90
+
+
+def test_a_maturity_longer_than_the_data_is_an_error_of_the_spec(tmp_path: Path) -> None:
+    data = the_dataset(tmp_path)
+    with pytest.raises(SpecError, match=r"small: maturity '60d' is longer than the data reaches back: no label is"):
+        cut(a_spec(maturity="60d"), data.workspace.table("small", "dataset"), UNTIL)
 
 
 def test_rows_without_times_are_sampled_and_fitted_once(tmp_path: Path) -> None:

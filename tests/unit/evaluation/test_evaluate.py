@@ -15,7 +15,7 @@ from everfit.blocks.errors import DataError
 from everfit.blocks.gating import GatePolicy
 from everfit.tasks import evaluation
 from everfit.tasks.core.records import ModelVersion, Window
-from everfit.tasks.data.cut import longer_holdout
+from everfit.tasks.data.cut import longer_holdout, rows_to_move
 from everfit.tasks.data.split import TrainingData
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.evaluation import evaluate as evaluating
@@ -237,6 +237,27 @@ def test_a_longer_holdout_takes_the_newest_training_rows_that_no_model_has_seen(
     assert seen.holdout.since == UNTIL - timedelta(days=20)
     late = champion_of(data, UNTIL - timedelta(days=14))
     assert evaluate(data, challenger_of(data), late, PASSED).holdout_extended
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_a_holdout_of_one_class_is_measured_and_extended(task: str, tmp_path: Path) -> None:
+    """Given a class that did not occur in the last weeks, then the hold-out reaches back to where it did."""
+    rows = rows_of(task)
+    late = rows["at"] > pd.Timestamp(UNTIL) - pd.Timedelta("16D")
+    rows.loc[late, "y"] = "mild" if task == "multiclass" else 0.0
+    data = data_of(a_spec(task, gate={"small_holdout": "extend"}), rows, tmp_path)
+    found = evaluate(data, challenger_of(data), None, PASSED)
+
+    assert found.rarest_class_rows == 0
+    assert found.dummy_comparison is None
+    assert (found.challenger["roc_auc"] is None) if task == "binary" else (found.challenger["log_loss"] is not None)
+    assert decide(found, data.spec.gate).extend_holdout
+    training, target = data.training_rows(data.split.training), data.spec.columns.target
+    wanted = rows_to_move(data.spec, training[target], data.rows(found.holdout, "compare on")[target])
+    longer = replace(data, split=longer_holdout(data.split, training["at"], wanted, None))
+    again = evaluate(longer, challenger_of(longer), None, PASSED)
+    assert again.rarest_class_rows >= 2 * data.spec.gate.min_class_rows
+    assert again.dummy_comparison is not None
 
 
 def test_a_class_of_later_rows_alone_is_no_reason_to_stop(tmp_path: Path) -> None:

@@ -100,6 +100,38 @@ def test_too_few_rows_keep_extend_or_ask() -> None:
     assert (extended.verdict, extended.extend_holdout) == ("keep", False)
 
 
+ONE_CLASS: dict[str, Any] = {
+    "rarest_class_rows": 0,
+    "challenger": {"roc_auc": None, "log_loss": 0.5},
+    "comparison": None,
+    "dummy_comparison": None,
+    "not_measured": {"comparison": "all 9120 labels are 0", "dummy": "all 9120 labels are 0"},
+    "not_enough": {"comparison": "all 9120 labels are 0", "dummy": "all 9120 labels are 0"},
+}
+
+
+def test_a_holdout_of_one_class_is_too_small() -> None:
+    """Given rows on which nothing can be compared, then `gate.small_holdout` says what happens."""
+    keep, extend, ask = (
+        decide(measured(**ONE_CLASS), a_policy(small_holdout=what)) for what in ("keep", "extend", "ask")
+    )
+    assert failed(keep) == {"hold-out size", "dummy", "comparison", "minimum roc_auc"}
+    assert (keep.verdict, keep.extend_holdout) == ("keep", False)
+    assert (extend.verdict, extend.extend_holdout) == ("keep", True)
+    assert ask.verdict == "needs_approval"
+    leak = decide(measured(**ONE_CLASS, suspected_leaks=("arr_delay",)), a_policy(small_holdout="extend"))
+    assert not leak.extend_holdout
+
+
+def test_a_comparison_that_lacks_rows_is_too_small_whatever_their_number() -> None:
+    """Given enough rows, all of the rarest class on one day, then the reason names what the comparison lacks."""
+    lacking = {"comparison": None, "not_enough": {"comparison": "without one of 12 groups of rows it is not defined"}}
+    decision = decide(measured(**lacking), a_policy(small_holdout="extend"))
+    assert failed(decision) == {"hold-out size", "comparison"}
+    assert decision.extend_holdout
+    assert "the hold-out is too small: without one of 12 groups" in decision.reasons[0]
+
+
 def test_a_small_holdout_excuses_nothing_else() -> None:
     for what in ("extend", "ask"):
         decision = decide(measured(**SMALL, expectations_passed=False), a_policy(small_holdout=what))

@@ -73,7 +73,27 @@ def test_few_rows_are_cut_into_more_folds_as_long_as_each_has_two_classes() -> N
     made = folds_of(spec, rare)
     assert len(made) == 3
     assert all(rare["y"].iloc[part].nunique() == 2 for fold in made for part in fold)
-    assert len(folds_of(spec, rows.assign(y=1.0))) == 1
+    with pytest.raises(DataError, match=r"'y' is 1.0 in 1,000 of 1,000 training rows"):
+        folds_of(spec, rows.assign(y=1.0))
+    with pytest.raises(DataError, match=r"with training.folds 5 a fold would have 'y' of one class alone"):
+        folds_of(a_spec(training={"folds": 5}), rare)
+
+
+@pytest.mark.parametrize("timed", [True, False])
+def test_a_class_of_one_in_a_thousand_is_on_both_sides_of_the_fold(timed: bool) -> None:
+    """Given 20,000 rows with 20 of a class, all of them old, then one fold is cut where both parts have some."""
+    rows = rows_of(rows=20_000).assign(y=0.0)
+    rows.loc[np.arange(20) * 200, "y"] = 1.0
+    spec = a_spec() if timed else a_spec(columns={"event_time": None, "label_time": None})
+    ((fitted, validated),) = folds_of(spec, rows)
+
+    assert rows["y"].iloc[fitted].sum() + rows["y"].iloc[validated].sum() == 20
+    assert 3 <= rows["y"].iloc[validated].sum() <= 5
+    rows.loc[rows.index[201:], "y"] = 0.0  # two are left
+    assert [rows["y"].iloc[part].sum() for part in folds_of(spec, rows)[0]] == [1, 1]
+    rows.loc[200, "y"] = 0.0
+    with pytest.raises(DataError, match=r"'y' is 0.0 in 19,999, 1.0 in 1 of 20,000 training rows; .* both need two"):
+        folds_of(spec, rows)
 
 
 @pytest.mark.parametrize("task", ["multiclass", "regression"])
