@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pandas as pd
 from pydantic import Field
 
-from everfit.blocks.errors import ModelError
+from everfit.blocks.errors import DataError, ModelError
 from everfit.tasks.batch import scored_spans
 from everfit.tasks.batch.source_rows import read_rows
 from everfit.tasks.core.records import ModelVersion, Record, Window
@@ -43,7 +43,14 @@ def scoring_window(context: Context, since: datetime | None, until: datetime) ->
         context: The model.
         since: Its beginning. If omitted, it continues where earlier batches ended, less the source's look-back.
         until: Its end.
+
+    Raises:
+        DataError: The beginning is not before the end.
     """
+    if since is not None and since >= until:
+        raise DataError(
+            f"--since {since:%Y-%m-%d %H:%M} is not before --until {until:%Y-%m-%d %H:%M}; give an earlier one"
+        )
     if since is not None:
         return Window(since=since, until=until)
     spans = scored_spans.read_spans(context.workspace, context.spec.name)

@@ -13,7 +13,6 @@ BLOCK = 8 << 20
 
 _BINARY_FORMATS = {
     b"PAR1": "Parquet",
-    b"PK\x03\x04": "a zip archive or a spreadsheet",
     b"%PDF": "PDF",
     b"BZh": "compressed by bzip2",
     b"\xfd7zXZ\x00": "compressed by xz",

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from everfit.blocks.errors import SourceError
 from everfit.tasks.sources.file_names import FileFormat, format_by_name
 
-_ZIP, _GZIP, _PARQUET = b"PK\x03\x04", b"\x1f\x8b", b"PAR1"
+_ZIP, _GZIP, _PARQUET = (b"PK\x03\x04", b"PK\x05\x06"), b"\x1f\x8b", b"PAR1"
 _NAMED = 5
 
 

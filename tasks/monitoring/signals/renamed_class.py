@@ -9,8 +9,8 @@ from everfit.tasks.predictions.labels import LABEL
 FEWEST_LABELS = 10
 """Fewer labels say nothing about shares."""
 
-_BINARY_SHARE, _SHARE = 0.05, 0.5
-"""From this share of the labels on. A third class of a binary model can't be a true change."""
+_SHARE = 0.5
+"""Up to this share of the labels, unknown classes may be a true change."""
 
 _NAMED = 4
 """At most this many unknown classes are named."""
@@ -23,8 +23,7 @@ def renamed_class(labelled: LabelledPredictions) -> str:
         labelled: Answers with their labels.
     """
     labels, unknown = int(labelled.labelled.sum()), int(labelled.unknown.sum())
-    least = _BINARY_SHARE if labelled.task == "binary" else _SHARE
-    if labels < FEWEST_LABELS or unknown <= least * labels:
+    if labels < FEWEST_LABELS or unknown <= _SHARE * labels:
         return ""
     return (
         f"renamed class: {unknown:,} of {labels:,} labels are of classes that the model does not know "

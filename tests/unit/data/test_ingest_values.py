@@ -1,6 +1,7 @@
 """Values and columns on their way in: kinds, faults of rows, ranges, names."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -130,6 +131,22 @@ def test_each_time_column_has_its_own_format(loop: Loop):
     assert (dataset["settled"] - dataset["at"] == pd.Timedelta("1D")).all()
 
 
+@pytest.mark.parametrize("written", ["9999-12-31", "9999-12-31 23:59:59.999999", "0001-01-01", "2999-12-31"])
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_a_time_that_says_not_known_is_not_known(tmp_path: Path, written: str, form: str):
+    columns = {"key": ["id"], "event_time": "at", "label_time": "known_at", "target": "y"}
+    loop = Loop(tmp_path, columns=columns, source={"kind": "files", "path": str(tmp_path / "data")})
+    rows = sales(4).assign(known_at=["2024-01-02", written, "2024-01-03", None])
+    if form == "parquet":
+        rows["known_at"] = pd.to_datetime(rows["known_at"], format="ISO8601")
+    loop.write(f"a.{form}", rows)
+    batch, validation = loop.turn(FEBRUARY)
+
+    assert (batch.new, validation.bad_rows) == (4, 0)
+    known = loop.workspace.table("sales", "dataset").read().sort_values("id")["known_at"]
+    assert known.isna().tolist() == [False, True, False, True]
+
+
 def test_a_range_far_from_zero_holds_on_the_rows_it_was_made_from(loop: Loop):
     rows = sales(500)
     rows["lat"] = [52.5201 + number % 9 * 1e-5 for number in range(500)]
@@ -164,9 +181,9 @@ def test_names_of_a_frame_are_texts_and_each_its_own(loop: Loop):
 
 def test_what_is_passed_over_or_renamed_is_noted(loop: Loop):
     loop.write("sales.csv", sales(100).assign(_margin=1.0))
-    (loop.folder / "data" / "march.csv.zip").write_bytes(b"PK")
+    (loop.folder / "data" / "march.xlsx").write_bytes(b"PK")
 
     batch, _ = loop.turn(FEBRUARY)
 
     assert "column '_margin' is read as 'margin'" in batch.notes
-    assert any("march.csv.zip' looks like data" in note for note in batch.notes)
+    assert any("march.xlsx' looks like data" in note for note in batch.notes)

@@ -51,6 +51,34 @@ def made(frame: pd.DataFrame, target: str, **options: Any) -> dict[str, Any]:
     return found
 
 
+def test_of_a_day_and_a_time_of_the_same_event_the_time_counts():
+    frame = loans().drop(columns=["closed_on", "year"])
+    at = pd.to_datetime(frame["applied_on"], format="%d/%m/%Y %H:%M")
+    frame.insert(0, "day", at.dt.date)
+    found = made(frame, "default")
+
+    assert found["event_time"] == "applied_on"
+    assert found["ignored"]["day"].startswith("a time; ")
+
+
+def test_labels_that_are_not_known_yet_are_no_time_of_the_future():
+    frame = loans().drop(columns="year")
+    frame["closed_on"] = pd.to_datetime(frame["closed_on"], format="%d/%m/%Y %H:%M").astype("str")
+    frame.loc[frame.index % 20 == 0, "closed_on"] = "9999-12-31 00:00:00"
+    frame["applied_on"] = pd.to_datetime(frame["applied_on"], format="%d/%m/%Y %H:%M").astype("str")
+    assert (made(frame, "default")["label_time"], made(frame, "default")["maturity"]) == ("closed_on", "20d")
+
+
+def test_columns_of_bytes_are_ignored_with_the_reason():
+    frame = loans(600)[["application_id", "income", "hour", "default"]].assign(photo=b"jpg")
+    frame.to_parquet("data.parquet", index=False)
+    found = init("data.parquet", "default", force=True)
+    assert found["ignored"]["photo"].startswith("bytes: ")
+    assert (
+        load_spec(found["path"]).columns.ignore[-1:] == ("photo",) or "photo" in load_spec(found["path"]).columns.ignore
+    )
+
+
 def test_a_table_with_times_labels_and_leaks():
     found = made(loans(), "default")
 

@@ -15,9 +15,11 @@ from everfit.blocks.trials import CanaryPolicy
 from everfit.tasks.core.records import Window
 from everfit.tasks.monitoring.holdout import baseline_of, holdout_answers
 from everfit.tasks.monitoring.reference import make_reference
+from everfit.tasks.monitoring.signals.data import _renamed
 from everfit.tasks.monitoring.signals.live_estimate import came_true, fit_estimator
 from everfit.tasks.monitoring.signals.mature_quality import quality_signal
 from everfit.tasks.monitoring.signals.previous_champion import previous_signal
+from everfit.tasks.monitoring.signals.renamed_class import renamed_class
 from everfit.tasks.predictions import labels, prediction_ids, prediction_log
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.release.traffic.trial import QualityGap, TrialPlan, replay
@@ -54,6 +56,30 @@ def drawn(names: str, rows: int, seed: int = 0) -> list[str]:
 
 def spec_of(task: str, metric: str = "accuracy") -> ModelSpec:
     return a_spec(task, training={"metric": metric})
+
+
+def test_labels_of_a_renamed_class_are_a_problem_of_the_data_and_say_nothing_of_quality() -> None:
+    baseline, said = (
+        baseline_of(answers("multiclass", ("a", "b", "c"), drawn("abc", 600)), spec_of("multiclass")),
+        drawn("abc", 300),
+    )
+    for renamed in ([name.upper() for name in said], ["A"] * 200 + said[200:]):
+        mature = answers("multiclass", ("a", "b", "c"), renamed, said)
+        quality = quality_signal(mature, baseline, spec_of("multiclass"), usual=None, holdout=mature)
+        assert quality.status == "not_enough"
+        assert quality.reason.startswith("renamed class: ")
+        assert quality.reason in {problem.summary for problem in _renamed(mature)}
+    few = answers("multiclass", ("a", "b", "c"), ["A"] * 20 + said[20:], said)
+    assert _renamed(few) == ()
+    assert quality_signal(few, baseline, spec_of("multiclass"), usual=None, holdout=few).status == "measured"
+
+
+def test_a_renamed_class_is_named_with_the_classes_that_the_model_knows() -> None:
+    said = drawn("ab", 300)
+    renamed = answers("binary", ("a", "b"), [name.upper() for name in said], said)
+    assert "300 of 300 labels are of classes that the model does not know ('" in renamed_class(renamed)
+    assert "it knows 'a', 'b'. Write them" in renamed_class(renamed)
+    assert renamed_class(answers("binary", ("a", "b"), ["A"] * 5, said[:5])) == ""  # too few to tell
 
 
 def trial(folder: Path, ours: tuple[str, ...], theirs: tuple[str, ...], rows: int = 2_000) -> QualityGap | None:

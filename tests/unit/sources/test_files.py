@@ -110,7 +110,7 @@ def test_a_comma_in_numbers_where_something_else_parts_them(tmp_path: Path, deli
         ("a.csv", b"\n\n", "is empty"),
         ("a.csv", CSV + "3,2024-01-03,three,1,2\n", r"can't be read as CSV: .*Row #4: Expected 4 columns, got 5"),
         ("a.csv", b"PAR1" + b"\0" * 50, "is Parquet, not a text table"),
-        ("a.csv", b"PK\x03\x04" + b"\0" * 50, "a zip archive or a spreadsheet"),
+        ("a.csv", b"PK\x03\x04" + b"\0" * 50, "can't be unpacked: File is not a zip file"),
         ("a.csv", b"BZh91AY" + b"x" * 50, "is compressed by bzip2"),
         ("a.csv", b"<!DOCTYPE html><html><body>Not found</body></html>", "is a web page"),
         ("a.csv", b"id^at^y\n1^2024-01-01^2\n", r"has 'id\^at\^y'; if its delimiter is another one"),

@@ -62,7 +62,7 @@ def test_an_address_in_the_clear_or_unheard_of_is_refused(url: str):
 def test_names_that_begin_with_a_dot_or_an_underscore_are_no_data(tmp_path: Path):
     folder = tmp_path / "shop"
     (folder / "_temporary").mkdir(parents=True)
-    for name in ("a.csv", "._a.csv", "_temporary/part.csv", "b.csv.zip"):
+    for name in ("a.csv", "._a.csv", "_temporary/part.csv", "b.xlsx"):
         (folder / name).write_text("id,at,y\n1,2024-01-05,1\n")
     states = FileStates()
 
@@ -74,7 +74,7 @@ def test_names_that_begin_with_a_dot_or_an_underscore_are_no_data(tmp_path: Path
 
     assert [name.rsplit("/", 1)[-1] for name in states.unread] == []
     list(read_source(FilesSource(path=str(folder)), ROLES, ALL, states))
-    assert [name.rsplit("/", 1)[-1] for name in states.unread] == ["b.csv.zip"]
+    assert [name.rsplit("/", 1)[-1] for name in states.unread] == ["b.xlsx"]
 
 
 @pytest.mark.parametrize("name", ["sales [2024]", "sales?", "a*b"])

@@ -1,0 +1,38 @@
+"""A server that is gone is told of at once."""
+
+import socket
+import time
+
+import pytest
+
+from everfit.blocks.errors import ModelError
+from everfit.blocks.settings import Settings
+from everfit.tasks.core.reachable import why_unreachable
+from everfit.tasks.registry.mlflow_client import check_tracking
+
+
+@pytest.fixture
+def gone() -> str:
+    """An address at which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}/api"
+
+
+def test_who_listens_is_reached(gone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert why_unreachable(f"http://127.0.0.1:{server.getsockname()[1]}/api") is None
+    assert why_unreachable(gone) == "Connection refused"
+    assert why_unreachable("http://nobody.invalid/api")
+    assert why_unreachable("sqlite:///mlflow.db") is None
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    assert why_unreachable("http://nobody.invalid/api") is None  # the proxy may know it
+
+
+def test_an_mlflow_that_is_gone_is_told_of_at_once(gone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", gone)
+    started = time.monotonic()
+    with pytest.raises(ModelError, match=rf"MLflow at {gone} does not answer: Connection refused; start it, or set "):
+        check_tracking(Settings())
+    assert time.monotonic() - started < 2
