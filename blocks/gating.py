@@ -190,8 +190,8 @@ class GatePolicy(Policy):
     )
     small_holdout: Literal["keep", "extend", "ask"] = Field(
         default="keep",
-        description="The action on a hold-out with fewer rows: `keep` the champion, `extend` the hold-out, or "
-        "`ask` a person.",
+        description="The action on a hold-out with fewer rows, or too few for a comparison: `keep` the champion, "
+        "`extend` the hold-out further back once, or `ask` a person.",
     )
     dummy: bool = Field(
         default=True, description="Whether the challenger must beat a dummy model that ignores the features."
