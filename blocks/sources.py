@@ -52,8 +52,8 @@ class _Source(Policy):
 class FilesSource(_Source):
     """Files of a table: CSV, Parquet or JSON lines, also in gzip or zip; local, on S3 or on the web.
 
-    Each file is read once, and again after it grew or changed. Folders such as `country=de` give columns. Names that begin
-    with . or _ are passed over.
+    Each file is read once, and again after it grew or changed. Folders such as `country=de` give columns. Names that
+    begin with . or _ are passed over.
     """
 
     kind: Literal["files"] = Field(default="files", description="Files of a table.")

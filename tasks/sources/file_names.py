@@ -1,4 +1,4 @@
-"""What the names of files and folders say: the format, whether a file is data, and columns. Pure."""
+"""Read the names of files and folders: the format, whether a file is data, and columns. Pure."""
 
 import itertools
 import re

@@ -214,7 +214,7 @@ def without_sentinels(times: pd.Series) -> pd.Series:
 def as_times(column: pd.Series) -> pd.Series:
     """Return times in UTC to the microsecond; without a zone they are UTC.
 
-    What is no time becomes missing, and so does a time that says "not known".
+    A value that is no time becomes missing, and so does a time that says "not known".
     """
     return without_sentinels(_as_times(column))
 
