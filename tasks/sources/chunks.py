@@ -171,8 +171,8 @@ def without_bytes(frame: pd.DataFrame, roles: ColumnRoles, where: str, left_out:
 
 
 def _holds_bytes(column: pd.Series) -> bool:
-    first = column.first_valid_index()
-    return first is not None and isinstance(column[first], bytes | bytearray | memoryview)
+    present = column.dropna()
+    return bool(len(present)) and isinstance(present.iloc[0], bytes | bytearray | memoryview)
 
 
 def _leave_out(names: list[str], roles: ColumnRoles, where: str, left_out: dict[str, str] | None) -> None:

@@ -191,8 +191,9 @@ def release_challenger(turn: OpenTurn) -> tuple[str, tuple[str, ...]]:
     if why and ledger.releases.of_turn(turn.id) is None:
         logger.warning("version %d is not released: %s", version.version, why)
         return turn_record.SUPERSEDED, (f"Superseded: {why}", *decision.reasons)
-    tried = current is not None and evidence.replaces is None  # a champion that can't be loaded serves no trial
-    if tried and trials.needs_trial(spec, current) and ledger.releases.of_turn(turn.id) is None:
+    is_served = evidence.replaces is None  # a champion that can't be loaded has no traffic to split
+    tried = current is not None and is_served and trials.needs_trial(spec, current)
+    if current is not None and tried and ledger.releases.of_turn(turn.id) is None:
         trial = trials.begin(context, turn.entry, version.version, current)
         logger.info("%s", trials.headline(trial.plan))
         return turn_record.ON_TRIAL, (trials.headline(trial.plan), *decision.reasons)
