@@ -19,6 +19,7 @@ from everfit.tasks.sources.file_names import (
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
+
 @dataclass(frozen=True)
 class SourceFile:
     """A file to read, with the columns that its folders give."""
