@@ -44,7 +44,7 @@ def evaluate(turn: OpenTurn, data: TrainingData, challenger: Fitted) -> Evidence
     training, held_out = data.training_rows(data.split.training), data.rows(data.split.holdout, "compare on")
     for change in class_changes(training[target], held_out[target], data.spec.task):
         logger.warning("%s", change)
-    if broken := incumbent_room.why_broken(turn.context, turn.entry):
+    if broken := incumbent_room.why_broken(turn):
         logger.warning("it is compared with no champion: %s", broken)
     incumbent = None if broken else incumbent_room.load_incumbent(turn.context, turn.entry)
     attempt = 1 if incumbent is None else incumbent_room.attempt(turn.context, turn.entry, incumbent.version)

@@ -5,6 +5,7 @@ from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.evaluation.measurement import Incumbent
 from everfit.tasks.ledger import Release, Turn
 from everfit.tasks.registry import model_files, model_registry, registration
+from everfit.tasks.steps.open_turn import OpenTurn
 from everfit.tasks.turns.context import Context
 
 
@@ -36,17 +37,16 @@ def load_incumbent(context: Context, turn: Turn) -> Incumbent | None:
     return Incumbent(version, model_files.load(context.mlflow, context.ledger, version), threshold)
 
 
-def why_broken(context: Context, turn: Turn) -> str:
+def why_broken(turn: OpenTurn) -> str:
     """Return why the champion can't be loaded, if the turn may replace it then; otherwise an empty text.
 
     Args:
-        context: The model's context.
         turn: The turn.
     """
-    if not turn.trigger.replace_broken_champion:
+    if not turn.record.replace_broken_champion:
         return ""
     try:
-        load_incumbent(context, turn)
+        load_incumbent(turn.context, turn.entry)
     except ModelError as error:
         return str(error)
     return ""

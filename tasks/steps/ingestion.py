@@ -217,7 +217,7 @@ def already_trained(turn: OpenTurn, snapshot: Snapshot) -> bool:
         >>> everfit.tasks.already_trained(turn, snapshot)
         False
     """
-    if why_broken(turn.context, turn.entry):  # the last training may have made the champion that is broken
+    if why_broken(turn):  # the last training may have made the champion that is broken
         return False
     for earlier in reversed(turn.context.ledger.turns.of(turn.model)):
         if earlier.id != turn.id and earlier.state in turn_record.JUDGED:

@@ -41,6 +41,9 @@ class TurnRecord(Record):
     """The results of a turn's steps, in their order; None for a step that the turn did not reach."""
 
     own_flow: str = Field(default="", description="Name of the user's own flow that ran it; empty for everfit's.")
+    replace_broken_champion: bool = Field(
+        default=False, description="Whether a person asked to replace a champion that can't be loaded, uncompared."
+    )
     batch: Batch | None = None
     validation: Validation | None = None
     snapshot: Snapshot | None = None
