@@ -42,6 +42,11 @@ def parquet() -> bytes:
     return bytes(frame.to_parquet(index=False))
 
 
+def named(value: object) -> str:
+    """Name a case by its texts: compressed bytes have the time in them, and processes must agree."""
+    return value if isinstance(value, str) else "bytes"
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -60,6 +65,7 @@ def parquet() -> bytes:
         ("a.gz", gzip.compress(parquet())),
         ("a.gz", CSV.encode()),  # not compressed at all
     ],
+    ids=named,
 )
 def test_it_is_unpacked(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)
@@ -78,6 +84,7 @@ def test_it_is_unpacked(tmp_path: Path, name: str, content: bytes) -> None:
         ("a.zip", zipped(a__csv=CSV)[:60], "can't be unpacked: File is not a zip file"),
         ("a.gz", gzip.compress(CSV.encode())[:20], "can't be unpacked: Compressed file ended"),
     ],
+    ids=named,
 )
 def test_what_can_not_be_unpacked_is_one_clear_error(tmp_path: Path, name: str, content: bytes, says: str) -> None:
     (tmp_path / name).write_bytes(content)
