@@ -15,6 +15,7 @@ class Settings(BaseSettings):
         ledger_url: The SQLAlchemy URL of the ledger. By default it is SQLite beside the workspace.
         mlflow_page: The address of MLflow for browsers, if it differs from the one that flows use.
         log_level: The level of everfit's own log lines.
+        project: The name of the project, which separates its deployments from those of others on a Prefect server.
     """
 
     model_config = SettingsConfigDict(env_prefix="EVERFIT_", frozen=True)
@@ -23,6 +24,7 @@ class Settings(BaseSettings):
     ledger_url: SecretStr | None = Field(default=None, description="The SQLAlchemy URL of the ledger.")
     mlflow_page: str | None = Field(default=None, description="The address of MLflow for browsers.")
     log_level: str = Field(default="INFO", description="The level of everfit's own log lines.")
+    project: str | None = Field(default=None, description="The name of the project on a Prefect server.")
 
     @cached_property
     def state_dir(self) -> Path:

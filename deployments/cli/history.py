@@ -97,11 +97,16 @@ def _history(model: str) -> dict[str, Any]:
 
     ledger = Ledger.open_existing(settings)  # first of all: a command that only reads creates no folder
     environment.prepare(settings)
+    from everfit.tasks.ledger.model_names import name_changes
     from everfit.tasks.turns.turn_record import turn_json
 
     name = model_name(model, ledger)
     return {
         "model": name,
+        "changes": [
+            {"kind": entry.kind, "at": entry.at.isoformat(), "reason": entry.reasons[0]}
+            for entry in name_changes(ledger, name)
+        ],
         "turns": [turn_json(turn) for turn in ledger.turns.of(name)],
         "releases": [
             {

@@ -16,6 +16,7 @@ from everfit.deployments.cli import (
     history,
     label_queue,
     loop,
+    models,
     packages,
     quarantine,
     server,
@@ -48,6 +49,7 @@ for module in (
     service,
     server,
     upkeep,
+    models,
 ):
     app.add_typer(module.app)
 

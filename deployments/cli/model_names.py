@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+from everfit.blocks.errors import SpecError
+
 if TYPE_CHECKING:
     from everfit.tasks.ledger import Ledger
 
@@ -16,10 +18,13 @@ def model_name(model: str, ledger: "Ledger") -> str:
         ledger: The ledger.
 
     Raises:
-        SpecError: Neither the ledger nor a spec has that name.
+        SpecError: Neither the ledger nor a spec has that name, or the model has another name now.
     """
     if model in ledger.turns.models():
         return model
     from everfit.tasks.core.spec_loading import load_spec
+    from everfit.tasks.ledger.model_names import later_name
 
+    if (later := later_name(ledger, model)) is not None:
+        raise SpecError(f"the model {model!r} was renamed to {later!r}; use that name")
     return load_spec(model).name

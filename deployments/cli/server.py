@@ -28,18 +28,28 @@ def bootstrap(  # noqa: PLR0917 - each is an option of the command
     overwrite_specs: Annotated[
         bool, typer.Option("--overwrite-specs", help="Overwrite stored specs that were edited on the server.")
     ] = False,
+    prune: Annotated[
+        bool,
+        typer.Option("--prune", help="Remove deployments, automations and stored specs of models whose spec is gone."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Set up a Prefect server: pool, specs and deployments.
 
     It also creates the automations and the ledger. A second run changes nothing. Edits by people on the server stay.
+    What no spec asks for any more is reported.
     """
     settings = Settings()
     environment.prepare(settings)
     from everfit.deployments.server.bootstrap import Options, bootstrap
 
     options = Options(
-        dry_run=dry_run, wait=wait, notify=notify, services=tuple(service or ()), overwrite_specs=overwrite_specs
+        dry_run=dry_run,
+        wait=wait,
+        notify=notify,
+        services=tuple(service or ()),
+        overwrite_specs=overwrite_specs,
+        prune=prune,
     )
     changes = bootstrap(settings, options)
     if as_json:

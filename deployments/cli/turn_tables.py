@@ -48,6 +48,8 @@ def print_history(history: dict[str, Any]) -> None:
     counts = ((len(history[f"{noun}s"]), noun) for noun in ("turn", "release"))
     summary = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts)
     console.print(f"[bold]{history['model']}[/bold]: {summary}")
+    for change in history["changes"]:
+        console.print(f"  {change['at'][:16]}  {change['reason']}", highlight=False, markup=False)
     if history["turns"]:
         print_turns(history["turns"])
     if history["releases"]:

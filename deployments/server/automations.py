@@ -62,6 +62,11 @@ def put_all(client: "SyncPrefectClient", wanted: Sequence[Any], changes: Changes
         _put(client, automation, by_name.get(automation.name), changes)
 
 
+def of_model(client: "SyncPrefectClient", model: str) -> list[Any]:
+    """Return everfit's automations about a model: their names end with its name."""
+    return [one for one in _all(client) if _OURS in one.tags and str(one.name).endswith(f", {model}")]
+
+
 def _put(client: "SyncPrefectClient", wanted: Any, present: Any, changes: Changes) -> None:
     if present is None:
         if not changes.dry_run:

@@ -41,6 +41,44 @@ def store_specs(client: "SyncPrefectClient", specs: Sequence[ModelSpec], changes
     _set_variable(client, SPECS, before, after, changes)
 
 
+def forget_spec(client: "SyncPrefectClient", model: str, changes: Changes) -> None:
+    """Remove a spec that a bootstrap has stored. One that a person stored under the name stays.
+
+    Args:
+        client: The client of the server.
+        model: The name of the model.
+        changes: The changes so far; this function adds its own.
+    """
+    variable = client.read_variable_by_name(SPECS)
+    before: dict[str, str] = dict(variable.value) if variable and isinstance(variable.value, dict) else {}
+    if model not in before:
+        return
+    if (document := _document(client, model)) is not None:
+        if not changes.dry_run:
+            client.delete_block_document(document.id)
+        changes.note("model spec", model, "removed", "its model is gone")
+    _set_variable(client, SPECS, before, {name: at for name, at in before.items() if name != model}, changes)
+
+
+def rename_spec(client: "SyncPrefectClient", old: str, new: str) -> None:
+    """Store the spec of a model under its new name too, with the edits of people.
+
+    Args:
+        client: The client of the server.
+        old: The name under which it is stored.
+        new: The name to give.
+    """
+    document = _document(client, old)
+    stored = None if document is None else _read(document)
+    if document is None or not isinstance(stored, ModelSpec):
+        return
+    stored.model_copy(update={"name": new}).save(new, overwrite=True)
+    variable, renamed = client.read_variable_by_name(SPECS), _document(client, new)
+    before: dict[str, str] = dict(variable.value) if variable and isinstance(variable.value, dict) else {}
+    if renamed is not None and before.get(old) == str(document.updated):  # nobody has edited it
+        _set_variable(client, SPECS, before, before | {new: str(renamed.updated)}, Changes(dry_run=False))
+
+
 def services(client: "SyncPrefectClient", named: Sequence[str], changes: Changes) -> tuple[str, ...]:
     """Return the prediction services of this or an earlier bootstrap.
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from everfit.blocks.errors import DeploymentError
 from everfit.blocks.settings import Settings
 from everfit.blocks.spec import ModelSpec
-from everfit.deployments.server import automations, blocks, deploying, files, lint
+from everfit.deployments.server import automations, blocks, deploying, files, lint, removal
 from everfit.deployments.server.changes import Changes
+from everfit.deployments.server.project import project_name
 from everfit.tasks.core.spec_loading import load_spec_file, spec_files
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class Options:
         notify: The notification block to use from now on, as `type/name`.
         services: Prediction services to use from now on, for specs without `release.services`.
         overwrite_specs: Whether stored specs that a person has edited are overwritten by the files.
+        prune: Whether deployments, automations and stored specs of models that are gone are removed.
     """
 
     dry_run: bool = False
@@ -35,6 +37,7 @@ class Options:
     notify: str | None = None
     services: tuple[str, ...] = ()
     overwrite_specs: bool = False
+    prune: bool = False
 
 
 def bootstrap(settings: Settings, options: Options) -> Changes:
@@ -64,11 +67,14 @@ def bootstrap(settings: Settings, options: Options) -> Changes:
         notification = blocks.notification(client, options.notify, changes)
         names = [spec.name for spec in specs]
         wanted = files.deployments_of(files.read_prefect_file(), names, code_version())
+        project, deployed = project_name(settings), set()
         for deployment in wanted:
-            deployment_id = deploying.deploy(client, deployment, changes)
+            deployment_id, full_name = deploying.deploy(client, deployment, changes, project=project)
+            deployed.add(full_name)
             automations.of_deployment(client, deployment, deployment_id, changes)
         own, waiting = files.automations_of(files.read_automations_file(), names, notification)
         automations.put_all(client, own, changes)
+        removal.report_orphans(client, deployed, names, project, changes, prune=options.prune)
         for name in waiting:
             changes.note("automation", name, "waiting", "name a notification block: --notify TYPE/NAME")
     return changes

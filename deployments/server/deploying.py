@@ -3,24 +3,32 @@
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from everfit.blocks.errors import DeploymentError
 from everfit.deployments.server import files, lint
 from everfit.deployments.server.changes import Changes, differing
+from everfit.deployments.server.project import TAG
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.responses import DeploymentResponse
 
 
-def deploy(client: "SyncPrefectClient", deployment: files.Deployment, changes: Changes) -> UUID | None:
+def deploy(
+    client: "SyncPrefectClient", deployment: files.Deployment, changes: Changes, *, project: str
+) -> tuple[UUID | None, str]:
     """Create or change a deployment. A schedule that a person has switched on or off stays so.
 
     Args:
         client: The client of the server.
         deployment: The deployment in prefect.yaml.
         changes: The changes so far; this function adds its own.
+        project: The name of this project, which becomes a tag of the deployment.
 
     Returns:
-        The id on the server; None in a dry run before the deployment exists.
+        The id on the server, None in a dry run before the deployment exists; and the name as `flow/name`.
+
+    Raises:
+        DeploymentError: Another project on the server has a deployment of that name.
     """
     from prefect.exceptions import ObjectNotFound
     from prefect.utilities.callables import parameter_schema
@@ -31,11 +39,12 @@ def deploy(client: "SyncPrefectClient", deployment: files.Deployment, changes: C
         present = client.read_deployment_by_name(name)
     except ObjectNotFound:
         present = None
+    _is_ours(name, present, project)
     schedules = _schedules(deployment, present)
     wanted = {
         "version": deployment.version,
         "description": deployment.description or flow.description,
-        "tags": sorted(deployment.tags),
+        "tags": sorted({*deployment.tags, f"{TAG}{project}"}),
         "parameters": deployment.parameters,
         "entrypoint": deployment.entrypoint,
         "work_pool_name": deployment.work_pool.name,
@@ -49,7 +58,7 @@ def deploy(client: "SyncPrefectClient", deployment: files.Deployment, changes: C
     }
     if present is not None and not (changed := differing(wanted, _as_deployed(present))):
         changes.note("deployment", name, "unchanged")
-        return present.id
+        return present.id, name
     deployment_id = None if present is None else present.id
     if not changes.dry_run:
         deployment_id = _put(client, deployment, flow.name, wanted, schedules)
@@ -57,7 +66,17 @@ def deploy(client: "SyncPrefectClient", deployment: files.Deployment, changes: C
         changes.note("deployment", name, "created")
     else:
         changes.note("deployment", name, "changed", ", ".join(changed))
-    return deployment_id
+    return deployment_id, name
+
+
+def _is_ours(name: str, present: "DeploymentResponse | None", project: str) -> None:
+    """Refuse a deployment that another project on the server has made."""
+    others = [tag.removeprefix(TAG) for tag in (present.tags if present else ()) if tag.startswith(TAG)]
+    if others and project not in others:
+        raise DeploymentError(
+            f"the deployment {name!r} on this server belongs to the project {others[0]!r}, and this is the project "
+            f"{project!r}; rename the model, or set EVERFIT_PROJECT={others[0]} if it is the same project"
+        )
 
 
 def _put(

@@ -62,7 +62,8 @@ def reproduce(workspace: Workspace, model: str, turn_id: str) -> Reproduction:
         WorkspaceError: the turn left no package.
     """
     package = read_package(workspace, model, turn_id)
-    spec, record = ModelSpec.model_validate(with_current_keys(package.spec)), TurnRecord.recall(package.turn["record"])
+    spec = ModelSpec.model_validate({**with_current_keys(package.spec), "name": model})  # it may have been renamed
+    record = TurnRecord.recall(package.turn["record"])
     report = Report.recall(package.evidence)
     snapshot, split, fitted, evidence = record.snapshot, record.split, record.fitted, record.evidence
     if snapshot is None or split is None or fitted is None or evidence is None:

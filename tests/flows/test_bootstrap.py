@@ -218,3 +218,38 @@ def test_a_stored_spec_that_cant_be_read_is_told_by_its_key(server: Server) -> N
         server.set_up()
     assert "can't be read" in server.set_up(overwrite_specs=True)[0].reason
     assert load_spec(MODEL).expectations.max_bad_share == 0.05
+
+
+def test_what_no_spec_asks_for_is_reported_and_removed_when_asked(server: Server) -> None:
+    server.write_deployments("monitoring", "training")
+    others = theirs(server.prefect)
+    server.set_up()
+    Path("deployments/models", f"{MODEL}.yaml").rename("kept.yaml")
+
+    # Given a spec that is gone, when set up, then it is said and nothing is removed
+    said = server.set_up()
+    assert [(each.kind, each.name, each.status) for each in said if each.status != "waiting"] == [
+        ("model", MODEL, "kept")
+    ]
+    assert server.block
+
+    # When it is asked for, then all of the model goes, and nothing of others
+    removed = server.set_up(prune=True)
+    assert {(each.kind, each.name) for each in removed if each.status == "removed"} >= {
+        ("deployment", f"monitoring/{MODEL}"),
+        ("deployment", f"training/{MODEL}"),
+        ("model spec", MODEL),
+    }
+    assert [one.name for one in server.prefect.read_deployments()] == ["theirs"]
+    assert not [one.name for one in server.prefect.read_automations() if one.name.endswith(MODEL)]
+    assert server.prefect.read_automations_by_name("theirs") == others[1]
+    assert [each for each in server.set_up() if each.status != "waiting"] == []
+
+
+def test_a_deployment_of_another_project_is_not_overwritten(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.write_deployments("training")
+    server.set_up()
+
+    monkeypatch.setenv("EVERFIT_PROJECT", "another")
+    with pytest.raises(DeploymentError, match=r"belongs to the project .* and this is the project 'another'"):
+        server.set_up()

@@ -1,0 +1,106 @@
+"""What a Prefect server has of a model that is gone: deployments with their schedules, automations, stored spec."""
+
+from collections.abc import Collection, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from everfit.deployments.server import automations, blocks
+from everfit.deployments.server.changes import Changes
+from everfit.deployments.server.project import TAG
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.responses import DeploymentResponse
+
+MODEL_TAG = "model:"
+_OURS, _PAGE = "everfit", 200
+
+
+def report_orphans(
+    client: "SyncPrefectClient",
+    wanted: Collection[str],
+    models: Collection[str],
+    project: str,
+    changes: Changes,
+    *,
+    prune: bool,
+) -> None:
+    """Report the deployments of this project that no spec and no entry asks for, and remove them if asked.
+
+    Args:
+        client: The client of the server.
+        wanted: The deployments that are asked for, as `flow/name`.
+        models: The models that have a spec.
+        project: The name of this project.
+        changes: The changes so far; this function adds its own.
+        prune: Whether to remove them.
+    """
+    gone: set[str] = set()
+    for deployment, name in _named(client, _tagged(client, f"{TAG}{project}")):
+        model = next((tag.removeprefix(MODEL_TAG) for tag in deployment.tags if tag.startswith(MODEL_TAG)), None)
+        if model is not None and model not in models:
+            gone.add(model)
+        elif name not in wanted:
+            if prune:
+                _remove_deployment(client, deployment, name, changes)
+            else:
+                changes.note("deployment", name, "kept", "no entry of prefect.yaml asks for it; --prune removes it")
+    for model in sorted(gone):
+        if prune:
+            remove_model(client, model, changes)
+        else:
+            changes.note(
+                "model", model, "kept", "its spec is gone; --prune removes its deployments, schedules, automations"
+            )
+
+
+def remove_model(client: "SyncPrefectClient", model: str, changes: Changes) -> None:
+    """Remove what everfit made for a model on the server. Flow runs and artifacts stay: they are its history.
+
+    Args:
+        client: The client of the server.
+        model: The name of the model.
+        changes: The changes so far; this function adds its own.
+    """
+    for deployment, name in _named(client, _tagged(client, f"{MODEL_TAG}{model}")):
+        _remove_deployment(client, deployment, name, changes)
+    for automation in automations.of_model(client, model):
+        if not changes.dry_run:
+            client.delete_automation(automation.id)
+        changes.note("automation", automation.name, "removed", "its model is gone")
+    blocks.forget_spec(client, model, changes)
+
+
+def _remove_deployment(
+    client: "SyncPrefectClient", deployment: "DeploymentResponse", name: str, changes: Changes
+) -> None:
+    for automation in client.read_resource_related_automations(f"prefect.deployment.{deployment.id}"):
+        if _OURS not in automation.tags:
+            continue  # a person's own
+        if not changes.dry_run:
+            client.delete_automation(automation.id)
+        changes.note("automation", automation.name, "removed", "its deployment is gone")
+    if not changes.dry_run:
+        client.delete_deployment(deployment.id)
+    changes.note("deployment", name, "removed", "with its schedules")
+
+
+def _tagged(client: "SyncPrefectClient", tag: str) -> "list[DeploymentResponse]":
+    from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterTags
+
+    wanted = DeploymentFilter(tags=DeploymentFilterTags(all_=[_OURS, tag]))
+    found: list[DeploymentResponse] = []
+    while True:
+        page = client.read_deployments(deployment_filter=wanted, limit=_PAGE, offset=len(found))
+        found += page
+        if len(page) < _PAGE:
+            return sorted(found, key=lambda deployment: (deployment.name, str(deployment.id)))
+
+
+def _named(
+    client: "SyncPrefectClient", deployments: "Sequence[DeploymentResponse]"
+) -> "Iterator[tuple[DeploymentResponse, str]]":
+    flows: dict[object, str] = {}
+    for deployment in deployments:
+        if deployment.flow_id not in flows:
+            flows[deployment.flow_id] = client.read_flow(deployment.flow_id).name
+        yield deployment, f"{flows[deployment.flow_id]}/{deployment.name}"
