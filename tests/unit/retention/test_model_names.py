@@ -1,5 +1,6 @@
 """A model is renamed or retired: its history stays, and nothing else is touched."""
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,7 +23,8 @@ UNTIL = datetime(2026, 3, 1, tzinfo=UTC)
 class Installation:
     """A ledger, a workspace and an MLflow with two models, `old` and `other`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, mlflow: Path) -> None:
+        shutil.copy(mlflow, folder / "mlflow.db")
         self.ledger = Ledger.open(f"sqlite:///{folder / 'ledger.db'}")
         self.workspace = Workspace(str(folder / "workspace"))
         self.client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
@@ -48,9 +50,17 @@ class Installation:
         retire_model(retirement, ledger=self.ledger, workspace=self.workspace, client=self.client)
 
 
+@pytest.fixture(scope="module")
+def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of an empty MLflow, which takes seconds to make."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    return path
+
+
 @pytest.fixture
-def here(tmp_path: Path) -> Installation:
-    return Installation(tmp_path)
+def here(tmp_path: Path, mlflow: Path) -> Installation:
+    return Installation(tmp_path, mlflow)
 
 
 def test_a_renamed_model_keeps_its_turns_files_versions_and_runs(here: Installation) -> None:
