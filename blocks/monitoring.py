@@ -204,10 +204,10 @@ class MonitoringPolicy(Policy):
     min_labels: int = Field(
         default=200, ge=1, description="The smallest number of mature labels by which quality is judged."
     )
-    report: Literal["always", "never"] = Field(
-        default="always",
-        description="Whether an HTML report is drawn for every window. A window whose report fails is never "
-        "called healthy.",
+    report: Literal["daily", "always", "never"] = Field(
+        default="daily",
+        description="When an HTML report is drawn: `daily` for the first look of a day and when columns drift that had "
+        "not drifted in the look before, `always` for every look. A window whose report fails is never called healthy.",
     )
     report_rows: int = Field(
         default=5_000,

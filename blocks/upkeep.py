@@ -49,7 +49,13 @@ class UpkeepPolicy(Policy):
         "kept. The training data of a champion, and of a turn that is still running, is always kept.",
     )
 
-    @field_validator("history")
+    looks: Duration = Field(
+        default=timedelta(days=30),
+        description="How long the MLflow runs of all looks at windows are kept. Of older looks, those that found "
+        "something stay; of the others the first of each day stays, without its report. The ledger keeps every decision.",
+    )
+
+    @field_validator("history", "looks")
     @classmethod
     def _outlives_a_turn(cls, span: timedelta) -> timedelta:
         if span < timedelta(days=1):

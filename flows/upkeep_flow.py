@@ -33,5 +33,6 @@ def upkeep(model: str, until: datetime | None = None, dry_run: bool = False) -> 
     files = upkeep_steps.delete_expired_files(context, plan)
     versions = upkeep_steps.delete_versions(context, plan)
     turn_files = upkeep_steps.delete_files(context, plan)
-    done = upkeep_steps.record_upkeep(context, plan, rows, days, files, versions, turn_files)
+    looks = upkeep_steps.thin_looks(context, plan)
+    done = upkeep_steps.record_upkeep(context, plan, rows, days, files, versions, turn_files, looks)
     return upkeep_steps.final_state(done, dry_run=False)

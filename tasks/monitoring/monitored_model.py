@@ -1,5 +1,6 @@
 """A monitored model: the champion at a moment, its reference, its answers, and earlier decisions."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property, partial
@@ -16,6 +17,7 @@ from everfit.tasks.ledger import Turn
 from everfit.tasks.monitoring.champion_at import PLACING, ChampionAt, champion_at
 from everfit.tasks.monitoring.holdout import baseline_of, holdout_answers
 from everfit.tasks.monitoring.reference import Reference, load_reference
+from everfit.tasks.monitoring.report.report_choice import draws_report
 from everfit.tasks.monitoring.signals.explanation_drift import ExplanationDrift, attributions, explanation_drift
 from everfit.tasks.monitoring.signals.joint_drift import JointDrift, joint_drift
 from everfit.tasks.monitoring.signals.live_estimate import Estimator, can_estimate, fit_estimator
@@ -105,6 +107,21 @@ class MonitoredModel:
         calendar = calendar_columns(sample, time, self.features) if time in sample else ()
         by_calendar = {name: ColumnDriftPolicy(ignore=True) for name in calendar if name not in policy.columns}
         return policy.model_copy(update={"columns": {**policy.columns, **by_calendar}})
+
+    def draws_report(self, drifted: Collection[str] = ()) -> bool:
+        """Return whether a look gets a drift report.
+
+        Args:
+            drifted: The columns that have drifted; empty while that is not known.
+        """
+        last = self.judged[-1] if self.judged else None
+        return draws_report(
+            self.context.spec.monitoring,
+            self.until,
+            None if last is None else last.decision.window.until,
+            drifted=drifted,
+            last_drifted=() if last is None else last.signals.drift.columns,
+        )
 
     @cached_property
     def windows(self) -> MonitoringWindows:

@@ -39,6 +39,15 @@ class MonitoredWindow:
         policy = self.monitored.drift_policy
         return drift(self.monitored.reference.profile, self.live.counts, policy, window=self.live.window)
 
+    @property
+    def draws_report(self) -> bool:
+        """Whether this look gets a drift report.
+
+        Raises:
+            DataError: as `column_drift`.
+        """
+        return self.monitored.draws_report(self.column_drift.drifted_columns)
+
     @cached_property
     def mature_answers(self) -> LabelledPredictions | None:
         """The answers with mature labels; None if they cannot be read, which the area `quality` reports."""

@@ -26,6 +26,11 @@ PACKAGES_TAG = "everfit.packages"
 _COMMIT_LENGTH = 40
 
 
+def experiments_of(model: str) -> tuple[str, str]:
+    """Return the names of a model's experiments: that of its turns, and that of the looks at its windows."""
+    return model, f"{model}-monitoring"
+
+
 def turn_run(client: "MlflowClient", settings: Settings, model: str, turn_id: str) -> str:
     """Return the id of the turn's run; create the run if it doesn't exist.
 

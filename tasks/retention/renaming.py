@@ -9,7 +9,7 @@ from everfit.tasks.core.records import Record
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.ledger.model_names import RENAMING, known_models, rename_rows
 from everfit.tasks.ledger.records import AWAITING_APPROVAL, ON_TRIAL
-from everfit.tasks.registry import model_registry
+from everfit.tasks.registry import model_registry, tracking
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -74,8 +74,9 @@ def rename_model(
         progress(f"workspace {folders[1]}")
         if old in registered:
             client.rename_registered_model(old, new)
-        if (experiment := client.get_experiment_by_name(old)) is not None:
-            client.rename_experiment(experiment.experiment_id, new)
+        for before, after in zip(tracking.experiments_of(old), tracking.experiments_of(new), strict=True):
+            if (experiment := client.get_experiment_by_name(before)) is not None:
+                client.rename_experiment(experiment.experiment_id, after)
         progress(f"MLflow's model and experiment {new}")
         rename_rows(ledger, old, new, folders)
         progress("the ledger")

@@ -7,7 +7,7 @@ from everfit.blocks.errors import SpecError
 from everfit.tasks.core.records import Record
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.ledger.model_names import RETIREMENT, known_models
-from everfit.tasks.registry import model_registry
+from everfit.tasks.registry import model_registry, tracking
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -67,8 +67,10 @@ def _delete(model: str, workspace: Workspace, client: "MlflowClient") -> None:
         for version in model_registry.versions(client, model):
             model_registry.delete(client, model, version)
         client.delete_registered_model(model)
-    if (experiment := client.get_experiment_by_name(model)) is not None and experiment.lifecycle_stage == "active":
-        client.delete_experiment(experiment.experiment_id)
+    for name in tracking.experiments_of(model):
+        experiment = client.get_experiment_by_name(name)
+        if experiment is not None and experiment.lifecycle_stage == "active":
+            client.delete_experiment(experiment.experiment_id)
     folder = workspace.file(model)
     if workspace.exists(folder):
         workspace.filesystem.rm(folder, recursive=True)

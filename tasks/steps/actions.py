@@ -69,7 +69,7 @@ def notify(window: MonitoredWindow, signals: Signals, decision: TriageDecision, 
     """
     monitored = window.monitored
     name = monitored.context.spec.name
-    has_report = monitored.context.spec.monitoring.report != "never" and signals.drift.measured
+    has_report = signals.drift.measured and window.draws_report
     run = run_link(monitored.context.mlflow, monitored.context.settings, run_id, REPORT_FILE if has_report else "")
     text = monitoring_report.window_page(signals, decision, run, has_report=has_report)
     create_markdown_artifact(text, key=f"{name}-monitoring", description=f"{decision.verdict}: {decision.reasons[0]}")

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-import time
+from typing import TYPE_CHECKING
 
 from everfit.blocks.errors import NotEnoughError
 from everfit.tasks.monitoring.evidence import attempt
@@ -17,6 +17,9 @@ from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.triage import TriageDecision, triage
 from everfit.tasks.triage.case import TriagePolicy
 from everfit.tasks.triage.signals import DriftSignal, Signals
+
+if TYPE_CHECKING:
+    from mlflow.entities import RunTag
 
 logger = step_logger("everfit.monitoring")
 
@@ -39,7 +42,8 @@ def open_window_run(monitored: MonitoredModel) -> str:
     """
     context = monitored.context
     window = f"{context.spec.name}-{monitored.until:%Y%m%dT%H%M%S}"
-    return tracking.turn_run(context.mlflow, context.settings, f"{context.spec.name}-monitoring", window)
+    _, experiment = tracking.experiments_of(context.spec.name)
+    return tracking.turn_run(context.mlflow, context.settings, experiment, window)
 
 
 @step("compute", log="report")
@@ -54,11 +58,11 @@ def begin_report(window: MonitoredWindow) -> ReportJob | None:
     if policy.report == "never":
         return None
     try:
-        result = window.column_drift
+        result, is_drawn = window.column_drift, window.draws_report
     except Exception as error:  # noqa: BLE001 - the evidence area `drift` meets it again, and reports it
         logger.warning("there is no drift report: %s", error)
         return None
-    if result.drifted is None:
+    if result.drifted is None or not is_drawn:
         return None
     profile = monitored.reference.profile
     names = [column.name for column in profile.columns if column.name != PREDICTION or column.kind == "numeric"]
@@ -136,7 +140,7 @@ def decide_window(window: MonitoredWindow, signals: Signals, run_id: str) -> tup
         record=record.model_dump(mode="json"),
     )
     context.mlflow.log_dict(run_id, record.model_dump(mode="json"), "triage.json")
-    _log_numbers(monitored, signals, run_id)
+    _log_numbers(monitored, signals, decision, run_id)
     logger.info("%s (%s): %s", decision.verdict, decision.rule, decision.reasons[0])
     return decision, is_new
 
@@ -150,11 +154,28 @@ def _checked_estimate(window: MonitoredWindow, signals: Signals) -> PastEstimate
     return None
 
 
-def _log_numbers(monitored: MonitoredModel, signals: Signals, run_id: str) -> None:
-    """Log the numbers of every evidence area as metrics of the window's run."""
+def _log_numbers(monitored: MonitoredModel, signals: Signals, decision: TriageDecision, run_id: str) -> None:
+    """Log the numbers of every evidence area as metrics of the window's run, at the time of the window's end."""
     from mlflow.entities import Metric
 
-    now = int(time.time() * 1000)
+    now = int(monitored.until.timestamp() * 1000)
     names = {re.sub(r"[^\w./ -]", "_", name): value for name, value in signals.numbers().items()}
     metrics = [Metric(name, value, now, 0) for name, value in names.items()]
-    monitored.context.mlflow.log_batch(run_id, metrics=metrics)
+    monitored.context.mlflow.log_batch(run_id, metrics=metrics, tags=_tags(monitored, decision))
+
+
+def _tags(monitored: MonitoredModel, decision: TriageDecision) -> "list[RunTag]":
+    """Return what people search and group the runs of looks by in MLflow."""
+    from mlflow.entities import RunTag
+
+    window = decision.window
+    found = {
+        "everfit.model": monitored.context.spec.name,
+        "everfit.verdict": decision.verdict,
+        "everfit.rule": decision.rule,
+        "everfit.champion": str(monitored.champion.version),
+        "everfit.window_since": window.since.isoformat() if window.since else "",
+        "everfit.window_until": window.until.isoformat(),
+        "mlflow.note.content": "\n\n".join(decision.reasons),
+    }
+    return [RunTag(name, value) for name, value in found.items()]

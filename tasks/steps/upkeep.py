@@ -8,7 +8,8 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from everfit.tasks.core.final_states import ended
-from everfit.tasks.retention import deletion, table_upkeep, upkeep_facts, upkeep_record
+from everfit.tasks.retention import deletion, look_upkeep, table_upkeep, upkeep_facts, upkeep_record
+from everfit.tasks.retention.look_upkeep import LookPlan
 from everfit.tasks.retention.upkeep_facts import TABLES
 from everfit.tasks.retention.upkeep_plan import TablePlan, UpkeepPlan, plan_upkeep
 from everfit.tasks.retention.upkeep_record import UpkeepResult, changed_anything, upkeep_page
@@ -32,6 +33,7 @@ def make_plan(context: Context, at: datetime) -> UpkeepPlan:
 def preview(context: Context, planned: UpkeepPlan) -> UpkeepResult:
     """Return what an upkeep would change, without changing anything."""
     expired = {name: _expired(context, name, planned) for name in TABLES}
+    looks = _plan_looks(context, planned)
     broken = upkeep_facts.broken_turns(context, frozenset(expired["dataset"]))
     return UpkeepResult(
         model=planned.model,
@@ -41,6 +43,7 @@ def preview(context: Context, planned: UpkeepPlan) -> UpkeepResult:
         files={name: len(files) for name, files in expired.items()},
         versions=planned.delete_versions,
         turn_files=len(deletion.files_to_delete(context, planned)),
+        looks=len(looks.thin) + len(looks.delete),
         broken_turns=tuple(broken),
     )
 
@@ -102,6 +105,17 @@ def delete_files(context: Context, planned: UpkeepPlan) -> int:
     return deletion.delete_files(context.workspace, deletion.files_to_delete(context, planned))
 
 
+@step("network", log="upkeep")
+def thin_looks(context: Context, planned: UpkeepPlan) -> int:
+    """Delete or thin the MLflow runs of old looks that found nothing."""
+    return look_upkeep.thin_looks(context, _plan_looks(context, planned))
+
+
+def _plan_looks(context: Context, planned: UpkeepPlan) -> LookPlan:
+    keep = context.spec.upkeep.looks
+    return look_upkeep.plan_looks(look_upkeep.read_looks(context, planned.at - keep), planned.at, keep)
+
+
 @step("decision", log="upkeep")
 def record_upkeep(  # noqa: PLR0917 - each is what a step has done
     context: Context,
@@ -111,6 +125,7 @@ def record_upkeep(  # noqa: PLR0917 - each is what a step has done
     files: dict[str, int],
     versions: list[int],
     turn_files: int,
+    looks: int = 0,
 ) -> UpkeepResult:
     """Record the upkeep in the ledger, with the turns that can no longer be reproduced."""
     done = UpkeepResult(
@@ -121,6 +136,7 @@ def record_upkeep(  # noqa: PLR0917 - each is what a step has done
         files=files,
         versions=tuple(versions),
         turn_files=turn_files,
+        looks=looks,
         broken_turns=tuple(upkeep_facts.broken_turns(context)),
     )
     upkeep_record.record_upkeep(context.ledger, done)

@@ -36,12 +36,12 @@ def find_champion(context: Context, until: datetime) -> MonitoredModel | None:
         >>> monitored.champion.version
         1
     """
-    if context.spec.monitoring.report != "never":
-        report_process.warm_up()
     try:
         monitored = MonitoredModel.find(context, until)
     except NoChampionError:
         return None
+    if monitored.draws_report():
+        report_process.warm_up()
     champion = monitored.champion
     logger.info("version %d, released %s", champion.version, f"{champion.released:%Y-%m-%d %H:%M}")
     return monitored

@@ -23,6 +23,7 @@ import pandas as pd
 
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.tasks.monitoring.report.drift_report import DriftReport, DriftReportError, drift_html, import_evidently
+from everfit.tasks.monitoring.report.packed_page import pack_page
 from everfit.tasks.monitoring.signals.drift import DriftResult
 from everfit.tasks.statistics.profile import reference_sample
 
@@ -198,7 +199,9 @@ def draw_report(folder: Path) -> None:
     result = None if job["result"] is None else DriftResult.model_validate(job["result"])
     try:
         drawn = drift_html(old, new, policy, folder / REPORT_FILE, columns=job["columns"], result=result)
-        outcome = drawn.model_dump_json()
+        packed = pack_page((folder / REPORT_FILE).read_text(encoding="utf-8"))
+        (folder / REPORT_FILE).write_text(packed, encoding="utf-8")
+        outcome = drawn.model_copy(update={"size": len(packed)}).model_dump_json()
     except DriftReportError as error:
         outcome = json.dumps({"error": str(error)})
     (folder / _OUTCOME).write_text(outcome, encoding="utf-8")
