@@ -52,7 +52,7 @@ class UpkeepPolicy(Policy):
     looks: Duration = Field(
         default=timedelta(days=30),
         description="How long the MLflow runs of all looks at windows are kept. Of older looks, those that found "
-        "something stay; of the others the first of each day stays, without its report. The ledger keeps every decision.",
+        "something stay; of the others the first of a day stays, without its report. The ledger keeps all decisions.",
     )
 
     @field_validator("history", "looks")

@@ -224,10 +224,10 @@ def _differing_keys(spec: ModelSpec, stored: ModelSpec) -> str:
 def _set_variable(client: "SyncPrefectClient", name: str, before: Any, after: Any, changes: Changes) -> None:
     from prefect.client.schemas.actions import VariableCreate, VariableUpdate
 
-    if before == after and before is not None and before != {}:
+    exists = client.read_variable_by_name(name) is not None
+    if exists and before == after:
         changes.note("variable", name, "unchanged")
         return
-    exists = client.read_variable_by_name(name) is not None
     if not changes.dry_run:
         if exists:
             client.update_variable(VariableUpdate(name=name, value=after))

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 THINNED = "everfit.thinned"
 """The tag of a run whose files were deleted."""
 _AT_ONCE = 1_000
-"""Runs of one upkeep, so that a first upkeep after years ends; the next one does the rest."""
+"""Runs that one upkeep deletes, so that a first upkeep after years ends; the next one does the rest."""
+_PAGE = 1_000
 _QUIET = frozenset({"healthy"})
 
 
@@ -48,7 +49,7 @@ def plan_looks(looks: Iterable[Look], at: datetime, keep: timedelta) -> LookPlan
     quiet = sorted((look for look in looks if look.verdict in _QUIET and at - look.until > keep), key=_moment)
     first = {look.until.date(): look for look in reversed(quiet)}
     return LookPlan(
-        delete=tuple(look.run_id for look in quiet if first[look.until.date()] is not look),
+        delete=tuple(look.run_id for look in quiet if first[look.until.date()] is not look)[:_AT_ONCE],
         thin=tuple(look.run_id for look in first.values() if not look.thinned),
     )
 
@@ -58,7 +59,7 @@ def _moment(look: Look) -> datetime:
 
 
 def read_looks(context: Context, before: datetime) -> list[Look]:
-    """Return the looks that MLflow has a run of and that ended before a moment, at most so many.
+    """Return the looks that MLflow has a run of and that were made before a moment.
 
     Args:
         context: The model.
@@ -68,8 +69,14 @@ def read_looks(context: Context, before: datetime) -> list[Look]:
     experiment = client.get_experiment_by_name(name)
     if experiment is None or experiment.lifecycle_stage != "active":
         return []
-    older = f"attributes.start_time < {int(before.timestamp() * 1000)} AND tags.`{THINNED}` != 'true'"
-    runs = client.search_runs([experiment.experiment_id], older, max_results=_AT_ONCE, order_by=["start_time ASC"])
+    older = f"attributes.start_time < {int(before.timestamp() * 1000)}"
+    runs: list[Run] = []
+    page: str | None = None
+    while page is None or page:
+        found = client.search_runs(
+            [experiment.experiment_id], older, max_results=_PAGE, order_by=["start_time ASC"], page_token=page
+        )
+        runs, page = [*runs, *found], found.token or ""
     verdicts = {entry.until: entry.verdict for entry in context.ledger.decisions.of(context.spec.name, kind="triage")}
     return [look for run in runs if (look := _look(run, verdicts)) is not None]
 
