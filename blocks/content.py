@@ -18,6 +18,7 @@ from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.blocks.policy import Duration, Policy, form_title, format_duration
 from everfit.blocks.releasing import ReleasePolicy
 from everfit.blocks.retraining import RetrainingPolicy
+from everfit.blocks.schedules import SchedulesPolicy, is_default
 from everfit.blocks.sources import Source
 from everfit.blocks.training import TrainingPolicy
 from everfit.blocks.upkeep import UpkeepPolicy
@@ -143,6 +144,12 @@ class SpecContent(BaseModel):
     )
     upkeep: UpkeepPolicy = Field(
         default_factory=UpkeepPolicy, description="How long the model's rows, files and versions are kept."
+    )
+
+    schedules: SchedulesPolicy = Field(
+        default_factory=SchedulesPolicy,
+        exclude_if=is_default,
+        description="When the model's flows run by themselves on a Prefect server.",
     )
 
     @model_validator(mode="after")

@@ -28,6 +28,7 @@ class ModelSpec(SpecContent, Block):
         retraining: The causes of a new training, and how often it may start by itself.
         release: How a new champion takes over from the old one.
         upkeep: How long the model's rows, files and versions are kept.
+        schedules: When the model's flows run by themselves on a Prefect server.
 
     Example:
         Load a stored spec:

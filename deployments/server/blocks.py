@@ -16,6 +16,30 @@ if TYPE_CHECKING:
 
 SPECS, NOTIFICATION, SERVICES = "everfit_specs", "everfit_notification", "everfit_services"
 """The variables: the time at which each spec was stored from its file, the notification block, the services."""
+SCHEDULES = "everfit_schedules"
+"""The variable with the schedules as bootstraps made them, by deployment and slug, to see what a person has edited."""
+
+
+class Schedules:
+    """The schedules as earlier bootstraps made them.
+
+    Args:
+        client: The client of the server.
+
+    Attributes:
+        content: By deployment and slug; a bootstrap changes it in place.
+    """
+
+    def __init__(self, client: "SyncPrefectClient") -> None:
+        self._client = client
+        variable = client.read_variable_by_name(SCHEDULES)
+        found = variable.value if variable and isinstance(variable.value, dict) else {}
+        self.content: dict[str, dict[str, Any]] = {name: dict(by_slug) for name, by_slug in found.items()}  # type: ignore[call-overload]
+        self._before = {name: dict(by_slug) for name, by_slug in self.content.items()}
+
+    def store(self, changes: Changes) -> None:
+        """Keep what this bootstrap made."""
+        _set_variable(self._client, SCHEDULES, self._before, self.content, changes)
 
 
 def store_specs(client: "SyncPrefectClient", specs: Sequence[ModelSpec], changes: Changes, *, overwrite: bool) -> None:

@@ -11,6 +11,7 @@ from everfit.blocks.spec import ModelSpec
 from everfit.deployments.server import automations, blocks, deploying, files, lint, removal
 from everfit.deployments.server.changes import Changes
 from everfit.deployments.server.project import project_name
+from everfit.deployments.server.schedules import with_schedules
 from everfit.tasks.core.spec_loading import load_spec_file, spec_files
 
 if TYPE_CHECKING:
@@ -66,12 +67,16 @@ def bootstrap(settings: Settings, options: Options) -> Changes:
         blocks.store_specs(client, specs, changes, overwrite=options.overwrite_specs)
         notification = blocks.notification(client, options.notify, changes)
         names = [spec.name for spec in specs]
-        wanted = files.deployments_of(files.read_prefect_file(), names, code_version())
+        wanted = with_schedules(files.deployments_of(files.read_prefect_file(), names, code_version()), specs)
         project, deployed = project_name(settings), set()
+        remembered = blocks.Schedules(client)
         for deployment in wanted:
-            deployment_id, full_name = deploying.deploy(client, deployment, changes, project=project)
+            deployment_id, full_name = deploying.deploy(
+                client, deployment, changes, project=project, remembered=remembered.content
+            )
             deployed.add(full_name)
             automations.of_deployment(client, deployment, deployment_id, changes)
+        remembered.store(changes)
         own, waiting = files.automations_of(files.read_automations_file(), names, notification)
         automations.put_all(client, own, changes)
         removal.report_orphans(client, deployed, names, project, changes, prune=options.prune)

@@ -1,5 +1,6 @@
 """Deployments on a server: created if they are missing, changed if they differ."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -14,15 +15,21 @@ if TYPE_CHECKING:
 
 
 def deploy(
-    client: "SyncPrefectClient", deployment: files.Deployment, changes: Changes, *, project: str
+    client: "SyncPrefectClient",
+    deployment: files.Deployment,
+    changes: Changes,
+    *,
+    project: str,
+    remembered: dict[str, dict[str, Any]],
 ) -> tuple[UUID | None, str]:
-    """Create or change a deployment. A schedule that a person has switched on or off stays so.
+    """Create or change a deployment. A schedule that a person has edited, or switched on or off, stays so.
 
     Args:
         client: The client of the server.
         deployment: The deployment in prefect.yaml.
         changes: The changes so far; this function adds its own.
         project: The name of this project, which becomes a tag of the deployment.
+        remembered: The schedules as bootstraps made them, by deployment and slug; this function brings it up to date.
 
     Returns:
         The id on the server, None in a dry run before the deployment exists; and the name as `flow/name`.
@@ -40,7 +47,10 @@ def deploy(
     except ObjectNotFound:
         present = None
     _is_ours(name, present, project)
-    schedules = _schedules(deployment, present)
+    schedules, edited = _schedules(deployment, present, remembered.get(name, {}))
+    for slug in edited:
+        changes.note("schedule", f"{name} {slug}", "kept", "edited on the server; delete it there to get the file's")
+    remembered[name] = {schedule.slug: _timing(schedule) for schedule in deployment.schedules}
     wanted = {
         "version": deployment.version,
         "description": deployment.description or flow.description,
@@ -104,19 +114,40 @@ def _put(
     )
 
 
-def _schedules(deployment: files.Deployment, present: "DeploymentResponse | None") -> list[Any]:
+def _schedules(
+    deployment: files.Deployment, present: "DeploymentResponse | None", made: Mapping[str, Any]
+) -> tuple[list[Any], list[str]]:
+    """Return the schedules to deploy, and the slugs of those that a person has edited, which stay as they are."""
     from prefect.client.schemas.actions import DeploymentScheduleCreate
 
-    switched = {schedule.slug: schedule.active for schedule in present.schedules} if present is not None else {}
-    return [
-        DeploymentScheduleCreate(
-            slug=schedule.slug,
-            schedule=schedule.prefect(),
-            active=switched.get(schedule.slug, schedule.active),
-            parameters=schedule.parameters,
+    there = {schedule.slug: schedule for schedule in present.schedules} if present is not None else {}
+    schedules, edited = [], []
+    for wanted in sorted(deployment.schedules, key=lambda one: one.slug):
+        found, timing = there.get(wanted.slug), wanted.prefect()
+        before = made.get(wanted.slug)
+        if found is not None and before is not None and _content(found.schedule) != before["schedule"]:
+            if _content(found.schedule) != _content(timing):
+                edited.append(wanted.slug)
+            timing = found.schedule
+        active = wanted.active
+        if found is not None and (before is None or found.active != before["active"]):
+            active = found.active  # a person has switched it since the last bootstrap
+        schedules.append(
+            DeploymentScheduleCreate(slug=wanted.slug, schedule=timing, active=active, parameters=wanted.parameters)
         )
-        for schedule in sorted(deployment.schedules, key=lambda one: one.slug)
-    ]
+    return schedules, edited
+
+
+def _timing(schedule: files.Schedule) -> dict[str, Any]:
+    return {"schedule": _content(schedule.prefect()), "active": schedule.active}
+
+
+def _content(timing: Any) -> dict[str, Any]:
+    """Return the content of Prefect's schedule, without the time of its creation."""
+    content: dict[str, Any] = timing.model_dump(mode="json")
+    if "interval" in content:
+        content.pop("anchor_date", None)
+    return content
 
 
 def _as_deployed(present: "DeploymentResponse") -> dict[str, Any]:

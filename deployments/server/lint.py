@@ -11,6 +11,7 @@ from uuid import UUID
 
 from everfit.blocks.errors import DeploymentError, SpecError
 from everfit.deployments.server import files
+from everfit.deployments.server.schedules import with_schedules
 from everfit.tasks.core import event_names
 from everfit.tasks.core.spec_loading import load_spec_file, spec_files
 
@@ -29,18 +30,19 @@ def find_problems(prefect_file: Path | None = None, automations_file: Path | Non
         prefect_file: The file to read; by default that of the working folder, or the one that comes with everfit.
         automations_file: The file to read, by the same default.
     """
-    problems, models = [], []
+    problems, specs = [], []
     for path in spec_files():
         try:
             spec = load_spec_file(path)
         except SpecError as error:
             problems.append(str(error))
             continue
-        models.append(spec.name)
+        specs.append(spec)
         if path.name != f"{spec.name}.yaml":
             problems.append(f"{path}: the model's name is {spec.name!r}; rename the file to {spec.name}.yaml")
+    models = [spec.name for spec in specs]
     try:
-        deployments = files.deployments_of(files.read_prefect_file(prefect_file), models, "0")
+        deployments = with_schedules(files.deployments_of(files.read_prefect_file(prefect_file), models, "0"), specs)
         problems += [problem for deployment in deployments for problem in _of_deployment(deployment)]
         problems += _twice(deployments)
     except DeploymentError as error:

@@ -76,7 +76,7 @@ def server() -> Iterator[Server]:
         for document in prefect.read_block_documents():
             if document.name == MODEL:
                 prefect.delete_block_document(document.id)
-        for name in ("everfit_specs", "everfit_services", "everfit_notification"):
+        for name in ("everfit_specs", "everfit_services", "everfit_notification", "everfit_schedules"):
             if prefect.read_variable_by_name(name) is not None:
                 prefect.delete_variable_by_name(name)
 
@@ -252,4 +252,41 @@ def test_a_deployment_of_another_project_is_not_overwritten(server: Server, monk
 
     monkeypatch.setenv("EVERFIT_PROJECT", "another")
     with pytest.raises(DeploymentError, match=r"belongs to the project .* and this is the project 'another'"):
+        server.set_up()
+
+
+def test_schedules_of_the_spec_are_deployed_and_one_that_a_person_edited_stays(server: Server) -> None:
+    server.write(schedules={"monitoring": "5 6 * * 1-5", "scoring": "30 * * * *", "timezone": "Europe/Berlin"})
+    server.write_deployments("monitoring", "scoring")
+    server.set_up()
+
+    def deployed(flow: str) -> Any:
+        return server.prefect.read_deployment_by_name(f"{flow}/{MODEL}").schedules[0]
+
+    found = {flow: deployed(flow) for flow in ("monitoring", "scoring")}
+    assert {flow: (one.schedule.cron, one.schedule.timezone, one.active) for flow, one in found.items()} == {
+        "monitoring": ("5 6 * * 1-5", "Europe/Berlin", True),
+        "scoring": ("30 * * * *", "Europe/Berlin", True),  # what a spec schedules is on
+    }
+
+    # When a person edits one on the server, then it stays, and the spec changes the other
+    deployment = server.prefect.read_deployment_by_name(f"monitoring/{MODEL}")
+    edited = {"schedule": {"cron": "0 12 * * *", "timezone": "UTC"}, "active": True}
+    path = {"id": deployment.id, "schedule_id": found["monitoring"].id}
+    server.prefect.request("PATCH", "/deployments/{id}/schedules/{schedule_id}", path_params=path, json=edited)
+    server.write(schedules={"monitoring": "9 9 * * *", "scoring": "off"})
+
+    kept = [each for each in server.set_up() if each.kind == "schedule"]
+
+    assert [(each.name, each.status) for each in kept] == [(f"monitoring/{MODEL} hourly", "kept")]
+    assert deployed("monitoring").schedule.cron == "0 12 * * *"
+    assert not deployed("scoring").active
+
+
+def test_a_schedule_that_is_none_is_one_clear_error(server: Server) -> None:
+    server.write(schedules={"monitoring": "99 99 * * *"})
+    with pytest.raises(DeploymentError, match=r"schedules.monitoring: '99 99"):
+        server.set_up()
+    server.write(schedules={"monitoring": "hourly"})
+    with pytest.raises(DeploymentError, match=r"'hourly' is no cron expression; give minute, hour"):
         server.set_up()

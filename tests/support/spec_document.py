@@ -167,6 +167,7 @@ EXAMPLES = {
           canary: {shares: [0.1, 0.5], bake_time: 2d}
         """,
     "release.serving": "release: {serving: {durability: disk, outliers: refuse, rate: 50}}",
+    "schedules": 'schedules: {monitoring: "7 6 * * 1-5", scoring: "22 * * * *", timezone: Europe/Berlin}',
     "upkeep": "upkeep: {keep: {predictions: 365d, labels: 365d}, history: 60d}",
 }
 """By section; each is part of a spec that is valid."""
