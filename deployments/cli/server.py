@@ -37,7 +37,7 @@ def bootstrap(  # noqa: PLR0917 - each is an option of the command
     """Set up a Prefect server: pool, specs and deployments.
 
     It also creates the automations and the ledger. A second run changes nothing. Edits by people on the server stay.
-    What no spec asks for any more is reported.
+    It reports what no spec asks for any more.
     """
     settings = Settings()
     environment.prepare(settings)

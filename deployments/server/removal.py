@@ -1,4 +1,4 @@
-"""What a Prefect server has of a model that is gone: deployments with their schedules, automations, stored spec."""
+"""Removal of a model from a Prefect server: its deployments with their schedules, automations and stored spec."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ def report_orphans(
 
     Args:
         client: The client of the server.
-        wanted: The deployments that are asked for, as `flow/name`.
+        wanted: The deployments of this bootstrap, as `flow/name`.
         models: The models that have a spec.
         project: The name of this project.
         changes: The changes so far; this function adds its own.

@@ -1,4 +1,4 @@
-"""Thin out the MLflow runs of old looks at windows: those that found something stay, and one a day of the others."""
+"""Thin out the MLflow runs of earlier looks at windows: those that found something stay, and one a day of the others."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -101,7 +101,7 @@ def _delete_files(context: Context, run_id: str) -> None:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
     run = context.mlflow.get_run(run_id)
-    get_artifact_repository(run.info.artifact_uri).delete_artifacts()
+    get_artifact_repository(run.info.artifact_uri).delete_artifacts()  # type: ignore[no-untyped-call]
 
 
 def _look(run: "Run", verdicts: Mapping[datetime | None, str]) -> Look | None:

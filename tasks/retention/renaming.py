@@ -42,7 +42,7 @@ def rename_model(
         ledger: The ledger.
         workspace: Where the model's folder is.
         client: The client of MLflow.
-        progress: Is told of each part that was done.
+        progress: Gets the name of each part that was done.
 
     Raises:
         BusyError: A turn, scoring or release of the model is running.

@@ -1,4 +1,4 @@
-"""The end of a model: it is on record, and its data is deleted if that is asked for. Its history stays readable."""
+"""The end of a model: it is recorded, and its data is deleted on request. Its history stays readable."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING

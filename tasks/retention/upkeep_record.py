@@ -18,7 +18,7 @@ class UpkeepResult(Record):
     files: dict[str, int] = Field(description="Deleted files that no kept version needs.")
     versions: tuple[int, ...] = Field(default=(), description="Model versions deleted from the registry.")
     turn_files: int = Field(default=0, description="Deleted files of ended turns, with staged rows or models.")
-    looks: int = Field(default=0, description="Deleted or thinned MLflow runs of old looks that found nothing.")
+    looks: int = Field(default=0, description="Deleted or thinned MLflow runs of earlier looks that found nothing.")
     broken_turns: tuple[str, ...] = Field(
         default=(), description="All turns that can no longer be reproduced, because their training data was deleted."
     )
@@ -36,7 +36,7 @@ class UpkeepResult(Record):
         if self.turn_files:
             yield f"{self.turn_files:,} files of ended turns deleted"
         if self.looks:
-            yield f"{self.looks:,} MLflow runs of old looks that found nothing deleted or thinned"
+            yield f"{self.looks:,} MLflow runs of earlier looks that found nothing deleted or thinned"
 
 
 def _counts(counts: Mapping[str, int], template: str) -> Iterator[str]:

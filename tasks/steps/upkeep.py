@@ -107,7 +107,7 @@ def delete_files(context: Context, planned: UpkeepPlan) -> int:
 
 @step("network", log="upkeep")
 def thin_looks(context: Context, planned: UpkeepPlan) -> int:
-    """Delete or thin the MLflow runs of old looks that found nothing."""
+    """Delete or thin the MLflow runs of earlier looks that found nothing."""
     return look_upkeep.thin_looks(context, _plan_looks(context, planned))
 
 
