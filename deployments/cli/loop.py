@@ -51,6 +51,12 @@ def train(  # noqa: PLR0917 - each is an option of the command
         from everfit.deployments.cli.turn_tables import print_turn
 
         print_turn(turn)
+        from everfit.blocks.settings import Settings
+        from everfit.deployments.cli.next_steps import next_steps
+        from everfit.tasks.registry.mlflow_client import use_tracking
+
+        for line in next_steps(turn, model, use_tracking(Settings())):
+            typer.echo(line)
     raise typer.Exit(1 if turn["state"] == "DataRejected" else 0)
 
 

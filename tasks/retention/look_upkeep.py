@@ -1,4 +1,4 @@
-"""Thin out the MLflow runs of earlier looks at windows: those that found something stay, and one a day of the others."""
+"""Thin out the MLflow runs of earlier looks: those that found something stay, and one a day of the others."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
