@@ -1,4 +1,4 @@
-"""Which looks get a drift report, and that a packed report is the same page in a third of the size."""
+"""Which looks get a drift report, and that a packed report is the same page in less than half of the size."""
 
 from datetime import UTC, datetime, timedelta
 
