@@ -34,7 +34,7 @@ class Schedules:
         self._client = client
         variable = client.read_variable_by_name(SCHEDULES)
         found = variable.value if variable and isinstance(variable.value, dict) else {}
-        self.content: dict[str, dict[str, Any]] = {name: dict(by_slug) for name, by_slug in found.items()}  # type: ignore[call-overload]
+        self.content: dict[str, dict[str, Any]] = {name: dict(by_slug) for name, by_slug in found.items()}
         self._before = {name: dict(by_slug) for name, by_slug in self.content.items()}
 
     def store(self, changes: Changes) -> None:
