@@ -62,7 +62,7 @@ def deploy(
         "job_variables": deployment.work_pool.job_variables,
         "parameter_openapi_schema": parameter_schema(flow).model_dump_for_openapi(),
         "enforce_parameter_schema": deployment.enforce_parameter_schema,
-        "pull_steps": [],
+        "pull_steps": list(deployment.pull),
         "concurrency": _concurrency(deployment),
         "schedules": [_plain(schedule) for schedule in schedules],
     }

@@ -1,5 +1,6 @@
 """Strict reading of `prefect.yaml` and `automations.yaml`: a key that Prefect silently ignores is an error here."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from importlib.resources import files
@@ -78,7 +79,9 @@ class Deployment(_Entry):
     """One entry of `prefect.yaml`."""
 
     name: str
-    entrypoint: str = Field(pattern=r"^[A-Za-z_][\w.]*$", description="package.module.flow")
+    entrypoint: str = Field(
+        pattern=r"^([A-Za-z_][\w.]*|[^:]+\.py:[A-Za-z_]\w*)$", description="package.module.flow, or path/file.py:flow"
+    )
     version: str | None = None
     description: str | None = None
     tags: tuple[str, ...] = ()
@@ -87,7 +90,22 @@ class Deployment(_Entry):
     concurrency_limit: Concurrency | None = None
     schedules: tuple[Schedule, ...] = ()
     triggers: tuple[dict[str, Any], ...] = ()
+    pull: tuple[dict[str, Any], ...] = Field(
+        default=(), description="Steps by which a worker gets the code. Without them it has the code installed."
+    )
     enforce_parameter_schema: bool = True
+
+    @field_validator("pull")
+    @classmethod
+    def _are_steps(cls, pull: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+        for step in pull:
+            names = list(step)
+            if len(names) != 1 or not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", names[0]):
+                raise ValueError(
+                    f"a step has the keys {names!r}; give one key, the full name of its function, such as "
+                    f"prefect.deployments.steps.git_clone"
+                )
+        return pull
 
     @field_validator("triggers")
     @classmethod
@@ -104,8 +122,10 @@ class PrefectFile(_Entry):
 
     prefect_version: str | None = Field(default=None, alias="prefect-version")
     name: str | None = None
-    pull: list[dict[str, Any]] = Field(
-        max_length=0, description="It must be empty, since workers have everfit installed."
+    pull: list[dict[str, Any]] | None = Field(
+        default=None,
+        description="Steps by which workers get the code, for all deployments without steps of their own. It is empty "
+        "where workers have the code installed.",
     )
     build: list[dict[str, Any]] = Field(default_factory=list)
     push: list[dict[str, Any]] = Field(default_factory=list)
@@ -187,7 +207,8 @@ def deployments_of(file: PrefectFile, models: Sequence[str], version: str) -> li
         DeploymentError: An entry has an unknown key, or an invalid schedule or trigger.
     """
     deployments = []
-    for entry in file.deployments:
+    for own in file.deployments:
+        entry = {"pull": file.pull or [], **own}
         for filled in _for_each(entry, models, {VERSION: version}):
             where = f"prefect.yaml: {entry.get('entrypoint', entry.get('name', 'an entry'))}"
             deployments.append(_validated(Deployment, filled, where))

@@ -3,8 +3,10 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -80,6 +82,7 @@ def _of_deployment(deployment: files.Deployment) -> Iterator[str]:
 
     schema = parameter_schema(flow).model_dump_for_openapi()
     yield from (f"{where}: {problem}" for problem in _of_parameters(deployment.parameters, schema))
+    yield from (f"{where}: pull: {problem}" for problem in _of_steps(deployment.pull))
     for schedule in deployment.schedules:
         for problem in _of_parameters(schedule.parameters, schema):
             yield f"{where}: schedule {schedule.slug!r}: {problem}"
@@ -98,6 +101,24 @@ def _of_deployment(deployment: files.Deployment) -> Iterator[str]:
         {placeholder for text in _texts(deployment.model_dump()) for placeholder in _PLACEHOLDER.findall(text)}
     ):
         yield f"{where}: {left[0]} is not a placeholder; known are {files.MODEL} and {files.VERSION}"
+
+
+def _of_steps(pull: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield a sentence for each step whose function does not exist here, or that gets an argument it doesn't have."""
+    for step in pull:
+        for name, given in step.items():
+            module, _, function = name.rpartition(".")
+            try:
+                found = getattr(import_module(module), function)
+            except (ImportError, AttributeError):
+                if not (given or {}).get("requires"):
+                    yield f"there is no step {name!r}; check its name, or install its package here and for workers"
+                continue
+            known = signature(found).parameters
+            if any(each.kind is each.VAR_KEYWORD for each in known.values()):
+                continue
+            for argument in sorted(set(given or {}) - {*known, "id", "requires"}):
+                yield f"{name} has no argument {argument!r}; it has {', '.join(known)}"
 
 
 def _of_parameters(given: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:

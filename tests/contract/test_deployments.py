@@ -67,6 +67,7 @@ def first_trigger(**parameters: Any) -> Change:
     return training(lambda entry: entry["triggers"][0].update(parameters=parameters))
 
 
+STEPS = "prefect.deployments.steps"
 SCHEDULE = {"slug": "hourly", "cron": "0 * * * *"}
 
 
@@ -94,6 +95,9 @@ SCHEDULE = {"slug": "hourly", "cron": "0 * * * *"}
         (training(lambda entry: entry.update(description="{{ $EVERFIT_MODELL }}")), "is not a placeholder"),
         (training(lambda entry: entry.update(concurrency_limit={"limit": 0})), "concurrency_limit.limit"),
         (lambda content: content["deployments"].append(content["deployments"][0]), "is there 2 times"),
+        (lambda content: content.update(pull=[{f"{STEPS}.git_clon": {}}]), "there is no step"),
+        (lambda content: content.update(pull=[{f"{STEPS}.git_clone": {"repo": "x"}}]), "has no argument 'repo'"),
+        (lambda content: content.update(pull=[{"clone": None}]), "the full name of its function"),
     ],
 )
 def test_a_mistake_in_prefect_yaml_is_told(tmp_path: Path, change: Change, told: str) -> None:

@@ -290,3 +290,21 @@ def test_a_schedule_that_is_none_is_one_clear_error(server: Server) -> None:
     server.write(schedules={"monitoring": "hourly"})
     with pytest.raises(DeploymentError, match=r"'hourly' is no cron expression; give minute, hour"):
         server.set_up()
+
+
+def test_a_teams_own_flow_that_workers_get_by_git_is_deployed_beside_everfits(server: Server) -> None:
+    server.write_deployments("training")
+    content = yaml.safe_load(Path("deployments/prefect.yaml").read_text())
+    clone = {"prefect.deployments.steps.git_clone": {"repository": "https://127.0.0.1/team.git", "branch": "main"}}
+    own = {"name": "nightly", "entrypoint": "flows/mine.py:mine", "tags": ["everfit"], "work_pool": {"name": "everfit"}}
+    content |= {"pull": [clone], "deployments": [*content["deployments"], own]}
+    Path("deployments/prefect.yaml").write_text(yaml.safe_dump(content))
+    Path("flows").mkdir()
+    Path("flows/mine.py").write_text("from prefect import flow\n\n\n@flow\ndef mine() -> int:\n    return 1\n")
+
+    server.set_up()
+
+    made = [server.prefect.read_deployment_by_name(name) for name in (f"training/{MODEL}", "mine/nightly")]
+    assert [one.pull_steps for one in made] == [[clone], [clone]]
+    assert made[1].entrypoint == "flows/mine.py:mine"
+    assert [each for each in server.set_up() if each.status != "waiting"] == []
