@@ -26,7 +26,7 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
     Returns:
         A state whose name is the decision: `Healthy`, `Watching`, `DataQuarantined`, `RetrainingCalled`, `Retrained`,
         `RetrainingHeldBack`, `RolledBack`, `RollbackOvertaken` (another champion was released meanwhile) or
-        `Escalated`; `NothingToWatch` before the first champion; `NotMeasured`, a failure, if a measurement broke. Its
+        `Escalated`; `NothingToWatch` before the first champion or request; `NotMeasured`, a failure, if a measurement broke. Its
         data is the window as `everfit monitor --json` prints it.
     """
     context = open_context(model)
@@ -39,6 +39,10 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
     monitored = windows.find_champion(context, until)
     if monitored is None:
         return act.nothing_to_watch(context, until)
+
+    # A model that nothing asks yet gets a full look once a day; the others end here.
+    if unused := windows.still_unused(monitored):
+        return act.nothing_to_watch(context, until, unused)
     labels = windows.collect_new_labels(monitored)
     window = windows.read_window(monitored, labels)
 

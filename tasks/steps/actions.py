@@ -218,11 +218,19 @@ def note_outcomes(monitored: MonitoredModel, signals: Signals, decision: TriageD
     return tuple(new_outcomes)
 
 
-def nothing_to_watch(context: Context, until: datetime) -> State[dict[str, Any]]:
-    """Return the final state before the first champion: neither a failure nor good news."""
+def nothing_to_watch(
+    context: Context, until: datetime, reason: str = monitoring_report.NO_CHAMPION
+) -> State[dict[str, Any]]:
+    """Return the final state where there is nothing to look at: neither a failure nor good news.
+
+    Args:
+        context: The model.
+        until: The window's end.
+        reason: Why; by default there is no champion yet.
+    """
     name = context.spec.name
     emit(NOTHING_TO_WATCH, name, until=until)
-    data = monitoring_report.json_without_champion(name, until, state=WATCHES_NOTHING)
+    data = monitoring_report.json_without_look(name, until, state=WATCHES_NOTHING, reason=reason)
     return ended(Completed(name=WATCHES_NOTHING, message=data["reasons"][0], data=data))
 
 

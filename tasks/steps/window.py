@@ -10,6 +10,7 @@ from everfit.tasks.monitoring.monitored_model import MonitoredModel
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.report import report_process
 from everfit.tasks.monitoring.signals import expectations
+from everfit.tasks.monitoring.signals.silence import FULL_LOOK, has_answers
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.triage.signals import LabelsSignal
 from everfit.tasks.turns.context import Context
@@ -45,6 +46,26 @@ def find_champion(context: Context, until: datetime) -> MonitoredModel | None:
     champion = monitored.champion
     logger.info("version %d, released %s", champion.version, f"{champion.released:%Y-%m-%d %H:%M}")
     return monitored
+
+
+@step("network", log="window")
+def still_unused(monitored: MonitoredModel) -> str:
+    """Return why there is nothing to look at, if nothing has asked the model since a look of the last day; else "".
+
+    Args:
+        monitored: The monitored model.
+    """
+    context = monitored.context
+    last = monitored.judged[-1] if monitored.judged else None
+    if (
+        last is None
+        or last.decision.rule != "unused"
+        or last.signals.reference.version != monitored.champion.version
+        or monitored.until - last.decision.window.until >= FULL_LOOK
+        or has_answers(context.workspace.table(context.spec.name, "predictions"), monitored.event_time, monitored.until)
+    ):
+        return ""
+    return f"nothing has asked the model yet; the last full look was at {last.decision.window.until:%Y-%m-%d %H:%M}"
 
 
 @step("network", log="window")

@@ -213,6 +213,12 @@ def test_a_model_that_nothing_asks_yet_pages_nobody(tmp_path: Path, monkeypatch:
     assert (result["verdict"], result["rule"]) == ("watch", "unused")
     assert "nothing has asked the model yet" in result["reasons"][0]
 
+    # The looks of a day after that end at once, and the next day has a full one.
+    short = run(monitoring, model, MARCH + timedelta(hours=2))
+    assert (short["state"], short["verdict"], short["mlflow_run_id"]) == ("NothingToWatch", None, None)
+    assert "the last full look was at 2024-03-01 01:00" in short["reasons"][0]
+    assert run(monitoring, model, MARCH + timedelta(hours=26))["rule"] == "unused"
+
 
 def test_evidently_raising_fails_the_run_and_is_never_healthy(
     world: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

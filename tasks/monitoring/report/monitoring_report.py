@@ -10,15 +10,18 @@ from everfit.tasks.triage import VERDICTS, TriageDecision
 from everfit.tasks.triage.signals import Signals
 
 
-def json_without_champion(model: str, until: datetime, *, state: str) -> dict[str, Any]:
-    """Return a window before the first champion, in the form of `window_json`.
+NO_CHAMPION = "there is no champion to monitor yet; `everfit train` makes the first one"
+
+
+def json_without_look(model: str, until: datetime, *, state: str, reason: str = NO_CHAMPION) -> dict[str, Any]:
+    """Return a window that was not looked at, in the form of `window_json`.
 
     Args:
         model: The model's name.
         until: The window's end.
         state: The flow's final state.
+        reason: Why there is nothing to look at.
     """
-    reason = "there is no champion to monitor yet; `everfit train` makes the first one"
     facts = {"model": model, "until": until.isoformat(), "state": state, "reasons": [reason]}
     unknown = dict.fromkeys(("verdict", "rule", "signals", "champion", "turn_id", "turn_state", "held_back"))
     return facts | unknown | {"evidence": [], "decision_id": None, "failed": [], "mlflow_run_id": None, "outcomes": []}

@@ -10,6 +10,8 @@ from everfit.tasks.storage.tables import Table
 
 _LOOK_BACK = timedelta(days=28)
 """At least; the rhythm of weekdays and nights shows in it."""
+FULL_LOOK = timedelta(days=1)
+"""A model that nothing has asked yet is looked at in full so often."""
 _WINDOWS = 4
 """The look back has at least so many monitoring windows."""
 
@@ -42,7 +44,7 @@ def measure_silence(log: Table, event_time: str, until: datetime, window: timede
         log, Window(since=since, until=until), event_time, columns=[prediction_log.PREDICTED_AT]
     )
     if answers.empty:
-        return Silence(asked=_has_any(log, event_time, until))
+        return Silence(asked=has_answers(log, event_time, until))
     times = answers[prediction_log.PREDICTED_AT].dropna().drop_duplicates().sort_values()
     return silence([at.to_pydatetime() for at in times if at <= until], until)
 
@@ -62,7 +64,14 @@ def silence(answered_at: Sequence[datetime], until: datetime) -> Silence:
     return Silence(asked=True, quiet=until - answered_at[-1], usual=pauses[-2] if len(pauses) > 1 else None)
 
 
-def _has_any(log: Table, event_time: str, until: datetime) -> bool:
+def has_answers(log: Table, event_time: str, until: datetime) -> bool:
+    """Return whether the model had answered anything before a moment.
+
+    Args:
+        log: The model's prediction log.
+        event_time: Its column of the event time.
+        until: The moment.
+    """
     if not log.exists():
         return False
     columns = [event_time, prediction_log.ARM]
