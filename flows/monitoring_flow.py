@@ -26,8 +26,8 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
     Returns:
         A state whose name is the decision: `Healthy`, `Watching`, `DataQuarantined`, `RetrainingCalled`, `Retrained`,
         `RetrainingHeldBack`, `RolledBack`, `RollbackOvertaken` (another champion was released meanwhile) or
-        `Escalated`; `NothingToWatch` before the first champion or request; `NotMeasured`, a failure, if a measurement broke. Its
-        data is the window as `everfit monitor --json` prints it.
+        `Escalated`; `NothingToWatch` before the first champion or request; `NotMeasured`, a failure, if a measurement
+        broke. Its data is the window as `everfit monitor --json` prints it.
     """
     context = open_context(model)
     until = moment(until)

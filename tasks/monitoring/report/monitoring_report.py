@@ -9,7 +9,6 @@ from everfit.tasks.monitoring.signals.drift import DriftResult
 from everfit.tasks.triage import VERDICTS, TriageDecision
 from everfit.tasks.triage.signals import Signals
 
-
 NO_CHAMPION = "there is no champion to monitor yet; `everfit train` makes the first one"
 
 
