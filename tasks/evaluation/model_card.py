@@ -49,6 +49,21 @@ def model_card(report: Report, decision: GateDecision, turn_id: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def with_outcome(card: str, headline: str) -> str:
+    """Return a card with what was decided later, at its top and as the last line of its decision; safe to repeat.
+
+    Args:
+        card: The card of a version.
+        headline: What was decided, in one sentence.
+    """
+    title, _, rest = card.partition("\n\n")
+    _, found, below = rest.partition("\n\n## ")
+    line = f"- {headline}\n"
+    if not found or line in card:
+        return card
+    return f"{title}\n\n{headline}\n\n## {below}{line}"
+
+
 def _limits(report: Report) -> list[str]:
     limits = [f"- It knows nothing of what happened after {report.training.until:%Y-%m-%d}, before a refit."]
     if not report.over_time:

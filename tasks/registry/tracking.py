@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 TURN_TAG, TRY_TAG = "everfit.turn", "everfit.try"
 PACKAGES_TAG = "everfit.packages"
+CARD_FILE = "model_card.md"
 
 _COMMIT_LENGTH = 40
 
@@ -106,7 +107,7 @@ def log_turn(
 def log_report(client: "MlflowClient", run_id: str, report: "Report", scored: "ScoredRows", card: str) -> None:
     """Log a report as JSON and model card, and with pictures if the spec asks for full evidence."""
     client.log_dict(run_id, report.model_dump(mode="json"), "evidence/evidence.json")
-    client.log_text(run_id, card, "model_card.md")
+    client.log_text(run_id, card, CARD_FILE)
     attribution = {"method": "permutation" if report.shap is None else "shap", "features": report.attribution}
     client.log_dict(run_id, attribution, "reference/attribution.json")
     if not report.full:
