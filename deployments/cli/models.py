@@ -24,7 +24,7 @@ def rename(
     by: By = "",
     reason: Reason = "",
 ) -> None:
-    """Rename a model everywhere; its history, versions and data stay.
+    """Rename a model; its history, versions and data stay.
 
     If it is interrupted, run it again. Services that serve the model must be started again under the new name.
     """

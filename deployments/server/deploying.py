@@ -53,7 +53,7 @@ def deploy(
     remembered[name] = {schedule.slug: _timing(schedule) for schedule in deployment.schedules}
     wanted = {
         "version": deployment.version,
-        "description": deployment.description or flow.description,
+        "description": deployment.description or flow.description or "",
         "tags": sorted({*deployment.tags, f"{TAG}{project}"}),
         "parameters": deployment.parameters,
         "entrypoint": deployment.entrypoint,
@@ -155,6 +155,7 @@ def _as_deployed(present: "DeploymentResponse") -> dict[str, Any]:
     limit = present.global_concurrency_limit
     options = content.get("concurrency_options") or {}
     return content | {
+        "description": present.description or "",
         "tags": sorted(present.tags),
         "pull_steps": content.get("pull_steps") or [],
         "concurrency": limit and [limit.limit, options.get("collision_strategy"), options.get("grace_period_seconds")],

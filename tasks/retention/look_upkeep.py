@@ -22,7 +22,7 @@ _PAGE = 1_000
 _QUIET = frozenset({"healthy"})
 
 
-class Look(Record):
+class PastLook(Record):
     """The MLflow run of a look at a window."""
 
     run_id: str
@@ -38,7 +38,7 @@ class LookPlan(Record):
     thin: tuple[str, ...] = ()
 
 
-def plan_looks(looks: Iterable[Look], at: datetime, keep: timedelta) -> LookPlan:
+def plan_looks(looks: Iterable[PastLook], at: datetime, keep: timedelta) -> LookPlan:
     """Decide what goes. Pure.
 
     Args:
@@ -54,11 +54,11 @@ def plan_looks(looks: Iterable[Look], at: datetime, keep: timedelta) -> LookPlan
     )
 
 
-def _moment(look: Look) -> datetime:
+def _moment(look: PastLook) -> datetime:
     return look.until
 
 
-def read_looks(context: Context, before: datetime) -> list[Look]:
+def read_looks(context: Context, before: datetime) -> list[PastLook]:
     """Return the looks that MLflow has a run of and that were made before a moment.
 
     Args:
@@ -104,7 +104,7 @@ def _delete_files(context: Context, run_id: str) -> None:
     get_artifact_repository(run.info.artifact_uri).delete_artifacts()  # type: ignore[no-untyped-call]
 
 
-def _look(run: "Run", verdicts: Mapping[datetime | None, str]) -> Look | None:
+def _look(run: "Run", verdicts: Mapping[datetime | None, str]) -> PastLook | None:
     """Return the look of a run; None if the ledger knows of no decision about its window, which then stays."""
     try:
         until = datetime.strptime(run.data.tags[TURN_TAG].rpartition("-")[2] + "+0000", "%Y%m%dT%H%M%S%z")
@@ -113,4 +113,4 @@ def _look(run: "Run", verdicts: Mapping[datetime | None, str]) -> Look | None:
     verdict = verdicts.get(until)
     if verdict is None:
         return None
-    return Look(run_id=run.info.run_id, until=until, verdict=verdict, thinned=run.data.tags.get(THINNED) == "true")
+    return PastLook(run_id=run.info.run_id, until=until, verdict=verdict, thinned=run.data.tags.get(THINNED) == "true")

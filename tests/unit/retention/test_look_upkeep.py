@@ -2,15 +2,15 @@
 
 from datetime import UTC, datetime, timedelta
 
-from everfit.tasks.retention.look_upkeep import Look, plan_looks
+from everfit.tasks.retention.look_upkeep import PastLook, plan_looks
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 MONTH = timedelta(days=30)
 
 
-def looks(days: int, verdict: str = "healthy") -> list[Look]:
+def looks(days: int, verdict: str = "healthy") -> list[PastLook]:
     return [
-        Look(run_id=f"{hours}", until=NOW - timedelta(hours=hours), verdict=verdict)
+        PastLook(run_id=f"{hours}", until=NOW - timedelta(hours=hours), verdict=verdict)
         for hours in range(1, days * 24 + 1)
     ]
 
