@@ -54,7 +54,7 @@ def with_outcome(card: str, headline: str) -> str:
 
     Args:
         card: The card of a version.
-        headline: What was decided, in one sentence.
+        headline: The decision in one sentence.
     """
     title, _, rest = card.partition("\n\n")
     _, found, below = rest.partition("\n\n## ")
