@@ -64,7 +64,7 @@ def retire(
     by: By = "",
     reason: Reason = "",
 ) -> None:
-    """End a model: nothing runs for it any more, and its history stays readable."""
+    """End a model: nothing runs for it, and its history stays."""
     settings = Settings()
     from everfit.tasks.ledger import Ledger
 
