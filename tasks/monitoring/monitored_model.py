@@ -3,13 +3,12 @@
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from everfit.blocks.errors import NotEnoughError
 from everfit.blocks.metrics import TaskKind
 from everfit.blocks.monitoring import ColumnDriftPolicy, MonitoringPolicy
 from everfit.tasks.core.records import ModelVersion, Window
@@ -18,8 +17,6 @@ from everfit.tasks.monitoring.champion_at import PLACING, ChampionAt, champion_a
 from everfit.tasks.monitoring.holdout import baseline_of, holdout_answers
 from everfit.tasks.monitoring.reference import Reference, load_reference
 from everfit.tasks.monitoring.report.report_choice import draws_report
-from everfit.tasks.monitoring.signals.explanation_drift import ExplanationDrift, attributions, explanation_drift
-from everfit.tasks.monitoring.signals.joint_drift import JointDrift, joint_drift
 from everfit.tasks.monitoring.signals.live_estimate import Estimator, can_estimate, fit_estimator
 from everfit.tasks.monitoring.triage_history import JudgedWindow, newest_judgements, read_triages, triage_entries
 from everfit.tasks.monitoring.windows import MonitoringWindows, monitoring_windows
@@ -277,36 +274,6 @@ class MonitoredModel:
             if self.context.spec.training.business_value
             else None
         )
-
-    def explanation_drift(self, live: pd.DataFrame) -> ExplanationDrift | None:
-        """Compare the champion's explanations with the reference; None if there are too few rows.
-
-        Args:
-            live: Rows of the window.
-        """
-        scorer = self.scorer(self.champion.version)
-        names = [column.name for column in scorer.inputs.features]
-        if not set(names) <= set(live.columns) & set(self.reference.sample.columns):
-            return None
-        held_out, predict = self.reference.sample[names], partial(champion_scores, scorer, task=self.context.spec.task)
-        try:
-            reference, current = (attributions(predict, rows, held_out) for rows in (held_out, live[names]))
-            return explanation_drift(reference, current, self.context.spec.monitoring)
-        except NotEnoughError:
-            return None
-
-    def joint_drift(self, live: pd.DataFrame) -> JointDrift | None:
-        """Train a classifier that separates window and reference; None if there are too few rows.
-
-        Args:
-            live: Rows of the window.
-        """
-        held_out = self.reference.sample
-        names = [name for name in self.features if name in live.columns and name in held_out.columns]
-        try:
-            return joint_drift(held_out, live, names, self.context.spec.monitoring)
-        except NotEnoughError:
-            return None
 
     def previous_scores(self, answers: LabelledPredictions) -> tuple[npt.NDArray[np.float64], tuple[str, ...]] | None:
         """Return the previous champion's scores of rows and its classes; None if it cannot score these rows."""

@@ -1,13 +1,18 @@
 """The evidence area `drift`: columns, explanations and the joint distribution against the reference."""
 
 from collections.abc import Sequence
+from functools import partial
 
+import pandas as pd
+
+from everfit.blocks.errors import NotEnoughError
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.tasks.core.records import Window
+from everfit.tasks.monitoring.monitored_model import MonitoredModel, champion_scores
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.signals.drift import DriftResult
-from everfit.tasks.monitoring.signals.explanation_drift import ExplanationDrift
-from everfit.tasks.monitoring.signals.joint_drift import JointDrift
+from everfit.tasks.monitoring.signals.explanation_drift import ExplanationDrift, attributions, explanation_drift
+from everfit.tasks.monitoring.signals.joint_drift import JointDrift, joint_drift
 from everfit.tasks.monitoring.triage_history import JudgedWindow
 from everfit.tasks.triage.non_overlapping import NEARLY, non_overlapping
 from everfit.tasks.triage.signals import DriftSignal
@@ -19,8 +24,8 @@ def compare_with_reference(window: MonitoredWindow) -> DriftSignal:
     policy = monitored.context.spec.monitoring
     if columns.drifted is None:
         return drift_signal(columns, policy=policy)
-    explained = monitored.explanation_drift(window.live.sample) if policy.explanation_drift else None
-    joint = monitored.joint_drift(window.live.sample) if policy.joint_drift else None
+    explained = _explanation_drift(monitored, window.live.sample) if policy.explanation_drift else None
+    joint = _joint_drift(monitored, window.live.sample) if policy.joint_drift else None
     first, refitted = _first_drift(window), monitored.was_refitted
     signal = drift_signal(columns, explained, joint, first, policy=policy, refitted=refitted)
     own = [judged for judged in monitored.judged if judged.decision.reference.startswith(_own(window))]
@@ -123,3 +128,28 @@ def _first_drift(window: MonitoredWindow) -> DriftSignal | None:
 def _own(window: MonitoredWindow) -> str:
     """Return how the reference of the champion's version begins."""
     return f"v{window.monitored.champion.version}-"
+
+
+def _explanation_drift(monitored: MonitoredModel, live: pd.DataFrame) -> ExplanationDrift | None:
+    """Compare the champion's explanations of the window's rows with the reference; None if there are too few rows."""
+    scorer, policy = monitored.scorer(monitored.champion.version), monitored.context.spec.monitoring
+    names = [column.name for column in scorer.inputs.features]
+    if not set(names) <= set(live.columns) & set(monitored.reference.sample.columns):
+        return None
+    held_out = monitored.reference.sample[names]
+    predict = partial(champion_scores, scorer, task=monitored.context.spec.task)
+    try:
+        reference, current = (attributions(predict, rows, held_out) for rows in (held_out, live[names]))
+        return explanation_drift(reference, current, policy)
+    except NotEnoughError:
+        return None
+
+
+def _joint_drift(monitored: MonitoredModel, live: pd.DataFrame) -> JointDrift | None:
+    """Train a classifier that separates window and reference; None if there are too few rows."""
+    held_out = monitored.reference.sample
+    names = [name for name in monitored.features if name in live.columns and name in held_out.columns]
+    try:
+        return joint_drift(held_out, live, names, monitored.context.spec.monitoring)
+    except NotEnoughError:
+        return None
