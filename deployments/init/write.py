@@ -73,8 +73,9 @@ def _columns(made: Proposal) -> Iterator[str]:
     if made.key:
         yield f"  key: {_list(made.key)}  # the columns that identify a row"
     if made.event_time:
-        why = f": {'; '.join(made.event_time_signs)}" if made.event_time_signs else ""
-        yield f"  event_time: {_scalar(made.event_time)}  # the time of the event to predict{why}"
+        if made.event_time_signs:
+            yield from _comment(f"The event time was chosen by these signs: {'; '.join(made.event_time_signs)}.", "  ")
+        yield f"  event_time: {_scalar(made.event_time)}  # the time of the event to predict"
     if made.label_time:
         yield f"  label_time: {_scalar(made.label_time)}  # the time at which the true label became known"
     yield f"  target: {_scalar(made.target)}"
@@ -89,10 +90,10 @@ def _columns(made: Proposal) -> Iterator[str]:
         yield f"  # protected: {_list(made.protected)}"
 
 
-def _comment(text: str) -> list[str]:
+def _comment(text: str, indent: str = "") -> list[str]:
     import textwrap
 
-    return textwrap.wrap(text, _WIDTH, initial_indent="# ", subsequent_indent="# ")
+    return textwrap.wrap(text, _WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# ")
 
 
 def _list(names: Any) -> str:
