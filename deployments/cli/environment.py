@@ -190,7 +190,8 @@ def start_temporary_server() -> Callable[[], None]:
                 server.kill()  # a server that is still starting would print a traceback when it is asked to end
                 raise EverfitError(
                     f"Prefect's temporary server did not start within {timeout} s (exit code {server.poll()!r}); "
-                    f"start one by `prefect server start` and set PREFECT_API_URL to its address"
+                    f"give it longer by PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS, or start one by `prefect "
+                    f"server start` and set PREFECT_API_URL to its address"
                 )
             time.sleep(0.05)
 
