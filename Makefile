@@ -33,7 +33,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo up down test unit coverage check format lint spelling prose types contracts site fmt bench campaign docs \
+.PHONY: help install demo up down test unit coverage check format lint spelling prose types contracts site fmt bench campaign fuzz docs \
 	release-notes wheel clean
 
 help: ## List the targets
@@ -94,8 +94,11 @@ fmt: $(INSTALLED) ## Format the code and fix what lint can fix
 bench: $(INSTALLED) ## Measure: what the loop costs over the bare library calls, and where the time goes
 	@set -e; for bench in tests/bench/bench_*.py; do echo "== $$bench"; $(BIN)/python "$$bench"; done
 
-campaign: $(INSTALLED) ## Kills, faults and attacks from seeds, and the invariants that they break (SECONDS=600 SEED=1)
+campaign: $(INSTALLED) ## Kills, faults, attacks and odd tables from seeds, and the invariants that they break (SECONDS=600 SEED=1)
 	PYTHONPATH=tests $(BIN)/python -m campaign --seconds $(or $(SECONDS),120) --seed $(or $(SEED),1)
+
+fuzz: $(INSTALLED) ## Odd tables through the loop, and the errors that no user should see (SECONDS=600 SEED=1)
+	PYTHONPATH=tests $(BIN)/python -m campaign --only tables --seconds $(or $(SECONDS),120) --seed $(or $(SEED),1)
 
 docs: $(INSTALLED) ## Write docs/spec.md and the tables of verdicts and evidence areas from their declarations
 	PYTHONPATH=tests $(BIN)/python -m support.spec_document

@@ -12,11 +12,13 @@ from pathlib import Path
 
 from campaign.registries import changed_files
 from campaign.spools import run_spools
+from campaign.tables import run_tables
 from campaign.tally import Tally
 
 DRIVERS: dict[str, Callable[[Path, int], Tally]] = {
     "spools": lambda folder, seed: run_spools(folder, seed, lives=25),
     "artifacts": lambda folder, seed: changed_files(folder, seed, changes=30),
+    "tables": lambda folder, seed: run_tables(folder, seed, count=10),
 }
 
 
@@ -25,12 +27,13 @@ def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--seconds", type=float, default=120.0)
     arguments.add_argument("--seed", type=int, default=1)
+    arguments.add_argument("--only", choices=sorted(DRIVERS), help="run this driver alone")
     given = arguments.parse_args()
     until, seed, total = time.monotonic() + given.seconds, given.seed, Tally()
     while time.monotonic() < until:
-        for name, driver in DRIVERS.items():
+        for name in [given.only] if given.only else DRIVERS:
             with tempfile.TemporaryDirectory(prefix=f"everfit-campaign-{name}-") as folder:
-                total.add(driver(Path(folder), seed))
+                total.add(DRIVERS[name](Path(folder), seed))
         seed += 1
     print(f"seeds {given.seed} to {seed - 1}: {total.text()}")
     return 1 if total.broken else 0

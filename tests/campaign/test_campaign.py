@@ -4,6 +4,7 @@ from pathlib import Path
 
 from campaign.registries import changed_files
 from campaign.spools import run_spools
+from campaign.tables import run_tables
 
 
 def test_spools_lose_and_double_nothing(tmp_path: Path) -> None:
@@ -19,3 +20,10 @@ def test_no_changed_file_is_loaded(tmp_path: Path) -> None:
 
     assert tally.broken == []
     assert tally.done["changed files"] == 6
+
+
+def test_odd_tables_are_taken_or_refused_in_one_sentence(tmp_path: Path) -> None:
+    tally = run_tables(tmp_path, seed=1, count=4)
+
+    assert tally.broken == []
+    assert tally.done["tables"] == 4
