@@ -26,6 +26,7 @@ from everfit.deployments.cli import (
     upkeep,
     verify,
 )
+from everfit.deployments.cli.outside_errors import explain
 from everfit.tasks.core.outside_text import terminal_text
 
 app = typer.Typer(
@@ -87,8 +88,12 @@ def main() -> None:
     except Exception as error:  # a command always ends with one line and an exit code
         if _state["debug"]:
             raise
-        text = terminal_text(str(error))
-        print(f"everfit: {type(error).__name__}: {text}; run `everfit --debug …` for the traceback", file=sys.stderr)
+        text = terminal_text(" ".join(str(error).split()))
+        told = (
+            terminal_text(explain(error))
+            or f"{type(error).__name__}: {text}; run `everfit --debug …` for the traceback"
+        )
+        print(f"everfit: {told}", file=sys.stderr)
         raise SystemExit(1) from error
 
 
