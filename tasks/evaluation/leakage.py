@@ -16,6 +16,8 @@ _STEPS, _LEAST_IN_A_STEP = 50, 2
 _MIN_ROWS = 100
 _MAX_ROWS = 20_000
 _FILLED_APART = 0.9
+_LARGEST = 1e30
+"""Trees hold values as 32-bit floats, so larger ones are replaced by their ranks."""
 _MIN_WITHOUT_LABEL = 30
 
 
@@ -89,6 +91,8 @@ def _guesses(column: pd.Series, outcomes: Floats, learned: npt.NDArray[np.bool_]
 
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)[:, None]
         values = np.where(np.isfinite(values), values, np.nan)
+        if np.nanmax(np.abs(values), initial=0) > _LARGEST:
+            values = pd.Series(values[:, 0]).rank(method="dense").to_numpy()[:, None]
         tree = DecisionTreeRegressor(max_leaf_nodes=_STEPS, min_samples_leaf=_LEAST_IN_A_STEP, random_state=0)
         guesses: Floats = tree.fit(values[learned], outcomes[learned]).predict(values[~learned])
         return guesses.reshape(len(guesses), -1)

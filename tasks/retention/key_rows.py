@@ -34,12 +34,21 @@ def read_key(spec: ModelSpec, given: Sequence[str]) -> dict[str, str]:
         raise SpecError(f"{spec.name}: the model has no key to find rows by; set columns.key in its spec")
     if len(given) == 1 and len(key) == 1 and "=" not in given[0]:
         return {key[0]: given[0]}
-    parts = dict(text.partition("=")[::2] for text in given)
+    parts = dict(_split(text, key) for text in given)
     if wrong := [name for name in parts if name not in key]:
         raise SpecError(f"{wrong[0]!r} is not a column of the key, which is {', '.join(key)}; write --key COLUMN=VALUE")
     if not parts:
         raise SpecError("no key was given; write --key COLUMN=VALUE")
     return parts
+
+
+def _split(text: str, key: Sequence[str]) -> tuple[str, str]:
+    """Return column and value; a column's name may have an equals sign too."""
+    for name in key:
+        if text.startswith(f"{name}="):
+            return name, text.removeprefix(f"{name}=")
+    name, _, value = text.partition("=")
+    return name, value
 
 
 def keys_of(spec: ModelSpec, workspace: Workspace, wanted: Mapping[str, str]) -> list[int]:

@@ -117,9 +117,17 @@ def time_folds(rows: int, folds: int) -> Iterator[tuple[slice, slice]]:
     share = min(_MOST_VALIDATED, VALIDATION_SHARE * folds)
     cuts = [rows - round(rows * share * (folds - fold) / folds) for fold in range(folds)] + [rows]
     if cuts[0] < 1 or any(start >= stop for start, stop in pairwise(cuts)):
-        raise DataError(f"{rows} rows are too few for {folds} folds in time order; set training.folds lower")
+        raise _too_few(rows, folds)
     for start, stop in pairwise(cuts):
         yield slice(0, start), slice(start, stop)
+
+
+def _too_few(rows: int, folds: int) -> DataError:
+    if folds == 1:
+        return DataError(
+            f"{rows:,} training rows are too few to fit candidates on some of them and compare on others; provide more"
+        )
+    return DataError(f"{rows:,} rows are too few for {folds} folds; set training.folds lower, or provide more rows")
 
 
 def sampled_folds(rows: int, folds: int, classes: Rows | None, seed: int) -> Iterator[tuple[Rows, Rows]]:
@@ -139,7 +147,7 @@ def sampled_folds(rows: int, folds: int, classes: Rows | None, seed: int) -> Ite
     """
     parts = folds if folds > 1 else round(1 / VALIDATION_SHARE)
     if rows < 2 * parts:
-        raise DataError(f"{rows} rows are too few for {folds} folds; set training.folds lower, or provide more rows")
+        raise _too_few(rows, folds)
     drawn = np.random.default_rng(seed).permutation(rows)
     if classes is not None:
         drawn = drawn[np.argsort(classes[drawn], kind="stable")]

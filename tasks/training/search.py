@@ -237,7 +237,7 @@ def score_setting(
     except TimeLimitReached:
         error = "took longer than training.time_limit"
     except Exception as problem:  # noqa: BLE001 - an estimator may raise anything; the trial carries it
-        error = str(problem) if isinstance(problem, EverfitError) else f"{type(problem).__name__}: {problem}"
+        error = str(problem) if isinstance(problem, EverfitError) else _first_line(problem)
     return TuningTrial(
         setting=request.setting,
         score=fmean(scores) if scores and not error and not pruned else None,
@@ -246,6 +246,11 @@ def score_setting(
         error=error,
         pruned=pruned,
     )
+
+
+def _first_line(problem: BaseException) -> str:
+    lines = str(problem).strip().splitlines()
+    return f"{type(problem).__name__}: {lines[0]}" if lines else type(problem).__name__
 
 
 def _distribution(space: Space) -> "optuna.distributions.BaseDistribution":

@@ -228,6 +228,44 @@ def tables(draw: st.DrawFn) -> OddTable:
     )
 
 
+def drawn(seed: int, count: int) -> list[OddTable]:
+    """Return the tables of a seed."""
+    found: list[OddTable] = []
+    _each(seed, count, found.append)
+    return found
+
+
+def _each(seed: int, count: int, visit: Callable[[OddTable], object]) -> None:
+    @seeded(seed)
+    @settings(
+        max_examples=count,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(table=tables())
+    def every(table: OddTable) -> None:
+        visit(table)
+
+    every()
+
+
+def written(table: OddTable, folder: Path) -> Path | None:
+    """Write a table into a folder, and return the file; None if its format can't hold the table."""
+    path = folder / f"rows.{table.form}"
+    try:
+        if table.form == "csv":
+            table.frame.to_csv(path, index=False)
+        elif table.form == "parquet":
+            table.frame.to_parquet(path, index=False)
+        else:
+            table.frame.to_json(path, orient="records", lines=True, date_format="iso")
+    except Exception:  # noqa: BLE001 - of pandas or pyarrow, whose matter it is
+        return None
+    return path
+
+
 def run_tables(folder: Path, seed: int, count: int) -> Tally:
     """Take odd tables through the loop.
 
@@ -245,16 +283,7 @@ def run_tables(folder: Path, seed: int, count: int) -> Tally:
     os.environ |= variables
     (folder / "workspace").mkdir()
 
-    @seeded(seed)
-    @settings(
-        max_examples=count,
-        deadline=None,
-        database=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(table=tables())
-    def every(table: OddTable) -> None:
+    def visit(table: OddTable) -> None:
         number = tally.done["tables"]
         tally.done["tables"] += 1
         with warnings.catch_warnings(), redirect_stderr(io.StringIO()):
@@ -263,7 +292,7 @@ def run_tables(folder: Path, seed: int, count: int) -> Tally:
         shutil.rmtree(folder / f"t{number}", ignore_errors=True)
 
     try:
-        every()
+        _each(seed, count, visit)
     finally:
         for name, value in before.items():
             if value is None:
@@ -282,7 +311,7 @@ class _Journey:
     def run(self) -> None:
         """Take the steps until one of them refuses."""
         self.folder.mkdir()
-        path = self._written()
+        path = written(self.table, self.folder)
         if path is None:
             self.tally.done["tables that their format can't hold"] += 1
             return
@@ -321,19 +350,6 @@ class _Journey:
 
     def _broke(self, problem: str) -> None:
         self.tally.broken.append(f"{self.where}: {problem} on {self.table}")
-
-    def _written(self) -> Path | None:
-        path = self.folder / f"rows.{self.table.form}"
-        try:
-            if self.table.form == "csv":
-                self.table.frame.to_csv(path, index=False)
-            elif self.table.form == "parquet":
-                self.table.frame.to_parquet(path, index=False)
-            else:
-                self.table.frame.to_json(path, orient="records", lines=True, date_format="iso")
-        except Exception:  # noqa: BLE001 - of pandas or pyarrow, whose matter it is
-            return None
-        return path
 
     def _spec(self, path: Path) -> ModelSpec:
         table = self.table

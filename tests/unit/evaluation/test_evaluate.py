@@ -188,6 +188,13 @@ def test_a_measure_that_sets_one_class_apart_is_no_leak_and_one_that_tells_all_i
     assert found == ("code", "kind")
 
 
+def test_numbers_beyond_32_bits_are_weighed_for_leaks() -> None:
+    random = np.random.default_rng(0)
+    target = pd.Series(random.integers(0, 2, 200))
+    columns = pd.DataFrame({"tells": np.where(target == 1, 1e308, -1e308), "large": 1e300 * random.normal(size=200)})
+    assert suspected_leaks(columns, target, "binary") == ("tells",)
+
+
 def test_a_column_that_is_filled_with_the_label_is_a_leak(tmp_path: Path) -> None:
     rows = rows_of()
     rows.loc[::5, "y"] = np.nan
