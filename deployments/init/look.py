@@ -205,7 +205,7 @@ def _reads(texts: pd.Series, written: str) -> bool:
 
 def _epoch(column: pd.Series) -> str | None:
     """Return whether numbers are seconds or milliseconds since 1970, in the years 2000 to 2050."""
-    values = pd.to_numeric(column, errors="coerce").dropna()
+    values = pd.to_numeric(column, errors="coerce").dropna().astype("float64")
     if values.empty:
         return None
     low, high = float(values.quantile(0.01)), float(values.quantile(0.99))

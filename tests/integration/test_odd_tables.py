@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from campaign.tables import drawn, written
-from support.processes import everfit
+from support.processes import Commands
 
 pytestmark = [pytest.mark.long, pytest.mark.usefixtures("prefect_server", "mlflow_uri")]
 
@@ -21,7 +21,7 @@ def test_no_command_ends_in_an_error_that_it_does_not_explain(seed: int, tmp_pat
         *(f"--key={name}" for name in table.key),
         *([f"--event-time={table.event_time}"] if table.event_time else []),
     ]
-    said = everfit(
+    said = Commands(
         ["init", str(path), f"--target={table.target}", *roles, "--name=rows", f"--output={spec}", "--yes"],
         ["train", spec, "--until", "2024-06-01"],
         ["train", spec, "--until", "2024-06-02"],
@@ -31,7 +31,7 @@ def test_no_command_ends_in_an_error_that_it_does_not_explain(seed: int, tmp_pat
         ["forget", spec, "--key", f"{table.key[0] if table.key else 'none'}=7"],
         ["quarantine", spec],
         ["history", spec],
-    )
+    ).said(600)
 
     for code, _, told in said:
         assert code in {0, 1, 2, 3}

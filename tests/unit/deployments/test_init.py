@@ -69,6 +69,14 @@ def test_labels_that_are_not_known_yet_are_no_time_of_the_future():
     assert (made(frame, "default")["label_time"], made(frame, "default")["maturity"]) == ("closed_on", "20d")
 
 
+def test_a_column_of_booleans_may_be_called_a_date():
+    found = made(
+        loans(600).assign(due_date=lambda frame: frame["age"] > 40)[["application_id", "due_date", "hour", "default"]],
+        "default",
+    )
+    assert "due_date" in found["features"]
+
+
 def test_columns_of_bytes_are_ignored_with_the_reason():
     frame = loans(600)[["application_id", "income", "hour", "default"]].assign(photo=b"jpg")
     frame.to_parquet("data.parquet", index=False)
