@@ -58,13 +58,17 @@ def _moved(connection: sqlite3.Connection, database: Path, state_dir: Path) -> d
     """Return the address of each experiment's files before the folder was moved, with the address now."""
     own = database.parent.resolve() == state_dir.resolve()
     moved = {}
-    for name, before in connection.execute("SELECT name, artifact_location FROM experiments"):
-        now = state_dir / ARTIFACTS / name
+    for (before,) in connection.execute("SELECT artifact_location FROM experiments"):
+        now = state_dir / ARTIFACTS / _folder(before or "")  # not by the experiment's name: a model may be renamed
         if before is None or f"/{ARTIFACTS}/" not in before or before == now.as_uri() or not now.is_dir():
             continue
-        if Path(unquote(before.removeprefix("file://"))).name == name and (own or not _exists(before)):
+        if own or not _exists(before):
             moved[before] = now.as_uri()
     return moved
+
+
+def _folder(address: str) -> str:
+    return Path(unquote(address.removeprefix("file://"))).name
 
 
 def _exists(address: str) -> bool:
