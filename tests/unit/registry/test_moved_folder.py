@@ -41,6 +41,19 @@ def test_files_are_found_where_the_folder_is_now(before: tuple[Path, str], tmp_p
     assert read(now, run) == "known"
 
 
+def test_files_of_a_renamed_experiment_are_found_where_the_folder_is_now(
+    before: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder, run = before
+    client = MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
+    client.rename_experiment(client.get_run(run).info.experiment_id, "renamed")
+    now = shutil.copytree(folder, tmp_path / "now")
+    (folder / ARTIFACTS / "m" / run / "artifacts" / "note.txt").write_text("of the first folder")
+    follow_moved_folder(now / "mlflow.db", now)
+
+    assert read(now, run) == "known"
+
+
 def test_files_of_another_folder_stay_where_they_are(before: tuple[Path, str], tmp_path: Path) -> None:
     """Given a database that two workspaces share, then one of them leaves the other's addresses as they are."""
     folder, run = before
