@@ -26,7 +26,7 @@ from everfit.deployments.cli import (
     upkeep,
     verify,
 )
-from everfit.deployments.cli.outside_errors import explain
+from everfit.deployments.cli.outside_errors import describe_outside_error
 from everfit.tasks.core.outside_text import terminal_text
 
 app = typer.Typer(
@@ -90,7 +90,7 @@ def main() -> None:
             raise
         text = terminal_text(" ".join(str(error).split()))
         told = (
-            terminal_text(explain(error))
+            terminal_text(describe_outside_error(error))
             or f"{type(error).__name__}: {text}; run `everfit --debug …` for the traceback"
         )
         print(f"everfit: {told}", file=sys.stderr)

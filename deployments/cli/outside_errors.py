@@ -3,14 +3,14 @@
 import os
 
 
-def explain(error: BaseException) -> str:
+def describe_outside_error(error: BaseException) -> str:
     """Return what happened and what to do about an error of the surroundings; empty for any other error.
 
     Args:
         error: An error that is none of everfit's own.
 
     Example:
-        >>> explain(OSError(28, "No space left on device", "a.csv"))
+        >>> describe_outside_error(OSError(28, "No space left on device", "a.csv"))
         "No space left on device: 'a.csv'; make room, and run the command again"
     """
     library = type(error).__module__.partition(".")[0]

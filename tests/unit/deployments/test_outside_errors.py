@@ -4,24 +4,28 @@ import pytest
 import sqlalchemy as sa
 from mlflow.exceptions import MlflowException
 
-from everfit.deployments.cli.outside_errors import explain
+from everfit.deployments.cli.outside_errors import describe_outside_error
 
 
 def test_errors_of_libraries_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://flow:5000")
-    assert explain(MlflowException("two\nlines")) == (
+    assert describe_outside_error(MlflowException("two\nlines")) == (
         "MLflow at 'http://flow:5000' refused: two lines; check the server and its store"
     )
     with pytest.raises(sa.exc.OperationalError) as refused, sa.create_engine("sqlite:////nowhere/a.db").connect():
         pass
-    assert explain(refused.value) == "a database refused: unable to open database file; check the database"
+    assert (
+        describe_outside_error(refused.value) == "a database refused: unable to open database file; check the database"
+    )
 
 
 def test_errors_of_the_disk_name_the_file_and_others_are_left_alone() -> None:
     with pytest.raises(OSError, match="No such file") as gone:
         open("/nowhere/a.csv")  # noqa: PTH123, SIM115
-    assert explain(gone.value) == (
+    assert describe_outside_error(gone.value) == (
         "No such file or directory: '/nowhere/a.csv'; check the path and its permissions, and run the command again"
     )
-    assert explain(OSError(28, "No space left on device", "a.csv")).endswith("; make room, and run the command again")
-    assert explain(ValueError("of everfit")) == ""
+    assert describe_outside_error(OSError(28, "No space left on device", "a.csv")).endswith(
+        "; make room, and run the command again"
+    )
+    assert describe_outside_error(ValueError("of everfit")) == ""
