@@ -59,7 +59,8 @@ def try_candidate(data: TrainingData, candidate: str, warm: Setting | None = Non
     progress = Progress(data.spec.training.search, candidate).report
     trial = train.try_candidate(data, candidate, warm, attempt=partial(_try_settings, data), on_trial=progress)
     outcome = trial.error or f"{trial.metric} {trial.score:.4f} on validation rows"
-    logger.info("%s: %s (%.1f s)", candidate, outcome, trial.seconds)
+    remark = f", {trial.remark}" if trial.remark and not trial.error else ""
+    logger.info("%s: %s%s (%.1f s)", candidate, outcome, remark, trial.seconds)
     return trial
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 
@@ -14,7 +15,27 @@ from everfit.tasks.statistics.scores import class_indices, class_list, model_sco
 from everfit.tasks.training.fitting import fit, since_of
 from everfit.tasks.training.folds import folds_of
 from everfit.tasks.training.results import Fitted
+from everfit.tasks.training.sample import sampled
 from everfit.tasks.training.search import Evaluate, Setting, TimeLimitReached, TuningRequest, TuningTrial, score_setting
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+
+
+class FittedModel(NamedTuple):
+    """A fitted pipeline in memory.
+
+    Attributes:
+        pipeline: The pipeline.
+        window: The window that it was fitted on.
+        rows: Number of its rows.
+        written: Its record and its file, if another process has fitted it.
+    """
+
+    pipeline: "Pipeline"
+    window: Window
+    rows: int
+    written: tuple[Fitted, bytes] | None = None
 
 
 def try_in_process(data: TrainingData, request: TuningRequest, seconds: float) -> TuningTrial:
@@ -29,7 +50,8 @@ def try_in_process(data: TrainingData, request: TuningRequest, seconds: float) -
 def _evaluation(data: TrainingData, candidate: str, rows: pd.DataFrame, deadline: float) -> Evaluate:
     """Return a function that scores a setting on every fold.
 
-    Each fold fits on the rows within the setting's span, and validates on the same rows for every setting.
+    Each fold fits on the rows within the setting's span, or a sample if they are many, and validates on the same rows
+    for every setting.
     """
     spec, names = data.spec, data.spec.columns
     classes = class_list(rows[names.target], spec.task)
@@ -43,7 +65,7 @@ def _evaluation(data: TrainingData, candidate: str, rows: pd.DataFrame, deadline
             since = since_of(setting.span, later[names.time].iloc[0].to_pydatetime())
             if since is not None:
                 earlier = earlier[earlier[names.time] >= since]
-            model = fit(spec, data.features, candidate, setting, earlier)
+            model = fit(spec, data.features, candidate, setting, sampled(spec, earlier))
             predicted = model_scores(model, later[data.features], classes, spec.task)
             yield scored.score(class_indices(later[names.target], classes, spec.task), predicted)
 
@@ -52,29 +74,44 @@ def _evaluation(data: TrainingData, candidate: str, rows: pd.DataFrame, deadline
 
 def fit_in_process(data: TrainingData, candidate: str, window: Window, path: str, setting: Setting) -> Fitted:
     """Fit a candidate in this process; see `fit_on`."""
+    return keep(data, candidate, setting, fit_in_memory(data, candidate, window, setting), path)
+
+
+def fit_in_memory(data: TrainingData, candidate: str, window: Window, setting: Setting) -> FittedModel:
+    """Fit a candidate on the rows of a window within its setting's span."""
     since = since_of(setting.span, window.until)
     if since is not None and (window.since is None or window.since < since):
         window = window.model_copy(update={"since": since})
     rows = data.training_rows(window)
-    content = dump_model(fit(data.spec, data.features, candidate, setting, rows))
+    return FittedModel(fit(data.spec, data.features, candidate, setting, rows), window, len(rows))
+
+
+def keep(data: TrainingData, candidate: str, setting: Setting, model: FittedModel, path: str) -> Fitted:
+    """Write a fitted pipeline to the workspace, with its threshold if the spec values predictions.
+
+    Raises:
+        ModelError: It holds something that everfit does not trust.
+    """
+    content = dump_model(model.pipeline)
     trusted_types(content)  # refuse now a model that could not be loaded later
     data.workspace.write(path, content)
     return Fitted(
         candidate=candidate,
         path=path,
-        rows=len(rows),
-        trained_on=window,
+        rows=model.rows,
+        trained_on=model.window,
         features=tuple(data.features),
         setting=setting,
-        threshold=_threshold(data, candidate, setting, rows),
+        threshold=_threshold(data, candidate, setting, model.window),
     )
 
 
-def _threshold(data: TrainingData, candidate: str, setting: Setting, rows: pd.DataFrame) -> float | None:
+def _threshold(data: TrainingData, candidate: str, setting: Setting, window: Window) -> float | None:
     """Return the most valuable threshold on the last rows, for a model fitted on the earlier ones."""
     value, target = data.spec.training.business_value, data.spec.columns.target
     if value is None or value.function is not None:
         return None
+    rows = data.training_rows(window)
     ((fitted, validated),) = folds_of(data.spec, rows, 1)
     model = fit(data.spec, data.features, candidate, setting, rows.iloc[fitted])
     classes = class_list(rows[target], data.spec.task)

@@ -24,10 +24,18 @@ class CandidateResult(Record):
     metric: str
     score: float | None = Field(description="Validation score of its best setting; None if it failed.")
     rows: int
+    sample: int | None = Field(
+        default=None, description="Number of rows that each setting was fitted on, where there are more of them."
+    )
     seconds: float
     error: str = ""
     setting: Setting = Field(default_factory=Setting, description="Its best setting.")
     tries: tuple[TuningTrial, ...] = Field(default=(), description="All settings that were tried, in order.")
+
+    @property
+    def remark(self) -> str:
+        """What is to be said beside the score: the error, or the sample that the settings were fitted on."""
+        return self.error or ("" if self.sample is None else f"fitted on a sample of {self.sample:,} rows")
 
 
 class Choice(Record):

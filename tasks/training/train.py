@@ -12,12 +12,13 @@ from everfit.blocks.extensions import is_reference
 from everfit.blocks.policy import format_duration
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.split import TrainingData
+from everfit.tasks.models.skops_format import load_model
 from everfit.tasks.statistics.metrics import metric
-from everfit.tasks.training import isolated
+from everfit.tasks.training import isolated, sample
 from everfit.tasks.training.folds import FEW_ROWS, folds_of
-from everfit.tasks.training.in_process import fit_in_process, try_in_process
+from everfit.tasks.training.in_process import FittedModel, fit_in_memory, fit_in_process, keep, try_in_process
 from everfit.tasks.training.pipelines import IF_FEW_ROWS, SPACES
-from everfit.tasks.training.results import CandidateResult, Fitted
+from everfit.tasks.training.results import CandidateResult, Choice, Fitted
 from everfit.tasks.training.search import Attempt, Search, Setting, TuningRequest, TuningTrial, best_of
 
 OnTrial = Callable[[int, TuningTrial], None]
@@ -52,6 +53,7 @@ def try_candidate(
     rows = data.training_rows(data.split.training)
     started = time.perf_counter()
     better = metric(spec.metric, spec.task).greater_is_better
+    folds = folds_of(spec, rows)
     spans = ["all" if span is None else format_duration(span) for span in policy.spans]
     overrides = policy.parameters.get(candidate, {})
     first = [Setting(span=span) for span in spans]
@@ -68,7 +70,7 @@ def try_candidate(
         first=first,
         seed=policy.seed,
         greater_is_better=better,
-        folds=len(folds_of(spec, rows)),
+        folds=len(folds),
         deadline=started + policy.time_limit.total_seconds(),
     )
     try:
@@ -82,6 +84,7 @@ def try_candidate(
         metric=spec.metric,
         score=None if best is None else best.score,
         rows=len(rows),
+        sample=sample.MOST_TRIED if len(folds[-1][0]) > sample.MOST_TRIED else None,
         seconds=round(time.perf_counter() - started, 3),
         error=tries[0].error if best is None else "",
         setting=Setting(span=spans[0]) if best is None else best.setting,
@@ -174,3 +177,31 @@ def fit_on(data: TrainingData, candidate: str, window: Window, path: str, settin
     if is_reference(candidate):
         return isolated.fit_isolated(data, candidate, window, path, setting)
     return fit_in_process(data, candidate, window, path, setting)
+
+
+def fit_model(data: TrainingData, choice: Choice, window: Window, scratch: str) -> FittedModel:
+    """Fit a candidate as `fit_on` does, and keep the model in memory.
+
+    Args:
+        data: Rows of the turn.
+        choice: The candidate and its setting.
+        window: Span of event time to fit on.
+        scratch: Path of a file that is gone afterwards: a user's own candidate is fitted in another process.
+    """
+    if not is_reference(choice.candidate):
+        return fit_in_memory(data, choice.candidate, window, choice.setting)
+    try:
+        fitted = isolated.fit_isolated(data, choice.candidate, window, scratch, choice.setting)
+        content = data.workspace.read(scratch)
+        return FittedModel(load_model(content), fitted.trained_on, fitted.rows, (fitted, content))
+    finally:
+        data.workspace.delete(scratch)
+
+
+def keep_model(data: TrainingData, choice: Choice, model: FittedModel, path: str) -> Fitted:
+    """Write a model that `fit_model` returned to the workspace."""
+    if model.written is None:
+        return keep(data, choice.candidate, choice.setting, model, path)
+    fitted, content = model.written
+    data.workspace.write(path, content)
+    return fitted.model_copy(update={"path": path})

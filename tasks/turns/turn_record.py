@@ -176,7 +176,7 @@ def turn_page(turn: Turn, run: str = "") -> str:
         ]
     if record.candidates:
         lines += ["", "| candidate | validation score | |", "| --- | --- | --- |"]
-        lines += [f"| {result.candidate} | {_number(result.score)} | {result.error} |" for result in record.candidates]
+        lines += [f"| {result.candidate} | {_number(result.score)} | {result.remark} |" for result in record.candidates]
     return "\n".join(lines)
 
 

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +19,8 @@ from everfit.tasks.data.validate import Validation
 from everfit.tasks.evaluation.evaluate import evaluate
 from everfit.tasks.evaluation.measurement import Incumbent
 from everfit.tasks.gate import decide
-from everfit.tasks.training import prequential
+from everfit.tasks.training import competition, prequential
+from everfit.tasks.training.in_process import FittedModel
 from everfit.tasks.training.prequential import fit_prequentially
 from everfit.tasks.training.results import CandidateResult, Choice, Fitted, read_model
 from everfit.tasks.training.search import Setting
@@ -48,17 +51,20 @@ def fitted(data: TrainingData, *candidates: str, former: tuple[Choice, ...] = ()
     return fit_prequentially(data, results(*candidates), path, former)
 
 
-def a_world(tmp_path: Path, days: float | None = None, rows: int = 3000) -> TrainingData:
+def a_world(tmp_path: Path, days: float | None = None, rows: int = 3000, **parts: Any) -> TrainingData:
     frame = rows_of(rows=rows)
-    spec = a_spec(gate={"min_rows": 50})
+    spec = a_spec(gate={"min_rows": 50}, **parts)
     return cut_for(data_of(spec, frame if days is None else turned(frame, days), tmp_path), seen_days=30)
 
 
 def test_each_model_is_fitted_on_all_rows_before_those_it_is_judged_on(tmp_path: Path) -> None:
     data = a_world(tmp_path)
     challenger = fitted(data)
-    ends = [one.trained_on.until for one in challenger.chain]
-    assert ends == [data.split.holdout.since, *data.split.refits]
+    first, *ends = [one.trained_on.until for one in challenger.chain]
+    assert data.split.holdout.since is not None
+    assert first <= data.split.holdout.since
+    assert ends
+    assert set(ends) <= set(data.split.refits)
     rows = data.rows(data.split.holdout, "judge on")
     parts = challenger.judged(rows["at"])
     assert np.sum(parts, axis=0).tolist() == [1] * len(rows)
@@ -104,19 +110,53 @@ def test_the_last_part_chooses_nothing_that_it_judges(tmp_path: Path) -> None:
 
 
 def test_a_candidate_that_fails_leaves_the_field_to_the_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = prequential.fit_on
+    real = competition.fit_model
 
-    def broken(data: TrainingData, candidate: str, *rest: object) -> Fitted:
-        if candidate == "random_forest":
+    def broken(data: TrainingData, choice: Choice, *rest: Any) -> FittedModel:
+        if choice.candidate == "random_forest":
             raise ValueError("no forest here")
-        return real(data, candidate, *rest)  # type: ignore[arg-type]
+        return real(data, choice, *rest)
 
-    monkeypatch.setattr(prequential, "fit_on", broken)
+    monkeypatch.setattr(competition, "fit_model", broken)
     challenger = fitted(a_world(tmp_path), "random_forest", "logistic_regression")
     assert {one.candidate for one in challenger.chain} == {"logistic_regression"}
-    monkeypatch.setattr(prequential, "fit_on", lambda *_: 1 / 0)
+    monkeypatch.setattr(competition, "fit_model", lambda *_: 1 / 0)
     with pytest.raises(TrainingError, match="no candidate could be fitted"):
         fitted(a_world(tmp_path / "b"))
+
+
+def fits_of(data: TrainingData, monkeypatch: pytest.MonkeyPatch, *candidates: str) -> list[tuple[Choice, Window]]:
+    """Let procedures compete, and return what was fitted on which window."""
+    made: list[tuple[Choice, Window]] = []
+    real = competition.fit_model
+
+    def noted(data: TrainingData, choice: Choice, window: Window, scratch: str) -> FittedModel:
+        made.append((choice, window))
+        return real(data, choice, window, scratch)
+
+    monkeypatch.setattr(competition, "fit_model", noted)
+    fitted(data, *candidates)
+    return made
+
+
+def test_a_model_is_fitted_again_when_a_tenth_of_its_rows_are_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = a_world(tmp_path, rows=6000)
+    made = fits_of(data, monkeypatch)
+    moments = [moment for moment in (data.split.chosen_from, data.split.holdout.since, *data.split.refits) if moment]
+    ends = {span: [window.until for choice, window in made if choice.setting.span == span] for span in ("all", "15d")}
+    rows = [len(data.training_rows(Window(until=end))) for end in ends["all"]]
+    assert all(later >= earlier / 0.9 - 1 for earlier, later in pairwise(rows))
+    assert len(ends["all"]) < len(ends["15d"]) < len(moments)
+
+
+def test_a_candidate_that_surely_loses_is_not_fitted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    weak: dict[str, Any] = {"candidates": ["logistic_regression", "hist_gradient_boosting"]}
+    weak |= {"parameters": {"hist_gradient_boosting": {"max_iter": 1, "max_leaf_nodes": 2}}}
+    data = a_world(tmp_path, rows=6000, training=weak)
+    made = fits_of(data, monkeypatch, "logistic_regression", "hist_gradient_boosting")
+    assert [choice.candidate for choice, _ in made].count("hist_gradient_boosting") == 1
 
 
 def test_what_a_former_champion_was_fitted_with_competes(tmp_path: Path) -> None:

@@ -1,0 +1,185 @@
+"""The competition of training procedures on the rows of a turn: fitted again and again, judged on what comes next.
+
+A fit is spent only where it can change something. A procedure is fitted again once a tenth of its rows are new; until
+then its last model answers for it. A procedure that is surely worse leaves, unless it learns from fewer rows than the
+leader does: after a change, the newest rows may be all that counts, and little is spent on few rows.
+"""
+
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from everfit.blocks.errors import DataError, EverfitError, TrainingError
+from everfit.blocks.policy import parse_duration
+from everfit.tasks.core.records import Window
+from everfit.tasks.data.split import TrainingData
+from everfit.tasks.statistics.dependent_rows import Rows, grouped_gain
+from everfit.tasks.statistics.metrics import Floats, metric
+from everfit.tasks.statistics.newest_parts import Gain, agreeing_parts
+from everfit.tasks.statistics.scores import class_indices, class_list, model_scores
+from everfit.tasks.training.fitting import since_of
+from everfit.tasks.training.in_process import FittedModel
+from everfit.tasks.training.results import Choice, Fitted
+from everfit.tasks.training.train import fit_model, keep_model
+
+logger = logging.getLogger("everfit.training")
+
+_ERROR = 0.01
+"""Probability with which one of the procedures takes the lead, or leaves, by chance at the end of a part."""
+_NEW_SHARE = 0.1
+"""A model is fitted again once this share of its procedure's rows are new."""
+
+Times = np.ndarray[tuple[int], np.dtype[np.int64]]
+
+
+@dataclass
+class _Entrant:
+    """A procedure with its newest model, and its scores on each part so far."""
+
+    choice: Choice
+    model: FittedModel | None = None
+    scores: list[Floats] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """The length of its training span; infinite for all history."""
+        span = self.choice.setting.span
+        return math.inf if span == "all" else parse_duration(span).total_seconds()
+
+
+class Competition:
+    """Procedures that compete on one part of the rows after the other.
+
+    Attributes:
+        data: Rows of the turn.
+        scratch: Path of a file that may be written and deleted.
+        fits: Number of models that were fitted.
+    """
+
+    def __init__(self, data: TrainingData, procedures: Sequence[Choice], scratch: str) -> None:
+        self.data = data
+        self.scratch = scratch
+        self.fits = 0
+        self._first = self._leader = _Entrant(procedures[0])
+        self._entrants = [self._first, *(_Entrant(choice) for choice in procedures[1:])]
+        self._kept: FittedModel | None = None
+        self._truth: list[Floats] = []
+        self._times: list[Times] = []
+        rows = data.training_rows(data.split.whole)
+        self._classes = class_list(rows[data.spec.columns.target], data.spec.task)
+        self._known = _nanoseconds(rows[data.spec.columns.time])
+
+    @property
+    def leader(self) -> Choice:
+        """The procedure that is best by the parts so far."""
+        return self._leader.choice
+
+    def fit(self, until: datetime) -> None:
+        """Fit the procedures on the rows before a moment, as far as these rows are new to them.
+
+        Raises:
+            TrainingError: None of them can be fitted.
+        """
+        window = Window(since=self.data.split.training.since, until=until)
+        problems = []
+        for entrant in list(self._entrants):
+            if not self._is_due(entrant, until):
+                continue
+            try:
+                entrant.model = fit_model(self.data, entrant.choice, window, self.scratch)
+            except Exception as problem:  # noqa: BLE001 - an estimator may raise anything; the others go on
+                logger.warning("%s can't be fitted on %s: %s", entrant.choice, window, problem)
+                problems.append(f"{entrant.choice}: {type(problem).__name__}: {problem}")
+                self._entrants.remove(entrant)
+                continue
+            self.fits += 1
+        if not self._entrants:
+            raise TrainingError(f"no candidate could be fitted on {window}: {'; '.join(problems)}")
+        if self._leader not in self._entrants:
+            self._leader = self._entrants[0]
+            self.fit(until)  # which gives the new leader a model of this moment
+
+    def keep(self, path: str) -> Fitted | None:
+        """Write the leader's model to the workspace, unless it is the one that was kept last."""
+        entrant = self._leader
+        assert entrant.model is not None  # noqa: S101 - it was fitted
+        if entrant.model is self._kept:
+            return None
+        self._kept = entrant.model
+        return keep_model(self.data, entrant.choice, entrant.model, path)
+
+    def judge(self, part: Window) -> None:
+        """Score each procedure's model on later rows, and choose the leader for the next part."""
+        if len(self._entrants) < 2:
+            return
+        data, roles = self.data, self.data.spec.columns
+        try:
+            rows = data.rows(part, "compare procedures on")
+        except DataError:
+            return  # a part without labelled rows tells nothing
+        self._truth.append(class_indices(rows[roles.target], self._classes, data.spec.task))
+        self._times.append(_nanoseconds(rows[roles.time]))
+        for entrant in self._entrants:
+            assert entrant.model is not None  # noqa: S101 - it was fitted
+            scores = model_scores(entrant.model.pipeline, rows[data.features], self._classes, data.spec.task)
+            entrant.scores.append(scores)
+        gains = [(entrant, self._gain_over_leader(entrant)) for entrant in self._entrants]
+        confidence = 1 - _ERROR / len(gains)
+        leader, gain = max(gains, key=lambda each: each[1].value - each[1].reach(confidence))
+        self._entrants = [
+            entrant
+            for entrant, gain in gains
+            if gain.value + gain.reach(confidence) >= 0
+            or entrant is self._first
+            or entrant.seconds < self._leader.seconds
+        ]
+        if gain.value - gain.reach(confidence) > 0:
+            self._leader = leader
+
+    def _is_due(self, entrant: _Entrant, until: datetime) -> bool:
+        """Whether a model should be fitted, rather than an earlier one used again."""
+        if entrant.model is None:
+            return True
+        fitted_until = entrant.model.window.until
+        if entrant is self._leader and self._kept is not None and entrant.model is not self._kept:
+            return fitted_until < until  # it would be judged on rows by which it was chosen
+        since = since_of(entrant.choice.setting.span, until)
+        start, seen, end = (
+            np.searchsorted(self._known, pd.Timestamp(moment).value) if moment is not None else 0
+            for moment in (since, fitted_until, until)
+        )
+        return bool(end - seen >= _NEW_SHARE * (end - start))
+
+    def _gain_over_leader(self, entrant: _Entrant) -> Gain:
+        """Return the gain over the leader on the newest parts that agree with each other."""
+        leader = self._leader
+        if entrant is leader:
+            return Gain(0.0, 0.0)
+        measured, parts = metric(self.data.spec.metric, self.data.spec.task), len(self._truth)
+
+        def gain(newest: int, oldest: int) -> Gain | None:
+            chosen = slice(parts - oldest, parts - newest)
+            try:
+                found = grouped_gain(
+                    Rows(
+                        measured,
+                        np.concatenate(self._truth[chosen]),
+                        np.concatenate(entrant.scores[chosen]),
+                        np.concatenate(leader.scores[chosen]),
+                        np.concatenate(self._times[chosen]),
+                    )
+                )
+            except EverfitError:
+                return None  # too few rows of a class
+            return Gain(found.gain, found.standard_error, found.degrees_of_freedom)
+
+        return gain(0, agreeing_parts(parts, gain)) or Gain(0.0, 0.0)
+
+
+def _nanoseconds(times: pd.Series) -> Times:
+    return np.asarray(times.to_numpy("datetime64[ns]").astype("int64"))
