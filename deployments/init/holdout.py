@@ -17,6 +17,8 @@ _MOST = 0.2
 """The largest share of the history."""
 _PART = 0.05
 """A turn is tried on twice the gate's minimum of new rows. Each should be no more than this share of the history."""
+_FEW = 40
+"""With fewer rows, the gate could tell hardly any models apart."""
 _SOME_DAYS = pd.Timedelta(days=7)
 """One day is like no other, so the hold-out has some."""
 
@@ -42,7 +44,8 @@ def propose_holdout(seen: Look, made: Proposal) -> None:
     rarest_rows = int(scale * rarest.min() * (1.0 if made.holdout else _MOST))
     total = scale * len(frame)
     if rows < _ENOUGH * _LEAST_HOLDOUT_ROWS:
-        made.least_rows = max(10, int(0.7 * rows))
+        most = 0.7 * rows if made.event_time is None else min(0.7 * rows, max(_FEW, _PART * total))
+        made.least_rows = max(10, int(most))
         made.notes.append(f"The hold-out has only about {rows:,} rows, so its results are uncertain.")
     elif total < _LEAST_HOLDOUT_ROWS / _PART:
         made.least_rows = int(_PART * total)

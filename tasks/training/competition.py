@@ -1,8 +1,8 @@
 """The competition of training procedures on the rows of a turn: fitted again and again, judged on what comes next.
 
-A fit is spent only where it can change something. A procedure is fitted again once a tenth of its rows are new; until
-then its last model answers for it. A procedure that is surely worse leaves, unless it learns from fewer rows than the
-leader does: after a change, the newest rows may be all that counts, and little is spent on few rows.
+A fit is spent only where it can change something. The leader is fitted again once a twentieth of its rows are new, the
+others once a fifth are; until then the last model answers. A procedure that is surely worse leaves, unless it learns
+from fewer rows than the leader does: after a change, the newest rows may be all that counts, and few rows cost little.
 """
 
 import logging
@@ -30,9 +30,11 @@ from everfit.tasks.training.train import fit_model, keep_model
 logger = logging.getLogger("everfit.training")
 
 _ERROR = 0.01
-"""Probability with which one of the procedures takes the lead, or leaves, by chance at the end of a part."""
-_NEW_SHARE = 0.1
-"""A model is fitted again once this share of its procedure's rows are new."""
+"""Probability with which one of the procedures leaves, or one with a shorter span takes the lead, by chance at the end
+of a part. To learn from less needs a proof. Of procedures that learn from as much, the better one leads: neither is the
+safer choice."""
+_NEW_SHARE, _NEW_SHARE_OF_RIVALS = 0.05, 0.2
+"""A model is fitted again once this share of its procedure's rows are new: for the leader, and for the others."""
 
 Times = np.ndarray[tuple[int], np.dtype[np.int64]]
 
@@ -130,16 +132,16 @@ class Competition:
             entrant.scores.append(scores)
         gains = [(entrant, self._gain_over_leader(entrant)) for entrant in self._entrants]
         confidence = 1 - _ERROR / len(gains)
-        leader, gain = max(gains, key=lambda each: each[1].value - each[1].reach(confidence))
-        self._entrants = [
-            entrant
-            for entrant, gain in gains
-            if gain.value + gain.reach(confidence) >= 0
-            or entrant is self._first
-            or entrant.seconds < self._leader.seconds
-        ]
-        if gain.value - gain.reach(confidence) > 0:
+        leads, stays = [], []
+        for entrant, gain in gains:
+            reach, shorter = gain.reach(confidence), entrant.seconds < self._leader.seconds
+            leads.append((gain.value - reach if shorter else gain.value, entrant))
+            if entrant is self._first or shorter or gain.value + reach >= 0:
+                stays.append(entrant)
+        lead, leader = max(leads, key=lambda each: each[0])
+        if lead > 0:
             self._leader = leader
+        self._entrants = stays
 
     def _is_due(self, entrant: _Entrant, until: datetime) -> bool:
         """Whether a model should be fitted, rather than an earlier one used again."""
@@ -153,7 +155,8 @@ class Competition:
             np.searchsorted(self._known, pd.Timestamp(moment).value) if moment is not None else 0
             for moment in (since, fitted_until, until)
         )
-        return bool(end - seen >= _NEW_SHARE * (end - start))
+        share = _NEW_SHARE if entrant is self._leader else _NEW_SHARE_OF_RIVALS
+        return bool(end - seen >= share * (end - start))
 
     def _gain_over_leader(self, entrant: _Entrant) -> Gain:
         """Return the gain over the leader on the newest parts that agree with each other."""

@@ -7,7 +7,7 @@ from everfit.tasks.data.split import TrainingData
 
 _SHARES = (4, 16, 64)
 """A span is all history divided by one of these."""
-_LEAST_ROWS = 200
+_LEAST_ROWS = 100
 """A span with fewer rows is too short to learn from."""
 
 
