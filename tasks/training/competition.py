@@ -168,7 +168,7 @@ class Competition:
         def gain(newest: int, oldest: int) -> Gain | None:
             chosen = slice(parts - oldest, parts - newest)
             try:
-                found = grouped_gain(
+                grouped = grouped_gain(
                     Rows(
                         measured,
                         np.concatenate(self._truth[chosen]),
@@ -179,7 +179,7 @@ class Competition:
                 )
             except EverfitError:
                 return None  # too few rows of a class
-            return Gain(found.gain, found.standard_error, found.degrees_of_freedom)
+            return Gain(grouped.gain, grouped.standard_error, grouped.degrees_of_freedom)
 
         return gain(0, agreeing_parts(parts, gain)) or Gain(0.0, 0.0)
 
