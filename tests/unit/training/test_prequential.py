@@ -177,9 +177,9 @@ def test_what_a_former_champion_was_fitted_with_competes(tmp_path: Path) -> None
 
 
 def test_spans_compete_as_long_as_they_have_rows(tmp_path: Path) -> None:
-    data = a_world(tmp_path, rows=3000)
+    data = a_world(tmp_path, rows=1200)
     assert competing_spans(data) == ("all", "15d")
-    assert competing_spans(a_world(tmp_path / "b", rows=9000)) == ("all", "15d", "90h")
+    assert competing_spans(a_world(tmp_path / "b", rows=3000)) == ("all", "15d", "90h")
     everything = a_world(tmp_path / "c").spec.model_copy(
         update={"training": data.spec.training.model_copy(update={"window": "all"})}
     )
