@@ -145,10 +145,14 @@ def test_a_model_is_fitted_again_when_enough_of_its_rows_are_new(
     data = a_world(tmp_path, rows=6000)
     made = fits_of(data, monkeypatch)
     moments = [moment for moment in (data.split.chosen_from, data.split.holdout.since, *data.split.refits) if moment]
-    ends = {span: [window.until for choice, window in made if choice.setting.span == span] for span in ("all", "15d")}
+    ends = {
+        span: [window.until for choice, window in made if choice.setting.span == span] for span in ("all", "15d", "90h")
+    }
     rows = [len(data.training_rows(Window(until=end))) for end in ends["all"]]
     assert all(later >= earlier / 0.95 - 1 for earlier, later in pairwise(rows))
-    assert len(ends["all"]) < len(ends["15d"]) < len(moments)
+    assert len(ends["all"]) < len(moments)
+    assert len(ends["15d"]) < len(moments)
+    assert ends["90h"] == moments
 
 
 def test_a_candidate_that_surely_loses_is_not_fitted_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +168,7 @@ def test_of_candidates_on_as_much_history_the_better_one_leads(tmp_path: Path) -
     weak: dict[str, Any] = {"candidates": ["hist_gradient_boosting", "logistic_regression"], "window": "all"}
     weak |= {"parameters": {"hist_gradient_boosting": {"max_iter": 40, "learning_rate": 0.02}}}
     challenger = fitted(a_world(tmp_path, rows=1200, training=weak), "hist_gradient_boosting", "logistic_regression")
-    assert challenger.choice.candidate == "logistic_regression"
+    assert {one.candidate for one in challenger.chain} == {"logistic_regression"}  # from the first part on
 
 
 def test_what_a_former_champion_was_fitted_with_competes(tmp_path: Path) -> None:
