@@ -1,4 +1,4 @@
-"""The competition of training procedures on the rows of a turn: fitted again and again, judged on what comes next.
+"""The competition of training procedures: each is fitted again and again, and judged on later rows.
 
 A fit is spent only where it can change something. The leader is fitted again once a twentieth of its rows are new, the
 others once a fifth are; until then the last model answers. A procedure that is surely worse leaves, unless it learns

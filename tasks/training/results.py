@@ -34,7 +34,7 @@ class CandidateResult(Record):
 
     @property
     def remark(self) -> str:
-        """What is to be said beside the score: the error, or the sample that the settings were fitted on."""
+        """The error, or the sample that the settings were fitted on; empty without either."""
         return self.error or ("" if self.sample is None else f"fitted on a sample of {self.sample:,} rows")
 
 

@@ -99,11 +99,11 @@ def test_a_bound_at_another_confidence_is_further_away() -> None:
 @pytest.mark.parametrize(
     ("times", "unit", "groups"),
     [
-        (np.arange(30) * DAY, "days", 3),
+        (np.arange(30) * DAY, "days", 6),
         (np.arange(480) * DAY // 24, "days", 20),
-        (np.arange(96) * DAY // 24, "hours", 9),
+        (np.arange(96) * DAY // 24, "hours", 16),
         (np.arange(2000) * DAY, "20 days", 100),
-        (np.zeros(200, dtype=np.int64), "stretches of time", 20),
+        (np.zeros(200, dtype=np.int64), "stretches of time", 40),
     ],
 )
 def test_rows_are_grouped_by_days_or_by_a_shorter_unit(times: npt.NDArray[np.int64], unit: str, groups: int) -> None:
