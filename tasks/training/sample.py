@@ -6,7 +6,7 @@ import pandas as pd
 from everfit.blocks.spec import ModelSpec
 
 MOST_TRIED = 50_000
-"""Number of rows from which on a setting is tried on a sample. What the gate judges is fitted on all rows."""
+"""Number of rows from which on a setting is tried on a sample. The gate judges models that are fitted on all rows."""
 
 
 def sampled(spec: ModelSpec, rows: pd.DataFrame, most: int | None = None) -> pd.DataFrame:
