@@ -11,9 +11,9 @@ from support.training import a_spec, data_of, rows_of
 from everfit.blocks.errors import ModelError, TrainingError
 from everfit.tasks.models.trusted_nodes import TRUSTED_VARIABLE
 from everfit.tasks.training.in_process import try_in_process
-from everfit.tasks.training.results import read_model
+from everfit.tasks.training.results import Choice, read_model
 from everfit.tasks.training.search import Setting, TuningRequest
-from everfit.tasks.training.train import fit_best, fit_on, try_candidate
+from everfit.tasks.training.train import fit_best, fit_model, fit_on, keep_model, try_candidate
 
 FACTORIES = """
     import time
@@ -67,8 +67,11 @@ def test_a_users_own_candidate_is_tried_like_any_other(factories: str, tmp_path:
     name = f"{factories}:good"
     data = data_of(a_spec(training={"candidates": [name]}), rows_of(), tmp_path)
     trial = try_candidate(data, name)
-    fitted = fit_on(data, name, data.split.training, str(tmp_path / "model"))
+    model = fit_model(data, Choice(candidate=name), data.split.training, str(tmp_path / "scratch"))
+    fitted = keep_model(data, Choice(candidate=name), model, str(tmp_path / "model"))
 
+    assert not (tmp_path / "scratch").exists()
+    assert (fitted.rows, fitted.trained_on) == (model.rows, data.split.training)
     assert trial.score is not None
     assert trial.score > 0.8
     assert read_model(fitted, data.workspace).predict(rows_of()[data.features]).shape == (900,)
