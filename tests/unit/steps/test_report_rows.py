@@ -30,7 +30,10 @@ def begin(policy: MonitoringPolicy, *, drifted: bool | None = False) -> Any:
         event_time="at",
     )
     window: Any = SimpleNamespace(
-        monitored=monitored, live=SimpleNamespace(sample=ROWS), column_drift=SimpleNamespace(drifted=drifted)
+        monitored=monitored,
+        live=SimpleNamespace(sample=ROWS),
+        column_drift=SimpleNamespace(drifted=drifted),
+        draws_report=policy.report != "never",
     )
     return triage.begin_report.fn(window)
 
