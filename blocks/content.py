@@ -66,9 +66,22 @@ class ColumnRoles(Policy):
         "them too.",
     )
 
+    entity: str | None = Field(
+        default=None,
+        exclude_if=lambda entity: entity is None,
+        description="The column whose rows hang together, such as the customer or the machine. The gate and triage "
+        "count all rows of one value as a whole, so that many rows of few customers don't pass for much evidence. The "
+        "model uses it only if `features` lists it too.",
+    )
+
     @model_validator(mode="after")
     def _no_contradiction(self) -> Self:
         listed = self.named()
+        if self.entity is not None and self.entity in {self.event_time, self.label_time, self.target}:
+            raise ValueError(
+                f"entity: {self.entity!r} is a time or the target, so its values name nothing that rows belong to; "
+                "give a column such as the customer, or remove entity"
+            )
         if own := [name for name in listed if name.startswith("_")]:
             raise ValueError(
                 f"{own[0]!r}: names that begin with an underscore are reserved, and the column is read as "
@@ -84,7 +97,9 @@ class ColumnRoles(Policy):
                 f"features: {self.label_time!r} is the label time, which is known only with the label; "
                 f"remove it from the features"
             )
-        if both := sorted({*self.ignore} & {*listed} - {self.label_time}):
+        # The entity is no feature anyway, unless it is listed as one.
+        free = {self.label_time, *({self.entity} - {*self.key, *features, *self.protected})}
+        if both := sorted({*self.ignore} & {*listed} - free):
             raise ValueError(f"ignore: {both[0]!r} has another role in columns; remove it from one of the two")
         named = [name for name in (self.event_time, self.label_time, self.target) if name is not None]
         if len(set(named)) != len(named):
@@ -99,12 +114,13 @@ class ColumnRoles(Policy):
     def named(self) -> tuple[str, ...]:
         """Return the columns that the source must have, in the order of the spec, each once."""
         times = (name for name in (self.event_time, self.label_time) if name is not None)
-        return tuple(dict.fromkeys([*self.key, *times, self.target, *(self.features or ()), *self.protected]))
+        entity = () if self.entity is None else (self.entity,)
+        return tuple(dict.fromkeys([*self.key, *times, self.target, *(self.features or ()), *self.protected, *entity]))
 
     def roles(self) -> frozenset[str]:
         """Return the columns that have another role than that of a feature."""
-        times = {name for name in (self.event_time, self.label_time) if name is not None}
-        return frozenset({*self.key, self.target, *self.ignore, *self.protected} | times)
+        single = {name for name in (self.event_time, self.label_time, self.entity) if name is not None}
+        return frozenset({*self.key, self.target, *self.ignore, *self.protected} | single)
 
 
 class SpecContent(BaseModel):
@@ -162,6 +178,11 @@ class SpecContent(BaseModel):
             raise ValueError(
                 "gate.conversion: the format 'skops' needs no conversion; set release.format to onnx, or remove "
                 "gate.conversion"
+            )
+        if self.columns.entity is not None and self.gate.resample != "auto":
+            raise ValueError(
+                f"gate.resample: under {self.gate.resample!r} the rows of one {self.columns.entity!r} (columns.entity) "
+                "would not count as a whole; remove gate.resample, or columns.entity"
             )
         if self.columns.event_time is None and self.maturity and self.columns.label_time is None:
             raise ValueError(

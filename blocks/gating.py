@@ -181,8 +181,8 @@ class GatePolicy(Policy):
     resample: Literal["auto", "rows", "days"] = Field(
         default="auto",
         description="Which rows count as independent. `auto` treats rows as dependent if they are of one day (of one "
-        "hour, in short data) or share a value of the key, and neighbouring days if the data shows it. `rows` treats "
-        "all rows as independent. `days` draws whole days in a bootstrap.",
+        "hour, in short data) or share a value of the key or of `columns.entity`, and neighbouring days if the data "
+        "shows it. `rows` treats all rows as independent. `days` draws whole days in a bootstrap.",
     )
     min_rows: int = Field(default=200, ge=2, description="The smallest number of hold-out rows for a valid comparison.")
     min_class_rows: int = Field(
@@ -192,6 +192,13 @@ class GatePolicy(Policy):
         default="keep",
         description="The action on a hold-out with fewer rows, or too few for a comparison: `keep` the champion, "
         "`extend` the hold-out further back once, or `ask` a person.",
+    )
+    wait_for_evidence: bool = Field(
+        default=True,
+        exclude_if=lambda waits: waits,
+        description="Whether a challenger that is ahead, but not certainly, waits for more evidence. As labels come, "
+        "it is judged again and may be released without another training. For this it is fitted on all rows, as for a "
+        "release. Only rows with event times allow it.",
     )
     dummy: bool = Field(
         default=True, description="Whether the challenger must beat a dummy model that ignores the features."

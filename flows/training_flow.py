@@ -7,7 +7,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from everfit.tasks.core.records import Trigger
-from everfit.tasks.steps import gate, ingestion, learning, requests, turns
+from everfit.tasks.steps import gate, ingestion, learning, requests, turns, waiting
 from everfit.tasks.steps.context import moment, open_context
 from everfit.tasks.steps.run_names import run_name
 from everfit.tasks.steps.task_runners import task_runner
@@ -26,7 +26,8 @@ def training(model: str, until: datetime | None = None, trigger: Trigger | None 
     Returns:
         A state named after how the turn ended: `Promoted`, `ChampionKept`, `AwaitingApproval`, `NothingNew`,
         `DataRejected`, or `Superseded` if the champion changed meanwhile; `TurnHeldBack` if an event requested it
-        and the ledger's rules refused. Its data is the turn as `everfit train --json` prints it.
+        and the ledger's rules refused. A turn that judges a waiting challenger again ends as `Promoted`, as
+        `StillWaiting` or as `WaitsNoLonger`. Its data is the turn as `everfit train --json` prints it.
     """
     context = open_context(model)
     until = moment(until)
@@ -43,6 +44,10 @@ def training(model: str, until: datetime | None = None, trigger: Trigger | None 
         ingestion.commit(turn, batch, validation)
         if not validation.passed:
             return turn.end(DATA_REJECTED, validation.reasons)
+
+        # A challenger that was kept for want of evidence is judged again by the rows since; nothing is trained.
+        if trigger.kind == "waiting":
+            return waiting.judge_waiting(turn)
 
         # The training data is named exactly; its last part is kept out to judge by.
         split = ingestion.split(turn)

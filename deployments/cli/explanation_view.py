@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from everfit.deployments.cli.output import console
+from everfit.deployments.cli.window_view import print_figures
 from everfit.tasks.gate.check import number
 
 Content = dict[str, Any]
@@ -58,6 +59,7 @@ def _print_decision(decision: Content) -> None:
         value = _NONE if check["value"] is None else number(check["value"])
         table.add_row(passed, check["name"], value, bound, check["reason"])
     console.print(table, highlight=False)
+    print_figures(decision["figures"])
 
 
 def _print_metrics(holdout: Content) -> None:

@@ -99,15 +99,19 @@ def _history(model: str) -> dict[str, Any]:
     environment.prepare(settings)
     from everfit.tasks.ledger.model_names import name_changes
     from everfit.tasks.turns.turn_record import turn_json
+    from everfit.tasks.turns.waiting import find_waiting
 
     name = model_name(model, ledger)
+    turns, champion = ledger.turns.of(name), ledger.releases.current(name)
+    waiting = find_waiting(turns, None if champion is None else champion.version)
     return {
         "model": name,
         "changes": [
             {"kind": entry.kind, "at": entry.at.isoformat(), "reason": entry.reasons[0]}
             for entry in name_changes(ledger, name)
         ],
-        "turns": [turn_json(turn) for turn in ledger.turns.of(name)],
+        "turns": [turn_json(turn) for turn in turns],
+        "waiting": None if waiting is None else {**waiting.model_dump(mode="json"), "summary": waiting.summary},
         "releases": [
             {
                 "seq": entry.seq,

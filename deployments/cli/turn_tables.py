@@ -52,6 +52,8 @@ def print_history(history: dict[str, Any]) -> None:
         console.print(f"  {change['at'][:16]}  {change['reason']}", highlight=False, markup=False)
     if history["turns"]:
         print_turns(history["turns"])
+    if history["waiting"]:
+        console.print(history["waiting"]["summary"], highlight=False, markup=False)
     if history["releases"]:
         table = Table(title="releases", title_justify="left")
         for name in ("release", "version", "previous", "kind, by", "at", "state", "reason"):

@@ -20,8 +20,11 @@ def print_window(window: Window) -> None:
     for reason in window["reasons"]:
         console.print(f"  {reason}", highlight=False)
     print_evidence(window["evidence"])
+    print_figures(window["figures"])
     if window["next_try"]:
         console.print(f"  {window['next_try']}", highlight=False, markup=False)
+    if window["waiting"]:
+        console.print(f"  {window['waiting']}", highlight=False, markup=False)
     if window["turn_id"]:
         console.print(f"  turn {window['turn_id']}: {window['turn_state']}", highlight=False)
     for outcome in window["outcomes"]:
@@ -31,6 +34,18 @@ def print_window(window: Window) -> None:
     for failure in window["failed"]:
         console.print(f"  [red]failed[/red] {failure}", highlight=False)
     console.print(f"  MLflow run {window['mlflow_run_id']}, decision {window['decision_id'][:12]}", style="dim")
+
+
+def print_figures(figures: list[dict[str, str]]) -> None:
+    """Print the sum behind a decision: each figure and where it comes from.
+
+    Args:
+        figures: The rows `figures` of a window or of a decision of the gate.
+    """
+    width = max((len(row["name"]) for row in figures), default=0)
+    for row in figures:
+        origin = f"  ({row['origin']})" if row["origin"] else ""
+        console.print(f"  {row['name']:<{width}}  {row['value']}{origin}", highlight=False, markup=False)
 
 
 def print_evidence(evidence: list[dict[str, str]]) -> None:

@@ -70,6 +70,7 @@ def init(
         "task": made.task,
         "rows": seen.rows,
         "key": list(made.key),
+        "entity": made.entity,
         "event_time": made.event_time,
         "event_time_signs": list(made.event_time_signs),
         "label_time": made.label_time,

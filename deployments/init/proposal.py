@@ -14,6 +14,7 @@ class Proposal:
         task: The kind of prediction.
         target: The column to predict.
         key: The columns that identify a row.
+        entity: The column whose rows hang together, such as the customer.
         event_time: The column with the time of the event.
         event_time_signs: The signs by which it was chosen, each in words.
         label_time: The column with the time at which the label became known.
@@ -39,6 +40,7 @@ class Proposal:
     task: TaskKind
     target: str
     key: tuple[str, ...] = ()
+    entity: str | None = None
     event_time: str | None = None
     event_time_signs: tuple[str, ...] = ()
     label_time: str | None = None

@@ -7,6 +7,7 @@ import pandas as pd
 from everfit.blocks.errors import SpecError
 from everfit.blocks.metrics import TaskKind
 from everfit.blocks.training import CANDIDATES, DEFAULT_CANDIDATES
+from everfit.deployments.init.entity import propose_entity
 from everfit.deployments.init.holdout import propose_holdout
 from everfit.deployments.init.look import Look, distinct_share, has_whole_numbers
 from everfit.deployments.init.names import (
@@ -86,6 +87,7 @@ def propose(
     made.notes += [f"{name!r} looks like data, and everfit can't read its format." for name in seen.unread]
     made.ignored |= seen.left_out
     _features(seen, made)
+    made.entity = propose_entity(seen, made)
     propose_holdout(seen, made)
     propose_window(seen, made)
     return made

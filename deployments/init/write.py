@@ -78,6 +78,8 @@ def _columns(made: Proposal) -> Iterator[str]:
         yield f"  event_time: {_scalar(made.event_time)}  # the time of the event to predict"
     if made.label_time:
         yield f"  label_time: {_scalar(made.label_time)}  # the time at which the true label became known"
+    if made.entity:
+        yield f"  entity: {_scalar(made.entity)}  # its rows hang together, so they count as a whole in comparisons"
     yield f"  target: {_scalar(made.target)}"
     yield "  features:"
     for name in made.features:

@@ -62,7 +62,7 @@ class Window(Record):
 
 
 TriggerKind = Annotated[
-    Literal["manual", "schedule", "event", "drift", "quality", "new_data", "code", "user_metric", "signal"],
+    Literal["manual", "schedule", "event", "drift", "quality", "new_data", "code", "user_metric", "signal", "waiting"],
     BeforeValidator(lambda kind: "user_metric" if kind == "satisfaction" else kind),  # its name in version 0.1
 ]
 

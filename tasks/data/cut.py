@@ -141,6 +141,20 @@ def longer_holdout(split: Split, times: pd.Series, rows: int, earliest: datetime
     )  # no refit within it: a hold-out that was too short has few rows
 
 
+def continued(spec: ModelSpec, table: Table, split: Split, until: datetime) -> Split:
+    """Return an earlier split whose hold-out goes on to where labels are mature by now.
+
+    Args:
+        spec: Spec of the model, whose rows have event times.
+        table: The dataset.
+        split: The earlier split.
+        until: Time of the turn; later labels are ignored.
+    """
+    newest = None if spec.columns.event_time is None else table.newest(spec.columns.event_time, before=until)
+    ends = max(split.holdout.until, split_window(spec, until, newest).holdout.until)
+    return Split(training=split.training, holdout=split.holdout.model_copy(update={"until": ends}))
+
+
 def cut(spec: ModelSpec, table: Table, until: datetime, seen: datetime | None = None) -> Split:
     """Cut a dataset's rows as they are known at a moment.
 

@@ -146,7 +146,10 @@ class TrainingData:
     def _columns(self) -> list[str]:
         roles = self.spec.columns
         label_time = [] if roles.label_time is None else [roles.label_time]
-        return list(dict.fromkeys([KEY, roles.time, roles.target, *label_time, *self.features, *roles.protected]))
+        entity = [roles.entity] if roles.entity is not None and roles.entity in self._there else []
+        return list(
+            dict.fromkeys([KEY, roles.time, roles.target, *label_time, *self.features, *roles.protected, *entity])
+        )
 
     @cached_property
     def _rows(self) -> pd.DataFrame:

@@ -1,13 +1,18 @@
 """Compare the challenger with another model on scored rows, as the gate's policy says."""
 
 import numpy as np
+import numpy.typing as npt
+import pandas as pd
 
+from everfit.blocks.errors import DataError
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.evaluation.scored_rows import ScoredRows, resampling_days
 from everfit.tasks.statistics.comparison import compare
 from everfit.tasks.statistics.dependent_rows import Rows, compare_dependent
 from everfit.tasks.statistics.metrics import metric
+
+Codes = npt.NDArray[np.int64]
 
 
 def compare_models(spec: ModelSpec, scored: ScoredRows, other: str) -> PairedComparison:
@@ -19,6 +24,7 @@ def compare_models(spec: ModelSpec, scored: ScoredRows, other: str) -> PairedCom
         other: Name of the other model, such as `champion`.
 
     Raises:
+        DataError: The rows lack the column of the entity.
         MetricError: The user's own metric fails.
         NotEnoughError: There are too few rows, or too few of a class.
     """
@@ -26,11 +32,8 @@ def compare_models(spec: ModelSpec, scored: ScoredRows, other: str) -> PairedCom
     if spec.gate.resample == "auto" and spec.columns.event_time is not None:
         rows = scored.rows
         order = np.argsort(rows[spec.columns.time].to_numpy(), kind="stable")
-        entities = {
-            name: rows[name].astype("str").to_numpy()[order]
-            for name in spec.columns.key
-            if name in rows and name != spec.columns.event_time
-        }
+        parts = [name for name in spec.columns.key if name in rows and name != spec.columns.event_time]
+        whole = entity_codes(spec, rows)
         return compare_dependent(
             Rows(
                 measured,
@@ -38,7 +41,8 @@ def compare_models(spec: ModelSpec, scored: ScoredRows, other: str) -> PairedCom
                 scored.scores["challenger"][order],
                 scored.scores[other][order],
                 rows[spec.columns.time].to_numpy("datetime64[ns]").astype(np.int64)[order],
-                entities,
+                {name: _codes(rows[name])[order] for name in parts if name != spec.columns.entity},
+                {} if whole is None else {str(spec.columns.entity): whole[order]},
             ),
             spec.gate.confidence,
         )
@@ -50,5 +54,33 @@ def compare_models(spec: ModelSpec, scored: ScoredRows, other: str) -> PairedCom
         confidence=spec.gate.confidence,
         draws=spec.gate.draws,
         seed=spec.training.seed,
-        clusters=resampling_days(spec, scored.rows),
+        clusters=entity_codes(spec, scored.rows) if spec.columns.entity else resampling_days(spec, scored.rows),
     )
+
+
+def entity_codes(spec: ModelSpec, rows: pd.DataFrame) -> Codes | None:
+    """Return the number of the entity that each row belongs to, shape (rows,); None if the spec names none.
+
+    Args:
+        spec: Its `columns.entity` names the column.
+        rows: Shape (rows, columns).
+
+    Raises:
+        DataError: The rows lack the column.
+    """
+    name = spec.columns.entity
+    if name is None:
+        return None
+    if name not in rows:
+        raise DataError(
+            f"{spec.name}: columns.entity: {name!r} is no column of the dataset; bring it, or remove entity"
+        )
+    return _codes(rows[name])
+
+
+def _codes(column: pd.Series) -> Codes:
+    """Number the values of a column in the order of their text; a missing value is a value; shape (rows,)."""
+    codes, values = pd.factorize(column, use_na_sentinel=False)
+    ranks = np.empty(len(values), dtype=np.int64)
+    ranks[np.argsort(pd.Series(values).astype("str").to_numpy(), kind="stable")] = np.arange(len(values))
+    return np.asarray(ranks[codes], dtype=np.int64)

@@ -11,16 +11,23 @@ from typing import Literal
 from pydantic import Field
 
 from everfit.blocks.gating import LEVELS, GatePolicy, Level
+from everfit.tasks.core.figures import Figure
 from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.core.records import Record
 from everfit.tasks.gate.check import number, percent
 from everfit.tasks.gate.checks import CHECKS
+from everfit.tasks.gate.comparison_sum import comparison_figures
 from everfit.tasks.gate.evidence import Check, Evidence
 from everfit.tasks.gate.suspicion import suspicion
+from everfit.tasks.gate.waiting import may_wait
 
 __all__ = ["Check", "Evidence", "GateDecision", "decide"]
 
 Verdict = Literal["promote", "keep", "needs_approval"]
+
+
+def _is_off(value: object) -> bool:
+    return not value  # left out of the JSON, so that a decision of before stays word for word
 
 
 class GateDecision(Record):
@@ -32,6 +39,12 @@ class GateDecision(Record):
     checks: tuple[Check, ...]
     risk: Level = Field(description="The level of the release's risk.")
     extend_holdout: bool = Field(default=False, description="Compare again on more rows, further back in time.")
+    waits: bool = Field(
+        default=False, exclude_if=_is_off, description="Kept only for want of evidence, so it may be judged again."
+    )
+    figures: tuple[Figure, ...] = Field(
+        default=(), exclude_if=_is_off, description="The sum behind the comparison with the champion."
+    )
     evidence_digest: str
     policy_digest: str
 
@@ -64,6 +77,7 @@ def decide(evidence: Evidence, policy: GatePolicy) -> GateDecision:
         verdict = "needs_approval" if approval_reason else "promote"
     elif only_unsure and policy.small_holdout == "ask":
         verdict, approval_reason = "needs_approval", "gate.small_holdout is `ask`"
+    extend = only_unsure and policy.small_holdout == "extend" and not evidence.holdout_extended
     policy_digest = hashlib.sha256(
         json.dumps(policy.model_dump(mode="json"), sort_keys=True, separators=(",", ":")).encode()
     ).hexdigest()
@@ -73,7 +87,9 @@ def decide(evidence: Evidence, policy: GatePolicy) -> GateDecision:
         reasons=_reasons(evidence, verdict, failed, approval_reason),
         checks=checks,
         risk=risk,
-        extend_holdout=only_unsure and policy.small_holdout == "extend" and not evidence.holdout_extended,
+        extend_holdout=extend,
+        waits=verdict == "keep" and not extend and may_wait(evidence, failed, policy),
+        figures=comparison_figures(evidence, policy),
         evidence_digest=evidence.digest(),
         policy_digest=policy_digest,
     )

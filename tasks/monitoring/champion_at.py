@@ -49,11 +49,17 @@ class ChampionAt(Record):
         )
 
     def turn_among(self, turns: Sequence[Turn]) -> Turn | None:
-        """Return the turn that trained the champion, or None."""
+        """Return the turn that trained the champion, or None.
+
+        A challenger that has waited for evidence was released by a later turn than the one that trained it.
+        """
         for turn in turns:
             record = turn.record.get("version") or {}
             if turn.id == self.turn_id or (turn.state == PROMOTED and record.get("version") == self.version):
-                return turn
+                if turn.trigger.kind != "waiting":
+                    return turn
+                trained = (one for one in turns if one.trigger.kind != "waiting")
+                return next((one for one in trained if one.record.get("version") == record), turn)
         return None
 
 

@@ -28,7 +28,12 @@ def holdout_answers(sample: pd.DataFrame, spec: ModelSpec, classes: Sequence[str
     times = rows[spec.columns.time]
     window = Window(since=times.min().to_pydatetime(), until=times.max().to_pydatetime() + timedelta(microseconds=1))
     answers = LabelledPredictions(
-        window, rows.sort_values(spec.columns.time), spec.columns.time, spec.task, tuple(classes)
+        window,
+        rows.sort_values(spec.columns.time),
+        spec.columns.time,
+        spec.task,
+        tuple(classes),
+        entity=spec.columns.entity,
     )
     return answers.with_labels()
 
@@ -39,13 +44,38 @@ def baseline_of(holdout: LabelledPredictions, spec: ModelSpec) -> Baseline:
     Raises:
         DataError: the metric has no value there.
     """
-    quality = realised(holdout.truth, holdout.scores, spec.metric, days=holdout.days)
+    quality = realised(holdout.truth, holdout.scores, spec.metric, days=holdout.days, entities=holdout.entities)
     times = holdout.rows[holdout.event_time]
     stretches = ((times - times.min()) // spec.monitoring.window).to_numpy()
     spread = None
     if len(np.unique(stretches)) > 2:
-        spread = time_spread(holdout.truth, holdout.scores, spec.metric, stretches, days=holdout.days)
+        groups = {"days": holdout.days, "entities": holdout.entities}
+        spread = time_spread(holdout.truth, holdout.scores, spec.metric, stretches, **groups)
     return quality.baseline(spread)
+
+
+def entity_effect(answers: LabelledPredictions, holdout: LabelledPredictions, spec: ModelSpec) -> float:
+    """Return by how much the errors of answers are to be widened because rows of an entity hang together.
+
+    The log shows the entity if it is a feature or part of the key, and the errors count it then. Otherwise the
+    hold-out, which has the column, shows by how much it matters.
+
+    Args:
+        answers: The live answers.
+        holdout: The champion's answers on its hold-out.
+        spec: The model's spec.
+
+    Returns:
+        1 if the answers show their entities, or the spec names none.
+
+    Raises:
+        DataError: the metric has no value on the hold-out.
+    """
+    if spec.columns.entity is None or answers.entities is not None or holdout.entities is None:
+        return 1.0
+    alone = realised(holdout.truth, holdout.scores, spec.metric, days=holdout.days).standard_error
+    whole = realised(holdout.truth, holdout.scores, spec.metric, days=holdout.days, entities=holdout.entities)
+    return whole.standard_error / alone if alone > 0 else 1.0
 
 
 def resampled_days(answers: LabelledPredictions, spec: ModelSpec) -> npt.NDArray[np.int64] | None:

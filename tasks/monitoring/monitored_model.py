@@ -232,6 +232,7 @@ class MonitoredModel:
             classes=self.classes,
             version=self.champion.version,
             also=[*features, *spec.columns.protected],
+            entity=spec.columns.entity,
         )
 
     @cached_property

@@ -71,7 +71,8 @@ def make_reference(data: TrainingData, judged: Fitted, registered: Fitted, holdo
     predictions = predicted(data, judged, held_out)
     # A score says something of a binary model alone; a multiclass one that knows two classes so far may know more soon.
     names = [PREDICTION, SCORE] if spec.task == "binary" else [PREDICTION]
-    kept = [KEY, spec.columns.time, *data.features, *spec.columns.protected, spec.columns.target]
+    entity = [name for name in (spec.columns.entity,) if name is not None and name in held_out]
+    kept = [KEY, spec.columns.time, *data.features, *spec.columns.protected, *entity, spec.columns.target]
     sample = pd.concat([held_out[list(dict.fromkeys(kept))], predictions.dropna(axis="columns", how="all")], axis=1)
     of_features = profile_frame(trained, data.features, event_time=spec.columns.time)
     of_predictions = profile_frame(sample, [], predictions=names, event_time=spec.columns.time)

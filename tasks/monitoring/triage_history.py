@@ -25,6 +25,7 @@ from everfit.tasks.turns.turn_record import (
     RETURNED,
     SUPERSEDED,
 )
+from everfit.tasks.turns.waiting import waiting_of
 
 TRIAGE = "triage"
 """Kind of the decisions that this module reads."""
@@ -45,7 +46,7 @@ _OUTCOMES: dict[str, Outcome] = {
     DECLINED: "kept",
     SUPERSEDED: "kept",
 }
-"""By state; every other name comes from a user's own flow."""
+"""By state; every other name comes from a user's own flow, or from a judgement of a waiting challenger."""
 
 
 OUTCOME = "outcome"
@@ -178,6 +179,9 @@ def past_turn(turn: Turn, decision: TriageDecision | None, judged: Sequence[Judg
         version=_registered(turn),
         gain=_measured_gain(turn),
         unseen_rows=decision.unseen_rows if decision else None,
+        waits=None if (waiting := waiting_of(turn)) is None else waiting.version,
+        waits_against=None if waiting is None else waiting.champion,
+        judged_by=None if waiting is None else waiting.rows,
         seconds=turn.seconds,
         reason=_failure(turn),
     )

@@ -39,6 +39,7 @@ class LabelledPredictions:
         task: Kind of prediction.
         classes: Classes of the model as text, in its order; empty for a regression.
         others: Further classes, of other models or other rows.
+        entity: Column whose rows hang together, such as the customer; None if the spec names none.
     """
 
     window: Window
@@ -47,6 +48,7 @@ class LabelledPredictions:
     task: TaskKind
     classes: tuple[str, ...]
     others: tuple[str, ...] = ()
+    entity: str | None = None
 
     @property
     def labelled(self) -> npt.NDArray[np.bool_]:
@@ -116,6 +118,13 @@ class LabelledPredictions:
         """Return the day of each row; shape (rows,)."""
         return event_days(self.rows[self.event_time])
 
+    @property
+    def entities(self) -> npt.NDArray[np.int64] | None:
+        """Return the number of the entity of each row, shape (rows,); None if the rows don't show it."""
+        if self.entity is None or self.entity not in self.rows:
+            return None
+        return np.asarray(pd.factorize(self.rows[self.entity], use_na_sentinel=False)[0], dtype=np.int64)
+
 
 def read_labelled_predictions(
     log: Table,
@@ -128,6 +137,7 @@ def read_labelled_predictions(
     classes: Sequence[str],
     version: int,
     also: Sequence[str] = (),
+    entity: str | None = None,
 ) -> LabelledPredictions:
     """Read the champion's predictions in a window, with their labels as known at a moment.
 
@@ -141,16 +151,21 @@ def read_labelled_predictions(
         classes: Classes of the champion as text, in its order.
         version: Version of the champion.
         also: Further columns to read, if the log has them.
+        entity: Column whose rows hang together, which is read if the log has it.
     """
     there = set(log.columns()) if log.exists() else set()
     own = [KEY, event_time, *SCORE_COLUMNS[task], prediction_log.PREDICTED_AT]
-    wanted = [name for name in dict.fromkeys([*own, *also]) if name in there or not there]
+    wanted = [
+        name for name in dict.fromkeys([*own, *also, *([entity] if entity else [])]) if name in there or not there
+    ]
     rows = prediction_log.read(log, window, event_time, columns=wanted, model_version=version)
     # If a row was predicted twice, the last prediction counts.
     rows = rows.sort_values(prediction_log.PREDICTED_AT, kind="stable").drop_duplicates(KEY, keep="last")
     rows = rows.sort_values([event_time, KEY], ignore_index=True)
     known_labels = labels.known_at(known, until, rows[KEY])
-    return LabelledPredictions(window, labels.labelled(rows, known_labels), event_time, task, tuple(classes))
+    return LabelledPredictions(
+        window, labels.labelled(rows, known_labels), event_time, task, tuple(classes), entity=entity
+    )
 
 
 def scores_of(rows: pd.DataFrame, task: TaskKind, known: Sequence[str], classes: Sequence[str]) -> Floats:

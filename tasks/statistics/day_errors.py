@@ -1,4 +1,4 @@
-"""Standard errors where rows of one day depend on each other."""
+"""Standard errors where rows of one day, or of one entity such as a customer, depend on each other."""
 
 import math
 from statistics import NormalDist
@@ -57,6 +57,30 @@ def error_by_days(
     if not np.isfinite(left_out).all():  # such as one class only
         return None
     return math.sqrt((count - 1) ** 2 / count * float(np.var(left_out, ddof=1))) * _by_student(count - 1)
+
+
+def error_by_entities(
+    y: npt.ArrayLike, scores: npt.ArrayLike, name: str, entities: npt.ArrayLike, weights: npt.ArrayLike | None = None
+) -> float | None:
+    """Return the standard error of a metric when rows of one entity, such as a customer, depend on each other.
+
+    Args:
+        y: Labels, shape (n,).
+        scores: Scores, shape (n,) or (n, classes).
+        name: Of the metric.
+        entities: The entity of each row, shape (n,).
+        weights: Weight of each row, shape (n,).
+
+    Returns:
+        None with fewer than 4 entities, or where the metric has no value without some of them.
+    """
+    return error_by_days(y, scores, name, _shuffled(entities), weights)
+
+
+def _shuffled(entities: npt.ArrayLike) -> npt.NDArray[np.int64]:
+    """Number entities at random, so that those in one block are no neighbours; shape (n,)."""
+    places = np.unique(np.asarray(entities), return_inverse=True)[1]
+    return np.asarray(np.random.default_rng(0).permutation(int(places.max(initial=-1)) + 1)[places], dtype=np.int64)
 
 
 def dependent_error(by_rows: float, by_days: float | None) -> float:

@@ -32,6 +32,7 @@ _MOST_AUTOCORRELATION = 0.95
 _TREND_BIAS = 3
 """The estimate of an autocorrelation around a trend is too small by about this number over the number of groups."""
 _CELLS = 4_000_000
+_USUAL = 0.95
 
 
 class GroupedGain(NamedTuple):
@@ -50,6 +51,11 @@ class GroupedGain(NamedTuple):
     degrees_of_freedom: float
     groups: int
     unit: str
+
+    @property
+    def reach(self) -> float:
+        """How far from the gain its one-sided bound is, at the usual confidence: few groups count as uncertain."""
+        return float(t.ppf(_USUAL, self.degrees_of_freedom)) * self.standard_error
 
 
 def time_groups(times: npt.NDArray[np.int64]) -> tuple[Groups, str]:
@@ -84,7 +90,9 @@ class Rows(NamedTuple):
         new: Scores of the model that a positive gain favours; shape (rows,) or (rows, classes).
         old: Scores of the other model; same shape.
         times: Event time of each row, in nanoseconds; shape (rows,).
-        entities: Other columns that rows are grouped by, such as the customer; shape (rows,) each.
+        entities: Other columns that rows may be grouped by, such as parts of the key; shape (rows,) each. A column with
+            few values names categories and is left out.
+        whole: Columns whose values are entities for sure, such as the customer; shape (rows,) each.
     """
 
     metric: Metric
@@ -93,6 +101,7 @@ class Rows(NamedTuple):
     old: Floats
     times: npt.NDArray[np.int64]
     entities: Mapping[str, npt.ArrayLike] = {}
+    whole: Mapping[str, npt.ArrayLike] = {}
 
 
 def grouped_gain(rows: Rows) -> GroupedGain:
@@ -110,14 +119,14 @@ def grouped_gain(rows: Rows) -> GroupedGain:
     """
     by_time, unit = time_groups(rows.times)
     estimates = [_jackknife(rows, by_time, unit, in_order=True)]
-    for name, values in rows.entities.items():
+    for name, values in {**rows.entities, **rows.whole}.items():
         groups = np.asarray(np.unique(np.asarray(values), return_inverse=True)[1], dtype=np.int64)
         count = int(groups.max(initial=0)) + 1
-        if _FEWEST_ENTITIES <= count < rows.y.size:
+        if (1 if name in rows.whole else _FEWEST_ENTITIES) <= count < rows.y.size:
             # Many entities are gathered at random, which leaves each whole and bounds the cost.
             gathered = np.random.default_rng(0).permutation(count) % min(count, MOST_GROUPS)
             estimates.append(_jackknife(rows, gathered[groups], name, in_order=False))
-    return max(estimates, key=lambda estimate: estimate.standard_error)
+    return max(estimates, key=lambda estimate: estimate.reach)
 
 
 def _jackknife(rows: Rows, groups: Groups, unit: str, *, in_order: bool) -> GroupedGain:

@@ -43,8 +43,13 @@ TRIAGE = "triage"
 WATCHES_NOTHING = "NothingToWatch"
 """Final state of the flow if the model has no champion yet."""
 
-RETRAINED, HELD_BACK, NOT_MEASURED = "Retrained", "RetrainingHeldBack", "NotMeasured"
-"""Further final states: the retraining has ended, a limit refused it, or a measurement broke."""
+RETRAINED, JUDGED_AGAIN, HELD_BACK, NOT_MEASURED = (
+    "Retrained",
+    "ChallengerJudged",
+    "RetrainingHeldBack",
+    "NotMeasured",
+)
+"""Further final states: the retraining or the judgement has ended, a limit refused it, or a measurement broke."""
 
 OVERTAKEN = "RollbackOvertaken"
 """Final state of a rollback that came too late: another champion was released meanwhile."""
@@ -117,7 +122,7 @@ def yield_expectations(monitored: MonitoredModel, signals: Signals, decision: Tr
 @step("decision", log="retrain")
 def call_turn(monitored: MonitoredModel, decision: TriageDecision) -> RequestOutcome | None:
     """Request the turn that a decision asks for; of many simultaneous requests, one may start it."""
-    if decision.verdict != "retrain":
+    if not VERDICTS[decision.verdict].calls_turn:
         return None
     call = requests.request_for_decision(monitored.context, decision)
     logger.info("%s", call.reason)
@@ -263,7 +268,7 @@ def monitoring_state(
     if call is not None and turn is None:
         name = HELD_BACK
     elif turn is not None and turn.settled:
-        name = RETRAINED
+        name = JUDGED_AGAIN if decision.verdict == "judge" else RETRAINED
     elif decision.verdict == "roll_back" and not rolled_back:
         name = OVERTAKEN
     elif failures and not verdict.acts:

@@ -220,7 +220,8 @@ def already_trained(turn: OpenTurn, snapshot: Snapshot) -> bool:
     if why_broken(turn):  # the last training may have made the champion that is broken
         return False
     for earlier in reversed(turn.context.ledger.turns.of(turn.model)):
-        if earlier.id != turn.id and earlier.state in turn_record.JUDGED:
+        trained = earlier.state in turn_record.JUDGED and earlier.trigger.kind != "waiting"
+        if earlier.id != turn.id and trained:
             seen = TurnRecord.recall(earlier.record).snapshot
             same_rows = seen is not None and seen.content_digest == snapshot.content_digest
             return same_rows and earlier.spec_digest == turn.entry.spec_digest

@@ -120,7 +120,7 @@ def _candidates(turn: OpenTurn) -> tuple[tuple[str, Setting | None], ...]:
     for earlier in turn.context.ledger.turns.of(turn.model):
         if earlier.id != turn.id and earlier.state in {turn_record.PROMOTED, turn_record.CHAMPION_KEPT}:
             candidates = TurnRecord.readable(earlier.record).candidates  # no more than a hint
-            last = {result.candidate: result.setting for result in candidates if result.score is not None}
+            last = {result.candidate: result.setting for result in candidates if result.score is not None} or last
     return tuple((name, last.get(name)) for name in spec.training.candidates_for(spec.task))
 
 
@@ -171,7 +171,8 @@ def refit(turn: OpenTurn, data: TrainingData, challenger: Fitted, preview: GateD
         turn: The turn.
         data: As the challenger was fitted on.
         challenger: As it was evaluated.
-        preview: As `preview_gate` returned it; what the gate would keep out stays as it is.
+        preview: As `preview_gate` returned it; what the gate would keep out stays as it is, unless it waits for
+            evidence.
 
     Returns:
         The model that is to be registered.
@@ -185,13 +186,18 @@ def refit(turn: OpenTurn, data: TrainingData, challenger: Fitted, preview: GateD
         True
     """
     fitted = challenger
-    if preview.verdict != "keep" and data.spec.training.refit:
+    if _goes_on(preview) and data.spec.training.refit:
         path = data.workspace.turn_file(turn.model, turn.id, "refitted.skops")
         choice = challenger.choice
         logger.info("%s, with all rows to %s", choice, f"{data.split.whole.until:%Y-%m-%d %H:%M}")
         fitted = train.fit_on(data, choice.candidate, data.split.whole, path, choice.setting)
     turn.keep(refitted=fitted)
     return fitted
+
+
+def _goes_on(preview: GateDecision) -> bool:
+    """Return whether a challenger may be released, now or when there is more evidence."""
+    return preview.verdict != "keep" or preview.waits
 
 
 @step("compute")
@@ -214,7 +220,7 @@ def convert(turn: OpenTurn, data: TrainingData, fitted: Fitted, preview: GateDec
         >>> everfit.tasks.convert(turn, data, fitted, preview) is None  # this spec releases skops
         True
     """
-    wanted = preview.verdict != "keep" or data.spec.gate.conversion  # which asks for evidence of it
+    wanted = _goes_on(preview) or data.spec.gate.conversion  # which asks for evidence of it
     if data.spec.release.format == "skops" or not wanted:
         return None
     converted = conversion_room.convert(data, fitted, data.workspace.turn_file(turn.model, turn.id, "converted.onnx"))

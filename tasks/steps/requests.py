@@ -26,7 +26,7 @@ from everfit.tasks.monitoring.triage_history import (
 )
 from everfit.tasks.registry import model_registry
 from everfit.tasks.steps.step import step, step_logger
-from everfit.tasks.triage import TriageDecision
+from everfit.tasks.triage import VERDICTS, TriageDecision
 from everfit.tasks.triage.admission import Admission, TurnRequest, admit
 from everfit.tasks.triage.event_requests import EventRequest, admit_event
 from everfit.tasks.triage.signals import CodeSignal
@@ -71,7 +71,7 @@ def request_turn(
     if entry is None or entry.kind != TRIAGE or entry.model != context.spec.name:
         raise EverfitError(f"{decision_id!r} is no triage of {context.spec.name!r}; leave decision_id empty")
     decision = JudgedWindow.recall(entry.record).decision
-    if decision.verdict != "retrain":
+    if not VERDICTS[decision.verdict].calls_turn:
         return RequestOutcome(
             turn_id=None, start=False, reason=f"triage says {decision.verdict}: {decision.reasons[0]}"
         )

@@ -12,6 +12,8 @@ from everfit.tasks.core.events import emit
 from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.data.split import TrainingData
 from everfit.tasks.evaluation import model_card, report
+from everfit.tasks.gate import Evidence, GateDecision
+from everfit.tasks.gate.waiting import begin_to_wait
 from everfit.tasks.registry import model_registry, tracking
 from everfit.tasks.registry.code_version import code_version
 from everfit.tasks.release import release as release_room
@@ -154,6 +156,23 @@ def track(turn: OpenTurn, data: TrainingData) -> None:
     client.update_model_version(spec.name, str(version.version), description=card)
 
 
+def _let_wait(turn: OpenTurn, decision: GateDecision, evidence: Evidence) -> tuple[str, ...]:
+    """Record that a turn's challenger waits for evidence, if it does; return that in words.
+
+    Args:
+        turn: The turn.
+        decision: Of the gate.
+        evidence: What the gate has judged by.
+    """
+    if not decision.waits or turn.entry.trigger.kind == "waiting":
+        return ()
+    waiting = begin_to_wait(turn.id, evidence, decision.failed[0].reason)
+    if waiting is None:
+        return ()
+    turn.keep(waiting=waiting)
+    return (f"Version {waiting.version} waits: it is judged again as labels come, without another training",)
+
+
 @step("decision", log="release")
 def release_challenger(turn: OpenTurn) -> tuple[str, tuple[str, ...]]:
     """Make the challenger the champion if the gate passed it and the champion is still the same.
@@ -187,7 +206,7 @@ def release_challenger(turn: OpenTurn) -> tuple[str, tuple[str, ...]]:
             state != turn_record.DATA_REJECTED and trial_journal.on_trial(context) is None
         ):  # whose place only what is better takes
             model_registry.set_alias(client, spec.name, model_registry.CHALLENGER, version.version)
-        return state, decision.reasons
+        return state, decision.reasons + _let_wait(turn, decision, evidence)
     current = ledger.releases.current(spec.name)
     why = why_superseded(evidence.judged_against, None if current is None else current.version)
     if why and ledger.releases.of_turn(turn.id) is None:

@@ -61,6 +61,11 @@ class _Case(Record):
         """Whether a person requests the turn; limits on automatic turns do not apply then."""
         return self.request.kind == "manual"
 
+    @property
+    def is_free(self) -> bool:
+        """Whether cooldown and budget do not apply: a person requests the turn, or nothing is trained in it."""
+        return self.by_person or self.request.kind == "waiting"
+
 
 _Refused = tuple[Refusal, str]
 
@@ -90,8 +95,11 @@ def admit(
 
 
 def _counts(turn: PastTurn) -> bool:
-    """Return whether a turn keeps others away: not if it failed, nor if a person ran it in a flow of their own."""
-    return turn.outcome != "failed" and not (turn.outcome == "other" and turn.kind == "manual")
+    """Return whether a turn keeps others away.
+
+    It does not if it failed, if a person ran it in a flow of their own, or if it judged a waiting challenger in vain.
+    """
+    return turn.outcome != "failed" and not (turn.outcome == "other" and turn.kind in {"manual", "waiting"})
 
 
 def _in_flight(case: _Case) -> _Refused | None:
@@ -144,7 +152,7 @@ def _failures(case: _Case) -> _Refused | None:
 def _cooldown(case: _Case) -> _Refused | None:
     """Automatic turns keep a distance from the last turn."""
     last = next((turn for turn in reversed(case.turns) if _counts(turn)), None)
-    if case.by_person or last is None:
+    if case.is_free or last is None:
         return None
     free = last.until + case.policy.cooldown
     if case.request.until >= free:
@@ -156,9 +164,11 @@ def _budget(case: _Case) -> _Refused | None:
     """Only so many automatic turns may start within a span."""
     budget = case.policy.budget
     spent = [
-        turn.until for turn in case.turns if turn.kind != "manual" and turn.until > case.request.until - budget.per
+        turn.until
+        for turn in case.turns
+        if turn.kind not in {"manual", "waiting"} and turn.until > case.request.until - budget.per
     ]
-    if case.by_person or len(spent) < budget.turns:
+    if case.is_free or len(spent) < budget.turns:
         return None
     free = f"; the next may start at {(spent[-budget.turns] + budget.per).isoformat()}" if budget.turns else ""
     return "budget", f"{len(spent)} turns within {format_duration(budget.per)}, and {budget.turns} are allowed{free}"

@@ -35,6 +35,7 @@ class Cadence(Record):
         rows: Rows with mature labels that the champion has not been trained on.
         needed: Number of such rows from which a turn is tried.
         last: The same number at the last try, if that did not replace the champion.
+        factor: The growth of the rows from the last try to the next.
         near: Whether the last try measured a gain that was not certain.
         early: Whether the rows span less than a monitoring window.
         rarest: The rows of the rarest class, and how many are needed, if these are too few.
@@ -44,6 +45,7 @@ class Cadence(Record):
     rows: int
     needed: int
     last: int | None = None
+    factor: float = 1.0
     near: bool = False
     early: bool = False
     rarest: tuple[int, int] | None = None
@@ -96,6 +98,7 @@ def next_try(
         rows=labels.unseen_rows,
         needed=max(base, round(factor * before)),
         last=before if last is not None and before > 0 else None,
+        factor=factor,
         near=last is not None and _is_near(last.gain),
         early=_spans_less(labels.unseen, window),
         rarest=(rarest, of_class) if is_rare and rarest is not None else None,

@@ -6,12 +6,14 @@ from datetime import timedelta
 from functools import cached_property
 from itertools import takewhile
 from statistics import NormalDist, fmean
+from typing import NamedTuple
 
 from pydantic import Field, FiniteFloat
 
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.blocks.policy import Duration
-from everfit.blocks.retraining import RetrainingPolicy
+from everfit.blocks.retraining import CostBenefitPolicy, RetrainingPolicy
+from everfit.tasks.core.figures import in_digits
 from everfit.tasks.core.records import Record, TriggerKind, Window
 from everfit.tasks.triage.cadence import Cadence, GateMinimums, next_try
 from everfit.tasks.triage.history import History, PastTurn, PastWindow
@@ -20,6 +22,7 @@ from everfit.tasks.triage.quality_loss import LossEvidence, estimated_loss, real
 from everfit.tasks.triage.quality_signals import Baseline
 from everfit.tasks.triage.signals import Signals
 from everfit.tasks.triage.verdicts import Verdict
+from everfit.tasks.triage.waiting import WaitingChallenger, waiting_challenger
 
 _WON_BACK = 4
 """A loss counts as won back after this many labelled windows that do not overlap and show none."""
@@ -49,6 +52,33 @@ class Finding(Record):
     signature: str
     kind: TriggerKind | None = None
     blocked: bool = Field(default=False, description="It would start a retraining, but the last reason prevents that.")
+
+
+class Worth(NamedTuple):
+    """The value of better answers over the time of use of a model.
+
+    Attributes:
+        per_row: By how much each row is better: in the metric's unit, or in that of value.
+        rows: Number of rows to come.
+        benefit: Gives a unit of the metric its value; None if `per_row` is a value already.
+    """
+
+    per_row: float
+    rows: float
+    benefit: CostBenefitPolicy | None = None
+
+    @property
+    def value(self) -> float:
+        """In the spec's unit of value."""
+        return self.per_row * (1.0 if self.benefit is None else self.benefit.value_per_metric_unit) * self.rows
+
+    @property
+    def origin(self) -> str:
+        """The sum in words."""
+        per_row, rows = in_digits(self.per_row), in_digits(self.rows)
+        if self.benefit is None:
+            return f"{per_row} a row x {rows} rows"
+        return f"{per_row} x {in_digits(self.benefit.value_per_metric_unit)} (value_per_metric_unit) x {rows} rows"
 
 
 class Case(Record):
@@ -187,6 +217,11 @@ class Case(Record):
         return tuple(turn for turn in tried if turn.loss is None or turn.loss > loss.loss / 2)
 
     @cached_property
+    def waiting(self) -> WaitingChallenger | None:
+        """The challenger that waits for evidence against the present champion; None if none does."""
+        return waiting_challenger(self.signals.labels, self.history, self.signals.reference.version)
+
+    @cached_property
     def cadence(self) -> Cadence | None:
         """The sum behind the next try of a turn; None if the spec switches it off, or rows could not be counted."""
         policy, labels = self.policy.retraining, self.signals.labels
@@ -203,14 +238,18 @@ class Case(Record):
 
     def _does_not_pay(self) -> str:
         """Return why a try would cost more than it brings, even if it gained as much as the bound of a loss."""
+        benefit, hope = self.policy.retraining.cost_benefit, self.hope
+        if benefit is None or hope is None or self.cost is None or hope.value >= self.cost:
+            return ""
+        return f"but {cost_summary(benefit.unit, self.cost, hope.value)} if it gained {hope.per_row:.2g}"
+
+    @cached_property
+    def hope(self) -> Worth | None:
+        """The value of a turn that gains as much as the bound of a loss; None if it can't be reckoned."""
         benefit, rows, baseline = self.policy.retraining.cost_benefit, self.rows_to_come, self.signals.quality.baseline
-        if benefit is None or rows is None or baseline is None or self.cost is None:
-            return ""
-        bound = self.policy.monitoring.loss_bound(baseline.value, baseline.chance)
-        hoped = bound * benefit.value_per_metric_unit * rows
-        if hoped >= self.cost:
-            return ""
-        return f"but {cost_summary(benefit.unit, self.cost, hoped)} if it gained {bound:.2g}"
+        if benefit is None or rows is None or baseline is None:
+            return None
+        return Worth(self.policy.monitoring.loss_bound(baseline.value, baseline.chance), rows, benefit)
 
     @cached_property
     def rows_to_come(self) -> float | None:
@@ -221,15 +260,20 @@ class Case(Record):
         return self.signals.data.rows * (benefit.horizon / (window.until - window.since))
 
     @cached_property
-    def gain(self) -> FiniteFloat | None:
-        """The value of winning back the loss over that time, in the spec's unit."""
+    def win_back(self) -> Worth | None:
+        """The value of winning back the loss over that time; None if it can't be reckoned."""
         benefit, quality, rows = self.policy.retraining.cost_benefit, self.signals.quality, self.rows_to_come
         if benefit is None or rows is None:
             return None
         if quality.value_per_row is not None and quality.baseline_value_per_row is not None:
-            return (quality.baseline_value_per_row - quality.value_per_row) * rows
+            return Worth(quality.baseline_value_per_row - quality.value_per_row, rows)
         evidence = self.realised or self.estimated
-        return None if evidence is None else evidence.loss * benefit.value_per_metric_unit * rows
+        return None if evidence is None else Worth(evidence.loss, rows, benefit)
+
+    @property
+    def gain(self) -> FiniteFloat | None:
+        """That value, in the spec's unit."""
+        return None if self.win_back is None else self.win_back.value
 
     @cached_property
     def cost(self) -> FiniteFloat | None:

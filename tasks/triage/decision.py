@@ -5,6 +5,7 @@ Pure: the same signals, history and policy always give the same decision.
 
 from pydantic import Field, FiniteFloat
 
+from everfit.tasks.core.figures import Figure
 from everfit.tasks.core.metric_scale import facts_of
 from everfit.tasks.core.records import Record, Trigger, TriggerKind, Window
 from everfit.tasks.triage.case import Case, Finding, TriagePolicy
@@ -14,7 +15,12 @@ from everfit.tasks.triage.quality_signals import Baseline
 from everfit.tasks.triage.retraining_request import hold_up
 from everfit.tasks.triage.rules import RULES
 from everfit.tasks.triage.signals import Signals
+from everfit.tasks.triage.turn_sum import turn_figures
 from everfit.tasks.triage.verdicts import VERDICTS, Verdict
+
+
+def _is_empty(value: object) -> bool:
+    return not value
 
 
 class TriageDecision(Record):
@@ -40,7 +46,13 @@ class TriageDecision(Record):
     unseen_rows: int | None = Field(
         default=None, description="Rows with mature labels that the champion has not been trained on."
     )
+    waiting: str = Field(
+        default="", exclude_if=_is_empty, description="The challenger that waits for evidence, and when it is judged."
+    )
     next_try: str = Field(default="", description="When a turn is tried next, with the sum behind it.")
+    figures: tuple[Figure, ...] = Field(
+        default=(), exclude_if=_is_empty, description="The sum by which a turn is or is not called."
+    )
     remembered: PastWindow = Field(description="This window as later decisions read it.")
 
     def trigger(self) -> Trigger:
@@ -101,7 +113,9 @@ def triage(signals: Signals, history: History, policy: TriagePolicy) -> TriageDe
         expected_gain=case.gain,
         cost=case.cost,
         unseen_rows=signals.labels.unseen_rows if signals.labels.measured else None,
+        waiting="" if case.waiting is None else case.waiting.summary,
         next_try="" if case.cadence is None else case.cadence.summary,
+        figures=turn_figures(case),
         remembered=remembered,
     )
 
@@ -112,7 +126,7 @@ def _choose(findings: list[Finding]) -> Finding:
     if not first.blocked:
         return first
     return next(
-        (finding for verdict in ("retrain", "escalate") for finding in findings if finding.verdict == verdict),
+        (finding for verdict in ("retrain", "escalate", "judge") for finding in findings if finding.verdict == verdict),
         first,
     )
 

@@ -12,8 +12,13 @@ Outcome = Literal["running", "awaiting_approval", "promoted", "kept", "rejected"
 """How a turn ended.
 
 `rejected` if its data was, `kept` if the challenger was no better. `other` if a user's own flow broke it off, or ended
-it under a name that everfit does not know: that says nothing about training.
+it under a name that everfit does not know, or if it judged a waiting challenger in vain: that says nothing about
+training.
 """
+
+
+def _is_none(value: object) -> bool:
+    return value is None  # left out of the JSON, so that decisions without it keep their ids
 
 
 class PastQuality(Record):
@@ -62,6 +67,15 @@ class PastTurn(Record):
     gain: FiniteFloat | None = Field(default=None, description="Of its challenger over the champion, as measured.")
     unseen_rows: int | None = Field(
         default=None, description="Rows with mature labels that the champion had not been trained on by then."
+    )
+    waits: int | None = Field(
+        default=None, exclude_if=_is_none, description="Version of its challenger, if that waits for evidence."
+    )
+    waits_against: int | None = Field(
+        default=None, exclude_if=_is_none, description="The champion that this challenger was compared with."
+    )
+    judged_by: int | None = Field(
+        default=None, exclude_if=_is_none, description="The rows that this challenger was judged by."
     )
     seconds: FiniteFloat | None = Field(default=None, description="How long it took.")
     reason: str = Field(default="", description="Why it failed, if it did.")

@@ -9,7 +9,7 @@ from everfit.tasks.triage.case import Case, Finding, cost_summary
 from everfit.tasks.triage.failure_backoff import failure_streak
 from everfit.tasks.triage.history import PastTurn
 from everfit.tasks.triage.quality_loss import LossEvidence
-from everfit.tasks.triage.verdicts import Verdict
+from everfit.tasks.triage.verdicts import VERDICTS, Verdict
 
 
 def request_retraining(
@@ -98,7 +98,7 @@ def _rows_before(tried: Sequence[PastTurn]) -> int | None:
 def hold_up(finding: Finding, case: Case) -> Finding:
     """Block a finding that requests a turn while turns fail, and add why."""
     streak = failure_streak(case.history.turns, case.policy.retraining)
-    if finding.verdict != "retrain" or streak is None or case.signals.window.until >= streak.again:
+    if not VERDICTS[finding.verdict].calls_turn or streak is None or case.signals.window.until >= streak.again:
         return finding
     changes = {"rule": "failing_turns", "verdict": "escalate" if streak.too_many else "watch", "blocked": True}
     return finding.model_copy(update={**changes, "reasons": (*finding.reasons, streak.summary)})

@@ -153,6 +153,17 @@ def enough_new_rows(case: Case) -> Finding | None:
     )
 
 
+def more_evidence(case: Case) -> Finding | None:
+    """There are enough more rows to judge the challenger that waits for evidence; nothing is trained for this."""
+    waiting = case.waiting
+    if waiting is None or not waiting.due or any(turn.in_flight for turn in case.history.turns):
+        return None
+    signature = sign("waiting", waiting.version)
+    return Finding(
+        rule="more_evidence", verdict="judge", reasons=(waiting.summary,), signature=signature, kind="waiting"
+    )
+
+
 def due_by_schedule(case: Case) -> Finding | None:
     """The last turn is a full period ago."""
     period, reference = case.policy.retraining.schedule, case.signals.reference
@@ -263,6 +274,7 @@ RULES: tuple[Callable[[Case], Finding | None], ...] = (
     failed_evidence,
     signal_escalation,
     enough_new_rows,
+    more_evidence,
     harmless_change,
     persistent_drift,
     unused,

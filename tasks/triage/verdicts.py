@@ -7,7 +7,7 @@ from pydantic import Field
 from everfit.tasks.core.event_names import ESCALATED
 from everfit.tasks.core.records import Record
 
-Verdict = Literal["healthy", "watch", "quarantine", "retrain", "roll_back", "escalate"]
+Verdict = Literal["healthy", "watch", "quarantine", "retrain", "judge", "roll_back", "escalate"]
 
 
 class VerdictDeclaration(Record):
@@ -17,6 +17,7 @@ class VerdictDeclaration(Record):
     headline: str = Field(description="The first words of the artifact.")
     meaning: str = Field(description="One line for the docs.")
     acts: bool = Field(default=False, description="Whether the flow does something about the window by itself.")
+    calls_turn: bool = Field(default=False, description="Whether a turn is requested.")
     event: str | None = Field(default=None, description="Emitted the first time, and when a data problem lasts.")
     notifies: str = Field(default="", description="Whom the event is for; empty if nobody is notified.")
 
@@ -45,6 +46,14 @@ VERDICTS: dict[Verdict, VerdictDeclaration] = {
         headline="a retraining is due",
         meaning="a retraining starts, unless a limit such as cooldown or budget holds it back",
         acts=True,
+        calls_turn=True,
+    ),
+    "judge": VerdictDeclaration(
+        state="JudgementCalled",
+        headline="a challenger that waits for evidence is judged again",
+        meaning="a challenger that was kept for want of evidence is judged by more rows; nothing is trained",
+        acts=True,
+        calls_turn=True,
     ),
     "roll_back": VerdictDeclaration(
         state="RolledBack",

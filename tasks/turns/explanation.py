@@ -113,6 +113,7 @@ def _decision(decision: Decision) -> Content:
         "reasons": list(decision.reasons),
         "risk": made.get("risk"),
         "checks": list(made.get("checks") or ()),
+        "figures": list(made.get("figures") or ()),
     }
 
 

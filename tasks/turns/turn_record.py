@@ -8,15 +8,29 @@ from typing import Any, Self
 from pydantic import AliasChoices, Field
 
 from everfit.blocks.errors import DataError, LedgerError
+from everfit.tasks.core.figures import figure_table
 from everfit.tasks.core.records import ModelVersion, Record, Snapshot
 from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.split import Split
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.gate import Check, Evidence, GateDecision
+from everfit.tasks.gate.waiting import Waiting
 from everfit.tasks.ledger import Turn
 from everfit.tasks.training.results import CandidateResult, Fitted
 
-PROMOTED, CHAMPION_KEPT, DATA_REJECTED, NOTHING_NEW, AWAITING_APPROVAL, DECLINED, SUPERSEDED, ON_TRIAL, RETURNED = (
+(
+    PROMOTED,
+    CHAMPION_KEPT,
+    DATA_REJECTED,
+    NOTHING_NEW,
+    AWAITING_APPROVAL,
+    DECLINED,
+    SUPERSEDED,
+    ON_TRIAL,
+    RETURNED,
+    STILL_WAITING,
+    WAITS_NO_LONGER,
+) = (
     "Promoted",
     "ChampionKept",
     "DataRejected",
@@ -26,11 +40,14 @@ PROMOTED, CHAMPION_KEPT, DATA_REJECTED, NOTHING_NEW, AWAITING_APPROVAL, DECLINED
     "Superseded",
     "OnTrial",
     "Returned",
+    "StillWaiting",
+    "WaitsNoLonger",
 )
 """The names of a training flow's final states.
 
 `AwaitingApproval` becomes `Promoted`, `OnTrial`, `Declined` or `Superseded`; `OnTrial` becomes `Promoted`, `Returned`
-or `Superseded`.
+or `Superseded`. `StillWaiting` and `WaitsNoLonger` end a turn that trains nothing: it judged a challenger that waits
+for evidence.
 """
 
 JUDGED = frozenset({PROMOTED, CHAMPION_KEPT, AWAITING_APPROVAL, DECLINED, ON_TRIAL, RETURNED})
@@ -58,6 +75,7 @@ class TurnRecord(Record):
     evidence: Evidence | None = None
     decision: GateDecision | None = None
     version: ModelVersion | None = Field(default=None, description="The challenger in the registry.")
+    waiting: Waiting | None = Field(default=None, description="The challenger, if it waits for more evidence.")
 
     @classmethod
     def readable(cls, kept: Mapping[str, Any]) -> Self:
@@ -174,6 +192,7 @@ def turn_page(turn: Turn, run: str = "") -> str:
             f"{'passed' if check.passed else '**failed**'} |"
             for check in record.decision.checks
         ]
+        lines += figure_table(record.decision.figures)
     if record.candidates:
         lines += ["", "| candidate | validation score | |", "| --- | --- | --- |"]
         lines += [f"| {result.candidate} | {_number(result.score)} | {result.remark} |" for result in record.candidates]
@@ -190,6 +209,8 @@ _HEADLINES = {
     SUPERSEDED: "the champion changed meanwhile",
     ON_TRIAL: "tried on live traffic",
     RETURNED: "the challenger was withdrawn from its trial",
+    STILL_WAITING: "a challenger waits for more evidence",
+    WAITS_NO_LONGER: "a challenger no longer waits for evidence",
 }
 
 

@@ -20,6 +20,10 @@ from everfit.tasks.triage.signals import (
 )
 
 SILENT = DataSignal(status="not_enough", rows=0, expected_rows=2_000, asked=True)
+WAITS = attempt(
+    -2, kind="new_data", signature=sign("new_rows"), loss=None, gain=0.004, waits=4, waits_against=3, judged_by=2_000
+)
+"""A turn whose challenger, version 4, was kept for want of evidence."""
 
 CASES: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
     "nothing happens": (signals(), History(), {}, "healthy", "healthy"),
@@ -360,6 +364,27 @@ CASES: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
     "enough new rows": (signals(), History(), {"new_data": {"rows": 2_000}}, "retrain", "enough_new_data"),
     "enough new rows by share": (signals(), History(), {"new_data": {"share": 0.1}}, "retrain", "enough_new_data"),
     "not enough new rows": (signals(), History(), {"new_data": {"share": 0.2}}, "healthy", "healthy"),
+    "a challenger waits, and has more rows to be judged by": (
+        signals(labels=LabelsSignal(status="measured", new_rows=700, unseen_rows=3_700)),
+        History(turns=(WAITS,)),
+        {},
+        "judge",
+        "more_evidence",
+    ),
+    "a challenger waits, but too few rows came": (
+        signals(labels=LabelsSignal(status="measured", new_rows=660, unseen_rows=3_660)),
+        History(turns=(WAITS,)),
+        {},
+        "healthy",
+        "healthy",
+    ),
+    "a challenger waits, and quality is lost": (
+        signals(quality=SICK, labels=LabelsSignal(status="measured", new_rows=700, unseen_rows=3_700)),
+        History(turns=(WAITS,)),
+        {},
+        "retrain",
+        "realised_loss",
+    ),
     "enough rows that the champion has not seen": (
         signals(labels=LabelsSignal(status="measured", new_rows=1_710, unseen_rows=3_210)),
         History(turns=(attempt(-2, signature=sign("new_rows"), kind="new_data", loss=None),)),

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from everfit.tasks.core.figures import figure_table
 from everfit.tasks.ledger import Turn
 from everfit.tasks.ledger.requests import RequestOutcome
 from everfit.tasks.monitoring.signals.drift import DriftResult
@@ -65,7 +66,9 @@ def window_json(
         "decision_id": decision.id,
         "expected_gain": decision.expected_gain,
         "cost": decision.cost,
+        "figures": [figure.model_dump(mode="json") for figure in decision.figures],
         "next_try": decision.next_try,
+        "waiting": decision.waiting,
         "failed": signals.failures(),
         "mlflow_run_id": run_id,
     }
@@ -93,10 +96,9 @@ def window_page(signals: Signals, decision: TriageDecision, run: str, *, has_rep
     lines += [f"- {reason}" for reason in decision.reasons]
     lines += ["", "| area | status | finding |", "| --- | --- | --- |"]
     lines += [f"| {_cell(row['area'])} | {row['status']} | {_cell(row['finding'])} |" for row in evidence_rows(signals)]
-    if decision.expected_gain is not None or decision.cost is not None:
-        gain, cost = _number(decision.expected_gain), _number(decision.cost)
-        lines += ["", f"Expected gain of a retraining: {gain}; its cost: {cost}."]
+    lines += figure_table(decision.figures)
     lines += ["", f"Tries of a turn: {decision.next_try}."] if decision.next_try else []
+    lines += ["", f"A challenger waits: {decision.waiting}."] if decision.waiting else []
     reference = signals.reference
     report = f"Evidently's report is `drift.html` among the artifacts of {run}."
     lines += [

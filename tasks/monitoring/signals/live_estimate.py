@@ -71,7 +71,7 @@ def came_true(
         return None
     try:
         estimate = estimator(judged, track_record(()))
-        truth = realised(judged.truth, judged.scores, spec.metric, days=judged.days)
+        truth = realised(judged.truth, judged.scores, spec.metric, days=judged.days, entities=judged.entities)
     except NotEnoughError:
         return None
     error = (estimate.standard_error**2 + truth.standard_error**2) ** 0.5

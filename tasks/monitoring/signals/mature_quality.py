@@ -10,6 +10,7 @@ import numpy.typing as npt
 from everfit.blocks.errors import NotEnoughError
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Window
+from everfit.tasks.monitoring.holdout import entity_effect
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.signals.maturity import coverage
 from everfit.tasks.monitoring.signals.quality import business_value, by_slice, realised
@@ -99,7 +100,9 @@ def quality_signal(
     if renamed := renamed_class(judged):  # says nothing about the model; the area `data` reports it
         return QualitySignal.model_validate({**facts, "status": "not_enough", "reason": renamed})
     try:
-        quality = realised(judged.truth, judged.scores, spec.metric, inclusion=judged.inclusion, days=judged.days)
+        groups = {"days": judged.days, "entities": judged.entities}
+        quality = realised(judged.truth, judged.scores, spec.metric, inclusion=judged.inclusion, **groups)
+        wider = entity_effect(judged, holdout, spec)
     except NotEnoughError as error:
         return QualitySignal.model_validate({**facts, "status": "not_enough", "reason": f"{error}; {covered.summary}"})
     enough = covered.labelled >= policy.min_labels and not covered.biased
@@ -112,7 +115,7 @@ def quality_signal(
             "status": "measured" if enough else "not_enough",
             "reason": "; ".join(reasons),
             "value": quality.value,
-            "standard_error": quality.standard_error,
+            "standard_error": wider * quality.standard_error,
             "chance": quality.chance,
             **_worth(judged, holdout, spec, threshold),
             "lost_slices": _lost_slices(judged, holdout, spec, policy.loss_bound(baseline.value, baseline.chance)),
@@ -146,7 +149,10 @@ def _worth(
     if policy is None:
         return {}
     worth = worth_of(policy, 0.5 if threshold is None else threshold)
-    live, before = (business_value(rows.truth, rows.scores, worth, days=rows.days) for rows in (judged, holdout))
+    live, before = (
+        business_value(rows.truth, rows.scores, worth, days=rows.days, entities=rows.entities)
+        for rows in (judged, holdout)
+    )
     return {
         "value_per_row": live.per_row,
         "value_error": live.standard_error,
@@ -172,7 +178,7 @@ def _lost_slices(
             if len(part.rows) < spec.monitoring.min_labels:
                 continue
             try:
-                own = realised(part.truth, part.scores, spec.metric, draws=200, days=part.days)
+                own = realised(part.truth, part.scores, spec.metric, draws=200, days=part.days, entities=part.entities)
             except NotEnoughError:
                 continue
             name = f"{column}={group}"
@@ -187,6 +193,7 @@ def _lost_slices(
         min_rows=spec.monitoring.min_labels,
         draws=200,
         days=judged.days,
+        entities=judged.entities,
     )
     return tuple(quality.name for quality in slice_qualities if quality.lost)
 

@@ -18,7 +18,12 @@ from everfit.blocks.metrics import is_own_metric
 from everfit.tasks.core.metric_scale import scale_of
 from everfit.tasks.core.records import Record
 from everfit.tasks.statistics.comparison import interval
-from everfit.tasks.statistics.day_errors import dependent_error, error_by_days, mean_error_by_days
+from everfit.tasks.statistics.day_errors import (
+    dependent_error,
+    error_by_days,
+    error_by_entities,
+    mean_error_by_days,
+)
 from everfit.tasks.statistics.metrics import Floats, metric
 from everfit.tasks.triage.quality_signals import Baseline
 
@@ -91,6 +96,7 @@ def realised(
     seed: int = 0,
     inclusion: npt.ArrayLike | None = None,
     days: npt.ArrayLike | None = None,
+    entities: npt.ArrayLike | None = None,
 ) -> RealisedQuality:
     """Measure quality on mature labels.
 
@@ -106,6 +112,7 @@ def realised(
             replacement from a finite universe", Journal of the American Statistical Association 47 (1952)).
         days: The day of each row, shape (n,). Where rows of one day depend on each other, the standard error is that
             of days.
+        entities: The entity of each row, such as the customer, shape (n,). Its rows count as a whole.
 
     Raises:
         DataError: no rows, one class only, or probabilities outside of (0, 1].
@@ -117,6 +124,8 @@ def realised(
     wider = 1.0
     if days is not None and error > 0:
         wider = max(1.0, dependent_error(error, error_by_days(y, scores, name, days, weights)) / error)
+    if entities is not None and error > 0:
+        wider = max(wider, (error_by_entities(y, scores, name, entities, weights) or 0.0) / error)
     return RealisedQuality(
         metric=name,
         rows=estimated.rows,
@@ -138,6 +147,7 @@ def time_spread(
     draws: int = 200,
     seed: int = 0,
     days: npt.ArrayLike | None = None,
+    entities: npt.ArrayLike | None = None,
 ) -> tuple[float, int] | None:
     """By how much quality differs between stretches of time, beyond what their size explains.
 
@@ -149,17 +159,19 @@ def time_spread(
         draws: Of the bootstrap of each stretch.
         seed: Of the bootstrap.
         days: As for `realised`.
+        entities: As for `realised`.
 
     Returns:
         The standard deviation, by the method of moments, and the number of stretches; None with fewer than 3 stretches
         that give a value.
     """
     labels, values, groups = np.asarray(y), np.asarray(scores), np.asarray(stretches)
+    some = _groups_of(days, entities)
     qualities: list[RealisedQuality] = []
     for group in np.unique(groups):
         rows = groups == group
         try:
-            qualities.append(realised(labels[rows], values[rows], name, draws=draws, seed=seed, days=_some(days, rows)))
+            qualities.append(realised(labels[rows], values[rows], name, draws=draws, seed=seed, **some(rows)))
         except (NotEnoughError, MetricError):  # too small, one class only, or the user's own metric fails on it
             continue
     if len(qualities) < 3:
@@ -169,8 +181,12 @@ def time_spread(
     return math.sqrt(max(0.0, seen - chance_alone)), len(qualities)
 
 
-def _some(days: npt.ArrayLike | None, rows: npt.NDArray[np.bool_]) -> npt.NDArray[Any] | None:
-    return None if days is None else np.asarray(days)[rows]
+def _groups_of(
+    days: npt.ArrayLike | None, entities: npt.ArrayLike | None
+) -> Callable[[npt.NDArray[np.bool_]], dict[str, npt.NDArray[Any]]]:
+    """Return a function from chosen rows to their days and entities, as far as these are known."""
+    known = {name: np.asarray(one) for name, one in (("days", days), ("entities", entities)) if one is not None}
+    return lambda rows: {name: one[rows] for name, one in known.items()}
 
 
 def chance(y: npt.ArrayLike, scores: npt.ArrayLike, name: str, weights: npt.ArrayLike | None = None) -> float | None:
@@ -212,6 +228,7 @@ def by_slice(
     draws: int = 500,
     seed: int = 0,
     days: npt.ArrayLike | None = None,
+    entities: npt.ArrayLike | None = None,
 ) -> tuple[SliceQuality, ...]:
     """Measure quality by group, against the same group on the hold-out.
 
@@ -227,16 +244,17 @@ def by_slice(
         draws: Of the bootstrap.
         seed: Of the bootstrap.
         days: As for `realised`.
+        entities: As for `realised`.
     """
     labels, values, chosen = np.asarray(y), np.asarray(scores), metric(name)
+    some = _groups_of(days, entities)
     losses: list[tuple[str, int, float, float, float]] = []
     for group in sorted(baselines.keys() & slices.keys()):
         rows = np.asarray(slices[group], dtype=np.bool_)
         if int(rows.sum()) < min_rows:
             continue
         try:
-            some = _some(days, rows)
-            quality = realised(labels[rows], values[rows], name, draws=draws, seed=seed, days=some)
+            quality = realised(labels[rows], values[rows], name, draws=draws, seed=seed, **some(rows))
         except (NotEnoughError, MetricError):  # one class or one day only: the metric has no value for this group
             continue
         loss = -chosen.gain(quality.value, baselines[group].value)
@@ -263,6 +281,7 @@ def business_value(
     worth: Callable[[Floats, Floats], Floats],
     *,
     days: npt.ArrayLike | None = None,
+    entities: npt.ArrayLike | None = None,
 ) -> BusinessValue:
     """Mean worth of a row.
 
@@ -272,6 +291,7 @@ def business_value(
         worth: From labels and scores to each row's worth, shape (n,), such as a look-up in the spec's value matrix.
         days: The day of each row, shape (n,). Where rows of one day depend on each other, the standard error is that
             of days.
+        entities: The entity of each row, such as the customer, shape (n,). Its rows count as a whole.
 
     Raises:
         NotEnoughError: fewer than 2 rows.
@@ -285,6 +305,8 @@ def business_value(
     error = float(values.std(ddof=1) / math.sqrt(values.size))
     if days is not None:
         error = dependent_error(error, mean_error_by_days(values, days))
+    if entities is not None:
+        error = max(error, mean_error_by_days(values, entities) or 0.0)
     return BusinessValue(rows=values.size, per_row=float(values.mean()), standard_error=error)
 
 

@@ -1,0 +1,39 @@
+"""The sum behind a decision: its figures and where they come from, so that a person can check it by hand."""
+
+from collections.abc import Iterable
+
+from everfit.tasks.core.records import Record
+
+
+class Figure(Record):
+    """One figure of a sum.
+
+    Attributes:
+        name: What it is.
+        value: As text, with as many digits as the sum needs.
+        origin: The sum that gives it, or the key of the spec that sets it; empty if it was measured or counted.
+    """
+
+    name: str
+    value: str
+    origin: str = ""
+
+
+def in_digits(value: float) -> str:
+    """Return a number with enough digits to calculate with.
+
+    Example:
+        >>> in_digits(1234567.0), in_digits(0.0123456), in_digits(-2.0)
+        ('1,234,567', '0.01235', '-2')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def figure_table(figures: Iterable[Figure]) -> list[str]:
+    """Return figures as the lines of a Markdown table; empty if there are none."""
+    rows = [f"| {_cell(one.name)} | {_cell(one.value)} | {_cell(one.origin)} |" for one in figures]
+    return ["", "| the sum | | from |", "| --- | --- | --- |", *rows] if rows else []
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
