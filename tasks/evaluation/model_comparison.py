@@ -31,8 +31,13 @@ def compare_models(spec: ModelSpec, scored: ScoredRows, other: str) -> PairedCom
     measured = metric(spec.metric, spec.task)
     if spec.gate.resample == "auto" and spec.columns.event_time is not None:
         rows = scored.rows
-        order = np.argsort(rows[spec.columns.time].to_numpy(), kind="stable")
-        parts = [name for name in spec.columns.key if name in rows and name != spec.columns.event_time]
+        times = rows[spec.columns.time].to_numpy("datetime64[ns]").astype(np.int64)
+        order = np.argsort(times, kind="stable")
+        parts = [
+            name
+            for name in spec.columns.key
+            if name in rows and name not in {spec.columns.event_time, spec.columns.entity}
+        ]
         whole = entity_codes(spec, rows)
         return compare_dependent(
             Rows(
@@ -40,8 +45,8 @@ def compare_models(spec: ModelSpec, scored: ScoredRows, other: str) -> PairedCom
                 scored.truth[order],
                 scored.scores["challenger"][order],
                 scored.scores[other][order],
-                rows[spec.columns.time].to_numpy("datetime64[ns]").astype(np.int64)[order],
-                {name: _codes(rows[name])[order] for name in parts if name != spec.columns.entity},
+                times[order],
+                {name: codes[order] for name in parts if (codes := _shared(rows[name])) is not None},
                 {} if whole is None else {str(spec.columns.entity): whole[order]},
             ),
             spec.gate.confidence,
@@ -76,6 +81,11 @@ def entity_codes(spec: ModelSpec, rows: pd.DataFrame) -> Codes | None:
             f"{spec.name}: columns.entity: {name!r} is no column of the dataset; bring it, or remove entity"
         )
     return _codes(rows[name])
+
+
+def _shared(column: pd.Series) -> Codes | None:
+    """Return the numbers of a column's values; None if each row has its own, as a key's column alone often has."""
+    return None if column.is_unique else _codes(column)
 
 
 def _codes(column: pd.Series) -> Codes:

@@ -16,11 +16,14 @@ from scipy.stats import t
 from everfit.blocks.errors import NotEnoughError
 from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.statistics.metrics import Floats, Metric
+from everfit.tasks.statistics.weighted_metrics import LeavesOut, Weighted
 
 Groups = npt.NDArray[np.int64]
 
 MOST_GROUPS = 100
 """Neighbouring groups of time are merged down to this number, which bounds the cost."""
+_MANY_ROWS, _FEW_GROUPS = 200_000, 25
+"""Of more rows than this, this number of groups, where a metric has to be computed anew without each of them."""
 _FEWEST_GROUPS = 10
 _FEWEST_ENTITIES = 50
 """A column with fewer values names categories, not a sample of entities."""
@@ -58,11 +61,12 @@ class GroupedGain(NamedTuple):
         return float(t.ppf(_USUAL, self.degrees_of_freedom)) * self.standard_error
 
 
-def time_groups(times: npt.NDArray[np.int64]) -> tuple[Groups, str]:
+def time_groups(times: npt.NDArray[np.int64], most: int = MOST_GROUPS) -> tuple[Groups, str]:
     """Group rows by time: by days where there are enough of them, otherwise by a shorter unit.
 
     Args:
         times: Event time of each row, in nanoseconds, in order; shape (rows,).
+        most: Neighbouring groups are merged down to this number.
 
     Returns:
         The number of each row's group, from 0 on without gaps and in order of time; and the unit in words.
@@ -73,7 +77,7 @@ def time_groups(times: npt.NDArray[np.int64]) -> tuple[Groups, str]:
         if numbered.max(initial=0) + 1 >= _FEWEST_GROUPS:
             unit, groups = name, np.asarray(numbered, dtype=np.int64)
             break
-    most = max(2, min(MOST_GROUPS, times.size // _LEAST_ROWS_OF_A_GROUP))
+    most = max(2, min(most, times.size // _LEAST_ROWS_OF_A_GROUP))
     count = int(groups.max(initial=0)) + 1
     if count > most:
         merged = -(-count // most)
@@ -117,32 +121,81 @@ def grouped_gain(rows: Rows) -> GroupedGain:
     Raises:
         NotEnoughError: There are too few groups, or too few rows of a class, for a standard error.
     """
-    by_time, unit = time_groups(rows.times)
-    estimates = [_jackknife(rows, by_time, unit, in_order=True)]
+    pair = _Pair.of(rows)
+    by_time, unit = time_groups(rows.times, pair.most_groups)
+    estimates = [_jackknife(pair, by_time, unit, in_order=True)]
     for name, values in {**rows.entities, **rows.whole}.items():
         groups = np.asarray(np.unique(np.asarray(values), return_inverse=True)[1], dtype=np.int64)
         count = int(groups.max(initial=0)) + 1
         if (1 if name in rows.whole else _FEWEST_ENTITIES) <= count < rows.y.size:
             # Many entities are gathered at random, which leaves each whole and bounds the cost.
-            gathered = np.random.default_rng(0).permutation(count) % min(count, MOST_GROUPS)
-            estimates.append(_jackknife(rows, gathered[groups], name, in_order=False))
+            gathered = np.random.default_rng(0).permutation(count) % min(count, pair.most_groups)
+            estimates.append(_jackknife(pair, gathered[groups], name, in_order=False))
     return max(estimates, key=lambda estimate: estimate.reach)
 
 
-def _jackknife(rows: Rows, groups: Groups, unit: str, *, in_order: bool) -> GroupedGain:
-    metric, y = rows.metric, rows.y
-    gain = metric.gain(metric.score(y, rows.new), metric.score(y, rows.old))
+class _Pair(NamedTuple):
+    """Two models on the same rows, prepared once for all groupings.
+
+    Attributes:
+        metric: The metric.
+        rows: Number of rows.
+        gain: Of the first model over the second.
+        prepared: The metric of each model under many weightings.
+    """
+
+    metric: Metric
+    rows: int
+    gain: float
+    prepared: tuple[Weighted, Weighted]
+
+    @classmethod
+    def of(cls, rows: Rows) -> "_Pair":
+        metric, y = rows.metric, rows.y
+        prepared = metric.prepare(y, rows.new), metric.prepare(y, rows.old)
+        if metric.own is None:
+            whole = np.ones((1, y.size), dtype=np.int64)
+            new, old = (float(value(whole)[0]) for value in prepared)
+        else:
+            new, old = metric.score(y, rows.new), metric.score(y, rows.old)
+        return cls(metric, y.size, metric.gain(new, old), prepared)
+
+    @property
+    def most_groups(self) -> int:
+        """The number of groups that can be left out at a bounded cost."""
+        quick = all(isinstance(value, LeavesOut) for value in self.prepared)
+        return MOST_GROUPS if quick or self.rows <= _MANY_ROWS else _FEW_GROUPS
+
+    def without_each(self, groups: Groups, count: int) -> Floats:
+        """Return the gain without each group; shape (groups,)."""
+        first, second = self.prepared
+        if isinstance(first, LeavesOut) and isinstance(second, LeavesOut):
+            return self._gains(first.without_each(groups, count), second.without_each(groups, count))
+        values: list[Floats] = []
+        at_once = max(1, _CELLS // self.rows)
+        for start in range(0, count, at_once):
+            numbers = np.arange(start, min(count, start + at_once))
+            weights = (groups[None, :] != numbers[:, None]).astype(np.int64)
+            values.append(self._gains(*(np.asarray(value(weights), dtype=np.float64) for value in self.prepared)))
+        return np.concatenate(values)
+
+    def _gains(self, new: Floats, old: Floats) -> Floats:
+        return new - old if self.metric.greater_is_better else old - new
+
+
+def _jackknife(pair: _Pair, groups: Groups, unit: str, *, in_order: bool) -> GroupedGain:
+    metric, gain, rows = pair.metric, pair.gain, pair.rows
     sizes = np.bincount(groups).astype(np.float64)
     count = sizes.size
     if count < 2:
-        raise NotEnoughError(f"{y.size} rows of a single group ({unit}) can't show a difference; wait for more rows")
-    left_out = _without_each(rows, groups, count)
+        raise NotEnoughError(f"{rows} rows of a single group ({unit}) can't show a difference; wait for more rows")
+    left_out = pair.without_each(groups, count)
     if not np.isfinite(left_out).all():
         raise NotEnoughError(
             f"without one of {count} groups of rows ({unit}), {metric.name} is not defined; wait for more rows of the "
             "rarest class"
         )
-    shares = y.size / sizes
+    shares = rows / sizes
     pseudo = shares * gain - (shares - 1) * left_out
     mean = float((pseudo / shares).sum())  # weighted by size
     deviations = (pseudo - mean) / np.sqrt(shares - 1)
@@ -151,19 +204,6 @@ def _jackknife(rows: Rows, groups: Groups, unit: str, *, in_order: bool) -> Grou
         wider, freedom = _dependence(deviations)
         variance *= wider
     return GroupedGain(gain, float(np.sqrt(variance)), freedom, count, unit)
-
-
-def _without_each(rows: Rows, groups: Groups, count: int) -> Floats:
-    """Return the gain without each group; shape (groups,)."""
-    prepared = [rows.metric.prepare(rows.y, scores) for scores in (rows.new, rows.old)]
-    values: list[Floats] = []
-    at_once = max(1, _CELLS // rows.y.size)
-    for start in range(0, count, at_once):
-        numbers = np.arange(start, min(count, start + at_once))
-        weights = (groups[None, :] != numbers[:, None]).astype(np.int64)
-        first, second = (np.asarray(value(weights), dtype=np.float64) for value in prepared)
-        values.append(first - second if rows.metric.greater_is_better else second - first)
-    return np.concatenate(values)
 
 
 def _dependence(deviations: Floats) -> tuple[float, float]:

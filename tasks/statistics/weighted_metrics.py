@@ -5,6 +5,7 @@ weight of 2 counts the row twice. A value that a weighting doesn't define (AUC w
 """
 
 from collections.abc import Callable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,27 @@ Weighted = Callable[[Weights], Floats]
 """Function from weights, shape (weightings, rows), to values of a metric, shape (weightings,)."""
 Prepare = Callable[[Floats, Floats], Weighted]
 """Function from checked labels and scores to the prepared metric."""
+Groups = npt.NDArray[np.int64]
+
+
+@runtime_checkable
+class LeavesOut(Protocol):
+    """A prepared metric that knows its values without each group of rows, without a weighting for each."""
+
+    def __call__(self, weights: Weights) -> Floats:
+        """Return the value for each weighting; shape (weightings,)."""
+
+    def without_each(self, groups: Groups, count: int) -> Floats:
+        """Return the value without each group.
+
+        Args:
+            groups: Number of each row's group, from 0 on; shape (rows,).
+            count: Number of groups.
+
+        Returns:
+            Shape (groups,).
+        """
+
 
 DECISION_THRESHOLD = 0.5
 """A row with a greater score is positive, as in `predict` of scikit-learn's classifiers."""
@@ -23,20 +45,29 @@ DECISION_THRESHOLD = 0.5
 # Metrics of sums: each row gives a few numbers, and the value is a function of their weighted sums.
 
 
+class _Sums:
+    """A metric that is a function of weighted sums over rows."""
+
+    def __init__(self, columns: list[Floats], finish: Callable[[Floats], Floats]) -> None:
+        self.columns, self.finish = columns, finish
+
+    def __call__(self, weights: Weights) -> Floats:
+        counted = weights.astype(np.float64, copy=False)
+        # Avoid a matrix product: its threads would compete, and its rounding depends on their number.
+        return self._finished(np.stack([np.einsum("ij,j->i", counted, column) for column in self.columns]))
+
+    def without_each(self, groups: Groups, count: int) -> Floats:
+        return self._finished(
+            np.stack([column.sum() - np.bincount(groups, column, minlength=count) for column in self.columns])
+        )
+
+    def _finished(self, sums: Floats) -> Floats:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.finish(sums)
+
+
 def _of_sums(finish: Callable[[Floats], Floats], statistics: Callable[[Floats, Floats], list[Floats]]) -> Prepare:
-    def prepare(y: Floats, scores: Floats) -> Weighted:
-        columns = [np.ones_like(y), *statistics(y, scores)]
-
-        def values(weights: Weights) -> Floats:
-            counted = weights.astype(np.float64, copy=False)
-            # Avoid a matrix product: its threads would compete, and its rounding depends on their number.
-            sums = np.stack([np.einsum("ij,j->i", counted, column) for column in columns])
-            with np.errstate(divide="ignore", invalid="ignore"):
-                return finish(sums)
-
-        return values
-
-    return prepare
+    return lambda y, scores: _Sums([np.ones_like(y), *statistics(y, scores)], finish)
 
 
 def _mean(loss: Callable[[Floats, Floats], Floats]) -> Prepare:
@@ -66,20 +97,30 @@ def is_correct(y: Floats, scores: Floats) -> Floats:
 # Metrics of the confusion matrix, shape (weightings, true class, predicted class).
 
 
+class _Confusion:
+    """A metric of the confusion matrix."""
+
+    def __init__(self, y: Floats, scores: Floats, finish: Callable[[Floats], Floats]) -> None:
+        self.classes, self.finish = scores.shape[1] if scores.ndim > 1 else 2, finish
+        self.cell = (y * self.classes + predicted_class(scores)).astype(np.intp)
+
+    def __call__(self, weights: Weights) -> Floats:
+        cells = self.cell + self.classes**2 * np.arange(len(weights))[:, None]
+        counts = np.bincount(cells.ravel(), weights.ravel(), minlength=len(weights) * self.classes**2)
+        return self._finished(counts.astype(np.float64, copy=False))
+
+    def without_each(self, groups: Groups, count: int) -> Floats:
+        cells = self.classes**2
+        by_group = np.bincount(groups * cells + self.cell, minlength=count * cells).reshape(count, cells)
+        return self._finished((by_group.sum(axis=0) - by_group).astype(np.float64))
+
+    def _finished(self, counts: Floats) -> Floats:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.finish(counts.reshape(-1, self.classes, self.classes))
+
+
 def _of_confusion(finish: Callable[[Floats], Floats]) -> Prepare:
-    def prepare(y: Floats, scores: Floats) -> Weighted:
-        classes = scores.shape[1] if scores.ndim > 1 else 2
-        cell = (y * classes + predicted_class(scores)).astype(np.intp)
-
-        def values(weights: Weights) -> Floats:
-            cells = cell + classes**2 * np.arange(len(weights))[:, None]
-            counts = np.bincount(cells.ravel(), weights.ravel(), minlength=len(weights) * classes**2)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                return finish(counts.astype(np.float64, copy=False).reshape(-1, classes, classes))
-
-        return values
-
-    return prepare
+    return lambda y, scores: _Confusion(y, scores, finish)
 
 
 def _balanced_accuracy(confusion: Floats) -> Floats:
@@ -133,32 +174,66 @@ def _r2(sums: Floats) -> Floats:
 # Metrics of ranks: sorted once, then each weighting is a cumulative sum in that order.
 
 
-def _roc_auc(y: Floats, scores: Floats) -> Weighted:
-    """Compute AUC as the weighted share of (positive, negative) pairs in the right order; ties count half.
+class _RocAuc:
+    """AUC: the weighted share of (positive, negative) pairs in the right order; ties count half.
 
     It is the Mann-Whitney statistic: D. Bamber, "The area above the ordinal dominance graph and the area below
     the receiver operating characteristic graph", Journal of Mathematical Psychology 12 (1975).
     """
-    positive, negative = np.flatnonzero(y == 1), np.flatnonzero(y != 1)
-    # Order by position in the sorted rows too, so that the cumulative sum is read forward in memory.
-    positive = positive[np.argsort(scores[positive], kind="stable")]
-    negative = negative[np.argsort(scores[negative], kind="stable")]
-    below = np.searchsorted(scores[negative], scores[positive], side="left")
-    not_above = np.searchsorted(scores[negative], scores[positive], side="right")
-    tied = bool((below != not_above).any())
 
-    def values(weights: Weights) -> Floats:
-        cumulative = np.zeros((len(weights), negative.size + 1), dtype=weights.dtype)
-        np.cumsum(weights.take(negative, axis=1), axis=1, out=cumulative[:, 1:])
-        of_positive = weights.take(positive, axis=1)
-        pairs = cumulative.take(below, axis=1)
-        twice_ordered = pairs + (cumulative.take(not_above, axis=1) if tied else pairs)
+    def __init__(self, y: Floats, scores: Floats) -> None:
+        positive, negative = np.flatnonzero(y == 1), np.flatnonzero(y != 1)
+        # Order by position in the sorted rows too, so that the cumulative sum is read forward in memory.
+        self.positive = positive[np.argsort(scores[positive], kind="stable")]
+        self.negative = negative[np.argsort(scores[negative], kind="stable")]
+        self.scores = scores
+        self.below = np.searchsorted(scores[self.negative], scores[self.positive], side="left")
+        self.not_above = np.searchsorted(scores[self.negative], scores[self.positive], side="right")
+        self.tied = bool((self.below != self.not_above).any())
+
+    def __call__(self, weights: Weights) -> Floats:
+        cumulative = np.zeros((len(weights), self.negative.size + 1), dtype=weights.dtype)
+        np.cumsum(weights.take(self.negative, axis=1), axis=1, out=cumulative[:, 1:])
+        of_positive = weights.take(self.positive, axis=1)
+        pairs = cumulative.take(self.below, axis=1)
+        twice_ordered = pairs + (cumulative.take(self.not_above, axis=1) if self.tied else pairs)
         ordered = np.einsum("ij,ij->i", of_positive, twice_ordered) / 2
         with np.errstate(divide="ignore", invalid="ignore"):
             area: Floats = ordered / (of_positive.sum(axis=1).astype(np.float64) * cumulative[:, -1])
         return area
 
-    return values
+    def without_each(self, groups: Groups, count: int) -> Floats:
+        # A group takes its pairs with all rows away; those among its own rows are counted twice by that.
+        of_positive, of_negative = groups[self.positive], groups[self.negative]
+        twice = self.below + self.not_above
+        other_way = 2 * self.positive.size - _twice_below(self.scores[self.positive], self.scores[self.negative])
+        lost = _sums_of(of_positive, twice, count) + _sums_of(of_negative, other_way, count)
+        by_group = [np.argsort(members, kind="stable") for members in (of_positive, of_negative)]
+        ends = [np.cumsum(np.bincount(members, minlength=count))[:-1] for members in (of_positive, of_negative)]
+        parts = [
+            np.split(self.scores[rows[order]], end)
+            for rows, order, end in zip((self.positive, self.negative), by_group, ends, strict=True)
+        ]
+        own = np.array([int(_twice_below(low, high).sum()) for high, low in zip(*parts, strict=True)], dtype=np.int64)
+        positives = self.positive.size - np.bincount(of_positive, minlength=count)
+        negatives = self.negative.size - np.bincount(of_negative, minlength=count)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            area: Floats = (int(twice.sum()) - lost + own) / (2.0 * positives * negatives)
+        return area
+
+
+def _twice_below(sorted_values: Floats, values: Floats) -> Groups:
+    """Return for each value twice the number of sorted values below it; an equal one counts half."""
+    sides: tuple[Literal["left"], Literal["right"]] = ("left", "right")
+    left, right = (np.searchsorted(sorted_values, values, side=side) for side in sides)
+    return np.asarray(left + right, dtype=np.int64)
+
+
+def _sums_of(groups: Groups, values: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.int64]:
+    """Return the exact sum of whole numbers in each group; shape (groups,)."""
+    sums = np.zeros(count, dtype=np.int64)
+    np.add.at(sums, groups, values)
+    return sums
 
 
 def _average_precision(y: Floats, scores: Floats) -> Weighted:
@@ -183,16 +258,19 @@ def _average_precision(y: Floats, scores: Floats) -> Weighted:
     return values
 
 
-def _roc_auc_ovr(y: Floats, scores: Floats) -> Weighted:
-    """Average over the classes the AUC of each class against the rest; every class must occur."""
-    areas = [_roc_auc((y == label).astype(np.float64), scores[:, label]) for label in range(scores.shape[1])]
-    areas = [_roc_auc((y == label).astype(np.float64), scores[:, label]) for label in range(scores.shape[1])]
+class _RocAucOvr:
+    """The average over the classes of the AUC of each class against the rest; every class must occur."""
 
-    def values(weights: Weights) -> Floats:
-        mean: Floats = np.mean([area(weights) for area in areas], axis=0)
+    def __init__(self, y: Floats, scores: Floats) -> None:
+        self.areas = [_RocAuc((y == label).astype(np.float64), scores[:, label]) for label in range(scores.shape[1])]
+
+    def __call__(self, weights: Weights) -> Floats:
+        mean: Floats = np.mean([area(weights) for area in self.areas], axis=0)
         return mean
 
-    return values
+    def without_each(self, groups: Groups, count: int) -> Floats:
+        mean: Floats = np.mean([area.without_each(groups, count) for area in self.areas], axis=0)
+        return mean
 
 
 def _absolute(y: Floats, scores: Floats) -> Floats:
@@ -210,7 +288,7 @@ def _relative(y: Floats, scores: Floats) -> Floats:
 
 
 PREPARE: dict[str, Prepare] = {
-    "roc_auc": _roc_auc,
+    "roc_auc": _RocAuc,
     "average_precision": _average_precision,
     "f1": _of_confusion(_f1),
     "precision": _of_confusion(_precision),
@@ -220,7 +298,7 @@ PREPARE: dict[str, Prepare] = {
     "accuracy": _mean(is_correct),
     "balanced_accuracy": _of_confusion(_balanced_accuracy),
     "f1_macro": _of_confusion(_f1_macro),
-    "roc_auc_ovr": _roc_auc_ovr,
+    "roc_auc_ovr": _RocAucOvr,
     "rmse": _of_sums(lambda sums: np.sqrt(sums[1] / sums[0]), lambda y, scores: [_squared(y, scores)]),
     "mse": _mean(_squared),
     "mae": _mean(_absolute),

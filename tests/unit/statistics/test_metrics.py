@@ -11,6 +11,7 @@ from sklearn import metrics as sk
 from everfit.blocks.errors import DataError
 from everfit.blocks.metrics import DEFAULT_METRIC, METRICS, TaskKind
 from everfit.tasks.statistics.metrics import metric
+from everfit.tasks.statistics.weighted_metrics import PREPARE, LeavesOut
 
 Values = Callable[..., float]
 
@@ -155,3 +156,25 @@ def test_an_unknown_metric_is_named_with_what_is_allowed() -> None:
         metric("auc")
     with pytest.raises(DataError, match=r"'rmse' is not a metric of 'binary' models; use one of roc_auc, "):
         metric("rmse", "binary")
+
+
+@pytest.mark.parametrize("name", sorted(PREPARE))
+def test_without_each_group_a_metric_is_what_it_is_on_the_other_rows(name: str) -> None:
+    random = np.random.default_rng(3)
+    chosen = metric(name)
+    groups = random.integers(0, 7, 400)
+    if "multiclass" in chosen.tasks and "binary" not in chosen.tasks:
+        y, scores = random.integers(0, 3, 400).astype(float), random.dirichlet(np.ones(3), 400).round(2)
+        scores /= scores.sum(axis=1, keepdims=True)
+    elif "binary" in chosen.tasks:
+        y, scores = random.integers(0, 2, 400).astype(float), random.random(400).round(2)  # with ties
+    else:
+        y, scores = random.normal(5, 1, 400), random.normal(5, 1, 400)
+    prepared = chosen.prepare(y, scores)
+    weights = (groups[None, :] != np.arange(7)[:, None]).astype(np.int64)
+    expected = [chosen.score(y[groups != group], scores[groups != group]) for group in range(7)]
+    assert prepared(weights) == pytest.approx(expected, rel=1e-12)
+    if isinstance(prepared, LeavesOut):
+        assert prepared.without_each(groups, 7) == pytest.approx(expected, rel=1e-12)
+    else:
+        assert name == "average_precision"
