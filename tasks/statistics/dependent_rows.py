@@ -33,7 +33,8 @@ _UNITS = {"days": 86_400, "hours": 3_600, "10 minutes": 600, "minutes": 60}
 """The units of time that rows are grouped by, in seconds, the longest first."""
 _MOST_AUTOCORRELATION = 0.95
 _TREND_BIAS = 3
-"""The estimate of an autocorrelation around a trend is too small by about this number over the number of groups."""
+"""The estimate of an autocorrelation r around a trend is too small by about (3 + 4 r) over the number of groups."""
+_LEAST_DIVISOR = 0.4
 _CELLS = 4_000_000
 _USUAL = 0.95
 
@@ -219,7 +220,9 @@ def _dependence(deviations: Floats) -> tuple[float, float]:
     residuals = centred - float(moments @ centred) / float(moments @ moments) * moments
     around_trend = float((residuals**2).sum())
     measured = float((residuals[1:] * residuals[:-1]).sum()) / (around_trend or 1.0)
-    correlation = min(_MOST_AUTOCORRELATION, max(0.0, measured + (_TREND_BIAS + 4 * max(measured, 0.0)) / count))
+    # Around a trend, the mean of the measured one is that much below the true one (Marriott and Pope).
+    unbiased = (measured + _TREND_BIAS / count) / max(1 - (_TREND_BIAS + 1) / count, _LEAST_DIVISOR)
+    correlation = min(_MOST_AUTOCORRELATION, max(0.0, unbiased))
     wider = (1 + correlation) / (1 - correlation)
     # The sample variance of dependent values is too small as well.
     small_sample = (count - 1) / (count - wider) if count > wider + 1 else 2.0
