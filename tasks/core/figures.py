@@ -9,7 +9,7 @@ class Figure(Record):
     """One figure of a sum.
 
     Attributes:
-        name: What it is.
+        name: Short name of the figure.
         value: As text, with as many digits as the sum needs.
         origin: The sum that gives it, or the key of the spec that sets it; empty if it was measured or counted.
     """

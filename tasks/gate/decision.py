@@ -27,7 +27,7 @@ Verdict = Literal["promote", "keep", "needs_approval"]
 
 
 def _is_off(value: object) -> bool:
-    return not value  # left out of the JSON, so that a decision of before stays word for word
+    return not value  # left out of the JSON, so that an earlier decision stays word for word
 
 
 class GateDecision(Record):

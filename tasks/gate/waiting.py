@@ -57,7 +57,7 @@ def begin_to_wait(turn_id: str, evidence: Evidence, reason: str) -> Waiting | No
     Args:
         turn_id: The turn that trained it.
         evidence: As the gate has judged it.
-        reason: What it lacks.
+        reason: The evidence that it lacks.
     """
     if evidence.champion_version is None or evidence.challenger_version is None:
         return None
@@ -76,12 +76,12 @@ def wait_on(waiting: Waiting, evidence: Evidence, reason: str, *, waits: bool) -
     Args:
         waiting: As it waited before.
         evidence: As the gate has judged it now.
-        reason: What it lacks.
+        reason: The evidence that it lacks.
         waits: Whether it still lacks nothing but evidence.
     """
     looks = waiting.looks + 1
     if not waits:
-        return f"Version {waiting.version} waits no longer: more rows have not shown it to be better"
+        return f"Version {waiting.version} stopped waiting: more rows have not shown it to be better"
     if looks >= MOST_LOOKS:
-        return f"Version {waiting.version} waits no longer: it was judged {looks} times in vain, and is out of date"
+        return f"Version {waiting.version} stopped waiting: it was judged {looks} times in vain, and is out of date"
     return waiting.model_copy(update={"looks": looks, "rows": evidence.holdout_rows, "lacks": reason})

@@ -23,7 +23,7 @@ Groups = npt.NDArray[np.int64]
 MOST_GROUPS = 100
 """Neighbouring groups of time are merged down to this number, which bounds the cost."""
 _MANY_ROWS, _FEW_GROUPS = 200_000, 25
-"""Of more rows than this, this number of groups, where a metric has to be computed anew without each of them."""
+"""Of more rows than this, this number of groups, where a metric has to be computed again without each of them."""
 _FEWEST_GROUPS = 10
 _FEWEST_ENTITIES = 50
 """A column with fewer values names categories, not a sample of entities."""

@@ -162,7 +162,7 @@ def _let_wait(turn: OpenTurn, decision: GateDecision, evidence: Evidence) -> tup
     Args:
         turn: The turn.
         decision: Of the gate.
-        evidence: What the gate has judged by.
+        evidence: The evidence of the gate.
     """
     if not decision.waits or turn.entry.trigger.kind == "waiting":
         return ()

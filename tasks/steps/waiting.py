@@ -55,9 +55,9 @@ def resume_waiting(turn: OpenTurn) -> Resumed | str:
         return "no challenger waits for evidence any more"
     resumed = resume(waiting, context.ledger.turns.get(waiting.turn_id))
     if resumed is None or not all(context.workspace.exists(model.path) for model in resumed.challenger.chain):
-        return f"Version {waiting.version} waits no longer: files of turn {waiting.turn_id} are gone"
+        return f"Version {waiting.version} stopped waiting: files of turn {waiting.turn_id} are gone"
     if resumed.spec_digest != turn.entry.spec_digest:
-        return f"Version {waiting.version} waits no longer: the spec has changed since it was trained"
+        return f"Version {waiting.version} stopped waiting: the spec has changed since it was trained"
     logger.info("version %d, trained by turn %s", waiting.version, waiting.turn_id)
     turn.keep(version=resumed.version, fitted=resumed.challenger, refitted=resumed.registered)
     return resumed

@@ -245,7 +245,7 @@ class Case(Record):
 
     @cached_property
     def hope(self) -> Worth | None:
-        """The value of a turn that gains as much as the bound of a loss; None if it can't be reckoned."""
+        """The value of a turn that gains as much as the bound of a loss; None if it can't be computed."""
         benefit, rows, baseline = self.policy.retraining.cost_benefit, self.rows_to_come, self.signals.quality.baseline
         if benefit is None or rows is None or baseline is None:
             return None
@@ -261,7 +261,7 @@ class Case(Record):
 
     @cached_property
     def win_back(self) -> Worth | None:
-        """The value of winning back the loss over that time; None if it can't be reckoned."""
+        """The value of winning back the loss over that time; None if it can't be computed."""
         benefit, quality, rows = self.policy.retraining.cost_benefit, self.signals.quality, self.rows_to_come
         if benefit is None or rows is None:
             return None

@@ -92,6 +92,7 @@ EXAMPLES = {
           event_time: ordered_at
           label_time: settled_at
           target: late
+          entity: customer_id
           ignore: [refunded]
           protected: [region]
         """,

@@ -324,3 +324,34 @@ def test_a_column_that_begins_with_an_underscore_is_named_and_read_under_another
     assert found["key"] == ["id"]
     assert "income" in found["features"]
     assert "The column '_income' is read as 'income'." in found["notes"]
+
+
+def test_a_customer_whose_rows_repeat_is_the_entity_and_no_feature():
+    frame = loans(600).assign(customer_id=[f"c{number % 90}" for number in range(600)])
+    found = made(frame, "default")
+    assert found["entity"] == "customer_id"
+    assert "customer_id" not in found["features"]
+    assert load_spec(found["path"]).columns.entity == "customer_id"
+    assert made(loans(600), "default")["entity"] is None
+    once = frame.assign(customer_id=[f"c{number}" for number in range(600)])
+    assert made(once, "default")["entity"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"columns": {"entity": "y", "target": "y"}}, "entity: 'y' is a time or the target"),
+        ({"columns": {"entity": "at", "event_time": "at", "target": "y"}}, "entity: 'at' is a time or the target"),
+        ({"gate": {"resample": "rows"}}, "gate.resample: under 'rows' the rows of one 'customer'"),
+    ],
+)
+def test_an_entity_that_can_not_be_one_is_refused_in_a_sentence(change: dict[str, Any], words: str):
+    spec = {"name": "m", "task": "binary", "source": {"path": "x.csv"}}
+    spec["columns"] = {"event_time": "at", "target": "y", "entity": "customer", "ignore": ["customer"]}
+    Path("m.yaml").write_text(yaml.safe_dump(spec))
+    assert load_spec("m.yaml").columns.entity == "customer"
+    Path("m.yaml").write_text(yaml.safe_dump(spec | change))
+    with pytest.raises(SpecError) as refused:
+        load_spec("m.yaml")
+    assert words in str(refused.value)
+    assert "\n" not in str(refused.value)

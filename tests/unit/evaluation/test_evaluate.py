@@ -137,6 +137,20 @@ def test_slices_are_resampled_by_days_where_the_whole_is(tmp_path: Path) -> None
     assert [each.comparison.method for each in by_days.slices] == [by_days.comparison.method] * 3 == ["bootstrap"] * 3
 
 
+def test_rows_of_an_entity_count_as_a_whole_and_a_lost_column_is_one_clear_error(tmp_path: Path) -> None:
+    rows = rows_of("binary").assign(customer=lambda rows: [f"c{number % 9}" for number in range(len(rows))])
+    columns: dict[str, Any] = {"ignore": ["customer"]}
+    alone = evidence_of(tmp_path / "alone", rows=rows, columns=columns).comparison
+    whole = evidence_of(tmp_path / "whole", rows=rows, columns=columns | {"entity": "customer"}).comparison
+    assert alone is not None
+    assert whole is not None
+    assert alone.grouped_by != "customer"
+    assert (whole.grouped_by, whole.groups) in {("customer", 9), (alone.grouped_by, alone.groups)}
+    assert whole.reach(0.95) >= alone.reach(0.95)
+    with pytest.raises(DataError, match=r"columns\.entity: 'customer' is no column of the dataset"):
+        evidence_of(tmp_path / "lost", rows=rows_of("binary"), columns={"entity": "customer"})
+
+
 def test_a_group_that_is_treated_otherwise_shows(tmp_path: Path) -> None:
     rows = rows_of()
     rows["y"] = np.where(rows["group"] == "a", 1.0, rows["y"])

@@ -70,11 +70,11 @@ def test_it_waits_on_while_it_is_ahead_and_not_for_ever() -> None:
         assert (waiting.looks, waiting.rows, waiting.lacks) == (number, 12_000, "still too few")
     assert isinstance(waiting, Waiting)
     stale = wait_on(waiting, more, "still too few", waits=True)
-    assert stale == f"Version 5 waits no longer: it was judged {MOST_LOOKS} times in vain, and is out of date"
+    assert stale == f"Version 5 stopped waiting: it was judged {MOST_LOOKS} times in vain, and is out of date"
 
 
 @pytest.mark.parametrize("looks", [0, 3])
 def test_what_is_no_longer_ahead_is_dropped_with_a_reason(looks: int) -> None:
     waiting = begun().model_copy(update={"looks": looks})
     dropped = wait_on(waiting, measured(comparison=compared(-0.004, -0.01)), "it is worse", waits=False)
-    assert dropped == "Version 5 waits no longer: more rows have not shown it to be better"
+    assert dropped == "Version 5 stopped waiting: more rows have not shown it to be better"
