@@ -194,8 +194,8 @@ class GatePolicy(Policy):
         "`extend` the hold-out further back once, or `ask` a person.",
     )
     wait_for_evidence: bool = Field(
-        default=True,
-        exclude_if=lambda waits: waits,
+        default=False,
+        exclude_if=lambda waits: not waits,
         description="Whether a challenger that is ahead, but not certainly, waits for more evidence. As labels come, "
         "it is judged again and may be released without another training. For this it is fitted on all rows, as for a "
         "release. Only rows with event times allow it.",

@@ -49,8 +49,9 @@ def baseline_of(holdout: LabelledPredictions, spec: ModelSpec) -> Baseline:
     stretches = ((times - times.min()) // spec.monitoring.window).to_numpy()
     spread = None
     if len(np.unique(stretches)) > 2:
-        groups = {"days": holdout.days, "entities": holdout.entities}
-        spread = time_spread(holdout.truth, holdout.scores, spec.metric, stretches, **groups)
+        spread = time_spread(
+            holdout.truth, holdout.scores, spec.metric, stretches, days=holdout.days, entities=holdout.entities
+        )
     return quality.baseline(spread)
 
 

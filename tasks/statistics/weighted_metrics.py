@@ -205,7 +205,7 @@ class _RocAuc:
     def without_each(self, groups: Groups, count: int) -> Floats:
         # A group takes its pairs with all rows away; those among its own rows are counted twice by that.
         of_positive, of_negative = groups[self.positive], groups[self.negative]
-        twice = self.below + self.not_above
+        twice = np.asarray(self.below + self.not_above, dtype=np.int64)
         other_way = 2 * self.positive.size - _twice_below(self.scores[self.positive], self.scores[self.negative])
         lost = _sums_of(of_positive, twice, count) + _sums_of(of_negative, other_way, count)
         by_group = [np.argsort(members, kind="stable") for members in (of_positive, of_negative)]

@@ -29,7 +29,7 @@ MARCH = datetime(2024, 3, 1, tzinfo=UTC)
 KEPT, LATER = MARCH + timedelta(days=14), MARCH + timedelta(days=20)
 CAREFUL = {
     "training": SPEC["training"] | {"window": "28d", "holdout": "7d"},
-    "gate": {"min_rows": 400},  # the first hold-out has fewer
+    "gate": {"min_rows": 400, "wait_for_evidence": True},  # the first hold-out has fewer
     "monitoring": {"window": "14d", "report": "never", "max_loss": 0.9},  # no loss asks for a turn meanwhile
 }
 

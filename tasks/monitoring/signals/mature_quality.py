@@ -100,8 +100,14 @@ def quality_signal(
     if renamed := renamed_class(judged):  # says nothing about the model; the area `data` reports it
         return QualitySignal.model_validate({**facts, "status": "not_enough", "reason": renamed})
     try:
-        groups = {"days": judged.days, "entities": judged.entities}
-        quality = realised(judged.truth, judged.scores, spec.metric, inclusion=judged.inclusion, **groups)
+        quality = realised(
+            judged.truth,
+            judged.scores,
+            spec.metric,
+            inclusion=judged.inclusion,
+            days=judged.days,
+            entities=judged.entities,
+        )
         wider = entity_effect(judged, holdout, spec)
     except NotEnoughError as error:
         return QualitySignal.model_validate({**facts, "status": "not_enough", "reason": f"{error}; {covered.summary}"})

@@ -183,7 +183,7 @@ def time_spread(
 
 def _groups_of(
     days: npt.ArrayLike | None, entities: npt.ArrayLike | None
-) -> Callable[[npt.NDArray[np.bool_]], dict[str, npt.NDArray[Any]]]:
+) -> Callable[[npt.NDArray[np.bool_]], dict[str, Any]]:
     """Return a function from chosen rows to their days and entities, as far as these are known."""
     known = {name: np.asarray(one) for name, one in (("days", days), ("entities", entities)) if one is not None}
     return lambda rows: {name: one[rows] for name, one in known.items()}

@@ -24,6 +24,7 @@ def _golden_cases() -> dict[str, tuple[Evidence, GatePolicy]]:
         "promote": (measured(), FULL_POLICY),
         "promote-first": (first_champion(), GatePolicy()),
         "keep-unsure": (measured(comparison=compared(0.004, -0.002)), GatePolicy()),
+        "keep-waiting": (measured(comparison=compared(0.004, -0.002)), GatePolicy(wait_for_evidence=True)),
         "keep-many": (
             measured(overlap_rows=12, suspected_leaks=("arr_delay", "dep_time"), serving=None, calibration=None),
             FULL_POLICY,

@@ -13,7 +13,10 @@ AHEAD = compared(0.004, -0.002)
 
 
 def waits(policy: GatePolicy | None = None, **changes: Any) -> bool:
-    return decide(measured(**{"comparison": AHEAD, **changes}), policy or GatePolicy()).waits
+    chosen = policy or GatePolicy()
+    if "wait_for_evidence" not in chosen.model_fields_set:
+        chosen = chosen.model_copy(update={"wait_for_evidence": True})
+    return decide(measured(**{"comparison": AHEAD, **changes}), chosen).waits
 
 
 def test_only_want_of_evidence_makes_a_challenger_wait() -> None:
