@@ -65,8 +65,8 @@ def _of_rows(case: Case) -> Iterator[Figure]:
         yield Figure(name="rows of the rarest class", value=f"{labels.rarest_rows:,}", origin=f"{least:,} are needed")
     if labels.unseen is not None and labels.unseen.since is not None:
         span, window = labels.unseen.until - labels.unseen.since, case.policy.monitoring.window
-        least = f"{format_duration(window)} are needed (monitoring.window)"
-        yield Figure(name="span of these rows", value=f"{span.total_seconds() / 86_400:.3g}d", origin=least)
+        origin = f"{format_duration(window)} are needed (monitoring.window)"
+        yield Figure(name="span of these rows", value=f"{span.total_seconds() / 86_400:.3g}d", origin=origin)
 
 
 def _of_worth(case: Case) -> Iterator[Figure]:
