@@ -51,9 +51,12 @@ def forget(
         list[str],
         typer.Option(help="COLUMN=VALUE, once per column of the key. A key of one column needs only the value."),
     ],
+    undo: Annotated[
+        bool, typer.Option("--undo", help="Let rows of the key come in again. What was deleted stays deleted.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete all rows of one key, from past versions too.
+    """Delete all rows of one key, from past versions too, and leave them out from now on.
 
     The deletion is recorded in the ledger, without the rows.
     """
@@ -65,10 +68,18 @@ def forget(
     environment.prepare(Settings())
     from everfit.tasks.core.spec_loading import load_spec
     from everfit.tasks.ledger.process_identity import user_name
-    from everfit.tasks.retention.key_deletion import delete_key
+    from everfit.tasks.retention.key_deletion import allow_key_again, delete_key
     from everfit.tasks.turns.context import Context
 
-    done = delete_key(Context(load_spec(model), Settings()), key, datetime.now(UTC), user_name())
+    context, now = Context(load_spec(model), Settings()), datetime.now(UTC)
+    if undo:
+        allowed = allow_key_again(context, key, now, user_name())
+        if as_json:
+            print_json({"model": context.spec.name, "allowed": allowed})
+        else:
+            typer.echo("Rows of the key come in again." if allowed else "No deletion of this key was in force.")
+        return
+    done = delete_key(context, key, now, user_name())
     if as_json:
         typer.echo(done.model_dump_json())
         return
@@ -77,9 +88,13 @@ def forget(
     typer.echo(f"{'staging':<12} {done.staged:>7,} rows deleted")
     typer.echo(f"{'references':<12} {done.references:>7,} rows deleted")
     typer.echo(f"{'old versions':<12} {done.past_files:>7,} files deleted")
+    if done.examples:
+        typer.echo(f"{'examples':<12} {done.examples:>7,} model versions have made-up values now")
+    for problem in done.examples_left:
+        typer.echo(f"the input example could not be replaced; run this again, or delete the file: {problem}", err=True)
     if done.ended:
         typer.echo(f"turns that can no longer be reproduced: {', '.join(done.ended)}")
     if not done.found_any:
         typer.echo(f"No row has the key {', '.join(key)}, which the record says too; check how it is written")
         return
-    typer.echo("The deletion is on record. Delete the rows from the source too, or a later turn reads them again.")
+    typer.echo("The deletion is on record, and everfit leaves rows of this key out from now on (--undo ends that).")

@@ -140,7 +140,7 @@ async def post_labels(endpoint: Endpoint, body: bytes, client: str) -> Response:
 
     def keep() -> RecordedLabels:
         rows = read_labels(content, servable, utc_now(), client)
-        return keep_labels(endpoint.labels, rows, endpoint.check_store)
+        return keep_labels(endpoint.labels, rows, endpoint.check_store, endpoint.deleted_keys)
 
     recorded = await asyncio.to_thread(keep)
     return json_response(recorded.model_dump())

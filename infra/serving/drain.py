@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from everfit.infra.serving.segment import Segment
 from everfit.infra.serving.spool import UNFIT, Spool, SpoolError
 from everfit.tasks.predictions import prediction_log
-from everfit.tasks.storage.tables import Table
+from everfit.tasks.storage.deleted_keys import DeletedKeys
+from everfit.tasks.storage.tables import KEY, Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -52,6 +53,7 @@ class Drain:
         event_time: Column of the event time.
         every_s: Seconds between two rounds.
         check_store: Function that raises if the table's store isn't safe or can't be reached.
+        read_deleted: Function that returns the keys whose deletion was requested; their predictions are not logged.
     """
 
     def __init__(
@@ -63,8 +65,9 @@ class Drain:
         every_s: float = 5.0,
         *,
         check_store: Callable[[], object] = lambda: None,
+        read_deleted: Callable[[], DeletedKeys] = DeletedKeys,
     ) -> None:
-        self._check_store = check_store
+        self._check_store, self._read_deleted = check_store, read_deleted
         self.spool, self.table, self.key, self.event_time, self.every_s = spool, table, list(key), event_time, every_s
         self.state = DrainState()
         self._wake = threading.Event()
@@ -183,7 +186,15 @@ class Drain:
         return prediction_log.append_missing(self.table, self._rows(group), group[-1].epoch)
 
     def _rows(self, group: list[Segment]) -> "pa.Table":
-        return prediction_log.to_rows(_joined(group), group[0].types, self.key, self.event_time)
+        rows = prediction_log.to_rows(_joined(group), group[0].types, self.key, self.event_time)
+        deleted = self._read_deleted()
+        if not deleted.requests:
+            return rows
+        key = [name for name in self.key if name in rows.column_names]
+        gone = deleted.among_rows(rows.select(key).to_pandas(), rows[KEY].to_numpy())
+        if gone.any():
+            logger.info("%d predictions are not logged, because the deletion of their key was requested", gone.sum())
+        return rows.filter(~gone)
 
     def _set_aside(self, spool: Spool, number: int, reason: str) -> None:
         kept: Path = spool.set_aside(number)

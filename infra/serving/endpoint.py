@@ -26,6 +26,7 @@ from everfit.tasks.predictions import prediction_log
 from everfit.tasks.predictions.log_columns import misfit
 from everfit.tasks.predictions.prediction_log import Arm
 from everfit.tasks.release.traffic.traffic_split import TrafficSplit
+from everfit.tasks.storage.deleted_keys import DeletedKeys, read_deleted_keys
 from everfit.tasks.storage.tables import Table
 from everfit.tasks.storage.workspace import Workspace
 
@@ -125,10 +126,15 @@ class Endpoint:
                 servable.inputs.event_time,
                 self.policy.drain_every.total_seconds(),
                 check_store=self.check_store,
+                read_deleted=self.deleted_keys,
             )
             self.drain.start()
         self.drain.key, self.drain.event_time = key, servable.inputs.event_time
         self.champion = servable  # a single assignment: a request sees either the old or the new champion
+
+    def deleted_keys(self) -> DeletedKeys:
+        """Return the keys whose deletion was requested; none without a workspace."""
+        return DeletedKeys() if self.workspace is None else read_deleted_keys(self.workspace, self.name)
 
     def _check_log(self, servable: Servable) -> None:
         """Refuse a version whose predictions don't fit the log, unless the store doesn't answer in time."""

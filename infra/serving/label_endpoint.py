@@ -13,6 +13,7 @@ from everfit.tasks.models.input_column import InputError, check_column, microsec
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.predictions import labels
 from everfit.tasks.predictions.labels import RecordedLabels
+from everfit.tasks.storage.deleted_keys import DeletedKeys
 from everfit.tasks.storage.tables import ConflictError, Table, row_keys
 
 if TYPE_CHECKING:
@@ -90,7 +91,11 @@ def _time(value: Any, row: int, now: datetime) -> int:
 
 
 def keep_labels(
-    table: Table, rows: "pd.DataFrame", check_store: Callable[[], object] = lambda: None, attempts: int = 5
+    table: Table,
+    rows: "pd.DataFrame",
+    check_store: Callable[[], object] = lambda: None,
+    read_deleted: Callable[[], DeletedKeys] = DeletedKeys,
+    attempts: int = 5,
 ) -> RecordedLabels:
     """Add labels to the table, and retry if another writer is faster.
 
@@ -98,6 +103,7 @@ def keep_labels(
         table: The model's labels.
         rows: Rows from `read_labels`.
         check_store: Function that raises if the table's store isn't safe or can't be reached.
+        read_deleted: Function that returns the keys whose deletion was requested; their labels are left out.
         attempts: Maximum number of attempts.
 
     Raises:
@@ -107,10 +113,11 @@ def keep_labels(
 
     try:
         check_store()
+        deleted = read_deleted()
         for _ in range(attempts - 1):
             with contextlib.suppress(ConflictError, DeltaError, OSError):
-                return labels.record_labels(table, rows)
-        return labels.record_labels(table, rows)
+                return labels.record_labels(table, rows, deleted)
+        return labels.record_labels(table, rows, deleted)
     except (WorkspaceError, DeltaError, OSError) as error:
         logger.warning("labels can't be stored: %s", error)
         raise WorkspaceError(f"the labels can't be stored now ({type(error).__name__}); send them again") from error

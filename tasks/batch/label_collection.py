@@ -12,6 +12,7 @@ from everfit.tasks.data.split import label_is_visible
 from everfit.tasks.predictions import labels
 from everfit.tasks.predictions.labels import RecordedLabels
 from everfit.tasks.scoring.set_aside import RowsSetAside
+from everfit.tasks.storage.deleted_keys import read_deleted_keys
 from everfit.tasks.storage.kinds import Kind
 from everfit.tasks.storage.table_schema import read_kinds
 from everfit.tasks.storage.tables import row_keys
@@ -87,7 +88,7 @@ def record_source_labels(context: Context, window: Window) -> tuple[RecordedLabe
     spec = context.spec
     table = context.workspace.table(spec.name, "labels")
     recorded, aside = RecordedLabels(), RowsSetAside()
-    kinds = label_kinds(spec, context.workspace)
+    kinds, deleted = label_kinds(spec, context.workspace), read_deleted_keys(context.workspace, spec.name)
     for rows in read_rows(context, window):
         if spec.columns.target not in rows:
             continue
@@ -100,7 +101,7 @@ def record_source_labels(context: Context, window: Window) -> tuple[RecordedLabe
         times = known[spec.columns.time] + spec.maturity if label_time is None else known[label_time]
         keys = row_keys(known, spec.columns.key)
         recorded += labels.record_labels(
-            table, labels.label_rows(keys, known[spec.columns.target], times, spec.task, labels.SOURCE)
+            table, labels.label_rows(keys, known[spec.columns.target], times, spec.task, labels.SOURCE), deleted
         )
     return recorded, aside
 

@@ -45,7 +45,7 @@ def repair_label_keys(context: Context) -> int:
         return 0
     for frame in predicted.batches(columns=[KEY, *columns]):
         keys = frame[KEY].to_numpy(dtype=np.int64)
-        for other in _in_other_types(frame.drop(columns=KEY), columns):
+        for other in keys_in_other_types(frame.drop(columns=KEY), columns):
             hit = np.isin(other, unmatched)
             right.update(zip(other[hit].tolist(), keys[hit].tolist(), strict=True))
     if not right:
@@ -56,11 +56,19 @@ def repair_label_keys(context: Context) -> int:
     return len(right)
 
 
-def _in_other_types(frame: pd.DataFrame, key: Sequence[str]) -> Iterator[npt.NDArray[np.int64]]:
-    """Yield the keys that the same values have as texts, as numbers, and in every mixture of both."""
+def keys_in_other_types(frame: pd.DataFrame, key: Sequence[str]) -> Iterator[npt.NDArray[np.int64]]:
+    """Yield the keys that the same values have as texts, as numbers, and in every mixture of both.
+
+    Args:
+        frame: The values of the key's columns; shape (rows, columns).
+        key: Names of these columns.
+    """
     variants = []
     for name in key:
         text, (number, bad) = to_kind(frame[name], "text")[0], to_kind(frame[name], "decimal")
         variants.append([frame[name], text, number.where(~bad)])
     for chosen in itertools.product(*variants):
-        yield row_keys(pd.DataFrame(dict(zip(key, chosen, strict=True))), key)
+        values = pd.DataFrame(dict(zip(key, chosen, strict=True)))
+        keys = row_keys(values, key)
+        keys[values.isna().any(axis=1).to_numpy()] = 0  # an incomplete key has no hash of its own
+        yield keys

@@ -21,6 +21,7 @@ from everfit.tasks.predictions.label_sampling import draw_sample
 from everfit.tasks.predictions.labels import RecordedLabels
 from everfit.tasks.statistics.columns import label
 from everfit.tasks.statistics.profile import Profile
+from everfit.tasks.storage.deleted_keys import read_deleted_keys
 from everfit.tasks.storage.tables import KEY
 from everfit.tasks.turns.context import Context
 
@@ -169,10 +170,11 @@ def record_returned(context: Context, returned: Sequence[tuple[str, str | None]]
             conflicts.append(LabelConflict(prediction_id=name, given=distinct, known=shown))
         elif distinct:
             taken.append((queued[name], distinct[0]))
-    recorded = RecordedLabels()
+    recorded, deleted = RecordedLabels(), read_deleted_keys(context.workspace, spec.name)
     for queue_id in dict.fromkeys(queue.id for (queue, _), _ in taken):
         own = [(row, text) for (queue, row), text in taken if queue.id == queue_id]
-        recorded += labels.record_labels(table, _label_rows(context, own, f"{labels.QUEUE_ORIGIN}{queue_id}", now))
+        rows = _label_rows(context, own, f"{labels.QUEUE_ORIGIN}{queue_id}", now)
+        recorded += labels.record_labels(table, rows, deleted)
     return ReturnedLabels(
         recorded=recorded, empty=sum(not texts for texts in given.values()), conflicts=tuple(conflicts)
     )

@@ -14,6 +14,7 @@ from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ColumnRoles, ModelSpec
 from everfit.tasks.batch.label_collection import CollectedLabels, label_kinds
 from everfit.tasks.batch.scoring import ScoringResult, require_champion, score_chunks
+from everfit.tasks.batch.source_rows import without_deleted
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import labels, prediction_log
 from everfit.tasks.predictions.labels import RecordedLabels
@@ -21,6 +22,7 @@ from everfit.tasks.scoring.batch_scoring import ScoringBatch
 from everfit.tasks.scoring.set_aside import RowsSetAside
 from everfit.tasks.sources import read_source
 from everfit.tasks.statistics.columns import label
+from everfit.tasks.storage.deleted_keys import read_deleted_keys
 from everfit.tasks.storage.table_schema import read_kinds
 from everfit.tasks.storage.tables import row_keys
 from everfit.tasks.storage.values import FAULTS, bring_known, faulty
@@ -57,7 +59,9 @@ def score_file(context: Context, path: str) -> ScoringResult:
     until = max(end for _, end in ends) + pd.Timedelta(microseconds=1)
     window = Window(since=min(since for since, _ in ends).to_pydatetime(), until=until.to_pydatetime())
     batch = ScoringBatch(window, client=prediction_log.FILE)
-    added, aside = score_chunks(context, champion, _read(context, path, columns), batch)
+    deleted = read_deleted_keys(context.workspace, context.spec.name)
+    rows = (without_deleted(context, deleted, chunk) for chunk in _read(context, path, columns))
+    added, aside = score_chunks(context, champion, rows, batch)
     return ScoringResult(window=window, model_version=champion.version, added=added, aside=aside)
 
 
@@ -86,6 +90,7 @@ def record_label_file(context: Context, path: str, *, origin: str, now: datetime
     roles = ColumnRoles(key=columns.key, target=columns.target, event_time=event_time, label_time=columns.label_time)
     table, kinds = context.workspace.table(spec.name, "labels"), label_kinds(spec, context.workspace)
     recorded, aside, classes = RecordedLabels(), RowsSetAside(), _known_classes(context)
+    deleted = read_deleted_keys(context.workspace, spec.name)
     for given in _read(context, path, roles):
         rows = bring_known(given, kinds)
         aside = aside.with_rows(rows, columns.key)
@@ -101,7 +106,7 @@ def record_label_file(context: Context, path: str, *, origin: str, now: datetime
         times = rows[columns.label_time] if has_times else pd.Series([pd.Timestamp(now)] * len(rows))
         times = times.fillna(pd.Timestamp(now))
         new_rows = labels.label_rows(row_keys(rows, columns.key), rows[columns.target], times, spec.task, origin)
-        recorded += labels.record_labels(table, new_rows)
+        recorded += labels.record_labels(table, new_rows, deleted)
     predicted = context.workspace.table(spec.name, "predictions")
     unmatched = labels.unmatched(table, predicted, now)
     return CollectedLabels(until=now, recorded=recorded, unmatched=unmatched, aside=aside)

@@ -1,5 +1,6 @@
 """The rows of a model's source in a window of event time, chunk by chunk."""
 
+import logging
 from collections.abc import Iterator
 
 import pandas as pd
@@ -8,8 +9,13 @@ from everfit.blocks.errors import SpecError
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.transform import Function, transform_chunks
 from everfit.tasks.sources import read_source
+from everfit.tasks.storage.deleted_keys import DeletedKeys, read_deleted_keys
 from everfit.tasks.storage.table_schema import read_kinds
+from everfit.tasks.storage.tables import row_keys
+from everfit.tasks.storage.values import bring_known
 from everfit.tasks.turns.context import Context
+
+logger = logging.getLogger("everfit.sources")
 
 
 def read_rows(context: Context, window: Window, function: Function | None = None) -> Iterator[pd.DataFrame]:
@@ -39,10 +45,30 @@ def _read(context: Context, window: Window) -> Iterator[pd.DataFrame]:
         raise SpecError(f"{context.spec.name}: windows are of event time; name its column under columns.event_time")
     kinds = read_kinds(context.workspace, context.spec.name)
     texts = [name for name, kind in kinds.items() if kind == "text"]
+    deleted = read_deleted_keys(context.workspace, context.spec.name)
     for chunk in read_source(context.spec.source, context.spec.columns, window, strict=False, texts=texts):
         # A source returns a new file whole, also its rows outside the window.
         times = chunk.frame[event_time]
         inside = times < window.until
         if window.since is not None:
             inside &= times >= window.since
-        yield chunk.frame[inside | times.isna()].reset_index(drop=True)
+        yield without_deleted(context, deleted, chunk.frame[inside | times.isna()].reset_index(drop=True))
+
+
+def without_deleted(context: Context, deleted: DeletedKeys, rows: pd.DataFrame) -> pd.DataFrame:
+    """Leave out the rows whose key was deleted on request.
+
+    Args:
+        context: The model.
+        deleted: Its deleted keys.
+        rows: As they were read; shape (rows, columns).
+    """
+    key = context.spec.columns.key
+    if not deleted.requests or not set(key) <= set(rows.columns):
+        return rows
+    kinds = read_kinds(context.workspace, context.spec.name)
+    brought = bring_known(rows[list(key)], {name: kinds[name] for name in key if name in kinds})
+    gone = deleted.among_rows(brought, row_keys(brought, key))
+    if gone.any():
+        logger.info("%s rows are left out, because the deletion of their key was requested", f"{int(gone.sum()):,}")
+    return rows[~gone].reset_index(drop=True)

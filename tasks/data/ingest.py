@@ -21,6 +21,7 @@ from everfit.tasks.data.manual_labels import with_manual_labels
 from everfit.tasks.data.quarantine import open_identities
 from everfit.tasks.data.staging import PART, Stager, Staging
 from everfit.tasks.sources import Chunk, FileState, FileStates, read_source
+from everfit.tasks.storage.deleted_keys import read_deleted_keys
 from everfit.tasks.storage.kinds import NAMES, Kind
 from everfit.tasks.storage.table_schema import read_kinds
 from everfit.tasks.storage.tables import CONTENT, DAY, KEY, Table
@@ -155,6 +156,7 @@ def stage(
         window.until,
         is_classification=spec.task != "regression",
         texts=texts,
+        deleted=read_deleted_keys(staging.workspace, spec.name),
     )
     for chunk in chunks:
         stager.add(chunk)
@@ -208,6 +210,8 @@ def _notes(stager: Stager) -> Iterator[str]:
             yield f"new column {name!r} is ignored until columns.features names it"
         else:
             yield f"column {name!r} is empty, so it is ignored"
+    if stager.left_out:
+        yield f"{stager.left_out:,} rows are left out, because the deletion of their key was requested"
     for name, origin in sorted(stager.missing.items()):
         yield f"column {name!r} is missing from {origin}"
 
@@ -237,7 +241,7 @@ def match_rows(
             part = staging.read_part(number, [KEY, CONTENT, DAY, PART])
             matcher.stage(_ints(part, KEY), _ints(part, CONTENT), part[PART].to_numpy())
             day = _days(part)
-            days += [int(day.min()), int(day.max())]
+            days += [int(day.min()), int(day.max())] if len(day) else []
         if version >= 0 and days:
             for rows in dataset.arrow_batches([KEY, CONTENT, DAY], _known(spec, days), version):
                 matcher.add_existing(_ints(rows, KEY), _ints(rows, CONTENT), _days(rows))

@@ -14,6 +14,7 @@ from everfit.blocks.spec import ARRIVED, ColumnRoles
 from everfit.tasks.data.deduplication import CHANGED, NEW, MatchedRows
 from everfit.tasks.sources import FAULTS, Chunk
 from everfit.tasks.sources.chunks import rows_at_once
+from everfit.tasks.storage.deleted_keys import DeletedKeys
 from everfit.tasks.storage.kinds import STORED, Kind, common_kind, infer_kind
 from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN, row_hashes, row_keys
 from everfit.tasks.storage.values import normalise
@@ -164,6 +165,7 @@ class Stager:
         until: End of the turn's window.
         is_classification: Whether the target has classes.
         texts: Columns that are text, whatever their pieces look like.
+        deleted: Keys whose rows are left out, because their deletion was requested.
     """
 
     def __init__(
@@ -176,11 +178,13 @@ class Stager:
         *,
         is_classification: bool,
         texts: Collection[str] = (),
+        deleted: DeletedKeys | None = None,
     ) -> None:
         self.staging, self.roles, self.until = staging, roles, until
-        self.known, self.texts = known, texts
+        self.known, self.texts, self.deleted = known, texts, deleted
         self.identity, self.is_classification = identity, is_classification
         self.sizes: list[int] = []
+        self.left_out = 0
         self.origins: list[str] = []
         self.ignored: set[str] = set()
         self.missing: dict[str, str] = {}
@@ -225,7 +229,7 @@ class Stager:
         brought = [normalise(frame, kinds) for frame in frames]
         whole = pd.concat(brought, ignore_index=True) if len(brought) > 1 else brought[0]
         self._kinds.append(kinds)
-        self.sizes.append(len(whole))
+        self.sizes.append(0)
         self._write(len(self.sizes) - 1, whole, parts.astype(np.int32))
 
     def _kind(self, name: str, column: pd.Series) -> Kind:
@@ -268,6 +272,11 @@ class Stager:
 
         values = frame.drop(columns=FAULTS)
         keys = row_keys(values if self.roles.key else _only(values, self.identity), self.roles.key)
+        if self.deleted is not None and (gone := self.deleted.among_rows(values, keys)).any():
+            self.left_out += int(gone.sum())
+            frame, values = (each[~gone].reset_index(drop=True) for each in (frame, values))
+            keys, parts = keys[~gone], parts[~gone]
+        self.sizes[number] = len(frame)
         own: dict[str, Any] = {
             KEY: keys,
             CONTENT: row_hashes(values, list(values.columns)),

@@ -4,6 +4,7 @@ The schema is made from the training data and saved with the model (in the metad
 prediction service can refuse other inputs with the registry alone.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -193,17 +194,20 @@ class InputSchema(Record):
             {column.name: column_array(column, columns[column.name]) for column in self.features}, copy=False
         )
 
-    def example(self) -> dict[str, Any]:
-        """Return a record that passes the check."""
-        samples: dict[str, Any] = {
-            "double": 0.5, "long": 1, "string": "text", "boolean": True, "datetime": "2024-01-01T00:00:00Z",
-        }  # fmt: skip
-        return {
-            column.name: column.categories[0]
-            if column.categories
-            else samples["boolean" if column.meaning == "boolean" else column.kind]
-            for column in self.features
-        }
+    def example(self, typical: Mapping[str, float | str] | None = None) -> dict[str, Any]:
+        """Return a made-up record that passes the check; it is no row of the training data.
+
+        Args:
+            typical: Mean of a number's column, most frequent value of a text column, by name. A column without one
+                gets a placeholder.
+        """
+        typical = typical or {}
+        return {column.name: _made_up(column, typical.get(column.name)) for column in self.features}
+
+    def made_up_rows(self, typical: Mapping[str, float | str] | None = None) -> pd.DataFrame:
+        """Return the made-up record of `example` as the model predicts on it; shape (1, features)."""
+        record = self.example(typical)
+        return self.frame(self.check({name: [value] for name, value in record.items()}, 1))
 
     def answer(self, value: Any) -> Any:
         """Return a predicted class as the data has it: true or false of a target of booleans, else the class itself."""
@@ -225,3 +229,39 @@ class InputSchema(Record):
         if isinstance(value, bool) or not isinstance(value, str | int):
             return None
         return named.get(str(value))
+
+
+def typical_values(frame: pd.DataFrame, features: Sequence[str]) -> dict[str, float | str]:
+    """Return the mean of each column of numbers, and the most frequent value of each column of text.
+
+    Args:
+        frame: Rows; shape (rows, columns).
+        features: The columns.
+    """
+    typical: dict[str, float | str] = {}
+    for name in features:
+        column = frame[name].dropna()
+        if column.empty or pd.api.types.is_bool_dtype(column.dtype):
+            continue
+        if pd.api.types.is_numeric_dtype(column.dtype):
+            typical[name] = float(column.astype("float64").mean())
+        elif pd.api.types.is_string_dtype(column.dtype):
+            typical[name] = str(column.mode().iloc[0])
+    return typical
+
+
+def _made_up(column: InputColumn, typical: float | str | None) -> Any:
+    """Return a value that no single row gives away: a rounded mean, a frequent category, or a placeholder."""
+    if column.kind == "boolean" or column.meaning == "boolean":
+        return True
+    if column.kind == "string":
+        categories = column.categories or ("text",)
+        return typical if typical in categories else categories[0]
+    if column.kind == "datetime":
+        return "2024-01-01T00:00:00Z"
+    number = float(f"{typical:.2g}") if isinstance(typical, float) and math.isfinite(typical) else None
+    if column.kind == "long":
+        return 1 if number is None else round(number)
+    if number is None:
+        return 0.5
+    return float(round(number)) if column.meaning == "whole" else number

@@ -10,6 +10,9 @@ from everfit.blocks.errors import ModelError
 
 MLMODEL = "MLmodel"
 
+EXAMPLE_KEY, MADE_UP = "everfit_example", "made up"
+"""Metadata of a model whose input example is made up, and so no row of its training data."""
+
 
 @dataclass(frozen=True)
 class SignatureColumn:

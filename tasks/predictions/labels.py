@@ -22,6 +22,7 @@ from everfit.blocks.metrics import TaskKind
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.statistics.scores import target_values
+from everfit.tasks.storage.deleted_keys import DeletedKeys
 from everfit.tasks.storage.tables import DAY, KEY, Table
 
 if TYPE_CHECKING:
@@ -38,13 +39,14 @@ _COLUMNS = [KEY, LABEL, LABEL_TIME, ORIGIN, REVISION, INCLUSION]
 
 
 class RecordedLabels(Record):
-    """Counts of received labels. Always `read == added + corrected + unchanged + older`."""
+    """Counts of received labels. Always `read == added + corrected + unchanged + older + deleted`."""
 
     read: int = Field(default=0, description="Received labels.")
     added: int = Field(default=0, description="Labels of keys that had none.")
     corrected: int = Field(default=0, description="Labels that differ from the known one.")
     unchanged: int = Field(default=0, description="Labels that repeat the known one.")
     older: int = Field(default=0, description="Labels from before the known one; kept on record.")
+    deleted: int = Field(default=0, description="Labels of keys whose deletion was requested; left out.")
 
     def __add__(self, other: "RecordedLabels") -> "RecordedLabels":
         return RecordedLabels(**{name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields})
@@ -94,18 +96,21 @@ def label_rows(
     return rows
 
 
-def record_labels(table: Table, rows: pd.DataFrame) -> RecordedLabels:
+def record_labels(table: Table, rows: pd.DataFrame, deleted: DeletedKeys | None = None) -> RecordedLabels:
     """Add labels to the table, and skip those that it has.
 
     Args:
         table: The model's labels.
         rows: Rows from `label_rows`.
+        deleted: Keys whose labels are left out, because their deletion was requested.
 
     Returns:
         Counts of the labels.
     """
+    gone = np.zeros(len(rows), dtype=np.bool_) if deleted is None else deleted.among_keys(rows[KEY].to_numpy())
+    left_out, rows = int(gone.sum()), rows[~gone]
     if rows.empty:
-        return RecordedLabels()
+        return RecordedLabels(read=left_out, deleted=left_out)
     known = _rows_of(table, rows)
     rows = rows.drop_duplicates([KEY, LABEL_TIME], keep="last")
     both = pd.concat([known.assign(_new=False), rows[_COLUMNS].assign(_new=True)], ignore_index=True)
@@ -119,7 +124,8 @@ def record_labels(table: Table, rows: pd.DataFrame) -> RecordedLabels:
     older = both["_new"] & ~repeated & had & (both[LABEL_TIME] < pd.Series(newest.array))
     added = both["_new"] & ~had & ~both.duplicated(KEY)
     counts = RecordedLabels(
-        read=len(rows),
+        read=len(rows) + left_out,
+        deleted=left_out,
         added=int(added.sum()),
         unchanged=int(repeated.sum()),
         older=int(older.sum()),

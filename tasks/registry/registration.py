@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.data.split import TrainingData
 from everfit.tasks.models import released_format
-from everfit.tasks.models.input_schema import InputSchema
+from everfit.tasks.models.input_schema import InputSchema, typical_values
+from everfit.tasks.models.logged_model import EXAMPLE_KEY, MADE_UP
 from everfit.tasks.models.skops_format import trusted_types
 from everfit.tasks.registry.code_version import MODEL_REQUIREMENTS
 from everfit.tasks.registry.model_registry import SNAPSHOT_TAG, TRAINED_UNTIL_TAG, model_version
@@ -115,7 +116,7 @@ def _log_model(run_id: str, data: TrainingData, fitted: Fitted) -> tuple[str, st
         target=roles.target,
         meanings=read_kinds(data.workspace, data.spec.name),
     )
-    example = rows[list(fitted.features)].head(200)
+    example = rows[list(fitted.features)].head(200)  # the signature has its types alone
     with mlflow.start_run(run_id=run_id):
         logged = mlflow.sklearn.log_model(
             model,
@@ -123,8 +124,9 @@ def _log_model(run_id: str, data: TrainingData, fitted: Fitted) -> tuple[str, st
             serialization_format="skops",
             skops_trusted_types=trusted_types(data.workspace.read(fitted.path)),
             signature=infer_signature(example, model.predict(example)),
-            input_example=example.head(5),
-            metadata=inputs.metadata(),
+            # Not a row of the training data: whoever loads a model should not see a person's row.
+            input_example=inputs.made_up_rows(typical_values(example, fitted.features)),
+            metadata=inputs.metadata() | {EXAMPLE_KEY: MADE_UP},
             pip_requirements=[f"{name}=={importlib.metadata.version(name)}" for name in MODEL_REQUIREMENTS],
         )
     return logged.model_uri, logged.model_id

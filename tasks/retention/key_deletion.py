@@ -5,7 +5,7 @@ The record holds a digest of the request and not the key. Somebody who knows the
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,8 +15,9 @@ from pydantic import AwareDatetime, Field
 from everfit.tasks.core.records import ModelVersion, Record
 from everfit.tasks.models.artifacts import file_digest
 from everfit.tasks.monitoring.reference import SAMPLE_FILE
-from everfit.tasks.retention import deletion, key_rows, table_upkeep, upkeep_facts
+from everfit.tasks.retention import deletion, key_rows, model_examples, table_upkeep, upkeep_facts
 from everfit.tasks.retention.upkeep_facts import TABLES
+from everfit.tasks.storage.deleted_keys import DeletedKey, allow_key, remember_key
 from everfit.tasks.storage.tables import KEY
 from everfit.tasks.turns.context import Context
 from everfit.tasks.turns.turn_record import TurnRecord
@@ -32,6 +33,10 @@ class KeyDeletion(Record):
     rows: dict[str, int] = Field(description="Deleted rows, by table.")
     staged: int = Field(description="Deleted rows that turns had staged.")
     references: int = Field(description="Rows deleted from the references of model versions.")
+    examples: int = Field(default=0, description="Model versions whose input example held rows of the training data.")
+    examples_left: tuple[str, ...] = Field(
+        default=(), description="Model versions whose input example could not be replaced, with the reason."
+    )
     past_files: int = Field(description="Deleted files of past table versions that held such rows.")
     broken_turns: tuple[str, ...] = Field(description="All turns that can no longer be reproduced.")
     ended: tuple[str, ...] = Field(description="The turns among them that could be reproduced before this deletion.")
@@ -59,9 +64,15 @@ def delete_key(context: Context, wanted: Sequence[str], at: datetime, by: str) -
     """
     name, workspace = context.spec.name, context.workspace
     key = key_rows.read_key(context.spec, wanted)
-    request = hashlib.sha256(json.dumps([name, key], sort_keys=True).encode()).hexdigest()
+    request = _digest(name, key)
     with context.ledger.leases.hold(name, scope="turn", holder=f"{by}, deleting rows"):
-        keys = key_rows.keys_of(context.spec, workspace, key)
+        found = key_rows.keys_of(context.spec, workspace, key)
+        # Before anything is deleted: what reads a source meanwhile leaves these rows out already.
+        columns = tuple(column for column in context.spec.columns.key if column in key)
+        remember_key(
+            workspace, name, DeletedKey(request=request, columns=columns, values=found.values, keys=found.keys)
+        )
+        keys = found.keys
         before = set(upkeep_facts.broken_turns(context))
         rows, past_files = dict.fromkeys(TABLES, 0), 0
         for table_name in TABLES:
@@ -71,6 +82,7 @@ def delete_key(context: Context, wanted: Sequence[str], at: datetime, by: str) -
                 past_files += table_upkeep.delete_past_files(workspace, table, keys)
         staged = _delete_staged(context, keys)
         references = _delete_from_references(context, keys, by)
+        examples = model_examples.replace_examples(context, by)
         broken = upkeep_facts.broken_turns(context)
         done = KeyDeletion(
             model=name,
@@ -80,12 +92,49 @@ def delete_key(context: Context, wanted: Sequence[str], at: datetime, by: str) -
             rows=rows,
             staged=staged,
             references=references,
+            examples=len(examples.replaced),
+            examples_left=examples.left,
             past_files=past_files,
             broken_turns=tuple(broken),
             ended=tuple(turn_id for turn_id in broken if turn_id not in before),
         )
         _record_deletion(context, done)
     return done
+
+
+def allow_key_again(context: Context, wanted: Sequence[str], at: datetime, by: str) -> bool:
+    """Let rows of a deleted key come in again from now on; what was deleted stays deleted.
+
+    Args:
+        context: The model.
+        wanted: As it was given to `delete_key`.
+        at: The time of the request.
+        by: Name of the person who requests it.
+
+    Returns:
+        Whether rows of the key were left out until now.
+
+    Raises:
+        SpecError: A given column is not part of the key.
+    """
+    name = context.spec.name
+    request = _digest(name, key_rows.read_key(context.spec, wanted))
+    if not allow_key(context.workspace, name, request):
+        return False
+    context.ledger.decisions.record(
+        f"{name}/forget/{request[:16]}/{at:%Y%m%dT%H%M%S%f}/again",
+        model=name,
+        kind="forget",
+        verdict="allowed again",
+        until=at,
+        reasons=[f"{by} lets rows of a deleted key come in again"],
+        record={"request": request, "by": by},
+    )
+    return True
+
+
+def _digest(model: str, key: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps([model, key], sort_keys=True).encode()).hexdigest()
 
 
 def _delete_staged(context: Context, keys: Sequence[int]) -> int:
@@ -151,8 +200,10 @@ def _record_deletion(context: Context, done: KeyDeletion) -> None:
     counts = [f"{count:,} rows of {table}" for table, count in done.rows.items() if count]
     counts += [f"{done.staged:,} staged rows"] if done.staged else []
     counts += [f"{done.references:,} rows of references"] if done.references else []
+    counts += [f"the input examples of {done.examples} model versions"] if done.examples else []
     counts += [f"{done.past_files:,} files of past versions"] if done.past_files else []
     reasons = [f"{done.by} had the rows of a key deleted: {', '.join(counts) or 'there were none'}"]
+    reasons += [f"an input example could not be replaced; {problem}" for problem in done.examples_left]
     reasons += [f"turn {turn_id} can no longer be reproduced" for turn_id in done.ended]
     context.ledger.decisions.record(
         f"{done.model}/forget/{done.request[:16]}/{done.at:%Y%m%dT%H%M%S%f}",

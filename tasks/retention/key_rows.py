@@ -1,6 +1,7 @@
 """Find the rows of a key in tables and staged files."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,13 +10,14 @@ import pandas as pd
 
 from everfit.blocks.errors import SpecError
 from everfit.blocks.spec import ModelSpec
+from everfit.tasks.batch.label_keys import keys_in_other_types
 from everfit.tasks.data.deduplication import DUPLICATE, MatchedRows
 from everfit.tasks.data.quarantine import ROW
 from everfit.tasks.data.staging import PART, Staging, slices
 from everfit.tasks.retention import table_upkeep
 from everfit.tasks.storage.kinds import Kind
 from everfit.tasks.storage.table_schema import read_kinds
-from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN, Table, row_keys
+from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN, Table
 from everfit.tasks.storage.values import FAULTS, normalise
 from everfit.tasks.storage.workspace import Workspace
 
@@ -51,30 +53,47 @@ def _split(text: str, key: Sequence[str]) -> tuple[str, str]:
     return name, value
 
 
-def keys_of(spec: ModelSpec, workspace: Workspace, wanted: Mapping[str, str]) -> list[int]:
-    """Return the hashes of all keys that contain the wanted values, in all tables and staged files."""
+@dataclass(frozen=True)
+class KeysFound:
+    """The keys that contain the wanted values.
+
+    Attributes:
+        keys: Hashes of these whole keys, in each type that a row or a label may have them.
+        values: Hashes of the wanted values, in each type.
+    """
+
+    keys: tuple[int, ...]
+    values: tuple[int, ...]
+
+
+def keys_of(spec: ModelSpec, workspace: Workspace, wanted: Mapping[str, str]) -> KeysFound:
+    """Return all keys that contain the wanted values, in all tables and staged files."""
     tables = [workspace.table(spec.name, name) for name in ("dataset", "quarantine", "predictions")]
     kinds = read_kinds(workspace, spec.name)
-    hashes = set(_whole_key(spec, wanted, kinds))
+    values = _in_all_types(pd.DataFrame([dict(wanted)]), kinds)
+    hashes = set(values) if set(wanted) == set(spec.columns.key) else set()
     for table in tables:
         if not table.exists():
             continue
-        columns = [ROW] if table is tables[1] else list(wanted)
+        columns = [ROW] if table is tables[1] else list(spec.columns.key)
         for rows in _present_and_past(workspace, table, columns):
-            hashes |= set(_matching(rows, wanted, kinds))
+            hashes |= _matching(rows, wanted, kinds, spec.columns.key)
     for staging, parts in staged_parts(workspace, spec.name):
         for number in range(parts):
-            names = [name for name in (KEY, *wanted) if name in staging.columns_of(number)]
-            hashes |= set(_matching(staging.read_part(number, names), wanted, kinds))
-    return sorted(hashes)
+            names = [name for name in (KEY, *spec.columns.key) if name in staging.columns_of(number)]
+            hashes |= _matching(staging.read_part(number, names), wanted, kinds, spec.columns.key)
+    return KeysFound(tuple(sorted(hashes)), tuple(sorted(values)))
 
 
-def _whole_key(spec: ModelSpec, wanted: Mapping[str, str], kinds: Mapping[str, Kind]) -> Iterator[int]:
-    if set(wanted) == set(spec.columns.key):
-        frame = pd.DataFrame({name: [wanted[name]] for name in spec.columns.key})
-        for types in (kinds, {}):  # with the dataset's types, and as text: labels may be older than the dataset
-            typed = normalise(frame, {name: types.get(name, "text") for name in wanted}).drop(columns=FAULTS)
-            yield from (int(key) for key in row_keys(typed, spec.columns.key))
+def _in_all_types(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> set[int]:
+    """Return the hashes of key values in each type: labels may be older than the dataset, and then have another one."""
+    columns = list(frame.columns)
+    hashes: set[int] = set()
+    for types in (kinds, {}):
+        typed = normalise(frame.reset_index(drop=True), {name: types.get(name, "text") for name in columns})
+        for keys in keys_in_other_types(typed.drop(columns=FAULTS), columns):  # the given types are the first
+            hashes.update(keys.tolist())
+    return hashes - {0}
 
 
 def _present_and_past(workspace: Workspace, table: Table, columns: Sequence[str]) -> "Iterator[pa.Table]":
@@ -87,22 +106,25 @@ def _present_and_past(workspace: Workspace, table: Table, columns: Sequence[str]
     yield from table_upkeep.past_keys(workspace, table, columns)
 
 
-def _matching(rows: "pa.Table", wanted: Mapping[str, str], kinds: Mapping[str, Kind]) -> Iterator[int]:
-    """Yield the keys of the rows that have all the wanted values."""
+def _matching(rows: "pa.Table", wanted: Mapping[str, str], kinds: Mapping[str, Kind], key: Sequence[str]) -> set[int]:
+    """Return the keys of the rows that have all the wanted values, in each type."""
     if ROW in rows.column_names:
         contents: list[dict[str, Any]] = [orjson.loads(text) for text in rows[ROW].to_pylist()]
-        frame = pd.DataFrame({name: [row.get(name) for row in contents] for name in wanted})
+        frame = pd.DataFrame({name: [row.get(name) for row in contents] for name in key})
     elif set(wanted) <= set(rows.column_names):
-        frame = rows.select(list(wanted)).to_pandas()
+        frame = rows.select([name for name in key if name in rows.column_names]).to_pandas()
     else:
-        return
+        return set()
+    frame = frame.reset_index(drop=True)
     typed = {name: kinds.get(name, "text") for name in wanted}
     values = normalise(pd.DataFrame([dict(wanted)]), typed).iloc[0]
-    frame = normalise(frame.reset_index(drop=True), typed)
+    given = normalise(frame, typed)
     same = np.ones(len(frame), dtype=np.bool_)
     for name in wanted:
-        same &= (frame[name] == values[name]).fillna(value=False).to_numpy(dtype=np.bool_)
-    yield from (int(key) for key in rows[KEY].to_numpy()[same])
+        same &= (given[name] == values[name]).fillna(value=False).to_numpy(dtype=np.bool_)
+    found = set(rows[KEY].to_numpy()[same].tolist())
+    whole = set(key) <= set(frame.columns) and same.any()
+    return found | (_in_all_types(frame.loc[same, list(key)].drop_duplicates(), kinds) if whole else set())
 
 
 def staged_parts(workspace: Workspace, model: str) -> list[tuple[Staging, int]]:

@@ -141,4 +141,6 @@ def test_a_row_is_forgotten_on_request(model: str):
     assert "The deletion is on record" in run("forget", model, "--key", "id=3")
     assert "No row has the key 12345" in run("forget", model, "--key", "12345")
     assert "sales: 2 open rows" in run("quarantine", model)
+    assert run("forget", model, "--key", "3", "--undo") == "Rows of the key come in again.\n"
+    assert run("forget", model, "--key", "3", "--undo", "--json") == {"model": "sales", "allowed": False}
     run("forget", model, "--key", "shop=north", fails="'shop' is not a column of the key")

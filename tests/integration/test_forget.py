@@ -1,21 +1,31 @@
 """The rows of a person are gone from everything that is kept, and it is on record that they are."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import mlflow
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.linear_model import LinearRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 from support.stories import APRIL, Story
 from support.turns import sales
 
-from everfit.blocks.errors import BusyError, SpecError
-from everfit.tasks.core.records import ModelVersion
+from everfit.blocks.errors import ArtifactError, BusyError, SpecError
+from everfit.tasks.batch.label_collection import record_source_labels
+from everfit.tasks.core.records import ModelVersion, Window
+from everfit.tasks.models.input_schema import InputSchema
+from everfit.tasks.models.skops_format import dump_model, trusted_types
 from everfit.tasks.monitoring.reference import SAMPLE_FILE
 from everfit.tasks.predictions import labels
-from everfit.tasks.retention.key_deletion import delete_key
+from everfit.tasks.registry import model_files, model_registry
+from everfit.tasks.registry.artifact_records import record_artifacts
+from everfit.tasks.retention.key_deletion import allow_key_again, delete_key
+from everfit.tasks.storage.deleted_keys import read_deleted_keys
 from everfit.tasks.storage.tables import KEY, row_keys
 from everfit.tasks.turns.turn_record import TurnRecord
 
@@ -113,3 +123,82 @@ def test_what_names_no_key_is_refused_and_a_running_turn_is_not_disturbed(story:
         delete_key(story.context, ["shop=north"], NOW, "ann")
     with story.context.ledger.leases.hold("sales"), pytest.raises(BusyError, match="is busy"):
         delete_key(story.context, ["3"], NOW, "ann")
+
+
+def test_a_source_that_is_read_again_does_not_bring_the_row_back(story: Story):
+    delete_key(story.context, ["3"], NOW, "ann")
+    again = sales(2_000)
+    again["price"] += 1.0
+
+    story.write("sales.csv", again)
+    batch, _ = story.turn(datetime(2024, 5, 2, tzinfo=UTC), "read-again")
+
+    assert (batch.read, batch.changed) == (1_999, 1_997)  # sales 3 and 1999 are deleted and in quarantine
+    assert "1 rows are left out, because the deletion of their key was requested" in batch.notes
+    assert 3 not in set(story.dataset()["id"])
+    assert "3" not in everything(story)
+    collected, _ = record_source_labels(story.context, Window(until=datetime(2024, 5, 3, tzinfo=UTC)))
+    assert collected.added > 1_000
+    assert row_keys(pd.DataFrame({"id": [3]}), ["id"])[0] not in set(
+        story.workspace.table("sales", "labels").read()[KEY]
+    )
+
+    assert allow_key_again(story.context, ["3"], NOW, "ann")
+    story.write("sales.csv", again.assign(price=again["price"] + 1.0))
+    story.turn(datetime(2024, 5, 4, tzinfo=UTC), "allowed")
+    assert 3 in set(story.dataset()["id"])
+    assert not allow_key_again(story.context, ["3"], NOW, "ann")
+
+
+def test_labels_whose_key_has_another_type_are_deleted_and_refused_too(story: Story):
+    table = story.workspace.table("sales", "labels")
+    texts = row_keys(pd.DataFrame({"id": ["3", "4"]}), ["id"])
+    given = labels.label_rows(texts, pd.Series([1.0, 2.0]), pd.Series([APRIL, APRIL]), "regression", "by hand")
+    labels.record_labels(table, given)
+
+    done = delete_key(story.context, ["3"], NOW, "ann")
+
+    assert done.rows["labels"] == 2
+    later = given.assign(_label_time=pd.Timestamp(NOW))
+    counted = labels.record_labels(table, later, read_deleted_keys(story.workspace, "sales"))
+    assert (counted.read, counted.deleted) == (2, 1)
+    assert set(texts) & set(table.read()[KEY]) == {texts[1]}
+
+
+def test_the_examples_of_earlier_versions_are_made_up_and_still_verified(story: Story, tmp_path: Path):
+    here = story.context
+    rows, features = sales(50), ["price", "shop"]
+    rows.loc[3, "price"] = 47.123
+    schema = InputSchema.of_frame(rows, task="regression", features=features, key=["id"], event_time="at")
+    pipeline = make_pipeline(
+        ColumnTransformer([("shop", OneHotEncoder(), ["shop"])], remainder="passthrough"), LinearRegression()
+    ).fit(rows[features], rows["y"])
+    mlflow.sklearn.save_model(
+        pipeline,
+        tmp_path / "old",
+        serialization_format="skops",
+        skops_trusted_types=trusted_types(dump_model(pipeline)),
+        signature=mlflow.models.infer_signature(rows[features]),
+        input_example=rows[features].head(5),
+        pip_requirements=["scikit-learn"],
+        metadata=schema.metadata(),
+    )
+    run = here.mlflow.create_run(here.mlflow.create_experiment("sales", artifact_location=tmp_path.as_uri()))
+    number = int(here.mlflow.create_model_version("sales", (tmp_path / "old").as_uri(), run.info.run_id).version)
+    version = model_registry.model_version(here.mlflow, "sales", number)
+    record_artifacts(here.mlflow, here.ledger, here.workspace, version, actor="test", reason="registered")
+    paths = [tmp_path / "old" / name for name in ("input_example.json", "serving_input_example.json")]
+    assert all("47.123" in path.read_text() for path in paths)
+
+    done = delete_key(here, ["3"], NOW, "ann")
+    again = delete_key(here, ["3"], NOW + timedelta(days=1), "ann")
+
+    assert (done.examples, again.examples) == (1, 0)
+    assert all(problem.startswith(("version 1:", "version 2:", "version 3:")) for problem in done.examples_left)
+    assert not any("47.123" in path.read_text() for path in paths)
+    model_files.probe(here.mlflow, here.ledger, version)
+    assert [(one.seq, one.actor) for one in here.ledger.artifacts.history(version)] == [(1, "test"), (2, "ann")]
+    paths[0].write_text("{}")
+    with pytest.raises(ArtifactError, match=r"input_example\.json' has SHA-256"):
+        model_files.check(here.mlflow, here.ledger, version)
+    assert "was recorded" in delete_key(here, ["3"], NOW + timedelta(days=2), "ann").examples_left[-1]
