@@ -49,7 +49,8 @@ class Artifacts:
         Raises:
             LedgerError: Other files were recorded for the version before.
         """
-        with self._store.write(version.model) as connection:
+
+        def write(connection: Connection) -> RecordedArtifacts:
             known = _newest(connection, version)
             if known is None:
                 return self._add(connection, version, 1, files, actor, reason)
@@ -60,6 +61,8 @@ class Artifacts:
                     f"`everfit verify {version.model}`"
                 )
             return known
+
+        return self._store.write_again(version.model, write)
 
     def amend(self, version: ModelVersion, files: Digests, *, actor: str, reason: str) -> RecordedArtifacts:
         """Record that files of a version were changed on purpose; earlier records are kept.

@@ -54,7 +54,8 @@ class Decisions:
         Raises:
             LedgerError: A decision of that id has another verdict, or the turn is unknown.
         """
-        with self._store.write(model) as connection:
+
+        def write(connection: Connection) -> Decision:
             recorded = _find_decision(connection, decision_id)
             if recorded is None:
                 if turn_id is not None:
@@ -70,6 +71,8 @@ class Decisions:
                     f"{recorded.verdict!r} since {recorded.at:%Y-%m-%d %H:%M} UTC; it can't become {verdict!r}"
                 )
             return recorded
+
+        return self._store.write_again(model, write)
 
     def find(self, decision_id: str) -> Decision | None:
         """Return the decision of that id, or None."""

@@ -5,13 +5,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Self
 
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from everfit.blocks.errors import BusyError, LedgerError
-from everfit.tasks.ledger.process_identity import Holder, is_dead, this_process
+from everfit.tasks.ledger.holder_watch import HolderWatch, boot_seconds
+from everfit.tasks.ledger.process_identity import Holder, this_process
 from everfit.tasks.ledger.records import Lease, LeaseScope
 from everfit.tasks.ledger.schema import leases
 from everfit.tasks.ledger.store import Store
@@ -31,11 +32,12 @@ class LeaseHeldError(BusyError):
 
     Attributes:
         lease: The lease: its holder, its beginning and its purpose.
+        now: The ledger's time at the attempt.
     """
 
     def __init__(self, lease: Lease, now: datetime) -> None:
         """Write the message with the holder and the time of the last heartbeat before `now`."""
-        self.lease = lease
+        self.lease, self.now = lease, now
         purpose = f"turn {lease.turn_id!r}" if lease.turn_id else f"a {lease.scope}"
         super().__init__(
             f"model {lease.model!r} is busy: {lease.holder} has run {purpose} since "
@@ -59,7 +61,7 @@ class HeldLease:
         """Start the heartbeats of a lease that was just taken."""
         self.model, self.scope, self.token = lease.model, lease.scope, lease.token
         self._leases, self._span = leases, span
-        self._beaten = _boot_seconds()
+        self._beaten = boot_seconds()
         self._lost = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name=f"lease-{self.model}", daemon=True)
@@ -68,7 +70,7 @@ class HeldLease:
     @property
     def lost(self) -> bool:
         """Whether another process took the lease over, or may have done so since the last heartbeat."""
-        return self._lost or _boot_seconds() - self._beaten > self._span.total_seconds()
+        return self._lost or boot_seconds() - self._beaten > self._span.total_seconds()
 
     def confirm(self) -> None:
         """Send a heartbeat, which extends the lease by its whole span.
@@ -76,7 +78,7 @@ class HeldLease:
         Raises:
             BusyError: Another process has taken the lease over.
         """
-        before = _boot_seconds()
+        before = boot_seconds()
         self._lost = self._lost or not self._leases.extend(self.model, self.scope, self.token, self._span)
         if self._lost:
             raise BusyError(
@@ -134,7 +136,9 @@ class Leases:
     ) -> Iterator[HeldLease]:
         """Hold the lease of a model while the body runs.
 
-        A lease is taken over at once if its holder died on this host, and otherwise when its heartbeats stop.
+        A lease is taken over at once if its holder died on this host. Otherwise this call takes it over when it has
+        seen no heartbeat for the lease's span, by its own clock, as clocks of hosts differ and jump. If the lease's
+        times let the holder look dead, it watches for that long, also without `wait`.
 
         Args:
             model: Name of the model.
@@ -148,20 +152,31 @@ class Leases:
         Raises:
             BusyError: Another process still held the lease after `wait`.
         """
-        give_up = time.monotonic() + wait.total_seconds()
+        give_up, watch = time.monotonic() + wait.total_seconds(), HolderWatch()
         for pause in pauses():
             try:
-                taken = self.take(model, scope, this_process(holder), turn_id, span)
+                taken = self.take(model, scope, this_process(holder), turn_id, span, watch=watch)
                 break
-            except LeaseHeldError:
-                if time.monotonic() >= give_up:
+            except LeaseHeldError as busy:
+                watching = watch.is_worthwhile(busy.lease, busy.now)
+                if time.monotonic() >= give_up and not watching:
                     raise
-            time.sleep(min(pause, max(0.0, give_up - time.monotonic())))
+            time.sleep(pause if watching else min(pause, max(0.0, give_up - time.monotonic())))
         with HeldLease(self, taken, span) as held:
             yield held
 
-    def take(self, model: str, scope: LeaseScope, holder: Holder, turn_id: str | None, span: timedelta) -> Lease:
+    def take(
+        self, model: str, scope: LeaseScope, holder: Holder, turn_id: str | None, span: timedelta, *, watch: HolderWatch
+    ) -> Lease:
         """Try once to take a lease, without heartbeats.
+
+        Args:
+            model: Name of the model.
+            scope: As for `hold`.
+            holder: This process.
+            turn_id: The turn that the lease is for.
+            span: How long the lease lasts without a heartbeat.
+            watch: What this process has seen of the holder at earlier attempts.
 
         Raises:
             LeaseHeldError: Another process holds it.
@@ -169,7 +184,7 @@ class Leases:
         with self._store.write(model) as connection:
             now = self._store.now(connection)
             current = read_lease(connection, model, scope)
-            if current is not None and is_held(current, now):
+            if current is not None and not watch.is_free(current):
                 raise LeaseHeldError(current, now)
             lease = Lease(
                 model=model,
@@ -236,15 +251,3 @@ def read_lease(connection: Connection, model: str, scope: LeaseScope) -> Lease |
     """Return the lease of a model, or None if it was never taken."""
     row = connection.execute(select(leases).where(*_key(model, scope))).mappings().first()
     return None if row is None else Lease.recall(dict(row))
-
-
-def is_held(lease: Lease, now: datetime) -> bool:
-    """Return whether the holder may still act: the lease has not expired, and its process is not known to be dead."""
-    if lease.holder is None or lease.expires_at <= now.astimezone(UTC):
-        return False
-    return not is_dead(lease.host, lease.pid, lease.process_started)
-
-
-def _boot_seconds() -> float:
-    """Return seconds on a clock that also runs while the machine sleeps, if the system has one."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

@@ -30,9 +30,14 @@ def this_process(name: str | None = None) -> Holder:
     )
 
 
+def is_here(host: str) -> bool:
+    """Return whether this host, in its present boot, is the one of a holder."""
+    return host == _host()
+
+
 def is_dead(host: str, pid: int, process_started: str) -> bool:
     """Return whether a process is known to have ended; False for a process of another host."""
-    if host != _host():
+    if not is_here(host):
         return False
     started = started_at(pid)
     # The system reuses process numbers; the start time tells two processes apart.

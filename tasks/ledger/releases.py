@@ -113,15 +113,20 @@ class Releases:
             BusyError: The lease is no longer held.
             LedgerError: The release is in another state than the caller's, or the new state can't follow it.
         """
-        with self._store.write(release.model) as connection:
+
+        def write(connection: Connection) -> Release:
             check_fence(connection, release.model, "release", lease.token)
             present = _get(connection, release)
+            if present.state == state != release.state:
+                return present  # written already, on a connection that was cut before it said so
             if present.state != release.state or state not in _STEPS[present.state]:
                 raise LedgerError(
                     f"release {release.seq} of {release.model!r} is {present.state!r} and can't become {state!r} "
                     f"from {release.state!r}; run `everfit reconcile {release.model}` and try again"
                 )
             return _set_state(connection, present, state, self._store.now(connection), note)
+
+        return self._store.write_again(release.model, write)
 
 
 def _draft(target: ModelVersion, previous_version: int | None, kind: ReleaseKind, reason: str) -> Release:

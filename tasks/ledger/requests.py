@@ -9,7 +9,8 @@ from sqlalchemy import Connection, select
 
 from everfit.blocks.errors import LedgerError
 from everfit.tasks.core.records import Record
-from everfit.tasks.ledger.leases import is_held, read_lease
+from everfit.tasks.ledger.holder_watch import looks_held
+from everfit.tasks.ledger.leases import read_lease
 from everfit.tasks.ledger.records import FAILED, RUNNING, Lease, Turn
 from everfit.tasks.ledger.schema import turns
 from everfit.tasks.ledger.turn_rows import NewTurn, insert_turn, resume_turn, turn_of
@@ -77,7 +78,7 @@ def observe(turn: Turn, lease: Lease | None, now: datetime) -> Turn:
     """Return a turn as `failed` if it says that it runs, but its process died or never began."""
     if turn.state != RUNNING:
         return turn
-    alive = lease is not None and lease.turn_id == turn.id and is_held(lease, now)
+    alive = lease is not None and lease.turn_id == turn.id and looks_held(lease, now)
     waiting = turn.fence is None and now - turn.started_at < START_TIMEOUT  # requested, not begun
     if alive or waiting:
         return turn

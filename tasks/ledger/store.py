@@ -1,13 +1,14 @@
 """The ledger's database: opening, migrating, and transactions that wait for each other."""
 
+import contextlib
 import hashlib
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
@@ -24,7 +25,16 @@ _LOCK_WAIT = timedelta(seconds=60)
 _RECONNECT_WAIT = timedelta(seconds=15)
 """How long an open ledger tries to reach a database that restarts."""
 
+_TRIES = 3
+"""How often a write is tried whose connection is cut."""
+
 _WRITE = "everfit_write"
+
+T = TypeVar("T")
+
+
+class CutConnectionError(LedgerError):
+    """A connection was cut in a transaction, so that nobody knows yet whether it was committed."""
 
 
 class Store:
@@ -107,6 +117,27 @@ class Store:
                 self._lock(connection, f"everfit:{model}")
                 yield connection
 
+    def write_again(self, model: str, work: Callable[[Connection], T]) -> T:
+        """Run a write in a transaction as `write` opens it, and again on a new connection if this one is cut.
+
+        A cut connection does not tell whether the transaction was committed, so the work must be safe to repeat.
+
+        Args:
+            model: Name of the model.
+            work: Function that writes.
+
+        Returns:
+            What the function returned.
+
+        Raises:
+            LedgerError: The database can't be reached again.
+        """
+        for _ in range(_TRIES - 1):
+            with contextlib.suppress(CutConnectionError), self.write(model) as connection:
+                return work(connection)
+        with self.write(model) as connection:
+            return work(connection)
+
     def now(self, connection: Connection) -> datetime:
         """Return the time by which leases are measured: the server's if there is one, as the clocks of hosts differ."""
         if connection.dialect.name == "postgresql":
@@ -125,7 +156,8 @@ class Store:
             with self._connect() as connection:
                 yield connection
         except (OperationalError, InterfaceError) as error:
-            raise LedgerError(
+            kind = CutConnectionError if error.connection_invalidated else LedgerError
+            raise kind(
                 f"the ledger {self.url!r} did not answer ({_first_line(error)}); "
                 "check that it is reachable and writable, then run the command again"
             ) from error

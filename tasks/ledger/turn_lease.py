@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from time import monotonic, sleep
 
+from everfit.tasks.ledger.holder_watch import HolderWatch
 from everfit.tasks.ledger.leases import LeaseHeldError, Leases, pauses
 from everfit.tasks.ledger.process_identity import Holder
 from everfit.tasks.ledger.records import Lease, LeaseScope, Turn
@@ -44,15 +45,17 @@ def take_unless_settled(
         LeaseHeldError: The lease is held for another turn, or was still held after `wait`.
     """
     give_up, pause, runner = monotonic() + wait.total_seconds(), pauses(longest_pause), ""
+    watch = HolderWatch()
     while True:
         if turn := settled(runner):
             return turn
         try:
-            return leases.take(model, scope, holder, turn_id, span)
+            return leases.take(model, scope, holder, turn_id, span, watch=watch)
         except LeaseHeldError as busy:
-            if busy.lease.turn_id != turn_id or monotonic() >= give_up:
+            other = busy.lease.turn_id != turn_id or monotonic() >= give_up
+            if other and not watch.is_worthwhile(busy.lease, busy.now):
                 raise
-            if not runner:
+            if not other and not runner:
                 logger.info("waiting for %s, which runs turn %s", busy.lease.holder, turn_id)
-            runner = busy.lease.holder or "another process"
+            runner = runner if other else busy.lease.holder or "another process"
         sleep(next(pause))

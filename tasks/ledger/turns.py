@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from everfit.blocks.errors import EverfitError, LedgerError
@@ -151,8 +151,7 @@ class Turns:
             BusyError: Another process has taken the turn over.
             LedgerError: The turn is settled.
         """
-        with self._store.write(turn.model) as connection:
-            keep_parts(connection, turn, parts)
+        self._store.write_again(turn.model, lambda connection: keep_parts(connection, turn, parts))
 
     def finish(
         self,
@@ -185,11 +184,14 @@ class Turns:
             raise LedgerError(
                 f"turn {turn.id!r} can't be settled as {state!r}; name its final state, or call `turns.fail`"
             )
-        with self._store.write(turn.model) as connection:
+
+        def settle(connection: Connection) -> Turn:
             now = self._store.now(connection)
             change: dict[str, Any] = {"state": state, "verdict": verdict, "reasons": list(reasons), "error": None}
             change |= {"seconds": seconds, "finished_at": now} | ({} if record is None else {"record": record})
             return settle_turn(connection, turn, change)
+
+        return self._store.write_again(turn.model, settle)
 
     def fail(self, turn: Turn, error: str) -> Turn:
         """Record that a turn failed; the same trigger runs it again.
@@ -198,8 +200,9 @@ class Turns:
             BusyError: Another process has taken the turn over.
             LedgerError: The turn is settled.
         """
-        with self._store.write(turn.model) as connection:
-            return fail_turn(connection, turn, error, self._store.now(connection))
+        return self._store.write_again(
+            turn.model, lambda connection: fail_turn(connection, turn, error, self._store.now(connection))
+        )
 
     def get(self, turn_id: str) -> Turn:
         """Return the turn of that id.

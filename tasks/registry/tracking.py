@@ -33,7 +33,16 @@ def experiments_of(model: str) -> tuple[str, str]:
 
 
 def turn_run(client: "MlflowClient", settings: Settings, model: str, turn_id: str) -> str:
-    """Return the id of the turn's run; create the run if it doesn't exist.
+    """Return the id of the run of a turn or of a monitored window; create the run if it doesn't exist.
+
+    The run only keeps results, and the ledger knows what still runs. So the run is ended at once, and stays ended if
+    this process is killed; results can be logged to it all the same.
+
+    Args:
+        client: MLflow client.
+        settings: The settings of the process.
+        model: Name of the experiment.
+        turn_id: Name of the run.
 
     Raises:
         ModelError: The model's experiment was deleted.
@@ -62,7 +71,16 @@ def turn_run(client: "MlflowClient", settings: Settings, model: str, turn_id: st
     runs = client.search_runs([experiment_id], f"tags.`{TURN_TAG}` = '{turn_id}'", max_results=1)
     if runs:
         return str(runs[0].info.run_id)
-    return str(client.create_run(experiment_id, run_name=turn_id, tags={TURN_TAG: turn_id, **_code_tags()}).info.run_id)
+    _end_interrupted(client, experiment_id)
+    run = client.create_run(experiment_id, run_name=turn_id, tags={TURN_TAG: turn_id, **_code_tags()})
+    client.set_terminated(run.info.run_id)
+    return str(run.info.run_id)
+
+
+def _end_interrupted(client: "MlflowClient", experiment_id: str) -> None:
+    """End the runs that a killed process has left open. Nothing else is open: a model runs one turn at a time."""
+    for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
+        client.set_terminated(run.info.run_id, status="KILLED")
 
 
 def log_turn(

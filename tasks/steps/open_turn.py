@@ -153,13 +153,21 @@ def end_turn(turn: OpenTurn, state: str, reasons: tuple[str, ...]) -> Turn:
     """
     context, decision = turn.context, turn.record.decision
     _check_claim(turn, state)
-    settled = context.ledger.turns.finish(
-        turn.entry,
-        state=state,
-        verdict=None if decision is None else decision.verdict,
-        reasons=reasons,
-        seconds=round(time.time() - turn.entry.started_at.timestamp(), 1),
-    )
+    try:
+        settled = context.ledger.turns.finish(
+            turn.entry,
+            state=state,
+            verdict=None if decision is None else decision.verdict,
+            reasons=reasons,
+            seconds=round(time.time() - turn.entry.started_at.timestamp(), 1),
+        )
+    except LedgerError as error:
+        if state != turn_record.PROMOTED:
+            raise
+        raise LedgerError(
+            f"the challenger of turn {turn.id!r} is the champion, and only the end of the turn could not be recorded: "
+            f"{error}"
+        ) from error
     artifact = leave_turn(context, settled)
     emit(TURN_FINISHED, turn.model, turn_id=turn.id, state=state, reasons=list(reasons))
     if state == turn_record.DATA_REJECTED:

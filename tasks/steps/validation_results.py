@@ -19,7 +19,6 @@ def show(context: Context, batch: Batch, validation: Validation) -> None:
     run_id = tracking.turn_run(client, context.settings, spec.name, batch.turn_id)
     client.log_text(run_id, validation_html(spec, batch, validation, context.workspace), "validation.html")
     client.log_dict(run_id, validation.model_dump(mode="json"), "validation.json")
-    client.set_terminated(run_id)  # a turn that goes on opens it again
     rows: list[dict[str, Any]] = table_rows(validation)
     create_table_artifact(
         rows,

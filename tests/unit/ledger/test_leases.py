@@ -14,10 +14,12 @@ from support.leases import held_leases
 
 from everfit.blocks.errors import BusyError
 from everfit.tasks.ledger import LeaseHeldError, Ledger
+from everfit.tasks.ledger.holder_watch import looks_held
+from everfit.tasks.ledger.leases import HeldLease
 from everfit.tasks.ledger.process_identity import is_dead, this_process
 from everfit.tasks.ledger.schema import leases
 
-SECOND = timedelta(seconds=1)
+SECOND, SPAN = timedelta(seconds=1), timedelta(seconds=0.5)
 
 
 def change(ledger: Ledger, **values: object) -> None:
@@ -106,20 +108,60 @@ def test_a_holder_whose_number_went_to_another_process_is_dead() -> None:
     assert not is_dead("another machine", 1, "long ago")
 
 
-def test_a_holder_on_another_host_is_believed_until_its_lease_has_run_out(ledger: Ledger) -> None:
-    with ledger.leases.hold("flights") as lost:
-        change(ledger, host="another machine")
-        with pytest.raises(BusyError), ledger.leases.hold("flights"):
-            pass
-        with ledger.store.read() as connection:
-            past = ledger.store.now(connection) - SECOND
-        change(ledger, expires_at=past)
+def silent(ledger: Ledger, lease: HeldLease, *, ahead: timedelta) -> None:
+    """Let the holder be on another machine, whose clock is ahead, and send no more heartbeats."""
+    lease._stop.set()
+    lease._thread.join()
+    with ledger.store.read() as connection:
+        there = ledger.store.now(connection) + ahead
+    change(ledger, host="another machine", beat_at=there, expires_at=there + SPAN)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=-1), timedelta(days=400)], ids=["over", "in the future"])
+def test_a_silent_holder_is_taken_over_after_its_span_whatever_its_clock_says(ledger: Ledger, ahead: timedelta) -> None:
+    with ledger.leases.hold("flights", span=SPAN) as lost:
+        silent(ledger, lost, ahead=ahead)
+        began = time.monotonic()
         with ledger.leases.hold("flights") as lease:
+            assert time.monotonic() - began >= SPAN.total_seconds()
             assert lease.token == 2
             with pytest.raises(BusyError, match="was lost"):
                 lost.confirm()
             assert lost.lost
             lease.confirm()
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=-1), timedelta(days=400)], ids=["behind", "ahead"])
+def test_a_living_holder_keeps_its_lease_when_a_clock_jumps(
+    ledger: Ledger, ahead: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ledger.leases.hold("flights", span=4 * SPAN) as living:
+        change(ledger, host="another machine")
+        other, now = Ledger.open(ledger.url), ledger.store.now
+        monkeypatch.setattr(other.store, "now", lambda connection: now(connection) - ahead)
+        with pytest.raises(BusyError), other.leases.hold("flights"):
+            pass
+        assert not living.lost
+
+
+def test_a_holder_whose_times_are_in_order_is_not_watched_for_long(ledger: Ledger) -> None:
+    with ledger.leases.hold("flights", span=timedelta(hours=1)):
+        change(ledger, host="another machine")
+        began = time.monotonic()
+        with pytest.raises(BusyError), ledger.leases.hold("flights"):
+            pass
+        assert time.monotonic() - began < 10
+
+
+def test_a_turn_runs_while_its_process_does_whatever_the_clock_says(ledger: Ledger) -> None:
+    with ledger.leases.hold("flights") as lease:
+        (held,) = held_leases(ledger, "flights")
+        assert looks_held(held, held.acquired_at + timedelta(days=400))
+        elsewhere = held.model_copy(update={"host": "another machine"})
+        assert looks_held(elsewhere, held.acquired_at + SECOND)
+        assert not looks_held(elsewhere, held.expires_at)
+        assert not looks_held(elsewhere, held.beat_at - timedelta(days=1))
+        lease.confirm()
 
 
 def test_a_lease_beats_for_as_long_as_it_is_held(ledger: Ledger) -> None:
