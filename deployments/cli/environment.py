@@ -57,7 +57,10 @@ def prepare(settings: Settings, *, quiet: bool = True) -> None:
 
     refresh_global_settings_context()  # Prefect reads its environment when it is imported
     if quiet:
+        from everfit.tasks.storage.panics import hide_panics
+
         _leave_prefect_to_the_ui()
+        hide_panics()
 
 
 def prepare_without_prefect(settings: Settings, *, quiet: bool = True) -> None:

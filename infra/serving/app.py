@@ -5,7 +5,7 @@ import importlib.metadata
 import logging
 import time
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,7 +15,16 @@ from everfit.infra.serving.access import AccessError, Limiter, Tokens, refuse_ot
 from everfit.infra.serving.endpoint import Endpoint
 from everfit.infra.serving.label_endpoint import keep_labels, read_labels, utc_now
 from everfit.infra.serving.openapi import openapi_document
-from everfit.infra.serving.protocol import RequestError, RequestTable, read_invocation, read_json, records_table
+from everfit.infra.serving.protocol import (
+    CSV,
+    JSON,
+    RequestError,
+    RequestTable,
+    media_type,
+    read_invocation,
+    read_json,
+    records_table,
+)
 from everfit.infra.serving.responses import in_order, invocation_predictions, json_response, prediction_records, refusal
 from everfit.infra.serving.telemetry import Telemetry
 from everfit.tasks.models.input_column import InputError
@@ -53,14 +62,26 @@ class Service:
         return endpoint
 
     async def answer(
-        self, request: Request, name: str | None, handle: Callable[[Endpoint, bytes, str], Awaitable[Response]]
+        self,
+        request: Request,
+        name: str | None,
+        handle: Callable[[Endpoint, bytes, str], Awaitable[Response]],
+        accepted: Sequence[str] = (JSON,),
     ) -> Response:
-        """Admit a request, read its body, and turn errors into responses."""
+        """Admit a request, read its body, and turn errors into responses.
+
+        Args:
+            request: The request.
+            name: Name of the model; None for the first.
+            handle: Function that responds.
+            accepted: Media types of bodies that the route reads.
+        """
         began = time.perf_counter()
         model = name if name is not None and name in self.endpoints else next(iter(self.endpoints))
         try:
             client = client_of(self.tokens, request)  # first: whoever has no token learns of no model
             endpoint = self.endpoint(name)
+            media_type(request.headers.get("content-type", ""), *accepted)
             with self._limiters[endpoint.name].admit(client):
                 body = await _body(request, endpoint.policy.max_body)
                 response = await handle(endpoint, body, client)
@@ -210,12 +231,16 @@ def create_app(endpoints: Mapping[str, Endpoint], tokens: Tokens) -> FastAPI:
     @app.post("/invocations")
     async def invocations(request: Request) -> Response:
         kind = request.headers.get("content-type", "")
-        return await service.answer(request, None, lambda one, body, client: invoke(one, body, client, kind))
+        return await service.answer(
+            request, None, lambda one, body, client: invoke(one, body, client, kind), (JSON, CSV)
+        )
 
     @app.post("/models/{name}/invocations")
     async def model_invocations(request: Request, name: str) -> Response:
         kind = request.headers.get("content-type", "")
-        return await service.answer(request, name, lambda one, body, client: invoke(one, body, client, kind))
+        return await service.answer(
+            request, name, lambda one, body, client: invoke(one, body, client, kind), (JSON, CSV)
+        )
 
     @app.post("/models/{name}/predict")
     async def model_predict(request: Request, name: str) -> Response:

@@ -17,6 +17,7 @@ from everfit.tasks.models.input_column import InputColumn, InputError, check_col
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.storage.kinds import CANONICAL_INTEGER
 
+JSON, CSV = "application/json", "text/csv"
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
 # Texts that pandas, and so `mlflow models serve`, reads as missing in CSV.
@@ -78,6 +79,29 @@ def _whole(digits: str) -> int | float:
     return number if number is not None and -(2**63) <= number < 2**64 else float(digits)
 
 
+def media_type(content_type: str, *accepted: str) -> str:
+    """Return the media type of a request's body.
+
+    A page of another site can send text or a form without the browser's question whether it may, but no JSON.
+
+    Args:
+        content_type: The request's header.
+        *accepted: The media types that the route reads.
+
+    Raises:
+        RequestError: If the body is of another type or encoding.
+    """
+    kind, *parameters = [part.strip() for part in content_type.split(";")]
+    options = {
+        name.lower(): value.strip('"').lower() for name, _, value in (part.partition("=") for part in parameters)
+    }
+    if options.get("charset", "utf-8") not in {"utf-8", "utf8"} or set(options) - {"charset"}:
+        raise RequestError(f"content type {content_type!r}: only the parameter charset=utf-8 is understood", 415)
+    if kind.lower() not in accepted:
+        raise RequestError(f"content type {content_type!r} is not supported; send {' or '.join(accepted)}", 415)
+    return kind.lower()
+
+
 def read_invocation(body: bytes, content_type: str, inputs: InputSchema) -> RequestTable:
     """Parse a request of MLflow's scoring protocol.
 
@@ -89,16 +113,8 @@ def read_invocation(body: bytes, content_type: str, inputs: InputSchema) -> Requ
     Raises:
         RequestError: If the request doesn't follow the protocol.
     """
-    kind, *parameters = [part.strip() for part in content_type.split(";")]
-    options = {
-        name.lower(): value.strip('"').lower() for name, _, value in (part.partition("=") for part in parameters)
-    }
-    if options.get("charset", "utf-8") not in {"utf-8", "utf8"} or set(options) - {"charset"}:
-        raise RequestError(f"content type {content_type!r}: only the parameter charset=utf-8 is understood", 415)
-    if kind.lower() == "text/csv":
+    if media_type(content_type, JSON, CSV) == CSV:
         return parse_csv(body, inputs)
-    if kind.lower() != "application/json":
-        raise RequestError(f"content type {content_type!r} is not supported; send application/json or text/csv", 415)
     content = read_json(body)
     if not isinstance(content, dict):
         raise RequestError(f"the body must be a JSON object with one of {', '.join(FORMATS)}")

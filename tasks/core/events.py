@@ -3,6 +3,10 @@
 from typing import Any
 
 from everfit.tasks.core.event_names import EVENTS
+from everfit.tasks.core.outside_text import message_text
+
+_PROSE = frozenset({"reason", "reasons", "headline"})
+"""Details that notifications quote."""
 
 
 def resource_id(model: str) -> str:
@@ -52,8 +56,13 @@ def emit(name: str, model: str, **payload: Any) -> None:
     from prefect.events import emit_event
     from pydantic_core import to_jsonable_python
 
+    payload |= {key: _quotable(payload[key]) for key in _PROSE & payload.keys()}
     emit_event(
         event=name,
         resource={"prefect.resource.id": resource_id(model), "prefect.resource.name": model},
         payload=to_jsonable_python(payload, inf_nan_mode="null"),
     )
+
+
+def _quotable(value: Any) -> Any:
+    return message_text(value) if isinstance(value, str) else [message_text(text) for text in value]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from everfit.tasks.core.outside_text import markdown_text
 from everfit.tasks.core.records import Record
 
 
@@ -31,9 +32,7 @@ def in_digits(value: float) -> str:
 
 def figure_table(figures: Iterable[Figure]) -> list[str]:
     """Return figures as the lines of a Markdown table; empty if there are none."""
-    rows = [f"| {_cell(one.name)} | {_cell(one.value)} | {_cell(one.origin)} |" for one in figures]
+    rows = [
+        f"| {markdown_text(one.name)} | {markdown_text(one.value)} | {markdown_text(one.origin)} |" for one in figures
+    ]
     return ["", "| the sum | | from |", "| --- | --- | --- |", *rows] if rows else []
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

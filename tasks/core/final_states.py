@@ -10,6 +10,8 @@ from typing import Any
 from prefect import runtime
 from prefect.client.schemas.objects import State
 
+from everfit.tasks.core.outside_text import message_text
+
 _MOST = 50
 """Of a process that runs flows for days, so many are remembered."""
 
@@ -23,8 +25,10 @@ def ended(state: State[Any]) -> State[Any]:
         state: As the flow made it.
 
     Returns:
-        The same state.
+        The same state; its message, which notifications quote, has no tags.
     """
+    if state.message:
+        state.message = message_text(state.message)
     if run := runtime.flow_run.id:
         _found[str(run)] = state.data
         while len(_found) > _MOST:

@@ -10,6 +10,8 @@ from typing import Any
 
 # Control characters but line feed and tab, and the marks that reverse the direction of what follows.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_TAG = re.compile(r"<(?=[\w/!?@#])")
+_MARKDOWN = str.maketrans({"<": r"\<", "[": r"\[", "]": r"\]", "|": r"\|", "\n": " "})
 _MARKUP = str.maketrans({"<": "[", ">": "]"})
 _FORMULA = ("=", "+", "-", "@", "\t", "\n")
 
@@ -46,6 +48,32 @@ def page_text(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(page_text(item) for item in value)
     return value
+
+
+def markdown_text(text: str) -> str:
+    r"""Return text for a line or a table cell of Markdown: without tags, links, pictures and ends of the line.
+
+    Args:
+        text: Any text; code between backticks stays code.
+
+    Example:
+        >>> markdown_text("![x](https://example.com)|")
+        '!\\\\[x\\\\](https://example.com)\\\\|'
+    """
+    return terminal_text(text).translate(_MARKDOWN)
+
+
+def message_text(text: str) -> str:
+    """Return text for a notification, whose receiver may read tags, such as a mention or a link with another name.
+
+    Args:
+        text: Any text.
+
+    Example:
+        >>> message_text("<!channel> and 1 < 2")
+        '< !channel> and 1 < 2'
+    """
+    return _TAG.sub("< ", terminal_text(text))
 
 
 def cell_text(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from everfit.tasks.core.outside_text import markdown_text
 from everfit.tasks.evaluation.report import Report
 from everfit.tasks.gate import GateDecision
 
@@ -21,7 +22,7 @@ def model_card(report: Report, decision: GateDecision, turn_id: str) -> str:
     Returns:
         Markdown.
     """
-    lines = [f"# {report.model}", "", decision.reasons[0], ""]
+    lines = [f"# {report.model}", "", markdown_text(decision.reasons[0]), ""]
     lines += ["## What it is", "", f"- task: {report.task}", f"- candidate: {report.candidate}", f"- turn: `{turn_id}`"]
     lines += [f"- trained on: {report.training} ({report.training_rows:,} rows); judged on: {report.holdout}"]
     lines += ["", f"## How good, on {report.rows:,} hold-out rows", "", "| metric | value | 95 % interval |"]
@@ -36,16 +37,17 @@ def model_card(report: Report, decision: GateDecision, turn_id: str) -> str:
     if report.calibration is not None and report.calibration.challenger is not None:
         lines += ["", f"Expected calibration error: {report.calibration.challenger:.4f}"]
     lines += ["", "## Why it answers as it does", "", f"| feature | {_importance(report)} |", "| --- | --- |"]
-    lines += [f"| {name} | {value:.4g} |" for name, value in list(report.attribution.items())[:_SHOWN]]
+    lines += [f"| {markdown_text(name)} | {value:.4g} |" for name, value in list(report.attribution.items())[:_SHOWN]]
     if report.groups:
         lines += ["", "## For whom", "", "| group | rows | error | positive answers |", "| --- | --- | --- | --- |"]
         lines += [
-            f"| {one.column} = {one.group} | {one.rows:,} | {_part(one.error)} | {_part(one.selection_rate)} |"
+            f"| {markdown_text(f'{one.column} = {one.group}')} | {one.rows:,} | "
+            f"{_part(one.error)} | {_part(one.selection_rate)} |"
             for one in report.groups
         ]
         lines += ["", *_between_groups(report)] if report.fairness else []
     lines += ["", "## Limits", "", *_limits(report)]
-    lines += ["", "## Decision", "", *(f"- {reason}" for reason in decision.reasons)]
+    lines += ["", "## Decision", "", *(f"- {markdown_text(reason)}" for reason in decision.reasons)]
     return "\n".join(lines) + "\n"
 
 
@@ -68,7 +70,7 @@ def _limits(report: Report) -> list[str]:
     limits = [f"- It knows nothing of what happened after {report.training.until:%Y-%m-%d}, before a refit."]
     if not report.over_time:
         limits = ["- The rows have no event time, so nothing shows how its quality changes over time."]
-    limits += [f"- {change}." for change in report.classes]
+    limits += [f"- {markdown_text(change)}." for change in report.classes]
     if report.robustness is not None:
         robustness = report.robustness.evidence()
         if robustness.flip_share is not None:
@@ -76,7 +78,9 @@ def _limits(report: Report) -> list[str]:
         limits.append(
             f"- One plausible value of one feature changes {report.robustness.adversarial:.1%} of its answers."
         )
-    return limits + [f"- Not measured: {name}, because {reason}" for name, reason in report.left_out.items()]
+    return limits + [
+        f"- Not measured: {name}, because {markdown_text(reason)}" for name, reason in report.left_out.items()
+    ]
 
 
 def _importance(report: Report) -> str:
@@ -90,11 +94,11 @@ def _between_groups(report: Report) -> Iterator[str]:
     for fairness in report.fairness:
         parity, odds = fairness.demographic_parity_difference, fairness.equalized_odds_difference
         if parity is None and odds is None:
-            yield f"- {fairness.column}: fewer than two groups have rows enough to compare"
+            yield f"- {markdown_text(fairness.column)}: fewer than two groups have rows enough to compare"
             continue
         yield (
-            f"- {fairness.column}: between its groups positive answers differ by up to {_part(parity)} (demographic "
-            f"parity difference), rates of true or false positives by up to {_part(odds)} (equalized odds)"
+            f"- {markdown_text(fairness.column)}: between its groups positive answers differ by up to {_part(parity)} "
+            f"(demographic parity difference), rates of true or false positives by up to {_part(odds)} (equalized odds)"
         )
 
 

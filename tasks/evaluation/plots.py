@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from everfit.tasks.core.outside_text import page_text
 from everfit.tasks.evaluation.report import Report
 from everfit.tasks.evaluation.scored_rows import ScoredRows
 
@@ -61,13 +62,21 @@ def report_page(report: Report, scored: ScoredRows) -> str:
         figures.append(go.Figure(go.Scatter(x=answered, y=missed, mode="markers"), layout={"title": "Residuals"}))
     else:
         names, shares = _confusion_shares(scored)
+        names = page_text(names)
         cells = go.Heatmap(x=names, y=names, z=shares, zmin=0, zmax=1, colorscale="Blues")
         figures.append(go.Figure(cells, layout={"title": _CONFUSION, "yaxis": {"autorange": "reversed"}}))
     if report.groups:
-        names = [f"{group.column} = {group.group}" for group in report.groups]
+        names = [page_text(f"{group.column} = {group.group}") for group in report.groups]
         errors = go.Bar(x=names, y=[group.error for group in report.groups])
         figures.append(go.Figure(errors, layout={"title": "Error"}))
     return _page(report, figures, plotly.io)
+
+
+_POLICY = (
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; script-src 'unsafe-inline'; "
+    "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'\">"
+)
+"""The page holds all that it shows: it loads nothing, and sends nothing anywhere."""
 
 
 def _page(report: Report, figures: "list[go.Figure]", io: object) -> str:
@@ -75,7 +84,7 @@ def _page(report: Report, figures: "list[go.Figure]", io: object) -> str:
         io.to_html(figure, full_html=False, include_plotlyjs=number == 0)  # type: ignore[attr-defined]
         for number, figure in enumerate(figures)
     ]
-    head = f"<!doctype html><meta charset=utf-8><title>{report.model}</title><h1>{report.model}</h1>"
+    head = f"<!doctype html><meta charset=utf-8>{_POLICY}<title>{report.model}</title><h1>{report.model}</h1>"
     return "\n".join([head, *parts])
 
 

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from everfit.blocks.errors import DataError
+from everfit.tasks.storage.panics import panics_as_errors
 from everfit.tasks.storage.table_reads import DAY
 from everfit.tasks.storage.tables import Table
 
@@ -72,6 +73,7 @@ def fitted(table: Table, log: "DeltaTable", rows: "pa.Table") -> "tuple[DeltaTab
     return log, rows
 
 
+@panics_as_errors()
 def _widen(table: Table, log: "DeltaTable", name: str) -> "DeltaTable":
     """Rewrite the log with an integer column as floats."""
     import pyarrow as pa

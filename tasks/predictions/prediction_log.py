@@ -29,6 +29,7 @@ from everfit.tasks.core.records import Window
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.predictions.log_columns import fitted
 from everfit.tasks.predictions.prediction_ids import made_at_ms
+from everfit.tasks.storage.panics import panics_as_errors
 from everfit.tasks.storage.tables import DAY, KEY, Table, row_keys
 
 if TYPE_CHECKING:
@@ -190,6 +191,7 @@ def _known_ids(log: "DeltaTable", rows: "pa.Table") -> set[str]:
     return set(log.to_pyarrow_dataset().to_table(columns=[PREDICTION_ID], filter=near)[PREDICTION_ID].to_pylist())
 
 
+@panics_as_errors()
 def _write(table: Table, log: "DeltaTable", rows: "pa.Table", writers: Mapping[str, int]) -> None:
     """Append rows in a commit that names its writers; it fails if one of them has committed since the log was read."""
     from deltalake import CommitProperties, Transaction, write_deltalake

@@ -78,9 +78,10 @@ def turn_run(client: "MlflowClient", settings: Settings, model: str, turn_id: st
 
 
 def _end_interrupted(client: "MlflowClient", experiment_id: str) -> None:
-    """End the runs that a killed process has left open. Nothing else is open: a model runs one turn at a time."""
+    """End everfit's runs that a killed process has left open. A model runs one turn at a time, so no other is open."""
     for run in client.search_runs([experiment_id], "attributes.status = 'RUNNING'"):
-        client.set_terminated(run.info.run_id, status="KILLED")
+        if {TURN_TAG, TRY_TAG} & run.data.tags.keys():
+            client.set_terminated(run.info.run_id, status="KILLED")
 
 
 def log_turn(

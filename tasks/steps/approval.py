@@ -14,6 +14,7 @@ from pydantic import Field
 
 from everfit.tasks.core.event_names import APPROVAL_REQUESTED, RELEASE_PROMOTED, TURN_FINISHED
 from everfit.tasks.core.events import emit
+from everfit.tasks.core.outside_text import markdown_text
 from everfit.tasks.ledger import Turn
 from everfit.tasks.registry.mlflow_links import run_page
 from everfit.tasks.release import approvals
@@ -103,7 +104,12 @@ def final_state(context: Context, turn_id: str) -> State[dict[str, Any]]:
 
 def _description(context: Context, request: ApprovalRequest) -> str:
     champion = "no champion yet" if request.champion_version is None else f"champion {request.champion_version}"
-    lines = [f"**{request.model}**: version {request.version} over {champion}?", "", request.headline, ""]
+    lines = [
+        f"**{request.model}**: version {request.version} over {champion}?",
+        "",
+        markdown_text(request.headline),
+        "",
+    ]
     links = evidence_links(context, request)
     run = f"[run {request.run_id}]({links['mlflow']})" if "mlflow" in links else f"run `{request.run_id}`"
     shown = {"terminal": f"`{links['command']}`", "MLflow": run}

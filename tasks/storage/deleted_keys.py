@@ -44,7 +44,7 @@ class DeletedKeys:
     """
 
     requests: tuple[DeletedKey, ...] = ()
-    _keys: npt.NDArray[np.int64] = field(init=False, repr=False)
+    _keys: npt.NDArray[np.int64] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         keys = [key for request in self.requests for key in request.keys]

@@ -9,6 +9,7 @@ import pandas as pd
 
 from everfit.blocks.errors import WorkspaceError
 from everfit.tasks.core.records import Window
+from everfit.tasks.storage.panics import panics_as_errors
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,6 +34,7 @@ class TableReads:
     storage_options: Mapping[str, str] = field(default_factory=dict, repr=False)
     historic: bool = False
 
+    @panics_as_errors()
     def open(self, version: int | None = None) -> "DeltaTable":
         """Open the table at a version; by default the newest.
 

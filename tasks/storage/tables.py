@@ -12,6 +12,7 @@ import pandas as pd
 
 from everfit.blocks.errors import WorkspaceError
 from everfit.tasks.storage.durable import sync_commits
+from everfit.tasks.storage.panics import panics_as_errors
 from everfit.tasks.storage.table_reads import DAY, KEY, TableReads
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def row_keys(frame: pd.DataFrame, key: Sequence[str]) -> npt.NDArray[np.int64]:
 class Table(TableReads):
     """A Delta table in the workspace, partitioned by `_day` and written once per transaction."""
 
+    @panics_as_errors()
     def append(self, frame: "pd.DataFrame | pa.Table", transaction: str, after: int | None = None) -> int:
         """Append rows once; the same transaction again adds nothing.
 
@@ -137,6 +139,7 @@ class Table(TableReads):
         # Don't take the newest version: another writer may have added rows that these weren't compared with.
         return int(table.version())
 
+    @panics_as_errors()
     def create(self, schema: "pa.Schema") -> None:
         """Create the table without rows: if two writers created it with theirs at once, Delta would take both."""
         from deltalake import DeltaTable
@@ -151,6 +154,7 @@ class Table(TableReads):
         )
         self.sync(0)
 
+    @panics_as_errors()
     def supersede(self, frame: "pd.DataFrame | pa.Table", transaction: str, after: int | None = None) -> int:
         """Replace rows that have the same `_key`; earlier versions keep the old contents.
 
@@ -199,6 +203,7 @@ class Table(TableReads):
         self.sync(table.version())
         return int(table.version())
 
+    @panics_as_errors()
     def update_matched(
         self, rows: "pa.Table", condition: str, columns: Sequence[str], transaction: str
     ) -> dict[str, Any]:
@@ -223,6 +228,7 @@ class Table(TableReads):
         self.sync(self.open().version())
         return metrics
 
+    @panics_as_errors()
     def remove(self, predicate: str) -> int:
         """Remove the rows that satisfy a condition; earlier versions keep them.
 
@@ -247,6 +253,7 @@ class Table(TableReads):
         self.sync(table.version())
         return removed
 
+    @panics_as_errors()
     def compact(self) -> int:
         """Merge the small files of each day; the rows stay the same.
 

@@ -9,6 +9,7 @@ from pydantic import AliasChoices, Field
 
 from everfit.blocks.errors import DataError, LedgerError
 from everfit.tasks.core.figures import figure_table
+from everfit.tasks.core.outside_text import markdown_text
 from everfit.tasks.core.records import ModelVersion, Record, Snapshot
 from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.split import Split
@@ -180,7 +181,7 @@ def turn_page(turn: Turn, run: str = "") -> str:
     """Return a turn in words, for the artifact in the Prefect UI; `run` is its MLflow run as Markdown."""
     record = TurnRecord.readable(turn.record)
     lines = [f"# {turn.model}: {_HEADLINES.get(turn.state, turn.state)}", ""]
-    lines += [f"- {reason}" for reason in turn.reasons]
+    lines += [f"- {markdown_text(reason)}" for reason in turn.reasons]
     lines += ["", "| | |", "| --- | --- |"]
     lines += [f"| {name} | {value} |" for name, value in _facts(turn, record, run)]
     if record.evidence is not None:
@@ -195,7 +196,10 @@ def turn_page(turn: Turn, run: str = "") -> str:
         lines += figure_table(record.decision.figures)
     if record.candidates:
         lines += ["", "| candidate | validation score | |", "| --- | --- | --- |"]
-        lines += [f"| {result.candidate} | {_number(result.score)} | {result.remark} |" for result in record.candidates]
+        lines += [
+            f"| {result.candidate} | {_number(result.score)} | {markdown_text(result.remark)} |"
+            for result in record.candidates
+        ]
     return "\n".join(lines)
 
 
@@ -215,7 +219,10 @@ _HEADLINES = {
 
 
 def _facts(turn: Turn, record: TurnRecord, run: str) -> list[tuple[str, str]]:
-    facts = [("turn", f"`{turn.id}`"), ("trigger", f"{turn.trigger.kind}: {turn.trigger.reason or 'no reason given'}")]
+    facts = [
+        ("turn", f"`{turn.id}`"),
+        ("trigger", markdown_text(f"{turn.trigger.kind}: {turn.trigger.reason or 'no reason given'}")),
+    ]
     facts.append(("until", f"{turn.window.until:%Y-%m-%d %H:%M} UTC"))
     if record.batch is not None:
         batch = record.batch

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from everfit.blocks.errors import BusyError, LedgerError
 from everfit.tasks.core.records import ModelVersion, Trigger, Window
@@ -75,6 +75,30 @@ def test_a_turn_and_its_decision_come_back_as_they_were(ledger: Ledger) -> None:
     assert story.turn.window == MARCH
     assert story.turn.started_at.tzinfo is UTC
     assert ledger.turns.begin("flights", Trigger(), MARCH) == story.turn
+
+
+def test_a_turn_whose_connection_is_cut_as_it_ends_has_ended(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server ends the connection in the transaction, or just before its end is reported."""
+    now, cut = ledger.store.now, []
+
+    def cutting(connection: Connection) -> datetime:
+        moment = now(connection)
+        if not cut:
+            cut.append(moment)
+            pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+            with ledger.store.read() as other:
+                other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+        return moment
+
+    with ledger.turns.take("flights", Trigger(), MARCH) as turn:
+        monkeypatch.setattr(ledger.store, "now", cutting)
+        ended = ledger.turns.finish(turn, state="Promoted", verdict="promote")
+        assert cut
+        cut.clear()
+        ledger.decisions.record("d", model="flights", kind="gate", verdict="promote", turn_id=turn.id)
+
+    assert (ended.state, cut != []) == ("Promoted", True)
+    assert [one.id for one in ledger.story(turn.id).decisions] == ["d"]
 
 
 def test_of_thirty_who_begin_different_turns_each_gets_a_number(ledger: Ledger) -> None:

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from everfit.tasks.core.figures import figure_table
+from everfit.tasks.core.outside_text import markdown_text, page_text
 from everfit.tasks.ledger import Turn
 from everfit.tasks.ledger.requests import RequestOutcome
 from everfit.tasks.monitoring.signals.drift import DriftResult
@@ -93,9 +94,12 @@ def window_page(signals: Signals, decision: TriageDecision, run: str, *, has_rep
         has_report: Whether the run has Evidently's report.
     """
     lines = [f"# {decision.model}: {VERDICTS[decision.verdict].headline}", "", f"Rule `{decision.rule}`:", ""]
-    lines += [f"- {reason}" for reason in decision.reasons]
+    lines += [f"- {markdown_text(reason)}" for reason in decision.reasons]
     lines += ["", "| area | status | finding |", "| --- | --- | --- |"]
-    lines += [f"| {_cell(row['area'])} | {row['status']} | {_cell(row['finding'])} |" for row in evidence_rows(signals)]
+    lines += [
+        f"| {markdown_text(row['area'])} | {row['status']} | {markdown_text(row['finding'])} |"
+        for row in evidence_rows(signals)
+    ]
     lines += figure_table(decision.figures)
     lines += ["", f"Tries of a turn: {decision.next_try}."] if decision.next_try else []
     lines += ["", f"A challenger waits: {decision.waiting}."] if decision.waiting else []
@@ -115,7 +119,7 @@ def drift_rows(result: DriftResult) -> list[dict[str, Any]]:
     ordered = sorted(result.columns, key=lambda column: -(column.effect or 0.0))
     return [
         {
-            "column": column.column,
+            "column": page_text(column.column),
             "drifted": _drifted(column.drifted, column.status),
             "method": column.method,
             "effect": _number(column.effect),
@@ -132,11 +136,6 @@ def _drifted(drifted: bool | None, status: str) -> str:
     if drifted is None:
         return status.replace("_", " ")
     return "yes" if drifted else "no"
-
-
-def _cell(text: str) -> str:
-    """Escape text for a cell of a Markdown table: a category's name must not end the cell."""
-    return text.replace("|", "\\|").replace("\n", " ")
 
 
 def _number(value: float | None) -> str:

@@ -167,7 +167,7 @@ class Running:
     client: httpx.Client = field(init=False)
 
     def __post_init__(self) -> None:
-        self.client = httpx.Client(base_url=self.url, timeout=20)
+        self.client = httpx.Client(base_url=self.url, timeout=20, headers={"content-type": "application/json"})
 
     def stop(self) -> None:
         """Drain and end, as SIGTERM does."""

@@ -80,6 +80,10 @@ def test_without_tokens_web_pages_of_other_sites_are_refused(
         client.get("/openapi.json", headers=headers),
     ):
         assert (answer.status_code, answer.json()["error_code"]) == (403, "PERMISSION_DENIED")
+    for kind in ("text/plain", "application/x-www-form-urlencoded", ""):  # what a page may send without asking
+        for path in ("labels", "predict"):
+            refused = client.post(f"/models/delays/{path}", content=b"{}", headers={"content-type": kind})
+            assert refused.status_code == 415
     own = {"origin": str(client.base_url).rstrip("/")}
     assert client.post("/models/delays/predict", json={"records": [good]}, headers=own).status_code == 200
 

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from prefect.states import Completed
 
 from everfit.blocks.monitoring import MonitoringPolicy
-from everfit.tasks.core.outside_text import cell_text, page_text, terminal_text
+from everfit.tasks.core.final_states import ended
+from everfit.tasks.core.outside_text import cell_text, markdown_text, message_text, page_text, terminal_text
 from everfit.tasks.predictions.label_files import read_file, write_file
 
 SCRIPT = "</script><script>alert(1)</script>"
@@ -31,6 +33,21 @@ def test_a_page_gets_no_markup_at_any_depth() -> None:
         "a[b": ["[/script][script]alert(1)[/script]", 1, None],
         "c": ("[i]",),
     }
+
+
+def test_markdown_gets_no_tags_links_or_further_cells() -> None:
+    given = "<img src=x> ![x](https://evil.example)\n| next | \x1b[2J `code`"
+    assert markdown_text(given) == (
+        r"\<img src=x> !\[x\](https://evil.example) \| next \| " + "\ufffd" + r"\[2J `code`"
+    )
+
+
+def test_a_notification_gets_no_mentions_and_no_links_with_other_names() -> None:
+    assert message_text("<!channel> <https://evil.example|here> but 1 < 2 <= 3") == (
+        "< !channel> < https://evil.example|here> but 1 < 2 <= 3"
+    )
+    state = ended(Completed(name="Done", message="<b>bold</b>", data={}))
+    assert state.message == "< b>bold< /b>"
 
 
 @pytest.mark.parametrize("text", ["=cmd|'/c calc'!A0", "+1+1", "-1+1", "@SUM(A1)", "\t=1", "\n=1"])

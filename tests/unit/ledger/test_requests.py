@@ -91,9 +91,9 @@ class Crowd:
         self._changed = threading.Condition()
         take = ledger.leases.take
 
-        def counting(*arguments: Any) -> Any:
+        def counting(*arguments: Any, **named: Any) -> Any:
             try:
-                return take(*arguments)
+                return take(*arguments, **named)
             except LeaseHeldError:
                 with self._changed:
                     self._waiting.add(threading.get_ident())
