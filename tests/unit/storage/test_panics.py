@@ -10,7 +10,7 @@ import pytest
 from everfit.blocks.errors import WorkspaceError
 from everfit.tasks.storage.panics import panics_as_errors
 
-FULL_DISK = """
+FULL_DISK = r"""
 import datetime, logging, os, resource, signal, sys
 import numpy as np
 import pandas as pd
