@@ -12,6 +12,12 @@ class ServingPolicy(Policy):
     """How the prediction service serves a model."""
 
     max_rows: int = Field(default=10_000, ge=1, description="The largest number of rows of a request.")
+    max_days: int = Field(
+        default=366,
+        ge=1,
+        description="The largest number of different days, by event time or label time, of a request's rows. The tables"
+        " have a file for each day of a write.",
+    )
     max_body: int = Field(default=16 * 2**20, ge=1024, description="The largest size of a request's body, in bytes.")
     max_waiting: int = Field(
         default=50_000,

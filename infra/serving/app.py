@@ -30,6 +30,7 @@ from everfit.infra.serving.telemetry import Telemetry
 from everfit.tasks.models.input_column import InputError
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.predictions.labels import RecordedLabels
+from everfit.tasks.storage.tables import DAY
 
 logger = logging.getLogger(__name__)
 
@@ -161,7 +162,14 @@ async def post_labels(endpoint: Endpoint, body: bytes, client: str) -> Response:
 
     def keep() -> RecordedLabels:
         rows = read_labels(content, servable, utc_now(), client)
-        return keep_labels(endpoint.labels, rows, endpoint.check_store, endpoint.deleted_keys)
+        endpoint.check_days(rows[DAY], "label_time")
+        return keep_labels(
+            endpoint.labels,
+            rows,
+            endpoint.check_store,
+            read_deleted=endpoint.deleted_keys,
+            index=endpoint.label_index,
+        )
 
     recorded = await asyncio.to_thread(keep)
     return json_response(recorded.model_dump())

@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 _COMMIT_BYTES = 64 * 2**20  # size of the segments in one commit; about five times as much is held in memory
 
+_COMMIT_DAYS = 1_000  # days in one commit, unless a single segment has more
+_DAY_US = 86_400_000_000
+
 
 @dataclass
 class DrainState:
@@ -152,9 +155,32 @@ class Drain:
             known = [number for number, sequence in numbers if not epoch or sequence <= done]
             for number in known:
                 moved += self._settle(spool, [spool.read(number)], self._add_missing)
-            for group in _groups(spool, [number for number, _ in numbers[len(known) :]]):
+            for group in self._groups(spool, [number for number, _ in numbers[len(known) :]]):
                 moved += self._settle(spool, group, self._append)
         return moved
+
+    def _groups(self, spool: Spool, numbers: Sequence[int]) -> Iterator[list[Segment]]:
+        """Yield segments of an epoch for one commit: in order, with the same columns, and of bounded size.
+
+        A commit opens a file for each day, so the days are bounded too.
+        """
+        group: list[Segment] = []
+        size, days = 0, set[int]()
+        for number in numbers:
+            segment = spool.read(number)
+            bytes_on_disk, own = spool.size(number), self._days(segment)
+            full = size + bytes_on_disk > _COMMIT_BYTES or len(days | own) > _COMMIT_DAYS
+            if group and (full or segment.types != group[0].types):
+                yield group
+                group, size, days = [], 0, set()
+            group.append(segment)
+            size += bytes_on_disk
+            days |= own
+        if group:
+            yield group
+
+    def _days(self, segment: Segment) -> set[int]:
+        return {at // _DAY_US for batch in segment.batches for at in batch.get(self.event_time, ()) if at is not None}
 
     def _settle(self, spool: Spool, group: list[Segment], add: Callable[[list[Segment]], int]) -> int:
         """Add segments to the log and delete them; keep aside what is damaged or does not fit."""
@@ -210,22 +236,6 @@ def _by_epoch(spool: Spool) -> dict[str, list[tuple[int, int]]]:
         epoch, sequence = spool.name(number)
         epochs.setdefault(epoch, []).append((number, sequence))
     return {epoch: sorted(numbers, key=lambda pair: pair[1]) for epoch, numbers in epochs.items()}
-
-
-def _groups(spool: Spool, numbers: Sequence[int]) -> Iterator[list[Segment]]:
-    """Yield segments of an epoch for one commit: in order, with the same columns, and of bounded size."""
-    group: list[Segment] = []
-    size = 0
-    for number in numbers:
-        segment = spool.read(number)
-        bytes_on_disk = spool.size(number)
-        if group and (segment.types != group[0].types or size + bytes_on_disk > _COMMIT_BYTES):
-            yield group
-            group, size = [], 0
-        group.append(segment)
-        size += bytes_on_disk
-    if group:
-        yield group
 
 
 def _joined(group: Sequence[Segment]) -> dict[str, list[Any]]:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from everfit.infra.serving.shadow import Shadow
 from everfit.infra.serving.spool import Spool
 from everfit.infra.serving.trial_arm import TrialArm
 from everfit.tasks.predictions import prediction_log
+from everfit.tasks.predictions.label_index import LabelIndex
 from everfit.tasks.predictions.log_columns import misfit
 from everfit.tasks.predictions.prediction_log import Arm
 from everfit.tasks.release.traffic.traffic_split import TrafficSplit
@@ -33,6 +34,7 @@ from everfit.tasks.storage.workspace import Workspace
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+_DAY_US = 86_400_000_000
 _LOG_ANSWERS_WITHIN = 3.0  # seconds; a store that is down must not keep a release from being served
 
 
@@ -70,6 +72,7 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         self.champion: Servable | None = None
+        self.label_index = LabelIndex()
         self.spool = Spool.claim(
             self.folder / "spool", max_bytes=self.policy.spool_bytes, sync=self.policy.durability == "disk"
         )
@@ -202,6 +205,8 @@ class Endpoint:
         if self.policy.outliers == "refuse":
             self._refuse_outliers(servable, features, table.rows)
         names = identify(table, features, inputs, time.time_ns() // 1_000)
+        at = names.columns.get(inputs.event_time, features.get(inputs.event_time, []))
+        self.check_days([None if value is None else value // _DAY_US for value in at], inputs.event_time)
         flag = self._flag_of(client, features, table.rows)
         dealt = self.trial.deal(servable, names, features)
         if dealt is not None:
@@ -216,6 +221,20 @@ class Endpoint:
         if dealt is None and self.shadow is not None:
             self.shadow.copy(table, names.columns, client)
         return parts
+
+    def check_days(self, days: Collection[Any], column: str) -> None:
+        """Refuse a request whose rows are of too many days, because the tables have a file for each day of a write.
+
+        Args:
+            days: Day of each row.
+            column: Column of the time.
+
+        Raises:
+            RequestError: There are too many.
+        """
+        most = self.policy.max_days
+        if len(days) > most and (count := len(set(days))) > most:
+            raise RequestError(f"the rows are of {count} days by {column!r}; send at most {most} days at once", 413)
 
     def _flag_of(self, client: str, features: dict[str, list[Any]], rows: int) -> str | None:
         if self.probing is None or not self.probing.add_request(client, features, rows):

@@ -12,6 +12,7 @@ from everfit.infra.serving.protocol import RequestError
 from everfit.tasks.models.input_column import InputError, check_column, microseconds
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.predictions import labels
+from everfit.tasks.predictions.label_index import LabelIndex
 from everfit.tasks.predictions.labels import RecordedLabels
 from everfit.tasks.storage.deleted_keys import DeletedKeys
 from everfit.tasks.storage.tables import ConflictError, Table, row_keys
@@ -94,7 +95,9 @@ def keep_labels(
     table: Table,
     rows: "pd.DataFrame",
     check_store: Callable[[], object] = lambda: None,
+    *,
     read_deleted: Callable[[], DeletedKeys] = DeletedKeys,
+    index: LabelIndex | None = None,
     attempts: int = 5,
 ) -> RecordedLabels:
     """Add labels to the table, and retry if another writer is faster.
@@ -104,6 +107,7 @@ def keep_labels(
         rows: Rows from `read_labels`.
         check_store: Function that raises if the table's store isn't safe or can't be reached.
         read_deleted: Function that returns the keys whose deletion was requested; their labels are left out.
+        index: What the service knows of the table's files from earlier requests.
         attempts: Maximum number of attempts.
 
     Raises:
@@ -116,8 +120,8 @@ def keep_labels(
         deleted = read_deleted()
         for _ in range(attempts - 1):
             with contextlib.suppress(ConflictError, DeltaError, OSError):
-                return labels.record_labels(table, rows, deleted)
-        return labels.record_labels(table, rows, deleted)
+                return labels.record_labels(table, rows, deleted, index)
+        return labels.record_labels(table, rows, deleted, index)
     except (WorkspaceError, DeltaError, OSError) as error:
         logger.warning("labels can't be stored: %s", error)
         raise WorkspaceError(f"the labels can't be stored now ({type(error).__name__}); send them again") from error

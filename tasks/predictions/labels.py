@@ -9,7 +9,10 @@ labels with the same key and time; `_inclusion`, the probability of a manual lab
 `_day`, the day of the label time.
 """
 
+import contextlib
 import hashlib
+import random
+import time
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +24,10 @@ from everfit.blocks.errors import DataError
 from everfit.blocks.metrics import TaskKind
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.predictions import prediction_log
+from everfit.tasks.predictions.label_index import LabelIndex
 from everfit.tasks.statistics.scores import target_values
 from everfit.tasks.storage.deleted_keys import DeletedKeys
-from everfit.tasks.storage.tables import DAY, KEY, Table
+from everfit.tasks.storage.tables import DAY, KEY, ConflictError, Table
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -96,22 +100,42 @@ def label_rows(
     return rows
 
 
-def record_labels(table: Table, rows: pd.DataFrame, deleted: DeletedKeys | None = None) -> RecordedLabels:
+def record_labels(
+    table: Table, rows: pd.DataFrame, deleted: DeletedKeys | None = None, index: LabelIndex | None = None
+) -> RecordedLabels:
     """Add labels to the table, and skip those that it has.
+
+    Of two writers at once, the second compares its labels again with those of the first, so that a key's labels of the
+    same time have different revisions.
 
     Args:
         table: The model's labels.
         rows: Rows from `label_rows`.
         deleted: Keys whose labels are left out, because their deletion was requested.
+        index: What this process knows of the table's files from earlier calls.
 
     Returns:
         Counts of the labels.
+
+    Raises:
+        ConflictError: Other writers were faster each time.
     """
+    index = index or LabelIndex()
+    with index.lock:
+        for pause in (0.05, 0.1, 0.2, 0.4, 0.8, 1.6):
+            with contextlib.suppress(ConflictError):
+                return _record(table, rows, deleted, index)
+            time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
+        return _record(table, rows, deleted, index)
+
+
+def _record(table: Table, rows: pd.DataFrame, deleted: DeletedKeys | None, index: LabelIndex) -> RecordedLabels:
     gone = np.zeros(len(rows), dtype=np.bool_) if deleted is None else deleted.among_keys(rows[KEY].to_numpy())
     left_out, rows = int(gone.sum()), rows[~gone]
     if rows.empty:
         return RecordedLabels(read=left_out, deleted=left_out)
-    known = _rows_of(table, rows)
+    version = table.version() if table.exists() else -1
+    known = _rows_of(table, version, rows, index)
     rows = rows.drop_duplicates([KEY, LABEL_TIME], keep="last")
     both = pd.concat([known.assign(_new=False), rows[_COLUMNS].assign(_new=True)], ignore_index=True)
     # Of two labels with the same time, the later one is a correction and gets the next revision.
@@ -135,15 +159,17 @@ def record_labels(table: Table, rows: pd.DataFrame, deleted: DeletedKeys | None 
     kept = both.loc[both["_new"] & ~(repeated & (both[REVISION] > 0)), _COLUMNS]
     if len(kept):
         content = hashlib.sha256(pd.util.hash_pandas_object(kept, index=False).to_numpy().tobytes()).hexdigest()
-        table.append(kept.assign(**{DAY: kept[LABEL_TIME].dt.date}), f"labels-{content[:32]}")
+        transaction = f"labels-{content[:32]}-{version}"
+        table.append(kept.assign(**{DAY: kept[LABEL_TIME].dt.date}), transaction, after=version)
     return counts
 
 
-def _rows_of(table: Table, rows: pd.DataFrame) -> pd.DataFrame:
+def _rows_of(table: Table, version: int, rows: pd.DataFrame, index: LabelIndex) -> pd.DataFrame:
     """Return the table's rows with the same keys."""
-    wanted = pd.Index(rows[KEY])
-    frames = [frame[frame[KEY].isin(wanted)] for frame in _batches(table)] if table.exists() else []
-    return pd.concat(frames, ignore_index=True) if frames else rows[_COLUMNS].head(0)
+    if version < 0:
+        return rows[_COLUMNS].head(0)
+    known = index.find(table, version, rows[KEY].to_numpy(), _COLUMNS)
+    return known if INCLUSION in known else known.assign(**{INCLUSION: np.nan})  # of a table without manual labels
 
 
 def known_at(table: Table, until: "datetime", keys: "pd.Series | None" = None) -> pd.DataFrame:

@@ -124,6 +124,10 @@ class TableReads:
                 condition &= pds.field(time_column) >= pd.Timestamp(window.since)
         return self._files(table, file_pruning_predicate=days), condition
 
+    def dataset(self, version: int | None = None) -> "pds.Dataset":
+        """Return the files of a version as an Arrow dataset."""
+        return self._files(self.open(version))
+
     def _files(self, table: "DeltaTable", **options: Any) -> "pds.Dataset":
         """Return the table's files as an Arrow dataset.
 

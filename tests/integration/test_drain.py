@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from support.spools import KINDS, OCTOBER, batch, drain_of
 
+from everfit.infra.serving import drain as drains
 from everfit.infra.serving.spool import Spool
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import prediction_ids, prediction_log
@@ -231,3 +232,17 @@ def test_reads_by_window_arm_and_version_and_finds_by_id(tmp_path: Path, log: Ta
     assert prediction_log.find_prediction(log, prediction_ids.new_ids(OCTOBER // 1000, 1)[0]) is None
     assert prediction_ids.made_at_ms(one) == OCTOBER // 1000
     assert one[14] == "7"
+
+
+def test_segments_of_many_days_are_not_in_one_commit(
+    tmp_path: Path, log: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drains, "_COMMIT_DAYS", 3)
+    spool = Spool.claim(tmp_path / "spool")
+    for start in (0, 48, 96):  # two days each
+        spool.append(KINDS, batch(start, 48))
+        spool.seal()
+
+    assert drain_of(spool, log).drain() == 144
+    assert [len(set(frame["_day"])) for frame in log.batches()] == [1] * 6
+    assert log.version() == 3

@@ -5,6 +5,7 @@ import random
 from typing import Any
 
 import httpx
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -39,7 +40,7 @@ BAD_VALUES: list[tuple[str, Any, str]] = [
 @pytest.fixture
 def ours(registry: Any, serve: Any) -> httpx.Client:
     registry.champion("delays", registry.add("delays", "first"))
-    client: httpx.Client = serve("delays", max_rows=100, max_body=100_000).client
+    client: httpx.Client = serve("delays", max_rows=100, max_days=30, max_body=100_000).client
     return client
 
 
@@ -94,6 +95,13 @@ def test_too_much_is_refused(ours: httpx.Client, good: dict[str, Any]) -> None:
         yield from [b"x" * 10_000] * 20
 
     assert ours.post("/models/delays/predict", content=chunks()).status_code == 413
+    days = [f"{day:%Y-%m-%d}T00:00:00Z" for day in pd.date_range("2020-01-01", periods=31)]
+    records = [{**good, "departs": day} for day in days]
+    assert ours.post("/models/delays/predict", json={"records": records[1:]}).status_code == 200
+    refused = ours.post("/models/delays/predict", json={"records": records})
+    assert (refused.status_code, "31 days by 'departs'; send at most 30" in refused.text) == (413, True)
+    entries = [{"key": 1, "label": 1, "label_time": day} for day in days]
+    assert ours.post("/models/delays/labels", json={"labels": entries}).status_code == 413
     assert ours.post("/models/delays/predict", json={"records": []}).status_code == 400
     deep = b'{"records": ' + b"[" * 40_000 + b"]" * 40_000 + b"}"
     assert ours.post("/models/delays/predict", content=deep).status_code in {400, 422}

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from everfit.blocks.errors import DataError
 from everfit.tasks.predictions import labels
+from everfit.tasks.predictions.label_index import LabelIndex
 from everfit.tasks.predictions.labels import RecordedLabels
 from everfit.tasks.storage.tables import Table
 
@@ -126,3 +128,55 @@ def test_the_order_of_arrival_does_not_matter(
         assert counts.read == counts.added + counts.corrected + counts.unchanged + counts.older == len(told)
         found.append([known(table, at(day)) for day in range(1, 5)])
     assert found[0] == found[1]
+
+
+def test_of_two_writers_at_once_the_second_has_the_next_revision(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    labels.record_labels(table, rows((7, 1, at(1))))
+    append, other = Table.append, []
+
+    def slow(self: Table, *arguments: Any, **named: Any) -> int:
+        """Between the first writer's look and its write another writer records a label of the same time."""
+        if not other:
+            other.append("begun")
+            other.append(labels.record_labels(Table(table.uri), rows((1, 0, at(1)))))
+        return append(self, *arguments, **named)
+
+    monkeypatch.setattr(Table, "append", slow)
+    first = labels.record_labels(table, rows((1, 1, at(1))))
+
+    assert (first, other[1]) == (RecordedLabels(read=1, corrected=1), RecordedLabels(read=1, added=1))
+    written = table.read()
+    assert sorted(written.loc[written["_key"] == 1, ["_revision", "_label"]].to_numpy().tolist()) == [
+        [0, "0"],
+        [1, "1"],
+    ]
+    assert known(table, at(1))[1] == "1"
+
+
+def test_a_writer_reads_only_files_that_hold_its_keys(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    index, whole = LabelIndex(), []
+    for key in range(5):
+        labels.record_labels(table, rows((key, 0, at(1))), index=index)
+    keys_of = LabelIndex._keys_of
+
+    def counted(self: LabelIndex, path: str, fragment: Any) -> Any:
+        if path not in self._keys:
+            whole.append(path)
+        return keys_of(self, path, fragment)
+
+    monkeypatch.setattr(LabelIndex, "_keys_of", counted)
+    again = labels.record_labels(table, rows((3, 1, at(2)), (9, 1, at(2))), index=index)
+
+    assert again == RecordedLabels(read=2, added=1, corrected=1)
+    assert len(whole) == 1  # the file that the last call wrote
+    table.compact()
+    assert labels.record_labels(table, rows((9, 0, at(3))), index=index).corrected == 1
+    assert len(index._keys) == 2
+
+
+def test_a_deleted_label_can_be_given_again(table: Table) -> None:
+    labels.record_labels(table, rows((1, 1, at(1))))
+    table.remove("_key = 1")
+
+    assert labels.record_labels(table, rows((1, 1, at(1)))).added == 1
+    assert known(table, at(1)) == {1: "1"}
