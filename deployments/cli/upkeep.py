@@ -52,7 +52,7 @@ def forget(
         typer.Option(help="COLUMN=VALUE, once per column of the key. A key of one column needs only the value."),
     ],
     undo: Annotated[
-        bool, typer.Option("--undo", help="Let rows of the key come in again. What was deleted stays deleted.")
+        bool, typer.Option("--undo", help="Let rows of the key come in again. Deleted rows stay deleted.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -107,7 +107,7 @@ def keep_labels(
         rows: Rows from `read_labels`.
         check_store: Function that raises if the table's store isn't safe or can't be reached.
         read_deleted: Function that returns the keys whose deletion was requested; their labels are left out.
-        index: What the service knows of the table's files from earlier requests.
+        index: The table's files that the service knows from earlier requests.
         attempts: Maximum number of attempts.
 
     Raises:

@@ -16,7 +16,7 @@ _CLOCKS_DIFFER = timedelta(seconds=5)
 
 
 class HolderWatch:
-    """What one process has seen of the holder of a lease, while it waits for it."""
+    """One process's observations of the holder of a lease, while it waits for it."""
 
     def __init__(self) -> None:
         """Begin without any observation."""

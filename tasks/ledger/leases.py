@@ -176,7 +176,7 @@ class Leases:
             holder: This process.
             turn_id: The turn that the lease is for.
             span: How long the lease lasts without a heartbeat.
-            watch: What this process has seen of the holder at earlier attempts.
+            watch: This process's observations of the holder at earlier attempts.
 
         Raises:
             LeaseHeldError: Another process holds it.

@@ -127,7 +127,7 @@ class Store:
             work: Function that writes.
 
         Returns:
-            What the function returned.
+            The function's result.
 
         Raises:
             LedgerError: The database can't be reached again.

@@ -112,7 +112,7 @@ def record_labels(
         table: The model's labels.
         rows: Rows from `label_rows`.
         deleted: Keys whose labels are left out, because their deletion was requested.
-        index: What this process knows of the table's files from earlier calls.
+        index: The table's files that this process knows from earlier calls.
 
     Returns:
         Counts of the labels.

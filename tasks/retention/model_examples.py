@@ -31,11 +31,11 @@ _REASON = "rows of the training data in the input example were replaced by made-
 
 @dataclass(frozen=True)
 class ReplacedExamples:
-    """What was done about the input examples of all versions.
+    """The outcome for the input examples of all versions.
 
     Attributes:
         replaced: Versions whose example is made up now.
-        left: What is known of each version whose example could not be replaced.
+        left: A description of each version whose example could not be replaced.
     """
 
     replaced: tuple[int, ...]
@@ -69,7 +69,7 @@ def replace_examples(context: Context, by: str) -> ReplacedExamples:
 
 
 def _made_up_files(context: Context, version: ModelVersion, folder: Path) -> list[Path]:
-    """Write the files that must replace those of a version; none if its example is made up already."""
+    """Write the files that must replace those of a version; empty if its example is made up already."""
     copy = fetch(context.mlflow, version, folder, partial(_check, context))
     described = LoggedModel.read(copy)
     info = described.content.get("saved_input_example_info") or {}

@@ -27,7 +27,7 @@ _FOLDER = "deleted-keys"
 
 
 class DeletedKey(Record):
-    """What is remembered of one request: hashes, and not the values themselves."""
+    """The memory of one request: hashes, and not the values themselves."""
 
     request: str = Field(description="Digest of the requested key.")
     columns: tuple[str, ...] = Field(description="The key's columns that the request named.")
