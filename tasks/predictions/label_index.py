@@ -45,12 +45,13 @@ class LabelIndex:
         names = [name for name in columns if name in opened.schema.names]
         fragments = {fragment.path: fragment for fragment in opened.get_fragments()}
         self._keys = {path: held for path, held in self._keys.items() if path in fragments}
-        found = [
+        tables = [
             fragment.to_table(schema=opened.schema, columns=names, filter=pds.field(KEY).isin(pa.array(wanted)))
             for path, fragment in fragments.items()
             if np.isin(wanted, self._keys_of(path, fragment), assume_unique=True).any()
         ]
-        return pa.concat_tables(found or [opened.schema.empty_table().select(names)]).to_pandas()
+        rows: pd.DataFrame = pa.concat_tables(tables or [opened.schema.empty_table().select(names)]).to_pandas()
+        return rows
 
     def _keys_of(self, path: str, fragment: "pds.Fragment") -> npt.NDArray[np.int64]:
         known = self._keys.get(path)

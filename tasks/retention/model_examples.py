@@ -127,4 +127,4 @@ def _write_files(context: Context, version: ModelVersion, changed: Sequence[Path
         if registered.model_id:
             client.log_model_artifact(registered.model_id, str(path))
         else:
-            get_artifact_repository(uri, client.tracking_uri).log_artifact(str(path))
+            get_artifact_repository(uri, client.tracking_uri).log_artifact(str(path))  # type: ignore[no-untyped-call]
