@@ -15,7 +15,7 @@ from everfit.tasks.statistics.scores import class_indices, class_list, model_sco
 from everfit.tasks.training.fitting import fit, since_of
 from everfit.tasks.training.folds import folds_of
 from everfit.tasks.training.results import Fitted
-from everfit.tasks.training.sample import sampled
+from everfit.tasks.training.sample import sample_rows
 from everfit.tasks.training.search import Evaluate, Setting, TimeLimitReached, TuningRequest, TuningTrial, score_setting
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _evaluation(data: TrainingData, candidate: str, rows: pd.DataFrame, deadline
             since = since_of(setting.span, later[names.time].iloc[0].to_pydatetime())
             if since is not None:
                 earlier = earlier[earlier[names.time] >= since]
-            model = fit(spec, data.features, candidate, setting, sampled(spec, earlier))
+            model = fit(spec, data.features, candidate, setting, sample_rows(spec, earlier))
             predicted = model_scores(model, later[data.features], classes, spec.task)
             yield scored.score(class_indices(later[names.target], classes, spec.task), predicted)
 
@@ -74,7 +74,7 @@ def _evaluation(data: TrainingData, candidate: str, rows: pd.DataFrame, deadline
 
 def fit_in_process(data: TrainingData, candidate: str, window: Window, path: str, setting: Setting) -> Fitted:
     """Fit a candidate in this process; see `fit_on`."""
-    return keep(data, candidate, setting, fit_in_memory(data, candidate, window, setting), path)
+    return write_fitted(data, candidate, setting, fit_in_memory(data, candidate, window, setting), path)
 
 
 def fit_in_memory(data: TrainingData, candidate: str, window: Window, setting: Setting) -> FittedModel:
@@ -86,7 +86,7 @@ def fit_in_memory(data: TrainingData, candidate: str, window: Window, setting: S
     return FittedModel(fit(data.spec, data.features, candidate, setting, rows), window, len(rows))
 
 
-def keep(data: TrainingData, candidate: str, setting: Setting, model: FittedModel, path: str) -> Fitted:
+def write_fitted(data: TrainingData, candidate: str, setting: Setting, model: FittedModel, path: str) -> Fitted:
     """Write a fitted pipeline to the workspace, with its threshold if the spec values predictions.
 
     Raises:

@@ -9,7 +9,7 @@ MOST_TRIED = 50_000
 """Number of rows from which on a setting is tried on a sample. The gate judges models that are fitted on all rows."""
 
 
-def sampled(spec: ModelSpec, rows: pd.DataFrame, most: int | None = None) -> pd.DataFrame:
+def sample_rows(spec: ModelSpec, rows: pd.DataFrame, most: int | None = None) -> pd.DataFrame:
     """Return at most so many rows, spread evenly over time, with each class in its share.
 
     The same rows give the same sample. A class keeps at least one row.

@@ -16,7 +16,7 @@ from everfit.tasks.models.skops_format import load_model
 from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.training import isolated, sample
 from everfit.tasks.training.folds import FEW_ROWS, folds_of
-from everfit.tasks.training.in_process import FittedModel, fit_in_memory, fit_in_process, keep, try_in_process
+from everfit.tasks.training.in_process import FittedModel, fit_in_memory, fit_in_process, try_in_process, write_fitted
 from everfit.tasks.training.pipelines import IF_FEW_ROWS, SPACES
 from everfit.tasks.training.results import CandidateResult, Choice, Fitted
 from everfit.tasks.training.search import Attempt, Search, Setting, TuningRequest, TuningTrial, best_of
@@ -201,7 +201,7 @@ def fit_model(data: TrainingData, choice: Choice, window: Window, scratch: str) 
 def keep_model(data: TrainingData, choice: Choice, model: FittedModel, path: str) -> Fitted:
     """Write a model that `fit_model` returned to the workspace."""
     if model.written is None:
-        return keep(data, choice.candidate, choice.setting, model, path)
+        return write_fitted(data, choice.candidate, choice.setting, model, path)
     fitted, content = model.written
     data.workspace.write(path, content)
     return fitted.model_copy(update={"path": path})

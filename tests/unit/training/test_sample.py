@@ -7,14 +7,14 @@ import pytest
 from support.training import a_spec, data_of, rows_of
 
 from everfit.tasks.training import sample
-from everfit.tasks.training.sample import sampled
+from everfit.tasks.training.sample import sample_rows
 from everfit.tasks.training.train import try_candidate
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_a_sample_keeps_order_times_and_classes_in_their_shares(task: str) -> None:
     rows, spec = rows_of(task, 9000), a_spec(task)
-    found = sampled(spec, rows, 1000)
+    found = sample_rows(spec, rows, 1000)
     assert abs(len(found) - 1000) <= 3
     assert found["at"].is_monotonic_increasing
     assert not found["id"].duplicated().any()
@@ -22,14 +22,14 @@ def test_a_sample_keeps_order_times_and_classes_in_their_shares(task: str) -> No
     assert (by_day - rows["at"].dt.dayofyear.value_counts(normalize=True, sort=False)).abs().max() < 0.01
     if task != "regression":
         assert (found["y"].value_counts(normalize=True) - rows["y"].value_counts(normalize=True)).abs().max() < 0.001
-    assert found.equals(sampled(spec, rows, 1000))
+    assert found.equals(sample_rows(spec, rows, 1000))
 
 
 def test_few_rows_are_all_taken_and_a_rare_class_stays() -> None:
     rows, spec = rows_of(rows=500), a_spec()
-    assert sampled(spec, rows, 500) is rows
+    assert sample_rows(spec, rows, 500) is rows
     rare = rows.assign(y=np.where(rows["id"] == 250, 1.0, 0.0))
-    assert sampled(spec, rare, 100)["y"].sum() == 1
+    assert sample_rows(spec, rare, 100)["y"].sum() == 1
 
 
 def test_a_setting_is_tried_on_a_sample_and_validated_on_all_rows(
