@@ -15,7 +15,7 @@ from everfit.tasks.predictions import labels
 from everfit.tasks.predictions.label_index import LabelIndex
 from everfit.tasks.predictions.labels import RecordedLabels
 from everfit.tasks.storage.deleted_keys import DeletedKeys
-from everfit.tasks.storage.tables import ConflictError, Table, row_keys
+from everfit.tasks.storage.tables import Table, row_keys
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +119,7 @@ def keep_labels(
         check_store()
         deleted = read_deleted()
         for _ in range(attempts - 1):
-            with contextlib.suppress(ConflictError, DeltaError, OSError):
+            with contextlib.suppress(DeltaError, OSError):  # recording repeats itself after a conflict
                 return labels.record_labels(table, rows, deleted, index)
         return labels.record_labels(table, rows, deleted, index)
     except (WorkspaceError, DeltaError, OSError) as error:

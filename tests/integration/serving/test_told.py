@@ -20,7 +20,7 @@ def test_labels_before_and_after_their_prediction_find_it(
     service = serve("delays")
     path, at = "/models/delays/labels", "2013-10-02T00:00:00Z"
     early = service.client.post(path, json={"labels": [{"key": 1, "label": 1, "label_time": at}]})
-    assert early.json() == {"read": 1, "added": 1, "corrected": 0, "unchanged": 0, "older": 0}
+    assert early.json() == {"read": 1, "added": 1, "corrected": 0, "unchanged": 0, "older": 0, "deleted": 0}
     records = [{**good, "key": key, "event_time": "2013-10-01T12:00:00Z"} for key in (1, 2, 3)]
     assert service.client.post("/models/delays/predict", json={"records": records}).status_code == 200
     late = [{"key": {"flight": 2}, "label": "0", "label_time": at}, {"key": 77, "label": 0, "label_time": at}]
@@ -66,10 +66,10 @@ def test_labels_that_another_writer_comes_before_are_kept_at_once_or_asked_for_a
     registry.champion("delays", registry.add("delays", "first"))
     client, append, faults = serve("delays").client, Table.append, [ConflictError(f"{workspace} was written to")] * 2
 
-    def contended(table: Table, *given: Any) -> int:
+    def contended(table: Table, *given: Any, **named: Any) -> int:
         if faults:
             raise faults.pop()
-        return append(table, *given)
+        return append(table, *given, **named)
 
     monkeypatch.setattr(Table, "append", contended)
     body = {"labels": [{"key": 1, "label": 1}]}
