@@ -197,16 +197,15 @@ def test_labels_that_stop_are_told_to_a_person(world: str) -> None:
 
 
 def test_a_feed_that_is_silent_is_told_to_a_person(world: str) -> None:
-    live(world, 17)
+    run(monitoring, world, live(world, 17))  # a look takes in what came since the last one
 
     result = run(monitoring, world, window_of(19)[1])
 
     assert (result["verdict"], result["rule"]) == ("escalate", "silent_feed")
 
 
-def test_a_model_that_nothing_asks_yet_pages_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    model = begin(tmp_path)
+def test_a_model_that_nothing_asks_yet_pages_nobody(workspace: Path, mlflow_uri: str) -> None:
+    model = begin(workspace.parent)
 
     result = run(monitoring, model, MARCH + timedelta(hours=1))
 
