@@ -56,7 +56,7 @@ def forget(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete all rows of one key, from past versions too, and leave them out from now on.
+    """Delete all rows of a key, and leave them out from now on.
 
     The deletion is recorded in the ledger, without the rows.
     """

@@ -8,7 +8,6 @@ from datetime import datetime
 
 from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.evaluation.model_card import with_outcome
-from everfit.tasks.gate import Evidence
 from everfit.tasks.ledger import Release, Turn
 from everfit.tasks.registry import model_registry, tracking
 from everfit.tasks.release import release as releasing
@@ -142,12 +141,15 @@ def request_in(context: Context, turn_id: str) -> ApprovalRequest:
 def _request(context: Context, turn: Turn) -> ApprovalRequest:
     assert turn.finished_at is not None  # noqa: S101 - it ended as one that waits
     version = ModelVersion.recall(turn.record["version"])
+    # These two fields alone: an answer must be possible whatever form the rest of an earlier release's evidence has.
+    evidence = turn.record["evidence"]
+    compared = evidence.get("champion_version")
     return ApprovalRequest(
         model=turn.model,
         turn_id=turn.id,
         version=version.version,
         run_id=version.run_id,
-        champion_version=Evidence.recall(turn.record["evidence"]).judged_against,
+        champion_version=evidence.get("replaces") if compared is None else compared,
         headline=turn.reasons[0],
         asked_at=turn.finished_at,
         expires_at=turn.finished_at + context.spec.gate.approval_expires,

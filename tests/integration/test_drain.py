@@ -244,5 +244,5 @@ def test_segments_of_many_days_are_not_in_one_commit(
         spool.seal()
 
     assert drain_of(spool, log).drain() == 144
-    assert [len(set(frame["_day"])) for frame in log.batches()] == [1] * 6
+    assert len(log.open().file_uris()) == 6  # one of each day
     assert log.version() == 3
