@@ -96,14 +96,12 @@ class _Step(Task[P, R]):
     """A task whose arguments Prefect does not search for futures inside everfit's own records.
 
     Prefect walks through every field of every argument before a run. A record of everfit holds no future, and one that
-    holds a model's history has so many fields that the walk takes longer than the step.
+    holds a model's history has so many fields that the walk takes longer than the step. Arguments of `submit` are
+    searched, because a task runner such as Dask's does not carry Prefect's mark to its workers.
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return super().__call__(*map(_closed, args), **{name: _closed(value) for name, value in kwargs.items()})
-
-    def submit(self, *args: Any, **kwargs: Any) -> Any:
-        return super().submit(*map(_closed, args), **{name: _closed(value) for name, value in kwargs.items()})
 
 
 def _closed(value: Any) -> Any:
