@@ -89,11 +89,11 @@ def main() -> None:
         if _state["debug"]:
             raise
         text = terminal_text(" ".join(str(error).split()))
-        told = (
+        message = (
             terminal_text(describe_outside_error(error))
             or f"{type(error).__name__}: {text}; run `everfit --debug …` for the traceback"
         )
-        print(f"everfit: {told}", file=sys.stderr)
+        print(f"everfit: {message}", file=sys.stderr)
         raise SystemExit(1) from error
 
 

@@ -27,6 +27,7 @@ class LabelIndex:
         """Begin without any file."""
         self.lock = threading.Lock()
         self._keys: dict[str, npt.NDArray[np.int64]] = {}
+        self._count = 0
 
     def find(self, table: Table, version: int, keys: npt.NDArray[np.int64], columns: Sequence[str]) -> pd.DataFrame:
         """Return the rows of some keys.
@@ -45,6 +46,7 @@ class LabelIndex:
         names = [name for name in columns if name in opened.schema.names]
         fragments = {fragment.path: fragment for fragment in opened.get_fragments()}
         self._keys = {path: held for path, held in self._keys.items() if path in fragments}
+        self._count = sum(map(len, self._keys.values()))
         tables = [
             fragment.to_table(schema=opened.schema, columns=names, filter=pds.field(KEY).isin(pa.array(wanted)))
             for path, fragment in fragments.items()
@@ -57,6 +59,7 @@ class LabelIndex:
         known = self._keys.get(path)
         if known is None:
             known = np.unique(fragment.to_table(columns=[KEY])[KEY].to_numpy())
-            if sum(map(len, self._keys.values())) + len(known) <= _MOST_KEYS:
+            if self._count + len(known) <= _MOST_KEYS:
                 self._keys[path] = known
+                self._count += len(known)
         return known

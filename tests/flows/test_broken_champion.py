@@ -44,11 +44,11 @@ def test_a_champion_without_files_is_replaced_when_asked_for(released: str) -> N
     assert result_of(scoring(released, None, APRIL, return_state=True))["model_version"] == 2
 
 
-def test_a_prefect_server_that_is_gone_is_told_of_in_one_line(model: str) -> None:
-    ((code, _, told),) = everfit(["train", model], PREFECT_API_URL="http://127.0.0.1:9/api")
+def test_a_prefect_server_that_is_gone_is_reported_in_one_line(model: str) -> None:
+    ((code, _, stderr),) = everfit(["train", model], PREFECT_API_URL="http://127.0.0.1:9/api")
 
     assert code == 2
-    assert told == (
+    assert stderr == (
         "everfit: the Prefect server at http://127.0.0.1:9/api does not answer: Connection refused; start it, or unset "
         "PREFECT_API_URL (in a profile: `prefect config unset PREFECT_API_URL`) to run without a server\n"
     )

@@ -33,7 +33,7 @@ def test_no_command_ends_in_an_error_that_it_does_not_explain(seed: int, tmp_pat
         ["history", spec],
     ).said(600)
 
-    for code, _, told in said:
+    for code, _, stderr in said:
         assert code in {0, 1, 2, 3}
-        assert "for the traceback" not in told, f"{table}: {told}"
-        assert "Traceback" not in told, f"{table}: {told}"
+        assert "for the traceback" not in stderr, f"{table}: {stderr}"
+        assert "Traceback" not in stderr, f"{table}: {stderr}"

@@ -1,4 +1,4 @@
-"""A server that is gone is told of at once."""
+"""A server that is gone is reported at once."""
 
 import socket
 import time
@@ -30,7 +30,7 @@ def test_who_listens_is_reached(gone: str, monkeypatch: pytest.MonkeyPatch) -> N
     assert why_unreachable("http://nobody.invalid/api") is None  # the proxy may know it
 
 
-def test_an_mlflow_that_is_gone_is_told_of_at_once(gone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_mlflow_that_is_gone_is_reported_at_once(gone: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", gone)
     started = time.monotonic()
     with pytest.raises(ModelError, match=rf"MLflow at {gone} does not answer: Connection refused; start it, or set "):
