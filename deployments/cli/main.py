@@ -12,6 +12,7 @@ import typer
 
 from everfit.blocks.errors import EverfitError
 from everfit.deployments.cli import (
+    backups,
     decisions,
     history,
     label_queue,
@@ -51,6 +52,7 @@ for module in (
     server,
     upkeep,
     models,
+    backups,
 ):
     app.add_typer(module.app)
 

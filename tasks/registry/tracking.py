@@ -32,6 +32,39 @@ def experiments_of(model: str) -> tuple[str, str]:
     return model, f"{model}-monitoring"
 
 
+def experiment_id(client: "MlflowClient", settings: Settings, name: str, tags: Mapping[str, str] | None = None) -> str:
+    """Return the id of an experiment; create it if it doesn't exist.
+
+    Args:
+        client: MLflow client.
+        settings: The settings of the process.
+        name: Name of the experiment.
+        tags: Tags of an experiment that is created.
+
+    Raises:
+        ModelError: The experiment was deleted.
+    """
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        from mlflow.exceptions import MlflowException
+
+        # A server has its own place for artifacts; with the embedded database they go into the state folder.
+        embedded = os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite:")
+        location = (settings.state_dir / ARTIFACTS / name).as_uri() if embedded else None
+        try:
+            return str(client.create_experiment(name, artifact_location=location, tags=dict(tags or {})))
+        except MlflowException:  # another process created it meanwhile
+            experiment = client.get_experiment_by_name(name)
+            if experiment is None:
+                raise
+    if experiment.lifecycle_stage == "deleted":
+        raise ModelError(
+            f"the experiment {name!r} was deleted in MLflow, with the runs of the model; restore it by "
+            f"`mlflow experiments restore --experiment-id {experiment.experiment_id}`"
+        )
+    return str(experiment.experiment_id)
+
+
 def turn_run(client: "MlflowClient", settings: Settings, model: str, turn_id: str) -> str:
     """Return the id of the run of a turn or of a monitored window; create the run if it doesn't exist.
 
@@ -47,32 +80,12 @@ def turn_run(client: "MlflowClient", settings: Settings, model: str, turn_id: st
     Raises:
         ModelError: The model's experiment was deleted.
     """
-    experiment = client.get_experiment_by_name(model)
-    if experiment is not None and experiment.lifecycle_stage == "deleted":
-        raise ModelError(
-            f"the experiment {model!r} was deleted in MLflow, with the runs of the model; restore it by "
-            f"`mlflow experiments restore --experiment-id {experiment.experiment_id}`"
-        )
-    if experiment is None:
-        from mlflow.exceptions import MlflowException
-
-        # A server has its own place for artifacts; with the embedded database they go into the state folder.
-        embedded = os.environ["MLFLOW_TRACKING_URI"].startswith("sqlite:")
-        location = (settings.state_dir / ARTIFACTS / model).as_uri() if embedded else None
-        try:
-            experiment_id = client.create_experiment(model, artifact_location=location)
-        except MlflowException:  # another process created it meanwhile
-            experiment = client.get_experiment_by_name(model)
-            if experiment is None:
-                raise
-            experiment_id = experiment.experiment_id
-    else:
-        experiment_id = experiment.experiment_id
-    runs = client.search_runs([experiment_id], f"tags.`{TURN_TAG}` = '{turn_id}'", max_results=1)
+    experiment = experiment_id(client, settings, model)
+    runs = client.search_runs([experiment], f"tags.`{TURN_TAG}` = '{turn_id}'", max_results=1)
     if runs:
         return str(runs[0].info.run_id)
-    _end_interrupted(client, experiment_id)
-    run = client.create_run(experiment_id, run_name=turn_id, tags={TURN_TAG: turn_id, **_code_tags()})
+    _end_interrupted(client, experiment)
+    run = client.create_run(experiment, run_name=turn_id, tags={TURN_TAG: turn_id, **_code_tags()})
     client.set_terminated(run.info.run_id)
     return str(run.info.run_id)
 
