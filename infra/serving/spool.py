@@ -24,7 +24,7 @@ import orjson
 
 from everfit.blocks.errors import DataError, EverfitError
 from everfit.infra.serving.segment import Columns, Segment, batch_rows, first_frame, frame, read_name, read_segment
-from everfit.tasks.storage.durable import sync_file, sync_folder
+from everfit.tasks.storage.durable import make_folder, sync_file, sync_folder
 
 _DIGITS = 16
 
@@ -57,7 +57,7 @@ class Spool:
         self, folder: Path, *, max_bytes: int = 2**30, segment_bytes: int = 8 * 2**20, sync: bool = True
     ) -> None:
         self.folder, self.max_bytes, self.segment_bytes, self.sync = folder, max_bytes, segment_bytes, sync
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         self._lock = threading.Lock()
         self._guard = os.open(folder / "lock", os.O_CREAT | os.O_RDWR, 0o600)
         try:
@@ -214,7 +214,7 @@ class Spool:
     def set_aside(self, number: int) -> Path:
         """Keep a copy of a damaged or refused segment, for a person to inspect; it is named by its content."""
         aside = self.folder / "aside"
-        aside.mkdir(exist_ok=True)
+        make_folder(aside)
         content = self._path(number).read_bytes()
         kept = aside / f"{hashlib.sha256(content).hexdigest()[:32]}.seg"
         if not kept.exists():

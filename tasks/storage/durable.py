@@ -23,6 +23,14 @@ def sync_folder(path: Path) -> None:
     _sync(path, os.O_RDONLY | os.O_DIRECTORY)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder with its parents, if need be, and flush the names of those that are new."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync_folder(folder.parent)
+
+
 def sync_tree(folder: Path) -> None:
     """Flush a folder with all files and folders in it, and its own name."""
     for place, _, names in os.walk(folder):
@@ -39,8 +47,11 @@ def sync_commits(table: Path, versions: Iterable[int]) -> None:
         table: Folder of the table.
         versions: Versions of the table that the commits made.
     """
+    written = list(versions)
     folders = {table, table / _LOG, table.parent}
-    commits = [table / _LOG / f"{version:020d}.json" for version in versions]
+    if 0 in written:
+        folders.add(table.parent.parent)  # the model's folder may be as new as its first table
+    commits = [table / _LOG / f"{version:020d}.json" for version in written]
     for commit in commits:
         with suppress(FileNotFoundError):  # a checkpoint has replaced it
             for line in commit.read_text(encoding="utf-8").splitlines():
@@ -49,11 +60,27 @@ def sync_commits(table: Path, versions: Iterable[int]) -> None:
                     path = table / unquote(added["path"])
                     sync_file(path)
                     folders.add(path.parent)
-    for folder in sorted(folders, reverse=True):
+    for folder in sorted(folders - {table / _LOG}, reverse=True):
         sync_folder(folder)
-    for commit in commits:
+    for commit in commits:  # before its name, or a power cut could leave an empty one
         sync_file(commit)
     sync_folder(table / _LOG)
+
+
+def drop_torn_start(table: Path) -> None:
+    """Delete the first commit of a Delta table if a power cut has left it without its content and nothing follows it.
+
+    Nothing was named or deleted that depends on it: that waits for `sync_commits`.
+    """
+    start = table / _LOG / f"{0:020d}.json"
+    try:
+        with start.open("rb") as stream:
+            is_torn = stream.read(1) != b"{"
+    except OSError:
+        return
+    if is_torn and [path.name for path in start.parent.iterdir() if not path.name.startswith(".")] == [start.name]:
+        start.unlink()
+        sync_folder(start.parent)
 
 
 def _sync(path: Path, flags: int) -> None:

@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from everfit.blocks.errors import WorkspaceError
 from everfit.tasks.core.records import Window
+from everfit.tasks.storage.durable import drop_torn_start
 from everfit.tasks.storage.panics import panics_as_errors
 
 if TYPE_CHECKING:
@@ -55,6 +57,8 @@ class TableReads:
         """Return whether anything was ever appended."""
         from deltalake import DeltaTable
 
+        if "://" not in self.uri:
+            drop_torn_start(Path(self.uri))
         return DeltaTable.is_deltatable(self.uri, storage_options=dict(self.storage_options))
 
     def version(self) -> int:

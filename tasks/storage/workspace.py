@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Literal
 
 from everfit.blocks.errors import WorkspaceError
 from everfit.blocks.settings import Settings
-from everfit.tasks.storage.durable import sync_folder
+from everfit.tasks.storage.durable import make_folder, sync_folder
 from everfit.tasks.storage.tables import Table
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ class Workspace:
             yield content
             self.filesystem.pipe_file(path, content.getvalue())  # an S3 put is atomic
             return
-        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120
+        make_folder(Path(path).parent)
         unfinished = f"{path}.{os.getpid()}.{threading.get_ident()}.tmp"
         with open(unfinished, "wb") as stream:  # noqa: PTH123
             yield stream

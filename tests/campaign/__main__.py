@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from campaign.power import run_power
 from campaign.registries import changed_files
 from campaign.spools import run_spools
 from campaign.tables import run_tables
@@ -17,6 +18,7 @@ from campaign.tally import Tally
 
 DRIVERS: dict[str, Callable[[Path, int], Tally]] = {
     "spools": lambda folder, seed: run_spools(folder, seed, lives=25),
+    "power": lambda folder, seed: run_power(folder, seed, cuts=25),
     "artifacts": lambda folder, seed: changed_files(folder, seed, changes=30),
     "tables": lambda folder, seed: run_tables(folder, seed, count=10),
 }

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from campaign.power import run_power
 from campaign.registries import changed_files
 from campaign.spools import run_spools
 from campaign.tables import run_tables
@@ -13,6 +16,14 @@ def test_spools_lose_and_double_nothing(tmp_path: Path) -> None:
     assert tally.broken == []
     assert tally.done["kills"] > 0
     assert tally.done["answered predictions"] > 0
+
+
+@pytest.mark.parametrize("seed", [2, 5])  # in the fifth, a cut left a table's first commit without its content
+def test_a_power_cut_loses_and_doubles_nothing(tmp_path: Path, seed: int) -> None:
+    tally = run_power(tmp_path, seed, cuts=6)
+
+    assert tally.broken == []
+    assert tally.done["power cuts"] == 6
 
 
 def test_no_changed_file_is_loaded(tmp_path: Path) -> None:
