@@ -224,13 +224,7 @@ def last_append(table: Table, writer: str) -> int:
 
 
 def _open(table: Table) -> "DeltaTable | None":
-    from deltalake import DeltaTable
-    from deltalake.exceptions import TableNotFoundError
-
-    try:
-        return DeltaTable(table.uri, storage_options=dict(table.storage_options))
-    except TableNotFoundError:
-        return None
+    return table.open() if table.exists() else None
 
 
 def _last_append(log: "DeltaTable | None", writer: str) -> int:

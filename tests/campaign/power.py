@@ -21,6 +21,9 @@ from campaign.tally import Tally
 from everfit.infra.serving.spool import Spool
 from everfit.tasks.storage.tables import Table
 
+KINDS_OF_CUTS = ("flushed", "deletions", "names")
+"""What a cut leaves: what was flushed; that, less what was deleted since; all names, with flushed contents alone."""
+
 
 class Disk:
     """What was flushed of a folder, and what a power cut leaves of it."""
@@ -30,7 +33,7 @@ class Disk:
         self.names: dict[Path, dict[str, int]] = {}
         self.contents: dict[int, bytes] = {}  # by inode, because a file keeps its content when it is renamed
         self.points, self.cut_at, self.is_cut = 0, -1, False
-        self.target, self.deletions = root, False
+        self.target, self.kind = root, ""
         self.originals = os.fsync, os.fdatasync, Path.unlink
 
     def fsync(self, descriptor: int) -> None:
@@ -48,7 +51,7 @@ class Disk:
     def _keep(self, descriptor: int) -> None:
         path, status = Path(f"/proc/self/fd/{descriptor}").readlink(), os.fstat(descriptor)
         if path.is_dir():
-            self.names[path] = {entry.name: entry.stat(follow_symlinks=False).st_ino for entry in os.scandir(path)}
+            self.names[path] = self._names(path)
         else:
             self.contents[status.st_ino] = path.read_bytes()
 
@@ -61,27 +64,33 @@ class Disk:
         """Cut the power here, if it is time."""
         self.points += 1
         if self.points == self.cut_at:
-            names = {entry.name: entry.stat().st_ino for entry in os.scandir(self.root)}
-            self._leave(self.root, self.target, names)
+            self._leave(self.root, self.target, self._names(self.root))
             self.is_cut = True
 
-    def cut(self, target: Path, at: int, *, deletions: bool) -> None:
+    @staticmethod
+    def _names(folder: Path) -> dict[str, int]:
+        """Return the inodes of the entries of a folder by name."""
+        return {entry.name: entry.stat(follow_symlinks=False).st_ino for entry in os.scandir(folder)}
+
+    def cut(self, target: Path, at: int, kind: str) -> None:
         """Plan a power cut.
 
         Args:
             target: New folder, into which is written what the cut leaves.
             at: Number of the flush or deletion at which the power is cut.
-            deletions: Whether deletions that were not flushed have reached the disk all the same.
+            kind: One of `KINDS_OF_CUTS`.
         """
-        self.target, self.cut_at, self.deletions, self.is_cut = target, at, deletions, False
+        self.target, self.cut_at, self.kind, self.is_cut = target, at, kind, False
 
     def _leave(self, folder: Path, target: Path, names: dict[str, int]) -> None:
         target.mkdir()
         for name, inode in names.items():
             path = folder / name
             if path.is_dir():
-                self._leave(path, target / name, self.names.get(path, {}))
-            elif path.exists() or not self.deletions:
+                self._leave(
+                    path, target / name, self._names(path) if self.kind == "names" else self.names.get(path, {})
+                )
+            elif path.exists() or self.kind == "flushed":
                 (target / name).write_bytes(self.contents.get(inode, b""))
 
 
@@ -116,7 +125,7 @@ def run_power(folder: Path, seed: int, cuts: int) -> Tally:
         spool = Spool.claim(root / "spool", segment_bytes=2_000)
         drain = drain_of(spool, Table(str(root / "model" / "predictions")))
         for cut in range(cuts):
-            disk.cut(folder / f"left-{cut}", disk.points + chance.randint(1, 15), deletions=chance.random() < 0.5)
+            disk.cut(folder / f"left-{cut}", disk.points + chance.randint(1, 15), chance.choice(KINDS_OF_CUTS))
             known = len(answered)
             while not disk.is_cut:
                 known = len(answered)
