@@ -4,10 +4,11 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, insert, select
+from sqlalchemy import Connection, RowMapping, Select, select
 
 from everfit.blocks.errors import ArtifactError, LedgerError
 from everfit.tasks.core.records import ModelVersion, Record
+from everfit.tasks.ledger.chain import insert_row
 from everfit.tasks.ledger.decisions import Decisions
 from everfit.tasks.ledger.records import RecordedArtifacts
 from everfit.tasks.ledger.schema import artifacts
@@ -154,7 +155,7 @@ class Artifacts:
             actor=actor,
             at=self._store.now(connection),
         )
-        connection.execute(insert(artifacts).values(**row.model_dump()))
+        insert_row(connection, artifacts, row.model_dump())
         return row
 
 

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select
+from sqlalchemy import Connection, RowMapping, select
 
 from everfit.blocks.errors import LedgerError
 from everfit.tasks.core.records import Record
+from everfit.tasks.ledger.chain import insert_row
 from everfit.tasks.ledger.records import Decision
 from everfit.tasks.ledger.schema import decisions
 from everfit.tasks.ledger.store import Store
@@ -62,7 +63,7 @@ class Decisions:
                     turn_in(connection, turn_id)
                 values = {"id": decision_id, "model": model, "turn_id": turn_id, "kind": kind, "verdict": verdict}
                 values |= {"until": until, "reasons": list(reasons), "record": record or {}}  # type: ignore[dict-item]
-                connection.execute(insert(decisions).values(**values, at=self._store.now(connection)))
+                insert_row(connection, decisions, {**values, "at": self._store.now(connection)})
                 recorded = _find_decision(connection, decision_id)
                 assert recorded is not None  # noqa: S101 - inserted just before.
             elif (recorded.model, recorded.kind, recorded.verdict) != (model, kind, verdict):

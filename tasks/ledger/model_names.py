@@ -5,9 +5,10 @@ import json
 from sqlalchemy import select, update
 
 from everfit.blocks.errors import LedgerError
+from everfit.tasks.ledger.chain import update_row
 from everfit.tasks.ledger.ledger import Ledger
 from everfit.tasks.ledger.records import Decision
-from everfit.tasks.ledger.schema import artifacts, decisions, releases, turns
+from everfit.tasks.ledger.schema import artifacts, chain, decisions, releases, turns
 
 RENAMING, RETIREMENT = "renaming", "retirement"
 """The kinds of the decisions about a model's name and end."""
@@ -57,6 +58,6 @@ def rename_rows(ledger: Ledger, old: str, new: str, folders: tuple[str, str]) ->
             text = json.dumps(record)
             if before in text:
                 moved = json.loads(text.replace(before, after))
-                connection.execute(update(turns).where(turns.c.id == turn_id).values(record=moved))
-        for table in (turns, decisions, releases, artifacts):
+                update_row(connection, turns, old, {"id": turn_id}, {"record": moved})
+        for table in (turns, decisions, releases, artifacts, chain):
             connection.execute(update(table).where(table.c.model == old).values(model=new))

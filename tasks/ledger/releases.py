@@ -3,10 +3,11 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, func, select
 
 from everfit.blocks.errors import LedgerError
 from everfit.tasks.core.records import ModelVersion
+from everfit.tasks.ledger.chain import insert_row, update_row
 from everfit.tasks.ledger.leases import HeldLease, check_fence
 from everfit.tasks.ledger.records import Release, ReleaseKind, ReleaseState, Turn
 from everfit.tasks.ledger.schema import releases
@@ -165,7 +166,7 @@ def _append(
         )
     last = connection.execute(select(func.max(releases.c.seq)).where(releases.c.model == model)).scalar()
     entry = draft.model_copy(update={"seq": (last or 0) + 1})
-    connection.execute(insert(releases).values(**entry.model_dump()))
+    insert_row(connection, releases, entry.model_dump())
     return entry
 
 
@@ -173,8 +174,7 @@ def _set_state(connection: Connection, release: Release, state: ReleaseState, no
     change: dict[str, Any] = {"state": state, "note": note or release.note}
     if state == "verified":
         change["verified_at"] = now
-    key = (releases.c.model == release.model, releases.c.seq == release.seq)
-    connection.execute(update(releases).where(*key).values(**change))
+    update_row(connection, releases, release.model, {"seq": release.seq}, change)
     return _get(connection, release)
 
 

@@ -111,7 +111,7 @@ def reserve_turn(
     if not answer.admitted:
         return RequestOutcome(turn_id=None, start=False, reason=answer.reason)
     if earlier is not None:
-        resume_turn(connection, turn.id, turn.at, fence=None)
+        resume_turn(connection, turn, fence=None)
         return RequestOutcome(turn_id=turn.id, start=True, reason="it failed and is run again")
     begun = {"spec_digest": "", "code_version": "", "attempt": 0}  # no attempt has begun
     insert_turn(connection, turn, **begun)

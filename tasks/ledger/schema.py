@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0003"
+REVISION = "0004"
 """The migration that this code needs; a test checks that it is the newest."""
 VERSION_TABLE = "everfit_schema"
 """The table that names the last migration."""
@@ -159,6 +159,19 @@ artifacts = Table(
     Column("reason", Text, nullable=False),
     Column("actor", Text, nullable=False),
     Column("at", UtcDateTime, nullable=False),
+)
+
+chain = Table(
+    "chain",
+    metadata,
+    Column("model", Text, primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("row_key", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False),
 )
 
 leases = Table(

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, func, select
 
 from everfit.blocks.errors import LedgerError
 from everfit.tasks.core.records import Trigger, Window
+from everfit.tasks.ledger.chain import insert_row, update_row
 from everfit.tasks.ledger.leases import check_fence
 from everfit.tasks.ledger.records import AWAITING_APPROVAL, FAILED, ON_TRIAL, RUNNING, Turn
 from everfit.tasks.ledger.schema import turns
@@ -62,36 +63,37 @@ def insert_turn(connection: Connection, turn: NewTurn, **begun: Any) -> None:
         **begun: Its attempt, fence, spec digest and code version.
     """
     last = connection.execute(select(func.max(turns.c.seq)).where(turns.c.model == turn.model)).scalar()
-    connection.execute(
-        insert(turns).values(
-            id=turn.id,
-            model=turn.model,
-            seq=(last or 0) + 1,
-            trigger_kind=turn.trigger.kind,
-            trigger_reason=turn.trigger.reason,
-            trigger_id=turn.trigger.id,
-            since=turn.window.since,
-            until=turn.window.until,
-            state=RUNNING,
-            reasons=[],
-            record={},
-            started_at=turn.at,
+    insert_row(
+        connection,
+        turns,
+        {
+            "id": turn.id,
+            "model": turn.model,
+            "seq": (last or 0) + 1,
+            "trigger_kind": turn.trigger.kind,
+            "trigger_reason": turn.trigger.reason,
+            "trigger_id": turn.trigger.id,
+            "since": turn.window.since,
+            "until": turn.window.until,
+            "state": RUNNING,
+            "reasons": [],
+            "record": {},
+            "started_at": turn.at,
             **begun,
-        )
+        },
     )
 
 
-def resume_turn(connection: Connection, turn_id: str, now: datetime, **begun: Any) -> None:
+def resume_turn(connection: Connection, turn: NewTurn, **begun: Any) -> None:
     """Mark the row of an interrupted turn as running again.
 
     Args:
         connection: A write transaction of the model.
-        turn_id: The turn.
-        now: The ledger's time.
+        turn: The turn.
         **begun: The changed columns: the fence, which is None until the turn runs, and others.
     """
-    change = {"state": RUNNING, "error": None, "finished_at": None, "started_at": now, "record": {}, **begun}
-    connection.execute(update(turns).where(turns.c.id == turn_id).values(**change))
+    change = {"state": RUNNING, "error": None, "finished_at": None, "started_at": turn.at, "record": {}, **begun}
+    update_row(connection, turns, turn.model, {"id": turn.id}, change)
 
 
 def begin_turn(connection: Connection, turn: NewTurn, fence: int | None, **begun: Any) -> Turn:
@@ -110,7 +112,7 @@ def begin_turn(connection: Connection, turn: NewTurn, fence: int | None, **begun
         return earlier
     elif fence is not None or earlier.state == FAILED:
         again = {"attempt": earlier.attempt + 1, "since": turn.window.since, "fence": fence}
-        resume_turn(connection, turn.id, turn.at, **again, **begun)
+        resume_turn(connection, turn, **again, **begun)
     return turn_in(connection, turn.id)
 
 
@@ -125,7 +127,7 @@ def keep_parts(connection: Connection, turn: Turn, parts: Mapping[str, Any]) -> 
     if present.settled:
         raise LedgerError(f"turn {turn.id!r} ended as {present.state!r}, so nothing can be added to its record")
     check_turn_fence(connection, turn)
-    connection.execute(update(turns).where(turns.c.id == turn.id).values(record={**present.record, **parts}))
+    update_row(connection, turns, turn.model, {"id": turn.id}, {"record": {**present.record, **parts}})
 
 
 def fail_turn(connection: Connection, turn: Turn, error: str, now: datetime) -> Turn:
@@ -139,7 +141,7 @@ def fail_turn(connection: Connection, turn: Turn, error: str, now: datetime) -> 
         raise LedgerError(f"turn {turn.id!r} is settled and can no longer fail ({error})")
     check_turn_fence(connection, turn)
     change = {"state": FAILED, "error": error.replace("\x00", "\ufffd"), "finished_at": now}
-    connection.execute(update(turns).where(turns.c.id == turn.id).values(**change))
+    update_row(connection, turns, turn.model, {"id": turn.id}, change)
     return turn_in(connection, turn.id)
 
 
@@ -165,7 +167,7 @@ def settle_turn(connection: Connection, turn: Turn, change: Mapping[str, Any]) -
         )
     if not present.settled:
         check_turn_fence(connection, turn)
-    connection.execute(update(turns).where(turns.c.id == turn.id).values(**change))
+    update_row(connection, turns, turn.model, {"id": turn.id}, change)
     return turn_in(connection, turn.id)
 
 
