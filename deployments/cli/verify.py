@@ -1,6 +1,6 @@
-"""The command `verify`: compare the files of registered versions with the ledger."""
+"""The command `verify`: check all that a model has against what was recorded."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,50 +9,79 @@ from everfit.deployments.cli.decisions import without_prefect
 from everfit.deployments.cli.options import DECIDE, AsJson, By, Model, Reason
 from everfit.deployments.cli.output import print_json, print_lines
 
+if TYPE_CHECKING:
+    from everfit.tasks.turns import model_check
+
 app = typer.Typer()
 
 
 @app.command(rich_help_panel=DECIDE)
-def verify(
+def verify(  # noqa: PLR0917 - each is an option of the command
     model: Model,
     record: Annotated[
         bool,
-        typer.Option("--record", help="Record the files of versions that have no record; needs --by and --reason."),
+        typer.Option(
+            "--record",
+            help="Record the files of versions that have no record, and the files of the tables; needs --by and "
+            "--reason.",
+        ),
     ] = False,
     by: By = "",
     reason: Reason = "",
+    noted: Annotated[
+        str, typer.Option(help="A link of the ledger's chain that an earlier call printed, as NUMBER:HASH.")
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Verify that the files of versions are as registered.
+    """Verify ledger, versions, alias, tables and log of a model.
 
-    Exit with 1 if a file was changed. Versions of everfit 0.2 and before have no record; --record makes one of their
-    files as they are now.
+    Exit with 1 if anything doesn't fit, with one sentence for each. Versions of everfit 0.2 and before have no record
+    of their files; --record makes one of their files as they are now.
     """
     context, server_answers = without_prefect(model)
     from everfit.tasks.core.event_names import ARTIFACTS_CHANGED
     from everfit.tasks.core.events import emit
     from everfit.tasks.registry import verification
     from everfit.tasks.release.approval import check_signature
+    from everfit.tasks.turns import model_check
 
-    name, places = context.spec.name, (context.mlflow, context.ledger, context.workspace)
+    name = context.spec.name
     if record:
         by, reason = check_signature(by, reason)
     elif by or reason:
         raise EverfitError("--by and --reason belong to --record; add --record, or remove them")
-    done = verification.record_versions(*places, name, actor=by, reason=reason) if record else []
-    versions = verification.verify_versions(*places, name)
-    changed = [version for version in versions if version.state == "changed"]
+    done: list[int] = []
+    if record:
+        places = (context.mlflow, context.ledger, context.workspace)
+        done = verification.record_versions(*places, name, actor=by, reason=reason)
+    checked = model_check.check_model(context, noted)
+    files = 0
+    if record and not any(problem.area == "tables" for problem in checked.problems):
+        files = model_check.record_tables(context, by=by, reason=reason)
     if server_answers:
-        for version in changed:
-            emit(ARTIFACTS_CHANGED, name, version=version.version, reason="; ".join(version.problems))
+        for version in checked.versions:
+            if version.state == "changed":
+                emit(ARTIFACTS_CHANGED, name, version=version.version, reason="; ".join(version.problems))
     if as_json:
-        shown = [version.model_dump(mode="json") for version in versions]
-        print_json({"model": name, "recorded": done, "versions": shown})
+        print_json(checked.model_dump(mode="json") | {"recorded": done, "recorded_files": files})
     else:
-        lines = [f"Recorded version {number}" for number in done]
-        for version in versions:
-            recorded = f", {version.recorded}" if version.recorded else ""
-            lines.append(f"version {version.version}: {version.state}{recorded}")
+        print_lines(*[f"Recorded version {number}" for number in done], *_lines(checked))
+        if files:
+            print_lines(f"Recorded {files:,} files of the tables")
+    raise typer.Exit(1 if checked.problems else 0)
+
+
+def _lines(checked: "model_check.ModelCheck") -> list[str]:
+    chain = checked.chain
+    lines = [f"ledger: {chain.links:,} links, the newest is {chain.head}"] if chain.links else ["ledger: no links yet"]
+    for version in checked.versions:
+        recorded = f", {version.recorded}" if version.recorded else ""
+        lines.append(f"version {version.version}: {version.state}{recorded}")
+        if version.state not in {"changed", "unreadable"}:
             lines += [f"  {problem}" for problem in version.problems]
-        print_lines(*(lines or [f"{name} has no versions; run `everfit train` first"]))
-    raise typer.Exit(1 if any(version.state in {"changed", "unreadable"} for version in versions) else 0)
+    if not checked.versions:
+        lines.append(f"{checked.model} has no versions; run `everfit train` first")
+    lines += [f"{problem.area}: {problem.problem}" for problem in checked.problems]
+    if not checked.problems:
+        return [*lines, "All of it fits together"]
+    return [*lines, f"{len(checked.problems)} thing{'s' if len(checked.problems) > 1 else ''} didn't fit"]

@@ -93,6 +93,12 @@ class Artifacts:
         with self._store.read() as connection:
             return [_recorded(row) for row in connection.execute(_of(version).order_by(artifacts.c.seq)).mappings()]
 
+    def versions(self, model: str) -> set[int]:
+        """Return the versions of a model whose files were ever recorded."""
+        with self._store.read() as connection:
+            query = select(artifacts.c.version).where(artifacts.c.model == model).distinct()
+            return set(connection.execute(query).scalars())
+
     def check(self, version: ModelVersion, digests: Digests) -> RecordedArtifacts | None:
         """Refuse a version whose files are not those that were recorded, and record the refusal.
 

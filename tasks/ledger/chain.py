@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Table, and_, insert, select, update
+from sqlalchemy import Connection, Table, and_, insert, select, update
 
 from everfit.tasks.ledger.schema import artifacts, chain, decisions, releases, turns
 
@@ -74,9 +74,9 @@ def update_row(
     link(connection, table, row_in(connection, table, model, key))
 
 
-def row_in(connection: Connection, table: Table, model: str, key: Mapping[str, Any]) -> RowMapping:
+def row_in(connection: Connection, table: Table, model: str, key: Mapping[str, Any]) -> dict[str, Any]:
     """Return a row, as the database has it."""
-    return connection.execute(select(table).where(_where(table, model, key))).mappings().one()
+    return dict(connection.execute(select(table).where(_where(table, model, key))).mappings().one())
 
 
 def _where(table: Table, model: str, key: Mapping[str, Any]) -> Any:

@@ -1,8 +1,9 @@
 """Check a model's chain of hashes, and the rows against it; each thing that doesn't fit is one sentence."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping, select
+from sqlalchemy import Connection, select
 
 from everfit.tasks.core.records import Record
 from everfit.tasks.ledger.chain import CHAINED, GENESIS, link_hash, row_digest, row_key
@@ -45,7 +46,8 @@ def check_chain(store: Store, model: str, anchors: Mapping[str, str] | None = No
         anchors: Links that were noted elsewhere, as `SEQ:HASH`, by the place where they were noted.
     """
     with store.read() as connection:
-        links = list(connection.execute(select(chain).where(chain.c.model == model).order_by(chain.c.seq)).mappings())
+        query = select(chain).where(chain.c.model == model).order_by(chain.c.seq)
+        links = [dict(link) for link in connection.execute(query).mappings()]
         problems = [*_links(links), *_rows(connection, model, links)]
     hashes = {f"{link['seq']}:{link['hash']}" for link in links}
     for place, anchor in (anchors or {}).items():
@@ -58,7 +60,7 @@ def check_chain(store: Store, model: str, anchors: Mapping[str, str] | None = No
     return ChainState(model=model, links=len(links), head=head, problems=tuple(problems))
 
 
-def _links(links: list[RowMapping]) -> Iterator[str]:
+def _links(links: list[dict[str, Any]]) -> Iterator[str]:
     before, previous = 0, GENESIS
     for link in links:
         if link["seq"] != before + 1:
@@ -70,10 +72,11 @@ def _links(links: list[RowMapping]) -> Iterator[str]:
         before, previous = link["seq"], link["hash"]
 
 
-def _rows(connection: Connection, model: str, links: list[RowMapping]) -> Iterator[str]:
+def _rows(connection: Connection, model: str, links: list[dict[str, Any]]) -> Iterator[str]:
     newest = {(link["kind"], link["row_key"]): link for link in links}
     for kind, table in CHAINED.items():
-        for row in connection.execute(select(table).where(table.c.model == model)).mappings():
+        for found in connection.execute(select(table).where(table.c.model == model)).mappings():
+            row = dict(found)
             name = row_key(kind, row)
             link = newest.pop((kind, name), None)
             if link is None:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from everfit.blocks.errors import ArtifactError
 from everfit.tasks.core.records import ModelVersion, Record
 from everfit.tasks.ledger import Ledger
+from everfit.tasks.ledger.chain_check import head_of
 from everfit.tasks.ledger.records import RecordedArtifacts
 from everfit.tasks.models.artifacts import Digests, copy_digests, file_digest, needed_to_predict, overall_digest
 from everfit.tasks.registry import model_registry
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 DIGEST_TAG = "everfit.artifacts"
+ANCHOR_TAG = "everfit.chain"
+"""The newest link of the ledger's chain when a version was registered; it shows if the chain is cut or written anew."""
+
 _REFERENCE = "reference"
 
 
@@ -61,6 +65,9 @@ def record_artifacts(
         files = read_digests(client, version)
         recorded = ledger.artifacts.record(version, files, actor=actor, reason=reason)
     publish(client, workspace, version, recorded.files)
+    if ANCHOR_TAG not in model_registry.version_tags(client, version.model, version.version):
+        head = head_of(ledger.store, version.model)
+        model_registry.set_version_tag(client, version.model, version.version, ANCHOR_TAG, head)
     return recorded
 
 
@@ -121,6 +128,15 @@ def read_copy(workspace: Workspace, version: ModelVersion) -> dict[str, str] | N
 def read_tag(client: "MlflowClient", version: ModelVersion) -> str | None:
     """Return the digest in the version's tag, or None without one."""
     return model_registry.version_tags(client, version.model, version.version).get(DIGEST_TAG)
+
+
+def read_anchors(client: "MlflowClient", model: str) -> dict[str, str]:
+    """Return the links of the ledger's chain that the tags of versions name, by the tag in words."""
+    anchors = {}
+    for number in model_registry.versions(client, model):
+        if anchor := model_registry.version_tags(client, model, number).get(ANCHOR_TAG):
+            anchors[f"the tag of version {number}"] = anchor
+    return anchors
 
 
 def _make_durable(client: "MlflowClient", version: ModelVersion) -> None:

@@ -49,8 +49,8 @@ def _rows() -> list[tuple[datetime, str, str, dict[str, Any]]]:
     found: list[tuple[datetime, str, str, dict[str, Any]]] = []
     for kind, began in _BEGAN.items():
         table = sa.table(kind, *map(_column, ("model", *DIGESTED[kind])))
-        rows = op.get_bind().execute(sa.select(table)).mappings()
-        found += [(row[began], kind, row_key(kind, row), dict(row)) for row in rows]
+        rows = [dict(row) for row in op.get_bind().execute(sa.select(table)).mappings()]
+        found += [(row[began], kind, row_key(kind, row), row) for row in rows]
     return found
 
 

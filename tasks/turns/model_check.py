@@ -1,0 +1,156 @@
+"""Check all that a model has: the ledger's chain, the files of versions, the alias, the tables, the prediction log."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, get_args
+
+from pydantic import Field
+
+from everfit.blocks.errors import DataError, EverfitError, WorkspaceError
+from everfit.tasks.core.records import Record, Snapshot
+from everfit.tasks.data.commit import take_snapshot
+from everfit.tasks.data.content_check import check_contents
+from everfit.tasks.ledger.chain_check import ChainState, check_chain
+from everfit.tasks.predictions.log_check import check_log
+from everfit.tasks.registry import model_registry
+from everfit.tasks.registry.alias_check import check_alias
+from everfit.tasks.registry.artifact_records import read_anchors
+from everfit.tasks.registry.verification import VerifiedVersion, verify_versions
+from everfit.tasks.storage.table_check import check_table, file_digests
+from everfit.tasks.storage.workspace import TableName
+from everfit.tasks.turns.context import Context
+
+TABLES = "tables"
+"""Kind of the decision that records the digests of the tables' files."""
+
+_TABLES: tuple[TableName, ...] = get_args(TableName)
+
+Area = Literal["ledger", "versions", "registry", "tables", "prediction log"]
+
+
+class Problem(Record):
+    """One thing that doesn't fit."""
+
+    area: Area
+    problem: str
+
+
+class TableFiles(Record):
+    """The digests of the files of a model's tables, as somebody recorded them."""
+
+    files: dict[str, dict[str, str]] = Field(description="SHA-256 by path within the table, by name of the table.")
+
+
+class ModelCheck(Record):
+    """What a check of a model found."""
+
+    model: str
+    chain: ChainState
+    versions: tuple[VerifiedVersion, ...]
+    problems: tuple[Problem, ...]
+
+
+def check_model(context: Context, noted: str = "") -> ModelCheck:
+    """Check all that a model has, and change nothing.
+
+    Args:
+        context: The model.
+        noted: A link of the ledger's chain that somebody noted at an earlier check, as `SEQ:HASH`.
+    """
+    model, client, ledger = context.spec.name, context.mlflow, context.ledger
+    anchors = read_anchors(client, model) | ({"the note": noted} if noted else {})
+    chain = check_chain(ledger.store, model, anchors)
+    versions = tuple(verify_versions(client, ledger, context.workspace, model))
+    problems = [Problem(area="ledger", problem=problem) for problem in chain.problems]
+    for version in versions:
+        if version.state in {"changed", "unreadable"}:
+            problems += [Problem(area="versions", problem=problem) for problem in version.problems]
+    areas: tuple[tuple[Area, Callable[[], list[str]]], ...] = (
+        ("registry", lambda: check_alias(client, ledger, model)),
+        ("tables", lambda: list(_tables(context))),
+        ("prediction log", lambda: _log(context)),
+    )
+    for area, check in areas:
+        problems += [Problem(area=area, problem=problem) for problem in _attempt(check)]
+    return ModelCheck(model=model, chain=chain, versions=versions, problems=tuple(problems))
+
+
+def record_tables(context: Context, *, by: str, reason: str) -> int:
+    """Record the digests of the files of the model's tables, so that a later check finds a file that was changed.
+
+    Args:
+        context: The model.
+        by: Name of the person who says that the tables are right.
+        reason: Why.
+
+    Returns:
+        The number of files.
+    """
+    workspace, model = context.workspace, context.spec.name
+    files = {name: file_digests(workspace, workspace.table(model, name)) for name in _TABLES}
+    entry = TableFiles(files=files)
+    identity = f"{model}/{TABLES}/{entry.digest()[:16]}"
+    context.ledger.decisions.record(
+        identity, model=model, kind=TABLES, verdict="recorded", reasons=[f"{reason} ({by})"], record=entry
+    )
+    return sum(map(len, files.values()))
+
+
+def _attempt(check: Callable[[], list[str]]) -> list[str]:
+    try:
+        return check()
+    except EverfitError as error:
+        return [str(error)]
+    except Exception as error:  # noqa: BLE001 - a damaged file may raise anything, and must not hide the other areas
+        return [f"it can't be read: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"]
+
+
+def _tables(context: Context) -> Iterator[str]:
+    workspace, model = context.workspace, context.spec.name
+    recorded = context.ledger.decisions.of(model, kind=TABLES, limit=1)
+    known = TableFiles.recall(recorded[-1].record).files if recorded else {}
+    whole = True
+    for name in _TABLES:
+        problems = _attempt(lambda name=name: check_table(workspace, workspace.table(model, name), known.get(name)))
+        yield from problems
+        whole = whole and not problems
+    if whole:
+        yield from check_contents(workspace.table(model, "dataset"))
+        yield from _champion_data(context)
+
+
+def _champion_data(context: Context) -> Iterator[str]:
+    """Compare the champion's training data with the snapshot that its turn recorded."""
+    ledger, model = context.ledger, context.spec.name
+    current = ledger.releases.current(model)
+    turn = ledger.turns.find(current.turn_id) if current is not None and current.turn_id else None
+    content: Any = turn.record.get("snapshot") if turn is not None else None
+    if turn is None or not content or turn.id in _broken(context):
+        return
+    snapshot = Snapshot.recall(content)
+    try:
+        now = take_snapshot(context.spec, snapshot.window, context.workspace, snapshot.version)
+    except (DataError, WorkspaceError) as error:
+        yield f"the training data of turn {turn.id!r} can't be read: {error}"
+        return
+    if now.content_digest != snapshot.content_digest:
+        yield (
+            f"the training data of turn {turn.id!r} has {now.rows:,} rows with digest {now.content_digest[:12]}…, and "
+            f"{snapshot.rows:,} rows with {snapshot.content_digest[:12]}… were recorded"
+        )
+
+
+def _broken(context: Context) -> set[str]:
+    """Return the turns whose training data was deleted by upkeep or by a person."""
+    return {
+        str(turn_id)
+        for kind in ("upkeep", "forget")
+        for decision in context.ledger.decisions.of(context.spec.name, kind=kind)
+        for turn_id in decision.record.get("broken_turns", ())
+    }
+
+
+def _log(context: Context) -> list[str]:
+    model, ledger = context.spec.name, context.ledger
+    known = {*model_registry.versions(context.mlflow, model), *ledger.artifacts.versions(model)}
+    known |= {entry.version for entry in ledger.releases.of(model)}
+    return check_log(context.workspace.table(model, "predictions"), known)

@@ -1,0 +1,106 @@
+"""`everfit verify` finds what was changed beside everfit: a row, a file of a version, the alias, a table, the log."""
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from support.processes import everfit
+
+from everfit.blocks.settings import Settings
+from everfit.flows.scoring_flow import scoring
+from everfit.tasks.core.spec_loading import load_spec
+from everfit.tasks.registry.artifact_records import ANCHOR_TAG
+from everfit.tasks.turns.context import Context
+from everfit.tasks.turns.model_check import check_model, record_tables
+
+pytestmark = pytest.mark.usefixtures("prefect_server")
+
+PLACE = Path(".everfit")
+
+
+@pytest.fixture
+def here(released: str) -> Context:
+    scoring(released, until=datetime(2024, 4, 1, tzinfo=UTC))
+    return Context(load_spec(released), Settings())
+
+
+def found(here: Context, noted: str = "") -> list[str]:
+    return [f"{problem.area}: {problem.problem}" for problem in check_model(here, noted).problems]
+
+
+def ledger(statement: str) -> None:
+    with sqlite3.connect(PLACE / "ledger.db") as connection:
+        connection.execute(statement)
+    connection.close()
+
+
+def a_file(table: str) -> Path:
+    return min((PLACE / "deliveries" / table).glob("_day=*/*.parquet"))
+
+
+def test_what_was_changed_is_found_one_by_one(here: Context, tmp_path: Path) -> None:
+    checked = check_model(here)
+    assert checked.problems == ()
+    assert checked.chain.links > 5
+    anchor = here.mlflow.get_model_version("deliveries", "1").tags[ANCHOR_TAG]
+    assert int(anchor.partition(":")[0]) <= checked.chain.links
+    record_tables(here, by="ann", reason="as they are")
+    noted = check_model(here).chain.head
+    safe = tmp_path / "safe"
+    shutil.copytree(PLACE, safe)
+
+    def tampered(change: Callable[[], object], *says: str) -> None:
+        change()
+        problems = found(here, noted)
+        assert len(problems) == len(says), problems
+        for problem, part in zip(problems, says, strict=True):
+            assert part in problem
+        shutil.rmtree(PLACE)
+        shutil.copytree(safe, PLACE)
+
+    tampered(lambda: ledger("UPDATE releases SET actor = 'eve'"), "ledger: release '1' was changed after link")
+    tampered(
+        lambda: ledger("DELETE FROM chain WHERE seq = (SELECT max(seq) FROM chain)"),
+        "has no link in the chain",
+        "is not the one that the note names",
+    )
+    skops = next(PLACE.rglob("model.skops"))
+    tampered(lambda: skops.write_bytes(skops.read_bytes() + b"0"), "versions: the files of version 1 of 'deliveries'")
+    tampered(
+        lambda: here.mlflow.delete_registered_model_alias("deliveries", "champion"),
+        "registry: release 1 made version 1 the champion, and no version has the champion alias; `everfit reconcile",
+    )
+    for table in ("dataset", "predictions"):
+        file = a_file(table)
+        tampered(file.unlink, f"tables: {str(file.resolve())!r} is missing")
+        tampered(lambda file=file: file.write_bytes(file.read_bytes()[:-9]), "bytes, and")
+        content = bytearray(file.read_bytes())
+        content[40] ^= 1
+        tampered(lambda file=file, content=content: file.write_bytes(content), "has another content than was recorded")
+
+    log = here.workspace.table("deliveries", "predictions")
+    rows = log.dataset().to_table().slice(0, 3)
+    tampered(lambda: log.append(rows, "again"), "prediction log: 3 predictions are in the prediction log more than")
+
+
+def test_a_row_that_somebody_changed_by_delta_is_found(here: Context) -> None:
+    dataset = here.workspace.table("deliveries", "dataset")
+    dataset.open().update({"distance": "distance + 1"}, predicate="distance > 0")
+
+    (problem,) = found(here)
+    assert "have another content than was ingested" in problem
+
+
+def test_the_command_says_it_and_exits_with_1(here: Context) -> None:
+    ledger("UPDATE decisions SET verdict = 'keep' WHERE kind = 'gate'")
+
+    ((code, out, _), (_, text, _)) = everfit(["verify", "deliveries.yaml", "--json"], ["verify", "deliveries.yaml"])
+
+    answer = json.loads(out)
+    assert code == 1
+    assert [problem["area"] for problem in answer["problems"]] == ["ledger"]
+    assert "1 thing didn't fit" in text
