@@ -44,10 +44,13 @@ def build_app(
     from everfit.infra.serving.endpoint import Endpoint
     from everfit.tasks.registry.mlflow_client import tracking_client
     from everfit.tasks.storage.workspace import Workspace
+    from everfit.tasks.storage.workspace_format import stored_format
 
     registered = cache(lambda: tracking_client(settings))
     # An unreachable store must not keep the service from starting, so it is checked before each write.
     workspace = Workspace(settings.workspace)
+    if not workspace.remote:
+        stored_format(workspace)  # refuses a workspace of a newer everfit; a bucket is asked before each write
     endpoints = {
         name: Endpoint(
             name,

@@ -12,6 +12,7 @@ from everfit.blocks.errors import WorkspaceError
 from everfit.blocks.settings import Settings
 from everfit.tasks.storage.durable import make_folder, sync_folder
 from everfit.tasks.storage.tables import Table
+from everfit.tasks.storage.workspace_format import bring_up_to_date
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -101,15 +102,18 @@ class Workspace:
 
     @classmethod
     def of(cls, settings: Settings) -> "Workspace":
-        """Return the workspace that the settings name.
+        """Return the workspace that the settings name, in today's format.
 
         Raises:
-            WorkspaceError: If the store can't keep tables safely.
+            WorkspaceError: If the store can't keep tables safely, or a newer everfit made the workspace.
         """
         workspace = cls(settings.workspace)
         if workspace.remote and workspace.uri not in _CHECKED:
             check_store(workspace.uri)
+            bring_up_to_date(workspace)
             _CHECKED.add(workspace.uri)
+        elif not workspace.remote:
+            bring_up_to_date(workspace)
         return workspace
 
     @property
