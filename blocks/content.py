@@ -18,6 +18,7 @@ from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.blocks.policy import Duration, Policy, form_title, format_duration
 from everfit.blocks.releasing import ReleasePolicy
 from everfit.blocks.retraining import RetrainingPolicy
+from everfit.blocks.roles import RolesPolicy
 from everfit.blocks.schedules import SchedulesPolicy, is_default
 from everfit.blocks.sources import Source
 from everfit.blocks.training import TrainingPolicy
@@ -162,6 +163,9 @@ class SpecContent(BaseModel):
         default_factory=UpkeepPolicy, description="How long the model's rows, files and versions are kept."
     )
 
+    roles: RolesPolicy = Field(
+        default_factory=RolesPolicy, exclude_if=is_default, description="Who may do what with the model by hand."
+    )
     schedules: SchedulesPolicy = Field(
         default_factory=SchedulesPolicy,
         exclude_if=is_default,

@@ -251,6 +251,14 @@ class GatePolicy(Policy):
     risk: RiskPolicy = Field(
         default_factory=RiskPolicy, description="The risk of a bad release, for `approval: on_risk`."
     )
+    approvals: int = Field(
+        default=1,
+        ge=1,
+        le=5,
+        exclude_if=lambda number: number == 1,
+        description="How many people must approve. From 2 on, the person who started the turn is not one of them. One "
+        "person who declines is enough to decline.",
+    )
     approval_expires: Duration = Field(
         default=timedelta(days=7),
         description="How long a challenger waits for approval before it expires; the champion stays then.",

@@ -7,6 +7,7 @@ from prefect.client.schemas.objects import State
 
 from everfit.tasks.steps import approval as approval_steps
 from everfit.tasks.steps.context import open_context
+from everfit.tasks.turns.turn_record import AWAITING_APPROVAL
 
 
 @flow(name="approval", flow_run_name="approve-{turn_id}")
@@ -23,7 +24,10 @@ def approval(model: str, turn_id: str) -> State[dict[str, Any]]:
     """
     context = open_context(model)
     request = approval_steps.find_request(context, turn_id)
-    if request is not None:
-        form = approval_steps.wait_for_answer(context, request)
-        approval_steps.decide(context, request, form)
+    number = 0
+    while request is not None:
+        number += 1
+        form = approval_steps.wait_for_answer(context, request, number)
+        if approval_steps.decide(context, request, form).state != AWAITING_APPROVAL:
+            break
     return approval_steps.final_state(context, turn_id)

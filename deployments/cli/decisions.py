@@ -53,15 +53,19 @@ def rollback(
     from everfit.tasks.core.events import emit
     from everfit.tasks.ledger.process_identity import user_name
     from everfit.tasks.registry import model_registry
+    from everfit.tasks.registry.accounts import acting_person
     from everfit.tasks.release import approvals
     from everfit.tasks.release import release as releasing
     from everfit.tasks.release.approval import check_signature
+    from everfit.tasks.turns.entitlement import require_role
 
     name = context.spec.name
     actor, reason = check_signature(by or user_name(), reason)
+    person = acting_person(context.settings, actor)
+    require_role(context, "roll_back", person, datetime.now(UTC))
     known = {earlier.seq for earlier in context.ledger.releases.of(name)}
     entry = releasing.rollback(
-        context.ledger, context.mlflow, name, to=to, reason=reason, actor=actor, policy=context.spec.release
+        context.ledger, context.mlflow, name, to=to, reason=reason, actor=person.signed, policy=context.spec.release
     )
     if server_answers:
         emit(RELEASE_ROLLED_BACK, name, release=entry)
@@ -99,14 +103,18 @@ def trial(  # noqa: PLR0917 - each is an option of the command
     time = parse_time(until, "--until")
     context, server_answers = without_prefect(model)
     from everfit.tasks.batch.label_collection import collect_labels, label_window
+    from everfit.tasks.registry.accounts import acting_person
     from everfit.tasks.release import approvals
     from everfit.tasks.release.traffic import trials
     from everfit.tasks.steps.trial import announce_trial
+    from everfit.tasks.turns.entitlement import require_role
     from everfit.tasks.turns.turn_record import check_until
 
     approvals.reconcile(context, datetime.now(UTC))
     if stop:
-        result: trials.TrialResult | None = trials.stop(context, by, reason)
+        person = acting_person(context.settings, by)
+        require_role(context, "approve", person, datetime.now(UTC))
+        result: trials.TrialResult | None = trials.stop(context, person.name, reason)
     else:
         check_until(time)
         collect_labels(context, label_window(context, time))
@@ -162,15 +170,23 @@ def without_prefect(model: str) -> "tuple[Context, bool]":
 
 def _decide(model: str, turn_id: str, answer: "ApprovalAnswer", by: str, reason: str, *, as_json: bool) -> None:
     context, server_answers = without_prefect(model)
+    from everfit.tasks.registry.accounts import acting_person
     from everfit.tasks.release import approvals
     from everfit.tasks.steps.approval import announce_end
     from everfit.tasks.turns import turn_record
 
-    turn = approvals.decide_approval(context, turn_id, answer, by=by, reason=reason, now=datetime.now(UTC))
-    if server_answers:
+    person = acting_person(context.settings, by)
+    turn = approvals.decide_approval(context, turn_id, answer, by=person, reason=reason, now=datetime.now(UTC))
+    waits = turn.state == turn_record.AWAITING_APPROVAL
+    if server_answers and not waits:
         announce_end(context, turn)
     if as_json:
         print_json(turn_record.turn_json(turn))
+        return
+    if waits:
+        names = [vote.person.signed for vote in approvals.votes(context, turn_id)]
+        wanted = context.spec.gate.approvals
+        print_lines(f"{len(names)} of {wanted} people have approved: {', '.join(names)}; the challenger still waits")
         return
     from everfit.deployments.cli.turn_tables import print_turn
 

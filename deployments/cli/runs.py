@@ -1,7 +1,7 @@
 """Flow runs in the process of the command, and their results."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.settings import Settings
@@ -34,12 +34,20 @@ def run_turn(
     from everfit.tasks.core.records import Trigger
     from everfit.tasks.core.spec_loading import load_spec
     from everfit.tasks.ledger import Ledger
+    from everfit.tasks.ledger.process_identity import user_name
+    from everfit.tasks.registry.accounts import acting_person
     from everfit.tasks.registry.mlflow_client import check_tracking
+    from everfit.tasks.turns.context import Context
+    from everfit.tasks.turns.entitlement import require_role
     from everfit.tasks.turns.turn_record import check_until, turn_json
 
-    until, trigger = check_until(until), Trigger(reason=reason, replace_broken_champion=replace_broken_champion)
+    until = check_until(until)
     check_tracking(settings)
-    name = load_spec(model).name  # reports a mistake in the spec before a server starts and a turn begins
+    spec = load_spec(model)  # reports a mistake in the spec before a server starts and a turn begins
+    name, person = spec.name, acting_person(settings, user_name())
+    require_role(Context(spec, settings), "train", person, datetime.now(UTC))
+    started_by = person.account or person.name
+    trigger = Trigger(reason=reason, by=started_by, replace_broken_champion=replace_broken_champion)
     # One of several commands for the same turn runs it. The others wait here, without a server each.
     with Ledger.open(settings).turns.start(name, trigger.turn_id(name, until)) as finished:
         if finished is not None:

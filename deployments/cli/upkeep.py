@@ -68,18 +68,22 @@ def forget(
     environment.prepare(Settings())
     from everfit.tasks.core.spec_loading import load_spec
     from everfit.tasks.ledger.process_identity import user_name
+    from everfit.tasks.registry.accounts import acting_person
     from everfit.tasks.retention.key_deletion import allow_key_again, delete_key
     from everfit.tasks.turns.context import Context
+    from everfit.tasks.turns.entitlement import require_role
 
     context, now = Context(load_spec(model), Settings()), datetime.now(UTC)
+    person = acting_person(context.settings, user_name())
+    require_role(context, "forget", person, now)
     if undo:
-        allowed = allow_key_again(context, key, now, user_name())
+        allowed = allow_key_again(context, key, now, person.signed)
         if as_json:
             print_json({"model": context.spec.name, "allowed": allowed})
         else:
             typer.echo("Rows of the key come in again." if allowed else "No deletion of this key was in force.")
         return
-    done = delete_key(context, key, now, user_name())
+    done = delete_key(context, key, now, person.signed)
     if as_json:
         typer.echo(done.model_dump_json())
         return

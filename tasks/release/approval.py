@@ -1,16 +1,18 @@
 """Approval: a challenger that waits for a person, and how its request ends. Pure."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
 from pydantic import AwareDatetime, Field
 
 from everfit.blocks.errors import EverfitError
+from everfit.tasks.core.people import Person
 from everfit.tasks.core.records import Record
 from everfit.tasks.ledger.records import Decision
 
-APPROVAL = "approval"
-"""Kind of these decisions in the ledger."""
+APPROVAL, VOTE = "approval", "approval-vote"
+"""Kinds of these decisions in the ledger: the outcome of a request, and one of several people's approvals."""
 
 ApprovalAnswer = Literal["approve", "decline"]
 """The answers that a person can give."""
@@ -42,34 +44,85 @@ class ApprovalRequest(Record):
     expires_at: AwareDatetime
 
 
+class Signature(Record):
+    """One person's answer to a request."""
+
+    person: Person
+    reason: str
+
+
 class Approval(Record):
-    """The end of a request: the outcome, who decided, and why."""
+    """The end of a request: the outcome, who decided, and why.
+
+    Attributes:
+        signatures: The people who decided; empty where no person did, and in records of everfit 0.2 and before.
+    """
 
     outcome: ApprovalOutcome
     by: str
     reason: str
     request: ApprovalRequest
+    signatures: tuple[Signature, ...] = ()
+
+    @property
+    def signed(self) -> str:
+        """Who decided, with how the names are known."""
+        return " and ".join(signature.person.signed for signature in self.signatures) or self.by
 
     @property
     def headline(self) -> str:
         """The first of the turn's reasons."""
-        return f"{_HEADLINES[self.outcome]} by {self.by}: {self.reason}"
+        return f"{_HEADLINES[self.outcome]} by {self.signed}: {self.reason}"
 
 
-def answer_request(request: ApprovalRequest, answer: ApprovalAnswer, by: str, reason: str) -> Approval:
-    """Return the approval that a person's answer makes of a request.
+def sign(person: Person, reason: str) -> Signature:
+    """Return a person's signature.
 
     Args:
-        request: The request that waits.
-        answer: Approve or decline.
-        by: The person's name.
+        person: Who answers.
         reason: Why.
 
     Raises:
         ApprovalError: The name or the reason is empty.
     """
-    by, reason = check_signature(by, reason)
-    return Approval(outcome=answer, by=by, reason=reason, request=request)
+    name, reason = check_signature(person.name, reason)
+    return Signature(person=person.model_copy(update={"name": name}), reason=reason)
+
+
+def answer_request(request: ApprovalRequest, answer: ApprovalAnswer, signatures: Sequence[Signature]) -> Approval:
+    """Return the approval that people's answers make of a request.
+
+    Args:
+        request: The request that waits.
+        answer: Approve or decline.
+        signatures: The people who answered so, at least one.
+    """
+    return Approval(
+        outcome=answer,
+        by=", ".join(signature.person.name for signature in signatures),
+        reason="; ".join(dict.fromkeys(signature.reason for signature in signatures)),
+        request=request,
+        signatures=tuple(signatures),
+    )
+
+
+def check_other_eyes(started_by: str, approvals: int, person: Person) -> None:
+    """Refuse the approval of the person who started the turn, where more than one must approve.
+
+    Args:
+        started_by: Name of the person who started the turn, as it is recorded; empty if no person did.
+        approvals: How many people must approve.
+        person: Who approves.
+
+    Raises:
+        ApprovalError: The same person started the turn.
+    """
+    names = {person.counted, person.name.strip().casefold()}
+    if approvals > 1 and started_by and started_by.strip().casefold() in names:
+        raise ApprovalError(
+            f"{person.signed} started this turn, so {approvals} other people must approve it (gate.approvals); "
+            "ask somebody else"
+        )
 
 
 def check_signature(by: str, reason: str) -> tuple[str, str]:

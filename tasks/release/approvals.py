@@ -4,8 +4,10 @@ The first outcome that the ledger records is binding. The rest follows from it: 
 final state. If a crash leaves some of it undone, the next caller completes it.
 """
 
+import hashlib
 from datetime import datetime
 
+from everfit.tasks.core.people import Person
 from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.evaluation.model_card import with_outcome
 from everfit.tasks.ledger import Release, Turn
@@ -13,17 +15,22 @@ from everfit.tasks.registry import model_registry, tracking
 from everfit.tasks.release import release as releasing
 from everfit.tasks.release.approval import (
     APPROVAL,
+    VOTE,
     Approval,
     ApprovalAnswer,
     ApprovalError,
     ApprovalRequest,
+    Signature,
     answer_request,
+    check_other_eyes,
     lapse,
+    sign,
     waiting_time,
 )
 from everfit.tasks.release.traffic import trials
 from everfit.tasks.turns import turn_record
 from everfit.tasks.turns.context import Context
+from everfit.tasks.turns.entitlement import require_role
 
 _STATES = {
     "approve": turn_record.PROMOTED,
@@ -35,7 +42,7 @@ _DONE = {"approve": "approved", "decline": "declined"}
 
 
 def decide_approval(
-    context: Context, turn_id: str, answer: ApprovalAnswer, *, by: str, reason: str, now: datetime
+    context: Context, turn_id: str, answer: ApprovalAnswer, *, by: Person | str, reason: str, now: datetime
 ) -> Turn:
     """Approve or decline the challenger of a turn that waits.
 
@@ -43,17 +50,18 @@ def decide_approval(
         context: The model.
         turn_id: The turn.
         answer: Approve or decline.
-        by: Name of the person who decides.
+        by: The person who decides, or a name that is only stated.
         reason: Why.
         now: The present; requests that expired before it can't be answered.
 
     Returns:
         The turn as it ended: `Promoted`, `OnTrial` if the spec tries approved challengers on live traffic first, or
-        `Declined`.
+        `Declined`; or as it waits, if more people must approve.
 
     Raises:
         ApprovalError: The name or the reason is empty, or the turn belongs to another model, waits for no approval, or
-            was decided before.
+            was decided before; or this person has started it, and others must approve it.
+        RoleError: The person may not approve.
         LedgerError: The turn is unknown, somebody gave another answer at the same time, or the champion changed.
         ModelError: The approved version isn't served and was rolled back; the turn still waits and may be approved
             again.
@@ -63,7 +71,16 @@ def decide_approval(
     request, current = request_in(context, turn_id), context.ledger.releases.current(context.spec.name)
     if lapsed := lapse(request, None if current is None else current.version, now):
         raise ApprovalError(f"turn {turn_id!r} can't be decided any more: {lapsed.reason}")
-    approval = _record(context, answer_request(request, answer, by, reason))
+    signature = sign(Person(name=by) if isinstance(by, str) else by, reason)
+    require_role(context, "approve", signature.person, now)
+    signatures = (signature,)
+    if answer == "approve" and context.spec.gate.approvals > 1:
+        started_by = str(context.ledger.turns.get(turn_id).record.get("started_by") or "")
+        check_other_eyes(started_by, context.spec.gate.approvals, signature.person)
+        signatures = _vote(context, request, signature)
+        if len(signatures) < context.spec.gate.approvals:
+            return context.ledger.turns.get(turn_id)
+    approval = _record(context, answer_request(request, answer, signatures))
     return _carry_out(context, approval, approval, current)
 
 
@@ -156,6 +173,27 @@ def _request(context: Context, turn: Turn) -> ApprovalRequest:
     )
 
 
+def votes(context: Context, turn_id: str) -> tuple[Signature, ...]:
+    """Return the approvals that people have given of a turn that more than one must approve."""
+    decisions = context.ledger.decisions.of(context.spec.name, turn_id=turn_id, kind=VOTE)
+    return tuple(Signature.recall(decision.record) for decision in decisions)
+
+
+def _vote(context: Context, request: ApprovalRequest, signature: Signature) -> tuple[Signature, ...]:
+    """Record one person's approval, once, and return those of all people."""
+    voter = hashlib.sha256(signature.person.counted.encode()).hexdigest()[:12]
+    context.ledger.decisions.record(
+        f"{_decision_id(request.turn_id)}/{voter}",
+        model=request.model,
+        kind=VOTE,
+        verdict="approve",
+        reasons=(f"Approved by {signature.person.signed}: {signature.reason}",),
+        record=signature,
+        turn_id=request.turn_id,
+    )
+    return votes(context, request.turn_id)
+
+
 def recorded(context: Context, turn_id: str) -> Approval | None:
     """Return the recorded outcome of a turn's request, or None."""
     decision = context.ledger.decisions.find(_decision_id(turn_id))
@@ -205,7 +243,7 @@ def _carry_out(context: Context, approval: Approval, outcome: Approval, current:
             request.version,
             expected_previous=None if current is None else current.seq,
             reason=approval.headline,
-            actor=approval.by,
+            actor=approval.signed,
             turn=turn,
             policy=context.spec.release,
         )
@@ -235,7 +273,7 @@ def _tag(context: Context, approval: Approval, outcome: Approval) -> None:
         return  # deleted while it waited
     tags = {"everfit.approval": outcome.outcome, "everfit.approval_reason": outcome.reason}
     if approval.outcome in _DONE:
-        tags[f"everfit.{_DONE[approval.outcome]}_by"] = approval.by
+        tags[f"everfit.{_DONE[approval.outcome]}_by"] = approval.signed
     for name, value in tags.items():
         model_registry.set_version_tag(context.mlflow, model, version, name, value)
     _write_card(context, approval.request, outcome.headline)

@@ -15,10 +15,11 @@ from pydantic import Field
 from everfit.tasks.core.event_names import APPROVAL_REQUESTED, RELEASE_PROMOTED, TURN_FINISHED
 from everfit.tasks.core.events import emit
 from everfit.tasks.core.outside_text import markdown_text
+from everfit.tasks.core.people import RoleError
 from everfit.tasks.ledger import Turn
 from everfit.tasks.registry.mlflow_links import run_page
 from everfit.tasks.release import approvals
-from everfit.tasks.release.approval import ApprovalRequest
+from everfit.tasks.release.approval import ApprovalError, ApprovalRequest
 from everfit.tasks.steps.artifacts import leave_turn
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.turns import turn_record
@@ -64,25 +65,42 @@ def find_request(context: Context, turn_id: str) -> ApprovalRequest | None:
     return None if decided and turn.state != turn_record.AWAITING_APPROVAL else approvals.request_in(context, turn_id)
 
 
-def wait_for_answer(context: Context, request: ApprovalRequest) -> ApprovalForm:
+def wait_for_answer(context: Context, request: ApprovalRequest, number: int = 1) -> ApprovalForm:
     """Wait until a person has filled in the form on the run's page in the Prefect UI.
 
     A run of a deployment is suspended and holds no worker. A run from a script is paused, because nothing would start
     it again.
+
+    Args:
+        context: The model.
+        request: The request that waits.
+        number: Number of the answer; a run asks again while more people must approve.
     """
+    key = "approval" if number == 1 else f"approval-{number}"
     form = ApprovalForm.with_initial_data(description=_description(context, request))
     seconds = max(1, int((request.expires_at - datetime.now(UTC)).total_seconds()))
     if runtime.deployment.id is None:
-        return pause_flow_run(wait_for_input=form, timeout=seconds, poll_interval=1, key="approval")
-    return suspend_flow_run(wait_for_input=form, timeout=seconds, key="approval")
+        return pause_flow_run(wait_for_input=form, timeout=seconds, poll_interval=1, key=key)
+    return suspend_flow_run(wait_for_input=form, timeout=seconds, key=key)
 
 
 @step("decision", log="approval")
 def decide(context: Context, request: ApprovalRequest, form: ApprovalForm) -> Turn:
-    """Release or decline the challenger, as the person decided."""
-    turn = approvals.decide_approval(
-        context, request.turn_id, form.decision, by=form.name, reason=form.reason, now=datetime.now(UTC)
-    )
+    """Release or decline the challenger, as the person decided.
+
+    The turn still waits if more people must approve, or if this person may not.
+    """
+    try:
+        turn = approvals.decide_approval(
+            context, request.turn_id, form.decision, by=form.name, reason=form.reason, now=datetime.now(UTC)
+        )
+    except (RoleError, ApprovalError) as error:
+        turn = context.ledger.turns.get(request.turn_id)
+        if turn.state != turn_record.AWAITING_APPROVAL:
+            raise
+        logger.warning("the answer does not count: %s", error)
+    if turn.state == turn_record.AWAITING_APPROVAL:
+        return turn
     leave_turn(context, turn)
     announce_end(context, turn)
     return turn
@@ -114,4 +132,7 @@ def _description(context: Context, request: ApprovalRequest) -> str:
     run = f"[run {request.run_id}]({links['mlflow']})" if "mlflow" in links else f"run `{request.run_id}`"
     shown = {"terminal": f"`{links['command']}`", "MLflow": run}
     lines += [f"- {where}: {link}" for where, link in shown.items()]
+    if context.spec.gate.approvals > 1:
+        names = ", ".join(markdown_text(vote.person.signed) for vote in approvals.votes(context, request.turn_id))
+        lines.append(f"- {context.spec.gate.approvals} people must approve; so far: {names or 'nobody'}")
     return "\n".join([*lines, f"- it expires on {request.expires_at:%Y-%m-%d %H:%M} UTC"])

@@ -8,10 +8,12 @@ from prefect.states import Completed
 
 from everfit.tasks.core.event_names import RELEASE_ROLLED_BACK
 from everfit.tasks.core.events import emit
+from everfit.tasks.core.people import Person
 from everfit.tasks.ledger import Release
 from everfit.tasks.release import approvals, release
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.turns.context import Context
+from everfit.tasks.turns.entitlement import require_role
 
 logger = step_logger("everfit.release")
 
@@ -32,15 +34,17 @@ def roll_back(context: Context, *, to: int | None = None, reason: str, by: str) 
     Raises:
         LedgerError: There is no such version to go back to.
         ModelError: The version can't be loaded, or doesn't answer.
+        RoleError: The roles in the spec name others.
 
     Example:
         >>> entry = everfit.tasks.roll_back(context, reason="customers complain", by="Ada")
         >>> entry.kind
         'rollback'
     """
-    spec = context.spec
+    spec, person = context.spec, Person(name=by)
+    require_role(context, "roll_back", person, datetime.now(UTC))
     return release.rollback(
-        context.ledger, context.mlflow, spec.name, to=to, reason=reason, actor=by, policy=spec.release
+        context.ledger, context.mlflow, spec.name, to=to, reason=reason, actor=person.signed, policy=spec.release
     )
 
 

@@ -97,6 +97,8 @@ def take_turn(context: Context, until: datetime, trigger: Trigger, *, own_flow: 
         if not turn.settled:
             if own_flow:
                 turn.keep(own_flow=own_flow)
+            if trigger.by:
+                turn.keep(started_by=trigger.by)
             if trigger.replace_broken_champion:
                 turn.keep(replace_broken_champion=True)
             reconcile(context)

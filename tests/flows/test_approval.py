@@ -17,17 +17,19 @@ from support.deliveries import SPEC, deliveries, write_month
 from support.events import emitted
 
 from everfit.blocks.errors import EverfitError, LedgerError
+from everfit.blocks.roles import RolesPolicy
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli.runs import result_of
 from everfit.flows.approval_flow import approval
 from everfit.flows.training_flow import training
 from everfit.tasks import gate as gating
 from everfit.tasks.core.event_names import APPROVAL_REQUESTED, RELEASE_PROMOTED, TURN_FINISHED
+from everfit.tasks.core.people import Person, RoleError
 from everfit.tasks.core.records import Trigger
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.registry import model_registry
 from everfit.tasks.release import approvals
-from everfit.tasks.release.approval import ApprovalError, answer_request
+from everfit.tasks.release.approval import ApprovalError, answer_request, sign
 from everfit.tasks.release.release import release
 from everfit.tasks.turns.context import Context
 
@@ -105,12 +107,17 @@ def test_an_approved_challenger_is_the_champion_and_who_said_so_is_on_record(her
     turn = decide(here)
 
     assert turn.state == "Promoted"
-    assert turn.reasons[0] == "Approved by ann: the gain is real"
+    assert turn.reasons[0] == "Approved by ann (as stated): the gain is real"
     settled, (champion, challenger), tags, decisions, (release,) = left(here)
     assert settled == turn
     assert champion.version == 1
     assert challenger is None
-    assert (release.state, release.actor, release.turn_id, release.version) == ("verified", "ann", turn.id, 1)
+    assert (release.state, release.actor, release.turn_id, release.version) == (
+        "verified",
+        "ann (as stated)",
+        turn.id,
+        1,
+    )
     assert {name: tags[f"everfit.{name}"] for name in ("approval", "approved_by", "approval_reason")} == {
         "approval": "approve",
         "approved_by": "ann",
@@ -122,7 +129,7 @@ def test_an_approved_challenger_is_the_champion_and_who_said_so_is_on_record(her
     ]
     # MLflow's page no longer says that it waits.
     card = here.mlflow.get_model_version("deliveries", "1").description
-    assert "Approved by ann" in card.splitlines()[2]
+    assert "Approved by ann (as stated)" in card.splitlines()[2]
     assert "Waits for approval" not in card.split("## Decision")[0]
 
 
@@ -211,7 +218,7 @@ def test_a_decided_turn_and_another_models_turn_are_refused(here: Context):
     turn = decide(here)
     before = left(here)
 
-    with pytest.raises(ApprovalError, match=r"its state is 'Promoted' \(Approved by ann: the gain is real\)"):
+    with pytest.raises(ApprovalError, match=r"'Promoted' \(Approved by ann \(as stated\): the gain is real\)"):
         decide(here, "decline", turn=turn.id)
     other = Context(here.spec.model_copy(update={"name": "parcels"}), here.settings)
     with pytest.raises(ApprovalError, match="is of the model 'deliveries' and not of 'parcels'"):
@@ -221,15 +228,17 @@ def test_a_decided_turn_and_another_models_turn_are_refused(here: Context):
 
 def test_an_approval_that_a_crash_broke_off_is_carried_out_by_the_next_command(here: Context):
     request = approvals.request_in(here, waiting(here))
-    approvals._record(here, answer_request(request, "approve", "ann", "go"))  # and the process dies
+    approvals._record(
+        here, answer_request(request, "approve", [sign(Person(name="ann"), "go")])
+    )  # and the process dies
 
     with pytest.raises(LedgerError, match="it can't become 'decline'"):
-        approvals._record(here, answer_request(request, "decline", "bob", "no"))
+        approvals._record(here, answer_request(request, "decline", [sign(Person(name="bob"), "no")]))
     # It was approved in time, whenever it is carried out.
     (done,) = approvals.reconcile(here, request.expires_at + timedelta(days=1))
 
-    assert "ended as Promoted: Approved by ann: go" in done
-    assert left(here)[4][0].actor == "ann"
+    assert "ended as Promoted: Approved by ann (as stated): go" in done
+    assert left(here)[4][0].actor == "ann (as stated)"
 
 
 def test_of_two_people_who_answer_at_once_one_is_heard(here: Context):
@@ -280,9 +289,30 @@ def test_a_run_of_the_approval_flow_holds_no_worker_while_it_waits(here: Context
 
     assert (ended.type, ended.name) == (StateType.COMPLETED, state)
     turn = left(here)[0]
-    assert turn.reasons[0] == f"{'Approved' if said == 'approve' else 'Declined'} by ann: seen in the UI"
+    assert turn.reasons[0] == f"{'Approved' if said == 'approve' else 'Declined'} by ann (as stated): seen in the UI"
     wanted = (TURN_FINISHED, *([RELEASE_PROMOTED] if said == "approve" else []))
     assert emitted("deliveries", answered, *wanted)[TURN_FINISHED]["state"] == state
     # Asked once more about a turn that is decided, the flow says how it ended.
     again: Any = approval("deliveries.yaml", turn.id, return_state=True)
     assert again.name == state
+
+
+def test_two_people_must_approve_and_one_may_decline(here: Context):
+    gate = here.spec.gate.model_copy(update={"approvals": 2})
+    roles = RolesPolicy(approve=("ann", "bob", "cid"))
+    here = Context(here.spec.model_copy(update={"gate": gate, "roles": roles}), here.settings)
+    turn_id = waiting(here)
+
+    with pytest.raises(RoleError, match=r"eve \(as stated\) may not approve"):
+        decide(here, by="eve")
+    assert [entry.verdict for entry in here.ledger.decisions.of("deliveries", kind="role")] == ["refused"]
+    for _ in range(2):  # the same person's second approval adds nothing
+        assert decide(here, by="ann").state == "AwaitingApproval"
+    assert [vote.person.name for vote in approvals.votes(here, turn_id)] == ["ann"]
+    turn = decide(here, by="bob", reason="it is real")
+
+    assert turn.state == "Promoted"
+    assert turn.reasons[0] == "Approved by ann (as stated) and bob (as stated): the gain is real; it is real"
+    *_, tags, decisions, (release,) = left(here)
+    assert tags["everfit.approved_by"] == release.actor == "ann (as stated) and bob (as stated)"
+    assert [entry.kind for entry in decisions][-3:] == ["approval-vote", "approval-vote", "approval"]

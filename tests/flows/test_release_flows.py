@@ -59,7 +59,7 @@ def test_a_rollback_ends_as_rolled_back_and_is_in_the_ledger(spec: str, monkeypa
 
     assert (state.name, state.type.value) == ("RolledBack", "COMPLETED")
     entry = Ledger.open(Settings()).releases.of("flights")[-1]
-    assert (entry.kind, entry.version, entry.reason, entry.actor) == ("rollback", 1, "complaints", "ann")
+    assert (entry.kind, entry.version, entry.reason, entry.actor) == ("rollback", 1, "complaints", "ann (as stated)")
     reported = emitted("flights", entry.at, RELEASE_ROLLED_BACK)[RELEASE_ROLLED_BACK]["release"]
     assert (reported["version"], reported["previous_version"], reported["reason"]) == (1, 2, "complaints")
 

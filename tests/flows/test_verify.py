@@ -1,5 +1,6 @@
 """`everfit verify` finds what was changed beside everfit: a row, a file of a version, the alias, a table, the log."""
 
+import functools
 import json
 import shutil
 import sqlite3
@@ -50,41 +51,59 @@ def test_what_was_changed_is_found_one_by_one(here: Context, tmp_path: Path) -> 
     assert int(anchor.partition(":")[0]) <= checked.chain.links
     record_tables(here, by="ann", reason="as they are")
     noted = check_model(here).chain.head
-    safe = tmp_path / "safe"
-    shutil.copytree(PLACE, safe)
 
-    def tampered(change: Callable[[], object], *says: str) -> None:
+    def tampered(change: Callable[[], object], undo: Callable[[], object], *says: str) -> None:
         change()
         problems = found(here, noted)
+        undo()
         assert len(problems) == len(says), problems
         for problem, part in zip(problems, says, strict=True):
             assert part in problem
-        shutil.rmtree(PLACE)
-        shutil.copytree(safe, PLACE)
 
-    tampered(lambda: ledger("UPDATE releases SET actor = 'eve'"), "ledger: release '1' was changed after link")
+    safe = shutil.copy(PLACE / "ledger.db", tmp_path)
+
+    def restore() -> None:
+        for file in (PLACE / "ledger.db-wal", PLACE / "ledger.db-shm"):
+            file.unlink(missing_ok=True)
+        shutil.copy(safe, PLACE / "ledger.db")
+
+    tampered(
+        lambda: ledger("UPDATE releases SET actor = 'eve'"),
+        restore,
+        "ledger: release '1' was changed after link",
+    )
     tampered(
         lambda: ledger("DELETE FROM chain WHERE seq = (SELECT max(seq) FROM chain)"),
+        restore,
         "has no link in the chain",
         "is not the one that the note names",
     )
-    skops = next(PLACE.rglob("model.skops"))
-    tampered(lambda: skops.write_bytes(skops.read_bytes() + b"0"), "versions: the files of version 1 of 'deliveries'")
     tampered(
         lambda: here.mlflow.delete_registered_model_alias("deliveries", "champion"),
+        lambda: here.mlflow.set_registered_model_alias("deliveries", "champion", "1"),
         "registry: release 1 made version 1 the champion, and no version has the champion alias; `everfit reconcile",
     )
     for table in ("dataset", "predictions"):
         file = a_file(table)
-        tampered(file.unlink, f"tables: {str(file.resolve())!r} is missing")
-        tampered(lambda file=file: file.write_bytes(file.read_bytes()[:-9]), "bytes, and")
-        content = bytearray(file.read_bytes())
-        content[40] ^= 1
-        tampered(lambda file=file, content=content: file.write_bytes(content), "has another content than was recorded")
-
+        genuine = file.read_bytes()
+        changed = bytearray(genuine)
+        changed[40] ^= 1
+        back = functools.partial(file.write_bytes, genuine)
+        tampered(file.unlink, back, f"tables: {str(file.resolve())!r} is missing")
+        tampered(functools.partial(file.write_bytes, genuine[:-9]), back, "bytes, and")
+        tampered(functools.partial(file.write_bytes, changed), back, "has another content than was recorded")
+    skops = next(PLACE.rglob("model.skops"))
+    genuine = skops.read_bytes()
+    tampered(
+        lambda: skops.write_bytes(genuine + b"0"),
+        lambda: skops.write_bytes(genuine),
+        "versions: the files of version 1 of 'deliveries'",
+    )
     log = here.workspace.table("deliveries", "predictions")
     rows = log.dataset().to_table().slice(0, 3)
-    tampered(lambda: log.append(rows, "again"), "prediction log: 3 predictions are in the prediction log more than")
+    tampered(
+        lambda: log.append(rows, "again"), lambda: None, "prediction log: 3 predictions are in the prediction log more"
+    )
 
 
 def test_a_row_that_somebody_changed_by_delta_is_found(here: Context) -> None:

@@ -94,7 +94,7 @@ def test_each_command_answers_with_one_json_object(ledger: Ledger):
     assert [(code, out.count("\n")) for code, out, _ in said] == [(0, 1)] * 3
     done, entry, story = (json.loads(out) for _, out, _ in said)
     assert "moved from version 2 to version 3 outside of everfit" in done["done"][0]
-    assert (entry["version"], entry["actor"], entry["state"]) == (1, "ann", "verified")
+    assert (entry["version"], entry["actor"], entry["state"]) == (1, "ann (as stated)", "verified")
     assert (story["state"], story["reasons"]) == ("ChampionKept", ["Kept champion 2: no gain"])
 
 

@@ -255,11 +255,11 @@ def test_a_waiting_challenger_is_approved_in_the_form(desk: Desk):
     assert state.name == "Promoted"
     ledger = Ledger.open(Settings())
     (release,) = ledger.releases.of("deliveries")
-    assert (release.version, release.actor, release.state) == (1, "ann", "verified")
-    assert ledger.turns.get(desk.turn_id).reasons[0] == "Approved by ann: seen in the browser"
+    assert (release.version, release.actor, release.state) == (1, "ann (as stated)", "verified")
+    assert ledger.turns.get(desk.turn_id).reasons[0] == "Approved by ann (as stated): seen in the browser"
     reported = [one for one in desk.prefect.read_artifacts() if one.key == "deliveries-turn"]
     newest = max(reported, key=lambda one: one.created)
-    assert newest.description == "Promoted: Approved by ann: seen in the browser"
+    assert newest.description == "Promoted: Approved by ann (as stated): seen in the browser"
     assert "a new champion was released" in newest.data
 
 

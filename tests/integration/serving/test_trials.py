@@ -318,7 +318,7 @@ def test_what_a_person_approves_is_tried_from_then_on(context: Context) -> None:
 
     approved = approvals.decide_approval(context, turn.id, "approve", by="ann", reason="good", now=datetime.now(UTC))
 
-    assert (approved.state, approved.reasons[0]) == (turn_record.ON_TRIAL, "Approved by ann: good")
+    assert (approved.state, approved.reasons[0]) == (turn_record.ON_TRIAL, "Approved by ann (as stated): good")
     state = trial_journal.on_trial(context)
     assert state is not None
     assert SINCE < state.plan.since < SINCE + HOUR  # as long after the turn as it was waited for

@@ -4,7 +4,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from everfit.tasks.release.approval import ApprovalError, ApprovalRequest, answer_request, lapse
+from everfit.tasks.core.people import Person
+from everfit.tasks.release.approval import (
+    Approval,
+    ApprovalError,
+    ApprovalRequest,
+    answer_request,
+    check_other_eyes,
+    lapse,
+    sign,
+)
 
 ASKED = datetime(2024, 3, 1, tzinfo=UTC)
 
@@ -23,16 +32,47 @@ def request(champion: int | None = 1) -> ApprovalRequest:
 
 
 def test_an_answer_names_who_and_why():
-    approval = answer_request(request(), "approve", " ann ", "looks right")
+    approval = answer_request(request(), "approve", [sign(Person(name=" ann "), "looks right")])
 
     assert (approval.outcome, approval.by, approval.reason) == ("approve", "ann", "looks right")
-    assert approval.headline == "Approved by ann: looks right"
+    assert approval.headline == "Approved by ann (as stated): looks right"
+
+
+def test_several_people_sign_together_each_with_how_the_name_is_known():
+    people = [Person(name="ann"), Person(name="bob", account="robert")]
+    approval = answer_request(request(), "approve", [sign(person, "looks right") for person in people])
+
+    assert approval.headline == ("Approved by ann (as stated) and bob (logged in to MLflow as robert): looks right")
+
+
+def test_an_approval_of_an_earlier_everfit_has_the_name_alone():
+    approval = Approval.recall({"outcome": "approve", "by": "ann", "reason": "fine", "request": request().model_dump()})
+
+    assert approval.headline == "Approved by ann: fine"
+
+
+@pytest.mark.parametrize(
+    ("started_by", "approvals", "person", "refused"),
+    [
+        ("ann", 2, Person(name="Ann"), True),
+        ("ann", 2, Person(name="somebody else", account="ann"), True),
+        ("ann", 2, Person(name="bob"), False),
+        ("ann", 1, Person(name="ann"), False),
+        ("", 2, Person(name="ann"), False),
+    ],
+)
+def test_who_started_a_turn_is_no_second_pair_of_eyes(started_by: str, approvals: int, person: Person, refused: bool):
+    if not refused:
+        check_other_eyes(started_by, approvals, person)
+        return
+    with pytest.raises(ApprovalError, match="started this turn, so 2 other people must approve it"):
+        check_other_eyes(started_by, approvals, person)
 
 
 @pytest.mark.parametrize(("by", "why", "word"), [("", "x", "name"), ("ann", "  ", "reason"), ("\n", "", "name")])
 def test_an_answer_by_nobody_or_without_a_reason_is_none(by: str, why: str, word: str):
     with pytest.raises(ApprovalError, match=f"the {word} is empty"):
-        answer_request(request(), "decline", by, why)
+        sign(Person(name=by), why)
 
 
 def test_a_request_waits_until_the_moment_at_which_it_expires():

@@ -1,0 +1,44 @@
+"""Who is logged in to MLflow, as far as MLflow says so."""
+
+import os
+
+from everfit.blocks.settings import Settings
+from everfit.tasks.core.people import Person
+from everfit.tasks.registry.mlflow_client import use_tracking
+
+_TIMEOUT = 5.0
+
+
+def acting_person(settings: Settings, name: str) -> Person:
+    """Return a person by a stated name, with the MLflow user whose login this process has.
+
+    Args:
+        settings: The settings of the process.
+        name: The name as it was given.
+    """
+    return Person(name=name, account=mlflow_account(settings))
+
+
+def mlflow_account(settings: Settings) -> str:
+    """Return the user whose login this process has, if MLflow confirms it; otherwise an empty text.
+
+    MLflow shows a user only to this user and to administrators, so a wrong password or a server without logins
+    confirms nobody.
+    """
+    uri, user = use_tracking(settings), os.environ.get("MLFLOW_TRACKING_USERNAME", "")
+    if not user or not uri.startswith(("http://", "https://")):
+        return ""
+    import httpx
+
+    try:
+        answer = httpx.get(
+            f"{uri.rstrip('/')}/api/2.0/mlflow/users/get",
+            params={"username": user},
+            auth=(user, os.environ.get("MLFLOW_TRACKING_PASSWORD", "")),
+            timeout=_TIMEOUT,
+        )
+        content = answer.json() if answer.status_code == httpx.codes.OK else {}
+    except (httpx.HTTPError, ValueError):
+        return ""
+    known = content.get("user", {}).get("username") if isinstance(content, dict) else None
+    return user if known == user else ""
