@@ -1,6 +1,6 @@
 """Check all that a model has: the ledger's chain, the files of versions, the alias, the tables, the prediction log."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, get_args
 
 from pydantic import Field
@@ -64,13 +64,14 @@ def check_model(context: Context, noted: str = "") -> ModelCheck:
     for version in versions:
         if version.state in {"changed", "unreadable"}:
             problems += [Problem(area="versions", problem=problem) for problem in version.problems]
-    areas: tuple[tuple[Area, Callable[[], list[str]]], ...] = (
-        ("registry", lambda: check_alias(client, ledger, model)),
-        ("tables", lambda: list(_tables(context))),
-        ("prediction log", lambda: _log(context)),
-    )
-    for area, check in areas:
-        problems += [Problem(area=area, problem=problem) for problem in _attempt(check)]
+    problems += _in_area("registry", _attempt(lambda: check_alias(client, ledger, model)))
+    files = _files(context)
+    problems += _in_area("tables", [problem for found in files.values() for problem in found])
+    # Torn files are one problem, and not one more of everything that is read from them.
+    if not files["dataset"]:
+        problems += _in_area("tables", _attempt(lambda: list(_dataset(context))))
+    if not files["predictions"]:
+        problems += _in_area("prediction log", _attempt(lambda: _log(context)))
     return ModelCheck(model=model, chain=chain, versions=versions, problems=tuple(problems))
 
 
@@ -104,18 +105,24 @@ def _attempt(check: Callable[[], list[str]]) -> list[str]:
         return [f"it can't be read: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"]
 
 
-def _tables(context: Context) -> Iterator[str]:
+def _in_area(area: Area, problems: Sequence[str]) -> list[Problem]:
+    return [Problem(area=area, problem=problem) for problem in problems]
+
+
+def _files(context: Context) -> dict[TableName, list[str]]:
+    """Return what doesn't fit in the files of each table."""
     workspace, model = context.workspace, context.spec.name
     recorded = context.ledger.decisions.of(model, kind=TABLES, limit=1)
     known = TableFiles.recall(recorded[-1].record).files if recorded else {}
-    whole = True
-    for name in _TABLES:
-        problems = _attempt(lambda name=name: check_table(workspace, workspace.table(model, name), known.get(name)))
-        yield from problems
-        whole = whole and not problems
-    if whole:
-        yield from check_contents(workspace.table(model, "dataset"))
-        yield from _champion_data(context)
+    return {
+        name: _attempt(lambda name=name: check_table(workspace, workspace.table(model, name), known.get(name)))
+        for name in _TABLES
+    }
+
+
+def _dataset(context: Context) -> Iterator[str]:
+    yield from check_contents(context.workspace.table(context.spec.name, "dataset"))
+    yield from _champion_data(context)
 
 
 def _champion_data(context: Context) -> Iterator[str]:
