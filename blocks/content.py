@@ -164,7 +164,9 @@ class SpecContent(BaseModel):
     )
 
     roles: RolesPolicy = Field(
-        default_factory=RolesPolicy, exclude_if=is_default, description="Who may do what with the model by hand."
+        default_factory=RolesPolicy,
+        exclude_if=is_default,
+        description="The people with the right to train, approve, roll back and forget by hand.",
     )
     schedules: SchedulesPolicy = Field(
         default_factory=SchedulesPolicy,

@@ -1,4 +1,4 @@
-"""People who decide: their names, how those are known, and what they may do. Pure."""
+"""People who decide: their names, how those are known, and their rights. Pure."""
 
 from everfit.blocks.errors import EverfitError
 from everfit.blocks.roles import Action, RolesPolicy
@@ -44,13 +44,13 @@ class Person(Record):
 
 
 def check_role(model: str, roles: RolesPolicy, action: Action, person: Person) -> None:
-    """Refuse a person who may not do something.
+    """Refuse an action to a person without the right to it.
 
     Args:
         model: Name of the model.
         roles: The roles in the model's spec.
-        action: What the person wants to do.
-        person: Who.
+        action: The action.
+        person: The person.
 
     Raises:
         RoleError: The roles name others, or want a name that MLflow knows.

@@ -1,8 +1,8 @@
 """The chain of hashes over the ledger's rows: each write of a row adds a link with the row's digest.
 
 A row may change by design, such as a turn's while it runs. So links are about writes: the newest link of a row has the
-digest of the row as it is now, and earlier links have those of before. A link's hash covers the hash of the link before
-it. Leases are no history and are not chained. The name of the model is not part of a hash, because models are renamed.
+digest of the row as it is now, and earlier links have earlier digests. A link's hash covers the one of the link before.
+Leases are no history and are not chained. The name of the model is not part of a hash, because models are renamed.
 """
 
 import hashlib

@@ -14,13 +14,13 @@ _NAMES = {"turns": "turn", "decisions": "decision", "releases": "release", "arti
 
 
 class ChainState(Record):
-    """What the check of a chain found.
+    """The result of the check of a chain.
 
     Attributes:
         links: The number of links.
         head: The newest link as `SEQ:HASH`; empty without links. Somebody who has kept it can tell later whether
-            the chain was cut or written anew.
-        problems: What doesn't fit, one sentence each.
+            the chain was cut or written again.
+        problems: One sentence for each thing that doesn't fit.
     """
 
     model: str
@@ -29,7 +29,7 @@ class ChainState(Record):
     problems: tuple[str, ...] = ()
 
 
-def head_of(store: Store, model: str) -> str:
+def newest_link(store: Store, model: str) -> str:
     """Return the newest link of a model's chain as `SEQ:HASH`, or an empty text without links."""
     newest = select(chain.c.seq, chain.c.hash).where(chain.c.model == model).order_by(chain.c.seq.desc()).limit(1)
     with store.read() as connection:
@@ -54,7 +54,7 @@ def check_chain(store: Store, model: str, anchors: Mapping[str, str] | None = No
         if anchor not in hashes:
             problems.append(
                 f"link {anchor.partition(':')[0]} is not the one that {place} names: "
-                "the chain was cut or written anew, or an older backup of the ledger was restored"
+                "the chain was cut or written again, or an older backup of the ledger was restored"
             )
     head = f"{links[-1]['seq']}:{links[-1]['hash']}" if links else ""
     return ChainState(model=model, links=len(links), head=head, problems=tuple(problems))

@@ -1,4 +1,4 @@
-"""Who is logged in to MLflow, as far as MLflow says so."""
+"""The user who is logged in to MLflow, as far as MLflow confirms it."""
 
 import os
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from everfit.blocks.errors import ArtifactError
 from everfit.tasks.core.records import ModelVersion, Record
 from everfit.tasks.ledger import Ledger
-from everfit.tasks.ledger.chain_check import head_of
+from everfit.tasks.ledger.chain_check import newest_link
 from everfit.tasks.ledger.records import RecordedArtifacts
 from everfit.tasks.models.artifacts import Digests, copy_digests, file_digest, needed_to_predict, overall_digest
 from everfit.tasks.registry import model_registry
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 DIGEST_TAG = "everfit.artifacts"
 ANCHOR_TAG = "everfit.chain"
-"""The newest link of the ledger's chain when a version was registered; it shows if the chain is cut or written anew."""
+"""Tag with the newest link of the ledger's chain at registration, which shows if the chain is cut or written again."""
 
 _REFERENCE = "reference"
 
@@ -66,7 +66,7 @@ def record_artifacts(
         recorded = ledger.artifacts.record(version, files, actor=actor, reason=reason)
     publish(client, workspace, version, recorded.files)
     if ANCHOR_TAG not in model_registry.version_tags(client, version.model, version.version):
-        head = head_of(ledger.store, version.model)
+        head = newest_link(ledger.store, version.model)
         model_registry.set_version_tag(client, version.model, version.version, ANCHOR_TAG, head)
     return recorded
 

@@ -66,7 +66,7 @@ class Approval(Record):
 
     @property
     def signed(self) -> str:
-        """Who decided, with how the names are known."""
+        """The people who decided, with how their names are known."""
         return " and ".join(signature.person.signed for signature in self.signatures) or self.by
 
     @property
@@ -75,11 +75,11 @@ class Approval(Record):
         return f"{_HEADLINES[self.outcome]} by {self.signed}: {self.reason}"
 
 
-def sign(person: Person, reason: str) -> Signature:
+def signature_of(person: Person, reason: str) -> Signature:
     """Return a person's signature.
 
     Args:
-        person: Who answers.
+        person: The person who answers.
         reason: Why.
 
     Raises:
@@ -112,7 +112,7 @@ def check_other_eyes(started_by: str, approvals: int, person: Person) -> None:
     Args:
         started_by: Name of the person who started the turn, as it is recorded; empty if no person did.
         approvals: How many people must approve.
-        person: Who approves.
+        person: The person who approves.
 
     Raises:
         ApprovalError: The same person started the turn.

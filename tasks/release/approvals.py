@@ -24,7 +24,7 @@ from everfit.tasks.release.approval import (
     answer_request,
     check_other_eyes,
     lapse,
-    sign,
+    signature_of,
     waiting_time,
 )
 from everfit.tasks.release.traffic import trials
@@ -71,7 +71,7 @@ def decide_approval(
     request, current = request_in(context, turn_id), context.ledger.releases.current(context.spec.name)
     if lapsed := lapse(request, None if current is None else current.version, now):
         raise ApprovalError(f"turn {turn_id!r} can't be decided any more: {lapsed.reason}")
-    signature = sign(Person(name=by) if isinstance(by, str) else by, reason)
+    signature = signature_of(Person(name=by) if isinstance(by, str) else by, reason)
     require_role(context, "approve", signature.person, now)
     signatures = (signature,)
     if answer == "approve" and context.spec.gate.approvals > 1:

@@ -11,12 +11,12 @@ REFUSAL = "role"
 
 
 def require_role(context: Context, action: Action, person: Person, now: datetime) -> None:
-    """Refuse a person who may not do something, and record the refusal in the ledger.
+    """Refuse an action to a person without the right to it, and record the refusal in the ledger.
 
     Args:
         context: The model.
-        action: What the person wants to do.
-        person: Who.
+        action: The action.
+        person: The person.
         now: The present.
 
     Raises:

@@ -27,7 +27,7 @@ _TABLES: tuple[TableName, ...] = get_args(TableName)
 Area = Literal["ledger", "versions", "registry", "tables", "prediction log"]
 
 
-class Problem(Record):
+class Misfit(Record):
     """One thing that doesn't fit."""
 
     area: Area
@@ -41,12 +41,12 @@ class TableFiles(Record):
 
 
 class ModelCheck(Record):
-    """What a check of a model found."""
+    """The result of a check of a model."""
 
     model: str
     chain: ChainState
     versions: tuple[VerifiedVersion, ...]
-    problems: tuple[Problem, ...]
+    problems: tuple[Misfit, ...]
 
 
 def check_model(context: Context, noted: str = "") -> ModelCheck:
@@ -60,10 +60,10 @@ def check_model(context: Context, noted: str = "") -> ModelCheck:
     anchors = read_anchors(client, model) | ({"the note": noted} if noted else {})
     chain = check_chain(ledger.store, model, anchors)
     versions = tuple(verify_versions(client, ledger, context.workspace, model))
-    problems = [Problem(area="ledger", problem=problem) for problem in chain.problems]
+    problems = [Misfit(area="ledger", problem=problem) for problem in chain.problems]
     for version in versions:
         if version.state in {"changed", "unreadable"}:
-            problems += [Problem(area="versions", problem=problem) for problem in version.problems]
+            problems += [Misfit(area="versions", problem=problem) for problem in version.problems]
     problems += _in_area("registry", _attempt(lambda: check_alias(client, ledger, model)))
     files = _files(context)
     problems += _in_area("tables", [problem for found in files.values() for problem in found])
@@ -105,8 +105,8 @@ def _attempt(check: Callable[[], list[str]]) -> list[str]:
         return [f"it can't be read: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"]
 
 
-def _in_area(area: Area, problems: Sequence[str]) -> list[Problem]:
-    return [Problem(area=area, problem=problem) for problem in problems]
+def _in_area(area: Area, problems: Sequence[str]) -> list[Misfit]:
+    return [Misfit(area=area, problem=problem) for problem in problems]
 
 
 def _files(context: Context) -> dict[TableName, list[str]]:

@@ -29,7 +29,7 @@ from everfit.tasks.core.records import Trigger
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.registry import model_registry
 from everfit.tasks.release import approvals
-from everfit.tasks.release.approval import ApprovalError, answer_request, sign
+from everfit.tasks.release.approval import ApprovalError, answer_request, signature_of
 from everfit.tasks.release.release import release
 from everfit.tasks.turns.context import Context
 
@@ -120,7 +120,7 @@ def test_an_approved_challenger_is_the_champion_and_who_said_so_is_on_record(her
     )
     assert {name: tags[f"everfit.{name}"] for name in ("approval", "approved_by", "approval_reason")} == {
         "approval": "approve",
-        "approved_by": "ann",
+        "approved_by": "ann (as stated)",
         "approval_reason": "the gain is real",
     }
     assert [(decision.kind, decision.verdict) for decision in decisions] == [
@@ -229,11 +229,11 @@ def test_a_decided_turn_and_another_models_turn_are_refused(here: Context):
 def test_an_approval_that_a_crash_broke_off_is_carried_out_by_the_next_command(here: Context):
     request = approvals.request_in(here, waiting(here))
     approvals._record(
-        here, answer_request(request, "approve", [sign(Person(name="ann"), "go")])
+        here, answer_request(request, "approve", [signature_of(Person(name="ann"), "go")])
     )  # and the process dies
 
     with pytest.raises(LedgerError, match="it can't become 'decline'"):
-        approvals._record(here, answer_request(request, "decline", [sign(Person(name="bob"), "no")]))
+        approvals._record(here, answer_request(request, "decline", [signature_of(Person(name="bob"), "no")]))
     # It was approved in time, whenever it is carried out.
     (done,) = approvals.reconcile(here, request.expires_at + timedelta(days=1))
 

@@ -13,7 +13,7 @@ from everfit.tasks import ledger as package
 from everfit.tasks.core.records import ModelVersion, Trigger, Window
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.ledger.chain import CHAINED, DIGESTED, KEYS
-from everfit.tasks.ledger.chain_check import check_chain, head_of
+from everfit.tasks.ledger.chain_check import check_chain, newest_link
 from everfit.tasks.ledger.model_names import rename_rows
 
 MARCH = Window(since=datetime(2013, 1, 1, tzinfo=UTC), until=datetime(2013, 3, 1, tzinfo=UTC))
@@ -63,7 +63,7 @@ def test_every_write_is_a_link_and_what_was_written_fits(written: Ledger) -> Non
 
     assert state.problems == ()
     assert state.links == 7  # the turn three times, the release twice, the decision, the files
-    assert state.head == head_of(written.store, "flights")
+    assert state.head == newest_link(written.store, "flights")
 
 
 @pytest.mark.parametrize(
@@ -105,18 +105,18 @@ def test_a_link_that_was_made_anew_breaks_the_next_one(written: Ledger, tamper: 
 
 
 def test_a_chain_that_was_cut_is_found_by_a_link_noted_elsewhere(written: Ledger, tamper: sqlite3.Connection) -> None:
-    noted = head_of(written.store, "flights")
+    noted = newest_link(written.store, "flights")
     assert problems(written, note=noted) == []
 
     tamper.execute("DELETE FROM chain")
     for table in ("decisions", "artifacts", "releases", "turns"):
         tamper.execute(f"DELETE FROM {table}")
     (problem,) = problems(written, note=noted)
-    assert problem.startswith("link 7 is not the one that note names: the chain was cut or written anew")
+    assert problem.startswith("link 7 is not the one that note names: the chain was cut or written again")
 
 
 def test_a_renamed_model_keeps_its_chain(written: Ledger) -> None:
-    noted = head_of(written.store, "flights")
+    noted = newest_link(written.store, "flights")
 
     rename_rows(written, "flights", "planes", ("/old/flights", "/new/planes"))
 

@@ -20,7 +20,7 @@ from everfit.tasks.monitoring.triage_history import (
     read_triages,
     turn_outcomes,
 )
-from everfit.tasks.release.approval import ApprovalRequest, answer_request, sign
+from everfit.tasks.release.approval import ApprovalRequest, answer_request, signature_of
 from everfit.tasks.triage import triage
 from everfit.tasks.triage.case import TriagePolicy
 from everfit.tasks.triage.history import History
@@ -107,7 +107,7 @@ def approved(waited: timedelta) -> Decision:
         asked_at=CLOCK,
         expires_at=CLOCK + 10 * WEEK,
     )
-    record = answer_request(request, "approve", [sign(Person(name="ann"), "good")]).model_dump(mode="json")
+    record = answer_request(request, "approve", [signature_of(Person(name="ann"), "good")]).model_dump(mode="json")
     known = {"id": "turn-2/approval", "model": "m", "kind": "approval", "turn_id": "turn-2", "record": record}
     return Decision(**known, verdict="approve", at=CLOCK + waited)  # type: ignore[arg-type]
 

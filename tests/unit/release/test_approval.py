@@ -12,7 +12,7 @@ from everfit.tasks.release.approval import (
     answer_request,
     check_other_eyes,
     lapse,
-    sign,
+    signature_of,
 )
 
 ASKED = datetime(2024, 3, 1, tzinfo=UTC)
@@ -32,7 +32,7 @@ def request(champion: int | None = 1) -> ApprovalRequest:
 
 
 def test_an_answer_names_who_and_why():
-    approval = answer_request(request(), "approve", [sign(Person(name=" ann "), "looks right")])
+    approval = answer_request(request(), "approve", [signature_of(Person(name=" ann "), "looks right")])
 
     assert (approval.outcome, approval.by, approval.reason) == ("approve", "ann", "looks right")
     assert approval.headline == "Approved by ann (as stated): looks right"
@@ -40,7 +40,7 @@ def test_an_answer_names_who_and_why():
 
 def test_several_people_sign_together_each_with_how_the_name_is_known():
     people = [Person(name="ann"), Person(name="bob", account="robert")]
-    approval = answer_request(request(), "approve", [sign(person, "looks right") for person in people])
+    approval = answer_request(request(), "approve", [signature_of(person, "looks right") for person in people])
 
     assert approval.headline == ("Approved by ann (as stated) and bob (logged in to MLflow as robert): looks right")
 
@@ -72,7 +72,7 @@ def test_who_started_a_turn_is_no_second_pair_of_eyes(started_by: str, approvals
 @pytest.mark.parametrize(("by", "why", "word"), [("", "x", "name"), ("ann", "  ", "reason"), ("\n", "", "name")])
 def test_an_answer_by_nobody_or_without_a_reason_is_none(by: str, why: str, word: str):
     with pytest.raises(ApprovalError, match=f"the {word} is empty"):
-        sign(Person(name=by), why)
+        signature_of(Person(name=by), why)
 
 
 def test_a_request_waits_until_the_moment_at_which_it_expires():
