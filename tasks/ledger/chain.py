@@ -44,6 +44,9 @@ DIGESTED: dict[str, tuple[str, ...]] = {
 GENESIS = "0" * 64
 """The hash before the first link."""
 
+GONE = ""
+"""The digest in a link of a row that is gone by design."""
+
 
 def insert_row(connection: Connection, table: Table, values: Mapping[str, Any]) -> None:
     """Insert a row and link it.
@@ -91,10 +94,25 @@ def link(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
         table: The table of the row.
         row: The row as the database has it: a driver may round what was given.
     """
-    newest = select(chain.c.seq, chain.c.hash).where(chain.c.model == row["model"]).order_by(chain.c.seq.desc())
-    last = connection.execute(newest.limit(1)).first()
-    values = next_link(table.name, row, *(last or (0, GENESIS)), at=datetime.now(UTC))
-    connection.execute(insert(chain).values(**values))
+    _append(connection, row["model"], table.name, row_key(table.name, row), row_digest(table.name, row))
+
+
+def unlink(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
+    """Add a link that says that a row is gone by design, as when a restored row has another key.
+
+    Args:
+        connection: As for `insert_row`.
+        table: The table of the row.
+        row: The row as it was.
+    """
+    _append(connection, row["model"], table.name, row_key(table.name, row), GONE)
+
+
+def _append(connection: Connection, model: str, kind: str, key: str, digest: str) -> None:
+    newest = select(chain.c.seq, chain.c.hash).where(chain.c.model == model).order_by(chain.c.seq.desc())
+    seq, previous = connection.execute(newest.limit(1)).first() or (0, GENESIS)
+    values = {"seq": seq, "kind": kind, "row_key": key, "digest": digest}
+    connection.execute(insert(chain).values(**_linked(model, values, previous, datetime.now(UTC))))
 
 
 def next_link(kind: str, row: Mapping[str, Any], seq: int, previous: str, *, at: datetime) -> dict[str, Any]:
@@ -107,8 +125,13 @@ def next_link(kind: str, row: Mapping[str, Any], seq: int, previous: str, *, at:
         previous: Hash of the link before.
         at: Time of the link.
     """
-    values = {"seq": seq + 1, "kind": kind, "row_key": row_key(kind, row), "digest": row_digest(kind, row), "at": at}
-    return {"model": row["model"], **values, "previous": previous, "hash": link_hash({**values, "previous": previous})}
+    values = {"seq": seq, "kind": kind, "row_key": row_key(kind, row), "digest": row_digest(kind, row)}
+    return _linked(row["model"], values, previous, at)
+
+
+def _linked(model: str, values: Mapping[str, Any], previous: str, at: datetime) -> dict[str, Any]:
+    link = {**values, "seq": values["seq"] + 1, "at": at, "previous": previous}
+    return {"model": model, **link, "hash": link_hash(link)}
 
 
 def link_hash(values: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from everfit.tasks.core.records import Record
-from everfit.tasks.ledger.chain import CHAINED, GENESIS, link_hash, row_digest, row_key
+from everfit.tasks.ledger.chain import CHAINED, GENESIS, GONE, link_hash, row_digest, row_key
 from everfit.tasks.ledger.schema import chain
 from everfit.tasks.ledger.store import Store
 
@@ -79,7 +79,7 @@ def _rows(connection: Connection, model: str, links: list[dict[str, Any]]) -> It
             row = dict(found)
             name = row_key(kind, row)
             link = newest.pop((kind, name), None)
-            if link is None:
+            if link is None or link["digest"] == GONE:
                 yield f"{_NAMES[kind]} {name!r} has no link in the chain: it was not added by everfit"
             elif row_digest(kind, row) != link["digest"]:
                 yield (
@@ -87,4 +87,6 @@ def _rows(connection: Connection, model: str, links: list[dict[str, Any]]) -> It
                     f"at {link['at']:%Y-%m-%d %H:%M:%S} UTC"
                 )
     for (kind, name), link in newest.items():
+        if link["digest"] == GONE:
+            continue
         yield f"{_NAMES.get(kind, kind)} {name!r}, which link {link['seq']} recorded, is gone"

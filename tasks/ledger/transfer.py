@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, insert, select
+from sqlalchemy import Connection, Table, insert, select
 
 from everfit.blocks.errors import LedgerError
+from everfit.tasks.ledger.chain import CHAINED, KEYS, link, row_digest, row_in, row_key, unlink
 from everfit.tasks.ledger.ledger import Ledger
-from everfit.tasks.ledger.schema import UtcDateTime, leases, metadata
+from everfit.tasks.ledger.schema import UtcDateTime, chain, leases, metadata
 
 Row = dict[str, Any]
 
@@ -62,13 +63,35 @@ def load_rows(
             if connection.execute(select(table.c.model).where(table.c.model == model).limit(1)).first() is not None:
                 raise LedgerError(f"the ledger has rows of {model!r} in {table.name!r} already; use another ledger")
         for table in _tables():
-            rows = [_typed(table, change(dict(row))) for row in dumped.get(table.name, ())]
+            links = table is chain  # their hashes are over the rows as they were
+            rows = [_typed(table, dict(row) if links else change(dict(row))) for row in dumped.get(table.name, ())]
             if others := {row["model"] for row in rows} - {model}:
                 raise LedgerError(f"the rows of {model!r} name the models {sorted(others)!r}; use another back-up")
             if rows:
                 connection.execute(insert(table), rows)
             counts[table.name] = len(rows)
+        for table in CHAINED.values():
+            for row in dumped.get(table.name, ()):
+                _link(connection, table, _typed(table, dict(row)), _typed(table, change(dict(row))))
     return counts
+
+
+def _link(connection: Connection, table: Table, before: Row, now: Row) -> None:
+    """Link a row that is not as it was dumped. One that was changed beside its ledger stays without a link of its own.
+
+    A row of a ledger without a chain is linked as it is.
+    """
+    kind = table.name
+    query = select(chain.c.digest).where(
+        chain.c.model == now["model"], chain.c.kind == kind, chain.c.row_key == row_key(kind, before)
+    )
+    recorded = connection.execute(query.order_by(chain.c.seq.desc()).limit(1)).scalar()
+    if recorded is not None and (before == now or recorded != row_digest(kind, before)):
+        return
+    if recorded is not None and row_key(kind, before) != row_key(kind, now):
+        unlink(connection, table, before)
+    key = {name: now[name] for name in KEYS[kind]}
+    link(connection, table, row_in(connection, table, str(now["model"]), key))
 
 
 def _typed(table: Table, row: Row) -> Row:

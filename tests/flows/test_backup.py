@@ -110,6 +110,7 @@ def test_a_restored_model_scores_monitors_rolls_back_and_traces(here: Context, r
     assert "the ledger has a model 'deliveries'" in again[2]
     states = {entry["version"]: entry["state"] for entry in json.loads(verified[1])["versions"]}
     assert states == {1: "verified", 3: "verified"}
+    assert (verified[0], json.loads(verified[1])["problems"]) == (0, [])
     assert traced[0] == 0, traced
     assert json.loads(traced[1])["version"]["version"] == 3
 
