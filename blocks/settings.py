@@ -15,6 +15,8 @@ class Settings(BaseSettings):
         ledger_url: The SQLAlchemy URL of the ledger. By default it is SQLite beside the workspace.
         mlflow_page: The address of MLflow for browsers, if it differs from the one that flows use.
         log_level: The level of everfit's own log lines.
+        signing_key: The PEM file of the Ed25519 key that signs versions and releases.
+        signers: The file of the public keys of which one must have signed each version that is loaded.
         project: The name of the project, which separates its deployments from those of others on a Prefect server.
     """
 
@@ -24,6 +26,8 @@ class Settings(BaseSettings):
     ledger_url: SecretStr | None = Field(default=None, description="The SQLAlchemy URL of the ledger.")
     mlflow_page: str | None = Field(default=None, description="The address of MLflow for browsers.")
     log_level: str = Field(default="INFO", description="The level of everfit's own log lines.")
+    signing_key: str | None = Field(default=None, description="The PEM file of the key that signs.")
+    signers: str | None = Field(default=None, description="The file of public keys that versions must be signed by.")
     project: str | None = Field(default=None, description="The name of the project on a Prefect server.")
 
     @cached_property

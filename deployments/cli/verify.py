@@ -1,5 +1,6 @@
 """The command `verify`: check all that a model has against what was recorded."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,6 +12,7 @@ from everfit.deployments.cli.output import print_json, print_lines
 
 if TYPE_CHECKING:
     from everfit.tasks.turns import model_check
+    from everfit.tasks.turns.context import Context
 
 app = typer.Typer()
 
@@ -41,7 +43,6 @@ def verify(  # noqa: PLR0917 - each is an option of the command
     context, server_answers = without_prefect(model)
     from everfit.tasks.core.event_names import ARTIFACTS_CHANGED
     from everfit.tasks.core.events import emit
-    from everfit.tasks.registry import verification
     from everfit.tasks.release.approval import check_signature
     from everfit.tasks.turns import model_check
 
@@ -50,10 +51,7 @@ def verify(  # noqa: PLR0917 - each is an option of the command
         by, reason = check_signature(by, reason)
     elif by or reason:
         raise EverfitError("--by and --reason belong to --record; add --record, or remove them")
-    done: list[int] = []
-    if record:
-        places = (context.mlflow, context.ledger, context.workspace)
-        done = verification.record_versions(*places, name, actor=by, reason=reason)
+    done = _record(context, by, reason) if record else []
     checked = model_check.check_model(context, noted)
     files = 0
     if record and not any(problem.area == "tables" for problem in checked.problems):
@@ -71,13 +69,46 @@ def verify(  # noqa: PLR0917 - each is an option of the command
     raise typer.Exit(1 if checked.problems else 0)
 
 
+@app.command(rich_help_panel=DECIDE)
+def keys(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file for the private key.")],
+    as_json: AsJson = False,
+) -> None:
+    """Create a key that signs versions and releases.
+
+    The private key goes to the file, which only its owner can read. The public key goes to standard output.
+    """
+    from everfit.tasks.models.signatures import new_key
+
+    public = new_key(file)
+    if as_json:
+        print_json({"private_key": str(file), "public_key": public})
+        return
+    typer.echo(f"The private key is in {file}. Where models are trained and released, set", err=True)
+    typer.echo(f"EVERFIT_SIGNING_KEY={file}", err=True)
+    typer.echo("Add this line, with the owner's name after it, to the file that EVERFIT_SIGNERS names:", err=True)
+    typer.echo(public)
+
+
+def _record(context: "Context", by: str, reason: str) -> list[int]:
+    """Record the files of versions without a record, and sign what this process has a key for."""
+    from everfit.tasks.ledger.chain_signatures import sign_release
+    from everfit.tasks.registry import verification
+
+    name, ledger = context.spec.name, context.ledger
+    done = verification.record_versions(context.mlflow, ledger, context.workspace, name, actor=by, reason=reason)
+    if (current := ledger.releases.current(name)) is not None:
+        sign_release(ledger, name, current.seq)
+    return done
+
+
 def _lines(checked: "model_check.ModelCheck") -> list[str]:
     chain = checked.chain
     lines = [f"ledger: {chain.links:,} links, the newest is {chain.head}"] if chain.links else ["ledger: no links yet"]
     for version in checked.versions:
         recorded = f", {version.recorded}" if version.recorded else ""
         lines.append(f"version {version.version}: {version.state}{recorded}")
-        if version.state not in {"changed", "unreadable"}:
+        if version.state not in {"changed", "unsigned", "unreadable"}:
             lines += [f"  {problem}" for problem in version.problems]
     if not checked.versions:
         lines.append(f"{checked.model} has no versions; run `everfit train` first")

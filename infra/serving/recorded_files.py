@@ -23,6 +23,7 @@ from everfit.tasks.models.artifacts import (
     overall_digest,
 )
 from everfit.tasks.registry import artifact_records
+from everfit.tasks.scoring.signed_files import require_signature
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class RecordedFiles:
         Raises:
             ArtifactError: A file differs, is missing or was added, or the workspace's digests can't be read.
         """
+        require_signature(client, version, digests)
         recorded = self._of_workspace(version)
         if recorded is not None:
             self._checked_by[version.version] = "workspace"

@@ -14,11 +14,20 @@ from urllib.parse import unquote
 from pydantic import ValidationError
 
 from everfit.blocks.errors import ArtifactError
+from everfit.blocks.settings import Settings
 from everfit.tasks.core.records import ModelVersion, Record
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.ledger.chain_check import newest_link
 from everfit.tasks.ledger.records import RecordedArtifacts
 from everfit.tasks.models.artifacts import Digests, copy_digests, file_digest, needed_to_predict, overall_digest
+from everfit.tasks.models.signatures import (
+    SIGNATURE_TAG,
+    public_key,
+    read_signing_key,
+    signature_by,
+    version_message,
+    why_not_signed,
+)
 from everfit.tasks.registry import model_registry
 from everfit.tasks.scoring.loading import fetch
 from everfit.tasks.storage.durable import sync_tree
@@ -76,8 +85,21 @@ def publish(client: "MlflowClient", workspace: Workspace, version: ModelVersion,
     served = needed_to_predict(files)
     copy = ArtifactCopy(model=version.model, version=version.version, run_id=version.run_id, files=served)
     workspace.write(copy_path(workspace, version), copy.canonical_json().encode())
+    _sign(client, version, files)
     if model_registry.version_tags(client, version.model, version.version).get(DIGEST_TAG) != overall_digest(files):
         model_registry.set_version_tag(client, version.model, version.version, DIGEST_TAG, overall_digest(files))
+
+
+def _sign(client: "MlflowClient", version: ModelVersion, files: Digests) -> None:
+    """Sign the recorded files of a version, if this process has a key and they are not signed by it."""
+    path = Settings().signing_key
+    if path is None:
+        return
+    key, message = read_signing_key(path), version_message(version, files)
+    tag = model_registry.version_tags(client, version.model, version.version).get(SIGNATURE_TAG)
+    if why_not_signed(tag, message, {public_key(key): ""}):
+        signature = signature_by(key, message)
+        model_registry.set_version_tag(client, version.model, version.version, SIGNATURE_TAG, signature)
 
 
 def read_digests(client: "MlflowClient", version: ModelVersion) -> dict[str, str]:

@@ -3,9 +3,11 @@
 from typing import TYPE_CHECKING, Literal
 
 from everfit.blocks.errors import ArtifactError, EverfitError
+from everfit.blocks.settings import Settings
 from everfit.tasks.core.records import ModelVersion, Record
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.models.artifacts import differences, needed_to_predict, overall_digest
+from everfit.tasks.models.signatures import SIGNATURE_TAG, trusted_signers, version_message, why_not_signed
 from everfit.tasks.registry import model_registry
 from everfit.tasks.registry.artifact_records import publish, read_copy, read_digests, read_tag, record_artifacts
 from everfit.tasks.storage.workspace import Workspace
@@ -19,14 +21,15 @@ class VerifiedVersion(Record):
 
     Attributes:
         state: `verified`, `not recorded`, `changed` (the files differ from the record), `unpublished` (the files are
-            right, and the workspace's copy of the digests or the version's tag is not), or `unreadable`.
+            right, and the workspace's copy of the digests or the version's tag is not), `unsigned` (no trusted key has
+            signed them), or `unreadable`.
         recorded: The recorded digest, as the version's tag has it; empty without a record.
         problems: The differences, in words.
     """
 
     model: str
     version: int
-    state: Literal["verified", "not recorded", "changed", "unpublished", "unreadable"]
+    state: Literal["verified", "not recorded", "changed", "unpublished", "unsigned", "unreadable"]
     recorded: str = ""
     problems: tuple[str, ...] = ()
 
@@ -70,7 +73,7 @@ def record_versions(
         if verified.state == "not recorded":
             record_artifacts(client, ledger, workspace, version, actor=actor, reason=reason)
             done.append(verified.version)
-        elif verified.state == "unpublished":
+        elif verified.state in {"unpublished", "unsigned"}:
             recorded = ledger.artifacts.find(version)
             assert recorded is not None  # noqa: S101 - only a recorded version is unpublished
             publish(client, workspace, version, recorded.files)
@@ -100,7 +103,12 @@ def _verify(client: "MlflowClient", ledger: Ledger, workspace: Workspace, versio
     problems = [*_copy_problems(workspace, version, recorded.files)]
     if (tag := read_tag(client, version)) != digest:
         problems.append(f"the version's tag is {tag!r}")
-    state = "unpublished" if problems else "verified"
+    signers = trusted_signers(Settings())
+    tags = model_registry.version_tags(client, version.model, version.version)
+    unsigned = why_not_signed(tags.get(SIGNATURE_TAG), version_message(version, digests), signers) if signers else ""
+    if unsigned:
+        problems.append(f"version {version.version} is not signed as it must be: {unsigned}")
+    state = "unsigned" if unsigned else "unpublished" if problems else "verified"
     return VerifiedVersion(**facts, state=state, problems=tuple(problems))
 
 

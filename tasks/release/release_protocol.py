@@ -20,6 +20,7 @@ from everfit.blocks.errors import ArtifactError, BusyError, LedgerError, ModelEr
 from everfit.blocks.releasing import ReleasePolicy
 from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.ledger import HeldLease, Ledger, Release
+from everfit.tasks.ledger.chain_signatures import sign_release
 from everfit.tasks.ledger.records import ReleaseState
 from everfit.tasks.registry import model_files, model_registry
 from everfit.tasks.release.champions import succession
@@ -193,6 +194,7 @@ class ReleaseProtocol:
 
     def _verified(self, entry: Release) -> Release:
         entry = self._advance(entry, "verified", "")
+        sign_release(self.ledger, self.model, entry.seq)
         self._drop_challenger()
         return entry
 

@@ -19,6 +19,7 @@ from everfit.tasks.models.artifacts import Digests, copy_digests
 from everfit.tasks.models.released_format import fetch_converted
 from everfit.tasks.scoring.outliers import fetch_detector
 from everfit.tasks.scoring.scorer import Scorer, read_scorer
+from everfit.tasks.scoring.signed_files import require_signature
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -77,6 +78,7 @@ def checked_copy(client: "MlflowClient", ledger: Ledger, version: ModelVersion) 
     """
 
     def check(version: ModelVersion, digests: Digests) -> None:
+        require_signature(client, version, digests)
         if ledger.artifacts.check(version, digests) is None:
             # A command reports it in its own words.
             logger.log(

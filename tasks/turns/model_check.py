@@ -10,6 +10,7 @@ from everfit.tasks.core.records import Record, Snapshot
 from everfit.tasks.data.commit import take_snapshot
 from everfit.tasks.data.content_check import check_contents
 from everfit.tasks.ledger.chain_check import ChainState, check_chain
+from everfit.tasks.ledger.chain_signatures import check_signatures
 from everfit.tasks.predictions.log_check import check_log
 from everfit.tasks.registry import model_registry
 from everfit.tasks.registry.alias_check import check_alias
@@ -57,12 +58,13 @@ def check_model(context: Context, noted: str = "") -> ModelCheck:
         noted: A link of the ledger's chain that somebody noted at an earlier check, as `SEQ:HASH`.
     """
     model, client, ledger = context.spec.name, context.mlflow, context.ledger
-    anchors = read_anchors(client, model) | ({"the note": noted} if noted else {})
+    signed, unsigned = check_signatures(ledger, model)
+    anchors = read_anchors(client, model) | signed | ({"the note": noted} if noted else {})
     chain = check_chain(ledger.store, model, anchors)
     versions = tuple(verify_versions(client, ledger, context.workspace, model))
-    problems = [Misfit(area="ledger", problem=problem) for problem in chain.problems]
+    problems = _in_area("ledger", [*chain.problems, *unsigned])
     for version in versions:
-        if version.state in {"changed", "unreadable"}:
+        if version.state in {"changed", "unsigned", "unreadable"}:
             problems += [Misfit(area="versions", problem=problem) for problem in version.problems]
     problems += _in_area("registry", _attempt(lambda: check_alias(client, ledger, model)))
     files = _files(context)

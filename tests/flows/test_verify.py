@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 from support.processes import everfit
 
+from everfit.blocks.errors import ArtifactError
 from everfit.blocks.settings import Settings
 from everfit.flows.scoring_flow import scoring
 from everfit.tasks.core.spec_loading import load_spec
+from everfit.tasks.models.signatures import new_key
+from everfit.tasks.registry import model_files, model_registry
 from everfit.tasks.registry.artifact_records import ANCHOR_TAG
 from everfit.tasks.turns.context import Context
 from everfit.tasks.turns.model_check import check_model, record_tables
@@ -123,3 +126,34 @@ def test_the_command_says_it_and_exits_with_1(here: Context) -> None:
     assert code == 1
     assert [problem["area"] for problem in answer["problems"]] == ["ledger"]
     assert "1 thing didn't fit" in text
+
+
+def test_where_signers_are_named_only_what_they_have_signed_is_loaded(
+    here: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = model_registry.model_version(here.mlflow, "deliveries", 1)
+    signers, record = (
+        tmp_path / "signers.txt",
+        ["verify", "deliveries.yaml", "--record", "--by", "ann", "--reason", "x"],
+    )
+    signers.write_text(f"{new_key(tmp_path / 'key.pem')} ann\n")
+    monkeypatch.setenv("EVERFIT_SIGNERS", str(signers))
+
+    with pytest.raises(ArtifactError, match="version 1 of 'deliveries' is not loaded: it has no signature"):
+        model_files.load(here.mlflow, here.ledger, version)
+    assert found(here) == [
+        "ledger: release 1, the present one, is not signed",
+        "versions: version 1 is not signed as it must be: it has no signature",
+    ]
+
+    monkeypatch.setenv("EVERFIT_SIGNING_KEY", str(tmp_path / "key.pem"))
+    ((code, out, _),) = everfit(record, EVERFIT_SIGNERS=str(signers), EVERFIT_SIGNING_KEY=str(tmp_path / "key.pem"))
+    assert (code, out.startswith("Recorded version 1")) == (0, True)
+    model_files.load(here.mlflow, here.ledger, version)
+    assert found(here) == []
+
+    # A version with other files, which somebody with access to MLflow gives the same signature.
+    skops = next(PLACE.rglob("model.skops"))
+    skops.write_bytes(skops.read_bytes() + b"0")
+    with pytest.raises(ArtifactError, match="the signature of 'ann' is of something else"):
+        model_files.load(here.mlflow, here.ledger, version)
