@@ -45,7 +45,7 @@ GENESIS = "0" * 64
 """The hash before the first link."""
 
 GONE = ""
-"""The digest in a link of a row that is gone by design."""
+"""The digest in a link of a row that was removed on purpose."""
 
 
 def insert_row(connection: Connection, table: Table, values: Mapping[str, Any]) -> None:
@@ -98,7 +98,7 @@ def link(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
 
 
 def unlink(connection: Connection, table: Table, row: Mapping[str, Any]) -> None:
-    """Add a link that says that a row is gone by design, as when a restored row has another key.
+    """Add a link that says that a row was removed on purpose, as when a restored row has another key.
 
     Args:
         connection: As for `insert_row`.
