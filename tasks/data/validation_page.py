@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from everfit.blocks.expectations import Expectation
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.outside_text import page_text
+from everfit.tasks.core.page_policy import policy_of, with_policy
 from everfit.tasks.data.expectation_results import ExpectationResult
 from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.staging import Staging
@@ -41,19 +42,25 @@ def validation_html(spec: ModelSpec, batch: Batch, validation: Validation, works
         validation: Result of the check.
         workspace: Workspace of the suite.
     """
+    staging = Staging(workspace, spec.name, batch.turn_id, batch.round)
+    suite = applicable_expectations(read_suite(workspace.read(staging.path("suite.yaml"))), spec, batch)
+    results = list(_results(spec, batch, validation, suite))
+    shell = _page(spec, batch, [], passed=True)
+    return with_policy(_page(spec, batch, results, passed=validation.passed), policy_of(shell))
+
+
+def _page(spec: ModelSpec, batch: Batch, results: "list[ExpectationValidationResult]", *, passed: bool) -> str:
+    """Render Great Expectations' page of some results."""
     import great_expectations as gx
     from great_expectations.core import ExpectationSuiteValidationResult
     from great_expectations.core.run_identifier import RunIdentifier
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
     from great_expectations.render.view.view import DefaultJinjaPageView
 
-    staging = Staging(workspace, spec.name, batch.turn_id, batch.round)
-    suite = applicable_expectations(read_suite(workspace.read(staging.path("suite.yaml"))), spec, batch)
-    results = list(_results(spec, batch, validation, suite))
     successes = sum(bool(result.success) for result in results)
     rendered = ValidationResultsPageRenderer().render(
         ExpectationSuiteValidationResult(
-            success=validation.passed,
+            success=passed,
             results=results,
             suite_name=spec.name,
             suite_parameters={},

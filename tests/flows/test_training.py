@@ -152,6 +152,7 @@ def test_a_bad_batch_is_rejected_whole_and_changes_nothing_else(model: str, work
     assert here.mlflow.get_run(run_id).info.status == "FINISHED"
     page = Path(here.mlflow.download_artifacts(run_id, "validation.html", str(workspace))).read_text()
     assert "Great Expectations" in page
+    assert "default-src 'none'" in page
     assert "Failed" in page
     named = ArtifactFilter(key=ArtifactFilterKey(any_=["deliveries-validation"]))
     with get_client(sync_client=True) as prefect:  # Artifact.get leaves its connection open

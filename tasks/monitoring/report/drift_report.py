@@ -19,6 +19,7 @@ from pydantic import Field
 from everfit.blocks.errors import EverfitError
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.tasks.core.outside_text import page_text
+from everfit.tasks.core.page_policy import SELF_CONTAINED, with_policy
 from everfit.tasks.core.records import Record
 from everfit.tasks.monitoring.signals.drift import DriftResult
 from everfit.tasks.statistics.columns import codes_of, kind_of, numbers_of
@@ -101,6 +102,7 @@ def drift_html(
             policy=policy,
         )
         text = text.replace("<body>", f"<body>{_top(policy, left_out, result)}", 1)
+        text = with_policy(text, SELF_CONTAINED)
         size = len(text.encode())
         number = min(number - 1, int(number * 0.8))
     part = path.with_name(f"{path.name}.part")

@@ -4,6 +4,8 @@ import base64
 import gzip
 import re
 
+from everfit.tasks.core.page_policy import SELF_CONTAINED, with_policy
+
 _PAGE = """<!doctype html>
 <html><head><meta charset="utf-8"><title>Drift report</title></head>
 <body><p>This report unpacks itself by JavaScript, in any browser of the last years.</p>
@@ -22,7 +24,7 @@ _PACKED = re.compile(r'atob\("([A-Za-z0-9+/=]*)"\)')
 def pack_page(page: str) -> str:
     """Return a page that shows this one. The same page gives the same text."""
     packed = base64.b64encode(gzip.compress(page.encode(), compresslevel=9, mtime=0)).decode("ascii")
-    return _PAGE.replace("PACKED", packed)
+    return with_policy(_PAGE.replace("PACKED", packed), SELF_CONTAINED)
 
 
 def unpack_page(text: str) -> str:

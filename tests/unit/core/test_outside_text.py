@@ -72,3 +72,4 @@ def test_a_category_is_no_script_in_the_drift_report(tmp_path: Path) -> None:
     assert "alert(1)" in text
     assert SCRIPT not in text
     assert "<script>alert(1)" not in text
+    assert text.index("Content-Security-Policy") < text.index("<script")
