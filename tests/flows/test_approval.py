@@ -139,7 +139,7 @@ def test_a_rejected_challenger_changes_nothing_and_is_not_asked_about_again(here
     assert turn.state == "Declined"
     _, aliases, tags, _, releases = left(here)
     assert aliases == [None, None]
-    assert tags["everfit.declined_by"] == "ann"
+    assert tags["everfit.declined_by"] == "ann (as stated)"
     assert releases == []
     assert run(Path("deliveries.yaml"), reason="somebody tries again")["state"] == "NothingNew"
 
