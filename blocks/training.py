@@ -16,10 +16,14 @@ CANDIDATES: dict[str, frozenset[TaskKind]] = {
     "logistic_regression": frozenset({"binary", "multiclass"}),
     "ridge": frozenset({"regression"}),
     "random_forest": frozenset({"binary", "multiclass", "regression"}),
+    "ensemble": frozenset({"binary", "multiclass", "regression"}),
 }
 """The candidates that everfit comes with, and the tasks of each."""
 
-DEFAULT_CANDIDATES = ("hist_gradient_boosting", "logistic_regression", "ridge")
+ENSEMBLE = "ensemble"
+"""The candidate that averages the predictions of the others."""
+
+DEFAULT_CANDIDATES = ("hist_gradient_boosting", "logistic_regression", "ridge", "ensemble")
 
 
 class TrainingPolicy(Policy):
@@ -54,7 +58,8 @@ class TrainingPolicy(Policy):
     )
     candidates: tuple[str, ...] = Field(
         default=(),
-        description="The models that compete. By default they are gradient boosting and a linear model. "
+        description="The models that compete. By default they are gradient boosting, a linear model, and `ensemble`: "
+        "the mean of the predictions of everfit's other candidates in this list, or of the first two. "
         "`package.module:factory` adds one of your own, installed where flows run: it is called with "
         "its `parameters` and returns a scikit-learn estimator or a whole `Pipeline`. List each class"
         " or function of another package in `EVERFIT_TRUSTED_TYPES`, separated by commas, wherever "
@@ -152,6 +157,11 @@ class TrainingPolicy(Policy):
                     f"training.{path}.{unknown[0]}: it is not a candidate of this spec; the candidates are "
                     f"{', '.join(tried)}"
                 )
+        if self.parameters.get(ENSEMBLE) or self.search.spaces.get(ENSEMBLE):
+            raise ValueError(
+                f"training.parameters.{ENSEMBLE}: an ensemble has no parameters of its own; give those of its members, "
+                f"{', '.join(self.members_for(task))}"
+            )
         if self.metric is not None and not is_own_metric(self.metric):
             try:
                 metric_facts(self.metric, task)
@@ -165,8 +175,16 @@ class TrainingPolicy(Policy):
             )
 
     def candidates_for(self, task: TaskKind) -> tuple[str, ...]:
-        """Return the listed candidates, or by default gradient boosting and a linear model."""
+        """Return the listed candidates, or by default gradient boosting, a linear model and their ensemble."""
         return self.candidates or tuple(name for name in DEFAULT_CANDIDATES if task in CANDIDATES[name])
+
+    def members_for(self, task: TaskKind) -> tuple[str, ...]:
+        """Return the candidates whose predictions an ensemble averages: those listed, if there are two or more."""
+        listed, usual = (
+            tuple(name for name in names if name != ENSEMBLE and task in CANDIDATES.get(name, ()))
+            for names in (self.candidates, DEFAULT_CANDIDATES)
+        )
+        return listed if len(listed) > 1 else usual
 
     @property
     def spans(self) -> tuple[timedelta | None, ...]:

@@ -12,6 +12,26 @@ def _is_none(value: object) -> bool:
     return value is None  # left out of the JSON, so that evidence without it keeps its digest
 
 
+class WithinGroups(Record):
+    """How two models differ among rows of the same group, such as the same day: what a group shares cancels."""
+
+    difference: FiniteFloat = Field(description="Positive when the challenger is better.")
+    standard_error: FiniteFloat
+    degrees_of_freedom: FiniteFloat
+    groups: int
+    grouped_by: str = Field(description="Such as days.")
+
+    def reach(self, confidence: float) -> float:
+        """Return how far below the difference its one-sided lower bound is.
+
+        Args:
+            confidence: Of the bound, in (0.5, 1).
+        """
+        from scipy.stats import t
+
+        return float(t.ppf(confidence, self.degrees_of_freedom)) * self.standard_error
+
+
 class PairedComparison(Record):
     """How two models differ in a metric on the same rows."""
 
@@ -33,6 +53,9 @@ class PairedComparison(Record):
     degrees_of_freedom: FiniteFloat | None = Field(default=None, exclude_if=_is_none, description="Of the jackknife.")
     groups: int | None = Field(default=None, exclude_if=_is_none, description="Groups of dependent rows.")
     grouped_by: str | None = Field(default=None, exclude_if=_is_none, description="Such as days, or a column.")
+    within: WithinGroups | None = Field(
+        default=None, exclude_if=_is_none, description="Among rows of the same time, where that is more certain."
+    )
 
     @property
     def deviation(self) -> float:

@@ -176,6 +176,8 @@ def _answer(scored: ScoredRows, role: str, row: int) -> float:
 
 def _contributions(model: "Pipeline", features: pd.DataFrame) -> Floats:
     """Shape (rows, transformed columns); of many classes the mean of their absolute values."""
+    if len(model.steps) == 1:
+        raise DataError("the model has no step of preprocessing, whose columns could be explained")
     inputs, estimator = model[:-1].transform(features), model.steps[-1][1]
     inputs = inputs.toarray() if hasattr(inputs, "toarray") else np.asarray(inputs)
     coefficients = getattr(estimator, "coef_", None)

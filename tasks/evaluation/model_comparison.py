@@ -9,7 +9,8 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.evaluation.scored_rows import ScoredRows, resampling_days
 from everfit.tasks.statistics.comparison import compare
-from everfit.tasks.statistics.dependent_rows import Rows, compare_dependent
+from everfit.tasks.statistics.dependent_comparison import compare_dependent
+from everfit.tasks.statistics.dependent_rows import Rows
 from everfit.tasks.statistics.metrics import metric
 
 Codes = npt.NDArray[np.int64]

@@ -2,7 +2,7 @@
 
 from everfit.blocks.gating import GatePolicy
 from everfit.tasks.core.figures import Figure, in_digits
-from everfit.tasks.gate.checks.comparison import error_of_try
+from everfit.tasks.gate.checks.comparison import error_of_try, judge_gain
 from everfit.tasks.gate.evidence import Evidence
 
 
@@ -17,13 +17,11 @@ def comparison_figures(evidence: Evidence, policy: GatePolicy) -> tuple[Figure, 
     if paired is None or paired.method == "identical":
         return ()
     attempt, allowed = evidence.attempt, 1 - policy.confidence
+    judged = judge_gain(paired, policy, attempt)
     error = error_of_try(allowed, attempt)
-    reach, bound = paired.reach(1 - error), policy.min_gain if policy.margin is None else -policy.margin
     groups = "" if paired.groups is None else f", {paired.groups:,} groups by {paired.grouped_by}"
-    freedom = paired.degrees_of_freedom
-    quantile = reach / paired.deviation if paired.deviation > 0 else 0.0
-    which = "normal" if freedom is None else f"Student t with {in_digits(freedom)} degrees of freedom"
-    return (
+    gain, deviation, freedom = paired.difference, paired.deviation, paired.degrees_of_freedom
+    figures = [
         Figure(
             name="gain",
             value=in_digits(paired.difference),
@@ -31,21 +29,39 @@ def comparison_figures(evidence: Evidence, policy: GatePolicy) -> tuple[Figure, 
             f"{paired.rows:,} rows{groups}",
         ),
         Figure(name="standard error", value=in_digits(paired.deviation), origin=paired.method),
+    ]
+    within = paired.within
+    if within is not None:
+        origin = f"{paired.metric} among rows of the same time, {within.groups:,} groups by {within.grouped_by}"
+        figures.append(Figure(name="gain within groups", value=in_digits(within.difference), origin=origin))
+        figures.append(Figure(name="standard error within groups", value=in_digits(within.standard_error)))
+    if judged.within and within is not None:
+        gain, deviation, freedom = within.difference, within.standard_error, within.degrees_of_freedom
+    quantile = (gain - judged.lower) / deviation if deviation > 0 else 0.0
+    which = "normal" if freedom is None else f"Student t with {in_digits(freedom)} degrees of freedom"
+    share = 1 - judged.confidence
+    return (
+        *figures,
         Figure(name="try since the release", value=f"{attempt:,}"),
         Figure(
             name="allowed error",
             value=in_digits(error),
             origin=f"6 / (pi x {attempt:,})^2 of {in_digits(allowed)}, which is 1 - gate.confidence",
         ),
-        Figure(name="quantile", value=in_digits(quantile), origin=f"{which}, at 1 - {in_digits(error)}"),
+        *(
+            [Figure(name="its share", value=in_digits(share), origin="within groups 80 %, over all rows 20 %")]
+            if within is not None
+            else []
+        ),
+        Figure(name="quantile", value=in_digits(quantile), origin=f"{which}, at 1 - {in_digits(share)}"),
         Figure(
             name="lower bound of the gain",
-            value=in_digits(paired.difference - reach),
-            origin=f"{in_digits(paired.difference)} - {in_digits(quantile)} x {in_digits(paired.deviation)}",
+            value=in_digits(judged.lower),
+            origin=f"{in_digits(gain)} - {in_digits(quantile)} x {in_digits(deviation)}",
         ),
         Figure(
             name="must be above",
-            value=in_digits(bound),
+            value=in_digits(judged.bound),
             origin="gate.min_gain" if policy.margin is None else "minus gate.margin",
         ),
     )

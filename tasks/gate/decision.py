@@ -141,4 +141,10 @@ def _bound(comparison: PairedComparison) -> str:
         return (
             f"the gain of {number(comparison.difference)} is at least {number(comparison.lower)} with {sure} confidence"
         )
+    within = comparison.within
+    if within is not None and (lower := within.difference - within.reach(comparison.confidence)) > 0:
+        return (
+            f"the gain of {number(within.difference)} within {within.grouped_by} is at least {number(lower)} with "
+            f"{sure} confidence"
+        )
     return f"a loss is at most {number(-comparison.lower)} with {sure} confidence"

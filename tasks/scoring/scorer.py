@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from sklearn.base import BaseEstimator
 
+_MEANS = {"VotingClassifier", "VotingRegressor"}
+"""Estimators of scikit-learn that everfit makes to average predictions; a classifier averages probabilities."""
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -82,6 +85,17 @@ class Scorer:
         return predicts_most_probable(self.estimator)
 
     @cached_property
+    def _members(self) -> "tuple[Scorer, ...]":
+        """The members of an ensemble, each with its own fast path; empty for any other model."""
+        steps = getattr(self.estimator, "steps", [])
+        voting: Any = steps[0][1] if len(steps) == 1 else None
+        if type(voting).__name__ not in _MEANS or voting.weights is not None:
+            return ()
+        if getattr(voting, "voting", "soft") != "soft":
+            return ()
+        return tuple(Scorer(member, self.inputs) for member in voting.estimators_)
+
+    @cached_property
     def encoding(self) -> FastOrdinalEncoding | None:
         """Fast encoding of columns for the last step, or None if its results would differ."""
         encoding = FastOrdinalEncoding.of(self.estimator, self.inputs)
@@ -133,6 +147,8 @@ class Scorer:
         Raises:
             ModelError: If the model returns NaN or infinity.
         """
+        if self._members:
+            return self._mean([member.score_columns(columns) for member in self._members])
         if self._linear is not None:
             return self._scores(self._linear, columns)
         if self.encoding is None:
@@ -142,6 +158,16 @@ class Scorer:
     def outlier_scores(self, columns: Mapping[str, Sequence[Any]], rows: int) -> list[float] | list[None]:
         """Return how unusual checked rows are, from 0 to 1, or None for each row if there is no detector."""
         return [None] * rows if self.outliers is None else self.outliers.score(columns, rows)
+
+    def _mean(self, scores: Sequence[Scores]) -> Scores:
+        """Return the mean of the members' scores, as scikit-learn's voting estimators have it."""
+        if not self.classes:
+            numbers: npt.NDArray[np.float64] = np.mean([each.values for each in scores], axis=0)
+            return Scores(numbers, numbers, None)
+        known = [each.probabilities for each in scores if each.probabilities is not None]
+        probabilities: npt.NDArray[np.float64] = np.mean(known, axis=0)
+        values = np.asarray(self.estimator.classes_)[probabilities.argmax(axis=1)]
+        return Scores(values, probabilities[:, 1] if len(self.classes) == 2 else None, probabilities)
 
     def _scores(
         self, estimator: Any, rows: "pd.DataFrame | npt.NDArray[np.float64] | Mapping[str, Sequence[Any]]"

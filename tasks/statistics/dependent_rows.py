@@ -1,4 +1,4 @@
-"""Compare two models on rows that depend on each other: rows of one day, of neighbouring days, of one customer.
+"""Measure how certain a gain is on rows that depend on each other: of one day, of neighbouring days, of one customer.
 
 Rows that share a day or a customer say less than as many independent rows. Groups of rows are therefore left out as
 wholes (the delete-a-group jackknife), which works for every metric. Neighbouring groups of time may depend on each
@@ -14,9 +14,9 @@ import numpy.typing as npt
 from scipy.stats import t
 
 from everfit.blocks.errors import NotEnoughError
-from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.statistics.metrics import Floats, Metric
 from everfit.tasks.statistics.weighted_metrics import LeavesOut, Weighted
+from everfit.tasks.statistics.within_groups import WITHIN, Within
 
 Groups = npt.NDArray[np.int64]
 
@@ -122,7 +122,28 @@ def grouped_gain(rows: Rows) -> GroupedGain:
     Raises:
         NotEnoughError: There are too few groups, or too few rows of a class, for a standard error.
     """
-    pair = _Pair.of(rows)
+    return _least_certain(_Pair.of(rows), rows)
+
+
+def gain_within_groups(rows: Rows) -> GroupedGain | None:
+    """Return how much better one model is among rows of the same time, with an error as `grouped_gain` has it.
+
+    Returns:
+        None if the metric has no value within groups, or too few groups have one.
+    """
+    prepare = WITHIN.get(rows.metric.name) if rows.metric.own is None else None
+    groups, _ = time_groups(rows.times)
+    if prepare is None or int(groups.max(initial=0)) + 1 < _FEWEST_GROUPS:
+        return None
+    pair = _PairWithin.of(rows, prepare(rows.y, rows.new, groups), prepare(rows.y, rows.old, groups))
+    try:
+        return _least_certain(pair, rows) if math.isfinite(pair.gain) else None
+    except NotEnoughError:
+        return None
+
+
+def _least_certain(pair: "_Pair | _PairWithin", rows: Rows) -> GroupedGain:
+    """Return the gain with the widest of the errors by time and by each kind of entity."""
     by_time, unit = time_groups(rows.times, pair.most_groups)
     estimates = [_jackknife(pair, by_time, unit, in_order=True)]
     for name, values in {**rows.entities, **rows.whole}.items():
@@ -133,6 +154,36 @@ def grouped_gain(rows: Rows) -> GroupedGain:
             gathered = np.random.default_rng(0).permutation(count) % min(count, pair.most_groups)
             estimates.append(_jackknife(pair, gathered[groups], name, in_order=False))
     return max(estimates, key=lambda estimate: estimate.reach)
+
+
+class _PairWithin(NamedTuple):
+    """Two models on the same rows, whose metric is taken within groups of time.
+
+    Attributes:
+        metric: The metric.
+        rows: Number of rows.
+        gain: Of the first model over the second.
+        prepared: The metric of each model within the groups.
+    """
+
+    metric: Metric
+    rows: int
+    gain: float
+    prepared: tuple[Within, Within]
+
+    @classmethod
+    def of(cls, rows: Rows, new: Within, old: Within) -> "_PairWithin":
+        return cls(rows.metric, rows.y.size, rows.metric.gain(new.value, old.value), (new, old))
+
+    @property
+    def most_groups(self) -> int:
+        """The number of groups that can be left out at a bounded cost."""
+        return MOST_GROUPS
+
+    def without_each(self, groups: Groups, count: int) -> Floats:
+        """Return the gain without each group; shape (groups,)."""
+        new, old = (value.without_each(groups, count) for value in self.prepared)
+        return new - old if self.metric.greater_is_better else old - new
 
 
 class _Pair(NamedTuple):
@@ -184,7 +235,7 @@ class _Pair(NamedTuple):
         return new - old if self.metric.greater_is_better else old - new
 
 
-def _jackknife(pair: _Pair, groups: Groups, unit: str, *, in_order: bool) -> GroupedGain:
+def _jackknife(pair: _Pair | _PairWithin, groups: Groups, unit: str, *, in_order: bool) -> GroupedGain:
     metric, gain, rows = pair.metric, pair.gain, pair.rows
     sizes = np.bincount(groups).astype(np.float64)
     count = sizes.size
@@ -228,53 +279,3 @@ def _dependence(deviations: Floats) -> tuple[float, float]:
     small_sample = (count - 1) / (count - wider) if count > wider + 1 else 2.0
     share = around_trend / (count - 2) / (total / count)
     return share * wider * small_sample, max(3.0, count / wider) - 2
-
-
-def compare_dependent(rows: Rows, confidence: float) -> PairedComparison:
-    """Compare two models on rows that depend on each other.
-
-    Args:
-        rows: The rows.
-        confidence: Confidence of each one-sided bound, in (0.5, 1).
-
-    Raises:
-        DataError: The labels or scores are impossible.
-        NotEnoughError: There are too few groups, or too few rows of a class, for a standard error.
-    """
-    y, new = rows.metric.check(rows.y, rows.new)
-    old = rows.metric.check(rows.y, rows.old)[1]
-    if y.size < 2:
-        raise NotEnoughError("a single row can't show a difference; provide at least 2")
-    if rows.metric.needs_classes and np.unique(y).size == 1:
-        raise NotEnoughError(f"all {y.size} labels are {y[0]:g}; a comparison needs rows of another class too")
-    known = {
-        "metric": rows.metric.name,
-        "rows": y.size,
-        "rarest_class_rows": int(np.unique(y, return_counts=True)[1].min()) if rows.metric.needs_classes else None,
-        "challenger": rows.metric.score(y, new),
-        "champion": rows.metric.score(y, old),
-        "confidence": confidence,
-    }
-    if np.array_equal(new, old):
-        none = {"difference": 0.0, "lower": 0.0, "upper": 0.0, "p_value": 1.0, "p_value_worse": 1.0}
-        return PairedComparison.model_validate({**known, **none, "method": "identical"})
-    gain = grouped_gain(rows._replace(y=y, new=new, old=old))
-    distribution = t(gain.degrees_of_freedom)
-    reach = float(distribution.ppf(confidence)) * gain.standard_error
-    # Gains without any spread over the groups are as sure as they can be.
-    ratio = gain.gain / gain.standard_error if gain.standard_error > 0 else math.copysign(math.inf, gain.gain)
-    return PairedComparison.model_validate(
-        {
-            **known,
-            "difference": gain.gain,
-            "lower": gain.gain - reach,
-            "upper": gain.gain + reach,
-            "p_value": float(distribution.sf(ratio)),
-            "p_value_worse": float(distribution.cdf(ratio)),
-            "method": "jackknife",
-            "standard_error": gain.standard_error,
-            "degrees_of_freedom": gain.degrees_of_freedom,
-            "groups": gain.groups,
-            "grouped_by": gain.unit,
-        }
-    )

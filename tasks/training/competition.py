@@ -1,8 +1,9 @@
 """The competition of training procedures: each is fitted again and again, and judged on later rows.
 
 A fit is spent only where it can change something. The leader is fitted again once a twentieth of its rows are new, the
-others once a fifth are; until then the last model answers. A procedure that is surely worse leaves, unless it learns
-from fewer rows than the leader does: after a change, the newest rows may be all that counts, and few rows cost little.
+others once a fifth are; until then the last model answers. What an ensemble fits, its members need not fit again. A
+procedure that is surely worse leaves, unless it learns from fewer rows than the leader does: after a change, the newest
+rows may be all that counts, and few rows cost little.
 """
 
 import logging
@@ -16,12 +17,14 @@ import pandas as pd
 
 from everfit.blocks.errors import DataError, EverfitError, TrainingError
 from everfit.blocks.policy import parse_duration
+from everfit.blocks.training import ENSEMBLE
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.split import TrainingData
 from everfit.tasks.statistics.dependent_rows import Rows, grouped_gain
 from everfit.tasks.statistics.metrics import Floats, metric
 from everfit.tasks.statistics.newest_parts import Gain, agreeing_parts
 from everfit.tasks.statistics.scores import class_indices, class_list, model_scores
+from everfit.tasks.training.ensemble import members_of
 from everfit.tasks.training.fitting import since_of
 from everfit.tasks.training.in_process import FittedModel
 from everfit.tasks.training.results import Choice, Fitted
@@ -89,7 +92,7 @@ class Competition:
         """
         window = Window(since=self.data.split.training.since, until=until)
         problems = []
-        for entrant in list(self._entrants):
+        for entrant in sorted(self._entrants, key=lambda each: each.choice.candidate != ENSEMBLE):
             if not self._is_due(entrant, until):
                 continue
             try:
@@ -100,6 +103,7 @@ class Competition:
                 self._entrants.remove(entrant)
                 continue
             self.fits += 1
+            self._share_members(entrant)
         if not self._entrants:
             raise TrainingError(f"no candidate could be fitted on {window}: {'; '.join(problems)}")
         if self._leader not in self._entrants:
@@ -142,6 +146,16 @@ class Competition:
         if lead > 0:
             self._leader = leader
         self._entrants = stays
+
+    def _share_members(self, ensemble: _Entrant) -> None:
+        """Give the members of an ensemble to the procedures that would fit the same."""
+        fitted = ensemble.model
+        if fitted is None or ensemble.choice.candidate != ENSEMBLE:
+            return
+        members = members_of(fitted.pipeline)
+        for entrant in self._entrants:
+            if entrant.choice.setting == ensemble.choice.setting and entrant.choice.candidate in members:
+                entrant.model = fitted._replace(pipeline=members[entrant.choice.candidate])
 
     def _is_due(self, entrant: _Entrant, until: datetime) -> bool:
         """Whether a model should be fitted, rather than an earlier one used again."""

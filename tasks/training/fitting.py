@@ -11,7 +11,9 @@ import pandas as pd
 from everfit.blocks.extensions import is_reference
 from everfit.blocks.policy import parse_duration
 from everfit.blocks.spec import ModelSpec
+from everfit.blocks.training import ENSEMBLE
 from everfit.tasks.statistics.scores import target_values
+from everfit.tasks.training.ensemble import ensemble_of
 from everfit.tasks.training.folds import VALIDATION_SHARE
 from everfit.tasks.training.pipelines import build_pipeline
 from everfit.tasks.training.search import Setting
@@ -33,6 +35,10 @@ def fit(spec: ModelSpec, features: list[str], candidate: str, setting: Setting, 
     Returns:
         The fitted pipeline.
     """
+    if candidate == ENSEMBLE:
+        each = Setting(span=setting.span)
+        names = spec.training.members_for(spec.task)
+        return ensemble_of({name: fit(spec, features, name, each, rows) for name in names}, spec.task)
     policy, target = spec.training, target_values(rows[spec.columns.target], spec.task)
     if is_reference(candidate):  # it may draw from the process's generators, whose state would otherwise vary
         random.seed(policy.seed)

@@ -3,9 +3,13 @@
 The confidence holds over the life of a champion, not for each try alone: of many challengers that are no better, one
 would pass sooner or later. The k-th try since the champion's release is therefore judged with the share 6 / (pi k)^2
 of the allowed error; these shares add up to 1.
+
+Where the gain within days is more certain than the gain over all rows, a proof of either is enough, and the two share
+the error of the try. A proof within days counts only if the challenger is ahead over all rows too.
 """
 
 import math
+from typing import NamedTuple
 
 from everfit.blocks.gating import GatePolicy
 from everfit.tasks.core.paired_comparison import PairedComparison
@@ -13,6 +17,8 @@ from everfit.tasks.gate.check import Checks, GateCheck, missing, number, percent
 from everfit.tasks.gate.evidence import Check, Evidence
 
 _NAME = "comparison"
+_WITHIN_SHARE = 0.8
+"""Of the error of a try, the share for the gain within groups of time, where it is the more certain one."""
 
 
 def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
@@ -26,11 +32,52 @@ def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
     if paired.confidence < policy.confidence:
         yield too_unsure(_NAME, paired, policy)
         return
+    judged = judge_gain(paired, policy, evidence.attempt)
+    yield Check(
+        name=_NAME,
+        passed=judged.passed,
+        value=judged.lower,
+        bound=judged.bound,
+        reason=_reason(evidence, paired, judged),
+    )
+
+
+class JudgedGain(NamedTuple):
+    """The lower bound of the challenger's gain that decides, and what it must exceed.
+
+    Attributes:
+        passed: Whether the gain is shown.
+        lower: The lower bound: within groups of time if that decides, otherwise over all rows.
+        bound: The bound that it must exceed.
+        confidence: Of the lower bound.
+        within: Whether it is a gain within groups of time.
+    """
+
+    passed: bool
+    lower: float
+    bound: float
+    confidence: float
+    within: bool = False
+
+
+def judge_gain(paired: PairedComparison, policy: GatePolicy, attempt: int) -> JudgedGain:
+    """Judge a gain over the champion.
+
+    Args:
+        paired: How challenger and champion differ.
+        policy: The policy of the gate.
+        attempt: Number of the try since the champion's release, from 1 on.
+    """
     bound = policy.min_gain if policy.margin is None else -policy.margin
-    confidence = 1 - error_of_try(1 - policy.confidence, evidence.attempt)
-    lower = paired.difference - paired.reach(confidence)
-    reason = _reason(evidence, paired, lower, bound, confidence)
-    yield Check(name=_NAME, passed=lower > bound, value=lower, bound=bound, reason=reason)
+    error = error_of_try(1 - policy.confidence, attempt)
+    share = 1.0 if paired.within is None else 1 - _WITHIN_SHARE
+    lower = paired.difference - paired.reach(1 - share * error)
+    whole = JudgedGain(lower > bound, lower, bound, 1 - share * error)
+    if paired.within is None or whole.passed:
+        return whole
+    confidence = 1 - _WITHIN_SHARE * error
+    lower = paired.within.difference - paired.within.reach(confidence)
+    return JudgedGain(lower > bound and paired.difference > bound, lower, bound, confidence, within=True)
 
 
 def error_of_try(error: float, attempt: int) -> float:
@@ -47,28 +94,34 @@ def error_of_try(error: float, attempt: int) -> float:
     return error * 6 / (math.pi * attempt) ** 2
 
 
-def _reason(evidence: Evidence, paired: PairedComparison, lower: float, bound: float, confidence: float) -> str:
-    wanted = f"it must be above {number(bound)}"
+def _reason(evidence: Evidence, paired: PairedComparison, judged: JudgedGain) -> str:
+    wanted = f"it must be above {number(judged.bound)}"
     rows = f"{paired.rows:,} rows"
     if paired.method == "identical":
         return f"the challenger answers exactly as the champion does on {rows}; the gain is 0, and {wanted}"
-    passed = lower > bound
-    joined = "but" if paired.difference > 0 and not passed else "and"
+    gain, within = paired.difference, ""
+    if judged.within and paired.within is not None:
+        gain = paired.within.difference
+        within = f", within {paired.within.grouped_by} by {number(gain)}"
+    joined = "but" if gain > 0 and not judged.passed else "and"
     tries = "" if evidence.attempt == 1 else f" in try {evidence.attempt} since the champion's release"
-    sure = f"the {percent(round(confidence, 4))} lower bound of the gain{tries} is {number(lower)} on {rows}"
-    result = f"{_difference(paired)}, {joined} {sure}; {wanted}"
-    return result if passed else f"{result}. {_power(paired, lower, bound)}"
+    sure = (
+        f"the {percent(round(judged.confidence, 4))} lower bound of {'that' if within else 'the'} gain{tries} is "
+        f"{number(judged.lower)} on {rows}"
+    )
+    result = f"{_difference(paired)}{within}, {joined} {sure}; {wanted}"
+    return result if judged.passed else f"{result}. {_power(paired, gain, judged)}"
 
 
-def _power(paired: PairedComparison, lower: float, bound: float) -> str:
+def _power(paired: PairedComparison, gain: float, judged: JudgedGain) -> str:
     """Return which gain would have shown on these rows, and how many rows the measured gain would need."""
-    reach = paired.difference - lower
-    shown = f"A gain of {number(bound + reach)} or more would have shown"
-    beyond = paired.difference - bound
-    if beyond <= 0:
+    reach = gain - judged.lower
+    shown = f"A gain of {number(judged.bound + reach)} or more would have shown"
+    beyond = gain - judged.bound
+    if beyond <= 0 or reach < beyond:
         return shown
     more = paired.rows * ((reach / beyond) ** 2 - 1)
-    return f"{shown}; to show {number(paired.difference)}, it takes about {_rounded(more):,} more rows"
+    return f"{shown}; to show {number(gain)}, it takes about {_rounded(more):,} more rows"
 
 
 def _rounded(rows: float) -> int:

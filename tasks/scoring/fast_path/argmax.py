@@ -18,4 +18,6 @@ def predicts_most_probable(estimator: Any) -> bool:
         estimator: A fitted classifier, or a pipeline that ends with one.
     """
     last = estimator.steps[-1][1] if hasattr(estimator, "steps") else estimator
+    if getattr(last, "voting", None) == "soft":
+        return True
     return type(last).__module__.startswith(_MODULES)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 from support.gating import compared, measured
 
 from everfit.blocks.gating import GatePolicy
+from everfit.tasks.core.paired_comparison import WithinGroups
 from everfit.tasks.gate import decide
 from everfit.tasks.gate.checks.comparison import CHECK as COMPARISON
 from everfit.tasks.statistics.comparison import compare
@@ -78,3 +79,28 @@ def test_a_kept_challenger_says_which_gain_would_have_shown() -> None:
     reason = decide(measured(comparison=result, attempt=2), GatePolicy()).reasons[0]
     assert "in try 2 since the champion's release" in reason
     assert "A gain of .009 or more would have shown; to show .004, it takes about 40,000 more rows" in reason
+
+
+def _within(difference: float, error: float) -> WithinGroups:
+    return WithinGroups(
+        difference=difference, standard_error=error, degrees_of_freedom=28.0, groups=29, grouped_by="days"
+    )
+
+
+def test_a_gain_within_days_is_enough_if_the_challenger_is_ahead_over_all_rows() -> None:
+    """Given days that differ much, then rows of the same day show what all rows leave uncertain."""
+    unsure = {"standard_error": 0.01, "degrees_of_freedom": 28.0}
+    ahead = decide(measured(comparison=compared(0.012, -0.004, within=_within(0.01, 0.002), **unsure)), GatePolicy())
+    assert ahead.verdict == "promote"
+    assert "the gain of .010 within days is at least .007 with 95 % confidence" in ahead.reasons[0]
+    assert any(figure.name == "gain within groups" for figure in ahead.figures)
+    behind = decide(measured(comparison=compared(-0.001, -0.018, within=_within(0.01, 0.002), **unsure)), GatePolicy())
+    assert behind.verdict == "keep"
+    unclear = decide(measured(comparison=compared(0.012, -0.004, within=_within(0.01, 0.008), **unsure)), GatePolicy())
+    assert unclear.verdict == "keep"
+    assert "within days by .010, but the 97.57 % lower bound of that gain is -.007" in unclear.reasons[0]
+
+
+def test_a_sure_gain_over_all_rows_needs_none_within_days() -> None:
+    sure = compared(0.03, 0.02, standard_error=0.006, degrees_of_freedom=28.0, within=_within(0.0, 0.002))
+    assert decide(measured(comparison=sure), GatePolicy()).verdict == "promote"

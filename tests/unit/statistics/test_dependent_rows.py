@@ -9,7 +9,8 @@ from scipy.stats import t
 
 from everfit.blocks.errors import NotEnoughError
 from everfit.tasks.statistics.comparison import compare
-from everfit.tasks.statistics.dependent_rows import Rows, compare_dependent, grouped_gain, time_groups
+from everfit.tasks.statistics.dependent_comparison import compare_dependent
+from everfit.tasks.statistics.dependent_rows import Rows, grouped_gain, time_groups
 from everfit.tasks.statistics.metrics import metric
 
 DAY = 86_400 * 10**9
