@@ -98,7 +98,7 @@ def test_a_gain_within_days_is_enough_if_the_challenger_is_ahead_over_all_rows()
     assert behind.verdict == "keep"
     unclear = decide(measured(comparison=compared(0.012, -0.004, within=_within(0.01, 0.008), **unsure)), GatePolicy())
     assert unclear.verdict == "keep"
-    assert "within days by .010, but the 97.57 % lower bound of that gain is -.007" in unclear.reasons[0]
+    assert "within days by .010, but the 97.57 % lower bound of that gain is -.006" in unclear.reasons[0]
 
 
 def test_a_sure_gain_over_all_rows_needs_none_within_days() -> None:

@@ -50,7 +50,7 @@ def test_the_service_takes_the_fast_path_of_each_member(task: str, tmp_path: Pat
     data = data_of(spec, rows, tmp_path)
     model = read_model(fit_on(data, "ensemble", data.split.training, str(tmp_path / "e")), data.workspace)
     features = rows[data.features]
-    scorer = Scorer(model, InputSchema.of_frame(features))
+    scorer = Scorer(model, InputSchema.of_frame(features, task=spec.task, features=data.features))
     columns = {str(name): features[name].tolist() for name in features}
 
     fast, slow = scorer.score_columns(columns), scorer.score(features)

@@ -42,6 +42,7 @@ def test_a_factory_is_a_candidate_and_defaults_suit_the_task() -> None:
     assert a_spec("regression", training={"candidates": []}).training.candidates_for("regression") == (
         "hist_gradient_boosting",
         "ridge",
+        "ensemble",
     )
     assert ValuePolicy(function="mine:worth").function == "mine:worth"
 
