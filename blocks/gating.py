@@ -182,7 +182,8 @@ class GatePolicy(Policy):
         default="auto",
         description="Which rows count as independent. `auto` treats rows as dependent if they are of one day (of one "
         "hour, in short data) or share a value of the key or of `columns.entity`, and neighbouring days if the data "
-        "shows it. `rows` treats all rows as independent. `days` draws whole days in a bootstrap.",
+        "shows it; where rows of a day share their luck, it also compares the models among rows of the same day. "
+        "`rows` treats all rows as independent. `days` draws whole days in a bootstrap.",
     )
     min_rows: int = Field(default=200, ge=2, description="The smallest number of hold-out rows for a valid comparison.")
     min_class_rows: int = Field(

@@ -72,9 +72,12 @@ def _prepared(model: "Pipeline") -> "Pipeline":
     Raises:
         ConversionError: If ONNX can't express a part of the model.
     """
+    from sklearn.ensemble import VotingClassifier, VotingRegressor
     from sklearn.impute import SimpleImputer
     from sklearn.preprocessing import OneHotEncoder
 
+    if isinstance(model.steps[-1][1], VotingClassifier | VotingRegressor):
+        raise ConversionError("an ensemble of pipelines is not converted; the service has fast paths for its members")
     model = copy.deepcopy(model)
     for part in _parts(model):
         for calibrated in getattr(part, "calibrated_classifiers_", ()):

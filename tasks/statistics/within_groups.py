@@ -2,7 +2,7 @@
 
 A day may be bad for all its rows: with storms, most flights are late. Two models that react to such days a little
 differently then seem to differ much, by the luck of a few days. Rows of one day have that in common, so only pairs of
-rows of the same day are ranked, or each day's mean error is taken off. What is left is often far more certain.
+rows of the same day are ranked, or each day's mean error is taken off. The gain that is left is often far more certain.
 
 The AUC is stratified like the Mann-Whitney statistic of P. van Elteren, "On the combination of independent two sample
 tests of Wilcoxon", Bulletin of the International Statistical Institute 37 (1960), with each pair counted once. The

@@ -1,7 +1,7 @@
 """The competition of training procedures: each is fitted again and again, and judged on later rows.
 
 A fit is spent only where it can change something. The leader is fitted again once a twentieth of its rows are new, the
-others once a fifth are; until then the last model answers. What an ensemble fits, its members need not fit again. A
+others once a fifth are; until then the last model answers. An ensemble fits its members, which are not fitted again. A
 procedure that is surely worse leaves, unless it learns from fewer rows than the leader does: after a change, the newest
 rows may be all that counts, and few rows cost little.
 """

@@ -32,7 +32,7 @@ def ensemble_of(members: Mapping[str, "Pipeline"], task: TaskKind) -> "Pipeline"
         voting = VotingClassifier(named, voting="soft")
         voting.le_ = LabelEncoder().fit(fitted[0].classes_)
         voting.classes_ = fitted[0].classes_
-    # What `fit` would set; it would fit the members once more, and without weights of rows.
+    # `fit` would set these too, but it would fit the members again, without weights of rows.
     voting.estimators_ = fitted
     voting.feature_names_in_ = fitted[0].feature_names_in_
     return Pipeline([("estimator", voting)])
