@@ -6,7 +6,7 @@ whichever validates better in the first window, on all rows or on the newest qua
 or at an alarm of a CUSUM; the best of each kind is shown. Hindsight knows all windows beforehand, and picks the fits
 that cost least. Cost = lost quality (1 - AUC, or RMSE over the label's deviation) of all windows + price x turns.
 
-`bench_league.py NAME …` runs some of the worlds.
+`bench_league.py NAME …` runs the worlds whose names begin so.
 """
 
 import json
@@ -303,7 +303,8 @@ def compete(name: str, world: World, folder: Path) -> dict[str, object]:
 
 def main(names: list[str]) -> None:
     with tempfile.TemporaryDirectory(prefix="everfit-league-") as place:
-        for number, name in enumerate(names or WORLDS):
+        chosen = [name for name in WORLDS if not names or name.startswith(tuple(names))]
+        for number, name in enumerate(chosen):
             began = time.perf_counter()
             found = compete(name, WORLDS[name], Path(place) / str(number))
             print(json.dumps(found | {"seconds": round(time.perf_counter() - began)}), flush=True)
