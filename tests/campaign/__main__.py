@@ -12,6 +12,7 @@ from pathlib import Path
 
 from campaign.power import run_power
 from campaign.registries import changed_files
+from campaign.releases import run_releases
 from campaign.spools import run_spools
 from campaign.tables import run_tables
 from campaign.tally import Tally
@@ -19,6 +20,7 @@ from campaign.tally import Tally
 DRIVERS: dict[str, Callable[[Path, int], Tally]] = {
     "spools": lambda folder, seed: run_spools(folder, seed, lives=25),
     "power": lambda folder, seed: run_power(folder, seed, cuts=25),
+    "releases": lambda folder, seed: run_releases(folder, seed, lives=40),
     "artifacts": lambda folder, seed: changed_files(folder, seed, changes=30),
     "tables": lambda folder, seed: run_tables(folder, seed, count=10),
 }

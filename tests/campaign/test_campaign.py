@@ -6,6 +6,7 @@ import pytest
 
 from campaign.power import run_power
 from campaign.registries import changed_files
+from campaign.releases import run_releases
 from campaign.spools import run_spools
 from campaign.tables import run_tables
 
@@ -24,6 +25,13 @@ def test_a_power_cut_loses_and_doubles_nothing(tmp_path: Path, seed: int) -> Non
 
     assert tally.broken == []
     assert tally.done["power cuts"] == 6
+
+
+def test_killed_releases_and_rollbacks_leave_one_champion_that_all_agree_on(tmp_path: Path) -> None:
+    tally = run_releases(tmp_path, seed=1, lives=8)
+
+    assert tally.broken == []
+    assert tally.done["kills"] > 0
 
 
 def test_no_changed_file_is_loaded(tmp_path: Path) -> None:
