@@ -33,7 +33,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo up down test unit coverage check format lint spelling prose types contracts site fmt bench campaign fuzz docs \
+.PHONY: help install demo up down test unit coverage check format lint spelling prose types contracts site fmt bench campaign schedules fuzz docs \
 	release-notes wheel clean
 
 help: ## List the targets
@@ -96,6 +96,9 @@ bench: $(INSTALLED) ## Measure: what the loop costs over the bare library calls,
 
 campaign: $(INSTALLED) ## Kills, faults, attacks and odd tables from seeds, and the invariants that they break (SECONDS=600 SEED=1)
 	PYTHONPATH=tests $(BIN)/python -m campaign --seconds $(or $(SECONDS),120) --seed $(or $(SEED),1)
+
+schedules: $(INSTALLED) ## Processes that interleave, die, stall and get errors, in a simulated world (COUNT=100000 SEED=0)
+	PYTHONPATH=tests $(BIN)/python -m campaign.many_schedules --count $(or $(COUNT),1000) --seed $(or $(SEED),0)
 
 fuzz: $(INSTALLED) ## Odd tables through the loop, and the errors that no user should see (SECONDS=600 SEED=1)
 	PYTHONPATH=tests $(BIN)/python -m campaign --only tables --seconds $(or $(SECONDS),120) --seed $(or $(SEED),1)

@@ -7,6 +7,8 @@ import pytest
 from campaign.power import run_power
 from campaign.registries import changed_files
 from campaign.releases import run_releases
+from campaign.requests import run_requests
+from campaign.schedules import run_schedules
 from campaign.spools import run_spools
 from campaign.tables import run_tables
 
@@ -32,6 +34,21 @@ def test_killed_releases_and_rollbacks_leave_one_champion_that_all_agree_on(tmp_
 
     assert tally.broken == []
     assert tally.done["kills"] > 0
+
+
+def test_malformed_requests_and_endless_clients_leave_the_service_well(tmp_path: Path) -> None:
+    tally = run_requests(tmp_path, seed=1, requests=60)
+
+    assert tally.broken == []
+    assert (tally.done["bad requests"], tally.done["endless clients"], tally.done["slow clients"]) == (60, 4, 4)
+    assert tally.done["answered predictions"] > 0
+
+
+def test_interleaved_processes_leave_one_champion_that_all_agree_on(tmp_path: Path) -> None:
+    tally = run_schedules(tmp_path, first=0, count=60)
+
+    assert tally.broken == []
+    assert min(tally.done[name] for name in ("kills", "stalls", "set clocks", "lost answers")) > 0
 
 
 def test_no_changed_file_is_loaded(tmp_path: Path) -> None:
