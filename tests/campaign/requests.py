@@ -29,7 +29,7 @@ _HEAD_SECONDS = 1.0
 """Time for a request's headers in this service; the default would make each run ten times as long."""
 _MOST_GROWTH = 200 * 2**20
 _MOST_ACCEPTED = 48 * 2**20
-"""Bytes that an endless client may send: the largest body, as much again after the refusal, and the kernel's buffers."""
+"""Bytes of an endless client: the largest body, as much again after the refusal, and the kernel's buffers."""
 _PATIENCE = 20.0
 
 
