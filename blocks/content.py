@@ -6,6 +6,7 @@ This module doesn't import Prefect, so that the prediction service starts fast a
 
 import hashlib
 import json
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Self
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from everfit.blocks.expectations import ExpectationsPolicy
 from everfit.blocks.gating import GatePolicy
+from everfit.blocks.joins import Join, contradiction, joined_columns, lifted
 from everfit.blocks.metrics import DEFAULT_METRIC, TaskKind
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.blocks.policy import Duration, Policy, form_title, format_duration
@@ -118,6 +120,24 @@ class ColumnRoles(Policy):
         entity = () if self.entity is None else (self.entity,)
         return tuple(dict.fromkeys([*self.key, *times, self.target, *(self.features or ()), *self.protected, *entity]))
 
+    def without(self, names: Collection[str]) -> Self:
+        """Return the roles without some columns, which are neither the key, nor a time, nor the target."""
+
+        def rest(columns: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(name for name in columns if name not in names)
+
+        changed = {
+            "features": None if self.features is None else rest(self.features),
+            "protected": rest(self.protected),
+            "ignore": rest(self.ignore),
+            "entity": None if self.entity in names else self.entity,
+        }
+        return self.model_copy(update=changed)
+
+    def also_naming(self, names: Sequence[str]) -> Self:
+        """Return the roles with more columns that a table must have, whatever their role."""
+        return self.model_copy(update={"protected": (*self.protected, *dict.fromkeys(names))}) if names else self
+
     def roles(self) -> frozenset[str]:
         """Return the columns that have another role than that of a feature."""
         single = {name for name in (self.event_time, self.label_time, self.entity) if name is not None}
@@ -134,6 +154,12 @@ class SpecContent(BaseModel):
     )
     task: TaskKind = Field(description="The kind of prediction: two classes, more classes, or a number.")
     source: Source = Field(description="The source of the model's data. Without a `kind` it is `files`.")
+    joins: tuple[Join, ...] = Field(
+        default=(),
+        exclude_if=lambda joins: not joins,
+        description="Sources that are joined to the rows as of the event. The key may also be written as "
+        "`source.joins`.",
+    )
     columns: ColumnRoles = Field(description="The role of each column.")
     maturity: Duration = Field(
         default=timedelta(0),
@@ -174,6 +200,21 @@ class SpecContent(BaseModel):
         description="When the model's flows run by themselves on a Prefect server.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _lift_joins(cls, content: Any) -> Any:
+        return lifted(content)
+
+    @model_validator(mode="after")
+    def _joins_fit(self) -> Self:
+        roles = self.columns
+        taken = dict.fromkeys(roles.key, "part of the key") | {roles.target: "the target"}
+        taken |= {roles.event_time: "the event time"} if roles.event_time else {}
+        taken |= {roles.label_time: "the label time"} if roles.label_time else {}
+        if problem := contradiction(self.joins, roles.event_time, taken):
+            raise ValueError(problem)
+        return self
+
     @model_validator(mode="after")
     def _task_fits(self) -> Self:
         self.training.check(self.task)
@@ -196,6 +237,21 @@ class SpecContent(BaseModel):
                 f"is not set; set it, or remove the maturity"
             )
         return self
+
+    @property
+    def own_columns(self) -> ColumnRoles:
+        """The roles of the columns of the model's own source: without those that joins add, with those they join on."""
+        if not self.joins:
+            return self.columns
+        roles = self.columns
+        on = [name for join in self.joins for name in join.on if name not in roles.named()]
+        return roles.without(joined_columns(self.joins)).also_naming(on)
+
+    @property
+    def joined_columns(self) -> ColumnRoles:
+        """The roles of the columns of joined rows; the columns that joins add and those they join on are named."""
+        names = [name for join in self.joins for name in (*join.on, *join.columns)]
+        return self.columns.also_naming([name for name in names if name not in self.columns.named()])
 
     @property
     def metric(self) -> str:

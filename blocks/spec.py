@@ -19,6 +19,7 @@ class ModelSpec(SpecContent, Block):
         name: The model's name in the registry and everywhere else.
         task: The kind of prediction: `binary`, `multiclass` or `regression`.
         source: The source of the model's data.
+        joins: The sources that are joined to the rows as of the event.
         columns: The role of each column: key, event time, label time, target, features.
         maturity: The time after the event at which labels are complete enough to train and score on.
         expectations: The expectations that the data must meet.

@@ -46,6 +46,7 @@ def serve(
         workers,
         policies={spec.name: spec.release.serving for spec in specs},
         tokens_file=tokens,
+        joins={spec.name: spec.joins for spec in specs},
     )
 
 

@@ -34,6 +34,9 @@ def _facts(trace: "Trace") -> Iterator[tuple[str, str]]:
     outlier = row.get(prediction_log.OUTLIER)
     if outlier is not None:
         yield "outlier score", f"{outlier:.3f} of 1"
+    joined = row.get(prediction_log.JOINED)
+    if joined is not None:
+        yield "joined rows", joined
     label = trace.label
     yield (
         "label",

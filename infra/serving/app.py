@@ -138,6 +138,8 @@ async def invoke(endpoint: Endpoint, body: bytes, client: str, content_type: str
     if table.rows <= _MAX_IDS_IN_HEADER:
         ids = in_order(parts, [part.answer.ids[part.answer.start : part.answer.stop] for part in parts], table.rows)
         headers["everfit-prediction-ids"] = ",".join(ids)
+        if parts[0].joined is not None:
+            headers["everfit-joined-rows"] = ", ".join(parts[0].joined)
     return json_response({"predictions": predictions}, headers=headers)
 
 
@@ -150,9 +152,7 @@ async def predict(endpoint: Endpoint, body: bytes, client: str) -> Response:
         raise RequestError('the body must be {"records": […]}, each record an object', 422)
     table = records_table([_flat(record, row, servable.inputs) for row, record in enumerate(records)])
     parts = await endpoint.predict(servable, RequestTable(table.columns, len(records)), client)
-    return json_response(
-        {"predictions": in_order(parts, [prediction_records(part.answer) for part in parts], len(records))}
-    )
+    return json_response({"predictions": in_order(parts, [prediction_records(part) for part in parts], len(records))})
 
 
 async def post_labels(endpoint: Endpoint, body: bytes, client: str) -> Response:

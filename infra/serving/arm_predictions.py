@@ -15,10 +15,16 @@ class ArmPredictions:
     Attributes:
         answer: The logged predictions.
         rows: Rows of the request, in the order of the predictions; None for all rows.
+        joined: Versions of the joined rows of each row of the request; None for a model without joins.
     """
 
     answer: ScoredRequest
     rows: Sequence[int] | None = None
+    joined: Sequence[str] | None = None
+
+    def joined_of(self, position: int) -> str | None:
+        """Return the versions of the joined rows of a prediction."""
+        return None if self.joined is None else self.joined[position if self.rows is None else self.rows[position]]
 
 
 def part_of(columns: Mapping[str, Sequence[Any]], rows: Sequence[int]) -> dict[str, list[Any]]:

@@ -4,16 +4,18 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.errors import EverfitError, ModelError
+from everfit.blocks.joins import Join
 from everfit.blocks.serving import ServingPolicy
 from everfit.infra.serving.arm_predictions import ArmPredictions, part_of, whole_columns
 from everfit.infra.serving.batching import Batcher, Job, ScoredRequest
 from everfit.infra.serving.drain import Drain
+from everfit.infra.serving.feature_lookup import FeatureLookup, NotReadyError
 from everfit.infra.serving.model_cache import ModelCache
 from everfit.infra.serving.protocol import Identified, RequestError, RequestTable, identify
 from everfit.infra.serving.query_attacks import PROBING, QueryAttackDetector, QueryAttackError
@@ -42,10 +44,6 @@ class OutlierError(EverfitError):
     """An input is too unlike the training data, and the policy refuses such inputs."""
 
 
-class NotReadyError(EverfitError):
-    """The model has no champion yet, or the service is stopping."""
-
-
 @dataclass
 class Endpoint:
     """Serves one model.
@@ -59,6 +57,7 @@ class Endpoint:
         policy: Serving policy.
         check_store: Function that raises if the tables' store isn't safe or can't be reached.
         workspace: The workspace, which has the digests of registered versions.
+        joins: Sources from which features are looked up that a request lacks.
     """
 
     name: str
@@ -69,6 +68,7 @@ class Endpoint:
     policy: ServingPolicy = field(default_factory=ServingPolicy)
     check_store: Callable[[], object] = lambda: None
     workspace: Workspace | None = None
+    joins: Sequence[Join] = ()
 
     def __post_init__(self) -> None:
         self.champion: Servable | None = None
@@ -91,6 +91,7 @@ class Endpoint:
             every_s=self.policy.follow_every.total_seconds(),
         )
         self.drain: Drain | None = None
+        self.lookup = FeatureLookup(self.name, self.joins, self.workspace) if self.joins else None
         self.probing: QueryAttackDetector | None = None
         if self.policy.probing != "ignore":
             for_s = self.policy.probing_for.total_seconds()
@@ -105,10 +106,14 @@ class Endpoint:
         if self.shadow:
             self.shadow.start()
         self.follower.start()
+        if self.lookup is not None:
+            self.lookup.start()
 
     def stop(self) -> None:
         """Predict and log all waiting requests, and end."""
         self.stopping = True
+        if self.lookup is not None:
+            self.lookup.stop()
         self.follower.stop()
         self.trial.stop()
         self.batcher.stop()
@@ -193,18 +198,23 @@ class Endpoint:
             OutlierError: If a row is too unlike the training data, and the policy refuses such rows.
             QueryAttackError: If the client's requests look like an attack, and the policy refuses such clients.
             OverloadedError: If too many rows are waiting.
+            NotReadyError: If a joined source has not been read yet.
             SpoolError: If the predictions can't be stored durably.
         """
         if table.rows > self.policy.max_rows:
             raise RequestError(f"{table.rows} rows are too many; send at most {self.policy.max_rows} at once", 413)
         if table.rows == 0:
             raise RequestError("the request has no rows; send at least one")
-        inputs = servable.inputs
+        inputs, now_us, joined = servable.inputs, time.time_ns() // 1_000, None
+        if self.lookup is not None:
+            table, joined = self.lookup.fill(table, inputs, now_us)
         accept = self.policy.new_categories == "accept"
         features = inputs.check(table.columns, table.rows, new_categories=accept)
         if self.policy.outliers == "refuse":
             self._refuse_outliers(servable, features, table.rows)
-        names = identify(table, features, inputs, time.time_ns() // 1_000)
+        names = identify(table, features, inputs, now_us)
+        if joined is not None:
+            names.columns[prediction_log.JOINED] = joined
         at = names.columns.get(inputs.event_time, features.get(inputs.event_time, []))
         self.check_days([None if value is None else value // _DAY_US for value in at], inputs.event_time)
         flag = self._flag_of(client, features, table.rows)
@@ -220,7 +230,7 @@ class Endpoint:
                 self.probing.add_predictions(client, used)
         if dealt is None and self.shadow is not None:
             self.shadow.copy(table, names.columns, client)
-        return parts
+        return parts if joined is None else [replace(part, joined=joined) for part in parts]
 
     def check_days(self, days: Collection[Any], column: str) -> None:
         """Refuse a request whose rows are of too many days, because the tables have a file for each day of a write.
@@ -333,4 +343,5 @@ class Endpoint:
             "spool_bytes": self.spool.held_bytes,
             "drain_error": drain.error if drain else "",
             "set_aside": self.spool.aside,
+            **({} if self.lookup is None else {"joined": self.lookup.status()}),
         }

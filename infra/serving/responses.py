@@ -11,7 +11,8 @@ from everfit.blocks.errors import DataError, WorkspaceError
 from everfit.infra.serving.access import AccessError
 from everfit.infra.serving.arm_predictions import ArmPredictions
 from everfit.infra.serving.batching import OverloadedError, ScoredRequest, UnpredictableInputError
-from everfit.infra.serving.endpoint import NotReadyError, OutlierError
+from everfit.infra.serving.endpoint import OutlierError
+from everfit.infra.serving.feature_lookup import NotReadyError
 from everfit.infra.serving.protocol import RequestError
 from everfit.infra.serving.query_attacks import QueryAttackError
 from everfit.infra.serving.servable import Servable
@@ -97,8 +98,9 @@ def in_order(parts: Sequence[ArmPredictions], predictions: Sequence[Sequence[Any
     return placed
 
 
-def prediction_records(answer: ScoredRequest) -> list[dict[str, Any]]:
+def prediction_records(part: ArmPredictions) -> list[dict[str, Any]]:
     """Return predictions as everfit's own records."""
+    answer = part.answer
     servable, scores = answer.servable, answer.scores
     names = [as_text(servable.inputs.answer(value)) for value in servable.scorer.classes]
     rows = range(answer.start, answer.stop)
@@ -111,6 +113,7 @@ def prediction_records(answer: ScoredRequest) -> list[dict[str, Any]]:
             "probabilities": None if chances is None else dict(zip(names, chances[position], strict=True)),
             "model_version": servable.version.version,
             "outlier": answer.outliers[row],
+            **({} if part.joined is None else {"joined": part.joined_of(position)}),
         }
         for position, row in enumerate(rows)
     ]

@@ -3,12 +3,13 @@
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everfit.blocks.errors import EverfitError
+from everfit.blocks.joins import Join
 from everfit.blocks.serving import ServingPolicy
 from everfit.blocks.settings import Settings
 from everfit.infra.serving.access import Tokens, is_loopback, read_tokens
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 MODELS_VARIABLE = "EVERFIT_SERVE_MODELS"
+JOINS_VARIABLE = "EVERFIT_SERVE_JOINS"
 TOKENS_VARIABLE = "EVERFIT_SERVE_TOKENS"
 
 
@@ -25,7 +27,12 @@ class ServingError(EverfitError):
 
 
 def build_app(
-    models: list[str], policies: Mapping[str, ServingPolicy], tokens_file: Path | None, settings: Settings
+    models: list[str],
+    policies: Mapping[str, ServingPolicy],
+    tokens_file: Path | None,
+    settings: Settings,
+    *,
+    joins: Mapping[str, Sequence[Join]] | None = None,
 ) -> "FastAPI":
     """Make the app that serves some models.
 
@@ -34,6 +41,7 @@ def build_app(
         policies: Serving policy of each model; others get the defaults.
         tokens_file: File with the clients' tokens; without it every client has access.
         settings: Settings of this installation.
+        joins: Joins of models that have some.
     """
     # By default MLflow's client retries for minutes if the server is down.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -61,6 +69,7 @@ def build_app(
             policies.get(name, ServingPolicy()),
             check_store=lambda: Workspace.of(settings),
             workspace=workspace,
+            joins=(joins or {}).get(name, ()),
         )
         for name in models
     }
@@ -70,14 +79,17 @@ def build_app(
 def from_environment() -> "FastAPI":
     """Make the app in a worker process, or for another process manager.
 
-    `EVERFIT_SERVE_MODELS` has the models and their policies as JSON, `EVERFIT_SERVE_TOKENS` the token file.
+    `EVERFIT_SERVE_MODELS` has the models and their policies as JSON, `EVERFIT_SERVE_JOINS` their joins,
+    `EVERFIT_SERVE_TOKENS` the token file.
     """
     content = json.loads(os.environ[MODELS_VARIABLE])
     policies = {name: ServingPolicy.model_validate(policy) for name, policy in content.items()}
+    joined = json.loads(os.environ.get(JOINS_VARIABLE, "{}"))
+    joins = {name: [Join.model_validate(join) for join in content] for name, content in joined.items()}
     tokens = os.environ.get(TOKENS_VARIABLE)
     # Requests and predictions share the interpreter's lock: switch threads faster than the default 5 ms.
     sys.setswitchinterval(0.001)
-    return build_app(list(content), policies, Path(tokens) if tokens else None, Settings())
+    return build_app(list(content), policies, Path(tokens) if tokens else None, Settings(), joins=joins)
 
 
 def run(
@@ -88,6 +100,7 @@ def run(
     *,
     policies: Mapping[str, ServingPolicy] | None = None,
     tokens_file: Path | None = None,
+    joins: Mapping[str, Sequence[Join]] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then answer and log the waiting requests, and end.
 
@@ -98,6 +111,7 @@ def run(
         workers: Number of processes.
         policies: Serving policy of each model.
         tokens_file: Lines of `client sha256`; required unless `host` is a loopback address.
+        joins: Joins of models that have some.
 
     Raises:
         ServingError: If there is no model or a model twice, the host can be reached from elsewhere without a token
@@ -122,6 +136,8 @@ def run(
     os.environ[MODELS_VARIABLE] = json.dumps(
         {name: policy.model_dump(mode="json") for name, policy in by_model.items()}
     )
+    if joined := {name: [join.content() for join in some] for name, some in (joins or {}).items() if some}:
+        os.environ[JOINS_VARIABLE] = json.dumps(joined)
     if tokens_file is not None:
         os.environ[TOKENS_VARIABLE] = str(tokens_file.absolute())
     uvicorn.run(

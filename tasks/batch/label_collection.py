@@ -89,7 +89,7 @@ def record_source_labels(context: Context, window: Window) -> tuple[RecordedLabe
     table = context.workspace.table(spec.name, "labels")
     recorded, aside = RecordedLabels(), RowsSetAside()
     kinds, deleted = label_kinds(spec, context.workspace), read_deleted_keys(context.workspace, spec.name)
-    for rows in read_rows(context, window):
+    for rows in read_rows(context, window, joins=False):
         if spec.columns.target not in rows:
             continue
         named = rows[[name for name in rows if name in spec.columns.named() or name == FAULTS]]

@@ -14,8 +14,9 @@ from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ColumnRoles, ModelSpec
 from everfit.tasks.batch.label_collection import CollectedLabels, label_kinds
 from everfit.tasks.batch.scoring import ScoringResult, require_champion, score_chunks
-from everfit.tasks.batch.source_rows import without_deleted
+from everfit.tasks.batch.source_rows import joined_chunks, without_deleted
 from everfit.tasks.core.records import Window
+from everfit.tasks.data.joined_rows import lacks_joined
 from everfit.tasks.predictions import labels, prediction_log
 from everfit.tasks.predictions.labels import RecordedLabels
 from everfit.tasks.scoring.batch_scoring import ScoringBatch
@@ -34,7 +35,8 @@ _FAR = datetime(2200, 1, 1, tzinfo=UTC)
 def score_file(context: Context, path: str) -> ScoringResult:
     """Predict on the rows of a file with the champion, and log the predictions.
 
-    Scoring a file again with the same version adds nothing. Batch scoring of the source ignores these predictions.
+    Scoring a file again with the same version adds nothing. Batch scoring of the source ignores these predictions. The
+    sources that the spec joins are joined to a file that lacks their columns.
 
     Args:
         context: The model.
@@ -49,7 +51,8 @@ def score_file(context: Context, path: str) -> ScoringResult:
     if columns.event_time is None:
         raise SpecError(f"{context.spec.name}: windows are of event time; name its column under columns.event_time")
     champion = require_champion(context)
-    times = [rows[columns.event_time].dropna() for rows in _read(context, path, columns)]
+    roles = context.spec.own_columns
+    times = [rows[columns.event_time].dropna() for rows in _read(context, path, roles)]
     if not times:
         raise DataError(f"{path!r} has no rows; give a file with a header and rows")
     ends = [(some.min(), some.max()) for some in times if len(some)]
@@ -60,7 +63,9 @@ def score_file(context: Context, path: str) -> ScoringResult:
     window = Window(since=min(since for since, _ in ends).to_pydatetime(), until=until.to_pydatetime())
     batch = ScoringBatch(window, client=prediction_log.FILE)
     deleted = read_deleted_keys(context.workspace, context.spec.name)
-    rows = (without_deleted(context, deleted, chunk) for chunk in _read(context, path, columns))
+    rows: Iterator[pd.DataFrame] = (without_deleted(context, deleted, chunk) for chunk in _read(context, path, roles))
+    if context.spec.joins and any(lacks_joined(chunk, context.spec.joins) for chunk in _read(context, path, roles)):
+        rows = joined_chunks(context, rows, window.since, window.until)
     added, aside = score_chunks(context, champion, rows, batch)
     return ScoringResult(window=window, model_version=champion.version, added=added, aside=aside)
 

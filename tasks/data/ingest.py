@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from everfit.blocks.errors import DataError
+from everfit.blocks.joins import joined_columns
 from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Record, Window
@@ -89,6 +90,10 @@ def ingest(spec: ModelSpec, until: datetime, turn_id: str, workspace: Workspace)
     batch = Batch(turn_id=turn_id, window=Window(until=until), read=0, new=0, changed=0, duplicates=0)
     if window is not None:
         batch = _staged(spec, window, staging, version)
+        if spec.joins and batch.sizes:
+            from everfit.tasks.data.joined_batch import join_batch  # it stages by this module
+
+            batch = join_batch(spec, batch, workspace)
     if not batch.read and version < 0:
         raise DataError(
             f"{spec.name}: the source has no row before {until:%Y-%m-%d %H:%M}; check source.path and until"
@@ -104,9 +109,9 @@ def _staged(spec: ModelSpec, window: Window, staging: Staging, version: int) -> 
     texts = {name for name, kind in known.items() if kind == "text"}
     while True:
         states = FileStates(earlier=read_file_states(spec, staging.workspace) if version >= 0 else {})
-        chunks = read_source(spec.source, spec.columns, window, states, strict=version < 0, texts=texts)
+        chunks = read_source(spec.source, spec.own_columns, window, states, strict=version < 0, texts=texts)
         chunks = with_manual_labels(chunks, spec, staging.workspace, window.until)
-        batch, rewritten = stage(spec, window, staging, version, chunks, texts=texts)
+        batch, rewritten = stage(spec, window, staging, version, chunks, texts=texts, joined=False)
         if rewritten <= texts:
             break
         # Some pieces alone look like numbers or times. Read them again as the text that they are.
@@ -131,6 +136,7 @@ def stage(
     *,
     aside: bool = True,
     texts: Collection[str] = (),
+    joined: bool = True,
 ) -> tuple[Batch, set[str]]:
     """Stage chunks, and determine the status of their rows.
 
@@ -142,15 +148,18 @@ def stage(
         chunks: The rows.
         aside: Whether rows in quarantine count as duplicates.
         texts: Columns of CSV that are text, whatever they look like in a file.
+        joined: Whether the rows have the columns that joins add.
 
     Returns:
         The staged batch, and the columns whose values were rewritten as text.
     """
     dataset = staging.workspace.table(spec.name, "dataset")
     known = read_kinds(staging.workspace, spec.name) if version >= 0 else {}
+    if not joined:
+        known = {name: kind for name, kind in known.items() if name not in joined_columns(spec.joins)}
     stager = Stager(
         staging,
-        spec.columns,
+        spec.joined_columns if joined else spec.own_columns,
         known,
         _identity(dataset) if version >= 0 and not spec.columns.key else None,
         window.until,

@@ -15,7 +15,7 @@ from everfit.tasks.data.deduplication import CHANGED, NEW, MatchedRows
 from everfit.tasks.sources import FAULTS, Chunk
 from everfit.tasks.sources.chunks import rows_at_once
 from everfit.tasks.storage.deleted_keys import DeletedKeys
-from everfit.tasks.storage.kinds import STORED, Kind, common_kind, infer_kind
+from everfit.tasks.storage.kinds import REWRITTEN, STORED, Kind, common_kind, infer_kind
 from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN, row_hashes, row_keys
 from everfit.tasks.storage.values import normalise
 from everfit.tasks.storage.workspace import Workspace
@@ -28,10 +28,6 @@ ORIGIN, PART = "_source", "_part"
 
 OWN = (KEY, CONTENT, DAY, TURN, FAULTS, ORIGIN, PART, ARRIVED)
 """Columns of staged rows that are everfit's own."""
-
-
-_REWRITTEN = frozenset({"boolean", "decimal", "duration", "day", "time"})
-"""Kinds whose values may have been written in another way than the text that they become."""
 
 
 @dataclass(frozen=True)
@@ -250,9 +246,7 @@ class Stager:
         names = list(dict.fromkeys(name for kinds in self._kinds for name in kinds))
         seen = {name: [kinds[name] for kinds in self._seen if name in kinds] for name in names}
         final = {name: common_kind(kinds) for name, kinds in seen.items()}
-        self.rewritten = {
-            name for name, kind in final.items() if kind == "text" and _REWRITTEN.intersection(seen[name])
-        }
+        self.rewritten = {name for name, kind in final.items() if kind == "text" and REWRITTEN.intersection(seen[name])}
         if not self.known:  # an empty column doesn't show its type yet
             empty = {name for name, kind in final.items() if kind == "empty" and name not in self.roles.named()}
             self.ignored |= empty

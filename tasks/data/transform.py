@@ -33,40 +33,54 @@ def transform(spec: ModelSpec, batch: Batch, function: Function, workspace: Work
     """
     if not batch.sizes:
         return batch
-    before = Staging(workspace, spec.name, batch.turn_id, batch.round)
-    after = Staging(workspace, spec.name, batch.turn_id, batch.round + 1)
-    record = after.path("batch.json")
+    record = Staging(workspace, spec.name, batch.turn_id, batch.round + 1).path("batch.json")
     if workspace.exists(record):
         return Batch.model_validate_json(workspace.read(record))
-    chunks = _changed(spec, before, len(batch.sizes), function)
+    name = function_name(function)
+    changed = restaged(spec, batch, lambda rows: _with_faults(spec, rows, function), workspace)
+    changed = changed.model_copy(
+        update={
+            "notes": (*batch.notes, *changed.notes, f"the rows were changed by {name}"),
+            "changed_by": (*batch.changed_by, name),
+        }
+    )
+    workspace.write(record, changed.canonical_json().encode())
+    return changed
+
+
+def restaged(spec: ModelSpec, batch: Batch, change: Function, workspace: Workspace) -> Batch:
+    """Stage the changed rows of a batch as its next round; the rows as they were read stay staged beside them.
+
+    Args:
+        spec: The model's spec.
+        batch: The rows as they are staged.
+        change: Takes the rows and `_faults`, and returns them changed, each in its place.
+        workspace: Where the rows are staged.
+
+    Returns:
+        The batch, with the notes of this round alone.
+    """
+    before = Staging(workspace, spec.name, batch.turn_id, batch.round)
+    after = Staging(workspace, spec.name, batch.turn_id, batch.round + 1)
+    chunks = _changed(before, len(batch.sizes), change)
     changed, _ = stage(spec, batch.window, after, batch.dataset_version, chunks, aside=not batch.from_quarantine)
     # Staged values have lost what the source showed of their kinds, such as booleans. A column keeps its kind as long
     # as it is stored in the same way.
     kept = {
         name: kind for name, kind in batch.kinds.items() if STORED[kind] == STORED[changed.kinds.get(name, "empty")]
     }
-    name = function_name(function)
-    changed = changed.model_copy(
-        update={
-            "round": after.round,
-            "notes": (*batch.notes, *changed.notes, f"the rows were changed by {name}"),
-            "kinds": {**changed.kinds, **kept},
-            "changed_by": (*batch.changed_by, name),
-        }
-    )
     workspace.write(after.path("files.json"), workspace.read(before.path("files.json")))
-    workspace.write(record, changed.canonical_json().encode())
-    return changed
+    return changed.model_copy(
+        update={"round": after.round, "kinds": {**changed.kinds, **kept}, "changed_by": batch.changed_by}
+    )
 
 
-def _changed(spec: ModelSpec, staging: Staging, parts: int, function: Function) -> Iterator[Chunk]:
+def _changed(staging: Staging, parts: int, change: Function) -> Iterator[Chunk]:
     for number in range(parts):
         table = staging.read_part(number)
         origins, places = table[ORIGIN].to_pylist(), table[PART].to_numpy()
-        faults = table[FAULTS].to_pandas()
-        rows = table.drop_columns([name for name in OWN if name in table.column_names]).to_pandas()
-        changed = apply_function(spec, rows, function)
-        changed[FAULTS] = faults
+        rows = table.drop_columns([name for name in OWN if name in table.column_names and name != FAULTS]).to_pandas()
+        changed = change(rows)
         for place in dict.fromkeys(places.tolist()):
             own = places == place
             yield Chunk(str(origins[int(own.argmax())]), changed[own].reset_index(drop=True))
@@ -92,6 +106,12 @@ def transform_chunks(
         changed = apply_function(spec, brought.drop(columns=FAULTS), function)
         changed[FAULTS] = brought[FAULTS]
         yield changed
+
+
+def _with_faults(spec: ModelSpec, rows: pd.DataFrame, function: Function) -> pd.DataFrame:
+    changed = apply_function(spec, rows.drop(columns=FAULTS), function)
+    changed[FAULTS] = rows[FAULTS]
+    return changed
 
 
 def function_name(function: Function) -> str:

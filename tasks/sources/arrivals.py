@@ -90,20 +90,29 @@ def source_content(spec: ModelSpec, until: datetime) -> dict[str, str]:
         SourceError: If the source can't be reached, or its kind can't be watched.
     """
     match spec.source:
-        case FilesSource() as source:
-            from everfit.tasks.sources.listing import list_files
-
-            return list_files(source)
+        case FilesSource() | DeltaSource(version=None) as source:
+            return content_of(source)
         case SqlSource() as source:
             from everfit.tasks.sources.watermark import sql_watermark
 
             return sql_watermark(source, spec.columns, until)
-        case DeltaSource(version=None) as source:
-            from everfit.tasks.sources.watermark import delta_version
-
-            return delta_version(source)
         case source:
             raise SourceError(
                 f"a source of kind {source.kind!r} can't be watched without reading it; send the event from where the "
                 f"data is produced: everfit emit data-arrived {spec.name}"
             )
+
+
+def content_of(source: FilesSource | DeltaSource) -> dict[str, str]:
+    """Return the identity of the content of files or of a Delta table, which changes whenever the content does.
+
+    Raises:
+        SourceError: If the source can't be reached.
+    """
+    if isinstance(source, FilesSource):
+        from everfit.tasks.sources.listing import list_files
+
+        return list_files(source)
+    from everfit.tasks.sources.watermark import delta_version
+
+    return delta_version(source)

@@ -73,6 +73,9 @@ _INFERRED: dict[str, Kind] = {
     "date": "time",
 }
 
+REWRITTEN: frozenset[Kind] = frozenset({"boolean", "decimal", "duration", "day", "time"})
+"""Kinds whose values may have been written in another way than the text that they become."""
+
 _EXACT = 2**63
 
 

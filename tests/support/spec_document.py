@@ -86,6 +86,17 @@ EXAMPLES = {
         """,
     "source.delta": "source: {kind: delta, path: 's3://lake/orders'}",
     "source.python": "source: {kind: python, function: shop.orders:rows}",
+    "joins": """
+        source:
+          path: orders/*.parquet
+          joins:
+            - source: {kind: sql, url: env:SHOP_URL, table: customer_ratings}
+              on: customer_id
+              as_of: valid_from
+              available_at: loaded_at
+              within: 30d
+              columns: [rating, segment]
+        """,
     "columns": """
         columns:
           key: [order_id]
@@ -224,7 +235,7 @@ def _part(path: str, model: type[BaseModel], told: dict[type, str]) -> Iterator[
 
 def _inside(path: str, annotation: Any, told: dict[type, str]) -> Iterator[str]:
     """The sections of what may stand at a key."""
-    if path == _SOURCE_AGAIN:
+    if path in _SOURCE_AGAIN:
         return
     found = _classes(annotation)
     if len(found) > 1:
@@ -243,7 +254,7 @@ def _heading(path: str) -> str:
 
 def _anchor(path: str) -> str:
     """How a page's link to a heading is written."""
-    return "source" if path == _SOURCE_AGAIN else path.replace(".", "")
+    return "source" if path in _SOURCE_AGAIN else path.replace(".", "")
 
 
 def _names(path: str) -> Iterator[str]:
@@ -273,7 +284,7 @@ def _classes(annotation: Any) -> list[type[BaseModel]]:
     return found
 
 
-_SOURCE_AGAIN = "retraining.user_metrics.source"
+_SOURCE_AGAIN = frozenset({"joins.source", "retraining.user_metrics.source"})
 """Where the keys of `source` stand once more."""
 
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "`true`, `false`", timedelta: "duration"}

@@ -1,0 +1,258 @@
+"""Join rows of another source as of the event: the last row that was known then, and never a later one.
+
+A row can be seen from `as_of` on, or from `available_at` on if that is later. At each such moment the row with the
+latest `as_of` among those that can be seen counts. So the rows are brought into the order in which they can be seen,
+each with the best row until then, and pandas' `merge_asof` joins the last of them.
+
+Large sources are divided by their keys into files, so memory holds a part of them at a time.
+"""
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from everfit.blocks.joins import Join
+from everfit.tasks.storage.kinds import REWRITTEN, Kind, common_kind, infer_kind
+from everfit.tasks.storage.tables import row_hashes
+from everfit.tasks.storage.values import FAULTS, normalise
+
+BY, AS_OF, SEEN = "_by", "_as_of", "_seen"
+"""Columns of rows to join: hash of the key, the time from which a row holds, and that from which it can be seen."""
+
+HELD_ROWS = 2_000_000
+"""More rows than these are kept in files."""
+
+PARTS = 64
+
+Integers = npt.NDArray[np.int64]
+
+
+def key_hashes(rows: pd.DataFrame, names: Mapping[str, str], kinds: Mapping[str, Kind]) -> tuple[Integers, pd.Series]:
+    """Return a hash of each row's key, and which rows have a complete key; both of shape (rows,).
+
+    Args:
+        rows: The rows.
+        names: The key's names by the columns of `rows`.
+        kinds: Kind of each part of the key by name, to which the values are brought.
+    """
+    renamed = pd.DataFrame({name: rows[column] for column, name in names.items()}).reset_index(drop=True)
+    brought = normalise(renamed, {name: kinds[name] for name in names.values()}).drop(columns=FAULTS)
+    return row_hashes(brought, list(names.values())), brought.notna().all(axis=1)
+
+
+@dataclass
+class AsOfRows:
+    """Rows of a joined source, from which rows are joined by key and time.
+
+    Attributes:
+        join: The join.
+        kinds: Kinds of the key's parts, by the columns of the rows to join to, to which all values are brought.
+        folder: Folder for files of rows that don't fit in memory.
+        kinds_of_values: Kind of each joined column; known after `finish`.
+        skipped: Number of rows that can't be joined, by the reason.
+        contradictions: Number of rows that have the key and the times of another row, and other values.
+    """
+
+    join: Join
+    kinds: Mapping[str, Kind]
+    folder: Path
+    kinds_of_values: dict[str, Kind] = field(default_factory=dict)
+    skipped: Counter[str] = field(default_factory=Counter)
+    contradictions: int = 0
+
+    def __post_init__(self) -> None:
+        self._held: list[pd.DataFrame] = []
+        self._inferred: list[dict[str, Kind]] = []
+        self._files: list[list[Path]] = []
+        self._parts: list[pd.DataFrame | Path] = []
+
+    @property
+    def _times(self) -> list[str]:
+        return [AS_OF] if self.join.available_at is None else [AS_OF, SEEN]
+
+    def add(self, rows: pd.DataFrame) -> None:
+        """Add rows of the joined source, whose times are in UTC.
+
+        Args:
+            rows: Shape (rows, columns), indexed from 0; of rows with the same key and times the last one counts.
+        """
+        join = self.join
+        keys, complete = key_hashes(rows, {theirs: ours for ours, theirs in join.on.items()}, self.kinds)
+        usable = complete & rows[join.as_of].notna()
+        self._skip(f"without {join.as_of} or key", ~usable)
+        if join.available_at is not None:
+            available = rows[join.available_at].notna()
+            self._skip(f"without {join.available_at}", usable & ~available)
+            usable &= available
+        kinds = {name: infer_kind(rows[name], is_key=False, is_label=False) for name in join.columns}
+        self._inferred.append(kinds)
+        frame = normalise(rows[list(join.columns)], kinds)
+        frame[BY], frame[AS_OF] = keys, rows[join.as_of]
+        if join.available_at is not None:
+            frame[SEEN] = rows[[join.as_of, join.available_at]].max(axis=1)
+        self._held.append(frame if usable.all() else frame[usable.to_numpy()].reset_index(drop=True))
+        if sum(map(len, self._held)) > HELD_ROWS:
+            self._spill()
+
+    def _skip(self, reason: str, rows: "pd.Series[bool]") -> None:
+        if count := int(rows.sum()):
+            self.skipped[reason] += count
+
+    def _spill(self) -> None:
+        self._files = self._files or [[] for _ in range(PARTS)]
+        for frame in _of_equal_types(self._held):
+            parts = _part_of(frame)
+            order = np.argsort(parts, kind="stable")
+            ends = np.cumsum(np.bincount(parts, minlength=PARTS))
+            for number, places in enumerate(np.split(order, ends[:-1])):
+                if len(places):
+                    path = self.folder / f"{number}-{len(self._files[number])}.arrow"
+                    _write(path, frame.iloc[places])
+                    self._files[number].append(path)
+        self._held = []
+
+    def finish(self) -> set[str]:
+        """Bring the rows into the order in which they could be seen, after the last `add`.
+
+        Returns:
+            The columns that are text as a whole, and whose values some pieces took for something else.
+        """
+        for name in self.join.columns:
+            self.kinds_of_values[name] = common_kind([kinds[name] for kinds in self._inferred])
+        if self._files:
+            self._spill()
+            for number, files in enumerate(self._files):
+                path = self.folder / f"{number}.arrow"
+                _write(path, self._in_order([_read(file) for file in files]))
+                for file in files:
+                    file.unlink()
+                self._parts.append(path)
+        else:
+            held, self._held = self._held, []
+            self._parts = [self._in_order(held)]
+        return {
+            name
+            for name, kind in self.kinds_of_values.items()
+            if kind == "text" and REWRITTEN.intersection(kinds[name] for kinds in self._inferred)
+        }
+
+    def _in_order(self, frames: list[pd.DataFrame]) -> pd.DataFrame:
+        """Return rows by the time at which they could be seen, each with the values of the latest one until then."""
+        own = [BY, *self._times]
+        frames = frames or [self._nothing()]
+        brought = [
+            pd.concat([normalise(frame, self.kinds_of_values), frame[own]], axis=1) for frame in _of_equal_types(frames)
+        ]
+        rows = pd.concat(brought, ignore_index=True) if len(brought) > 1 else brought[0]
+        rows = rows.sort_values(self._times, kind="stable", ignore_index=True)
+        again = rows.duplicated(own, keep=False)
+        if again.any():
+            self.contradictions += int((~rows[again].duplicated()).sum() - (~rows[again].duplicated(own)).sum())
+        if self.join.available_at is None:
+            return rows.rename(columns={AS_OF: SEEN}).assign(**{AS_OF: rows[AS_OF]})
+        by_sight = rows[[BY, SEEN]].assign(_place=np.arange(len(rows))).sort_values(SEEN, kind="stable")
+        best = by_sight.groupby(BY, sort=False)["_place"].cummax().to_numpy()
+        return rows.take(best).reset_index(drop=True).assign(**{SEEN: by_sight[SEEN].array})
+
+    def _nothing(self) -> pd.DataFrame:
+        times = pd.Series([], dtype="datetime64[us, UTC]")
+        return pd.DataFrame({BY: pd.Series([], dtype=np.int64), AS_OF: times, SEEN: times})
+
+    def frames(self) -> Iterator[pd.DataFrame]:
+        """Yield all rows in order, those of a key together in one frame."""
+        for part in self._parts:
+            yield _read(part) if isinstance(part, Path) else part
+
+    def joined(self, rows: pd.DataFrame, event_time: str) -> pd.DataFrame:
+        """Return what was known of each row at its event.
+
+        Args:
+            rows: Rows with the key's columns and the event time in UTC; shape (rows, columns), indexed from 0.
+            event_time: Column of the event time.
+
+        Returns:
+            The joined columns, `_as_of` with the time of the joined row, missing where there is none, and `_faults`
+            with what is wrong with its values.
+        """
+        keys, complete = key_hashes(rows, {name: name for name in self.join.on}, self.kinds)
+        events = pd.DataFrame({"_event": rows[event_time], BY: keys, "_row": np.arange(len(rows))})
+        events = events[complete & events["_event"].notna()].sort_values("_event", kind="stable")
+        parts, found = _part_of(events), []
+        for number, known in enumerate(self.frames()):
+            own = events if len(self._parts) == 1 else events[parts == number]
+            if len(own) or number == len(self._parts) - 1:  # the last one gives the types if nothing is found
+                found.append(self._merged(own, known))
+        whole = pd.concat(found) if len(found) > 1 else found[0]
+        return whole.set_index("_row")[[*self.join.columns, AS_OF, FAULTS]].reindex(pd.RangeIndex(len(rows)))
+
+    def _merged(self, events: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+        merged = pd.merge_asof(events, known, left_on="_event", right_on=SEEN, by=BY)
+        if self.join.within is not None:
+            old = merged[AS_OF] < merged["_event"] - self.join.within
+            known_columns = [*self.join.columns, AS_OF, FAULTS]
+            merged[known_columns] = without(merged[known_columns], old.to_numpy())
+        return merged
+
+
+def without(joined: pd.DataFrame, rows: npt.NDArray[np.bool_]) -> pd.DataFrame:
+    """Return joined columns in which some rows have found nothing; shape (rows, columns)."""
+    return joined.assign(**{str(name): joined[name].mask(rows) for name in joined.columns}) if rows.any() else joined
+
+
+def _part_of(rows: pd.DataFrame) -> npt.NDArray[np.int64]:
+    return (rows[BY].to_numpy().view(np.uint64) % np.uint64(PARTS)).astype(np.int64)
+
+
+def row_versions(joined: pd.DataFrame, names: tuple[str, ...]) -> pd.Series:
+    """Return the version of each joined row as text: its time and a hash of its content; empty where there is none.
+
+    Args:
+        joined: Joined columns and `_as_of`; shape (rows, columns).
+        names: The joined columns.
+    """
+    found = joined[AS_OF].notna().to_numpy()
+    rows = joined[found]
+    hashes = row_hashes(rows.rename(columns={AS_OF: "as_of"}), [*names, "as_of"]).view(np.uint64)
+    times = np.datetime_as_string(rows[AS_OF].dt.tz_convert(None).to_numpy(), unit="us", timezone="UTC")
+    texts = np.full(len(joined), "", dtype=object)
+    texts[found] = [f"{time} #{number:016x}" for time, number in zip(times.tolist(), hashes.tolist(), strict=True)]
+    return pd.Series(texts, index=joined.index)
+
+
+def _of_equal_types(frames: list[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """Concatenate neighbours whose columns have the same types."""
+    held: list[pd.DataFrame] = []
+    for frame in frames:
+        if held and not held[-1].dtypes.equals(frame.dtypes):
+            yield pd.concat(held, ignore_index=True)
+            held = []
+        held.append(frame)
+    if held:
+        yield pd.concat(held, ignore_index=True)
+
+
+def _write(path: Path, frame: pd.DataFrame) -> None:
+    import pyarrow as pa
+
+    table: pa.Table = pa.Table.from_pandas(frame, preserve_index=False)
+    with pa.ipc.new_file(path, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
+        writer.write_table(table)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    import pyarrow as pa
+
+    with pa.memory_map(str(path)) as source:
+        frame: pd.DataFrame = pa.ipc.open_file(source).read_all().to_pandas()
+    return frame
+
+
+def temporary_folder() -> "tempfile.TemporaryDirectory[str]":
+    """Return a folder for the files of a join, which is deleted when it is closed."""
+    return tempfile.TemporaryDirectory(prefix="everfit-join-")
