@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from everfit.infra.serving.segment import Segment
+from everfit.infra.serving.segment import Segment, batch_rows
 from everfit.infra.serving.spool import UNFIT, Spool, SpoolError
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.storage.deleted_keys import DeletedKeys
@@ -244,4 +244,6 @@ def _joined(group: Sequence[Segment]) -> dict[str, list[Any]]:
         for batch in segment.batches:
             for name, values in batch.items():
                 joined[name].extend(values)
+            for name in joined.keys() - batch.keys():  # such as the joined rows of a model without joins
+                joined[name].extend([None] * batch_rows(batch))
     return joined

@@ -28,7 +28,7 @@ BY, AS_OF, SEEN = "_by", "_as_of", "_seen"
 HELD_ROWS = 2_000_000
 """More rows than these are kept in files."""
 
-PARTS = 64
+PARTS = 16
 
 Integers = npt.NDArray[np.int64]
 
@@ -240,7 +240,7 @@ def _of_equal_types(frames: list[pd.DataFrame]) -> Iterator[pd.DataFrame]:
 def _write(path: Path, frame: pd.DataFrame) -> None:
     import pyarrow as pa
 
-    table: pa.Table = pa.Table.from_pandas(frame, preserve_index=False)
+    table: pa.Table = pa.Table.from_pandas(frame, preserve_index=False, nthreads=1)
     with pa.ipc.new_file(path, table.schema, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer:
         writer.write_table(table)
 
@@ -249,7 +249,7 @@ def _read(path: Path) -> pd.DataFrame:
     import pyarrow as pa
 
     with pa.memory_map(str(path)) as source:
-        frame: pd.DataFrame = pa.ipc.open_file(source).read_all().to_pandas()
+        frame: pd.DataFrame = pa.ipc.open_file(source).read_all().to_pandas(use_threads=False)
     return frame
 
 
