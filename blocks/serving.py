@@ -18,6 +18,18 @@ class ServingPolicy(Policy):
         description="The largest number of different days, by event time or label time, of a request's rows. The tables"
         " have a file for each day of a write.",
     )
+    max_age: Duration = Field(
+        default=timedelta(days=18_250),
+        gt=timedelta(0),
+        exclude_if=lambda age: age == timedelta(days=18_250),
+        description="How long ago the event time of a row may be. Older rows are refused with 422.",
+    )
+    max_ahead: Duration = Field(
+        default=timedelta(days=3_650),
+        ge=timedelta(0),
+        exclude_if=lambda ahead: ahead == timedelta(days=3_650),
+        description="How far in the future the event time of a row may be. Rows further ahead are refused with 422.",
+    )
     max_body: int = Field(default=16 * 2**20, ge=1024, description="The largest size of a request's body, in bytes.")
     max_waiting: int = Field(
         default=50_000,

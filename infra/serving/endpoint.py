@@ -17,7 +17,7 @@ from everfit.infra.serving.batching import Batcher, Job, ScoredRequest
 from everfit.infra.serving.drain import Drain
 from everfit.infra.serving.feature_lookup import FeatureLookup, NotReadyError
 from everfit.infra.serving.model_cache import ModelCache
-from everfit.infra.serving.protocol import Identified, RequestError, RequestTable, identify
+from everfit.infra.serving.protocol import Identified, RequestError, RequestTable, check_times, identify
 from everfit.infra.serving.query_attacks import PROBING, QueryAttackDetector, QueryAttackError
 from everfit.infra.serving.registry_watcher import RegistryWatcher
 from everfit.infra.serving.servable import Servable
@@ -216,6 +216,7 @@ class Endpoint:
         if joined is not None:
             names.columns[prediction_log.JOINED] = joined
         at = names.columns.get(inputs.event_time, features.get(inputs.event_time, []))
+        check_times(at, inputs.event_time, now_us, self.policy)
         self.check_days([None if value is None else value // _DAY_US for value in at], inputs.event_time)
         flag = self._flag_of(client, features, table.rows)
         dealt = self.trial.deal(servable, names, features)

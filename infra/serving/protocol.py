@@ -8,11 +8,13 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
 
 from everfit.blocks.errors import EverfitError
+from everfit.blocks.serving import ServingPolicy
 from everfit.tasks.models.input_column import InputColumn, InputError, check_column, microseconds
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.storage.kinds import CANONICAL_INTEGER
@@ -245,6 +247,30 @@ class Identified:
 
     columns: dict[str, list[Any]]
     keys: list[str]
+
+
+def check_times(at: Sequence[int | None], column: str, now_us: int, policy: ServingPolicy) -> None:
+    """Refuse rows whose event time is too old or too far ahead, such as the year 1901 of a wrong unit.
+
+    Args:
+        at: Event time of each row, in microseconds since 1970, or None.
+        column: Column of the event time.
+        now_us: The present, in microseconds since 1970.
+        policy: The bounds.
+
+    Raises:
+        InputError: A row is outside of the bounds.
+    """
+    first = now_us - policy.max_age // timedelta(microseconds=1)
+    last = now_us + policy.max_ahead // timedelta(microseconds=1)
+    for row, value in enumerate(at):
+        if value is not None and not first <= value <= last:
+            bounds = f"{_day(first)} to {_day(last)} (release.serving.max_age and max_ahead)"
+            raise InputError(column, f"a time from {bounds}", _day(value), row)
+
+
+def _day(at_us: int) -> str:
+    return f"{datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_us):%Y-%m-%d}"
 
 
 def identify(table: RequestTable, features: Mapping[str, list[Any]], inputs: InputSchema, now_us: int) -> Identified:
