@@ -18,6 +18,11 @@ class ServingPolicy(Policy):
         description="The largest number of different days, by event time or label time, of a request's rows. The tables"
         " have a file for each day of a write.",
     )
+    label_clients: tuple[str, ...] = Field(
+        default=(),
+        exclude_if=lambda clients: not clients,
+        description="The clients with the right to send labels. By default every client has it.",
+    )
     max_age: Duration = Field(
         default=timedelta(days=18_250),
         gt=timedelta(0),

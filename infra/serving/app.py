@@ -13,7 +13,7 @@ from fastapi import FastAPI, Request, Response
 
 from everfit.infra.serving.access import AccessError, Limiter, Tokens, refuse_other_sites
 from everfit.infra.serving.endpoint import Endpoint
-from everfit.infra.serving.label_endpoint import keep_labels, read_labels, utc_now
+from everfit.infra.serving.label_endpoint import check_labeller, keep_labels, read_labels, utc_now
 from everfit.infra.serving.openapi import openapi_document
 from everfit.infra.serving.protocol import (
     CSV,
@@ -157,6 +157,7 @@ async def predict(endpoint: Endpoint, body: bytes, client: str) -> Response:
 
 async def post_labels(endpoint: Endpoint, body: bytes, client: str) -> Response:
     """Record the labels of a request."""
+    check_labeller(endpoint.policy, client)
     servable = endpoint.servable()
     content = read_json(body)
 

@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.errors import WorkspaceError
+from everfit.blocks.serving import ServingPolicy
+from everfit.infra.serving.access import AccessError
 from everfit.infra.serving.protocol import RequestError
 from everfit.tasks.models.input_column import InputError, check_column, microseconds
 from everfit.tasks.models.input_schema import InputSchema
@@ -63,6 +65,24 @@ def read_labels(content: Any, servable: "Servable", now: datetime, client: str) 
     at = [_time(entry.get("label_time"), row, now) for row, entry in enumerate(entries)]
     hashed = row_keys(pd.DataFrame(columns), [column.name for column in inputs.key])
     return labels.label_rows(hashed, target, pd.to_datetime(pd.Series(at), unit="us", utc=True), inputs.task, client)
+
+
+def check_labeller(policy: ServingPolicy, client: str) -> None:
+    """Refuse labels of a client without the right to send them.
+
+    Args:
+        policy: The policy, which names the clients with the right.
+        client: The client of the request.
+
+    Raises:
+        AccessError: The policy names others.
+    """
+    if policy.label_clients and client not in policy.label_clients:
+        raise AccessError(
+            f"the client {client!r} has no right to send labels for this model; release.serving.label_clients in the "
+            "spec names those that have it",
+            403,
+        )
 
 
 def _key(key: Any, row: int, inputs: InputSchema) -> dict[str, Any]:

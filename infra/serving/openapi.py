@@ -22,7 +22,7 @@ _ERROR = {
 _ERRORS = {
     "400": "The request can't be read.",
     "401": "A token is needed.",
-    "403": "The request is of another site, and there are no tokens.",
+    "403": "The request is of another site, and there are no tokens; or the client has no right to send labels.",
     "404": "This model is not served here.",
     "408": "The body did not arrive in time.",
     "413": "Too many rows, or too large a body.",
