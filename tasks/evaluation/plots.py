@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _POINTS = 2_000
 _BARS = 15
-_SIZE = (6.4, 4.4)
+_SIZE, _DPI = (6.4, 4.4), 80
 _CONFUSION = "Answers by true class (share)"
 _DARK, _ROOM = 0.6, 50
 
@@ -91,14 +91,17 @@ def _page(report: Report, figures: "list[go.Figure]", io: object) -> str:
 def _figure(title: str, x: str, y: str) -> "Figure":
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=_SIZE, layout="constrained")
+    figure = Figure(figsize=_SIZE, dpi=_DPI, layout="constrained")
     figure.add_subplot(title=title, xlabel=x, ylabel=y)
     return figure
 
 
 def _png(figure: "Figure") -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=80, metadata={"Software": None})
+    # `savefig` gives the same bytes, but first draws everything once more to find out how much room it needs.
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
     return buffer.getvalue()
 
 

@@ -1,9 +1,7 @@
 """What the stories of the flows begin with."""
 
 import json
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from support.deliveries import SPEC, deliveries, write_month
-from support.prepared import prepared, relocate, sources
+from support.prepared import copied, prepared, sources, working_in
 
 
 @pytest.fixture
@@ -39,9 +37,7 @@ def _promoted(prefect_server: None, _empty_mlflow: Path) -> Path:
 @pytest.fixture
 def released(_promoted: Path, tmp_path: Path) -> Iterator[str]:
     """A spec file as `model`, whose first turn, until March, has released a champion."""
-    shutil.copytree(_promoted, tmp_path / "released")
-    relocate(tmp_path / "released" / ".everfit" / "mlflow.db", _promoted, tmp_path / "released")
-    with working_in(tmp_path / "released"):
+    with working_in(copied(_promoted, tmp_path / "released")):
         yield str(tmp_path / "released" / "deliveries.yaml")
 
 
@@ -50,20 +46,6 @@ def first_turn(released: str) -> dict[str, Any]:
     """What the first turn of `released` said."""
     turn: dict[str, Any] = json.loads(Path(released).with_name("first-turn.json").read_text())
     return turn
-
-
-@contextmanager
-def working_in(folder: Path, empty_mlflow: Path | None = None) -> Iterator[None]:
-    """Work in a folder, on the workspace and the MLflow in it; with an empty MLflow these are made first."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.chdir(folder)
-        workspace = folder / ".everfit"
-        if empty_mlflow is not None:
-            workspace.mkdir()
-            shutil.copy(empty_mlflow, workspace / "mlflow.db")
-        patched.setenv("EVERFIT_WORKSPACE", str(workspace))
-        patched.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{workspace / 'mlflow.db'}")
-        yield
 
 
 def _deliver(folder: Path) -> str:

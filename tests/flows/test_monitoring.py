@@ -15,6 +15,7 @@ from prefect.client.schemas.filters import DeploymentFilter
 from support.deliveries import SPEC, deliveries, write_month
 from support.evidently import break_evidently
 from support.monitors import monitor_in_processes
+from support.prepared import copied, prepared, sources, working_in
 
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli import window_view
@@ -72,15 +73,31 @@ def begin(folder: Path, **changes: Any) -> str:
     return str(path)
 
 
+@pytest.fixture(scope="session")
+def _watched(prefect_server: None, _empty_mlflow: Path) -> Path:
+    """The folder of a model with a champion as of March, made once; stories begin with a copy."""
+
+    def make(folder: Path) -> None:
+        with working_in(folder, _empty_mlflow):
+            begin(folder)
+
+    return prepared("watched", make, sources(), Path(__file__).read_bytes())
+
+
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def world(_watched: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A model with a champion as of March that no story of this world replaces."""
-    folder = tmp_path_factory.mktemp("world")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("EVERFIT_WORKSPACE", str(folder / ".everfit"))
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
-        yield begin(folder)
+    folder = copied(_watched, tmp_path_factory.mktemp("watched") / "world")
+    with working_in(folder):
+        yield str(folder / "deliveries.yaml")
+
+
+@pytest.fixture
+def unasked(_watched: Path, tmp_path: Path) -> Iterator[str]:
+    """The same model in a folder of the test's own; nothing has asked it yet."""
+    folder = copied(_watched, tmp_path / "unasked")
+    with working_in(folder):
+        yield str(folder / "deliveries.yaml")
 
 
 def context(model: str) -> Context:
@@ -204,19 +221,17 @@ def test_a_feed_that_is_silent_is_told_to_a_person(world: str) -> None:
     assert (result["verdict"], result["rule"]) == ("escalate", "silent_feed")
 
 
-def test_a_model_that_nothing_asks_yet_pages_nobody(workspace: Path, mlflow_uri: str) -> None:
-    model = begin(workspace.parent)
-
-    result = run(monitoring, model, MARCH + timedelta(hours=1))
+def test_a_model_that_nothing_asks_yet_pages_nobody(unasked: str) -> None:
+    result = run(monitoring, unasked, MARCH + timedelta(hours=1))
 
     assert (result["verdict"], result["rule"]) == ("watch", "unused")
     assert "nothing has asked the model yet" in result["reasons"][0]
 
     # The looks of a day after that end at once, and the next day has a full one.
-    short = run(monitoring, model, MARCH + timedelta(hours=2))
+    short = run(monitoring, unasked, MARCH + timedelta(hours=2))
     assert (short["state"], short["verdict"], short["mlflow_run_id"]) == ("NothingToWatch", None, None)
     assert "the last full look was at 2024-03-01 01:00" in short["reasons"][0]
-    assert run(monitoring, model, MARCH + timedelta(hours=26))["rule"] == "unused"
+    assert run(monitoring, unasked, MARCH + timedelta(hours=26))["rule"] == "unused"
 
 
 def test_evidently_raising_fails_the_run_and_is_never_healthy(

@@ -11,6 +11,8 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "build" / "tests"
 SOURCES = ("blocks", "tasks", "flows", "deployments", "infra", "tests/support", "tests/flows/conftest.py")
@@ -56,6 +58,27 @@ def sources() -> str:
     for path in paths:
         digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
+
+
+def copied(folder: Path, to: Path) -> Path:
+    """Copy a prepared folder whose workspace has an MLflow, and return the copy."""
+    shutil.copytree(folder, to)
+    relocate(to / ".everfit" / "mlflow.db", folder, to)
+    return to
+
+
+@contextmanager
+def working_in(folder: Path, empty_mlflow: Path | None = None) -> Iterator[None]:
+    """Work in a folder, on the workspace and the MLflow in it; with an empty MLflow these are made first."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        workspace = folder / ".everfit"
+        if empty_mlflow is not None:
+            workspace.mkdir()
+            shutil.copy(empty_mlflow, workspace / "mlflow.db")
+        patched.setenv("EVERFIT_WORKSPACE", str(workspace))
+        patched.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{workspace / 'mlflow.db'}")
+        yield
 
 
 def relocate(database: Path, before: Path, now: Path) -> None:

@@ -50,17 +50,9 @@ class Installation:
         retire_model(retirement, ledger=self.ledger, workspace=self.workspace, client=self.client)
 
 
-@pytest.fixture(scope="module")
-def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The database of an empty MLflow, which takes seconds to make."""
-    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture
-def here(tmp_path: Path, mlflow: Path) -> Installation:
-    return Installation(tmp_path, mlflow)
+def here(tmp_path: Path, _empty_mlflow: Path) -> Installation:
+    return Installation(tmp_path, _empty_mlflow)
 
 
 def test_a_renamed_model_keeps_its_turns_files_versions_and_runs(here: Installation) -> None:
