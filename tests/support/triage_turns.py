@@ -1,0 +1,302 @@
+"""What may start or hold back a turn, by name: signals, history, changes of the policy; and the verdict and rule."""
+
+from datetime import timedelta
+from typing import Any
+
+from support.triage import HOLDOUT, SICK, SIX, attempt, past, quality, signals, week
+
+from everfit.tasks.triage.case import sign
+from everfit.tasks.triage.history import History
+from everfit.tasks.triage.quality_signals import QualitySignal
+from everfit.tasks.triage.signals import (
+    CodeSignal,
+    DataSignal,
+    DriftSignal,
+    LabelsSignal,
+    OwnSignal,
+    Signals,
+    UserMetricSignal,
+)
+
+SILENT = DataSignal(status="not_enough", rows=0, expected_rows=2_000, asked=True)
+WAITS = attempt(
+    -2, kind="new_data", signature=sign("new_rows"), loss=None, gain=0.004, waits=4, waits_against=3, judged_by=2_000
+)
+"""A turn whose challenger, version 4, was kept for want of evidence."""
+
+TURNS: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
+    # Retrainings that did not help.
+    "tried in the last window": (
+        signals(5, quality=quality(0.65, 5)),
+        History(turns=(attempt(4, until=week(4).until + timedelta(days=1)),)),
+        {},
+        "watch",
+        "backing_off",
+    ),
+    "tried a window ago": (
+        signals(5, quality=quality(0.65, 5)),
+        History(turns=(attempt(4),)),
+        {},
+        "retrain",
+        "realised_loss",
+    ),
+    "tried twice": (
+        signals(5, quality=quality(0.65, 5)),
+        History(turns=(attempt(3), attempt(4))),
+        {},
+        "watch",
+        "backing_off",
+    ),
+    "tried three times": (
+        signals(9, quality=quality(0.65, 9)),
+        History(turns=(attempt(3), attempt(4), attempt(6))),
+        {},
+        "escalate",
+        "retraining_in_vain",
+    ),
+    "turns that broke off three times": (
+        signals(9, quality=quality(0.65, 9)),
+        History(turns=tuple(attempt(n, "failed", reason="MemoryError") for n in (6, 7, 8))),
+        {},
+        "escalate",
+        "failing_turns",
+    ),
+    "tried three times, and long ago": (
+        signals(10, quality=quality(0.65, 10)),
+        History(turns=(attempt(3), attempt(4), attempt(6))),
+        {},
+        "retrain",
+        "realised_loss",
+    ),
+    "tried as often as is allowed": (
+        signals(80, quality=quality(0.65, 80)),
+        History(turns=tuple(attempt(n) for n in (3, 4, 6, 10, 18, 34))),
+        {"max_attempts": 6},
+        "escalate",
+        "retraining_in_vain",
+    ),
+    "a retraining won back half": (
+        signals(9, quality=quality(0.69, 9, baseline=HOLDOUT.model_copy(update={"value": 0.69}))),
+        History(turns=(attempt(6, "promoted", reference="reference-2", level=HOLDOUT),)),
+        {},
+        "retrain",
+        "unrecovered_loss",
+    ),
+    "a retraining won it back": (
+        signals(9),
+        History(turns=(attempt(6, "promoted", reference="reference-2", level=HOLDOUT),)),
+        {},
+        "healthy",
+        "healthy",
+    ),
+    "tried three times, but with a champion since replaced": (
+        signals(9, quality=quality(0.65, 9)),
+        History(turns=tuple(attempt(n, reference="reference-2") for n in (3, 4, 6))),
+        {},
+        "retrain",
+        "realised_loss",
+    ),
+    "tried at a loss half as deep": (
+        signals(9, quality=quality(0.60, 9)),
+        History(turns=tuple(attempt(n, loss=0.05) for n in (3, 4, 6))),
+        {},
+        "retrain",
+        "realised_loss",
+    ),
+    "promoted three times, and each time it did not help": (
+        signals(9, quality=quality(0.65, 9)),
+        History(turns=tuple(attempt(n, "promoted", helped=False, reference=f"reference-{n}") for n in (3, 4, 6))),
+        {},
+        "escalate",
+        "retraining_in_vain",
+    ),
+    "promoted three times, and it helped": (
+        signals(9, quality=quality(0.65, 9)),
+        History(turns=tuple(attempt(n, "promoted", helped=True, reference=f"reference-{n}") for n in (3, 4, 6))),
+        {},
+        "retrain",
+        "realised_loss",
+    ),
+    "nothing to learn from": (
+        signals(quality=SICK, labels=LabelsSignal(status="measured", new_rows=0)),
+        History(),
+        {},
+        "escalate",
+        "nothing_to_learn",
+    ),
+    # Worth it.
+    "not worth a turn": (
+        signals(quality=SICK),
+        History(),
+        {"cost_benefit": {"value_per_metric_unit": 0.01, "unit": "EUR", "cost_per_turn": 1_000}},
+        "watch",
+        "not_worth_it",
+    ),
+    "worth a turn": (
+        signals(quality=SICK),
+        History(),
+        {"cost_benefit": {"value_per_metric_unit": 2.0, "unit": "EUR", "cost_per_turn": 1_000}},
+        "retrain",
+        "realised_loss",
+    ),
+    # Reasons beside loss.
+    "drift, and the spec retrains on it": (
+        signals(2, drift=SIX),
+        History(windows=(past(0), past(1, drifted=True))),
+        {"on": "drift"},
+        "retrain",
+        "drift_retraining",
+    ),
+    "loss, and the spec retrains on nothing": (
+        signals(quality=SICK),
+        History(),
+        {"on": "nothing"},
+        "escalate",
+        "realised_loss",
+    ),
+    "schedule is due": (signals(), History(), {"schedule": "56d"}, "retrain", "due_by_schedule"),
+    "schedule is not due": (
+        signals(),
+        History(turns=(attempt(-3, signature=""),)),
+        {"schedule": "56d"},
+        "healthy",
+        "healthy",
+    ),
+    "enough new rows": (signals(), History(), {"new_data": {"rows": 2_000}}, "retrain", "enough_new_data"),
+    "enough new rows by share": (signals(), History(), {"new_data": {"share": 0.1}}, "retrain", "enough_new_data"),
+    "not enough new rows": (signals(), History(), {"new_data": {"share": 0.2}}, "healthy", "healthy"),
+    "a challenger waits, and has more rows to be judged by": (
+        signals(labels=LabelsSignal(status="measured", new_rows=700, unseen_rows=3_700)),
+        History(turns=(WAITS,)),
+        {},
+        "judge",
+        "more_evidence",
+    ),
+    "a challenger waits, but too few rows came": (
+        signals(labels=LabelsSignal(status="measured", new_rows=660, unseen_rows=3_660)),
+        History(turns=(WAITS,)),
+        {},
+        "healthy",
+        "healthy",
+    ),
+    "a challenger waits, and quality is lost": (
+        signals(quality=SICK, labels=LabelsSignal(status="measured", new_rows=700, unseen_rows=3_700)),
+        History(turns=(WAITS,)),
+        {},
+        "retrain",
+        "realised_loss",
+    ),
+    "enough rows that the champion has not seen": (
+        signals(labels=LabelsSignal(status="measured", new_rows=1_710, unseen_rows=3_210)),
+        History(turns=(attempt(-2, signature=sign("new_rows"), kind="new_data", loss=None),)),
+        {},
+        "retrain",
+        "enough_new_rows",
+    ),
+    "users are not satisfied": (
+        signals(user_metrics=(UserMetricSignal(status="measured", metric="accepted", value=0.4),)),
+        History(),
+        {
+            "user_metrics": [
+                {"metric": "accepted", "at_least": 0.5, "source": {"kind": "files", "path": "x.csv"}, "time": "at"}
+            ]
+        },
+        "retrain",
+        "user_metric",
+    ),
+    "a signal of the user asks to retrain": (
+        signals(own=(OwnSignal(status="measured", signal="stock", value=0.4, ok=False, action="retrain"),)),
+        History(),
+        {},
+        "retrain",
+        "signal_retraining",
+    ),
+    "a signal of the user asks for a person": (
+        signals(own=(OwnSignal(status="measured", signal="stock", ok=False, reason="empty", action="escalate"),)),
+        History(),
+        {},
+        "escalate",
+        "signal_escalation",
+    ),
+    "a signal of the user is watched": (
+        signals(own=(OwnSignal(status="measured", signal="stock", ok=False),)),
+        History(),
+        {},
+        "watch",
+        "uncertain",
+    ),
+    "a signal of the user is ok": (
+        signals(own=(OwnSignal(status="measured", signal="stock", ok=True, action="retrain"),)),
+        History(),
+        {},
+        "healthy",
+        "healthy",
+    ),
+    "a signal of the user lacks rows": (
+        signals(own=(OwnSignal(status="not_enough", signal="stock", reason="9 rows"),)),
+        History(),
+        {},
+        "watch",
+        "unmeasured",
+    ),
+    "a signal of the user raises": (
+        signals(own=(OwnSignal(status="failed", signal="stock", reason="KeyError: 'stock'", action="retrain"),)),
+        History(),
+        {},
+        "escalate",
+        "failed_evidence",
+    ),
+    "the spec has changed": (
+        signals(code=CodeSignal(status="measured", state="abc", changed=("features: + wind_gust",))),
+        History(),
+        {"code": True},
+        "retrain",
+        "changed_code",
+    ),
+    "the spec has changed, and was tried": (
+        signals(code=CodeSignal(status="measured", state="abc", changed=("features: + wind_gust",))),
+        History(turns=(attempt(-1, signature=sign("code", "abc")),)),
+        {"code": True},
+        "healthy",
+        "healthy",
+    ),
+    "what the champion was trained with isn't known": (
+        signals(code=CodeSignal(status="not_enough", state="abc", reason="its run doesn't say")),
+        History(),
+        {"code": True},
+        "watch",
+        "unmeasured",
+    ),
+    "feed is silent for longer than it ever was": (
+        signals(data=SILENT.model_copy(update={"quiet": timedelta(days=4), "usual_quiet": timedelta(days=3)})),
+        History(),
+        {},
+        "escalate",
+        "silent_feed",
+    ),
+    "feed is silent as on each weekend": (
+        signals(data=SILENT.model_copy(update={"quiet": timedelta(days=3), "usual_quiet": timedelta(days=3)})),
+        History(),
+        {},
+        "watch",
+        "unmeasured",
+    ),
+    "no row came where six were expected": (
+        signals(data=SILENT.model_copy(update={"expected_rows": 6.0})),
+        History(),
+        {},
+        "watch",
+        "unmeasured",
+    ),
+    "nothing asks the model yet": (
+        signals(
+            data=SILENT.model_copy(update={"asked": False}),
+            drift=DriftSignal(status="not_enough"),
+            quality=QualitySignal(status="not_enough"),
+        ),
+        History(),
+        {},
+        "watch",
+        "unused",
+    ),
+}
