@@ -2,14 +2,14 @@
 
 import sqlite3
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from support.init_tables import loans, made
 
-from everfit.blocks.errors import SourceError, SpecError
+from everfit.blocks.errors import SourceError
 from everfit.deployments.init.init import init
 from everfit.tasks.core.spec_loading import load_spec
 
@@ -18,37 +18,6 @@ from everfit.tasks.core.spec_loading import load_spec
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def loans(rows: int = 2000) -> pd.DataFrame:
-    random = np.random.default_rng(0)
-    at = pd.Timestamp("2021-01-01") + pd.to_timedelta(np.arange(rows) * 6, unit="h")
-    age = random.integers(18, 80, rows)
-    late = (age + random.normal(0, 15, rows) > 50).astype(int)
-    return pd.DataFrame(
-        {
-            "application_id": np.arange(rows),
-            "applied_on": at.strftime("%d/%m/%Y %H:%M"),
-            "closed_on": (at + pd.to_timedelta(random.integers(24, 480, rows), unit="h")).strftime("%d/%m/%Y %H:%M"),
-            "year": at.year,
-            "hour": at.hour,
-            "sex": random.choice(["m", "f"], rows),
-            "age": age,
-            "income": [f"{value:,}" for value in random.integers(1000, 90_000, rows)],
-            "always": "x",
-            "nothing": None,
-            "status": late * 7,
-            "comment": [f"What was said about number {number} is a sentence or two" for number in range(rows)],
-            "default": np.where(late == 1, "yes", "no"),
-        }
-    )
-
-
-def made(frame: pd.DataFrame, target: str, **options: Any) -> dict[str, Any]:
-    frame.to_csv("data.csv", index=False)
-    found = init("data.csv", target, force=True, **options)
-    load_spec(found["path"])
-    return found
 
 
 def test_of_a_day_and_a_time_of_the_same_event_the_time_counts():
@@ -213,43 +182,10 @@ def test_what_a_person_tells_is_kept():
     )
 
 
-@pytest.mark.parametrize(
-    ("target", "options", "words"),
-    [
-        ("default", {"event_time": "age"}, "--event-time 'age' has no times"),
-        ("default", {"key": ("nobody",)}, "--key 'nobody' is not a column"),
-        ("always", {}, "--target 'always' has only the value 'x'"),
-        ("nothing", {}, "--target 'nothing' is empty"),
-    ],
-)
-def test_what_can_not_be_is_one_clear_error(target: str, options: dict[str, Any], words: str):
-    with pytest.raises(SpecError, match=words):
-        made(loans(), target, **options)
-
-
 def test_rows_that_came_twice_do_not_hide_the_key():
     rows = loans()
 
     assert made(pd.concat([rows, rows.head(100)]), "default")["key"] == ["application_id"]
-
-
-@pytest.mark.parametrize(
-    ("data", "words"),
-    [
-        (
-            "postgresql://me:hidden@127.0.0.1/db#sales",
-            "put the address into an environment variable.*env:SALES_URL#sales",
-        ),
-        ("sqlite:///sales.db", "has no table; add one at the end"),
-        ("ftp://127.0.0.1/rows.csv", "'ftp' is not supported"),
-        ("https://me:hidden@127.0.0.1/rows.csv", "the address contains a login"),
-    ],
-)
-def test_an_address_that_can_not_be_read_is_one_clear_error(data: str, words: str):
-    with pytest.raises(SourceError, match=words) as told:
-        init(data, "y")
-
-    assert "hidden" not in str(told.value)
 
 
 def test_a_database_by_a_variable_is_written_by_its_name(folder: Path, monkeypatch: pytest.MonkeyPatch):
@@ -262,15 +198,6 @@ def test_a_database_by_a_variable_is_written_by_its_name(folder: Path, monkeypat
 
     assert found["rows"] == 2000
     assert "url: env:LOANS_URL" in Path(found["path"]).read_text().replace('"', "")
-
-
-def test_a_spec_that_is_there_is_not_written_over():
-    loans().to_csv("data.csv", index=False)
-    Path("data.yaml").write_text("mine")
-
-    with pytest.raises(SpecError, match=r"'data.yaml' exists already"):
-        init("data.csv", "default")
-    assert Path("data.yaml").read_text() == "mine"
 
 
 @pytest.mark.parametrize("name", ["a: b", "#1", "Größe (cm)", "yes", 'say "it"', "with, comma", "- x", "null"])
@@ -335,23 +262,3 @@ def test_a_customer_whose_rows_repeat_is_the_entity_and_no_feature():
     assert made(loans(600), "default")["entity"] is None
     once = frame.assign(customer_id=[f"c{number}" for number in range(600)])
     assert made(once, "default")["entity"] is None
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"columns": {"entity": "y", "target": "y"}}, "entity: 'y' is a time or the target"),
-        ({"columns": {"entity": "at", "event_time": "at", "target": "y"}}, "entity: 'at' is a time or the target"),
-        ({"gate": {"resample": "rows"}}, "gate.resample: under 'rows' the rows of one 'customer'"),
-    ],
-)
-def test_an_entity_that_can_not_be_one_is_refused_in_a_sentence(change: dict[str, Any], words: str):
-    spec = {"name": "m", "task": "binary", "source": {"path": "x.csv"}}
-    spec["columns"] = {"event_time": "at", "target": "y", "entity": "customer", "ignore": ["customer"]}
-    Path("m.yaml").write_text(yaml.safe_dump(spec))
-    assert load_spec("m.yaml").columns.entity == "customer"
-    Path("m.yaml").write_text(yaml.safe_dump(spec | change))
-    with pytest.raises(SpecError) as refused:
-        load_spec("m.yaml")
-    assert words in str(refused.value)
-    assert "\n" not in str(refused.value)

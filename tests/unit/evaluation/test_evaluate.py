@@ -2,60 +2,26 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from support.evaluating import PASSED, challenger_of, champion_of, evidence_of, known_since
 from support.training import UNTIL, a_spec, data_of, rows_of
 
 from everfit.blocks.errors import DataError
-from everfit.blocks.gating import GatePolicy
-from everfit.tasks import evaluation
-from everfit.tasks.core.records import ModelVersion, Window
+from everfit.tasks.core.records import Window
 from everfit.tasks.data.cut import longer_holdout, rows_to_move
-from everfit.tasks.data.split import TrainingData
-from everfit.tasks.data.validate import Validation
-from everfit.tasks.evaluation import evaluate as evaluating
 from everfit.tasks.evaluation.calibration import calibration_curve, expected_calibration_error
 from everfit.tasks.evaluation.evaluate import evaluate
 from everfit.tasks.evaluation.leakage import filled_with_the_label, suspected_leaks
-from everfit.tasks.evaluation.measurement import Incumbent
-from everfit.tasks.evaluation.slices import groups
 from everfit.tasks.gate import decide
-from everfit.tasks.gate.check import GateCheck
-from everfit.tasks.gate.checks import CHECKS
-from everfit.tasks.gate.evidence import Evidence
 from everfit.tasks.statistics.business_value import best_threshold, no_action, worth_of
-from everfit.tasks.training.results import Fitted, read_model
+from everfit.tasks.training.results import read_model
 from everfit.tasks.training.search import Setting
 from everfit.tasks.training.train import fit_on
-
-PASSED = Validation(passed=True, rows=900, bad_rows=0, outcomes=(), reasons=(), suite_inferred=False)
-
-
-def known_since(rows: pd.DataFrame, since: Any) -> int:
-    return int(((rows["at"] >= since) & (rows["known_at"] <= UNTIL)).sum())
-
-
-def challenger_of(data: TrainingData) -> Fitted:
-    path = data.workspace.turn_file("small", "t", "challenger.skops")
-    return fit_on(data, data.spec.training.candidates[0], data.split.training, path)
-
-
-def champion_of(data: TrainingData, until: Any, threshold: float | None = None) -> Incumbent:
-    path = data.workspace.turn_file("small", "t", "champion.skops")
-    fitted = fit_on(data, data.spec.training.candidates[0], Window(until=until), path)
-    version = ModelVersion(model="small", version=1, run_id="r", trained_until=until)
-    return Incumbent(version, read_model(fitted, data.workspace), threshold)
-
-
-def evidence_of(tmp_path: Path, task: str = "binary", rows: pd.DataFrame | None = None, **parts: Any) -> Evidence:
-    data = data_of(a_spec(task, **parts), rows_of(task) if rows is None else rows, tmp_path)
-    champion = champion_of(data, UNTIL - timedelta(days=30))
-    return evaluate(data, challenger_of(data), champion, PASSED)
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
@@ -129,14 +95,6 @@ def test_only_what_the_policy_asks_for_is_measured(tmp_path: Path) -> None:
     assert {"slices", "fairness group demographic_parity_difference", "robustness", "business value"} <= names
 
 
-def test_slices_are_resampled_by_days_where_the_whole_is(tmp_path: Path) -> None:
-    gate = {"resample": "days", "slices": {"columns": ["color"], "min_rows": 30}}
-    by_days = evidence_of(tmp_path / "a", gate=gate)
-    by_rows = evidence_of(tmp_path / "b", gate=gate | {"resample": "rows"})
-    assert [each.comparison.method for each in by_rows.slices] == ["delong"] * 3
-    assert [each.comparison.method for each in by_days.slices] == [by_days.comparison.method] * 3 == ["bootstrap"] * 3
-
-
 def test_rows_of_an_entity_count_as_a_whole_and_a_lost_column_is_one_clear_error(tmp_path: Path) -> None:
     rows = rows_of("binary").assign(customer=lambda rows: [f"c{number % 9}" for number in range(len(rows))])
     columns: dict[str, Any] = {"ignore": ["customer"]}
@@ -149,38 +107,6 @@ def test_rows_of_an_entity_count_as_a_whole_and_a_lost_column_is_one_clear_error
     assert whole.reach(0.95) >= alone.reach(0.95)
     with pytest.raises(DataError, match=r"columns\.entity: 'customer' is no column of the dataset"):
         evidence_of(tmp_path / "lost", rows=rows_of("binary"), columns={"entity": "customer"})
-
-
-def test_a_group_that_is_treated_otherwise_shows(tmp_path: Path) -> None:
-    rows = rows_of()
-    rows["y"] = np.where(rows["group"] == "a", 1.0, rows["y"])
-    rows["proxy"] = (rows["group"] == "a").astype(float)
-    gate = {"fairness": {"max_demographic_parity_difference": 0.1}}
-    found = evidence_of(tmp_path, rows=rows, gate=gate, columns={"protected": ["group"]})
-    assert found.fairness[0].demographic_parity_difference > 0.3
-
-
-def test_a_slice_of_one_class_is_told_and_not_judged(tmp_path: Path) -> None:
-    rows = rows_of()
-    rows["y"] = np.where(rows["color"] == "red", 1.0, rows["y"])
-    gate = {"slices": {"columns": ["color"], "min_rows": 20, "min_class_rows": 5}}
-
-    found = evidence_of(tmp_path, rows=rows, gate=gate)
-
-    (red,) = [each for each in found.slices if each.value == "red"]
-    assert (red.rows >= 20, red.other_class_rows, red.comparison) == (True, 0, None)
-    (check,) = [check for check in decide(found, a_spec(gate=gate).gate).checks if check.name == "slices"]
-    assert check.passed
-    assert "(1 can't be judged: color = red has 0 of 5 rows outside of its largest class)" in check.reason
-
-
-def test_every_row_is_in_one_group() -> None:
-    column = pd.Series([*np.linspace(0, 1, 40), np.nan, np.nan])
-    found = dict(groups(column))
-    assert list(found) == ["below 0.25", "0.25 to below 0.5", "0.5 to below 0.75", "0.75 or more", "missing"]
-    assert (sum(chosen.astype(int) for chosen in found.values()) == 1).all()
-    many = pd.Series([f"{number % 60:02}" for number in range(600)])
-    assert len(list(groups(many))) == 51
 
 
 def test_a_column_that_tells_the_label_is_named_and_may_be_allowed(tmp_path: Path) -> None:
@@ -300,73 +226,3 @@ def test_settings_are_part_of_what_was_fitted(tmp_path: Path) -> None:
     fitted = fit_on(data, "logistic_regression", data.split.training, str(tmp_path / "m"), setting)
     assert fitted.trained_on.since == data.split.training.until - timedelta(days=20)
     assert read_model(fitted, data.workspace).steps[-1][1].C == 0.5
-
-
-OWN_METRICS = """
-def profit(y, scores):
-    acted = scores >= 0.5
-    return float(10 * (acted & (y == 1)).sum() - 3 * (acted & (y == 0)).sum()) / len(y)
-
-def raises(y, scores):
-    raise RuntimeError("the price list is gone")
-"""
-
-
-def test_an_own_metric_is_primary_and_is_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "prices_of_gate.py").write_text(OWN_METRICS)
-    name = "prices_of_gate:profit"
-    found = evidence_of(tmp_path, training={"metric": name}, gate={"minimum": {name: 0.1, "roc_auc": 0.5}})
-
-    assert found.metric == name
-    assert found.own_metrics[name].greater_is_better
-    assert found.comparison is not None
-    assert found.comparison.challenger == found.challenger[name]
-    assert found.comparison.rarest_class_rows is not None
-    decision = decide(Evidence.model_validate_json(found.model_dump_json()), a_spec().gate)
-    assert decision.id == decide(found, a_spec().gate).id
-    (least,) = [check for check in decide(found, GatePolicy(minimum={name: 99.0})).failed if "minimum" in check.name]
-    assert least.reason.endswith("it must be at least 99")
-
-
-def test_an_own_metric_that_raises_is_failed_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "prices_of_none.py").write_text(OWN_METRICS)
-    found = evidence_of(tmp_path, training={"metric": "prices_of_none:raises"})
-
-    assert found.challenger[found.metric] is None
-    assert found.comparison is found.dummy_comparison is None
-    decision = decide(found, a_spec().gate)
-    assert decision.verdict == "keep"
-    cause = "metric 'prices_of_none:raises' failed with RuntimeError: the price list is gone"
-    reasons = {check.name: check.reason for check in decision.failed}
-    assert cause in reasons["dummy"]
-    assert cause in reasons["comparison"]
-
-
-NIGHTS = """
-from everfit.tasks.core.records import Record
-
-class NightEvidence(Record):
-    rows: int
-
-def measure(measurement):
-    return NightEvidence(rows=len(measurement.scored.subset(measurement.scored.rows["at"].dt.hour < 6).truth))
-"""
-
-
-def test_the_evidence_of_a_new_check_is_measured_by_the_module_of_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As CONTRIBUTING's recipe for a gate check has it: a module for the check and one for what it reads."""
-    (tmp_path / "night_loss.py").write_text(NIGHTS)
-    monkeypatch.setattr(evaluation, "__path__", [*evaluation.__path__, str(tmp_path)])
-    night = GateCheck(name="night loss", place=5, summary="", policy=None, judge=lambda *_: iter(()), measured=True)
-    monkeypatch.setattr(evaluating, "CHECKS", (*CHECKS, night))
-    found = Evidence.model_validate_json(evidence_of(tmp_path).model_dump_json())
-
-    kind = import_module("everfit.tasks.evaluation.night_loss").NightEvidence
-    area = found.area("night_loss", kind)
-    assert isinstance(area, kind)
-    assert 0 < area.rows < found.holdout_rows
-    assert found.area("day_loss", kind) is None
