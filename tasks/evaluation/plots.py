@@ -100,8 +100,8 @@ def _png(figure: "Figure") -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     buffer = BytesIO()
-    # `savefig` gives the same bytes, but first draws everything once more to find out how much room it needs.
-    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})
+    # `savefig` gives the same bytes, but draws everything twice, to find out how much room it needs.
+    FigureCanvasAgg(figure).print_png(buffer, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return buffer.getvalue()
 
 
