@@ -15,6 +15,7 @@ from sqlalchemy import Connection, text
 from everfit.blocks.errors import BusyError, LedgerError
 from everfit.tasks.core.records import ModelVersion, Trigger, Window
 from everfit.tasks.ledger import Ledger
+from everfit.tasks.ledger.chain_check import check_chain
 from everfit.tasks.ledger.schema import VERSION_TABLE, metadata
 
 MARCH = Window(since=datetime(2013, 1, 1, tzinfo=UTC), until=datetime(2013, 3, 1, tzinfo=UTC))
@@ -144,3 +145,18 @@ def test_a_connection_that_was_cut_is_an_error_in_words_and_the_next_works(ledge
     with pytest.raises(LedgerError, match="did not answer"):
         cut()
     assert ledger.turns.begin("flights", Trigger(), MARCH).seq == 1
+
+
+def test_writers_at_once_make_one_chain_and_a_changed_row_is_found(ledger: Ledger) -> None:
+    with ledger.turns.take("flights", Trigger(), MARCH) as turn:
+        ledger.turns.keep(turn, {"share": 0.1, "large": 1e16, "text": "é\x00", "none": float("nan")})
+        ledger.turns.finish(turn, state="ChampionKept", seconds=0.1)
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda n: ledger.decisions.record(str(n), model="flights", kind="k", verdict="v"), range(18)))
+
+    state = check_chain(ledger.store, "flights")
+    assert (state.links, state.problems) == (21, ())
+    with ledger.store.write("flights") as connection:
+        connection.execute(text("UPDATE decisions SET verdict = 'w' WHERE id = '7'"))
+    (problem,) = check_chain(ledger.store, "flights").problems
+    assert "decision '7' was changed" in problem
