@@ -1,6 +1,6 @@
 """The expectations of a model's data."""
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -36,4 +36,9 @@ class ExpectationsPolicy(Policy):
         ge=0,
         le=1,
         description="The largest share of failing rows; beyond it the whole batch is rejected.",
+    )
+    rhythm: Literal["warn", "refuse", "ignore"] = Field(
+        default="warn",
+        description="What happens if rows don't come as their rhythm by hour, weekday and trend lets expect: `warn` "
+        "reports it, `refuse` rejects the batch, and with `ignore` no rhythm is learnt, in monitoring neither.",
     )

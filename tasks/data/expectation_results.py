@@ -27,11 +27,12 @@ class ExpectationResult(Record):
     strict: bool = Field(default=False, description="Whether each unexpected row is bad.")
     counted: int = Field(default=0, description="Number of values checked; 0 for an expectation on the whole table.")
     samples: tuple[str, ...] = Field(default=(), description="Some unexpected values.")
+    warning: bool = Field(default=False, description="Whether a failure is only reported.")
 
     @property
     def refuses_batch(self) -> bool:
         """Return whether the batch is refused: the expectation failed without bad rows to blame."""
-        return not self.passed and not (self.strict and self.unexpected)
+        return not self.passed and not self.warning and not (self.strict and self.unexpected)
 
 
 @dataclass

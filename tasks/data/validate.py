@@ -16,6 +16,7 @@ from everfit.tasks.data.deduplication import CONFLICT
 from everfit.tasks.data.expectation_results import ExpectationResult, describe_expectation
 from everfit.tasks.data.expectation_runner import Checker, check_rows, named_columns
 from everfit.tasks.data.ingest import Batch
+from everfit.tasks.data.rhythm import check_rhythm
 from everfit.tasks.data.staging import OWN, Staging, fresh, from_parquet, selected_rows, slices, to_parquet
 from everfit.tasks.data.suite import SAMPLE_ROWS, infer_suite, is_key_check, read_suite, suite_of, write_suite
 from everfit.tasks.sources import FAULTS
@@ -39,6 +40,11 @@ class Validation(Record):
     reasons: tuple[str, ...] = Field(description="Reasons why the batch was refused; empty if it passed.")
     outcomes: tuple[ExpectationResult, ...]
     suite_inferred: bool = Field(description="Whether the suite was inferred from this very batch.")
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is unusual and refuses nothing, in words."""
+        return tuple(outcome.observed for outcome in self.outcomes if outcome.warning and not outcome.passed)
 
     @property
     def accepted(self) -> int:
@@ -90,10 +96,11 @@ def validate(spec: ModelSpec, batch: Batch, workspace: Workspace) -> Validation:
     kept = suite_of(spec, workspace)
     suite = kept if kept is not None else infer_suite(_sample(staging, batch), spec)
     workspace.write(staging.path("suite.yaml"), write_suite(suite))
-    validation = _validated(spec, batch, staging, suite).model_copy(update={"suite_inferred": kept is None})
+    rhythm = tuple(check_rhythm(spec, batch, staging))
+    validation = _validated(spec, batch, staging, suite, rhythm).model_copy(update={"suite_inferred": kept is None})
     if kept is None and (holding := _holding(suite, spec, batch, validation)) != suite:
         workspace.write(staging.path("suite.yaml"), write_suite(holding))
-        validation = _validated(spec, batch, staging, holding).model_copy(update={"suite_inferred": True})
+        validation = _validated(spec, batch, staging, holding, rhythm).model_copy(update={"suite_inferred": True})
     workspace.write(record, validation.canonical_json().encode())
     return validation
 
@@ -108,7 +115,13 @@ def _holding(
     return tuple(expectation for expectation in suite if expectation not in refusing)
 
 
-def _validated(spec: ModelSpec, batch: Batch, staging: Staging, suite: tuple[Expectation, ...]) -> Validation:
+def _validated(
+    spec: ModelSpec,
+    batch: Batch,
+    staging: Staging,
+    suite: tuple[Expectation, ...],
+    rhythm: tuple[ExpectationResult, ...],
+) -> Validation:
     matched = staging.read_matched()
     checker, candidates = Checker(applicable_expectations(suite, spec, batch), len(batch.sizes)), fresh(matched)
     bad, faulty = _Bad(matched.status == CONFLICT, {}), 0
@@ -126,7 +139,7 @@ def _validated(spec: ModelSpec, batch: Batch, staging: Staging, suite: tuple[Exp
     _check_whole(checker, batch, staging, candidates, bad)
     for number, span in enumerate(slices(batch.sizes)):
         staging.workspace.write(staging.path(f"{number:05d}.bad.parquet"), to_parquet(_blamed(bad, number, span)))
-    own = tuple(_own_outcomes(batch, faulty, has_key=bool(spec.columns.key)))
+    own = (*_own_outcomes(batch, faulty, has_key=bool(spec.columns.key)), *rhythm)
     return _result_of(spec, batch, int(bad.rows.sum()), own, tuple(checker.outcomes()))
 
 

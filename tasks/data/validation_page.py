@@ -26,11 +26,17 @@ def table_rows(validation: Validation) -> list[dict[str, Any]]:
             "holds": "yes" if outcome.passed else "no",
             "unexpected rows": outcome.unexpected,
             "observed": outcome.observed,
-            "consequence": "the rows are quarantined" if outcome.strict else "the batch is refused",
+            "consequence": _consequence(outcome),
         }
         for outcome in validation.outcomes
     ]
     return sorted(rows, key=lambda row: row["holds"] == "yes")
+
+
+def _consequence(outcome: ExpectationResult) -> str:
+    if outcome.warning:
+        return "it is reported"
+    return "the rows are quarantined" if outcome.strict else "the batch is refused"
 
 
 def validation_html(spec: ModelSpec, batch: Batch, validation: Validation, workspace: Workspace) -> str:

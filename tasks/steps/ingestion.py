@@ -116,6 +116,8 @@ def validate(turn: OpenTurn, batch: Batch) -> Validation:
         len(validation.outcomes),
         f"{validation.bad_rows:,}",
     )
+    for warning in validation.warnings:
+        logger.warning("%s", warning)
     validation_results.show(turn.context, batch, validation)
     turn.keep(validation=validation)
     return validation

@@ -50,8 +50,13 @@ def unknown_data(case: Case) -> Finding | None:
 
 
 def silent_feed(case: Case) -> Finding | None:
-    """No rows came, and that is improbable: many were expected, and the model was never so long without a request."""
+    """No rows came, and that is improbable by their rhythm by hour and weekday.
+
+    While the rhythm is not known: many were expected, and the model was never so long without a request.
+    """
     data = case.signals.data
+    if _is_silent(case) and data.rhythm_weeks is not None:
+        return _gap_finding("silent_feed", case)
     if not _is_silent(case) or data.asked is False or (data.expected_rows or 0.0) < _SURELY_SOME:
         return None
     if data.quiet is not None and data.usual_quiet is not None and data.quiet <= _PATIENCE * data.usual_quiet:
@@ -61,6 +66,20 @@ def silent_feed(case: Case) -> Finding | None:
         usual, quiet = format_duration(data.usual_quiet), format_duration(data.quiet)
         reason += f", and the last came {quiet} ago, where pauses of {usual} were usual"
     return Finding(rule="silent_feed", verdict="escalate", reasons=(reason,), signature=sign("silent"))
+
+
+def missing_rows(case: Case) -> Finding | None:
+    """Rows came, and in some hours far fewer than their rhythm lets expect, such as half a Monday."""
+    return None if _is_silent(case) else _gap_finding("missing_rows", case)
+
+
+def _gap_finding(rule: str, case: Case) -> Finding | None:
+    gaps = case.signals.data.gaps
+    if not gaps:
+        return None
+    days = sorted({(gap.column or "")[:10] for gap in gaps})  # a new gap is a new problem, a lasting one is not
+    reasons = tuple(gap.summary for gap in gaps[:3])
+    return Finding(rule=rule, verdict="escalate", reasons=reasons, signature=sign("silent", days[-1:]))
 
 
 def unused(case: Case) -> Finding | None:
@@ -273,6 +292,7 @@ RULES: tuple[Callable[[Case], Finding | None], ...] = (
     due_by_schedule,
     failed_evidence,
     signal_escalation,
+    missing_rows,
     enough_new_rows,
     more_evidence,
     harmless_change,

@@ -44,7 +44,9 @@ class DataSignal(Area):
     essential = True
 
     rows: int = 0
-    expected_rows: FiniteFloat | None = Field(default=None, description="At the reference's pace.")
+    expected_rows: FiniteFloat | None = Field(
+        default=None, description="By the rhythm of the rows, or at the reference's pace."
+    )
     asked: bool | None = Field(
         default=None,
         exclude_if=lambda known: known is None,
@@ -62,6 +64,16 @@ class DataSignal(Area):
     )
     bad: tuple[Problem, ...] = Field(default=(), description="The data is broken; no model may learn from it.")
     suspicious: tuple[Problem, ...] = Field(default=(), description="Unusual data that may be a real change.")
+    gaps: tuple[Problem, ...] = Field(
+        default=(),
+        exclude_if=lambda gaps: not gaps,
+        description="Hours with far fewer rows than their rhythm lets expect.",
+    )
+    rhythm_weeks: int | None = Field(
+        default=None,
+        exclude_if=lambda weeks: weeks is None,
+        description="Whole weeks that the rhythm of the rows was learnt from; None if they are too few.",
+    )
 
     @property
     def broken(self) -> tuple[str, ...]:
@@ -71,7 +83,7 @@ class DataSignal(Area):
     @property
     def details(self) -> str:
         """Rows and the first problems."""
-        problems = [problem.summary for problem in (*self.bad, *self.suspicious)]
+        problems = [problem.summary for problem in (*self.bad, *self.gaps, *self.suspicious)]
         return "; ".join([f"{self.rows:,} rows", *problems[:4]])
 
     @property

@@ -232,6 +232,7 @@ def _facts(turn: Turn, record: TurnRecord, run: str) -> list[tuple[str, str]]:
         )
     if record.validation is not None:
         facts.append(("bad rows in quarantine", f"{record.validation.bad_rows:,} of {record.validation.rows:,}"))
+        facts += [("unusual", markdown_text(warning)) for warning in record.validation.warnings]
     if record.snapshot is not None:
         facts.append(
             (

@@ -11,10 +11,15 @@ from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.signals import expectations
 from everfit.tasks.monitoring.signals.data_quality import DataQuality, Feed, data_quality
 from everfit.tasks.monitoring.signals.renamed_class import renamed_class
+from everfit.tasks.monitoring.signals.rhythm import LogRhythm, measure_rhythm
 from everfit.tasks.monitoring.signals.silence import measure_silence
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.statistics.profile import Profile
+from everfit.tasks.statistics.volume import VolumeCheck
 from everfit.tasks.triage.signals import DataSignal, Problem
+
+NO_RHYTHM = LogRhythm(VolumeCheck(weeks=0))
+"""The rhythm of a log that is too short to have one."""
 
 
 def check_data(window: MonitoredWindow) -> DataSignal:
@@ -24,7 +29,12 @@ def check_data(window: MonitoredWindow) -> DataSignal:
     expected = expected_rows(profile, monitored.windows.window, monitored.champion.released)
     suite = suite_of(spec, monitored.context.workspace) or ()
     unmet = expectations.unmet(suite, live.sample, monitored.features, spec.expectations.max_bad_share)
-    signal = data_signal(live, window.mature_answers, profile, spec.monitoring, expected=expected, unmet=unmet)
+    rhythm = measure_rhythm(window)
+    if rhythm.expected is not None:
+        expected = rhythm.expected
+    signal = data_signal(
+        live, window.mature_answers, profile, spec.monitoring, expected=expected, unmet=unmet, rhythm=rhythm
+    )
     if live.rows:
         return signal
     log = monitored.context.workspace.table(spec.name, "predictions")
@@ -54,6 +64,7 @@ def data_signal(
     *,
     expected: float | None,
     unmet: Sequence[Problem] | None = (),
+    rhythm: LogRhythm = NO_RHYTHM,
 ) -> DataSignal:
     """Return whether the window's data can be trusted.
 
@@ -64,8 +75,12 @@ def data_signal(
         policy: The bounds of broken data.
         expected: Number of expected rows.
         unmet: The expectations that the rows fail; None if the rows are too few to tell.
+        rhythm: The rhythm of the prediction log. Where it is known, it alone judges the number and the age of the rows.
     """
-    feeds = [Feed(name="the prediction log", rows=live.rows, expected_rows=expected, newest=live.newest)]
+    feeds = []
+    if not rhythm.volume.learnt or policy.data_quality.max_age is not None:
+        pace = None if rhythm.volume.learnt else expected
+        feeds.append(Feed(name="the prediction log", rows=live.rows, expected_rows=pace, newest=live.newest))
     if labelled is not None and len(labelled.rows):
         known = labelled.with_labels().rows
         newest = known[labelled.event_time].max().to_pydatetime() if len(known) else None
@@ -80,7 +95,21 @@ def data_signal(
         rows=live.rows,
         expected_rows=expected,
         bad=(*_problems(quality, "bad"), *(unmet or ()), *_renamed(labelled)),
-        suspicious=_problems(quality, "suspect"),
+        suspicious=(*_problems(quality, "suspect"), *_unusual(rhythm)),
+        gaps=tuple(
+            Problem(kind="gap", column=f"{span.since:%Y-%m-%dT%H}", summary=f"the prediction log: {span.summary}")
+            for span in rhythm.volume.unusual
+            if span.few
+        ),
+        rhythm_weeks=rhythm.volume.weeks if rhythm.volume.learnt else None,
+    )
+
+
+def _unusual(rhythm: LogRhythm) -> tuple[Problem, ...]:
+    many = [span for span in rhythm.volume.unusual if not span.few]
+    return (
+        *(Problem(kind="volume", summary=f"the prediction log: {span.summary}") for span in many),
+        *(Problem(kind=values.kind, column=values.column, summary=values.summary) for values in rhythm.values),
     )
 
 

@@ -1,0 +1,147 @@
+"""Whether a window's rows come as the rhythm of the prediction log lets expect."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+
+from everfit.tasks.core.records import Window
+from everfit.tasks.data.rhythm import earliest_hour
+from everfit.tasks.monitoring.monitored_window import MonitoredWindow
+from everfit.tasks.predictions import prediction_log
+from everfit.tasks.statistics.column_rhythm import UnusualValues, check_columns
+from everfit.tasks.statistics.hourly import Hourly, HourlyTally, hours_of
+from everfit.tasks.statistics.rhythm import WEEK
+from everfit.tasks.statistics.volume import LONGEST_HISTORY, VolumeCheck, check_volume
+from everfit.tasks.storage.tables import Table
+
+_HOUR = 3_600
+_USUAL_DELAY = 0.99
+"""Of so many hours all rows have come within the delay."""
+_DELAY_WEEKS = 8
+
+
+@dataclass(frozen=True)
+class LogRhythm:
+    """The rhythm of a prediction log, as it bears on a window.
+
+    Attributes:
+        volume: The check of the rows by the log's own history.
+        values: Columns with unusual values.
+        expected: Rows to expect of the window; by the dataset's rhythm while the log is too short. None if neither
+            is long enough.
+    """
+
+    volume: VolumeCheck
+    values: tuple[UnusualValues, ...] = ()
+    expected: float | None = None
+
+
+def measure_rhythm(window: MonitoredWindow) -> LogRhythm:
+    """Compare the hours of a window with the rhythm of all hours before it."""
+    monitored = window.monitored
+    spec, workspace = monitored.context.spec, monitored.context.workspace
+    if spec.expectations.rhythm == "ignore":
+        return LogRhythm(VolumeCheck(weeks=0))
+    return read_rhythm(
+        workspace.table(spec.name, "predictions"),
+        workspace.table(spec.name, "dataset") if spec.columns.event_time else None,
+        window.live.window,
+        monitored.event_time,
+        released=monitored.champion.released,
+        columns=[name for name in monitored.features if not monitored.drift_policy.ignored(name)],
+    )
+
+
+def read_rhythm(
+    log: Table, dataset: Table | None, window: Window, event_time: str, *, released: datetime, columns: Sequence[str]
+) -> LogRhythm:
+    """Compare the hours of a window of a log with the hours before it.
+
+    Args:
+        log: The prediction log.
+        dataset: The dataset, whose rhythm is used while the log is too short; None without event times.
+        window: Of event time; hours whose rows usually come later are not judged yet.
+        event_time: The column of the event time in both tables.
+        released: The champion answers from here on.
+        columns: The columns to judge.
+    """
+    if window.since is None:
+        return LogRhythm(VolumeCheck(weeks=0))
+    tally, delays = _read(log, event_time, window.until)
+    since, until = _ceiling(window.since), int(window.until.timestamp() // _HOUR)
+    rows = tally.volume(until)
+    if rows is None:
+        return LogRhythm(VolumeCheck(weeks=0))
+    settled = until - _usual_delay(delays, until)
+    volume = check_volume(Hourly(rows.first, rows.rows[: max(0, settled - rows.first)]), since, settled)
+    if not volume.learnt:
+        since = max(since, _ceiling(min(released, window.until)))
+        expected = None if dataset is None else _expected_by_dataset(dataset, event_time, rows, since, until)
+        return LogRhythm(volume, (), expected)
+    earliest = earliest_hour(tally, until)
+    if earliest is None:
+        return LogRhythm(volume, (), volume.expected)
+    chunks = _answers(log, Window(since=_moment(earliest), until=window.until), event_time, columns)
+    counted = HourlyTally().add(chunks, event_time, columns)
+    return LogRhythm(volume, check_columns(counted, since, settled, volume), volume.expected)
+
+
+def _read(log: Table, event_time: str, until: datetime) -> tuple[HourlyTally, dict[int, float]]:
+    """Return the answered rows by hour, and for each hour the longest delay of a row, in hours."""
+    delays: dict[int, float] = {}
+    history = Window(since=datetime.fromtimestamp(until.timestamp() - LONGEST_HISTORY * _HOUR, UTC), until=until)
+
+    def measured() -> Iterator[pd.DataFrame]:
+        for rows in _answers(log, history, event_time, [prediction_log.PREDICTED_AT]):
+            timed = rows[rows[event_time].notna() & rows[prediction_log.PREDICTED_AT].notna()]
+            delay = (timed[prediction_log.PREDICTED_AT] - timed[event_time]).dt.total_seconds() / _HOUR
+            known = (timed[prediction_log.PREDICTED_AT] <= until).to_numpy()  # in a replay all came later
+            if known.any():
+                hours = pd.Series(hours_of(timed[event_time]))[known]
+                for hour, longest in delay[known].groupby(hours.to_numpy()).max().items():
+                    delays[int(str(hour))] = max(delays.get(int(str(hour)), 0.0), float(longest))
+            yield rows
+
+    return HourlyTally().add(measured(), event_time), delays
+
+
+def _answers(log: Table, window: Window, event_time: str, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+    if not log.exists():
+        return
+    there = log.columns()
+    wanted = [name for name in dict.fromkeys([event_time, prediction_log.ARM, *columns]) if name in there]
+    for frame in log.batches(window, event_time, wanted):
+        yield frame[frame[prediction_log.ARM].isin(prediction_log.ANSWERED)]
+
+
+def _usual_delay(delays: dict[int, float], until: int) -> int:
+    """Return the hours after which the rows of an hour have come, as learnt from the newest weeks."""
+    recent = [delay for hour, delay in delays.items() if hour >= until - _DELAY_WEEKS * WEEK]
+    return int(np.ceil(max(0.0, np.quantile(recent, _USUAL_DELAY)))) if recent else 0
+
+
+def _expected_by_dataset(dataset: Table, event_time: str, log: Hourly, since: int, until: int) -> float | None:
+    """Return the rows to expect of some hours by the dataset before the log's first hour, and the log after it."""
+    if not dataset.exists():
+        return None
+    before = Window(since=_moment(log.first - LONGEST_HISTORY), until=_moment(log.first))
+    known = HourlyTally().add(dataset.batches(before, event_time, [event_time]), event_time)
+    if not known.rows:
+        return None
+    earlier = known.volume(max(known.rows))  # its last hour may not be whole
+    if earlier is None or until <= since:
+        return None
+    unknown = np.full(max(0, log.first - earlier.end), np.nan)
+    joined = Hourly(earlier.first, np.concatenate([earlier.rows, unknown, log.rows]))
+    return check_volume(joined, since, until).expected
+
+
+def _ceiling(moment: datetime) -> int:
+    return int(-(-moment.timestamp() // _HOUR))
+
+
+def _moment(hour: int) -> datetime:
+    return datetime.fromtimestamp(hour * _HOUR, UTC)
