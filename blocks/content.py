@@ -58,6 +58,12 @@ class ColumnRoles(Policy):
         description="The columns that the model may use. If omitted, the model uses every column that has no "
         "other role.",
     )
+    text: tuple[str, ...] = Field(
+        default=(),
+        exclude_if=lambda text: not text,
+        description="The features that hold free text, such as a message. The model learns from their words, in which "
+        "HTML is passed over; other features of text are categories.",
+    )
     ignore: tuple[str, ...] = Field(
         default=(),
         description="Columns that the model must not use, because they are known only after the event or carry no"
@@ -91,6 +97,10 @@ class ColumnRoles(Policy):
                 f"{own[0].lstrip('_')!r}; write that name"
             )
         features = self.features if self.features is not None else ()
+        if missing := [name for name in self.text if self.features is not None and name not in features]:
+            raise ValueError(f"text: {missing[0]!r} is not among the features; add it to columns.features")
+        if taken := sorted({*self.text} & {*self.key, self.target, *self.ignore, self.event_time, self.label_time}):
+            raise ValueError(f"text: {taken[0]!r} has another role in columns; remove it from one of the two")
         if self.target in features:
             raise ValueError(
                 f"features: {self.target!r} is the target, so the model can't use it; remove it from the features"
@@ -118,7 +128,11 @@ class ColumnRoles(Policy):
         """Return the columns that the source must have, in the order of the spec, each once."""
         times = (name for name in (self.event_time, self.label_time) if name is not None)
         entity = () if self.entity is None else (self.entity,)
-        return tuple(dict.fromkeys([*self.key, *times, self.target, *(self.features or ()), *self.protected, *entity]))
+        return tuple(
+            dict.fromkeys(
+                [*self.key, *times, self.target, *(self.features or ()), *self.text, *self.protected, *entity]
+            )
+        )
 
     def without(self, names: Collection[str]) -> Self:
         """Return the roles without some columns, which are neither the key, nor a time, nor the target."""

@@ -78,6 +78,7 @@ def init(
         "holdout": made.holdout,
         "window": made.window,
         "features": made.features,
+        "text": made.texts,
         "doubtful": made.doubtful,
         "ignored": made.ignored,
         "protected": made.protected,

@@ -17,12 +17,14 @@ from everfit.deployments.init.names import (
     is_named_as_protected,
 )
 from everfit.deployments.init.proposal import Proposal
+from everfit.deployments.init.prose import MOST_COLUMNS, try_text
 from everfit.deployments.init.times import Choose, propose_times
 from everfit.deployments.init.window import propose_window
 from everfit.tasks.core.column_words import namesakes_of
 from everfit.tasks.evaluation.leakage import filled_with_the_label, suspected_leaks
 
 MAX_CLASSES = 20
+_FREE_TEXT = "free text"
 _CLEARLY = 0.9
 """A feature that is called like the target, and alone predicts it so well, is left out."""
 _FREE_TEXT_LENGTH, _FREE_TEXT_SHARE, _IDENTIFIER_SHARE = 40, 0.5, 0.9
@@ -197,12 +199,28 @@ def _features(seen: Look, made: Proposal) -> None:
         if is_named_as_protected(name) and frame[name].nunique() > 1:
             made.protected.append(name)
     _leave_leaks_out(frame, made)
+    _try_texts(frame, made)
     if not made.features:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in list(made.ignored.items())[:5])
         used = ", ".join(repr(name) for name in frame.columns if name in roles)
         raise SpecError(
             f"no column is left as a feature besides {used}{f' ({reasons})' if reasons else ''}; add columns"
         )
+
+
+def _try_texts(frame: pd.DataFrame, made: Proposal) -> None:
+    """Make features of the columns of free text whose words help on validation rows."""
+    columns = [name for name, reason in made.ignored.items() if reason == _FREE_TEXT]
+    others = list(made.features)
+    for name in columns[:MOST_COLUMNS]:
+        trial = try_text(frame, name, others, made.target, made.task, time=made.event_time)
+        if trial.helps:
+            del made.ignored[name]
+            made.features.append(name)
+            made.texts.append(name)
+            made.doubtful[name] = trial.reason
+        else:
+            made.ignored[name] = trial.reason
 
 
 def _leave_leaks_out(frame: pd.DataFrame, made: Proposal) -> None:
@@ -240,7 +258,7 @@ def _reason_to_ignore(column: pd.Series, seen: Look, made: Proposal) -> str | No
         what = "a birth; derive an age" if is_named_as_birth(column.name) else "a time; derive features"
         return f"{what} from it in the source if it is informative"
     if _is_prose(column):
-        return "free text"
+        return _FREE_TEXT
     if _names_rows(present):
         return "identifier: nearly unique in every row"
     if (

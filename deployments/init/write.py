@@ -84,6 +84,8 @@ def _columns(made: Proposal) -> Iterator[str]:
     yield "  features:"
     for name in made.features:
         yield f"    - {_scalar(name)}{f'  # {made.doubtful[name]}' if name in made.doubtful else ''}"
+    if made.texts:
+        yield f"  text: {_list(made.texts)}  # the model learns from their words"
     if made.ignored:
         yield "  ignore:"
         yield from (f"    - {_scalar(name)}  # {why}" for name, why in made.ignored.items())

@@ -135,7 +135,9 @@ def _inferred(frame: pd.DataFrame, spec: ModelSpec) -> Iterator[Expectation]:
     left_out = {*needed, roles.label_time, *roles.ignore}
     for name in frame.columns:
         if name not in left_out:
-            yield from _of_column(frame[name], timed=roles.event_time is not None, is_target=name == roles.target)
+            inferred = _of_column(frame[name], timed=roles.event_time is not None, is_target=name == roles.target)
+            free = {"expect_column_values_to_be_in_set"} if name in roles.text else set()
+            yield from (expectation for expectation in inferred if expectation.type not in free)
 
 
 def _of_column(column: pd.Series, *, timed: bool, is_target: bool) -> Iterator[Expectation]:

@@ -5,7 +5,7 @@ prediction service can refuse other inputs with the registry alone.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
@@ -66,6 +66,7 @@ class InputSchema(Record):
         max_categories: int = 1_000,
         target: str | None = None,
         meanings: Mapping[str, kinds.Kind] | None = None,
+        prose: Collection[str] = (),
     ) -> "InputSchema":
         """Describe the inputs by training data.
 
@@ -78,6 +79,7 @@ class InputSchema(Record):
             max_categories: A text column with more values accepts new ones.
             target: The target.
             meanings: Kinds of the dataset's columns.
+            prose: Features of free text, which accept any text, and none.
 
         Returns:
             The schema.
@@ -85,7 +87,12 @@ class InputSchema(Record):
         meanings = meanings or {}
         return cls(
             task=task,
-            features=tuple(describe_column(frame[name], max_categories, meanings.get(name)) for name in features),
+            features=tuple(
+                _of_prose(describe_column(frame[name], 0, meanings.get(name)))
+                if name in prose
+                else describe_column(frame[name], max_categories, meanings.get(name))
+                for name in features
+            ),
             key=tuple(describe_column(frame[name], 0, meanings.get(name)) for name in key),
             event_time=event_time,
             target=None if target is None else describe_column(frame[target], 0, meanings.get(target)),
@@ -229,6 +236,10 @@ class InputSchema(Record):
         if isinstance(value, bool) or not isinstance(value, str | int):
             return None
         return named.get(str(value))
+
+
+def _of_prose(column: InputColumn) -> InputColumn:
+    return column.model_copy(update={"nullable": True, "categories": None})
 
 
 def typical_values(frame: pd.DataFrame, features: Sequence[str]) -> dict[str, float | str]:

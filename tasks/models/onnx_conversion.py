@@ -73,6 +73,7 @@ def _prepared(model: "Pipeline") -> "Pipeline":
         ConversionError: If ONNX can't express a part of the model.
     """
     from sklearn.ensemble import VotingClassifier, VotingRegressor
+    from sklearn.feature_extraction.text import HashingVectorizer
     from sklearn.impute import SimpleImputer
     from sklearn.preprocessing import OneHotEncoder
 
@@ -87,6 +88,8 @@ def _prepared(model: "Pipeline") -> "Pipeline":
             raise ConversionError(
                 f"{type(part).__name__} splits on categories, but trees in ONNX split on numbers alone"
             )
+        if isinstance(part, HashingVectorizer):
+            raise ConversionError("the words of free text are hashed, which skl2onnx can't convert")
         if isinstance(part, SimpleImputer) and part.indicator_ is not None and len(part.indicator_.features_):
             raise ConversionError("SimpleImputer adds missing indicators, which skl2onnx can't convert")
         if isinstance(part, OneHotEncoder) and part.handle_unknown == "infrequent_if_exist":

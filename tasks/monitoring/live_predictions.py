@@ -1,6 +1,6 @@
 """The predictions of a window: counted over the reference's cells, chunk by chunk, with a sample to draw."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -109,6 +109,7 @@ def read_live_predictions(
     version: int,
     *,
     sample_rows: int,
+    also: Sequence[str] = (),
     outlier_above: float = 0.999,
     implausible_ranges: float = 10,
 ) -> LivePredictions:
@@ -121,6 +122,7 @@ def read_live_predictions(
         profile: The champion's.
         version: The champion.
         sample_rows: How many rows to keep, for what needs rows and not counts.
+        also: Further columns of the sample.
         outlier_above: From which outlier score a row is flagged.
         implausible_ranges: As for `histograms`.
     """
@@ -134,7 +136,9 @@ def read_live_predictions(
         prediction_log.LATENCY,
         prediction_log.OUTLIER,
     ]
-    wanted = [name for name in dict.fromkeys([*own, *(column.name for column in profile.columns)]) if name in there]
+    wanted = [
+        name for name in dict.fromkeys([*own, *also, *(column.name for column in profile.columns)]) if name in there
+    ]
     chunks = log.batches(window, event_time, wanted) if there else iter(())
     counts = count_chunks(reading.over(chunks), profile, implausible_ranges=implausible_ranges)
     return LivePredictions(

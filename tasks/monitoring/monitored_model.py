@@ -170,6 +170,12 @@ class MonitoredModel:
         return [column.name for column in self.reference.profile.columns if column.role == "feature"]
 
     @cached_property
+    def texts(self) -> list[str]:
+        """The champion's features of free text, which the profile doesn't have."""
+        texts = self.context.spec.columns.text
+        return [name for name in texts if name in self.reference.sample and name not in self.features]
+
+    @cached_property
     def classes(self) -> tuple[str, ...]:
         """The champion's classes, as text, in its order; empty for a regression."""
         spec = self.context.spec
@@ -231,7 +237,7 @@ class MonitoredModel:
             task=spec.task,
             classes=self.classes,
             version=self.champion.version,
-            also=[*features, *spec.columns.protected],
+            also=[*features, *(self.texts if features else ()), *spec.columns.protected],
             entity=spec.columns.entity,
         )
 

@@ -74,7 +74,10 @@ def make_reference(data: TrainingData, judged: Fitted, registered: Fitted, holdo
     entity = [name for name in (spec.columns.entity,) if name is not None and name in held_out]
     kept = [KEY, spec.columns.time, *data.features, *spec.columns.protected, *entity, spec.columns.target]
     sample = pd.concat([held_out[list(dict.fromkeys(kept))], predictions.dropna(axis="columns", how="all")], axis=1)
-    of_features = profile_frame(trained, data.features, event_time=spec.columns.time)
+    written = set(spec.columns.text)  # a text is no category; the sample shows whether texts have moved
+    of_features = profile_frame(
+        trained, [name for name in data.features if name not in written], event_time=spec.columns.time
+    )
     of_predictions = profile_frame(sample, [], predictions=names, event_time=spec.columns.time)
     profile = of_features.model_copy(update={"columns": of_features.columns + of_predictions.columns})
     known = known_classes(data, judged)

@@ -115,6 +115,7 @@ def _log_model(run_id: str, data: TrainingData, fitted: Fitted) -> tuple[str, st
         event_time=roles.event_time or "event_time",
         target=roles.target,
         meanings=read_kinds(data.workspace, data.spec.name),
+        prose=roles.text,
     )
     example = rows[list(fitted.features)].head(200)  # the signature has its types alone
     with mlflow.start_run(run_id=run_id):

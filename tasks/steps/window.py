@@ -110,6 +110,7 @@ def read_window(monitored: MonitoredModel, collected_labels: LabelsSignal | None
         monitored.event_time,
         monitored.reference.profile,
         monitored.champion.version,
+        also=monitored.texts,
         sample_rows=max(spec.monitoring.report_rows, expectations.MOST_ROWS),
         outlier_above=spec.release.serving.outlier_above,
         implausible_ranges=spec.monitoring.data_quality.implausible_ranges,

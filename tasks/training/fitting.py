@@ -50,6 +50,7 @@ def fit(spec: ModelSpec, features: list[str], candidate: str, setting: Setting, 
         policy.seed,
         parameters={**policy.parameters.get(candidate, {}), **setting.parameters},
         class_weight=None if policy.class_weight == "none" else policy.class_weight,
+        prose=spec.columns.text,
     )
     kept = len(rows) if policy.calibration == "none" else round(len(rows) * (1 - VALIDATION_SHARE))
     weights = recency_weights(rows[spec.columns.time], policy.half_life)

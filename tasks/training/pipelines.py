@@ -10,6 +10,7 @@ from everfit.blocks.extensions import is_reference
 from everfit.blocks.metrics import TaskKind
 from everfit.blocks.search import Space
 from everfit.tasks.core.extensions import load_extension
+from everfit.tasks.training.text_step import with_texts
 
 if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 MAX_CATEGORIES = 200
 """Number of categories that a column keeps apart; rarer ones are merged."""
+
+_LINEAR = ("logistic_regression", "ridge")
+"""Candidates that take the words of a text as a sparse matrix."""
 
 SPACES: dict[str, dict[str, Space]] = {
     "hist_gradient_boosting": {
@@ -55,6 +59,7 @@ def build_pipeline(
     *,
     parameters: Mapping[str, Any] | None = None,
     class_weight: str | None = None,
+    prose: Sequence[str] = (),
 ) -> "Pipeline":
     """Build an unfitted pipeline for a candidate.
 
@@ -65,6 +70,7 @@ def build_pipeline(
         seed: Seed of the estimator.
         parameters: Hyperparameters that override the defaults.
         class_weight: `balanced`, or None.
+        prose: Features of free text; other features of text are categories.
 
     Returns:
         The pipeline.
@@ -76,8 +82,10 @@ def build_pipeline(
     from sklearn.pipeline import Pipeline
 
     numeric = [str(name) for name in features.columns if pd.api.types.is_numeric_dtype(features[name].dtype)]
-    texts = [str(name) for name in features.columns if name not in numeric]
-    for name in texts:
+    others = [str(name) for name in features.columns if name not in numeric]
+    written = [name for name in others if name in prose and features[name].notna().any()]
+    texts = [name for name in others if name not in written]
+    for name in others:
         if not pd.api.types.is_string_dtype(features[name].dtype):
             raise DataError(
                 f"feature {name!r} has the type {features[name].dtype}, which is neither number nor text; "
@@ -90,12 +98,14 @@ def build_pipeline(
             return _set(estimator, candidate, seed, None)
         allows_missing = estimator.__sklearn_tags__().input_tags.allow_nan
         columns = _coded_columns(numeric, texts) if allows_missing else _scaled_columns(numeric, texts, dense=True)
+        columns = with_texts(columns, written, seed)
         return Pipeline([("columns", columns), ("estimator", _set(estimator, candidate, seed, class_weight))])
     estimator, columns = _BUILDERS[candidate](task, numeric, texts)
     try:
         estimator.set_params(**overrides)
     except ValueError as error:
         raise TrainingError(f"{candidate}: {str(error).splitlines()[0]}") from error
+    columns = with_texts(columns, written, seed, sparse=candidate in _LINEAR)
     return Pipeline([("columns", columns), ("estimator", _set(estimator, candidate, seed, class_weight))])
 
 

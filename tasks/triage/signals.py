@@ -111,7 +111,9 @@ class DriftSignal(Area):
     joint: FiniteFloat | None = Field(
         default=None, description="ROC AUC of a classifier that separates the window from the reference."
     )
-    beside: tuple[str, ...] = Field(default=(), description="Drift that no single column shows, one sentence each.")
+    beside: tuple[str, ...] = Field(
+        default=(), description="Drift that no count of one column shows, such as of free text; one sentence each."
+    )
     new: tuple[str, ...] | None = Field(
         default=None,
         description="The drifted columns whose drift has not persisted in earlier windows; None if that is not known.",

@@ -28,7 +28,9 @@ def check_data(window: MonitoredWindow) -> DataSignal:
     profile = monitored.reference.profile
     expected = expected_rows(profile, monitored.windows.window, monitored.champion.released)
     suite = suite_of(spec, monitored.context.workspace) or ()
-    unmet = expectations.unmet(suite, live.sample, monitored.features, spec.expectations.max_bad_share)
+    unmet = expectations.unmet(
+        suite, live.sample, [*monitored.features, *monitored.texts], spec.expectations.max_bad_share
+    )
     rhythm = measure_rhythm(window)
     if rhythm.expected is not None:
         expected = rhythm.expected

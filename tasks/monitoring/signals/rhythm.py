@@ -51,7 +51,7 @@ def measure_rhythm(window: MonitoredWindow) -> LogRhythm:
         window.live.window,
         monitored.event_time,
         released=monitored.champion.released,
-        columns=[name for name in monitored.features if not monitored.drift_policy.ignored(name)],
+        columns=[name for name in (*monitored.features, *monitored.texts) if not monitored.drift_policy.ignored(name)],
     )
 
 

@@ -1,5 +1,6 @@
 """The evidence area `drift`: columns, explanations and the joint distribution against the reference."""
 
+import logging
 from collections.abc import Sequence
 from functools import partial
 
@@ -13,9 +14,12 @@ from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.signals.drift import DriftResult
 from everfit.tasks.monitoring.signals.explanation_drift import ExplanationDrift, attributions, explanation_drift
 from everfit.tasks.monitoring.signals.joint_drift import JointDrift, joint_drift
+from everfit.tasks.monitoring.signals.text_drift import TextDrift, text_drift
 from everfit.tasks.monitoring.triage_history import JudgedWindow
 from everfit.tasks.triage.non_overlapping import NEARLY, non_overlapping
 from everfit.tasks.triage.signals import DriftSignal
+
+logger = logging.getLogger("everfit.monitoring")
 
 
 def compare_with_reference(window: MonitoredWindow) -> DriftSignal:
@@ -26,8 +30,9 @@ def compare_with_reference(window: MonitoredWindow) -> DriftSignal:
         return drift_signal(columns, policy=policy)
     explained = _explanation_drift(monitored, window.live.sample) if policy.explanation_drift else None
     joint = _joint_drift(monitored, window.live.sample) if policy.joint_drift else None
+    texts = _text_drift(monitored, window.live.sample)
     first, refitted = _first_drift(window), monitored.was_refitted
-    signal = drift_signal(columns, explained, joint, first, policy=policy, refitted=refitted)
+    signal = drift_signal(columns, explained, joint, first, texts=texts, policy=policy, refitted=refitted)
     own = [judged for judged in monitored.judged if judged.decision.reference.startswith(_own(window))]
     return signal.model_copy(update={"new": new_drift(signal, own, monitored.windows.window, policy)})
 
@@ -61,6 +66,7 @@ def drift_signal(
     joint: JointDrift | None = None,
     first: DriftSignal | None = None,
     *,
+    texts: Sequence[TextDrift] = (),
     policy: MonitoringPolicy,
     refitted: bool = False,
 ) -> DriftSignal:
@@ -71,10 +77,11 @@ def drift_signal(
         explained: Drift of the explanations; None if there were too few rows.
         joint: Drift of all columns together; None if the spec does not ask for it.
         first: Drift in the champion's first window; None if this is the first.
+        texts: Drift of the columns of free text.
         policy: The share of drifted features from which the window has drifted.
         refitted: Whether the champion was fitted again after it was evaluated.
     """
-    others = [result for result in (explained, joint) if result is not None]
+    others = [result for result in (explained, joint, *texts) if result is not None]
     beside = tuple(result.summary for result in others if result.drifted)
     steady = tuple(result.summary for result in others if not result.drifted)
     reason = "; ".join((*columns.reasons, *beside, *steady))
@@ -143,6 +150,18 @@ def _explanation_drift(monitored: MonitoredModel, live: pd.DataFrame) -> Explana
         return explanation_drift(reference, current, policy)
     except NotEnoughError:
         return None
+
+
+def _text_drift(monitored: MonitoredModel, live: pd.DataFrame) -> list[TextDrift]:
+    """Compare the columns of free text that both sides have; those with too few texts are left out."""
+    held_out, policy, moved = monitored.reference.sample, monitored.context.spec.monitoring, []
+    for name in monitored.texts:
+        if name in live.columns and name in held_out.columns and not policy.ignored(name):
+            try:
+                moved.append(text_drift(held_out[name], live[name], policy))
+            except NotEnoughError as error:
+                logger.info("%s", error)
+    return moved
 
 
 def _joint_drift(monitored: MonitoredModel, live: pd.DataFrame) -> JointDrift | None:
