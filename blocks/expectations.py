@@ -39,6 +39,6 @@ class ExpectationsPolicy(Policy):
     )
     rhythm: Literal["warn", "refuse", "ignore"] = Field(
         default="warn",
-        description="What happens if rows don't come as their rhythm by hour, weekday and trend lets expect: `warn` "
+        description="The consequence of rows that don't follow their rhythm by hour, weekday and trend: `warn` "
         "reports it, `refuse` rejects the batch, and with `ignore` no rhythm is learnt, in monitoring neither.",
     )

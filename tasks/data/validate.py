@@ -43,7 +43,7 @@ class Validation(Record):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is unusual and refuses nothing, in words."""
+        """Return in words what is unusual and refuses nothing."""
         return tuple(outcome.observed for outcome in self.outcomes if outcome.warning and not outcome.passed)
 
     @property

@@ -1,4 +1,4 @@
-"""What can be counted of texts without a model: words, letters' scripts, languages by their commonest words. Pure."""
+"""Count words, scripts and languages of texts without a model. Pure."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""Find the hours in which far fewer or far more rows came than the rhythm of the hours before lets expect. Pure."""
+"""Find the hours in which far fewer or far more rows came than expected by the rhythm of the hours before. Pure."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -69,7 +69,7 @@ def silent_feed(case: Case) -> Finding | None:
 
 
 def missing_rows(case: Case) -> Finding | None:
-    """Rows came, and in some hours far fewer than their rhythm lets expect, such as half a Monday."""
+    """Rows came, and in some hours far fewer than expected by their rhythm, such as half a Monday."""
     return None if _is_silent(case) else _gap_finding("missing_rows", case)
 
 

@@ -67,7 +67,7 @@ class DataSignal(Area):
     gaps: tuple[Problem, ...] = Field(
         default=(),
         exclude_if=lambda gaps: not gaps,
-        description="Hours with far fewer rows than their rhythm lets expect.",
+        description="Hours with far fewer rows than expected by their rhythm.",
     )
     rhythm_weeks: int | None = Field(
         default=None,

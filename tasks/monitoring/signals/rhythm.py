@@ -1,4 +1,4 @@
-"""Whether a window's rows come as the rhythm of the prediction log lets expect."""
+"""Whether a window's rows follow the rhythm of the prediction log."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _DELAY_WEEKS = 8
 
 @dataclass(frozen=True)
 class LogRhythm:
-    """The rhythm of a prediction log, as it bears on a window.
+    """The rhythm of a prediction log, as far as it concerns a window.
 
     Attributes:
         volume: The check of the rows by the log's own history.

@@ -69,7 +69,7 @@ def test_a_table_with_times_labels_and_leaks():
         "always": "constant",
         "nothing": "empty",
         "status": "suspected leak",
-        "comment": "free text",
+        "comment": "free text; its words did not help",
     }
     spec = yaml.safe_load(Path(found["path"]).read_text())
     assert spec["source"] == {"kind": "files", "path": "data.csv", "time_format": "%d/%m/%Y %H:%M"}

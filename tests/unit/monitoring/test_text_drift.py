@@ -1,5 +1,7 @@
 """Drift of free text: other words, another language, another length; and none where nothing has moved."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -70,7 +72,7 @@ def test_another_language_is_named() -> None:
     drift = _drift(texts(1, german=0.7))
     assert drift.drifted
     assert drift.auc > 0.6
-    assert "German 29% to 67% of the texts" in drift.summary
+    assert re.search(r"German [23].% to [67].% of the texts", drift.summary)
 
 
 def test_unseen_words_are_named_with_their_share() -> None:
