@@ -9,7 +9,6 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
-import everfit
 from everfit.tasks.statistics.column_rhythm import check_columns
 from everfit.tasks.statistics.hourly import Hourly, HourlyTally
 from everfit.tasks.statistics.volume import VolumeCheck, check_volume
@@ -214,7 +213,7 @@ def test_the_example_reports_the_hours_of_a_file(tmp_path: Path) -> None:
     rows[-WEEK + 10 : -WEEK + 20] = 0
     hours = pd.to_datetime(np.repeat(np.arange(len(rows)), rows.astype(int)) + orders.first, unit="h")
     pd.DataFrame({"at": hours.append(hours[-1:] + pd.Timedelta("1h"))}).to_csv(tmp_path / "orders.csv", index=False)
-    example = runpy.run_path(str(Path(everfit.__file__).parent / "examples" / "unusual_hours.py"))
+    example = runpy.run_path(str(Path(__file__).parents[3] / "examples" / "unusual_hours.py"))
     sentences = example["unusual_hours"](str(tmp_path / "orders.csv"), "at")
     assert len(sentences) == 1
     assert sentences[0].startswith("0 rows on Monday 2024-07-22 1")
