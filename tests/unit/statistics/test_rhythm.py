@@ -1,6 +1,5 @@
 """The rhythm of rows by hour, weekday and trend: few false alarms on quiet days, and half a Monday is found."""
 
-import runpy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 
+from everfit.tasks.core.extensions import load_extension
 from everfit.tasks.statistics.column_rhythm import check_columns
 from everfit.tasks.statistics.hourly import Hourly, HourlyTally
 from everfit.tasks.statistics.volume import VolumeCheck, check_volume
@@ -207,13 +207,13 @@ def test_columns_of_usual_weeks_are_no_incident() -> None:
         assert _columns(_rows(np.random.default_rng(100 + seed), 12)) == []
 
 
-def test_the_example_reports_the_hours_of_a_file(tmp_path: Path) -> None:
+def test_the_example_reports_the_hours_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     orders = Shop(base=20).orders(np.random.default_rng(41), 10)
     rows = orders.rows.copy()
     rows[-WEEK + 10 : -WEEK + 20] = 0
     hours = pd.to_datetime(np.repeat(np.arange(len(rows)), rows.astype(int)) + orders.first, unit="h")
     pd.DataFrame({"at": hours.append(hours[-1:] + pd.Timedelta("1h"))}).to_csv(tmp_path / "orders.csv", index=False)
-    example = runpy.run_path(str(Path(__file__).parents[3] / "examples" / "unusual_hours.py"))
-    sentences = example["unusual_hours"](str(tmp_path / "orders.csv"), "at")
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[3] / "examples"))
+    sentences = load_extension("unusual_hours:unusual_hours")(str(tmp_path / "orders.csv"), "at")
     assert len(sentences) == 1
     assert sentences[0].startswith("0 rows on Monday 2024-07-22 1")
