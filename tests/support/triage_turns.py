@@ -14,10 +14,25 @@ from everfit.tasks.triage.signals import (
     DriftSignal,
     LabelsSignal,
     OwnSignal,
+    Problem,
     Signals,
     UserMetricSignal,
 )
 
+GAP = DataSignal(
+    status="measured",
+    rows=2_000,
+    expected_rows=2_400,
+    rhythm_weeks=14,
+    gaps=(
+        Problem(
+            kind="gap",
+            column="2024-01-29T10",
+            summary="the prediction log: 12 rows on Monday 2024-01-29 10:00-16:00 UTC; between 280 and 520 were "
+            "expected from 14 Mondays",
+        ),
+    ),
+)
 SILENT = DataSignal(status="not_enough", rows=0, expected_rows=2_000, asked=True)
 WAITS = attempt(
     -2, kind="new_data", signature=sign("new_rows"), loss=None, gain=0.004, waits=4, waits_against=3, judged_by=2_000
@@ -283,6 +298,21 @@ TURNS: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
     ),
     "no row came where six were expected": (
         signals(data=SILENT.model_copy(update={"expected_rows": 6.0})),
+        History(),
+        {},
+        "watch",
+        "unmeasured",
+    ),
+    "half a Monday is missing": (signals(data=GAP), History(), {}, "escalate", "missing_rows"),
+    "feed is silent against its rhythm": (
+        signals(data=GAP.model_copy(update={"rows": 0, "status": "not_enough"})),
+        History(),
+        {},
+        "escalate",
+        "silent_feed",
+    ),
+    "no row came, as on each Sunday": (
+        signals(data=SILENT.model_copy(update={"quiet": timedelta(days=9), "rhythm_weeks": 14})),
         History(),
         {},
         "watch",
