@@ -25,8 +25,8 @@ from everfit.tasks.storage.values import FAULTS, normalise
 BY, AS_OF, SEEN = "_by", "_as_of", "_seen"
 """Columns of rows to join: hash of the key, the time from which a row holds, and that from which it can be seen."""
 
-HELD_ROWS = 2_000_000
-"""More rows than these are kept in files."""
+HELD_VALUES = 100_000_000
+"""More values than these, about 1 GB, are kept in files."""
 
 PARTS = 16
 
@@ -97,7 +97,7 @@ class AsOfRows:
         if join.available_at is not None:
             frame[SEEN] = rows[[join.as_of, join.available_at]].max(axis=1)
         self._held.append(frame if usable.all() else frame[usable.to_numpy()].reset_index(drop=True))
-        if sum(map(len, self._held)) > HELD_ROWS:
+        if sum(frame.size for frame in self._held) > HELD_VALUES:
             self._spill()
 
     def _skip(self, reason: str, rows: "pd.Series[bool]") -> None:
@@ -145,20 +145,35 @@ class AsOfRows:
     def _in_order(self, frames: list[pd.DataFrame]) -> pd.DataFrame:
         """Return rows by the time at which they could be seen, each with the values of the latest one until then."""
         own = [BY, *self._times]
-        frames = frames or [self._nothing()]
-        brought = [
-            pd.concat([normalise(frame, self.kinds_of_values), frame[own]], axis=1) for frame in _of_equal_types(frames)
-        ]
+        brought = [self._brought(frame, own) for frame in _of_equal_types(frames or [self._nothing()])]
         rows = pd.concat(brought, ignore_index=True) if len(brought) > 1 else brought[0]
-        rows = rows.sort_values(self._times, kind="stable", ignore_index=True)
-        again = rows.duplicated(own, keep=False)
-        if again.any():
-            self.contradictions += int((~rows[again].duplicated()).sum() - (~rows[again].duplicated(own)).sum())
+        if self.join.available_at is not None or not rows[AS_OF].is_monotonic_increasing:
+            rows = rows.sort_values(self._times, kind="stable", ignore_index=True)
+        self._count_contradictions(rows, own)
         if self.join.available_at is None:
             return rows.rename(columns={AS_OF: SEEN}).assign(**{AS_OF: rows[AS_OF]})
         by_sight = rows[[BY, SEEN]].assign(_place=np.arange(len(rows))).sort_values(SEEN, kind="stable")
         best = by_sight.groupby(BY, sort=False)["_place"].cummax().to_numpy()
         return rows.take(best).reset_index(drop=True).assign(**{SEEN: by_sight[SEEN].array})
+
+    def _brought(self, frame: pd.DataFrame, own: list[str]) -> pd.DataFrame:
+        """Return rows whose values have the kinds of the whole source."""
+        names = self.join.columns
+        if {*names} <= {*frame.columns} and all(
+            frame[name].dtype == "float64" and self.kinds_of_values[name] in {"whole", "decimal"} for name in names
+        ):
+            return frame  # numbers are numbers already
+        return pd.concat([normalise(frame, self.kinds_of_values), frame[own]], axis=1)
+
+    def _count_contradictions(self, rows: pd.DataFrame, own: list[str]) -> None:
+        """Count rows of the same key and times; only those that share their time with a neighbour can be such rows."""
+        times, near = rows[AS_OF].dt.tz_convert(None).to_numpy(), np.zeros(len(rows), dtype=np.bool_)
+        equal = times[1:] == times[:-1]
+        near[1:] |= equal
+        near[:-1] |= equal
+        shared = rows[near]
+        again = shared[shared.duplicated(own, keep=False)]
+        self.contradictions += int((~again.duplicated()).sum() - (~again.duplicated(own)).sum())
 
     def _nothing(self) -> pd.DataFrame:
         times = pd.Series([], dtype="datetime64[us, UTC]")

@@ -91,9 +91,9 @@ def test_each_row_gets_what_a_look_at_every_row_finds(tmp_path_factory, rows, ev
     )
     pieces = [piece for piece in (table(rows[:cut]), table(rows[cut:])) if len(piece)]
 
-    for held in (as_of.HELD_ROWS, 3):  # in memory, and in files
+    for held in (as_of.HELD_VALUES, 10):  # in memory, and in files
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(as_of, "HELD_ROWS", held)
+            patch.setattr(as_of, "HELD_VALUES", held)
             patch.setattr(as_of, "PARTS", 3)
             found, known = joined(one, pieces, given_events, tmp_path_factory.mktemp("join"))
 
