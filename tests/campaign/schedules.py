@@ -67,6 +67,7 @@ class _Schedule:
         self.ledger = world.ledger
         self.released: list[tuple[int, int]] = []
         self.finished: list[str] = []
+        self.decided: set[tuple[str, int | None]] = set()
         self.moved = False
         self._numbers = itertools.count(1)
 
@@ -146,6 +147,7 @@ class _Schedule:
                 return
             current = self.ledger.releases.current(_MODEL)
             self.world.sleep(self.world.chance.choice([0.0, 10.0, 100.0]))  # training
+            self.decided.add((turn.id, current.version if current else None))
             made = self.ledger.releases.of_turn(turn.id) or release(
                 self.ledger,
                 self.client,  # type: ignore[arg-type]
@@ -186,7 +188,7 @@ class _Schedule:
             self._broke(f"releases {open_ones} are under way at once")
 
     def _check(self) -> None:
-        releases = self._rows("SELECT seq, version, state, kind, turn_id FROM releases ORDER BY seq")
+        releases = self._rows("SELECT seq, version, state, kind, turn_id, previous_version FROM releases ORDER BY seq")
         if [row[0] for row in releases] != list(range(1, len(releases) + 1)):
             self._broke(f"the releases are numbered {[row[0] for row in releases]}")
         if unsettled := [row for row in releases if row[2] not in {"verified", "undone"}]:
@@ -200,6 +202,8 @@ class _Schedule:
         promoted = [row[4] for row in releases if row[3] == "promotion" and row[4] and row[2] != "undone"]
         if len(promoted) != len(set(promoted)):
             self._broke(f"a turn promoted twice: {releases}")
+        if stale := [row for row in releases if row[4] and (row[4], row[5]) not in self.decided]:
+            self._broke(f"{stale} replaced another champion than the one that they were compared with: {releases}")
         known = {(row[0], row[1]) for row in releases}
         if lost := [one for one in self.released if one not in known]:
             self._broke(f"releases {lost} were reported and are not on record: {releases}")

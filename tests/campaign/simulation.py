@@ -27,7 +27,14 @@ from everfit.tasks.ledger.store import CutConnectionError, Store
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 _MOST_STEPS = 20_000
-_RATES = {"failed operations": 0.01, "lost answers": 0.01, "kills": 0.008, "stalls": 0.006, "set clocks": 0.002}
+_RATES = {
+    "failed operations": 0.01,
+    "lost answers": 0.01,
+    "kills": 0.008,
+    "stalls": 0.006,
+    "stalled requests": 0.02,
+    "set clocks": 0.002,
+}
 """How often something goes wrong, for each step of a process."""
 
 
@@ -42,12 +49,15 @@ class Process:
         name: What it runs, for people.
         host: The machine, whose clock it reads.
         dead: Whether it was killed or has ended.
+        doomed: Whether it is killed when it is to go on.
+        operations: Number of its reads and writes of ledger and registry.
         frozen_until: Time until which it stalls.
     """
 
     def __init__(self, number: int, name: str, host: int) -> None:
         self.number, self.name, self.host = number, name, host
-        self.dead = self.killed = False
+        self.dead = self.doomed = False
+        self.operations = 0
         self.frozen_until = 0.0
 
 
@@ -74,6 +84,11 @@ class World:
         self.chance, self.faults = random.Random(seed), True
         # Of each kind none, some or many: where all kinds happen at once, each hides the others.
         self._rates = {name: rate * self.chance.choice([0, 1, 1, 6]) for name, rate in _RATES.items()}
+        self._planned: tuple[int, int, str] | None = None
+        if self.chance.random() < 0.6:  # one fault alone, at an operation of a process: most orders matter only then
+            self._rates = dict.fromkeys(_RATES, 0.0)
+            kind = self.chance.choice(["stalls", "stalls", "kills"])
+            self._planned = (self.chance.randint(1, 5), self.chance.randint(1, 45), kind)
         self.clock, self.offsets = 0.0, [0.0, 0.0]
         self.processes: list[Process] = []
         self.counts: dict[str, int] = {}
@@ -149,6 +164,9 @@ class World:
         if self._current is None:
             return
         self._pause()
+        self.process.operations += 1
+        if self._planned is not None and (self.process.number, self.process.operations) == self._planned[:2]:
+            self._carry_out(self._planned[2])
         if self._happens("failed operations"):
             raise fail()
 
@@ -159,6 +177,21 @@ class World:
         self._pause()
         if fail is not None and self._happens("lost answers"):
             raise fail()
+
+    def _carry_out(self, kind: str) -> None:
+        """Let the planned fault happen to the process that runs now."""
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        if kind == "kills":
+            self.process.doomed = True
+        else:
+            self.process.frozen_until = self.clock + self.chance.choice([61, 70, 200])
+        self._pause()
+
+    def stall_in_a_write(self) -> None:
+        """Let the process stall when a request was sent and has not arrived, as in a suspended machine."""
+        if self._current is not None and self._happens("stalled requests"):
+            self.process.frozen_until = self.clock + self.chance.choice([5, 61, 200])
+            self._pause()
 
     def wall_clock(self) -> datetime:
         """Return the time by the clock of this process's host."""
@@ -186,7 +219,7 @@ class World:
         )
 
     def _disturb(self, process: Process) -> None:
-        if not process.dead and self._happens("kills"):
+        if not process.dead and (process.doomed or self._happens("kills")):
             self._kill(process)
         if self._happens("stalls"):
             process.frozen_until = self.clock + self.chance.choice([5, 59, 61, 200])
@@ -201,7 +234,7 @@ class World:
         return happens
 
     def _kill(self, process: Process) -> None:
-        process.dead = process.killed = True
+        process.dead = True
         for task in [one for one in self._tasks if one.process is process]:
             task.wake_at = process.frozen_until = 0.0
             self._go_on(task)
@@ -260,6 +293,7 @@ class Registry:
             return MlflowException("the registry does not answer", error_code=TEMPORARILY_UNAVAILABLE)
 
         self.world.before(lost)
+        self.world.stall_in_a_write()
         yield
         self.world.after(lost)
 

@@ -29,6 +29,9 @@ def test_only_want_of_evidence_makes_a_challenger_wait() -> None:
     assert not waits(GatePolicy(wait_for_evidence=False))
     assert not waits(GatePolicy(min_gain=0.005))  # the gain is smaller than what is asked for
     assert waits(GatePolicy(min_gain=0.003))
+    wide, narrow = (GatePolicy(comparison="non_inferiority", margin=margin) for margin in (0.01, 0.003))
+    assert waits(wide, comparison=compared(-0.004, -0.02))  # within the margin, but not certainly
+    assert not waits(narrow, comparison=compared(-0.004, -0.02))
     assert not decide(first_champion(), GatePolicy(minimum={"roc_auc": 0.99})).waits
 
 
@@ -61,6 +64,7 @@ def test_it_waits_against_the_champion_that_it_was_compared_with() -> None:
         "lacks": "too few rows",
     }
     assert begin_to_wait("turn-5", measured(challenger_version=None), "too few rows") is None
+    assert begin_to_wait("turn-5", first_champion(), "too few rows") is None
 
 
 def test_it_waits_on_while_it_is_ahead_and_not_for_ever() -> None:
