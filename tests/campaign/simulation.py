@@ -49,15 +49,12 @@ class Process:
         name: What it runs, for people.
         host: The machine, whose clock it reads.
         dead: Whether it was killed or has ended.
-        doomed: Whether it is killed when it is to go on.
-        operations: Number of its reads and writes of ledger and registry.
         frozen_until: Time until which it stalls.
     """
 
     def __init__(self, number: int, name: str, host: int) -> None:
         self.number, self.name, self.host = number, name, host
-        self.dead = self.doomed = False
-        self.operations = 0
+        self.dead = False
         self.frozen_until = 0.0
 
 
@@ -84,11 +81,6 @@ class World:
         self.chance, self.faults = random.Random(seed), True
         # Of each kind none, some or many: where all kinds happen at once, each hides the others.
         self._rates = {name: rate * self.chance.choice([0, 1, 1, 6]) for name, rate in _RATES.items()}
-        self._planned: tuple[int, int, str] | None = None
-        if self.chance.random() < 0.6:  # one fault alone, at an operation of a process: most orders matter only then
-            self._rates = dict.fromkeys(_RATES, 0.0)
-            kind = self.chance.choice(["stalls", "stalls", "kills"])
-            self._planned = (self.chance.randint(1, 5), self.chance.randint(1, 45), kind)
         self.clock, self.offsets = 0.0, [0.0, 0.0]
         self.processes: list[Process] = []
         self.counts: dict[str, int] = {}
@@ -164,9 +156,6 @@ class World:
         if self._current is None:
             return
         self._pause()
-        self.process.operations += 1
-        if self._planned is not None and (self.process.number, self.process.operations) == self._planned[:2]:
-            self._carry_out(self._planned[2])
         if self._happens("failed operations"):
             raise fail()
 
@@ -177,15 +166,6 @@ class World:
         self._pause()
         if fail is not None and self._happens("lost answers"):
             raise fail()
-
-    def _carry_out(self, kind: str) -> None:
-        """Let the planned fault happen to the process that runs now."""
-        self.counts[kind] = self.counts.get(kind, 0) + 1
-        if kind == "kills":
-            self.process.doomed = True
-        else:
-            self.process.frozen_until = self.clock + self.chance.choice([61, 70, 200])
-        self._pause()
 
     def stall_in_a_write(self) -> None:
         """Let the process stall when a request was sent and has not arrived, as in a suspended machine."""
@@ -219,7 +199,7 @@ class World:
         )
 
     def _disturb(self, process: Process) -> None:
-        if not process.dead and (process.doomed or self._happens("kills")):
+        if not process.dead and self._happens("kills"):
             self._kill(process)
         if self._happens("stalls"):
             process.frozen_until = self.clock + self.chance.choice([5, 59, 61, 200])

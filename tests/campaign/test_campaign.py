@@ -45,7 +45,7 @@ def test_malformed_requests_and_endless_clients_leave_the_service_well(tmp_path:
 
 
 def test_interleaved_processes_leave_one_champion_that_all_agree_on(tmp_path: Path) -> None:
-    tally = run_schedules(tmp_path, first=0, count=60)
+    tally = run_schedules(tmp_path, first=0, count=40)
 
     assert tally.broken == []
     assert min(tally.done[name] for name in ("kills", "stalls", "set clocks", "lost answers")) > 0
