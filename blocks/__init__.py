@@ -5,20 +5,22 @@ If Prefect is loaded already, as when it loads its collections, the blocks are l
 """
 
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from everfit.blocks.notification_address import NotificationAddress
     from everfit.blocks.spec import ModelSpec
 
-__all__ = ["ModelSpec"]
+_MODULES = {"ModelSpec": "spec", "NotificationAddress": "notification_address"}
+
+__all__ = ["ModelSpec", "NotificationAddress"]
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from everfit.blocks import spec
-
-    return getattr(spec, name)
+    return getattr(import_module(f"everfit.blocks.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:
@@ -26,4 +28,5 @@ def __dir__() -> list[str]:
 
 
 if "prefect" in sys.modules:
-    __getattr__("ModelSpec")
+    for block in __all__:
+        __getattr__(block)

@@ -17,6 +17,7 @@ from everfit.blocks.gating import GatePolicy
 from everfit.blocks.joins import Join, contradiction, joined_columns, lifted
 from everfit.blocks.metrics import DEFAULT_METRIC, TaskKind
 from everfit.blocks.monitoring import MonitoringPolicy
+from everfit.blocks.notifying import NotifyPolicy, is_default_notify
 from everfit.blocks.policy import Duration, Policy, form_title, format_duration
 from everfit.blocks.releasing import ReleasePolicy
 from everfit.blocks.retraining import RetrainingPolicy
@@ -212,6 +213,17 @@ class SpecContent(BaseModel):
         default_factory=SchedulesPolicy,
         exclude_if=is_default,
         description="When the model's flows run by themselves on a Prefect server.",
+    )
+
+    owner: str = Field(
+        default="",
+        exclude_if=lambda owner: not owner,
+        description="The person or team that the model belongs to, as messages name them.",
+    )
+    notify: NotifyPolicy = Field(
+        default_factory=NotifyPolicy,
+        exclude_if=is_default_notify,
+        description="The notification blocks that the model's messages go to, by severity.",
     )
 
     @model_validator(mode="before")

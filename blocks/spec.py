@@ -30,6 +30,8 @@ class ModelSpec(SpecContent, Block):
         release: How a new champion takes over from the old one.
         upkeep: How long the model's rows, files and versions are kept.
         schedules: When the model's flows run by themselves on a Prefect server.
+        owner: The person or team that the model belongs to.
+        notify: The notification blocks that the model's messages go to, by severity.
 
     Example:
         Load a stored spec:

@@ -8,10 +8,11 @@ from prefect.client.schemas.objects import State
 
 from everfit.tasks.steps import labels
 from everfit.tasks.steps.context import open_context
+from everfit.tasks.steps.run_incidents import on_completion, on_failure
 from everfit.tasks.steps.run_names import run_name
 
 
-@flow(name="labeling", flow_run_name=run_name("label"))
+@flow(name="labeling", flow_run_name=run_name("label"), on_failure=on_failure, on_completion=on_completion)
 def labeling(model: str, until: datetime | None = None) -> State[dict[str, Any]]:
     """Collect labels from the model's source into its labels table.
 

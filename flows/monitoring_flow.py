@@ -12,10 +12,11 @@ from everfit.tasks.steps import evidence, release, triage
 from everfit.tasks.steps import trial as trials
 from everfit.tasks.steps import window as windows
 from everfit.tasks.steps.context import moment, open_context
+from everfit.tasks.steps.run_incidents import on_completion, on_failure
 from everfit.tasks.steps.run_names import run_name
 
 
-@flow(name="monitoring", flow_run_name=run_name("monitor"))
+@flow(name="monitoring", flow_run_name=run_name("monitor"), on_failure=on_failure, on_completion=on_completion)
 def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any]]:
     """Check a model's newest window for bad data, drift and lost quality, then retrain, roll back or notify someone.
 

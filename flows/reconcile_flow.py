@@ -5,10 +5,11 @@ from prefect.client.schemas.objects import State
 
 from everfit.tasks.steps import release as release_steps
 from everfit.tasks.steps.context import open_context
+from everfit.tasks.steps.run_incidents import on_completion, on_failure
 from everfit.tasks.steps.run_names import run_name
 
 
-@flow(name="reconcile", flow_run_name=run_name("reconcile"))
+@flow(name="reconcile", flow_run_name=run_name("reconcile"), on_failure=on_failure, on_completion=on_completion)
 def reconcile(model: str) -> State[list[str]]:
     """Make ledger and registry agree on the champion; a turn and an answer to an approval begin with this as well.
 

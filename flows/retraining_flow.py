@@ -9,10 +9,11 @@ from prefect.client.schemas.objects import State
 from everfit.tasks.core.records import TriggerKind
 from everfit.tasks.steps import requests
 from everfit.tasks.steps.context import moment, open_context
+from everfit.tasks.steps.run_incidents import on_completion, on_failure
 from everfit.tasks.steps.run_names import run_name
 
 
-@flow(name="retraining", flow_run_name=run_name("ask-for"))
+@flow(name="retraining", flow_run_name=run_name("ask-for"), on_failure=on_failure, on_completion=on_completion)
 def retraining(
     model: str,
     kind: TriggerKind = "quality",

@@ -7,10 +7,11 @@ from prefect.client.schemas.objects import State
 
 from everfit.tasks.steps import release as release_steps
 from everfit.tasks.steps.context import open_context
+from everfit.tasks.steps.run_incidents import on_completion, on_failure
 from everfit.tasks.steps.run_names import run_name
 
 
-@flow(name="rollback", flow_run_name=run_name("rollback"))
+@flow(name="rollback", flow_run_name=run_name("rollback"), on_failure=on_failure, on_completion=on_completion)
 def rollback(model: str, reason: str, to: int | None = None, by: str = "unknown") -> State[dict[str, Any]]:
     """Make a former version the champion again, after a check that it loads and answers.
 

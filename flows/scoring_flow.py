@@ -8,10 +8,11 @@ from prefect.client.schemas.objects import State
 
 from everfit.tasks.steps import scoring as scoring_steps
 from everfit.tasks.steps.context import open_context
+from everfit.tasks.steps.run_incidents import on_completion, on_failure
 from everfit.tasks.steps.run_names import run_name
 
 
-@flow(name="scoring", flow_run_name=run_name("score"))
+@flow(name="scoring", flow_run_name=run_name("score"), on_failure=on_failure, on_completion=on_completion)
 def scoring(
     model: str, since: datetime | None = None, until: datetime | None = None, shadow: bool = False
 ) -> State[dict[str, Any]]:

@@ -7,10 +7,11 @@ from prefect.client.schemas.objects import State
 
 from everfit.tasks.steps import service_check as services
 from everfit.tasks.steps.context import open_context
+from everfit.tasks.steps.run_incidents import on_completion, on_failure
 from everfit.tasks.steps.run_names import run_name
 
 
-@flow(name="service-check", flow_run_name=run_name("check"))
+@flow(name="service-check", flow_run_name=run_name("check"), on_failure=on_failure, on_completion=on_completion)
 def service_check(model: str) -> State[dict[str, Any]]:
     """Ask the registry and the prediction services which version they serve, and compare with the ledger.
 

@@ -9,12 +9,19 @@ from prefect.client.schemas.objects import State
 from everfit.tasks.core.records import Trigger
 from everfit.tasks.steps import gate, ingestion, learning, requests, turns, waiting
 from everfit.tasks.steps.context import moment, open_context
+from everfit.tasks.steps.run_incidents import on_completion, on_failure
 from everfit.tasks.steps.run_names import run_name
 from everfit.tasks.steps.task_runners import task_runner
 from everfit.tasks.turns.turn_record import DATA_REJECTED, NOTHING_NEW
 
 
-@flow(name="training", flow_run_name=run_name("train"), task_runner=task_runner())
+@flow(
+    name="training",
+    flow_run_name=run_name("train"),
+    on_failure=on_failure,
+    on_completion=on_completion,
+    task_runner=task_runner(),
+)
 def training(model: str, until: datetime | None = None, trigger: Trigger | None = None) -> "State[dict[str, Any]]":
     """Run one turn of the loop for a model: train a challenger, and release it if it is shown to be better.
 

@@ -9,10 +9,11 @@ from prefect.client.schemas.objects import State
 from everfit.tasks.steps import trial as trial_steps
 from everfit.tasks.steps.context import moment, open_context
 from everfit.tasks.steps.labels import collect_labels
+from everfit.tasks.steps.run_incidents import on_completion, on_failure
 from everfit.tasks.steps.run_names import run_name
 
 
-@flow(name="trial", flow_run_name=run_name("trial"))
+@flow(name="trial", flow_run_name=run_name("trial"), on_failure=on_failure, on_completion=on_completion)
 def trial(model: str, until: datetime | None = None) -> State[dict[str, Any]]:
     """Compare both arms of a trial on live traffic, then continue, release the challenger or end the trial.
 

@@ -8,10 +8,11 @@ from prefect.client.schemas.objects import State
 
 from everfit.tasks.steps import upkeep as upkeep_steps
 from everfit.tasks.steps.context import moment, open_context
+from everfit.tasks.steps.run_incidents import on_completion, on_failure
 from everfit.tasks.steps.run_names import run_name
 
 
-@flow(name="upkeep", flow_run_name=run_name("upkeep"))
+@flow(name="upkeep", flow_run_name=run_name("upkeep"), on_failure=on_failure, on_completion=on_completion)
 def upkeep(model: str, until: datetime | None = None, dry_run: bool = False) -> State[dict[str, Any]]:
     """Delete what a model's spec no longer keeps, and compact its tables. Turns may run meanwhile.
 

@@ -8,10 +8,11 @@ from prefect.client.schemas.objects import State
 
 from everfit.tasks.steps import arrivals
 from everfit.tasks.steps.context import moment, open_context
+from everfit.tasks.steps.run_incidents import on_completion, on_failure
 from everfit.tasks.steps.run_names import run_name
 
 
-@flow(name="watch-source", flow_run_name=run_name("watch"))
+@flow(name="watch-source", flow_run_name=run_name("watch"), on_failure=on_failure, on_completion=on_completion)
 def watch_source(model: str, until: datetime | None = None) -> State[dict[str, Any]]:
     """Emit `everfit.data.arrived` if files, a table or a query have something that no turn has taken; once for each.
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 _PAGE = 200
 _OURS = "everfit"
 """The tag of everfit's own automations."""
+_FORMER = frozenset({"everfit escalated"})
+"""Automations of earlier versions, whose work everfit's flows do now; both would notify twice."""
 
 
 def of_deployment(
@@ -60,6 +62,12 @@ def put_all(client: "SyncPrefectClient", wanted: Sequence[Any], changes: Changes
     for automation in wanted:
         automation.tags = [_OURS]
         _put(client, automation, by_name.get(automation.name), changes)
+    names = {automation.name for automation in wanted}
+    for automation in existing:
+        if automation.name in _FORMER - names and _OURS in automation.tags:
+            if not changes.dry_run:
+                client.delete_automation(automation.id)
+            changes.note("automation", automation.name, "removed", "the flow notifies by itself now")
 
 
 def of_model(client: "SyncPrefectClient", model: str) -> list[Any]:

@@ -11,6 +11,7 @@ from everfit.deployments.server.changes import Changes, Status
 from everfit.tasks.core.spec_loading import spec_problems
 
 if TYPE_CHECKING:
+    from prefect.blocks.core import Block
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import BlockDocument
 
@@ -51,7 +52,7 @@ def store_specs(client: "SyncPrefectClient", specs: Sequence[ModelSpec], changes
         changes: The changes so far; this function adds its own.
         overwrite: Whether edited specs are overwritten too.
     """
-    _register_type(client, changes)
+    _register_types(client, changes)
     variable = client.read_variable_by_name(SPECS)
     before: dict[str, str] = dict(variable.value) if variable and isinstance(variable.value, dict) else {}
     after = dict(before)
@@ -152,10 +153,17 @@ def notification(client: "SyncPrefectClient", named: str | None, changes: Change
     return str(document.id)
 
 
-def _register_type(client: "SyncPrefectClient", changes: Changes) -> None:
+def _register_types(client: "SyncPrefectClient", changes: Changes) -> None:
+    from everfit.blocks import NotificationAddress
+
+    for block in (ModelSpec, NotificationAddress):
+        _register_type(client, block, changes)
+
+
+def _register_type(client: "SyncPrefectClient", block: "type[Block]", changes: Changes) -> None:
     from prefect.exceptions import ObjectNotFound
 
-    slug = ModelSpec.get_block_type_slug()
+    slug = block.get_block_type_slug()
     try:
         client.read_block_type_by_slug(slug)
         exists = True
@@ -164,11 +172,11 @@ def _register_type(client: "SyncPrefectClient", changes: Changes) -> None:
     known = exists
     if exists:
         try:
-            client.read_block_schema_by_checksum(ModelSpec._calculate_schema_checksum())  # noqa: SLF001 - no other way
+            client.read_block_schema_by_checksum(block._calculate_schema_checksum())  # noqa: SLF001 - no other way
         except ObjectNotFound:
             known = False
     if not known and not changes.dry_run:
-        ModelSpec.register_type_and_schema()
+        block.register_type_and_schema()
     changes.note("block type", slug, "unchanged" if known else "changed" if exists else "created")
 
 

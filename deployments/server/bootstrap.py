@@ -67,8 +67,9 @@ def bootstrap(settings: Settings, options: Options) -> Changes:
         blocks.store_specs(client, specs, changes, overwrite=options.overwrite_specs)
         notification = blocks.notification(client, options.notify, changes)
         names = [spec.name for spec in specs]
-        wanted = with_schedules(files.deployments_of(files.read_prefect_file(), names, code_version()), specs)
         project, deployed = project_name(settings), set()
+        entries = files.deployments_of(files.read_prefect_file(), names, code_version(), project)
+        wanted = with_schedules(entries, specs)
         remembered = blocks.Schedules(client)
         for deployment in wanted:
             deployment_id, full_name = deploying.deploy(

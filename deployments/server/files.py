@@ -16,6 +16,9 @@ from everfit.blocks.errors import DeploymentError
 MODEL = "{{ $EVERFIT_MODEL }}"
 """The placeholder of the model's name, in Prefect's syntax of an environment variable."""
 
+MODELS, PROJECT = "{{ $EVERFIT_MODELS }}", "{{ $EVERFIT_PROJECT }}"
+"""The placeholders of an entry for the whole installation: the names of all models, and the project's name."""
+
 VERSION, NOTIFICATION = "{{ code.stdout }}", "{{ notification }}"
 """The placeholders of the commit and of the notification block's id."""
 
@@ -200,8 +203,16 @@ def read_automations_file(path: Path | None = None) -> AutomationsFile:
     return _read(AutomationsFile, "automations.yaml", path)
 
 
-def deployments_of(file: PrefectFile, models: Sequence[str], version: str) -> list[Deployment]:
+def deployments_of(
+    file: PrefectFile, models: Sequence[str], version: str, project: str = "everfit"
+) -> list[Deployment]:
     """Return the deployments of a file. An entry with the placeholder of the model gives one deployment per model.
+
+    Args:
+        file: The content of the file.
+        models: The names of the models.
+        version: The version of the code.
+        project: The name of the project.
 
     Raises:
         DeploymentError: An entry has an unknown key, or an invalid schedule or trigger.
@@ -209,7 +220,7 @@ def deployments_of(file: PrefectFile, models: Sequence[str], version: str) -> li
     deployments = []
     for own in file.deployments:
         entry = {"pull": file.pull or [], **own}
-        for filled in _for_each(entry, models, {VERSION: version}):
+        for filled in _for_each(entry, models, {VERSION: version, PROJECT: project}):
             where = f"prefect.yaml: {entry.get('entrypoint', entry.get('name', 'an entry'))}"
             deployments.append(_validated(Deployment, filled, where))
     return deployments
@@ -247,7 +258,8 @@ def automations_of(
 _NO_BLOCK = "00000000-0000-0000-0000-000000000000"  # lets the entry be validated without a block
 
 
-def _for_each(entry: dict[str, Any], models: Sequence[str], values: dict[str, str]) -> list[dict[str, Any]]:
+def _for_each(entry: dict[str, Any], models: Sequence[str], values: dict[str, Any]) -> list[dict[str, Any]]:
+    values |= {MODELS: list(models)}
     if not _mentions(entry, MODEL):
         return [_filled(entry, values)]
     return [_filled(entry, {MODEL: model, **values}) for model in models]
@@ -261,10 +273,12 @@ def _mentions(value: Any, placeholder: str) -> bool:
     return isinstance(value, str) and placeholder in value
 
 
-def _filled(value: Any, values: dict[str, str]) -> Any:
+def _filled(value: Any, values: dict[str, Any]) -> Any:
     if isinstance(value, str):
-        for placeholder, given in values.items():
-            value = value.replace(placeholder, given)
+        if isinstance(given := values.get(value), list):
+            return given
+        for placeholder, text in values.items():
+            value = value if isinstance(text, list) else value.replace(placeholder, text)
         return value
     if isinstance(value, dict):
         return {key: _filled(part, values) for key, part in value.items()}

@@ -100,7 +100,8 @@ def _of_deployment(deployment: files.Deployment) -> Iterator[str]:
     if left := sorted(
         {placeholder for text in _texts(deployment.model_dump()) for placeholder in _PLACEHOLDER.findall(text)}
     ):
-        yield f"{where}: {left[0]} is not a placeholder; known are {files.MODEL} and {files.VERSION}"
+        known = (files.MODEL, files.MODELS, files.PROJECT, files.VERSION)
+        yield f"{where}: {left[0]} is not a placeholder; known are {', '.join(known)}"
 
 
 def _of_steps(pull: Sequence[dict[str, Any]]) -> Iterator[str]:

@@ -17,6 +17,10 @@ CODE_MERGED: Final = "everfit.code.merged"
 VERSION_NOT_SERVED: Final = "everfit.version.not-served"
 ARTIFACTS_CHANGED: Final = "everfit.version.artifacts-changed"
 
+INCIDENT_OPENED: Final = "everfit.incident.opened"
+INCIDENT_UPDATED: Final = "everfit.incident.updated"
+INCIDENT_CLOSED: Final = "everfit.incident.closed"
+
 
 class EventDeclaration(NamedTuple):
     """The declaration of an event, from which the table in `docs/server.md` follows.
@@ -89,6 +93,18 @@ EVENTS: Final[dict[str, EventDeclaration]] = {
     ARTIFACTS_CHANGED: EventDeclaration(
         "a version's files are not those that were registered",
         "`version`, `reason`",
+    ),
+    INCIDENT_OPENED: EventDeclaration(
+        "people should know of a problem",
+        "`incident`, `subject`, `severity`, `headline`, `message`: the text that is sent",
+    ),
+    INCIDENT_UPDATED: EventDeclaration(
+        "an incident got worse, changed, or lasts",
+        "as above",
+    ),
+    INCIDENT_CLOSED: EventDeclaration(
+        "an incident is over",
+        "as above",
     ),
 }
 """Every event, in the order of the docs."""

@@ -1,10 +1,11 @@
-"""The ledger: five parts over one store."""
+"""The ledger: six parts over one store."""
 
 from typing import Literal, Self
 
 from everfit.blocks.settings import Settings
 from everfit.tasks.ledger.artifacts import Artifacts
 from everfit.tasks.ledger.decisions import Decisions
+from everfit.tasks.ledger.incidents import Incidents
 from everfit.tasks.ledger.leases import Leases
 from everfit.tasks.ledger.records import TurnStory
 from everfit.tasks.ledger.releases import Releases
@@ -28,6 +29,7 @@ class Ledger:
         decisions: The decisions with their evidence.
         releases: The champion changes.
         artifacts: The digests of the files of registered versions.
+        incidents: The problems that people are notified of, from the first sign to the end.
 
     Example:
         >>> ledger = Ledger.open(Settings())
@@ -43,6 +45,7 @@ class Ledger:
         self.decisions = Decisions(store)
         self.releases = Releases(store)
         self.artifacts = Artifacts(store, self.decisions)
+        self.incidents = Incidents(store)
 
     @classmethod
     def open(cls, where: Settings | str) -> Self:

@@ -8,7 +8,7 @@ from everfit.blocks.errors import LedgerError
 from everfit.tasks.ledger.chain import update_row
 from everfit.tasks.ledger.ledger import Ledger
 from everfit.tasks.ledger.records import Decision
-from everfit.tasks.ledger.schema import artifacts, chain, decisions, releases, turns
+from everfit.tasks.ledger.schema import artifacts, chain, decisions, incidents, releases, turns
 
 RENAMING, RETIREMENT = "renaming", "retirement"
 """The kinds of the decisions about a model's name and end."""
@@ -19,7 +19,7 @@ def known_models(ledger: Ledger) -> set[str]:
     with ledger.store.read() as connection:
         return {
             str(name)
-            for table in (turns, decisions, releases)
+            for table in (turns, decisions, releases, incidents)
             for name in connection.execute(select(table.c.model).distinct()).scalars()
         }
 
@@ -59,5 +59,5 @@ def rename_rows(ledger: Ledger, old: str, new: str, folders: tuple[str, str]) ->
             if before in text:
                 moved = json.loads(text.replace(before, after))
                 update_row(connection, turns, old, {"id": turn_id}, {"record": moved})
-        for table in (turns, decisions, releases, artifacts, chain):
+        for table in (turns, decisions, releases, artifacts, chain, incidents):
             connection.execute(update(table).where(table.c.model == old).values(model=new))

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, Field
 
+from everfit.blocks.notifying import Severity
 from everfit.tasks.core.records import Record, Trigger, Window
 
 RUNNING = "running"
@@ -110,6 +111,57 @@ class RecordedArtifacts(Record):
     reason: str = ""
     actor: str = ""
     at: AwareDatetime
+
+
+class SentMessage(Record):
+    """A message about an incident, to one receiver.
+
+    Attributes:
+        kind: Why it was sent, such as `opened`.
+        to: The notification block, as `type/name`.
+        error: Why it did not arrive; empty if it did.
+    """
+
+    at: AwareDatetime
+    kind: str
+    to: str
+    error: str = ""
+
+
+class Incident(Record):
+    """Something that a person should know about a model, from its first sign to its end.
+
+    Attributes:
+        subject: The subject, such as `window`; a model has at most one open incident of a subject.
+        alert: The newest alert, as JSON.
+        looks: How many looks have shown it.
+        quiet: How many looks in a row have not shown it.
+        last_key: The look that was counted last, so that a repeated look counts once.
+        notified_at: When people were last notified, by the time of the looks.
+        due: The kind of message that is to be sent and has not reached all receivers; empty if none is.
+        delivered: The receivers that have the message that is due.
+        messages: The newest messages.
+    """
+
+    id: str
+    model: str
+    seq: int
+    subject: str
+    state: Literal["open", "closed"]
+    severity: Severity
+    opened_at: AwareDatetime
+    updated_at: AwareDatetime
+    closed_at: AwareDatetime | None = None
+    seen_by: str = ""
+    seen_until: AwareDatetime | None = None
+    alert: dict[str, Any] = Field(default_factory=dict)
+    looks: int = 1
+    quiet: int = 0
+    last_key: str = ""
+    notified_at: AwareDatetime | None = None
+    due: str = ""
+    delivered: tuple[str, ...] = ()
+    messages: tuple[SentMessage, ...] = ()
 
 
 class Lease(Record):

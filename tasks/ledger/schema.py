@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0004"
+REVISION = "0005"
 """The migration that this code needs; a test checks that it is the newest."""
 VERSION_TABLE = "everfit_schema"
 """The table that names the last migration."""
@@ -172,6 +172,33 @@ chain = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("previous", Text, nullable=False),
     Column("hash", Text, nullable=False),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("model", Text, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("opened_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("closed_at", UtcDateTime),
+    Column("seen_by", Text, nullable=False),
+    Column("seen_until", UtcDateTime),
+    Column("record", Document, nullable=False),
+    UniqueConstraint("model", "seq", name="incidents_model_seq"),
+    CheckConstraint("state IN ('open', 'closed')", name="incidents_state"),
+    Index(
+        "incidents_one_open",
+        "model",
+        "subject",
+        unique=True,
+        sqlite_where=text("state = 'open'"),
+        postgresql_where=text("state = 'open'"),
+    ),
 )
 
 leases = Table(

@@ -19,6 +19,7 @@ from everfit.tasks.core.event_names import (
 from everfit.tasks.core.events import emit
 from everfit.tasks.core.final_states import ended
 from everfit.tasks.data.suite import keep_suite, suite_of, without_bounds
+from everfit.tasks.incidents.recording import follow_up
 from everfit.tasks.ledger import Release
 from everfit.tasks.ledger.requests import RequestOutcome
 from everfit.tasks.monitoring.champion_at import ROLLBACK, ChampionAt
@@ -27,7 +28,8 @@ from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.report import monitoring_report
 from everfit.tasks.monitoring.report.report_process import REPORT_FILE
 from everfit.tasks.monitoring.triage_history import OUTCOME, JudgedWindow, TurnOutcome, turn_outcomes
-from everfit.tasks.registry.mlflow_links import run_link
+from everfit.tasks.monitoring.window_alert import QUIET_LOOKS, SUBJECT, window_alert
+from everfit.tasks.registry.mlflow_links import run_link, run_page
 from everfit.tasks.release import release
 from everfit.tasks.steps import requests
 from everfit.tasks.steps.step import step, step_logger
@@ -57,7 +59,7 @@ OVERTAKEN = "RollbackOvertaken"
 
 @step("decision", log="announce")
 def notify(window: MonitoredWindow, signals: Signals, decision: TriageDecision, run_id: str, *, is_new: bool) -> None:
-    """Show the window as an artifact, and emit the events of a new decision.
+    """Show the window as an artifact, notify people of an incident, and emit the events of a new decision.
 
     Args:
         window: The window.
@@ -80,6 +82,7 @@ def notify(window: MonitoredWindow, signals: Signals, decision: TriageDecision, 
     create_markdown_artifact(text, key=f"{name}-monitoring", description=f"{decision.verdict}: {decision.reasons[0]}")
     if signals.drift.measured and window.column_drift.columns:
         create_table_artifact(monitoring_report.drift_rows(window.column_drift), key=f"{name}-drift")
+    _tell_people(monitored, signals, decision, run_id, has_report=has_report)
     if not is_new:
         return
     facts = {"decision_id": decision.id, "until": monitored.until, "reference": decision.reference}
@@ -90,6 +93,21 @@ def notify(window: MonitoredWindow, signals: Signals, decision: TriageDecision, 
     event = VERDICTS[decision.verdict].event
     if decision.notify and event is not None:
         emit(event, name, verdict=decision.verdict, rule=decision.rule, reasons=list(decision.reasons), **facts)
+
+
+def _tell_people(
+    monitored: MonitoredModel, signals: Signals, decision: TriageDecision, run_id: str, *, has_report: bool
+) -> None:
+    """Open, update or close the incident of the model's windows."""
+    context = monitored.context
+    alert = window_alert(
+        signals,
+        decision,
+        [window.signals for window in monitored.judged],
+        page=run_page(context.mlflow, context.settings, run_id) or "",
+        picture=(run_page(context.mlflow, context.settings, run_id, REPORT_FILE) or "") if has_report else "",
+    )
+    follow_up(context, SUBJECT, alert, key=decision.id, at=monitored.until, quiet_looks=QUIET_LOOKS)
 
 
 @step("decision", log="announce")

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from everfit.blocks.notifying import Severity
 from everfit.tasks.core.event_names import ESCALATED
 from everfit.tasks.core.records import Record
 
@@ -20,6 +21,9 @@ class VerdictDeclaration(Record):
     calls_turn: bool = Field(default=False, description="Whether a turn is requested.")
     event: str | None = Field(default=None, description="Emitted the first time, and when a data problem lasts.")
     notifies: str = Field(default="", description="Whom the event is for; empty if nobody is notified.")
+    severity: Severity | None = Field(default=None, description="Of the message; None if nobody is notified.")
+    advice: str = Field(default="", description="The advice to the person.")
+    command: str = Field(default="", description="The command that shows more, with `{model}`.")
 
 
 VERDICTS: dict[Verdict, VerdictDeclaration] = {
@@ -40,6 +44,9 @@ VERDICTS: dict[Verdict, VerdictDeclaration] = {
         acts=True,
         event=ESCALATED,
         notifies="the person on call",
+        severity="warning",
+        advice="Repair the source. Nothing is trained on such rows, and the champion stays.",
+        command="everfit quarantine {model}",
     ),
     "retrain": VerdictDeclaration(
         state="RetrainingCalled",
@@ -62,6 +69,9 @@ VERDICTS: dict[Verdict, VerdictDeclaration] = {
         acts=True,
         event=ESCALATED,
         notifies="the person on call",
+        severity="critical",
+        advice="The previous champion answers again. Find out what was wrong with the released one before the next.",
+        command="everfit history {model}",
     ),
     "escalate": VerdictDeclaration(
         state="Escalated",
@@ -69,6 +79,9 @@ VERDICTS: dict[Verdict, VerdictDeclaration] = {
         meaning="no automatic step would help, so a person must decide",
         event=ESCALATED,
         notifies="the person on call",
+        severity="critical",
+        advice="Read the reasons and decide. No limit holds back a training or a rollback that a person starts.",
+        command="everfit history {model}",
     ),
 }
 """In the order of the docs."""

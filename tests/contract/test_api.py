@@ -36,7 +36,8 @@ RECORDS = (
     "Trigger", "Turn", "TurnRecord", "Validation", "Window", "WindowEvidence",
 )  # fmt: skip
 FLOWS = (
-    "approval", "labeling", "monitoring", "reconcile", "retraining", "rollback", "scoring", "service_check", "training",
+    "approval",
+    "digest", "labeling", "monitoring", "reconcile", "retraining", "rollback", "scoring", "service_check", "training",
     "trial", "upkeep", "watch_source",
 )  # fmt: skip
 

@@ -178,6 +178,7 @@ EXAMPLES = {
           strategy: canary
           canary: {shares: [0.1, 0.5], bake_time: 2d}
         """,
+    "notify": "notify: {critical: pager-duty-webhook/on-call, warning: [slack-webhook/ml-team], again: 12h}",
     "release.serving": "release: {serving: {durability: disk, outliers: refuse, rate: 50}}",
     "schedules": 'schedules: {monitoring: "7 6 * * 1-5", scoring: "22 * * * *", timezone: Europe/Berlin}',
     "upkeep": "upkeep: {keep: {predictions: 365d, labels: 365d}, history: 60d}",

@@ -1,0 +1,48 @@
+"""Any address that Apprise knows, such as a mail server, as a Prefect block."""
+
+from prefect.blocks.notifications import AbstractAppriseNotificationBlock
+from pydantic import Field, SecretStr
+
+
+class NotificationAddress(AbstractAppriseNotificationBlock):
+    """Store an address for notifications: e-mail, or any other service that Apprise knows.
+
+    Messages have their picture attached where the service takes files, such as e-mail.
+
+    Attributes:
+        url: The address as Apprise writes it.
+
+    Example:
+        Load a stored address, and notify:
+
+        ```python
+        from everfit.blocks import NotificationAddress
+
+        NotificationAddress.load("BLOCK_NAME").notify("The data is broken.", subject="flights")
+        ```
+    """
+
+    _block_type_name = "Everfit Notification Address"
+    _block_type_slug = "everfit-notification-address"
+    _logo_url = "https://raw.githubusercontent.com/everfit/everfit/main/docs/logo.png"  # type: ignore[assignment]
+    _documentation_url = "https://github.com/everfit/everfit/blob/main/docs/server.md#notifications"  # type: ignore[assignment]
+
+    url: SecretStr = Field(
+        default=...,
+        description="The address as Apprise writes it, such as mailto://user:password@mail.example.com?to=team@example.com.",
+    )
+
+    def notify_with_picture(self, body: str, subject: str, picture: str) -> bool:
+        """Send a message with a picture attached.
+
+        Args:
+            body: The text.
+            subject: Its first line.
+            picture: Path of the picture.
+
+        Returns:
+            Whether the service took it.
+        """
+        return bool(
+            self._apprise_client.notify(body=body, title=subject, notify_type=self.notify_type, attach=picture)  # type: ignore[arg-type]
+        )

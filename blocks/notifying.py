@@ -1,0 +1,62 @@
+"""The receivers of messages by severity, and how often a message is repeated."""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from everfit.blocks.policy import Duration, Policy
+
+Severity = Literal["notice", "warning", "critical"]
+"""How much a message matters: something to know, something to look at today, something that needs a person now."""
+
+_BLOCK = re.compile(r"[a-z0-9-]+/[a-z0-9-]+")
+
+
+def _as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Receivers = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+"""Notification blocks of the Prefect server, each as `type/name`; a single one may be written without a list."""
+
+
+class NotifyPolicy(Policy):
+    """The notification blocks that a model's messages go to, by severity.
+
+    By default all go to the block of `everfit bootstrap --notify`.
+    """
+
+    critical: Receivers | None = Field(
+        default=None,
+        description="Blocks for what needs a person now: triage escalated, or the champion was rolled back.",
+    )
+    warning: Receivers | None = Field(
+        default=None, description="Blocks for what needs a look today: broken data, a flow that fails."
+    )
+    notice: Receivers | None = Field(
+        default=None, description="Blocks for what is good to know: a challenger that waits for approval."
+    )
+    again: Duration = Field(
+        default=timedelta(days=1), gt=timedelta(0), description="How often a lasting incident is repeated."
+    )
+
+    @field_validator("critical", "warning", "notice")
+    @classmethod
+    def _are_blocks(cls, receivers: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for receiver in receivers or ():
+            if not _BLOCK.fullmatch(receiver):
+                raise ValueError(
+                    f"{receiver!r} names no notification block; give it as TYPE/NAME, such as slack-webhook/on-call"
+                )
+        return receivers
+
+    def receivers(self, severity: Severity) -> tuple[str, ...] | None:
+        """Return the blocks for a severity; None if the spec names none."""
+        return {"critical": self.critical, "warning": self.warning, "notice": self.notice}[severity]
+
+
+def is_default_notify(notify: NotifyPolicy) -> bool:
+    """Return whether nothing is set, so that specs of earlier versions keep their digests."""
+    return notify == NotifyPolicy()

@@ -1,0 +1,66 @@
+"""Send a message by notification blocks of Prefect. A message that does not arrive is kept, and sent again."""
+
+import logging
+import re
+from typing import Any
+
+from everfit.tasks.core.outside_text import terminal_text
+from everfit.tasks.incidents.message import Message
+
+_ADDRESS = re.compile(r"\w+://[^\s'\"]+")
+_LONGEST = 300
+
+logger = logging.getLogger("everfit.incidents")
+
+DEFAULT_BLOCK = "everfit_notification"
+"""The Prefect variable with the block of `everfit bootstrap --notify`."""
+
+
+def receivers_of(named: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Return the blocks that a message goes to: those that a spec names, or that of the bootstrap.
+
+    Args:
+        named: The blocks of the spec; None if it names none.
+    """
+    if named is not None:
+        return named
+    from prefect.variables import Variable
+
+    try:
+        found = Variable.get(DEFAULT_BLOCK, default=None)
+    except Exception as error:  # noqa: BLE001 - without a server there is nobody to ask
+        logger.warning("the notification block of the bootstrap can't be read: %s", error)
+        return ()
+    return (str(found),) if found else ()
+
+
+def deliver(message: Message, receiver: str) -> str:
+    """Send a message by one block.
+
+    Args:
+        message: The message.
+        receiver: The block, as `type/name`.
+
+    Returns:
+        Why it did not arrive; empty if it did.
+    """
+    from prefect.blocks.core import Block
+
+    from everfit.blocks import NotificationAddress
+
+    try:
+        block: Any = Block.load(receiver)
+        if isinstance(block, NotificationAddress) and message.picture:
+            if not block.notify_with_picture(message.body, message.subject, message.picture):
+                return "the service refused it; is the address right?"
+            return ""
+        with block.raise_on_failure():
+            block.notify(body=message.body, subject=message.subject)
+    except Exception as error:  # noqa: BLE001 - whatever a service does, the flow goes on
+        return _without_addresses(str(error)) or type(error).__name__
+    return ""
+
+
+def _without_addresses(text: str) -> str:
+    """Return an error without addresses: that of a web hook is a secret."""
+    return _ADDRESS.sub("its address", terminal_text(" ".join(text.split())))[:_LONGEST]

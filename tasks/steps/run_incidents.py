@@ -1,0 +1,62 @@
+"""A run of a deployment that fails is an incident; the next run of that flow that succeeds ends it."""
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import Flow
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.settings import get_current_settings
+
+from everfit.tasks.incidents.alert import Alert
+from everfit.tasks.incidents.recording import follow_up
+from everfit.tasks.steps.context import open_context
+
+logger = logging.getLogger("everfit.incidents")
+
+_ADVICE = "Repair what the reason names; the next run, or Retry on the run's page, goes on from there."
+
+
+def _open_incident(flow: Flow[Any, Any], run: FlowRun, state: State[Any]) -> None:
+    """Open or update the incident of a flow that failed. The terminal shows the failures of other runs."""
+    if run.deployment_id is None:
+        return
+    reason = state.message or "it gave no reason"
+    alert = Alert(
+        subject=f"run {flow.name}",
+        severity="warning",
+        what=f"the flow {flow.name} ended as {state.name}",
+        signature=f"{flow.name} {state.name}",
+        why=(reason,),
+        advice=_ADVICE,
+        command=f"everfit history {run.parameters.get('model', '')}",
+        page=_page(run),
+    )
+    _record(flow, run, alert)
+
+
+def _close_incident(flow: Flow[Any, Any], run: FlowRun, _state: State[Any]) -> None:
+    """Close the incident of a flow that succeeds again."""
+    if run.deployment_id is not None:
+        _record(flow, run, None)
+
+
+def _record(flow: Flow[Any, Any], run: FlowRun, alert: Alert | None) -> None:
+    try:
+        context = open_context(str(run.parameters["model"]))
+        follow_up(context, f"run {flow.name}", alert, key=str(run.id), at=datetime.now(UTC))
+    except Exception:  # the run has ended already; its own failure must stay readable
+        logger.exception(
+            "the incident of the run %r of %s could not be recorded, so nobody is notified", run.name, flow.name
+        )
+
+
+def _page(run: FlowRun) -> str:
+    ui = get_current_settings().ui_url
+    return f"{ui.rstrip('/')}/runs/flow-run/{run.id}" if ui else ""
+
+
+on_failure = [_open_incident]
+"""The hooks of a flow of everfit that fails."""
+on_completion = [_close_incident]
+"""The hooks of one that succeeds."""
