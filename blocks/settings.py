@@ -6,6 +6,8 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from everfit.blocks.policy import Duration
+
 
 class Settings(BaseSettings):
     """The places and settings of this installation.
@@ -14,6 +16,7 @@ class Settings(BaseSettings):
         workspace: The folder or `s3://bucket/prefix` of the Delta tables and of the files of each turn.
         ledger_url: The SQLAlchemy URL of the ledger. By default it is SQLite beside the workspace.
         mlflow_page: The address of MLflow for browsers, if it differs from the one that flows use.
+        registry_poll: How often `everfit up` looks at MLflow for changes that a person made; by default it does not.
         log_level: The level of everfit's own log lines.
         signing_key: The PEM file of the Ed25519 key that signs versions and releases.
         signers: The file of the public keys of which one must have signed each version that is loaded.
@@ -28,6 +31,9 @@ class Settings(BaseSettings):
     log_level: str = Field(default="INFO", description="The level of everfit's own log lines.")
     signing_key: str | None = Field(default=None, description="The PEM file of the key that signs.")
     signers: str | None = Field(default=None, description="The file of public keys that versions must be signed by.")
+    registry_poll: Duration | None = Field(
+        default=None, description="How often `everfit up` looks at MLflow for changes by hand, such as 3s."
+    )
     project: str | None = Field(default=None, description="The name of the project on a Prefect server.")
 
     @cached_property

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from everfit.flows.approval_flow import approval
     from everfit.flows.digest_flow import digest
+    from everfit.flows.housekeeping_flow import housekeeping
     from everfit.flows.labeling_flow import labeling
     from everfit.flows.monitoring_flow import monitoring
     from everfit.flows.reconcile_flow import reconcile
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "approval",
     "digest",
+    "housekeeping",
     "labeling",
     "monitoring",
     "reconcile",

@@ -21,4 +21,5 @@ def reconcile(model: str) -> State[list[str]]:
     """
     context = open_context(model)
     actions = release_steps.reconcile(context)
+    release_steps.look_at_registry(context, actions)
     return release_steps.reconciled(actions)

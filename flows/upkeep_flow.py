@@ -26,14 +26,7 @@ def upkeep(model: str, until: datetime | None = None, dry_run: bool = False) -> 
         `everfit upkeep --json` prints them.
     """
     context = open_context(model)
-    plan = upkeep_steps.make_plan(context, moment(until))
     if dry_run:
+        plan = upkeep_steps.make_plan(context, moment(until))
         return upkeep_steps.final_state(upkeep_steps.preview(context, plan), dry_run=True)
-    rows = upkeep_steps.delete_old_rows(context, plan)
-    days = upkeep_steps.compact(context, plan)
-    files = upkeep_steps.delete_expired_files(context, plan)
-    versions = upkeep_steps.delete_versions(context, plan)
-    turn_files = upkeep_steps.delete_files(context, plan)
-    looks = upkeep_steps.thin_looks(context, plan)
-    done = upkeep_steps.record_upkeep(context, plan, rows, days, files, versions, turn_files, looks)
-    return upkeep_steps.final_state(done, dry_run=False)
+    return upkeep_steps.final_state(upkeep_steps.clean_up(context, moment(until)), dry_run=False)

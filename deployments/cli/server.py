@@ -1,4 +1,4 @@
-"""The commands of a Prefect server: `up`, `down`, `bootstrap`, `lint`, `emit`."""
+"""The commands of a Prefect server: `up`, `down`, `bootstrap`, `lint`, `emit`, `watch`."""
 
 from typing import Annotated
 
@@ -105,6 +105,40 @@ def emit(
         payload["until"] = parse_time(until, "--until").isoformat()
     payload |= {name: value for name, value in (("reason", reason), ("id", identity)) if value}
     typer.echo(f"Sent {send(name, model, payload)} about everfit.model.{model}")
+
+
+@app.command(rich_help_panel=SERVER)
+def watch(
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="[MODEL…]", help="The models. By default all of deployments/models.")
+    ] = None,
+    every: Annotated[str, typer.Option(help="How often to look, such as 3s.")] = "3s",
+) -> None:
+    """Watch MLflow for changes by hand: a moved alias, a deleted version, run or experiment.
+
+    The flow `reconcile` does so every 15 minutes. SIGTERM ends the watch.
+    """
+    import signal
+    import threading
+
+    from everfit.blocks.policy import parse_duration
+    from everfit.deployments.cli.decisions import without_prefect
+    from everfit.tasks.core.spec_loading import spec_files
+    from everfit.tasks.release.registry_watch import watch_registry
+
+    try:
+        seconds = parse_duration(every).total_seconds()
+    except ValueError as error:
+        raise DeploymentError(f"--every: {error}") from error
+    names = models or [path.stem for path in spec_files()]
+    if not names or seconds <= 0:
+        raise DeploymentError("there is nothing to watch; name models, and give --every more than 0s")
+    opened = [without_prefect(name) for name in names]
+    over = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: over.set())
+    typer.echo(f"Watching MLflow for {', '.join(context.spec.name for context, _ in opened)}, every {every}")
+    watch_registry([context for context, _ in opened], lambda: over.wait(seconds), announce=all(ok for _, ok in opened))
 
 
 @app.command(rich_help_panel=SERVER)

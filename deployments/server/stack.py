@@ -19,7 +19,7 @@ from everfit.tasks.core.cores import usable_cores
 from everfit.tasks.core.spec_loading import file_content, load_spec, spec_files
 
 _PORTS = {"prefect": 4200, "mlflow": 5000, "service": 8080}
-_NAMES = ("prefect", "mlflow", "worker", "service", "keeper")
+_NAMES = ("prefect", "mlflow", "worker", "service", "watcher", "keeper")
 _COMES_UP_WITHIN = 120.0
 
 
@@ -70,7 +70,7 @@ def up(settings: Settings, models: Sequence[str], database: str | None) -> Stack
     parts["prefect"].wait_until(lambda: _answers(f"{urls['prefect']}/api/health"), _COMES_UP_WITHIN)
     _bootstrap(environment, urls["service"])
     parts["mlflow"].wait_until(lambda: _answers(f"{urls['mlflow']}/health"), _COMES_UP_WITHIN)
-    _start(("worker", "service"), parts, commands, environment)
+    _start([name for name in ("worker", "service", "watcher") if name in commands], parts, commands, environment)
     parts["worker"].wait_until(lambda: _has_worker(urls["prefect"]), _COMES_UP_WITHIN)
     parts["service"].wait_until(lambda: _answers(f"{urls['service']}/version"), _COMES_UP_WITHIN)
     parts["keeper"].start(keeper.command(commands, folder), environment)
@@ -94,7 +94,11 @@ def down(settings: Settings) -> list[str]:
     """
     folder = settings.state_dir / "stack"
     # First the keeper, which restarts the others; then the parts that need the servers while they end.
-    return [name for wave in (["keeper"], ["service", "worker"], ["mlflow", "prefect"]) for name in _stop(wave, folder)]
+    return [
+        name
+        for wave in (["keeper"], ["service", "worker", "watcher"], ["mlflow", "prefect"])
+        for name in _stop(wave, folder)
+    ]
 
 
 def _served(models: Sequence[str]) -> list[str]:
@@ -181,11 +185,16 @@ def _commands(
     tracking = ["--artifacts-destination", artifacts, "--workers", "1", *quiet]
     pool = ["--pool", "everfit", "--type", "process", "--name", "everfit-local"]
     serve = ["everfit.deployments.cli.main", "serve", *served, "--port", str(ports["service"])]
+    watcher = {}
+    if settings.registry_poll is not None:
+        every = f"{settings.registry_poll.total_seconds():g}s"
+        watcher["watcher"] = ([*python, "everfit.deployments.cli.main", "watch", *served, "--every", every], None)
     return {
         "prefect": ([*python, "prefect", "server", "start", *host, str(ports["prefect"])], ports["prefect"]),
         "mlflow": ([*python, "mlflow", "server", *host, str(ports["mlflow"]), *tracking], ports["mlflow"]),
         "worker": ([*python, "prefect", "worker", "start", *pool, "--limit", str(max(2, usable_cores()))], None),
         "service": ([*python, *serve], ports["service"]),
+        **watcher,
     }
 
 

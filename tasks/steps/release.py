@@ -10,7 +10,7 @@ from everfit.tasks.core.event_names import RELEASE_ROLLED_BACK
 from everfit.tasks.core.events import emit
 from everfit.tasks.core.people import Person
 from everfit.tasks.ledger import Release
-from everfit.tasks.release import approvals, release
+from everfit.tasks.release import approvals, registry_watch, release
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.turns.context import Context
 from everfit.tasks.turns.entitlement import require_role
@@ -69,6 +69,12 @@ def reconcile(context: Context) -> list[str]:
     for action in actions:
         logger.warning("%s: %s", context.spec.name, action)
     return actions
+
+
+@step("decision", log="reconcile")
+def look_at_registry(context: Context, actions: list[str]) -> None:
+    """Notify people of what was changed in MLflow, and of versions, runs and experiments that were deleted there."""
+    registry_watch.notify_of_registry(context, registry_watch.read_sight(context), actions)
 
 
 def rolled_back(entry: Release) -> State[dict[str, Any]]:

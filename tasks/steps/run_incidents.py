@@ -10,7 +10,9 @@ from prefect.settings import get_current_settings
 
 from everfit.tasks.incidents.alert import Alert
 from everfit.tasks.incidents.recording import follow_up
+from everfit.tasks.ledger import Incident
 from everfit.tasks.steps.context import open_context
+from everfit.tasks.turns.context import Context
 
 logger = logging.getLogger("everfit.incidents")
 
@@ -21,30 +23,48 @@ def _open_incident(flow: Flow[Any, Any], run: FlowRun, state: State[Any]) -> Non
     """Open or update the incident of a flow that failed. The terminal shows the failures of other runs."""
     if run.deployment_id is None:
         return
-    reason = state.message or "it gave no reason"
-    alert = Alert(
-        subject=f"run {flow.name}",
-        severity="warning",
-        what=f"the flow {flow.name} ended as {state.name}",
-        signature=f"{flow.name} {state.name}",
-        why=(reason,),
-        advice=_ADVICE,
-        command=f"everfit history {run.parameters.get('model', '')}",
-        page=_page(run),
-    )
-    _record(flow, run, alert)
+    what = f"the flow {flow.name} ended as {state.name}"
+    _record(flow, run, what, state.message or "it gave no reason")
 
 
 def _close_incident(flow: Flow[Any, Any], run: FlowRun, _state: State[Any]) -> None:
     """Close the incident of a flow that succeeds again."""
     if run.deployment_id is not None:
-        _record(flow, run, None)
+        _record(flow, run)
 
 
-def _record(flow: Flow[Any, Any], run: FlowRun, alert: Alert | None) -> None:
+def follow_run(
+    context: Context, flow: str, what: str, error: str, *, key: str, at: datetime, page: str = ""
+) -> Incident | None:
+    """Open or update the incident of a flow that failed, or close that of one that succeeded.
+
+    Args:
+        context: The model.
+        flow: The name of the flow.
+        what: The failure in a few words.
+        error: The reason; empty if the flow succeeded.
+        key: Identifies the run.
+        at: The moment.
+        page: Address of the run's page.
+    """
+    alert = Alert(
+        subject=f"run {flow}",
+        severity="warning",
+        what=what,
+        signature=what,
+        why=(error,),
+        advice=_ADVICE,
+        command=f"everfit history {context.spec.name}",
+        page=page,
+    )
+    return follow_up(context, f"run {flow}", alert if error else None, key=key, at=at)
+
+
+def _record(flow: Flow[Any, Any], run: FlowRun, what: str = "", error: str = "") -> None:
     try:
         context = open_context(str(run.parameters["model"]))
-        follow_up(context, f"run {flow.name}", alert, key=str(run.id), at=datetime.now(UTC))
+        now, key = datetime.now(UTC), str(run.id)
+        follow_run(context, str(flow.name), what, error, key=key, at=now, page=_page(run))
     except Exception:  # the run has ended already; its own failure must stay readable
         logger.exception(
             "the incident of the run %r of %s could not be recorded, so nobody is notified", run.name, flow.name

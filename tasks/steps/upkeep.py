@@ -146,6 +146,23 @@ def record_upkeep(  # noqa: PLR0917 - each is what a step has done
     return done
 
 
+def clean_up(context: Context, at: datetime) -> UpkeepResult:
+    """Do all steps of an upkeep, each a Prefect task.
+
+    Args:
+        context: The model.
+        at: The moment from which ages are counted.
+    """
+    plan = make_plan(context, at)
+    rows = delete_old_rows(context, plan)
+    days = compact(context, plan)
+    files = delete_expired_files(context, plan)
+    versions = delete_versions(context, plan)
+    turn_files = delete_files(context, plan)
+    looks = thin_looks(context, plan)
+    return record_upkeep(context, plan, rows, days, files, versions, turn_files, looks)
+
+
 def final_state(done: UpkeepResult, *, dry_run: bool) -> State[dict[str, Any]]:
     """Return the flow's final state with the changes, or the planned ones."""
     name = PLANNED if dry_run else CLEANED_UP if changed_anything(done) else NOTHING_TO_DO

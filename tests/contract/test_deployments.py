@@ -17,7 +17,7 @@ from everfit.deployments.server import files, lint, stack
 from everfit.deployments.server.automations import _plain
 from everfit.deployments.server.changes import differing
 
-ONCE = ["digest"]
+ONCE = ["digest", "housekeeping"]
 """The flows that have one deployment for all models."""
 FLOWS = sorted(path.stem.removesuffix("_flow") for path in (Path(__file__).parents[2] / "flows").glob("[a-z]*.py"))
 
