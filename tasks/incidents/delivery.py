@@ -4,6 +4,7 @@ import logging
 import re
 from typing import Any
 
+from everfit.tasks.core.events import is_in_run
 from everfit.tasks.core.outside_text import terminal_text
 from everfit.tasks.incidents.message import Message
 
@@ -24,6 +25,8 @@ def receivers_of(named: tuple[str, ...] | None) -> tuple[str, ...]:
     """
     if named is not None:
         return named
+    if not _has_server():
+        return ()
     from prefect.variables import Variable
 
     try:
@@ -44,6 +47,8 @@ def deliver(message: Message, receiver: str) -> str:
     Returns:
         Why it did not arrive; empty if it did.
     """
+    if not _has_server():
+        return "no Prefect server is configured; set PREFECT_API_URL"
     from prefect.blocks.core import Block
 
     from everfit.blocks import NotificationAddress
@@ -59,6 +64,13 @@ def deliver(message: Message, receiver: str) -> str:
     except Exception as error:  # noqa: BLE001 - whatever a service does, the flow goes on
         return _without_addresses(str(error)) or type(error).__name__
     return ""
+
+
+def _has_server() -> bool:
+    """Return whether there is a server to ask; Prefect would start one of its own otherwise, which takes long."""
+    from prefect.settings import get_current_settings
+
+    return is_in_run() or get_current_settings().api.url is not None
 
 
 def _without_addresses(text: str) -> str:
