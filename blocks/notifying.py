@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from everfit.blocks.policy import Duration, Policy
+from everfit.blocks.policy import Duration, Policy, format_duration
 
 Severity = Literal["notice", "warning", "critical"]
 """How much a message matters: something to know, something to look at today, something that needs a person now."""
@@ -38,9 +38,7 @@ class NotifyPolicy(Policy):
     notice: Receivers | None = Field(
         default=None, description="Blocks for what is good to know: a challenger that waits for approval."
     )
-    again: Duration = Field(
-        default=timedelta(days=1), gt=timedelta(0), description="How often a lasting incident is repeated."
-    )
+    again: Duration = Field(default=timedelta(days=1), description="How often a lasting incident is repeated.")
 
     @field_validator("critical", "warning", "notice")
     @classmethod
@@ -51,6 +49,13 @@ class NotifyPolicy(Policy):
                     f"{receiver!r} names no notification block; give it as TYPE/NAME, such as slack-webhook/on-call"
                 )
         return receivers
+
+    @field_validator("again")
+    @classmethod
+    def _takes_time(cls, again: timedelta) -> timedelta:
+        if again <= timedelta(0):
+            raise ValueError(f"again: {format_duration(again)!r} is empty; give a duration such as 1d")
+        return again
 
     def receivers(self, severity: Severity) -> tuple[str, ...] | None:
         """Return the blocks for a severity; None if the spec names none."""

@@ -1,4 +1,4 @@
-"""What an installation needs now and then, for all its models in one run."""
+"""The work that an installation needs now and then, for all its models in one run."""
 
 from datetime import datetime
 from typing import Any

@@ -27,7 +27,8 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
     Returns:
         A state whose name is the decision: `Healthy`, `Watching`, `DataQuarantined`, `RetrainingCalled`, `Retrained`,
         `RetrainingHeldBack`, `RolledBack`, `RollbackOvertaken` (another champion was released meanwhile) or
-        `Escalated`; `NothingToWatch` before the first champion or request; `NotMeasured`, a failure, if a measurement
+        `Escalated`; `NothingToWatch` before the first champion or request, `NothingNew` if no
+        prediction and no label has come since the last look; `NotMeasured`, a failure, if a measurement
         broke. Its data is the window as `everfit monitor --json` prints it.
     """
     context = open_context(model)
@@ -45,6 +46,8 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
     if unused := windows.still_unused(monitored):
         return act.nothing_to_watch(context, until, unused)
     labels = windows.collect_new_labels(monitored)
+    if quiet := windows.nothing_new(monitored):
+        return act.nothing_new(context, until, quiet)
     window = windows.read_window(monitored, labels)
 
     # Measure each evidence area by itself, while Evidently's report for people is drawn in another process.

@@ -39,12 +39,20 @@ def reproduce(turn: TurnId, as_json: AsJson = False) -> None:
 
 @app.command(rich_help_panel=DECIDE)
 def export(turn: TurnId, folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder.")]) -> None:
-    """Copy all files of a turn, including its models, to a folder."""
+    """Copy all files of a turn, its models and its later history to a folder.
+
+    `history.json` has the decisions and the approval, the releases, what replaced them, the looks and the incidents.
+    """
     from everfit.blocks.settings import Settings
+    from everfit.tasks.ledger import Ledger
     from everfit.tasks.storage.workspace import Workspace
+    from everfit.tasks.turns.later_history import later_history
     from everfit.tasks.turns.package import export_package
 
-    names = export_package(Workspace.of(Settings()), _model_of(turn), turn, folder)
+    # The ledger of an imported turn stayed in the other workspace.
+    known = Ledger.schema_of(Settings()) != "none" and Ledger.open(Settings()).turns.find(turn) is not None
+    history = later_history(Ledger.open(Settings()), turn) if known else None
+    names = export_package(Workspace.of(Settings()), _model_of(turn), turn, folder, history)
     typer.echo(f"Exported {turn} to {folder}: {', '.join(names)}")
 
 

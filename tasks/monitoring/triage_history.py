@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from pydantic import FiniteFloat
+from pydantic import Field, FiniteFloat
 
 from everfit.tasks.core.records import Record
 from everfit.tasks.ledger import Decision, Ledger, Turn
@@ -84,12 +84,29 @@ class TurnOutcome(Record):
         )
 
 
+class LookBasis(Record):
+    """The state of a model by which a look can tell whether anything is new.
+
+    Attributes:
+        tables: The versions of the tables of predictions and labels; a missing table has none.
+        spec: Digest of the spec.
+        release: Number of the champion's release.
+        pending: Something that changes by itself, in words, such as a trial; empty if there is nothing.
+    """
+
+    tables: dict[str, int]
+    spec: str
+    release: int
+    pending: str = ""
+
+
 class JudgedWindow(Record):
     """A window with its evidence and decision, as the ledger keeps it."""
 
     signals: Signals
     decision: TriageDecision
     estimate: PastEstimate | None = None
+    basis: LookBasis | None = Field(default=None, exclude_if=lambda basis: basis is None)
 
 
 def triage_entries(ledger: Ledger, model: str, turns: Sequence[Turn]) -> list[Decision]:

@@ -53,6 +53,9 @@ RETRAINED, JUDGED_AGAIN, HELD_BACK, NOT_MEASURED = (
 )
 """Further final states: the retraining or the judgement has ended, a limit refused it, or a measurement broke."""
 
+NOTHING_NEW = "NothingNew"
+"""Final state if no prediction and no label has come since the last look."""
+
 OVERTAKEN = "RollbackOvertaken"
 """Final state of a rollback that came too late: another champion was released meanwhile."""
 
@@ -255,6 +258,20 @@ def nothing_to_watch(
     emit(NOTHING_TO_WATCH, name, until=until)
     data = monitoring_report.json_without_look(name, until, state=WATCHES_NOTHING, reason=reason)
     return ended(Completed(name=WATCHES_NOTHING, message=data["reasons"][0], data=data))
+
+
+def nothing_new(context: Context, until: datetime, reason: str) -> State[dict[str, Any]]:
+    """Return the final state of a look that had nothing to measure: all is as it was.
+
+    Args:
+        context: The model.
+        until: The window's end.
+        reason: Why.
+    """
+    name = context.spec.name
+    emit(WINDOW_MONITORED, name, until=until, verdict="as before")
+    data = monitoring_report.json_without_look(name, until, state=NOTHING_NEW, reason=reason)
+    return ended(Completed(name=NOTHING_NEW, message=reason, data=data))
 
 
 def monitoring_state(

@@ -14,6 +14,7 @@ from everfit.tasks.predictions.prediction_log import PREDICTION
 from everfit.tasks.registry import tracking
 from everfit.tasks.statistics.estimate_trust import PastEstimate
 from everfit.tasks.steps.step import step, step_logger
+from everfit.tasks.steps.window import look_basis
 from everfit.tasks.triage import TriageDecision, triage
 from everfit.tasks.triage.case import TriagePolicy
 from everfit.tasks.triage.signals import DriftSignal, Signals
@@ -129,7 +130,9 @@ def decide_window(window: MonitoredWindow, signals: Signals, run_id: str) -> tup
     )
     decision = triage(signals, history, policy)
     is_new = context.ledger.decisions.find(decision.id) is None
-    record = JudgedWindow(signals=signals, decision=decision, estimate=_checked_estimate(window, signals))
+    record = JudgedWindow(
+        signals=signals, decision=decision, estimate=_checked_estimate(window, signals), basis=look_basis(monitored)
+    )
     context.ledger.decisions.record(
         decision.id,
         model=spec.name,

@@ -4,13 +4,16 @@ from datetime import datetime
 
 from everfit.blocks.errors import NoChampionError
 from everfit.tasks.batch import label_collection
+from everfit.tasks.ledger.records import ON_TRIAL
 from everfit.tasks.monitoring.evidence import attempt
 from everfit.tasks.monitoring.live_predictions import read_live_predictions
 from everfit.tasks.monitoring.monitored_model import MonitoredModel
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
+from everfit.tasks.monitoring.quiet_look import nothing_is_new
 from everfit.tasks.monitoring.report import report_process
 from everfit.tasks.monitoring.signals import expectations
 from everfit.tasks.monitoring.signals.silence import FULL_LOOK, has_answers
+from everfit.tasks.monitoring.triage_history import LookBasis
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.triage.signals import LabelsSignal
 from everfit.tasks.turns.context import Context
@@ -82,6 +85,46 @@ def collect_new_labels(monitored: MonitoredModel) -> LabelsSignal:
         return LabelsSignal()
 
     return attempt(collect, LabelsSignal)
+
+
+@step("network", log="window")
+def nothing_new(monitored: MonitoredModel) -> str:
+    """Return why there is nothing to measure, if no prediction and no label has come since the last look; else "".
+
+    Args:
+        monitored: The monitored model, after new labels were collected.
+    """
+    context, last = monitored.context, monitored.judged[-1] if monitored.judged else None
+    if context.ledger.incidents.open(context.spec.name):
+        return ""  # a look that measures must say whether it is over
+    window = context.spec.monitoring.window
+    return nothing_is_new(last, look_basis(monitored), monitored.until, window)
+
+
+def look_basis(monitored: MonitoredModel) -> LookBasis:
+    """Return the state by which the next look can tell whether anything is new.
+
+    Args:
+        monitored: The monitored model.
+    """
+    context, spec = monitored.context, monitored.context.spec
+    tables = {name: context.workspace.table(spec.name, name) for name in ("predictions", "labels")}
+    current = context.ledger.releases.current(spec.name)
+    own = spec.retraining
+    by_time = {
+        "services are asked": bool(spec.release.services),
+        "metrics of users are read": bool(own.user_metrics),
+        "signals of your own are measured": bool(spec.monitoring.signals),
+        "a turn is due by a schedule": own.schedule is not None,
+        "code is compared": own.code,
+        "a turn is open": any(not turn.settled or turn.state == ON_TRIAL for turn in monitored.turns),
+    }
+    return LookBasis(
+        tables={name: table.version() for name, table in tables.items() if table.exists()},
+        spec=spec.digest(),
+        release=0 if current is None else current.seq,
+        pending="; ".join(reason for reason, is_so in by_time.items() if is_so),
+    )
 
 
 @step("network", log="window")

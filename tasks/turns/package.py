@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 DIGESTS_FILE = "digests.json"
 """Digests of the other files of an exported package."""
+
+HISTORY_FILE = "history.json"
+"""Approval, releases and later events of an exported turn, as the ledger had them."""
 
 FILES = ("spec.json", "turn.json", "evidence.json", "environment.json")
 
@@ -73,8 +77,17 @@ def read_package(workspace: "Workspace", model: str, turn_id: str) -> Package:
     return Package.model_validate(contents)
 
 
-def export_package(workspace: "Workspace", model: str, turn_id: str, folder: Path) -> list[str]:
+def export_package(
+    workspace: "Workspace", model: str, turn_id: str, folder: Path, history: Mapping[str, Any] | None = None
+) -> list[str]:
     """Copy what a turn left, its models included, into a new folder.
+
+    Args:
+        workspace: The workspace.
+        model: The name of the model.
+        turn_id: The turn.
+        folder: The new folder.
+        history: The later history of the turn, which becomes a file of the package.
 
     Returns:
         The names of the files.
@@ -95,6 +108,10 @@ def export_package(workspace: "Workspace", model: str, turn_id: str, folder: Pat
         if filesystem.isfile(path):
             (part / name).write_bytes(filesystem.cat_file(path))
             names.append(name)
+    if history is not None:
+        content = json.dumps(history, sort_keys=True, indent=1, default=str)
+        (part / HISTORY_FILE).write_text(content, encoding="utf-8")
+        names.append(HISTORY_FILE)
     digests = {name: file_digest(part / name) for name in names}
     (part / DIGESTS_FILE).write_text(json.dumps(digests, sort_keys=True, indent=1), encoding="utf-8")
     part.rename(folder)
@@ -123,7 +140,7 @@ def import_package(workspace: "Workspace", folder: Path) -> tuple[str, str]:
     if "/" in model + turn_id or ".." in model + turn_id:
         raise WorkspaceError(f"{str(folder)!r} names a turn {turn_id!r} of {model!r}, which can't be a folder")
     for file in sorted(folder.iterdir()):
-        if file.name == DIGESTS_FILE:
+        if file.name in {DIGESTS_FILE, HISTORY_FILE}:  # the history stays with the ledger that it is of
             continue
         path, content = workspace.turn_file(model, turn_id, file.name), file.read_bytes()
         if workspace.exists(path) and workspace.read(path) != content:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from everfit.blocks.notifying import NotifyPolicy
 from everfit.tasks.incidents.alert import Alert
 from everfit.tasks.incidents.course import next_course
 from everfit.tasks.incidents.message import message_of
@@ -76,6 +77,16 @@ def test_a_look_that_was_counted_and_one_of_the_past_change_nothing(key: str, ho
     incident = look(look(None, alert(), 0), alert(), 3)
     assert look(incident, None, hour, key=key) == incident
     assert look(incident, alert(severity="critical"), hour, key=key) == incident
+
+
+def test_the_policy_is_stored_as_a_spec_writes_it() -> None:
+    policy = NotifyPolicy.model_validate({"warning": "slack-webhook/team", "again": "12h"})
+    assert policy.model_dump(mode="json")["again"] == "12h"
+    assert NotifyPolicy.model_validate(policy.model_dump(mode="json")) == policy
+    with pytest.raises(ValueError, match="'on-call' names no notification block; give it as TYPE/NAME"):
+        NotifyPolicy.model_validate({"critical": "on-call"})
+    with pytest.raises(ValueError, match="again: '0s' is empty"):
+        NotifyPolicy.model_validate({"again": "0s"})
 
 
 def test_nothing_found_opens_nothing() -> None:
