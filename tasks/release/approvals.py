@@ -9,9 +9,9 @@ from datetime import datetime
 
 from everfit.tasks.core.people import Person
 from everfit.tasks.core.records import ModelVersion
-from everfit.tasks.evaluation.model_card import with_outcome
 from everfit.tasks.ledger import Release, Turn
-from everfit.tasks.registry import model_registry, tracking
+from everfit.tasks.registry import model_registry
+from everfit.tasks.registry.version_card import add_outcome
 from everfit.tasks.release import release as releasing
 from everfit.tasks.release.approval import (
     APPROVAL,
@@ -276,19 +276,7 @@ def _tag(context: Context, approval: Approval, outcome: Approval) -> None:
         tags[f"everfit.{_DONE[approval.outcome]}_by"] = approval.signed
     for name, value in tags.items():
         model_registry.set_version_tag(context.mlflow, model, version, name, value)
-    _write_card(context, approval.request, outcome.headline)
-
-
-def _write_card(context: Context, request: ApprovalRequest, headline: str) -> None:
-    """Bring the version's description and the card of its run up to date, which said that it waits."""
-    client, number = context.mlflow, str(request.version)
-    version = client.get_model_version(request.model, number)
-    card = with_outcome(version.description or "", headline)
-    if card == (version.description or ""):
-        return
-    client.update_model_version(request.model, number, description=card)
-    if version.run_id:
-        client.log_text(version.run_id, card, tracking.CARD_FILE)
+    add_outcome(context.mlflow, model, version, outcome.headline)
 
 
 def _was_undone(context: Context, turn_id: str) -> bool:

@@ -23,6 +23,7 @@ from everfit.tasks.ledger import HeldLease, Ledger, Release
 from everfit.tasks.ledger.chain_signatures import sign_release
 from everfit.tasks.ledger.records import ReleaseState
 from everfit.tasks.registry import model_files, model_registry
+from everfit.tasks.registry.version_card import add_outcome
 from everfit.tasks.release.champions import succession
 from everfit.tasks.release.serving_verification import why_not_served
 
@@ -196,7 +197,17 @@ class ReleaseProtocol:
         entry = self._advance(entry, "verified", "")
         sign_release(self.ledger, self.model, entry.seq)
         self._drop_challenger()
+        if entry.kind == "rollback":
+            self._note_rollback(entry)
         return entry
+
+    def _note_rollback(self, entry: Release) -> None:
+        """Bring the cards of both versions up to date."""
+        if entry.previous_version is not None:
+            left = f"Rolled back at {entry.at:%Y-%m-%d %H:%M} UTC by {entry.actor}: {entry.reason}"
+            add_outcome(self.client, self.model, entry.previous_version, left)
+        again = f"Champion again since {entry.at:%Y-%m-%d %H:%M} UTC, by {entry.actor}: {entry.reason}"
+        add_outcome(self.client, self.model, entry.version, again)
 
     def _undo(self, entry: Release, reason: str) -> None:
         previous = entry.previous_version

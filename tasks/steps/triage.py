@@ -5,6 +5,7 @@ import re
 from typing import TYPE_CHECKING
 
 from everfit.blocks.errors import NotEnoughError
+from everfit.blocks.policy import format_duration
 from everfit.tasks.monitoring.evidence import attempt
 from everfit.tasks.monitoring.monitored_model import MonitoredModel
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
@@ -20,7 +21,7 @@ from everfit.tasks.triage.case import TriagePolicy
 from everfit.tasks.triage.signals import DriftSignal, Signals
 
 if TYPE_CHECKING:
-    from mlflow.entities import RunTag
+    from mlflow.entities import Param, RunTag
 
 logger = step_logger("everfit.monitoring")
 
@@ -164,7 +165,32 @@ def _log_numbers(monitored: MonitoredModel, signals: Signals, decision: TriageDe
     now = int(monitored.until.timestamp() * 1000)
     names = {re.sub(r"[^\w./ -]", "_", name): value for name, value in signals.numbers().items()}
     metrics = [Metric(name, value, now, 0) for name, value in names.items()]
-    monitored.context.mlflow.log_batch(run_id, metrics=metrics, tags=_tags(monitored, decision))
+    monitored.context.mlflow.log_batch(
+        run_id, metrics=metrics, params=_parameters(monitored, run_id), tags=_tags(monitored, decision)
+    )
+
+
+def _parameters(monitored: MonitoredModel, run_id: str) -> "list[Param]":
+    """Return what the window was measured by, as MLflow's pages compare runs by parameters."""
+    from mlflow.entities import Param
+
+    policy = monitored.context.spec.monitoring
+    chosen = {
+        "champion": monitored.champion.version,
+        "reference": monitored.champion.run_id,
+        "metric": monitored.context.spec.metric,
+        "spec": monitored.context.spec.digest()[:12],
+        "window": format_duration(policy.window),
+        "min_rows": policy.min_rows,
+        "min_labels": policy.min_labels,
+        "max_loss": policy.max_loss,
+        "loss_unit": policy.loss_unit,
+        "confidence": policy.confidence,
+        "drifted_share": policy.drifted_share,
+    }
+    # A window that is measured again keeps its run, and MLflow refuses another value of a parameter.
+    known = monitored.context.mlflow.get_run(run_id).data.params
+    return [Param(name, str(value)) for name, value in chosen.items() if name not in known]
 
 
 def _tags(monitored: MonitoredModel, decision: TriageDecision) -> "list[RunTag]":

@@ -2,6 +2,7 @@
 
 from everfit.tasks.ledger import Turn
 from everfit.tasks.registry import model_registry
+from everfit.tasks.registry.version_card import add_outcome
 from everfit.tasks.release import release as releasing
 from everfit.tasks.release.approval import why_superseded
 from everfit.tasks.release.traffic.traffic_split import write_split
@@ -34,6 +35,7 @@ def finish_trial(context: Context, state: TrialState) -> tuple[Turn, str]:
         if reason:
             end = superseded_look(reason)
     withdraw(context, plan)
+    add_outcome(context.mlflow, plan.model, plan.challenger, f"Trial on live traffic: {end.verdict}, {end.reasons[0]}")
     if turn.state != turn_record.ON_TRIAL:
         return turn, turn.state if turn.settled else _state_of(end)
     turn = ledger.turns.finish(

@@ -38,6 +38,7 @@ def others_come_first(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[],
 def test_a_rollback_brings_the_champion_before_and_its_reference_back(ledger: Ledger, client: MlflowClient) -> None:
     for version in (1, 2, 3):
         promote(ledger, client, version)
+        client.update_model_version("flights", str(version), "# flights\n\nBetter.\n\n## Decision\n\n- Better.\n")
 
     entry = rollback(ledger, client, "flights", reason="complaints", actor="ann")
     assert (entry.kind, entry.version, entry.previous_version, entry.snapshot_digest) == (
@@ -47,6 +48,9 @@ def test_a_rollback_brings_the_champion_before_and_its_reference_back(ledger: Le
         "snapshot-2",
     )
     agree(ledger, client, 2)
+    left, again = (client.get_model_version("flights", version).description for version in ("3", "2"))
+    assert left.split("\n\n")[1] == f"Rolled back at {entry.at:%Y-%m-%d %H:%M} UTC by ann: complaints"
+    assert again.endswith(f"- Champion again since {entry.at:%Y-%m-%d %H:%M} UTC, by ann: complaints\n")
     assert rollback(ledger, client, "flights", reason="still bad", actor="ann").version == 1
     with pytest.raises(LedgerError, match="no champion before version 1"):
         rollback(ledger, client, "flights", reason="and now", actor="ann")
