@@ -123,8 +123,10 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "everfit needs Python 3.11 or newer, and there is no '$(PYTHON)' here: install it, or say which one: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit(f"everfit needs Python 3.11 or newer; $(PYTHON) is {sys.version.split()[0]}. Say which one to use: make PYTHON=/path/to/python3.11")'
 	@echo "Installing everfit into $(VENV): about 250 packages, some minutes the first time"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
-	@set -o pipefail; $(BIN)/python -m pip install -c constraints.txt -e '.[dev,demo,postgres,dask,onnx,server]' | awk '$(PIP_PROGRESS)'
+	@test -x $(BIN)/python || { command -v uv >/dev/null && uv venv --quiet --seed --python $(PYTHON) $(VENV); } || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "Python's venv module is missing; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@set -o pipefail; packages='.[dev,demo,postgres,dask,onnx,server]'; if command -v uv >/dev/null; \
+	then VIRTUAL_ENV=$(VENV) uv pip install -c constraints.txt -e "$$packages"; \
+	else $(BIN)/python -m pip install -c constraints.txt -e "$$packages" | awk '$(PIP_PROGRESS)'; fi
 	@touch $@
 	@echo "Installed"
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from everfit.blocks.policy import Duration, Policy, format_duration
+from everfit.blocks.policy import Policy, parse_duration
 
 Severity = Literal["notice", "warning", "critical"]
 """How much a message matters: something to know, something to look at today, something that needs a person now."""
@@ -38,7 +38,8 @@ class NotifyPolicy(Policy):
     notice: Receivers | None = Field(
         default=None, description="Blocks for what is good to know: a challenger that waits for approval."
     )
-    again: Duration = Field(default=timedelta(days=1), description="How often a lasting incident is repeated.")
+    # A text, because Prefect stores the default of a whole section as its form has it, and there a span is in ISO 8601.
+    again: str = Field(default="1d", description="The duration after which a lasting incident is repeated.")
 
     @field_validator("critical", "warning", "notice")
     @classmethod
@@ -52,10 +53,15 @@ class NotifyPolicy(Policy):
 
     @field_validator("again")
     @classmethod
-    def _takes_time(cls, again: timedelta) -> timedelta:
-        if again <= timedelta(0):
-            raise ValueError(f"again: {format_duration(again)!r} is empty; give a duration such as 1d")
+    def _takes_time(cls, again: str) -> str:
+        if parse_duration(again) <= timedelta(0):
+            raise ValueError(f"{again!r} is empty; give a duration such as 1d")
         return again
+
+    @property
+    def repeated_after(self) -> timedelta:
+        """The time after which a lasting incident is repeated."""
+        return parse_duration(self.again)
 
     def receivers(self, severity: Severity) -> tuple[str, ...] | None:
         """Return the blocks for a severity; None if the spec names none."""

@@ -1,4 +1,4 @@
-"""The commands of a Prefect server: `up`, `down`, `bootstrap`, `lint`, `emit`, `watch`."""
+"""The commands of a Prefect server: `up`, `down`, `bootstrap`, `lint`, `constraints`, `emit`, `watch`."""
 
 from typing import Annotated
 
@@ -59,6 +59,19 @@ def bootstrap(  # noqa: PLR0917 - each is an option of the command
     from everfit.deployments.server.views import print_changes
 
     print_changes(changes)
+
+
+@app.command(rich_help_panel=SERVER)
+def constraints() -> None:
+    """Print the tested versions of all packages, for pip.
+
+    `pip install -c` and `uv pip install -c` take them from a file.
+    """
+    from pathlib import Path
+
+    import everfit
+
+    typer.echo(Path(everfit.__file__).resolve().with_name("constraints.txt").read_text(encoding="utf-8"), nl=False)
 
 
 @app.command(rich_help_panel=SERVER)

@@ -48,7 +48,7 @@ def follow_up(
             seq=seq,
             key=key,
             at=at,
-            again=spec.notify.again,
+            again=spec.notify.repeated_after,
             quiet_looks=quiet_looks,
         )
 

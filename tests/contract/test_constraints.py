@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from typer.testing import CliRunner
+
+from everfit.deployments.cli.main import app
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +30,12 @@ def test_each_line_is_a_name_and_a_version(root: Path) -> None:
     assert lines[0].startswith("# ")
     assert [line for line in lines[1:] if not re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.!+]+", line)] == []
     assert "everfit" not in [line.split("==")[0] for line in lines]
+
+
+def test_the_package_carries_the_list(root: Path) -> None:
+    printed = CliRunner().invoke(app, ["constraints"])
+    assert printed.exit_code == 0
+    assert printed.output == (root / "constraints.txt").read_text()
 
 
 def test_every_requirement_has_a_version_that_fits_it(root: Path, constraints: dict[str, str]) -> None:
