@@ -46,7 +46,7 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
     if unused := windows.still_unused(monitored):
         return act.nothing_to_watch(context, until, unused)
     labels = windows.collect_new_labels(monitored)
-    if quiet := windows.nothing_new(monitored):
+    if quiet := windows.still_quiet(monitored):
         return act.nothing_new(context, until, quiet)
     window = windows.read_window(monitored, labels)
 

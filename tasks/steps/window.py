@@ -88,7 +88,7 @@ def collect_new_labels(monitored: MonitoredModel) -> LabelsSignal:
 
 
 @step("network", log="window")
-def nothing_new(monitored: MonitoredModel) -> str:
+def still_quiet(monitored: MonitoredModel) -> str:
     """Return why there is nothing to measure, if no prediction and no label has come since the last look; else "".
 
     Args:
