@@ -73,9 +73,17 @@ def load_spec(model: str, *, stored: bool = True) -> "ModelSpec":
             f"there is no model spec {model!r}: not a .yaml file, not in {_FOLDER}, and no ModelSpec block of that "
             f"name{near}"
         )
-    if given is not None and spec.digest() != given.digest():
+    if given is not None and spec.digest() != _as_deployed(given, spec).digest():
         logger.info("spec      the stored block %r counts; it differs from the file of that name", model)
     return spec
+
+
+def _as_deployed(given: "ModelSpec", stored: "ModelSpec") -> "ModelSpec":
+    """Return the spec of a file as a bootstrap stores it: with the services of the installation, if it names none."""
+    if given.release.services:
+        return given
+    release = given.release.model_copy(update={"services": stored.release.services})
+    return given.model_copy(update={"release": release})
 
 
 def _text_of(path: str) -> str:

@@ -20,6 +20,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.utilities.annotations import opaque
 
+from everfit.tasks.steps.still_running import note_line, reporting
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -49,6 +51,7 @@ class StepLogger(logging.LoggerAdapter[logging.Logger]):
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         """Put the step's name before the message."""
+        note_line()
         prefix = _prefix.get()
         return (f"{prefix:<10}{msg}" if prefix else msg), kwargs
 
@@ -154,5 +157,8 @@ def _run(function: Callable[..., R], prefix: str, args: tuple[Any, ...], kwargs:
     for value in (*args[:1], *kwargs.values()):
         if callable(check := getattr(value, "check_open", None)):
             check()
-    with logging_as(prefix):
+    with logging_as(prefix), reporting(_progress.info):
         return function(*args, **kwargs)
+
+
+_progress = step_logger("everfit.progress")

@@ -1,0 +1,36 @@
+"""A silent step says now and then that it still runs; one that speaks, or is quick, says nothing more."""
+
+import threading
+
+from everfit.tasks.steps import still_running
+
+
+def test_a_silent_step_says_how_long_it_has_run_and_a_quick_one_nothing() -> None:
+    said: list[str] = []
+    spoken = threading.Event()
+
+    def say(line: str) -> None:
+        said.append(line)
+        if len(said) == 2:
+            spoken.set()
+
+    with still_running.reporting(say, quiet=0.02):
+        assert spoken.wait(10)
+    assert said[0] == "still running, 0 s so far"
+
+    said.clear()
+    with still_running.reporting(say, quiet=60):
+        pass
+    assert said == []
+
+
+def test_a_step_that_speaks_itself_is_left_alone() -> None:
+    said: list[str] = []
+    over = threading.Event()
+
+    with still_running.reporting(said.append, quiet=0.2):
+        for _ in range(20):
+            still_running.note_line()
+            over.wait(0.05)
+
+    assert said == []
