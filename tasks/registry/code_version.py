@@ -31,8 +31,17 @@ def code_version() -> str:
     # A wheel may be installed inside a repository of the user; that commit says nothing about everfit.
     if _git(here, "ls-files", "--error-unmatch", Path(__file__).name) is None:
         return installed
-    commit, changed = _git(here, "rev-parse", "HEAD"), _git(here, "status", "--porcelain", "--untracked-files=no")
-    return installed if commit is None else f"{commit}+changed" if changed else commit
+    return commit_of(here) or installed
+
+
+def commit_of(folder: Path) -> str | None:
+    """Return the git commit of a folder, with `+changed` if files of its repository were edited; None without git.
+
+    Args:
+        folder: The folder.
+    """
+    commit, changed = _git(folder, "rev-parse", "HEAD"), _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return None if commit is None else f"{commit}+changed" if changed else commit
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from everfit.blocks.errors import DataError
+from everfit.blocks.errors import DataError, WorkspaceError
 from everfit.tasks.core.records import Snapshot
 from everfit.tasks.data import commit as commit_room
 from everfit.tasks.data import cut
@@ -16,11 +16,13 @@ from everfit.tasks.data.split import Split, TrainingData
 from everfit.tasks.data.transform import transform
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.gate import Evidence
+from everfit.tasks.registry.own_code import changed_code, own_code
 from everfit.tasks.steps import validation_results
 from everfit.tasks.steps.incumbent import incumbent_version, why_broken
 from everfit.tasks.steps.open_turn import OpenTurn
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.turns import turn_record
+from everfit.tasks.turns.package import read_package
 from everfit.tasks.turns.turn_record import TurnRecord
 
 logger = step_logger("everfit.training")
@@ -203,7 +205,7 @@ def take_snapshot(turn: OpenTurn, split: Split) -> Snapshot:
 
 @step("decision")
 def already_trained(turn: OpenTurn, snapshot: Snapshot) -> bool:
-    """Return whether the last training had the same rows and the same spec, so that another would change nothing.
+    """Return whether the last training had the same rows, spec and own code, so that another would change nothing.
 
     Args:
         turn: The turn.
@@ -226,8 +228,21 @@ def already_trained(turn: OpenTurn, snapshot: Snapshot) -> bool:
         if earlier.id != turn.id and trained:
             seen = TurnRecord.recall(earlier.record).snapshot
             same_rows = seen is not None and seen.content_digest == snapshot.content_digest
-            return same_rows and earlier.spec_digest == turn.entry.spec_digest
+            same_spec = earlier.spec_digest == turn.entry.spec_digest
+            return same_rows and same_spec and not _has_other_code(turn, earlier.id)
     return False
+
+
+def _has_other_code(turn: OpenTurn, earlier: str) -> bool:
+    """Return whether the user's own code differs from that of an earlier turn; not if that turn left no package."""
+    present = own_code(turn.context.spec)
+    if not present:
+        return False
+    try:
+        environment = read_package(turn.context.workspace, turn.model, earlier).environment
+    except WorkspaceError:
+        return False
+    return "own_code" in environment and bool(changed_code(present, environment["own_code"]))
 
 
 @step("compute")

@@ -15,6 +15,7 @@ from everfit.tasks.evaluation.conversion import Conversion
 from everfit.tasks.gate import GateDecision
 from everfit.tasks.monitoring import reference
 from everfit.tasks.registry import artifact_records, registration, tracking
+from everfit.tasks.registry.own_code import OWN_CODE_TAG, as_tag, own_code
 from everfit.tasks.steps.open_turn import OpenTurn
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.steps.task_runners import side_by_side
@@ -265,6 +266,8 @@ def register(
     artifact_records.record_artifacts(
         client, context.ledger, context.workspace, version, actor="everfit", reason=f"registered by turn {turn.id}"
     )
+    if code := own_code(context.spec):
+        client.set_tag(run_id, OWN_CODE_TAG, as_tag(code))
     logger.info("version %d, MLflow run %s", version.version, run_id)
     turn.keep(version=version)
     return version

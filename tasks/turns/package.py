@@ -12,6 +12,7 @@ from everfit.tasks.data.split import TrainingData
 from everfit.tasks.evaluation.report import Report
 from everfit.tasks.models.artifacts import differences, file_digest
 from everfit.tasks.registry.code_version import code_version, package_versions
+from everfit.tasks.registry.own_code import own_code
 from everfit.tasks.turns.context import Context
 
 if TYPE_CHECKING:
@@ -52,7 +53,11 @@ def write_package(context: Context, turn: "Turn", data: TrainingData, record: "T
             "record": record.model_dump(mode="json"),
         },
         "evidence.json": report.model_dump(mode="json"),
-        "environment.json": {"code_version": code_version(), "packages": package_versions()},
+        "environment.json": {
+            "code_version": code_version(),
+            "packages": package_versions(),
+            "own_code": own_code(context.spec),
+        },
     }
     for name, content in contents.items():
         path = data.workspace.turn_file(turn.model, turn.id, name)

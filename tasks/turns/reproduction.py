@@ -16,6 +16,7 @@ from everfit.tasks.data.split import TrainingData
 from everfit.tasks.evaluation.report import Report, predictions_digest
 from everfit.tasks.evaluation.scored_rows import EarlierModel, score_rows
 from everfit.tasks.registry.code_version import code_version, package_versions
+from everfit.tasks.registry.own_code import COMMIT, changed_code, own_code
 from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.storage.table_files import is_whole
 from everfit.tasks.storage.workspace import Workspace
@@ -105,7 +106,7 @@ def reproduce(workspace: Workspace, model: str, turn_id: str) -> Reproduction:
         metrics="different" if metrics else "identical",
         predictions="different" if predictions else "identical",
         differences=(*differences, *parameters, *metrics, *predictions),
-        versions=_version_differences(package),
+        versions=_version_differences(package, spec),
     )
 
 
@@ -137,7 +138,7 @@ def _metric_differences(
     return differences
 
 
-def _version_differences(package: Package) -> dict[str, str]:
+def _version_differences(package: Package, spec: ModelSpec) -> dict[str, str]:
     """Return the changed versions of code and packages: `now, then` by name."""
     then, now = package.environment, package_versions()
     versions = {
@@ -147,4 +148,14 @@ def _version_differences(package: Package) -> dict[str, str]:
     }
     if code_version() != then["code_version"]:
         versions["everfit's code"] = f"{code_version()}, then {then['code_version']}"
+    if (earlier := then.get("own_code")) is not None:  # a package of an earlier everfit has none
+        present = own_code(spec)
+        for name in changed_code(present, earlier):
+            versions[f"your own {name}"] = f"{_code(present, name)}, then {_code(earlier, name)}"
     return versions
+
+
+def _code(code: dict[str, str], name: str) -> str:
+    """Return own code in a few words: its commit, and the beginning of its digest."""
+    commit = code.get(f"{COMMIT} {name}")
+    return f"{code.get(name, 'not named')[:12]}{f' of commit {commit[:12]}' if commit else ''}"

@@ -1,5 +1,6 @@
 """The examples of an own metric and an own gate check, in turns of their own: decided on, kept, logged and shown."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from everfit.blocks.settings import Settings
 from everfit.deployments.cli.runs import result_of
 from everfit.flows.training_flow import training
 from everfit.tasks.core.spec_loading import load_spec
+from everfit.tasks.registry.own_code import OWN_CODE_TAG, own_code
 from everfit.tasks.turns.context import Context
+from everfit.tasks.turns.package import read_package
 from everfit.tasks.turns.turn_record import TurnRecord, turn_page
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -62,7 +65,11 @@ def test_an_own_metric_and_check_decide_and_are_shown_under_their_names(model: s
     assert decision is not None
     assert CHECK in [check["name"] for check in decision.record["evidence"]["own_checks"]]
     version = first["challenger"]["version"]
-    logged = here.mlflow.get_run(here.mlflow.get_model_version("deliveries", str(version)).run_id).data.metrics
+    run = here.mlflow.get_run(here.mlflow.get_model_version("deliveries", str(version)).run_id).data
+    assert {"own_metric", "own_gate_check"} <= json.loads(run.tags[OWN_CODE_TAG]).keys()
+    environment = read_package(here.workspace, "deliveries", turn.id).environment
+    assert environment["own_code"] == own_code(here.spec)  # nobody has changed it since
+    logged = run.metrics
     assert logged[f"challenger.{METRIC}"] == pytest.approx(first["challenger"]["metrics"][METRIC])
     assert logged[f"check.{CHECK}"] == 1
 

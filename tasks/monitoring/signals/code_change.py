@@ -1,4 +1,4 @@
-"""The evidence area `code`: changes of spec and packages since the champion was trained.
+"""The evidence area `code`: changes of spec, packages and own code since the champion was trained.
 
 An unknown state never counts as "no change".
 """
@@ -10,6 +10,7 @@ from everfit.tasks.ledger import Turn
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.registry import tracking
 from everfit.tasks.registry.code_version import package_versions
+from everfit.tasks.registry.own_code import OWN_CODE_TAG, as_tag, changed_code, own_code
 from everfit.tasks.triage.signals import CodeSignal
 from everfit.tasks.turns.context import Context
 
@@ -30,11 +31,21 @@ def read_code(context: Context, turn: Turn | None, run_id: str) -> CodeSignal:
     """
     if not context.spec.retraining.code:
         return CodeSignal()
-    trained_with = context.mlflow.get_run(run_id).data.tags.get(tracking.PACKAGES_TAG)
-    return code_signal(context.spec, turn, json.dumps(package_versions()), trained_with)
+    tags = context.mlflow.get_run(run_id).data.tags
+    trained_with, trained_own = tags.get(tracking.PACKAGES_TAG), tags.get(OWN_CODE_TAG)
+    earlier = None if trained_own is None else json.loads(trained_own)
+    own = own_code(context.spec)
+    return code_signal(context.spec, turn, json.dumps(package_versions()), trained_with, own, earlier)
 
 
-def code_signal(spec: ModelSpec, turn: Turn | None, packages: str, trained_with: str | None) -> CodeSignal:
+def code_signal(  # noqa: PLR0917 - the state now and then
+    spec: ModelSpec,
+    turn: Turn | None,
+    packages: str,
+    trained_with: str | None,
+    own: dict[str, str] | None = None,
+    trained_own: dict[str, str] | None = None,
+) -> CodeSignal:
     """Return what has changed; `not_enough` if that is not known.
 
     Args:
@@ -42,6 +53,8 @@ def code_signal(spec: ModelSpec, turn: Turn | None, packages: str, trained_with:
         turn: The turn that trained the champion; None if it is not in this ledger.
         packages: The present package versions, as JSON.
         trained_with: The champion's package versions; None if its run does not have them.
+        own: The digests of the user's own code.
+        trained_own: Those of the champion's training; None if its run does not have them.
     """
     changed, unknown = [], []
     if turn is None:
@@ -52,9 +65,13 @@ def code_signal(spec: ModelSpec, turn: Turn | None, packages: str, trained_with:
         unknown.append("the champion's run does not have the package versions of its training")
     elif trained_with != packages:
         changed.append(f"package versions have changed from {trained_with} to {packages}")
+    if own and trained_own is None:
+        unknown.append("the champion's run does not have the digest of your own code")
+    elif names := changed_code(own or {}, trained_own or {}):
+        changed.append(f"your own code has changed since the champion was trained: {', '.join(names)}")
     return CodeSignal(
         status="not_enough" if unknown and not changed else "measured",
         reason="; ".join(unknown),
         changed=tuple(changed),
-        state=f"{spec.digest()}-{packages}",
+        state=f"{spec.digest()}-{packages}{as_tag(own) if own else ''}",
     )

@@ -45,3 +45,20 @@ def test_each_change_is_told_and_what_is_not_known_is_no_change_and_no_news(
     assert (result.status, len(result.changed)) == (status, changed)
     assert told in result.reason
     assert bool(told) == bool(result.reason)
+
+
+@pytest.mark.parametrize(
+    ("own", "trained_own", "changed", "told"),
+    [
+        ({"shop": "a"}, {"shop": "a", "commit of shop": "1"}, 0, ""),
+        ({"shop": "b"}, {"shop": "a"}, 1, ""),
+        ({"shop": "a"}, None, 0, "digest of your own code"),
+        ({}, None, 0, ""),
+    ],
+)
+def test_changed_own_code_counts(
+    own: dict[str, str], trained_own: dict[str, str] | None, changed: int, told: str
+) -> None:
+    result = code_signal(SPEC, TURN, PACKAGES, PACKAGES, own, trained_own)
+    assert len(result.changed) == changed
+    assert told in result.reason

@@ -1,0 +1,84 @@
+"""The user's own code that a spec names: a digest of its modules, and their commit."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from everfit.blocks.content import SpecContent
+from everfit.blocks.extensions import is_reference
+from everfit.tasks.registry.code_version import commit_of
+
+OWN_CODE_TAG = "everfit.own_code"
+"""The tag of a run with the own code of its turn, as JSON."""
+COMMIT = "commit of"
+
+
+def own_code(spec: SpecContent) -> dict[str, str]:
+    """Return the SHA-256 of the user's own packages that a spec names, and the commit of each that is in a repository.
+
+    A package counts as a whole, because its modules use each other.
+
+    Args:
+        spec: The spec.
+
+    Returns:
+        By package, such as `shop`, and `commit of shop`; empty if the spec names no own code. A package that can't be
+        found is `missing`.
+    """
+    found: dict[str, str] = {}
+    for top in sorted({text.partition(":")[0].partition(".")[0] for text in _references(spec.content())}):
+        place = _place(top)
+        if place is None:
+            found[top] = "missing"
+            continue
+        files = sorted(place.rglob("*.py")) if place.is_dir() else [place]
+        digest = hashlib.sha256()
+        for file in files:
+            digest.update(f"{file.relative_to(place.parent).as_posix()}\0".encode() + file.read_bytes() + b"\0")
+        found[top] = digest.hexdigest()
+        if (commit := commit_of(place if place.is_dir() else place.parent)) is not None:
+            found[f"{COMMIT} {top}"] = commit
+    return found
+
+
+def changed_code(now: dict[str, str], then: dict[str, str]) -> list[str]:
+    """Return the packages whose modules differ; a commit that changed nothing in them is no change. Pure.
+
+    Args:
+        now: The own code of now.
+        then: That of a turn.
+    """
+    names = {name for name in (*now, *then) if not name.startswith(COMMIT)}
+    return sorted(name for name in names if now.get(name) != then.get(name))
+
+
+def as_tag(code: dict[str, str]) -> str:
+    """Return own code as the value of a tag."""
+    return json.dumps(code, sort_keys=True)
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for part in value.values():
+            yield from _references(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _references(part)
+    elif isinstance(value, str) and is_reference(value):
+        yield value
+
+
+def _place(top: str) -> Path | None:
+    """Return the folder of a package, or the file of a module."""
+    try:
+        found = find_spec(top)
+    except (ImportError, ValueError):
+        return None
+    if found is None:
+        return None
+    if found.submodule_search_locations:
+        return Path(next(iter(found.submodule_search_locations)))
+    return Path(found.origin) if found.origin and Path(found.origin).is_file() else None
