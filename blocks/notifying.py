@@ -8,8 +8,8 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from everfit.blocks.policy import Policy, parse_duration
 
-Severity = Literal["notice", "warning", "critical"]
-"""How much a message matters: something to know, something to look at today, something that needs a person now."""
+Severity = Literal["warning", "critical"]
+"""How much a message matters: something to look at today, or something that needs a person now."""
 
 _BLOCK = re.compile(r"[a-z0-9-]+/[a-z0-9-]+")
 
@@ -35,13 +35,10 @@ class NotifyPolicy(Policy):
     warning: Receivers | None = Field(
         default=None, description="Blocks for what needs a look today: broken data, a flow that fails."
     )
-    notice: Receivers | None = Field(
-        default=None, description="Blocks for what is good to know: a challenger that waits for approval."
-    )
     # A text, because Prefect stores the default of a whole section as its form has it, and there a span is in ISO 8601.
     again: str = Field(default="1d", description="The duration after which a lasting incident is repeated.")
 
-    @field_validator("critical", "warning", "notice")
+    @field_validator("critical", "warning")
     @classmethod
     def _are_blocks(cls, receivers: tuple[str, ...] | None) -> tuple[str, ...] | None:
         for receiver in receivers or ():
@@ -65,7 +62,7 @@ class NotifyPolicy(Policy):
 
     def receivers(self, severity: Severity) -> tuple[str, ...] | None:
         """Return the blocks for a severity; None if the spec names none."""
-        return {"critical": self.critical, "warning": self.warning, "notice": self.notice}[severity]
+        return self.critical if severity == "critical" else self.warning
 
 
 def is_default_notify(notify: NotifyPolicy) -> bool:

@@ -7,7 +7,7 @@ from everfit.tasks.ledger.records import Incident
 
 OPENED, WORSE, CHANGED, STILL, OVER = "opened", "worse", "changed", "still", "over"
 """Why a message is sent."""
-_ORDER = ("notice", "warning", "critical")
+_ORDER = ("warning", "critical")
 
 
 def next_course(
