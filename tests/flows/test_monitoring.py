@@ -11,7 +11,7 @@ import pytest
 import yaml
 from prefect import get_client
 from prefect.client.schemas.filters import DeploymentFilter
-from support.deliveries import SPEC
+from support.deliveries import SPEC, deliveries
 from support.evidently import break_evidently
 from support.prepared import copied, prepared, sources, working_in
 from support.watching import MARCH, WATCHED, begin, live, rows, run, window_of
