@@ -11,7 +11,7 @@ import pytest
 import yaml
 from prefect import get_client
 from prefect.client.schemas.filters import DeploymentFilter
-from support.deliveries import SPEC, deliveries
+from support.deliveries import SPEC
 from support.evidently import break_evidently
 from support.prepared import copied, prepared, sources, working_in
 from support.watching import MARCH, WATCHED, begin, live, rows, run, window_of
@@ -184,16 +184,15 @@ def test_a_model_that_nothing_asks_yet_pages_nobody(unasked: str) -> None:
     assert run(monitoring, unasked, MARCH + timedelta(hours=26))["rule"] == "unused"
 
 
-def test_a_look_without_anything_new_ends_at_once_and_a_day_later_one_measures(released: str) -> None:
-    Path(released).write_text(yaml.safe_dump(SPEC | WATCHED))
-    until = live(released, 0, deliveries("2024-03-01", 14, seed=5))
-    assert run(monitoring, released, until)["verdict"] in {"healthy", "watch"}
+def test_a_look_without_anything_new_ends_at_once_and_a_day_later_one_measures(unasked: str) -> None:
+    until = live(unasked, 0)
+    assert run(monitoring, unasked, until)["verdict"] in {"healthy", "watch"}
 
-    short = run(monitoring, released, until + timedelta(hours=1))
+    short = run(monitoring, unasked, until + timedelta(hours=1))
     assert (short["state"], short["mlflow_run_id"]) == ("NothingNew", None)
     assert "no prediction and no label has come since the full look at" in short["reasons"][0]
 
-    assert run(monitoring, released, until + timedelta(days=1))["verdict"] is not None
+    assert run(monitoring, unasked, until + timedelta(days=1))["verdict"] is not None
 
 
 def test_evidently_raising_fails_the_run_and_is_never_healthy(
