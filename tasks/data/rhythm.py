@@ -14,7 +14,7 @@ from everfit.tasks.data.deduplication import CONFLICT, NEW
 from everfit.tasks.data.expectation_results import ExpectationResult
 from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.staging import OWN, Staging, slices
-from everfit.tasks.statistics.column_rhythm import UnusualValues, check_columns
+from everfit.tasks.statistics.column_rhythm import UnusualValues, check_column_rhythm
 from everfit.tasks.statistics.hourly import HourlyTally
 from everfit.tasks.statistics.rhythm import FEWEST_WEEKS, WEEK
 from everfit.tasks.statistics.volume import LONGEST_HISTORY, VolumeCheck, check_volume
@@ -70,7 +70,7 @@ def check_rhythm(spec: ModelSpec, batch: Batch, staging: Staging) -> Iterator[Ex
         if volume.learnt:
             earliest = earliest_hour(tally, until)
             columns = HourlyTally() if earliest is None else _column_tally(spec, batch, staging, earliest, until)
-            yield _column_result(check_columns(columns, since, until, volume), warns=warns)
+            yield _column_result(check_column_rhythm(columns, since, until, volume), warns=warns)
     yield from _age_result(spec, batch, staging, warns=warns)
 
 

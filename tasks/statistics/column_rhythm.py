@@ -68,7 +68,7 @@ class _Judged:
     level: float
 
 
-def check_columns(tally: HourlyTally, since: int, until: int, volume: VolumeCheck) -> tuple[UnusualValues, ...]:
+def check_column_rhythm(tally: HourlyTally, since: int, until: int, volume: VolumeCheck) -> tuple[UnusualValues, ...]:
     """Judge the columns in the hours of a span by the hours before, at most the last week of it.
 
     Args:

@@ -11,7 +11,7 @@ from everfit.tasks.core.records import Window
 from everfit.tasks.data.rhythm import earliest_hour
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.predictions import prediction_log
-from everfit.tasks.statistics.column_rhythm import UnusualValues, check_columns
+from everfit.tasks.statistics.column_rhythm import UnusualValues, check_column_rhythm
 from everfit.tasks.statistics.hourly import Hourly, HourlyTally, hours_of
 from everfit.tasks.statistics.rhythm import WEEK
 from everfit.tasks.statistics.volume import LONGEST_HISTORY, VolumeCheck, check_volume
@@ -86,7 +86,7 @@ def read_rhythm(
         return LogRhythm(volume, (), volume.expected)
     chunks = _answers(log, Window(since=_moment(earliest), until=window.until), event_time, columns)
     counted = HourlyTally().add(chunks, event_time, columns)
-    return LogRhythm(volume, check_columns(counted, since, settled, volume), volume.expected)
+    return LogRhythm(volume, check_column_rhythm(counted, since, settled, volume), volume.expected)
 
 
 def _read(log: Table, event_time: str, until: datetime) -> tuple[HourlyTally, dict[int, float]]:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from everfit.tasks.core.extensions import load_extension
-from everfit.tasks.statistics.column_rhythm import check_columns
+from everfit.tasks.statistics.column_rhythm import check_column_rhythm
 from everfit.tasks.statistics.hourly import Hourly, HourlyTally
 from everfit.tasks.statistics.volume import VolumeCheck, check_volume
 
@@ -186,7 +186,9 @@ def _columns(rows: pd.DataFrame) -> list[str]:
     end = MONDAY + 12 * WEEK
     volume = tally.volume(end)
     assert volume is not None
-    return [values.summary for values in check_columns(tally, end - WEEK, end, check_volume(volume, end - WEEK, end))]
+    return [
+        values.summary for values in check_column_rhythm(tally, end - WEEK, end, check_volume(volume, end - WEEK, end))
+    ]
 
 
 def test_columns_follow_the_hours(usual_rows: pd.DataFrame) -> None:
