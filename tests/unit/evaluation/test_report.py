@@ -45,6 +45,7 @@ def judged_of(task: str, candidate: str, features: list[str] | None = None) -> S
         ("binary", "hist_gradient_boosting", ["x", "noise"], "tree"),
         ("binary", "hist_gradient_boosting", FEATURES, "sampled"),
         ("multiclass", "hist_gradient_boosting", FEATURES, "sampled"),
+        ("binary", "ensemble", FEATURES, "sampled"),
     ],
 )
 def test_shap_values_name_what_the_label_hangs_on(task: str, candidate: str, features: list[str], method: str) -> None:
