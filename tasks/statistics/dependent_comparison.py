@@ -41,7 +41,8 @@ def compare_dependent(rows: Rows, confidence: float) -> PairedComparison:
     if np.array_equal(new, old):
         none = {"difference": 0.0, "lower": 0.0, "upper": 0.0, "p_value": 1.0, "p_value_worse": 1.0}
         return PairedComparison.model_validate({**known, **none, "method": "identical"})
-    gain = grouped_gain(rows._replace(y=y, new=new, old=old))
+    checked = rows._replace(y=y, new=new, old=old)
+    gain = grouped_gain(checked)
     distribution = t(gain.degrees_of_freedom)
     reach = float(distribution.ppf(confidence)) * gain.standard_error
     # Gains without any spread over the groups are as sure as they can be.
@@ -59,18 +60,22 @@ def compare_dependent(rows: Rows, confidence: float) -> PairedComparison:
             "degrees_of_freedom": gain.degrees_of_freedom,
             "groups": gain.groups,
             "grouped_by": gain.unit,
-            "within": _more_certain_within(rows._replace(y=y, new=new, old=old), gain),
+            "within": _recorded(_more_certain_within(checked, gain), checked),
         }
     )
 
 
-def _more_certain_within(rows: Rows, gain: GroupedGain) -> WithinGroups | None:
+def _more_certain_within(rows: Rows, gain: GroupedGain) -> GroupedGain | None:
     """Return the gain within groups of time if its error is clearly smaller than that of the gain over all rows.
 
     The choice depends on the errors alone and not on the gains, so it makes no gain more likely.
     """
     within = gain_within_groups(rows)
-    if within is None or within.reach >= _CLEARLY_SMALLER * gain.reach:
+    return within if within is not None and within.reach < _CLEARLY_SMALLER * gain.reach else None
+
+
+def _recorded(within: GroupedGain | None, rows: Rows) -> WithinGroups | None:
+    if within is None:
         return None
     return WithinGroups(
         difference=within.gain,

@@ -34,8 +34,8 @@ logger = logging.getLogger("everfit.training")
 
 _ERROR = 0.01
 """Probability with which one of the procedures leaves, or one with a shorter span takes the lead, by chance at the end
-of a part. To learn from less needs a proof. Of procedures that learn from as much, the better one leads: neither is the
-safer choice."""
+of a part. To learn from less needs a proof. Of procedures that learn from as much, one takes the lead by more than one
+standard error: L. Breiman, J. Friedman, R. Olshen and C. Stone, "Classification and Regression Trees" (1984), 3.4.3."""
 _NEW_SHARE, _NEW_SHARE_OF_RIVALS = 0.05, 0.2
 """A model is fitted again once this share of its procedure's rows are new: for the leader, and for the others."""
 
@@ -139,7 +139,7 @@ class Competition:
         leads, stays = [], []
         for entrant, gain in gains:
             reach, shorter = gain.reach(confidence), entrant.seconds < self._leader.seconds
-            leads.append((gain.value - reach if shorter else gain.value, entrant))
+            leads.append((gain.value - (reach if shorter else gain.error), entrant))
             if entrant is self._first or shorter or gain.value + reach >= 0:
                 stays.append(entrant)
         lead, leader = max(leads, key=lambda each: each[0])
