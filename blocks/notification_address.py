@@ -43,6 +43,4 @@ class NotificationAddress(AbstractAppriseNotificationBlock):
         Returns:
             Whether the service took it.
         """
-        return bool(
-            self._apprise_client.notify(body=body, title=subject, notify_type=self.notify_type, attach=picture)  # type: ignore[arg-type]
-        )
+        return bool(self._apprise_client.notify(body=body, title=subject, notify_type=self.notify_type, attach=picture))

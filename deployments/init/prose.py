@@ -61,9 +61,9 @@ def try_text(
     except ValueError as error:  # of scikit-learn, such as a class that the first rows don't have
         return TextTrial(False, f"free text; its words could not be tried: {str(error).splitlines()[0][:80]}")
     saved = without - within
-    error = float(saved.std(ddof=1) / np.sqrt(len(saved)))
+    deviation = float(saved.std(ddof=1) / np.sqrt(len(saved)))
     before, after = float(without.mean()), float(within.mean())
-    helps = saved.mean() > _CERTAIN * error and saved.mean() >= _SMALLEST_GAIN * before
+    helps = saved.mean() > _CERTAIN * deviation and saved.mean() >= _SMALLEST_GAIN * before
     loss = "squared error" if task == "regression" else "log loss"
     figures = f"{loss} {before:.3g} without and {after:.3g} with them on {len(saved):,} validation rows"
     return TextTrial(bool(helps), f"free text; its words {'help' if helps else 'did not help'}: {figures}")
@@ -88,4 +88,5 @@ def _losses(
     likely = np.array(
         [0.0 if pd.isna(place) else row[int(place)] for row, place in zip(probabilities, there, strict=True)]
     )
-    return -np.log(np.clip(likely, 1e-4, 1))
+    losses: npt.NDArray[np.float64] = -np.log(np.clip(likely, 1e-4, 1))
+    return losses

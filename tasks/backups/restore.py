@@ -173,8 +173,8 @@ def _moved(row: Row, ids: mlflow_restore.Ids, archive: Archive, workspace: Works
 
 def _publish_digests(client: "MlflowClient", workspace: Workspace, model: str, recorded: list[Row]) -> None:
     newest: dict[tuple[int, str], Row] = {}
-    for row in sorted(recorded, key=lambda one: int(one["seq"])):
-        newest[int(row["version"]), str(row["run_id"])] = row
+    for one in sorted(recorded, key=lambda row: int(row["seq"])):
+        newest[int(one["version"]), str(one["run_id"])] = one
     for number in model_registry.versions(client, model) if model in model_registry.names(client) else ():
         version: ModelVersion = model_registry.model_version(client, model, number)
         if (row := newest.get((number, version.run_id))) is not None:

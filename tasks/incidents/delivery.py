@@ -30,7 +30,7 @@ def receivers_of(named: tuple[str, ...] | None) -> tuple[str, ...]:
     from prefect.variables import Variable
 
     try:
-        found = Variable.get(DEFAULT_BLOCK, default=None)
+        found: Any = Variable.get(DEFAULT_BLOCK, default=None)
     except Exception as error:  # noqa: BLE001 - without a server there is nobody to ask
         logger.warning("the notification block of the bootstrap can't be read: %s", error)
         return ()

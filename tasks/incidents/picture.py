@@ -17,7 +17,6 @@ def draw_chart(folder: str, title: str, alert: Alert) -> str:
     Returns:
         The path of the picture.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
@@ -29,5 +28,5 @@ def draw_chart(folder: str, title: str, alert: Alert) -> str:
     axes.set_xlabel("windows before the newest", fontsize="small")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     path = Path(folder, "incident.png")
-    FigureCanvasAgg(figure).print_png(path)
+    figure.savefig(path)
     return str(path)

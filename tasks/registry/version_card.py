@@ -32,8 +32,8 @@ def add_outcome(client: "MlflowClient", model: str, version: int, headline: str)
         card = with_outcome(before, markdown_text(headline))
         if card == before:
             return
-        client.update_model_version(model, str(version), description=card)
         if registered.run_id:
             client.log_text(registered.run_id, card, tracking.CARD_FILE)
+        client.update_model_version(model, str(version), description=card)  # last: it shows that all is done
     except (MlflowException, OSError) as error:
         logger.warning("the card of version %d of %s could not be brought up to date: %s", version, model, error)

@@ -73,7 +73,7 @@ def decide_approval(
         raise ApprovalError(f"turn {turn_id!r} can't be decided any more: {lapsed.reason}")
     signature = signature_of(Person(name=by) if isinstance(by, str) else by, reason)
     require_role(context, "approve", signature.person, now)
-    signatures = (signature,)
+    signatures: tuple[Signature, ...] = (signature,)
     if answer == "approve" and context.spec.gate.approvals > 1:
         started_by = str(context.ledger.turns.get(turn_id).record.get("started_by") or "")
         check_other_eyes(started_by, context.spec.gate.approvals, signature.person)

@@ -58,13 +58,13 @@ def do_for(model: str, work: Housework, until: datetime) -> Housekept:
     if context.spec.schedules.of(work) is not None:
         return Housekept(result="it has a schedule of its own")
     try:
-        result, error = _WORK[work](context, until), ""
-    except Exception as caught:
+        result, problem = _WORK[work](context, until), ""
+    except Exception as error:
         logger.exception("%s: %s failed", model, work)
-        result, error = "", f"{type(caught).__name__}: {' '.join(str(caught).split())}"[:500]
+        result, problem = "", f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
     flow = work.replace("_", "-")
-    follow_run(context, flow, f"the flow {flow} failed", error, key=str(runtime.flow_run.id), at=datetime.now(UTC))
-    return Housekept(result=result, error=error, notified=bool(error))
+    follow_run(context, flow, f"the flow {flow} failed", problem, key=str(runtime.flow_run.id), at=datetime.now(UTC))
+    return Housekept(result=result, error=problem, notified=bool(problem))
 
 
 def final_state(results: dict[str, Housekept]) -> State[dict[str, Any]]:

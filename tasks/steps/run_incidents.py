@@ -6,6 +6,7 @@ from typing import Any
 
 from prefect import Flow
 from prefect.client.schemas.objects import FlowRun, State
+from prefect.flows import FlowStateHook
 from prefect.settings import get_current_settings
 
 from everfit.tasks.incidents.alert import Alert
@@ -19,18 +20,18 @@ logger = logging.getLogger("everfit.incidents")
 _ADVICE = "Repair what the reason names; the next run, or Retry on the run's page, goes on from there."
 
 
-def _open_incident(flow: Flow[Any, Any], run: FlowRun, state: State[Any]) -> None:
+def _open_incident(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:
     """Open or update the incident of a flow that failed. The terminal shows the failures of other runs."""
-    if run.deployment_id is None:
+    if flow_run.deployment_id is None:
         return
     what = f"the flow {flow.name} ended as {state.name}"
-    _record(flow, run, what, state.message or "it gave no reason")
+    _record(flow, flow_run, what, state.message or "it gave no reason")
 
 
-def _close_incident(flow: Flow[Any, Any], run: FlowRun, _state: State[Any]) -> None:
+def _close_incident(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - Prefect names them
     """Close the incident of a flow that succeeds again."""
-    if run.deployment_id is not None:
-        _record(flow, run)
+    if flow_run.deployment_id is not None:
+        _record(flow, flow_run)
 
 
 def follow_run(
@@ -60,7 +61,7 @@ def follow_run(
     return follow_up(context, f"run {flow}", alert if error else None, key=key, at=at)
 
 
-def _record(flow: Flow[Any, Any], run: FlowRun, what: str = "", error: str = "") -> None:
+def _record(flow: Flow[..., Any], run: FlowRun, what: str = "", error: str = "") -> None:
     try:
         context = open_context(str(run.parameters["model"]))
         now, key = datetime.now(UTC), str(run.id)
@@ -76,7 +77,7 @@ def _page(run: FlowRun) -> str:
     return f"{ui.rstrip('/')}/runs/flow-run/{run.id}" if ui else ""
 
 
-on_failure = [_open_incident]
+on_failure: list[FlowStateHook[..., Any]] = [_open_incident]
 """The hooks of a flow of everfit that fails."""
-on_completion = [_close_incident]
+on_completion: list[FlowStateHook[..., Any]] = [_close_incident]
 """The hooks of one that succeeds."""

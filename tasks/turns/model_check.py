@@ -1,6 +1,7 @@
 """Check all that a model has: the ledger's chain, the files of versions, the alias, the tables, the prediction log."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Literal, get_args
 
 from pydantic import Field
@@ -111,15 +112,16 @@ def _in_area(area: Area, problems: Sequence[str]) -> list[Misfit]:
     return [Misfit(area=area, problem=problem) for problem in problems]
 
 
+def _check_table(context: Context, name: TableName, known: Mapping[str, str] | None) -> list[str]:
+    workspace = context.workspace
+    return check_table(workspace, workspace.table(context.spec.name, name), known)
+
+
 def _files(context: Context) -> dict[TableName, list[str]]:
     """Return what doesn't fit in the files of each table."""
-    workspace, model = context.workspace, context.spec.name
-    recorded = context.ledger.decisions.of(model, kind=TABLES, limit=1)
+    recorded = context.ledger.decisions.of(context.spec.name, kind=TABLES, limit=1)
     known = TableFiles.recall(recorded[-1].record).files if recorded else {}
-    return {
-        name: _attempt(lambda name=name: check_table(workspace, workspace.table(model, name), known.get(name)))
-        for name in _TABLES
-    }
+    return {name: _attempt(partial(_check_table, context, name, known.get(name))) for name in _TABLES}
 
 
 def _dataset(context: Context) -> Iterator[str]:

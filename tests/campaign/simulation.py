@@ -238,7 +238,7 @@ class Registry:
 
     def add(self, version: int) -> None:
         """Register a version."""
-        facts = {"tags": {}, "creation_timestamp": 0, "name": "model", "run_id": f"run-{version}"}
+        facts = {"tags": {}, "creation_timestamp": 0, "name": "model", "run_id": f"run-{version}", "description": ""}
         self.versions[version] = SimpleNamespace(version=str(version), **facts)
 
     def get_model_version(self, _model: str, version: str) -> Any:
@@ -255,6 +255,11 @@ class Registry:
         """As MLflow's client."""
         with self._call():
             return _Page(self.versions.values())
+
+    def update_model_version(self, _model: str, version: str, description: str) -> None:
+        """As MLflow's client."""
+        with self._call():
+            self._known(self.versions.get(int(version))).description = description
 
     def set_registered_model_alias(self, _model: str, alias: str, version: str) -> None:
         """As MLflow's client."""

@@ -185,7 +185,7 @@ def test_a_model_that_nothing_asks_yet_pages_nobody(unasked: str) -> None:
 
 
 def test_a_look_without_anything_new_ends_at_once_and_a_day_later_one_measures(unasked: str) -> None:
-    until = live(unasked, 0)
+    until = live(unasked, 0) + timedelta(days=2)  # all labels have come by then
     assert run(monitoring, unasked, until)["verdict"] in {"healthy", "watch"}
 
     short = run(monitoring, unasked, until + timedelta(hours=1))
