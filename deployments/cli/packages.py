@@ -39,7 +39,7 @@ def reproduce(turn: TurnId, as_json: AsJson = False) -> None:
 
 @app.command(rich_help_panel=DECIDE)
 def export(turn: TurnId, folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder.")]) -> None:
-    """Copy all files of a turn, its models and its later history to a folder.
+    """Copy a turn's files, models and later history to a folder.
 
     `history.json` has the decisions and the approval, the releases, what replaced them, the looks and the incidents.
     """

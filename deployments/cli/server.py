@@ -127,9 +127,10 @@ def watch(
     ] = None,
     every: Annotated[str, typer.Option(help="How often to look, such as 3s.")] = "3s",
 ) -> None:
-    """Watch MLflow for changes by hand: a moved alias, a deleted version, run or experiment.
+    """Watch MLflow for changes that somebody makes by hand.
 
-    The flow `reconcile` does so every 15 minutes. SIGTERM ends the watch.
+    These are a moved alias, and a deleted version, run or experiment. The flow `reconcile` does so every 15 minutes.
+    SIGTERM ends the watch.
     """
     import signal
     import threading

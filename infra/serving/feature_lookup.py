@@ -19,10 +19,8 @@ from everfit.blocks.joins import Join
 from everfit.blocks.sources import DeltaSource, FilesSource
 from everfit.infra.serving.protocol import RequestTable
 from everfit.tasks.data.as_of import AS_OF, BY, SEEN, AsOfRows, key_hashes, row_versions, without
-from everfit.tasks.data.joined_rows import read_join
 from everfit.tasks.models.input_column import InputError, microseconds
 from everfit.tasks.models.input_schema import InputSchema
-from everfit.tasks.sources.arrivals import content_of
 from everfit.tasks.storage.kinds import Kind, infer_kind
 from everfit.tasks.storage.table_schema import read_kinds
 from everfit.tasks.storage.values import FAULTS, normalise
@@ -134,6 +132,10 @@ class FeatureLookup:
 
     def refresh(self, join: Join) -> None:
         """Read a joined source, unless it has not changed; if it can't be read, its last rows stay in use."""
+        # These import Prefect, which services without joins don't need.
+        from everfit.tasks.data.joined_rows import read_join
+        from everfit.tasks.sources.arrivals import content_of
+
         try:
             now = {}
             if isinstance(join.source, FilesSource | DeltaSource) and not (

@@ -44,7 +44,7 @@ def own_code(spec: SpecContent) -> dict[str, str]:
     return found
 
 
-def changed_code(now: dict[str, str], then: dict[str, str]) -> list[str]:
+def changed_packages(now: dict[str, str], then: dict[str, str]) -> list[str]:
     """Return the packages whose modules differ; a commit that changed nothing in them is no change. Pure.
 
     Args:

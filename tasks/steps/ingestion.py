@@ -16,7 +16,7 @@ from everfit.tasks.data.split import Split, TrainingData
 from everfit.tasks.data.transform import transform
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.gate import Evidence
-from everfit.tasks.registry.own_code import changed_code, own_code
+from everfit.tasks.registry.own_code import changed_packages, own_code
 from everfit.tasks.steps import validation_results
 from everfit.tasks.steps.incumbent import incumbent_version, why_broken
 from everfit.tasks.steps.open_turn import OpenTurn
@@ -242,7 +242,7 @@ def _has_other_code(turn: OpenTurn, earlier: str) -> bool:
         environment = read_package(turn.context.workspace, turn.model, earlier).environment
     except WorkspaceError:
         return False
-    return "own_code" in environment and bool(changed_code(present, environment["own_code"]))
+    return "own_code" in environment and bool(changed_packages(present, environment["own_code"]))
 
 
 @step("compute")

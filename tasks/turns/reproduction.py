@@ -16,7 +16,7 @@ from everfit.tasks.data.split import TrainingData
 from everfit.tasks.evaluation.report import Report, predictions_digest
 from everfit.tasks.evaluation.scored_rows import EarlierModel, score_rows
 from everfit.tasks.registry.code_version import code_version, package_versions
-from everfit.tasks.registry.own_code import COMMIT, changed_code, own_code
+from everfit.tasks.registry.own_code import COMMIT, changed_packages, own_code
 from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.storage.table_files import is_whole
 from everfit.tasks.storage.workspace import Workspace
@@ -150,7 +150,7 @@ def _version_differences(package: Package, spec: ModelSpec) -> dict[str, str]:
         versions["everfit's code"] = f"{code_version()}, then {then['code_version']}"
     if (earlier := then.get("own_code")) is not None:  # a package of an earlier everfit has none
         present = own_code(spec)
-        for name in changed_code(present, earlier):
+        for name in changed_packages(present, earlier):
             versions[f"your own {name}"] = f"{_code(present, name)}, then {_code(earlier, name)}"
     return versions
 

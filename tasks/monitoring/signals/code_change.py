@@ -10,7 +10,7 @@ from everfit.tasks.ledger import Turn
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.registry import tracking
 from everfit.tasks.registry.code_version import package_versions
-from everfit.tasks.registry.own_code import OWN_CODE_TAG, as_tag, changed_code, own_code
+from everfit.tasks.registry.own_code import OWN_CODE_TAG, as_tag, changed_packages, own_code
 from everfit.tasks.triage.signals import CodeSignal
 from everfit.tasks.turns.context import Context
 
@@ -67,7 +67,7 @@ def code_signal(  # noqa: PLR0917 - the state now and then
         changed.append(f"package versions have changed from {trained_with} to {packages}")
     if own and trained_own is None:
         unknown.append("the champion's run does not have the digest of your own code")
-    elif names := changed_code(own or {}, trained_own or {}):
+    elif names := changed_packages(own or {}, trained_own or {}):
         changed.append(f"your own code has changed since the champion was trained: {', '.join(names)}")
     return CodeSignal(
         status="not_enough" if unknown and not changed else "measured",

@@ -6,7 +6,7 @@ import pytest
 from support.deliveries import SPEC
 
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.registry.own_code import changed_code, own_code
+from everfit.tasks.registry.own_code import changed_packages, own_code
 
 
 def test_a_change_in_any_module_of_a_named_package_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,10 +18,10 @@ def test_a_change_in_any_module_of_a_named_package_counts(tmp_path: Path, monkey
     spec = ModelSpec.model_validate(SPEC | {"training": {"metric": "own_shop_code.metrics:profit"}})
     then = own_code(spec)
     assert list(then) == ["own_shop_code"]
-    assert changed_code(own_code(spec), then) == []
+    assert changed_packages(own_code(spec), then) == []
 
     (package / "helpers.py").write_text("RATE = 2")
-    assert changed_code(own_code(spec), then) == ["own_shop_code"]
+    assert changed_packages(own_code(spec), then) == ["own_shop_code"]
 
 
 def test_a_spec_without_own_code_has_none_and_what_is_missing_is_said() -> None:
@@ -31,5 +31,5 @@ def test_a_spec_without_own_code_has_none_and_what_is_missing_is_said() -> None:
 
 
 def test_another_commit_with_the_same_files_is_no_change() -> None:
-    assert changed_code({"shop": "a", "commit of shop": "1"}, {"shop": "a", "commit of shop": "2"}) == []
-    assert changed_code({"shop": "a"}, {}) == ["shop"]
+    assert changed_packages({"shop": "a", "commit of shop": "1"}, {"shop": "a", "commit of shop": "2"}) == []
+    assert changed_packages({"shop": "a"}, {}) == ["shop"]
