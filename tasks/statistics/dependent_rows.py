@@ -278,4 +278,4 @@ def _dependence(deviations: Floats) -> tuple[float, float]:
     # The sample variance of dependent values is too small as well.
     small_sample = (count - 1) / (count - wider) if count > wider + 1 else 2.0
     share = around_trend / (count - 2) / (total / count)
-    return share * wider * small_sample, max(3.0, count / wider) - 2
+    return share * wider * small_sample, max(4.0, count / wider) - 2
