@@ -1,0 +1,76 @@
+"""The rules of triage about data that came or did not; `everfit.tasks.triage.rules` has all rules in their order."""
+
+from everfit.blocks.policy import format_duration
+from everfit.tasks.triage.case import Case, Finding, sign
+
+_SURELY_SOME = 7.0
+"""Of so many expected rows, none come by chance once in a thousand times (Poisson)."""
+_PATIENCE = 1.25
+"""A pause may be longer than the usual one by this factor."""
+
+
+def bad_data(case: Case) -> Finding | None:
+    """The data is broken, so no model may learn from it."""
+    problems, signature = case.signals.data.bad, case.data_problem
+    if not problems or case.data_is_harmless:
+        return None
+    lasting = case.lasting(signature)
+    reasons = tuple(problem.summary for problem in problems)
+    if lasting >= case.policy.retraining.data_problem_windows:
+        reasons += (
+            f"this has lasted {lasting} windows: fix the source, or accept the change in the spec's expectations",
+        )
+    return Finding(rule="bad_data", verdict="quarantine", reasons=reasons, signature=signature)
+
+
+def unknown_data(case: Case) -> Finding | None:
+    """The data could not be checked, so no model may learn from it."""
+    if case.signals.data.status != "failed":
+        return None
+    reason = f"the data could not be checked: {case.signals.data.reason or 'the reason is unknown'}"
+    return Finding(rule="unknown_data", verdict="escalate", reasons=(reason,), signature=sign("failed", "data"))
+
+
+def silent_feed(case: Case) -> Finding | None:
+    """No rows came, and that is improbable by their rhythm by hour and weekday, or by their number and usual pauses."""
+    data = case.signals.data
+    if _is_silent(case) and (gap := _gap_finding("silent_feed", case)) is not None:
+        return gap
+    if not _is_silent(case) or data.asked is False or (data.expected_rows or 0.0) < _SURELY_SOME:
+        return None
+    if data.quiet is not None and data.usual_quiet is not None and data.quiet <= _PATIENCE * data.usual_quiet:
+        return None
+    reason = f"no rows came; about {data.expected_rows:,.0f} were expected"
+    if data.quiet is not None and data.usual_quiet is not None:
+        usual, quiet = format_duration(data.usual_quiet), format_duration(data.quiet)
+        reason += f", and the last came {quiet} ago, where pauses of {usual} were usual"
+    return Finding(rule="silent_feed", verdict="escalate", reasons=(reason,), signature=sign("silent"))
+
+
+def missing_rows(case: Case) -> Finding | None:
+    """Rows came, and in some hours far fewer than expected by their rhythm, such as half a Monday."""
+    return None if _is_silent(case) else _gap_finding("missing_rows", case)
+
+
+def _gap_finding(rule: str, case: Case) -> Finding | None:
+    gaps = case.signals.data.gaps
+    if not gaps:
+        return None
+    days = sorted({(gap.column or "")[:10] for gap in gaps})  # a new gap is a new problem, a lasting one is not
+    reasons = tuple(gap.summary for gap in gaps[:3])
+    return Finding(rule=rule, verdict="escalate", reasons=reasons, signature=sign("silent", days[-1:]))
+
+
+def unused(case: Case) -> Finding | None:
+    """The model was released, and nothing asks it yet: worth knowing, and no fault."""
+    if not _is_silent(case) or case.signals.data.asked is not False:
+        return None
+    reason = (
+        "nothing has asked the model yet, so there is nothing to watch: run `everfit score`, switch the schedule of "
+        "the deployment `scoring` on, or send rows to the prediction service"
+    )
+    return Finding(rule="unused", verdict="watch", reasons=(reason,), signature=sign("unused"))
+
+
+def _is_silent(case: Case) -> bool:
+    return not case.signals.data.rows and case.signals.data.status in {"measured", "not_enough"}
