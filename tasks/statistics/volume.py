@@ -71,7 +71,8 @@ class VolumeCheck(Record):
 def check_volume(hourly: Hourly, since: int, until: int) -> VolumeCheck:
     """Judge the hours of a span by the hours before.
 
-    Each week is judged by all weeks before it, so a long span is judged by its own beginning, too.
+    Each week is judged by all weeks before it, so a long span is judged by its own beginning, too. A span without any
+    row is not: its silence would become a habit.
 
     Args:
         hourly: Rows by hour up to the end of the span; a first hour that is known in part only makes a difference of
@@ -86,6 +87,8 @@ def check_volume(hourly: Hourly, since: int, until: int) -> VolumeCheck:
         judged = slice(max(since, end - WEEK) - (end - WEEK), min(until, end) - (end - WEEK))
         judgement = _judge(hourly, end, judged)
         if judgement is None:
+            if not hourly.rows[max(0, since - hourly.first) : max(0, until - hourly.first)].any():
+                return VolumeCheck(weeks=0)
             continue
         known = judgement.weeks
         unusual += judgement.unusual

@@ -32,10 +32,13 @@ def unknown_data(case: Case) -> Finding | None:
 
 
 def silent_feed(case: Case) -> Finding | None:
-    """No rows came, and that is improbable by their rhythm by hour and weekday, or by their number and usual pauses."""
+    """No rows came, and that is improbable by their rhythm by hour and weekday.
+
+    While the rhythm is not known: many were expected, and the model was never so long without a request.
+    """
     data = case.signals.data
-    if _is_silent(case) and (gap := _gap_finding("silent_feed", case)) is not None:
-        return gap
+    if _is_silent(case) and data.rhythm_weeks is not None:
+        return _gap_finding("silent_feed", case)
     if not _is_silent(case) or data.asked is False or (data.expected_rows or 0.0) < _SURELY_SOME:
         return None
     if data.quiet is not None and data.usual_quiet is not None and data.quiet <= _PATIENCE * data.usual_quiet:

@@ -168,6 +168,12 @@ def test_a_short_history_is_not_judged() -> None:
     assert check.weeks == 0
 
 
+def test_the_silence_of_a_long_span_does_not_become_its_own_habit() -> None:
+    orders = Shop().orders(np.random.default_rng(0), 8)
+    silent = Hourly(orders.first, np.where(np.arange(orders.rows.size) < 2 * WEEK, orders.rows, 0.0))
+    assert not check_volume(silent, orders.first + 2 * WEEK, orders.end).learnt
+
+
 def _rows(rng: np.random.Generator, weeks: int) -> pd.DataFrame:
     """Rows whose temperature follows the hour, and whose coupon is missing at night."""
     times = pd.date_range("2024-05-20", periods=weeks * WEEK * 20, freq="3min", tz="UTC")
