@@ -113,6 +113,19 @@ def _server_url() -> str:
     return str(get_current_settings().api.url)
 
 
+def check_server() -> None:
+    """Check that somebody listens at the configured server's address: Prefect's client would try for minutes.
+
+    Raises:
+        EverfitError: Nobody does.
+    """
+    if problem := why_unreachable(url := _server_url()):
+        raise EverfitError(
+            f"the Prefect server at {url} does not answer: {problem}; start it, or unset PREFECT_API_URL (in a "
+            f"profile: `prefect config unset PREFECT_API_URL`) to run without a server"
+        )
+
+
 def server_answers() -> bool:
     """Return whether a Prefect server is configured and answers. Warn about one that doesn't answer."""
     if not has_server():
@@ -153,11 +166,7 @@ def start_temporary_server() -> Callable[[], None]:
         EverfitError: A server is configured, and nobody listens at its address.
     """
     if has_server():
-        if problem := why_unreachable(url := _server_url()):
-            raise EverfitError(
-                f"the Prefect server at {url} does not answer: {problem}; start it, or unset PREFECT_API_URL (in a "
-                f"profile: `prefect config unset PREFECT_API_URL`) to run without a server"
-            )
+        check_server()
         return lambda: None
     # A temporary server needs no UI, and its database already holds the block types.
     os.environ.setdefault("PREFECT_SERVER_UI_ENABLED", "false")

@@ -17,7 +17,7 @@ def next_steps(turn: dict[str, Any], model: str, tracking_uri: str) -> list[str]
         served = tracking_uri.startswith(("http://", "https://"))
         page = tracking_uri if served else f"mlflow ui --backend-store-uri {tracking_uri}"
         look.append(f"       {page}, experiment {turn['model']}: the report and the model card")
-    return [*look, *_next(turn, model)]
+    return [*look, f"State: {turn['state']}", *_next(turn, model)]  # the reasons above may be long
 
 
 def _next(turn: dict[str, Any], model: str) -> list[str]:

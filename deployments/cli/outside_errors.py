@@ -2,6 +2,9 @@
 
 import os
 
+_NO_PREFECT = "Failed to reach API at"
+"""How Prefect's client begins the `RuntimeError` that it raises where no Prefect server answers."""
+
 
 def describe_outside_error(error: BaseException) -> str:
     """Return what happened and what to do about an error of the surroundings; empty for any other error.
@@ -17,6 +20,9 @@ def describe_outside_error(error: BaseException) -> str:
     message = " ".join((str(error) or type(error).__name__).split())
     if library == "mlflow":
         return f"MLflow at {os.environ.get('MLFLOW_TRACKING_URI')!r} refused: {message}; check the server and its store"
+    if (library == "prefect" and hasattr(error, "response")) or message.startswith(_NO_PREFECT):
+        place = os.environ.get("PREFECT_API_URL") or "its profile's address"
+        return f"Prefect at {place} refused: {message}; check that PREFECT_API_URL is the address of a Prefect server"
     if library in {"httpx", "httpcore"}:
         return f"the Prefect server broke the connection off ({message}); check it, and run the command again"
     if library == "sqlalchemy":

@@ -113,6 +113,7 @@ def emit(
     name = full_name(event)
     if not environment.has_server():
         raise DeploymentError("no Prefect server is configured; set PREFECT_API_URL, such as http://127.0.0.1:4200/api")
+    environment.check_server()
     payload: dict[str, str] = {}
     if until is not None:
         payload["until"] = parse_time(until, "--until").isoformat()

@@ -1,5 +1,6 @@
 """The bootstrap of a Prefect server and the stores: it creates or updates everfit's own things and nothing else."""
 
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from everfit.deployments.server import automations, blocks, deploying, files, li
 from everfit.deployments.server.changes import Changes
 from everfit.deployments.server.project import project_name
 from everfit.deployments.server.schedules import with_schedules
+from everfit.tasks.core.reachable import why_unreachable
 from everfit.tasks.core.spec_loading import load_spec_file, spec_files
 
 if TYPE_CHECKING:
@@ -51,6 +53,12 @@ def bootstrap(settings: Settings, options: Options) -> Changes:
     Raises:
         DeploymentError: A file has a mistake, no server is configured, or it doesn't answer in time.
     """
+    url = server_address()
+    if problem := why_unreachable(url):
+        sys.stderr.write(
+            f"everfit: the Prefect server at {url} does not answer: {problem}; waiting up to {options.wait:.0f} s for "
+            f"it (--wait)\n"
+        )
     if problems := lint.find_problems():
         raise DeploymentError("; ".join(problems))
     from prefect import get_client
@@ -59,7 +67,7 @@ def bootstrap(settings: Settings, options: Options) -> Changes:
 
     changes = Changes(options.dry_run)
     with get_client(sync_client=True) as client:
-        wait_for_api(client, options.wait)
+        wait_for_api(client, url, options.wait)
         _stores(settings, changes)
         _pool(client, changes)
         services = blocks.services(client, options.services, changes)
@@ -86,11 +94,11 @@ def bootstrap(settings: Settings, options: Options) -> Changes:
     return changes
 
 
-def wait_for_api(client: "SyncPrefectClient", seconds: float) -> None:
-    """Wait until the server answers.
+def server_address() -> str:
+    """Return the address of the configured Prefect server.
 
     Raises:
-        DeploymentError: It doesn't answer in time, or no server is configured.
+        DeploymentError: No server is configured.
     """
     from prefect.settings import get_current_settings
 
@@ -100,10 +108,28 @@ def wait_for_api(client: "SyncPrefectClient", seconds: float) -> None:
             "no Prefect server is configured; set PREFECT_API_URL, such as http://127.0.0.1:4200/api, or run "
             "`everfit up`"
         )
+    return str(url)
+
+
+def wait_for_api(client: "SyncPrefectClient", url: str, seconds: float) -> None:
+    """Wait until the server answers.
+
+    Args:
+        client: Client of the server.
+        url: Address of the server.
+        seconds: How long to wait.
+
+    Raises:
+        DeploymentError: It doesn't answer in time.
+    """
     deadline, pause = time.monotonic() + seconds, 0.1
-    while (problem := client.api_healthcheck()) is not None:
+    # Prefect's client tries for long before it says that nobody listens.
+    while (problem := why_unreachable(url) or client.api_healthcheck()) is not None:
         if time.monotonic() > deadline:
-            raise DeploymentError(f"the Prefect server at {url!r} did not answer within {seconds:.0f} s: {problem}")
+            raise DeploymentError(
+                f"the Prefect server at {url} did not answer within {seconds:.0f} s: {problem}; start it by `prefect "
+                f"server start` or `everfit up`, or set PREFECT_API_URL to its address"
+            )
         time.sleep(pause)
         pause = min(1.5 * pause, 2.0)
 

@@ -76,6 +76,7 @@ class RegistryWatcher:
         self._check = check
         self.state = WatchState()
         self._champion: ModelVersion | None = None
+        self._serves = False
         self._challenger: Servable | None = None
         self._arms: TrafficSplit | None = None
         self._failed: dict[int, int] = {}
@@ -126,6 +127,7 @@ class RegistryWatcher:
             servable = self._ready(champion)
             if servable is not None:
                 self._on_champion(servable)
+                self._serves = True
                 logger.info("%s: version %s is served in place of %s", self.model, champion.version, self._served)
                 self.state.swaps += self._champion is not None
                 self._champion = champion
@@ -178,7 +180,8 @@ class RegistryWatcher:
 
     def _cannot_ask(self, error: Exception) -> None:
         if self.state.registry_reachable or not self.state.error:
-            logger.warning("%s: the registry can't be reached, so serving goes on unchanged: %s", self.model, error)
+            meanwhile = "so serving goes on unchanged" if self._serves else "so no version is served until it can be"
+            logger.warning("%s: the registry can't be reached, %s: %s", self.model, meanwhile, error)
         self.state.registry_reachable, self.state.error = False, str(error)
 
     def _fail(self, version: ModelVersion, error: Exception) -> None:
@@ -203,6 +206,7 @@ class RegistryWatcher:
             logger.error("%s: the copy of the last champion is unusable: %s", self.model, error)
             return False
         self._on_champion(servable)
+        self._serves = True
         # A copy that can't be checked is served only until the first download of the same version.
         self._champion = version if self.cache.is_checked(version) else None
         logger.info("%s: serving version %s, the last known champion", self.model, version.version)

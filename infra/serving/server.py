@@ -16,6 +16,7 @@ from everfit.infra.serving.access import Tokens, is_loopback, read_tokens
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from mlflow import MlflowClient
 
 MODELS_VARIABLE = "EVERFIT_SERVE_MODELS"
 JOINS_VARIABLE = "EVERFIT_SERVE_JOINS"
@@ -50,11 +51,16 @@ def build_app(
 
     from everfit.infra.serving.app import create_app
     from everfit.infra.serving.endpoint import Endpoint
-    from everfit.tasks.registry.mlflow_client import tracking_client
+    from everfit.tasks.registry.mlflow_client import check_tracking, tracking_client
     from everfit.tasks.storage.workspace import Workspace
     from everfit.tasks.storage.workspace_format import stored_format
 
-    registered = cache(lambda: tracking_client(settings))
+    client = cache(lambda: tracking_client(settings))
+
+    def registered() -> "MlflowClient":
+        check_tracking(settings)  # MLflow's client would try again for seconds, and name its own exception
+        return client()
+
     # An unreachable store must not keep the service from starting, so it is checked before each write.
     workspace = Workspace(settings.workspace)
     if not workspace.remote:

@@ -2,30 +2,47 @@
 
 import socket
 import urllib.request
+from http.client import HTTPException
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
 
 _SECONDS = 1.5
 
+_NOBODY_BEHIND = {502, 503, 504}
+"""HTTP status of a gateway or proxy whose server is gone; clients take it for a moment's trouble and try again."""
+
 
 def why_unreachable(url: str, seconds: float = _SECONDS) -> str | None:
-    """Return why a server can't be connected to, or None if it can.
+    """Return why a server can't be reached, or None if it can.
 
-    An address that is reached by a proxy, or is none of HTTP, is not tried.
+    A server that accepts the connection and answers slowly is there. An address that is none of HTTP is not tried.
 
     Args:
-        url: Address of the server.
+        url: Address of the server, under which `/health` is a page of Prefect and of MLflow.
         seconds: How long a connection may take.
     """
     parts = urlsplit(url)
     host = parts.hostname
     if parts.scheme not in {"http", "https"} or host is None:
         return None
-    if parts.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(host):
-        return None
+    by_proxy = parts.scheme in urllib.request.getproxies() and not urllib.request.proxy_bypass(host)
     try:
-        with socket.create_connection((host, parts.port or (443 if parts.scheme == "https" else 80)), seconds):
-            return None
+        if not by_proxy:
+            socket.create_connection((host, parts.port or (443 if parts.scheme == "https" else 80)), seconds).close()
+        return _gateway_answer(f"{url.rstrip('/')}/health", seconds)
     except TimeoutError:
         return f"no answer within {seconds:g} s"
     except (OSError, ValueError) as error:
         return str(getattr(error, "strerror", None) or error)
+
+
+def _gateway_answer(url: str, seconds: float) -> str | None:
+    """Return what a gateway or proxy says of a server that is gone; None for any other answer, or none."""
+    try:
+        with urllib.request.urlopen(url, timeout=seconds):  # noqa: S310 - the scheme is checked
+            return None
+    except HTTPError as error:
+        with error:
+            return f"HTTP status {error.code} {error.reason}".rstrip() if error.code in _NOBODY_BEHIND else None
+    except (OSError, HTTPException, ValueError):
+        return None  # such as an unknown certificate: the client says more about it

@@ -9,6 +9,7 @@ import yaml
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import BlockSchemaCreate
 from prefect.events.schemas.automations import AutomationCore
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from support.deliveries import SPEC
 
 from everfit.blocks.errors import DeploymentError, SpecError
@@ -308,3 +309,13 @@ def test_a_teams_own_flow_that_workers_get_by_git_is_deployed_beside_everfits(se
     assert [one.pull_steps for one in made] == [[clone], [clone]]
     assert made[1].entrypoint == "flows/mine.py:mine"
     assert [each for each in server.set_up() if each.status != "waiting"] == []
+
+
+def test_a_server_that_is_gone_is_told_before_the_wait(capsys: pytest.CaptureFixture[str]) -> None:
+    gone = "http://127.0.0.1:9/api"
+    with (
+        temporary_settings({PREFECT_API_URL: gone}),
+        pytest.raises(DeploymentError, match=f"{gone} did not answer within 0 s: Connection refused; start it by"),
+    ):
+        bootstrap(Settings(), Options(wait=0))
+    assert f"at {gone} does not answer: Connection refused; waiting up to 0 s" in capsys.readouterr().err

@@ -1,7 +1,9 @@
 """A server that is gone is reported at once."""
 
 import socket
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -21,13 +23,32 @@ def gone() -> str:
 
 def test_who_listens_is_reached(gone: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        assert why_unreachable(f"http://127.0.0.1:{server.getsockname()[1]}/api") is None
+        assert why_unreachable(f"http://127.0.0.1:{server.getsockname()[1]}/api", 0.1) is None
     assert why_unreachable(gone) == "Connection refused"
     assert why_unreachable("http://nobody.invalid/api")
     assert why_unreachable("sqlite:///mlflow.db") is None
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "")
     assert why_unreachable("http://nobody.invalid/api") is None  # the proxy may know it
+
+
+@pytest.mark.parametrize(("status", "problem"), [(502, "HTTP status 502 Bad Gateway"), (404, None), (500, None)])
+def test_a_gateway_whose_server_is_gone(status: int, problem: str | None) -> None:
+    class Gateway(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Keep the terminal quiet."""
+
+    with HTTPServer(("127.0.0.1", 0), Gateway) as gateway:
+        thread = threading.Thread(target=gateway.serve_forever, args=(0.01,))
+        thread.start()
+        found = why_unreachable(f"http://127.0.0.1:{gateway.server_port}/api", 10)
+        gateway.shutdown()
+        thread.join()
+    assert found == problem
 
 
 def test_an_mlflow_that_is_gone_is_reported_at_once(gone: str, monkeypatch: pytest.MonkeyPatch) -> None:

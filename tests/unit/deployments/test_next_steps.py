@@ -37,6 +37,7 @@ def test_each_end_names_the_next_command_and_commands_exist(state: str, words: s
 
     assert words in "\n".join(lines)
     assert lines[0] == "Look:  everfit explain t-1"
+    assert lines[2] == f"State: {state}"
     assert "mlflow ui --backend-store-uri sqlite:///x.db, experiment loans" in lines[1]
     known = {
         command.name or command.callback.__name__

@@ -1,8 +1,10 @@
 """Errors of the surroundings are one line: what, where, and what to do."""
 
+import httpx
 import pytest
 import sqlalchemy as sa
 from mlflow.exceptions import MlflowException
+from prefect.exceptions import PrefectHTTPStatusError
 
 from everfit.deployments.cli.outside_errors import describe_outside_error
 
@@ -17,6 +19,17 @@ def test_errors_of_libraries_are_one_line(monkeypatch: pytest.MonkeyPatch) -> No
     assert (
         describe_outside_error(refused.value) == "a database refused: unable to open database file; check the database"
     )
+
+
+def test_an_address_that_is_no_prefect_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://flow:4200/api")
+    refused = httpx.Response(403, request=httpx.Request("GET", "http://flow:4200/api/version"))
+    with pytest.raises(PrefectHTTPStatusError) as status:
+        raise PrefectHTTPStatusError("Client error '403 Forbidden'", request=refused.request, response=refused)
+    for error in (status.value, RuntimeError("Failed to reach API at http://flow:4200/api/")):
+        described = describe_outside_error(error)
+        assert described.startswith("Prefect at http://flow:4200/api refused: ")
+        assert described.endswith("; check that PREFECT_API_URL is the address of a Prefect server")
 
 
 def test_errors_of_the_disk_name_the_file_and_others_are_left_alone() -> None:

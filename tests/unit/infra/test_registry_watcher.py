@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from everfit.blocks.errors import ModelError
 from everfit.infra.serving import registry_watcher
 from everfit.infra.serving.registry_watcher import RegistryWatcher
 from everfit.tasks.core.records import ModelVersion
@@ -86,3 +87,19 @@ def test_a_version_that_cannot_be_downloaded_again_and_again_is_told(stand: Stan
     stand.champion, stand.fetching = version(2), FileNotFoundError("no such artifact")
     stand.rounds(3)
     assert (stand.state.failed_version, stand.told) == (2, [2])
+
+
+def test_a_registry_that_is_gone_is_told_with_what_is_served(
+    stand: Stand, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def gone(*_: object) -> ModelVersion:
+        raise ModelError("MLflow at http://127.0.0.1:9 does not answer: Connection refused")
+
+    monkeypatch.setattr(registry_watcher.model_registry, "champion", gone)
+    stand.rounds(2)
+    nothing: Any = lambda *_: None  # noqa: E731
+    RegistryWatcher(nothing, "taxis", stand.follower.cache, nothing, nothing).follow()
+
+    served, unserved = [record.getMessage() for record in caplog.records]
+    assert "reached, so serving goes on unchanged: MLflow at http://127.0.0.1:9 does not answer" in served
+    assert "taxis: the registry can't be reached, so no version is served until it can be: MLflow at" in unserved
