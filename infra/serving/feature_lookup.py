@@ -18,7 +18,7 @@ from everfit.blocks.errors import EverfitError
 from everfit.blocks.joins import Join
 from everfit.blocks.sources import DeltaSource, FilesSource
 from everfit.infra.serving.protocol import RequestTable
-from everfit.tasks.data.as_of import AS_OF, BY, SEEN, AsOfRows, key_hashes, row_versions, without
+from everfit.tasks.data.as_of import AS_OF, BY, SEEN, AsOfRows, key_hashes, row_versions, with_faults, without
 from everfit.tasks.models.input_column import InputError, microseconds
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.storage.kinds import Kind, infer_kind
@@ -63,7 +63,7 @@ class LookupIndex:
         frames = list(rows.frames())
         whole = pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0]
         order = np.lexsort((_micros(whole[SEEN]), whole[BY].to_numpy()))
-        whole = whole.take(order).reset_index(drop=True)
+        whole = with_faults(whole).take(order).reset_index(drop=True)
         values = whole[[*rows.join.columns, AS_OF, FAULTS]]
         return cls(rows.join, rows.kinds, values, whole[BY].to_numpy(), _micros(whole[SEEN]))
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from everfit.tasks.predictions.label_index import LabelIndex
 from everfit.tasks.predictions.labels import RecordedLabels
 from everfit.tasks.storage.deleted_keys import DeletedKeys
 from everfit.tasks.storage.tables import Table, row_keys
+from everfit.tasks.storage.values import LARGEST
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,8 +102,8 @@ def _label(value: Any, row: int, servable: "Servable") -> Any:
             named = ", ".join(str(servable.inputs.answer(one)) for one in classes)
             raise InputError("label", f"one of the classes {named}", value, row)
         return known
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InputError("label", "a finite number", value, row)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
+        raise InputError("label", f"a finite number of at most {LARGEST:.1e}", value, row)
     return float(value)
 
 

@@ -9,7 +9,6 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-import numpy as np
 import pandas as pd
 from pydantic import Field
 
@@ -23,6 +22,7 @@ from everfit.tasks.statistics.columns import label
 from everfit.tasks.statistics.profile import Profile
 from everfit.tasks.storage.deleted_keys import read_deleted_keys
 from everfit.tasks.storage.tables import KEY
+from everfit.tasks.storage.values import LARGEST
 from everfit.tasks.turns.context import Context
 
 SHARES = {"uncertain": 0.2, "outlying": 0.15, "drifted": 0.15, "probing": 0.1}
@@ -221,8 +221,11 @@ def _checked(given: str, classes: Sequence[str], prediction: str) -> str:
             number = float(text)
         except ValueError:
             number = float("nan")
-        if not np.isfinite(number):
-            raise DataError(f"the label of prediction {prediction!r} is {given!r}; it must be a finite number")
+        if not abs(number) <= LARGEST:
+            raise DataError(
+                f"the label of prediction {prediction!r} is {given!r}; it must be a finite number of at most "
+                f"{LARGEST:.1e}"
+            )
         return repr(number)
     if text in classes:
         return text

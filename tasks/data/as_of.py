@@ -20,7 +20,7 @@ import pandas as pd
 from everfit.blocks.joins import Join
 from everfit.tasks.storage.kinds import REWRITTEN, Kind, common_kind, infer_kind
 from everfit.tasks.storage.tables import row_hashes
-from everfit.tasks.storage.values import FAULTS, normalise
+from everfit.tasks.storage.values import FAULTS, normalise, to_kind
 
 BY, AS_OF, SEEN = "_by", "_as_of", "_seen"
 """Columns of rows to join: hash of the key, the time from which a row holds, and that from which it can be seen."""
@@ -41,8 +41,8 @@ def key_hashes(rows: pd.DataFrame, names: Mapping[str, str], kinds: Mapping[str,
         names: The key's names by the columns of `rows`.
         kinds: Kind of each part of the key by name, to which the values are brought.
     """
-    renamed = pd.DataFrame({name: rows[column] for column, name in names.items()}).reset_index(drop=True)
-    brought = normalise(renamed, {name: kinds[name] for name in names.values()}).drop(columns=FAULTS)
+    key = {name: to_kind(rows[column], kinds[name])[0] for column, name in names.items()}
+    brought = pd.DataFrame(key).reset_index(drop=True)
     return row_hashes(brought, list(names.values())), brought.notna().all(axis=1)
 
 
@@ -92,7 +92,7 @@ class AsOfRows:
             usable &= available
         kinds = {name: infer_kind(rows[name], is_key=False, is_label=False) for name in join.columns}
         self._inferred.append(kinds)
-        frame = normalise(rows[list(join.columns)], kinds)
+        frame = _without_empty_faults(normalise(rows[list(join.columns)], kinds))
         frame[BY], frame[AS_OF] = keys, rows[join.as_of]
         if join.available_at is not None:
             frame[SEEN] = rows[[join.as_of, join.available_at]].max(axis=1)
@@ -163,7 +163,8 @@ class AsOfRows:
             frame[name].dtype == "float64" and self.kinds_of_values[name] in {"whole", "decimal"} for name in names
         ):
             return frame  # numbers are numbers already
-        return pd.concat([normalise(frame, self.kinds_of_values), frame[own]], axis=1)
+        brought = _without_empty_faults(normalise(frame, self.kinds_of_values))
+        return pd.concat([brought, frame[own]], axis=1)
 
     def _count_contradictions(self, rows: pd.DataFrame, own: list[str]) -> None:
         """Count rows of the same key and times; only those that share their time with a neighbour can be such rows."""
@@ -203,16 +204,26 @@ class AsOfRows:
             own = events if len(self._parts) == 1 else events[parts == number]
             if len(own) or number == len(self._parts) - 1:  # the last one gives the types if nothing is found
                 found.append(self._merged(own, known))
-        whole = pd.concat(found) if len(found) > 1 else found[0]
+        whole = with_faults(pd.concat(found) if len(found) > 1 else found[0])
         return whole.set_index("_row")[[*self.join.columns, AS_OF, FAULTS]].reindex(pd.RangeIndex(len(rows)))
 
     def _merged(self, events: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
         merged = pd.merge_asof(events, known, left_on="_event", right_on=SEEN, by=BY)
         if self.join.within is not None:
             old = merged[AS_OF] < merged["_event"] - self.join.within
-            known_columns = [*self.join.columns, AS_OF, FAULTS]
+            known_columns = [name for name in (*self.join.columns, AS_OF, FAULTS) if name in merged.columns]
             merged[known_columns] = without(merged[known_columns], old.to_numpy())
         return merged
+
+
+def _without_empty_faults(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows without the column of faults if it is empty: it would be carried through every sort and join."""
+    return rows.drop(columns=FAULTS) if rows[FAULTS].isna().all() else rows
+
+
+def with_faults(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows with the column of faults."""
+    return rows if FAULTS in rows.columns else rows.assign(**{FAULTS: pd.Series(dtype="str").reindex(rows.index)})
 
 
 def without(joined: pd.DataFrame, rows: npt.NDArray[np.bool_]) -> pd.DataFrame:

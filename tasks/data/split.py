@@ -18,6 +18,7 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Record, Snapshot, Window
 from everfit.tasks.statistics.scores import class_list
 from everfit.tasks.storage.tables import KEY, Table
+from everfit.tasks.storage.values import LARGEST
 from everfit.tasks.storage.workspace import Workspace
 
 
@@ -221,16 +222,17 @@ class TrainingData:
 
 
 def _refuse_infinite(rows: pd.DataFrame, model: str) -> None:
-    """Refuse infinite numbers, which an earlier version of everfit took into the dataset.
+    """Refuse infinite and too large numbers, which an earlier version of everfit took into the dataset.
 
     Raises:
         DataError: If a row has one.
     """
     for name in rows.select_dtypes("float").columns:
-        if count := int(np.isinf(rows[name].to_numpy()).sum()):
+        large = rows.loc[rows[name].abs() > LARGEST, name]
+        if count := len(large):
             raise DataError(
-                f"{model}: {count:,} rows of the dataset have an infinite number in {name!r}; move them into "
-                f"quarantine by `everfit quarantine {model} --recheck`"
+                f"{model}: {count:,} rows of the dataset have a number in {name!r} that is infinite or too large, such "
+                f"as {str(large.iloc[0])!r}; move them into quarantine by `everfit quarantine {model} --recheck`"
             )
 
 

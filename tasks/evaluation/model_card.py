@@ -38,6 +38,9 @@ def model_card(report: Report, decision: GateDecision, turn_id: str) -> str:
         lines += ["", f"Expected calibration error: {report.calibration.challenger:.4f}"]
     lines += ["", "## Why it answers as it does", "", f"| feature | {_importance(report)} |", "| --- | --- |"]
     lines += [f"| {markdown_text(name)} | {value:.4g} |" for name, value in list(report.attribution.items())[:_SHOWN]]
+    for column, words in report.words.items():
+        named = ", ".join(f"{word} ({value:+.3f})" for word, value in words.items())
+        lines += ["", markdown_text(f"Words of {column} that change the score most: {named or 'none'}")]
     if report.groups:
         lines += ["", "## For whom", "", "| group | rows | error | positive answers |", "| --- | --- | --- | --- |"]
         lines += [

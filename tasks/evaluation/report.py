@@ -21,6 +21,7 @@ from everfit.tasks.evaluation.fairness import GroupRates, fairness_evidence, gro
 from everfit.tasks.evaluation.robustness import Robustness, robustness
 from everfit.tasks.evaluation.scored_rows import ScoredRows, score_rows
 from everfit.tasks.evaluation.slices import slice_columns
+from everfit.tasks.evaluation.word_effects import word_effects
 from everfit.tasks.gate.evidence import CalibrationEvidence, FairnessEvidence, Measured
 from everfit.tasks.statistics.comparison import Interval, interval
 from everfit.tasks.statistics.metrics import metric
@@ -70,6 +71,10 @@ class Report(Record):
     )
     importance: dict[str, float] = Field(description="Loss of the primary metric when a feature is shuffled.")
     shap: ShapValues | None = None
+    words: dict[str, dict[str, float]] = Field(
+        default_factory=dict,
+        description="Of columns of free text: the mean change of the score that a word makes, the largest first.",
+    )
     robustness: Robustness | None = None
     threshold: float | None = Field(default=None, description="Best in value on validation rows.")
     full: bool = Field(default=True, description="Whether SHAP values, robustness and plots are included.")
@@ -114,6 +119,7 @@ def make_report(
     classes, full = spec.task != "regression", spec.training.evidence == "full"
     seed = spec.training.seed
     newest = scored.newest()
+    written = [name for name in spec.columns.text if name in newest.models["challenger"].feature_names_in_]
     importance = _or_left_out("importance", lambda: permutation_importance(newest, spec.metric, seed), left_out)
     report = Report(
         model=spec.name,
@@ -137,6 +143,7 @@ def make_report(
         curve=calibration_curve(*of_the_answer(scored, "challenger")),
         importance=importance or {},
         shap=_or_left_out("shap", lambda: shap_values(newest, seed), left_out) if full else None,
+        words=(_or_left_out("words", lambda: word_effects(newest, written, seed), left_out) or {}) if full else {},
         robustness=_or_left_out("robustness", lambda: robustness(newest, seed), left_out) if full else None,
         threshold=challenger.threshold,
         full=full,

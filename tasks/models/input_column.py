@@ -13,7 +13,7 @@ from pydantic import Field
 from everfit.blocks.errors import DataError
 from everfit.tasks.core.records import Record
 from everfit.tasks.storage import kinds
-from everfit.tasks.storage.values import to_kind
+from everfit.tasks.storage.values import LARGEST, to_kind
 
 Kind = Literal["double", "long", "string", "boolean", "datetime"]
 
@@ -122,7 +122,7 @@ def check_column(column: InputColumn, values: Sequence[Any], *, new_categories: 
     if len(values) > 1:  # most columns are right as a whole
         kinds = set(map(type, values))
         plain = column.kind == "double" and column.meaning != "boolean"
-        if plain and kinds == {float} and all(map(math.isfinite, values)):
+        if plain and kinds == {float} and all(map(LARGEST.__ge__, map(abs, values))):
             return list(values)
         if column.kind == "string" and kinds == {str} and (new_categories or column.categories is None):
             return list(values)
@@ -162,8 +162,10 @@ def _refusal(column: InputColumn, value: object, row: int) -> InputError:
 def _double(column: InputColumn, value: Any, row: int, _: bool) -> float | None:
     if column.meaning == "boolean" and (type(value) not in {int, float} or value not in {0, 1}) and value is not None:
         raise _refusal(column, value, row)
-    if type(value) is float and math.isfinite(value):
+    if type(value) is float and abs(value) <= LARGEST:
         return value
+    if type(value) is float and math.isfinite(value):
+        raise InputError(column.name, f"a number of at most {LARGEST:.1e}", value, row)
     if type(value) is int and -_EXACT <= value <= _EXACT:
         return float(value)
     if value is None and column.nullable:

@@ -28,6 +28,7 @@ from everfit.tasks.predictions.label_index import LabelIndex
 from everfit.tasks.statistics.scores import target_values
 from everfit.tasks.storage.deleted_keys import DeletedKeys
 from everfit.tasks.storage.tables import DAY, KEY, ConflictError, Table
+from everfit.tasks.storage.values import LARGEST
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -91,8 +92,11 @@ def label_rows(
         raise DataError(f"{untimed} labels have no label time; give each the time when it became known")
     if len(rows):
         values = target_values(rows[LABEL].infer_objects(), task)
-        if task == "regression" and not np.isfinite(values.to_numpy(dtype=np.float64)).all():
-            raise DataError("a label is infinite; give finite numbers as labels of a regression")
+        if task == "regression" and (bad := ~(np.abs(values.to_numpy(dtype=np.float64)) <= LARGEST)).any():
+            raise DataError(
+                f"a label is {str(values[bad].iloc[0])!r}; give finite numbers of at most {LARGEST:.1e} as labels of a "
+                f"regression"
+            )
         rows[LABEL] = values if task == "regression" else values.map(str).astype("str")
     rows[ORIGIN] = pd.array([origin] * len(rows), dtype="str")
     rows[REVISION] = np.zeros(len(rows), dtype=np.int64)

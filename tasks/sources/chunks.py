@@ -291,6 +291,8 @@ def read_times(column: pd.Series, time_format: str | None, what: str) -> pd.Seri
     Raises:
         SourceError: If more than half of the values can't be read.
     """
+    if column.dtype == "datetime64[us, UTC]":
+        return column
     if isinstance(column.dtype, pd.DatetimeTZDtype) or pd.api.types.is_datetime64_dtype(column.dtype):
         return pd.to_datetime(column, utc=True).dt.as_unit("us")
     if column.isna().all():

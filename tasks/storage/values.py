@@ -20,6 +20,9 @@ from everfit.tasks.storage.kinds import CANONICAL_INTEGER, NAMES, Kind
 FAULTS = "_faults"
 """Internal column: the reasons why a row is bad by itself; empty for most rows."""
 
+LARGEST = float(np.finfo(np.float32).max)
+"""Largest number that every candidate can compute with: trees hold 32-bit floats, and others square the values."""
+
 Bools = npt.NDArray[np.bool_]
 
 _DTYPES: dict[Kind, str] = {
@@ -94,17 +97,21 @@ def to_kind(column: pd.Series, kind: Kind) -> tuple[pd.Series, Bools]:
     if kind in {"text", "digits", "numeral"}:
         return _as_text(column), np.zeros(len(column), dtype=np.bool_)
     numbers = {"boolean": _as_booleans, "duration": _as_seconds}.get(kind, _as_numbers)(column)
-    numbers = numbers.where(np.isfinite(numbers))
+    numbers = numbers.where(numbers.abs() <= LARGEST)
     return numbers, np.asarray(numbers.isna() & column.notna())
 
 
 def _reason(value: object, kind: Kind) -> str:
     shown = repr(str(value)[:60])
     try:
-        infinite = kind in {"whole", "decimal", "duration", "integer"} and bool(np.isinf(float(str(value))))
+        size = abs(float(str(value))) if kind in {"whole", "decimal", "duration", "integer"} else 0.0
     except ValueError:
-        infinite = False
-    return f"{shown} is not finite" if infinite else f"{shown} is no {NAMES[kind]}"
+        size = 0.0
+    if np.isinf(size):
+        return f"{shown} is not finite"
+    if size > LARGEST:
+        return f"{shown} is too large to compute with; the largest number is {LARGEST:.1e}"
+    return f"{shown} is no {NAMES[kind]}"
 
 
 def _is_time(column: pd.Series) -> bool:

@@ -18,6 +18,7 @@ BAD_VALUES: list[tuple[str, Any, str]] = [
     ("distance", None, "never null in training"),
     ("distance", 2**53 + 1, "a finite number"),
     ("distance", 10**400, "a finite number"),
+    ("distance", 1e300, "a number of at most 3.4e+38"),
     ("wind", "", "a finite number"),
     ("seats", 1.5, "a whole number"),
     ("seats", 2**63, "a whole number"),

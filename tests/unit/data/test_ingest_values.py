@@ -14,15 +14,19 @@ from everfit.tasks.storage.table_schema import read_kinds, schema_path
 FEBRUARY, MARCH, APRIL = (datetime(2024, month, 1, tzinfo=UTC) for month in (2, 3, 4))
 
 
-def test_an_infinite_number_is_a_fault_of_its_row(loop: Loop):
+def test_an_infinite_or_too_large_number_is_a_fault_of_its_row(loop: Loop):
     rows = sales(500)
-    rows.loc[7, "price"], rows.loc[9, "y"] = float("inf"), float("-inf")
+    rows.loc[7, "price"], rows.loc[8, "price"], rows.loc[9, "y"] = float("inf"), 1e300, float("-inf")
     loop.write("sales.parquet", rows)
 
     _, validation = loop.turn(FEBRUARY)
 
-    assert (validation.passed, validation.accepted, validation.quarantined) == (True, 498, 2)
-    assert sorted(loop.quarantine()["_reasons"]) == ["price: 'inf' is not finite", "y: '-inf' is not finite"]
+    assert (validation.passed, validation.accepted, validation.quarantined) == (True, 497, 3)
+    assert sorted(loop.quarantine()["_reasons"]) == [
+        "price: '1e+300' is too large to compute with; the largest number is 3.4e+38",
+        "price: 'inf' is not finite",
+        "y: '-inf' is not finite",
+    ]
     assert loop.dataset()[["price", "y"]].abs().max().max() < 10
 
 

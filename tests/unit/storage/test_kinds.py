@@ -106,6 +106,8 @@ def test_a_value_has_one_hash_however_it_is_written(kind: Kind, values: list[Any
         ("decimal", np.inf, "v: 'inf' is not finite"),
         ("decimal", "-Infinity", "v: '-Infinity' is not finite"),
         ("whole", -np.inf, "v: '-inf' is not finite"),
+        ("decimal", 1e300, "v: '1e+300' is too large to compute with; the largest number is 3.4e+38"),
+        ("whole", "-4e38", "v: '-4e38' is too large to compute with; the largest number is 3.4e+38"),
         ("integer", "007", "v: '007' is no whole number"),
         ("integer", 1.5, "v: '1.5' is no whole number"),
         ("integer", "12345678901234567890", "v: '12345678901234567890' is no whole number"),
