@@ -28,7 +28,10 @@ def quarantine(  # noqa: PLR0917 - each is an option of the command
         typer.Option("--discard", help="Never use the rows. Without --reason and --turn this means all open rows."),
     ] = False,
     recheck: Annotated[
-        bool, typer.Option("--recheck", help="Move rows with an infinite number from the dataset into quarantine.")
+        bool,
+        typer.Option(
+            "--recheck", help="Move rows with an infinite or too large number from the dataset into quarantine."
+        ),
     ] = False,
     reason: Annotated[str, typer.Option(help="Only rows with a reason that contains this text.")] = "",
     turn: Annotated[str | None, typer.Option(help="Only rows that this turn has put into quarantine.")] = None,
@@ -116,9 +119,11 @@ def _recheck(model: str) -> tuple[dict[str, Any], list[str]]:
     with ledger.leases.hold(spec.name, scope="turn", holder=f"{user}, checking the dataset"):
         moved = recheck_dataset(spec, Workspace.of(settings), now)
         if moved:
-            summary = f"{user} moved {moved:,} rows with an infinite number from the dataset into quarantine"
+            summary = (
+                f"{user} moved {moved:,} rows with an infinite or too large number from the dataset into quarantine"
+            )
             _record(ledger, spec.name, now, "rechecked", summary, {"rows": moved, "by": user})
-    lines = [f"{spec.name}: {moved:,} rows with an infinite number moved from the dataset into quarantine"]
+    lines = [f"{spec.name}: {moved:,} rows with an infinite or too large number moved from the dataset into quarantine"]
     return {"model": spec.name, "moved": moved, "by": user}, lines
 
 

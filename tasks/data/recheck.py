@@ -13,7 +13,7 @@ from everfit.tasks.data.quarantine import SOURCE, to_quarantine
 from everfit.tasks.data.staging import OWN
 from everfit.tasks.storage.table_schema import read_kinds
 from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN, Table, row_hashes
-from everfit.tasks.storage.values import FAULTS, faulty, normalise
+from everfit.tasks.storage.values import FAULTS, LARGEST, faulty, normalise
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _KEYS_AT_ONCE = 1_000
 
 
 def recheck_dataset(spec: ModelSpec, workspace: Workspace, at: datetime) -> int:
-    """Move rows with an infinite number from the dataset into quarantine, each with its reason.
+    """Move rows with an infinite or too large number from the dataset into quarantine, each with its reason.
 
     Earlier versions of everfit took such rows in. Earlier versions of the dataset keep them. If the move is
     interrupted, run it again: it moves the rest.
@@ -42,7 +42,7 @@ def recheck_dataset(spec: ModelSpec, workspace: Workspace, at: datetime) -> int:
     dataset, quarantine = workspace.table(spec.name, "dataset"), workspace.table(spec.name, "quarantine")
     kinds = read_kinds(workspace, spec.name)
     moved = 0
-    for rows in list(_infinite_rows(dataset, kinds)) if dataset.exists() else ():
+    for rows in list(_rows_too_large(dataset, kinds)) if dataset.exists() else ():
         brought = normalise(rows[list(kinds)], kinds)
         bad = faulty(brought)
         values, reasons = brought[bad].drop(columns=FAULTS), brought.loc[bad, FAULTS].str.rstrip("; ").tolist()
@@ -65,7 +65,7 @@ def recheck_dataset(spec: ModelSpec, workspace: Workspace, at: datetime) -> int:
     return moved
 
 
-def _infinite_rows(dataset: Table, kinds: Collection[str]) -> Iterator[pd.DataFrame]:
+def _rows_too_large(dataset: Table, kinds: Collection[str]) -> Iterator[pd.DataFrame]:
     import functools
     import operator
 
@@ -74,8 +74,8 @@ def _infinite_rows(dataset: Table, kinds: Collection[str]) -> Iterator[pd.DataFr
 
     doubles = [name for name, stored in dataset.columns().items() if stored == "double" and name in kinds]
     if doubles:
-        infinite = [pc.is_inf(pds.field(name)) for name in doubles]
-        yield from dataset.batches(condition=functools.reduce(operator.or_, infinite))
+        too_large = [pc.abs(pds.field(name)) > LARGEST for name in doubles]
+        yield from dataset.batches(condition=functools.reduce(operator.or_, too_large))
 
 
 def _set_aside(frame: pd.DataFrame, reasons: list[str]) -> "pa.Table":

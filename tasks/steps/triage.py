@@ -72,7 +72,8 @@ def begin_report(window: MonitoredWindow) -> ReportJob | None:
     reference = monitored.reference.sample.sort_values(monitored.context.spec.columns.time, kind="stable")
     current = live.sample.sort_values(monitored.event_time, kind="stable")
     columns = [name for name in names if name in reference and name in current and not policy.ignored(name)]
-    return ReportJob.begin(reference, current, policy, columns=columns, result=result)
+    texts = [name for name in monitored.texts if name in current and not policy.ignored(name)]
+    return ReportJob.begin(reference, current, policy, columns=[*columns, *texts], texts=texts, result=result)
 
 
 @step("network", log="report")

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.drifting import drift_between
 
 from everfit.blocks.monitoring import MonitoringPolicy
-from everfit.tasks.monitoring.report.drift_report import import_evidently
+from everfit.tasks.monitoring.report.text_descriptors import import_evidently
 from everfit.tasks.monitoring.signals.drift import drift
 from everfit.tasks.statistics.histograms import count_chunks
 from everfit.tasks.statistics.profile import profile_frame

@@ -10,7 +10,7 @@ import pytest
 from support.drifting import drift_between
 
 from everfit.blocks.monitoring import MonitoringPolicy
-from everfit.tasks.monitoring.report.drift_report import import_evidently
+from everfit.tasks.monitoring.report.text_descriptors import import_evidently
 from everfit.tasks.statistics import divergence
 from everfit.tasks.statistics.columns import kind_of
 from everfit.tasks.statistics.divergence import Counts

@@ -10,7 +10,8 @@ from support.drifting import drift_between
 
 from everfit.blocks.errors import EverfitError
 from everfit.blocks.monitoring import MonitoringPolicy
-from everfit.tasks.monitoring.report.drift_report import LARGEST, DriftReportError, drift_html, import_evidently
+from everfit.tasks.monitoring.report.drift_report import LARGEST, DriftReportError, drift_html
+from everfit.tasks.monitoring.report.text_descriptors import described, import_evidently
 
 POLICY = MonitoringPolicy(report_rows=500)
 
@@ -47,6 +48,22 @@ def test_the_report_shows_the_verdict_over_all_rows_and_names_what_it_leaves_out
     assert (report.reference_rows, report.current_rows) == (500, 500)
     assert report.size == (tmp_path / "drift.html").stat().st_size < LARGEST
     assert [path.name for path in tmp_path.iterdir()] == ["drift.html"]
+
+
+def test_free_text_is_drawn_by_numbers_that_need_no_download(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    reference, current = (
+        pd.DataFrame({"x": random.normal(size=300), "message": ["Is it broken? " * size] * 298 + ["", None]})
+        for size in (2, 5)
+    )
+    report = drift_html(reference, current, POLICY, tmp_path / "drift.html", texts=["message"])
+    numbers = described(current, ["message"])
+
+    assert set(report.columns) == {"x", *numbers.columns[1:3], "message: sentences"}
+    assert report.left_out.keys() == {"message: percent not letters"}, "a constant"
+    assert numbers.iloc[0, 1:].tolist() == [70, 15, 6, pytest.approx(100 / 14)]
+    assert numbers.iloc[298:, 1:].isna().all(axis=None)
+    assert "message: words" in (tmp_path / "drift.html").read_text(encoding="utf-8")
 
 
 def test_the_report_stays_small_whatever_the_rows_columns_and_categories(tmp_path: Path) -> None:

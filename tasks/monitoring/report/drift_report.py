@@ -5,8 +5,6 @@ given; the numbers beside the plots are Evidently's own, of the sample, by the s
 """
 
 import html
-import importlib
-import os
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +19,7 @@ from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.tasks.core.outside_text import page_text
 from everfit.tasks.core.page_policy import SELF_CONTAINED, with_policy
 from everfit.tasks.core.records import Record
+from everfit.tasks.monitoring.report.text_descriptors import described, import_evidently
 from everfit.tasks.monitoring.signals.drift import DriftResult
 from everfit.tasks.statistics.columns import codes_of, kind_of, numbers_of
 from everfit.tasks.statistics.profile import reference_sample
@@ -57,6 +56,7 @@ def drift_html(
     path: Path,
     *,
     columns: Sequence[str] | None = None,
+    texts: Sequence[str] = (),
     result: DriftResult | None = None,
     seed: int = 0,
 ) -> DriftReport:
@@ -68,6 +68,7 @@ def drift_html(
         policy: Methods and thresholds, and how many rows to draw.
         path: Where the HTML goes; it is written whole or not at all.
         columns: The columns to draw; by default all that both sides have.
+        texts: Those of free text, in whose place Evidently's descriptors are drawn.
         result: The verdict over all rows, to be shown on top.
         seed: Of the samples.
 
@@ -82,6 +83,7 @@ def drift_html(
         raise DriftReportError(f"column {absent[0]!r} must be on both sides of the report; leave it out of columns")
     old = reference_sample(reference[names], policy.report_rows, seed)
     new = reference_sample(current[names], policy.report_rows, seed)
+    old, new = (described(side, texts) for side in (old, new))
     drawn, left_out = _drawable(old, new)
     if not drawn:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items()) or "none was given"
@@ -122,17 +124,6 @@ def _shown(rows: pd.DataFrame) -> pd.DataFrame:
     """Return rows whose texts can't act in the page: Evidently writes categories into a script."""
     texts = [name for name in rows.columns if rows[name].dtype == object]
     return rows.assign(**{name: rows[name].map(page_text) for name in texts})
-
-
-def import_evidently() -> Any:
-    """Import Evidently with its telemetry off and without the warnings that its import gives."""
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        # By name, for Evidently carries no types.
-        for name in ("evidently.metrics", "evidently.presets"):
-            importlib.import_module(name)
-        return importlib.import_module("evidently")
 
 
 def _by_effect(names: Sequence[str], result: DriftResult | None) -> list[str]:

@@ -22,8 +22,9 @@ from typing import IO
 import pandas as pd
 
 from everfit.blocks.monitoring import MonitoringPolicy
-from everfit.tasks.monitoring.report.drift_report import DriftReport, DriftReportError, drift_html, import_evidently
+from everfit.tasks.monitoring.report.drift_report import DriftReport, DriftReportError, drift_html
 from everfit.tasks.monitoring.report.packed_page import pack_page
+from everfit.tasks.monitoring.report.text_descriptors import import_evidently
 from everfit.tasks.monitoring.signals.drift import DriftResult
 from everfit.tasks.statistics.profile import reference_sample
 
@@ -124,6 +125,7 @@ class ReportJob:
         policy: MonitoringPolicy,
         *,
         columns: Sequence[str],
+        texts: Sequence[str] = (),
         result: DriftResult | None = None,
     ) -> "ReportJob":
         """Begin to draw, and don't wait for it; the arguments are those of `drift_html`.
@@ -132,7 +134,7 @@ class ReportJob:
         """
         drawing = cls(TemporaryDirectory(prefix="everfit-report-"), time.monotonic())
         try:
-            drawing._write_job(reference, current, policy, columns, result)
+            drawing._write_job(reference, current, policy, columns=columns, texts=texts, result=result)
             with _lock:
                 drawing.painter = _spare.pop() if _spare else ReportWorker()
             drawing.painter.begin(Path(drawing.folder.name))
@@ -145,7 +147,9 @@ class ReportJob:
         reference: pd.DataFrame,
         current: pd.DataFrame,
         policy: MonitoringPolicy,
+        *,
         columns: Sequence[str],
+        texts: Sequence[str],
         result: DriftResult | None,
     ) -> None:
         folder = Path(self.folder.name)
@@ -154,6 +158,7 @@ class ReportJob:
         job = {
             "policy": policy.model_dump(mode="json", exclude={"operations"}),  # in which there is a secret
             "columns": list(columns),
+            "texts": list(texts),
             "result": None if result is None else result.model_dump(mode="json"),
         }
         (folder / _JOB).write_text(json.dumps(job), encoding="utf-8")
@@ -198,7 +203,8 @@ def draw_report(folder: Path) -> None:
     policy = MonitoringPolicy.model_validate(job["policy"])
     result = None if job["result"] is None else DriftResult.model_validate(job["result"])
     try:
-        drawn = drift_html(old, new, policy, folder / REPORT_FILE, columns=job["columns"], result=result)
+        columns, texts = job["columns"], job["texts"]
+        drawn = drift_html(old, new, policy, folder / REPORT_FILE, columns=columns, texts=texts, result=result)
         packed = pack_page((folder / REPORT_FILE).read_text(encoding="utf-8"))
         (folder / REPORT_FILE).write_text(packed, encoding="utf-8")
         outcome = drawn.model_copy(update={"size": len(packed)}).model_dump_json()
