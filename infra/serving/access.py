@@ -3,12 +3,12 @@
 import hashlib
 import ipaddress
 import logging
+import re
 import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from everfit.blocks.errors import EverfitError
 
@@ -63,6 +63,20 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+_HOST = re.compile(r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._~-]*))(?::[0-9]{0,5})?")
+
+
+def is_host(host: str) -> bool:
+    """Return whether a text can be a request's `Host`: a name or an address, and a port."""
+    return _HOST.fullmatch(host) is not None
+
+
+def _host_name(host: str) -> str:
+    """Return the name or the address of a `Host` without its port; empty if it is malformed."""
+    found = _HOST.fullmatch(host)
+    return "" if found is None else (found["address"] or found["name"] or "").lower()
+
+
 def refuse_other_sites(host: str, origin: str | None) -> None:
     """Refuse a request that a browser on this machine sends for a page of another site.
 
@@ -75,14 +89,13 @@ def refuse_other_sites(host: str, origin: str | None) -> None:
     Raises:
         AccessError: If the host is not this machine, or the page is of another host.
     """
-    name = urlsplit(f"//{host}").hostname or ""
-    if not is_loopback(name):
+    if not is_loopback(_host_name(host)):
         raise AccessError(
             f"the host {host[:80]!r} is not this machine, and without a token file only this machine is answered; "
             "request localhost, or start the service with --tokens",
             403,
         )
-    if origin is not None and urlsplit(origin).netloc != host:
+    if origin is not None and origin not in {f"http://{host}", f"https://{host}"}:
         raise AccessError(
             f"the page at {origin[:80]!r} may not send requests to this service; start the service with --tokens",
             403,

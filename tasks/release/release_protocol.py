@@ -231,11 +231,13 @@ class ReleaseProtocol:
         return None if champion is None else champion.version
 
     def _give_alias_back(self, entry: Release) -> None:
-        """Restore the alias that this process set after it had lost its lease to another release."""
+        """Restore the alias that this process set after another had taken the lease over, and undone this release."""
         with self.ledger.leases.hold(self.model, scope="release", wait=LEASE_WAIT + self.policy.verify_timeout):
             current = self.ledger.releases.current(self.model)
-            if current is not None and current.seq != entry.seq and self._aliased() == entry.version:
-                model_registry.set_alias(self.client, self.model, model_registry.CHAMPION, current.version)
+            replaced = current is None or current.seq != entry.seq
+            if replaced and self._aliased() == entry.version:
+                before = None if current is None else current.version
+                model_registry.set_alias(self.client, self.model, model_registry.CHAMPION, before)
 
 
 def is_settled(ledger: Ledger, client: "MlflowClient", model: str) -> bool:

@@ -14,7 +14,7 @@ from campaign.power import run_power
 from campaign.registries import changed_files
 from campaign.releases import run_releases
 from campaign.requests import run_requests
-from campaign.schedules import run_schedules
+from campaign.schedules import FOUND, run_schedules
 from campaign.spools import run_spools
 from campaign.tables import run_tables
 from campaign.tally import Tally
@@ -24,7 +24,7 @@ DRIVERS: dict[str, Callable[[Path, int], Tally]] = {
     "power": lambda folder, seed: run_power(folder, seed, cuts=25),
     "releases": lambda folder, seed: run_releases(folder, seed, lives=40),
     "requests": lambda folder, seed: run_requests(folder, seed, requests=1_000),
-    "schedules": lambda folder, seed: run_schedules(folder, seed * 1_000, count=300),
+    "schedules": lambda folder, seed: run_schedules(folder, [*FOUND, *range(seed * 1_000, seed * 1_000 + 300)]),
     "artifacts": lambda folder, seed: changed_files(folder, seed, changes=30),
     "tables": lambda folder, seed: run_tables(folder, seed, count=10),
 }

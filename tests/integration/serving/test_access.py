@@ -10,7 +10,15 @@ import httpx
 import pytest
 
 from everfit.infra.serving import ServingError, run
-from everfit.infra.serving.access import AccessError, Limiter, Tokens, is_loopback, new_token
+from everfit.infra.serving.access import (
+    AccessError,
+    Limiter,
+    Tokens,
+    is_host,
+    is_loopback,
+    new_token,
+    refuse_other_sites,
+)
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.storage.tables import Table
 
@@ -86,6 +94,28 @@ def test_without_tokens_web_pages_of_other_sites_are_refused(
             assert refused.status_code == 415
     own = {"origin": str(client.base_url).rstrip("/")}
     assert client.post("/models/delays/predict", json={"records": [good]}, headers=own).status_code == 200
+
+
+@pytest.mark.parametrize("host", ["[", "[::1", "[v1.x]", "localhost[", "localhost:x", "local host"])
+def test_a_malformed_host_is_no_host(host: str) -> None:
+    assert not is_host(host)
+    with pytest.raises(AccessError, match="is not this machine"):
+        refuse_other_sites(host, None)
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8080", "127.0.0.1", "[::1]", "[::1]:8080"])
+def test_each_name_of_this_machine_is_answered(host: str) -> None:
+    assert is_host(host)
+    refuse_other_sites(host, f"http://{host}")
+    with pytest.raises(AccessError, match="may not send requests"):
+        refuse_other_sites(host, "http://[")
+
+
+def test_a_malformed_host_gets_a_400_on_every_path(serve: Any) -> None:
+    client = serve("delays", ready=False).client
+
+    for path in ("/health", "/health/", "/nothing/", "/models/delays", "/openapi.json", "/metrics"):
+        assert client.get(path, headers={"host": "[::1"}).status_code == 400
 
 
 def test_tokens_change_without_a_restart(tmp_path: Path) -> None:
