@@ -10,21 +10,31 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from campaign import schedules, spool_schedules
 from campaign.power import run_power
 from campaign.registries import changed_files
 from campaign.releases import run_releases
 from campaign.requests import run_requests
-from campaign.schedules import FOUND, run_schedules
+from campaign.schedules import run_schedules
+from campaign.spool_schedules import run_spool_schedules
 from campaign.spools import run_spools
 from campaign.tables import run_tables
 from campaign.tally import Tally
+
+
+def _seeds(seed: int, count: int) -> range:
+    return range(seed * 1_000, seed * 1_000 + count)
+
 
 DRIVERS: dict[str, Callable[[Path, int], Tally]] = {
     "spools": lambda folder, seed: run_spools(folder, seed, lives=25),
     "power": lambda folder, seed: run_power(folder, seed, cuts=25),
     "releases": lambda folder, seed: run_releases(folder, seed, lives=40),
     "requests": lambda folder, seed: run_requests(folder, seed, requests=1_000),
-    "schedules": lambda folder, seed: run_schedules(folder, [*FOUND, *range(seed * 1_000, seed * 1_000 + 300)]),
+    "schedules": lambda folder, seed: run_schedules(
+        folder, [*schedules.FOUND, *range(seed * 1_000, seed * 1_000 + 300)]
+    ),
+    "spool schedules": lambda folder, seed: run_spool_schedules(folder, [*spool_schedules.FOUND, *_seeds(seed, 30)]),
     "artifacts": lambda folder, seed: changed_files(folder, seed, changes=30),
     "tables": lambda folder, seed: run_tables(folder, seed, count=10),
 }

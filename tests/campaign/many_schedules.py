@@ -9,19 +9,23 @@ import multiprocessing
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from campaign.schedules import FOUND, run_schedules
+from campaign import schedules, spool_schedules
+from campaign.schedules import run_schedules
+from campaign.spool_schedules import run_spool_schedules
 from campaign.tally import Tally
 
 _AT_ONCE = 250
+_LEDGER_PER_SPOOL = 5
+"""Schedules of ledger and registry for each of spool and log, which write more files."""
 
 
-def _run(seeds: Sequence[int]) -> Tally:
+def _run(driver: Callable[[Path, Iterable[int]], Tally], seeds: Sequence[int]) -> Tally:
     memory = "/dev/shm"  # noqa: S108 - a folder of its own is made in it
     with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
-        return run_schedules(Path(folder), seeds)
+        return driver(Path(folder), seeds)
 
 
 def main() -> int:
@@ -31,11 +35,15 @@ def main() -> int:
     arguments.add_argument("--seed", type=int, default=0, help="the first seed")
     given = arguments.parse_args()
     end = given.seed + given.count
-    parts: list[Sequence[int]] = [FOUND]
-    parts += [range(first, min(first + _AT_ONCE, end)) for first in range(given.seed, end, _AT_ONCE)]
+    parts: list[tuple[Callable[[Path, Iterable[int]], Tally], Sequence[int]]]
+    parts = [(run_schedules, schedules.FOUND), (run_spool_schedules, spool_schedules.FOUND)]
+    for first in range(given.seed, end, _AT_ONCE):
+        last = min(first + _AT_ONCE, end)
+        parts.append((run_schedules, range(first, last)))
+        parts.append((run_spool_schedules, range(first, first + (last - first) // _LEDGER_PER_SPOOL)))
     total = Tally()
     with multiprocessing.get_context("spawn").Pool(os.cpu_count(), maxtasksperchild=8) as processes:
-        for tally in processes.map(_run, parts, chunksize=1):
+        for tally in processes.starmap(_run, parts, chunksize=1):
             total.add(tally)
     print(total.text())
     return 1 if total.broken else 0

@@ -150,7 +150,7 @@ class World:
         if self._current is None:
             return
         self._pause()
-        if self._happens("failed operations"):
+        if self.happens("failed operations"):
             raise fail()
 
     def after(self, fail: Callable[[], Exception] | None = None) -> None:
@@ -158,12 +158,12 @@ class World:
         if self._current is None:
             return
         self._pause()
-        if fail is not None and self._happens("lost answers"):
+        if fail is not None and self.happens("lost answers"):
             raise fail()
 
     def stall_in_a_write(self) -> None:
         """Let the process stall when a request was sent and has not arrived, as in a suspended machine."""
-        if self._current is not None and self._happens("stalled requests"):
+        if self._current is not None and self.happens("stalled requests"):
             self._stall(self.process)
             self._pause()
 
@@ -193,13 +193,13 @@ class World:
         )
 
     def _disturb(self, process: Process) -> None:
-        if not process.dead and self._happens("kills"):
+        if not process.dead and self.happens("kills"):
             self._kill(process)
-        if self._happens("stalls"):
+        if self.happens("stalls"):
             process.frozen_until = self.clock + self.chance.choice([5, 59, 61, 200])
-        if self._happens("takeovers"):
+        if self.happens("takeovers"):
             self._stall_until_taken_over(process)
-        if self._happens("set clocks"):
+        if self.happens("set clocks"):
             jump = self.chance.choice([-86_400, -3_600, -70, 70, 3_600, 86_400])
             self.offsets[self.chance.randrange(len(self.offsets))] += jump
 
@@ -220,7 +220,8 @@ class World:
             process.waits_for_takeover = False
             process.frozen_until = self.clock + self.chance.choice([0, 0.05, 0.2, 0.5, 1, 3, 30, 100])
 
-    def _happens(self, name: str) -> bool:
+    def happens(self, name: str) -> bool:
+        """Decide whether something goes wrong now, and count it."""
         happens = self.faults and self.chance.random() < self._rates[name]
         if happens:
             self.counts[name] = self.counts.get(name, 0) + 1

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from campaign import malformed_requests, schedules
+from campaign import malformed_requests, schedules, spool_schedules
 from campaign.power import run_power
 from campaign.registries import changed_files
 from campaign.releases import run_releases
 from campaign.requests import run_requests
 from campaign.schedules import run_schedules
+from campaign.spool_schedules import run_spool_schedules
 from campaign.spools import run_spools
 from campaign.tables import run_tables
 
@@ -50,10 +51,17 @@ def test_malformed_requests_and_endless_clients_leave_the_service_well(tmp_path:
 
 
 def test_interleaved_processes_leave_one_champion_that_all_agree_on(tmp_path: Path) -> None:
-    tally = run_schedules(tmp_path, [*schedules.FOUND, *range(40)])
+    tally = run_schedules(tmp_path, [*schedules.FOUND, *range(30)])
 
     assert tally.broken == []
     assert min(tally.done[name] for name in ("kills", "stalls", "set clocks", "lost answers")) > 0
+
+
+def test_interleaved_services_and_copies_of_their_folders_lose_and_double_nothing(tmp_path: Path) -> None:
+    tally = run_spool_schedules(tmp_path, [*spool_schedules.FOUND, *range(12)])
+
+    assert tally.broken == []
+    assert min(tally.done[name] for name in ("answered predictions", "kills", "stalls", "failed operations")) > 0
 
 
 def test_no_changed_file_is_loaded(tmp_path: Path) -> None:
