@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -108,6 +109,7 @@ def console() -> None:
     end takes two seconds for nothing. Threads are still joined, and exit handlers still run.
     """
     gc.set_threshold(50_000, 20, 50)
+    sys.path.append(str(Path.cwd()))  # a spec may name functions of the folder's own modules, as with `python -m`
     code = 1
     atexit.register(lambda: _leave(code))  # registered first, so it runs last
     try:

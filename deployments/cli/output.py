@@ -2,11 +2,13 @@
 
 import json
 import sys
+from contextlib import AbstractContextManager
 from typing import Any
 
 from rich.console import Console
 
 from everfit.tasks.core.outside_text import terminal_text
+from everfit.tasks.steps.still_running import QUIET, reporting
 
 console = Console(width=None if sys.stdout.isatty() else 120)
 """The console of standard output. A pipe has no width, so it gets 120 columns."""
@@ -21,3 +23,13 @@ def print_lines(*lines: str) -> None:
     """Print lines as they are: without colours, markup or wrapping, and without a terminal's control characters."""
     for line in lines:
         console.print(terminal_text(line), highlight=False, markup=False, soft_wrap=True)
+
+
+def reporting_wait(doing: str, quiet: float = QUIET) -> AbstractContextManager[None]:
+    """Report on standard error now and then what a command does while it is silent.
+
+    Args:
+        doing: The work that takes long, such as "reading the data".
+        quiet: Seconds of silence before the first line.
+    """
+    return reporting(lambda text: print(f"everfit: {doing}: {text}", file=sys.stderr, flush=True), quiet)

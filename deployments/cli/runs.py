@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli import environment
+from everfit.deployments.cli.output import reporting_wait
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -52,10 +53,11 @@ def run_turn(
     with Ledger.open(settings).turns.start(name, trigger.turn_id(name, until)) as finished:
         if finished is not None:
             return turn_json(finished)
-        wait_for_server = environment.start_temporary_server()
-        from everfit.flows.training_flow import training
+        with reporting_wait("starting Prefect and loading libraries"):
+            wait_for_server = environment.start_temporary_server()
+            from everfit.flows.training_flow import training
 
-        wait_for_server()
+            wait_for_server()
         state = training(model, until, trigger, return_state=True)
         return result_of(state)
 
@@ -92,10 +94,11 @@ def run(
     check_until(until)
     check_tracking(settings)
     load_spec(model)  # reports a mistake in the spec before a server starts
-    wait_for_server = environment.start_temporary_server()
-    if warm is not None:
-        warm()
-    wait_for_server()
+    with reporting_wait("starting Prefect and loading libraries"):
+        wait_for_server = environment.start_temporary_server()
+        if warm is not None:
+            warm()
+        wait_for_server()
     state = flow()
     return str(state.name), result_of(state)
 

@@ -1,14 +1,15 @@
-"""The commands to start with: `init` and `demo`."""
+"""The commands to start with: `init`, `new` and `demo`."""
 
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from everfit.deployments.cli.options import START, AsJson, is_debug
-from everfit.deployments.cli.output import print_json
+from everfit.deployments.cli.output import print_json, reporting_wait
 
 if TYPE_CHECKING:
     from everfit.deployments.init.times import TimeChoice
@@ -61,21 +62,27 @@ def init(  # noqa: PLR0917 - each is an option of the command
     from everfit.deployments.cli import environment
 
     environment.prepare_without_prefect(Settings())
-    from everfit.deployments.init.init import init as make_spec
+    with ExitStack() as waiting:
+        waiting.enter_context(reporting_wait("looking at the data"))
+        from everfit.deployments.init.init import init as make_spec
 
-    proposal = make_spec(
-        data,
-        target,
-        event_time=event_time,
-        label_time=label_time,
-        key=tuple(key or ()),
-        name=name,
-        task=task,
-        output=output,
-        force=force,
-        file_options={"format": file_format, "delimiter": delimiter, "encoding": encoding},
-        choose=None if yes or as_json or not sys.stdin.isatty() else _ask_for_event_time,
-    )
+        def ask(choices: "Sequence[TimeChoice]") -> str:
+            waiting.close()  # a person may take their time
+            return _ask_for_event_time(choices)
+
+        proposal = make_spec(
+            data,
+            target,
+            event_time=event_time,
+            label_time=label_time,
+            key=tuple(key or ()),
+            name=name,
+            task=task,
+            output=output,
+            force=force,
+            file_options={"format": file_format, "delimiter": delimiter, "encoding": encoding},
+            choose=None if yes or as_json or not sys.stdin.isatty() else ask,
+        )
     if as_json:
         print_json(proposal)
     else:
@@ -111,6 +118,26 @@ def _print_proposal(proposal: dict[str, Any], target: str) -> None:
     typer.echo(f"Next: read {path}, then run everfit train {path}")
     if path != (deployed := Path("deployments/models", f"{proposal['model']}.yaml")):
         typer.echo(f"To deploy it with everfit up or everfit bootstrap, move the file to {deployed}")
+
+
+@app.command(rich_help_panel=START)
+def new(
+    folder: Annotated[
+        Path, typer.Argument(metavar="PROJECT", help="A new folder; its name becomes that of the project.")
+    ],
+) -> None:
+    """Write the repository of a team: specs, own code, tests, CI.
+
+    It has an example of each: a spec, a source, a metric and a flow of the team's own, tests, a workflow for CI, and
+    the deployments on a Prefect server.
+    """
+    from everfit.deployments.new.new import new_project
+
+    written = new_project(folder)
+    typer.echo(f"Wrote {folder}:")
+    for path in written:
+        typer.echo(f"  {path}")
+    typer.echo(f"Next: cd {folder}, and read README.md")
 
 
 @app.command(rich_help_panel=START)

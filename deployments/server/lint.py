@@ -11,14 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from everfit.blocks.errors import DeploymentError, SpecError
+from everfit.blocks.errors import DeploymentError, ExtensionError, SpecError
 from everfit.deployments.server import files
 from everfit.deployments.server.schedules import with_schedules
 from everfit.tasks.core import event_names
+from everfit.tasks.core.extensions import load_extension
 from everfit.tasks.core.spec_loading import load_spec_file, spec_files
+from everfit.tasks.registry.own_code import references
 
 if TYPE_CHECKING:
     from prefect import Flow
+
+    from everfit.blocks.spec import ModelSpec
 
 _LONE = re.compile(r"\{\{(?:(?!\{\{).)*\}\}", re.DOTALL)
 _PAYLOAD = ("until", "reason", "id", "decision_id", "turn_id")
@@ -42,6 +46,7 @@ def find_problems(prefect_file: Path | None = None, automations_file: Path | Non
         specs.append(spec)
         if path.name != f"{spec.name}.yaml":
             problems.append(f"{path}: the model's name is {spec.name!r}; rename the file to {spec.name}.yaml")
+        problems += [f"{path}: {problem}" for problem in _of_own_functions(spec)]
     models = [spec.name for spec in specs]
     try:
         deployments = with_schedules(files.deployments_of(files.read_prefect_file(prefect_file), models, "0"), specs)
@@ -55,6 +60,15 @@ def find_problems(prefect_file: Path | None = None, automations_file: Path | Non
     except DeploymentError as error:
         problems.append(str(error))
     return problems
+
+
+def _of_own_functions(spec: "ModelSpec") -> Iterator[str]:
+    """Yield a sentence for each function of the user's own that can't be imported here."""
+    for reference in sorted(set(references(spec.content()))):
+        try:
+            load_extension(reference)
+        except ExtensionError as error:
+            yield str(error)
 
 
 def load_flow(entrypoint: str) -> "Flow[..., Any]":

@@ -29,7 +29,7 @@ def own_code(spec: SpecContent) -> dict[str, str]:
         found is `missing`.
     """
     found: dict[str, str] = {}
-    for top in sorted({text.partition(":")[0].partition(".")[0] for text in _references(spec.content())}):
+    for top in sorted({text.partition(":")[0].partition(".")[0] for text in references(spec.content())}):
         place = _place(top)
         if place is None:
             found[top] = "missing"
@@ -60,13 +60,18 @@ def as_tag(code: dict[str, str]) -> str:
     return json.dumps(code, sort_keys=True)
 
 
-def _references(value: Any) -> Iterator[str]:
+def references(value: Any) -> Iterator[str]:
+    """Yield each `package.module:function` in the content of a spec.
+
+    Args:
+        value: The content, or a part of it.
+    """
     if isinstance(value, dict):
         for part in value.values():
-            yield from _references(part)
+            yield from references(part)
     elif isinstance(value, list | tuple):
         for part in value:
-            yield from _references(part)
+            yield from references(part)
     elif isinstance(value, str) and is_reference(value):
         yield value
 

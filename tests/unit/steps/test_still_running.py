@@ -2,6 +2,9 @@
 
 import threading
 
+import pytest
+
+from everfit.deployments.cli.output import reporting_wait
 from everfit.tasks.steps import still_running
 
 
@@ -34,3 +37,15 @@ def test_a_step_that_speaks_itself_is_left_alone() -> None:
             over.wait(0.05)
 
     assert said == []
+
+
+def test_a_command_that_waits_says_so_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    said, over = "", threading.Event()
+
+    with reporting_wait("starting Prefect", quiet=0.02):
+        for _ in range(200):
+            over.wait(0.05)
+            if said := capsys.readouterr().err:
+                break
+
+    assert said.startswith("everfit: starting Prefect: still running, 0 s so far\n")

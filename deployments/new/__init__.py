@@ -1,0 +1,1 @@
+"""`everfit new`: the repository of a team, from the files in `template`."""
