@@ -27,8 +27,8 @@ _PULL = """# Nothing is pulled: workers run in a clone of this repository. To ha
 #         repository: https://git.example.com/team-models.git
 #         branch: main
 #         access_token: "{{ prefect.blocks.secret.git-token }}"
-# Workers still need the packages of constraints.txt. Relative paths of a spec then start in the fresh clone, so give
-# sources by absolute paths or addresses.
+# Workers still need the packages of constraints.txt. Relative paths then start in the fresh clone, so give sources by
+# absolute paths or addresses, and set EVERFIT_WORKSPACE and EVERFIT_LEDGER_URL on the worker.
 """
 
 
