@@ -20,6 +20,7 @@ CANDIDATES: dict[str, frozenset[TaskKind]] = {
 }
 """The candidates that everfit comes with, and the tasks of each."""
 
+BOOSTING = "hist_gradient_boosting"
 ENSEMBLE = "ensemble"
 """The candidate that averages the predictions of the others."""
 
@@ -59,7 +60,8 @@ class TrainingPolicy(Policy):
     candidates: tuple[str, ...] = Field(
         default=(),
         description="The models that compete. By default they are gradient boosting, a linear model, and `ensemble`: "
-        "the mean of the predictions of everfit's other candidates in this list, or of the first two. "
+        "the mean of the predictions of everfit's other candidates in this list, or of the first two. Boosting counts "
+        "twice where there are categories: once with their values in groups, once in order. "
         "`package.module:factory` adds one of your own, installed where flows run: it is called with "
         "its `parameters` and returns a scikit-learn estimator or a whole `Pipeline`. List each class"
         " or function of another package in `EVERFIT_TRUSTED_TYPES`, separated by commas, wherever "

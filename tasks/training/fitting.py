@@ -11,9 +11,9 @@ import pandas as pd
 from everfit.blocks.extensions import is_reference
 from everfit.blocks.policy import parse_duration
 from everfit.blocks.spec import ModelSpec
-from everfit.blocks.training import ENSEMBLE
+from everfit.blocks.training import BOOSTING, ENSEMBLE
 from everfit.tasks.statistics.scores import target_values
-from everfit.tasks.training.ensemble import ensemble_of
+from everfit.tasks.training.ensemble import ORDERED_BOOSTING, ensemble_of, groups_categories
 from everfit.tasks.training.folds import VALIDATION_SHARE
 from everfit.tasks.training.pipelines import build_pipeline
 from everfit.tasks.training.search import Setting
@@ -36,9 +36,7 @@ def fit(spec: ModelSpec, features: list[str], candidate: str, setting: Setting, 
         The fitted pipeline.
     """
     if candidate == ENSEMBLE:
-        each = Setting(span=setting.span)
-        names = spec.training.members_for(spec.task)
-        return ensemble_of({name: fit(spec, features, name, each, rows) for name in names}, spec.task)
+        return _fitted_ensemble(spec, features, setting, rows)
     policy, target = spec.training, target_values(rows[spec.columns.target], spec.task)
     if is_reference(candidate):  # it may draw from the process's generators, whose state would otherwise vary
         random.seed(policy.seed)
@@ -62,6 +60,17 @@ def fit(spec: ModelSpec, features: list[str], candidate: str, setting: Setting, 
     if "n_jobs" in model.steps[-1][1].get_params():
         model.steps[-1][1].set_params(n_jobs=None)  # a served model predicts a few rows, where threads only cost time
     return model
+
+
+def _fitted_ensemble(spec: ModelSpec, features: list[str], setting: Setting, rows: pd.DataFrame) -> "Pipeline":
+    """Fit each member on the same rows; boosting twice where it has categories: grouped, and ordered as numbers."""
+    each, members = Setting(span=setting.span), {}
+    for name in spec.training.members_for(spec.task):
+        member = members[name] = fit(spec, features, name, each, rows)
+        if name == BOOSTING and groups_categories(member):
+            ordered = Setting(parameters={"categorical_features": None}, span=setting.span)
+            members[ORDERED_BOOSTING] = fit(spec, features, name, ordered, rows)
+    return ensemble_of(members, spec.task)
 
 
 def recency_weights(times: pd.Series, half_life: timedelta | None) -> npt.NDArray[np.float64] | None:

@@ -13,8 +13,9 @@ from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.scoring.scorer import Scorer
 from everfit.tasks.statistics.scores import class_list, model_scores
 from everfit.tasks.training.competition import Competition
-from everfit.tasks.training.ensemble import members_of
+from everfit.tasks.training.ensemble import ORDERED_BOOSTING, members_of
 from everfit.tasks.training.results import Choice, read_model
+from everfit.tasks.training.search import Setting
 from everfit.tasks.training.train import fit_on
 
 LINEAR = {"binary": "logistic_regression", "multiclass": "logistic_regression", "regression": "ridge"}
@@ -30,14 +31,16 @@ def test_an_ensemble_answers_with_the_mean_of_its_members(task: str, tmp_path: P
     rows = rows_of(task)
     data = data_of(spec, rows, tmp_path)
     model = read_model(fit_on(data, "ensemble", data.split.training, str(tmp_path / "e")), data.workspace)
+    ordered = Setting(parameters={"categorical_features": None})
     alone = [
-        read_model(fit_on(data, name, data.split.training, str(tmp_path / name)), data.workspace) for name in names
+        read_model(fit_on(data, name, data.split.training, str(tmp_path / "alone"), setting), data.workspace)
+        for name, setting in ((names[0], None), (names[0], ordered), (names[1], None))
     ]
     classes = class_list(rows["y"], spec.task)
 
     scores = model_scores(model, rows[data.features], classes, spec.task)
     mean = np.mean([model_scores(each, rows[data.features], classes, spec.task) for each in alone], axis=0)
-    assert tuple(members_of(model)) == names
+    assert tuple(members_of(model)) == (names[0], ORDERED_BOOSTING, names[1])
     assert np.allclose(scores, mean, rtol=1e-12)
     if task == "multiclass":
         assert set(model.predict(rows[data.features])) <= {"cold", "mild", "warm"}
@@ -60,7 +63,27 @@ def test_the_service_takes_the_fast_path_of_each_member(task: str, tmp_path: Pat
         assert fast.probabilities is not None
         assert np.allclose(fast.probabilities, slow.probabilities, rtol=1e-9)
         assert fast.values.tolist() == slow.values.tolist()
-    assert [member._linear is None for member in scorer._members] == [True, False]
+    assert [member._linear is None for member in scorer._members] == [True, True, False]
+
+
+@pytest.mark.parametrize("without", ["categories", "groups of them"])
+def test_boosting_is_a_member_once_where_it_has_nothing_to_order(without: str, tmp_path: Path) -> None:
+    columns = {"ignore": ["color", "group"]} if without == "categories" else {}
+    asked = {**QUICK["hist_gradient_boosting"]} if columns else {"max_iter": 5, "categorical_features": None}
+    spec = a_spec(columns=columns, training={"candidates": [], "parameters": {"hist_gradient_boosting": asked}})
+    data = data_of(spec, rows_of(), tmp_path)
+
+    model = read_model(fit_on(data, "ensemble", data.split.training, str(tmp_path / "e")), data.workspace)
+    assert tuple(members_of(model)) == ("hist_gradient_boosting", "logistic_regression")
+
+
+@pytest.mark.parametrize("calibration", ["none", "sigmoid"])
+def test_a_calibrated_ensemble_has_both_kinds_of_boosting(calibration: str, tmp_path: Path) -> None:
+    spec = a_spec(training={"candidates": [], "parameters": QUICK, "calibration": calibration})
+    data = data_of(spec, rows_of(), tmp_path)
+
+    model = read_model(fit_on(data, "ensemble", data.split.training, str(tmp_path / "e")), data.workspace)
+    assert ORDERED_BOOSTING in members_of(model)
 
 
 def test_members_are_not_fitted_once_more_beside_their_ensemble(tmp_path: Path) -> None:
