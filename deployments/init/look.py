@@ -159,8 +159,8 @@ def _typed(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, dict[str, st
         elif kind == "text" and (formats := _time_formats(frame[name])):
             times[name] = formats[0] or None
             ambiguous |= {name: formats[1]} if len(formats) > 1 else {}
-        elif STORED[kind] == "double" and is_named_as_time(name) and (epoch := _epoch(frame[name])):
-            times[name] = epoch
+        elif STORED[kind] == "double" and is_named_as_time(name) and (written := _number_format(frame[name])):
+            times[name] = written
     plain = normalise(frame, {name: kind for name, kind in kinds.items() if name not in times})
     for name, written in times.items():
         plain[name] = without_sentinels(read_times(frame[name], written, repr(name)))
@@ -203,8 +203,8 @@ def _reads(texts: pd.Series, written: str) -> bool:
     return bool(pd.to_datetime(texts, format=written, errors="coerce", utc=True).notna().mean() > 0.99)
 
 
-def _epoch(column: pd.Series) -> str | None:
-    """Return whether numbers are seconds or milliseconds since 1970, in the years 2000 to 2050."""
+def _number_format(column: pd.Series) -> str | None:
+    """Return the format of numbers that are times: seconds or milliseconds of 2000 to 2050, or days such as 240131."""
     values = pd.to_numeric(column, errors="coerce").dropna().astype("float64")
     if values.empty:
         return None
@@ -212,6 +212,12 @@ def _epoch(column: pd.Series) -> str | None:
     for name, unit in (("epoch_s", 1.0), ("epoch_ms", 1000.0)):
         if 946_684_800 * unit <= low and high <= 2_524_608_000 * unit:
             return name
+    if not has_whole_numbers(values):
+        return None
+    digits = values.drop_duplicates().head(20_000).map("{:.0f}".format)
+    for written, length in (("%Y%m%d", 8), ("%y%m%d", 6)):
+        if (digits.str.len() == length).all() and _reads(digits, written):
+            return written
     return None
 
 

@@ -87,6 +87,7 @@ def transform_rows(turn: OpenTurn, batch: Batch, function: Callable[[pd.DataFram
     changed = transform(turn.context.spec, batch, function, turn.context.workspace)
     logger.info("%s rows by %s", f"{changed.read:,}", getattr(function, "__name__", "a function"))
     turn.keep(batch=changed)
+    turn.keep_own_code(function)
     return changed
 
 
@@ -235,9 +236,7 @@ def already_trained(turn: OpenTurn, snapshot: Snapshot) -> bool:
 
 def _has_other_code(turn: OpenTurn, earlier: str) -> bool:
     """Return whether the user's own code differs from that of an earlier turn; not if that turn left no package."""
-    present = own_code(turn.context.spec)
-    if not present:
-        return False
+    present = own_code(turn.context.spec, turn.record.own_modules)
     try:
         environment = read_package(turn.context.workspace, turn.model, earlier).environment
     except WorkspaceError:

@@ -266,7 +266,7 @@ def register(
     artifact_records.record_artifacts(
         client, context.ledger, context.workspace, version, actor="everfit", reason=f"registered by turn {turn.id}"
     )
-    if code := own_code(context.spec):
+    if code := own_code(context.spec, turn.record.own_modules):
         client.set_tag(run_id, OWN_CODE_TAG, as_tag(code))
     logger.info("version %d, MLflow run %s", version.version, run_id)
     turn.keep(version=version)

@@ -4,7 +4,7 @@ It carries its model's context, keeps its own record in the ledger, and ends as 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from everfit.tasks.core.events import emit
 from everfit.tasks.core.final_states import ended
 from everfit.tasks.core.records import Window
 from everfit.tasks.ledger import Turn
+from everfit.tasks.registry.own_code import code_name
 from everfit.tasks.steps import approval as approval_steps
 from everfit.tasks.steps.artifacts import leave_turn
 from everfit.tasks.steps.step import step
@@ -92,6 +93,16 @@ class OpenTurn:
         """
         content = TurnRecord(**parts).model_dump(mode="json")
         self.context.ledger.turns.keep(self.entry, {name: content[name] for name in parts})
+
+    def keep_own_code(self, function: Callable[..., Any]) -> None:
+        """Record which package or file a function of the user's own is in, because it changes the turn's result.
+
+        Args:
+            function: The function of the flow, or one that it gave to a step.
+        """
+        name, known = code_name(function), self.record.own_modules
+        if name is not None and name not in known:
+            self.keep(own_modules=tuple(sorted({*known, name})))
 
     def end(self, state: str, reasons: Sequence[str] | str = ()) -> State[dict[str, Any]]:
         """End the turn, and return the final state for its flow to return.

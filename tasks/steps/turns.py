@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from prefect import runtime
+from prefect.context import FlowRunContext
 
 from everfit.blocks.errors import LedgerError
 from everfit.tasks.core.event_names import RELEASE_PROMOTED
@@ -63,8 +64,10 @@ def open_turn(
         'Counted'
     """
     context = model if isinstance(model, Context) else open_context(model)
-    own_flow = runtime.flow_run.flow_name or "a script"
+    own_flow, run = runtime.flow_run.flow_name or "a script", FlowRunContext.get()
     with take_turn(context, moment(until), trigger or Trigger(reason=reason), own_flow=own_flow) as turn:
+        if not turn.settled and run is not None and run.flow is not None:
+            turn.keep_own_code(run.flow.fn)
         yield turn
         if not turn.settled:
             turn.end(OTHER, f"{own_flow} left the turn without turn.end(...)")

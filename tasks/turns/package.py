@@ -56,7 +56,7 @@ def write_package(context: Context, turn: "Turn", data: TrainingData, record: "T
         "environment.json": {
             "code_version": code_version(),
             "packages": package_versions(),
-            "own_code": own_code(context.spec),
+            "own_code": own_code(context.spec, record.own_modules),
         },
     }
     for name, content in contents.items():

@@ -149,7 +149,7 @@ def _version_differences(package: Package, spec: ModelSpec) -> dict[str, str]:
     if code_version() != then["code_version"]:
         versions["everfit's code"] = f"{code_version()}, then {then['code_version']}"
     if (earlier := then.get("own_code")) is not None:  # a package of an earlier everfit has none
-        present = own_code(spec)
+        present = own_code(spec, earlier)
         for name in changed_packages(present, earlier):
             versions[f"your own {name}"] = f"{_code(present, name)}, then {_code(earlier, name)}"
     return versions

@@ -59,6 +59,9 @@ class TurnRecord(Record):
     """The results of a turn's steps, in their order; None for a step that the turn did not reach."""
 
     own_flow: str = Field(default="", description="Name of the user's own flow that ran it; empty for everfit's.")
+    own_modules: tuple[str, ...] = Field(
+        default=(), description="Packages and files of the user's own flow and of the functions that it gave to steps."
+    )
     started_by: str = Field(default="", description="Name of the person who started it by hand.")
     replace_broken_champion: bool = Field(
         default=False, description="Whether a person asked to replace a champion that can't be loaded, uncompared."

@@ -111,6 +111,8 @@ def test_a_turn_of_an_own_flow_is_kept_as_other(model: str) -> None:
     for turn in turns.values():
         record = everfit.tasks.TurnRecord.recall(turn.record)
         assert record.own_flow == "checking"
+        (own,) = record.own_modules
+        assert own.endswith("test_own_flows.py")  # no import finds this file
         assert record.batch is not None
         assert record.validation is not None
     with everfit.tasks.open_turn(here, reason="it breaks", until=FEBRUARY) as again:

@@ -10,7 +10,7 @@ from everfit.tasks.ledger import Turn
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.registry import tracking
 from everfit.tasks.registry.code_version import package_versions
-from everfit.tasks.registry.own_code import OWN_CODE_TAG, as_tag, changed_packages, own_code
+from everfit.tasks.registry.own_code import MISSING, OWN_CODE_TAG, as_tag, changed_packages, own_code
 from everfit.tasks.triage.signals import CodeSignal
 from everfit.tasks.turns.context import Context
 
@@ -34,7 +34,7 @@ def read_code(context: Context, turn: Turn | None, run_id: str) -> CodeSignal:
     tags = context.mlflow.get_run(run_id).data.tags
     trained_with, trained_own = tags.get(tracking.PACKAGES_TAG), tags.get(OWN_CODE_TAG)
     earlier = None if trained_own is None else json.loads(trained_own)
-    own = own_code(context.spec)
+    own = own_code(context.spec, earlier or ())
     return code_signal(context.spec, turn, json.dumps(package_versions()), trained_with, own, earlier)
 
 
@@ -67,8 +67,13 @@ def code_signal(  # noqa: PLR0917 - the state now and then
         changed.append(f"package versions have changed from {trained_with} to {packages}")
     if own and trained_own is None:
         unknown.append("the champion's run does not have the digest of your own code")
-    elif names := changed_packages(own or {}, trained_own or {}):
-        changed.append(f"your own code has changed since the champion was trained: {', '.join(names)}")
+    else:
+        now, then = own or {}, trained_own or {}
+        absent = sorted(name for name in then if now.get(name) == MISSING != then[name])
+        if absent:
+            unknown.append(f"your own code is not here, so whether it has changed is not known: {', '.join(absent)}")
+        if names := [name for name in changed_packages(now, then) if name not in absent]:
+            changed.append(f"your own code has changed since the champion was trained: {', '.join(names)}")
     return CodeSignal(
         status="not_enough" if unknown and not changed else "measured",
         reason="; ".join(unknown),

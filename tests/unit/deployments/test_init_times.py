@@ -219,3 +219,26 @@ def test_a_feature_called_like_the_target_that_does_not_tell_it_stays_and_is_mar
     spec = Path(result["path"]).read_text()
     assert "- fraud_reports_before  # called like Is Fraud" in spec
     assert yaml.safe_load(spec)["columns"]["features"] == result["features"]
+
+
+@pytest.mark.parametrize("written", ["%Y%m%d", "%y%m%d"])
+def test_days_that_are_written_as_numbers_are_times(written: str) -> None:
+    random = np.random.default_rng(5)
+    days_of = pd.date_range("2020-01-01", periods=ROWS, freq="D").strftime(written).astype("int64")
+    table = pd.DataFrame({"Trade Date": days_of, "price": random.normal(size=ROWS)})
+    table["up"] = table["price"] + random.normal(size=ROWS) > 0
+    table.to_csv("trades.csv", index=False)
+
+    made = init("trades.csv", "up")
+
+    assert made["event_time"] == "Trade Date"
+    assert load_spec("trades.yaml").source.time_format == written
+
+
+def test_numbers_that_are_no_days_are_no_times() -> None:
+    random = np.random.default_rng(5)
+    table = pd.DataFrame({"time_on_site": random.integers(100_000, 999_999, ROWS), "price": random.normal(size=ROWS)})
+    table["up"] = table["price"] + random.normal(size=ROWS) > 0
+    table.to_csv("visits.csv", index=False)
+
+    assert init("visits.csv", "up")["event_time"] is None

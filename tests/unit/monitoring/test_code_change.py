@@ -54,6 +54,8 @@ def test_each_change_is_told_and_what_is_not_known_is_no_change_and_no_news(
         ({"shop": "b"}, {"shop": "a"}, 1, ""),
         ({"shop": "a"}, None, 0, "digest of your own code"),
         ({}, None, 0, ""),
+        ({"flows/mine.py": "missing"}, {"flows/mine.py": "a"}, 0, "is not here"),
+        ({"flows/mine.py": "missing", "shop": "b"}, {"flows/mine.py": "a", "shop": "a"}, 1, "is not here"),
     ],
 )
 def test_changed_own_code_counts(
