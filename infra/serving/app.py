@@ -7,14 +7,14 @@ import time
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from everfit.infra.serving.access import AccessError, Limiter, Tokens, is_host, refuse_other_sites
 from everfit.infra.serving.endpoint import Endpoint
-from everfit.infra.serving.label_endpoint import check_labeller, keep_labels, read_labels, utc_now
+from everfit.infra.serving.label_endpoint import check_labeller, read_labels, utc_now
 from everfit.infra.serving.openapi import openapi_document
 from everfit.infra.serving.protocol import (
     CSV,
@@ -30,8 +30,10 @@ from everfit.infra.serving.responses import in_order, invocation_predictions, js
 from everfit.infra.serving.telemetry import Telemetry
 from everfit.tasks.models.input_column import InputError
 from everfit.tasks.models.input_schema import InputSchema
-from everfit.tasks.predictions.labels import RecordedLabels
 from everfit.tasks.storage.tables import DAY
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 logger = logging.getLogger(__name__)
 
@@ -162,18 +164,12 @@ async def post_labels(endpoint: Endpoint, body: bytes, client: str) -> Response:
     servable = endpoint.servable()
     content = read_json(body)
 
-    def keep() -> RecordedLabels:
+    def read() -> "pd.DataFrame":
         rows = read_labels(content, servable, utc_now(), client)
         endpoint.check_days(rows[DAY], "label_time")
-        return keep_labels(
-            endpoint.labels,
-            rows,
-            endpoint.check_store,
-            read_deleted=endpoint.deleted_keys,
-            index=endpoint.label_index,
-        )
+        return rows
 
-    recorded = await asyncio.to_thread(keep)
+    recorded = await endpoint.label_commits.add(await asyncio.to_thread(read))
     return json_response(recorded.model_dump())
 
 

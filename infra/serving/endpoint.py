@@ -16,6 +16,8 @@ from everfit.infra.serving.arm_predictions import ArmPredictions, part_of, whole
 from everfit.infra.serving.batching import Batcher, Job, ScoredRequest
 from everfit.infra.serving.drain import Drain
 from everfit.infra.serving.feature_lookup import FeatureLookup, NotReadyError
+from everfit.infra.serving.label_commits import LabelCommits
+from everfit.infra.serving.label_endpoint import keep_labels
 from everfit.infra.serving.model_cache import ModelCache
 from everfit.infra.serving.protocol import Identified, RequestError, RequestTable, check_times, identify
 from everfit.infra.serving.query_attacks import PROBING, QueryAttackDetector, QueryAttackError
@@ -26,6 +28,7 @@ from everfit.infra.serving.spool import Spool
 from everfit.infra.serving.trial_arm import TrialArm
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.predictions.label_index import LabelIndex
+from everfit.tasks.predictions.labels import RecordedLabels
 from everfit.tasks.predictions.log_columns import misfit
 from everfit.tasks.predictions.prediction_log import Arm
 from everfit.tasks.release.traffic.traffic_split import TrafficSplit
@@ -34,6 +37,7 @@ from everfit.tasks.storage.tables import Table
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
+    import pandas as pd
     from mlflow import MlflowClient
 
 _DAY_US = 86_400_000_000
@@ -73,6 +77,7 @@ class Endpoint:
     def __post_init__(self) -> None:
         self.champion: Servable | None = None
         self.label_index = LabelIndex()
+        self.label_commits = LabelCommits(self._keep_labels, self.policy.max_days)
         self.spool = Spool.claim(
             self.folder / "spool", max_bytes=self.policy.spool_bytes, sync=self.policy.durability == "disk"
         )
@@ -232,6 +237,11 @@ class Endpoint:
         if dealt is None and self.shadow is not None:
             self.shadow.copy(table, names.columns, client)
         return parts if joined is None else [replace(part, joined=joined) for part in parts]
+
+    def _keep_labels(self, requests: "Sequence[pd.DataFrame]") -> list[RecordedLabels]:
+        return keep_labels(
+            self.labels, requests, self.check_store, read_deleted=self.deleted_keys, index=self.label_index
+        )
 
     def check_days(self, days: Collection[Any], column: str) -> None:
         """Refuse a request whose rows are of too many days, because the tables have a file for each day of a write.

@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -113,22 +113,25 @@ def _time(value: Any, row: int, now: datetime) -> int:
 
 def keep_labels(
     table: Table,
-    rows: "pd.DataFrame",
+    requests: Sequence["pd.DataFrame"],
     check_store: Callable[[], object] = lambda: None,
     *,
     read_deleted: Callable[[], DeletedKeys] = DeletedKeys,
     index: LabelIndex | None = None,
     attempts: int = 5,
-) -> RecordedLabels:
-    """Add labels to the table, and retry if another writer is faster.
+) -> list[RecordedLabels]:
+    """Add labels to the table in one commit, and retry if another writer is faster.
 
     Args:
         table: The model's labels.
-        rows: Rows from `read_labels`.
+        requests: Rows of each request from `read_labels`; no two requests have a key in common.
         check_store: Function that raises if the table's store isn't safe or can't be reached.
         read_deleted: Function that returns the keys whose deletion was requested; their labels are left out.
         index: The table's files that the service knows from earlier requests.
         attempts: Maximum number of attempts.
+
+    Returns:
+        Counts of each request's labels.
 
     Raises:
         WorkspaceError: If the table can't be written; the message hides its address from clients.
@@ -140,8 +143,8 @@ def keep_labels(
         deleted = read_deleted()
         for _ in range(attempts - 1):
             with contextlib.suppress(DeltaError, OSError):  # recording repeats itself after a conflict
-                return labels.record_labels(table, rows, deleted, index)
-        return labels.record_labels(table, rows, deleted, index)
+                return labels.record_requests(table, requests, deleted, index)
+        return labels.record_requests(table, requests, deleted, index)
     except (WorkspaceError, DeltaError, OSError) as error:
         logger.warning("labels can't be stored: %s", error)
         raise WorkspaceError(f"the labels can't be stored now ({type(error).__name__}); send them again") from error

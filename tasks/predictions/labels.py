@@ -13,7 +13,7 @@ import contextlib
 import hashlib
 import random
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +40,7 @@ QUEUE_ORIGIN = "queue:"
 SOURCE = "source"
 """Origin of labels that everfit took from the model's source."""
 
+_REQUEST = "_request"
 _COLUMNS = [KEY, LABEL, LABEL_TIME, ORIGIN, REVISION, INCLUSION]
 
 
@@ -124,24 +125,51 @@ def record_labels(
     Raises:
         ConflictError: Other writers were faster each time.
     """
+    return record_requests(table, [rows], deleted, index)[0]
+
+
+def record_requests(
+    table: Table,
+    requests: Sequence[pd.DataFrame],
+    deleted: DeletedKeys | None = None,
+    index: LabelIndex | None = None,
+) -> list[RecordedLabels]:
+    """Add the labels of several requests in one commit, as `record_labels` adds those of one.
+
+    Args:
+        table: The model's labels.
+        requests: Rows of each request; no two requests have a key in common.
+        deleted: As for `record_labels`.
+        index: As for `record_labels`.
+
+    Returns:
+        Counts of each request's labels.
+
+    Raises:
+        ConflictError: Other writers were faster each time.
+    """
     index = index or LabelIndex()
+    rows = pd.concat([one.assign(_request=number) for number, one in enumerate(requests)], ignore_index=True)
     with index.lock:
         for pause in (0.05, 0.1, 0.2, 0.4, 0.8, 1.6):
             with contextlib.suppress(ConflictError):
-                return _record(table, rows, deleted, index)
+                return _record(table, rows, len(requests), deleted, index)
             time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
-        return _record(table, rows, deleted, index)
+        return _record(table, rows, len(requests), deleted, index)
 
 
-def _record(table: Table, rows: pd.DataFrame, deleted: DeletedKeys | None, index: LabelIndex) -> RecordedLabels:
+def _record(
+    table: Table, rows: pd.DataFrame, requests: int, deleted: DeletedKeys | None, index: LabelIndex
+) -> list[RecordedLabels]:
     gone = np.zeros(len(rows), dtype=np.bool_) if deleted is None else deleted.among_keys(rows[KEY].to_numpy())
-    left_out, rows = int(gone.sum()), rows[~gone]
+    left_out = np.bincount(rows.loc[gone, _REQUEST], minlength=requests).tolist()
+    rows = rows[~gone]
     if rows.empty:
-        return RecordedLabels(read=left_out, deleted=left_out)
+        return [RecordedLabels(read=count, deleted=count) for count in left_out]
     version = table.version() if table.exists() else -1
     known = _rows_of(table, version, rows, index)
     rows = rows.drop_duplicates([KEY, LABEL_TIME], keep="last")
-    both = pd.concat([known.assign(_new=False), rows[_COLUMNS].assign(_new=True)], ignore_index=True)
+    both = pd.concat([known.assign(_new=False), rows[[*_COLUMNS, _REQUEST]].assign(_new=True)], ignore_index=True)
     # Of two labels with the same time, the later one is a correction and gets the next revision.
     both = both.sort_values([KEY, LABEL_TIME, "_new", REVISION], kind="stable", ignore_index=True)
     both[REVISION] = both.groupby([KEY, LABEL_TIME]).cumcount()
@@ -151,14 +179,20 @@ def _record(table: Table, rows: pd.DataFrame, deleted: DeletedKeys | None, index
     newest = known.groupby(KEY)[LABEL_TIME].max().reindex(both[KEY])
     older = both["_new"] & ~repeated & had & (both[LABEL_TIME] < pd.Series(newest.array))
     added = both["_new"] & ~had & ~both.duplicated(KEY)
-    counts = RecordedLabels(
-        read=len(rows) + left_out,
-        deleted=left_out,
-        added=int(added.sum()),
-        unchanged=int(repeated.sum()),
-        older=int(older.sum()),
-        corrected=int((both["_new"] & ~added & ~repeated & ~older).sum()),
-    )
+    corrected = both["_new"] & ~added & ~repeated & ~older
+    kinds = {"added": added, "unchanged": repeated, "older": older, "corrected": corrected}
+    counted = {
+        name: np.bincount(both.loc[chosen, _REQUEST].to_numpy(dtype=np.int64), minlength=requests).tolist()
+        for name, chosen in kinds.items()
+    }
+    counts = [
+        RecordedLabels(
+            read=sum(values[number] for values in counted.values()) + left_out[number],
+            deleted=left_out[number],
+            **{name: values[number] for name, values in counted.items()},
+        )
+        for number in range(requests)
+    ]
     # Keep a repeated label with another time, because a label from between the two may still arrive.
     kept = both.loc[both["_new"] & ~(repeated & (both[REVISION] > 0)), _COLUMNS]
     if len(kept):

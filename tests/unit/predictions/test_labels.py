@@ -78,7 +78,7 @@ def test_classes_are_told_as_predictions_tell_them(table: Table) -> None:
 def test_numbers_stay_numbers(table: Table) -> None:
     labels.record_labels(table, rows((1, 2, at(1)), (2, 0.5, at(1)), task="regression"))
     assert known(table, at(2)) == {1: 2.0, 2: 0.5}
-    with pytest.raises(DataError, match="infinite"):
+    with pytest.raises(DataError, match="finite"):
         rows((1, float("inf"), at(1)), task="regression")
 
 
@@ -180,3 +180,20 @@ def test_a_deleted_label_can_be_given_again(table: Table) -> None:
 
     assert labels.record_labels(table, rows((1, 1, at(1)))).added == 1
     assert known(table, at(1)) == {1: "1"}
+
+
+def test_requests_of_one_commit_are_counted_as_if_each_had_come_alone(table: Table, tmp_path: Path) -> None:
+    before = rows((1, 0, at(2)), (2, 1, at(2)))
+    requests = [rows((1, 1, at(3)), (3, 1, at(3))), rows((2, 1, at(2))), rows((4, 0, at(1)), (4, 1, at(1)))]
+    alone = Table(str(tmp_path / "alone"))
+    labels.record_labels(table, before)
+    labels.record_labels(alone, before)
+    version = table.version()
+
+    counts = labels.record_requests(table, requests)
+
+    assert counts == [labels.record_labels(alone, one) for one in requests]
+    assert table.version() == version + 1
+    columns = ["_key", "_label_time", "_label", "_revision"]
+    together, one_by_one = (one.read()[columns].sort_values(columns, ignore_index=True) for one in (table, alone))
+    pd.testing.assert_frame_equal(together, one_by_one)
