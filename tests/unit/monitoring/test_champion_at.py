@@ -251,3 +251,13 @@ def test_only_the_newest_windows_are_remembered_and_those_behind_turns(
         at(7),
         at(8),
     ]
+
+
+def test_the_turn_that_trained_a_champion_is_not_the_one_that_judged_it_again() -> None:
+    version = {"version": 2, "run_id": "run-2"}
+    trained = turn(1, state="ChampionKept").model_copy(update={"record": {"version": version}})
+    judged = turn(2).model_copy(update={"trigger": Trigger(kind="waiting"), "record": {"version": version}})
+    champion = of(at(3), release(1, 2, "turn-2"), turns=(judged,))
+
+    assert champion.turn_among([judged, trained]) == trained
+    assert champion.turn_among([judged]) == judged

@@ -133,3 +133,20 @@ def test_a_policy_reads_and_writes_like_a_spec() -> None:
     policy = RetrainingPolicy(**written)
     assert RetrainingPolicy(**policy.model_dump(mode="json")) == policy
     assert policy.model_dump(mode="json")["schedule"] == "30d"
+
+
+def test_a_waiting_challenger_may_be_judged_in_the_cooldown_and_beyond_the_budget() -> None:
+    recent = tuple(turn(NOW - days * DAY, signature=f"s{days}") for days in (1, 2, 3))
+    judging = request(kind="waiting", signature="waiting 3")
+
+    assert ask(*recent, cooldown="7d").refused_by == "cooldown"
+    assert ask(*recent, cooldown="7d", wanted=judging).admitted
+    assert ask(*recent, cooldown="1d", budget={"turns": 3, "per": "30d"}).refused_by == "budget"
+    assert ask(*recent, cooldown="1d", budget={"turns": 3, "per": "30d"}, wanted=judging).admitted
+
+
+def test_a_judgement_in_vain_keeps_no_training_away() -> None:
+    in_vain = turn(NOW - DAY, kind="waiting", outcome="other", signature="waiting 3")
+
+    assert ask(in_vain, cooldown="7d").admitted
+    assert ask(turn(NOW - DAY, outcome="other"), cooldown="7d").refused_by == "cooldown"
