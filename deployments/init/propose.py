@@ -259,8 +259,9 @@ def _reason_to_ignore(column: pd.Series, seen: Look, made: Proposal) -> str | No
         return f"{what} from it in the source if it is informative"
     if _is_prose(column):
         return _FREE_TEXT
-    if _names_rows(present):
-        return "identifier: nearly unique in every row"
+    if (amount := _written_amount(present)) or _names_rows(present):
+        as_text = f"numbers written as text, such as {amount!r}: write them as plain numbers in the source to use them"
+        return as_text if amount else "identifier: nearly unique in every row"
     if (
         made.event_time is not None
         and is_named_as_date_part(column.name)
@@ -268,6 +269,22 @@ def _reason_to_ignore(column: pd.Series, seen: Look, made: Proposal) -> str | No
     ):
         return "part of the event time: later rows have values that no model has seen"
     return None
+
+
+_AMOUNT = r"[$€£¥₹]?\s?\(?[-+]?[$€£¥₹]?\s?(?:\d{1,3}(?:[.,' ]\d{3})+|\d+)(?:[.,]\d+)?\)?\s?(?:%|[$€£¥₹]|[A-Z]{3})?"
+"""A number with a currency, a percent sign, brackets for minus, or separators of thousands."""
+_MOSTLY_AMOUNTS = 0.9
+
+
+def _written_amount(present: pd.Series) -> str | None:
+    """Return an example if nearly all texts are numbers written for people, with a sign that is no part of a number."""
+    if pd.api.types.is_numeric_dtype(present.dtype) or not pd.api.types.is_string_dtype(present.dtype):
+        return None
+    texts = present.iloc[:1_000].astype("str").str.strip()
+    signed = texts[texts.str.contains(r"[^\d\s-]", regex=True)]
+    if signed.nunique() <= _NUMBERED_ROWS or texts.str.fullmatch(_AMOUNT).mean() < _MOSTLY_AMOUNTS:
+        return None
+    return str(signed.iloc[0])
 
 
 def _names_rows(present: pd.Series) -> bool:

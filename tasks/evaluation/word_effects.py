@@ -15,6 +15,8 @@ _FEWEST = 10
 _WORDS = 150
 _ROWS = 10
 _SHOWN = 10
+_LITTLE = 0.1
+"""Share of the largest change below which a word is not named."""
 
 
 def word_effects(
@@ -61,7 +63,7 @@ def word_effects(
         ends = np.cumsum([len(some) for some in places.values()])[:-1]
         means = {word: float(part.mean()) for word, part in zip(places, np.split(moved, ends), strict=True)}
         largest = sorted(means.items(), key=lambda item: -abs(item[1]))[:_SHOWN]
-        effects[name] = {word: value for word, value in largest if value}
+        effects[name] = {word: value for word, value in largest if abs(value) > _LITTLE * abs(largest[0][1])}
     return effects
 
 

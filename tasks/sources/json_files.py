@@ -2,6 +2,7 @@
 
 import codecs
 import io
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +64,6 @@ def _json_block(block: bytes, line: int, encoding: str, where: str) -> "pa.Table
 
 def _mixed_json(block: bytes, line: int, where: str) -> "pa.Table":
     """Parse lines whose values change their type, and report a line that isn't an object."""
-    import orjson
     import pyarrow as pa
 
     rows: list[dict[str, Any]] = []
@@ -71,8 +71,8 @@ def _mixed_json(block: bytes, line: int, where: str) -> "pa.Table":
         if not text.strip():
             continue
         try:
-            row = orjson.loads(text)
-        except orjson.JSONDecodeError as error:
+            row = _parsed(text)
+        except ValueError as error:
             raise SourceError(f"{where}, line {number:,}: {error}; repair the file") from error
         if not isinstance(row, dict):
             raise SourceError(f"{where}, line {number:,} holds {type(row).__name__}, not an object; repair the file")
@@ -80,15 +80,32 @@ def _mixed_json(block: bytes, line: int, where: str) -> "pa.Table":
     return _table(rows, pa)
 
 
-def _json_list(path: str, where: str) -> "pa.Table":
+def _parsed(text: bytes) -> Any:
+    """Parse JSON, and also Python's NaN, which is missing, and Infinity, which JSON itself doesn't know.
+
+    Raises:
+        ValueError: If it is no JSON.
+    """
     import orjson
+
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        if b"NaN" not in text and b"Infinity" not in text:
+            raise
+    infinite = float("inf")
+    constants = {"NaN": None, "Infinity": infinite, "-Infinity": -infinite}
+    return json.loads(text, parse_constant=constants.__getitem__)
+
+
+def _json_list(path: str, where: str) -> "pa.Table":
     import pyarrow as pa
 
     with open_text(path) as stream:
         content = bytes(stream.read(_LONGEST_LINE * 4))
     try:
-        rows = orjson.loads(content)
-    except orjson.JSONDecodeError as error:
+        rows = _parsed(content)
+    except ValueError as error:
         raise SourceError(
             f"{where} isn't valid JSON ({error}); write one object per line if the file is large"
         ) from error

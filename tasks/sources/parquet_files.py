@@ -23,21 +23,39 @@ def read_parquet(
     Raises:
         SourceError: If column names occur twice, or there are too many columns.
     """
+    import pyarrow as pa
     import pyarrow.dataset as pds
 
     dataset = pds.dataset(path, filesystem=filesystem, format="parquet", partitioning=None)
     names = dataset.schema.names
     check_columns(names, roles, repr(path))
     inside = time_filter(dataset.schema, roles.event_time, window)
+    # Arrow can't filter texts of the type that Polars and DuckDB write; they are filtered once they are plain texts.
+    plain = _without_views(dataset.schema)
     for file in dataset.get_fragments(inside):
         # Read row group by row group: a scan of the whole file reads up to a GiB ahead of a slow consumer.
         for group in file.split_by_row_group(inside, dataset.schema):
-            yield from group.to_batches(
+            batches = group.to_batches(
                 schema=dataset.schema,
                 columns=wanted_columns(names, roles),
-                filter=inside,
+                filter=inside if plain == dataset.schema else None,
                 batch_size=min(131_072, rows_at_once(len(names))),
             )
+            if plain == dataset.schema:
+                yield from batches
+                continue
+            for batch in batches:
+                table = pa.Table.from_batches([batch])
+                table = table.cast(_without_views(table.schema))
+                yield from (table if inside is None else table.filter(inside)).to_batches()
+
+
+def _without_views(schema: "pa.Schema") -> "pa.Schema":
+    """Return a schema with plain types of text and bytes in place of views."""
+    import pyarrow as pa
+
+    plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+    return pa.schema([field.with_type(plain.get(field.type, field.type)) for field in schema], schema.metadata)
 
 
 def newest_in_parquet(filesystem: "AbstractFileSystem | None", path: str, event_time: str | None) -> datetime | None:

@@ -46,6 +46,20 @@ def test_a_column_of_booleans_may_be_called_a_date():
     assert "due_date" in found["features"]
 
 
+def test_numbers_written_for_people_are_named_with_an_example():
+    amounts = np.random.default_rng(0).gamma(2, 900, 600).round(2)
+    frame = loans(600)[["application_id", "income", "hour", "default"]].assign(
+        price=[f"${amount:,.2f}" for amount in amounts],
+        share=[f"{amount / 100:.2f} %" for amount in amounts],
+        balance=[f"({amount:.2f})" for amount in amounts],
+        address=[f"10.{number % 7}.{number % 90}.{number}" for number in range(600)],
+    )
+    ignored = made(frame, "default")["ignored"]
+    assert {"price", "share", "balance"} <= {name for name, why in ignored.items() if why.startswith("numbers written")}
+    assert f"'${amounts[0]:,.2f}'" in ignored["price"]
+    assert ignored["address"] == "identifier: nearly unique in every row"
+
+
 def test_columns_of_bytes_are_ignored_with_the_reason():
     frame = loans(600)[["application_id", "income", "hour", "default"]].assign(photo=b"jpg")
     frame.to_parquet("data.parquet", index=False)

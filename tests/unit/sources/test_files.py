@@ -65,6 +65,23 @@ def test_json_lines_with_nested_and_mixed_values(tmp_path: Path):
         read(written(tmp_path, lines.replace("\n", "\n{"), "a.jsonl"))
 
 
+def test_nan_and_infinity_as_python_writes_them_into_json(tmp_path: Path):
+    rows = [
+        {"id": 1, "at": "2024-01-01", "name": "one", "y": 0.5, "size": float("nan")},
+        {"id": 2, "at": "2024-01-02T06:00:00Z", "name": "two", "y": 1.5, "size": float("-inf")},
+    ]
+    for path in (
+        written(tmp_path, "\n".join(map(json.dumps, rows)), "a.jsonl"),
+        written(tmp_path, json.dumps(rows), "b.json"),
+    ):
+        frame = read(path)
+        check(frame)
+        assert frame["size"].isna().tolist() == [True, False]
+        assert frame["size"].tolist()[1] == float("-inf")
+    with pytest.raises(SourceError, match="line 1: "):
+        read(written(tmp_path, '{"id": NaNNaN}', "c.jsonl"))
+
+
 def test_missing_values_by_their_many_names(tmp_path: Path):
     names = ["", "NA", "-", "null", "NaN", "N/A", "?", "None"]
     lines = [f"{number},2024-01-01,{name},{name}" for number, name in enumerate(names)]
@@ -186,6 +203,8 @@ def test_parquet_of_every_type(tmp_path: Path):
             "price": pa.array([1, 2], pa.int32()).cast(pa.decimal128(12, 2)),
             "day": pa.array([at[0].date(), None], pa.date32()),
             "box": pa.array([{"a": 1}, None]),
+            "view": pa.array(["seen", None], pa.string_view()),  # the texts of Polars and DuckDB
+            "bytes": pa.array([b"x", None], pa.binary_view()),
         }
     )
     pq.write_table(table, tmp_path / "a.parquet")
@@ -194,6 +213,8 @@ def test_parquet_of_every_type(tmp_path: Path):
     check(frame)
     assert frame["price"].tolist() == [1.0, 2.0]
     assert frame["box"].tolist()[0] == '{"a":1}'
+    assert frame["view"].tolist()[0] == "seen"
+    assert "bytes" not in frame
 
 
 @pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d", "%Y-%m-%d %H:%M:%S.000000"])
