@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from everfit.flows.labeling_flow import labeling
     from everfit.flows.monitoring_flow import monitoring
     from everfit.flows.reconcile_flow import reconcile
+    from everfit.flows.rehearsal_flow import rehearsal
     from everfit.flows.retraining_flow import retraining
     from everfit.flows.rollback_flow import rollback
     from everfit.flows.scoring_flow import scoring
@@ -30,6 +31,7 @@ __all__ = [
     "labeling",
     "monitoring",
     "reconcile",
+    "rehearsal",
     "retraining",
     "rollback",
     "scoring",

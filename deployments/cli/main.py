@@ -22,6 +22,7 @@ from everfit.deployments.cli import (
     models,
     packages,
     quarantine,
+    rehearse,
     server,
     service,
     start,
@@ -42,6 +43,7 @@ app = typer.Typer(
 # In the order of `everfit --help`.
 for module in (
     start,
+    rehearse,
     loop,
     label_queue,
     history,

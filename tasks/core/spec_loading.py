@@ -151,11 +151,24 @@ _Yaml.yaml_implicit_resolvers = {
 _Yaml.add_implicit_resolver(_TRUTH, re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF"))
 
 
-def _read(text: str, where: str, kind: type[SpecT]) -> SpecT:
+def yaml_content(text: str, where: str) -> Any:
+    """Return the content of YAML as specs are written: only `true` and `false` are truth values, `on` is a name.
+
+    Args:
+        text: The YAML.
+        where: Named in errors.
+
+    Raises:
+        SpecError: It is not YAML.
+    """
     try:
-        content = yaml.load(text, Loader=_Yaml)  # noqa: S506 - it is a safe one
+        return yaml.load(text, Loader=_Yaml)  # noqa: S506 - it is a safe one
     except yaml.YAMLError as error:
         raise SpecError(f"{where} is not YAML: {' '.join(str(error).split())}") from error
+
+
+def _read(text: str, where: str, kind: type[SpecT]) -> SpecT:
+    content = yaml_content(text, where)
     if not isinstance(content, dict):
         raise SpecError(f"{where} holds {type(content).__name__}, not the keys of a spec; begin with `name: my-model`")
     try:

@@ -34,6 +34,7 @@ from everfit.tasks.gate import decide
 from everfit.tasks.monitoring.holdout import baseline_of, holdout_answers
 from everfit.tasks.monitoring.reference import make_reference
 from everfit.tasks.monitoring.signals.quality import realised
+from everfit.tasks.rehearsal.policies import CADENCES, Floats, Plan, cadence, cusum, hindsight, never
 from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.statistics.scores import model_scores
 from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN, row_hashes, row_keys
@@ -52,7 +53,6 @@ from everfit.tasks.triage.signals import ChampionReference, DataSignal, DriftSig
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from support.policies import CADENCES, Floats, Plan, cadence, cusum, hindsight, never
 from support.worlds import PAST, WORLDS, World
 
 PRICES = (0.0, 0.005, 0.02)
@@ -235,7 +235,7 @@ def live(world: World, folder: Path) -> tuple[Life, Plan]:
         losses.append(life.loss(life.scores(life.champion, rows), rows))
         life.add(number, rows)
         life.look(number)
-    return life, Plan(np.array(losses), len(life.turns) - 1)
+    return life, Plan(np.array(losses), tuple(range(len(life.turns))), ())
 
 
 def plain_fits(life: Life, quarter: bool) -> Floats:

@@ -36,8 +36,8 @@ RECORDS = (
     "Trigger", "Turn", "TurnRecord", "Validation", "Window", "WindowEvidence",
 )  # fmt: skip
 FLOWS = (
-    "approval", "digest", "housekeeping", "labeling", "monitoring", "reconcile", "retraining", "rollback", "scoring",
-    "service_check", "training", "trial", "upkeep", "watch_source",
+    "approval", "digest", "housekeeping", "labeling", "monitoring", "reconcile", "rehearsal", "retraining", "rollback",
+    "scoring", "service_check", "training", "trial", "upkeep", "watch_source",
 )  # fmt: skip
 
 

@@ -1,0 +1,143 @@
+"""Live through history by one spec, with the flows that run in production: `python -m …life_process FOLDER`.
+
+The environment leads to a workspace, a ledger, a tracking store and a Prefect server of the folder's own. A process
+that was killed goes on at the window where it was.
+"""
+
+import ctypes
+import json
+import logging
+import resource
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from everfit.blocks.settings import Settings
+from everfit.deployments.cli import environment
+
+REASON = "the first model of a rehearsal"
+
+
+def main(folder: Path) -> None:
+    """Live through the windows of a folder's job, and write what became of them.
+
+    Args:
+        folder: Of the policy, as `sandbox.prepare_folder` and `steps.rehearsal` make it.
+    """
+    if sys.platform == "linux":
+        # It ends with the rehearsal, even if that is killed. Of SIGTERM Prefect makes an exception, and life goes on.
+        ctypes.CDLL(None).prctl(1, int(signal.SIGKILL))
+    job = json.loads((folder / "job.json").read_text())
+    ends = [datetime.fromisoformat(end) for end in job["ends"]]
+    environment.prepare(Settings())
+    wait_for_server = environment.start_temporary_server()
+    from everfit.tasks.core.spec_loading import load_spec
+    from everfit.tasks.rehearsal.life import LifeReader
+    from everfit.tasks.turns.context import Context
+
+    spec = str(folder / "spec.yaml")
+    context = Context(load_spec(spec), Settings())
+    wait_for_server()
+    logging.getLogger("everfit").setLevel(logging.INFO)
+    life = _Progress(folder)
+    for place, (since, until) in enumerate(pairwise(ends)):
+        if place not in life.places:
+            _live(spec, context, since, until, life)
+            life.note(place)
+        if not (folder / "first.json").exists() and context.ledger.releases.current(context.spec.name) is not None:
+            found = LifeReader(context, ends, ends[-1])
+            first = found.first_release()
+            _write(folder / "first.json", json.dumps(first))
+    life.guard(lambda: _collect(spec, datetime.fromisoformat(job["until"])))
+    reader = LifeReader(context, ends, datetime.fromisoformat(job["until"]))
+    if job["keep_rows"]:
+        reader.keep_rows(folder / "rows")
+    _write(folder / "life.json", reader.read(life.seconds, life.notes).model_dump_json())
+
+
+def _live(spec: str, context: Any, since: datetime, until: datetime, life: "_Progress") -> None:
+    """Live through a window: train a first model if there is none, predict, and monitor."""
+    from everfit.deployments.cli.runs import result_of
+    from everfit.flows.monitoring_flow import monitoring
+    from everfit.flows.scoring_flow import scoring
+    from everfit.flows.training_flow import training
+    from everfit.tasks.core.records import Trigger
+
+    name = context.spec.name
+    if context.ledger.releases.current(name) is None:
+        life.guard(lambda: result_of(training(spec, since, Trigger(reason=REASON), return_state=True)), since)
+    if context.ledger.releases.current(name) is None:
+        return
+    life.guard(lambda: result_of(scoring(spec, since, until, return_state=True)), until)
+    life.guard(lambda: result_of(monitoring(spec, until, return_state=True)), until)
+
+
+def _collect(spec: str, until: datetime) -> None:
+    from everfit.deployments.cli.runs import result_of
+    from everfit.flows.labeling_flow import labeling
+
+    result_of(labeling(spec, until, return_state=True))
+
+
+class _Progress:
+    """The windows that were lived through, in a file that survives the process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "progress.jsonl"
+        self._began = _processor_seconds()
+        self.places: set[int] = set()
+        self.notes: list[str] = []
+        self._earlier = 0.0
+        for line in self._path.read_text().splitlines() if self._path.exists() else []:
+            try:
+                entry = json.loads(line)
+            except ValueError:  # the process was killed as it wrote
+                continue
+            self.places.add(entry["place"])
+            self.notes = entry["notes"]
+            self._earlier = entry["seconds"]
+
+    @property
+    def seconds(self) -> float:
+        """Processor time, also of the processes before this one."""
+        return round(self._earlier + _processor_seconds() - self._began, 3)
+
+    def note(self, place: int) -> None:
+        """Remember a window."""
+        self.places.add(place)
+        with self._path.open("a") as file:
+            file.write(json.dumps({"place": place, "seconds": self.seconds, "notes": self.notes}) + "\n")
+
+    def guard(self, flow: Callable[[], object], at: datetime | None = None) -> None:
+        """Run a flow; what it fails with is noted, and life goes on as it would with an installation."""
+        try:
+            flow()
+        except Exception as error:  # noqa: BLE001 - a flow may fail in any way
+            traceback.print_exc()
+            day = "" if at is None else f"{at:%Y-%m-%d}: "
+            self.notes.append(f"{day}{' '.join(str(error).split())[:300] or type(error).__name__}")
+
+
+def _processor_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _write(path: Path, text: str) -> None:
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
+
+
+def console(arguments: Sequence[str]) -> None:
+    """Run the process, which ends without freeing its memory object by object."""
+    main(Path(arguments[0]))
+
+
+if __name__ == "__main__":
+    console(sys.argv[1:])

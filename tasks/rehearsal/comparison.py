@@ -1,0 +1,199 @@
+"""Compare what policies have done over the same windows. Pure."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from pydantic import AwareDatetime, Field
+
+from everfit.tasks.core.records import Record
+from everfit.tasks.rehearsal.intervals import MeanInterval, mean_interval, paired_interval
+from everfit.tasks.rehearsal.policies import Floats, Plan, missed
+
+Kind = Literal["spec", "patch", "simple", "bound"]
+
+
+class Play(Record):
+    """The deeds of a policy over the windows.
+
+    A place is the number of the window before which something happened.
+    """
+
+    policy: str
+    kind: Kind = Field(description="The spec as it is, a patch of it, a simple rule, or the bound in hindsight.")
+    quality: tuple[float | None, ...] = Field(description="The metric in each window; None if it is not known.")
+    money: tuple[float | None, ...] = Field(default=(), description="The value of each window; empty without a value.")
+    turns: tuple[int, ...] = Field(default=(), description="Places of the trainings after the first.")
+    releases: tuple[int, ...] = Field(default=(), description="Places at which another model took over.")
+    wrong: tuple[int, ...] = Field(
+        default=(), description="Places of releases that did no better than the model before."
+    )
+    seconds: float | None = Field(default=None, description="Processor time of the turns; None if not measured.")
+
+    @property
+    def needless(self) -> tuple[int, ...]:
+        """Return the places of turns that released nothing, or nothing better."""
+        return tuple(place for place in self.turns if place not in self.releases or place in self.wrong)
+
+
+class Scale(Record):
+    """How the windows of a rehearsal are weighed.
+
+    Attributes:
+        metric: Name of the metric.
+        greater_is_better: False for losses and errors.
+        price: Price of a turn: money, or without money quality of one window.
+        unit: Unit of the money; None if windows are weighed by the metric.
+    """
+
+    metric: str
+    greater_is_better: bool
+    price: float = 0.0
+    unit: str | None = None
+
+    def payoff(self, play: Play) -> tuple[float | None, ...]:
+        """Return what a policy brought in each window, less its turns: greater is better."""
+        sign = 1 if self.greater_is_better or self.unit is not None else -1
+        values = play.money if self.unit is not None else play.quality
+        return tuple(
+            None if value is None else sign * value - self.price * play.turns.count(place)
+            for place, value in enumerate(values)
+        )
+
+
+class Standing(Record):
+    """How a policy compares with the others.
+
+    Attributes:
+        policy: Its name.
+        kind: Its kind.
+        quality: Mean quality over the windows.
+        against_spec: Mean gain over the spec as it is, by window, turns paid; None for the spec itself.
+        share: Share of what the best plan in hindsight wins over never retraining.
+        turns: Number of trainings after the first.
+        releases: Number of new models.
+        wrong: Number of releases that did no better than the model before.
+        needless: Number of turns that released nothing better.
+        seconds: Processor time of the turns.
+        money: Value over all windows, less the turns.
+    """
+
+    policy: str
+    kind: Kind
+    quality: MeanInterval | None
+    against_spec: MeanInterval | None = None
+    share: float | None = None
+    turns: int = 0
+    releases: int = 0
+    wrong: int = 0
+    needless: int = 0
+    seconds: float | None = None
+    money: float | None = None
+
+
+class Span(Record):
+    """A window of the rehearsal.
+
+    Attributes:
+        since: Its start.
+        until: Its end.
+        rows: Number of its predictions with a mature label.
+        note: Why something is not known; empty if all is.
+    """
+
+    since: AwareDatetime
+    until: AwareDatetime
+    rows: int = 0
+    note: str = ""
+
+
+def play_of(  # noqa: PLR0917 - what was done, and its matrices
+    name: str,
+    kind: Kind,
+    plan: Plan,
+    quality: Floats,
+    loss: Floats,
+    money: Floats | None = None,
+    seconds: Sequence[float] = (),
+) -> Play:
+    """Return what a plan over the matrix did: it releases each model that it fits.
+
+    Args:
+        name: Name of the policy.
+        kind: Its kind.
+        plan: The plan.
+        quality: The metric in window `column` of the model fitted before window `row`; shape (windows, windows).
+        loss: The same as a loss, by which releases are judged.
+        money: The value in place of the metric; None without a value.
+        seconds: Processor time of each fit.
+    """
+    places = list(plan.used), list(range(len(plan.used)))
+    return Play(
+        policy=name,
+        kind=kind,
+        quality=known(quality[places]),
+        money=() if money is None else known(money[places]),
+        turns=plan.fits[1:],
+        releases=plan.fits[1:],
+        wrong=missed(loss, plan),
+        seconds=sum(seconds[fit] for fit in plan.fits[1:]) if len(seconds) else None,
+    )
+
+
+def known(values: Floats) -> tuple[float | None, ...]:
+    """Return numbers with None in place of NaN."""
+    return tuple(None if np.isnan(value) else float(value) for value in values)
+
+
+def standings(plays: Sequence[Play], scale: Scale) -> tuple[Standing, ...]:
+    """Return how the policies compare, in the order given.
+
+    Args:
+        plays: The spec as it is, and the others.
+        scale: How windows are weighed.
+    """
+    paid = {play.policy: scale.payoff(play) for play in plays}
+    spec = next((play.policy for play in plays if play.kind == "spec"), None)
+    bound = next((play.policy for play in plays if play.kind == "bound"), None)
+    still = next((play.policy for play in plays if play.kind == "simple" and not play.turns), None)
+    return tuple(
+        Standing(
+            policy=play.policy,
+            kind=play.kind,
+            quality=mean_interval(play.quality),
+            against_spec=paired_interval(paid[play.policy], paid[spec])
+            if spec is not None and play.policy != spec
+            else None,
+            share=share_of(paid[play.policy], paid[still], paid[bound]) if bound and still else None,
+            turns=len(play.turns),
+            releases=len(play.releases),
+            wrong=len(play.wrong),
+            needless=len(play.needless),
+            seconds=play.seconds,
+            money=sum(value for value in paid[play.policy] if value is not None) if scale.unit is not None else None,
+        )
+        for play in plays
+    )
+
+
+def share_of(
+    policy: Sequence[float | None], still: Sequence[float | None], bound: Sequence[float | None]
+) -> float | None:
+    """Return the share of the gain in hindsight that a policy reached; None if there was nothing to gain.
+
+    Args:
+        policy: Payoff of each window.
+        still: That of the policy that never retrains.
+        bound: That of the best plan in hindsight.
+    """
+    rows = [
+        (one, never, best)
+        for one, never, best in zip(policy, still, bound, strict=True)
+        if one is not None and never is not None and best is not None
+    ]
+    if not rows:
+        return None
+    one, never, best = np.array(rows, dtype=np.float64).sum(axis=0)
+    if best - never <= 1e-9 * max(1.0, abs(best)):
+        return None
+    return float((one - never) / (best - never))

@@ -1,0 +1,172 @@
+"""A rehearsal as text for Prefect and as one HTML page without network."""
+
+from collections.abc import Iterator, Sequence
+from html import escape
+
+from everfit.tasks.core.outside_text import markdown_text
+from everfit.tasks.rehearsal.comparison import Standing
+from everfit.tasks.rehearsal.drawing import draw_costs, draw_matrix, draw_quality
+from everfit.tasks.rehearsal.intervals import MeanInterval
+from everfit.tasks.rehearsal.outcome import Rehearsal
+from everfit.tasks.rehearsal.patches import changed_keys
+
+VERDICTS = {
+    "keep": "Keep the spec as it is",
+    "change": "Change the spec",
+    "perhaps": "Perhaps change the spec",
+    "unknown": "History is too short to recommend anything",
+}
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 1100px; margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+.table { overflow-x: auto; } table { border-collapse: collapse; font-size: .875rem; }
+th, td { padding: .3rem .6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #ddd; }
+th:first-child, td:first-child { text-align: left; } tr.spec td { font-weight: 600; }
+.advice { background: #eef5ff; border-left: 4px solid #1f77b4; padding: .6rem 1rem; }
+.figure { width: 100%; height: 420px; } li { margin: .3rem 0; }
+"""
+
+
+def columns(outcome: Rehearsal) -> list[str]:
+    """Return the heads of the table of policies."""
+    unit = outcome.scale.unit
+    names = ["policy", f"mean {outcome.scale.metric}", "95 %", "turns", "releases", "wrong", "needless", "hindsight"]
+    return [*names, "processor", *([] if unit is None else [f"value {unit}".strip()])]
+
+
+def cells(standing: Standing, outcome: Rehearsal) -> list[str]:
+    """Return a policy's line of the table."""
+    quality = standing.quality
+    line = [
+        standing.policy,
+        "-" if quality is None else f"{quality.mean:.4f}",
+        interval_words(quality),
+        str(standing.turns),
+        str(standing.releases),
+        str(standing.wrong),
+        str(standing.needless),
+        "-" if standing.share is None else f"{standing.share:.0%}",
+        "-" if standing.seconds is None else f"{standing.seconds:,.0f} s",
+    ]
+    if outcome.scale.unit is not None:
+        line.append("-" if standing.money is None else f"{standing.money:,.2f}")
+    return line
+
+
+def interval_words(found: MeanInterval | None) -> str:
+    """Return an interval in figures."""
+    return "-" if found is None or found.low is None or found.high is None else f"{found.low:.4f} to {found.high:.4f}"
+
+
+def window_columns(outcome: Rehearsal) -> list[str]:
+    """Return the heads of the table of windows."""
+    return ["window from", "rows", *(play.policy for play in outcome.plays), "remark"]
+
+
+def window_rows(outcome: Rehearsal) -> Iterator[list[str]]:
+    """Yield a line for each window: the quality by each policy, `*` where a model was released before it."""
+    for place, window in enumerate(outcome.windows):
+        values = []
+        for play in outcome.plays:
+            value = play.quality[place]
+            sign = "*" if place in play.releases else "°" if place in play.turns else ""
+            values.append("-" if value is None else f"{value:.4f}{sign}")
+        yield [f"{window.since:%Y-%m-%d}", f"{window.rows:,}", *values, window.note]
+
+
+def advice(outcome: Rehearsal) -> list[str]:
+    """Return the recommendation in sentences, its headline first."""
+    found = outcome.recommendation
+    keys = (
+        [f"Keys to change: {'; '.join(changed_keys(found.patch))}."] if found.patch and found.verdict != "keep" else []
+    )
+    return [f"{VERDICTS[found.verdict]}.", *found.reasons, *keys]
+
+
+LEGEND = (
+    (
+        "turns: trainings after the first model. wrong: releases that did no better than the model before, until the "
+        "next one. needless: turns that released nothing better."
+    ),
+    (
+        "hindsight: the share of what the best plan in hindsight wins over never retraining. It knows all windows and "
+        "may use each model that any policy has fitted, so nothing exceeds it."
+    ),
+    "processor: of the spec and its patches all flows, of the others the bare fits. These release without a gate.",
+)
+
+
+def rehearsal_text(outcome: Rehearsal, link: str = "") -> str:
+    """Return the rehearsal as Markdown.
+
+    Args:
+        outcome: Of the rehearsal.
+        link: To the page, in Markdown; empty without one.
+    """
+    head = f"# Rehearsal of {markdown_text(outcome.model)}"
+    first = f"First model {outcome.trained_at:%Y-%m-%d}, {len(outcome.windows)} windows of {outcome.every}. {link}"
+    lines = [head, "", first, "", f"**{advice(outcome)[0]}** {' '.join(advice(outcome)[1:])}", ""]
+    if outcome.standings:
+        lines += _markdown_table(columns(outcome), [cells(standing, outcome) for standing in outcome.standings])
+        lines += ["", *(f"- {sentence}" for sentence in outcome.pairs), ""]
+        lines += _markdown_table(window_columns(outcome), list(window_rows(outcome)))
+        lines += ["", "`*` a model was released before this window; `°` a turn released none."]
+    lines += ["", *(f"- {markdown_text(note)}" for note in outcome.notes)]
+    return "\n".join(lines)
+
+
+def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [heads, ["---"] + ["---:"] * (len(heads) - 1), *rows]
+    return [f"| {' | '.join(markdown_text(cell) for cell in line)} |" for line in lines]
+
+
+def rehearsal_page(outcome: Rehearsal) -> str:
+    """Return the rehearsal as one HTML page that needs no network.
+
+    Args:
+        outcome: Of the rehearsal.
+    """
+    title = f"Rehearsal of {outcome.model}"
+    parts = [
+        f"<h1>{escape(title)}</h1>",
+        f"<p>First model {outcome.trained_at:%Y-%m-%d}, {len(outcome.windows)} windows of {escape(outcome.every)}.</p>",
+        f'<p class="advice"><b>{escape(advice(outcome)[0])}</b> {escape(" ".join(advice(outcome)[1:]))}</p>',
+    ]
+    if outcome.standings:
+        spec = next(place for place, standing in enumerate(outcome.standings) if standing.kind == "spec")
+        parts += [
+            _table(columns(outcome), [cells(standing, outcome) for standing in outcome.standings], spec),
+            *(f"<p>{escape(sentence)}</p>" for sentence in LEGEND),
+            _list(outcome.pairs),
+            "<h2>Quality over time</h2>",
+            draw_quality(outcome, library=True),
+            "<h2>Cost against quality</h2>",
+            draw_costs(outcome),
+            "<h2>How a model of each age does in each later window</h2>",
+            draw_matrix(outcome),
+            "<h2>Window by window</h2>",
+            _table(window_columns(outcome), list(window_rows(outcome))),
+            "<p>* a model was released before this window; ° a turn released none.</p>",
+        ]
+    if outcome.notes:
+        parts += ["<h2>What history can't show, or differs from the real loop</h2>", _list(outcome.notes)]
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{escape(title)}</title>'
+        f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
+    )
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], marked: int | None = None) -> str:
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in heads)
+    lines = []
+    for place, row in enumerate(rows):
+        kind = ' class="spec"' if place == marked else ""
+        lines.append(f"<tr{kind}>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>")
+    body = "".join(lines)
+    return f'<div class="table"><table><tr>{head}</tr>{body}</table></div>'
+
+
+def _list(sentences: Sequence[str]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(sentence)}</li>' for sentence in sentences)}</ul>"

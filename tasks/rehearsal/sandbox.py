@@ -1,0 +1,135 @@
+"""A place of its own for each policy that is lived through: workspace, ledger, tracking store and Prefect.
+
+Nothing in it has an address of the real ones. The process of a policy gets its environment from here.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, SecretStr
+
+from everfit.blocks.spec import ModelSpec
+from everfit.tasks.rehearsal.plan import as_rehearsed
+from everfit.tasks.sources.secrets import reveal
+from everfit.tasks.storage.workspace import Workspace
+
+WORKSPACE, SPEC_FILE, LOG = "workspace", "spec.yaml", "log.txt"
+
+_KEPT = frozenset({"EVERFIT_TRUSTED_TYPES", "EVERFIT_LOG_LEVEL", "EVERFIT_COMMIT"})
+"""Variables of everfit that lead nowhere."""
+_LEADS_OUT = ("EVERFIT_", "PREFECT_", "MLFLOW_")
+_SECRET = "EVERFIT_REHEARSAL_SECRET_"  # noqa: S105 - the name of a variable
+
+
+def environment(folder: Path, given: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment in which a policy is lived through.
+
+    Args:
+        folder: Of the policy.
+        given: The environment of this process. Of everfit, Prefect and MLflow only what leads nowhere is kept.
+    """
+    kept = {name: value for name, value in given.items() if name in _KEPT or not name.startswith(_LEADS_OUT)}
+    home = folder.absolute() / "prefect"
+    return kept | {
+        "EVERFIT_WORKSPACE": str(folder.absolute() / WORKSPACE),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder.absolute() / WORKSPACE / 'mlflow.db'}",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "PREFECT_HOME": str(home),
+        "PREFECT_PROFILES_PATH": str(home / "profiles.toml"),
+        "PREFECT_API_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{home / 'prefect.db'}",
+        "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "true",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_ENABLED": "false",
+        "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "everfit",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        "PREFECT_LOGGING_LEVEL": "WARNING",
+        "DO_NOT_TRACK": "1",
+        "GX_ANALYTICS_ENABLED": "false",
+    }
+
+
+def folder_of(root: Path, policy: str) -> Path:
+    """Return the folder of a policy.
+
+    Args:
+        root: Of the rehearsal.
+        policy: Name of the policy.
+    """
+    return root / "lives" / (re.sub(r"[^a-z0-9]+", "-", policy.lower()).strip("-") or "policy")
+
+
+def prepare_folder(folder: Path, spec: ModelSpec, real: Workspace) -> dict[str, str]:
+    """Make the folder of a policy, with the spec as it is lived through; one that is there already is kept.
+
+    Args:
+        folder: Of the policy.
+        spec: Of the policy.
+        real: The real workspace, whose deleted keys hold here too. Nothing else of it is read, and nothing written.
+
+    Returns:
+        Variables with the secrets of the spec's sources, for the process; they are written nowhere.
+    """
+    (folder / WORKSPACE).mkdir(parents=True, exist_ok=True)
+    (folder / "prefect").mkdir(exist_ok=True)
+    content, secrets = as_rehearsed(spec.content()), dict[str, str]()
+    for number, (path, secret) in enumerate(_secrets(spec)):
+        name = f"{_SECRET}{number}"
+        secrets[name] = reveal(secret, ".".join(map(str, path)))
+        _set(content, path, f"env:{name}")
+    (folder / SPEC_FILE).write_text(yaml.safe_dump(content), encoding="utf-8")
+    copy_deleted_keys(real, Workspace(str(folder / WORKSPACE)), spec.name)
+    return secrets
+
+
+def remove(folder: Path) -> None:
+    """Delete what a policy has left."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def copy_deleted_keys(real: Workspace, ours: Workspace, model: str) -> None:
+    """Copy the deleted keys of a model, whose rows must not come in again here either.
+
+    Args:
+        real: The real workspace.
+        ours: That of a policy.
+        model: Name of the model.
+    """
+    folder, filesystem = real.file(model, "deleted-keys"), real.filesystem
+    if not filesystem.exists(folder):
+        return
+    for path in filesystem.ls(folder, detail=False):
+        name = str(path).rpartition("/")[2]
+        ours.write(ours.file(model, "deleted-keys", name), real.read(f"{folder}/{name}"))
+
+
+def _secrets(spec: ModelSpec) -> Iterator[tuple[tuple[str | int, ...], SecretStr]]:
+    yield from _within(spec.source, ("source",))
+    for number, join in enumerate(spec.joins):
+        yield from _within(join, ("joins", number))
+
+
+def _within(part: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], SecretStr]]:
+    if isinstance(part, SecretStr):
+        yield path, part
+    elif isinstance(part, BaseModel):
+        for name in type(part).model_fields:
+            yield from _within(getattr(part, name), (*path, name))
+    elif isinstance(part, Mapping):
+        for key, value in part.items():
+            yield from _within(value, (*path, str(key)))
+    elif isinstance(part, tuple | list):
+        for number, value in enumerate(part):
+            yield from _within(value, (*path, number))
+
+
+def _set(content: Any, path: tuple[str | int, ...], value: str) -> None:
+    for step in path[:-1]:
+        content = content[step]
+    content[path[-1]] = value

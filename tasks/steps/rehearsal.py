@@ -1,0 +1,169 @@
+"""The rehearsal as Prefect tasks."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from prefect.artifacts import create_markdown_artifact
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from everfit.blocks.errors import SpecError
+from everfit.blocks.policy import parse_duration
+from everfit.tasks.core.cores import usable_cores
+from everfit.tasks.core.final_states import ended
+from everfit.tasks.rehearsal.outcome import Rehearsal, assemble
+from everfit.tasks.rehearsal.page import rehearsal_page, rehearsal_text
+from everfit.tasks.rehearsal.patches import patched
+from everfit.tasks.rehearsal.plan import SPEC, RehearsalPlan, Rehearsed, read_history, remarks, window_ends
+from everfit.tasks.rehearsal.running import Running
+from everfit.tasks.steps.step import step, step_logger
+from everfit.tasks.turns.context import Context
+
+logger = step_logger("everfit.rehearsal")
+
+PAGE, RESULT = "rehearsal.html", "rehearsal.json"
+
+Patches = Mapping[str, Mapping[str, Any]]
+
+
+@step("network", log="rehearse")
+def plan_rehearsal(  # noqa: PLR0917 - each is a parameter of the flow
+    context: Context,
+    since: datetime | None,
+    until: datetime | None,
+    every: str | None,
+    policies: Patches,
+    now: datetime,
+) -> RehearsalPlan:
+    """Look at the source's times, and return which windows are lived through by which policies.
+
+    Args:
+        context: The model.
+        since: Moment of the first training; None for the default.
+        until: End of the last window; None for the default.
+        every: Length of a window, such as `7d`; None for that of monitoring.
+        policies: Patches of the spec, by name.
+        now: Nothing later counts.
+
+    Returns:
+        The plan.
+
+    Raises:
+        SpecError: There are too few windows, or a patch makes no valid spec.
+        SourceError: The source can't be read.
+    """
+    spec = context.spec
+    for name, patch in policies.items():
+        patched(spec, patch, f"the policy {name!r}")
+    try:
+        length = spec.monitoring.window if every is None else parse_duration(every)
+    except ValueError as error:
+        raise SpecError(f"--every {every!r} is no duration; give one such as 7d") from error
+    history = read_history(spec, now)
+    ends = window_ends(spec, history, since, until, length, now)
+    named = (Rehearsed(name=SPEC), *(Rehearsed(name=name, patch=dict(patch)) for name, patch in policies.items()))
+    plan = RehearsalPlan(
+        model=spec.name, ends=ends, until=ends[-1], policies=named, notes=tuple(remarks(spec, history, ends))
+    )
+    identity = plan.model_copy(update={"policies": (), "identity": f"{spec.digest()} {history.digest()}"})
+    logger.info(
+        "%d windows of %s from %s to %s, by %d policies that are lived through",
+        len(plan.windows),
+        f"{length.days} days" if length.days else str(length),
+        f"{ends[0]:%Y-%m-%d}",
+        f"{ends[-1]:%Y-%m-%d}",
+        len(named),
+    )
+    return plan.model_copy(update={"identity": identity.digest()})
+
+
+@step("compute", log="rehearse")
+def live_through(
+    context: Context, plan: RehearsalPlan, folder: str | None, jobs: int | None, price: float | None
+) -> Rehearsal:
+    """Live through history by each policy, fit the matrix, and compare.
+
+    Args:
+        context: The model; nothing of it is changed.
+        plan: Of the rehearsal.
+        folder: Where the rehearsal is kept; None for `rehearsals/MODEL`.
+        jobs: How many processes run at a time; None for one a core, at most four.
+        price: Price of a turn; None for that of the spec.
+
+    Returns:
+        The outcome.
+
+    Raises:
+        EverfitError: A life failed; the next run goes on where it was.
+    """
+    root = folder_of(context, folder) / plan.identity[:12]
+    workers = jobs or min(4, usable_cores())
+    lives, matrix = Running(context.spec, plan, root, context.workspace, workers, logger.info).run()
+    return assemble(context.spec, plan, lives, matrix, price)
+
+
+@step("network", log="rehearse")
+def publish_rehearsal(context: Context, outcome: Rehearsal, folder: str | None) -> Path:
+    """Write the page and the result, and keep them as artifacts of MLflow and Prefect.
+
+    Args:
+        context: The model.
+        outcome: Of the rehearsal.
+        folder: Where the rehearsal is kept; None for `rehearsals/MODEL`.
+
+    Returns:
+        The page.
+    """
+    place = folder_of(context, folder)
+    place.mkdir(parents=True, exist_ok=True)
+    page = place / PAGE
+    page.write_text(rehearsal_page(outcome), encoding="utf-8")
+    (place / RESULT).write_text(outcome.model_dump_json(indent=1), encoding="utf-8")
+    _track(context, outcome, place)
+    create_markdown_artifact(
+        rehearsal_text(outcome),
+        key=f"{outcome.model}-rehearsal",
+        description=outcome.recommendation.reasons[0],
+    )
+    return page
+
+
+def _track(context: Context, outcome: Rehearsal, place: Path) -> None:
+    from mlflow.entities import Metric, Param, RunStatus
+
+    client, name = context.mlflow, f"{outcome.model}-rehearsal"
+    experiment = client.get_experiment_by_name(name)
+    number = client.create_experiment(name) if experiment is None else experiment.experiment_id
+    run = client.create_run(number, run_name=f"{outcome.trained_at:%Y-%m-%d} every {outcome.every}").info.run_id
+    metrics = [
+        Metric(f"{_plain(standing.policy)}.{outcome.scale.metric}", standing.quality.mean, 0, 0)
+        for standing in outcome.standings
+        if standing.quality is not None
+    ]
+    verdict = [Param("recommendation", outcome.recommendation.verdict)]
+    client.log_batch(run, metrics=metrics, params=verdict)
+    for file in (PAGE, RESULT):
+        client.log_artifact(run, str(place / file))
+    client.set_terminated(run, RunStatus.to_string(RunStatus.FINISHED))
+
+
+def _plain(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in name)
+
+
+def folder_of(context: Context, folder: str | None) -> Path:
+    """Return the folder of a model's rehearsals."""
+    return Path(folder) if folder else Path("rehearsals") / context.spec.name
+
+
+def rehearsed_state(outcome: Rehearsal, page: Path) -> State[dict[str, Any]]:
+    """Return the flow's final state, `Rehearsed`.
+
+    Args:
+        outcome: Of the rehearsal.
+        page: Its page.
+    """
+    data = {**outcome.model_dump(mode="json"), "page": str(page)}
+    return ended(Completed(name="Rehearsed", message=" ".join(outcome.recommendation.reasons)[:500], data=data))

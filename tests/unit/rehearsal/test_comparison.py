@@ -1,0 +1,127 @@
+"""Policies compared over the same windows, and what is recommended."""
+
+import numpy as np
+import pytest
+
+from everfit.tasks.rehearsal.comparison import Play, Scale, share_of, standings
+from everfit.tasks.rehearsal.intervals import mean_interval, paired_interval
+from everfit.tasks.rehearsal.recommendation import NEVER, recommend, verdicts_of_pairs
+
+AUC = Scale(metric="roc_auc", greater_is_better=True)
+
+
+def wave(windows: int, mean: float, width: float = 0.01, seed: int = 0) -> tuple[float, ...]:
+    return tuple(mean + width * np.random.default_rng(seed).normal(size=windows))
+
+
+def test_an_interval_covers_the_mean_of_dependent_windows_about_as_often_as_it_says() -> None:
+    covered = 0
+    for seed in range(400):
+        noise = np.random.default_rng(seed).normal(size=41)
+        values = noise[1:] + 0.5 * noise[:-1]
+        found = mean_interval(list(values))
+        assert found is not None
+        assert found.low is not None
+        assert found.high is not None
+        covered += found.low <= 0 <= found.high
+    assert covered / 400 > 0.9
+
+
+def test_few_windows_have_a_mean_and_no_interval() -> None:
+    found = mean_interval([0.5, None, float("nan"), 0.7])
+    assert found is not None
+    assert (found.mean, found.low, found.windows) == (pytest.approx(0.6), None, 2)
+    assert mean_interval([None]) is None
+
+
+def test_windows_are_paired_where_both_know_them() -> None:
+    found = paired_interval([1.0, None, 3.0], [0.5, 0.5, None])
+    assert found is not None
+    assert (found.mean, found.windows) == (0.5, 1)
+
+
+def test_a_turn_that_released_nothing_better_was_needless() -> None:
+    play = Play(policy="p", kind="spec", quality=(0.7,) * 6, turns=(1, 2, 4), releases=(2, 4), wrong=(4,))
+    assert play.needless == (1, 4)
+
+
+def test_turns_are_paid_in_the_windows_after_them() -> None:
+    scale = Scale(metric="rmse", greater_is_better=False, price=0.25)
+    play = Play(policy="p", kind="simple", quality=(1.0, 2.0, None), turns=(1,))
+    assert scale.payoff(play) == (-1.0, -2.25, None)
+    money = Scale(metric="rmse", greater_is_better=False, price=5.0, unit="EUR")
+    assert money.payoff(play.model_copy(update={"money": (10.0, 20.0, 30.0)})) == (10.0, 15.0, 30.0)
+
+
+def test_the_share_of_hindsight_counts_from_never_retraining() -> None:
+    assert share_of((0.7, None), (0.6, 0.1), (0.8, 0.9)) == pytest.approx(0.5)
+    assert share_of((0.7,), (0.8,), (0.8,)) is None
+
+
+def plays(gain: float, later_gain: float, windows: int = 20) -> list[Play]:
+    """The spec as it is, and a policy that does better by a gain in the earlier half, by another in the later."""
+    spec = wave(windows, 0.7)
+    other = [
+        value + (gain if place < windows // 2 else later_gain) + 0.001 * (-1) ** place
+        for place, value in enumerate(spec)
+    ]
+    return [
+        Play(policy="spec", kind="spec", quality=spec),
+        Play(policy="other", kind="patch", quality=tuple(other)),
+        Play(policy="never", kind="simple", quality=tuple(value - 0.05 for value in spec)),
+        Play(policy="bound", kind="bound", quality=tuple(value + 0.2 for value in spec)),
+    ]
+
+
+PATCHES = {"other": {"training": {"window": "all"}}, "never": NEVER}
+
+
+def test_a_change_is_recommended_if_the_later_half_confirms_it() -> None:
+    found = recommend(plays(0.02, 0.02), AUC, PATCHES, "7d")
+    assert (found.verdict, found.policy, found.patch) == ("change", "other", PATCHES["other"])
+    assert "+0.0200 roc_auc a window" in found.reasons[1]
+
+
+def test_a_gain_of_the_earlier_half_alone_was_luck() -> None:
+    found = recommend(plays(0.02, -0.01), AUC, PATCHES, "7d")
+    assert (found.verdict, found.patch) == ("keep", {})
+    assert "luck" in found.reasons[-1]
+
+
+def test_a_gain_that_is_not_certain_is_no_change() -> None:
+    found = recommend(plays(0.02, 0.0001), AUC, PATCHES, "7d")
+    assert found.verdict == "perhaps"
+    assert "can't tell" in found.reasons[-1]
+
+
+def test_the_spec_stays_where_nothing_did_better_before() -> None:
+    assert recommend(plays(-0.02, 0.05), AUC, PATCHES, "7d").verdict == "keep"
+    assert recommend(plays(0.0, 0.0), AUC, PATCHES, "7d").verdict == "keep"
+
+
+def test_a_rule_without_keys_of_the_spec_is_named_and_not_written() -> None:
+    rule = [
+        play.model_copy(update={"kind": "simple"}) if play.policy == "other" else play for play in plays(0.02, 0.02)
+    ]
+    found = recommend(rule, AUC, {"never": NEVER}, "7d")
+    assert (found.verdict, found.patch) == ("keep", {})
+    assert "'other' does better for certain" in found.reasons[-1]
+    assert "retraining.schedule, such as 7d" in found.reasons[-1]
+
+
+def test_a_short_history_recommends_nothing() -> None:
+    found = recommend(plays(0.02, 0.02, windows=6), AUC, PATCHES, "7d")
+    assert found.verdict == "unknown"
+    assert found.reasons == (
+        "History has 6 windows with labels; 8 are needed to choose on the earlier half and confirm on the later.",
+    )
+
+
+def test_pairs_are_said_in_words() -> None:
+    found = standings(plays(0.02, 0.02), AUC)
+    sure, worse = verdicts_of_pairs(found, AUC)
+    assert sure.startswith("other against the spec as it is: +0.0200 roc_auc a window")
+    assert sure.endswith("that is certain.")
+    assert worse.endswith("the spec as it is does better for certain.")
+    (doubtful, _) = verdicts_of_pairs(standings(plays(0.0001, -0.0001), AUC), AUC)
+    assert doubtful.endswith("history can't tell the two apart.")
