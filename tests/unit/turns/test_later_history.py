@@ -1,0 +1,44 @@
+"""An exported turn shows who approved it, and how each name is known."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from everfit.tasks.core.people import Person
+from everfit.tasks.core.records import Trigger, Window
+from everfit.tasks.ledger import Ledger
+from everfit.tasks.release.approval import ApprovalRequest, answer_request, signature_of
+from everfit.tasks.turns.later_history import later_history
+
+UNTIL = datetime(2024, 3, 4, tzinfo=UTC)
+
+
+def test_the_approval_is_in_the_history_with_each_person(tmp_path: Path) -> None:
+    ledger = Ledger.open(f"sqlite:///{tmp_path}/ledger.db")
+    turn = ledger.turns.begin("m", Trigger(kind="manual"), Window(until=UNTIL))
+    ledger.turns.finish(turn, state="AwaitingApproval", record={"version": {"version": 2}})
+    request = ApprovalRequest(
+        model="m",
+        turn_id=turn.id,
+        version=2,
+        run_id="run-2",
+        champion_version=1,
+        headline="waits",
+        asked_at=UNTIL,
+        expires_at=UNTIL + timedelta(days=7),
+    )
+    people = (Person(name="ann", account="ann"), Person(name="bob"))
+    signatures = [signature_of(person, "checked") for person in people]
+    ledger.decisions.record(
+        f"{turn.id}/approval",
+        model="m",
+        kind="approval",
+        verdict="approve",
+        record=answer_request(request, "approve", signatures),
+        turn_id=turn.id,
+    )
+
+    (approval,) = later_history(ledger, turn.id)["approval"]
+
+    assert (approval["verdict"], approval["record"]["by"]) == ("approve", "ann, bob")
+    known = [(one["person"]["name"], one["person"]["account"]) for one in approval["record"]["signatures"]]
+    assert known == [("ann", "ann"), ("bob", "")]
