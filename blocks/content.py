@@ -207,7 +207,7 @@ class SpecContent(BaseModel):
     roles: RolesPolicy = Field(
         default_factory=RolesPolicy,
         exclude_if=is_default,
-        description="The people with the right to train, approve, roll back and forget by hand.",
+        description="The people with the right to each action by hand.",
     )
     schedules: SchedulesPolicy = Field(
         default_factory=SchedulesPolicy,

@@ -6,14 +6,14 @@ from pydantic import Field
 
 from everfit.blocks.policy import Policy
 
-Action = Literal["train", "approve", "roll_back", "forget"]
+Action = Literal["train", "approve", "roll_back", "forget", "quarantine", "retire"]
 """An action with a role, each a key of `RolesPolicy`."""
 
 _NAMES = "By default everybody has it."
 
 
 class RolesPolicy(Policy):
-    """The people with the right to train, approve, roll back and forget by hand. Automatic actions have no role.
+    """The people with the right to each action by hand. Automatic actions have no role.
 
     A name counts as MLflow knows it if the command runs with somebody's login to MLflow
     (`MLFLOW_TRACKING_USERNAME`), and otherwise as it is stated.
@@ -35,6 +35,18 @@ class RolesPolicy(Policy):
     )
     forget: tuple[str, ...] = Field(
         default=(), description=f"The people with the right to delete the rows of a key. {_NAMES}"
+    )
+    quarantine: tuple[str, ...] = Field(
+        default=(),
+        exclude_if=lambda names: not names,
+        description="The people with the right to accept, discard and recheck quarantined rows by "
+        f"`everfit quarantine`. {_NAMES}",
+    )
+    retire: tuple[str, ...] = Field(
+        default=(),
+        exclude_if=lambda names: not names,
+        description="The people with the right to end or rename the model. Both commands read the spec of the model's "
+        f"newest turn that trained. {_NAMES}",
     )
     logged_in: bool = Field(
         default=False,

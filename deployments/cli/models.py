@@ -34,6 +34,7 @@ def rename(
     ledger = Ledger.open_existing(settings)
     environment.prepare(settings)
     _check_name(new)
+    _require_role(old, by)
     from everfit.tasks.ledger.process_identity import user_name
     from everfit.tasks.registry.mlflow_client import tracking_client
     from everfit.tasks.retention.renaming import Renaming, rename_model
@@ -70,6 +71,7 @@ def retire(
 
     ledger = Ledger.open_existing(settings)
     environment.prepare(settings)
+    _require_role(model, by)
     if delete_data and not yes:
         typer.confirm(f"Delete all data, runs and versions of {model}? This can't be undone", abort=True)
     from everfit.tasks.ledger.process_identity import user_name
@@ -89,6 +91,19 @@ def retire(
     if (spec := _SPECS / f"{model}.yaml").is_file():
         typer.echo(f"Next: delete {spec}, or the next everfit bootstrap deploys the model again")
     typer.echo("A service that serves the model answers until it is stopped")
+
+
+def _require_role(model: str, by: str) -> None:
+    """Refuse a person without the right to end or rename the model, by the spec of its newest turn that trained."""
+    from datetime import UTC, datetime
+
+    from everfit.tasks.ledger.process_identity import user_name
+    from everfit.tasks.registry.accounts import acting_person
+    from everfit.tasks.turns.entitlement import require_role_by_record
+
+    settings = Settings()
+    person = acting_person(settings, by or user_name())
+    require_role_by_record(model, "retire", person, datetime.now(UTC), settings)
 
 
 def _check_name(name: str) -> None:

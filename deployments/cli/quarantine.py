@@ -43,6 +43,8 @@ def quarantine(  # noqa: PLR0917 - each is an option of the command
     if recheck and (reason or turn):
         raise EverfitError("--recheck checks the whole dataset; remove --reason and --turn")
     environment.prepare(Settings())
+    if accept or discard or recheck:
+        _require_role(model)
     if recheck:
         content, lines = _recheck(model)
     elif accept:
@@ -54,6 +56,19 @@ def quarantine(  # noqa: PLR0917 - each is an option of the command
         return
     for line in lines:
         typer.echo(line)
+
+
+def _require_role(model: str) -> None:
+    """Refuse a person whom the spec gives no right to decide about quarantined rows."""
+    from everfit.tasks.core.spec_loading import load_spec
+    from everfit.tasks.ledger.process_identity import user_name
+    from everfit.tasks.registry.accounts import acting_person
+    from everfit.tasks.turns.context import Context
+    from everfit.tasks.turns.entitlement import require_role
+
+    context = Context(load_spec(model), Settings())
+    if context.spec.roles.quarantine:
+        require_role(context, "quarantine", acting_person(context.settings, user_name()), datetime.now(UTC))
 
 
 def _list_rows(model: str, reason: str, turn_id: str | None) -> tuple[dict[str, Any], list[str]]:

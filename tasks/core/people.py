@@ -7,7 +7,14 @@ from everfit.tasks.core.records import Record
 AS_STATED = "as stated"
 """The identity of a name that nobody has checked."""
 
-_VERBS = {"train": "start a turn", "approve": "approve or decline", "roll_back": "roll back", "forget": "forget rows"}
+_VERBS = {
+    "train": "start a turn",
+    "approve": "approve or decline",
+    "roll_back": "roll back",
+    "forget": "forget rows",
+    "quarantine": "decide about quarantined rows",
+    "retire": "end or rename the model",
+}
 
 
 class RoleError(EverfitError):

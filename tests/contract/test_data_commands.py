@@ -71,8 +71,14 @@ def test_the_quarantine_is_listed_accepted_and_discarded(model: str):
     assert [run("quarantine", model, "--turn", one, "--json")["rows"] for one in (turn, "another")] == [3, 0]
     run("quarantine", model, "--accept", "--discard", fails="exclude each other")
 
-    # The suite was too strict; mended, it lets two of the three in.
     content = yaml.safe_load(Path(model).read_text())
+    Path(model).write_text(yaml.safe_dump(content | {"roles": {"quarantine": ["nobody-here"]}}))
+    assert run("quarantine", model, "--json")["rows"] == 3  # everybody may look
+    for option in ("--accept", "--discard", "--recheck"):
+        run("quarantine", model, option, fails="may not decide about quarantined rows for 'sales'")
+    assert len(Ledger.open(Settings()).decisions.of("sales", kind="role")) == 3
+
+    # The suite was too strict; mended, it lets two of the three in.
     content["expectations"] = {"suite": content["expectations"]["suite"], "max_bad_share": 0.5}
     content["expectations"]["suite"][0]["kwargs"]["max_value"] = 1_000
     Path(model).write_text(yaml.safe_dump(content))
