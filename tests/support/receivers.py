@@ -9,6 +9,7 @@ from email import message_from_bytes
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
+from urllib.parse import parse_qsl
 
 
 class WebHook(ThreadingHTTPServer):
@@ -80,3 +81,37 @@ def serving(server: socketserver.BaseServer) -> Iterator[None]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+class AnyPost(ThreadingHTTPServer):
+    """A receiver of posts of any form, and their texts."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Text)
+        self.received: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/"
+
+
+class _Text(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        text = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        is_json = "json" in self.headers["Content-Type"]
+        parts = _texts(json.loads(text)) if is_json else (value for _, value in parse_qsl(text))
+        cast("AnyPost", self.server).received.append("\n".join(parts))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b'{"status": "success"}')
+
+    def log_message(self, *_: object) -> None:
+        """The test has what it wants to know."""
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _texts(part)
+    elif isinstance(value, str):
+        yield value
