@@ -1,5 +1,6 @@
 """The examples run where everfit is installed from its wheel, one after the other in a folder of their own."""
 
+import json
 import os
 import re
 import subprocess
@@ -48,6 +49,8 @@ def test_each_example_runs_from_the_wheel(root: Path, installed: Path, tmp_path:
     said = dict(re.findall(r"^== \S*/(\w+)\.py\n((?:(?!== ).*\n)*)", done.stdout, flags=re.MULTILINE))
     assert said["ingest_and_validate"] == "Ingested\n"
     assert said["own_training"] == "Promoted\n"
+    (environment_of,) = tmp_path.rglob("environment.json")  # the flow's module and that of its function are recorded
+    assert "own_training" in json.loads(environment_of.read_text())["own_code"]
     assert said["nightly_scoring"] == "48 predictions copied\n"
     assert said["own_monitoring"].strip() in get_args(Verdict)
     assert '"state": "Escalated"' in said["own_notifier"]
@@ -59,4 +62,7 @@ def test_every_example_is_listed_and_run(root: Path) -> None:
     listed = set(re.findall(r"\]\((\w+)\.py\)", (root / "examples" / "README.md").read_text())) | {"deliveries"}
     assert listed == files
     tests = "\n".join(path.read_text() for path in (root / "tests").rglob("test_*.py"))
-    assert [name for name in sorted(files) if name not in FILES and f"{name}:" not in tests] == []
+    run = set(FILES) | set(
+        re.findall(r"^\$ python (\w+)\.py", (root / "docs" / "first-hour.md").read_text(), re.MULTILINE)
+    )
+    assert [name for name in sorted(files - run) if f"{name}:" not in tests] == []
