@@ -60,4 +60,5 @@ def _numbers(texts: "pd.Series[Any]") -> pd.DataFrame:
         data_definition=evidently.DataDefinition(text_columns=["text"]),
         descriptors=[getattr(evidently.descriptors, kind)("text", alias=label) for label, kind in _DESCRIPTORS.items()],
     )
-    return dataset.as_dataframe()[list(_DESCRIPTORS)].astype("float64").set_axis(texts.index)
+    numbers: pd.DataFrame = dataset.as_dataframe()[list(_DESCRIPTORS)]
+    return numbers.astype("float64").set_axis(texts.index)
