@@ -44,9 +44,10 @@ def rehearse(  # noqa: PLR0917 - each is an option of the command
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Live through a model's history and show what each policy would have brought.
+    """Show what each policy of retraining would have brought.
 
-    Nothing of the model is changed. A rehearsal that was stopped goes on where it was.
+    It lives through the history of the model's source, and changes nothing of the model. A rehearsal that was stopped
+    goes on where it was.
     """
     if write and not model.endswith((".yaml", ".yml")):
         raise SpecError(f"--write changes a spec file, and {model!r} is none; give the path of its .yaml file")
