@@ -7,120 +7,20 @@ from typing import Literal, Self
 from pydantic import Field, FiniteFloat, model_validator
 
 from everfit.blocks.extensions import ExtensionName
+from everfit.blocks.gate_limits import (
+    BusinessValuePolicy,
+    CalibrationPolicy,
+    FairnessPolicy,
+    NegativeFlipsPolicy,
+    RobustnessPolicy,
+    ServingCheckPolicy,
+    SlicePolicy,
+)
 from everfit.blocks.metrics import TaskKind, is_own_metric, metric_facts
 from everfit.blocks.policy import Duration, Policy
 
 Level = Literal["low", "medium", "high"]
 LEVELS: tuple[Level, ...] = ("low", "medium", "high")
-
-
-class SlicePolicy(Policy):
-    """No slice of the rows may lose more than a limit to the champion.
-
-    A slice fails when its loss exceeds `max_loss` and is significant after a correction for the number of slices. A
-    slice with too few rows, or too few rows outside of its most frequent class, is not judged; the reason names it.
-    """
-
-    columns: tuple[str, ...] = Field(
-        default=(),
-        description="The columns whose values (or quantile bins) form the slices. By default they are the "
-        "protected columns.",
-    )
-    min_rows: int = Field(default=200, ge=2, description="The smallest number of rows of a slice that is judged.")
-    min_class_rows: int = Field(
-        default=20,
-        ge=1,
-        description="The smallest number of rows outside of a slice's most frequent class. A slice with fewer, "
-        "such as one of a single class, is not judged.",
-    )
-    small_slices: Literal["report", "fail"] = Field(
-        default="report",
-        description="The treatment of a slice that is too small to judge: `report` names it in the reason, `fail` "
-        "fails the check.",
-    )
-    max_loss: FiniteFloat = Field(default=0.0, ge=0, description="The largest loss of a slice in the primary metric.")
-    false_discovery_rate: FiniteFloat = Field(
-        default=0.05, gt=0, lt=1, description="The expected share of false alarms among the slices that fail."
-    )
-
-
-class FairnessPolicy(Policy):
-    """Limits on how differently the model treats the groups of a protected column."""
-
-    max_demographic_parity_difference: FiniteFloat | None = Field(
-        default=None,
-        ge=0,
-        lt=1,
-        description="The largest difference between the groups' shares of positive predictions.",
-    )
-    max_equalized_odds_difference: FiniteFloat | None = Field(
-        default=None,
-        ge=0,
-        lt=1,
-        description="The largest difference between the groups' true positive rates or false positive rates, "
-        "whichever is larger.",
-    )
-    max_worsening: FiniteFloat | None = Field(
-        default=None, ge=0, lt=1, description="The largest increase of either difference over the champion's."
-    )
-
-    @model_validator(mode="after")
-    def _limits_something(self) -> Self:
-        _require_a_limit(self)
-        return self
-
-
-class CalibrationPolicy(Policy):
-    """Limits on the error of the predicted probabilities."""
-
-    max_error: FiniteFloat | None = Field(
-        default=None, gt=0, lt=1, description="The largest expected calibration error."
-    )
-    max_worsening: FiniteFloat | None = Field(
-        default=None, ge=0, lt=1, description="The largest increase of that error over the champion's."
-    )
-
-    @model_validator(mode="after")
-    def _limits_something(self) -> Self:
-        _require_a_limit(self)
-        return self
-
-
-class RobustnessPolicy(Policy):
-    """A limit on how many predictions flip under small changes of the input."""
-
-    max_flip_share: FiniteFloat = Field(
-        gt=0,
-        lt=1,
-        description="The largest share of predictions that may change their class under the worst of the tested "
-        "changes.",
-    )
-
-
-class BusinessValuePolicy(Policy):
-    """The business value that a release must add, in the unit of `training.business_value`."""
-
-    min_gain: FiniteFloat = Field(
-        default=0.0,
-        description="The smallest gain in value per row of the hold-out over the champion; for a first champion, "
-        "over no action.",
-    )
-
-
-class ServingCheckPolicy(Policy):
-    """A check that loads the challenger in the prediction service's own code before its release."""
-
-    p99_ms: FiniteFloat | None = Field(
-        default=None, gt=0, description="The largest p99 latency of a single-row prediction, in milliseconds."
-    )
-    size_mb: FiniteFloat | None = Field(
-        default=None, gt=0, description="The largest size of the stored model, in megabytes."
-    )
-    memory_mb: FiniteFloat | None = Field(
-        default=None,
-        gt=0,
-        description="The largest memory of a process that has loaded the model, in megabytes.",
-    )
 
 
 class RiskPolicy(Policy):
@@ -225,6 +125,12 @@ class GatePolicy(Policy):
         description="A limit on predictions that flip under small changes of the input. By default robustness is "
         "not checked.",
     )
+    negative_flips: NegativeFlipsPolicy | None = Field(
+        default=None,
+        exclude_if=lambda limits: limits is None,
+        description="A limit on rows that the champion answers right and the challenger wrong. By default they are not "
+        "counted.",
+    )
     business_value: BusinessValuePolicy | None = Field(
         default=None, description="The business value that the release must add. By default it is not checked."
     )
@@ -317,16 +223,6 @@ class GatePolicy(Policy):
             if value is not None and value >= span:
                 raise ValueError(f"gate.{path}: {value!r} is as wide as the range of {metric}; give less than {span:g}")
         if task == "regression":
-            for path in ("fairness", "calibration", "robustness"):
+            for path in ("fairness", "calibration", "robustness", "negative_flips"):
                 if getattr(self, path) is not None:
                     raise ValueError(f"gate.{path}: it is not measured for {task!r} models; remove it")
-
-
-def _require_a_limit(policy: Policy) -> None:
-    """Reject a policy without a limit.
-
-    Raises:
-        ValueError: None of its limits is set.
-    """
-    if all(value is None for value in dict(policy).values()):
-        raise ValueError("it sets no limit; give at least one, or remove the key to switch the check off")

@@ -30,6 +30,7 @@ FULL_POLICY = GatePolicy.model_validate(
         },
         "calibration": {"max_error": 0.05, "max_worsening": 0.01},
         "robustness": {"max_flip_share": 0.05},
+        "negative_flips": {"max_share": 0.03, "max_slice_share": 0.05},
         "business_value": {"min_gain": 0.1},
         "serving": {"p99_ms": 50, "size_mb": 100, "memory_mb": 500},
         "conversion": True,
@@ -95,8 +96,17 @@ def measured(**changes: Any) -> Evidence:
         "serving": ServingEvidence(loaded=True, same_predictions=True, p99_ms=20, size_mb=3, memory_mb=200),
         "conversion": CONVERTED,
         "own_checks": (Check(name="nights", passed=True, reason="no loss at night"),),
+        "areas": {"negative_flips": some_flips()},
     }
     return Evidence.model_validate(known | changes)
+
+
+def some_flips(negative: int = 91, of_a_slice: int = 30, slices: int = 2) -> dict[str, Any]:
+    of_slices = [
+        {"column": "carrier", "value": value, "rows": 1000, "negative": number}
+        for value, number in (("AA", 10), ("UA", of_a_slice))
+    ]
+    return {"rows": 9120, "negative": negative, "positive": 140, "slices": of_slices[:slices]}
 
 
 def a_slice(value: str, rows: int = 1000, **fields: Any) -> SliceEvidence:
@@ -188,6 +198,10 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("robustness", {"robustness": RobustnessEvidence(flip_share=0.06)}),
     ("robustness", {"robustness": None}),
     ("robustness", {"robustness": RobustnessEvidence(flip_share=float("nan"))}),
+    ("negative flips", {"areas": {"negative_flips": some_flips(negative=274)}}),
+    ("negative flips", {"areas": {}}),
+    ("negative flips by slice", {"areas": {"negative_flips": some_flips(of_a_slice=51)}}),
+    ("negative flips by slice", {"areas": {"negative_flips": some_flips(slices=0)}}),
     ("business value", {"business_value": BusinessValueEvidence(challenger=1.15, champion=1.1)}),
     ("business value", {"business_value": BusinessValueEvidence(challenger=1.15)}),
     ("business value", {"business_value": None}),

@@ -1,6 +1,7 @@
 """No slice of the rows clearly loses to the champion."""
 
-from everfit.blocks.gating import GatePolicy, SlicePolicy
+from everfit.blocks.gate_limits import SlicePolicy
+from everfit.blocks.gating import GatePolicy
 from everfit.tasks.gate.check import Checks, GateCheck, missing, number, percent
 from everfit.tasks.gate.evidence import Check, Evidence, SliceEvidence
 

@@ -18,6 +18,7 @@ from everfit.tasks.evaluation.calibration import calibration_curve, expected_cal
 from everfit.tasks.evaluation.evaluate import evaluate
 from everfit.tasks.evaluation.leakage import filled_with_the_label, suspected_leaks
 from everfit.tasks.gate import decide
+from everfit.tasks.gate.checks.negative_flips import NegativeFlips
 from everfit.tasks.statistics.business_value import best_threshold, no_action, worth_of
 from everfit.tasks.training.results import read_model
 from everfit.tasks.training.search import Setting
@@ -93,6 +94,31 @@ def test_only_what_the_policy_asks_for_is_measured(tmp_path: Path) -> None:
     assert found.business_value.unit == "EUR"
     names = {check.name for check in decide(found, a_spec(gate=gate).gate).checks}
     assert {"slices", "fairness group demographic_parity_difference", "robustness", "business value"} <= names
+
+
+def test_rows_that_the_champion_alone_answers_right_are_counted(tmp_path: Path) -> None:
+    gate = {
+        "negative_flips": {"max_share": 0.2, "max_slice_share": 0.2},
+        "slices": {"columns": ["color"], "min_rows": 80},
+    }
+    data = data_of(a_spec(gate=gate), rows_of(), tmp_path)
+    champion, challenger = champion_of(data, UNTIL - timedelta(days=30)), challenger_of(data)
+    evidence = evaluate(data, challenger, champion, PASSED)
+    flips = evidence.area("negative_flips", NegativeFlips)
+    assert flips is not None
+
+    rows = data.rows(evidence.holdout, "test")
+    new, old = (
+        model.predict(rows[list(model.feature_names_in_)]) == rows["y"]
+        for model in (read_model(challenger, data.workspace), champion.model)
+    )
+    assert (flips.rows, flips.negative, flips.positive) == (len(rows), (old & ~new).sum(), (new & ~old).sum())
+    assert flips.negative > 0
+    counted = rows["color"].value_counts()
+    assert {part.value: part.rows for part in flips.slices} == counted[counted >= 80].to_dict()
+    assert {"negative flips", "negative flips by slice"} <= {
+        check.name for check in decide(evidence, data.spec.gate).checks
+    }
 
 
 def test_rows_of_an_entity_count_as_a_whole_and_a_lost_column_is_one_clear_error(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from everfit.blocks.spec import ModelSpec
         ({"draws": 50}, r"draws\n  Input should be greater than or equal to 100"),
         ({"fairness": {}}, r"fairness\n  Value error, it sets no limit"),
         ({"calibration": {}}, r"calibration\n  Value error, it sets no limit"),
+        ({"negative_flips": {}}, r"negative_flips\n  Value error, it sets no limit"),
         ({"robustness": {"max_flip_share": 0}}, r"robustness.max_flip_share"),
         ({"slices": {"false_discovery_rate": 0}}, r"slices.false_discovery_rate"),
         ({"serving": {"p99": 5}}, r"serving.p99\n  Extra inputs are not permitted"),
@@ -48,6 +49,7 @@ def test_a_gate_that_nothing_could_pass_is_refused(policy: dict[str, Any], says:
         ({"comparison": "non_inferiority", "margin": 2}, "binary", "roc_auc", r"gate.margin: 2.0 is as wide"),
         ({"slices": {"max_loss": 1}}, "binary", "roc_auc", r"gate.slices.max_loss: 1.0 is as wide"),
         ({"calibration": {"max_error": 0.1}}, "regression", "rmse", r"gate.calibration: it is not measured"),
+        ({"negative_flips": {"max_share": 0.1}}, "regression", "rmse", r"gate.negative_flips: it is not measured"),
     ],
 )
 def test_a_gate_is_refused_for_a_task_that_could_not_pass_it(
