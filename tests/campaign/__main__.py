@@ -34,7 +34,7 @@ DRIVERS: dict[str, Callable[[Path, int], Tally]] = {
     "schedules": lambda folder, seed: run_schedules(
         folder, [*schedules.FOUND, *range(seed * 1_000, seed * 1_000 + 300)]
     ),
-    "spool schedules": lambda folder, seed: run_spool_schedules(folder, [*spool_schedules.FOUND, *_seeds(seed, 30)]),
+    "spool-schedules": lambda folder, seed: run_spool_schedules(folder, [*spool_schedules.FOUND, *_seeds(seed, 30)]),
     "artifacts": lambda folder, seed: changed_files(folder, seed, changes=30),
     "tables": lambda folder, seed: run_tables(folder, seed, count=10),
 }
