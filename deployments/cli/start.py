@@ -116,6 +116,8 @@ def _print_proposal(proposal: dict[str, Any], target: str) -> None:
     for note in proposal["notes"]:
         typer.echo(f"  note         {note}")
     typer.echo(f"Next: read {path}, then run everfit train {path}")
+    if proposal["event_time"]:
+        typer.echo(f"To see what retraining would have brought in the past, run everfit rehearse {path}")
     if path != (deployed := Path("deployments/models", f"{proposal['model']}.yaml")):
         typer.echo(f"To deploy it with everfit up or everfit bootstrap, move the file to {deployed}")
 
