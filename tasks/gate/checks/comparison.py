@@ -69,7 +69,17 @@ def judge_gain(paired: PairedComparison, policy: GatePolicy, attempt: int) -> Ju
         attempt: Number of the try since the champion's release, from 1 on.
     """
     bound = policy.min_gain if policy.margin is None else -policy.margin
-    error = error_of_try(1 - policy.confidence, attempt)
+    return proven_gain(paired, bound, error_of_try(1 - policy.confidence, attempt))
+
+
+def proven_gain(paired: PairedComparison, bound: float, error: float) -> JudgedGain:
+    """Judge whether a gain exceeds a bound, over all rows or within groups of time.
+
+    Args:
+        paired: How two models differ.
+        bound: The bound.
+        error: The allowed probability of a proof where there is no such gain.
+    """
     share = 1.0 if paired.within is None else 1 - _WITHIN_SHARE
     lower = paired.difference - paired.reach(1 - share * error)
     whole = JudgedGain(lower > bound, lower, bound, 1 - share * error)

@@ -2,6 +2,7 @@
 
 from everfit.blocks.gating import GatePolicy
 from everfit.tasks.gate.check import Checks, GateCheck, missing, number, percent, too_unsure
+from everfit.tasks.gate.checks.comparison import proven_gain
 from everfit.tasks.gate.evidence import Check, Evidence
 
 
@@ -16,11 +17,14 @@ def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
     if paired.confidence < policy.confidence:
         yield too_unsure("dummy", paired, policy)
         return
-    passed = paired.lower > 0
+    judged = proven_gain(paired, 0.0, 1 - paired.confidence)
     both = f"the challenger's {paired.metric} {number(paired.challenger)} against the dummy's {number(paired.champion)}"
-    sure = f"the {percent(paired.confidence)} lower bound of its gain is {number(paired.lower)}"
+    gain = "its gain"
+    if judged.within and paired.within is not None:
+        gain = f"its gain of {number(paired.within.difference)} within {paired.within.grouped_by}"
+    sure = f"the {percent(round(judged.confidence, 4))} lower bound of {gain} is {number(judged.lower)}"
     reason = f"{both}: {sure}; it must be above 0"
-    yield Check(name="dummy", passed=passed, value=paired.lower, bound=0, reason=reason)
+    yield Check(name="dummy", passed=judged.passed, value=judged.lower, bound=0, reason=reason)
 
 
 CHECK = GateCheck(

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from support.gating import compared, measured
+from support.gating import compared, failed, first_champion, measured
 
 from everfit.blocks.gating import GatePolicy
 from everfit.tasks.core.paired_comparison import WithinGroups
@@ -101,6 +101,19 @@ def test_a_gain_within_days_is_enough_if_the_challenger_is_ahead_over_all_rows()
     unclear = decide(measured(comparison=compared(0.012, -0.004, within=_within(0.01, 0.008), **unsure)), GatePolicy())
     assert unclear.verdict == "keep"
     assert "within days by .010, but the 97.57 % lower bound of that gain is -.006" in unclear.reasons[0]
+
+
+def test_a_gain_over_the_dummy_within_days_is_enough_too() -> None:
+    unsure = {"standard_error": 0.6, "degrees_of_freedom": 3.0, "champion": 0.5}
+    levels_move = first_champion(dummy_comparison=compared(0.2, -1.2, within=_within(0.1, 0.01), **unsure))
+    promoted = decide(levels_move, GatePolicy())
+    assert promoted.verdict == "promote"
+    assert "the gain of .100 within days is at least" in promoted.reasons[0]
+    kept = decide(
+        first_champion(dummy_comparison=compared(0.2, -1.2, within=_within(0.1, 0.08), **unsure)), GatePolicy()
+    )
+    assert failed(kept) == {"dummy"}
+    assert "lower bound of its gain of .100 within days is -" in " ".join(kept.reasons)
 
 
 def test_a_sure_gain_over_all_rows_needs_none_within_days() -> None:
