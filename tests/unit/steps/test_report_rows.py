@@ -28,6 +28,7 @@ def begin(policy: MonitoringPolicy, *, drifted: bool | None = False) -> Any:
         context=SimpleNamespace(spec=spec),
         reference=SimpleNamespace(profile=profile, sample=ROWS),
         event_time="at",
+        texts=(),
     )
     window: Any = SimpleNamespace(
         monitored=monitored,
