@@ -46,6 +46,8 @@ def parcels(until: str, seed: int = 0) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("give the day of the export, such as: python parcels.py 2025-03-01")
     table = parcels(sys.argv[1])
     table.to_csv("parcels.csv", index=False)
     print(f"parcels.csv has {len(table):,} parcels, {table['late'].isna().sum()} of them on their way")

@@ -1,11 +1,13 @@
 """The command `rehearse`: what the loop would have brought in the past."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from everfit.blocks.errors import SpecError
+from everfit.blocks.policy import parse_duration
 from everfit.deployments.cli.options import START, AsJson, Model, is_debug, parse_time
 from everfit.deployments.cli.output import print_json
 
@@ -57,6 +59,7 @@ def rehearse(  # noqa: PLR0917 - each is an option of the command
     patches = dict(read_patch(path) for path in policy or [])
     begin = None if since is None else parse_time(since, "--from")
     end = None if until is None else parse_time(until, "--to")
+    _check_length(every)
 
     def flow() -> Any:
         from everfit.flows.rehearsal_flow import rehearsal
@@ -77,6 +80,16 @@ def rehearse(  # noqa: PLR0917 - each is an option of the command
     print_rehearsal(outcome, page)
     if write:
         typer.echo(written or f"{model} is unchanged: only a recommendation that later windows confirm is written")
+
+
+def _check_length(every: str | None) -> None:
+    """Refuse an impossible length of a window before Prefect starts, which takes seconds."""
+    try:
+        length = None if every is None else parse_duration(every)
+    except ValueError as error:
+        raise SpecError(f"--every: {error}") from error
+    if length is not None and length <= timedelta(0):
+        raise SpecError(f"--every {every!r} is empty or negative; give a duration such as 7d")
 
 
 def _write(path: Path, found: "Recommendation") -> str:

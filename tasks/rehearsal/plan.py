@@ -146,8 +146,8 @@ def window_ends(  # noqa: PLR0917 - each bounds the windows
         days = (history.last - history.first) / timedelta(days=1)
         raise SpecError(
             f"{spec.name}: history of {days:.0f} days, from {history.first:%Y-%m-%d} to {history.last:%Y-%m-%d}, has "
-            f"room for {count} windows of {format_duration(every)} after a first training, and two are needed; give a "
-            f"shorter --every, or an earlier --from"
+            f"room for {count} window{'' if count == 1 else 's'} of {format_duration(every)} after a first training, "
+            f"and two are needed; give a shorter --every, or an earlier --from"
         )
     return tuple(start + number * every for number in range(count + 1))
 
