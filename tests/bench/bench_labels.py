@@ -11,9 +11,9 @@ import itertools
 import multiprocessing
 import os
 import socket
+import sys
 import tempfile
 import time
-import warnings
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,37 +21,20 @@ import httpx
 import numpy as np
 import pandas as pd
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from support.small_model import register_small_model
+
 _START = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 def prepare(folder: Path, known: int) -> None:
     """Register a small model with a key, and write its labels of thirty days."""
-    import mlflow
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
-    from everfit.tasks.models.input_schema import InputSchema
     from everfit.tasks.predictions import labels
     from everfit.tasks.storage.tables import row_keys
     from everfit.tasks.storage.workspace import Workspace
 
-    rows = pd.DataFrame({"x": np.arange(50.0), "id": range(50), "at": pd.date_range(_START, periods=50)})
-    pipeline = make_pipeline(LogisticRegression()).fit(rows[["x"]], np.arange(50) % 2)
-    schema = InputSchema.of_frame(rows, task="binary", features=["x"], key=["id"], event_time="at")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        mlflow.sklearn.save_model(
-            pipeline,
-            folder / "store",
-            serialization_format="skops",
-            signature=mlflow.models.infer_signature(rows[["x"]], pipeline.predict(rows[["x"]])),
-            pip_requirements=["scikit-learn"],
-            metadata=schema.metadata(),
-        )
-    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
-    client.create_registered_model("model")
-    client.create_model_version("model", (folder / "store").as_uri())
-    client.set_registered_model_alias("model", "champion", "1")
+    register_small_model(folder, key=["id"])
     table = Workspace(str(folder / "workspace")).table("model", "labels")
     for day in range(30):
         ids = pd.DataFrame({"id": range(day * known // 30, (day + 1) * known // 30)})

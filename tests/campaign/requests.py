@@ -17,11 +17,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from support.processes import forked
+from support.small_model import register_small_model
 
 from campaign.malformed_requests import FOUND, malformed
 from campaign.tally import Tally
@@ -82,29 +81,7 @@ def _serve(folder: str, port: int) -> None:
 
 def _register(folder: Path) -> None:
     """Register a small model as the champion in an empty folder."""
-    import mlflow
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
-    from everfit.tasks.models.input_schema import InputSchema
-
-    rows = pd.DataFrame({"x": np.arange(50.0), "at": pd.date_range("2024-01-01", periods=50, tz="UTC")})
-    pipeline = make_pipeline(LogisticRegression()).fit(rows[["x"]], np.arange(50) % 2)
-    schema = InputSchema.of_frame(rows, task="binary", features=["x"], key=[], event_time="at")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        mlflow.sklearn.save_model(
-            pipeline,
-            folder / "store",
-            serialization_format="skops",
-            signature=mlflow.models.infer_signature(rows[["x"]], pipeline.predict(rows[["x"]])),
-            pip_requirements=["scikit-learn"],
-            metadata=schema.metadata(),
-        )
-    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{folder / 'mlflow.db'}")
-    client.create_registered_model("model")
-    client.create_model_version("model", (folder / "store").as_uri())
-    client.set_registered_model_alias("model", "champion", "1")
+    register_small_model(folder)
     (folder / "workspace").mkdir()
     (folder / "answered").touch()
 
