@@ -52,7 +52,7 @@ class SourceHistory(Record):
 
 
 class RehearsalPlan(Record):
-    """Which windows are lived through, by which policies.
+    """The windows of a rehearsal, and the policies that live through them.
 
     Attributes:
         model: Name of the model.

@@ -1,6 +1,7 @@
 """Run the lives and the fits of a rehearsal side by side, with progress; what an earlier run has done is kept."""
 
 import fcntl
+import hashlib
 import json
 import subprocess
 import sys
@@ -14,9 +15,10 @@ from typing import Any
 
 from everfit.blocks.errors import EverfitError
 from everfit.blocks.spec import ModelSpec
+from everfit.tasks.registry.own_code import COMMIT, own_code
 from everfit.tasks.rehearsal import sandbox
 from everfit.tasks.rehearsal.life import Life
-from everfit.tasks.rehearsal.matrix import Matrix, fit_all, measure_all
+from everfit.tasks.rehearsal.matrix import Fit, Matrix, fit_all, measure_all
 from everfit.tasks.rehearsal.patches import patched
 from everfit.tasks.rehearsal.plan import SPEC, RehearsalPlan
 from everfit.tasks.storage.workspace import Workspace
@@ -54,7 +56,7 @@ class Running:
         self._folders: dict[str, Path] = {}
         for policy in plan.policies:
             changed = patched(spec, policy.patch, f"the policy {policy.name!r}") if policy.patch else spec
-            self._folders[policy.name] = sandbox.folder_of(root, f"{policy.name} {changed.digest()[:8]}")
+            self._folders[policy.name] = sandbox.folder_of(root, f"{policy.name} {spec_identity(changed)[:8]}")
 
     @property
     def _matrix(self) -> Path:
@@ -77,7 +79,8 @@ class Running:
             finally:
                 self._stopped.set()
             found = {name: life.result() for name, life in lives.items()}
-            matrix = self._measure() if fits.result() else None
+            fitted = fits.result()
+            matrix = None if fitted is None else self._measure(fitted)
         self._tidy()
         return found, matrix
 
@@ -121,31 +124,29 @@ class Running:
                 f"has all of its log, and the command goes on where it was"
             )
 
-    def _fit(self, main: "Future[Life]") -> bool:
-        """Fit the matrix once the first model is known; return whether there is one."""
-        if (self._matrix / "matrix.json").exists():
-            return True
+    def _fit(self, main: "Future[Life]") -> list[Fit] | None:
+        """Fit the matrix once the first model is known, unless an earlier run measured it; None without a model."""
+        if self._is_measured:
+            return []
         known = self._folders[SPEC] / "first.json"
         while not known.exists():
             if main.done() or self._stopped.wait(_POLL):
                 break
         if not known.exists():
-            return False
+            return None
         first = json.loads(known.read_text())
         if first["choice"] is None:
-            return False
+            return None
         sandbox.copy_deleted_keys(self.real, Workspace(str(self._matrix / "workspace")), self.spec.name)
-        fit_all(self.spec, self.plan, first["place"], Choice.model_validate(first["choice"]), self._matrix)
-        return True
+        return fit_all(self.spec, self.plan, first["place"], Choice.model_validate(first["choice"]), self._matrix)
 
-    def _measure(self) -> Matrix:
-        known = self._folders[SPEC] / "first.json"
-        first = json.loads(known.read_text())
-        if not (self._matrix / "matrix.json").exists():
+    @property
+    def _is_measured(self) -> bool:
+        return (self._matrix / "matrix.json").exists()
+
+    def _measure(self, fits: list[Fit]) -> Matrix:
+        if not self._is_measured:
             self.report("each model of the matrix predicts each later window")
-        choice = Choice.model_validate(first["choice"])
-        kept = (self._matrix / "matrix.json").exists()
-        fits = [] if kept else fit_all(self.spec, self.plan, first["place"], choice, self._matrix)
         return measure_all(self.spec, fits, self._folders[SPEC] / "rows", self._matrix)
 
     def _watch(self, running: "list[Future[Any]]") -> None:
@@ -183,6 +184,16 @@ class Running:
                 sandbox.remove(folder / part)
         for part in ("workspace", "fits"):
             sandbox.remove(self._matrix / part)
+
+
+def spec_identity(spec: ModelSpec) -> str:
+    """Return a digest of a spec and of the user's own code that it names: with either, results may change.
+
+    Args:
+        spec: The spec.
+    """
+    code = {name: digest for name, digest in own_code(spec).items() if not name.startswith(COMMIT)}
+    return hashlib.sha256(json.dumps([spec.digest(), code], sort_keys=True).encode()).hexdigest()
 
 
 def _lines(path: Path) -> int:

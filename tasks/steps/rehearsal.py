@@ -13,11 +13,12 @@ from everfit.blocks.errors import SpecError
 from everfit.blocks.policy import parse_duration
 from everfit.tasks.core.cores import usable_cores
 from everfit.tasks.core.final_states import ended
+from everfit.tasks.registry.tracking import turn_run
 from everfit.tasks.rehearsal.outcome import Rehearsal, assemble
 from everfit.tasks.rehearsal.page import rehearsal_page, rehearsal_text
 from everfit.tasks.rehearsal.patches import patched
 from everfit.tasks.rehearsal.plan import SPEC, RehearsalPlan, Rehearsed, read_history, remarks, window_ends
-from everfit.tasks.rehearsal.running import Running
+from everfit.tasks.rehearsal.running import Running, spec_identity
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.turns.context import Context
 
@@ -67,7 +68,7 @@ def plan_rehearsal(  # noqa: PLR0917 - each is a parameter of the flow
     plan = RehearsalPlan(
         model=spec.name, ends=ends, until=ends[-1], policies=named, notes=tuple(remarks(spec, history, ends))
     )
-    identity = plan.model_copy(update={"policies": (), "identity": f"{spec.digest()} {history.digest()}"})
+    identity = plan.model_copy(update={"policies": (), "identity": f"{spec_identity(spec)} {history.digest()}"})
     logger.info(
         "%d windows of %s from %s to %s, by %d policies that are lived through",
         len(plan.windows),
@@ -131,22 +132,19 @@ def publish_rehearsal(context: Context, outcome: Rehearsal, folder: str | None) 
 
 
 def _track(context: Context, outcome: Rehearsal, place: Path) -> None:
-    from mlflow.entities import Metric, Param, RunStatus
+    """Log the outcome; the run is that of this outcome, so that a retry makes no second one."""
+    from mlflow.entities import Metric, Param
 
-    client, name = context.mlflow, f"{outcome.model}-rehearsal"
-    experiment = client.get_experiment_by_name(name)
-    number = client.create_experiment(name) if experiment is None else experiment.experiment_id
-    run = client.create_run(number, run_name=f"{outcome.trained_at:%Y-%m-%d} every {outcome.every}").info.run_id
+    client, name = context.mlflow, f"{outcome.trained_at:%Y-%m-%d} every {outcome.every}, {outcome.digest()[:8]}"
+    run = turn_run(client, context.settings, f"{outcome.model}-rehearsal", name)
     metrics = [
         Metric(f"{_plain(standing.policy)}.{outcome.scale.metric}", standing.quality.mean, 0, 0)
         for standing in outcome.standings
         if standing.quality is not None
     ]
-    verdict = [Param("recommendation", outcome.recommendation.verdict)]
-    client.log_batch(run, metrics=metrics, params=verdict)
+    client.log_batch(run, metrics=metrics, params=[Param("recommendation", outcome.recommendation.verdict)])
     for file in (PAGE, RESULT):
         client.log_artifact(run, str(place / file))
-    client.set_terminated(run, RunStatus.to_string(RunStatus.FINISHED))
 
 
 def _plain(name: str) -> str:

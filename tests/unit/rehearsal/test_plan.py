@@ -1,4 +1,4 @@
-"""Which windows are lived through, and what can't be told."""
+"""The windows of a rehearsal, and what it can't show."""
 
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
