@@ -159,12 +159,12 @@ def test_labels_that_stop_are_told_to_a_person(world: str) -> None:
     result = run(monitoring, world, live(world, 16, frame))
 
     assert (result["verdict"], result["rule"]) == ("escalate", "missing_labels")
-    # A look takes in what came since the last one: beside the stories before, some rows of theirs have labels
+    # The look judges all rows since the last one, and some rows of the earlier stories have labels
     assert result["signals"]["quality"]["coverage"] < 0.1
 
 
 def test_a_feed_that_is_silent_is_told_to_a_person(unasked: str) -> None:
-    run(monitoring, unasked, live(unasked, 0))  # a look takes in what came since the last one
+    run(monitoring, unasked, live(unasked, 0))
 
     result = run(monitoring, unasked, window_of(2)[1])
 
