@@ -109,6 +109,27 @@ class Decisions:
         with self._store.read() as connection:
             return [_decision(row) for row in connection.execute(query).mappings()][::-1]
 
+    def since(
+        self, model: str, *, kind: str, at: datetime | None = None, until: datetime | None = None, limit: int
+    ) -> list[Decision]:
+        """Return the decisions that were recorded from a moment on, oldest first, a part of them at a time.
+
+        Args:
+            model: Name of the model.
+            kind: The kind of decision.
+            at: The earliest moment of the record; by default all.
+            until: Leave out decisions about data that ends later.
+            limit: Return only the oldest so many. The next part begins at the last one's moment, with that one again.
+        """
+        query = select(decisions).where(decisions.c.model == model, decisions.c.kind == kind)
+        if at is not None:
+            query = query.where(decisions.c.at >= at)
+        if until is not None:
+            query = query.where(decisions.c.until <= until)
+        query = query.order_by(decisions.c.at, decisions.c.id).limit(limit)
+        with self._store.read() as connection:
+            return [_decision(row) for row in connection.execute(query).mappings()]
+
 
 def _find_decision(connection: Connection, decision_id: str) -> Decision | None:
     row = connection.execute(select(decisions).where(decisions.c.id == decision_id)).mappings().first()

@@ -232,6 +232,17 @@ class Turns:
         with self._store.read() as connection:
             return [turn_of(row) for row in connection.execute(query).mappings()][::-1]
 
+    def brief(self, model: str) -> list[Turn]:
+        """Return all turns of a model, oldest first, without their evidence, which is most of what a turn holds.
+
+        Args:
+            model: Name of the model.
+        """
+        columns = [column for column in turns.columns if column.name != "record"]
+        query = select(*columns).where(turns.c.model == model).order_by(turns.c.seq)
+        with self._store.read() as connection:
+            return [turn_of(row) for row in connection.execute(query).mappings()]
+
     def models(self) -> list[str]:
         """Return the names of the models that have a turn, sorted."""
         with self._store.read() as connection:

@@ -100,13 +100,24 @@ class LookBasis(Record):
     pending: str = ""
 
 
+def _is_empty(value: object) -> bool:
+    return not value
+
+
 class JudgedWindow(Record):
-    """A window with its evidence and decision, as the ledger keeps it."""
+    """A window with its evidence and decision, as the ledger keeps it.
+
+    Attributes:
+        columns: The drift of each compared column, as a multiple of its threshold.
+        runs: The ids of the runs with the evidence: `mlflow`, `prefect`.
+    """
 
     signals: Signals
     decision: TriageDecision
     estimate: PastEstimate | None = None
     basis: LookBasis | None = Field(default=None, exclude_if=lambda basis: basis is None)
+    columns: dict[str, FiniteFloat] = Field(default_factory=dict, exclude_if=_is_empty)
+    runs: dict[str, str] = Field(default_factory=dict, exclude_if=_is_empty)
 
 
 def triage_entries(ledger: Ledger, model: str, turns: Sequence[Turn]) -> list[Decision]:

@@ -4,11 +4,14 @@ import contextlib
 import re
 from typing import TYPE_CHECKING
 
+from prefect import runtime
+
 from everfit.blocks.errors import NotEnoughError
 from everfit.blocks.policy import format_duration
 from everfit.tasks.monitoring.evidence import attempt
 from everfit.tasks.monitoring.monitored_model import MonitoredModel
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
+from everfit.tasks.monitoring.report.monitoring_report import column_distances
 from everfit.tasks.monitoring.report.report_process import ReportJob
 from everfit.tasks.monitoring.triage_history import TRIAGE, JudgedWindow, history_of
 from everfit.tasks.predictions.prediction_log import PREDICTION
@@ -133,7 +136,12 @@ def decide_window(window: MonitoredWindow, signals: Signals, run_id: str) -> tup
     decision = triage(signals, history, policy)
     is_new = context.ledger.decisions.find(decision.id) is None
     record = JudgedWindow(
-        signals=signals, decision=decision, estimate=_checked_estimate(window, signals), basis=look_basis(monitored)
+        signals=signals,
+        decision=decision,
+        estimate=_checked_estimate(window, signals),
+        basis=look_basis(monitored),
+        columns=column_distances(window.column_drift) if signals.drift.measured else {},
+        runs={"mlflow": run_id} | ({"prefect": str(runtime.flow_run.id)} if runtime.flow_run.id else {}),
     )
     context.ledger.decisions.record(
         decision.id,

@@ -152,10 +152,8 @@ def _failures(case: _Case) -> _Refused | None:
 def _cooldown(case: _Case) -> _Refused | None:
     """Automatic turns keep a distance from the last turn."""
     last = next((turn for turn in reversed(case.turns) if _counts(turn)), None)
-    if case.is_free or last is None:
-        return None
-    free = last.until + case.policy.cooldown
-    if case.request.until >= free:
+    free = cooldown_end(case.turns, case.policy)
+    if case.is_free or last is None or free is None or case.request.until >= free:
         return None
     return "cooldown", f"turn {last.turn_id} was at {last.until.isoformat()}; the next may start at {free.isoformat()}"
 
@@ -163,15 +161,37 @@ def _cooldown(case: _Case) -> _Refused | None:
 def _budget(case: _Case) -> _Refused | None:
     """Only so many automatic turns may start within a span."""
     budget = case.policy.budget
-    spent = [
-        turn.until
-        for turn in case.turns
-        if turn.kind not in {"manual", "waiting"} and turn.until > case.request.until - budget.per
-    ]
+    spent = spent_turns(case.turns, case.request.until, case.policy)
     if case.is_free or len(spent) < budget.turns:
         return None
     free = f"; the next may start at {(spent[-budget.turns] + budget.per).isoformat()}" if budget.turns else ""
     return "budget", f"{len(spent)} turns within {format_duration(budget.per)}, and {budget.turns} are allowed{free}"
+
+
+def cooldown_end(turns: Sequence[PastTurn], policy: RetrainingPolicy) -> datetime | None:
+    """Return when the cooldown after the last turn is over; None if no turn counts for it.
+
+    Args:
+        turns: All turns of the model, oldest first.
+        policy: The cooldown.
+    """
+    last = next((turn for turn in reversed(turns) if _counts(turn)), None)
+    return None if last is None else last.until + policy.cooldown
+
+
+def spent_turns(turns: Sequence[PastTurn], until: datetime, policy: RetrainingPolicy) -> list[datetime]:
+    """Return the moments of the turns that the budget counts at a moment.
+
+    Args:
+        turns: All turns of the model, oldest first.
+        until: The moment.
+        policy: The budget.
+    """
+    return [
+        turn.until
+        for turn in turns
+        if turn.kind not in {"manual", "waiting"} and until - policy.budget.per < turn.until
+    ]
 
 
 LIMITS: tuple[Callable[[_Case], _Refused | None], ...] = (

@@ -184,7 +184,7 @@ def turn_json(turn: Turn) -> dict[str, Any]:
 def turn_page(turn: Turn, run: str = "") -> str:
     """Return a turn in words, for the artifact in the Prefect UI; `run` is its MLflow run as Markdown."""
     record = TurnRecord.readable(turn.record)
-    lines = [f"# {turn.model}: {_HEADLINES.get(turn.state, turn.state)}", ""]
+    lines = [f"# {turn.model}: {HEADLINES.get(turn.state, turn.state)}", ""]
     lines += [f"- {markdown_text(reason)}" for reason in turn.reasons]
     lines += ["", "| | |", "| --- | --- |"]
     lines += [f"| {name} | {value} |" for name, value in _facts(turn, record, run)]
@@ -207,7 +207,7 @@ def turn_page(turn: Turn, run: str = "") -> str:
     return "\n".join(lines)
 
 
-_HEADLINES = {
+HEADLINES = {
     PROMOTED: "a new champion was released",
     CHAMPION_KEPT: "the champion was kept",
     DATA_REJECTED: "the data was rejected",
@@ -220,6 +220,7 @@ _HEADLINES = {
     STILL_WAITING: "a challenger waits for more evidence",
     WAITS_NO_LONGER: "a challenger no longer waits for evidence",
 }
+"""The meaning of a final state, in a few words."""
 
 
 def _facts(turn: Turn, record: TurnRecord, run: str) -> list[tuple[str, str]]:

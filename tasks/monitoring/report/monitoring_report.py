@@ -132,6 +132,15 @@ def drift_rows(result: DriftResult) -> list[dict[str, Any]]:
     ]
 
 
+def column_distances(result: DriftResult) -> dict[str, float]:
+    """Return the drift of each compared column as a multiple of its threshold, to three digits."""
+    return {
+        column.column: float(f"{column.effect / column.threshold:.3g}")
+        for column in result.columns
+        if column.effect is not None and column.threshold > 0
+    }
+
+
 def _drifted(drifted: bool | None, status: str) -> str:
     if drifted is None:
         return status.replace("_", " ")

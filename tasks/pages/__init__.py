@@ -1,0 +1,1 @@
+"""The state of each model in one line, and the pages on which people look: one per model, one for all."""

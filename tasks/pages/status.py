@@ -1,0 +1,319 @@
+"""The state of a model at a moment, from frozen facts. Pure."""
+
+from datetime import datetime
+
+from pydantic import AwareDatetime, Field
+
+from everfit.blocks.policy import format_duration
+from everfit.tasks.core.records import Record
+from everfit.tasks.ledger.model_names import RETIREMENT
+from everfit.tasks.ledger.records import AWAITING_APPROVAL, FAILED, ON_TRIAL, RUNNING, Turn
+from everfit.tasks.monitoring.triage_history import past_turn, started_turns
+from everfit.tasks.pages.facts import ModelFacts, Reign
+from everfit.tasks.pages.looks import LookSummary
+from everfit.tasks.pages.states import ORDER, STATES, ModelState, StateDeclaration
+from everfit.tasks.triage import VERDICTS
+from everfit.tasks.triage.admission import cooldown_end, spent_turns
+from everfit.tasks.turns.turn_record import HEADLINES
+
+SERVICE_CHECK = "run service-check"
+"""The subject of the incident of a champion that isn't served."""
+_ACTIVE = (RUNNING, AWAITING_APPROVAL, ON_TRIAL)
+
+
+class Quality(Record):
+    """Live quality against the expected one.
+
+    Attributes:
+        until: The end of the window that it was measured in.
+        low: The lower end of its interval at 95 %.
+        high: The upper end.
+        expected: From the champion's hold-out.
+        bound: The worst value that is no loss.
+    """
+
+    metric: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    rows: int | None = None
+    expected: float | None = None
+    bound: float | None = None
+    until: AwareDatetime
+    sentence: str = ""
+
+    @property
+    def summary(self) -> str:
+        """The figures in a few words."""
+        band = "" if self.low is None else f" ± {self.value - self.low:.2g}"
+        expected = "" if self.expected is None else f"; {self.expected:.4g} expected"
+        bound = "" if self.bound is None else f", {self.bound:.4g} at worst"
+        return f"{self.metric} {self.value:.4g}{band}{expected}{bound}"
+
+
+class Limits(Record):
+    """The limits that hold back automatic turns.
+
+    Attributes:
+        cooldown_until: When the cooldown is over; None if it is.
+        spent: The turns that count for the budget now.
+        budget: The turns that may start by themselves within the span.
+        per: The span.
+    """
+
+    cooldown_until: AwareDatetime | None = None
+    spent: int
+    budget: int
+    per: str
+
+    @property
+    def summary(self) -> str:
+        """The limits in one sentence."""
+        left = f"{max(self.budget - self.spent, 0)} of {self.budget} automatic turns in {self.per} are left"
+        if self.cooldown_until is None:
+            return f"{left}; no cooldown"
+        return f"{left}; cooldown until {moment(self.cooldown_until)}"
+
+
+class Ask(Record):
+    """Something that waits for a person.
+
+    Attributes:
+        what: In a few words.
+        since: When it began to wait.
+        reason: Why.
+        command: The command that does it or shows more.
+        page: The address of the form or of the evidence.
+        seen_by: The person who looks after it.
+    """
+
+    what: str
+    since: AwareDatetime
+    reason: str = ""
+    command: str = ""
+    page: str = ""
+    seen_by: str = ""
+
+
+class ModelStatus(Record):
+    """The state of a model at a moment.
+
+    Attributes:
+        reason: Why it is in this state.
+        next: The next step, where something is missing.
+        champion: The version of the champion.
+        champion_since: When its release was decided.
+        champion_by: The person or part of everfit that released it.
+        last_look: The newest look.
+        turn_summary: The newest turn and its reason, in words.
+        asks: Approvals and problems that wait for a person.
+    """
+
+    model: str
+    until: AwareDatetime
+    state: ModelState
+    reason: str = ""
+    next: str = ""
+    champion: int | None = None
+    champion_since: AwareDatetime | None = None
+    champion_by: str = ""
+    quality: Quality | None = None
+    quality_unknown: str = Field(default="", description="Why live quality is not known; empty if it is.")
+    last_look: LookSummary | None = None
+    last_turn: Turn | None = None
+    turn_summary: str = ""
+    limits: Limits | None = None
+    asks: tuple[Ask, ...] = ()
+
+    @property
+    def declaration(self) -> StateDeclaration:
+        """The declaration of the state."""
+        return STATES[self.state]
+
+
+def status_of(facts: ModelFacts) -> ModelStatus:
+    """Return the state of a model at the moment of the facts.
+
+    Args:
+        facts: The rows of the ledger.
+    """
+    reign = facts.reigns[-1] if facts.reigns else None
+    looks = [] if reign is None else [look for look in facts.looks if _is_about(look, reign)]
+    last = looks[-1] if looks else None
+    turns = started_turns(facts.turns)
+    turn = turns[-1] if turns else None
+    asks = asks_of(facts, last)
+    state, reason = _state(facts, reign, last, asks)
+    quality = next((found for look in reversed(looks) if (found := quality_of(look)) is not None), None)
+    return ModelStatus(
+        model=facts.model,
+        until=facts.until,
+        state=state,
+        reason=reason,
+        next=_next(facts, state, turn, last),
+        champion=None if reign is None else reign.version,
+        champion_since=None if reign is None else reign.since,
+        champion_by="" if reign is None else reign.release.actor,
+        quality=quality,
+        quality_unknown="" if last is None or last.value is not None else last.unmeasured,
+        last_look=facts.looks[-1] if facts.looks else None,
+        last_turn=turn,
+        turn_summary="" if turn is None else turn_in_words(turn),
+        limits=_limits(facts),
+        asks=asks,
+    )
+
+
+def quality_of(look: LookSummary) -> Quality | None:
+    """Return the live quality of a look; None if it was not measured."""
+    if look.value is None:
+        return None
+    low, high = look.interval or (None, None)
+    return Quality(
+        metric=look.metric,
+        value=look.value,
+        low=low,
+        high=high,
+        rows=look.rows,
+        expected=look.expected,
+        bound=look.bound,
+        until=look.until,
+        sentence=look.sentence,
+    )
+
+
+def turn_in_words(turn: Turn) -> str:
+    """Return how a turn ended and why."""
+    if turn.state == RUNNING:
+        return f"runs since {moment(turn.started_at)}: {turn.trigger.reason or turn.trigger.kind}"
+    if turn.state == FAILED:
+        return f"failed: {turn.error or 'the reason is unknown'}"
+    headline = HEADLINES.get(turn.state, turn.state)
+    return f"{headline}: {turn.reasons[0]}" if turn.reasons else headline
+
+
+def moment(at: datetime) -> str:
+    """Return a moment for people, in UTC."""
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def asks_of(facts: ModelFacts, last: LookSummary | None = None) -> tuple[Ask, ...]:
+    """Return what waits for a person, the longest wait first.
+
+    Args:
+        facts: The rows of the ledger.
+        last: The newest look at the champion.
+    """
+    asks = []
+    for turn in facts.turns:
+        if turn.state == AWAITING_APPROVAL:
+            version = facts.asked.get(turn.id)
+            named = "a challenger" if version is None else f"version {version}"
+            command = f"everfit approve {facts.model} {turn.id} --by NAME --reason WHY"
+            what, since = f"approve or decline {named}", turn.finished_at or turn.started_at
+            asks.append(Ask(what=what, since=since, reason=next(iter(turn.reasons), ""), command=command))
+    opened = [incident for incident in facts.incidents if incident.state == "open"]
+    for incident in opened:
+        alert = incident.alert
+        asks.append(
+            Ask(
+                what=f"{incident.severity}: {alert.get('what') or incident.subject}",
+                since=incident.opened_at,
+                reason=next(iter(map(str, alert.get("why") or ())), ""),
+                command=str(alert.get("command") or ""),
+                page=str(alert.get("page") or ""),
+                seen_by=_seen_by(incident.seen_by, incident.seen_until, facts.until),
+            )
+        )
+    if last is not None and last.verdict == "escalate" and not opened:
+        verdict = VERDICTS["escalate"]
+        command = verdict.command.format(model=facts.model)
+        asks.append(Ask(what=verdict.headline, since=last.until, reason=last.headline, command=command))
+    return tuple(sorted(asks, key=lambda ask: ask.since))
+
+
+def _seen_by(name: str, until: datetime | None, at: datetime) -> str:
+    return name if until is not None and at < until else ""
+
+
+def _is_about(look: LookSummary, reign: Reign) -> bool:
+    """Return whether a look is about a champion's present reign, and not about an earlier one of the same version."""
+    return look.champion in {None, reign.version} and look.until >= reign.since
+
+
+def _state(
+    facts: ModelFacts, reign: Reign | None, last: LookSummary | None, asks: tuple[Ask, ...]
+) -> tuple[ModelState, str]:
+    if facts.changes and facts.changes[-1].kind == RETIREMENT:
+        retired = facts.changes[-1]
+        if not any(turn.started_at > retired.at for turn in facts.turns):
+            return "retired", next(iter(retired.reasons), "")
+    approval = next((ask for ask in asks if ask.what.startswith("approve")), None)
+    if reign is None:
+        return ("no_champion", "") if approval is None else ("waiting", f"{approval.what}: {approval.reason}")
+    found: list[tuple[ModelState, str]] = []
+    if problem := _not_served(facts, reign):
+        found.append(("not_served", problem))
+    if last is not None:
+        found.append(_by_look(last))
+    if approval is not None:
+        found.append(("waiting", f"{approval.what}: {approval.reason}"))
+    if not found:
+        return "not_looked_at", f"version {reign.version} was released at {moment(reign.since)}"
+    return min(found, key=lambda one: ORDER[one[0]])
+
+
+def _by_look(last: LookSummary) -> tuple[ModelState, str]:
+    if last.lost or last.verdict == "roll_back":
+        return "losing", last.sentence if last.lost and last.sentence else last.headline
+    if last.verdict == "quarantine":
+        return "data_broken", last.headline
+    if last.failures:
+        return "not_measured", last.failures[0]
+    if last.verdict == "escalate":
+        return "waiting", last.headline
+    return ("fit" if last.verdict == "healthy" else "watched"), last.headline
+
+
+def _not_served(facts: ModelFacts, reign: Reign) -> str:
+    """Return why the champion is not served; empty if nothing speaks against it."""
+    for incident in facts.incidents:
+        if incident.subject == SERVICE_CHECK and incident.state == "open":
+            return next(iter(map(str, incident.alert.get("why") or ())), "the check of the services failed")
+    if reign.release.state != "verified":
+        note = f": {reign.release.note}" if reign.release.note else ""
+        return f"no service has confirmed version {reign.version} yet{note}"
+    return ""
+
+
+def _limits(facts: ModelFacts) -> Limits | None:
+    if facts.policy is None:
+        return None
+    past = sorted((past_turn(turn, None) for turn in started_turns(facts.turns)), key=lambda turn: turn.until)
+    end = cooldown_end(past, facts.policy)
+    budget = facts.policy.budget
+    return Limits(
+        cooldown_until=end if end is not None and end > facts.until else None,
+        spent=len(spent_turns(past, facts.until, facts.policy)),
+        budget=budget.turns,
+        per=format_duration(budget.per),
+    )
+
+
+def _next(facts: ModelFacts, state: ModelState, turn: Turn | None, last: LookSummary | None) -> str:
+    """Return the next step where something is missing; empty where nothing is."""
+    model = facts.model
+    if state == "no_champion":
+        if turn is None:
+            return f"`everfit train {model}` trains the first champion."
+        if turn.state in _ACTIVE:
+            return f"The turn {turn.id} has not ended; the first champion comes with it."
+        return f"Correct what the last turn names, then run `everfit train {model} --reason WHY`."
+    if state == "not_looked_at":
+        return (
+            f"`everfit score {model}` or a prediction service gives it something to do, and the next `everfit monitor "
+            f"{model}` looks at it."
+        )
+    if last is not None and last.value is None and state in {"fit", "watched", "not_measured"}:
+        return "Live quality is shown as soon as enough labels are mature."
+    return ""
