@@ -129,6 +129,20 @@ class Releases:
 
         return self._store.write_again(release.model, write)
 
+    def add_note(self, release: Release, note: str, *, lease: HeldLease) -> Release:
+        """Record another note on a release, whose state stays.
+
+        Raises:
+            BusyError: The lease is no longer held.
+        """
+
+        def write(connection: Connection) -> Release:
+            check_fence(connection, release.model, "release", lease.token)
+            present = _get(connection, release)
+            return _set_state(connection, present, present.state, self._store.now(connection), note)
+
+        return self._store.write_again(release.model, write)
+
 
 def _draft(target: ModelVersion, previous_version: int | None, kind: ReleaseKind, reason: str) -> Release:
     return Release(

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 LEASE_WAIT = timedelta(seconds=30)
 """How much longer than the allowed time to wait for another release."""
 
+_INTERRUPTED = "interrupted; "
+"""Begins the note of a release that another process undid: the first one's request for the alias may still arrive."""
+
 
 @dataclass(frozen=True)
 class ReleaseProtocol:
@@ -44,8 +47,12 @@ class ReleaseProtocol:
     policy: ReleasePolicy
     lease: HeldLease
 
-    def carry_out(self, entry: Release) -> Release:
+    def carry_out(self, entry: Release, note: str = "") -> Release:
         """Carry out a recorded intent.
+
+        Args:
+            entry: The intent.
+            note: What the note begins with if the release is undone.
 
         Raises:
             BusyError: The lease was lost meanwhile.
@@ -54,8 +61,9 @@ class ReleaseProtocol:
         """
         self.lease.confirm()  # No other process releases within the next minute.
         aliased = self._aliased()
-        if aliased != entry.previous_version:
-            self.ledger.releases.advance(entry, "undone", lease=self.lease, note=f"the alias was moved to {aliased}")
+        # A request of the interrupted process may have arrived since; the alias names the version already then.
+        if aliased not in {entry.previous_version, entry.version}:
+            self._advance(entry, "undone", f"{note}the alias was moved to {aliased}")
             raise LedgerError(
                 f"the champion alias of {self.model!r} was moved from version {entry.previous_version} to {aliased} by "
                 "somebody else; nothing was released. Check the alias and try again"
@@ -71,7 +79,7 @@ class ReleaseProtocol:
             return self._verified(entry)
         if entry.kind != "promotion":  # The version that it replaces is bad or deleted, so it stays replaced.
             raise self._not_served(entry, problem)
-        self._undo(entry, problem)
+        self._undo(entry, note + problem)
         raise ModelError(
             f"version {entry.version} of {self.model!r} was released but is not served: {problem}; "
             f"the champion is version {entry.previous_version} again"
@@ -113,12 +121,12 @@ class ReleaseProtocol:
         aliased = self._aliased()
         if entry.state == "intent":
             if self._still_there(entry) is None:
-                self._advance(entry, "undone", f"version {entry.version} was deleted from the registry")
+                self._advance(entry, "undone", f"{_INTERRUPTED}version {entry.version} was deleted from the registry")
                 return f"undid {name}: the version was deleted outside of everfit before it became champion"
             if aliased == entry.previous_version:
                 return self._finish(entry, name)
         if aliased != entry.version:
-            self._advance(entry, "undone", f"interrupted; the alias names {aliased}")
+            self._advance(entry, "undone", f"{_INTERRUPTED}the alias names {aliased}")
             return f"undid {name}: it was interrupted, and the alias names {_version(aliased)}"
         if entry.state == "intent":
             entry = self._advance(entry, "alias_set", "finished by the reconciler")
@@ -129,7 +137,7 @@ class ReleaseProtocol:
             return f"finished {name}: the alias names it, and it is served"
         if entry.kind != "promotion":
             return f"left {name} unverified: {problem}"
-        self._undo(entry, problem)
+        self._undo(entry, _INTERRUPTED + problem)
         return f"undid {name}: {problem}"
 
     def _finish(self, entry: Release, name: str) -> str:
@@ -137,10 +145,10 @@ class ReleaseProtocol:
             target = model_registry.model_version(self.client, self.model, entry.version)
             model_files.check(self.client, self.ledger, target)
         except ArtifactError as error:
-            self._advance(entry, "undone", str(error))
+            self._advance(entry, "undone", f"{_INTERRUPTED}{error}")
             return f"undid {name}: {error}"
         try:
-            self.carry_out(entry)
+            self.carry_out(entry, _INTERRUPTED)
         except ModelError as error:
             return f"tried to finish {name}: {error}"
         return f"finished {name}: it was decided, and interrupted before the alias was set"
@@ -151,12 +159,34 @@ class ReleaseProtocol:
             return [] if current is None else self._set_alias_again(current)
         if current is not None and is_of(current, champion):
             return []
+        if (late := self._late(champion, current)) is not None:
+            return [self._undo_late(late, current)]
         origin = f"from version {current.version} " if current else ""
         reason = f"the champion alias was moved {origin}to version {champion.version} outside of everfit"
         self.ledger.releases.record_outside(
             champion, expected_previous=current.seq if current else None, reason=reason, lease=self.lease
         )
         return [f"recorded an outside release: {reason}"]
+
+    def _late(self, champion: ModelVersion, current: Release | None) -> Release | None:
+        """Return the undone release whose own request for the alias arrived after it was undone, or None."""
+        since = 0 if current is None else current.seq
+        for entry in reversed(self.ledger.releases.of(self.model)):
+            if entry.seq > since and entry.state == "undone" and is_of(entry, champion):
+                return entry if entry.note.startswith(_INTERRUPTED) else None
+        return None
+
+    def _undo_late(self, late: Release, current: Release | None) -> str:
+        before = None if current is None or self._still_there(current) is None else current.version
+        self.lease.confirm()
+        model_registry.set_alias(self.client, self.model, model_registry.CHAMPION, before)
+        # Once is enough: a process sets it once, so a second time it is a person who wants this version.
+        note = f"undone by the reconciler, after its alias had been set late; {late.note.removeprefix(_INTERRUPTED)}"
+        self.ledger.releases.add_note(late, note, lease=self.lease)
+        return (
+            f"gave the champion alias back to {_version(before)}: the interrupted process of release {late.seq} "
+            f"(version {late.version}) had set it after that release was undone"
+        )
 
     def _set_alias_again(self, current: Release) -> list[str]:
         """Set a deleted alias again: to its version, or to the last good champion if the version was deleted too."""

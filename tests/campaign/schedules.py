@@ -32,10 +32,11 @@ from everfit.tasks.triage.event_requests import EventRequest, admit_event
 _MODEL = "model"
 _POLICY = RetrainingPolicy(cooldown=timedelta(days=1))
 _VERSIONS = 4
-FOUND = (57,)
+FOUND = (57, 2053)
 """Seeds that once broke an invariant; each run of the simulation replays them.
 
 - 57: a release was undone by the process that took its lease over, and then its own late request set the alias.
+- 2053: the late request arrived while another process finished the release, which took the alias for moved by hand.
 """
 _REFUSALS = (
     "did not answer",

@@ -170,9 +170,50 @@ def test_a_release_that_was_broken_off_and_whose_version_is_gone_stands_in_nobod
     ledger: Ledger, client: MlflowClient
 ) -> None:
     promote(ledger, client, 1)
-    with ledger.leases.hold("flights", scope="release") as lease:  # and the process dies before it sets the alias
+    _intend(ledger, client, 2)  # and the process dies before it sets the alias
+    client.delete_model_version("flights", "2")
+
+    assert "undid release 2 (version 2): the version was deleted" in reconcile(ledger, client, "flights")[0]
+    agree(ledger, client, 1)
+    assert promote(ledger, client, 3).seq == 3
+
+
+def test_a_late_alias_of_an_undone_release_is_given_back_and_only_once(ledger: Ledger, client: MlflowClient) -> None:
+    promote(ledger, client, 1)
+    _intend(ledger, client, 2)  # and the process stalls while it sets the alias
+    nowhere = ReleasePolicy(services=("http://127.0.0.1:9",), verify_timeout=timedelta(0))
+    reconcile(ledger, client, "flights", policy=nowhere)
+    agree(ledger, client, 1)
+    client.set_registered_model_alias("flights", "champion", "2")  # it goes on
+
+    assert reconcile(ledger, client, "flights") == [
+        "gave the champion alias back to version 1: the interrupted process of release 2 (version 2) had set it after "
+        "that release was undone"
+    ]
+    agree(ledger, client, 1)
+    assert [entry.kind for entry in ledger.releases.of("flights")] == ["promotion", "promotion"]
+    assert "undone by the reconciler, after its alias had been set late" in ledger.releases.of("flights")[1].note
+
+    client.set_registered_model_alias("flights", "champion", "2")  # now it is a person
+    assert "outside of everfit" in reconcile(ledger, client, "flights")[0]
+    agree(ledger, client, 2)
+
+
+def test_a_version_that_was_undone_by_its_own_process_may_be_set_by_hand(ledger: Ledger, client: MlflowClient) -> None:
+    promote(ledger, client, 1)
+    nowhere = ReleasePolicy(services=("http://127.0.0.1:9",), verify_timeout=timedelta(0))
+    with pytest.raises(ModelError, match="does not answer"):
+        promote(ledger, client, 2, policy=nowhere)
+    client.set_registered_model_alias("flights", "champion", "2")
+
+    assert "outside of everfit" in reconcile(ledger, client, "flights")[0]
+    agree(ledger, client, 2)
+
+
+def _intend(ledger: Ledger, client: MlflowClient, version: int) -> None:
+    with ledger.leases.hold("flights", scope="release") as lease:
         ledger.releases.intend(
-            model_registry.model_version(client, "flights", 2),
+            model_registry.model_version(client, "flights", version),
             expected_previous=1,
             previous_version=1,
             kind="promotion",
@@ -180,11 +221,6 @@ def test_a_release_that_was_broken_off_and_whose_version_is_gone_stands_in_nobod
             actor="gate",
             lease=lease,
         )
-    client.delete_model_version("flights", "2")
-
-    assert "undid release 2 (version 2): the version was deleted" in reconcile(ledger, client, "flights")[0]
-    agree(ledger, client, 1)
-    assert promote(ledger, client, 3).seq == 3
 
 
 # --- Loading ----------------------------------------------------------------------------------------------------------
