@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 
+from everfit.blocks.clients import ClientsPolicy
 from everfit.blocks.policy import Duration, Policy, format_duration
 from everfit.blocks.signals import SignalPolicy
 
@@ -221,6 +222,11 @@ class MonitoringPolicy(Policy):
     )
     service_health: ServiceHealthPolicy = Field(
         default_factory=ServiceHealthPolicy, description="The limits beyond which the service counts as unhealthy."
+    )
+    clients: ClientsPolicy = Field(
+        default_factory=ClientsPolicy,
+        exclude_if=lambda policy: policy == ClientsPolicy(),
+        description="How far one client of the prediction service is trusted in monitoring and traffic trials.",
     )
     signals: tuple[SignalPolicy, ...] = Field(
         default=(),

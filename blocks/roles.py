@@ -6,7 +6,7 @@ from pydantic import Field
 
 from everfit.blocks.policy import Policy
 
-Action = Literal["train", "approve", "roll_back", "forget", "quarantine", "retire"]
+Action = Literal["train", "approve", "roll_back", "forget", "quarantine", "retire", "label"]
 """An action with a role, each a key of `RolesPolicy`."""
 
 _NAMES = "By default everybody has it."
@@ -47,6 +47,12 @@ class RolesPolicy(Policy):
         exclude_if=lambda names: not names,
         description="The people with the right to end or rename the model. Both commands read the spec of the model's "
         f"newest turn that trained. {_NAMES}",
+    )
+    label: tuple[str, ...] = Field(
+        default=(),
+        exclude_if=lambda names: not names,
+        description="The people with the right to record labels by `everfit labels MODEL FILE` and by `label-queue "
+        f"--read`. {_NAMES}",
     )
     logged_in: bool = Field(
         default=False,

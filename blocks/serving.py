@@ -23,6 +23,12 @@ class ServingPolicy(Policy):
         exclude_if=lambda clients: not clients,
         description="The clients with the right to send labels. By default every client has it.",
     )
+    labels_of: Literal["any", "own"] = Field(
+        default="any",
+        exclude_if=lambda whose: whose == "any",
+        description="The predictions that a client may label over HTTP: `any`, or its `own`, which the prediction log "
+        "shows that it has asked for.",
+    )
     max_age: Duration = Field(
         default=timedelta(days=18_250),
         gt=timedelta(0),

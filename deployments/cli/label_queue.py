@@ -11,6 +11,7 @@ from everfit.blocks.settings import Settings
 from everfit.deployments.cli import environment
 from everfit.deployments.cli.options import LOOP, AsJson, Model, parse_time
 from everfit.deployments.cli.output import print_json
+from everfit.deployments.cli.roles import require_command_role
 
 if TYPE_CHECKING:
     from everfit.tasks.core.records import ModelVersion
@@ -107,6 +108,7 @@ def _classes(context: "Context", champion: "ModelVersion") -> list[str]:
 
 
 def _read_labels(context: "Context", path: Path) -> dict[str, Any]:
+    require_command_role(context, "label")
     from everfit.tasks.batch.label_queue import record_returned
     from everfit.tasks.predictions.label_files import read_file
 

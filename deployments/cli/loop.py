@@ -9,6 +9,7 @@ from everfit.blocks.errors import EverfitError
 from everfit.deployments.cli import runs
 from everfit.deployments.cli.options import LOOP, AsJson, Model, Reason, Until, is_debug, parse_time
 from everfit.deployments.cli.output import print_json
+from everfit.deployments.cli.roles import require_command_role
 
 if TYPE_CHECKING:
     from everfit.tasks.turns.context import Context
@@ -180,6 +181,7 @@ def _score_file(model: str, path: str, *, as_json: bool) -> None:
 
 def _record_label_file(model: str, path: str, now: Any, *, as_json: bool) -> None:
     context = _context(model)
+    require_command_role(context, "label")
     from everfit.tasks.batch.manual_files import record_label_file
 
     result = record_label_file(context, path, origin="file", now=now)

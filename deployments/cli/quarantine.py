@@ -10,6 +10,7 @@ from everfit.blocks.settings import Settings
 from everfit.deployments.cli import environment
 from everfit.deployments.cli.options import DATA, AsJson, Model
 from everfit.deployments.cli.output import print_json
+from everfit.deployments.cli.roles import require_command_role
 
 if TYPE_CHECKING:
     from everfit.tasks.ledger import Ledger
@@ -61,14 +62,9 @@ def quarantine(  # noqa: PLR0917 - each is an option of the command
 def _require_role(model: str) -> None:
     """Refuse a person whom the spec gives no right to decide about quarantined rows."""
     from everfit.tasks.core.spec_loading import load_spec
-    from everfit.tasks.ledger.process_identity import user_name
-    from everfit.tasks.registry.accounts import acting_person
     from everfit.tasks.turns.context import Context
-    from everfit.tasks.turns.entitlement import require_role
 
-    context = Context(load_spec(model), Settings())
-    if context.spec.roles.quarantine:
-        require_role(context, "quarantine", acting_person(context.settings, user_name()), datetime.now(UTC))
+    require_command_role(Context(load_spec(model), Settings()), "quarantine")
 
 
 def _list_rows(model: str, reason: str, turn_id: str | None) -> tuple[dict[str, Any], list[str]]:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from everfit.infra.serving.access import AccessError, Limiter, Tokens, is_host, refuse_other_sites
 from everfit.infra.serving.endpoint import Endpoint
-from everfit.infra.serving.label_endpoint import check_labeller, read_labels, utc_now
+from everfit.infra.serving.label_endpoint import check_labeller, check_own, read_labels, utc_now
 from everfit.infra.serving.openapi import openapi_document
 from everfit.infra.serving.protocol import (
     CSV,
@@ -167,6 +167,8 @@ async def post_labels(endpoint: Endpoint, body: bytes, client: str) -> Response:
     def read() -> "pd.DataFrame":
         rows = read_labels(content, servable, utc_now(), client)
         endpoint.check_days(rows[DAY], "label_time")
+        if endpoint.policy.labels_of == "own":
+            check_own(endpoint.log, endpoint.prediction_index, rows, client)
         return rows
 
     recorded = await endpoint.label_commits.add(await asyncio.to_thread(read))

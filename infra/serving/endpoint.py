@@ -76,7 +76,7 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         self.champion: Servable | None = None
-        self.label_index = LabelIndex()
+        self.label_index, self.prediction_index = LabelIndex(), LabelIndex()
         self.label_commits = LabelCommits(self._keep_labels, self.policy.max_days)
         self.spool = Spool.claim(
             self.folder / "spool", max_bytes=self.policy.spool_bytes, sync=self.policy.durability == "disk"

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from everfit.blocks.errors import WorkspaceError
 from everfit.blocks.serving import ServingPolicy
 from everfit.infra.serving.access import AccessError
@@ -15,8 +17,9 @@ from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.predictions import labels
 from everfit.tasks.predictions.label_index import LabelIndex
 from everfit.tasks.predictions.labels import RecordedLabels
+from everfit.tasks.predictions.prediction_log import CLIENT
 from everfit.tasks.storage.deleted_keys import DeletedKeys
-from everfit.tasks.storage.tables import Table, row_keys
+from everfit.tasks.storage.tables import KEY, Table, row_keys
 from everfit.tasks.storage.values import LARGEST
 
 if TYPE_CHECKING:
@@ -81,6 +84,33 @@ def check_labeller(policy: ServingPolicy, client: str) -> None:
         raise AccessError(
             f"the client {client!r} has no right to send labels for this model; release.serving.label_clients in the "
             "spec names those that have it",
+            403,
+        )
+
+
+def check_own(log: Table, index: LabelIndex, rows: "pd.DataFrame", client: str) -> None:
+    """Refuse labels of predictions that the client has not asked for.
+
+    Args:
+        log: The prediction log.
+        index: The log's files that the service knows from earlier requests.
+        rows: Rows from `read_labels`.
+        client: The client of the request.
+
+    Raises:
+        AccessError: The log has no prediction of this client for a key.
+    """
+    keys, own = rows[KEY].to_numpy(), np.zeros(0, dtype=np.int64)
+    if log.exists():
+        with index.lock:
+            asked = index.find(log, log.version(), keys, [KEY, CLIENT])
+        own = asked.loc[asked[CLIENT] == client, KEY].to_numpy()
+    foreign = ~np.isin(keys, own)
+    if foreign.any():
+        raise AccessError(
+            f"{int(foreign.sum()):,} of {len(rows):,} labels are of keys for which the prediction log has no "
+            f"prediction of the client {client!r}; nothing was recorded. A client labels only its own predictions "
+            "(release.serving.labels_of in the spec), once they are in the log, some seconds after the answer",
             403,
         )
 

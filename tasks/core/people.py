@@ -14,6 +14,7 @@ _VERBS = {
     "forget": "forget rows",
     "quarantine": "decide about quarantined rows",
     "retire": "end or rename the model",
+    "label": "record labels",
 }
 
 

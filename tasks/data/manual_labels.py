@@ -35,8 +35,9 @@ def with_manual_labels(
         workspace: Workspace of labels, dataset and log.
         until: Labels that became known later are ignored.
     """
-    known = labels.known_at(workspace.table(spec.name, "labels"), until) if spec.columns.key else pd.DataFrame()
-    manual = known[known[labels.ORIGIN].str.startswith(labels.QUEUE_ORIGIN)].set_index(KEY) if len(known) else known
+    table = workspace.table(spec.name, "labels")
+    known = labels.known_at(table, until, origin=labels.QUEUE_ORIGIN) if spec.columns.key else pd.DataFrame()
+    manual = known.set_index(KEY) if len(known) else known
     seen: set[int] = set()
     kinds = read_kinds(workspace, spec.name)
     kinds = {name: kinds[name] for name in spec.columns.key if name in kinds}

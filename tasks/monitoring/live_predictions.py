@@ -1,6 +1,6 @@
 """The predictions of a window: counted over the reference's cells, chunk by chunk, with a sample to draw."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -10,6 +10,7 @@ import pandas as pd
 
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import prediction_log
+from everfit.tasks.predictions.client_shares import counted_shares, drawn
 from everfit.tasks.statistics.histograms import Histograms, count_chunks
 from everfit.tasks.statistics.profile import Profile
 from everfit.tasks.storage.tables import KEY, Table
@@ -29,6 +30,8 @@ class LivePredictions:
         latencies: In milliseconds, of the rows that have one.
         outliers: How unlike the training data each row is, of the rows that say so.
         outlier_above: From where on a row is flagged.
+        clients: Rows by client.
+        left_out: Rows of clients that have more than their largest share; nothing else counts them.
     """
 
     window: Window
@@ -39,11 +42,13 @@ class LivePredictions:
     latencies: npt.NDArray[np.float64]
     outliers: npt.NDArray[np.float64]
     outlier_above: float = 0.999
+    clients: Mapping[str, int] = field(default_factory=dict)
+    left_out: int = 0
 
     @property
     def rows(self) -> int:
         """Answered predictions."""
-        return self.counts.rows
+        return self.counts.rows + self.left_out
 
 
 @dataclass
@@ -53,6 +58,9 @@ class _Pass:
     event_time: str
     version: int
     rows: int
+    shares: Mapping[str, float] = field(default_factory=dict)
+    clients: dict[str, int] = field(default_factory=dict)
+    left_out: int = 0
     newest: pd.Timestamp | None = None
     samples: list[pd.DataFrame] = field(default_factory=list)
     bound: int = np.iinfo(np.uint64).max
@@ -65,6 +73,14 @@ class _Pass:
             rows = chunk[chunk[prediction_log.ARM].isin(prediction_log.ANSWERED)]
             if rows.empty:
                 continue
+            if prediction_log.CLIENT in rows:
+                for client, count in rows[prediction_log.CLIENT].value_counts().items():
+                    self.clients[str(client)] = self.clients.get(str(client), 0) + int(count)
+                counted = drawn(rows[KEY], rows[prediction_log.CLIENT], self.shares)
+                self.left_out += int((~counted).sum())
+                rows = rows[counted]
+                if rows.empty:
+                    continue
             newest = rows[self.event_time].max()
             self.newest = newest if self.newest is None else max(self.newest, newest)
             for version, count in rows[prediction_log.MODEL_VERSION].value_counts().items():
@@ -112,6 +128,7 @@ def read_live_predictions(
     also: Sequence[str] = (),
     outlier_above: float = 0.999,
     implausible_ranges: float = 10,
+    max_client_share: float = 1,
 ) -> LivePredictions:
     """Read a window of the prediction log in bounded memory.
 
@@ -125,9 +142,15 @@ def read_live_predictions(
         also: Further columns of the sample.
         outlier_above: From which outlier score a row is flagged.
         implausible_ranges: As for `histograms`.
+        max_client_share: The largest share of one client's rows that counts.
     """
-    reading = _Pass(event_time, version, sample_rows)
     there = set(log.columns()) if log.exists() else set()
+    shares: dict[str, float] = {}
+    if max_client_share < 1 and prediction_log.CLIENT in there:
+        rows = prediction_log.read(log, window, event_time, columns=[event_time, prediction_log.CLIENT])
+        counts = {str(client): int(count) for client, count in rows[prediction_log.CLIENT].value_counts().items()}
+        shares = counted_shares(counts, max_client_share, prediction_log.OWN_CLIENTS)
+    reading = _Pass(event_time, version, sample_rows, shares)
     own = [
         KEY,
         event_time,
@@ -135,19 +158,22 @@ def read_live_predictions(
         prediction_log.MODEL_VERSION,
         prediction_log.LATENCY,
         prediction_log.OUTLIER,
+        prediction_log.CLIENT,
     ]
     wanted = [
         name for name in dict.fromkeys([*own, *also, *(column.name for column in profile.columns)]) if name in there
     ]
     chunks = log.batches(window, event_time, wanted) if there else iter(())
-    counts = count_chunks(reading.over(chunks), profile, implausible_ranges=implausible_ranges)
+    counted = count_chunks(reading.over(chunks), profile, implausible_ranges=implausible_ranges)
     return LivePredictions(
         window=window,
-        counts=counts,
+        counts=counted,
         newest=None if reading.newest is None else reading.newest.to_pydatetime(),
         sample=reading.sample,
         versions=dict(sorted(reading.versions.items())),
         latencies=np.concatenate([*reading.latencies, np.empty(0)]),
         outliers=np.concatenate([*reading.outliers, np.empty(0)]),
         outlier_above=outlier_above,
+        clients=dict(sorted(reading.clients.items())),
+        left_out=reading.left_out,
     )

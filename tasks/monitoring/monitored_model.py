@@ -146,7 +146,7 @@ class MonitoredModel:
             columns=[KEY, self.event_time],
             model_version=self.champion.version,
         ).drop_duplicates(KEY)
-        known = known_at(table(spec.name, "labels"), self.until, rows[KEY])
+        known = known_at(table(spec.name, "labels"), self.until, rows[KEY], clients=spec.monitoring.clients)
         return rows.loc[rows[KEY].isin(known[KEY]), self.event_time]
 
     @property
@@ -239,6 +239,7 @@ class MonitoredModel:
             version=self.champion.version,
             also=[*features, *(self.texts if features else ()), *spec.columns.protected],
             entity=spec.columns.entity,
+            clients=spec.monitoring.clients,
         )
 
     @cached_property

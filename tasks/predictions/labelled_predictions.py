@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from everfit.blocks.clients import ClientsPolicy
 from everfit.blocks.errors import DataError
 from everfit.blocks.metrics import TaskKind
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import labels, prediction_log
+from everfit.tasks.predictions.client_shares import within_share
 from everfit.tasks.statistics.scores import onto_classes, target_values
 from everfit.tasks.statistics.weighted_metrics import predicted_class
 from everfit.tasks.storage.tables import KEY, Table
@@ -138,6 +140,7 @@ def read_labelled_predictions(
     version: int,
     also: Sequence[str] = (),
     entity: str | None = None,
+    clients: ClientsPolicy | None = None,
 ) -> LabelledPredictions:
     """Read the champion's predictions in a window, with their labels as known at a moment.
 
@@ -152,17 +155,22 @@ def read_labelled_predictions(
         version: Version of the champion.
         also: Further columns to read, if the log has them.
         entity: Column whose rows hang together, which is read if the log has it.
+        clients: How many rows of one client count, and whose labels; by default all.
     """
     there = set(log.columns()) if log.exists() else set()
+    limited = clients is not None and clients.max_share < 1
     own = [KEY, event_time, *SCORE_COLUMNS[task], prediction_log.PREDICTED_AT]
+    own += [prediction_log.CLIENT] if limited else []
     wanted = [
         name for name in dict.fromkeys([*own, *also, *([entity] if entity else [])]) if name in there or not there
     ]
     rows = prediction_log.read(log, window, event_time, columns=wanted, model_version=version)
     # If a row was predicted twice, the last prediction counts.
     rows = rows.sort_values(prediction_log.PREDICTED_AT, kind="stable").drop_duplicates(KEY, keep="last")
+    if clients is not None and limited and prediction_log.CLIENT in rows:
+        rows = rows[within_share(rows[KEY], rows[prediction_log.CLIENT], clients.max_share, prediction_log.OWN_CLIENTS)]
     rows = rows.sort_values([event_time, KEY], ignore_index=True)
-    known_labels = labels.known_at(known, until, rows[KEY])
+    known_labels = labels.known_at(known, until, rows[KEY], clients=clients)
     return LabelledPredictions(
         window, labels.labelled(rows, known_labels), event_time, task, tuple(classes), entity=entity
     )

@@ -20,10 +20,12 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from everfit.blocks.clients import ClientsPolicy
 from everfit.blocks.errors import DataError
 from everfit.blocks.metrics import TaskKind
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.predictions import prediction_log
+from everfit.tasks.predictions.client_shares import within_share
 from everfit.tasks.predictions.label_index import LabelIndex
 from everfit.tasks.statistics.scores import target_values
 from everfit.tasks.storage.deleted_keys import DeletedKeys
@@ -39,6 +41,9 @@ QUEUE_ORIGIN = "queue:"
 """Prefix of the origin of a label from the labelling queue."""
 SOURCE = "source"
 """Origin of labels that everfit took from the model's source."""
+
+FILE = "file"
+"""Origin of labels of a file that a command has read."""
 
 _REQUEST = "_request"
 _COLUMNS = [KEY, LABEL, LABEL_TIME, ORIGIN, REVISION, INCLUSION]
@@ -210,13 +215,24 @@ def _rows_of(table: Table, version: int, rows: pd.DataFrame, index: LabelIndex) 
     return known if INCLUSION in known else known.assign(**{INCLUSION: np.nan})  # of a table without manual labels
 
 
-def known_at(table: Table, until: "datetime", keys: "pd.Series | None" = None) -> pd.DataFrame:
+def known_at(
+    table: Table,
+    until: "datetime",
+    keys: "pd.Series | None" = None,
+    *,
+    clients: ClientsPolicy | None = None,
+    origin: str = "",
+) -> pd.DataFrame:
     """Return the label of each key as it was known at a moment.
+
+    Labels that don't count are left out first, so that none of them hides one that counts.
 
     Args:
         table: The model's labels.
         until: The moment.
         keys: Keys to return; by default all.
+        clients: Whose labels count, and how many of one client; by default all.
+        origin: What the origins of the labels begin with; by default any.
 
     Returns:
         One row per key: `_key`, `_label`, `_label_time`, `_origin`, `_revision`, `_inclusion`.
@@ -229,8 +245,21 @@ def known_at(table: Table, until: "datetime", keys: "pd.Series | None" = None) -
     # The window excludes its end, but a label that becomes known at exactly that moment counts.
     for frame in _batches(table, Window(until=(moment + pd.Timedelta(microseconds=1)).to_pydatetime())):
         selected = frame if wanted is None else frame[frame[KEY].isin(wanted)]
-        frames.append(_newest(selected))
-    return _newest(pd.concat(frames, ignore_index=True)) if frames else _nothing()
+        if origin:
+            selected = selected[selected[ORIGIN].str.startswith(origin)]
+        if clients is None:
+            frames.append(_newest(selected))
+            continue
+        selected = selected[~selected[ORIGIN].isin(clients.ignored_labels)]
+        frames.append(_newest(selected) if clients.max_share == 1 else _newest(selected, [KEY, ORIGIN]))
+    if not frames:
+        return _nothing()
+    known = pd.concat(frames, ignore_index=True)
+    if clients is not None and clients.max_share < 1:
+        known = _newest(known, [KEY, ORIGIN])
+        queues = known.loc[known[ORIGIN].str.startswith(QUEUE_ORIGIN), ORIGIN].unique()
+        known = known[within_share(known[KEY], known[ORIGIN], clients.max_share, {SOURCE, FILE, *queues})]
+    return _newest(known)
 
 
 def _batches(table: Table, window: Window | None = None) -> Iterator[pd.DataFrame]:
@@ -246,9 +275,9 @@ def _nothing() -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in kinds.items()})
 
 
-def _newest(frame: pd.DataFrame) -> pd.DataFrame:
+def _newest(frame: pd.DataFrame, by: Sequence[str] = (KEY,)) -> pd.DataFrame:
     ordered = frame.sort_values([KEY, LABEL_TIME, REVISION], kind="stable")
-    return ordered.drop_duplicates(KEY, keep="last").reset_index(drop=True)
+    return ordered.drop_duplicates(list(by), keep="last").reset_index(drop=True)
 
 
 def labelled(predicted: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
@@ -259,9 +288,11 @@ def labelled(predicted: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
         known: Labels from `known_at`.
 
     Returns:
-        The predictions with `_label`, `_label_time` and `_inclusion`; null without a known label.
+        The predictions with `_label`, `_label_time`, `_inclusion` and `_origin`; null without a known label.
     """
-    return predicted.merge(known[[KEY, LABEL, LABEL_TIME, INCLUSION]], on=KEY, how="left", validate="many_to_one")
+    return predicted.merge(
+        known[[KEY, LABEL, LABEL_TIME, INCLUSION, ORIGIN]], on=KEY, how="left", validate="many_to_one"
+    )
 
 
 def read_labelled(

@@ -48,6 +48,8 @@ ANSWERED: tuple[Arm, ...] = ("champion", "challenger", "fallback")
 
 BATCH, FILE = "batch", "file"
 """Clients of predictions without an HTTP request: a run over the source, and a person's file."""
+OWN_CLIENTS = frozenset({BATCH, FILE})
+"""Those clients, whose share of the rows is not limited."""
 
 _RECOVERY = "everfit-recovery"
 """Writer of all appends of rows that were looked up by their ids; only one of them can be committed at a time."""

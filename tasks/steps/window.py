@@ -157,5 +157,6 @@ def read_window(monitored: MonitoredModel, collected_labels: LabelsSignal | None
         sample_rows=max(spec.monitoring.report_rows, expectations.MOST_ROWS),
         outlier_above=spec.release.serving.outlier_above,
         implausible_ranges=spec.monitoring.data_quality.implausible_ranges,
+        max_client_share=spec.monitoring.clients.max_share,
     )
     return MonitoredWindow(monitored, live, collected_labels or LabelsSignal())

@@ -181,14 +181,19 @@ class ServiceHealthSignal(Area):
         default_factory=dict, description="Such as error_rate, p99_ms, spool_age_s."
     )
     alarms: tuple[str, ...] = Field(default=(), description="Figures out of bounds, one sentence each.")
+    clients: tuple[str, ...] = Field(
+        default=(),
+        exclude_if=lambda sentences: not sentences,
+        description="The largest share of one client among several, one sentence each.",
+    )
 
     @property
     def details(self) -> str:
-        """The main figures and all alarms."""
+        """The main figures, the largest client and all alarms."""
         formats = {"p99_ms": "p99 {:.3g} ms", "error_rate": "{:.2%} errors", "spool_age_s": "spool {:.0f} s old"}
         formats |= {"outlier_share": "{:.1%} outliers"}
         known = [form.format(self.figures[name]) for name, form in formats.items() if name in self.figures]
-        return "; ".join([f"{self.predictions:,} predictions", *known, *self.alarms])
+        return "; ".join([f"{self.predictions:,} predictions", *known, *self.clients, *self.alarms])
 
     @property
     def concerns(self) -> tuple[str, ...]:

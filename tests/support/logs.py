@@ -32,7 +32,12 @@ def answered(since: str, rows: int = 300, seed: int = 0, days: float = 7) -> pd.
 
 
 def log_answers(
-    folder: Path, rows: pd.DataFrame, version: int = 1, arm: str = "champion", predicted_at: str | None = None
+    folder: Path,
+    rows: pd.DataFrame,
+    version: int = 1,
+    arm: str = "champion",
+    predicted_at: str | None = None,
+    client: str | None = None,
 ) -> Table:
     """Put rows into the prediction log, as if a version had given their scores."""
     table, count = Table(str(folder / "predictions")), len(rows)
@@ -51,6 +56,9 @@ def log_answers(
         "_latency_ms": np.arange(count, dtype=float),
         "_outlier": np.linspace(0, 1, count),
     }
+    if client is not None:
+        kinds |= {"_client": "string"}
+        columns["_client"] = [client] * count
     writer = f"{version}-{arm}-{rows['id'].iloc[0]}-{predicted_at}"
     prediction_log.append(table, prediction_log.to_rows(columns, kinds, ["id"], EVENT_TIME), writer)
     return table

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
+from everfit.blocks.clients import ClientsPolicy
 from everfit.blocks.metrics import TaskKind
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Window
@@ -29,7 +30,14 @@ def count_new_labels(window: MonitoredWindow) -> LabelsSignal:
     log, labels = table(spec.name, "predictions"), table(spec.name, "labels")
     unseen = Window(since=trained_until, until=mature)
     return labels_signal(
-        log, labels, unseen, learned, event_time=monitored.event_time, until=monitored.until, task=spec.task
+        log,
+        labels,
+        unseen,
+        learned,
+        event_time=monitored.event_time,
+        until=monitored.until,
+        task=spec.task,
+        clients=spec.monitoring.clients,
     )
 
 
@@ -42,6 +50,7 @@ def labels_signal(
     event_time: str,
     until: datetime,
     task: TaskKind,
+    clients: ClientsPolicy | None = None,
 ) -> LabelsSignal:
     """Count the answered rows with mature labels that no turn, and that the champion, has learned from.
 
@@ -53,9 +62,10 @@ def labels_signal(
         event_time: The column of the event time.
         until: Labels that came later are not known.
         task: The kind of prediction.
+        clients: Whose labels count; by default all.
     """
     rows = read_predictions(log, unseen, event_time, columns=[KEY, event_time]).drop_duplicates(KEY, keep="last")
-    known = known_at(labels, until, rows[KEY])
+    known = known_at(labels, until, rows[KEY], clients=clients)
     labelled = rows[rows[KEY].isin(known[KEY])]
     return LabelsSignal(
         status="measured",

@@ -16,6 +16,7 @@ from everfit.blocks.policy import format_duration
 from everfit.tasks.core.records import Record
 from everfit.tasks.monitoring.live_predictions import LivePredictions
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
+from everfit.tasks.monitoring.signals.client_shares import labellers, with_clients
 from everfit.tasks.release.service_addresses import addresses_of
 from everfit.tasks.sources.secrets import reveal
 from everfit.tasks.triage.signals import ServiceHealthSignal
@@ -30,7 +31,8 @@ def check_services(window: MonitoredWindow) -> ServiceHealthSignal:
     spec, judged = monitored.context.spec, monitored.judged
     states = read_services(spec.release.services, spec.name, spec.monitoring, monitored.until)
     previous = judged[-1].signals.service_health.figures if judged else {}
-    return service_health_signal(window.live, states, previous, spec.monitoring)
+    signal = service_health_signal(window.live, states, previous, spec.monitoring)
+    return with_clients(signal, window.live, labellers(window.mature_answers), previous, spec.monitoring.clients)
 
 
 class ServiceState(Record):

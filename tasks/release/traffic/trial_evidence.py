@@ -8,10 +8,12 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 
+from everfit.blocks.clients import ClientsPolicy
 from everfit.blocks.errors import NotEnoughError
 from everfit.blocks.metrics import TaskKind
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import labels, prediction_log
+from everfit.tasks.predictions.client_shares import within_share
 from everfit.tasks.predictions.labelled_predictions import SCORE_COLUMNS, LabelledPredictions
 from everfit.tasks.release.traffic.trial import QualityGap, StepEvidence, TrialEvidence, TrialPlan, TrialState
 from everfit.tasks.statistics.comparison import Interval, interval
@@ -33,6 +35,7 @@ def read_evidence(
     classes: Callable[[int], Sequence[str]],
     maturity: timedelta,
     champion: int | None,
+    clients: ClientsPolicy | None = None,
 ) -> TrialEvidence:
     """Read the evidence of a look.
 
@@ -46,13 +49,17 @@ def read_evidence(
         classes: Returns the classes of a version, as text, in its order. It is called only if there are mature labels.
         maturity: How long after the event labels are complete enough.
         champion: The present champion.
+        clients: How many rows of one client count, and whose labels; by default all.
     """
     plan = state.plan
     rows = _read_served(log, Window(since=plan.since, until=until), event_time, task)
+    if clients is not None and clients.max_share < 1:
+        # A step counts both arms, so a client is limited in both alike.
+        rows = rows[within_share(rows[KEY], rows[prediction_log.CLIENT], clients.max_share, ())]
     ours = rows[(rows[prediction_log.ARM] == "challenger") & (rows[prediction_log.MODEL_VERSION] == plan.challenger)]
     failed = rows[rows[prediction_log.ARM] == "fallback"]
     theirs = rows[(rows[prediction_log.ARM] == "champion") & (rows[prediction_log.MODEL_VERSION] == plan.champion)]
-    known_labels = labels.known_at(known, until, rows[KEY])
+    known_labels = labels.known_at(known, until, rows[KEY], clients=clients)
     timed = _requests(ours)[prediction_log.LATENCY].dropna()
     bound = _slow_from(_requests(theirs)[prediction_log.LATENCY].dropna(), plan.policy.max_latency_ratio)
     floor = plan.policy.slow_from.total_seconds() * 1000

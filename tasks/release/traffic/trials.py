@@ -236,6 +236,7 @@ def _look(context: Context, state: TrialState, until: datetime) -> TrialLook:
         classes=cache(partial(_classes, context)),
         maturity=spec.maturity,
         champion=None if champion is None else champion.version,
+        clients=spec.monitoring.clients,
     )
     result = judge_trial(state, evidence)
     logger.info("trial     %s", result.reasons[0])

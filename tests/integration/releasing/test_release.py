@@ -186,10 +186,9 @@ def test_a_late_alias_of_an_undone_release_is_given_back_and_only_once(ledger: L
     agree(ledger, client, 1)
     client.set_registered_model_alias("flights", "champion", "2")  # it goes on
 
-    assert reconcile(ledger, client, "flights") == [
-        "gave the champion alias back to version 1: the interrupted process of release 2 (version 2) had set it after "
-        "that release was undone"
-    ]
+    done = reconcile(ledger, client, "flights")
+    assert done[0].startswith("gave the champion alias back to version 1: the interrupted process of release 2")
+    assert len(done) == 1
     agree(ledger, client, 1)
     assert [entry.kind for entry in ledger.releases.of("flights")] == ["promotion", "promotion"]
     assert "undone by the reconciler, after its alias had been set late" in ledger.releases.of("flights")[1].note

@@ -3,6 +3,7 @@
 import logging
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,31 @@ def test_without_tokens_web_pages_of_other_sites_are_refused(
             assert refused.status_code == 415
     own = {"origin": str(client.base_url).rstrip("/")}
     assert client.post("/models/delays/predict", json={"records": [good]}, headers=own).status_code == 200
+
+
+def test_a_client_labels_only_the_predictions_that_it_has_asked_for(
+    registry: Any, serve: Any, tmp_path: Path, good: dict[str, Any]
+) -> None:
+    (shop, line), (other, second) = new_token("shop"), new_token("other")
+    file = tmp_path / "tokens"
+    file.write_text(f"{line}\n{second}\n")
+    registry.champion("delays", registry.add("delays", "first"))
+    client = serve("delays", tokens=file, labels_of="own").client
+    own = {"records": [{**good, "flight": 1}]}
+    assert client.post("/models/delays/predict", json=own, headers=bearer(shop)).status_code == 200
+    label = {"labels": [{"key": 1, "label": 1}]}
+
+    def answer(token: str) -> httpx.Response:
+        return client.post("/models/delays/labels", json=label, headers=bearer(token))
+
+    while answer(shop).status_code != 200:  # until the prediction is in the log
+        time.sleep(0.02)
+    refused = answer(other)
+    assert refused.status_code == 403
+    assert "no prediction of the client 'other'; nothing was recorded" in refused.json()["message"]
+    unknown = {"labels": [{"key": 1, "label": 1}, {"key": 2, "label": 1}]}
+    refused = client.post("/models/delays/labels", json=unknown, headers=bearer(shop))
+    assert "1 of 2 labels are of keys" in refused.json()["message"]
 
 
 @pytest.mark.parametrize("host", ["[", "[::1", "[v1.x]", "localhost[", "localhost:x", "local host"])

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from support.logs import EVENT_TIME, answered, log_answers, log_labels
 
+from everfit.blocks.clients import ClientsPolicy
 from everfit.tasks.core.records import Window
 from everfit.tasks.monitoring.live_predictions import LivePredictions, read_live_predictions
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions, read_labelled_predictions
@@ -42,6 +43,33 @@ def test_a_window_is_counted_whoever_answered_and_shadows_are_not(tmp_path: Path
     # What another version said is no prediction of the champion's.
     assert live.counts.column("_score").missing == 40
     assert live.counts.column("distance").missing == 0
+
+
+def test_a_client_above_its_share_is_left_out_and_counted_beside(tmp_path: Path) -> None:
+    log_answers(tmp_path, answered("2024-03-02", 900, days=2), client="bad")
+    table = log_answers(tmp_path, answered("2024-03-04", 100, days=2), client="shop")
+    profile = profile_of(answered("2024-02-01", 500))
+
+    def read(most: float) -> LivePredictions:
+        return read_live_predictions(table, WINDOW, EVENT_TIME, profile, 1, sample_rows=10_000, max_client_share=most)
+
+    whole, limited = read(1), read(0.5)
+    assert (whole.rows, whole.left_out, dict(whole.clients)) == (1_000, 0, {"bad": 900, "shop": 100})
+    assert (limited.rows, dict(limited.clients)) == (1_000, {"bad": 900, "shop": 100})
+    assert limited.counts.rows == 1_000 - limited.left_out
+    assert limited.left_out == pytest.approx(800, abs=40)
+    answers = read_labelled_predictions(
+        table,
+        log_labels(tmp_path, answered("2024-03-04", 100, days=2)),
+        WINDOW,
+        EVENT_TIME,
+        NEXT,
+        task="binary",
+        classes=("0", "1"),
+        version=1,
+        clients=ClientsPolicy(max_share=0.5),
+    )
+    assert len(answers.rows) == limited.counts.rows
 
 
 def test_the_sample_is_the_same_in_whatever_order_the_rows_came(tmp_path: Path) -> None:

@@ -1,0 +1,26 @@
+"""Refuse a command to a person whom the model's spec gives no right to it."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from everfit.blocks.roles import Action
+    from everfit.tasks.turns.context import Context
+
+
+def require_command_role(context: "Context", action: "Action") -> None:
+    """Refuse an action to the person who runs the command, if the spec names others.
+
+    Args:
+        context: The model.
+        action: The action.
+
+    Raises:
+        RoleError: The person may not do this.
+    """
+    from everfit.tasks.ledger.process_identity import user_name
+    from everfit.tasks.registry.accounts import acting_person
+    from everfit.tasks.turns.entitlement import require_role
+
+    if getattr(context.spec.roles, action):
+        require_role(context, action, acting_person(context.settings, user_name()), datetime.now(UTC))
