@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def require_command_role(context: "Context", action: "Action") -> None:
-    """Refuse an action to the person who runs the command, if the spec names others.
+    """Refuse an action to the user of the command, if the spec names others.
 
     Args:
         context: The model.

@@ -232,7 +232,7 @@ def known_at(
         until: The moment.
         keys: Keys to return; by default all.
         clients: Whose labels count, and how many of one client; by default all.
-        origin: What the origins of the labels begin with; by default any.
+        origin: Beginning of the labels' origins; by default any.
 
     Returns:
         One row per key: `_key`, `_label`, `_label_time`, `_origin`, `_revision`, `_inclusion`.

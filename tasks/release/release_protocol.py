@@ -52,7 +52,7 @@ class ReleaseProtocol:
 
         Args:
             entry: The intent.
-            note: What the note begins with if the release is undone.
+            note: Beginning of the note of a release that is undone.
 
         Raises:
             BusyError: The lease was lost meanwhile.
