@@ -231,7 +231,7 @@ def known_at(
         table: The model's labels.
         until: The moment.
         keys: Keys to return; by default all.
-        clients: Whose labels count, and how many of one client; by default all.
+        clients: The policy of the labels that count; by default all do.
         origin: Beginning of the labels' origins; by default any.
 
     Returns:

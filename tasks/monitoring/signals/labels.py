@@ -62,7 +62,7 @@ def labels_signal(
         event_time: The column of the event time.
         until: Labels that came later are not known.
         task: The kind of prediction.
-        clients: Whose labels count; by default all.
+        clients: The policy of the labels that count; by default all do.
     """
     rows = read_predictions(log, unseen, event_time, columns=[KEY, event_time]).drop_duplicates(KEY, keep="last")
     known = known_at(labels, until, rows[KEY], clients=clients)
