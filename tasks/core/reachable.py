@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 
 _SECONDS = 1.5
 
+_LONGEST = 2**20
+"""Bytes of an answer that are read."""
+
 _NOBODY_BEHIND = {502, 503, 504}
 """HTTP status of a gateway or proxy whose server is gone; clients take it for a moment's trouble and try again."""
 
@@ -34,6 +37,39 @@ def why_unreachable(url: str, seconds: float = _SECONDS) -> str | None:
         return f"no answer within {seconds:g} s"
     except (OSError, ValueError) as error:
         return str(getattr(error, "strerror", None) or error)
+
+
+def why_no_mlflow(url: str, seconds: float = _SECONDS) -> str | None:
+    """Return why the server at an address is no MLflow, or None if it may be one.
+
+    Args:
+        url: Address of the server, which can be reached.
+        seconds: How long an answer may take; a slow server may be one.
+    """
+    if urlsplit(url).scheme not in {"http", "https"}:
+        return None
+    address = f"{url.rstrip('/')}/api/2.0/mlflow/experiments/search?max_results=1"
+    problem = None
+    try:
+        with urllib.request.urlopen(address, timeout=seconds) as response:  # noqa: S310 - the scheme is checked
+            if not _is_object(response.read(_LONGEST)):
+                problem = "it answers, but not as MLflow does"
+    except HTTPError as error:
+        with error:
+            # It wants a login, has trouble of its own, or answers with an error of MLflow.
+            unknown = error.code in {401, 403, 407, 429} or (error.code >= 500 and error.code != 501)
+            if not unknown and b"error_code" not in error.read(_LONGEST):
+                problem = f"it answers, but not as MLflow does (HTTP status {error.code} {error.reason})"
+    except HTTPException as error:
+        problem = f"it answers, but does not speak HTTP ({type(error).__name__})"
+    except (OSError, ValueError):
+        pass  # It is slow, or has an unknown certificate: the client says more about it.
+    return problem
+
+
+def _is_object(body: bytes) -> bool:
+    text = body.strip()
+    return text.startswith(b"{") and (len(body) == _LONGEST or text.endswith(b"}"))
 
 
 def _gateway_answer(url: str, seconds: float) -> str | None:

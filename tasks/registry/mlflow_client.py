@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from everfit.blocks.errors import ModelError
 from everfit.blocks.settings import Settings
-from everfit.tasks.core.reachable import why_unreachable
+from everfit.tasks.core.reachable import why_no_mlflow, why_unreachable
 from everfit.tasks.registry.moved_folder import follow_moved_folder
 
 if TYPE_CHECKING:
@@ -31,16 +31,20 @@ def use_tracking(settings: Settings) -> str:
 
 
 def check_tracking(settings: Settings) -> None:
-    """Check that somebody listens at MLflow's address: its client would try for minutes.
+    """Check that an MLflow listens at its address: its client would try for minutes.
 
     Raises:
-        ModelError: Nobody does.
+        ModelError: Nobody does, or something else does.
     """
     uri = use_tracking(settings)
     if problem := why_unreachable(uri):
         raise ModelError(
             f"MLflow at {uri} does not answer: {problem}; start it, or set MLFLOW_TRACKING_URI to its address"
         ) from ConnectionError(problem)
+    if problem := why_no_mlflow(uri):
+        raise ModelError(
+            f"{uri} is no MLflow: {problem}; set MLFLOW_TRACKING_URI to MLflow's address, without a path of a page"
+        )
 
 
 def tracking_client(settings: Settings) -> "MlflowClient":

@@ -13,6 +13,7 @@ from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.sources.chunks import check_columns, plain_names, wanted_columns
+from everfit.tasks.sources.decimal_commas import columns_with_commas, decimal_point, with_points
 from everfit.tasks.sources.encoding import BLOCK, HEAD, head_of, not_in_encoding, open_text
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def read_csv(  # noqa: C901, PLR0917
     check_columns(header, roles, where)
     if not skipped:  # the header isn't followed by a line
         return
-    decimal = _decimal_point(path, source, delimiter, where)
+    decimal = decimal_point(head_of(path, where, source.encoding).decode(source.encoding, "replace"), delimiter)
     types: dict[str, pa.DataType] = {name: pa.string() for name in texts if name in header}
     wanted = wanted_columns(header, roles)
 
@@ -92,10 +93,12 @@ def read_csv(  # noqa: C901, PLR0917
             pass
         if _may_have_codes(path, source, delimiter):
             types.update(dict.fromkeys(_codes(rows, roles), pa.string()))
+        excepted = {*roles.key, *texts, roles.event_time, roles.label_time}
+        with_commas = columns_with_commas(rows, excepted) if decimal == "," else {}
         for batch in rows():
             if binary := [field.name for field in batch.schema if pa.types.is_binary(field.type)]:
                 raise SourceError(not_in_encoding(where, source.encoding, f"in column {binary[0]!r}"))
-            yield batch
+            yield with_points(batch, with_commas)
     except UnicodeError as error:
         raise SourceError(not_in_encoding(where, source.encoding, str(error))) from error
     except pa.ArrowException as error:
@@ -240,14 +243,3 @@ def _header(path: str, source: FilesSource, where: str) -> tuple[list[str], str,
         delimiter,
         1 + len(blank.splitlines()) if ends else 0,
     )
-
-
-def _decimal_point(path: str, source: FilesSource, delimiter: str, where: str) -> str:
-    """Return the decimal separator: unless commas separate values, a comma may mark decimals or thousands."""
-    if delimiter == ",":
-        return "."
-    lines = head_of(path, where, source.encoding).split(b"\n")[1:]
-    values = {value.strip(' "\r') for line in lines for value in line.decode("latin-1").split(delimiter)}
-    with_comma = {value for value in values if re.fullmatch(r"-?\d+,\d+", value)}
-    decimals = any(not re.fullmatch(r"-?[1-9]\d{0,2},\d{3}", value) for value in with_comma)
-    return "," if decimals and not any(re.fullmatch(r"-?\d+\.\d+", value) for value in values) else "."

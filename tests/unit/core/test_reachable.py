@@ -1,8 +1,10 @@
 """A server that is gone is reported at once."""
 
 import socket
+import socketserver
 import threading
 import time
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -49,6 +51,38 @@ def test_a_gateway_whose_server_is_gone(status: int, problem: str | None) -> Non
         gateway.shutdown()
         thread.join()
     assert found == problem
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (b"HTTP/1.0 200 OK\r\n\r\n<html>a page</html>", "it answers, but not as MLflow does;"),
+        (b'HTTP/1.0 404 Not Found\r\n\r\n{"detail": "Not Found"}', r"\(HTTP status 404 Not Found\);"),
+        (b"HTTP/1.0 501 Unsupported\r\n\r\n", r"\(HTTP status 501 Unsupported\);"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", r"does not speak HTTP \(BadStatusLine\);"),
+        (b'HTTP/1.0 200 OK\r\n\r\n{"experiments": []}', ""),
+        (b'HTTP/1.0 404 Not Found\r\n\r\n{"error_code": "RESOURCE_DOES_NOT_EXIST"}', ""),
+        (b"HTTP/1.0 401 Unauthorized\r\n\r\n", ""),
+        (b"HTTP/1.0 500 Oops\r\n\r\n", ""),
+    ],
+)
+def test_a_server_that_is_no_mlflow_is_named_at_once(answer: bytes, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Server(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            while self.rfile.readline().strip():
+                pass
+            self.wfile.write(answer)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Server) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_address[1]}")
+        started = time.monotonic()
+        with pytest.raises(ModelError, match=f"is no MLflow: .*{said}") if said else nullcontext():
+            check_tracking(Settings())
+        server.shutdown()
+        thread.join()
+    assert time.monotonic() - started < 2
 
 
 def test_an_mlflow_that_is_gone_is_reported_at_once(gone: str, monkeypatch: pytest.MonkeyPatch) -> None:
