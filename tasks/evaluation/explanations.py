@@ -1,6 +1,6 @@
 """Explanations: which features a model rests its answers on, over all rows and for those it got most wrong."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -10,6 +10,7 @@ from pydantic import Field
 
 from everfit.blocks.errors import DataError
 from everfit.tasks.core.records import Record
+from everfit.tasks.evaluation.influence import repeated, spliced
 from everfit.tasks.evaluation.scored_rows import ScoredRows
 from everfit.tasks.statistics.metrics import metric
 
@@ -49,7 +50,7 @@ class ShapValues(Record):
 def permutation_importance(scored: ScoredRows, chosen: str, seed: int, role: str = "challenger") -> dict[str, float]:
     """Return the loss of a metric when a feature's values are shuffled in a sample of the hold-out.
 
-    L. Breiman, "Random Forests", Machine Learning 45 (2001).
+    L. Breiman, "Random Forests", Machine Learning 45 (2001). Of many features, only those that move the answers most.
 
     Args:
         scored: The hold-out.
@@ -68,7 +69,7 @@ def permutation_importance(scored: ScoredRows, chosen: str, seed: int, role: str
         base = measured.score(truth, scored.scores[role][sample])
     except DataError:
         return {}
-    names = [str(name) for name in scored.models[role].feature_names_in_]
+    names = scored.influential(role, seed)
     changes = [(name, rows[name].iloc[random.permutation(len(rows))]) for name in names for _ in range(_REPEATS)]
     losses = [
         measured.gain(base, measured.score(truth, scores)) for scores in scored.scores_of_changes(role, rows, changes)
@@ -83,7 +84,7 @@ def shap_values(scored: ScoredRows, seed: int, role: str = "challenger") -> Shap
     """SHAP values of a seeded sample and of the worst rows (S. Lundberg, S.-I. Lee, NeurIPS 2017).
 
     Of a linear model they are exact, and of trees shap's TreeExplainer has them. Of any other, and of trees that split
-    on categories as such (which shap misreads), they are sampled.
+    on categories as such (which shap misreads), they are sampled, for the features that move the answers most.
 
     Args:
         scored: The hold-out.
@@ -99,10 +100,10 @@ def shap_values(scored: ScoredRows, seed: int, role: str = "challenger") -> Shap
     try:
         values = _by_feature(model, _contributions(model, features))
     except DataError:
-        names = list(features.columns)
-        method, values = (
-            "sampled",
-            sampled(lambda rows: scored.scores_of(role, rows), features, scored.rows[names], seed),
+        names, method = list(features.columns), "sampled"
+        chosen_names = scored.influential(role, seed)
+        values = sampled(
+            lambda rows: scored.scores_of(role, rows), features, scored.rows[names], seed, chosen=chosen_names
         )
     mean = values.iloc[: len(sample)].abs().mean().sort_values(ascending=False)
     worst = []
@@ -124,12 +125,13 @@ def shap_values(scored: ScoredRows, seed: int, role: str = "challenger") -> Shap
     )
 
 
-def sampled(
+def sampled(  # noqa: PLR0917
     ask: Callable[[pd.DataFrame], Floats],
     features: pd.DataFrame,
     others: pd.DataFrame,
     seed: int,
     orders: int = _ORDERS,
+    chosen: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Shapley values by sampling orders of the features and other rows to take the other values from.
 
@@ -142,9 +144,10 @@ def sampled(
         others: Rows to take the other values from; shape (any, features).
         seed: Of orders and rows.
         orders: How many.
+        chosen: Features to explain; by default all. The others keep the values of the row that is explained.
     """
     random = np.random.default_rng(seed)
-    names = [str(name) for name in features.columns]
+    names = [str(name) for name in features.columns] if chosen is None else list(chosen)
     total = np.zeros((len(features), len(names)))
     for _ in range(orders):
         order = random.permutation(len(names))
@@ -153,9 +156,9 @@ def sampled(
         columns = {}
         for position, place in enumerate(order):
             name = names[place]
-            parts = [other[name]] * (position + 1) + [features[name]] * (len(names) - position)
-            columns[name] = pd.concat(parts, ignore_index=True)
-        scores = np.split(ask(pd.DataFrame({name: columns[name] for name in names})), len(names) + 1)
+            own = np.arange(len(names) + 1) > position
+            columns[name] = spliced([other[name], features[name]], own.astype(np.int64))
+        scores = np.split(ask(repeated(features, len(names) + 1, columns)), len(names) + 1)
         for place, before, after in zip(order, scores, scores[1:], strict=False):
             moved = after - before
             total[:, place] += np.abs(moved).mean(axis=1) if moved.ndim > 1 else moved

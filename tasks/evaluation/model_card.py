@@ -81,6 +81,11 @@ def _limits(report: Report) -> list[str]:
         limits.append(
             f"- One plausible value of one feature changes {report.robustness.adversarial:.1%} of its answers."
         )
+    if report.features_left_out:
+        limits.append(
+            f"- {report.features_left_out:,} features that move its answers least have no importance, and were not "
+            f"changed to test it."
+        )
     return limits + [
         f"- Not measured: {name}, because {markdown_text(reason)}" for name, reason in report.left_out.items()
     ]

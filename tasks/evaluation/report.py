@@ -70,6 +70,7 @@ class Report(Record):
         description="Reliability; of a regression, truth by decile of the answer."
     )
     importance: dict[str, float] = Field(description="Loss of the primary metric when a feature is shuffled.")
+    features_left_out: int = Field(default=0, description="Features that move the answers least, with no importance.")
     shap: ShapValues | None = None
     words: dict[str, dict[str, float]] = Field(
         default_factory=dict,
@@ -142,6 +143,7 @@ def make_report(
         calibration=calibration,
         curve=calibration_curve(*of_the_answer(scored, "challenger")),
         importance=importance or {},
+        features_left_out=len(newest.models["challenger"].feature_names_in_) - len(importance) if importance else 0,
         shap=_or_left_out("shap", lambda: shap_values(newest, seed), left_out) if full else None,
         words=(_or_left_out("words", lambda: word_effects(newest, written, seed), left_out) or {}) if full else {},
         robustness=_or_left_out("robustness", lambda: robustness(newest, seed), left_out) if full else None,

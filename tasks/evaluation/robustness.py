@@ -52,6 +52,8 @@ class Robustness(Record):
 def robustness(scored: ScoredRows, seed: int, role: str = "challenger", rows: int = ROWS) -> Robustness:
     """Change a seeded sample of rows, one feature at a time, and count the answers that flip.
 
+    Of many features, only those that move the answers most are changed.
+
     Args:
         scored: The hold-out.
         seed: Of the sample and the noise.
@@ -62,12 +64,11 @@ def robustness(scored: ScoredRows, seed: int, role: str = "challenger", rows: in
     chosen = np.sort(random.permutation(len(scored.truth))[:rows])
     sample = scored.rows.iloc[chosen].reset_index(drop=True)
     base, spread = scored.scores[role][chosen], float(scored.truth.std())
+    names = scored.influential(role, seed)
     changes = [
-        (str(name), kind, values)
-        for name in scored.models[role].feature_names_in_
-        for kind, values in _changes(scored.rows[name], sample[name], random)
+        (name, kind, values) for name in names for kind, values in _changes(scored.rows[name], sample[name], random)
     ]
-    flips: dict[str, dict[str, Flags]] = {str(name): {} for name in scored.models[role].feature_names_in_}
+    flips: dict[str, dict[str, Flags]] = {name: {} for name in names}
     for (name, kind, _), after in zip(changes, _answers(scored, role, sample, changes), strict=True):
         if after is not None:
             now = _flipped(scored, base, after, spread)

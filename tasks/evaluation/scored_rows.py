@@ -1,7 +1,7 @@
 """The scores of each model for the same rows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -11,6 +11,7 @@ import pandas as pd
 from everfit.blocks.errors import DataError
 from everfit.blocks.metrics import TaskKind
 from everfit.blocks.spec import ModelSpec
+from everfit.tasks.evaluation.influence import most_influential, repeated, spliced
 from everfit.tasks.statistics.scores import class_indices, model_scores, target_values
 from everfit.tasks.statistics.weighted_metrics import predicted_class
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 
-_ROWS_AT_ONCE = 50_000
+_ROWS_AT_ONCE, _CELLS_AT_ONCE = 50_000, 4_000_000
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class ScoredRows:
     classes: Sequence[object]
     models: "Mapping[str, Pipeline]"
     current: npt.NDArray[np.bool_] | None = None
+    _influential: dict[tuple[str, int], list[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def newest(self) -> Self:
         """Return the rows that the challenger in `models` has scored, and has not been trained on."""
@@ -64,6 +66,14 @@ class ScoredRows:
         model = self.models[role]
         return model_scores(model, rows[list(model.feature_names_in_)], self.classes, self.task)
 
+    def influential(self, role: str, seed: int) -> list[str]:
+        """Return the features of a model that move its answers most; all if they are few."""
+        if (role, seed) not in self._influential:
+            features = self.rows[list(self.models[role].feature_names_in_)]
+            ranked = most_influential(lambda rows: self.scores_of(role, rows), features, seed)
+            self._influential[role, seed] = ranked
+        return self._influential[role, seed]
+
     def scores_of_changes(
         self, role: str, rows: pd.DataFrame, changes: Sequence[tuple[str, pd.Series]]
     ) -> list[Floats]:
@@ -75,16 +85,17 @@ class ScoredRows:
             changes: Column and its new values.
         """
         scores: list[Floats] = []
-        at_once = max(1, _ROWS_AT_ONCE // max(1, len(rows)))
+        features = rows[list(self.models[role].feature_names_in_)]
+        at_once = max(1, min(_ROWS_AT_ONCE, _CELLS_AT_ONCE // features.shape[1]) // max(1, len(rows)))
         for start in range(0, len(changes), at_once):
             some = changes[start : start + at_once]
-            columns = {
-                name: pd.concat(
-                    [values if changed == name else rows[name] for changed, values in some], ignore_index=True
-                )
-                for name in self.models[role].feature_names_in_
-            }
-            scores += np.split(self.scores_of(role, pd.DataFrame(columns)), len(some))
+            changed = {}
+            for name in dict.fromkeys(name for name, _ in some):
+                at = [place for place, (other, _) in enumerate(some) if other == name]
+                order = np.zeros(len(some), dtype=np.int64)
+                order[at] = np.arange(1, len(at) + 1)
+                changed[name] = spliced([features[name], *(some[place][1] for place in at)], order)
+            scores += np.split(self.scores_of(role, repeated(features, len(some), changed)), len(some))
         return scores
 
 

@@ -15,6 +15,7 @@ from everfit.blocks.errors import DataError, NotEnoughError
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.tasks.core.records import Record
 from everfit.tasks.evaluation.explanations import sampled
+from everfit.tasks.evaluation.influence import most_influential
 from everfit.tasks.statistics.profile import reference_sample
 
 ROWS = 200
@@ -34,7 +35,7 @@ class ExplanationDrift(Record):
 
 
 def explanation_drift(
-    reference: Mapping[str, float], current: Mapping[str, float], policy: MonitoringPolicy
+    reference: Mapping[str, float], current: Mapping[str, float], policy: MonitoringPolicy, left_out: int = 0
 ) -> ExplanationDrift:
     """Compare two attribution profiles by the total variation distance of their shares.
 
@@ -42,6 +43,7 @@ def explanation_drift(
         reference: Attribution by feature, such as mean absolute SHAP values or permutation importances, when trained.
         current: The same on the window's rows; only shares count, so both may have different units.
         policy: From which distance on explanations have drifted.
+        left_out: How many features move the answers so little that their attribution was not measured.
 
     Raises:
         NotEnoughError: a profile is all zero.
@@ -54,14 +56,16 @@ def explanation_drift(
     old, new = attribution_shares(reference), attribution_shares(current)
     changes = {name: new.get(name, 0.0) - old.get(name, 0.0) for name in sorted({*old, *new})}
     largest_first = dict(sorted(changes.items(), key=lambda item: -abs(item[1])))
+    threshold = policy.explanation_drift_threshold
     distance = sum(abs(change) for change in changes.values()) / 2
     some = ", ".join(f"{name} {change:+.0%}" for name, change in list(largest_first.items())[:3])
+    beside = f" (without the {left_out:,} features that move the predictions least)" if left_out else ""
     return ExplanationDrift(
         distance=distance,
-        threshold=policy.explanation_drift_threshold,
-        drifted=distance >= policy.explanation_drift_threshold,
+        threshold=threshold,
+        drifted=distance >= threshold,
         changes=largest_first,
-        summary=f"explanations moved by {distance:.0%} ({some}); {policy.explanation_drift_threshold:.0%} is drift",
+        summary=f"explanations moved by {distance:.0%} ({some}){beside}; {threshold:.0%} is drift",
     )
 
 
@@ -69,6 +73,8 @@ def attributions(
     ask: Callable[[pd.DataFrame], npt.NDArray[np.float64]], rows: pd.DataFrame, others: pd.DataFrame, seed: int = 0
 ) -> dict[str, float]:
     """How much each feature moves the answers: mean absolute Shapley values of a sample.
+
+    Of many features, only those that move the answers of the reference most.
 
     Args:
         ask: Returns the model's predictions for rows.
@@ -81,7 +87,8 @@ def attributions(
     """
     if min(len(rows), len(others)) < ROWS:
         raise NotEnoughError(f"{min(len(rows), len(others)):,} rows are too few to explain; {ROWS} are needed")
-    values = sampled(ask, reference_sample(rows, ROWS, seed), others.reset_index(drop=True), seed, _ORDERS)
+    sample, others = reference_sample(rows, ROWS, seed), others.reset_index(drop=True)
+    values = sampled(ask, sample, others, seed, _ORDERS, most_influential(ask, others, seed))
     return {str(name): float(value) for name, value in values.abs().mean().items()}
 
 

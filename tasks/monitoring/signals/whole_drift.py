@@ -147,7 +147,7 @@ def _explanation_drift(monitored: MonitoredModel, live: pd.DataFrame) -> Explana
     predict = partial(champion_scores, scorer, task=monitored.context.spec.task)
     try:
         reference, current = (attributions(predict, rows, held_out) for rows in (held_out, live[names]))
-        return explanation_drift(reference, current, policy)
+        return explanation_drift(reference, current, policy, left_out=len(names) - len(reference))
     except NotEnoughError:
         return None
 
