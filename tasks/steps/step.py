@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any, Literal, ParamSpec, TypeVar
 
@@ -96,7 +97,7 @@ def step(kind: Kind, *, log: str = "", run_name: str | None = None) -> Callable[
 
 
 class _Step(Task[P, R]):
-    """A task whose arguments Prefect does not search for futures inside everfit's own records.
+    """A task whose arguments Prefect does not search for futures inside everfit's own records and plain values.
 
     Prefect walks through every field of every argument before a run. A record of everfit holds no future, and one that
     holds a model's history has so many fields that the walk takes longer than the step. Arguments of `submit` are
@@ -108,16 +109,19 @@ class _Step(Task[P, R]):
 
 
 def _closed(value: Any) -> Any:
-    """Return an argument so that Prefect takes it as a whole if all of it is everfit's own."""
-    return opaque(value) if _is_own(value) else value
+    """Return an argument so that Prefect takes it as a whole if no part of it can be a future."""
+    return value if isinstance(value, _PLAIN) or not _has_no_future(value) else opaque(value)
 
 
-def _is_own(value: Any) -> bool:
+_PLAIN = (str, bytes, int, float, datetime, timedelta, type(None))
+
+
+def _has_no_future(value: Any) -> bool:
     if isinstance(value, dict):
-        return bool(value) and all(map(_is_own, value.values()))
+        return all(map(_has_no_future, value.values()))
     if isinstance(value, list | tuple):
-        return bool(value) and all(map(_is_own, value))
-    return type(value).__module__.startswith("everfit.")
+        return all(map(_has_no_future, value))
+    return isinstance(value, _PLAIN) or type(value).__module__.startswith("everfit.")
 
 
 def is_transient(error: BaseException) -> bool:
