@@ -20,6 +20,9 @@ class Settings(BaseSettings):
         log_level: The level of everfit's own log lines.
         signing_key: The PEM file of the Ed25519 key that signs versions and releases.
         signers: The file of the public keys of which one must have signed each version that is loaded.
+        pages: Whether flows write the pages of models into the workspace.
+        pages_login: The login of `everfit pages --serve`, as `user:password`.
+        pages_url: The address at which the pages are served, for links in messages and artifacts.
         project: The name of the project, which separates its deployments from those of others on a Prefect server.
     """
 
@@ -34,7 +37,14 @@ class Settings(BaseSettings):
     registry_poll: Duration | None = Field(
         default=None, description="How often `everfit up` looks at MLflow for changes by hand, such as 3s."
     )
+    pages: bool = Field(default=True, description="Whether flows write the pages of models into the workspace.")
+    pages_login: SecretStr | None = Field(default=None, description="The login of the pages, as `user:password`.")
+    pages_url: str | None = Field(default=None, description="The address at which the pages are served.")
     project: str | None = Field(default=None, description="The name of the project on a Prefect server.")
+
+    def page_of(self, model: str) -> str:
+        """Return the address of a model's page; empty if nobody serves the pages, as far as is known."""
+        return f"{self.pages_url.rstrip('/')}/{model}/index.html" if self.pages_url else ""
 
     @cached_property
     def state_dir(self) -> Path:

@@ -7,10 +7,11 @@ from prefect.client.schemas.objects import State
 
 from everfit.tasks.steps import approval as approval_steps
 from everfit.tasks.steps.context import open_context
+from everfit.tasks.steps.pages import write_pages
 from everfit.tasks.turns.turn_record import AWAITING_APPROVAL
 
 
-@flow(name="approval", flow_run_name="approve-{turn_id}")
+@flow(name="approval", flow_run_name="approve-{turn_id}", on_failure=[write_pages], on_completion=[write_pages])
 def approval(model: str, turn_id: str) -> State[dict[str, Any]]:
     """Wait for an answer in the Prefect UI, and carry it out; no worker is held meanwhile.
 

@@ -52,6 +52,7 @@ def rollback(
     from everfit.tasks.core.event_names import RELEASE_ROLLED_BACK
     from everfit.tasks.core.events import emit
     from everfit.tasks.ledger.process_identity import user_name
+    from everfit.tasks.pages.updating import update_pages
     from everfit.tasks.registry import model_registry
     from everfit.tasks.registry.accounts import acting_person
     from everfit.tasks.release import approvals
@@ -70,6 +71,7 @@ def rollback(
     if server_answers:
         emit(RELEASE_ROLLED_BACK, name, release=entry)
     ended = approvals.reconcile(context, datetime.now(UTC))  # approvals of a comparison with the other champion end
+    update_pages(context)
     if context.ledger.artifacts.find(model_registry.model_version(context.mlflow, name, entry.version)) is None:
         ended = [f"Its files were not checked, because none were recorded; see `everfit verify {name}`", *ended]
     if entry.seq in known:
@@ -170,6 +172,7 @@ def without_prefect(model: str) -> "tuple[Context, bool]":
 
 def _decide(model: str, turn_id: str, answer: "ApprovalAnswer", by: str, reason: str, *, as_json: bool) -> None:
     context, server_answers = without_prefect(model)
+    from everfit.tasks.pages.updating import update_pages
     from everfit.tasks.registry.accounts import acting_person
     from everfit.tasks.release import approvals
     from everfit.tasks.steps.approval import announce_end
@@ -180,6 +183,7 @@ def _decide(model: str, turn_id: str, answer: "ApprovalAnswer", by: str, reason:
     waits = turn.state == turn_record.AWAITING_APPROVAL
     if server_answers and not waits:
         announce_end(context, turn)
+    update_pages(context)
     if as_json:
         print_json(turn_record.turn_json(turn))
         return

@@ -1,6 +1,7 @@
 """The whole stack on one machine, as local processes: Prefect server, MLflow, worker, prediction service."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,8 +19,8 @@ from everfit.deployments.server.processes import Process, free_port
 from everfit.tasks.core.cores import usable_cores
 from everfit.tasks.core.spec_loading import file_content, load_spec, spec_files
 
-_PORTS = {"prefect": 4200, "mlflow": 5000, "service": 8080}
-_NAMES = ("prefect", "mlflow", "worker", "service", "watcher", "keeper")
+_PORTS = {"prefect": 4200, "mlflow": 5000, "service": 8080, "pages": 8090}
+_NAMES = ("prefect", "mlflow", "worker", "service", "pages", "watcher", "keeper")
 _COMES_UP_WITHIN = 120.0
 
 
@@ -70,14 +71,18 @@ def up(settings: Settings, models: Sequence[str], database: str | None) -> Stack
     parts["prefect"].wait_until(lambda: _answers(f"{urls['prefect']}/api/health"), _COMES_UP_WITHIN)
     _bootstrap(environment, urls["service"])
     parts["mlflow"].wait_until(lambda: _answers(f"{urls['mlflow']}/health"), _COMES_UP_WITHIN)
-    _start([name for name in ("worker", "service", "watcher") if name in commands], parts, commands, environment)
+    _start(
+        [name for name in ("worker", "service", "pages", "watcher") if name in commands], parts, commands, environment
+    )
     parts["worker"].wait_until(lambda: _has_worker(urls["prefect"]), _COMES_UP_WITHIN)
     parts["service"].wait_until(lambda: _answers(f"{urls['service']}/version"), _COMES_UP_WITHIN)
+    parts["pages"].wait_until(lambda: _connects(ports["pages"]), _COMES_UP_WITHIN)
     parts["keeper"].start(keeper.command(commands, folder), environment)
     return Stack(
         {
             "Prefect": urls["prefect"],
             "MLflow": urls["mlflow"],
+            "pages of models": urls["pages"],
             "prediction service": f"{urls['service']}  ({', '.join(served)})",
         },
         folder,
@@ -96,7 +101,7 @@ def down(settings: Settings) -> list[str]:
     # First the keeper, which restarts the others; then the parts that need the servers while they end.
     return [
         name
-        for wave in (["keeper"], ["service", "worker", "watcher"], ["mlflow", "prefect"])
+        for wave in (["keeper"], ["service", "worker", "pages", "watcher"], ["mlflow", "prefect"])
         for name in _stop(wave, folder)
     ]
 
@@ -159,6 +164,7 @@ def _environment(settings: Settings, folder: Path, stores: Databases, urls: dict
         "PREFECT_HOME": str(folder / "prefect"),  # not the user's own profile
         "PREFECT_API_URL": f"{urls['prefect']}/api",
         "PREFECT_UI_URL": urls["prefect"],
+        "EVERFIT_PAGES_URL": settings.pages_url or urls["pages"],
         # On disk, since a run that dies together with the server would otherwise hold its slot for ever.
         "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
         "PREFECT_SERVER_UI_API_URL": f"{urls['prefect']}/api",
@@ -194,6 +200,10 @@ def _commands(
         "mlflow": ([*python, "mlflow", "server", *host, str(ports["mlflow"]), *tracking], ports["mlflow"]),
         "worker": ([*python, "prefect", "worker", "start", *pool, "--limit", str(max(2, usable_cores()))], None),
         "service": ([*python, *serve], ports["service"]),
+        "pages": (
+            [*python, "everfit.deployments.cli.main", "pages", "--serve", "--port", str(ports["pages"])],
+            ports["pages"],
+        ),
         **watcher,
     }
 
@@ -215,6 +225,15 @@ def _demo_data(served: Sequence[str]) -> None:
 
     if MODEL in served:
         prepare(Path(".everfit/demo/flights"))
+
+
+def _connects(port: int) -> bool:
+    """Return whether somebody listens at a port of this machine; there may be no page yet."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False
 
 
 def _bootstrap(environment: dict[str, str], service: str) -> None:

@@ -4,9 +4,12 @@ Text of a source, a client or a person may hold a script, a formula or a termina
 shows such text uses one of these functions.
 """
 
+import html
 import re
 from collections.abc import Mapping
 from typing import Any
+
+import orjson
 
 # Control characters but line feed and tab, and the marks that reverse the direction of what follows.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -48,6 +51,32 @@ def page_text(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(page_text(item) for item in value)
     return value
+
+
+def html_text(text: str) -> str:
+    """Return text for an element or an attribute of everfit's own pages, which show it as it is.
+
+    Args:
+        text: Any text.
+
+    Example:
+        >>> html_text("<b> & 'c'")
+        '&lt;b&gt; &amp; &#x27;c&#x27;'
+    """
+    return html.escape(terminal_text(text))
+
+
+def script_json(content: Any) -> str:
+    r"""Return plain data as JSON for a script element, which nothing in it can end.
+
+    Args:
+        content: Plain data without NaN and infinity.
+
+    Example:
+        >>> script_json({"a": "</script>"})
+        '{"a":"\\u003c/script>"}'
+    """
+    return orjson.dumps(content).decode().replace("<", "\\u003c")
 
 
 def markdown_text(text: str) -> str:

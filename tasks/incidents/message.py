@@ -19,12 +19,13 @@ class Message(Record):
     picture: str = ""
 
 
-def message_of(incident: Incident, owner: str = "") -> Message:
+def message_of(incident: Incident, owner: str = "", page: str = "") -> Message:
     """Return the message that is due.
 
     Args:
         incident: The incident.
         owner: The person or team that the model belongs to.
+        page: The address of the model's page; empty if nobody serves it.
     """
     alert = Alert.recall(incident.alert)
     model = incident.model
@@ -48,6 +49,7 @@ def message_of(incident: Incident, owner: str = "") -> Message:
         lines += [f"Picture: {alert.picture}"] if alert.picture else []
         lines += [f"To do: {alert.advice}"] if alert.advice else []
     lines += [f"Page: {alert.page}"] if alert.page else []
+    lines += [f"Model: {page}"] if page else []
     lines += [f"Command: {alert.command}"] if alert.command else []
     lines += [f"Owner: {message_text(owner)}"] if owner else []
     if incident.state == "open":

@@ -85,7 +85,7 @@ def mark_seen(context: Context, until: datetime, by: str) -> list[Incident]:
 def _deliver(context: Context, incident: Incident) -> Incident:
     spec = context.spec
     receivers = delivery.receivers_of(spec.notify.receivers(incident.severity))
-    message = message_of(incident, spec.owner)
+    message = message_of(incident, spec.owner, context.settings.page_of(spec.name))
     delivered, sent = set(incident.delivered), []
     with TemporaryDirectory(prefix="everfit-message-") as folder:
         alert = Alert.recall(incident.alert)

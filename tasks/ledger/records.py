@@ -14,7 +14,7 @@ ON_TRIAL = "OnTrial"
 
 ReleaseKind = Literal["promotion", "rollback", "outside"]
 ReleaseState = Literal["intent", "alias_set", "verified", "undone"]
-LeaseScope = Literal["start", "turn", "release", "scoring"]
+LeaseScope = Literal["start", "turn", "release", "scoring", "pages"]
 
 
 class Turn(Record):

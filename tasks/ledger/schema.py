@@ -23,7 +23,7 @@ from sqlalchemy import (
     text,
 )
 
-REVISION = "0005"
+REVISION = "0006"
 """The migration that this code needs; a test checks that it is the newest."""
 VERSION_TABLE = "everfit_schema"
 """The table that names the last migration."""
@@ -116,6 +116,7 @@ decisions = Table(
     Column("record", Document, nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Index("decisions_model_at", "model", "at"),
+    Index("decisions_model_kind_at", "model", "kind", "at"),
     Index("decisions_turn_id", "turn_id"),
 )
 

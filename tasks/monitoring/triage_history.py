@@ -109,7 +109,7 @@ class JudgedWindow(Record):
 
     Attributes:
         columns: The drift of each compared column, as a multiple of its threshold.
-        runs: The ids of the runs with the evidence: `mlflow`, `prefect`.
+        runs: The runs with the evidence, `mlflow` and `prefect`, and the file of the drift report, `report`.
     """
 
     signals: Signals

@@ -23,3 +23,9 @@ def run_link(client: "MlflowClient", settings: Settings, run_id: str, file: str 
     """A run in Markdown, with its page, or that of a file of it, behind it if it has one."""
     page = run_page(client, settings, run_id, file)
     return f"MLflow run `{run_id}`" if page is None else f"[MLflow run {run_id}]({page})"
+
+
+def model_link(settings: Settings, model: str) -> str:
+    """Return a last line of Markdown with the model's page; empty if nobody serves it."""
+    page = settings.page_of(model)
+    return f"\n\n[The page of {model}]({page})" if page else ""

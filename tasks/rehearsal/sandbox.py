@@ -36,6 +36,7 @@ def environment(folder: Path, given: Mapping[str, str] = os.environ) -> dict[str
     kept = {name: value for name, value in given.items() if name in _KEPT or not name.startswith(_LEADS_OUT)}
     home = folder.absolute() / "prefect"
     return kept | {
+        "EVERFIT_PAGES": "false",
         "EVERFIT_WORKSPACE": str(folder.absolute() / WORKSPACE),
         "MLFLOW_TRACKING_URI": f"sqlite:///{folder.absolute() / WORKSPACE / 'mlflow.db'}",
         "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -29,7 +29,7 @@ from everfit.tasks.monitoring.report import monitoring_report
 from everfit.tasks.monitoring.report.report_process import REPORT_FILE
 from everfit.tasks.monitoring.triage_history import OUTCOME, JudgedWindow, TurnOutcome, turn_outcomes
 from everfit.tasks.monitoring.window_alert import QUIET_LOOKS, SUBJECT, window_alert
-from everfit.tasks.registry.mlflow_links import run_link, run_page
+from everfit.tasks.registry.mlflow_links import model_link, run_link, run_page
 from everfit.tasks.release import release
 from everfit.tasks.steps import requests
 from everfit.tasks.steps.step import step, step_logger
@@ -82,6 +82,7 @@ def notify(window: MonitoredWindow, signals: Signals, decision: TriageDecision, 
     has_report = signals.drift.measured and window.draws_report
     run = run_link(monitored.context.mlflow, monitored.context.settings, run_id, REPORT_FILE if has_report else "")
     text = monitoring_report.window_page(signals, decision, run, has_report=has_report)
+    text += model_link(monitored.context.settings, name)
     create_markdown_artifact(text, key=f"{name}-monitoring", description=f"{decision.verdict}: {decision.reasons[0]}")
     if signals.drift.measured and window.column_drift.columns:
         create_table_artifact(monitoring_report.drift_rows(window.column_drift), key=f"{name}-drift")

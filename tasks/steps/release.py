@@ -17,6 +17,9 @@ from everfit.tasks.turns.entitlement import require_role
 
 logger = step_logger("everfit.release")
 
+AGREED = "ledger and registry agreed already"
+"""The message of a repair that had nothing to do."""
+
 
 @step("decision", log="rollback")
 def roll_back(context: Context, *, to: int | None = None, reason: str, by: str) -> Release:
@@ -87,5 +90,5 @@ def rolled_back(entry: Release) -> State[dict[str, Any]]:
 
 def reconciled(actions: list[str]) -> State[list[str]]:
     """Return the flow's final state, which lists what was done."""
-    message = "; ".join(actions) or "ledger and registry agreed already"
+    message = "; ".join(actions) or AGREED
     return Completed(name="Reconciled", message=message[:500], data=actions)

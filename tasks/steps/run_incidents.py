@@ -1,4 +1,4 @@
-"""A run of a deployment that fails is an incident; the next run of that flow that succeeds ends it."""
+"""The end of a flow: a failed run of a deployment is an incident, and the pages of its model are written."""
 
 import logging
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from everfit.tasks.incidents.alert import Alert
 from everfit.tasks.incidents.recording import follow_up
 from everfit.tasks.ledger import Incident
 from everfit.tasks.steps.context import open_context
+from everfit.tasks.steps.pages import write_pages
 from everfit.tasks.turns.context import Context
 
 logger = logging.getLogger("everfit.incidents")
@@ -77,7 +78,7 @@ def _page(run: FlowRun) -> str:
     return f"{ui.rstrip('/')}/runs/flow-run/{run.id}" if ui else ""
 
 
-on_failure: list[FlowStateHook[..., Any]] = [_open_incident]
+on_failure: list[FlowStateHook[..., Any]] = [_open_incident, write_pages]
 """The hooks of a flow of everfit that fails."""
-on_completion: list[FlowStateHook[..., Any]] = [_close_incident]
+on_completion: list[FlowStateHook[..., Any]] = [_close_incident, write_pages]
 """The hooks of one that succeeds."""

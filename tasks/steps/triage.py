@@ -12,7 +12,7 @@ from everfit.tasks.monitoring.evidence import attempt
 from everfit.tasks.monitoring.monitored_model import MonitoredModel
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.report.monitoring_report import column_distances
-from everfit.tasks.monitoring.report.report_process import ReportJob
+from everfit.tasks.monitoring.report.report_process import REPORT_FILE, ReportJob
 from everfit.tasks.monitoring.triage_history import TRIAGE, JudgedWindow, history_of
 from everfit.tasks.predictions.prediction_log import PREDICTION
 from everfit.tasks.registry import tracking
@@ -141,7 +141,7 @@ def decide_window(window: MonitoredWindow, signals: Signals, run_id: str) -> tup
         estimate=_checked_estimate(window, signals),
         basis=look_basis(monitored),
         columns=column_distances(window.column_drift) if signals.drift.measured else {},
-        runs={"mlflow": run_id} | ({"prefect": str(runtime.flow_run.id)} if runtime.flow_run.id else {}),
+        runs=_runs(window, signals, run_id),
     )
     context.ledger.decisions.record(
         decision.id,
@@ -156,6 +156,16 @@ def decide_window(window: MonitoredWindow, signals: Signals, run_id: str) -> tup
     _log_numbers(monitored, signals, decision, run_id)
     logger.info("%s (%s): %s", decision.verdict, decision.rule, decision.reasons[0])
     return decision, is_new
+
+
+def _runs(window: MonitoredWindow, signals: Signals, run_id: str) -> dict[str, str]:
+    """Return the runs with a look's evidence, and the file of its drift report."""
+    runs = {"mlflow": run_id}
+    if runtime.flow_run.id:
+        runs["prefect"] = str(runtime.flow_run.id)
+    if signals.drift.measured and window.draws_report:
+        runs["report"] = REPORT_FILE
+    return runs
 
 
 def _checked_estimate(window: MonitoredWindow, signals: Signals) -> PastEstimate | None:

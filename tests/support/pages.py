@@ -126,10 +126,10 @@ class Life:
             "at": until,
         }
 
-    def hourly(self, since: datetime, hours: int, columns: int = 12) -> None:
-        """Write a healthy look each hour, whose quality waves, with the drift of so many columns."""
+    def hourly(self, since: datetime, hours: int, columns: int = 12, every: int = 1) -> None:
+        """Write a healthy look each hour, or every so many, whose quality waves, with the drift of so many columns."""
         template = self.look_row(since)
-        self._insert_many(_hours(template, since, hours, columns))
+        self._insert_many(_hours(template, since, range(0, hours, every), columns))
 
     def approval_asked(self, at: datetime, version: int = 2, reason: str = "Waits for approval") -> str:
         """Write a turn that waits for approval."""
@@ -167,9 +167,9 @@ def measured(value: float, **changes: Any) -> Signals:
     return signals(quality=quality(value), reference=reference(version=1), **changes)
 
 
-def _hours(template: dict[str, Any], since: datetime, hours: int, columns: int) -> Iterator[dict[str, Any]]:
+def _hours(template: dict[str, Any], since: datetime, hours: Iterable[int], columns: int) -> Iterator[dict[str, Any]]:
     record = template["record"]
-    for hour in range(hours):
+    for hour in hours:
         wave = round(HOLDOUT.value + 0.02 * math.sin(hour / 300) + 0.004 * math.sin(hour * 7.3), 6)
         window = {"since": since + timedelta(hours=hour - 24), "until": since + timedelta(hours=hour)}
         part = record["signals"] | {

@@ -1,0 +1,179 @@
+"""The page of all models as HTML that needs no network. Pure."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from everfit.tasks.core.figures import in_digits
+from everfit.tasks.pages.facts import ModelFacts
+from everfit.tasks.pages.markup import Child, Html, anchor, document, tag
+from everfit.tasks.pages.model_page import chip, time_of
+from everfit.tasks.pages.series import Series
+from everfit.tasks.pages.states import ORDER, STATES
+from everfit.tasks.pages.status import ModelStatus
+
+_MONTH = timedelta(days=30)
+_HEADS = (
+    ("model", "Model", "ascending"),
+    ("state", "State", "ascending"),
+    ("quality", "Live quality", "descending"),
+    ("looked", "Last look", "descending"),
+    ("signal", "Worst signal", "ascending"),
+    ("waits", "Waits", "descending"),
+    ("age", "Champion", "ascending"),
+    ("turns", "Turns in 30 days", "descending"),
+)
+"""Key, name and first direction of each column."""
+
+
+def entry_of(status: ModelStatus, facts: ModelFacts, series: Series, limits: str) -> dict[str, Any]:
+    """Return the row of a model.
+
+    Args:
+        status: The state of the model.
+        facts: The rows of the ledger.
+        series: All looks.
+        limits: The limits of automatic turns in words; empty if the spec is not known.
+    """
+    recent = [turn for turn in facts.turns if turn.started_at > facts.until - _MONTH]
+    quality = status.quality
+    return {
+        "state": status.state,
+        "reason": status.reason,
+        "next": status.next,
+        "champion": status.champion,
+        "champion_since": None if status.champion_since is None else status.champion_since.isoformat(),
+        "metric": "" if quality is None else quality.metric,
+        "value": None if quality is None else quality.value,
+        "expected": None if quality is None else quality.expected,
+        "spark": series.spark(),
+        "looked_at": None if status.last_look is None else status.last_look.until.isoformat(),
+        "verdict": "" if status.last_look is None else status.last_look.verdict,
+        "asks": [ask.what for ask in status.asks],
+        "turns": len(recent),
+        "seconds": round(sum(turn.seconds or 0.0 for turn in recent), 1),
+        "limits": limits,
+    }
+
+
+def overview_page(content: dict[str, Any]) -> str:
+    """Return the page of all models.
+
+    Args:
+        content: Rows by model, and when they were written.
+    """
+    rows = sorted(content["models"].items(), key=lambda row: (ORDER[row[1]["state"]], not row[1]["asks"], row[0]))
+    written = datetime.fromisoformat(content["written_at"])
+    body = [
+        tag("a", "Skip to content", href="#main", class_="skip"),
+        tag("header", tag("h1", "Models"), tag("p", _summary(rows), class_="lead")),
+        tag("main", _table(rows, written) if rows else _nothing(), id="main"),
+        tag(
+            "footer",
+            tag(
+                "p",
+                "Written at ",
+                time_of(content["written_at"]),
+                ". All times are UTC. ",
+                anchor("The data of this page", "index.json"),
+                ". ",
+                tag("code", "everfit status"),
+                " says the same in a terminal.",
+            ),
+        ),
+    ]
+    return document("Models: everfit", body, data={}, style=("page.css",), scripts=("overview.js",))
+
+
+def small_line(values: list[float], expected: float | None = None) -> Html:
+    """Return a small line without axes; its figures are beside it."""
+    if len(values) < 2:
+        return Html("")
+    low, high = min(values), max(values)
+    if expected is not None:
+        low, high = min(low, expected), max(high, expected)
+    span = (high - low) or 1.0
+
+    def y(value: float) -> str:
+        return f"{22 - 20 * (value - low) / span:.1f}"
+
+    points = " ".join(f"{place * 100 / (len(values) - 1):.1f},{y(value)}" for place, value in enumerate(values))
+    level = (
+        tag("line", x1=0, x2=100, y1=y(expected), y2=y(expected), class_="expected") if expected is not None else None
+    )
+    line = tag("polyline", points=points)
+    return tag("svg", level, line, viewBox="0 0 100 24", class_="spark", aria_hidden="true", preserveAspectRatio="none")
+
+
+def _summary(rows: list[tuple[str, dict[str, Any]]]) -> str:
+    counts = {state: sum(row["state"] == state for _, row in rows) for state in STATES}
+    parts = [f"{count} {STATES[state].label}" for state, count in counts.items() if count]
+    total = "1 model" if len(rows) == 1 else f"{len(rows):,} models"
+    return f"{total}: {', '.join(parts)}." if rows else "No model yet."
+
+
+def _nothing() -> Html:
+    text = "The first turn of a model brings it here: "
+    return tag("p", text, tag("code", "everfit train MODEL"), ".", class_="quiet")
+
+
+def _table(rows: list[tuple[str, dict[str, Any]]], written: datetime) -> Html:
+    options = [tag("option", "all states", value="")]
+    present = {row["state"] for _, row in rows}
+    options += [tag("option", STATES[state].label, value=state) for state in STATES if state in present]
+    tools = tag(
+        "form",
+        tag("label", "Filter ", tag("input", type="search", id="filter", placeholder="name, state, reason")),
+        tag("label", "State ", tag("select", options, id="states")),
+        tag("output", f"{len(rows):,} shown", id="shown"),
+        class_="tools",
+        role="search",
+    )
+    heads = [
+        tag(
+            "th",
+            tag("button", name, type="button", data_key=key, data_first=first),
+            scope="col",
+            aria_sort="ascending" if key == "state" else "none",
+        )
+        for key, name, first in _HEADS
+    ]
+    body = [_row(name, row, written) for name, row in rows]
+    caption = tag("caption", "All models, what is wrong first", class_="hidden")
+    return Html(
+        tools + tag("table", caption, tag("thead", tag("tr", heads)), tag("tbody", body, id="rows"), class_="models")
+    )
+
+
+def _row(name: str, row: dict[str, Any], written: datetime) -> Html:
+    quality: Child = "-"
+    if row["value"] is not None:
+        expected = "" if row["expected"] is None else f", {in_digits(row['expected'])} expected"
+        figure = f"{row['metric']} {in_digits(row['value'])}{expected}"
+        quality = [small_line(row["spark"], row["expected"]), tag("span", figure)]
+    since = row["champion_since"]
+    days = (written - datetime.fromisoformat(since)).days if since else None
+    age: Child = "-" if days is None else [f"version {row['champion']}, ", f"{days:,} days" if days != 1 else "1 day"]
+    behind = None if row["value"] is None or row["expected"] is None else row["value"] - row["expected"]
+    turns = f"{row['turns']}" + (f" ({row['seconds']:,.0f} s)" if row["turns"] else "")
+    budget = tag("span", row["limits"], class_="quiet small") if row["limits"] else None
+    cells: list[tuple[str, Any, Child]] = [
+        ("State", ORDER[row["state"]], chip(row["state"])),
+        ("Live quality", row["value"] if behind is None else behind, quality),
+        ("Last look", row["looked_at"] or "", time_of(row["looked_at"]) if row["looked_at"] else "none yet"),
+        ("Worst signal", row["reason"] if row["state"] != "fit" else "~", _signal(row)),
+        ("Waits", len(row["asks"]), [tag("div", ask) for ask in row["asks"][:3]] or "-"),
+        ("Champion", -1 if days is None else days, age),
+        ("Turns in 30 days", row["turns"], [turns, budget]),
+    ]
+    first = tag("th", anchor(name, f"{name}/index.html"), scope="row", data_sort=name, data_label="Model")
+    rest = [
+        tag("td", value, data_sort=str("" if key is None else key), data_label=label) for label, key, value in cells
+    ]
+    return tag("tr", first, rest, data_state=row["state"])
+
+
+def _signal(row: dict[str, Any]) -> Child:
+    if row["state"] == "fit":
+        return "-"
+    text = row["reason"] or row["next"].replace("`", "")
+    return tag("span", text, class_="clamp", title=text)

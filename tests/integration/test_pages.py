@@ -1,0 +1,189 @@
+"""The pages of models in a real browser: offline, on a phone, in the dark, by keyboard, with hostile texts."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.pages import DAY, SPRING, Life, measured
+from support.triage import broken, drifted
+
+from everfit.tasks.ledger import Ledger
+from everfit.tasks.ledger.model_names import known_models
+from everfit.tasks.pages.facts import read_model_facts
+from everfit.tasks.pages.status import status_of
+from everfit.tasks.pages.writing import write_model, write_overview
+from everfit.tasks.storage.workspace import Workspace
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync"
+EVIL = "</script><script>window.evil=1</script><img src=x onerror=window.evil=1>'\"`${window.evil=1}"
+
+# No package on PyPI brings one.
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ledger, Path]:
+    """Six models in all states, one of which has hostile names and reasons, and looks of two years."""
+    folder = tmp_path_factory.mktemp("world")
+    ledger, workspace = Ledger.open(f"sqlite:///{folder / 'ledger.db'}"), Workspace(str(folder))
+    life = Life(ledger, "flights")
+    life.champion(1, SPRING)
+    life.hourly(SPRING + timedelta(hours=1), 17_520, columns=12, every=6)
+    life.champion(3, SPRING + 400 * DAY)
+    life.release(1, SPRING + 420 * DAY, kind="rollback", actor=f"Ada {EVIL}", reason=f"customers complain {EVIL}")
+    for week in range(30):
+        life.turn(SPRING + (60 + 20 * week) * DAY, "ChampionKept", f"Kept champion: {EVIL}", trigger_reason=EVIL)
+    life.incident(SPRING + 600 * DAY, alert={"what": EVIL, "why": [EVIL], "page": "javascript:window.evil=1"})
+    life.approval_asked(SPRING + 725 * DAY, reason=f"Waits for approval {EVIL}")
+    life.look(SPRING + 731 * DAY, measured(0.6, drift=drifted(EVIL)), columns={EVIL: 3.0, "temp": 5.0})
+    for name, value, found in (("bikes", 0.75, None), ("cabs", 0.6, None), ("fraud", 0.75, broken("frozen", "wind"))):
+        life = Life(ledger, name)
+        life.champion(1, SPRING)
+        for day in range(1, 30):
+            extra = {"data": found} if found and day > 27 else {}
+            life.look(SPRING + day * DAY, measured(value + 0.002 * (day % 5), **extra), columns={"temp": 0.1 * day})
+    Life(ledger, "parcels").turn(SPRING, "failed", error="the source is empty")
+    Life(ledger, "rents").champion(1, SPRING)
+    entries = {name: write_model(ledger, workspace, name) for name in known_models(ledger)}
+    write_overview(ledger, workspace, entries)
+    return ledger, folder / "pages"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def opened(browser: Any, world: tuple[Ledger, Path]) -> Iterator[Callable[..., Any]]:
+    """Opens a page, and checks at the end that it complained of nothing, asked for nothing and ran nothing foreign."""
+    pages, complaints, requests = [], list[str](), list[str]()
+
+    def show(path: str, width: int = 1280, height: int = 900, **options: Any) -> Any:
+        page = browser.new_page(viewport={"width": width, "height": height}, timezone_id="Asia/Tokyo", **options)
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda asked: requests.append(asked.url))
+        page.on("dialog", lambda dialog: complaints.append(dialog.message))
+        page.goto((world[1] / path).as_uri())
+        page.wait_for_function("document.documentElement.dataset.ready === 'yes'")
+        pages.append(page)
+        return page
+
+    yield show
+    assert complaints == []
+    assert [asked for asked in requests if not asked.startswith("file:")] == []
+    for page in pages:
+        assert page.evaluate("window.evil") is None
+        page.close()
+
+
+def test_the_page_of_all_says_what_the_ledger_says_and_sorts_and_filters(
+    opened: Callable[..., Any], world: tuple[Ledger, Path]
+) -> None:
+    page = opened("index.html")
+    every = {name: status_of(read_model_facts(world[0], name, SPRING + 1_000 * DAY)) for name in known_models(world[0])}
+
+    for name, found in every.items():
+        row = page.get_by_role("row").filter(has=page.get_by_role("link", name=name, exact=True))
+        assert row.locator(".chip").inner_text() == found.declaration.label
+    names = page.locator("tbody th").all_inner_texts
+    assert names() == ["flights", "cabs", "fraud", "rents", "parcels", "bikes"]
+    page.get_by_role("button", name="Model").click()
+    assert names() == sorted(names())
+    page.get_by_role("button", name="Model").click()
+    assert names() == sorted(names(), reverse=True)
+    page.get_by_label("Filter").fill("cab")
+    assert page.locator("tbody tr:visible").count() == 1
+    page.get_by_label("Filter").fill("")
+    page.get_by_label("State").select_option(label="fit")
+    assert page.locator("tbody tr:visible th").all_inner_texts() == ["bikes"]
+    page.get_by_role("link", name="bikes").click()
+    page.wait_for_url("**/bikes/index.html")
+    assert page.get_by_role("heading", level=1).inner_text().split() == ["bikes", "fit"]
+
+
+@pytest.mark.parametrize(
+    ("path", "width", "scheme"),
+    [
+        ("index.html", 360, "dark"),
+        ("index.html", 1920, "light"),
+        ("flights/index.html", 360, "light"),
+        ("flights/index.html", 1920, "dark"),
+        ("rents/index.html", 360, "dark"),
+    ],
+)
+def test_a_page_fits_and_has_landmarks(opened: Callable[..., Any], path: str, width: int, scheme: str) -> None:
+    page = opened(path, width=width, color_scheme=scheme)
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for role in ("main", "banner", "contentinfo"):
+        assert page.get_by_role(role).count() == 1
+    assert page.evaluate("document.querySelectorAll('h1').length") == 1
+    assert page.evaluate("document.querySelectorAll('canvas').length > 0") is ("flights" in path)
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (int(background[4:].split(",")[0]) > 128) is (scheme == "light")
+
+
+def test_hostile_texts_are_shown_as_they_are(opened: Callable[..., Any]) -> None:
+    page = opened("flights/index.html")
+
+    text = page.locator("main").inner_text()
+    assert text.count("<img src=x onerror=window.evil=1>") > 5
+    assert page.locator("img").count() == 0
+    assert page.locator("script").count() == 3
+    for one in page.locator("details").all():
+        one.evaluate("each => each.open = true")
+    page.locator("#marks button").last.click()
+    assert page.locator("#mark-text").is_visible()
+    assert page.locator("#heat th[scope=row]").first.inner_text() == "temp"
+    assert page.locator("#heat th[scope=row]").nth(1).inner_text() == EVIL
+
+
+def test_the_timeline_is_used_by_keyboard_and_zooms(opened: Callable[..., Any]) -> None:
+    page = opened("flights/index.html")
+    chart, readout = page.locator("#timeline"), page.locator("#readout")
+
+    chart.focus()
+    page.keyboard.press("End")
+    assert readout.inner_text().startswith("2026-03-02 00:00 UTC: roc_auc 0.6 (0.577 to 0.624), 0.75 expected")
+    page.keyboard.press("ArrowLeft")
+    assert readout.inner_text().startswith("2026-02-28 19:00 UTC: roc_auc 0.7")
+    page.keyboard.press("Home")
+    assert readout.inner_text().startswith("2024-03-01 01:00 UTC")
+    marks = page.locator("#marks button").count()
+    page.get_by_role("button", name="90 days").click()
+    assert page.locator("#marks button").count() < marks
+    assert page.get_by_role("button", name="90 days").get_attribute("aria-pressed") == "true"
+    page.get_by_role("button", name="All").click()
+    assert page.locator("#marks button").count() == marks
+    page.locator("#marks button").first.press("Enter")
+    assert "version 1 became the champion, by gate" in page.locator("#mark-text").inner_text()
+    assert page.locator("#timeline-text").inner_text().startswith("2,921 looks from 2024-03-01 to 2026-03-02, 3 champ")
+
+
+def test_a_reader_without_charts_has_the_same_in_tables(opened: Callable[..., Any]) -> None:
+    page = opened("bikes/index.html")
+
+    page.get_by_text("The timeline as a table").click()
+    row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="2024-03"))
+    assert row.first.get_by_role("cell").all_inner_texts() == ["29", "0.7541", "0.75", "0.758", "healthy", "1"]
+    cell = page.locator("#heat td[title*='temp, 2024-03-30']")
+    assert cell.get_attribute("title") == "temp, 2024-03-30: 2.9 times the threshold"
+
+
+def test_a_page_prints_on_a4(opened: Callable[..., Any]) -> None:
+    page = opened("bikes/index.html")
+
+    page.emulate_media(media="print")
+    assert not page.locator(".buttons").first.is_visible()
+    assert page.pdf(format="A4").startswith(b"%PDF")

@@ -1,0 +1,208 @@
+"""The pages of models in a workspace: each look adds to them, and the ledger alone gives them again."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from support.pages import DAY, SPRING, Life, measured
+from support.triage import drifted
+
+from everfit.tasks.ledger import Ledger
+from everfit.tasks.pages.markup import anchor, joined, tag
+from everfit.tasks.pages.series import Series
+from everfit.tasks.pages.writing import PageLinks, write_model, write_overview
+from everfit.tasks.storage.workspace import Workspace
+
+EVIL = "</script><script>window.evil=1</script><img src=x onerror=window.evil=1>"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(str(tmp_path / "workspace"))
+
+
+def data(workspace: Workspace, model: str = "flights") -> dict[str, Any]:
+    content: dict[str, Any] = orjson.loads(workspace.read(workspace.file("pages", model, "page.json")))
+    return content
+
+
+def page(workspace: Workspace, *names: str) -> str:
+    return workspace.read(workspace.file("pages", *names, "index.html")).decode()
+
+
+def lived(ledger: Ledger, days: int = 30) -> Life:
+    life = Life(ledger)
+    life.champion(1, SPRING)
+    for day in range(1, days):
+        life.look(SPRING + day * DAY, measured(0.74 + 0.0005 * day), columns={"temp": 0.1 * day})
+    return life
+
+
+def test_looks_one_by_one_give_the_page_of_all_at_once(ledger: Ledger, workspace: Workspace) -> None:
+    life = lived(ledger, 5)
+    for day in range(5, 30):
+        life.look(SPRING + day * DAY, measured(0.74 if day != 20 else 0.6), columns={"temp": 0.1 * day})
+        write_model(ledger, workspace, "flights")
+    one_by_one = data(workspace)
+
+    write_model(ledger, workspace, "flights", afresh=True)
+
+    at_once = data(workspace)
+    for key in ("series", "looks", "turns", "marks", "reigns", "cursor"):
+        assert one_by_one[key] == at_once[key], key
+    series = Series.load(at_once["series"])
+    assert len(series) == 29
+    assert series.columns["value"][19] == 0.6
+    assert series.columns["expected"] == [0.75] * 29
+    assert [round(level or 0, 3) for level in series.drift["temp"]][-3:] == [2.7, 2.8, 2.9]
+
+
+def test_a_look_reads_only_what_came_since(
+    ledger: Ledger, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life = lived(ledger)
+    write_model(ledger, workspace, "flights")
+    life.look(SPRING + 30 * DAY, measured(0.75))
+    seen: list[int] = []
+    since = type(ledger.decisions).since
+
+    def counted(*given: Any, **named: Any) -> Any:
+        found = since(*given, **named)
+        seen.append(len(found))
+        return found
+
+    monkeypatch.setattr(type(ledger.decisions), "since", counted)
+    write_model(ledger, workspace, "flights")
+
+    assert seen == [2]  # the last one that was known, and the new one
+
+
+def test_a_look_that_another_writer_lost_comes_with_the_next(ledger: Ledger, workspace: Workspace) -> None:
+    life = lived(ledger)
+    write_model(ledger, workspace, "flights")
+    before = workspace.read(workspace.file("pages", "flights", "page.json"))
+    life.look(SPRING + 30 * DAY, measured(0.7))
+    write_model(ledger, workspace, "flights")
+    workspace.write(workspace.file("pages", "flights", "page.json"), before)  # a slower writer had read it earlier
+
+    life.look(SPRING + 31 * DAY, measured(0.71))
+    write_model(ledger, workspace, "flights")
+
+    assert Series.load(data(workspace)["series"]).columns["value"][-2:] == [0.7, 0.71]
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"format": 99}', b'{"format": 1, "series": {}}'])
+def test_a_page_that_cannot_be_read_is_written_anew(ledger: Ledger, workspace: Workspace, content: bytes) -> None:
+    lived(ledger, 4)
+    workspace.write(workspace.file("pages", "flights", "page.json"), content)
+
+    write_model(ledger, workspace, "flights")
+
+    assert len(Series.load(data(workspace)["series"])) == 3
+
+
+def test_the_page_says_what_the_ledger_says(ledger: Ledger, workspace: Workspace) -> None:
+    life = lived(ledger)
+    life.look(
+        SPRING + 30 * DAY, measured(0.6, drift=drifted("temp", "wind")), runs={"mlflow": "run-1", "report": "d.html"}
+    )
+    turn = life.approval_asked(SPRING + 30 * DAY, reason="Waits for approval of challenger 2")
+    links = PageLinks(looks="https://mlflow.example/looks/", turns="https://mlflow.example/turns/")
+
+    write_model(ledger, workspace, "flights", links=links)
+
+    shown = page(workspace, "flights")
+    assert '<span class="chip bad"' in shown
+    assert "losing quality" in shown
+    assert "roc_auc 0.6 ± 0.024; 0.75 expected, 0.725 at worst" in shown
+    assert f"everfit approve flights {turn} --by NAME --reason WHY" in shown
+    assert 'href="https://mlflow.example/looks/run-1/artifacts/d.html"' in shown
+    assert "https://mlflow.example/turns/a run/artifacts/validation.html" in shown
+    assert "30 looks from 2024-03-02 to 2024-03-31, one champion." in shown
+    assert "Beyond their threshold on 2024-03-31, the last day: temp (1 times), wind (1 times)." in shown
+    assert shown.count("<h1>") == 1
+    assert not {"http:", "//cdn", "@import", "url("} & set(shown.split('"'))
+
+
+@pytest.mark.parametrize("what", ["no champion", "no look", "no labels"])
+def test_an_empty_page_says_what_comes_next(ledger: Ledger, workspace: Workspace, what: str) -> None:
+    life = Life(ledger)
+    if what == "no champion":
+        life.turn(SPRING, "failed", error="the source is empty")
+    else:
+        life.champion(1, SPRING)
+
+    write_model(ledger, workspace, "flights")
+
+    shown = page(workspace, "flights")
+    expected = {
+        "no champion": "<code>everfit train flights --reason WHY</code>",
+        "no look": "<code>everfit monitor flights</code>",
+        "no labels": "The timeline begins with the first look",
+    }
+    assert expected[what] in shown
+
+
+def test_nothing_of_data_or_people_is_markup(ledger: Ledger, workspace: Workspace) -> None:
+    life = lived(ledger, 3)
+    life.turn(SPRING + DAY, "ChampionKept", EVIL, trigger_reason=EVIL)
+    life.release(2, SPRING + 2 * DAY, kind="rollback", actor=EVIL, reason=EVIL)
+    life.incident(SPRING + DAY, alert={"what": EVIL, "why": [EVIL], "page": "javascript:alert(1)", "command": EVIL})
+    life.look(SPRING + 3 * DAY, measured(0.6, drift=drifted(EVIL)), columns={EVIL: 3.0})
+    entry = write_model(ledger, workspace, "flights")
+    write_overview(ledger, workspace, {"flights": entry})
+
+    for shown in (page(workspace, "flights"), page(workspace)):
+        assert "<script>window" not in shown
+        assert "<img" not in shown
+        assert 'href="javascript' not in shown
+        assert "script-src" in shown
+    assert data(workspace)["marks"][-1]["text"].startswith("</script>")  # the data is as it is
+
+
+def test_the_page_of_all_models_keeps_the_rows_of_others(ledger: Ledger, workspace: Workspace) -> None:
+    for name, value in (("bikes", 0.75), ("cabs", 0.6)):
+        life = Life(ledger, name)
+        life.champion(1, SPRING)
+        life.look(SPRING + DAY, measured(value))
+        write_overview(ledger, workspace, {name: write_model(ledger, workspace, name)})
+
+    shown = page(workspace)
+    assert shown.index('href="cabs/index.html"') < shown.index('href="bikes/index.html"')
+    assert "2 models: 1 losing quality, 1 fit." in shown
+    write_overview(ledger, workspace, {"gone": {}})  # of a model that was renamed meanwhile
+    assert "gone" not in page(workspace)
+
+
+def test_two_years_of_hourly_looks_fit_into_two_megabytes() -> None:
+    from everfit.tasks.pages.looks import LookSummary
+
+    series = Series()
+    for hour in range(17_520):
+        numbers = {"value": 0.7 + hour % 97 / 991, "error": 0.012 + hour % 13 / 9973, "coverage": hour % 89 / 89}
+        series.add(
+            LookSummary(
+                id="1",
+                until=SPRING + timedelta(hours=hour),
+                at=SPRING,
+                verdict="healthy",
+                champion=1,
+                expected=0.75,
+                bound=0.725,
+                drifted=(),
+                columns={f"column {place}": hour % 83 / 70 for place in range(30)},
+                figures={"p99_ms": hour % 59 / 7, "error_rate": hour % 53 / 5300},
+                **numbers,
+            )
+        )
+
+    assert len(orjson.dumps(series.dump())) < 1_500_000
+
+
+def test_markup_escapes_all_but_markup() -> None:
+    assert tag("p", "a<b", tag("b", "c&d"), ["e", 1], None, title='"') == '<p title="&quot;">a&lt;b<b>c&amp;d</b>e1</p>'
+    assert joined("\x1b[2J") == "\ufffd[2J"
+    assert anchor("a", "javascript:x") == "a (javascript:x)"
+    assert anchor("a", "b/index.html") == '<a href="b/index.html" rel="noreferrer">a</a>'
