@@ -15,6 +15,7 @@ from everfit.blocks.errors import EverfitError
 from everfit.deployments.cli import (
     backups,
     decisions,
+    diagnosing,
     history,
     incidents,
     label_queue,
@@ -47,6 +48,7 @@ for module in (
     start,
     rehearse,
     loop,
+    diagnosing,
     label_queue,
     status,
     history,

@@ -72,7 +72,7 @@ EVENTS: Final[dict[str, EventDeclaration]] = {
     ),
     QUALITY_DEGRADED: EventDeclaration(
         "quality fell, or is estimated to have fallen",
-        "`decision_id`, `until`, `reference`, `rule`, `reasons`",
+        "`decision_id`, `until`, `reference`, `rule`, `reasons`, and `cause` if it was diagnosed",
     ),
     ESCALATED: EventDeclaration(
         "triage needs a person",

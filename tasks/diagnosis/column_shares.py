@@ -48,7 +48,7 @@ def column_shares(evidence: DiagnosisEvidence, encoded: Encoded, seed: int = 0) 
             side.mean_error(part) * len(part) / len(influence)
             for side, part in zip(sides, (influence[:n], influence[n:]), strict=True)
         ]
-        error = float(np.hypot(*errors)) / total
+        error = float(np.hypot(errors[0], errors[1])) / total
         chance = float(ndtr(-share / error)) if error > 0 else 1.0
         name = column if word is None else f"{column} ({word!r})"
         shares[name], chances[name] = share, chance

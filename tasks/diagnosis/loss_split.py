@@ -34,7 +34,7 @@ def split_loss(evidence: DiagnosisEvidence, shared: SharedRows) -> LossSplit:
     p, q = old.counted, new.counted
     s_old, s_new = _normalised(p * shared.share[~both]), _normalised(q * (1 - shared.share[both]))
     expected_old, expected_new = shared.expected[~both], shared.expected[both]
-    of_shared = (s_old @ expected_old + s_new @ expected_new) / 2
+    of_shared = float(s_old @ expected_old + s_new @ expected_new) / 2
     rest_old, rest_new = old.losses - expected_old, new.losses - expected_new
     left_old, left_new = float(s_old @ rest_old), float(s_new @ rest_new)
     before, now = float(p @ old.losses), float(q @ new.losses)

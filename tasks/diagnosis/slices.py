@@ -134,7 +134,8 @@ class _Splits:
     """The encoded columns in the form that splits of a tree can be put into words: one feature for each category."""
 
     def __init__(self, encoded: Encoded) -> None:
-        columns, self._features = [], []
+        columns: list[Floats] = []
+        self._features: list[tuple[str, str | None, str | None]] = []
         for place, (name, word, categories) in enumerate(
             zip(encoded.columns, encoded.words, encoded.categories, strict=True)
         ):

@@ -1,6 +1,6 @@
 """A monitored model: the champion at a moment, its reference, its answers, and earlier decisions."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -68,6 +68,10 @@ class MonitoredModel:
         version = model_registry.model_version(context.mlflow, name, champion.version)
         triages = read_triages(triage_entries(ledger, name, turns), until)
         return cls(context, until, champion, version, tuple(turns), tuple(triages))
+
+    def known_until(self, moment: datetime) -> "MonitoredModel":
+        """Return the same champion with the labels that are known at another moment."""
+        return replace(self, until=moment)
 
     @cached_property
     def judged(self) -> tuple[JudgedWindow, ...]:
@@ -226,18 +230,30 @@ class MonitoredModel:
 
     @cached_property
     def _logged(self) -> LabelledPredictions:
+        needs_features = self.context.spec.task == "regression" or self.is_young
+        window = Window(since=self.labelled_window.since, until=self.windows.window.until)
+        return self._read(window, [*self.features, *self.texts] if needs_features else [])
+
+    def answers_with_features(self, window: Window) -> LabelledPredictions:
+        """Return the champion's answers in a window, with all of its features and the labels as of the moment.
+
+        Args:
+            window: Of event time.
+        """
+        return self._read(window, [*self.features, *self.texts])
+
+    def _read(self, window: Window, features: Sequence[str]) -> LabelledPredictions:
         spec, table = self.context.spec, self.context.workspace.table
-        features = self.features if spec.task == "regression" or self.is_young else []
         return read_labelled_predictions(
             table(spec.name, "predictions"),
             table(spec.name, "labels"),
-            Window(since=self.labelled_window.since, until=self.windows.window.until),
+            window,
             self.event_time,
             self.until,
             task=spec.task,
             classes=self.classes,
             version=self.champion.version,
-            also=[*features, *(self.texts if features else ()), *spec.columns.protected],
+            also=[*features, *spec.columns.protected],
             entity=spec.columns.entity,
             clients=spec.monitoring.clients,
         )

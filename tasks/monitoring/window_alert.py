@@ -44,11 +44,20 @@ def window_alert(
         why=decision.reasons,
         chart=chart if len(chart) > 1 else (),
         chart_of=str(signals.quality.metric or "") if len(chart) > 1 else "",
-        advice=verdict.advice,
+        advice=_advice(verdict.advice, signals, decision),
         command=verdict.command.format(model=decision.model),
         page=page,
         picture=picture,
     )
+
+
+def _advice(advice: str, signals: Signals, decision: TriageDecision) -> str:
+    """Return the advice of a verdict, and what the diagnosis of a loss adds to it."""
+    diagnosis = signals.diagnosis.diagnosis
+    if diagnosis is None or decision.loss is None or not decision.loss.lost:
+        return advice
+    more = [f"{text[0].upper()}{text[1:]}." for text in (diagnosis.advice, *diagnosis.remedies) if text]
+    return " ".join([advice, *more])
 
 
 def _figures(signals: Signals) -> list[str]:

@@ -93,7 +93,9 @@ def notify(window: MonitoredWindow, signals: Signals, decision: TriageDecision, 
     if signals.drift.drifted:
         emit(DRIFT_DETECTED, name, columns=list(signals.drift.columns), **facts)
     if (decision.loss and decision.loss.lost) or (decision.estimated_loss and decision.estimated_loss.lost):
-        emit(QUALITY_DEGRADED, name, rule=decision.rule, reasons=list(decision.reasons), **facts)
+        diagnosis = signals.diagnosis.diagnosis
+        cause = {} if diagnosis is None else {"cause": diagnosis.cause}
+        emit(QUALITY_DEGRADED, name, rule=decision.rule, reasons=list(decision.reasons), **cause, **facts)
     event = VERDICTS[decision.verdict].event
     if decision.notify and event is not None:
         emit(event, name, verdict=decision.verdict, rule=decision.rule, reasons=list(decision.reasons), **facts)

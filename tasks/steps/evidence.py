@@ -8,8 +8,10 @@ from everfit.blocks.signals import SignalPolicy
 from everfit.tasks.monitoring.evidence import AREAS, AreaT, EvidenceArea, area_of, attempt
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.signals import own_signals
+from everfit.tasks.monitoring.signals.loss_diagnosis import diagnose_window, may_be_lost
 from everfit.tasks.monitoring.signals.user_metrics import user_metric_signal
 from everfit.tasks.steps.step import step, step_logger
+from everfit.tasks.triage.diagnosis_signal import DiagnosisSignal
 from everfit.tasks.triage.quality_signals import QualitySignal
 from everfit.tasks.triage.signals import DriftSignal, OwnSignal, Signals, UserMetricSignal
 
@@ -37,6 +39,8 @@ def measure_signals(window: MonitoredWindow) -> Signals:
     monitored = window.monitored
     spec, profile = monitored.context.spec, monitored.reference.profile
     measured: dict[str, Any] = {area.record.name: measure_area(window, area) for area in AREAS}
+    if may_be_lost(measured["quality"], monitored):
+        measured["diagnosis"] = measure_diagnosis(window)
     signals = Signals(
         model=spec.name,
         window=monitored.windows.window,
@@ -52,6 +56,12 @@ def measure_signals(window: MonitoredWindow) -> Signals:
 def measure_area(window: MonitoredWindow, area: EvidenceArea[AreaT]) -> AreaT:
     """Measure one evidence area; an error becomes its status."""
     return _logged(area.attempt(window))
+
+
+@step("compute", log="measure", run_name="diagnose")
+def measure_diagnosis(window: MonitoredWindow) -> DiagnosisSignal:
+    """Find out why and where quality was lost; an error becomes the area's status."""
+    return _logged(attempt(partial(diagnose_window, window), DiagnosisSignal))
 
 
 @step("network", log="measure", run_name="measure {policy.metric}")

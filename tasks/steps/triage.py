@@ -8,6 +8,7 @@ from prefect import runtime
 
 from everfit.blocks.errors import NotEnoughError
 from everfit.blocks.policy import format_duration
+from everfit.tasks.diagnosis.page import DIAGNOSIS_FILE, diagnosis_page
 from everfit.tasks.monitoring.evidence import attempt
 from everfit.tasks.monitoring.monitored_model import MonitoredModel
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
@@ -153,6 +154,9 @@ def decide_window(window: MonitoredWindow, signals: Signals, run_id: str) -> tup
         record=record.model_dump(mode="json"),
     )
     context.mlflow.log_dict(run_id, record.model_dump(mode="json"), "triage.json")
+    if signals.diagnosis.diagnosis is not None:
+        page = diagnosis_page(spec.name, str(decision.window), signals.diagnosis.diagnosis)
+        context.mlflow.log_text(run_id, page, DIAGNOSIS_FILE)
     _log_numbers(monitored, signals, decision, run_id)
     logger.info("%s (%s): %s", decision.verdict, decision.rule, decision.reasons[0])
     return decision, is_new

@@ -42,7 +42,7 @@ def realised_loss_rule(case: Case) -> Finding | None:
     loss = case.realised
     if loss is None or not loss.lost:
         return None
-    reasons = [loss.summary]
+    reasons = [loss.summary, *case.signals.diagnosis.reasons]
     quality = case.signals.quality
     if quality.chance is not None and (loss.value <= quality.chance) == (loss.expected > quality.chance):
         reasons.append(f"that is no better than the best constant answer ({quality.chance:.4g})")
@@ -56,7 +56,10 @@ def unrecovered_loss_rule(case: Case) -> Finding | None:
         return None
     signature = sign("loss", loss.metric)
     tried = case.attempts_at_level
-    reasons = [f"an earlier champion reached {level.value:.4g} on its hold-out; {loss.summary}"]
+    reasons = [
+        f"an earlier champion reached {level.value:.4g} on its hold-out; {loss.summary}",
+        *case.signals.diagnosis.reasons,
+    ]
     return request_retraining(
         "unrecovered_loss", "quality", case, reasons, signature=signature, loss=loss, attempts=tried
     )

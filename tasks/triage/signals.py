@@ -11,6 +11,7 @@ from pydantic import AliasChoices, AwareDatetime, Field, FiniteFloat
 
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.triage.area import Area
+from everfit.tasks.triage.diagnosis_signal import DiagnosisSignal
 from everfit.tasks.triage.quality_signals import EstimateSignal, PreviousSignal, QualitySignal
 
 
@@ -285,6 +286,7 @@ class Signals(Record):
     previous: PreviousSignal = Field(default_factory=PreviousSignal)
     labels: LabelsSignal = Field(default_factory=LabelsSignal)
     code: CodeSignal = Field(default_factory=CodeSignal)
+    diagnosis: DiagnosisSignal = Field(default_factory=DiagnosisSignal, exclude_if=lambda area: area.status == "absent")
     service_health: ServiceHealthSignal = Field(
         default_factory=ServiceHealthSignal, validation_alias=AliasChoices("service_health", "operations")
     )

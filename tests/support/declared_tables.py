@@ -10,6 +10,7 @@ from everfit.tasks.core.event_names import EVENTS
 from everfit.tasks.monitoring.evidence import AREAS
 from everfit.tasks.triage import VERDICTS
 from everfit.tasks.triage.area import Area
+from everfit.tasks.triage.diagnosis_signal import DiagnosisSignal
 from everfit.tasks.triage.signals import OwnSignal, UserMetricSignal
 
 DOCUMENTS = Path(__file__).parents[2] / "docs"
@@ -17,7 +18,7 @@ DOCUMENTS = Path(__file__).parents[2] / "docs"
 
 def areas() -> tuple[type[Area], ...]:
     """Return all evidence areas: those that every window has, then those that a spec adds."""
-    return (*(area.record for area in AREAS), UserMetricSignal, OwnSignal)
+    return (*(area.record for area in AREAS), DiagnosisSignal, UserMetricSignal, OwnSignal)
 
 
 def area_table() -> Iterator[str]:

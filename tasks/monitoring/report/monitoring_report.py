@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from everfit.tasks.core.figures import figure_table
+from everfit.tasks.core.loss_diagnosis import PART_TEXTS
 from everfit.tasks.core.outside_text import markdown_text, page_text
 from everfit.tasks.ledger import Turn
 from everfit.tasks.ledger.requests import RequestOutcome
@@ -100,6 +101,7 @@ def window_page(signals: Signals, decision: TriageDecision, run: str, *, has_rep
         f"| {markdown_text(row['area'])} | {row['status']} | {markdown_text(row['finding'])} |"
         for row in evidence_rows(signals)
     ]
+    lines += _diagnosis_lines(signals)
     lines += figure_table(decision.figures)
     lines += ["", f"Tries of a turn: {decision.next_try}."] if decision.next_try else []
     lines += ["", f"A challenger waits: {decision.waiting}."] if decision.waiting else []
@@ -112,6 +114,21 @@ def window_page(signals: Signals, decision: TriageDecision, run: str, *, has_rep
         report if has_report else f"The evidence is in {run}.",
     ]
     return "\n".join(lines)
+
+
+def _diagnosis_lines(signals: Signals) -> list[str]:
+    diagnosis = signals.diagnosis.diagnosis
+    if diagnosis is None:
+        return []
+    lines = ["", "## Why", "", f"{markdown_text(diagnosis.summary)}.", ""]
+    lines += ["| part of the loss | change | 95 % interval |", "| --- | --- | --- |"]
+    lines += [
+        f"| {PART_TEXTS[part.name]} | {part.change:.3g} | {part.low:.3g} to {part.high:.3g} |"
+        for part in diagnosis.split.parts
+    ]
+    found = [*(slice_.summary for slice_ in diagnosis.slices), *diagnosis.values, *diagnosis.remedies]
+    lines += ["", *(f"- {markdown_text(text)}" for text in found)] if found else []
+    return lines
 
 
 def drift_rows(result: DriftResult) -> list[dict[str, Any]]:

@@ -1,0 +1,131 @@
+"""The command `diagnose`: why and where quality was lost."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from everfit.blocks.errors import EverfitError
+from everfit.blocks.settings import Settings
+from everfit.deployments.cli import environment
+from everfit.deployments.cli.options import LOOP, AsJson, Model, parse_time
+from everfit.deployments.cli.output import print_json, print_lines, reporting_wait
+
+if TYPE_CHECKING:
+    from everfit.tasks.core.loss_diagnosis import Diagnosis
+    from everfit.tasks.core.records import Window
+    from everfit.tasks.turns.context import Context
+
+app = typer.Typer()
+
+
+@app.command(rich_help_panel=LOOP)
+def diagnose(
+    model: Model,
+    window: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SINCE..UNTIL",
+            help="The window of event times, such as 2024-05-01..2024-06-01. By default it is that of the last look.",
+        ),
+    ] = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            help="Use only what was known at this time. By default it is the last look, or now if a window is given."
+        ),
+    ] = None,
+    page: Annotated[Path | None, typer.Option("--page", help="Write the diagnosis to this HTML file too.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find out why and where a model has lost quality.
+
+    Labelled rows of the window are compared with those of the champion's hold-out.
+    """
+    span = None if window is None else parse_window(window)
+    settings = Settings()
+    environment.prepare(settings)
+    from everfit.tasks.core.spec_loading import load_spec
+    from everfit.tasks.diagnosis.page import diagnosis_page
+    from everfit.tasks.turns.context import Context
+
+    context = Context(load_spec(model), settings)
+    with reporting_wait("comparing the labelled rows"):
+        measured, version, found = _diagnose(context, span, None if until is None else parse_time(until, "--until"))
+    name = context.spec.name
+    if page is not None:
+        try:
+            page.write_text(diagnosis_page(name, str(measured), found), encoding="utf-8")
+        except OSError as error:
+            raise EverfitError(f"--page {str(page)!r} can't be written: {error.strerror}") from error
+    if as_json:
+        facts = {"model": name, "window": measured.model_dump(mode="json"), "champion": version}
+        texts = {"summary": found.summary, "advice": found.advice, "page": None if page is None else str(page)}
+        print_json({**facts, **texts, **found.model_dump(mode="json")})
+        return
+    print_lines(*_lines(name, measured, version, found), *([] if page is None else [f"Wrote {page}"]))
+
+
+def parse_window(text: str) -> tuple[datetime, datetime]:
+    """Return both ends of a window from the command line.
+
+    Raises:
+        EverfitError: The text is no window.
+    """
+    since, dots, until = text.partition("..")
+    if not dots or not since or not until:
+        raise EverfitError(f"--window {text!r} is no window; give both ends, such as 2024-05-01..2024-06-01")
+    ends = parse_time(since, "--window"), parse_time(until, "--window")
+    if ends[0] >= ends[1]:
+        raise EverfitError(f"--window {text!r} is empty; the first time must be before the second")
+    return ends
+
+
+def _diagnose(
+    context: "Context", span: tuple[datetime, datetime] | None, until: datetime | None
+) -> "tuple[Window, int, Diagnosis]":
+    """Return the window, the champion's version and the diagnosis."""
+    from everfit.tasks.core.records import Window
+    from everfit.tasks.monitoring.monitored_model import MonitoredModel
+    from everfit.tasks.monitoring.signals.loss_diagnosis import diagnosis_of
+
+    now = parse_time(None, "--until")
+    monitored = MonitoredModel.find(context, until or now)
+    if span is not None:
+        # The champion that answered the window, with the labels that are known today.
+        monitored = MonitoredModel.find(context, span[1]).known_until(until or now)
+        measured = Window(since=span[0], until=span[1])
+    else:
+        looks = [judged.decision.window.until for judged in monitored.judged]
+        if until is None and looks:
+            monitored = MonitoredModel.find(context, looks[-1])
+        measured = monitored.labelled_window
+    return measured, monitored.champion.version, diagnosis_of(monitored, measured)
+
+
+def _lines(name: str, window: "Window", version: int, found: "Diagnosis") -> list[str]:
+    from everfit.tasks.core.loss_diagnosis import LOSS_TEXTS, PART_TEXTS
+
+    rows = f"{found.window_rows:,} labelled rows, {found.reference_rows:,} of the hold-out"
+    lines = [f"{name}, version {version}, {window}: {rows}", f"{found.summary}."]
+    lines += [f"{found.advice}."] if found.advice else []
+    lines += ["", f"parts of the change of the {LOSS_TEXTS[found.row_loss]}, with 95 % intervals:"]
+    width = max(map(len, PART_TEXTS.values()))
+    for part in found.split.parts:
+        mark = ", beyond chance" if part.certain else ""
+        lines.append(
+            f"  {PART_TEXTS[part.name]:<{width}}  {part.change:+.3g} ({part.low:.3g} to {part.high:.3g}){mark}"
+        )
+    columns = [f"{column.name}: {column.share:.0%}" for column in found.columns if column.certain]
+    for head, texts in (
+        ("worst slices:", [slice_.summary for slice_ in found.slices]),
+        ("columns by their share of the loss:", columns),
+        ("values that the hold-out lacks:", list(found.values)),
+        ("what would help:", list(found.remedies)),
+        ("columns that were left out:", list(found.left_out)),
+    ):
+        lines += ["", head, *(f"  {text}" for text in texts)] if texts else []
+    if max(found.window_rows, found.reference_rows) > found.sampled:
+        lines += ["", f"Of either side at most {found.sampled:,} rows were looked at, drawn at random."]
+    return lines

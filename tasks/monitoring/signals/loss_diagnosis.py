@@ -1,0 +1,82 @@
+"""The evidence area `diagnosis`: the champion's labelled rows of the window against those of its hold-out."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from everfit.blocks.errors import NotEnoughError
+from everfit.tasks.core.loss_diagnosis import Diagnosis, RowLoss
+from everfit.tasks.core.records import Window
+from everfit.tasks.diagnosis.diagnosis import diagnose
+from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence, LabelledRows, row_loss_of, row_losses
+from everfit.tasks.diagnosis.time_columns import time_columns
+from everfit.tasks.monitoring.monitored_model import MonitoredModel
+from everfit.tasks.monitoring.monitored_window import MonitoredWindow
+from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
+from everfit.tasks.triage.diagnosis_signal import DiagnosisSignal
+from everfit.tasks.triage.quality_loss import remember
+from everfit.tasks.triage.quality_signals import QualitySignal
+
+
+def diagnose_window(window: MonitoredWindow) -> DiagnosisSignal:
+    """Diagnose a window whose quality may be lost."""
+    monitored = window.monitored
+    return DiagnosisSignal(status="measured", diagnosis=diagnosis_of(monitored, monitored.labelled_window))
+
+
+def may_be_lost(quality: QualitySignal, monitored: MonitoredModel) -> bool:
+    """Return whether triage could find a loss: it finds none while the newest one is within half of the bound.
+
+    Args:
+        quality: On mature labels.
+        monitored: The monitored model.
+    """
+    newest = remember(quality)
+    if not quality.measured or newest is None or quality.baseline is None:
+        return False
+    bound = monitored.context.spec.monitoring.loss_bound(quality.baseline.value, quality.baseline.chance)
+    return newest.loss > bound / 2
+
+
+def diagnosis_of(monitored: MonitoredModel, window: Window) -> Diagnosis:
+    """Diagnose the change of the loss from the champion's hold-out to a window.
+
+    Args:
+        monitored: The monitored model.
+        window: Of event time.
+
+    Raises:
+        NotEnoughError: There are too few labelled rows.
+    """
+    spec = monitored.context.spec
+    answers = monitored.answers_with_features(window).with_labels()
+    if answers.rows.empty:
+        raise NotEnoughError(f"version {monitored.champion.version} answered no row in {window} that has a label")
+    holdout = monitored.holdout.among(answers.every_class)
+    answers = answers.among(holdout.every_class)
+    columns = tuple(dict.fromkeys((*monitored.features, *monitored.texts)))
+    following = time_columns(holdout.rows, answers.rows, holdout.event_time, columns)
+    shown = [name for name in columns if name in answers.rows]
+    loss = row_loss_of(spec.metric, spec.task)
+    evidence = DiagnosisEvidence.sampled(
+        _labelled(holdout, loss),
+        _labelled(answers, loss),
+        [name for name in (*shown, *_beside(spec.columns.protected, columns)) if name not in following],
+        texts=spec.columns.text,
+        row_loss=loss,
+    )
+    left_out = [f"{name} follows the event time, so it differs by itself" for name in following]
+    left_out += [f"{name} is not in the prediction log" for name in columns if name not in answers.rows]
+    return diagnose(evidence, left_out=left_out)
+
+
+def _beside(more: Sequence[str], columns: Sequence[str]) -> list[str]:
+    return [name for name in more if name not in columns]
+
+
+def _labelled(answers: LabelledPredictions, loss: RowLoss) -> LabelledRows:
+    inclusion = answers.inclusion
+    weights: npt.NDArray[np.float64] | None = None if inclusion is None else 1 / inclusion
+    losses = row_losses(answers.truth, answers.scores, loss)
+    return LabelledRows(answers.rows, losses, answers.days, answers.entities, weights)
