@@ -13,15 +13,19 @@ from everfit.deployments.cli.options import LOOP, AsJson, Model, parse_time
 from everfit.deployments.cli.output import print_json, print_lines, reporting_wait
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from everfit.blocks.content import ColumnRoles
     from everfit.tasks.core.loss_diagnosis import Diagnosis
     from everfit.tasks.core.records import Window
+    from everfit.tasks.diagnosis.diagnosis import Diagnosed
     from everfit.tasks.turns.context import Context
 
 app = typer.Typer()
 
 
 @app.command(rich_help_panel=LOOP)
-def diagnose(
+def diagnose(  # noqa: PLR0917 - each is an option of the command
     model: Model,
     window: Annotated[
         str | None,
@@ -37,6 +41,12 @@ def diagnose(
         ),
     ] = None,
     page: Annotated[Path | None, typer.Option("--page", help="Write the diagnosis to this HTML file too.")] = None,
+    suspects: Annotated[
+        Path | None,
+        typer.Option(
+            "--suspects", help="Write the rows whose labels are likely wrong to this CSV file, to check them."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Find out why and where a model has lost quality.
@@ -52,19 +62,26 @@ def diagnose(
 
     context = Context(load_spec(model), settings)
     with reporting_wait("comparing the labelled rows"):
-        measured, version, found = _diagnose(context, span, None if until is None else parse_time(until, "--until"))
+        measured, version, (found, doubted) = _diagnose(
+            context, span, None if until is None else parse_time(until, "--until")
+        )
     name = context.spec.name
+    notes = []
     if page is not None:
-        try:
-            page.write_text(diagnosis_page(name, str(measured), found), encoding="utf-8")
-        except OSError as error:
-            raise EverfitError(f"--page {str(page)!r} can't be written: {error.strerror}") from error
+        _write(page, "--page", diagnosis_page(name, str(measured), found))
+        notes.append(f"Wrote {page}")
+    if suspects is not None:
+        _write(suspects, "--suspects", doubted_labels(doubted, context.spec.columns).to_csv(index=False))
+        notes.append(
+            f"Wrote {len(doubted):,} rows to {suspects}; correct the labels, then run everfit labels {name} {suspects}"
+        )
     if as_json:
         facts = {"model": name, "window": measured.model_dump(mode="json"), "champion": version}
-        texts = {"summary": found.summary, "advice": found.advice, "page": None if page is None else str(page)}
+        files = {"page": None if page is None else str(page), "suspects": None if suspects is None else str(suspects)}
+        texts = {"summary": found.summary, "advice": found.advice, **files}
         print_json({**facts, **texts, **found.model_dump(mode="json")})
         return
-    print_lines(*_lines(name, measured, version, found), *([] if page is None else [f"Wrote {page}"]))
+    print_lines(*_lines(name, measured, version, found), *notes)
 
 
 def parse_window(text: str) -> tuple[datetime, datetime]:
@@ -82,13 +99,34 @@ def parse_window(text: str) -> tuple[datetime, datetime]:
     return ends
 
 
+def doubted_labels(rows: "pd.DataFrame", columns: "ColumnRoles") -> "pd.DataFrame":
+    """Return rows with doubted labels as a file of labels: the key, the present label, then what the model read.
+
+    Args:
+        rows: Rows of the log with their labels.
+        columns: The roles of the spec's columns.
+    """
+    from everfit.tasks.predictions.labels import LABEL
+
+    own = [name for name in columns.key if name in rows]
+    others = [name for name in rows if name not in own and not str(name).startswith("_")]
+    return rows[[*own, LABEL, *others]].rename(columns={LABEL: columns.target})
+
+
+def _write(path: Path, option: str, content: str) -> None:
+    try:
+        path.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise EverfitError(f"{option} {str(path)!r} can't be written: {error.strerror}; give another file") from error
+
+
 def _diagnose(
     context: "Context", span: tuple[datetime, datetime] | None, until: datetime | None
-) -> "tuple[Window, int, Diagnosis]":
+) -> "tuple[Window, int, Diagnosed]":
     """Return the window, the champion's version and the diagnosis."""
     from everfit.tasks.core.records import Window
     from everfit.tasks.monitoring.monitored_model import MonitoredModel
-    from everfit.tasks.monitoring.signals.loss_diagnosis import diagnosis_of
+    from everfit.tasks.monitoring.signals.loss_diagnosis import diagnosed
 
     now = parse_time(None, "--until")
     monitored = MonitoredModel.find(context, until or now)
@@ -101,7 +139,7 @@ def _diagnose(
         if until is None and looks:
             monitored = MonitoredModel.find(context, looks[-1])
         measured = monitored.labelled_window
-    return measured, monitored.champion.version, diagnosis_of(monitored, measured)
+    return measured, monitored.champion.version, diagnosed(monitored, measured)
 
 
 def _lines(name: str, window: "Window", version: int, found: "Diagnosis") -> list[str]:
@@ -122,7 +160,7 @@ def _lines(name: str, window: "Window", version: int, found: "Diagnosis") -> lis
         ("worst slices:", [slice_.summary for slice_ in found.slices]),
         ("columns by their share of the loss:", columns),
         ("values that the hold-out lacks:", list(found.values)),
-        ("what would help:", list(found.remedies)),
+        ("how to win it back:", list(found.remedies)),
         ("columns that were left out:", list(found.left_out)),
     ):
         lines += ["", head, *(f"  {text}" for text in texts)] if texts else []

@@ -89,7 +89,7 @@ class LossSlice(Record):
         loss: Mean loss in the window.
         elsewhere: Mean loss of the window's other rows.
         before: Mean loss in the hold-out; None if it has no such rows.
-        contribution: What the slice adds to the change of the mean loss.
+        contribution: The slice's part of the change of the mean loss.
         standard_error: Of that.
         share_of_loss: Its share of the change; None if the loss has not grown.
     """
@@ -131,7 +131,7 @@ class Diagnosis(Record):
         columns: The columns by their share of the loss.
         values: Values that the hold-out lacks, one sentence each.
         left_out: Columns that were not looked at, and why; one sentence each.
-        remedies: What would help beside retraining, one sentence each.
+        remedies: Facts about models, labels and columns that show how to win the loss back, one sentence each.
         reference_rows: Labelled rows of the hold-out.
         window_rows: Labelled rows of the window.
         sampled: At most so many rows of either side were looked at.
@@ -170,7 +170,7 @@ class Diagnosis(Record):
 
     @property
     def advice(self) -> str:
-        """What follows for retraining, in one sentence; empty where no cause is certain."""
+        """The consequence for retraining, in one sentence; empty where no cause is certain."""
         return ADVICE[self.cause]
 
     @property

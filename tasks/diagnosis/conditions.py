@@ -25,7 +25,7 @@ class Condition(NamedTuple):
     missing: bool
 
 
-def in_words(conditions: Iterable[Condition]) -> str:
+def conditions_in_words(conditions: Iterable[Condition]) -> str:
     """Return conditions that all hold, in words; those on one column are taken together.
 
     Args:
@@ -33,7 +33,7 @@ def in_words(conditions: Iterable[Condition]) -> str:
 
     Example:
         >>> after = Condition("hour", None, None, above=True, threshold=5.5, missing=False)
-        >>> in_words([after, after._replace(threshold=20.5)])
+        >>> conditions_in_words([after, after._replace(threshold=20.5)])
         'hour > 20.5'
     """
     groups: dict[tuple[str, str | None], list[Condition]] = {}

@@ -39,6 +39,8 @@ class LabelledRows:
         days: The day of each row, shape (n,); None if rows have no times.
         entities: The entity of each row, such as the customer, shape (n,); None if that is not known.
         weights: Of the rows, shape (n,), such as the inverse of a probability of being labelled; None if all count 1.
+        truth: Labels as numbers, shape (n,); None if remedies are not looked for.
+        scores: The answers, shape (n,) or (n, classes); None if remedies are not looked for.
     """
 
     rows: pd.DataFrame
@@ -46,6 +48,8 @@ class LabelledRows:
     days: npt.NDArray[np.int64] | None = None
     entities: npt.NDArray[np.int64] | None = None
     weights: Floats | None = None
+    truth: Floats | None = None
+    scores: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.losses)
@@ -65,6 +69,8 @@ class LabelledRows:
             days=None if self.days is None else self.days[chosen],
             entities=None if self.entities is None else self.entities[chosen],
             weights=None if self.weights is None else self.weights[chosen],
+            truth=None if self.truth is None else self.truth[chosen],
+            scores=None if self.scores is None else self.scores[chosen],
         )
 
     def mean_error(self, influence: Floats) -> float:

@@ -40,7 +40,7 @@ def diagnosis_page(model: str, window: str, diagnosis: Diagnosis) -> str:
         sections += ["<h2>Columns by their share of the loss</h2>", _bars(shares)]
     for head, lines in (
         ("Values that the hold-out lacks", diagnosis.values),
-        ("What would help", diagnosis.remedies),
+        ("How to win it back", diagnosis.remedies),
         ("Columns that were left out", diagnosis.left_out),
     ):
         if lines:

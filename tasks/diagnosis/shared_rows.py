@@ -21,7 +21,7 @@ _STEPS, _LEAVES, _LEAST_LEAF, _BINS = 50, 12, 40, 64
 
 @dataclass(frozen=True)
 class SharedRows:
-    """What is known of each row; the rows of the reference come first, then those of the window.
+    """The side and the loss that are expected of each row; the rows of the reference come first, then those of the window.
 
     Attributes:
         share: The share of the window among such rows if both sides were equally large; shape (rows,).
@@ -55,8 +55,8 @@ def shared_rows(evidence: DiagnosisEvidence, encoded: Encoded, seed: int = 0) ->
     is_window = np.repeat([False, True], [len(reference), len(window)])
     weights = np.concatenate([reference.counted, window.counted]) * (len(reference) + len(window)) / 2
     losses = np.concatenate([reference.losses, window.losses])
-    folds = np.concatenate([_folds(reference, seed), _folds(window, seed + 1)])
-    features = _binned(encoded)
+    folds = np.concatenate([fold_of_rows(reference, seed), fold_of_rows(window, seed + 1)])
+    features = in_bins(encoded)
     logits, expected = np.zeros(len(losses)), np.full(len(losses), float(np.average(losses, weights=weights)))
     if features.shape[1]:
         settings = {
@@ -86,8 +86,12 @@ def shared_rows(evidence: DiagnosisEvidence, encoded: Encoded, seed: int = 0) ->
     return SharedRows(1 / (1 + np.exp(-logits)), expected, is_window)
 
 
-def _binned(encoded: Encoded) -> Floats:
-    """Return numbers as the place of their quantile, which trees fit several times faster; shape (rows, features)."""
+def in_bins(encoded: Encoded) -> Floats:
+    """Return numbers as the place of their quantile, which trees fit several times faster; shape (rows, features).
+
+    Args:
+        encoded: The columns of both sides.
+    """
     binned = encoded.values.copy()
     for place in np.flatnonzero(~encoded.is_categorical):
         values = encoded.values[:, place]
@@ -98,8 +102,13 @@ def _binned(encoded: Encoded) -> Floats:
     return binned
 
 
-def _folds(side: LabelledRows, seed: int) -> npt.NDArray[np.int64]:
-    """Return the fold of each row: whole days where there are enough of them, otherwise single rows."""
+def fold_of_rows(side: LabelledRows, seed: int) -> npt.NDArray[np.int64]:
+    """Return the fold of each row: whole days where there are enough of them, otherwise single rows.
+
+    Args:
+        side: The rows.
+        seed: Of the draw.
+    """
     random = np.random.default_rng(seed)
     if side.days is not None:
         known, places = np.unique(side.days, return_inverse=True)

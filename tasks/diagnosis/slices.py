@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from everfit.tasks.core.loss_diagnosis import LossSlice
-from everfit.tasks.diagnosis.conditions import Condition, in_words
+from everfit.tasks.diagnosis.conditions import Condition, conditions_in_words
 from everfit.tasks.diagnosis.encoding import OTHER, Encoded
 from everfit.tasks.diagnosis.holm import holm
 from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence
@@ -26,8 +26,10 @@ _MOST_CATEGORIES = 15
 CONFIDENCE = 0.95
 
 
-def worst_slices(evidence: DiagnosisEvidence, encoded: Encoded, seed: int = 0, most: int = 5) -> tuple[LossSlice, ...]:
-    """Return the slices in which quality was surely lost, the largest part of the loss first.
+def worst_slices(
+    evidence: DiagnosisEvidence, encoded: Encoded, seed: int = 0, most: int = 5
+) -> list[tuple[LossSlice, Chosen]]:
+    """Return the slices in which quality was surely lost, the largest part first, and each one's rows of the window.
 
     Args:
         evidence: Both sides.
@@ -39,9 +41,10 @@ def worst_slices(evidence: DiagnosisEvidence, encoded: Encoded, seed: int = 0, m
 
     splits = _Splits(encoded)
     if not splits.values.shape[1]:
-        return ()
+        return []
     sides = (evidence.reference, evidence.window)
     grown = np.concatenate([half(side.days, len(side), seed + place) for place, side in enumerate(sides)])
+    from_reference = np.repeat([True, False], [len(side) for side in sides])
     excess = excess_losses(evidence)
     leaf = max(_LEAST_ROWS, int(_LEAST_SHARE * grown.sum()))
     tree = DecisionTreeRegressor(
@@ -58,15 +61,19 @@ def worst_slices(evidence: DiagnosisEvidence, encoded: Encoded, seed: int = 0, m
     paths = _paths(tree.tree_)
     found = {
         int(number): _measured(
-            evidence, leaves == number, ~grown, in_words(splits.conditions(paths[int(number)])), total
+            evidence, leaves == number, ~grown, conditions_in_words(splits.conditions(paths[int(number)])), total
         )
         for number in np.unique(leaves)
     }
     measured = {number: slice_ for number, slice_ in found.items() if slice_ is not None}
     lost = holm({number: _chance(slice_) for number, slice_ in measured.items()}, 1 - CONFIDENCE)
     # A leaf of easy rows may add to the loss too, by having become rare; the loss is not there.
-    certain = [slice_ for number, slice_ in measured.items() if lost[number] and slice_.name and slice_.loss > before]
-    return tuple(sorted(certain, key=lambda slice_: -slice_.contribution)[:most])
+    certain = [
+        (slice_, (leaves == number)[~from_reference])
+        for number, slice_ in measured.items()
+        if lost[number] and slice_.name and slice_.loss > before
+    ]
+    return sorted(certain, key=lambda found: -found[0].contribution)[:most]
 
 
 def excess_losses(evidence: DiagnosisEvidence) -> Floats:

@@ -235,12 +235,12 @@ class MonitoredModel:
         return self._read(window, [*self.features, *self.texts] if needs_features else [])
 
     def answers_with_features(self, window: Window) -> LabelledPredictions:
-        """Return the champion's answers in a window, with all of its features and the labels as of the moment.
+        """Return the champion's answers in a window, with its features, the key, and the labels as of the moment.
 
         Args:
             window: Of event time.
         """
-        return self._read(window, [*self.features, *self.texts])
+        return self._read(window, [*self.features, *self.texts, *self.context.spec.columns.key])
 
     def _read(self, window: Window, features: Sequence[str]) -> LabelledPredictions:
         spec, table = self.context.spec, self.context.workspace.table

@@ -25,7 +25,7 @@ class DiagnosisSignal(Area):
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """What people read beside a decision about a loss; empty where no cause is certain."""
+        """The sentences beside a decision about a loss; empty where no cause is certain."""
         return self.diagnosis.reasons if self.measured and self.diagnosis is not None else ()
 
     @property

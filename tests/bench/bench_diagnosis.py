@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from time import process_time
 
-from support.diagnosed_worlds import CAUSES, WORLDS
+from support.diagnosed_worlds import CAUSES, TASKS, WORLDS
 
 from everfit.tasks.diagnosis.diagnosis import diagnose
 
@@ -17,7 +17,7 @@ def main(seeds: int) -> None:
     for world in WORLDS:
         for cause, changes in CAUSES.items():
             since = process_time()
-            named = [diagnose(world(1_000 + seed, **changes)) for seed in range(seeds)]
+            named = [diagnose(world(1_000 + seed, **changes), TASKS[world]).diagnosis for seed in range(seeds)]
             counts = Counter(found.cause for found in named)
             sliced = sum(bool(found.slices) for found in named)
             seconds = (process_time() - since) / seeds

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from everfit.blocks.metrics import TaskKind
 from everfit.tasks.core.loss_diagnosis import RowLoss
 from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence, LabelledRows, row_losses
 
@@ -52,7 +53,9 @@ def binary(seed: int, *, wn: float = 0.15, far: float = 0.0, turned: bool = Fals
     for frame, is_turned, days in ((old, False, 14), (new, turned, 7)):
         truth = random.random(len(frame)) < chance_of_one(frame, is_turned)
         losses = row_losses(truth, answered(frame), "brier")
-        sides.append(LabelledRows(frame, losses, random.integers(0, days, len(frame)).astype(np.int64)))
+        said = answered(frame)
+        at = random.integers(0, days, len(frame)).astype(np.int64)
+        sides.append(LabelledRows(frame, losses, at, truth=truth.astype(float), scores=said))
     return evidence_of(*sides, list(old))
 
 
@@ -64,8 +67,8 @@ def regression(seed: int, *, wn: float = 0.15, far: float = 0.0, turned: bool = 
         hour, carrier = frame["hour"].fillna(12).to_numpy(), frame["carrier"].to_numpy()
         noise = np.where(carrier == "WN", 3.0, 1.0) * random.normal(size=len(frame))
         bias = np.where(carrier == "ZZ", 3.0, 0.0) + np.where((carrier == "UA") & is_turned, 2.0, 0.0)
-        losses = row_losses(hour + noise + bias, hour, "squared_error")
-        sides.append(LabelledRows(frame, losses))
+        truth = hour + noise + bias
+        sides.append(LabelledRows(frame, row_losses(truth, hour, "squared_error"), truth=truth, scores=hour))
     return evidence_of(*sides, list(old), row_loss="squared_error")
 
 
@@ -82,7 +85,8 @@ def multiclass(seed: int, *, wn: float = 0.15, far: float = 0.0, turned: bool = 
         real = np.where((carrier == "ZZ") | ((carrier == "UA") & is_turned), (best + 1) % 3, best)
         other = (real + random.integers(1, 3, len(frame))) % 3
         truth = np.where(random.random(len(frame)) < sure, real, other)
-        sides.append(LabelledRows(frame, row_losses(truth, said, "log_loss")))
+        losses = row_losses(truth, said, "log_loss")
+        sides.append(LabelledRows(frame, losses, truth=truth.astype(float), scores=said))
     return evidence_of(*sides, list(old), row_loss="log_loss")
 
 
@@ -93,6 +97,7 @@ def evidence_of(
 
 
 World = Callable[..., DiagnosisEvidence]
+TASKS: dict[World, TaskKind] = {binary: "binary", regression: "regression", multiclass: "multiclass"}
 WORLDS: tuple[World, ...] = (binary, regression, multiclass)
 CAUSES: dict[str, dict[str, float | bool]] = {
     "none": {},

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from everfit.blocks.errors import NotEnoughError
-from everfit.tasks.core.loss_diagnosis import Diagnosis, RowLoss
+from everfit.tasks.core.loss_diagnosis import RowLoss
 from everfit.tasks.core.records import Window
-from everfit.tasks.diagnosis.diagnosis import diagnose
+from everfit.tasks.diagnosis.diagnosis import Diagnosed, diagnose
 from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence, LabelledRows, row_loss_of, row_losses
 from everfit.tasks.diagnosis.time_columns import time_columns
 from everfit.tasks.monitoring.monitored_model import MonitoredModel
@@ -22,7 +22,7 @@ from everfit.tasks.triage.quality_signals import QualitySignal
 def diagnose_window(window: MonitoredWindow) -> DiagnosisSignal:
     """Diagnose a window whose quality may be lost."""
     monitored = window.monitored
-    return DiagnosisSignal(status="measured", diagnosis=diagnosis_of(monitored, monitored.labelled_window))
+    return DiagnosisSignal(status="measured", diagnosis=diagnosed(monitored, monitored.labelled_window).diagnosis)
 
 
 def may_be_lost(quality: QualitySignal, monitored: MonitoredModel) -> bool:
@@ -39,7 +39,7 @@ def may_be_lost(quality: QualitySignal, monitored: MonitoredModel) -> bool:
     return newest.loss > bound / 2
 
 
-def diagnosis_of(monitored: MonitoredModel, window: Window) -> Diagnosis:
+def diagnosed(monitored: MonitoredModel, window: Window) -> Diagnosed:
     """Diagnose the change of the loss from the champion's hold-out to a window.
 
     Args:
@@ -68,7 +68,7 @@ def diagnosis_of(monitored: MonitoredModel, window: Window) -> Diagnosis:
     )
     left_out = [f"{name} follows the event time, so it differs by itself" for name in following]
     left_out += [f"{name} is not in the prediction log" for name in columns if name not in answers.rows]
-    return diagnose(evidence, left_out=left_out)
+    return diagnose(evidence, spec.task, left_out=left_out)
 
 
 def _beside(more: Sequence[str], columns: Sequence[str]) -> list[str]:
@@ -78,5 +78,6 @@ def _beside(more: Sequence[str], columns: Sequence[str]) -> list[str]:
 def _labelled(answers: LabelledPredictions, loss: RowLoss) -> LabelledRows:
     inclusion = answers.inclusion
     weights: npt.NDArray[np.float64] | None = None if inclusion is None else 1 / inclusion
-    losses = row_losses(answers.truth, answers.scores, loss)
-    return LabelledRows(answers.rows, losses, answers.days, answers.entities, weights)
+    truth, scores = answers.truth, answers.scores
+    losses = row_losses(truth, scores, loss)
+    return LabelledRows(answers.rows, losses, answers.days, answers.entities, weights, truth, scores)

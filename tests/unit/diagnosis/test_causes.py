@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from support.diagnosed_worlds import CAUSES, WORLDS, World, binary, regression
+from support.diagnosed_worlds import CAUSES, TASKS, WORLDS, World, binary, regression
 
 from everfit.blocks.errors import DataError, NotEnoughError
 from everfit.tasks.core.loss_diagnosis import Diagnosis
@@ -16,7 +16,7 @@ from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence, LabelledRow
 @pytest.mark.parametrize("cause", CAUSES)
 @pytest.mark.parametrize("world", WORLDS)
 def test_the_cause_of_each_world_is_named(world: World, cause: str) -> None:
-    found = diagnose(world(0, **CAUSES[cause]))
+    found = diagnose(world(0, **CAUSES[cause]), TASKS[world]).diagnosis
     assert found.cause == cause
     assert sum(part.change for part in found.split.parts) == pytest.approx(found.split.change)
     assert all(part.low <= part.change <= part.high for part in found.split.parts)
@@ -32,7 +32,9 @@ def test_the_cause_of_each_world_is_named(world: World, cause: str) -> None:
 
 def test_rows_that_share_a_day_or_a_customer_widen_the_intervals() -> None:
     def error(evidence: DiagnosisEvidence) -> float:
-        return next(part.standard_error for part in diagnose(evidence).split.parts if part.name == "changed_meaning")
+        return next(
+            part.standard_error for part in diagnose(evidence).diagnosis.split.parts if part.name == "changed_meaning"
+        )
 
     alone = regression(0, turned=True)
     customers = np.arange(len(alone.window)) // 40
@@ -44,8 +46,8 @@ def test_rows_that_share_a_day_or_a_customer_widen_the_intervals() -> None:
 
 
 def test_the_same_evidence_gives_the_same_diagnosis_and_a_kept_one_is_read_again() -> None:
-    found = diagnose(binary(5, turned=True), left_out=("month follows the event time",))
-    assert diagnose(binary(5, turned=True), left_out=("month follows the event time",)) == found
+    found = diagnose(binary(5, turned=True), left_out=("month follows the event time",)).diagnosis
+    assert diagnose(binary(5, turned=True), left_out=("month follows the event time",)).diagnosis == found
     assert Diagnosis.recall(found.model_dump(mode="json")) == found
     assert found.left_out == ("month follows the event time",)
 
@@ -59,7 +61,7 @@ def test_a_text_without_a_word_that_it_had_is_found() -> None:
         return LabelledRows(pd.DataFrame({"text": texts}), np.where(asks, loss, 0.1) + 0.05 * random.normal(size=1_500))
 
     evidence = DiagnosisEvidence.sampled(side(0.2, 0.1), side(0.2, 0.8), ["text"], texts=["text"])
-    found = diagnose(evidence)
+    found = diagnose(evidence).diagnosis
     assert found.cause == "changed_meaning"
     assert found.slices[0].name == "text has the word 'refund'"
 
@@ -68,7 +70,7 @@ def test_rows_with_a_weight_count_by_it() -> None:
     evidence = binary(6)
     labelled = evidence.window
     weights = np.where(labelled.losses > np.median(labelled.losses), 3.0, 1.0)
-    found = diagnose(replace(evidence, window=replace(labelled, weights=weights))).split
+    found = diagnose(replace(evidence, window=replace(labelled, weights=weights))).diagnosis.split
     assert found.now == pytest.approx(np.average(labelled.losses, weights=weights))
 
 
@@ -98,7 +100,7 @@ def test_columns_of_any_kind_are_looked_at() -> None:
         }
     )
     side = LabelledRows(rows, random.random(n))
-    found = diagnose(DiagnosisEvidence.sampled(side, side, list(rows)))
+    found = diagnose(DiagnosisEvidence.sampled(side, side, list(rows))).diagnosis
     assert found.cause == "none"
     assert found.left_out == ("at has values that no tree can split, such as dates",)
 

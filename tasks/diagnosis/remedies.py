@@ -1,0 +1,181 @@
+"""Remedies of a loss: a model of recent rows, other columns, or better labels. Pure.
+
+A model that is fitted on the window alone, and answers each day by the other days, shows what these columns can tell.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from everfit.blocks.metrics import TaskKind
+from everfit.tasks.core.loss_diagnosis import LOSS_TEXTS, LossSlice
+from everfit.tasks.diagnosis.encoding import Encoded
+from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence, row_losses
+from everfit.tasks.diagnosis.shared_rows import FOLDS, fold_of_rows, in_bins
+
+Floats = npt.NDArray[np.float64]
+Chosen = npt.NDArray[np.bool_]
+
+_MOST_CLASSES = 10
+_LEAST_ROWS = 300
+"""Of fewer rows, a fitted model tells nothing about what the columns can tell."""
+_SMALL = 0.25
+"""A slice is one that no model answers better if less than this share of its excess could be won back."""
+_SURE = 0.02
+"""A label is suspect if two models that did not learn from it give it at most this probability."""
+_CONTRADICTING = 0.02
+_NINETY_FIVE = 1.645
+
+
+@dataclass(frozen=True)
+class Remedies:
+    """Remedies, and the labels that are to be checked.
+
+    Attributes:
+        sentences: One for each remedy.
+        suspects: Whether the label of each of the window's rows is likely wrong; shape (rows,).
+    """
+
+    sentences: tuple[str, ...]
+    suspects: Chosen
+
+
+def find_remedies(
+    evidence: DiagnosisEvidence,
+    encoded: Encoded,
+    slices: list[tuple[LossSlice, Chosen]],
+    task: TaskKind,
+    seed: int = 0,
+) -> Remedies:
+    """Return the remedies beside or in place of a retraining.
+
+    Args:
+        evidence: Both sides; the window shows labels and answers.
+        encoded: Their columns as numbers.
+        slices: The slices in which quality was lost, and which rows of the window each has.
+        task: The kind of prediction.
+        seed: Of the folds and the trees.
+    """
+    window = evidence.window
+    none = Remedies((), np.zeros(len(window), dtype=np.bool_))
+    if window.truth is None or window.scores is None:
+        return none
+    sentences, suspects = [], none.suspects
+    classes = len(np.unique(window.truth))
+    fitted = len(window) >= _LEAST_ROWS and encoded.values.shape[1] > 0
+    if fitted and (task == "regression" or 2 <= classes <= _MOST_CLASSES):
+        recent = _answers_of_others(evidence, encoded, task, seed)
+        gains = window.losses - row_losses(window.truth, recent, evidence.row_loss)
+        sentences += [text for slice_, chosen in slices if (text := _irreducible(evidence, gains, slice_, chosen))]
+        if not sentences and (text := _won_back(evidence, gains)):
+            sentences.append(text)
+        if task != "regression":
+            suspects = _suspects(window.truth, window.scores, recent)
+    if (number := int(suspects.sum())) > 0:
+        sentences.append(
+            f"{number:,} labels are likely wrong: neither the champion nor a model of the other rows gives them more "
+            f"than {_SURE:.0%}; `everfit diagnose --suspects FILE` writes them to a file"
+        )
+    if task != "regression":
+        sentences += _contradictions(evidence)
+    return Remedies(tuple(sentences), suspects)
+
+
+def _answers_of_others(evidence: DiagnosisEvidence, encoded: Encoded, task: TaskKind, seed: int) -> Floats:
+    """Return what a model fitted on the window's other days says of each of its rows; shaped as the scores."""
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+    from threadpoolctl import threadpool_limits
+
+    window = evidence.window
+    assert window.truth is not None  # noqa: S101 - the caller has checked it
+    assert window.scores is not None  # noqa: S101 - the caller has checked it
+    features, folds = in_bins(encoded)[len(evidence.reference) :], fold_of_rows(window, seed)
+    settings: dict[str, Any] = {"max_iter": 60, "learning_rate": 0.08, "max_leaf_nodes": 8, "min_samples_leaf": 30}
+    settings |= {"early_stopping": False, "categorical_features": encoded.is_categorical, "random_state": seed}
+    answers = np.zeros_like(np.asarray(window.scores, dtype=np.float64))
+    with threadpool_limits(1):
+        for fold in range(FOLDS):
+            train, test = folds != fold, folds == fold
+            if not test.any():
+                continue
+            if task == "regression":
+                model = HistGradientBoostingRegressor(**settings).fit(features[train], window.truth[train])
+                answers[test] = model.predict(features[test])
+                continue
+            labels = window.truth[train].astype(np.int64)
+            if len(np.unique(labels)) < 2:
+                probabilities, known = np.ones((int(test.sum()), 1)), np.unique(labels)
+            else:
+                model = HistGradientBoostingClassifier(**settings).fit(features[train], labels)
+                probabilities, known = model.predict_proba(features[test]), model.classes_
+            full = np.zeros((int(test.sum()), 2 if answers.ndim == 1 else answers.shape[1]))
+            full[:, known] = probabilities
+            answers[test] = full[:, 1] if answers.ndim == 1 else full
+    return answers
+
+
+def _gain(evidence: DiagnosisEvidence, gains: Floats, chosen: Chosen) -> tuple[float, float]:
+    """Return the mean gain over some rows of the window, and its standard error."""
+    part = evidence.window.of(chosen)
+    weights = part.counted
+    mean = float(weights @ gains[chosen])
+    return mean, part.mean_error(len(part) * weights * (gains[chosen] - mean))
+
+
+def _irreducible(evidence: DiagnosisEvidence, gains: Floats, slice_: LossSlice, chosen: Chosen) -> str:
+    """Return in words that no model of these columns answers a slice better; empty if one may."""
+    mean, error = _gain(evidence, gains, chosen)
+    most = mean + _NINETY_FIVE * error
+    if slice_.loss <= slice_.elsewhere or most >= _SMALL * (slice_.loss - slice_.elsewhere):
+        return ""
+    return (
+        f"{slice_.name}: a model fitted on this window alone is no better there ({slice_.loss - mean:.3g} where the "
+        f"champion has {slice_.loss:.3g}), so these columns don't tell more; other columns might"
+    )
+
+
+def _won_back(evidence: DiagnosisEvidence, gains: Floats) -> str:
+    """Return in words what a model of the window wins back; empty if that is not certain."""
+    mean, error = _gain(evidence, gains, np.ones(len(gains), dtype=np.bool_))
+    if mean <= _NINETY_FIVE * error:
+        return ""
+    now = float(evidence.window.counted @ evidence.window.losses)
+    return (
+        f"a model fitted on this window alone has a {LOSS_TEXTS[evidence.row_loss]} of {now - mean:.3g} on its other "
+        f"days, where the champion has {now:.3g}"
+    )
+
+
+def _suspects(truth: Floats, scores: Floats, recent: Floats) -> Chosen:
+    """Return which labels two models rule out, if that are more than both expect; shape (rows,)."""
+    places = np.arange(len(truth)), truth.astype(np.int64)
+    first, second = (
+        (np.column_stack([1 - side, side]) if side.ndim == 1 else side)[places] for side in (scores, recent)
+    )
+    both = (np.column_stack([1 - scores, scores]) if scores.ndim == 1 else scores) + (
+        np.column_stack([1 - recent, recent]) if recent.ndim == 1 else recent
+    )
+    suspects = np.maximum(first, second) <= _SURE
+    sure = both.max(axis=1) / 2 >= 1 - _SURE
+    expected = float((1 - both.max(axis=1) / 2)[sure].sum())
+    count = int(suspects.sum())
+    return suspects if count > 2 * expected + 3 * np.sqrt(expected) + 3 else np.zeros(len(truth), dtype=np.bool_)
+
+
+def _contradictions(evidence: DiagnosisEvidence) -> list[str]:
+    """Return in words how many rows have the values of a row with another label, if they are many."""
+    window = evidence.window
+    assert window.truth is not None  # noqa: S101 - the caller has checked it
+    columns = [*evidence.columns, *evidence.texts]
+    values = pd.util.hash_pandas_object(window.rows[columns].astype(str), index=False)
+    labels = pd.DataFrame({"values": values.to_numpy(), "label": window.truth})
+    contradicting = labels.groupby("values")["label"].transform("nunique") > 1
+    share = float(contradicting.mean())
+    if share < _CONTRADICTING:
+        return []
+    counted = f"{int(contradicting.sum()):,} of {len(window):,} rows"
+    text = f"{counted} have the values of another row in all columns and another label"
+    return [f"{text}; no model of these columns answers both right"]
