@@ -21,7 +21,7 @@ _STEPS, _LEAVES, _LEAST_LEAF, _BINS = 50, 12, 40, 64
 
 @dataclass(frozen=True)
 class SharedRows:
-    """The side and the loss that are expected of each row; the rows of the reference come first, then those of the window.
+    """The side and the loss that are expected of each row; the rows of the reference come first.
 
     Attributes:
         share: The share of the window among such rows if both sides were equally large; shape (rows,).

@@ -30,6 +30,15 @@ def test_concept_shift_is_retrained_once_and_the_new_champion_is_better(workspac
 
     assert (first["verdict"], first["rule"], first["state"]) == ("retrain", "realised_loss", "Retrained")
     assert first["turn_state"] == "Promoted"
+    # The reasons, the message's advice and the run say why.
+    diagnosis = first["signals"]["diagnosis"]["diagnosis"]
+    assert diagnosis["split"]["cause"] == "changed_meaning"
+    assert any("rows that mean something else now" in reason for reason in first["reasons"])
+    assert [row["status"] for row in first["evidence"] if row["area"] == "diagnosis"] == ["measured"]
+    run_of_look = context(model).mlflow.get_run(first["mlflow_run_id"])
+    assert run_of_look.data.metrics["diagnosis.changed_meaning"] > 0.1
+    files = [file.path for file in context(model).mlflow.list_artifacts(first["mlflow_run_id"])]
+    assert "diagnosis.html" in files
     assert (again["decision_id"], again["turn_id"]) == (first["decision_id"], first["turn_id"])
     here = context(model)
     assert len(here.ledger.turns.of("deliveries")) == 2
