@@ -10,12 +10,15 @@ import numpy.typing as npt
 
 from everfit.tasks.diagnosis.encoding import Encoded
 from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence, LabelledRows
+from everfit.tasks.diagnosis.unseen_values import has_unseen_value
 
 Floats = npt.NDArray[np.float64]
 
 FOLDS = 4
 NEVER_SEEN = 10.0
 """Rows that the window has this many times as often as the reference count as never seen."""
+_NEW = 0.999
+"""The share of the window among rows with a value that the hold-out lacks."""
 _STEPS, _LEAVES, _LEAST_LEAF, _BINS = 50, 12, 40, 64
 
 
@@ -83,7 +86,10 @@ def shared_rows(evidence: DiagnosisEvidence, encoded: Encoded, seed: int = 0) ->
         calibration = LogisticRegression(C=1e6).fit(logits[:, None], is_window, sample_weight=weights)
         slope = max(0.0, float(calibration.coef_[0, 0]))
         logits = slope * logits + (float(calibration.intercept_[0]) if slope > 0 else 0.0)
-    return SharedRows(1 / (1 + np.exp(-logits)), expected, is_window)
+    share = 1 / (1 + np.exp(-logits))
+    # Of few rows with a new value the classifier isn't sure, and yet the hold-out has none.
+    share[is_window] = np.where(has_unseen_value(evidence, encoded), _NEW, share[is_window])
+    return SharedRows(share, expected, is_window)
 
 
 def in_bins(encoded: Encoded) -> Floats:

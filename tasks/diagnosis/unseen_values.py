@@ -1,12 +1,14 @@
 """Values that the window has and the hold-out lacks: new categories, and numbers beyond its range."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
 from everfit.tasks.diagnosis.encoding import OTHER, Encoded
 from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence
 
-Floats = npt.NDArray[np.float64]
+Chosen = npt.NDArray[np.bool_]
 
 _LEAST_SHARE = 0.01
 _EXPECTED = 5
@@ -21,37 +23,53 @@ def unseen_values(evidence: DiagnosisEvidence, encoded: Encoded, most: int = 5) 
         encoded: Their columns as numbers.
         most: Sentences at most.
     """
-    n = len(evidence.reference)
-    found: list[tuple[float, str]] = []
-    for place, (column, word, categories) in enumerate(
-        zip(encoded.columns, encoded.words, encoded.categories, strict=True)
-    ):
-        if word is not None:
-            continue
-        old, new = encoded.values[:n, place], encoded.values[n:, place]
-        if categories is not None:
-            there = np.unique(old[~np.isnan(old)])
-            cases = [
-                (f"{column} = {name}", new == code)
-                for code, name in enumerate(categories)
-                if code not in there and name != OTHER
-            ]
-        elif np.isnan(old).all():
-            continue
-        else:
-            low, high = float(np.nanmin(old)), float(np.nanmax(old))
-            cases = [(f"{column} < {low:.4g}", new < low), (f"{column} > {high:.4g}", new > high)]
-        if np.isnan(new).any() and not np.isnan(old).any():
-            cases.append((f"{column} is missing", np.isnan(new)))
-        found += [case for name, chosen in cases if (case := _described(evidence, name, chosen)) is not None]
+    found = [_described(evidence, name, chosen) for name, chosen in _new_values(evidence, encoded)]
     return tuple(text for _, text in sorted(found, key=lambda case: -case[0])[:most])
 
 
-def _described(evidence: DiagnosisEvidence, name: str, chosen: npt.NDArray[np.bool_]) -> tuple[float, str] | None:
+def has_unseen_value(evidence: DiagnosisEvidence, encoded: Encoded) -> Chosen:
+    """Return which rows of the window have a value that the hold-out lacks; shape (rows of the window,).
+
+    Args:
+        evidence: Both sides.
+        encoded: Their columns as numbers.
+    """
+    none = np.zeros(len(evidence.window), dtype=np.bool_)
+    return np.logical_or.reduce([none, *(chosen for _, chosen in _new_values(evidence, encoded))])
+
+
+def _new_values(evidence: DiagnosisEvidence, encoded: Encoded) -> Iterator[tuple[str, Chosen]]:
+    """Yield the values that are frequent enough to be news, in words, and which rows of the window have each."""
+    n, weights = len(evidence.reference), evidence.window.counted
+    for name, chosen in _values(encoded, n):
+        share = float(weights[chosen].sum())
+        if share >= _LEAST_SHARE and share * n >= _EXPECTED and not chosen.all():
+            yield name, chosen
+
+
+def _values(encoded: Encoded, n: int) -> Iterator[tuple[str, Chosen]]:
+    for place, (column, word, categories) in enumerate(
+        zip(encoded.columns, encoded.words, encoded.categories, strict=True)
+    ):
+        old, new = encoded.values[:n, place], encoded.values[n:, place]
+        if word is not None:
+            continue
+        if np.isnan(new).any() and not np.isnan(old).any():
+            yield f"{column} is missing", np.isnan(new)
+        if categories is not None:
+            there = np.unique(old[~np.isnan(old)])
+            for code, name in enumerate(categories):
+                if code not in there and name != OTHER:
+                    yield f"{column} = {name}", new == code
+        elif not np.isnan(old).all():
+            low, high = float(np.nanmin(old)), float(np.nanmax(old))
+            yield f"{column} < {low:.4g}", new < low
+            yield f"{column} > {high:.4g}", new > high
+
+
+def _described(evidence: DiagnosisEvidence, name: str, chosen: Chosen) -> tuple[float, str]:
     weights, losses = evidence.window.counted, evidence.window.losses
     share = float(weights[chosen].sum())
-    if share < _LEAST_SHARE or share * len(evidence.reference) < _EXPECTED or chosen.all():
-        return None
     loss = float(np.average(losses[chosen], weights=weights[chosen]))
     elsewhere = float(np.average(losses[~chosen], weights=weights[~chosen]))
     text = f"{name} is not in the hold-out: {loss:.3g}, {elsewhere:.3g} elsewhere, {share:.1%} of the rows"
