@@ -9,11 +9,12 @@ from everfit.blocks.settings import Settings
 from everfit.deployments.cli import environment
 from everfit.deployments.cli.model_names import model_name
 from everfit.deployments.cli.options import DECIDE, AsJson, Model, ModelOption, TurnId
-from everfit.deployments.cli.output import print_json
+from everfit.deployments.cli.output import print_json, print_lines
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+    from everfit.tasks.batch.trace import Trace
     from everfit.tasks.storage.workspace import Workspace
 
 app = typer.Typer()
@@ -56,6 +57,7 @@ def trace(
         str, typer.Argument(metavar="PREDICTION_ID", help="The id of a prediction, as the service returned it.")
     ],
     model: ModelOption = None,
+    page: Annotated[bool, typer.Option("--page", help="Write it as a page beside the model's page.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Trace a prediction to its model, data, decision and code."""
@@ -78,12 +80,27 @@ def trace(
         ledger=ledger,
         client=client,
     )
+    address = _write_page(prediction, origin, workspace) if page else None
     if as_json:
-        print_json(origin.model_dump(mode="json"))
+        print_json(origin.model_dump(mode="json") | ({} if address is None else {"page": address}))
         return
     from everfit.deployments.cli.trace_view import print_trace
 
     print_trace(origin)
+    if address is not None:
+        print_lines(f"Look:  {address}")
+
+
+def _write_page(prediction: str, origin: "Trace", workspace: "Workspace") -> str:
+    """Write the story of a prediction beside the page of its model, and return its address."""
+    from datetime import UTC, datetime
+
+    from everfit.tasks.pages.prediction_page import prediction_page
+    from everfit.tasks.pages.writing import FOLDER
+
+    address = workspace.file(FOLDER, origin.version.model, "prediction", f"{prediction}.html")
+    workspace.write(address, prediction_page(prediction, origin, datetime.now(UTC)).encode())
+    return address
 
 
 def _history(model: str) -> dict[str, Any]:

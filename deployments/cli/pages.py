@@ -71,7 +71,7 @@ def _serve(workspace: "Workspace", host: str, port: int, login: str | None) -> N
         raise EverfitError(f"the pages can't be served at {host}:{port}: {error}; give another --port") from error
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: Thread(target=server.shutdown).start())
-    print_lines(f"The pages are at http://{host}:{server.server_port}/")
+    typer.echo(f"The pages are at http://{host}:{server.server_port}/")  # at once, also into a file
     with server:
         server.serve_forever()
 

@@ -251,6 +251,18 @@ def _decision(entry: dict[str, Any], links: dict[str, str]) -> Html:
         tag("span", f" {reasons[0]}"),
     )
     parts: list[Child] = [tag("ul", [tag("li", reason) for reason in reasons[1:]])] if reasons[1:] else []
+    parts += evidence_tables(entry)
+    parts.append(_places(entry, links))
+    return tag("details", head, parts, class_="decision", id=f"{entry['kind']}-{entry['id']}")
+
+
+def evidence_tables(entry: dict[str, Any]) -> list[Child]:
+    """Return the evidence of a look or a turn as tables.
+
+    Args:
+        entry: As `look_evidence` or `turn_evidence` returns it.
+    """
+    parts: list[Child] = []
     if entry["kind"] == "turn":
         parts += [
             table(["fact", "value"], entry["facts"], "The turn") if entry["facts"] else None,
@@ -265,8 +277,7 @@ def _decision(entry: dict[str, Any], links: dict[str, str]) -> Html:
     else:
         parts.append(table(["area", "status", "finding"], entry["areas"], "Evidence") if entry["areas"] else None)
     parts.append(table(["the sum", "value", "from"], entry["figures"], "The sum") if entry["figures"] else None)
-    parts.append(_places(entry, links))
-    return tag("details", head, parts, class_="decision", id=f"{entry['kind']}-{entry['id']}")
+    return parts
 
 
 def _places(entry: dict[str, Any], links: dict[str, str]) -> Html:

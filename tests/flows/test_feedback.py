@@ -10,14 +10,15 @@ from support.deliveries import deliveries, write_month
 
 from everfit.blocks.errors import DataError
 from everfit.blocks.settings import Settings
-from everfit.deployments.cli.trace_view import _facts
 from everfit.flows.labeling_flow import labeling
 from everfit.flows.scoring_flow import scoring
 from everfit.flows.training_flow import training
 from everfit.tasks.batch import manual_files
 from everfit.tasks.batch.trace import _release, trace_prediction
+from everfit.tasks.core.outside_text import html_text
 from everfit.tasks.core.records import Window
 from everfit.tasks.core.spec_loading import load_spec
+from everfit.tasks.pages.prediction_page import prediction_page, trace_facts
 from everfit.tasks.predictions import labels, prediction_log
 from everfit.tasks.turns.context import Context
 
@@ -79,9 +80,14 @@ def test_predictions_and_labels_meet(model: str, workspace: Path) -> None:
     assert origin.turn.turn.trigger.kind == "manual"
     assert origin.spec_digest == here.spec.digest()
     assert origin.version.snapshot_digest == origin.release.snapshot_digest
-    content = dict(_facts(origin))
+    content = dict(trace_facts(origin))
     assert "expectations met, 0 bad rows" in content["data"]
     assert content["release"].startswith("1 (")
+    page = prediction_page("the-id", origin, APRIL)
+    assert all(html_text(value) in page for value in content.values())
+    assert "<h1>Prediction the-id</h1>" in page
+    assert "On the hold-out" in page
+    assert "distance" not in page.split("The turn that trained the model")[0]  # no value of the row
     before = {"_predicted_at": MARCH - timedelta(days=400)}  # a batch is dated by its window, a trial's answer isn't
     assert _release(here.ledger, "deliveries", {**origin.prediction, **before}) == origin.release
     assert _release(here.ledger, "deliveries", {**origin.prediction, **before, "_arm": "challenger"}) is None

@@ -73,6 +73,15 @@ def test_healthy_stays_healthy(world: str) -> None:
     assert result["champion"]["version"] == 1
     json.dumps(result, allow_nan=False)
 
+    # The flow has written the pages, from the ledger alone.
+    pages = Path(world).parent / ".everfit" / "pages"
+    content = json.loads((pages / "deliveries" / "page.json").read_text())
+    assert content["looks"][-1]["id"] == result["decision_id"]
+    assert content["looks"][-1]["runs"].keys() >= {"mlflow", "prefect"}
+    assert content["series"]["drift"]
+    assert content["status"]["limits"]["budget"] == 60
+    assert "deliveries" in json.loads((pages / "index.json").read_text())["models"]
+
 
 def test_covariate_shift_without_loss_is_watched(world: str) -> None:
     frame = rows(window_of(2)[0], 2)
