@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pandas as pd
 
@@ -95,12 +96,12 @@ class TableReads:
         import pyarrow.dataset as pds
 
         table = self.open()
-        dataset = self._files(table)
-        for day in sorted({str(partition[DAY]) for partition in table.partitions()}, reverse=latest):
-            there = (pds.field(DAY) == date.fromisoformat(day)) & pds.field(time_column).is_valid()
+        for text in sorted({str(partition[DAY]) for partition in table.partitions()}, reverse=latest):
+            day = date.fromisoformat(text)
+            there = pds.field(time_column).is_valid()
             if before is not None:
                 there &= pds.field(time_column) < pd.Timestamp(before)
-            times = dataset.to_table(columns=[time_column], filter=there)[time_column]
+            times = self._files(table, day, day).to_table(columns=[time_column], filter=there)[time_column]
             extreme = pc.max(times) if latest else pc.min(times)
             if extreme.is_valid:
                 found: datetime = extreme.as_py()
@@ -116,32 +117,44 @@ class TableReads:
         if window is None:
             return self._files(table), None
         # The day excludes whole files before they are opened, and the time is exact.
-        days = f"{DAY} <= '{window.until.date()}'"
-        condition = pds.field(DAY) <= window.until.date()
+        first, last = None, window.until.date()
+        condition = pds.field(DAY) <= last
         if window.since is not None:
             first = window.since.date() - timedelta(days=1)
-            days += f" AND {DAY} >= '{first}'"
             condition &= pds.field(DAY) >= first
         if time_column is not None:
             condition &= pds.field(time_column) < pd.Timestamp(window.until)
             if window.since is not None:
                 condition &= pds.field(time_column) >= pd.Timestamp(window.since)
-        return self._files(table, file_pruning_predicate=days), condition
+        return self._files(table, first, last), condition
 
     def dataset(self, version: int | None = None) -> "pds.Dataset":
         """Return the files of a version as an Arrow dataset."""
         return self._files(self.open(version))
 
-    def _files(self, table: "DeltaTable", **options: Any) -> "pds.Dataset":
-        """Return the table's files as an Arrow dataset.
+    def _files(self, table: "DeltaTable", since: date | None = None, until: date | None = None) -> "pds.Dataset":
+        """Return the table's files as an Arrow dataset; of some days only, both included, if they are given.
 
         Arrow opens the files of a local folder itself. Delta's own file system is Python, which Arrow's threads call
-        while they read ahead: that is slow, and if the interpreter ends meanwhile, the process crashes or hangs.
+        while they read ahead: that is slow, and if the interpreter ends meanwhile, the process crashes or hangs. Delta
+        also makes an expression of the statistics of every column of every file, which takes longer than opening it.
         """
+        if "://" in self.uri or table.protocol().min_reader_version > 1:
+            bounds = [f"{DAY} >= '{since}'"] * (since is not None) + [f"{DAY} <= '{until}'"] * (until is not None)
+            return table.to_pyarrow_dataset(file_pruning_predicate=" AND ".join(bounds) or None)
+        import pyarrow as pa
+        import pyarrow.dataset as pds
         from pyarrow import fs
 
-        local = None if "://" in self.uri else fs.SubTreeFileSystem(self.uri, fs.LocalFileSystem())
-        return table.to_pyarrow_dataset(filesystem=local, **options)
+        added = pa.table(table.get_add_actions(flatten=True))
+        folder = fs.SubTreeFileSystem(self.uri, fs.LocalFileSystem())
+        parquet = pds.ParquetFileFormat(default_fragment_scan_options=pds.ParquetFragmentScanOptions(pre_buffer=True))
+        fragments = [
+            parquet.make_fragment(unquote(path), filesystem=folder, partition_expression=pds.field(DAY) == day)
+            for path, day in zip(added["path"].to_pylist(), added[f"partition.{DAY}"].to_pylist(), strict=True)
+            if (since is None or day >= since) and (until is None or day <= until)
+        ]
+        return pds.FileSystemDataset(fragments, pa.schema(table.schema().to_arrow()), parquet, folder)
 
     def read(
         self,

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from everfit.tasks.core.records import Window
 from everfit.tasks.storage.tables import DAY, KEY, Table
 
 READ_A_LITTLE = """
@@ -72,3 +74,35 @@ def test_small_files_are_read_as_one_chunk_and_no_chunk_is_larger_than_asked(tmp
     assert max(map(len, parts)) <= 100
     assert len(parts) == 3
     assert sorted(pd.concat(parts)[KEY]) == sorted(whole[0][KEY]) == list(range(240))
+
+
+def many_days(folder: Path, days: int = 12) -> Table:
+    """A table of an hour a row whose files are a day each; a column came with the second commit."""
+    table = Table(str(folder / "days"))
+    at = pd.date_range("2024-01-01", periods=24 * days, freq="h", tz="UTC").as_unit("us")
+    rows = pd.DataFrame({KEY: np.arange(len(at)), "at": at, DAY: at.date, "x": np.arange(len(at)) / 2})
+    table.append(rows[: len(rows) // 2], "one")
+    table.append(rows[len(rows) // 2 :].assign(more="text"), "two")
+    return table
+
+
+def test_the_files_are_those_that_delta_reads_in_its_order(tmp_path: Path) -> None:
+    table = many_days(tmp_path)
+    for version in (1, 2):
+        delta = table.open(version).to_pyarrow_dataset()
+        assert table.dataset(version).schema == delta.schema
+        assert table.dataset(version).to_table().equals(delta.to_table())
+
+
+def test_only_the_days_that_are_asked_for_are_opened(tmp_path: Path) -> None:
+    table = many_days(tmp_path)
+    window = Window(since=datetime(2024, 1, 11, tzinfo=UTC), until=datetime(2024, 1, 12, tzinfo=UTC))
+    expected = table.read(window, "at")
+    for file in Path(table.uri).glob(f"{DAY}=2024-01-0*/*.parquet"):  # the first nine days
+        file.unlink()
+
+    assert table.newest("at") == datetime(2024, 1, 12, 23, tzinfo=UTC)
+    pd.testing.assert_frame_equal(table.read(window, "at"), expected)
+    assert len(expected) == 24
+    with pytest.raises(FileNotFoundError):
+        table.oldest("at")
