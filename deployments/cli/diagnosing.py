@@ -43,9 +43,7 @@ def diagnose(  # noqa: PLR0917 - each is an option of the command
     page: Annotated[Path | None, typer.Option("--page", help="Write the diagnosis to this HTML file too.")] = None,
     suspects: Annotated[
         Path | None,
-        typer.Option(
-            "--suspects", help="Write the rows whose labels are likely wrong to this CSV file, to check them."
-        ),
+        typer.Option("--suspects", help="Write the rows whose labels should be checked to this CSV file."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

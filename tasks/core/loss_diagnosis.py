@@ -32,7 +32,10 @@ ADVICE: dict[Cause, str] = {
         "them would"
     ),
     "changed_meaning": "retraining on rows since the change is expected to help",
-    "unseen_rows": "retraining helps once enough of these rows have labels; collect labels of them first",
+    "unseen_rows": (
+        "retraining helps once enough of these rows have labels; collect labels of them first, such as by "
+        "`everfit label-queue`"
+    ),
     "mixed": "retraining is expected to win back a part of the loss",
     "none": "",
 }

@@ -13,7 +13,7 @@ import pandas as pd
 from everfit.blocks.metrics import TaskKind
 from everfit.tasks.core.loss_diagnosis import LOSS_TEXTS, LossSlice
 from everfit.tasks.diagnosis.encoding import Encoded
-from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence, row_losses
+from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence, LabelledRows, row_losses
 from everfit.tasks.diagnosis.shared_rows import FOLDS, fold_of_rows, in_bins
 
 Floats = npt.NDArray[np.float64]
@@ -24,8 +24,8 @@ _LEAST_ROWS = 300
 """Of fewer rows, a fitted model tells nothing about what the columns can tell."""
 _SMALL = 0.25
 """A slice is one that no model answers better if less than this share of its excess could be won back."""
-_SURE = 0.02
-"""A label is suspect if two models that did not learn from it give it at most this probability."""
+_SURE, _UNLIKELY = 0.02, 0.15
+"""A label is doubted if the champion gives it at most the first, and a model of the other days at most the second."""
 _CONTRADICTING = 0.02
 _NINETY_FIVE = 1.645
 
@@ -73,11 +73,12 @@ def find_remedies(
         if not sentences and (text := _won_back(evidence, gains)):
             sentences.append(text)
         if task != "regression":
-            suspects = _suspects(window.truth, window.scores, recent)
+            suspects = _suspects(evidence, recent)
     if (number := int(suspects.sum())) > 0:
         sentences.append(
-            f"{number:,} labels are likely wrong: neither the champion nor a model of the other rows gives them more "
-            f"than {_SURE:.0%}; `everfit diagnose --suspects FILE` writes them to a file"
+            f"{number:,} labels should be checked: the champion gives them at most {_SURE:.0%}, a model of the other "
+            "days does not believe them either, and the hold-out has far fewer; `everfit diagnose --suspects FILE` "
+            "lists them"
         )
     if task != "regression":
         sentences += _contradictions(evidence)
@@ -149,33 +150,43 @@ def _won_back(evidence: DiagnosisEvidence, gains: Floats) -> str:
     )
 
 
-def _suspects(truth: Floats, scores: Floats, recent: Floats) -> Chosen:
-    """Return which labels two models rule out, if that are more than both expect; shape (rows,)."""
-    places = np.arange(len(truth)), truth.astype(np.int64)
-    first, second = (
-        (np.column_stack([1 - side, side]) if side.ndim == 1 else side)[places] for side in (scores, recent)
-    )
-    both = (np.column_stack([1 - scores, scores]) if scores.ndim == 1 else scores) + (
-        np.column_stack([1 - recent, recent]) if recent.ndim == 1 else recent
-    )
-    suspects = np.maximum(first, second) <= _SURE
-    sure = both.max(axis=1) / 2 >= 1 - _SURE
-    expected = float((1 - both.max(axis=1) / 2)[sure].sum())
-    count = int(suspects.sum())
-    return suspects if count > 2 * expected + 3 * np.sqrt(expected) + 3 else np.zeros(len(truth), dtype=np.bool_)
+def _suspects(evidence: DiagnosisEvidence, recent: Floats) -> Chosen:
+    """Return which labels of the window neither model believes, if the hold-out has far fewer; shape (rows,)."""
+    old, new = evidence.reference, evidence.window
+    assert new.truth is not None  # noqa: S101 - the caller has checked it
+    assert new.scores is not None  # noqa: S101 - the caller has checked it
+    none = np.zeros(len(new), dtype=np.bool_)
+    if old.truth is None or old.scores is None:
+        return none
+    doubted = (_of_label(new.truth, new.scores) <= _SURE) & (_of_label(new.truth, recent) <= _UNLIKELY)
+    usual = float((_of_label(old.truth, old.scores) <= _SURE).mean()) * len(new)
+    return doubted if int(doubted.sum()) > 2 * usual + 3 * np.sqrt(usual) + 3 else none
+
+
+def _of_label(truth: Floats, scores: Floats) -> Floats:
+    """Return the probability that answers give to the labels; shape (rows,)."""
+    labels = truth.astype(np.int64)
+    if scores.ndim == 1:
+        return np.where(labels == 1, scores, 1 - scores)
+    return np.asarray(scores[np.arange(len(labels)), labels], dtype=np.float64)
 
 
 def _contradictions(evidence: DiagnosisEvidence) -> list[str]:
-    """Return in words how many rows have the values of a row with another label, if they are many."""
-    window = evidence.window
-    assert window.truth is not None  # noqa: S101 - the caller has checked it
-    columns = [*evidence.columns, *evidence.texts]
-    values = pd.util.hash_pandas_object(window.rows[columns].astype(str), index=False)
-    labels = pd.DataFrame({"values": values.to_numpy(), "label": window.truth})
-    contradicting = labels.groupby("values")["label"].transform("nunique") > 1
-    share = float(contradicting.mean())
-    if share < _CONTRADICTING:
+    """Return in words how many rows have the values of a row with another label, if there are many more than before."""
+    old, new = evidence.reference, evidence.window
+    if old.truth is None:
         return []
-    counted = f"{int(contradicting.sum()):,} of {len(window):,} rows"
-    text = f"{counted} have the values of another row in all columns and another label"
+    columns, rows = [*evidence.columns, *evidence.texts], min(len(old), len(new))
+    # The more rows there are, the more of them meet one of the same values: so both counts are of as many rows.
+    before, now = (_contradicting(side.sampled(rows, 0), columns) for side in (old, new))
+    if now < 2 * before + _CONTRADICTING:
+        return []
+    text = f"{now:.0%} of the rows have the values of another row in all columns and another label, {before:.0%} before"
     return [f"{text}; no model of these columns answers both right"]
+
+
+def _contradicting(side: LabelledRows, columns: list[str]) -> float:
+    """Return the share of rows that have the values of another row in all columns, and another label."""
+    values = pd.util.hash_pandas_object(side.rows[columns].astype(str), index=False)
+    labels = pd.DataFrame({"values": values.to_numpy(), "label": side.truth})
+    return float((labels.groupby("values")["label"].transform("nunique") > 1).mean())

@@ -52,7 +52,10 @@ def diagnosed(monitored: MonitoredModel, window: Window) -> Diagnosed:
     spec = monitored.context.spec
     answers = monitored.answers_with_features(window).with_labels()
     if answers.rows.empty:
-        raise NotEnoughError(f"version {monitored.champion.version} answered no row in {window} that has a label")
+        raise NotEnoughError(
+            f"version {monitored.champion.version} answered no row in {window} that has a label; choose another "
+            "window, or record labels by `everfit labels`"
+        )
     holdout = monitored.holdout.among(answers.every_class)
     answers = answers.among(holdout.every_class)
     columns = tuple(dict.fromkeys((*monitored.features, *monitored.texts)))

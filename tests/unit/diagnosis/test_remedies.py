@@ -3,13 +3,15 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from support.diagnosed_worlds import CAUSES, binary
 
+from everfit.blocks.content import ColumnRoles
 from everfit.blocks.errors import EverfitError
-from everfit.deployments.cli.diagnosing import parse_window
+from everfit.deployments.cli.diagnosing import doubted_labels, parse_window
 from everfit.tasks.diagnosis.diagnosis import diagnose
-from everfit.tasks.diagnosis.labelled_rows import row_losses
+from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence, row_losses
 from everfit.tasks.diagnosis.page import diagnosis_page
 
 
@@ -29,22 +31,50 @@ def test_a_changed_meaning_is_learned_from_the_window() -> None:
     assert found.reasons[1].startswith("worst slice: ")
 
 
-def test_labels_that_no_model_believes_are_doubted_and_only_those() -> None:
-    evidence = binary(3, wn=0.0)
-    random = np.random.default_rng(0)
-    late = (evidence.window.rows["hour"].fillna(12) > 12).to_numpy()
-    said = np.where(late, 0.995, 0.005)
-    truth = (random.random(len(said)) < said).astype(float)
-    flipped = random.random(len(said)) < 0.06
-    truth[flipped] = 1 - truth[flipped]
-    losses = row_losses(truth, said, "brier")
-    window = replace(evidence.window, truth=truth, scores=said, losses=losses)
-    calm = replace(evidence.reference, losses=np.full(len(evidence.reference), 0.01))
-    found = diagnose(replace(evidence, window=window, reference=calm), "binary")
-    if len(found.suspects):  # the other model learns from wrong labels too, so it may not be sure enough
-        assert set(found.suspects.index) <= set(np.flatnonzero(flipped | (truth != (said > 0.5))))
-    right = replace(window, truth=np.where(flipped, 1 - truth, truth))
-    assert len(diagnose(replace(evidence, window=right, reference=calm), "binary").suspects) == 0
+def sure_answers(flipped: float, turned: bool = False) -> tuple[DiagnosisEvidence, np.ndarray]:
+    """A champion that is nearly always right, and labels of which some are wrong, or that mean the opposite for UA."""
+    evidence, random = binary(3, wn=0.0), np.random.default_rng(0)
+    sides, wrong = [], np.zeros(0)
+    for side, share in ((evidence.reference, 0.0), (evidence.window, flipped)):
+        late = (side.rows["hour"].fillna(12) > 12).to_numpy()
+        said = np.where(late, 0.995, 0.005)
+        real = 1 - said if turned and share else said
+        real = np.where((side.rows["carrier"] == "UA").to_numpy(), real, said)
+        truth, wrong = (random.random(len(said)) < real).astype(float), random.random(len(said)) < share
+        truth = np.where(wrong, 1 - truth, truth)
+        sides.append(replace(side, truth=truth, scores=said, losses=row_losses(truth, said, "brier")))
+    return replace(evidence, reference=sides[0], window=sides[1]), wrong
+
+
+def test_labels_that_no_model_believes_are_doubted() -> None:
+    evidence, wrong = sure_answers(0.06)
+    found = diagnose(evidence, "binary")
+    assert np.isin(found.suspects.index, np.flatnonzero(wrong)).mean() > 0.85
+    assert len(found.suspects) > 0.8 * wrong.sum()
+    assert any("labels should be checked" in text for text in found.diagnosis.remedies)
+
+
+def test_labels_that_mean_something_else_now_are_not_doubted() -> None:
+    evidence, _ = sure_answers(0.001, turned=True)
+    assert len(diagnose(evidence, "binary").suspects) == 0
+
+
+def test_rows_that_contradict_each_other_are_counted_where_the_holdout_has_none() -> None:
+    evidence, random = binary(4, **CAUSES["changed_meaning"]), np.random.default_rng(0)
+    window = evidence.window
+    assert window.truth is not None
+    twice = np.repeat(np.arange(len(window) // 2), 2)
+    truth = window.truth.copy()
+    truth[: len(twice)] = random.permuted(np.tile([0.0, 1.0], (len(twice) // 2, 1)), axis=1).ravel()
+    rows = window.rows.iloc[twice].reset_index(drop=True)
+    found = diagnose(replace(evidence, window=replace(window, rows=rows, truth=truth)), "binary").diagnosis
+    assert any(text.startswith("100% of the rows have the values of another row") for text in found.remedies)
+
+
+def test_doubted_labels_are_a_file_of_labels_with_their_key() -> None:
+    rows = pd.DataFrame({"_key": ["a"], "hour": [3], "id": [7], "_label": ["1"], "_score": [0.01]})
+    content = doubted_labels(rows, ColumnRoles(key=("id",), event_time="at", target="late"))
+    assert content.to_csv(index=False) == "id,late,hour\n7,1,3\n"
 
 
 def test_the_page_needs_no_network_and_no_text_of_the_data_is_markup() -> None:
