@@ -32,10 +32,11 @@ from everfit.tasks.training.train import fit_model, keep_model
 
 logger = logging.getLogger("everfit.training")
 
-_ERROR = 0.01
-"""Probability with which one of the procedures leaves, or one with a shorter span takes the lead, by chance at the end
-of a part. To learn from less needs a proof. Of procedures that learn from as much, one takes the lead by more than one
-standard error: L. Breiman, J. Friedman, R. Olshen and C. Stone, "Classification and Regression Trees" (1984), 3.4.3."""
+_LEAVES, _LEADS = 0.01, 0.05
+"""Probability with which one of the procedures leaves, and with which one with a shorter span takes the lead, by chance
+at the end of a part. To learn from less needs a proof, but not a strong one: a wrong lead costs little, for a span that
+is much worse is seen to be so. Of procedures that learn from as much, one takes the lead by more than one standard
+error: L. Breiman, J. Friedman, R. Olshen and C. Stone, "Classification and Regression Trees" (1984), 3.4.3."""
 _NEW_SHARE, _NEW_SHARE_OF_RIVALS = 0.05, 0.2
 """A model is fitted again once this share of its procedure's rows are new: for the leader, and for the others."""
 
@@ -135,12 +136,11 @@ class Competition:
             scores = model_scores(entrant.model.pipeline, rows[data.features], self._classes, data.spec.task)
             entrant.scores.append(scores)
         gains = [(entrant, self._gain_over_leader(entrant)) for entrant in self._entrants]
-        confidence = 1 - _ERROR / len(gains)
         leads, stays = [], []
         for entrant, gain in gains:
-            reach, shorter = gain.reach(confidence), entrant.seconds < self._leader.seconds
-            leads.append((gain.value - (reach if shorter else gain.error), entrant))
-            if entrant is self._first or shorter or gain.value + reach >= 0:
+            shorter = entrant.seconds < self._leader.seconds
+            leads.append((gain.value - (gain.reach(1 - _LEADS) if shorter else gain.error), entrant))
+            if entrant is self._first or shorter or gain.value + gain.reach(1 - _LEAVES / len(gains)) >= 0:
                 stays.append(entrant)
         lead, leader = max(leads, key=lambda each: each[0])
         if lead > 0:

@@ -21,7 +21,7 @@ from everfit.tasks.evaluation.measurement import Incumbent
 from everfit.tasks.gate import decide
 from everfit.tasks.training import competition, prequential
 from everfit.tasks.training.in_process import FittedModel
-from everfit.tasks.training.prequential import fit_prequentially
+from everfit.tasks.training.prequential import earlier_starts, fit_prequentially
 from everfit.tasks.training.results import CandidateResult, Choice, Fitted, read_model
 from everfit.tasks.training.search import Setting
 from everfit.tasks.training.spans import competing_spans
@@ -94,6 +94,30 @@ def test_without_a_change_all_history_stays(tmp_path: Path) -> None:
     assert challenger.choice == Choice(candidate="logistic_regression")
 
 
+def test_training_rows_show_how_much_of_the_past_to_learn_from(tmp_path: Path) -> None:
+    """Given a change long ago and few new rows, then the newest rows are learned from, unless evidence is quick."""
+    frame = turned(rows_of(rows=3000), 22)
+    spans = []
+    for evidence in ("full", "quick"):
+        spec = a_spec(gate={"min_rows": 50}, training={"evidence": evidence})
+        data = cut_for(data_of(spec, frame, tmp_path / evidence), seen_days=2)
+        spans.append(fitted(data).chain[0].setting.span)
+    assert spans[0] != "all"
+    assert spans[1] == "all"
+
+
+def test_the_competition_on_training_rows_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = a_world(tmp_path)
+    end = data.split.training.until
+    times = data.training_rows(Window(until=end))["at"]
+    older, newer = earlier_starts(data, end)
+    assert ((times >= newer).sum(), (times >= older).sum()) == (len(times) // 8, 2 * (len(times) // 8))
+    monkeypatch.setattr(prequential, "_ROWS_TO_FIT", len(times))
+    assert earlier_starts(data, end) == (newer,)
+    monkeypatch.setattr(prequential, "_ROWS_TO_FIT", len(times) - 1)
+    assert earlier_starts(data, end) == ()
+
+
 def test_the_last_part_chooses_nothing_that_it_judges(tmp_path: Path) -> None:
     """Given labels of the last part that say the opposite, then the models that are judged there are the same."""
     data = a_world(tmp_path / "a", rows=3000)
@@ -144,7 +168,9 @@ def test_a_model_is_fitted_again_when_enough_of_its_rows_are_new(
 ) -> None:
     data = a_world(tmp_path, rows=6000)
     made = fits_of(data, monkeypatch)
-    moments = [moment for moment in (data.split.chosen_from, data.split.holdout.since, *data.split.refits) if moment]
+    begin = data.split.chosen_from
+    assert begin is not None
+    moments = [*earlier_starts(data, begin), begin, data.split.holdout.since, *data.split.refits]
     ends = {
         span: [window.until for choice, window in made if choice.setting.span == span] for span in ("all", "15d", "90h")
     }
@@ -167,7 +193,7 @@ def test_of_candidates_on_as_much_history_the_better_one_leads(tmp_path: Path) -
     """Given a candidate that did worse on the training rows, but does better on later ones, then it is taken over."""
     weak: dict[str, Any] = {"candidates": ["hist_gradient_boosting", "logistic_regression"], "window": "all"}
     weak |= {"parameters": {"hist_gradient_boosting": {"max_iter": 40, "learning_rate": 0.02}}}
-    challenger = fitted(a_world(tmp_path, rows=1200, training=weak), "hist_gradient_boosting", "logistic_regression")
+    challenger = fitted(a_world(tmp_path, rows=3000, training=weak), "hist_gradient_boosting", "logistic_regression")
     assert {one.candidate for one in challenger.chain} == {"logistic_regression"}  # from the first part on
 
 
