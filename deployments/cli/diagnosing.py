@@ -70,9 +70,12 @@ def diagnose(  # noqa: PLR0917 - each is an option of the command
         notes.append(f"Wrote {page}")
     if suspects is not None:
         _write(suspects, "--suspects", doubted_labels(doubted, context.spec.columns).to_csv(index=False))
-        notes.append(
-            f"Wrote {len(doubted):,} rows to {suspects}; correct the labels, then run everfit labels {name} {suspects}"
+        then = (
+            f"correct the labels, then run everfit labels {model} {suspects}"
+            if len(doubted)
+            else "no label is in doubt"
         )
+        notes.append(f"Wrote {len(doubted):,} rows to {suspects}; {then}")
     if as_json:
         facts = {"model": name, "window": measured.model_dump(mode="json"), "champion": version}
         files = {"page": None if page is None else str(page), "suspects": None if suspects is None else str(suspects)}

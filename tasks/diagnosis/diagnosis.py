@@ -10,7 +10,7 @@ from everfit.blocks.metrics import TaskKind
 from everfit.tasks.core.loss_diagnosis import Diagnosis
 from everfit.tasks.diagnosis.column_shares import column_shares
 from everfit.tasks.diagnosis.encoding import encode
-from everfit.tasks.diagnosis.labelled_rows import MOST_ROWS, DiagnosisEvidence
+from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence
 from everfit.tasks.diagnosis.loss_split import split_loss
 from everfit.tasks.diagnosis.remedies import find_remedies
 from everfit.tasks.diagnosis.shared_rows import shared_rows
@@ -58,7 +58,7 @@ def diagnose(
         remedies=() if remedies is None else remedies.sentences,
         reference_rows=evidence.reference_rows,
         window_rows=evidence.window_rows,
-        sampled=MOST_ROWS,
+        sampled=max(len(evidence.reference), len(evidence.window)),
     )
     none = np.zeros(len(evidence.window), dtype=np.bool_)
     return Diagnosed(diagnosis, evidence.window.rows[none if remedies is None else remedies.suspects])

@@ -16,6 +16,8 @@ Floats = npt.NDArray[np.float64]
 
 MOST_ROWS = 5_000
 """Rows of either side that are looked at; of more rows, a sample. This bounds the time to some seconds."""
+_MANY_COLUMNS_ROWS, _MOST_VALUES = 2_000, 400_000
+"""With many columns there are fewer rows, so that there are not more values than this; at least the first number."""
 LEAST_ROWS = 100
 """Fewer labelled rows on either side tell nothing."""
 
@@ -139,7 +141,7 @@ class DiagnosisEvidence:
             columns: The columns to look at; those that either side lacks are left out.
             texts: Those of them with free text.
             row_loss: The loss of a row.
-            most: Rows of either side at most.
+            most: Rows of either side at most; fewer if there are many columns.
             seed: Of the draw.
 
         Raises:
@@ -156,6 +158,7 @@ class DiagnosisEvidence:
         shared = [name for name in columns if name in reference.rows and name in window.rows]
         if not shared:
             raise DataError(f"neither side shows any of the columns {list(columns)!r}; they are needed to find a cause")
+        most = min(most, max(_MANY_COLUMNS_ROWS, _MOST_VALUES // len(shared)))
         return cls(
             reference.sampled(most, seed),
             window.sampled(most, seed + 1),

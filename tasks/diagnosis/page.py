@@ -1,5 +1,6 @@
 """A diagnosis as one page that needs no network."""
 
+from collections.abc import Sequence
 from html import escape
 
 from everfit.tasks.core.loss_diagnosis import LOSS_TEXTS, PART_TEXTS, Diagnosis
@@ -62,7 +63,7 @@ def _slices(diagnosis: Diagnosis) -> str:
     return f"<table>{head}{''.join(lines)}</table>"
 
 
-def _bars(bars: list[tuple[str, float, float | None, float | None]]) -> str:
+def _bars(bars: Sequence[tuple[str, float, float | None, float | None]]) -> str:
     """Return bars around zero, with their intervals, as one SVG."""
     ends = [0.0, *(end for _, *values in bars for end in values if end is not None)]
     low, high = min(ends), max(ends)

@@ -14,7 +14,7 @@ from everfit.blocks.metrics import TaskKind
 from everfit.tasks.core.loss_diagnosis import LOSS_TEXTS, LossSlice
 from everfit.tasks.diagnosis.encoding import Encoded
 from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence, LabelledRows, row_losses
-from everfit.tasks.diagnosis.shared_rows import FOLDS, fold_of_rows, in_bins
+from everfit.tasks.diagnosis.shared_rows import BINS, FOLDS, fold_of_rows, in_bins
 
 Floats = npt.NDArray[np.float64]
 Chosen = npt.NDArray[np.bool_]
@@ -95,7 +95,12 @@ def _answers_of_others(evidence: DiagnosisEvidence, encoded: Encoded, task: Task
     assert window.scores is not None  # noqa: S101 - the caller has checked it
     features, folds = in_bins(encoded)[len(evidence.reference) :], fold_of_rows(window, seed)
     settings: dict[str, Any] = {"max_iter": 60, "learning_rate": 0.08, "max_leaf_nodes": 8, "min_samples_leaf": 30}
-    settings |= {"early_stopping": False, "categorical_features": encoded.is_categorical, "random_state": seed}
+    settings |= {
+        "max_bins": BINS,
+        "early_stopping": False,
+        "categorical_features": encoded.is_categorical,
+        "random_state": seed,
+    }
     answers = np.zeros_like(np.asarray(window.scores, dtype=np.float64))
     with threadpool_limits(1):
         for fold in range(FOLDS):

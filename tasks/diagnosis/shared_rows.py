@@ -19,7 +19,9 @@ NEVER_SEEN = 10.0
 """Rows that the window has this many times as often as the reference count as never seen."""
 _NEW = 0.999
 """The share of the window among rows with a value that the hold-out lacks."""
-_STEPS, _LEAVES, _LEAST_LEAF, _BINS = 50, 12, 40, 64
+_STEPS, _LEAVES, _LEAST_LEAF = 50, 12, 40
+BINS = 64
+"""Different values of a number that trees see; a column has fewer categories."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ def shared_rows(evidence: DiagnosisEvidence, encoded: Encoded, seed: int = 0) ->
     if features.shape[1]:
         settings = {
             "max_iter": _STEPS,
+            "max_bins": BINS,
             "max_leaf_nodes": _LEAVES,
             "min_samples_leaf": _LEAST_LEAF,
             "early_stopping": False,
@@ -102,8 +105,8 @@ def in_bins(encoded: Encoded) -> Floats:
     for place in np.flatnonzero(~encoded.is_categorical):
         values = encoded.values[:, place]
         known = values[~np.isnan(values)]
-        if len(np.unique(known)) > _BINS:
-            edges = np.unique(np.quantile(known, np.linspace(0, 1, _BINS + 1)[1:-1]))
+        if len(np.unique(known)) > BINS:
+            edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1]))
             binned[:, place] = np.where(np.isnan(values), np.nan, np.searchsorted(edges, values, side="right"))
     return binned
 

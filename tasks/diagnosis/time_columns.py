@@ -1,6 +1,7 @@
 """Columns that follow the event time, and so have other values in a window than in the hold-out by themselves."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +39,7 @@ def time_columns(reference: pd.DataFrame, window: pd.DataFrame, time: str, colum
     return tuple(name for name in there if name in following and _overlap(reference[name], window[name]) < _OVERLAP)
 
 
-def _has_trend(column: "pd.Series[object]", times: "pd.Series[pd.Timestamp]") -> bool:
+def _has_trend(column: "pd.Series[Any]", times: "pd.Series[pd.Timestamp]") -> bool:
     if kind_of(column) != "numeric":
         return False
     numbers, _ = numbers_of(column)
@@ -49,7 +50,7 @@ def _has_trend(column: "pd.Series[object]", times: "pd.Series[pd.Timestamp]") ->
     return bool(abs(np.corrcoef(*ranks)[0, 1]) >= _TREND)
 
 
-def _overlap(old: "pd.Series[object]", new: "pd.Series[object]") -> float:
+def _overlap(old: "pd.Series[Any]", new: "pd.Series[Any]") -> float:
     """Return the share of rows that two columns have in common, from 0 to 1."""
     both = pd.concat([old.astype(object), new.astype(object)], ignore_index=True)
     cells: npt.NDArray[np.int64]

@@ -34,8 +34,10 @@ def has_unseen_value(evidence: DiagnosisEvidence, encoded: Encoded) -> Chosen:
         evidence: Both sides.
         encoded: Their columns as numbers.
     """
-    none = np.zeros(len(evidence.window), dtype=np.bool_)
-    return np.logical_or.reduce([none, *(chosen for _, chosen in _new_values(evidence, encoded))])
+    found = np.zeros(len(evidence.window), dtype=np.bool_)
+    for _, chosen in _new_values(evidence, encoded):
+        found |= chosen
+    return found
 
 
 def _new_values(evidence: DiagnosisEvidence, encoded: Encoded) -> Iterator[tuple[str, Chosen]]:
