@@ -26,6 +26,7 @@ class Proposal:
         ignored: The ignored columns, each with the reason.
         protected: Columns whose groups fairness could be measured by.
         maturity: The time from the event to the label, as a duration.
+        maturity_reason: How long labels take, with an interval; empty if that was not estimated.
         holdout: The length of the hold-out; None for a random sample.
         holdout_rows: About how many rows the hold-out has.
         window: The length of a monitoring window; None for the default.
@@ -53,6 +54,7 @@ class Proposal:
     ignored: dict[str, str] = field(default_factory=dict)
     protected: list[str] = field(default_factory=list)
     maturity: str | None = None
+    maturity_reason: str = ""
     holdout: str | None = None
     holdout_rows: int = 0
     window: str | None = None

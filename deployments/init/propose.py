@@ -18,6 +18,7 @@ from everfit.deployments.init.names import (
 )
 from everfit.deployments.init.proposal import Proposal
 from everfit.deployments.init.prose import MOST_COLUMNS, try_text
+from everfit.deployments.init.spellings import spelling_notes
 from everfit.deployments.init.times import Choose, propose_times
 from everfit.deployments.init.window import propose_window
 from everfit.tasks.core.column_words import namesakes_of
@@ -89,6 +90,7 @@ def propose(
     made.notes += [f"{name!r} looks like data, and everfit can't read its format." for name in seen.unread]
     made.ignored |= seen.left_out
     _features(seen, made)
+    made.notes += spelling_notes(frame[[target, *(name for name in made.features if name != target)]])
     made.entity = propose_entity(seen, made)
     propose_holdout(seen, made)
     propose_window(seen, made)

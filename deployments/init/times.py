@@ -12,11 +12,13 @@ from everfit.deployments.init import names
 from everfit.deployments.init.look import Look, disorder, distinct_share, has_whole_numbers, spread
 from everfit.deployments.init.proposal import Proposal
 from everfit.tasks.core.column_words import namesakes_of
+from everfit.tasks.statistics.label_delays import label_delays
 
 Choose = Callable[[Sequence["TimeChoice"]], str]
 """Chooses one of several columns that may be the event time, and returns its name."""
 
 _FILLED = 0.99
+_COVERED = 0.9
 _ORDERED, _MOSTLY_ORDERED = 0.02, 0.2
 """The largest shares of steps from row to row that go the other way."""
 _LEAST_STEPS = 10
@@ -80,10 +82,34 @@ def propose_times(
     if made.label_time is not None:
         if seen.times.get(made.label_time) != made.time_format:
             made.label_time_format = seen.times.get(made.label_time) or "iso"
-        delay = (seen.frame[made.label_time] - seen.frame[made.event_time]).dropna()
-        in_days = delay.dt.total_seconds() / 86_400
-        days = max(1, math.ceil(float(in_days.quantile(0.99)))) if len(delay) else 1
-        made.maturity = f"{days}d"
+        _propose_maturity(seen.frame[made.event_time], seen.frame[made.label_time], made)
+
+
+def _propose_maturity(events: pd.Series, known: pd.Series, made: Proposal) -> None:
+    """Propose the time after which 99 % of the labels are known; a label that is missing may still come."""
+    now = max(events.max(), known.max())
+    found = label_delays(events, known, now)
+    if found is None:
+        delay = (known - events).dropna().dt.total_seconds() / 86_400
+        made.maturity = f"{max(1, math.ceil(float(delay.quantile(0.99)))) if len(delay) else 1}d"
+        return
+    made.maturity = f"{found.maturity.days}d"
+    made.maturity_reason = (
+        f"99 % of the labels are known after {found.days:.3g} days ({found.lower:.3g} to {found.upper:.3g})"
+    )
+    if found.changed:
+        made.notes.append("Labels of the newer half of the rows take another time than before; maturity is of these.")
+    if found.coverage < _COVERED:
+        made.notes.append(
+            f"About {found.coverage:.0%} of the rows get a label at all; maturity is of the labels that come."
+        )
+    span = (now - events.min()).total_seconds() / 86_400
+    if found.beyond:
+        made.notes.append(
+            f"Labels take longer than the {span:.0f} days of the data show: by the rate at which they come, "
+            f"{made.maturity_reason}. No row is that old yet. Wait until there are some, or set a shorter maturity; "
+            "rows whose labels come soon then count for more than others."
+        )
 
 
 def event_time_choices(seen: Look) -> list[TimeChoice]:

@@ -11,6 +11,9 @@ from everfit.deployments.init.proposal import Proposal
 _WIDTH = 118
 
 
+_MATURITY = "99 % of the labels are known after this time"
+
+
 def write(made: Proposal, seen: Look) -> str:
     """Return the spec as YAML, with a comment on each finding and choice."""
     lines = [
@@ -24,7 +27,7 @@ def write(made: Proposal, seen: Look) -> str:
     lines += [f"  {name}: {_scalar(value)}" for name, value in source.items()]
     lines += ["", "columns:", *_columns(made)]
     if made.maturity:
-        lines += ["", f"maturity: {made.maturity}  # 99 % of the labels are known after this time"]
+        lines += ["", f"maturity: {made.maturity}  # {made.maturity_reason or _MATURITY}"]
     elif made.event_time:
         lines += [
             "",
