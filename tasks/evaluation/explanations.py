@@ -10,7 +10,7 @@ from pydantic import Field
 
 from everfit.blocks.errors import DataError
 from everfit.tasks.core.records import Record
-from everfit.tasks.evaluation.influence import repeated, spliced
+from everfit.tasks.evaluation.influence import repeated_rows, spliced
 from everfit.tasks.evaluation.scored_rows import ScoredRows
 from everfit.tasks.statistics.metrics import metric
 
@@ -158,7 +158,7 @@ def sampled(  # noqa: PLR0917
             name = names[place]
             own = np.arange(len(names) + 1) > position
             columns[name] = spliced([other[name], features[name]], own.astype(np.int64))
-        scores = np.split(ask(repeated(features, len(names) + 1, columns)), len(names) + 1)
+        scores = np.split(ask(repeated_rows(features, len(names) + 1, columns)), len(names) + 1)
         for place, before, after in zip(order, scores, scores[1:], strict=False):
             moved = after - before
             total[:, place] += np.abs(moved).mean(axis=1) if moved.ndim > 1 else moved

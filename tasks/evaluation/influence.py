@@ -47,7 +47,7 @@ def most_influential(
     return [names[place] for place in chosen]
 
 
-def repeated(rows: pd.DataFrame, times: int, changed: Mapping[str, pd.Series]) -> pd.DataFrame:
+def repeated_rows(rows: pd.DataFrame, times: int, changed: Mapping[str, pd.Series]) -> pd.DataFrame:
     """Return rows several times below each other, with other values in some columns.
 
     Args:
@@ -95,6 +95,6 @@ def _moved(
             rows[number * _ROWS : (number + 1) * _ROWS] = others
             for name in features.columns[group]:
                 changed[str(name)] = features[name].take(rows).reset_index(drop=True)
-        after = np.split(ask(repeated(sample, len(some), changed)), len(some))
+        after = np.split(ask(repeated_rows(sample, len(some), changed)), len(some))
         moved += [float(np.abs(scores - before).mean()) for scores in after]
     return np.array(moved)

@@ -11,7 +11,7 @@ import pandas as pd
 from everfit.blocks.errors import DataError
 from everfit.blocks.metrics import TaskKind
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.evaluation.influence import most_influential, repeated, spliced
+from everfit.tasks.evaluation.influence import most_influential, repeated_rows, spliced
 from everfit.tasks.statistics.scores import class_indices, model_scores, target_values
 from everfit.tasks.statistics.weighted_metrics import predicted_class
 
@@ -95,7 +95,7 @@ class ScoredRows:
                 order = np.zeros(len(some), dtype=np.int64)
                 order[at] = np.arange(1, len(at) + 1)
                 changed[name] = spliced([features[name], *(some[place][1] for place in at)], order)
-            scores += np.split(self.scores_of(role, repeated(features, len(some), changed)), len(some))
+            scores += np.split(self.scores_of(role, repeated_rows(features, len(some), changed)), len(some))
         return scores
 
 

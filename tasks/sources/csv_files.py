@@ -93,7 +93,8 @@ def read_csv(  # noqa: C901, PLR0917
             pass
         if _may_have_codes(path, source, delimiter):
             types.update(dict.fromkeys(_codes(rows, roles), pa.string()))
-        excepted = {*roles.key, *texts, roles.event_time, roles.label_time}
+        times = [name for name in (roles.event_time, roles.label_time) if name is not None]
+        excepted = {*roles.key, *texts, *times}
         with_commas = columns_with_commas(rows, excepted) if decimal == "," else {}
         for batch in rows():
             if binary := [field.name for field in batch.schema if pa.types.is_binary(field.type)]:

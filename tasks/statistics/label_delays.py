@@ -72,7 +72,7 @@ def label_delays(
     Returns:
         The estimate; None with too few labels.
     """
-    age = (now - events).dt.total_seconds().to_numpy() / _SECONDS_OF_DAY
+    age = np.asarray((now - events).dt.total_seconds().to_numpy() / _SECONDS_OF_DAY, dtype=np.float64)
     delay = np.asarray((known - events).dt.total_seconds().to_numpy() / _SECONDS_OF_DAY, dtype=np.float64)
     seen = (known <= now).to_numpy(dtype=np.bool_) & (delay >= 0)
     usable = (age >= 0) & ~(delay < 0)
