@@ -47,7 +47,7 @@ class Series:
             look: The look.
         """
         at = int(look.until.timestamp()) // MINUTE
-        values = {name: _rounded(getattr(look, name)) for name in NUMBERS}
+        values: dict[str, Any] = {name: _rounded(getattr(look, name)) for name in NUMBERS}
         values |= {name: _rounded(look.figures.get(name)) for name in _LOOK_FIGURES}
         values |= {"champion": look.champion, "verdict": look.verdict}
         place = len(self.minutes) if not self.minutes or at > self.minutes[-1] else bisect_left(self.minutes, at)

@@ -9,7 +9,6 @@ Statistical Society A 147 (1984). No model is chosen by, or fitted on, a row tha
 
 import logging
 from collections.abc import Sequence
-from datetime import datetime
 from itertools import pairwise
 
 from everfit.tasks.core.records import Window
@@ -24,10 +23,6 @@ logger = logging.getLogger("everfit.training")
 
 _MOST = 5
 """Number of procedures that compete; the others are not worth their time."""
-_PARTS, _SHARE = 2, 1 / 8
-"""Number of parts of the training rows on which procedures compete, and the share of these rows in each."""
-_ROWS_TO_FIT = 60_000
-"""With more training rows times parts than this, there are fewer parts: a hold-out of many rows can tell by itself."""
 
 
 def fit_prequentially(
@@ -51,7 +46,6 @@ def fit_prequentially(
     if isinstance(split.holdout, Sample) or split.holdout.since is None:
         return fit_best(data, results, split.training, path)
     starts = [*([split.chosen_from] if split.chosen_from else []), split.holdout.since, *split.refits]
-    starts = [*earlier_starts(data, starts[0]), *starts]
     procedures = _procedures(data, results, former)
     competition = Competition(data, procedures, f"{path}.trial")
     chain: list[Fitted] = []
@@ -71,25 +65,6 @@ def fit_prequentially(
         competition.fits,
     )
     return newest.model_copy(update={"path": path, "earlier": tuple(chain[:-1]), "best": best})
-
-
-def earlier_starts(data: TrainingData, end: datetime) -> tuple[datetime, ...]:
-    """Return the starts of the parts of the training rows on which procedures compete, oldest first.
-
-    Args:
-        data: Rows of the turn.
-        end: End of the newest part.
-    """
-    if data.spec.training.evidence != "full":
-        return ()
-    times = data.training_rows(data.split.whole)[data.spec.columns.time]
-    times = times[times < end]
-    size = int(_SHARE * len(times))
-    if size < data.spec.gate.min_rows:
-        return ()
-    parts = min(_PARTS, _ROWS_TO_FIT // len(times))
-    starts = {times.iloc[len(times) - part * size].to_pydatetime() for part in range(1, parts + 1)}
-    return tuple(sorted(start for start in starts if times.iloc[0] < start < end))
 
 
 def _procedures(data: TrainingData, results: Sequence[CandidateResult], former: Sequence[Choice]) -> tuple[Choice, ...]:

@@ -19,9 +19,10 @@ from everfit.tasks.data.validate import Validation
 from everfit.tasks.evaluation.evaluate import evaluate
 from everfit.tasks.evaluation.measurement import Incumbent
 from everfit.tasks.gate import decide
+from everfit.tasks.statistics.newest_parts import Gain
 from everfit.tasks.training import competition, prequential
 from everfit.tasks.training.in_process import FittedModel
-from everfit.tasks.training.prequential import earlier_starts, fit_prequentially
+from everfit.tasks.training.prequential import fit_prequentially
 from everfit.tasks.training.results import CandidateResult, Choice, Fitted, read_model
 from everfit.tasks.training.search import Setting
 from everfit.tasks.training.spans import competing_spans
@@ -94,28 +95,17 @@ def test_without_a_change_all_history_stays(tmp_path: Path) -> None:
     assert challenger.choice == Choice(candidate="logistic_regression")
 
 
-def test_training_rows_show_how_much_of_the_past_to_learn_from(tmp_path: Path) -> None:
-    """Given a change long ago and few new rows, then the newest rows are learned from, unless evidence is quick."""
-    frame = turned(rows_of(rows=3000), 22)
-    spans = []
-    for evidence in ("full", "quick"):
-        spec = a_spec(gate={"min_rows": 50}, training={"evidence": evidence})
-        data = cut_for(data_of(spec, frame, tmp_path / evidence), seen_days=2)
-        spans.append(fitted(data).chain[0].setting.span)
-    assert spans[0] != "all"
-    assert spans[1] == "all"
+@pytest.mark.parametrize(("errors", "leads"), [(1.8, True), (1.5, False)])
+def test_a_shorter_span_leads_by_a_gain_that_is_certain_at_95_per_cent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, errors: float, leads: bool
+) -> None:
+    def gain(_: competition.Competition, entrant: competition._Entrant) -> Gain:
+        return Gain(0.0, 0.0) if entrant.choice.setting.span == "all" else Gain(errors * 0.01, 0.01)
 
-
-def test_the_competition_on_training_rows_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = a_world(tmp_path)
-    end = data.split.training.until
-    times = data.training_rows(Window(until=end))["at"]
-    older, newer = earlier_starts(data, end)
-    assert ((times >= newer).sum(), (times >= older).sum()) == (len(times) // 8, 2 * (len(times) // 8))
-    monkeypatch.setattr(prequential, "_ROWS_TO_FIT", len(times))
-    assert earlier_starts(data, end) == (newer,)
-    monkeypatch.setattr(prequential, "_ROWS_TO_FIT", len(times) - 1)
-    assert earlier_starts(data, end) == ()
+    monkeypatch.setattr(competition.Competition, "_gain_over_leader", gain)
+    spec_of_two = {"training": {"window": "best", "windows": ["all", "20d"]}}
+    challenger = fitted(a_world(tmp_path, rows=1200, **spec_of_two))
+    assert challenger.choice.setting.span == ("20d" if leads else "all")
 
 
 def test_the_last_part_chooses_nothing_that_it_judges(tmp_path: Path) -> None:
@@ -168,9 +158,7 @@ def test_a_model_is_fitted_again_when_enough_of_its_rows_are_new(
 ) -> None:
     data = a_world(tmp_path, rows=6000)
     made = fits_of(data, monkeypatch)
-    begin = data.split.chosen_from
-    assert begin is not None
-    moments = [*earlier_starts(data, begin), begin, data.split.holdout.since, *data.split.refits]
+    moments = [moment for moment in (data.split.chosen_from, data.split.holdout.since, *data.split.refits) if moment]
     ends = {
         span: [window.until for choice, window in made if choice.setting.span == span] for span in ("all", "15d", "90h")
     }
@@ -193,7 +181,7 @@ def test_of_candidates_on_as_much_history_the_better_one_leads(tmp_path: Path) -
     """Given a candidate that did worse on the training rows, but does better on later ones, then it is taken over."""
     weak: dict[str, Any] = {"candidates": ["hist_gradient_boosting", "logistic_regression"], "window": "all"}
     weak |= {"parameters": {"hist_gradient_boosting": {"max_iter": 40, "learning_rate": 0.02}}}
-    challenger = fitted(a_world(tmp_path, rows=3000, training=weak), "hist_gradient_boosting", "logistic_regression")
+    challenger = fitted(a_world(tmp_path, rows=1200, training=weak), "hist_gradient_boosting", "logistic_regression")
     assert {one.candidate for one in challenger.chain} == {"logistic_regression"}  # from the first part on
 
 
