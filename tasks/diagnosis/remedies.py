@@ -14,7 +14,7 @@ from everfit.blocks.metrics import TaskKind
 from everfit.tasks.core.loss_diagnosis import LOSS_TEXTS, LossSlice
 from everfit.tasks.diagnosis.encoding import Encoded
 from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence, LabelledRows, row_losses
-from everfit.tasks.diagnosis.shared_rows import BINS, FOLDS, fold_of_rows, in_bins
+from everfit.tasks.diagnosis.shared_rows import BINS, FOLDS, fold_of_rows, in_bins, with_values
 
 Floats = npt.NDArray[np.float64]
 Chosen = npt.NDArray[np.bool_]
@@ -107,16 +107,17 @@ def _answers_of_others(evidence: DiagnosisEvidence, encoded: Encoded, task: Task
             train, test = folds != fold, folds == fold
             if not test.any():
                 continue
+            values = with_values(features, train)
             if task == "regression":
-                model = HistGradientBoostingRegressor(**settings).fit(features[train], window.truth[train])
-                answers[test] = model.predict(features[test])
+                model = HistGradientBoostingRegressor(**settings).fit(values[train], window.truth[train])
+                answers[test] = model.predict(values[test])
                 continue
             labels = window.truth[train].astype(np.int64)
             if len(np.unique(labels)) < 2:
                 probabilities, known = np.ones((int(test.sum()), 1)), np.unique(labels)
             else:
-                model = HistGradientBoostingClassifier(**settings).fit(features[train], labels)
-                probabilities, known = model.predict_proba(features[test]), model.classes_
+                model = HistGradientBoostingClassifier(**settings).fit(values[train], labels)
+                probabilities, known = model.predict_proba(values[test]), model.classes_
             full = np.zeros((int(test.sum()), 2 if answers.ndim == 1 else answers.shape[1]))
             full[:, known] = probabilities
             answers[test] = full[:, 1] if answers.ndim == 1 else full

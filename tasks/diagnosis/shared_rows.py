@@ -79,12 +79,13 @@ def shared_rows(evidence: DiagnosisEvidence, encoded: Encoded, seed: int = 0) ->
                 train, test = folds != fold, folds == fold
                 if not test.any() or len(np.unique(is_window[train])) < 2:
                     continue
+                values = with_values(features, train)
                 sides = HistGradientBoostingClassifier(**settings)
-                sides.fit(features[train], is_window[train], sample_weight=weights[train])
-                logits[test] = sides.decision_function(features[test])
+                sides.fit(values[train], is_window[train], sample_weight=weights[train])
+                logits[test] = sides.decision_function(values[test])
                 outcome = HistGradientBoostingRegressor(**settings)
-                outcome.fit(features[train], losses[train], sample_weight=weights[train])
-                expected[test] = outcome.predict(features[test])
+                outcome.fit(values[train], losses[train], sample_weight=weights[train])
+                expected[test] = outcome.predict(values[test])
         # A classifier that has learned noise is too sure; on the other folds this shows, and its odds are shrunk.
         calibration = LogisticRegression(C=1e6).fit(logits[:, None], is_window, sample_weight=weights)
         slope = max(0.0, float(calibration.coef_[0, 0]))
@@ -109,6 +110,16 @@ def in_bins(encoded: Encoded) -> Floats:
             edges = np.unique(np.quantile(known, np.linspace(0, 1, BINS + 1)[1:-1]))
             binned[:, place] = np.where(np.isnan(values), np.nan, np.searchsorted(edges, values, side="right"))
     return binned
+
+
+def with_values(features: Floats, train: npt.NDArray[np.bool_]) -> Floats:
+    """Return features in which a column without any value in the training rows is constant, for trees to be fitted.
+
+    Args:
+        features: Numbers; shape (rows, features).
+        train: Which rows are fitted on; shape (rows,).
+    """
+    return np.where(np.isnan(features[train]).all(axis=0), 0.0, features)
 
 
 def fold_of_rows(side: LabelledRows, seed: int) -> npt.NDArray[np.int64]:

@@ -36,6 +36,15 @@ def test_the_cause_of_each_world_is_named(world: World, cause: str) -> None:
         assert found.columns[0].certain
 
 
+@pytest.mark.parametrize("sides", [("window",), ("reference", "window")])
+def test_a_column_without_any_value_stops_no_diagnosis(sides: tuple[str, ...]) -> None:
+    evidence = binary(0, **CAUSES["changed_meaning"])
+    for side in sides:
+        rows: LabelledRows = getattr(evidence, side)
+        evidence = replace(evidence, **{side: replace(rows, rows=rows.rows.assign(distance=np.nan))})
+    assert diagnose(evidence, "binary").diagnosis.split.certain
+
+
 def test_few_rows_of_a_new_kind_are_told_from_harder_ones() -> None:
     found = diagnose(binary(2_000, far=0.08), "binary").diagnosis
     assert found.cause == "unseen_rows"
