@@ -39,7 +39,7 @@ def test_events_and_schedules_keep_the_model_fit_without_a_person(stack: Stack) 
     # And nothing of it can be reached from another machine
     listening = {
         connection.laddr.ip
-        for name in ("prefect", "mlflow", "worker", "service", "keeper")
+        for name in ("prefect", "mlflow", "worker", "service", "pages", "keeper")
         for process in [psutil.Process(stack.part(name)["pid"])]
         for item in [process, *process.children(recursive=True)]
         for connection in item.net_connections(kind="inet")
@@ -207,7 +207,7 @@ def everything_left_by(stack: Stack) -> Iterator[tuple[str, bytes]]:
     result = httpx.post(f"{mlflow}/experiments/search", json={"max_results": 100}).json()["experiments"]
     body = {"experiment_ids": [item["experiment_id"] for item in result], "max_results": 1000}
     yield "MLflow's runs", httpx.post(f"{mlflow}/runs/search", json=body, timeout=60).content
-    for name in ("prefect", "mlflow", "worker", "service", "keeper"):
+    for name in ("prefect", "mlflow", "worker", "service", "pages", "keeper"):
         part = psutil.Process(stack.part(name)["pid"])
         for item in [part, *part.children(recursive=True)]:
             yield f"command of {name}", " ".join(item.cmdline()).encode()
