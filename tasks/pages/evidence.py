@@ -46,27 +46,32 @@ def turn_evidence(story: TurnStory) -> Content:
     Args:
         story: The turn with its decisions and releases.
     """
-    told = explain(story)
+    turn_story = explain(story)
     return {
         "kind": "turn",
-        "id": told["turn_id"],
-        "until": told["until"],
-        "verdict": told["state"],
-        "reasons": told["reasons"] or [told["error"] or "it gave no reason"],
-        "facts": _facts(told),
-        "metrics": _metrics(told["holdout"] or {}),
-        "checks": [row for made in told["decisions"] for row in _checks(made)],
-        "figures": [row for made in told["decisions"] for row in _figures(made["figures"])],
+        "id": turn_story["turn_id"],
+        "until": turn_story["until"],
+        "verdict": turn_story["state"],
+        "reasons": turn_story["reasons"] or [turn_story["error"] or "it gave no reason"],
+        "facts": _facts(turn_story),
+        "metrics": _metrics(turn_story["holdout"] or {}),
+        "checks": [row for made in turn_story["decisions"] for row in _checks(made)],
+        "figures": [row for made in turn_story["decisions"] for row in _figures(made["figures"])],
         "decided": [
             [made["kind"], made["verdict"], str(made["by"]), next(iter(made["reasons"]), "")]
-            for made in told["decisions"]
+            for made in turn_story["decisions"]
         ],
-        "runs": {"mlflow": told["mlflow_run_id"]} if told["mlflow_run_id"] else {},
+        "runs": {"mlflow": turn_story["mlflow_run_id"]} if turn_story["mlflow_run_id"] else {},
     }
 
 
-def _facts(told: Content) -> list[list[str]]:
-    trigger, data, snapshot, challenger = told["trigger"], told["data"], told["snapshot"], told["challenger"]
+def _facts(turn_story: Content) -> list[list[str]]:
+    trigger, data, snapshot, challenger = (
+        turn_story["trigger"],
+        turn_story["data"],
+        turn_story["snapshot"],
+        turn_story["challenger"],
+    )
     rows = [["trigger", f"{trigger['kind']}: {trigger['reason'] or 'no reason given'}"]]
     if trigger.get("by"):
         rows.append(["started by", str(trigger["by"])])
@@ -78,9 +83,9 @@ def _facts(told: Content) -> list[list[str]]:
         rows.append(["digest of the data", str(snapshot.get("content_digest") or "unknown")])
     if challenger:
         rows.append(["challenger", f"version {challenger['version']}"])
-    rows += [["candidate", f"{one['candidate']}: {_number(one['score'])}"] for one in told["candidates"]]
-    if told["seconds"] is not None:
-        rows.append(["time", f"{told['seconds']:,.1f} s"])
+    rows += [["candidate", f"{one['candidate']}: {_number(one['score'])}"] for one in turn_story["candidates"]]
+    if turn_story["seconds"] is not None:
+        rows.append(["time", f"{turn_story['seconds']:,.1f} s"])
     return rows
 
 
