@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from everfit.tasks.core.figures import in_digits
+from everfit.tasks.pages.elements import chip, time_of
 from everfit.tasks.pages.facts import ModelFacts
 from everfit.tasks.pages.markup import Child, Html, anchor, document, tag
-from everfit.tasks.pages.model_page import chip, time_of
 from everfit.tasks.pages.series import Series
 from everfit.tasks.pages.states import ORDER, STATES
 from everfit.tasks.pages.status import ModelStatus

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from everfit.tasks.batch.trace import Trace
+from everfit.tasks.pages.elements import time_of
 from everfit.tasks.pages.evidence import turn_evidence
 from everfit.tasks.pages.markup import Child, anchor, document, tag
-from everfit.tasks.pages.model_page import evidence_tables, time_of
+from everfit.tasks.pages.sections import evidence_tables
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.turns.turn_record import TurnRecord
 
