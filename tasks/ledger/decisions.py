@@ -107,7 +107,7 @@ class Decisions:
             query = query.where(decisions.c.verdict == verdict)
         query = query.order_by(decisions.c.at.desc(), decisions.c.id.desc()).limit(limit)
         with self._store.read() as connection:
-            return [_decision(row) for row in connection.execute(query).mappings()][::-1]
+            return [decision_of(row) for row in connection.execute(query).mappings()][::-1]
 
     def since(
         self, model: str, *, kind: str, at: datetime | None = None, until: datetime | None = None, limit: int
@@ -128,13 +128,14 @@ class Decisions:
             query = query.where(decisions.c.until <= until)
         query = query.order_by(decisions.c.at, decisions.c.id).limit(limit)
         with self._store.read() as connection:
-            return [_decision(row) for row in connection.execute(query).mappings()]
+            return [decision_of(row) for row in connection.execute(query).mappings()]
 
 
 def _find_decision(connection: Connection, decision_id: str) -> Decision | None:
     row = connection.execute(select(decisions).where(decisions.c.id == decision_id)).mappings().first()
-    return None if row is None else _decision(row)
+    return None if row is None else decision_of(row)
 
 
-def _decision(row: RowMapping) -> Decision:
+def decision_of(row: RowMapping | Mapping[str, Any]) -> Decision:
+    """Return the decision of a row."""
     return Decision.recall(dict(row))

@@ -1,5 +1,6 @@
 """The journal of releases, numbered per model: only one of two concurrent releases can replace a champion."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -48,13 +49,13 @@ class Releases:
         query = select(releases).where(releases.c.turn_id == turn_id, releases.c.state.in_(["alias_set", "verified"]))
         with self._store.read() as connection:
             row = connection.execute(query.order_by(releases.c.seq.desc()).limit(1)).mappings().first()
-            return None if row is None else _release(row)
+            return None if row is None else release_of(row)
 
     def of(self, model: str) -> list[Release]:
         """Return all releases of a model, also undone ones, oldest first."""
         query = select(releases).where(releases.c.model == model).order_by(releases.c.seq)
         with self._store.read() as connection:
-            return [_release(row) for row in connection.execute(query).mappings()]
+            return [release_of(row) for row in connection.execute(query).mappings()]
 
     def intend(
         self,
@@ -203,13 +204,14 @@ def _newest(connection: Connection, model: str) -> Release | None:
 def _first(connection: Connection, model: str, states: tuple[ReleaseState, ...]) -> Release | None:
     query = select(releases).where(releases.c.model == model, releases.c.state.in_(states))
     row = connection.execute(query.order_by(releases.c.seq.desc()).limit(1)).mappings().first()
-    return None if row is None else _release(row)
+    return None if row is None else release_of(row)
 
 
 def _get(connection: Connection, release: Release) -> Release:
     query = select(releases).where(releases.c.model == release.model, releases.c.seq == release.seq)
-    return _release(connection.execute(query).mappings().one())
+    return release_of(connection.execute(query).mappings().one())
 
 
-def _release(row: RowMapping) -> Release:
+def release_of(row: RowMapping | Mapping[str, Any]) -> Release:
+    """Return the release of a row."""
     return Release.recall(dict(row))

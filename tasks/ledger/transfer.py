@@ -64,7 +64,7 @@ def load_rows(
                 raise LedgerError(f"the ledger has rows of {model!r} in {table.name!r} already; use another ledger")
         for table in _tables():
             links = table is chain  # their hashes are over the rows as they were
-            rows = [_typed(table, dict(row) if links else change(dict(row))) for row in dumped.get(table.name, ())]
+            rows = [typed_row(table, dict(row) if links else change(dict(row))) for row in dumped.get(table.name, ())]
             if others := {row["model"] for row in rows} - {model}:
                 raise LedgerError(f"the rows of {model!r} name the models {sorted(others)!r}; use another back-up")
             if rows:
@@ -72,7 +72,7 @@ def load_rows(
             counts[table.name] = len(rows)
         for table in CHAINED.values():
             for row in dumped.get(table.name, ()):
-                _link(connection, table, _typed(table, dict(row)), _typed(table, change(dict(row))))
+                _link(connection, table, typed_row(table, dict(row)), typed_row(table, change(dict(row))))
     return counts
 
 
@@ -94,7 +94,8 @@ def _link(connection: Connection, table: Table, before: Row, now: Row) -> None:
     link(connection, table, row_in(connection, table, str(now["model"]), key))
 
 
-def _typed(table: Table, row: Row) -> Row:
+def typed_row(table: Table, row: Row) -> Row:
+    """Return a row that was dumped with its times as times, without columns that the table lacks."""
     values = {name: value for name, value in row.items() if name in table.c}
     for column in table.c:
         if isinstance(column.type, UtcDateTime) and isinstance(values.get(column.name), str):

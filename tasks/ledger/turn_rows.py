@@ -189,7 +189,7 @@ def turn_in(connection: Connection, turn_id: str) -> Turn:
     return turn
 
 
-def turn_of(row: RowMapping) -> Turn:
+def turn_of(row: RowMapping | Mapping[str, Any]) -> Turn:
     """Return the turn of a row."""
     values: dict[str, Any] = dict(row)
     trigger = {name: values.pop(f"trigger_{name}") for name in ("kind", "reason", "id")}

@@ -32,8 +32,15 @@ def spaced(name: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).replace("_", " ").lower()
 
 
-def table(heads: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "") -> Html:
-    """Return a table that scrolls by itself where it is wider than the page."""
+def table(heads: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "", label: str = "") -> Html:
+    """Return a table that scrolls by itself where it is wider than the page.
+
+    Args:
+        heads: The names of the columns.
+        rows: The cells; the first of each row is its heading.
+        caption: Its title.
+        label: Its name for screen readers, where it has no title.
+    """
     head = tag("tr", [tag("th", name, scope="col") for name in heads])
     body = [tag("tr", tag("th", row[0], scope="row"), [tag("td", cell) for cell in row[1:]]) for row in rows]
     named = tag("caption", caption) if caption else None
@@ -43,5 +50,5 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = ""
         class_="scroll",
         tabindex=0,
         role="region",
-        aria_label=caption or heads[0],
+        aria_label=caption or label or heads[0],
     )
