@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from everfit.blocks.expectations import ExpectationsPolicy
 from everfit.blocks.gating import GatePolicy
@@ -33,7 +33,19 @@ SPEC_CONFIG = ConfigDict(extra="forbid", field_title_generator=form_title, hide_
 ARRIVED = "_arrived"
 """A column of everfit's own: the time of ingestion of a row without an event time."""
 
-ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")]
+PAGES_FOLDER = "pages"
+"""The folder of the workspace that has the pages of all models; the other folders have the names of models."""
+
+
+def _not_reserved(name: str) -> str:
+    if name == PAGES_FOLDER:
+        raise ValueError(f"{name!r} is the folder of the workspace with the pages of models; choose another name")
+    return name
+
+
+ModelName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"), AfterValidator(_not_reserved)
+]
 
 
 class ColumnRoles(Policy):

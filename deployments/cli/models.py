@@ -112,9 +112,12 @@ def _check_name(name: str) -> None:
     kind = SpecContent.model_fields["name"]
     try:
         TypeAdapter(Annotated[str, *kind.metadata]).validate_python(name)
-    except ValidationError:
+    except ValidationError as error:
+        reserved = error.errors()[0]["type"] == "value_error"
         raise SpecError(
-            f"NEW {name!r} is no name of a model; give small letters, digits and hyphens, at most 63"
+            f"NEW {error.errors()[0]['msg'].removeprefix('Value error, ')}"
+            if reserved
+            else f"NEW {name!r} is no name of a model; give small letters, digits and hyphens, at most 63"
         ) from None
 
 

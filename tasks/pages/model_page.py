@@ -1,6 +1,7 @@
 """The page of a model as HTML that needs no network. Pure."""
 
 from typing import Any
+from urllib.parse import quote
 
 from everfit.tasks.core.figures import in_digits
 from everfit.tasks.pages.chart_text import chart_data
@@ -107,8 +108,10 @@ def _asks(status: ModelStatus, links: dict[str, str]) -> Html:
         places: list[Child] = []
         if ask.page:
             places.append(tag("p", anchor("Open the evidence", ask.page)))
-        if ask.what.startswith("approve") and links.get("prefect"):
-            places.append(tag("p", anchor("Open the form in Prefect", f"{links['prefect'].rstrip('/')}/runs")))
+        if ask.turn and links.get("prefect"):
+            # The form belongs to the run of the flow `approval` of that name; the ledger doesn't know the run's id.
+            runs = f"{links['prefect'].rstrip('/')}/runs?flow-run-search=approve-{quote(ask.turn)}"
+            places.append(tag("p", anchor("Open the run with the form in Prefect", runs)))
         command = tag("pre", tag("code", ask.command), tabindex=0, aria_label="Command") if ask.command else None
         head = tag("h3", ask.what)
         items.append(

@@ -85,6 +85,7 @@ class Ask(Record):
         command: The command that does it or shows more.
         page: The address of the form or of the evidence.
         seen_by: The person who looks after it.
+        turn: The turn that waits for an approval.
     """
 
     what: str
@@ -93,6 +94,7 @@ class Ask(Record):
     command: str = ""
     page: str = ""
     seen_by: str = ""
+    turn: str = ""
 
 
 class ModelStatus(Record):
@@ -211,7 +213,8 @@ def asks_of(facts: ModelFacts, last: LookSummary | None = None) -> tuple[Ask, ..
             named = "a challenger" if version is None else f"version {version}"
             command = f"everfit approve {facts.model} {turn.id} --by NAME --reason WHY"
             what, since = f"approve or decline {named}", turn.finished_at or turn.started_at
-            asks.append(Ask(what=what, since=since, reason=next(iter(turn.reasons), ""), command=command))
+            reason = next(iter(turn.reasons), "")
+            asks.append(Ask(what=what, since=since, reason=reason, command=command, turn=turn.id))
     opened = [incident for incident in facts.incidents if incident.state == "open"]
     for incident in opened:
         alert = incident.alert

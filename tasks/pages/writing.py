@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import orjson
 
+from everfit.blocks.content import PAGES_FOLDER
 from everfit.blocks.errors import BusyError, WorkspaceError
 from everfit.blocks.retraining import RetrainingPolicy
 from everfit.tasks.core.records import Record
@@ -29,7 +30,7 @@ T = TypeVar("T")
 
 logger = logging.getLogger("everfit.pages")
 
-FOLDER = "pages"
+FOLDER = PAGES_FOLDER
 """The folder of the workspace that has the pages."""
 FORMAT = 1
 _PART = 1_000

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from everfit.blocks.content import PAGES_FOLDER
 from everfit.blocks.errors import SpecError, WorkspaceError
 from everfit.tasks.core.records import Record
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.ledger.model_names import RENAMING, known_models, rename_rows
 from everfit.tasks.ledger.records import AWAITING_APPROVAL, ON_TRIAL
+from everfit.tasks.pages.writing import write_model, write_overview
 from everfit.tasks.registry import model_registry, tracking
 from everfit.tasks.storage.workspace import Workspace
 
@@ -78,8 +80,14 @@ def rename_model(
             if (experiment := client.get_experiment_by_name(before)) is not None:
                 client.rename_experiment(experiment.experiment_id, after)
         progress(f"MLflow's model and experiment {new}")
+        page = workspace.file(PAGES_FOLDER, old)
+        has_page = workspace.exists(page)
+        if has_page:
+            workspace.filesystem.rm(page, recursive=True)
         rename_rows(ledger, old, new, folders)
         progress("the ledger")
+        if has_page:
+            write_overview(ledger, workspace, {new: write_model(ledger, workspace, new, afresh=True)})
 
 
 def _record(ledger: Ledger, change: Renaming) -> None:

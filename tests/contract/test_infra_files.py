@@ -28,7 +28,9 @@ def test_the_script_of_the_databases_parses() -> None:
     subprocess.run([shell, "-n", INFRA / "docker" / "databases.sh"], check=True)
 
 
-@pytest.mark.parametrize("document", documents("helm/service.yaml"), ids=lambda one: one["kind"])
+@pytest.mark.parametrize(
+    "document", [*documents("helm/service.yaml"), *documents("helm/pages.yaml")], ids=lambda one: one["kind"]
+)
 def test_each_manifest_is_one_that_kubernetes_takes(document: dict[str, Any]) -> None:
     kubernetes_validate.validate(document, "1.31", strict=True)
 

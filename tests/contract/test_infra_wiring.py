@@ -53,6 +53,13 @@ def test_every_file_that_is_mounted_is_there(compose: dict[str, Any]) -> None:
     assert named == compose["volumes"].keys()
 
 
+def test_the_service_of_the_pages_finds_its_pods() -> None:
+    deployment, service = documents("helm/pages.yaml")
+    assert service["spec"]["selector"] == deployment["spec"]["template"]["metadata"]["labels"]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    assert f"--port={container['ports'][0]['containerPort']}" in container["command"]
+
+
 def test_the_services_of_the_manifests_find_their_pods() -> None:
     results = {one["kind"]: one for one in documents("helm/service.yaml")}
     pods = results["StatefulSet"]["spec"]["template"]["metadata"]["labels"]
@@ -67,6 +74,10 @@ def test_the_services_of_the_manifests_find_their_pods() -> None:
     assert f"--port={container['ports'][0]['containerPort']}" in container["command"]
     (under_kserve,) = documents("helm/kserve.yaml")[0]["spec"]["predictor"]["containers"]
     worker = load("helm/prefect-worker.yaml")["worker"]["image"]
-    images = {container["image"], under_kserve["image"], f"{worker['repository']}:{worker['prefectTag']}"}
+    (pages,) = documents("helm/pages.yaml")[0]["spec"]["template"]["spec"]["containers"]
+    images = {
+        *(one["image"] for one in (container, under_kserve, pages)),
+        f"{worker['repository']}:{worker['prefectTag']}",
+    }
     assert len(images) == 1
     assert under_kserve["command"] == container["command"]

@@ -98,3 +98,10 @@ def test_bad_input_is_one_error(life: Life, words: list[str], error: str) -> Non
 
     assert isinstance(done.exception, EverfitError)
     assert error in str(done.exception)
+
+
+def test_no_model_takes_the_folder_of_the_pages(life: Life) -> None:
+    done = run("rename", "flights", "pages", "--by", "ann", "--reason", "shorter")
+
+    assert isinstance(done.exception, EverfitError)
+    assert "'pages' is the folder of the workspace with the pages of models" in str(done.exception)

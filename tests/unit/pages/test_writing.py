@@ -110,6 +110,7 @@ def test_the_page_says_what_the_ledger_says(ledger: Ledger, workspace: Workspace
     )
     turn = life.approval_asked(SPRING + 30 * DAY, reason="Waits for approval of challenger 2")
     links = PageLinks(looks="https://mlflow.example/looks/", turns="https://mlflow.example/turns/")
+    links = links.model_copy(update={"prefect": "https://prefect.example/"})
 
     write_model(ledger, workspace, "flights", links=links)
 
@@ -118,6 +119,7 @@ def test_the_page_says_what_the_ledger_says(ledger: Ledger, workspace: Workspace
     assert "losing quality" in shown
     assert "roc_auc 0.6 ± 0.024; 0.75 expected, 0.725 at worst" in shown
     assert f"everfit approve flights {turn} --by NAME --reason WHY" in shown
+    assert f'href="https://prefect.example/runs?flow-run-search=approve-{turn}"' in shown
     assert 'href="https://mlflow.example/looks/run-1/artifacts/d.html"' in shown
     assert "https://mlflow.example/turns/a run/artifacts/validation.html" in shown
     assert "30 looks from 2024-03-02 to 2024-03-31, one champion." in shown

@@ -12,6 +12,7 @@ from everfit.deployments.cli.model_names import model_name
 from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.ledger.model_names import known_models, name_changes
+from everfit.tasks.pages.writing import write_model, write_overview
 from everfit.tasks.registry import model_registry
 from everfit.tasks.retention.renaming import Renaming, rename_model
 from everfit.tasks.retention.retirement import Retirement, retire_model
@@ -33,7 +34,7 @@ class Installation:
                 fitted = self.workspace.turn_file(model, turn.id, "model.skops")
                 self.workspace.write(fitted, b"a model")
                 self.ledger.turns.finish(
-                    turn, state="Promoted", verdict="promote", reasons=["good"], record={"fitted": fitted}
+                    turn, state="Promoted", verdict="promote", reasons=["good"], record={"file": fitted}
                 )
             experiment = self.client.create_experiment(model)
             run = self.client.create_run(experiment).info.run_id
@@ -63,7 +64,7 @@ def test_a_renamed_model_keeps_its_turns_files_versions_and_runs(here: Installat
 
     turn = here.ledger.turns.of("new")[0]
     assert (turn.id, turn.reasons, known_models(here.ledger)) == (before.id, before.reasons, {"new", "other"})
-    assert here.workspace.read(turn.record["fitted"]) == b"a model"
+    assert here.workspace.read(turn.record["file"]) == b"a model"
     champion = model_registry.champion(here.client, "new")
     assert champion is not None
     assert champion.version == 1
@@ -72,6 +73,18 @@ def test_a_renamed_model_keeps_its_turns_files_versions_and_runs(here: Installat
     assert name_changes(here.ledger, "new")[0].reasons == ("renamed from old to new by ann: a better word",)
     with pytest.raises(SpecError, match="was renamed to 'new'"):
         model_name("old", here.ledger)
+
+
+def test_the_page_of_a_renamed_model_has_the_new_name(here: Installation) -> None:
+    rows = {name: write_model(here.ledger, here.workspace, name) for name in ("old", "other")}
+    write_overview(here.ledger, here.workspace, rows)
+
+    here.rename("old", "new")
+
+    pages = Path(here.workspace.file("pages"))
+    assert sorted(path.name for path in pages.iterdir() if path.is_dir()) == ["new", "other"]
+    assert "<h1>new " in (pages / "new" / "index.html").read_text()
+    assert '"old"' not in (pages / "index.json").read_text()
 
 
 def test_an_interrupted_renaming_is_completed_by_the_next(here: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,7 +97,7 @@ def test_an_interrupted_renaming_is_completed_by_the_next(here: Installation, mo
     here.rename("old", "new")
 
     assert known_models(here.ledger) == {"new", "other"}
-    assert here.workspace.read(here.ledger.turns.of("new")[0].record["fitted"]) == b"a model"
+    assert here.workspace.read(here.ledger.turns.of("new")[0].record["file"]) == b"a model"
     assert len(name_changes(here.ledger, "new")) == 1
 
 
