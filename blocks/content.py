@@ -77,6 +77,13 @@ class ColumnRoles(Policy):
         description="The features that hold free text, such as a message. The model learns from their words, in which "
         "HTML is passed over; other features of text are categories.",
     )
+    any_spelling: tuple[str, ...] = Field(
+        default=(),
+        exclude_if=lambda names: not names,
+        description="Columns of text whose values mean the same, however they are spelled: with other blanks, letter "
+        "case or Unicode form, such as `North` and `NORTH `. Wherever they come from, they are held in lower case with "
+        "single blanks, also the key and the classes. The first batch decides it.",
+    )
     ignore: tuple[str, ...] = Field(
         default=(),
         description="Columns that the model must not use, because they are known only after the event or carry no"
@@ -114,6 +121,11 @@ class ColumnRoles(Policy):
             raise ValueError(f"text: {missing[0]!r} is not among the features; add it to columns.features")
         if taken := sorted({*self.text} & {*self.key, self.target, *self.ignore, self.event_time, self.label_time}):
             raise ValueError(f"text: {taken[0]!r} has another role in columns; remove it from one of the two")
+        if taken := sorted({*self.any_spelling} & {*self.ignore, *self.text, self.event_time, self.label_time}):
+            raise ValueError(
+                f"any_spelling: {taken[0]!r} is ignored, free text or a time, so the spelling of its values does not "
+                "matter; remove it from any_spelling"
+            )
         if self.target in features:
             raise ValueError(
                 f"features: {self.target!r} is the target, so the model can't use it; remove it from the features"
@@ -143,7 +155,16 @@ class ColumnRoles(Policy):
         entity = () if self.entity is None else (self.entity,)
         return tuple(
             dict.fromkeys(
-                [*self.key, *times, self.target, *(self.features or ()), *self.text, *self.protected, *entity]
+                [
+                    *self.key,
+                    *times,
+                    self.target,
+                    *(self.features or ()),
+                    *self.text,
+                    *self.any_spelling,
+                    *self.protected,
+                    *entity,
+                ]
             )
         )
 
@@ -156,6 +177,8 @@ class ColumnRoles(Policy):
         changed = {
             "features": None if self.features is None else rest(self.features),
             "protected": rest(self.protected),
+            "text": rest(self.text),
+            "any_spelling": rest(self.any_spelling),
             "ignore": rest(self.ignore),
             "entity": None if self.entity in names else self.entity,
         }
@@ -257,6 +280,10 @@ class SpecContent(BaseModel):
     def _task_fits(self) -> Self:
         self.training.check(self.task)
         self.gate.check(self.task, self.metric)
+        if self.task == "regression" and self.columns.target in self.columns.any_spelling:
+            raise ValueError(
+                f"columns.any_spelling: {self.columns.target!r} is the target, a number; remove it from any_spelling"
+            )
         learnt_from = self.maturity + (self.training.widest or self.training.holdout)
         self.upkeep.check(learnt_from, self.maturity + self.monitoring.window)
         if self.gate.conversion and self.release.format == "skops":

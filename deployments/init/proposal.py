@@ -22,6 +22,7 @@ class Proposal:
         label_time_format: The format of the label time, if it differs; `iso` for ISO 8601.
         features: The columns that the model may use.
         texts: The features of free text.
+        any_spelling: Columns whose values could be taken for the same, however they are spelled.
         doubtful: Features to check, each with the reason.
         ignored: The ignored columns, each with the reason.
         protected: Columns whose groups fairness could be measured by.
@@ -50,6 +51,7 @@ class Proposal:
     label_time_format: str | None = None
     features: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
+    any_spelling: list[str] = field(default_factory=list)
     doubtful: dict[str, str] = field(default_factory=dict)
     ignored: dict[str, str] = field(default_factory=dict)
     protected: list[str] = field(default_factory=list)

@@ -18,7 +18,7 @@ from everfit.deployments.init.names import (
 )
 from everfit.deployments.init.proposal import Proposal
 from everfit.deployments.init.prose import MOST_COLUMNS, try_text
-from everfit.deployments.init.spellings import spelling_notes
+from everfit.deployments.init.spellings import padded_key_notes, spelling_notes
 from everfit.deployments.init.times import Choose, propose_times
 from everfit.deployments.init.window import propose_window
 from everfit.tasks.core.column_words import namesakes_of
@@ -90,7 +90,10 @@ def propose(
     made.notes += [f"{name!r} looks like data, and everfit can't read its format." for name in seen.unread]
     made.ignored |= seen.left_out
     _features(seen, made)
-    made.notes += spelling_notes(frame[[target, *(name for name in made.features if name != target)]])
+    spellings = spelling_notes(frame[list(dict.fromkeys([target, *made.features]))])
+    spellings |= padded_key_notes(frame[list(made.key)])
+    made.notes += spellings.values()
+    made.any_spelling = list(spellings)
     made.entity = propose_entity(seen, made)
     propose_holdout(seen, made)
     propose_window(seen, made)

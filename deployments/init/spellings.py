@@ -4,39 +4,62 @@ import unicodedata
 
 import pandas as pd
 
+from everfit.tasks.storage.values import fold
+
 _MOST_VALUES = 10_000
 """Columns with more values are names or prose."""
 _SHOWN = 2
 
 
-def spelling_notes(frame: pd.DataFrame) -> list[str]:
+def spelling_notes(frame: pd.DataFrame) -> dict[str, str]:
     """Return a sentence for each column whose values have several spellings, such as `North` and `north `.
 
     Args:
         frame: Rows of the table.
     """
-    notes = []
+    notes = {}
     for name in frame.columns:
-        if not isinstance(frame[name].dtype, pd.StringDtype | pd.CategoricalDtype) and frame[name].dtype != object:
+        if not _has_texts(frame[name]):
             continue
         counts = frame[name].dropna().map(lambda value: value if isinstance(value, str) else None).value_counts()
         if not 2 <= len(counts) <= _MOST_VALUES:
             continue
-        spellings = pd.Series(counts.index, index=counts.index).map(_folded)
+        spellings = pd.Series(counts.index, index=counts.index).map(fold)
         groups = [list(group.index) for _, group in spellings.groupby(spellings) if len(group) > 1]
         if groups:
             shown = ", ".join(" and ".join(repr(value) for value in sorted(group)[:2]) for group in groups[:_SHOWN])
             rows = int(sum(counts[group].sum() - counts[group].max() for group in groups))
-            notes.append(
+            notes[name] = (
                 f"{name!r} has values in several spellings, such as {shown} ({_kind(groups)}). They are taken for "
-                f"different values; {rows:,} rows have the rarer spellings. Write them alike in the source, or in "
-                "transform_rows."
+                f"different values; {rows:,} rows have the rarer spellings. If they mean the same, list the column "
+                "under columns.any_spelling, or write them alike in the source."
             )
     return notes
 
 
-def _folded(value: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", value).split()).casefold()
+def padded_key_notes(keys: pd.DataFrame) -> dict[str, str]:
+    """Return a sentence for each column of the key whose texts have blanks at an end, as databases pad them.
+
+    A column is passed over if some of its values differ by their spelling alone.
+
+    Args:
+        keys: The columns of the key.
+    """
+    notes = {}
+    for name in keys.columns:
+        values = keys[name].dropna().drop_duplicates() if _has_texts(keys[name]) else pd.Series(dtype="str")
+        texts = values.astype("str")
+        padded = texts[texts != texts.str.strip()]
+        if len(padded) and texts.map(fold).is_unique:
+            notes[name] = (
+                f"{name!r} has values with blanks at an end, such as {padded.iloc[0]!r}. Labels that lack the blanks "
+                "don't find their predictions, unless the column is listed under columns.any_spelling."
+            )
+    return notes
+
+
+def _has_texts(column: pd.Series) -> bool:
+    return isinstance(column.dtype, pd.StringDtype | pd.CategoricalDtype) or column.dtype == object
 
 
 def _kind(groups: list[list[str]]) -> str:

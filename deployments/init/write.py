@@ -92,9 +92,22 @@ def _columns(made: Proposal) -> Iterator[str]:
     if made.ignored:
         yield "  ignore:"
         yield from (f"    - {_scalar(name)}  # {why}" for name, why in made.ignored.items())
-    if made.protected:
-        yield "  # To measure fairness by the groups of these columns, remove the #:"
-        yield f"  # protected: {_list(made.protected)}"
+    yield from _choices(made)
+
+
+def _choices(made: Proposal) -> Iterator[str]:
+    """Yield roles of columns that only a person can decide, as comments."""
+    for purpose, choice, names in (
+        (
+            "take values that differ by blanks, letter case or Unicode form for the same",
+            "any_spelling",
+            made.any_spelling,
+        ),
+        ("measure fairness by the groups of these columns", "protected", made.protected),
+    ):
+        if names:
+            yield f"  # To {purpose}, remove the #:"
+            yield f"  # {choice}: {_list(names)}"
 
 
 def _comment(text: str, indent: str = "") -> list[str]:

@@ -111,4 +111,6 @@ def label_kinds(spec: ModelSpec, workspace: Workspace) -> dict[str, Kind]:
     kinds = read_kinds(workspace, spec.name)
     if spec.task == "regression":
         kinds.setdefault(spec.columns.target, "decimal")
+    for name in spec.columns.any_spelling:
+        kinds.setdefault(name, "folded")
     return {name: kinds[name] for name in (*spec.columns.key, spec.columns.target) if name in kinds}

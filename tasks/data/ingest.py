@@ -5,14 +5,14 @@ dataset never holds unchecked rows, and a turn that was killed can be run again.
 """
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field
 
-from everfit.blocks.errors import DataError
+from everfit.blocks.errors import DataError, SpecError
 from everfit.blocks.joins import joined_columns
 from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ModelSpec
@@ -23,7 +23,7 @@ from everfit.tasks.data.quarantine import open_identities
 from everfit.tasks.data.staging import PART, Stager, Staging
 from everfit.tasks.sources import Chunk, FileState, FileStates, read_source
 from everfit.tasks.storage.deleted_keys import read_deleted_keys
-from everfit.tasks.storage.kinds import NAMES, Kind
+from everfit.tasks.storage.kinds import NAMES, TEXTUAL, Kind
 from everfit.tasks.storage.table_schema import read_kinds
 from everfit.tasks.storage.tables import CONTENT, DAY, KEY, Table
 from everfit.tasks.storage.workspace import Workspace
@@ -79,6 +79,7 @@ def ingest(spec: ModelSpec, until: datetime, turn_id: str, workspace: Workspace)
     Raises:
         SourceError: If the source can't be read or lacks a column.
         DataError: If the source has no row before `until`.
+        SpecError: If `columns.any_spelling` names a column that the dataset holds as it was written.
     """
     staging = Staging(workspace, spec.name, turn_id)
     record = staging.path("batch.json")
@@ -106,7 +107,8 @@ def ingest(spec: ModelSpec, until: datetime, turn_id: str, workspace: Workspace)
 
 def _staged(spec: ModelSpec, window: Window, staging: Staging, version: int) -> Batch:
     known = read_kinds(staging.workspace, spec.name)
-    texts = {name for name, kind in known.items() if kind == "text"}
+    _check_spellings(spec, known)
+    texts = {name for name, kind in known.items() if kind in TEXTUAL} | {*spec.columns.any_spelling}
     while True:
         states = FileStates(earlier=read_file_states(spec, staging.workspace) if version >= 0 else {})
         chunks = read_source(spec.source, spec.own_columns, window, states, strict=version < 0, texts=texts)
@@ -125,6 +127,19 @@ def _staged(spec: ModelSpec, window: Window, staging: Staging, version: int) -> 
     current = {path: state.model_dump(mode="json") for path, state in states.current.items()}
     staging.workspace.write(staging.path("files.json"), json.dumps(current).encode())
     return batch
+
+
+def _check_spellings(spec: ModelSpec, known: Mapping[str, Kind]) -> None:
+    """Refuse to fold a column that the dataset has as it was written, because keys and rows could then differ.
+
+    Raises:
+        SpecError: If `columns.any_spelling` names such a column.
+    """
+    if held := [name for name in spec.columns.any_spelling if known.get(name, "folded") != "folded"]:
+        raise SpecError(
+            f"{spec.name}: columns.any_spelling names {held[0]!r}, which the dataset holds as it was written; the "
+            "meaning of a column is decided by the first batch. Remove it there, or give the model another name"
+        )
 
 
 def stage(

@@ -231,6 +231,8 @@ class Stager:
     def _kind(self, name: str, column: pd.Series) -> Kind:
         if name in self.known:
             return self.known[name]
+        if name in self.roles.any_spelling:
+            return "folded"
         if name in self.texts:
             return "text"
         is_label = name == self.roles.target and self.is_classification

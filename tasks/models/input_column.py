@@ -13,7 +13,7 @@ from pydantic import Field
 from everfit.blocks.errors import DataError
 from everfit.tasks.core.records import Record
 from everfit.tasks.storage import kinds
-from everfit.tasks.storage.values import LARGEST, to_kind
+from everfit.tasks.storage.values import LARGEST, fold, to_kind
 
 Kind = Literal["double", "long", "string", "boolean", "datetime"]
 
@@ -39,7 +39,7 @@ _PLAIN: dict[kinds.Kind, type] = {"decimal": float, "whole": float, "duration": 
 _MEANINGS: dict[Kind, frozenset[kinds.Kind]] = {
     "double": frozenset({"decimal", "whole", "boolean", "duration"}),
     "long": frozenset({"integer"}),
-    "string": frozenset({"text"}),
+    "string": kinds.TEXTUAL,
     "boolean": frozenset({"boolean"}),
     "datetime": frozenset({"time", "day"}),
 }
@@ -124,10 +124,10 @@ def check_column(column: InputColumn, values: Sequence[Any], *, new_categories: 
         plain = column.kind == "double" and column.meaning != "boolean"
         if plain and kinds == {float} and all(map(LARGEST.__ge__, map(abs, values))):
             return list(values)
-        if column.kind == "string" and kinds == {str} and (new_categories or column.categories is None):
-            return list(values)
         if column.kind == "string" and kinds == {str} and column.known.issuperset(values):
             return list(values)
+        if column.kind == "string" and kinds == {str} and (new_categories or column.categories is None):
+            return list(map(fold, values)) if column.meaning == "folded" else list(values)
         if column.kind == "boolean" and kinds == {bool}:
             return list(values)
     check = _CHECKS[column.kind]
@@ -139,6 +139,8 @@ def _brought(column: InputColumn, value: Any) -> Any:
 
     A batch would bring the same value to the same kind. A value that can't be brought there is returned unchanged.
     """
+    if column.meaning == "folded" and type(value) is str:
+        return fold(value)
     if column.meaning is None or type(value) is _PLAIN.get(column.value_kind) or value is None:
         return value
     if column.kind == "datetime" or type(value) not in {bool, int, float, str}:

@@ -13,9 +13,11 @@ them. The join depends on the set of kinds alone, so neither the order of the pi
 | `numeral` | texts of numbers | `whole`, `decimal` | `decimal` |
 | `duration` | spans of time, held as seconds | `whole`, `decimal`, `numeral` | `duration` |
 | `day` | times that are all midnight | `time` | `time` |
+| `folded` | texts whose spelling does not count | none | itself |
 
 All other sets of different kinds give `text`. A column of `digits` or `numeral` alone is `text` too, because a typed
-source that reports digits as text means text. So the final kinds are all but `digits` and `numeral`.
+source that reports digits as text means text. So the final kinds are all but `digits` and `numeral`. Only the spec
+makes a column `folded` (`columns.any_spelling`).
 """
 
 from collections.abc import Iterable
@@ -24,7 +26,7 @@ from typing import Literal
 import pandas as pd
 
 Kind = Literal[
-    "empty", "boolean", "whole", "integer", "decimal", "digits", "numeral", "duration", "day", "time", "text"
+    "empty", "boolean", "whole", "integer", "decimal", "digits", "numeral", "duration", "day", "time", "text", "folded"
 ]
 
 MOSTLY = 0.95
@@ -48,12 +50,13 @@ NAMES: dict[Kind, str] = {
     "day": "time",
     "time": "time",
     "text": "text",
+    "folded": "text",
 }
 """Name of a value of each kind in messages."""
 
 STORED: dict[Kind, str] = {
     **dict.fromkeys(("boolean", "whole", "decimal", "duration"), "double"),
-    **dict.fromkeys(("digits", "numeral", "text"), "string"),
+    **dict.fromkeys(("digits", "numeral", "text", "folded"), "string"),
     **dict.fromkeys(("day", "time"), "timestamp"),
     "integer": "int64",
     "empty": "null",
@@ -75,6 +78,9 @@ _INFERRED: dict[str, Kind] = {
 
 REWRITTEN: frozenset[Kind] = frozenset({"boolean", "decimal", "duration", "day", "time"})
 """Kinds whose values may have been written in another way than the text that they become."""
+
+TEXTUAL: frozenset[Kind] = frozenset({"text", "folded"})
+"""Final kinds of text: their values are read as they are written, whatever they look like."""
 
 _EXACT = 2**63
 

@@ -7,6 +7,7 @@ seconds, times in UTC to the microsecond, and the rest is text.
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -33,6 +34,7 @@ _DTYPES: dict[Kind, str] = {
     "duration": "float64",
     "integer": "Int64",
     "text": "str",
+    "folded": "str",
     "digits": "str",
     "numeral": "str",
     "day": "datetime64[us, UTC]",
@@ -96,6 +98,8 @@ def to_kind(column: pd.Series, kind: Kind) -> tuple[pd.Series, Bools]:
         return without_sentinels(times), np.asarray(times.isna() & column.notna())
     if kind in {"text", "digits", "numeral"}:
         return _as_text(column), np.zeros(len(column), dtype=np.bool_)
+    if kind == "folded":
+        return _as_folded(column), np.zeros(len(column), dtype=np.bool_)
     numbers = {"boolean": _as_booleans, "duration": _as_seconds}.get(kind, _as_numbers)(column)
     numbers = numbers.where(numbers.abs() <= LARGEST)
     return numbers, np.asarray(numbers.isna() & column.notna())
@@ -248,6 +252,19 @@ def _as_text(column: pd.Series) -> pd.Series:
     if isinstance(column.dtype, pd.CategoricalDtype):
         column = column.astype("object")
     return column.map(as_text, na_action="ignore").astype("str")
+
+
+def _as_folded(column: pd.Series) -> pd.Series:
+    texts = _as_text(column)
+    spellings = {value: fold(value) for value in texts.dropna().unique().tolist()}
+    return texts.map(spellings, na_action="ignore").astype("str")
+
+
+def fold(text: str) -> str:
+    """Return the one spelling of texts that differ only by blanks, letter case or the form of a Unicode letter."""
+    while (folded := " ".join(unicodedata.normalize("NFKC", text).casefold().split())) != text:
+        text = folded
+    return text
 
 
 def as_text(value: object) -> str:

@@ -77,3 +77,27 @@ def test_a_spec_that_version_0_1_stored_is_read_under_the_keys_of_today() -> Non
     assert spec.retraining.cost_benefit.value_per_metric_unit == 2.5
     assert (spec.release.rollback_within.days, spec.release.canary.bake_time.days) == (1, 2)
     assert "too_small" in kept["gate"]
+
+
+@pytest.mark.parametrize(
+    ("task", "columns", "told"),
+    [
+        ("binary", "ignore: [shop], any_spelling: [shop]", "'shop' is ignored, free text or a time"),
+        ("regression", "any_spelling: [late]", "'late' is the target, a number"),
+    ],
+)
+def test_a_column_without_spellings_has_not_any_spelling(task: str, columns: str, told: str) -> None:
+    content = SPEC.replace("binary", task).replace("{target: late}", f"{{target: late, {columns}}}")
+
+    with pytest.raises(SpecError, match=told):
+        read_spec(content, "sales.yaml")
+
+
+def test_the_source_need_not_have_texts_and_spellings_that_a_join_brings() -> None:
+    columns = "{key: [id], event_time: at, target: late, text: [note], any_spelling: [shop, id]}"
+    join = "\njoins: [{source: {path: notes.csv}, on: id, as_of: at, columns: [note, shop]}]"
+
+    spec = read_spec(SPEC.replace("{target: late}", columns) + join, "sales.yaml")
+
+    assert spec.own_columns.named() == ("id", "at", "late")
+    assert spec.joined_columns.any_spelling == ("shop", "id")

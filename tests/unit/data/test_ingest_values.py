@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from support.turns import Loop, sales
 
-from everfit.blocks.errors import SourceError
+from everfit.blocks.errors import SourceError, SpecError
 from everfit.tasks.sources.function import _plain
 from everfit.tasks.storage.table_schema import read_kinds, schema_path
 
@@ -191,3 +191,25 @@ def test_what_is_passed_over_or_renamed_is_noted(loop: Loop):
 
     assert "column '_margin' is read as 'margin'" in batch.notes
     assert any("march.xlsx' looks like data" in note for note in batch.notes)
+
+
+def test_the_spelling_of_a_column_is_decided_by_the_first_batch(loop: Loop):
+    loop.write("a.csv", sales(200))
+    loop.turn(FEBRUARY)
+    loop.changes["columns"] = {"key": ["id"], "event_time": "at", "target": "y", "any_spelling": ["shop"]}
+
+    with pytest.raises(SpecError, match="any_spelling names 'shop', which the dataset holds as it was written"):
+        loop.turn(MARCH)
+
+
+def test_rows_whose_keys_differ_by_their_spelling_alone_are_one_row(loop: Loop):
+    loop.changes["columns"] = {"key": ["id"], "event_time": "at", "target": "y", "any_spelling": ["id", "shop"]}
+    rows = sales(200)
+    rows["id"] = [f"K{number}" for number in range(200)]
+    loop.write("a.csv", rows)
+    loop.write("b.parquet", rows.assign(id=rows["id"].str.lower() + "  ", shop=rows["shop"].str.title()))
+
+    batch, _ = loop.turn(FEBRUARY)
+
+    assert (batch.read, batch.new, batch.duplicates) == (400, 200, 200)
+    assert set(loop.dataset()["shop"]) == {"north", "south"}

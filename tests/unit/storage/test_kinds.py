@@ -1,6 +1,7 @@
 """The kind of a column is the join of its pieces' kinds, and every value is brought to it in one way."""
 
 import itertools
+import unicodedata
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, get_args
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from everfit.tasks.storage.kinds import Kind, common_kind, infer_kind
 from everfit.tasks.storage.tables import row_hashes
-from everfit.tasks.storage.values import FAULTS, normalise, to_kind
+from everfit.tasks.storage.values import FAULTS, fold, normalise, to_kind
 
 KINDS = get_args(Kind)
 
@@ -83,6 +84,9 @@ SAME_VALUES: list[tuple[Kind, list[Any]]] = [
     ("boolean", [True, "true", "TRUE", 1, 1.0, "1", np.True_]),
     ("duration", [timedelta(minutes=10), 600, 600.0, "0 days 00:10:00", "600", np.timedelta64(10, "m")]),
     ("text", ["17", 17, 17.0, Decimal(17)]),
+    ("folded", ["North 7", "NORTH 7", " north\u00a07 ", "\uff2e\uff4frth  \uff17"]),
+    ("folded", ["17", 17, 17.0, Decimal(17), "\uff11\uff17 "]),
+    ("folded", ["K\u00f6ln", "Ko\u0308ln", "K\u00d6LN"]),
     ("text", ["2024-02-29", date(2024, 2, 29), pd.Timestamp("2024-02-29", tz="UTC")]),
     (
         "time",
@@ -122,3 +126,11 @@ def test_a_value_that_does_not_fit_is_a_fault_of_its_row(kind: Kind, value: Any,
 
     assert frame["v"].isna().all()
     assert frame[FAULTS].tolist() == [f"{reason}; ", ""]
+
+
+@given(st.text(max_size=12))
+def test_a_folded_text_stays_as_it_is_and_its_spellings_give_the_same(text: str):
+    folded = fold(text)
+
+    assert fold(folded) == folded
+    assert {fold(f" {text} "), fold(unicodedata.normalize("NFD", text)), fold(text.casefold())} == {folded}
