@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, model_validator
 
 from everfit.blocks.clients import ClientsPolicy
+from everfit.blocks.live_limits import LiveCalibrationPolicy, LiveFairnessPolicy
 from everfit.blocks.policy import Duration, Policy, format_duration
 from everfit.blocks.signals import SignalPolicy
 
@@ -227,6 +228,18 @@ class MonitoringPolicy(Policy):
         default_factory=ClientsPolicy,
         exclude_if=lambda policy: policy == ClientsPolicy(),
         description="How far one client of the prediction service is trusted in monitoring and traffic trials.",
+    )
+    fairness: LiveFairnessPolicy | None = Field(
+        default=None,
+        exclude_if=lambda policy: policy is None,
+        description="Limits between the groups of `columns.protected` in use. By default there is none; where "
+        "`gate.fairness` is set, fairness is measured in each window anyway.",
+    )
+    calibration: LiveCalibrationPolicy | None = Field(
+        default=None,
+        exclude_if=lambda policy: policy is None,
+        description="A limit on the error of the probabilities in use. By default there is none; where "
+        "`gate.calibration` is set, it is measured in each window anyway.",
     )
     signals: tuple[SignalPolicy, ...] = Field(
         default=(),

@@ -12,11 +12,13 @@ from everfit.tasks.monitoring.signals.code_change import compare_with_training
 from everfit.tasks.monitoring.signals.data import check_data
 from everfit.tasks.monitoring.signals.estimate import estimate_quality
 from everfit.tasks.monitoring.signals.labels import count_new_labels
+from everfit.tasks.monitoring.signals.limits import measure_calibration, measure_fairness
 from everfit.tasks.monitoring.signals.mature_quality import compare_with_holdout
 from everfit.tasks.monitoring.signals.previous_champion import compare_with_previous
 from everfit.tasks.monitoring.signals.service_health import check_services
 from everfit.tasks.monitoring.signals.whole_drift import compare_with_reference
 from everfit.tasks.triage.area import Area
+from everfit.tasks.triage.limit_signals import CalibrationSignal, FairnessSignal
 from everfit.tasks.triage.quality_signals import EstimateSignal, PreviousSignal, QualitySignal
 from everfit.tasks.triage.signals import CodeSignal, DataSignal, DriftSignal, LabelsSignal, ServiceHealthSignal
 
@@ -50,6 +52,8 @@ AREAS: tuple[EvidenceArea[Any], ...] = (
     EvidenceArea(PreviousSignal, compare_with_previous),
     EvidenceArea(LabelsSignal, count_new_labels),
     EvidenceArea(CodeSignal, compare_with_training),
+    EvidenceArea(FairnessSignal, measure_fairness),
+    EvidenceArea(CalibrationSignal, measure_calibration),
     EvidenceArea(ServiceHealthSignal, check_services),
 )
 """In the order in which they are measured. `Signals` has one field for each."""

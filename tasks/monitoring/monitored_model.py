@@ -244,6 +244,7 @@ class MonitoredModel:
 
     def _read(self, window: Window, features: Sequence[str]) -> LabelledPredictions:
         spec, table = self.context.spec, self.context.workspace.table
+        answered = [prediction_log.PREDICTION] if spec.columns.protected else []  # fairness is of the answers
         return read_labelled_predictions(
             table(spec.name, "predictions"),
             table(spec.name, "labels"),
@@ -253,7 +254,7 @@ class MonitoredModel:
             task=spec.task,
             classes=self.classes,
             version=self.champion.version,
-            also=[*features, *spec.columns.protected],
+            also=[*features, *spec.columns.protected, *answered],
             entity=spec.columns.entity,
             clients=spec.monitoring.clients,
         )

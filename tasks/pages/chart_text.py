@@ -20,6 +20,9 @@ PANELS = (
     ("error_rate", "requests with an error", "share"),
     ("outlier_share", "outliers", "share"),
     ("value_per_row", "worth of a row", "number"),
+    ("parity", "widest parity difference of groups", "number"),
+    ("odds", "widest odds difference of groups", "number"),
+    ("calibration_error", "calibration error", "number"),
 )
 """The small charts: name of the series, label, form."""
 

@@ -103,6 +103,7 @@ def look_of(decision: Decision) -> LookSummary:
     figures = {name: number for name, value in _part(service, "figures").items() if (number := _number(value))}
     if (worth := _number(quality.get("value_per_row"))) is not None:
         figures["value_per_row"] = worth
+    figures |= _limited(signals)
     estimated = estimate.get("status") == "measured"
     return LookSummary(
         id=decision.id,
@@ -131,6 +132,18 @@ def look_of(decision: Decision) -> LookSummary:
         figures=figures,
         runs={str(name): str(value) for name, value in _part(record, "runs").items()},
     )
+
+
+def _limited(signals: Mapping[str, Any]) -> dict[str, float]:
+    """Return the widest differences between groups, and the calibration error."""
+    found: dict[str, float] = {}
+    for area in ("fairness", "calibration"):
+        for figure in _part(signals, area).get("figures") or ():
+            name = str(figure.get("name")).partition("_of_")[0]
+            name = "calibration_error" if area == "calibration" else name
+            if (value := _number(figure.get("value"))) is not None:
+                found[name] = max(found.get(name, 0.0), value)
+    return found
 
 
 def _failures(signals: Mapping[str, Any]) -> list[str]:

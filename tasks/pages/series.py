@@ -15,7 +15,10 @@ NUMBERS = ("value", "error", "expected", "bound", "estimate", "estimate_error", 
 _REPEATED = ("expected", "bound", "champion", "verdict")
 """Columns that rarely change, stored as `[place, value]` where they do."""
 _MOST_COLUMNS = 120
-_LOOK_FIGURES = ("error_rate", "p99_ms", "outlier_share", "spool_age_s", "value_per_row")
+_LOOK_FIGURES = (
+    *("error_rate", "p99_ms", "outlier_share", "spool_age_s", "value_per_row"),
+    *("parity", "odds", "calibration_error"),
+)
 """Figures that a page draws, if they were measured."""
 
 

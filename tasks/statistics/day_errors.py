@@ -88,21 +88,26 @@ def dependent_error(by_rows: float, by_days: float | None) -> float:
     return by_rows if by_days is None or by_days**2 <= _DESIGN_EFFECT * by_rows**2 else by_days
 
 
-def mean_error_by_days(values: npt.ArrayLike, days: npt.ArrayLike) -> float | None:
+def mean_error_by_days(
+    values: npt.ArrayLike, days: npt.ArrayLike, weights: npt.ArrayLike | None = None
+) -> float | None:
     """Return the standard error of a mean when rows of one day depend on each other; None with fewer than 4 days.
 
     The distances of rows from the mean are summed by day, because errors of one day don't cancel out.
 
     Args:
         values: Shape (n,).
-        days: The day of each row, shape (n,).
+        days: The day of each row, or its entity; shape (n,).
+        weights: Weight of each row, shape (n,).
     """
     numbers = np.asarray(values, dtype=np.float64)
+    weighted = np.ones(numbers.size) if weights is None else np.asarray(weights, dtype=np.float64)
     places = np.unique(np.asarray(days), return_inverse=True)[1]
-    sums = np.bincount(places, weights=numbers - numbers.mean())
+    mean = np.average(numbers, weights=weighted)
+    sums = np.bincount(places, weights=weighted * (numbers - mean))
     if sums.size < _LEAST_DAYS:
         return None
-    error = float(np.sqrt(np.square(sums).sum() * sums.size / (sums.size - 1)) / numbers.size)
+    error = float(np.sqrt(np.square(sums).sum() * sums.size / (sums.size - 1)) / weighted.sum())
     return error * _by_student(sums.size - 1)
 
 

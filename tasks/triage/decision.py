@@ -10,6 +10,7 @@ from everfit.tasks.core.metric_scale import facts_of
 from everfit.tasks.core.records import Record, Trigger, TriggerKind, Window
 from everfit.tasks.triage.case import Case, Finding, TriagePolicy
 from everfit.tasks.triage.history import History, PastWindow
+from everfit.tasks.triage.limit_rules import broken_limits
 from everfit.tasks.triage.quality_loss import LossEvidence, remember
 from everfit.tasks.triage.quality_signals import Baseline
 from everfit.tasks.triage.retraining_request import hold_up
@@ -95,6 +96,7 @@ def triage(signals: Signals, history: History, policy: TriagePolicy) -> TriageDe
         quality=remember(signals.quality),
         broken=signals.data.broken,
         harmless=case.data_is_harmless,
+        broken_limits=broken_limits(case),
     )
     return TriageDecision(
         id=case.digest(),

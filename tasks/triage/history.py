@@ -42,6 +42,11 @@ class PastWindow(Record):
     drifted: bool | None = None
     quality: PastQuality | None = None
     broken: tuple[str, ...] = Field(default=(), description="Columns whose data was broken.")
+    broken_limits: tuple[str, ...] = Field(
+        default=(),
+        exclude_if=lambda names: not names,
+        description="Figures of fairness and calibration that were beyond their limits.",
+    )
     harmless: bool = Field(default=False, description="Whether quality on such data was measured to be as before.")
 
     @property

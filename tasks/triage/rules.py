@@ -12,6 +12,7 @@ from everfit.blocks.policy import format_duration
 from everfit.tasks.triage.area import Area
 from everfit.tasks.triage.case import Case, Finding, sign
 from everfit.tasks.triage.data_rules import bad_data, missing_rows, silent_feed, unknown_data, unused
+from everfit.tasks.triage.limit_rules import broken_limit_escalation, broken_limit_retraining
 from everfit.tasks.triage.loss_rules import (
     bad_release,
     estimated_loss_rule,
@@ -217,11 +218,13 @@ RULES: tuple[Callable[[Case], Finding | None], ...] = (
     drift_retraining,
     user_metric,
     signal_retraining,
+    broken_limit_retraining,
     changed_code,
     enough_new_data,
     due_by_schedule,
     failed_evidence,
     signal_escalation,
+    broken_limit_escalation,
     missing_rows,
     enough_new_rows,
     more_evidence,

@@ -12,6 +12,7 @@ from pydantic import AliasChoices, AwareDatetime, Field, FiniteFloat
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.triage.area import Area
 from everfit.tasks.triage.diagnosis_signal import DiagnosisSignal
+from everfit.tasks.triage.limit_signals import CalibrationSignal, FairnessSignal
 from everfit.tasks.triage.quality_signals import EstimateSignal, PreviousSignal, QualitySignal
 
 
@@ -287,6 +288,10 @@ class Signals(Record):
     labels: LabelsSignal = Field(default_factory=LabelsSignal)
     code: CodeSignal = Field(default_factory=CodeSignal)
     diagnosis: DiagnosisSignal = Field(default_factory=DiagnosisSignal, exclude_if=lambda area: area.status == "absent")
+    fairness: FairnessSignal = Field(default_factory=FairnessSignal, exclude_if=lambda area: area.status == "absent")
+    calibration: CalibrationSignal = Field(
+        default_factory=CalibrationSignal, exclude_if=lambda area: area.status == "absent"
+    )
     service_health: ServiceHealthSignal = Field(
         default_factory=ServiceHealthSignal, validation_alias=AliasChoices("service_health", "operations")
     )

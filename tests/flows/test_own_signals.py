@@ -30,7 +30,12 @@ def test_an_own_signal_is_measured_shown_and_acted_on(model: str, monkeypatch: p
     march, until = (datetime(2024, 3, day, tzinfo=UTC) for day in (1, 15))
     ok = {"function": "own_signal:largest_region", "at_most": 0.5, "action": "escalate"}
     low = ok | {"name": "region below a tenth", "at_most": 0.1}
-    Path(model).write_text(yaml.safe_dump(SPEC | {"monitoring": WINDOW | {"signals": [ok, low]}}))
+    columns = {"columns": {**SPEC["columns"], "protected": ["region"], "features": ["distance", "region"]}}
+    limits = {
+        "fairness": {"max_demographic_parity_difference": 0.01, "windows": 1},
+        "calibration": {"max_error": 0.3},
+    }
+    Path(model).write_text(yaml.safe_dump(SPEC | columns | {"monitoring": WINDOW | limits | {"signals": [ok, low]}}))
     assert result_of(training(model, march, return_state=True))["state"] == "Promoted"
     write_month(Path(model).parent, "march", deliveries("2024-03-01", 14, seed=5))
     scoring(model, march, until, return_state=True)
@@ -51,6 +56,10 @@ def test_an_own_signal_is_measured_shown_and_acted_on(model: str, monkeypatch: p
     assert [signal.signal for signal in judged.signals.own] == ["largest_region", "region below a tenth"]
     metrics = here.mlflow.get_run(result["mlflow_run_id"]).data.metrics
     assert 0.3 < metrics["largest_region.value"] < 0.5
+    # So are fairness and calibration, which the spec limits.
+    assert rows["fairness"]["finding"].startswith("demographic parity difference of region is")
+    assert rows["calibration"]["finding"].endswith("at most 0.3 is allowed)")
+    assert {"fairness.parity_of_region", "fairness.odds_of_region", "calibration.error"} <= metrics.keys()
     with get_client(sync_client=True) as client:
         # Other tests leave artifacts of a model of the same name on the same server.
         own = ArtifactFilter(key=ArtifactFilterKey(any_=["deliveries-monitoring"]))

@@ -3,11 +3,14 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from everfit.blocks.live_limits import LiveFairnessPolicy
+from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.blocks.retraining import RetrainingPolicy
 from everfit.tasks.core.records import Window
 from everfit.tasks.triage import TriageDecision, triage
 from everfit.tasks.triage.case import TriagePolicy, sign
 from everfit.tasks.triage.history import History, PastQuality, PastTurn, PastWindow
+from everfit.tasks.triage.limit_signals import FairnessSignal, LimitedFigure
 from everfit.tasks.triage.quality_signals import Baseline, QualitySignal
 from everfit.tasks.triage.signals import ChampionReference, DataSignal, DriftSignal, LabelsSignal, Problem, Signals
 
@@ -91,8 +94,32 @@ def attempt(number: int, outcome: str = "kept", **changes: Any) -> PastTurn:
     return PastTurn(**(facts | changes))
 
 
-def decide(found: Signals, history: History | None = None, **retraining: Any) -> TriageDecision:
-    return triage(found, history or History(), TriagePolicy(retraining=RetrainingPolicy(**retraining)))
+def decide(
+    found: Signals, history: History | None = None, monitoring: MonitoringPolicy | None = None, **retraining: Any
+) -> TriageDecision:
+    policy = TriagePolicy(retraining=RetrainingPolicy(**retraining), monitoring=monitoring or MonitoringPolicy())
+    return triage(found, history or History(), policy)
+
+
+def parity(low: float) -> FairnessSignal:
+    """The groups of a protected column differ by at least so much, and at most .1 is allowed."""
+    figure = LimitedFigure(
+        name="parity_of_sex",
+        label="demographic parity difference of sex",
+        value=low + 0.05,
+        low=low,
+        high=low + 0.1,
+        rows=2_000,
+        limit=0.1,
+        groups=("f", "m"),
+    )
+    return FairnessSignal(status="measured", figures=(figure,))
+
+
+def fair(when_broken: str = "escalate") -> MonitoringPolicy:
+    """The limit of `parity`, and what follows when it is exceeded."""
+    limits = {"max_demographic_parity_difference": 0.1, "when_broken": when_broken}
+    return MonitoringPolicy(fairness=LiveFairnessPolicy.model_validate(limits))
 
 
 def broken(kind: str, column: str) -> DataSignal:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from support.triage import HOLDOUT, SICK, SIX, attempt, past, quality, signals, week
+from support.triage import HOLDOUT, SICK, SIX, attempt, fair, parity, past, quality, signals, week
 
 from everfit.tasks.triage.case import sign
 from everfit.tasks.triage.history import History
@@ -225,6 +225,27 @@ TURNS: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
         {},
         "retrain",
         "signal_retraining",
+    ),
+    "a limit of fairness stays exceeded, and the spec asks to retrain": (
+        signals(5, fairness=parity(0.12)),
+        History(windows=(past(4, broken_limits=("fairness.parity_of_sex",), verdict="watch"),)),
+        {"monitoring": fair("retrain")},
+        "retrain",
+        "broken_limit_retraining",
+    ),
+    "a limit of fairness stays exceeded": (
+        signals(5, fairness=parity(0.12)),
+        History(windows=(past(4, broken_limits=("fairness.parity_of_sex",), verdict="watch"),)),
+        {"monitoring": fair()},
+        "escalate",
+        "broken_limit_escalation",
+    ),
+    "a limit of fairness is exceeded for the first time": (
+        signals(5, fairness=parity(0.12)),
+        History(),
+        {"monitoring": fair()},
+        "watch",
+        "uncertain",
     ),
     "a signal of the user asks for a person": (
         signals(own=(OwnSignal(status="measured", signal="stock", ok=False, reason="empty", action="escalate"),)),

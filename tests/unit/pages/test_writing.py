@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 import pytest
 from support.pages import DAY, SPRING, Life, measured
-from support.triage import drifted
+from support.triage import drifted, parity
 
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.pages.markup import anchor, joined, tag
@@ -201,6 +201,16 @@ def test_two_years_of_hourly_looks_fit_into_two_megabytes() -> None:
         )
 
     assert len(orjson.dumps(series.dump())) < 1_500_000
+
+
+def test_fairness_and_calibration_are_drawn_over_time(ledger: Ledger, workspace: Workspace) -> None:
+    life = lived(ledger, 3)
+    life.look(SPRING + 3 * DAY, measured(0.74, fairness=parity(0.12)))
+
+    write_model(ledger, workspace, "flights")
+
+    assert Series.load(data(workspace)["series"]).columns["parity"] == [None, None, 0.17]
+    assert "widest parity difference of groups" in page(workspace, "flights")
 
 
 def test_markup_escapes_all_but_markup() -> None:
