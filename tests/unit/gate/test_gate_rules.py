@@ -44,6 +44,28 @@ def test_a_first_champion_must_beat_the_dummy() -> None:
     )
 
 
+def test_a_champion_that_does_worse_than_the_dummy_is_replaced_by_a_challenger_that_surely_beats_it() -> None:
+    """So it happens right after a change: to keep the champion would protect nothing."""
+    even = compared(-0.002, -0.02, champion=0.5)
+    useless = measured(comparison=compared(0.1, 0.08, champion=0.398), dummy_comparison=even)
+    released = decide(useless, GatePolicy())
+    assert released.verdict == "promote"
+    (check,) = (check for check in released.checks if check.name == "dummy")
+    assert "surely better than a champion that does worse than the dummy, as here" in check.reason
+    unsure = measured(comparison=compared(0.1, -0.01, champion=0.398), dummy_comparison=even)
+    assert failed(decide(unsure, GatePolicy())) == {"dummy", "comparison"}
+    of_use = measured(
+        comparison=compared(0.1, 0.08, champion=0.501), dummy_comparison=compared(0.1, -0.1, champion=0.5)
+    )
+    assert failed(decide(of_use, GatePolicy())) == {"dummy"}
+    # A champion that need only not be much better is no proof that the challenger is of use.
+    lenient = GatePolicy(comparison="non_inferiority", margin=0.01)
+    as_bad = measured(
+        comparison=compared(0.0, -0.005, champion=0.398), dummy_comparison=compared(-0.1, -0.12, champion=0.5)
+    )
+    assert failed(decide(as_bad, lenient)) == {"dummy"}
+
+
 def test_a_minimum_of_a_loss_is_the_most_it_may_be() -> None:
     against: dict[str, Any] = {"metric": "rmse", "rarest_class_rows": None, "challenger": 11.5, "champion": 15.0}
     loss = {
