@@ -32,7 +32,8 @@ def rehearse(  # noqa: PLR0917 - each is an option of the command
         str | None, typer.Option(help="The length of a window, such as 7d. By default that of monitoring.")
     ] = None,
     policy: Annotated[
-        list[str] | None, typer.Option(help="A YAML file with keys of a spec to compare with. Repeat it for more.")
+        list[str] | None,
+        typer.Option(help="A YAML file to compare with: some keys of a spec, or a whole one. Repeat it for more."),
     ] = None,
     cost: Annotated[
         float | None,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic_core import to_jsonable_python
 
 from everfit.blocks.errors import SpecError
 from everfit.blocks.spec import ModelSpec
@@ -19,7 +20,7 @@ _FIXED = frozenset({"name", "task", "source", "joins", "columns", "maturity"})
 
 
 def read_patch(path: str) -> tuple[str, dict[str, Any]]:
-    """Read a policy from a file: some keys of a spec, and perhaps `policy` with its name.
+    """Read a policy from a file: some keys of a spec, and perhaps `policy` with its name; or a whole spec.
 
     Args:
         path: Of the YAML file.
@@ -28,7 +29,7 @@ def read_patch(path: str) -> tuple[str, dict[str, Any]]:
         The policy's name, and the keys.
 
     Raises:
-        SpecError: The file can't be read, is empty, or changes what the model predicts.
+        SpecError: The file can't be read, is empty, or changes what the model predicts by single keys.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -40,11 +41,54 @@ def read_patch(path: str) -> tuple[str, dict[str, Any]]:
             f"the policy {path!r} changes nothing; give keys of a spec, such as `training: {{window: all}}`"
         )
     name = str(content.pop(NAME, Path(path).stem))
-    if fixed := sorted(_FIXED & set(content)):
+    if not is_whole(content) and (fixed := sorted(_FIXED & set(content))):
         raise SpecError(
             f"the policy {path!r} changes {fixed[0]!r}, so it could not be compared on the same rows; remove this key"
         )
     return name, content
+
+
+def is_whole(patch: Mapping[str, Any]) -> bool:
+    """Return whether keys are those of a whole spec, such as the one of another branch."""
+    return {"name", "task", "source", "columns"} <= set(patch)
+
+
+def difference(spec: ModelSpec, patch: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return the keys in which another whole spec differs; a patch of some keys as it is.
+
+    Args:
+        spec: The spec as it is.
+        patch: Keys of a patch, or of a whole spec.
+        where: Named in errors.
+
+    Raises:
+        SpecError: The other spec is not valid, predicts something else, or is the same.
+    """
+    if not is_whole(patch):
+        return dict(patch)
+    other = read_spec(yaml.safe_dump(dict(patch)), where)
+    before, after = spec.content(), other.content()
+    if fixed := sorted(key for key in _FIXED if before.get(key) != after.get(key)):
+        raise SpecError(
+            f"{where} has another {fixed[0]!r} than the spec, so they can't be compared on the same rows; rehearse "
+            "each by itself"
+        )
+    if not (found := _changes(before, after, other)):
+        raise SpecError(f"{where} is the spec as it is, so there is nothing to compare; leave it out")
+    return found
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any], other: Any) -> dict[str, Any]:
+    """Return nested keys that differ, with the values of the other spec; its dump leaves out some that are defaults."""
+    changes: dict[str, Any] = {}
+    for key in dict.fromkeys([*before, *after]):
+        old = before.get(key)
+        new = after[key] if key in after else to_jsonable_python(getattr(other, key))
+        if old == new:
+            continue
+        both = isinstance(old, Mapping) and isinstance(new, Mapping)
+        changes[key] = _changes(old, new, getattr(other, key, None)) if both else new
+    return changes
 
 
 def patched(spec: ModelSpec, patch: Mapping[str, Any], where: str) -> ModelSpec:

@@ -16,7 +16,7 @@ from everfit.tasks.core.final_states import ended
 from everfit.tasks.registry.tracking import turn_run
 from everfit.tasks.rehearsal.outcome import Rehearsal, assemble
 from everfit.tasks.rehearsal.page import rehearsal_page, rehearsal_text
-from everfit.tasks.rehearsal.patches import patched
+from everfit.tasks.rehearsal.patches import difference, patched
 from everfit.tasks.rehearsal.plan import SPEC, RehearsalPlan, Rehearsed, read_history, remarks, window_ends
 from everfit.tasks.rehearsal.running import Running, spec_identity
 from everfit.tasks.steps.step import step, step_logger
@@ -45,18 +45,19 @@ def plan_rehearsal(  # noqa: PLR0917 - each is a parameter of the flow
         since: Moment of the first training; None for the default.
         until: End of the last window; None for the default.
         every: Length of a window, such as `7d`; None for that of monitoring.
-        policies: Patches of the spec, by name.
+        policies: Patches of the spec, or other whole specs, by name.
         now: Nothing later counts.
 
     Returns:
         The plan.
 
     Raises:
-        SpecError: There are too few windows, or a patch makes no valid spec.
+        SpecError: There are too few windows, a patch makes no valid spec, or another spec predicts something else.
         SourceError: The source can't be read.
     """
     spec = context.spec
-    for name, patch in policies.items():
+    patches = {name: difference(spec, patch, f"the policy {name!r}") for name, patch in policies.items()}
+    for name, patch in patches.items():
         patched(spec, patch, f"the policy {name!r}")
     try:
         length = spec.monitoring.window if every is None else parse_duration(every)
@@ -64,7 +65,7 @@ def plan_rehearsal(  # noqa: PLR0917 - each is a parameter of the flow
         raise SpecError(f"--every {every!r} is no duration; give one such as 7d") from error
     history = read_history(spec, now)
     ends = window_ends(spec, history, since, until, length, now)
-    named = (Rehearsed(name=SPEC), *(Rehearsed(name=name, patch=dict(patch)) for name, patch in policies.items()))
+    named = (Rehearsed(name=SPEC), *(Rehearsed(name=name, patch=patch) for name, patch in patches.items()))
     plan = RehearsalPlan(
         model=spec.name, ends=ends, until=ends[-1], policies=named, notes=tuple(remarks(spec, history, ends))
     )

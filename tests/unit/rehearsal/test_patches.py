@@ -10,7 +10,7 @@ from support.deliveries import SPEC
 from everfit.blocks.errors import SpecError
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.spec_loading import read_spec, yaml_content
-from everfit.tasks.rehearsal.patches import changed_keys, patched, read_patch, write_patch
+from everfit.tasks.rehearsal.patches import changed_keys, difference, patched, read_patch, write_patch
 from everfit.tasks.rehearsal.recommendation import NEVER
 
 TEXT = """\
@@ -73,6 +73,35 @@ def test_a_policy_is_named_by_itself_or_its_file(tmp_path: Path) -> None:
     assert read_patch(str(path))[0] == "by drift"
     with pytest.raises(SpecError, match="can't be read"):
         read_patch(str(tmp_path / "none.yaml"))
+
+
+def whole(tmp_path: Path, **changes: Any) -> dict[str, Any]:
+    path = tmp_path / "main.yaml"
+    path.write_text(yaml.safe_dump(SPEC | changes))
+    name, content = read_patch(str(path))
+    assert name == "main"
+    return content
+
+
+def test_another_whole_spec_is_compared_by_the_keys_in_which_it_differs(tmp_path: Path) -> None:
+    limits = {"fairness": {"max_demographic_parity_difference": 0.1}, "clients": {"max_share": 0.5}, "window": "14d"}
+    changed = {"monitoring": limits, "training": {**SPEC["training"], "window": "all"}}
+    here, there = ModelSpec.model_validate(SPEC | changed), ModelSpec.model_validate(SPEC)
+
+    patch = difference(here, whole(tmp_path), "the policy 'main'")
+
+    assert patched(here, patch, "main").content() == there.content()
+    assert patched(there, difference(there, whole(tmp_path, **changed), "main"), "main").content() == here.content()
+    assert set(patch) == {"monitoring", "training"}
+
+
+def test_another_spec_of_other_rows_and_the_same_spec_are_refused(tmp_path: Path) -> None:
+    spec = ModelSpec.model_validate(SPEC)
+
+    with pytest.raises(SpecError, match="another 'maturity' than the spec"):
+        difference(spec, whole(tmp_path, maturity="3d"), "the policy 'main'")
+    with pytest.raises(SpecError, match="is the spec as it is"):
+        difference(spec, whole(tmp_path), "the policy 'main'")
 
 
 @pytest.mark.parametrize(
