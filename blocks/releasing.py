@@ -1,5 +1,6 @@
 """How a challenger that passed the gate replaces the champion."""
 
+import re
 from datetime import timedelta
 from typing import Literal
 
@@ -9,6 +10,9 @@ from everfit.blocks.conversion import ConversionPolicy
 from everfit.blocks.policy import Duration, Policy, format_duration
 from everfit.blocks.serving import ServingPolicy
 from everfit.blocks.trials import AbPolicy, CanaryPolicy
+
+PUBLIC_KEY = re.compile(r"ed25519:[A-Za-z0-9+/]{43}=(\s|$)")
+"""The start of a line that names a signer: an Ed25519 key of 32 bytes, and after a blank its owner."""
 
 
 class ReleasePolicy(Policy):
@@ -60,6 +64,25 @@ class ReleasePolicy(Policy):
     conversion: ConversionPolicy = Field(
         default_factory=ConversionPolicy, description="How closely the converted model must match the fitted one."
     )
+
+    signers: tuple[str, ...] = Field(
+        default=(),
+        exclude_if=lambda signers: not signers,
+        description="The public keys of which one must have signed each version that is loaded, as `everfit keys` "
+        "prints them, with the owner's name after the key. `EVERFIT_SIGNERS` asks for the same for all models of a "
+        "process.",
+    )
+
+    @field_validator("signers")
+    @classmethod
+    def _are_public_keys(cls, signers: tuple[str, ...]) -> tuple[str, ...]:
+        for signer in signers:
+            if not PUBLIC_KEY.match(signer):
+                raise ValueError(
+                    f"{signer!r} is not a public key with its owner's name, such as `ed25519:… ann`; make one by "
+                    "`everfit keys FILE`"
+                )
+        return signers
 
     @field_validator("services")
     @classmethod

@@ -18,7 +18,8 @@ class Settings(BaseSettings):
         mlflow_page: The address of MLflow for browsers, if it differs from the one that flows use.
         registry_poll: How often `everfit up` looks at MLflow for changes that a person made; by default it does not.
         log_level: The level of everfit's own log lines.
-        signing_key: The PEM file of the Ed25519 key that signs versions and releases.
+        signing_key: The Ed25519 key that signs versions and releases: its PEM file, `block:NAME` of a Prefect Secret
+            block, or the PEM itself.
         signers: The file of the public keys of which one must have signed each version that is loaded.
         pages: Whether flows write the pages of models into the workspace.
         pages_login: The login of `everfit pages --serve`, as `user:password`.
@@ -32,7 +33,9 @@ class Settings(BaseSettings):
     ledger_url: SecretStr | None = Field(default=None, description="The SQLAlchemy URL of the ledger.")
     mlflow_page: str | None = Field(default=None, description="The address of MLflow for browsers.")
     log_level: str = Field(default="INFO", description="The level of everfit's own log lines.")
-    signing_key: str | None = Field(default=None, description="The PEM file of the key that signs.")
+    signing_key: SecretStr | None = Field(
+        default=None, description="The key that signs: its PEM file, block:NAME, or the PEM itself."
+    )
     signers: str | None = Field(default=None, description="The file of public keys that versions must be signed by.")
     registry_poll: Duration | None = Field(
         default=None, description="How often `everfit up` looks at MLflow for changes by hand, such as 3s."

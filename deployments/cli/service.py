@@ -47,6 +47,7 @@ def serve(
         policies={spec.name: spec.release.serving for spec in specs},
         tokens_file=tokens,
         joins={spec.name: spec.joins for spec in specs},
+        signers={spec.name: spec.release.signers for spec in specs},
     )
 
 

@@ -62,6 +62,7 @@ class Endpoint:
         check_store: Function that raises if the tables' store isn't safe or can't be reached.
         workspace: The workspace, which has the digests of registered versions.
         joins: Sources from which features are looked up that a request lacks.
+        signers: The signers in the spec of the model.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Endpoint:
     check_store: Callable[[], object] = lambda: None
     workspace: Workspace | None = None
     joins: Sequence[Join] = ()
+    signers: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         self.champion: Servable | None = None
@@ -88,7 +90,7 @@ class Endpoint:
         self.follower = RegistryWatcher(
             self.registered,
             self.name,
-            ModelCache(self.folder / "models", self.workspace),
+            ModelCache(self.folder / "models", self.workspace, self.signers),
             self._take_over,
             self._take_challenger,
             check=self._check_log,

@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import shutil
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,10 +34,11 @@ class ModelCache:
     Args:
         folder: Folder of one model.
         workspace: The workspace, which has the digests of registered versions; None if there is none to ask.
+        signers: The signers in the spec of the model.
     """
 
-    def __init__(self, folder: Path, workspace: Workspace | None = None) -> None:
-        self.folder, self._recorded = folder, RecordedFiles(workspace)
+    def __init__(self, folder: Path, workspace: Workspace | None = None, signers: Sequence[str] = ()) -> None:
+        self.folder, self._recorded = folder, RecordedFiles(workspace, signers)
         folder.mkdir(parents=True, exist_ok=True)
 
     def fetch(self, client: "MlflowClient", version: ModelVersion) -> Path:
@@ -84,14 +86,16 @@ class ModelCache:
     def last_champion(self) -> tuple[ModelVersion, Path] | None:
         """Return the last served champion, if its copy is still whole.
 
-        A copy that an earlier everfit made has no list of its files. It is served until the registry answers.
+        A copy that an earlier everfit made has no list of its files. It is served until the registry answers, unless
+        versions must be signed.
         """
         path = self.folder / "champion.json"
         if not path.exists():
             return None
         version = ModelVersion.model_validate(json.loads(path.read_text()))
         kept = self.folder / str(version.version)
-        return (version, kept) if self._is_of(version) and (not is_listed(kept) or self._has(version)) else None
+        whole = self._has(version) if is_listed(kept) else not self._recorded.wants_signatures()
+        return (version, kept) if self._is_of(version) and whole else None
 
     def is_checked(self, version: ModelVersion) -> bool:
         """Return whether the copy of a version has a list of its files."""

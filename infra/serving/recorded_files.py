@@ -8,11 +8,13 @@ keeps the digests beside its files, so that a restart can check them without any
 import json
 import logging
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from everfit.blocks.errors import ArtifactError
+from everfit.blocks.settings import Settings
 from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.models.artifacts import (
     Digests,
@@ -22,8 +24,9 @@ from everfit.tasks.models.artifacts import (
     needed_to_predict,
     overall_digest,
 )
+from everfit.tasks.models.signatures import required_signers
 from everfit.tasks.registry import artifact_records
-from everfit.tasks.scoring.signed_files import require_signature
+from everfit.tasks.scoring.signed_files import check_signature, require_signature
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -43,10 +46,13 @@ class RecordedFiles:
 
     Args:
         workspace: The workspace; None for a test of the cache alone.
+        signers: The signers in the spec of the model.
     """
 
     workspace: Workspace | None = None
+    signers: Sequence[str] = ()
     _checked_by: dict[int, CheckedBy] = field(default_factory=dict)
+    _signatures: dict[int, str | None] = field(default_factory=dict)
 
     def check(self, client: "MlflowClient", version: ModelVersion, digests: Digests) -> None:
         """Refuse a download whose files are not those that were registered.
@@ -59,7 +65,7 @@ class RecordedFiles:
         Raises:
             ArtifactError: A file differs, is missing or was added, or the workspace's digests can't be read.
         """
-        require_signature(client, version, digests)
+        self._signatures[version.version] = require_signature(client, version, digests, self.signers)
         recorded = self._of_workspace(version)
         if recorded is not None:
             self._checked_by[version.version] = "workspace"
@@ -91,11 +97,15 @@ class RecordedFiles:
 
     def keep(self, folder: Path, version: ModelVersion) -> None:
         """Write the digests of a checked download beside its files."""
-        kept = {"checked_by": self.checked_by(version), "files": copy_digests(folder)}
+        kept = {
+            "checked_by": self.checked_by(version),
+            "files": copy_digests(folder),
+            "signature": self._signatures.get(version.version),
+        }
         (folder / _KEPT).write_text(json.dumps(kept, sort_keys=True))
 
     def check_copy(self, folder: Path, version: ModelVersion) -> None:
-        """Refuse a copy on the local disk that is torn, incomplete or changed.
+        """Refuse a copy on the local disk that is torn, incomplete, changed, or not signed as it must be.
 
         Args:
             folder: The copy.
@@ -106,12 +116,17 @@ class RecordedFiles:
         """
         try:
             kept = json.loads((folder / _KEPT).read_text())
-            files, checked_by = dict(kept["files"]), kept["checked_by"]
+            files, checked_by, signature = dict(kept["files"]), kept["checked_by"], kept.get("signature")
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ArtifactError(f"the copy in {str(folder)!r} has no readable list of its files") from error
         if problems := differences(copy_digests(folder), files):
             raise ArtifactError(f"the copy in {str(folder)!r} is damaged: {problems[0]}")
+        check_signature(signature, version, needed_to_predict(files), self.signers)
         self._checked_by[version.version] = checked_by
+
+    def wants_signatures(self) -> bool:
+        """Return whether a version must be signed before it is served."""
+        return bool(required_signers(Settings(), self.signers))
 
     def _of_workspace(self, version: ModelVersion) -> dict[str, str] | None:
         """Return the workspace's digests; None without them, or if the store doesn't answer in time."""

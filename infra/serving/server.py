@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MODELS_VARIABLE = "EVERFIT_SERVE_MODELS"
 JOINS_VARIABLE = "EVERFIT_SERVE_JOINS"
+SIGNERS_VARIABLE = "EVERFIT_SERVE_SIGNERS"
 TOKENS_VARIABLE = "EVERFIT_SERVE_TOKENS"
 
 
@@ -34,6 +35,7 @@ def build_app(
     settings: Settings,
     *,
     joins: Mapping[str, Sequence[Join]] | None = None,
+    signers: Mapping[str, Sequence[str]] | None = None,
 ) -> "FastAPI":
     """Make the app that serves some models.
 
@@ -43,6 +45,7 @@ def build_app(
         tokens_file: File with the clients' tokens; without it every client has access.
         settings: Settings of this installation.
         joins: Joins of models that have some.
+        signers: Signers of models whose spec names some.
     """
     # By default MLflow's client retries for minutes if the server is down.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -76,6 +79,7 @@ def build_app(
             check_store=lambda: Workspace.of(settings),
             workspace=workspace,
             joins=(joins or {}).get(name, ()),
+            signers=(signers or {}).get(name, ()),
         )
         for name in models
     }
@@ -86,16 +90,19 @@ def from_environment() -> "FastAPI":
     """Make the app in a worker process, or for another process manager.
 
     `EVERFIT_SERVE_MODELS` has the models and their policies as JSON, `EVERFIT_SERVE_JOINS` their joins,
-    `EVERFIT_SERVE_TOKENS` the token file.
+    `EVERFIT_SERVE_SIGNERS` their signers, `EVERFIT_SERVE_TOKENS` the token file.
     """
     content = json.loads(os.environ[MODELS_VARIABLE])
     policies = {name: ServingPolicy.model_validate(policy) for name, policy in content.items()}
     joined = json.loads(os.environ.get(JOINS_VARIABLE, "{}"))
     joins = {name: [Join.model_validate(join) for join in content] for name, content in joined.items()}
+    signers = json.loads(os.environ.get(SIGNERS_VARIABLE, "{}"))
     tokens = os.environ.get(TOKENS_VARIABLE)
     # Requests and predictions share the interpreter's lock: switch threads faster than the default 5 ms.
     sys.setswitchinterval(0.001)
-    return build_app(list(content), policies, Path(tokens) if tokens else None, Settings(), joins=joins)
+    return build_app(
+        list(content), policies, Path(tokens) if tokens else None, Settings(), joins=joins, signers=signers
+    )
 
 
 def run(
@@ -107,6 +114,7 @@ def run(
     policies: Mapping[str, ServingPolicy] | None = None,
     tokens_file: Path | None = None,
     joins: Mapping[str, Sequence[Join]] | None = None,
+    signers: Mapping[str, Sequence[str]] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then answer and log the waiting requests, and end.
 
@@ -118,6 +126,7 @@ def run(
         policies: Serving policy of each model.
         tokens_file: Lines of `client sha256`; required unless `host` is a loopback address.
         joins: Joins of models that have some.
+        signers: Signers of models whose spec names some.
 
     Raises:
         ServingError: If there is no model or a model twice, the host can be reached from elsewhere without a token
@@ -144,6 +153,8 @@ def run(
     )
     if joined := {name: [join.content() for join in some] for name, some in (joins or {}).items() if some}:
         os.environ[JOINS_VARIABLE] = json.dumps(joined)
+    if signers:
+        os.environ[SIGNERS_VARIABLE] = json.dumps({name: list(some) for name, some in signers.items()})
     if tokens_file is not None:
         os.environ[TOKENS_VARIABLE] = str(tokens_file.absolute())
     uvicorn.run(

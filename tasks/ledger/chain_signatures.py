@@ -32,11 +32,11 @@ def sign_release(ledger: Ledger, model: str, release: int) -> None:
         model: Name of the model.
         release: Number of the verified release.
     """
-    path = Settings().signing_key
-    if path is None:
+    key = Settings().signing_key
+    if key is None:
         return
     link = newest_link(ledger.store, model)
-    signed = SignedLink(link=link, signature=signature_by(read_signing_key(path), link_message(link)), release=release)
+    signed = SignedLink(link=link, signature=signature_by(read_signing_key(key), link_message(link)), release=release)
     identity = f"{model}/{SIGNATURE}/{release}"
     if ledger.decisions.find(identity) is None:
         ledger.decisions.record(identity, model=model, kind=SIGNATURE, verdict="signed", record=signed)
@@ -52,7 +52,7 @@ def check_signatures(ledger: Ledger, model: str) -> tuple[dict[str, str], list[s
     Returns:
         The signed links by the signature in words, and one sentence for each signature that is missing or false.
     """
-    signers = trusted_signers(Settings())
+    signers = trusted_signers(Settings(), ledger.signers)
     signed = [SignedLink.recall(entry.record) for entry in ledger.decisions.of(model, kind=SIGNATURE)]
     links = {f"the signature of release {one.release}": one.link for one in signed}
     if not signers:

@@ -1,5 +1,6 @@
 """The ledger: six parts over one store."""
 
+from collections.abc import Sequence
 from typing import Literal, Self
 
 from everfit.blocks.settings import Settings
@@ -20,9 +21,12 @@ class Ledger:
 
     Args:
         store: The open database.
+        signers: The public keys of which one must have signed each version that is loaded, as the spec of the model
+            that the ledger is opened for names them.
 
     Attributes:
         store: The database.
+        signers: The public keys.
         url: Address of the database, without the password.
         leases: Each lets one process act for a model.
         turns: The turns, and requests for turns.
@@ -38,8 +42,8 @@ class Ledger:
         ...         ledger.turns.finish(turn, state="ChampionKept", verdict="keep", reasons=["no gain"])
     """
 
-    def __init__(self, store: Store) -> None:
-        self.store, self.url = store, store.url
+    def __init__(self, store: Store, signers: Sequence[str] = ()) -> None:
+        self.store, self.url, self.signers = store, store.url, tuple(signers)
         self.leases = Leases(store)
         self.turns = Turns(store, self.leases)
         self.decisions = Decisions(store)
@@ -48,16 +52,17 @@ class Ledger:
         self.incidents = Incidents(store)
 
     @classmethod
-    def open(cls, where: Settings | str) -> Self:
+    def open(cls, where: Settings | str, signers: Sequence[str] = ()) -> Self:
         """Open the ledger; create or migrate its tables if needed.
 
         Args:
             where: The settings of the process, or an SQLAlchemy URL of SQLite or PostgreSQL.
+            signers: As the class takes them.
 
         Raises:
             LedgerError: The URL is invalid, the database can't be reached, or a newer everfit created it.
         """
-        return cls(Store.open(where))
+        return cls(Store.open(where), signers)
 
     @classmethod
     def open_existing(cls, where: Settings | str) -> Self:

@@ -1,28 +1,37 @@
 """Signatures by Ed25519 keys: of the files of versions, and of links of the ledger's chain.
 
-The private key is a PEM file of the process that registers and releases (`EVERFIT_SIGNING_KEY`). The public keys that
-others trust are the lines of a file (`EVERFIT_SIGNERS`): a key and, after a blank, the name of its owner.
+The private key belongs to the process that registers and releases (`EVERFIT_SIGNING_KEY`): a PEM file, a Prefect
+Secret block, or the PEM itself. A signer is a public key and, after a blank, the name of its owner. One signer of the
+file that `EVERFIT_SIGNERS` names, and one of those in the spec (`release.signers`), must have signed.
 """
 
 import base64
 import binascii
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everfit.blocks.errors import EverfitError
 from everfit.blocks.settings import Settings
 from everfit.tasks.core.records import ModelVersion
+from everfit.tasks.core.secrets import reveal
 from everfit.tasks.models.artifacts import Digests, overall_digest
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from pydantic import SecretStr
 
 SIGNATURE_TAG = "everfit.signature"
 """Tag of a version with the signature of its files."""
+SIGNERS_VARIABLE, SIGNERS_KEY = "EVERFIT_SIGNERS", "release.signers in the spec"
+"""The places that name signers."""
 
 _KIND = "ed25519"
+_PEM = "-----BEGIN"
+
+SignerGroups = Mapping[str, Mapping[str, str]]
+"""The signers that each place names, of which one must have signed: owners by public key, by name of the place."""
 
 
 class KeyFileError(EverfitError):
@@ -61,24 +70,37 @@ def public_key(key: "Ed25519PrivateKey") -> str:
     return f"{_KIND}:{base64.b64encode(key.public_key().public_bytes_raw()).decode()}"
 
 
-def read_signing_key(path: str) -> "Ed25519PrivateKey":
-    """Return the private key of a PEM file.
+def read_signing_key(given: "SecretStr") -> "Ed25519PrivateKey":
+    """Return the private key of this process.
+
+    Args:
+        given: The path of a PEM file, `block:NAME` of a Prefect Secret block with the PEM, or the PEM itself.
 
     Raises:
-        KeyFileError: The file can't be read, or has another kind of key.
+        KeyFileError: The key can't be read, or is of another kind.
+        SourceError: There is no such block.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+    secret = given.get_secret_value()
+    pem = secret if secret.lstrip().startswith(_PEM) else ""
+    if secret.startswith("block:"):
+        pem = reveal(given, "EVERFIT_SIGNING_KEY")
+    # The PEM itself is in no message.
+    name = "in EVERFIT_SIGNING_KEY" if pem == secret else repr(secret)
     try:
-        key = load_pem_private_key(Path(path).read_bytes(), password=None)
+        # A variable of one line, as some systems keep it, has `\\n` for each new line.
+        content = pem.replace("\\n", "\n").encode() if pem else Path(secret).read_bytes()
+        key = load_pem_private_key(content, password=None)
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        problem = type(error).__name__ if pem else str(error)
         raise KeyFileError(
-            f"the signing key {path!r} can't be read: {error}; make one by `everfit keys FILE`"
+            f"the signing key {name} can't be read: {problem}; make one by `everfit keys FILE`"
         ) from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise KeyFileError(f"the signing key {path!r} is no Ed25519 key; make one by `everfit keys FILE`")
+        raise KeyFileError(f"the signing key {name} is no Ed25519 key; make one by `everfit keys FILE`")
     return key
 
 
@@ -92,25 +114,67 @@ def read_signers(path: str) -> dict[str, str]:
         lines = [line.strip() for line in Path(path).read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise KeyFileError(f"the file of signers {path!r} can't be read: {error}") from error
-    signers = {}
-    for line in filter(lambda line: line and not line.startswith("#"), lines):
-        key, _, name = line.partition(" ")
-        if not key.startswith(f"{_KIND}:"):
-            raise KeyFileError(
-                f"the file of signers {path!r} has the line {line!r}; a line is a key, as `everfit keys` prints it, "
-                "and the name of its owner"
-            )
-        signers[key] = name.strip() or "no name"
-    if not signers:
+    lines = [line for line in lines if line and not line.startswith("#")]
+    if odd := [line for line in lines if not line.startswith(f"{_KIND}:")]:
+        raise KeyFileError(
+            f"the file of signers {path!r} has the line {odd[0]!r}; a line is a key, as `everfit keys` prints it, "
+            "and the name of its owner"
+        )
+    if not lines:
         raise KeyFileError(f"the file of signers {path!r} has no key, so nothing could be verified; add one")
-    return signers
+    return _owners(lines)
 
 
-def trusted_signers(settings: Settings) -> dict[str, str]:
-    """Return the signers that count here: those of the file, or else the process's own key; empty without both."""
-    if settings.signers is not None:
-        return read_signers(settings.signers)
-    return {} if settings.signing_key is None else {public_key(read_signing_key(settings.signing_key)): "this process"}
+def required_signers(settings: Settings, of_spec: Sequence[str]) -> SignerGroups:
+    """Return the places that name signers, with these: `EVERFIT_SIGNERS` and the spec; empty if neither does.
+
+    Args:
+        settings: Of this installation.
+        of_spec: The signers in the spec of the model.
+
+    Raises:
+        KeyFileError: The file of signers can't be read.
+    """
+    of_process = {} if settings.signers is None else {SIGNERS_VARIABLE: read_signers(settings.signers)}
+    return of_process | ({SIGNERS_KEY: _owners(of_spec)} if of_spec else {})
+
+
+def trusted_signers(settings: Settings, of_spec: Sequence[str]) -> SignerGroups:
+    """Return the signers that a check asks for: the required ones, or else the process's own key."""
+    if required := required_signers(settings, of_spec):
+        return required
+    if settings.signing_key is None:
+        return {}
+    return {"EVERFIT_SIGNING_KEY": {public_key(read_signing_key(settings.signing_key)): "this process"}}
+
+
+def check_can_sign(settings: Settings, of_spec: Sequence[str], model: str) -> None:
+    """Refuse to begin what would end with a version that nobody could load, because this process can't sign it.
+
+    Args:
+        settings: Of this installation.
+        of_spec: The signers in the spec of the model.
+        model: Name of the model.
+
+    Raises:
+        KeyFileError: There is no key, or it is not among the signers.
+    """
+    groups = required_signers(settings, of_spec)
+    if not groups:
+        return
+    key = "" if settings.signing_key is None else public_key(read_signing_key(settings.signing_key))
+    for place, signers in groups.items():
+        if key not in signers:
+            problem = "EVERFIT_SIGNING_KEY is not set" if not key else f"the key of EVERFIT_SIGNING_KEY is {key!r}"
+            raise KeyFileError(
+                f"{place} wants versions of {model!r} that one of {', '.join(sorted(signers.values()))} has signed, "
+                f"and {problem}; set EVERFIT_SIGNING_KEY to the key of a signer, or add this one to {place}"
+            )
+
+
+def _owners(lines: Iterable[str]) -> dict[str, str]:
+    parted = (line.partition(" ") for line in lines)
+    return {key: name.strip() or "no name" for key, _, name in parted}
 
 
 def signature_by(key: "Ed25519PrivateKey", message: str) -> str:
@@ -118,14 +182,21 @@ def signature_by(key: "Ed25519PrivateKey", message: str) -> str:
     return f"{public_key(key)}:{base64.b64encode(key.sign(message.encode())).decode()}"
 
 
-def why_not_signed(signature: str | None, message: str, signers: Mapping[str, str]) -> str:
-    """Return why a signature doesn't count; empty if it does.
+def why_not_signed(signature: str | None, message: str, groups: SignerGroups) -> str:
+    """Return why a signature doesn't count; empty if it does, or if nobody asks for one.
 
     Args:
         signature: As `signature_by` returns it, or None.
         message: The text that must be signed.
-        signers: The names of the owners by public key.
+        groups: The signers by the place that names them; one of each must have signed.
     """
+    for place, signers in groups.items():
+        if problem := _why_not_by(signature, message, signers, place):
+            return problem
+    return ""
+
+
+def _why_not_by(signature: str | None, message: str, signers: Mapping[str, str], place: str) -> str:
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -134,7 +205,7 @@ def why_not_signed(signature: str | None, message: str, signers: Mapping[str, st
     kind, _, rest = signature.partition(":")
     key, _, signed = rest.partition(":")
     if f"{kind}:{key}" not in signers:
-        return f"it is signed by the key '{kind}:{key[:12]}…', which is not among the signers"
+        return f"it is signed by the key '{kind}:{key[:12]}…', which is not among the signers of {place}"
     try:
         public = Ed25519PublicKey.from_public_bytes(base64.b64decode(key, validate=True))
         public.verify(base64.b64decode(signed, validate=True), message.encode())

@@ -92,12 +92,12 @@ def publish(client: "MlflowClient", workspace: Workspace, version: ModelVersion,
 
 def _sign(client: "MlflowClient", version: ModelVersion, files: Digests) -> None:
     """Sign the recorded files of a version, if this process has a key and they are not signed by it."""
-    path = Settings().signing_key
-    if path is None:
+    given = Settings().signing_key
+    if given is None:
         return
-    key, message = read_signing_key(path), version_message(version, files)
+    key, message = read_signing_key(given), version_message(version, files)
     tag = model_registry.version_tags(client, version.model, version.version).get(SIGNATURE_TAG)
-    if why_not_signed(tag, message, {public_key(key): ""}):
+    if why_not_signed(tag, message, {"": {public_key(key): ""}}):
         signature = signature_by(key, message)
         model_registry.set_version_tag(client, version.model, version.version, SIGNATURE_TAG, signature)
 

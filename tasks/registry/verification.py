@@ -103,9 +103,9 @@ def _verify(client: "MlflowClient", ledger: Ledger, workspace: Workspace, versio
     problems = [*_copy_problems(workspace, version, recorded.files)]
     if (tag := read_tag(client, version)) != digest:
         problems.append(f"the version's tag is {tag!r}")
-    signers = trusted_signers(Settings())
+    signers = trusted_signers(Settings(), ledger.signers)
     tags = model_registry.version_tags(client, version.model, version.version)
-    unsigned = why_not_signed(tags.get(SIGNATURE_TAG), version_message(version, digests), signers) if signers else ""
+    unsigned = why_not_signed(tags.get(SIGNATURE_TAG), version_message(version, digests), signers)
     if unsigned:
         problems.append(f"version {version.version} is not signed as it must be: {unsigned}")
     state = "unsigned" if unsigned else "unpublished" if problems else "verified"

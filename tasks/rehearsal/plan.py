@@ -188,6 +188,7 @@ def as_rehearsed(content: Mapping[str, Any]) -> dict[str, Any]:
     monitoring = dict(content.get("monitoring", {}))
     gate |= {"approval": "never"}
     release |= {"strategy": "replace", "services": []}
+    release.pop("signers", None)  # the place of a policy has no key to sign with
     monitoring |= {"report": "never"}
     monitoring["service_health"] = {**monitoring.get("service_health", {}), "token": None}
     kept = {name: value for name, value in content.items() if name not in {"notify", "schedules", "roles"}}

@@ -14,8 +14,8 @@ import yaml
 from pydantic import BaseModel, SecretStr
 
 from everfit.blocks.spec import ModelSpec
+from everfit.tasks.core.secrets import reveal
 from everfit.tasks.rehearsal.plan import as_rehearsed
-from everfit.tasks.sources.secrets import reveal
 from everfit.tasks.storage.workspace import Workspace
 
 WORKSPACE, SPEC_FILE, LOG = "workspace", "spec.yaml", "log.txt"

@@ -78,7 +78,7 @@ def checked_copy(client: "MlflowClient", ledger: Ledger, version: ModelVersion) 
     """
 
     def check(version: ModelVersion, digests: Digests) -> None:
-        require_signature(client, version, digests)
+        require_signature(client, version, digests, ledger.signers)
         if ledger.artifacts.check(version, digests) is None:
             # A command reports it in its own words.
             logger.log(

@@ -9,9 +9,9 @@ import pandas as pd
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import CursorPaging, HttpSource, LinkPaging, NumberPaging
 from everfit.tasks.core.records import Window
+from everfit.tasks.core.secrets import reveal
 from everfit.tasks.sources.chunks import Chunk
 from everfit.tasks.sources.http import check_address, stream_response
-from everfit.tasks.sources.secrets import reveal
 
 if TYPE_CHECKING:
     import httpx

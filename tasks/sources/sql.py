@@ -11,8 +11,8 @@ from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import SqlSource
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
+from everfit.tasks.core.secrets import reveal
 from everfit.tasks.sources.chunks import Chunk, check_columns, rows_at_once
-from everfit.tasks.sources.secrets import reveal
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Executable

@@ -8,11 +8,13 @@ from functools import partial
 from prefect.futures import PrefectFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
+from everfit.blocks.settings import Settings
 from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.data.split import TrainingData
 from everfit.tasks.evaluation import conversion as conversion_room
 from everfit.tasks.evaluation.conversion import Conversion
 from everfit.tasks.gate import GateDecision
+from everfit.tasks.models.signatures import check_can_sign
 from everfit.tasks.monitoring import reference
 from everfit.tasks.registry import artifact_records, registration, tracking
 from everfit.tasks.registry.own_code import OWN_CODE_TAG, as_tag, own_code
@@ -95,12 +97,15 @@ def try_candidates(turn: OpenTurn, data: TrainingData) -> tuple[CandidateResult,
 
     Raises:
         DataError: There are too few rows to validate on.
+        KeyFileError: Versions must be signed, and this process can't sign one that would be loaded.
 
     Example:
         >>> results = everfit.tasks.try_candidates(turn, data)
         >>> [result.candidate for result in results]
         ['logistic_regression']
     """
+    spec = turn.context.spec
+    check_can_sign(Settings(), spec.release.signers, spec.name)  # before the hours that training may take
     names = _candidates(turn)
     if side_by_side():
         with ThreadPoolTaskRunner[CandidateResult](max_workers=len(names)) as threads:

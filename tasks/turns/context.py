@@ -34,7 +34,7 @@ class Context:
     @cached_property
     def ledger(self) -> Ledger:
         """The ledger, its schema up to date."""
-        return Ledger.open(self.settings)
+        return Ledger.open(self.settings, self.spec.release.signers)
 
     @cached_property
     def mlflow(self) -> "MlflowClient":

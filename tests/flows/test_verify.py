@@ -152,6 +152,17 @@ def test_where_signers_are_named_only_what_they_have_signed_is_loaded(
     model_files.load(here.mlflow, here.ledger, version)
     assert found(here) == []
 
+    # The spec may ask for another signer, in place of the file or beside it.
+    monkeypatch.delenv("EVERFIT_SIGNERS")
+    other = f"{new_key(tmp_path / 'other.pem')} bob"
+    release = here.spec.release.model_copy(update={"signers": (other,)})
+    strict = Context(here.spec.model_copy(update={"release": release}), here.settings)
+    with pytest.raises(ArtifactError, match=r"which is not among the signers of release\.signers in the spec"):
+        model_files.load(strict.mlflow, strict.ledger, version)
+    assert len(found(strict)) == 2
+    model_files.load(here.mlflow, here.ledger, version)
+    monkeypatch.setenv("EVERFIT_SIGNERS", str(signers))
+
     # A version with other files, which somebody with access to MLflow gives the same signature.
     skops = next(PLACE.rglob("model.skops"))
     skops.write_bytes(skops.read_bytes() + b"0")

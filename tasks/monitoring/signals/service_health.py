@@ -14,11 +14,11 @@ import numpy as np
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.blocks.policy import format_duration
 from everfit.tasks.core.records import Record
+from everfit.tasks.core.secrets import reveal
 from everfit.tasks.monitoring.live_predictions import LivePredictions
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.signals.client_shares import labellers, with_clients
 from everfit.tasks.release.service_addresses import addresses_of
-from everfit.tasks.sources.secrets import reveal
 from everfit.tasks.triage.signals import ServiceHealthSignal
 
 _TIMEOUT = 5.0

@@ -1,16 +1,22 @@
 """Copies of model versions on disk, which the worker processes of a service share."""
 
 import contextlib
+import json
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
+from everfit.blocks.errors import ArtifactError
 from everfit.infra.serving import model_cache
 from everfit.infra.serving.model_cache import ModelCache
 from everfit.tasks.core.records import ModelVersion
+from everfit.tasks.models.artifacts import copy_digests
+from everfit.tasks.models.signatures import SIGNATURE_TAG, new_key, read_signing_key, signature_by, version_message
 
 VERSION = ModelVersion(model="delays", version=3, run_id="run", trained_until=datetime(2024, 1, 1, tzinfo=UTC))
 
@@ -107,6 +113,53 @@ def test_a_copy_that_is_not_whole_is_downloaded_again(tmp_path: Path, downloads:
     assert downloads.count == 2
     assert (folder / "model.skops").read_text() == "fitted"
     assert (folder / "MLmodel").exists()
+
+
+class SignedDownloads:
+    """A registry with one version that has a signature, if `signature` is set."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.signature: str | None = None
+        monkeypatch.setattr(model_cache, "fetch", self.download)
+
+    def download(self, _client: Any, version: ModelVersion, folder: Path, check: Any) -> Path:
+        made = folder / "model"
+        made.mkdir()
+        (made / "model.skops").write_text("fitted")
+        check(version, copy_digests(made))
+        return made
+
+    def get_model_version(self, _name: str, _number: str) -> Any:
+        return SimpleNamespace(tags={} if self.signature is None else {SIGNATURE_TAG: self.signature})
+
+
+def test_a_copy_counts_only_if_a_signer_of_the_spec_has_signed_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry: Any = SignedDownloads(monkeypatch)
+    signer = f"{new_key(tmp_path / 'key.pem')} ann"
+    trusting, strict = (ModelCache(tmp_path / "models", signers=signers) for signers in ((), (signer,)))
+    folder = trusting.fetch(registry, VERSION)
+    trusting.remember(VERSION)
+
+    # A copy from before the spec named signers is no longer served, with its list of files or without.
+    assert trusting.last_champion() == (VERSION, folder)
+    assert strict.last_champion() is None
+    with pytest.raises(ArtifactError, match="version 3 of 'delays' is not loaded: it has no signature"):
+        strict.fetch(registry, VERSION)
+    listed = (folder / "everfit-files.json").read_text()
+    without_list(folder)
+    assert strict.last_champion() is None
+    (folder / "everfit-files.json").write_text(listed)
+
+    key = read_signing_key(SecretStr(str(tmp_path / "key.pem")))
+    registry.signature = signature_by(key, version_message(VERSION, copy_digests(folder)))
+    strict.fetch(registry, VERSION)
+    assert strict.last_champion() == (VERSION, folder)  # also when the registry is down
+    (folder / "model.skops").write_text("changed")
+    changed = {"files": copy_digests(folder), "checked_by": "registry", "signature": registry.signature}
+    (folder / "everfit-files.json").write_text(json.dumps(changed))
+    assert strict.last_champion() is None
 
 
 @pytest.mark.parametrize(("damage", "served"), [(torn, False), (half_deleted, False), (without_list, True)])

@@ -1,4 +1,4 @@
-"""Resolve the secrets of sources: literal, from the environment, or from a Prefect block."""
+"""Resolve secrets: literal, from the environment, or from a Prefect block."""
 
 import os
 
