@@ -6,7 +6,7 @@ from pydantic import Field
 
 from everfit.blocks.policy import Policy
 
-Action = Literal["train", "approve", "roll_back", "forget", "quarantine", "retire", "label"]
+Action = Literal["train", "approve", "roll_back", "forget", "quarantine", "retire", "label", "edit"]
 """An action with a role, each a key of `RolesPolicy`."""
 
 _NAMES = "By default everybody has it."
@@ -53,6 +53,12 @@ class RolesPolicy(Policy):
         exclude_if=lambda names: not names,
         description="The people with the right to record labels by `everfit labels MODEL FILE` and by `label-queue "
         f"--read`. {_NAMES}",
+    )
+    edit: tuple[str, ...] = Field(
+        default=(),
+        exclude_if=lambda names: not names,
+        description="The people with the right to change this spec. An edited spec is used only after one of them has "
+        f"accepted it, by `everfit accept-spec` or `everfit bootstrap`. {_NAMES}",
     )
     logged_in: bool = Field(
         default=False,

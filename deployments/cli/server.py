@@ -32,6 +32,12 @@ def bootstrap(  # noqa: PLR0917 - each is an option of the command
         bool,
         typer.Option("--prune", help="Remove deployments, automations and stored specs of models whose spec is gone."),
     ] = False,
+    by: Annotated[
+        str,
+        typer.Option(
+            help="The name of the person who accepts edited specs (`roles.edit`). By default the user of this machine."
+        ),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Set up a Prefect server: pool, specs and deployments.
@@ -50,6 +56,7 @@ def bootstrap(  # noqa: PLR0917 - each is an option of the command
         services=tuple(service or ()),
         overwrite_specs=overwrite_specs,
         prune=prune,
+        by=by,
     )
     changes = bootstrap(settings, options)
     if as_json:

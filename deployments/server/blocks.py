@@ -1,6 +1,6 @@
 """Block types, specs as stored blocks, and the variables that remember the last bootstrap."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -43,7 +43,14 @@ class Schedules:
         _set_variable(self._client, SCHEDULES, self._before, self.content, changes)
 
 
-def store_specs(client: "SyncPrefectClient", specs: Sequence[ModelSpec], changes: Changes, *, overwrite: bool) -> None:
+def store_specs(
+    client: "SyncPrefectClient",
+    specs: Sequence[ModelSpec],
+    changes: Changes,
+    *,
+    overwrite: bool,
+    accept: Callable[[ModelSpec], object] = lambda _: None,
+) -> None:
     """Store the specs as blocks. A spec that a person has edited since stays.
 
     Args:
@@ -51,6 +58,7 @@ def store_specs(client: "SyncPrefectClient", specs: Sequence[ModelSpec], changes
         specs: The specs in the files.
         changes: The changes so far; this function adds its own.
         overwrite: Whether edited specs are overwritten too.
+        accept: Function that raises if this person may not store a spec.
     """
     _register_types(client, changes)
     variable = client.read_variable_by_name(SPECS)
@@ -59,9 +67,10 @@ def store_specs(client: "SyncPrefectClient", specs: Sequence[ModelSpec], changes
     for spec in specs:
         document = _document(client, spec.name)
         untouched = document is not None and str(document.updated) == before.get(spec.name)
-        if _put(spec, document, changes, may_overwrite=overwrite or untouched) and (
-            now := _document(client, spec.name)
-        ):
+        may_overwrite = overwrite or untouched
+        if document is None or may_overwrite or _is_stored(spec, document):
+            accept(spec)
+        if _put(spec, document, changes, may_overwrite=may_overwrite) and (now := _document(client, spec.name)):
             after[spec.name] = str(now.updated)
     _set_variable(client, SPECS, before, after, changes)
 
@@ -190,7 +199,7 @@ def _put(spec: ModelSpec, document: "BlockDocument | None", changes: Changes, *,
         _store(spec, changes, "created")
         return True
     stored = _read(document)
-    if isinstance(stored, ModelSpec) and stored.digest() == spec.digest():
+    if isinstance(stored, ModelSpec) and _is_stored(spec, document):
         changes.note("model spec", spec.name, "unchanged")
         _bring_form_up_to_date(stored, document, changes)
         return True
@@ -207,6 +216,11 @@ def _put(spec: ModelSpec, document: "BlockDocument | None", changes: Changes, *,
     changes.note("model spec", spec.name, "kept", f"edited on the server ({differs}); --overwrite-specs")
     _bring_form_up_to_date(stored, document, changes)
     return False
+
+
+def _is_stored(spec: ModelSpec, document: "BlockDocument") -> bool:
+    stored = _read(document)
+    return isinstance(stored, ModelSpec) and stored.digest() == spec.digest()
 
 
 def _bring_form_up_to_date(stored: ModelSpec, document: "BlockDocument", changes: Changes) -> None:

@@ -4,6 +4,8 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.errors import DeploymentError
@@ -33,6 +35,7 @@ class Options:
         services: Prediction services to use from now on, for specs without `release.services`.
         overwrite_specs: Whether stored specs that a person has edited are overwritten by the files.
         prune: Whether deployments, automations and stored specs of models that are gone are removed.
+        by: Name of the person who accepts edited specs; by default the user of this machine.
     """
 
     dry_run: bool = False
@@ -41,6 +44,7 @@ class Options:
     services: tuple[str, ...] = ()
     overwrite_specs: bool = False
     prune: bool = False
+    by: str = ""
 
 
 def bootstrap(settings: Settings, options: Options) -> Changes:
@@ -52,6 +56,7 @@ def bootstrap(settings: Settings, options: Options) -> Changes:
 
     Raises:
         DeploymentError: A file has a mistake, no server is configured, or it doesn't answer in time.
+        RoleError: A spec names its editors, and the person is none of them.
     """
     url = server_address()
     if problem := why_unreachable(url):
@@ -72,7 +77,8 @@ def bootstrap(settings: Settings, options: Options) -> Changes:
         _pool(client, changes)
         services = blocks.services(client, options.services, changes)
         specs = [_served(load_spec_file(path), services) for path in spec_files()]
-        blocks.store_specs(client, specs, changes, overwrite=options.overwrite_specs)
+        accept = partial(_accept, settings, options, changes)
+        blocks.store_specs(client, specs, changes, overwrite=options.overwrite_specs, accept=accept)
         notification = blocks.notification(client, options.notify, changes)
         names = [spec.name for spec in specs]
         project, deployed = project_name(settings), set()
@@ -139,6 +145,30 @@ def _served(spec: ModelSpec, services: Sequence[str]) -> ModelSpec:
         return spec
     release = spec.release.model_copy(update={"services": tuple(services)})
     return spec.model_copy(update={"release": release})
+
+
+def _accept(settings: Settings, options: Options, changes: Changes, spec: ModelSpec) -> None:
+    """Record that a person accepts the spec of a file, if the spec names its editors."""
+    from everfit.tasks.core.people import check_role
+    from everfit.tasks.ledger import Ledger
+    from everfit.tasks.ledger.process_identity import user_name
+    from everfit.tasks.registry.accounts import acting_person
+    from everfit.tasks.turns import accepted_spec
+
+    if Ledger.schema_of(settings) != "current":  # only with --dry-run, which must not make or migrate a ledger
+        return
+    ledger = Ledger.open(settings)
+    accepted = accepted_spec.accepted_spec(ledger, spec.name)
+    roles = accepted_spec.roles_in_force(ledger, spec)
+    changed = accepted_spec.differing_keys(spec, accepted)
+    if not roles.edit or not changed:
+        return
+    person = acting_person(settings, options.by or user_name())
+    if changes.dry_run:
+        check_role(spec.name, roles, "edit", person)
+    else:
+        accepted_spec.accept_spec(ledger, spec, person, "bootstrap", datetime.now(UTC))
+    changes.note("accepted spec", spec.name, "created" if accepted is None else "changed", f"by {person.signed}")
 
 
 def _stores(settings: Settings, changes: Changes) -> None:

@@ -26,7 +26,7 @@ from everfit.tasks.models.artifacts import (
 )
 from everfit.tasks.models.signatures import required_signers
 from everfit.tasks.registry import artifact_records
-from everfit.tasks.scoring.signed_files import check_signature, require_signature
+from everfit.tasks.scoring.signed_files import check_version_signature, require_signature
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class RecordedFiles:
             raise ArtifactError(f"the copy in {str(folder)!r} has no readable list of its files") from error
         if problems := differences(copy_digests(folder), files):
             raise ArtifactError(f"the copy in {str(folder)!r} is damaged: {problems[0]}")
-        check_signature(signature, version, needed_to_predict(files), self.signers)
+        check_version_signature(signature, version, needed_to_predict(files), self.signers)
         self._checked_by[version.version] = checked_by
 
     def wants_signatures(self) -> bool:

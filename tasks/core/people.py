@@ -15,6 +15,7 @@ _VERBS = {
     "quarantine": "decide about quarantined rows",
     "retire": "end or rename the model",
     "label": "record labels",
+    "edit": "change the spec",
 }
 
 

@@ -6,15 +6,14 @@ Nothing in it has an address of the real ones. The process of a policy gets its 
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import yaml
-from pydantic import BaseModel, SecretStr
 
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.secrets import reveal
+from everfit.tasks.core.spec_secrets import put, secrets_of
 from everfit.tasks.rehearsal.plan import as_rehearsed
 from everfit.tasks.storage.workspace import Workspace
 
@@ -80,10 +79,11 @@ def prepare_folder(folder: Path, spec: ModelSpec, real: Workspace) -> dict[str, 
     (folder / WORKSPACE).mkdir(parents=True, exist_ok=True)
     (folder / "prefect").mkdir(exist_ok=True)
     content, secrets = as_rehearsed(spec.content()), dict[str, str]()
-    for number, (path, secret) in enumerate(_secrets(spec)):
+    found = [*secrets_of(spec.source, ("source",)), *secrets_of(spec.joins, ("joins",))]
+    for number, (path, secret) in enumerate(found):
         name = f"{_SECRET}{number}"
         secrets[name] = reveal(secret, ".".join(map(str, path)))
-        _set(content, path, f"env:{name}")
+        put(content, path, f"env:{name}")
     (folder / SPEC_FILE).write_text(yaml.safe_dump(content), encoding="utf-8")
     copy_deleted_keys(real, Workspace(str(folder / WORKSPACE)), spec.name)
     return secrets
@@ -108,29 +108,3 @@ def copy_deleted_keys(real: Workspace, ours: Workspace, model: str) -> None:
     for path in filesystem.ls(folder, detail=False):
         name = str(path).rpartition("/")[2]
         ours.write(ours.file(model, "deleted-keys", name), real.read(f"{folder}/{name}"))
-
-
-def _secrets(spec: ModelSpec) -> Iterator[tuple[tuple[str | int, ...], SecretStr]]:
-    yield from _within(spec.source, ("source",))
-    for number, join in enumerate(spec.joins):
-        yield from _within(join, ("joins", number))
-
-
-def _within(part: object, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], SecretStr]]:
-    if isinstance(part, SecretStr):
-        yield path, part
-    elif isinstance(part, BaseModel):
-        for name in type(part).model_fields:
-            yield from _within(getattr(part, name), (*path, name))
-    elif isinstance(part, Mapping):
-        for key, value in part.items():
-            yield from _within(value, (*path, str(key)))
-    elif isinstance(part, tuple | list):
-        for number, value in enumerate(part):
-            yield from _within(value, (*path, number))
-
-
-def _set(content: Any, path: tuple[str | int, ...], value: str) -> None:
-    for step in path[:-1]:
-        content = content[step]
-    content[path[-1]] = value

@@ -33,11 +33,13 @@ def require_signature(
     """
     tags = dict(client.get_model_version(version.model, str(version.version)).tags or {})
     signature = tags.get(SIGNATURE_TAG)
-    check_signature(signature, version, digests, of_spec)
+    check_version_signature(signature, version, digests, of_spec)
     return signature
 
 
-def check_signature(signature: str | None, version: ModelVersion, digests: Digests, of_spec: Sequence[str]) -> None:
+def check_version_signature(
+    signature: str | None, version: ModelVersion, digests: Digests, of_spec: Sequence[str]
+) -> None:
     """Refuse files of a version whose signature is not the one that is asked for.
 
     Args:

@@ -9,6 +9,7 @@ from everfit.blocks.settings import Settings
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.registry import mlflow_client
 from everfit.tasks.turns import turn_record
+from everfit.tasks.turns.accepted_spec import require_accepted
 from everfit.tasks.turns.context import Context
 
 logger = logging.getLogger("everfit.training")
@@ -25,11 +26,26 @@ def open_context(model: str) -> Context:
 
     Raises:
         SpecError: There is no such model, or its spec is wrong.
+        RoleError: The spec was edited, and nobody with the right to edit it has accepted that.
 
     Example:
         >>> context = everfit.tasks.open_context("deliveries")
         >>> context.spec.name
         'deliveries'
+    """
+    context = find_context(model)
+    require_accepted(context.ledger, context.spec)
+    return context
+
+
+def find_context(model: str) -> Context:
+    """Return the same without asking whether the spec is accepted, for what only reports that a flow was refused.
+
+    Args:
+        model: As `open_context` takes it.
+
+    Raises:
+        SpecError: There is no such model, or its spec is wrong.
     """
     settings = Settings()
     mlflow_client.use_tracking(settings)

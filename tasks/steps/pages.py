@@ -9,7 +9,7 @@ from prefect.settings import get_current_settings
 
 from everfit.tasks.pages.status import SERVICE_CHECK
 from everfit.tasks.pages.updating import update_pages
-from everfit.tasks.steps.context import open_context
+from everfit.tasks.steps.context import find_context
 from everfit.tasks.steps.release import AGREED
 from everfit.tasks.turns.context import Context
 
@@ -25,7 +25,7 @@ def write_pages(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]) -> N
     if name not in _CHANGES or (name == "reconcile" and state.message == AGREED):
         return
     try:
-        context = open_context(str(flow_run.parameters["model"]))
+        context = find_context(str(flow_run.parameters["model"]))
         if name == "service-check" and state.is_completed() and not _ended_incident(context, flow_run):
             return
         update_pages(context, prefect=get_current_settings().ui_url or "")

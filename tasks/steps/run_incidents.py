@@ -12,7 +12,7 @@ from prefect.settings import get_current_settings
 from everfit.tasks.incidents.alert import Alert
 from everfit.tasks.incidents.recording import follow_up
 from everfit.tasks.ledger import Incident
-from everfit.tasks.steps.context import open_context
+from everfit.tasks.steps.context import find_context
 from everfit.tasks.steps.pages import write_pages
 from everfit.tasks.turns.context import Context
 
@@ -64,7 +64,7 @@ def follow_run(
 
 def _record(flow: Flow[..., Any], run: FlowRun, what: str = "", error: str = "") -> None:
     try:
-        context = open_context(str(run.parameters["model"]))
+        context = find_context(str(run.parameters["model"]))
         now, key = datetime.now(UTC), str(run.id)
         follow_run(context, str(flow.name), what, error, key=key, at=now, page=_page(run))
     except Exception:  # the run has ended already; its own failure must stay readable

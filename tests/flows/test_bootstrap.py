@@ -1,6 +1,7 @@
 """A Prefect server is set up: what is made, what is left, and what a person or another project has there."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import yaml
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import BlockSchemaCreate
 from prefect.events.schemas.automations import AutomationCore
+from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from support.deliveries import SPEC
 
@@ -18,7 +20,10 @@ from everfit.blocks.spec import ModelSpec
 from everfit.deployments.server import files
 from everfit.deployments.server.bootstrap import Options, bootstrap
 from everfit.deployments.server.changes import Change
+from everfit.tasks.core.people import Person, RoleError
 from everfit.tasks.core.spec_loading import load_spec
+from everfit.tasks.steps.context import find_context, open_context
+from everfit.tasks.turns.accepted_spec import accept_spec
 
 MODEL = "parcels"  # no other story of this server has it
 
@@ -319,3 +324,28 @@ def test_a_server_that_is_gone_is_told_before_the_wait(capsys: pytest.CaptureFix
     ):
         bootstrap(Settings(), Options(wait=0))
     assert f"at {gone} does not answer: Connection refused; waiting up to 0 s" in capsys.readouterr().err
+
+
+def test_a_spec_with_editors_is_stored_by_one_of_them_and_used_as_it_was_accepted(server: Server) -> None:
+    server.write_deployments("training")
+    server.write(roles={"edit": ["ann"]})
+    with pytest.raises(RoleError, match=r"eve \(as stated\) may not change the spec for 'parcels'"):
+        bootstrap(Settings(), Options(by="eve"))
+    with pytest.raises(ObjectNotFound):
+        assert server.block is None
+    foreseen = server.set_up(by="ann", dry_run=True)
+    made = server.set_up(by="ann")
+    accepted = Change("accepted spec", MODEL, "created", "by ann (as stated)")
+    assert accepted in made
+    assert accepted in foreseen
+    assert [change for change in server.set_up(by="eve") if change.status != "waiting"] == []  # nothing to accept
+    assert open_context(MODEL).spec.maturity == timedelta(days=1)
+
+    # An edit in the UI is refused by flows until an editor has accepted it; a bootstrap leaves it alone.
+    server.edit(maturity="2d")
+    with pytest.raises(RoleError, match=r"differs from the one that ann .* has accepted: maturity"):
+        open_context(MODEL)
+    assert [change.kind for change in server.set_up(by="ann") if change.status != "waiting"] == ["model spec"]
+    context = find_context(MODEL)
+    accept_spec(context.ledger, context.spec, Person(name="ann"), "seen", datetime.now(UTC))
+    assert open_context(MODEL).spec.maturity == timedelta(days=2)

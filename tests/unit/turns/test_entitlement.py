@@ -12,7 +12,8 @@ from everfit.tasks.core.people import Person, RoleError
 from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.storage.workspace import Workspace
-from everfit.tasks.turns.entitlement import REFUSAL, require_role_by_record
+from everfit.tasks.turns.entitlement import require_role_by_record
+from everfit.tasks.turns.refusals import REFUSAL
 
 NOW = datetime(2024, 3, 4, tzinfo=UTC)
 SPEC = {

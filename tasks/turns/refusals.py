@@ -1,0 +1,40 @@
+"""Ask roles whether a person may do something, and record each refusal in the ledger."""
+
+from datetime import datetime
+
+from everfit.blocks.roles import Action, RolesPolicy
+from everfit.tasks.core.people import Person, RoleError, check_role
+from everfit.tasks.ledger import Ledger
+
+REFUSAL = "role"
+"""Kind of the decisions that record refusals."""
+
+
+def check_role_on_record(  # noqa: PLR0917 - who may do what
+    ledger: Ledger, model: str, roles: RolesPolicy, action: Action, person: Person, now: datetime
+) -> None:
+    """Refuse an action to a person without the right to it, and record the refusal.
+
+    Args:
+        ledger: The ledger.
+        model: Name of the model.
+        roles: The roles of the model.
+        action: The action.
+        person: The person.
+        now: The present.
+
+    Raises:
+        RoleError: The person may not do this.
+    """
+    try:
+        check_role(model, roles, action, person)
+    except RoleError as error:
+        ledger.decisions.record(
+            f"{model}/{REFUSAL}/{action}/{now:%Y%m%dT%H%M%S.%f}",
+            model=model,
+            kind=REFUSAL,
+            verdict="refused",
+            reasons=[str(error)],
+            record=person,
+        )
+        raise
