@@ -33,10 +33,10 @@ ROWS = pd.DataFrame({"distance": [1.0, 5.0, 9.0], "region": ["north", "south", "
 
 
 class Noted(Record):
-    """What a row of the ledger names: a file of the workspace, and the version of the log."""
+    """What a row of the ledger names: a file of the workspace, and a version of the dataset."""
 
     file: str
-    log: int
+    version: int
 
 
 def placed(prefix: str, url: str, folder: Path, empty_mlflow: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
@@ -55,7 +55,7 @@ def scores(context: Context) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64
 
 def write_on(context: Context, stopped: threading.Event, failures: list[BaseException]) -> None:
     """Write as a running loop does: a file and rows of a table first, then the row of the ledger that names them."""
-    log = context.workspace.table(MODEL, "predictions")
+    dataset = context.workspace.table(MODEL, "dataset")
     number = 0
     try:
         while not stopped.wait(0.01):
@@ -63,8 +63,8 @@ def write_on(context: Context, stopped: threading.Event, failures: list[BaseExce
             path = context.workspace.turn_file(MODEL, "running", f"{number}.json")
             context.workspace.write(path, b"{}")
             span = {"delta.deletedFileRetentionDuration": f"interval {number + 30} days"}
-            log.open().alter.set_table_properties(span)
-            noted = Noted(file=f"{number}.json", log=log.open().version())
+            dataset.open().alter.set_table_properties(span)
+            noted = Noted(file=f"{number}.json", version=dataset.open().version())
             identity = f"{MODEL}/noted/{number}"
             context.ledger.decisions.record(identity, model=MODEL, kind="noted", verdict="noted", record=noted)
     except BaseException as error:  # noqa: BLE001 - the test shows it
@@ -110,7 +110,7 @@ def test_what_a_running_model_has_outlives_the_loss_of_bucket_and_database(
     s3fs.S3FileSystem().rm("models/live", recursive=True)
     with psycopg.connect(first_url, autocommit=True) as connection:
         connection.execute("DROP SCHEMA " + first_url.rpartition("%3D")[2] + " CASCADE")
-    for folder in (tmp_path / "live", Path(released).parent):
+    for folder in (tmp_path / "live", Path(released).with_name(".everfit")):
         shutil.rmtree(folder)
 
     settings = placed("again", second_url, tmp_path / "again", _empty_mlflow, monkeypatch)
@@ -123,8 +123,8 @@ def test_what_a_running_model_has_outlives_the_loss_of_bucket_and_database(
     assert again.workspace.table(MODEL, "dataset").open().count() == rows
     notes = [Noted.recall(entry.record) for entry in again.ledger.decisions.of(MODEL, kind="noted")]
     assert notes
-    log = again.workspace.table(MODEL, "predictions").open().version()
+    newest = again.workspace.table(MODEL, "dataset").open().version()
     for note in notes:  # nothing that a restored row names is missing
         assert again.workspace.exists(again.workspace.turn_file(MODEL, "running", note.file))
-        assert log >= note.log
+        assert newest >= note.version
     assert again.ledger.decisions.of(MODEL, kind="restoration")[-1].at > datetime(2024, 1, 1, tzinfo=UTC)
