@@ -34,8 +34,8 @@ def put(content: Any, place: Place, value: str) -> None:
 
     Args:
         content: The content; it is changed.
-        place: Where to.
-        value: What.
+        place: Its place.
+        value: The value.
     """
     for step in place[:-1]:
         content = content[step]

@@ -40,7 +40,7 @@ def require_signature(
 def check_version_signature(
     signature: str | None, version: ModelVersion, digests: Digests, of_spec: Sequence[str]
 ) -> None:
-    """Refuse files of a version whose signature is not the one that is asked for.
+    """Refuse files of a version whose signature doesn't count.
 
     Args:
         signature: The signature of the version, if it has one.

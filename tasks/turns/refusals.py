@@ -10,7 +10,7 @@ REFUSAL = "role"
 """Kind of the decisions that record refusals."""
 
 
-def check_role_on_record(  # noqa: PLR0917 - who may do what
+def check_role_on_record(  # noqa: PLR0917 - a person, an action and the roles
     ledger: Ledger, model: str, roles: RolesPolicy, action: Action, person: Person, now: datetime
 ) -> None:
     """Refuse an action to a person without the right to it, and record the refusal.
