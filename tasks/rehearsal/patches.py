@@ -41,14 +41,14 @@ def read_patch(path: str) -> tuple[str, dict[str, Any]]:
             f"the policy {path!r} changes nothing; give keys of a spec, such as `training: {{window: all}}`"
         )
     name = str(content.pop(NAME, Path(path).stem))
-    if not is_whole(content) and (fixed := sorted(_FIXED & set(content))):
+    if not is_whole_spec(content) and (fixed := sorted(_FIXED & set(content))):
         raise SpecError(
             f"the policy {path!r} changes {fixed[0]!r}, so it could not be compared on the same rows; remove this key"
         )
     return name, content
 
 
-def is_whole(patch: Mapping[str, Any]) -> bool:
+def is_whole_spec(patch: Mapping[str, Any]) -> bool:
     """Return whether keys are those of a whole spec, such as the one of another branch."""
     return {"name", "task", "source", "columns"} <= set(patch)
 
@@ -64,7 +64,7 @@ def difference(spec: ModelSpec, patch: Mapping[str, Any], where: str) -> dict[st
     Raises:
         SpecError: The other spec is not valid, predicts something else, or is the same.
     """
-    if not is_whole(patch):
+    if not is_whole_spec(patch):
         return dict(patch)
     other = read_spec(yaml.safe_dump(dict(patch)), where)
     before, after = spec.content(), other.content()
