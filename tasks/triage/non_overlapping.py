@@ -1,6 +1,7 @@
 """Windows that share no rows: hourly runs over a week are one window seen 168 times. Pure."""
 
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from everfit.tasks.core.records import Window
@@ -33,16 +34,17 @@ def non_overlapping(
         [14, 7]
     """
     kept: list[_T] = []
-    later = before
+    bound = None if before is None else _end_before(before, shared)
     for item in sorted(items, key=lambda item: window_of(item).until, reverse=True):
         window = window_of(item)
-        if later is None or _is_before(window, later, shared):
+        if bound is None or window.until <= bound:
             kept.append(item)
-            later = window
+            bound = _end_before(window, shared)
     return kept
 
 
-def _is_before(earlier: Window, later: Window, shared: float) -> bool:
+def _end_before(later: Window, shared: float) -> datetime:
+    """Return the latest end of an earlier window that does not overlap a later one; none ends before an open one."""
     if later.since is None:
-        return False
-    return earlier.until <= later.since + shared * (later.until - later.since)
+        return datetime.min.replace(tzinfo=UTC)
+    return later.since + shared * (later.until - later.since)
