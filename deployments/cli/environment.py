@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from everfit.blocks.errors import EverfitError
@@ -32,8 +32,14 @@ runpy.run_module("uvicorn", run_name="__main__", alter_sys=True)
 """
 """Runs uvicorn so that it ends with its parent, even if the parent is killed."""
 
-_HEAVY = ("pandas", "deltalake", "great_expectations.expectations", "sklearn.ensemble", "mlflow.sklearn", "skops.io")
-"""The slowest imports of every turn, in the order of use."""
+TRAINING = ("pandas", "deltalake", "great_expectations.expectations", "sklearn.ensemble", "mlflow.sklearn", "skops.io")
+"""The slowest imports of a turn, in the order of use."""
+
+SCORING = ("pandas", "deltalake", "mlflow.sklearn", "skops.io")
+"""The slowest imports of batch scoring. It checks no expectations, and fits nothing."""
+
+LABELING = ("pandas", "deltalake", "mlflow")
+"""The slowest imports of what loads no model."""
 
 _PROGRESS = 0.2
 """Seconds of the processor that a starting server must use to show that it gets on."""
@@ -153,11 +159,14 @@ def _bypass_proxies() -> None:
         os.environ[name] = ",".join(dict.fromkeys([*hosts, "127.0.0.1", "localhost"]))
 
 
-def start_temporary_server() -> Callable[[], None]:
+def start_temporary_server(imports: Sequence[str] = TRAINING) -> Callable[[], None]:
     """Start a Prefect server that lives as long as this process, if none is configured.
 
     The server starts within seconds, while this process imports the libraries of the flows. Prefect's own temporary
     server would import the whole server in this process too, which takes another second.
+
+    Args:
+        imports: Modules that the flow is going to import anyway. Another one would cost more than it saves.
 
     Returns:
         A function that waits until the server answers. Call it before the first flow runs.
@@ -171,6 +180,8 @@ def start_temporary_server() -> Callable[[], None]:
     # A temporary server needs no UI, and its database already holds the block types.
     os.environ.setdefault("PREFECT_SERVER_UI_ENABLED", "false")
     os.environ.setdefault("PREFECT_API_BLOCKS_REGISTER_ON_START", "false")
+    # To find out whether they changed, the server would import every collection of blocks that is installed.
+    os.environ.setdefault("PREFECT_SERVER_MEMOIZE_BLOCK_AUTO_REGISTRATION", "false")
     from prefect.context import refresh_global_settings_context
     from prefect.settings import get_current_settings
 
@@ -190,7 +201,7 @@ def start_temporary_server() -> Callable[[], None]:
 
     def wait_for_server() -> None:
         deadline, worked = time.monotonic() + timeout, 0.0
-        for name in _HEAVY:  # the flows import these anyway, and a processor is free while the server starts
+        for name in imports:  # a processor is free while the server starts
             if _answers(url):
                 return
             importlib.import_module(name)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from everfit.blocks.errors import EverfitError
-from everfit.deployments.cli import runs
+from everfit.deployments.cli import environment, runs
 from everfit.deployments.cli.options import LOOP, AsJson, Model, Reason, Until, is_debug, parse_time
 from everfit.deployments.cli.output import print_json
 from everfit.deployments.cli.roles import require_command_role
@@ -89,7 +89,7 @@ def score(  # noqa: PLR0917 - each is an option of the command
 
         return scoring(model, begin, end, shadow, return_state=True)
 
-    state, result = runs.run(model, end, flow, quiet=not is_debug(context))
+    state, result = runs.run(model, end, flow, quiet=not is_debug(context), imports=environment.SCORING)
     if as_json:
         print_json({"model": model, "state": state, **result})
         _finish(result["aside"], quiet=True)
@@ -128,7 +128,7 @@ def labels(
 
         return labeling(model, end, return_state=True)
 
-    state, result = runs.run(model, end, flow, quiet=not is_debug(context))
+    state, result = runs.run(model, end, flow, quiet=not is_debug(context), imports=environment.LABELING)
     recorded = result["recorded"]
     if as_json:
         print_json({"model": model, "state": state, **result})
@@ -210,7 +210,6 @@ def _finish(aside: Any, *, quiet: bool = False) -> None:
 
 def _context(model: str) -> "Context":
     from everfit.blocks.settings import Settings
-    from everfit.deployments.cli import environment
 
     settings = Settings()
     environment.prepare(settings)

@@ -1,6 +1,6 @@
 """Flow runs in the process of the command, and their results."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +68,7 @@ def run(
     flow: Callable[[], Any],
     *,
     quiet: bool,
+    imports: Sequence[str] = environment.TRAINING,
     warm: Callable[[], object] | None = None,
 ) -> tuple[str, dict[str, Any]]:
     """Run a flow in this process, with a temporary Prefect server if none is configured.
@@ -77,7 +78,8 @@ def run(
         until: The time up to which data is known.
         flow: Runs the flow and returns its final state.
         quiet: Whether Prefect's own log lines appear in the UI only.
-        warm: Imports that run while the server starts.
+        imports: Modules that the flow imports anyway, and that are imported while the server starts.
+        warm: Starts other work while the server starts.
 
     Returns:
         The name of the final state, and its result.
@@ -95,7 +97,7 @@ def run(
     check_tracking(settings)
     load_spec(model)  # reports a mistake in the spec before a server starts
     with reporting_wait("starting Prefect and loading libraries"):
-        wait_for_server = environment.start_temporary_server()
+        wait_for_server = environment.start_temporary_server(imports)
         if warm is not None:
             warm()
         wait_for_server()

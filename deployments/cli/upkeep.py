@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from everfit.deployments.cli import runs
+from everfit.deployments.cli import environment, runs
 from everfit.deployments.cli.options import UPKEEP, AsJson, DryRun, Model, is_debug, parse_time
 from everfit.deployments.cli.output import print_json
 
@@ -29,7 +29,7 @@ def upkeep(
 
         return upkeep_flow(model, end, dry_run, return_state=True)
 
-    state, result = runs.run(model, end, flow, quiet=not is_debug(context))
+    state, result = runs.run(model, end, flow, quiet=not is_debug(context), imports=environment.LABELING)
     if as_json:
         print_json(result)
         return

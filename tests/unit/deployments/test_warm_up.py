@@ -1,5 +1,7 @@
 """What commands do while Prefect's temporary server is starting."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from support.deliveries import SPEC
 
 from everfit.blocks.errors import SpecError
+from everfit.deployments.cli import environment
 from everfit.deployments.cli.runs import warm_up
 from everfit.tasks.core.spec_loading import load_spec
 
@@ -24,3 +27,13 @@ def test_a_named_spec_is_not_asked_of_a_server_that_is_only_starting(
         with pytest.raises(SpecError, match="can't say whether"):
             load_spec("deliveries")
         warm_up("deliveries")
+
+
+@pytest.mark.long
+def test_scoring_and_labeling_import_no_library_of_training_while_the_server_starts() -> None:
+    modules = [*environment.SCORING, *environment.LABELING, "everfit.flows.scoring_flow", "everfit.flows.labeling_flow"]
+    code = f"import importlib, sys\nfor name in {modules}:\n    importlib.import_module(name)\nprint(*sys.modules)"
+    imported = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+
+    assert {"great_expectations", "shap", "evidently", "matplotlib"} & set(imported) == set()
+    assert {"great_expectations.expectations", "sklearn.ensemble"} <= set(environment.TRAINING)
