@@ -41,8 +41,9 @@ class _Source(Policy):
     )
     time_format: str | None = Field(
         default=None,
-        description="The format of times: `epoch_s`, `epoch_ms`, or a format of `strptime` such as `%d.%m.%Y "
-        "%H:%M`. By default it is ISO 8601.",
+        description="The format of times: numbers of seconds or a smaller unit since 1970 (`epoch_s`, `epoch_ms`, "
+        "`epoch_us`, `epoch_ns`), days of a spreadsheet (`excel`), or a format of `strptime` such as `%d.%m.%Y %H:%M`. "
+        "By default it is ISO 8601.",
     )
     label_time_format: str | None = Field(
         default=None, description="The format of the label time, if it differs from `time_format`; `iso` for ISO 8601."

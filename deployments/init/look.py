@@ -61,6 +61,7 @@ class Look:
         renamed: Columns that are read under another name, by their name in the source.
         left_out: Columns that no model can use, each with the reason.
         unread: Files that look like data and that can't be read.
+        empty: Files without a byte.
         ambiguous: Another format that reads all times of a column too, by column.
     """
 
@@ -72,6 +73,7 @@ class Look:
     renamed: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     unread: Sequence[str] = ()
+    empty: Sequence[str] = ()
 
 
 def source_of(data: str) -> dict[str, Any]:
@@ -142,7 +144,7 @@ def look(data: str, target: str, file_options: Mapping[str, str | None] | None =
         raise SourceError(f"{data!r} has no rows; give data with a header and rows")
     own = [name for name in frame.columns if str(name).startswith("_")]
     frame, times, ambiguous = _typed(frame.drop(columns=own), target)
-    return Look(source, frame, rows, times, ambiguous, states.renamed, states.left_out, states.unread)
+    return Look(source, frame, rows, times, ambiguous, states.renamed, states.left_out, states.unread, states.empty)
 
 
 def _typed(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, dict[str, str | None], dict[str, str]]:
@@ -204,12 +206,12 @@ def _reads(texts: pd.Series, written: str) -> bool:
 
 
 def _number_format(column: pd.Series) -> str | None:
-    """Return the format of numbers that are times: seconds or milliseconds of 2000 to 2050, or days such as 240131."""
+    """Return the format of numbers that are times: seconds to nanoseconds of 2000 to 2050, or days such as 240131."""
     values = pd.to_numeric(column, errors="coerce").dropna().astype("float64")
     if values.empty:
         return None
     low, high = float(values.quantile(0.01)), float(values.quantile(0.99))
-    for name, unit in (("epoch_s", 1.0), ("epoch_ms", 1000.0)):
+    for name, unit in (("epoch_s", 1.0), ("epoch_ms", 1e3), ("epoch_us", 1e6), ("epoch_ns", 1e9)):
         if 946_684_800 * unit <= low and high <= 2_524_608_000 * unit:
             return name
     if not has_whole_numbers(values):

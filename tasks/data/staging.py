@@ -236,7 +236,10 @@ class Stager:
         if name in self.texts:
             return "text"
         is_label = name == self.roles.target and self.is_classification
-        return infer_kind(column, is_key=name in self.roles.key, is_label=is_label)
+        kind = infer_kind(column, is_key=name in self.roles.key, is_label=is_label)
+        # A time column without a value is one all the same: its rows have days, and go to quarantine.
+        is_time = name in {self.roles.event_time, self.roles.label_time}
+        return "time" if is_time and kind == "empty" else kind
 
     def finish(self) -> dict[str, Kind]:
         """Stage the remaining rows, and give all parts types that fit every one of them.

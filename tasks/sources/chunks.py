@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ import pandas as pd
 from everfit.blocks.errors import SourceError
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
+from everfit.tasks.sources.numbered_times import is_numbered, numbered_times
 from everfit.tasks.storage.values import FAULTS, without_sentinels
 
 if TYPE_CHECKING:
@@ -282,7 +283,7 @@ def read_times(column: pd.Series, time_format: str | None, what: str) -> pd.Seri
 
     Args:
         column: The values; shape (rows,).
-        time_format: A strptime format, `epoch_s` or `epoch_ms`; ISO 8601 by default.
+        time_format: A strptime format, a name such as `epoch_s` or `excel`; ISO 8601 by default.
         what: Name of the column for error messages.
 
     Returns:
@@ -308,14 +309,12 @@ def read_times(column: pd.Series, time_format: str | None, what: str) -> pd.Seri
     return in_microseconds
 
 
-_ADVICE = "set source.time_format to the format of its times, such as '%d.%m.%Y %H:%M' or epoch_s"
+_ADVICE = "set source.time_format to the format of its times, such as '%d.%m.%Y %H:%M', epoch_s or excel"
 
 
 def _parsed(column: pd.Series, time_format: str | None) -> pd.Series:
-    if time_format in {"epoch_s", "epoch_ms"}:
-        numbers = pd.to_numeric(column, errors="coerce")
-        unit: Literal["s", "ms"] = "s" if time_format == "epoch_s" else "ms"
-        return pd.to_datetime(numbers, unit=unit, utc=True, errors="coerce")
+    if time_format is not None and is_numbered(time_format):
+        return numbered_times(column, time_format)
     if pd.api.types.is_numeric_dtype(column.dtype):
         if time_format is None:
             raise ValueError(f"{column.dropna().tolist()[0]!r} is a number")

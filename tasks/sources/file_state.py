@@ -30,6 +30,7 @@ class FileStates:
         renamed: Columns that are read under another name, by their name in the source.
         left_out: Columns that no model can use, each with the reason.
         unread: Files of the source that look like data and that can't be read.
+        empty: Files without a byte beside others; they are read when they have rows.
     """
 
     earlier: dict[str, FileState] = field(default_factory=dict)
@@ -37,6 +38,7 @@ class FileStates:
     renamed: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
 
     def is_done(self, path: str, identity: str, *, timed: bool) -> bool:
         """Return whether the file is unchanged and has no unread rows."""

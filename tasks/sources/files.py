@@ -60,8 +60,11 @@ def read_files(
     """
     timed = roles.event_time is not None
     with _opened(source, states) as (filesystem, files):
+        states.empty = [file.origin for file in files if file.is_empty]
         for file in files:
             where = repr(file.origin)
+            if file.is_empty and len(states.empty) < len(files):
+                continue
             if states.is_done(file.origin, file.identity, timed=timed):
                 continue
             span = window if file.origin in states.earlier else Window(until=window.until)

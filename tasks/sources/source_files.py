@@ -31,6 +31,11 @@ class SourceFile:
     partitions: Mapping[str, str | int | None] = field(default_factory=dict)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether it has not one byte, such as the file of a partition without rows."""
+        return self.identity.startswith("0:")
+
+    @property
     def is_plain_parquet(self) -> bool:
         """Whether it is Parquet that is read in place."""
         return self.format == "parquet" and PurePosixPath(self.path).suffix.lower() not in PACKED

@@ -213,3 +213,34 @@ def test_rows_whose_keys_differ_by_their_spelling_alone_are_one_row(loop: Loop):
 
     assert (batch.read, batch.new, batch.duplicates) == (400, 200, 200)
     assert set(loop.dataset()["shop"]) == {"north", "south"}
+
+
+def test_an_empty_file_among_the_rest_is_named_and_read_once_it_has_rows(loop: Loop):
+    loop.write("a.csv", sales(200))
+    for name in ("b.csv", "c.parquet", "d.jsonl"):
+        (loop.folder / "data" / name).write_bytes(b"")
+
+    batch, _ = loop.turn(FEBRUARY)
+    loop.write("b.csv", sales(100, "2024-02-05", first=1000))
+    later, _ = loop.turn(MARCH)
+
+    assert (batch.new, later.new) == (200, 100)
+    assert [note.rpartition("/")[2] for note in batch.notes] == [
+        f"{name}' is empty, so it is passed over" for name in ("b.csv", "c.parquet", "d.jsonl")
+    ]
+
+
+def test_a_source_of_empty_files_alone_is_an_error(loop: Loop):
+    loop.write("a.csv", sales(200))
+    (loop.folder / "data" / "a.csv").write_bytes(b"")
+
+    with pytest.raises(SourceError, match="is empty; remove it, or provide a file with a header and rows"):
+        loop.turn(FEBRUARY)
+
+
+def test_rows_of_which_none_has_a_time_go_to_quarantine(loop: Loop):
+    loop.write("a.csv", sales(2).assign(at=None))
+
+    batch, validation = loop.turn(FEBRUARY)
+
+    assert (batch.read, validation.accepted, validation.quarantined) == (2, 0, 2)
