@@ -26,7 +26,9 @@ def read_parquet(
     import pyarrow as pa
     import pyarrow.dataset as pds
 
-    dataset = pds.dataset(path, filesystem=filesystem, format="parquet", partitioning=None)
+    # Spark and Hive write times as INT96, which Arrow reads in nanoseconds: 9999-12-31 would become 1816.
+    form = pds.ParquetFileFormat(read_options=pds.ParquetReadOptions(coerce_int96_timestamp_unit="us"))
+    dataset = pds.dataset(path, filesystem=filesystem, format=form, partitioning=None)
     names = dataset.schema.names
     check_columns(names, roles, repr(path))
     inside = time_filter(dataset.schema, roles.event_time, window)

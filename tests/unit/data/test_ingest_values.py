@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from support.turns import Loop, sales
 
@@ -244,3 +246,19 @@ def test_rows_of_which_none_has_a_time_go_to_quarantine(loop: Loop):
     batch, validation = loop.turn(FEBRUARY)
 
     assert (batch.read, validation.accepted, validation.quarantined) == (2, 0, 2)
+
+
+def test_a_time_that_is_not_known_is_so_in_the_parquet_of_spark(tmp_path: Path):
+    columns = {"key": ["id"], "event_time": "at", "label_time": "known_at", "target": "y"}
+    loop = Loop(tmp_path, columns=columns)
+    known_at = [datetime(9999, 12, 31, 23, 59, 59), datetime(2024, 1, 20)] * 2  # noqa: DTZ001 - the file has no zone
+    rows = sales(4).assign(at=sales(4)["at"].dt.tz_localize(None))
+    table = pa.Table.from_pandas(rows).append_column("known_at", pa.array(known_at, pa.timestamp("us")))
+    (tmp_path / "data").mkdir()
+    pq.write_table(table, tmp_path / "data" / "a.parquet", use_deprecated_int96_timestamps=True)
+
+    loop.turn(FEBRUARY)
+
+    dataset = loop.dataset()
+    assert dataset["known_at"].isna().tolist() == [True, False, True, False]
+    assert dataset["at"].tolist() == sales(4)["at"].tolist()
