@@ -206,6 +206,11 @@ class MonitoringPolicy(Policy):
     min_labels: int = Field(
         default=200, ge=1, description="The smallest number of mature labels by which quality is judged."
     )
+    label_delays: Literal["watch", "ignore"] = Field(
+        default="watch",
+        description="Whether monitoring estimates how long labels take and warns if `maturity` no longer fits: `watch` "
+        "or `ignore`. It needs labels that have a time at which they became known.",
+    )
     report: Literal["daily", "always", "never"] = Field(
         default="daily",
         description="When an HTML report is drawn: `daily` for the first look of a day and when columns drift that had "

@@ -10,6 +10,7 @@ from everfit.tasks.batch.source_rows import read_rows
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.data.split import label_is_visible
 from everfit.tasks.predictions import labels
+from everfit.tasks.predictions.label_times import followed, is_deep
 from everfit.tasks.predictions.labels import RecordedLabels
 from everfit.tasks.scoring.set_aside import RowsSetAside
 from everfit.tasks.storage.deleted_keys import read_deleted_keys
@@ -35,7 +36,8 @@ class CollectedLabels(Record):
 def label_window(context: Context, until: datetime, needed: Window | None = None) -> Window:
     """Return the event times whose labels may have become known since the last collection.
 
-    It reaches back by the label's maturity and the source's look-back.
+    It reaches back by the label's maturity and the source's look-back, and now and then further, for labels that take
+    longer than the maturity.
 
     Args:
         context: The model.
@@ -58,6 +60,8 @@ def label_window(context: Context, until: datetime, needed: Window | None = None
     since = max(newest) - context.spec.maturity - context.spec.source.lookback
     if has_later and needed_since is not None:
         since = min(since, needed_since)
+    if is_deep(context.spec, max(newest), until):
+        since = min(since, until - followed(context.spec))
     return Window(since=min(since, until - timedelta(microseconds=1)), until=until)
 
 
@@ -96,8 +100,11 @@ def record_source_labels(context: Context, window: Window) -> tuple[RecordedLabe
         frame = bring_known(named, kinds)
         aside = aside.with_rows(frame[named[spec.columns.target].notna()], spec.columns.key)
         frame = frame[~faulty(frame)]
-        known = frame[label_is_visible(frame, spec, window.until)]
         label_time = spec.columns.label_time
+        if label_time is None:
+            known = frame[label_is_visible(frame, spec, window.until)]
+        else:  # early labels too, which are judged by their age where they are read
+            known = frame[frame[spec.columns.target].notna() & (frame[label_time] <= window.until)]
         times = known[spec.columns.time] + spec.maturity if label_time is None else known[label_time]
         keys = row_keys(known, spec.columns.key)
         recorded += labels.record_labels(

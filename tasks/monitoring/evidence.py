@@ -10,6 +10,8 @@ from everfit.blocks.errors import NotEnoughError
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.signals.code_change import compare_with_training
 from everfit.tasks.monitoring.signals.data import check_data
+from everfit.tasks.monitoring.signals.delays import compare_with_maturity
+from everfit.tasks.monitoring.signals.early_quality import measure_early
 from everfit.tasks.monitoring.signals.estimate import estimate_quality
 from everfit.tasks.monitoring.signals.labels import count_new_labels
 from everfit.tasks.monitoring.signals.limits import measure_calibration, measure_fairness
@@ -18,6 +20,8 @@ from everfit.tasks.monitoring.signals.previous_champion import compare_with_prev
 from everfit.tasks.monitoring.signals.service_health import check_services
 from everfit.tasks.monitoring.signals.whole_drift import compare_with_reference
 from everfit.tasks.triage.area import Area
+from everfit.tasks.triage.delay_signal import DelaySignal
+from everfit.tasks.triage.early_signal import EarlySignal
 from everfit.tasks.triage.limit_signals import CalibrationSignal, FairnessSignal
 from everfit.tasks.triage.quality_signals import EstimateSignal, PreviousSignal, QualitySignal
 from everfit.tasks.triage.signals import CodeSignal, DataSignal, DriftSignal, LabelsSignal, ServiceHealthSignal
@@ -51,6 +55,8 @@ AREAS: tuple[EvidenceArea[Any], ...] = (
     EvidenceArea(EstimateSignal, estimate_quality),
     EvidenceArea(PreviousSignal, compare_with_previous),
     EvidenceArea(LabelsSignal, count_new_labels),
+    EvidenceArea(DelaySignal, compare_with_maturity),
+    EvidenceArea(EarlySignal, measure_early),
     EvidenceArea(CodeSignal, compare_with_training),
     EvidenceArea(FairnessSignal, measure_fairness),
     EvidenceArea(CalibrationSignal, measure_calibration),

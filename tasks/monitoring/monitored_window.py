@@ -2,17 +2,25 @@
 
 import logging
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cached_property
 
+import pandas as pd
+
+from everfit.tasks.core.records import Window
 from everfit.tasks.monitoring.live_predictions import LivePredictions
 from everfit.tasks.monitoring.monitored_model import MonitoredModel
 from everfit.tasks.monitoring.signals.drift import DriftResult, drift
 from everfit.tasks.monitoring.signals.live_estimate import came_true
+from everfit.tasks.predictions.label_times import read_label_times
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.statistics.estimate_trust import PastEstimate
 from everfit.tasks.triage.signals import LabelsSignal
 
 logger = logging.getLogger("everfit.monitoring")
+
+_SHORTEST = timedelta(days=60)
+"""Labels of at least so long say how long labels take."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +64,17 @@ class MonitoredWindow:
         except Exception as error:  # noqa: BLE001 - reported by the area that needs them
             logger.warning("the labelled answers cannot be read: %s", error)
             return None
+
+    @cached_property
+    def label_times(self) -> pd.DataFrame | None:
+        """The answered rows of all versions that are followed, with the times of their labels; None if not wanted."""
+        monitored = self.monitored
+        spec, table = monitored.context.spec, monitored.context.workspace.table
+        if spec.monitoring.label_delays == "ignore":
+            return None
+        span = Window(since=monitored.until - max(4 * spec.maturity, _SHORTEST), until=monitored.until)
+        log, known = table(spec.name, "predictions"), table(spec.name, "labels")
+        return read_label_times(log, known, span, monitored.event_time, monitored.until, spec=spec)
 
     @cached_property
     def checked_estimate(self) -> PastEstimate | None:

@@ -13,6 +13,9 @@ from everfit.blocks.errors import LedgerError
 from everfit.tasks.core.metric_scale import MetricScale, facts_of
 from everfit.tasks.core.records import Record
 from everfit.tasks.ledger.records import Decision
+from everfit.tasks.triage.area import Area
+from everfit.tasks.triage.delay_signal import DelaySignal
+from everfit.tasks.triage.early_signal import EarlySignal
 
 CERTAIN = 1.96
 """Standard errors on each side of an interval of 95 %."""
@@ -37,6 +40,8 @@ class LookSummary(Record):
         sentence: Live quality against the expected one, in words.
         estimate: Quality estimated without labels.
         estimate_error: Its standard error.
+        early: Quality by labels that are known before the maturity, in words; empty if it was not measured.
+        label_delay: How long labels take against the maturity, in words; empty if that was not measured.
         coverage: The share of mature rows that have a label.
         predictions: The number of predictions in the window.
         drifted: The columns that have drifted; None if drift was not measured.
@@ -64,6 +69,8 @@ class LookSummary(Record):
     sentence: str = ""
     estimate: float | None = None
     estimate_error: float | None = None
+    early: str = ""
+    label_delay: str = ""
     coverage: float | None = None
     predictions: int | None = None
     drifted: tuple[str, ...] | None = None
@@ -123,6 +130,8 @@ def look_of(decision: Decision) -> LookSummary:
         sentence=str(loss.get("summary") or loss.get("words") or ""),
         estimate=_number(estimate.get("value")) if estimated else None,
         estimate_error=_number(estimate.get("standard_error")) if estimated else None,
+        early=_text(EarlySignal, _part(signals, "early")),
+        label_delay=_text(DelaySignal, _part(signals, "delays")),
         coverage=_number(quality.get("coverage")),
         predictions=_whole(service.get("predictions")) or _whole(data.get("rows")),
         drifted=tuple(map(str, drift.get("columns") or ())) if drift.get("status") == "measured" else None,
@@ -144,6 +153,16 @@ def _limited(signals: Mapping[str, Any]) -> dict[str, float]:
             if (value := _number(figure.get("value"))) is not None:
                 found[name] = max(found.get(name, 0.0), value)
     return found
+
+
+def _text(kind: type[Area], kept: Mapping[str, Any]) -> str:
+    """Return what an area found, in words; empty if it was not measured or can't be read."""
+    if kept.get("status") != "measured":
+        return ""
+    try:
+        return kind.recall(dict(kept)).details
+    except LedgerError:
+        return ""
 
 
 def _failures(signals: Mapping[str, Any]) -> list[str]:

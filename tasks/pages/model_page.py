@@ -71,10 +71,18 @@ def _cards(status: ModelStatus, limits: str) -> Html:
     turned: tuple[Child, Child] = ("none yet", "everfit train runs the first one.")
     if turn is not None:
         turned = (spaced(turn.state), [time_of(turn.window.until), ": ", status.turn_summary])
+    labels: list[tuple[str, Child, Child]] = []
+    if look is not None:
+        labels = [
+            (name, None, text)
+            for name, text in (("Early quality", look.early), ("Label delay", look.label_delay))
+            if text
+        ]
     held = limits or "They are in the spec, and are shown after the next look."
     cards = [
         ("Champion", *champion),
         ("Live quality", *quality),
+        *labels,
         ("Last look", *looked),
         ("Last turn", *turned),
         ("Limits of automatic turns", None, held),

@@ -26,6 +26,8 @@ def status_lines(found: ModelStatus) -> list[str]:
         rows.append(("champion", f"version {found.champion} since {moment(found.champion_since)}{by}"))
     rows.append(("live quality", quality_words(found)))
     look, turn = found.last_look, found.last_turn
+    if look is not None:
+        rows += [row for row in (("early quality", look.early), ("label delay", look.label_delay)) if row[1]]
     rows.append(("last look", "none yet" if look is None else f"{moment(look.until)}: {look.verdict}, {look.headline}"))
     last = "none yet" if turn is None else f"{moment(turn.window.until)}: {found.turn_summary}"
     rows.append(("last turn", last if turn is None else f"{last} (everfit explain {turn.id})"))

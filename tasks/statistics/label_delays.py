@@ -50,6 +50,8 @@ class LabelDelays(Record):
     lower: float = Field(description="Lower end of the 95 % interval of `days`.")
     upper: float = Field(description="Upper end of it.")
     coverage: float = Field(description="Share of the rows that get a label by then.")
+    followed: float = Field(default=0.0, description="So long rows were followed, with a label or without.")
+    late: float | None = Field(default=None, description="Share of the known labels that came after the maturity.")
     beyond: bool = Field(default=False, description="Whether the data is shorter than `days`, which is fitted then.")
     changed: bool = Field(default=False, description="Whether newer rows have other delays; only these count then.")
 
@@ -60,7 +62,12 @@ class LabelDelays(Record):
 
 
 def label_delays(
-    events: "pd.Series[pd.Timestamp]", known: "pd.Series[pd.Timestamp]", now: "pd.Timestamp"
+    events: "pd.Series[pd.Timestamp]",
+    known: "pd.Series[pd.Timestamp]",
+    now: "pd.Timestamp",
+    *,
+    followed: timedelta | None = None,
+    maturity: timedelta | None = None,
 ) -> LabelDelays | None:
     """Estimate after which time labels are known.
 
@@ -68,6 +75,8 @@ def label_delays(
         events: Times of the events; shape (rows,).
         known: Times at which the labels became known, missing if a label is not known; shape (rows,).
         now: The moment of the observation: later labels are not known.
+        followed: How long after their event rows were followed at most, if their labels were not read later.
+        maturity: The time after the event at which labels should be known, to compare with.
 
     Returns:
         The estimate; None with too few labels.
@@ -77,6 +86,9 @@ def label_delays(
     seen = (known <= now).to_numpy(dtype=np.bool_) & (delay >= 0)
     usable = (age >= 0) & ~(delay < 0)
     times, seen, age = np.where(seen, delay, age)[usable], seen[usable], age[usable]
+    if followed is not None:
+        longest = followed.total_seconds() / _SECONDS_OF_DAY
+        times, seen, age = np.minimum(times, longest), seen & (times <= longest), np.minimum(age, longest)
     if len(times) > _MOST:
         chosen = np.random.default_rng(0).choice(len(times), _MOST, replace=False)
         times, seen, age = times[chosen], seen[chosen], age[chosen]
@@ -85,8 +97,19 @@ def label_delays(
     newer = _newer(times, seen, age)
     changed = newer is not None
     if newer is not None:
-        times, seen = times[newer], seen[newer]
-    return _estimate(times, seen, changed=changed)
+        times, seen, age = times[newer], seen[newer], age[newer]
+    late = None if maturity is None else _late_share(times, seen, maturity.total_seconds() / _SECONDS_OF_DAY)
+    reached = float(np.sort(age)[-min(_AT_RISK, len(age))])
+    return _estimate(times, seen, changed=changed).model_copy(update={"late": late, "followed": reached})
+
+
+def _late_share(times: Floats, seen: npt.NDArray[np.bool_], maturity: float) -> float:
+    """Return the share of the labels that come while rows are followed which is known after the maturity."""
+    from scipy.stats import ecdf
+
+    survival = ecdf(_censored(times, seen)).sf
+    end, by_then = float(survival.probabilities.min()), float(survival.evaluate(maturity))
+    return max(0.0, (by_then - end) / (1 - end))
 
 
 def _newer(times: Floats, seen: npt.NDArray[np.bool_], age: Floats) -> npt.NDArray[np.bool_] | None:

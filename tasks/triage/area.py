@@ -53,6 +53,11 @@ class Area(Record):
         return ()
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """The sentences that follow the reasons of any decision and change none."""
+        return ()
+
+    @property
     def text(self) -> str:
         """The details if the area was measured, otherwise why it was not."""
         return (self.details or self.reason) if self.measured else self.reason

@@ -86,6 +86,7 @@ def triage(signals: Signals, history: History, policy: TriagePolicy) -> TriageDe
             if reason not in known:
                 known.add(reason)
                 reasons.append(f"also {rule}: {reason}")
+    reasons += [note for area in signals.areas() for note in area.notes]
     remembered = PastWindow(
         window=signals.window,
         reference=signals.reference.id,

@@ -26,9 +26,9 @@ def rows(number: int) -> pd.DataFrame:
     return deliveries(f"{week(number).since:%Y-%m-%d}", 7, seed=number)
 
 
-def mature(number: int) -> int:
-    """How many of a week's labels may be used at its end."""
-    return int((rows(number)["sent_at"] <= week(number).until - timedelta(days=1)).sum())
+def known(number: int) -> int:
+    """How many of a week's labels are known at its end."""
+    return int((rows(number)["known_at"] <= week(number).until).sum())
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_a_week_that_is_looked_at_after_a_newer_one_gets_its_labels(context: Con
     since = label_window(context, week(1).until).since
     assert since is not None
     assert since <= week(1).since  # also where nobody says what is needed
-    assert take(context, 1) == mature(1)
+    assert take(context, 1) == known(1)
 
 
 def test_a_week_of_which_some_labels_are_known_gets_the_others_too(context: Context) -> None:
@@ -85,4 +85,4 @@ def test_labels_given_by_hand_say_nothing_of_what_the_source_has(context: Contex
     keys, table = row_keys(by_hand, ["id"]), context.workspace.table("deliveries", "labels")
     labels.record_labels(table, labels.label_rows(keys, by_hand["late"], by_hand["known_at"], "binary", "a file"))
 
-    assert take(context, 1) == mature(1)
+    assert take(context, 1) == known(1)

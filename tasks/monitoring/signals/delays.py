@@ -1,0 +1,48 @@
+"""The evidence area `delays`: how long labels take, against the spec's maturity."""
+
+import pandas as pd
+
+from everfit.blocks.errors import NotEnoughError
+from everfit.blocks.spec import ModelSpec
+from everfit.tasks.monitoring.monitored_window import MonitoredWindow
+from everfit.tasks.predictions.label_times import followed
+from everfit.tasks.predictions.labels import LABEL_TIME
+from everfit.tasks.statistics.label_delays import FEWEST, label_delays
+from everfit.tasks.triage.delay_signal import DelaySignal
+
+
+def compare_with_maturity(window: MonitoredWindow) -> DelaySignal:
+    """Estimate the delay of the labels of all answered rows that are followed.
+
+    Raises:
+        NotEnoughError: Too few labels have a time at which they became known.
+    """
+    monitored, rows = window.monitored, window.label_times
+    spec = monitored.context.spec
+    if rows is None:
+        return DelaySignal(reason="monitoring.label_delays is `ignore`")
+    return delay_signal(rows, spec, monitored.event_time, pd.Timestamp(monitored.until))
+
+
+def delay_signal(rows: pd.DataFrame, spec: ModelSpec, event_time: str, until: pd.Timestamp) -> DelaySignal:
+    """Return how long labels take.
+
+    Only rows that are older than the maturity count, because labels of younger ones are not taken from the source yet.
+
+    Args:
+        rows: Answered rows with `_label_time`.
+        spec: The model's spec.
+        event_time: Column of the event time.
+        until: The moment; later labels are not known.
+
+    Raises:
+        NotEnoughError: Too few labels have a time at which they became known.
+    """
+    rows = rows[rows[event_time] <= until - spec.maturity]
+    known = rows[LABEL_TIME]
+    if spec.columns.label_time is None and known.isna().all():
+        return DelaySignal(reason="the spec names no columns.label_time, so the delay of labels is not known")
+    found = label_delays(rows[event_time], known, until, followed=followed(spec), maturity=spec.maturity)
+    if found is None:
+        raise NotEnoughError(f"{int(known.notna().sum())} labels have come with their time; {FEWEST} are needed")
+    return DelaySignal(status="measured", maturity=spec.maturity, **found.model_dump())

@@ -1,0 +1,103 @@
+"""The evidence areas about labels that come late: how long they take, and quality by the early ones."""
+
+from datetime import timedelta
+
+from pydantic import Field, FiniteFloat
+
+from everfit.blocks.policy import Duration, format_duration
+from everfit.tasks.triage.area import Area
+
+_NONE = timedelta(0)
+_LONGER = 1.1
+"""So many times the maturity is too long for labels; the estimate is accurate to a tenth."""
+_LATE = 0.01
+"""At least this share of the labels must have been seen to come after a maturity that is too short."""
+_SHORTER = 0.75
+"""A maturity of which labels surely need less than this share waits without need."""
+
+
+class DelaySignal(Area):
+    """How long labels take, against the maturity of the spec. Durations are in days."""
+
+    name = "delays"
+    label = "label delay"
+    measures = "after which time labels are known (Kaplan-Meier), against the spec's maturity"
+    required = ("days", "lower", "upper", "maturity", "late", "followed")
+
+    rows: int = 0
+    labelled: int = 0
+    maturity: Duration | None = None
+    days: FiniteFloat | None = Field(default=None, description="After this time 99 % of the labels are known.")
+    lower: FiniteFloat | None = Field(default=None, description="Lower end of the 95 % interval of `days`.")
+    upper: FiniteFloat | None = None
+    late: FiniteFloat | None = Field(default=None, description="Share of the labels that are known after the maturity.")
+    coverage: FiniteFloat | None = Field(default=None, description="Share of the rows that get a label at all.")
+    followed: FiniteFloat | None = Field(default=None, description="So long rows were followed.")
+    beyond: bool = Field(default=False, description="Whether `days` is longer than rows were followed.")
+    changed: bool = Field(default=False, description="Whether newer rows have other delays; only these count then.")
+
+    @property
+    def too_short(self) -> bool:
+        """Whether labels surely come later than the maturity."""
+        if not self.measured or not self._followed_enough or (self.late or 0) < _LATE:
+            return False
+        return (self.lower or 0) > _LONGER * self._maturity_days
+
+    @property
+    def too_long(self) -> bool:
+        """Whether all labels surely come long before the maturity."""
+        if not self.measured or self.upper is None or self.beyond or not self._followed_enough:
+            return False
+        return self.proposal < self._maturity_days and self.upper < _SHORTER * self._maturity_days
+
+    @property
+    def proposal(self) -> int:
+        """The maturity that fits, in whole days."""
+        return max(1, -int(-(self.days or 0) // 1))
+
+    @property
+    def warning(self) -> str:
+        """The sentence about a maturity that does not fit; empty if it does."""
+        known = f"99 % of the labels are known after {self.days or 0:.3g} days ({self.lower or 0:.3g} to "
+        known += f"{self.upper or 0:.3g}), and the maturity is {format_duration(self.maturity or _NONE)}"
+        advice = f"set `maturity: {self.proposal}d`"
+        if self.too_short:
+            return (
+                f"the maturity is too short: {known}; {self.late or 0:.1%} of the labels come later, so quality is "
+                f"measured on early labels; {advice}"
+            )
+        return (
+            f"the maturity is longer than needed: {known}; {advice}, and losses show earlier" if self.too_long else ""
+        )
+
+    @property
+    def details(self) -> str:
+        """The delay, and whether the maturity fits."""
+        if self.warning:
+            return self.warning
+        estimated = ", estimated beyond the time that rows were followed for" if self.beyond else ""
+        newer = "; labels of newer rows take another time than before" if self.changed else ""
+        return (
+            f"99 % of the labels are known after {self.days or 0:.3g} days ({self.lower or 0:.3g} to "
+            f"{self.upper or 0:.3g}{estimated}); the maturity is {format_duration(self.maturity or _NONE)}; "
+            f"{self.coverage or 0:.1%} of the rows get a label{newer}"
+        )
+
+    @property
+    def concerns(self) -> tuple[str, ...]:
+        """A maturity that is too short, because quality is biased then; one that is too long only costs time."""
+        return (self.warning,) if self.too_short else ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """A maturity that is longer than needed."""
+        return (self.warning,) if self.too_long else ()
+
+    @property
+    def _maturity_days(self) -> float:
+        return (self.maturity or _NONE).total_seconds() / 86_400
+
+    @property
+    def _followed_enough(self) -> bool:
+        """Whether rows were followed for longer than the maturity, so that late labels would show."""
+        return (self.followed or 0) >= _LONGER * self._maturity_days
