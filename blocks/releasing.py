@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from everfit.blocks.conversion import ConversionPolicy
 from everfit.blocks.policy import Duration, Policy, format_duration
 from everfit.blocks.serving import ServingPolicy
-from everfit.blocks.trials import AbPolicy, CanaryPolicy
+from everfit.blocks.trials import AbPolicy, CanaryPolicy, ShadowPolicy
 
 PUBLIC_KEY = re.compile(r"ed25519:[A-Za-z0-9+/]{43}=(\s|$)")
 """The start of a line that names a signer: an Ed25519 key of 32 bytes, and after a blank its owner."""
@@ -18,10 +18,10 @@ PUBLIC_KEY = re.compile(r"ed25519:[A-Za-z0-9+/]{43}=(\s|$)")
 class ReleasePolicy(Policy):
     """How a new champion replaces the old one, and how long old ones are kept."""
 
-    strategy: Literal["replace", "canary", "ab"] = Field(
+    strategy: Literal["replace", "canary", "ab", "shadow"] = Field(
         default="replace",
         description="How traffic moves to the new champion: `replace` moves all of it at once; `canary` and `ab` "
-        "first run a traffic trial on a share.",
+        "first run a traffic trial on a share; `shadow` first lets the challenger predict all rows unseen.",
     )
     canary: CanaryPolicy = Field(
         default_factory=CanaryPolicy,
@@ -29,6 +29,11 @@ class ReleasePolicy(Policy):
     )
     ab: AbPolicy = Field(
         default_factory=AbPolicy, description="The traffic trial of `ab`: a fixed split until a test decides."
+    )
+    shadow: ShadowPolicy = Field(
+        default_factory=ShadowPolicy,
+        exclude_if=lambda policy: policy == ShadowPolicy(),
+        description="The trial of `shadow`: predictions that nobody sees, compared row by row as labels mature.",
     )
     services: tuple[str, ...] = Field(
         default=(),

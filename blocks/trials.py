@@ -90,3 +90,17 @@ class AbPolicy(TrialPolicy):
     def shares(self) -> tuple[float, ...]:
         """The share of the only step."""
         return (self.share,)
+
+
+class ShadowPolicy(TrialPolicy):
+    """The challenger predicts all rows beside the champion, and nobody sees its predictions."""
+
+    kind: Literal["shadow"] = Field(default="shadow", description="All rows, unseen.")
+    bake_time: Duration = Field(
+        default=timedelta(days=1), description="The shortest duration of the trial, in event time."
+    )
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """The share of the keys that the challenger answers: none."""
+        return (0.0,)

@@ -94,7 +94,7 @@ def trial(  # noqa: PLR0917 - each is an option of the command
     reason: Reason = "",
     as_json: AsJson = False,
 ) -> None:
-    """Continue or end a challenger's traffic trial (canary, A/B).
+    """Continue or end a challenger's traffic trial (canary, A/B, shadow).
 
     The results so far decide: the trial continues, the challenger is released, or it is withdrawn.
     """
@@ -206,5 +206,6 @@ def _trial_lines(trial: dict[str, Any]) -> list[str]:
     lines = [headline, *(f"  {reason}" for reason in trial["reasons"])]
     for number, step in enumerate((trial["evidence"] or {}).get("steps", []), start=1):
         rows = f"{step['challenger_rows']:,} predictions by the challenger, {step['champion_rows']:,} by the champion"
-        lines.append(f"  step {number}, {100 * step['share']:g} %: {rows}, {step['labels']:,} mature labels")
+        place = "in the shadow" if trial["strategy"] == "shadow" else f"step {number}, {100 * step['share']:g} %"
+        lines.append(f"  {place}: {rows}, {step['labels']:,} mature labels")
     return lines

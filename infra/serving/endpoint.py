@@ -85,7 +85,7 @@ class Endpoint:
         )
         self.batcher = Batcher(self.spool, max_waiting=self.policy.max_waiting, outlier_above=self.policy.outlier_above)
         self.refused_outliers = 0
-        self.shadow = Shadow(self.spool) if self.policy.shadow else None
+        self.shadow = Shadow(self.spool)
         self.trial = TrialArm(self.spool, max_waiting=self.policy.max_waiting, outlier_above=self.policy.outlier_above)
         self.follower = RegistryWatcher(
             self.registered,
@@ -110,8 +110,7 @@ class Endpoint:
         """Load the champion and start to predict."""
         self.batcher.start()
         self.trial.start()
-        if self.shadow:
-            self.shadow.start()
+        self.shadow.start()
         self.follower.start()
         if self.lookup is not None:
             self.lookup.start()
@@ -124,8 +123,7 @@ class Endpoint:
         self.follower.stop()
         self.trial.stop()
         self.batcher.stop()
-        if self.shadow:
-            self.shadow.stop()
+        self.shadow.stop()
         if self.drain is not None:
             self.drain.stop()
         else:
@@ -168,8 +166,8 @@ class Endpoint:
 
     def _take_challenger(self, servable: Servable | None, arms: TrafficSplit | None) -> None:
         self.trial.replace(servable, arms)
-        if self.shadow:  # a challenger on trial is not a shadow at the same time
-            self.shadow.replace(servable if arms is None else None)
+        # A challenger that answers is not a shadow at the same time.
+        self.shadow.replace(servable if arms is None or arms.shadow else None)
 
     @property
     def ready(self) -> bool:
@@ -236,7 +234,7 @@ class Endpoint:
                 probabilities = part.answer.scores.probabilities
                 used = None if probabilities is None else probabilities[part.answer.start : part.answer.stop]
                 self.probing.add_predictions(client, used)
-        if dealt is None and self.shadow is not None:
+        if dealt is None:
             self.shadow.copy(table, names.columns, client)
         return parts if joined is None else [replace(part, joined=joined) for part in parts]
 
@@ -337,7 +335,7 @@ class Endpoint:
     def status(self) -> dict[str, Any]:
         """Return the response to `GET /models/{name}`."""
         champion, on_trial = self.champion, self.trial.on
-        shadow = self.shadow.servable if self.shadow else None
+        shadow = self.shadow.servable
         share = on_trial[1].share if on_trial else 0.0
         arms = (
             {"champion": 1.0 - share} | ({"challenger": share} if share else {}) | ({"shadow": 1.0} if shadow else {})

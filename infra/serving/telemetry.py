@@ -93,11 +93,11 @@ _COUNTERS: dict[str, tuple[str, _Reading]] = {
     "everfit_trial_fallbacks": ("Rows that the champion predicted in its place.", lambda one: one.trial.failed),
     "everfit_shadow_predictions": (
         "Rows that a challenger predicted.",
-        lambda one: one.shadow.rows if one.shadow else 0,
+        lambda one: one.shadow.rows,
     ),
     "everfit_shadow_passed_over": (
         "Rows that a shadow has skipped.",
-        lambda one: one.shadow.passed_over if one.shadow else 0,
+        lambda one: one.shadow.passed_over,
     ),
 }
 

@@ -12,6 +12,7 @@ from everfit.tasks.core.final_states import ended
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.transform import Function
 from everfit.tasks.predictions.prediction_log import PREDICTED_AT
+from everfit.tasks.release.traffic.trials import in_shadow
 from everfit.tasks.steps.context import moment
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.storage.table_schema import read_changed_by
@@ -41,7 +42,8 @@ def score(
         since: Beginning of the window. If omitted, the window begins where earlier batches ended, less the source's
             look-back; if given, a champion scores again rows that an earlier champion has scored.
         until: End of the window. By default it is the time for which the flow run was scheduled, or now.
-        shadow: Let the challenger predict too; its predictions are logged beside the champion's.
+        shadow: Let the challenger predict too; its predictions are logged beside the champion's. In a trial of the
+            strategy `shadow` it does anyway.
         transform: The function that `transform_rows` called for training, if there was one, so that the model scores
             rows of the same form. Labels may be missing from the rows that it gets.
 
@@ -68,6 +70,7 @@ def score(
             " and ".join(changed_by),
         )
     window = scoring_window(context, since, moment(until))
+    shadow = shadow or in_shadow(context)
     return score_batch(context, window, again=since is not None, shadow=shadow, function=transform)
 
 

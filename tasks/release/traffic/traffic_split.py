@@ -26,6 +26,9 @@ class TrafficSplit(Record):
     trial: str = Field(description="The trial; each trial assigns the keys again.")
     champion: int = Field(description="The version that it is compared with; with another champion it gets no traffic.")
     share: float = Field(ge=0, le=1, description="Share of the keys.")
+    shadow: bool = Field(
+        default=False, exclude_if=lambda shadow: not shadow, description="It predicts all rows, and nobody sees them."
+    )
 
     def routes_to_challenger(self, key: str) -> bool:
         """Return whether requests with this key go to the challenger.

@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field, FiniteFloat
 
 from everfit.blocks.policy import format_duration
-from everfit.blocks.trials import AbPolicy, CanaryPolicy
+from everfit.blocks.trials import AbPolicy, CanaryPolicy, ShadowPolicy
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.gate.check import number, percent
 from everfit.tasks.gate.evidence import Check
@@ -36,9 +36,14 @@ class TrialPlan(Record):
     model: str
     challenger: int
     champion: int
-    policy: Annotated[CanaryPolicy | AbPolicy, Field(discriminator="kind")]
+    policy: Annotated[CanaryPolicy | AbPolicy | ShadowPolicy, Field(discriminator="kind")]
     metric: str
     since: AwareDatetime = Field(description="Event time from which the challenger gets traffic.")
+
+    @property
+    def is_shadow(self) -> bool:
+        """Whether nobody sees the challenger's predictions."""
+        return self.policy.kind == "shadow"
 
 
 class QualityGap(Record):
@@ -61,6 +66,11 @@ class StepEvidence(Record):
     champion_rows: int = 0
     labels: int = Field(default=0, description="Mature labels of the challenger's predictions.")
     quality: QualityGap | None = None
+    agreement: FiniteFloat | None = Field(
+        default=None,
+        exclude_if=lambda share: share is None,
+        description="Share of the rows with the same answer of both, in a shadow; of numbers, their correlation.",
+    )
     no_quality_reason: str = ""
 
 
@@ -138,9 +148,9 @@ def judge_trial(state: TrialState, evidence: TrialEvidence) -> TrialLook:
     reason = why_superseded(plan.champion, evidence.champion)
     if reason:
         return superseded_look(reason).model_copy(update={"evidence": evidence})
-    alpha = (1 - policy.confidence) / _CHECKS
+    alpha = (1 - policy.confidence) / (1 if plan.is_shadow else _CHECKS)
     quality, bounds = _quality(state, evidence, alpha)
-    checks = (_errors(plan, evidence, alpha), _latency(evidence, alpha), quality)
+    checks = (quality,) if plan.is_shadow else (_errors(plan, evidence, alpha), _latency(evidence, alpha), quality)
     failed = [check.reason for check in checks if not check.passed]
     if failed:
         return TrialLook(
@@ -155,12 +165,13 @@ def judge_trial(state: TrialState, evidence: TrialEvidence) -> TrialLook:
         reason = f"{format_duration(policy.max_time)} have passed, and it {waits[0]}"
         return TrialLook(verdict="return", share=0, reasons=(f"Returned: {reason}",), checks=checks, evidence=evidence)
     share = {"wait": shares[step], "release": 0.0}.get(verdict, shares[min(step + 1, len(shares) - 1)])
+    gets = "Predicts in the shadow" if plan.is_shadow else f"Gets {percent(share)} of the keys"
     headline = {
-        "wait": f"Gets {percent(share)} of the keys, and {waits[0] if waits else ''}",
+        "wait": f"{gets}, and {waits[0] if waits else ''}",
         "grow": f"Gets {percent(share)} of the keys from now on, after {percent(shares[step])} without a failed check",
         "release": f"Released after its trial: {quality.reason}",
     }[verdict]
-    reasons = (headline, *(check.reason for check in checks))
+    reasons = (headline, *(check.reason for check in checks), *_agreement(evidence))
     return TrialLook(verdict=verdict, share=share, reasons=reasons, checks=checks, evidence=evidence)
 
 
@@ -246,10 +257,18 @@ def _waits_for(state: TrialState, evidence: TrialEvidence, bounds: tuple[float, 
         return waits
     if bounds is None:
         waits.append(f"waits for {policy.min_labels:,} mature labels")
-    elif policy.kind == "ab" and bounds[0] <= -policy.margin:
+    elif policy.kind in {"ab", "shadow"} and bounds[0] <= -policy.margin:
         shown = f"no worse by {number(policy.margin)}" if policy.margin else "better"
         waits.append(f"is not proven to be {shown} yet")
     return waits
+
+
+def _agreement(evidence: TrialEvidence) -> list[str]:
+    """Return how often both gave the same answer, in a shadow."""
+    step = evidence.steps[-1]
+    if step.agreement is None:
+        return []
+    return [f"both agree to {percent(step.agreement)} on {step.challenger_rows:,} rows that both predicted"]
 
 
 def _rounded(span: timedelta) -> timedelta:

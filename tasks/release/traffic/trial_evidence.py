@@ -17,6 +17,8 @@ from everfit.tasks.predictions.client_shares import within_share
 from everfit.tasks.predictions.labelled_predictions import SCORE_COLUMNS, LabelledPredictions
 from everfit.tasks.release.traffic.trial import QualityGap, StepEvidence, TrialEvidence, TrialPlan, TrialState
 from everfit.tasks.statistics.comparison import Interval, interval
+from everfit.tasks.statistics.dependent_comparison import compare_dependent
+from everfit.tasks.statistics.dependent_rows import Rows
 from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.storage.tables import KEY, Table
 
@@ -52,18 +54,20 @@ def read_evidence(
         clients: How many rows of one client count, and whose labels; by default all.
     """
     plan = state.plan
-    rows = _read_served(log, Window(since=plan.since, until=until), event_time, task)
+    rows = _read_served(log, Window(since=plan.since, until=until), event_time, task, batch=plan.is_shadow)
     if clients is not None and clients.max_share < 1:
         # A step counts both arms, so a client is limited in both alike.
         rows = rows[within_share(rows[KEY], rows[prediction_log.CLIENT], clients.max_share, ())]
-    ours = rows[(rows[prediction_log.ARM] == "challenger") & (rows[prediction_log.MODEL_VERSION] == plan.challenger)]
+    own_arm = "shadow" if plan.is_shadow else "challenger"
+    ours = rows[(rows[prediction_log.ARM] == own_arm) & (rows[prediction_log.MODEL_VERSION] == plan.challenger)]
     failed = rows[rows[prediction_log.ARM] == "fallback"]
     theirs = rows[(rows[prediction_log.ARM] == "champion") & (rows[prediction_log.MODEL_VERSION] == plan.champion)]
     known_labels = labels.known_at(known, until, rows[KEY], clients=clients)
     timed = _requests(ours)[prediction_log.LATENCY].dropna()
     bound = _slow_from(_requests(theirs)[prediction_log.LATENCY].dropna(), plan.policy.max_latency_ratio)
     floor = plan.policy.slow_from.total_seconds() * 1000
-    slow_from = None if bound is None else max(bound, floor)
+    # A shadow predicts when nothing else waits, so its latency says nothing.
+    slow_from = None if bound is None or plan.is_shadow else max(bound, floor)
     errors = len(_requests(failed))
     comparison = _StepComparison(event_time, task, classes, plan, until - maturity)
     steps = [
@@ -84,12 +88,12 @@ def read_evidence(
     )
 
 
-def _read_served(log: Table, window: Window, event_time: str, task: TaskKind) -> pd.DataFrame:
-    """Return the predictions of the service; those of batch scoring were not split between arms."""
+def _read_served(log: Table, window: Window, event_time: str, task: TaskKind, *, batch: bool) -> pd.DataFrame:
+    """Return the predictions of the service; those of batch scoring, which has no split of arms, only if wanted."""
     names = [
         KEY,
         event_time,
-        *SCORE_COLUMNS[task],
+        *dict.fromkeys((*SCORE_COLUMNS[task], prediction_log.PREDICTION)),
         prediction_log.PREDICTED_AT,
         prediction_log.LATENCY,
         prediction_log.CLIENT,
@@ -97,8 +101,9 @@ def _read_served(log: Table, window: Window, event_time: str, task: TaskKind) ->
     if not log.exists():
         return pd.DataFrame(columns=[*names, prediction_log.ARM, prediction_log.MODEL_VERSION])
     own = [*names, prediction_log.ARM, prediction_log.MODEL_VERSION]
-    rows = prediction_log.read(log, window, event_time, columns=own)
-    return rows[~rows[prediction_log.CLIENT].isin([prediction_log.BATCH, prediction_log.FILE])]
+    arms: tuple[prediction_log.Arm, ...] = (*prediction_log.ANSWERED, *(("shadow",) if batch else ()))
+    rows = prediction_log.read(log, window, event_time, columns=own, arms=arms)
+    return rows if batch else rows[~rows[prediction_log.CLIENT].isin([prediction_log.BATCH, prediction_log.FILE])]
 
 
 def _requests(rows: pd.DataFrame) -> pd.DataFrame:
@@ -136,6 +141,8 @@ class _StepComparison:
 
     def step(self, share: float, window: Window, ours: pd.DataFrame, theirs: pd.DataFrame) -> StepEvidence:
         """Count and compare the predictions of the challenger (`ours`) and the champion in a step."""
+        if self.plan.is_shadow:
+            return self._shadow_step(share, window, ours, theirs)
         evidence = StepEvidence(share=share, window=window, challenger_rows=len(ours), champion_rows=len(theirs))
         old = [arm[(arm[self.event_time] < self.mature) & arm[labels.LABEL].notna()] for arm in (ours, theirs)]
         if min(map(len, old)) < _FEW:
@@ -157,6 +164,50 @@ class _StepComparison:
             standard_error=(_error(challenger) ** 2 + _error(champion) ** 2) ** 0.5,
         )
         return evidence.model_copy(update={"labels": challenger.rows, "quality": gap})
+
+    def _shadow_step(self, share: float, window: Window, ours: pd.DataFrame, theirs: pd.DataFrame) -> StepEvidence:
+        """Compare the predictions of both on the same rows, in pairs."""
+        both = ours[[KEY]].merge(theirs[[KEY, self.event_time]], on=KEY).sort_values([self.event_time, KEY])[KEY]
+        new, old = (arm.set_index(KEY, drop=False).loc[both].reset_index(drop=True) for arm in (ours, theirs))
+        evidence = StepEvidence(share=share, window=window, challenger_rows=len(both), champion_rows=len(theirs))
+        if len(both):
+            evidence = evidence.model_copy(update={"agreement": self._agreement(new, old)})
+        usable = ((old[self.event_time] < self.mature) & old[labels.LABEL].notna()).to_numpy(dtype=np.bool_)
+        if usable.sum() < _FEW:
+            reason = f"{int(usable.sum()):,} rows that both predicted have a mature label; at least {_FEW} are needed"
+            return evidence.model_copy(update={"labels": int(usable.sum()), "no_quality_reason": reason})
+        arms = [
+            self._labelled(arm[usable].reset_index(drop=True), window, version)
+            for arm, version in ((new, self.plan.challenger), (old, self.plan.champion))
+        ]
+        names = {name for arm in arms for name in arm.every_class}
+        challenger, champion = (arm.among(names) for arm in arms)
+        times = champion.rows[self.event_time].to_numpy(dtype="datetime64[ns]").astype(np.int64)
+        whole = {} if champion.entities is None else {"entity": champion.entities}
+        rows = Rows(metric(self.plan.metric), champion.truth, challenger.scores, champion.scores, times, whole=whole)
+        try:
+            compared = compare_dependent(rows, _CONFIDENCE)
+        except NotEnoughError as error:
+            return evidence.model_copy(update={"labels": len(champion.rows), "no_quality_reason": str(error)})
+        gap = QualityGap(
+            challenger_rows=compared.rows,
+            champion_rows=compared.rows,
+            challenger=compared.challenger,
+            champion=compared.champion,
+            gain=compared.difference,
+            # Few groups count as uncertain: their t interval is as wide as the normal one of a larger error.
+            standard_error=max(0.0, compared.upper - compared.difference) / NormalDist().inv_cdf(_CONFIDENCE),
+        )
+        return evidence.model_copy(update={"labels": compared.rows, "quality": gap})
+
+    def _agreement(self, new: pd.DataFrame, old: pd.DataFrame) -> float:
+        """Return how far both agree: the share of equal answers, or the correlation of numbers."""
+        if self.task != "regression":
+            return float((new[prediction_log.PREDICTION] == old[prediction_log.PREDICTION]).mean())
+        numbers = [arm[prediction_log.PREDICTION].to_numpy(dtype=np.float64) for arm in (new, old)]
+        if min(np.ptp(one) for one in numbers) == 0:
+            return float(np.array_equal(*numbers))
+        return float(np.corrcoef(*numbers)[0, 1])
 
     def _labelled(self, rows: pd.DataFrame, window: Window, version: int) -> LabelledPredictions:
         known = () if self.task == "regression" else tuple(self.classes(version))

@@ -16,7 +16,7 @@ from everfit.tasks.ledger import Release, Turn
 from everfit.tasks.registry import model_registry
 from everfit.tasks.release.approval import check_signature, why_superseded
 from everfit.tasks.release.release_protocol import LEASE_WAIT
-from everfit.tasks.release.traffic.traffic_split import TrafficSplit, write_split
+from everfit.tasks.release.traffic.traffic_split import TrafficSplit, read_split, write_split
 from everfit.tasks.release.traffic.trial import (
     TRIAL,
     TrialLook,
@@ -77,7 +77,8 @@ def begin(
         The trial. If an interrupted turn is run again, this is the trial that it began, which may have ended.
     """
     spec = context.spec
-    policy = spec.release.ab if spec.release.strategy == "ab" else spec.release.canary
+    policies = {"ab": spec.release.ab, "shadow": spec.release.shadow}
+    policy = policies.get(spec.release.strategy, spec.release.canary)
     plan = TrialPlan(
         id=turn.id,
         model=spec.name,
@@ -111,8 +112,19 @@ def begin(
     return state
 
 
+def in_shadow(context: Context) -> bool:
+    """Return whether a challenger is tried in the shadow, so that it predicts all rows that the champion does."""
+    challenger = model_registry.challenger(context.mlflow, context.spec.name)
+    arms = None if challenger is None else read_split(context.mlflow, challenger)
+    return arms is not None and arms.shadow
+
+
 def headline(plan: TrialPlan) -> str:
     """Return the reason of a turn that ended as `OnTrial`."""
+    if plan.is_shadow:
+        return (
+            f"Version {plan.challenger} predicts in the shadow of version {plan.champion}; nobody sees its predictions"
+        )
     share, kind = plan.policy.shares[0], plan.policy.kind
     return (
         f"Version {plan.challenger} is tried on {100 * share:g} % of the keys ({kind}) against version {plan.champion}"
@@ -252,7 +264,7 @@ def _set_share(context: Context, state: TrialState) -> bool:
     if state.end is not None:
         return False
     plan = state.plan
-    arms = TrafficSplit(trial=plan.id, champion=plan.champion, share=state.share)
+    arms = TrafficSplit(trial=plan.id, champion=plan.champion, share=state.share, shadow=plan.is_shadow)
     return write_split(context.mlflow, plan.model, plan.challenger, arms)
 
 
