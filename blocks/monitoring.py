@@ -208,6 +208,7 @@ class MonitoringPolicy(Policy):
     )
     label_delays: Literal["watch", "ignore"] = Field(
         default="watch",
+        exclude_if=lambda choice: choice == "watch",
         description="Whether monitoring estimates how long labels take and warns if `maturity` no longer fits: `watch` "
         "or `ignore`. It needs labels that have a time at which they became known.",
     )

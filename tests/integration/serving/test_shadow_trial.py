@@ -20,7 +20,7 @@ from everfit.tasks.turns.context import Context
 @pytest.fixture
 def context(registry: Any) -> Context:
     made = two_versions(registry)
-    shadow = {"bake_time": "6h", "min_labels": 100, "max_time": "4d"}
+    shadow = {"bake_time": "6h", "min_labels": 100, "max_time": "2d"}
     release = ReleasePolicy.model_validate({"strategy": "shadow", "shadow": shadow})
     return Context(made.spec.model_copy(update={"release": release}), made.settings)
 
@@ -105,8 +105,8 @@ def test_a_worse_challenger_is_returned_and_an_equal_one_at_the_end(context: Con
 
 def test_an_equal_challenger_waits_until_its_time_is_over(context: Context) -> None:
     begin(context)
-    seen = live(context, 1.0, 102)
+    seen = live(context, 1.0, 54)
     assert {one.look.verdict for one in seen[:-1]} == {"wait"}
     assert "is not proven to be better yet" in seen[-2].look.reasons[0]
-    assert seen[-1].look.reasons[0] == "Returned: 4d have passed, and it is not proven to be better yet"
-    assert seen[-1].state.looked_at - SINCE <= timedelta(hours=102)
+    assert seen[-1].look.reasons[0] == "Returned: 2d have passed, and it is not proven to be better yet"
+    assert seen[-1].state.looked_at - SINCE <= timedelta(hours=54)
