@@ -94,7 +94,7 @@ def trial(  # noqa: PLR0917 - each is an option of the command
     reason: Reason = "",
     as_json: AsJson = False,
 ) -> None:
-    """Continue or end a challenger's traffic trial (canary, A/B, shadow).
+    """Continue or end a challenger's trial (canary, A/B, shadow).
 
     The results so far decide: the trial continues, the challenger is released, or it is withdrawn.
     """
