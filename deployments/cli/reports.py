@@ -80,7 +80,7 @@ def verify_report(
         page = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise EverfitError(f"the report {str(file)!r} can't be read: {error}") from error
-    checked = check_report(page, signers=trusted_signers(Settings()), noted=noted, version=__version__)
+    checked = check_report(page, signers=trusted_signers(Settings(), ()), noted=noted, version=__version__)
     if as_json:
         print_json(checked.model_dump(mode="json", exclude={"content"}) | {"model": checked.content.model})
     else:

@@ -1,11 +1,9 @@
 """Verify a report of a period by itself: its chain, its rows, its signatures and its text."""
 
-from collections.abc import Mapping
-
 from everfit.blocks.errors import EverfitError
 from everfit.tasks.core.records import Record
 from everfit.tasks.ledger.chain_proof import ProofCheck, check_proof
-from everfit.tasks.models.signatures import link_message, why_not_signed
+from everfit.tasks.models.signatures import SignerGroups, link_message, why_not_signed
 from everfit.tasks.pages.period import Period, PeriodContent, looks_that_differ, period_of
 from everfit.tasks.pages.period_page import period_page, report_content
 
@@ -37,12 +35,12 @@ class ReportCheck(Record):
     problems: tuple[str, ...] = ()
 
 
-def check_report(page: str, *, signers: Mapping[str, str], noted: str = "", version: str) -> ReportCheck:
+def check_report(page: str, *, signers: SignerGroups, noted: str = "", version: str) -> ReportCheck:
     """Verify that a report's rows are those of its chain, and that its text follows from them.
 
     Args:
         page: The HTML of the report.
-        signers: The names of the owners of trusted keys by public key; empty if none is trusted.
+        signers: The owners of trusted keys by the place that names them; empty if none is trusted.
         noted: A link of the chain that somebody noted elsewhere, as `SEQ:HASH`.
         version: The version of everfit that verifies.
 
@@ -90,7 +88,7 @@ def _text(page: str, content: PeriodContent, version: str) -> list[str]:
     ]
 
 
-def _signatures(period: Period, proof: ProofCheck, signers: Mapping[str, str]) -> tuple[list[str], list[str]]:
+def _signatures(period: Period, proof: ProofCheck, signers: SignerGroups) -> tuple[list[str], list[str]]:
     """Return the signatures that count, and one sentence for each that does not."""
     valid, invalid = [], []
     for signed in period.signed:

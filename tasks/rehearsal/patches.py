@@ -86,8 +86,10 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any], other: Any) ->
         new = after[key] if key in after else to_jsonable_python(getattr(other, key))
         if old == new:
             continue
-        both = isinstance(old, Mapping) and isinstance(new, Mapping)
-        changes[key] = _changes(old, new, getattr(other, key, None)) if both else new
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            changes[key] = _changes(old, new, getattr(other, key, None))
+        else:
+            changes[key] = new
     return changes
 
 

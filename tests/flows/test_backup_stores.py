@@ -1,5 +1,6 @@
 """A model in a bucket and a PostgreSQL database is backed up while it is written to, loses all, and is restored."""
 
+import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -42,7 +43,7 @@ class Noted(Record):
 def placed(prefix: str, url: str, folder: Path, empty_mlflow: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     folder.mkdir()
     shutil.copy(empty_mlflow, folder / "mlflow.db")
-    monkeypatch.chdir(folder)  # the state folder of a remote workspace is beside the process
+    os.chdir(folder)  # the state folder of a remote workspace is beside the process; `released` goes back at the end
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
     return Settings(workspace=f"s3://models/{prefix}", ledger_url=SecretStr(url))
 

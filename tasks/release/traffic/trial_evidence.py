@@ -204,10 +204,10 @@ class _StepComparison:
         """Return how far both agree: the share of equal answers, or the correlation of numbers."""
         if self.task != "regression":
             return float((new[prediction_log.PREDICTION] == old[prediction_log.PREDICTION]).mean())
-        numbers = [arm[prediction_log.PREDICTION].to_numpy(dtype=np.float64) for arm in (new, old)]
-        if min(np.ptp(one) for one in numbers) == 0:
-            return float(np.array_equal(*numbers))
-        return float(np.corrcoef(*numbers)[0, 1])
+        one, other = (arm[prediction_log.PREDICTION].to_numpy(dtype=np.float64) for arm in (new, old))
+        if min(np.ptp(one), np.ptp(other)) == 0:
+            return float(np.array_equal(one, other))
+        return float(np.corrcoef(one, other)[0, 1])
 
     def _labelled(self, rows: pd.DataFrame, window: Window, version: int) -> LabelledPredictions:
         known = () if self.task == "regression" else tuple(self.classes(version))
