@@ -2,7 +2,7 @@
 
 Rows that share a day or a customer say less than as many independent rows. Groups of rows are therefore left out as
 wholes (the delete-a-group jackknife), which works for every metric. Neighbouring groups of time may depend on each
-other too, which `ordered_mean.py` reckons with.
+other too; `ordered_mean.py` widens the error by that.
 """
 
 import math

@@ -67,8 +67,8 @@ def _averaged(values: Floats) -> tuple[Floats, Floats]:
     values is one over neighbours. A trend is orthogonal to a constant.
     """
     count, r = values.size, _CORRELATIONS
-    ones, moments = np.ones(count), np.arange(count) - (count - 1) / 2
-    moments /= np.sqrt((moments**2).mean())
+    ones, moments = np.ones(count), np.arange(count, dtype=np.float64) - (count - 1) / 2
+    moments = moments / float(np.sqrt((moments**2).mean()))
 
     def product(first: Floats, second: Floats) -> Floats:
         ends = first[0] * second[0] + first[-1] * second[-1]
