@@ -127,10 +127,11 @@ def test_an_estimator_earns_its_trust_by_windows_that_are_apart() -> None:
     assert past_estimates(hours, 2) == []
 
 
-def test_a_data_problem_lasts_when_it_is_seen_in_windows_that_are_apart_and_is_told_once_more_then() -> None:
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.long)])
+def test_a_data_problem_lasts_when_it_is_seen_in_windows_that_are_apart_and_is_told_once_more_then(every: int) -> None:
     history, reported = History(), []
     policy = TriagePolicy(monitoring=MonitoringPolicy())
-    for hour in range(0, 24 * 22, 4):  # a look each four hours; `STEP` is a multiple of them
+    for hour in range(0, 24 * 22, every):  # `STEP` is a multiple of these hours
         window = Window(since=START + hour * HOUR - WEEK, until=START + hour * HOUR)
         result = triage(signals(window=window, data=broken("frozen", "temp"), quality=SICK), history, policy)
         if result.notify:
