@@ -120,7 +120,7 @@ def test_every_call_of_another_program_is_one_that_it_understands(compose: dict[
 def test_every_command_of_the_documents_is_one_that_everfit_understands(document: str) -> None:
     text = (ROOT / "docs" / f"{document}.md").read_text()
     code = re.findall(r"^ {4}.*$", text, flags=re.MULTILINE) + re.findall(r"`([^`\n]+)`", text)
-    calls = re.findall(r"\beverfit ([a-z]+)([^|>&#\n]*)", "\n".join(code))
+    calls = re.findall(r"\beverfit ([a-z]+(?:-[a-z]+)*)([^|>&#\n]*)", "\n".join(code))
     known = everfit().commands
     assert len(calls) >= 2
     for name, rest in calls:
