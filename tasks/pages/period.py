@@ -197,8 +197,8 @@ def looks_that_differ(content: PeriodContent) -> list[str]:
 
 
 def _looks(ledger: Ledger, model: str, since: datetime, until: datetime) -> Iterator[LookSummary]:
-    """Yield the looks of a period; some come twice."""
-    cursor = None
+    """Yield the looks of a period; some come twice. A look is recorded after its window has ended."""
+    cursor = since
     while True:
         part = ledger.decisions.since(model, kind=TRIAGE, at=cursor, until=until, limit=_PART)
         yield from (look_of(entry) for entry in part if entry.until is None or entry.until >= since)
