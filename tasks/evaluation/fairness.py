@@ -12,9 +12,7 @@ from everfit.tasks.evaluation.measurement import Measurement
 from everfit.tasks.evaluation.scored_rows import ScoredRows
 from everfit.tasks.evaluation.slices import groups
 from everfit.tasks.gate.evidence import FairnessEvidence, Measured
-
-MIN_GROUP_ROWS = 20
-"""Smaller groups are reported but left out of the differences, because their rates are noise."""
+from everfit.tasks.statistics.group_gaps import MIN_GROUP_ROWS
 
 
 class GroupRates(Record):

@@ -61,7 +61,9 @@ def read_label_times(
     left_out = {*spec.monitoring.clients.ignored_labels, *({SOURCE, FILE} if spec.columns.label_time is None else ())}
     frames = []
     if known.exists() and len(rows):
-        span = Window(until=(pd.Timestamp(until) + pd.Timedelta(microseconds=1)).to_pydatetime())
+        # A label comes after its event, so those of earlier rows need not be read.
+        end = (pd.Timestamp(until) + pd.Timedelta(microseconds=1)).to_pydatetime()
+        span = Window(since=window.since, until=end)
         for frame in known.batches(span, LABEL_TIME, [KEY, LABEL, LABEL_TIME, ORIGIN, REVISION]):
             own = frame[frame[KEY].isin(rows[KEY])]
             frames.append(own[~own[ORIGIN].isin(left_out) & ~own[ORIGIN].str.startswith(QUEUE_ORIGIN)])

@@ -80,16 +80,16 @@ def test_a_spec_that_version_0_1_stored_is_read_under_the_keys_of_today() -> Non
 
 
 @pytest.mark.parametrize(
-    ("task", "columns", "told"),
+    ("task", "columns", "problem"),
     [
         ("binary", "ignore: [shop], any_spelling: [shop]", "'shop' is ignored, free text or a time"),
         ("regression", "any_spelling: [late]", "'late' is the target, a number"),
     ],
 )
-def test_a_column_without_spellings_has_not_any_spelling(task: str, columns: str, told: str) -> None:
+def test_a_column_without_spellings_has_not_any_spelling(task: str, columns: str, problem: str) -> None:
     content = SPEC.replace("binary", task).replace("{target: late}", f"{{target: late, {columns}}}")
 
-    with pytest.raises(SpecError, match=told):
+    with pytest.raises(SpecError, match=problem):
         read_spec(content, "sales.yaml")
 
 
