@@ -99,10 +99,11 @@ def record_label_file(context: Context, path: str, *, origin: str, now: datetime
     deleted = read_deleted_keys(context.workspace, spec.name)
     for given in _read(context, path, roles):
         rows = bring_known(given, kinds)
-        aside = aside.with_rows(rows, columns.key)
-        rows = rows[~faulty(rows)].reset_index(drop=True)
         if columns.target not in rows:
             raise DataError(f"{path!r} has no column {columns.target!r}, the target; give the labels that name")
+        _refuse_other_spelling(given[columns.target], rows[columns.target], classes, spec)
+        aside = aside.with_rows(rows, columns.key)
+        rows = rows[~faulty(rows)].reset_index(drop=True)
         if rows[list(columns.key)].isna().any(axis=None):
             raise DataError(
                 f"{path!r}: a label has no {', '.join(columns.key)}; a label is joined to its prediction by it"
@@ -130,23 +131,37 @@ def _known_classes(context: Context) -> list[str]:
     return sorted(classes)
 
 
-def _without_unknown(
-    rows: pd.DataFrame, aside: RowsSetAside, classes: Sequence[str], spec: ModelSpec
-) -> tuple[pd.DataFrame, RowsSetAside]:
-    """Set aside labels of unknown classes, and contradicting labels of one key.
+def _refuse_other_spelling(given: pd.Series, brought: pd.Series, classes: Sequence[str], spec: ModelSpec) -> None:
+    """Refuse labels that mostly are no classes of the model.
+
+    Args:
+        given: The labels as the file has them.
+        brought: The labels in the kind of the dataset's; missing where they can't be brought to it.
+        classes: The classes in the dataset, as text; none are known of a regression, or before the first batch.
+        spec: The model.
 
     Raises:
         DataError: If most labels are of unknown classes, which shows another spelling.
     """
+    if not classes:
+        return
+    there = given.notna().to_numpy()
+    unknown = there & ~brought.map(label, na_action="ignore").isin(list(classes)).to_numpy()
+    if unknown.sum() * 2 > there.sum():
+        named = ", ".join(repr(value) for value in sorted(set(map(label, given[unknown])))[:5])
+        raise DataError(
+            f"{int(unknown.sum()):,} of {int(there.sum()):,} labels are of unknown classes, such as {named}; "
+            f"the classes of {spec.name} are {', '.join(map(repr, classes[:5]))}. Write them as the data does"
+        )
+
+
+def _without_unknown(
+    rows: pd.DataFrame, aside: RowsSetAside, classes: Sequence[str], spec: ModelSpec
+) -> tuple[pd.DataFrame, RowsSetAside]:
+    """Set aside labels of unknown classes, and contradicting labels of one key."""
     target, key = spec.columns.target, list(spec.columns.key)
     texts = rows[target].map(label, na_action="ignore")
     unknown = (texts.notna() & ~texts.isin(list(classes))).to_numpy() if classes else np.zeros(len(rows), dtype=bool)
-    if unknown.sum() * 2 > texts.notna().sum():
-        named = ", ".join(repr(value) for value in sorted(texts[unknown].unique())[:5])
-        raise DataError(
-            f"{int(unknown.sum()):,} of {int(texts.notna().sum()):,} labels are of unknown classes, such as {named}; "
-            f"the classes of {spec.name} are {', '.join(map(repr, classes[:5]))}. Write them as the data does"
-        )
     moment = [name for name in (spec.columns.label_time,) if name is not None and name in rows.columns]
     labelled = rows.assign(**{target: texts}).dropna(subset=[target])
     contradicting = labelled.groupby([*key, *moment], dropna=False)[target].transform("nunique") > 1

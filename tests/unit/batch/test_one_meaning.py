@@ -332,6 +332,21 @@ def test_a_label_file_of_another_spelling_is_one_error(tmp_path: Path) -> None:
     assert not loop.workspace.table("sales", "labels").exists()
 
 
+def test_words_for_the_classes_0_and_1_are_one_error_too(tmp_path: Path) -> None:
+    """Given a model of 0 and 1, when a file says yes and no, then both spellings are shown; a few are set aside."""
+    rows = table_of("numbers", ["price"], 60)
+    loop = Loop(tmp_path, **SPEC, source=write(tmp_path / "data", "all", "csv", rows))
+    loop.turn(UNTIL)
+    told = rows[["id", "y"]].assign(y=rows["y"].map({0: "no", 1: "yes"}))
+    told.to_csv(tmp_path / "told.csv", index=False)
+    told.assign(y=told["y"].where(told.index < 3, rows["y"].astype(str))).to_csv(tmp_path / "few.csv", index=False)
+
+    with pytest.raises(DataError, match="60 of 60 labels are of unknown classes, such as 'no', 'yes'; .* '0', '1'"):
+        record_label_file(context_of(loop), str(tmp_path / "told.csv"), origin="file", now=LATER)
+    result = record_label_file(context_of(loop), str(tmp_path / "few.csv"), origin="file", now=LATER)
+    assert (result.recorded.added, result.aside.count) == (57, 3)
+
+
 def test_unknown_and_contradicting_labels_of_a_file_are_set_aside(tmp_path: Path) -> None:
     rows = table_of("numbers", ["price"], 60)
     rows["y"] = rows["y"].map({0: "Paid", 1: "Late"})
