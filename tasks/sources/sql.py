@@ -101,6 +101,20 @@ def _near_window(column: "Any", window: Window) -> "Any":
     return inside
 
 
+def _shortest(moment: datetime) -> str:
+    """Return the shortest text of a moment, for comparison with the texts that SQLite keeps times as.
+
+    A longer text of the same moment is after it: `2024-01-05 00:00:00` is not before `2024-01-05`, though it is before
+    `2024-01-05 00:00:00.000000`, by which the first row of a window was lost.
+    """
+    text = moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    for nothing in (".000000", ":00", " 00:00"):
+        if not text.endswith(nothing):
+            break
+        text = text.removesuffix(nothing)
+    return text
+
+
 def statement(
     source: SqlSource, roles: ColumnRoles, window: Window, connection: "Connection"
 ) -> "tuple[Executable, dict[str, Any]]":
@@ -113,7 +127,9 @@ def statement(
 
     if source.query is not None:
         query = sa.text(source.query)
-        bounds = {"since": window.since or _BEGINNING, "until": window.until}
+        bounds: dict[str, Any] = {"since": window.since or _BEGINNING, "until": window.until}
+        if connection.dialect.name == "sqlite":
+            bounds = {name: _shortest(moment) for name, moment in bounds.items()}
         named = query.compile().params
         return query, {name: value for name, value in bounds.items() if name in named}
     schema, _, name = (source.table or "").rpartition(".")

@@ -179,6 +179,27 @@ def test_sqlite_and_times_that_are_text_there(tmp_path: Path):
     check(read({"kind": "sql", "url": url, "table": "sales"}))
 
 
+@pytest.mark.parametrize(
+    ("form", "hour"),
+    [
+        ("%Y-%m-%d", 0),
+        *((f"%Y-%m-%d {clock}", hour) for clock in ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f") for hour in (0, 6)),
+    ],
+)
+def test_a_query_of_sqlite_has_the_rows_at_both_edges_of_its_window(tmp_path: Path, form: str, hour: int):
+    url = f"sqlite:///{tmp_path / 'sales.db'}"
+    engine = sa.create_engine(url)
+    at = pd.date_range("2024-01-01", periods=20, freq="1D", tz="UTC") + pd.Timedelta(hours=hour)
+    rows = sales(20).assign(at=at.strftime(form))
+    rows.to_sql("sales", engine, index=False)
+    engine.dispose()
+    query = "SELECT * FROM sales WHERE at >= :since AND at < :until"
+    window = Window(since=at[4].to_pydatetime(), until=at[9].to_pydatetime())
+
+    frame = read({"kind": "sql", "url": url, "query": query}, window)
+    assert frame["id"].tolist() == list(range(4, 9))
+
+
 # --- HTTP -------------------------------------------------------------------------------------------------------------
 
 

@@ -341,7 +341,7 @@ def test_words_for_the_classes_0_and_1_are_one_error_too(tmp_path: Path) -> None
     told.to_csv(tmp_path / "told.csv", index=False)
     told.assign(y=told["y"].where(told.index < 3, rows["y"].astype(str))).to_csv(tmp_path / "few.csv", index=False)
 
-    with pytest.raises(DataError, match="60 of 60 labels are of unknown classes, such as 'no', 'yes'; .* '0', '1'"):
+    with pytest.raises(DataError, match=r"60 of 60 labels are of unknown classes, such as 'no', 'yes'; .* '0', '1'"):
         record_label_file(context_of(loop), str(tmp_path / "told.csv"), origin="file", now=LATER)
     result = record_label_file(context_of(loop), str(tmp_path / "few.csv"), origin="file", now=LATER)
     assert (result.recorded.added, result.aside.count) == (57, 3)
