@@ -35,7 +35,8 @@ logger = logging.getLogger("everfit.training")
 _LEAVES, _LEADS = 0.01, 0.05
 """Probability with which one of the procedures leaves, and with which one with a shorter span takes the lead, by chance
 at the end of a part. To learn from less needs a proof, but not a strong one: a wrong lead costs little, for a span that
-is much worse is seen to be so. Of procedures that learn from as much, one takes the lead by more than one standard
+is much worse is seen to be so. A longer span takes the lead back where the shorter one is not ahead by more than one
+standard error on the parts since. Of procedures that learn from as much, one takes the lead by more than one standard
 error: L. Breiman, J. Friedman, R. Olshen and C. Stone, "Classification and Regression Trees" (1984), 3.4.3."""
 _NEW_SHARE, _NEW_SHARE_OF_RIVALS = 0.05, 0.2
 """A model is fitted again once this share of its procedure's rows are new: for the leader, and for the others."""
@@ -136,16 +137,24 @@ class Competition:
             scores = model_scores(entrant.model.pipeline, rows[data.features], self._classes, data.spec.task)
             entrant.scores.append(scores)
         gains = [(entrant, self._gain_over_leader(entrant)) for entrant in self._entrants]
-        leads, stays = [], []
+        ahead, stays = [], []
         for entrant, gain in gains:
             shorter = entrant.seconds < self._leader.seconds
-            leads.append((gain.value - (gain.reach(1 - _LEADS) if shorter else gain.error), entrant))
+            if self._takes_lead(entrant, gain):
+                ahead.append((gain.value, entrant))
             if entrant is self._first or shorter or gain.value + gain.reach(1 - _LEAVES / len(gains)) >= 0:
                 stays.append(entrant)
-        lead, leader = max(leads, key=lambda each: each[0])
-        if lead > 0:
-            self._leader = leader
+        if ahead:
+            self._leader = max(ahead, key=lambda each: each[0])[1]
         self._entrants = stays
+
+    def _takes_lead(self, entrant: _Entrant, gain: Gain) -> bool:
+        """Return whether a procedure leads from now on, by its gain over the leader."""
+        if entrant is self._leader:
+            return False
+        if entrant.seconds < self._leader.seconds:
+            return gain.value > gain.reach(1 - _LEADS)
+        return gain.value > (-gain.error if entrant.seconds > self._leader.seconds else gain.error)
 
     def _share_members(self, ensemble: _Entrant) -> None:
         """Give the members of an ensemble to the procedures that would fit the same."""

@@ -108,6 +108,26 @@ def test_a_shorter_span_leads_by_a_gain_that_is_certain_at_95_per_cent(
     assert challenger.choice.setting.span == ("20d" if leads else "all")
 
 
+@pytest.mark.parametrize(("errors", "lasts"), [(1.2, True), (0.8, False)])
+def test_a_shorter_span_that_is_not_clearly_ahead_any_more_gives_the_lead_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, errors: float, lasts: bool
+) -> None:
+    """Given 20 days that led on the first part, then their lead over all history has to last on the next ones."""
+
+    def gain(field: competition.Competition, entrant: competition._Entrant) -> Gain:
+        if entrant is field._leader:
+            return Gain(0.0, 0.0)
+        if entrant.choice.setting.span == "all":
+            return Gain(-errors * 0.01, 0.01)
+        return Gain(0.03 if len(field._truth) == 1 else 0.0, 0.01)
+
+    monkeypatch.setattr(competition.Competition, "_gain_over_leader", gain)
+    spec_of_two = {"training": {"window": "best", "windows": ["all", "20d"]}}
+    challenger = fitted(a_world(tmp_path, rows=3000, **spec_of_two))
+    assert challenger.earlier[0].setting.span == "20d"
+    assert challenger.choice.setting.span == ("20d" if lasts else "all")
+
+
 def test_the_last_part_chooses_nothing_that_it_judges(tmp_path: Path) -> None:
     """Given labels of the last part that say the opposite, then the models that are judged there are the same."""
     data = a_world(tmp_path / "a", rows=3000)
