@@ -157,7 +157,7 @@ class MonitoringPolicy(Policy):
         default=2,
         ge=1,
         description="The number of drifted windows, out of the newest `persistence_windows`, from which drift "
-        "counts as persistent.",
+        "counts as persistent. Columns that are as in the same weeks of the year before are named, and are no news.",
     )
     persistence_windows: int = Field(
         default=3,

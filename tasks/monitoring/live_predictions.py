@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from everfit.tasks.core.records import Window
+from everfit.tasks.monitoring.row_sample import RowSample
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.predictions.client_shares import counted_shares, drawn
 from everfit.tasks.statistics.histograms import Histograms, count_chunks
@@ -57,13 +58,11 @@ class _Pass:
 
     event_time: str
     version: int
-    rows: int
+    sample: RowSample
     shares: Mapping[str, float] = field(default_factory=dict)
     clients: dict[str, int] = field(default_factory=dict)
     left_out: int = 0
     newest: pd.Timestamp | None = None
-    samples: list[pd.DataFrame] = field(default_factory=list)
-    bound: int = np.iinfo(np.uint64).max
     versions: dict[int, int] = field(default_factory=dict)
     latencies: list[npt.NDArray[np.float64]] = field(default_factory=list)
     outliers: list[npt.NDArray[np.float64]] = field(default_factory=list)
@@ -92,29 +91,8 @@ class _Pass:
                 replaced = [name for name in (prediction_log.PREDICTION, prediction_log.SCORE) if name in rows]
                 rows = rows.copy()
                 rows.loc[others, replaced] = None
-            self._draw(rows)
+            self.sample.add(rows)
             yield rows
-
-    def _draw(self, rows: pd.DataFrame) -> None:
-        """Keep the rows whose hashes are the least: a sample that doesn't depend on the order of the log."""
-        hashes = pd.util.hash_array(rows[KEY].to_numpy())
-        chosen = hashes <= self.bound
-        self.samples.append(rows[chosen].assign(_draw=hashes[chosen]))
-        if sum(map(len, self.samples)) > 4 * self.rows:
-            self._keep()
-
-    def _keep(self) -> None:
-        kept = pd.concat(self.samples).nsmallest(self.rows, "_draw")
-        self.samples = [kept]
-        if len(kept) == self.rows:
-            self.bound = int(kept["_draw"].iloc[-1])
-
-    @property
-    def sample(self) -> pd.DataFrame:
-        if not self.samples:
-            return pd.DataFrame()
-        self._keep()
-        return self.samples[0].drop(columns="_draw").reset_index(drop=True)
 
 
 def read_live_predictions(
@@ -150,7 +128,7 @@ def read_live_predictions(
         rows = prediction_log.read(log, window, event_time, columns=[event_time, prediction_log.CLIENT])
         counts = {str(client): int(count) for client, count in rows[prediction_log.CLIENT].value_counts().items()}
         shares = counted_shares(counts, max_client_share, prediction_log.OWN_CLIENTS)
-    reading = _Pass(event_time, version, sample_rows, shares)
+    reading = _Pass(event_time, version, RowSample(sample_rows), shares)
     own = [
         KEY,
         event_time,
@@ -169,7 +147,7 @@ def read_live_predictions(
         window=window,
         counts=counted,
         newest=None if reading.newest is None else reading.newest.to_pydatetime(),
-        sample=reading.sample,
+        sample=reading.sample.frame,
         versions=dict(sorted(reading.versions.items())),
         latencies=np.concatenate([*reading.latencies, np.empty(0)]),
         outliers=np.concatenate([*reading.outliers, np.empty(0)]),

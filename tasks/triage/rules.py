@@ -201,7 +201,10 @@ def healthy(case: Case) -> Finding:
     quality = case.realised.summary if case.realised is not None else "quality is within its bound"
     drift = "inputs and predictions have not drifted"
     if case.signals.drift.is_known:
-        drift = f"no drift is new; as in earlier windows: {', '.join(case.signals.drift.columns[:8])}"
+        seasonal = case.signals.drift.seasonal
+        persisting = [name for name in case.signals.drift.columns if name not in seasonal]
+        known = [("as in earlier windows", persisting), ("as a year before", seasonal)]
+        drift = "; ".join(["no drift is new", *(f"{when}: {', '.join(names[:8])}" for when, names in known if names)])
     reasons = ("the data is good", drift, quality)
     return Finding(rule="healthy", verdict="healthy", reasons=reasons, signature=sign("healthy"))
 
@@ -265,6 +268,7 @@ def _drift_summary(case: Case) -> tuple[str, ...]:
     drift, (drifted, compared) = case.signals.drift, case.drifts
     columns = ", ".join(drift.columns[:8]) + (f" and {len(drift.columns) - 8} more" if len(drift.columns) > 8 else "")
     new = f" (new: {', '.join(drift.new[:8])})" if drift.new and drift.new != drift.columns else ""
+    new += f" (as a year before: {', '.join(drift.seasonal[:8])})" if drift.seasonal else ""
     return (
         f"drift in {drifted} of the last {compared} windows" + (f": {columns}{new}" if columns else ""),
         *drift.beside,

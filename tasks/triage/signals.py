@@ -120,12 +120,16 @@ class DriftSignal(Area):
     )
     new: tuple[str, ...] | None = Field(
         default=None,
-        description="The drifted columns whose drift has not persisted in earlier windows; None if that is not known.",
+        description="The drifted columns whose drift has not persisted in earlier windows and is not seasonal; None if "
+        "that is not known.",
+    )
+    seasonal: tuple[str, ...] = Field(
+        default=(), description="The drifted columns that are distributed as in the same weeks of the year before."
     )
 
     @property
     def is_known(self) -> bool:
-        """Whether all of the drift has persisted in earlier windows."""
+        """Whether all of the drift has persisted in earlier windows, or is the season's."""
         return bool(self.drifted) and self.new == ()
 
     @property
@@ -135,7 +139,8 @@ class DriftSignal(Area):
         if not self.columns:
             return beside or self.reason or "no column has drifted"
         share = "" if self.share is None else f"{self.share:.0%} of the features have drifted: "
-        return f"{share}{', '.join(self.columns[:6])}" + (f"; {beside}" if beside else "")
+        season = f"; as a year before: {', '.join(self.seasonal[:6])}" if self.seasonal else ""
+        return f"{share}{', '.join(self.columns[:6])}{season}" + (f"; {beside}" if beside else "")
 
 
 class LabelsSignal(Area):

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from prefect import get_client
 from prefect.client.schemas.filters import DeploymentFilter
-from support.deliveries import SPEC
+from support.deliveries import SPEC, write_month
 from support.evidently import break_evidently
 from support.prepared import copied, prepared, sources, working_in
 from support.watching import MARCH, WATCHED, begin, live, rows, run, window_of
@@ -92,6 +92,27 @@ def test_covariate_shift_without_loss_is_watched(world: str) -> None:
     assert (result["verdict"], result["rule"]) == ("watch", "persistent_drift")
     assert result["signals"]["drift"]["columns"] == ["weight"]
     assert result["state"] == "Watching"
+
+
+def test_a_season_that_came_a_year_before_as_well_is_no_news(model: str) -> None:
+    """Given heavy parcels in the same weeks of the year before, then heavy parcels are no news; heavier ones are."""
+    folder, (since, _) = Path(model).parent, window_of(0)
+    year_before = rows(since - timedelta(weeks=52), 7).assign(weight=lambda frame: frame["weight"] + 1.5)
+    write_month(folder, "year-before", year_before)
+    spec = begin(folder, training=SPEC["training"] | {"window": "70d"})  # it has not learned from a year ago
+    heavy = rows(since, 0).assign(weight=lambda frame: frame["weight"] + 1.5)
+
+    result = run(monitoring, spec, live(spec, 0, heavy))
+
+    assert (result["verdict"], result["rule"]) == ("healthy", "healthy"), result["reasons"]
+    assert result["signals"]["drift"]["seasonal"] == ["weight"]
+    assert "no drift is new; as a year before: weight" in result["reasons"]
+
+    heavier = rows(window_of(1)[0], 1).assign(weight=lambda frame: frame["weight"] + 3)
+    result = run(monitoring, spec, live(spec, 1, heavier))
+
+    assert result["verdict"] == "watch"
+    assert result["signals"]["drift"]["seasonal"] == []
 
 
 def test_label_shift_is_watched_too(world: str) -> None:

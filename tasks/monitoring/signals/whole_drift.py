@@ -14,6 +14,7 @@ from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.signals.drift import DriftResult
 from everfit.tasks.monitoring.signals.explanation_drift import ExplanationDrift, attributions, explanation_drift
 from everfit.tasks.monitoring.signals.joint_drift import JointDrift, joint_drift
+from everfit.tasks.monitoring.signals.seasonal_drift import season_of
 from everfit.tasks.monitoring.signals.text_drift import TextDrift, text_drift
 from everfit.tasks.monitoring.triage_history import JudgedWindow
 from everfit.tasks.triage.non_overlapping import NEARLY, non_overlapping
@@ -34,7 +35,9 @@ def compare_with_reference(window: MonitoredWindow) -> DriftSignal:
     first, refitted = _first_drift(window), monitored.was_refitted
     signal = drift_signal(columns, explained, joint, first, texts=texts, policy=policy, refitted=refitted)
     own = [judged for judged in monitored.judged if judged.decision.reference.startswith(_own(window))]
-    return signal.model_copy(update={"new": new_drift(signal, own, monitored.windows.window, policy)})
+    new = new_drift(signal, own, monitored.windows.window, policy)
+    seasonal = season_of(window, [name for name in new if name in signal.columns])
+    return signal.model_copy(update={"new": tuple(name for name in new if name not in seasonal), "seasonal": seasonal})
 
 
 def new_drift(
