@@ -193,14 +193,20 @@ def _result_of(
         passed=not reasons,
         rows=batch.fresh,
         bad_rows=bad_rows,
-        reasons=(*reasons, *_way_out(spec, of_suite)) if reasons else (),
+        reasons=(*reasons, *_way_out(spec, batch, of_suite)) if reasons else (),
         outcomes=outcomes,
         suite_inferred=False,
     )
 
 
-def _way_out(spec: ModelSpec, of_suite: Sequence[ExpectationResult]) -> Iterator[str]:
+def _way_out(spec: ModelSpec, batch: Batch, of_suite: Sequence[ExpectationResult]) -> Iterator[str]:
     """Yield what to do if the data is right and an expectation of it is wrong."""
+    if gone := sorted(batch.missing_columns):
+        listed = sorted(set(gone) & set(spec.columns.features or ()))
+        yield (
+            f"if {', '.join(map(repr, gone))} will not come again, name it under columns.ignore in the spec"
+            f"{' in place of columns.features' * bool(listed)}, and train again"
+        )
     if not any(outcome.refuses_batch or (outcome.strict and outcome.unexpected) for outcome in of_suite):
         return
     if spec.expectations.suite is None:

@@ -196,10 +196,32 @@ def test_a_column_that_is_missing_or_retyped_fails_the_batch_by_name(loop: Loop)
     loop.write("c.csv", sales(100, "2024-02-01", first=100).assign(price="much"))
     _, retyped = loop.turn(APRIL)
 
-    assert missing.reasons == ("column 'price' exists: expected number",)
+    assert missing.reasons == (
+        "column 'price' exists: expected number",
+        "if 'price' will not come again, name it under columns.ignore in the spec, and train again",
+    )
     assert not retyped.passed
     assert loop.quarantine()["_reasons"].iloc[-1] == "price: 'much' is no number"
     assert loop.count("dataset") == 100
+
+
+def test_a_column_that_is_gone_for_good_comes_in_by_the_way_that_the_refusal_names(tmp_path: Path):
+    columns = {"key": ["id"], "event_time": "at", "target": "y", "features": ["price", "shop"]}
+    loop = Loop(tmp_path, columns=columns)
+    loop.write("a.csv", sales(100))
+    loop.turn(FEBRUARY)
+    loop.write("b.csv", sales(100, "2024-02-01", first=100).drop(columns="price"))
+    _, refused = loop.turn(MARCH)
+    assert refused.reasons[-1] == (
+        "if 'price' will not come again, name it under columns.ignore in the spec in place of columns.features, "
+        "and train again"
+    )
+
+    loop.changes["columns"] = columns | {"features": ["shop"], "ignore": ["price"]}
+    _, taken = loop.turn(APRIL)
+
+    assert taken.passed
+    assert loop.count("dataset") == 200
 
 
 def test_a_new_column_is_told_of_and_ignored_until_the_spec_names_it(tmp_path: Path):
