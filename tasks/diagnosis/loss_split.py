@@ -19,6 +19,8 @@ Floats = npt.NDArray[np.float64]
 CONFIDENCE = 0.95
 _SHARE = 0.25
 """A part counts as a cause from this share of the loss on."""
+_ALL_UNSEEN = 0.95
+"""From this share of rows never seen on, there are too few shared rows to compare losses on."""
 
 
 def split_loss(evidence: DiagnosisEvidence, shared: SharedRows) -> LossSplit:
@@ -66,6 +68,15 @@ def split_loss(evidence: DiagnosisEvidence, shared: SharedRows) -> LossSplit:
         "changed_meaning": (left_new - left_old, -own_old, own_new),
         "unseen_rows": (beyond, beyond_old, beyond_new),
     }
+    unseen_share = float(q[unseen].sum())
+    if unseen_share >= _ALL_UNSEEN:
+        # Without shared rows the weights of unseen ones would be taken for theirs, and all of it for harder rows.
+        none_old, none_new = np.zeros_like(mean_old), np.zeros_like(mean_new)
+        changes = {
+            "harder_rows": (0.0, none_old, none_new),
+            "changed_meaning": (0.0, none_old, none_new),
+            "unseen_rows": (now - before, mean_old, mean_new),
+        }
     error = float(np.hypot(old.mean_error(mean_old), new.mean_error(mean_new)))
     change = now - before
     is_certain = error > 0 and float(ndtr(-change / error)) <= 1 - CONFIDENCE
@@ -96,7 +107,7 @@ def split_loss(evidence: DiagnosisEvidence, shared: SharedRows) -> LossSplit:
         certain=is_certain,
         parts=parts,
         cause=cause,
-        unseen_share=float(q[unseen].sum()),
+        unseen_share=unseen_share,
     )
 
 

@@ -51,6 +51,15 @@ def test_few_rows_of_a_new_kind_are_told_from_harder_ones() -> None:
     assert 0.05 < found.split.unseen_share < 0.11
 
 
+@pytest.mark.parametrize("far", [0.97, 1.0])
+def test_where_all_rows_are_of_a_new_kind_none_are_harder(far: float) -> None:
+    """Given a window whose rows have nothing in common with the hold-out's, then that is the cause."""
+    found = diagnose(binary(3, far=far), "binary").diagnosis
+    assert found.cause == "unseen_rows"
+    assert found.split.unseen_share > 0.95
+    assert sum(part.change for part in found.split.parts) == pytest.approx(found.split.now - found.split.before)
+
+
 def test_rows_that_share_a_day_or_a_customer_widen_the_intervals() -> None:
     def error(evidence: DiagnosisEvidence) -> float:
         return next(
