@@ -59,6 +59,8 @@ class Drain:
         read_deleted: Function that returns the keys whose deletion was requested; their predictions are not logged.
     """
 
+    what = "predictions"
+
     def __init__(
         self,
         spool: Spool,
@@ -109,16 +111,19 @@ class Drain:
         with self._round:
             try:
                 self._check_store()
-                self.spool.seal()
-                moved = self._empty(self.spool) + self._of_dead("*.seg", self._empty)
-            except Exception as error:  # noqa: BLE001 - the store may fail in any way, and the spool keeps the predictions
+                moved = self._round_of_own() + self._of_dead("*.seg", self._empty)
+            except Exception as error:  # noqa: BLE001 - the store may fail in any way, and the spool keeps all rows
                 self.state.failures += 1
                 self.state.error = f"{type(error).__name__}: {error}"
-                logger.warning("the log can't be written, so predictions stay in the spool: %s", self.state.error)
+                logger.warning("the table can't be written, so %s stay in the spool: %s", self.what, self.state.error)
                 return 0
             self.state.failures, self.state.error = 0, ""
             self.state.drained += moved
             return moved
+
+    def _round_of_own(self) -> int:
+        self.spool.seal()
+        return self._empty(self.spool)
 
     def take_back(self) -> None:
         """Retry the segments that were set aside, because the log may accept them by now."""
@@ -127,7 +132,7 @@ class Drain:
                 self._check_store()
                 self.state.drained += self._put_back(self.spool) + self._of_dead("aside/*.seg", self._put_back)
             except Exception as error:  # noqa: BLE001 - the store may fail in any way, and the segments stay set aside
-                logger.warning("the log can't be written, so segments stay set aside: %s", error)
+                logger.warning("the table can't be written, so segments of %s stay set aside: %s", self.what, error)
 
     def _put_back(self, spool: Spool) -> int:
         return spool.take_back(lambda segment: self._add_missing([segment]))

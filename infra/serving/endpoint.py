@@ -17,7 +17,7 @@ from everfit.infra.serving.batching import Batcher, Job, ScoredRequest
 from everfit.infra.serving.drain import Drain
 from everfit.infra.serving.feature_lookup import FeatureLookup, NotReadyError
 from everfit.infra.serving.label_commits import LabelCommits
-from everfit.infra.serving.label_endpoint import keep_labels
+from everfit.infra.serving.label_journal import LabelJournal
 from everfit.infra.serving.model_cache import ModelCache
 from everfit.infra.serving.protocol import Identified, RequestError, RequestTable, check_times, identify
 from everfit.infra.serving.query_attacks import PROBING, QueryAttackDetector, QueryAttackError
@@ -28,7 +28,6 @@ from everfit.infra.serving.spool import Spool
 from everfit.infra.serving.trial_arm import TrialArm
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.predictions.label_index import LabelIndex
-from everfit.tasks.predictions.labels import RecordedLabels
 from everfit.tasks.predictions.log_columns import misfit
 from everfit.tasks.predictions.prediction_log import Arm
 from everfit.tasks.release.traffic.traffic_split import TrafficSplit
@@ -37,7 +36,6 @@ from everfit.tasks.storage.tables import Table
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
-    import pandas as pd
     from mlflow import MlflowClient
 
 _DAY_US = 86_400_000_000
@@ -78,8 +76,17 @@ class Endpoint:
 
     def __post_init__(self) -> None:
         self.champion: Servable | None = None
-        self.label_index, self.prediction_index = LabelIndex(), LabelIndex()
-        self.label_commits = LabelCommits(self._keep_labels, self.policy.max_days)
+        self.prediction_index = LabelIndex()
+        self.label_journal = LabelJournal(
+            self.folder / "labels",
+            self.labels,
+            sync=self.policy.durability == "disk",
+            every_s=self.policy.drain_every.total_seconds(),
+            most_days=self.policy.max_days,
+            check_store=self.check_store,
+            read_deleted=self.deleted_keys,
+        )
+        self.label_commits = LabelCommits(self.label_journal.keep, self.policy.max_days)
         self.spool = Spool.claim(
             self.folder / "spool", max_bytes=self.policy.spool_bytes, sync=self.policy.durability == "disk"
         )
@@ -108,6 +115,7 @@ class Endpoint:
 
     def start(self) -> None:
         """Load the champion and start to predict."""
+        self.label_journal.drain.start()
         self.batcher.start()
         self.trial.start()
         self.shadow.start()
@@ -124,6 +132,7 @@ class Endpoint:
         self.trial.stop()
         self.batcher.stop()
         self.shadow.stop()
+        self.label_journal.drain.stop()
         if self.drain is not None:
             self.drain.stop()
         else:
@@ -238,11 +247,6 @@ class Endpoint:
             self.shadow.copy(table, names.columns, client)
         return parts if joined is None else [replace(part, joined=joined) for part in parts]
 
-    def _keep_labels(self, requests: "Sequence[pd.DataFrame]") -> list[RecordedLabels]:
-        return keep_labels(
-            self.labels, requests, self.check_store, read_deleted=self.deleted_keys, index=self.label_index
-        )
-
     def check_days(self, days: Collection[Any], column: str) -> None:
         """Refuse a request whose rows are of too many days, because the tables have a file for each day of a write.
 
@@ -353,6 +357,10 @@ class Endpoint:
             "error": self.follower.state.error,
             "spool_bytes": self.spool.held_bytes,
             "drain_error": drain.error if drain else "",
-            "set_aside": self.spool.aside,
+            "set_aside": self.spool.aside + self.label_journal.spool.aside,
+            "labels": {
+                "spool_bytes": self.label_journal.spool.held_bytes,
+                "drain_error": self.label_journal.drain.state.error,
+            },
             **({} if self.lookup is None else {"joined": self.lookup.status()}),
         }

@@ -1,7 +1,8 @@
-"""Commit the labels of requests that arrive together at once.
+"""Write the labels of requests that arrive together at once.
 
-A commit and a file for each request would cost more than the labels. While one commit is under way, further requests
-wait, and the next commit takes all of them, in their order. A request is answered when its own commit is durable.
+A comparison with the table and a flush for each request would cost more than the labels. While one write is under way,
+further requests wait, and the next write takes all of them, in their order. A request is answered when its own write is
+durable.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from everfit.blocks.errors import WorkspaceError
-from everfit.tasks.predictions.labels import RecordedLabels
+from everfit.tasks.predictions.label_recording import RecordedLabels
 from everfit.tasks.storage.tables import DAY, KEY
 
 if TYPE_CHECKING:

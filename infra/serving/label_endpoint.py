@@ -1,14 +1,11 @@
 """Receive labels over HTTP."""
 
-import contextlib
 import logging
-from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from everfit.blocks.errors import WorkspaceError
 from everfit.blocks.serving import ServingPolicy
 from everfit.infra.serving.access import AccessError
 from everfit.infra.serving.protocol import RequestError
@@ -16,9 +13,7 @@ from everfit.tasks.models.input_column import InputError, check_column, microsec
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.predictions import labels
 from everfit.tasks.predictions.label_index import LabelIndex
-from everfit.tasks.predictions.labels import RecordedLabels
 from everfit.tasks.predictions.prediction_log import CLIENT
-from everfit.tasks.storage.deleted_keys import DeletedKeys
 from everfit.tasks.storage.tables import KEY, Table, row_keys
 from everfit.tasks.storage.values import LARGEST
 
@@ -102,8 +97,7 @@ def check_own(log: Table, index: LabelIndex, rows: "pd.DataFrame", client: str) 
     """
     keys, own = rows[KEY].to_numpy(), np.zeros(0, dtype=np.int64)
     if log.exists():
-        with index.lock:
-            asked = index.find(log, log.version(), keys, [KEY, CLIENT])
+        asked = index.find(log, log.version(), keys, [KEY, CLIENT])
         own = asked.loc[asked[CLIENT] == client, KEY].to_numpy()
     foreign = ~np.isin(keys, own)
     if foreign.any():
@@ -139,45 +133,6 @@ def _label(value: Any, row: int, servable: "Servable") -> Any:
 
 def _time(value: Any, row: int, now: datetime) -> int:
     return microseconds(now.isoformat() if value is None else value, "label_time", row)
-
-
-def keep_labels(
-    table: Table,
-    requests: Sequence["pd.DataFrame"],
-    check_store: Callable[[], object] = lambda: None,
-    *,
-    read_deleted: Callable[[], DeletedKeys] = DeletedKeys,
-    index: LabelIndex | None = None,
-    attempts: int = 5,
-) -> list[RecordedLabels]:
-    """Add labels to the table in one commit, and retry if another writer is faster.
-
-    Args:
-        table: The model's labels.
-        requests: Rows of each request from `read_labels`; no two requests have a key in common.
-        check_store: Function that raises if the table's store isn't safe or can't be reached.
-        read_deleted: Function that returns the keys whose deletion was requested; their labels are left out.
-        index: The table's files that the service knows from earlier requests.
-        attempts: Maximum number of attempts.
-
-    Returns:
-        Counts of each request's labels.
-
-    Raises:
-        WorkspaceError: If the table can't be written; the message hides its address from clients.
-    """
-    from deltalake.exceptions import DeltaError
-
-    try:
-        check_store()
-        deleted = read_deleted()
-        for _ in range(attempts - 1):
-            with contextlib.suppress(DeltaError, OSError):  # recording repeats itself after a conflict
-                return labels.record_requests(table, requests, deleted, index)
-        return labels.record_requests(table, requests, deleted, index)
-    except (WorkspaceError, DeltaError, OSError) as error:
-        logger.warning("labels can't be stored: %s", error)
-        raise WorkspaceError(f"the labels can't be stored now ({type(error).__name__}); send them again") from error
 
 
 def utc_now() -> datetime:

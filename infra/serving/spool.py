@@ -133,7 +133,7 @@ class Spool:
             if self.held_bytes + len(record) > self.max_bytes:
                 raise SpoolFullError(
                     f"the spool holds {self.held_bytes!r} of at most {self.max_bytes!r} bytes; "
-                    f"the prediction log can't be reached or is too slow"
+                    f"the workspace can't be reached or is too slow"
                 )
             try:
                 if self._descriptor < 0 or types != self._types:

@@ -9,9 +9,9 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.batch.source_rows import read_rows
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.data.split import label_is_visible
-from everfit.tasks.predictions import labels
+from everfit.tasks.predictions import label_recording, labels
+from everfit.tasks.predictions.label_recording import RecordedLabels
 from everfit.tasks.predictions.label_times import followed, is_deep
-from everfit.tasks.predictions.labels import RecordedLabels
 from everfit.tasks.scoring.set_aside import RowsSetAside
 from everfit.tasks.storage.deleted_keys import read_deleted_keys
 from everfit.tasks.storage.kinds import Kind
@@ -107,7 +107,7 @@ def record_source_labels(context: Context, window: Window) -> tuple[RecordedLabe
             known = frame[frame[spec.columns.target].notna() & (frame[label_time] <= window.until)]
         times = known[spec.columns.time] + spec.maturity if label_time is None else known[label_time]
         keys = row_keys(known, spec.columns.key)
-        recorded += labels.record_labels(
+        recorded += label_recording.record_labels(
             table, labels.label_rows(keys, known[spec.columns.target], times, spec.task, labels.SOURCE), deleted
         )
     return recorded, aside

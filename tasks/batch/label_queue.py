@@ -15,9 +15,9 @@ from pydantic import Field
 from everfit.blocks.errors import DataError, SpecError
 from everfit.tasks.batch.label_weights import label_weights
 from everfit.tasks.core.records import Record, Window
-from everfit.tasks.predictions import labels, prediction_log
+from everfit.tasks.predictions import label_recording, labels, prediction_log
+from everfit.tasks.predictions.label_recording import RecordedLabels
 from everfit.tasks.predictions.label_sampling import draw_sample
-from everfit.tasks.predictions.labels import RecordedLabels
 from everfit.tasks.statistics.columns import label
 from everfit.tasks.statistics.profile import Profile
 from everfit.tasks.storage.deleted_keys import read_deleted_keys
@@ -174,7 +174,7 @@ def record_returned(context: Context, returned: Sequence[tuple[str, str | None]]
     for queue_id in dict.fromkeys(queue.id for (queue, _), _ in taken):
         own = [(row, text) for (queue, row), text in taken if queue.id == queue_id]
         rows = _label_rows(context, own, f"{labels.QUEUE_ORIGIN}{queue_id}", now)
-        recorded += labels.record_labels(table, rows, deleted)
+        recorded += label_recording.record_labels(table, rows, deleted)
     return ReturnedLabels(
         recorded=recorded, empty=sum(not texts for texts in given.values()), conflicts=tuple(conflicts)
     )

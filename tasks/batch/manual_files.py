@@ -17,8 +17,8 @@ from everfit.tasks.batch.scoring import ScoringResult, require_champion, score_c
 from everfit.tasks.batch.source_rows import joined_chunks, without_deleted
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.joined_rows import lacks_joined
-from everfit.tasks.predictions import labels, prediction_log
-from everfit.tasks.predictions.labels import RecordedLabels
+from everfit.tasks.predictions import label_recording, labels, prediction_log
+from everfit.tasks.predictions.label_recording import RecordedLabels
 from everfit.tasks.scoring.batch_scoring import ScoringBatch
 from everfit.tasks.scoring.set_aside import RowsSetAside
 from everfit.tasks.sources import read_source
@@ -113,7 +113,7 @@ def record_label_file(context: Context, path: str, *, origin: str, now: datetime
         times = rows[columns.label_time] if has_times else pd.Series([pd.Timestamp(now)] * len(rows))
         times = times.fillna(pd.Timestamp(now))
         new_rows = labels.label_rows(row_keys(rows, columns.key), rows[columns.target], times, spec.task, origin)
-        recorded += labels.record_labels(table, new_rows, deleted)
+        recorded += label_recording.record_labels(table, new_rows, deleted)
     predicted = context.workspace.table(spec.name, "predictions")
     unmatched = labels.unmatched(table, predicted, now)
     return CollectedLabels(until=now, recorded=recorded, unmatched=unmatched, aside=aside)

@@ -25,7 +25,7 @@ class LabelIndex:
 
     def __init__(self) -> None:
         """Begin without any file."""
-        self.lock = threading.Lock()
+        self._lock = threading.Lock()
         self._keys: dict[str, npt.NDArray[np.int64]] = {}
         self._count = 0
 
@@ -45,12 +45,17 @@ class LabelIndex:
         opened = table.dataset(version)
         names = [name for name in columns if name in opened.schema.names]
         fragments = {fragment.path: fragment for fragment in opened.get_fragments()}
-        self._keys = {path: held for path, held in self._keys.items() if path in fragments}
-        self._count = sum(map(len, self._keys.values()))
+        with self._lock:
+            self._keys = {path: held for path, held in self._keys.items() if path in fragments}
+            self._count = sum(map(len, self._keys.values()))
+            with_keys = [
+                fragment
+                for path, fragment in fragments.items()
+                if np.isin(wanted, self._keys_of(path, fragment), assume_unique=True).any()
+            ]
         tables = [
             fragment.to_table(schema=opened.schema, columns=names, filter=pds.field(KEY).isin(pa.array(wanted)))
-            for path, fragment in fragments.items()
-            if np.isin(wanted, self._keys_of(path, fragment), assume_unique=True).any()
+            for fragment in with_keys
         ]
         rows: pd.DataFrame = pa.concat_tables(tables or [opened.schema.empty_table().select(names)]).to_pandas()
         return rows

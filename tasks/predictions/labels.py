@@ -9,27 +9,20 @@ labels with the same key and time; `_inclusion`, the probability of a manual lab
 `_day`, the day of the label time.
 """
 
-import contextlib
-import hashlib
-import random
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from everfit.blocks.clients import ClientsPolicy
 from everfit.blocks.errors import DataError
 from everfit.blocks.metrics import TaskKind
-from everfit.tasks.core.records import Record, Window
+from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.predictions.client_shares import within_share
-from everfit.tasks.predictions.label_index import LabelIndex
 from everfit.tasks.statistics.scores import target_values
-from everfit.tasks.storage.deleted_keys import DeletedKeys
-from everfit.tasks.storage.tables import DAY, KEY, ConflictError, Table
+from everfit.tasks.storage.tables import DAY, KEY, Table
 from everfit.tasks.storage.values import LARGEST
 
 if TYPE_CHECKING:
@@ -45,22 +38,7 @@ SOURCE = "source"
 FILE = "file"
 """Origin of labels of a file that a command has read."""
 
-_REQUEST = "_request"
 _COLUMNS = [KEY, LABEL, LABEL_TIME, ORIGIN, REVISION, INCLUSION]
-
-
-class RecordedLabels(Record):
-    """Counts of received labels. Always `read == added + corrected + unchanged + older + deleted`."""
-
-    read: int = Field(default=0, description="Received labels.")
-    added: int = Field(default=0, description="Labels of keys that had none.")
-    corrected: int = Field(default=0, description="Labels that differ from the known one.")
-    unchanged: int = Field(default=0, description="Labels that repeat the known one.")
-    older: int = Field(default=0, description="Labels from before the known one; kept on record.")
-    deleted: int = Field(default=0, description="Labels of keys whose deletion was requested; left out.")
-
-    def __add__(self, other: "RecordedLabels") -> "RecordedLabels":
-        return RecordedLabels(**{name: getattr(self, name) + getattr(other, name) for name in type(self).model_fields})
 
 
 def label_rows(
@@ -108,111 +86,6 @@ def label_rows(
     rows[REVISION] = np.zeros(len(rows), dtype=np.int64)
     rows[DAY] = rows[LABEL_TIME].dt.date
     return rows
-
-
-def record_labels(
-    table: Table, rows: pd.DataFrame, deleted: DeletedKeys | None = None, index: LabelIndex | None = None
-) -> RecordedLabels:
-    """Add labels to the table, and skip those that it has.
-
-    Of two writers at once, the second compares its labels again with those of the first, so that a key's labels of the
-    same time have different revisions.
-
-    Args:
-        table: The model's labels.
-        rows: Rows from `label_rows`.
-        deleted: Keys whose labels are left out, because their deletion was requested.
-        index: The table's files that this process knows from earlier calls.
-
-    Returns:
-        Counts of the labels.
-
-    Raises:
-        ConflictError: Other writers were faster each time.
-    """
-    return record_requests(table, [rows], deleted, index)[0]
-
-
-def record_requests(
-    table: Table,
-    requests: Sequence[pd.DataFrame],
-    deleted: DeletedKeys | None = None,
-    index: LabelIndex | None = None,
-) -> list[RecordedLabels]:
-    """Add the labels of several requests in one commit, as `record_labels` adds those of one.
-
-    Args:
-        table: The model's labels.
-        requests: Rows of each request; no two requests have a key in common.
-        deleted: As for `record_labels`.
-        index: As for `record_labels`.
-
-    Returns:
-        Counts of each request's labels.
-
-    Raises:
-        ConflictError: Other writers were faster each time.
-    """
-    index = index or LabelIndex()
-    rows = pd.concat([one.assign(_request=number) for number, one in enumerate(requests)], ignore_index=True)
-    with index.lock:
-        for pause in (0.05, 0.1, 0.2, 0.4, 0.8, 1.6):
-            with contextlib.suppress(ConflictError):
-                return _record(table, rows, len(requests), deleted, index)
-            time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311
-        return _record(table, rows, len(requests), deleted, index)
-
-
-def _record(
-    table: Table, rows: pd.DataFrame, requests: int, deleted: DeletedKeys | None, index: LabelIndex
-) -> list[RecordedLabels]:
-    gone = np.zeros(len(rows), dtype=np.bool_) if deleted is None else deleted.among_keys(rows[KEY].to_numpy())
-    left_out = np.bincount(rows.loc[gone, _REQUEST], minlength=requests).tolist()
-    rows = rows[~gone]
-    if rows.empty:
-        return [RecordedLabels(read=count, deleted=count) for count in left_out]
-    version = table.version() if table.exists() else -1
-    known = _rows_of(table, version, rows, index)
-    rows = rows.drop_duplicates([KEY, LABEL_TIME], keep="last")
-    both = pd.concat([known.assign(_new=False), rows[[*_COLUMNS, _REQUEST]].assign(_new=True)], ignore_index=True)
-    # Of two labels with the same time, the later one is a correction and gets the next revision.
-    both = both.sort_values([KEY, LABEL_TIME, "_new", REVISION], kind="stable", ignore_index=True)
-    both[REVISION] = both.groupby([KEY, LABEL_TIME]).cumcount()
-    before = both.groupby(KEY)[LABEL].shift()
-    repeated = both["_new"] & (before == both[LABEL])
-    had = both[KEY].isin(known[KEY])
-    newest = known.groupby(KEY)[LABEL_TIME].max().reindex(both[KEY])
-    older = both["_new"] & ~repeated & had & (both[LABEL_TIME] < pd.Series(newest.array))
-    added = both["_new"] & ~had & ~both.duplicated(KEY)
-    corrected = both["_new"] & ~added & ~repeated & ~older
-    kinds = {"added": added, "unchanged": repeated, "older": older, "corrected": corrected}
-    counted = {
-        name: np.bincount(both.loc[chosen, _REQUEST].to_numpy(dtype=np.int64), minlength=requests).tolist()
-        for name, chosen in kinds.items()
-    }
-    counts = [
-        RecordedLabels(
-            read=sum(values[number] for values in counted.values()) + left_out[number],
-            deleted=left_out[number],
-            **{name: values[number] for name, values in counted.items()},
-        )
-        for number in range(requests)
-    ]
-    # Keep a repeated label with another time, because a label from between the two may still arrive.
-    kept = both.loc[both["_new"] & ~(repeated & (both[REVISION] > 0)), _COLUMNS]
-    if len(kept):
-        content = hashlib.sha256(pd.util.hash_pandas_object(kept, index=False).to_numpy().tobytes()).hexdigest()
-        transaction = f"labels-{content[:32]}-{version}"
-        table.append(kept.assign(**{DAY: kept[LABEL_TIME].dt.date}), transaction, after=version)
-    return counts
-
-
-def _rows_of(table: Table, version: int, rows: pd.DataFrame, index: LabelIndex) -> pd.DataFrame:
-    """Return the table's rows with the same keys."""
-    if version < 0:
-        return rows[_COLUMNS].head(0)
-    known = index.find(table, version, rows[KEY].to_numpy(), _COLUMNS)
-    return known if INCLUSION in known else known.assign(**{INCLUSION: np.nan})  # of a table without manual labels
 
 
 def known_at(

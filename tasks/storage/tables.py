@@ -18,7 +18,18 @@ from everfit.tasks.storage.table_reads import DAY, KEY, TableReads
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["CONTENT", "DAY", "KEY", "OLD_DAY", "TURN", "ConflictError", "Table", "row_hashes", "row_keys"]
+__all__ = [
+    "CONTENT",
+    "DAY",
+    "KEY",
+    "OLD_DAY",
+    "TURN",
+    "AlreadyWrittenError",
+    "ConflictError",
+    "Table",
+    "row_hashes",
+    "row_keys",
+]
 
 CONTENT, TURN = "_content", "_turn"
 """Columns of everfit's own, beside those of `table_reads`: hash of the whole row, and the turn that wrote it."""
@@ -35,6 +46,10 @@ _GUARD = "everfit"
 
 class ConflictError(WorkspaceError):
     """Another process wrote to a table between a read and a write of ours."""
+
+
+class AlreadyWrittenError(WorkspaceError):
+    """A numbered append was made before."""
 
 
 def row_hashes(frame: pd.DataFrame, columns: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -91,7 +106,9 @@ class Table(TableReads):
     """A Delta table in the workspace, partitioned by `_day` and written once per transaction."""
 
     @panics_as_errors()
-    def append(self, frame: "pd.DataFrame | pa.Table", transaction: str, after: int | None = None) -> int:
+    def append(
+        self, frame: "pd.DataFrame | pa.Table", transaction: str, after: int | None = None, number: int | None = None
+    ) -> int:
         """Append rows once; the same transaction again adds nothing.
 
         Args:
@@ -100,11 +117,14 @@ class Table(TableReads):
             after: Version that the rows were compared with; -1 for a table that didn't exist. With it, the append is
             refused
                 if another guarded write has happened since.
+            number: Number of this append among those of the same name, which only grows. Such an append is committed
+                without rows too.
 
         Returns:
             The table's version of this append.
 
         Raises:
+            AlreadyWrittenError: If an append of this name has this number or a greater one.
             ConflictError: If another writer was faster.
             WorkspaceError: If the store refuses the write.
         """
@@ -118,7 +138,10 @@ class Table(TableReads):
             if not self.exists():
                 self.create(rows.schema)
             table = self.open()
-            if table.transaction_version(transaction) is not None or len(rows) == 0:
+            last = table.transaction_version(transaction)
+            if number is not None and last is not None and last >= number:
+                raise AlreadyWrittenError(f"{self.uri!r} has append {last} of {transaction!r}")
+            if number is None and (last is not None or len(rows) == 0):
                 return int(table.version())
             if after is not None:
                 table = self.open(max(after, 0))  # version 0 of a new table has no rows, like a table that didn't exist
@@ -128,11 +151,11 @@ class Table(TableReads):
                 mode="append",
                 partition_by=[DAY],
                 schema_mode="merge",
-                commit_properties=self._commit(transaction, after),
+                commit_properties=self._commit(transaction, after, 1 if number is None else number),
             )
         except (DeltaError, OSError) as error:
             failed = self._failed(error)
-            if isinstance(failed, ConflictError) and self.written(transaction):
+            if number is None and isinstance(failed, ConflictError) and self.written(transaction):
                 return int(self.open().version())  # another process has made the same write
             raise failed from error
         self.sync(table.version())
@@ -286,11 +309,11 @@ class Table(TableReads):
         elif self.uri.startswith("file://"):
             sync_commits(Path(unquote(self.uri.removeprefix("file://"))), versions)
 
-    def _commit(self, transaction: str, after: int | None) -> Any:
+    def _commit(self, transaction: str, after: int | None, number: int = 1) -> Any:
         """Return the properties that name a write; a guarded write also collides with every other guarded one."""
         from deltalake import CommitProperties, Transaction
 
-        transactions = [Transaction(transaction, 1)]
+        transactions = [Transaction(transaction, number)]
         if after is not None:
             transactions.append(Transaction(_GUARD, after + 1))
         return CommitProperties(app_transactions=transactions)

@@ -30,7 +30,7 @@ _START = datetime(2024, 1, 1, tzinfo=UTC)
 
 def prepare(folder: Path, known: int) -> None:
     """Register a small model with a key, and write its labels of thirty days."""
-    from everfit.tasks.predictions import labels
+    from everfit.tasks.predictions import label_recording, labels
     from everfit.tasks.storage.tables import row_keys
     from everfit.tasks.storage.workspace import Workspace
 
@@ -40,7 +40,7 @@ def prepare(folder: Path, known: int) -> None:
         ids = pd.DataFrame({"id": range(day * known // 30, (day + 1) * known // 30)})
         at = pd.Series([_START + timedelta(days=day)] * len(ids))
         target = pd.Series(np.zeros(len(ids), dtype=int))
-        labels.record_labels(table, labels.label_rows(row_keys(ids, ["id"]), target, at, "binary", "source"))
+        label_recording.record_labels(table, labels.label_rows(row_keys(ids, ["id"]), target, at, "binary", "source"))
 
 
 def serve(folder: str, port: int) -> None:

@@ -21,7 +21,7 @@ from everfit.tasks.core.records import ModelVersion, Window
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.models.skops_format import dump_model, trusted_types
 from everfit.tasks.monitoring.reference import SAMPLE_FILE
-from everfit.tasks.predictions import labels
+from everfit.tasks.predictions import label_recording, labels
 from everfit.tasks.registry import model_files, model_registry
 from everfit.tasks.registry.artifact_records import record_artifacts
 from everfit.tasks.retention.key_deletion import allow_key_again, delete_key
@@ -44,7 +44,7 @@ def _with_a_broken_delivery(story: Story) -> Story:
     rows = pd.DataFrame({"id": [3, 4]})
     keys = row_keys(rows, ["id"])
     known = pd.Series([APRIL, APRIL])
-    labels.record_labels(
+    label_recording.record_labels(
         story.workspace.table("sales", "labels"),
         labels.label_rows(keys, pd.Series([1.0, 2.0]), known, "regression", "source"),
     )
@@ -154,13 +154,13 @@ def test_labels_whose_key_has_another_type_are_deleted_and_refused_too(story: St
     table = story.workspace.table("sales", "labels")
     texts = row_keys(pd.DataFrame({"id": ["3", "4"]}), ["id"])
     given = labels.label_rows(texts, pd.Series([1.0, 2.0]), pd.Series([APRIL, APRIL]), "regression", "by hand")
-    labels.record_labels(table, given)
+    label_recording.record_labels(table, given)
 
     done = delete_key(story.context, ["3"], NOW, "ann")
 
     assert done.rows["labels"] == 2
     later = given.assign(_label_time=pd.Timestamp(NOW))
-    counted = labels.record_labels(table, later, read_deleted_keys(story.workspace, "sales"))
+    counted = label_recording.record_labels(table, later, read_deleted_keys(story.workspace, "sales"))
     assert (counted.read, counted.deleted) == (2, 1)
     assert set(texts) & set(table.read()[KEY]) == {texts[1]}
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from everfit.tasks.predictions import labels, prediction_ids, prediction_log
+from everfit.tasks.predictions import label_recording, labels, prediction_ids, prediction_log
 from everfit.tasks.storage.tables import Table, row_keys
 
 FEATURES = {"distance": "double", "region": "string"}
@@ -67,7 +67,7 @@ def log_answers(
 def log_labels(folder: Path, rows: pd.DataFrame) -> Table:
     """Put the rows' labels into the table of labels."""
     table = Table(str(folder / "labels"))
-    labels.record_labels(
+    label_recording.record_labels(
         table, labels.label_rows(row_keys(rows, ["id"]), rows["label"], rows["known_at"], "binary", "test")
     )
     return table

@@ -10,7 +10,7 @@ from everfit.blocks.settings import Settings
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Trigger, Window
 from everfit.tasks.ledger import Turn
-from everfit.tasks.predictions import labels, prediction_ids, prediction_log
+from everfit.tasks.predictions import label_recording, labels, prediction_ids, prediction_log
 from everfit.tasks.registry import model_registry as registered
 from everfit.tasks.release import release as releasing
 from everfit.tasks.release.traffic import trial_journal, trials
@@ -99,7 +99,7 @@ def traffic(context: Context, since: datetime, until: datetime, strength: float,
     prediction_log.append(context.workspace.table("delays", "predictions"), rows, f"traffic-{since.isoformat()}")
     keys = row_keys(pd.DataFrame({"flight": flight}), ["flight"])
     told = labels.label_rows(keys, pd.Series(late.astype(int)), pd.Series(at + HOUR), "binary", "source")
-    labels.record_labels(context.workspace.table("delays", "labels"), told)
+    label_recording.record_labels(context.workspace.table("delays", "labels"), told)
 
 
 def live(context: Context, strength: float, seed: int = 0, hours: int = 96, **also: Any) -> list[Any]:

@@ -17,7 +17,7 @@ from everfit.tasks.core.records import Window
 from everfit.tasks.data.commit import commit_batch
 from everfit.tasks.data.ingest import ingest
 from everfit.tasks.data.validate import validate
-from everfit.tasks.predictions import label_files, labels
+from everfit.tasks.predictions import label_files, label_recording, labels
 from everfit.tasks.predictions.labelled_predictions import read_labelled_predictions
 from everfit.tasks.statistics.profile import profile_frame
 from everfit.tasks.storage.tables import row_keys
@@ -187,7 +187,7 @@ def test_what_people_have_said_is_in_the_next_training_set(context: Context, row
         "queue:q",
         inclusion=pd.Series([0.5] * 6),
     )
-    labels.record_labels(context.workspace.table("delays", "labels"), label_rows_)
+    label_recording.record_labels(context.workspace.table("delays", "labels"), label_rows_)
     before = dataset()
     batch = turn("second")
 

@@ -9,7 +9,7 @@ import pytest
 from support.trials import HOUR, SINCE, begin, two_versions
 
 from everfit.blocks.releasing import ReleasePolicy
-from everfit.tasks.predictions import labels, prediction_ids, prediction_log
+from everfit.tasks.predictions import label_recording, labels, prediction_ids, prediction_log
 from everfit.tasks.registry import model_registry as registered
 from everfit.tasks.release.traffic import trials
 from everfit.tasks.release.traffic.traffic_split import read_split
@@ -55,7 +55,7 @@ def both(context: Context, hour: int, strength: float, hours: int = 6) -> None:
         prediction_log.append(table, rows, f"{arm}-{since.isoformat()}")
     keys = row_keys(pd.DataFrame({"flight": flight}), ["flight"])
     given = labels.label_rows(keys, pd.Series(late.astype(int)), pd.Series(at + HOUR), "binary", "source")
-    labels.record_labels(context.workspace.table("delays", "labels"), given)
+    label_recording.record_labels(context.workspace.table("delays", "labels"), given)
 
 
 def live(context: Context, strength: float, hours: int) -> list[Any]:

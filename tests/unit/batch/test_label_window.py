@@ -11,7 +11,7 @@ from everfit.blocks.settings import Settings
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.batch.label_collection import label_window, record_source_labels
 from everfit.tasks.core.records import Window
-from everfit.tasks.predictions import labels
+from everfit.tasks.predictions import label_recording, labels
 from everfit.tasks.storage.tables import row_keys
 from everfit.tasks.turns.context import Context
 
@@ -83,6 +83,8 @@ def test_labels_given_by_hand_say_nothing_of_what_the_source_has(context: Contex
     write_month(Path.cwd(), "week-1", rows(1))
     by_hand = rows(1)[rows(1)["known_at"] <= week(1).until].tail(5).assign(id=range(5))
     keys, table = row_keys(by_hand, ["id"]), context.workspace.table("deliveries", "labels")
-    labels.record_labels(table, labels.label_rows(keys, by_hand["late"], by_hand["known_at"], "binary", "a file"))
+    label_recording.record_labels(
+        table, labels.label_rows(keys, by_hand["late"], by_hand["known_at"], "binary", "a file")
+    )
 
     assert take(context, 1) == known(1)

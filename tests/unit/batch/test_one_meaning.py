@@ -32,7 +32,7 @@ from everfit.tasks.core.records import ModelVersion, Window
 from everfit.tasks.data.recheck import recheck_dataset
 from everfit.tasks.models.input_column import InputError
 from everfit.tasks.models.input_schema import InputSchema
-from everfit.tasks.predictions import labels, prediction_log
+from everfit.tasks.predictions import label_recording, labels, prediction_log
 from everfit.tasks.retention.key_rows import keys_of, read_key
 from everfit.tasks.scoring.scorer import Scorer
 from everfit.tasks.storage.table_schema import read_kinds
@@ -284,7 +284,7 @@ def test_labels_on_record_under_a_key_of_another_type_get_that_of_their_predicti
     )
     wrong = row_keys(pd.DataFrame({"id": ["1000", "1001", "77"]}), ["id"])
     recorded, known_at = members.workspace.table("sales", "labels"), pd.Series([pd.Timestamp(UNTIL)] * 3)
-    labels.record_labels(recorded, labels.label_rows(wrong, pd.Series([1, 0, 1]), known_at, "binary", "file"))
+    label_recording.record_labels(recorded, labels.label_rows(wrong, pd.Series([1, 0, 1]), known_at, "binary", "file"))
 
     assert repair_label_keys(context) == 2
 

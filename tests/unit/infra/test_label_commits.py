@@ -10,8 +10,8 @@ import pytest
 
 from everfit.blocks.errors import DataError, WorkspaceError
 from everfit.infra.serving.label_commits import LabelCommits
-from everfit.tasks.predictions import labels
-from everfit.tasks.predictions.labels import RecordedLabels
+from everfit.tasks.predictions import label_recording, labels
+from everfit.tasks.predictions.label_recording import RecordedLabels
 from everfit.tasks.storage.tables import Table
 
 DAY = pd.Timestamp("2024-01-01", tz="UTC")
@@ -35,7 +35,7 @@ class _Writer:
         self.groups.append([one["_key"].tolist() for one in requests])
         if self.error is not None and any(13 in one["_key"].tolist() for one in requests):
             raise self.error
-        return labels.record_requests(self.table, requests)
+        return label_recording.record_requests(self.table, requests)
 
     def send(self, *requests: pd.DataFrame, most_days: int = 9) -> list[RecordedLabels | BaseException]:
         """Send requests at once."""

@@ -20,7 +20,7 @@ from everfit.tasks.monitoring.signals.live_estimate import came_true, fit_estima
 from everfit.tasks.monitoring.signals.mature_quality import quality_signal
 from everfit.tasks.monitoring.signals.previous_champion import previous_signal
 from everfit.tasks.monitoring.signals.renamed_class import renamed_class
-from everfit.tasks.predictions import labels, prediction_ids, prediction_log
+from everfit.tasks.predictions import label_recording, labels, prediction_ids, prediction_log
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.release.traffic.trial import QualityGap, TrialPlan, replay
 from everfit.tasks.release.traffic.trial_evidence import read_evidence
@@ -114,7 +114,9 @@ def trial(folder: Path, ours: tuple[str, ...], theirs: tuple[str, ...], rows: in
         prediction_log.append(log, prediction_log.to_rows(columns, kinds, ["id"], AT), arm)
     known = Table(str(folder / "labels"))
     keys = row_keys(pd.DataFrame({"id": np.arange(rows)}), ["id"])
-    labels.record_labels(known, labels.label_rows(keys, pd.Series(true), pd.Series(at + HOUR), "multiclass", "source"))
+    label_recording.record_labels(
+        known, labels.label_rows(keys, pd.Series(true), pd.Series(at + HOUR), "multiclass", "source")
+    )
     plan = TrialPlan(id="t", model="m", challenger=2, champion=1, policy=CanaryPolicy(), metric="accuracy", since=SINCE)
     knows = {1: theirs, 2: ours}
     found = read_evidence(

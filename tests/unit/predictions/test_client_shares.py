@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from everfit.blocks.clients import ClientsPolicy
-from everfit.tasks.predictions import labels
+from everfit.tasks.predictions import label_recording, labels
 from everfit.tasks.predictions.client_shares import counted_shares, within_share
 from everfit.tasks.storage.tables import Table
 
@@ -58,8 +58,8 @@ def known(table: Table, clients: ClientsPolicy, until: datetime = END) -> pd.Ser
 
 def test_an_ignored_client_hides_no_label_of_another(tmp_path: Path) -> None:
     table = Table(str(tmp_path / "labels"))
-    labels.record_labels(table, rows(range(100), 1, "source", 1))
-    labels.record_labels(table, rows(range(100), 0, "bad", 2))
+    label_recording.record_labels(table, rows(range(100), 1, "source", 1))
+    label_recording.record_labels(table, rows(range(100), 0, "bad", 2))
 
     assert set(known(table, ClientsPolicy())) == {"0"}
     assert known(table, ClientsPolicy(ignored_labels=("bad",))).tolist() == ["1"] * 100
@@ -67,8 +67,8 @@ def test_an_ignored_client_hides_no_label_of_another(tmp_path: Path) -> None:
 
 def test_a_client_that_labels_most_rows_is_limited_before_the_newest_label_is_chosen(tmp_path: Path) -> None:
     table = Table(str(tmp_path / "labels"))
-    labels.record_labels(table, rows(range(200), 1, "office", 1))
-    labels.record_labels(table, rows(range(2_000), 0, "bad", 2))
+    label_recording.record_labels(table, rows(range(200), 1, "office", 1))
+    label_recording.record_labels(table, rows(range(2_000), 0, "bad", 2))
 
     counted = known(table, ClientsPolicy(max_share=0.5)).value_counts()
 
@@ -79,7 +79,7 @@ def test_a_client_that_labels_most_rows_is_limited_before_the_newest_label_is_ch
 
 def test_labels_of_the_queue_are_read_though_a_client_has_labelled_the_row_since(tmp_path: Path) -> None:
     table = Table(str(tmp_path / "labels"))
-    labels.record_labels(table, rows(range(3), 1, "queue:q1", 1))
-    labels.record_labels(table, rows(range(3), 0, "bad", 2))
+    label_recording.record_labels(table, rows(range(3), 1, "queue:q1", 1))
+    label_recording.record_labels(table, rows(range(3), 0, "bad", 2))
 
     assert labels.known_at(table, END, origin=labels.QUEUE_ORIGIN)["_label"].tolist() == ["1"] * 3
