@@ -58,9 +58,17 @@ _GAUGES: dict[str, tuple[str, _Reading]] = {
     "everfit_spool_bytes": ("Bytes in the spool.", lambda one: one.spool.held_bytes),
     "everfit_spool_age_seconds": ("Age of the oldest predictions in the spool.", lambda one: one.spool.held_seconds),
     "everfit_spool_max_bytes": ("Maximum size of the spool.", lambda one: one.spool.max_bytes),
+    "everfit_label_spool_bytes": ("Bytes in the spool of labels.", lambda one: one.label_journal.spool.held_bytes),
+    "everfit_label_drain_failures": (
+        "Failed writes of labels into their table in a row.",
+        lambda one: one.label_journal.drain.state.failures,
+    ),
     "everfit_registry_reachable": ("1 if the registry answers.", lambda one: one.follower.state.registry_reachable),
     "everfit_failed_version": ("Version that couldn't be served.", lambda one: one.follower.state.failed_version or 0),
-    "everfit_segments_aside": ("Segments set aside for a person to inspect.", lambda one: one.spool.aside),
+    "everfit_segments_aside": (
+        "Segments set aside for a person to inspect.",
+        lambda one: one.spool.aside + one.label_journal.spool.aside,
+    ),
     "everfit_probing_clients": (
         "Clients that are flagged for probing.",
         lambda one: one.probing.flagged if one.probing else 0,
@@ -86,8 +94,9 @@ _COUNTERS: dict[str, tuple[str, _Reading]] = {
     "everfit_drained": ("Rows added to the log.", lambda one: one.drain.state.drained if one.drain else 0),
     "everfit_segments_set_aside": (
         "Segments that a person should inspect.",
-        lambda one: len(one.drain.state.set_aside) if one.drain else 0,
+        lambda one: sum(len(drain.state.set_aside) for drain in (one.drain, one.label_journal.drain) if drain),
     ),
+    "everfit_labels_recorded": ("Labels added to their table.", lambda one: one.label_journal.drain.state.drained),
     "everfit_swaps": ("Times that another version took over.", lambda one: one.follower.state.swaps),
     "everfit_trial_predictions": ("Rows predicted by a challenger on trial.", lambda one: one.trial.rows),
     "everfit_trial_fallbacks": ("Rows that the champion predicted in its place.", lambda one: one.trial.failed),

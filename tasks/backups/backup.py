@@ -52,8 +52,8 @@ def back_up(context: "Context", uri: str) -> Manifest:
         counts = {f"{table} of the ledger": len(some) for table, some in rows.items()}
         counts["files"] = workspace_files.copy_files(workspace, model, archive)
         in_mlflow, missing = mlflow_copy.copy_mlflow(context.mlflow, model, archive)
-        spool = context.settings.state_dir / "serving" / model / "spool"
-        counts["spool segments"] = workspace_files.copy_spool(spool, archive)
+        serving = context.settings.state_dir / "serving" / model
+        counts["spool segments"] = workspace_files.copy_spools(serving, archive)
         try:
             tables = workspace_files.copy_tables(workspace, model, archive)
         except workspace_files.ChangedMeanwhileError:

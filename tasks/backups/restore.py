@@ -112,7 +112,7 @@ def restore(settings: "Settings", ledger: Ledger, client: "MlflowClient", uri: s
     workspace.write(marker, json.dumps({"back_up": archive.uri, "at": manifest.at.isoformat()}).encode())
     ids, registry = mlflow_restore.restore_mlflow(client, settings, archive)
     workspace_files.restore_files(archive, workspace, model)
-    workspace_files.restore_spool(archive, settings.state_dir / "serving" / model / "spool")
+    workspace_files.restore_spools(archive, settings.state_dir / "serving" / model)
     for alias, number in mlflow_restore.aliases_of(registry, _champion(rows)).items():
         if number in model_registry.versions(client, model):
             model_registry.set_alias(client, model, alias, number)

@@ -22,7 +22,10 @@ _TABLES: tuple[TableName, ...] = get_args(TableName)
 _LOG, _LAST_CHECKPOINT = "_delta_log/", "_delta_log/_last_checkpoint"
 _COMMIT = re.compile(r"_delta_log/(\d{20})\.")
 
-FILES, SPOOL = "workspace", "spool"
+FILES = "workspace"
+
+SPOOLS = {"spool": "spool", "label-spool": "labels"}
+"""Folder in a back-up of each spool of the service: predictions and labels on their way to their tables."""
 
 
 class ChangedMeanwhileError(WorkspaceError):
@@ -43,20 +46,21 @@ def copy_files(workspace: Workspace, model: str, archive: ArchiveWriter) -> int:
     return count
 
 
-def copy_spool(spool: Path, archive: ArchiveWriter) -> int:
-    """Copy the segments with predictions that the log does not have yet; return their number.
+def copy_spools(serving: Path, archive: ArchiveWriter) -> int:
+    """Copy the segments with predictions and labels that the tables do not have yet; return their number.
 
-    This comes before the copy of the prediction log. So a segment that was drained in between is in the log.
+    This comes before the copy of the tables. So a segment that was drained in between is in its table.
     """
     import fsspec
 
     local, count = fsspec.filesystem("file"), 0
-    for path in sorted(spool.glob("*/*.seg")):
-        try:
-            archive.add_copy(f"{SPOOL}/{path.relative_to(spool).as_posix()}", local, str(path))
-            count += 1
-        except FileNotFoundError:  # it was drained meanwhile
-            continue
+    for part, folder in SPOOLS.items():
+        for path in sorted((serving / folder).glob("*/*.seg")):
+            try:
+                archive.add_copy(f"{part}/{path.relative_to(serving / folder).as_posix()}", local, str(path))
+                count += 1
+            except FileNotFoundError:  # it was drained meanwhile
+                continue
     return count
 
 
@@ -120,20 +124,24 @@ def restore_files(archive: Archive, workspace: Workspace, model: str) -> int:
     return count
 
 
-def restore_spool(archive: Archive, spool: Path) -> int:
+def restore_spools(archive: Archive, serving: Path) -> int:
     """Copy segments to folders that no service has, from which the next start drains them; return their number."""
+    return sum(_restore_spool(archive, part, serving / folder) for part, folder in SPOOLS.items())
+
+
+def _restore_spool(archive: Archive, part: str, spool: Path) -> int:
     taken = {path.name for path in spool.iterdir()} if spool.is_dir() else set()
     places: dict[str, str] = {}
     free = (f"{slot:04d}" for slot in range(10_000) if f"{slot:04d}" not in taken)
     count = 0
-    for name in archive.names(SPOOL):
+    for name in archive.names(part):
         slot, _, segment = name.partition("/")
         if slot not in places:
             places[slot] = next(free)
         path = spool / places[slot] / segment
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("wb") as stream:
-            archive.copy(f"{SPOOL}/{name}", stream)
+            archive.copy(f"{part}/{name}", stream)
         count += 1
     if count:
         sync_tree(spool)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from campaign import schedules, spool_schedules
+from campaign.labels import run_labels
 from campaign.power import run_power
 from campaign.registries import changed_files
 from campaign.releases import run_releases
@@ -28,6 +29,7 @@ def _seeds(seed: int, count: int) -> range:
 
 DRIVERS: dict[str, Callable[[Path, int], Tally]] = {
     "spools": lambda folder, seed: run_spools(folder, seed, lives=25),
+    "labels": lambda folder, seed: run_labels(folder, seed, lives=15),
     "power": lambda folder, seed: run_power(folder, seed, cuts=25),
     "releases": lambda folder, seed: run_releases(folder, seed, lives=40),
     "requests": lambda folder, seed: run_requests(folder, seed, requests=1_000),

@@ -47,7 +47,7 @@ def run_spools(folder: Path, seed: int, lives: int) -> Tally:
         tally.done["kills" if process.exitcode == -signal.SIGKILL else "lives that ended by themselves"] += 1
         if process.exitcode not in {0, -signal.SIGKILL}:
             tally.broken.append(f"seed {seed}: life {life} ended with exit code {process.exitcode}")
-        tally.done[_disturb(folders, folder, chance)] += 1
+        tally.done[disturb(folders, folder, chance)] += 1
     for place in folders:
         spool = Spool.claim(place)
         drain = drain_of(spool, Table(str(log)))
@@ -79,8 +79,17 @@ def _live(place: Path, log: Path, answered: Path, life: int, chance_of: float) -
     spool.close()
 
 
-def _disturb(folders: list[Path], root: Path, chance: random.Random) -> str:
-    """Do something to the folders between two lives; nothing that was on a disk is taken from all of them."""
+def disturb(folders: list[Path], root: Path, chance: random.Random) -> str:
+    """Do something to the folders between two lives; nothing that was on a disk is taken from all of them.
+
+    Args:
+        folders: The spools, to which copies are added.
+        root: Folder of all of them.
+        chance: Decides on what is done.
+
+    Returns:
+        What was done.
+    """
     place = chance.choice(folders)
     what = chance.choice(["clones", "restored backups", "cleaned folders", "emptied id files", "quiet nights"])
     if what == "clones" and len(folders) < 4 and place.exists():

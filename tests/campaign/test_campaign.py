@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from campaign import malformed_requests, schedules, spool_schedules
+from campaign.labels import run_labels
 from campaign.power import run_power
 from campaign.registries import changed_files
 from campaign.releases import run_releases
@@ -21,6 +22,14 @@ def test_spools_lose_and_double_nothing(tmp_path: Path) -> None:
     assert tally.broken == []
     assert tally.done["kills"] > 0
     assert tally.done["answered predictions"] > 0
+
+
+def test_answered_labels_are_recorded_once_and_in_their_order(tmp_path: Path) -> None:
+    tally = run_labels(tmp_path, seed=1, lives=6)
+
+    assert tally.broken == []
+    assert tally.done["kills"] > 0
+    assert tally.done["answered labels"] > 0
 
 
 @pytest.mark.parametrize("seed", [2, 5])  # in the fifth, a cut left a table's first commit without its content
