@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -184,13 +184,11 @@ def _compared(known: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _counts(both: pd.DataFrame | None, requests: int, left_out: Sequence[int]) -> list[RecordedLabels]:
-    counted: list[Mapping[str, int]] = [{}] * requests
+    counted = [dict[str, int]() for _ in range(requests)]
     if both is not None:
-        kinds = both.loc[both["_new"], [_REQUEST, "_kind"]].groupby(_REQUEST)["_kind"].value_counts()
-        counted = [
-            {str(name): int(count) for name, count in kinds.get(number, pd.Series(dtype="int64")).items()}
-            for number in range(requests)
-        ]
+        for number, kind in both.loc[both["_new"], [_REQUEST, "_kind"]].itertuples(index=False):
+            counts = counted[int(number)]
+            counts[kind] = counts.get(kind, 0) + 1
     return [
         RecordedLabels(read=sum(counts.values()) + gone, deleted=gone, **counts)
         for counts, gone in zip(counted, left_out, strict=True)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
 from support.processes import everfit
@@ -16,9 +17,10 @@ from everfit.blocks.settings import Settings
 from everfit.deployments.cli.runs import result_of
 from everfit.flows.monitoring_flow import monitoring
 from everfit.flows.scoring_flow import scoring
+from everfit.infra.serving.label_journal import LabelJournal
 from everfit.infra.serving.spool import Spool
 from everfit.tasks.core.spec_loading import load_spec
-from everfit.tasks.predictions import prediction_log
+from everfit.tasks.predictions import labels, prediction_log
 from everfit.tasks.registry import model_registry
 from everfit.tasks.registry.artifact_records import record_artifacts
 from everfit.tasks.release.release import reconcile, release
@@ -58,7 +60,17 @@ def here(released: str) -> Context:
     spool = Spool.claim(context.settings.state_dir / "serving" / "deliveries" / "spool")
     spool.append(KINDS, batch(0, 5))
     spool.close()
+    journal = journal_of(context)
+    told = pd.Series(pd.to_datetime(["2024-03-05"], utc=True))
+    journal.keep([labels.label_rows([77], pd.Series([1]), told, "binary", "shop")])
+    journal.spool.close()
     return context
+
+
+def journal_of(context: Context) -> LabelJournal:
+    folder = context.settings.state_dir / "serving" / "deliveries" / "labels"
+    table = context.workspace.table("deliveries", "labels")
+    return LabelJournal(folder, table, sync=True, every_s=5.0, most_days=9)
 
 
 def lose_everything(here: Context) -> None:
@@ -88,7 +100,7 @@ def test_a_restored_model_scores_monitors_rolls_back_and_traces(here: Context, r
         writer.join()
     assert code == 0, err
     made = json.loads(out)
-    assert (made["missing"], made["counts"]["spool segments"]) == ([], 1)
+    assert (made["missing"], made["counts"]["spool segments"]) == ([], 2)
     lose_everything(here)
 
     there = {
@@ -123,6 +135,8 @@ def test_a_restored_model_scores_monitors_rolls_back_and_traces(here: Context, r
             assert now.workspace.table("deliveries", name).open().count() == count  # type: ignore[arg-type]
         assert read_deleted_keys(now.workspace, "deliveries").requests[0].keys == (2,)
         assert list(Path("new/serving/deliveries/spool").glob("*/*.seg"))
+        journal_of(now).drain.drain()
+        assert 77 in labels.known_at(now.workspace.table("deliveries", "labels"), MAY)["_key"].tolist()
         assert reconcile(now.ledger, now.mlflow, "deliveries") == []
         versions = {number: model_registry.model_version(now.mlflow, "deliveries", number) for number in (1, 3)}
         assert [entry.run_id for entry in now.ledger.releases.of("deliveries")] == [
