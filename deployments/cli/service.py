@@ -37,8 +37,11 @@ def serve(
     settings = Settings()
     environment.prepare_without_prefect(settings)  # a service starts without Prefect, and faster
     from everfit.infra.serving import run
+    from everfit.infra.serving.accepted_specs import check_accepted
 
     specs = [_spec_to_serve(model, settings) for model in models]
+    for spec in specs:
+        check_accepted(spec, settings)
     run(
         [spec.name for spec in specs],
         host,

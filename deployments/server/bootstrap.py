@@ -153,7 +153,9 @@ def _accept(settings: Settings, options: Options, changes: Changes, spec: ModelS
     from everfit.tasks.ledger import Ledger
     from everfit.tasks.ledger.process_identity import user_name
     from everfit.tasks.registry.accounts import acting_person
+    from everfit.tasks.storage.workspace import Workspace
     from everfit.tasks.turns import accepted_spec
+    from everfit.tasks.turns.accepted_copy import publish_accepted
 
     if Ledger.schema_of(settings) != "current":  # only with --dry-run, which must not make or migrate a ledger
         return
@@ -168,6 +170,7 @@ def _accept(settings: Settings, options: Options, changes: Changes, spec: ModelS
         check_role(spec.name, roles, "edit", person)
     else:
         accepted_spec.accept_spec(ledger, spec, person, "bootstrap", datetime.now(UTC))
+        publish_accepted(ledger, Workspace.of(settings), spec.name)
     changes.note("accepted spec", spec.name, "created" if accepted is None else "changed", f"by {person.signed}")
 
 

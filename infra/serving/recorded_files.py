@@ -7,7 +7,6 @@ keeps the digests beside its files, so that a restart can check them without any
 
 import json
 import logging
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from everfit.blocks.errors import ArtifactError
 from everfit.blocks.settings import Settings
+from everfit.infra.serving.time_limit import answer_within
 from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.models.artifacts import (
     Digests,
@@ -132,28 +132,20 @@ class RecordedFiles:
         """Return the workspace's digests; None without them, or if the store doesn't answer in time."""
         if self.workspace is None:
             return None
-        workspace, answers, errors = self.workspace, [], []
-
-        def read() -> None:
-            try:
-                answers.append(artifact_records.read_copy(workspace, version))
-            except Exception as error:  # noqa: BLE001 - the store may fail in any way
-                errors.append(error)
-
-        reading = threading.Thread(target=read, name=f"everfit-files-{version.model}", daemon=True)
-        reading.start()
-        reading.join(_ANSWERS_WITHIN)
-        if errors and isinstance(errors[0], ArtifactError):
-            raise errors[0]
-        if not answers:
-            reason = f"{type(errors[0]).__name__}: {errors[0]}" if errors else "it does not answer"
+        workspace = self.workspace
+        try:
+            return answer_within(_ANSWERS_WITHIN, lambda: artifact_records.read_copy(workspace, version))
+        except ArtifactError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the store may fail in any way
             logger.warning(
-                "%s: the digests of version %s can't be read from the workspace: %s",
+                "%s: the digests of version %s can't be read from the workspace: %s: %s",
                 version.model,
                 version.version,
-                reason,
+                type(error).__name__,
+                error,
             )
-        return answers[0] if answers else None
+            return None
 
 
 def is_listed(folder: Path) -> bool:

@@ -20,6 +20,7 @@ from everfit.tasks.registry import model_registry
 from everfit.tasks.registry.artifact_records import publish
 from everfit.tasks.registry.verification import verify_versions
 from everfit.tasks.storage.workspace import Workspace
+from everfit.tasks.turns.accepted_copy import publish_accepted
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -127,6 +128,7 @@ def restore(settings: "Settings", ledger: Ledger, client: "MlflowClient", uri: s
         reasons=[f"restored by {by} from the back-up of {manifest.at:%Y-%m-%d %H:%M} UTC"],
         record=Restoration(back_up=archive.uri, at=manifest.at.isoformat(), by=by, ids=ids.new),
     )
+    publish_accepted(ledger, workspace, model)
     workspace.delete(marker)
     return _finished(ledger, client, workspace, archive)
 

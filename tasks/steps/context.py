@@ -9,6 +9,7 @@ from everfit.blocks.settings import Settings
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.registry import mlflow_client
 from everfit.tasks.turns import turn_record
+from everfit.tasks.turns.accepted_copy import publish_accepted
 from everfit.tasks.turns.accepted_spec import require_accepted
 from everfit.tasks.turns.context import Context
 
@@ -35,6 +36,7 @@ def open_context(model: str) -> Context:
     """
     context = find_context(model)
     require_accepted(context.ledger, context.spec)
+    publish_accepted(context.ledger, context.workspace, context.spec.name)
     return context
 
 

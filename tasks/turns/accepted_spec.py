@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
+from everfit.blocks.content import SpecContent
 from everfit.blocks.roles import RolesPolicy
-from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.people import Person, RoleError
 from everfit.tasks.core.records import Record
 from everfit.tasks.core.spec_keys import with_current_keys
@@ -48,7 +48,7 @@ def accepted_spec(ledger: Ledger, model: str) -> AcceptedSpec | None:
     return AcceptedSpec.recall(found[-1].record) if found else None
 
 
-def roles_in_force(ledger: Ledger, spec: ModelSpec) -> RolesPolicy:
+def roles_in_force(ledger: Ledger, spec: SpecContent) -> RolesPolicy:
     """Return the roles that count for a model: those of the accepted spec if it names editors, or else the spec's own.
 
     Args:
@@ -58,7 +58,7 @@ def roles_in_force(ledger: Ledger, spec: ModelSpec) -> RolesPolicy:
     return _roles(spec, accepted_spec(ledger, spec.name))
 
 
-def accept_spec(ledger: Ledger, spec: ModelSpec, person: Person, reason: str, now: datetime) -> tuple[str, ...]:
+def accept_spec(ledger: Ledger, spec: SpecContent, person: Person, reason: str, now: datetime) -> tuple[str, ...]:
     """Record that an editor accepts a spec as it is; safe to repeat.
 
     A spec without `roles.edit`, whose model never had it, needs nobody, and nothing is recorded.
@@ -94,7 +94,7 @@ def accept_spec(ledger: Ledger, spec: ModelSpec, person: Person, reason: str, no
     return changed
 
 
-def require_accepted(ledger: Ledger, spec: ModelSpec) -> None:
+def require_accepted(ledger: Ledger, spec: SpecContent) -> None:
     """Refuse to use a spec that nobody with the right to edit it has accepted.
 
     Args:
@@ -104,7 +104,19 @@ def require_accepted(ledger: Ledger, spec: ModelSpec) -> None:
     Raises:
         RoleError: The spec is not the accepted one.
     """
-    accepted = accepted_spec(ledger, spec.name)
+    refuse_unless_accepted(spec, accepted_spec(ledger, spec.name))
+
+
+def refuse_unless_accepted(spec: SpecContent, accepted: AcceptedSpec | None) -> None:
+    """Refuse a spec that names editors, or whose accepted one does, and is not the accepted one.
+
+    Args:
+        spec: The spec.
+        accepted: The spec that an editor accepted last.
+
+    Raises:
+        RoleError: The spec is not the accepted one.
+    """
     named = _roles(spec, accepted).edit
     if not named:
         return
@@ -123,7 +135,7 @@ def require_accepted(ledger: Ledger, spec: ModelSpec) -> None:
     )
 
 
-def differing_keys(spec: ModelSpec, accepted: AcceptedSpec | None) -> tuple[str, ...]:
+def differing_keys(spec: SpecContent, accepted: AcceptedSpec | None) -> tuple[str, ...]:
     """Return the keys in which a spec differs from an accepted one; all its sections if there is none.
 
     Args:
@@ -137,12 +149,12 @@ def differing_keys(spec: ModelSpec, accepted: AcceptedSpec | None) -> tuple[str,
     return tuple(_differing(content, before))
 
 
-def _roles(spec: ModelSpec, accepted: AcceptedSpec | None) -> RolesPolicy:
+def _roles(spec: SpecContent, accepted: AcceptedSpec | None) -> RolesPolicy:
     roles = None if accepted is None else RolesPolicy.model_validate(accepted.content.get("roles", {}))
     return spec.roles if roles is None or not roles.edit else roles
 
 
-def _content(spec: ModelSpec) -> dict[str, Any]:
+def _content(spec: SpecContent) -> dict[str, Any]:
     content = spec.content()
     del content["name"]  # a renamed model keeps its spec
     for place, secret in secrets_of(spec):
@@ -152,13 +164,13 @@ def _content(spec: ModelSpec) -> dict[str, Any]:
     return content
 
 
-def _as_today(content: dict[str, Any], spec: ModelSpec) -> dict[str, Any]:
+def _as_today(content: dict[str, Any], spec: SpecContent) -> dict[str, Any]:
     """Return what an earlier everfit recorded as this one would: with its new keys and their defaults.
 
     A bootstrap writes the addresses of the services into a stored spec, and the file does not have them.
     """
     try:
-        recorded = _content(ModelSpec.model_validate({**with_current_keys(content), "name": spec.name}))
+        recorded = _content(SpecContent.model_validate({**with_current_keys(content), "name": spec.name}))
     except ValidationError:  # a key was removed since; the difference is real, and somebody should look
         recorded = dict(content)
     if not spec.release.services:
