@@ -16,7 +16,7 @@ def answer_within(seconds: float, read: Callable[[], T]) -> T:
 
     Raises:
         TimeoutError: It took longer.
-        Exception: What the function raised.
+        Exception: The function raised it.
     """
     answers: list[T] = []
     errors: list[Exception] = []
