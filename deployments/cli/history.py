@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from everfit.tasks.batch.trace import Trace
+    from everfit.tasks.ledger import Ledger
     from everfit.tasks.storage.workspace import Workspace
 
 app = typer.Typer()
@@ -80,7 +81,7 @@ def trace(
         ledger=ledger,
         client=client,
     )
-    address = _write_page(prediction, origin, workspace) if page else None
+    address = _write_page(prediction, origin, workspace, ledger) if page else None
     if as_json:
         print_json(origin.model_dump(mode="json") | ({} if address is None else {"page": address}))
         return
@@ -91,15 +92,16 @@ def trace(
         print_lines(f"Look:  {address}")
 
 
-def _write_page(prediction: str, origin: "Trace", workspace: "Workspace") -> str:
-    """Write the story of a prediction beside the page of its model, and return its address."""
+def _write_page(prediction: str, origin: "Trace", workspace: "Workspace", ledger: "Ledger") -> str:
+    """Write the story of a prediction beside the page of its model, which links to it, and return its address."""
     from datetime import UTC, datetime
 
     from everfit.tasks.pages.prediction_page import prediction_page
-    from everfit.tasks.pages.writing import FOLDER
+    from everfit.tasks.pages.writing import FOLDER, STORIES_FOLDER, write_model
 
-    address = workspace.file(FOLDER, origin.version.model, "prediction", f"{prediction}.html")
+    address = workspace.file(FOLDER, origin.version.model, STORIES_FOLDER, f"{prediction}.html")
     workspace.write(address, prediction_page(prediction, origin, datetime.now(UTC)).encode())
+    write_model(ledger, workspace, origin.version.model)
     return address
 
 

@@ -10,6 +10,7 @@ DATA_REJECTED: Final = "everfit.data.rejected"
 DATA_ARRIVED: Final = "everfit.data.arrived"
 DRIFT_DETECTED: Final = "everfit.drift.detected"
 QUALITY_DEGRADED: Final = "everfit.quality.degraded"
+LIMIT_EXCEEDED: Final = "everfit.limit.exceeded"
 ESCALATED: Final = "everfit.escalated"
 WINDOW_MONITORED: Final = "everfit.window.monitored"
 NOTHING_TO_WATCH: Final = "everfit.window.nothing-to-watch"
@@ -73,6 +74,11 @@ EVENTS: Final[dict[str, EventDeclaration]] = {
     QUALITY_DEGRADED: EventDeclaration(
         "quality fell, or is estimated to have fallen",
         "`decision_id`, `until`, `reference`, `rule`, `reasons`, and `cause` if it was diagnosed",
+    ),
+    LIMIT_EXCEEDED: EventDeclaration(
+        "a window is surely beyond a limit of fairness or calibration",
+        "`decision_id`, `until`, `reference`, `verdict`, `rule`, and `limits`: of each its `name`, `label`, `value`, "
+        "`low`, `high`, `limit`, `rows`, `groups`",
     ),
     ESCALATED: EventDeclaration(
         "triage needs a person",

@@ -12,6 +12,7 @@ import pandas as pd
 from everfit.blocks.metrics import TaskKind
 from everfit.blocks.monitoring import ColumnDriftPolicy, MonitoringPolicy
 from everfit.tasks.core.records import ModelVersion, Window
+from everfit.tasks.evaluation.slices import slice_columns
 from everfit.tasks.ledger import Turn
 from everfit.tasks.monitoring.champion_at import PLACING, ChampionAt, champion_at
 from everfit.tasks.monitoring.holdout import baseline_of, holdout_answers
@@ -254,7 +255,7 @@ class MonitoredModel:
             task=spec.task,
             classes=self.classes,
             version=self.champion.version,
-            also=[*features, *spec.columns.protected, *answered],
+            also=[*features, *spec.columns.protected, *slice_columns(spec), *answered],
             entity=spec.columns.entity,
             clients=spec.monitoring.clients,
         )

@@ -61,8 +61,10 @@ def _advice(advice: str, signals: Signals, decision: TriageDecision) -> str:
 
 
 def _figures(signals: Signals) -> list[str]:
-    """Return what was measured of quality and data, which show how bad a window is."""
-    return [f"{area.title}: {area.text}" for area in (signals.quality, signals.data) if area.measured]
+    """Return what was measured of quality and data, and the limits that are exceeded: how bad a window is."""
+    shown = [f"{area.title}: {area.text}" for area in (signals.quality, signals.data) if area.measured]
+    exceeded = [figure.summary for area in (signals.fairness, signals.calibration) for figure in area.broken]
+    return [*shown, *exceeded]
 
 
 def _value(signals: Signals) -> float | None:

@@ -6,6 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from everfit.tasks.core.figures import in_digits
+from everfit.tasks.pages.limit_charts import limit_charts
 from everfit.tasks.pages.series import DAY, MINUTE, Series
 from everfit.tasks.pages.status import ModelStatus
 
@@ -20,9 +21,6 @@ PANELS = (
     ("error_rate", "requests with an error", "share"),
     ("outlier_share", "outliers", "share"),
     ("value_per_row", "worth of a row", "number"),
-    ("parity", "widest parity difference of groups", "number"),
-    ("odds", "widest odds difference of groups", "number"),
-    ("calibration_error", "calibration error", "number"),
 )
 """The small charts: name of the series, label, form."""
 
@@ -51,6 +49,7 @@ def chart_data(status: ModelStatus, content: dict[str, Any], series: Series) -> 
         ],
         "days": dumped["days"],
         "heat": [[name, series.drift[name]] for name in names],
+        "limits": limit_charts(series),
     }
 
 

@@ -4,7 +4,7 @@ The record is read as plain data, because it may come from any version of everfi
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import AwareDatetime, Field
@@ -17,8 +17,32 @@ from everfit.tasks.triage.area import Area
 from everfit.tasks.triage.delay_signal import DelaySignal
 from everfit.tasks.triage.early_signal import EarlySignal
 
+_DAY_SECONDS = 86_400
 CERTAIN = 1.96
 """Standard errors on each side of an interval of 95 %."""
+
+
+class LimitedLook(Record):
+    """A figure of a look that has a bound: a difference between groups, the calibration error, quality of a slice.
+
+    Attributes:
+        name: Such as `fairness.parity_of_sex`, `calibration.error` or `slice.sex=f`.
+        label: The name for people.
+        low: The lower end of its interval.
+        high: The upper end.
+        bound: The worst value that is no problem; None if the spec sets none.
+        expected: From the hold-out; None if that is not known.
+        beyond: Whether it is surely beyond its bound.
+    """
+
+    name: str
+    label: str
+    value: float
+    low: float
+    high: float
+    bound: float | None = None
+    expected: float | None = None
+    beyond: bool = False
 
 
 class LookSummary(Record):
@@ -49,6 +73,8 @@ class LookSummary(Record):
         failures: The areas whose measurement broke, with the reason.
         unmeasured: Why live quality is not known; empty if it is.
         figures: Further numbers by name, such as `p99_ms`.
+        limited: Fairness, calibration, slices and the label delay, as far as they were measured.
+        delays: The label delay as rows for people: what, now, at training.
         runs: The runs with the evidence: `mlflow`, `prefect`.
     """
 
@@ -78,6 +104,8 @@ class LookSummary(Record):
     failures: tuple[str, ...] = ()
     unmeasured: str = ""
     figures: dict[str, float] = Field(default_factory=dict)
+    limited: tuple[LimitedLook, ...] = ()
+    delays: tuple[tuple[str, str, str], ...] = ()
     runs: dict[str, str] = Field(default_factory=dict)
 
     @property
@@ -110,7 +138,6 @@ def look_of(decision: Decision) -> LookSummary:
     figures = {name: number for name, value in _part(service, "figures").items() if (number := _number(value))}
     if (worth := _number(quality.get("value_per_row"))) is not None:
         figures["value_per_row"] = worth
-    figures |= _limited(signals)
     estimated = estimate.get("status") == "measured"
     return LookSummary(
         id=decision.id,
@@ -139,20 +166,93 @@ def look_of(decision: Decision) -> LookSummary:
         failures=tuple(_failures(signals)),
         unmeasured="" if measured else str(quality.get("reason") or "live quality was not measured"),
         figures=figures,
+        limited=(*_limited(signals), *_slices(quality), *_delays(_part(signals, "delays"))),
+        delays=tuple(_delay_rows(_part(signals, "delays"))),
         runs={str(name): str(value) for name, value in _part(record, "runs").items()},
     )
 
 
-def _limited(signals: Mapping[str, Any]) -> dict[str, float]:
-    """Return the widest differences between groups, and the calibration error."""
-    found: dict[str, float] = {}
+def _limited(signals: Mapping[str, Any]) -> Iterator[LimitedLook]:
+    """Yield the differences between groups, and the calibration error, with their limits."""
     for area in ("fairness", "calibration"):
-        for figure in _part(signals, area).get("figures") or ():
-            name = str(figure.get("name")).partition("_of_")[0]
-            name = "calibration_error" if area == "calibration" else name
-            if (value := _number(figure.get("value"))) is not None:
-                found[name] = max(found.get(name, 0.0), value)
-    return found
+        for figure in _rows(_part(signals, area), "figures"):
+            value, low, high = (_number(figure.get(name)) for name in ("value", "low", "high"))
+            if value is None or low is None or high is None:
+                continue
+            name, limit = str(figure.get("name")), _number(figure.get("limit"))
+            yield LimitedLook(
+                name=f"{area}.{name}",
+                label=str(figure.get("label") or name),
+                value=value,
+                low=low,
+                high=high,
+                bound=limit,
+                beyond=limit is not None and low > limit,
+            )
+
+
+def _slices(quality: Mapping[str, Any]) -> Iterator[LimitedLook]:
+    """Yield the quality of the slices."""
+    if quality.get("status") != "measured":
+        return
+    for one in _rows(quality, "slices"):
+        value, error = _number(one.get("value")), _number(one.get("standard_error"))
+        if value is None or error is None:
+            continue
+        name = str(one.get("name"))
+        yield LimitedLook(
+            name=f"slice.{name}",
+            label=f"{quality.get('metric') or 'quality'} where {name.replace('=', ' is ', 1)}",
+            value=value,
+            low=value - CERTAIN * error,
+            high=value + CERTAIN * error,
+            bound=_number(one.get("bound")),
+            expected=_number(one.get("expected")),
+            beyond=bool(one.get("lost")),
+        )
+
+
+def _delays(delays: Mapping[str, Any]) -> Iterator[LimitedLook]:
+    """Yield the delay of the labels, whose bound is the maturity."""
+    days, low, high = (_number(delays.get(name)) for name in ("days", "lower", "upper"))
+    if delays.get("status") != "measured" or days is None or low is None or high is None:
+        return
+    try:
+        signal = DelaySignal.recall(dict(delays))
+    except LedgerError:
+        return
+    bound = None if signal.maturity is None else signal.maturity.total_seconds() / _DAY_SECONDS
+    expected = None if signal.training is None else signal.training.days
+    label = "days until 99 % of the labels are known"
+    facts = {"value": days, "low": low, "high": high, "bound": bound, "expected": expected, "beyond": signal.too_short}
+    yield LimitedLook(name="labels.delay", label=label, **facts)
+
+
+def _delay_rows(delays: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield how long labels take: by which share, now, and in the champion's hold-out."""
+    if delays.get("status") != "measured":
+        return
+    before = _part(delays, "training")
+    for name, text in (("half", "half of the labels"), ("most", "90 % of the labels"), ("days", "99 % of the labels")):
+        now, then = _number(delays.get(name)), _number(before.get(name))
+        if now is not None or then is not None:
+            yield f"{text} are known after", _in_days(now), _in_days(then)
+    now, then = _number(delays.get("coverage")), _number(before.get("coverage"))
+    yield "rows that get a label", "-" if now is None else f"{now:.1%}", "-" if then is None else f"{then:.1%}"
+
+
+def _in_days(days: float | None) -> str:
+    """Return a span in days, or in hours if it is short."""
+    if days is None:
+        return "-"
+    if days < 2:
+        return f"{24 * days:.3g} hours"
+    return f"{days:.3g} days"
+
+
+def _rows(content: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    found = content.get(name)
+    return [row for row in found if isinstance(row, Mapping)] if isinstance(found, list) else []
 
 
 def _text(kind: type[Area], kept: Mapping[str, Any]) -> str:

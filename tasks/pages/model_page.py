@@ -1,11 +1,14 @@
 """The page of a model as HTML that needs no network. Pure."""
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
 from everfit.tasks.core.figures import in_digits
+from everfit.tasks.monitoring.window_columns import WindowColumns
 from everfit.tasks.pages.chart_text import chart_data
-from everfit.tasks.pages.elements import chip, spaced, time_of
+from everfit.tasks.pages.elements import chip, spaced, table, time_of
+from everfit.tasks.pages.limit_charts import limits_section
 from everfit.tasks.pages.markup import Child, Html, anchor, document, tag
 from everfit.tasks.pages.sections import decision_list, drift_map, event_list, timeline
 from everfit.tasks.pages.series import Series
@@ -13,14 +16,24 @@ from everfit.tasks.pages.states import STATES
 from everfit.tasks.pages.status import ModelStatus
 from everfit.tasks.pages.words import quality_words
 
+_STORIES = 20
 
-def model_page(status: ModelStatus, content: dict[str, Any], series: Series) -> str:
+
+def model_page(
+    status: ModelStatus,
+    content: dict[str, Any],
+    series: Series,
+    columns: WindowColumns | None = None,
+    stories: Sequence[str] = (),
+) -> str:
     """Return the page of a model.
 
     Args:
         status: The state of the model.
         content: The page's data: `looks`, `turns`, `marks`, `reigns`, `links`, `limits`.
         series: All looks.
+        columns: The distributions of the columns in the newest window.
+        stories: The ids of the predictions whose story has a page.
     """
     body = [
         tag("a", "Skip to content", href="#main", class_="skip"),
@@ -30,9 +43,12 @@ def model_page(status: ModelStatus, content: dict[str, Any], series: Series) -> 
             _cards(status, content.get("limits") or ""),
             _asks(status, content["links"]),
             timeline(status, series, content),
-            drift_map(series),
+            _labels(status),
+            limits_section(series),
+            drift_map(series, columns),
             decision_list([*content["looks"], *content["turns"].values()], content["links"]),
             event_list(content["marks"]),
+            _stories(status.model, stories),
             id="main",
         ),
         _footer(content),
@@ -67,22 +83,17 @@ def _cards(status: ModelStatus, limits: str) -> Html:
     look, turn = status.last_look, status.last_turn
     looked: tuple[Child, Child] = ("none yet", "everfit monitor looks at the newest window.")
     if look is not None:
-        looked = (spaced(look.verdict), [time_of(look.until), ": ", look.headline])
+        looked = (anchor(spaced(look.verdict), f"#look-{look.id}"), [time_of(look.until), ": ", look.headline])
     turned: tuple[Child, Child] = ("none yet", "everfit train runs the first one.")
     if turn is not None:
-        turned = (spaced(turn.state), [time_of(turn.window.until), ": ", status.turn_summary])
-    labels: list[tuple[str, Child, Child]] = []
-    if look is not None:
-        labels = [
-            (name, None, text)
-            for name, text in (("Early quality", look.early), ("Label delay", look.label_delay))
-            if text
-        ]
+        turned = (
+            anchor(spaced(turn.state), f"#turn-{turn.id}"),
+            [time_of(turn.window.until), ": ", status.turn_summary],
+        )
     held = limits or "They are in the spec, and are shown after the next look."
     cards = [
         ("Champion", *champion),
         ("Live quality", *quality),
-        *labels,
         ("Last look", *looked),
         ("Last turn", *turned),
         ("Limits of automatic turns", None, held),
@@ -105,6 +116,31 @@ def _cards(status: ModelStatus, limits: str) -> Html:
         ),
         aria_label="Now",
     )
+
+
+def _labels(status: ModelStatus) -> Html | None:
+    """Return how long labels take, and quality by the early ones; None before the first look."""
+    look = status.last_look
+    if look is None:
+        return None
+    words = [tag("p", text) for text in (look.label_delay, look.early and f"Early quality: {look.early}") if text]
+    if not words:
+        unknown = _code("How long labels take is not known: `columns.label_time` names the column of their time.")
+        words = [tag("p", unknown, class_="quiet")]
+    heads = ["how long labels take", "now", "at training"]
+    return tag("section", tag("h2", "Labels"), words, table(heads, look.delays) if look.delays else None)
+
+
+def _stories(model: str, stories: Sequence[str]) -> Html:
+    """Return the pages of single predictions, and the command that writes one."""
+    command = tag("code", f"everfit trace PREDICTION_ID --model {model} --page")
+    words = tag(
+        "p", command, " writes where an answer came from: version, release, turn, decisions, data.", class_="quiet"
+    )
+    links = [tag("li", anchor(name, f"prediction/{quote(name)}.html")) for name in stories[:_STORIES]]
+    left = len(stories) - len(links)
+    more = tag("p", f"{left:,} more are in the folder prediction.", class_="quiet") if left else None
+    return tag("section", tag("h2", "Stories of predictions"), words, tag("ul", links) if links else None, more)
 
 
 def _asks(status: ModelStatus, links: dict[str, str]) -> Html:

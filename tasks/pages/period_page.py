@@ -9,6 +9,7 @@ from everfit.blocks.errors import EverfitError, LedgerError
 from everfit.tasks.pages.chart_text import chart_data
 from everfit.tasks.pages.elements import table
 from everfit.tasks.pages.evidence import look_evidence, turn_evidence
+from everfit.tasks.pages.limit_charts import limits_section
 from everfit.tasks.pages.marks import marks_of
 from everfit.tasks.pages.markup import Child, Html, document, tag
 from everfit.tasks.pages.period import Period, PeriodContent, period_of
@@ -58,6 +59,7 @@ def period_page(content: PeriodContent) -> str:
             "main",
             _figures(period),
             timeline(status, series, chart),
+            limits_section(series),
             drift_map(series),
             _rows(
                 "Decided by people and trials", ["when", "what", "by", "why", "in the ledger"], people_rows(period), ""

@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from everfit.tasks.pages.chart_text import drift_summary, monthly_rows, quality_summary
+from everfit.tasks.monitoring.window_columns import WindowColumns
+from everfit.tasks.pages.chart_text import drift_summary, heat_columns, monthly_rows, quality_summary
+from everfit.tasks.pages.column_bars import column_bars
 from everfit.tasks.pages.elements import spaced, table, time_of
 from everfit.tasks.pages.marks import KINDS
 from everfit.tasks.pages.markup import Child, Html, anchor, tag
@@ -74,11 +76,12 @@ def timeline(status: ModelStatus, series: Series, content: dict[str, Any]) -> Ht
     )
 
 
-def drift_map(series: Series) -> Html:
-    """Return the heat map of drift by column and day.
+def drift_map(series: Series, columns: WindowColumns | None = None) -> Html:
+    """Return the heat map of drift by column and day, and beneath it each column then and now.
 
     Args:
         series: The looks.
+        columns: The distributions of the columns in the newest window.
     """
     text = drift_summary(series)
     if not series.days:
@@ -95,6 +98,7 @@ def drift_map(series: Series) -> Html:
             tag("ul", scale, class_="legend"),
             tag("div", id="heat", class_="scroll", tabindex=0, role="region", aria_label="Drift by column and time"),
             tag("figcaption", text),
+            column_bars(columns, heat_columns(series)),
         ),
     )
 

@@ -5,20 +5,19 @@ reads earlier ones again nor makes the page large.
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from everfit.tasks.pages.limit_series import LimitSeries
 from everfit.tasks.pages.looks import LookSummary
+from everfit.tasks.pages.packing import changes, differences, filled, sums, to_digits
 
 MINUTE, DAY = 60, 1440
 NUMBERS = ("value", "error", "expected", "bound", "estimate", "estimate_error", "coverage", "predictions")
 _REPEATED = ("expected", "bound", "champion", "verdict")
 """Columns that rarely change, stored as `[place, value]` where they do."""
 _MOST_COLUMNS = 120
-_LOOK_FIGURES = (
-    *("error_rate", "p99_ms", "outlier_share", "spool_age_s", "value_per_row"),
-    *("parity", "odds", "calibration_error"),
-)
+_LOOK_FIGURES = (*("error_rate", "p99_ms", "outlier_share", "spool_age_s", "value_per_row"),)
 """Figures that a page draws, if they were measured."""
 
 
@@ -30,6 +29,7 @@ class Series:
         columns: By name one value for each look; None where it was not measured.
         days: Days since 1970 with a look that measured drift.
         drift: By column the largest drift of each of these days, as a multiple of the threshold.
+        limits: Fairness, calibration and slices by day.
     """
 
     def __init__(self) -> None:
@@ -38,6 +38,7 @@ class Series:
         self.columns: dict[str, list[Any]] = {name: [] for name in names}
         self.days: list[int] = []
         self.drift: dict[str, list[float | None]] = {}
+        self.limits = LimitSeries()
 
     def __len__(self) -> int:
         """Return the number of looks."""
@@ -62,6 +63,7 @@ class Series:
             for name, column in self.columns.items():
                 column[place] = values[name]
         self._add_drift(at // DAY, look)
+        self.limits.add(at // DAY, look.limited)
 
     def _add_drift(self, day: int, look: LookSummary) -> None:
         levels = look.columns or dict.fromkeys(look.drifted or (), 1.0)
@@ -76,16 +78,16 @@ class Series:
             if name not in self.drift and len(self.drift) >= _MOST_COLUMNS:
                 continue
             column = self.drift.setdefault(name, [None] * len(self.days))
-            column[place] = max(column[place] or 0.0, _to(level, 3))
+            column[place] = max(column[place] or 0.0, to_digits(level, 3))
 
     def dump(self) -> dict[str, Any]:
         """Return the columns as small plain data: times as differences, repeated values once, no empty columns."""
-        content: dict[str, Any] = {"minutes": _differences(self.minutes), "days": _differences(self.days)}
+        content: dict[str, Any] = {"minutes": differences(self.minutes), "days": differences(self.days)}
         columns: dict[str, Any] = {}
         for name, column in self.columns.items():
             if column.count(None) < len(column):
-                columns[name] = _changes(column) if name in _REPEATED else column
-        return content | {"columns": columns, "drift": self.drift}
+                columns[name] = changes(column) if name in _REPEATED else column
+        return content | {"columns": columns, "drift": self.drift, "limits": self.limits.dump()}
 
     @classmethod
     def load(cls, content: Mapping[str, Any]) -> "Series":
@@ -98,15 +100,16 @@ class Series:
             ValueError: The columns have different lengths.
         """
         series = cls()
-        series.minutes, series.days = _sums(content["minutes"]), _sums(content["days"])
+        series.minutes, series.days = sums(content["minutes"]), sums(content["days"])
         length = len(series.minutes)
         for name in series.columns:
             column = content["columns"].get(name)
             if column is None:
                 series.columns[name] = [None] * length
             else:
-                series.columns[name] = _filled(column, length) if name in _REPEATED else list(column)
+                series.columns[name] = filled(column, length) if name in _REPEATED else list(column)
         series.drift = {str(name): list(column) for name, column in content["drift"].items()}
+        series.limits = LimitSeries.load(content["limits"])
         lengths = {len(column) for column in series.columns.values()} | {length}
         if len(lengths) > 1 or any(len(column) != len(series.days) for column in series.drift.values()):
             raise ValueError("the columns of the series have different lengths")
@@ -125,35 +128,4 @@ class Series:
 
 
 def _rounded(value: float | None) -> float | int | None:
-    return value if value is None or isinstance(value, int) else _to(value, 5)
-
-
-def _to(value: float, digits: int) -> float:
-    return float(f"{value:.{digits}g}")
-
-
-def _differences(values: Sequence[int]) -> list[int]:
-    return [value - before for before, value in zip((0, *values), values, strict=False)]
-
-
-def _sums(differences: Sequence[int]) -> list[int]:
-    total, values = 0, []
-    for difference in differences:
-        total += difference
-        values.append(total)
-    return values
-
-
-def _changes(column: Sequence[Any]) -> list[list[Any]]:
-    changes: list[list[Any]] = []
-    for place, value in enumerate(column):
-        if not changes or changes[-1][1] != value:
-            changes.append([place, value])
-    return changes
-
-
-def _filled(changes: Sequence[Sequence[Any]], length: int) -> list[Any]:
-    column: list[Any] = []
-    for (place, value), (end, _) in zip(changes, [*changes[1:], (length, None)], strict=True):
-        column += [value] * (end - place)
-    return column or [None] * length
+    return value if value is None or isinstance(value, int) else to_digits(value, 5)

@@ -16,6 +16,7 @@ from everfit.tasks.core.records import Record
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.ledger.model_names import known_models
 from everfit.tasks.monitoring.triage_history import TRIAGE
+from everfit.tasks.monitoring.window_columns import read_columns
 from everfit.tasks.pages.evidence import Content, look_evidence, turn_evidence
 from everfit.tasks.pages.facts import ModelFacts, read_model_facts
 from everfit.tasks.pages.looks import look_of
@@ -32,7 +33,10 @@ logger = logging.getLogger("everfit.pages")
 
 FOLDER = PAGES_FOLDER
 """The folder of the workspace that has the pages."""
-FORMAT = 1
+FORMAT, _PAGE_FORMAT = 1, 2
+"""Of the data of the page of all models, and of the page of one."""
+STORIES_FOLDER = "prediction"
+"""The folder beside a model's page that has the stories of predictions."""
 _PART = 1_000
 """Looks that are read at once."""
 _KEPT, _QUIET = 20, 4
@@ -82,7 +86,7 @@ def write_model(
     status = status_of(facts)
     content |= {
         "limits": content.get("limits", "") if status.limits is None else status.limits.summary,
-        "format": FORMAT,
+        "format": _PAGE_FORMAT,
         "model": model,
         "written_at": facts.until.isoformat(),
         "status": status.model_dump(mode="json", exclude={"last_turn"}),
@@ -92,7 +96,8 @@ def write_model(
         "series": series.dump(),
     }
     workspace.write(_file(workspace, model, "page.json"), _bytes(content))
-    workspace.write(_file(workspace, model, "index.html"), model_page(status, content, series).encode())
+    page = model_page(status, content, series, read_columns(workspace, model), _stories(workspace, model))
+    workspace.write(_file(workspace, model, "index.html"), page.encode())
     return entry_of(status, facts, series, content["limits"])
 
 
@@ -156,12 +161,21 @@ def _turns(ledger: Ledger, facts: ModelFacts, known: dict[str, Content]) -> dict
     }
 
 
+def _stories(workspace: Workspace, model: str) -> list[str]:
+    """Return the ids of the predictions whose story was written."""
+    folder, filesystem = _file(workspace, model, STORIES_FOLDER), workspace.filesystem
+    if not filesystem.exists(folder):
+        return []
+    names = [str(path).rpartition("/")[2] for path in filesystem.ls(folder, detail=False)]
+    return sorted(name.removesuffix(".html") for name in names if name.endswith(".html"))
+
+
 def _read(workspace: Workspace, model: str) -> Content | None:
     """Return the page's data; None if there is none yet, or one of another format."""
     path = _file(workspace, model, "page.json")
     try:
         content: Any = orjson.loads(workspace.read(path))
-        if content["format"] == FORMAT:
+        if content["format"] == _PAGE_FORMAT:
             Series.load(content["series"])
             return dict(content)
     except (WorkspaceError, ValueError, KeyError, TypeError):

@@ -49,6 +49,8 @@ class LabelDelays(Record):
     days: float = Field(description="After this time 99 % of the labels that come are known.")
     lower: float = Field(description="Lower end of the 95 % interval of `days`.")
     upper: float = Field(description="Upper end of it.")
+    half: float | None = Field(default=None, description="After this time half of the labels that come are known.")
+    most: float | None = Field(default=None, description="After this time 90 % of them are known.")
     coverage: float = Field(description="Share of the rows that get a label by then.")
     followed: float = Field(default=0.0, description="So long rows were followed, with a label or without.")
     late: float | None = Field(default=None, description="Share of the known labels that came after the maturity.")
@@ -165,9 +167,23 @@ def _estimate(times: Floats, seen: npt.NDArray[np.bool_], *, changed: bool) -> L
             drawn.append(_beyond(times[rows], seen[rows], again.quantiles, again.probabilities))
         lower, upper = map(float, np.quantile(drawn, [0.025, 0.975]))
         beyond = days > followed
+    half, most = (_known_by(at, survival, level * share / QUANTILE) for level in (0.5, 0.9))
     return LabelDelays(
-        days=days, lower=min(days, lower), upper=max(days, upper), coverage=share, beyond=beyond, **facts
+        days=days,
+        lower=min(days, lower),
+        upper=max(days, upper),
+        half=half,
+        most=most,
+        coverage=share,
+        beyond=beyond,
+        **facts,
     )
+
+
+def _known_by(at: Floats, survival: Floats, share: float) -> float | None:
+    """Return the time by which a share of the rows has its label; None if rows were not followed for so long."""
+    reached = np.flatnonzero(survival <= 1 - share + 1e-12)
+    return float(at[reached[0]]) if len(reached) else None
 
 
 def _is_complete(times: Floats, seen: npt.NDArray[np.bool_], at: Floats, survival: Floats, followed: float) -> bool:

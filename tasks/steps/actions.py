@@ -11,6 +11,7 @@ from prefect.states import Completed, Failed
 from everfit.blocks.errors import LedgerError
 from everfit.tasks.core.event_names import (
     DRIFT_DETECTED,
+    LIMIT_EXCEEDED,
     NOTHING_TO_WATCH,
     QUALITY_DEGRADED,
     RELEASE_ROLLED_BACK,
@@ -96,6 +97,8 @@ def notify(window: MonitoredWindow, signals: Signals, decision: TriageDecision, 
         diagnosis = signals.diagnosis.diagnosis
         cause = {} if diagnosis is None else {"cause": diagnosis.cause}
         emit(QUALITY_DEGRADED, name, rule=decision.rule, reasons=list(decision.reasons), **cause, **facts)
+    if exceeded := [*signals.fairness.broken, *signals.calibration.broken]:
+        emit(LIMIT_EXCEEDED, name, verdict=decision.verdict, rule=decision.rule, limits=exceeded, **facts)
     event = VERDICTS[decision.verdict].event
     if decision.notify and event is not None:
         emit(event, name, verdict=decision.verdict, rule=decision.rule, reasons=list(decision.reasons), **facts)

@@ -15,6 +15,7 @@ from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.report.monitoring_report import column_distances
 from everfit.tasks.monitoring.report.report_process import REPORT_FILE, ReportJob
 from everfit.tasks.monitoring.triage_history import TRIAGE, JudgedWindow, history_of
+from everfit.tasks.monitoring.window_columns import keep_columns
 from everfit.tasks.predictions.prediction_log import PREDICTION
 from everfit.tasks.registry import tracking
 from everfit.tasks.statistics.estimate_trust import PastEstimate
@@ -153,6 +154,7 @@ def decide_window(window: MonitoredWindow, signals: Signals, run_id: str) -> tup
         reasons=decision.reasons,
         record=record.model_dump(mode="json"),
     )
+    _keep_columns(window, signals)
     context.mlflow.log_dict(run_id, record.model_dump(mode="json"), "triage.json")
     if signals.diagnosis.diagnosis is not None:
         page = diagnosis_page(spec.name, str(decision.window), signals.diagnosis.diagnosis)
@@ -170,6 +172,16 @@ def _runs(window: MonitoredWindow, signals: Signals, run_id: str) -> dict[str, s
     if signals.drift.measured and window.draws_report:
         runs["report"] = REPORT_FILE
     return runs
+
+
+def _keep_columns(window: MonitoredWindow, signals: Signals) -> None:
+    """Keep the distributions of the columns for the page. The decision stands without them."""
+    if not signals.drift.measured:
+        return
+    try:
+        keep_columns(window)
+    except Exception as error:  # noqa: BLE001 - whatever a store does, the decision is made and recorded
+        logger.warning("the page will not show the distributions of this window: %s", error)
 
 
 def _checked_estimate(window: MonitoredWindow, signals: Signals) -> PastEstimate | None:

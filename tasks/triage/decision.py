@@ -85,7 +85,7 @@ def triage(signals: Signals, history: History, policy: TriagePolicy) -> TriageDe
         for rule, reason in others:
             if reason not in known:
                 known.add(reason)
-                reasons.append(f"also {rule}: {reason}")
+                reasons.append(f"also {rule.replace('_', ' ')}: {reason}")
     reasons += [note for area in signals.areas() for note in area.notes]
     remembered = PastWindow(
         window=signals.window,

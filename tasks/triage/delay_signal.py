@@ -5,6 +5,7 @@ from datetime import timedelta
 from pydantic import Field, FiniteFloat
 
 from everfit.blocks.policy import Duration, format_duration
+from everfit.tasks.core.records import Record
 from everfit.tasks.triage.area import Area
 
 _NONE = timedelta(0)
@@ -14,6 +15,26 @@ _LATE = 0.01
 """At least this share of the labels must have been seen to come after a maturity that is too short."""
 _SHORTER = 0.75
 """A maturity of which labels surely need less than this share waits without need."""
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+class TrainingDelays(Record):
+    """How long the labels of the champion's hold-out took, in days.
+
+    Attributes:
+        half: After this time half of the labels were known.
+        most: After this time 90 % were.
+        days: After this time 99 % were.
+        coverage: The share of the rows that have a label.
+    """
+
+    half: FiniteFloat | None = None
+    most: FiniteFloat | None = None
+    days: FiniteFloat
+    coverage: FiniteFloat
 
 
 class DelaySignal(Area):
@@ -30,11 +51,20 @@ class DelaySignal(Area):
     days: FiniteFloat | None = Field(default=None, description="After this time 99 % of the labels are known.")
     lower: FiniteFloat | None = Field(default=None, description="Lower end of the 95 % interval of `days`.")
     upper: FiniteFloat | None = None
+    half: FiniteFloat | None = Field(
+        default=None, exclude_if=_is_none, description="After this time half of the labels are known."
+    )
+    most: FiniteFloat | None = Field(
+        default=None, exclude_if=_is_none, description="After this time 90 % of the labels are known."
+    )
     late: FiniteFloat | None = Field(default=None, description="Share of the labels that are known after the maturity.")
     coverage: FiniteFloat | None = Field(default=None, description="Share of the rows that get a label at all.")
     followed: FiniteFloat | None = Field(default=None, description="So long rows were followed.")
     beyond: bool = Field(default=False, description="Whether `days` is longer than rows were followed.")
     changed: bool = Field(default=False, description="Whether newer rows have other delays; only these count then.")
+    training: TrainingDelays | None = Field(
+        default=None, exclude_if=_is_none, description="The same of the champion's hold-out."
+    )
 
     @property
     def too_short(self) -> bool:

@@ -26,6 +26,15 @@ def broken_limit_escalation(case: Case) -> Finding | None:
     return Finding(rule="broken_limit_escalation", verdict="escalate", reasons=reasons, signature=signature)
 
 
+def broken_limit(case: Case) -> Finding | None:
+    """A limit of fairness or calibration is surely exceeded: watched, until the spec asks for more."""
+    broken = [(f"{area.name}.{figure.name}", figure.summary) for area, _ in _areas(case) for figure in area.broken]
+    if not broken:
+        return None
+    reasons, signature = tuple(summary for _, summary in broken), sign("limit", sorted(name for name, _ in broken))
+    return Finding(rule="broken_limit", verdict="watch", reasons=reasons, signature=signature)
+
+
 def broken_limits(case: Case) -> tuple[str, ...]:
     """Return the names of the figures that are beyond their limits in this window, which later windows remember."""
     return tuple(f"{area.name}.{figure.name}" for area, _ in _areas(case) for figure in area.broken)

@@ -25,6 +25,25 @@ class Baseline(Record):
     )
 
 
+class SliceFigure(Record):
+    """Quality of a slice of the rows against the same slice of the hold-out.
+
+    Attributes:
+        name: Its column and value, such as `carrier=WN`.
+        expected: Its quality on the hold-out.
+        bound: The worst quality that is no loss.
+        lost: Whether it has lost, corrected for the number of slices.
+    """
+
+    name: str
+    rows: int
+    value: FiniteFloat
+    standard_error: FiniteFloat = Field(ge=0)
+    expected: FiniteFloat
+    bound: FiniteFloat
+    lost: bool = False
+
+
 class QualitySignal(Area):
     """Quality on rows whose labels are mature."""
 
@@ -45,6 +64,9 @@ class QualitySignal(Area):
     usual_coverage: FiniteFloat | None = Field(default=None, description="The same in earlier windows or training.")
     biased: bool = Field(default=False, description="Whether labelled rows differ from the unlabelled ones.")
     lost_slices: tuple[str, ...] = Field(default=(), description="Slices that have lost, corrected for their number.")
+    slices: tuple[SliceFigure, ...] = Field(
+        default=(), exclude_if=lambda slices: not slices, description="Quality of each slice with enough labels."
+    )
     value_per_row: FiniteFloat | None = Field(default=None, description="Business value, by the spec's value matrix.")
     value_error: FiniteFloat | None = Field(default=None, ge=0, description="Standard error of it.")
     value_interval: tuple[FiniteFloat, FiniteFloat] | None = Field(default=None, description="At 95 %.")

@@ -12,7 +12,7 @@ from everfit.blocks.policy import format_duration
 from everfit.tasks.triage.area import Area
 from everfit.tasks.triage.case import Case, Finding, sign
 from everfit.tasks.triage.data_rules import bad_data, missing_rows, silent_feed, unknown_data, unused
-from everfit.tasks.triage.limit_rules import broken_limit_escalation, broken_limit_retraining
+from everfit.tasks.triage.limit_rules import broken_limit, broken_limit_escalation, broken_limit_retraining
 from everfit.tasks.triage.loss_rules import (
     bad_release,
     estimated_loss_rule,
@@ -231,6 +231,7 @@ RULES: tuple[Callable[[Case], Finding | None], ...] = (
     missing_rows,
     enough_new_rows,
     more_evidence,
+    broken_limit,
     harmless_change,
     persistent_drift,
     unused,

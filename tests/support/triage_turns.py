@@ -245,7 +245,7 @@ TURNS: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
         History(),
         {"monitoring": fair()},
         "watch",
-        "uncertain",
+        "broken_limit",
     ),
     "a signal of the user asks for a person": (
         signals(own=(OwnSignal(status="measured", signal="stock", ok=False, reason="empty", action="escalate"),)),

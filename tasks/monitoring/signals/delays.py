@@ -4,11 +4,13 @@ import pandas as pd
 
 from everfit.blocks.errors import NotEnoughError
 from everfit.blocks.spec import ModelSpec
+from everfit.tasks.core.records import Window
+from everfit.tasks.monitoring.monitored_model import MonitoredModel
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.predictions.label_times import followed
 from everfit.tasks.predictions.labels import LABEL_TIME
 from everfit.tasks.statistics.label_delays import FEWEST, label_delays
-from everfit.tasks.triage.delay_signal import DelaySignal
+from everfit.tasks.triage.delay_signal import DelaySignal, TrainingDelays
 
 
 def compare_with_maturity(window: MonitoredWindow) -> DelaySignal:
@@ -21,7 +23,27 @@ def compare_with_maturity(window: MonitoredWindow) -> DelaySignal:
     spec = monitored.context.spec
     if rows is None:
         return DelaySignal(reason="monitoring.label_delays is `ignore`")
-    return delay_signal(rows, spec, monitored.event_time, pd.Timestamp(monitored.until))
+    found = delay_signal(rows, spec, monitored.event_time, pd.Timestamp(monitored.until))
+    return found.model_copy(update={"training": _of_holdout(monitored)}) if found.measured else found
+
+
+def _of_holdout(monitored: MonitoredModel) -> TrainingDelays | None:
+    """Return the delays of the labels of the champion's hold-out; None if they are not known."""
+    spec = monitored.context.spec
+    time, label_time = spec.columns.time, spec.columns.label_time
+    dataset, times = monitored.context.workspace.table(spec.name, "dataset"), monitored.reference.sample[time]
+    if label_time is None or times.empty or not {time, label_time} <= set(dataset.columns()):
+        return None
+    span = Window(since=times.min().to_pydatetime(), until=(times.max() + pd.Timedelta(microseconds=1)).to_pydatetime())
+    rows = pd.concat([pd.DataFrame(), *dataset.batches(span, time, [time, label_time])])
+    if rows.empty:
+        return None
+    released = pd.Timestamp(monitored.champion.released)
+    known = pd.to_datetime(rows[label_time], utc=True)
+    found = label_delays(pd.to_datetime(rows[time], utc=True), known, released, maturity=spec.maturity)
+    if found is None:
+        return None
+    return TrainingDelays(half=found.half, most=found.most, days=found.days, coverage=found.coverage)
 
 
 def delay_signal(rows: pd.DataFrame, spec: ModelSpec, event_time: str, until: pd.Timestamp) -> DelaySignal:

@@ -4,25 +4,20 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from everfit.blocks.errors import NotEnoughError
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Window
 from everfit.tasks.monitoring.holdout import entity_effect
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
+from everfit.tasks.monitoring.signals.live_slices import measure_slices
 from everfit.tasks.monitoring.signals.maturity import coverage
-from everfit.tasks.monitoring.signals.quality import business_value, by_slice, realised
+from everfit.tasks.monitoring.signals.quality import business_value, realised
 from everfit.tasks.monitoring.signals.renamed_class import named_classes, renamed_class
 from everfit.tasks.monitoring.triage_history import JudgedWindow
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.statistics.business_value import worth_of
 from everfit.tasks.triage.non_overlapping import NEARLY, non_overlapping
 from everfit.tasks.triage.quality_signals import Baseline, QualitySignal
-
-_GROUPS = 20
-"""A protected column gives slices for at most this many of its values."""
 
 _NEWEST = 6
 """The usual coverage is the median over this many past windows that do not overlap."""
@@ -112,6 +107,7 @@ def quality_signal(
     except NotEnoughError as error:
         return QualitySignal.model_validate({**facts, "status": "not_enough", "reason": f"{error}; {covered.summary}"})
     enough = covered.labelled >= policy.min_labels and not covered.biased
+    slices = measure_slices(judged, holdout, spec, policy.loss_bound(baseline.value, baseline.chance))
     few = f"{covered.labelled:,} mature labels; {policy.min_labels:,} are needed"
     taken = [f"{windows} windows are taken together, because the newest has too few labels"] if windows > 1 else []
     reasons = [covered.summary if enough or covered.biased else few, *taken, *_unknown_classes(judged)]
@@ -124,7 +120,8 @@ def quality_signal(
             "standard_error": wider * quality.standard_error,
             "chance": quality.chance,
             **_worth(judged, holdout, spec, threshold),
-            "lost_slices": _lost_slices(judged, holdout, spec, policy.loss_bound(baseline.value, baseline.chance)),
+            "lost_slices": tuple(one.name for one in slices if one.lost),
+            "slices": slices,
         }
     )
 
@@ -167,41 +164,6 @@ def _worth(
         "baseline_value_per_row": before.per_row,
         "baseline_value_error": before.standard_error,
     }
-
-
-def _lost_slices(
-    judged: LabelledPredictions, holdout: LabelledPredictions, spec: ModelSpec, bound: float
-) -> tuple[str, ...]:
-    slices: dict[str, npt.NDArray[np.bool_]] = {}
-    baselines: dict[str, Baseline] = {}
-    for column in spec.columns.protected:
-        if column not in judged.rows or column not in holdout.rows:
-            continue
-        old, new = (side.rows[column].astype("object").map(str) for side in (holdout, judged))
-        groups = old.value_counts()
-        for group in list(groups.index[:_GROUPS]):
-            part = holdout.of((old == group).to_numpy())
-            if len(part.rows) < spec.monitoring.min_labels:
-                continue
-            try:
-                own = realised(part.truth, part.scores, spec.metric, draws=200, days=part.days, entities=part.entities)
-            except NotEnoughError:
-                continue
-            name = f"{column}={group}"
-            baselines[name], slices[name] = own.baseline(), (new == group).to_numpy()
-    slice_qualities = by_slice(
-        judged.truth,
-        judged.scores,
-        spec.metric,
-        slices,
-        baselines,
-        bound=bound,
-        min_rows=spec.monitoring.min_labels,
-        draws=200,
-        days=judged.days,
-        entities=judged.entities,
-    )
-    return tuple(quality.name for quality in slice_qualities if quality.lost)
 
 
 def _coverage_in_training(window: MonitoredWindow) -> float | None:

@@ -67,6 +67,7 @@ class SliceQuality(Record):
     name: str
     rows: int
     value: FiniteFloat
+    standard_error: FiniteFloat
     loss: FiniteFloat
     p_value: FiniteFloat
     lost: bool = Field(description="Significant after correction for the number of slices, and beyond the bound.")
@@ -248,7 +249,7 @@ def by_slice(
     """
     labels, values, chosen = np.asarray(y), np.asarray(scores), metric(name)
     some = _groups_of(days, entities)
-    losses: list[tuple[str, int, float, float, float]] = []
+    losses: list[tuple[str, RealisedQuality, float, float]] = []
     for group in sorted(baselines.keys() & slices.keys()):
         rows = np.asarray(slices[group], dtype=np.bool_)
         if int(rows.sum()) < min_rows:
@@ -260,18 +261,19 @@ def by_slice(
         loss = -chosen.gain(quality.value, baselines[group].value)
         error = math.hypot(quality.standard_error, baselines[group].standard_error)
         p_value = 1 - NormalDist().cdf(loss / error) if error > 0 else float(loss <= 0)
-        losses.append((group, quality.rows, quality.value, loss, p_value))
+        losses.append((group, quality, loss, p_value))
     adjusted = false_discovery_control([slice_[-1] for slice_ in losses])
     return tuple(
         SliceQuality(
             name=group,
-            rows=rows,
-            value=value,
+            rows=quality.rows,
+            value=quality.value,
+            standard_error=quality.standard_error,
             loss=loss,
             p_value=p_value,
             lost=bool(loss > bound and corrected < alpha),
         )
-        for (group, rows, value, loss, p_value), corrected in zip(losses, adjusted, strict=True)
+        for (group, quality, loss, p_value), corrected in zip(losses, adjusted, strict=True)
     )
 
 

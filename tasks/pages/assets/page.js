@@ -170,32 +170,71 @@
         hooks: { setScale: [(chart, key) => { if (key === "x") follow(chart); }] },
       }, [times, values], space));
     }
+    drawLimits();
     zoom(kept.min, kept.max);
+  };
+
+  const drawLimits = () => {
+    const space = document.getElementById("limits"), given = data.limits;
+    if (!space || !given.charts.length) return;
+    space.replaceChildren();
+    const at = sums(given.days).map((day) => day * 86400 + 43200), few = at.length < 60;
+    for (const [label, words, parts] of given.charts) {
+      const figure = element("figure"), box = element("div", null, { "aria-hidden": "true" });
+      figure.append(element("h3", label), box, element("figcaption", words));
+      space.append(figure);
+      const points = { show: false };
+      charts.push(new uPlot({
+        ...common(box.clientWidth, 150), axes: axes(number, 56),
+        bands: [{ series: [3, 2], fill: colour("--band") }],
+        series: [
+          {},
+          { label, stroke: colour("--live"), width: 1.5, spanGaps: true, points: { show: few, size: 4 } },
+          { label: "low", stroke: "transparent", points, spanGaps: true },
+          { label: "high", stroke: "transparent", points, spanGaps: true },
+          { label: "expected", stroke: colour("--expected"), width: 1.5, dash: [6, 4], points, spanGaps: true },
+          { label: "bound", stroke: colour("--bound"), width: 1.5, dash: [2, 3], points, spanGaps: true },
+        ],
+        hooks: { setScale: [(chart, key) => { if (key === "x") follow(chart); }] },
+      }, [at, parts.value, parts.low, parts.high, filled(parts.expected, at.length), filled(parts.bound, at.length)], box));
+    }
   };
 
   const DAY = 86400;
   const days = sums(data.days);
   const heat = document.getElementById("heat");
+  const columnLink = (place, name) => {
+    const link = element("a", name, { href: `#column-${place}` });
+    link.addEventListener("click", () => {
+      const opened = document.getElementById(`column-${place}`);
+      opened.open = true;
+      opened.querySelector("summary").focus();
+    });
+    return link;
+  };
   const drawHeat = () => {
     if (!heat || !days.length) return;
     const span = shown || whole();
     const inside = [];
     days.forEach((day, at) => { if ((day + 1) * DAY > span.min && day * DAY < span.max) inside.push(at); });
-    const most = Math.max(8, Math.min(60, Math.floor((heat.clientWidth - 150) / 16)));
+    const room = heat.clientWidth - 160, most = Math.max(8, Math.min(60, Math.floor(room / 16)));
     const step = Math.max(1, Math.ceil(inside.length / most)), bins = [];
     for (let at = 0; at < inside.length; at += step) bins.push(inside.slice(at, at + step));
+    const wide = Math.max(15, Math.min(56, Math.floor(room / bins.length) - 1)), every = Math.ceil(92 / (wide + 1));
     const grid = element("table", null, { class: "heat" });
     const head = element("tr"), top = element("thead");
     head.append(element("td"));
     bins.forEach((bin, at) => {
-      const cell = element("th", at % 12 ? "" : new Date(days[bin[0]] * DAY * 1000).toISOString().slice(0, 10), { scope: "col" });
-      if (at % 12 === 0) { cell.colSpan = Math.min(12, bins.length - at); head.append(cell); }
+      const cell = element("th", at % every ? "" : new Date(days[bin[0]] * DAY * 1000).toISOString().slice(0, 10), { scope: "col" });
+      if (at % every === 0) { cell.colSpan = Math.min(every, bins.length - at); head.append(cell); }
     });
     top.append(head);
     const body = element("tbody");
-    for (const [name, levels] of data.heat) {
-      const row = element("tr");
-      row.append(element("th", name, { scope: "row", title: name }));
+    for (const [place, [name, levels]] of data.heat.entries()) {
+      const row = element("tr"), title = element("th", null, { scope: "row", title: name });
+      if (document.getElementById(`column-${place}`)) title.append(columnLink(place, name));
+      else title.textContent = name;
+      row.append(title);
       for (const bin of bins) {
         const known = bin.map((at) => levels[at]).filter((one) => one != null);
         const worst = known.length ? Math.max(...known) : null;
@@ -204,6 +243,7 @@
         const text = worst == null ? "not measured" : `${number(worst)} times the threshold`;
         const cell = element("td", null, { class: level, title: `${name}, ${when}: ${text}` });
         cell.append(element("span", worst == null ? "" : number(worst), { class: "hidden" }));
+        cell.style.minWidth = `${wide}px`;
         row.append(cell);
       }
       body.append(row);

@@ -88,6 +88,23 @@ def test_quality_is_what_it_was_and_a_loss_shows(task: str) -> None:
     assert same.value_per_row is None
 
 
+def test_each_slice_is_measured_with_what_was_expected_and_the_worst_that_is_no_loss() -> None:
+    gate = {"slices": {"columns": ["x"], "max_loss": 0.1}}
+    spec, holdout = spec_of("regression", gate=gate), answers("regression")
+    found = quality_signal(answers("regression", seed=1), baseline_of(holdout, spec), spec, usual=1.0, holdout=holdout)
+
+    names = [one.name for one in found.slices]
+    assert [name for name in names if name.startswith("group")] == ["group=a", "group=b"]
+    quarters = [name.removeprefix("x=") for name in names if name.startswith("x=")]
+    assert len(quarters) == 4
+    assert sum("below" in name or "or more" in name for name in quarters) == 2
+    assert sum(one.rows for one in found.slices if one.name.startswith("x=")) == 2_000
+    for one in found.slices:
+        assert one.value == pytest.approx(one.expected, abs=5 * one.standard_error)
+        assert one.bound > one.expected  # an error is worse the larger it is
+    assert not found.lost_slices
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_few_labels_or_none_are_not_enough(task: str) -> None:
     spec, holdout = spec_of(task), answers(task)

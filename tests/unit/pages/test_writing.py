@@ -1,5 +1,6 @@
 """The pages of models in a workspace: each look adds to them, and the ledger alone gives them again."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,16 @@ from support.pages import DAY, SPRING, Life, measured
 from support.triage import drifted, parity
 
 from everfit.tasks.ledger import Ledger
+from everfit.tasks.monitoring.window_columns import WindowColumns
+from everfit.tasks.pages.limit_series import LimitSeries
+from everfit.tasks.pages.looks import LimitedLook
 from everfit.tasks.pages.markup import anchor, joined, tag
 from everfit.tasks.pages.series import Series
 from everfit.tasks.pages.writing import PageLinks, write_model, write_overview
+from everfit.tasks.statistics.distributions import Bar, ColumnDistribution
 from everfit.tasks.storage.workspace import Workspace
+from everfit.tasks.triage.delay_signal import DelaySignal, TrainingDelays
+from everfit.tasks.triage.quality_signals import SliceFigure
 
 EVIL = "</script><script>window.evil=1</script><img src=x onerror=window.evil=1>"
 
@@ -43,7 +50,8 @@ def lived(ledger: Ledger, days: int = 30) -> Life:
 def test_looks_one_by_one_give_the_page_of_all_at_once(ledger: Ledger, workspace: Workspace) -> None:
     life = lived(ledger, 5)
     for day in range(5, 30):
-        life.look(SPRING + day * DAY, measured(0.74 if day != 20 else 0.6), columns={"temp": 0.1 * day})
+        found = measured(0.74 if day != 20 else 0.6, fairness=parity(0.01 * day))
+        life.look(SPRING + day * DAY, found, columns={"temp": 0.1 * day})
         write_model(ledger, workspace, "flights")
     one_by_one = data(workspace)
 
@@ -181,6 +189,9 @@ def test_the_page_of_all_models_keeps_the_rows_of_others(ledger: Ledger, workspa
 def test_two_years_of_hourly_looks_fit_into_two_megabytes() -> None:
     from everfit.tasks.pages.looks import LookSummary
 
+    def near(hour: int) -> dict[str, float]:
+        return {"value": hour / 7e4, "low": hour / 7.1e4}
+
     series = Series()
     for hour in range(17_520):
         numbers = {"value": 0.7 + hour % 97 / 991, "error": 0.012 + hour % 13 / 9973, "coverage": hour % 89 / 89}
@@ -196,6 +207,12 @@ def test_two_years_of_hourly_looks_fit_into_two_megabytes() -> None:
                 drifted=(),
                 columns={f"column {place}": hour % 83 / 70 for place in range(30)},
                 figures={"p99_ms": hour % 59 / 7, "error_rate": hour % 53 / 5300},
+                limited=tuple(
+                    LimitedLook(
+                        name=f"slice.{place}", label="quality", value=hour / 7e4, low=hour / 7e4, high=1, bound=1
+                    )
+                    for place in range(20)
+                ),
                 **numbers,
             )
         )
@@ -203,14 +220,96 @@ def test_two_years_of_hourly_looks_fit_into_two_megabytes() -> None:
     assert len(orjson.dumps(series.dump())) < 1_500_000
 
 
-def test_fairness_and_calibration_are_drawn_over_time(ledger: Ledger, workspace: Workspace) -> None:
+def test_fairness_and_slices_are_drawn_over_time_with_their_bounds(ledger: Ledger, workspace: Workspace) -> None:
+    slices = (
+        SliceFigure(name="sex=f", rows=900, value=0.74, standard_error=0.01, expected=0.75, bound=0.725),
+        SliceFigure(name="sex=m", rows=900, value=0.6, standard_error=0.01, expected=0.76, bound=0.735, lost=True),
+    )
     life = lived(ledger, 3)
-    life.look(SPRING + 3 * DAY, measured(0.74, fairness=parity(0.12)))
+    for day, low in ((3, 0.05), (4, 0.12)):
+        found = measured(0.74, fairness=parity(low))
+        quality = found.quality.model_copy(update={"slices": slices, "lost_slices": ("sex=m",)})
+        life.look(SPRING + day * DAY, found.model_copy(update={"quality": quality}))
 
     write_model(ledger, workspace, "flights")
 
-    assert Series.load(data(workspace)["series"]).columns["parity"] == [None, None, 0.17]
-    assert "widest parity difference of groups" in page(workspace, "flights")
+    limits = Series.load(data(workspace)["series"]).limits
+    assert limits.figures["fairness.parity_of_sex"]["value"] == [0.1, 0.17]
+    assert limits.figures["fairness.parity_of_sex"]["bound"] == [0.1, 0.1]
+    assert limits.figures["fairness.parity_of_sex"]["beyond"] == [0, 1]
+    assert limits.figures["slice.sex=m"]["expected"] == [0.76, 0.76]
+    shown = page(workspace, "flights")
+    words = "Surely beyond the bound at the end: demographic parity difference of sex; roc_auc where sex is m."
+    assert words in shown
+    assert "0.170 (0.120 to 0.220) on 2024-03-05; 0.1 at most: surely exceeded" in shown
+    assert "0.740 (0.720 to 0.760) on 2024-03-05; 0.750 on the hold-out; 0.725 at worst" in shown
+
+
+def test_figures_with_bounds_are_kept_by_day_in_any_order() -> None:
+    def look(value: float) -> LimitedLook:
+        return LimitedLook(name="calibration.error", label="error", value=value, low=0, high=1)
+
+    series = LimitSeries()
+    for day, value in ((5, 0.1), (7, 0.3), (6, 0.2), (7, 0.4)):
+        series.add(day, (look(value),))
+    series.add(8, (look(0.2).model_copy(update={"name": "slice.a", "bound": 0.1, "beyond": True}),))
+
+    assert series.days == [5, 6, 7, 8]
+    assert series.figures["calibration.error"]["value"] == [0.1, 0.2, 0.4, None]
+    assert series.newest("calibration.error")["day"] == 7
+    assert LimitSeries.load(series.dump()).dump() == series.dump()
+    with pytest.raises(ValueError, match="different lengths"):
+        LimitSeries.load(series.dump() | {"days": [1]})
+
+
+def test_a_column_is_shown_then_and_now(ledger: Ledger, workspace: Workspace) -> None:
+    lived(ledger, 4)
+    bars = (Bar(label=EVIL, then=0.9, now=0.25), Bar(label="all others", then=0.1, now=0.75))
+    columns = WindowColumns(
+        until=SPRING + 3 * DAY,
+        version=1,
+        trained_until=SPRING,
+        columns=(ColumnDistribution(name="temp", bars=bars), ColumnDistribution(name="not drawn", bars=bars)),
+    )
+    write_model(ledger, workspace, "flights")
+    assert "A column then and now" not in page(workspace, "flights")
+    workspace.write(workspace.file("flights", "columns.json"), columns.canonical_json().encode())
+
+    write_model(ledger, workspace, "flights")
+
+    shown = page(workspace, "flights")
+    assert "then: the training data of version 1, to 2024-03-01" in shown
+    assert "now: the window to 2024-03-04 00:00 UTC" in shown
+    assert "90 % then, 25 % now" in shown
+    assert '<rect x="0" y="9" width="27.8" height="8" class="now">' in shown
+    assert "not drawn" not in shown
+    assert "<script>window" not in shown
+    workspace.write(workspace.file("flights", "columns.json"), b'{"of": "another everfit"}')
+    write_model(ledger, workspace, "flights")
+    assert "A column then and now" not in page(workspace, "flights")
+
+
+def test_how_long_labels_take_is_shown_now_and_at_training(ledger: Ledger, workspace: Workspace) -> None:
+    life = lived(ledger, 3)
+    write_model(ledger, workspace, "flights")
+    assert "names the column of their time" in page(workspace, "flights")
+    days = {"half": 0.5, "most": 3.0, "days": 6.0, "lower": 5.0, "upper": 7.0, "late": 0.0, "coverage": 0.97}
+    before = TrainingDelays(half=0.25, days=4.0, coverage=0.99)
+    delays = DelaySignal(status="measured", maturity=timedelta(days=7), followed=21.0, training=before, **days)
+    life.look(SPRING + 3 * DAY, measured(0.74, delays=delays))
+
+    write_model(ledger, workspace, "flights")
+
+    rows = re.findall(
+        r"<tr><th scope=.row.>([^<]*)</th><td>([^<]*)</td><td>([^<]*)</td></tr>", page(workspace, "flights")
+    )
+    assert rows[:4] == [
+        ("half of the labels are known after", "12 hours", "6 hours"),
+        ("90 % of the labels are known after", "3 days", "-"),
+        ("99 % of the labels are known after", "6 days", "4 days"),
+        ("rows that get a label", "97.0%", "99.0%"),
+    ]
+    assert Series.load(data(workspace)["series"]).limits.newest("labels.delay")["bound"] == 7
 
 
 def test_markup_escapes_all_but_markup() -> None:

@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from support.triage import SICK, decide, fair, parity, past, signals
+from support.triage import SICK, decide, drifted, fair, parity, past, signals
 
 from everfit.blocks.live_limits import LiveCalibrationPolicy
 from everfit.blocks.monitoring import MonitoringPolicy
+from everfit.tasks.monitoring.window_alert import window_alert
 from everfit.tasks.triage.decision import TriageDecision
 from everfit.tasks.triage.history import History
 from everfit.tasks.triage.limit_signals import CalibrationSignal, FairnessSignal, LimitedFigure
@@ -28,13 +29,21 @@ def test_a_limit_that_may_hold_is_no_concern() -> None:
 def test_a_broken_limit_is_watched_at_first_and_remembered() -> None:
     decision = limited(0.12)
 
-    assert (decision.verdict, decision.rule) == ("watch", "uncertain")
+    assert (decision.verdict, decision.rule) == ("watch", "broken_limit")
     assert decision.reasons[0] == (
         "demographic parity difference of sex is 0.17 between 'f' and 'm' (0.12 to 0.22, 2,000 rows; at most 0.1 is "
         "allowed)"
     )
     assert decision.remembered is not None
     assert decision.remembered.broken_limits == (NAME,)
+
+
+def test_a_broken_limit_is_the_reason_even_where_other_things_are_unusual() -> None:
+    decision = limited(0.12, drift=drifted("temp", "wind"))
+
+    assert decision.rule == "broken_limit"
+    assert decision.reasons[0].startswith("demographic parity difference of sex")
+    assert sum("demographic parity" in reason for reason in decision.reasons) == 1
 
 
 def test_a_limit_that_stays_broken_does_what_the_spec_says() -> None:
@@ -74,3 +83,11 @@ def test_a_fairness_that_could_not_be_measured_is_no_good_news() -> None:
     found = signals(5, fairness=FairnessSignal(status="failed", reason="KeyError: 'sex'"))
 
     assert decide(found).rule == "failed_evidence"
+
+
+def test_the_message_about_a_limit_says_how_far_it_is_exceeded() -> None:
+    window = signals(5, fairness=parity(0.12))
+    alert = window_alert(window, limited(0.12, "escalate", before(NAME)))
+
+    assert alert is not None
+    assert "demographic parity difference of sex is 0.17 between 'f' and 'm' (0.12 to 0.22" in alert.how_bad

@@ -1,0 +1,92 @@
+"""Fairness, calibration and slices of a model by day, each with its interval and its bound. Pure."""
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from typing import Any
+
+from everfit.tasks.pages.looks import LimitedLook
+from everfit.tasks.pages.packing import changes, differences, filled, sums, to_digits
+
+_MOST_FIGURES = 48
+_VALUES = ("value", "low", "high")
+_RARELY_CHANGED = ("bound", "expected", "beyond")
+PARTS = (*_VALUES, *_RARELY_CHANGED)
+
+
+class LimitSeries:
+    """The figures with bounds, one value for each day with a look that measured some: that of the day's last look.
+
+    Attributes:
+        days: Days since 1970.
+        labels: The name for people of each figure.
+        figures: By figure and part, such as `value` or `bound`, one value for each day; None where there is none.
+    """
+
+    def __init__(self) -> None:
+        self.days: list[int] = []
+        self.labels: dict[str, str] = {}
+        self.figures: dict[str, dict[str, list[Any]]] = {}
+
+    def add(self, day: int, found: tuple[LimitedLook, ...]) -> None:
+        """Add what a look measured.
+
+        Args:
+            day: Of the look.
+            found: The figures; a look without any leaves no trace.
+        """
+        if not found:
+            return
+        place = len(self.days) if not self.days or day > self.days[-1] else bisect_left(self.days, day)
+        if place == len(self.days) or self.days[place] != day:
+            self.days.insert(place, day)
+            for parts in self.figures.values():
+                for column in parts.values():
+                    column.insert(place, None)
+        for figure in found:
+            if figure.name not in self.figures and len(self.figures) >= _MOST_FIGURES:
+                continue
+            parts = self.figures.setdefault(figure.name, {part: [None] * len(self.days) for part in PARTS})
+            self.labels[figure.name] = figure.label
+            for part in PARTS:
+                value = getattr(figure, part)
+                parts[part][place] = int(value) if isinstance(value, bool) else _rounded(value)
+
+    def newest(self, name: str) -> dict[str, Any]:
+        """Return the newest values of a figure by part, and their `day`."""
+        parts = self.figures[name]
+        place = max(place for place, value in enumerate(parts["value"]) if value is not None)
+        return {part: parts[part][place] for part in PARTS} | {"day": self.days[place]}
+
+    def dump(self) -> dict[str, Any]:
+        """Return all as small plain data."""
+        figures = {
+            name: {part: changes(column) if part in _RARELY_CHANGED else column for part, column in parts.items()}
+            for name, parts in self.figures.items()
+        }
+        return {"days": differences(self.days), "labels": self.labels, "figures": figures}
+
+    @classmethod
+    def load(cls, content: Mapping[str, Any]) -> "LimitSeries":
+        """Return the figures from `dump`.
+
+        Args:
+            content: Plain data.
+
+        Raises:
+            ValueError: The columns have different lengths.
+        """
+        series = cls()
+        series.days, series.labels = sums(content["days"]), dict(content["labels"])
+        length = len(series.days)
+        for name, parts in content["figures"].items():
+            series.figures[name] = {
+                part: filled(parts[part], length) if part in _RARELY_CHANGED else list(parts[part]) for part in PARTS
+            }
+        columns = [column for parts in series.figures.values() for column in parts.values()]
+        if any(len(column) != length for column in columns) or series.labels.keys() != series.figures.keys():
+            raise ValueError("the columns of the figures with bounds have different lengths")
+        return series
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else to_digits(value, 5)
