@@ -85,9 +85,9 @@ def _ordered(series: Series) -> list[str]:
 
 def _past_bound(newest: dict[str, Any]) -> float:
     """Return by how much a figure is past its bound; negative within it, and least without a bound."""
-    value, bound, expected = newest["value"], newest["bound"], newest["expected"]
-    if bound is None:
+    if newest["bound"] is None:
         return float("-inf")
+    value, bound, expected = float(newest["value"]), float(newest["bound"]), newest["expected"]
     return bound - value if expected is not None and expected > bound else value - bound
 
 

@@ -74,10 +74,11 @@ def write_model(
         workspace: The workspace.
         model: The name of the model.
         policy: The limits of its spec, if the spec is known.
-        links: The addresses that the page leads to; by default those that it had.
+        links: The addresses that the page leads to; those that are empty stay what they were.
         afresh: Whether to read the whole history again.
     """
-    kept = None if afresh else _read(workspace, model)
+    before = _read(workspace, model)
+    kept = None if afresh else before
     series = Series() if kept is None else Series.load(kept["series"])
     content: Content = kept or {"cursor": None, "looks": [], "turns": {}}
     _add_looks(ledger, model, content, series)
@@ -85,12 +86,12 @@ def write_model(
     content["turns"] = _turns(ledger, facts, content["turns"])
     status = status_of(facts)
     content |= {
-        "limits": content.get("limits", "") if status.limits is None else status.limits.summary,
+        "limits": (before or {}).get("limits", "") if status.limits is None else status.limits.summary,
         "format": _PAGE_FORMAT,
         "model": model,
         "written_at": facts.until.isoformat(),
         "status": status.model_dump(mode="json", exclude={"last_turn"}),
-        "links": (links or PageLinks.recall(content.get("links") or {})).model_dump(),
+        "links": _links(links, before),
         "marks": [mark.model_dump(mode="json") for mark in marks_of(facts)],
         "reigns": [[reign.since.isoformat(), reign.version] for reign in facts.reigns],
         "series": series.dump(),
@@ -159,6 +160,12 @@ def _turns(ledger: Ledger, facts: ModelFacts, known: dict[str, Content]) -> dict
         else turn_evidence(ledger.story(turn.id))
         for turn in facts.turns[-_KEPT:]
     }
+
+
+def _links(given: PageLinks | None, before: Content | None) -> dict[str, str]:
+    """Return the addresses that are known now, and otherwise those that the page had."""
+    known = PageLinks.recall((before or {}).get("links") or {}).model_dump()
+    return known | {name: address for name, address in (given or PageLinks()).model_dump().items() if address}
 
 
 def _stories(workspace: Workspace, model: str) -> list[str]:

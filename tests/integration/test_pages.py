@@ -8,18 +8,24 @@ from typing import Any
 
 import pytest
 from support.pages import DAY, SPRING, Life, measured
-from support.triage import broken, drifted
+from support.triage import broken, drifted, parity
 
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.ledger.model_names import known_models
+from everfit.tasks.monitoring.window_columns import WindowColumns
 from everfit.tasks.pages.facts import read_model_facts
 from everfit.tasks.pages.status import status_of
 from everfit.tasks.pages.writing import write_model, write_overview
+from everfit.tasks.statistics.distributions import Bar, ColumnDistribution
 from everfit.tasks.storage.workspace import Workspace
+from everfit.tasks.triage.delay_signal import DelaySignal
+from everfit.tasks.triage.quality_signals import SliceFigure
+from everfit.tasks.triage.signals import Signals
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync"
 EVIL = "</script><script>window.evil=1</script><img src=x onerror=window.evil=1>'\"`${window.evil=1}"
+QUOTED = "a'b\"c<img src=x onerror=window.evil=1>#?%"
 
 # No package on PyPI brings one.
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine: apt-get install chromium")
@@ -39,7 +45,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ledger, Path]:
         life.turn(SPRING + (60 + 20 * week) * DAY, "ChampionKept", f"Kept champion: {EVIL}", trigger_reason=EVIL)
     life.incident(SPRING + 600 * DAY, alert={"what": EVIL, "why": [EVIL], "page": "javascript:window.evil=1"})
     life.approval_asked(SPRING + 725 * DAY, reason=f"Waits for approval {EVIL}")
-    life.look(SPRING + 731 * DAY, measured(0.6, drift=drifted(EVIL)), columns={EVIL: 3.0, "temp": 5.0})
+    life.look(SPRING + 731 * DAY, with_slices(0.6), columns={EVIL: 3.0, "temp": 5.0})
+    life.look(SPRING + 732 * DAY, with_slices(0.6), columns={EVIL: 3.0, "temp": 5.0})
+    keep_columns(workspace, "flights")
+    workspace.write(workspace.file("pages", "flights", "prediction", f"{QUOTED}.html"), b"<p>a story</p>")
     for name, value, found in (("bikes", 0.75, None), ("cabs", 0.6, None), ("fraud", 0.75, broken("frozen", "wind"))):
         life = Life(ledger, name)
         life.champion(1, SPRING)
@@ -51,6 +60,35 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ledger, Path]:
     entries = {name: write_model(ledger, workspace, name) for name in known_models(ledger)}
     write_overview(ledger, workspace, entries)
     return ledger, folder / "pages"
+
+
+def with_slices(value: float) -> Signals:
+    """A look that is unfair, has lost a slice, and whose labels take long, with hostile names everywhere."""
+    found = measured(value, drift=drifted(EVIL, "temp"), fairness=parity(0.12))
+    [figure] = found.fairness.figures
+    figure = figure.model_copy(
+        update={"name": f"parity_of_{EVIL}", "label": f"parity of {EVIL}", "groups": (EVIL, "m")}
+    )
+    slices = (
+        SliceFigure(name=f"{EVIL}={EVIL}", rows=9, value=0.5, standard_error=0.01, expected=0.7, bound=0.6, lost=True),
+    )
+    quality = found.quality.model_copy(update={"slices": slices, "lost_slices": (f"{EVIL}={EVIL}",), "reason": EVIL})
+    fairness = found.fairness.model_copy(update={"figures": (figure,), "reason": EVIL})
+    delays = DelaySignal.model_validate(
+        {"status": "measured", "maturity": "7d", "days": 6, "lower": 5, "upper": 7, "late": 0, "followed": 21}
+    )
+    return found.model_copy(update={"quality": quality, "fairness": fairness, "delays": delays})
+
+
+def keep_columns(workspace: Workspace, model: str) -> None:
+    bars = tuple(Bar(label=label, then=then, now=1 - then) for label, then in ((EVIL, 0.25), ("below 7", 0.75)))
+    found = WindowColumns(
+        until=SPRING + 732 * DAY,
+        version=1,
+        trained_until=SPRING,
+        columns=tuple(ColumnDistribution(name=name, bars=bars) for name in ("temp", EVIL)),
+    )
+    workspace.write(workspace.file(model, "columns.json"), found.canonical_json().encode())
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +193,8 @@ def test_the_timeline_is_used_by_keyboard_and_zooms(opened: Callable[..., Any]) 
 
     chart.focus()
     page.keyboard.press("End")
-    assert readout.inner_text().startswith("2026-03-02 00:00 UTC: roc_auc 0.6 (0.577 to 0.624), 0.75 expected")
+    assert readout.inner_text().startswith("2026-03-03 00:00 UTC: roc_auc 0.6 (0.577 to 0.624), 0.75 expected")
+    page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")
     assert readout.inner_text().startswith("2026-02-28 19:00 UTC: roc_auc 0.7")
     page.keyboard.press("Home")
@@ -168,7 +207,7 @@ def test_the_timeline_is_used_by_keyboard_and_zooms(opened: Callable[..., Any]) 
     assert page.locator("#marks button").count() == marks
     page.locator("#marks button").first.press("Enter")
     assert "version 1 became the champion, by gate" in page.locator("#mark-text").inner_text()
-    assert page.locator("#timeline-text").inner_text().startswith("2,921 looks from 2024-03-01 to 2026-03-02, 3 champ")
+    assert page.locator("#timeline-text").inner_text().startswith("2,922 looks from 2024-03-01 to 2026-03-03, 3 champ")
 
 
 def test_a_reader_without_charts_has_the_same_in_tables(opened: Callable[..., Any]) -> None:
@@ -179,6 +218,39 @@ def test_a_reader_without_charts_has_the_same_in_tables(opened: Callable[..., An
     assert row.first.get_by_role("cell").all_inner_texts() == ["29", "0.7541", "0.75", "0.758", "healthy", "1"]
     cell = page.locator("#heat td[title*='temp, 2024-03-30']")
     assert cell.get_attribute("title") == "temp, 2024-03-30: 2.9 times the threshold"
+
+
+def test_a_column_opens_its_distribution_then_and_now(opened: Callable[..., Any]) -> None:
+    page = opened("flights/index.html", width=360)
+
+    column = page.locator("#column-0")
+    assert column.get_attribute("open") is None
+    page.locator("#heat").get_by_role("link", name="temp", exact=True).press("Enter")
+    assert column.get_attribute("open") is not None
+    assert page.evaluate("document.activeElement.closest('details').id") == "column-0"
+    rows = column.get_by_role("row")
+    assert rows.nth(1).get_by_role("cell").all_inner_texts()[-2:] == ["25 %", "75 %"]
+    wide = [bar.bounding_box()["width"] for bar in rows.nth(1).locator("rect").all()]
+    assert wide[1] == pytest.approx(3 * wide[0], rel=0.05)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_fairness_and_slices_are_drawn_and_said(opened: Callable[..., Any]) -> None:
+    page = opened("flights/index.html")
+
+    charts = page.locator("#limits figure")
+    assert charts.count() == 3
+    assert charts.locator("canvas").count() == 3
+    assert charts.nth(0).locator("h3").inner_text() == f"parity of {EVIL}"
+    assert charts.nth(0).locator("figcaption").inner_text().endswith("0.1 at most: surely exceeded")
+    page.get_by_text("The 3 figures as a table").click()
+    row = page.get_by_role("row").filter(has=page.get_by_role("rowheader", name="days until 99 %"))
+    assert row.get_by_role("cell").all_inner_texts()[:3] == ["6.0", "5.0 to 7.0", "7"]
+    link = page.get_by_role("link", name=QUOTED, exact=True)
+    link.click()
+    page.wait_for_url("**/prediction/**")
+    assert page.locator("p").inner_text() == "a story"
+    page.go_back()
 
 
 def test_a_page_prints_on_a4(opened: Callable[..., Any]) -> None:

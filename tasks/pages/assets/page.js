@@ -205,7 +205,8 @@
   const heat = document.getElementById("heat");
   const columnLink = (place, name) => {
     const link = element("a", name, { href: `#column-${place}` });
-    link.addEventListener("click", () => {
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
       const opened = document.getElementById(`column-${place}`);
       opened.open = true;
       opened.querySelector("summary").focus();

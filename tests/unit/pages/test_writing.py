@@ -10,6 +10,7 @@ import pytest
 from support.pages import DAY, SPRING, Life, measured
 from support.triage import drifted, parity
 
+from everfit.blocks.retraining import RetrainingPolicy
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.monitoring.window_columns import WindowColumns
 from everfit.tasks.pages.limit_series import LimitSeries
@@ -134,6 +135,20 @@ def test_the_page_says_what_the_ledger_says(ledger: Ledger, workspace: Workspace
     assert "Beyond their threshold on 2024-03-31, the last day: temp (1 times), wind (1 times)." in shown
     assert shown.count("<h1>") == 1
     assert not {"http:", "//cdn", "@import", "url("} & set(shown.split('"'))
+
+
+def test_links_and_limits_stay_where_they_are_not_known_now(ledger: Ledger, workspace: Workspace) -> None:
+    lived(ledger, 3)
+    links = PageLinks(looks="https://mlflow.example/looks/", prefect="https://prefect.example/")
+    write_model(ledger, workspace, "flights", policy=RetrainingPolicy(), links=links)
+    known = data(workspace)
+
+    write_model(ledger, workspace, "flights", links=PageLinks(looks="https://new.example/looks/"))
+    write_model(ledger, workspace, "flights", afresh=True)
+
+    assert known["limits"]
+    assert data(workspace)["limits"] == known["limits"]
+    assert data(workspace)["links"] == known["links"] | {"looks": "https://new.example/looks/"}
 
 
 @pytest.mark.parametrize("what", ["no champion", "no look", "no labels"])
