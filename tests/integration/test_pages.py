@@ -1,13 +1,18 @@
 """The pages of models in a real browser: offline, on a phone, in the dark, by keyboard, with hostile texts."""
 
+import json
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
+import httpx
 import pytest
 from support.pages import DAY, SPRING, Life, measured
+from support.s3 import reach
 from support.triage import broken, drifted, parity
 
 from everfit.tasks.ledger import Ledger
@@ -259,3 +264,44 @@ def test_a_page_prints_on_a4(opened: Callable[..., Any]) -> None:
     page.emulate_media(media="print")
     assert not page.locator(".buttons").first.is_visible()
     assert page.pdf(format="A4").startswith(b"%PDF")
+
+
+def test_pages_in_a_bucket_are_opened_from_it(
+    browser: Any, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given pages in a workspace on S3, whose bucket lets everybody read the folder of the pages and nothing else
+    reach(store, monkeypatch)
+    ledger, workspace = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}"), Workspace("s3://models/opened")
+    life = Life(ledger, "bikes")
+    life.champion(1, SPRING)
+    for day in range(1, 4):
+        life.look(SPRING + day * DAY, measured(0.75), columns={"temp": 0.5 * day})
+    keep_columns(workspace, "bikes")
+    write_overview(ledger, workspace, {"bikes": write_model(ledger, workspace, "bikes")})
+    allowed = {"Effect": "Allow", "Principal": "*", "Action": ["s3:GetObject"]}
+    allowed["Resource"] = ["arn:aws:s3:::models/opened/pages/*"]
+    policy = {"Version": "2012-10-17", "Statement": [allowed]}
+    boto3.client("s3").put_bucket_policy(Bucket="models", Policy=json.dumps(policy))
+    address = f"{store}/models/opened/pages/index.html"
+    for _ in range(100):  # the store reads the policy a moment later
+        if (status := httpx.get(address).status_code) == 200:
+            break
+        time.sleep(0.1)
+    assert status == 200
+    assert httpx.get(f"{store}/models/opened/bikes/columns.json").status_code == 403
+
+    # When they are opened from the bucket
+    page, complaints, asked = browser.new_page(), list[str](), list[str]()
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(address)
+    page.get_by_role("link", name="bikes").click()
+    page.wait_for_function("document.documentElement.dataset.ready === 'yes'")
+
+    # Then links lead on, charts are drawn, and nothing but pages is asked for.
+    assert page.get_by_role("heading", level=1).inner_text().split() == ["bikes", "fit"]
+    assert page.locator("canvas").count() > 0
+    assert page.get_by_text("A column then and now").is_visible()
+    assert [one.removeprefix(f"{store}/models/opened/pages/") for one in asked] == ["index.html", "bikes/index.html"]
+    assert complaints == []
+    page.close()
