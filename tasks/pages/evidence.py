@@ -10,6 +10,7 @@ from everfit.tasks.monitoring.report.monitoring_report import evidence_rows
 from everfit.tasks.pages.looks import look_of
 from everfit.tasks.triage.signals import Signals
 from everfit.tasks.turns.explanation import explain
+from everfit.tasks.turns.turn_record import TurnRecord
 
 Content = dict[str, Any]
 
@@ -47,6 +48,7 @@ def turn_evidence(story: TurnStory) -> Content:
         story: The turn with its decisions and releases.
     """
     turn_story = explain(story)
+    runs = {"mlflow": turn_story["mlflow_run_id"], "prefect": TurnRecord.readable(story.turn.record).prefect_run}
     return {
         "kind": "turn",
         "id": turn_story["turn_id"],
@@ -61,7 +63,7 @@ def turn_evidence(story: TurnStory) -> Content:
             [made["kind"], made["verdict"], str(made["by"]), next(iter(made["reasons"]), "")]
             for made in turn_story["decisions"]
         ],
-        "runs": {"mlflow": turn_story["mlflow_run_id"]} if turn_story["mlflow_run_id"] else {},
+        "runs": {name: run for name, run in runs.items() if run},
     }
 
 

@@ -100,6 +100,8 @@ def take_turn(context: Context, until: datetime, trigger: Trigger, *, own_flow: 
         if not turn.settled:
             if own_flow:
                 turn.keep(own_flow=own_flow)
+            if runtime.flow_run.id:
+                turn.keep(prefect_run=str(runtime.flow_run.id))
             if trigger.by:
                 turn.keep(started_by=trigger.by)
             if trigger.replace_broken_champion:

@@ -66,6 +66,7 @@ class TurnRecord(Record):
     replace_broken_champion: bool = Field(
         default=False, description="Whether a person asked to replace a champion that can't be loaded, uncompared."
     )
+    prefect_run: str = Field(default="", description="Id of the flow run of Prefect that ran it last.")
     batch: Batch | None = None
     validation: Validation | None = None
     snapshot: Snapshot | None = None
