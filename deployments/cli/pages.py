@@ -34,7 +34,8 @@ def pages(
 
     if serve:
         login = settings.pages_login
-        _serve(Workspace.of(settings), host, port, None if login is None else login.get_secret_value())
+        # Not `Workspace.of`, which writes into the store: who serves the pages may be allowed to read them only.
+        _serve(Workspace(settings.workspace), host, port, None if login is None else login.get_secret_value())
         return
     from everfit.tasks.ledger import Ledger
 

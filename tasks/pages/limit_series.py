@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from everfit.tasks.pages.looks import LimitedLook
-from everfit.tasks.pages.packing import changes, differences, filled, sums, to_digits
+from everfit.tasks.pages.packing import changes, filled, steps_between, sums, to_digits
 
 _MOST_FIGURES = 48
 _VALUES = ("value", "low", "high")
@@ -63,7 +63,7 @@ class LimitSeries:
             name: {part: changes(column) if part in _RARELY_CHANGED else column for part, column in parts.items()}
             for name, parts in self.figures.items()
         }
-        return {"days": differences(self.days), "labels": self.labels, "figures": figures}
+        return {"days": steps_between(self.days), "labels": self.labels, "figures": figures}
 
     @classmethod
     def load(cls, content: Mapping[str, Any]) -> "LimitSeries":

@@ -167,7 +167,14 @@ def _row(name: str, row: dict[str, Any], written: datetime) -> Html:
     ]
     first = tag("th", anchor(name, f"{name}/index.html"), scope="row", data_sort=name, data_label="Model")
     rest = [
-        tag("td", value, data_sort=str("" if key is None else key), data_label=label) for label, key, value in cells
+        tag(
+            "td",
+            value,
+            data_sort=str("" if key is None else key),
+            data_label=label,
+            class_="nothing" if value in ("-", ["0", None]) else None,
+        )
+        for label, key, value in cells
     ]
     return tag("tr", first, rest, data_state=row["state"])
 

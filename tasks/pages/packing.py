@@ -9,18 +9,18 @@ def to_digits(value: float, digits: int) -> float:
     return float(f"{value:.{digits}g}")
 
 
-def differences(values: Sequence[int]) -> list[int]:
+def steps_between(values: Sequence[int]) -> list[int]:
     """Return rising numbers as the steps between them.
 
     Example:
-        >>> differences([5, 7, 8])
+        >>> steps_between([5, 7, 8])
         [5, 2, 1]
     """
     return [value - before for before, value in zip((0, *values), values, strict=False)]
 
 
 def sums(steps: Sequence[int]) -> list[int]:
-    """Return the numbers from `differences`."""
+    """Return the numbers from `steps_between`."""
     total, values = 0, []
     for step in steps:
         total += step

@@ -10,7 +10,7 @@ from typing import Any
 
 from everfit.tasks.pages.limit_series import LimitSeries
 from everfit.tasks.pages.looks import LookSummary
-from everfit.tasks.pages.packing import changes, differences, filled, sums, to_digits
+from everfit.tasks.pages.packing import changes, filled, steps_between, sums, to_digits
 
 MINUTE, DAY = 60, 1440
 NUMBERS = ("value", "error", "expected", "bound", "estimate", "estimate_error", "coverage", "predictions")
@@ -82,7 +82,7 @@ class Series:
 
     def dump(self) -> dict[str, Any]:
         """Return the columns as small plain data: times as differences, repeated values once, no empty columns."""
-        content: dict[str, Any] = {"minutes": differences(self.minutes), "days": differences(self.days)}
+        content: dict[str, Any] = {"minutes": steps_between(self.minutes), "days": steps_between(self.days)}
         columns: dict[str, Any] = {}
         for name, column in self.columns.items():
             if column.count(None) < len(column):

@@ -253,7 +253,11 @@ def _state(
             return "retired", next(iter(retired.reasons), "")
     approval = next((ask for ask in asks if ask.what.startswith("approve")), None)
     if reign is None:
-        return ("no_champion", "") if approval is None else ("waiting", f"{approval.what}: {approval.reason}")
+        return (
+            ("no_champion", _why_none(facts))
+            if approval is None
+            else ("waiting", f"{approval.what}: {approval.reason}")
+        )
     found: list[tuple[ModelState, str]] = []
     if problem := _not_served(facts, reign):
         found.append(("not_served", problem))
@@ -264,6 +268,12 @@ def _state(
     if not found:
         return "not_looked_at", f"version {reign.version} was released at {moment(reign.since)}"
     return min(found, key=lambda one: ORDER[one[0]])
+
+
+def _why_none(facts: ModelFacts) -> str:
+    """Return why there is no champion: how the newest turn ended; empty without one, or while it runs."""
+    turns = started_turns(facts.turns)
+    return "" if not turns or turns[-1].state in _ACTIVE else turn_in_words(turns[-1])
 
 
 def _by_look(last: LookSummary) -> tuple[ModelState, str]:

@@ -270,7 +270,8 @@ def _drift_summary(case: Case) -> tuple[str, ...]:
     columns = ", ".join(drift.columns[:8]) + (f" and {len(drift.columns) - 8} more" if len(drift.columns) > 8 else "")
     new = f" (new: {', '.join(drift.new[:8])})" if drift.new and drift.new != drift.columns else ""
     new += f" (as a year before: {', '.join(drift.seasonal[:8])})" if drift.seasonal else ""
+    windows = "this window" if compared == 1 else f"{drifted} of the last {compared} windows"
     return (
-        f"drift in {drifted} of the last {compared} windows" + (f": {columns}{new}" if columns else ""),
+        f"drift in {windows}" + (f": {columns}{new}" if columns else ""),
         *drift.beside,
     )

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -305,3 +307,25 @@ def test_pages_in_a_bucket_are_opened_from_it(
     assert [one.removeprefix(f"{store}/models/opened/pages/") for one in asked] == ["index.html", "bikes/index.html"]
     assert complaints == []
     page.close()
+
+
+def test_pages_are_served_by_one_who_may_only_read_them(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    reach(store, monkeypatch)
+    workspace = Workspace("s3://models/read-only")
+    workspace.write(workspace.file("pages", "index.html"), b"<h1>all</h1>")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "reader")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "reader-secret")
+    monkeypatch.setenv("EVERFIT_WORKSPACE", workspace.uri)
+    monkeypatch.setenv("EVERFIT_PAGES_LOGIN", "everfit:secret")
+
+    command = [str(Path(sys.executable).with_name("everfit")), "pages", "--serve", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            address = server.stdout.readline().split()[-1]
+            found = httpx.get(address, auth=("everfit", "secret"), timeout=30)
+            assert (found.status_code, found.text) == (200, "<h1>all</h1>")
+            assert httpx.get(address).status_code == 401
+        finally:
+            server.terminate()
+    assert server.returncode == 0

@@ -37,12 +37,17 @@ def free_port() -> int:
 
 
 class Seaweed:
-    """A SeaweedFS with the bucket `models`, which can be killed, and started again on what it has kept."""
+    """A SeaweedFS with the bucket `models`, which can be killed, and started again on what it has kept.
+
+    The user `everfit` may do everything, and `reader` may only read.
+    """
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="weed-"))
         rights = {"accessKey": "everfit", "secretKey": "everfit-secret"}
         identities = [{"name": "everfit", "credentials": [rights], "actions": ["Admin", "Read", "Write", "List"]}]
+        reader = {"accessKey": "reader", "secretKey": "reader-secret"}
+        identities.append({"name": "reader", "credentials": [reader], "actions": ["Read", "List"]})
         (self.folder / "s3.json").write_text(json.dumps({"identities": identities}))
         self.ports = {name: free_port() for name in ("master", "volume", "filer", "s3")}
         self.endpoint = f"http://127.0.0.1:{self.ports['s3']}"
