@@ -6,6 +6,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,15 +79,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A Prefect server with a database of its own, for all tests of this process."""
-    from prefect.context import _temporary_global_settings_context, get_settings_context
+    import prefect.context
     from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
     from support.prefect_server import send_everything, serving
 
+    # In newer versions of Prefect 3.8 other threads have the settings of a global context; in older ones there is none.
+    of_threads = getattr(prefect.context, "_temporary_global_settings_context", nullcontext)
     with (
         serving(tmp_path_factory.mktemp("prefect")) as api_url,
         # A thread that sends heartbeats looks once a second whether its flow has ended, and the flow waits for it.
         temporary_settings({PREFECT_API_URL: api_url, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
-        _temporary_global_settings_context(get_settings_context()),
+        of_threads(prefect.context.get_settings_context()),
     ):
         yield
         send_everything()
