@@ -15,7 +15,14 @@ from pydantic import AwareDatetime, Field
 from everfit.tasks.core.records import ModelVersion, Record
 from everfit.tasks.models.artifacts import file_digest
 from everfit.tasks.monitoring.reference import SAMPLE_FILE
-from everfit.tasks.retention import deletion, key_rows, model_examples, table_upkeep, upkeep_facts
+from everfit.tasks.retention import (
+    deletion,
+    key_rows,
+    model_examples,
+    table_statistics,
+    table_upkeep,
+    upkeep_facts,
+)
 from everfit.tasks.retention.upkeep_facts import TABLES
 from everfit.tasks.storage.deleted_keys import DeletedKey, allow_key, remember_key
 from everfit.tasks.storage.tables import KEY
@@ -80,6 +87,7 @@ def delete_key(context: Context, wanted: Sequence[str], at: datetime, by: str) -
             if keys and table.exists():
                 rows[table_name] = table_upkeep.delete_keys(table, keys)
                 past_files += table_upkeep.delete_past_files(workspace, table, keys)
+                table_statistics.forget_statistics(workspace, table)
         staged = _delete_staged(context, keys)
         references = _delete_from_references(context, keys, by)
         examples = model_examples.replace_examples(context, by)

@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 from everfit.blocks.errors import WorkspaceError
 from everfit.tasks.storage.panics import panics_as_errors
@@ -50,7 +52,8 @@ def test_a_write_onto_a_full_disk_says_one_line(tmp_path: Path) -> None:
         run = [sys.executable, "-c", FULL_DISK, str(tmp_path / how), how]
         return subprocess.run(run, capture_output=True, text=True, timeout=120, check=True, env=dict(os.environ)).stderr
 
-    assert "panicked at" in stderr("shown")  # once Delta no longer panics, this module can go
+    if Version(version("deltalake")) >= Version("1.6.6"):  # earlier ones did not panic
+        assert "panicked at" in stderr("shown")  # once Delta no longer panics, this module can go
     lines = stderr("hidden").splitlines()
     assert lines[0] == "before"
     assert len(lines) == 2

@@ -24,7 +24,7 @@ for number, _ in enumerate(Table(sys.argv[1]).batches(rows=24)):
 
 
 def test_a_process_that_ends_while_a_table_is_read_ends_in_peace(tmp_path: Path):
-    at = pd.date_range("2024-01-01", periods=6_000, freq="h", tz="UTC")
+    at = pd.date_range("2024-01-01", periods=6_000, freq="h", tz="UTC").as_unit("us")
     rows = pd.DataFrame({KEY: np.arange(len(at)), "at": at, DAY: at.date, "x": np.zeros(len(at))})
     Table(str(tmp_path / "table")).append(rows, "one")
 
@@ -62,7 +62,7 @@ def test_rows_that_two_append_at_once_under_one_name_are_there_once(
 
 
 def test_small_files_are_read_as_one_chunk_and_no_chunk_is_larger_than_asked(tmp_path: Path) -> None:
-    at = pd.date_range("2024-01-01", periods=240, freq="h", tz="UTC")
+    at = pd.date_range("2024-01-01", periods=240, freq="h", tz="UTC").as_unit("us")
     rows = pd.DataFrame({KEY: np.arange(len(at)), "at": at, DAY: at.date})
     table = Table(str(tmp_path / "table"))
     table.append(rows, "ten days")
