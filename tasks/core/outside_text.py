@@ -5,14 +5,16 @@ shows such text uses one of these functions.
 """
 
 import html
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
-# Control characters but line feed and tab, and the marks that reverse the direction of what follows.
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+# Control characters but line feed and tab, the marks that reverse the direction of what follows, and halves of a
+# character, which no encoding can write.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _TAG = re.compile(r"<(?=[\w/!?@#])")
 _MARKDOWN = str.maketrans({"<": r"\<", "[": r"\[", "]": r"\]", "|": r"\|", "\n": " "})
 _MARKUP = str.maketrans({"<": "[", ">": "]"})
@@ -76,7 +78,25 @@ def script_json(content: Any) -> str:
         >>> script_json({"a": "</script>"})
         '{"a":"\\u003c/script>"}'
     """
-    return orjson.dumps(content).decode().replace("<", "\\u003c")
+    try:
+        text = orjson.dumps(content).decode()
+    except TypeError:  # of half a character, such as a byte of a command line that is no UTF-8
+        text = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")
+
+
+def writable(value: Any) -> Any:
+    r"""Return JSON whose texts can be written into a file: half a character becomes a sign that says so.
+
+    Example:
+        >>> writable(["\udcff", 1])
+        ['�', 1]
+    """
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, Mapping):
+        return {writable(name): writable(item) for name, item in value.items()}
+    return [writable(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def markdown_text(text: str) -> str:

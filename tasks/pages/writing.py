@@ -12,6 +12,7 @@ import orjson
 from everfit.blocks.content import PAGES_FOLDER
 from everfit.blocks.errors import BusyError, WorkspaceError
 from everfit.blocks.retraining import RetrainingPolicy
+from everfit.tasks.core.outside_text import writable
 from everfit.tasks.core.records import Record
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.ledger.model_names import known_models
@@ -203,4 +204,7 @@ def _file(workspace: Workspace, model: str, name: str) -> str:
 
 
 def _bytes(content: Content) -> bytes:
-    return orjson.dumps(content)
+    try:
+        return orjson.dumps(content)
+    except TypeError:  # of half a character in a text
+        return orjson.dumps(writable(content))

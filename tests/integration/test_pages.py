@@ -32,6 +32,7 @@ from everfit.tasks.triage.signals import Signals
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-sync"
 EVIL = "</script><script>window.evil=1</script><img src=x onerror=window.evil=1>'\"`${window.evil=1}"
+UNREADABLE = "\u202etxt.exe\u2066 \x1b[2J"
 QUOTED = "a'b\"c<img src=x onerror=window.evil=1>#?%"
 
 # No package on PyPI brings one.
@@ -62,6 +63,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ledger, Path]:
         for day in range(1, 30):
             extra = {"data": found} if found and day > 27 else {}
             life.look(SPRING + day * DAY, measured(value + 0.002 * (day % 5), **extra), columns={"temp": 0.1 * day})
+        if name == "cabs":
+            life.turn(SPRING + 20 * DAY, "ChampionKept", f"Kept {UNREADABLE} \udcff")
+            life.look(SPRING + 30 * DAY, measured(value), columns={"temp": 1.0, f"column {UNREADABLE}": 9.0})
     Life(ledger, "parcels").turn(SPRING, "failed", error="the source is empty")
     Life(ledger, "rents").champion(1, SPRING)
     entries = {name: write_model(ledger, workspace, name) for name in known_models(ledger)}
@@ -192,6 +196,18 @@ def test_hostile_texts_are_shown_as_they_are(opened: Callable[..., Any]) -> None
     assert page.locator("#mark-text").is_visible()
     assert page.locator("#heat th[scope=row]").first.inner_text() == "temp"
     assert page.locator("#heat th[scope=row]").nth(1).inner_text() == EVIL
+
+
+def test_marks_that_turn_text_around_and_broken_characters_are_signs(opened: Callable[..., Any]) -> None:
+    page = opened("cabs/index.html")
+
+    for button in page.locator("#marks button").all():
+        button.click()
+        if "Kept" in (text := page.locator("#mark-text").inner_text()):
+            break
+    assert "Kept \ufffdtxt.exe\ufffd \ufffd[2J" in text
+    assert page.locator("#heat th[scope=row]").first.inner_text().startswith("column \ufffdtxt.exe\ufffd")
+    assert not {"\u202e", "\u2066", "\x1b"} & set(page.locator("body").inner_text())
 
 
 def test_the_timeline_is_used_by_keyboard_and_zooms(opened: Callable[..., Any]) -> None:

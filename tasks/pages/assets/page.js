@@ -18,10 +18,12 @@
   const number = (value) => value == null ? "-" : Number(value.toPrecision(4)).toLocaleString("en");
   const share = (value) => value == null ? "-" : `${Number((100 * value).toPrecision(3))} %`;
   const date = (seconds) => new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ") + " UTC";
+  // Marks that reverse the direction of what follows, and control characters: the page shows none of them elsewhere.
+  const plain = (text) => String(text).replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
   const element = (name, text, attributes = {}) => {
     const made = document.createElement(name);
-    if (text != null) made.textContent = text;
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    if (text != null) made.textContent = plain(text);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, plain(value));
     return made;
   };
 
@@ -54,7 +56,7 @@
   const openMarks = (group, button) => {
     markText.replaceChildren(...group.slice(-30).map(([minute, kind, title, text]) => {
       const line = element("p");
-      line.append(element("strong", `${date(minute * 60)}: ${title}`), element("br"), document.createTextNode(text));
+      line.append(element("strong", `${date(minute * 60)}: ${title}`), element("br"), document.createTextNode(plain(text)));
       return line;
     }));
     markText.hidden = false;

@@ -187,6 +187,18 @@ def test_nothing_of_data_or_people_is_markup(ledger: Ledger, workspace: Workspac
     assert data(workspace)["marks"][-1]["text"].startswith("</script>")  # the data is as it is
 
 
+def test_half_a_character_keeps_no_page_from_being_written(ledger: Ledger, workspace: Workspace) -> None:
+    life = lived(ledger, 3)
+    life.turn(SPRING + DAY, "ChampionKept", "bad \udcff reason")
+
+    entry = write_model(ledger, workspace, "flights")
+    write_overview(ledger, workspace, {"flights": entry})
+
+    assert "bad \ufffd reason" in page(workspace, "flights")
+    assert "bad \ufffd reason" in str(data(workspace)["turns"])
+    assert "\\udcff" in page(workspace, "flights")  # the scripts' data says what the ledger has
+
+
 def test_the_page_of_all_models_keeps_the_rows_of_others(ledger: Ledger, workspace: Workspace) -> None:
     for name, value in (("bikes", 0.75), ("cabs", 0.6)):
         life = Life(ledger, name)
