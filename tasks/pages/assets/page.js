@@ -236,7 +236,7 @@
     for (const [place, [name, levels]] of data.heat.entries()) {
       const row = element("tr"), title = element("th", null, { scope: "row", title: name });
       if (document.getElementById(`column-${place}`)) title.append(columnLink(place, name));
-      else title.textContent = name;
+      else title.textContent = plain(name);
       row.append(title);
       for (const bin of bins) {
         const known = bin.map((at) => levels[at]).filter((one) => one != null);
