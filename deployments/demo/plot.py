@@ -71,9 +71,7 @@ def _html(months: Sequence[Month], path: Path) -> None:
     import plotly.graph_objects as go
 
     names = [f"{month.since:%b}" for month in months]
-    hover = [
-        f"{month.moved} of the features drifted<br>{month.verdict}: {month.reason}<br>{month.turn}" for month in months
-    ]
+    hover = [f"drift: {month.moved}<br>{month.verdict}: {month.reason}<br>{month.turn}" for month in months]
     figure = go.Figure()
     lines = (("first model, left alone", "frozen", _FROZEN), ("with everfit", "live", _LIVE))
     for name, field, color in lines:

@@ -49,8 +49,9 @@ def print_year(months: Sequence[Month]) -> None:
     console.print()
     console.print(table)
     console.print(
-        "drift: features that moved by its end. hold-out: AUC then, less the AUC expected from the champion's hold-out."
-        "\nAUC: of the month's predictions by the champion; first model: of the same flights by version 1.",
+        "drift: features that moved by its end; new: columns that had not moved before under this champion.\n"
+        "hold-out: AUC at its end, less the AUC expected from the champion's hold-out.\n"
+        "AUC: of the month's predictions by the champion; first model: of the same flights by version 1.",
         style="dim",
     )
     gains = [month.live - month.frozen for month in months]

@@ -32,7 +32,7 @@ class Month:
         frozen: The same metric of the first model.
         verdict: The verdict of triage at the end of the month.
         reason: The first reason of the verdict.
-        moved: The share of features that have drifted.
+        moved: The share of features that have drifted, and how many drifted columns are new.
         against_holdout: The metric at the month's end, less the expectation from the champion's hold-out.
         turn: The state of the turn that triage started; empty without one.
         run_id: The MLflow run of the window, with Evidently's report.
@@ -121,8 +121,10 @@ def _auc(rows: "pd.DataFrame", scores: Any) -> float:
 
 
 def _moved(judged: Any) -> str:
-    share = judged.signals.drift.share
-    return "-" if share is None else f"{share:.0%}"
+    drift = judged.signals.drift
+    if drift.share is None:
+        return "-"
+    return f"{drift.share:.0%}" + ("" if drift.new is None else f", {len(set(drift.new) & set(drift.columns))} new")
 
 
 def _against_holdout(judged: Any) -> str:
