@@ -3,12 +3,14 @@
 A column that has moved away from the training rows, but is where it was a year ago, has a season. That is no news.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 
+from everfit.blocks.errors import EverfitError
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.tasks.core.records import Window
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
@@ -18,6 +20,8 @@ from everfit.tasks.predictions import prediction_log
 from everfit.tasks.statistics import divergence
 from everfit.tasks.statistics.histograms import Histograms, histograms
 from everfit.tasks.storage.tables import KEY
+
+logger = logging.getLogger("everfit.monitoring")
 
 _YEAR = timedelta(weeks=52)
 """A year of whole weeks, so that weekdays meet their like."""
@@ -56,7 +60,10 @@ def season_of(window: MonitoredWindow, columns: Sequence[str]) -> tuple[str, ...
         return ()
     wanted = [column for column in window.column_drift.columns if column.column in columns]
     if any(column.role == "prediction" for column in wanted):
-        rows = _answered(window, rows)
+        try:
+            rows = _answered(window, rows)
+        except EverfitError as error:  # the predictions then count as not seasonal
+            logger.warning("the champion can't predict the rows of the year before: %s", error)
     then = histograms(rows, window.monitored.reference.profile)
     return seasonal_columns(wanted, window.live.counts, then, policy)
 
