@@ -291,6 +291,7 @@ class SpecContent(BaseModel):
                 "gate.conversion: the format 'skops' needs no conversion; set release.format to onnx, or remove "
                 "gate.conversion"
             )
+        self.release.serving.check(self.task)
         if self.columns.entity is not None and self.gate.resample != "auto":
             raise ValueError(
                 f"gate.resample: under {self.gate.resample!r} the rows of one {self.columns.entity!r} (columns.entity) "

@@ -1,11 +1,42 @@
-"""How the prediction service serves a model: limits, durability, and unusual inputs."""
+"""How the prediction service serves a model: limits, durability, unusual inputs, and answers with their uncertainty."""
 
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from everfit.blocks.metrics import TaskKind
 from everfit.blocks.policy import Duration, Policy
+
+
+class AbstainPolicy(Policy):
+    """Which answers are too unsure. A person is asked for their labels."""
+
+    wider_than: float | None = Field(
+        default=None,
+        gt=0,
+        description="An answer of a regression is too unsure if its interval is wider than this, in the target's unit.",
+    )
+    more_than_one_class: bool = Field(
+        default=False, description="Whether an answer is too unsure if its set has more than one class."
+    )
+    below: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="An answer is too unsure if the probability of the most probable class is below this.",
+    )
+
+    @model_validator(mode="after")
+    def _has_a_rule(self) -> Self:
+        if self.wider_than is None and self.below is None and not self.more_than_one_class:
+            raise ValueError("it has no rule; set wider_than, more_than_one_class or below, or remove abstain")
+        return self
+
+    @property
+    def of_intervals(self) -> bool:
+        """Whether a rule is about intervals or sets."""
+        return self.wider_than is not None or self.more_than_one_class
 
 
 class ServingPolicy(Policy):
@@ -98,6 +129,20 @@ class ServingPolicy(Policy):
         description="Whether a challenger predicts the same requests as the champion. Its predictions are logged "
         "and never returned.",
     )
+    intervals: float | None = Field(
+        default=None,
+        ge=0.5,
+        lt=1,
+        exclude_if=lambda level: level is None,
+        description="The share of answers whose interval (regression) or set of classes (classification) shall have "
+        "the true value, such as 0.9. By default answers have neither.",
+    )
+    abstain: AbstainPolicy | None = Field(
+        default=None,
+        exclude_if=lambda policy: policy is None,
+        description="Which answers are too unsure. They are answered all the same, are marked with `abstained`, and go "
+        "into the labelling queue. By default none are.",
+    )
     drain_every: Duration = Field(
         default=timedelta(seconds=5), description="The interval at which the spool is moved into the prediction log."
     )
@@ -105,3 +150,29 @@ class ServingPolicy(Policy):
         default=timedelta(seconds=1),
         description="The interval at which the service looks for a new champion in the registry.",
     )
+
+    @model_validator(mode="after")
+    def _has_intervals_to_abstain_by(self) -> Self:
+        if self.abstain is not None and self.abstain.of_intervals and self.intervals is None:
+            raise ValueError(
+                "abstain.wider_than and abstain.more_than_one_class need intervals; set intervals, such as 0.9"
+            )
+        return self
+
+    def check(self, task: TaskKind) -> None:
+        """Refuse a rule for abstaining that the kind of prediction doesn't have.
+
+        Raises:
+            ValueError: There is one.
+        """
+        rules = self.abstain
+        if rules is None:
+            return
+        if task == "regression" and (rules.more_than_one_class or rules.below is not None):
+            raise ValueError(
+                "release.serving.abstain: a regression has no classes; use wider_than, or remove the other rules"
+            )
+        if task != "regression" and rules.wider_than is not None:
+            raise ValueError(
+                "release.serving.abstain: wider_than is for a regression; use more_than_one_class or below"
+            )

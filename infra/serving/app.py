@@ -26,7 +26,14 @@ from everfit.infra.serving.protocol import (
     read_json,
     records_table,
 )
-from everfit.infra.serving.responses import in_order, invocation_predictions, json_response, prediction_records, refusal
+from everfit.infra.serving.responses import (
+    certainty_headers,
+    in_order,
+    invocation_predictions,
+    json_response,
+    prediction_records,
+    refusal,
+)
 from everfit.infra.serving.telemetry import Telemetry
 from everfit.tasks.models.input_column import InputError
 from everfit.tasks.models.input_schema import InputSchema
@@ -141,6 +148,7 @@ async def invoke(endpoint: Endpoint, body: bytes, client: str, content_type: str
     if table.rows <= _MAX_IDS_IN_HEADER:
         ids = in_order(parts, [part.answer.ids[part.answer.start : part.answer.stop] for part in parts], table.rows)
         headers["everfit-prediction-ids"] = ",".join(ids)
+        headers |= certainty_headers(parts, table.rows)
         if parts[0].joined is not None:
             headers["everfit-joined-rows"] = ", ".join(parts[0].joined)
     return json_response({"predictions": predictions}, headers=headers)

@@ -18,6 +18,7 @@ from everfit.infra.serving.servable import Servable
 from everfit.infra.serving.spool import Spool, SpoolError
 from everfit.tasks.predictions import prediction_ids, prediction_log
 from everfit.tasks.predictions.prediction_log import Arm
+from everfit.tasks.scoring.certainty import UNASKED, Certainty, CertaintyRules
 from everfit.tasks.scoring.scorer import Scores
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class ScoredRequest:
         start: First row of the request in `scores`.
         stop: One past its last row.
         outliers: How unlike the training data each row of `scores` is; None without a detector.
+        certainty: How sure each row of `scores` is.
     """
 
     servable: Servable
@@ -50,6 +52,7 @@ class ScoredRequest:
     start: int
     stop: int
     outliers: Sequence[float | None]
+    certainty: Certainty = UNASKED
 
 
 @dataclass(eq=False)
@@ -87,18 +90,27 @@ class Batcher:
         max_waiting: Maximum number of waiting rows.
         max_batch: Maximum number of rows that are predicted together.
         outlier_above: Outlier score above which a row is counted as flagged.
+        certainty: What is said of how sure the answers are; by default nothing.
     """
 
     def __init__(
-        self, spool: Spool, *, max_waiting: int = 50_000, max_batch: int = 1_024, outlier_above: float = 1.0
+        self,
+        spool: Spool,
+        *,
+        max_waiting: int = 50_000,
+        max_batch: int = 1_024,
+        outlier_above: float = 1.0,
+        certainty: CertaintyRules | None = None,
     ) -> None:
         self._spool, self._max_waiting, self._max_batch = spool, max_waiting, max_batch
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._waiting = 0
         self._lock = threading.Lock()
         self._outlier_above = outlier_above
+        self._certainty = certainty or CertaintyRules()
         self._limited_for: Servable | None = None
         self.outliers = 0
+        self.abstained = 0
         self.batches = 0
         self.rows = 0
         self._thread = threading.Thread(target=self._run, name="everfit-predict", daemon=True)
@@ -195,11 +207,13 @@ class Batcher:
         scores = servable.scorer.score_columns(columns)
         rows = len(scores.values)
         outliers = servable.scorer.outlier_scores(columns, rows)
+        certainty = self._certainty.of(scores, servable.version.version)
         now = time.time()
         ids = prediction_ids.new_ids(int(now * 1000), rows)
         ended = time.perf_counter()
         columns |= logged
         columns |= scores.columns()
+        columns |= certainty.columns()
         columns[prediction_log.PREDICTION_ID] = ids
         columns[prediction_log.PREDICTED_AT] = [int(now * 1_000) * 1_000] * rows
         columns[prediction_log.MODEL_VERSION] = [servable.version.version] * rows
@@ -213,10 +227,11 @@ class Batcher:
         self._spool.append(servable.kinds, columns)
         self.batches += 1
         self.rows += rows
+        self.abstained += sum(certainty.abstained or ())
         self.outliers += sum(one is not None and one > self._outlier_above for one in outliers)
         answers, start = [], 0
         for job in jobs:
-            answers.append(ScoredRequest(servable, ids, scores, start, start + job.rows, outliers))
+            answers.append(ScoredRequest(servable, ids, scores, start, start + job.rows, outliers, certainty))
             start += job.rows
         return answers
 

@@ -244,7 +244,9 @@ def _by_epoch(spool: Spool) -> dict[str, list[tuple[int, int]]]:
 
 
 def _joined(group: Sequence[Segment]) -> dict[str, list[Any]]:
-    joined: dict[str, list[Any]] = {name: [] for name in group[0].types}
+    """Return the columns of segments; a column that none of them has, such as of intervals, stays out of the log."""
+    there = {name for segment in group for batch in segment.batches for name in batch}
+    joined: dict[str, list[Any]] = {name: [] for name in group[0].types if name in there}
     for segment in group:
         for batch in segment.batches:
             for name, values in batch.items():

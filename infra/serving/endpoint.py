@@ -31,6 +31,7 @@ from everfit.tasks.predictions.label_index import LabelIndex
 from everfit.tasks.predictions.log_columns import misfit
 from everfit.tasks.predictions.prediction_log import Arm
 from everfit.tasks.release.traffic.traffic_split import TrafficSplit
+from everfit.tasks.scoring.certainty import CertaintyRules
 from everfit.tasks.storage.deleted_keys import DeletedKeys, read_deleted_keys
 from everfit.tasks.storage.tables import Table
 from everfit.tasks.storage.workspace import Workspace
@@ -90,17 +91,21 @@ class Endpoint:
         self.spool = Spool.claim(
             self.folder / "spool", max_bytes=self.policy.spool_bytes, sync=self.policy.durability == "disk"
         )
-        self.batcher = Batcher(self.spool, max_waiting=self.policy.max_waiting, outlier_above=self.policy.outlier_above)
+        cache = ModelCache(self.folder / "models", self.workspace, self.signers)
+        self.certainty = CertaintyRules(self.policy, cache.last_bounds())
+        limits: dict[str, Any] = {"max_waiting": self.policy.max_waiting, "outlier_above": self.policy.outlier_above}
+        self.batcher = Batcher(self.spool, certainty=self.certainty, **limits)
         self.refused_outliers = 0
         self.shadow = Shadow(self.spool)
-        self.trial = TrialArm(self.spool, max_waiting=self.policy.max_waiting, outlier_above=self.policy.outlier_above)
+        self.trial = TrialArm(self.spool, certainty=self.certainty, **limits)
         self.follower = RegistryWatcher(
             self.registered,
             self.name,
-            ModelCache(self.folder / "models", self.workspace, self.signers),
+            cache,
             self._take_over,
             self._take_challenger,
             check=self._check_log,
+            bounds=self.certainty.bounds if self.policy.intervals is not None else None,
             shadow=self.policy.shadow,
             every_s=self.policy.follow_every.total_seconds(),
         )
@@ -363,4 +368,10 @@ class Endpoint:
                 "drain_error": self.label_journal.drain.state.error,
             },
             **({} if self.lookup is None else {"joined": self.lookup.status()}),
+            **({} if self.policy.intervals is None else {"intervals": self._intervals()}),
         }
+
+    def _intervals(self) -> dict[str, Any] | None:
+        """Return by what bounds the champion answers; None if it has none."""
+        bounds = self.certainty.bounds.get(self.champion.version.version) if self.champion else None
+        return None if bounds is None else bounds.model_dump(mode="json", exclude={"edges", "scales"})

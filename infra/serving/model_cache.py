@@ -5,13 +5,14 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from everfit.blocks.errors import ArtifactError
+from everfit.blocks.errors import ArtifactError, LedgerError
 from everfit.infra.serving.recorded_files import CheckedBy, RecordedFiles, is_listed
+from everfit.tasks.core.answer_bounds import AnswerBounds
 from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.scoring.loading import fetch
 from everfit.tasks.storage.workspace import Workspace
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 _KEPT_VERSIONS = 3
 _OF = "everfit-version.json"
+_BOUNDS = "bounds.json"
 
 
 class ModelCache:
@@ -96,6 +98,21 @@ class ModelCache:
         kept = self.folder / str(version.version)
         whole = self._has(version) if is_listed(kept) else not self._recorded.wants_signatures()
         return (version, kept) if self._is_of(version) and whole else None
+
+    def remember_bounds(self, bounds: Mapping[int, AnswerBounds]) -> None:
+        """Remember the bounds of the newest versions' answers for the next start."""
+        newest = {str(number): bounds[number].model_dump(mode="json") for number in sorted(bounds)[-_KEPT_VERSIONS:]}
+        unfinished = self.folder / f"{_BOUNDS}.{os.getpid()}.tmp"
+        unfinished.write_text(json.dumps(newest))
+        unfinished.replace(self.folder / _BOUNDS)
+
+    def last_bounds(self) -> dict[int, AnswerBounds]:
+        """Return the bounds that were remembered; none if they can't be read, as the registry has them too."""
+        try:
+            kept = json.loads((self.folder / _BOUNDS).read_text())
+            return {int(number): AnswerBounds.recall(one) for number, one in kept.items()}
+        except (OSError, ValueError, AttributeError, LedgerError):
+            return {}
 
     def is_checked(self, version: ModelVersion) -> bool:
         """Return whether the copy of a version has a list of its files."""

@@ -40,6 +40,9 @@ _PREDICTION = {
         "probabilities": {"type": ["object", "null"], "additionalProperties": {"type": "number"}},
         "model_version": {"type": "integer"},
         "outlier": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
+        "interval": {"type": ["array", "null"], "items": {"type": "number"}, "minItems": 2, "maxItems": 2},
+        "prediction_set": {"type": ["array", "null"], "items": {"type": "string"}},
+        "abstained": {"type": "boolean"},
     },
 }
 

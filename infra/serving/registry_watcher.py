@@ -2,16 +2,18 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from everfit.blocks.errors import ArtifactError
+from everfit.blocks.errors import ArtifactError, ModelError
 from everfit.infra.serving.announcing import announce_changed_files, tell_not_served
 from everfit.infra.serving.model_cache import ModelCache
 from everfit.infra.serving.servable import Servable, load_servable
+from everfit.tasks.core.answer_bounds import AnswerBounds
 from everfit.tasks.core.records import ModelVersion
 from everfit.tasks.registry import model_registry
+from everfit.tasks.registry.bounds_tag import read_bounds
 from everfit.tasks.release.traffic.traffic_split import TrafficSplit, read_split
 
 if TYPE_CHECKING:
@@ -55,6 +57,7 @@ class RegistryWatcher:
         on_challenger: Function to call with each new challenger and its traffic split (None for a shadow), or with None
             when there is no challenger any more.
         check: Function that raises if a loaded version can't be served.
+        bounds: The bounds of answers by version, which are kept as the registry has them; None if nobody wants them.
         shadow: Whether to load a challenger without a traffic split.
         every_s: Seconds between two checks of the registry.
     """
@@ -68,12 +71,13 @@ class RegistryWatcher:
         on_challenger: Callable[[Servable | None, TrafficSplit | None], None],
         *,
         check: Callable[[Servable], None] = lambda _: None,
+        bounds: dict[int, AnswerBounds] | None = None,
         shadow: bool = False,
         every_s: float = 1.0,
     ) -> None:
         self._registered, self.model, self.cache, self.every_s = registered, model, cache, every_s
         self._on_champion, self._on_challenger, self._shadow = on_champion, on_challenger, shadow
-        self._check = check
+        self._check, self._bounds = check, bounds
         self.state = WatchState()
         self._champion: ModelVersion | None = None
         self._serves = False
@@ -115,6 +119,8 @@ class RegistryWatcher:
             champion = model_registry.champion(client, self.model)
             challenger = model_registry.challenger(client, self.model)
             arms = read_split(client, challenger) if challenger is not None else None
+            # Before the version: its first answer has them already.
+            self._follow_bounds(client, [one for one in (champion, challenger) if one is not None])
         except Exception as error:  # noqa: BLE001 - serving goes on without the registry
             self._cannot_ask(error)
             return
@@ -137,6 +143,20 @@ class RegistryWatcher:
     @property
     def _served(self) -> int | None:
         return None if self._champion is None else self._champion.version
+
+    def _follow_bounds(self, client: "MlflowClient", versions: Sequence[ModelVersion]) -> None:
+        if self._bounds is None:
+            return
+        found: dict[int, AnswerBounds | None] = {}
+        for one in versions:
+            try:
+                found[one.version] = read_bounds(client, self.model, one.version)
+            except ModelError as error:  # the last bounds stay, and the registry is asked again in the next round
+                logger.warning("%s: %s", self.model, error)
+        changed = {number: one for number, one in found.items() if one is not None and one != self._bounds.get(number)}
+        if changed:
+            self._bounds.update(changed)
+            self.cache.remember_bounds(self._bounds)
 
     def _follow_challenger(self, challenger: ModelVersion | None, arms: TrafficSplit | None) -> None:
         wanted = None if challenger is None or (arms is None and not self._shadow) else challenger

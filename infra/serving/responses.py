@@ -1,5 +1,6 @@
 """Make HTTP responses from predictions and errors."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from everfit.infra.serving.query_attacks import QueryAttackError
 from everfit.infra.serving.servable import Servable
 from everfit.infra.serving.spool import SpoolError
 from everfit.tasks.models.input_column import InputError
+from everfit.tasks.scoring.certainty import said_of
 from everfit.tasks.storage.values import as_text
 
 
@@ -98,6 +100,30 @@ def in_order(parts: Sequence[ArmPredictions], predictions: Sequence[Sequence[Any
     return placed
 
 
+def _certainty(
+    answer: ScoredRequest, row: int, value: Any, classes: Sequence[str], chances: Sequence[float] | None
+) -> dict[str, Any]:
+    """Return how sure an answer is, as far as the spec wants it to be said."""
+    bounds, abstained = answer.certainty.bounds, answer.certainty.abstained
+    said: dict[str, Any] = {}
+    if bounds is not None:
+        said["interval" if chances is None else "prediction_set"] = said_of(value, classes, chances, bounds[row])
+    if abstained is not None:
+        said["abstained"] = abstained[row]
+    return said
+
+
+def certainty_headers(parts: Sequence[ArmPredictions], rows: int) -> dict[str, str]:
+    """Return the headers about how sure the answers to a request are; none if the spec wants nothing to be said."""
+    headers: dict[str, str] = {}
+    for name, of in (("everfit-bounds", "bounds"), ("everfit-abstained", "abstained")):
+        given = [getattr(part.answer.certainty, of) for part in parts]
+        if all(one is not None for one in given):
+            cut = [one[part.answer.start : part.answer.stop] for one, part in zip(given, parts, strict=True)]
+            headers[name] = ",".join(json.dumps(one) for one in in_order(parts, cut, rows))
+    return headers
+
+
 def prediction_records(part: ArmPredictions) -> list[dict[str, Any]]:
     """Return predictions as everfit's own records."""
     answer = part.answer
@@ -113,6 +139,7 @@ def prediction_records(part: ArmPredictions) -> list[dict[str, Any]]:
             "probabilities": None if chances is None else dict(zip(names, chances[position], strict=True)),
             "model_version": servable.version.version,
             "outlier": answer.outliers[row],
+            **_certainty(answer, row, values[position], names, None if chances is None else chances[position]),
             **({} if part.joined is None else {"joined": part.joined_of(position)}),
         }
         for position, row in enumerate(rows)

@@ -11,6 +11,7 @@ from everfit.infra.serving.protocol import RequestTable
 from everfit.infra.serving.servable import Servable
 from everfit.infra.serving.spool import Spool
 from everfit.tasks.predictions.prediction_log import Arm
+from everfit.tasks.scoring.certainty import CertaintyRules
 
 
 class SecondaryModel:
@@ -22,13 +23,23 @@ class SecondaryModel:
         max_waiting: Maximum number of waiting rows.
         max_batch: Maximum number of rows that are predicted together.
         outlier_above: Outlier score above which a row is counted as flagged.
+        certainty: What is said of how sure the answers are; by default nothing.
     """
 
     def __init__(
-        self, spool: Spool, arm: Arm, *, max_waiting: int, max_batch: int = 1_024, outlier_above: float = 1.0
+        self,
+        spool: Spool,
+        arm: Arm,
+        *,
+        max_waiting: int,
+        max_batch: int = 1_024,
+        outlier_above: float = 1.0,
+        certainty: CertaintyRules | None = None,
     ) -> None:
         self._arm = arm
-        self._batcher = Batcher(spool, max_waiting=max_waiting, max_batch=max_batch, outlier_above=outlier_above)
+        self._batcher = Batcher(
+            spool, max_waiting=max_waiting, max_batch=max_batch, outlier_above=outlier_above, certainty=certainty
+        )
 
     def start(self) -> None:
         """Start to predict."""
@@ -47,6 +58,11 @@ class SecondaryModel:
     def outliers(self) -> int:
         """Return the number of flagged rows among them."""
         return self._batcher.outliers
+
+    @property
+    def abstained(self) -> int:
+        """Return the number of rows among them that were too unsure."""
+        return self._batcher.abstained
 
     def put(
         self,

@@ -85,6 +85,10 @@ _COUNTERS: dict[str, tuple[str, _Reading]] = {
         "Predicted rows that were flagged as outliers.",
         lambda one: one.batcher.outliers + one.trial.outliers,
     ),
+    "everfit_abstained": (
+        "Predicted rows that were too unsure by the spec.",
+        lambda one: one.batcher.abstained + one.trial.abstained,
+    ),
     "everfit_refused_outliers": ("Rows that were refused as outliers.", lambda one: one.refused_outliers),
     "everfit_probing_rows": (
         "Rows of clients that were flagged for probing.",

@@ -12,6 +12,7 @@ from everfit.infra.serving.secondary_model import SecondaryModel
 from everfit.infra.serving.servable import Servable
 from everfit.infra.serving.spool import Spool, SpoolError
 from everfit.tasks.release.traffic.traffic_split import TrafficSplit
+from everfit.tasks.scoring.certainty import CertaintyRules
 
 logger = logging.getLogger(__name__)
 
@@ -29,10 +30,13 @@ class TrialArm(SecondaryModel):
         spool: Spool for its predictions.
         max_waiting: Maximum number of waiting rows.
         outlier_above: Outlier score above which a row is counted as flagged.
+        certainty: What is said of how sure the answers are; by default nothing.
     """
 
-    def __init__(self, spool: Spool, *, max_waiting: int, outlier_above: float) -> None:
-        super().__init__(spool, "challenger", max_waiting=max_waiting, outlier_above=outlier_above)
+    def __init__(
+        self, spool: Spool, *, max_waiting: int, outlier_above: float, certainty: CertaintyRules | None = None
+    ) -> None:
+        super().__init__(spool, "challenger", max_waiting=max_waiting, outlier_above=outlier_above, certainty=certainty)
         self._on: tuple[Servable, TrafficSplit] | None = None
         self.failed = 0
 

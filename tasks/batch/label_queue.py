@@ -9,6 +9,8 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
@@ -27,6 +29,8 @@ from everfit.tasks.turns.context import Context
 
 SHARES = {"uncertain": 0.2, "outlying": 0.15, "drifted": 0.15, "probing": 0.1}
 """The share of a queue for each reason; the rest is picked at random."""
+TOO_UNSURE = "abstained"
+"""Reason of the rows that the model was too unsure of by its spec: all of them are in the queue, beside the others."""
 
 
 class QueuedRow(Record):
@@ -81,7 +85,7 @@ def make_queue(
     Args:
         context: The model.
         until: Predictions and labels after this moment are ignored.
-        count: How many rows to pick.
+        count: How many rows to pick, beside those that the model was too unsure of.
         since: Earliest event time; by default the end of the last queue, or one monitoring window before `until`.
         version: The champion.
         profile: Profile of its training data, by which drift is measured; None if there is none.
@@ -107,11 +111,15 @@ def make_queue(
     rows = _candidates(context, window, queues)
     if rows.empty:
         raise DataError(f"no prediction of {window} has a key and no label yet; widen the window with --since")
-    weights = label_weights(rows, spec.task, profile)
+    unsure = too_unsure(rows)
+    others = rows[~unsure].reset_index(drop=True)
+    weights = label_weights(others, spec.task, profile) if len(others) else {}
     identity = json.dumps([spec.name, window.model_dump(mode="json"), count])
     digest = hashlib.sha256(identity.encode()).hexdigest()
-    picked = draw_sample(count, weights, SHARES, rows=len(rows), seed=int(digest[:12], 16))
-    chosen = rows.iloc[picked.rows].reset_index(drop=True)
+    picked = draw_sample(count, weights, SHARES, rows=len(others), seed=int(digest[:12], 16))
+    chosen = pd.concat([rows[unsure], others.iloc[picked.rows]], ignore_index=True)
+    reasons = [TOO_UNSURE] * int(unsure.sum()) + list(picked.reasons)
+    inclusion = [1.0] * int(unsure.sum()) + picked.inclusion.tolist()
     queue = LabelQueue(
         id=f"{until:%Y%m%dT%H%M%S}-{digest[:8]}",
         model=spec.name,
@@ -122,13 +130,20 @@ def make_queue(
         rows=tuple(
             QueuedRow(prediction_id=prediction, key=int(key), reason=reason, inclusion=round(float(chance), 12))
             for prediction, key, reason, chance in zip(
-                chosen[prediction_log.PREDICTION_ID], chosen[KEY], picked.reasons, picked.inclusion, strict=True
+                chosen[prediction_log.PREDICTION_ID], chosen[KEY], reasons, inclusion, strict=True
             )
         ),
     )
     context.workspace.write(_path(context, queue.id), queue.canonical_json().encode())
     shown = [str(name) for name in chosen if not str(name).startswith("_")]
     return queue, chosen[[prediction_log.PREDICTION_ID, *shown]]
+
+
+def too_unsure(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Return which predictions the model was too unsure of by its spec; shape (rows,)."""
+    if prediction_log.ABSTAINED not in rows:
+        return np.zeros(len(rows), dtype=np.bool_)
+    return rows[prediction_log.ABSTAINED].fillna(False).to_numpy(dtype=np.bool_)
 
 
 def record_returned(context: Context, returned: Sequence[tuple[str, str | None]], now: datetime) -> ReturnedLabels:

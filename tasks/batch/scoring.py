@@ -1,6 +1,7 @@
 """Batch scoring: predict on a window of the source and log the predictions."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pandas as pd
@@ -12,8 +13,9 @@ from everfit.tasks.batch.source_rows import read_rows
 from everfit.tasks.core.records import ModelVersion, Record, Window
 from everfit.tasks.data.transform import Function
 from everfit.tasks.ledger import HeldLease
-from everfit.tasks.registry import model_registry
+from everfit.tasks.registry import bounds_tag, model_registry
 from everfit.tasks.scoring.batch_scoring import ScoringBatch, score_window
+from everfit.tasks.scoring.certainty import CertaintyRules
 from everfit.tasks.scoring.loading import load_scorer
 from everfit.tasks.scoring.set_aside import RowsSetAside
 from everfit.tasks.turns.context import Context
@@ -110,10 +112,20 @@ def score_chunks(
         BusyError: Other runs score the model for longer than an hour.
     """
     loaded = load_scorer(context.mlflow, context.ledger, version)
+    batch = replace(batch, certainty=_certainty_rules(context, version))
     table = context.workspace.table(context.spec.name, "predictions")
     with context.ledger.leases.hold(context.spec.name, scope="scoring", wait=_WAIT) as lease:
         # The rows to skip are read under the lease, so they include those of a run that ended just before.
         return score_window(loaded, _confirmed(chunks, lease), table, batch)
+
+
+def _certainty_rules(context: Context, version: ModelVersion) -> CertaintyRules:
+    """Return what the spec wants to be said of how sure a version's answers are."""
+    policy = context.spec.release.serving
+    bounds = None
+    if policy.intervals is not None:
+        bounds = bounds_tag.read_bounds(context.mlflow, version.model, version.version)
+    return CertaintyRules(policy, {} if bounds is None else {version.version: bounds})
 
 
 def _confirmed(chunks: Iterator[pd.DataFrame], lease: HeldLease) -> Iterator[pd.DataFrame]:

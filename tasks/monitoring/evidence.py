@@ -13,6 +13,7 @@ from everfit.tasks.monitoring.signals.data import check_data
 from everfit.tasks.monitoring.signals.delays import compare_with_maturity
 from everfit.tasks.monitoring.signals.early_quality import measure_early
 from everfit.tasks.monitoring.signals.estimate import estimate_quality
+from everfit.tasks.monitoring.signals.interval_coverage import measure_intervals
 from everfit.tasks.monitoring.signals.labels import count_new_labels
 from everfit.tasks.monitoring.signals.limits import measure_calibration, measure_fairness
 from everfit.tasks.monitoring.signals.mature_quality import compare_with_holdout
@@ -22,6 +23,7 @@ from everfit.tasks.monitoring.signals.whole_drift import compare_with_reference
 from everfit.tasks.triage.area import Area
 from everfit.tasks.triage.delay_signal import DelaySignal
 from everfit.tasks.triage.early_signal import EarlySignal
+from everfit.tasks.triage.interval_signal import IntervalSignal
 from everfit.tasks.triage.limit_signals import CalibrationSignal, FairnessSignal
 from everfit.tasks.triage.quality_signals import EstimateSignal, PreviousSignal, QualitySignal
 from everfit.tasks.triage.signals import CodeSignal, DataSignal, DriftSignal, LabelsSignal, ServiceHealthSignal
@@ -57,6 +59,7 @@ AREAS: tuple[EvidenceArea[Any], ...] = (
     EvidenceArea(LabelsSignal, count_new_labels),
     EvidenceArea(DelaySignal, compare_with_maturity),
     EvidenceArea(EarlySignal, measure_early),
+    EvidenceArea(IntervalSignal, measure_intervals),
     EvidenceArea(CodeSignal, compare_with_training),
     EvidenceArea(FairnessSignal, measure_fairness),
     EvidenceArea(CalibrationSignal, measure_calibration),

@@ -30,6 +30,7 @@ def trace_facts(trace: Trace) -> Iterator[tuple[str, str]]:
     outlier = row.get(prediction_log.OUTLIER)
     if outlier is not None:
         yield "outlier score", f"{outlier:.3f} of 1"
+    yield from _certainty(trace)
     joined = row.get(prediction_log.JOINED)
     if joined is not None:
         yield "joined rows", joined
@@ -108,6 +109,18 @@ def prediction_page(prediction_id: str, trace: Trace, written_at: datetime) -> s
         ),
     ]
     return document(f"Prediction {prediction_id}", body, data={}, style=("page.css",), scripts=())
+
+
+def _certainty(trace: Trace) -> Iterator[tuple[str, str]]:
+    """Yield the interval or the set of the answer, and whether it was too unsure."""
+    row = trace.prediction
+    bound, answer = row.get(prediction_log.BOUND), row[prediction_log.PREDICTION]
+    if bound is not None and isinstance(answer, float):
+        yield "interval", f"{answer - bound:.6g} to {answer + bound:.6g}"
+    elif bound is not None:
+        yield "prediction set", f"the most probable class, and each of a probability of at least {1 - bound:.4g}"
+    if row.get(prediction_log.ABSTAINED) is not None:
+        yield "too unsure", "yes; a person is asked" if row[prediction_log.ABSTAINED] else "no"
 
 
 def _score(trace: Trace) -> str:

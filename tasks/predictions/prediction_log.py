@@ -16,6 +16,8 @@ Columns beside the features, the key columns and the event time, which keep thei
 | `_outlier` | how unlike the training data the input is, from 0 to 1; null without a detector |
 | `_client` | the client; `batch` for a run over the source, `file` for a scored file |
 | `_joined` | of a model with joins: the version of each joined row, as its time and a hash of its content |
+| `_bound` | with intervals: half the width of the interval, or one minus the least probability in the set |
+| `_abstained` | whether the answer was too unsure by the spec; null without a rule |
 | `_flag` | `probing` if the client was flagged for it; else null |
 | `_day` | day of the event time, in UTC; the partition |
 """
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 PREDICTION_ID, PREDICTED_AT, PREDICTION, SCORE = "_prediction_id", "_predicted_at", "_prediction", "_score"
 PROBABILITIES, MODEL_VERSION, ARM, LATENCY = "_probabilities", "_model_version", "_arm", "_latency_ms"
 OUTLIER, CLIENT, FLAG, JOINED = "_outlier", "_client", "_flag", "_joined"
+BOUND, ABSTAINED = "_bound", "_abstained"
 
 Arm = Literal["champion", "challenger", "shadow", "fallback"]
 ANSWERED: tuple[Arm, ...] = ("champion", "challenger", "fallback")
@@ -72,6 +75,8 @@ def column_kinds(inputs: InputSchema) -> dict[str, str]:
         CLIENT: "string",
         FLAG: "string",
         JOINED: "string",
+        BOUND: "double",
+        ABSTAINED: "boolean",
     }
     given = {column.name: column.kind for column in (*inputs.features, *inputs.key)}
     return {**given, inputs.event_time: "datetime", **own}

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from everfit.blocks.errors import DataError
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import prediction_ids, prediction_log
+from everfit.tasks.scoring.certainty import CertaintyRules
 from everfit.tasks.scoring.outliers import detector_columns
 from everfit.tasks.scoring.scorer import Scorer
 from everfit.tasks.scoring.seen_ids import SeenIds
@@ -31,12 +32,14 @@ class ScoringBatch:
         arm: Arm of the model.
         client: Client that requested the scores.
         once: Whether to skip rows that any version has scored in this arm for this client, not only this version.
+        certainty: What is said of how sure the answers are; by default nothing.
     """
 
     window: Window
     arm: prediction_log.Arm = "champion"
     client: str = prediction_log.BATCH
     once: bool = False
+    certainty: CertaintyRules = field(default_factory=CertaintyRules)
 
     @property
     def at_ms(self) -> int:
@@ -114,6 +117,7 @@ def _score_rows(scorer: Scorer, rows: "pd.DataFrame", ids: Sequence[str], batch:
     columns: dict[str, Any] = {
         **features,
         **scores.columns(),
+        **batch.certainty.of(scores, scorer.version).columns(),
         prediction_log.PREDICTION_ID: ids,
         prediction_log.PREDICTED_AT: pd.Series([pd.Timestamp(batch.window.until)] * count).dt.as_unit("us"),
         prediction_log.MODEL_VERSION: [scorer.version] * count,

@@ -16,6 +16,7 @@ from everfit.tasks.evaluation.conversion import Conversion
 from everfit.tasks.gate import GateDecision
 from everfit.tasks.models.signatures import check_can_sign
 from everfit.tasks.monitoring import reference
+from everfit.tasks.monitoring.first_bounds import offer_bounds
 from everfit.tasks.registry import artifact_records, registration, tracking
 from everfit.tasks.registry.own_code import OWN_CODE_TAG, as_tag, own_code
 from everfit.tasks.steps.open_turn import OpenTurn
@@ -271,6 +272,7 @@ def register(
     artifact_records.record_artifacts(
         client, context.ledger, context.workspace, version, actor="everfit", reason=f"registered by turn {turn.id}"
     )
+    offer_bounds(context, version)
     if code := own_code(context.spec, turn.record.own_modules):
         client.set_tag(run_id, OWN_CODE_TAG, as_tag(code))
     logger.info("version %d, MLflow run %s", version.version, run_id)

@@ -7,10 +7,11 @@ import pandas as pd
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from everfit.tasks.batch.scoring import ScoringResult, score_batch, scoring_window
+from everfit.tasks.batch.scoring import ScoringResult, require_champion, score_batch, scoring_window
 from everfit.tasks.core.final_states import ended
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.transform import Function
+from everfit.tasks.monitoring.first_bounds import offer_bounds
 from everfit.tasks.predictions.prediction_log import PREDICTED_AT
 from everfit.tasks.release.traffic.trials import in_shadow
 from everfit.tasks.steps.context import moment
@@ -71,6 +72,7 @@ def score(
         )
     window = scoring_window(context, since, moment(until))
     shadow = shadow or in_shadow(context)
+    offer_bounds(context, require_champion(context))
     return score_batch(context, window, again=since is not None, shadow=shadow, function=transform)
 
 

@@ -18,6 +18,7 @@ from everfit.tasks.monitoring.triage_history import TRIAGE, JudgedWindow, histor
 from everfit.tasks.monitoring.window_columns import keep_columns
 from everfit.tasks.predictions.prediction_log import PREDICTION
 from everfit.tasks.registry import tracking
+from everfit.tasks.registry.bounds_tag import write_bounds
 from everfit.tasks.statistics.estimate_trust import PastEstimate
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.steps.window import look_basis
@@ -155,6 +156,9 @@ def decide_window(window: MonitoredWindow, signals: Signals, run_id: str) -> tup
         record=record.model_dump(mode="json"),
     )
     _keep_columns(window, signals)
+    if signals.intervals.adapted is not None:
+        champion = monitored.champion
+        write_bounds(context.mlflow, champion.model, champion.version, signals.intervals.adapted)
     context.mlflow.log_dict(run_id, record.model_dump(mode="json"), "triage.json")
     if signals.diagnosis.diagnosis is not None:
         page = diagnosis_page(spec.name, str(decision.window), signals.diagnosis.diagnosis)

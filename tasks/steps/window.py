@@ -6,6 +6,7 @@ from everfit.blocks.errors import NoChampionError
 from everfit.tasks.batch import label_collection
 from everfit.tasks.ledger.records import ON_TRIAL
 from everfit.tasks.monitoring.evidence import attempt
+from everfit.tasks.monitoring.first_bounds import offer_bounds
 from everfit.tasks.monitoring.live_predictions import read_live_predictions
 from everfit.tasks.monitoring.monitored_model import MonitoredModel
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
@@ -44,6 +45,7 @@ def find_champion(context: Context, until: datetime) -> MonitoredModel | None:
         monitored = MonitoredModel.find(context, until)
     except NoChampionError:
         return None
+    offer_bounds(context, monitored.version)
     if monitored.draws_report():
         report_process.warm_up()
     champion = monitored.champion

@@ -14,6 +14,7 @@ from everfit.tasks.triage.area import Area
 from everfit.tasks.triage.delay_signal import DelaySignal
 from everfit.tasks.triage.diagnosis_signal import DiagnosisSignal
 from everfit.tasks.triage.early_signal import EarlySignal
+from everfit.tasks.triage.interval_signal import IntervalSignal
 from everfit.tasks.triage.limit_signals import CalibrationSignal, FairnessSignal
 from everfit.tasks.triage.quality_signals import EstimateSignal, PreviousSignal, QualitySignal
 
@@ -295,6 +296,7 @@ class Signals(Record):
     labels: LabelsSignal = Field(default_factory=LabelsSignal)
     delays: DelaySignal = Field(default_factory=DelaySignal, exclude_if=lambda area: area.status == "absent")
     early: EarlySignal = Field(default_factory=EarlySignal, exclude_if=lambda area: area.status == "absent")
+    intervals: IntervalSignal = Field(default_factory=IntervalSignal, exclude_if=lambda area: area.status == "absent")
     code: CodeSignal = Field(default_factory=CodeSignal)
     diagnosis: DiagnosisSignal = Field(default_factory=DiagnosisSignal, exclude_if=lambda area: area.status == "absent")
     fairness: FairnessSignal = Field(default_factory=FairnessSignal, exclude_if=lambda area: area.status == "absent")
