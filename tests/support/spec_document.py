@@ -180,6 +180,7 @@ EXAMPLES = {
         """,
     "notify": "notify: {critical: pager-duty-webhook/on-call, warning: [slack-webhook/ml-team], again: 12h}",
     "release.serving": "release: {serving: {durability: disk, outliers: refuse, rate: 50}}",
+    "release.serving.abstain": "release: {serving: {intervals: 0.9, abstain: {more_than_one_class: true}}}",
     "schedules": 'schedules: {monitoring: "7 6 * * 1-5", scoring: "22 * * * *", timezone: Europe/Berlin}',
     "upkeep": "upkeep: {keep: {predictions: 365d, labels: 365d}, history: 60d}",
 }

@@ -1,10 +1,14 @@
 """What a window may show, by name: signals, history, changes of the policy; and the verdict and rule it gets."""
 
+from datetime import timedelta
 from typing import Any
 
 from support.triage import HOLDOUT, SICK, SIX, START, broken, past, quality, reference, signals
 
+from everfit.tasks.core.answer_bounds import AnswerBounds
+from everfit.tasks.core.records import Window
 from everfit.tasks.triage.history import History
+from everfit.tasks.triage.interval_signal import IntervalSignal
 from everfit.tasks.triage.quality_signals import EstimateSignal, PreviousSignal, QualitySignal
 from everfit.tasks.triage.signals import (
     DataSignal,
@@ -12,6 +16,18 @@ from everfit.tasks.triage.signals import (
     LabelsSignal,
     ServiceHealthSignal,
     Signals,
+)
+
+NARROW = IntervalSignal(
+    status="measured",
+    promised=0.9,
+    window=Window(since=START, until=START + timedelta(days=7)),
+    rows=500,
+    covered=0.8,
+    standard_error=0.018,
+    size=12.5,
+    regression=True,
+    adapted=AnswerBounds(promised=0.9, miss_rate=0.075, bound=2.4, rows=1_500, adapted_until=START + timedelta(days=7)),
 )
 
 WINDOWS: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
@@ -104,6 +120,13 @@ WINDOWS: dict[str, tuple[Signals, History, dict[str, Any], str, str]] = {
     "data absent": (signals(data=DataSignal()), History(), {}, "watch", "unmeasured"),
     "the service is in trouble": (
         signals(operations=ServiceHealthSignal(status="measured", alarms=("error rate 12 %",))),
+        History(),
+        {},
+        "watch",
+        "uncertain",
+    ),
+    "intervals have the true value less often than promised": (
+        signals(intervals=NARROW),
         History(),
         {},
         "watch",

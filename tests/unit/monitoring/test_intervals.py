@@ -16,7 +16,7 @@ from everfit.blocks.serving import ServingPolicy
 from everfit.tasks.core.answer_bounds import AnswerBounds
 from everfit.tasks.core.records import Window
 from everfit.tasks.monitoring.answer_bounds import HeldOutScores, row_scores
-from everfit.tasks.monitoring.report.monitoring_report import window_json, window_page
+from everfit.tasks.monitoring.report.monitoring_report import window_page
 from everfit.tasks.monitoring.signals.interval_coverage import interval_signal
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.predictions.labels import INCLUSION, LABEL
@@ -190,7 +190,7 @@ def test_coverage_that_is_surely_below_the_promise_is_told() -> None:
     assert (decision.verdict, decision.reasons[0]) == ("watch", lost.concerns[0])
     assert window.numbers()["intervals.covered"] == lost.covered
     assert "interval coverage" in window_page(window, decision, "the run", has_report=False)
-    assert window_json(window, decision)["signals"]["intervals"]["promised"] == 0.9
+    assert window.model_dump(mode="json")["intervals"]["promised"] == 0.9
     assert decide(signals(intervals=well)).verdict == "healthy"
 
 
