@@ -10,7 +10,7 @@ from everfit.blocks.policy import Duration, Policy
 
 
 class AbstainPolicy(Policy):
-    """Which answers are too unsure. A person is asked for their labels."""
+    """Which answers are too unsure. A person is to label their rows."""
 
     wider_than: float | None = Field(
         default=None,
@@ -134,7 +134,7 @@ class ServingPolicy(Policy):
         ge=0.5,
         lt=1,
         exclude_if=lambda level: level is None,
-        description="The share of answers whose interval (regression) or set of classes (classification) shall have "
+        description="The share of answers whose interval (regression) or set of classes (classification) must have "
         "the true value, such as 0.9. By default answers have neither.",
     )
     abstain: AbstainPolicy | None = Field(

@@ -90,7 +90,7 @@ class Batcher:
         max_waiting: Maximum number of waiting rows.
         max_batch: Maximum number of rows that are predicted together.
         outlier_above: Outlier score above which a row is counted as flagged.
-        certainty: What is said of how sure the answers are; by default nothing.
+        certainty: Rules for saying how sure the answers are; by default nothing is said.
     """
 
     def __init__(

@@ -107,7 +107,7 @@ class ModelCache:
         unfinished.replace(self.folder / _BOUNDS)
 
     def last_bounds(self) -> dict[int, AnswerBounds]:
-        """Return the bounds that were remembered; none if they can't be read, as the registry has them too."""
+        """Return the bounds that were remembered; or none without readable ones, as the registry has them too."""
         try:
             kept = json.loads((self.folder / _BOUNDS).read_text())
             return {int(number): AnswerBounds.recall(one) for number, one in kept.items()}

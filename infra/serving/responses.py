@@ -114,7 +114,7 @@ def _certainty(
 
 
 def certainty_headers(parts: Sequence[ArmPredictions], rows: int) -> dict[str, str]:
-    """Return the headers about how sure the answers to a request are; none if the spec wants nothing to be said."""
+    """Return the headers about how sure the answers to a request are; empty where the spec wants nothing."""
     headers: dict[str, str] = {}
     for name, of in (("everfit-bounds", "bounds"), ("everfit-abstained", "abstained")):
         given = [getattr(part.answer.certainty, of) for part in parts]

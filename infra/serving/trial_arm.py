@@ -30,7 +30,7 @@ class TrialArm(SecondaryModel):
         spool: Spool for its predictions.
         max_waiting: Maximum number of waiting rows.
         outlier_above: Outlier score above which a row is counted as flagged.
-        certainty: What is said of how sure the answers are; by default nothing.
+        certainty: Rules for saying how sure the answers are; by default nothing is said.
     """
 
     def __init__(

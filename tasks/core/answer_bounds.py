@@ -14,7 +14,7 @@ class AnswerBounds(Record):
     every class whose probability is at least one minus `bound`.
     """
 
-    promised: FiniteFloat = Field(description="Share of the answers that shall be right, as the spec has it.")
+    promised: FiniteFloat = Field(description="Share of the answers that must be right, as the spec has it.")
     miss_rate: FiniteFloat = Field(description="Share that may be wrong by the present level; it adapts over time.")
     bound: FiniteFloat | None = Field(description="None if there are too few rows for this level.")
     rows: int = Field(description="Rows with a label that the bound was taken from.")

@@ -58,7 +58,7 @@ class HeldOutScores:
         """Return the bounds that the hold-out gives.
 
         Args:
-            promised: The share of answers that shall be right.
+            promised: The share of answers that must be right.
         """
         miss_rate = round(1 - promised, 12)
         return AnswerBounds(

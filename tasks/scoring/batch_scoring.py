@@ -32,7 +32,7 @@ class ScoringBatch:
         arm: Arm of the model.
         client: Client that requested the scores.
         once: Whether to skip rows that any version has scored in this arm for this client, not only this version.
-        certainty: What is said of how sure the answers are; by default nothing.
+        certainty: Rules for saying how sure the answers are; by default nothing is said.
     """
 
     window: Window

@@ -18,8 +18,8 @@ class Certainty:
     """How sure some answers are.
 
     Attributes:
-        bounds: Half the width of each interval, or one minus the least probability in each set; None where it is not
-            known, and as a whole if the spec asks for none.
+        bounds: Half the width of each interval, or one minus the least probability in each set; None if it is not
+            known. The whole is None if the spec wants none.
         abstained: Whether each answer is too unsure; None if the spec has no rule.
     """
 
@@ -38,7 +38,7 @@ UNASKED = Certainty()
 
 @dataclass(frozen=True)
 class CertaintyRules:
-    """What the spec wants to be said of how sure an answer is, with the bounds of each version.
+    """Rules for saying how sure answers are, with the bounds of each version.
 
     Attributes:
         policy: Of the spec.

@@ -65,7 +65,7 @@ def adapted_miss_rate(miss_rate: float, missed: float, rows: int, promised: floa
         miss_rate: The level before: the share that may be wrong.
         missed: The share of the rows that were wrong by the bound before.
         rows: Number of rows.
-        promised: The share that shall be right in the long run.
+        promised: The share that must be right in the long run.
     """
     step = min(_STEP * rows, _LONGEST_STEP)
     target = 1 - promised

@@ -20,7 +20,7 @@ class IntervalSignal(Area):
     measures = "how often intervals or sets of classes had the true value, against the promise of the spec"
     required = ("promised", "window", "adapted")
 
-    promised: FiniteFloat | None = Field(default=None, description="Share that shall have the true value.")
+    promised: FiniteFloat | None = Field(default=None, description="Share that must have the true value.")
     window: Window | None = Field(default=None, description="The rows whose labels have come since the last look.")
     rows: int = Field(default=0, description="Rows with a label that were answered with an interval or a set.")
     covered: FiniteFloat | None = Field(default=None, description="Share of these that had the true value.")

@@ -45,6 +45,8 @@ def early_quality(
     mature = times[(times[event_time] <= until - spec.maturity) & times[LABEL_TIME].notna()]
     delays = _days(mature[LABEL_TIME] - mature[event_time])
     in_time = (delays >= 0) & (delays <= spec.maturity / timedelta(days=1))
+    if mature.empty:
+        raise NotEnoughError("no answered row has a mature label yet, so how fast labels come is not known")
     arrival = label_arrival(mature[LABEL].to_numpy()[in_time], delays[in_time], numeric=spec.task == "regression")
     end = (until - pd.Timedelta(days=arrival.youngest)).floor("s")
     begin = max(until - spec.maturity, end - longest)

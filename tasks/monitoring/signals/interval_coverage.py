@@ -79,7 +79,7 @@ def interval_signal(
 
 
 def _coverage(fresh: LabelledPredictions) -> dict[str, float | int | None]:
-    """Return the coverage of the rows that were answered with an interval or a set; nothing if none were."""
+    """Return the coverage of the rows that were answered with an interval or a set; empty without such rows."""
     rows = fresh.rows
     if prediction_log.BOUND not in rows or rows[prediction_log.BOUND].isna().all():
         return {}

@@ -186,6 +186,8 @@ def test_too_few_early_labels_or_none_are_not_enough() -> None:
     times, answers, spec = early_world(3)
     with pytest.raises(NotEnoughError, match="early labels in"):
         early_quality(answers.of(np.arange(8_000) < 300), times, spec, NOW, timedelta(days=7))
+    with pytest.raises(NotEnoughError, match="no answered row has a mature label yet"):
+        early_quality(answers, times.head(0), spec, NOW, timedelta(days=7))
     late = times.assign(**{LABEL_TIME: (times[EVENT_TIME] + 20 * DAY).where(times[EVENT_TIME] + 20 * DAY <= NOW)})
     with pytest.raises(NotEnoughError, match="fewer than 30% of the labels are known before the maturity"):
         early_quality(answers, late, spec, NOW, timedelta(days=7))
