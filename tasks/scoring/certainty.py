@@ -27,7 +27,7 @@ class Certainty:
     abstained: list[bool] | None = None
 
     def columns(self) -> dict[str, list[Any]]:
-        """Return the columns of the prediction log; none where the spec asks for nothing."""
+        """Return the columns of the prediction log; empty where the spec asks for nothing."""
         bounds = {} if self.bounds is None else {prediction_log.BOUND: self.bounds}
         return bounds if self.abstained is None else {**bounds, prediction_log.ABSTAINED: self.abstained}
 
