@@ -111,7 +111,7 @@ def make_queue(
     rows = _candidates(context, window, queues)
     if rows.empty:
         raise DataError(f"no prediction of {window} has a key and no label yet; widen the window with --since")
-    unsure = too_unsure(rows)
+    unsure = abstained_rows(rows)
     others = rows[~unsure].reset_index(drop=True)
     weights = label_weights(others, spec.task, profile) if len(others) else {}
     identity = json.dumps([spec.name, window.model_dump(mode="json"), count])
@@ -139,7 +139,7 @@ def make_queue(
     return queue, chosen[[prediction_log.PREDICTION_ID, *shown]]
 
 
-def too_unsure(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def abstained_rows(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Return which predictions the model was too unsure of by its spec; shape (rows,)."""
     if prediction_log.ABSTAINED not in rows:
         return np.zeros(len(rows), dtype=np.bool_)
