@@ -201,6 +201,7 @@ def past_turn(turn: Turn, decision: TriageDecision | None, judged: Sequence[Judg
         reference=decision.reference if decision else "",
         outcome=outcome_of(turn),
         helped=None if (gain := live_gain(turn, judged)) is None else gain > 0,
+        live_gain=gain,
         loss=loss.loss if loss else None,
         loss_rows=loss.rows if loss else None,
         level=decision.level if decision else None,

@@ -23,6 +23,7 @@ from everfit.tasks.triage.quality_signals import Baseline
 from everfit.tasks.triage.signals import Signals
 from everfit.tasks.triage.verdicts import Verdict
 from everfit.tasks.triage.waiting import WaitingChallenger, waiting_challenger
+from everfit.tasks.triage.won_back import WonBack, won_back
 
 _WON_BACK = 4
 """A loss counts as won back after this many labelled windows that do not overlap and show none."""
@@ -61,24 +62,29 @@ class Worth(NamedTuple):
         per_row: By how much each row is better: in the metric's unit, or in that of value.
         rows: Number of rows to come.
         benefit: Gives a unit of the metric its value; None if `per_row` is a value already.
+        share: The share of it that a turn is expected to win.
     """
 
     per_row: float
     rows: float
     benefit: CostBenefitPolicy | None = None
+    share: float = 1.0
 
     @property
     def value(self) -> float:
         """In the spec's unit of value."""
-        return self.per_row * (1.0 if self.benefit is None else self.benefit.value_per_metric_unit) * self.rows
+        unit = 1.0 if self.benefit is None else self.benefit.value_per_metric_unit
+        return self.per_row * unit * self.rows * self.share
 
     @property
     def origin(self) -> str:
         """The sum in words."""
         per_row, rows = in_digits(self.per_row), in_digits(self.rows)
+        won = f" x {in_digits(self.share)} won back" if self.share < 1 else ""
         if self.benefit is None:
-            return f"{per_row} a row x {rows} rows"
-        return f"{per_row} x {in_digits(self.benefit.value_per_metric_unit)} (value_per_metric_unit) x {rows} rows"
+            return f"{per_row} a row x {rows} rows{won}"
+        value = in_digits(self.benefit.value_per_metric_unit)
+        return f"{per_row} x {value} (value_per_metric_unit) x {rows} rows{won}"
 
 
 class Case(Record):
@@ -260,15 +266,20 @@ class Case(Record):
         return self.signals.data.rows * (benefit.horizon / (window.until - window.since))
 
     @cached_property
+    def won_back(self) -> WonBack:
+        """What turns have won back of their losses so far."""
+        return won_back(self.history.turns, self.signals.window.until - self.policy.retraining.attempts_within)
+
+    @cached_property
     def win_back(self) -> Worth | None:
-        """The value of winning back the loss over that time; None if it can't be computed."""
+        """The value of what a turn wins back of the loss over that time; None if it can't be computed."""
         benefit, quality, rows = self.policy.retraining.cost_benefit, self.signals.quality, self.rows_to_come
         if benefit is None or rows is None:
             return None
         if quality.value_per_row is not None and quality.baseline_value_per_row is not None:
-            return Worth(quality.baseline_value_per_row - quality.value_per_row, rows)
+            return Worth(quality.baseline_value_per_row - quality.value_per_row, rows, share=self.won_back.share)
         evidence = self.realised or self.estimated
-        return None if evidence is None else Worth(evidence.loss, rows, benefit)
+        return None if evidence is None else Worth(evidence.loss, rows, benefit, self.won_back.share)
 
     @property
     def gain(self) -> FiniteFloat | None:

@@ -66,6 +66,11 @@ class PastTurn(Record):
     outcome: Outcome
     helped: bool | None = Field(default=None, description="None while it is not known.")
     loss: FiniteFloat | None = Field(default=None, description="The loss of quality when it was called.")
+    live_gain: FiniteFloat | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="Of the champion that it made over the previous one, on the first live rows of both.",
+    )
     loss_rows: int | None = Field(default=None, description="Rows that showed the loss.")
     level: Baseline | None = Field(default=None, description="The quality that it should win back.")
     version: int | None = Field(default=None, description="The version that it registered.")

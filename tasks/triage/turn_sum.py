@@ -80,6 +80,10 @@ def _of_worth(case: Case) -> Iterator[Figure]:
             f"{signals.data.rows:,} rows of this window, and as many for retraining.cost_benefit.horizon ({horizon})"
         )
         yield Figure(name="rows to come", value=in_digits(case.rows_to_come), origin=origin)
+    if case.won_back.turns:
+        turns = case.won_back.turns
+        origin = f"of {turns} turn{'s' * (turns > 1)} for a loss, and one more that is assumed to win back all"
+        yield Figure(name="share of a loss that a turn wins back", value=in_digits(case.won_back.share), origin=origin)
     for name, hoped in (
         ("value of winning back the loss", case.win_back),
         ("value of a try, if it gains the bound", case.hope),
