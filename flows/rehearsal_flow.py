@@ -21,6 +21,7 @@ def rehearsal(  # noqa: PLR0917 - each is a field of the form
     cost: float | None = None,
     jobs: int | None = None,
     folder: str | None = None,
+    vary: bool = True,
 ) -> State[dict[str, Any]]:
     """Tell what the loop would have brought in the past, with the spec as it is and with other settings.
 
@@ -35,12 +36,13 @@ def rehearsal(  # noqa: PLR0917 - each is a field of the form
         cost: The cost of a turn, in the unit of the spec's value, or else in the metric of one window.
         jobs: How many processes run at a time. By default as many as there are cores, at most four.
         folder: Where the rehearsal is kept, so that it can go on. By default `rehearsals/MODEL`.
+        vary: Whether the usual variations of the spec are compared as well. Each takes as long as the spec itself.
 
     Returns:
         A state named `Rehearsed`. Its data is the outcome as `everfit rehearse --json` prints it.
     """
     context = open_context(model)
-    plan = steps.plan_rehearsal(context, since, until, every, policies or {}, moment(None))
+    plan = steps.plan_rehearsal(context, since, until, every, policies or {}, moment(None), vary=vary)
     outcome = steps.live_through(context, plan, folder, jobs, cost)
     page = steps.publish_rehearsal(context, outcome, folder)
     return steps.rehearsed_state(outcome, page)

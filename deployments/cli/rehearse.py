@@ -35,6 +35,10 @@ def rehearse(  # noqa: PLR0917 - each is an option of the command
         list[str] | None,
         typer.Option(help="A YAML file to compare with: some keys of a spec, or a whole one. Repeat it for more."),
     ] = None,
+    vary: Annotated[
+        bool,
+        typer.Option("--variations/--no-variations", help="Compare with the usual variations of the spec as well."),
+    ] = True,
     cost: Annotated[
         float | None,
         typer.Option(min=0, help="The cost of a turn, in the spec's unit of value, or in the metric of one window."),
@@ -65,7 +69,7 @@ def rehearse(  # noqa: PLR0917 - each is an option of the command
     def flow() -> Any:
         from everfit.flows.rehearsal_flow import rehearsal
 
-        return rehearsal(model, begin, end, every, patches, cost, jobs, return_state=True)
+        return rehearsal(model, begin, end, every, patches, cost, jobs, vary=vary, return_state=True)
 
     _, result = runs.run(model, parse_time(None, "--to"), flow, quiet=not is_debug(context))
     from everfit.tasks.rehearsal.outcome import Rehearsal

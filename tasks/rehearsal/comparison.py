@@ -1,6 +1,7 @@
 """Compare what policies have done over the same windows. Pure."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -34,6 +35,20 @@ class Play(Record):
     def needless(self) -> tuple[int, ...]:
         """Return the places of turns that released nothing, or nothing better."""
         return tuple(place for place in self.turns if place not in self.releases or place in self.wrong)
+
+
+class Reactions(Record):
+    """How soon a policy followed the changes at which the best plan in hindsight releases another model.
+
+    A change that made it no worse than that plan needed no reaction.
+
+    Attributes:
+        missed: Places of changes that it didn't follow before the next one, or the end.
+        late: Windows in which it did worse than that plan, until it followed.
+    """
+
+    missed: tuple[int, ...] = ()
+    late: int = 0
 
 
 class Scale(Record):
@@ -74,6 +89,8 @@ class Standing(Record):
         releases: Number of new models.
         wrong: Number of releases that did no better than the model before.
         needless: Number of turns that released nothing better.
+        missed: Number of the releases of the best plan in hindsight that it should have followed, and did not.
+        late: Windows in which it did worse than that plan before it followed.
         seconds: Processor time of the turns.
         money: Value over all windows, less the turns.
     """
@@ -87,6 +104,8 @@ class Standing(Record):
     releases: int = 0
     wrong: int = 0
     needless: int = 0
+    missed: int = 0
+    late: int = 0
     seconds: float | None = None
     money: float | None = None
 
@@ -154,7 +173,9 @@ def standings(plays: Sequence[Play], scale: Scale) -> tuple[Standing, ...]:
     """
     paid = {play.policy: scale.payoff(play) for play in plays}
     spec = next((play.policy for play in plays if play.kind == "spec"), None)
-    bound = next((play.policy for play in plays if play.kind == "bound"), None)
+    best = next((play for play in plays if play.kind == "bound"), None)
+    bound = None if best is None else best.policy
+    followed = {play.policy: reactions(play, best, scale) if best else Reactions() for play in plays}
     still = next((play.policy for play in plays if play.kind == "simple" and not play.turns), None)
     return tuple(
         Standing(
@@ -169,11 +190,41 @@ def standings(plays: Sequence[Play], scale: Scale) -> tuple[Standing, ...]:
             releases=len(play.releases),
             wrong=len(play.wrong),
             needless=len(play.needless),
+            missed=len(followed[play.policy].missed),
+            late=followed[play.policy].late,
             seconds=play.seconds,
             money=sum(value for value in paid[play.policy] if value is not None) if scale.unit is not None else None,
         )
         for play in plays
     )
+
+
+def reactions(play: Play, best: Play, scale: Scale) -> Reactions:
+    """Return how soon a policy followed the releases of the best plan in hindsight.
+
+    Args:
+        play: The deeds of the policy.
+        best: Those of the best plan.
+        scale: How windows are weighed.
+    """
+    sign, windows = 1 if scale.greater_is_better else -1, len(play.quality)
+    behind = [
+        own is not None and ideal is not None and sign * own < sign * ideal - _EQUAL
+        for own, ideal in zip(play.quality, best.quality, strict=True)
+    ]
+    missed_places, late = [], 0
+    for place, end in pairwise([*best.releases, windows]):
+        reaction = next((release for release in play.releases if place <= release < end), None)
+        worse = sum(behind[place : end if reaction is None else reaction])
+        if reaction is not None:
+            late += worse
+        elif worse:
+            missed_places.append(place)
+    return Reactions(missed=tuple(missed_places), late=late)
+
+
+_EQUAL = 1e-9
+"""Figures that differ by less are equal."""
 
 
 def share_of(

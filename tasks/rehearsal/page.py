@@ -31,8 +31,8 @@ th:first-child, td:first-child { text-align: left; } tr.spec td { font-weight: 6
 def columns(outcome: Rehearsal) -> list[str]:
     """Return the heads of the table of policies."""
     unit = outcome.scale.unit
-    names = ["policy", f"mean {outcome.scale.metric}", "95 %", "turns", "releases", "wrong", "needless", "hindsight"]
-    return [*names, "processor", *([] if unit is None else [f"value {unit}".strip()])]
+    names = ["policy", f"mean {outcome.scale.metric}", "± 95 %", "turns", "releases", "wrong", "needless", "missed"]
+    return [*names, "late", "hindsight", "processor", *([] if unit is None else [f"value {unit}".strip()])]
 
 
 def cells(standing: Standing, outcome: Rehearsal) -> list[str]:
@@ -41,11 +41,13 @@ def cells(standing: Standing, outcome: Rehearsal) -> list[str]:
     line = [
         standing.policy,
         "-" if quality is None else f"{quality.mean:.4f}",
-        interval_words(quality),
+        reach_words(quality),
         str(standing.turns),
         str(standing.releases),
         str(standing.wrong),
         str(standing.needless),
+        "-" if standing.kind == "bound" else str(standing.missed),
+        "-" if standing.kind == "bound" else str(standing.late),
         "-" if standing.share is None else f"{standing.share:.0%}",
         "-" if standing.seconds is None else f"{standing.seconds:,.0f} s",
     ]
@@ -54,9 +56,9 @@ def cells(standing: Standing, outcome: Rehearsal) -> list[str]:
     return line
 
 
-def interval_words(found: MeanInterval | None) -> str:
-    """Return an interval in figures."""
-    return "-" if found is None or found.low is None or found.high is None else f"{found.low:.4f} to {found.high:.4f}"
+def reach_words(found: MeanInterval | None) -> str:
+    """Return how far a 95 % interval reaches to either side."""
+    return "-" if found is None or found.high is None else f"{found.high - found.mean:.4f}"
 
 
 def window_columns(outcome: Rehearsal) -> list[str]:
@@ -88,6 +90,10 @@ LEGEND = (
     (
         "turns: trainings after the first model. wrong: releases that did no better than the model before, until the "
         "next one. needless: turns that released nothing better."
+    ),
+    (
+        "missed: times at which the best plan in hindsight took another model, and the policy did worse and didn't "
+        "follow. late: windows in which it did worse until it followed."
     ),
     (
         "hindsight: the share of what the best plan in hindsight wins over never retraining. It knows all windows and "

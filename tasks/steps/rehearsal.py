@@ -19,6 +19,7 @@ from everfit.tasks.rehearsal.page import rehearsal_page, rehearsal_text
 from everfit.tasks.rehearsal.patches import difference, patched
 from everfit.tasks.rehearsal.plan import SPEC, RehearsalPlan, Rehearsed, read_history, remarks, window_ends
 from everfit.tasks.rehearsal.running import Running, spec_identity
+from everfit.tasks.rehearsal.variations import variations
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.turns.context import Context
 
@@ -37,6 +38,8 @@ def plan_rehearsal(  # noqa: PLR0917 - each is a parameter of the flow
     every: str | None,
     policies: Patches,
     now: datetime,
+    *,
+    vary: bool = True,
 ) -> RehearsalPlan:
     """Look at the source's times, and return which windows are lived through by which policies.
 
@@ -47,6 +50,7 @@ def plan_rehearsal(  # noqa: PLR0917 - each is a parameter of the flow
         every: Length of a window, such as `7d`; None for that of monitoring.
         policies: Patches of the spec, or other whole specs, by name.
         now: Nothing later counts.
+        vary: Whether the usual variations of the spec are compared as well.
 
     Returns:
         The plan.
@@ -56,7 +60,8 @@ def plan_rehearsal(  # noqa: PLR0917 - each is a parameter of the flow
         SourceError: The source can't be read.
     """
     spec = context.spec
-    patches = {name: difference(spec, patch, f"the policy {name!r}") for name, patch in policies.items()}
+    patches = dict(variations(spec)) if vary else {}
+    patches |= {name: difference(spec, patch, f"the policy {name!r}") for name, patch in policies.items()}
     for name, patch in patches.items():
         patched(spec, patch, f"the policy {name!r}")
     try:

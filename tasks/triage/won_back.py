@@ -39,9 +39,7 @@ def won_back(turns: Sequence[PastTurn], since: datetime) -> WonBack:
         since: Turns of data that ends earlier are forgotten, so that a model is given another chance.
     """
     shares = [
-        share
-        for turn in turns
-        if turn.kind == "quality" and turn.until > since and (share := _share(turn)) is not None
+        share for turn in turns if turn.kind == "quality" and turn.until > since and (share := _share(turn)) is not None
     ]
     return WonBack(turns=len(shares), total=sum(shares))
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from everfit.tasks.rehearsal.comparison import Play, Scale, share_of, standings
+from everfit.tasks.rehearsal.comparison import Play, Reactions, Scale, reactions, share_of, standings
 from everfit.tasks.rehearsal.intervals import mean_interval, paired_interval
 from everfit.tasks.rehearsal.recommendation import NEVER, recommend, verdicts_of_pairs
 
@@ -43,6 +43,22 @@ def test_windows_are_paired_where_both_know_them() -> None:
 def test_a_turn_that_released_nothing_better_was_needless() -> None:
     play = Play(policy="p", kind="spec", quality=(0.7,) * 6, turns=(1, 2, 4), releases=(2, 4), wrong=(4,))
     assert play.needless == (1, 4)
+
+
+def test_a_reaction_is_late_by_the_windows_in_which_the_policy_did_worse() -> None:
+    best = Play(policy="b", kind="bound", quality=(0.8,) * 8, releases=(2, 5))
+    follows = Play(policy="p", kind="spec", quality=(0.8, 0.8, 0.6, 0.8, 0.8, 0.6, None, 0.8), releases=(3, 7))
+    assert reactions(follows, best, AUC) == Reactions(late=2)
+    stays = Play(policy="p", kind="spec", quality=(0.8, 0.8, 0.8, 0.8, 0.8, 0.6, 0.6, 0.6), releases=(4,))
+    assert reactions(stays, best, AUC) == Reactions(missed=(5,))
+    assert reactions(best, best, AUC) == Reactions()
+
+
+def test_of_a_loss_less_is_better_for_reactions_as_well() -> None:
+    rmse = Scale(metric="rmse", greater_is_better=False)
+    best = Play(policy="b", kind="bound", quality=(1.0, 1.0), releases=(1,))
+    assert reactions(Play(policy="p", kind="spec", quality=(1.0, 2.0)), best, rmse).missed == (1,)
+    assert reactions(Play(policy="p", kind="spec", quality=(1.0, 0.5)), best, rmse).missed == ()
 
 
 def test_turns_are_paid_in_the_windows_after_them() -> None:
