@@ -8,7 +8,7 @@ from prefect.client.schemas.objects import State
 
 from everfit.flows.training_flow import training
 from everfit.tasks.steps import actions as act
-from everfit.tasks.steps import evidence, release, triage
+from everfit.tasks.steps import evidence, release, triage, worth
 from everfit.tasks.steps import trial as trials
 from everfit.tasks.steps import window as windows
 from everfit.tasks.steps.context import moment, open_context
@@ -66,6 +66,7 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
     rolled_back = act.roll_back_champion(monitored, decision)
     trials.advance_trial(context, until)
     outcomes = act.note_outcomes(monitored, signals, decision)
+    worth.note_worth(context, until)
     call = act.call_turn(monitored, decision)
     if call is not None and call.start and not act.start_deployment(monitored, call):
         training(model, until, decision.trigger(), return_state=True)

@@ -22,8 +22,17 @@ app = typer.Typer()
 
 
 @app.command(rich_help_panel=DECIDE)
-def history(model: Model, as_json: AsJson = False) -> None:
+def history(
+    model: Model,
+    worth: Annotated[
+        bool, typer.Option("--worth", help="Show by month what the loop has been worth, in place of the turns.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Show the turns and releases of a model, with reasons."""
+    if worth:
+        _show_worth(model, as_json=as_json)
+        return
     content = _history(model)
     if as_json:
         print_json(content)
@@ -103,6 +112,28 @@ def _write_page(prediction: str, origin: "Trace", workspace: "Workspace", ledger
     workspace.write(address, prediction_page(prediction, origin, datetime.now(UTC)).encode())
     write_model(ledger, workspace, origin.version.model)
     return address
+
+
+def _show_worth(model: str, *, as_json: bool) -> None:
+    """Print what the loop has been worth by month."""
+    settings = Settings()
+    from everfit.tasks.ledger import Ledger
+
+    ledger = Ledger.open_existing(settings)
+    environment.prepare(settings)
+    from everfit.tasks.monitoring.kept_worth import kept_worth
+    from everfit.tasks.monitoring.worth import sum_of, worth_summary
+
+    name = model_name(model, ledger)
+    months = kept_worth(ledger, name)
+    if as_json:
+        total = sum_of(months).model_dump(mode="json") if months else None
+        lines = [month.model_dump(mode="json") for month in months]
+        print_json({"model": name, "summary": worth_summary(months), "months": lines, "all": total})
+        return
+    from everfit.deployments.cli.turn_tables import print_worth
+
+    print_worth(name, months)
 
 
 def _history(model: str) -> dict[str, Any]:

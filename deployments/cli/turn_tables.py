@@ -1,11 +1,14 @@
 """Turns and releases as text and tables on the terminal."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
 from everfit.deployments.cli.output import console
+
+if TYPE_CHECKING:
+    from everfit.tasks.monitoring.worth import MonthWorth
 
 _NONE = "-"
 
@@ -41,6 +44,30 @@ def print_turns(turns: Sequence[Turn]) -> None:
         console.print(f"[bold]{turn['turn_id']}[/bold]  {turn['state']}", highlight=False, soft_wrap=True)
         for reason in turn["reasons"]:
             console.print(f"  {reason}", highlight=False, markup=False)
+
+
+def print_worth(name: str, months: "Sequence[MonthWorth]") -> None:
+    """Print what the loop has been worth by month.
+
+    Args:
+        name: Name of the model.
+        months: Oldest first.
+    """
+    from everfit.tasks.monitoring.worth import worth_heads, worth_rows, worth_summary
+
+    console.print(f"[bold]{name}[/bold]: {worth_summary(months)}", highlight=False)
+    if not months:
+        return
+    table = Table()
+    for place, head in enumerate(worth_heads(months)):
+        table.add_column(head, justify="right" if place else "left")
+    for row in worth_rows(months):
+        table.add_row(*row)
+    console.print(table)
+    console.print(f"{months[-1].metric}, ± half of the 95 % interval; positive is better.", style="dim")
+    for month in months:
+        for note in month.notes:
+            console.print(f"{month.month}: {note}", highlight=False, markup=False)
 
 
 def print_history(history: dict[str, Any]) -> None:

@@ -29,8 +29,8 @@ def succession(releases: Sequence[Release]) -> list[Release]:
 def versions_to_keep(releases: Sequence[Release], policy: ReleasePolicy, at: datetime) -> frozenset[int]:
     """Return the versions that must stay loadable.
 
-    These are the champion, a version that is being released, the last so many former champions, and those that were
-    replaced recently.
+    These are the champion, a version that is being released, the last so many former champions, those that were
+    replaced recently, and the very first, by which is measured what the loop has been worth.
 
     Args:
         releases: All releases of a model, in any order.
@@ -43,7 +43,8 @@ def versions_to_keep(releases: Sequence[Release], policy: ReleasePolicy, at: dat
     newest_first = list(dict.fromkeys(entry.version for entry in reversed(champions)))
     recent = newest_first[: policy.keep_versions + 1]
     ended = {entry.version for entry, after in pairwise(champions) if at - after.at <= policy.keep_for}
-    return frozenset(under_way | set(recent) | ended)
+    first = {entry.version for entry in champions[:1]}
+    return frozenset(under_way | set(recent) | ended | first)
 
 
 def made_champion(releases: Sequence[Release]) -> list[Release]:

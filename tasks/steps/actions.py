@@ -24,6 +24,7 @@ from everfit.tasks.incidents.recording import follow_up
 from everfit.tasks.ledger import Release
 from everfit.tasks.ledger.requests import RequestOutcome
 from everfit.tasks.monitoring.champion_at import ROLLBACK, ChampionAt
+from everfit.tasks.monitoring.kept_worth import kept_worth
 from everfit.tasks.monitoring.monitored_model import MonitoredModel
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.report import monitoring_report
@@ -83,6 +84,8 @@ def notify(window: MonitoredWindow, signals: Signals, decision: TriageDecision, 
     has_report = signals.drift.measured and window.draws_report
     run = run_link(monitored.context.mlflow, monitored.context.settings, run_id, REPORT_FILE if has_report else "")
     text = monitoring_report.window_page(signals, decision, run, has_report=has_report)
+    if months := kept_worth(monitored.context.ledger, name):
+        text += monitoring_report.worth_section(months)
     text += model_link(monitored.context.settings, name)
     create_markdown_artifact(text, key=f"{name}-monitoring", description=f"{decision.verdict}: {decision.reasons[0]}")
     if signals.drift.measured and window.column_drift.columns:

@@ -1,5 +1,6 @@
 """A monitored window as text, table and JSON, for people and programs. Pure."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ from everfit.tasks.core.outside_text import markdown_text, page_text
 from everfit.tasks.ledger import Turn
 from everfit.tasks.ledger.requests import RequestOutcome
 from everfit.tasks.monitoring.signals.drift import DriftResult
+from everfit.tasks.monitoring.worth import MonthWorth, worth_heads, worth_rows, worth_summary
 from everfit.tasks.triage import VERDICTS, TriageDecision
 from everfit.tasks.triage.signals import Signals
 
@@ -27,6 +29,18 @@ def json_without_look(model: str, until: datetime, *, state: str, reason: str = 
     facts = {"model": model, "until": until.isoformat(), "state": state, "reasons": [reason]}
     unknown = dict.fromkeys(("verdict", "rule", "signals", "champion", "turn_id", "turn_state", "held_back"))
     return facts | unknown | {"evidence": [], "decision_id": None, "failed": [], "mlflow_run_id": None, "outcomes": []}
+
+
+def worth_section(months: Sequence[MonthWorth]) -> str:
+    """Return what the loop has been worth by month, as Markdown.
+
+    Args:
+        months: Of one model, oldest first.
+    """
+    heads = worth_heads(months)
+    lines = [heads, ["---"] + ["---:"] * (len(heads) - 1), *worth_rows(months[-12:])]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"\n\n## What the loop has been worth\n\n{markdown_text(worth_summary(months))}\n\n{table}\n\n"
 
 
 def window_json(

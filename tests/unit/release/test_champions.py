@@ -54,10 +54,10 @@ def test_versions_are_kept_by_number_and_by_age() -> None:
     at = START + timedelta(days=5)
 
     few = ReleasePolicy(keep_versions=1, keep_for=timedelta(0))
-    assert versions_to_keep(releases, few, at) == {4, 5}
+    assert versions_to_keep(releases, few, at) == {1, 4, 5}
     # Version 3 was champion until day 3, version 2 until day 2.
     recent = ReleasePolicy(keep_versions=1, keep_for=timedelta(days=2))
-    assert versions_to_keep(releases, recent, at) == {3, 4, 5}
+    assert versions_to_keep(releases, recent, at) == {1, 3, 4, 5}
     assert versions_to_keep(releases, ReleasePolicy(keep_versions=9), at) == {1, 2, 3, 4, 5}
 
 

@@ -1,0 +1,54 @@
+"""What the loop has been worth, as a Prefect task."""
+
+from datetime import datetime
+
+from prefect.artifacts import create_table_artifact
+
+from everfit.tasks.monitoring.kept_worth import kept_worth
+from everfit.tasks.monitoring.worth import WORTH, MonthWorth, worth_heads, worth_rows, worth_summary
+from everfit.tasks.monitoring.worth_measuring import WorthMeter
+from everfit.tasks.steps.step import step, step_logger
+from everfit.tasks.turns.context import Context
+
+logger = step_logger("everfit.monitoring")
+
+_AT_ONCE = 3
+"""Months that one look measures, so that a model with years behind it is caught up with look by look."""
+
+
+@step("compute", log="worth")
+def note_worth(context: Context, until: datetime) -> tuple[MonthWorth, ...]:
+    """Measure what the loop was worth in months that have ended and whose labels are mature, and keep it in the ledger.
+
+    The first model and the previous champion answer a sample of the labelled rows, so each month is measured once.
+
+    Args:
+        context: The model.
+        until: The look's end.
+
+    Returns:
+        The months that were not known before.
+    """
+    meter, found = WorthMeter(context), []
+    for month in meter.due(until)[:_AT_ONCE]:
+        worth = meter.measure(month)
+        context.ledger.decisions.record(
+            meter.entry_id(month),
+            model=context.spec.name,
+            kind=WORTH,
+            verdict=worth.verdict,
+            until=month.until,
+            reasons=(worth_summary([worth]), *worth.notes),
+            record=worth,
+        )
+        logger.info("%s", worth_summary([worth]))
+        found.append(worth)
+    if found:
+        name, months = context.spec.name, kept_worth(context.ledger, context.spec.name)
+        heads = worth_heads(months)
+        create_table_artifact(
+            [dict(zip(heads, row, strict=True)) for row in worth_rows(months)],
+            key=f"{name}-worth",
+            description=worth_summary(months),
+        )
+    return tuple(found)

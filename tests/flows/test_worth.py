@@ -1,0 +1,71 @@
+"""What the loop has been worth: the first model and the previous champion answer the month's labelled rows."""
+
+import json
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+from support.deliveries import deliveries, write_month
+from typer.testing import CliRunner
+
+from everfit.blocks.settings import Settings
+from everfit.deployments.cli.main import app
+from everfit.deployments.cli.runs import result_of
+from everfit.tasks.core.spec_loading import load_spec
+from everfit.tasks.monitoring.kept_worth import kept_worth
+from everfit.tasks.registry import model_registry
+from everfit.tasks.scoring.loading import load_scorer
+from everfit.tasks.turns.context import Context
+
+LOOKS = [datetime(2024, 3, 1, tzinfo=UTC), datetime(2024, 3, 15, tzinfo=UTC), datetime(2024, 4, 3, tzinfo=UTC)]
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_month_is_measured_once_its_labels_are_mature(released: str) -> None:
+    from everfit.flows.monitoring_flow import monitoring
+    from everfit.flows.scoring_flow import scoring
+
+    spring = pd.concat(
+        [deliveries("2024-03-01", 14, seed=1, strength=-3), deliveries("2024-03-15", 19, seed=2, strength=-3)]
+    )
+    context = Context(load_spec(released), Settings())
+    write_month(Path(), "spring", spring)
+    for since, until in pairwise(LOOKS):
+        assert kept_worth(context.ledger, "deliveries") == []
+        result_of(scoring(released, since, until, return_state=True))
+        result_of(monitoring(released, until, return_state=True))
+
+    (month,) = kept_worth(context.ledger, "deliveries")
+    assert month.month == "2024-03"
+    assert month.turns >= 1
+    assert month.alone is not None
+    assert month.previous is not None
+    assert month.notes == ()
+
+    # The same by hand: the first model had the month's first half to itself, and the second one the other.
+    rows = spring[spring["sent_at"] < "2024-04-01"]
+    late = rows[rows["sent_at"] >= "2024-03-15"]
+
+    def auc(version: int) -> float:
+        client = context.mlflow
+        scorer = load_scorer(client, context.ledger, model_registry.model_version(client, "deliveries", version))
+        return float(roc_auc_score(late["late"], scorer.score(late[["distance", "region"]]).score))
+
+    gain = auc(2) - auc(1)
+    assert month.rows == len(rows)
+    assert month.previous.gain == pytest.approx(gain, abs=1e-6)
+    assert month.alone.gain == pytest.approx(gain * len(late) / len(rows), abs=1e-6)
+    assert month.verdict == "better"
+
+    # A second look at the same moment measures nothing again, and the command shows it.
+    entries = context.ledger.decisions.of("deliveries", kind="worth")
+    result_of(monitoring(released, LOOKS[-1], return_state=True))
+    assert context.ledger.decisions.of("deliveries", kind="worth") == entries
+    shown = CliRunner().invoke(app, ["history", released, "--worth", "--json"])
+    assert shown.exit_code == 0, shown.output
+    assert json.loads(shown.stdout)["months"][0]["alone"]["gain"] == pytest.approx(month.alone.gain)
+    text = CliRunner().invoke(app, ["history", released, "--worth"])
+    assert "over the first model left alone" in " ".join(text.stdout.split())
