@@ -15,6 +15,7 @@ from everfit.tasks.pages.series import Series
 from everfit.tasks.pages.states import STATES
 from everfit.tasks.pages.status import ModelStatus
 from everfit.tasks.pages.words import quality_words
+from everfit.tasks.pages.worth_section import worth_section
 
 _STORIES = 20
 
@@ -46,6 +47,7 @@ def model_page(
             _labels(status),
             limits_section(series),
             drift_map(series, columns),
+            worth_section(content.get("worth") or {}),
             decision_list([*content["looks"], *content["turns"].values()], content["links"]),
             event_list(content["marks"]),
             _stories(status.model, stories),

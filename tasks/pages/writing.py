@@ -26,6 +26,7 @@ from everfit.tasks.pages.model_page import model_page
 from everfit.tasks.pages.overview_page import entry_of, overview_page
 from everfit.tasks.pages.series import Series
 from everfit.tasks.pages.status import status_of
+from everfit.tasks.pages.worth_section import worth_content
 from everfit.tasks.storage.workspace import Workspace
 
 T = TypeVar("T")
@@ -96,6 +97,7 @@ def write_model(
         "marks": [mark.model_dump(mode="json") for mark in marks_of(facts)],
         "reigns": [[reign.since.isoformat(), reign.version] for reign in facts.reigns],
         "series": series.dump(),
+        "worth": worth_content(ledger, model),
     }
     workspace.write(_file(workspace, model, "page.json"), _bytes(content))
     page = model_page(status, content, series, read_columns(workspace, model), _stories(workspace, model))

@@ -40,6 +40,7 @@ class Rehearsal(Record):
         matrix: The metric by training end and window; empty if no model was released.
         recommendation: The change of the spec to make, if there is one.
         notes: Sentences on what history can't show.
+        since_then: What the real loop has been worth by month, with its heads; empty before the first month.
     """
 
     model: str
@@ -53,6 +54,7 @@ class Rehearsal(Record):
     matrix: tuple[tuple[float | None, ...], ...] = ()
     recommendation: Recommendation
     notes: tuple[str, ...] = ()
+    since_then: tuple[tuple[str, ...], ...] = ()
     fit_seconds: float = Field(default=0.0, description="Processor time of all bare fits and predictions.")
 
     def play(self, policy: str) -> Play:

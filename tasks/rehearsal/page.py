@@ -103,6 +103,12 @@ LEGEND = (
 )
 
 
+SINCE_THEN = (
+    "The gain of the real loop by month: its answers against those of the first model left alone and of the champion "
+    "before, on the same labelled rows."
+)
+
+
 def rehearsal_text(outcome: Rehearsal, link: str = "") -> str:
     """Return the rehearsal as Markdown.
 
@@ -118,6 +124,9 @@ def rehearsal_text(outcome: Rehearsal, link: str = "") -> str:
         lines += ["", *(f"- {sentence}" for sentence in outcome.pairs), ""]
         lines += _markdown_table(window_columns(outcome), list(window_rows(outcome)))
         lines += ["", "`*` a model was released before this window; `°` a turn released none."]
+    if outcome.since_then:
+        heads, *months = outcome.since_then
+        lines += ["", "## Since then", "", SINCE_THEN, "", *_markdown_table(heads, months)]
     lines += ["", *(f"- {markdown_text(note)}" for note in outcome.notes)]
     return "\n".join(lines)
 
@@ -155,6 +164,9 @@ def rehearsal_page(outcome: Rehearsal) -> str:
             _table(window_columns(outcome), list(window_rows(outcome))),
             "<p>* a model was released before this window; ° a turn released none.</p>",
         ]
+    if outcome.since_then:
+        heads, *months = outcome.since_then
+        parts += [f"<h2>Since then</h2><p>{escape(SINCE_THEN)}</p>", _table(heads, months)]
     if outcome.notes:
         parts += ["<h2>What history can't show, or differs from the real loop</h2>", _list(outcome.notes)]
     return (

@@ -9,10 +9,13 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from everfit.blocks.errors import SpecError
+from everfit.blocks.errors import LedgerError, SpecError
 from everfit.blocks.policy import parse_duration
 from everfit.tasks.core.cores import usable_cores
 from everfit.tasks.core.final_states import ended
+from everfit.tasks.ledger import Ledger
+from everfit.tasks.monitoring.kept_worth import kept_worth
+from everfit.tasks.monitoring.worth import worth_heads, worth_rows
 from everfit.tasks.registry.tracking import turn_run
 from everfit.tasks.rehearsal.outcome import Rehearsal, assemble
 from everfit.tasks.rehearsal.page import rehearsal_page, rehearsal_text
@@ -108,7 +111,17 @@ def live_through(
     root = folder_of(context, folder) / plan.identity[:12]
     workers = jobs or min(4, usable_cores())
     lives, matrix = Running(context.spec, plan, root, context.workspace, workers, logger.info).run()
-    return assemble(context.spec, plan, lives, matrix, price)
+    outcome = assemble(context.spec, plan, lives, matrix, price)
+    return outcome.model_copy(update={"since_then": _since_then(context)})
+
+
+def _since_then(context: Context) -> tuple[tuple[str, ...], ...]:
+    """Return what the real loop has been worth, as a table; empty if nothing was measured yet."""
+    try:
+        months = kept_worth(Ledger.open_existing(context.settings), context.spec.name)
+    except LedgerError:  # there is no ledger yet, and a rehearsal makes none
+        return ()
+    return (tuple(worth_heads(months)), *map(tuple, worth_rows(months))) if months else ()
 
 
 @step("network", log="rehearse")

@@ -1,4 +1,4 @@
-"""What the loop has been worth, as a Prefect task."""
+"""The worth of the loop by month, as a Prefect task."""
 
 from datetime import datetime
 

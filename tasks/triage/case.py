@@ -267,7 +267,7 @@ class Case(Record):
 
     @cached_property
     def won_back(self) -> WonBack:
-        """What turns have won back of their losses so far."""
+        """The results of past turns that answered a loss."""
         return won_back(self.history.turns, self.signals.window.until - self.policy.retraining.attempts_within)
 
     @cached_property

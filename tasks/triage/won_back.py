@@ -8,7 +8,7 @@ from everfit.tasks.triage.history import PastTurn
 
 
 class WonBack(Record):
-    """What the turns that answered a loss have won back of it.
+    """The results of the turns that answered a loss.
 
     Attributes:
         turns: Number of these turns whose result is known.

@@ -15,6 +15,7 @@ from everfit.tasks.ledger import Ledger
 from everfit.tasks.monitoring.window_columns import WindowColumns
 from everfit.tasks.pages.limit_series import LimitSeries
 from everfit.tasks.pages.looks import LimitedLook
+from everfit.tasks.monitoring.worth import WORTH, Gain, MonthWorth
 from everfit.tasks.pages.markup import anchor, joined, tag
 from everfit.tasks.pages.series import Series
 from everfit.tasks.pages.writing import PageLinks, write_model, write_overview
@@ -344,3 +345,18 @@ def test_markup_escapes_all_but_markup() -> None:
     assert joined("\x1b[2J") == "\ufffd[2J"
     assert anchor("a", "javascript:x") == "a (javascript:x)"
     assert anchor("a", "b/index.html") == '<a href="b/index.html" rel="noreferrer">a</a>'
+
+
+def test_a_page_shows_what_the_loop_has_been_worth(ledger: Ledger, workspace: Workspace) -> None:
+    lived(ledger, 5)
+    write_model(ledger, workspace, "flights")
+    assert "What the loop has been worth" not in page(workspace, "flights")
+
+    gain = Gain(rows=900, gain=0.04, standard_error=0.01)
+    month = MonthWorth(month="2024-03", metric="roc_auc", rows=900, alone=gain, turns=2)
+    ledger.decisions.record("1/worth/2024-03", model="flights", kind=WORTH, verdict=month.verdict, record=month)
+    write_model(ledger, workspace, "flights")
+
+    shown = page(workspace, "flights")
+    assert "What the loop has been worth" in shown
+    assert "+0.0400 roc_auc over the first model left alone" in shown

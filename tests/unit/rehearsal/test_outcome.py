@@ -133,3 +133,11 @@ def test_the_page_needs_no_network_and_escapes_what_others_wrote(outcome: Rehear
     text = rehearsal_text(outcome)
     assert "Change the spec." in text
     assert "training.window: all" in text
+
+
+def test_what_the_real_loop_was_worth_is_shown_as_since_then(outcome: Rehearsal) -> None:
+    assert "Since then" not in rehearsal_page(outcome)
+    shown = outcome.model_copy(update={"since_then": (("month", "turns"), ("2024-03", "7 <turns>"))})
+    assert "<h2>Since then</h2>" in rehearsal_page(shown)
+    assert "7 &lt;turns&gt;" in rehearsal_page(shown)
+    assert "## Since then" in rehearsal_text(shown)
