@@ -1,4 +1,4 @@
-"""What the loop has been worth in a month: its answers against those of models that it replaced. Pure."""
+"""The worth of the loop in a month: its answers against those of models that it replaced. Pure."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -44,7 +44,7 @@ class Gain(Record):
 
 
 class MonthWorth(Record):
-    """What the loop was worth in a month.
+    """The worth of the loop in a month.
 
     Attributes:
         month: As `2024-03`.
@@ -53,7 +53,7 @@ class MonthWorth(Record):
         alone: Gain over the very first model, left alone; None if it is not known.
         previous: Gain of each champion over the one before; None before the second champion.
         turns: Trainings in the month, apart from that of the first model.
-        cost: What they cost; None without a price.
+        cost: Their cost; None without a price.
         unit: Unit of the money.
         notes: Why something is not known.
     """

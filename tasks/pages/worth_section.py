@@ -31,7 +31,7 @@ def worth_section(content: dict[str, Any]) -> Html | None:
         return None
     return tag(
         "section",
-        tag("h2", "What the loop has been worth"),
+        tag("h2", "Worth of the loop"),
         tag("p", content["summary"]),
         table(content["heads"], content["rows"], "Gain by month over the first model and the champion before"),
     )

@@ -40,7 +40,7 @@ class Rehearsal(Record):
         matrix: The metric by training end and window; empty if no model was released.
         recommendation: The change of the spec to make, if there is one.
         notes: Sentences on what history can't show.
-        since_then: What the real loop has been worth by month, with its heads; empty before the first month.
+        since_then: The worth of the real loop by month, as a table with its heads; empty before the first month.
     """
 
     model: str

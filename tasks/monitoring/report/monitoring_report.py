@@ -40,7 +40,7 @@ def worth_section(months: Sequence[MonthWorth]) -> str:
     heads = worth_heads(months)
     lines = [heads, ["---"] + ["---:"] * (len(heads) - 1), *worth_rows(months[-12:])]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"\n\n## What the loop has been worth\n\n{markdown_text(worth_summary(months))}\n\n{table}\n\n"
+    return f"\n\n## Worth of the loop\n\n{markdown_text(worth_summary(months))}\n\n{table}\n\n"
 
 
 def window_json(

@@ -350,7 +350,7 @@ def test_markup_escapes_all_but_markup() -> None:
 def test_a_page_shows_what_the_loop_has_been_worth(ledger: Ledger, workspace: Workspace) -> None:
     lived(ledger, 5)
     write_model(ledger, workspace, "flights")
-    assert "What the loop has been worth" not in page(workspace, "flights")
+    assert "Worth of the loop" not in page(workspace, "flights")
 
     gain = Gain(rows=900, gain=0.04, standard_error=0.01)
     month = MonthWorth(month="2024-03", metric="roc_auc", rows=900, alone=gain, turns=2)
@@ -358,5 +358,5 @@ def test_a_page_shows_what_the_loop_has_been_worth(ledger: Ledger, workspace: Wo
     write_model(ledger, workspace, "flights")
 
     shown = page(workspace, "flights")
-    assert "What the loop has been worth" in shown
+    assert "Worth of the loop" in shown
     assert "+0.0400 roc_auc over the first model left alone" in shown
