@@ -1,5 +1,6 @@
 """Measure what the loop was worth: replaced models answer a sample of the labelled rows of a month."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cached_property
@@ -73,7 +74,9 @@ class WorthMeter:
             if turn.trigger.kind != "waiting" and turn.attempt and turn.id != self.champions[0].turn_id
             if month.since is not None and month.since <= turn.window.until < month.until
         ]
-        alone, previous, rows = [], [], 0
+        alone: list[Gain] = []
+        previous: list[Gain] = []
+        rows = 0
         for version, count in self._versions(month):
             try:
                 answered = self._answered(month, version, count)
@@ -149,9 +152,10 @@ class WorthMeter:
         log, labels = (self.context.workspace.table(self.spec.name, name) for name in ("predictions", "labels"))
         if not log.exists() or not labels.exists():
             return []
-        logged = prediction_log.read(log, month, self._time, columns=[MODEL_VERSION])[MODEL_VERSION].value_counts()
+        logged = prediction_log.read(log, month, self._time, columns=[MODEL_VERSION])
+        counts = Counter(map(int, logged[MODEL_VERSION]))
         released = {entry.version for entry in self.champions}
-        return sorted((int(version), int(count)) for version, count in logged.items() if int(version) in released)
+        return sorted((version, count) for version, count in counts.items() if version in released)
 
     def _answered(self, month: Window, version: int, count: int) -> _Answered:
         """Return the labelled answers of a champion in a month.
