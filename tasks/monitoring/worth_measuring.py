@@ -118,8 +118,9 @@ class WorthMeter:
             return []
         turn = ledger.turns.find(self.champions[0].turn_id or "")
         since = self.champions[0].at if turn is None else turn.window.until
+        known = {entry.id for entry in ledger.decisions.of(self.spec.name, kind=WORTH)}
         months = months_of(since, until - self.spec.maturity)
-        return [month for month in months if ledger.decisions.find(self.entry_id(month)) is None]
+        return [month for month in months if self.entry_id(month) not in known]
 
     def _cost(self, seconds: Sequence[float]) -> float | None:
         benefit = self.spec.retraining.cost_benefit
