@@ -43,7 +43,7 @@ class Reactions(Record):
     A change that made it no worse than that plan needed no reaction.
 
     Attributes:
-        missed: Places of changes that it didn't follow before the next one, or the end.
+        missed: Places of changes after which it released nothing more.
         late: Windows in which it did worse than that plan, until it followed.
     """
 
@@ -212,15 +212,15 @@ def reactions(play: Play, best: Play, scale: Scale) -> Reactions:
         own is not None and ideal is not None and sign * own < sign * ideal - _EQUAL
         for own, ideal in zip(play.quality, best.quality, strict=True)
     ]
-    missed_places, late = [], 0
+    missed_places: list[int] = []
+    late: set[int] = set()
     for place, end in pairwise([*best.releases, windows]):
-        reaction = next((release for release in play.releases if place <= release < end), None)
-        worse = sum(behind[place : end if reaction is None else reaction])
+        reaction = next((release for release in play.releases if release >= place), None)
         if reaction is not None:
-            late += worse
-        elif worse:
+            late.update(window for window in range(place, reaction) if behind[window])
+        elif any(behind[place:end]):
             missed_places.append(place)
-    return Reactions(missed=tuple(missed_places), late=late)
+    return Reactions(missed=tuple(missed_places), late=len(late))
 
 
 _EQUAL = 1e-9

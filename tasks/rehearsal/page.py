@@ -92,8 +92,8 @@ LEGEND = (
         "next one. needless: turns that released nothing better."
     ),
     (
-        "missed: times at which the best plan in hindsight took another model, and the policy did worse and didn't "
-        "follow. late: windows in which it did worse until it followed."
+        "missed: times at which the best plan in hindsight took another model, and the policy did worse and released "
+        "nothing more. late: windows in which it did worse until it released a model."
     ),
     (
         "hindsight: the share of what the best plan in hindsight wins over never retraining. It knows all windows and "

@@ -49,6 +49,8 @@ def test_a_reaction_is_late_by_the_windows_in_which_the_policy_did_worse() -> No
     best = Play(policy="b", kind="bound", quality=(0.8,) * 8, releases=(2, 5))
     follows = Play(policy="p", kind="spec", quality=(0.8, 0.8, 0.6, 0.8, 0.8, 0.6, None, 0.8), releases=(3, 7))
     assert reactions(follows, best, AUC) == Reactions(late=2)
+    once = Play(policy="p", kind="spec", quality=(0.8, 0.8, 0.6, 0.6, 0.6, 0.6, 0.8, 0.8), releases=(6,))
+    assert reactions(once, best, AUC) == Reactions(late=4)  # one release follows both changes
     stays = Play(policy="p", kind="spec", quality=(0.8, 0.8, 0.8, 0.8, 0.8, 0.6, 0.6, 0.6), releases=(4,))
     assert reactions(stays, best, AUC) == Reactions(missed=(5,))
     assert reactions(best, best, AUC) == Reactions()
