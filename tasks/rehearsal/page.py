@@ -24,7 +24,8 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 th, td { padding: .3rem .6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #ddd; }
 th:first-child, td:first-child { text-align: left; } tr.spec td { font-weight: 600; }
 .advice { background: #eef5ff; border-left: 4px solid #1f77b4; padding: .6rem 1rem; }
-.figure { width: 100%; height: 420px; } li { margin: .3rem 0; }
+@media (max-width: 600px) { th:first-child, td:first-child { white-space: normal; min-width: 7rem; } }
+.plotly-graph-div { max-width: 100%; overflow: hidden; } li { margin: .3rem 0; }
 """
 
 
