@@ -17,7 +17,7 @@ TWO_SIDED = NormalDist().inv_cdf(0.975)
 """Standard errors from the middle to either end of a 95 % interval."""
 
 
-class Gain(Record):
+class MonthGain(Record):
     """How much better the answers were than those of another model on the same rows; positive if better.
 
     Attributes:
@@ -61,8 +61,8 @@ class MonthWorth(Record):
     month: str
     metric: str
     rows: int = 0
-    alone: Gain | None = None
-    previous: Gain | None = None
+    alone: MonthGain | None = None
+    previous: MonthGain | None = None
     turns: int = 0
     cost: FiniteFloat | None = None
     unit: str = ""
@@ -81,7 +81,7 @@ class MonthWorth(Record):
         return None if self.alone is None or self.alone.money is None else self.alone.money - (self.cost or 0.0)
 
 
-def combined(parts: Sequence[Gain]) -> Gain | None:
+def combined(parts: Sequence[MonthGain]) -> MonthGain | None:
     """Return the gain over the rows of all champions of a month, each weighed by its rows.
 
     Args:
@@ -91,7 +91,7 @@ def combined(parts: Sequence[Gain]) -> Gain | None:
     if not rows:
         return None
     money = [part.money for part in parts if part.money is not None]
-    return Gain(
+    return MonthGain(
         rows=rows,
         gain=sum(part.rows * part.gain for part in parts) / rows,
         standard_error=math.sqrt(sum((part.rows * part.standard_error) ** 2 for part in parts)) / rows,
@@ -193,5 +193,5 @@ def _rest(month: MonthWorth, months: Sequence[MonthWorth]) -> list[str]:
     return [str(month.turns), *("-" if value is None else f"{value:,.2f}" for value in money)]
 
 
-def _words(found: Gain | None) -> str:
+def _words(found: MonthGain | None) -> str:
     return "-" if found is None else f"{found.gain:+.4f} ± {found.high - found.gain:.4f}"

@@ -13,7 +13,7 @@ from everfit.blocks.errors import DataError, EverfitError, NotEnoughError
 from everfit.tasks.core.records import Window
 from everfit.tasks.ledger import Release
 from everfit.tasks.monitoring.monitored_model import champion_scores
-from everfit.tasks.monitoring.worth import TWO_SIDED, WORTH, Gain, MonthWorth, combined, months_of
+from everfit.tasks.monitoring.worth import TWO_SIDED, WORTH, MonthGain, MonthWorth, combined, months_of
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions, read_labelled_predictions
 from everfit.tasks.predictions.prediction_log import MODEL_VERSION, PREDICTED_AT
@@ -74,8 +74,8 @@ class WorthMeter:
             if turn.trigger.kind != "waiting" and turn.attempt and turn.id != self.champions[0].turn_id
             if month.since is not None and month.since <= turn.window.until < month.until
         ]
-        alone: list[Gain] = []
-        previous: list[Gain] = []
+        alone: list[MonthGain] = []
+        previous: list[MonthGain] = []
         rows = 0
         for version, count in self._versions(month):
             try:
@@ -194,7 +194,7 @@ class WorthMeter:
                 continue
         return list(dict.fromkeys(wanted))
 
-    def _gain(self, answered: _Answered, other: int) -> Gain:
+    def _gain(self, answered: _Answered, other: int) -> MonthGain:
         """Return the gain of the logged answers over those of another version.
 
         Raises:
@@ -202,7 +202,7 @@ class WorthMeter:
         """
         answers, version = answered.sample, answered.version
         if other == version:
-            return Gain(
+            return MonthGain(
                 rows=answered.labelled, gain=0.0, standard_error=0.0, money=self._money(answered, other, None, 0)
             )
         scores, own = self._scores(answers, other)
@@ -218,7 +218,7 @@ class WorthMeter:
         )
         error = (found.upper - found.lower) / (2 * TWO_SIDED)
         money = self._money(answered, other, scores, found.difference)
-        return Gain(rows=answered.labelled, gain=found.difference, standard_error=error, money=money)
+        return MonthGain(rows=answered.labelled, gain=found.difference, standard_error=error, money=money)
 
     def _scores(self, answers: LabelledPredictions, version: int) -> tuple[Floats, LabelledPredictions]:
         scorer = self._scorer(version)

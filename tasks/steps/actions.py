@@ -85,7 +85,7 @@ def notify(window: MonitoredWindow, signals: Signals, decision: TriageDecision, 
     run = run_link(monitored.context.mlflow, monitored.context.settings, run_id, REPORT_FILE if has_report else "")
     text = monitoring_report.window_page(signals, decision, run, has_report=has_report)
     if months := kept_worth(monitored.context.ledger, name):
-        text += monitoring_report.worth_section(months)
+        text += monitoring_report.worth_text(months)
     text += model_link(monitored.context.settings, name)
     create_markdown_artifact(text, key=f"{name}-monitoring", description=f"{decision.verdict}: {decision.reasons[0]}")
     if signals.drift.measured and window.column_drift.columns:

@@ -31,7 +31,7 @@ def json_without_look(model: str, until: datetime, *, state: str, reason: str = 
     return facts | unknown | {"evidence": [], "decision_id": None, "failed": [], "mlflow_run_id": None, "outcomes": []}
 
 
-def worth_section(months: Sequence[MonthWorth]) -> str:
+def worth_text(months: Sequence[MonthWorth]) -> str:
     """Return what the loop has been worth by month, as Markdown.
 
     Args:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from everfit.tasks.monitoring.worth import (
-    Gain,
+    MonthGain,
     MonthWorth,
     combined,
     months_of,
@@ -17,13 +17,16 @@ from everfit.tasks.monitoring.worth import (
 
 
 def month(name: str, gain: float, error: float = 0.01, **facts: object) -> MonthWorth:
-    found = Gain(rows=100, gain=gain, standard_error=error, money=facts.pop("money", None))  # type: ignore[arg-type]
+    found = MonthGain(rows=100, gain=gain, standard_error=error, money=facts.pop("money", None))  # type: ignore[arg-type]
     return MonthWorth(month=name, metric="roc_auc", rows=100, alone=found, **facts)  # type: ignore[arg-type]
 
 
 def test_gains_are_weighed_by_rows() -> None:
     found = combined(
-        [Gain(rows=300, gain=0.0, standard_error=0.0), Gain(rows=100, gain=0.2, standard_error=0.04, money=5.0)]
+        [
+            MonthGain(rows=300, gain=0.0, standard_error=0.0),
+            MonthGain(rows=100, gain=0.2, standard_error=0.04, money=5.0),
+        ]
     )
     assert found is not None
     assert (found.rows, found.gain, found.standard_error) == (400, pytest.approx(0.05), pytest.approx(0.01))

@@ -13,9 +13,9 @@ from support.triage import drifted, parity
 from everfit.blocks.retraining import RetrainingPolicy
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.monitoring.window_columns import WindowColumns
+from everfit.tasks.monitoring.worth import WORTH, MonthGain, MonthWorth
 from everfit.tasks.pages.limit_series import LimitSeries
 from everfit.tasks.pages.looks import LimitedLook
-from everfit.tasks.monitoring.worth import WORTH, Gain, MonthWorth
 from everfit.tasks.pages.markup import anchor, joined, tag
 from everfit.tasks.pages.series import Series
 from everfit.tasks.pages.writing import PageLinks, write_model, write_overview
@@ -352,7 +352,7 @@ def test_a_page_shows_what_the_loop_has_been_worth(ledger: Ledger, workspace: Wo
     write_model(ledger, workspace, "flights")
     assert "Worth of the loop" not in page(workspace, "flights")
 
-    gain = Gain(rows=900, gain=0.04, standard_error=0.01)
+    gain = MonthGain(rows=900, gain=0.04, standard_error=0.01)
     month = MonthWorth(month="2024-03", metric="roc_auc", rows=900, alone=gain, turns=2)
     ledger.decisions.record("1/worth/2024-03", model="flights", kind=WORTH, verdict=month.verdict, record=month)
     write_model(ledger, workspace, "flights")
