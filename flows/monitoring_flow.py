@@ -66,8 +66,10 @@ def monitoring(model: str, until: datetime | None = None) -> State[dict[str, Any
     rolled_back = act.roll_back_champion(monitored, decision)
     trials.advance_trial(context, until)
     outcomes = act.note_outcomes(monitored, signals, decision)
-    worth.note_worth(context, until)
     call = act.call_turn(monitored, decision)
     if call is not None and call.start and not act.start_deployment(monitored, call):
         training(model, until, decision.trigger(), return_state=True)
+
+    # Once a month, measure what the loop has been worth.
+    worth.note_worth(context, until)
     return act.monitoring_state(monitored, signals, decision, call, run_id, rolled_back=rolled_back, outcomes=outcomes)

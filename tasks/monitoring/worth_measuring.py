@@ -80,8 +80,8 @@ class WorthMeter:
         for version, count in self._versions(month):
             try:
                 answered = self._answered(month, version, count)
-            except EverfitError as error:
-                notes.append(f"version {version}: {error}")
+            except Exception as error:  # noqa: BLE001 - the month's notes say so
+                notes.append(f"version {version}: {_reason(error)}")
                 continue
             rows += answered.labelled
             if not answered.labelled:
@@ -92,8 +92,8 @@ class WorthMeter:
                     continue
                 try:
                     found.append(self._gain(answered, other))
-                except EverfitError as error:
-                    notes.append(f"version {answered.version} against {name}, version {other}: {error}")
+                except Exception as error:  # noqa: BLE001 - the month's notes say so
+                    notes.append(f"version {answered.version} against {name}, version {other}: {_reason(error)}")
         benefit, value = self.spec.retraining.cost_benefit, self.spec.training.business_value
         return MonthWorth(
             month=f"{month.since:%Y-%m}",
@@ -251,3 +251,7 @@ class WorthMeter:
         found = model_registry.model_version(self.context.mlflow, self.spec.name, version)
         threshold = registration.read_threshold(self.context.mlflow, found)
         return 0.5 if threshold is None else threshold
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, EverfitError) else f"{type(error).__name__}: {error}"
