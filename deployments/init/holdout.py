@@ -7,6 +7,7 @@ import pandas as pd
 from everfit.blocks.policy import format_duration
 from everfit.deployments.init.look import Look, spread
 from everfit.deployments.init.proposal import Proposal
+from everfit.tasks.storage.values import as_text
 
 _LEAST_HOLDOUT_ROWS, _LEAST_CLASS_ROWS = 200, 20
 _ENOUGH = 1.25
@@ -52,7 +53,7 @@ def propose_holdout(seen: Look, made: Proposal) -> None:
     if made.task != "regression" and rarest_rows < _ENOUGH * _LEAST_CLASS_ROWS:
         made.least_class_rows = 3
         made.notes.append(
-            f"The hold-out has only about {rarest_rows} rows with {made.target} {rarest.idxmin()!r}, so its "
+            f"The hold-out has only about {rarest_rows} rows with {made.target} {as_text(rarest.idxmin())!r}, so its "
             f"results for them are uncertain."
         )
     elif made.task != "regression" and rows < _ENOUGH * _LEAST_HOLDOUT_ROWS:

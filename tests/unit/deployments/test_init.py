@@ -122,7 +122,9 @@ def test_without_times_the_spec_says_so_and_few_rows_lower_the_gate():
 def test_the_gate_makes_do_with_the_rows_that_a_hold_out_has_of_the_rarest_class_and_without_those_that_came_twice():
     frame = loans(2_000)
     frame["default"] = np.where(np.arange(2_000) % 100 == 0, 1, 0)
-    assert load_spec(made(frame, "default")["path"]).gate.min_class_rows == 3
+    found = made(frame, "default")
+    assert load_spec(found["path"]).gate.min_class_rows == 3
+    assert "rows with default '1', so" in " ".join(found["notes"])
     frame["default"] = np.arange(2_000) % 2
     assert load_spec(made(frame, "default")["path"]).gate.min_class_rows == 20
     few = loans(600).drop(columns=["applied_on", "closed_on", "application_id"])
