@@ -15,7 +15,7 @@ from everfit.tasks.monitoring.monitored_model import MonitoredModel
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.reference import Reference, log_reference
 from everfit.tasks.monitoring.signals.interval_coverage import measure_intervals
-from everfit.tasks.predictions import labels, prediction_log
+from everfit.tasks.predictions import label_recording, labels, prediction_log
 from everfit.tasks.registry import model_registry
 from everfit.tasks.registry.bounds_tag import read_bounds
 from everfit.tasks.release import release as releasing
@@ -71,7 +71,7 @@ def test_bounds_come_from_the_hold_out_and_follow_the_labels(registry: Any, made
     assert 1.4 < log["_bound"].mean() < 1.9  # 1.645 of a normal deviation
     truth = log[prediction_log.PREDICTION] + 2 * random.normal(size=len(log))
     told = labels.label_rows(log[KEY], truth, log["departs"] + timedelta(minutes=30), "regression", "source")
-    labels.record_labels(context.workspace.table("delays", "labels"), told)
+    label_recording.record_labels(context.workspace.table("delays", "labels"), told)
 
     monitored = MonitoredModel.find(context, UNTIL)
     table = context.workspace.table("delays", "predictions")
