@@ -168,10 +168,9 @@ def monitor(context: typer.Context, model: Model, until: Until = None, as_json: 
 def _score_file(model: str, path: str, *, as_json: bool) -> None:
     context = _context(model)
     from everfit.tasks.batch.manual_files import score_file
-    from everfit.tasks.batch.scoring import require_champion
     from everfit.tasks.monitoring.first_bounds import offer_bounds
 
-    offer_bounds(context, require_champion(context))
+    offer_bounds(context)
     scored = score_file(context, path)
     if as_json:
         print_json({"model": context.spec.name, **scored.model_dump(mode="json")})

@@ -61,12 +61,18 @@ class WorthMeter:
         """Return the id of a month's entry in the ledger; another model of the same name has others."""
         return f"{self.champions[0].run_id}/{WORTH}/{month.since:%Y-%m}"
 
-    def measure(self, month: Window) -> MonthWorth:
+    def measure(self, month: Window, *, final: bool = True) -> MonthWorth:
         """Return what the loop was worth in a month, by the labels that were known once they were mature.
 
         Args:
             month: Its span.
+            final: Whether any error is told in the month's notes. Otherwise only those of the rows are, which will not
+                change; a store or registry that can't be read may answer later.
+
+        Raises:
+            Exception: A model or a table can't be read, and `final` is false.
         """
+        told = Exception if final else DataError
         notes: list[str] = []
         turns = [
             turn
@@ -80,7 +86,7 @@ class WorthMeter:
         for version, count in self._versions(month):
             try:
                 answered = self._answered(month, version, count)
-            except Exception as error:  # noqa: BLE001 - the month's notes say so
+            except told as error:
                 notes.append(f"version {version}: {_reason(error)}")
                 continue
             rows += answered.labelled
@@ -92,7 +98,7 @@ class WorthMeter:
                     continue
                 try:
                     found.append(self._gain(answered, other))
-                except Exception as error:  # noqa: BLE001 - the month's notes say so
+                except told as error:
                     notes.append(f"version {answered.version} against {name}, version {other}: {_reason(error)}")
         benefit, value = self.spec.retraining.cost_benefit, self.spec.training.business_value
         return MonthWorth(

@@ -19,6 +19,8 @@ from everfit.tasks.storage.tables import DAY, KEY, ConflictError, Table
 
 _REQUEST = "_request"
 _COLUMNS = [KEY, LABEL, LABEL_TIME, ORIGIN, REVISION, INCLUSION]
+_AFTER_ALL = 2**40
+"""Above every revision of a table."""
 
 
 class RecordedLabels(Record):
@@ -120,10 +122,6 @@ def count_requests(
         later = waiting.loc[waiting[KEY].isin(rows[KEY]), _COLUMNS]
         known = pd.concat([known, later.assign(**{REVISION: _AFTER_ALL + np.arange(len(later))})], ignore_index=True)
     return _counts(_compared(known, rows), len(requests), left_out)
-
-
-_AFTER_ALL = 2**40
-"""Above every revision of a table."""
 
 
 def _record(

@@ -7,7 +7,7 @@ import pandas as pd
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from everfit.tasks.batch.scoring import ScoringResult, require_champion, score_batch, scoring_window
+from everfit.tasks.batch.scoring import ScoringResult, score_batch, scoring_window
 from everfit.tasks.core.final_states import ended
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.transform import Function
@@ -72,7 +72,7 @@ def score(
         )
     window = scoring_window(context, since, moment(until))
     shadow = shadow or in_shadow(context)
-    offer_bounds(context, require_champion(context))
+    offer_bounds(context)
     return score_batch(context, window, again=since is not None, shadow=shadow, function=transform)
 
 

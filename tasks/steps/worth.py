@@ -1,6 +1,6 @@
 """The worth of the loop by month, as a Prefect task."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from prefect.artifacts import create_table_artifact
 
@@ -14,6 +14,8 @@ logger = step_logger("everfit.monitoring")
 
 _AT_ONCE = 3
 """Months that one look measures, so that a model with years behind it is caught up with look by look."""
+_PATIENCE = timedelta(days=7)
+"""A month that can't be measured because a model or a table can't be read is tried again for so long."""
 
 
 @step("compute", log="worth")
@@ -31,7 +33,12 @@ def note_worth(context: Context, until: datetime) -> tuple[MonthWorth, ...]:
     """
     meter, found = WorthMeter(context), []
     for month in meter.due(until)[:_AT_ONCE]:
-        worth = meter.measure(month)
+        final = until - context.spec.maturity >= month.until + _PATIENCE
+        try:
+            worth = meter.measure(month, final=final)
+        except Exception as error:  # noqa: BLE001 - the window is decided; a later look measures this month
+            logger.warning("the worth of %s can't be measured yet: %s", f"{month.since:%Y-%m}", error)
+            continue
         context.ledger.decisions.record(
             meter.entry_id(month),
             model=context.spec.name,

@@ -14,9 +14,8 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
-from support.processes import forked
 
-from campaign.spools import disturb
+from campaign.spools import run_lives
 from campaign.tally import Tally
 from everfit.infra.serving.label_journal import LabelJournal
 from everfit.tasks.predictions.label_recording import record_labels
@@ -36,22 +35,8 @@ def run_labels(folder: Path, seed: int, lives: int) -> Tally:
         seed: Decides on everything but the moment at which the system delivers a kill.
         lives: Number of processes.
     """
-    chance, tally = random.Random(seed), Tally()
-    table, answered = folder / "table", folder / "answered"
-    folders = [folder / "spool-0"]
-    answered.touch()
-    for life in range(lives):
-        process = forked.Process(target=_live, args=(chance.choice(folders), table, answered, life, chance.random()))
-        process.start()
-        process.join(_LIFE_SECONDS)
-        if process.exitcode is None:
-            process.kill()
-            process.join()
-            tally.broken.append(f"seed {seed}: life {life} hangs")
-        tally.done["kills" if process.exitcode == -signal.SIGKILL else "lives that ended by themselves"] += 1
-        if process.exitcode not in {0, -signal.SIGKILL}:
-            tally.broken.append(f"seed {seed}: life {life} ended with exit code {process.exitcode}")
-        tally.done[disturb(folders, folder, chance)] += 1
+    table = folder / "table"
+    folders, answered, tally = run_lives(_live, table, folder, seed, lives, _LIFE_SECONDS)
     for place in folders:
         journal = _journal(place, table)
         for _ in range(3):

@@ -9,6 +9,7 @@ import shutil
 import signal
 import threading
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -31,23 +32,8 @@ def run_spools(folder: Path, seed: int, lives: int) -> Tally:
         seed: Decides on everything but the moment at which the system delivers a kill.
         lives: Number of processes.
     """
-    chance, tally = random.Random(seed), Tally()
-    log, answered = folder / "predictions", folder / "answered"
-    folders = [folder / "spool-0"]
-    answered.touch()
-    for life in range(lives):
-        place = chance.choice(folders)
-        process = forked.Process(target=_live, args=(place, log, answered, life, chance.random()))
-        process.start()
-        process.join(_LIFE_SECONDS)
-        if process.exitcode is None:
-            process.kill()
-            process.join()
-            tally.broken.append(f"seed {seed}: life {life} hangs")
-        tally.done["kills" if process.exitcode == -signal.SIGKILL else "lives that ended by themselves"] += 1
-        if process.exitcode not in {0, -signal.SIGKILL}:
-            tally.broken.append(f"seed {seed}: life {life} ended with exit code {process.exitcode}")
-        tally.done[disturb(folders, folder, chance)] += 1
+    log = folder / "predictions"
+    folders, answered, tally = run_lives(_live, log, folder, seed, lives, _LIFE_SECONDS)
     for place in folders:
         spool = Spool.claim(place)
         drain = drain_of(spool, Table(str(log)))
@@ -58,6 +44,46 @@ def run_spools(folder: Path, seed: int, lives: int) -> Tally:
             tally.broken.append(f"seed {seed}: {place.name} can't be drained: {drain.state.error}")
     _compare(log, answered.read_text().split(), seed, tally)
     return tally
+
+
+def run_lives(
+    live: Callable[[Path, Path, Path, int, float], None],
+    table: Path,
+    folder: Path,
+    seed: int,
+    lives: int,
+    seconds: float,
+) -> tuple[list[Path], Path, Tally]:
+    """Run processes that spool and drain, and disturb their folders after each.
+
+    Args:
+        live: What a process does: spool's folder, table, file for what was answered, number of the life, its chance.
+        table: What is drained into.
+        folder: Empty folder.
+        seed: Decides on everything but the moment at which the system delivers a kill.
+        lives: Number of processes.
+        seconds: Time for each.
+
+    Returns:
+        The spools, the file with what was answered, and what was done and broken so far.
+    """
+    chance, tally = random.Random(seed), Tally()
+    folders, answered = [folder / "spool-0"], folder / "answered"
+    answered.touch()
+    for life in range(lives):
+        place = chance.choice(folders)
+        process = forked.Process(target=live, args=(place, table, answered, life, chance.random()))
+        process.start()
+        process.join(seconds)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            tally.broken.append(f"seed {seed}: life {life} hangs")
+        tally.done["kills" if process.exitcode == -signal.SIGKILL else "lives that ended by themselves"] += 1
+        if process.exitcode not in {0, -signal.SIGKILL}:
+            tally.broken.append(f"seed {seed}: life {life} ended with exit code {process.exitcode}")
+        tally.done[disturb(folders, folder, chance)] += 1
+    return folders, answered, tally
 
 
 def _live(place: Path, log: Path, answered: Path, life: int, chance_of: float) -> None:

@@ -1,7 +1,7 @@
 """What the loop has been worth: the first model and the previous champion answer the month's labelled rows."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,10 +10,12 @@ from sklearn.metrics import roc_auc_score
 from support.deliveries import deliveries, write_month
 from typer.testing import CliRunner
 
+from everfit.blocks.errors import ModelError
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli.main import app
 from everfit.deployments.cli.runs import result_of
 from everfit.tasks.core.spec_loading import load_spec
+from everfit.tasks.monitoring import worth_measuring
 from everfit.tasks.monitoring.kept_worth import kept_worth
 from everfit.tasks.registry import model_registry
 from everfit.tasks.scoring.loading import load_scorer
@@ -38,6 +40,12 @@ def test_a_month_is_measured_once_its_labels_are_mature(released: str) -> None:
     result_of(scoring(released, begin, middle, return_state=True))
     assert result_of(training(released, middle, return_state=True))["state"] == "Promoted"
     result_of(scoring(released, middle, end, return_state=True))
+    assert kept_worth(context.ledger, "deliveries") == []
+
+    # A first model that can't be loaded now leaves the month for a later look.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worth_measuring, "load_scorer", lambda *_: (_ for _ in ()).throw(ModelError("no answer")))
+        result_of(monitoring(released, end - timedelta(hours=6), return_state=True))
     assert kept_worth(context.ledger, "deliveries") == []
     result_of(monitoring(released, end, return_state=True))
 

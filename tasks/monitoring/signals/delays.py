@@ -24,7 +24,17 @@ def compare_with_maturity(window: MonitoredWindow) -> DelaySignal:
     if rows is None:
         return DelaySignal(reason="monitoring.label_delays is `ignore`")
     found = delay_signal(rows, spec, monitored.event_time, pd.Timestamp(monitored.until))
-    return found.model_copy(update={"training": _of_holdout(monitored)}) if found.measured else found
+    if not found.measured:
+        return found
+    return found.model_copy(update={"training": _told_before(monitored) or _of_holdout(monitored)})
+
+
+def _told_before(monitored: MonitoredModel) -> TrainingDelays | None:
+    """Return what an earlier look has measured of the champion's hold-out, which does not change; None without one."""
+    last = monitored.judged[-1].signals if monitored.judged else None
+    if last is None or last.reference.version != monitored.champion.version:
+        return None
+    return last.delays.training if last.delays.maturity == monitored.context.spec.maturity else None
 
 
 def _of_holdout(monitored: MonitoredModel) -> TrainingDelays | None:

@@ -54,12 +54,13 @@ def season_of(window: MonitoredWindow, columns: Sequence[str]) -> tuple[str, ...
         window: The window.
         columns: Names of drifted columns.
     """
-    rows = _a_year_before(window)
-    policy = window.monitored.drift_policy
+    wanted = [column for column in window.column_drift.columns if column.column in columns]
+    predicts, policy = any(column.role == "prediction" for column in wanted), window.monitored.drift_policy
+    inputs = [*window.monitored.features, *window.monitored.texts]
+    rows = _a_year_before(window, inputs if predicts else columns)
     if len(rows) < policy.min_rows:
         return ()
-    wanted = [column for column in window.column_drift.columns if column.column in columns]
-    if any(column.role == "prediction" for column in wanted):
+    if predicts:
         try:
             rows = _answered(window, rows)
         except EverfitError as error:  # the predictions then count as not seasonal
@@ -81,15 +82,15 @@ def _is_seasonal(column: ColumnDrift, now: Histograms, then: Histograms, policy:
     return distance < column.threshold and distance <= _NEARER * column.effect
 
 
-def _a_year_before(window: MonitoredWindow) -> pd.DataFrame:
-    """Return rows of the dataset from the same weeks of the year before; shape (at most 20,000, columns)."""
+def _a_year_before(window: MonitoredWindow, columns: Sequence[str]) -> pd.DataFrame:
+    """Return rows of the dataset from the same weeks of the year before; shape (at most 20,000, columns there)."""
     spec, sample = window.monitored.context.spec, RowSample(_ROWS)
     table, time = window.monitored.context.workspace.table(spec.name, "dataset"), spec.columns.event_time
     span = window.live.window
-    if time is None or span.since is None or not table.exists():
+    if not columns or time is None or span.since is None or not table.exists():
         return sample.frame
     there = table.columns()
-    names = [name for name in dict.fromkeys([KEY, time, *window.monitored.features]) if name in there]
+    names = [name for name in dict.fromkeys([KEY, time, *columns]) if name in there]
     before = Window(since=span.since - _YEAR, until=span.until - _YEAR)
     for chunk in table.batches(before, time, names):
         sample.add(chunk)
