@@ -66,13 +66,13 @@ class WorthMeter:
 
         Args:
             month: Its span.
-            final: Whether any error is told in the month's notes. Otherwise only those of the rows are, which will not
-                change; a store or registry that can't be read may answer later.
+            final: Whether any error becomes a note of the month. Otherwise only an error of the rows does, because it
+                will not change; a store or registry that can't be read may answer later.
 
         Raises:
             Exception: A model or a table can't be read, and `final` is false.
         """
-        told = Exception if final else DataError
+        noted = Exception if final else DataError
         notes: list[str] = []
         turns = [
             turn
@@ -86,7 +86,7 @@ class WorthMeter:
         for version, count in self._versions(month):
             try:
                 answered = self._answered(month, version, count)
-            except told as error:
+            except noted as error:
                 notes.append(f"version {version}: {_reason(error)}")
                 continue
             rows += answered.labelled
@@ -98,7 +98,7 @@ class WorthMeter:
                     continue
                 try:
                     found.append(self._gain(answered, other))
-                except told as error:
+                except noted as error:
                     notes.append(f"version {answered.version} against {name}, version {other}: {_reason(error)}")
         benefit, value = self.spec.retraining.cost_benefit, self.spec.training.business_value
         return MonthWorth(
