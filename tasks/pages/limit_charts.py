@@ -31,6 +31,8 @@ def limits_section(series: Series) -> Html:
         return tag("section", title, tag("p", words, class_="quiet"))
     left = len(names) - len(_drawn(series))
     more = f" {left} of the {len(names)} figures have no chart; the table has all." if left else ""
+    if missing := series.limits.left_out:
+        more += f" The last look measured {missing} more, for which the page has no place; its JSON has them."
     heads = ["figure", "newest", "interval", "bound", "on the hold-out", "day", ""]
     return tag(
         "section",

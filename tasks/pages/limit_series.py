@@ -20,12 +20,14 @@ class LimitSeries:
         days: Days since 1970.
         labels: The name for people of each figure.
         figures: By figure and part, such as `value` or `bound`, one value for each day; None where there is none.
+        left_out: Number of figures that the last look measured, and for which there was no place.
     """
 
     def __init__(self) -> None:
         self.days: list[int] = []
         self.labels: dict[str, str] = {}
         self.figures: dict[str, dict[str, list[Any]]] = {}
+        self.left_out = 0
 
     def add(self, day: int, found: tuple[LimitedLook, ...]) -> None:
         """Add what a look measured.
@@ -42,14 +44,17 @@ class LimitSeries:
             for parts in self.figures.values():
                 for column in parts.values():
                     column.insert(place, None)
+        left_out = 0
         for figure in found:
             if figure.name not in self.figures and len(self.figures) >= _MOST_FIGURES:
+                left_out += 1
                 continue
             parts = self.figures.setdefault(figure.name, {part: [None] * len(self.days) for part in PARTS})
             self.labels[figure.name] = figure.label
             for part in PARTS:
                 value = getattr(figure, part)
                 parts[part][place] = int(value) if isinstance(value, bool) else _rounded(value)
+        self.left_out = left_out if day == self.days[-1] else self.left_out
 
     def newest(self, name: str) -> dict[str, Any]:
         """Return the newest values of a figure by part, and their `day`."""
@@ -63,7 +68,7 @@ class LimitSeries:
             name: {part: changes(column) if part in _RARELY_CHANGED else column for part, column in parts.items()}
             for name, parts in self.figures.items()
         }
-        return {"days": steps_between(self.days), "labels": self.labels, "figures": figures}
+        return {"days": steps_between(self.days), "labels": self.labels, "figures": figures, "left_out": self.left_out}
 
     @classmethod
     def load(cls, content: Mapping[str, Any]) -> "LimitSeries":
@@ -77,7 +82,7 @@ class LimitSeries:
         """
         series = cls()
         series.days, series.labels = sums(content["days"]), dict(content["labels"])
-        length = len(series.days)
+        series.left_out, length = int(content.get("left_out", 0)), len(series.days)
         for name, parts in content["figures"].items():
             series.figures[name] = {
                 part: filled(parts[part], length) if part in _RARELY_CHANGED else list(parts[part]) for part in PARTS

@@ -14,6 +14,7 @@ from everfit.blocks.retraining import RetrainingPolicy
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.monitoring.window_columns import WindowColumns
 from everfit.tasks.monitoring.worth import WORTH, MonthGain, MonthWorth
+from everfit.tasks.pages.limit_charts import limits_section
 from everfit.tasks.pages.limit_series import LimitSeries
 from everfit.tasks.pages.looks import LimitedLook
 from everfit.tasks.pages.markup import anchor, joined, tag
@@ -288,6 +289,19 @@ def test_figures_with_bounds_are_kept_by_day_in_any_order() -> None:
     assert LimitSeries.load(series.dump()).dump() == series.dump()
     with pytest.raises(ValueError, match="different lengths"):
         LimitSeries.load(series.dump() | {"days": [1]})
+
+
+def test_the_page_says_how_many_figures_it_has_no_place_for() -> None:
+    def looks(count: int) -> tuple[LimitedLook, ...]:
+        return tuple(LimitedLook(name=f"slice.{n}", label=f"{n}", value=0.5, low=0, high=1) for n in range(count))
+
+    series = Series()
+    series.limits.add(5, looks(51))
+    assert "The last look measured 3 more, for which the page has no place" in limits_section(series)
+    series.limits.add(4, looks(60))  # an earlier look that comes later
+    assert LimitSeries.load(series.limits.dump()).left_out == 3
+    series.limits.add(6, looks(2))
+    assert "for which the page has no place" not in limits_section(series)
 
 
 def test_a_column_is_shown_then_and_now(ledger: Ledger, workspace: Workspace) -> None:
