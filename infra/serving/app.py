@@ -141,7 +141,7 @@ async def invoke(endpoint: Endpoint, body: bytes, client: str, content_type: str
     """Respond to a request of MLflow's scoring protocol."""
     servable = endpoint.servable()
     table = read_invocation(body, content_type, servable.inputs)
-    parts = await endpoint.predict(servable, table, client)
+    parts = await endpoint.predictor.predict(servable, table, client)
     predictions = in_order(parts, [invocation_predictions(part.answer, servable) for part in parts], table.rows)
     versions = dict.fromkeys(str(part.answer.servable.version.version) for part in parts)
     headers = {"everfit-model-version": ",".join(versions)}
@@ -162,7 +162,7 @@ async def predict(endpoint: Endpoint, body: bytes, client: str) -> Response:
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise RequestError('the body must be {"records": […]}, each record an object', 422)
     table = records_table([_flat(record, row, servable.inputs) for row, record in enumerate(records)])
-    parts = await endpoint.predict(servable, RequestTable(table.columns, len(records)), client)
+    parts = await endpoint.predictor.predict(servable, RequestTable(table.columns, len(records)), client)
     return json_response({"predictions": in_order(parts, [prediction_records(part) for part in parts], len(records))})
 
 
@@ -174,7 +174,7 @@ async def post_labels(endpoint: Endpoint, body: bytes, client: str) -> Response:
 
     def read() -> "pd.DataFrame":
         rows = read_labels(content, servable, utc_now(), client)
-        endpoint.check_days(rows[DAY], "label_time")
+        endpoint.predictor.check_days(rows[DAY], "label_time")
         if endpoint.policy.labels_of == "own":
             check_own(endpoint.log, endpoint.prediction_index, rows, client)
         return rows

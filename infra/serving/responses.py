@@ -12,8 +12,8 @@ from everfit.blocks.errors import DataError, WorkspaceError
 from everfit.infra.serving.access import AccessError
 from everfit.infra.serving.arm_predictions import ArmPredictions
 from everfit.infra.serving.batching import OverloadedError, ScoredRequest, UnpredictableInputError
-from everfit.infra.serving.endpoint import OutlierError
 from everfit.infra.serving.feature_lookup import NotReadyError
+from everfit.infra.serving.predictor import OutlierError
 from everfit.infra.serving.protocol import RequestError
 from everfit.infra.serving.query_attacks import QueryAttackError
 from everfit.infra.serving.servable import Servable

@@ -71,7 +71,7 @@ _GAUGES: dict[str, tuple[str, _Reading]] = {
     ),
     "everfit_probing_clients": (
         "Clients that are flagged for probing.",
-        lambda one: one.probing.flagged if one.probing else 0,
+        lambda one: one.predictor.probing.flagged if one.predictor.probing else 0,
     ),
     "everfit_drain_failures": ("Failed drains in a row.", lambda one: one.drain.state.failures if one.drain else 0),
 }
@@ -89,12 +89,12 @@ _COUNTERS: dict[str, tuple[str, _Reading]] = {
         "Predicted rows that were too unsure by the spec.",
         lambda one: one.batcher.abstained + one.trial.abstained,
     ),
-    "everfit_refused_outliers": ("Rows that were refused as outliers.", lambda one: one.refused_outliers),
+    "everfit_refused_outliers": ("Rows that were refused as outliers.", lambda one: one.predictor.refused_outliers),
     "everfit_probing_rows": (
         "Rows of clients that were flagged for probing.",
-        lambda one: one.probing.flagged_rows if one.probing else 0,
+        lambda one: one.predictor.probing.flagged_rows if one.predictor.probing else 0,
     ),
-    "everfit_refused_probing": ("Rows that were refused for probing.", lambda one: one.refused_probing),
+    "everfit_refused_probing": ("Rows that were refused for probing.", lambda one: one.predictor.refused_probing),
     "everfit_drained": ("Rows added to the log.", lambda one: one.drain.state.drained if one.drain else 0),
     "everfit_segments_set_aside": (
         "Segments that a person should inspect.",
