@@ -135,6 +135,7 @@ def _plain(column: "pa.ChunkedArray", kind: "pa.DataType", *, exact: bool) -> "p
         (types.is_decimal, lambda: _exact_decimals(column) if exact else column.cast(pa.float64())),
         (types.is_date, lambda: column.cast(pa.timestamp("us"))),
         (types.is_time, lambda: column.cast(pa.string())),
+        (lambda kind: kind == pa.uuid(), lambda: pa.chunked_array([_texts(column.to_pylist())])),
     ]
     for is_kind, convert in plainer:
         if is_kind(kind):
@@ -143,6 +144,12 @@ def _plain(column: "pa.ChunkedArray", kind: "pa.DataType", *, exact: bool) -> "p
         texts = [None if value is None else orjson.dumps(value, default=str).decode() for value in column.to_pylist()]
         return pa.chunked_array([pa.array(texts, pa.string())])
     return None
+
+
+def _texts(values: Sequence[object]) -> "pa.Array":
+    import pyarrow as pa
+
+    return pa.array([None if value is None else str(value) for value in values], pa.string())
 
 
 def _bytes_columns(schema: "pa.Schema", roles: ColumnRoles, where: str, left_out: dict[str, str] | None) -> list[str]:

@@ -22,6 +22,7 @@ _CASE_KEEPING = frozenset({"postgresql", "sqlite", "mysql", "mariadb"})
 """Databases that report a column's name as written; others report an unquoted name in lower case."""
 
 _BEGINNING = datetime(1, 1, 2, tzinfo=UTC)
+_END = "9999-12-31"
 
 
 def read_sql(source: SqlSource, roles: ColumnRoles, window: Window) -> Iterator[Chunk]:
@@ -101,18 +102,39 @@ def _near_window(column: "Any", window: Window) -> "Any":
     return inside
 
 
-def _shortest(moment: datetime) -> str:
+def _shortest(moment: datetime, between: str) -> str:
     """Return the shortest text of a moment, for comparison with the texts that SQLite keeps times as.
 
     A longer text of the same moment is after it: `2024-01-05 00:00:00` is not before `2024-01-05`, though it is before
     `2024-01-05 00:00:00.000000`, by which the first row of a window was lost.
+
+    Args:
+        moment: The moment.
+        between: What stands between day and hour: every `T` is after every space, whatever the hours are.
     """
-    text = moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
-    for nothing in (".000000", ":00", " 00:00"):
+    text = moment.astimezone(UTC).replace(tzinfo=None).isoformat(between, "microseconds")
+    for nothing in (".000000", ":00", f"{between}00:00"):
         if not text.endswith(nothing):
             break
         text = text.removesuffix(nothing)
     return text
+
+
+def _between_day_and_hour(query: str, column: str | None, connection: "Connection") -> str:
+    """Return what stands between day and hour in the times that a query of SQLite gives: a space or `T`."""
+    import sqlalchemy as sa
+
+    if column is None:
+        return " "
+    name = connection.dialect.identifier_preparer.quote_identifier(column)
+    inner = query.strip().rstrip(";")
+    first = sa.text(f"SELECT {name} FROM (\n{inner}\n) WHERE {name} IS NOT NULL LIMIT 1")  # noqa: S608 - the spec's query
+    all_times = {"since": _BEGINNING.date().isoformat(), "until": _END}
+    try:
+        time = connection.execute(first, {key: all_times[key] for key in first.compile().params}).scalar()
+    except (sa.exc.SQLAlchemyError, KeyError):
+        return " "  # the query itself says what is wrong with it
+    return "T" if isinstance(time, str) and time[10:11] == "T" else " "
 
 
 def statement(
@@ -129,7 +151,8 @@ def statement(
         query = sa.text(source.query)
         bounds: dict[str, Any] = {"since": window.since or _BEGINNING, "until": window.until}
         if connection.dialect.name == "sqlite":
-            bounds = {name: _shortest(moment) for name, moment in bounds.items()}
+            between = _between_day_and_hour(source.query, roles.event_time, connection)
+            bounds = {name: _shortest(moment, between) for name, moment in bounds.items()}
         named = query.compile().params
         return query, {name: value for name, value in bounds.items() if name in named}
     schema, _, name = (source.table or "").rpartition(".")

@@ -183,13 +183,19 @@ def test_sqlite_and_times_that_are_text_there(tmp_path: Path):
     ("form", "hour"),
     [
         ("%Y-%m-%d", 0),
-        *((f"%Y-%m-%d {clock}", hour) for clock in ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f") for hour in (0, 6)),
+        *(
+            (f"%Y-%m-%d{between}{clock}", hour)
+            for between in " T"
+            for clock in ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%H:%M:%SZ")
+            for hour in (0, 6)
+        ),
     ],
 )
 def test_a_query_of_sqlite_has_the_rows_at_both_edges_of_its_window(tmp_path: Path, form: str, hour: int):
     url = f"sqlite:///{tmp_path / 'sales.db'}"
     engine = sa.create_engine(url)
-    at = pd.date_range("2024-01-01", periods=20, freq="1D", tz="UTC") + pd.Timedelta(hours=hour)
+    every = "1D" if "%H" not in form else "5h"
+    at = pd.date_range("2024-01-01", periods=20, freq=every, tz="UTC") + pd.Timedelta(hours=hour)
     rows = sales(20).assign(at=at.strftime(form))
     rows.to_sql("sales", engine, index=False)
     engine.dispose()

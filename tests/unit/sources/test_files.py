@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
@@ -285,3 +286,18 @@ def test_names_that_differ_by_case_alone_are_one_clear_error(tmp_path: Path):
 
     with pytest.raises(SourceError, match="has the columns 'ID' and 'id', which differ by case alone"):
         read(path)
+
+
+def test_uuids_are_texts(tmp_path: Path):
+    ids = [UUID(int=number) for number in (1, 2)]
+    table = pa.table(
+        {
+            "id": pa.array([1, 2]),
+            "at": pa.array([datetime(2024, 1, 1), datetime(2024, 1, 2)]),
+            "name": pa.array([each.bytes for each in ids], pa.uuid()),
+            "y": pa.array([0.5, 1.5]),
+        }
+    )
+    pq.write_table(table, tmp_path / "data.parquet")
+
+    assert read(tmp_path / "data.parquet")["name"].tolist() == [str(each) for each in ids]
