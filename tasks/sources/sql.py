@@ -110,7 +110,7 @@ def _shortest(moment: datetime, between: str) -> str:
 
     Args:
         moment: The moment.
-        between: What stands between day and hour: every `T` is after every space, whatever the hours are.
+        between: Between day and hour; every `T` is after every space, whatever the hours are.
     """
     text = moment.astimezone(UTC).replace(tzinfo=None).isoformat(between, "microseconds")
     for nothing in (".000000", ":00", f"{between}00:00"):
@@ -121,7 +121,7 @@ def _shortest(moment: datetime, between: str) -> str:
 
 
 def _between_day_and_hour(query: str, column: str | None, connection: "Connection") -> str:
-    """Return what stands between day and hour in the times that a query of SQLite gives: a space or `T`."""
+    """Return the sign between day and hour in the times that a query of SQLite gives: a space or `T`."""
     import sqlalchemy as sa
 
     if column is None:

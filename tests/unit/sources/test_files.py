@@ -293,7 +293,7 @@ def test_uuids_are_texts(tmp_path: Path):
     table = pa.table(
         {
             "id": pa.array([1, 2]),
-            "at": pa.array([datetime(2024, 1, 1), datetime(2024, 1, 2)]),
+            "at": pa.array(pd.to_datetime(["2024-01-01", "2024-01-02"])),
             "name": pa.array([each.bytes for each in ids], pa.uuid()),
             "y": pa.array([0.5, 1.5]),
         }
