@@ -30,6 +30,10 @@ class Play(Record):
         default=(), description="Places of releases that did no better than the model before."
     )
     seconds: float | None = Field(default=None, description="Processor time of the turns; None if not measured.")
+    replaced: tuple[tuple[float | None, ...], ...] = Field(
+        default=(),
+        description="Of the best plan, for each release the metric in each window of the model that it replaced.",
+    )
 
     @property
     def needless(self) -> tuple[int, ...]:
@@ -40,11 +44,12 @@ class Play(Record):
 class Reactions(Record):
     """How soon a policy followed the changes at which the best plan in hindsight releases another model.
 
-    A change that made it no worse than that plan needed no reaction.
+    It has followed a change once a model of its own wins at least half of what the change is worth. A release that
+    does not is no reaction. A policy whose model does so anyway needs none.
 
     Attributes:
-        missed: Places of changes after which it released nothing more.
-        late: Windows in which it did worse than that plan, until it followed.
+        missed: Places of changes that it never followed.
+        late: Windows in which it won less than half of that, until it followed.
     """
 
     missed: tuple[int, ...] = ()
@@ -89,8 +94,8 @@ class Standing(Record):
         releases: Number of new models.
         wrong: Number of releases that did no better than the model before.
         needless: Number of turns that released nothing better.
-        missed: Number of the releases of the best plan in hindsight that it should have followed, and did not.
-        late: Windows in which it did worse than that plan before it followed.
+        missed: Number of changes of the best plan in hindsight that it never followed.
+        late: Windows in which it had not yet followed.
         seconds: Processor time of the turns.
         money: Value over all windows, less the turns.
     """
@@ -147,6 +152,7 @@ def play_of(  # noqa: PLR0917 - what was done, and its matrices
         seconds: Processor time of each fit.
     """
     places = list(plan.used), list(range(len(plan.used)))
+    before = plan.fits[:-1] if kind == "bound" else ()
     return Play(
         policy=name,
         kind=kind,
@@ -156,6 +162,7 @@ def play_of(  # noqa: PLR0917 - what was done, and its matrices
         releases=plan.fits[1:],
         wrong=missed(loss, plan),
         seconds=sum(seconds[fit] for fit in plan.fits[1:]) if len(seconds) else None,
+        replaced=tuple(known(quality[fit]) for fit in before),
     )
 
 
@@ -204,27 +211,54 @@ def reactions(play: Play, best: Play, scale: Scale) -> Reactions:
 
     Args:
         play: The deeds of the policy.
-        best: Those of the best plan.
+        best: Those of the best plan, with the models that it replaced.
         scale: How windows are weighed.
     """
-    sign, windows = 1 if scale.greater_is_better else -1, len(play.quality)
-    behind = [
-        own is not None and ideal is not None and sign * own < sign * ideal - _EQUAL
-        for own, ideal in zip(play.quality, best.quality, strict=True)
-    ]
+    sign = 1 if scale.greater_is_better else -1
+    own, ideal = sign * _array(play.quality), sign * _array(best.quality)
+    changes = [(place, ideal - sign * _array(old)) for place, old in zip(best.releases, best.replaced, strict=True)]
+    least = _LEAST * max((_sum(worth[place:]) for place, worth in changes), default=0.0)
     missed_places: list[int] = []
     late: set[int] = set()
-    for place, end in pairwise([*best.releases, windows]):
-        reaction = next((release for release in play.releases if release >= place), None)
-        if reaction is not None:
-            late.update(window for window in range(place, reaction) if behind[window])
-        elif any(behind[place:end]):
+    for place, worth in changes:
+        lag = ideal - own
+        if _sum(worth[place:]) < least or np.isnan((lag - worth)[place:]).all():
+            continue
+        behind = lag > np.maximum(worth / 2, _EQUAL)
+        models = sorted({place, *(release for release in play.releases if release > place)})
+        reaction = next(
+            (since for since, end in pairwise([*models, len(own)]) if _follows(lag[since:end], worth[since:end])), None
+        )
+        if reaction is None:
             missed_places.append(place)
+        else:
+            late.update(window for window in range(place, reaction) if behind[window])
     return Reactions(missed=tuple(missed_places), late=len(late))
+
+
+def _follows(lag: Floats, worth: Floats) -> bool:
+    """Return whether a model wins at least half of what a change is worth in the windows in which it is used.
+
+    Args:
+        lag: By how much it is worse than the best plan; shape (windows,).
+        worth: By how much the model before the change is; shape (windows,).
+    """
+    known = ~np.isnan(lag) & ~np.isnan(worth)
+    return bool(known.any() and lag[known].sum() <= max(worth[known].sum() / 2, _EQUAL))
+
+
+def _array(values: Sequence[float | None]) -> Floats:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _sum(values: Floats) -> float:
+    return float(np.nansum(values))
 
 
 _EQUAL = 1e-9
 """Figures that differ by less are equal."""
+_LEAST = 0.1
+"""A change of the best plan that is worth less than this share of its greatest needs no reaction: it may be noise."""
 
 
 def share_of(

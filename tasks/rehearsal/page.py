@@ -93,8 +93,8 @@ LEGEND = (
         "next one. needless: turns that released nothing better."
     ),
     (
-        "missed: times at which the best plan in hindsight took another model, and the policy did worse and released "
-        "nothing more. late: windows in which it did worse until it released a model."
+        "missed: times at which the best plan in hindsight took another model, and no model of the policy won half of "
+        "what that is worth. late: windows in which the policy won less, until a model of it won half."
     ),
     (
         "hindsight: the share of what the best plan in hindsight wins over never retraining. It knows all windows and "

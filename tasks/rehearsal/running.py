@@ -71,9 +71,8 @@ class Running:
         self.root.mkdir(parents=True, exist_ok=True)
         with _locked(self.root / "lock"), ThreadPoolExecutor(self.jobs) as pool:
             main, *others = self.plan.policies
-            lives = {main.name: pool.submit(self._live, main.name, main.patch)}
-            fits = pool.submit(self._fit, lives[main.name])
-            lives |= {policy.name: pool.submit(self._live, policy.name, policy.patch) for policy in others}
+            lives = {policy.name: pool.submit(self._live, policy.name, policy.patch) for policy in (main, *others)}
+            fits = pool.submit(self._fit, lives[main.name])  # last, since it waits for the first model
             try:
                 self._watch([*lives.values(), fits])
             finally:

@@ -45,22 +45,65 @@ def test_a_turn_that_released_nothing_better_was_needless() -> None:
     assert play.needless == (1, 4)
 
 
+BEST = Play(
+    policy="b",
+    kind="bound",
+    quality=(0.8,) * 8,
+    releases=(2, 5),
+    replaced=((0.8, 0.8) + (0.6,) * 6, (None, None) + (0.8,) * 3 + (0.6,) * 3),
+)
+"""A plan whose models before each of two changes are worse by 0.2 from then on."""
+
+
+def followed(quality: tuple[float | None, ...], *releases: int, best: Play = BEST, scale: Scale = AUC) -> Reactions:
+    return reactions(Play(policy="p", kind="spec", quality=quality, releases=releases), best, scale)
+
+
 def test_a_reaction_is_late_by_the_windows_in_which_the_policy_did_worse() -> None:
-    best = Play(policy="b", kind="bound", quality=(0.8,) * 8, releases=(2, 5))
-    follows = Play(policy="p", kind="spec", quality=(0.8, 0.8, 0.6, 0.8, 0.8, 0.6, None, 0.8), releases=(3, 7))
-    assert reactions(follows, best, AUC) == Reactions(late=2)
-    once = Play(policy="p", kind="spec", quality=(0.8, 0.8, 0.6, 0.6, 0.6, 0.6, 0.8, 0.8), releases=(6,))
-    assert reactions(once, best, AUC) == Reactions(late=4)  # one release follows both changes
-    stays = Play(policy="p", kind="spec", quality=(0.8, 0.8, 0.8, 0.8, 0.8, 0.6, 0.6, 0.6), releases=(4,))
-    assert reactions(stays, best, AUC) == Reactions(missed=(5,))
-    assert reactions(best, best, AUC) == Reactions()
+    assert followed((0.8, 0.8, 0.6, 0.8, 0.8, 0.6, None, 0.8), 3, 7) == Reactions(late=2)
+    assert followed((0.8, 0.8, 0.6, 0.6, 0.6, 0.6, 0.8, 0.8), 6) == Reactions(
+        late=4
+    )  # one release follows both changes
+    assert followed((0.8,) * 8) == Reactions()  # its model is as good without a reaction
+    assert reactions(BEST, BEST, AUC) == Reactions()
+
+
+def test_a_release_that_does_not_help_is_no_reaction() -> None:
+    assert followed((0.8, 0.8, 0.6, 0.6, 0.6, 0.6, 0.6, 0.6), 3, 4, 6) == Reactions(missed=(2, 5))
+    little = (0.8, 0.8, 0.6, 0.65, 0.65, 0.65, 0.65, 0.65)
+    assert followed(little, 3) == Reactions(missed=(2, 5))  # it wins a quarter of what the best plan wins
+    most = (0.8, 0.8, 0.6, 0.65, 0.75, 0.75, 0.75, 0.75)
+    assert followed(most, 3, 4) == Reactions(late=2)  # the second release wins three quarters
+
+
+def test_a_change_is_missed_if_only_that_before_was_followed() -> None:
+    assert followed((0.8, 0.8, 0.8, 0.8, 0.8, 0.6, 0.6, 0.6), 4) == Reactions(missed=(5,))
+    assert (
+        followed((0.8, 0.8, 0.8, 0.8, 0.8, 0.8, 0.6, 0.6), 6).missed == ()
+    )  # it had followed, then released a bad one
+
+
+def test_changes_that_are_worth_next_to_nothing_need_no_reaction() -> None:
+    slight = BEST.model_copy(update={"replaced": (BEST.replaced[0], (None, None) + (0.8,) * 3 + (0.79,) * 3)})
+    quality = (0.8, 0.8, 0.8, 0.8, 0.8, 0.79, 0.79, 0.79)
+    assert followed(quality, 2, best=slight) == Reactions()
+    assert followed(quality, 2, best=BEST.model_copy(update={"replaced": ((0.8,) * 5 + (0.79,) * 3,) * 2})).missed == (
+        2,
+        5,
+    )
+
+
+def test_windows_that_nobody_knows_show_no_reaction_and_no_lack_of_one() -> None:
+    unknown = (0.8, 0.8, None, None, None, None, None, None)
+    assert followed(unknown) == Reactions()
+    assert followed((0.8, 0.8, 0.6, 0.6, None, None, None, None), 4) == Reactions(missed=(2,))
 
 
 def test_of_a_loss_less_is_better_for_reactions_as_well() -> None:
     rmse = Scale(metric="rmse", greater_is_better=False)
-    best = Play(policy="b", kind="bound", quality=(1.0, 1.0), releases=(1,))
-    assert reactions(Play(policy="p", kind="spec", quality=(1.0, 2.0)), best, rmse).missed == (1,)
-    assert reactions(Play(policy="p", kind="spec", quality=(1.0, 0.5)), best, rmse).missed == ()
+    best = Play(policy="b", kind="bound", quality=(1.0, 1.0), releases=(1,), replaced=((1.0, 2.0),))
+    assert followed((1.0, 2.0), best=best, scale=rmse).missed == (1,)
+    assert followed((1.0, 0.5), best=best, scale=rmse).missed == ()
 
 
 def test_turns_are_paid_in_the_windows_after_them() -> None:
