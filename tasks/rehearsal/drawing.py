@@ -37,6 +37,7 @@ def draw_quality(outcome: Rehearsal, *, library: bool) -> str:
             mode="lines+markers",
             line={"color": colour, "width": 3 if play.kind == "spec" else 1.5, "dash": _dash(play.kind)},
             marker={"symbol": symbols, "size": sizes},
+            zorder={"spec": 2, "bound": 1}.get(play.kind, 0),
             text=marks,
             hovertemplate="%{x}: %{y:.4f}<br>%{text}<extra>%{fullData.name}</extra>",
         )
@@ -67,7 +68,9 @@ def draw_costs(outcome: Rehearsal) -> str:
             error_y={"type": "data", "array": [reach], "thickness": 1} if reach is not None else None,
             hovertemplate="%{x} turns: %{y:.4f}<extra>%{fullData.name}</extra>",
         )
+    most = max((standing.turns for standing in outcome.standings), default=0)
     figure.update_layout(xaxis_title="turns", yaxis_title=f"mean {outcome.scale.metric}")
+    figure.update_xaxes(dtick=1 if most <= 15 else None)
     return _html(figure)
 
 

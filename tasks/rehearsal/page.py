@@ -22,6 +22,7 @@ body { font: 16px/1.5 system-ui, sans-serif; color: #222; max-width: 1100px; mar
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
 .table { overflow-x: auto; } table { border-collapse: collapse; font-size: .875rem; }
 th, td { padding: .3rem .6rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #ddd; }
+th { white-space: normal; vertical-align: bottom; } .small { font-size: .875rem; color: #555; margin: .4rem 0; }
 th:first-child, td:first-child { text-align: left; } tr.spec td { font-weight: 600; }
 .advice { background: #eef5ff; border-left: 4px solid #1f77b4; padding: .6rem 1rem; }
 @media (max-width: 600px) { th:first-child, td:first-child { white-space: normal; min-width: 7rem; } }
@@ -104,6 +105,8 @@ LEGEND = (
 )
 
 
+CIRCLES = "A full circle: a model was released before this window. An open one: a turn released none."
+
 SINCE_THEN = (
     "The gain of the real loop by month: its answers against those of the first model left alone and of the champion "
     "before, on the same labelled rows."
@@ -153,9 +156,10 @@ def rehearsal_page(outcome: Rehearsal) -> str:
         spec = next(place for place, standing in enumerate(outcome.standings) if standing.kind == "spec")
         parts += [
             _table(columns(outcome), [cells(standing, outcome) for standing in outcome.standings], spec),
-            *(f"<p>{escape(sentence)}</p>" for sentence in LEGEND),
+            *(f'<p class="small">{escape(sentence)}</p>' for sentence in LEGEND),
             _list(outcome.pairs),
             "<h2>Quality over time</h2>",
+            f'<p class="small">{CIRCLES}</p>',
             draw_quality(outcome, library=True),
             "<h2>Cost against quality</h2>",
             draw_costs(outcome),
@@ -163,7 +167,7 @@ def rehearsal_page(outcome: Rehearsal) -> str:
             draw_matrix(outcome),
             "<h2>Window by window</h2>",
             _table(window_columns(outcome), list(window_rows(outcome))),
-            "<p>* a model was released before this window; ° a turn released none.</p>",
+            '<p class="small">* a model was released before this window; ° a turn released none.</p>',
         ]
     if outcome.since_then:
         heads, *months = outcome.since_then

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from support.deliveries import deliveries, write_month
 
 from everfit.blocks.settings import Settings
@@ -16,6 +17,7 @@ from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.rehearsal.life import Life, LifeReader
 from everfit.tasks.rehearsal.outcome import BOUND, STILL, Rehearsal
 from everfit.tasks.rehearsal.plan import SPEC
+from everfit.tasks.rehearsal.variations import variations
 from everfit.tasks.turns.context import Context
 
 MARCH, STEP = datetime(2024, 3, 1, tzinfo=UTC), timedelta(days=14)
@@ -79,14 +81,12 @@ def test_the_spec_does_in_a_rehearsal_what_it_did(
     versions = [version.version for version in context.mlflow.search_model_versions("name='deliveries'")]
 
     folder = tmp_path / "rehearsals"
-    found = result_of(
-        rehearsal(released, MARCH, ENDS[-1], "14d", jobs=2, folder=str(folder), vary=False, return_state=True)
-    )
+    found = result_of(rehearsal(released, MARCH, ENDS[-1], "14d", jobs=2, folder=str(folder), return_state=True))
     page = Path(found.pop("page"))
     outcome = Rehearsal.model_validate(found)
 
     # The same verdicts, turns, releases and figures as by the real flows.
-    (life_file,) = folder.glob("*/lives/*/life.json")
+    (life_file,) = folder.glob("*/lives/the-spec-as-it-is-*/life.json")
     lived = Life.model_validate_json(life_file.read_text())
     assert lived.notes == ()
     assert lived.model_copy(update={"seconds": 0.0}) == real
@@ -95,6 +95,13 @@ def test_the_spec_does_in_a_rehearsal_what_it_did(
     # Nothing of the model was touched.
     assert state_of(workspace) == before
     assert [version.version for version in context.mlflow.search_model_versions("name='deliveries'")] == versions
+
+    # The usual variations were lived through, each by its own spec.
+    varied = dict(variations(context.spec))
+    assert [play.policy for play in outcome.plays if play.kind == "patch"] == list(varied)
+    assert all(None not in outcome.play(name).quality for name in varied)
+    by_all = yaml.safe_load(next(folder.glob("*/lives/training-on-all-of-history-*/spec.yaml")).read_text())
+    assert by_all["training"]["window"] == "all"
 
     # The model that is never retrained is the first champion, by the matrix and in the log alike.
     still, spec, bound = outcome.play(STILL), outcome.play(SPEC), outcome.play(BOUND)
