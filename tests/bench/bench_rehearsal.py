@@ -112,6 +112,13 @@ def everfit(spec_file: Path, windows: int, folder: Path, candidate: str) -> dict
     def mark() -> None:
         marks.append(time.process_time())
         peaks.append(peak())
+        if len(peaks) % 10 == 1:
+            seconds = marks[-1] - marks[-2]
+            print(
+                f"{len(peaks) - 1} fits: the last took {seconds:.2f} s with its preparation",
+                file=sys.stderr,
+                flush=True,
+            )
 
     fits = fit_all(spec, plan, 0, Choice(candidate=candidate), folder / "matrix", mark)
     matrix = measure_all(spec, fits, folder / "labelled", folder / "matrix")

@@ -1,6 +1,7 @@
 """The outcome of lives and a matrix, and how it is shown."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 
 import pytest
 from support.deliveries import SPEC
@@ -73,6 +74,28 @@ def test_all_policies_are_compared_over_the_same_windows(outcome: Rehearsal) -> 
     assert by_name[CUSUM].turns >= 1
     assert outcome.recommendation.verdict == "change"
     assert outcome.recommendation.patch == PATCH
+
+
+@pytest.mark.parametrize("price", [0.0, 0.02, 0.2])
+def test_the_bound_is_the_best_of_all_plans_over_all_models(price: float) -> None:
+    spec, lives = ModelSpec.model_validate(SPEC), {AS_IT_IS: life(5), "all of it": life(3, 0.01)}
+    found = assemble(spec, PLAN, lives, matrix(), price)
+
+    def best_quality(fit: int, window: int) -> float:
+        """Of the models that any policy has fitted then: that of the matrix, and those that the specs have released."""
+        known = [quality(fit, window) or 0.0]
+        for lived, release in ((lives[AS_IT_IS], 5), (lives["all of it"], 3)):
+            if fit == (release if window >= release else 0):
+                known.append(lived.windows[window].quality or 0.0)
+        return max(known)
+
+    plans = [fits for count in range(WINDOWS) for fits in combinations(range(1, WINDOWS), count)]
+    brought = [
+        sum(best_quality(max((0, *(fit for fit in fits if fit <= window))), window) for window in range(WINDOWS))
+        - price * len(fits)
+        for fits in plans
+    ]
+    assert sum(value or 0.0 for value in found.scale.payoff(found.play(BOUND))) == pytest.approx(max(brought))
 
 
 def test_a_price_of_turns_changes_what_is_best() -> None:
