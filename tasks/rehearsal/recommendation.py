@@ -108,7 +108,9 @@ def verdicts_of_pairs(found: Sequence[Standing], scale: Scale) -> tuple[str, ...
         gain = standing.against_spec
         if gain is None or standing.kind == "bound":
             continue
-        if gain.low is None:
+        if gain.low == gain.mean == gain.high == 0:
+            words = "both did the same"
+        elif gain.low is None:
             words = f"{gain.windows} windows are too few to say how certain that is"
         elif gain.excludes_zero:
             words = "that is certain" if gain.mean > 0 else "the spec as it is does better for certain"

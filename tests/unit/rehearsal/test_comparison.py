@@ -186,3 +186,6 @@ def test_pairs_are_said_in_words() -> None:
     assert worse.endswith("the spec as it is does better for certain.")
     (doubtful, _) = verdicts_of_pairs(standings(plays(0.0001, -0.0001), AUC), AUC)
     assert doubtful.endswith("history can't tell the two apart.")
+    spec = plays(0.02, 0.02)[0]
+    (same,) = verdicts_of_pairs(standings([spec, spec.model_copy(update={"policy": "p", "kind": "patch"})], AUC), AUC)
+    assert same.endswith("both did the same.")
