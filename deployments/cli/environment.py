@@ -119,13 +119,34 @@ def _server_url() -> str:
     return str(get_current_settings().api.url)
 
 
+def check_addresses(settings: Settings) -> None:
+    """Check that the servers which the environment names are there, before imports that take seconds.
+
+    Args:
+        settings: The settings of this installation.
+
+    Raises:
+        EverfitError: Nobody listens at the address of MLflow or of the Prefect server.
+    """
+    from everfit.tasks.registry.mlflow_client import check_tracking
+
+    _bypass_proxies()
+    if url := os.environ.get("PREFECT_API_URL"):
+        _check_prefect(url)
+    check_tracking(settings)
+
+
 def check_server() -> None:
     """Check that somebody listens at the configured server's address: Prefect's client would try for minutes.
 
     Raises:
         EverfitError: Nobody does.
     """
-    if problem := why_unreachable(url := _server_url()):
+    _check_prefect(_server_url())
+
+
+def _check_prefect(url: str) -> None:
+    if problem := why_unreachable(url):
         raise EverfitError(
             f"the Prefect server at {url} does not answer: {problem}; start it, or unset PREFECT_API_URL (in a "
             f"profile: `prefect config unset PREFECT_API_URL`) to run without a server"

@@ -31,19 +31,18 @@ def run_turn(
         EverfitError: The input is bad, another turn of the model is running, or the turn failed in another process.
     """
     settings = Settings()
+    environment.check_addresses(settings)
     environment.prepare(settings, quiet=quiet)
     from everfit.tasks.core.records import Trigger
     from everfit.tasks.core.spec_loading import load_spec
     from everfit.tasks.ledger import Ledger
     from everfit.tasks.ledger.process_identity import user_name
     from everfit.tasks.registry.accounts import acting_person
-    from everfit.tasks.registry.mlflow_client import check_tracking
     from everfit.tasks.turns.context import Context
     from everfit.tasks.turns.entitlement import require_role
     from everfit.tasks.turns.turn_record import check_until, turn_json
 
     until = check_until(until)
-    check_tracking(settings)
     spec = load_spec(model)  # reports a mistake in the spec before a server starts and a turn begins
     name, person = spec.name, acting_person(settings, user_name())
     require_role(Context(spec, settings), "train", person, datetime.now(UTC))
@@ -88,13 +87,12 @@ def run(
         EverfitError: The input is bad; nothing was changed.
     """
     settings = Settings()
+    environment.check_addresses(settings)
     environment.prepare(settings, quiet=quiet)
     from everfit.tasks.core.spec_loading import load_spec
-    from everfit.tasks.registry.mlflow_client import check_tracking
     from everfit.tasks.turns.turn_record import check_until
 
     check_until(until)
-    check_tracking(settings)
     load_spec(model)  # reports a mistake in the spec before a server starts
     with reporting_wait("starting Prefect and loading libraries"):
         wait_for_server = environment.start_temporary_server(imports)

@@ -1,7 +1,10 @@
 """A server that is gone is reported at once."""
 
+import os
 import socket
 import socketserver
+import subprocess
+import sys
 import threading
 import time
 from contextlib import nullcontext
@@ -91,3 +94,26 @@ def test_an_mlflow_that_is_gone_is_reported_at_once(gone: str, monkeypatch: pyte
     with pytest.raises(ModelError, match=rf"MLflow at {gone} does not answer: Connection refused; start it, or set "):
         check_tracking(Settings())
     assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize("variable", ["MLFLOW_TRACKING_URI", "PREFECT_API_URL"])
+def test_a_command_reports_it_before_it_imports_what_takes_seconds(gone: str, variable: str) -> None:
+    """A command takes two seconds of the processor to import Prefect and pandas."""
+    script = """
+import sys
+from datetime import UTC, datetime
+from everfit.blocks.errors import EverfitError
+from everfit.deployments.cli import runs
+try:
+    runs.run_turn("no.yaml", datetime(2024, 1, 1, tzinfo=UTC), "")
+except EverfitError as error:
+    print(error)
+print(sorted({"mlflow", "pandas", "prefect", "sklearn"} & {*sys.modules}))
+"""
+    left = {name: value for name, value in os.environ.items() if name not in {"MLFLOW_TRACKING_URI", "PREFECT_API_URL"}}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=left | {variable: gone}, capture_output=True, text=True, check=True
+    )
+    problem, imported = done.stdout.splitlines()
+    assert f"at {gone} does not answer: Connection refused; start it, or " in problem
+    assert imported == "[]"
