@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.errors import ArtifactError, WorkspaceError
 from everfit.tasks.core.records import Record
-from everfit.tasks.data.split import TrainingData
-from everfit.tasks.evaluation.report import Report
 from everfit.tasks.models.artifacts import differences, file_digest
 from everfit.tasks.registry.code_version import code_version, package_versions
 from everfit.tasks.registry.own_code import own_code
 from everfit.tasks.turns.context import Context
 
 if TYPE_CHECKING:
+    from everfit.tasks.data.split import TrainingData
+    from everfit.tasks.evaluation.report import Report
     from everfit.tasks.ledger import Turn
     from everfit.tasks.storage.workspace import Workspace
     from everfit.tasks.turns.turn_record import TurnRecord
@@ -41,7 +41,7 @@ class Package(Record):
     environment: dict[str, Any]
 
 
-def write_package(context: Context, turn: "Turn", data: TrainingData, record: "TurnRecord", report: Report) -> None:
+def write_package(context: Context, turn: "Turn", data: "TrainingData", record: "TurnRecord", report: "Report") -> None:
     """Write a turn's package into its folder of the workspace, beside its models."""
     contents: dict[str, Any] = {
         "spec.json": context.spec.content(),

@@ -125,6 +125,11 @@ def test_configuration_and_the_command_are_light_to_import(package: str, tmp_pat
     assert set(names) & set(HEAVY) == set()
 
 
+def test_to_ask_who_may_do_something_needs_no_statistics(tmp_path: Path) -> None:
+    names = python("import everfit.tasks.turns.entitlement, sys; print(*sys.modules)", folder=tmp_path).split()
+    assert set(names) & {"scipy.stats", "sklearn", "mlflow"} == set()
+
+
 def test_the_service_starts_without_prefect_and_mlflow(tmp_path: Path) -> None:
     served = (
         "everfit.deployments.cli.main, everfit.tasks.core.spec_loading, everfit.infra.serving.app, "
