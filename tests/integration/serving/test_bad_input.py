@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 BAD_VALUES: list[tuple[str, Any, str]] = [
     ("distance", "far", "a finite number"),
@@ -130,7 +131,7 @@ json_values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     column=st.sampled_from(["distance", "wind", "seats", "carrier", "freight", "key", "event_time", "departs"]),
     value=json_values,
@@ -177,7 +178,7 @@ def test_generated_requests_find_nothing(ours: httpx.Client) -> None:
     for operation in schema.get_all_operations():
         strategy = operation.ok().as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE)
 
-        @settings(max_examples=15, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=examples(15), deadline=None, database=None, suppress_health_check=list(HealthCheck))
         @given(case=strategy)
         def ask(case: Any) -> None:
             assert case.call(base_url=str(ours.base_url)).status_code < 500

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sklearn.dummy import DummyClassifier
+from support.examples import examples
 from support.turns import Loop
 
 from everfit.blocks.errors import DataError
@@ -151,7 +152,7 @@ def features_by_http(servable: Servable, table: Any) -> tuple[list[str], pd.Data
     subset=st.integers(0, 2),
     spelled=st.booleans(),
 )
-@settings(max_examples=30, deadline=None, phases=[Phase.explicit, Phase.generate])
+@settings(max_examples=examples(30), deadline=None, phases=[Phase.explicit, Phase.generate])
 def test_each_way_in_gives_the_same_key_and_the_same_features(
     ids: str, features: list[str], trained: str, scored: str, rows: int, subset: int, spelled: bool
 ) -> None:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from everfit.blocks.joins import Join
 from everfit.infra.serving.feature_lookup import LookupIndex
@@ -80,7 +81,7 @@ event_rows = st.lists(st.tuples(st.none() | st.integers(1, 4), hours), min_size=
     late=st.booleans(),
     cut=st.integers(0, 25),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_each_row_gets_what_a_look_at_every_row_finds(tmp_path_factory, rows, events, within, late, cut):
     one = join(within=None if within is None else timedelta(hours=within), available_at="loaded_at" if late else None)
     given_events = pd.DataFrame(

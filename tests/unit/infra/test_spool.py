@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from everfit.infra.serving.segment import first_frame, frames
 from everfit.infra.serving.spool import Spool, SpoolError, SpoolFullError
@@ -60,7 +61,7 @@ def test_a_full_segment_is_closed_and_the_next_begun(tmp_path: Path) -> None:
     assert ids(spool) == [f"id-{number}" for number in range(20)]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cut=st.integers(min_value=0, max_value=400))
 def test_a_cut_off_end_loses_only_what_was_never_answered(tmp_path_factory: pytest.TempPathFactory, cut: int) -> None:
     spool = Spool(tmp_path_factory.mktemp("spool") / "s")
@@ -79,7 +80,7 @@ def test_a_cut_off_end_loses_only_what_was_never_answered(tmp_path_factory: pyte
     assert [after.read(number).damaged for number in after.sealed() if kept >= 8] in ([], [0])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(at=st.integers(min_value=0, max_value=10_000), flip=st.integers(min_value=1, max_value=255))
 def test_one_damaged_byte_costs_at_most_one_batch_and_is_noticed(
     tmp_path_factory: pytest.TempPathFactory, at: int, flip: int

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from everfit.blocks.errors import DataError
 from everfit.tasks.predictions import label_recording, labels
@@ -110,7 +111,7 @@ def test_labels_without_a_prediction_are_kept_and_counted(table: Table, tmp_path
     assert labels.unmatched(table, predicted, at(3)) == 1
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(6), deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     told=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 1), st.integers(1, 4)), min_size=2, max_size=6),
     data=st.data(),

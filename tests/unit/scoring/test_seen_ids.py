@@ -3,12 +3,13 @@
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from everfit.tasks.predictions.prediction_ids import repeatable_ids
 from everfit.tasks.scoring.seen_ids import SeenIds
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(0, 40), max_size=30), max_size=12))
 def test_says_what_a_set_would_say(pieces: list[list[int]]) -> None:
     known, seen = SeenIds(), set[str]()

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
+from support.examples import examples
 
 from everfit.blocks.errors import DataError
 from everfit.tasks.core.paired_comparison import PairedComparison
@@ -54,7 +55,7 @@ def _compare_or_none(*args: Any, **options: Any) -> PairedComparison | None:
 
 @pytest.mark.parametrize("name", METRICS)
 @pytest.mark.parametrize("method", ["auto", "bootstrap"])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(rows=_small())
 def test_swapping_the_models_mirrors_the_result(name: str, method: Any, rows: tuple[Array, Array, Array]) -> None:
     y, one, other = rows
@@ -71,7 +72,7 @@ def test_swapping_the_models_mirrors_the_result(name: str, method: Any, rows: tu
 
 @pytest.mark.parametrize("name", METRICS)
 @pytest.mark.parametrize("method", ["auto", "bootstrap"])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(rows=_small(), order=st.randoms(use_true_random=False))
 def test_the_order_of_the_rows_changes_nothing(
     name: str, method: Any, rows: tuple[Array, Array, Array], order: Any
@@ -88,7 +89,7 @@ def test_the_order_of_the_rows_changes_nothing(
 
 
 @pytest.mark.parametrize("name", METRICS)
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(rows=_small())
 def test_a_challenger_that_is_the_champion_gains_exactly_nothing(name: str, rows: tuple[Array, Array, Array]) -> None:
     y, one, _ = rows

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.examples import examples
 
 from everfit.blocks.errors import DataError
 from everfit.tasks.statistics.histograms import Histograms, count_chunks, histograms
@@ -108,7 +109,7 @@ def test_many_categories_are_bounded() -> None:
     assert histograms(pd.DataFrame({"id": ["new"]}), profile).column("id").unseen == {}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(cuts=st.lists(st.integers(0, 300), max_size=5), seed=st.integers(0, 99))
 def test_counts_of_chunks_add_up_to_those_of_the_whole(cuts: list[int], seed: int) -> None:
     profile = profile_frame(_frame(400), FEATURES, predictions=["score"])
