@@ -13,9 +13,13 @@ from urllib.parse import urlparse
 import pytest
 from PIL import Image
 from prefect.blocks.core import Block
+from prefect.blocks.system import Secret
 from prefect.testing.standard_test_suites import BlockStandardTestSuite
+from pydantic import SecretStr
 
 import everfit.blocks
+from everfit.blocks.errors import SourceError
+from everfit.tasks.models.signatures import new_key, public_key, read_signing_key
 
 
 def all_blocks() -> list[type[Block]]:
@@ -69,3 +73,13 @@ def test_blocks_are_registered_by_the_name_of_the_package() -> None:
     assert registered.returncode == 0, registered.stdout + registered.stderr
     for block in all_blocks():
         assert block._block_type_name in registered.stdout
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_key_may_be_in_a_secret_block(tmp_path: Path) -> None:
+    public = new_key(tmp_path / "key.pem")
+    Secret(value=SecretStr((tmp_path / "key.pem").read_text())).save("everfit-signing-key", overwrite=True)
+
+    assert public_key(read_signing_key(SecretStr("block:everfit-signing-key"))) == public
+    with pytest.raises(SourceError, match="EVERFIT_SIGNING_KEY: there is no Secret block 'no-such-key'"):
+        read_signing_key(SecretStr("block:no-such-key"))

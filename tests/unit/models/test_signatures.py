@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from everfit.blocks.errors import SourceError
 from everfit.blocks.releasing import ReleasePolicy
 from everfit.blocks.settings import Settings
 from everfit.tasks.core.records import ModelVersion
@@ -77,18 +76,6 @@ def test_a_key_is_a_file_a_block_or_the_pem_itself(tmp_path: Path, monkeypatch: 
     with pytest.raises(KeyFileError, match="the signing key in EVERFIT_SIGNING_KEY can't be read") as error:
         read_signing_key(SecretStr(broken))
     assert pem[70:90] not in str(error.value)
-
-
-@pytest.mark.usefixtures("prefect_server")
-def test_a_key_may_be_in_a_secret_block(tmp_path: Path) -> None:
-    from prefect.blocks.system import Secret
-
-    public = new_key(tmp_path / "key.pem")
-    Secret(value=SecretStr((tmp_path / "key.pem").read_text())).save("everfit-signing-key", overwrite=True)
-
-    assert public_key(read_signing_key(SecretStr("block:everfit-signing-key"))) == public
-    with pytest.raises(SourceError, match="EVERFIT_SIGNING_KEY: there is no Secret block 'no-such-key'"):
-        read_signing_key(SecretStr("block:no-such-key"))
 
 
 def test_what_nobody_could_load_is_not_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
