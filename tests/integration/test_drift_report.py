@@ -125,3 +125,15 @@ def test_an_interrupt_stays_an_interrupt(
     monkeypatch.setattr(import_evidently().Report, "run", _Raising(interrupt()))
     with pytest.raises(interrupt):
         drift_html(_frame(600, 0), _frame(600, 1), POLICY, tmp_path / "drift.html")
+
+
+def test_a_category_is_no_script(tmp_path: Path) -> None:
+    script = "</script><script>alert(1)</script>"
+    rows = pd.DataFrame({"city": pd.Series([script, "Oslo"] * 50, dtype=object), "x": range(100)})
+    drift_html(rows, rows, MonitoringPolicy(), tmp_path / "drift.html")
+
+    text = (tmp_path / "drift.html").read_text()
+    assert "alert(1)" in text
+    assert script not in text
+    assert "<script>alert(1)" not in text
+    assert text.index("Content-Security-Policy") < text.index("<script")

@@ -6,7 +6,6 @@ import pandas as pd
 import pytest
 from prefect.states import Completed
 
-from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.tasks.core.final_states import ended
 from everfit.tasks.core.outside_text import cell_text, markdown_text, message_text, page_text, terminal_text
 from everfit.tasks.predictions.label_files import read_file, write_file
@@ -60,16 +59,3 @@ def test_a_spreadsheet_computes_nothing(text: str, tmp_path: Path) -> None:
     assert written["city"].iloc[0].startswith("'")
     assert written["x"].iloc[0] == "-1.5"
     assert read_file(path) == [("id-1", None)]
-
-
-def test_a_category_is_no_script_in_the_drift_report(tmp_path: Path) -> None:
-    from everfit.tasks.monitoring.report.drift_report import drift_html
-
-    rows = pd.DataFrame({"city": pd.Series([SCRIPT, "Oslo"] * 50, dtype=object), "x": range(100)})
-    drift_html(rows, rows, MonitoringPolicy(), tmp_path / "drift.html")
-
-    text = (tmp_path / "drift.html").read_text()
-    assert "alert(1)" in text
-    assert SCRIPT not in text
-    assert "<script>alert(1)" not in text
-    assert text.index("Content-Security-Policy") < text.index("<script")
