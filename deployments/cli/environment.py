@@ -24,13 +24,14 @@ NO_TELEMETRY = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
 
-_ENDS_WITH_PARENT = """
-import ctypes, runpy, signal, sys
+UVICORN = """
+import ctypes, gc, runpy, signal, sys
+gc.set_threshold(50_000, 20, 50)  # what it imports stays: to look for garbage in it takes an eighth of its start
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(1, int(signal.SIGTERM))  # PR_SET_PDEATHSIG
 runpy.run_module("uvicorn", run_name="__main__", alter_sys=True)
 """
-"""Runs uvicorn so that it ends with its parent, even if the parent is killed."""
+"""Runs uvicorn so that it starts sooner, and ends with its parent, even if the parent is killed."""
 
 TRAINING = ("pandas", "deltalake", "great_expectations.expectations", "sklearn.ensemble", "mlflow.sklearn", "skops.io")
 """The slowest imports of a turn, in the order of use."""
@@ -210,7 +211,7 @@ def start_temporary_server(imports: Sequence[str] = TRAINING) -> Callable[[], No
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    command = [sys.executable, "-c", _ENDS_WITH_PARENT, "--factory", "prefect.server.api.server:create_app"]
+    command = [sys.executable, "-c", UVICORN, "--factory", "prefect.server.api.server:create_app"]
     command += ["--host", "127.0.0.1", "--port", port, "--log-level", "error", "--lifespan", "on"]
     temporary = {"PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
     configured = settings.to_environment_variables(exclude_unset=True)

@@ -68,7 +68,9 @@ def send_everything() -> None:
 
 
 def _start(port: int, database: Path) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-m", "uvicorn", "--factory", "prefect.server.api.server:create_app"]
+    from everfit.deployments.cli.environment import UVICORN
+
+    command = [sys.executable, "-c", UVICORN, "--factory", "prefect.server.api.server:create_app"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "error", "--lifespan", "on"]
     environment = os.environ | {
         "PREFECT_UI_ENABLED": "0",
