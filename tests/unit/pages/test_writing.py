@@ -218,14 +218,11 @@ def test_the_page_of_all_models_keeps_the_rows_of_others(ledger: Ledger, workspa
 def test_two_years_of_hourly_looks_fit_into_two_megabytes() -> None:
     from everfit.tasks.pages.looks import LookSummary
 
-    def near(hour: int) -> dict[str, float]:
-        return {"value": hour / 7e4, "low": hour / 7.1e4}
-
     series = Series()
     for hour in range(17_520):
         numbers = {"value": 0.7 + hour % 97 / 991, "error": 0.012 + hour % 13 / 9973, "coverage": hour % 89 / 89}
         series.add(
-            LookSummary(
+            LookSummary.model_construct(
                 id="1",
                 until=SPRING + timedelta(hours=hour),
                 at=SPRING,
@@ -237,7 +234,7 @@ def test_two_years_of_hourly_looks_fit_into_two_megabytes() -> None:
                 columns={f"column {place}": hour % 83 / 70 for place in range(30)},
                 figures={"p99_ms": hour % 59 / 7, "error_rate": hour % 53 / 5300},
                 limited=tuple(
-                    LimitedLook(
+                    LimitedLook.model_construct(
                         name=f"slice.{place}", label="quality", value=hour / 7e4, low=hour / 7e4, high=1, bound=1
                     )
                     for place in range(20)

@@ -165,8 +165,10 @@ def test_each_candidate_takes_missing_values_and_unknown_categories(candidate: s
     rows = rows_of(task, 300)
     rows.loc[::7, "x"] = np.nan
     rows.loc[::11, "color"] = None
-    quick = {"hist_gradient_boosting": {"max_iter": 5}, "random_forest": {"n_estimators": 5}}.get(candidate, {})
-    training = {"candidates": [candidate], "parameters": {candidate: quick}}
+    quick = {"hist_gradient_boosting": {"max_iter": 5}, "random_forest": {"n_estimators": 5}}
+    members = ["hist_gradient_boosting", "ridge" if task == "regression" else "logistic_regression"]
+    tried = [*members, candidate] if candidate == "ensemble" else [candidate]
+    training = {"candidates": tried, "parameters": {name: quick[name] for name in tried if name in quick}}
     data = data_of(a_spec(task, training=training), rows, tmp_path)
 
     fitted = fit_on(data, candidate, data.split.training, str(tmp_path / "model"))
