@@ -46,10 +46,12 @@ class LimitSeries:
                     column.insert(place, None)
         left_out = 0
         for figure in found:
-            if figure.name not in self.figures and len(self.figures) >= _MOST_FIGURES:
-                left_out += 1
-                continue
-            parts = self.figures.setdefault(figure.name, {part: [None] * len(self.days) for part in PARTS})
+            if figure.name not in self.figures:
+                if len(self.figures) >= _MOST_FIGURES:
+                    left_out += 1
+                    continue
+                self.figures[figure.name] = {part: [None] * len(self.days) for part in PARTS}
+            parts = self.figures[figure.name]
             self.labels[figure.name] = figure.label
             for part in PARTS:
                 value = getattr(figure, part)

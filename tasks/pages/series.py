@@ -75,9 +75,11 @@ class Series:
             for column in self.drift.values():
                 column.insert(place, None)
         for name, level in levels.items():
-            if name not in self.drift and len(self.drift) >= _MOST_COLUMNS:
-                continue
-            column = self.drift.setdefault(name, [None] * len(self.days))
+            if name not in self.drift:
+                if len(self.drift) >= _MOST_COLUMNS:
+                    continue
+                self.drift[name] = [None] * len(self.days)
+            column = self.drift[name]
             column[place] = max(column[place] or 0.0, to_digits(level, 3))
 
     def dump(self) -> dict[str, Any]:
