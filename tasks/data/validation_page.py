@@ -1,6 +1,7 @@
 """Show a validation to people: as Great Expectations' own page, and as rows of a table."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.expectations import Expectation
@@ -16,6 +17,7 @@ from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
     from great_expectations.core import ExpectationValidationResult
+    from great_expectations.render.view.view import DefaultJinjaPageView
 
 
 def table_rows(validation: Validation) -> list[dict[str, Any]]:
@@ -61,7 +63,6 @@ def _page(spec: ModelSpec, batch: Batch, results: "list[ExpectationValidationRes
     from great_expectations.core import ExpectationSuiteValidationResult
     from great_expectations.core.run_identifier import RunIdentifier
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
-    from great_expectations.render.view.view import DefaultJinjaPageView
 
     successes = sum(bool(result.success) for result in results)
     rendered = ValidationResultsPageRenderer().render(
@@ -83,7 +84,15 @@ def _page(spec: ModelSpec, batch: Batch, results: "list[ExpectationValidationRes
             },
         )
     )
-    return str(DefaultJinjaPageView().render(rendered))  # type: ignore[no-untyped-call]
+    return str(_view().render(rendered))  # type: ignore[no-untyped-call]
+
+
+@cache
+def _view() -> "DefaultJinjaPageView":
+    """Great Expectations' templates: compiling them takes as long as filling many pages."""
+    from great_expectations.render.view.view import DefaultJinjaPageView
+
+    return DefaultJinjaPageView()
 
 
 def _results(
