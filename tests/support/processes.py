@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 PRELOADED = (
+    "support.seldom_collected",
     "everfit.deployments.cli.main",
     "everfit.flows.training_flow",
     "everfit.flows.monitoring_flow",
@@ -23,6 +24,7 @@ PRELOADED = (
     "optuna",
     "shap",
     "skops.io",
+    "support.frozen",
 )
 forked = multiprocessing.get_context("forkserver")
 forked.set_forkserver_preload(list(PRELOADED))
