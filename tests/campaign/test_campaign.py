@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from support.examples import examples
 
 from campaign import malformed_requests, schedules, spool_schedules
 from campaign.labels import run_labels
@@ -81,7 +82,8 @@ def test_no_changed_file_is_loaded(tmp_path: Path) -> None:
 
 
 def test_odd_tables_are_taken_or_refused_in_one_sentence(tmp_path: Path) -> None:
-    tally = run_tables(tmp_path, seed=1, count=4)
+    count = examples(4)
+    tally = run_tables(tmp_path, seed=1, count=count)
 
     assert tally.broken == []
-    assert tally.done["tables"] == 4
+    assert tally.done["tables"] == count
