@@ -112,7 +112,12 @@ def assemble(
     notes += matrix.notes
     spans = _spans(main, first)
     if unknown := sum(1 for value in plays[0].quality if value is None):
-        notes.append(f"{unknown} windows have no quality; the reason of each is in the table of windows.")
+        have = (
+            "1 window has no quality; its reason"
+            if unknown == 1
+            else f"{unknown} windows have no quality; their reasons"
+        )
+        notes.append(f"{have} {'is' if unknown == 1 else 'are'} in the table of windows.")
     found = standings(plays, scale)
     patches = {policy.name: policy.patch for policy in plan.policies if policy.patch} | {STILL: dict(NEVER)}
     return Rehearsal(

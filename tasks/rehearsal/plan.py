@@ -168,7 +168,8 @@ def remarks(spec: ModelSpec, history: SourceHistory, ends: Sequence[datetime]) -
     empty = [f"{since:%Y-%m-%d}" for since, until in pairwise(ends) if not history.rows(since, until)]
     if empty:
         shown = ", ".join(empty[:5]) + (", …" if len(empty) > 5 else "")
-        yield f"{len(empty)} of {len(ends) - 1} windows have no row, those from {shown}; they can't be compared."
+        whose = f"has no row, that from {shown}; it" if len(empty) == 1 else f"have no row, those from {shown}; they"
+        yield f"{len(empty)} of {len(ends) - 1} windows {whose} can't be compared."
     if spec.gate.approval != "never":
         yield "Each challenger that waits for an approval counts as approved at once."
     if spec.release.strategy != "replace":

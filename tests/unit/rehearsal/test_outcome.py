@@ -119,7 +119,7 @@ def test_windows_that_can_not_be_told_have_a_remark() -> None:
     lived = lived.model_copy(update={"windows": (*lived.windows[:3], blank, *lived.windows[4:])})
     found = assemble(ModelSpec.model_validate(SPEC), PLAN, {AS_IT_IS: lived}, matrix(), None)
     assert found.windows[3].note == "no label is known and mature at the end"
-    assert "1 windows have no quality" in " ".join(found.notes)
+    assert "1 window has no quality; its reason is in the table" in " ".join(found.notes)
     assert found.standings[0].quality is not None
     assert found.standings[0].quality.windows == WINDOWS - 1
 

@@ -58,7 +58,7 @@ def test_gaps_and_missing_label_times_are_told_and_the_rest_goes_on() -> None:
     ends = window_ends(model, rows, None, None, WEEK, NOW)
     label, gap, approval = remarks(model, rows, ends)
     assert "no label time" in label
-    assert gap.startswith("1 of 21 windows have no row, those from 2024-04-12")
+    assert gap.startswith("1 of 21 windows has no row, that from 2024-04-12; it can")
     assert "approved at once" in approval
     assert list(remarks(spec(), history(200), ends)) == []
 
