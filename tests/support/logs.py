@@ -36,19 +36,21 @@ def log_answers(
     rows: pd.DataFrame,
     version: int = 1,
     arm: str = "champion",
-    predicted_at: str | None = None,
+    predicted_at: "str | pd.Series[pd.Timestamp] | None" = None,
     client: str | None = None,
 ) -> Table:
-    """Put rows into the prediction log, as if a version had given their scores."""
+    """Put rows into the prediction log, as if a version had given their scores at a moment, or each at its own."""
     table, count = Table(str(folder / "predictions")), len(rows)
     kinds = {"id": "string", **FEATURES, EVENT_TIME: "datetime"}
     kinds |= {"_prediction_id": "string", "_predicted_at": "datetime", "_prediction": "string", "_score": "double"}
     kinds |= {"_model_version": "long", "_arm": "string", "_latency_ms": "double", "_outlier": "double"}
-    moment = pd.Timestamp(predicted_at, tz="UTC") if predicted_at else pd.Timestamp("2024-01-01", tz="UTC")
+    moments = predicted_at
+    if not isinstance(moments, pd.Series):
+        moments = pd.Series([pd.Timestamp(moments or "2024-01-01", tz="UTC")] * count)
     columns: dict[str, Any] = {
         **{name: rows[name] for name in ("id", *FEATURES, EVENT_TIME)},
         "_prediction_id": prediction_ids.new_ids(version, count),
-        "_predicted_at": pd.Series([moment] * count).dt.as_unit("us"),
+        "_predicted_at": moments.dt.as_unit("us"),
         "_prediction": [str(int(score > 0.5)) for score in rows["score"]],
         "_score": rows["score"],
         "_model_version": [version] * count,
@@ -59,7 +61,7 @@ def log_answers(
     if client is not None:
         kinds |= {"_client": "string"}
         columns["_client"] = [client] * count
-    writer = f"{version}-{arm}-{rows['id'].iloc[0]}-{predicted_at}"
+    writer = f"{version}-{arm}-{rows['id'].iloc[0]}-{moments.iloc[0]}"
     prediction_log.append(table, prediction_log.to_rows(columns, kinds, ["id"], EVENT_TIME), writer)
     return table
 
