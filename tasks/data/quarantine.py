@@ -10,7 +10,9 @@ import pandas as pd
 from pydantic import Field
 
 from everfit.tasks.core.records import Record
+from everfit.tasks.storage.table_reads import text_field
 from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN, Table
+from everfit.tasks.storage.values import FAULTS
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -20,7 +22,10 @@ REASONS, BATCH_REASONS = "_reasons", "_batch_reasons"
 """Columns of the quarantine: the reasons against the row, and the reasons against its batch."""
 
 ROW, SOURCE = "_row", "_source"
-"""Columns of the quarantine: the row's content as JSON, and the origin of the row."""
+"""Columns of the quarantine: the row's content as JSON, and the origin of the row.
+
+A value that couldn't be read is missing in the content, and `_faults` in it says so.
+"""
 
 RESOLUTION, RESOLVED_BY = "_resolution", "_resolved_by"
 """Columns of the quarantine: how the row was resolved (null while it is open), and by which turn or person."""
@@ -41,7 +46,7 @@ def to_quarantine(rows: "pa.Table", reasons: Sequence[str], batch_reasons: str, 
     import pyarrow as pa
 
     count = len(rows)
-    content = rows.select([name for name in rows.column_names if name not in own])
+    content = rows.select([name for name in rows.column_names if name not in own or name == FAULTS])
     table = rows.select([KEY, CONTENT, DAY])
     columns = {
         TURN: rows[TURN].cast(pa.string()),
@@ -61,10 +66,14 @@ def _json(content: "pa.Table") -> list[str]:
     import orjson
 
     return [
-        orjson.dumps(row, option=orjson.OPT_UTC_Z).decode()
+        orjson.dumps(row if row.get(FAULTS) else _values(row), option=orjson.OPT_UTC_Z).decode()
         for batch in content.to_batches(max_chunksize=65_536)
         for row in batch.to_pylist()
     ]
+
+
+def _values(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != FAULTS}
 
 
 def open_identities(
@@ -82,7 +91,7 @@ def open_identities(
     table = workspace.table(model, "quarantine")
     if not table.exists():
         return
-    kept = pds.field(RESOLUTION).is_null() | (pds.field(RESOLUTION) == "discarded")
+    kept = pds.field(RESOLUTION).is_null() | (text_field(RESOLUTION) == "discarded")
     for rows in table.arrow_batches([KEY, CONTENT, BATCH_REASONS, RESOLUTION], kept):
         refused = pc.and_(pc.not_equal(rows[BATCH_REASONS], ""), pc.is_null(rows[RESOLUTION]))
         yield tuple(  # type: ignore[misc]
@@ -167,9 +176,16 @@ def quarantine_groups(
                 rows=len(rows) + (group.rows if group else 0),
                 turns=tuple(sorted({*rows[TURN], *(group.turns if group else ())})),
                 batch_refused=bool((rows[BATCH_REASONS] != "").all()) and (group is None or group.batch_refused),
-                samples=(*(group.samples if group else ()), *rows[ROW])[:samples],
+                samples=(*(group.samples if group else ()), *map(_sample, rows[ROW].iloc[:samples]))[:samples],
             )
     return sorted(groups.values(), key=lambda group: (-group.rows, group.reason))
+
+
+def _sample(content: str) -> str:
+    """Return the content of a row without what is wrong with it, which is its group's reason."""
+    import orjson
+
+    return orjson.dumps(_values(orjson.loads(content))).decode()
 
 
 def open_rows(table: Table, reason: str = "", turn_id: str | None = None) -> pd.DataFrame:
@@ -190,7 +206,7 @@ def _open_rows(table: Table, columns: list[str] | None, reason: str, turn_id: st
 
     lies_open = pds.field(RESOLUTION).is_null()
     if turn_id is not None:
-        lies_open &= pds.field(TURN) == turn_id
+        lies_open &= text_field(TURN) == turn_id
     for frame in table.batches(columns=columns, condition=lies_open):
         chosen = frame[_reasons(frame).str.contains(reason, regex=False)]
         if len(chosen):

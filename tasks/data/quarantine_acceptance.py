@@ -17,6 +17,7 @@ from everfit.tasks.data.validate import Validation, validate
 from everfit.tasks.sources import Chunk
 from everfit.tasks.sources.chunks import dated
 from everfit.tasks.storage.tables import CONTENT, KEY, TURN
+from everfit.tasks.storage.values import FAULTS
 from everfit.tasks.storage.workspace import Workspace
 
 
@@ -35,8 +36,9 @@ def accept_rows(
 ) -> AcceptedRows:
     """Check open rows with the current suite, and commit the good ones to the dataset.
 
-    Rows that are still bad stay in quarantine with their current reasons. Running it again after a crash has the same
-    result.
+    Rows that are still bad stay in quarantine with their current reasons. A row with a value that couldn't be read stays
+    bad, because the value is lost; it comes in when the source has a better one. Running it again after a crash has the
+    same result.
 
     Args:
         spec: Spec of the model.
@@ -85,7 +87,12 @@ def refused_rows(spec: ModelSpec, workspace: Workspace, most: int) -> pd.DataFra
 
 def _chunk(source: str, rows: pd.DataFrame, spec: ModelSpec) -> Chunk:
     frame = pd.DataFrame.from_records([orjson.loads(text) for text in rows[ROW]])
-    return Chunk(source, dated(frame, spec.columns, None, source))
+    known = frame.pop(FAULTS).fillna("") if FAULTS in frame.columns else pd.Series("", index=frame.index)
+    frame = dated(frame, spec.columns, None, source)
+    if (known != "").any():
+        found = frame[FAULTS] if FAULTS in frame.columns else pd.Series("", index=frame.index)
+        frame[FAULTS] = known.where(known != "", found).astype("str")
+    return Chunk(source, frame)
 
 
 def _result(turn_id: str, batch: Batch, validation: Validation) -> AcceptedRows:

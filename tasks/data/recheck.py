@@ -45,7 +45,8 @@ def recheck_dataset(spec: ModelSpec, workspace: Workspace, at: datetime) -> int:
     for rows in list(_rows_too_large(dataset, kinds)) if dataset.exists() else ():
         brought = normalise(rows[list(kinds)], kinds)
         bad = faulty(brought)
-        values, reasons = brought[bad].drop(columns=FAULTS), brought.loc[bad, FAULTS].str.rstrip("; ").tolist()
+        faults = brought.loc[bad, FAULTS]
+        values, reasons = brought[bad].drop(columns=FAULTS), faults.str.rstrip("; ").tolist()
         keys = rows.loc[bad, KEY].to_numpy(dtype=np.int64)
         digest = hashlib.sha256(np.sort(keys).tobytes()).hexdigest()[:16]
         # The hash that the source's same row has today, so that it counts as known.
@@ -56,7 +57,7 @@ def recheck_dataset(spec: ModelSpec, workspace: Workspace, at: datetime) -> int:
             DAY: rows.loc[bad, DAY],
             TURN: f"recheck-{at:%Y%m%dT%H%M%S}",
         }
-        frame = values.assign(**own, **{SOURCE: "dataset"})
+        frame = values.assign(**own, **{SOURCE: "dataset", FAULTS: faults})
         quarantine.append(_set_aside(frame, reasons), f"recheck/{digest}")
         for start in range(0, len(keys), _KEYS_AT_ONCE):
             some = ", ".join(map(str, keys[start : start + _KEYS_AT_ONCE].tolist()))

@@ -33,6 +33,7 @@ from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.predictions.log_columns import fitted
 from everfit.tasks.predictions.prediction_ids import made_at_ms
 from everfit.tasks.storage.panics import panics_as_errors
+from everfit.tasks.storage.table_reads import text_field
 from everfit.tasks.storage.tables import DAY, KEY, Table, row_keys
 
 if TYPE_CHECKING:
@@ -285,10 +286,9 @@ def find_prediction(table: Table, prediction_id: str) -> dict[str, Any] | None:
     """
     import pyarrow.dataset as pds
 
-    log = _open(table)
-    if log is None:
+    if not table.exists():
         return None
-    dataset, wanted = log.to_pyarrow_dataset(), pds.field(PREDICTION_ID) == prediction_id
+    dataset, wanted = table.dataset(), text_field(PREDICTION_ID) == prediction_id
     # The id contains the time of the prediction, which excludes nearly all files.
     since = _EPOCH + np.timedelta64(made_at_ms(prediction_id), "ms")
     at = pds.field(PREDICTED_AT)

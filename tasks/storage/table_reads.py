@@ -23,6 +23,17 @@ KEY, DAY = "_key", "_day"
 """Columns of everfit's own: hash of the key, and the day partition."""
 
 
+def text_field(name: str) -> "pds.Expression":
+    """Return a column of text for a condition on the rows.
+
+    Delta writes files anew when it deletes rows, with texts as `string_view`, which Arrow 25 can't compare with text.
+    """
+    import pyarrow as pa
+    import pyarrow.dataset as pds
+
+    return pds.field(name).cast(pa.string())
+
+
 @dataclass(frozen=True)
 class TableReads:
     """Reads of a Delta table in the workspace, which is partitioned by `_day`.

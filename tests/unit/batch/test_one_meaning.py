@@ -30,6 +30,7 @@ from everfit.tasks.batch.label_collection import record_source_labels
 from everfit.tasks.batch.label_keys import repair_label_keys
 from everfit.tasks.batch.manual_files import record_label_file
 from everfit.tasks.core.records import ModelVersion, Window
+from everfit.tasks.data.quarantine_acceptance import accept_rows
 from everfit.tasks.data.recheck import recheck_dataset
 from everfit.tasks.models.input_column import InputError
 from everfit.tasks.models.input_schema import InputSchema
@@ -273,6 +274,7 @@ def test_infinite_numbers_of_an_earlier_version_leave_the_dataset_by_command(mem
         "price: 'inf' is not finite",
     ]
     assert recheck_dataset(members.spec, members.workspace, LATER) == 0
+    assert accept_rows(members.spec, members.workspace, LATER).still_bad == 2
 
 
 def test_labels_on_record_under_a_key_of_another_type_get_that_of_their_predictions(members: Loop) -> None:

@@ -136,3 +136,38 @@ def test_a_suite_that_refused_rows_meet_too_lets_them_in(tmp_path: Path) -> None
     accepted = accept_rows(loop.spec, loop.workspace, APRIL)
     assert (accepted.rows, accepted.accepted) == (50, 50)
     assert refused_rows(loop.spec, loop.workspace, 10).empty
+
+
+def test_a_value_that_could_not_be_read_is_not_accepted_as_missing(tmp_path: Path) -> None:
+    # Given a price without end, one that is no number, and a row of which nobody knows when it was,
+    loop = bounded(tmp_path, 100)
+    rows = sales(200).astype({"price": object, "at": str})
+    rows.loc[3, "price"], rows.loc[4, "price"], rows.loc[5, "at"] = "inf", "dear", "soon"
+    loop.write("sales.csv", rows)
+    loop.turn(FEBRUARY)
+    reasons = {"price: 'inf' is not finite", "price: 'dear' is no number", "at: 'soon' is not a time"}
+    assert {pile.reason for pile in quarantine_groups("sales", loop.workspace)} == reasons
+
+    # when somebody accepts what is good now,
+    result = accept_rows(loop.spec, loop.workspace, MARCH)
+
+    # then they stay, with the same reasons, until the source has a better value.
+    assert (result.rows, result.accepted, result.still_bad) == (3, 0, 3)
+    piles = quarantine_groups("sales", loop.workspace)
+    assert {pile.reason for pile in piles} == reasons
+    assert not any("_faults" in sample for pile in piles for sample in pile.samples)
+    assert loop.count("dataset") == 197
+    loop.write("sales.csv", sales(200))
+    loop.turn(APRIL)
+    assert loop.count("dataset") == 200
+    assert not quarantine_groups("sales", loop.workspace)
+
+
+def test_open_rows_of_a_turn_are_found_after_others_were_deleted(loop: Loop) -> None:
+    table = loop.workspace.table("sales", "quarantine")
+    gone = int(loop.quarantine()["_key"].iloc[0])
+
+    table.remove(f"_key IN ({gone})")
+
+    assert len(open_rows(table, turn_id="turn-2024020100")) == 2
+    assert open_rows(table, turn_id="another").empty

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from everfit.tasks.core.records import Window
+from everfit.tasks.storage.table_reads import text_field
 from everfit.tasks.storage.tables import DAY, KEY, Table
 
 READ_A_LITTLE = """
@@ -106,3 +107,16 @@ def test_only_the_days_that_are_asked_for_are_opened(tmp_path: Path) -> None:
     assert len(expected) == 24
     with pytest.raises(FileNotFoundError):
         table.oldest("at")
+
+
+def test_a_row_is_found_by_a_text_after_others_were_deleted(tmp_path: Path) -> None:
+    # Texts of which each has its own, such as ids, are the ones that Arrow compares with the statistics of a file.
+    table, ids = Table(str(tmp_path / "log")), [f"018d6a55-{number:04d}" for number in range(50)]
+    day = pd.Series(pd.to_datetime(["2024-03-01"] * 50)).dt.date
+    table.append(pd.DataFrame({KEY: range(50), DAY: day, "id": ids}), "one")
+
+    table.remove(f"{KEY} = 7")
+
+    found = table.dataset().to_table(filter=text_field("id") == ids[8])
+    assert found["id"].to_pylist() == [ids[8]]
+    assert not len(table.dataset().to_table(filter=text_field("id") == ids[7]))
