@@ -96,7 +96,8 @@ def score(  # noqa: PLR0917 - each is an option of the command
         return
     version = f" by version {result['model_version']}" if result["model_version"] is not None else ""
     span = "" if begin is None else f"from {begin:%Y-%m-%d %H:%M} and "
-    typer.echo(f"{state}: {result['added']:,} new predictions{version}, events {span}before {end:%Y-%m-%d %H:%M}")
+    events = f"events {span}before {end:%Y-%m-%d %H:%M}"
+    typer.echo(f"{state}: {result['added']:,} new predictions{version}, {events}{_known(result['known'])}")
     _finish(result["aside"])
 
 
@@ -177,6 +178,7 @@ def _score_file(model: str, path: str, *, as_json: bool) -> None:
     else:
         typer.echo(
             f"{path}: {scored.added:,} new predictions by version {scored.model_version}, events {scored.window}"
+            f"{_known(scored.known)}"
         )
     _finish(scored.aside, quiet=as_json)
 
@@ -195,8 +197,14 @@ def _record_label_file(model: str, path: str, now: Any, *, as_json: bool) -> Non
     typer.echo(
         f"{path}: {recorded.added:,} new labels, {recorded.corrected:,} corrected, {recorded.unchanged:,} already "
         f"known, {recorded.older:,} older than the known ones; {result.unmatched:,} labels have no prediction"
+        + (f"; {result.unlabelled:,} rows have no label" if result.unlabelled else "")
+        + (f"; {recorded.deleted:,} labels are of deleted keys" if recorded.deleted else "")
     )
     _finish(result.aside)
+
+
+def _known(rows: int) -> str:
+    return f"; {rows:,} rows repeat a key or were predicted before" if rows else ""
 
 
 def _finish(aside: Any, *, quiet: bool = False) -> None:

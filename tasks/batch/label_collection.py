@@ -28,6 +28,7 @@ class CollectedLabels(Record):
     until: datetime
     recorded: RecordedLabels
     unmatched: int = Field(description="Keys with a label and no prediction.")
+    unlabelled: int = Field(default=0, description="Rows of a label file without a label.")
     aside: RowsSetAside = Field(
         default_factory=RowsSetAside, description="Rows whose label could not be recorded, such as an infinite number."
     )

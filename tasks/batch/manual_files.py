@@ -68,7 +68,7 @@ def score_file(context: Context, path: str) -> ScoringResult:
     if context.spec.joins and any(lacks_joined(chunk, context.spec.joins) for chunk in _read(context, path, roles)):
         rows = joined_chunks(context, rows, window.since, window.until)
     added, aside = score_chunks(context, champion, rows, batch)
-    return ScoringResult(window=window, model_version=champion.version, added=added, aside=aside)
+    return ScoringResult.of(window, champion.version, added, aside)
 
 
 def record_label_file(context: Context, path: str, *, origin: str, now: datetime) -> CollectedLabels:
@@ -82,7 +82,7 @@ def record_label_file(context: Context, path: str, *, origin: str, now: datetime
 
     Raises:
         SpecError: The model has no key, so labels can't be joined to predictions.
-        DataError: A row has no key.
+        DataError: The file has no labels of the model's classes.
         SourceError: The file can't be read, or lacks a column.
     """
     spec = context.spec
@@ -95,28 +95,39 @@ def record_label_file(context: Context, path: str, *, origin: str, now: datetime
     event_time = columns.event_time if columns.event_time in columns.key else None
     roles = ColumnRoles(key=columns.key, target=columns.target, event_time=event_time, label_time=columns.label_time)
     table, kinds = context.workspace.table(spec.name, "labels"), label_kinds(spec, context.workspace)
-    recorded, aside, classes = RecordedLabels(), RowsSetAside(), _known_classes(context)
+    recorded, aside, classes, unlabelled = RecordedLabels(), RowsSetAside(), _known_classes(context), 0
     deleted = read_deleted_keys(context.workspace, spec.name)
     for given in _read(context, path, roles):
         rows = bring_known(given, kinds)
         if columns.target not in rows:
             raise DataError(f"{path!r} has no column {columns.target!r}, the target; give the labels that name")
         _refuse_other_spelling(given[columns.target], rows[columns.target], classes, spec)
+        rows = _with_key_faults(rows, columns.key)
         aside = aside.with_rows(rows, columns.key)
         rows = rows[~faulty(rows)].reset_index(drop=True)
-        if rows[list(columns.key)].isna().any(axis=None):
-            raise DataError(
-                f"{path!r}: a label has no {', '.join(columns.key)}; a label is joined to its prediction by it"
-            )
         rows, aside = _without_unknown(rows, aside, classes, spec)
         has_times = columns.label_time in rows
         times = rows[columns.label_time] if has_times else pd.Series([pd.Timestamp(now)] * len(rows))
         times = times.fillna(pd.Timestamp(now))
         new_rows = labels.label_rows(row_keys(rows, columns.key), rows[columns.target], times, spec.task, origin)
-        recorded += label_recording.record_labels(table, new_rows, deleted)
+        counts = label_recording.record_labels(table, new_rows, deleted)
+        twice = len(new_rows) - counts.read
+        recorded += counts + RecordedLabels(read=twice, unchanged=twice)
+        unlabelled += len(rows) - len(new_rows)
     predicted = context.workspace.table(spec.name, "predictions")
     unmatched = labels.unmatched(table, predicted, now)
-    return CollectedLabels(until=now, recorded=recorded, unmatched=unmatched, aside=aside)
+    return CollectedLabels(until=now, recorded=recorded, unmatched=unmatched, unlabelled=unlabelled, aside=aside)
+
+
+def _with_key_faults(rows: pd.DataFrame, key: Sequence[str]) -> pd.DataFrame:
+    """Return rows of which those without a whole key have a fault: no prediction can be found for them."""
+    missing = rows[list(key)].isna() & ~faulty(rows)[:, np.newaxis]
+    if not missing.any(axis=None):
+        return rows
+    reasons = pd.Series("", index=rows.index, dtype="str")
+    for name in key:
+        reasons = reasons.mask(missing[name], reasons + f"{name}: the label has no key; ")
+    return rows.assign(**{FAULTS: rows[FAULTS].fillna("") + reasons})
 
 
 def _known_classes(context: Context) -> list[str]:

@@ -30,12 +30,21 @@ class ScoringResult(Record):
     window: Window
     model_version: int = Field(description="The champion.")
     added: int = Field(description="Predictions of the champion.")
+    known: int = Field(
+        default=0, description="Rows whose key was predicted before, or earlier in the same rows; it isn't again."
+    )
     aside: RowsSetAside = Field(
         default_factory=RowsSetAside,
         description="Rows that could not be scored, such as those with a value that is no number, or without a time.",
     )
     shadow_version: int | None = Field(default=None, description="The challenger in shadow, if it predicted too.")
     shadow_added: int = Field(default=0, description="Predictions of the challenger.")
+
+    @classmethod
+    def of(cls, window: Window, version: int, added: int, aside: RowsSetAside) -> "ScoringResult":
+        """Return the counts, of which those of added, known and set aside rows are all rows that were read."""
+        known = aside.read - aside.count - added
+        return cls(window=window, model_version=version, added=added, known=known, aside=aside)
 
 
 def scoring_window(context: Context, since: datetime | None, until: datetime) -> Window:
@@ -84,7 +93,7 @@ def score_batch(
     added, aside = score_chunks(
         context, champion, read_rows(context, window, function), ScoringBatch(window, once=once)
     )
-    result = ScoringResult(window=window, model_version=champion.version, added=added, aside=aside)
+    result = ScoringResult.of(window, champion.version, added, aside)
     challenger = model_registry.challenger(context.mlflow, name) if shadow else None
     if challenger is not None and challenger.version != champion.version:
         shadow_batch = ScoringBatch(window, "shadow")

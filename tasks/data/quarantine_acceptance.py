@@ -36,9 +36,9 @@ def accept_rows(
 ) -> AcceptedRows:
     """Check open rows with the current suite, and commit the good ones to the dataset.
 
-    Rows that are still bad stay in quarantine with their current reasons. A row with a value that couldn't be read stays
-    bad, because the value is lost; it comes in when the source has a better one. Running it again after a crash has the
-    same result.
+    Rows that are still bad stay in quarantine with their current reasons. A row with a value that couldn't be read
+    stays bad, because the value is lost; it comes in when the source has a better one. Running it again after a crash
+    has the same result.
 
     Args:
         spec: Spec of the model.

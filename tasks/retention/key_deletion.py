@@ -68,9 +68,11 @@ def delete_key(context: Context, wanted: Sequence[str], at: datetime, by: str) -
     Raises:
         BusyError: A turn of the model is running.
         SpecError: A given column is not part of the key.
+        DataError: A value can't be one of the key, such as a text where keys are numbers.
     """
     name, workspace = context.spec.name, context.workspace
     key = key_rows.read_key(context.spec, wanted)
+    key_rows.require_readable(context.spec, workspace, key)
     request = _digest(name, key)
     with context.ledger.leases.hold(name, scope="turn", holder=f"{by}, deleting rows"):
         found = key_rows.keys_of(context.spec, workspace, key)

@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 import pandas as pd
 
-from everfit.blocks.errors import SpecError
+from everfit.blocks.errors import DataError, SpecError
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.batch.label_keys import keys_in_other_types
 from everfit.tasks.data.deduplication import DUPLICATE, MatchedRows
@@ -42,6 +42,19 @@ def read_key(spec: ModelSpec, given: Sequence[str]) -> dict[str, str]:
     if not parts:
         raise SpecError("no key was given; write --key COLUMN=VALUE")
     return parts
+
+
+def require_readable(spec: ModelSpec, workspace: Workspace, key: Mapping[str, str]) -> None:
+    """Require that the values of a key can be read as what the dataset's key is.
+
+    Raises:
+        DataError: A value can't be, such as `A7` or `007` where keys are whole numbers.
+    """
+    kinds = read_kinds(workspace, spec.name)
+    brought = normalise(pd.DataFrame([dict(key)]), {name: kinds[name] for name in key if name in kinds})
+    if brought[FAULTS].notna().any():
+        reason = str(brought[FAULTS].iloc[0]).removesuffix("; ")
+        raise DataError(f"{reason}, as the keys of {spec.name} are; write the key as the data does")
 
 
 def _split(text: str, key: Sequence[str]) -> tuple[str, str]:

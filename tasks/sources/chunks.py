@@ -253,17 +253,27 @@ def dated(frame: pd.DataFrame, roles: ColumnRoles, source: "Source | None", wher
         if name not in frame.columns:
             continue
         written = None if source is None else _format_of(name, roles, source)
-        times = read_times(frame[name], written, f"{where}: {name!r}")
-        bad = np.flatnonzero(times.isna() & frame[name].notna())
-        for row, value in zip(bad.tolist(), frame[name].iloc[bad].tolist(), strict=True):
+        setting = "time_format" if name == roles.event_time else "label_time_format"
+        given = frame[name]
+        times = read_times(given, written, f"{where}: {name!r}", setting)
+        bad = np.flatnonzero(times.isna() & given.notna())
+        for row, value in zip(bad.tolist(), given.iloc[bad].tolist(), strict=True):
             faults[row] = faults.get(row, "") + f"{name}: {str(value)[:60]!r} is not a time; "
         frame[name] = without_sentinels(times)
-    if roles.event_time is not None and roles.event_time in frame.columns:
-        for row in np.flatnonzero(frame[roles.event_time].isna()).tolist():
-            faults.setdefault(row, f"{roles.event_time}: the row has no event time; ")
+        if name == roles.event_time:
+            nowhere = np.flatnonzero(frame[name].isna())
+            for row, value in zip(nowhere.tolist(), given.iloc[nowhere].tolist(), strict=True):
+                faults.setdefault(row, f"{name}: {_without_time(value)}; ")
     if faults:
         frame[FAULTS] = pd.Series(faults, dtype="str").reindex(frame.index, fill_value="")
     return frame
+
+
+def _without_time(value: object) -> str:
+    """Return why a row has no event time: it has none, or one such as 9999-12-31."""
+    if value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
+        return "the row has no event time"
+    return f"the row has no event time, since {str(value)[:60]!r} says that it is not known"
 
 
 def _format_of(name: str, roles: ColumnRoles, source: "Source") -> str | None:
@@ -285,13 +295,14 @@ def within(frame: pd.DataFrame, roles: ColumnRoles, window: Window) -> pd.DataFr
     return frame if selected.all() else frame[selected].reset_index(drop=True)
 
 
-def read_times(column: pd.Series, time_format: str | None, what: str) -> pd.Series:
+def read_times(column: pd.Series, time_format: str | None, what: str, setting: str = "time_format") -> pd.Series:
     """Parse times as UTC; times without a zone count as UTC, and single unreadable values become missing.
 
     Args:
         column: The values; shape (rows,).
         time_format: A strptime format, a name such as `epoch_s` or `excel`; ISO 8601 by default.
         what: Name of the column for error messages.
+        setting: The key of the source that says how they are written.
 
     Returns:
         Times in UTC, in microseconds; shape (rows,).
@@ -308,15 +319,16 @@ def read_times(column: pd.Series, time_format: str | None, what: str) -> pd.Seri
     try:
         times = _parsed(column, time_format)
     except (ValueError, TypeError, OverflowError) as error:
-        raise SourceError(f"{what} can't be read as times: {str(error).splitlines()[0]}; {_ADVICE}") from error
+        raise SourceError(f"{what} can't be read as times: {str(error).splitlines()[0]}; {_advice(setting)}") from error
     unread = times.isna() & column.notna()
     if unread.sum() * 2 > column.notna().sum():
-        raise SourceError(f"{what} can't be read as times, such as {column[unread].tolist()[0]!r}; {_ADVICE}")
+        raise SourceError(f"{what} can't be read as times, such as {column[unread].tolist()[0]!r}; {_advice(setting)}")
     in_microseconds: pd.Series = times.dt.as_unit("us")
     return in_microseconds
 
 
-_ADVICE = "set source.time_format to the format of its times, such as '%d.%m.%Y %H:%M', epoch_s or excel"
+def _advice(setting: str) -> str:
+    return f"set source.{setting} to the format of its times, such as '%d.%m.%Y %H:%M', epoch_s or excel"
 
 
 def _parsed(column: pd.Series, time_format: str | None) -> pd.Series:

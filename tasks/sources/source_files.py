@@ -115,6 +115,9 @@ def file_identity(info: dict[str, Any]) -> str:
     return f"{info.get('size')}:{tag}"
 
 
+_SHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+
+
 def format_of(path: str, source: FilesSource) -> str:
     """Return the format of a file, by its name or the spec.
 
@@ -122,6 +125,8 @@ def format_of(path: str, source: FilesSource) -> str:
         SourceError: Neither says it.
     """
     kind = source.format or format_by_name(path)
+    if kind is None and path.lower().endswith(_SHEETS):
+        raise SourceError(f"{path!r} is a spreadsheet; save its sheet as CSV, and give that file")
     if kind is None:
         raise SourceError(
             f"can't tell the format of {path!r} from its name; set source.format to csv, parquet or jsonl "

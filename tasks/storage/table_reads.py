@@ -26,7 +26,7 @@ KEY, DAY = "_key", "_day"
 def text_field(name: str) -> "pds.Expression":
     """Return a column of text for a condition on the rows.
 
-    Delta writes files anew when it deletes rows, with texts as `string_view`, which Arrow 25 can't compare with text.
+    Delta writes files again when it deletes rows, with texts as `string_view`, which Arrow 25 can't compare with text.
     """
     import pyarrow as pa
     import pyarrow.dataset as pds

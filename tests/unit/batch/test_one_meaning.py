@@ -29,14 +29,16 @@ from everfit.infra.serving.servable import Servable
 from everfit.tasks.batch.label_collection import record_source_labels
 from everfit.tasks.batch.label_keys import repair_label_keys
 from everfit.tasks.batch.manual_files import record_label_file
+from everfit.tasks.batch.scoring import ScoringResult
 from everfit.tasks.core.records import ModelVersion, Window
 from everfit.tasks.data.quarantine_acceptance import accept_rows
 from everfit.tasks.data.recheck import recheck_dataset
 from everfit.tasks.models.input_column import InputError
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.predictions import label_recording, labels, prediction_log
-from everfit.tasks.retention.key_rows import keys_of, read_key
+from everfit.tasks.retention.key_rows import keys_of, read_key, require_readable
 from everfit.tasks.scoring.scorer import Scorer
+from everfit.tasks.scoring.set_aside import RowsSetAside
 from everfit.tasks.storage.table_schema import read_kinds
 from everfit.tasks.storage.tables import KEY, row_keys
 from everfit.tasks.storage.values import FAULTS
@@ -368,3 +370,34 @@ def test_unknown_and_contradicting_labels_of_a_file_are_set_aside(tmp_path: Path
         ("id=1002", "y: the key has several labels"),
         ("id=1002", "y: the key has several labels"),
     ]
+
+
+def test_each_row_of_a_label_file_is_counted(tmp_path: Path) -> None:
+    rows = table_of("numbers", ["price"], 60)
+    loop = Loop(tmp_path, **SPEC, source=write(tmp_path / "data", "all", "csv", rows))
+    loop.turn(UNTIL)
+    # A label twice, a row without one, a label without a key, and one of a key that is none.
+    given = pd.DataFrame({"id": ["1000", "1000", "1001", None, "A7", "1002"], "y": [0, 0, None, 1, 1, 1]})
+    given.to_csv(tmp_path / "given.csv", index=False)
+
+    result = record_label_file(context_of(loop), str(tmp_path / "given.csv"), origin="file", now=LATER)
+
+    assert (result.recorded.added, result.recorded.unchanged, result.unlabelled, result.aside.count) == (2, 1, 1, 2)
+    assert result.aside.read == result.recorded.read + result.unlabelled + result.aside.count
+    assert [(one.row, one.reason) for one in result.aside.rows] == [
+        ("row 4", "id: the label has no key"),
+        ("row 5", "id: 'A7' is no whole number"),
+    ]
+
+
+def test_a_key_of_another_kind_than_the_data_has_deletes_nothing(members: Loop) -> None:
+    for value in ("01000", "A7", "", "1000.5"):
+        with pytest.raises(DataError, match="is no whole number, as the keys of sales are; write the key as the data"):
+            require_readable(members.spec, members.workspace, {"id": value})
+    for value in ("1000", " 1000 ", "1000.0"):
+        require_readable(members.spec, members.workspace, {"id": value})
+
+
+def test_rows_read_are_rows_predicted_known_and_set_aside() -> None:
+    window, aside = Window(until=LATER), RowsSetAside(read=40, count=3)
+    assert ScoringResult.of(window, 1, 30, aside).known == 7

@@ -110,6 +110,7 @@ def test_bad_rows_are_quarantined_once(loop: Loop):
     rows["at"] = rows["at"].astype(str)
     rows.loc[4, "at"] = "soon"
     rows.loc[5, "at"] = None
+    rows.loc[6, "at"] = "9999-12-31"
     loop.write("sales.csv", rows)
     loop.turn(FEBRUARY)
     rows.loc[60, "y"] = 77.0  # so that the file is read again
@@ -119,7 +120,11 @@ def test_bad_rows_are_quarantined_once(loop: Loop):
 
     assert (batch.changed, validation.bad_rows) == (1, 0)
     reasons = sorted(loop.quarantine()["_reasons"])
-    assert reasons == ["at: 'soon' is not a time", "at: the row has no event time"]
+    assert reasons == [
+        "at: 'soon' is not a time",
+        "at: the row has no event time",
+        "at: the row has no event time, since '9999-12-31' says that it is not known",
+    ]
 
 
 def test_what_needs_whole_columns_is_asked_of_all_parts_and_blames_the_right_rows(

@@ -146,7 +146,7 @@ def test_a_comma_in_numbers_where_something_else_parts_them(tmp_path: Path, deli
         ("a.csv.gz", gzip.compress(CSV.encode() * 5000)[:500], "can't be read as csv"),
         ("a.parquet", b"PAR1 and then nothing", "can't be read as parquet"),
         ("a.parquet", b"", "can't be read as parquet"),
-        ("a.xlsx", b"whatever", "can't tell the format of .* from its name"),
+        ("a.xlsx", b"whatever", "is a spreadsheet; save its sheet as CSV"),
         (
             "a.csv",
             ",".join(f"c{number}" for number in range(10_000)) + "\n1\n",
