@@ -62,7 +62,20 @@ def read_labels(content: Any, servable: "Servable", now: datetime, client: str) 
     target = pd.Series([_label(entry.get("label"), row, servable) for row, entry in enumerate(entries)])
     at = [_time(entry.get("label_time"), row, now) for row, entry in enumerate(entries)]
     hashed = row_keys(pd.DataFrame(columns), [column.name for column in inputs.key])
-    return labels.label_rows(hashed, target, pd.to_datetime(pd.Series(at), unit="us", utc=True), inputs.task, client)
+    rows = labels.label_rows(hashed, target, pd.to_datetime(pd.Series(at), unit="us", utc=True), inputs.task, client)
+    if (row := _contradicting(rows)) is not None:
+        given = entries[row].get("label")
+        raise InputError("label", "one label for a key and time, and an earlier row has another one", given, row)
+    return rows
+
+
+def _contradicting(rows: "pd.DataFrame") -> int | None:
+    """Return the first row whose label differs from that of an earlier row with its key and time; None without one."""
+    moment = [labels.KEY, labels.LABEL_TIME]
+    if not rows.duplicated(moment).any():
+        return None
+    differs = rows[labels.LABEL] != rows.groupby(moment)[labels.LABEL].transform("first")
+    return int(differs.to_numpy().argmax()) if differs.any() else None
 
 
 def check_labeller(policy: ServingPolicy, client: str) -> None:

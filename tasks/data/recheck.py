@@ -57,7 +57,8 @@ def recheck_dataset(spec: ModelSpec, workspace: Workspace, at: datetime) -> int:
             DAY: rows.loc[bad, DAY],
             TURN: f"recheck-{at:%Y%m%dT%H%M%S}",
         }
-        frame = values.assign(**own, **{SOURCE: "dataset", FAULTS: faults})
+        frame = values.assign(**own)
+        frame[SOURCE], frame[FAULTS] = "dataset", faults
         quarantine.append(_set_aside(frame, reasons), f"recheck/{digest}")
         for start in range(0, len(keys), _KEYS_AT_ONCE):
             some = ", ".join(map(str, keys[start : start + _KEYS_AT_ONCE].tolist()))

@@ -77,6 +77,7 @@ def changed_files_error(model: str, version: int, problems: Iterable[str]) -> st
     shown = "; ".join(listed[:_SHOWN]) + (f"; and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else "")
     return (
         f"the files of version {version} of {model!r} in MLflow's store are not those that were registered: {shown}. "
-        f"The version is not loaded. Find out who changed them, restore the files from a backup or release another "
-        f"version, then check with `everfit verify {model}`"
+        f"The version is not loaded. Find out who changed them; restore the files from a backup, or release another "
+        f"version by `everfit rollback` or `everfit train --replace-broken-champion`; then check with "
+        f"`everfit verify {model}`"
     )

@@ -148,7 +148,9 @@ def load_reference(client: "MlflowClient", ledger: Ledger, version: ModelVersion
             paths = [Path(client.download_artifacts(run_id, name, folder)) for name in names]
         except (MlflowException, OSError) as error:
             raise ModelError(
-                f"run {run_id!r} has no reference to compare with; release a version that everfit trained"
+                f"run {run_id!r} has no reference to compare with: its files are gone, or everfit didn't train "
+                f"the version; restore them from a backup, or release another version by `everfit rollback` or "
+                f"`everfit train --replace-broken-champion`"
             ) from error
         with announced(version):
             digests = {name: file_digest(path) for name, path in zip(names, paths, strict=True)}

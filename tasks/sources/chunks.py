@@ -259,7 +259,7 @@ def dated(frame: pd.DataFrame, roles: ColumnRoles, source: "Source | None", wher
         bad = np.flatnonzero(times.isna() & given.notna())
         for row, value in zip(bad.tolist(), given.iloc[bad].tolist(), strict=True):
             faults[row] = faults.get(row, "") + f"{name}: {str(value)[:60]!r} is not a time; "
-        frame[name] = without_sentinels(times)
+        frame[name] = _without_placeholders(without_sentinels(times))
         if name == roles.event_time:
             nowhere = np.flatnonzero(frame[name].isna())
             for row, value in zip(nowhere.tolist(), given.iloc[nowhere].tolist(), strict=True):
@@ -267,6 +267,21 @@ def dated(frame: pd.DataFrame, roles: ColumnRoles, source: "Source | None", wher
     if faults:
         frame[FAULTS] = pd.Series(faults, dtype="str").reindex(frame.index, fill_value="")
     return frame
+
+
+_PLACEHOLDERS = pd.to_datetime(["1753-01-01", "1899-12-30", "1900-01-01", "1970-01-01"], utc=True).as_unit("us")
+"""Where databases and spreadsheets begin to count."""
+
+_GAP = pd.Timedelta(days=30 * 365)
+
+
+def _without_placeholders(times: pd.Series) -> pd.Series:
+    """Return times without those at which a database begins to count, if all others are decades later."""
+    placeholders = times.isin(_PLACEHOLDERS)
+    if not placeholders.any():
+        return times
+    first = times[~placeholders].min()
+    return times.mask(placeholders & (times < first - _GAP))
 
 
 def _without_time(value: object) -> str:

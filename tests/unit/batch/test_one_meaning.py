@@ -401,3 +401,19 @@ def test_a_key_of_another_kind_than_the_data_has_deletes_nothing(members: Loop) 
 def test_rows_read_are_rows_predicted_known_and_set_aside() -> None:
     window, aside = Window(until=LATER), RowsSetAside(read=40, count=3)
     assert ScoringResult.of(window, 1, 30, aside).known == 7
+
+
+def test_labels_of_a_request_that_contradict_each_other_are_refused(members: Loop) -> None:
+    servable, known_at = servable_of(members), "2024-01-20T00:00:00Z"
+
+    def asked(*labels_of_keys: tuple[int, bool], **more: str) -> list[bool]:
+        entries = [{"key": key, "label": value} | more for key, value in labels_of_keys]
+        return list(read_labels({"labels": entries}, servable, LATER, "client")["_label"])
+
+    for more in ({}, {"label_time": known_at}):
+        assert len(asked((1000, True), (1001, False), (1000, True), **more)) == 3
+        with pytest.raises(InputError, match=r"row 2: expected one label for a key and time.* got False"):
+            asked((1000, True), (1001, False), (1000, False), **more)
+    # A later label corrects an earlier one.
+    corrected = [{"key": 1000, "label": True, "label_time": known_at}, {"key": 1000, "label": False}]
+    assert len(read_labels({"labels": corrected}, servable, LATER, "client")) == 2

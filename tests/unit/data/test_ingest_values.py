@@ -137,7 +137,9 @@ def test_each_time_column_has_its_own_format(loop: Loop):
     assert (dataset["settled"] - dataset["at"] == pd.Timedelta("1D")).all()
 
 
-@pytest.mark.parametrize("written", ["9999-12-31", "9999-12-31 23:59:59.999999", "0001-01-01", "2999-12-31"])
+@pytest.mark.parametrize(
+    "written", ["9999-12-31", "9999-12-31 23:59:59.999999", "0001-01-01", "2999-12-31", "1900-01-01", "1970-01-01"]
+)
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_a_time_that_says_not_known_is_not_known(tmp_path: Path, written: str, form: str):
     columns = {"key": ["id"], "event_time": "at", "label_time": "known_at", "target": "y"}
@@ -151,6 +153,15 @@ def test_a_time_that_says_not_known_is_not_known(tmp_path: Path, written: str, f
     assert (batch.new, validation.bad_rows) == (4, 0)
     known = loop.workspace.table("sales", "dataset").read().sort_values("id")["known_at"]
     assert known.isna().tolist() == [False, True, False, True]
+
+
+def test_rows_from_when_a_database_begins_to_count_are_kept_among_their_like(loop: Loop):
+    loop.write("old.csv", sales(48, "1900-01-01"))
+    loop.write("alone.csv", sales(1, "1970-01-01", first=100))
+
+    loop.turn(FEBRUARY)
+
+    assert (loop.count("dataset"), loop.count("quarantine")) == (49, 0)
 
 
 def test_a_range_far_from_zero_holds_on_the_rows_it_was_made_from(loop: Loop):
