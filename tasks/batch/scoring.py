@@ -154,7 +154,15 @@ def require_champion(context: Context) -> ModelVersion:
     Raises:
         ModelError: The model has no champion.
     """
-    champion = model_registry.champion(context.mlflow, context.spec.name)
-    if champion is None:
-        raise ModelError(f"{context.spec.name!r} has no champion to predict with; run `everfit train` first")
-    return champion
+    name = context.spec.name
+    champion = model_registry.champion(context.mlflow, name)
+    if champion is not None:
+        return champion
+    released = context.ledger.releases.current(name)
+    if released is None:
+        raise ModelError(f"{name!r} has no champion to predict with; run `everfit train` first")
+    raise ModelError(
+        f"{name!r} has no champion in MLflow, and version {released.version} by the ledger; check that "
+        f"MLFLOW_TRACKING_URI is the address of its MLflow and that its database is there, or release a version by "
+        f"`everfit rollback` or `everfit train`"
+    )

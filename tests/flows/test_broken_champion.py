@@ -13,6 +13,7 @@ from everfit.blocks.settings import Settings
 from everfit.deployments.cli.runs import result_of
 from everfit.flows.scoring_flow import scoring
 from everfit.flows.training_flow import training
+from everfit.tasks.batch.scoring import require_champion
 from everfit.tasks.core.records import Trigger
 from everfit.tasks.core.spec_loading import load_spec
 from everfit.tasks.turns.context import Context
@@ -42,6 +43,14 @@ def test_a_champion_without_files_is_replaced_when_asked_for(released: str) -> N
     assert champion is not None
     assert (champion.version, champion.previous_version) == (2, 1)
     assert result_of(scoring(released, None, APRIL, return_state=True))["model_version"] == 2
+
+
+def test_a_registry_that_does_not_know_the_champion_of_the_ledger_is_named(released: str) -> None:
+    context = Context(load_spec(released), Settings())
+    context.mlflow.delete_registered_model_alias("deliveries", "champion")
+
+    with pytest.raises(ModelError, match="no champion in MLflow, and version 1 by the ledger; check that MLFLOW_TRACK"):
+        require_champion(context)
 
 
 def test_a_prefect_server_that_is_gone_is_reported_in_one_line(model: str) -> None:
