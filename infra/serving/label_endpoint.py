@@ -71,7 +71,7 @@ def read_labels(content: Any, servable: "Servable", now: datetime, client: str) 
 
 def _contradicting(rows: "pd.DataFrame") -> int | None:
     """Return the first row whose label differs from that of an earlier row with its key and time; None without one."""
-    moment = [labels.KEY, labels.LABEL_TIME]
+    moment = [KEY, labels.LABEL_TIME]
     if not rows.duplicated(moment).any():
         return None
     differs = rows[labels.LABEL] != rows.groupby(moment)[labels.LABEL].transform("first")
