@@ -127,16 +127,16 @@ def rehearsal_text(outcome: Rehearsal, link: str = "") -> str:
     first = f"First model {outcome.trained_at:%Y-%m-%d}, {len(outcome.windows)} windows of {outcome.every}. {link}"
     lines = [head, "", first, "", f"**{advice(outcome)[0]}** {' '.join(advice(outcome)[1:])}", ""]
     if outcome.standings:
-        heads, rows = columns(outcome), [cells(standing, outcome) for standing in outcome.standings]
-        brought = [place for place, head in enumerate(heads) if head not in _DEEDS]
-        deeds = [place for place, head in enumerate(heads) if place == 0 or head in _DEEDS]
+        names, rows = columns(outcome), [cells(standing, outcome) for standing in outcome.standings]
+        brought = [place for place, head in enumerate(names) if head not in _DEEDS]
+        deeds = [place for place, head in enumerate(names) if place == 0 or head in _DEEDS]
         for places in (brought, deeds):  # a wider table runs into the column beside it on Prefect's pages
             part = [[row[place] for place in places] for row in rows]
-            lines += [*_markdown_table([heads[place] for place in places], part), ""]
+            lines += [*_markdown_table([names[place] for place in places], part), ""]
         lines += [*(f"- {sentence}" for sentence in outcome.pairs), ""]
-        names = [play.policy for play in outcome.plays]
-        numbers = [str(number) for number in range(1, len(names) + 1)]
-        by_number = "; ".join(f"{number} {markdown_text(name)}" for number, name in zip(numbers, names, strict=True))
+        policies = [play.policy for play in outcome.plays]
+        numbers = [str(number) for number in range(1, len(policies) + 1)]
+        by_number = "; ".join(f"{number} {markdown_text(name)}" for number, name in zip(numbers, policies, strict=True))
         lines += [f"{outcome.scale.metric} by policy: {by_number}.", ""]
         first, second, *_, last = window_columns(outcome)
         lines += _markdown_table([first, second, *numbers, last], list(window_rows(outcome)))
