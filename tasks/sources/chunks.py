@@ -286,7 +286,7 @@ def _without_placeholders(times: pd.Series) -> pd.Series:
 
 def _without_time(value: object) -> str:
     """Return why a row has no event time: it has none, or one such as 9999-12-31."""
-    if value is None or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
+    if value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and np.isnan(value)):
         return "the row has no event time"
     return f"the row has no event time, since {str(value)[:60]!r} says that it is not known"
 
