@@ -1,10 +1,10 @@
 """Processes forked from one that has imported all that is heavy, and has started nothing: each would take seconds."""
 
 import atexit
-import multiprocessing
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from multiprocessing import context, forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -26,7 +26,28 @@ PRELOADED = (
     "skops.io",
     "support.frozen",
 )
-forked = multiprocessing.get_context("forkserver")
+_TESTS = str(Path(__file__).parents[1])
+
+
+class _Process(context.ForkServerProcess):
+    """A forked process. The one that it is forked from finds `support` too: Python 3.11 doesn't pass it `sys.path`."""
+
+    @staticmethod
+    def _Popen(process: context.ForkServerProcess) -> object:  # noqa: N802 - multiprocessing's name
+        before = os.environ.get("PYTHONPATH")
+        os.environ["PYTHONPATH"] = _TESTS if before is None else os.pathsep.join([_TESTS, before])
+        try:
+            forkserver.ensure_running()
+        finally:
+            os.environ.pop("PYTHONPATH") if before is None else os.environ.update(PYTHONPATH=before)
+        return context.ForkServerProcess._Popen(process)
+
+
+class _Forked(context.ForkServerContext):
+    Process = _Process
+
+
+forked = _Forked()
 forked.set_forkserver_preload(list(PRELOADED))
 
 
