@@ -64,7 +64,7 @@ def listed_files(filesystem: "AbstractFileSystem", source: FilesSource, *, requi
             SourceFile(
                 name,
                 format_of(name, source),
-                file_identity(filesystem.info(name)),
+                _identity(filesystem, name),
                 name,
                 {} if path == name else partition_values(name, path),
             )
@@ -107,6 +107,13 @@ def unread_files(filesystem: "AbstractFileSystem", source: FilesSource) -> list[
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, or the name of its type."""
     return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _identity(filesystem: "AbstractFileSystem", name: str) -> str:
+    try:
+        return file_identity(filesystem.info(name))
+    except FileNotFoundError as error:
+        raise SourceError(f"{name!r} is a link to a file that is gone, or was just removed; remove the link") from error
 
 
 def file_identity(info: dict[str, Any]) -> str:

@@ -101,6 +101,13 @@ def test_what_is_no_table_is_named(tmp_path: Path) -> None:
     assert [Path(name).name for name in states.unread] == ["b.tar.gz", "c.xlsx", "d.csv.bz2"]
 
 
+def test_a_link_to_a_file_that_is_gone_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(CSV)
+    (tmp_path / "b.csv").symlink_to(tmp_path / "gone.csv")
+    with pytest.raises(SourceError, match=r"/b.csv' is a link to a file that is gone, or was just removed; remove"):
+        read(tmp_path)
+
+
 def test_folders_of_partitions_give_columns(tmp_path: Path) -> None:
     for country, day, number in (("de", 1, 1), ("de", 2, 2), ("a%20b", 2, 3), ("__HIVE_DEFAULT_PARTITION__", 3, 4)):
         folder = tmp_path / "[data]?" / f"country={country}" / f"at=2024-01-{day:02d}"
