@@ -46,7 +46,7 @@ def comparison_figures(evidence: Evidence, policy: GatePolicy) -> tuple[Figure, 
         Figure(
             name="allowed error",
             value=in_digits(error),
-            origin=f"6 / (pi x {attempt:,})^2 of {in_digits(allowed)}, which is 1 - gate.confidence",
+            origin=f"1 / (2 x {attempt:,}) of {in_digits(allowed)}, which is 1 - gate.confidence",
         ),
         *(
             [Figure(name="its share", value=in_digits(share), origin="within groups 80 %, over all rows 20 %")]
