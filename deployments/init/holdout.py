@@ -52,9 +52,10 @@ def propose_holdout(seen: Look, made: Proposal) -> None:
         made.least_rows = int(_PART * total)
     if made.task != "regression" and rarest_rows < _ENOUGH * _LEAST_CLASS_ROWS:
         made.least_class_rows = 3
+        counted = "1 row" if rarest_rows == 1 else f"{rarest_rows} rows"
         made.notes.append(
-            f"The hold-out has only about {rarest_rows} rows with {made.target} {as_text(rarest.idxmin())!r}, so its "
-            f"results for them are uncertain."
+            f"The hold-out has only about {counted} with {made.target} {as_text(rarest.idxmin())!r}, so its results "
+            f"for them are uncertain."
         )
     elif made.task != "regression" and rows < _ENOUGH * _LEAST_HOLDOUT_ROWS:
         made.least_class_rows = 3

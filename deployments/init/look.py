@@ -19,9 +19,9 @@ from everfit.deployments.init.names import is_named_as_time
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.sampling import even_sample
 from everfit.tasks.sources import FileStates, read_source
-from everfit.tasks.sources.chunks import read_times
+from everfit.tasks.sources.chunks import known_times, read_times
 from everfit.tasks.storage.kinds import STORED, common_kind, infer_kind
-from everfit.tasks.storage.values import normalise, without_sentinels
+from everfit.tasks.storage.values import normalise
 
 SAMPLE_ROWS = 200_000
 """The largest number of rows in the sample; a larger table gives every k-th row."""
@@ -165,7 +165,7 @@ def _typed(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, dict[str, st
             times[name] = written
     plain = normalise(frame, {name: kind for name, kind in kinds.items() if name not in times})
     for name, written in times.items():
-        plain[name] = without_sentinels(read_times(frame[name], written, repr(name)))
+        plain[name] = known_times(read_times(frame[name], written, repr(name)))
     return plain[list(frame.columns)], times, ambiguous
 
 

@@ -259,7 +259,7 @@ def dated(frame: pd.DataFrame, roles: ColumnRoles, source: "Source | None", wher
         bad = np.flatnonzero(times.isna() & given.notna())
         for row, value in zip(bad.tolist(), given.iloc[bad].tolist(), strict=True):
             faults[row] = faults.get(row, "") + f"{name}: {str(value)[:60]!r} is not a time; "
-        frame[name] = _without_placeholders(without_sentinels(times))
+        frame[name] = known_times(times)
         if name == roles.event_time:
             nowhere = np.flatnonzero(frame[name].isna())
             for row, value in zip(nowhere.tolist(), given.iloc[nowhere].tolist(), strict=True):
@@ -275,8 +275,15 @@ _PLACEHOLDERS = pd.to_datetime(["1753-01-01", "1899-12-30", "1900-01-01", "1970-
 _GAP = pd.Timedelta(days=30 * 365)
 
 
-def _without_placeholders(times: pd.Series) -> pd.Series:
-    """Return times without those at which a database begins to count, if all others are decades later."""
+def known_times(times: pd.Series) -> pd.Series:
+    """Return times with those as missing that say "not known".
+
+    These are such as 9999-12-31, and those at which databases begin to count if all others are decades later.
+
+    Args:
+        times: Times in UTC, in microseconds; shape (rows,).
+    """
+    times = without_sentinels(times)
     placeholders = times.isin(_PLACEHOLDERS)
     if not placeholders.any():
         return times

@@ -15,7 +15,8 @@ def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
         reason = f"the hold-out has {rows:,} rows; a comparison needs at least {policy.min_rows:,}"
         yield Check(name=name, passed=False, value=rows, bound=policy.min_rows, reason=reason)
     elif rarest is not None and rarest < policy.min_class_rows:
-        reason = f"the hold-out has {rarest:,} rows of its rarest class; a comparison needs {policy.min_class_rows:,}"
+        counted = "1 row" if rarest == 1 else f"{rarest:,} rows"
+        reason = f"the hold-out has {counted} of its rarest class; a comparison needs {policy.min_class_rows:,}"
         yield Check(name=name, passed=False, value=rarest, bound=policy.min_class_rows, reason=reason)
     elif (cause := next(iter(evidence.not_enough.values()), None)) is not None:
         yield Check(

@@ -146,6 +146,17 @@ def test_the_event_time_is_that_of_the_event(
     assert load_spec(result["path"]).columns.event_time == event_time
 
 
+@pytest.mark.parametrize("placeholder", ["1900-01-01", "1970-01-01", "9999-12-31"])
+def test_a_time_that_says_not_known_is_none(placeholder: str) -> None:
+    """Claims that are not closed have a date of closing at which the database begins to count."""
+    claims = insurance()
+    claims["Closed Date"] = claims["Closed Date"].mask(claims.index % 4 == 0, pd.Timestamp(placeholder))
+    claims.to_csv("claims.csv", index=False)
+    made = init("claims.csv", "Is Fraud")
+    assert made["event_time"] == "Reported Date"
+    assert "it is before 'Closed Date'" in made["event_time_signs"]
+
+
 def test_names_of_any_spelling_show_keys_groups_date_parts_and_leaks() -> None:
     insurance().to_csv("claims.csv", index=False)
 
