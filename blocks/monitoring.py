@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr, model_validator
 
 from everfit.blocks.clients import ClientsPolicy
+from everfit.blocks.labelling import LabelQueuePolicy
 from everfit.blocks.live_limits import LiveCalibrationPolicy, LiveFairnessPolicy
 from everfit.blocks.policy import Duration, Policy, format_duration
 from everfit.blocks.signals import SignalPolicy
@@ -234,6 +235,11 @@ class MonitoringPolicy(Policy):
         default_factory=ClientsPolicy,
         exclude_if=lambda policy: policy == ClientsPolicy(),
         description="How far one client of the prediction service is trusted in monitoring and traffic trials.",
+    )
+    label_queue: LabelQueuePolicy = Field(
+        default_factory=LabelQueuePolicy,
+        exclude_if=lambda policy: policy == LabelQueuePolicy(),
+        description="How people label rows by hand.",
     )
     fairness: LiveFairnessPolicy | None = Field(
         default=None,

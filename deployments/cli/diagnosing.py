@@ -49,7 +49,8 @@ def diagnose(  # noqa: PLR0917 - each is an option of the command
 ) -> None:
     """Find out why and where a model has lost quality.
 
-    Labelled rows of the window are compared with those of the champion's hold-out.
+    Labelled rows of the window are compared with those of the champion's hold-out. Labels that should be checked, and
+    rows never seen, are noted for the labelling queue.
     """
     span = None if window is None else parse_window(window)
     settings = Settings()
@@ -60,11 +61,11 @@ def diagnose(  # noqa: PLR0917 - each is an option of the command
 
     context = Context(load_spec(model), settings)
     with reporting_wait("comparing the labelled rows"):
-        measured, version, (found, doubted) = _diagnose(
+        measured, version, diagnosed, asked = _diagnose(
             context, span, None if until is None else parse_time(until, "--until")
         )
-    name = context.spec.name
-    notes = []
+    name, found, doubted = context.spec.name, diagnosed.diagnosis, diagnosed.suspects
+    notes = [f"`everfit label-queue {model}` asks for {asked}"] if asked else []
     if page is not None:
         _write(page, "--page", diagnosis_page(name, str(measured), found))
         notes.append(f"Wrote {page}")
@@ -79,7 +80,7 @@ def diagnose(  # noqa: PLR0917 - each is an option of the command
     if as_json:
         facts = {"model": name, "window": measured.model_dump(mode="json"), "champion": version}
         files = {"page": None if page is None else str(page), "suspects": None if suspects is None else str(suspects)}
-        texts = {"summary": found.summary, "advice": found.advice, **files}
+        texts = {"summary": found.summary, "advice": found.advice, "asked_for_labels": asked or None, **files}
         print_json({**facts, **texts, **found.model_dump(mode="json")})
         return
     print_lines(*_lines(name, measured, version, found), *notes)
@@ -123,11 +124,12 @@ def _write(path: Path, option: str, content: str) -> None:
 
 def _diagnose(
     context: "Context", span: tuple[datetime, datetime] | None, until: datetime | None
-) -> "tuple[Window, int, Diagnosed]":
-    """Return the window, the champion's version and the diagnosis."""
+) -> "tuple[Window, int, Diagnosed, str]":
+    """Return the window, the champion's version, the diagnosis, and what it asks the labelling queue for."""
     from everfit.tasks.core.records import Window
     from everfit.tasks.monitoring.monitored_model import MonitoredModel
-    from everfit.tasks.monitoring.signals.loss_diagnosis import diagnosed
+    from everfit.tasks.monitoring.signals.loss_diagnosis import ask_for_labels
+    from everfit.tasks.monitoring.signals.loss_diagnosis import diagnosed as diagnosis_of
 
     now = parse_time(None, "--until")
     monitored = MonitoredModel.find(context, until or now)
@@ -140,7 +142,8 @@ def _diagnose(
         if until is None and looks:
             monitored = MonitoredModel.find(context, looks[-1])
         measured = monitored.labelled_window
-    return measured, monitored.champion.version, diagnosed(monitored, measured)
+    found = diagnosis_of(monitored, measured)
+    return measured, monitored.champion.version, found, ask_for_labels(monitored, measured, found)
 
 
 def _lines(name: str, window: "Window", version: int, found: "Diagnosis") -> list[str]:

@@ -1,12 +1,13 @@
 """The command `label-queue`: pick predictions for labelling by hand, and read the labels back."""
 
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from everfit.blocks.errors import EverfitError, ModelError
+from everfit.blocks.errors import EverfitError
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli import environment
 from everfit.deployments.cli.options import LOOP, AsJson, Model, parse_time
@@ -14,7 +15,6 @@ from everfit.deployments.cli.output import print_json
 from everfit.deployments.cli.roles import require_command_role
 
 if TYPE_CHECKING:
-    from everfit.tasks.core.records import ModelVersion
     from everfit.tasks.turns.context import Context
 
 app = typer.Typer()
@@ -23,7 +23,14 @@ app = typer.Typer()
 @app.command(name="label-queue", rich_help_panel=LOOP)
 def label_queue(  # noqa: PLR0917 - each is an option of the command
     model: Model,
-    count: Annotated[int, typer.Option("--n", min=1, help="The number of predictions to pick.")] = 200,
+    count: Annotated[int | None, typer.Option("--n", min=1, help="The number of predictions to pick: 200.")] = None,
+    within: Annotated[
+        float | None,
+        typer.Option(
+            metavar="HALF-WIDTH",
+            help="Pick as many rows as tell the primary metric to plus or minus this, and those that tell most.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="The file to write. By default it is MODEL-labels.csv or MODEL-labels.json.")
     ] = None,
@@ -39,24 +46,41 @@ def label_queue(  # noqa: PLR0917 - each is an option of the command
     read: Annotated[
         Path | None, typer.Option("--read", help="Read the labels that people have filled into this file.")
     ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(help="The person who labelled the file that is read. By default it is the user of this machine."),
+    ] = None,
+    open_rows: Annotated[
+        bool, typer.Option("--open", help="Show the rows on which people differ, and pick nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Pick predictions to label by hand, or read the labels back."""
-    if read is not None and (out or since or until):
-        raise EverfitError("--read reads labels and picks nothing; remove --out, --since and --until")
+    picking = {"--n": count, "--within": within, "--out": out, "--since": since, "--until": until}
+    if (read is not None or open_rows) and (given := [name for name, value in picking.items() if value is not None]):
+        raise EverfitError(f"{'--open' if open_rows else '--read'} picks nothing; remove {', '.join(given)}")
+    if open_rows and read is not None:
+        raise EverfitError("--open and --read are two commands; give one of them")
+    if count is not None and within is not None:
+        raise EverfitError("--within says how many rows are picked; remove --n")
+    if within is not None and not within > 0:
+        raise EverfitError(f"--within {within} is no half-width; give a positive number in the metric's unit")
     settings = Settings()
     environment.prepare(settings)
     from everfit.tasks.core.spec_loading import load_spec
     from everfit.tasks.turns.context import Context
 
     context = Context(load_spec(model), settings)
-    if read is not None:
-        content = _read_labels(context, read)
+    if open_rows:
+        content = _open(context)
+        lines = _lines_of_conflicts(content)
+    elif read is not None:
+        content = _read_labels(context, read, by)
         lines = _lines_of_labels(content)
     else:
         begin, end = None if since is None else parse_time(since, "--since"), parse_time(until, "--until")
         path = out or Path(f"{context.spec.name}-labels.{'csv' if file_format == 'csv' else 'json'}")
-        content = _pick(context, count, begin, end, path, file_format)
+        content = _pick(context, count or 200, within, (begin, end), path, file_format)
         lines = _lines_of_queue(content)
     if as_json:
         print_json(content)
@@ -66,29 +90,21 @@ def label_queue(  # noqa: PLR0917 - each is an option of the command
 
 
 def _pick(  # noqa: PLR0917
-    context: "Context", count: int, since: datetime | None, until: datetime, path: Path, file_format: Any
+    context: "Context",
+    count: int,
+    within: float | None,
+    span: tuple[datetime | None, datetime],
+    path: Path,
+    file_format: Any,
 ) -> dict[str, Any]:
-    from collections import Counter
-
     from everfit.tasks.batch.label_queue import make_queue
-    from everfit.tasks.monitoring.reference import load_reference
+    from everfit.tasks.monitoring.queue_basis import queue_basis
     from everfit.tasks.predictions.label_files import write_file
-    from everfit.tasks.registry import model_registry
 
-    spec, client = context.spec, context.mlflow
-    champion = model_registry.champion(client, spec.name)
-    if champion is None:
-        raise ModelError(f"{spec.name!r} has no champion, and so no predictions to label; run `everfit train` first")
-    note = ""
-    try:
-        profile = load_reference(client, context.ledger, champion).profile
-    except ModelError as error:
-        profile, note = None, f"Note: no rows are picked for drift, since {error}"
-    classes = [] if spec.task == "regression" else _classes(context, champion)
-    queue, rows = make_queue(
-        context, until, count, since=since, version=champion.version, profile=profile, classes=classes
-    )
-    files = write_file(rows, path, file_format, classes, spec.columns.target)
+    spec = context.spec
+    basis, note = queue_basis(context, span[1], within)
+    queue, rows = make_queue(context, span[1], count, since=span[0], basis=basis)
+    files = write_file(rows, path, file_format, basis.classes, spec.columns.target)
     return {
         "model": spec.name,
         "queue": queue.id,
@@ -96,33 +112,53 @@ def _pick(  # noqa: PLR0917
         "candidates": queue.candidates,
         "rows": len(queue.rows),
         "reasons": dict(Counter(row.reason for row in queue.rows)),
+        "people": spec.monitoring.label_queue.people,
+        "metric": spec.metric if within is not None else None,
+        "half_width": queue.half_width,
         "files": [str(file) for file in files],
         "note": note,
     }
 
 
-def _classes(context: "Context", champion: "ModelVersion") -> list[str]:
-    from everfit.tasks.scoring.loading import load_scorer
-
-    return [str(label) for label in load_scorer(context.mlflow, context.ledger, champion).classes]
-
-
-def _read_labels(context: "Context", path: Path) -> dict[str, Any]:
+def _read_labels(context: "Context", path: Path, by: str | None) -> dict[str, Any]:
     require_command_role(context, "label")
-    from everfit.tasks.batch.label_queue import record_returned
+    from everfit.tasks.batch.returned_labels import record_returned
+    from everfit.tasks.ledger.process_identity import user_name
     from everfit.tasks.predictions.label_files import read_file
 
-    result = record_returned(context, read_file(path), datetime.now(UTC))
+    result = record_returned(context, read_file(path), datetime.now(UTC), by=user_name() if by is None else by)
     return {"model": context.spec.name, **result.model_dump(mode="json")}
+
+
+def _open(context: "Context") -> dict[str, Any]:
+    from everfit.tasks.batch.label_requests import read_requests
+    from everfit.tasks.batch.returned_labels import open_conflicts
+
+    found = open_conflicts(context)
+    asked = [
+        {"window": str(request.window), "asked": request.summary}
+        for request in read_requests(context.workspace, context.spec.name)
+    ]
+    return {
+        "model": context.spec.name,
+        "people": context.spec.monitoring.label_queue.people,
+        "waiting": found.waiting,
+        "conflicts": [one.model_dump(mode="json") for one in found.conflicts],
+        "diagnoses": asked,
+    }
 
 
 def _lines_of_queue(queue: dict[str, Any]) -> list[str]:
     reasons = ", ".join(f"{count} {reason}" for reason, count in queue["reasons"].items())
-    files = " and ".join(queue["files"])
+    files, more = " and ".join(queue["files"]), ""
+    if queue["people"] > 1:
+        more = f" --by NAME; {queue['people']} people must give a row the same label"
     lines = [
         f"Picked {queue['rows']:,} of {queue['candidates']:,} predictions without a label: {reasons or 'none'}",
-        f"Wrote {files}; fill in the labels, then run everfit label-queue {queue['model']} --read FILE",
+        f"Wrote {files}; fill in the labels, then run everfit label-queue {queue['model']} --read FILE{more}",
     ]
+    if queue["half_width"] is not None:
+        lines.insert(1, f"With their labels, {queue['metric']} is known to ±{queue['half_width']:.3g}")
     return [*lines, queue["note"]] if queue["note"] else lines
 
 
@@ -130,11 +166,25 @@ def _lines_of_labels(labels: dict[str, Any]) -> list[str]:
     recorded, conflicts = labels["recorded"], labels["conflicts"]
     counts = f"{recorded['added']:,} new labels, {recorded['unchanged']:,} already known"
     lines = [f"{counts}, {labels['empty']:,} rows without a label, {len(conflicts):,} conflicts"]
-    for conflict in conflicts:
+    if labels["confirmed"] or labels["replaced"]:
+        lines.append(f"Of the labels to check, {labels['replaced']:,} were wrong and {labels['confirmed']:,} are right")
+    return [*lines, *_lines_of_conflicts(labels)]
+
+
+def _lines_of_conflicts(labels: dict[str, Any]) -> list[str]:
+    lines = [f"{labels['waiting']:,} rows wait for another person"] if labels["waiting"] else []
+    for conflict in labels["conflicts"]:
         known = f"; the recorded label is {conflict['known']}" if conflict["known"] else ""
-        lines.append(f"  {conflict['prediction_id']}: {' and '.join(conflict['given'])}{known}; not recorded")
-    if conflicts:
+        given = conflict["given"]
+        if conflict["by"]:
+            given = [f"{label} ({person})" for label, person in zip(given, conflict["by"], strict=True)]
+        lines.append(f"  {conflict['prediction_id']}: {' and '.join(given)}{known}; not recorded")
+    if labels["conflicts"]:
         lines.append(
             "Agree on one label each and read the file again. `everfit labels MODEL FILE` overrules the record."
         )
-    return lines
+    asked = labels.get("diagnoses")
+    if asked is None:
+        return lines
+    lines += [f"The diagnosis of {one['window']} asks for {one['asked']}" for one in asked]
+    return lines or ["No row waits for another person, and no diagnosis asks for labels"]

@@ -1,4 +1,4 @@
-"""The labelling queue: predictions that people should label, and the labels that they return.
+"""The labelling queue: predictions that people should label.
 
 A queue is a file in the workspace. It holds the picked rows, and the reason and the probability of each pick. That
 probability is stored with each returned label, whatever the returned file contains.
@@ -6,7 +6,8 @@ probability is stored with each returned label, whatever the returned file conta
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
@@ -15,20 +16,22 @@ import pandas as pd
 from pydantic import Field
 
 from everfit.blocks.errors import DataError, SpecError
-from everfit.tasks.batch.label_weights import label_weights
+from everfit.tasks.batch.label_requests import CONTRADICTING, SUSPECT, UNSEEN, LabelRequest, read_requests
+from everfit.tasks.batch.label_weights import label_weights, never_seen
+from everfit.tasks.batch.prelabels import said_before
 from everfit.tasks.core.records import Record, Window
-from everfit.tasks.predictions import label_recording, labels, prediction_log
-from everfit.tasks.predictions.label_recording import RecordedLabels
-from everfit.tasks.predictions.label_sampling import draw_sample
-from everfit.tasks.statistics.columns import label
+from everfit.tasks.predictions import labels, prediction_log
+from everfit.tasks.predictions.label_sampling import ESTIMATE, draw_sample
+from everfit.tasks.statistics.label_need import FLOOR, LabelNeed
 from everfit.tasks.statistics.profile import Profile
-from everfit.tasks.storage.deleted_keys import read_deleted_keys
 from everfit.tasks.storage.tables import KEY
-from everfit.tasks.storage.values import LARGEST
 from everfit.tasks.turns.context import Context
 
-SHARES = {"uncertain": 0.2, "outlying": 0.15, "drifted": 0.15, "probing": 0.1}
+SHARES = {"uncertain": 0.2, "outlying": 0.15, "drifted": 0.15, "probing": 0.1, UNSEEN: 0.2}
 """The share of a queue for each reason; the rest is picked at random."""
+_ESTIMATED = 1 - FLOOR
+"""The share of a queue for an estimate that goes where the estimate needs it; the rest is the same for all rows."""
+_REASON = "_reason"
 TOO_UNSURE = "abstained"
 """Reason of the rows that the model was too unsure of by its spec: all of them are in the queue, beside the others."""
 
@@ -51,45 +54,45 @@ class LabelQueue(Record):
     version: int = Field(description="The champion at that time.")
     candidates: int = Field(description="Rows that could have been picked.")
     classes: tuple[str, ...] = ()
+    half_width: float | None = Field(
+        default=None,
+        exclude_if=lambda width: width is None,
+        description="Half of the interval to which the primary metric is known with these labels.",
+    )
     rows: tuple[QueuedRow, ...]
 
 
-class LabelConflict(Record):
-    """A row with contradicting labels: among people, or between a person and the recorded label."""
+@dataclass(frozen=True)
+class Basis:
+    """The champion, as far as rows are picked by it.
 
-    prediction_id: str
-    given: tuple[str, ...]
-    known: str | None = Field(default=None, description="The recorded label and its origin.")
+    Attributes:
+        version: The champion.
+        classes: Its classes as text; empty for a regression.
+        profile: Profile of its training data, by which drift is measured; None if there is none.
+        holdout: Rows of its hold-out, by which rows never seen are found; None if there are none.
+        needs: How many labels an estimate needs, and of which rows; None if rows are picked for what they teach.
+    """
 
-
-class ReturnedLabels(Record):
-    """The result of recording a file that people filled in."""
-
-    recorded: RecordedLabels
-    empty: int = Field(description="Rows without a label.")
-    conflicts: tuple[LabelConflict, ...] = Field(description="Rows that were not recorded.")
+    version: int
+    classes: tuple[str, ...] = ()
+    profile: Profile | None = None
+    holdout: pd.DataFrame | None = None
+    needs: Callable[[pd.DataFrame], LabelNeed] | None = None
 
 
 def make_queue(
-    context: Context,
-    until: datetime,
-    count: int,
-    *,
-    since: datetime | None,
-    version: int,
-    profile: Profile | None,
-    classes: Sequence[str],
+    context: Context, until: datetime, count: int, *, since: datetime | None, basis: Basis
 ) -> tuple[LabelQueue, pd.DataFrame]:
     """Pick predictions to be labelled by hand; the same moment and log give the same rows.
 
     Args:
         context: The model.
         until: Predictions and labels after this moment are ignored.
-        count: How many rows to pick, beside those that the model was too unsure of.
+        count: How many rows to pick, beside those that the model was too unsure of and those whose label a diagnosis
+            doubts. If an estimate needs rows, their number is picked.
         since: Earliest event time; by default the end of the last queue, or one monitoring window before `until`.
-        version: The champion.
-        profile: Profile of its training data, by which drift is measured; None if there is none.
-        classes: Its classes as text; empty for a regression.
+        basis: The champion.
 
     Returns:
         The queue, stored in the workspace, and its rows with key, event time and features.
@@ -108,25 +111,33 @@ def make_queue(
         ends = [queue.window.until for queue in queues if queue.window.until < until]
         since = max(ends, default=until - spec.monitoring.window)
     window = Window(since=since, until=until)
-    rows = _candidates(context, window, queues)
-    if rows.empty:
+    taken = {row.key for queue in queues for row in queue.rows}
+    asked = [one for one in read_requests(context.workspace, spec.name) if one.window.until <= until]
+    rows, doubted = _candidates(context, window, taken), _doubted(context, asked, until, taken, count)
+    if rows.empty and doubted.empty:
         raise DataError(f"no prediction of {window} has a key and no label yet; widen the window with --since")
     unsure = abstained_rows(rows)
     others = rows[~unsure].reset_index(drop=True)
-    weights = label_weights(others, spec.task, profile) if len(others) else {}
+    weights = _weights(others, context, basis, asked) if len(others) else {}
+    need = None if basis.needs is None or others.empty else basis.needs(others)
+    shares = SHARES
+    if need is not None:
+        count, weights, shares = need.rows, {ESTIMATE: need.weights}, {ESTIMATE: _ESTIMATED}
     identity = json.dumps([spec.name, window.model_dump(mode="json"), count])
     digest = hashlib.sha256(identity.encode()).hexdigest()
-    picked = draw_sample(count, weights, SHARES, rows=len(others), seed=int(digest[:12], 16))
-    chosen = pd.concat([rows[unsure], others.iloc[picked.rows]], ignore_index=True)
-    reasons = [TOO_UNSURE] * int(unsure.sum()) + list(picked.reasons)
-    inclusion = [1.0] * int(unsure.sum()) + picked.inclusion.tolist()
+    picked = draw_sample(count, weights, shares, rows=len(others), seed=int(digest[:12], 16))
+    parts = [part for part in (doubted, rows[unsure], others.iloc[picked.rows]) if len(part)]
+    chosen = pd.concat(parts, ignore_index=True)
+    reasons = [*doubted[_REASON], *[TOO_UNSURE] * int(unsure.sum()), *picked.reasons]
+    inclusion = [*doubted[labels.INCLUSION], *[1.0] * int(unsure.sum()), *picked.inclusion.tolist()]
     queue = LabelQueue(
         id=f"{until:%Y%m%dT%H%M%S}-{digest[:8]}",
         model=spec.name,
         window=window,
-        version=version,
+        version=basis.version,
         candidates=len(rows),
-        classes=tuple(classes),
+        classes=basis.classes,
+        half_width=None if need is None else need.half_width,
         rows=tuple(
             QueuedRow(prediction_id=prediction, key=int(key), reason=reason, inclusion=round(float(chance), 12))
             for prediction, key, reason, chance in zip(
@@ -136,7 +147,55 @@ def make_queue(
     )
     context.workspace.write(_path(context, queue.id), queue.canonical_json().encode())
     shown = [str(name) for name in chosen if not str(name).startswith("_")]
-    return queue, chosen[[prediction_log.PREDICTION_ID, *shown]]
+    frame = chosen[[prediction_log.PREDICTION_ID, *shown]].copy()
+    if spec.monitoring.label_queue.prelabels:
+        for name, values in said_before(chosen, reasons, spec.task, basis.classes).items():
+            frame[name] = pd.Series(values, index=frame.index, dtype="object")
+    return queue, frame
+
+
+def _weights(
+    rows: pd.DataFrame, context: Context, basis: Basis, asked: Sequence[LabelRequest]
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Return the weight of each row for each reason; rows never seen count if the newest diagnosis asks for them."""
+    weights = label_weights(rows, context.spec.task, basis.profile)
+    own = [request for request in asked if request.version == basis.version]
+    if own and own[-1].unseen and basis.holdout is not None:
+        weights[UNSEEN] = never_seen(rows, basis.holdout, context.spec.columns.text, basis.profile)
+    return weights
+
+
+def _doubted(
+    context: Context, asked: Sequence[LabelRequest], until: datetime, taken: set[int], most: int
+) -> pd.DataFrame:
+    """Return the predictions whose labels diagnoses doubt, with the reason and the probability of their label."""
+    spec = context.spec
+    reasons: dict[int, str] = {}
+    for request in asked[::-1]:
+        for reason, keys in ((SUSPECT, request.suspects), (CONTRADICTING, request.contradicting)):
+            for key in keys:
+                if key not in taken:
+                    reasons.setdefault(key, reason)
+    event_time = spec.columns.event_time or "event_time"
+    nothing = pd.DataFrame({KEY: [], prediction_log.PREDICTION_ID: [], _REASON: [], labels.INCLUSION: []})
+    if not reasons:
+        return nothing
+    spans = [request.window for request in asked]
+    sinces = [span.since for span in spans if span.since is not None]
+    since = min(sinces) if len(sinces) == len(spans) else None
+    window = Window(since=since, until=max(span.until for span in spans))
+    rows = prediction_log.read(context.workspace.table(spec.name, "predictions"), window, event_time)
+    if rows.empty:
+        return nothing
+    rows = rows[rows[KEY].isin(reasons)].sort_values(prediction_log.PREDICTED_AT, kind="stable")
+    rows = rows.drop_duplicates(KEY, keep="last")
+    known = labels.known_at(context.workspace.table(spec.name, "labels"), until, rows[KEY])
+    rows = rows.merge(known[[KEY, labels.INCLUSION]], on=KEY, how="inner")
+    rows[_REASON] = rows[KEY].map(reasons)
+    rows[labels.INCLUSION] = rows[labels.INCLUSION].fillna(1.0)
+    order = rows[_REASON].map({SUSPECT: 0, CONTRADICTING: 1})
+    rows = rows.assign(_place=order).sort_values(["_place", event_time, KEY]).drop(columns="_place")
+    return rows.head(most).reset_index(drop=True)
 
 
 def abstained_rows(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
@@ -144,55 +203,6 @@ def abstained_rows(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
     if prediction_log.ABSTAINED not in rows:
         return np.zeros(len(rows), dtype=np.bool_)
     return rows[prediction_log.ABSTAINED].fillna(False).to_numpy(dtype=np.bool_)
-
-
-def record_returned(context: Context, returned: Sequence[tuple[str, str | None]], now: datetime) -> ReturnedLabels:
-    """Record the labels that people gave to queued rows.
-
-    A row with contradicting labels is returned as a conflict and not recorded.
-
-    Args:
-        context: The model.
-        returned: Prediction id and label of each row; None for a row without a label.
-        now: When these labels became known.
-
-    Raises:
-        DataError: A row is in no queue, or a label is unknown to the model; nothing is recorded then.
-    """
-    spec = context.spec
-    queued = {row.prediction_id: (queue, row) for queue in read_queues(context) for row in queue.rows}
-    if unknown := [name for name, _ in returned if name not in queued]:
-        raise DataError(
-            f"prediction {unknown[0]!r} is in no queue of {spec.name!r}; give the file that `everfit label-queue` wrote"
-        )
-    given: dict[str, list[str]] = {name: [] for name, _ in returned}
-    for name, text in returned:
-        if text is not None:
-            given[name].append(_checked(text, queued[name][0].classes, name))
-    table = context.workspace.table(spec.name, "labels")
-    keys = pd.Series([queued[name][1].key for name in given], dtype="int64")
-    known = {int(row[KEY]): row for row in labels.known_at(table, now, keys).to_dict("records")}
-    conflicts, taken = [], []
-    for name, texts in given.items():
-        distinct = tuple(dict.fromkeys(texts))
-        recorded_label = known.get(queued[name][1].key)
-        differs = (
-            recorded_label is not None and distinct and not _same(recorded_label[labels.LABEL], distinct[0], spec.task)
-        )
-        if len(distinct) > 1 or differs:
-            origin = None if recorded_label is None else recorded_label[labels.ORIGIN]
-            shown = None if recorded_label is None else f"{label(recorded_label[labels.LABEL])} ({origin})"
-            conflicts.append(LabelConflict(prediction_id=name, given=distinct, known=shown))
-        elif distinct:
-            taken.append((queued[name], distinct[0]))
-    recorded, deleted = RecordedLabels(), read_deleted_keys(context.workspace, spec.name)
-    for queue_id in dict.fromkeys(queue.id for (queue, _), _ in taken):
-        own = [(row, text) for (queue, row), text in taken if queue.id == queue_id]
-        rows = _label_rows(context, own, f"{labels.QUEUE_ORIGIN}{queue_id}", now)
-        recorded += label_recording.record_labels(table, rows, deleted)
-    return ReturnedLabels(
-        recorded=recorded, empty=sum(not texts for texts in given.values()), conflicts=tuple(conflicts)
-    )
 
 
 def read_queues(context: Context) -> list[LabelQueue]:
@@ -209,7 +219,7 @@ def _path(context: Context, queue_id: str) -> str:
     return context.workspace.file(context.spec.name, "queues", f"{queue_id}.json")
 
 
-def _candidates(context: Context, window: Window, queues: Sequence[LabelQueue]) -> pd.DataFrame:
+def _candidates(context: Context, window: Window, taken: set[int]) -> pd.DataFrame:
     """Return the predictions that may be picked: each key once, without a label, in no queue yet."""
     spec = context.spec
     event_time = spec.columns.event_time or "event_time"
@@ -220,47 +230,5 @@ def _candidates(context: Context, window: Window, queues: Sequence[LabelQueue]) 
     rows = rows[rows[[name for name in spec.columns.key if name in rows]].notna().all(axis=1)]
     rows = rows.sort_values(prediction_log.PREDICTED_AT, kind="stable").drop_duplicates(KEY, keep="last")
     known = labels.known_at(context.workspace.table(spec.name, "labels"), window.until, rows[KEY])
-    taken = {row.key for queue in queues for row in queue.rows}
     rows = rows[~rows[KEY].isin(known[KEY]) & ~rows[KEY].isin(taken)]
     return rows.sort_values([event_time, KEY], ignore_index=True)
-
-
-def _same(known: object, text: str, task: str) -> bool:
-    return float(str(known)) == float(text) if task == "regression" else str(known) == text
-
-
-def _checked(given: str, classes: Sequence[str], prediction: str) -> str:
-    text = given.strip()
-    if not classes:
-        try:
-            number = float(text)
-        except ValueError:
-            number = float("nan")
-        if not abs(number) <= LARGEST:
-            raise DataError(
-                f"the label of prediction {prediction!r} is {given!r}; it must be a finite number of at most "
-                f"{LARGEST:.1e}"
-            )
-        return repr(number)
-    if text in classes:
-        return text
-    try:
-        whole = label(float(text))  # spreadsheets write 1 as 1.0
-    except ValueError:
-        whole = text
-    if whole not in classes:
-        raise DataError(f"the label of prediction {prediction!r} is {given!r}; it must be one of {', '.join(classes)}")
-    return whole
-
-
-def _label_rows(context: Context, own: Sequence[tuple[QueuedRow, str]], origin: str, now: datetime) -> pd.DataFrame:
-    spec = context.spec
-    texts = pd.Series([text for _, text in own])
-    return labels.label_rows(
-        [row.key for row, _ in own],
-        texts.astype("float64") if spec.task == "regression" else texts,
-        pd.Series([pd.Timestamp(now)] * len(own)),
-        spec.task,
-        origin,
-        inclusion=pd.Series([row.inclusion for row, _ in own]),
-    )

@@ -1,12 +1,15 @@
-"""Weights of predictions for the labelling queue: uncertain, outlying, drifted and probing rows."""
+"""Weights of predictions for the labelling queue: uncertain, outlying, drifted, probing and never seen rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from everfit.tasks.diagnosis.encoding import encode
+from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence, LabelledRows
+from everfit.tasks.diagnosis.shared_rows import shared_rows
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.statistics.columns import codes_of, numbers_of
 from everfit.tasks.statistics.profile import ColumnProfile, Profile
@@ -56,6 +59,37 @@ def drift_of_rows(rows: pd.DataFrame, profile: Profile) -> Floats:
             ratio = (now + 0.5) / (len(rows) + 1) / ((before + 0.5) / (column.rows + 1))
             most = np.maximum(most, np.log(ratio)[cells])
     return most
+
+
+def never_seen(
+    rows: pd.DataFrame, holdout: pd.DataFrame, texts: Sequence[str], profile: Profile | None, most: int = 20_000
+) -> Floats:
+    """Return 1 for rows of a kind that the hold-out hardly has, by the rule of the diagnosis, else 0; shape (rows,).
+
+    Args:
+        rows: Predictions; shape (rows, columns).
+        holdout: Rows of the hold-out; shape (n, columns).
+        texts: The columns of free text.
+        profile: Profile of the training data, which names the features; None if there is none.
+        most: Of more rows only so many are looked at, drawn by a seed; the others count as seen.
+    """
+    found = np.zeros(len(rows))
+    features = [] if profile is None else [column.name for column in profile.columns if column.role == "feature"]
+    shared = [name for name in (*features, *texts) if name in rows and name in holdout]
+    if not shared or holdout.empty:
+        return found
+    random = np.random.default_rng(0)
+    chosen = np.sort(random.permutation(len(rows))[:most])
+    before, now = (
+        LabelledRows(frame[shared].reset_index(drop=True), np.zeros(len(frame)))
+        for frame in (holdout, rows.iloc[chosen])
+    )
+    own = tuple(name for name in shared if name not in texts)
+    evidence = DiagnosisEvidence(before, now, own, tuple(name for name in texts if name in shared))
+    encoded = encode(before.rows, now.rows, evidence.columns, evidence.texts)
+    sides = shared_rows(evidence, encoded)
+    found[chosen] = sides.unseen[sides.is_window]
+    return found
 
 
 def _cells(values: "pd.Series[Any]", column: ColumnProfile) -> npt.NDArray[np.int64]:

@@ -33,8 +33,8 @@ ADVICE: dict[Cause, str] = {
     ),
     "changed_meaning": "retraining on rows since the change is expected to help",
     "unseen_rows": (
-        "retraining helps once enough of these rows have labels; collect labels of them first, such as by "
-        "`everfit label-queue`"
+        "retraining helps once enough of these rows have labels; collect labels of them first: `everfit label-queue` "
+        "asks for them"
     ),
     "mixed": "retraining is expected to win back a part of the loss",
     "none": "",

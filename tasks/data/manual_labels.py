@@ -1,7 +1,8 @@
 """Add labels that people gave to the training data.
 
-The source doesn't have them, so they are filled into its rows when these are read. Rows that the source doesn't return
-again come from the dataset or, if it never returned them, from the prediction log.
+The source doesn't have them, so they are filled into its rows when these are read. Where a person has replaced a wrong
+label, it replaces the source's. Rows that the source doesn't return again come from the dataset or, if it never
+returned them, from the prediction log.
 """
 
 from collections.abc import Iterable, Iterator
@@ -61,7 +62,7 @@ def _unread(manual: pd.DataFrame, spec: ModelSpec, workspace: Workspace, until: 
         for frame in dataset.batches(columns=[KEY], condition=_among(manual.index)):
             there.update(frame[KEY].tolist())
         open_rows = _among(manual.index) & _is_null(spec.columns.target)
-        for frame in dataset.batches(condition=open_rows):
+        for frame in dataset.batches(condition=open_rows | _among(manual.index[_replaced(manual)])):
             own = frame[[name for name in frame if not str(name).startswith("_")]].reset_index(drop=True)
             yield Chunk("manual labels", _filled(own, frame[KEY].to_numpy(), manual, spec))
     missing = manual[~manual.index.isin(there)]
@@ -83,7 +84,7 @@ def _from_log(log: Table, manual: pd.DataFrame, spec: ModelSpec, until: datetime
 def _filled(frame: pd.DataFrame, keys: "np.ndarray[Any, Any]", manual: pd.DataFrame, spec: ModelSpec) -> pd.DataFrame:
     target, label_time = spec.columns.target, spec.columns.label_time
     own = frame[target] if target in frame else pd.Series([None] * len(frame), dtype="object")
-    open_rows = own.isna().to_numpy() & np.isin(keys, manual.index)
+    open_rows = np.isin(keys, manual.index) & own.isna().to_numpy() | np.isin(keys, manual.index[_replaced(manual)])
     if not open_rows.any():
         return frame
     changed = own.astype("object").copy()
@@ -96,6 +97,11 @@ def _filled(frame: pd.DataFrame, keys: "np.ndarray[Any, Any]", manual: pd.DataFr
         at[open_rows] = at[open_rows].where(at[open_rows].notna(), times.array)
         frame = frame.assign(**{label_time: at})
     return frame
+
+
+def _replaced(manual: pd.DataFrame) -> "np.ndarray[Any, Any]":
+    """Return which labels replace a wrong one of the source; shape (labels,)."""
+    return manual[labels.ORIGIN].str.startswith(labels.REPLACED_ORIGIN).to_numpy(dtype=np.bool_)
 
 
 def _like(given: "pd.Series[Any]", others: "pd.Series[Any]") -> list[Any]:

@@ -24,10 +24,12 @@ class Diagnosed(NamedTuple):
     Attributes:
         diagnosis: The diagnosis.
         suspects: The window's rows whose label is likely wrong, as the evidence has them.
+        contradicting: The window's rows with the values of another row and another label, if they are many more now.
     """
 
     diagnosis: Diagnosis
     suspects: pd.DataFrame
+    contradicting: pd.DataFrame
 
 
 def diagnose(
@@ -60,5 +62,6 @@ def diagnose(
         window_rows=evidence.window_rows,
         sampled=max(len(evidence.reference), len(evidence.window)),
     )
-    none = np.zeros(len(evidence.window), dtype=np.bool_)
-    return Diagnosed(diagnosis, evidence.window.rows[none if remedies is None else remedies.suspects])
+    rows, none = evidence.window.rows, np.zeros(len(evidence.window), dtype=np.bool_)
+    suspects, contradicting = (none, none) if remedies is None else (remedies.suspects, remedies.contradicting)
+    return Diagnosed(diagnosis, rows[suspects], rows[contradicting])

@@ -37,10 +37,13 @@ class Remedies:
     Attributes:
         sentences: One for each remedy.
         suspects: Whether the label of each of the window's rows is likely wrong; shape (rows,).
+        contradicting: Whether each has the values of another row and another label, if many more do than before; shape
+            (rows,).
     """
 
     sentences: tuple[str, ...]
     suspects: Chosen
+    contradicting: Chosen
 
 
 def find_remedies(
@@ -60,7 +63,7 @@ def find_remedies(
         seed: Of the folds and the trees.
     """
     window = evidence.window
-    none = Remedies((), np.zeros(len(window), dtype=np.bool_))
+    none = Remedies((), np.zeros(len(window), dtype=np.bool_), np.zeros(len(window), dtype=np.bool_))
     if window.truth is None or window.scores is None:
         return none
     sentences, suspects = [], none.suspects
@@ -77,12 +80,14 @@ def find_remedies(
     if (number := int(suspects.sum())) > 0:
         sentences.append(
             f"{number:,} labels should be checked: the champion gives them at most {_SURE:.0%}, a model of the other "
-            "days does not believe them either, and the hold-out has far fewer; `everfit diagnose --suspects FILE` "
-            "lists them"
+            "days does not believe them either, and the hold-out has far fewer; `everfit label-queue` asks for them, "
+            "and `everfit diagnose --suspects FILE` lists them"
         )
+    contradicting = none.contradicting
     if task != "regression":
-        sentences += _contradictions(evidence)
-    return Remedies(tuple(sentences), suspects)
+        texts, contradicting = _contradictions(evidence)
+        sentences += texts
+    return Remedies(tuple(sentences), suspects, contradicting)
 
 
 def _answers_of_others(evidence: DiagnosisEvidence, encoded: Encoded, task: TaskKind, seed: int) -> Floats:
@@ -177,22 +182,27 @@ def _of_label(truth: Floats, scores: Floats) -> Floats:
     return np.asarray(scores[np.arange(len(labels)), labels], dtype=np.float64)
 
 
-def _contradictions(evidence: DiagnosisEvidence) -> list[str]:
-    """Return in words how many rows have the values of a row with another label, if there are many more than before."""
+def _contradictions(evidence: DiagnosisEvidence) -> tuple[list[str], Chosen]:
+    """Return how many rows have the values of a row with another label, if there are many more than before, and which.
+
+    Returns:
+        The sentence, if there is one, and whether each of the window's rows is one of them; shape (rows,).
+    """
     old, new = evidence.reference, evidence.window
+    none = np.zeros(len(new), dtype=np.bool_)
     if old.truth is None:
-        return []
+        return [], none
     columns, rows = [*evidence.columns, *evidence.texts], min(len(old), len(new))
     # The more rows there are, the more of them meet one of the same values: so both counts are of as many rows.
-    before, now = (_contradicting(side.sampled(rows, 0), columns) for side in (old, new))
+    before, now = (float(_contradicting(side.sampled(rows, 0), columns).mean()) for side in (old, new))
     if now < 2 * before + _CONTRADICTING:
-        return []
+        return [], none
     text = f"{now:.0%} of the rows have the values of another row in all columns and another label, {before:.0%} before"
-    return [f"{text}; no model of these columns answers both right"]
+    return [f"{text}; no model of these columns answers both right"], _contradicting(new, columns)
 
 
-def _contradicting(side: LabelledRows, columns: list[str]) -> float:
-    """Return the share of rows that have the values of another row in all columns, and another label."""
+def _contradicting(side: LabelledRows, columns: list[str]) -> Chosen:
+    """Return which rows have the values of another row in all columns, and another label; shape (rows,)."""
     values = pd.util.hash_pandas_object(side.rows[columns].astype(str), index=False)
     labels = pd.DataFrame({"values": values.to_numpy(), "label": side.truth})
-    return float((labels.groupby("values")["label"].transform("nunique") > 1).mean())
+    return (labels.groupby("values")["label"].transform("nunique") > 1).to_numpy(dtype=np.bool_)

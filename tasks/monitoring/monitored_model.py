@@ -18,7 +18,7 @@ from everfit.tasks.monitoring.champion_at import PLACING, ChampionAt, champion_a
 from everfit.tasks.monitoring.holdout import baseline_of, holdout_answers
 from everfit.tasks.monitoring.reference import Reference, load_reference
 from everfit.tasks.monitoring.report.report_choice import draws_report
-from everfit.tasks.monitoring.signals.live_estimate import Estimator, can_estimate, fit_estimator
+from everfit.tasks.monitoring.signals.live_estimate import QualityEstimator, can_estimate, fit_estimator
 from everfit.tasks.monitoring.triage_history import JudgedWindow, newest_judgements, read_triages, triage_entries
 from everfit.tasks.monitoring.windows import MonitoringWindows, monitoring_windows
 from everfit.tasks.predictions import prediction_log
@@ -275,7 +275,7 @@ class MonitoredModel:
         return answers.of(~usable & newest)
 
     @cached_property
-    def estimator(self) -> Estimator | None:
+    def estimator(self) -> QualityEstimator | None:
         """Estimates the metric without labels; None if the metric cannot be estimated.
 
         Raises:

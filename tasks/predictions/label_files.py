@@ -1,13 +1,14 @@
 """Write files in which people label, and read them back: CSV for a spreadsheet, or tasks for Label Studio.
 
-The files don't contain the model's predictions, because people tend to agree with a prediction that they see.
+The files contain the model's answers only where the spec asks for it (`monitoring.label_queue.prelabels`), because
+people tend to agree with an answer that they see.
 """
 
 import csv
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from xml.sax.saxutils import quoteattr
 
 import pandas as pd
@@ -18,10 +19,26 @@ from everfit.tasks.predictions.prediction_log import PREDICTION_ID
 
 Format = Literal["csv", "label-studio"]
 
-ID, LABEL = "prediction_id", "label"
+ID, LABEL, PERSON = "prediction_id", "label", "labelled_by"
+SAYS, SURE = "_model_says", "_model_sure"
+"""Columns with the model's answer and how sure it is, if the file shows it."""
 
-GivenLabels = list[tuple[str, str | None]]
-"""Prediction id and label of each row; None where nobody gave a label."""
+
+class GivenLabel(NamedTuple):
+    """A row of a file that people have filled in.
+
+    Attributes:
+        prediction_id: The row's prediction.
+        label: Its label; None where nobody gave one.
+        by: The person, if the file says it.
+    """
+
+    prediction_id: str
+    label: str | None
+    by: str = ""
+
+
+GivenLabels = list[GivenLabel]
 
 
 def write_file(rows: pd.DataFrame, path: Path, kind: Format, classes: Sequence[str], column: str) -> list[Path]:
@@ -37,17 +54,32 @@ def write_file(rows: pd.DataFrame, path: Path, kind: Format, classes: Sequence[s
     Returns:
         The files that were written.
     """
-    shown = rows.rename(columns={PREDICTION_ID: ID})
+    said = rows[[name for name in (SAYS, SURE) if name in rows]]
+    shown = rows.drop(columns=list(said)).rename(columns={PREDICTION_ID: ID})
     if kind == "csv":
         cells = shown.map(cell_text).rename(columns=cell_text)  # people open it in a spreadsheet
-        cells.assign(**{LABEL: ""}).to_csv(path, index=False)
+        before = {str(name).lstrip("_"): said[name].map(cell_text) for name in said}
+        cells.assign(**before, **{LABEL: ""}).to_csv(path, index=False)
         return [path]
     records = json.loads(shown.to_json(orient="records", date_format="iso"))
     tasks = [{"data": {ID: one.pop(ID), "row": one}} for one in records]
+    answers = [_predicted(before, is_class=bool(classes)) for before in said.to_dict("records")]
+    tasks = [{**task, **answer} for task, answer in zip(tasks, answers or [{}] * len(tasks), strict=True)]
     path.write_text(json.dumps(tasks, indent=1), encoding="utf-8")
     interface = path.with_suffix(".xml")
     interface.write_text(_interface(classes, column), encoding="utf-8")
     return [path, interface]
+
+
+def _predicted(said: dict[Any, Any], *, is_class: bool) -> dict[str, Any]:
+    """Return the model's answer as a prediction of Label Studio; an empty record if the file does not show it."""
+    answer, sure = said.get(SAYS, ""), said.get(SURE, "")
+    if answer == "":
+        return {}
+    kind, value = ("choices", [str(answer)]) if is_class else ("number", float(answer))
+    result = {"from_name": LABEL, "to_name": "row", "type": kind, "value": {kind: value}}
+    score = {"score": sure} if is_class and sure != "" else {}
+    return {"predictions": [{"result": [result], **score}]}
 
 
 def _interface(classes: Sequence[str], column: str) -> str:
@@ -81,7 +113,11 @@ def _read_csv(path: Path) -> GivenLabels:
         raise DataError(
             f"{str(path)!r} has no column {missing[0]!r}; label the file that everfit wrote, and keep its header"
         )
-    return [(str(name), values.strip() or None) for name, values in zip(rows[ID], rows[LABEL], strict=True)]
+    people = rows[PERSON] if PERSON in rows else [""] * len(rows)
+    return [
+        GivenLabel(str(name), value.strip() or None, str(person).strip())
+        for name, value, person in zip(rows[ID], rows[LABEL], people, strict=True)
+    ]
 
 
 def _read_tasks(text: str, path: Path) -> GivenLabels:
@@ -95,13 +131,24 @@ def _read_tasks(text: str, path: Path) -> GivenLabels:
         ) from error
 
 
-def _answers(task: dict[str, Any]) -> Iterator[tuple[str, str | None]]:
+def _answers(task: dict[str, Any]) -> Iterator[GivenLabel]:
     if "data" not in task:  # JSON_MIN
-        yield str(task[ID]), _text(task.get(LABEL))
+        yield GivenLabel(str(task[ID]), _text(task.get(LABEL)), _person(task.get("annotator")))
         return
     name = str(task["data"][ID])
-    labels = [_value(item) for item in task.get("annotations", []) if not item.get("was_cancelled")]
-    yield from ((name, label) for label in labels or [None])
+    given = [
+        GivenLabel(name, _value(item), _person(item.get("completed_by")))
+        for item in task.get("annotations", [])
+        if not item.get("was_cancelled")
+    ]
+    yield from given or [GivenLabel(name, None)]
+
+
+def _person(given: object) -> str:
+    """Return who labelled a task: Label Studio writes a number, or a record with the address."""
+    if isinstance(given, dict):
+        given = given.get("email") or given.get("id")
+    return "" if given is None else str(given)
 
 
 def _value(annotation: dict[str, Any]) -> str | None:

@@ -16,6 +16,8 @@ from everfit.blocks.errors import DataError
 
 Floats = npt.NDArray[np.float64]
 
+ESTIMATE = "estimate"
+"""Reason of rows by whose labels quality is known with the fewest of them."""
 RANDOM = "random"
 """Reason of rows that represent all others; by themselves they are an equal-probability sample."""
 

@@ -32,6 +32,8 @@ LABEL, LABEL_TIME, ORIGIN, REVISION, INCLUSION = "_label", "_label_time", "_orig
 
 QUEUE_ORIGIN = "queue:"
 """Prefix of the origin of a label from the labelling queue."""
+REPLACED_ORIGIN = "queue:replaced:"
+"""Prefix of the origin of a label from the queue that replaced a wrong one."""
 SOURCE = "source"
 """Origin of labels that everfit took from the model's source."""
 

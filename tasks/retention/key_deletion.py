@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 from pydantic import AwareDatetime, Field
 
+from everfit.tasks.batch.label_answers import forget_answers
 from everfit.tasks.core.records import ModelVersion, Record
 from everfit.tasks.models.artifacts import file_digest
 from everfit.tasks.monitoring.reference import SAMPLE_FILE
@@ -90,6 +91,7 @@ def delete_key(context: Context, wanted: Sequence[str], at: datetime, by: str) -
                 rows[table_name] = table_upkeep.delete_keys(table, keys)
                 past_files += table_upkeep.delete_past_files(workspace, table, keys)
                 table_statistics.forget_statistics(workspace, table)
+        forget_answers(workspace, name, set(keys))
         staged = _delete_staged(context, keys)
         references = _delete_from_references(context, keys, by)
         examples = model_examples.replace_examples(context, by)

@@ -123,6 +123,12 @@ class EstimateSignal(Area):
         default=None, ge=0, description="Widened by the errors of past estimates."
     )
     trust: FiniteFloat = Field(default=0.5, ge=0, le=1, description="From how well past estimates matched the labels.")
+    labels_needed: int | None = Field(
+        default=None,
+        exclude_if=lambda count: count is None,
+        description="Labels that would tell the metric of these rows to plus or minus .01, or a hundredth of a "
+        "number's error, if the labelling queue picks them.",
+    )
     baseline: Baseline | None = None
 
 

@@ -87,9 +87,27 @@ class ConfidenceEstimator:
         values = np.asarray(scores, dtype=np.float64)
         if values.shape[0] == 0:
             raise NotEnoughError("there are no rows to estimate quality for; wait for predictions")
-        value = _expected(self.name, self.calibrators, values)
+        value = self.expected(values)
         error = _scaled(self.chunk_error, self.chunk_rows, values.shape[0])
         return estimated("cbpe", self.name, values.shape[0], value, error, record=record, confidence=confidence)
+
+    def chances(self, scores: npt.ArrayLike) -> Floats:
+        """Return the calibrated probability of each class; shape (n, classes).
+
+        Args:
+            scores: The model's scores, shape (n,) or (n, classes).
+        """
+        return _chances(self.calibrators, np.asarray(scores, dtype=np.float64))
+
+    def expected(self, scores: npt.ArrayLike, weights: npt.ArrayLike | None = None) -> float:
+        """Return the metric's value over all outcomes that rows may have.
+
+        Args:
+            scores: The model's scores, shape (n,) or (n, classes).
+            weights: Weight of each row, shape (n,); by default all are equal.
+        """
+        values = np.asarray(scores, dtype=np.float64)
+        return _expected(self.name, self.calibrators, values, None if weights is None else np.asarray(weights))
 
 
 @dataclass(frozen=True)
@@ -172,6 +190,27 @@ class LossEstimator:
         error = _scaled(self.chunk_error, self.chunk_rows, len(inputs))
         return estimated("dle", self.name, len(inputs), value, error, record=record, confidence=confidence)
 
+    def residual_spread(self, features: pd.DataFrame, y: npt.ArrayLike, predictions: npt.ArrayLike) -> float:
+        """Return by how much losses differ from what is expected of their rows (root mean square).
+
+        Args:
+            features: Rows whose labels are known, shape (n, features).
+            y: Their labels, shape (n,).
+            predictions: The model's predictions, shape (n,).
+        """
+        labels, values = metric(self.name).check(y, predictions)
+        return float(np.sqrt(np.mean((_row_losses(self.name, labels, values) - self.losses(features, values)) ** 2)))
+
+    def losses(self, features: pd.DataFrame, predictions: npt.ArrayLike) -> Floats:
+        """Return the loss that is expected of each row; shape (n,).
+
+        Args:
+            features: The rows' inputs, shape (n, features).
+            predictions: The model's predictions, shape (n,).
+        """
+        inputs = _inputs(features, np.asarray(predictions, dtype=np.float64), self.columns)
+        return np.maximum(0.0, np.asarray(self.model.predict(inputs), dtype=np.float64))
+
 
 def _calibrate(y: Floats, scores: Floats) -> tuple[Any, ...]:
     from sklearn.isotonic import IsotonicRegression
@@ -184,26 +223,32 @@ def _calibrate(y: Floats, scores: Floats) -> tuple[Any, ...]:
     )
 
 
-def _expected(name: str, calibrators: tuple[Any, ...], scores: Floats) -> float:
+def _expected(name: str, calibrators: tuple[Any, ...], scores: Floats, row_weights: Floats | None = None) -> float:
     """The metric's value over all outcomes that the rows may have, each weighted by its probability.
 
     Each row occurs once per class, with the calibrated probability of that class for a weight: metrics of
     the confusion matrix then have expected counts in it, and rank metrics expected pairs.
     """
-    columns = scores[:, None] if scores.ndim == 1 else scores
-    calibrated = np.column_stack(
-        [calibrator.predict(column) for calibrator, column in zip(calibrators, columns.T, strict=True)]
-    )
-    if scores.ndim == 1:
-        chances = np.column_stack([1 - calibrated[:, 0], calibrated[:, 0]])
-    else:
-        totals = calibrated.sum(axis=1, keepdims=True)
-        chances = np.where(totals > 0, calibrated / np.where(totals > 0, totals, 1), scores)
+    chances = _chances(calibrators, scores)
+    if row_weights is not None:
+        chances = chances * row_weights[:, None]
     rows, classes = chances.shape
     labels = np.repeat(np.arange(classes, dtype=np.float64), rows)
     weights = chances.T.ravel()
     kept = weights > 0
     return metric(name).score(labels[kept], np.concatenate([scores] * classes)[kept], weights[kept])
+
+
+def _chances(calibrators: tuple[Any, ...], scores: Floats) -> Floats:
+    """Return the calibrated probability of each class; shape (rows, classes)."""
+    columns = scores[:, None] if scores.ndim == 1 else scores
+    calibrated = np.column_stack(
+        [calibrator.predict(column) for calibrator, column in zip(calibrators, columns.T, strict=True)]
+    )
+    if scores.ndim == 1:
+        return np.column_stack([1 - calibrated[:, 0], calibrated[:, 0]])
+    totals = calibrated.sum(axis=1, keepdims=True)
+    return np.where(totals > 0, calibrated / np.where(totals > 0, totals, 1), scores)
 
 
 def _row_losses(name: str, y: Floats, predictions: Floats) -> Floats:

@@ -1,7 +1,11 @@
 """Live quality estimated for the rows that have no mature label, and how well the estimate holds where they have."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
 
 from everfit.blocks.errors import NotEnoughError
 from everfit.blocks.spec import ModelSpec
@@ -9,10 +13,82 @@ from everfit.tasks.monitoring.signals.estimation import DLE_METRICS, ConfidenceE
 from everfit.tasks.monitoring.signals.quality import realised
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.statistics.estimate_trust import EstimatedQuality, PastEstimate, TrackRecord, track_record
+from everfit.tasks.statistics.label_need import LabelNeed, label_need, outcome_spread
 from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.triage.quality_signals import Baseline, EstimateSignal
 
-Estimator = Callable[[LabelledPredictions, TrackRecord], EstimatedQuality]
+Floats = npt.NDArray[np.float64]
+
+_NEAR = 0.01
+
+
+@dataclass(frozen=True)
+class QualityEstimator:
+    """Estimates a metric without labels, and says which labels would tell it.
+
+    Attributes:
+        by: The estimator, fitted on the hold-out.
+        features: The features that an estimator of a number's error reads.
+        loss_spread: By how much the loss of a number differs from what is expected of its row, as a multiple of it.
+    """
+
+    by: ConfidenceEstimator | LossEstimator
+    features: tuple[str, ...] = ()
+    loss_spread: float = 0.0
+
+    def __call__(self, answers: LabelledPredictions, record: TrackRecord) -> EstimatedQuality:
+        """Estimate the metric.
+
+        Args:
+            answers: The champion's answers.
+            record: How well past estimates agreed with the labels.
+        """
+        if isinstance(self.by, ConfidenceEstimator):
+            return self.by.estimate(answers.scores, record)
+        return self.by.estimate(answers.rows[list(self.features)], answers.scores, record)
+
+    def expected(self, answers: LabelledPredictions, weights: Floats | None = None) -> float:
+        """Return the metric that the answers predict.
+
+        Args:
+            answers: The champion's answers.
+            weights: Weight of each row, shape (n,); by default all are equal.
+        """
+        if isinstance(self.by, ConfidenceEstimator):
+            return self.by.expected(answers.scores, weights)
+        losses = self._losses(answers)
+        mean = float(np.average(losses, weights=weights))
+        return mean**0.5 if self.by.name == "rmse" else mean
+
+    def need(self, answers: LabelledPredictions, half_width: float) -> LabelNeed:
+        """Return how many labels of these rows tell the metric to a half-width, and of which rows.
+
+        Args:
+            answers: The champion's answers; their labels, if any, are not looked at.
+            half_width: Half of the 95 % interval.
+        """
+        if isinstance(self.by, ConfidenceEstimator):
+            spread = outcome_spread(self.by.name, self.by.chances(answers.scores), answers.scores)
+        else:
+            losses = self._losses(answers)
+            spread = self.loss_spread * losses
+            if self.by.name == "rmse":
+                spread = spread / (2 * max(float(losses.mean()), 1e-300) ** 0.5)
+        return label_need(spread, half_width)
+
+    def _losses(self, answers: LabelledPredictions) -> Floats:
+        assert isinstance(self.by, LossEstimator)  # noqa: S101 - the callers know the kind
+        return self.by.losses(answers.rows[list(self.features)], answers.scores)
+
+
+def near(name: str, value: float) -> float:
+    """Return the half-width for which it is said how many labels it needs: .01, or a hundredth of a number's error.
+
+    Args:
+        name: Of the metric.
+        value: Its value.
+    """
+    return _NEAR if metric(name).needs_classes else _NEAR * abs(value)
 
 
 def can_estimate(name: str) -> bool:
@@ -20,21 +96,27 @@ def can_estimate(name: str) -> bool:
     return metric(name).needs_classes or name in DLE_METRICS
 
 
-def fit_estimator(holdout: LabelledPredictions, spec: ModelSpec, features: Sequence[str]) -> Estimator:
+def fit_estimator(holdout: LabelledPredictions, spec: ModelSpec, features: Sequence[str]) -> QualityEstimator:
     """Learn from the champion's hold-out how good it is where.
 
     Raises:
         DataError: the metric can't be estimated (`can_estimate` tells), or the hold-out is too small.
     """
     if metric(spec.metric).needs_classes:
-        by_confidence = ConfidenceEstimator.fit(holdout.truth, holdout.scores, spec.metric)
-        return lambda answers, record: by_confidence.estimate(answers.scores, record)
-    by_loss = LossEstimator.fit(holdout.rows[list(features)], holdout.truth, holdout.scores, spec.metric)
-    return lambda answers, record: by_loss.estimate(answers.rows[list(features)], answers.scores, record)
+        return QualityEstimator(ConfidenceEstimator.fit(holdout.truth, holdout.scores, spec.metric))
+    inputs = holdout.rows[list(features)]
+    by_loss = LossEstimator.fit(inputs, holdout.truth, holdout.scores, spec.metric)
+    expected = by_loss.losses(inputs, holdout.scores)
+    spread = by_loss.residual_spread(inputs, holdout.truth, holdout.scores)
+    return QualityEstimator(by_loss, tuple(features), spread / max(float(np.sqrt(np.mean(expected**2))), 1e-300))
 
 
 def estimate_signal(
-    estimator: Estimator, rest: LabelledPredictions, baseline: Baseline, spec: ModelSpec, past: Sequence[PastEstimate]
+    estimator: QualityEstimator,
+    rest: LabelledPredictions,
+    baseline: Baseline,
+    spec: ModelSpec,
+    past: Sequence[PastEstimate],
 ) -> EstimateSignal:
     """Quality estimated for rows that have no mature labels yet.
 
@@ -49,9 +131,12 @@ def estimate_signal(
         reason = f"{len(rest.rows):,} rows have no mature label; {spec.monitoring.min_labels:,} are needed"
         return EstimateSignal(status="not_enough", metric=spec.metric, rows=len(rest.rows), reason=reason)
     estimate = estimator(rest, track_record(past))
+    half = near(estimate.metric, estimate.value)
+    need = estimator.need(rest, half)
     return EstimateSignal(
         status="measured",
-        reason=estimate.summary,
+        reason=f"{estimate.summary}; labels of {need.rows:,} of these rows would tell it to ±{half:.2g}",
+        labels_needed=need.rows,
         method=estimate.method,
         metric=estimate.metric,
         rows=estimate.rows,
@@ -63,7 +148,7 @@ def estimate_signal(
 
 
 def came_true(
-    estimator: Estimator, mature: LabelledPredictions, spec: ModelSpec, until: datetime
+    estimator: QualityEstimator, mature: LabelledPredictions, spec: ModelSpec, until: datetime
 ) -> PastEstimate | None:
     """Return the same estimate for rows with known labels, and their real quality; None if either is unknown."""
     judged = mature.with_labels()

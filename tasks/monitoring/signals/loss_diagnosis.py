@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from everfit.blocks.errors import NotEnoughError
+from everfit.tasks.batch.label_requests import keep_request, request_of
 from everfit.tasks.core.loss_diagnosis import RowLoss
 from everfit.tasks.core.records import Window
 from everfit.tasks.diagnosis.diagnosis import Diagnosed, diagnose
@@ -20,9 +21,27 @@ from everfit.tasks.triage.quality_signals import QualitySignal
 
 
 def diagnose_window(window: MonitoredWindow) -> DiagnosisSignal:
-    """Diagnose a window whose quality may be lost."""
+    """Diagnose a window whose quality may be lost, and ask the labelling queue for what would help."""
     monitored = window.monitored
-    return DiagnosisSignal(status="measured", diagnosis=diagnosed(monitored, monitored.labelled_window).diagnosis)
+    found = diagnosed(monitored, monitored.labelled_window)
+    ask_for_labels(monitored, monitored.labelled_window, found)
+    return DiagnosisSignal(status="measured", diagnosis=found.diagnosis)
+
+
+def ask_for_labels(monitored: MonitoredModel, window: Window, found: Diagnosed) -> str:
+    """Ask the labelling queue for labels to check and for rows never seen, and return in words for what.
+
+    Args:
+        monitored: The monitored model.
+        window: The event times that were diagnosed.
+        found: The diagnosis.
+    """
+    context = monitored.context
+    if not context.spec.columns.key:
+        return ""  # nobody could return a label
+    request = request_of(found, window, monitored.champion.version)
+    keep_request(context.workspace, context.spec.name, request)
+    return request.summary
 
 
 def may_be_lost(quality: QualitySignal, monitored: MonitoredModel) -> bool:

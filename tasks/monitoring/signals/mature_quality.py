@@ -1,14 +1,18 @@
 """The evidence area `quality`: the primary metric on rows with mature labels, against the champion's hold-out."""
 
+import math
 from collections.abc import Sequence
-from statistics import median
+from statistics import NormalDist, median
 from typing import Any
 
 from everfit.blocks.errors import NotEnoughError
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Window
 from everfit.tasks.monitoring.holdout import entity_effect
+from everfit.tasks.monitoring.monitored_model import MonitoredModel
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
+from everfit.tasks.monitoring.signals.assisted_quality import use_labels_well
+from everfit.tasks.monitoring.signals.live_estimate import QualityEstimator, near
 from everfit.tasks.monitoring.signals.live_slices import measure_slices
 from everfit.tasks.monitoring.signals.maturity import coverage
 from everfit.tasks.monitoring.signals.quality import business_value, realised
@@ -19,6 +23,7 @@ from everfit.tasks.statistics.business_value import worth_of
 from everfit.tasks.triage.non_overlapping import NEARLY, non_overlapping
 from everfit.tasks.triage.quality_signals import Baseline, QualitySignal
 
+_NINETY_FIVE = NormalDist().inv_cdf(0.975)
 _NEWEST = 6
 """The usual coverage is the median over this many past windows that do not overlap."""
 
@@ -36,7 +41,18 @@ def compare_with_holdout(window: MonitoredWindow) -> QualitySignal:
         threshold=monitored.threshold,
         windows=monitored.labelled_windows,
         newest=monitored.windows.labelled,
+        estimator=_estimator(monitored),
     )
+
+
+def _estimator(monitored: MonitoredModel) -> QualityEstimator | None:
+    """Return what the answers predict, if labels of the queue need it; None if they don't, or it can't be learned."""
+    if monitored.mature.with_labels().inclusion is None:
+        return None
+    try:
+        return monitored.estimator
+    except NotEnoughError:
+        return None
 
 
 def usual_coverage(judged: Sequence[JudgedWindow], in_training: float | None, labelled: Window) -> float | None:
@@ -66,6 +82,7 @@ def quality_signal(
     threshold: float | None = None,
     windows: int = 1,
     newest: Window | None = None,
+    estimator: QualityEstimator | None = None,
 ) -> QualitySignal:
     """Return quality on rows whose labels are mature.
 
@@ -78,6 +95,7 @@ def quality_signal(
         threshold: The score above which the user acts on a prediction; None if the spec sets none.
         windows: The number of windows that the answers are from.
         newest: The newest of these windows, which shows whether labels still come; by default all answers do.
+        estimator: The estimator of the metric, which makes more of labels from the labelling queue.
     """
     policy = spec.monitoring
     if mature.rows.empty:
@@ -103,6 +121,7 @@ def quality_signal(
             days=judged.days,
             entities=judged.entities,
         )
+        quality, assisted = use_labels_well(quality, mature, estimator)
         wider = entity_effect(judged, holdout, spec)
     except NotEnoughError as error:
         return QualitySignal.model_validate({**facts, "status": "not_enough", "reason": f"{error}; {covered.summary}"})
@@ -111,6 +130,9 @@ def quality_signal(
     few = f"{covered.labelled:,} mature labels; {policy.min_labels:,} are needed"
     taken = [f"{windows} windows are taken together, because the newest has too few labels"] if windows > 1 else []
     reasons = [covered.summary if enough or covered.biased else few, *taken, *_unknown_classes(judged)]
+    reasons += [assisted] if assisted else []
+    if judged.inclusion is not None:
+        reasons.append(_more_labels(spec.metric, covered.labelled, quality.value, wider * quality.standard_error))
     return QualitySignal.model_validate(
         {
             **facts,
@@ -124,6 +146,15 @@ def quality_signal(
             "slices": slices,
         }
     )
+
+
+def _more_labels(name: str, labelled: int, value: float, error: float) -> str:
+    """Return to what half-width so many labels tell a metric, and how many would tell it more exactly."""
+    half, wanted = _NINETY_FIVE * error, near(name, value)
+    told = f"{name} is known to ±{half:.2g} by {labelled:,} labels"
+    if not half > wanted > 0:
+        return told
+    return f"{told}; ±{wanted:.2g} needs about {math.ceil(labelled * (half / wanted) ** 2):,}"
 
 
 def _newest_share(mature: LabelledPredictions, newest: Window | None, overall: float | None) -> float | None:

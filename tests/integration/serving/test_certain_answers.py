@@ -128,9 +128,7 @@ def test_a_class_has_a_set_and_unsure_rows_go_to_a_person(
         datetime(2013, 10, 12, tzinfo=UTC),
         5,
         since=datetime(2013, 10, 1, tzinfo=UTC),
-        version=1,
-        profile=None,
-        classes=["early", "late", "on time"],
+        basis=label_queue.Basis(1, ("early", "late", "on time")),
     )
     asked = [row for row in queue.rows if row.reason == "abstained"]
     assert {row.prediction_id for row in asked} == unsure

@@ -12,12 +12,13 @@ import pytest
 from everfit.blocks.errors import DataError
 from everfit.blocks.settings import Settings
 from everfit.blocks.spec import ModelSpec
-from everfit.tasks.batch import label_queue, manual_files
+from everfit.tasks.batch import label_answers, label_queue, label_requests, manual_files, returned_labels
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.commit import commit_batch
 from everfit.tasks.data.ingest import ingest
 from everfit.tasks.data.validate import validate
 from everfit.tasks.predictions import label_files, label_recording, labels
+from everfit.tasks.predictions.label_files import GivenLabel
 from everfit.tasks.predictions.labelled_predictions import read_labelled_predictions
 from everfit.tasks.statistics.profile import profile_frame
 from everfit.tasks.storage.tables import row_keys
@@ -54,8 +55,9 @@ def context(registry: Any, workspace: Path, rows: pd.DataFrame) -> Context:
 
 
 def make(context: Context, count: int = 100, **given: Any) -> Any:
-    given = {"since": datetime(2013, 10, 1, tzinfo=UTC), "version": 1, "profile": None, "classes": CLASSES} | given
-    return label_queue.make_queue(context, given.pop("until", UNTIL), count, **given)
+    until = given.pop("until", UNTIL)
+    basis = label_queue.Basis(1, tuple(CLASSES), **given)
+    return label_queue.make_queue(context, until, count, since=datetime(2013, 10, 1, tzinfo=UTC), basis=basis)
 
 
 def test_a_queue_goes_out_as_csv_and_comes_back(context: Context, rows: pd.DataFrame, tmp_path: Path) -> None:
@@ -81,15 +83,15 @@ def test_a_queue_goes_out_as_csv_and_comes_back(context: Context, rows: pd.DataF
     pd.concat([filled, twice]).to_csv(path, index=False)
 
     now = datetime.now(UTC)
-    result = label_queue.record_returned(context, label_files.read_file(path), now)
+    result = returned_labels.record_returned(context, label_files.read_file(path), now)
 
     assert (result.recorded.added, result.empty, len(result.conflicts)) == (79, 20, 1)
     assert result.conflicts[0].given == ("1", "0")
-    repeated = label_queue.record_returned(context, label_files.read_file(path), now + timedelta(seconds=1))
+    repeated = returned_labels.record_returned(context, label_files.read_file(path), now + timedelta(seconds=1))
     assert (repeated.recorded.added, repeated.recorded.unchanged) == (0, 79)
     filled["label"] = ["0"] * 100
     filled.to_csv(path, index=False)
-    other = label_queue.record_returned(context, label_files.read_file(path), now + timedelta(seconds=2))
+    other = returned_labels.record_returned(context, label_files.read_file(path), now + timedelta(seconds=2))
     assert {one.known for one in other.conflicts} == {f"1 (queue:{queue.id})"}
 
     table = context.workspace.table("delays", "labels")
@@ -139,11 +141,11 @@ def test_label_studio_tasks_go_out_and_its_exports_come_back(context: Context, t
     ):
         task["annotations"] = annotations
     path.write_text(json.dumps(tasks))
-    result = label_queue.record_returned(context, label_files.read_file(path), datetime.now(UTC))
+    result = returned_labels.record_returned(context, label_files.read_file(path), datetime.now(UTC))
     assert (result.recorded.added, result.empty, [one.given for one in result.conflicts]) == (2, 3, [("1", "0")])
 
     path.write_text(json.dumps([{"prediction_id": tasks[3]["data"]["prediction_id"], "label": "0"}]))  # JSON_MIN
-    assert label_queue.record_returned(context, label_files.read_file(path), datetime.now(UTC)).recorded.added == 1
+    assert returned_labels.record_returned(context, label_files.read_file(path), datetime.now(UTC)).recorded.added == 1
 
 
 @pytest.mark.parametrize(
@@ -162,8 +164,116 @@ def test_a_file_that_is_wrong_changes_nothing(context: Context, tmp_path: Path, 
     path.write_text(content.replace("{id}", queue.rows[0].prediction_id))
 
     with pytest.raises(DataError, match=words):
-        label_queue.record_returned(context, label_files.read_file(path), datetime.now(UTC))
+        returned_labels.record_returned(context, label_files.read_file(path), datetime.now(UTC))
     assert not context.workspace.table("delays", "labels").exists()
+
+
+def with_queue(context: Context, **policy: Any) -> Context:
+    content = {**context.spec.content(), "monitoring": {"label_queue": policy}}
+    return Context(ModelSpec.model_validate(content), context.settings)
+
+
+def test_a_label_counts_when_two_people_agree(context: Context) -> None:
+    both = with_queue(context, people=2)
+    queue, _ = make(both, 4)
+    ids = [row.prediction_id for row in queue.rows]
+    now = datetime.now(UTC)
+
+    def said(by: str, *given: str | None, after: int = 0) -> Any:
+        rows = [GivenLabel(name, label) for name, label in zip(ids, given, strict=True)]
+        return returned_labels.record_returned(both, rows, now + timedelta(seconds=after), by=by)
+
+    first = said("ann", "1", "0", "1", None)
+    assert (first.recorded.added, first.waiting, first.conflicts) == (0, 3, ())
+    again = said("Ann", "1", "0", "1", None, after=1)
+    assert (again.recorded.added, again.waiting) == (0, 3)  # one person is no two
+    second = said("ben", "1", "1", None, "0", after=2)
+    assert (second.recorded.added, second.waiting) == (1, 2)
+    assert [(one.prediction_id, one.given, one.by) for one in second.conflicts] == [
+        (ids[1], ("0", "1"), ("ann", "ben"))
+    ]
+    assert returned_labels.open_conflicts(both).conflicts == second.conflicts  # and they stay in sight
+    third = said("eve", None, "1", "1", "0", after=3)
+    assert (third.recorded.added, third.waiting, third.conflicts) == (3, 0, ())
+    known = labels.known_at(both.workspace.table("delays", "labels"), now + timedelta(days=1)).set_index("_key")
+    assert [known.loc[row.key, "_label"] for row in queue.rows] == ["1", "1", "1", "0"]
+
+    with pytest.raises(DataError, match="--by NAME"):
+        said("", "1", "1", "1", "1", after=4)
+    assert label_answers.forget_answers(both.workspace, "delays", {queue.rows[0].key}) == 3
+    assert ids[0] not in label_answers.read_opinions(both.workspace, "delays")
+    assert len(label_answers.read_opinions(both.workspace, "delays")[ids[1]].by) == 3
+
+
+def test_the_file_shows_the_models_answer_where_the_spec_asks_for_it(context: Context, tmp_path: Path) -> None:
+    queue, shown = make(with_queue(context, prelabels=True))
+    blind = pd.Series([row.reason == "random" for row in queue.rows])
+
+    assert 0 < blind.sum() < len(blind)
+    assert (shown.loc[blind.to_numpy(), "_model_says"] == "").all()
+    told = shown[~blind.to_numpy()]
+    assert told["_model_says"].isin(["0", "1"]).all()
+    assert told["_model_sure"].map(float).between(0.5, 1).all()
+
+    path = tmp_path / "tasks.json"
+    label_files.write_file(shown, path, "label-studio", CLASSES, "late")
+    tasks = json.loads(path.read_text())
+    assert [("predictions" in task) for task in tasks] == (~blind).tolist()
+    first = next(task for task in tasks if "predictions" in task)
+    assert first["predictions"][0]["result"][0]["value"]["choices"][0] in CLASSES
+    assert not {"_model_says", "_model_sure"} & set(first["data"]["row"])
+    label_files.write_file(shown, tmp_path / "rows.csv", "csv", CLASSES, "late")
+    header = (tmp_path / "rows.csv").read_text().splitlines()[0]
+    assert header.endswith(",model_says,model_sure,label")
+
+
+def test_labels_that_a_diagnosis_doubts_are_asked_again_and_replaced(context: Context, rows: pd.DataFrame) -> None:
+    keys = row_keys(rows[["flight"]], ["flight"])
+    wrong, right = (int(keys[place]) for place in (20, 21))
+    table = context.workspace.table("delays", "labels")
+    recorded = labels.label_rows(
+        [wrong, right], pd.Series(["1", "1"]), pd.Series([pd.Timestamp("2013-10-11", tz="UTC")] * 2), "binary", "source"
+    )
+    label_recording.record_labels(table, recorded)
+    request = label_requests.LabelRequest(
+        window=Window(until=UNTIL), version=1, unseen=False, suspects=(wrong,), contradicting=(wrong, right)
+    )
+    label_requests.keep_request(context.workspace, "delays", request)
+    queue, _ = make(context, 10)
+
+    doubted = {row.key: row for row in queue.rows if row.reason in label_requests.REVIEWED}
+    assert {key: row.reason for key, row in doubted.items()} == {wrong: "suspect", right: "contradicting"}
+    assert len(queue.rows) == 12  # beside the others
+    again, _ = make(context, 10, until=UNTIL + timedelta(hours=1))
+    assert not {row.key for row in again.rows} & {wrong, right}  # nobody is asked twice
+
+    now = datetime.now(UTC)
+    given = [GivenLabel(doubted[wrong].prediction_id, "0"), GivenLabel(doubted[right].prediction_id, "1")]
+    result = returned_labels.record_returned(context, given, now)
+    assert (result.replaced, result.confirmed, result.conflicts) == (1, 1, ())
+    known = labels.known_at(table, now).set_index("_key")
+    assert known.loc[[wrong, right], "_label"].tolist() == ["0", "1"]
+    assert known.loc[[wrong, right], "_origin"].tolist() == [f"queue:replaced:{queue.id}", "source"]
+
+
+def test_a_mended_label_replaces_the_sources_in_the_training_set(context: Context, rows: pd.DataFrame) -> None:
+    def turn(name: str) -> Any:
+        batch = ingest(context.spec, datetime.now(UTC), name, context.workspace)
+        commit_batch(context.spec, batch, validate(context.spec, batch, context.workspace), context.workspace)
+        return context.workspace.table("delays", "dataset").read().set_index("flight").sort_index()["late"]
+
+    before = turn("first")
+    assert before[0] == 1  # the source's label of flight 0
+    key = row_keys(rows.loc[[0], ["flight"]], ["flight"])
+    replaced = labels.label_rows(key, pd.Series(["0"]), pd.Series([pd.Timestamp(UNTIL)]), "binary", "queue:replaced:q")
+    label_recording.record_labels(context.workspace.table("delays", "labels"), replaced)
+
+    after = turn("second")
+    assert after[0] == 0
+    assert after.drop(0).dropna().tolist() == before.drop(0).dropna().tolist()
+    source = pd.read_csv("flights.csv", dtype=str, keep_default_na=False)
+    source.assign(seats=source["seats"].astype(float) + 1).to_csv("flights.csv", index=False)
+    assert turn("third")[0] == 0  # though the source gives its row again
 
 
 def test_what_people_have_said_is_in_the_next_training_set(context: Context, rows: pd.DataFrame) -> None:

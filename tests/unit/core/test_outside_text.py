@@ -8,7 +8,7 @@ from prefect.states import Completed
 
 from everfit.tasks.core.final_states import ended
 from everfit.tasks.core.outside_text import cell_text, markdown_text, message_text, page_text, terminal_text
-from everfit.tasks.predictions.label_files import read_file, write_file
+from everfit.tasks.predictions.label_files import GivenLabel, read_file, write_file
 
 SCRIPT = "</script><script>alert(1)</script>"
 
@@ -58,4 +58,4 @@ def test_a_spreadsheet_computes_nothing(text: str, tmp_path: Path) -> None:
     written = pd.read_csv(path, dtype=str)
     assert written["city"].iloc[0].startswith("'")
     assert written["x"].iloc[0] == "-1.5"
-    assert read_file(path) == [("id-1", None)]
+    assert read_file(path) == [GivenLabel("id-1", None)]
