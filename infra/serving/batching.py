@@ -196,7 +196,7 @@ class Batcher:
             self._limited_for = servable
 
     def _predict(self, jobs: list[Job]) -> list[ScoredRequest]:
-        servable = jobs[0].servable
+        servable, began = jobs[0].servable, time.perf_counter()
         self._one_thread(servable)
         if len(jobs) == 1:
             columns: dict[str, list[Any]] = {**jobs[0].columns}
@@ -219,7 +219,10 @@ class Batcher:
         columns[prediction_log.MODEL_VERSION] = [servable.version.version] * rows
         columns[prediction_log.ARM] = [jobs[0].arm] * rows
         columns[prediction_log.LATENCY] = [
-            ms for job in jobs for ms in [round((ended - job.arrived) * 1e3, 3)] * job.rows
+            # A shadow waits for everything else, so its latency is that of the prediction alone.
+            ms
+            for job in jobs
+            for ms in [round((ended - (began if job.arm == "shadow" else job.arrived)) * 1e3, 3)] * job.rows
         ]
         columns[prediction_log.OUTLIER] = outliers
         columns[prediction_log.CLIENT] = [job.client for job in jobs for _ in range(job.rows)]

@@ -3,12 +3,14 @@
 from datetime import datetime
 from typing import Any
 
+from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from everfit.tasks.core.event_names import RELEASE_PROMOTED, TURN_FINISHED
 from everfit.tasks.core.events import emit
 from everfit.tasks.release.traffic import trials
+from everfit.tasks.release.traffic.trial_page import trial_page
 from everfit.tasks.release.traffic.trials import TrialResult
 from everfit.tasks.steps.step import step
 from everfit.tasks.turns import turn_record
@@ -32,6 +34,12 @@ def advance_trial(context: Context, until: datetime) -> TrialResult | None:
     result = trials.look_at(context, until)
     if result is not None:
         announce_trial(context, result)
+        content = trials.trial_json(result)
+        create_markdown_artifact(
+            trial_page(content),
+            key=f"{context.spec.name}-trial",
+            description=f"{content['verdict'] or content['state']}: {content['reasons'][0]}",
+        )
     return result
 
 

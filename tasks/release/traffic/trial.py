@@ -18,6 +18,7 @@ from everfit.tasks.core.records import Record, Window
 from everfit.tasks.gate.check import number, percent
 from everfit.tasks.gate.evidence import Check
 from everfit.tasks.release.approval import why_superseded
+from everfit.tasks.release.traffic.shadow_divergence import ShadowLatency, SliceDivergence, divergence_texts
 from everfit.tasks.statistics.sequential import confidence_sequence, log_evidence_of_more
 
 TRIAL = "trial"
@@ -71,6 +72,11 @@ class StepEvidence(Record):
         exclude_if=lambda share: share is None,
         description="Share of the rows with the same answer of both, in a shadow; of numbers, their correlation.",
     )
+    divergence: tuple[SliceDivergence, ...] = Field(
+        default=(),
+        exclude_if=lambda slices: not slices,
+        description="How much the answers of a shadow differ from the champion's by slice, most first.",
+    )
     no_quality_reason: str = ""
 
 
@@ -84,6 +90,11 @@ class TrialEvidence(Record):
     timed: int = Field(default=0, description="Requests of the challenger with a latency.")
     slow: int = 0
     slow_from_ms: FiniteFloat | None = None
+    latency: ShadowLatency | None = Field(
+        default=None,
+        exclude_if=lambda latency: latency is None,
+        description="How long requests to a shadow and to the champion take.",
+    )
     steps: tuple[StepEvidence, ...] = Field(description="The present one last.")
 
 
@@ -264,11 +275,13 @@ def _waits_for(state: TrialState, evidence: TrialEvidence, bounds: tuple[float, 
 
 
 def _agreement(evidence: TrialEvidence) -> list[str]:
-    """Return how often both gave the same answer, in a shadow."""
+    """Return how often both gave the same answer in a shadow, where they differ most, and how long they take."""
     step = evidence.steps[-1]
     if step.agreement is None:
         return []
-    return [f"both agree to {percent(step.agreement)} on {step.challenger_rows:,} rows that both predicted"]
+    texts = [f"both agree to {percent(step.agreement)} on {step.challenger_rows:,} rows that both predicted"]
+    texts += divergence_texts(step.divergence)
+    return [*texts, evidence.latency.summary] if evidence.latency else texts
 
 
 def _rounded(span: timedelta) -> timedelta:

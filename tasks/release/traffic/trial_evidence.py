@@ -15,6 +15,7 @@ from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import labels, prediction_log
 from everfit.tasks.predictions.client_shares import within_share
 from everfit.tasks.predictions.labelled_predictions import SCORE_COLUMNS, LabelledPredictions
+from everfit.tasks.release.traffic.shadow_divergence import divergence_by_slice, latency_of
 from everfit.tasks.release.traffic.trial import QualityGap, StepEvidence, TrialEvidence, TrialPlan, TrialState
 from everfit.tasks.statistics.comparison import Interval, interval
 from everfit.tasks.statistics.dependent_comparison import compare_dependent
@@ -38,6 +39,7 @@ def read_evidence(
     maturity: timedelta,
     champion: int | None,
     clients: ClientsPolicy | None = None,
+    slices: Sequence[str] = (),
 ) -> TrialEvidence:
     """Read the evidence of a look.
 
@@ -52,9 +54,11 @@ def read_evidence(
         maturity: How long after the event labels are complete enough.
         champion: The present champion.
         clients: How many rows of one client count, and whose labels; by default all.
+        slices: Columns by whose values a shadow's answers are compared.
     """
     plan = state.plan
-    rows = _read_served(log, Window(since=plan.since, until=until), event_time, task, batch=plan.is_shadow)
+    span, named = Window(since=plan.since, until=until), slices if plan.is_shadow else ()
+    rows = _read_served(log, span, event_time, task, batch=plan.is_shadow, slices=named)
     if clients is not None and clients.max_share < 1:
         # A step counts both arms, so a client is limited in both alike.
         rows = rows[within_share(rows[KEY], rows[prediction_log.CLIENT], clients.max_share, ())]
@@ -66,10 +70,10 @@ def read_evidence(
     timed = _requests(ours)[prediction_log.LATENCY].dropna()
     bound = _slow_from(_requests(theirs)[prediction_log.LATENCY].dropna(), plan.policy.max_latency_ratio)
     floor = plan.policy.slow_from.total_seconds() * 1000
-    # A shadow predicts when nothing else waits, so its latency says nothing.
+    # A shadow predicts when nothing else waits, so its latency decides nothing.
     slow_from = None if bound is None or plan.is_shadow else max(bound, floor)
     errors = len(_requests(failed))
-    comparison = _StepComparison(event_time, task, classes, plan, until - maturity)
+    comparison = _StepComparison(event_time, task, classes, plan, until - maturity, named)
     steps = [
         comparison.step(
             share, window, *(labels.labelled(_within(arm, window, event_time), known_labels) for arm in (ours, theirs))
@@ -84,11 +88,14 @@ def read_evidence(
         timed=len(timed),
         slow=0 if slow_from is None else int((timed > slow_from).sum()),
         slow_from_ms=slow_from,
+        latency=latency_of(timed, _requests(theirs)[prediction_log.LATENCY].dropna()) if plan.is_shadow else None,
         steps=tuple(steps),
     )
 
 
-def _read_served(log: Table, window: Window, event_time: str, task: TaskKind, *, batch: bool) -> pd.DataFrame:
+def _read_served(
+    log: Table, window: Window, event_time: str, task: TaskKind, *, batch: bool, slices: Sequence[str]
+) -> pd.DataFrame:
     """Return the predictions of the service; those of batch scoring, which has no split of arms, only if wanted."""
     names = [
         KEY,
@@ -100,7 +107,8 @@ def _read_served(log: Table, window: Window, event_time: str, task: TaskKind, *,
     ]
     if not log.exists():
         return pd.DataFrame(columns=[*names, prediction_log.ARM, prediction_log.MODEL_VERSION])
-    own = [*names, prediction_log.ARM, prediction_log.MODEL_VERSION]
+    there = set(log.columns())
+    own = [*names, prediction_log.ARM, prediction_log.MODEL_VERSION, *(name for name in slices if name in there)]
     arms: tuple[prediction_log.Arm, ...] = (*prediction_log.ANSWERED, *(("shadow",) if batch else ()))
     rows = prediction_log.read(log, window, event_time, columns=own, arms=arms)
     return rows if batch else rows[~rows[prediction_log.CLIENT].isin([prediction_log.BATCH, prediction_log.FILE])]
@@ -131,6 +139,7 @@ class _StepComparison:
         classes: Returns the classes of a version.
         plan: The compared versions, and the metric.
         mature: Labels of rows before this moment are complete enough.
+        slices: Columns by whose values a shadow's answers are compared.
     """
 
     event_time: str
@@ -138,6 +147,7 @@ class _StepComparison:
     classes: Callable[[int], Sequence[str]]
     plan: TrialPlan
     mature: datetime
+    slices: Sequence[str] = ()
 
     def step(self, share: float, window: Window, ours: pd.DataFrame, theirs: pd.DataFrame) -> StepEvidence:
         """Count and compare the predictions of the challenger (`ours`) and the champion in a step."""
@@ -171,7 +181,8 @@ class _StepComparison:
         new, old = (arm.set_index(KEY, drop=False).loc[both].reset_index(drop=True) for arm in (ours, theirs))
         evidence = StepEvidence(share=share, window=window, challenger_rows=len(both), champion_rows=len(theirs))
         if len(both):
-            evidence = evidence.model_copy(update={"agreement": self._agreement(new, old)})
+            apart = divergence_by_slice(new, old, self.slices, self.task)
+            evidence = evidence.model_copy(update={"agreement": self._agreement(new, old), "divergence": apart})
         usable = ((old[self.event_time] < self.mature) & old[labels.LABEL].notna()).to_numpy(dtype=np.bool_)
         if usable.sum() < _FEW:
             reason = f"{int(usable.sum()):,} rows that both predicted have a mature label; at least {_FEW} are needed"

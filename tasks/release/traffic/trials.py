@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.errors import EverfitError
 from everfit.tasks.core.records import Record
+from everfit.tasks.evaluation.slices import slice_columns
 from everfit.tasks.ledger import Release, Turn
 from everfit.tasks.registry import model_registry
 from everfit.tasks.release.approval import check_signature, why_superseded
 from everfit.tasks.release.release_protocol import LEASE_WAIT
+from everfit.tasks.release.traffic.shadow_divergence import MOST_COLUMNS
 from everfit.tasks.release.traffic.traffic_split import TrafficSplit, read_split, write_split
 from everfit.tasks.release.traffic.trial import (
     TRIAL,
@@ -249,10 +251,23 @@ def _look(context: Context, state: TrialState, until: datetime) -> TrialLook:
         maturity=spec.maturity,
         champion=None if champion is None else champion.version,
         clients=spec.monitoring.clients,
+        slices=_slices(context),
     )
     result = judge_trial(state, evidence)
     logger.info("trial     %s", result.reasons[0])
     return record_look(context, plan, until, result, f"{plan.id}/{TRIAL}/{until:%Y%m%dT%H%M%S.%f}")
+
+
+def _slices(context: Context) -> tuple[str, ...]:
+    """Return the columns by whose values a shadow is compared: the spec's slices, otherwise the features."""
+    spec = context.spec
+    if named := slice_columns(spec):
+        return named
+    if spec.columns.features is not None:
+        return tuple(name for name in spec.columns.features if name not in spec.columns.text)[:MOST_COLUMNS]
+    log, others = context.workspace.table(spec.name, "predictions"), {*spec.columns.roles(), *spec.columns.text}
+    there = log.columns() if log.exists() else ()
+    return tuple(name for name in there if not name.startswith("_") and name not in others)[:MOST_COLUMNS]
 
 
 def _set_share(context: Context, state: TrialState) -> bool:

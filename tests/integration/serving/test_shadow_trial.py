@@ -13,6 +13,7 @@ from everfit.tasks.predictions import label_recording, labels, prediction_ids, p
 from everfit.tasks.registry import model_registry as registered
 from everfit.tasks.release.traffic import trials
 from everfit.tasks.release.traffic.traffic_split import read_split
+from everfit.tasks.release.traffic.trial_page import trial_page
 from everfit.tasks.storage.tables import row_keys
 from everfit.tasks.turns.context import Context
 
@@ -25,22 +26,24 @@ def context(registry: Any) -> Context:
     return Context(made.spec.model_copy(update={"release": release}), made.settings)
 
 
-def both(context: Context, hour: int, strength: float, hours: int = 6) -> None:
-    """Both predict 40 rows an hour; their errors have much in common."""
+def both(context: Context, hour: int, strength: float, hours: int = 6, *, odd: bool = False) -> None:
+    """Both predict 40 rows an hour; their errors have much in common, but perhaps for one carrier."""
     random = np.random.default_rng(hour)
     since = SINCE + hour * HOUR
     at = pd.date_range(since, since + hours * HOUR, freq="90s", inclusive="left", tz="UTC").as_unit("us")
     flight, count = int(since.timestamp()) + np.arange(len(at)), len(at)
     late = random.random(count) < 0.5
+    carrier = np.where(np.arange(count) % 4 == 0, "UA", "AA")
     shared = random.normal(size=count)
     kinds = {"departs": "datetime", "flight": "long", prediction_log.PREDICTED_AT: "datetime"}
     kinds |= {prediction_log.SCORE: "double", prediction_log.MODEL_VERSION: "long", prediction_log.LATENCY: "double"}
     for version, arm, sure in ((1, "champion", 1.0), (2, "shadow", strength)):
-        noise = shared + 0.2 * random.normal(size=count)
+        noise = shared + (np.where(odd & (carrier == "UA"), 4.0, 0.2)) * random.normal(size=count)
         score = 1 / (1 + np.exp(-(noise + sure * np.where(late, 1, -1))))
         columns = {
             "departs": at,
             "flight": flight,
+            "carrier": carrier,
             prediction_log.PREDICTION_ID: prediction_ids.new_ids(int(since.timestamp() * 1000) + version, count),
             prediction_log.PREDICTED_AT: at,
             prediction_log.PREDICTION: [str(int(one > 0.5)) for one in score],
@@ -85,7 +88,11 @@ def test_a_better_challenger_is_released_and_nobody_saw_it_before(context: Conte
     assert seen[-1].look.verdict == "release"
     reasons = seen[-1].look.reasons
     assert reasons[0].startswith("Released after its trial: ")
-    assert reasons[-1].startswith("both agree to ")
+    assert reasons[-2].startswith("both agree to ")
+    assert reasons[-1] == (
+        "a request takes the shadow 5e+03 ms at the median and 5e+03 ms at p95, without waiting; "
+        "the champion 1 and 1 ms, with waiting"
+    )
     release = context.ledger.releases.of_turn(turn.id)
     assert release is not None
     assert (release.version, release.actor) == (2, "trial")
@@ -93,6 +100,25 @@ def test_a_better_challenger_is_released_and_nobody_saw_it_before(context: Conte
     gap = seen[-1].look.evidence.steps[0].quality
     assert gap.challenger_rows == gap.champion_rows
     assert trials.trial_json(seen[-1])["strategy"] == "shadow"
+
+
+def test_the_slice_in_which_a_shadow_answers_otherwise_is_named(context: Context) -> None:
+    begin(context)
+    both(context, 0, 1.0, odd=True)
+    found = trials.look_at(context, SINCE + 6 * HOUR)
+
+    assert found is not None
+    step = trials.trial_json(found)["evidence"]["steps"][0]
+    assert [(one["name"], one["certain"]) for one in step["divergence"]] == [
+        ("carrier = UA", True),
+        ("carrier = AA", False),
+    ]
+    assert step["divergence"][0]["rows"] == 60
+    named = [reason for reason in found.look.reasons if reason.startswith("they differ most where carrier = UA: ")]
+    assert len(named) == 1
+    page = trial_page(trials.trial_json(found))
+    assert "| carrier = UA | 60 | " in page
+    assert "beyond chance" in page
 
 
 def test_a_worse_challenger_is_returned_and_an_equal_one_at_the_end(context: Context) -> None:
