@@ -138,6 +138,13 @@ class ServingCheckPolicy(Policy):
         gt=0,
         description="The largest memory of a process that has loaded the model, in megabytes.",
     )
+    requests_per_second: FiniteFloat | None = Field(
+        default=None,
+        gt=0,
+        exclude_if=lambda limit: limit is None,
+        description="The smallest number of requests with one row that the whole service answers in a second on one "
+        "core. The check measures it whether or not there is a limit, beside the champion's, for about 20 seconds.",
+    )
 
 
 def _require_a_limit(policy: Policy) -> None:

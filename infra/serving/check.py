@@ -1,7 +1,7 @@
-"""Try a registered version as the service would serve it: `python -m everfit.infra.serving.check VERSION ROWS`.
+"""Try a version as the service would serve it: `python -m everfit.infra.serving.check VERSION ROWS [CHAMPION]`.
 
-Prints one JSON object: the scores, the latency of single rows, the size on disk and the memory of the process; or a
-description of the problem.
+Prints one JSON object: the scores, the latency of single rows, the size on disk, the memory of the process, and how
+many requests a second the service answers on one core, also with the champion; or a description of the problem.
 """
 
 import contextlib
@@ -17,22 +17,28 @@ from typing import TYPE_CHECKING, Any
 from everfit.tasks.core.records import ModelVersion
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from everfit.infra.serving.servable import Servable
+    from everfit.tasks.models.input_schema import InputSchema
 
 _TIMED_ROWS = 100
 _ROUNDS = 3  # take the best round, because other processes only add to the latency
 _MEGABYTE = 1e6
+CHALLENGER, CHAMPION = "challenger", "champion"
 
 
-def check_version(version: ModelVersion, rows: Path) -> dict[str, Any]:
+def check_version(version: ModelVersion, rows: Path, champion: ModelVersion | None = None) -> dict[str, Any]:
     """Load a version from the registry, and score rows with it.
 
     Args:
         version: Version in the registry that the settings name.
         rows: Parquet file with the features.
+        champion: Version to compare its capacity with.
 
     Returns:
-        `scores` of all rows, `p99_ms`, `size_mb` and `memory_mb`; or `problem`, and whether the version was `loaded`.
+        `scores` of all rows, `p99_ms`, `size_mb`, `memory_mb` and `capacity`; or `problem`, and whether the version was
+        `loaded`.
     """
     import pandas as pd
 
@@ -64,7 +70,28 @@ def check_version(version: ModelVersion, rows: Path) -> dict[str, Any]:
         "p99_ms": p99,
         "size_mb": size / _MEGABYTE,
         "memory_mb": peak / _MEGABYTE,
+        **_capacity(version, champion, pd.read_parquet(rows).head(_TIMED_ROWS), servable.inputs),
     }
+
+
+def _capacity(
+    version: ModelVersion, champion: ModelVersion | None, rows: "pd.DataFrame", inputs: "InputSchema"
+) -> dict[str, Any]:
+    """Return the capacity of both versions, or of the challenger alone, or why it was not measured."""
+    from everfit.infra.serving.capacity import WITHIN, CapacityError, measure_capacity
+    from everfit.infra.serving.servable import feature_columns
+
+    features = feature_columns(rows, inputs)
+    own = [{**inputs.example(), **{name: values[row] for name, values in features.items()}} for row in range(len(rows))]
+    problem, ends = "", time.monotonic() + WITHIN
+    # The champion may have other columns, or be broken: then the challenger is measured alone.
+    both = [] if champion is None else [{CHALLENGER: version, CHAMPION: champion}]
+    for versions in (*both, {CHALLENGER: version}):
+        try:
+            return {"capacity": measure_capacity(versions, own, ends)}
+        except CapacityError as error:
+            problem = str(error)
+    return {"capacity_problem": problem}
 
 
 def _p99(servable: "Servable", features: dict[str, list[Any]], rows: int) -> float:
@@ -84,8 +111,9 @@ def main() -> None:
     """Print the result on standard output, and keep the libraries from writing to it."""
     os.environ["MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"] = "false"
     version, rows = ModelVersion.model_validate_json(sys.argv[1]), Path(sys.argv[2])
+    champion = ModelVersion.model_validate_json(sys.argv[3]) if len(sys.argv) > 3 else None
     with contextlib.redirect_stdout(sys.stderr):
-        result = check_version(version, rows)
+        result = check_version(version, rows, champion)
     sys.stdout.write(json.dumps(result) + "\n")
 
 

@@ -91,7 +91,7 @@ class Endpoint:
             self.registered,
             self.name,
             cache,
-            self._take_over,
+            self.take_over,
             self._take_challenger,
             check=self._check_log,
             bounds=self.certainty.bounds if self.policy.intervals is not None else None,
@@ -128,7 +128,12 @@ class Endpoint:
         else:
             self.spool.close()
 
-    def _take_over(self, servable: Servable) -> None:
+    def take_over(self, servable: Servable) -> None:
+        """Answer by a version from now on.
+
+        Args:
+            servable: The version, ready to serve.
+        """
         key = [column.name for column in servable.inputs.key]
         if self.drain is None:
             self.drain = Drain(

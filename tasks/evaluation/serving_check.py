@@ -26,7 +26,11 @@ _ABSOLUTE, _RELATIVE = 1e-9, 1e-6
 
 
 def measure_serving(
-    data: TrainingData, version: ModelVersion, fitted: Fitted, conversion: Conversion | None = None
+    data: TrainingData,
+    version: ModelVersion,
+    fitted: Fitted,
+    conversion: Conversion | None = None,
+    champion: ModelVersion | None = None,
 ) -> ServingEvidence:
     """Ask the registered version about rows of the hold-out, as the prediction service does.
 
@@ -37,12 +41,13 @@ def measure_serving(
         version: In the registry.
         fitted: The pipeline that was registered, whose answers are the right ones.
         conversion: The converted model, which is served in its place if it was accepted.
+        champion: The version that its capacity is compared with; None without one.
     """
     rows = data.rows(data.split.holdout, "try the prediction service on").head(_ROWS)[list(fitted.features)]
     with TemporaryDirectory(prefix="everfit-serving-") as folder:
         path = Path(folder) / "rows.parquet"
         rows.to_parquet(path)
-        answer = _ask(version, path)
+        answer = _ask(version, path, champion)
     if "problem" in answer:
         return ServingEvidence(loaded=bool(answer.get("loaded")), same_predictions=False, problem=answer["problem"])
     right, near = _scores(read_model(fitted, data.workspace), rows), _ABSOLUTE
@@ -54,11 +59,23 @@ def measure_serving(
         same_predictions=not problem,
         problem=problem,
         **{name: answer[name] for name in ("p99_ms", "size_mb", "memory_mb")},
+        **_capacity(answer),
     )
 
 
-def _ask(version: ModelVersion, rows: Path) -> dict[str, Any]:
+def _capacity(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return the capacity that the service was seen to have, as far as it was measured."""
+    found: dict[str, Any] = {"capacity_problem": answer.get("capacity_problem", "")}
+    for name, prefix in (("challenger", ""), ("champion", "champion_")):
+        if measured := answer.get("capacity", {}).get(name):
+            found[f"{prefix}requests_per_second"] = measured["requests_per_second"]
+            found[f"{prefix}requests_p99_ms"] = measured["p99_ms"]
+    return found
+
+
+def _ask(version: ModelVersion, rows: Path, champion: ModelVersion | None) -> dict[str, Any]:
     command = [sys.executable, "-m", _PROGRAM, version.canonical_json(), str(rows)]
+    command += [] if champion is None else [champion.canonical_json()]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT)  # noqa: S603
         answer = json.loads(done.stdout.strip().splitlines()[-1])

@@ -98,7 +98,38 @@ class ServingEvidence(Record):
     p99_ms: Measured = None
     size_mb: Measured = None
     memory_mb: Measured = None
+    requests_per_second: Measured = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="Requests of one row that the whole service answers on one core, with 16 connections.",
+    )
+    requests_p99_ms: Measured = Field(
+        default=None, exclude_if=lambda value: value is None, description="Their p99 latency at that load."
+    )
+    champion_requests_per_second: Measured = Field(
+        default=None, exclude_if=lambda value: value is None, description="The same of the champion, asked in turns."
+    )
+    champion_requests_p99_ms: Measured = Field(
+        default=None, exclude_if=lambda value: value is None, description="Its p99 latency."
+    )
+    capacity_problem: str = Field(
+        default="", exclude_if=lambda text: not text, description="The reason, if the capacity was not measured."
+    )
     problem: str = Field(default="", description="The reason, if it didn't load or predicted otherwise.")
+
+    @property
+    def capacity(self) -> str:
+        """The capacity in one sentence; empty if it was not measured."""
+        if self.requests_per_second is None:
+            return ""
+        own = f"it answers {self.requests_per_second:,.0f} requests a second on one core"
+        own += "" if self.requests_p99_ms is None else f" (p99 {self.requests_p99_ms:.3g} ms)"
+        if self.champion_requests_per_second is None:
+            return own
+        theirs = f"{own}, the champion {self.champion_requests_per_second:,.0f}"
+        return theirs + (
+            "" if self.champion_requests_p99_ms is None else f" (p99 {self.champion_requests_p99_ms:.3g} ms)"
+        )
 
 
 class ConversionEvidence(Record):

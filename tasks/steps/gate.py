@@ -110,8 +110,10 @@ def check_serving(  # noqa: PLR0917 - in the order of the steps that made them
     """
     served = None
     if turn.context.spec.gate.serving is not None:
-        served = serving_check.measure_serving(data, version, fitted, conversion)
-        logger.info("%s", served.problem or f"as in training, p99 {served.p99_ms:.1f} ms")
+        champion = incumbent_room.incumbent_version(turn.context, turn.entry)
+        served = serving_check.measure_serving(data, version, fitted, conversion, champion)
+        latency = f"as in training, p99 {served.p99_ms or 0:.1f} ms"
+        logger.info("%s", served.problem or "; ".join(filter(None, [latency, served.capacity])))
     converted = None if conversion is None else conversion.evidence
     update = {"challenger_version": version.version, "serving": served, "conversion": converted}
     return with_own_checks(evidence.model_copy(update=update), data.spec.gate.checks)

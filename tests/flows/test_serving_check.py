@@ -28,7 +28,9 @@ MARCH = datetime(2024, 3, 1, tzinfo=UTC)
 
 def test_a_model_that_cannot_be_served_as_it_was_trained_is_not_released(model: str, monkeypatch: pytest.MonkeyPatch):
     # No model answers in a nanosecond.
-    Path(model).write_text(yaml.safe_dump(SPEC | {"gate": {"serving": {"p99_ms": 1e-6, "size_mb": 100}}}))
+    Path(model).write_text(
+        yaml.safe_dump(SPEC | {"gate": {"serving": {"p99_ms": 1e-6, "size_mb": 100, "requests_per_second": 1}}})
+    )
 
     turn = result_of(training(model, MARCH, return_state=True))
 
@@ -52,9 +54,15 @@ def test_a_model_that_cannot_be_served_as_it_was_trained_is_not_released(model: 
     assert 0 < served.p99_ms < 1000
     assert 0 < served.size_mb < 1
     assert 50 < served.memory_mb < 5000
+    assert served.capacity_problem == ""
+    assert served.requests_per_second is not None
+    assert served.requests_p99_ms is not None
+    assert 50 < served.requests_per_second < 50_000
+    assert served.champion_requests_per_second is None  # there is none yet
+    assert "requests a second on one core (p99 " in served.capacity
 
     # Had another model been trained than was registered, it would be told: by the same program, here in this process.
-    monkeypatch.setattr(serving_check, "_ask", check.check_version)
+    monkeypatch.setattr(serving_check, "_ask", check.check_version)  # its service is another process all the same
     assert record.snapshot is not None
     assert record.split is not None
     data = TrainingData(here.spec, record.snapshot, record.split, settled.window.until, here.workspace)
@@ -64,6 +72,11 @@ def test_a_model_that_cannot_be_served_as_it_was_trained_is_not_released(model: 
     earlier = Window(since=data.split.training.since, until=datetime(2024, 1, 20, tzinfo=UTC))
     other = train.fit_on(data, fitted.candidate, earlier, str(fitted.path) + ".other")
     assert "predictions differ, by up to" in measure_serving(data, version, other).problem
+    # The champion is asked in turns; here it is the same version.
+    twice = measure_serving(data, version, other, champion=version)
+    assert twice.champion_requests_per_second is not None
+    assert twice.requests_per_second is not None
+    assert 0.5 < twice.requests_per_second / twice.champion_requests_per_second < 2
     # And so would a version that isn't there.
     gone = measure_serving(data, version.model_copy(update={"version": 9}), fitted)
     assert (gone.loaded, gone.same_predictions) == (False, False)

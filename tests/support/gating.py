@@ -32,7 +32,7 @@ FULL_POLICY = GatePolicy.model_validate(
         "robustness": {"max_flip_share": 0.05},
         "negative_flips": {"max_share": 0.03, "max_slice_share": 0.05},
         "business_value": {"min_gain": 0.1},
-        "serving": {"p99_ms": 50, "size_mb": 100, "memory_mb": 500},
+        "serving": {"p99_ms": 50, "size_mb": 100, "memory_mb": 500, "requests_per_second": 100},
         "conversion": True,
         "checks": ["nights"],
     }
@@ -93,7 +93,9 @@ def measured(**changes: Any) -> Evidence:
         "calibration": CalibrationEvidence(challenger=0.02, champion=0.03),
         "robustness": RobustnessEvidence(flip_share=0.01, perturbation="noise on distance"),
         "business_value": BusinessValueEvidence(challenger=1.3, champion=1.1, unit="€"),
-        "serving": ServingEvidence(loaded=True, same_predictions=True, p99_ms=20, size_mb=3, memory_mb=200),
+        "serving": ServingEvidence(
+            loaded=True, same_predictions=True, p99_ms=20, size_mb=3, memory_mb=200, requests_per_second=900
+        ),
         "conversion": CONVERTED,
         "own_checks": (Check(name="nights", passed=True, reason="no loss at night"),),
         "areas": {"negative_flips": some_flips()},
@@ -133,6 +135,7 @@ FAIR = {"column": "sex", "demographic_parity_difference": 0.05, "equalized_odds_
 FAIR |= {f"champion_{kind}": FAIR[kind] for kind in ("demographic_parity_difference", "equalized_odds_difference")}
 CONVERTED = {"format": "onnx", "accepted": True, "difference": 2e-7, "loss": 0.0, "rows": 9120}
 SERVED = {"loaded": True, "same_predictions": True, "p99_ms": 20, "size_mb": 3, "memory_mb": 200}
+SERVED |= {"requests_per_second": 900}
 
 FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("nights", {"own_checks": (Check(name="nights", passed=False, reason="a loss at night"),)}),
@@ -209,6 +212,8 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("serving", {"serving": SERVED | {"same_predictions": False}}),
     ("serving", {"serving": None}),
     ("serving p99_ms", {"serving": SERVED | {"p99_ms": 51}}),
+    ("serving requests_per_second", {"serving": SERVED | {"requests_per_second": 99}}),
+    ("serving requests_per_second", {"serving": SERVED | {"requests_per_second": None, "capacity_problem": "ended"}}),
     ("serving size_mb", {"serving": SERVED | {"size_mb": 101}}),
     ("serving memory_mb", {"serving": SERVED | {"memory_mb": None}}),
     ("conversion", {"conversion": CONVERTED | {"accepted": False, "problem": "no converter"}}),

@@ -15,6 +15,7 @@ def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
         return
     passed = trial.loaded and trial.same_predictions
     reason = "the prediction service loads the model and answers as in training"
+    reason += f"; {trial.capacity}" if trial.capacity else ""
     if not passed:
         failing = "answers otherwise than in training" if trial.loaded else "can't load the model"
         reason = f"the prediction service {failing}" + (f": {trial.problem}" if trial.problem else "")
@@ -26,6 +27,17 @@ def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
     ):
         if bound is not None:
             yield judge(f"serving {name}", value, bound, at_most=True, subject=f"{name} in the prediction service")
+    least = policy.serving.requests_per_second
+    if least is not None and trial.requests_per_second is None:
+        yield missing("serving requests_per_second", "the capacity of the service", trial.capacity_problem or None)
+    elif least is not None:
+        yield judge(
+            "serving requests_per_second",
+            trial.requests_per_second,
+            least,
+            at_most=False,
+            subject="requests per second of the prediction service on one core",
+        )
 
 
 CHECK = GateCheck(
