@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from everfit.tasks.diagnosis.encoding import OTHER, Encoded
-from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence
+from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence, LabelledRows
 
 Chosen = npt.NDArray[np.bool_]
 
@@ -23,7 +23,9 @@ def unseen_values(evidence: DiagnosisEvidence, encoded: Encoded, most: int = 5) 
         encoded: Their columns as numbers.
         most: Sentences at most.
     """
-    found = [_described(evidence, name, chosen) for name, chosen in _new_values(evidence, encoded)]
+    found = [
+        _described(evidence, name, chosen) for name, chosen in _new_values(evidence.reference, evidence.window, encoded)
+    ]
     return tuple(text for _, text in sorted(found, key=lambda case: -case[0])[:most])
 
 
@@ -34,15 +36,26 @@ def has_unseen_value(evidence: DiagnosisEvidence, encoded: Encoded) -> Chosen:
         evidence: Both sides.
         encoded: Their columns as numbers.
     """
-    found = np.zeros(len(evidence.window), dtype=np.bool_)
-    for _, chosen in _new_values(evidence, encoded):
+    return unseen_rows(evidence.reference, evidence.window, encoded)
+
+
+def unseen_rows(reference: LabelledRows, window: LabelledRows, encoded: Encoded) -> Chosen:
+    """Return which rows of the window have a value that the reference lacks; shape (rows of the window,).
+
+    Args:
+        reference: Rows of the reference.
+        window: Rows of the window.
+        encoded: Their columns as numbers.
+    """
+    found = np.zeros(len(window), dtype=np.bool_)
+    for _, chosen in _new_values(reference, window, encoded):
         found |= chosen
     return found
 
 
-def _new_values(evidence: DiagnosisEvidence, encoded: Encoded) -> Iterator[tuple[str, Chosen]]:
+def _new_values(reference: LabelledRows, window: LabelledRows, encoded: Encoded) -> Iterator[tuple[str, Chosen]]:
     """Yield the values that are frequent enough to be news, in words, and which rows of the window have each."""
-    n, weights = len(evidence.reference), evidence.window.counted
+    n, weights = len(reference), window.counted
     for name, chosen in _values(encoded, n):
         share = float(weights[chosen].sum())
         if share >= _LEAST_SHARE and share * n >= _EXPECTED and not chosen.all():

@@ -18,6 +18,7 @@ from everfit.tasks.monitoring.champion_at import PLACING, ChampionAt, champion_a
 from everfit.tasks.monitoring.holdout import baseline_of, holdout_answers
 from everfit.tasks.monitoring.reference import Reference, load_reference
 from everfit.tasks.monitoring.report.report_choice import draws_report
+from everfit.tasks.monitoring.signals.covariate_shift import MOST_ROWS
 from everfit.tasks.monitoring.signals.live_estimate import QualityEstimator, can_estimate, fit_estimator
 from everfit.tasks.monitoring.triage_history import JudgedWindow, newest_judgements, read_triages, triage_entries
 from everfit.tasks.monitoring.windows import MonitoringWindows, monitoring_windows
@@ -282,7 +283,32 @@ class MonitoredModel:
             NotEnoughError: the hold-out is too small.
         """
         spec = self.context.spec
-        return fit_estimator(self.holdout, spec, self.features) if can_estimate(spec.metric) else None
+        if not can_estimate(spec.metric):
+            return None
+        return replace(fit_estimator(self.holdout, spec, self.features), look_up=self.features_of)
+
+    def features_of(self, answers: LabelledPredictions) -> pd.DataFrame:
+        """Return the features of some answers, drawn by a seed, in any order.
+
+        Args:
+            answers: The champion's answers.
+        """
+        names = [*self.features, *self.texts]
+        if set(names) <= set(answers.rows.columns):
+            return answers.rows[names]
+        random = np.random.default_rng(0)
+        keys = set(answers.rows[KEY].to_numpy()[random.permutation(len(answers.rows))[:MOST_ROWS]].tolist())
+        times = answers.rows[self.event_time]
+        window = Window(since=times.min().to_pydatetime(), until=(times.max() + pd.Timedelta(microseconds=1)))
+        log = self.context.workspace.table(self.context.spec.name, "predictions")
+        there = set(log.columns())
+        wanted = [KEY, prediction_log.ARM, prediction_log.MODEL_VERSION, *(name for name in names if name in there)]
+        frames = [
+            frame[frame[KEY].isin(keys) & (frame[prediction_log.MODEL_VERSION] == self.champion.version)]
+            for frame in log.batches(window, self.event_time, wanted)
+        ]
+        rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=wanted)
+        return rows[rows[prediction_log.ARM].isin(prediction_log.ANSWERED)].drop_duplicates(KEY, keep="last")
 
     @property
     def is_young(self) -> bool:

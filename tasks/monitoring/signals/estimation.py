@@ -9,6 +9,9 @@ probability estimates", KDD (2002).
 Regression: direct loss estimation. A second model learns from the hold-out how large the first one's error is where;
 the method's name is NannyML's.
 
+Where kinds of rows change their shares, the reference is weighted by how often such rows are there now
+(`everfit.tasks.monitoring.signals.covariate_shift`).
+
 Both see a change of the inputs. Neither can see a change of the concept: when the same input comes to mean another
 outcome, the scores are as confident as before, and so is the estimate. So a track record earns or
 loses trust as labels arrive.
@@ -23,12 +26,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from everfit.blocks.errors import DataError, NotEnoughError
+from everfit.tasks.monitoring.signals.covariate_shift import CovariateShift
 from everfit.tasks.statistics.estimate_trust import EstimatedQuality, TrackRecord, estimated
 from everfit.tasks.statistics.metrics import Floats, metric
 
 DLE_METRICS = {"mae", "mape", "mse", "rmse"}
 """Metrics that are a mean of what each row loses."""
 
+_DRAWS = 20
 _CHUNKS = 10
 """Into so many stretches the reference is cut, to see how far an estimate is off."""
 
@@ -42,12 +47,16 @@ class ConfidenceEstimator:
         calibrators: One isotonic regression per class; for a binary model one.
         chunk_rows: Rows of a stretch of the reference.
         chunk_error: Root mean squared error of the estimate on such a stretch.
+        labels: Labels of the reference, shape (n,).
+        scores: The model's scores of it, shape (n,) or (n, classes).
     """
 
     name: str
     calibrators: tuple[Any, ...]
     chunk_rows: int
     chunk_error: float
+    labels: Floats
+    scores: Floats
 
     @classmethod
     def fit(cls, y: npt.ArrayLike, scores: npt.ArrayLike, name: str) -> "ConfidenceEstimator":
@@ -69,10 +78,15 @@ class ConfidenceEstimator:
             lambda train, test: _expected(name, _calibrate(labels[train], values[train]), values[test]),
             lambda test: metric(name).score(labels[test], values[test]),
         )
-        return cls(name, _calibrate(labels, values), rows, errors)
+        return cls(name, _calibrate(labels, values), rows, errors, labels, values)
 
     def estimate(
-        self, scores: npt.ArrayLike, record: TrackRecord | None = None, *, confidence: float = 0.95
+        self,
+        scores: npt.ArrayLike,
+        record: TrackRecord | None = None,
+        *,
+        confidence: float = 0.95,
+        shift: CovariateShift | None = None,
     ) -> EstimatedQuality:
         """Estimate the metric on rows without labels.
 
@@ -80,6 +94,7 @@ class ConfidenceEstimator:
             scores: The model's scores, shape (n,) or (n, classes).
             record: How well past estimates agreed with the labels.
             confidence: Of the band.
+            shift: How the rows have moved since the reference, by which its rows are weighted; by default not at all.
 
         Raises:
             DataError: no rows.
@@ -87,9 +102,29 @@ class ConfidenceEstimator:
         values = np.asarray(scores, dtype=np.float64)
         if values.shape[0] == 0:
             raise NotEnoughError("there are no rows to estimate quality for; wait for predictions")
-        value = self.expected(values)
         error = _scaled(self.chunk_error, self.chunk_rows, values.shape[0])
+        if shift is None:
+            value = self.expected(values)
+        else:
+            value, of_weights = self._weighted(values, shift)
+            error = math.hypot(error, of_weights)
         return estimated("cbpe", self.name, values.shape[0], value, error, record=record, confidence=confidence)
+
+    def _weighted(self, values: Floats, shift: CovariateShift) -> tuple[float, float]:
+        """Return the metric by calibrators of the weighted reference, and the error of these."""
+        labels, scores = self.labels[shift.rows], self.scores[shift.rows]
+        value = _expected(self.name, _calibrate(labels, scores, shift.weights), values)
+        random, drawn = np.random.default_rng(0), []
+        for _ in range(_DRAWS):
+            rows = random.integers(0, len(labels), len(labels))
+            try:
+                calibrators = _calibrate(labels[rows], scores[rows], shift.weights[rows])
+                drawn.append(_expected(self.name, calibrators, values))
+            except NotEnoughError:  # a draw with one class
+                continue
+        if len(drawn) < _DRAWS / 2:
+            raise NotEnoughError("the weighted reference has too few rows of some class to estimate quality from")
+        return value, float(np.std(drawn))
 
     def chances(self, scores: npt.ArrayLike) -> Floats:
         """Return the calibrated probability of each class; shape (n, classes).
@@ -212,13 +247,13 @@ class LossEstimator:
         return np.maximum(0.0, np.asarray(self.model.predict(inputs), dtype=np.float64))
 
 
-def _calibrate(y: Floats, scores: Floats) -> tuple[Any, ...]:
+def _calibrate(y: Floats, scores: Floats, weights: Floats | None = None) -> tuple[Any, ...]:
     from sklearn.isotonic import IsotonicRegression
 
     columns = scores[:, None] if scores.ndim == 1 else scores
     positives = [1] if scores.ndim == 1 else range(scores.shape[1])
     return tuple(
-        IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(column, y == positive)
+        IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(column, y == positive, weights)
         for column, positive in zip(columns.T, positives, strict=True)
     )
 

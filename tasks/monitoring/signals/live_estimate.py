@@ -1,14 +1,16 @@
 """Live quality estimated for the rows that have no mature label, and how well the estimate holds where they have."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from everfit.blocks.errors import NotEnoughError
 from everfit.blocks.spec import ModelSpec
+from everfit.tasks.monitoring.signals.covariate_shift import CovariateShift, covariate_shift
 from everfit.tasks.monitoring.signals.estimation import DLE_METRICS, ConfidenceEstimator, LossEstimator
 from everfit.tasks.monitoring.signals.quality import realised
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
@@ -20,6 +22,8 @@ from everfit.tasks.triage.quality_signals import Baseline, EstimateSignal
 Floats = npt.NDArray[np.float64]
 
 _NEAR = 0.01
+_EFFECTIVE, _UNSEEN, _NAMED = 100, 0.5, 0.01
+"""By fewer effective rows, or with more unseen rows, nothing is estimated; from the last share on they are named."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,18 @@ class QualityEstimator:
 
     Attributes:
         by: The estimator, fitted on the hold-out.
-        features: The features that an estimator of a number's error reads.
+        features: The features.
+        texts: The features of free text.
+        holdout: Rows of the hold-out, by which a shift of the inputs is found; None to look for none.
+        look_up: Returns the features of some of the answers, which the log has; None where they have them.
         loss_spread: By how much the loss of a number differs from what is expected of its row, as a multiple of it.
     """
 
     by: ConfidenceEstimator | LossEstimator
     features: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    holdout: pd.DataFrame | None = None
+    look_up: Callable[[LabelledPredictions], pd.DataFrame] | None = None
     loss_spread: float = 0.0
 
     def __call__(self, answers: LabelledPredictions, record: TrackRecord) -> EstimatedQuality:
@@ -44,8 +54,32 @@ class QualityEstimator:
             record: How well past estimates agreed with the labels.
         """
         if isinstance(self.by, ConfidenceEstimator):
-            return self.by.estimate(answers.scores, record)
+            shift = self._shift(answers)
+            estimate = self.by.estimate(answers.scores, record, shift=shift)
+            if shift is None:
+                return estimate
+            told = f"for rows as they are now, by {shift.effective:,.0f} effective rows of the hold-out"
+            if shift.unseen >= _NAMED:
+                told += f", which hardly has {shift.unseen:.0%} of the rows"
+            return estimate.model_copy(update={"summary": f"{estimate.summary}; {told}"})
         return self.by.estimate(answers.rows[list(self.features)], answers.scores, record)
+
+    def _shift(self, answers: LabelledPredictions) -> CovariateShift | None:
+        """Return how the inputs have moved; None if they have not, or the log does not show them.
+
+        Raises:
+            NotEnoughError: Hardly any row of the hold-out is like the present ones.
+        """
+        if self.holdout is None or self.look_up is None or answers.rows.empty:
+            return None
+        shift = covariate_shift(self.holdout, self.look_up(answers), self.features, self.texts)
+        if shift is not None and (shift.effective < _EFFECTIVE or shift.unseen > _UNSEEN):
+            raise NotEnoughError(
+                "the rows have moved too far from the hold-out to estimate quality without labels: it has "
+                f"{shift.effective:,.0f} effective rows like the present ones, and hardly has {shift.unseen:.0%} of "
+                "them"
+            )
+        return shift
 
     def expected(self, answers: LabelledPredictions, weights: Floats | None = None) -> float:
         """Return the metric that the answers predict.
@@ -103,12 +137,15 @@ def fit_estimator(holdout: LabelledPredictions, spec: ModelSpec, features: Seque
         DataError: the metric can't be estimated (`can_estimate` tells), or the hold-out is too small.
     """
     if metric(spec.metric).needs_classes:
-        return QualityEstimator(ConfidenceEstimator.fit(holdout.truth, holdout.scores, spec.metric))
+        by_confidence = ConfidenceEstimator.fit(holdout.truth, holdout.scores, spec.metric)
+        return QualityEstimator(by_confidence, tuple(features), spec.columns.text, holdout.rows)
     inputs = holdout.rows[list(features)]
     by_loss = LossEstimator.fit(inputs, holdout.truth, holdout.scores, spec.metric)
     expected = by_loss.losses(inputs, holdout.scores)
     spread = by_loss.residual_spread(inputs, holdout.truth, holdout.scores)
-    return QualityEstimator(by_loss, tuple(features), spread / max(float(np.sqrt(np.mean(expected**2))), 1e-300))
+    return QualityEstimator(
+        by_loss, tuple(features), loss_spread=spread / max(float(np.sqrt(np.mean(expected**2))), 1e-300)
+    )
 
 
 def estimate_signal(
