@@ -170,9 +170,10 @@ def estimate_signal(
     estimate = estimator(rest, track_record(past))
     half = near(estimate.metric, estimate.value)
     need = estimator.need(rest, half)
+    asked = f"{need.rows:,} of" if need.rows < len(rest.rows) else "all"
     return EstimateSignal(
         status="measured",
-        reason=f"{estimate.summary}; labels of {need.rows:,} of these rows would tell it to ±{half:.2g}",
+        reason=f"{estimate.summary}; labels of {asked} these rows would tell it to ±{half:.2g}",
         labels_needed=need.rows,
         method=estimate.method,
         metric=estimate.metric,
