@@ -19,7 +19,7 @@ from everfit.deployments.init.names import is_named_as_time
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.sampling import even_sample
 from everfit.tasks.sources import FileStates, read_source
-from everfit.tasks.sources.chunks import known_times, read_times
+from everfit.tasks.sources.times import known_times, read_times
 from everfit.tasks.storage.kinds import STORED, common_kind, infer_kind
 from everfit.tasks.storage.values import normalise
 

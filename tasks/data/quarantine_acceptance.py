@@ -15,7 +15,7 @@ from everfit.tasks.data.quarantine import BATCH_REASONS, REASONS, ROW, SOURCE, o
 from everfit.tasks.data.staging import Staging
 from everfit.tasks.data.validate import Validation, validate
 from everfit.tasks.sources import Chunk
-from everfit.tasks.sources.chunks import dated
+from everfit.tasks.sources.times import dated
 from everfit.tasks.storage.tables import CONTENT, KEY, TURN
 from everfit.tasks.storage.values import FAULTS
 from everfit.tasks.storage.workspace import Workspace

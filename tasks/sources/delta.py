@@ -8,15 +8,8 @@ from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import DeltaSource
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
-from everfit.tasks.sources.chunks import (
-    Chunk,
-    check_columns,
-    in_chunks,
-    rows_at_once,
-    time_filter,
-    to_frame,
-    wanted_columns,
-)
+from everfit.tasks.sources.chunks import Chunk, check_columns, in_chunks, rows_at_once, to_frame, wanted_columns
+from everfit.tasks.sources.times import time_filter
 from everfit.tasks.storage.workspace import storage_options
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
-from everfit.tasks.sources.chunks import Chunk, dated, in_chunks, plain_names, to_frame, within
+from everfit.tasks.sources.chunks import Chunk, in_chunks, plain_names, to_frame
 from everfit.tasks.sources.csv_files import read_csv
 from everfit.tasks.sources.file_state import FileStates
 from everfit.tasks.sources.file_systems import filesystem_of
@@ -32,6 +32,7 @@ from everfit.tasks.sources.source_files import (
     listed_files,
     unread_files,
 )
+from everfit.tasks.sources.times import dated, within
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,7 +8,8 @@ import pandas as pd
 
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
-from everfit.tasks.sources.chunks import check_columns, rows_at_once, time_filter, wanted_columns
+from everfit.tasks.sources.chunks import check_columns, rows_at_once, wanted_columns
+from everfit.tasks.sources.times import time_filter
 
 if TYPE_CHECKING:
     import pyarrow as pa

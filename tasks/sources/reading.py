@@ -8,8 +8,9 @@ from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import DeltaSource, FilesSource, HttpSource, PythonSource, Source, SqlSource
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
-from everfit.tasks.sources.chunks import Chunk, dated, plain_names, within, without_bytes
+from everfit.tasks.sources.chunks import Chunk, plain_names, without_bytes
 from everfit.tasks.sources.file_state import FileStates
+from everfit.tasks.sources.times import dated, within
 
 
 def read_source(

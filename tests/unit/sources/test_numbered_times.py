@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from everfit.blocks.errors import SourceError
-from everfit.tasks.sources.chunks import read_times
+from everfit.tasks.sources.times import read_times
 
 AT = pd.date_range("2024-01-31 23:00", periods=5, freq="7min", tz="UTC").as_unit("us")
 PER_SECOND = {"epoch_s": 1, "epoch_ms": 10**3, "epoch_us": 10**6, "epoch_ns": 10**9}
