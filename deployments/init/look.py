@@ -20,8 +20,8 @@ from everfit.tasks.core.records import Window
 from everfit.tasks.data.sampling import even_sample
 from everfit.tasks.sources import FileStates, read_source
 from everfit.tasks.sources.times import known_times, read_times
-from everfit.tasks.storage.kinds import STORED, common_kind, infer_kind
-from everfit.tasks.storage.values import normalise
+from everfit.tasks.storage.kinds import NAMES, STORED, common_kind, infer_kind
+from everfit.tasks.storage.values import FAULTS, faulty, normalise
 
 SAMPLE_ROWS = 200_000
 """The largest number of rows in the sample; a larger table gives every k-th row."""
@@ -58,10 +58,8 @@ class Look:
         frame: The sample: numbers, texts and times.
         rows: The number of rows of the whole table.
         times: The format of each column of times; None for ISO 8601.
-        renamed: Columns that are read under another name, by their name in the source.
         left_out: Columns that no model can use, each with the reason.
-        unread: Files that look like data and that can't be read.
-        empty: Files without a byte.
+        remarks: How the rows were read, where people should know; one sentence each.
         ambiguous: Another format that reads all times of a column too, by column.
     """
 
@@ -70,10 +68,8 @@ class Look:
     rows: int
     times: dict[str, str | None]
     ambiguous: dict[str, str] = field(default_factory=dict)
-    renamed: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
-    unread: Sequence[str] = ()
-    empty: Sequence[str] = ()
+    remarks: Sequence[str] = ()
 
 
 def source_of(data: str) -> dict[str, Any]:
@@ -142,12 +138,14 @@ def look(data: str, target: str, file_options: Mapping[str, str | None] | None =
     frame, rows = even_sample((piece.frame for piece in read_source(parsed, roles, _FOREVER, states)), SAMPLE_ROWS)
     if not rows:
         raise SourceError(f"{data!r} has no rows; give data with a header and rows")
+    if FAULTS in frame.columns:  # lines that could not be read have no values
+        frame, rows = frame[~faulty(frame)].reset_index(drop=True), rows - sum(states.broken.values())
     own = [name for name in frame.columns if str(name).startswith("_")]
-    frame, times, ambiguous = _typed(frame.drop(columns=own), target)
-    return Look(source, frame, rows, times, ambiguous, states.renamed, states.left_out, states.unread, states.empty)
+    frame, times, ambiguous, odd = _typed(frame.drop(columns=own), target)
+    return Look(source, frame, rows, times, ambiguous, states.left_out, [*states.remarks(), *odd])
 
 
-def _typed(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, dict[str, str | None], dict[str, str]]:
+def _typed(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, dict[str, str | None], dict[str, str], list[str]]:
     kinds = {
         name: common_kind([infer_kind(frame[name], is_key=False, is_label=name == target)]) for name in frame.columns
     }
@@ -166,7 +164,13 @@ def _typed(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, dict[str, st
     plain = normalise(frame, {name: kind for name, kind in kinds.items() if name not in times})
     for name, written in times.items():
         plain[name] = known_times(read_times(frame[name], written, repr(name)))
-    return plain[list(frame.columns)], times, ambiguous
+    odd = []
+    for name in frame.columns:
+        bad = plain[name].isna() & frame[name].notna()
+        if name not in times and bad.any():
+            what = f"{int(bad.sum()):,} of {len(frame):,} values of {name!r} are no {NAMES[kinds[name]]}"
+            odd.append(f"{what}, such as {str(frame.loc[bad, name].iloc[0])[:60]!r}; these rows go to quarantine")
+    return plain[list(frame.columns)], times, ambiguous, odd
 
 
 def _time_formats(column: pd.Series) -> list[str]:

@@ -86,9 +86,7 @@ def propose(
         usual = [name for name in DEFAULT_CANDIDATES if made.task in CANDIDATES[name]]
         made.candidates = (usual[0], "random_forest", *usual[1:])
     made.key = key or _key(seen, made)
-    made.notes += [f"The column {own!r} is read as {other!r}." for own, other in sorted(seen.renamed.items())]
-    made.notes += [f"{name!r} looks like data, and everfit can't read its format." for name in seen.unread]
-    made.notes += [f"{name!r} is empty." for name in seen.empty]
+    made.notes += [f"{remark[0].upper()}{remark[1:]}." for remark in seen.remarks]
     made.ignored |= seen.left_out
     _features(seen, made)
     spellings = spelling_notes(frame[list(dict.fromkeys([target, *made.features]))])

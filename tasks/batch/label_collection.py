@@ -2,10 +2,20 @@
 
 from datetime import datetime, timedelta
 
+import numpy as np
 import pandas as pd
 from pydantic import Field
 
 from everfit.blocks.spec import ModelSpec
+from everfit.tasks.batch.label_classes import (
+    FEWEST_LABELS,
+    UnknownLabels,
+    classes_in_data,
+    of_unknown_class,
+    refuse_other_spelling,
+    unknown_labels,
+    with_class_faults,
+)
 from everfit.tasks.batch.source_rows import read_rows
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.data.split import label_is_visible
@@ -76,7 +86,7 @@ def collect_labels(context: Context, window: Window) -> CollectedLabels:
     Raises:
         SpecError: The model has no event time.
         SourceError: The source can't be read.
-        DataError: A label is invalid.
+        DataError: A label is invalid, or most are of classes that the data doesn't have.
     """
     name, table = context.spec.name, context.workspace.table
     recorded, aside = record_source_labels(context, window)
@@ -89,29 +99,60 @@ def collect_labels(context: Context, window: Window) -> CollectedLabels:
 
 
 def record_source_labels(context: Context, window: Window) -> tuple[RecordedLabels, RowsSetAside]:
-    """Record the labels of a window of the source that are known at its end, and set aside those that can't be read."""
+    """Record the labels of a window of the source that are known at its end, and set aside those that can't be read.
+
+    A class that the data doesn't have may be a new one if there are more than two. Of two classes it is none, and its
+    labels are set aside.
+
+    Args:
+        context: The model.
+        window: The event times to read.
+
+    Raises:
+        RenamedClassError: Most labels are of classes that the data doesn't have; the others are recorded.
+    """
     spec = context.spec
-    table = context.workspace.table(spec.name, "labels")
-    recorded, aside = RecordedLabels(), RowsSetAside()
+    target, table = spec.columns.target, context.workspace.table(spec.name, "labels")
+    recorded, aside, found = RecordedLabels(), RowsSetAside(), UnknownLabels()
+    classes: list[str] | None = None
+    held: list[pd.DataFrame] = []
     kinds, deleted = label_kinds(spec, context.workspace), read_deleted_keys(context.workspace, spec.name)
     for rows in read_rows(context, window, joins=False):
-        if spec.columns.target not in rows:
+        if target not in rows:
             continue
         named = rows[[name for name in rows if name in spec.columns.named() or name == FAULTS]]
         frame = bring_known(named, kinds)
-        aside = aside.with_rows(frame[named[spec.columns.target].notna()], spec.columns.key)
-        frame = frame[~faulty(frame)]
-        label_time = spec.columns.label_time
-        if label_time is None:
-            known = frame[label_is_visible(frame, spec, window.until)]
-        else:  # early labels too, which are judged by their age where they are read
-            known = frame[frame[spec.columns.target].notna() & (frame[label_time] <= window.until)]
-        times = known[spec.columns.time] + spec.maturity if label_time is None else known[label_time]
-        keys = row_keys(known, spec.columns.key)
+        if classes is None and named[target].notna().any():
+            classes = classes_in_data(context)
+        found += unknown_labels(named[target], frame[target], classes or [])
+        is_new = np.zeros(len(frame), dtype=np.bool_)
+        if spec.task == "binary":
+            frame = with_class_faults(frame, target, classes or [])
+        else:
+            is_new = of_unknown_class(frame[target], classes or [])
+        aside = aside.with_rows(frame[named[target].notna()], spec.columns.key)
+        good = ~faulty(frame)
+        held.append(_known_labels(frame[good & is_new], spec, window.until))
         recorded += label_recording.record_labels(
-            table, labels.label_rows(keys, known[spec.columns.target], times, spec.task, labels.SOURCE), deleted
+            table, _known_labels(frame[good & ~is_new], spec, window.until), deleted
         )
+    if found.given >= FEWEST_LABELS:
+        refuse_other_spelling(found, classes or [], spec)
+    for new in held:
+        recorded += label_recording.record_labels(table, new, deleted)
     return recorded, aside
+
+
+def _known_labels(frame: pd.DataFrame, spec: ModelSpec, until: datetime) -> pd.DataFrame:
+    """Return the labels of rows that are known at a moment, as rows of the labels table."""
+    target, label_time = spec.columns.target, spec.columns.label_time
+    if label_time is None:
+        known = frame[label_is_visible(frame, spec, until)]
+        times = known[spec.columns.time] + spec.maturity
+    else:  # early labels too, which are judged by their age where they are read
+        known = frame[frame[target].notna() & (frame[label_time] <= until)]
+        times = known[label_time]
+    return labels.label_rows(row_keys(known, spec.columns.key), known[target], times, spec.task, labels.SOURCE)
 
 
 def label_kinds(spec: ModelSpec, workspace: Workspace) -> dict[str, Kind]:

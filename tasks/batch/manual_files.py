@@ -12,6 +12,7 @@ import pandas as pd
 from everfit.blocks.errors import DataError, SpecError
 from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ColumnRoles, ModelSpec
+from everfit.tasks.batch.label_classes import classes_in_data, of_unknown_class, refuse_other_spelling, unknown_labels
 from everfit.tasks.batch.label_collection import CollectedLabels, label_kinds
 from everfit.tasks.batch.scoring import ScoringResult, require_champion, score_chunks
 from everfit.tasks.batch.source_rows import joined_chunks, without_deleted
@@ -95,13 +96,13 @@ def record_label_file(context: Context, path: str, *, origin: str, now: datetime
     event_time = columns.event_time if columns.event_time in columns.key else None
     roles = ColumnRoles(key=columns.key, target=columns.target, event_time=event_time, label_time=columns.label_time)
     table, kinds = context.workspace.table(spec.name, "labels"), label_kinds(spec, context.workspace)
-    recorded, aside, classes, unlabelled = RecordedLabels(), RowsSetAside(), _known_classes(context), 0
+    recorded, aside, classes, unlabelled = RecordedLabels(), RowsSetAside(), classes_in_data(context), 0
     deleted = read_deleted_keys(context.workspace, spec.name)
     for given in _read(context, path, roles):
         rows = bring_known(given, kinds)
         if columns.target not in rows:
             raise DataError(f"{path!r} has no column {columns.target!r}, the target; give the labels that name")
-        _refuse_other_spelling(given[columns.target], rows[columns.target], classes, spec)
+        refuse_other_spelling(unknown_labels(given[columns.target], rows[columns.target], classes), classes, spec)
         rows = _with_key_faults(rows, columns.key)
         aside = aside.with_rows(rows, columns.key)
         rows = rows[~faulty(rows)].reset_index(drop=True)
@@ -130,49 +131,13 @@ def _with_key_faults(rows: pd.DataFrame, key: Sequence[str]) -> pd.DataFrame:
     return rows.assign(**{FAULTS: rows[FAULTS].fillna("") + reasons})
 
 
-def _known_classes(context: Context) -> list[str]:
-    """Return the classes in the dataset, as text; empty for a regression, and before the first batch."""
-    spec, dataset = context.spec, context.workspace.table(context.spec.name, "dataset")
-    if spec.task == "regression" or not dataset.exists():
-        return []
-    target = spec.columns.target
-    classes: set[str] = set()
-    for frame in dataset.batches(columns=[target]):
-        classes.update(map(label, frame[target].dropna().unique()))
-    return sorted(classes)
-
-
-def _refuse_other_spelling(given: pd.Series, brought: pd.Series, classes: Sequence[str], spec: ModelSpec) -> None:
-    """Refuse labels that mostly are no classes of the model.
-
-    Args:
-        given: The labels as the file has them.
-        brought: The labels in the kind of the dataset's; missing where they can't be brought to it.
-        classes: The classes in the dataset, as text; none are known of a regression, or before the first batch.
-        spec: The model.
-
-    Raises:
-        DataError: If most labels are of unknown classes, which shows another spelling.
-    """
-    if not classes:
-        return
-    there = given.notna().to_numpy()
-    unknown = there & ~brought.map(label, na_action="ignore").isin(list(classes)).to_numpy()
-    if unknown.sum() * 2 > there.sum():
-        named = ", ".join(repr(value) for value in sorted(set(map(label, given[unknown])))[:5])
-        raise DataError(
-            f"{int(unknown.sum()):,} of {int(there.sum()):,} labels are of unknown classes, such as {named}; "
-            f"the classes of {spec.name} are {', '.join(map(repr, classes[:5]))}. Write them as the data does"
-        )
-
-
 def _without_unknown(
     rows: pd.DataFrame, aside: RowsSetAside, classes: Sequence[str], spec: ModelSpec
 ) -> tuple[pd.DataFrame, RowsSetAside]:
     """Set aside labels of unknown classes, and contradicting labels of one key."""
     target, key = spec.columns.target, list(spec.columns.key)
     texts = rows[target].map(label, na_action="ignore")
-    unknown = (texts.notna() & ~texts.isin(list(classes))).to_numpy() if classes else np.zeros(len(rows), dtype=bool)
+    unknown = of_unknown_class(rows[target], classes)
     moment = [name for name in (spec.columns.label_time,) if name is not None and name in rows.columns]
     labelled = rows.assign(**{target: texts}).dropna(subset=[target])
     contradicting = labelled.groupby([*key, *moment], dropna=False)[target].transform("nunique") > 1

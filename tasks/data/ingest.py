@@ -118,13 +118,8 @@ def _staged(spec: ModelSpec, window: Window, staging: Staging, version: int) -> 
             break
         # Some pieces alone look like numbers or times. Read them again as the text that they are.
         texts |= rewritten
-    unread = [
-        f"{name!r} looks like data, and everfit can't read its format; unpack or convert it" for name in states.unread
-    ]
-    unread += [f"{name!r} is empty, so it is passed over" for name in states.empty]
-    renamed = (f"column {own!r} is read as {other!r}" for own, other in sorted(states.renamed.items()))
     left_out = (f"column {name!r} is left out: {why}" for name, why in sorted(states.left_out.items()))
-    batch = batch.model_copy(update={"notes": (*batch.notes, *renamed, *left_out, *unread)})
+    batch = batch.model_copy(update={"notes": (*batch.notes, *left_out, *states.remarks())})
     current = {path: state.model_dump(mode="json") for path, state in states.current.items()}
     staging.workspace.write(staging.path("files.json"), json.dumps(current).encode())
     return batch

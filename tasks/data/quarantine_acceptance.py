@@ -17,7 +17,7 @@ from everfit.tasks.data.validate import Validation, validate
 from everfit.tasks.sources import Chunk
 from everfit.tasks.sources.times import dated
 from everfit.tasks.storage.tables import CONTENT, KEY, TURN
-from everfit.tasks.storage.values import FAULTS
+from everfit.tasks.storage.values import FAULTS, lost_values
 from everfit.tasks.storage.workspace import Workspace
 
 
@@ -88,6 +88,8 @@ def refused_rows(spec: ModelSpec, workspace: Workspace, most: int) -> pd.DataFra
 def _chunk(source: str, rows: pd.DataFrame, spec: ModelSpec) -> Chunk:
     frame = pd.DataFrame.from_records([orjson.loads(text) for text in rows[ROW]])
     known = frame.pop(FAULTS).fillna("") if FAULTS in frame.columns else pd.Series("", index=frame.index)
+    # Rows of earlier versions have no `_faults`; their reasons tell that a value is lost.
+    known = known.where(known != "", pd.Series([lost_values(text) for text in rows[REASONS]], dtype="str"))
     frame = dated(frame, spec.columns, None, source)
     if (known != "").any():
         found = frame[FAULTS] if FAULTS in frame.columns else pd.Series("", index=frame.index)

@@ -17,7 +17,7 @@ from everfit.tasks.sources.chunks import rows_at_once
 from everfit.tasks.storage.deleted_keys import DeletedKeys
 from everfit.tasks.storage.kinds import REWRITTEN, STORED, Kind, common_kind, infer_kind
 from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN, row_hashes, row_keys
-from everfit.tasks.storage.values import normalise
+from everfit.tasks.storage.values import faulty, normalise
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -276,9 +276,13 @@ class Stager:
             frame, values = (each[~gone].reset_index(drop=True) for each in (frame, values))
             keys, parts = keys[~gone], parts[~gone]
         self.sizes[number] = len(frame)
+        contents = row_hashes(values, list(values.columns))
+        if (blank := faulty(frame) & values.isna().all(axis=1).to_numpy()).any():
+            # Only their reasons tell lines apart that could not be read.
+            keys[blank] = contents[blank] = row_hashes(frame[blank].rename(columns={FAULTS: "reason"}), ["reason"])
         own: dict[str, Any] = {
             KEY: keys,
-            CONTENT: row_hashes(values, list(values.columns)),
+            CONTENT: contents,
             DAY: pa.array(self._days(values), pa.int32()).cast(pa.date32()),
             TURN: pa.DictionaryArray.from_arrays(np.zeros(len(frame), dtype=np.int32), [self.staging.turn_id]),
             ORIGIN: pa.DictionaryArray.from_arrays(parts, pa.array(self.origins)),

@@ -4,6 +4,7 @@ import codecs
 import csv
 import re
 from collections.abc import Collection, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ColumnRoles
+from everfit.tasks.sources.broken_lines import BrokenLines
 from everfit.tasks.sources.chunks import check_columns, plain_names, wanted_columns
 from everfit.tasks.sources.decimal_commas import columns_with_commas, decimal_point, with_points
 from everfit.tasks.sources.encoding import BLOCK, HEAD, head_of, not_in_encoding, open_text
@@ -37,6 +39,7 @@ def read_csv(  # noqa: C901, PLR0917
     where: str,
     texts: Collection[str] = (),
     renamed: dict[str, str] | None = None,
+    broken: BrokenLines | None = None,
 ) -> "Iterator[pa.RecordBatch]":
     """Read CSV with the narrowest types that fit the whole file.
 
@@ -50,6 +53,7 @@ def read_csv(  # noqa: C901, PLR0917
         where: Name of the file for error messages.
         texts: Columns that are text, whatever they look like in this file.
         renamed: Takes the columns that are read under another name, by their own.
+        broken: Takes the lines of another number of values than the header's; without it such a line is an error.
 
     Raises:
         SourceError: If the file isn't CSV, or isn't in the encoding that the spec names.
@@ -65,8 +69,10 @@ def read_csv(  # noqa: C901, PLR0917
     decimal = decimal_point(head_of(path, where, source.encoding).decode(source.encoding, "replace"), delimiter)
     types: dict[str, pa.DataType] = {name: pa.string() for name in texts if name in header}
     wanted = wanted_columns(header, roles)
+    found = BrokenLines()
 
     def rows(*, threads: bool = True, as_text: Collection[str] = ()) -> "Iterator[pa.RecordBatch]":
+        found.clear()
         with open_text(path) as stream:
             yield from pa.csv.open_csv(
                 stream,
@@ -77,7 +83,11 @@ def read_csv(  # noqa: C901, PLR0917
                     column_names=header,
                     skip_rows=skipped,
                 ),
-                parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+                parse_options=pa.csv.ParseOptions(
+                    delimiter=delimiter,
+                    newlines_in_values=True,
+                    invalid_row_handler=None if broken is None else partial(_set_aside, found),
+                ),
                 convert_options=pa.csv.ConvertOptions(
                     column_types={**types, **dict.fromkeys(as_text, pa.string())},
                     strings_can_be_null=True,
@@ -96,10 +106,15 @@ def read_csv(  # noqa: C901, PLR0917
         times = [name for name in (roles.event_time, roles.label_time) if name is not None]
         excepted = {*roles.key, *texts, *times}
         with_commas = columns_with_commas(rows, excepted) if decimal == "," else {}
-        for batch in rows():
+        read = 0
+        # Only a single thread knows the numbers of the lines.
+        for batch in rows(threads=not found):
+            read += len(batch)
             if binary := [field.name for field in batch.schema if pa.types.is_binary(field.type)]:
                 raise SourceError(not_in_encoding(where, source.encoding, f"in column {binary[0]!r}"))
             yield with_points(batch, with_commas)
+        if broken is not None and found:
+            broken.take(found, read, where)
     except UnicodeError as error:
         raise SourceError(not_in_encoding(where, source.encoding, str(error))) from error
     except pa.ArrowException as error:
@@ -111,6 +126,12 @@ def read_csv(  # noqa: C901, PLR0917
         else:
             message = _with_row_number(rows, message)
         raise SourceError(f"{where} can't be read as CSV: {message}; repair the file") from error
+
+
+def _set_aside(found: BrokenLines, row: Any) -> str:
+    values = "value" if row.actual_columns == 1 else "values"
+    found.add(row.number, f"has {row.actual_columns} {values} in place of {row.expected_columns}", row.text)
+    return "skip"
 
 
 def _fits(rows: Any, header: list[str], types: "dict[str, pa.DataType]") -> bool:

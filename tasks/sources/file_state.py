@@ -31,6 +31,8 @@ class FileStates:
         left_out: Columns that no model can use, each with the reason.
         unread: Files of the source that look like data and that can't be read.
         empty: Files without a byte beside others; they are read when they have rows.
+        broken: The number of lines that can't be read, by file.
+        outdone: Folders such as `region=north` whose column a file has itself, with other values.
     """
 
     earlier: dict[str, FileState] = field(default_factory=dict)
@@ -39,6 +41,27 @@ class FileStates:
     left_out: dict[str, str] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
+    broken: dict[str, int] = field(default_factory=dict)
+    outdone: set[str] = field(default_factory=set)
+
+    def remarks(self) -> list[str]:
+        """Return what people should know of how the files were read, one sentence each."""
+        return [
+            *(f"the column {own!r} is read as {other!r}" for own, other in sorted(self.renamed.items())),
+            *(
+                f"{name!r} looks like data, and everfit can't read its format; unpack or convert it"
+                for name in self.unread
+            ),
+            *(f"{name!r} is empty, so it is passed over" for name in self.empty),
+            *(
+                f"the folder {name!r} says other than the column of its files; the column counts"
+                for name in sorted(self.outdone)
+            ),
+            *(
+                f"{lines:,} line{'' if lines == 1 else 's'} of {name!r} can't be read"
+                for name, lines in sorted(self.broken.items())
+            ),
+        ]
 
     def is_done(self, path: str, identity: str, *, timed: bool) -> bool:
         """Return whether the file is unchanged and has no unread rows."""

@@ -17,6 +17,7 @@ from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import FilesSource
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
+from everfit.tasks.sources.broken_lines import BrokenLines
 from everfit.tasks.sources.chunks import Chunk, in_chunks, plain_names, to_frame
 from everfit.tasks.sources.csv_files import read_csv
 from everfit.tasks.sources.file_state import FileStates
@@ -70,15 +71,21 @@ def read_files(
                 continue
             span = window if file.origin in states.earlier else Window(until=window.until)
             newest: datetime | None = None
-            for table in in_chunks(_tables(filesystem, file, source, roles, span, texts, states.renamed)):
+            broken, like = BrokenLines(), pd.DataFrame()
+            for table in in_chunks(_tables(filesystem, file, source, roles, span, texts, states.renamed, broken)):
+                states.outdone |= outdone_folders(table, file.partitions)
                 table = with_partitions(table, file.partitions)  # noqa: PLW2901
                 table = table.rename_columns(plain_names(table.column_names, states.renamed))  # noqa: PLW2901
                 frame = dated(to_frame(table, roles, where, states.left_out), roles, source, where)
                 if roles.event_time in frame.columns:
                     newest = max(filter(None, [newest, _newest(frame[roles.event_time])]), default=None)
+                like = frame.iloc[:0]
                 frame = within(frame, roles, span)
                 if len(frame):
                     yield Chunk(file.origin, frame)
+            if broken:
+                states.broken[file.origin] = len(broken.reasons)
+                yield Chunk(file.origin, broken.rows(like))
             if file.is_plain_parquet and timed and roles.event_time not in file.partitions:
                 # Rows outside the window were not read.
                 newest = newest_in_parquet(filesystem, file.path, roles.event_time)
@@ -96,6 +103,23 @@ def with_partitions(table: "pa.Table", partitions: Mapping[str, str | int | None
             kind = pa.int64() if isinstance(value, int) else pa.string()
             table = table.append_column(name, pa.repeat(pa.scalar(value, kind), table.num_rows))
     return table
+
+
+def outdone_folders(table: "pa.Table", partitions: Mapping[str, str | int | None]) -> set[str]:
+    """Return the folders such as `region=north` whose column the file has itself, with another value.
+
+    Args:
+        table: Rows of the file.
+        partitions: Values that the file's folders give, by column.
+    """
+    import pyarrow.compute as pc
+
+    return {
+        f"{name}={value}"
+        for name, value in partitions.items()
+        if name in table.column_names
+        and not pc.all(pc.equal(pc.cast(table[name], "string"), "" if value is None else str(value))).as_py()
+    }
 
 
 def _newest(times: pd.Series) -> datetime | None:
@@ -152,6 +176,7 @@ def _tables(  # noqa: PLR0917
     window: Window,
     texts: Collection[str],
     renamed: dict[str, str],
+    broken: BrokenLines,
 ) -> "Iterator[pa.Table | pa.RecordBatch]":
     import pyarrow as pa
 
@@ -164,9 +189,9 @@ def _tables(  # noqa: PLR0917
             if kind == "parquet":
                 yield from read_parquet(None, path, roles, _ALL)  # its newest row is looked for among all
             elif kind == "csv":
-                yield from read_csv(path, source, roles, where, texts, renamed)
+                yield from read_csv(path, source, roles, where, texts, renamed, broken)
             else:
-                yield from read_json_lines(path, source, where)
+                yield from read_json_lines(path, source, where, broken)
     except SourceError:
         raise
     except (pa.ArrowException, OSError, ValueError, EOFError) as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import FilesSource
+from everfit.tasks.sources.broken_lines import BrokenLines
 from everfit.tasks.sources.encoding import BLOCK, head_of, not_in_encoding, open_text
 
 if TYPE_CHECKING:
@@ -16,8 +17,16 @@ if TYPE_CHECKING:
 _LONGEST_LINE = 64 << 20
 
 
-def read_json_lines(path: str, source: FilesSource, where: str) -> "Iterator[pa.Table]":
+def read_json_lines(
+    path: str, source: FilesSource, where: str, broken: BrokenLines | None = None
+) -> "Iterator[pa.Table]":
     """Read one JSON object per line, or a list of objects if it is small.
+
+    Args:
+        path: A local file.
+        source: The encoding.
+        where: Name of the file for error messages.
+        broken: Takes the lines that are no JSON objects; without it such a line is an error.
 
     Raises:
         SourceError: If a line isn't a JSON object.
@@ -25,10 +34,14 @@ def read_json_lines(path: str, source: FilesSource, where: str) -> "Iterator[pa.
     if head_of(path, where, source.encoding).lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"["):
         yield _json_list(path, where)
         return
-    line = 1
+    line, read, found = 1, 0, None if broken is None else BrokenLines()
     for block in _blocks(path, where):
-        yield _json_block(block, line, source.encoding, where)
+        table = _json_block(block, line, source.encoding, where, found)
+        read += len(table)
+        yield table
         line += block.count(b"\n")
+    if broken is not None and found:
+        broken.take(found, read, where)
 
 
 def _blocks(path: str, where: str) -> Iterator[bytes]:
@@ -48,7 +61,7 @@ def _blocks(path: str, where: str) -> Iterator[bytes]:
         yield rest
 
 
-def _json_block(block: bytes, line: int, encoding: str, where: str) -> "pa.Table":
+def _json_block(block: bytes, line: int, encoding: str, where: str, broken: BrokenLines | None) -> "pa.Table":
     import pyarrow as pa
     import pyarrow.json
 
@@ -59,24 +72,29 @@ def _json_block(block: bytes, line: int, encoding: str, where: str) -> "pa.Table
     except UnicodeDecodeError as error:
         raise SourceError(not_in_encoding(where, encoding, f"after line {line:,}")) from error
     except pa.ArrowException:
-        return _mixed_json(content, line, where)
+        return _mixed_json(content, line, where, broken)
 
 
-def _mixed_json(block: bytes, line: int, where: str) -> "pa.Table":
-    """Parse lines whose values change their type, and report a line that isn't an object."""
+def _mixed_json(block: bytes, line: int, where: str, broken: BrokenLines | None) -> "pa.Table":
+    """Parse lines whose values change their type, and set aside or report a line that isn't an object."""
     import pyarrow as pa
 
     rows: list[dict[str, Any]] = []
     for number, text in enumerate(block.splitlines(), start=line):
         if not text.strip():
             continue
+        row: Any = None
         try:
             row = _parsed(text)
+            fault = "" if isinstance(row, dict) else f"holds {type(row).__name__}, not an object"
         except ValueError as error:
-            raise SourceError(f"{where}, line {number:,}: {error}; repair the file") from error
-        if not isinstance(row, dict):
-            raise SourceError(f"{where}, line {number:,} holds {type(row).__name__}, not an object; repair the file")
-        rows.append(row)
+            fault = f"is no JSON ({error})"
+        if not fault:
+            rows.append(row)
+        elif broken is None:
+            raise SourceError(f"{where}, line {number:,} {fault}; repair the file")
+        else:
+            broken.add(number, fault, text.decode("utf-8", "replace"))
     return _table(rows, pa)
 
 

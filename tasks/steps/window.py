@@ -4,6 +4,7 @@ from datetime import datetime
 
 from everfit.blocks.errors import NoChampionError
 from everfit.tasks.batch import label_collection
+from everfit.tasks.batch.label_classes import RenamedClassError
 from everfit.tasks.ledger.records import ON_TRIAL
 from everfit.tasks.monitoring.evidence import attempt
 from everfit.tasks.monitoring.first_bounds import offer_bounds
@@ -83,7 +84,10 @@ def collect_new_labels(monitored: MonitoredModel) -> LabelsSignal:
 
     def collect() -> LabelsSignal:
         span = label_collection.label_window(monitored.context, monitored.until, monitored.windows.unseen)
-        label_collection.record_source_labels(monitored.context, span)
+        try:
+            label_collection.record_source_labels(monitored.context, span)
+        except RenamedClassError as error:  # the area `data` reports it
+            return LabelsSignal(renamed=str(error))
         return LabelsSignal()
 
     return attempt(collect, LabelsSignal)

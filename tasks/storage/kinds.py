@@ -30,7 +30,7 @@ Kind = Literal[
 ]
 
 MOSTLY = 0.95
-"""A text column with at least this share of numbers is numeric with some bad rows."""
+"""A text column with at least this share of numbers is numeric with some bad rows; so it is with true and false."""
 
 CANONICAL = r"(?:0|-?[1-9]\d{0,14})"
 """Whole numbers that come back the same from a float; `007` and 20 digits don't."""
@@ -142,10 +142,14 @@ def _are_days(present: pd.Series) -> bool:
 
 
 def _kind_of_text(present: pd.Series, *, exact: bool) -> Kind:
-    """Infer numbers from texts that are numbers with thousands separators, or nearly all numbers; `007` stays text."""
+    """Infer what texts nearly all are: numbers, with thousands separators or not, or true and false.
+
+    `007` stays text. So does `true` of a source that has types, unless another word among them shows that its column
+    was meant to be boolean.
+    """
     some = present.iloc[:: max(1, len(present) // 1_000)].astype("str").str.strip()
     if not some.str.contains(r"^-?[\d.,]", regex=True).mean() > MOSTLY / 2:
-        return "text"
+        return "boolean" if not exact and _are_booleans_but_some(some, present) else "text"
     texts = present.astype("str").str.strip()
     if exact:
         return "digits" if texts.str.fullmatch(CANONICAL_INTEGER).all() else "text"
@@ -159,6 +163,15 @@ def _kind_of_text(present: pd.Series, *, exact: bool) -> Kind:
     if grouped.any() or share < 1:
         return "decimal"
     return "digits" if texts.str.fullmatch(CANONICAL).all() else "numeral"
+
+
+def _are_booleans_but_some(some: pd.Series, present: pd.Series) -> bool:
+    """Return whether nearly all texts are true or false, and some are another word."""
+
+    def share(texts: pd.Series) -> float:
+        return float(texts.str.strip().str.lower().isin(["true", "false"]).mean())
+
+    return share(some) > MOSTLY / 2 and MOSTLY <= share(present.astype("str")) < 1
 
 
 def common_kind(kinds: Iterable[Kind]) -> Kind:

@@ -118,6 +118,21 @@ def _reason(value: object, kind: Kind) -> str:
     return f"{shown} is no {NAMES[kind]}"
 
 
+_UNREADABLE = re.compile(
+    r"[^;]+?: '[^;]*?' is (?:no (?:number|whole number|boolean|duration|time)|not finite|not a time"
+    r"|too large to compute with; the largest number is [\de.+]+)(?=;|$)"
+)
+
+
+def lost_values(reasons: str) -> str:
+    """Return those of a row's reasons that say that a value could not be read, as `_faults` has them.
+
+    Args:
+        reasons: The reasons against a row, with semicolons between them.
+    """
+    return "".join(f"{reason.strip()}; " for reason in _UNREADABLE.findall(reasons))
+
+
 def _is_time(column: pd.Series) -> bool:
     return isinstance(column.dtype, pd.DatetimeTZDtype) or pd.api.types.is_datetime64_dtype(column.dtype)
 

@@ -155,6 +155,11 @@ class LabelsSignal(Area):
     unseen_rows: int | None = Field(default=None, description="That the champion has not been trained on.")
     rarest_rows: int | None = Field(default=None, description="Of these, the number of the rarest class.")
     unseen: Window | None = Field(default=None, description="Their span, up to where labels are mature.")
+    renamed: str = Field(
+        default="",
+        exclude_if=lambda words: not words,
+        description="Why most labels of the source are of classes that the data does not have.",
+    )
 
     @property
     def details(self) -> str:

@@ -37,6 +37,9 @@ def check_data(window: MonitoredWindow) -> DataSignal:
     signal = data_signal(
         live, window.mature_answers, profile, spec.monitoring, expected=expected, unmet=unmet, rhythm=rhythm
     )
+    if (renamed := window.collected_labels.renamed) and not _renamed(window.mature_answers):
+        problem = Problem(kind="renamed_class", column="the labels", summary=f"renamed class: {renamed}")
+        signal = signal.model_copy(update={"bad": (*signal.bad, problem)})
     if live.rows:
         return signal
     log = monitored.context.workspace.table(spec.name, "predictions")

@@ -1,6 +1,7 @@
 """Labels are checked where they come in: classes, keys, contradictions, and numbers too large."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from support.ways_in import LATER, SPEC, UNTIL, context_of, servable_of, table_o
 
 from everfit.blocks.errors import DataError
 from everfit.infra.serving.label_endpoint import read_labels
+from everfit.tasks.batch.label_classes import RenamedClassError
 from everfit.tasks.batch.label_collection import record_source_labels
 from everfit.tasks.batch.label_keys import repair_label_keys
 from everfit.tasks.batch.manual_files import record_label_file
@@ -96,6 +98,54 @@ def test_words_for_the_classes_0_and_1_are_one_error_too(tmp_path: Path) -> None
         record_label_file(context_of(loop), str(tmp_path / "told.csv"), origin="file", now=LATER)
     result = record_label_file(context_of(loop), str(tmp_path / "few.csv"), origin="file", now=LATER)
     assert (result.recorded.added, result.aside.count) == (57, 3)
+
+
+def paid_or_late(folder: Path, **changes: Any) -> tuple[Loop, pd.DataFrame]:
+    rows = table_of("numbers", ["price"], 60)
+    rows["y"] = rows["y"].map({0: "Paid", 1: "Late"})
+    loop = Loop(folder, **(SPEC | changes), source=write(folder / "data", "all", "csv", rows))
+    loop.turn(UNTIL)
+    return loop, rows
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass"])
+def test_labels_of_the_source_of_a_renamed_class_are_one_error(tmp_path: Path, task: str) -> None:
+    """Given a source that shouts, when its labels are collected, then the old spelling alone is recorded."""
+    loop, rows = paid_or_late(tmp_path, task=task)
+    shouted = rows.assign(y=rows["y"].where(rows.index < 20, rows["y"].str.upper()))
+    loop.changes["source"] = write(tmp_path / "data", "later", "csv", shouted)
+    context = context_of(loop)
+
+    said = "40 of 60 labels are of unknown classes, such as 'LATE', 'PAID'; the classes of sales are 'Late', 'Paid'"
+    for _ in range(2):
+        with pytest.raises(RenamedClassError, match=said):
+            record_source_labels(context, Window(until=LATER))
+        known = labels.known_at(loop.workspace.table("sales", "labels"), LATER)
+        assert sorted(set(known[labels.LABEL])) == ["Late", "Paid"]
+        assert len(known) == 20
+
+
+def test_a_few_labels_of_a_class_that_two_classes_lack_are_set_aside(tmp_path: Path) -> None:
+    loop, rows = paid_or_late(tmp_path)
+    rows.loc[3, "y"] = "Lost"
+    loop.changes["source"] = write(tmp_path / "data", "later", "csv", rows)
+
+    recorded, aside = record_source_labels(context_of(loop), Window(until=LATER))
+
+    assert (recorded.added, aside.count) == (59, 1)
+    assert [one.model_dump() for one in aside.rows] == [
+        {"row": "id=1003", "reason": "y: 'Lost' is no class of the model"}
+    ]
+
+
+def test_a_class_that_comes_up_among_several_is_recorded(tmp_path: Path) -> None:
+    loop, rows = paid_or_late(tmp_path, task="multiclass")
+    rows.loc[3:20, "y"] = "Lost"
+    loop.changes["source"] = write(tmp_path / "data", "later", "csv", rows)
+
+    recorded, aside = record_source_labels(context_of(loop), Window(until=LATER))
+
+    assert (recorded.added, aside.count) == (60, 0)
 
 
 def test_unknown_and_contradicting_labels_of_a_file_are_set_aside(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from support.turns import Loop, sales
 
 from everfit.blocks.errors import SourceError, SpecError
+from everfit.tasks.data.quarantine_acceptance import accept_rows
 from everfit.tasks.sources.function import _plain
 from everfit.tasks.storage.table_schema import read_kinds, schema_path
 
@@ -202,8 +203,75 @@ def test_what_is_passed_over_or_renamed_is_noted(loop: Loop):
 
     batch, _ = loop.turn(FEBRUARY)
 
-    assert "column '_margin' is read as 'margin'" in batch.notes
+    assert "the column '_margin' is read as 'margin'" in batch.notes
     assert any("march.xlsx' looks like data" in note for note in batch.notes)
+
+
+def test_broken_lines_go_to_quarantine_each_with_its_reason_and_once(loop: Loop):
+    # Given two lines of too many values, alike but for their place, and one of too few,
+    lines = sales(200).to_csv(index=False).splitlines()
+    lines[5:5] = ["7,2024-01-03,1.5,north,1,1", "7"]
+    lines.append("7,2024-01-03,1.5,north,1,1")
+    path = loop.folder / "data" / "month=1" / "sales.csv"
+    path.parent.mkdir(parents=True)
+    path.write_text("\n".join(lines) + "\n")
+
+    # when a turn reads them,
+    batch, validation = loop.turn(FEBRUARY)
+
+    # then the good rows are taken, and each line is kept with what is wrong with it.
+    assert (validation.accepted, validation.quarantined, batch.duplicates) == (200, 3, 0)
+    assert set(loop.dataset()["month"]) == {1}
+    assert sorted(loop.quarantine()["_reasons"]) == [
+        "line 204 has 6 values in place of 5: '7,2024-01-03,1.5,north,1,1'",
+        "line 6 has 6 values in place of 5: '7,2024-01-03,1.5,north,1,1'",
+        "line 7 has 1 value in place of 5: '7'",
+    ]
+    assert any("3 lines of " in note for note in batch.notes)
+
+    # The same lines are known when the file has grown, and nobody can accept them.
+    path.write_text("\n".join([*lines, *sales(9, "2024-02-02", first=900).to_csv(index=False).splitlines()[1:]]))
+    batch, validation = loop.turn(MARCH)
+    assert (validation.accepted, validation.quarantined) == (9, 0)
+    assert accept_rows(loop.spec, loop.workspace, MARCH).still_bad == 3
+
+
+def test_broken_lines_of_json_go_to_quarantine_too(loop: Loop):
+    lines = sales(60).assign(at=lambda rows: rows["at"].map(str)).to_json(orient="records", lines=True).splitlines()
+    (loop.folder / "data").mkdir()
+    (loop.folder / "data" / "sales.jsonl").write_text("\n".join([*lines[:30], '{"id": 7, "at"', "[1]", *lines[30:]]))
+
+    _, validation = loop.turn(FEBRUARY)
+
+    assert (validation.accepted, validation.quarantined) == (60, 2)
+    assert sorted(reason[:18] for reason in loop.quarantine()["_reasons"]) == [
+        "line 31 is no JSON",
+        "line 32 holds list",
+    ]
+
+
+def test_an_odd_word_among_booleans_is_a_fault_of_its_row(loop: Loop):
+    rows = sales(100).assign(paid=[number % 3 == 0 for number in range(100)]).astype({"paid": object})
+    rows.loc[40, "paid"] = "maybe"
+    loop.write("sales.csv", rows)
+
+    _, validation = loop.turn(FEBRUARY)
+
+    assert (validation.accepted, validation.quarantined) == (99, 1)
+    assert read_kinds(loop.workspace, "sales")["paid"] == "boolean"
+    assert loop.quarantine()["_reasons"].tolist() == ["paid: 'maybe' is no boolean"]
+
+
+def test_a_folder_that_says_other_than_its_files_is_noted(loop: Loop):
+    for name, shop in (("shop=north", "north"), ("shop=east", "south")):
+        (loop.folder / "data" / name).mkdir(parents=True)
+        loop.write(f"{name}/sales.csv", sales(50, first=len(name) * 100).assign(shop=shop))
+
+    batch, _ = loop.turn(FEBRUARY)
+
+    said = [note for note in batch.notes if note.startswith("the folder")]
+    assert said == ["the folder 'shop=east' says other than the column of its files; the column counts"]
+    assert set(loop.dataset()["shop"]) == {"north", "south"}
 
 
 def test_the_spelling_of_a_column_is_decided_by_the_first_batch(loop: Loop):

@@ -1,5 +1,6 @@
 """The quarantine: seen by reason, released once it is good, discarded for good, and never twice."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -161,6 +162,25 @@ def test_a_value_that_could_not_be_read_is_not_accepted_as_missing(tmp_path: Pat
     loop.turn(APRIL)
     assert loop.count("dataset") == 200
     assert not quarantine_groups("sales", loop.workspace)
+
+
+def test_a_row_that_an_earlier_version_set_aside_is_not_accepted_as_missing(tmp_path: Path) -> None:
+    # Given a price that is no number, in a quarantine that kept the reason beside the row alone,
+    loop = bounded(tmp_path, 100)
+    rows = sales(200).astype({"price": object})
+    rows.loc[4, "price"] = "dear"
+    loop.write("sales.csv", rows)
+    loop.turn(FEBRUARY)
+    table = loop.workspace.table("sales", "quarantine")
+    old = loop.quarantine()
+    content = json.loads(old["_row"].iloc[0])
+    del content["_faults"]
+    table.supersede(old.assign(_row=[json.dumps(content)]), "an earlier version")
+
+    result = accept_rows(loop.spec, loop.workspace, MARCH)
+
+    assert (result.rows, result.accepted, result.still_bad) == (1, 0, 1)
+    assert loop.count("dataset") == 199
 
 
 def test_open_rows_of_a_turn_are_found_after_others_were_deleted(loop: Loop) -> None:

@@ -269,6 +269,20 @@ def test_a_column_that_begins_with_an_underscore_is_named_and_read_under_another
     assert "The column '_income' is read as 'income'." in found["notes"]
 
 
+def test_values_and_lines_that_will_go_to_quarantine_are_named(tmp_path: Path):
+    frame = loans().astype({"income": object})
+    frame.loc[17, "income"] = "plenty"
+    path = tmp_path / "loans.csv"
+    path.write_text(frame.to_csv(index=False) + "99,2\n")
+
+    found = init(str(path), "default", force=True)
+
+    said = f"1 of {len(frame):,} values of 'income' are no number, such as 'plenty'; these rows go to quarantine."
+    assert said in found["notes"]
+    assert any(note.startswith("1 line of ") and note.endswith("loans.csv' can't be read.") for note in found["notes"])
+    assert found["rows"] == len(frame)
+
+
 def test_a_customer_whose_rows_repeat_is_the_entity_and_no_feature():
     frame = loans(600).assign(customer_id=[f"c{number % 90}" for number in range(600)])
     found = made(frame, "default")

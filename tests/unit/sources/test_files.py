@@ -63,7 +63,7 @@ def test_json_lines_with_nested_and_mixed_values(tmp_path: Path):
         check(frame)
         assert [str(each) for each in frame["size"]] == ["1", "big"]
     assert read(written(tmp_path, json.dumps(rows[0]), "c.jsonl"))["tags"].tolist() == ['["a"]']
-    with pytest.raises(SourceError, match="line 2: "):
+    with pytest.raises(SourceError, match="1 of 2 lines can't be read, such as line 2 is no JSON "):
         read(written(tmp_path, lines.replace("\n", "\n{"), "a.jsonl"))
 
 
@@ -80,7 +80,7 @@ def test_nan_and_infinity_as_python_writes_them_into_json(tmp_path: Path):
         check(frame)
         assert frame["size"].isna().tolist() == [True, False]
         assert frame["size"].tolist()[1] == float("-inf")
-    with pytest.raises(SourceError, match="line 1: "):
+    with pytest.raises(SourceError, match="line 1 is no JSON"):
         read(written(tmp_path, '{"id": NaNNaN}', "c.jsonl"))
 
 
@@ -127,7 +127,11 @@ def test_a_comma_in_numbers_where_something_else_parts_them(tmp_path: Path, deli
     [
         ("a.csv", b"", "is empty"),
         ("a.csv", b"\n\n", "is empty"),
-        ("a.csv", CSV + "3,2024-01-03,three,1,2\n", r"can't be read as CSV: .*Row #4: Expected 4 columns, got 5"),
+        (
+            "a.csv",
+            CSV + "3,2024-01-03\n" * 2,
+            r"2 of 4 lines can't be read, such as line 4 has 2 values in place of 4: '3,2024-01-03'",
+        ),
         ("a.csv", b"PAR1" + b"\0" * 50, "is Parquet, not a text table"),
         ("a.csv", b"PK\x03\x04" + b"\0" * 50, "can't be unpacked: File is not a zip file"),
         ("a.csv", b"BZh91AY" + b"x" * 50, "is compressed by bzip2"),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from everfit.tasks.storage.kinds import Kind, common_kind, infer_kind
 from everfit.tasks.storage.tables import row_hashes
-from everfit.tasks.storage.values import FAULTS, fold, normalise, to_kind
+from everfit.tasks.storage.values import FAULTS, fold, lost_values, normalise, to_kind
 
 KINDS = get_args(Kind)
 
@@ -40,6 +40,9 @@ def test_a_piece_that_comes_twice_changes_nothing(kinds: list[Kind]):
         (["9007199254740993"], "text"),
         (["12.5", "7"], "numeral"),
         (["12", "7"], "digits"),
+        (["true", "False"] * 20 + ["perhaps"], "boolean"),
+        (["true", "false"] * 5 + ["perhaps"], "text"),
+        (["true", "false"], "text"),
         (["1,250", "980"], "decimal"),
         ([Decimal("1.20")], "decimal"),
         ([timedelta(minutes=3)], "duration"),
@@ -126,6 +129,8 @@ def test_a_value_that_does_not_fit_is_a_fault_of_its_row(kind: Kind, value: Any,
 
     assert frame["v"].isna().all()
     assert frame[FAULTS].tolist() == [f"{reason}; ", ""]
+    assert lost_values(f"y is above 5; {reason}; shop is unknown") == f"{reason}; "
+    assert lost_values("y is above 5; v: 'red' is not in the set") == ""
 
 
 @given(st.text(max_size=12))

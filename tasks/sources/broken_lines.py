@@ -1,0 +1,72 @@
+"""Lines of a file that can't be read: the good rows go on, and these are set aside with their reasons."""
+
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from everfit.blocks.errors import SourceError
+from everfit.tasks.storage.values import FAULTS
+
+_MOST = 0.5
+"""Of a file with at least this share of broken lines, the settings are wrong, not the lines."""
+
+_SHOWN = 80
+
+
+@dataclass
+class BrokenLines:
+    """The broken lines of a file.
+
+    Attributes:
+        reasons: Of each line what is wrong with it, and its text.
+    """
+
+    reasons: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        """Whether there is one."""
+        return bool(self.reasons)
+
+    def clear(self) -> None:
+        """Forget the lines, to read the file again."""
+        self.reasons.clear()
+
+    def add(self, number: int | None, what: str, text: str) -> None:
+        """Add a line.
+
+        Args:
+            number: Its number in the file, from 1; None if it isn't known.
+            what: The fault in words.
+            text: The line.
+        """
+        line = "a line" if number is None else f"line {number:,}"
+        shown = text.rstrip("\r\n")
+        self.reasons.append(f"{line} {what}: {shown[:_SHOWN] + ('…' if len(shown) > _SHOWN else '')!r}; ")
+
+    def take(self, found: "BrokenLines", read: int, where: str) -> None:
+        """Take the lines that were found in a file that was read to its end.
+
+        Args:
+            found: The broken lines.
+            read: The number of good rows.
+            where: Name of the file for error messages.
+
+        Raises:
+            SourceError: If most lines are broken.
+        """
+        lines = len(found.reasons) + read
+        if len(found.reasons) >= _MOST * lines:
+            raise SourceError(
+                f"{where}: {len(found.reasons):,} of {lines:,} lines can't be read, such as "
+                f"{found.reasons[0].removesuffix('; ')}; repair the file, or set source.delimiter"
+            )
+        self.reasons += found.reasons
+
+    def rows(self, like: pd.DataFrame) -> pd.DataFrame:
+        """Return a row without values for each line, with its reason in `_faults`.
+
+        Args:
+            like: Good rows, for the names and types of the columns.
+        """
+        blank = like.iloc[:0].reindex(range(len(self.reasons)))
+        return blank.assign(**{FAULTS: pd.array(self.reasons, dtype="str")})
