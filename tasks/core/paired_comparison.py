@@ -1,5 +1,6 @@
 """How two models differ on the same rows: what statistics measures and the gate reads."""
 
+import math
 from statistics import NormalDist
 from typing import Literal
 
@@ -21,15 +22,14 @@ class WithinGroups(Record):
     groups: int
     grouped_by: str = Field(description="Such as days.")
 
-    def reach(self, confidence: float) -> float:
+    def reach(self, confidence: float, growth: float = 1.0) -> float:
         """Return how far below the difference its one-sided lower bound is.
 
         Args:
             confidence: Of the bound, in (0.5, 1).
+            growth: On how many times as many rows it is.
         """
-        from scipy.stats import t
-
-        return float(t.ppf(confidence, self.degrees_of_freedom)) * self.standard_error
+        return _reach(self.standard_error, self.degrees_of_freedom, confidence, growth)
 
 
 class PairedComparison(Record):
@@ -64,15 +64,22 @@ class PairedComparison(Record):
             return self.standard_error
         return (self.difference - self.lower) / NormalDist().inv_cdf(self.confidence)
 
-    def reach(self, confidence: float) -> float:
+    def reach(self, confidence: float, growth: float = 1.0) -> float:
         """Return how far below the difference its one-sided lower bound is at another confidence.
 
         Args:
             confidence: Of the bound, in (0.5, 1).
+            growth: On how many times as many rows it is.
         """
         if self.standard_error is not None and self.degrees_of_freedom is not None:
-            from scipy.stats import t
-
-            return float(t.ppf(confidence, self.degrees_of_freedom)) * self.standard_error
+            return _reach(self.standard_error, self.degrees_of_freedom, confidence, growth)
         normal = NormalDist()
-        return (self.difference - self.lower) * normal.inv_cdf(confidence) / normal.inv_cdf(self.confidence)
+        reach = (self.difference - self.lower) * normal.inv_cdf(confidence) / normal.inv_cdf(self.confidence)
+        return reach / math.sqrt(growth)
+
+
+def _reach(standard_error: float, degrees_of_freedom: float, confidence: float, growth: float) -> float:
+    """Return the reach of a bound where groups, and so degrees of freedom, grow as the rows do."""
+    from scipy.stats import t
+
+    return float(t.ppf(confidence, growth * degrees_of_freedom)) * standard_error / math.sqrt(growth)

@@ -1,12 +1,14 @@
 """The history that triage reads, from the ledger: earlier windows, and the outcomes of turns. Pure."""
 
-import math
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from pydantic import Field, FiniteFloat
+from pydantic import Field, FiniteFloat, ValidationError
 
+from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.core.records import Record
+from everfit.tasks.gate import Check
+from everfit.tasks.gate.checks import comparison
 from everfit.tasks.ledger import Decision, Ledger, Turn
 from everfit.tasks.ledger.records import FAILED
 from everfit.tasks.statistics.estimate_trust import PastEstimate
@@ -206,7 +208,7 @@ def past_turn(turn: Turn, decision: TriageDecision | None, judged: Sequence[Judg
         loss_rows=loss.rows if loss else None,
         level=decision.level if decision else None,
         version=_registered(turn),
-        gain=_measured_gain(turn),
+        growth_to_show=_growth_to_show(turn),
         unseen_rows=decision.unseen_rows if decision else None,
         waits=None if (waiting := waiting_of(turn)) is None else waiting.version,
         waits_against=None if waiting is None else waiting.champion,
@@ -235,12 +237,24 @@ def _registered(turn: Turn) -> int | None:
     return version if isinstance(version, int) else None
 
 
-def _measured_gain(turn: Turn) -> float | None:
-    """Return the gain that a turn has measured; None if it has not, or in a form that is not known."""
-    value: object = turn.record
-    for name in ("evidence", "comparison", "difference"):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+def _growth_to_show(turn: Turn) -> float | None:
+    """Return how many times as many rows would show the gain that a turn measured, at the error of its next try.
+
+    None if it measured no gain, or recorded it in a form that is not known.
+    """
+    evidence, decision = turn.record.get("evidence"), turn.record.get("decision")
+    if not isinstance(evidence, Mapping) or not isinstance(decision, Mapping):
+        return None
+    try:
+        paired = PairedComparison.model_validate(evidence.get("comparison"))
+        checks = [Check.model_validate(check) for check in decision.get("checks", ())]
+    except ValidationError:
+        return None
+    bound = next((check.bound for check in checks if check.name == comparison.CHECK.name), None)
+    attempt = evidence.get("attempt", 1)
+    if bound is None or not isinstance(attempt, int):
+        return None
+    return comparison.growth_to_show(paired, bound, attempt)
 
 
 def live_gain(turn: Turn, judged: Sequence[JudgedWindow]) -> float | None:

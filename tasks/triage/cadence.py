@@ -7,8 +7,6 @@ n windows, and one in a moving world at every look. The rows of an earlier try c
 
 from datetime import timedelta
 
-from pydantic import FiniteFloat
-
 from everfit.blocks.retraining import RetrainingPolicy
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.triage.history import PastTurn
@@ -17,6 +15,8 @@ from everfit.tasks.triage.signals import LabelsSignal
 
 _TIMES = 2
 """The gate judges on a part of the rows, so there must be this many times its minimums."""
+_LEAST_SHARE = 1 / 3
+"""Of the growth after a try that did not help: the least growth after one that measured a gain."""
 _WITHOUT_CLASS = 8
 """With this many times as many rows, a turn is tried though a class is rarer than the gate asks."""
 
@@ -99,20 +99,22 @@ def next_try(
         needed=max(base, round(factor * before)),
         last=before if last is not None and before > 0 else None,
         factor=factor,
-        near=last is not None and _is_near(last.gain),
+        near=last is not None and last.growth_to_show is not None,
         early=_spans_less(labels.unseen, window),
         rarest=(rarest, of_class) if is_rare and rarest is not None else None,
     )
 
 
 def growth(last: PastTurn, policy: RetrainingPolicy) -> float:
-    """Return the factor by which rows grow until the next try: half the growth after a gain that was not certain."""
+    """Return the factor by which rows grow until the next try.
+
+    After a gain that was not certain, it is the growth that would show the gain if it stays as measured: at most the
+    factor of the policy, and at least a third of its growth, since a try on almost the same rows shows nothing new.
+    """
     factor = policy.back_off_factor
-    return 1 + (factor - 1) / 2 if _is_near(last.gain) else factor
-
-
-def _is_near(gain: FiniteFloat | None) -> bool:
-    return gain is not None and gain > 0
+    if last.growth_to_show is None:
+        return factor
+    return min(factor, max(1 + (factor - 1) * _LEAST_SHARE, last.growth_to_show))
 
 
 def _spans_less(unseen: Window | None, window: timedelta) -> bool:

@@ -74,7 +74,10 @@ class PastTurn(Record):
     loss_rows: int | None = Field(default=None, description="Rows that showed the loss.")
     level: Baseline | None = Field(default=None, description="The quality that it should win back.")
     version: int | None = Field(default=None, description="The version that it registered.")
-    gain: FiniteFloat | None = Field(default=None, description="Of its challenger over the champion, as measured.")
+    growth_to_show: FiniteFloat | None = Field(
+        default=None,
+        description="How many times as many rows would show the gain that it measured; none without a gain.",
+    )
     unseen_rows: int | None = Field(
         default=None, description="Rows with mature labels that the champion had not been trained on by then."
     )

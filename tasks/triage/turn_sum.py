@@ -51,8 +51,9 @@ def _of_rows(case: Case) -> Iterator[Figure]:
     if cadence.last is None:
         yield Figure(name="needed for a try", value=f"{cadence.needed:,}", origin=smallest)
     else:
-        half = ", halved because the last gain was not certain" if cadence.near else ""
-        factor = f"retraining.back_off_factor ({policy.back_off_factor:g}){half}"
+        factor = f"retraining.back_off_factor ({policy.back_off_factor:g})"
+        if cadence.near:
+            factor += ", or less where it would show the gain of the last try, but at least a third of that growth"
         yield Figure(name="the same at the last try", value=f"{cadence.last:,}")
         yield Figure(name="growth until the next try", value=in_digits(cadence.factor), origin=factor)
         yield Figure(

@@ -30,7 +30,8 @@ from everfit.tasks.data.split import TrainingData
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.evaluation.evaluate import evaluate
 from everfit.tasks.evaluation.measurement import Incumbent
-from everfit.tasks.gate import decide
+from everfit.tasks.gate import Evidence, decide
+from everfit.tasks.gate.checks.comparison import growth_to_show
 from everfit.tasks.monitoring.holdout import baseline_of, holdout_answers
 from everfit.tasks.monitoring.reference import make_reference
 from everfit.tasks.monitoring.signals.quality import realised
@@ -125,7 +126,7 @@ class Life:
                     "signature": signature,
                     "reference": self._reference,
                     "outcome": "promoted" if promoted else "kept",
-                    "gain": evidence.comparison.difference if evidence.comparison else None,
+                    "growth_to_show": self._growth_to_show(evidence),
                 }
             )
         )
@@ -140,6 +141,13 @@ class Life:
             reference = make_reference(data, challenger, fitted, evidence.holdout)
             self.baseline = baseline_of(holdout_answers(reference.sample, spec, reference.classes or ()), spec)
         return decision.verdict
+
+    def _growth_to_show(self, evidence: Evidence) -> float | None:
+        paired, policy = evidence.comparison, self.spec.gate
+        if paired is None:
+            return None
+        bound = policy.min_gain if policy.margin is None else -policy.margin
+        return growth_to_show(paired, bound, evidence.attempt)
 
     @property
     def _reference(self) -> str:

@@ -35,7 +35,14 @@ GAP = DataSignal(
 )
 SILENT = DataSignal(status="not_enough", rows=0, expected_rows=2_000, asked=True)
 WAITS = attempt(
-    -2, kind="new_data", signature=sign("new_rows"), loss=None, gain=0.004, waits=4, waits_against=3, judged_by=2_000
+    -2,
+    kind="new_data",
+    signature=sign("new_rows"),
+    loss=None,
+    growth_to_show=1.4,
+    waits=4,
+    waits_against=3,
+    judged_by=2_000,
 )
 """A turn whose challenger, version 4, was kept for want of evidence."""
 

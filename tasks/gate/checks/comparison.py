@@ -5,7 +5,7 @@ would pass sooner or later. The k-th try since the champion's release is therefo
 the allowed error. From the fourth try on, these shares add up to more than 1. But a try sees the rows of the tries
 before it again, so they err together: P. Armitage, C. McPherson and B. Rowe, "Repeated significance tests on
 accumulating data", Journal of the Royal Statistical Society A 132 (1969). Simulated with independent rows, of which
-each try sees at least half as many again, all tries together err in about 5 % where 5 % is allowed.
+each try sees at least a third as many again, all tries together err in about 5 % where 5 % is allowed.
 
 Where the gain within days is more certain than the gain over all rows, a proof of either is enough, and the two share
 the error of the try. A proof within days counts only if the challenger is ahead over all rows too.
@@ -43,6 +43,10 @@ def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
         bound=judged.bound,
         reason=_reason(evidence, paired, judged),
     )
+
+
+_GROWTHS = tuple(round(2 ** (step / 12), 3) for step in range(37))
+"""The growths of the rows that are looked at, up to eight times."""
 
 
 class JudgedGain(NamedTuple):
@@ -91,6 +95,27 @@ def proven_gain(paired: PairedComparison, bound: float, error: float) -> JudgedG
     confidence = 1 - _WITHIN_SHARE * error
     lower = paired.within.difference - paired.within.reach(confidence)
     return JudgedGain(lower > bound and paired.difference > bound, lower, bound, confidence, within=True)
+
+
+def growth_to_show(paired: PairedComparison, bound: float, attempt: int) -> float | None:
+    """Return how many times as many rows would show a gain in the next try, if it stays as measured.
+
+    Args:
+        paired: How challenger and champion differ.
+        bound: What the gain must exceed.
+        attempt: Number of the try that measured it, since the champion's release.
+
+    Returns:
+        None if there is no such gain, or if it takes more than eight times as many rows.
+    """
+    error = error_of_try(1 - paired.confidence, attempt + 1)
+    within, share = paired.within, 1.0 if paired.within is None else 1 - _WITHIN_SHARE
+    for growth in _GROWTHS:
+        if paired.difference - bound > paired.reach(1 - share * error, growth):
+            return growth
+        if within is not None and within.difference - bound > within.reach(1 - _WITHIN_SHARE * error, growth):
+            return growth
+    return None
 
 
 def error_of_try(error: float, attempt: int) -> float:

@@ -12,7 +12,7 @@ from everfit.blocks.gating import GatePolicy
 from everfit.tasks.core.paired_comparison import WithinGroups
 from everfit.tasks.gate import decide
 from everfit.tasks.gate.checks.comparison import CHECK as COMPARISON
-from everfit.tasks.gate.checks.comparison import error_of_try
+from everfit.tasks.gate.checks.comparison import error_of_try, growth_to_show, proven_gain
 from everfit.tasks.statistics.comparison import compare
 
 
@@ -61,7 +61,9 @@ def test_chance_rarely_promotes_and_a_better_challenger_often_is() -> None:
     assert better > 0.9
 
 
-@pytest.mark.parametrize("counts", [1.5 ** np.arange(12), 2.0 ** np.arange(8), np.arange(1.0, 51.0)])
+@pytest.mark.parametrize(
+    "counts", [(4 / 3) ** np.arange(17), 1.5 ** np.arange(12), 2.0 ** np.arange(8), np.arange(1.0, 51.0)]
+)
 def test_tries_on_growing_rows_err_together_no_more_than_is_allowed(counts: npt.NDArray[np.float64]) -> None:
     """Given independent rows, each try's among the next one's, then few lives have a try that passes by chance."""
     steps = np.sqrt(np.diff(counts, prepend=0.0))
@@ -128,6 +130,29 @@ def test_a_gain_over_the_dummy_within_days_is_enough_too() -> None:
     )
     assert failed(kept) == {"dummy"}
     assert "lower bound of its gain of .100 within days is -" in " ".join(kept.reasons)
+
+
+@pytest.mark.parametrize("within", [None, _within(0.008, 0.0034)])
+def test_a_gain_shows_in_the_next_try_when_the_rows_have_grown_so_much(within: WithinGroups | None) -> None:
+    def proven(growth: float) -> bool:
+        then = {"standard_error": error / np.sqrt(growth), "degrees_of_freedom": 9.0 * growth}
+        days = within and within.model_copy(
+            update={
+                "standard_error": within.standard_error / np.sqrt(growth),
+                "degrees_of_freedom": within.degrees_of_freedom * growth,
+            }
+        )
+        return proven_gain(compared(0.01, 0.0, within=days, **then), 0.0, error_of_try(0.05, 3)).passed
+
+    error = 0.0055 if within is None else 0.02
+    paired = compared(0.01, 0.0, within=within, standard_error=error, degrees_of_freedom=9.0)
+    growth = growth_to_show(paired, 0.0, attempt=2)
+    assert growth is not None
+    assert 1.2 < growth < 4
+    assert proven(1.001 * growth)
+    assert not proven(0.93 * growth)
+    assert growth_to_show(paired, 0.02, attempt=2) is None  # no gain beyond the bound
+    assert growth_to_show(compared(0.0001, -0.1, standard_error=0.05, degrees_of_freedom=9.0), 0.0, attempt=2) is None
 
 
 def test_a_sure_gain_over_all_rows_needs_none_within_days() -> None:

@@ -60,13 +60,21 @@ def test_after_a_try_in_vain_the_rows_must_grow_by_the_factor() -> None:
     assert decide(look(4_499, new=2_999), vain, back_off_factor=3).verdict == "healthy"
 
 
-def test_a_gain_that_was_not_certain_halves_the_growth() -> None:
-    near = History(turns=(tried(gain=0.004),))
-    assert decide(look(2_249, new=749), near).verdict == "healthy"
-    result = decide(look(2_250, new=750), near)
-    assert "the last try at 1,500 gained too little to be certain, so the next is at 2,250" in result.reasons[0]
-    worse = History(turns=(tried(gain=-0.004),))
-    assert decide(look(2_250, new=750), worse).verdict == "healthy"
+@pytest.mark.parametrize(
+    ("growth_to_show", "needed"),
+    [
+        (1.1, 2_000),  # a third of the usual growth is the least: almost the same rows show nothing new
+        (1.6, 2_400),
+        (2.5, 3_000),  # no more than after a try that did not help
+    ],
+)
+def test_after_a_gain_that_was_not_certain_the_rows_must_grow_until_it_would_show(
+    growth_to_show: float, needed: int
+) -> None:
+    near = History(turns=(tried(growth_to_show=growth_to_show),))
+    assert decide(look(needed - 1, new=needed - 1_501), near).verdict == "healthy"
+    result = decide(look(needed, new=needed - 1_500), near)
+    assert f"the last try at 1,500 gained too little to be certain, so the next is at {needed:,}" in result.reasons[0]
 
 
 def test_after_a_release_the_wait_starts_again_at_the_base() -> None:
@@ -163,7 +171,7 @@ def lost(number: int, unseen: int, **changes: Any) -> PastTurn:
     ("turns", "last", "first_again"),
     [
         ([lost(2, 50_000)], 50_000, 52_000),
-        ([lost(2, 50_000, gain=0.01)], 50_000, 51_000),
+        ([lost(2, 50_000, growth_to_show=1.5)], 50_000, 51_000),
         ([lost(2, 50_000), lost(3, 52_000)], 52_000, 56_000),
         ([lost(2, 50_000), lost(3, 52_000), lost(5, 56_000)], 56_000, 64_000),
     ],
