@@ -102,7 +102,7 @@ def growth_to_show(paired: PairedComparison, bound: float, attempt: int) -> floa
 
     Args:
         paired: How challenger and champion differ.
-        bound: What the gain must exceed.
+        bound: The gain must exceed it.
         attempt: Number of the try that measured it, since the champion's release.
 
     Returns:
