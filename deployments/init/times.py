@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from everfit.blocks.policy import parse_duration
 from everfit.deployments.init import names
 from everfit.deployments.init.look import Look, disorder, distinct_share, has_whole_numbers, spread
 from everfit.deployments.init.proposal import Proposal
 from everfit.tasks.core.column_words import namesakes_of
 from everfit.tasks.statistics.label_delays import label_delays
+from everfit.tasks.statistics.segment_delays import slow_segments
 
 Choose = Callable[[Sequence["TimeChoice"]], str]
 """Chooses one of several columns that may be the event time, and returns its name."""
@@ -83,6 +85,25 @@ def propose_times(
         if seen.times.get(made.label_time) != made.time_format:
             made.label_time_format = seen.times.get(made.label_time) or "iso"
         _propose_maturity(seen.frame[made.event_time], seen.frame[made.label_time], made)
+        _name_slow_segments(seen.frame, made)
+
+
+def _name_slow_segments(frame: pd.DataFrame, made: Proposal) -> None:
+    """Name kinds of rows whose labels take longer than the others': the maturity is of all rows together."""
+    assert made.event_time is not None  # noqa: S101 - the caller has proposed both times
+    assert made.label_time is not None  # noqa: S101 - as above
+    now = max(frame[made.event_time].max(), frame[made.label_time].max())
+    columns = [str(name) for name in frame if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
+    own = {made.event_time, made.label_time, made.target, *made.key}
+    found = slow_segments(
+        frame,
+        [name for name in columns if name not in own],
+        made.event_time,
+        made.label_time,
+        now,
+        maturity=parse_duration(made.maturity) if made.maturity else None,
+    )
+    made.notes += [f"{one.summary[0].upper()}{one.summary[1:]}. maturity is of all rows together." for one in found]
 
 
 def _propose_maturity(events: pd.Series, known: pd.Series, made: Proposal) -> None:

@@ -5,9 +5,9 @@ import numpy.typing as npt
 
 from everfit.tasks.core.loss_diagnosis import ColumnShare
 from everfit.tasks.diagnosis.encoding import Encoded
-from everfit.tasks.diagnosis.holm import holm
 from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence
 from everfit.tasks.diagnosis.slices import excess_losses, half
+from everfit.tasks.statistics.holm import holm
 
 Floats = npt.NDArray[np.float64]
 

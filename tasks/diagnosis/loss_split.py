@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from everfit.tasks.core.loss_diagnosis import Cause, LossPart, LossSplit, PartName
-from everfit.tasks.diagnosis.holm import holm
 from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence
 from everfit.tasks.diagnosis.shared_rows import SharedRows
+from everfit.tasks.statistics.holm import holm
 
 Floats = npt.NDArray[np.float64]
 

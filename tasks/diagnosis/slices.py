@@ -13,8 +13,8 @@ import numpy.typing as npt
 from everfit.tasks.core.loss_diagnosis import LossSlice
 from everfit.tasks.diagnosis.conditions import Condition, conditions_in_words
 from everfit.tasks.diagnosis.encoding import OTHER, Encoded
-from everfit.tasks.diagnosis.holm import holm
 from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence
+from everfit.tasks.statistics.holm import holm
 
 Floats = npt.NDArray[np.float64]
 Chosen = npt.NDArray[np.bool_]

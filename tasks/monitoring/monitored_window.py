@@ -8,6 +8,7 @@ from functools import cached_property
 import pandas as pd
 
 from everfit.tasks.core.records import Window
+from everfit.tasks.evaluation.slices import slice_columns
 from everfit.tasks.monitoring.live_predictions import LivePredictions
 from everfit.tasks.monitoring.monitored_model import MonitoredModel
 from everfit.tasks.monitoring.signals.drift import DriftResult, drift
@@ -15,6 +16,7 @@ from everfit.tasks.monitoring.signals.live_estimate import came_true
 from everfit.tasks.predictions.label_times import read_label_times
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.statistics.estimate_trust import PastEstimate
+from everfit.tasks.statistics.segment_delays import MOST_COLUMNS
 from everfit.tasks.triage.signals import LabelsSignal
 
 logger = logging.getLogger("everfit.monitoring")
@@ -74,7 +76,14 @@ class MonitoredWindow:
             return None
         span = Window(since=monitored.until - max(4 * spec.maturity, _SHORTEST), until=monitored.until)
         log, known = table(spec.name, "predictions"), table(spec.name, "labels")
-        return read_label_times(log, known, span, monitored.event_time, monitored.until, spec=spec)
+        return read_label_times(log, known, span, monitored.event_time, monitored.until, spec=spec, also=self.segments)
+
+    @property
+    def segments(self) -> tuple[str, ...]:
+        """The columns whose values may differ in their delay: the spec's slices, otherwise features of categories."""
+        profile = self.monitored.reference.profile
+        features = (column for column in profile.columns if column.role == "feature" and column.kind != "numeric")
+        return slice_columns(self.monitored.context.spec) or tuple(column.name for column in features)[:MOST_COLUMNS]
 
     @cached_property
     def checked_estimate(self) -> PastEstimate | None:

@@ -1,5 +1,6 @@
 """When the labels of answered predictions became known for the first time, for rows of every version."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -39,7 +40,14 @@ def is_deep(spec: ModelSpec, newest: datetime, until: datetime) -> bool:
 
 
 def read_label_times(
-    log: Table, known: Table, window: Window, event_time: str, until: datetime, *, spec: ModelSpec
+    log: Table,
+    known: Table,
+    window: Window,
+    event_time: str,
+    until: datetime,
+    *,
+    spec: ModelSpec,
+    also: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Return answered rows with the time at which their label became known.
 
@@ -53,11 +61,13 @@ def read_label_times(
         event_time: Column of the event time.
         until: Labels that became known later are ignored.
         spec: The model's spec.
+        also: Further columns to read, if the log has them.
 
     Returns:
-        One row for each key: `_key`, the event time, `_label` and `_label_time`, both null without a label.
+        One row for each key: `_key`, the event time, the further columns, `_label` and `_label_time`, both null without
+        a label.
     """
-    rows = _answered(log, window, event_time)
+    rows = _answered(log, window, event_time, also)
     left_out = {*spec.monitoring.clients.ignored_labels, *({SOURCE, FILE} if spec.columns.label_time is None else ())}
     frames = []
     if known.exists() and len(rows):
@@ -73,11 +83,13 @@ def read_label_times(
     return rows.merge(first[[KEY, LABEL, LABEL_TIME]], on=KEY, how="left", validate="one_to_one")
 
 
-def _answered(log: Table, window: Window, event_time: str) -> pd.DataFrame:
-    """Return keys and event times of answered rows, at most about `MOST` of them."""
+def _answered(log: Table, window: Window, event_time: str, also: Sequence[str]) -> pd.DataFrame:
+    """Return keys, event times and further columns of answered rows, at most about `MOST` of them."""
     modulus, kept, count = 1, [], 0
-    for frame in log.batches(window, event_time, [KEY, event_time, prediction_log.ARM]) if log.exists() else ():
-        answered = frame.loc[frame[prediction_log.ARM].isin(prediction_log.ANSWERED), [KEY, event_time]]
+    there = set(log.columns()) if log.exists() else set()
+    own = list(dict.fromkeys([KEY, event_time, *(name for name in also if name in there)]))
+    for frame in log.batches(window, event_time, [*own, prediction_log.ARM]) if there else ():
+        answered = frame.loc[frame[prediction_log.ARM].isin(prediction_log.ANSWERED), own]
         kept.append(answered[_chosen(answered, modulus)])
         count += len(kept[-1])
         while count > 2 * MOST:

@@ -6,6 +6,7 @@ from pydantic import Field, FiniteFloat
 
 from everfit.blocks.policy import Duration, format_duration
 from everfit.tasks.core.records import Record
+from everfit.tasks.core.segment_delay import SegmentDelay
 from everfit.tasks.triage.area import Area
 
 _NONE = timedelta(0)
@@ -13,6 +14,8 @@ _LONGER = 1.1
 """So many times the maturity is too long for labels; the estimate is accurate to a tenth."""
 _LATE = 0.01
 """At least this share of the labels must have been seen to come after a maturity that is too short."""
+_MANY_LATE = 0.1
+"""From this share of late labels on, a kind of rows is named among the reasons."""
 _SHORTER = 0.75
 """A maturity of which labels surely need less than this share waits without need."""
 
@@ -65,6 +68,11 @@ class DelaySignal(Area):
     training: TrainingDelays | None = Field(
         default=None, exclude_if=_is_none, description="The same of the champion's hold-out."
     )
+    segments: tuple[SegmentDelay, ...] = Field(
+        default=(),
+        exclude_if=lambda segments: not segments,
+        description="Kinds of rows whose labels surely take a quarter longer than those of the others.",
+    )
 
     @property
     def too_short(self) -> bool:
@@ -103,14 +111,15 @@ class DelaySignal(Area):
     @property
     def details(self) -> str:
         """The delay, and whether the maturity fits."""
+        slow = "".join(f"; {segment.summary}" for segment in self.segments)
         if self.warning:
-            return self.warning
+            return f"{self.warning}{slow}"
         estimated = ", estimated beyond the time that rows were followed for" if self.beyond else ""
         newer = "; labels of newer rows take another time than before" if self.changed else ""
         return (
             f"99 % of the labels are known after {self.days or 0:.3g} days ({self.lower or 0:.3g} to "
             f"{self.upper or 0:.3g}{estimated}); the maturity is {format_duration(self.maturity or _NONE)}; "
-            f"{self.coverage or 0:.1%} of the rows get a label{newer}"
+            f"{self.coverage or 0:.1%} of the rows get a label{newer}{slow}"
         )
 
     @property
@@ -120,8 +129,9 @@ class DelaySignal(Area):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """A maturity that is longer than needed."""
-        return (self.warning,) if self.too_long else ()
+        """A maturity that is longer than needed, and kinds of rows whose labels mostly come after it."""
+        late = tuple(segment.summary for segment in self.segments if (segment.late or 0) >= _MANY_LATE)
+        return (*((self.warning,) if self.too_long else ()), *late)
 
     @property
     def _maturity_days(self) -> float:

@@ -1,5 +1,7 @@
 """The evidence area `delays`: how long labels take, against the spec's maturity."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from everfit.blocks.errors import NotEnoughError
@@ -10,6 +12,7 @@ from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.predictions.label_times import followed
 from everfit.tasks.predictions.labels import LABEL_TIME
 from everfit.tasks.statistics.label_delays import FEWEST, label_delays
+from everfit.tasks.statistics.segment_delays import slow_segments
 from everfit.tasks.triage.delay_signal import DelaySignal, TrainingDelays
 
 
@@ -23,7 +26,7 @@ def compare_with_maturity(window: MonitoredWindow) -> DelaySignal:
     spec = monitored.context.spec
     if rows is None:
         return DelaySignal(reason="monitoring.label_delays is `ignore`")
-    found = delay_signal(rows, spec, monitored.event_time, pd.Timestamp(monitored.until))
+    found = delay_signal(rows, spec, monitored.event_time, pd.Timestamp(monitored.until), window.segments)
     if not found.measured:
         return found
     return found.model_copy(update={"training": _told_before(monitored) or _of_holdout(monitored)})
@@ -56,7 +59,9 @@ def _of_holdout(monitored: MonitoredModel) -> TrainingDelays | None:
     return TrainingDelays(half=found.half, most=found.most, days=found.days, coverage=found.coverage)
 
 
-def delay_signal(rows: pd.DataFrame, spec: ModelSpec, event_time: str, until: pd.Timestamp) -> DelaySignal:
+def delay_signal(
+    rows: pd.DataFrame, spec: ModelSpec, event_time: str, until: pd.Timestamp, segments: Sequence[str] = ()
+) -> DelaySignal:
     """Return how long labels take.
 
     Only rows that are older than the maturity count, because labels of younger ones are not taken from the source yet.
@@ -66,6 +71,7 @@ def delay_signal(rows: pd.DataFrame, spec: ModelSpec, event_time: str, until: pd
         spec: The model's spec.
         event_time: Column of the event time.
         until: The moment; later labels are not known.
+        segments: Columns of the rows whose values may differ in their delay.
 
     Raises:
         NotEnoughError: Too few labels have a time at which they became known.
@@ -77,4 +83,5 @@ def delay_signal(rows: pd.DataFrame, spec: ModelSpec, event_time: str, until: pd
     found = label_delays(rows[event_time], known, until, followed=followed(spec), maturity=spec.maturity)
     if found is None:
         raise NotEnoughError(f"{int(known.notna().sum())} labels have come with their time; {FEWEST} are needed")
-    return DelaySignal(status="measured", maturity=spec.maturity, **found.model_dump())
+    slow = slow_segments(rows, segments, event_time, LABEL_TIME, until, followed=followed(spec), maturity=spec.maturity)
+    return DelaySignal(status="measured", maturity=spec.maturity, segments=slow, **found.model_dump())

@@ -13,10 +13,10 @@ from pydantic import Field, FiniteFloat
 
 from everfit.blocks.metrics import TaskKind
 from everfit.tasks.core.records import Record
-from everfit.tasks.diagnosis.holm import holm
 from everfit.tasks.evaluation.slices import groups
 from everfit.tasks.gate.check import percent
 from everfit.tasks.predictions.prediction_log import PREDICTION
+from everfit.tasks.statistics.holm import holm
 
 Floats = npt.NDArray[np.float64]
 

@@ -6,10 +6,10 @@ from support.diagnosed_worlds import binary
 
 from everfit.tasks.diagnosis.conditions import Condition, conditions_in_words
 from everfit.tasks.diagnosis.encoding import encode
-from everfit.tasks.diagnosis.holm import holm
 from everfit.tasks.diagnosis.labelled_rows import DiagnosisEvidence, LabelledRows
 from everfit.tasks.diagnosis.slices import worst_slices
 from everfit.tasks.diagnosis.unseen_values import unseen_values
+from everfit.tasks.statistics.holm import holm
 
 
 def side(seed: int, bad: bool, rows: int = 3_000) -> LabelledRows:

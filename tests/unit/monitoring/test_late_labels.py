@@ -61,6 +61,24 @@ def test_a_maturity_that_has_become_too_short_is_said_with_its_figure() -> None:
     assert window.numbers()["delays.days"] == found.days
 
 
+def test_a_kind_of_rows_whose_labels_mostly_come_late_is_a_note() -> None:
+    rows = labelled(lambda random, count: random.exponential(1.5, count))
+    north = np.random.default_rng(3).random(len(rows)) < 0.1
+    slow = pd.to_timedelta(np.random.default_rng(4).exponential(6, len(rows)), unit="D")
+    late = (rows[EVENT_TIME] + slow).where(rows[EVENT_TIME] + slow <= NOW)
+    rows["_label_time"] = rows["_label_time"].where(~north, late)
+    rows["region"] = np.where(north, "north", "south")
+
+    found = delay_signal(rows, spec_of("7d"), EVENT_TIME, NOW, ["region"])
+
+    assert [one.name for one in found.segments] == ["region = north"]
+    assert found.segments[0].late is not None
+    assert found.segments[0].late == pytest.approx(np.exp(-7 / 6), abs=0.07)
+    assert [note for note in found.notes if "region = north" in note]
+    assert "region = north" in found.details
+    assert DelaySignal.recall(found.model_dump(mode="json")) == found
+
+
 def test_a_maturity_that_waits_without_need_is_a_note_that_changes_no_verdict() -> None:
     found = measured(labelled(lambda random, rows: np.full(rows, 3.0)), "14d")
 
