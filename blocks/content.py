@@ -284,6 +284,16 @@ class SpecContent(BaseModel):
             raise ValueError(
                 f"columns.any_spelling: {self.columns.target!r} is the target, a number; remove it from any_spelling"
             )
+        if self.training.fresh_labels == "weighted" and (self.columns.label_time is None or not self.maturity):
+            raise ValueError(
+                "training.fresh_labels: columns.label_time and maturity say which labels are known early; set both, or "
+                "remove fresh_labels"
+            )
+        if self.training.fresh_labels == "weighted" and not self.training.refit:
+            raise ValueError(
+                "training.fresh_labels: without training.refit there is no final fit that could learn from fresh rows; "
+                "remove one of the two"
+            )
         learnt_from = self.maturity + (self.training.widest or self.training.holdout)
         self.upkeep.check(learnt_from, self.maturity + self.monitoring.window)
         if self.gate.conversion and self.release.format == "skops":

@@ -94,6 +94,14 @@ class TrainingPolicy(Policy):
         default=None,
         description="The span of event time after which a row has half the weight. By default all rows weigh the same.",
     )
+    fresh_labels: Literal["ignore", "weighted"] = Field(
+        default="ignore",
+        exclude_if=lambda choice: choice == "ignore",
+        description="Whether the final fit also learns from rows that are younger than `maturity` and have a label "
+        "already: `ignore`, or `weighted` by the inverse of the share of labels of their class, or their fifth by "
+        "size, that are known at their age. Rows count from the age on at which 30 % of such labels are known. It "
+        "needs `columns.label_time`. The gate judges the model without these rows.",
+    )
     calibration: Literal["none", "sigmoid", "isotonic"] = Field(
         default="none",
         description="The method of probability calibration. It uses the last fifth of the training rows, which "

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property, lru_cache
 from typing import Literal
 
@@ -12,10 +12,11 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import AwareDatetime, Field
 
-from everfit.blocks.errors import DataError
+from everfit.blocks.errors import DataError, NotEnoughError
 from everfit.blocks.policy import format_duration
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Record, Snapshot, Window
+from everfit.tasks.statistics.early_labels import label_arrival
 from everfit.tasks.statistics.scores import class_list
 from everfit.tasks.storage.tables import KEY, Table
 from everfit.tasks.storage.values import LARGEST
@@ -84,6 +85,10 @@ def label_is_visible(frame: pd.DataFrame, spec: ModelSpec, until: datetime) -> n
     if spec.columns.label_time is not None:
         visible &= frame[spec.columns.label_time] <= until  # a missing label time compares as false
     return np.asarray(visible, dtype=np.bool_)
+
+
+WEIGHT = "_weight"
+"""Column with the weight of each training row, where fresh rows are among them."""
 
 
 def feature_names(spec: ModelSpec, columns: dict[str, str]) -> list[str]:
@@ -201,13 +206,53 @@ class TrainingData:
             )
         return rows
 
+    @property
+    def final_window(self) -> Window:
+        """Return the rows of the final fit: all with a mature label, and fresh ones if the spec wants them."""
+        whole = self.split.whole
+        if self.spec.training.fresh_labels == "ignore" or isinstance(self.split.training, Sample):
+            return whole
+        wider = whole.model_copy(update={"until": self.until})
+        try:
+            fresh = self._with_fresh(self.rows(whole, "train on"))
+        except NotEnoughError:
+            return whole  # too few mature labels say how fast labels come
+        return wider if (fresh[self.spec.columns.time] >= whole.until).any() else whole
+
+    def _with_fresh(self, mature: pd.DataFrame) -> pd.DataFrame:
+        """Return rows with a mature label and those with an early one, which stand for such rows without a label.
+
+        Raises:
+            NotEnoughError: Too few mature labels of one kind say how fast such labels come.
+        """
+        spec, roles = self.spec, self.spec.columns
+        assert roles.label_time is not None  # noqa: S101 - the spec is refused without it
+        whole = self.rows(self.split.whole, "train on")
+        delays = _days(whole[roles.label_time] - whole[roles.time])
+        in_time = (delays >= 0) & (delays <= spec.maturity / timedelta(days=1))
+        labels, numeric = whole[roles.target].to_numpy()[in_time], spec.task == "regression"
+        arrival = label_arrival(labels, delays[in_time], numeric=numeric)
+        young = self.all_rows(Window(since=self.split.whole.until, until=self.until))
+        ages = _days(pd.Timestamp(self.until) - young[roles.time])
+        known = young[roles.target].notna() & (young[roles.label_time] <= self.until)
+        known &= (young[roles.label_time] >= young[roles.time]) & (ages >= arrival.youngest)
+        chosen = known.to_numpy(dtype=np.bool_)
+        fresh = young[chosen].reset_index(drop=True)
+        shares = arrival.known_share(fresh[roles.target].to_numpy(), ages[chosen])
+        both: pd.DataFrame = pd.concat(
+            [mature.assign(**{WEIGHT: 1.0}), fresh.assign(**{WEIGHT: 1 / shares})], ignore_index=True
+        )
+        return both
+
     def training_rows(self, window: Window) -> pd.DataFrame:
-        """Read the rows of a window to fit a model on.
+        """Read the rows of a window to fit a model on; after the hold-out these are fresh rows with a weight.
 
         Raises:
             DataError: If there are no rows, or their labels don't fit the task.
         """
         rows = self.rows(window, "train on")
+        if window.until > self.split.whole.until:
+            rows = self._with_fresh(rows)
         spec, classes = self.spec, class_list(rows[self.spec.columns.target], self.spec.task)
         if spec.task != "regression" and len(classes) < 2:
             raise DataError(
@@ -219,6 +264,10 @@ class TrainingData:
                 f"'binary'; set task to multiclass or regression"
             )
         return rows
+
+
+def _days(spans: "pd.Series[pd.Timedelta]") -> npt.NDArray[np.float64]:
+    return spans.dt.total_seconds().to_numpy(dtype=np.float64) / 86_400
 
 
 def _refuse_infinite(rows: pd.DataFrame, model: str) -> None:

@@ -196,8 +196,9 @@ def refit(turn: OpenTurn, data: TrainingData, challenger: Fitted, preview: GateD
     if _goes_on(preview) and data.spec.training.refit:
         path = data.workspace.turn_file(turn.model, turn.id, "refitted.skops")
         choice = challenger.choice
-        logger.info("%s, with all rows to %s", choice, f"{data.split.whole.until:%Y-%m-%d %H:%M}")
-        fitted = train.fit_on(data, choice.candidate, data.split.whole, path, choice.setting)
+        window = data.final_window
+        logger.info("%s, with all rows to %s", choice, f"{window.until:%Y-%m-%d %H:%M}")
+        fitted = train.fit_on(data, choice.candidate, window, path, choice.setting)
     turn.keep(refitted=fitted)
     return fitted
 

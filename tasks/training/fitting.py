@@ -12,6 +12,7 @@ from everfit.blocks.extensions import is_reference
 from everfit.blocks.policy import parse_duration
 from everfit.blocks.spec import ModelSpec
 from everfit.blocks.training import BOOSTING, ENSEMBLE
+from everfit.tasks.data.split import WEIGHT
 from everfit.tasks.statistics.scores import target_values
 from everfit.tasks.training.ensemble import ORDERED_BOOSTING, ensemble_of, groups_categories
 from everfit.tasks.training.folds import VALIDATION_SHARE
@@ -51,12 +52,13 @@ def fit(spec: ModelSpec, features: list[str], candidate: str, setting: Setting, 
         prose=spec.columns.text,
     )
     kept = len(rows) if policy.calibration == "none" else round(len(rows) * (1 - VALIDATION_SHARE))
-    weights = recency_weights(rows[spec.columns.time], policy.half_life)
+    weights = training_weights(rows, spec.columns.time, policy.half_life)
     last = model.steps[-1][0]
     given = {} if weights is None else {f"{last}__sample_weight": weights[:kept]}
     model.fit(rows[features].iloc[:kept], target.iloc[:kept], **given)
     if kept < len(rows):
-        model = _calibrated(model, policy.calibration, rows[features].iloc[kept:], target.iloc[kept:])
+        fresh = rows[WEIGHT].to_numpy(dtype=np.float64)[kept:] if WEIGHT in rows else None
+        model = _calibrated(model, policy.calibration, rows[features].iloc[kept:], target.iloc[kept:], fresh)
     if "n_jobs" in model.steps[-1][1].get_params():
         model.steps[-1][1].set_params(n_jobs=None)  # a served model predicts a few rows, where threads only cost time
     return model
@@ -73,6 +75,21 @@ def _fitted_ensemble(spec: ModelSpec, features: list[str], setting: Setting, row
     return ensemble_of(members, spec.task)
 
 
+def training_weights(rows: pd.DataFrame, time: str, half_life: timedelta | None) -> npt.NDArray[np.float64] | None:
+    """Return the weights of rows by their age, and those of fresh rows; None for equal weights.
+
+    Args:
+        rows: Training rows.
+        time: The column of the event time.
+        half_life: Span after which a row has half the weight; None for no decay.
+    """
+    weights = recency_weights(rows[time], half_life)
+    if WEIGHT not in rows:
+        return weights
+    fresh = rows[WEIGHT].to_numpy(dtype=np.float64)
+    return fresh if weights is None else weights * fresh
+
+
 def recency_weights(times: pd.Series, half_life: timedelta | None) -> npt.NDArray[np.float64] | None:
     """Return weights that halve with every half-life before the newest row, or None for equal weights."""
     if half_life is None:
@@ -86,7 +103,13 @@ def since_of(span: str, until: datetime) -> datetime | None:
     return None if span == "all" else until - parse_duration(span)
 
 
-def _calibrated(model: "Pipeline", method: str, features: pd.DataFrame, target: pd.Series) -> "Pipeline":
+def _calibrated(
+    model: "Pipeline",
+    method: str,
+    features: pd.DataFrame,
+    target: pd.Series,
+    weights: npt.NDArray[np.float64] | None,
+) -> "Pipeline":
     """Return the pipeline with its last step calibrated on rows that it was not fitted on."""
     from sklearn.calibration import CalibratedClassifierCV
     from sklearn.frozen import FrozenEstimator
@@ -94,5 +117,6 @@ def _calibrated(model: "Pipeline", method: str, features: pd.DataFrame, target: 
 
     known = target.isin(list(model.classes_))  # a class that first appears here can't be calibrated
     inner = CalibratedClassifierCV(FrozenEstimator(model.steps[-1][1]), method=method, cv=None)
-    inner.fit(model[:-1].transform(features[known]), target[known])
+    own = None if weights is None else weights[known.to_numpy(dtype=np.bool_)]
+    inner.fit(model[:-1].transform(features[known]), target[known], own)
     return Pipeline([*model.steps[:-1], (model.steps[-1][0], inner)])
