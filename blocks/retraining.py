@@ -1,7 +1,7 @@
 """The causes of a new training, and how often it may start by itself."""
 
 from datetime import timedelta
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 from pydantic import Field, FiniteFloat, model_validator
 
@@ -72,6 +72,11 @@ class CostBenefitPolicy(Policy):
         ge=0,
         description="The cost of one hour of a turn, from which the cost of past turns follows.",
     )
+
+
+Remedy = Literal["threshold", "prior_shift", "intercept", "recalibration", "former_champion", "refit"]
+REMEDIES: tuple[Remedy, ...] = get_args(Remedy)
+"""The remedies that are smaller than a full search, the smallest first."""
 
 
 class RetrainingPolicy(Policy):
@@ -164,9 +169,25 @@ class RetrainingPolicy(Policy):
         ge=1,
         description="The number of consecutive windows after which a data problem is escalated to a person.",
     )
+    remedies: bool | tuple[Remedy, ...] = Field(
+        default=False,
+        exclude_if=lambda remedies: not remedies,
+        description="The remedies that a turn tries before a search among candidates: `threshold`, `prior_shift` (the "
+        "odds follow the classes' shares), `intercept` (a constant shift), `recalibration` (a shift and another "
+        "scale), `former_champion` (an earlier version), `refit` (the champion's settings on newer rows). The "
+        "smallest one that is enough is judged by the gate and released without a search. `true` tries them all. Only "
+        "rows with event times allow it. The first four need a metric that sees more than the order of the answers.",
+    )
     cost_benefit: CostBenefitPolicy | None = Field(
         default=None, description="The value of quality and the cost of a turn. Without it a loss alone decides."
     )
+
+    @property
+    def tried_remedies(self) -> tuple[Remedy, ...]:
+        """The remedies that a turn tries, the smallest first."""
+        if isinstance(self.remedies, bool):
+            return REMEDIES if self.remedies else ()
+        return tuple(name for name in REMEDIES if name in self.remedies)
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

@@ -7,7 +7,7 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 
 from everfit.tasks.core.records import Trigger
-from everfit.tasks.steps import gate, ingestion, learning, requests, turns, waiting
+from everfit.tasks.steps import gate, ingestion, learning, remedies, requests, turns, waiting
 from everfit.tasks.steps.context import moment, open_context
 from everfit.tasks.steps.run_incidents import on_completion, on_failure
 from everfit.tasks.steps.run_names import run_name
@@ -22,7 +22,9 @@ from everfit.tasks.turns.turn_record import DATA_REJECTED, NOTHING_NEW
     on_completion=on_completion,
     task_runner=task_runner(),
 )
-def training(model: str, until: datetime | None = None, trigger: Trigger | None = None) -> "State[dict[str, Any]]":
+def training(  # noqa: PLR0911 - one for each way in which a turn can end
+    model: str, until: datetime | None = None, trigger: Trigger | None = None
+) -> "State[dict[str, Any]]":
     """Run one turn of the loop for a model: train a challenger, and release it if it is shown to be better.
 
     Args:
@@ -63,6 +65,10 @@ def training(model: str, until: datetime | None = None, trigger: Trigger | None 
             return turn.end(NOTHING_NEW, "these rows were trained on already, by the same spec")
 
         data = ingestion.training_data(turn)
+        # The smallest remedy of the champion that is enough is released without a search.
+        if remedied := remedies.judge_remedies(turn, data):
+            return remedied
+
         while True:
             # Candidates compete on validation rows; the best one is fitted on all training rows.
             results = learning.try_candidates(turn, data)

@@ -17,8 +17,8 @@ def comparison_figures(evidence: Evidence, policy: GatePolicy) -> tuple[Figure, 
     if paired is None or paired.method == "identical":
         return ()
     attempt, allowed = evidence.attempt, 1 - policy.confidence
-    judged = judge_gain(paired, policy, attempt)
-    error = error_of_try(allowed, attempt)
+    judged = judge_gain(paired, policy, attempt, evidence.error_share)
+    error = evidence.error_share * error_of_try(allowed, attempt)
     groups = "" if paired.groups is None else f", {paired.groups:,} groups by {paired.grouped_by}"
     gain, deviation, freedom = paired.difference, paired.deviation, paired.degrees_of_freedom
     figures = [
@@ -46,7 +46,7 @@ def comparison_figures(evidence: Evidence, policy: GatePolicy) -> tuple[Figure, 
         Figure(
             name="allowed error",
             value=in_digits(error),
-            origin=f"1 / (2 x {attempt:,}) of {in_digits(allowed)}, which is 1 - gate.confidence",
+            origin=f"{_share(evidence)}1 / (2 x {attempt:,}) of {in_digits(allowed)}, which is 1 - gate.confidence",
         ),
         *(
             [Figure(name="its share", value=in_digits(share), origin="within groups 80 %, over all rows 20 %")]
@@ -65,3 +65,7 @@ def comparison_figures(evidence: Evidence, policy: GatePolicy) -> tuple[Figure, 
             origin="gate.min_gain" if policy.margin is None else "minus gate.margin",
         ),
     )
+
+
+def _share(evidence: Evidence) -> str:
+    return "" if evidence.remedies is None else f"{in_digits(evidence.error_share)} x "

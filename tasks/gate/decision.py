@@ -111,16 +111,21 @@ def _reasons(evidence: Evidence, verdict: Verdict, failed: list[Check], approval
         if evidence.replaces is not None:
             kept = f"Kept champion {evidence.replaces} (which can't be loaded)"
         more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
-        return (f"{kept}: {failed[0].reason}{more}", *(check.reason for check in failed[1:]))
+        return (f"{kept}: {failed[0].reason}{more}", *(check.reason for check in failed[1:]), *_remedies(evidence))
     name = "the challenger" if evidence.challenger_version is None else f"challenger {evidence.challenger_version}"
     place = "as the first champion" if champion is None else f"over champion {champion}"
     if evidence.replaces is not None:
         place = f"in place of champion {evidence.replaces} (which can't be loaded)"
     if verdict == "needs_approval":
         headline = f"Waits for approval of {name} {place}, because {approval_reason}: {_achieved(evidence)}"
-        return (headline, *(check.reason for check in failed))
+        return (headline, *(check.reason for check in failed), *_remedies(evidence))
     broken = (evidence.broken_champion,) if evidence.broken_champion else ()
-    return (f"Promoted {name} {place}: {_achieved(evidence)}", *broken)
+    return (f"Promoted {name} {place}: {_achieved(evidence)}", *broken, *_remedies(evidence))
+
+
+def _remedies(evidence: Evidence) -> tuple[str, ...]:
+    """Return which smaller remedies were tried and why one was taken or none, if any were tried."""
+    return () if evidence.remedies is None else (evidence.remedies.summary,)
 
 
 def _achieved(evidence: Evidence) -> str:

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field, JsonValue, model_val
 from everfit.tasks.core.metric_scale import MetricScale
 from everfit.tasks.core.paired_comparison import PairedComparison
 from everfit.tasks.core.records import Record, Window
+from everfit.tasks.gate.remedies import RemediesTried
 
 AreaT = TypeVar("AreaT", bound=Record)
 
@@ -181,6 +182,9 @@ class Evidence(Record):
         exclude_if=_is_first,
         description="Number of this comparison with the champion since its release.",
     )
+    remedies: RemediesTried | None = Field(
+        default=None, exclude_if=_is_unknown, description="The smaller remedies, if the turn has tried any."
+    )
     rarest_class_rows: int | None = Field(
         default=None, ge=0, exclude_if=_is_unknown, description="Hold-out rows of the rarest class."
     )
@@ -229,6 +233,11 @@ class Evidence(Record):
     def judged_against(self) -> int | None:
         """Version of the champion at the time, whether or not it could be compared with."""
         return self.replaces if self.champion_version is None else self.champion_version
+
+    @property
+    def error_share(self) -> float:
+        """Share of the try's error that this comparison may make: a remedy and the search after it share it."""
+        return 1.0 if self.remedies is None else self.remedies.error_share
 
     def area(self, name: str, kind: type[AreaT]) -> AreaT | None:
         """Return the evidence of a check that has no field here, if it was measured.

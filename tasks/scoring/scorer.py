@@ -12,6 +12,7 @@ import numpy.typing as npt
 from everfit.blocks.errors import ModelError
 from everfit.blocks.metrics import TaskKind
 from everfit.tasks.core.records import ModelVersion
+from everfit.tasks.models.corrected_model import parts_of
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.models.logged_model import LoggedModel
 from everfit.tasks.predictions import prediction_log
@@ -20,6 +21,7 @@ from everfit.tasks.scoring.fast_path.boosting import FastBoosting
 from everfit.tasks.scoring.fast_path.linear import FastLinearModel
 from everfit.tasks.scoring.fast_path.ordinal import FastOrdinalEncoding
 from everfit.tasks.scoring.outliers import OutlierDetector, read_detector
+from everfit.tasks.statistics.corrections import Correction
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,6 +98,12 @@ class Scorer:
         return tuple(Scorer(member, self.inputs) for member in voting.estimators_)
 
     @cached_property
+    def _corrected(self) -> "tuple[Scorer, Correction] | None":
+        """The model that a remedy has corrected, with its own fast path, and the correction; None for any other."""
+        parts = parts_of(self.estimator)
+        return None if parts is None else (Scorer(parts[0], self.inputs), parts[1])
+
+    @cached_property
     def encoding(self) -> FastOrdinalEncoding | None:
         """Fast encoding of columns for the last step, or None if its results would differ."""
         encoding = FastOrdinalEncoding.of(self.estimator, self.inputs)
@@ -147,6 +155,9 @@ class Scorer:
         Raises:
             ModelError: If the model returns NaN or infinity.
         """
+        if self._corrected is not None:
+            model, correction = self._corrected
+            return self._corrected_scores(model.score_columns(columns), correction)
         if self._members:
             return self._mean([member.score_columns(columns) for member in self._members])
         if self._linear is not None:
@@ -168,6 +179,19 @@ class Scorer:
         probabilities: npt.NDArray[np.float64] = np.mean(known, axis=0)
         values = np.asarray(self.estimator.classes_)[probabilities.argmax(axis=1)]
         return Scores(values, probabilities[:, 1] if len(self.classes) == 2 else None, probabilities)
+
+    def _corrected_scores(self, scores: Scores, correction: Correction) -> Scores:
+        """Return the scores of a corrected model, as its pipeline has them."""
+        if scores.probabilities is None:
+            numbers = correction.apply(scores.values)
+            return Scores(numbers, numbers, None)
+        if len(self.classes) == 2:
+            second = correction.apply(scores.probabilities[:, 1])
+            probabilities = np.column_stack([1 - second, second])
+        else:
+            second, probabilities = None, correction.apply(scores.probabilities)
+        values = np.asarray(self.estimator.classes_)[probabilities.argmax(axis=1)]
+        return Scores(values, second, probabilities)
 
     def _scores(
         self, estimator: Any, rows: "pd.DataFrame | npt.NDArray[np.float64] | Mapping[str, Sequence[Any]]"

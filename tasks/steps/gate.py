@@ -51,6 +51,7 @@ def evaluate(turn: OpenTurn, data: TrainingData, challenger: Fitted) -> Evidence
     evidence = evaluate_room.evaluate(data, challenger, incumbent, validation, attempt)
     if broken and (version := incumbent_room.incumbent_version(turn.context, turn.entry)) is not None:
         evidence = evidence.model_copy(update={"broken_champion": broken, "replaces": version.version})
+    evidence = evidence.model_copy(update={"remedies": turn.record.remedies})
     evidence = with_own_checks(evidence, data.spec.gate.checks)
     turn.keep(evidence=evidence)
     return evidence

@@ -134,6 +134,7 @@ def track(turn: OpenTurn, data: TrainingData) -> None:
         version.run_id,
         parameters={
             "candidate": fitted.candidate,
+            **({} if fitted.remedied is None else {"remedy": fitted.remedied.remedy}),
             "span": fitted.setting.span,
             **{f"parameter.{name}": value for name, value in fitted.setting.parameters.items()},
             "until": turn.until.isoformat(),

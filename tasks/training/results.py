@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.data.split import Sample
 from everfit.tasks.models.skops_format import load_model
+from everfit.tasks.statistics.corrections import Correction
 from everfit.tasks.storage.workspace import Workspace
 from everfit.tasks.training.search import Setting, TuningTrial
 
@@ -53,6 +54,17 @@ def _is_empty(value: object) -> bool:
     return not value
 
 
+class Remedied(Record):
+    """How a model was made of an earlier version, without a search."""
+
+    remedy: str = Field(description="One of the gate's ladder of remedies.")
+    version: int = Field(description="The version that it was made of.")
+    base: str = Field(description="Path of that version's file in the workspace.")
+    since: AwareDatetime = Field(description="Start of the rows that the champion has not seen.")
+    correction: Correction | None = None
+    searched_rows: int = Field(default=0, description="Rows that the settings were last searched on.")
+
+
 class Fitted(Record):
     """A fitted pipeline, kept in the workspace until it is registered."""
 
@@ -63,6 +75,9 @@ class Fitted(Record):
     features: tuple[str, ...]
     setting: Setting = Field(default_factory=Setting)
     threshold: float | None = Field(default=None, description="Most valuable threshold; None without business_value.")
+    remedied: Remedied | None = Field(
+        default=None, exclude_if=_is_empty, description="If it is a remedy of the champion, and was not searched."
+    )
     earlier: tuple["Fitted", ...] = Field(
         default=(),
         exclude_if=_is_empty,

@@ -1,10 +1,11 @@
 """Reproduce: train a turn's model again from what the turn left, and see whether it is the same."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from pydantic import Field
 
 from everfit.blocks.errors import DataError, EverfitError, WorkspaceError
@@ -13,16 +14,23 @@ from everfit.tasks.core.records import Record
 from everfit.tasks.core.spec_keys import with_current_keys
 from everfit.tasks.data.commit import take_snapshot
 from everfit.tasks.data.split import TrainingData
+from everfit.tasks.evaluation.remedies import remade
+from everfit.tasks.evaluation.remedy_ladder import REFIT
 from everfit.tasks.evaluation.report import Report, predictions_digest
 from everfit.tasks.evaluation.scored_rows import EarlierModel, score_rows
+from everfit.tasks.models.skops_format import load_model
 from everfit.tasks.registry.code_version import code_version, package_versions
 from everfit.tasks.registry.own_code import COMMIT, changed_packages, own_code
 from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.storage.table_files import is_whole
 from everfit.tasks.storage.workspace import Workspace
 from everfit.tasks.training.fitting import fit
+from everfit.tasks.training.results import Fitted
 from everfit.tasks.turns.package import Package, read_package
 from everfit.tasks.turns.turn_record import TurnRecord
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 Sameness = Literal["identical", "different"]
 
@@ -87,7 +95,7 @@ def reproduce(workspace: Workspace, model: str, turn_id: str) -> Reproduction:
             rows = data.training_rows(one.trained_on)
             if len(rows) != one.rows:
                 parameters.append(f"parameters: fitted on {len(rows):,} rows, then on {one.rows:,}")
-            models.append(fit(spec, list(one.features), one.candidate, one.setting, rows))
+            models.append(_made_again(data, one, rows))
         held_out = data.rows(split.holdout.model_copy(update={"since": evidence.holdout.since}), "judge on")
         earlier = [
             EarlierModel(model, judged)
@@ -108,6 +116,14 @@ def reproduce(workspace: Workspace, model: str, turn_id: str) -> Reproduction:
         differences=(*differences, *parameters, *metrics, *predictions),
         versions=_version_differences(package, spec),
     )
+
+
+def _made_again(data: TrainingData, one: Fitted, rows: pd.DataFrame) -> "Pipeline":
+    """Fit a model again; a remedy that fits nothing but a correction is made again of the version it was made of."""
+    if one.remedied is None or one.remedied.remedy == REFIT:
+        return fit(data.spec, list(one.features), one.candidate, one.setting, rows)
+    base = load_model(data.workspace.read(one.remedied.base))
+    return remade(data, one.remedied, base, one.trained_on.until)[0]
 
 
 def _parameter_differences(data: TrainingData, record: TurnRecord) -> list[str]:

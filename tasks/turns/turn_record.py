@@ -15,6 +15,7 @@ from everfit.tasks.data.ingest import Batch
 from everfit.tasks.data.split import Split
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.gate import Check, Evidence, GateDecision
+from everfit.tasks.gate.remedies import RemediesTried
 from everfit.tasks.gate.waiting import Waiting
 from everfit.tasks.ledger import Turn
 from everfit.tasks.training.results import CandidateResult, Fitted
@@ -78,6 +79,9 @@ class TurnRecord(Record):
     refitted: Fitted | None = Field(
         default=None, description="The registered model; fitted again if the challenger passed."
     )
+    remedies: RemediesTried | None = Field(
+        default=None, description="The remedies that were tried before a full search."
+    )
     evidence: Evidence | None = None
     decision: GateDecision | None = None
     version: ModelVersion | None = Field(default=None, description="The challenger in the registry.")
@@ -125,6 +129,8 @@ def flat_metrics(record: TurnRecord) -> dict[str, float]:
     if evidence.comparison is not None:
         metrics |= {"gain": evidence.comparison.difference, "gain.lower": evidence.comparison.lower}
     metrics |= {f"check.{check.name}": _check_value(check) for check in evidence.own_checks}
+    rungs = () if record.remedies is None else record.remedies.rungs
+    metrics |= {f"remedy.{rung.name}": rung.value for rung in rungs}
     metrics |= {f"validation.{result.candidate}.{result.metric}": result.score for result in record.candidates}
     return {name: value for name, value in metrics.items() if value is not None}
 

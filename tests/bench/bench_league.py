@@ -6,7 +6,7 @@ whichever validates better in the first window, on all rows or on the newest qua
 or at an alarm of a CUSUM; the best of each kind is shown. Hindsight knows all windows beforehand, and picks the fits
 that cost least. Cost = lost quality (1 - AUC, or RMSE over the label's deviation) of all windows + price x turns.
 
-`bench_league.py NAME …` runs the worlds whose names begin so.
+`bench_league.py NAME …` runs the worlds whose names begin so, and `--remedies` first tries smaller remedies.
 """
 
 import json
@@ -30,6 +30,8 @@ from everfit.tasks.data.split import TrainingData
 from everfit.tasks.data.validate import Validation
 from everfit.tasks.evaluation.evaluate import evaluate
 from everfit.tasks.evaluation.measurement import Incumbent
+from everfit.tasks.evaluation.remedies import Treatment, fit_remedy, treat
+from everfit.tasks.evaluation.remedy_ladder import EarlierVersion, Patient
 from everfit.tasks.gate import Evidence, decide
 from everfit.tasks.gate.checks.comparison import growth_to_show
 from everfit.tasks.monitoring.holdout import baseline_of, holdout_answers
@@ -74,6 +76,10 @@ class Life:
         champion: The model in service.
         baseline: Its quality on its hold-out.
         history: The windows that triage has judged.
+        first: The candidate that was best at first.
+        remedies: Whether smaller remedies are tried before a search.
+        remedied: Those that were released.
+        searched_rows: Rows that the settings were last searched on.
     """
 
     world: World
@@ -85,6 +91,9 @@ class Life:
     baseline: Baseline | None = None
     history: History = field(default_factory=History)
     first: str = ""
+    remedies: bool = False
+    remedied: list[str] = field(default_factory=list)
+    searched_rows: int = 0
 
     def __post_init__(self) -> None:
         past = pd.concat([self.world.make(number) for number in range(-PAST, 0)], ignore_index=True)
@@ -92,7 +101,9 @@ class Life:
         past.to_parquet(self.folder / "past.parquet")
         path = self.folder / "spec.yaml"
         init(str(self.folder / "past.parquet"), "y", name="m", output=path)
-        self.spec: ModelSpec = read_spec(path.read_text(encoding="utf-8"), str(path))
+        spec: ModelSpec = read_spec(path.read_text(encoding="utf-8"), str(path))
+        retraining = spec.retraining.model_copy(update={"remedies": self.remedies})
+        self.spec = spec.model_copy(update={"retraining": retraining})
         self.workspace = Workspace(str(self.folder / "workspace"))
         self.rows: dict[int, pd.DataFrame] = {}
         self.add(-1, past)
@@ -109,13 +120,23 @@ class Life:
         spec, seen = self.spec, self.champion.version.trained_until if self.champion else None
         split = cut(spec, self.workspace.table("m", "dataset"), until, seen)
         data = TrainingData(spec, take_snapshot(spec, split.whole, self.workspace), split, until, self.workspace)
-        results = [try_candidate(data, name) for name in spec.training.candidates_for(spec.task)]
-        self.first = self.first or ranked(results)[0].candidate
         name = f"t{len(self.turns)}"
-        challenger = fit_prequentially(data, results, self.workspace.turn_file("m", name, "c.skops"), self.former)
         tries = [turn for turn in self.turns if turn.reference == self._reference]
-        evidence = evaluate(data, challenger, self.champion, PASSED, 1 + len(tries))
-        decision = decide(evidence, spec.gate)
+        treatment = self._treated(data, name) if self.remedies and self.champion else None
+        challenger = None if treatment is None else treatment.challenger
+        remedies = None if treatment is None else treatment.tried
+        if challenger is not None:
+            evidence = evaluate(data, challenger, self.champion, PASSED, 1 + len(tries))
+            decision = decide(evidence.model_copy(update={"remedies": remedies}), spec.gate)
+            if decision.verdict != "promote":
+                challenger, remedies = None, remedies and remedies.model_copy(update={"is_judged": False})
+        is_remedy = challenger is not None
+        if challenger is None:
+            results = [try_candidate(data, one) for one in spec.training.candidates_for(spec.task)]
+            self.first = self.first or ranked(results)[0].candidate
+            challenger = fit_prequentially(data, results, self.workspace.turn_file("m", name, "c.skops"), self.former)
+            evidence = evaluate(data, challenger, self.champion, PASSED, 1 + len(tries))
+            decision = decide(evidence.model_copy(update={"remedies": remedies}), spec.gate)
         promoted = decision.verdict == "promote"
         self.turns.append(
             PastTurn.model_validate(
@@ -133,7 +154,12 @@ class Life:
         if promoted:
             choice = challenger.choice
             path = self.workspace.turn_file("m", name, "r.skops")
-            fitted = fit_on(data, choice.candidate, split.whole, path, choice.setting)
+            if is_remedy and remedies is not None:
+                fitted = fit_remedy(data, challenger, remedies, path)
+                self.remedied.append(remedies.chosen)
+            else:
+                fitted = fit_on(data, choice.candidate, split.whole, path, choice.setting)
+                self.searched_rows = fitted.rows
             version = ModelVersion(model="m", version=len(self.turns), run_id="r", trained_until=split.whole.until)
             before, self.champion = self.champion, Incumbent(version, read_model(fitted, self.workspace))
             self.releases.append((number, before, self.champion))
@@ -148,6 +174,17 @@ class Life:
             return None
         bound = policy.min_gain if policy.margin is None else -policy.margin
         return growth_to_show(paired, bound, evidence.attempt)
+
+    def _treated(self, data: TrainingData, name: str) -> Treatment | None:
+        """Try smaller remedies of the champion, former champions among them."""
+        released = [one for _, _, one in self.releases]
+        versions = [
+            EarlierVersion(one.version.version, one.model, choice)
+            for one, choice in zip(released[::-1], self.former, strict=True)
+        ]
+        seen = released[-1].version.trained_until
+        patient = Patient(versions[0], seen, self.searched_rows, tuple(versions[1:4]))
+        return treat(data, patient, self.workspace.turn_file("m", name, "remedy.skops"))
 
     @property
     def _reference(self) -> str:
@@ -232,9 +269,9 @@ class Life:
         return 1 - float(metric("roc_auc").score(rows["y"], scores))
 
 
-def live(world: World, folder: Path) -> tuple[Life, Plan]:
+def live(world: World, folder: Path, *, remedies: bool = False) -> tuple[Life, Plan]:
     """Live through a world as everfit does."""
-    life, losses = Life(world, folder), list[float]()
+    life, losses = Life(world, folder, remedies=remedies), list[float]()
     if life.turn(world.window(0)[0], 0) != "promote":
         raise RuntimeError("the first turn released nothing")
     for number in range(world.windows):
@@ -275,9 +312,9 @@ def wrong_releases(life: Life) -> int:
     return wrong
 
 
-def compete(name: str, world: World, folder: Path) -> dict[str, object]:
+def compete(name: str, world: World, folder: Path, *, remedies: bool = False) -> dict[str, object]:
     """Let the policies compete in a world."""
-    life, everfit = live(world, folder)
+    life, everfit = live(world, folder, remedies=remedies)
     matrices = [plain_fits(life, quarter) for quarter in (False, True)]
     best_of_both = np.fmin(*matrices)
     reference = float(np.mean([matrices[0][0, 0], matrices[0][0, 1]]))
@@ -306,15 +343,18 @@ def compete(name: str, world: World, folder: Path) -> dict[str, object]:
         "turns": everfit.turns,
         "released": released,
         "wrong": wrong_releases(life),
+        "remedies": life.remedied,
     }
 
 
 def main(names: list[str]) -> None:
     with tempfile.TemporaryDirectory(prefix="everfit-league-") as place:
+        remedies = "--remedies" in names
+        names = [name for name in names if name != "--remedies"]
         chosen = [name for name in WORLDS if not names or name.startswith(tuple(names))]
         for number, name in enumerate(chosen):
             began = time.perf_counter()
-            found = compete(name, WORLDS[name], Path(place) / str(number))
+            found = compete(name, WORLDS[name], Path(place) / str(number), remedies=remedies)
             print(json.dumps(found | {"seconds": round(time.perf_counter() - began)}), flush=True)
 
 

@@ -35,7 +35,7 @@ def _judge(evidence: Evidence, policy: GatePolicy) -> Checks:
     if paired.confidence < policy.confidence:
         yield too_unsure(_NAME, paired, policy)
         return
-    judged = judge_gain(paired, policy, evidence.attempt)
+    judged = judge_gain(paired, policy, evidence.attempt, evidence.error_share)
     yield Check(
         name=_NAME,
         passed=judged.passed,
@@ -67,16 +67,17 @@ class JudgedGain(NamedTuple):
     within: bool = False
 
 
-def judge_gain(paired: PairedComparison, policy: GatePolicy, attempt: int) -> JudgedGain:
+def judge_gain(paired: PairedComparison, policy: GatePolicy, attempt: int, share: float = 1.0) -> JudgedGain:
     """Judge a gain over the champion.
 
     Args:
         paired: How challenger and champion differ.
         policy: The policy of the gate.
         attempt: Number of the try since the champion's release, from 1 on.
+        share: Of the try's error that this comparison may make.
     """
     bound = policy.min_gain if policy.margin is None else -policy.margin
-    return proven_gain(paired, bound, error_of_try(1 - policy.confidence, attempt))
+    return proven_gain(paired, bound, share * error_of_try(1 - policy.confidence, attempt))
 
 
 def proven_gain(paired: PairedComparison, bound: float, error: float) -> JudgedGain:

@@ -43,7 +43,8 @@ def _beats_a_useless_champion(evidence: Evidence, policy: GatePolicy) -> bool:
         return False
     lead = paired.champion - dummy.champion
     is_useless = lead < 0 if evidence.greater_is_better else lead > 0
-    return is_useless and proven_gain(paired, 0.0, error_of_try(1 - policy.confidence, evidence.attempt)).passed
+    error = evidence.error_share * error_of_try(1 - policy.confidence, evidence.attempt)
+    return is_useless and proven_gain(paired, 0.0, error).passed
 
 
 CHECK = GateCheck(

@@ -1,0 +1,117 @@
+"""Choose the smallest remedy that is enough: closed testing over a ladder from no change to a full search. Pure.
+
+The rungs of the ladder are compared in pairs on rows that no compared model has been fitted on. The lowest rung that no
+higher one is surely ahead of is enough: Y. Vergouwe et al., "A closed testing procedure to select an appropriate method
+for updating prediction models", Statistics in Medicine 36 (2017). A remedy has a gate of its own. A full search that
+follows one in vain is another comparison on the same rows, so both share the error of the turn's try.
+"""
+
+from collections.abc import Sequence
+
+from pydantic import Field, FiniteFloat
+
+from everfit.tasks.core.figures import in_digits
+from everfit.tasks.core.records import Record
+
+KEEP = "no change"
+REMEDY_SHARE = 0.2
+"""Share of a try's error that a remedy may make; the full search may make the rest."""
+_SURE = 0.9
+"""Confidence with which a higher rung must be ahead to be worth its size."""
+
+_WORDS: dict[str, str] = {
+    "threshold": "another threshold",
+    "prior_shift": "a shift of the odds as the classes' shares have shifted",
+    "intercept": "a constant shift",
+    "recalibration": "a shift and another scale",
+    "refit": "a refit with the champion's settings",
+}
+
+
+class Lead(Record):
+    """How far a higher rung is ahead of a lower one on the same rows."""
+
+    higher: str
+    gain: FiniteFloat = Field(description="Of the metric; positive where the higher rung is better.")
+    error: FiniteFloat = Field(ge=0, description="Its standard error.")
+    degrees_of_freedom: float | None = Field(default=None, description="Of the error; None if it is known exactly.")
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the higher rung is ahead beyond chance."""
+        from scipy.stats import norm, t
+
+        freedom = self.degrees_of_freedom
+        quantile = norm.ppf(_SURE) if freedom is None else t.ppf(_SURE, freedom)
+        return bool(self.gain > float(quantile) * self.error)
+
+
+class Rung(Record):
+    """One remedy, or no change, as it did on rows that it was not fitted on."""
+
+    name: str
+    value: float | None = Field(description="Of the metric; None if it is not known.")
+    leads: tuple[Lead, ...] = Field(default=(), description="Of the higher rungs over this one.")
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether no higher rung is surely better."""
+        return not any(lead.is_sure for lead in self.leads)
+
+
+class RemediesTried(Record):
+    """The remedies that were tried before a full search."""
+
+    champion: int = Field(description="Version of the champion that needs a remedy.")
+    metric: str
+    rungs: tuple[Rung, ...] = Field(description="The smallest first.")
+    chosen: str = Field(description="The smallest rung that is enough.")
+    how: str = Field(default="", description="The chosen remedy in numbers.")
+    why_not: str = Field(default="", description="Why the chosen one was not released, if it was not.")
+    is_judged: bool = Field(
+        default=True, description="Whether the gate judges the remedy, or the full search after it."
+    )
+
+    @property
+    def error_share(self) -> float:
+        """Share of the try's error that this comparison may make."""
+        return REMEDY_SHARE if self.is_judged else 1 - REMEDY_SHARE
+
+    @property
+    def summary(self) -> str:
+        """The remedies that were tried, and why one was taken or none, in one sentence."""
+        values = [(rung.name, "not known" if rung.value is None else in_digits(rung.value)) for rung in self.rungs]
+        tried = f"{self.metric}: {', '.join(f'{name} {value}' for name, value in values)}"
+        if self.is_judged:
+            how = f", {self.how}" if self.how else ""
+            return (
+                f"The smallest remedy of champion {self.champion} that is enough is {remedy_words(self.chosen)}{how}; "
+                f"no larger one is surely better ({tried}), so no candidate was tried"
+            )
+        if self.chosen == KEEP:
+            return (
+                f"No smaller remedy of champion {self.champion} helps for certain ({tried}), so candidates were tried"
+            )
+        return (
+            f"A smaller remedy of champion {self.champion}, {remedy_words(self.chosen)}, was not taken, because "
+            f"{self.why_not} ({tried}); so candidates were tried"
+        )
+
+
+def smallest_enough(rungs: Sequence[Rung]) -> str:
+    """Return the name of the smallest rung that no larger one is surely ahead of.
+
+    Args:
+        rungs: The smallest first, each with the leads of the larger ones.
+
+    Example:
+        >>> unsure = Lead(higher="refit", gain=0.01, error=0.02)
+        >>> smallest_enough([Rung(name="intercept", value=0.5, leads=(unsure,)), Rung(name="refit", value=0.49)])
+        'intercept'
+    """
+    return next(rung.name for rung in rungs if rung.is_enough)
+
+
+def remedy_words(name: str) -> str:
+    """Return what a remedy is, for readers."""
+    return f"{_WORDS[name]} ({name})" if name in _WORDS else name

@@ -1,0 +1,50 @@
+"""In worlds where one remedy is known to be enough, it is taken; more worlds are in bench/bench_remedies.py."""
+
+from pathlib import Path
+
+import pytest
+from support.remedied_worlds import EXPECTED, treated
+
+from everfit.tasks.evaluation.remedies import fit_remedy
+from everfit.tasks.training.results import read_model
+
+
+@pytest.mark.parametrize("world", ["nothing", "prior", "intercept", "answers", "concept"])
+def test_the_known_remedy_is_taken(world: str, tmp_path: Path) -> None:
+    assert treated(world, seed=0, folder=tmp_path).outcome == EXPECTED[world]
+
+
+def test_where_the_settings_are_from_few_rows_a_refit_is_no_substitute_for_a_search(tmp_path: Path) -> None:
+    done = treated("concept", seed=0, folder=tmp_path, searched_rows=1000)
+    assert done.outcome == "search"
+    assert "its settings were searched on 1,000 rows" in done.treatment.tried.summary
+
+
+def test_a_refit_that_is_not_asked_for_still_shows_that_less_is_not_enough(tmp_path: Path) -> None:
+    done = treated("concept", seed=0, folder=tmp_path, retraining={"remedies": ["recalibration"]})
+    assert done.outcome == "search"
+
+
+def test_the_models_of_the_chain_have_seen_none_of_the_rows_that_they_are_judged_on(tmp_path: Path) -> None:
+    done = treated("intercept", seed=1, folder=tmp_path)
+    challenger = done.treatment.challenger
+    assert challenger is not None
+    assert done.decision is not None
+    ends = [one.trained_on.until for one in challenger.chain]
+    assert ends == sorted(set(ends))
+    assert all(check.passed for check in done.decision.checks if check.name == "unseen rows")
+
+
+def test_the_remedy_that_is_released_is_fitted_on_all_rows(tmp_path: Path) -> None:
+    done = treated("intercept", seed=0, folder=tmp_path)
+    challenger = done.treatment.challenger
+    assert challenger is not None
+
+    fitted = fit_remedy(done.data, challenger, done.treatment.tried, challenger.path.replace("remedy", "all"))
+
+    assert fitted.trained_on.until == done.data.split.whole.until
+    assert fitted.remedied is not None
+    assert fitted.remedied.correction is not None
+    assert fitted.remedied.correction.shifts[0] == pytest.approx(1.5, abs=0.2)  # as the world was made
+    assert fitted.candidate == "logistic_regression"
+    assert len(read_model(fitted, done.data.workspace).steps) == 1
