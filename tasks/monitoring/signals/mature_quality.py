@@ -132,7 +132,8 @@ def quality_signal(
     reasons = [covered.summary if enough or covered.biased else few, *taken, *_unknown_classes(judged)]
     reasons += [assisted] if assisted else []
     if judged.inclusion is not None:
-        reasons.append(_more_labels(spec.metric, covered.labelled, quality.value, wider * quality.standard_error))
+        error = wider * quality.standard_error
+        reasons.append(more_labels(spec.metric, quality.value, error, labelled=covered.labelled, rows=covered.rows))
     return QualitySignal.model_validate(
         {
             **facts,
@@ -148,13 +149,23 @@ def quality_signal(
     )
 
 
-def _more_labels(name: str, labelled: int, value: float, error: float) -> str:
-    """Return to what half-width so many labels tell a metric, and how many would tell it more exactly."""
+def more_labels(name: str, value: float, error: float, *, labelled: int, rows: int) -> str:
+    """Return to what half-width labels tell a metric, and how many would tell it more exactly.
+
+    Args:
+        name: Of the metric.
+        value: Its value.
+        error: Its standard error.
+        labelled: Number of labels.
+        rows: Number of rows that could have labels.
+    """
     half, wanted = _NINETY_FIVE * error, near(name, value)
     told = f"{name} is known to ±{half:.2g} by {labelled:,} labels"
     if not half > wanted > 0:
         return told
-    return f"{told}; ±{wanted:.2g} needs about {math.ceil(labelled * (half / wanted) ** 2):,}"
+    needed = math.ceil(labelled * (half / wanted) ** 2)
+    many = f"about {needed:,}" if needed <= rows else f"more rows than the {rows:,} of this window"
+    return f"{told}; ±{wanted:.2g} needs {many}"
 
 
 def _newest_share(mature: LabelledPredictions, newest: Window | None, overall: float | None) -> float | None:

@@ -1,5 +1,6 @@
 """Live quality of each kind of model: against the hold-out, in money, by group, estimated, beside the one before."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Window
 from everfit.tasks.monitoring.holdout import baseline_of
 from everfit.tasks.monitoring.signals.live_estimate import came_true, can_estimate, estimate_signal, fit_estimator
-from everfit.tasks.monitoring.signals.mature_quality import quality_signal
+from everfit.tasks.monitoring.signals.mature_quality import more_labels, quality_signal
 from everfit.tasks.monitoring.signals.previous_champion import previous_signal
 from everfit.tasks.monitoring.signals.quality import realised
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
@@ -195,3 +196,41 @@ def test_labels_that_stop_are_missed_though_earlier_windows_are_taken_in() -> No
     assert taken.lacks_labels
     assert taken.rows > spec.monitoring.min_labels
     assert "5 windows are taken together" in taken.reason
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (0.0102, "roc_auc is known to ±0.02 by 500 labels; ±0.01 needs about 1,999"),
+        (0.03, "roc_auc is known to ±0.059 by 500 labels; ±0.01 needs more rows than the 3,000 of this window"),
+        (0.004, "roc_auc is known to ±0.0078 by 500 labels"),
+    ],
+)
+def test_how_many_labels_are_enough_is_said(error: float, words: str) -> None:
+    assert more_labels("roc_auc", 0.8, error, labelled=500, rows=3_000) == words
+
+
+def test_labels_of_the_queue_are_helped_by_the_answers_to_all_rows() -> None:
+    spec, holdout = spec_of("binary", training={"metric": "brier"}), answers("binary", rows=4_000)
+    rest = answers("binary", seed=1, rows=4_000)
+    random = np.random.default_rng(0)
+    chosen = random.random(len(rest.rows)) < 0.1
+    rows = rest.rows.assign(_label=rest.rows["_label"].where(chosen), _inclusion=np.where(chosen, 0.1, np.nan))
+    queued = replace(rest, rows=rows)
+    baseline, estimator = baseline_of(holdout, spec), fit_estimator(holdout, spec, ["x"])
+    measured = [
+        quality_signal(queued, baseline, spec, usual=None, holdout=holdout, estimator=by) for by in (None, estimator)
+    ]
+    truth = quality_signal(rest, baseline, spec, usual=None, holdout=holdout).value
+
+    alone, helped = measured
+    assert alone.value is not None
+    assert helped.value is not None
+    assert truth is not None
+    assert helped.standard_error is not None
+    assert alone.standard_error is not None
+    assert helped.standard_error < alone.standard_error
+    assert abs(helped.value - truth) < 2 * helped.standard_error
+    assert "more exact and move it by" in helped.reason
+    assert "is known to ±" in helped.reason
+    assert "more exact" not in alone.reason
