@@ -39,7 +39,7 @@ def status(
 
     if model is not None:
         known = model if model in known_models(ledger) else model_name(model, ledger)
-        found = status_of(read_model_facts(ledger, known, end, policy=_policy(model)))
+        found = status_of(read_model_facts(ledger, known, end, policy=_policy(known, settings)))
         if as_json:
             print_json(found.model_dump(mode="json"))
         else:
@@ -56,12 +56,15 @@ def _short(found: "ModelStatus") -> dict[str, object]:
     return found.model_dump(mode="json", exclude={"last_turn", "limits"})
 
 
-def _policy(model: str) -> "RetrainingPolicy | None":
-    """Return the limits of a model's spec; None if the spec can't be read here."""
+def _policy(model: str, settings: Settings) -> "RetrainingPolicy | None":
+    """Return the limits of a model's spec, or else those of the last recorded one; None without any."""
     from everfit.blocks.errors import EverfitError
+    from everfit.blocks.retraining import RetrainingPolicy
     from everfit.tasks.core.spec_loading import load_spec
+    from everfit.tasks.turns.entitlement import recorded_spec
 
     try:
         return load_spec(model, stored=environment.server_answers()).retraining
-    except EverfitError:
-        return None
+    except EverfitError:  # the file may lie anywhere
+        recorded = recorded_spec(model, settings).get("retraining")
+        return None if recorded is None else RetrainingPolicy.model_validate(recorded)

@@ -66,6 +66,7 @@ class LookSummary(Record):
         estimate_error: Its standard error.
         early: Quality by labels that are known before the maturity, in words; empty if it was not measured.
         label_delay: How long labels take against the maturity, in words; empty if that was not measured.
+        delay_unknown: Why that was not measured.
         coverage: The share of mature rows that have a label.
         predictions: The number of predictions in the window.
         drifted: The columns that have drifted; None if drift was not measured.
@@ -97,6 +98,7 @@ class LookSummary(Record):
     estimate_error: float | None = None
     early: str = ""
     label_delay: str = ""
+    delay_unknown: str = ""
     coverage: float | None = None
     predictions: int | None = None
     drifted: tuple[str, ...] | None = None
@@ -159,6 +161,7 @@ def look_of(decision: Decision) -> LookSummary:
         estimate_error=_number(estimate.get("standard_error")) if estimated else None,
         early=_text(EarlySignal, _part(signals, "early")),
         label_delay=_text(DelaySignal, _part(signals, "delays")),
+        delay_unknown=str(_part(signals, "delays").get("reason") or ""),
         coverage=_number(quality.get("coverage")),
         predictions=_whole(service.get("predictions")) or _whole(data.get("rows")),
         drifted=tuple(map(str, drift.get("columns") or ())) if drift.get("status") == "measured" else None,

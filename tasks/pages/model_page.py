@@ -127,7 +127,8 @@ def _labels(status: ModelStatus) -> Html | None:
         return None
     words = [tag("p", text) for text in (look.label_delay, look.early and f"Early quality: {look.early}") if text]
     if not words:
-        unknown = _code("How long labels take is not known: `columns.label_time` names the column of their time.")
+        why = look.delay_unknown or "`columns.label_time` names the column of their time"
+        unknown = _code(f"How long labels take is not known: {why}.")
         words = [tag("p", unknown, class_="quiet")]
     heads = ["how long labels take", "now", "at training"]
     return tag("section", tag("h2", "Labels"), words, table(heads, look.delays) if look.delays else None)

@@ -92,7 +92,7 @@ class Metric:
         """
         labels, checked = _floats(y, "labels"), _floats(scores, "scores")
         if labels.shape == (0,):
-            raise NotEnoughError("there are no labels; provide a vector with at least one row")
+            raise NotEnoughError("there are no labels")
         if labels.ndim != 1:
             raise DataError(f"labels have the shape {labels.shape!r}; provide a vector with at least one row")
         if checked.shape[:1] != labels.shape or checked.ndim not in self._dimensions:

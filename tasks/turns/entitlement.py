@@ -45,13 +45,26 @@ def require_role_by_record(model: str, action: Action, person: Person, now: date
     Raises:
         RoleError: The person may not do this.
     """
-    recorded = _recorded_spec(model, settings)
+    recorded = recorded_spec(model, settings)
     if recorded.get("roles", {}).get(action):  # an old spec without roles need not be understood
-        spec = ModelSpec.model_validate({**with_current_keys(recorded), "name": model})
+        spec = ModelSpec.model_validate({**recorded, "name": model})
         require_role(Context(spec, settings), action, person, now)
 
 
-def _recorded_spec(model: str, settings: Settings) -> dict[str, Any]:
+def recorded_spec(model: str, settings: Settings) -> dict[str, Any]:
+    """Return the spec that was accepted last, or else that of the newest turn that trained; empty without any.
+
+    Args:
+        model: Name of the model.
+        settings: Of this installation.
+
+    Returns:
+        The spec's content by the keys of today.
+    """
+    return with_current_keys(_content(model, settings))
+
+
+def _content(model: str, settings: Settings) -> dict[str, Any]:
     ledger, workspace = Ledger.open_existing(settings), Workspace.of(settings)
     if (accepted := accepted_spec(ledger, model)) is not None:
         return accepted.content

@@ -10,7 +10,9 @@ from typer.testing import CliRunner, Result
 from everfit.blocks.errors import EverfitError
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli.main import app
+from everfit.tasks.core.people import Person
 from everfit.tasks.ledger import Ledger
+from everfit.tasks.turns.accepted_spec import ACCEPTED, AcceptedSpec
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +37,19 @@ def test_the_status_of_all_models_is_one_json_object(life: Life) -> None:
 
     assert [(model["model"], model["state"], model["champion"]) for model in found["models"]] == [("flights", "fit", 1)]
     assert json.loads(run("status", "flights", "--json").stdout)["quality"]["value"] == 0.74
+
+
+def test_the_limits_are_those_of_the_recorded_spec_where_its_file_lies_elsewhere(life: Life) -> None:
+    assert json.loads(run("status", "flights", "--json").stdout)["limits"] is None
+    spec = {"roles": {"edit": ["ann"]}, "retraining": {"budget": {"turns": 7}}}
+    life.ledger.decisions.record(
+        "flights/1",
+        model="flights",
+        kind=ACCEPTED,
+        verdict="accepted",
+        record=AcceptedSpec(person=Person(name="ann"), content=spec),
+    )
+    assert "7 of 7 automatic turns" in run("status", "flights").stdout
 
 
 def test_the_pages_say_where_they_are(life: Life) -> None:

@@ -114,10 +114,17 @@
     return [{ ...line, space: 70 }, { ...line, size, values: (_, marks) => marks.map(format) }];
   };
   const sync = uPlot.sync("looks");
-  const common = (width, height) => ({
+  // A line that hardly moves, or a single look, gets a tenth of its level as room, and a share none beyond 0 and 1.
+  const room = (form) => (_, min, max) => {
+    if (min == null) return [0, 1];
+    const more = Math.max((max - min) * 0.1, min === max ? Math.abs(max) * 0.1 || (form === "share" ? 0.05 : 1) : 0);
+    const low = form && min >= 0 ? Math.max(0, min - more) : min - more;
+    return [low, form === "share" && max <= 1 ? Math.min(1, max + more) : max + more];
+  };
+  const common = (width, height, form) => ({
     width, height, legend: { show: false }, tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
     cursor: { sync: { key: sync.key }, drag: { x: true, y: false }, points: { size: 6 } },
-    scales: { x: { time: true, range: (_, min, max) => min == null ? [first - 1, last + 1] : [min, max] } },
+    scales: { x: { time: true, range: (_, min, max) => min == null ? [first - 1, last + 1] : [min, max] }, y: { range: room(form) } },
   });
   const follow = (chart) => {
     const { min, max } = chart.scales.x;
@@ -167,7 +174,7 @@
       figure.append(element("h3", label), space, element("figcaption", `${newest} at the end, from ${format(least)} to ${format(most)}`));
       panels.append(figure);
       charts.push(new uPlot({
-        ...common(space.clientWidth, 130), axes: axes(format, 56),
+        ...common(space.clientWidth, 130, form), axes: axes(format, 56),
         series: [{}, { label, stroke: live, width: 1.5, spanGaps: true, points: { show: few, size: 4 } }],
         hooks: { setScale: [(chart, key) => { if (key === "x") follow(chart); }] },
       }, [times, values], space));
