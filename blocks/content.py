@@ -53,7 +53,9 @@ class ColumnRoles(Policy):
 
     key: tuple[str, ...] = Field(
         default=(),
-        description="The columns that together identify a row. Without a key the whole row identifies itself.",
+        description="The columns that together identify a row. Without a key the whole row identifies itself, and "
+        "labels find their predictions by the event time and the listed `features`; labels by hand and "
+        "`everfit forget` need a key.",
     )
     event_time: str | None = Field(
         default=None,
@@ -148,6 +150,13 @@ class ColumnRoles(Policy):
     def time(self) -> str:
         """The time column of the dataset: the event time, or the time of ingestion."""
         return self.event_time or ARRIVED
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The columns by which labels find their predictions where there is no key: event time and named features."""
+        if self.key or self.event_time is None:
+            return ()
+        return tuple(dict.fromkeys([self.event_time, *self.features])) if self.features else ()
 
     def named(self) -> tuple[str, ...]:
         """Return the columns that the source must have, in the order of the spec, each once."""

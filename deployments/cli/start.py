@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
+_NO_KEY = "none: the whole row identifies itself; labels find predictions by event time and features"
+
 
 @app.command(rich_help_panel=START)
 def init(  # noqa: PLR0917 - each is an option of the command
@@ -103,7 +105,7 @@ def _ask_for_event_time(choices: "Sequence[TimeChoice]") -> str:
 def _print_proposal(proposal: dict[str, Any], target: str) -> None:
     path = Path(proposal["path"])
     typer.echo(f"Wrote {path}: a {proposal['task']} model of {target!r} from {proposal['rows']:,} rows")
-    typer.echo(f"  key          {', '.join(proposal['key']) or 'none: the whole row identifies itself'}")
+    typer.echo(f"  key          {', '.join(proposal['key']) or _NO_KEY}")
     signs = f": {'; '.join(proposal['event_time_signs'])}" if proposal["event_time_signs"] else ""
     typer.echo(f"  event time   {proposal['event_time'] or 'none: the time of ingestion counts'}{signs}")
     if proposal["label_time"]:

@@ -55,6 +55,7 @@ class Drain:
         key: Key columns of the model.
         event_time: Column of the event time.
         every_s: Seconds between two rounds.
+        identity: Without a key, the columns that together identify a row.
         check_store: Function that raises if the table's store isn't safe or can't be reached.
         read_deleted: Function that returns the keys whose deletion was requested; their predictions are not logged.
     """
@@ -69,11 +70,13 @@ class Drain:
         event_time: str,
         every_s: float = 5.0,
         *,
+        identity: Sequence[str] = (),
         check_store: Callable[[], object] = lambda: None,
         read_deleted: Callable[[], DeletedKeys] = DeletedKeys,
     ) -> None:
         self._check_store, self._read_deleted = check_store, read_deleted
         self.spool, self.table, self.key, self.event_time, self.every_s = spool, table, list(key), event_time, every_s
+        self.identity = tuple(identity)
         self.state = DrainState()
         self._wake = threading.Event()
         self._stopping = False
@@ -217,7 +220,7 @@ class Drain:
         return prediction_log.append_missing(self.table, self._rows(group), group[-1].epoch)
 
     def _rows(self, group: list[Segment]) -> "pa.Table":
-        rows = prediction_log.to_rows(_joined(group), group[0].types, self.key, self.event_time)
+        rows = prediction_log.to_rows(_joined(group), group[0].types, self.key, self.event_time, identity=self.identity)
         deleted = self._read_deleted()
         if not deleted.requests:
             return rows

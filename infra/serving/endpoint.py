@@ -142,11 +142,13 @@ class Endpoint:
                 key,
                 servable.inputs.event_time,
                 self.policy.drain_every.total_seconds(),
+                identity=servable.inputs.identity,
                 check_store=self.check_store,
                 read_deleted=self.deleted_keys,
             )
             self.drain.start()
         self.drain.key, self.drain.event_time = key, servable.inputs.event_time
+        self.drain.identity = servable.inputs.identity
         self.champion = servable  # a single assignment: a request sees either the old or the new champion
 
     def deleted_keys(self) -> DeletedKeys:

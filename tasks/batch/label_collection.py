@@ -117,7 +117,8 @@ def record_source_labels(context: Context, window: Window) -> tuple[RecordedLabe
     classes: list[str] | None = None
     held: list[pd.DataFrame] = []
     kinds, deleted = label_kinds(spec, context.workspace), read_deleted_keys(context.workspace, spec.name)
-    for rows in read_rows(context, window, joins=False):
+    # Without a key, a label finds its prediction by the features, and a joined source may have some of them.
+    for rows in read_rows(context, window, joins=bool(spec.columns.identity)):
         if target not in rows:
             continue
         named = rows[[name for name in rows if name in spec.columns.named() or name == FAULTS]]
@@ -152,14 +153,20 @@ def _known_labels(frame: pd.DataFrame, spec: ModelSpec, until: datetime) -> pd.D
     else:  # early labels too, which are judged by their age where they are read
         known = frame[frame[target].notna() & (frame[label_time] <= until)]
         times = known[label_time]
-    return labels.label_rows(row_keys(known, spec.columns.key), known[target], times, spec.task, labels.SOURCE)
+    key, identity = spec.columns.key, list(spec.columns.identity)
+    keys = row_keys(known, key) if key or not set(identity) <= set(known) else row_keys(known[identity], ())
+    return labels.label_rows(keys, known[target], times, spec.task, labels.SOURCE)
 
 
 def label_kinds(spec: ModelSpec, workspace: Workspace) -> dict[str, Kind]:
-    """Return the kinds of the key and the target as the dataset has them; before the first batch a number, or none."""
+    """Return the kinds of what labels are joined by and of the target, as the dataset has them.
+
+    Before the first batch the target is a number, or there is none.
+    """
     kinds = read_kinds(workspace, spec.name)
     if spec.task == "regression":
         kinds.setdefault(spec.columns.target, "decimal")
     for name in spec.columns.any_spelling:
         kinds.setdefault(name, "folded")
-    return {name: kinds[name] for name in (*spec.columns.key, spec.columns.target) if name in kinds}
+    needed = (*spec.columns.key, *spec.columns.identity, spec.columns.target)
+    return {name: kinds[name] for name in needed if name in kinds}

@@ -51,6 +51,9 @@ class InputSchema(Record):
     task: Literal["binary", "multiclass", "regression"]
     features: tuple[InputColumn, ...]
     key: tuple[InputColumn, ...] = ()
+    identity: tuple[str, ...] = Field(
+        default=(), description="Without a key: the columns that together identify a row, for its label to find it."
+    )
     event_time: str = "event_time"
     target: InputColumn | None = Field(default=None, description="The target; None for a model without such a record.")
 
@@ -62,6 +65,7 @@ class InputSchema(Record):
         task: Literal["binary", "multiclass", "regression"],
         features: Sequence[str],
         key: Sequence[str] = (),
+        identity: Sequence[str] = (),
         event_time: str = "event_time",
         max_categories: int = 1_000,
         target: str | None = None,
@@ -75,6 +79,7 @@ class InputSchema(Record):
             task: Kind of prediction.
             features: Features of the model, in its order.
             key: Key columns.
+            identity: Without a key, the columns that together identify a row: the event time, and features.
             event_time: Column of the event time.
             max_categories: A text column with more values accepts new ones.
             target: The target.
@@ -94,6 +99,7 @@ class InputSchema(Record):
                 for name in features
             ),
             key=tuple(describe_column(frame[name], 0, meanings.get(name)) for name in key),
+            identity=tuple(identity),
             event_time=event_time,
             target=None if target is None else describe_column(frame[target], 0, meanings.get(target)),
         )

@@ -5,7 +5,7 @@ Columns beside the features, the key columns and the event time, which keep thei
 | column | content |
 | --- | --- |
 | `_prediction_id` | a UUID of version 7: it sorts by time |
-| `_key` | hash of the key, as in the dataset and the labels; without a key, of the id, which joins with nothing |
+| `_key` | hash of the key, as in the labels; without a key, of the event time and the features, or else of the id |
 | `_predicted_at` | time of the prediction; for batch scoring, the end of the window |
 | `_prediction` | the class as text, or the predicted number |
 | `_score` | the probability of the second class of a binary model, or the predicted number |
@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from everfit.tasks.core.records import Window
 from everfit.tasks.models.input_schema import InputSchema
@@ -37,7 +38,6 @@ from everfit.tasks.storage.table_reads import text_field
 from everfit.tasks.storage.tables import DAY, KEY, Table, row_keys
 
 if TYPE_CHECKING:
-    import pandas as pd
     import pyarrow as pa
     from deltalake import DeltaTable
 
@@ -98,7 +98,14 @@ def arrow_type(kind: str) -> "pa.DataType":
     return types[kind]
 
 
-def to_rows(columns: Mapping[str, Any], kinds: Mapping[str, str], key: Sequence[str], event_time: str) -> "pa.Table":
+def to_rows(
+    columns: Mapping[str, Any],
+    kinds: Mapping[str, str],
+    key: Sequence[str],
+    event_time: str,
+    *,
+    identity: Sequence[str] = (),
+) -> "pa.Table":
     """Make rows of the log from columns.
 
     Args:
@@ -106,6 +113,7 @@ def to_rows(columns: Mapping[str, Any], kinds: Mapping[str, str], key: Sequence[
         kinds: Kind of each column.
         key: Key columns.
         event_time: Column of the event time.
+        identity: Without a key, the columns that together identify a row; they may have missing values.
 
     Returns:
         The rows, with `_key` and `_day`.
@@ -115,13 +123,20 @@ def to_rows(columns: Mapping[str, Any], kinds: Mapping[str, str], key: Sequence[
 
     arrays = {name: pa.array(columns[name], type=arrow_type(kind)) for name, kind in kinds.items() if name in columns}
     rows = pa.table(arrays)
-    rows = rows.append_column(KEY, pa.array(_keys(rows, key), type=pa.int64()))
+    rows = rows.append_column(KEY, pa.array(_keys(rows, key, identity), type=pa.int64()))
     return rows.append_column(DAY, pc.cast(pc.floor_temporal(rows[event_time], unit="day"), pa.date32()))
 
 
-def _keys(rows: "pa.Table", key: Sequence[str]) -> npt.NDArray[np.int64]:
+def _keys(rows: "pa.Table", key: Sequence[str], identity: Sequence[str]) -> npt.NDArray[np.int64]:
+    import pyarrow as pa
+
+    there = set(rows.column_names)
+    if not key and identity and there.issuperset(identity):
+        # A column of booleans with missing values would be one of texts.
+        booleans = {pa.bool_(): pd.BooleanDtype()}
+        return row_keys(rows.select(list(identity)).to_pandas(types_mapper=booleans.get), ())
     own = row_keys(rows.select([PREDICTION_ID]).to_pandas(), [PREDICTION_ID])
-    if not key or not set(key) <= set(rows.column_names):
+    if not key or not there.issuperset(key):
         return own
     frame = rows.select(list(key)).to_pandas()
     return np.where(frame.isna().any(axis=1), own, row_keys(frame, key))

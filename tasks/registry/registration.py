@@ -113,6 +113,7 @@ def _log_model(run_id: str, data: TrainingData, fitted: Fitted) -> tuple[str, st
         task=data.spec.task,
         features=fitted.features,
         key=roles.key,
+        identity=roles.identity,
         event_time=roles.event_time or "event_time",
         target=roles.target,
         meanings=read_kinds(data.workspace, data.spec.name),

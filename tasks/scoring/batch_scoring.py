@@ -128,7 +128,8 @@ def _score_rows(scorer: Scorer, rows: "pd.DataFrame", ids: Sequence[str], batch:
         else detector.score(detector_columns(rows, detector), count),
         prediction_log.CLIENT: [batch.client] * count,
     }
-    return prediction_log.to_rows(columns, kinds, [column.name for column in inputs.key], inputs.event_time)
+    key = [column.name for column in inputs.key]
+    return prediction_log.to_rows(columns, kinds, key, inputs.event_time, identity=inputs.identity)
 
 
 def _seen_ids(table: Table, scorer: Scorer, batch: ScoringBatch) -> SeenIds:

@@ -1,7 +1,7 @@
 """A made-up table in every form in which rows come in, and a model of it."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -78,13 +78,20 @@ def context_of(loop: Loop) -> Context:
     return Context(loop.spec, Settings(workspace=loop.workspace.uri))
 
 
-def servable_of(loop: Loop) -> Servable:
+def servable_of(loop: Loop, key: Sequence[str] = ("id",), identity: Sequence[str] = ()) -> Servable:
     """A model of the dataset that everfit could have trained."""
     rows = loop.workspace.table("sales", "dataset").read()
     kinds = read_kinds(loop.workspace, "sales")
     features = [name for name in kinds if name not in {"id", "at", "y"}]
     inputs = InputSchema.of_frame(
-        rows, task="binary", features=features, key=["id"], event_time="at", target="y", meanings=kinds
+        rows,
+        task="binary",
+        features=features,
+        key=key,
+        identity=identity,
+        event_time="at",
+        target="y",
+        meanings=kinds,
     )
     classes = rows["y"].astype(int) if kinds["y"] in {"whole", "boolean"} else rows["y"]
     model = DummyClassifier(strategy="prior").fit(rows[features], classes)
