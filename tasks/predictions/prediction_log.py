@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from everfit.tasks.core.records import Window
 from everfit.tasks.models.input_schema import InputSchema
@@ -38,6 +37,7 @@ from everfit.tasks.storage.table_reads import text_field
 from everfit.tasks.storage.tables import DAY, KEY, Table, row_keys
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
     from deltalake import DeltaTable
 
@@ -128,13 +128,9 @@ def to_rows(
 
 
 def _keys(rows: "pa.Table", key: Sequence[str], identity: Sequence[str]) -> npt.NDArray[np.int64]:
-    import pyarrow as pa
-
     there = set(rows.column_names)
     if not key and identity and there.issuperset(identity):
-        # A column of booleans with missing values would be one of texts.
-        booleans = {pa.bool_(): pd.BooleanDtype()}
-        return row_keys(rows.select(list(identity)).to_pandas(types_mapper=booleans.get), ())
+        return row_keys(rows.select(list(identity)).to_pandas(), ())
     own = row_keys(rows.select([PREDICTION_ID]).to_pandas(), [PREDICTION_ID])
     if not key or not there.issuperset(key):
         return own
