@@ -153,8 +153,11 @@ def _lines_of_queue(queue: dict[str, Any]) -> list[str]:
     files, more = " and ".join(queue["files"]), ""
     if queue["people"] > 1:
         more = f" --by NAME; {queue['people']} people must give a row the same label"
+    checked = sum(queue["reasons"].get(reason, 0) for reason in ("suspect", "contradicting"))
+    beside = f" and {checked:,} labels to check" if checked else ""
+    unlabelled = f"{queue['rows'] - checked:,} of {queue['candidates']:,} predictions without a label"
     lines = [
-        f"Picked {queue['rows']:,} of {queue['candidates']:,} predictions without a label: {reasons or 'none'}",
+        f"Picked {unlabelled}{beside}: {reasons or 'none'}",
         f"Wrote {files}; fill in the labels, then run everfit label-queue {queue['model']} --read FILE{more}",
     ]
     if queue["half_width"] is not None:
@@ -167,7 +170,7 @@ def _lines_of_labels(labels: dict[str, Any]) -> list[str]:
     counts = f"{recorded['added']:,} new labels, {recorded['unchanged']:,} already known"
     lines = [f"{counts}, {labels['empty']:,} rows without a label, {len(conflicts):,} conflicts"]
     if labels["confirmed"] or labels["replaced"]:
-        lines.append(f"Of the labels to check, {labels['replaced']:,} were wrong and {labels['confirmed']:,} are right")
+        lines.append(f"Of the labels to check: {labels['replaced']:,} wrong, {labels['confirmed']:,} right")
     return [*lines, *_lines_of_conflicts(labels)]
 
 

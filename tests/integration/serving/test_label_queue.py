@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
-from everfit.blocks.errors import DataError
+from everfit.blocks.errors import DataError, EverfitError
 from everfit.blocks.settings import Settings
 from everfit.blocks.spec import ModelSpec
+from everfit.deployments.cli.main import app
 from everfit.tasks.batch import label_answers, label_queue, label_requests, manual_files, returned_labels
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.commit import commit_batch
@@ -168,6 +170,22 @@ def test_a_file_that_is_wrong_changes_nothing(context: Context, tmp_path: Path, 
     assert not context.workspace.table("delays", "labels").exists()
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--read", "a.csv", "--n", "5"], "--read picks nothing; remove --n"),
+        (["--open", "--within", "0.01"], "--open picks nothing; remove --within"),
+        (["--open", "--read", "a.csv"], "--open and --read are two commands"),
+        (["--n", "5", "--within", "0.01"], "--within says how many rows are picked; remove --n"),
+        (["--within", "0"], "is no half-width"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(given: list[str], words: str) -> None:
+    result = CliRunner().invoke(app, ["label-queue", "delays", *given])
+    assert isinstance(result.exception, EverfitError)
+    assert words in str(result.exception)
+
+
 def with_queue(context: Context, **policy: Any) -> Context:
     content = {**context.spec.content(), "monitoring": {"label_queue": policy}}
     return Context(ModelSpec.model_validate(content), context.settings)
@@ -256,7 +274,27 @@ def test_labels_that_a_diagnosis_doubts_are_asked_again_and_replaced(context: Co
     assert known.loc[[wrong, right], "_origin"].tolist() == [f"queue:replaced:{queue.id}", "source"]
 
 
-def test_a_mended_label_replaces_the_sources_in_the_training_set(context: Context, rows: pd.DataFrame) -> None:
+def test_rows_never_seen_are_picked_where_a_diagnosis_blames_them(context: Context, rows: pd.DataFrame) -> None:
+    features = ["distance", "wind", "seats", "carrier", "freight"]
+    new = rows["carrier"].value_counts().index[-1]  # a carrier that the hold-out lacks
+    known = rows[rows["carrier"] != new]
+    given = {"profile": profile_frame(known, features), "holdout": known}
+    plain, _ = make(context, 40, **given)
+    request = label_requests.LabelRequest(window=Window(until=UNTIL), version=1, unseen=True)
+    label_requests.keep_request(context.workspace, "delays", request)
+    queue, shown = make(context, 40, until=UNTIL + timedelta(hours=1), **given)
+
+    assert "unseen" not in {row.reason for row in plain.rows}
+    picked = {row.prediction_id for row in queue.rows if row.reason == "unseen"}
+    assert picked
+    assert set(shown.set_index("_prediction_id").loc[list(picked), "carrier"]) == {new}
+    label_requests.keep_request(context.workspace, "delays", request.model_copy(update={"unseen": False}))
+    assert label_requests.read_requests(context.workspace, "delays") == []  # the cause is gone
+
+
+def test_a_replaced_label_takes_the_place_of_the_sources_in_the_training_set(
+    context: Context, rows: pd.DataFrame
+) -> None:
     def turn(name: str) -> Any:
         batch = ingest(context.spec, datetime.now(UTC), name, context.workspace)
         commit_batch(context.spec, batch, validate(context.spec, batch, context.workspace), context.workspace)
