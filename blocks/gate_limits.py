@@ -114,6 +114,30 @@ class NegativeFlipsPolicy(Policy):
         return self
 
 
+class ForgettingPolicy(Policy):
+    """A limit on the quality that a challenger loses on rows of the past.
+
+    Some rows are kept out of all training for good. Those before the hold-out are cut into stretches of time, and on
+    each of them the challenger is compared with the champion. A stretch fails when its loss exceeds `max_loss` and is
+    significant after a correction for their number. A champion from before the key was set has learned from these rows,
+    so it seems better on them than it is.
+    """
+
+    max_loss: FiniteFloat = Field(
+        ge=0, description="The largest loss to the champion on any stretch of the past, in the primary metric."
+    )
+    share: FiniteFloat = Field(
+        default=0.05, gt=0, le=0.5, description="The share of rows, or of entities, that no model is trained on."
+    )
+    stretches: int = Field(default=4, ge=1, le=20, description="The number of stretches of time.")
+    min_rows: int = Field(
+        default=100, ge=20, description="The smallest number of kept rows of a stretch. There are fewer stretches then."
+    )
+    confidence: FiniteFloat = Field(
+        default=0.95, gt=0.5, lt=1, description="The confidence, over all stretches, that a loss is no chance."
+    )
+
+
 class BusinessValuePolicy(Policy):
     """The business value that a release must add, in the unit of `training.business_value`."""
 

@@ -11,6 +11,7 @@ from everfit.blocks.gate_limits import (
     BusinessValuePolicy,
     CalibrationPolicy,
     FairnessPolicy,
+    ForgettingPolicy,
     NegativeFlipsPolicy,
     RobustnessPolicy,
     ServingCheckPolicy,
@@ -130,6 +131,11 @@ class GatePolicy(Policy):
         exclude_if=lambda limits: limits is None,
         description="A limit on rows that the champion answers right and the challenger wrong. By default they are not "
         "counted.",
+    )
+    forgetting: ForgettingPolicy | None = Field(
+        default=None,
+        exclude_if=lambda limits: limits is None,
+        description="A limit on the quality that is lost on rows of the past. By default no row is kept for this.",
     )
     business_value: BusinessValuePolicy | None = Field(
         default=None, description="The business value that the release must add. By default it is not checked."

@@ -91,6 +91,20 @@ WEIGHT = "_weight"
 """Column with the weight of each training row, where fresh rows are among them."""
 
 
+def kept_rows(frame: pd.DataFrame, spec: ModelSpec) -> npt.NDArray[np.bool_]:
+    """Return which rows no model is trained on, so that they can tell what a challenger forgets; shape (rows,).
+
+    The choice depends on a row's key, or on its entity where the spec names one, and is the same in every turn.
+    """
+    limits, entity = spec.gate.forgetting, spec.columns.entity
+    if limits is None:
+        return np.zeros(len(frame), dtype=np.bool_)
+    by_entity = entity is not None and entity in frame
+    values = frame[entity].astype("str").to_numpy(dtype=object) if by_entity else frame[KEY].to_numpy(dtype=np.int64)
+    drawn = pd.util.hash_array(values) if by_entity else pd.util.hash_array(values ^ np.int64(0x6B657074))
+    return np.asarray(drawn < np.uint64(limits.share * 2**64), dtype=np.bool_)
+
+
 def feature_names(spec: ModelSpec, columns: dict[str, str]) -> list[str]:
     """Return the columns that the model uses: those that the spec lists, or all that have no other role."""
     if spec.columns.features is not None:
@@ -253,6 +267,7 @@ class TrainingData:
         rows = self.rows(window, "train on")
         if window.until > self.split.whole.until:
             rows = self._with_fresh(rows)
+        rows = rows[~kept_rows(rows, self.spec)].reset_index(drop=True)
         spec, classes = self.spec, class_list(rows[self.spec.columns.target], self.spec.task)
         if spec.task != "regression" and len(classes) < 2:
             raise DataError(

@@ -101,7 +101,7 @@ def evaluate(
         ),
         not_measured=unmeasured.reasons,
         not_enough=unmeasured.too_few_rows,
-        **_areas(Measurement(spec, scored, challenger, incumbent)),
+        **_areas(Measurement(data, scored, challenger, incumbent)),
     )
 
 

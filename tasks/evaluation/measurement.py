@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import ModelVersion
+from everfit.tasks.data.split import TrainingData
 from everfit.tasks.evaluation.scored_rows import ScoredRows
 from everfit.tasks.training.results import Fitted
 
@@ -32,16 +33,21 @@ class Measurement:
     """The hold-out with the scores of each model, and where they come from.
 
     Attributes:
-        spec: The model's spec; its gate has the limits.
+        data: The turn's rows.
         scored: The hold-out rows with the scores of `challenger`, `champion` (if there is one) and `dummy`.
         challenger: As it was fitted.
         incumbent: The champion; None when there is none yet.
     """
 
-    spec: ModelSpec
+    data: TrainingData
     scored: ScoredRows
     challenger: Fitted
     incumbent: Incumbent | None
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The model's spec; its gate has the limits."""
+        return self.data.spec
 
     @property
     def has_classes(self) -> bool:

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from everfit.tasks.core.records import Window
-from everfit.tasks.data.split import Sample, TrainingData
+from everfit.tasks.data.split import Sample, TrainingData, kept_rows
 from everfit.tasks.evaluation.remedy_ladder import REFIT, EarlierVersion, Ladder, Patient, class_shares, former_name
 from everfit.tasks.gate.remedies import KEEP, RemediesTried
 from everfit.tasks.models.corrected_model import corrected
@@ -139,6 +139,7 @@ def remade(
     rows = data.rows(
         Window(since=made.since, until=until), "correct by", [str(name) for name in base.feature_names_in_]
     )
+    rows = rows[~kept_rows(rows, spec)]
     classes = [] if spec.task == "regression" else base.classes_.tolist()
     answers = model_scores(base, rows[list(base.feature_names_in_)], classes, spec.task)
     truth = class_indices(rows[spec.columns.target], classes, spec.task)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from everfit.blocks.errors import EverfitError
 from everfit.tasks.core.records import Window
-from everfit.tasks.data.split import TrainingData
+from everfit.tasks.data.split import TrainingData, kept_rows
 from everfit.tasks.evaluation.model_comparison import compare_models
 from everfit.tasks.evaluation.scored_rows import score_rows
 from everfit.tasks.gate.remedies import KEEP, Lead, Rung, smallest_enough
@@ -188,7 +188,7 @@ class Ladder:
         return best
 
     def _corrections_at(self, start: datetime) -> dict[str, Correction]:
-        before = np.asarray(self._times < pd.Timestamp(start))
+        before = np.asarray(self._times < pd.Timestamp(start)) & ~kept_rows(self._scored.rows, self.data.spec)
         truth, answers = self._scored.truth[before], self._scored.scores[KEEP][before]
         fitted = {name: fit_correction(name, truth, answers, self._metric, self._shares) for name in self._corrections}
         return {name: correction for name, correction in fitted.items() if correction is not None}

@@ -31,6 +31,7 @@ FULL_POLICY = GatePolicy.model_validate(
         "calibration": {"max_error": 0.05, "max_worsening": 0.01},
         "robustness": {"max_flip_share": 0.05},
         "negative_flips": {"max_share": 0.03, "max_slice_share": 0.05},
+        "forgetting": {"max_loss": 0.01},
         "business_value": {"min_gain": 0.1},
         "serving": {"p99_ms": 50, "size_mb": 100, "memory_mb": 500, "requests_per_second": 100},
         "conversion": True,
@@ -98,7 +99,7 @@ def measured(**changes: Any) -> Evidence:
         ),
         "conversion": CONVERTED,
         "own_checks": (Check(name="nights", passed=True, reason="no loss at night"),),
-        "areas": {"negative_flips": some_flips()},
+        "areas": {"negative_flips": some_flips(), "forgetting": some_past()},
     }
     return Evidence.model_validate(known | changes)
 
@@ -109,6 +110,18 @@ def some_flips(negative: int = 91, of_a_slice: int = 30, slices: int = 2) -> dic
         for value, number in (("AA", 10), ("UA", of_a_slice))
     ]
     return {"rows": 9120, "negative": negative, "positive": 140, "slices": of_slices[:slices]}
+
+
+def some_past(**comparison: Any) -> dict[str, Any]:
+    """Three stretches of the past, the second of which may be another."""
+    compared_with = [compared(0.002, -0.01, worse=0.6, rows=300).model_dump(mode="json") for _ in range(3)]
+    compared_with[1] |= comparison
+    windows = [Window(since=datetime(2013, month, 1, tzinfo=UTC), until=HOLDOUT.until) for month in (1, 2, 3)]
+    stretches = [
+        {"window": window.model_dump(mode="json"), "rows": 300, "comparison": paired}
+        for window, paired in zip(windows, compared_with, strict=True)
+    ]
+    return {"stretches": stretches}
 
 
 def a_slice(value: str, rows: int = 1000, **fields: Any) -> SliceEvidence:
@@ -133,6 +146,7 @@ def first_champion(**changes: Any) -> Evidence:
 ROUTINE_LOSS = compared(-0.04, -0.06, worse=0.001, rows=1000)
 FAIR = {"column": "sex", "demographic_parity_difference": 0.05, "equalized_odds_difference": 0.08}
 FAIR |= {f"champion_{kind}": FAIR[kind] for kind in ("demographic_parity_difference", "equalized_odds_difference")}
+FORGOTTEN = {"difference": -0.03, "lower": -0.05, "upper": -0.01, "p_value": 0.999, "p_value_worse": 0.001}
 CONVERTED = {"format": "onnx", "accepted": True, "difference": 2e-7, "loss": 0.0, "rows": 9120}
 SERVED = {"loaded": True, "same_predictions": True, "p99_ms": 20, "size_mb": 3, "memory_mb": 200}
 SERVED |= {"requests_per_second": 900}
@@ -201,10 +215,13 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("robustness", {"robustness": RobustnessEvidence(flip_share=0.06)}),
     ("robustness", {"robustness": None}),
     ("robustness", {"robustness": RobustnessEvidence(flip_share=float("nan"))}),
-    ("negative flips", {"areas": {"negative_flips": some_flips(negative=274)}}),
-    ("negative flips", {"areas": {}}),
-    ("negative flips by slice", {"areas": {"negative_flips": some_flips(of_a_slice=51)}}),
-    ("negative flips by slice", {"areas": {"negative_flips": some_flips(slices=0)}}),
+    ("negative flips", {"areas": {"negative_flips": some_flips(negative=274), "forgetting": some_past()}}),
+    ("negative flips", {"areas": {"forgetting": some_past()}}),
+    ("negative flips by slice", {"areas": {"negative_flips": some_flips(of_a_slice=51), "forgetting": some_past()}}),
+    ("negative flips by slice", {"areas": {"negative_flips": some_flips(slices=0), "forgetting": some_past()}}),
+    ("forgetting", {"areas": {"negative_flips": some_flips(), "forgetting": some_past(**FORGOTTEN)}}),
+    ("forgetting", {"areas": {"negative_flips": some_flips()}}),
+    ("forgetting", {"areas": {"negative_flips": some_flips(), "forgetting": {"stretches": []}}}),
     ("business value", {"business_value": BusinessValueEvidence(challenger=1.15, champion=1.1)}),
     ("business value", {"business_value": BusinessValueEvidence(challenger=1.15)}),
     ("business value", {"business_value": None}),
