@@ -19,7 +19,8 @@ from everfit.deployments.init.names import is_named_as_time
 from everfit.tasks.core.records import Window
 from everfit.tasks.data.sampling import even_sample
 from everfit.tasks.sources import FileStates, read_source
-from everfit.tasks.sources.times import known_times, read_times
+from everfit.tasks.sources.file_state import mixed_zones_note
+from everfit.tasks.sources.times import has_mixed_zones, known_times, read_times
 from everfit.tasks.storage.kinds import NAMES, STORED, common_kind, infer_kind
 from everfit.tasks.storage.values import FAULTS, faulty, normalise
 
@@ -166,6 +167,8 @@ def _typed(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, dict[str, st
         plain[name] = known_times(read_times(frame[name], written, repr(name)))
     odd = []
     for name in frame.columns:
+        if times.get(name, "") is None and has_mixed_zones(frame[name]):
+            odd.append(mixed_zones_note(name))
         bad = plain[name].isna() & frame[name].notna()
         if name not in times and bad.any():
             what = f"{int(bad.sum()):,} of {len(frame):,} values of {name!r} are no {NAMES[kinds[name]]}"

@@ -32,6 +32,7 @@ class FileStates:
         unread: Files of the source that look like data and that can't be read.
         empty: Files without a byte beside others; they are read when they have rows.
         broken: The number of lines that can't be read, by file.
+        mixed_zones: Columns of which some times have a zone and others don't.
         outdone: Folders such as `region=north` whose column a file has itself, with other values.
     """
 
@@ -43,6 +44,7 @@ class FileStates:
     empty: list[str] = field(default_factory=list)
     broken: dict[str, int] = field(default_factory=dict)
     outdone: set[str] = field(default_factory=set)
+    mixed_zones: set[str] = field(default_factory=set)
 
     def remarks(self) -> list[str]:
         """Return what people should know of how the files were read, one sentence each."""
@@ -57,6 +59,7 @@ class FileStates:
                 f"the folder {name!r} says other than the column of its files; the column counts"
                 for name in sorted(self.outdone)
             ),
+            *map(mixed_zones_note, sorted(self.mixed_zones)),
             *(
                 f"{lines:,} line{'' if lines == 1 else 's'} of {name!r} can't be read"
                 for name, lines in sorted(self.broken.items())
@@ -71,3 +74,8 @@ class FileStates:
     def add(self, path: str, identity: str, newest: datetime | None, until: datetime) -> None:
         """Remember a file that was read to its end."""
         self.current[path] = FileState(identity=identity, newest=newest, read_until=until)
+
+
+def mixed_zones_note(column: str) -> str:
+    """Return what people should know of a column of which some times have a zone and others don't."""
+    return f"some times of {column!r} have a zone and others don't; those without one are taken as UTC"

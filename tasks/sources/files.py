@@ -76,7 +76,7 @@ def read_files(
                 states.outdone |= outdone_folders(table, file.partitions)
                 table = with_partitions(table, file.partitions)  # noqa: PLW2901
                 table = table.rename_columns(plain_names(table.column_names, states.renamed))  # noqa: PLW2901
-                frame = dated(to_frame(table, roles, where, states.left_out), roles, source, where)
+                frame = dated(to_frame(table, roles, where, states.left_out), roles, source, where, states.mixed_zones)
                 if roles.event_time in frame.columns:
                     newest = max(filter(None, [newest, _newest(frame[roles.event_time])]), default=None)
                 like = frame.iloc[:0]

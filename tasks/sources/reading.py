@@ -47,7 +47,7 @@ def read_source(
         if isinstance(source, FilesSource):  # each file has its own window, and was cut to it
             yield chunk
             continue
-        frame = within(dated(chunk.frame, roles, source, chunk.origin), roles, window)
+        frame = within(dated(chunk.frame, roles, source, chunk.origin, states.mixed_zones), roles, window)
         if len(frame):
             yield Chunk(chunk.origin, frame)
 

@@ -35,7 +35,9 @@ def time_filter(schema: "pa.Schema", event_time: str | None, window: Window) -> 
     return condition | pds.field(event_time).is_null()
 
 
-def dated(frame: pd.DataFrame, roles: ColumnRoles, source: "Source | None", where: str) -> pd.DataFrame:
+def dated(
+    frame: pd.DataFrame, roles: ColumnRoles, source: "Source | None", where: str, mixed: set[str] | None = None
+) -> pd.DataFrame:
     """Convert the times of a frame to UTC, and record rows with a missing or unreadable time in `_faults`.
 
     Args:
@@ -43,6 +45,7 @@ def dated(frame: pd.DataFrame, roles: ColumnRoles, source: "Source | None", wher
         roles: Roles of the columns.
         source: Source that says how times are written; None for ISO 8601.
         where: Name of the file or table for error messages.
+        mixed: Takes the columns of which some times have a zone and others don't.
 
     Raises:
         SourceError: If a time column holds something else.
@@ -54,6 +57,8 @@ def dated(frame: pd.DataFrame, roles: ColumnRoles, source: "Source | None", wher
         written = None if source is None else _format_of(name, roles, source)
         setting = "time_format" if name == roles.event_time else "label_time_format"
         given = frame[name]
+        if mixed is not None and written is None and has_mixed_zones(given):
+            mixed.add(name)
         times = read_times(given, written, f"{where}: {name!r}", setting)
         bad = np.flatnonzero(times.isna() & given.notna())
         for row, value in zip(bad.tolist(), given.iloc[bad].tolist(), strict=True):
@@ -146,6 +151,21 @@ def read_times(column: pd.Series, time_format: str | None, what: str, setting: s
         raise SourceError(f"{what} can't be read as times, such as {column[unread].tolist()[0]!r}; {_advice(setting)}")
     in_microseconds: pd.Series = times.dt.as_unit("us")
     return in_microseconds
+
+
+_ZONE = r"[T ]\d\d.*(?:Z|z|[+-]\d\d(?::?\d\d)?)$"
+
+
+def has_mixed_zones(column: pd.Series) -> bool:
+    """Return whether some texts of times have a zone and others don't, which are then UTC.
+
+    Args:
+        column: Times as they are written; other values than texts say nothing.
+    """
+    if not pd.api.types.is_string_dtype(column.dtype):
+        return False
+    with_zone = column.dropna().astype("str").str.strip().str.contains(_ZONE, regex=True)
+    return bool(with_zone.any() and not with_zone.all())
 
 
 def _advice(setting: str) -> str:

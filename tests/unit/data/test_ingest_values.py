@@ -274,6 +274,21 @@ def test_a_folder_that_says_other_than_its_files_is_noted(loop: Loop):
     assert set(loop.dataset()["shop"]) == {"north", "south"}
 
 
+def test_times_of_which_some_have_a_zone_are_noted(loop: Loop):
+    rows = sales(100)
+    rows["at"] = rows["at"].dt.strftime("%Y-%m-%d %H:%M:%S")
+    loop.write("plain.csv", rows)
+    assert not any("zone" in note for note in loop.turn(FEBRUARY)[0].notes)
+
+    later = sales(100, "2024-02-02", first=900)
+    later["at"] = later["at"].dt.strftime("%Y-%m-%dT%H:%M:%S") + pd.Series(["", "+02:00"] * 50)
+    loop.write("mixed.csv", later)
+    batch, _ = loop.turn(MARCH)
+
+    assert "some times of 'at' have a zone and others don't; those without one are taken as UTC" in batch.notes
+    assert loop.dataset()["at"].max() == pd.Timestamp("2024-02-06T02:00Z")
+
+
 def test_the_spelling_of_a_column_is_decided_by_the_first_batch(loop: Loop):
     loop.write("a.csv", sales(200))
     loop.turn(FEBRUARY)
