@@ -21,4 +21,5 @@ class Alert(Record):
     command: str = Field(default="", description="The command that shows more, or does it.")
     page: str = Field(default="", description="Address of the page with the evidence.")
     picture: str = Field(default="", description="Address of the picture, or of the page that has it.")
+    outcome: str = Field(default="", exclude_if=lambda words: not words, description="How it ended, if that is known.")
     since: AwareDatetime | None = Field(default=None, description="When it began, if that is known.")

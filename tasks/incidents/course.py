@@ -20,6 +20,7 @@ def next_course(
     at: datetime,
     again: timedelta,
     quiet_looks: int = 1,
+    outcome: str = "",
 ) -> Incident | None:
     """Return an incident after a look, with the message that is due.
 
@@ -36,13 +37,14 @@ def next_course(
         at: The moment of the look. One before the last look changes nothing.
         again: How often a lasting incident is repeated.
         quiet_looks: How many looks in a row must find nothing before it is over.
+        outcome: How it ended, if the look found nothing.
     """
     if incident is None:
         return None if alert is None else _opened(alert, model, seq, key, at)
     if key == incident.last_key or at < incident.updated_at:
         return incident
     present = incident.model_copy(update={"last_key": key, "updated_at": at})
-    return _without(present, at, quiet_looks) if alert is None else _with(present, alert, at, again)
+    return _without(present, at, quiet_looks, outcome) if alert is None else _with(present, alert, at, again)
 
 
 def is_seen(incident: Incident, at: datetime) -> bool:
@@ -50,12 +52,15 @@ def is_seen(incident: Incident, at: datetime) -> bool:
     return incident.seen_until is not None and at < incident.seen_until
 
 
-def _without(incident: Incident, at: datetime, quiet_looks: int) -> Incident:
+def _without(incident: Incident, at: datetime, quiet_looks: int, outcome: str) -> Incident:
     """Return an incident after a look that did not show it."""
     quiet = incident.quiet + 1
     if quiet < quiet_looks:
         return incident.model_copy(update={"quiet": quiet})
-    return _with_message(incident.model_copy(update={"quiet": quiet, "state": "closed", "closed_at": at}), OVER, at)
+    end = {"quiet": quiet, "state": "closed", "closed_at": at}
+    if outcome:
+        end["alert"] = {**incident.alert, "outcome": outcome}
+    return _with_message(incident.model_copy(update=end), OVER, at)
 
 
 def _with(incident: Incident, alert: Alert, at: datetime, again: timedelta) -> Incident:

@@ -35,6 +35,7 @@ def message_of(incident: Incident, owner: str = "", page: str = "") -> Message:
         lines = [
             f"What: {message_text(alert.what)}",
             f"Since: {since}; over at {incident.closed_at:%Y-%m-%d %H:%M} UTC after {_looks(incident.looks)}",
+            *([f"Outcome: {message_text(alert.outcome)}"] if alert.outcome else []),
         ]
     else:
         lines = [

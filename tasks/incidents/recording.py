@@ -21,7 +21,14 @@ _KEPT = 50
 
 
 def follow_up(
-    context: Context, subject: str, alert: Alert | None, *, key: str, at: datetime, quiet_looks: int = 1
+    context: Context,
+    subject: str,
+    alert: Alert | None,
+    *,
+    key: str,
+    at: datetime,
+    quiet_looks: int = 1,
+    outcome: str = "",
 ) -> Incident | None:
     """Open, update or close the incident of a subject, and send the message that is due.
 
@@ -34,6 +41,7 @@ def follow_up(
         key: Identifies the look, so that a repeated look counts once.
         at: The moment of the look.
         quiet_looks: How many looks in a row must find nothing before an incident is over.
+        outcome: How it ended, if the look found nothing.
 
     Returns:
         The incident; None if there is none.
@@ -50,6 +58,7 @@ def follow_up(
             at=at,
             again=spec.notify.repeated_after,
             quiet_looks=quiet_looks,
+            outcome=outcome,
         )
 
     incident = ledger.incidents.change(spec.name, subject, change)

@@ -27,6 +27,7 @@ from everfit.tasks.release.approval import (
     signature_of,
     waiting_time,
 )
+from everfit.tasks.release.approval_notice import follow_requests
 from everfit.tasks.release.traffic import trials
 from everfit.tasks.turns import turn_record
 from everfit.tasks.turns.context import Context
@@ -81,7 +82,9 @@ def decide_approval(
         if len(signatures) < context.spec.gate.approvals:
             return context.ledger.turns.get(turn_id)
     approval = _record(context, answer_request(request, answer, signatures))
-    return _carry_out(context, approval, approval, current)
+    turn = _carry_out(context, approval, approval, current)
+    follow_requests(context, now)
+    return turn
 
 
 def reconcile(context: Context, now: datetime) -> list[str]:
@@ -133,6 +136,7 @@ def expire_approvals(context: Context, now: datetime) -> list[Turn]:
                 elif undone:
                     continue
         ended.append(_carry_out(context, approval, outcome, current))
+    follow_requests(context, now)
     return ended
 
 

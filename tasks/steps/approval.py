@@ -18,7 +18,7 @@ from everfit.tasks.core.outside_text import markdown_text
 from everfit.tasks.core.people import RoleError
 from everfit.tasks.ledger import Turn
 from everfit.tasks.registry.mlflow_links import run_page
-from everfit.tasks.release import approvals
+from everfit.tasks.release import approval_notice, approvals
 from everfit.tasks.release.approval import ApprovalError, ApprovalRequest
 from everfit.tasks.steps.artifacts import leave_turn
 from everfit.tasks.steps.step import step, step_logger
@@ -37,10 +37,11 @@ class ApprovalForm(RunInput):
 
 
 def announce(context: Context, turn: Turn, artifact: UUID | None = None) -> None:
-    """Emit the event of a request for approval, with links to the evidence."""
+    """Emit the event of a request for approval and notify people, with links to the evidence."""
     request = approvals.request_in(context, turn.id)
     links = evidence_links(context, request, artifact)
     emit(APPROVAL_REQUESTED, context.spec.name, **request.model_dump(exclude={"model"}), evidence=links)
+    approval_notice.ask_people(context, request, links, datetime.now(UTC))
     logger.info("version %d waits until %s", request.version, f"{request.expires_at:%Y-%m-%d %H:%M} UTC")
 
 

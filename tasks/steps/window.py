@@ -16,6 +16,7 @@ from everfit.tasks.monitoring.report import report_process
 from everfit.tasks.monitoring.signals import expectations
 from everfit.tasks.monitoring.signals.silence import FULL_LOOK, has_answers
 from everfit.tasks.monitoring.triage_history import LookBasis
+from everfit.tasks.monitoring.window_alert import SUBJECT
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.triage.signals import LabelsSignal
 from everfit.tasks.turns.context import Context
@@ -101,7 +102,7 @@ def still_quiet(monitored: MonitoredModel) -> str:
         monitored: The monitored model, after new labels were collected.
     """
     context, last = monitored.context, monitored.judged[-1] if monitored.judged else None
-    if context.ledger.incidents.open(context.spec.name):
+    if any(incident.subject == SUBJECT for incident in context.ledger.incidents.open(context.spec.name)):
         return ""  # a look that measures must say whether it is over
     window = context.spec.monitoring.window
     return nothing_is_new(last, look_basis(monitored), monitored.until, window)

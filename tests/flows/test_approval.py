@@ -27,6 +27,7 @@ from everfit.tasks.core.event_names import APPROVAL_REQUESTED, RELEASE_PROMOTED,
 from everfit.tasks.core.people import Person, RoleError
 from everfit.tasks.core.records import Trigger
 from everfit.tasks.core.spec_loading import load_spec
+from everfit.tasks.incidents.message import message_of
 from everfit.tasks.registry import model_registry
 from everfit.tasks.release import approvals
 from everfit.tasks.release.approval import ApprovalError, answer_request, signature_of
@@ -144,11 +145,36 @@ def test_a_rejected_challenger_changes_nothing_and_is_not_asked_about_again(here
     assert run(Path("deliveries.yaml"), reason="somebody tries again")["state"] == "NothingNew"
 
 
+def test_a_request_is_one_incident_with_reminders_until_it_ends(here: Context):
+    turn_id = waiting(here)
+    (asked,) = here.ledger.incidents.open("deliveries")
+    assert (asked.subject, asked.severity) == (f"approval {turn_id}", "warning")
+    first = message_of(asked)
+    assert first.subject == "everfit: deliveries: warning: version 1 waits for approval"
+    assert f"Command: everfit approve deliveries {turn_id} --by NAME" in first.body
+    assert "Why: Waits for approval of challenger 1 as the first champion" in first.body
+
+    # A day later nobody has answered yet,
+    approvals.reconcile(here, asked.updated_at + timedelta(hours=1))
+    assert here.ledger.incidents.open("deliveries")[0].notified_at == asked.notified_at
+    later = asked.updated_at + here.spec.notify.repeated_after
+    approvals.reconcile(here, later)
+    (reminded,) = here.ledger.incidents.open("deliveries")
+    assert (reminded.id, reminded.notified_at, reminded.looks) == (asked.id, later, 3)
+
+    # and then somebody does.
+    decide(here, "decline", reason="not before the holidays", now=later)
+    assert here.ledger.incidents.open("deliveries") == []
+    (over,) = here.ledger.incidents.of("deliveries")
+    assert "Outcome: Declined by ann (as stated): not before the holidays" in message_of(over).body
+
+
 def test_what_nobody_decided_is_rejected_when_it_expires(here: Context):
     asked = left(here)[0].finished_at
 
     assert approvals.expire_approvals(here, asked + timedelta(days=7, seconds=-1)) == []
     (turn,) = approvals.expire_approvals(here, asked + timedelta(days=7))
+    assert here.ledger.incidents.open("deliveries") == []
 
     assert (turn.state, left(here)[1]) == ("Declined", [None, None])
     assert turn.reasons[0].startswith("Declined by everfit: no decision was carried out before")
