@@ -19,9 +19,12 @@ class BrokenLines:
 
     Attributes:
         reasons: Of each line what is wrong with it, and its text.
+        unclosed: The first that goes on over the end of its line, so that good rows may be in it: its number, and how
+            many lines it takes.
     """
 
     reasons: list[str] = field(default_factory=list)
+    unclosed: tuple[int | None, int] | None = None
 
     def __bool__(self) -> bool:
         """Whether there is one."""
@@ -30,6 +33,7 @@ class BrokenLines:
     def clear(self) -> None:
         """Forget the lines, to read the file again."""
         self.reasons.clear()
+        self.unclosed = None
 
     def add(self, number: int | None, what: str, text: str) -> None:
         """Add a line.
@@ -39,6 +43,8 @@ class BrokenLines:
             what: The fault in words.
             text: The line.
         """
+        if (lines := text.strip("\r\n").count("\n") + 1) > 1:
+            self.unclosed = self.unclosed or (number, lines)
         line = "a line" if number is None else f"line {number:,}"
         shown = text.rstrip("\r\n")
         self.reasons.append(f"{line} {what}: {shown[:_SHOWN] + ('…' if len(shown) > _SHOWN else '')!r}; ")
@@ -52,13 +58,21 @@ class BrokenLines:
             where: Name of the file for error messages.
 
         Raises:
-            SourceError: If most lines are broken.
+            SourceError: If half of the lines are broken, or one has taken others in.
         """
+        if found.unclosed is not None:
+            number, taken = found.unclosed
+            line = "a line" if number is None else f"line {number:,}"
+            raise SourceError(
+                f"{where}: a quotation mark of {line} takes in {taken:,} lines, and they are no row; "
+                f"close it, or double it if it belongs to the text"
+            )
         lines = len(found.reasons) + read
         if len(found.reasons) >= _MOST * lines:
             raise SourceError(
                 f"{where}: {len(found.reasons):,} of {lines:,} lines can't be read, such as "
-                f"{found.reasons[0].removesuffix('; ')}; repair the file, or set source.delimiter"
+                f"{found.reasons[0].removesuffix('; ')}; is its first line the header? Repair the file, or set "
+                f"source.delimiter"
             )
         self.reasons += found.reasons
 

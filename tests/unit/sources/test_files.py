@@ -132,6 +132,11 @@ def test_a_comma_in_numbers_where_something_else_parts_them(tmp_path: Path, deli
             CSV + "3,2024-01-03\n" * 2,
             r"2 of 4 lines can't be read, such as line 4 has 2 values in place of 4: '3,2024-01-03'",
         ),
+        (
+            "a.csv",
+            CSV + '3,2024-01-03,"three,1\n' + "4,2024-01-04,four,1\n" * 9,
+            "of line 4 takes in 10 lines, and they",
+        ),
         ("a.csv", b"PAR1" + b"\0" * 50, "is Parquet, not a text table"),
         ("a.csv", b"PK\x03\x04" + b"\0" * 50, "can't be unpacked: File is not a zip file"),
         ("a.csv", b"BZh91AY" + b"x" * 50, "is compressed by bzip2"),
