@@ -137,7 +137,8 @@ def look_of(decision: Decision) -> LookSummary:
     expected = _number(loss.get("expected"))
     service = _part(signals, "service_health") or _part(signals, "operations")
     drift, data = _part(signals, "drift"), _part(signals, "data")
-    figures = {name: number for name, value in _part(service, "figures").items() if (number := _number(value))}
+    given = _part(service, "figures").items()
+    figures = {name: number for name, value in given if (number := _number(value)) is not None}
     if (worth := _number(quality.get("value_per_row"))) is not None:
         figures["value_per_row"] = worth
     estimated = estimate.get("status") == "measured"

@@ -185,3 +185,10 @@ def test_a_retired_model_comes_back_with_its_next_turn(life: Life) -> None:
     assert now is not None
     life.turn(SPRING + DAY, started_at=now.at + timedelta(seconds=1))
     assert state(life).state == "not_looked_at"
+
+
+def test_a_share_of_errors_of_zero_is_a_figure(life: Life) -> None:
+    health = ServiceHealthSignal(status="measured", predictions=9, figures={"error_rate": 0.0, "p99_ms": 3.0})
+    life.look(SPRING + DAY, measured(0.74, service_health=health))
+    looks = read_model_facts(life.ledger, life.model, SPRING + 2 * DAY).looks
+    assert looks[-1].figures == {"error_rate": 0.0, "p99_ms": 3.0}
