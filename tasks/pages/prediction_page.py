@@ -11,6 +11,7 @@ from everfit.tasks.pages.elements import time_of
 from everfit.tasks.pages.evidence import turn_evidence
 from everfit.tasks.pages.markup import Child, anchor, document, tag
 from everfit.tasks.pages.sections import evidence_tables
+from everfit.tasks.pages.status import moment
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.turns.turn_record import TurnRecord
 
@@ -26,7 +27,7 @@ def trace_facts(trace: Trace) -> Iterator[tuple[str, str]]:
     """
     row, version, release = trace.prediction, trace.version, trace.release
     yield "prediction", f"{row[prediction_log.PREDICTION]}{_score(trace)}"
-    yield "predicted", f"{row[prediction_log.PREDICTED_AT]} for {row.get(prediction_log.CLIENT) or UNKNOWN}"
+    yield "predicted", f"{moment(row[prediction_log.PREDICTED_AT])} for {row.get(prediction_log.CLIENT) or UNKNOWN}"
     outlier = row.get(prediction_log.OUTLIER)
     if outlier is not None:
         yield "outlier score", f"{outlier:.3f} of 1"
@@ -35,18 +36,18 @@ def trace_facts(trace: Trace) -> Iterator[tuple[str, str]]:
     if joined is not None:
         yield "joined rows", joined
     label = trace.label
-    yield (
-        "label",
-        "not known yet" if label is None else f"{label['label']} ({label['origin']}, {label['label_time']})",
-    )
+    known = "not known yet"
+    if label is not None:
+        known = f"{label['label']} ({label['origin']}, {moment(datetime.fromisoformat(label['label_time']))})"
+    yield "label", known
     arm, run = row[prediction_log.ARM], version.run_id or "-"
     yield "model", f"{version.model} version {version.version}, arm {arm}, run {run}"
-    yield "trained until", version.trained_until.isoformat()
+    yield "trained until", moment(version.trained_until)
     yield "snapshot", version.snapshot_digest[:_SHORT] or UNKNOWN
     if release is None:
         yield "release", "never released"
     else:
-        yield "release", f"{release.seq} ({release.kind}) by {release.actor or '-'} at {release.at.isoformat()}"
+        yield "release", f"{release.seq} ({release.kind}) by {release.actor or '-'} at {moment(release.at)}"
         yield "reason", release.reason
     if trace.turn is not None:
         turn = trace.turn.turn
