@@ -43,12 +43,13 @@ def check_version(version: ModelVersion, rows: Path, champion: ModelVersion | No
     import pandas as pd
 
     from everfit.blocks.settings import Settings
+    from everfit.infra.serving.capacity import WITHIN
     from everfit.infra.serving.model_cache import ModelCache
     from everfit.infra.serving.servable import feature_columns, load_servable
     from everfit.tasks.registry.mlflow_client import tracking_client
     from everfit.tasks.storage.workspace import Workspace
 
-    loaded = False
+    loaded, ends = False, time.monotonic() + WITHIN
     try:
         with TemporaryDirectory(prefix="everfit-serving-") as folder:
             workspace = Workspace(Settings().workspace)
@@ -70,20 +71,20 @@ def check_version(version: ModelVersion, rows: Path, champion: ModelVersion | No
         "p99_ms": p99,
         "size_mb": size / _MEGABYTE,
         "memory_mb": peak / _MEGABYTE,
-        **_capacity(version, champion, pd.read_parquet(rows).head(_TIMED_ROWS), servable.inputs),
+        **_capacity(version, champion, pd.read_parquet(rows).head(_TIMED_ROWS), servable.inputs, ends),
     }
 
 
 def _capacity(
-    version: ModelVersion, champion: ModelVersion | None, rows: "pd.DataFrame", inputs: "InputSchema"
+    version: ModelVersion, champion: ModelVersion | None, rows: "pd.DataFrame", inputs: "InputSchema", ends: float
 ) -> dict[str, Any]:
     """Return the capacity of both versions, or of the challenger alone, or why it was not measured."""
-    from everfit.infra.serving.capacity import WITHIN, CapacityError, measure_capacity
+    from everfit.infra.serving.capacity import CapacityError, measure_capacity
     from everfit.infra.serving.servable import feature_columns
 
     features = feature_columns(rows, inputs)
     own = [{**inputs.example(), **{name: values[row] for name, values in features.items()}} for row in range(len(rows))]
-    problem, ends = "", time.monotonic() + WITHIN
+    problem = ""
     # The champion may have other columns, or be broken: then the challenger is measured alone.
     both = [] if champion is None else [{CHALLENGER: version, CHAMPION: champion}]
     for versions in (*both, {CHALLENGER: version}):

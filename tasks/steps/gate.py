@@ -113,7 +113,7 @@ def check_serving(  # noqa: PLR0917 - in the order of the steps that made them
     if turn.context.spec.gate.serving is not None:
         champion = incumbent_room.incumbent_version(turn.context, turn.entry)
         served = serving_check.measure_serving(data, version, fitted, conversion, champion)
-        latency = f"as in training, p99 {served.p99_ms or 0:.1f} ms"
+        latency = f"as in training, p99 {served.p99_ms or 0:.2g} ms"
         logger.info("%s", served.problem or "; ".join(filter(None, [latency, served.capacity])))
     converted = None if conversion is None else conversion.evidence
     update = {"challenger_version": version.version, "serving": served, "conversion": converted}

@@ -132,8 +132,8 @@ def quality_signal(
     reasons = [covered.summary if enough or covered.biased else few, *taken, *_unknown_classes(judged)]
     reasons += [assisted] if assisted else []
     if judged.inclusion is not None:
-        error = wider * quality.standard_error
-        reasons.append(more_labels(spec.metric, quality.value, error, labelled=covered.labelled, rows=covered.rows))
+        known_to = wider * quality.standard_error
+        reasons.append(more_labels(spec.metric, quality.value, known_to, labelled=covered.labelled, rows=covered.rows))
     return QualitySignal.model_validate(
         {
             **facts,
