@@ -138,6 +138,29 @@ class ForgettingPolicy(Policy):
     )
 
 
+class ReplayPolicy(Policy):
+    """The prediction log of the last days is answered again by the challenger before a release.
+
+    So a model is tried on what it will be asked, whether a service or batch scoring asks it. Answers are compared with
+    those that the champion gave, and with the labels that are known.
+    """
+
+    days: int = Field(default=28, ge=1, le=3660, description="The number of days of the log before the turn.")
+    max_changed: FiniteFloat | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="The largest share of rows that get another class, or of a regression the mean distance of the "
+        "answers as a share of the spread of the champion's.",
+    )
+    max_loss: FiniteFloat | None = Field(
+        default=None,
+        ge=0,
+        description="The largest loss to the champion on the rows with labels, in the primary metric, at "
+        "`gate.confidence`.",
+    )
+
+
 class BusinessValuePolicy(Policy):
     """The business value that a release must add, in the unit of `training.business_value`."""
 

@@ -13,6 +13,7 @@ from everfit.blocks.gate_limits import (
     FairnessPolicy,
     ForgettingPolicy,
     NegativeFlipsPolicy,
+    ReplayPolicy,
     RobustnessPolicy,
     ServingCheckPolicy,
     SlicePolicy,
@@ -136,6 +137,11 @@ class GatePolicy(Policy):
         default=None,
         exclude_if=lambda limits: limits is None,
         description="A limit on the quality that is lost on rows of the past. By default no row is kept for this.",
+    )
+    replay: ReplayPolicy | None = Field(
+        default=None,
+        exclude_if=lambda limits: limits is None,
+        description="The prediction log of the last days, answered again by the challenger. By default it is not.",
     )
     business_value: BusinessValuePolicy | None = Field(
         default=None, description="The business value that the release must add. By default it is not checked."

@@ -32,6 +32,7 @@ FULL_POLICY = GatePolicy.model_validate(
         "robustness": {"max_flip_share": 0.05},
         "negative_flips": {"max_share": 0.03, "max_slice_share": 0.05},
         "forgetting": {"max_loss": 0.01},
+        "replay": {"max_changed": 0.1, "max_loss": 0.01},
         "business_value": {"min_gain": 0.1},
         "serving": {"p99_ms": 50, "size_mb": 100, "memory_mb": 500, "requests_per_second": 100},
         "conversion": True,
@@ -99,7 +100,7 @@ def measured(**changes: Any) -> Evidence:
         ),
         "conversion": CONVERTED,
         "own_checks": (Check(name="nights", passed=True, reason="no loss at night"),),
-        "areas": {"negative_flips": some_flips(), "forgetting": some_past()},
+        "areas": areas(),
     }
     return Evidence.model_validate(known | changes)
 
@@ -122,6 +123,18 @@ def some_past(**comparison: Any) -> dict[str, Any]:
         for window, paired in zip(windows, compared_with, strict=True)
     ]
     return {"stretches": stretches}
+
+
+def a_replay(**changes: Any) -> dict[str, Any]:
+    known = {"window": HOLDOUT.model_dump(mode="json"), "rows": 900, "changed": 0.04, "mean_change": 0.02}
+    known |= {"large_change": 0.1, "labelled": 400}
+    return {**known, "comparison": compared(rows=400).model_dump(mode="json"), **changes}
+
+
+def areas(**changes: Any) -> dict[str, Any]:
+    """The evidence that has no field of its own, apart from what a test changes; without what is None."""
+    known = {"negative_flips": some_flips(), "forgetting": some_past(), "replay": a_replay()}
+    return {name: content for name, content in (known | changes).items() if content is not None}
 
 
 def a_slice(value: str, rows: int = 1000, **fields: Any) -> SliceEvidence:
@@ -215,13 +228,20 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
     ("robustness", {"robustness": RobustnessEvidence(flip_share=0.06)}),
     ("robustness", {"robustness": None}),
     ("robustness", {"robustness": RobustnessEvidence(flip_share=float("nan"))}),
-    ("negative flips", {"areas": {"negative_flips": some_flips(negative=274), "forgetting": some_past()}}),
-    ("negative flips", {"areas": {"forgetting": some_past()}}),
-    ("negative flips by slice", {"areas": {"negative_flips": some_flips(of_a_slice=51), "forgetting": some_past()}}),
-    ("negative flips by slice", {"areas": {"negative_flips": some_flips(slices=0), "forgetting": some_past()}}),
-    ("forgetting", {"areas": {"negative_flips": some_flips(), "forgetting": some_past(**FORGOTTEN)}}),
-    ("forgetting", {"areas": {"negative_flips": some_flips()}}),
-    ("forgetting", {"areas": {"negative_flips": some_flips(), "forgetting": {"stretches": []}}}),
+    ("negative flips", {"areas": areas(negative_flips=some_flips(negative=274))}),
+    ("negative flips", {"areas": areas(negative_flips=None)}),
+    ("negative flips by slice", {"areas": areas(negative_flips=some_flips(of_a_slice=51))}),
+    ("negative flips by slice", {"areas": areas(negative_flips=some_flips(slices=0))}),
+    ("forgetting", {"areas": areas(forgetting=some_past(**FORGOTTEN))}),
+    ("forgetting", {"areas": areas(forgetting=None)}),
+    ("forgetting", {"areas": areas(forgetting={"stretches": []})}),
+    ("replay", {"areas": areas(replay=None)}),
+    ("replay changed", {"areas": areas(replay=a_replay(changed=0.11))}),
+    ("replay loss", {"areas": areas(replay=a_replay(comparison=None))}),
+    (
+        "replay loss",
+        {"areas": areas(replay=a_replay(comparison=compared(-0.05, -0.06, rows=400).model_dump(mode="json")))},
+    ),
     ("business value", {"business_value": BusinessValueEvidence(challenger=1.15, champion=1.1)}),
     ("business value", {"business_value": BusinessValueEvidence(challenger=1.15)}),
     ("business value", {"business_value": None}),

@@ -15,10 +15,10 @@ from pydantic import AwareDatetime, Field, FiniteFloat
 from everfit.blocks.policy import format_duration
 from everfit.blocks.trials import AbPolicy, CanaryPolicy, ShadowPolicy
 from everfit.tasks.core.records import Record, Window
+from everfit.tasks.evaluation.answer_divergence import ShadowLatency, SliceDivergence, divergence_texts
 from everfit.tasks.gate.check import number, percent
 from everfit.tasks.gate.evidence import Check
 from everfit.tasks.release.approval import why_superseded
-from everfit.tasks.release.traffic.shadow_divergence import ShadowLatency, SliceDivergence, divergence_texts
 from everfit.tasks.statistics.sequential import confidence_sequence, log_evidence_of_more
 
 TRIAL = "trial"

@@ -12,10 +12,10 @@ from everfit.blocks.clients import ClientsPolicy
 from everfit.blocks.errors import NotEnoughError
 from everfit.blocks.metrics import TaskKind
 from everfit.tasks.core.records import Window
+from everfit.tasks.evaluation.answer_divergence import divergence_by_slice, latency_of
 from everfit.tasks.predictions import labels, prediction_log
 from everfit.tasks.predictions.client_shares import within_share
 from everfit.tasks.predictions.labelled_predictions import SCORE_COLUMNS, LabelledPredictions
-from everfit.tasks.release.traffic.shadow_divergence import divergence_by_slice, latency_of
 from everfit.tasks.release.traffic.trial import QualityGap, StepEvidence, TrialEvidence, TrialPlan, TrialState
 from everfit.tasks.statistics.comparison import Interval, interval
 from everfit.tasks.statistics.dependent_comparison import compare_dependent

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from everfit.blocks.errors import EverfitError
 from everfit.tasks.core.records import Record
+from everfit.tasks.evaluation.answer_divergence import MOST_COLUMNS
 from everfit.tasks.evaluation.slices import slice_columns
 from everfit.tasks.ledger import Release, Turn
 from everfit.tasks.registry import model_registry
 from everfit.tasks.release.approval import check_signature, why_superseded
 from everfit.tasks.release.release_protocol import LEASE_WAIT
-from everfit.tasks.release.traffic.shadow_divergence import MOST_COLUMNS
 from everfit.tasks.release.traffic.traffic_split import TrafficSplit, read_split, write_split
 from everfit.tasks.release.traffic.trial import (
     TRIAL,

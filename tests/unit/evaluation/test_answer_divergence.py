@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from everfit.tasks.evaluation.answer_divergence import divergence_by_slice, latency_of
 from everfit.tasks.predictions.prediction_log import PREDICTION
-from everfit.tasks.release.traffic.shadow_divergence import divergence_by_slice, latency_of
 
 ROWS = 2_000
 

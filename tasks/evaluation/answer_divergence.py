@@ -1,4 +1,4 @@
-"""How a shadow's answers differ from the champion's: by slice, and in the time that they take. Pure.
+"""How a challenger's answers differ from the champion's: by slice, and in the time that they take. Pure.
 
 Slices are single columns' values, or quarters of numbers. They differ more than the other rows beyond chance, after
 Holm's correction for the number of slices.
@@ -65,7 +65,7 @@ def divergence_by_slice(
     """Return the slices with the most different answers first; those that surely differ more come before the others.
 
     Args:
-        new: The shadow's predictions; shape (rows, columns).
+        new: The challenger's predictions; shape (rows, columns).
         old: The champion's predictions of the same rows, with the columns of the slices.
         columns: The columns whose values are the slices.
         task: The kind of prediction.
