@@ -13,15 +13,21 @@ from everfit.tasks.sources.chunks import Chunk
 
 
 def _plain(frame: pd.DataFrame, where: str) -> pd.DataFrame:
-    """Return a copy with an index from 0 and names that are texts.
+    """Return a copy with an index from 0 and names that are texts; levels of the index with a name become columns.
 
     Raises:
         SourceError: If a name occurs twice, or names have several levels.
     """
     if isinstance(frame.columns, pd.MultiIndex):
         raise SourceError(f"{where!r}: the column names have {frame.columns.nlevels} levels; join them into one")
-    plain = frame.reset_index(drop=True).copy()
-    plain.columns = pd.Index([str(name) for name in frame.columns])
+    levels = [
+        frame.index.get_level_values(position).to_series(name=name)
+        for position, name in enumerate(frame.index.names)
+        if name is not None and name not in frame.columns
+    ]
+    parts = [part.reset_index(drop=True) for part in (*levels, frame)]
+    plain = pd.concat(parts, axis=1) if levels else parts[-1].copy()
+    plain.columns = pd.Index([str(name) for name in plain.columns])
     if plain.columns.has_duplicates:
         twice = plain.columns[plain.columns.duplicated()][0]
         raise SourceError(f"{where!r} has the column {twice!r} twice; give each column its own name")

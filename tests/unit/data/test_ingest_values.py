@@ -197,6 +197,19 @@ def test_names_of_a_frame_are_texts_and_each_its_own(loop: Loop):
     assert _plain(pd.DataFrame([[1]], columns=[0], index=[7]), "shop:rows").to_dict() == {"0": {0: 1}}
 
 
+def test_named_levels_of_an_index_are_columns(loop: Loop):
+    rows = sales(100)
+
+    frame = _plain(rows.set_index(["id", "at"]), "shop:rows")
+    pd.testing.assert_frame_equal(frame, rows)
+    pd.testing.assert_frame_equal(_plain(rows.set_index("at", drop=False), "shop:rows"), rows)
+
+    (loop.folder / "data").mkdir()
+    rows.set_index(["id", "at"]).to_parquet(loop.folder / "data" / "a.parquet")
+    _, validation = loop.turn(FEBRUARY)
+    assert (validation.accepted, list(loop.dataset()["id"])[:2]) == (100, [0, 1])
+
+
 def test_what_is_passed_over_or_renamed_is_noted(loop: Loop):
     loop.write("sales.csv", sales(100).assign(_margin=1.0))
     (loop.folder / "data" / "march.xlsx").write_bytes(b"PK")
