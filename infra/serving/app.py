@@ -229,12 +229,15 @@ class _CheckedHost:
         await self._app(scope, receive, send)
 
 
-def create_app(endpoints: Mapping[str, Endpoint], tokens: Tokens) -> FastAPI:
+def create_app(
+    endpoints: Mapping[str, Endpoint], tokens: Tokens, on_start: Callable[[], object] = lambda: None
+) -> FastAPI:
     """Make the app.
 
     Args:
         endpoints: Endpoint of each model; they are started and stopped with the app.
         tokens: Tokens of clients.
+        on_start: Function to call when the endpoints have started.
     """
     service = Service(endpoints, tokens)
 
@@ -242,6 +245,7 @@ def create_app(endpoints: Mapping[str, Endpoint], tokens: Tokens) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         for endpoint in endpoints.values():
             await asyncio.to_thread(endpoint.start)
+        on_start()
         yield
         for endpoint in endpoints.values():
             await asyncio.to_thread(endpoint.stop)

@@ -2,23 +2,26 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from everfit.infra.serving.segment import Segment, batch_rows
+from everfit.infra.serving.segment import Columns, Segment, batch_rows
 from everfit.infra.serving.spool import UNFIT, Spool, SpoolError
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.storage.deleted_keys import DeletedKeys
-from everfit.tasks.storage.tables import KEY, Table
+from everfit.tasks.storage.tables import DAY, KEY, Table
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 logger = logging.getLogger(__name__)
 
-_COMMIT_BYTES = 64 * 2**20  # size of the segments in one commit; about five times as much is held in memory
+_COMMIT_BYTES = 64 * 2**20  # size of the segments in one commit, which are held in memory
+
+_ROWS_AT_ONCE = 2_000
+"""Predictions that become columns of Arrow in one call, in which no request is answered."""
 
 _COMMIT_DAYS = 1_000  # days in one commit, unless a single segment has more
 _DAY_US = 86_400_000_000
@@ -208,27 +211,38 @@ class Drain:
 
     def _append(self, group: list[Segment]) -> int:
         """Add segments of one epoch that nobody has added before; return the number of added predictions."""
-        rows = sum(segment.rows for segment in group)
-        if not rows or prediction_log.append(self.table, self._rows(group), group[-1].epoch, group[-1].sequence):
-            return rows
+        rows = self._rows(group)
+        if not rows.num_rows or prediction_log.append(self.table, rows, group[-1].epoch, group[-1].sequence):
+            return int(rows.num_rows)
         return self._add_missing(group)  # another process drains a copy of this folder
 
     def _add_missing(self, group: list[Segment]) -> int:
         """Add the predictions of segments that the log does not have; return their number."""
-        if not any(segment.rows for segment in group):
-            return 0
-        return prediction_log.append_missing(self.table, self._rows(group), group[-1].epoch)
+        rows = self._rows(group)
+        return prediction_log.append_missing(self.table, rows, group[-1].epoch) if rows.num_rows else 0
 
     def _rows(self, group: list[Segment]) -> "pa.Table":
-        rows = prediction_log.to_rows(_joined(group), group[0].types, self.key, self.event_time, identity=self.identity)
+        rows = self._as_table(group)
         deleted = self._read_deleted()
-        if not deleted.requests:
+        if not deleted.requests or not rows.num_rows:
             return rows
         key = [name for name in self.key if name in rows.column_names]
         gone = deleted.among_rows(rows.select(key).to_pandas(), rows[KEY].to_numpy())
         if gone.any():
             logger.info("%d predictions are not logged, because the deletion of their key was requested", gone.sum())
         return rows.filter(~gone)
+
+    def _as_table(self, group: list[Segment]) -> "pa.Table":
+        """Return the predictions of segments; a column that none of them has, such as of intervals, stays out."""
+        import pyarrow as pa
+
+        types = group[0].types
+        parts = [
+            prediction_log.to_rows(part, types, self.key, self.event_time, identity=self.identity)
+            for part in _parts(group)
+        ]
+        rows = pa.concat_tables(parts, promote_options="default") if parts else pa.table({})
+        return rows.select(sorted(rows.column_names, key=[*types, KEY, DAY].index))
 
     def _set_aside(self, spool: Spool, number: int, reason: str) -> None:
         kept: Path = spool.set_aside(number)
@@ -246,14 +260,27 @@ def _by_epoch(spool: Spool) -> dict[str, list[tuple[int, int]]]:
     return {epoch: sorted(numbers, key=lambda pair: pair[1]) for epoch, numbers in epochs.items()}
 
 
-def _joined(group: Sequence[Segment]) -> dict[str, list[Any]]:
-    """Return the columns of segments; a column that none of them has, such as of intervals, stays out of the log."""
-    there = {name for segment in group for batch in segment.batches for name in batch}
-    joined: dict[str, list[Any]] = {name: [] for name in group[0].types if name in there}
-    for segment in group:
-        for batch in segment.batches:
-            for name, values in batch.items():
-                joined[name].extend(values)
-            for name in joined.keys() - batch.keys():  # such as the joined rows of a model without joins
-                joined[name].extend([None] * batch_rows(batch))
+def _parts(group: Sequence[Segment]) -> Iterator[dict[str, list[Any]]]:
+    """Yield the columns of segments, some rows at a time."""
+    waiting: list[dict[str, list[Any]]] = []
+    rows = 0
+    for batch in (batch for segment in group for batch in segment.batches):
+        waiting.append(batch)
+        rows += batch_rows(batch)
+        if rows >= _ROWS_AT_ONCE:
+            yield _joined(waiting, group[0].types)
+            waiting, rows = [], 0
+    if rows:
+        yield _joined(waiting, group[0].types)
+
+
+def _joined(batches: Sequence[Columns], types: Mapping[str, str]) -> dict[str, list[Any]]:
+    """Return the columns that some micro-batches have."""
+    there = {name for batch in batches for name in batch}
+    joined: dict[str, list[Any]] = {name: [] for name in types if name in there}
+    for batch in batches:
+        for name, values in batch.items():
+            joined[name].extend(values)
+        for name in joined.keys() - batch.keys():  # such as the joined rows of a model without joins
+            joined[name].extend([None] * batch_rows(batch))
     return joined

@@ -9,7 +9,7 @@ So a copy of a segment, in whatever folder, has the name of the original, and no
 
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ class Segment:
     Attributes:
         number: Number of its file in the spool's folder; only its name says which segment it is.
         types: Kind of each column.
-        batches: Micro-batches in the order of writing.
+        payloads: Micro-batches in the order of writing, as they are on the disk.
         damaged: Bytes outside of whole frames, without a torn end.
         epoch: Random id of the process that wrote it; empty for a segment of everfit 0.2 and before, or if the first
             frame is damaged.
@@ -41,10 +41,15 @@ class Segment:
 
     number: int
     types: dict[str, str]
-    batches: list[dict[str, list[Any]]]
+    payloads: Sequence[bytes]
     damaged: int = 0
     epoch: str = ""
     sequence: int = 0
+
+    @property
+    def batches(self) -> Iterator[dict[str, list[Any]]]:
+        """Yield the micro-batches one at a time: read into objects, they take many times as much memory."""
+        return (orjson.loads(payload) for payload in self.payloads)
 
     @property
     def rows(self) -> int:
@@ -130,7 +135,7 @@ def read_segment(number: int, path: Path) -> Segment:
     payloads, damaged = frames(content)
     if not payloads:
         return Segment(number, {}, [], damaged)
-    first, *batches = [orjson.loads(payload) for payload in payloads]
+    first, batches = orjson.loads(payloads[0]), payloads[1:]
     if content.startswith(_UNNAMED_MAGIC):
         first = {"epoch": "", "sequence": 0, "columns": first}
     if not _is_name(first):

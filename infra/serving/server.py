@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from everfit.blocks.joins import Join
 from everfit.blocks.serving import ServingPolicy
 from everfit.blocks.settings import Settings
 from everfit.infra.serving.access import Tokens, is_loopback, read_tokens
+from everfit.infra.serving.garbage import GarbageSearches
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -36,6 +37,7 @@ def build_app(
     *,
     joins: Mapping[str, Sequence[Join]] | None = None,
     signers: Mapping[str, Sequence[str]] | None = None,
+    on_start: Callable[[], object] = lambda: None,
 ) -> "FastAPI":
     """Make the app that serves some models.
 
@@ -46,6 +48,7 @@ def build_app(
         settings: Settings of this installation.
         joins: Joins of models that have some.
         signers: Signers of models whose spec names some.
+        on_start: Function to call when the endpoints have started.
     """
     # By default MLflow's client retries for minutes if the server is down.
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -83,7 +86,7 @@ def build_app(
         )
         for name in models
     }
-    return create_app(endpoints, Tokens(tokens_file))
+    return create_app(endpoints, Tokens(tokens_file), on_start)
 
 
 def from_environment() -> "FastAPI":
@@ -100,8 +103,16 @@ def from_environment() -> "FastAPI":
     tokens = os.environ.get(TOKENS_VARIABLE)
     # Requests and predictions share the interpreter's lock: switch threads faster than the default 5 ms.
     sys.setswitchinterval(0.001)
+    searches = GarbageSearches()
+    searches.pause()
     return build_app(
-        list(content), policies, Path(tokens) if tokens else None, Settings(), joins=joins, signers=signers
+        list(content),
+        policies,
+        Path(tokens) if tokens else None,
+        Settings(),
+        joins=joins,
+        signers=signers,
+        on_start=searches.resume,
     )
 
 

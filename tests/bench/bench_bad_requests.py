@@ -65,7 +65,7 @@ def requests_of(rows: list[dict[str, Any]]) -> list[bytes]:
         ("/models/bench/labels", "application/json", json.dumps({"labels": [label]})),
     ]
     return [
-        f"POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: {kind}\r\n\r\n{body}".encode()
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {kind}\r\n\r\n{body}".encode()
         for path, kind, body in bodies
     ]
 

@@ -65,7 +65,7 @@ class Run:
 
     async def ask(self, payloads: Iterator[bytes]) -> None:
         """One connection: at its share of the rate, and anew when it breaks."""
-        head = "POST /models/bench/predict HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+        head = "POST /models/bench/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
         head += "Content-Length: {}\r\n\r\n"
         while time.monotonic() < self.until:
             try:

@@ -173,7 +173,7 @@ def server(command: list[str], port: int) -> Iterator[int]:
 
 async def load(port: int, payloads: list[bytes], connections: int, seconds: float) -> dict[str, float]:
     """Closed loop over plain sockets, so that the client costs as little as can be."""
-    head = ["POST /invocations HTTP/1.1", "Host: bench", "Content-Type: application/json"]
+    head = ["POST /invocations HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json"]
     requests = cycle(
         "\r\n".join([*head, f"Content-Length: {len(payload)}", "", ""]).encode() + payload for payload in payloads
     )
@@ -201,6 +201,7 @@ async def load(port: int, payloads: list[bytes], connections: int, seconds: floa
         "requests_per_second": round(len(times) / took, 1),
         "p50_ms": round(statistics.median(times) * 1e3, 2),
         "p99_ms": round(float(np.percentile(times, 99)) * 1e3, 2),
+        "longest_ms": round(max(times) * 1e3, 2),
         "failed": failed,
     }
 
@@ -233,6 +234,19 @@ def cpu_seconds(pid: int) -> float:
         if int(fields[1]) == pid or int(status.parent.name) == pid:
             total += int(fields[11]) + int(fields[12])
     return total / os.sysconf("SC_CLK_TCK")
+
+
+def memory_mb(pid: int) -> int:
+    """Return the memory of a process and its children at the moment."""
+    pages = 0
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(status.read_text().rsplit(")", 1)[1].split()[1])
+            if pid in {parent, int(status.parent.name)}:
+                pages += int((status.parent / "statm").read_text().split()[1])
+        except OSError:
+            continue
+    return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
 
 
 def free_port() -> int:
@@ -299,6 +313,7 @@ def main() -> None:
                 found = asyncio.run(load(ports[name], bodies, connections, arguments.seconds))
                 used = cpu_seconds(pid) - before
                 found["cpu_ms_per_request"] = round(used * 1e3 / (found["requests_per_second"] * arguments.seconds), 2)
+                found["memory_mb"] = memory_mb(pid)
                 print(f"{name:8} {what:24} {found}", flush=True)
             if name == "everfit" and arguments.swaps:
                 found = asyncio.run(load_with_swaps(ports[name], single, 2 * arguments.seconds, arguments.swaps))

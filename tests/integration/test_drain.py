@@ -1,5 +1,6 @@
 """The drain puts every prediction into the log exactly once, through crashes, outages and damage."""
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -246,3 +247,42 @@ def test_segments_of_many_days_are_not_in_one_commit(
     assert drain_of(spool, log).drain() == 144
     assert len(log.open().file_uris()) == 6  # one of each day
     assert log.version() == 3
+
+
+def test_batches_of_many_shapes_become_the_same_rows_in_parts_and_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drained(rows_at_once: int) -> pd.DataFrame:
+        monkeypatch.setattr(drains, "_ROWS_AT_ONCE", rows_at_once)
+        place = tmp_path / str(rows_at_once)
+        spool, log = Spool.claim(place / "spool"), Table(str(place / "log"))
+        for start, count in ((0, 5), (5, 1), (6, 40), (46, 2)):
+            joined = {"_joined": ["a"] * count} if start in {5, 46} else {}
+            spool.append(KINDS, batch(start, count) | joined)
+        assert drain_of(spool, log).drain() == 48
+        assert log.version() == 1
+        return prediction_log.read(log, None, "at")
+
+    at_once = drained(1_000)
+    assert at_once["_joined"].notna().sum() == 3
+    pd.testing.assert_frame_equal(drained(2), at_once)
+
+
+def test_a_drain_holds_little_beside_the_segments_themselves(tmp_path: Path, log: Table) -> None:
+    spool = Spool.claim(tmp_path / "spool")
+
+    def filled() -> int:
+        for start in range(0, 20_000, 10):
+            ids = {"_prediction_id": [f"id-{row}" for row in range(start, start + 10)]}
+            spool.append(KINDS, batch(start % 20, 10) | ids)
+        return spool.held_bytes
+
+    size = filled()
+    drain_of(spool, log).drain()  # imports
+    filled()
+    tracemalloc.start()
+    try:
+        assert drain_of(spool, log).drain() == 20_000
+        assert tracemalloc.get_traced_memory()[1] < 3 * size
+    finally:
+        tracemalloc.stop()
