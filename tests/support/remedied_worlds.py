@@ -91,7 +91,16 @@ def world_spec(world: str, **parts: Any) -> ModelSpec:
     return a_spec(task, maturity="1h", **{"training": training, "retraining": {"remedies": True}, **parts})
 
 
-def treated(world: str, seed: int, folder: Path, rows: int = 4000, searched_rows: int = 3000, **parts: Any) -> Treated:
+def treated(
+    world: str,
+    seed: int,
+    folder: Path,
+    *,
+    rows: int = 4000,
+    searched_rows: int = 3000,
+    former: tuple[EarlierVersion, ...] = (),
+    **parts: Any,
+) -> Treated:
     """Treat a champion that was trained before the world moved.
 
     Args:
@@ -100,6 +109,7 @@ def treated(world: str, seed: int, folder: Path, rows: int = 4000, searched_rows
         folder: An empty folder.
         rows: Their number.
         searched_rows: Rows that the champion's settings were searched on.
+        former: Former champions.
         **parts: Of the spec.
     """
     spec = world_spec(world, **parts)
@@ -111,7 +121,7 @@ def treated(world: str, seed: int, folder: Path, rows: int = 4000, searched_rows
     version = ModelVersion(model="small", version=1, run_id="r", trained_until=MOVED)
     incumbent = Incumbent(version, read_model(champion, data.workspace))
     mended = EarlierVersion(1, incumbent.model, Choice(candidate=candidate))
-    patient = Patient(mended, seen=MOVED, searched_rows=searched_rows)
+    patient = Patient(mended, seen=MOVED, searched_rows=searched_rows, former=former)
     treatment = treat(data, patient, data.workspace.turn_file("small", "t", "remedy.skops"))
     assert treatment is not None
     if treatment.challenger is None:

@@ -3,10 +3,14 @@
 from pathlib import Path
 
 import pytest
-from support.remedied_worlds import EXPECTED, treated
+from support.remedied_worlds import EXPECTED, MOVED, treated
 
+from everfit.tasks.core.records import Window
+from everfit.tasks.data.split import TrainingData
 from everfit.tasks.evaluation.remedies import fit_remedy
-from everfit.tasks.training.results import read_model
+from everfit.tasks.evaluation.remedy_ladder import EarlierVersion
+from everfit.tasks.training.results import Choice, Fitted, read_model
+from everfit.tasks.training.train import fit_on
 
 
 @pytest.mark.parametrize("world", ["nothing", "prior", "intercept", "answers", "concept"])
@@ -23,6 +27,34 @@ def test_where_the_settings_are_from_few_rows_a_refit_is_no_substitute_for_a_sea
 def test_a_refit_that_is_not_asked_for_still_shows_that_less_is_not_enough(tmp_path: Path) -> None:
     done = treated("concept", seed=0, folder=tmp_path, retraining={"remedies": ["recalibration"]})
     assert done.outcome == "search"
+
+
+def test_a_former_champion_that_knows_the_new_world_is_released_again(tmp_path: Path) -> None:
+    elsewhere = treated("concept", seed=9, folder=tmp_path / "then").data
+    path = elsewhere.workspace.turn_file("small", "f", "former.skops")
+    window = Window(since=MOVED, until=elsewhere.split.whole.until)
+    fitted = fit_on(elsewhere, "logistic_regression", window, path)
+    model = read_model(fitted, elsewhere.workspace)
+    former = EarlierVersion(7, model, Choice(candidate="logistic_regression"))
+
+    done = treated("concept", seed=0, folder=tmp_path / "now", former=(former,))
+
+    assert done.outcome == "former champion 7"
+    assert done.treatment.challenger is not None
+    again = fit_remedy(done.data, done.treatment.challenger, done.treatment.tried, path.replace("former", "again"))
+    assert again.remedied is not None
+    assert again.remedied.version == 7
+    then, now = (one.steps[-1][1].coef_.tolist() for one in (model, read_model(again, done.data.workspace)))
+    assert then == now  # the same model, under a new number
+    # One that knows nothing of the new world is no remedy.
+    champion = EarlierVersion(8, read_model(elsewhere_champion(elsewhere), elsewhere.workspace), former.choice)
+    assert treated("concept", seed=0, folder=tmp_path / "other", former=(champion,)).outcome == "refit"
+
+
+def elsewhere_champion(data: TrainingData) -> Fitted:
+    """Fit a model on the rows before the world moved."""
+    path = data.workspace.turn_file("small", "f", "old.skops")
+    return fit_on(data, "logistic_regression", Window(until=MOVED), path)
 
 
 def test_the_models_of_the_chain_have_seen_none_of_the_rows_that_they_are_judged_on(tmp_path: Path) -> None:
