@@ -20,13 +20,14 @@ def _plain(frame: pd.DataFrame, where: str) -> pd.DataFrame:
     """
     if isinstance(frame.columns, pd.MultiIndex):
         raise SourceError(f"{where!r}: the column names have {frame.columns.nlevels} levels; join them into one")
-    levels = [
-        frame.index.get_level_values(position).to_series(name=name)
+    levels = {
+        name: frame.index.get_level_values(position)
         for position, name in enumerate(frame.index.names)
         if name is not None and name not in frame.columns
-    ]
-    parts = [part.reset_index(drop=True) for part in (*levels, frame)]
-    plain = pd.concat(parts, axis=1) if levels else parts[-1].copy()
+    }
+    plain = frame.reset_index(drop=True).copy()
+    for position, (name, values) in enumerate(levels.items()):
+        plain.insert(position, name, values)
     plain.columns = pd.Index([str(name) for name in plain.columns])
     if plain.columns.has_duplicates:
         twice = plain.columns[plain.columns.duplicated()][0]
