@@ -27,7 +27,11 @@ LATER = MARCH + timedelta(days=28)
 MENDING = {
     "training": SPEC["training"] | {"metric": "log_loss"},
     "retraining": {"remedies": True},
-    "gate": {"serving": {"p99_ms": 5000}},  # the corrected model answers in the service's own code
+    "gate": {
+        "serving": {"p99_ms": 5000},  # the corrected model answers in the service's own code
+        "replay": {"days": 28, "max_changed": 0.9},
+        "forgetting": {"max_loss": 0.3, "share": 0.2, "min_rows": 50},
+    },
 }
 
 
@@ -43,6 +47,8 @@ def test_the_smallest_remedy_is_released_without_a_search_and_rolled_back_like_a
     risk = 3 * (frame["distance"] / 5 - 1) + (frame["region"] == "north") + 1.5  # all are late more often
     late = pd.Series(random.uniform(size=len(frame)) < 1 / (1 + np.exp(-risk)))
     write_month(Path(model).parent, "march", frame.assign(late=late))
+
+    run(scoring, model, MARCH, LATER)
 
     turn = run(training, model, LATER)
 
@@ -60,6 +66,9 @@ def test_the_smallest_remedy_is_released_without_a_search_and_rolled_back_like_a
     record = here.ledger.turns.get(turn["turn_id"]).record
     assert record["evidence"]["overlap_rows"] == 0
     assert record["refitted"]["remedied"]["correction"]["shifts"] == [pytest.approx(1.5, abs=0.4)]
+    checks = {check["name"]: check for check in record["decision"]["checks"]}
+    assert "1,120 rows of the prediction log" in checks["replay"]["reason"]
+    assert "stretches of the past" in checks["forgetting"]["reason"]
     # It ranks as its base does, and answers higher.
     old, new = (
         model_files.load(here.mlflow, here.ledger, model_registry.model_version(here.mlflow, "deliveries", number))
@@ -71,7 +80,6 @@ def test_the_smallest_remedy_is_released_without_a_search_and_rolled_back_like_a
     assert (after > before).all()
     assert reproduce(here.workspace, "deliveries", turn["turn_id"]).identical
 
-    run(scoring, model, MARCH, LATER)
     run(rollback, model, "the shift was an error of the feed")
 
     champion = model_registry.champion(here.mlflow, "deliveries")
