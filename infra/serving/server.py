@@ -93,8 +93,14 @@ def from_environment() -> "FastAPI":
     """Make the app in a worker process, or for another process manager.
 
     `EVERFIT_SERVE_MODELS` has the models and their policies as JSON, `EVERFIT_SERVE_JOINS` their joins,
-    `EVERFIT_SERVE_SIGNERS` their signers, `EVERFIT_SERVE_TOKENS` the token file.
+    `EVERFIT_SERVE_SIGNERS` their signers, `EVERFIT_SERVE_TOKENS` the token file. Where the accepted spec of a model
+    names its editors, these must be its keys.
+
+    Raises:
+        RoleError: A key differs from the accepted spec.
     """
+    from everfit.infra.serving.accepted_specs import check_served
+
     content = json.loads(os.environ[MODELS_VARIABLE])
     policies = {name: ServingPolicy.model_validate(policy) for name, policy in content.items()}
     joined = json.loads(os.environ.get(JOINS_VARIABLE, "{}"))
@@ -103,13 +109,16 @@ def from_environment() -> "FastAPI":
     tokens = os.environ.get(TOKENS_VARIABLE)
     # Requests and predictions share the interpreter's lock: switch threads faster than the default 5 ms.
     sys.setswitchinterval(0.001)
+    settings = Settings()
+    for name, policy in policies.items():
+        check_served(name, policy, joins.get(name, ()), signers.get(name, ()), settings)
     searches = GarbageSearches()
     searches.pause()
     return build_app(
         list(content),
         policies,
         Path(tokens) if tokens else None,
-        Settings(),
+        settings,
         joins=joins,
         signers=signers,
         on_start=searches.resume,

@@ -9,8 +9,10 @@ import pytest
 
 from everfit.blocks.content import SpecContent
 from everfit.blocks.errors import WorkspaceError
+from everfit.blocks.joins import Join
+from everfit.blocks.serving import ServingPolicy
 from everfit.blocks.settings import Settings
-from everfit.infra.serving.accepted_specs import check_accepted
+from everfit.infra.serving.accepted_specs import check_accepted, check_served
 from everfit.tasks.core.people import Person, RoleError
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.storage.workspace import Workspace
@@ -66,13 +68,51 @@ def test_the_copy_of_this_machine_counts_while_the_workspace_is_not_there(
 
     with monkeypatch.context() as patched:
         patched.setattr("everfit.infra.serving.accepted_specs.read_accepted", fail)
-        with pytest.raises(WorkspaceError, match="names its editors, and what they have accepted can't be read"):
+        with pytest.raises(WorkspaceError, match="what the editors of 'sales' have accepted can't be read"):
             check_accepted(spec(**EDITORS), settings)
     check_accepted(spec(**EDITORS), settings)
     monkeypatch.setattr("everfit.infra.serving.accepted_specs.read_accepted", fail)
     check_accepted(spec(**EDITORS), settings)
     with pytest.raises(RoleError):
         check_accepted(spec(), settings)
+
+
+def served(settings: Settings, given: SpecContent) -> None:
+    """Serve by the keys of a spec, as they come to a process: through JSON."""
+    policy = ServingPolicy.model_validate(given.release.serving.model_dump(mode="json"))
+    joins = [Join.model_validate(json.loads(json.dumps(join.content()))) for join in given.joins]
+    check_served("sales", policy, joins, list(given.release.signers), settings)
+
+
+def test_another_process_manager_serves_by_the_accepted_keys_too(ledger: Ledger, settings: Settings) -> None:
+    source = {"kind": "sql", "url": "env:SALES_URL", "table": "sales"}
+    join = {"source": {"kind": "files", "path": "shops.csv"}, "on": "shop", "as_of": "since", "columns": ["size"]}
+    joined = spec(**EDITORS, source={**source, "joins": [join]})
+    served(settings, joined)  # nobody has named editors yet
+    accept(ledger, settings, joined)
+    served(settings, joined)
+    for other in (spec(**EDITORS), spec(source={**source, "joins": [join]}), spec(**EDITORS, source=source)):
+        with pytest.raises(RoleError, match=r"differs from the one that ann \(as stated\) has accepted"):
+            served(settings, other)
+
+
+def test_a_copy_that_a_power_cut_has_torn_is_none(
+    ledger: Ledger, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept(ledger, settings, spec(**EDITORS))
+    check_accepted(spec(**EDITORS), settings)
+    (kept,) = settings.state_dir.glob("serving/sales/accepted-spec.json")
+    kept.write_bytes(kept.read_bytes()[:20])
+    check_accepted(spec(**EDITORS), settings)
+    assert json.loads(kept.read_bytes())
+    kept.write_bytes(b"")
+
+    def fail(*_: Any) -> None:
+        raise OSError("the bucket does not answer")
+
+    monkeypatch.setattr("everfit.infra.serving.accepted_specs.read_accepted", fail)
+    with pytest.raises(WorkspaceError):
+        check_accepted(spec(**EDITORS), settings)
 
 
 def test_a_damaged_copy_is_no_permission(ledger: Ledger, settings: Settings) -> None:
