@@ -14,8 +14,10 @@ from support.watching import FORTNIGHT, MARCH, WATCHED, begin, context, live, ro
 from everfit.flows.monitoring_flow import monitoring
 from everfit.flows.scoring_flow import scoring
 from everfit.flows.training_flow import training
+from everfit.tasks.gate.checks.comparison import growth_to_show
 from everfit.tasks.monitoring.triage_history import OUTCOME, TRIAGE, JudgedWindow, history_of, read_triages
 from everfit.tasks.registry import model_registry
+from everfit.tasks.turns.turn_record import TurnRecord
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
 
@@ -89,7 +91,10 @@ def test_a_turn_is_tried_by_cadence_and_a_try_in_vain_makes_the_next_one_wait(wo
     judged = read_triages(here.ledger.decisions.of("deliveries", kind=TRIAGE), since + FORTNIGHT)
     [_, past] = history_of(judged, here.ledger.turns.of("deliveries"), since + FORTNIGHT).turns
     assert (past.outcome, past.unseen_rows) == ("kept", counted["unseen_rows"])
-    assert past.gain is not None
+    evidence = TurnRecord.model_validate(here.ledger.turns.of("deliveries")[-1].record).evidence
+    assert evidence is not None
+    assert evidence.comparison is not None
+    assert past.growth_to_show == growth_to_show(evidence.comparison, 0.0, evidence.attempt)
 
 
 @pytest.mark.long

@@ -129,7 +129,7 @@ def test_gain_is_positive_for_the_better_value() -> None:
         ("roc_auc_ovr", [0, 1], [[0.1, 0.2, 0.7], [0.2, 0.1, 0.7]], "not defined"),
         ("roc_auc", [0, 1], [0.1, np.nan], "1 of 2 scores are NaN or infinite, the first in row 1"),
         ("rmse", [0, np.inf], [0.1, 1], "labels are NaN or infinite"),
-        ("rmse", [], [], "at least one row"),
+        ("rmse", [], [], "there are no labels"),
         ("rmse", [1, 2], [1, 2, 3], "don't fit 2 labels"),
         ("roc_auc", [0, 1], [[0.5, 0.5], [0.5, 0.5]], "don't fit 2 labels for roc_auc"),
         ("roc_auc", [1, 2], [0.1, 0.2], "labels 1, 2 are not class indexes below 2"),
