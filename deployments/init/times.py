@@ -103,7 +103,9 @@ def _name_slow_segments(frame: pd.DataFrame, made: Proposal) -> None:
         now,
         maturity=parse_duration(made.maturity) if made.maturity else None,
     )
-    made.notes += [f"{one.summary[0].upper()}{one.summary[1:]}. maturity is of all rows together." for one in found]
+    made.notes += [
+        f"{one.summary[0].upper()}{one.summary[1:]}. maturity is of all rows together." for one in found if one.is_late
+    ]
 
 
 def _propose_maturity(events: pd.Series, known: pd.Series, made: Proposal) -> None:

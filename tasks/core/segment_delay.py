@@ -4,6 +4,9 @@ from pydantic import Field, FiniteFloat
 
 from everfit.tasks.core.records import Record
 
+_MANY_LATE = 0.1
+"""From this share of late labels on, quality is measured without too many of a kind of rows."""
+
 
 class SegmentDelay(Record):
     """How long the labels of one kind of rows take, in days."""
@@ -16,6 +19,11 @@ class SegmentDelay(Record):
     elsewhere: FiniteFloat = Field(description="The same time of all other rows.")
     coverage: FiniteFloat = Field(description="Share of its rows that get a label.")
     late: FiniteFloat | None = Field(default=None, description="Share of its labels that came after the maturity.")
+
+    @property
+    def is_late(self) -> bool:
+        """Whether many of its labels come after the maturity, so that people should hear of it."""
+        return (self.late or 0) >= _MANY_LATE
 
     @property
     def summary(self) -> str:

@@ -14,8 +14,6 @@ _LONGER = 1.1
 """So many times the maturity is too long for labels; the estimate is accurate to a tenth."""
 _LATE = 0.01
 """At least this share of the labels must have been seen to come after a maturity that is too short."""
-_MANY_LATE = 0.1
-"""From this share of late labels on, a kind of rows is named among the reasons."""
 _SHORTER = 0.75
 """A maturity of which labels surely need less than this share waits without need."""
 
@@ -111,7 +109,7 @@ class DelaySignal(Area):
     @property
     def details(self) -> str:
         """The delay, and whether the maturity fits."""
-        slow = "".join(f"; {segment.summary}" for segment in self.segments)
+        slow = "".join(f"; {segment.summary}" for segment in self.segments if segment.is_late)
         if self.warning:
             return f"{self.warning}{slow}"
         estimated = ", estimated beyond the time that rows were followed for" if self.beyond else ""
@@ -130,7 +128,7 @@ class DelaySignal(Area):
     @property
     def notes(self) -> tuple[str, ...]:
         """A maturity that is longer than needed, and kinds of rows whose labels mostly come after it."""
-        late = tuple(segment.summary for segment in self.segments if (segment.late or 0) >= _MANY_LATE)
+        late = tuple(segment.summary for segment in self.segments if segment.is_late)
         return (*((self.warning,) if self.too_long else ()), *late)
 
     @property
