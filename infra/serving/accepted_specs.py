@@ -53,7 +53,7 @@ def check_served(
 ) -> None:
     """Refuse to serve by other keys than those of the accepted spec, where that names its editors.
 
-    Whatever starts a process of the service names these keys, and need not have asked anybody.
+    A process of the service gets these keys from the program that starts it, which need not have asked anybody.
 
     Args:
         model: Name of the model.
