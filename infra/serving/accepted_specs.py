@@ -10,12 +10,15 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from everfit.blocks.content import SpecContent
 from everfit.blocks.errors import WorkspaceError
 from everfit.blocks.joins import Join
 from everfit.blocks.serving import ServingPolicy
 from everfit.blocks.settings import Settings
 from everfit.infra.serving.time_limit import answer_within
+from everfit.tasks.core.people import RoleError
 from everfit.tasks.core.spec_keys import with_current_keys
 from everfit.tasks.storage.durable import sync_file, sync_folder
 from everfit.tasks.storage.workspace import Workspace
@@ -72,7 +75,13 @@ def check_served(
         return
     if accepted is None:
         return
-    spec = SpecContent.model_validate({**with_current_keys(accepted.content), "name": model})
+    try:
+        spec = SpecContent.model_validate({**with_current_keys(accepted.content), "name": model})
+    except ValidationError as error:
+        raise RoleError(
+            f"the spec of {model!r} that {accepted.person.signed} has accepted is none of this version: "
+            f"{error.errors()[0]['msg']}; let an editor run `everfit accept-spec {model}`"
+        ) from error
     release = spec.release.model_copy(update={"serving": policy, "signers": tuple(signers)})
     refuse_unless_accepted(spec.model_copy(update={"release": release, "joins": tuple(joins)}), accepted)
 

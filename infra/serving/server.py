@@ -107,11 +107,11 @@ def from_environment() -> "FastAPI":
     joins = {name: [Join.model_validate(join) for join in content] for name, content in joined.items()}
     signers = json.loads(os.environ.get(SIGNERS_VARIABLE, "{}"))
     tokens = os.environ.get(TOKENS_VARIABLE)
-    # Requests and predictions share the interpreter's lock: switch threads faster than the default 5 ms.
-    sys.setswitchinterval(0.001)
     settings = Settings()
     for name, policy in policies.items():
         check_served(name, policy, joins.get(name, ()), signers.get(name, ()), settings)
+    # Requests and predictions share the interpreter's lock: switch threads faster than the default 5 ms.
+    sys.setswitchinterval(0.001)
     searches = GarbageSearches()
     searches.pause()
     return build_app(

@@ -58,10 +58,10 @@ class QualityEstimator:
             estimate = self.by.estimate(answers.scores, record, shift=shift)
             if shift is None:
                 return estimate
-            told = f"for rows as they are now, by {shift.effective:,.0f} effective rows of the hold-out"
+            added = f"for rows as they are now, by {shift.effective:,.0f} effective rows of the hold-out"
             if shift.unseen >= _NAMED:
-                told += f", which hardly has {shift.unseen:.0%} of the rows"
-            return estimate.model_copy(update={"summary": f"{estimate.summary}; {told}"})
+                added += f", which hardly has {shift.unseen:.0%} of the rows"
+            return estimate.model_copy(update={"summary": f"{estimate.summary}; {added}"})
         return self.by.estimate(answers.rows[list(self.features)], answers.scores, record)
 
     def _shift(self, answers: LabelledPredictions) -> CovariateShift | None:

@@ -160,12 +160,12 @@ def more_labels(name: str, value: float, error: float, *, labelled: int, rows: i
         rows: Number of rows that could have labels.
     """
     half, wanted = _NINETY_FIVE * error, near(name, value)
-    told = f"{name} is known to ±{half:.2g} by {labelled:,} labels"
+    known = f"{name} is known to ±{half:.2g} by {labelled:,} labels"
     if not half > wanted > 0:
-        return told
+        return known
     needed = math.ceil(labelled * (half / wanted) ** 2)
     many = f"about {needed:,}" if needed <= rows else f"more rows than the {rows:,} of this window"
-    return f"{told}; ±{wanted:.2g} needs {many}"
+    return f"{known}; ±{wanted:.2g} needs {many}"
 
 
 def _newest_share(mature: LabelledPredictions, newest: Window | None, overall: float | None) -> float | None:

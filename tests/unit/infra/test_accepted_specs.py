@@ -13,6 +13,7 @@ from everfit.blocks.joins import Join
 from everfit.blocks.serving import ServingPolicy
 from everfit.blocks.settings import Settings
 from everfit.infra.serving.accepted_specs import check_accepted, check_served
+from everfit.infra.serving.server import MODELS_VARIABLE, from_environment
 from everfit.tasks.core.people import Person, RoleError
 from everfit.tasks.ledger import Ledger
 from everfit.tasks.storage.workspace import Workspace
@@ -94,6 +95,16 @@ def test_another_process_manager_serves_by_the_accepted_keys_too(ledger: Ledger,
     for other in (spec(**EDITORS), spec(source={**source, "joins": [join]}), spec(**EDITORS, source=source)):
         with pytest.raises(RoleError, match=r"differs from the one that ann \(as stated\) has accepted"):
             served(settings, other)
+
+
+def test_a_process_of_the_service_asks_before_it_serves(
+    ledger: Ledger, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept(ledger, settings, spec(**EDITORS))
+    monkeypatch.setenv("EVERFIT_WORKSPACE", settings.workspace)
+    monkeypatch.setenv(MODELS_VARIABLE, json.dumps({"sales": {}}))
+    with pytest.raises(RoleError, match=r"differs from the one that ann \(as stated\) has accepted"):
+        from_environment()
 
 
 def test_a_copy_that_a_power_cut_has_torn_is_none(
