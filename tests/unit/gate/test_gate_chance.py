@@ -71,12 +71,12 @@ def test_tries_on_growing_rows_err_together_no_more_than_is_allowed(counts: npt.
     allowed = np.array([error_of_try(0.05, attempt) for attempt in range(1, counts.size + 1)])
     wrong = ((sums / np.sqrt(counts)) > norm.isf(allowed)).any(axis=1).mean()
     print(f"lives with a wrong release: {wrong:.1%}")
-    assert 0.02 < wrong <= 0.055
+    assert 0.02 < wrong <= 0.053
 
 
 def test_over_many_turns_equal_challengers_are_seldom_released() -> None:
     """Given a champion that meets fifty equal challengers on ever more rows, then few lives have a wrong release."""
-    policy, evidence, lives, wrong = GatePolicy(), measured(), 100, 0
+    policy, evidence, lives, wrong = GatePolicy(), measured(), 300, 0
     for life in range(lives):
         random = np.random.default_rng(life)
         gains = random.normal(scale=0.02, size=(50, 20))  # of twenty new days at each turn
@@ -96,7 +96,7 @@ def test_a_kept_challenger_says_which_gain_would_have_shown() -> None:
     result = compared(0.004, -0.002, standard_error=0.0036, degrees_of_freedom=28.0)
     reason = decide(measured(comparison=result, attempt=2), GatePolicy()).reasons[0]
     assert "in try 2 since the champion's release" in reason
-    assert "A gain of .009 or more would have shown; to show .004, it takes about 32,000 more rows" in reason
+    assert "A gain of .009 or more would have shown; to show .004, it takes about 33,000 more rows" in reason
 
 
 def _within(difference: float, error: float) -> WithinGroups:
@@ -116,7 +116,7 @@ def test_a_gain_within_days_is_enough_if_the_challenger_is_ahead_over_all_rows()
     assert behind.verdict == "keep"
     unclear = decide(measured(comparison=compared(0.012, -0.004, within=_within(0.01, 0.008), **unsure)), GatePolicy())
     assert unclear.verdict == "keep"
-    assert "within days by .010, but the 98 % lower bound of that gain is -.007" in unclear.reasons[0]
+    assert "within days by .010, but the 97.6 % lower bound of that gain is -.007" in unclear.reasons[0]
 
 
 def test_a_gain_over_the_dummy_within_days_is_enough_too() -> None:

@@ -101,8 +101,8 @@ def test_the_person_on_call_reads_why() -> None:
     decision = decide(measured(comparison=compared(0.004, -0.002)), GatePolicy())
     assert decision.reasons[0] == (
         "Kept champion 3: the challenger's roc_auc .701 is .004 above the champion's .697, "
-        "but the 97.5 % lower bound of the gain is -.003 on 9,120 rows; it must be above 0. "
-        "A gain of .007 or more would have shown; to show .004, it takes about 20,000 more rows"
+        "but the 97 % lower bound of the gain is -.003 on 9,120 rows; it must be above 0. "
+        "A gain of .007 or more would have shown; to show .004, it takes about 18,000 more rows"
     )
     two = decide(measured(comparison=None, expectations_passed=False), GatePolicy())
     assert two.reasons == (
