@@ -41,7 +41,7 @@ def test_the_lower_bound_of_the_gate_follows_from_the_figures() -> None:
         float(figures[name]) for name in ("gain", "standard error", "quantile", "lower bound of the gain")
     )
     assert abs(gain - quantile * error - lower) < 1e-5
-    assert figures["allowed error"] == "0.0125"  # 1 / (2 x 2) of .05
+    assert figures["allowed error"] == "0.01218"  # .6 / 2^1.3 of .05
     assert figure_table(gate(evidence, GatePolicy()).figures)[2] == "| --- | --- | --- |"
     assert figure_table(()) == []
 
