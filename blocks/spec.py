@@ -5,7 +5,8 @@ from typing import Any
 
 from prefect.blocks.core import Block
 
-from everfit.blocks.content import ARRIVED, SPEC_CONFIG, ColumnRoles, ModelName, SpecContent
+from everfit.blocks.columns import ARRIVED, ColumnRoles
+from everfit.blocks.content import SPEC_CONFIG, ModelName, SpecContent
 
 __all__ = ["ARRIVED", "ColumnRoles", "ModelName", "ModelSpec"]
 

@@ -15,7 +15,7 @@ from everfit.deployments.cli.output import print_json, print_lines, reporting_wa
 if TYPE_CHECKING:
     import pandas as pd
 
-    from everfit.blocks.content import ColumnRoles
+    from everfit.blocks.columns import ColumnRoles
     from everfit.tasks.core.loss_diagnosis import Diagnosis
     from everfit.tasks.core.records import Window
     from everfit.tasks.diagnosis.diagnosis import Diagnosed

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from support.diagnosed_worlds import CAUSES, binary
 
-from everfit.blocks.content import ColumnRoles
+from everfit.blocks.columns import ColumnRoles
 from everfit.blocks.errors import EverfitError
 from everfit.deployments.cli.diagnosing import doubted_labels, parse_window
 from everfit.tasks.diagnosis.diagnosis import diagnose

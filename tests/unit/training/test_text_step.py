@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from everfit.blocks.content import ColumnRoles
+from everfit.blocks.columns import ColumnRoles
 from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.models.onnx_conversion import ConversionError, to_onnx
 from everfit.tasks.models.skops_format import dump_model, load_model
