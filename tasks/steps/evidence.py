@@ -13,7 +13,8 @@ from everfit.tasks.monitoring.signals.user_metrics import user_metric_signal
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.triage.diagnosis_signal import DiagnosisSignal
 from everfit.tasks.triage.quality_signals import QualitySignal
-from everfit.tasks.triage.signals import DriftSignal, OwnSignal, Signals, UserMetricSignal
+from everfit.tasks.triage.signals import DriftSignal, Signals
+from everfit.tasks.triage.user_signals import OwnSignal, UserMetricSignal
 
 logger = step_logger("everfit.monitoring")
 

@@ -21,7 +21,7 @@ from everfit.tasks.triage.loss_rules import (
     unrecovered_loss_rule,
 )
 from everfit.tasks.triage.retraining_request import request_retraining
-from everfit.tasks.triage.signals import OwnSignal, SignalAction
+from everfit.tasks.triage.user_signals import OwnSignal, SignalAction
 
 
 def drift_retraining(case: Case) -> Finding | None:

@@ -11,7 +11,7 @@ from everfit.tasks.monitoring.evidence import AREAS
 from everfit.tasks.triage import VERDICTS
 from everfit.tasks.triage.area import Area
 from everfit.tasks.triage.diagnosis_signal import DiagnosisSignal
-from everfit.tasks.triage.signals import OwnSignal, UserMetricSignal
+from everfit.tasks.triage.user_signals import OwnSignal, UserMetricSignal
 
 DOCUMENTS = Path(__file__).parents[2] / "docs"
 

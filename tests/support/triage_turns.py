@@ -8,16 +8,8 @@ from support.triage import HOLDOUT, SICK, SIX, attempt, fair, parity, past, qual
 from everfit.tasks.triage.case import sign
 from everfit.tasks.triage.history import History
 from everfit.tasks.triage.quality_signals import QualitySignal
-from everfit.tasks.triage.signals import (
-    CodeSignal,
-    DataSignal,
-    DriftSignal,
-    LabelsSignal,
-    OwnSignal,
-    Problem,
-    Signals,
-    UserMetricSignal,
-)
+from everfit.tasks.triage.signals import CodeSignal, DataSignal, DriftSignal, LabelsSignal, Problem, Signals
+from everfit.tasks.triage.user_signals import OwnSignal, UserMetricSignal
 
 GAP = DataSignal(
     status="measured",

@@ -15,7 +15,8 @@ from everfit.tasks.core.extensions import load_extension
 from everfit.tasks.core.records import Record, Window
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.predictions.prediction_log import MODEL_VERSION
-from everfit.tasks.triage.signals import OwnSignal, Signals
+from everfit.tasks.triage.signals import Signals
+from everfit.tasks.triage.user_signals import OwnSignal
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from everfit.blocks.retraining import UserMetricPolicy
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
 from everfit.tasks.sources import read_source
-from everfit.tasks.triage.signals import UserMetricSignal
+from everfit.tasks.triage.user_signals import UserMetricSignal
 
 
 def user_metric_signal(policy: UserMetricPolicy, window: Window) -> UserMetricSignal:

@@ -16,7 +16,7 @@ from everfit.blocks.signals import SignalPolicy
 from everfit.tasks.core.records import Window
 from everfit.tasks.monitoring.evidence import attempt
 from everfit.tasks.monitoring.signals.own_signals import SignalResult, WindowEvidence, own_signal
-from everfit.tasks.triage.signals import OwnSignal
+from everfit.tasks.triage.user_signals import OwnSignal
 
 WINDOW = Window(since=datetime(2024, 3, 1, tzinfo=UTC), until=datetime(2024, 3, 8, tzinfo=UTC))
 

@@ -11,7 +11,8 @@ from everfit.tasks.core.records import Window
 from everfit.tasks.triage import triage
 from everfit.tasks.triage.case import TriagePolicy, sign
 from everfit.tasks.triage.history import History, PastTurn
-from everfit.tasks.triage.signals import DriftSignal, LabelsSignal, OwnSignal, Signals
+from everfit.tasks.triage.signals import DriftSignal, LabelsSignal, Signals
+from everfit.tasks.triage.user_signals import OwnSignal
 
 
 def labelled(unseen: int, new: int | None = None, weeks: float = 8) -> LabelsSignal:
