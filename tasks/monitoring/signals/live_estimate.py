@@ -10,8 +10,9 @@ import pandas as pd
 
 from everfit.blocks.errors import NotEnoughError
 from everfit.blocks.spec import ModelSpec
+from everfit.tasks.monitoring.signals.confidence_estimate import ConfidenceEstimator
 from everfit.tasks.monitoring.signals.covariate_shift import CovariateShift, covariate_shift
-from everfit.tasks.monitoring.signals.estimation import DLE_METRICS, ConfidenceEstimator, LossEstimator
+from everfit.tasks.monitoring.signals.loss_estimate import DLE_METRICS, LossEstimator
 from everfit.tasks.monitoring.signals.quality import realised
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.statistics.estimate_trust import EstimatedQuality, PastEstimate, TrackRecord, track_record

@@ -9,7 +9,8 @@ import pandas as pd
 from everfit.blocks.errors import NotEnoughError
 from everfit.blocks.monitoring import MonitoringPolicy
 from everfit.tasks.core.records import Window
-from everfit.tasks.monitoring.monitored_model import MonitoredModel, champion_scores
+from everfit.tasks.monitoring.champion_scores import champion_scores
+from everfit.tasks.monitoring.monitored_model import MonitoredModel
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.signals.drift import DriftResult
 from everfit.tasks.monitoring.signals.explanation_drift import ExplanationDrift, attributions, explanation_drift

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from everfit.blocks.errors import DataError
-from everfit.tasks.monitoring.signals.estimation import ConfidenceEstimator, LossEstimator
+from everfit.tasks.monitoring.signals.confidence_estimate import ConfidenceEstimator
+from everfit.tasks.monitoring.signals.loss_estimate import LossEstimator
 from everfit.tasks.statistics.estimate_trust import PastEstimate, track_record
 from everfit.tasks.statistics.metrics import metric
 
