@@ -9,28 +9,26 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from everfit.blocks.metrics import TaskKind
 from everfit.blocks.monitoring import ColumnDriftPolicy, MonitoringPolicy
 from everfit.tasks.core.records import ModelVersion, Window
 from everfit.tasks.evaluation.slices import slice_columns
 from everfit.tasks.ledger import Turn
 from everfit.tasks.monitoring.champion_at import PLACING, ChampionAt, champion_at
+from everfit.tasks.monitoring.champion_scores import champion_scores
 from everfit.tasks.monitoring.holdout import baseline_of, holdout_answers
+from everfit.tasks.monitoring.log_reads import features_in_log, times_of_labelled
 from everfit.tasks.monitoring.reference import Reference, load_reference
 from everfit.tasks.monitoring.report.report_choice import draws_report
-from everfit.tasks.monitoring.signals.covariate_shift import MOST_ROWS
 from everfit.tasks.monitoring.signals.live_estimate import QualityEstimator, can_estimate, fit_estimator
 from everfit.tasks.monitoring.triage_history import JudgedWindow, newest_judgements, read_triages, triage_entries
 from everfit.tasks.monitoring.windows import MonitoringWindows, monitoring_windows
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions, read_labelled_predictions
-from everfit.tasks.predictions.labels import known_at
 from everfit.tasks.predictions.prediction_log import PREDICTED_AT
 from everfit.tasks.registry import model_registry, registration
 from everfit.tasks.scoring.loading import load_scorer
 from everfit.tasks.scoring.scorer import Scorer
 from everfit.tasks.statistics.calendar_columns import calendar_columns
-from everfit.tasks.storage.tables import KEY
 from everfit.tasks.triage.quality_signals import Baseline
 from everfit.tasks.turns.context import Context
 from everfit.tasks.turns.turn_record import TurnRecord
@@ -144,16 +142,7 @@ class MonitoredModel:
 
     def _label_times(self, window: Window) -> "pd.Series[pd.Timestamp]":
         """Return the event times of the champion's rows in a window whose labels are known."""
-        spec, table = self.context.spec, self.context.workspace.table
-        rows = prediction_log.read(
-            table(spec.name, "predictions"),
-            window,
-            self.event_time,
-            columns=[KEY, self.event_time],
-            model_version=self.champion.version,
-        ).drop_duplicates(KEY)
-        known = known_at(table(spec.name, "labels"), self.until, rows[KEY], clients=spec.monitoring.clients)
-        return rows.loc[rows[KEY].isin(known[KEY]), self.event_time]
+        return times_of_labelled(self.context, self.champion.version, window, self.event_time, self.until)
 
     @property
     def labelled_window(self) -> Window:
@@ -296,19 +285,7 @@ class MonitoredModel:
         names = [*self.features, *self.texts]
         if set(names) <= set(answers.rows.columns):
             return answers.rows[names]
-        random = np.random.default_rng(0)
-        keys = set(answers.rows[KEY].to_numpy()[random.permutation(len(answers.rows))[:MOST_ROWS]].tolist())
-        times = answers.rows[self.event_time]
-        window = Window(since=times.min().to_pydatetime(), until=(times.max() + pd.Timedelta(microseconds=1)))
-        log = self.context.workspace.table(self.context.spec.name, "predictions")
-        there = set(log.columns())
-        wanted = [KEY, prediction_log.ARM, prediction_log.MODEL_VERSION, *(name for name in names if name in there)]
-        frames = [
-            frame[frame[KEY].isin(keys) & (frame[prediction_log.MODEL_VERSION] == self.champion.version)]
-            for frame in log.batches(window, self.event_time, wanted)
-        ]
-        rows = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=wanted)
-        return rows[rows[prediction_log.ARM].isin(prediction_log.ANSWERED)].drop_duplicates(KEY, keep="last")
+        return features_in_log(self.context, self.champion.version, answers.rows, self.event_time, names)
 
     @property
     def is_young(self) -> bool:
@@ -347,21 +324,3 @@ class MonitoredModel:
         part = self.answers.of(chosen)
         window = self.labelled_window.model_copy(update={"until": until})
         return replace(part, window=window)
-
-
-def champion_scores(scorer: Scorer, rows: pd.DataFrame, task: TaskKind) -> npt.NDArray[np.float64]:
-    """Return a model's scores of rows of the log, shape (rows,), or (rows, classes) of a multiclass model.
-
-    Args:
-        scorer: The model.
-        rows: Its features, shape (rows, features).
-        task: The kind of prediction.
-    """
-    inputs = scorer.inputs.model_copy(update={"key": ()})
-    names = [column.name for column in inputs.features]
-    predictions = scorer.score(inputs.conform(rows[names])[names])
-    if task == "multiclass":
-        assert predictions.probabilities is not None  # noqa: S101 - only a regression gives none
-        return predictions.probabilities
-    assert predictions.score is not None  # noqa: S101 - anything else gives one
-    return predictions.score

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from everfit.blocks.errors import DataError, EverfitError, NotEnoughError
 from everfit.tasks.core.records import Window
 from everfit.tasks.ledger import Release
-from everfit.tasks.monitoring.monitored_model import champion_scores
+from everfit.tasks.monitoring.champion_scores import champion_scores
 from everfit.tasks.monitoring.worth import TWO_SIDED, WORTH, MonthGain, MonthWorth, combined, months_of
 from everfit.tasks.predictions import prediction_log
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions, read_labelled_predictions
