@@ -14,7 +14,8 @@ from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.predictions import labels
 from everfit.tasks.predictions.label_index import LabelIndex
 from everfit.tasks.predictions.prediction_log import CLIENT
-from everfit.tasks.storage.tables import KEY, Table, row_keys
+from everfit.tasks.storage.row_hashes import row_keys
+from everfit.tasks.storage.tables import KEY, Table
 from everfit.tasks.storage.values import LARGEST
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from everfit.tasks.predictions.label_times import followed, is_deep
 from everfit.tasks.scoring.set_aside import RowsSetAside
 from everfit.tasks.storage.deleted_keys import read_deleted_keys
 from everfit.tasks.storage.kinds import Kind
+from everfit.tasks.storage.row_hashes import row_keys
 from everfit.tasks.storage.table_schema import read_kinds
-from everfit.tasks.storage.tables import row_keys
 from everfit.tasks.storage.values import FAULTS, bring_known, faulty
 from everfit.tasks.storage.workspace import Workspace
 from everfit.tasks.turns.context import Context

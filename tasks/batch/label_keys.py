@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from everfit.tasks.storage.tables import KEY, row_keys
+from everfit.tasks.storage.row_hashes import row_keys
+from everfit.tasks.storage.tables import KEY
 from everfit.tasks.storage.values import to_kind
 from everfit.tasks.turns.context import Context
 

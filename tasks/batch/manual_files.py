@@ -26,8 +26,8 @@ from everfit.tasks.sources import read_source
 from everfit.tasks.statistics.columns import label
 from everfit.tasks.storage.deleted_keys import read_deleted_keys
 from everfit.tasks.storage.kinds import TEXTUAL
+from everfit.tasks.storage.row_hashes import row_keys
 from everfit.tasks.storage.table_schema import read_kinds
-from everfit.tasks.storage.tables import row_keys
 from everfit.tasks.storage.values import FAULTS, bring_known, faulty
 from everfit.tasks.turns.context import Context
 

@@ -13,8 +13,8 @@ from everfit.tasks.data.transform import Function, transform_chunks
 from everfit.tasks.sources import read_source
 from everfit.tasks.storage.deleted_keys import DeletedKeys, read_deleted_keys
 from everfit.tasks.storage.kinds import TEXTUAL
+from everfit.tasks.storage.row_hashes import row_keys
 from everfit.tasks.storage.table_schema import read_kinds
-from everfit.tasks.storage.tables import row_keys
 from everfit.tasks.storage.values import bring_known
 from everfit.tasks.turns.context import Context
 

@@ -19,7 +19,7 @@ import pandas as pd
 
 from everfit.blocks.joins import Join
 from everfit.tasks.storage.kinds import REWRITTEN, Kind, common_kind, infer_kind
-from everfit.tasks.storage.tables import row_hashes
+from everfit.tasks.storage.row_hashes import row_hashes
 from everfit.tasks.storage.values import FAULTS, normalise, to_kind
 
 BY, AS_OF, SEEN = "_by", "_as_of", "_seen"

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from everfit.tasks.storage.tables import CONTENT, KEY, Table, row_hashes
+from everfit.tasks.storage.row_hashes import row_hashes
+from everfit.tasks.storage.tables import CONTENT, KEY, Table
 
 _SHOWN = 3
 

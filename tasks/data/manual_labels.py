@@ -16,8 +16,9 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import labels, prediction_log
 from everfit.tasks.sources import Chunk
+from everfit.tasks.storage.row_hashes import row_keys
 from everfit.tasks.storage.table_schema import read_kinds
-from everfit.tasks.storage.tables import KEY, Table, row_keys
+from everfit.tasks.storage.tables import KEY, Table
 from everfit.tasks.storage.values import bring_known
 from everfit.tasks.storage.workspace import Workspace
 

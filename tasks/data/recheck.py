@@ -11,8 +11,9 @@ import pandas as pd
 from everfit.blocks.spec import ModelSpec
 from everfit.tasks.data.quarantine import SOURCE, to_quarantine
 from everfit.tasks.data.staging import OWN
+from everfit.tasks.storage.row_hashes import row_hashes
 from everfit.tasks.storage.table_schema import read_kinds
-from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN, Table, row_hashes
+from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN, Table
 from everfit.tasks.storage.values import FAULTS, LARGEST, faulty, normalise
 from everfit.tasks.storage.workspace import Workspace
 

@@ -16,7 +16,8 @@ from everfit.tasks.sources import FAULTS, Chunk
 from everfit.tasks.sources.chunks import rows_at_once
 from everfit.tasks.storage.deleted_keys import DeletedKeys
 from everfit.tasks.storage.kinds import REWRITTEN, STORED, Kind, common_kind, infer_kind
-from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN, row_hashes, row_keys
+from everfit.tasks.storage.row_hashes import row_hashes, row_keys
+from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN
 from everfit.tasks.storage.values import faulty, normalise
 from everfit.tasks.storage.workspace import Workspace
 

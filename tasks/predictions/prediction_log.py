@@ -33,8 +33,9 @@ from everfit.tasks.models.input_schema import InputSchema
 from everfit.tasks.predictions.log_columns import fitted
 from everfit.tasks.predictions.prediction_ids import made_at_ms
 from everfit.tasks.storage.panics import panics_as_errors
+from everfit.tasks.storage.row_hashes import row_keys
 from everfit.tasks.storage.table_reads import text_field
-from everfit.tasks.storage.tables import DAY, KEY, Table, row_keys
+from everfit.tasks.storage.tables import DAY, KEY, Table
 
 if TYPE_CHECKING:
     import pandas as pd

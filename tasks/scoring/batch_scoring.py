@@ -15,7 +15,8 @@ from everfit.tasks.scoring.outliers import detector_columns
 from everfit.tasks.scoring.scorer import Scorer
 from everfit.tasks.scoring.seen_ids import SeenIds
 from everfit.tasks.scoring.set_aside import RowsSetAside
-from everfit.tasks.storage.tables import Table, row_keys
+from everfit.tasks.storage.row_hashes import row_keys
+from everfit.tasks.storage.tables import Table
 from everfit.tasks.storage.values import FAULTS, faulty
 
 if TYPE_CHECKING:

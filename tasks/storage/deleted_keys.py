@@ -15,7 +15,7 @@ from pydantic import Field
 
 from everfit.blocks.errors import WorkspaceError
 from everfit.tasks.core.records import Record
-from everfit.tasks.storage.tables import row_hashes
+from everfit.tasks.storage.row_hashes import row_hashes
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ _START = datetime(2024, 1, 1, tzinfo=UTC)
 def prepare(folder: Path, known: int) -> None:
     """Register a small model with a key, and write its labels of thirty days."""
     from everfit.tasks.predictions import label_recording, labels
-    from everfit.tasks.storage.tables import row_keys
+    from everfit.tasks.storage.row_hashes import row_keys
     from everfit.tasks.storage.workspace import Workspace
 
     register_small_model(folder, key=["id"])

@@ -40,7 +40,8 @@ from everfit.tasks.monitoring.signals.quality import realised
 from everfit.tasks.rehearsal.policies import CADENCES, Floats, Plan, cadence, cusum, hindsight, never
 from everfit.tasks.statistics.metrics import metric
 from everfit.tasks.statistics.scores import model_scores
-from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN, row_hashes, row_keys
+from everfit.tasks.storage.row_hashes import row_hashes, row_keys
+from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN
 from everfit.tasks.storage.workspace import Workspace
 from everfit.tasks.training.fitting import fit
 from everfit.tasks.training.prequential import fit_prequentially

@@ -12,7 +12,8 @@ from everfit.infra.serving import drain as drains
 from everfit.infra.serving.spool import Spool
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import prediction_ids, prediction_log
-from everfit.tasks.storage.tables import Table, row_keys
+from everfit.tasks.storage.row_hashes import row_keys
+from everfit.tasks.storage.tables import Table
 
 
 @pytest.fixture

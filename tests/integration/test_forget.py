@@ -26,7 +26,8 @@ from everfit.tasks.registry import model_files, model_registry
 from everfit.tasks.registry.artifact_records import record_artifacts
 from everfit.tasks.retention.key_deletion import allow_key_again, delete_key
 from everfit.tasks.storage.deleted_keys import read_deleted_keys
-from everfit.tasks.storage.tables import KEY, row_keys
+from everfit.tasks.storage.row_hashes import row_keys
+from everfit.tasks.storage.tables import KEY
 from everfit.tasks.turns.turn_record import TurnRecord
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)

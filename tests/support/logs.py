@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from everfit.tasks.predictions import label_recording, labels, prediction_ids, prediction_log
-from everfit.tasks.storage.tables import Table, row_keys
+from everfit.tasks.storage.row_hashes import row_keys
+from everfit.tasks.storage.tables import Table
 
 FEATURES = {"distance": "double", "region": "string"}
 EVENT_TIME = "sent_at"

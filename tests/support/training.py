@@ -11,7 +11,8 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.data.commit import take_snapshot
 from everfit.tasks.data.cut import split_window
 from everfit.tasks.data.split import TrainingData
-from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN, row_hashes, row_keys
+from everfit.tasks.storage.row_hashes import row_hashes, row_keys
+from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN
 from everfit.tasks.storage.workspace import Workspace
 
 SINCE = datetime(2024, 1, 1, tzinfo=UTC)

@@ -15,7 +15,7 @@ from everfit.tasks.registry import model_registry as registered
 from everfit.tasks.release import release as releasing
 from everfit.tasks.release.traffic import trial_journal, trials
 from everfit.tasks.release.traffic.traffic_split import TrafficSplit
-from everfit.tasks.storage.tables import row_keys
+from everfit.tasks.storage.row_hashes import row_keys
 from everfit.tasks.turns import turn_record
 from everfit.tasks.turns.context import Context
 

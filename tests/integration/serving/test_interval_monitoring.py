@@ -21,7 +21,8 @@ from everfit.tasks.registry.bounds_tag import read_bounds
 from everfit.tasks.release import release as releasing
 from everfit.tasks.scoring.loading import load_scorer
 from everfit.tasks.statistics.profile import profile_frame
-from everfit.tasks.storage.tables import KEY, row_keys
+from everfit.tasks.storage.row_hashes import row_keys
+from everfit.tasks.storage.tables import KEY
 from everfit.tasks.turns.context import Context
 
 FEATURES = ["distance", "wind", "seats", "carrier", "freight"]

@@ -23,7 +23,7 @@ from everfit.tasks.predictions import label_files, label_recording, labels
 from everfit.tasks.predictions.label_files import GivenLabel
 from everfit.tasks.predictions.labelled_predictions import read_labelled_predictions
 from everfit.tasks.statistics.profile import profile_frame
-from everfit.tasks.storage.tables import row_keys
+from everfit.tasks.storage.row_hashes import row_keys
 from everfit.tasks.turns.context import Context
 
 UNTIL = datetime(2013, 10, 12, tzinfo=UTC)

@@ -15,7 +15,8 @@ from support.events import emitted
 from everfit.infra.serving.model_cache import ModelCache
 from everfit.tasks.core.event_names import VERSION_NOT_SERVED
 from everfit.tasks.predictions import prediction_log
-from everfit.tasks.storage.tables import Table, row_keys
+from everfit.tasks.storage.row_hashes import row_keys
+from everfit.tasks.storage.tables import Table
 
 
 def log(workspace: Path, model: str = "delays") -> pd.DataFrame:

@@ -14,7 +14,7 @@ from everfit.tasks.registry import model_registry as registered
 from everfit.tasks.release.traffic import trials
 from everfit.tasks.release.traffic.traffic_split import read_split
 from everfit.tasks.release.traffic.trial_page import trial_page
-from everfit.tasks.storage.tables import row_keys
+from everfit.tasks.storage.row_hashes import row_keys
 from everfit.tasks.turns.context import Context
 
 

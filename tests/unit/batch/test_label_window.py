@@ -12,7 +12,7 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.batch.label_collection import label_window, record_source_labels
 from everfit.tasks.core.records import Window
 from everfit.tasks.predictions import label_recording, labels
-from everfit.tasks.storage.tables import row_keys
+from everfit.tasks.storage.row_hashes import row_keys
 from everfit.tasks.turns.context import Context
 
 START, WEEK = datetime(2024, 3, 4, tzinfo=UTC), timedelta(days=7)

@@ -18,7 +18,8 @@ from everfit.tasks.batch.manual_files import record_label_file
 from everfit.tasks.core.records import Window
 from everfit.tasks.models.input_column import InputError
 from everfit.tasks.predictions import label_recording, labels, prediction_log
-from everfit.tasks.storage.tables import KEY, row_keys
+from everfit.tasks.storage.row_hashes import row_keys
+from everfit.tasks.storage.tables import KEY
 
 
 def test_the_answer_to_a_target_of_booleans_is_a_boolean(members: Loop) -> None:

@@ -24,7 +24,8 @@ from everfit.tasks.predictions import label_recording, labels, prediction_ids, p
 from everfit.tasks.predictions.labelled_predictions import LabelledPredictions
 from everfit.tasks.release.traffic.trial import QualityGap, TrialPlan, replay
 from everfit.tasks.release.traffic.trial_evidence import read_evidence
-from everfit.tasks.storage.tables import Table, row_keys
+from everfit.tasks.storage.row_hashes import row_keys
+from everfit.tasks.storage.tables import Table
 from everfit.tasks.training.train import fit_on
 
 SINCE = datetime(2024, 3, 1, tzinfo=UTC)

@@ -14,7 +14,7 @@ from everfit.tasks.storage.deleted_keys import (
     read_deleted_keys,
     remember_key,
 )
-from everfit.tasks.storage.tables import row_keys
+from everfit.tasks.storage.row_hashes import row_keys
 from everfit.tasks.storage.workspace import Workspace
 
 KEY = ["shop", "id"]

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from everfit.tasks.storage.kinds import Kind, common_kind, infer_kind
-from everfit.tasks.storage.tables import row_hashes
+from everfit.tasks.storage.row_hashes import row_hashes
 from everfit.tasks.storage.values import FAULTS, fold, lost_values, normalise, to_kind
 
 KINDS = get_args(Kind)
