@@ -67,9 +67,11 @@ def mean_interval(values: Sequence[float | None], confidence: float = 0.95) -> M
 def paired_interval(one: Sequence[float | None], other: Sequence[float | None]) -> MeanInterval | None:
     """Return the mean of `one - other` over the windows that both know, with an interval.
 
+    A difference that rounding alone makes counts as 0.
+
     Args:
         one: Of each window.
         other: Of the same windows.
     """
     pairs = zip(one, other, strict=True)
-    return mean_interval([None if a is None or b is None else a - b for a, b in pairs])
+    return mean_interval([None if a is None or b is None else 0.0 if math.isclose(a, b) else a - b for a, b in pairs])

@@ -50,7 +50,7 @@ def cells(standing: Standing, outcome: Rehearsal) -> list[str]:
         str(standing.needless),
         "-" if standing.kind == "bound" else str(standing.missed),
         "-" if standing.kind == "bound" else str(standing.late),
-        "-" if standing.share is None else f"{standing.share:.0%}",
+        "-" if standing.share is None else "< 0%" if standing.share < 0 else f"{standing.share:.0%}",
         "-" if standing.seconds is None else f"{standing.seconds:,.0f} s",
     ]
     if outcome.scale.unit is not None:
@@ -98,8 +98,8 @@ LEGEND = (
         "what that is worth. late: windows in which the policy won less, until a model of it won half."
     ),
     (
-        "hindsight: the share of what the best plan in hindsight wins over never retraining. It knows all windows and "
-        "may use each model that any policy has fitted, so nothing exceeds it."
+        "hindsight: the share of what the best plan in hindsight wins over never retraining; below 0% is worse than "
+        "that. It knows all windows and may use each model that any policy has fitted, so nothing exceeds it."
     ),
     "processor: of the spec and its patches all flows, of the others the bare fits. These release without a gate.",
 )

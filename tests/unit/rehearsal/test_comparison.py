@@ -178,6 +178,15 @@ def test_a_short_history_recommends_nothing() -> None:
     )
 
 
+def test_what_differs_by_rounding_alone_is_the_same() -> None:
+    """Given the same figures by two ways, then none is better for certain: differences of 1e-16 have a sign, too."""
+    spec = plays(0.02, 0.02)[0]
+    rounded = [None if value is None else value - 1e-16 for value in spec.quality]
+    other = spec.model_copy(update={"policy": "p", "kind": "patch", "quality": tuple(rounded)})
+    (same,) = verdicts_of_pairs(standings([spec, other], AUC), AUC)
+    assert same.endswith("both did the same.")
+
+
 def test_pairs_are_said_in_words() -> None:
     found = standings(plays(0.02, 0.02), AUC)
     sure, worse = verdicts_of_pairs(found, AUC)
