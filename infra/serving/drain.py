@@ -61,6 +61,7 @@ class Drain:
         identity: Without a key, the columns that together identify a row.
         check_store: Function that raises if the table's store isn't safe or can't be reached.
         read_deleted: Function that returns the keys whose deletion was requested; their predictions are not logged.
+        after_work: Function to call after a round that moved rows.
     """
 
     what = "predictions"
@@ -76,8 +77,9 @@ class Drain:
         identity: Sequence[str] = (),
         check_store: Callable[[], object] = lambda: None,
         read_deleted: Callable[[], DeletedKeys] = DeletedKeys,
+        after_work: Callable[[], object] = lambda: None,
     ) -> None:
-        self._check_store, self._read_deleted = check_store, read_deleted
+        self._check_store, self._read_deleted, self._after_work = check_store, read_deleted, after_work
         self.spool, self.table, self.key, self.event_time, self.every_s = spool, table, list(key), event_time, every_s
         self.identity = tuple(identity)
         self.state = DrainState()
@@ -101,7 +103,8 @@ class Drain:
     def _run(self) -> None:
         self.take_back()
         while not self._stopping:
-            self.drain()
+            if self.drain():
+                self._after_work()
             # The pause doubles after each failure, up to a minute.
             self._wake.wait(
                 min(60.0, self.every_s * 2 ** min(self.state.failures, 6)) if self.state.failures else self.every_s

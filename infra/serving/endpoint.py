@@ -52,6 +52,7 @@ class Endpoint:
         workspace: The workspace, which has the digests of registered versions.
         joins: Sources from which features are looked up that a request lacks.
         signers: The signers in the spec of the model.
+        after_drain: Function to call after predictions have moved into the log.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Endpoint:
     workspace: Workspace | None = None
     joins: Sequence[Join] = ()
     signers: Sequence[str] = ()
+    after_drain: Callable[[], object] = lambda: None
 
     def __post_init__(self) -> None:
         self.champion: Servable | None = None
@@ -145,6 +147,7 @@ class Endpoint:
                 identity=servable.inputs.identity,
                 check_store=self.check_store,
                 read_deleted=self.deleted_keys,
+                after_work=self.after_drain,
             )
             self.drain.start()
         self.drain.key, self.drain.event_time = key, servable.inputs.event_time

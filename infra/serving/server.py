@@ -14,6 +14,7 @@ from everfit.blocks.serving import ServingPolicy
 from everfit.blocks.settings import Settings
 from everfit.infra.serving.access import Tokens, is_loopback, read_tokens
 from everfit.infra.serving.garbage import GarbageSearches
+from everfit.infra.serving.memory import FreedMemory, bound_arenas
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -71,6 +72,7 @@ def build_app(
     workspace = Workspace(settings.workspace)
     if not workspace.remote:
         stored_format(workspace)  # refuses a workspace of a newer everfit; a bucket is asked before each write
+    freed = FreedMemory()
     endpoints = {
         name: Endpoint(
             name,
@@ -83,6 +85,7 @@ def build_app(
             workspace=workspace,
             joins=(joins or {}).get(name, ()),
             signers=(signers or {}).get(name, ()),
+            after_drain=freed.hand_back,
         )
         for name in models
     }
@@ -112,6 +115,7 @@ def from_environment() -> "FastAPI":
         check_served(name, policy, joins.get(name, ()), signers.get(name, ()), settings)
     # Requests and predictions share the interpreter's lock: switch threads faster than the default 5 ms.
     sys.setswitchinterval(0.001)
+    bound_arenas()
     searches = GarbageSearches()
     searches.pause()
     return build_app(

@@ -1,18 +1,21 @@
 """A fitted pipeline as bytes: written with skops, and read only if everfit trusts each part of it."""
 
-from typing import TYPE_CHECKING
+import importlib
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
 
 from everfit.tasks.models.trusted_nodes import check_nodes
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
+_IMPORTING = threading.Lock()
+
 
 def dump_model(model: "Pipeline") -> bytes:
     """Write a fitted pipeline with skops."""
-    import skops.io
-
-    return bytes(skops.io.dumps(model))
+    return bytes(_skops().dumps(model))
 
 
 def load_model(content: bytes) -> "Pipeline":
@@ -21,9 +24,7 @@ def load_model(content: bytes) -> "Pipeline":
     Raises:
         ModelError: it holds something that everfit does not trust, or it is damaged.
     """
-    import skops.io
-
-    return skops.io.loads(content, trusted=trusted_types(content))
+    return _skops().loads(content, trusted=trusted_types(content))
 
 
 def trusted_types(content: bytes) -> list[str]:
@@ -32,7 +33,24 @@ def trusted_types(content: bytes) -> list[str]:
     Raises:
         ModelError: it holds something that everfit does not trust, or it is damaged.
     """
-    import skops.io
-
     check_nodes(content)
-    return list(skops.io.get_untrusted_types(data=content))
+    return list(_skops().get_untrusted_types(data=content))
+
+
+def _skops() -> Any:
+    """Import skops without a list of its own of what it trusts.
+
+    For that list skops imports all of scikit-learn, its test helpers included: half of the time in which a service
+    starts, and a quarter of its memory. everfit's exact list decides in any case, so skops is told each name.
+    """
+    with _IMPORTING:
+        if "skops.io" not in sys.modules:
+            import sklearn.utils
+
+            listing = sklearn.utils.all_estimators
+            sklearn.utils.all_estimators = lambda *_, **__: []
+            try:
+                importlib.import_module("skops.io")
+            finally:
+                sklearn.utils.all_estimators = listing
+    return sys.modules["skops.io"]

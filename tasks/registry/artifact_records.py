@@ -16,9 +16,6 @@ from pydantic import ValidationError
 from everfit.blocks.errors import ArtifactError
 from everfit.blocks.settings import Settings
 from everfit.tasks.core.records import ModelVersion, Record
-from everfit.tasks.ledger import Ledger
-from everfit.tasks.ledger.chain_check import newest_link
-from everfit.tasks.ledger.records import RecordedArtifacts
 from everfit.tasks.models.artifacts import Digests, copy_digests, file_digest, needed_to_predict, overall_digest
 from everfit.tasks.models.signatures import (
     SIGNATURE_TAG,
@@ -35,6 +32,9 @@ from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+    from everfit.tasks.ledger import Ledger
+    from everfit.tasks.ledger.records import RecordedArtifacts
 
 DIGEST_TAG = "everfit.artifacts"
 ANCHOR_TAG = "everfit.chain"
@@ -53,8 +53,8 @@ class ArtifactCopy(Record):
 
 
 def record_artifacts(
-    client: "MlflowClient", ledger: Ledger, workspace: Workspace, version: ModelVersion, *, actor: str, reason: str
-) -> RecordedArtifacts:
+    client: "MlflowClient", ledger: "Ledger", workspace: Workspace, version: ModelVersion, *, actor: str, reason: str
+) -> "RecordedArtifacts":
     """Record the files of a version as they are now; safe to repeat.
 
     Args:
@@ -75,6 +75,8 @@ def record_artifacts(
         recorded = ledger.artifacts.record(version, files, actor=actor, reason=reason)
     publish(client, workspace, version, recorded.files)
     if ANCHOR_TAG not in model_registry.version_tags(client, version.model, version.version):
+        from everfit.tasks.ledger.chain_check import newest_link
+
         head = newest_link(ledger.store, version.model)
         model_registry.set_version_tag(client, version.model, version.version, ANCHOR_TAG, head)
     return recorded

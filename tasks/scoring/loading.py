@@ -14,7 +14,6 @@ from everfit.blocks.errors import ArtifactError, ModelError
 from everfit.tasks.core.event_names import ARTIFACTS_CHANGED
 from everfit.tasks.core.events import emit_in_run, is_in_run
 from everfit.tasks.core.records import ModelVersion
-from everfit.tasks.ledger import Ledger
 from everfit.tasks.models.artifacts import Digests, copy_digests
 from everfit.tasks.models.released_format import fetch_converted
 from everfit.tasks.scoring.outliers import fetch_detector
@@ -23,6 +22,8 @@ from everfit.tasks.scoring.signed_files import require_signature
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+    from everfit.tasks.ledger import Ledger
 
 logger = logging.getLogger("everfit.artifacts")
 
@@ -65,7 +66,7 @@ def fetch(client: "MlflowClient", version: ModelVersion, folder: Path, check: Ch
 
 
 @contextmanager
-def checked_copy(client: "MlflowClient", ledger: Ledger, version: ModelVersion) -> Iterator[Path]:
+def checked_copy(client: "MlflowClient", ledger: "Ledger", version: ModelVersion) -> Iterator[Path]:
     """Yield a folder with a version's files, which are those that the ledger recorded.
 
     Args:
@@ -133,7 +134,7 @@ def explained(version: ModelVersion) -> Iterator[None]:
         ) from error
 
 
-def load_scorer(client: "MlflowClient", ledger: Ledger, version: ModelVersion) -> Scorer:
+def load_scorer(client: "MlflowClient", ledger: "Ledger", version: ModelVersion) -> Scorer:
     """Load a version as the prediction service does, so that offline and served predictions are the same.
 
     Raises:

@@ -1,16 +1,19 @@
 """The workspace's copy of the accepted spec, for the prediction service, which has no access to the ledger."""
 
 import json
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from everfit.blocks.errors import WorkspaceError
-from everfit.tasks.ledger import Ledger
 from everfit.tasks.storage.workspace import Workspace
 from everfit.tasks.turns.accepted_spec import AcceptedSpec, accepted_spec
 
+if TYPE_CHECKING:
+    from everfit.tasks.ledger import Ledger
 
-def publish_accepted(ledger: Ledger, workspace: Workspace, model: str) -> None:
+
+def publish_accepted(ledger: "Ledger", workspace: Workspace, model: str) -> None:
     """Bring the workspace's copy up to date; safe to repeat.
 
     Args:

@@ -5,7 +5,7 @@ content that an editor has accepted, and a spec with other content is refused wh
 """
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, ValidationError
 
@@ -15,8 +15,10 @@ from everfit.tasks.core.people import Person, RoleError
 from everfit.tasks.core.records import Record
 from everfit.tasks.core.spec_keys import with_current_keys
 from everfit.tasks.core.spec_secrets import put, secrets_of
-from everfit.tasks.ledger import Ledger
 from everfit.tasks.turns.refusals import check_role_on_record
+
+if TYPE_CHECKING:
+    from everfit.tasks.ledger import Ledger
 
 ACCEPTED = "spec"
 """Kind of the decisions that record accepted specs."""
@@ -37,7 +39,7 @@ class AcceptedSpec(Record):
     content: dict[str, Any] = Field(description="As in YAML.")
 
 
-def accepted_spec(ledger: Ledger, model: str) -> AcceptedSpec | None:
+def accepted_spec(ledger: "Ledger", model: str) -> AcceptedSpec | None:
     """Return the spec that an editor accepted last, or None without one.
 
     Args:
@@ -48,7 +50,7 @@ def accepted_spec(ledger: Ledger, model: str) -> AcceptedSpec | None:
     return AcceptedSpec.recall(found[-1].record) if found else None
 
 
-def roles_in_force(ledger: Ledger, spec: SpecContent) -> RolesPolicy:
+def roles_in_force(ledger: "Ledger", spec: SpecContent) -> RolesPolicy:
     """Return the roles that count for a model: those of the accepted spec if it names editors, or else the spec's own.
 
     Args:
@@ -58,7 +60,7 @@ def roles_in_force(ledger: Ledger, spec: SpecContent) -> RolesPolicy:
     return _roles(spec, accepted_spec(ledger, spec.name))
 
 
-def accept_spec(ledger: Ledger, spec: SpecContent, person: Person, reason: str, now: datetime) -> tuple[str, ...]:
+def accept_spec(ledger: "Ledger", spec: SpecContent, person: Person, reason: str, now: datetime) -> tuple[str, ...]:
     """Record that an editor accepts a spec as it is; safe to repeat.
 
     A spec without `roles.edit`, whose model never had it, needs nobody, and nothing is recorded.
@@ -94,7 +96,7 @@ def accept_spec(ledger: Ledger, spec: SpecContent, person: Person, reason: str, 
     return changed
 
 
-def require_accepted(ledger: Ledger, spec: SpecContent) -> None:
+def require_accepted(ledger: "Ledger", spec: SpecContent) -> None:
     """Refuse to use a spec that nobody with the right to edit it has accepted.
 
     Args:

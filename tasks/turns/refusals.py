@@ -1,17 +1,20 @@
 """Ask roles whether a person may do something, and record each refusal in the ledger."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from everfit.blocks.roles import Action, RolesPolicy
 from everfit.tasks.core.people import Person, RoleError, check_role
-from everfit.tasks.ledger import Ledger
+
+if TYPE_CHECKING:
+    from everfit.tasks.ledger import Ledger
 
 REFUSAL = "role"
 """Kind of the decisions that record refusals."""
 
 
 def check_role_on_record(  # noqa: PLR0917 - a person, an action and the roles
-    ledger: Ledger, model: str, roles: RolesPolicy, action: Action, person: Person, now: datetime
+    ledger: "Ledger", model: str, roles: RolesPolicy, action: Action, person: Person, now: datetime
 ) -> None:
     """Refuse an action to a person without the right to it, and record the refusal.
 
