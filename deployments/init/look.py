@@ -28,26 +28,25 @@ SAMPLE_ROWS = 200_000
 """The largest number of rows in the sample; a larger table gives every k-th row."""
 
 _FOREVER = Window(until=datetime(2200, 1, 1, tzinfo=UTC))
-_TIME_FORMATS = (
-    "%d.%m.%Y %H:%M:%S",
-    "%d.%m.%Y %H:%M",
+_DAYS = (
     "%d.%m.%Y",
-    "%d/%m/%Y %H:%M:%S",
-    "%d/%m/%Y %H:%M",
+    "%d.%m.%y",
     "%d/%m/%Y",
-    "%m/%d/%Y %H:%M:%S",
-    "%m/%d/%Y %H:%M",
-    "%m/%d/%Y %I:%M:%S %p",
+    "%d/%m/%y",
     "%m/%d/%Y",
     "%m/%d/%y",
-    "%d-%m-%Y %H:%M:%S",
-    "%d-%m-%Y %H:%M",
     "%d-%m-%Y",
+    "%m-%d-%Y",
     "%d-%b-%Y",
+    "%d %b %Y",
+    "%d %B %Y",
     "%b %d, %Y",
-    "%Y/%m/%d %H:%M:%S",
+    "%B %d, %Y",
     "%Y/%m/%d",
+    "%Y.%m.%d",
 )
+_CLOCKS = ("", " %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p", " %H:%M:%S.%f")
+_TIME_FORMATS = tuple(f"{day}{clock}" for day in _DAYS for clock in _CLOCKS)
 
 
 @dataclass(frozen=True)
@@ -187,7 +186,7 @@ def _time_formats(column: pd.Series) -> list[str]:
     some = texts.drop_duplicates().head(20_000)
     if some.str.match(r"\d{4}-\d\d-\d\d").mean() > 0.95 and _reads(some, "ISO8601"):
         return [""]
-    reading = [known for known in _TIME_FORMATS if _reads(some.head(200), known) and _reads(some, known)]
+    reading = [known for known in _TIME_FORMATS if all(_reads(some.head(rows), known) for rows in (20, 200, len(some)))]
     if len(reading) < 2:
         return reading
     some = texts.head(20_000)

@@ -14,7 +14,9 @@ _WRITTEN: Final = re.compile(
     r"(^|_)(updated?|modified|modification|changed|refreshed|loaded|load|ingested|imported|exported|synced|extracted|"
     r"inserted|processed|etl|dwh|last)(_|$)"
 )
-_BIRTH: Final = re.compile(r"(^|_)(birth|birthday|birthdate|born|dob)(_|$)")
+_BIRTH: Final = re.compile(
+    r"(^|_)(birth|birthday|birthdate|born|dob|geburt\w*|geboren\w*|geboorte\w*|naissance|nacimiento|nascita|nascimento)(_|$)"
+)
 _PROPERTY: Final = re.compile(
     r"(^|_)(opened|opening|open|since|built|build|constructed|manufactured?|founded|established|incorporated|"
     r"registered|registration|joined|join|hired?|enrolled|enrolment|enrollment|signup|sign_up|member|valid|issued|"

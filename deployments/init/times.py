@@ -24,6 +24,7 @@ _COVERED = 0.9
 _ORDERED, _MOSTLY_ORDERED = 0.02, 0.2
 """The largest shares of steps from row to row that go the other way."""
 _LEAST_STEPS = 10
+_IN_ORDER = 3
 _FOLLOWS = 0.95
 """The least rank correlation of an identifier with a time by which new keys are given."""
 _SOME_ROWS = 20_000
@@ -138,8 +139,8 @@ def _propose_maturity(events: pd.Series, known: pd.Series, made: Proposal) -> No
 def event_time_choices(seen: Look) -> list[TimeChoice]:
     """Return the columns that may be the time of the event, best first.
 
-    A birth is never an event to predict for. A lasting property such as `customer_since`, and a time at which the
-    outcome became known, count only if there is no other time.
+    A birth is never an event to predict for. A lasting property such as `customer_since` counts only if rows are in its
+    order, or there is no other time; so does a time at which the outcome became known.
     """
     frame = seen.frame
     filled = [
@@ -151,7 +152,8 @@ def event_time_choices(seen: Look) -> list[TimeChoice]:
     properties = [name for name in filled if names.is_named_as_property(name) and not names.is_named_as_later(name)]
     later = [name for name in filled if names.is_named_as_later(name)]
     usual = [name for name in filled if name not in properties and name not in later]
-    candidates = usual or properties or later
+    ordered = [name for name in (*properties, *later) if usual and _order(frame[name])[0] == _IN_ORDER]
+    candidates = [*usual, *ordered] or properties or later
     choices = [_weigh(name, candidates, seen) for name in candidates]
     return sorted(choices, key=lambda choice: (-choice.points, frame[choice.column].median()))
 
@@ -191,7 +193,7 @@ def _order(times: pd.Series) -> tuple[int, str]:
     away, steps = disorder(times)
     if steps < _LEAST_STEPS or away > _MOSTLY_ORDERED:
         return 0, ""
-    return (3, "rows are in its order") if away <= _ORDERED else (1, "rows are mostly in its order")
+    return (_IN_ORDER, "rows are in its order") if away <= _ORDERED else (1, "rows are mostly in its order")
 
 
 def _new_keys(name: str, frame: pd.DataFrame) -> tuple[int, str]:
@@ -242,6 +244,10 @@ def _name_sign(name: str) -> tuple[int, str]:
         return -1, "it is called as a time that was planned"
     if names.is_named_as_the_event(name):
         return 2, "its name says so"
+    if names.is_named_as_later(name):
+        return -3, "it is called as a time at which the outcome became known"
+    if names.is_named_as_property(name):
+        return -2, "it is called as a lasting property"
     return (1, "its name suggests it") if names.is_named_as_event(name) else (0, "")
 
 

@@ -60,25 +60,25 @@ def check_columns(names: Sequence[str], roles: ColumnRoles, where: str) -> None:
 
 
 def plain_names(names: Sequence[str], renamed: dict[str, str] | None = None) -> list[str]:
-    """Return names for a table's columns that don't begin with an underscore, which marks everfit's own columns.
+    """Return names for a table's columns that differ and don't begin with an underscore, as everfit's own columns do.
 
-    `_id` becomes `id`, or `id_2` if the table has an `id` too.
+    `_id` becomes `id`, or `id_2` if the table has an `id` too. A second `id` becomes `id_2`.
 
     Args:
         names: Names in the table.
-        renamed: Takes the changed names, by those in the table.
+        renamed: Takes the names in the table, by the changed ones.
     """
     taken = {name for name in names if not name.startswith("_")}
-    plain = []
+    plain: list[str] = []
     for position, name in enumerate(names):
-        if name.startswith("_"):
+        if name.startswith("_") or name in plain:
             stem = name.lstrip("_") or f"unnamed_{position}"
             free = (stem, *(f"{stem}_{number}" for number in range(2, len(names) + 2)))
             name = next(one for one in free if one not in taken)  # noqa: PLW2901
             taken.add(name)
         plain.append(name)
     if renamed is not None:
-        renamed.update((own, other) for own, other in zip(names, plain, strict=True) if own != other)
+        renamed.update((other, own) for own, other in zip(names, plain, strict=True) if own != other)
     return plain
 
 

@@ -52,7 +52,7 @@ def read_csv(  # noqa: C901, PLR0917
         roles: Roles of the columns.
         where: Name of the file for error messages.
         texts: Columns that are text, whatever they look like in this file.
-        renamed: Takes the columns that are read under another name, by their own.
+        renamed: Takes the names of columns in the file, by those under which they are read.
         broken: Takes the lines of another number of values than the header's; without it such a line is an error.
 
     Raises:

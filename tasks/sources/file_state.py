@@ -27,7 +27,7 @@ class FileStates:
     Attributes:
         earlier: Files of accepted batches, by path.
         current: Files of the batch that is being read, by path.
-        renamed: Columns that are read under another name, by their name in the source.
+        renamed: The name in the source of each column that is read under another one.
         left_out: Columns that no model can use, each with the reason.
         unread: Files of the source that look like data and that can't be read.
         empty: Files without a byte beside others; they are read when they have rows.
@@ -49,7 +49,10 @@ class FileStates:
     def remarks(self) -> list[str]:
         """Return what people should know of how the files were read, one sentence each."""
         return [
-            *(f"the column {own!r} is read as {other!r}" for own, other in sorted(self.renamed.items())),
+            *(
+                f"the column {own!r} {'comes again, and ' if other.startswith(f'{own}_') else ''}is read as {other!r}"
+                for other, own in sorted(self.renamed.items())
+            ),
             *(
                 f"{name!r} looks like data, and everfit can't read its format; unpack or convert it"
                 for name in self.unread

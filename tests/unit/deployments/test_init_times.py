@@ -246,6 +246,48 @@ def test_days_that_are_written_as_numbers_are_times(written: str) -> None:
     assert load_spec("trades.yaml").source.time_format == written
 
 
+def test_a_lasting_property_in_whose_order_the_rows_are_is_shown_beside_a_time_without_a_sign() -> None:
+    random = np.random.default_rng(6)
+    began = pd.DatetimeIndex(np.sort(days("2023-06-01", random, 500)))
+    table = pd.DataFrame(
+        {
+            "Geburtsdatum": np.sort(days("1950-01-01", random, 18_000)),
+            "valid_from": began,
+            "bearbeitet": began + pd.to_timedelta(random.integers(5, 40, ROWS), unit="D"),
+            "x": random.normal(size=ROWS),
+            "y": random.random(ROWS) < 0.3,
+        }
+    )
+    table.to_csv("contracts.csv", index=False)
+
+    made = init("contracts.csv", "y")
+
+    assert made["event_time"] == "valid_from"
+    (note,) = [note for note in made["notes"] if note.startswith("More than one column may be the time of the event.")]
+    assert "'bearbeitet'" in note
+    assert "Geburtsdatum" not in note
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["%m/%d/%Y %I:%M %p", "%d/%m/%y %H:%M", "%d.%m.%y", "%b %d, %Y %I:%M:%S %p", "%d %B %Y", "%Y/%m/%d %H:%M"],
+)
+def test_a_date_is_read_with_each_way_to_write_the_time_of_day(written: str) -> None:
+    opened = pd.Series(pd.date_range("2020-01-13", periods=ROWS, freq="37h"))
+    since = pd.Series(pd.date_range("2001-01-01", periods=ROWS, freq="D")).sample(frac=1, random_state=5)
+    table = pd.DataFrame(
+        {"Customer Since": since.dt.strftime("%Y-%m-%d").to_numpy(), "Opened": opened.dt.strftime(written)}
+    )
+    table["x"] = np.arange(ROWS) % 17
+    table["y"] = np.arange(ROWS) % 2
+    table.to_csv("tickets.csv", index=False)
+
+    made = init("tickets.csv", "y")
+
+    assert made["event_time"] == "Opened"
+    assert load_spec("tickets.yaml").source.time_format == written
+
+
 def test_numbers_that_are_no_days_are_no_times() -> None:
     random = np.random.default_rng(5)
     table = pd.DataFrame({"time_on_site": random.integers(100_000, 999_999, ROWS), "price": random.normal(size=ROWS)})

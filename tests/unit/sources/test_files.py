@@ -13,12 +13,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from support.source_files import CSV, ROLES, read, written
+from support.source_files import ALL, CSV, ROLES, read, written
 
 from everfit.blocks.errors import SourceError
-from everfit.blocks.sources import SqlSource
+from everfit.blocks.sources import FilesSource, SqlSource
 from everfit.tasks.core.records import Window
-from everfit.tasks.sources import csv_files, read_source
+from everfit.tasks.sources import FileStates, csv_files, read_source
 from everfit.tasks.sources.encoding import HEAD
 
 
@@ -145,7 +145,6 @@ def test_a_comma_in_numbers_where_something_else_parts_them(tmp_path: Path, deli
         ("a.csv", b"a,b\0c\n1,2\n", "contains zero bytes"),
         ("a.csv", b"x" * (3 << 20), "a first line longer than 1 MiB"),
         ("a.csv", CSV.encode() + b'3,2024-01-01,"' + b"x" * (20 << 20), "a line is longer than 8 MiB, or a quotation"),
-        ("a.csv", "id,id,at,y\n1,2,2024-01-01,1\n", "has the column 'id' twice"),
         (
             "a.csv",
             CSV.replace("2024-01-0", "day "),
@@ -290,6 +289,21 @@ def test_names_that_begin_with_an_underscore_are_taken_under_another_name(tmp_pa
 
     assert list(taken) == ["id_2", "id", "at", "amount", "faults", "y"]
     assert taken["amount"].tolist() == [1.5, 2.5]
+
+
+def test_names_that_a_csv_file_has_twice_are_renamed_and_told(tmp_path: Path):
+    path, states = written(tmp_path, "id,id,at,id_2,id,_id,y\n1,2,2024-01-01,3,4,5,1\n"), FileStates()
+
+    (piece,) = read_source(FilesSource(path=str(path)), ROLES, ALL, states)
+    taken = piece.frame
+
+    assert list(taken) == ["id", "id_3", "at", "id_2", "id_4", "id_5", "y"]
+    assert taken.loc[0, ["id", "id_3", "id_2", "id_4", "id_5"]].tolist() == [1, 2, 3, 4, 5]
+    assert states.remarks() == [
+        "the column 'id' comes again, and is read as 'id_3'",
+        "the column 'id' comes again, and is read as 'id_4'",
+        "the column '_id' is read as 'id_5'",
+    ]
 
 
 def test_names_that_differ_by_case_alone_are_one_clear_error(tmp_path: Path):
