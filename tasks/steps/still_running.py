@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from contextvars import copy_context
 
 QUIET = 5.0
-"""Seconds of silence before the first line; each further silence may be twice as long, up to a minute."""
+"""Seconds of silence between two lines while a step is young."""
+_OFTEN = 12
+"""So many lines, a minute's, come at this pace. Each further silence may be twice as long, up to the longest."""
 _LONGEST = 60.0
 
 _last_line = [0.0]
@@ -29,12 +31,13 @@ def reporting(say: Callable[[str], None], quiet: float = QUIET) -> Iterator[None
     over, began, context = threading.Event(), time.monotonic(), copy_context()
 
     def watch() -> None:
-        pause = quiet
+        pause, lines = quiet, 0
         while not over.wait(pause):
             if time.monotonic() - _last_line[0] < quiet:
                 continue
             context.run(say, f"still running, {time.monotonic() - began:.0f} s so far")
-            pause = min(2 * pause, _LONGEST)
+            lines += 1
+            pause = quiet if lines < _OFTEN else min(2 * pause, _LONGEST)
 
     watcher = threading.Thread(target=watch, name="everfit-still-running", daemon=True)
     watcher.start()

@@ -1,6 +1,9 @@
 """A silent step says now and then that it still runs; one that speaks, or is quick, says nothing more."""
 
+import itertools
+import statistics
 import threading
+import time
 
 import pytest
 
@@ -25,6 +28,23 @@ def test_a_silent_step_says_how_long_it_has_run_and_a_quick_one_nothing() -> Non
     with still_running.reporting(say, quiet=60):
         pass
     assert said == []
+
+
+def test_a_line_comes_at_an_even_pace_for_a_minute_of_the_usual_silence_and_then_rarely() -> None:
+    said: list[float] = []
+    spoken = threading.Event()
+
+    def say(_: str) -> None:
+        said.append(time.monotonic())
+        if len(said) == 15:
+            spoken.set()
+
+    with still_running.reporting(say, quiet=0.05):
+        assert spoken.wait(30)
+
+    pauses = [later - earlier for earlier, later in itertools.pairwise(said)]
+    assert statistics.median(pauses[:11]) < 0.1
+    assert pauses[13] > 0.35
 
 
 def test_a_step_that_speaks_itself_is_left_alone() -> None:
