@@ -2,7 +2,8 @@
 
 import json
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -33,3 +34,15 @@ def reporting_wait(doing: str, quiet: float = QUIET) -> AbstractContextManager[N
         quiet: Seconds of silence before the first line.
     """
     return reporting(lambda text: print(f"everfit: {doing}: {text}", file=sys.stderr, flush=True), quiet)
+
+
+@contextmanager
+def telling(doing: str) -> Iterator[None]:
+    """Say on standard error what a command begins to do, and that it still does if it takes long.
+
+    Args:
+        doing: The work, such as "starting MLflow".
+    """
+    print(f"everfit: {doing}", file=sys.stderr, flush=True)
+    with reporting_wait(doing):
+        yield

@@ -8,7 +8,7 @@ from everfit.blocks.errors import DeploymentError
 from everfit.blocks.settings import Settings
 from everfit.deployments.cli import environment
 from everfit.deployments.cli.options import SERVER, AsJson, DryRun, Reason, parse_time
-from everfit.deployments.cli.output import print_json
+from everfit.deployments.cli.output import print_json, telling
 
 app = typer.Typer()
 
@@ -180,7 +180,7 @@ def up(
     from everfit.deployments.server import stack
     from everfit.deployments.server.views import print_stack
 
-    print_stack(stack.up(Settings(), models or [], database))
+    print_stack(stack.up(Settings(), models or [], database, telling))
 
 
 @app.command(rich_help_panel=SERVER)

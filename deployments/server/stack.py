@@ -4,7 +4,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,13 +42,19 @@ class Stack:
     note: str = ""
 
 
-def up(settings: Settings, models: Sequence[str], database: str | None) -> Stack:
+def up(
+    settings: Settings,
+    models: Sequence[str],
+    database: str | None,
+    telling: Callable[[str], AbstractContextManager[None]] = nullcontext,
+) -> Stack:
     """Start the parts of the stack that don't run yet, and set the server up.
 
     Args:
         settings: The settings of this installation.
         models: The models to serve; by default all specs of deployments/models.
         database: A PostgreSQL URL, or None for SQLite.
+        telling: Says what is done while a body runs.
 
     Raises:
         DeploymentError: There is no such spec in deployments/models, or a part doesn't start.
@@ -66,17 +73,20 @@ def up(settings: Settings, models: Sequence[str], database: str | None) -> Stack
     environment = _environment(settings, folder, stores, urls)
 
     commands = _commands(served, settings, ports)
-    _start(("prefect", "mlflow"), parts, commands, environment)
-    _demo_data(served)
-    parts["prefect"].wait_until(lambda: _answers(f"{urls['prefect']}/api/health"), _COMES_UP_WITHIN)
-    _bootstrap(environment, urls["service"])
-    parts["mlflow"].wait_until(lambda: _answers(f"{urls['mlflow']}/health"), _COMES_UP_WITHIN)
-    _start(
-        [name for name in ("worker", "service", "pages", "watcher") if name in commands], parts, commands, environment
-    )
-    parts["worker"].wait_until(lambda: _has_worker(urls["prefect"]), _COMES_UP_WITHIN)
-    parts["service"].wait_until(lambda: _answers(f"{urls['service']}/version"), _COMES_UP_WITHIN)
-    parts["pages"].wait_until(lambda: _connects(ports["pages"]), _COMES_UP_WITHIN)
+    with telling(f"starting Prefect at {urls['prefect']} and MLflow at {urls['mlflow']}"):
+        _start(("prefect", "mlflow"), parts, commands, environment)
+        _demo_data(served)
+        parts["prefect"].wait_until(lambda: _answers(f"{urls['prefect']}/api/health"), _COMES_UP_WITHIN)
+    with telling(f"making the deployments of {', '.join(spec.stem for spec in spec_files())} (everfit bootstrap)"):
+        _bootstrap(environment, urls["service"])
+    with telling("waiting for MLflow"):
+        parts["mlflow"].wait_until(lambda: _answers(f"{urls['mlflow']}/health"), _COMES_UP_WITHIN)
+    others = [name for name in ("worker", "service", "pages", "watcher") if name in commands]
+    with telling(f"starting the {', '.join(others)}"):
+        _start(others, parts, commands, environment)
+        parts["worker"].wait_until(lambda: _has_worker(urls["prefect"]), _COMES_UP_WITHIN)
+        parts["service"].wait_until(lambda: _answers(f"{urls['service']}/version"), _COMES_UP_WITHIN)
+        parts["pages"].wait_until(lambda: _connects(ports["pages"]), _COMES_UP_WITHIN)
     parts["keeper"].start(keeper.command(commands, folder), environment)
     return Stack(
         {

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from everfit.deployments.cli.output import reporting_wait
+from everfit.deployments.cli.output import reporting_wait, telling
 from everfit.tasks.steps import still_running
 
 
@@ -69,3 +69,8 @@ def test_a_command_that_waits_says_so_on_standard_error(capsys: pytest.CaptureFi
                 break
 
     assert said.startswith("everfit: starting Prefect: still running, 0 s so far\n")
+
+
+def test_a_command_of_several_parts_says_what_it_begins(capsys: pytest.CaptureFixture[str]) -> None:
+    with telling("starting MLflow"):
+        assert capsys.readouterr().err == "everfit: starting MLflow\n"
