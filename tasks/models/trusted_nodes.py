@@ -24,26 +24,55 @@ _OPERATORS_KINDS = frozenset({"ObjectNode", "TypeNode", "FunctionNode"})
 """Kinds of node that an operator's own names may stand for."""
 _CACHED = "CachedNode"
 """A reference to a node of the same file, which was checked where it stands."""
+_FIRST_FORMAT = 0
+"""skops' first format names a function twice: it shows one name, and loads the other. No supported version writes it."""
 
 
-def check_nodes(content: bytes) -> None:
+def check_nodes(content: bytes) -> frozenset[str]:
     """Refuse a model file that holds anything but the listed classes.
 
     Args:
         content: A file that skops wrote.
 
+    Returns:
+        The names of the classes and functions that it holds.
+
     Raises:
-        ModelError: a node is not in the list, or the file is damaged.
+        ModelError: a node is not in the list, or the file is damaged or in a format that hides what it loads.
     """
-    listed, own = _listed(), _operators_names()
-    for kind, name in _nodes(_schema(content)):
-        if name in listed.get(kind, ()) or kind == _CACHED:
+    schema = _schema(content)
+    _require_format(schema)
+    listed, own, names = _listed(), _operators_names(), set[str]()
+    for kind, name in _nodes(schema):
+        if kind == _CACHED:
             continue
-        if kind in _OPERATORS_KINDS and name in own and _is_defined_there(name):
-            continue
+        if name not in listed.get(kind, ()) and not (
+            kind in _OPERATORS_KINDS and name in own and _is_defined_there(name)
+        ):
+            raise untrusted(name, kind)
+        names.add(name)
+    return frozenset(names)
+
+
+def untrusted(name: str, kind: str) -> ModelError:
+    """Return the error for a class or function that is not in the list.
+
+    Args:
+        name: Its full name.
+        kind: Where it stands in the file.
+    """
+    return ModelError(
+        f"the model holds {name!r} ({kind}), which everfit does not trust; use plain scikit-learn parts, or, for a "
+        f"class or function of your own, set {TRUSTED_VARIABLE}={name} wherever the model is trained and served"
+    )
+
+
+def _require_format(schema: Any) -> None:
+    written = schema.get("protocol") if isinstance(schema, dict) else None
+    if type(written) is not int or written <= _FIRST_FORMAT:
         raise ModelError(
-            f"the model holds {name!r} ({kind}), which everfit does not trust; use plain scikit-learn parts, or, for a "
-            f"class or function of your own, set {TRUSTED_VARIABLE}={name} wherever the model is trained and served"
+            f"the model file is in skops' format {written!r}, which can hide what it loads; save it again with skops 0.13 "
+            f"or later, or train again"
         )
 
 

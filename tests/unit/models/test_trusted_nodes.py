@@ -19,6 +19,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from support.trusted_nodes import BOOSTERS, PATH, text
 
 from everfit.blocks.errors import ModelError
+from everfit.tasks.models import trusted_nodes
 from everfit.tasks.models.skops_format import dump_model, load_model, trusted_types
 from everfit.tasks.models.trusted_nodes import TRUSTED_VARIABLE, check_nodes
 
@@ -99,6 +100,54 @@ def test_a_file_that_would_run_a_command_runs_none(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"sklearn\.utils\._testing\.check_output"):
         load_model(content).predict([f"touch {proof}"])
     assert not proof.exists()
+
+
+@pytest.mark.parametrize("module", ["os", "numpy.os"])
+@pytest.mark.parametrize("protocol", [0, None, "0"])
+def test_a_file_in_an_old_format_that_names_a_function_twice_runs_nothing(
+    tmp_path: Path, protocol: object, module: str
+) -> None:
+    """In skops' first format, the class is what is shown, and another field is what is loaded and called."""
+    proof = tmp_path / "proof"
+
+    def change(schema: dict[str, Any]) -> None:
+        schema["protocol"] = protocol
+        columns = schema["content"]["content"]["steps"]
+        columns["content"].append(
+            {
+                "__loader__": "DictNode",
+                "__module__": "builtins",
+                "__class__": "dict",
+                "content": {f"touch {proof}": columns["content"][0]},
+                "key_types": {
+                    "__loader__": "ListNode",
+                    "__module__": "builtins",
+                    "__class__": "list",
+                    "content": [
+                        {
+                            "__loader__": "FunctionNode",
+                            "__module__": "numpy",
+                            "__class__": "exp",
+                            "content": {"module_path": module, "function": "system"},
+                        }
+                    ],
+                },
+            }
+        )
+
+    content = changed(dump_model(fitted()), change)
+    with pytest.raises(ModelError, match="format"):
+        load_model(content)
+    assert not proof.exists()
+
+
+def test_skops_is_asked_to_trust_nothing_but_what_was_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part of a file that skops reads and the check overlooks is refused, whatever it is."""
+    content = dump_model(fitted(FunctionTransformer(np.log1p)))
+    monkeypatch.setattr(trusted_nodes, "_nodes", lambda schema: iter([("TupleNode", "builtins.tuple")]))
+    forged = changed(content, lambda schema: _rename(schema, ("numpy", "log1p"), ("posixpath", "exists")))
+    with pytest.raises(ModelError, match=r"posixpath\.exists"):
+        load_model(forged)
 
 
 def test_an_operator_trusts_a_class_where_it_is_defined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
