@@ -37,7 +37,8 @@ def terminal_text(text: str) -> str:
 def page_text(value: Any) -> Any:
     """Return a value for the page of another library, which may not escape it: without markup and control characters.
 
-    The signs of markup become brackets, because the library may show an entity as it is.
+    The signs of markup become brackets, because the library may show an entity as it is. What would be a link in
+    Markdown is none then.
 
     Args:
         value: A text, or JSON that contains texts; other values stay as they are.
@@ -47,7 +48,7 @@ def page_text(value: Any) -> Any:
         ['[script]', 1]
     """
     if isinstance(value, str):
-        return terminal_text(value).translate(_MARKUP)
+        return terminal_text(value).translate(_MARKUP).replace("](", "] (")
     if isinstance(value, Mapping):
         return {page_text(name): page_text(item) for name, item in value.items()}
     if isinstance(value, list | tuple):

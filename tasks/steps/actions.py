@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
@@ -34,6 +33,7 @@ from everfit.tasks.monitoring.window_alert import QUIET_LOOKS, SUBJECT, window_a
 from everfit.tasks.registry.mlflow_links import model_link, run_link, run_page
 from everfit.tasks.release import release
 from everfit.tasks.steps import requests
+from everfit.tasks.steps.artifacts import leave_page, leave_table
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.triage import VERDICTS, TriageDecision
 from everfit.tasks.triage.signals import Signals
@@ -87,9 +87,9 @@ def notify(window: MonitoredWindow, signals: Signals, decision: TriageDecision, 
     if months := kept_worth(monitored.context.ledger, name):
         text += monitoring_report.worth_text(months)
     text += model_link(monitored.context.settings, name)
-    create_markdown_artifact(text, key=f"{name}-monitoring", description=f"{decision.verdict}: {decision.reasons[0]}")
+    leave_page(f"{name}-monitoring", text, f"{decision.verdict}: {decision.reasons[0]}")
     if signals.drift.measured and window.column_drift.columns:
-        create_table_artifact(monitoring_report.drift_rows(window.column_drift), key=f"{name}-drift")
+        leave_table(f"{name}-drift", monitoring_report.drift_rows(window.column_drift))
     _tell_people(monitored, signals, decision, run_id, has_report=has_report)
     if not is_new:
         return

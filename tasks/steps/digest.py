@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
@@ -15,6 +14,7 @@ from everfit.tasks.incidents import delivery
 from everfit.tasks.incidents.digest import ModelWeek, digest_message, read_weeks
 from everfit.tasks.incidents.message import Message
 from everfit.tasks.ledger import Ledger
+from everfit.tasks.steps.artifacts import leave_page
 from everfit.tasks.steps.step import step, step_logger
 
 logger = step_logger("everfit.incidents")
@@ -38,7 +38,7 @@ def send_digest(weeks: list[ModelWeek], until: datetime, receivers: Sequence[str
         By receiver why it did not arrive; empty if it did.
     """
     message = digest_message(weeks, until - WEEK, until)
-    create_markdown_artifact(_page(message), key=KEY, description=message.subject)
+    leave_page(KEY, _page(message), message.subject)
     wanted = delivery.receivers_of(None if receivers is None else tuple(receivers))
     if not wanted:
         logger.info("nobody gets the digest, because no notification block is named")

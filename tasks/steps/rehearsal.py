@@ -5,7 +5,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
@@ -23,6 +22,7 @@ from everfit.tasks.rehearsal.patches import difference, patched
 from everfit.tasks.rehearsal.plan import SPEC, RehearsalPlan, Rehearsed, read_history, remarks, window_ends
 from everfit.tasks.rehearsal.running import Running, spec_identity
 from everfit.tasks.rehearsal.variations import variations
+from everfit.tasks.steps.artifacts import leave_page
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.turns.context import Context
 
@@ -142,11 +142,7 @@ def publish_rehearsal(context: Context, outcome: Rehearsal, folder: str | None) 
     page.write_text(rehearsal_page(outcome), encoding="utf-8")
     (place / RESULT).write_text(outcome.model_dump_json(indent=1), encoding="utf-8")
     _track(context, outcome, place)
-    create_markdown_artifact(
-        rehearsal_text(outcome),
-        key=f"{outcome.model}-rehearsal",
-        description=outcome.recommendation.reasons[0],
-    )
+    leave_page(f"{outcome.model}-rehearsal", rehearsal_text(outcome), outcome.recommendation.reasons[0])
     return page
 
 

@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Any
 
-from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
@@ -12,6 +11,7 @@ from everfit.tasks.core.events import emit
 from everfit.tasks.release.traffic import trials
 from everfit.tasks.release.traffic.trial_page import trial_page
 from everfit.tasks.release.traffic.trials import TrialResult
+from everfit.tasks.steps.artifacts import leave_page
 from everfit.tasks.steps.step import step
 from everfit.tasks.turns import turn_record
 from everfit.tasks.turns.context import Context
@@ -35,11 +35,8 @@ def advance_trial(context: Context, until: datetime) -> TrialResult | None:
     if result is not None:
         announce_trial(context, result)
         content = trials.trial_json(result)
-        create_markdown_artifact(
-            trial_page(content),
-            key=f"{context.spec.name}-trial",
-            description=f"{content['verdict'] or content['state']}: {content['reasons'][0]}",
-        )
+        ended = content["verdict"] or content["state"]
+        leave_page(f"{context.spec.name}-trial", trial_page(content), f"{ended}: {content['reasons'][0]}")
     return result
 
 

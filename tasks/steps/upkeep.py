@@ -3,7 +3,6 @@
 from datetime import datetime
 from typing import Any
 
-from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
@@ -13,6 +12,7 @@ from everfit.tasks.retention.look_upkeep import LookPlan
 from everfit.tasks.retention.upkeep_facts import TABLES
 from everfit.tasks.retention.upkeep_plan import TablePlan, UpkeepPlan, plan_upkeep
 from everfit.tasks.retention.upkeep_record import UpkeepResult, changed_anything, upkeep_page
+from everfit.tasks.steps.artifacts import leave_page
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.storage.workspace import TableName
 from everfit.tasks.turns.context import Context
@@ -142,7 +142,7 @@ def record_upkeep(  # noqa: PLR0917 - each is what a step has done
     upkeep_record.record_upkeep(context.ledger, done)
     if changed_anything(done):
         logger.info("%s", "; ".join(done.summary()))
-        create_markdown_artifact(upkeep_page(done), key=f"{done.model}-upkeep")
+        leave_page(f"{done.model}-upkeep", upkeep_page(done))
     return done
 
 

@@ -2,11 +2,10 @@
 
 from datetime import datetime, timedelta
 
-from prefect.artifacts import create_table_artifact
-
 from everfit.tasks.monitoring.kept_worth import kept_worth
 from everfit.tasks.monitoring.worth import WORTH, MonthWorth, worth_heads, worth_rows, worth_summary
 from everfit.tasks.monitoring.worth_measuring import WorthMeter
+from everfit.tasks.steps.artifacts import leave_table
 from everfit.tasks.steps.step import step, step_logger
 from everfit.tasks.turns.context import Context
 
@@ -53,9 +52,6 @@ def note_worth(context: Context, until: datetime) -> tuple[MonthWorth, ...]:
     if found:
         name, months = context.spec.name, kept_worth(context.ledger, context.spec.name)
         heads = worth_heads(months)
-        create_table_artifact(
-            [dict(zip(heads, row, strict=True)) for row in worth_rows(months)],
-            key=f"{name}-worth",
-            description=worth_summary(months),
-        )
+        rows = [dict(zip(heads, row, strict=True)) for row in worth_rows(months)]
+        leave_table(f"{name}-worth", rows, worth_summary(months))
     return tuple(found)
