@@ -37,8 +37,8 @@ def terminal_text(text: str) -> str:
 def page_text(value: Any) -> Any:
     """Return a value for the page of another library, which may not escape it: without markup and control characters.
 
-    The signs of markup become brackets, because the library may show an entity as it is. What would be a link in
-    Markdown is none then.
+    The signs of markup become brackets, because the library may show an entity as it is, and texts of Markdown links
+    are cut in two.
 
     Args:
         value: A text, or JSON that contains texts; other values stay as they are.

@@ -59,7 +59,7 @@ def untrusted(name: str, kind: str) -> ModelError:
 
     Args:
         name: Its full name.
-        kind: Where it stands in the file.
+        kind: Kind of the node that has it.
     """
     return ModelError(
         f"the model holds {name!r} ({kind}), which everfit does not trust; use plain scikit-learn parts, or, for a "

@@ -9,7 +9,6 @@ import json
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from pydantic import ValidationError
 
@@ -26,8 +25,8 @@ from everfit.tasks.models.signatures import (
     why_not_signed,
 )
 from everfit.tasks.registry import model_registry
+from everfit.tasks.registry.local_files import make_durable
 from everfit.tasks.scoring.loading import fetch
-from everfit.tasks.storage.durable import sync_tree
 from everfit.tasks.storage.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -171,7 +170,4 @@ def _make_durable(client: "MlflowClient", version: ModelVersion) -> None:
         uris.append(client.get_logged_model(registered.model_id).artifact_location)
     if version.run_id:
         uris.append(client.get_run(version.run_id).info.artifact_uri)
-    for uri in uris:
-        place = Path(unquote(uri.removeprefix("file://")))
-        if place.is_absolute() and place.is_dir():
-            sync_tree(place)
+    make_durable(uris)

@@ -10,6 +10,7 @@ from everfit.tasks.models.input_schema import InputSchema, typical_values
 from everfit.tasks.models.logged_model import EXAMPLE_KEY, MADE_UP
 from everfit.tasks.models.skops_format import trusted_types
 from everfit.tasks.registry.code_version import MODEL_REQUIREMENTS
+from everfit.tasks.registry.local_files import make_durable
 from everfit.tasks.registry.mlflow_requirements import checked_by_name
 from everfit.tasks.registry.model_registry import SNAPSHOT_TAG, TRAINED_UNTIL_TAG, model_version
 from everfit.tasks.registry.tracking import TURN_TAG
@@ -64,6 +65,9 @@ def register_model(
         tags |= _format_tags(conversion)
         if conversion is not None and conversion.path is not None:
             released_format.log_converted(client, run_id, data.workspace.read(conversion.path))
+        # The registry's database is flushed by itself: after a power cut it must not name files that are gone.
+        logged = [client.get_logged_model(model_id).artifact_location] if model_id else []
+        make_durable([*logged, client.get_run(run_id).info.artifact_uri])
         existing = [
             client.create_model_version(
                 name, source=uri, run_id=run_id, model_id=model_id, tags=tags, description=description

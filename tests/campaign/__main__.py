@@ -14,6 +14,7 @@ from campaign import schedules, spool_schedules
 from campaign.labels import run_labels
 from campaign.power import run_power
 from campaign.registries import changed_files
+from campaign.power_commands import run_power_commands
 from campaign.releases import run_releases
 from campaign.requests import run_requests
 from campaign.schedules import run_schedules
@@ -31,6 +32,7 @@ DRIVERS: dict[str, Callable[[Path, int], Tally]] = {
     "spools": lambda folder, seed: run_spools(folder, seed, lives=25),
     "labels": lambda folder, seed: run_labels(folder, seed, lives=15),
     "power": lambda folder, seed: run_power(folder, seed, cuts=25),
+    "power-commands": lambda folder, seed: run_power_commands(folder, seed, cuts=10),
     "releases": lambda folder, seed: run_releases(folder, seed, lives=40),
     "requests": lambda folder, seed: run_requests(folder, seed, requests=1_000),
     "schedules": lambda folder, seed: run_schedules(

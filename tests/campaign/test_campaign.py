@@ -9,6 +9,7 @@ from campaign import malformed_requests, schedules, spool_schedules
 from campaign.labels import run_labels
 from campaign.power import run_power
 from campaign.registries import changed_files
+from campaign.power_commands import run_power_commands
 from campaign.releases import run_releases
 from campaign.requests import run_requests
 from campaign.schedules import run_schedules
@@ -39,6 +40,21 @@ def test_a_power_cut_loses_and_doubles_nothing(tmp_path: Path, seed: int) -> Non
 
     assert tally.broken == []
     assert tally.done["power cuts"] == 6
+
+
+def test_a_turn_that_a_power_cut_ends_is_run_again(tmp_path: Path) -> None:
+    tally = run_power_commands(tmp_path, seed=1, cuts=1, only="first turn")
+
+    assert tally.broken == []
+    assert tally.done["power cuts"] == 1
+
+
+@pytest.mark.long
+def test_a_power_cut_in_any_command_leaves_what_the_next_run_completes(tmp_path: Path) -> None:
+    tally = run_power_commands(tmp_path, seed=2, cuts=15)
+
+    assert tally.broken == []
+    assert tally.done["power cuts"] > 10
 
 
 def test_killed_releases_and_rollbacks_leave_one_champion_that_all_agree_on(tmp_path: Path) -> None:

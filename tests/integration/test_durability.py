@@ -5,11 +5,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from mlflow import MlflowClient
 from support.spools import KINDS, batch, drain_of
+from support.training import a_spec, data_of, rows_of
 
 from everfit.infra.serving.spool import Spool
+from everfit.tasks.registry.registration import register_model
 from everfit.tasks.storage.tables import DAY, KEY, Table
 from everfit.tasks.storage.workspace import Workspace
+from everfit.tasks.training import train
+from everfit.tasks.training.prequential import fit_prequentially
 
 
 class Disk:
@@ -102,3 +107,29 @@ def test_a_file_of_the_workspace_is_on_the_disk_before_it_has_its_name(
     workspace.write(path, b"content")
 
     assert "spec.json" in disk.folders[str(Path(path).parent)]
+
+
+def test_a_version_is_registered_when_its_files_are_on_the_disk(
+    tmp_path: Path, mlflow_uri: str, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The registry's own database is flushed with each change, so it would name files that a power cut has taken."""
+    client, register = MlflowClient(tracking_uri=mlflow_uri), MlflowClient.create_model_version
+    named: list[Path] = []
+
+    def checked(registry: MlflowClient, *given: object, **others: object) -> object:
+        run = registry.get_run(str(others["run_id"]))
+        logged = registry.get_logged_model(str(others["model_id"]))
+        for place in (run.info.artifact_uri, logged.artifact_location):
+            named.append(Path(place.removeprefix("file://")))
+            if named[-1].is_dir():
+                assert disk.lost(named[-1]) == []
+        return register(registry, *given, **others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(MlflowClient, "create_model_version", checked)
+    data = data_of(a_spec(), rows_of(), tmp_path / "workspace")
+    fitted = fit_prequentially(data, (train.try_candidate(data, "logistic_regression"),), str(tmp_path / "fit.skops"))
+    run = client.create_run(client.create_experiment("small", (tmp_path / "artifacts").as_uri()))
+
+    register_model(client, run.info.run_id, data, fitted, turn_id="t", description="")
+
+    assert any((place / "model.skops").is_file() for place in named)
