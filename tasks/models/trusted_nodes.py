@@ -25,7 +25,7 @@ _OPERATORS_KINDS = frozenset({"ObjectNode", "TypeNode", "FunctionNode"})
 _CACHED = "CachedNode"
 """A reference to a node of the same file, which was checked where it stands."""
 _FIRST_FORMAT = 0
-"""skops' first format names a function twice: it shows one name, and loads the other. No supported version writes it."""
+"""skops' first format names a function twice, shows one name, and loads the other. No supported version writes it."""
 
 
 def check_nodes(content: bytes) -> frozenset[str]:
@@ -71,8 +71,8 @@ def _require_format(schema: Any) -> None:
     written = schema.get("protocol") if isinstance(schema, dict) else None
     if type(written) is not int or written <= _FIRST_FORMAT:
         raise ModelError(
-            f"the model file is in skops' format {written!r}, which can hide what it loads; save it again with skops 0.13 "
-            f"or later, or train again"
+            f"the model file is in skops' format {written!r}, which can hide what it loads; save it again with a newer "
+            "skops, or train again"
         )
 
 

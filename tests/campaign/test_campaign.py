@@ -8,8 +8,8 @@ from support.examples import examples
 from campaign import malformed_requests, schedules, spool_schedules
 from campaign.labels import run_labels
 from campaign.power import run_power
-from campaign.registries import changed_files
 from campaign.power_commands import run_power_commands
+from campaign.registries import changed_files
 from campaign.releases import run_releases
 from campaign.requests import run_requests
 from campaign.schedules import run_schedules
