@@ -113,7 +113,10 @@ def _runs_of(client: "MlflowClient", experiment_id: str) -> "Iterator[Run]":
 
 def _copy_run(client: "MlflowClient", experiment: str, run: "Run", archive: ArchiveWriter) -> list[str]:
     run_id = run.info.run_id
-    metrics = [(one.key, one.value, int(one.timestamp), int(one.step)) for one in run.data.to_proto().metrics]
+    points = run.data.to_proto().metrics
+    if run.data.tags.get(tracking.TURN_TAG) == tracking.TIMELINE:  # others have one point of each
+        points = [point for one in points for point in client.get_metric_history(run_id, one.key)]
+    metrics = [(one.key, one.value, int(one.timestamp), int(one.step)) for one in points]
     datasets = [
         {**dict(used.dataset), "tags": {tag.key: tag.value for tag in used.tags}}
         for used in (run.inputs.dataset_inputs if run.inputs else ())

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 TURN_TAG, TRY_TAG = "everfit.turn", "everfit.try"
 PACKAGES_TAG = "everfit.packages"
 CARD_FILE = "model_card.md"
+TIMELINE = "by-window"
+"""The name of the run that has the numbers of all looks. It does not have the model's, which may change."""
 
 _COMMIT_LENGTH = 40
 

@@ -14,6 +14,7 @@ from everfit.tasks.monitoring.monitored_model import MonitoredModel
 from everfit.tasks.monitoring.monitored_window import MonitoredWindow
 from everfit.tasks.monitoring.report.monitoring_report import column_distances
 from everfit.tasks.monitoring.report.report_process import REPORT_FILE, ReportJob
+from everfit.tasks.monitoring.timeline import log_timeline, timeline_numbers
 from everfit.tasks.monitoring.triage_history import TRIAGE, JudgedWindow, history_of
 from everfit.tasks.monitoring.window_columns import keep_columns
 from everfit.tasks.predictions.prediction_log import PREDICTION
@@ -207,6 +208,8 @@ def _log_numbers(monitored: MonitoredModel, signals: Signals, decision: TriageDe
     monitored.context.mlflow.log_batch(
         run_id, metrics=metrics, params=_parameters(monitored, run_id), tags=_tags(monitored, decision)
     )
+    context, drawn = monitored.context, timeline_numbers(signals, decision)
+    log_timeline(context.mlflow, context.settings, context.spec.name, drawn, monitored.until)
 
 
 def _parameters(monitored: MonitoredModel, run_id: str) -> "list[Param]":
