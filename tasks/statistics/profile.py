@@ -37,6 +37,10 @@ BINS = 10
 LISTED = 50
 KNOWN = 1_000
 QUANTILES = np.linspace(0, 1, 101)
+NEWEST = 10
+"""A category has waned by what the newest of so many parts of the rows has of it."""
+FEWEST_EXPECTED = 10
+"""Of a category of which that part would have fewer rows, nothing is said."""
 SAME = 1e-6
 """Values whose relative difference is smaller count as equal: a float32 and a float64 log of the same value."""
 
@@ -61,6 +65,9 @@ class ColumnProfile(Record):
     quantiles: tuple[float, ...] = Field(default=(), description="At 0, 0.01, … 1.")
     distinct: int = Field(default=0, description="Number of different values.")
     once: int = Field(default=0, description="Rows of a category that no other row has.")
+    waned: tuple[str, ...] = Field(
+        default=(), description="Listed categories that the newest tenth of the rows has hardly or not at all."
+    )
     spells: tuple[RunLength, ...] = Field(
         default=(), description="Longest stretches of one value or of missing values, in order of time."
     )
@@ -238,5 +245,14 @@ def _profile_codes(
         complete=len(rest) <= KNOWN,
         distinct=len(frequent_first),
         once=int((counts == 1).sum()),
+        waned=tuple(categories[index] for index in listed if index in _waned(codes, counts, order)),
         spells=run_lengths(as_floats, order, most=int(counts.max(initial=0))),
     )
+
+
+def _waned(codes: Codes, counts: npt.NDArray[np.int64], order: npt.NDArray[np.intp] | None) -> frozenset[int]:
+    """Return the categories that have less than half of their share in the newest tenth of the rows."""
+    newest = codes[-(codes.size // NEWEST) :] if order is None else codes[order[-(codes.size // NEWEST) :]]
+    expected = counts / codes.size * newest.size
+    late = np.bincount(newest[newest >= 0], minlength=counts.size)
+    return frozenset(np.flatnonzero((expected >= FEWEST_EXPECTED) & (late < expected / 2)).tolist())

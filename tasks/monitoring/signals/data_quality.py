@@ -226,6 +226,7 @@ def renamed(profile: ColumnProfile, counts: ColumnHistogram) -> dict[str, str]:
 
     An unseen category is an old one's new name when both differ in case, spaces or punctuation alone. Otherwise the
     categories that have vanished and those that have come must be equally many, and of like shares in order of size.
+    A category that was hardly used at the end of the reference has not been renamed since: months by name go so.
     """
     by_spelling = {_spelling(category): category for category in (*profile.categories, *profile.others)}
     unseen = {category: counts.unseen[category] / counts.values for category in counts.unseen_first}
@@ -236,7 +237,10 @@ def renamed(profile: ColumnProfile, counts: ColumnHistogram) -> dict[str, str]:
     vanished = {
         category: before / filled
         for category, before, now in zip(profile.categories, profile.cells, counts.cells, strict=False)
-        if now == 0 and before / filled >= 0.01 and before / filled * counts.values >= 10
+        if now == 0
+        and category not in profile.waned
+        and before / filled >= 0.01
+        and before / filled * counts.values >= 10
     }
     come = [(category, share) for category, share in unseen.items() if share >= 0.01]
     if len(vanished) != len(come) or profile.distinct < 2:

@@ -91,6 +91,20 @@ def test_each_fault_is_told_by_its_kind(
     assert all(finding.summary for finding in quality.findings)
 
 
+def test_a_month_that_is_over_has_not_been_renamed() -> None:
+    """Given months by name, then one went before the next came; a name that was in use until the end has changed."""
+    months = ["January", "February", "March", "April"]
+    days = _frame().assign(month=[months[int(place * 3.3)] for place in np.arange(3_000) / 3_000])
+    reference = profile_frame(days, FEATURES)
+    window = _frame(600, seed=1).assign(month=["April", "May"] * 300, rain=0.0)
+    for name, change, expected in (
+        ("month", window, "unseen_category"),
+        ("carrier", window.assign(carrier=window["carrier"].replace("UA", "United")), "renamed_category"),
+    ):
+        found = data_quality(reference, histograms(change, reference), MonitoringPolicy()).findings
+        assert [finding.kind for finding in found if finding.subject == name] == [expected]
+
+
 @pytest.mark.parametrize("column", ["temperature", "wind", "pressure", "price"])
 def test_ordinary_drift_is_never_bad_data(column: str) -> None:
     for change in (1.5, -0.5):

@@ -109,6 +109,14 @@ def test_many_categories_are_bounded() -> None:
     assert histograms(pd.DataFrame({"id": ["new"]}), profile).column("id").unseen == {}
 
 
+def test_a_category_that_was_hardly_used_at_the_end_has_waned() -> None:
+    shop = ["old"] * 400 + ["both", "old"] * 200 + ["both", "new"] * 100 + ["rare"] * 5
+    frame = pd.DataFrame({"shop": shop, "at": pd.date_range("2026-01-01", periods=len(shop), freq="h", tz="UTC")})
+    shuffled = frame.sample(frac=1, random_state=0)
+    assert profile_frame(shuffled, ["shop"], event_time="at").column("shop").waned == ("old",)
+    assert profile_frame(frame.iloc[:400], ["shop"]).column("shop").waned == ()
+
+
 @settings(max_examples=examples(40), deadline=None)
 @given(cuts=st.lists(st.integers(0, 300), max_size=5), seed=st.integers(0, 99))
 def test_counts_of_chunks_add_up_to_those_of_the_whole(cuts: list[int], seed: int) -> None:
