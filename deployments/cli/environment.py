@@ -15,6 +15,7 @@ from pathlib import Path
 
 from everfit.blocks.errors import EverfitError
 from everfit.blocks.settings import Settings
+from everfit.deployments.cli.terminal_logs import hide_tracebacks
 from everfit.tasks.core.reachable import why_unreachable
 
 NO_TELEMETRY = {
@@ -92,6 +93,9 @@ def prepare_without_prefect(settings: Settings, *, quiet: bool = True) -> None:
         # Database migrations and Great Expectations log every step; the latter sets its level when it is imported.
         for name in ("alembic", "great_expectations.data_context.types.base"):
             logging.getLogger(name).addFilter(lambda record: record.levelno >= logging.WARNING)
+        # MLflow logs a database's error with its traceback and statement, and raises it too.
+        logging.getLogger("mlflow.store.db.utils").addFilter(lambda record: not record.exc_info)
+        hide_tracebacks(logging.lastResort)
     logging.getLogger("everfit").setLevel(settings.log_level.upper())
 
 
@@ -105,6 +109,7 @@ def _leave_prefect_to_the_ui() -> None:
         for handler in logger.handlers:
             if isinstance(handler, PrefectConsoleHandler):
                 handler.addFilter(lambda record: not record.name.startswith("prefect"))
+                hide_tracebacks(handler)
 
 
 def has_server() -> bool:

@@ -35,8 +35,9 @@ from everfit.deployments.cli import (
     upkeep,
     verify,
 )
-from everfit.deployments.cli.outside_errors import describe_outside_error
+from everfit.deployments.cli.outside_errors import describe_outside_error, without_statement
 from everfit.tasks.core.outside_text import terminal_text
+from everfit.tasks.storage.panics import show_hidden_lines
 
 app = typer.Typer(
     help="Keep machine-learning models fit for use: train, gate, release, monitor, retrain, roll back.",
@@ -100,7 +101,7 @@ def main() -> None:
     except EverfitError as error:
         if _state["debug"]:
             raise
-        print(f"everfit: {terminal_text(str(error))}", file=sys.stderr)
+        print(f"everfit: {terminal_text(without_statement(str(error)))}", file=sys.stderr)
         raise SystemExit(2) from error
     except Exception as error:  # a command always ends with one line and an exit code
         if _state["debug"]:
@@ -112,6 +113,8 @@ def main() -> None:
         )
         print(f"everfit: {message}", file=sys.stderr)
         raise SystemExit(1) from error
+    finally:
+        show_hidden_lines()
 
 
 def console() -> None:

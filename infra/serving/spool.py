@@ -158,8 +158,7 @@ class Spool:
                 sync_folder(self.folder)
         except OSError:
             # Nothing in a segment without its beginning can be read, so the next prediction must start another one.
-            os.close(self._descriptor)
-            self._descriptor, self._open_bytes = -1, 0
+            self._close()
             path.unlink()
             self._next -= 1
             raise
@@ -172,14 +171,21 @@ class Spool:
                 os.fdatasync(self._descriptor)
         except OSError:
             # Half a frame would hide the frames behind it, and a refused prediction must not be logged.
-            os.ftruncate(self._descriptor, self._open_bytes)
+            try:
+                os.ftruncate(self._descriptor, self._open_bytes)
+            except OSError:  # nothing more goes into this segment, then
+                self._seal()
             raise
         self._open_bytes += len(content)
 
     def _seal(self) -> None:
+        if self._descriptor >= 0 and self._open_bytes:
+            self._sealed_bytes[self._next - 1] = self._open_bytes
+        self._close()
+
+    def _close(self) -> None:
         if self._descriptor >= 0:
             os.close(self._descriptor)
-            self._sealed_bytes[self._next - 1] = self._open_bytes
         self._descriptor, self._open_bytes, self._open_rows = -1, 0, 0
 
     def seal(self) -> None:
@@ -202,7 +208,10 @@ class Spool:
 
     def read(self, number: int) -> Segment:
         """Read a closed segment without a torn end and damaged frames."""
-        return read_segment(number, self._path(number))
+        path, size = self._path(number), self._sealed_bytes.get(number, 0)
+        if size and path.stat().st_size > size:  # a refused prediction could not be taken away then
+            os.truncate(path, size)
+        return read_segment(number, path)
 
     def discard(self, numbers: Sequence[int]) -> None:
         """Delete segments that the log has."""

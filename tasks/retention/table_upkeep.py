@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from everfit.blocks.errors import WorkspaceError
 from everfit.tasks.data.quarantine import RESOLUTION
 from everfit.tasks.retention.upkeep_plan import DayFacts, TableFacts
+from everfit.tasks.storage.delta_errors import reason_of
 from everfit.tasks.storage.table_files import files_there
 from everfit.tasks.storage.tables import DAY, KEY, ConflictError, Table
 from everfit.tasks.storage.workspace import TableName, Workspace
@@ -128,7 +129,7 @@ def _vacuum(table: Table, history: timedelta, keep: Collection[int], *, dry: boo
             keep_versions=readable or None,
         )
     except (DeltaError, OSError) as error:
-        problem = str(error).splitlines()[0]
+        problem = reason_of(error)
         raise WorkspaceError(f"files of {table.uri!r} can't be deleted: {problem}; run the upkeep again") from error
 
 
@@ -176,7 +177,7 @@ def _past_files(workspace: Workspace, table: Table, columns: Sequence[str] = ())
             opened.vacuum(retention_hours=_UNFINISHED, dry_run=True, enforce_retention_duration=False, full=True)
         )
     except (DeltaError, OSError) as error:
-        raise WorkspaceError(f"past files of {table.uri!r} can't be listed: {error}") from error
+        raise WorkspaceError(f"past files of {table.uri!r} can't be listed: {reason_of(error)}") from error
     existing = files_there(workspace, table)
     for path in sorted((gone | left) & existing):
         with workspace.filesystem.open(f"{table.uri}/{path}", "rb") as stream:

@@ -10,6 +10,7 @@ from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
 from everfit.tasks.sources.chunks import Chunk, check_columns, in_chunks, rows_at_once, to_frame, wanted_columns
 from everfit.tasks.sources.times import time_filter
+from everfit.tasks.storage.delta_errors import reason_of
 from everfit.tasks.storage.workspace import storage_options
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def read_delta(
         for rows in in_chunks(scanner.to_batches()):
             yield Chunk(where, to_frame(rows, roles, where, left_out))
     except (DeltaError, pa.ArrowException, OSError) as error:
-        raise SourceError(f"{where} can't be read: {str(error).splitlines()[0]}; check source.path") from error
+        raise SourceError(f"{where} can't be read: {reason_of(error)}; check source.path") from error
 
 
 def _opened(table: "DeltaTable", event_time: str | None) -> "pds.Dataset":

@@ -7,6 +7,7 @@ from everfit.blocks.errors import SourceError
 from everfit.blocks.sources import DeltaSource, SqlSource
 from everfit.blocks.spec import ColumnRoles
 from everfit.tasks.core.records import Window
+from everfit.tasks.storage.delta_errors import reason_of
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -56,6 +57,6 @@ def delta_version(source: DeltaSource) -> dict[str, str]:
         table = DeltaTable(source.path, storage_options=storage_options(source.path))
     except (DeltaError, OSError) as error:
         raise SourceError(
-            f"Delta table {source.path!r} can't be read: {str(error).splitlines()[0]}; check source.path"
+            f"Delta table {source.path!r} can't be read: {reason_of(error)}; check source.path"
         ) from error
     return {source.path: str(table.version())}

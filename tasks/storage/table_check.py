@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from everfit.blocks.errors import WorkspaceError
+from everfit.tasks.storage.delta_errors import reason_of
 from everfit.tasks.storage.tables import Table
 from everfit.tasks.storage.workspace import Workspace
 
@@ -73,7 +74,7 @@ def _check(
             file = pq.ParquetFile(stream)
             read = sum(batch.num_rows for batch in file.iter_batches())
     except (pa.ArrowException, OSError, ValueError) as error:
-        yield f"{path!r} can't be read: {str(error).splitlines()[0]}"
+        yield f"{path!r} can't be read: {reason_of(error)}"
         return
     if rows is not None and read != rows:
         yield f"{path!r} has {read:,} rows, and {rows:,} were written"

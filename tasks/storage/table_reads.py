@@ -11,6 +11,7 @@ import pandas as pd
 
 from everfit.blocks.errors import WorkspaceError
 from everfit.tasks.core.records import Window
+from everfit.tasks.storage.delta_errors import reason_of
 from everfit.tasks.storage.durable import drop_torn_start
 from everfit.tasks.storage.panics import panics_as_errors
 
@@ -62,8 +63,9 @@ class TableReads:
             return DeltaTable(self.uri, version=version, storage_options=dict(self.storage_options))
         except TableNotFoundError as error:
             raise WorkspaceError(f"there is no table at {self.uri!r}; has anything been ingested yet?") from error
-        except DeltaError as error:
-            raise WorkspaceError(f"the table at {self.uri!r} can't be read at version {version!r}: {error}") from error
+        except (DeltaError, OSError) as error:
+            reason = reason_of(error)
+            raise WorkspaceError(f"the table at {self.uri!r} can't be read at version {version!r}: {reason}") from error
 
     def exists(self) -> bool:
         """Return whether anything was ever appended."""

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import pandas as pd
 
 from everfit.blocks.errors import WorkspaceError
+from everfit.tasks.storage.delta_errors import reason_of
 from everfit.tasks.storage.durable import sync_commits
 from everfit.tasks.storage.panics import panics_as_errors
 from everfit.tasks.storage.table_reads import DAY, KEY, TableReads
@@ -267,7 +268,7 @@ class Table(TableReads):
     def _failed(self, error: Exception) -> WorkspaceError:
         from deltalake.exceptions import CommitFailedError
 
-        message = str(error).splitlines()[0]
+        message = reason_of(error)
         if isinstance(error, CommitFailedError) or "already exists" in message:
             return ConflictError(f"another process wrote to {self.uri!r} at the same time; run the turn again")
         return WorkspaceError(f"the table at {self.uri!r} can't be written: {message}; run the turn again")

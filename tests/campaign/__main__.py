@@ -11,6 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from campaign import schedules, spool_schedules
+from campaign.disks import run_disks
+from campaign.failing_disk import compiler
+from campaign.failing_spools import run_failing_spools
 from campaign.labels import run_labels
 from campaign.power import run_power
 from campaign.power_commands import run_power_commands
@@ -40,6 +43,14 @@ DRIVERS: dict[str, Callable[[Path, int], Tally]] = {
     ),
     "spool-schedules": lambda folder, seed: run_spool_schedules(folder, [*spool_schedules.FOUND, *_seeds(seed, 30)]),
     "artifacts": lambda folder, seed: changed_files(folder, seed, changes=30),
+    **(
+        {
+            "disks": lambda folder, seed: run_disks(folder, seed, faults=30),
+            "failing-spools": lambda folder, seed: run_failing_spools(folder, seed, faults=60),
+        }
+        if compiler()
+        else {}
+    ),
     "tables": lambda folder, seed: run_tables(folder, seed, count=10),
 }
 

@@ -1,5 +1,6 @@
 """What a campaign did, and what it broke."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -20,6 +21,16 @@ class Tally:
         """Add the counts of another run."""
         self.done += other.done
         self.broken += other.broken
+
+    def written(self) -> str:
+        """Return the counts and broken invariants as one line for `read`."""
+        return json.dumps([self.done, self.broken])
+
+    @classmethod
+    def read(cls, text: str) -> "Tally":
+        """Return what a process has written as its last line."""
+        done, broken = json.loads(text.splitlines()[-1])
+        return cls(Counter(done), broken)
 
     def text(self) -> str:
         """Return the counts and the broken invariants, a line each."""

@@ -6,6 +6,9 @@ import pytest
 from support.examples import examples
 
 from campaign import malformed_requests, schedules, spool_schedules
+from campaign.disks import run_disks
+from campaign.failing_disk import compiler
+from campaign.failing_spools import run_failing_spools
 from campaign.labels import run_labels
 from campaign.power import run_power
 from campaign.power_commands import run_power_commands
@@ -88,6 +91,27 @@ def test_interleaved_services_and_copies_of_their_folders_lose_and_double_nothin
 
     assert tally.broken == []
     assert min(tally.done[name] for name in ("answered predictions", "kills", "stalls", "failed operations")) > 0
+
+
+needs_compiler = pytest.mark.skipif(compiler() is None, reason="a C compiler makes the library that lets a disk fail")
+
+
+@needs_compiler
+def test_spools_on_a_failing_disk_lose_and_double_nothing(tmp_path: Path) -> None:
+    tally = run_failing_spools(tmp_path, seed=2, faults=25)
+
+    assert tally.broken == []
+    assert min(tally.done[name] for name in ("answered predictions", "refused predictions")) > 0
+    assert sum(count for name, count in tally.done.items() if name.endswith("of a spool")) > 5
+
+
+@needs_compiler
+@pytest.mark.long
+def test_commands_on_a_failing_disk_say_so_and_work_once_it_is_over(tmp_path: Path) -> None:
+    tally = run_disks(tmp_path, seed=1, faults=20)
+
+    assert tally.broken == []
+    assert sum(count for name, count in tally.done.items() if name.endswith("faults")) > 10
 
 
 def test_no_changed_file_is_loaded(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from mlflow.exceptions import MlflowException
 from prefect.exceptions import PrefectHTTPStatusError
 
-from everfit.deployments.cli.outside_errors import describe_outside_error
+from everfit.deployments.cli.outside_errors import describe_outside_error, without_statement
 
 
 def test_errors_of_libraries_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,4 +41,19 @@ def test_errors_of_the_disk_name_the_file_and_others_are_left_alone() -> None:
     assert describe_outside_error(OSError(28, "No space left on device", "a.csv")).endswith(
         "; make room, and run the command again"
     )
+    assert describe_outside_error(OSError(28, "No space left on device")) == (
+        "No space left on device; make room, and run the command again"
+    )
+    assert "let the disk be written" in describe_outside_error(OSError(30, "Read-only file system", "a.csv"))
+    assert describe_outside_error(OSError(11, "Resource temporarily unavailable")) == ""
     assert describe_outside_error(ValueError("of everfit")) == ""
+
+
+def test_a_statement_with_its_values_stays_out_of_a_message() -> None:
+    message = "(sqlite3.OperationalError) disk I/O error \n[SQL: UPDATE t SET a=?]\n[parameters: ('secret',)]\n"
+    message += "(Background on this error at: https://sqlalche.me/e/20/e3q8)"
+    described = describe_outside_error(MlflowException(message))
+    assert "refused: (sqlite3.OperationalError) disk I/O error; check" in described
+    assert without_statement(f"not released: {message}; again") == (
+        "not released: (sqlite3.OperationalError) disk I/O error; again"
+    )

@@ -125,6 +125,31 @@ def test_a_full_spool_refuses_and_takes_again_when_drained(tmp_path: Path) -> No
     assert ids(spool) == ["again"]
 
 
+@pytest.mark.parametrize("torn", [True, False])
+def test_a_disk_that_takes_nothing_back_hides_no_later_prediction_and_logs_no_refused_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torn: bool
+) -> None:
+    spool, write = Spool(tmp_path / "s"), os.write
+    spool.append(TYPES, batch("a"))
+
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "ftruncate", fail)
+        if torn:
+            broken.setattr(os, "write", lambda file, content: write(file, content[:-3]))
+        else:
+            broken.setattr(os, "fdatasync", fail)
+        with pytest.raises(SpoolError, match="can't be written"):
+            spool.append(TYPES, batch("refused"))
+    spool.append(TYPES, batch("b"))
+    spool.seal()
+
+    assert ids(spool) == ["a", "b"]
+    assert not any(spool.read(number).damaged for number in spool.sealed())
+
+
 def test_a_refused_write_leaves_no_half_a_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool = Spool(tmp_path / "s")
     spool.append(TYPES, batch("a"))

@@ -34,6 +34,21 @@ except WorkspaceError as error:
     os.write(2, f"{error}\n".encode())
 """
 
+LATE = r"""
+import os
+from everfit.tasks.storage.panics import hide_panics, panics_as_errors, show_hidden_lines
+
+hide_panics()
+try:
+    with panics_as_errors():
+        raise OSError("full")
+except OSError:
+    os.write(2, b"thread 'tokio-rt-worker' (7) panicked at a.rs:369:41:\nAlready shut down\nnote: run with\n")
+    os.write(2, b"everfit: the disk is full\n")
+show_hidden_lines()
+os.write(2, b"afterwards\n")
+"""
+
 
 class PanicException(BaseException):
     """What pyo3 raises."""
@@ -58,3 +73,9 @@ def test_a_write_onto_a_full_disk_says_one_line(tmp_path: Path) -> None:
     assert lines[0] == "before"
     assert len(lines) == 2
     assert "can't be written" in lines[1]
+
+
+def test_a_thread_that_panics_after_the_write_has_failed_is_not_heard() -> None:
+    done = subprocess.run([sys.executable, "-c", LATE], capture_output=True, text=True, timeout=120, check=True)
+
+    assert done.stderr.splitlines() == ["everfit: the disk is full", "afterwards"]

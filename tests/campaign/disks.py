@@ -1,0 +1,285 @@
+"""Let the disk fail under each command that writes: full, broken, read-only, forbidden, unreadable.
+
+A command that meets the fault ends with an exit code other than 0 and one sentence, and has neither lost nor doubled
+anything. Once the fault is over, the same command leaves exactly what it leaves on a disk that never failed. Ledger,
+registry and tables are read directly. `python -m campaign.disks` is the process that the commands are forked from;
+`run_disks` starts it with the library that lets the disk fail.
+"""
+
+import os
+import random
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from campaign.failing_disk import KINDS, FailingDisk
+from campaign.left_behind import Left, left_behind
+from campaign.tally import Tally
+from campaign.words import last_words, wrong_words
+
+_MODEL = "deliveries.yaml"
+_BY = ["--by", "ann", "--reason", "test"]
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command that writes.
+
+    Attributes:
+        words: The command, without `everfit`. `TURN` is the turn that waits for a person.
+        base: The workspace that it begins with.
+        removes: Whether it may delete rows.
+    """
+
+    words: tuple[str, ...]
+    base: str = "champion"
+    removes: bool = False
+
+
+COMMANDS = {
+    "train": Command(("train", _MODEL, "--until", "2024-03-01"), "data"),
+    "retrain": Command(("train", _MODEL, "--until", "2024-04-05")),
+    "approve": Command(("approve", _MODEL, "TURN", *_BY), "waiting"),
+    "decline": Command(("decline", _MODEL, "TURN", *_BY), "waiting"),
+    "rollback": Command(("rollback", _MODEL, "--reason", "test"), "two"),
+    "reconcile": Command(("reconcile", _MODEL), "two"),
+    "score": Command(("score", _MODEL, "--since", "2024-03-20", "--until", "2024-04-05")),
+    "score a file": Command(("score", _MODEL, "--input", "deliveries/spring.csv")),
+    "labels": Command(("labels", _MODEL, "--until", "2024-04-05"), "scored"),
+    "labels of a file": Command(("labels", _MODEL, "labels.csv"), "scored"),
+    "label-queue": Command(("label-queue", _MODEL, "--n", "20", "--until", "2024-04-05"), "scored"),
+    "monitor": Command(("monitor", _MODEL, "--until", "2024-04-05"), "scored"),
+    "quarantine": Command(("quarantine", _MODEL, "--discard")),
+    "expectations": Command(("expectations", _MODEL, "--write")),
+    "forget": Command(("forget", _MODEL, "--key", "2024-01-01-7"), "scored", removes=True),
+    "upkeep": Command(("upkeep", _MODEL, "--until", "2026-01-01"), "scored", removes=True),
+    "rename": Command(("rename", "deliveries", "parcels", *_BY), "scored", removes=True),
+    "retire": Command(("retire", "deliveries", *_BY), "scored"),
+    "retire with data": Command(("retire", "deliveries", "--delete-data", "--yes", *_BY), "scored", removes=True),
+    "backup": Command(("backup", _MODEL, "--to", "kept"), "scored"),
+    "restore": Command(("restore", "kept", "--spec", "restored.yaml", "--by", "ann"), "backed up"),
+    "pages": Command(("pages",), "scored"),
+    "export": Command(("export", "LAST", "exported"), "two"),
+    "report": Command(("report", "deliveries", "--since", "2024-01-01"), "scored"),
+}
+
+
+class Place:
+    """A folder in which commands run, on a disk that can fail, and the workspaces that they begin with."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self._bases = folder / "place", folder / "bases"
+        self._bases.mkdir(exist_ok=True)
+        self.disk = FailingDisk(self.folder, folder)
+        self.environment = {
+            "EVERFIT_WORKSPACE": str(self.workspace),
+            "MLFLOW_TRACKING_URI": f"sqlite:///{self.workspace / 'mlflow.db'}",
+        }
+
+    @property
+    def workspace(self) -> Path:
+        return self.folder / ".everfit"
+
+    def begin_with(self, base: str) -> None:
+        """Let the folder be as a base is, which is made first if need be."""
+        kept = self._bases / base
+        os.chdir(self.folder.parent)  # the folder is made anew
+        if not kept.exists():
+            _BASES[base](self)
+            shutil.copytree(self.folder, kept)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.copytree(kept, self.folder)
+
+    def run(self, words: tuple[str, ...]) -> tuple[int, str, str]:
+        """Run a command, and return its exit code and what it wrote."""
+        from support.processes import Commands
+
+        os.chdir(self.folder)
+        (said,) = Commands([self._word(word) for word in words], environment=os.environ | self.environment).said(300)
+        return said
+
+    def must(self, *words: str) -> None:
+        """Run a command that has to succeed."""
+        code, out, err = self.run(words)
+        if code:
+            raise RuntimeError(f"{words} ended with {code}: {out} {err}")
+
+    def _word(self, word: str) -> str:
+        if word not in {"TURN", "LAST"}:
+            return word
+        turns = left_behind(self.workspace).turns
+        return [turn for turn, state in turns.items() if word == "LAST" or state == "AwaitingApproval"][-1]
+
+
+def _data(place: Place) -> None:
+    import mlflow
+    from support.deliveries import SPEC, deliveries, write_month
+
+    os.chdir(place.folder.parent)
+    shutil.rmtree(place.folder, ignore_errors=True)
+    place.workspace.mkdir(parents=True)
+    mlflow.MlflowClient(tracking_uri=place.environment["MLFLOW_TRACKING_URI"]).search_experiments()
+    winter = deliveries("2024-01-01", 60)
+    winter.loc[5, "distance"] = float("inf")  # for quarantine
+    write_month(place.folder, "winter", winter)
+    (place.folder / _MODEL).write_text(yaml.safe_dump(SPEC))
+
+
+def _champion(place: Place) -> None:
+    from support.deliveries import deliveries, write_month
+
+    place.begin_with("data")
+    place.must("train", _MODEL, "--until", "2024-03-01")
+    spring = deliveries("2024-03-01", 40, seed=1, strength=-3.0)
+    write_month(place.folder, "spring", spring)
+    spring.loc[100:120, ["id", "late"]].to_csv(place.folder / "labels.csv", index=False)
+
+
+def _waiting(place: Place) -> None:
+    from support.deliveries import SPEC
+
+    place.begin_with("champion")
+    (place.folder / _MODEL).write_text(yaml.safe_dump(SPEC | {"gate": {"approval": "always"}}))
+    place.must("train", _MODEL, "--until", "2024-04-05")
+
+
+def _two(place: Place) -> None:
+    place.begin_with("waiting")
+    place.must("approve", _MODEL, "TURN", *_BY)
+
+
+def _scored(place: Place) -> None:
+    place.begin_with("champion")
+    place.must("score", _MODEL, "--since", "2024-03-01", "--until", "2024-04-05")
+    place.must("labels", _MODEL, "--until", "2024-03-20")
+
+
+def _backed_up(place: Place) -> None:
+    place.begin_with("scored")
+    place.must("backup", _MODEL, "--to", "kept")
+    shutil.move(place.folder / "kept", place.folder.parent / "kept")
+    _data(place)
+    shutil.rmtree(place.folder / "deliveries")
+    shutil.move(place.folder.parent / "kept", place.folder / "kept")
+
+
+_BASES: dict[str, Callable[[Place], None]] = {
+    "data": _data,
+    "champion": _champion,
+    "waiting": _waiting,
+    "two": _two,
+    "scored": _scored,
+    "backed up": _backed_up,
+}
+
+
+def run_disks(folder: Path, seed: int, faults: int, only: str = "") -> Tally:
+    """Run commands on a disk that fails.
+
+    Args:
+        folder: Empty folder.
+        seed: Decides on the commands, the kinds of faults and their moments.
+        faults: Number of faults.
+        only: Run this command alone; one of `COMMANDS`.
+    """
+    disk = FailingDisk(folder / "place", folder)
+    return Tally.read(disk.run("campaign.disks", str(folder), str(seed), str(faults), only))
+
+
+@contextmanager
+def _prefect(folder: Path) -> Iterator[None]:
+    from support.prefect_server import serving
+
+    shutil.rmtree(folder / "prefect", ignore_errors=True)
+    (folder / "prefect").mkdir()
+    os.environ["PREFECT_HOME"] = str(folder / "prefect")
+    with serving(folder / "prefect") as url:
+        os.environ["PREFECT_API_URL"] = url
+        yield
+
+
+def _run_faults(folder: Path, seed: int, faults: int, only: str) -> Tally:
+    chance, tally, place = random.Random(seed), Tally(), Place(folder)
+    known: dict[str, tuple[Left, Left, dict[str, int]]] = {}
+    with _prefect(folder):
+        for fault in range(faults):
+            name = only or chance.choice(sorted(COMMANDS))
+            kind = chance.choice(sorted(KINDS))
+            command = COMMANDS[name]
+            if name not in known:
+                known[name] = _undisturbed(place, command)
+            before, after, operations = known[name]
+            if kind not in operations:
+                operations[kind] = _count(place, command, kind)
+            at = chance.randint(1, operations[kind]) if operations[kind] else 1
+            lasts = chance.choice([0, 0, 1])
+            where = f"seed {seed}, fault {fault}: {name} with {kind} at {at} of {operations[kind]} for {lasts}"
+            place.begin_with(command.base)
+            place.disk.fail(kind, at, lasts)
+            code, out, err = place.run(command.words)
+            _, failed = place.disk.end()
+            if not failed:
+                tally.done["commands without their fault"] += 1
+                continue
+            tally.done[f"{kind} faults"] += 1
+            tally.broken += [f"{where}: {wrong}" for wrong in wrong_words(code, out, err)]
+            left = left_behind(place.workspace)
+            wrongs = [] if command.removes else left.wrong  # what is renamed or deleted half is done by the next run
+            tally.broken += [f"{where}: {wrong}" for wrong in [*wrongs, *_lost(before, left, command)]]
+            if code == 0 and (missing := left.difference(after)):
+                tally.broken.append(f"{where}: it said that all was well, but left {missing}")
+            _try_again(place, command, code, after, where, tally)
+    return tally
+
+
+def _try_again(place: Place, command: Command, code: int, after: Left, where: str, tally: Tally) -> None:
+    """Run the command again on a disk that works: it has to end as if nothing had been."""
+    words = command.words
+    again, out, err = place.run(words) if "TURN" not in words or _waits(place) else (0, "", "")
+    left = left_behind(place.workspace)
+    if again and code:
+        tally.broken.append(f"{where}: run again, it ended with {again}: {last_words(out, err)}")
+    tally.broken += [f"{where}: run again: {wrong}" for wrong in left.wrong]
+    if code and (missing := left.difference(after)):
+        tally.broken.append(f"{where}: run again, it left {missing}")
+
+
+def _waits(place: Place) -> bool:
+    return "AwaitingApproval" in left_behind(place.workspace).turns.values()
+
+
+def _undisturbed(place: Place, command: Command) -> tuple[Left, Left, dict[str, int]]:
+    place.begin_with(command.base)
+    before = left_behind(place.workspace)
+    place.must(*command.words)
+    return before, left_behind(place.workspace), {}
+
+
+def _count(place: Place, command: Command, kind: str) -> int:
+    """Count the operations of a command that such a fault could meet."""
+    place.begin_with(command.base)
+    place.disk.fail(kind, 2**40)
+    place.must(*command.words)
+    return place.disk.end()[0]
+
+
+def _lost(before: Left, left: Left, command: Command) -> list[str]:
+    """Say what is gone after a command that deletes nothing."""
+    if command.removes:
+        return []
+    lost = [f"{name} has {left.rows.get(name, 0)} of {rows} rows" for name, rows in before.rows.items()]
+    lost = [text for text, name in zip(lost, before.rows, strict=True) if left.rows.get(name, 0) < before.rows[name]]
+    if gone := before.turns.keys() - left.turns.keys():
+        lost.append(f"the turns {gone} are gone")
+    if left.releases[: len(before.releases)] != before.releases:
+        lost.append(f"the releases were {before.releases} and are {left.releases}")
+    return lost
+
+
+if __name__ == "__main__":
+    print(_run_faults(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]).written())

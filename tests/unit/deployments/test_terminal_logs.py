@@ -1,0 +1,30 @@
+"""Logs on the terminal are one line each, and other handlers still get the traceback."""
+
+import io
+import logging
+
+from everfit.deployments.cli.terminal_logs import hide_tracebacks
+
+
+def test_a_traceback_is_told_in_one_line_to_people_and_whole_to_others() -> None:
+    terminal, page = io.StringIO(), io.StringIO()
+    handlers = [logging.StreamHandler(terminal), logging.StreamHandler(page)]
+    handlers[0].setFormatter(logging.Formatter("%(levelname)s  %(message)s"))
+    hide_tracebacks(handlers[0])
+    hide_tracebacks(handlers[0])
+    logger = logging.getLogger("a.logger.of.this.test")
+    logger.propagate = False
+    for handler in handlers:
+        logger.addHandler(handler)
+
+    try:
+        raise OSError(30, "Read-only\nfile system")
+    except OSError:
+        logger.exception("the page of %r could not be written", "sales")
+    logger.warning("no error")
+
+    assert terminal.getvalue().splitlines() == [
+        "ERROR  the page of 'sales' could not be written: OSError: [Errno 30] Read-only file system",
+        "WARNING  no error",
+    ]
+    assert "Traceback" in page.getvalue()
