@@ -26,6 +26,10 @@ FEWEST_WEEKS = 6
 """With fewer whole weeks the errors of the forecasts are not known."""
 SMALLEST_JUMP = 0.1
 """A smaller rise of the share of missing values is no incident."""
+SMALLEST_SHIFT = 0.1
+"""A mean that moves by less is no incident: a share of the deviation among the means of earlier spans."""
+SMALLEST_CHANGE = 0.01
+"""The same for a column whose mean was always equal: a share of that mean."""
 _WEEKS, _ERROR_WEEKS = 10, 26
 _FREEDOM = 10
 """Degrees of freedom of the errors, whose tails are heavier than normal ones."""
@@ -48,15 +52,24 @@ class UnusualValues(Record):
         """The figures in words."""
         hours, days = in_words(self.since, self.until), f"{self.weeks} {self.since:%A}s"
         if self.kind == "missing":
-            at_most = max(0.0, self.high)
+            share, at_most = _told_apart(self.value, max(0.0, self.high), formats=(".0%", ".1%", ".3%", ".9%"))
             return (
-                f"{self.column}: {self.value:.0%} of the values are missing {hours}; at most {at_most:.0%} were "
-                f"expected from {days}"
+                f"{self.column}: {share} of the values are missing {hours}; at most {at_most} were expected from {days}"
             )
-        return (
-            f"{self.column}: the mean is {self.value:.4g} {hours}; between {self.low:.4g} and {self.high:.4g} was "
-            f"expected from {days}"
-        )
+        mean, bound = _told_apart(self.value, self.low if self.value < self.low else self.high)
+        low, high = (bound, f"{self.high:.4g}") if self.value < self.low else (f"{self.low:.4g}", bound)
+        return f"{self.column}: the mean is {mean} {hours}; between {low} and {high} was expected from {days}"
+
+
+def _told_apart(
+    value: float, bound: float, formats: tuple[str, ...] = (".4g", ".6g", ".9g", ".17g")
+) -> tuple[str, str]:
+    """Return a value and the bound that it is beyond, with as many digits as make them differ."""
+    for digits in formats:
+        shown, limit = format(value, digits), format(bound, digits)
+        if shown != limit:
+            break
+    return shown, limit
 
 
 @dataclass(frozen=True)
@@ -128,7 +141,10 @@ def _unusual(
             likely = np.clip(expected[-1], 0.005, 0.995)
             noise = np.sqrt(likely * (1 - likely) / np.maximum(rows[-1], 1))
         room = float(t.ppf(1 - judged.level / 2, _FREEDOM)) * np.sqrt(spread**2 * (1 + 1 / weeks) + noise**2)
-        room = np.maximum(room, SMALLEST_JUMP if kind == "missing" else float(np.sort(sizes)[-2:].min()))
+        least = (
+            SMALLEST_JUMP if kind == "missing" else max(float(np.sort(sizes)[-2:].min()), _smallest_shift(values[:-1]))
+        )
+        room = np.maximum(room, least)
         error = values[-1] - expected[-1]
         with np.errstate(invalid="ignore"):
             beyond = error > room if kind == "missing" else (np.abs(error) > room) & (np.abs(error) > 0)
@@ -144,6 +160,16 @@ def _unusual(
                 weeks=int((~np.isnan(values[:-1, place])).sum()),
             )
             yield float(abs(error[place]) / room[place]), values_there
+
+
+def _smallest_shift(values: Floats) -> float:
+    """Return the smallest shift of a mean that is news, from the means of earlier weeks; shape (weeks, spans).
+
+    A column that was the same on each weekday has forecasts without errors, and a single odd row must not be news.
+    """
+    deviation = float(np.nanstd(values))
+    usual = float(np.nanmean(np.abs(values)))
+    return SMALLEST_SHIFT * deviation if deviation > 1e-9 * usual else SMALLEST_CHANGE * usual
 
 
 def _forecasts(values: Floats) -> Floats:

@@ -1,7 +1,9 @@
 """The rhythm of rows by hour, weekday and trend: few false alarms on quiet days, and half a Monday is found."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,7 +11,7 @@ import pandas as pd
 import pytest
 
 from everfit.tasks.core.extensions import load_extension
-from everfit.tasks.statistics.column_rhythm import check_column_rhythm
+from everfit.tasks.statistics.column_rhythm import UnusualValues, check_column_rhythm
 from everfit.tasks.statistics.hourly import Hourly, HourlyTally
 from everfit.tasks.statistics.volume import VolumeCheck, check_volume
 
@@ -208,6 +210,40 @@ def test_columns_follow_the_hours(usual_rows: pd.DataFrame) -> None:
     assert temperature.startswith("temperature: the mean is ")
     assert "on Monday 2024-08-05 00:00-06:00 UTC; between " in temperature
     assert coupon.startswith("coupon: 100% of the values are missing on Monday 2024-08-05 06:00-12:00 UTC; at most ")
+
+
+@pytest.mark.parametrize(("moved", "told"), [(0.01, False), (0.9, True)])
+def test_a_column_that_never_varies_within_a_weekday_has_room(
+    usual_rows: pd.DataFrame, moved: float, told: bool
+) -> None:
+    weekday = usual_rows["at"].dt.weekday.to_numpy(dtype=np.float64)
+    last_day = np.arange(len(weekday)) >= len(weekday) - 24 * 20
+    sentences = _columns(usual_rows.assign(temperature=weekday + moved * last_day))
+    assert [sentence.split(" is ")[0] for sentence in sentences] == (["temperature: the mean"] if told else [])
+
+
+@pytest.mark.parametrize(("level", "told"), [(5.01, False), (5.5, True)])
+def test_a_column_that_was_always_equal_has_room(usual_rows: pd.DataFrame, level: float, told: bool) -> None:
+    last_day = np.arange(len(usual_rows)) >= len(usual_rows) - 24 * 20
+    sentences = _columns(usual_rows.assign(temperature=np.where(last_day, level, 5.0)))
+    assert [sentence.split(" is ")[0] for sentence in sentences] == (["temperature: the mean"] if told else [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "low", "high", "words"),
+    [
+        ("mean", 4.00012, 3.9, 4.0000011, "the mean is 4.00012 on Saturday 2024-08-10; between 3.9 and 4 was expected"),
+        ("mean", 3.99991, 3.99996, 4.2, "the mean is 3.99991 on Saturday 2024-08-10; between 3.99996 and 4.2 was"),
+        ("missing", 0.304, 0.0, 0.301, "30.4% of the values are missing on Saturday 2024-08-10; at most 30.1% were"),
+    ],
+)
+def test_a_value_beyond_its_bounds_never_reads_as_if_it_were_within(
+    kind: Any, value: float, low: float, high: float, words: str
+) -> None:
+    since = datetime(2024, 8, 10, tzinfo=UTC)
+    until = since + timedelta(days=1)
+    found = UnusualValues(column="x", kind=kind, since=since, until=until, value=value, low=low, high=high, weeks=9)
+    assert words in found.summary
 
 
 def test_columns_of_usual_weeks_are_no_incident() -> None:
