@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from everfit.blocks.policy import Policy
+from everfit.blocks.written_numbers import WrittenNumber
 
 ARRIVED = "_arrived"
 """A column of everfit's own: the time of ingestion of a row without an event time."""
@@ -48,6 +49,12 @@ class ColumnRoles(Policy):
         description="Columns of text whose values mean the same, however they are spelled: with other blanks, letter "
         "case or Unicode form, such as `North` and `NORTH `. Wherever they come from, they are held in lower case with "
         "single blanks, also the key and the classes. The first batch decides it.",
+    )
+    numbers: dict[str, WrittenNumber] = Field(
+        default={},
+        exclude_if=lambda numbers: not numbers,
+        description="Columns of numbers that are written as text, such as `$1,234.50`, `45 %` or `1.234,5 kg`. The "
+        "number is taken as it is written, so `45 %` is 45, wherever it comes from. The first batch decides it.",
     )
     ignore: tuple[str, ...] = Field(
         default=(),
@@ -109,6 +116,16 @@ class ColumnRoles(Policy):
             raise ValueError(f"event_time, label_time and target must be different columns; they are {named!r}")
         return self
 
+    @model_validator(mode="after")
+    def _numbers_are_numbers(self) -> Self:
+        others = {*self.key, *self.ignore, *self.text, *self.any_spelling, self.event_time, self.label_time}
+        if taken := sorted({*self.numbers} & others):
+            raise ValueError(
+                f"numbers: {taken[0]!r} is a key, a text, a time or ignored, so it holds no numbers to compute with; "
+                "remove it from one of the two"
+            )
+        return self
+
     @property
     def time(self) -> str:
         """The time column of the dataset: the event time, or the time of ingestion."""
@@ -134,6 +151,7 @@ class ColumnRoles(Policy):
                     *(self.features or ()),
                     *self.text,
                     *self.any_spelling,
+                    *self.numbers,
                     *self.protected,
                     *entity,
                 ]
@@ -151,6 +169,7 @@ class ColumnRoles(Policy):
             "protected": rest(self.protected),
             "text": rest(self.text),
             "any_spelling": rest(self.any_spelling),
+            "numbers": {name: written for name, written in self.numbers.items() if name not in names},
             "ignore": rest(self.ignore),
             "entity": None if self.entity in names else self.entity,
         }

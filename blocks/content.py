@@ -135,6 +135,15 @@ class SpecContent(BaseModel):
             raise ValueError(
                 f"columns.any_spelling: {self.columns.target!r} is the target, a number; remove it from any_spelling"
             )
+        if self.task != "regression" and self.columns.target in self.columns.numbers:
+            raise ValueError(
+                f"columns.numbers: {self.columns.target!r} is the target, whose values are classes; remove it from "
+                "numbers"
+            )
+        if joined := sorted({*self.columns.numbers} & {*joined_columns(self.joins)}):
+            raise ValueError(
+                f"columns.numbers: {joined[0]!r} is a column of a joined source; write it as plain numbers there"
+            )
         if self.training.fresh_labels == "weighted" and (self.columns.label_time is None or not self.maturity):
             raise ValueError(
                 "training.fresh_labels: columns.label_time and maturity say which labels are known early; set both, or "

@@ -79,6 +79,7 @@ def init(
         "window": made.window,
         "features": made.features,
         "text": made.texts,
+        "numbers": {name: {"unit": kind.unit, "decimal": kind.decimal} for name, kind in made.numbers.items()},
         "doubtful": made.doubtful,
         "ignored": made.ignored,
         "protected": made.protected,

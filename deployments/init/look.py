@@ -21,8 +21,9 @@ from everfit.tasks.data.sampling import even_sample
 from everfit.tasks.sources import FileStates, read_source
 from everfit.tasks.sources.file_state import mixed_zones_note
 from everfit.tasks.sources.times import has_mixed_zones, known_times, read_times
-from everfit.tasks.storage.kinds import NAMES, STORED, common_kind, infer_kind
-from everfit.tasks.storage.values import FAULTS, faulty, normalise
+from everfit.tasks.storage.amounts import amount_kind
+from everfit.tasks.storage.kinds import STORED, Amount, Kind, common_kind, infer_kind, plain
+from everfit.tasks.storage.values import FAULTS, faulty, name_of, normalise
 
 SAMPLE_ROWS = 200_000
 """The largest number of rows in the sample; a larger table gives every k-th row."""
@@ -60,6 +61,7 @@ class Look:
         times: The format of each column of times; None for ISO 8601.
         left_out: Columns that no model can use, each with the reason.
         remarks: How the rows were read, where people should know; one sentence each.
+        numbers: How the numbers of columns of text are written.
         ambiguous: Another format that reads all times of a column too, by column.
     """
 
@@ -70,6 +72,7 @@ class Look:
     ambiguous: dict[str, str] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     remarks: Sequence[str] = ()
+    numbers: dict[str, Amount] = field(default_factory=dict)
 
 
 def source_of(data: str) -> dict[str, Any]:
@@ -141,16 +144,20 @@ def look(data: str, target: str, file_options: Mapping[str, str | None] | None =
     if FAULTS in frame.columns:  # lines that could not be read have no values
         frame, rows = frame[~faulty(frame)].reset_index(drop=True), rows - sum(states.broken.values())
     own = [name for name in frame.columns if str(name).startswith("_")]
-    frame, times, ambiguous, odd = _typed(frame.drop(columns=own), target)
-    return Look(source, frame, rows, times, ambiguous, states.left_out, [*states.remarks(), *odd])
+    frame, times, ambiguous, odd, numbers = _typed(frame.drop(columns=own), target)
+    return Look(source, frame, rows, times, ambiguous, states.left_out, [*states.remarks(), *odd], numbers)
 
 
-def _typed(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, dict[str, str | None], dict[str, str], list[str]]:
-    kinds = {
+def _typed(
+    frame: pd.DataFrame, target: str
+) -> tuple[pd.DataFrame, dict[str, str | None], dict[str, str], list[str], dict[str, Amount]]:
+    kinds: dict[str, Kind] = {
         name: common_kind([infer_kind(frame[name], is_key=False, is_label=name == target)]) for name in frame.columns
     }
     times: dict[str, str | None] = {}
     ambiguous: dict[str, str] = {}
+    numbers = _written_numbers(frame, kinds)
+    kinds |= numbers
     for name, kind in kinds.items():
         if name == target:
             continue
@@ -159,20 +166,31 @@ def _typed(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, dict[str, st
         elif kind == "text" and (formats := _time_formats(frame[name])):
             times[name] = formats[0] or None
             ambiguous |= {name: formats[1]} if len(formats) > 1 else {}
-        elif STORED[kind] == "double" and is_named_as_time(name) and (written := _number_format(frame[name])):
-            times[name] = written
-    plain = normalise(frame, {name: kind for name, kind in kinds.items() if name not in times})
+        elif STORED[plain(kind)] == "double" and is_named_as_time(name) and (unit := _number_format(frame[name])):
+            times[name] = unit
+    values = normalise(frame, {name: kind for name, kind in kinds.items() if name not in times})
     for name, written in times.items():
-        plain[name] = known_times(read_times(frame[name], written, repr(name)))
+        values[name] = known_times(read_times(frame[name], written, repr(name)))
     odd = []
     for name in frame.columns:
         if times.get(name, "") is None and has_mixed_zones(frame[name]):
             odd.append(mixed_zones_note(name))
-        bad = plain[name].isna() & frame[name].notna()
+        bad = values[name].isna() & frame[name].notna()
         if name not in times and bad.any():
-            what = f"{int(bad.sum()):,} of {len(frame):,} values of {name!r} are no {NAMES[kinds[name]]}"
+            what = f"{int(bad.sum()):,} of {len(frame):,} values of {name!r} are no {name_of(kinds[name])}"
             odd.append(f"{what}, such as {str(frame.loc[bad, name].iloc[0])[:60]!r}; these rows go to quarantine")
-    return plain[list(frame.columns)], times, ambiguous, odd
+    return values[list(frame.columns)], times, ambiguous, odd, numbers
+
+
+def _written_numbers(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> dict[str, Amount]:
+    """Return how the numbers of columns of text are written, from up to 10,000 texts of each."""
+    numbers = {}
+    for name, kind in kinds.items():
+        present = frame[name].dropna() if kind == "text" else frame[name].iloc[:0]
+        some = present.iloc[:: max(1, len(present) // 10_000)]
+        if (written := amount_kind(list(map(str, some.tolist())))) is not None:
+            numbers[name] = written
+    return numbers
 
 
 def _time_formats(column: pd.Series) -> list[str]:

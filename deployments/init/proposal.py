@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from everfit.blocks.metrics import TaskKind
+from everfit.tasks.storage.kinds import Amount
 
 
 @dataclass
@@ -22,6 +23,7 @@ class Proposal:
         label_time_format: The format of the label time, if it differs; `iso` for ISO 8601.
         features: The columns that the model may use.
         texts: The features of free text.
+        numbers: How the numbers of columns of text are written.
         any_spelling: Columns whose values could be taken for the same, however they are spelled.
         doubtful: Features to check, each with the reason.
         ignored: The ignored columns, each with the reason.
@@ -51,6 +53,7 @@ class Proposal:
     label_time_format: str | None = None
     features: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
+    numbers: dict[str, Amount] = field(default_factory=dict)
     any_spelling: list[str] = field(default_factory=list)
     doubtful: dict[str, str] = field(default_factory=dict)
     ignored: dict[str, str] = field(default_factory=dict)

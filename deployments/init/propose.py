@@ -89,6 +89,11 @@ def propose(
     made.notes += [f"{remark[0].upper()}{remark[1:]}." for remark in seen.remarks]
     made.ignored |= seen.left_out
     _features(seen, made)
+    computed = {*made.features} - {*made.key} | ({target} if made.task == "regression" else set())
+    made.numbers = {column: kind for column, kind in seen.numbers.items() if column in computed}
+    for column, kind in made.numbers.items():
+        written = f"text in {kind.unit}" if kind.unit else "text"
+        made.notes.append(f"{column!r} has numbers written as {written}; columns.numbers takes them for numbers.")
     spellings = spelling_notes(frame[list(dict.fromkeys([target, *made.features]))])
     spellings |= padded_key_notes(frame[list(made.key)])
     made.notes += spellings.values()
@@ -264,8 +269,12 @@ def _reason_to_ignore(column: pd.Series, seen: Look, made: Proposal) -> str | No
     if _is_prose(column):
         return _FREE_TEXT
     if (amount := _written_amount(present)) or _names_rows(present):
-        as_text = f"numbers written as text, such as {amount!r}: write them as plain numbers in the source to use them"
-        return as_text if amount else "identifier: nearly unique in every row"
+        as_text = f"numbers written as text in several ways, such as {amount!r}"
+        return (
+            f"{as_text}: write them as plain numbers to use them"
+            if amount
+            else "identifier: nearly unique in every row"
+        )
     if (
         made.event_time is not None
         and is_named_as_date_part(column.name)

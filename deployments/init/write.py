@@ -89,10 +89,21 @@ def _columns(made: Proposal) -> Iterator[str]:
         yield f"    - {_scalar(name)}{f'  # {made.doubtful[name]}' if name in made.doubtful else ''}"
     if made.texts:
         yield f"  text: {_list(made.texts)}  # the model learns from their words"
+    yield from _numbers(made)
     if made.ignored:
         yield "  ignore:"
         yield from (f"    - {_scalar(name)}  # {why}" for name, why in made.ignored.items())
     yield from _choices(made)
+
+
+def _numbers(made: Proposal) -> Iterator[str]:
+    """Yield how the numbers of columns of text are written."""
+    if made.numbers:
+        yield "  numbers:  # they are text in the source; a value with another unit is bad"
+    for name, kind in made.numbers.items():
+        keys = {"unit": kind.unit, "decimal": "" if kind.decimal == "." else kind.decimal}
+        written = ", ".join(f"{key}: {_scalar(value)}" for key, value in keys.items() if value)
+        yield f"    {_scalar(name)}: {{{written}}}"
 
 
 def _choices(made: Proposal) -> Iterator[str]:

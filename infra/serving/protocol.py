@@ -17,7 +17,7 @@ from everfit.blocks.errors import EverfitError
 from everfit.blocks.serving import ServingPolicy
 from everfit.tasks.models.input_column import InputColumn, InputError, check_column, microseconds
 from everfit.tasks.models.input_schema import InputSchema
-from everfit.tasks.storage.kinds import CANONICAL_INTEGER
+from everfit.tasks.storage.kinds import CANONICAL_INTEGER, Amount
 
 JSON, CSV = "application/json", "text/csv"
 FORMATS = ("dataframe_split", "dataframe_records", "instances", "inputs")
@@ -218,7 +218,8 @@ def parse_csv(body: bytes, inputs: InputSchema) -> RequestTable:
 
 
 def _csv_values(column: InputColumn, texts: Sequence[str]) -> list[Any]:
-    return [None if text in _CSV_NULLS else _csv_value(column, text) for text in texts]
+    as_written = isinstance(column.meaning, Amount)
+    return [None if text in _CSV_NULLS else text if as_written else _csv_value(column, text) for text in texts]
 
 
 def _csv_value(column: InputColumn, text: str) -> Any:

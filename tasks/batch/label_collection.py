@@ -24,7 +24,7 @@ from everfit.tasks.predictions.label_recording import RecordedLabels
 from everfit.tasks.predictions.label_times import followed, is_deep
 from everfit.tasks.scoring.set_aside import RowsSetAside
 from everfit.tasks.storage.deleted_keys import read_deleted_keys
-from everfit.tasks.storage.kinds import Kind
+from everfit.tasks.storage.kinds import Kind, kinds_of_spec
 from everfit.tasks.storage.row_hashes import row_keys
 from everfit.tasks.storage.table_schema import read_kinds
 from everfit.tasks.storage.values import FAULTS, bring_known, faulty
@@ -164,9 +164,8 @@ def label_kinds(spec: ModelSpec, workspace: Workspace) -> dict[str, Kind]:
     Before the first batch the target is a number, or there is none.
     """
     kinds = read_kinds(workspace, spec.name)
+    kinds = kinds_of_spec(spec.columns.any_spelling, spec.columns.numbers) | kinds
     if spec.task == "regression":
         kinds.setdefault(spec.columns.target, "decimal")
-    for name in spec.columns.any_spelling:
-        kinds.setdefault(name, "folded")
     needed = (*spec.columns.key, *spec.columns.identity, spec.columns.target)
     return {name: kinds[name] for name in needed if name in kinds}

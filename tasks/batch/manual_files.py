@@ -25,7 +25,7 @@ from everfit.tasks.scoring.set_aside import RowsSetAside
 from everfit.tasks.sources import read_source
 from everfit.tasks.statistics.columns import label
 from everfit.tasks.storage.deleted_keys import read_deleted_keys
-from everfit.tasks.storage.kinds import TEXTUAL
+from everfit.tasks.storage.kinds import is_read_as_text
 from everfit.tasks.storage.row_hashes import row_keys
 from everfit.tasks.storage.table_schema import read_kinds
 from everfit.tasks.storage.values import FAULTS, bring_known, faulty
@@ -160,7 +160,7 @@ def _read(context: Context, path: str, roles: ColumnRoles) -> Iterator[pd.DataFr
     else:
         source = FilesSource(path=path, time_format=own.time_format, label_time_format=own.label_time_format)
     kinds = read_kinds(context.workspace, context.spec.name)
-    texts = [name for name, kind in kinds.items() if kind in TEXTUAL]
+    texts = [name for name, kind in kinds.items() if is_read_as_text(kind)]
     for chunk in read_source(source, roles, Window(until=_FAR), strict=False, texts=texts):
         if len(chunk.frame):
             yield chunk.frame.reset_index(drop=True)

@@ -12,7 +12,7 @@ from everfit.tasks.data.joined_rows import opened_joins
 from everfit.tasks.data.transform import Function, transform_chunks
 from everfit.tasks.sources import read_source
 from everfit.tasks.storage.deleted_keys import DeletedKeys, read_deleted_keys
-from everfit.tasks.storage.kinds import TEXTUAL
+from everfit.tasks.storage.kinds import is_read_as_text
 from everfit.tasks.storage.row_hashes import row_keys
 from everfit.tasks.storage.table_schema import read_kinds
 from everfit.tasks.storage.values import bring_known
@@ -52,7 +52,7 @@ def _read(context: Context, window: Window) -> Iterator[pd.DataFrame]:
     if event_time is None:
         raise SpecError(f"{context.spec.name}: windows are of event time; name its column under columns.event_time")
     kinds = read_kinds(context.workspace, context.spec.name)
-    texts = [name for name, kind in kinds.items() if kind in TEXTUAL]
+    texts = [name for name, kind in kinds.items() if is_read_as_text(kind)]
     deleted = read_deleted_keys(context.workspace, context.spec.name)
     for chunk in read_source(context.spec.source, context.spec.own_columns, window, strict=False, texts=texts):
         # A source returns a new file whole, also its rows outside the window.

@@ -23,7 +23,7 @@ from everfit.tasks.data.quarantine import open_identities
 from everfit.tasks.data.staging import PART, Stager, Staging
 from everfit.tasks.sources import Chunk, FileState, FileStates, read_source
 from everfit.tasks.storage.deleted_keys import read_deleted_keys
-from everfit.tasks.storage.kinds import NAMES, TEXTUAL, Kind
+from everfit.tasks.storage.kinds import NAMES, Kind, is_read_as_text, kinds_of_spec, plain
 from everfit.tasks.storage.table_schema import read_kinds
 from everfit.tasks.storage.tables import CONTENT, DAY, KEY, Table
 from everfit.tasks.storage.workspace import Workspace
@@ -79,7 +79,7 @@ def ingest(spec: ModelSpec, until: datetime, turn_id: str, workspace: Workspace)
     Raises:
         SourceError: If the source can't be read or lacks a column.
         DataError: If the source has no row before `until`.
-        SpecError: If `columns.any_spelling` names a column that the dataset holds as it was written.
+        SpecError: If `columns.any_spelling` or `columns.numbers` names a column that the dataset holds otherwise.
     """
     staging = Staging(workspace, spec.name, turn_id)
     record = staging.path("batch.json")
@@ -108,7 +108,8 @@ def ingest(spec: ModelSpec, until: datetime, turn_id: str, workspace: Workspace)
 def _staged(spec: ModelSpec, window: Window, staging: Staging, version: int) -> Batch:
     known = read_kinds(staging.workspace, spec.name)
     _check_spellings(spec, known)
-    texts = {name for name, kind in known.items() if kind in TEXTUAL} | {*spec.columns.any_spelling}
+    decided = kinds_of_spec(spec.columns.any_spelling, spec.columns.numbers)
+    texts = {name for name, kind in (known | decided).items() if is_read_as_text(kind)}
     while True:
         states = FileStates(earlier=read_file_states(spec, staging.workspace) if version >= 0 else {})
         chunks = read_source(spec.source, spec.own_columns, window, states, strict=version < 0, texts=texts)
@@ -126,11 +127,18 @@ def _staged(spec: ModelSpec, window: Window, staging: Staging, version: int) -> 
 
 
 def _check_spellings(spec: ModelSpec, known: Mapping[str, Kind]) -> None:
-    """Refuse to fold a column that the dataset has as it was written, because keys and rows could then differ.
+    """Refuse another meaning of a column than the dataset has, because keys and rows could then differ.
 
     Raises:
-        SpecError: If `columns.any_spelling` names such a column.
+        SpecError: If `columns.any_spelling` or `columns.numbers` gives a column another one.
     """
+    for name, kind in kinds_of_spec((), spec.columns.numbers).items():
+        if name in known and known[name] != kind:
+            raise SpecError(
+                f"{spec.name}: columns.numbers.{name} says how its numbers are written, but the dataset holds them in "
+                "another way; the meaning of a column is decided by the first batch. Restore it there, or give the "
+                "model another name"
+            )
     if held := [name for name in spec.columns.any_spelling if known.get(name, "folded") != "folded"]:
         raise SpecError(
             f"{spec.name}: columns.any_spelling names {held[0]!r}, which the dataset holds as it was written; the "
@@ -198,7 +206,7 @@ def stage(
             quarantine_version=quarantine_version,
             from_quarantine=not aside,
             kinds=stager.kinds,
-            missing_columns={name: NAMES[known.get(name, "text")] for name in sorted(stager.missing)},
+            missing_columns={name: NAMES[plain(known.get(name, "text"))] for name in sorted(stager.missing)},
             notes=tuple(_notes(stager)),
         ),
         matched,

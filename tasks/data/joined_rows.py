@@ -17,7 +17,7 @@ from everfit.tasks.core.records import Window
 from everfit.tasks.data.as_of import AS_OF, AsOfRows, row_versions, temporary_folder
 from everfit.tasks.predictions.prediction_log import JOINED
 from everfit.tasks.sources import FAULTS, read_source
-from everfit.tasks.storage.kinds import TEXTUAL, Kind
+from everfit.tasks.storage.kinds import Kind, is_read_as_text
 
 
 @dataclass
@@ -122,7 +122,7 @@ def read_join(join: Join, first: datetime | None, last: datetime, kinds: Mapping
     since = None if first is None or join.within is None else first - join.within
     until = last + timedelta(microseconds=1)
     of_key: dict[str, Kind] = {name: kinds.get(name, "text") for name in join.on}
-    texts = {join.on[name] for name, kind in of_key.items() if kind in TEXTUAL}
+    texts = {join.on[name] for name, kind in of_key.items() if is_read_as_text(kind)}
     while True:
         rows = AsOfRows(join, of_key, folder)
         try:

@@ -15,7 +15,7 @@ from everfit.tasks.data.deduplication import CHANGED, NEW, MatchedRows
 from everfit.tasks.sources import FAULTS, Chunk
 from everfit.tasks.sources.chunks import rows_at_once
 from everfit.tasks.storage.deleted_keys import DeletedKeys
-from everfit.tasks.storage.kinds import REWRITTEN, STORED, Kind, common_kind, infer_kind
+from everfit.tasks.storage.kinds import REWRITTEN, STORED, Kind, common_kind, infer_kind, kinds_of_spec, plain
 from everfit.tasks.storage.row_hashes import row_hashes, row_keys
 from everfit.tasks.storage.tables import CONTENT, DAY, KEY, TURN
 from everfit.tasks.storage.values import faulty, normalise
@@ -179,6 +179,7 @@ class Stager:
     ) -> None:
         self.staging, self.roles, self.until = staging, roles, until
         self.known, self.texts, self.deleted = known, texts, deleted
+        self.decided = kinds_of_spec(roles.any_spelling, roles.numbers)
         self.identity, self.is_classification = identity, is_classification
         self.sizes: list[int] = []
         self.left_out = 0
@@ -232,8 +233,8 @@ class Stager:
     def _kind(self, name: str, column: pd.Series) -> Kind:
         if name in self.known:
             return self.known[name]
-        if name in self.roles.any_spelling:
-            return "folded"
+        if name in self.decided:
+            return self.decided[name]
         if name in self.texts:
             return "text"
         is_label = name == self.roles.target and self.is_classification
@@ -258,9 +259,9 @@ class Stager:
             self.ignored |= empty
             final = {name: kind for name, kind in final.items() if name not in empty}
         final |= {name: kind for name, kind in self.known.items() if name not in final}
-        held = {name: STORED[kind] for name, kind in final.items()}
+        held = {name: STORED[plain(kind)] for name, kind in final.items()}
         for number, kinds in enumerate(self._kinds):
-            if {name: STORED[kind] for name, kind in kinds.items()} != held:
+            if {name: STORED[plain(kind)] for name, kind in kinds.items()} != held:
                 table = self.staging.read_part(number)
                 frame = table.drop_columns([name for name in OWN if name in table.column_names and name != FAULTS])
                 self._write(number, normalise(frame.to_pandas(), final), table[PART].to_numpy())

@@ -9,7 +9,7 @@ from everfit.blocks.spec import ModelSpec
 from everfit.tasks.data.ingest import Batch, stage
 from everfit.tasks.data.staging import ORIGIN, OWN, PART, Staging
 from everfit.tasks.sources import FAULTS, Chunk
-from everfit.tasks.storage.kinds import STORED
+from everfit.tasks.storage.kinds import STORED, plain
 from everfit.tasks.storage.table_schema import read_kinds
 from everfit.tasks.storage.values import bring_known
 from everfit.tasks.storage.workspace import Workspace
@@ -67,7 +67,9 @@ def restaged(spec: ModelSpec, batch: Batch, change: Function, workspace: Workspa
     # Staged values have lost what the source showed of their kinds, such as booleans. A column keeps its kind as long
     # as it is stored in the same way.
     kept = {
-        name: kind for name, kind in batch.kinds.items() if STORED[kind] == STORED[changed.kinds.get(name, "empty")]
+        name: kind
+        for name, kind in batch.kinds.items()
+        if STORED[plain(kind)] == STORED[plain(changed.kinds.get(name, "empty"))]
     }
     workspace.write(after.path("files.json"), workspace.read(before.path("files.json")))
     return changed.model_copy(

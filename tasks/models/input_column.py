@@ -113,7 +113,7 @@ def describe_column(series: pd.Series, max_categories: int, meaning: kinds.Kind 
         kind=kind,
         nullable=bool(series.isna().any()),
         categories=categories,
-        meaning=meaning if meaning in _MEANINGS[kind] else None,
+        meaning=meaning if meaning is not None and kinds.plain(meaning) in _MEANINGS[kind] else None,
     )
 
 
@@ -155,9 +155,10 @@ def _brought(column: InputColumn, value: Any) -> Any:
 
 def _refusal(column: InputColumn, value: object, row: int) -> InputError:
     never_null = " (it was never null in training)" if value is None else ""
-    expected = {"boolean": "true or false", "duration": "a number of seconds"}.get(
-        column.meaning or "", EXPECTED[column.kind]
-    )
+    meanings = {"boolean": "true or false", "duration": "a number of seconds"}
+    expected = meanings.get(column.meaning or "", EXPECTED[column.kind])
+    if isinstance(column.meaning, kinds.Amount) and column.meaning.unit:
+        expected = f"a finite number, which may be written in {column.meaning.unit}"
     return InputError(column.name, expected + never_null, value, row)
 
 

@@ -14,20 +14,59 @@ them. The join depends on the set of kinds alone, so neither the order of the pi
 | `duration` | spans of time, held as seconds | `whole`, `decimal`, `numeral` | `duration` |
 | `day` | times that are all midnight | `time` | `time` |
 | `folded` | texts whose spelling does not count | none | itself |
+| an `Amount` | numbers written with a unit | none | itself |
 
 All other sets of different kinds give `text`. A column of `digits` or `numeral` alone is `text` too, because a typed
 source that reports digits as text means text. So the final kinds are all but `digits` and `numeral`. Only the spec
-makes a column `folded` (`columns.any_spelling`).
+makes a column `folded` (`columns.any_spelling`) or an `Amount` (`columns.numbers`).
 """
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import pandas as pd
 
-Kind = Literal[
+if TYPE_CHECKING:
+    from everfit.blocks.written_numbers import WrittenNumber
+
+PlainKind = Literal[
     "empty", "boolean", "whole", "integer", "decimal", "digits", "numeral", "duration", "day", "time", "text", "folded"
 ]
+
+
+class Amount(str):
+    """The kind of numbers that are written with a unit or in another way than programs do; held as `decimal` ones.
+
+    As text it is `amount`, the decimal mark and the unit, such as `amount . $`.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, decimal: str, unit: str) -> Self:
+        """Return the kind of numbers with a decimal mark and a unit, which may be empty."""
+        return cls(f"amount {decimal} {unit}")
+
+    @property
+    def decimal(self) -> str:
+        """The mark before the decimals."""
+        return self[7]
+
+    @property
+    def unit(self) -> str:
+        """The unit; empty if there is none."""
+        return self[9:]
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: object, handler: object) -> Any:
+        """Return the schema by which records hold it as text."""
+        from pydantic_core import core_schema
+
+        pattern = core_schema.str_schema(pattern=r"^amount [.,] ")
+        return core_schema.no_info_after_validator_function(cls, pattern)
+
+
+Kind = PlainKind | Amount
 
 MOSTLY = 0.95
 """A text column with at least this share of numbers is numeric with some bad rows; so it is with true and false."""
@@ -38,7 +77,7 @@ CANONICAL = r"(?:0|-?[1-9]\d{0,14})"
 CANONICAL_INTEGER = r"(?:0|-?[1-9]\d{0,17})"
 """Whole numbers that come back the same from a 64-bit integer."""
 
-NAMES: dict[Kind, str] = {
+NAMES: dict[PlainKind, str] = {
     "empty": "number",
     "boolean": "boolean",
     "whole": "number",
@@ -54,7 +93,7 @@ NAMES: dict[Kind, str] = {
 }
 """Name of a value of each kind in messages."""
 
-STORED: dict[Kind, str] = {
+STORED: dict[PlainKind, str] = {
     **dict.fromkeys(("boolean", "whole", "decimal", "duration"), "double"),
     **dict.fromkeys(("digits", "numeral", "text", "folded"), "string"),
     **dict.fromkeys(("day", "time"), "timestamp"),
@@ -80,7 +119,7 @@ REWRITTEN: frozenset[Kind] = frozenset({"boolean", "decimal", "duration", "day",
 """Kinds whose values may have been written in another way than the text that they become."""
 
 TEXTUAL: frozenset[Kind] = frozenset({"text", "folded"})
-"""Final kinds of text: their values are read as they are written, whatever they look like."""
+"""Final kinds of text."""
 
 _EXACT = 2**63
 
@@ -91,9 +130,37 @@ def kind_of_arrow(name: str) -> Kind:
     return "time" if name.startswith("timestamp") else kinds.get(name, "text")
 
 
+def plain(kind: Kind) -> PlainKind:
+    """Return the kind by which values are held and named, once they are read."""
+    return "decimal" if isinstance(kind, Amount) else kind
+
+
+def is_read_as_text(kind: Kind) -> bool:
+    """Return whether values are read from untyped sources as they are written, whatever they look like."""
+    return kind in TEXTUAL or isinstance(kind, Amount)
+
+
+def kind_on_record(text: str | None) -> Kind | None:
+    """Return the kind that a record has as text, or None if no version knows it."""
+    if text is not None and text.startswith("amount "):
+        return Amount(text)
+    return next((kind for kind in get_args(PlainKind) if kind == text), None)
+
+
+def kinds_of_spec(any_spelling: Iterable[str], numbers: "Mapping[str, WrittenNumber]") -> dict[str, Kind]:
+    """Return the kinds of those columns whose kind the spec decides.
+
+    Args:
+        any_spelling: The spec's `columns.any_spelling`.
+        numbers: The spec's `columns.numbers`.
+    """
+    folded: dict[str, Kind] = dict.fromkeys(any_spelling, "folded")
+    return folded | {name: Amount.of(written.decimal, written.unit) for name, written in numbers.items()}
+
+
 def holds(arrow_type: str, kind: Kind) -> bool:
     """Return whether a stored column of an Arrow type holds values of a kind."""
-    return STORED[kind] == STORED[kind_of_arrow(arrow_type)]
+    return STORED[plain(kind)] == STORED[plain(kind_of_arrow(arrow_type))]
 
 
 def infer_kind(column: pd.Series, *, is_key: bool, is_label: bool) -> Kind:

@@ -2,12 +2,10 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
-from everfit.tasks.storage.kinds import Kind, holds, kind_of_arrow
+from everfit.tasks.storage.kinds import Kind, holds, kind_of_arrow, kind_on_record
 from everfit.tasks.storage.workspace import Workspace
-
-_KINDS = frozenset(get_args(Kind))
 
 
 def read_kinds(workspace: Workspace, model: str) -> dict[str, Kind]:
@@ -24,7 +22,9 @@ def read_kinds(workspace: Workspace, model: str) -> dict[str, Kind]:
         return {}
     kept = _read(workspace, model).get("columns", {})
     return {
-        name: kept[name] if kept.get(name) in _KINDS and holds(stored, kept[name]) else kind_of_arrow(stored)
+        name: kind
+        if (kind := kind_on_record(kept.get(name))) is not None and holds(stored, kind)
+        else kind_of_arrow(stored)
         for name, stored in dataset.columns().items()
         if not name.startswith("_")
     }

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from everfit.tasks.storage.kinds import CANONICAL_INTEGER, NAMES, Kind
+from everfit.tasks.storage.amounts import read_amount
+from everfit.tasks.storage.kinds import CANONICAL_INTEGER, NAMES, Amount, Kind, PlainKind, plain
 
 FAULTS = "_faults"
 """Internal column: the reasons why a row is bad by itself; empty for most rows."""
@@ -26,7 +27,7 @@ LARGEST = float(np.finfo(np.float32).max)
 
 Bools = npt.NDArray[np.bool_]
 
-_DTYPES: dict[Kind, str] = {
+_DTYPES: dict[PlainKind, str] = {
     "empty": "float64",
     "boolean": "float64",
     "whole": "float64",
@@ -57,7 +58,7 @@ def normalise(frame: pd.DataFrame, kinds: Mapping[str, Kind]) -> pd.DataFrame:
     columns: dict[str, pd.Series] = {}
     for name, kind in kinds.items():
         if name not in frame.columns:
-            columns[name] = pd.Series(None, index=frame.index, dtype=_DTYPES[kind])
+            columns[name] = pd.Series(None, index=frame.index, dtype=_DTYPES[plain(kind)])
             continue
         given = frame[name]
         columns[name], bad = to_kind(given, kind)
@@ -100,7 +101,10 @@ def to_kind(column: pd.Series, kind: Kind) -> tuple[pd.Series, Bools]:
         return _as_text(column), np.zeros(len(column), dtype=np.bool_)
     if kind == "folded":
         return _as_folded(column), np.zeros(len(column), dtype=np.bool_)
-    numbers = {"boolean": _as_booleans, "duration": _as_seconds}.get(kind, _as_numbers)(column)
+    if isinstance(kind, Amount):
+        numbers = _as_amounts(column, kind)
+    else:
+        numbers = {"boolean": _as_booleans, "duration": _as_seconds}.get(kind, _as_numbers)(column)
     numbers = numbers.where(numbers.abs() <= LARGEST)
     return numbers, np.asarray(numbers.isna() & column.notna())
 
@@ -108,18 +112,26 @@ def to_kind(column: pd.Series, kind: Kind) -> tuple[pd.Series, Bools]:
 def _reason(value: object, kind: Kind) -> str:
     shown = repr(str(value)[:60])
     try:
-        size = abs(float(str(value))) if kind in {"whole", "decimal", "duration", "integer"} else 0.0
+        if isinstance(kind, Amount):
+            size = abs(read_amount(str(value), kind))
+        else:
+            size = abs(float(str(value))) if kind in {"whole", "decimal", "duration", "integer"} else 0.0
     except ValueError:
         size = 0.0
     if np.isinf(size):
         return f"{shown} is not finite"
     if size > LARGEST:
         return f"{shown} is too large to compute with; the largest number is {LARGEST:.1e}"
-    return f"{shown} is no {NAMES[kind]}"
+    return f"{shown} is no {name_of(kind)}"
+
+
+def name_of(kind: Kind) -> str:
+    """Return the name of a value of a kind in messages."""
+    return f"number in {kind.unit}" if isinstance(kind, Amount) and kind.unit else NAMES[plain(kind)]
 
 
 _UNREADABLE = re.compile(
-    r"[^;]+?: '[^;]*?' is (?:no (?:number|whole number|boolean|duration|time)|not finite|not a time"
+    r"[^;]+?: '[^;]*?' is (?:no (?:number(?: in [^;]+)?|whole number|boolean|duration|time)|not finite|not a time"
     r"|too large to compute with; the largest number is [\de.+]+)(?=;|$)"
 )
 
@@ -165,6 +177,16 @@ def _cleaned(value: object) -> object:
     if len(groups) > 1 and 1 <= len(groups[0]) <= 3 and all(len(group) == 3 for group in groups[1:]):
         return whole.replace(",", "") + point + fraction
     return text
+
+
+def _as_amounts(column: pd.Series, kind: Amount) -> pd.Series:
+    """Read the texts of a column as numbers with a unit; what arrived as a number is one."""
+    if pd.api.types.is_numeric_dtype(column.dtype) or _is_time(column):
+        return _as_numbers(column)
+    is_text = column.map(lambda value: isinstance(value, str)).astype("bool")
+    numbers: pd.Series = _as_numbers(column.astype("object").mask(is_text, None).infer_objects())
+    read = {text: read_amount(text, kind) for text in column[is_text].unique().tolist()}
+    return numbers.mask(is_text, column.map(read.get).astype("float64"))
 
 
 def _as_booleans(column: pd.Series) -> pd.Series:

@@ -52,11 +52,18 @@ def test_numbers_written_for_people_are_named_with_an_example():
         price=[f"${amount:,.2f}" for amount in amounts],
         share=[f"{amount / 100:.2f} %" for amount in amounts],
         balance=[f"({amount:.2f})" for amount in amounts],
+        fee=[f"{'$€'[number % 2]}{amount:.2f}" for number, amount in enumerate(amounts)],
         address=[f"10.{number % 7}.{number % 90}.{number}" for number in range(600)],
     )
-    ignored = made(frame, "default")["ignored"]
-    assert {"price", "share", "balance"} <= {name for name, why in ignored.items() if why.startswith("numbers written")}
-    assert f"'${amounts[0]:,.2f}'" in ignored["price"]
+    shown = made(frame, "default")
+    ignored = shown["ignored"]
+    assert {name: written["unit"] for name, written in shown["numbers"].items()} == {
+        "price": "$",
+        "share": "%",
+        "balance": "",
+    }
+    assert {"price", "share", "balance"} <= {*shown["features"]}
+    assert ignored["fee"].startswith(f"numbers written as text in several ways, such as '${amounts[0]:.2f}'")
     assert ignored["address"] == "identifier: nearly unique in every row"
 
 

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everfit.tasks.storage.kinds import Kind, common_kind, infer_kind
+from everfit.tasks.storage.kinds import Amount, Kind, PlainKind, common_kind, infer_kind
 from everfit.tasks.storage.row_hashes import row_hashes
 from everfit.tasks.storage.values import FAULTS, fold, lost_values, normalise, to_kind
 
-KINDS = get_args(Kind)
+KINDS: tuple[Kind, ...] = (*get_args(PlainKind), Amount.of(".", "$"), Amount.of(",", ""))
 
 
 @given(st.lists(st.sampled_from(KINDS), min_size=1, max_size=5))
