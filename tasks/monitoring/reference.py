@@ -21,7 +21,7 @@ from everfit.tasks.predictions.prediction_log import PREDICTION, PROBABILITIES, 
 from everfit.tasks.scoring.loading import announced
 from everfit.tasks.scoring.outliers import FILE as OUTLIERS_FILE
 from everfit.tasks.scoring.outliers import OutlierDetector
-from everfit.tasks.scoring.scorer import Scorer
+from everfit.tasks.scoring.scorer import Scorer, Scores
 from everfit.tasks.statistics.profile import Profile, profile_frame, reference_sample
 from everfit.tasks.statistics.scores import onto_classes
 from everfit.tasks.storage.tables import KEY
@@ -68,7 +68,7 @@ def make_reference(data: TrainingData, judged: Fitted, registered: Fitted, holdo
     trained = data.training_rows(registered.trained_on)
     since = data.split.holdout.since if holdout is None else holdout.since
     held_out = data.rows(data.split.holdout.model_copy(update={"since": since}), "make a reference of")
-    predictions = predicted(data, judged, held_out)
+    predictions, known = predicted(data, judged, held_out)
     # A score says something of a binary model alone; a multiclass one that knows two classes so far may know more soon.
     names = [PREDICTION, SCORE] if spec.task == "binary" else [PREDICTION]
     entity = [name for name in (spec.columns.entity,) if name is not None and name in held_out]
@@ -80,40 +80,38 @@ def make_reference(data: TrainingData, judged: Fitted, registered: Fitted, holdo
     )
     of_predictions = profile_frame(sample, [], predictions=names, event_time=spec.columns.time)
     profile = of_features.model_copy(update={"columns": of_features.columns + of_predictions.columns})
-    known = known_classes(data, judged)
     return Reference(profile, reference_sample(sample, seed=spec.training.seed), tuple(map(str, known)))
 
 
-def known_classes(data: TrainingData, model: Fitted) -> list[object]:
-    """Return the classes that one of a challenger's models knows, in scikit-learn's order; empty for a regression."""
-    if data.spec.task == "regression":
-        return []
-    return sorted({value for fitted in model.chain for value in read_model(fitted, data.workspace).classes_.tolist()})
+def predicted(data: TrainingData, model: Fitted, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[object]]:
+    """Return what a challenger says of rows, in the columns of the prediction log, and the classes that it knows.
 
-
-def predicted(data: TrainingData, model: Fitted, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return what a challenger says of rows, in the columns of the prediction log.
+    The classes are those of all its models, in scikit-learn's order; a regression has none.
 
     Args:
         data: The turn's rows.
         model: The challenger; each of its models answers the rows that it is judged on.
         rows: Of the hold-out; shape (rows, columns).
     """
-    frames, known = [], known_classes(data, model)
+    answered: list[tuple[pd.Index, Scores, list[object]]] = []
+    classes: set[object] = set()
+    # To read a model costs more than to ask it, and two may not fit into memory: each is read once.
     for fitted, judged in zip(model.chain, model.judged(rows[data.spec.columns.time]), strict=True):
-        part = rows[judged]
-        if part.empty:
-            continue
-        inputs = InputSchema.of_frame(part, task=data.spec.task, features=fitted.features)
-        pipeline = read_model(fitted, data.workspace)
-        answers = Scorer(pipeline, inputs).score(part[list(fitted.features)])
+        pipeline, part = read_model(fitted, data.workspace), rows[judged]
+        own = [] if data.spec.task == "regression" else pipeline.classes_.tolist()
+        classes |= {*own}
+        if not part.empty:
+            inputs = InputSchema.of_frame(part, task=data.spec.task, features=fitted.features)
+            answered.append((part.index, Scorer(pipeline, inputs).score(part[list(fitted.features)]), own))
+    known = sorted(classes)  # type: ignore[type-var]  # a column's values are of one kind
+    frames = []
+    for index, answers, own in answered:
         if answers.probabilities is not None and data.spec.task == "multiclass":
-            mapped = onto_classes(answers.probabilities, pipeline.classes_.tolist(), known)
-            answers = replace(answers, probabilities=mapped)
+            answers = replace(answers, probabilities=onto_classes(answers.probabilities, own, known))  # noqa: PLW2901
         columns = answers.columns()
         named = {name: columns[name] for name in (PREDICTION, SCORE, PROBABILITIES)}
-        frames.append(pd.DataFrame(named, index=part.index))
-    return pd.concat(frames).loc[rows.index].astype({SCORE: "float64"})
+        frames.append(pd.DataFrame(named, index=index))
+    return pd.concat(frames).loc[rows.index].astype({SCORE: "float64"}), known
 
 
 def log_reference(client: "MlflowClient", run_id: str, reference: Reference) -> None:
