@@ -140,16 +140,19 @@ def load_reference(client: "MlflowClient", ledger: Ledger, version: ModelVersion
     run_id = version.run_id
 
     with TemporaryDirectory(prefix="everfit-reference-") as folder:
-        try:
-            there = {item.path for item in client.list_artifacts(run_id, str(Path(PROFILE_FILE).parent))}
-            names = [PROFILE_FILE, SAMPLE_FILE, *({CLASSES_FILE} & there)]
-            paths = [Path(client.download_artifacts(run_id, name, folder)) for name in names]
+        problem: Exception | None = None
+        try:  # all files at once: each call asks the server again where they are
+            client.download_artifacts(run_id, str(Path(PROFILE_FILE).parent), folder)
         except (MlflowException, OSError) as error:
+            problem = error
+        names = [name for name in (PROFILE_FILE, SAMPLE_FILE, CLASSES_FILE) if Path(folder, name).is_file()]
+        paths = [Path(folder, name) for name in names]
+        if problem is not None or names[:2] != [PROFILE_FILE, SAMPLE_FILE]:
             raise ModelError(
                 f"run {run_id!r} has no reference to compare with: its files are gone, or everfit didn't train "
                 f"the version; restore them from a backup, or release another version by `everfit rollback` or "
                 f"`everfit train --replace-broken-champion`"
-            ) from error
+            ) from problem
         with announced(version):
             digests = {name: file_digest(path) for name, path in zip(names, paths, strict=True)}
             ledger.artifacts.check_some(version, digests)
