@@ -4,6 +4,7 @@ import logging
 import re
 from typing import Any
 
+from everfit.blocks.errors import EverfitError
 from everfit.tasks.core.events import is_in_run
 from everfit.tasks.core.outside_text import terminal_text
 from everfit.tasks.incidents.message import Message
@@ -17,11 +18,18 @@ DEFAULT_BLOCK = "everfit_notification"
 """The Prefect variable with the block of `everfit bootstrap --notify`."""
 
 
+class ReceiversUnknownError(EverfitError):
+    """The server did not say who is notified."""
+
+
 def receivers_of(named: tuple[str, ...] | None) -> tuple[str, ...]:
     """Return the blocks that a message goes to: those that a spec names, or that of the bootstrap.
 
     Args:
         named: The blocks of the spec; None if it names none.
+
+    Raises:
+        ReceiversUnknownError: The server that knows it does not answer.
     """
     if named is not None:
         return named
@@ -31,9 +39,9 @@ def receivers_of(named: tuple[str, ...] | None) -> tuple[str, ...]:
 
     try:
         found: Any = Variable.get(DEFAULT_BLOCK, default=None)
-    except Exception as error:  # noqa: BLE001 - without a server there is nobody to ask
-        logger.warning("the notification block of the bootstrap can't be read: %s", error)
-        return ()
+    except Exception as error:  # of the server, or of the connection to it
+        problem = _without_addresses(str(error)) or type(error).__name__
+        raise ReceiversUnknownError(f"the variable {DEFAULT_BLOCK} can't be read: {problem}") from error
     return (str(found),) if found else ()
 
 

@@ -93,23 +93,16 @@ def mark_seen(context: Context, until: datetime, by: str) -> list[Incident]:
 
 def _deliver(context: Context, incident: Incident) -> Incident:
     spec = context.spec
-    receivers = delivery.receivers_of(spec.notify.receivers(incident.severity))
     message = message_of(incident, spec.owner, context.settings.page_of(spec.name))
-    delivered, sent = set(incident.delivered), []
-    with TemporaryDirectory(prefix="everfit-message-") as folder:
-        alert = Alert.recall(incident.alert)
-        if alert.chart and incident.state == "open" and set(receivers) - delivered:
-            message = message.model_copy(update={"picture": draw_chart(folder, message.subject, alert)})
-        for receiver in receivers:
-            if receiver in delivered:
-                continue
-            error = delivery.deliver(message, receiver)
-            sent.append(SentMessage(at=datetime.now(UTC), kind=incident.due, to=receiver, error=error))
-            if error:
-                logger.error("the message %r did not reach %s: %s", message.subject, receiver, error)
-            else:
-                delivered.add(receiver)
-    arrived = delivered >= set(receivers)
+    receivers: tuple[str, ...] | None = None
+    try:
+        receivers = delivery.receivers_of(spec.notify.receivers(incident.severity))
+        sent = _send(incident, message, receivers)
+    except delivery.ReceiversUnknownError as error:
+        logger.error("the message %r reached nobody: %s", message.subject, error)
+        sent = [SentMessage(at=datetime.now(UTC), kind=incident.due, to=delivery.DEFAULT_BLOCK, error=str(error))]
+    delivered = {*incident.delivered, *(one.to for one in sent if not one.error)}
+    arrived = receivers is not None and delivered >= set(receivers)
     now = incident.model_copy(
         update={
             "due": "" if arrived or incident.state == "closed" else incident.due,
@@ -117,8 +110,6 @@ def _deliver(context: Context, incident: Incident) -> Incident:
             "messages": (*incident.messages, *sent)[-_KEPT:],
         }
     )
-    if not receivers:
-        logger.info("%s; nobody is notified, because no notification block is named", message.subject)
 
     def change(present: Incident | None, _seq: int) -> Incident | None:
         if present is None or present.id != incident.id or present.last_key != incident.last_key:
@@ -130,6 +121,24 @@ def _deliver(context: Context, incident: Incident) -> Incident:
     else:
         context.ledger.incidents.change(incident.model, incident.subject, change)
     return now
+
+
+def _send(incident: Incident, message: Message, receivers: tuple[str, ...]) -> list[SentMessage]:
+    """Send a message to those who do not have it."""
+    waiting = [receiver for receiver in receivers if receiver not in incident.delivered]
+    if not receivers:
+        logger.info("%s; nobody is notified, because no notification block is named", message.subject)
+    sent = []
+    with TemporaryDirectory(prefix="everfit-message-") as folder:
+        alert = Alert.recall(incident.alert)
+        if alert.chart and incident.state == "open" and waiting:
+            message = message.model_copy(update={"picture": draw_chart(folder, message.subject, alert)})
+        for receiver in waiting:
+            error = delivery.deliver(message, receiver)
+            sent.append(SentMessage(at=datetime.now(UTC), kind=incident.due, to=receiver, error=error))
+            if error:
+                logger.error("the message %r did not reach %s: %s", message.subject, receiver, error)
+    return sent
 
 
 def _emit(incident: Incident) -> None:

@@ -39,7 +39,10 @@ def send_digest(weeks: list[ModelWeek], until: datetime, receivers: Sequence[str
     """
     message = digest_message(weeks, until - WEEK, until)
     leave_page(KEY, _page(message), message.subject)
-    wanted = delivery.receivers_of(None if receivers is None else tuple(receivers))
+    try:
+        wanted = delivery.receivers_of(None if receivers is None else tuple(receivers))
+    except delivery.ReceiversUnknownError as error:
+        return {delivery.DEFAULT_BLOCK: str(error)}
     if not wanted:
         logger.info("nobody gets the digest, because no notification block is named")
     return {receiver: delivery.deliver(message, receiver) for receiver in wanted}
