@@ -1,4 +1,4 @@
-"""What a look reads from the prediction log beside answers and labels: times of labelled rows, and features."""
+"""Read from the prediction log, for a look, the times of labelled rows, and features."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What waits for a person: approvals and problems. Pure."""
+"""The approvals and problems that wait for a person. Pure."""
 
 from datetime import datetime
 
