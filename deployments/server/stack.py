@@ -46,7 +46,7 @@ def up(
     settings: Settings,
     models: Sequence[str],
     database: str | None,
-    telling: Callable[[str], AbstractContextManager[None]] = nullcontext,
+    telling: Callable[[str], AbstractContextManager[object]] = nullcontext,
 ) -> Stack:
     """Start the parts of the stack that don't run yet, and set the server up.
 

@@ -45,7 +45,7 @@ def _skops() -> Any:
     """Import skops without a list of its own of what it trusts.
 
     For that list skops imports all of scikit-learn, its test helpers included: half of the time in which a service
-    starts, and a quarter of its memory. everfit's exact list decides in any case, so skops is told each name.
+    starts, and a quarter of its memory. everfit's exact list decides in any case, so skops gets each name.
     """
     with _IMPORTING:
         if "skops.io" not in sys.modules:

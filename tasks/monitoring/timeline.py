@@ -39,7 +39,7 @@ def timeline_numbers(signals: Signals, decision: TriageDecision) -> dict[str, fl
         decision: The decision about it.
     """
     measured = signals.numbers()
-    found = {name: measured[name] for name in _DRAWN if name in measured}
+    found: dict[str, float] = {name: measured[name] for name in _DRAWN if name in measured}
     if decision.loss is not None:
         found |= {"quality.expected": decision.loss.expected, "quality.loss": decision.loss.loss}
     return found | {"verdict": float(list(VERDICTS).index(decision.verdict))}
